@@ -5,18 +5,6 @@ use super::{Source, rust_files};
 /// The folders with Rust files.
 const FOLDERS: [&str; 5] = ["src", "tests", "benches", "fuzz", "crates"];
 
-/// The files and folders below `crates` whose comments have not been written by these rules yet.
-const LATER: [&str; 8] = [
-    "core/src/pagination/anchored",
-    "core/src/pagination/judge",
-    "core/src/pagination/windows",
-    "sim/src/anchored/promises.rs",
-    "sim/src/keyed/need.rs",
-    "sim/src/keyed/promises.rs",
-    "sim/src/misdeclared/promises.rs",
-    "sim/src/token/promises.rs",
-];
-
 /// Words that no paragraph of a doc comment begins with: its subject is a noun, or it says what a function does.
 const NO_SUBJECTS: [&str; 11] =
     ["What", "Who", "Whose", "Whoever", "It", "One", "Nothing", "Nobody", "How", "Whether", "Where"];
@@ -37,14 +25,9 @@ fn comments(source: &Source) -> impl Iterator<Item = (usize, bool, &str)> {
     })
 }
 
-/// The files whose comments have been written by these rules.
-fn done() -> impl Iterator<Item = Source> {
-    let all = FOLDERS.into_iter().flat_map(|folder| {
-        rust_files(folder)
-            .into_iter()
-            .filter(move |source| folder != "crates" || !LATER.iter().any(|later| source.path.starts_with(later)))
-    });
-    all.filter(|source| !source.path.contains("target/"))
+/// The files whose comments are read.
+fn sources() -> impl Iterator<Item = Source> {
+    FOLDERS.into_iter().flat_map(rust_files).filter(|source| !source.path.contains("target/"))
 }
 
 /// The first word of a text.
@@ -55,7 +38,7 @@ fn first(text: &str) -> &str {
 #[test]
 fn a_doc_comment_begins_with_its_subject() {
     let mut faults = Vec::new();
-    for source in done() {
+    for source in sources() {
         let (mut last, mut was_blank) = (0, true);
         for (line, is_doc, text) in comments(&source) {
             let begins = is_doc && (line != last + 1 || was_blank);
@@ -71,7 +54,7 @@ fn a_doc_comment_begins_with_its_subject() {
 #[test]
 fn comments_use_plain_words() {
     let mut faults = Vec::new();
-    for source in done() {
+    for source in sources() {
         for (line, _, text) in comments(&source) {
             let literal = LITERAL.iter().fold(text.to_owned(), |text, sentence| text.replace(sentence, ""));
             let (word, instead) = UNWANTED;

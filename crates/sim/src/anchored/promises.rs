@@ -1,7 +1,7 @@
-//! What must hold of each page, by the place of the cursor that it was asked with.
+//! The promises of each page, by the place of the cursor that it was asked with.
 //!
-//! The promise is about rows that stood still: that were there in every state shown since the cursor was made, and were
-//! never moved. It holds as long as of the rows that the cursor marks, and that are still there, more stood still than
+//! The promise is about rows that stood still: rows that were in every state shown since the cursor was made, and were
+//! never moved. It holds as long as, of the rows that the cursor marks and that are still there, more stood still than
 //! were moved.
 
 use std::collections::HashSet;
@@ -19,39 +19,39 @@ use super::{
     world::{Row, State, marked},
 };
 
-/// Where a cursor stands in truth: in this state, right before the row at this index, with this on its page already. None:
-/// at the start or the end.
+/// The true place of a cursor: in this state, right before the row at this index, with these rows on its page already.
+/// `None` at the start or the end.
 pub(crate) type Place = Option<(State, usize, Vec<u32>)>;
 
-/// A cursor, and where it stands in truth.
+/// A cursor, and its true place.
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor {
     pub(crate) target: Target,
     pub(crate) place: Place,
 }
 
-/// What is to be said of a page.
+/// The judgement of a page.
 #[derive(Debug)]
 pub(crate) enum Judgement {
     Kept,
-    /// Nothing could be promised of it.
+    /// No promise held for the page.
     NotPromised,
     Broken(String),
 }
 
-/// The answer that a page's item is from, by the number that its body begins with.
+/// Returns the number of the answer that a page's item is from, with which the answer's body begins.
 fn serial(page: &Page, place: ItemPlace) -> usize {
     let body = page.answers[place.answer as usize].body();
     let digits = body.iter().take_while(|byte| byte.is_ascii_digit());
     digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
 }
 
-/// The rows of a page.
+/// Returns the rows of a page.
 pub(crate) fn rows(page: &Page, shown: &[Showing]) -> Vec<Row> {
     page.items.iter().map(|place| shown[serial(page, *place)].rows[place.item as usize]).collect()
 }
 
-/// The state that an item of a page was shown in, and where it stands there.
+/// Returns the state that an item of a page was shown in, and its index there.
 fn stands<'a>(page: &Page, shown: &'a [Showing], index: usize) -> (&'a State, usize) {
     let place = page.items[index];
     let showing = &shown[serial(page, place)];
@@ -60,14 +60,14 @@ fn stands<'a>(page: &Page, shown: &'a [Showing], index: usize) -> (&'a State, us
     (&showing.state, at)
 }
 
-/// A page, as a story tells it.
+/// Returns a page in the words of a story.
 pub(crate) fn told(page: &Page, shown: &[Showing]) -> String {
     let numbers: Vec<u32> = rows(page, shown).iter().map(|row| row.number).collect();
     let (next, previous) = (told_target(page.next.as_ref()), told_target(page.previous.as_ref()));
     format!("page {numbers:?}, drift {:?}, next {next}, previous {previous}", page.drift)
 }
 
-/// A target, as a story tells it.
+/// Returns a target in the words of a story.
 pub(crate) fn told_target(target: Option<&Target>) -> String {
     let Some(Target { position, hint }) = target else { return "none".to_owned() };
     let numbers = |marks: &[Mark]| marks.iter().map(|mark| marked(*mark)).collect::<Vec<_>>();
@@ -83,7 +83,7 @@ pub(crate) fn told_target(target: Option<&Target>) -> String {
     }
 }
 
-/// Where the cursor after, or before, a page stands in truth.
+/// Returns the true place of the cursor after, or before, a page.
 pub(crate) fn place(page: &Page, shown: &[Showing], after: bool) -> Place {
     let last = page.items.len().checked_sub(1)?;
     let (state, at) = stands(page, shown, if after { last } else { 0 });
@@ -91,16 +91,16 @@ pub(crate) fn place(page: &Page, shown: &[Showing], after: bool) -> Place {
     Some((State::clone(state), at + usize::from(after), own))
 }
 
-/// What became of a row since a cursor was made.
+/// The changes of a row since a cursor was made.
 #[derive(Clone, Copy, Debug, Default)]
 struct Fate {
-    /// In so many of the states.
+    /// The number of states that hold the row.
     seen: u32,
     moves: u32,
     moved: bool,
 }
 
-/// One page: what it was asked with, what the upstream showed for it, and what became of the rows since.
+/// A page with its cursor, the answers that the upstream gave for it, and the changes of the rows since.
 pub(crate) struct Exchange<'a> {
     cursor: &'a Cursor,
     limit: u32,
@@ -150,7 +150,7 @@ impl<'a> Exchange<'a> {
         self.fates.get(number as usize).copied().unwrap_or_default()
     }
 
-    /// Whether a row was there all the time and was never moved.
+    /// Returns whether a row was there all the time and was never moved.
     fn stood(&self, row: &Row) -> bool {
         let fate = self.fate(row.number);
         fate.seen == self.states && !fate.moved && !row.is_hidden(self.scenario.traits.hides)
@@ -160,7 +160,7 @@ impl<'a> Exchange<'a> {
         !self.cursor.target.position.is_backward()
     }
 
-    /// The rows that the cursor marks.
+    /// Returns the rows that the cursor marks.
     pub(crate) fn marks(&self) -> Vec<u32> {
         match &self.cursor.target.position {
             Position::AfterMarks(Marks { before, after }) | Position::BeforeMarks(Marks { before, after }) => {
@@ -170,7 +170,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// How many of the rows that the cursor marks stood still, and how many were moved.
+    /// Returns the number of marked rows that stood still, and of those that were moved.
     fn standing(&self) -> (usize, usize) {
         let marks = self.marks();
         let count = |judge: &dyn Fn(Fate) -> bool| marks.iter().filter(|number| judge(self.fate(**number))).count();
@@ -178,15 +178,15 @@ impl<'a> Exchange<'a> {
         (stood, count(&|fate| fate.moved))
     }
 
-    /// Whether the page could have been found: what marks its place is within reach, and stood still, or a single row of
-    /// at least four was moved. Two that were moved may leave two ways to read the rest.
+    /// Returns whether the page could have been found: the rows that mark its place are within reach, and stood still,
+    /// or a single row of at least four was moved. Two moved rows may leave two ways to read the rest.
     pub(crate) fn is_promised(&self) -> bool {
         let (stood, moved) = self.standing();
         let clear = (stood > 0 && moved == 0) || (stood >= 3 && moved == 1) || self.cursor.place.is_none();
         clear && self.is_near()
     }
 
-    /// Whether what marks the place is within reach.
+    /// Returns whether the rows that mark the place are within reach.
     fn is_near(&self) -> bool {
         let hint = self.cursor.target.hint.offset.0;
         let reach = u64::from(self.scenario.reach());
@@ -198,9 +198,10 @@ impl<'a> Exchange<'a> {
         near(&self.at_first) && self.shown.iter().all(|showing| near(&showing.state))
     }
 
-    /// Whether two of the marked rows were moved so that they stand side by side again, as they did, and nothing was
-    /// shown of those that stood still: then they look like what is left where the others were deleted. Who reads a page,
-    /// deletes it and asks for the next leaves just that, page after page, so that it is not searched further.
+    /// Returns whether two of the marked rows were moved so that they are side by side again, as they were, and none of
+    /// those that stood still was shown: then they look like the rest after the others were deleted. A client that
+    /// reads a page, deletes its items and asks for the next leaves just that, page after page, so such a place is not
+    /// searched further.
     fn looks_left_over(&self) -> bool {
         let marks = self.marks();
         let moved = |row: &Row| self.fate(row.number).moved;
@@ -234,7 +235,7 @@ impl<'a> Exchange<'a> {
         self.scenario.is_still() && !self.scenario.traits.lags
     }
 
-    /// What is true of any page.
+    /// Returns the broken promise that holds for any page.
     fn broken_wholeness(&self, page: &Page, rows: &[Row]) -> Option<String> {
         let mut body = Vec::new();
         for (index, row) in rows.iter().enumerate() {
@@ -258,10 +259,10 @@ impl<'a> Exchange<'a> {
         None
     }
 
-    /// What stood still is neither skipped nor repeated, and in order.
+    /// Returns the broken promise about rows that stood still, which are neither skipped nor repeated, and in order.
     fn broken_promise(&self, page: &Page, rows: &[Row]) -> Option<String> {
         let forward = self.forward();
-        // What was served, and what was to come.
+        // The rows that were served, those that were to come, and those of the cursor's page.
         let (served, ahead, own): (&[Row], &[Row], &[u32]) = match &self.cursor.place {
             Some((state, at, own)) if forward => (&state[..*at], &state[*at..], own),
             Some((state, at, own)) => (&state[*at..], &state[..*at], own),
@@ -280,7 +281,7 @@ impl<'a> Exchange<'a> {
             }
             None => HashSet::new(),
         };
-        // What moved while a page was read may be on it, and stand ahead.
+        // A row that moved while a page was read may be on the page, and be ahead of it.
         let is_due = |row: &Row| !own.contains(&row.number) && (onward.is_none() || passed.contains(&row.number));
         if let Some(row) = ahead.iter().find(|row| self.stood(row) && !got.contains(&row.number) && is_due(row)) {
             return Some(format!("G1 none skipped: row {}", row.number));
@@ -291,7 +292,7 @@ impl<'a> Exchange<'a> {
         if !in_page.eq(in_list.iter().copied()) {
             return Some("G3 in order".to_owned());
         }
-        // What lies on the side that the page was not read towards.
+        // The rows on the side away from the direction of reading.
         let beside = |row: &&Row| match last {
             Some(last) => {
                 let (state, at) = stands(page, self.shown, if forward { 0 } else { last });
@@ -304,7 +305,7 @@ impl<'a> Exchange<'a> {
         left.map(|row| format!("ends: row {} lies on the other side, and there is no way back", row.number))
     }
 
-    /// What is true where nothing ever changes.
+    /// Returns the broken promise that holds where the list never changes.
     fn undisturbed(&self, page: &Page, rows: &[Row]) -> Option<String> {
         let traits = &self.scenario.traits;
         let visible: Vec<&Row> = self.at_first.iter().filter(|row| !row.is_hidden(traits.hides)).collect();
@@ -312,7 +313,7 @@ impl<'a> Exchange<'a> {
         if !visible.iter().skip(at).take(rows.len()).copied().eq(rows) {
             return Some("G3 in order: not what stands there".to_owned());
         }
-        // A budget that is spent leaves open what follows.
+        // After a spent budget it is open what follows.
         let spent = traits.hides > 0 && page.requests >= 8;
         let ends = (page.previous.is_none(), page.next.is_none());
         if !rows.is_empty() && !spent && ends != (at == 0, at + rows.len() == visible.len()) {
@@ -321,7 +322,7 @@ impl<'a> Exchange<'a> {
         if page.stragglers > 0 {
             return Some("G6 honest: stragglers where nothing moves".to_owned());
         }
-        // One request is enough where an answer can be wide enough, and shows where the list ends.
+        // One request is enough where an answer can be wide enough, and shows whether the list ends there.
         let wide = matches!(traits.sizes, Sizes::Free { most: Some(cap), .. } if cap >= (self.limit + 2) * 3);
         let known = traits.says == Says::Total || traits.end != EndEvidence::Unvouched;
         let amid = ends == (false, false) && traits.hides == 0 && !self.marks().is_empty();

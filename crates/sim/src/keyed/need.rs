@@ -1,4 +1,4 @@
-//! Whether a refusal was needed, as the true world decides; and whether it is honest at all.
+//! The reason for a refusal in the true world, and the honesty of the refusal.
 
 use cursorgate_core::pagination::{
     filter::Comparisons,
@@ -17,35 +17,36 @@ use crate::keyed::{
     world::Moment,
 };
 
-/// Why no page could be served.
+/// The reason for which no page could be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
-    /// What was shown contradicts the declared order, or lacks its keys.
+    /// The answers contradict the declared order, or lack its keys.
     Contradicted,
-    /// The upstream said "past the end" where there are items.
+    /// The upstream answered "past the end" at a place that has items.
     Status,
-    /// It answers no deeper.
+    /// The upstream answers no deeper.
     Ceiling,
     /// A run of ties is longer than an answer can be, or no aligned page shows it closed.
     Run,
-    /// The budget can't suffice, nothing changing.
+    /// The budget can't suffice, even if the list does not change.
     Budget,
     /// The list changes by more in one answer than an answer has to spare.
     Speed,
     /// Answers go back in time.
     Time,
-    /// What it says of its answers, or how many it gives, is nonsense.
+    /// The upstream's claims about its answers, or the number of items, are nonsense.
     Nonsense,
-    /// The pivot is gone or has changed, and who served it is not asked.
+    /// The pivot is gone or has changed, and the replica that served it is not asked.
     Pivot,
-    /// A row with an opaque key is gone: nothing may tell where it stood.
+    /// A row with an opaque key is gone: its place may be unknown.
     Opaque,
-    /// Its answers are not what its dialect makes of them.
+    /// The upstream's answers differ from its dialect.
     Deceived,
 }
 
 impl Walk<'_> {
-    /// What made a refusal necessary; none if nothing did. A refusal that says what is not so breaks a promise.
+    /// Returns the reason that made a refusal necessary; `None` if there was none. A refusal with a false claim breaks
+    /// a promise.
     pub(crate) fn need(
         &self,
         refusal: &Refusal,
@@ -58,7 +59,7 @@ impl Walk<'_> {
         let still = self.upstream.passed.len() == 1;
         let ignored = traits.filtering.as_ref().is_some_and(|filtering| filtering.ignored);
         let pinned = matches!(traits.sticky, Sticky::Pinned(_));
-        // A replica that stays behind contradicts the other whenever both are asked, as a list does that is out of order.
+        // A replica that lags contradicts the other whenever both are asked, as a list that is out of order does.
         let replicas = matches!(traits.lag, Lag::Replica(_));
         let contradicted = !truthful || pinned || self.is_contradicted();
         let deceives = traits.deceives();
@@ -68,7 +69,7 @@ impl Walk<'_> {
             Refusal::TieRun { .. } => (truthful && scenario.shape.is_orderly()).then_some("refused as tie run"),
             Refusal::TooDeep => (truthful && !traits.misleads() && still && !traits.lags() && !deceives)
                 .then_some("refused as too deep"),
-            // A list of one page whose end comes again without a word looks as if its paging were ignored.
+            // A list of one page whose end comes again without a sign looks as if its paging were ignored.
             Refusal::Stuck => {
                 let told = (traits.past != Past::Repeat || traits.repeats) && traits.echoes != Echoes::Nonsense;
                 (truthful && still && !traits.lags() && !ignored && told && !deceives).then_some("refused as stuck")
@@ -99,7 +100,7 @@ impl Walk<'_> {
         })
     }
 
-    /// What stands in the way of any page.
+    /// Returns the obstacle to any page.
     fn troubles(&self, aim: &Aim, limit: u32, ignored: bool) -> Option<Need> {
         let traits = &self.scenario.traits;
         let shown = &self.upstream.shown;
@@ -107,7 +108,7 @@ impl Walk<'_> {
             return Some(if traits.ceiling.is_some() { Need::Ceiling } else { Need::Status });
         }
         if let Some(ceiling) = traits.ceiling {
-            // What is declared is not asked for, so no status shows it.
+            // A declared limit is not passed, so no status shows it.
             let hint = aim.target.hint.offset.0;
             let deepest = self.upstream.passed.iter().map(|state| deepest(state, aim.bound)).max().unwrap_or(0);
             let reach = u64::from(limit) + 2;
@@ -122,7 +123,7 @@ impl Walk<'_> {
             return Some(Need::Nonsense);
         }
         let spare = u64::from(traits.least_cap().saturating_sub(limit + 2));
-        // One change can be waited for: whoever asks again sees what came of it.
+        // A single change can be waited for: the next request sees its result.
         (self.upstream.passed.len() > 2 && self.upstream.burst * 2 > spare).then_some(Need::Speed)
     }
 
@@ -137,13 +138,13 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether the item that the cursor names is not as it was served.
+    /// Returns whether the item that the cursor names is not as it was served.
     fn pivot_changed(&self, aim: &Aim) -> bool {
         let Some(place) = aim.bound.place() else { return true };
         let served: Vec<&std::rc::Rc<Row>> =
             self.upstream.world.registry.iter().filter(|row| row.place == place).collect();
         let same = |state: &Moment| {
-            // Another version spells its keys in another way, and its fingerprint is another.
+            // Another version spells its keys differently, and has another fingerprint.
             state
                 .rows()
                 .iter()
@@ -155,23 +156,23 @@ impl Walk<'_> {
             || !self.upstream.passed.iter().all(|state| same(state))
     }
 
-    /// Whether an opaque key says where the cursor stands, and its row is not there as it was: what is beside it may be
-    /// equal to it, spelt otherwise.
+    /// Returns whether an opaque key names the cursor's place, and its row is not there as it was: the rows beside it
+    /// may be equal to it in another spelling.
     fn is_blind(&self, aim: &Aim) -> bool {
         let opaque = self.shape.strong.iter().any(|column| column.look == Look::Opaque);
         let Some(place) = aim.bound.place().filter(|_| opaque) else { return false };
-        // Another version may spell the value in another way.
+        // Another version may spell the value differently.
         let versions = self.upstream.world.registry.iter().filter(|row| row.place == place).count();
         versions > 1 || !self.upstream.passed.iter().all(|state| state.holds(place))
     }
 
-    /// Whether a run of ties near the page can't be shown whole.
+    /// Returns whether a run of ties near the page can't be shown whole.
     fn has_long_run(&self, state: &Moment, bound: Bound, limit: u32) -> bool {
         if self.shape.is_orderly() {
             return false;
         }
         if self.scenario.traits.hidden > 0 && self.scenario.traits.total != Says::Exactly {
-            // Where neither an answer nor a count tells where the list ends, a run beside hidden rows may go on for ever.
+            // If neither an answer nor a count shows where the list ends, a run beside hidden rows may go on for ever.
             return true;
         }
         let (rows, keys) = (state.raw(), self.shape.run_keys());
@@ -191,7 +192,7 @@ impl Walk<'_> {
             let same = |row: &std::rc::Rc<Row>| row.place[..keys] == rows[from].place[..keys];
             let begins = rows[..from].iter().rposition(|row| !same(row)).map_or(0, |index| index + 1);
             let ends = rows[from..].iter().position(|row| !same(row)).map_or(rows.len(), |index| from + index);
-            // Where the last page comes again, and no total tells which one it is, ties at the end may be others.
+            // If the last page comes again, and no total tells which one it is, ties at the end may be others.
             let traits = &self.scenario.traits;
             let endless = ends == rows.len() && traits.past == Past::Repeat && traits.total != Says::Exactly;
             if endless || !self.can_show(begins, ends, rows.len(), &rows[begins]) {
@@ -202,7 +203,7 @@ impl Walk<'_> {
         false
     }
 
-    /// Whether the run `[begins, ends)` of a list can be shown with what stands beside it.
+    /// Returns whether the run `[begins, ends)` of a list can be shown with the rows beside it.
     fn can_show(&self, begins: usize, ends: usize, length: usize, row: &Row) -> bool {
         let traits = &self.scenario.traits;
         let cap = traits.least_cap().min(traits.declared_cap().unwrap_or(u32::MAX)) as usize;
@@ -210,7 +211,7 @@ impl Walk<'_> {
         if let Some(filtering) = &traits.filtering {
             let (filters, keys) = (&filtering.filters, self.shape.run_keys());
             let known: Vec<Comparisons> = filters.columns.iter().take(keys).copied().collect();
-            // What comes after a value is known only of what compares exclusively.
+            // The items after a value are known only for exclusive comparisons.
             let beyond = |key: usize| known[key].less && known[key].greater;
             let legs = (0..keys).all(|key| match row.plan.keys[key] {
                 None => known[key].nulls,
@@ -220,14 +221,14 @@ impl Walk<'_> {
                 return true;
             }
         }
-        // The window: the run, and one row beside it on each side, or the place behind the end.
+        // The window: the run, and one row beside it on each side, or the place after the end.
         let (from, to) = (begins.saturating_sub(1), ends + 1);
         shows(traits, from, to, cap)
             || (traits.flips && shows(traits, length.saturating_sub(ends + 1), length - begins + 1, cap))
     }
 }
 
-/// Whether one request can hold a window.
+/// Returns whether one request can hold a window.
 fn shows(traits: &Traits, from: usize, to: usize, cap: usize) -> bool {
     let holds = |size: usize| match traits.family {
         Family::Offset => to - from <= size,
@@ -241,7 +242,7 @@ fn shows(traits: &Traits, from: usize, to: usize, cap: usize) -> bool {
     }
 }
 
-/// Where a page begins or ends that stands at a bound.
+/// Returns the offset at which a page begins or ends that has this bound.
 fn deepest(state: &Moment, bound: Bound) -> u64 {
     let rows = state.raw();
     match bound {

@@ -1,7 +1,7 @@
-//! What is promised of every page, asserted against what the upstream really held.
+//! The promises of every page, asserted against the true contents of the upstream.
 //!
 //! A row *stayed* if it was there, with the same keys, in every state that the upstream showed. Two rows with the same
-//! place are the same row, so places are what is compared.
+//! place are the same row, so places are compared.
 
 use std::rc::Rc;
 
@@ -25,7 +25,7 @@ use crate::keyed::{
 /// A promise that was broken.
 #[derive(Clone, Debug)]
 pub(crate) struct Violation {
-    /// Which, in a word or two.
+    /// The promise, in a word or two.
     pub(crate) promise: &'static str,
     pub(crate) what: String,
 }
@@ -36,10 +36,10 @@ pub(crate) fn require(kept: bool, promise: &'static str, what: impl FnOnce() -> 
     if kept { Ok(()) } else { Err(Violation { promise, what: what() }) }
 }
 
-/// One client request that was served, and all that is known of it.
+/// A client request that was served, with all that is known of it.
 pub(crate) struct Exchange<'a> {
     pub(crate) aim: &'a Aim,
-    /// Where the page begins.
+    /// The place at which the page begins.
     pub(crate) bound: Bound,
     pub(crate) limit: u32,
     pub(crate) client: &'a Client,
@@ -49,11 +49,11 @@ pub(crate) struct Exchange<'a> {
     pub(crate) rows: &'a [Rc<Row>],
     pub(crate) shown: &'a [Showing],
     pub(crate) passed: &'a [State],
-    /// How many answers the core was given.
+    /// The number of answers that the core was given.
     pub(crate) answers: u32,
-    /// Nothing changed while it was asked for.
+    /// The list did not change while it was asked for.
     pub(crate) still: bool,
-    /// Nothing has changed since the walk began, and the hint came with the page before.
+    /// The list has not changed since the walk began, and the hint came with the page before.
     pub(crate) undisturbed: bool,
     /// The checker follows the page's claim from its answers.
     pub(crate) founded: bool,
@@ -61,7 +61,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) shape: &'a Shape,
 }
 
-/// Finds the rows whose bytes the items of a page are.
+/// Finds the rows that the items of a page were written from.
 pub(crate) fn rows_of(page: &Page, registry: &[Rc<Row>]) -> Result<Vec<Rc<Row>>, Violation> {
     let row = |index| {
         let item = page.item(index);
@@ -75,7 +75,7 @@ pub(crate) fn rows_of(page: &Page, registry: &[Rc<Row>]) -> Result<Vec<Rc<Row>>,
 }
 
 impl Exchange<'_> {
-    /// What holds of any page by itself.
+    /// Checks the promises that hold for any page by itself.
     pub(crate) fn keeps_promises(&self) -> Kept {
         self.counts()?;
         self.no_id_twice()?;
@@ -83,8 +83,8 @@ impl Exchange<'_> {
             return self.flagged();
         }
         if self.page.level() == Level::Anchored {
-            // Answers contradict the order that was not even declared to be one of texts: the list is read by marks, which
-            // `misdeclared` and `anchored` walk through.
+            // Answers contradict the order, which was not even declared to be one of texts: the list is read by marks,
+            // which `misdeclared` and `anchored` walk through.
             let lowered = self.page.lowered.is_some() || matches!(self.aim.target.position, Position::AfterMarks(_));
             return require(lowered && self.is_contradicted(), "G6 level", || "read by marks without a cause".into());
         }
@@ -97,7 +97,7 @@ impl Exchange<'_> {
         self.cost()
     }
 
-    /// What was proven is so, in order, and nothing was skipped.
+    /// Checks that proven claims are true, in order, and that no row was skipped.
     fn shows_what_it_says(&self) -> Kept {
         self.order()?;
         self.proof()?;
@@ -108,17 +108,17 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Whether no answer of the page shows that it is not what it says: single answers deceive in this world, and the
-    /// checker follows the page's claim from them. Such pages are counted, and their number has a bound.
+    /// Returns whether no answer of the page can show that its claim is false: single answers deceive in this world,
+    /// and the checker follows the page's claim from them. Such pages are counted, and their number has a bound.
     ///
-    /// The two answers that confirm an end can be cut like the short one before them; between them a gap may hold nothing
-    /// but hidden rows; a filter that reads values in its own way leaves out rows that look like those it shows; and a row
-    /// that is pinned to the head is out of order by an opaque key, which nothing can compare.
+    /// The two answers that confirm an end can be cut like the short one before them; a gap between them may hold only
+    /// hidden rows; a filter that reads values in its own way leaves out rows that look like those it shows; and a row
+    /// that is pinned to the head is out of order by an opaque key, which can't be compared.
     fn is_beyond_knowing(&self) -> bool {
         self.founded && self.traits.answers_deceive()
     }
 
-    /// Whether such a page says `exact` of what is not so.
+    /// Returns whether such a page claims `exact` and is not.
     pub(crate) fn is_deceived_at_exact(&self) -> bool {
         let proven = self.page.level() == Level::Exact && self.page.unproven.is_none();
         proven && self.is_beyond_knowing() && self.shows_what_it_says().is_err()
@@ -149,7 +149,8 @@ impl Exchange<'_> {
         require(ids.windows(2).all(|pair| pair[0] != pair[1]), "G2 once", || format!("an id twice in a page: {ids:?}"))
     }
 
-    /// A page that is not proven says so, and why; its items are those of one list, as it shows them.
+    /// Checks a page that is not proven: it has its reason, and its items are those of one list, as the list shows
+    /// them.
     fn flagged(&self) -> Kept {
         let Self { page, rows, client, .. } = self;
         let positional = page.level() == Level::Positional;
@@ -172,7 +173,7 @@ impl Exchange<'_> {
         require(one_by_one, "G3 order", || format!("neither as shown nor in order: {:?}", page.items))
     }
 
-    /// Whether what was shown contradicts the declared order, or lacks its keys.
+    /// Returns whether the answers contradict the declared order, or lack its keys.
     pub(crate) fn is_contradicted(&self) -> bool {
         let spoilt = |state: &State| state.raw().iter().any(|row| row.plan.spoilt.is_some());
         let twins = |state: &State| {
@@ -186,7 +187,7 @@ impl Exchange<'_> {
             || self.shown.iter().any(|showing| spoilt(&showing.state) || twins(&showing.state))
     }
 
-    /// A page has as many items as were asked for, unless it touches the end in the direction it was read.
+    /// Checks that a page has as many items as were asked for, unless it touches the end in the direction it was read.
     fn fullness(&self) -> Kept {
         let Self { page, rows, .. } = self;
         let ahead = if self.bound.is_forward() { &page.next } else { &page.previous };
@@ -206,7 +207,7 @@ impl Exchange<'_> {
             let in_order = pair[0].place < pair[1].place || self.met_by_cancelling(pair[0].place, pair[1].place);
             require(in_order, "G3 order", || format!("{} before {}", pair[0], pair[1]))?;
         }
-        // What is alone in all that was seen contradicts nothing, unless it is said of what type it is to be.
+        // A row that is alone in all that was seen contradicts no order, unless its type is declared.
         let alone = self.bound.place().is_none() && self.shown.iter().all(|showing| showing.items <= 1);
         let sound = |row: &Row| row.plan.spoilt.is_none() || (alone && row.is_sound_alone(self.shape));
         let spoilt = rows.iter().find(|row| !sound(row));
@@ -223,10 +224,10 @@ impl Exchange<'_> {
         require(beyond, "G4 strictly on", || format!("{} .. of {:?}", rows[0], self.bound))
     }
 
-    /// Whether two places whose rows no answer showed together are side by side by their opaque keys alone, for a page
-    /// that is `checked`: what moved between two answers moved back before the one was read again, which that level leaves
-    /// open (DESIGN 7), and nothing tells how opaque keys are sorted. What can be compared is held to its order all the
-    /// same.
+    /// Returns whether two places whose rows no answer showed together are side by side by their opaque keys alone, for
+    /// a page that is `checked`: a row that moved between two answers moved back before one was read again, which that
+    /// level leaves open (DESIGN 7), and the order of opaque keys is unknown. Keys that can be compared are held to
+    /// their order all the same.
     fn met_by_cancelling(&self, left: Place, right: Place) -> bool {
         let together = |showing: &Showing| {
             let spans = |(least, greatest)| [left, right].iter().all(|place| (least..=greatest).contains(place));
@@ -238,20 +239,21 @@ impl Exchange<'_> {
         alone && !self.is_certain() && !self.shown.iter().any(together)
     }
 
-    /// Whether a page that is not certain loses a row, or says of its ends what is not so: what `checked` does not promise.
+    /// Returns whether a page that is not certain loses a row, or makes a false claim of its ends, against which
+    /// `checked` gives no promise.
     pub(crate) fn is_mistaken(&self) -> bool {
         !self.is_certain() && (self.ends().is_err() || self.completeness().is_err())
     }
 
-    /// Whether a page is held to all that it says. One that was checked in two readings may be wrong if its own answers
-    /// saw different states, of which one row that came or went is not enough to deceive both; or if one reading is a count
-    /// of another time; or where a past-the-end status was not true.
+    /// Returns whether a page is held to all its claims. A page that was checked in two readings may be wrong if its
+    /// own answers saw different states, and a single row that came or went is not enough to deceive both; or if one
+    /// reading is a count of another time; or after a past-the-end status that was not true.
     pub(crate) fn is_certain(&self) -> bool {
         let first = &self.shown[0].state;
         let one_state = self.shown.iter().all(|showing| Rc::ptr_eq(&showing.state, first));
         let hoax = self.shown.iter().any(|showing| showing.hoax);
-        // Ties that come in another order with each query are a change to the list: what is hidden of a run may hide the
-        // same item wherever it is looked for.
+        // Ties that come in another order with each query are a change to the list: hidden places of a run may hide the
+        // same item in every answer.
         let reshuffled = self.traits.hidden > 0
             && !self.shape.is_orderly()
             && (self.traits.reorders || self.shape.ties == TieOrder::Shuffled);
@@ -271,7 +273,7 @@ impl Exchange<'_> {
         self.page.level() == Level::Exact || ((one_state || one_change) && vouched)
     }
 
-    /// What is said of the size of the collection was true, and is what the route wants said.
+    /// Checks that the total was true, and is the one that the route wants told.
     fn totals(&self) -> Kept {
         let Self { page, client, .. } = self;
         if client.totals == Totals::Omit {
@@ -289,7 +291,7 @@ impl Exchange<'_> {
             let length = length as u64;
             if total.exact { length == total.value } else { length >= total.value }
         };
-        // What is hidden is counted all the same, by most upstreams; and a count that is off is told as it comes.
+        // Most upstreams count hidden rows too; and a wrong count is told as it comes.
         let off = |length: usize| length.saturating_add_signed(self.traits.off as isize);
         let held = |state: &State| {
             [state.rows().len(), state.raw().len()].into_iter().any(|length| true_of(length) || true_of(off(length)))
@@ -300,7 +302,7 @@ impl Exchange<'_> {
         })
     }
 
-    /// The neighbours and edges of a page are its own items, and `last` is the end.
+    /// Checks that the neighbours and edges of a page are its own items, and `last` is the end.
     fn neighbours(&self) -> Kept {
         let Self { page, rows, .. } = self;
         let anchors = rows
@@ -316,7 +318,7 @@ impl Exchange<'_> {
         let from_end = page.last.as_ref().is_none_or(|last| last.position == Position::End);
         require(from_end, "last", || format!("{:?}", page.last))?;
         let counts = matches!(self.client.totals, Totals::Upstream) && self.traits.total == Says::Exactly;
-        // Where the end stands deeper than the upstream is said to answer, no link leads there.
+        // If the end is deeper than the upstream is declared to answer, no link leads there.
         let reached = self.traits.ceiling.is_none_or(|ceiling| !ceiling.declared);
         require(page.last.is_some() || rows.is_empty() || !(known && counts && reached), "last", || {
             format!("none with total {:?}", page.total)
@@ -324,9 +326,9 @@ impl Exchange<'_> {
         require(page.last.is_none() || self.passed.iter().any(some), "last", || "a last page of nothing".into())?;
         let plain = self.shown.iter().all(|showing| showing.plain) && self.traits.hidden == 0;
         let counted = self.undisturbed && self.traits.family == Family::Offset && !self.traits.lags() && plain;
-        // Where the end comes again without a word, nobody knows where an answer begins.
+        // If the end comes again without a sign, the beginning of an answer is unknown.
         let counted = counted && self.traits.past != Past::Repeat && !self.traits.deceives();
-        // What a false status hides of a run may come before what is shown of it.
+        // Rows of a run that a false status hides may come before those that are shown.
         let counted = counted && !self.shown.iter().any(|showing| showing.hoax);
         let honest = !matches!(self.traits.echoes, Echoes::Nonsense | Echoes::Asked);
         if let (true, true, Some(first)) = (counted, honest || self.answers == 1, rows.first()) {
@@ -340,7 +342,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// The last place that the page answers for in the direction of the order; none where it is the end.
+    /// Returns the last place that the page answers for in the direction of the order; `None` at the end.
     pub(crate) fn upper(&self) -> Option<Place> {
         match (self.rows.last(), self.bound) {
             (Some(row), _) => Some(row.place),
@@ -357,7 +359,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// The rows between two places that were there in every state that an answer of this request showed.
+    /// Returns the rows between two places that were in every state that an answer of this request showed.
     pub(crate) fn stayed(&self, after: Option<Place>, before: Option<Place>) -> impl Iterator<Item = &Rc<Row>> {
         let first = &self.shown[0].state;
         let from = after.map_or(0, |place| first.rows().partition_point(|row| row.place <= place));

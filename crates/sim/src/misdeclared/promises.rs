@@ -1,4 +1,4 @@
-//! What must hold of each page.
+//! The promises of each page.
 
 use cursorgate_core::pagination::page::{Level, Page};
 
@@ -7,7 +7,7 @@ use super::{
     upstream::Upstream,
 };
 
-/// Where a page begins: how the upstream has it.
+/// The place at which a page begins, as the upstream has it.
 #[derive(Clone, Debug)]
 pub(crate) enum Bound {
     Start,
@@ -16,7 +16,7 @@ pub(crate) enum Bound {
     Before(Row),
 }
 
-/// What is wrong with a page.
+/// Returns the fault of a page.
 pub(crate) fn fault(upstream: &Upstream<'_>, page: &Page, rows: &[Row], bound: &Bound) -> Option<String> {
     let by_id = upstream.scenario.traits.tied == Tied::ById;
     let place = |row: &Row| (row.class, if by_id { row.id } else { 0 });
@@ -51,7 +51,7 @@ pub(crate) fn fault(upstream: &Upstream<'_>, page: &Page, rows: &[Row], bound: &
         _ => return Some("nothing, and more is promised".into()),
     }
     let beyond = |row: &Row| {
-        // Within a run that comes in any order nothing says on which side of another a row is.
+        // Within a run that comes in any order the sides of a row are unknown.
         let (at, strict) = (place(row), by_id);
         let after = low.is_none_or(|low| if strict && forward { at > low } else { at >= low });
         let before = high.is_none_or(|high| if strict && !forward { at < high } else { at <= high });

@@ -1,4 +1,4 @@
-//! What must hold of every page, and of the walk that it is part of.
+//! The promises of every page, and of the walk that it is part of.
 
 use std::collections::HashSet;
 
@@ -21,7 +21,7 @@ pub(crate) struct Leg {
     page: u64,
     had: HashSet<Seen>,
     losses: u64,
-    /// It went on amid ties, some of which came again.
+    /// The leg went on amid ties, some of which came again.
     amid_ties: bool,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Visit<'a> {
     pub(crate) world: &'a World,
     pub(crate) at: &'a Node,
     pub(crate) limit: u32,
-    /// Which page of the walk it is.
+    /// The page's number in the walk.
     pub(crate) number: u64,
     pub(crate) visited: &'a Visited,
 }
@@ -58,7 +58,7 @@ pub(crate) fn check_back(items: &[Seen], visited: &Visited) -> Result<(), String
     }
 }
 
-/// Whether a page may be refused so; the cause, and whether the upstream's tokens led to the place.
+/// Checks that a page may be refused so. Returns the cause, and whether the upstream's tokens led to the place.
 pub(crate) fn check_refusal(
     scenario: &Scenario,
     at: &Node,
@@ -75,15 +75,15 @@ pub(crate) fn check_refusal(
         Place::Keys | Place::Snapshot => false,
     };
     let gone = shown.last().is_some_and(|shown| shown.gone);
-    // Only who goes back to a place of before asks for a token twice.
+    // Only a client that goes back to an earlier place asks for a token twice.
     let forgets = traits.lasts.is_some() || traits.place == Place::Item || (traits.single_use && scenario.wanders());
-    // Of an upstream page of which items are hidden too little may be left.
+    // An upstream page with hidden items may have too few left.
     let no_way_back = traits.single_use || (!traits.backward && (changed || limit > at.limit || traits.hidden > 0));
     let (cause, allowed, unneeded) = match refusal {
         Refusal::TokenGone => ("token gone", gone && forgets, false),
-        // Of a list that grows with every answer, pages of one item may show the same one again and again.
+        // In a list that grows with every answer, pages of one item may show the same item again and again.
         Refusal::Stuck => ("stuck", traits.circle.is_some() || (drifts && changes > 0), traits.circle.is_none()),
-        // In a circle what was served lies before the place too, so that an upstream page may hold too little of a page.
+        // In a circle, served items come before the place too, so that an upstream page may hold too little of a page.
         Refusal::Unsupported => ("no way back", at.backward && (no_way_back || traits.circle.is_some()), false),
         Refusal::PositionLost { .. } => ("position lost", changed || traits.circle.is_some(), traits.circle.is_none()),
         Refusal::TieRun { .. } => {
@@ -105,7 +105,7 @@ pub(crate) fn check_refusal(
 }
 
 impl Leg {
-    /// A page that does not go on from the last one begins another leg.
+    /// Begins another leg at a page that does not go on from the last one.
     fn go_on(&mut self, visit: &Visit<'_>) {
         let at = visit.at;
         let goes_on = self.backward == at.backward && self.page == at.by;
@@ -125,7 +125,7 @@ impl Visit<'_> {
         self.scenario.shape
     }
 
-    /// The page's items in the direction of reading.
+    /// Returns the page's items in the direction of reading.
     fn read(&self) -> Vec<Seen> {
         self.way(&self.visited.items)
     }
@@ -134,20 +134,20 @@ impl Visit<'_> {
         if self.at.backward { items.iter().rev().copied().collect() } else { items.to_vec() }
     }
 
-    /// The page beyond this one.
+    /// Returns whether there is a page beyond this one.
     fn goes_on(&self) -> bool {
         let page = &self.visited.page;
         if self.at.backward { page.previous.is_some() } else { page.next.is_some() }
     }
 
-    /// Whether the end is reached, and not only what tokens that lead on can show.
+    /// Returns whether the end is reached, and not only the last item that tokens that lead on can show.
     fn is_over(&self) -> bool {
         let full = self.visited.items.len() >= self.limit as usize;
         let no_way_back = self.at.backward && !self.scenario.traits.backward && full;
         !self.goes_on() && !no_way_back
     }
 
-    /// Whether an item is read after another, as far as the declared order says.
+    /// Returns whether an item is read after another, as far as the declared order tells.
     fn after(&self, one: Seen, other: Seen) -> bool {
         let (one, other) = (self.place(one), self.place(other));
         if self.at.backward { one < other } else { one > other }
@@ -161,7 +161,7 @@ impl Visit<'_> {
         }
     }
 
-    /// What was shown before the page, or beyond it.
+    /// Returns the items that were shown before the page, or beyond it.
     pub(crate) fn pending(&self, backward: bool) -> Vec<Seen> {
         let items = &self.visited.items;
         let Some(edge) = (if backward { items.first() } else { items.last() }) else { return Vec::new() };
@@ -173,7 +173,7 @@ impl Visit<'_> {
     fn check_items(&self) -> Result<(), String> {
         let (items, page, traits) = (self.read(), &self.visited.page, &self.scenario.traits);
         let ids: HashSet<u32> = items.iter().map(|item| item.id).collect();
-        // Of items without ids it can't be told whether two of them are one, when a page of one item is pushed back again.
+        // Two items without ids can't be told from one item, when a page of one item is pushed back again.
         let can_be_told = self.shape() != Shape::Anonymous || (self.world.changes == 0 && traits.circle.is_none());
         if ids.len() < items.len() && can_be_told {
             return Err("G2: an id twice in one page".to_owned());
@@ -237,7 +237,7 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// A list is ended by what says so, and by nothing else.
+    /// Checks that a list ends only where an answer claims so.
     fn check_ends(&self) -> Result<(), String> {
         let (page, traits, shown) = (&self.visited.page, &self.scenario.traits, &self.visited.shown);
         let (starts, ends) = (shown.iter().any(|shown| shown.at_start), shown.iter().any(|shown| shown.at_end));
@@ -245,7 +245,7 @@ impl Visit<'_> {
         if page.next.is_none() && !ends {
             return Err("ends: no next, and there was more".to_owned());
         }
-        // A page back that fits into no page of the upstream's can't be offered where tokens only lead on.
+        // A page back that fits into no page of the upstream's can't be offered if tokens only lead on.
         let can_lead_back = traits.backward && !traits.single_use && (!empty || self.at.backward);
         if page.previous.is_none() && !starts && can_lead_back {
             return Err("ends: no previous, and there was more".to_owned());
@@ -253,7 +253,7 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// What was shown beyond the place, and up to the last item, is on the page.
+    /// Checks that the items shown beyond the place, and up to the last item, are on the page.
     fn check_shown(&self) -> Result<(), String> {
         if !self.shape().is_declared() {
             return Ok(());
@@ -290,8 +290,9 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// A page that says it is checked skips nothing that was there throughout, shown or not: whatever the tokens are, all
-    /// that has stood between the place and the last item since before the place was handed out is on the page.
+    /// Checks that a page of level `checked` skips no item that was there throughout, shown or not: whatever the tokens
+    /// are, every item that has been between the place and the last item since before the place was handed out is on
+    /// the page.
     fn check_level(&self) -> Result<(), String> {
         let (items, Visited { page, since, .. }) = (self.read(), self.visited);
         if page.level() != Level::Checked {
@@ -304,7 +305,7 @@ impl Visit<'_> {
             from.is_none_or(|anchor| self.after(item, anchor))
                 && (self.is_over() || items.last().is_some_and(|last| self.after(*last, item)))
         };
-        // What is there now and has been since, was there throughout.
+        // An item that is there now, and has been since, was there throughout.
         let throughout = |row: &&Row| !row.hidden && row.since < since && is_due(row.seen);
         match self.world.rows.iter().filter(throughout).find(|row| !items.contains(&row.seen)) {
             Some(row) => Err(format!("G6: says that it is checked, and {:?} is not served", row.seen)),
@@ -312,13 +313,13 @@ impl Visit<'_> {
         }
     }
 
-    /// What was shown when the place was handed out, amid a page that is read again, is on the page: it is seen if it was
-    /// moved out of that page.
+    /// Checks that the items shown when the place was handed out, amid a page that is read again, are on the page: they
+    /// are seen if they were moved out of that page.
     fn check_pending(&self) -> Result<(), String> {
         let (items, traits) = (self.read(), &self.scenario.traits);
         let astray = traits.place == Place::Item && self.scenario.has_moves();
         let changed = self.visited.shown.first().is_some_and(|shown| shown.changes != self.world.changes);
-        // What a token leads past looks as if it were gone.
+        // An item that a token leads past looks like a deleted one.
         let astray = astray || traits.circle.is_some_and(|(to, from)| to > from);
         if !self.shape().is_declared() || self.at.target.hint.offset.0 == 0 || astray || changed {
             return Ok(());
@@ -331,11 +332,11 @@ impl Visit<'_> {
         }
     }
 
-    /// All items that were shown, each once, in the direction of reading.
+    /// Returns all items that were shown, each once, in the direction of reading.
     fn shown_in_a_row(&self) -> Vec<Seen> {
         let mut flat: Vec<Seen> = Vec::new();
         for shown in &self.visited.shown {
-            // What comes before an item that was shown already was passed.
+            // The items before an item that was shown already were passed.
             let items = self.way(&shown.items);
             let onward = shown.backward == self.at.backward || flat.is_empty();
             if onward {
@@ -349,8 +350,7 @@ impl Visit<'_> {
         flat
     }
 
-    /// Without a declared order: what stands beyond the marks in what was shown is on the page, what stands before them
-    /// is not.
+    /// Checks a page without a declared order: items shown beyond the marks are on the page, items before them are not.
     fn check_marks(&self, leg: &Leg) -> Result<(), String> {
         if self.shape().is_declared() || self.scenario.traits.circle.is_some() {
             return Ok(());
@@ -358,19 +358,19 @@ impl Visit<'_> {
         let flat = self.shown_in_a_row();
         let behind = flat.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
         let ahead = flat.iter().position(|item| self.at.ahead.contains(item));
-        // What was served out of its order, because it came in between, marks no place.
+        // An item that was served out of its order, because it came in between, marks no place.
         let places = self.at.trail.iter().filter_map(|item| flat.iter().position(|other| other == item));
         if !places.is_sorted() {
             return Ok(());
         }
-        // An item behind that turns up alone, without those that were beside it, is outvoted.
+        // An earlier item that turns up alone, without those that were beside it, is outvoted.
         let upstream_pages = self.visited.shown.iter().map(|shown| self.way(&shown.items));
         let marked = |items: &[Seen]| items.iter().filter(|item| self.at.trail.contains(item)).count();
         let outvoted = upstream_pages.filter(|items| marked(items) > 0).take(1).any(|items| {
             let behind = items.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
             marked(&items) * 2 <= behind.min(self.at.trail.len())
         });
-        // Or alone on a page behind others that show none: it may have been moved there as well as they.
+        // So is an item alone on a page after others that show none: it may have been moved there, as well as they.
         let mut upstream_pages =
             self.visited.shown.iter().filter(|shown| !shown.items.is_empty()).map(|shown| marked(&shown.items));
         let outvoted = outvoted || (upstream_pages.next() == Some(0) && upstream_pages.sum::<usize>() == 1);
@@ -381,7 +381,7 @@ impl Visit<'_> {
             _ => behind,
         };
         let items = self.read();
-        // Items without ids are known again only by those beside them.
+        // Items without ids are recognised only by those beside them.
         let marks: HashSet<&Seen> = self.at.trail.iter().collect();
         let told_apart = self.shape() != Shape::Anonymous
             || (marks.len() == self.at.trail.len()
@@ -394,7 +394,7 @@ impl Visit<'_> {
         let end =
             items.last().and_then(|last| flat.iter().position(|item| item == last)).map_or(place, |place| place + 1);
         let end = if self.is_over() { flat.len() } else { end };
-        // What came since the place was handed out may be on either side of it.
+        // An item that came since the place was handed out may be on either side of it.
         let since = |item: &Seen| !self.world.had(*item, self.at.when);
         let had = |item: &Seen| leg.had.contains(item) || self.at.trail.contains(item) || since(item);
         match flat[place..end.max(place)].iter().find(|item| !items.contains(item) && !had(item)) {
@@ -403,16 +403,17 @@ impl Visit<'_> {
         }
     }
 
-    /// Nothing twice on the way, and nothing left out where the tokens are perfect.
+    /// Checks that no item comes twice on the way, and none is left out if the tokens are perfect.
     fn check_leg(&self, leg: &mut Leg) -> Result<(), String> {
         let traits = &self.scenario.traits;
         let known = self.shape().is_declared() || self.world.changes == 0;
-        // A list that goes round, and whose order says nothing, is found after some rounds.
+        // A list that goes round, and whose order proves nothing, is found after some rounds.
         let round =
             traits.circle.is_some() && matches!(self.shape(), Shape::Undeclared | Shape::Anonymous | Shape::Loose);
         let anchored = self.visited.page.level() == Level::Anchored;
         for item in self.read() {
-            // Amid ties that are not ordered, the anchor alone shows what of them was served, as far as it is in view.
+            // Amid ties that are not ordered, the anchor alone shows which of them were served, as far as it is in
+            // view.
             let tied = self.at.anchor.is_some_and(|anchor| anchor.key == item.key);
             let amid = anchored && tied && !traits.keeps_places() && self.shape() == Shape::Loose;
             let twice = !leg.had.insert(item);
@@ -423,7 +424,7 @@ impl Visit<'_> {
         }
         let stays = match traits.place {
             Place::Keys => true,
-            // Who wanders may go on in the list as another request saw it.
+            // A client that wanders may go on in the list as another request saw it.
             Place::Snapshot => !self.scenario.wanders(),
             Place::Item => !self.scenario.has_moves(),
             Place::Offset => traits.circle.is_none() && self.world.losses == leg.losses,
