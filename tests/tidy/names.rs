@@ -7,15 +7,13 @@ use super::code;
 /// The modules whose types share no name with any other type, of the core neither.
 const KEPT: [&str; 7] = ["json", "pagination", "cursor", "upstream", "downstream", "gateway", "admin"];
 
-/// Names that a private type elsewhere has too. From `Asked` on: names of `windows`, `anchored` and the judge.
-const SHARED: [&str; 22] = [
+/// Names that a private type elsewhere has too.
+const SHARED: [&str; 5] = [
     "Failure", // of a request; of a command
     "Members", // of a located tree; of a tree that is read
     "Order",   // declared; while its settings are checked
     "Route",   // compiled; while its settings are checked
     "Vector",  // of one instruction set and of another
-    "Asked", "Boundary", "Edge", "Effort", "Halt", "Line", "Next", "Passed", "Progress", "Reader", "Seam", "Seams",
-    "Search", "Sizes", "Stand", "Standing", "Turn",
 ];
 
 /// The name of the type that a line declares at the outermost level.

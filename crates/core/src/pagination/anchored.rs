@@ -26,10 +26,10 @@ mod tail;
 mod view;
 
 use self::{
-    line::Line,
-    passed::{Passed, Recognised},
-    seam::Seam,
-    search::Search,
+    line::MarkLine,
+    passed::{PassedItems, Recognised},
+    seam::MarkSeam,
+    search::MarkSearch,
     sightings::{Decision, Found, Sightings},
     tail::Tail,
     view::View,
@@ -45,14 +45,14 @@ use super::{
     position::{Anchor, Hint, Marks, Pivot, Position},
     refusal::Refusal,
     request::PageRequest,
-    slices::{self, AskedSlice, Asker, Look, Sizes, Taken},
+    slices::{self, AnswerUse, AskedSlice, Asker, KnownSizes, Look},
     upstream::{Stop, UpstreamPort},
     window::{Offset, Slice},
 };
 
 /// The landmark that an answer must show before anything of it is taken.
 #[derive(Debug)]
-enum Boundary {
+enum Landmark {
     /// The very start.
     Start,
     /// This offset, whatever item is there.
@@ -65,7 +65,7 @@ enum Boundary {
 
 /// The reason why nothing of an answer is taken.
 #[derive(Debug)]
-enum Untaken {
+enum MarkObstacle {
     /// The boundary, which is not known by marks, is not in the answer.
     Missed(Box<View>),
     /// The marks that were seen decide nothing yet.
@@ -74,7 +74,7 @@ enum Untaken {
 
 /// The use of an answer.
 #[derive(Debug)]
-enum Progress {
+enum MarkProgress {
     /// The answer was used, and so many items of it were passed.
     Used(usize),
     /// The boundary is not in the answer.
@@ -83,9 +83,9 @@ enum Progress {
     Unsettled,
 }
 
-type Turn = slices::Turn<(Slice, Answer), Box<Seam>>;
-type Halt = slices::Halt<Turn>;
-type Next = Result<Turn, Halt>;
+type MarkTurn = slices::Turn<(Slice, Answer), Box<MarkSeam>>;
+type MarkHalt = slices::Halt<MarkTurn>;
+type MarkNext = Result<MarkTurn, MarkHalt>;
 
 /// A page under way.
 #[derive(Debug)]
@@ -93,12 +93,12 @@ struct MarkReader<'p> {
     asker: Asker<'p>,
     request: PageRequest,
     hint: Hint,
-    boundary: Boundary,
-    stand: Stand,
-    page: Passed,
+    boundary: Landmark,
+    stand: ExpectedPlace,
+    page: PassedItems,
     /// Marks of what was served, by earlier pages or by this one, and may stand ahead.
     served: Vec<Mark>,
-    search: Option<Search>,
+    search: Option<MarkSearch>,
     caps: Caps,
     effort: Effort,
     counts: Counts,
@@ -107,7 +107,7 @@ struct MarkReader<'p> {
 
 /// The believed place of the page.
 #[derive(Clone, Copy, Debug, Default)]
-struct Stand {
+struct ExpectedPlace {
     /// The believed offset of the boundary, and the one for which the last window was asked.
     offset: u64,
     aimed: u64,
@@ -140,7 +140,7 @@ struct Caps {
 
 impl Caps {
     /// More items came after the suspected answer: its number is a cap.
-    fn confirm(&mut self, sizes: &mut Sizes) {
+    fn confirm(&mut self, sizes: &mut KnownSizes) {
         if let Some(cap) = self.suspected.take() {
             sizes.cap = Some(cap.max(2));
         }
@@ -189,18 +189,18 @@ pub(super) async fn read_from(
     let mut reader = MarkReader::new(up, request)?;
     reader.set_out();
     if pairs.is_empty() {
-        return slices::read(reader, Turn::Window).await;
+        return slices::read(reader, MarkTurn::Window).await;
     }
     reader.stand.aimed = reader.stand.offset;
     reader.asker.adopt(&pairs, &reader.request.paging)?;
-    slices::read(reader, Turn::Look(Look { answers: pairs, witness: Witness::None })).await
+    slices::read(reader, MarkTurn::Look(Look { answers: pairs, witness: Witness::None })).await
 }
 
 impl slices::SliceReader for MarkReader<'_> {
     type Answer = (Slice, Answer);
     type Progress = usize;
-    type Untaken = Untaken;
-    type Seam = Box<Seam>;
+    type Obstacle = MarkObstacle;
+    type Seam = Box<MarkSeam>;
 
     fn request(&self) -> &PageRequest {
         &self.request
@@ -222,44 +222,44 @@ impl slices::SliceReader for MarkReader<'_> {
         said && self.page.need() == 0
     }
 
-    fn locate(&mut self) -> Next {
+    fn locate(&mut self) -> MarkNext {
         self.next_window()
     }
 
-    async fn ask(&mut self, asked: Vec<AskedSlice>) -> Next {
+    async fn ask(&mut self, asked: Vec<AskedSlice>) -> MarkNext {
         let pairs = self.send(asked.into_iter().map(|asked| asked.slice).collect()).await?;
-        Ok(Turn::Look(Look { answers: pairs, witness: Witness::None }))
+        Ok(MarkTurn::Look(Look { answers: pairs, witness: Witness::None }))
     }
 
-    fn take(&mut self, (slice, answer): (Slice, Answer), _: bool, witness: Witness) -> Taken<usize, Untaken> {
+    fn take(&mut self, (slice, answer): (Slice, Answer), _: bool, witness: Witness) -> AnswerUse<usize, MarkObstacle> {
         let view = self.view(slice, answer, witness);
         match self.read(view) {
-            Progress::Used(_) if self.page.is_done() => Taken::All,
-            Progress::Used(items) => Taken::Some(items),
-            Progress::Missed(view) => Taken::None(Untaken::Missed(view)),
-            Progress::Unsettled => Taken::None(Untaken::Unsettled),
+            MarkProgress::Used(_) if self.page.is_done() => AnswerUse::All,
+            MarkProgress::Used(items) => AnswerUse::Some(items),
+            MarkProgress::Missed(view) => AnswerUse::None(MarkObstacle::Missed(view)),
+            MarkProgress::Unsettled => AnswerUse::None(MarkObstacle::Unsettled),
         }
     }
 
-    async fn search(&mut self, untaken: Untaken, confirming: bool) -> Next {
+    async fn search(&mut self, untaken: MarkObstacle, confirming: bool) -> MarkNext {
         match untaken {
-            Untaken::Missed(view) => self.missed(*view, confirming).await,
-            Untaken::Unsettled => self.unsettled().await,
+            MarkObstacle::Missed(view) => self.missed(*view, confirming).await,
+            MarkObstacle::Unsettled => self.unsettled().await,
         }
     }
 
-    async fn go_on(&mut self, passed: Option<usize>, confirming: bool) -> Next {
+    async fn go_on(&mut self, passed: Option<usize>, confirming: bool) -> MarkNext {
         match passed {
             Some(items) => self.read_on(items, confirming).await,
             None => Err(self.lost()),
         }
     }
 
-    async fn seam(&mut self, seam: Box<Seam>) -> Next {
+    async fn seam(&mut self, seam: Box<MarkSeam>) -> MarkNext {
         self.read_seam(*seam).await
     }
 
-    fn serve(&mut self, cut_off: bool) -> Result<Page, Halt> {
+    fn serve(&mut self, cut_off: bool) -> Result<Page, MarkHalt> {
         self.finish(cut_off)
     }
 }
@@ -297,10 +297,10 @@ impl<'p> MarkReader<'p> {
         let by_client = !unchecked && matches!(request.target.position, Position::At(Offset(1..)));
         Ok(Self {
             asker: Asker::new(up, &request, at_start),
-            page: Passed::new(Way::Forward, request.limit),
+            page: PassedItems::new(Way::Forward, request.limit),
             hint,
-            boundary: Boundary::Start,
-            stand: Stand::default(),
+            boundary: Landmark::Start,
+            stand: ExpectedPlace::default(),
             served: Vec::new(),
             search: None,
             caps: Caps::default(),
@@ -336,7 +336,7 @@ fn by_marks(request: &PageRequest) -> Position {
 impl MarkReader<'_> {
     /// Returns the profile of the upstream at the end of a page: a cap is a size that answers then fill.
     fn profile(&self) -> UpstreamProfile {
-        let Sizes { profile, cap, .. } = self.asker.sizes;
+        let KnownSizes { profile, cap, .. } = self.asker.sizes;
         let cap = if cap == Some(self.asker.ledger.honoured().by_walk()) { cap } else { profile.cap };
         UpstreamProfile { cap, ..profile }
     }
@@ -349,21 +349,21 @@ impl MarkReader<'_> {
         let hint = self.hint.offset.0;
         self.served.clear();
         (self.boundary, self.stand.offset) = match position {
-            Position::Start | Position::At(Offset(0)) => (Boundary::Start, 0),
+            Position::Start | Position::At(Offset(0)) => (Landmark::Start, 0),
             Position::AfterMarks(marks) | Position::BeforeMarks(marks) => {
-                let line = Line::new(marks, way);
+                let line = MarkLine::new(marks, way);
                 self.served = line.served().to_vec();
-                (Boundary::Marks(Sightings::new(line, way, hint, false)), hint)
+                (Landmark::Marks(Sightings::new(line, way, hint, false)), hint)
             }
-            Position::At(offset) => (Boundary::At(offset.believed().0), offset.believed().0),
+            Position::At(offset) => (Landmark::At(offset.believed().0), offset.believed().0),
             _ => {
                 let end = self.hint.total.unwrap_or(hint);
-                (Boundary::Tail(Tail::new(end)), end)
+                (Landmark::Tail(Tail::new(end)), end)
             }
         };
         let back = if backward { u64::from(self.request.limit) } else { 0 };
         self.stand.nearest = self.stand.offset.saturating_sub(back);
-        self.page = Passed::new(way, self.request.limit);
+        self.page = PassedItems::new(way, self.request.limit);
         (self.search, self.effort.closer, self.effort.misses) = (None, 0, 0);
     }
 
@@ -373,44 +373,44 @@ impl MarkReader<'_> {
     }
 
     /// Uses an answer, if it shows the boundary.
-    fn read(&mut self, view: View) -> Progress {
+    fn read(&mut self, view: View) -> MarkProgress {
         let cut = match &mut self.boundary {
             // An empty list ends every page.
             _ if view.is_empty() && view.from_start && view.ends => 0,
-            Boundary::Start if view.from_start && (!view.is_empty() || self.request.paging.hidden) => 0,
-            Boundary::At(offset) => {
+            Landmark::Start if view.from_start && (!view.is_empty() || self.request.paging.hidden) => 0,
+            Landmark::At(offset) => {
                 let behind = *offset >= view.reaches();
                 let counted_out = view.answer.total.is_some_and(|total| total.exact && *offset >= total.value);
                 if behind && !view.ends && !counted_out && !view.is_empty() {
-                    return Progress::Missed(Box::new(view));
+                    return MarkProgress::Missed(Box::new(view));
                 }
                 let cut = view.place_at(*offset);
                 let passed = self.take(view, cut, Recognised::default());
                 if behind {
                     self.page.end();
                 }
-                return Progress::Used(passed);
+                return MarkProgress::Used(passed);
             }
-            Boundary::Tail(_) if view.ends && !view.is_empty() => view.len(),
-            Boundary::Start | Boundary::Tail(_) => return Progress::Missed(Box::new(view)),
-            Boundary::Marks(sightings) => {
+            Landmark::Tail(_) if view.ends && !view.is_empty() => view.len(),
+            Landmark::Start | Landmark::Tail(_) => return MarkProgress::Missed(Box::new(view)),
+            Landmark::Marks(sightings) => {
                 let (order, marker) = (&self.request.order, self.request.marker_of_target());
                 return match sightings.look(view, order, marker) {
-                    Some(decision) => Progress::Used(self.find(&decision)),
-                    None => Progress::Unsettled,
+                    Some(decision) => MarkProgress::Used(self.find(&decision)),
+                    None => MarkProgress::Unsettled,
                 };
             }
         };
-        Progress::Used(self.take(view, cut, Recognised::default()))
+        MarkProgress::Used(self.take(view, cut, Recognised::default()))
     }
 
     /// Reads on from the place where the page begins, by the decision of the marks, and returns the number of items
     /// passed.
     fn find(&mut self, decision: &Decision) -> usize {
-        let Boundary::Marks(sightings) = &mut self.boundary else { return 0 };
+        let Landmark::Marks(sightings) = &mut self.boundary else { return 0 };
         let marked = sightings.line().served().to_vec();
         let from_cursor = !sightings.is_fresh();
-        let none = Sightings::new(Line::default(), self.page.way(), 0, true);
+        let none = Sightings::new(MarkLine::default(), self.page.way(), 0, true);
         let Found { view, cut, stragglers, recognised } = std::mem::replace(sightings, none).find(decision);
         if from_cursor {
             let signed = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
@@ -452,11 +452,11 @@ impl MarkReader<'_> {
         let passed = page.take(order, |view, place| !known.is_empty() && is_known(view, place));
         self.stand.offset = page.reached().filter(|_| passed > 0).unwrap_or(at_cut);
         if request.is_by_offset() {
-            self.boundary = Boundary::At(self.stand.offset);
-        } else if !page.is_empty() || matches!(self.boundary, Boundary::Marks(_)) {
+            self.boundary = Landmark::At(self.stand.offset);
+        } else if !page.is_empty() || matches!(self.boundary, Landmark::Marks(_)) {
             let read = page.line(order, marker);
             let line = if page.is_empty() { read.or(line) } else { read };
-            self.boundary = Boundary::Marks(Sightings::new(line, way, self.stand.offset, true));
+            self.boundary = Landmark::Marks(Sightings::new(line, way, self.stand.offset, true));
         }
         if passed > 0 {
             self.effort.misses = 0;

@@ -10,7 +10,7 @@ mod sizes;
 
 pub(super) use {
     asker::{AskedSlice, Asker, Unasked},
-    sizes::Sizes,
+    sizes::KnownSizes,
 };
 
 use std::fmt::Debug;
@@ -28,7 +28,7 @@ pub(super) struct Look<A> {
 
 /// The use of an answer to a page.
 #[derive(Debug)]
-pub(super) enum Taken<T, O> {
+pub(super) enum AnswerUse<T, O> {
     /// The page is complete.
     All,
     /// Some of the answer was taken, and more is needed.
@@ -91,7 +91,7 @@ pub(super) trait SliceReader: Sized {
     /// The knowledge of the place after some of an answer was taken.
     type Progress;
     /// The reason why nothing of an answer is taken.
-    type Untaken;
+    type Obstacle;
     /// Slices that show a seam together.
     type Seam: Debug;
 
@@ -106,9 +106,14 @@ pub(super) trait SliceReader: Sized {
     /// Asks for slices that should show the place.
     async fn ask(&mut self, asked: Vec<AskedSlice>) -> Next<Self>;
     /// Takes from an answer what it proves; `is_first`: it was asked for to show the place.
-    fn take(&mut self, answer: Self::Answer, is_first: bool, witness: Witness) -> Taken<Self::Progress, Self::Untaken>;
+    fn take(
+        &mut self,
+        answer: Self::Answer,
+        is_first: bool,
+        witness: Witness,
+    ) -> AnswerUse<Self::Progress, Self::Obstacle>;
     /// Searches for a place that the answer which was asked for it does not show.
-    async fn search(&mut self, untaken: Self::Untaken, confirming: bool) -> Next<Self>;
+    async fn search(&mut self, untaken: Self::Obstacle, confirming: bool) -> Next<Self>;
     /// Goes on after the last answer of which some was taken: confirms the end, or asks for more.
     async fn go_on(&mut self, progress: Option<Self::Progress>, confirming: bool) -> Next<Self>;
     /// Reads slices that show a seam together.
@@ -165,10 +170,10 @@ async fn take_in_turn<R: SliceReader>(reader: &mut R, look: Look<R::Answer>) -> 
     let mut progress = None;
     for answer in answers {
         match reader.take(answer, progress.is_none(), witness) {
-            Taken::All => return Ok(Turn::Serve { cut_off: false }),
-            Taken::Some(more) => progress = Some(more),
-            Taken::None(_) if progress.is_some() => break,
-            Taken::None(untaken) | Taken::Alarm(untaken) => return reader.search(untaken, confirming).await,
+            AnswerUse::All => return Ok(Turn::Serve { cut_off: false }),
+            AnswerUse::Some(more) => progress = Some(more),
+            AnswerUse::None(_) if progress.is_some() => break,
+            AnswerUse::None(untaken) | AnswerUse::Alarm(untaken) => return reader.search(untaken, confirming).await,
         }
     }
     reader.go_on(progress, confirming).await

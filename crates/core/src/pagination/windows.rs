@@ -4,7 +4,7 @@
 //! slice shows both sides of the boundary, `across` reads the flipped list, or `seam` reads two slices and one of them
 //! again.
 //!
-//! The loop stands in `slices`. Each procedure ends with the [`Turn`] that comes next.
+//! The loop stands in `slices`. Each procedure ends with the [`KeyTurn`] that comes next.
 
 mod across;
 mod aim;
@@ -22,9 +22,9 @@ use std::sync::Arc;
 
 use bracket::Bracket;
 use confirm::{EndChecks, Short};
-use hidden::Edge;
-use look::{Untaken, look_at};
-use seam::{Held, Seam};
+use hidden::HiddenEdge;
+use look::{KeyObstacle, look_at};
+use seam::{Held, KeySeam};
 use witness::Witnesses;
 
 use super::{
@@ -36,7 +36,7 @@ use super::{
     page::{Page, Unproven},
     position::Position,
     request::PageRequest,
-    slices::{self, AskedSlice, Asker, Look, Taken},
+    slices::{self, AnswerUse, AskedSlice, Asker, Look},
     unsorted::Unsorted,
     upstream::{Stop, UpstreamPort},
     window::Slice,
@@ -51,9 +51,9 @@ struct Missed {
     bracket: Bracket,
 }
 
-type Turn = slices::Turn<(AskedSlice, Result<Evidence, Unsorted>), Seam>;
-type Halt = slices::Halt<Turn>;
-type Next = Result<Turn, Halt>;
+type KeyTurn = slices::Turn<(AskedSlice, Result<Evidence, Unsorted>), KeySeam>;
+type KeyHalt = slices::Halt<KeyTurn>;
+type KeyNext = Result<KeyTurn, KeyHalt>;
 
 /// A page under way.
 #[derive(Debug)]
@@ -62,11 +62,11 @@ struct KeyReader<'p> {
     request: PageRequest,
     ground: Ground,
     draft: Draft,
-    search: Search,
+    search: KeySearch,
     /// The evidence of a search about the order of the answers.
     witnesses: Witnesses,
     ending: EndChecks,
-    seams: Seams,
+    seams: SeamAttempts,
     /// The run of ties that the last answer cut.
     cut: Option<Cut>,
     /// The reason why the page is served by offset alone.
@@ -75,19 +75,19 @@ struct KeyReader<'p> {
 
 /// The search for a boundary since the last progress.
 #[derive(Debug, Default)]
-struct Search {
+struct KeySearch {
     bracket: Bracket,
     /// The offset predicted by the change of the total has been tried.
     shifted: bool,
     /// The last answer that was found to lie before the boundary.
     last_missed: Option<Missed>,
     /// The slice before the boundary, and how far after it no item was found, where items are hidden.
-    edge: Option<Edge>,
+    edge: Option<HiddenEdge>,
 }
 
 /// The attempts since the last progress to see both sides of a boundary that no single answer shows.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seams {
+struct SeamAttempts {
     /// The number of vain readings of the flipped list.
     flips: u32,
     /// The number of vain readings of neighbouring slices.
@@ -110,14 +110,14 @@ struct Seams {
 ///
 /// [`Stop`] where no page can be served so.
 pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest, ground: Ground) -> Result<Page, Stop> {
-    slices::read(KeyReader::new(up, request, ground), Turn::Window).await
+    slices::read(KeyReader::new(up, request, ground), KeyTurn::Window).await
 }
 
 impl slices::SliceReader for KeyReader<'_> {
     type Answer = (AskedSlice, Result<Evidence, Unsorted>);
     type Progress = Option<Short>;
-    type Untaken = Untaken;
-    type Seam = Seam;
+    type Obstacle = KeyObstacle;
+    type Seam = KeySeam;
 
     fn request(&self) -> &PageRequest {
         &self.request
@@ -132,37 +132,42 @@ impl slices::SliceReader for KeyReader<'_> {
         self.goes_on_as_told()
     }
 
-    fn locate(&mut self) -> Next {
+    fn locate(&mut self) -> KeyNext {
         self.next_window()
     }
 
-    async fn ask(&mut self, asked: Vec<AskedSlice>) -> Next {
+    async fn ask(&mut self, asked: Vec<AskedSlice>) -> KeyNext {
         self.ask_window(asked).await
     }
 
-    fn take(&mut self, (asked, view): Self::Answer, is_first: bool, witness: Witness) -> Taken<Option<Short>, Untaken> {
+    fn take(
+        &mut self,
+        (asked, view): Self::Answer,
+        is_first: bool,
+        witness: Witness,
+    ) -> AnswerUse<Option<Short>, KeyObstacle> {
         self.take_from(asked, view, is_first, witness != Witness::None)
     }
 
-    async fn search(&mut self, untaken: Untaken, _: bool) -> Next {
+    async fn search(&mut self, untaken: KeyObstacle, _: bool) -> KeyNext {
         self.overcome(untaken).await
     }
 
-    async fn go_on(&mut self, unended: Option<Option<Short>>, _: bool) -> Next {
+    async fn go_on(&mut self, unended: Option<Option<Short>>, _: bool) -> KeyNext {
         match unended.flatten().filter(|short| self.may_doubt(short)) {
             Some(short) => {
                 let from = self.draft.offset().saturating_sub(1);
                 self.doubt(short, from, Held::Taken).await
             }
-            None => Ok(Turn::Window),
+            None => Ok(KeyTurn::Window),
         }
     }
 
-    async fn seam(&mut self, seam: Seam) -> Next {
+    async fn seam(&mut self, seam: KeySeam) -> KeyNext {
         self.read_seam(seam).await
     }
 
-    fn serve(&mut self, cut_off: bool) -> Result<Page, Halt> {
+    fn serve(&mut self, cut_off: bool) -> Result<Page, KeyHalt> {
         self.finish(cut_off)
     }
 }
@@ -179,10 +184,10 @@ impl<'p> KeyReader<'p> {
             asker,
             ground,
             draft,
-            search: Search::default(),
+            search: KeySearch::default(),
             witnesses: Witnesses::default(),
             ending: EndChecks::default(),
-            seams: Seams::default(),
+            seams: SeamAttempts::default(),
             cut: None,
             flagged: (asks_by_offset(&request) && !unverified).then_some(Unproven::Position),
             request,
@@ -191,7 +196,7 @@ impl<'p> KeyReader<'p> {
 
     /// Forgets the search: the page has taken items, so the boundary was found.
     fn progressed(&mut self) {
-        self.search = Search { shifted: true, ..Search::default() };
+        self.search = KeySearch { shifted: true, ..KeySearch::default() };
         self.cut = None;
         (self.seams.flips, self.seams.torn, self.seams.apart) = (0, 0, 0);
     }

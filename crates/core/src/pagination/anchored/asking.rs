@@ -3,13 +3,13 @@
 
 use std::collections::HashSet;
 
-use super::{Boundary, Halt, Look, MarkReader, Next, Page, Turn, seam::Seam, view::View};
+use super::{Landmark, Look, MarkHalt, MarkNext, MarkReader, MarkTurn, Page, seam::MarkSeam, view::View};
 use crate::pagination::{
     answer::Answer,
     direction::Way,
     judge::end::Witness,
     page::Unproven,
-    paging::{Family, Sizes as Askable},
+    paging::{Family, Sizes},
     plan::{self, MARGIN, Window},
     position::Position,
     refusal::Refusal,
@@ -27,14 +27,14 @@ const BESIDE: u64 = 2;
 
 impl MarkReader<'_> {
     /// Asks for the slices that should show the boundary.
-    pub(super) fn next_window(&mut self) -> Next {
+    pub(super) fn next_window(&mut self) -> MarkNext {
         self.stand.aimed = self.stand.offset;
         let way = self.page.way();
         let window = self.window();
         let left = self.asker.left().max(1);
         let paging = &self.request.paging;
         let mut fetches = plan::plan(paging, self.asker.sizes.cap, window, way, left);
-        if let (Boundary::Marks(sightings), Some(last)) = (&self.boundary, self.stand.offset.checked_sub(1))
+        if let (Landmark::Marks(sightings), Some(last)) = (&self.boundary, self.stand.offset.checked_sub(1))
             && fetches.first().is_some_and(|fetch| !plan::shows_both_sides(*fetch, last))
         {
             if sightings.line().leads_on() {
@@ -48,11 +48,11 @@ impl MarkReader<'_> {
                 return self.look_beyond(way);
             }
         }
-        if matches!(paging.sizes, Askable::Fixed(_)) {
+        if matches!(paging.sizes, Sizes::Fixed(_)) {
             // Pages of one size never overlap: each further one would have to be asked for again.
             fetches.truncate(1);
         }
-        Ok(Turn::Ask(fetches.into_iter().map(AskedSlice::from).collect()))
+        Ok(MarkTurn::Ask(fetches.into_iter().map(AskedSlice::from).collect()))
     }
 
     /// Returns the window of believed offsets to ask for: the marks of the boundary, the items needed, and one beyond.
@@ -64,19 +64,19 @@ impl MarkReader<'_> {
         let (offset, beside) = (self.stand.offset, BESIDE + margin);
         match (&self.boundary, self.page.way()) {
             // As large as later windows are, so that the size is seen to be honoured before the end depends on it.
-            (Boundary::Start, _) => Window { from: 0, to: need + 1, before: 0, behind: BESIDE + 2 * margin + 1 },
-            (Boundary::At(_), _) if self.request.paging.hidden => {
+            (Landmark::Start, _) => Window { from: 0, to: need + 1, before: 0, behind: BESIDE + 2 * margin + 1 },
+            (Landmark::At(_), _) if self.request.paging.hidden => {
                 Window { from: offset, to: offset.saturating_add(need + 1), before: 0, behind: margin }
             }
-            (Boundary::At(_), _) => {
+            (Landmark::At(_), _) => {
                 Window { from: offset, to: offset.saturating_add(need + 1), before: beside + 1, behind: beside }
             }
-            (Boundary::Tail(tail), _) => tail.window(need),
-            (Boundary::Marks(_), Way::Forward) => {
+            (Landmark::Tail(tail), _) => tail.window(need),
+            (Landmark::Marks(_), Way::Forward) => {
                 let from = offset.saturating_sub(1);
                 Window { from, to: offset.saturating_add(need + 1), before: beside, behind: beside - 1 }
             }
-            (Boundary::Marks(_), Way::Backward) => {
+            (Landmark::Marks(_), Way::Backward) => {
                 let from = offset.saturating_sub(need + 1);
                 Window { from, to: offset.saturating_add(1), before: beside - 1, behind: beside }
             }
@@ -84,7 +84,7 @@ impl MarkReader<'_> {
     }
 
     /// An answer was used, and the page is not complete.
-    pub(super) async fn read_on(&mut self, passed: usize, confirming: bool) -> Next {
+    pub(super) async fn read_on(&mut self, passed: usize, confirming: bool) -> MarkNext {
         let way = self.page.way();
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
         if self.request.is_by_offset() {
@@ -92,14 +92,14 @@ impl MarkReader<'_> {
             let more = said.unwrap_or(!view.short);
             if self.page.need() == 0 || !more || passed == 0 {
                 self.page.more = Some(more && passed > 0);
-                return Ok(Turn::Serve { cut_off: false });
+                return Ok(MarkTurn::Serve { cut_off: false });
             }
-            return Ok(Turn::Window);
+            return Ok(MarkTurn::Window);
         }
         if passed > 0 && way == Way::Forward {
             self.caps.confirm(&mut self.asker.sizes);
         }
-        if way == Way::Forward && view.short && !matches!(self.boundary, Boundary::At(_)) {
+        if way == Way::Forward && view.short && !matches!(self.boundary, Landmark::At(_)) {
             if passed == 0 && confirming {
                 return self.look_beyond(way);
             }
@@ -120,7 +120,7 @@ impl MarkReader<'_> {
             }
         }
         let no_further = passed == 0 && (self.stand.offset == self.stand.aimed || self.request.paging.hidden);
-        if no_further { self.look_beyond(way) } else { Ok(Turn::Window) }
+        if no_further { self.look_beyond(way) } else { Ok(MarkTurn::Window) }
     }
 
     /// Returns a small request that shows the item at an offset and the place after it.
@@ -133,7 +133,7 @@ impl MarkReader<'_> {
     /// Asks whether a short answer was the end: by a small request at its end whose size is known to be honoured, and at once
     /// by one after all that was asked for, which sees beyond items that are hidden, unless the answer says itself that
     /// nothing follows; or by reading on and reading again where no page can show that.
-    async fn confirm(&mut self, last: u64) -> Next {
+    async fn confirm(&mut self, last: u64) -> MarkNext {
         match (self.small_at_the_end(last), self.page.views.last()) {
             (Some(small), Some(view)) if self.asker.left() > 1 => {
                 let counted = view.answer.total.is_some_and(|total| total.exact && total.value <= view.reaches());
@@ -149,7 +149,7 @@ impl MarkReader<'_> {
     }
 
     /// Asks for a slice that confirms an end, and for slices that may lie beyond it.
-    pub(super) async fn confirm_by(&mut self, slices: Vec<Slice>) -> Next {
+    pub(super) async fn confirm_by(&mut self, slices: Vec<Slice>) -> MarkNext {
         let mut pairs = self.send(slices).await?;
         let others = pairs.split_off(pairs.len().min(1));
         let mut witness = Witness::Same;
@@ -163,7 +163,7 @@ impl MarkReader<'_> {
                 witness = Witness::SameAndNothingBeyond;
             }
         }
-        Ok(Turn::Look(Look { answers: pairs, witness }))
+        Ok(MarkTurn::Look(Look { answers: pairs, witness }))
     }
 
     /// Returns whether an answer ends with the same item as the last one that was used.
@@ -181,40 +181,40 @@ impl MarkReader<'_> {
     }
 
     /// Reads what lies beyond the last answer, and then that answer again.
-    pub(super) fn look_beyond(&mut self, way: Way) -> Next {
+    pub(super) fn look_beyond(&mut self, way: Way) -> MarkNext {
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
         if self.request.leaves_out_costly_proofs() && self.page.need() == 0 {
             // What follows would take further requests: a count may say that there is more, and else it is left open.
             self.page.more = Some(true);
-            return Ok(Turn::Serve { cut_off: false });
+            return Ok(MarkTurn::Serve { cut_off: false });
         }
-        match Seam::new(view, way, &self.request) {
-            Some(seam) => Ok(Turn::Seam(seam)),
+        match MarkSeam::new(view, way, &self.request) {
+            Some(seam) => Ok(MarkTurn::Seam(seam)),
             None => Err(self.lost()),
         }
     }
 
     /// Returns the next turn after an answer without a boundary that is not known by marks.
-    pub(super) async fn missed(&mut self, view: View, confirming: bool) -> Next {
+    pub(super) async fn missed(&mut self, view: View, confirming: bool) -> MarkNext {
         self.effort.misses += 1;
         match &self.boundary {
-            Boundary::Tail(_) => self.missed_tail(view, confirming).await,
+            Landmark::Tail(_) => self.missed_tail(view, confirming).await,
             // Nothing came of the very start, and a count says that there is something: asked again, the list decides.
-            Boundary::Start if self.effort.misses == 1 => self.confirm_by(vec![view.fetch]).await,
+            Landmark::Start if self.effort.misses == 1 => self.confirm_by(vec![view.fetch]).await,
             // A silent cap ended the answer before its offset.
-            Boundary::At(offset) if self.effort.misses == 1 => {
+            Landmark::At(offset) if self.effort.misses == 1 => {
                 let window =
                     Window { from: *offset, to: offset.saturating_add(self.page.need() + 1), before: 0, behind: 0 };
                 self.asker.sizes.cap = u32::try_from(view.len()).ok().map(|count| count.max(2));
                 let fetches = plan::plan(&self.request.paging, self.asker.sizes.cap, window, Way::Forward, 1);
-                Ok(Turn::Ask(fetches.into_iter().map(AskedSlice::from).collect()))
+                Ok(MarkTurn::Ask(fetches.into_iter().map(AskedSlice::from).collect()))
             }
             _ => Err(self.lost()),
         }
     }
 
     /// Asks for slices of the list.
-    pub(super) async fn send(&mut self, slices: Vec<Slice>) -> Result<Vec<(Slice, Answer)>, Halt> {
+    pub(super) async fn send(&mut self, slices: Vec<Slice>) -> Result<Vec<(Slice, Answer)>, MarkHalt> {
         let asked = slices.into_iter().map(AskedSlice::from).collect();
         match self.asker.send(asked, &self.request.paging, |_| true).await {
             Ok(pairs) => Ok(pairs.into_iter().map(|(asked, answer)| (asked.slice, answer)).collect()),
@@ -224,12 +224,12 @@ impl MarkReader<'_> {
 
     /// Ends a page whose place can't be found: it is refused, or served by its offset and flagged, as the route
     /// decides.
-    pub(super) fn lost(&mut self) -> Halt {
+    pub(super) fn lost(&mut self) -> MarkHalt {
         if self.page.has_items() && self.effort.restarts == 0 && self.asker.left() > 0 {
             // What was read last is gone since: nothing is served yet, so the page can begin anew.
             self.effort.restarts += 1;
             self.set_out();
-            return Halt::Instead(Turn::Window);
+            return MarkHalt::Instead(MarkTurn::Window);
         }
         let nearest = Offset(match self.asker.ledger.total() {
             Some(total) if total <= self.stand.nearest => total.saturating_sub(u64::from(self.request.limit)),
@@ -237,7 +237,7 @@ impl MarkReader<'_> {
         });
         if !self.request.flags()
             || self.findings.flagged.is_some()
-            || matches!(self.boundary, Boundary::Start | Boundary::Tail(_))
+            || matches!(self.boundary, Landmark::Start | Landmark::Tail(_))
         {
             return Refusal::PositionLost { nearest }.into();
         }
@@ -245,11 +245,11 @@ impl MarkReader<'_> {
         self.findings.drift = None;
         self.request.target.position = Position::At(nearest);
         self.set_out();
-        Halt::Instead(Turn::Window)
+        MarkHalt::Instead(MarkTurn::Window)
     }
 
     /// Serves the page as it stands.
-    pub(super) fn finish(&mut self, cut_off: bool) -> Result<Page, Halt> {
+    pub(super) fn finish(&mut self, cut_off: bool) -> Result<Page, MarkHalt> {
         if self.findings.flagged.is_some() && !self.page.has_items() && !self.findings.by_offset {
             // A page that is served instead of a place that can't be found must not end the list: no answer shows that
             // it does.

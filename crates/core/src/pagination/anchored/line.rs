@@ -12,7 +12,7 @@ use crate::pagination::direction::Way;
 
 /// The marks around a boundary in the direction of reading: those served already come first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct MarkLine {
     /// The marks, in the direction of reading.
     pub(super) marks: Vec<Mark>,
     /// The number of marks that were served.
@@ -28,7 +28,7 @@ pub(super) struct Sight {
     pub(super) place: usize,
 }
 
-impl Line {
+impl MarkLine {
     /// Returns the marks of a position, in the direction of reading. At most so many marks of a cursor are looked at.
     pub(super) fn new(marks: &Marks, way: Way) -> Self {
         let (mut served, mut ahead) = match way {

@@ -8,7 +8,7 @@ use super::{
         order::Order,
         position::Marks,
     },
-    line::Line,
+    line::MarkLine,
     view::View,
 };
 use crate::pagination::direction::Way;
@@ -16,7 +16,7 @@ use crate::pagination::direction::Way;
 /// An item of an answer that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spot {
-    /// The index into [`Passed::views`].
+    /// The index into [`PassedItems::views`].
     pub(super) view: usize,
     /// The answer's item.
     pub(super) place: usize,
@@ -24,7 +24,7 @@ pub(super) struct Spot {
 
 /// The reading of a page so far. Sequences are in the direction of reading.
 #[derive(Debug)]
-pub(super) struct Passed {
+pub(super) struct PassedItems {
     way: Way,
     limit: usize,
     /// The answers that were used.
@@ -51,10 +51,10 @@ pub(super) struct Recognised {
     /// The marks of served items that the answer shows, with their places.
     pub(super) served: Vec<(Mark, usize)>,
     /// The marks that still stand beside the boundary, if nothing more of it is read.
-    pub(super) line: Line,
+    pub(super) line: MarkLine,
 }
 
-impl Passed {
+impl PassedItems {
     /// Begins a page of `limit` items.
     pub(super) fn new(way: Way, limit: u32) -> Self {
         Self {
@@ -257,7 +257,7 @@ impl Passed {
     }
 
     /// Returns the marks around the place that the reading has reached.
-    pub(super) fn line(&self, order: &Order, marker: &Marker) -> Line {
+    pub(super) fn line(&self, order: &Order, marker: &Marker) -> MarkLine {
         let mark = |spot: &Spot| {
             let view = &self.views[spot.view];
             (view.mark(order, marker, spot.place), view.id(order, spot.place).is_some())
@@ -266,7 +266,7 @@ impl Passed {
         marks.reverse();
         let behind = marks.len();
         marks.extend(nearest(self.stands[self.end..].iter().map(mark), Marks::AHEAD, &marks));
-        Line { marks, behind }
+        MarkLine { marks, behind }
     }
 
     /// Returns the offset of the boundary that the reading has reached, by the last item passed.
@@ -337,12 +337,12 @@ mod tests {
     /// Reads answers, each from its own place on; the page, and the marks around the place where it ends.
     fn read(limit: u32, answers: &[(u64, &str, usize)]) -> (String, String) {
         let (order, marker) = (order(), marker());
-        let mut page = Passed::new(Way::Forward, limit);
+        let mut page = PassedItems::new(Way::Forward, limit);
         for (from, letters, cut) in answers {
             page.see(view(*from, letters), *cut, &order, &marker);
             page.take(&order, |_, _| false);
         }
-        let Line { marks, behind } = page.line(&order, &marker);
+        let MarkLine { marks, behind } = page.line(&order, &marker);
         let letter = |mark: &Mark| char::from(u8::try_from(mark.number()).unwrap());
         let letters = |marks: &[Mark]| -> String { marks.iter().map(letter).collect() };
         let items = page.items();

@@ -39,8 +39,8 @@ struct Chain {
     most: i64,
 }
 
-/// Decides by the marks that were seen, at most [`MOST`], of which those below `behind` were served already. `None` if
-/// none was seen, or no majority of them agrees.
+/// Decides by the marks that were seen, at most [`MOST`]; the first ranks were served already.
+/// `None` if none was seen, or no majority of them agrees.
 pub(super) fn decide(seen: &[Seen], behind: usize) -> Option<Place> {
     let mut seen: Vec<Seen> = seen.iter().copied().take(MOST).collect();
     seen.sort_by_key(|seen| seen.at);

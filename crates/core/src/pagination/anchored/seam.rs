@@ -1,7 +1,7 @@
 //! Seams that no single answer shows: the items beyond an answer count only if that answer, read again after them, is
 //! the same, so that no item moved across the seam in between.
 
-use super::{Boundary, MarkReader, Next, Progress, Turn, line::Line, passed::Recognised, view::View};
+use super::{Landmark, MarkNext, MarkProgress, MarkReader, MarkTurn, line::MarkLine, passed::Recognised, view::View};
 use crate::pagination::{
     direction::Way,
     judge::end::Witness,
@@ -21,7 +21,7 @@ const TRIES: u32 = 3;
 
 /// An answer, and what is read beyond it.
 #[derive(Debug)]
-pub(super) struct Seam {
+pub(super) struct MarkSeam {
     toward: Way,
     earlier: Slice,
     /// The marks that the earlier answer showed.
@@ -32,7 +32,7 @@ pub(super) struct Seam {
     empty: u32,
 }
 
-impl Seam {
+impl MarkSeam {
     /// The seam at one edge of an answer; `None` where nothing can be asked for beyond it.
     pub(super) fn new(view: &View, toward: Way, request: &PageRequest) -> Option<Box<Self>> {
         Some(Box::new(Self {
@@ -63,7 +63,7 @@ fn beyond(fetch: Slice, begins: u64, reaches: u64, toward: Way) -> Option<Slice>
 
 impl MarkReader<'_> {
     /// Reads a seam: after what lies beyond it the earlier answer is read again, and both count only if it is the same.
-    pub(super) async fn read_seam(&mut self, mut seam: Seam) -> Next {
+    pub(super) async fn read_seam(&mut self, mut seam: MarkSeam) -> MarkNext {
         // Bounded by what is said of the list's length, by EMPTY_ENOUGH, and by the budget.
         let found = loop {
             let Some((fetch, answer)) = self.send(vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
@@ -105,15 +105,15 @@ impl MarkReader<'_> {
             return Err(self.lost());
         }
         match self.read(view) {
-            Progress::Used(_) if self.page.is_done() => Ok(Turn::Serve { cut_off: false }),
-            Progress::Used(passed) => self.read_on(passed, false).await,
-            Progress::Missed(view) => self.missed(*view, false).await,
-            Progress::Unsettled => self.unsettled().await,
+            MarkProgress::Used(_) if self.page.is_done() => Ok(MarkTurn::Serve { cut_off: false }),
+            MarkProgress::Used(passed) => self.read_on(passed, false).await,
+            MarkProgress::Missed(view) => self.missed(*view, false).await,
+            MarkProgress::Unsettled => self.unsettled().await,
         }
     }
 
     /// Returns whether something may lie beyond an empty answer, where items are hidden.
-    fn may_go_on(&self, seam: &Seam, view: &View) -> bool {
+    fn may_go_on(&self, seam: &MarkSeam, view: &View) -> bool {
         match seam.toward {
             Way::Backward => view.begins > 0,
             Way::Forward => match self.asker.ledger.total() {
@@ -124,7 +124,7 @@ impl MarkReader<'_> {
     }
 
     /// Goes on when the items beyond a seam are known.
-    async fn sewn(&mut self, seam: &Seam, found: Option<View>, again: Option<View>) -> Next {
+    async fn sewn(&mut self, seam: &MarkSeam, found: Option<View>, again: Option<View>) -> MarkNext {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let hidden = self.request.paging.hidden;
         let repeated = found.as_ref().is_some_and(|view| !hidden && view.marks(order, marker) == seam.marks);
@@ -136,45 +136,45 @@ impl MarkReader<'_> {
             // Where the last page comes again, the same items once more are the end; looking back, it is the last page
             // that was asked for by another number.
             if seam.toward == Way::Backward {
-                let seam = found.and_then(|view| Seam::new(&view, seam.toward, &self.request));
+                let seam = found.and_then(|view| MarkSeam::new(&view, seam.toward, &self.request));
                 return match seam {
-                    Some(seam) => Ok(Turn::Seam(seam)),
+                    Some(seam) => Ok(MarkTurn::Seam(seam)),
                     None => Err(self.lost()),
                 };
             }
             found = None;
         }
         let passed = match (found, again, &self.boundary) {
-            (Some(view), _, Boundary::Tail(_)) if !view.ends => return self.missed_tail(view, false).await,
-            (Some(view), _, Boundary::Tail(_)) => {
+            (Some(view), _, Landmark::Tail(_)) if !view.ends => return self.missed_tail(view, false).await,
+            (Some(view), _, Landmark::Tail(_)) => {
                 let cut = view.len();
                 self.take(view, cut, Recognised::default())
             }
             (Some(view), ..) => {
                 let line = match &self.boundary {
-                    Boundary::Marks(sightings) => sightings.line().clone(),
-                    _ => Line::default(),
+                    Landmark::Marks(sightings) => sightings.line().clone(),
+                    _ => MarkLine::default(),
                 };
                 let Some(cut) = self.cut_beyond(seam, &view, &line) else { return Err(self.lost()) };
                 self.take(view, cut, Recognised { line, ..Recognised::default() })
             }
-            (None, Some(mut view), Boundary::Tail(_)) => {
+            (None, Some(mut view), Landmark::Tail(_)) => {
                 view.ends = true;
                 let cut = view.len();
                 self.take(view, cut, Recognised::default())
             }
-            (None, _, Boundary::Tail(_)) => return Err(self.lost()),
+            (None, _, Landmark::Tail(_)) => return Err(self.lost()),
             (None, ..) => {
                 self.page.end();
-                return Ok(Turn::Serve { cut_off: false });
+                return Ok(MarkTurn::Serve { cut_off: false });
             }
         };
-        if self.page.is_done() { Ok(Turn::Serve { cut_off: false }) } else { self.read_on(passed, false).await }
+        if self.page.is_done() { Ok(MarkTurn::Serve { cut_off: false }) } else { self.read_on(passed, false).await }
     }
 
     /// Returns the place in an answer from beyond a seam at which the items not yet read begin; `None` where a silent cap may
     /// have left a gap.
-    fn cut_beyond(&self, seam: &Seam, view: &View, line: &Line) -> Option<usize> {
+    fn cut_beyond(&self, seam: &MarkSeam, view: &View, line: &MarkLine) -> Option<usize> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         // Where items are hidden, the two answers may overlap; and they must where a silent cap may leave a gap.
         let marks = view.marks(order, marker);

@@ -50,7 +50,7 @@ pub(super) struct Covered {
 
 /// A search under way.
 #[derive(Debug)]
-pub(super) struct Search {
+pub(super) struct MarkSearch {
     /// The number of items that are looked at each way.
     bound: u64,
     areas: Vec<Area>,
@@ -65,7 +65,7 @@ pub(super) struct Search {
     probes: u32,
 }
 
-impl Search {
+impl MarkSearch {
     /// Begins where a first answer was asked for in vain.
     pub(super) fn new(aim: u64, covered: Covered, bound: u64) -> Self {
         let area = Area { aim, from: aim, to: aim, left_done: false, right_done: false };

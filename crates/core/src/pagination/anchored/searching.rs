@@ -1,15 +1,15 @@
 //! The steps of a search for marks that are not where they are believed to be.
 
 use super::{
-    Boundary, Halt, MarkReader, Next, Progress, Turn,
-    search::{Covered, Probe, Search},
+    Landmark, MarkHalt, MarkNext, MarkProgress, MarkReader, MarkTurn,
+    search::{Covered, MarkSearch, Probe},
     sightings::Beside,
     view::View,
 };
 use crate::pagination::{
     direction::Way,
     judge::end::Witness,
-    paging::{Family, Sizes as Askable},
+    paging::{Family, Sizes},
     plan::{self, MARGIN, Window},
     refusal::Refusal,
     slices::{SliceReader as _, Unasked},
@@ -27,14 +27,14 @@ const LEAST_CAP: u32 = 5;
 
 impl MarkReader<'_> {
     /// The marks that were seen decide nothing: looks for them elsewhere.
-    pub(super) async fn unsettled(&mut self) -> Next {
-        let Boundary::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
+    pub(super) async fn unsettled(&mut self) -> MarkNext {
+        let Landmark::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let Some(view) = sightings.last() else { return Err(self.lost()) };
         if let Some(cap) = self.cap_of(view, self.stand.offset) {
             let is_elsewhere = view.fetch.begins().0 > 0 || self.request.paging.family == Family::Offset;
             (self.asker.sizes.cap, self.caps.guessed) = (Some(cap), true);
             if is_elsewhere {
-                return Ok(Turn::Window);
+                return Ok(MarkTurn::Window);
             }
         }
         if self.effort.closer > 0 {
@@ -51,7 +51,7 @@ impl MarkReader<'_> {
         // under a silent cap a page is another page.
         let nearest = sightings.last_with_items().filter(|_| self.request.paging.family == Family::Offset);
         let begin = nearest.filter(|_| view.is_empty()).map_or(end, |view| self.covered(view));
-        let mut search = Search::new(self.stand.offset, begin, u64::from(self.request.search_items));
+        let mut search = MarkSearch::new(self.stand.offset, begin, u64::from(self.request.search_items));
         if end.ends && end.from == end.to {
             search.believe_end(end.from);
         }
@@ -74,7 +74,7 @@ impl MarkReader<'_> {
     }
 
     /// Looks at one window of the search, and says what comes next; `None`: the next window.
-    async fn look_at(&mut self, probe: Probe, slice: Slice) -> Result<Option<Turn>, Halt> {
+    async fn look_at(&mut self, probe: Probe, slice: Slice) -> Result<Option<MarkTurn>, MarkHalt> {
         let mut slice = slice;
         // Under each cap another slice is asked for: caps only fall.
         loop {
@@ -82,11 +82,11 @@ impl MarkReader<'_> {
             let view = self.view(fetch, answer, Witness::None);
             let (covered, cap) = (self.covered(&view), self.cap_of(&view, probe.new));
             match self.read(view) {
-                Progress::Used(_) if self.page.is_done() => return Ok(Some(Turn::Serve { cut_off: false })),
-                Progress::Used(passed) => return self.read_on(passed, false).await.map(Some),
-                Progress::Missed(_) | Progress::Unsettled => {}
+                MarkProgress::Used(_) if self.page.is_done() => return Ok(Some(MarkTurn::Serve { cut_off: false })),
+                MarkProgress::Used(passed) => return self.read_on(passed, false).await.map(Some),
+                MarkProgress::Missed(_) | MarkProgress::Unsettled => {}
             }
-            if let Boundary::Marks(sightings) = &self.boundary
+            if let Landmark::Marks(sightings) = &self.boundary
                 && sightings.begin_anywhere()
                 && !self.request.paging.repeats_last_page
             {
@@ -122,7 +122,7 @@ impl MarkReader<'_> {
         let is_new = cap.is_none_or(|cap| cap > count) && count >= least && !self.caps.guessed;
         let falls_short = self.request.paging.family == Family::Page || view.reaches() <= offset;
         let counted = view.answer.total.is_some_and(|total| total.value == view.reaches());
-        let is_fixed = counted || matches!(self.request.paging.sizes, Askable::Fixed(_));
+        let is_fixed = counted || matches!(self.request.paging.sizes, Sizes::Fixed(_));
         (falls_short && view.short && !view.is_empty() && is_new && !is_fixed).then_some(count)
     }
 
@@ -140,9 +140,9 @@ impl MarkReader<'_> {
     }
 
     /// Looks at one window after the other; where there is none left, what was seen decides.
-    async fn look_elsewhere(&mut self) -> Next {
+    async fn look_elsewhere(&mut self) -> MarkNext {
         while self.asker.left() > RESERVE
-            && let Some(probe) = self.search.as_mut().and_then(Search::next)
+            && let Some(probe) = self.search.as_mut().and_then(MarkSearch::next)
         {
             match self.slice_of(probe) {
                 Some(slice) => {
@@ -158,13 +158,13 @@ impl MarkReader<'_> {
             }
         }
         let left = self.asker.left();
-        let Boundary::Marks(sightings) = &mut self.boundary else { return Err(self.lost()) };
+        let Landmark::Marks(sightings) = &mut self.boundary else { return Err(self.lost()) };
         match sightings.decide() {
             Some(decision) if left > 0 => {
                 // Few marks are left: what stands around them, beyond the reach of the search too, is looked at once more.
                 (self.stand.offset, self.effort.closer) = (sightings.offset(&decision), 1);
                 sightings.look_closer();
-                Ok(Turn::Window)
+                Ok(MarkTurn::Window)
             }
             None if self.asker.left() > RESERVE => Err(self.lost()),
             _ => Err(self.unasked(Unasked::Spent)),
@@ -174,8 +174,8 @@ impl MarkReader<'_> {
     /// Goes on after a look at all the list within reach, with a second look at the deciding marks and their
     /// neighbours: there may be marks that were not seen because the list changed meanwhile. Then the marks that were
     /// seen decide.
-    async fn look_beside(&mut self) -> Next {
-        let Boundary::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
+    async fn look_beside(&mut self) -> MarkNext {
+        let Landmark::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let (decision, beside) = (sightings.decide(), sightings.beside());
         if let Beside::Ask(way, edge, items) = beside
             && self.effort.closer < CLOSER
@@ -189,7 +189,7 @@ impl MarkReader<'_> {
             };
             if let Some(slice) = self.slice_showing(window, way, new) {
                 self.effort.closer += 1;
-                return Ok(Turn::Ask(vec![slice.into()]));
+                return Ok(MarkTurn::Ask(vec![slice.into()]));
             }
         }
         // Where the last page comes again, nothing tells how the answers lie to each other.
@@ -197,7 +197,11 @@ impl MarkReader<'_> {
         match decision.filter(|decision| !decision.open || seen) {
             Some(decision) => {
                 let passed = self.find(&decision);
-                if self.page.is_done() { Ok(Turn::Serve { cut_off: false }) } else { self.read_on(passed, false).await }
+                if self.page.is_done() {
+                    Ok(MarkTurn::Serve { cut_off: false })
+                } else {
+                    self.read_on(passed, false).await
+                }
             }
             None => Err(self.lost()),
         }

@@ -5,7 +5,7 @@
 
 use super::{
     super::{mark::Marker, order::Order},
-    line::{Line, Sight},
+    line::{MarkLine, Sight},
     passed::Recognised,
     place::{self, Place, Seen, Unseen},
     view::View,
@@ -15,7 +15,7 @@ use crate::pagination::direction::Way;
 /// A boundary that is known by the marks around it, and what was seen of them.
 #[derive(Debug)]
 pub(super) struct Sightings {
-    line: Line,
+    line: MarkLine,
     way: Way,
     /// The expected offset of the boundary.
     boundary: u64,
@@ -32,13 +32,13 @@ pub(super) struct Sightings {
 struct Stretch {
     from: u64,
     to: u64,
-    left: Edge,
-    right: Edge,
+    left: StretchEdge,
+    right: StretchEdge,
 }
 
 /// The knowledge of the list beyond one side of a stretch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Edge {
+enum StretchEdge {
     /// There may be more items.
     Open,
     /// No item is there.
@@ -84,12 +84,12 @@ pub(super) struct Decision {
 
 impl Sightings {
     /// Begins with no answer.
-    pub(super) fn new(line: Line, way: Way, boundary: u64, fresh: bool) -> Self {
+    pub(super) fn new(line: MarkLine, way: Way, boundary: u64, fresh: bool) -> Self {
         Self { line, way, boundary, fresh, views: Vec::new(), closer: None }
     }
 
     /// The marks.
-    pub(super) fn line(&self) -> &Line {
+    pub(super) fn line(&self) -> &MarkLine {
         &self.line
     }
 
@@ -169,20 +169,20 @@ impl Sightings {
         let mut stretch = Stretch {
             from: first.begins,
             to: first.reaches(),
-            left: if first.from_start { Edge::Reached } else { Edge::Open },
-            right: if first.ends || first.is_empty() { Edge::Reached } else { Edge::Open },
+            left: if first.from_start { StretchEdge::Reached } else { StretchEdge::Open },
+            right: if first.ends || first.is_empty() { StretchEdge::Reached } else { StretchEdge::Open },
         };
         for view in views {
             let (from, to) = (view.begins, view.reaches());
             if view.from_start || (view.is_empty() && to <= stretch.from) {
-                stretch.left = Edge::Reached;
+                stretch.left = StretchEdge::Reached;
             } else if to < stretch.from {
-                stretch.left = Edge::Unreachable;
+                stretch.left = StretchEdge::Unreachable;
             }
             if view.ends || (view.is_empty() && from >= stretch.to) {
-                stretch.right = Edge::Reached;
+                stretch.right = StretchEdge::Reached;
             } else if from > stretch.to {
-                stretch.right = Edge::Unreachable;
+                stretch.right = StretchEdge::Unreachable;
             }
             if from <= stretch.to && stretch.from <= to {
                 (stretch.from, stretch.to) = (stretch.from.min(from), stretch.to.max(to));
@@ -201,12 +201,12 @@ impl Sightings {
         };
         let places: Vec<u64> = self.views[since..].iter().flat_map(seen).collect();
         let (Some(first), Some(last)) = (places.iter().min(), places.iter().max()) else { return Beside::Unreachable };
-        let left = stretch.left != Edge::Reached && *first < stretch.from.saturating_add(items);
-        let right = stretch.right != Edge::Reached && stretch.to <= last.saturating_add(items);
+        let left = stretch.left != StretchEdge::Reached && *first < stretch.from.saturating_add(items);
+        let right = stretch.right != StretchEdge::Reached && stretch.to <= last.saturating_add(items);
         match (left, right) {
             (false, false) => Beside::Seen,
-            (true, _) if stretch.left == Edge::Open => Beside::Ask(Way::Backward, stretch.from, items),
-            (_, true) if stretch.right == Edge::Open => Beside::Ask(Way::Forward, stretch.to, items),
+            (true, _) if stretch.left == StretchEdge::Open => Beside::Ask(Way::Backward, stretch.from, items),
+            (_, true) if stretch.right == StretchEdge::Open => Beside::Ask(Way::Forward, stretch.to, items),
             _ => Beside::Unreachable,
         }
     }

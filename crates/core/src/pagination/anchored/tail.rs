@@ -1,7 +1,7 @@
 //! The search for the end of a list: at a total, further on where there is more, between the last item that is there
 //! and the first offset that is empty.
 
-use super::{Boundary, MarkReader, Next, Turn, seam::Seam, view::View};
+use super::{Landmark, MarkNext, MarkReader, MarkTurn, seam::MarkSeam, view::View};
 use crate::pagination::direction::Way;
 use crate::pagination::{answer::Total, plan::Window};
 
@@ -22,7 +22,7 @@ pub(super) struct Tail {
     high: Option<u64>,
     strides: u32,
     /// The seam after the last answer that had any items.
-    seam: Option<Box<Seam>>,
+    seam: Option<Box<MarkSeam>>,
 }
 
 impl Tail {
@@ -77,15 +77,15 @@ impl Tail {
 
 impl MarkReader<'_> {
     /// Goes on after an answer that does not show the end of the list.
-    pub(super) async fn missed_tail(&mut self, view: View, confirming: bool) -> Next {
+    pub(super) async fn missed_tail(&mut self, view: View, confirming: bool) -> MarkNext {
         self.asker.searching = true;
-        let Boundary::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
+        let Landmark::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         let count = u32::try_from(view.len()).ok();
         if confirming && count.is_some() && count == self.caps.suspected && count < Some(view.fetch.size().0) {
             // The same number of items once more is a cap, and under it a page is another page.
             self.caps.confirm(&mut self.asker.sizes);
             *tail = Tail::new(tail.aim);
-            return Ok(Turn::Window);
+            return Ok(MarkTurn::Window);
         }
         let to = if view.is_empty() { view.begins } else { view.reaches() };
         let moved = match view.answer.total {
@@ -104,16 +104,16 @@ impl MarkReader<'_> {
             }
         }
         let is_something = !view.is_empty() || view.from_start;
-        let seam = Seam::new(&view, Way::Forward, &self.request).filter(|_| is_something);
-        let Boundary::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
+        let seam = MarkSeam::new(&view, Way::Forward, &self.request).filter(|_| is_something);
+        let Landmark::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         tail.seam = seam.or_else(|| tail.seam.take());
         // Where the last page comes again, only that follows a short answer.
         let repeats = view.short && self.request.paging.repeats_last_page;
         if moved && !repeats {
-            return Ok(Turn::Window);
+            return Ok(MarkTurn::Window);
         }
         match tail.seam.take() {
-            Some(seam) => Ok(Turn::Seam(seam)),
+            Some(seam) => Ok(MarkTurn::Seam(seam)),
             None => Err(self.lost()),
         }
     }

@@ -1,7 +1,7 @@
 //! The requests of a page that is read from slices: how many may still be made, and what their answers teach, whatever
 //! becomes of them.
 
-use super::sizes::Sizes;
+use super::sizes::KnownSizes;
 use crate::pagination::{
     answer::{Answer, Standing},
     direction::Side,
@@ -69,7 +69,7 @@ pub(in crate::pagination) struct Asker<'p> {
     search_budget: u32,
     /// The place of the page has to be searched for: the page may take as many requests as a search.
     pub(in crate::pagination) searching: bool,
-    pub(in crate::pagination) sizes: Sizes,
+    pub(in crate::pagination) sizes: KnownSizes,
     /// The sizes and counts that the answers show.
     pub(in crate::pagination) ledger: Ledger,
     /// The number of past-the-end statuses that came from before the end that a count tells.
@@ -84,7 +84,7 @@ impl<'p> Asker<'p> {
             budget: request.budget,
             search_budget: request.search_budget.max(request.budget),
             searching: false,
-            sizes: Sizes::new(request.profile, is_first_page),
+            sizes: KnownSizes::new(request.profile, is_first_page),
             ledger: Ledger::new(request.target.hint.honoured, request.paging.repeats_last_page),
             ceilings: 0,
             up,

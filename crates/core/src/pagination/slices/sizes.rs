@@ -4,13 +4,13 @@ use crate::pagination::{answer::Answer, paging::UpstreamProfile, window::Slice};
 
 /// The sizes that are believed in, and the knowledge of the upstream at large, in the course of one page.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::pagination) struct Sizes {
+pub(in crate::pagination) struct KnownSizes {
     pub(in crate::pagination) profile: UpstreamProfile,
     /// The cap that is believed in.
     pub(in crate::pagination) cap: Option<u32>,
 }
 
-impl Sizes {
+impl KnownSizes {
     /// Begins with what was learnt before. The first page is asked for in full every time: a cap that was misread, or has
     /// been lifted, is forgotten.
     pub(super) fn new(profile: UpstreamProfile, is_first_page: bool) -> Self {

@@ -8,8 +8,8 @@
 use std::ops::Range;
 
 use super::{
-    AskedSlice, KeyReader, Next, Turn,
-    seam::{Held, Seam},
+    AskedSlice, KeyNext, KeyReader, KeyTurn,
+    seam::{Held, KeySeam},
 };
 use crate::pagination::{
     direction::{Side, Way},
@@ -23,18 +23,18 @@ const FLIPS: u32 = 2;
 impl KeyReader<'_> {
     /// Asks for the offsets on both sides of the boundary that must be seen together, and that none of these slices
     /// holds.
-    pub(super) fn across(&mut self, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> Next {
+    pub(super) fn across(&mut self, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> KeyNext {
         // It only ever falls, so that the way round ends.
         if let Some(offset) = self.offset_by_count() {
             self.draft.believe(offset);
-            return Ok(Turn::Window);
+            return Ok(KeyTurn::Window);
         }
         if self.goes_on_as_told() {
             return Ok(self.served_and_goes_on());
         }
         if let Some(fetches) = self.flipped(seam, window) {
             self.seams.flips += 1;
-            return Ok(Turn::Ask(fetches));
+            return Ok(KeyTurn::Ask(fetches));
         }
         let paging = &self.request.paging;
         let forward = self.draft.way() == Way::Forward;
@@ -46,17 +46,17 @@ impl KeyReader<'_> {
             _ => plan::pair(paging, self.asker.sizes.cap, seam),
         };
         let Some((earlier, later)) = pair else {
-            return Ok(Turn::Ask(slices.into_iter().map(AskedSlice::from).collect()));
+            return Ok(KeyTurn::Ask(slices.into_iter().map(AskedSlice::from).collect()));
         };
         let (wanted, other, side) =
             if forward { (later, earlier, Side::Before) } else { (earlier, later, Side::After) };
         // What was no use so once, as the last page came again perhaps, is read twice after all.
         if self.request.leaves_out_costly_proofs() && self.seams.assumed != Some(wanted) {
             self.seams.assumed = Some(wanted);
-            return Ok(Turn::Ask(vec![AskedSlice { assumed: Some(side), ..wanted.into() }]));
+            return Ok(KeyTurn::Ask(vec![AskedSlice { assumed: Some(side), ..wanted.into() }]));
         }
         if self.seams.taken_from == Some(other) {
-            return Ok(Turn::Seam(Seam::beside(other, Held::Taken, vec![wanted])));
+            return Ok(KeyTurn::Seam(KeySeam::beside(other, Held::Taken, vec![wanted])));
         }
         // If no answer shows whether there is more after a page that just fills the client's, the next page is read
         // too.
@@ -64,7 +64,7 @@ impl KeyReader<'_> {
         if forward && self.draft.need() >= u64::from(wanted.size().0) && self.may_end_at(plan::reach(wanted).1) {
             between.push(plan::next(wanted));
         }
-        Ok(Turn::Seam(Seam::new(wanted, between)))
+        Ok(KeyTurn::Seam(KeySeam::new(wanted, between)))
     }
 
     /// Returns the offset of the boundary of a page that is read backward if the last answer, which came from after the
@@ -123,8 +123,8 @@ impl KeyReader<'_> {
     }
 
     /// Serves a full page as one that is not the last, as its answers say.
-    pub(super) fn served_and_goes_on(&mut self) -> Turn {
+    pub(super) fn served_and_goes_on(&mut self) -> KeyTurn {
         self.draft.goes_on();
-        Turn::Serve { cut_off: false }
+        KeyTurn::Serve { cut_off: false }
     }
 }

@@ -1,7 +1,7 @@
 //! The next request: for the window around the boundary, for the run of ties that was cut, or for the slice from which
 //! a search learns most.
 
-use super::{AskedSlice, Halt, KeyReader, Look, Next, Turn, Witness, aim, bracket::Aim};
+use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Look, Witness, aim, bracket::Aim};
 use crate::pagination::{
     answer::Answer,
     direction::{Side, Way},
@@ -21,13 +21,13 @@ enum LookAt {
 
 impl KeyReader<'_> {
     /// Asks for the slices that should show the boundary.
-    pub(super) fn next_window(&mut self) -> Next {
+    pub(super) fn next_window(&mut self) -> KeyNext {
         if let Some(cut) = self.cut.take() {
             let window = aim::window_of_run(&self.draft, &cut);
             return match plan::holding(&self.request.paging, self.asker.sizes.cap, window) {
                 Some(slice) => {
                     self.cut = Some(cut);
-                    Ok(Turn::Ask(vec![slice.into()]))
+                    Ok(KeyTurn::Ask(vec![slice.into()]))
                 }
                 None => self.tie_run(&cut, None),
             };
@@ -35,7 +35,7 @@ impl KeyReader<'_> {
         let window = match (self.search.bracket.has_begun(), self.request.paging.family) {
             (true, _) => match self.aim() {
                 LookAt::Around(window) => window,
-                LookAt::Probe(slice) => return Ok(Turn::Ask(vec![slice.into()])),
+                LookAt::Probe(slice) => return Ok(KeyTurn::Ask(vec![slice.into()])),
             },
             (false, Family::Offset) => self.window(plan::MARGIN),
             (false, _) => self.window(0),
@@ -44,7 +44,7 @@ impl KeyReader<'_> {
     }
 
     /// Asks for a window around the place where the boundary is believed to be, in so many requests at most.
-    pub(super) fn around(&mut self, window: Window, most: usize) -> Next {
+    pub(super) fn around(&mut self, window: Window, most: usize) -> KeyNext {
         let left = self.asker.left().min(most);
         let mut slices = plan::plan(&self.request.paging, self.asker.sizes.cap, window, self.draft.way(), left);
         if self.request.paging.hidden
@@ -59,7 +59,7 @@ impl KeyReader<'_> {
         {
             return self.across(&seam, window, slices);
         }
-        Ok(Turn::Ask(slices.into_iter().map(AskedSlice::from).collect()))
+        Ok(KeyTurn::Ask(slices.into_iter().map(AskedSlice::from).collect()))
     }
 
     /// Returns the window around the place where the boundary is believed to be, with so much of a margin on both
@@ -89,16 +89,16 @@ impl KeyReader<'_> {
     }
 
     /// Asks for the window around the boundary.
-    pub(super) async fn ask_window(&mut self, asked: Vec<AskedSlice>) -> Next {
+    pub(super) async fn ask_window(&mut self, asked: Vec<AskedSlice>) -> KeyNext {
         // A slice that ends at the depth which the upstream answers must reach beyond where the page stands.
         let forward = self.draft.way() == Way::Forward && self.draft.can_be_searched_for();
         let reached = if forward { self.draft.offset() } else { 0 };
         let pairs = self.send(asked, |shallow| plan::reach(shallow).1 > reached).await?;
-        Ok(Turn::Look(Look { answers: self.views(pairs), witness: Witness::None }))
+        Ok(KeyTurn::Look(Look { answers: self.views(pairs), witness: Witness::None }))
     }
 
     /// Asks for slices, wherever they lie.
-    pub(super) async fn ask(&mut self, asked: Vec<AskedSlice>) -> Result<Vec<(AskedSlice, Answer)>, Halt> {
+    pub(super) async fn ask(&mut self, asked: Vec<AskedSlice>) -> Result<Vec<(AskedSlice, Answer)>, KeyHalt> {
         self.send(asked, |_| true).await
     }
 
@@ -106,7 +106,7 @@ impl KeyReader<'_> {
         &mut self,
         asked: Vec<AskedSlice>,
         is_of_use: impl Fn(Slice) -> bool,
-    ) -> Result<Vec<(AskedSlice, Answer)>, Halt> {
+    ) -> Result<Vec<(AskedSlice, Answer)>, KeyHalt> {
         let pairs = match self.asker.send(asked, &self.request.paging, is_of_use).await {
             Ok(pairs) => pairs,
             Err(why) => return Err(self.unasked(why)),

@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use super::{
-    AskedSlice, Bracket, KeyReader, Look, Next, Turn, Witness,
-    seam::{Held, Seam},
+    AskedSlice, Bracket, KeyNext, KeyReader, KeyTurn, Look, Witness,
+    seam::{Held, KeySeam},
 };
 use crate::pagination::{
     direction::Side,
@@ -77,7 +77,7 @@ impl KeyReader<'_> {
 
     /// Asks whether a short answer was the end. The answer must hold the offsets on from `from`: the boundary, and the
     /// last run of unordered ties, which is not closed yet.
-    pub(super) async fn doubt(&mut self, short: Short, from: u64, held: Held) -> Next {
+    pub(super) async fn doubt(&mut self, short: Short, from: u64, held: Held) -> KeyNext {
         let Short { slice, last, .. } = short;
         let times = self.ending.doubted.map_or(0, |doubt| doubt.times);
         self.ending.doubted = Some(Doubt { short, times: times + 1 });
@@ -98,12 +98,12 @@ impl KeyReader<'_> {
                 let last = view.and_then(|view| view.anchor(&self.request.order, view.len().checked_sub(1)?));
                 self.confirm(confirmation, slice, last).await
             }
-            None => Ok(Turn::Seam(read_on(slice, held, last))),
+            None => Ok(KeyTurn::Seam(read_on(slice, held, last))),
         }
     }
 
     /// Asks once more for the very start, which came empty although a count says that there is something.
-    pub(super) async fn doubt_nothing(&mut self, slice: Slice) -> Next {
+    pub(super) async fn doubt_nothing(&mut self, slice: Slice) -> KeyNext {
         let short = Short { slice, count: 0, last: 0 };
         if !self.may_doubt(&short) {
             return Err(self.lost());
@@ -116,7 +116,7 @@ impl KeyReader<'_> {
     /// Asks for the slices that confirm that a short slice ends the list: at its edge, beyond it, and where a size
     /// should be filled. `last` is the last item that came; none if the slice was empty, or the keys of the item cannot
     /// be kept.
-    async fn confirm(&mut self, confirmation: Confirmation, short: Slice, last: Option<Anchor>) -> Next {
+    async fn confirm(&mut self, confirmation: Confirmation, short: Slice, last: Option<Anchor>) -> KeyNext {
         // Deeper than the upstream answers nothing can be asked: what is there can't be reached anyway.
         let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.asker.left() > 1);
         let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
@@ -127,7 +127,7 @@ impl KeyReader<'_> {
         let from_beyond = beyond.as_ref().map(|(_, answer)| answer);
         match confirmation::confirm((asked.slice, edge), from_beyond, last.as_ref(), self.terms(), &self.asker.ledger) {
             Confirmed::Edge(view) => {
-                Ok(Turn::Look(Look { answers: vec![(asked, view.map(|view| *view))], witness: Witness::Same }))
+                Ok(KeyTurn::Look(Look { answers: vec![(asked, view.map(|view| *view))], witness: Witness::Same }))
             }
             Confirmed::MoreBeyond(first) => {
                 let from = beyond.map_or(asked, |(asked, _)| asked).slice;
@@ -140,13 +140,13 @@ impl KeyReader<'_> {
     /// Goes on after a place that was seen to be the last shows other items when it is asked for again: the list has
     /// changed. If that comes about once more, places count items that are hidden, of which the dialect of this
     /// upstream does not know.
-    fn goes_on_elsewhere(&mut self) -> Turn {
+    fn goes_on_elsewhere(&mut self) -> KeyTurn {
         self.refute_cap();
         if self.ending.doubted.is_some_and(|doubt| doubt.times > 1) {
             return self.go_on_among_hidden();
         }
         (self.cut, self.asker.searching) = (None, true);
-        Turn::Window
+        KeyTurn::Window
     }
 
     /// Returns whether a view ends the list before an item that came from beyond: items are hidden in between.
@@ -158,11 +158,11 @@ impl KeyReader<'_> {
     }
 
     /// Reads on among items that are hidden, of which the dialect of this upstream does not know.
-    pub(super) fn go_on_among_hidden(&mut self) -> Turn {
+    pub(super) fn go_on_among_hidden(&mut self) -> KeyTurn {
         (self.cut, self.asker.searching) = (None, true);
         Arc::make_mut(&mut self.request.paging).hidden = true;
         self.search.bracket = Bracket::default();
-        Turn::Window
+        KeyTurn::Window
     }
 
     /// Drops a cap that did not make an answer short: fewer items than the cap were asked for, and more follow.
@@ -176,8 +176,8 @@ impl KeyReader<'_> {
     /// Goes on after an end that is none: more items come from farther on, though none follows the last item where it
     /// is believed to stand. Items are hidden in between, the list has changed, or under a silent cap a page is another
     /// page, of another size.
-    fn goes_on_beyond(&mut self, beyond: Slice, first: Option<Anchor>) -> Turn {
-        let Some(Doubt { short, .. }) = self.ending.doubted else { return Turn::Window };
+    fn goes_on_beyond(&mut self, beyond: Slice, first: Option<Anchor>) -> KeyTurn {
+        let Some(Doubt { short, .. }) = self.ending.doubted else { return KeyTurn::Window };
         self.ending.beyond = first;
         let count = u32::try_from(short.count).unwrap_or(u32::MAX);
         self.asker.ledger.fell_to(count);
@@ -186,22 +186,22 @@ impl KeyReader<'_> {
         let is_paged = matches!(short.slice, Slice::Page { .. });
         if is_paged && count >= 2 && self.asker.sizes.cap.is_none_or(|cap| cap > count) {
             self.asker.sizes.cap = Some(count);
-            return Turn::Window;
+            return KeyTurn::Window;
         }
         let (after, before) = (short.last + 1, beyond.begins().0);
         self.search.bracket.bound(Side::After, short.slice.begins().0, after);
         self.search.bracket.missed(Side::Before, before.max(after), before.max(after));
-        Turn::Window
+        KeyTurn::Window
     }
 }
 
 /// Returns the seam after an answer whose last item is at the offset `last`: the slice after it, and then that answer
 /// again.
-fn read_on(slice: Slice, held: Held, last: u64) -> Seam {
+fn read_on(slice: Slice, held: Held, last: u64) -> KeySeam {
     let later = match slice {
         Slice::Page { .. } => plan::next(slice),
         // What came, not what was asked for, says where the next item is.
         Slice::Offset { size, .. } => Slice::Offset { from: Offset(last + 1), size },
     };
-    Seam::beside(slice, held, vec![later])
+    KeySeam::beside(slice, held, vec![later])
 }

@@ -5,7 +5,7 @@
 //! neighbouring slices shows it, the first of which is read again after the others: `checked`. Its slices are no larger
 //! than sizes that were seen to be honoured, so that no item is between them.
 
-use super::{KeyReader, Missed, Next, Turn, seam::Seam};
+use super::{KeyNext, KeyReader, KeyTurn, Missed, seam::KeySeam};
 use crate::pagination::{
     direction::{Side, Way},
     judge::draft::Cut,
@@ -19,7 +19,7 @@ const TORN: u32 = 6;
 
 /// A slice that lies before the boundary.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Edge {
+pub(super) struct HiddenEdge {
     slice: Slice,
     /// The offset up to which no item was found after the slice.
     to: u64,
@@ -27,7 +27,7 @@ pub(super) struct Edge {
 
 impl KeyReader<'_> {
     /// Says where to look after an answer without the boundary that may hide the items beside it.
-    pub(super) fn missed_among_hidden(&mut self, view: Box<Evidence>, slice: Slice, side: Side) -> Next {
+    pub(super) fn missed_among_hidden(&mut self, view: Box<Evidence>, slice: Slice, side: Side) -> KeyNext {
         // Pages of one size are neighbours whatever the cap.
         let trusted = matches!(slice, Slice::Page { .. }) || slice.size() <= self.trusted_size();
         if self.draft.is_at_start() {
@@ -42,10 +42,10 @@ impl KeyReader<'_> {
         let behind = view.behind();
         match (side, self.search.edge) {
             (Side::After, _) if trusted && (!view.is_empty() || view.is_from_start()) => {
-                self.search.edge = Some(Edge { slice, to: behind });
+                self.search.edge = Some(HiddenEdge { slice, to: behind });
             }
             (Side::After, Some(edge)) if trusted && view.begins() <= edge.to => {
-                self.search.edge = Some(Edge { to: edge.to.max(behind), ..edge });
+                self.search.edge = Some(HiddenEdge { to: edge.to.max(behind), ..edge });
             }
             (Side::Before, Some(edge)) if trusted && view.begins() <= edge.to => {
                 return Ok(self.read_chain(edge.slice, behind));
@@ -76,11 +76,11 @@ impl KeyReader<'_> {
         if matches!(slice, Slice::Offset { .. }) {
             self.asker.sizes.cap = Some(self.trusted_size().0);
         }
-        if is_first { self.shifted() } else { Ok(Turn::Window) }
+        if is_first { self.shifted() } else { Ok(KeyTurn::Window) }
     }
 
     /// Reads a run of ties that goes on after an answer, or the part of it that is hidden there.
-    pub(super) fn cut_among_hidden(&mut self, cut: &Cut, slice: Slice) -> Next {
+    pub(super) fn cut_among_hidden(&mut self, cut: &Cut, slice: Slice) -> KeyNext {
         self.asker.searching = true;
         self.seams.torn += 1;
         if self.seams.torn > TORN {
@@ -120,7 +120,7 @@ impl KeyReader<'_> {
     }
 
     /// Reads a slice, its neighbours up to an offset, and the slice again.
-    fn read_chain(&mut self, slice: Slice, to: u64) -> Turn {
+    fn read_chain(&mut self, slice: Slice, to: u64) -> KeyTurn {
         self.search.edge = None;
         let trusted = self.trusted_size();
         let edge = match slice {
@@ -145,6 +145,6 @@ impl KeyReader<'_> {
             // The wider it is, the more it says if nothing is there.
             *size = PageSize(most);
         }
-        Turn::Seam(Seam::new(edge, between))
+        KeyTurn::Seam(KeySeam::new(edge, between))
     }
 }

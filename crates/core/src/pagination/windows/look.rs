@@ -1,7 +1,7 @@
 //! The use of answers: to the page, and to the knowledge of the upstream.
 
 use super::{
-    AskedSlice, Bracket, KeyReader, Look, Next, Turn, Witness,
+    AskedSlice, Bracket, KeyNext, KeyReader, KeyTurn, Look, Witness,
     confirm::{Doubt, Short},
     seam::Held,
 };
@@ -13,7 +13,7 @@ use crate::pagination::{
     judge::draft::{Cut, Progress},
     judge::evidence::Evidence,
     paging::{EndEvidence, Family},
-    slices::Taken,
+    slices::AnswerUse,
     unsorted::Unsorted,
     window::Slice,
 };
@@ -26,7 +26,7 @@ const APART: u32 = 4;
 
 /// The reason why nothing of an answer is taken.
 #[derive(Debug)]
-pub(super) enum Untaken {
+pub(super) enum KeyObstacle {
     /// The items contradict the order, or cannot be compared.
     Unsorted(Unsorted),
     /// The answer is short, and may stand elsewhere than it was asked for.
@@ -42,8 +42,8 @@ pub(super) enum Untaken {
 }
 
 /// Returns the turn that looks at one answer.
-pub(super) fn look_at(asked: AskedSlice, view: Evidence) -> Turn {
-    Turn::Look(Look { answers: vec![(asked, Ok(view))], witness: Witness::None })
+pub(super) fn look_at(asked: AskedSlice, view: Evidence) -> KeyTurn {
+    KeyTurn::Look(Look { answers: vec![(asked, Ok(view))], witness: Witness::None })
 }
 
 impl KeyReader<'_> {
@@ -54,12 +54,12 @@ impl KeyReader<'_> {
         view: Result<Evidence, Unsorted>,
         is_first: bool,
         confirming: bool,
-    ) -> Taken<Option<Short>, Untaken> {
+    ) -> AnswerUse<Option<Short>, KeyObstacle> {
         let mut view = match view {
             Ok(view) => view,
             // Out of order by itself, whatever it is needed for: no change to the list explains that.
-            Err(unsorted) if unsorted.cause.is_disorder() => return Taken::Alarm(Untaken::Unsorted(unsorted)),
-            Err(unsorted) => return Taken::None(Untaken::Unsorted(unsorted)),
+            Err(unsorted) if unsorted.cause.is_disorder() => return AnswerUse::Alarm(KeyObstacle::Unsorted(unsorted)),
+            Err(unsorted) => return AnswerUse::None(KeyObstacle::Unsorted(unsorted)),
         };
         if self.request.leaves_out_costly_proofs() {
             self.assume_end_of(&mut view);
@@ -68,41 +68,41 @@ impl KeyReader<'_> {
         self.note(&view);
         let (short, way) = (Short::of(&view, asked.slice), self.draft.way());
         if self.may_be_repeated(&view) {
-            return Taken::Alarm(Untaken::Missed(asked, Box::new(view), Side::Before));
+            return AnswerUse::Alarm(KeyObstacle::Missed(asked, Box::new(view), Side::Before));
         }
         if !confirming && let Some(short) = self.misplaced(&view, asked) {
-            return Taken::None(Untaken::Misplaced(short, Box::new(view)));
+            return AnswerUse::None(KeyObstacle::Misplaced(short, Box::new(view)));
         }
         if is_first && let Some(side) = self.unwitnessed_edge(&view) {
-            return Taken::None(Untaken::Unwitnessed(asked, Box::new(view), side));
+            return AnswerUse::None(KeyObstacle::Unwitnessed(asked, Box::new(view), side));
         }
         match self.draft.take(view) {
-            Ok(Progress::Done) => Taken::All,
+            Ok(Progress::Done) => AnswerUse::All,
             Ok(Progress::More) => {
                 self.progressed();
                 self.seams.taken_from = Some(asked.slice).filter(|_| asked.flipped.is_none());
-                Taken::Some(short.filter(|_| way == Way::Forward))
+                AnswerUse::Some(short.filter(|_| way == Way::Forward))
             }
-            Ok(Progress::Cut(cut, view)) => Taken::None(Untaken::Cut(cut, short, asked.slice, view)),
-            Ok(Progress::Missed(view, side)) => Taken::None(Untaken::Missed(asked, view, side)),
-            Ok(Progress::Apart(view, side)) => Taken::None(Untaken::Apart(asked, view, side)),
-            Err(unsorted) => Taken::None(Untaken::Unsorted(unsorted)),
+            Ok(Progress::Cut(cut, view)) => AnswerUse::None(KeyObstacle::Cut(cut, short, asked.slice, view)),
+            Ok(Progress::Missed(view, side)) => AnswerUse::None(KeyObstacle::Missed(asked, view, side)),
+            Ok(Progress::Apart(view, side)) => AnswerUse::None(KeyObstacle::Apart(asked, view, side)),
+            Err(unsorted) => AnswerUse::None(KeyObstacle::Unsorted(unsorted)),
         }
     }
 
     /// Says where to look after an answer of which nothing was taken.
-    pub(super) async fn overcome(&mut self, untaken: Untaken) -> Next {
+    pub(super) async fn overcome(&mut self, untaken: KeyObstacle) -> KeyNext {
         match untaken {
-            Untaken::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
-            Untaken::Misplaced(short, view) => self.doubt(short, short.last, Held::Here(view)).await,
-            Untaken::Unwitnessed(asked, view, side) => self.witness(asked, *view, side).await,
-            Untaken::Cut(cut, short, slice, view) => self.cut(cut, short, (slice, view)).await,
-            Untaken::Missed(asked, view, side) => self.missed(view, asked, side).await,
-            Untaken::Apart(asked, view, Some(side)) if self.ground == Ground::Whole && self.seams.apart < APART => {
+            KeyObstacle::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
+            KeyObstacle::Misplaced(short, view) => self.doubt(short, short.last, Held::Here(view)).await,
+            KeyObstacle::Unwitnessed(asked, view, side) => self.witness(asked, *view, side).await,
+            KeyObstacle::Cut(cut, short, slice, view) => self.cut(cut, short, (slice, view)).await,
+            KeyObstacle::Missed(asked, view, side) => self.missed(view, asked, side).await,
+            KeyObstacle::Apart(asked, view, Some(side)) if self.ground == Ground::Whole && self.seams.apart < APART => {
                 self.seams.apart += 1;
                 self.missed(view, asked, side).await
             }
-            Untaken::Apart(..) => Err(self.lost()),
+            KeyObstacle::Apart(..) => Err(self.lost()),
         }
     }
 
@@ -200,7 +200,7 @@ impl KeyReader<'_> {
 
     /// Goes on after an answer whose edge cuts a run of ties. If the answer is short, it may be the end, which closes
     /// its last run.
-    async fn cut(&mut self, cut: Cut, short: Option<Short>, seen: (Slice, Box<Evidence>)) -> Next {
+    async fn cut(&mut self, cut: Cut, short: Option<Short>, seen: (Slice, Box<Evidence>)) -> KeyNext {
         if cut.right && self.request.paging.hidden {
             return self.cut_among_hidden(&cut, seen.0);
         }
@@ -218,13 +218,13 @@ impl KeyReader<'_> {
     }
 
     /// Asks for the whole of a run of ties that was cut.
-    pub(super) fn widen(&mut self, cut: Cut) -> Next {
+    pub(super) fn widen(&mut self, cut: Cut) -> KeyNext {
         if self.cut.as_ref() == Some(&cut) {
             return self.tie_run(&cut, None);
         }
         self.asker.searching = true;
         self.search.bracket = Bracket::default();
         self.cut = Some(cut);
-        Ok(Turn::Window)
+        Ok(KeyTurn::Window)
     }
 }

@@ -1,6 +1,6 @@
 //! Answers without the boundary, and where they say to look.
 
-use super::{AskedSlice, Bracket, KeyReader, Missed, Next, Turn, confirm::Short, seam::Held};
+use super::{AskedSlice, Bracket, KeyNext, KeyReader, KeyTurn, Missed, confirm::Short, seam::Held};
 use crate::pagination::{
     direction::Side,
     judge::evidence::Evidence,
@@ -12,7 +12,7 @@ use crate::pagination::{
 
 impl KeyReader<'_> {
     /// Says where to look after an answer without the boundary.
-    pub(super) async fn missed(&mut self, view: Box<Evidence>, asked: AskedSlice, side: Side) -> Next {
+    pub(super) async fn missed(&mut self, view: Box<Evidence>, asked: AskedSlice, side: Side) -> KeyNext {
         let slice = asked.slice;
         if view.is_empty() && view.is_from_start() && !self.request.paging.hidden {
             return self.doubt_nothing(slice).await;
@@ -39,7 +39,7 @@ impl KeyReader<'_> {
             bracket.bound(side, view.begins(), view.behind());
             if bracket.allows(self.draft.offset()) {
                 self.search.bracket = bracket;
-                return Ok(Turn::Window);
+                return Ok(KeyTurn::Window);
             }
         }
         if asked.flipped.is_none()
@@ -61,14 +61,14 @@ impl KeyReader<'_> {
                 _ => self.search.last_missed = Some(missed),
             }
         }
-        if first { self.shifted() } else { Ok(Turn::Window) }
+        if first { self.shifted() } else { Ok(KeyTurn::Window) }
     }
 
     /// Asks for the window that the change of the total predicts, if the bracket allows that, or else goes on with the
     /// search.
-    pub(super) fn shifted(&mut self) -> Next {
+    pub(super) fn shifted(&mut self) -> KeyNext {
         let Some(offset) = self.shift().filter(|offset| self.search.bracket.allows(*offset)) else {
-            return Ok(Turn::Window);
+            return Ok(KeyTurn::Window);
         };
         self.draft.believe(offset);
         let window = self.window(plan::most(&self.request.paging, self.asker.sizes.cap));
@@ -93,12 +93,12 @@ impl KeyReader<'_> {
 
     /// Goes on after an answer that has nothing at the offset that was asked for. Under a silent cap a page is another
     /// page, of another size.
-    pub(super) fn missed_by_offset(&mut self, view: &Evidence) -> Next {
+    pub(super) fn missed_by_offset(&mut self, view: &Evidence) -> KeyNext {
         let cap = u32::try_from(view.len()).unwrap_or(u32::MAX).max(2);
         self.seams.torn += 1;
         if !view.is_empty() && self.seams.torn <= 2 {
             self.asker.sizes.cap = Some(self.asker.sizes.cap.map_or(cap, |known| known.min(cap)));
-            return Ok(Turn::Window);
+            return Ok(KeyTurn::Window);
         }
         let by_offset = self.request.is_by_offset() || super::asks_by_offset(&self.request);
         let counted_in = self.asker.ledger.total().is_some_and(|total| total > self.draft.offset());
@@ -106,7 +106,7 @@ impl KeyReader<'_> {
             // A client that asks by offset, after the end too, gets the items there. An empty page leads back to the end of
             // the list: if the offset is before the end by a count, a walk back would begin anew for ever.
             self.draft.end_here();
-            return Ok(Turn::Serve { cut_off: false });
+            return Ok(KeyTurn::Serve { cut_off: false });
         }
         Err(self.lost())
     }
@@ -121,7 +121,7 @@ impl KeyReader<'_> {
 
     /// Goes on after the same items came from two places: the last page comes again past the end, or the upstream
     /// ignores the offset, which its start tells.
-    async fn repeated(&mut self, one: Missed, other: Missed) -> Next {
+    async fn repeated(&mut self, one: Missed, other: Missed) -> KeyNext {
         let near = if one.slice.begins() < other.slice.begins() { one } else { other };
         if self.asker.ledger.repeats() {
             return Ok(self.ends_before(near));
@@ -140,10 +140,10 @@ impl KeyReader<'_> {
     }
 
     /// Looks before an answer that showed the end of the list, though perhaps not in its place.
-    fn ends_before(&mut self, near: Missed) -> Turn {
+    fn ends_before(&mut self, near: Missed) -> KeyTurn {
         self.search.bracket = near.bracket;
         self.search.bracket.ends_with(near.view.begins(), near.view.behind());
         self.search.last_missed = Some(near);
-        Turn::Window
+        KeyTurn::Window
     }
 }

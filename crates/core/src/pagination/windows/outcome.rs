@@ -1,8 +1,8 @@
 //! The ends of a page: served, flagged, or refused.
 
 use super::{
-    Halt, KeyReader, Next, Turn, asks_by_offset,
-    seam::{Held, Seam},
+    KeyHalt, KeyNext, KeyReader, KeyTurn, asks_by_offset,
+    seam::{Held, KeySeam},
 };
 use crate::pagination::{
     judge::draft::Ground,
@@ -21,7 +21,7 @@ const PAIRS: u32 = 2;
 
 impl KeyReader<'_> {
     /// Serves the page as it stands: complete, or `cut_off` by the budget.
-    pub(super) fn finish(&mut self, cut_off: bool) -> Result<Page, Halt> {
+    pub(super) fn finish(&mut self, cut_off: bool) -> Result<Page, KeyHalt> {
         if self.draft.is_nothing_by_offset() && !asks_by_offset(&self.request) && self.flagged.is_some() {
             // What is served instead of a place that can't be found must not end the list: nothing shows that it does.
             return Err(Refusal::PositionLost { nearest: self.nearest() }.into());
@@ -36,14 +36,14 @@ impl KeyReader<'_> {
     }
 
     /// Ends a page whose place cannot be found.
-    pub(super) fn lost(&mut self) -> Halt {
+    pub(super) fn lost(&mut self) -> KeyHalt {
         let nearest = self.nearest();
         self.flag(Unproven::Position, false, Refusal::PositionLost { nearest })
     }
 
     /// Ends a page beside a run of ties that is longer than an answer can be. A suspected cap may have made it seem so;
     /// two neighbouring slices of the whole list may hold it: a filtered list has better ways.
-    pub(super) fn tie_run(&mut self, cut: &Cut, seen: Option<(Slice, Box<Evidence>)>) -> Next {
+    pub(super) fn tie_run(&mut self, cut: &Cut, seen: Option<(Slice, Box<Evidence>)>) -> KeyNext {
         self.asker.searching = true;
         if self.asker.sizes.cap != self.asker.sizes.profile.cap
             && self.asker.sizes.cap.is_some()
@@ -51,7 +51,7 @@ impl KeyReader<'_> {
         {
             (self.asker.sizes.cap, self.seams.uncapped) = (None, true);
             self.cut = Some(cut.clone());
-            return Ok(Turn::Window);
+            return Ok(KeyTurn::Window);
         }
         if self.seams.torn < PAIRS
             && self.ground == Ground::Whole
@@ -59,10 +59,10 @@ impl KeyReader<'_> {
             && let Some((earlier, later)) = plan::pair(&self.request.paging, self.asker.sizes.cap, &cut.needed)
         {
             self.seams.torn += 1;
-            return Ok(Turn::Seam(match seen {
-                Some((slice, view)) if slice == earlier => Seam::beside(earlier, Held::Here(view), vec![later]),
-                Some((slice, view)) if slice == later => Seam::beside(later, Held::Here(view), vec![earlier]),
-                _ => Seam::new(earlier, vec![later]),
+            return Ok(KeyTurn::Seam(match seen {
+                Some((slice, view)) if slice == earlier => KeySeam::beside(earlier, Held::Here(view), vec![later]),
+                Some((slice, view)) if slice == later => KeySeam::beside(later, Held::Here(view), vec![earlier]),
+                _ => KeySeam::new(earlier, vec![later]),
             }));
         }
         if self.asker.ledger.total().is_some_and(|total| total >= cut.needed.end)
@@ -80,7 +80,7 @@ impl KeyReader<'_> {
     }
 
     /// Ends a page whose items contradict the declared order, or cannot be compared.
-    pub(super) fn contradicted(&mut self, unsorted: Unsorted) -> Halt {
+    pub(super) fn contradicted(&mut self, unsorted: Unsorted) -> KeyHalt {
         if unsorted.cause == Cause::Text {
             // A page by marks is worth more than one by its offset.
             return Refusal::Unsorted(unsorted).into();
@@ -89,7 +89,7 @@ impl KeyReader<'_> {
     }
 
     /// Refuses a page that cannot be proven, or begins it again by its offset and flagged, as the route says.
-    fn flag(&mut self, reason: Unproven, unchecked: bool, refusal: Refusal) -> Halt {
+    fn flag(&mut self, reason: Unproven, unchecked: bool, refusal: Refusal) -> KeyHalt {
         if !self.request.flags() || self.draft.is_unchecked() {
             return refusal.into();
         }
@@ -98,7 +98,7 @@ impl KeyReader<'_> {
         let nearest = self.nearest();
         self.draft.restart_at(nearest.0, unchecked);
         self.progressed();
-        Halt::Instead(Turn::Window)
+        KeyHalt::Instead(KeyTurn::Window)
     }
 
     /// Returns the offset of a page that is served by offset instead: the place where the cursor's place is believed to

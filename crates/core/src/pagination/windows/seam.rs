@@ -3,7 +3,7 @@
 //! They count only if that one is the same the second time, so that nothing moved across the seams in between. Such a
 //! page is `checked`, and no more.
 
-use super::{AskedSlice, KeyReader, Next, Turn, look_at};
+use super::{AskedSlice, KeyNext, KeyReader, KeyTurn, look_at};
 use crate::pagination::{
     direction::Side,
     judge::draft::Progress,
@@ -19,7 +19,7 @@ const TRIES: u32 = 6;
 
 /// A slice that is read twice, and the neighbours of it that are read in between.
 #[derive(Debug)]
-pub(super) struct Seam {
+pub(super) struct KeySeam {
     twice: Slice,
     /// The first answer to the slice, if it was read already.
     held: Option<Held>,
@@ -35,7 +35,7 @@ pub(super) enum Held {
     Here(Box<Evidence>),
 }
 
-impl Seam {
+impl KeySeam {
     /// Returns the seam of a slice, its neighbours, and the slice again.
     pub(super) fn new(twice: Slice, between: Vec<Slice>) -> Self {
         Self { twice, held: None, between }
@@ -49,8 +49,8 @@ impl Seam {
 
 impl KeyReader<'_> {
     /// Reads a seam. A slice is judged by the size asked for in the end: a declared depth may have cut it.
-    pub(super) async fn read_seam(&mut self, seam: Seam) -> Next {
-        let Seam { mut twice, held, mut between } = seam;
+    pub(super) async fn read_seam(&mut self, seam: KeySeam) -> KeyNext {
+        let KeySeam { mut twice, held, mut between } = seam;
         let held = match held {
             Some(held) => held,
             None => {
@@ -103,7 +103,7 @@ impl KeyReader<'_> {
     }
 
     /// Looks at the second reading by itself: the list changed between the two.
-    fn torn(&mut self, twice: Slice, again: Evidence) -> Next {
+    fn torn(&mut self, twice: Slice, again: Evidence) -> KeyNext {
         self.asker.searching = true;
         self.seams.torn += 1;
         if self.seams.torn > TRIES {
@@ -112,17 +112,17 @@ impl KeyReader<'_> {
         Ok(look_at(twice.into(), again))
     }
 
-    fn take_joined(&mut self, joined: Evidence, twice: Slice) -> Next {
+    fn take_joined(&mut self, joined: Evidence, twice: Slice) -> KeyNext {
         if self.is_another_place(&joined) {
             return self.again();
         }
         self.note(&joined);
         match self.draft.take(joined) {
-            Ok(Progress::Done) => Ok(Turn::Serve { cut_off: false }),
+            Ok(Progress::Done) => Ok(KeyTurn::Serve { cut_off: false }),
             Ok(Progress::More) => {
                 self.progressed();
                 self.seams.taken_from = None;
-                Ok(Turn::Window)
+                Ok(KeyTurn::Window)
             }
             Ok(Progress::Cut(cut, _)) if cut.right && self.request.paging.hidden => self.cut_among_hidden(&cut, twice),
             Ok(Progress::Cut(cut, _)) => self.widen(cut),
@@ -135,7 +135,7 @@ impl KeyReader<'_> {
                 }
                 let first = !self.search.bracket.has_begun();
                 self.search.bracket.missed(side, view.begins(), view.behind());
-                if first { self.shifted() } else { Ok(Turn::Window) }
+                if first { self.shifted() } else { Ok(KeyTurn::Window) }
             }
             // What moved between two slices can contradict the order without any of them doing so.
             Ok(Progress::Apart(..)) | Err(_) => self.again(),
@@ -143,9 +143,9 @@ impl KeyReader<'_> {
     }
 
     /// Asks once more: changes between two answers may have settled.
-    fn again(&mut self) -> Next {
+    fn again(&mut self) -> KeyNext {
         self.asker.searching = true;
         self.seams.torn += 1;
-        if self.seams.torn <= TRIES { Ok(Turn::Window) } else { Err(self.lost()) }
+        if self.seams.torn <= TRIES { Ok(KeyTurn::Window) } else { Err(self.lost()) }
     }
 }

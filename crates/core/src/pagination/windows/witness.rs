@@ -11,7 +11,7 @@
 
 use std::cmp::Ordering;
 
-use super::{AskedSlice, Bracket, Halt, KeyReader, Next, Turn, look_at};
+use super::{AskedSlice, Bracket, KeyHalt, KeyNext, KeyReader, KeyTurn, look_at};
 use crate::pagination::{
     direction::Side,
     judge::evidence::Evidence,
@@ -94,7 +94,7 @@ impl KeyReader<'_> {
 
     /// Reads the earlier of two answers again that contradict each other, where contradictions are too many for
     /// changes. The list is not in its order if the answer that came before the contradiction comes after it too.
-    pub(super) async fn read_again(&mut self, contradicted: Contradicted) -> Halt {
+    pub(super) async fn read_again(&mut self, contradicted: Contradicted) -> KeyHalt {
         if self.asker.left() == 0 {
             return self.lost();
         }
@@ -154,7 +154,7 @@ impl KeyReader<'_> {
     }
 
     /// Asks for items all over the list, at once, where an end of it would be the boundary's place.
-    pub(super) async fn witness(&mut self, asked: AskedSlice, view: Evidence, side: Side) -> Next {
+    pub(super) async fn witness(&mut self, asked: AskedSlice, view: Evidence, side: Side) -> KeyNext {
         self.witnesses.confirmed = true;
         let behind = view.behind();
         let places: [u64; PLACES] = match (side, self.asker.ledger.total().filter(|total| *total > behind)) {
@@ -200,6 +200,6 @@ impl KeyReader<'_> {
         self.witnesses.confirmed = false;
         (self.search.bracket, self.asker.searching) = (Bracket::default(), true);
         self.draft.believe(contradiction.1.begins());
-        Ok(Turn::Window)
+        Ok(KeyTurn::Window)
     }
 }

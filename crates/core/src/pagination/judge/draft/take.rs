@@ -14,7 +14,7 @@ use crate::pagination::{
 
 /// The place of a boundary among the items of a view.
 #[derive(Clone, Copy, Debug)]
-struct Standing {
+struct BoundaryPlace {
     /// The number of items that come before it.
     place: usize,
     /// The places that must be seen on both sides of: the boundary, or the whole run of ties around it.
@@ -67,10 +67,10 @@ impl Draft {
             Err(Unplaced::Incomparable) => return Err(rows::strange_anchor(&view.answer, &self.order, anchor)),
         };
         let mut at = match (whole, forward) {
-            (true, true) => Standing::at(stand.run.end),
-            (true, false) => Standing::at(stand.run.start),
-            (false, true) => Standing::at(stand.through),
-            (false, false) => Standing::at(stand.before),
+            (true, true) => BoundaryPlace::at(stand.run.end),
+            (true, false) => BoundaryPlace::at(stand.run.start),
+            (false, true) => BoundaryPlace::at(stand.through),
+            (false, false) => BoundaryPlace::at(stand.before),
         };
         if !whole && stand.loose {
             (at.low, at.high) = (stand.run.start, stand.run.end);
@@ -87,7 +87,7 @@ impl Draft {
             assumed |= !std::mem::replace(&mut reaches, true) || at.high == count;
         }
         if let Some(place) = self.unproven_place(&view, anchor, forward) {
-            (at, begins, reaches) = (Standing::at(place), true, true);
+            (at, begins, reaches) = (BoundaryPlace::at(place), true, true);
         }
         if !(begins && reaches) {
             return Ok(if count == 0 || at.high == 0 {
@@ -464,7 +464,7 @@ impl Draft {
     }
 }
 
-impl Standing {
+impl BoundaryPlace {
     fn at(place: usize) -> Self {
         Self { place, low: place, high: place }
     }
