@@ -19,7 +19,7 @@ use super::{
     paging::{Family, Paging},
     plan,
     refusal::Refusal,
-    resolver::{PageRequest, ShortPages, Totals, Verify, WhenUnproven},
+    resolver::{Budget, PageRequest, ShortPages, Totals, Verify, WhenUnproven},
 };
 
 /// A fact that answers tell of themselves.
@@ -54,8 +54,7 @@ pub struct CostShape {
     totals: Totals,
     counts: bool,
     says: Vec<Said>,
-    budget: u32,
-    search_budget: u32,
+    budget: Budget,
 }
 
 /// The most requests that pages take.
@@ -104,17 +103,16 @@ impl CostShape {
             // A depth beyond which nothing is answered is told by a refusal of its own.
             paging: Paging { max_depth: None, ..(*request.paging).clone() },
             order: plain(&request.order),
-            flips: request.flips,
+            flips: request.abilities.flips,
             filters: request.filters.as_deref().cloned(),
             seeks,
-            verify: request.verify,
-            unproven: request.unproven,
-            short_pages: request.short_pages,
-            totals: request.totals,
-            counts: request.counts,
+            verify: request.terms.verify,
+            unproven: request.terms.unproven,
+            short_pages: request.terms.short_pages,
+            totals: request.terms.totals,
+            counts: request.abilities.counts,
             says,
             budget: request.budget,
-            search_budget: request.search_budget,
         }
     }
 
@@ -127,7 +125,7 @@ impl CostShape {
     /// The same with the largest budget that a route can have.
     #[must_use]
     pub fn without_budget(&self) -> Self {
-        Self { budget: LARGEST_BUDGET, search_budget: LARGEST_BUDGET, ..self.clone() }
+        Self { budget: Budget::new(LARGEST_BUDGET, LARGEST_BUDGET), ..self.clone() }
     }
 
     /// The largest limit up to `limit` whose pages, and those of all smaller limits, satisfy a wish; 0: none does.

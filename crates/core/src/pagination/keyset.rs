@@ -27,7 +27,7 @@ use super::{
     plan,
     position::{Anchor, Hint, Position},
     refusal::Refusal,
-    request::{PageRequest, WhenUnproven},
+    request::{Budget, PageRequest, WhenUnproven},
     upstream::{Noted, Stop, UpstreamPort},
     window::Offset,
     windows,
@@ -55,8 +55,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<
     let (Some(mut rest), Err(Stop::Unaskable)) = (rest, &outcome) else { return outcome };
     let spent = up.requests - before;
     up.reset();
-    rest.budget = rest.budget.saturating_sub(spent).max(1);
-    rest.search_budget = rest.search_budget.saturating_sub(spent).max(1);
+    rest.budget = rest.budget.after_or_one(spent);
     read_with_filters(up, rest).await
 }
 
@@ -89,18 +88,18 @@ fn shortcut(request: &PageRequest) -> Option<Shortcut> {
                 return Some(Shortcut::Parts(parts));
             }
         }
-        Position::Before(anchor) if request.flips => {
+        Position::Before(anchor) if request.abilities.flips => {
             if let Some(parts) = parts(request, &request.order.flipped(), anchor) {
                 return Some(Shortcut::FlippedParts(parts));
             }
         }
-        Position::End if request.flips => return Some(Shortcut::Flipped),
+        Position::End if request.abilities.flips => return Some(Shortcut::Flipped),
         _ => {}
     }
     // An item that stands too deep in the list does not in the flipped one.
     let is_too_deep = is_too_deep(request) && !request.target.position.is_backward();
     let only_from_the_end = request.target.hint.counted_from_start(request.target.hint.total).from_end;
-    (request.flips && (is_too_deep || only_from_the_end)).then_some(Shortcut::Flipped)
+    (request.abilities.flips && (is_too_deep || only_from_the_end)).then_some(Shortcut::Flipped)
 }
 
 /// Looks for a page on a way that should show it in one answer and, where that proves nothing, in the whole list at its
@@ -109,7 +108,7 @@ async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Sho
     let is_filtered = request.filters.is_some() && !matches!(request.target.position, Position::End);
     let before = up.requests;
     up.noted = Some(Noted::new(Arc::clone(&request.order)));
-    let careful = PageRequest { unproven: WhenUnproven::Refuse, ..request.clone() };
+    let careful = request.clone().unproven(WhenUnproven::Refuse);
     let first = match shortcut {
         Shortcut::Parts(parts) => reading::read(up, careful, parts).await,
         Shortcut::FlippedParts(parts) => read_flipped(up, careful, Some(parts)).await,
@@ -134,16 +133,15 @@ async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Sho
         _ => false,
     };
     let spent = up.requests - before;
-    let left = request.search_budget.saturating_sub(spent);
-    if hopeless || left == 0 {
+    let left = request.budget.after(spent);
+    if hopeless || left.search == 0 {
         let total = noted.and_then(|noted| noted.total);
         return Err(placed(refusal, &request, total).into());
     }
     let vain = request.profile.filters_in_vain;
     let rest = PageRequest {
         // What is left for a page may be nothing where the place was searched for: then this is a search too.
-        budget: request.budget.saturating_sub(spent).max(left.min(AFTER_FILTER_REQUESTS)),
-        search_budget: left,
+        budget: Budget { page: left.page.max(left.search.min(AFTER_FILTER_REQUESTS)), ..left },
         ..request
     };
     let mut page = whole(up, rest).await?;

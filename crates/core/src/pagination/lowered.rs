@@ -11,7 +11,7 @@ use super::{
     page::Page,
     position::Position,
     refusal::Refusal,
-    request::PageRequest,
+    request::{Budget, PageRequest},
     seek,
     unsorted::Cause,
     upstream::{KeyWatch, Stop, Unkeyed, UpstreamPort},
@@ -30,7 +30,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
     if request.is_by_offset() {
         return seek::read(up, request).await;
     }
-    up.keys = Some(KeyWatch { order: Arc::clone(&request.order), may_project: request.may_project });
+    up.keys = Some(KeyWatch { order: Arc::clone(&request.order), may_project: request.abilities.may_project });
     let outcome = seek::read(up, request.clone()).await;
     up.keys = None;
     let Unkeyed { why, came } = match outcome {
@@ -41,11 +41,11 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
     // The page is read from the answers that have come, where they are slices of the list as it stands.
     let spent = up.requests.saturating_sub(u32::try_from(came.len()).unwrap_or(u32::MAX));
     debug_assert!(came.len() <= up.requests as usize, "each answer took a request");
-    let left = request.search_budget.saturating_sub(spent);
+    let left = request.budget.search.saturating_sub(spent);
     if left == 0 {
         return Err(Refusal::Unsorted(why).into());
     }
-    (request.budget, request.search_budget) = (request.budget.saturating_sub(spent).clamp(1, left), left);
+    request.budget = Budget { page: request.budget.page.saturating_sub(spent).clamp(1, left), search: left };
     up.reset();
     let mut page = anchored::read_from(up, request, came).await?;
     page.lowered = Some(why);

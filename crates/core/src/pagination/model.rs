@@ -325,18 +325,11 @@ impl List {
 
     pub(super) fn request(&self, target: Target, limit: u32) -> PageRequest {
         let marker = Marker::new(|bytes| Mark::of(bytes.iter().fold(7, |hash, byte| mixed(hash ^ u64::from(*byte)))));
-        PageRequest {
-            flips: self.flips,
-            filters: self.filters.clone().map(Arc::new),
-            profile: self.profile,
-            ..PageRequest::new(
-                target,
-                Limit::at_least_one(limit),
-                Arc::new(self.order.clone()),
-                Arc::new(self.paging.clone()),
-                marker,
-            )
-        }
+        let (order, paging) = (Arc::new(self.order.clone()), Arc::new(self.paging.clone()));
+        PageRequest::new(target, Limit::at_least_one(limit), order, paging, marker)
+            .flips(self.flips)
+            .filters(self.filters.clone().map(Arc::new))
+            .profile(self.profile)
     }
 
     /// Reads a page; `asked` has its requests.

@@ -20,21 +20,21 @@ use super::request::{PageRequest, ShortPages, Verify, WhenUnproven};
 impl PageRequest {
     /// Returns whether pages are served by their offset, without a proof.
     pub(super) fn is_by_offset(&self) -> bool {
-        self.verify == Verify::Never
+        self.terms.verify == Verify::Never
     }
 
     /// Returns whether proofs that need further requests are left out.
     pub(super) fn leaves_out_costly_proofs(&self) -> bool {
-        self.verify == Verify::WhenCheap
+        self.terms.verify == Verify::WhenCheap
     }
 
     /// Returns whether a page that can't be proven is served, flagged.
     pub(super) fn flags(&self) -> bool {
-        self.unproven == WhenUnproven::Flag
+        self.terms.unproven == WhenUnproven::Flag
     }
 
     /// Returns whether a page that has this many items when its budget ends is served.
     pub(super) fn serves_short(&self, items: usize) -> bool {
-        self.short_pages == ShortPages::Serve && items > 0
+        self.terms.short_pages == ShortPages::Serve && items > 0
     }
 }

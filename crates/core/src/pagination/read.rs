@@ -19,7 +19,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
     let places = request.order.places_items();
     if request.is_by_offset() && (paging.hidden || (paging.repeats_last_page && !places)) {
         // A place by offset alone would come again for ever: offsets count what is hidden, and the end is not one.
-        request.verify = Verify::Always;
+        request.terms.verify = Verify::Always;
     }
     if request.paging.family == Family::Token {
         return token::read(up, request).await;

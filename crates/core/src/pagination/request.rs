@@ -85,8 +85,9 @@ impl Limit {
 /// The largest numbers of upstream requests for one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    page: u32,
-    search: u32,
+    pub(super) page: u32,
+    /// At least `page`.
+    pub(super) search: u32,
 }
 
 impl Budget {
@@ -96,12 +97,42 @@ impl Budget {
     pub fn new(page: u32, search: u32) -> Self {
         Self { page, search: search.max(page) }
     }
+
+    /// Returns the rest after so many requests.
+    pub(super) fn after(self, requests: u32) -> Self {
+        Self { page: self.page.saturating_sub(requests), search: self.search.saturating_sub(requests) }
+    }
+
+    /// Returns the rest after so many requests, but at least one request.
+    pub(super) fn after_or_one(self, requests: u32) -> Self {
+        let Self { page, search } = self.after(requests);
+        Self { page: page.max(1), search: search.max(1) }
+    }
 }
 
 impl Default for Budget {
     fn default() -> Self {
         Self::new(PAGE_REQUESTS, SEARCH_REQUESTS)
     }
+}
+
+/// The terms on which a route serves its pages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RouteTerms {
+    pub(super) verify: Verify,
+    pub(super) unproven: WhenUnproven,
+    pub(super) short_pages: ShortPages,
+    pub(super) totals: Totals,
+    pub(super) search_items: u32,
+}
+
+/// The further abilities of an upstream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Abilities {
+    pub(super) flips: bool,
+    pub(super) counts: bool,
+    pub(super) tells_total: bool,
+    pub(super) may_project: bool,
 }
 
 /// A page that is wanted.
@@ -126,33 +157,24 @@ pub struct PageRequest {
     pub(super) limit: u32,
     pub(super) order: Arc<Order>,
     pub(super) paging: Arc<Paging>,
-    pub(super) flips: bool,
+    pub(super) abilities: Abilities,
     pub(super) filters: Option<Arc<Filters>>,
     pub(super) pivot: Option<Vec<KeyValue>>,
     pub(super) marker: Marker,
     pub(super) target_marker: Option<Marker>,
     pub(super) profile: UpstreamProfile,
-    /// At most `search_budget`, as in a [`Budget`].
-    pub(super) budget: u32,
-    pub(super) search_budget: u32,
-    pub(super) search_items: u32,
-    pub(super) verify: Verify,
-    pub(super) unproven: WhenUnproven,
-    pub(super) short_pages: ShortPages,
-    pub(super) totals: Totals,
-    pub(super) counts: bool,
-    pub(super) tells_total: bool,
-    pub(super) may_project: bool,
+    pub(super) budget: Budget,
+    pub(super) terms: RouteTerms,
 }
 
 /// Writes a method for each property: it takes the value and returns the request with it.
 macro_rules! properties {
-    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty => $($field:ident).+;)+) => {
         $(
             $(#[doc = $doc])+
             #[must_use]
             pub fn $name(mut self, $name: $type) -> Self {
-                self.$name = $name;
+                self.$($field).+ = $name;
                 self
             }
         )+
@@ -165,65 +187,62 @@ impl PageRequest {
     /// of keys.
     #[must_use]
     pub fn new(target: Target, limit: Limit, order: Arc<Order>, paging: Arc<Paging>, marker: Marker) -> Self {
-        let Budget { page: budget, search: search_budget } = Budget::default();
         Self {
             target,
             limit: limit.get(),
             order,
             paging,
-            flips: false,
+            abilities: Abilities { flips: false, counts: false, tells_total: true, may_project: false },
             filters: None,
             pivot: None,
             marker,
             target_marker: None,
             profile: UpstreamProfile::default(),
-            budget,
-            search_budget,
-            search_items: SEARCH_ITEMS,
-            verify: Verify::Always,
-            unproven: WhenUnproven::Refuse,
-            short_pages: ShortPages::Refuse,
-            totals: Totals::Upstream,
-            counts: false,
-            tells_total: true,
-            may_project: false,
+            budget: Budget::default(),
+            terms: RouteTerms {
+                verify: Verify::Always,
+                unproven: WhenUnproven::Refuse,
+                short_pages: ShortPages::Refuse,
+                totals: Totals::Upstream,
+                search_items: SEARCH_ITEMS,
+            },
         }
     }
 
     properties! {
         /// The list can be requested in the flipped order, and the upstream sorts by all of its strong keys.
-        flips: bool;
+        flips: bool => abilities.flips;
         /// The filters of the endpoint, if pages are to be found by their keys.
-        filters: Option<Arc<Filters>>;
+        filters: Option<Arc<Filters>> => filters;
         /// The cached keys of the target's pivot. They count only if their mark is the pivot's fingerprint.
-        pivot: Option<Vec<KeyValue>>;
+        pivot: Option<Vec<KeyValue>> => pivot;
         /// The maker of the marks and fingerprints in the target, if the target's cursor was made with another key.
-        target_marker: Option<Marker>;
+        target_marker: Option<Marker> => target_marker;
         /// The limits of the upstream that earlier pages showed.
-        profile: UpstreamProfile;
+        profile: UpstreamProfile => profile;
         /// The number of items each way among which a place is searched for where no order is declared.
-        search_items: u32;
+        search_items: u32 => terms.search_items;
         /// The proof that is demanded.
-        verify: Verify;
+        verify: Verify => terms.verify;
         /// The treatment of a page that can't be proven.
-        unproven: WhenUnproven;
+        unproven: WhenUnproven => terms.unproven;
         /// The treatment of a page that is not full when its budget ends.
-        short_pages: ShortPages;
+        short_pages: ShortPages => terms.short_pages;
         /// The source of the total.
-        totals: Totals;
+        totals: Totals => terms.totals;
         /// The upstream can be asked for a count, also where the route does not insist on one.
-        counts: bool;
+        counts: bool => abilities.counts;
         /// Answers that list the whole collection contain its total.
-        tells_total: bool;
+        tells_total: bool => abilities.tells_total;
         /// Parameters of the client's own go to the upstream and may leave keys out of the items: a page without them is
         /// read by marks. Otherwise items without keys are a fault of the route.
-        may_project: bool;
+        may_project: bool => abilities.may_project;
     }
 
     /// The largest numbers of upstream requests.
     #[must_use]
-    pub fn budget(self, Budget { page, search }: Budget) -> Self {
-        Self { budget: page, search_budget: search, ..self }
+    pub fn budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
     }
 
     /// Returns the place of the page.

@@ -36,7 +36,10 @@ pub struct Pending(Task);
 /// Begins a page.
 #[must_use]
 pub fn resolve(request: PageRequest) -> Step {
-    debug_assert!(request.limit > 0 && request.budget <= request.search_budget, "limits and budgets are checked types");
+    debug_assert!(
+        request.limit > 0 && request.budget.page <= request.budget.search,
+        "limits and budgets are checked types"
+    );
     debug_assert!(request.order.declared || request.order.strong.is_empty(), "an undeclared order has no strong keys");
     // Where a token works only once, a page has all of the upstream's last page.
     let most = if request.paging.tokens.single_use { usize::MAX } else { request.limit as usize };

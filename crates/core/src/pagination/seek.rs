@@ -55,8 +55,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
             false => gone(up, request, &pivot, Some(Anchor { keys, id: pivot.id.clone() })).await,
         };
     }
-    request.budget = request.budget.saturating_sub(1);
-    request.search_budget = request.search_budget.saturating_sub(1);
+    request.budget = request.budget.after(1);
     let Some(answer) = answer.filter(|answer| answer.standing == Standing::Listed && !answer.items.is_empty()) else {
         return gone(up, request, &pivot, None).await;
     };

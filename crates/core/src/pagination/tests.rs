@@ -114,13 +114,12 @@ impl List {
         let strong = SortKey { kind: self.kind.clone(), ..key("rank") };
         let order = Arc::new(Order { strong: vec![strong], id: key("id"), ties: self.ties, declared: true });
         let paging = Arc::new(self.paging.clone());
-        let mut step = resolve(PageRequest {
-            profile: self.profile,
-            unproven: self.unproven,
-            verify: self.verify,
-            short_pages: self.short_pages,
-            ..PageRequest::new(target, Limit::at_least_one(limit), order, paging, Marker::new(|_| Mark::of(0)))
-        });
+        let request = PageRequest::new(target, Limit::at_least_one(limit), order, paging, Marker::new(|_| Mark::of(0)))
+            .profile(self.profile)
+            .unproven(self.unproven)
+            .verify(self.verify)
+            .short_pages(self.short_pages);
+        let mut step = resolve(request);
         loop {
             step = match step {
                 Step::Fetch(fetches, pending) => {

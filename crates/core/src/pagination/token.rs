@@ -71,6 +71,62 @@ struct TakenItem {
     index: usize,
 }
 
+/// The upstream pages that were read.
+#[derive(Debug, Default)]
+struct ReadPages {
+    /// The pages that were gone through, in the direction of reading.
+    read: Vec<UpstreamPage>,
+    /// The pages beyond those that were read while the place was looked for; the nearest last.
+    ahead: Vec<UpstreamPage>,
+    /// The number of items of the last page that are gone through.
+    consumed: usize,
+}
+
+/// The place that the reading has reached.
+#[derive(Debug)]
+struct ReachedPlace {
+    /// The last item gone by.
+    anchor: Option<Anchor>,
+    /// The number of items before the anchor, itself included, that share its strong keys.
+    run: u32,
+    /// The marks of the last items gone by.
+    trail: Vec<Mark>,
+    /// The marks of the cursor.
+    around: Around,
+}
+
+/// The advance of a page through the list.
+#[derive(Debug, Default)]
+struct Advance {
+    /// The farthest place that the pages reached.
+    farthest: Option<Reached>,
+    /// The number of pages in a row that came no farther.
+    idle: u32,
+}
+
+/// The items taken for a page.
+#[derive(Debug, Default)]
+struct TakenItems {
+    items: Vec<TakenItem>,
+    ids: HashSet<Vec<u8>>,
+}
+
+/// The state that detects a circle.
+#[derive(Debug)]
+struct CircleState {
+    /// The state before the last page.
+    before: Loop,
+    now: Loop,
+}
+
+/// The findings that a page tells beside its items.
+#[derive(Debug, Default)]
+struct TokenFindings {
+    flagged: Option<Unproven>,
+    stragglers: u32,
+    total: Option<Total>,
+}
+
 /// A page under way.
 #[derive(Debug)]
 struct TokenPage<'p> {
@@ -81,32 +137,14 @@ struct TokenPage<'p> {
     seams: Seams,
     /// The first token is an item's id, on the assumption that such upstreams continue their lists by ids.
     by_id: bool,
-    /// The pages that were read and gone through, in the direction of reading.
-    upstream_pages: Vec<UpstreamPage>,
-    /// The pages beyond those that were read while the place was looked for; the nearest last.
-    ahead: Vec<UpstreamPage>,
-    /// The number of items of the last page that are gone through.
-    consumed: usize,
-    /// The last item gone by, and how many items before it, itself included, share its strong keys.
-    anchor: Option<Anchor>,
-    run: u32,
-    /// The marks of the last items gone by.
-    trail: Vec<Mark>,
-    /// The marks of the cursor.
-    around: Around,
-    /// The farthest place that the pages reached, and the number of pages in a row that came no farther.
-    reached: Option<Reached>,
-    idle: u32,
-    taken: Vec<TakenItem>,
-    ids: HashSet<Vec<u8>>,
-    /// The state that detects a circle, before the last page and with it.
-    circle_before: Loop,
-    circle: Loop,
+    pages: ReadPages,
+    place: ReachedPlace,
+    advance: Advance,
+    taken: TakenItems,
+    circle: CircleState,
     /// More requests than usual are made, because the list moved.
     searching: bool,
-    flagged: Option<Unproven>,
-    stragglers: u32,
-    total: Option<Total>,
+    findings: TokenFindings,
 }
 
 /// Reads a page.
@@ -127,7 +165,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<
     }
     // Each turn takes an upstream page that was read already, or spends budget.
     while !walk.is_full() {
-        let next = match walk.ahead.pop() {
+        let next = match walk.pages.ahead.pop() {
             Some(next) => next,
             None => match walk.lead()? {
                 None => break,
@@ -226,23 +264,13 @@ impl<'p> TokenPage<'p> {
             way: begin.way,
             seams: Seams::new(keyed),
             by_id: begin.by_id,
-            upstream_pages: Vec::new(),
-            ahead: Vec::new(),
-            consumed: 0,
-            anchor,
-            run: hint.run,
-            trail,
-            around,
-            reached: None,
-            idle: 0,
-            taken: Vec::new(),
-            ids: HashSet::new(),
-            circle_before: circle,
-            circle,
+            pages: ReadPages::default(),
+            place: ReachedPlace { anchor, run: hint.run, trail, around },
+            advance: Advance::default(),
+            taken: TakenItems::default(),
+            circle: CircleState { before: circle, now: circle },
             searching: false,
-            flagged: None,
-            stragglers: 0,
-            total: None,
+            findings: TokenFindings::default(),
             request,
         };
         (walk, seek)
@@ -258,11 +286,11 @@ impl<'p> TokenPage<'p> {
 
     /// Returns whether the budget is spent and the items so far may be served all the same.
     fn may_be_cut_off(&self) -> bool {
-        self.is_spent() && self.request.serves_short(self.taken.len())
+        self.is_spent() && self.request.serves_short(self.taken.items.len())
     }
 
     fn is_spent(&self) -> bool {
-        let allowed = if self.searching { self.request.search_budget } else { self.request.budget };
+        let allowed = if self.searching { self.request.budget.search } else { self.request.budget.page };
         self.up.requests >= allowed.max(1)
     }
 
@@ -284,7 +312,7 @@ impl<'p> TokenPage<'p> {
             answer.keys.len() == answer.items.len() * self.request.order.columns(),
             "each item has a row of keys"
         );
-        self.total = answer.total.or(self.total);
+        self.findings.total = answer.total.or(self.findings.total);
         let upstream_page = UpstreamPage { answer, asked };
         if std::mem::take(&mut self.by_id) && !upstream_page.is_continued_by_ids(&self.request.order) {
             return Err(Refusal::Unsupported.into());
@@ -300,7 +328,7 @@ impl<'p> TokenPage<'p> {
 
     /// With which size: what is needed; more only where the place would not be within it.
     fn size(&self, way: Way, depth: usize) -> u32 {
-        let need = self.limit().saturating_sub(self.taken.len()).max(1);
+        let need = self.limit().saturating_sub(self.taken.items.len()).max(1);
         let fit = |wanted: usize| {
             let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
             match &self.request.paging.sizes {
@@ -327,7 +355,7 @@ impl<'p> TokenPage<'p> {
             return Err(Refusal::Unsorted(unsorted));
         }
         self.seams.lose_keys();
-        self.flagged = Some(Unproven::Order);
+        self.findings.flagged = Some(Unproven::Order);
         Ok(())
     }
 

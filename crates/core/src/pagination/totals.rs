@@ -37,23 +37,22 @@ struct Teller {
 /// As [`read`].
 pub(super) async fn tell(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
     let hint = request.target.hint;
-    let may_count = match request.totals {
+    let may_count = match request.terms.totals {
         Totals::Count => true,
-        Totals::FirstPage => request.counts && hint.first_total.is_none(),
+        Totals::FirstPage => request.abilities.counts && hint.first_total.is_none(),
         Totals::Upstream | Totals::Omit => false,
     };
     let teller = Teller {
-        totals: request.totals,
-        first: hint.first_total.filter(|_| request.totals == Totals::FirstPage),
-        flips: request.flips,
+        totals: request.terms.totals,
+        first: hint.first_total.filter(|_| request.terms.totals == Totals::FirstPage),
+        flips: request.abilities.flips,
         has_last: request.paging.family != Family::Token,
-        reach: request.paging.max_depth.filter(|_| !request.flips),
+        reach: request.paging.max_depth.filter(|_| !request.abilities.flips),
     };
     if may_count {
         // One request is kept for the count.
-        request.budget = request.budget.saturating_sub(1).max(1);
-        request.search_budget = request.search_budget.saturating_sub(1).max(1);
-        up.count_beside(CountBeside { tells_total: request.tells_total, filters: request.filters.is_some() });
+        request.budget = request.budget.after_or_one(1);
+        up.count_beside(CountBeside { tells_total: request.abilities.tells_total, filters: request.filters.is_some() });
     }
     let page = read(up, request).await?;
     if may_count && up.counted.is_none() && page.total.is_none_or(|total| !total.exact) {

@@ -51,7 +51,7 @@ impl MarkReader<'_> {
         // under a silent cap a page is another page.
         let nearest = sightings.last_with_items().filter(|_| self.request.paging.family == Family::Offset);
         let begin = nearest.filter(|_| view.is_empty()).map_or(end, |view| self.covered(view));
-        let mut search = MarkSearch::new(self.stand.offset, begin, u64::from(self.request.search_items));
+        let mut search = MarkSearch::new(self.stand.offset, begin, u64::from(self.request.terms.search_items));
         if end.ends && end.from == end.to {
             search.believe_end(end.from);
         }

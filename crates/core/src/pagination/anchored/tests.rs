@@ -260,7 +260,7 @@ fn what_is_gone_altogether_is_an_end_only_of_an_empty_list() {
 
     list.items = List::numbered(Family::Offset, 100..160).items;
     assert_eq!(list.page(next.clone(), 20).unwrap_err(), Refusal::PositionLost { nearest: Offset(20) });
-    list.request.unproven = WhenUnproven::Flag;
+    list.request.terms.unproven = WhenUnproven::Flag;
     let flagged = list.page(next, 20).unwrap();
     assert_eq!((flagged.level(), flagged.unproven), (Level::Positional, Some(Unproven::Position)));
     assert_eq!(texts(&flagged), numbers(120..140));
@@ -396,7 +396,7 @@ fn a_place_behind_a_page_that_was_capped_in_silence_is_believed_where_it_is() {
         for cap in [8, 10, 13, 20] {
             let mut list = List { total, ..List::numbered(Family::Page, 0..60) }.capped_in_silence(Family::Page, cap);
             // Every page meets the cap anew, and must see what follows it.
-            list.request.budget = 12;
+            list.request.budget.page = 12;
             let mut target = amid(&[7, 8, 9], &[10, 11], 10);
             for first in (10..50).step_by(10) {
                 let page = list.page(target, 10).unwrap();
@@ -457,7 +457,7 @@ fn an_offset_proves_nothing_and_leads_on_by_marks() {
 fn nothing_verified_is_one_request_a_page() {
     for family in FAMILIES {
         let mut list = List::numbered(family, 0..60);
-        list.request.verify = Verify::Never;
+        list.request.terms.verify = Verify::Never;
         let (mut target, mut read) = (start(), Vec::new());
         loop {
             let page = list.page(target, 20).unwrap();
@@ -477,7 +477,7 @@ fn a_place_that_moved_is_searched_for_also_where_only_cheap_proofs_are_wanted() 
     let next = list.page(start(), 20).unwrap().next.unwrap();
     drop(list.items.splice(..0, List::numbered(Family::Offset, 0..50).items));
     for verify in [Verify::WhenCheap, Verify::Always] {
-        list.request.verify = verify;
+        list.request.terms.verify = verify;
         let page = list.page(next.clone(), 20).unwrap();
         assert_eq!((texts(&page), page.unproven, page.drift), (numbers(120..140), None, Some(50)), "{verify:?}");
         assert_eq!(list.requests, 2, "{verify:?}");
@@ -516,12 +516,12 @@ fn where_the_upstream_answers_no_deeper_what_it_shows_is_served() {
 fn a_page_that_the_budget_cuts_off_is_refused_or_short() {
     for (short_pages, expected) in [(ShortPages::Refuse, None), (ShortPages::Serve, Some(10))] {
         let mut list = List::numbered(Family::Offset, 0..60).capped(Family::Offset, 10);
-        (list.request.budget, list.request.search_budget) = (1, 1);
-        list.request.short_pages = short_pages;
+        (list.request.budget.page, list.request.budget.search) = (1, 1);
+        list.request.terms.short_pages = short_pages;
         let page = list.page(start(), 20);
         assert_eq!(page.as_ref().ok().map(|page| (page.items.len(), page.short)), expected.map(|count| (count, true)));
         if let Ok(page) = page {
-            (list.request.budget, list.request.search_budget) = (8, 8);
+            (list.request.budget.page, list.request.budget.search) = (8, 8);
             assert_eq!(texts(&list.page(page.next.unwrap(), 5).unwrap()), numbers(10..15));
         }
     }

@@ -208,29 +208,12 @@ impl<'a> Judge<'a> {
     /// Returns the evidence by which an answer ends its list, in the direction in which it was asked for.
     fn end_of(&self, number: usize, joined_from_start: bool) -> Option<(Level, &'static str)> {
         let (slice, listing, answer) = self.slice(number)?;
-        let paging = &self.transcript.request.paging;
         let (count, asked, begins) = (answer.items.len(), slice.size().0 as usize, slice.begins().0);
-        let cap = match paging.sizes {
-            Sizes::Free { most: Some(most), .. } => asked.min(most as usize),
-            Sizes::Fixed(size) => size as usize,
-            _ => asked,
-        };
-        if paging.end == EndEvidence::Flag && answer.more == Some(false) {
-            return Some((Level::Exact, ", which it says of its own slice"));
-        }
-        if count == 0 {
-            return (begins == 0).then_some((Level::Exact, ", which is empty"));
-        }
-        if paging.end == EndEvidence::ShortPage && count < cap && !paging.hidden {
-            return Some((Level::Exact, ", for it is shorter than what was asked for"));
-        }
-        let counted = answer.total.filter(|total| total.exact).map(|total| total.value);
-        let reached = begins + count as u64;
         let others = self.slices().filter(|(other, ..)| *other != number).map(|(.., answer)| answer.items.len());
         let honoured = others.max().unwrap_or(0).max(2).max(self.transcript.request.target.hint.honoured as usize);
-        let nothing_follows = answer.more == Some(false) || counted.is_some_and(|total| total <= reached);
-        if count < asked && count < honoured && nothing_follows && !paging.hidden {
-            return Some((Level::Exact, ", for it is shorter than what was honoured, and says so"));
+        let own = self.end_by_itself(number, honoured);
+        if own.is_some() {
+            return own;
         }
         // The last item, or the whole run that it belongs to, as far as it is seen.
         let reversed = listing.flipped != self.backward;
@@ -263,8 +246,9 @@ impl<'a> Judge<'a> {
                 ", for it is shorter than what was honoured, and another finds nothing after it",
             ));
         }
-        let from_start = begins == 0 || joined_from_start;
-        if from_start && counted == Some(reached) {
+        let reached = begins + count as u64;
+        let counted = answer.total.filter(|total| total.exact).map(|total| total.value);
+        if (begins == 0 || joined_from_start) && counted == Some(reached) {
             return Some((Level::Checked, ", as many from the start as are counted"));
         }
         let empty = later().find(|(other, slice, ..)| slice.begins().0 >= reached && nothing_after(*other));
@@ -273,6 +257,33 @@ impl<'a> Judge<'a> {
         });
         if again || (behind && beside) {
             return Some((Level::Checked, ", for nothing comes after it, and it was read again and the same"));
+        }
+        None
+    }
+
+    /// Returns the evidence of one answer that it ends its list, if sizes up to `honoured` count as honoured.
+    fn end_by_itself(&self, number: usize, honoured: usize) -> Option<(Level, &'static str)> {
+        let (slice, _, answer) = self.slice(number)?;
+        let paging = &self.transcript.request.paging;
+        let (count, asked, begins) = (answer.items.len(), slice.size().0 as usize, slice.begins().0);
+        let cap = match paging.sizes {
+            Sizes::Free { most: Some(most), .. } => asked.min(most as usize),
+            Sizes::Fixed(size) => size as usize,
+            _ => asked,
+        };
+        if paging.end == EndEvidence::Flag && answer.more == Some(false) {
+            return Some((Level::Exact, ", which it says of its own slice"));
+        }
+        if count == 0 {
+            return (begins == 0).then_some((Level::Exact, ", which is empty"));
+        }
+        if paging.end == EndEvidence::ShortPage && count < cap && !paging.hidden {
+            return Some((Level::Exact, ", for it is shorter than what was asked for"));
+        }
+        let counted = answer.total.filter(|total| total.exact).map(|total| total.value);
+        let nothing_follows = answer.more == Some(false) || counted.is_some_and(|total| total <= begins + count as u64);
+        if count < asked && count < honoured && nothing_follows && !paging.hidden {
+            return Some((Level::Exact, ", for it is shorter than what was honoured, and says so"));
         }
         None
     }

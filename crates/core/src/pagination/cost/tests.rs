@@ -51,7 +51,7 @@ fn everywhere(shape: &CostShape, limit: u32) -> Cost {
 
 #[test]
 fn a_few_places_and_limits_stand_for_all_of_them() {
-    let flipping = |paging| PageRequest { flips: true, ..request(paging) };
+    let flipping = |paging| request(paging).flips(true);
     let undeclared = |paging| {
         let mut request = request(paging);
         Arc::make_mut(&mut request.order).declared = false;
@@ -88,7 +88,7 @@ fn a_budget_that_a_page_needs_is_a_budget_that_fills_it() {
         for limit in [20, 30, 45] {
             let shape = CostShape::new(&request(paging.clone()), false, says.clone());
             let need = shape.without_budget().cost(limit).most();
-            let with = |budget| CostShape { budget, search_budget: budget, ..shape.clone() }.cost(limit);
+            let with = |budget| CostShape { budget: Budget::new(budget, budget), ..shape.clone() }.cost(limit);
             assert_eq!(with(need).refusal, None, "{paging:?} {limit}: {need} requests");
             // Up to three requests only confirm an end: without them the page says less, or is not served.
             assert!(with(need.saturating_sub(4).max(1)).exceeds_budget(), "{paging:?} {limit}: {need} requests");

@@ -141,27 +141,18 @@ impl CostWalk<'_> {
         let (shape, still) = (self.shape, &self.still);
         let target = if shape.seeks { by_id(target) } else { target };
         let marker = Marker::new(super::still::mark);
-        let request = PageRequest::new(
-            target,
-            Limit::at_least_one(self.limit),
-            Arc::clone(&still.order),
-            Arc::clone(&still.paging),
-            marker,
-        );
-        PageRequest {
-            flips: shape.flips,
-            filters: still.filters.clone(),
-            profile,
-            budget: shape.budget,
-            search_budget: shape.search_budget,
-            verify: shape.verify,
-            unproven: shape.unproven,
-            short_pages: shape.short_pages,
-            totals: shape.totals,
-            counts: shape.counts,
-            tells_total: still.tells_total(),
-            ..request
-        }
+        let limit = Limit::at_least_one(self.limit);
+        PageRequest::new(target, limit, Arc::clone(&still.order), Arc::clone(&still.paging), marker)
+            .flips(shape.flips)
+            .filters(still.filters.clone())
+            .profile(profile)
+            .budget(shape.budget)
+            .verify(shape.verify)
+            .unproven(shape.unproven)
+            .short_pages(shape.short_pages)
+            .totals(shape.totals)
+            .counts(shape.counts)
+            .tells_total(still.tells_total())
     }
 
     fn page(&self, request: PageRequest) -> Result<Page, Refusal> {

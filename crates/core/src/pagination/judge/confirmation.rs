@@ -100,7 +100,7 @@ pub(in crate::pagination) fn confirm(
     };
     let edge = Evidence::witnessed(slice, edge, terms, ledger, witness);
     match (&edge, beyond) {
-        (Ok(view), Some(beyond)) if view.ends && shows_more(view, beyond, terms) => {
+        (Ok(view), Some(beyond)) if view.end.ends && shows_more(view, beyond, terms) => {
             Confirmed::MoreBeyond(beyond.anchor(terms.order, 0))
         }
         _ => Confirmed::Edge(edge.map(Box::new)),

@@ -77,35 +77,60 @@ struct Taken {
     place: usize,
 }
 
-/// A page under way.
+/// The page that is asked for, which stays the same while it is read.
 #[derive(Debug)]
-pub(in crate::pagination) struct Draft {
+struct WantedPage {
     order: Arc<Order>,
     ground: Ground,
     limit: usize,
-    boundary: Boundary,
-    /// The expected offset of the boundary, and the number of items beside it that tie with the anchor.
-    offset: u64,
-    run: u64,
+    hint: Hint,
     /// The offset at which the page begins if it can only be served by offset.
     nearest: u64,
-    /// All items up to the end are taken, of which the last `limit` are kept.
-    to_the_end: bool,
     /// Answers are taken as they came, by offset alone.
     unchecked: bool,
-    views: Vec<Evidence>,
-    taken: Vec<Taken>,
-    more_before: Option<bool>,
-    more_behind: Option<bool>,
+}
+
+/// The boundary that the next answer must prove.
+#[derive(Debug)]
+struct NextBoundary {
+    boundary: Boundary,
+    /// The expected offset of the boundary.
+    offset: u64,
+    /// The number of items beside it that are expected to tie with the anchor.
+    run: u64,
+}
+
+/// The knowledge of more items on both sides of the page; `None` where it is not known yet.
+#[derive(Debug, Default)]
+struct MoreItems {
+    before: Option<bool>,
+    after: Option<bool>,
+}
+
+/// The facts by which a page is less than exact.
+#[derive(Debug, Default)]
+struct Weakness {
     /// A fact that the page rests on was seen in two answers only, or is trusted.
     checked: bool,
     /// A fact that the page rests on is not shown at all.
     assumed: bool,
+}
+
+/// A page under way.
+#[derive(Debug)]
+pub(in crate::pagination) struct Draft {
+    wanted: WantedPage,
+    next: NextBoundary,
+    /// All items up to the end are taken, of which the last `limit` are kept.
+    to_the_end: bool,
+    views: Vec<Evidence>,
+    taken: Vec<Taken>,
+    more: MoreItems,
+    weakness: Weakness,
     drift: Option<i64>,
     total: Option<Total>,
     /// The offset at which the list was seen to end, whatever the counts.
     ended_at: Option<u64>,
-    hint: Hint,
     /// The number of empty answers that were passed over after the offset that is asked for.
     skipped: u32,
 }
@@ -146,66 +171,57 @@ impl Draft {
             Boundary::Start | Boundary::After { .. } | Boundary::At(_) => offset,
         };
         Self {
-            order,
-            ground,
-            limit: limit as usize,
-            nearest,
             to_the_end: matches!(boundary, Boundary::Tail),
-            boundary,
-            offset,
-            run: u64::from(hint.run),
-            unchecked,
+            wanted: WantedPage { order, ground, limit: limit as usize, hint, nearest, unchecked },
+            next: NextBoundary { boundary, offset, run: u64::from(hint.run) },
             views: Vec::new(),
             taken: Vec::new(),
-            more_before: None,
-            more_behind: None,
-            checked: false,
-            assumed: false,
+            more: MoreItems::default(),
+            weakness: Weakness::default(),
             drift: None,
             total: None,
             ended_at: None,
-            hint,
             skipped: 0,
         }
     }
 
     /// Begins anew at an offset, taking answers as they come where `unchecked`.
     pub(in crate::pagination) fn restart_at(&mut self, offset: u64, unchecked: bool) {
-        let target = Target { position: Position::At(Offset(offset)), hint: self.hint };
-        let limit = u32::try_from(self.limit).unwrap_or(u32::MAX);
-        *self = Self::new(Arc::clone(&self.order), &target, limit, self.ground, unchecked);
+        let target = Target { position: Position::At(Offset(offset)), hint: self.wanted.hint };
+        let limit = u32::try_from(self.wanted.limit).unwrap_or(u32::MAX);
+        *self = Self::new(Arc::clone(&self.wanted.order), &target, limit, self.wanted.ground, unchecked);
     }
 
     /// Returns whether answers are taken as they came.
     pub(in crate::pagination) fn is_unchecked(&self) -> bool {
-        self.unchecked
+        self.wanted.unchecked
     }
 
     /// Returns whether the page begins with the first item, and has none yet.
     pub(in crate::pagination) fn is_at_start(&self) -> bool {
-        matches!(self.boundary, Boundary::Start)
+        matches!(self.next.boundary, Boundary::Start)
     }
 
     /// Returns the expected offset of the boundary.
     pub(in crate::pagination) fn offset(&self) -> u64 {
-        self.offset
+        self.next.offset
     }
 
     /// Expects the boundary of an item, or the end, at another offset.
     pub(in crate::pagination) fn believe(&mut self, offset: u64) {
         if self.can_be_searched_for() {
-            self.offset = Offset(offset).believed().0;
+            self.next.offset = Offset(offset).believed().0;
         }
     }
 
     /// Returns whether the boundary can stand anywhere: beside an item, or at the end.
     pub(in crate::pagination) fn can_be_searched_for(&self) -> bool {
-        matches!(self.boundary, Boundary::After { .. } | Boundary::Before { .. } | Boundary::Tail)
+        matches!(self.next.boundary, Boundary::After { .. } | Boundary::Before { .. } | Boundary::Tail)
     }
 
     /// Returns the hint of the target.
     pub(in crate::pagination) fn hint(&self) -> Hint {
-        self.hint
+        self.wanted.hint
     }
 
     /// Returns the number of items that the page has.
@@ -220,7 +236,7 @@ impl Draft {
 
     /// Returns the offset at which a page that can't be proven would begin, however far it has been read since.
     pub(in crate::pagination) fn nearest(&self) -> u64 {
-        self.nearest
+        self.wanted.nearest
     }
 
     /// Returns whether all items up to the end are being read, so that no page short of the end can be served.
@@ -230,36 +246,36 @@ impl Draft {
 
     /// Returns whether the page is asked for by an offset at which no item was found.
     pub(in crate::pagination) fn is_nothing_by_offset(&self) -> bool {
-        matches!(self.boundary, Boundary::At(_)) && self.taken.is_empty()
+        matches!(self.next.boundary, Boundary::At(_)) && self.taken.is_empty()
     }
 
     /// Returns whether the list was seen to be empty, whatever the counts.
     pub(in crate::pagination) fn is_nothing(&self) -> bool {
-        self.taken.is_empty() && self.more_before == Some(false) && self.more_behind == Some(false)
+        self.taken.is_empty() && self.more.before == Some(false) && self.more.after == Some(false)
     }
 
     /// Marks that more items follow in the direction of reading, as a count shows. Answers that prove no end may still
     /// claim one.
     pub(in crate::pagination) fn goes_on(&mut self) {
         match self.way() {
-            Way::Forward => self.more_behind = Some(true),
-            Way::Backward => self.more_before = Some(true),
+            Way::Forward => self.more.after = Some(true),
+            Way::Backward => self.more.before = Some(true),
         }
     }
 
     /// Marks that no item is at the offset that was asked for, nor after it.
     pub(in crate::pagination) fn end_here(&mut self) {
-        self.more_behind = Some(false);
+        self.more.after = Some(false);
     }
 
     /// Returns whether the page has all the items it can have.
     pub(in crate::pagination) fn is_full(&self) -> bool {
-        self.taken.len() >= self.limit
+        self.taken.len() >= self.wanted.limit
     }
 
     /// Returns the direction in which a chain of answers grows.
     pub(in crate::pagination) fn way(&self) -> Way {
-        match self.boundary {
+        match self.next.boundary {
             Boundary::Before { .. } => Way::Backward,
             _ => Way::Forward,
         }
@@ -267,21 +283,21 @@ impl Draft {
 
     /// Returns the number of items that the page still needs.
     pub(in crate::pagination) fn need(&self) -> u64 {
-        if self.to_the_end { self.limit as u64 } else { (self.limit - self.taken.len()) as u64 }
+        if self.to_the_end { self.wanted.limit as u64 } else { (self.wanted.limit - self.taken.len()) as u64 }
     }
 
     /// Returns the place that the next answer must prove.
     pub(in crate::pagination) fn boundary(&self) -> &Boundary {
-        &self.boundary
+        &self.next.boundary
     }
 
     /// Returns the number of items beside the boundary that are expected to tie with its anchor.
     pub(in crate::pagination) fn tied(&self) -> u64 {
-        self.run
+        self.next.run
     }
 
     /// Returns the order of the list.
     pub(in crate::pagination) fn order(&self) -> &Order {
-        &self.order
+        &self.wanted.order
     }
 }

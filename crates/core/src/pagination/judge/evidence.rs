@@ -24,7 +24,7 @@ use crate::pagination::{
     window::{Offset, Slice},
 };
 
-pub(in crate::pagination) use stand::Unplaced;
+pub(in crate::pagination) use stand::{Stand, Unplaced};
 
 /// An answer, checked against the order and arranged by it.
 ///
@@ -34,25 +34,13 @@ pub(in crate::pagination) struct Evidence {
     /// The question.
     pub(super) slice: Slice,
     pub(super) answer: Answer,
-    /// The expected offset of its first item.
-    pub(super) begins: u64,
-    /// The end of the offsets that were asked for.
-    pub(super) asked_to: u64,
-    /// The end of the offsets that it covers for certain, where items are hidden.
-    covers_to: u64,
+    pub(super) offsets: CoveredOffsets,
     /// No item comes before it: it was asked from the very start, or it ends the flipped list.
     pub(super) from_start: bool,
-    /// The answer ends the collection, by its own evidence.
-    pub(super) ends: bool,
-    /// The answer has fewer items than were asked for, and that proves nothing: the cause is either a silent cap or the
-    /// end.
-    pub(super) short: bool,
-    /// The size of the answer seems to be capped: it is short, and claims that there is more.
-    pub(super) capped: bool,
+    /// The statement of the answer about the end; its `checked` is also of an end that a count tells.
+    pub(super) end: End,
     /// The seam of the answer was seen in two answers that agree, not in one.
     pub(super) checked: bool,
-    /// The end of the answer was seen in two answers that agree, or in a count.
-    pub(super) ends_checked: bool,
     /// The edges of the answer that are assumed to be at the boundary, or to be the end, without evidence.
     pub(super) assumed: Assumed,
     /// The answer is the page that was asked for, of a smaller size than was asked for, and so stands before that
@@ -60,8 +48,25 @@ pub(in crate::pagination) struct Evidence {
     pub(super) falls_short: bool,
     /// The answer covers more offsets than it has items; the rest is hidden.
     pub(super) hides: bool,
+    pub(super) arranged: Arrangement,
+}
+
+/// The offsets of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CoveredOffsets {
+    /// The expected offset of its first item.
+    pub(super) begins: u64,
+    /// The end of the offsets that were asked for.
+    pub(super) asked_to: u64,
+    /// The end of the offsets that it covers for certain, where items are hidden.
+    covers_to: u64,
+}
+
+/// The items of an answer by place, and the places that can be used.
+#[derive(Debug)]
+pub(super) struct Arrangement {
     /// The items by place, if that is not the upstream's own sequence.
-    arrangement: Option<Vec<u32>>,
+    places: Option<Vec<u32>>,
     /// The number of items of the longest run of equal strong keys, as far as it is in view; 0 if runs were not looked
     /// at.
     pub(super) longest_run: u32,
@@ -69,6 +74,13 @@ pub(in crate::pagination) struct Evidence {
     pub(super) usable: Range<usize>,
     /// The places among them that could be used without assumptions.
     sure: Range<usize>,
+}
+
+impl Arrangement {
+    /// Returns the upstream's own sequence of so many items, before runs are looked at.
+    fn unsorted(count: usize) -> Self {
+        Self { places: None, longest_run: 0, usable: 0..count, sure: 0..count }
+    }
 }
 
 /// The edges of an answer that are assumed to be at a boundary, without evidence.
@@ -122,19 +134,14 @@ impl Evidence {
         answer.keys = answer.keys.chunks(columns).rev().flatten().copied().collect();
         let view = Self::unchecked(answer, fetch, paging, belief);
         let total = view.answer.total.filter(|total| total.exact).map_or(total, |total| total.value);
-        let covered = if view.hides { view.asked_to - view.begins } else { view.len() as u64 };
-        let asked_to = total.saturating_sub(view.begins);
+        let covered = if view.hides { view.offsets.asked_to - view.offsets.begins } else { view.len() as u64 };
+        let asked_to = total.saturating_sub(view.offsets.begins);
         let mut view = Self {
-            begins: asked_to.saturating_sub(covered),
-            asked_to,
-            covers_to: 0,
-            from_start: view.ends,
-            ends: view.from_start,
-            short: false,
-            capped: false,
+            offsets: CoveredOffsets { begins: asked_to.saturating_sub(covered), asked_to, covers_to: 0 },
+            from_start: view.end.ends,
+            end: End { ends: view.from_start, short: false, capped: false, checked: false },
             // The end of the flipped list is the start of the list.
-            checked: view.ends_checked,
-            ends_checked: false,
+            checked: view.end.checked,
             falls_short: false,
             ..view
         };
@@ -158,12 +165,12 @@ impl Evidence {
         recounted: bool,
     ) -> Result<Self, Unsorted> {
         let behind = earlier.behind();
-        let Self { asked_to, from_start, hides, .. } = earlier;
+        let Self { offsets: CoveredOffsets { begins, asked_to, .. }, from_start, hides, .. } = earlier;
         let mut answer = earlier.answer;
         let counted = later.answer.total.or(answer.total).map_or(0, |total| total.value);
         let all_counted = counted
             <= match (hides, recounted) {
-                (true, _) => later.covers_to,
+                (true, _) => later.offsets.covers_to,
                 (false, true) => asked_to,
                 (false, false) => behind,
             };
@@ -172,27 +179,18 @@ impl Evidence {
         let counts_all = later.answer.total.is_some_and(|total| total.exact && total.value >= later.shown_to());
         let covered = hides && counts_all && all_counted;
         let shown = !answer.items.is_empty() || from_start;
-        let ends = later.ends || covered || (nothing_behind && all_counted && shown);
+        let ends = later.end.ends || covered || (nothing_behind && all_counted && shown);
         if !nothing_behind {
             answer.append(later.answer);
         }
-        let usable = 0..answer.items.len();
-        let short = later.short && !ends;
         let mut view = Self {
+            arranged: Arrangement::unsorted(answer.items.len()),
             answer,
-            asked_to: later.asked_to.max(asked_to),
-            covers_to: later.covers_to,
-            ends,
-            short,
-            capped: false,
+            offsets: CoveredOffsets { begins, asked_to: later.offsets.asked_to.max(asked_to), ..later.offsets },
+            end: End { ends, short: later.end.short && !ends, capped: false, checked: true },
             checked: true,
-            ends_checked: true,
             assumed: Assumed::default(),
             falls_short: later.falls_short,
-            arrangement: None,
-            longest_run: 0,
-            sure: usable.clone(),
-            usable,
             ..earlier
         };
         view.arrange(order)?;
@@ -205,10 +203,9 @@ impl Evidence {
         let (begins, counted) = believed_begin(&answer, fetch, paging, belief);
         // An answer from the very start begins there, whatever it claims.
         let from_start = fetch.begins().0 == 0;
-        let End { ends, short, capped, checked } = End::judge(&answer, fetch, begins, from_start, paging, belief);
+        let mut end = End::judge(&answer, fetch, begins, from_start, paging, belief);
         // A count that places an answer implies by itself that no item follows: that is no second witness.
-        let ends_checked = checked || (ends && counted);
-        let usable = 0..answer.items.len();
+        end.checked |= end.ends && counted;
         let used = answer.size.unwrap_or(u32::MAX).min(fetch.size().0);
         let asked_to = begins.saturating_add(u64::from(if paging.hidden { used } else { fetch.size().0 }));
         // A dialect declares no least size that its upstream would not honour.
@@ -220,49 +217,41 @@ impl Evidence {
         };
         Self {
             slice: fetch,
+            arranged: Arrangement::unsorted(answer.items.len()),
             answer,
-            begins,
-            asked_to,
-            covers_to,
+            offsets: CoveredOffsets { begins, asked_to, covers_to },
             from_start,
-            ends,
-            short,
-            capped,
+            end,
             checked: false,
-            ends_checked,
             assumed: Assumed::default(),
             falls_short: matches!(fetch, Slice::Page { number, .. } if used < fetch.size().0
                 && begins < fetch.begins().0
                 && begins == number.0.saturating_mul(u64::from(used))),
             hides: paging.hidden,
-            arrangement: None,
-            longest_run: 0,
-            sure: usable.clone(),
-            usable,
         }
     }
 
     /// Assumes an edge of the answer to be at the boundary, without evidence.
     pub(in crate::pagination) fn assume_edge(&mut self, side: Side) {
         if !self.assumed.any() {
-            self.sure = self.usable.clone();
+            self.arranged.sure = self.arranged.usable.clone();
         }
         match side {
-            Side::Before => (self.assumed.left, self.usable.start) = (true, 0),
-            Side::After => (self.assumed.right, self.usable.end) = (true, self.len()),
+            Side::Before => (self.assumed.left, self.arranged.usable.start) = (true, 0),
+            Side::After => (self.assumed.right, self.arranged.usable.end) = (true, self.len()),
         }
     }
 
     /// Assumes the answer to end the collection, without evidence.
     pub(in crate::pagination) fn assume_end(&mut self) {
-        (self.ends, self.short) = (true, false);
+        (self.end.ends, self.end.short) = (true, false);
         self.assume_edge(Side::After);
     }
 
     /// Assumes an empty answer to be the end, right at the boundary, without evidence.
     pub(in crate::pagination) fn assume_nothing_beyond(&mut self) {
         debug_assert!(self.assumed.any(), "a page that rests on it is not proven");
-        self.ends = true;
+        self.end.ends = true;
     }
 
     /// Returns the answer.
@@ -272,7 +261,7 @@ impl Evidence {
 
     /// Returns the expected offset of its first item.
     pub(in crate::pagination) fn begins(&self) -> u64 {
-        self.begins
+        self.offsets.begins
     }
 
     /// Returns whether no item comes before it.
@@ -282,17 +271,17 @@ impl Evidence {
 
     /// Returns whether it ends the collection, by its own evidence.
     pub(in crate::pagination) fn ends(&self) -> bool {
-        self.ends
+        self.end.ends
     }
 
     /// Returns whether it has fewer items than were asked for, and that proves nothing.
     pub(in crate::pagination) fn short(&self) -> bool {
-        self.short
+        self.end.short
     }
 
     /// Returns whether its size seems to be capped: it is short, and claims that there is more.
     pub(in crate::pagination) fn capped(&self) -> bool {
-        self.capped
+        self.end.capped
     }
 
     /// Returns the edges of it that are assumed to be at the boundary.
@@ -303,12 +292,12 @@ impl Evidence {
     /// Returns the number of items of the longest run of equal strong keys, as far as it is in view; 0 if runs were not
     /// looked at.
     pub(in crate::pagination) fn longest_run(&self) -> u32 {
-        self.longest_run
+        self.arranged.longest_run
     }
 
     /// Returns whether the items at these places are there by assumption.
     pub(in crate::pagination) fn assumes(&self, mut places: impl Iterator<Item = usize>) -> bool {
-        self.assumed.any() && places.any(|place| !self.sure.contains(&place))
+        self.assumed.any() && places.any(|place| !self.arranged.sure.contains(&place))
     }
 
     /// Returns the number of items.
@@ -326,12 +315,16 @@ impl Evidence {
     /// Returns the offset after all that it shows.
     #[must_use]
     pub(in crate::pagination) fn behind(&self) -> u64 {
-        if self.hides { self.asked_to.max(self.begins) } else { self.begins.saturating_add(self.len() as u64) }
+        if self.hides {
+            self.offsets.asked_to.max(self.offsets.begins)
+        } else {
+            self.offsets.begins.saturating_add(self.len() as u64)
+        }
     }
 
     /// Returns the least length of the list, as far as the items show.
     fn shown_to(&self) -> u64 {
-        if self.is_empty() { 0 } else { self.begins.saturating_add(self.len() as u64) }
+        if self.is_empty() { 0 } else { self.offsets.begins.saturating_add(self.len() as u64) }
     }
 
     /// Returns the expected offset of the item at a place, or the offset after the item before it. Hidden items may be
@@ -339,10 +332,11 @@ impl Evidence {
     #[must_use]
     pub(in crate::pagination) fn offset(&self, place: usize) -> u64 {
         let (place, count) = (place as u64, self.len() as u64);
-        let shown = self.begins.saturating_add(place);
+        let shown = self.offsets.begins.saturating_add(place);
         match self.answer.total {
             Some(total) if self.hides => {
-                let hidden = self.asked_to.min(total.value).saturating_sub(self.begins).saturating_sub(count);
+                let hidden =
+                    self.offsets.asked_to.min(total.value).saturating_sub(self.offsets.begins).saturating_sub(count);
                 shown.saturating_add(hidden.saturating_mul(place) / (count + 1))
             }
             _ => shown,
@@ -358,7 +352,7 @@ impl Evidence {
     /// Returns the answer's item at a place.
     #[must_use]
     pub(in crate::pagination) fn item(&self, place: usize) -> usize {
-        self.arrangement.as_ref().map_or(place, |arrangement| arrangement[place] as usize)
+        self.arranged.places.as_ref().map_or(place, |arrangement| arrangement[place] as usize)
     }
 
     /// Returns the item at a place as an anchor; `None` if no cursor can hold its keys.
@@ -420,7 +414,7 @@ impl Evidence {
         let Some(before) = later.len().checked_sub(self.len()).filter(|_| !self.is_empty()) else { return false };
         let same = |place: usize| self.answer.item(self.item(place)) == later.answer.item(later.item(before + place));
         let counted_out = later.answer.total.is_some_and(|total| total.exact && total.value <= self.behind());
-        (0..self.len()).all(same) && (self.ends || counted_out || !self.is_loose_run(order))
+        (0..self.len()).all(same) && (self.end.ends || counted_out || !self.is_loose_run(order))
     }
 
     /// Returns whether all of it is one run of ties that come in any order: a part of such a run may come twice by

@@ -39,7 +39,7 @@ impl Evidence {
 fn join_all(mut parts: Vec<Evidence>, again: Evidence, order: &Order, ledger: &Ledger) -> Option<Evidence> {
     parts.insert(0, again);
     parts.sort_by_key(|part| part.slice.begins());
-    if let Some(end) = parts.iter().position(|part| part.ends)
+    if let Some(end) = parts.iter().position(|part| part.end.ends)
         && parts[end + 1..].iter().all(Evidence::is_empty)
     {
         // After the end no item was to be expected, at whatever place it was asked for.
@@ -79,9 +79,9 @@ fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool
     let filled = |part: &Evidence| part.len() == part.slice.size().0 as usize;
     let is_whole = |part: &Evidence| {
         let said = part.answer.size.is_some_and(|size| size as usize == part.len());
-        part.hides || said || filled(part) || part.ends
+        part.hides || said || filled(part) || part.end.ends
     };
-    let in_place = filled(later) || (later.slice.size().0 <= ledger.honoured().size() && !later.capped);
+    let in_place = filled(later) || (later.slice.size().0 <= ledger.honoured().size() && !later.end.capped);
     let adjoining = match later.slice {
         Slice::Offset { from, .. } => from.0 == earlier.behind(),
         Slice::Page { .. } if earlier.slice.size() == later.slice.size() => {

@@ -18,7 +18,7 @@ use crate::pagination::{
     plan,
     position::{Anchor, Hint, Item, Position, Target},
     refusal::Refusal,
-    request::{PageRequest, WhenUnproven},
+    request::{Abilities, Budget, PageRequest, RouteTerms, WhenUnproven},
     rows,
     rules::{self, Rule},
     upstream::{self, Beyond, PageEnd, PartOf, RunWatch, Stop, UpstreamPort},
@@ -122,10 +122,64 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest, parts: Vec
 impl Reading {
     /// Reads the part whose turn it is.
     async fn read_part(&mut self, up: &mut UpstreamPort) -> Result<Page, Stop> {
+        let may_look = !self.looked && self.can_give_runs();
+        let part = self.part_request(up.requests - self.before, may_look);
+        let ground = if self.part.filter.is_none() { Ground::Whole } else { Ground::Filtered };
+        up.part = Some(PartOf { filter: self.part.filter.clone(), by_id: self.part.run.is_some() });
+        up.runs = may_look.then(|| self.run_watch()).flatten();
+        let page = self.gathered.page.as_ref();
+        up.beyond = self.is_full().then(|| page.and_then(last_of).cloned()).flatten().map(|last| PageEnd {
+            last,
+            order: Arc::clone(&self.request.order),
+            was_seen: false,
+        });
+        let outcome = Box::pin(windows::read(up, part, ground)).await;
+        if let Some(watch) = up.runs.take() {
+            (self.looked, self.one_runs) = (watch.looked, watch.one_runs);
+        }
+        self.gathered.goes_on |= up.beyond.take().is_some_and(|beyond| beyond.was_seen);
+        outcome
+    }
+
+    /// Returns the request for the part whose turn it is, after so many requests; it `may_look` at runs.
+    fn part_request(&self, spent: u32, may_look: bool) -> PageRequest {
+        let request = &self.request;
+        // A run that is too long is first read by itself, where that can be done.
+        let is_whole = self.part.filter.is_none();
+        let unproven = if is_whole && !may_look { request.terms.unproven } else { WhenUnproven::Refuse };
+        let before_run = self.before_run.as_ref().map_or(u32::MAX, |(count, _)| *count);
+        let limit = before_run.min(request.limit.saturating_sub(self.gathered.count()));
+        let page = self.gathered.page.as_ref();
+        let honoured = page.map_or(request.target.hint.honoured, |page| page.honoured);
+        let by_id = self.part.run.is_some();
+        let ties = if by_id { Ties::Ordered } else { request.order.ties };
+        let order = if ties == request.order.ties {
+            Arc::clone(&request.order)
+        } else {
+            Arc::new(Order { ties, ..Order::clone(&request.order) })
+        };
+        let left = request.budget.after(spent);
+        PageRequest {
+            target: Target { position: self.part.position.clone(), hint: Hint { honoured, ..self.part_hint() } },
+            // At the end of a full page one item tells whether there is more.
+            limit: limit.max(1),
+            order,
+            abilities: Abilities { flips: request.abilities.flips && !by_id, ..request.abilities },
+            filters: None,
+            terms: RouteTerms { unproven, ..request.terms },
+            // Beside a run that is too long the page is searched for.
+            budget: Budget { page: if self.looked { left.search } else { left.page }, ..left },
+            profile: page.map_or(request.profile, |page| page.profile),
+            ..request.clone()
+        }
+    }
+
+    /// Returns the expected place of the boundary in the part whose turn it is.
+    fn part_hint(&self) -> Hint {
         let request = &self.request;
         let first = self.gathered.page.is_none();
         let is_whole = self.part.filter.is_none();
-        let hint = match &self.part.position {
+        match &self.part.position {
             // Of a filtered list no total is known. Where one answer can hold all of it up to the page's end, it is asked
             // for from its start: nothing can be cut there.
             Position::After(_) if !is_whole => {
@@ -141,50 +195,7 @@ impl Reading {
             }
             _ if is_whole && first => request.target.hint,
             _ => Hint { offset: Offset(self.part.before), ..Hint::default() },
-        };
-        let may_look = !self.looked && self.can_give_runs();
-        let spent = up.requests - self.before;
-        // A run that is too long is first read by itself, where that can be done.
-        let unproven = if is_whole && !may_look { request.unproven } else { WhenUnproven::Refuse };
-        let before_run = self.before_run.as_ref().map_or(u32::MAX, |(count, _)| *count);
-        let limit = before_run.min(request.limit.saturating_sub(self.gathered.count()));
-        let page = self.gathered.page.as_ref();
-        let honoured = page.map_or(request.target.hint.honoured, |page| page.honoured);
-        let by_id = self.part.run.is_some();
-        let ties = if by_id { Ties::Ordered } else { request.order.ties };
-        let order = if ties == request.order.ties {
-            Arc::clone(&request.order)
-        } else {
-            Arc::new(Order { ties, ..Order::clone(&request.order) })
-        };
-        let part = PageRequest {
-            target: Target { position: self.part.position.clone(), hint: Hint { honoured, ..hint } },
-            // At the end of a full page one item tells whether there is more.
-            limit: limit.max(1),
-            order,
-            flips: request.flips && !by_id,
-            filters: None,
-            unproven,
-            // Beside a run that is too long the page is searched for.
-            budget: if self.looked { request.search_budget } else { request.budget }.saturating_sub(spent),
-            search_budget: request.search_budget.saturating_sub(spent),
-            profile: page.map_or(request.profile, |page| page.profile),
-            ..request.clone()
-        };
-        let ground = if is_whole { Ground::Whole } else { Ground::Filtered };
-        up.part = Some(PartOf { filter: self.part.filter.clone(), by_id });
-        up.runs = may_look.then(|| self.run_watch()).flatten();
-        up.beyond = self.is_full().then(|| page.and_then(last_of).cloned()).flatten().map(|last| PageEnd {
-            last,
-            order: Arc::clone(&request.order),
-            was_seen: false,
-        });
-        let outcome = Box::pin(windows::read(up, part, ground)).await;
-        if let Some(watch) = up.runs.take() {
-            (self.looked, self.one_runs) = (watch.looked, watch.one_runs);
         }
-        self.gathered.goes_on |= up.beyond.take().is_some_and(|beyond| beyond.was_seen);
-        outcome
     }
 
     /// Reads the whole list after all, without regard for runs, if the page could not be read in parts and was to be
@@ -194,7 +205,7 @@ impl Reading {
         let in_parts = self.part.filter.is_some() || (self.looked && flags);
         debug_assert!(up.requests >= self.before, "requests are only added");
         let spent = up.requests - self.before;
-        let hopeless = spent >= self.request.search_budget || refusal == Refusal::BudgetExceeded;
+        let hopeless = spent >= self.request.budget.search || refusal == Refusal::BudgetExceeded;
         if !self.is_of_the_whole || !in_parts || self.gave_up || hopeless {
             return Err(refusal.into());
         }
@@ -395,7 +406,7 @@ impl Reading {
         if let (Some(place), Some(Target { position: Position::Before(_), hint })) = (first, &mut page.previous) {
             if self.gathered.ends_in_run.0 {
                 (hint.run, hint.within) = (1, Hint::LONG_RUN);
-            } else if self.request.flips {
+            } else if self.request.abilities.flips {
                 hint.within = within::count(&page.answers, order, place, Side::After).0;
             }
         }
@@ -482,7 +493,7 @@ impl Reading {
             before,
             tied: request.target.hint.run,
             one_runs: self.one_runs,
-            last_request: self.before.saturating_add(request.search_budget),
+            last_request: self.before.saturating_add(request.budget.search),
             looked: false,
         })
     }

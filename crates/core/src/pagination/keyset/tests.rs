@@ -557,7 +557,7 @@ fn what_a_flipped_list_can_not_show_is_served_flagged_from_the_other_end() {
     list.cap = 20;
     let mut request =
         list.request(Target { position: Position::End, hint: Hint { total: Some(200), ..Hint::default() } }, 5);
-    request.unproven = WhenUnproven::Flag;
+    request.terms.unproven = WhenUnproven::Flag;
     let page = list.resolve(request).unwrap();
     assert!(page.unproven.is_some() && page.items.len() == 5 && page.level() == Level::Positional);
 }

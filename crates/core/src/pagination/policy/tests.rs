@@ -92,7 +92,7 @@ fn a_place_that_moved_is_searched_for_unless_pages_are_by_offset() {
             let before = list.expected();
             let heads: Vec<Row> = (1..=25).map(|number| head(&list, number)).collect();
             list.rows.splice(..0, heads);
-            let page = strategy.page(&mut list, target, 5, |request| request.verify = verify).unwrap();
+            let page = strategy.page(&mut list, target, 5, |request| request.terms.verify = verify).unwrap();
             let (expected, is_proven) = match verify {
                 Verify::Never => (list.expected()[5..10].to_vec(), false),
                 Verify::Always | Verify::WhenCheap => (before[5..10].to_vec(), true),
@@ -121,7 +121,9 @@ fn a_place_that_is_not_found_is_flagged_where_the_route_says_so() {
                 list.rows = (5_000..5_060).map(|number| head(&list, number)).collect();
             }
             let wanted = |unproven| {
-                move |request: &mut super::PageRequest| (request.verify, request.unproven) = (verify, unproven)
+                move |request: &mut super::PageRequest| {
+                    (request.terms.verify, request.terms.unproven) = (verify, unproven);
+                }
             };
             let refusal = strategy.page(&mut list, target.clone(), 5, wanted(WhenUnproven::Refuse)).unwrap_err();
             let page = strategy.page(&mut list, target, 5, wanted(WhenUnproven::Flag)).unwrap();
@@ -153,7 +155,7 @@ fn items_that_contradict_the_order_are_flagged_where_the_route_says_so() {
             let wanted = |unproven| {
                 let order = Arc::clone(&flipped);
                 move |request: &mut super::PageRequest| {
-                    (request.verify, request.unproven, request.order) = (verify, unproven, order);
+                    (request.terms.verify, request.terms.unproven, request.order) = (verify, unproven, order);
                 }
             };
             let refusal = strategy.page(&mut list, target.clone(), 5, wanted(WhenUnproven::Refuse)).unwrap_err();
@@ -176,7 +178,7 @@ fn an_end_that_only_further_requests_show_is_flagged_where_proofs_are_to_be_chea
         // Of another walk, so that no size was seen to be honoured.
         target.hint.honoured = 0;
         let mut page = |verify| {
-            let page = strategy.page(&mut list, target.clone(), 20, |request| request.verify = verify).unwrap();
+            let page = strategy.page(&mut list, target.clone(), 20, |request| request.terms.verify = verify).unwrap();
             (page.items.len(), page.next.is_some(), page.unproven, page.requests)
         };
         let (items, has_next, unproven, requests) = page(Verify::Always);
@@ -200,8 +202,8 @@ fn a_page_that_is_not_full_when_its_budget_ends_is_served_where_the_route_says_s
             list.cap = 4;
             let wanted = |short_pages| {
                 move |request: &mut super::PageRequest| {
-                    (request.budget, request.search_budget) = (2, 2);
-                    (request.verify, request.short_pages) = (verify, short_pages);
+                    (request.budget.page, request.budget.search) = (2, 2);
+                    (request.terms.verify, request.terms.short_pages) = (verify, short_pages);
                 }
             };
             let refused = strategy.page(&mut list, target.clone(), 20, wanted(ShortPages::Refuse));

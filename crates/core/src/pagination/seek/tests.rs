@@ -91,7 +91,7 @@ fn a_changed_pivot_is_not_believed_by_whoever_remembers_it() {
         let believed = without(Rule::PivotsAreKnownAgain, || page(&mut list, target.clone(), cache.clone())).unwrap();
         assert!(believed.items.is_empty(), "skips everything");
         let mut request = list.request(target, 7);
-        (request.pivot, request.unproven) = (cache, WhenUnproven::Flag);
+        (request.pivot, request.terms.unproven) = (cache, WhenUnproven::Flag);
         let flagged = list.resolve(request).unwrap();
         assert_eq!((flagged.unproven, flagged.level()), (Some(Unproven::Pivot), Level::Positional));
         assert_eq!(flagged.items.len(), 7);
@@ -123,7 +123,7 @@ fn an_id_alone_means_where_the_item_is_now() {
     assert_eq!(ids(&found), list.expected()[23..30]);
     list.rows.remove(30);
     let mut request = list.request(after(&pivot), 7);
-    request.unproven = WhenUnproven::Flag;
+    request.terms.unproven = WhenUnproven::Flag;
     assert!(matches!(list.resolve(request), Err(Refusal::PivotGone { .. })));
 }
 

@@ -9,7 +9,7 @@ use crate::pagination::{
     paging::Paging,
     plan,
     refusal::Refusal,
-    request::PageRequest,
+    request::{Budget, PageRequest},
     rules::{Rule, holds},
     upstream::{Stop, UpstreamPort},
     window::Slice,
@@ -65,8 +65,7 @@ pub(in crate::pagination) struct Asker<'p> {
     up: &'p mut UpstreamPort,
     /// The number of requests made before this page was begun.
     before: u32,
-    budget: u32,
-    search_budget: u32,
+    budget: Budget,
     /// The place of the page has to be searched for: the page may take as many requests as a search.
     pub(in crate::pagination) searching: bool,
     pub(in crate::pagination) sizes: KnownSizes,
@@ -82,7 +81,6 @@ impl<'p> Asker<'p> {
         Self {
             before: up.requests,
             budget: request.budget,
-            search_budget: request.search_budget.max(request.budget),
             searching: false,
             sizes: KnownSizes::new(request.profile, is_first_page),
             ledger: Ledger::new(request.target.hint.honoured, request.paging.repeats_last_page),
@@ -103,7 +101,7 @@ impl<'p> Asker<'p> {
 
     /// Returns how many requests may still be made.
     pub(in crate::pagination) fn left(&self) -> usize {
-        let budget = if self.searching { self.search_budget } else { self.budget };
+        let budget = if self.searching { self.budget.search } else { self.budget.page };
         budget.saturating_sub(self.up.requests - self.before) as usize
     }
 

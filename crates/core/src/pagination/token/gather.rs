@@ -36,15 +36,21 @@ impl TokenPage<'_> {
         if !self.may_flag() {
             return Err(Refusal::TieRun { nearest: Offset(0) });
         }
-        self.flagged = Some(Unproven::TieRun);
+        self.findings.flagged = Some(Unproven::TieRun);
         Ok(())
     }
 
     /// Goes through the next upstream page: what comes at or before the last item gone by is passed over.
     pub(super) fn go_through(&mut self, upstream_page: UpstreamPage) -> Result<(), Refusal> {
-        let from = match &self.anchor {
+        let from = match &self.place.anchor {
             Some(anchor) if self.seams.are_keyed() => {
-                match upstream_page.passed(self.way, &self.request.order, anchor, self.run, self.begins_at(anchor)) {
+                match upstream_page.passed(
+                    self.way,
+                    &self.request.order,
+                    anchor,
+                    self.place.run,
+                    self.begins_at(anchor),
+                ) {
                     Some(passed) => {
                         if matches!(passed.basis, Basis::Guess { .. }) {
                             self.cut_by_ties()?;
@@ -65,9 +71,9 @@ impl TokenPage<'_> {
         // An item inserted just now may push one upstream page back; a list that goes round does it again and again. Test:
         // `a_list_that_goes_round_is_refused_before_anything_comes_twice`.
         if !upstream_page.is_empty() {
-            self.idle = if self.stands_still(&upstream_page, from) { self.idle + 1 } else { 0 };
+            self.advance.idle = if self.stands_still(&upstream_page, from) { self.advance.idle + 1 } else { 0 };
         }
-        if self.idle > IDLE_PAGES {
+        if self.advance.idle > IDLE_PAGES {
             return Err(Refusal::Stuck);
         }
         self.take(upstream_page, from)
@@ -85,7 +91,7 @@ impl TokenPage<'_> {
     /// Returns whether the next upstream page begins at the place beyond an anchor. If the pages gone through don't
     /// reach to the anchor's ties, all of those may be in the next one.
     fn begins_at(&self, anchor: &Anchor) -> bool {
-        let last = self.upstream_pages.iter().rev().find(|upstream_page| !upstream_page.is_empty());
+        let last = self.pages.read.iter().rev().find(|upstream_page| !upstream_page.is_empty());
         last.is_none_or(|last| last.reaches(self.way, &self.request.order, anchor) != Some(Ordering::Less))
     }
 
@@ -94,18 +100,19 @@ impl TokenPage<'_> {
         if let Some(passed) = self.place_farther_on(upstream_page) {
             // What was taken came before the place, and was served by an earlier page or put there since. Test:
             // `what_was_served_long_ago_is_passed_over_where_later_sheets_show_the_marks`.
-            self.taken.clear();
-            self.ids.clear();
-            self.trail = if self.request.target_marker.is_none() { self.around.passed.clone() } else { Vec::new() };
+            self.taken.items.clear();
+            self.taken.ids.clear();
+            self.place.trail =
+                if self.request.target_marker.is_none() { self.place.around.passed.clone() } else { Vec::new() };
             return passed;
         }
-        if self.trail.is_empty() {
+        if self.place.trail.is_empty() {
             return 0;
         }
-        let around = Around { passed: self.trail.clone(), ahead: Vec::new() };
+        let around = Around { passed: self.place.trail.clone(), ahead: Vec::new() };
         match around.find_from_start(&upstream_page.marks(&self.request.order, &self.request.marker, self.way)) {
             PlaceAmid::At { passed, stragglers } => {
-                self.stragglers = self.stragglers.max(stragglers);
+                self.findings.stragglers = self.findings.stragglers.max(stragglers);
                 passed
             }
             PlaceAmid::Nowhere | PlaceAmid::Disagreed => 0,
@@ -116,19 +123,19 @@ impl TokenPage<'_> {
     /// together that the page was begun elsewhere: upstream pages may be too short to show enough marks.
     fn place_farther_on(&self, upstream_page: &UpstreamPage) -> Option<usize> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
-        if self.taken.is_empty() || self.around.passed.is_empty() {
+        if self.taken.items.is_empty() || self.place.around.passed.is_empty() {
             return None;
         }
         let next = upstream_page.marks(order, marker, self.way);
-        next.iter().find(|mark| self.around.passed.contains(mark))?;
+        next.iter().find(|mark| self.place.around.passed.contains(mark))?;
         let mut marks: Vec<Mark> =
-            self.upstream_pages.iter().flat_map(|upstream_page| upstream_page.marks(order, marker, self.way)).collect();
+            self.pages.read.iter().flat_map(|upstream_page| upstream_page.marks(order, marker, self.way)).collect();
         let gone_by = marks.len();
         marks.extend(next);
-        let sighting = if self.around.ahead.is_empty() {
-            self.around.find_from_start(&marks)
+        let sighting = if self.place.around.ahead.is_empty() {
+            self.place.around.find_from_start(&marks)
         } else {
-            self.around.find(&marks, gone_by)
+            self.place.around.find(&marks, gone_by)
         };
         match sighting {
             PlaceAmid::At { passed, .. } => passed.checked_sub(gone_by).filter(|passed| *passed > 0),
@@ -138,7 +145,7 @@ impl TokenPage<'_> {
 
     /// Returns whether an upstream page, of which `passed` items are gone by, leads no farther than those before it.
     fn stands_still(&self, upstream_page: &UpstreamPage, passed: usize) -> bool {
-        let Some(reached) = &self.reached else {
+        let Some(reached) = &self.advance.farthest else {
             return false;
         };
         let order = &self.request.order;
@@ -159,14 +166,14 @@ impl TokenPage<'_> {
 
     /// Takes what the page still needs from an upstream page of which some items are gone by.
     pub(super) fn take(&mut self, upstream_page: UpstreamPage, from: usize) -> Result<(), Refusal> {
-        let (count, had) = (upstream_page.len(), self.taken.len());
-        let number = self.upstream_pages.len();
+        let (count, had) = (upstream_page.len(), self.taken.items.len());
+        let number = self.pages.read.len();
         let whole = self.tokens().single_use;
         let mut place = from.min(count);
-        while place < count && (whole || self.taken.len() < self.limit()) {
+        while place < count && (whole || self.taken.items.len() < self.limit()) {
             let index = self.way.index(place, count);
             if self.is_new(&upstream_page, index) {
-                self.taken.push(TakenItem { upstream_page: number, index });
+                self.taken.items.push(TakenItem { upstream_page: number, index });
             }
             place += 1;
         }
@@ -174,28 +181,29 @@ impl TokenPage<'_> {
             place -= self.moved_on(&upstream_page, had, from.min(count)..place);
         }
         if !self.seams.are_keyed() {
-            let last = self.taken[had..].iter().rev().take(Marks::BEHIND).rev();
-            self.trail
+            let last = self.taken.items[had..].iter().rev().take(Marks::BEHIND).rev();
+            self.place
+                .trail
                 .extend(last.map(|taken| upstream_page.mark(&self.request.order, &self.request.marker, taken.index)));
-            self.trail.drain(..self.trail.len().saturating_sub(Marks::BEHIND));
+            self.place.trail.drain(..self.place.trail.len().saturating_sub(Marks::BEHIND));
         }
         debug_assert!(from.min(count) <= place && place <= count, "items are gone through forward, within their page");
-        debug_assert!(whole || self.taken.len() <= self.limit(), "a page has at most its limit");
-        debug_assert!(self.trail.len() <= Marks::BEHIND, "a cursor carries at most {} marks", Marks::BEHIND);
-        self.consumed = place;
-        self.circle_before = self.circle;
+        debug_assert!(whole || self.taken.items.len() <= self.limit(), "a page has at most its limit");
+        debug_assert!(self.place.trail.len() <= Marks::BEHIND, "a cursor carries at most {} marks", Marks::BEHIND);
+        self.pages.consumed = place;
+        self.circle.before = self.circle.now;
         let hash = self.may_go_round().then(|| upstream_page.hash(&self.request.order, &self.request.marker));
         if let Some(hash) = hash
-            && self.taken.len() > had
+            && self.taken.items.len() > had
         {
-            self.circle = circle::count(self.circle, hash).ok_or(Refusal::Stuck)?;
+            self.circle.now = circle::count(self.circle.now, hash).ok_or(Refusal::Stuck)?;
         }
-        self.searching |= self.taken.is_empty() && count > 0;
+        self.searching |= self.taken.items.is_empty() && count > 0;
         let last = self.note_passed(&upstream_page, from.min(count)..place)?;
-        if count > 0 && self.idle == 0 {
-            self.reached = Some(Reached { last, hash });
+        if count > 0 && self.advance.idle == 0 {
+            self.advance.farthest = Some(Reached { last, hash });
         }
-        self.upstream_pages.push(upstream_page);
+        self.pages.read.push(upstream_page);
         Ok(())
     }
 
@@ -215,9 +223,9 @@ impl TokenPage<'_> {
         {
             return false;
         }
-        let known =
-            !self.around.passed.is_empty() && self.around.passed.contains(&self.request.marker_of_target().mark(&id));
-        !known && self.ids.insert(id.into_owned())
+        let known = !self.place.around.passed.is_empty()
+            && self.place.around.passed.contains(&self.request.marker_of_target().mark(&id));
+        !known && self.taken.ids.insert(id.into_owned())
     }
 
     /// Returns the number of items, among the last ones gone by, that are on the page already under keys that they have
@@ -226,13 +234,13 @@ impl TokenPage<'_> {
     fn moved_on(&self, upstream_page: &UpstreamPage, had: usize, places: Range<usize>) -> usize {
         let (order, count) = (&self.request.order, upstream_page.len());
         let is_taken =
-            |place: &usize| self.taken[had..].iter().any(|taken| taken.index == self.way.index(*place, count));
+            |place: &usize| self.taken.items[had..].iter().any(|taken| taken.index == self.way.index(*place, count));
         let last = places.clone().rev().find(is_taken);
         let anchor = last.and_then(|last| upstream_page.anchor(order, self.way.index(last, count)).ok());
-        let Some(anchor) = anchor.as_ref().or(self.anchor.as_ref()) else { return 0 };
+        let Some(anchor) = anchor.as_ref().or(self.place.anchor.as_ref()) else { return 0 };
         let is_moved = |place: &usize| {
             !is_taken(place)
-                && self.ids.contains(&*upstream_page.id(order, self.way.index(*place, count)))
+                && self.taken.ids.contains(&*upstream_page.id(order, self.way.index(*place, count)))
                 && upstream_page.stands(self.way, order, *place, anchor) == Some(Ordering::Greater)
         };
         places.rev().take_while(is_moved).count()
@@ -256,10 +264,10 @@ impl TokenPage<'_> {
                 |place: usize| upstream_page.ties(order, index(place).min(index(last)), index(place).max(index(last)));
             let tied = places.clone().rev().take_while(|place| *place == last || ties(*place)).count();
             let latest = anchor(last)?;
-            let goes_on = tied == places.len() && self.anchor.as_ref().is_some_and(|old| old.keys == latest.keys);
+            let goes_on = tied == places.len() && self.place.anchor.as_ref().is_some_and(|old| old.keys == latest.keys);
             let tied = u32::try_from(tied).unwrap_or(u32::MAX);
-            self.run = if goes_on { self.run.saturating_add(tied) } else { tied };
-            self.anchor = Some(latest);
+            self.place.run = if goes_on { self.place.run.saturating_add(tied) } else { tied };
+            self.place.anchor = Some(latest);
         }
         debug_assert!(places.end <= count, "the items that went by are items of the page");
         anchor(count - 1).map(Some)
@@ -267,7 +275,7 @@ impl TokenPage<'_> {
 
     /// Returns whether the page has all items that it can have.
     pub(super) fn is_full(&self) -> bool {
-        let (taken, limit) = (self.taken.len(), self.limit());
+        let (taken, limit) = (self.taken.items.len(), self.limit());
         match self.request.paging.sizes {
             Sizes::Fixed(size) if self.tokens().single_use && taken > 0 => taken + size as usize > limit,
             _ => taken >= limit,
@@ -280,7 +288,7 @@ impl TokenPage<'_> {
     ///
     /// A [`Refusal`] where the upstream does not say how the list goes on, or leads back to where it was.
     pub(super) fn lead(&mut self) -> Result<Option<Token>, Refusal> {
-        let Some(last) = self.upstream_pages.last() else {
+        let Some(last) = self.pages.read.last() else {
             return Err(Refusal::PositionLost { nearest: Offset(0) });
         };
         match last.lead(self.way, self.tokens(), self.request.paging.end) {
@@ -290,7 +298,7 @@ impl TokenPage<'_> {
             Lead::Token(token) => Ok(Some(token)),
             Lead::Edge => {
                 // A page that is not full has no next. Test: `the_end_is_the_upstreams_word`.
-                self.consumed = last.len();
+                self.pages.consumed = last.len();
                 Ok(None)
             }
             Lead::Broken => Err(Refusal::Stuck),

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{
-    TokenPage,
+    ReachedPlace, TokenPage,
     chain::{Around, PlaceAmid},
 };
 use crate::pagination::{
@@ -125,14 +125,14 @@ impl TokenPage<'_> {
         let mut window = seek.window;
         if found < seek.origin {
             // What was read on the way here is read again, and no circle.
-            self.circle = Loop::default();
+            self.circle.now = Loop::default();
         }
-        self.ahead = window.split_off(found + 1);
-        self.ahead.reverse();
+        self.pages.ahead = window.split_off(found + 1);
+        self.pages.ahead.reverse();
         let Some(upstream_page) = window.pop() else {
             return Err(Refusal::PositionLost { nearest: Offset(0) }.into());
         };
-        self.upstream_pages = window;
+        self.pages.read = window;
         Ok(self.take(upstream_page, passed)?)
     }
 
@@ -153,11 +153,11 @@ impl TokenPage<'_> {
         let upstream_page = &seek.window[latest];
         let aligned = seek.aligned && latest == seek.origin;
         let order = &self.request.order;
-        let passed =
-            self.anchor.as_ref().and_then(|anchor| upstream_page.passed(self.way, order, anchor, self.run, aligned));
+        let ReachedPlace { anchor, run, .. } = &self.place;
+        let passed = anchor.as_ref().and_then(|anchor| upstream_page.passed(self.way, order, anchor, *run, aligned));
         let Some(passed) = passed else {
-            let strange = self.anchor.as_ref().map(|anchor| rows::strange_anchor(&upstream_page.answer, order, anchor));
-            if let Some(strange) = strange {
+            if let Some(anchor) = anchor {
+                let strange = rows::strange_anchor(&upstream_page.answer, order, anchor);
                 self.contradicted(strange)?;
             }
             return Ok(Looked::Found { upstream_page: latest, passed: seek.believed(latest, self.way) });
@@ -213,7 +213,7 @@ impl TokenPage<'_> {
     /// no other page one that comes before it and after the anchor. Test:
     /// `the_next_item_is_not_where_the_page_begins_if_another_sheet_shows_one_before_it`.
     fn shows_next(&self, seek: &Seek, latest: usize, within: usize) -> bool {
-        let (Some(ahead), Some(anchor)) = (self.request.target.hint.ahead, &self.anchor) else { return false };
+        let (Some(ahead), Some(anchor)) = (self.request.target.hint.ahead, &self.place.anchor) else { return false };
         let (order, marker, upstream_page) =
             (&self.request.order, self.request.marker_of_target(), &seek.window[latest]);
         let index = |place| self.way.index(place, upstream_page.len());
@@ -243,8 +243,8 @@ impl TokenPage<'_> {
 
     fn may_look_onward(&self, seek: &Seek) -> bool {
         !self.request.is_by_offset()
-            && seek.looked_at[0] < self.request.search_items
-            && self.up.requests + 1 < self.request.search_budget
+            && seek.looked_at[0] < self.request.terms.search_items
+            && self.up.requests + 1 < self.request.budget.search
     }
 
     fn look_for_marks(
@@ -277,7 +277,7 @@ impl TokenPage<'_> {
                 return Ok(Looked::Ask(token, Side::After));
             }
             PlaceAmid::At { passed, stragglers } => {
-                self.stragglers = stragglers;
+                self.findings.stragglers = stragglers;
                 let gone_by = upstream_pages[0].len();
                 return Ok(match passed.checked_sub(gone_by) {
                     Some(passed @ 1..) if first < latest => Looked::Found { upstream_page: latest, passed },
@@ -287,7 +287,7 @@ impl TokenPage<'_> {
             PlaceAmid::Disagreed => return self.lost(seek, Unproven::Position),
             PlaceAmid::Nowhere => {}
         }
-        let bound = self.request.search_items;
+        let bound = self.request.terms.search_items;
         let lead = |upstream_page: Option<&UpstreamPage>, way| {
             upstream_page.map(|upstream_page| upstream_page.lead(way, self.tokens(), self.request.paging.end))
         };
@@ -327,7 +327,7 @@ impl TokenPage<'_> {
                 _ => Refusal::PositionLost { nearest },
             });
         }
-        self.flagged = Some(unproven);
+        self.findings.flagged = Some(unproven);
         Ok(Looked::Found { upstream_page: seek.origin, passed: seek.believed(seek.origin, self.way) })
     }
 }

@@ -53,35 +53,35 @@ impl TokenPage<'_> {
     pub(super) fn page(&mut self, short: bool) -> Result<Page, Refusal> {
         let backward = self.way.is_backward();
         let onward = self.onward()?.map(|edge| self.target(edge));
-        let back = match self.taken.is_empty() {
+        let back = match self.taken.items.is_empty() {
             false => self.back()?.map(|edge| self.target(edge)),
             true if backward => Some(Target { position: Position::Start, hint: Hint::default() }),
             true => self.back_from_the_end().map(|edge| self.target(edge)),
         };
         let (next, previous) = if backward { (back, onward) } else { (onward, back) };
-        let mut taken = std::mem::take(&mut self.taken);
+        let mut taken = std::mem::take(&mut self.taken.items);
         if backward {
             taken.reverse();
         }
         let edges = self.edges(&taken)?;
         let offset = taken.first().and_then(|first| {
-            Some(self.upstream_pages[first.upstream_page].answer.offset?.saturating_add(first.index as u64))
+            Some(self.pages.read[first.upstream_page].answer.offset?.saturating_add(first.index as u64))
         });
         let items: Vec<ItemPlace> = taken
             .iter()
             .map(|taken| ItemPlace { answer: narrow(taken.upstream_page), item: narrow(taken.index) })
             .collect();
         let answers =
-            std::mem::take(&mut self.upstream_pages).into_iter().map(|upstream_page| upstream_page.answer).collect();
-        let mut page = if self.flagged.is_some() || self.request.is_by_offset() {
+            std::mem::take(&mut self.pages.read).into_iter().map(|upstream_page| upstream_page.answer).collect();
+        let mut page = if self.findings.flagged.is_some() || self.request.is_by_offset() {
             Page::unfounded(Unfounded::Positional, answers, items)
         } else {
             self.seams.page(answers, items)
         };
         (page.next, page.previous, page.edges) = (next, previous, edges);
-        (page.total, page.offset) = (self.total, offset.unwrap_or(0));
-        (page.unproven, page.short) = (self.flagged, short && taken.len() < self.limit());
-        page.stragglers = self.stragglers;
+        (page.total, page.offset) = (self.findings.total, offset.unwrap_or(0));
+        (page.unproven, page.short) = (self.findings.flagged, short && taken.len() < self.limit());
+        page.stragglers = self.findings.stragglers;
         (page.profile, page.honoured) = (self.request.profile, self.request.target.hint.honoured);
         Ok(page)
     }
@@ -89,10 +89,10 @@ impl TokenPage<'_> {
     /// Returns the place at which the page beyond the last item begins; `None` at the end of what can be read in this
     /// direction.
     fn onward(&self) -> Result<Option<NeighbourPage>, Refusal> {
-        let (Some(upstream_page), way) = (self.upstream_pages.last(), self.way) else {
+        let (Some(upstream_page), way) = (self.pages.read.last(), self.way) else {
             return Ok(None);
         };
-        let (rest, circle) = (self.consumed..upstream_page.len(), self.circle);
+        let (rest, circle) = (self.pages.consumed..upstream_page.len(), self.circle.now);
         let item = rest.start.checked_sub(1).filter(|_| self.tokens().by_item && !rest.is_empty());
         let (place, circle) = if let Some(last) = item {
             let token = upstream_page.item_token(way.index(last, upstream_page.len())).ok_or(Refusal::Stuck)?;
@@ -101,47 +101,47 @@ impl TokenPage<'_> {
             match upstream_page.lead(way, self.tokens(), self.request.paging.end) {
                 Lead::Token(token) => (Some(PageEntry::handed_out(token, way)), circle),
                 // What was read while the place was looked for may lie there.
-                Lead::Unknown => (self.ahead.last().and_then(|next| self.again(next, way, 0)), circle),
+                Lead::Unknown => (self.pages.ahead.last().and_then(|next| self.again(next, way, 0)), circle),
                 Lead::Edge => (None, circle),
                 Lead::Broken => return Err(Refusal::Stuck),
             }
         } else {
-            (self.again(upstream_page, way, rest.start), self.circle_before)
+            (self.again(upstream_page, way, rest.start), self.circle.before)
         };
         let Some(PageEntry { token, token_way, depth, beyond }) = place else {
             return Ok(None);
         };
-        let within = match &self.anchor {
+        let within = match &self.place.anchor {
             Some(anchor) if self.seams.are_keyed() => Within::Keys(anchor.clone()),
-            _ => self.marked(way, &self.trail, beyond),
+            _ => self.marked(way, &self.place.trail, beyond),
         };
         let ahead = self.next_beyond(way, beyond, &within);
-        Ok(Some(NeighbourPage { token, token_way, way, depth, within, circle, run: self.run, ahead }))
+        Ok(Some(NeighbourPage { token, token_way, way, depth, within, circle, run: self.place.run, ahead }))
     }
 
     /// Returns the place at which the page before the first item (in the direction of reading) ends; `None` if nothing
     /// is there, or if the upstream can't be asked for it.
     fn back(&self) -> Result<Option<NeighbourPage>, Refusal> {
-        let Some(TakenItem { upstream_page: number, index }) = self.taken.first().copied() else {
+        let Some(TakenItem { upstream_page: number, index }) = self.taken.items.first().copied() else {
             return Ok(None);
         };
-        let (upstream_page, way) = (&self.upstream_pages[number], self.way.reversed());
+        let (upstream_page, way) = (&self.pages.read[number], self.way.reversed());
         // Read in the other direction, these items come first: the page's own, then those before it.
         let passed = way.index(index, upstream_page.len()) + 1;
         let Some(PageEntry { token, token_way, depth, beyond }) = self.way_back(number, passed)? else {
             return Ok(None);
         };
-        let circle = if rules::holds(Rule::LoopsBeginAnew) { Loop::default() } else { self.circle };
+        let circle = if rules::holds(Rule::LoopsBeginAnew) { Loop::default() } else { self.circle.now };
         let (within, run) = if self.seams.are_keyed() {
             let order = &self.request.order;
             let anchor = upstream_page.anchor(order, index).map_err(Refusal::Unsorted)?;
-            let tied = self.taken.iter().take_while(|taken| {
+            let tied = self.taken.items.iter().take_while(|taken| {
                 taken.upstream_page == number
                     && upstream_page.ties(order, index.min(taken.index), index.max(taken.index))
             });
             (Within::Keys(anchor), narrow(tied.count().max(1)))
         } else {
-            let first = self.taken.iter().take(Marks::BEHIND).rev();
+            let first = self.taken.items.iter().take(Marks::BEHIND).rev();
             let trail: Vec<Mark> = first.map(|taken| self.mark_of(*taken)).collect();
             (self.marked(way, &trail, beyond), 0)
         };
@@ -152,7 +152,7 @@ impl TokenPage<'_> {
     /// The place before so many items of an upstream page, read in the other direction; `None` where nothing is there, or where
     /// the upstream can't be asked for it.
     fn way_back(&self, number: usize, passed: usize) -> Result<Option<PageEntry<'_>>, Refusal> {
-        let (upstream_page, way, tokens) = (&self.upstream_pages[number], self.way.reversed(), self.tokens());
+        let (upstream_page, way, tokens) = (&self.pages.read[number], self.way.reversed(), self.tokens());
         let before = upstream_page.len() - passed;
         if tokens.by_item {
             let at_the_start = upstream_page.asked.token.is_none() && before == 0;
@@ -171,7 +171,7 @@ impl TokenPage<'_> {
         }
         Ok(match upstream_page.lead(way, tokens, self.request.paging.end) {
             Lead::Token(token) => Some(PageEntry::handed_out(token, way)),
-            Lead::Unknown => number.checked_sub(1).and_then(|number| self.again(&self.upstream_pages[number], way, 0)),
+            Lead::Unknown => number.checked_sub(1).and_then(|number| self.again(&self.pages.read[number], way, 0)),
             Lead::Edge => None,
             Lead::Broken => return Err(Refusal::Stuck),
         })
@@ -189,7 +189,7 @@ impl TokenPage<'_> {
     /// Returns the place of the page before an empty one after the end of the list.
     fn back_from_the_end(&self) -> Option<NeighbourPage> {
         let (tokens, way) = (self.tokens(), Way::Backward);
-        let (token, token_way, depth) = match self.upstream_pages.last()? {
+        let (token, token_way, depth) = match self.pages.read.last()? {
             _ if tokens.by_item => return None,
             upstream_page if upstream_page.is_empty() => match upstream_page.lead(way, tokens, self.request.paging.end)
             {
@@ -232,7 +232,7 @@ impl TokenPage<'_> {
         let (order, index) = (&self.request.order, way.index(passed, upstream_page.len()));
         let next = upstream_page.anchor(order, index).ok()?;
         let is_between = |upstream_page: &UpstreamPage| upstream_page.shows_between(way, order, anchor, &next);
-        let between = self.upstream_pages.iter().any(is_between);
+        let between = self.pages.read.iter().any(is_between);
         (!between).then(|| upstream_page.fingerprint(order, &self.request.marker, index))
     }
 
@@ -258,7 +258,7 @@ impl TokenPage<'_> {
     }
 
     fn mark_of(&self, taken: TakenItem) -> Mark {
-        self.mark(&self.upstream_pages[taken.upstream_page], taken.index)
+        self.mark(&self.pages.read[taken.upstream_page], taken.index)
     }
 
     /// The first and the last of the items, which are in the list's order.
@@ -266,7 +266,7 @@ impl TokenPage<'_> {
         let item = |number: usize| {
             let TakenItem { upstream_page, index } = taken[number];
             if self.seams.are_keyed() {
-                let anchor = self.upstream_pages[upstream_page].anchor(&self.request.order, index);
+                let anchor = self.pages.read[upstream_page].anchor(&self.request.order, index);
                 return anchor.map(Item::Keyed).map_err(Refusal::Unsorted);
             }
             let marks = |some: &[TakenItem]| some.iter().map(|taken| self.mark_of(*taken)).collect();

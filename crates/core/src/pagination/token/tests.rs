@@ -265,7 +265,7 @@ fn an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too() {
     let ranked = |(token, rank, next)| Given { items: vec![(rank, "0")], ..given(token, &[], next) };
     let mut list = Upstream::new(pages.map(ranked).to_vec()).sorted_by_rank();
     list.pages[2].items = vec![("4", "1")];
-    (list.request.budget, list.request.short_pages) = (2, ShortPages::Serve);
+    (list.request.budget.page, list.request.terms.short_pages) = (2, ShortPages::Serve);
     let first = list.page(&start(), 2).unwrap();
     assert_eq!((ids(&first), first.short), (vec!["10".to_owned()], true));
     assert_eq!(ids(&list.page(&first.next.unwrap(), 2).unwrap()), ["30", "41"]);
@@ -380,9 +380,9 @@ fn the_end_is_the_upstreams_word() {
 fn a_spent_budget_ends_no_list() {
     let mut list =
         Upstream::new(vec![given("", &["1"], Some("a")), given("a", &[], Some("b")), given("b", &["2"], None)]);
-    list.request.budget = 2;
+    list.request.budget.page = 2;
     assert_eq!(list.page(&start(), 2).unwrap_err(), Refusal::BudgetExceeded);
-    list.request.short_pages = ShortPages::Serve;
+    list.request.terms.short_pages = ShortPages::Serve;
     let page = list.page(&start(), 2).unwrap();
     assert_eq!((ids(&page), page.short), (vec!["1".into()], true));
     assert_eq!(ids(&list.page(&page.next.unwrap(), 2).unwrap()), ["2"]);
@@ -497,7 +497,7 @@ fn items_that_contradict_the_order_are_refused_or_served_by_their_marks() {
     let pages = vec![given("", &["2", "1"], Some("a")), given("a", &["4", "3"], None)];
     let mut list = Upstream::new(pages);
     assert!(matches!(list.page(&start(), 2), Err(Refusal::Unsorted(_))));
-    list.request.unproven = WhenUnproven::Flag;
+    list.request.terms.unproven = WhenUnproven::Flag;
     let page = list.page(&start(), 3).unwrap();
     assert_eq!((page.level(), page.unproven), (Level::Positional, Some(Unproven::Order)));
     assert_eq!(ids(&list.page(&page.next.unwrap(), 3).unwrap()), ["3"]);

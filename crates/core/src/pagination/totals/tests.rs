@@ -19,7 +19,7 @@ fn list(tells: bool) -> List {
 
 fn page(list: &mut List, target: Target, totals: Totals, counts: bool) -> Page {
     let mut request = list.request(target, 7);
-    (request.totals, request.counts, request.tells_total) = (totals, counts, list.totals);
+    (request.terms.totals, request.abilities.counts, request.abilities.tells_total) = (totals, counts, list.totals);
     list.resolve(request).unwrap()
 }
 

@@ -87,7 +87,7 @@ impl KeyReader<'_> {
     /// fill the page.
     fn flipped(&self, seam: &Range<u64>, window: Window) -> Option<Vec<AskedSlice>> {
         let total = self.asker.ledger.total().or_else(|| self.draft.hint().total)?;
-        if !self.request.flips || self.seams.flips >= FLIPS || seam.start >= total {
+        if !self.request.abilities.flips || self.seams.flips >= FLIPS || seam.start >= total {
             return None;
         }
         let (paging, wish) = (&self.request.paging, self.draft.need() + 1);

@@ -33,8 +33,8 @@ impl Draft {
     pub(in crate::pagination) fn finish(&mut self, verdict: Verdict) -> Result<Page, Unsorted> {
         if verdict.cut_off {
             match self.way() {
-                Way::Forward => self.more_behind = Some(true),
-                Way::Backward => self.more_before = Some(true),
+                Way::Forward => self.more.after = Some(true),
+                Way::Backward => self.more.before = Some(true),
             }
         }
         let ended_at = self.ended_at.or_else(|| self.is_nothing().then_some(0));
@@ -48,7 +48,9 @@ impl Draft {
         let start = Target { position: Position::Start, hint: self.carried() };
         let back = || match counted {
             // If offsets alone count, the end may be expected after the page, and a walk back would begin there again.
-            Some(total) if self.unchecked && self.offset > 0 => self.ending_at(self.offset.min(total), counted),
+            Some(total) if self.wanted.unchecked && self.next.offset > 0 => {
+                self.ending_at(self.next.offset.min(total), counted)
+            }
             _ => end.clone(),
         };
         let items = self.taken.iter().map(|taken| ItemPlace {
@@ -56,19 +58,19 @@ impl Draft {
             item: u32::try_from(self.views[taken.view].item(taken.place)).unwrap_or(u32::MAX),
         });
         let items = items.collect();
-        let offset = self.taken.first().map_or(self.offset, |first| self.offset_of(*first));
-        let unproven = verdict.unproven.or_else(|| self.assumed.then_some(Unproven::Seam));
-        let level = if unproven.is_some() || self.unchecked {
+        let offset = self.taken.first().map_or(self.next.offset, |first| self.offset_of(*first));
+        let unproven = verdict.unproven.or_else(|| self.weakness.assumed.then_some(Unproven::Seam));
+        let level = if unproven.is_some() || self.wanted.unchecked {
             Level::Positional
-        } else if self.checked {
+        } else if self.weakness.checked {
             Level::Checked
         } else {
             Level::Exact
         };
         let (edges, next, previous) = (
             edge(first.as_ref()).zip(edge(last.as_ref())),
-            (self.more_behind == Some(true)).then(|| last.unwrap_or(start)),
-            (self.more_before == Some(true)).then(|| first.unwrap_or_else(back)),
+            (self.more.after == Some(true)).then(|| last.unwrap_or(start)),
+            (self.more.before == Some(true)).then(|| first.unwrap_or_else(back)),
         );
         let answers = std::mem::take(&mut self.views).into_iter().map(|view| view.answer).collect();
         Ok(Page {
@@ -90,11 +92,12 @@ impl Draft {
     /// Returns the position right before an item.
     fn before(&self, taken: Taken, total: Option<u64>) -> Result<Target, Unsorted> {
         let offset = self.offset_of(taken);
-        if self.unchecked {
+        if self.wanted.unchecked {
             return Ok(self.ending_at(offset, total));
         }
         let view = &self.views[taken.view];
-        let (run, within) = (view.run_from(&self.order, taken.place), view.within_from(&self.order, taken.place));
+        let (run, within) =
+            (view.run_from(&self.wanted.order, taken.place), view.within_from(&self.wanted.order, taken.place));
         let position = Position::Before(self.anchor(view, taken.place)?);
         Ok(Target { position, hint: Hint { offset: Offset(offset), run, within, total, ..self.carried() } })
     }
@@ -102,24 +105,25 @@ impl Draft {
     /// Returns the position right after an item.
     fn after(&self, taken: Taken, total: Option<u64>) -> Result<Target, Unsorted> {
         let offset = Offset(self.offset_of(taken).saturating_add(1));
-        if self.unchecked {
+        if self.wanted.unchecked {
             return Ok(Target { position: Position::At(offset), hint: Hint { offset, total, ..self.carried() } });
         }
         let view = &self.views[taken.view];
-        let (run, within) = (view.run_through(&self.order, taken.place), view.within_through(&self.order, taken.place));
+        let (run, within) =
+            (view.run_through(&self.wanted.order, taken.place), view.within_through(&self.wanted.order, taken.place));
         let position = Position::After(self.anchor(view, taken.place)?);
         Ok(Target { position, hint: Hint { offset, run, within, total, ..self.carried() } })
     }
 
     /// Returns the position of the page before an offset, whatever items are there.
     fn ending_at(&self, offset: u64, total: Option<u64>) -> Target {
-        let offset = Offset(offset.saturating_sub(self.limit as u64));
+        let offset = Offset(offset.saturating_sub(self.wanted.limit as u64));
         Target { position: Position::At(offset), hint: Hint { offset, total, ..self.carried() } }
     }
 
     /// Returns the facts that every hint of a walk carries on.
     fn carried(&self) -> Hint {
-        Hint { first_total: self.hint.first_total, ..Hint::default() }
+        Hint { first_total: self.wanted.hint.first_total, ..Hint::default() }
     }
 
     fn offset_of(&self, taken: Taken) -> u64 {

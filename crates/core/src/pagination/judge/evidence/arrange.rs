@@ -73,17 +73,17 @@ impl Evidence {
     /// it.
     fn close_run(&mut self, order: &Order, run: Range<usize>) -> Result<(), Unsorted> {
         let Range { start, end } = run;
-        self.longest_run = self.longest_run.max(u32::try_from(end - start).unwrap_or(u32::MAX));
+        self.arranged.longest_run = self.arranged.longest_run.max(u32::try_from(end - start).unwrap_or(u32::MAX));
         if end - start > 1 {
             self.arrange_run(order, start..end)?;
         }
-        let (first, last) = (start == 0 && !self.from_start, end == self.len() && !self.ends);
+        let (first, last) = (start == 0 && !self.from_start, end == self.len() && !self.end.ends);
         if (first || last) && self.is_loose(order, start) {
             if first {
-                self.usable.start = end;
+                self.arranged.usable.start = end;
             }
             if last {
-                self.usable.end = start.max(self.usable.start);
+                self.arranged.usable.end = start.max(self.arranged.usable.start);
             }
         }
         Ok(())
@@ -123,8 +123,10 @@ impl Evidence {
             return Err(rows::twice(pair[1] as usize));
         }
         let count = self.answer.items.len();
-        let arrangement =
-            self.arrangement.get_or_insert_with(|| (0..count).filter_map(|place| u32::try_from(place).ok()).collect());
+        let arrangement = self
+            .arranged
+            .places
+            .get_or_insert_with(|| (0..count).filter_map(|place| u32::try_from(place).ok()).collect());
         arrangement[run].copy_from_slice(&places);
         Ok(())
     }

@@ -61,7 +61,7 @@ impl Evidence {
         let Some(equal) = tied.clone().find(|place| value(*place) == Some(Ordering::Equal)) else {
             // Nulls have a place of their own, so that all items may be placed without an equal value.
             let left = tied.start == 0 && !self.from_start;
-            let right = tied.end == self.len() && !self.ends;
+            let right = tied.end == self.len() && !self.end.ends;
             let run = self.between(tied, value).ok_or(Unplaced::Apart { left, right })?;
             return Ok(Stand { before: run.start, through: run.start, run, loose: false });
         };

@@ -128,7 +128,7 @@ fn a_filter_that_cannot_be_asked_for_leaves_the_rest_of_the_budget_to_the_whole_
     let expected = list.expected()[21..28].to_vec();
     for budget in [1, 8] {
         let mut request = list.request(target.clone(), 7);
-        (request.budget, request.search_budget) = (budget, budget);
+        (request.budget.page, request.budget.search) = (budget, budget);
         let (mut step, mut requests) = (resolve(request), 0);
         let page = loop {
             step = match step {
