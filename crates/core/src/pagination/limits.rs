@@ -2,8 +2,7 @@
 //! reasoning and not measured.
 //!
 //! Sizes of values in cursors are formats and stand with their types ([`super::mark::Mark::BITS`],
-//! [`super::key::TEXT_KEPT`], [`super::position::Marks`]). A limit is used by name at the loop that it bounds. The limits of
-//! `windows` and `anchored` stand in their files.
+//! [`super::key::TEXT_KEPT`], [`super::position::Marks`]). A limit is used by name at the loop that it bounds.
 
 /// Requests for a page that is where its hint says, unless the caller sets a budget. A page takes one request; twice the
 /// three that confirm an end, and two to spare.
@@ -73,3 +72,96 @@ pub(super) const DIVISIBLE_LENGTH: u64 = 2_520;
 
 /// Digits of a decimal that is moved by its grain. Longer ones are no measurement.
 pub(super) const MOVED_DIGITS: usize = 256;
+
+/// Readings of the flipped list for one boundary. The list's length may change between two of them; after the second,
+/// neighbouring slices are read instead.
+pub(super) const FLIPPED_READINGS: u32 = 2;
+
+/// Items that an answer is asked to hold at least where ties are unordered and the length of runs is not known: it must
+/// reach past whole runs.
+pub(super) const LOOSE_RUN_LEAST: u64 = 100;
+
+/// Items wished for on the side where a run goes on that even [`LOOSE_RUN_LEAST`] cuts: no more are asked of an
+/// uncapped upstream either.
+pub(super) const LOOSE_RUN_MOST: u64 = 1_000;
+
+/// Confirmations of an end at one and the same place.
+pub(super) const END_CHECKS_AT_ONE_PLACE: u32 = 4;
+
+/// Confirmations of an end for one page, whose list changes meanwhile.
+pub(super) const END_CHECKS: u32 = 10;
+
+/// Looks at a run of ties that hidden items cut.
+pub(super) const HIDDEN_RUN_LOOKS: u32 = 6;
+
+/// Items by which a count may be too high because the list changed between the count and the slice.
+pub(super) const OVERTAKEN_COUNT: u64 = 2;
+
+/// Looks beside an answer that does not tell on which side of it the boundary is.
+pub(super) const APART_LOOKS: u32 = 4;
+
+/// Readings of two slices for one run of ties that no single slice holds: an upstream that shuffles the run may show
+/// another part of it each time.
+pub(super) const RUN_PAIRS: u32 = 2;
+
+/// Readings of a seam before its place is given up.
+pub(super) const KEY_SEAM_READINGS: u32 = 6;
+
+/// Contradictions within one page that are taken for changes to the list. After more of them its order is taken to be
+/// another one.
+pub(super) const CONTRADICTIONS: u32 = 2;
+
+/// Places at which items are looked at to confirm an end.
+pub(super) const WITNESS_PLACES: usize = 4;
+
+/// Items on each side of such a place that are welcome in the answer from there.
+pub(super) const WITNESS_MARGIN: u64 = 10;
+
+/// Answers from different places that may have the same items before the upstream is taken to ignore the place: an end
+/// may come again.
+pub(super) const ALIKE_ANSWERS: u32 = 2;
+
+/// Items already served, and items to come, that an answer shows where that costs no more: the marks of the cursor that
+/// it came with, and of the one that it is left with.
+pub(super) const MARKS_BESIDE: u64 = 2;
+
+/// Marks that are looked at: a cursor has five. All sets of them are compared.
+pub(super) const MARKS_COMPARED: usize = 8;
+
+/// Empty answers in a row that are taken for the end, where items are hidden and no count tells their number.
+pub(super) const EMPTY_ANSWERS: u32 = 2;
+
+/// Vain readings of a seam without a declared order, after which the list changes too fast for it.
+pub(super) const MARK_SEAM_READINGS: u32 = 3;
+
+/// Items of the first windows of a search by marks. Each pair of windows has twice as many as the one before.
+pub(super) const SEARCH_WINDOW: u64 = 100;
+
+/// Items by which such a window overlaps the part that was read beside it, so that the marks of a cursor are in one
+/// answer.
+pub(super) const SEARCH_OVERLAP: u64 = 5;
+
+/// Requests that are kept back from a search by marks, for the page that it finds.
+pub(super) const AFTER_SEARCH_REQUESTS: usize = 4;
+
+/// Requests that look once more at the deciding marks.
+pub(super) const CLOSER_LOOKS: u32 = 8;
+
+/// The smallest cap of an upstream that is believed: a shorter answer is the end.
+pub(super) const LEAST_CAP: u32 = 5;
+
+/// Items wished for around the last page of a list without a declared order.
+pub(super) const TAIL_MARGIN: u64 = 2;
+
+/// Items by which the end of such a list is looked for further on where no count tells its length; each time twice as
+/// many.
+pub(super) const TAIL_STRIDE: u64 = 100;
+
+/// Places within the list, by its count, that are asked for in vain before they are taken to be deeper than the
+/// upstream answers. A count of rows that no client is shown looks the same, until halving has come down to the rows
+/// that are shown.
+pub(super) const DEPTH_LOOKS: u32 = 6;
+
+/// A size that no answer has to show: every upstream is expected to give two items where two are asked for and are
+/// there.
+pub(super) const HONOURED_UNSEEN: u32 = 2;

@@ -8,6 +8,7 @@ use crate::pagination::{
     answer::Answer,
     direction::Way,
     judge::end::Witness,
+    limits::{ALIKE_ANSWERS, MARKS_BESIDE},
     page::Unproven,
     paging::{Family, Sizes},
     plan::{self, MARGIN, Window},
@@ -16,14 +17,6 @@ use crate::pagination::{
     slices::{AskedSlice, SliceReader as _},
     window::{Offset, Slice},
 };
-
-/// The number of answers from different places that may have the same items before the upstream is taken to ignore the
-/// place: an end may come again.
-const ALIKE: u32 = 2;
-
-/// An answer shows so many items of those already served, and so many of those to come, where that costs nothing more:
-/// the marks of the cursor that it came with, and of the one that it is left with.
-const BESIDE: u64 = 2;
 
 impl MarkReader<'_> {
     /// Asks for the slices that should show the boundary.
@@ -61,10 +54,10 @@ impl MarkReader<'_> {
         let margin = if self.request.paging.family == Family::Page { 0 } else { MARGIN };
         // Where items are hidden, more of the list must be seen.
         let margin = if self.request.paging.hidden { margin + need } else { margin };
-        let (offset, beside) = (self.stand.offset, BESIDE + margin);
+        let (offset, beside) = (self.stand.offset, MARKS_BESIDE + margin);
         match (&self.boundary, self.page.way()) {
             // As large as later windows are, so that the size is seen to be honoured before the end depends on it.
-            (Landmark::Start, _) => Window { from: 0, to: need + 1, before: 0, behind: BESIDE + 2 * margin + 1 },
+            (Landmark::Start, _) => Window { from: 0, to: need + 1, before: 0, behind: MARKS_BESIDE + 2 * margin + 1 },
             (Landmark::At(_), _) if self.request.paging.hidden => {
                 Window { from: offset, to: offset.saturating_add(need + 1), before: 0, behind: margin }
             }
@@ -115,7 +108,7 @@ impl MarkReader<'_> {
         {
             // The same items come, whatever place is asked for.
             self.effort.alike += 1;
-            if self.effort.alike > ALIKE {
+            if self.effort.alike > ALIKE_ANSWERS {
                 return Err(Refusal::Stuck.into());
             }
         }

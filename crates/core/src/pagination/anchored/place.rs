@@ -8,7 +8,10 @@
 //! mark in common, so that there is such a place, unless an item after the boundary was carried past one ahead of it,
 //! and the majority depends on which of the two it was.
 
-use super::super::rules::{self, Rule};
+use crate::pagination::{
+    limits::MARKS_COMPARED,
+    rules::{self, Rule},
+};
 
 /// A mark that was seen again. Both numbers count in the direction of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +42,10 @@ struct Chain {
     most: i64,
 }
 
-/// Decides by the marks that were seen, at most [`MOST`]; the first ranks were served already.
+/// Decides by the marks that were seen, at most [`MARKS_COMPARED`]; the first ranks were served already.
 /// `None` if none was seen, or no majority of them agrees.
 pub(super) fn decide(seen: &[Seen], behind: usize) -> Option<Place> {
-    let mut seen: Vec<Seen> = seen.iter().copied().take(MOST).collect();
+    let mut seen: Vec<Seen> = seen.iter().copied().take(MARKS_COMPARED).collect();
     seen.sort_by_key(|seen| seen.at);
     let (first, last) = (seen.first()?.at, seen.last()?.at);
     if !rules::holds(Rule::MarksAreChained) {
@@ -70,9 +73,6 @@ pub(super) fn decide(seen: &[Seen], behind: usize) -> Option<Place> {
     }
 }
 
-/// The most marks that are looked at: a cursor has five.
-const MOST: usize = 8;
-
 /// The possible places of marks that an answer does not show.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unseen {
@@ -88,9 +88,10 @@ pub(super) struct Unseen {
 /// all: gone, or, as far as that can be, beyond what was looked at, where any majority that they make with some of
 /// those that were seen may be the one that stood still.
 pub(super) fn is_certain(seen: &[Seen], behind: usize, marks: usize, cut: i64, unseen: Unseen) -> bool {
-    let mut seen: Vec<Seen> = seen.iter().copied().take(MOST).collect();
+    let mut seen: Vec<Seen> = seen.iter().copied().take(MARKS_COMPARED).collect();
     seen.sort_by_key(|seen| seen.at);
-    let missing: Vec<usize> = (0..marks.min(MOST)).filter(|rank| seen.iter().all(|seen| seen.rank != *rank)).collect();
+    let missing: Vec<usize> =
+        (0..marks.min(MARKS_COMPARED)).filter(|rank| seen.iter().all(|seen| seen.rank != *rank)).collect();
     // Each mark is gone, or before the part that was looked at, or after it.
     let ways = 3_u32.pow(u32::try_from(missing.len()).unwrap_or(0));
     let ranks = |way: u32, side: u32| -> Vec<usize> {
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_certain_by_a_part_of_the_list_is_so_wherever_the_rest_of_the_marks_is() {
+    fn a_decision_of_a_part_of_the_list_holds_wherever_the_other_marks_are() {
         let (mut certain, mut uncertain) = (0, 0);
         each_minority(|list, stays| {
             for from in 0..list.len() {

@@ -5,19 +5,13 @@ use super::{Landmark, MarkNext, MarkProgress, MarkReader, MarkTurn, line::MarkLi
 use crate::pagination::{
     direction::Way,
     judge::end::Witness,
+    limits::{EMPTY_ANSWERS, MARK_SEAM_READINGS},
     mark::Mark,
     page::Unproven,
     refusal::Refusal,
     request::PageRequest,
     window::{Offset, PageNumber, PageSize, Slice},
 };
-
-/// The number of empty answers in a row that are taken for the end, where items are hidden and no count says how many
-/// there are.
-const EMPTY_ENOUGH: u32 = 2;
-
-/// After so many vain readings of a seam, the list changes too fast for it.
-const TRIES: u32 = 3;
 
 /// An answer, and what is read beyond it.
 #[derive(Debug)]
@@ -64,7 +58,7 @@ fn beyond(fetch: Slice, begins: u64, reaches: u64, toward: Way) -> Option<Slice>
 impl MarkReader<'_> {
     /// Reads a seam: after what lies beyond it the earlier answer is read again, and both count only if it is the same.
     pub(super) async fn read_seam(&mut self, mut seam: MarkSeam) -> MarkNext {
-        // Bounded by what is said of the list's length, by EMPTY_ENOUGH, and by the budget.
+        // Bounded by what is said of the list's length, by EMPTY_ANSWERS, and by the budget.
         let found = loop {
             let Some((fetch, answer)) = self.send(vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
             let mut view = self.view(fetch, answer, Witness::None);
@@ -101,7 +95,7 @@ impl MarkReader<'_> {
             return self.sewn(&seam, found, Some(view)).await;
         }
         self.effort.misses += 1;
-        if self.effort.misses >= TRIES {
+        if self.effort.misses >= MARK_SEAM_READINGS {
             return Err(self.lost());
         }
         match self.read(view) {
@@ -118,7 +112,7 @@ impl MarkReader<'_> {
             Way::Backward => view.begins > 0,
             Way::Forward => match self.asker.ledger.total() {
                 Some(total) => total > view.reaches(),
-                None => seam.empty + 1 < EMPTY_ENOUGH,
+                None => seam.empty + 1 < EMPTY_ANSWERS,
             },
         }
     }

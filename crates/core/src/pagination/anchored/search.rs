@@ -1,15 +1,11 @@
 //! The search for marks that are not where they are believed to be: in growing windows on both sides, first around the
 //! hint, then also where the change of the total points.
 
-use super::super::plan::Window;
-use crate::pagination::direction::Way;
-
-/// The first windows of a search have so many items; each pair of them has twice as many as the one before.
-const FIRST: u64 = 100;
-
-/// The number of items by which a window overlaps the part that was read beside it: the marks of a cursor stand in one
-/// answer then.
-const OVERLAP: u64 = 5;
+use crate::pagination::{
+    direction::Way,
+    limits::{SEARCH_OVERLAP, SEARCH_WINDOW},
+    plan::Window,
+};
 
 /// A stretch of the list that was read around an aim.
 #[derive(Clone, Copy, Debug)]
@@ -107,12 +103,14 @@ impl MarkSearch {
         self.probes += 1;
         if let Some(aim) = self.pointed.take() {
             let aim = aim.min(self.end);
-            let seen =
-                self.areas.iter().any(|area| area.from.saturating_add(OVERLAP) <= aim && aim + OVERLAP <= area.to);
+            let seen = self
+                .areas
+                .iter()
+                .any(|area| area.from.saturating_add(SEARCH_OVERLAP) <= aim && aim + SEARCH_OVERLAP <= area.to);
             if !seen {
                 self.areas.push(Area { aim, from: aim, to: aim, left_done: false, right_done: false });
-                let (from, to) = (aim.saturating_sub(OVERLAP), aim.saturating_add(OVERLAP));
-                let window = Window { from, to, before: FIRST / 2, behind: FIRST / 2 };
+                let (from, to) = (aim.saturating_sub(SEARCH_OVERLAP), aim.saturating_add(SEARCH_OVERLAP));
+                let window = Window { from, to, before: SEARCH_WINDOW / 2, behind: SEARCH_WINDOW / 2 };
                 let area = self.areas.len() - 1;
                 return Some(Probe { window, way: Way::Backward, new: aim.saturating_sub(1), area, side: None });
             }
@@ -128,7 +126,7 @@ impl MarkSearch {
 
     /// The next window beside an area, on the side that was looked at less.
     fn extend(&mut self, index: usize) -> Option<Probe> {
-        let size = FIRST << (self.probes / 2).min(10);
+        let size = SEARCH_WINDOW << (self.probes / 2).min(10);
         let (end, bound) = (self.end, self.bound);
         // What was read around another aim need not be read again.
         for other in 0..self.areas.len() {
@@ -165,12 +163,12 @@ impl MarkSearch {
         };
         let window = match way {
             Way::Forward => {
-                let from = area.to.saturating_sub(OVERLAP);
+                let from = area.to.saturating_sub(SEARCH_OVERLAP);
                 Window { from, to: area.to.saturating_add(size.min(bound - right)), before: 0, behind: 0 }
             }
             Way::Backward => {
                 let from = area.from.saturating_sub(size.min(bound - left));
-                Window { from, to: area.from.saturating_add(OVERLAP), before: 0, behind: 0 }
+                Window { from, to: area.from.saturating_add(SEARCH_OVERLAP), before: 0, behind: 0 }
             }
         };
         let new = if way == Way::Forward { area.to } else { area.from - 1 };

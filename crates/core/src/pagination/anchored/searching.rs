@@ -9,21 +9,13 @@ use super::{
 use crate::pagination::{
     direction::Way,
     judge::end::Witness,
+    limits::{AFTER_SEARCH_REQUESTS, CLOSER_LOOKS, LEAST_CAP},
     paging::{Family, Sizes},
     plan::{self, MARGIN, Window},
     refusal::Refusal,
     slices::{SliceReader as _, Unasked},
     window::Slice,
 };
-
-/// The number of requests that are kept back from a search, for the page that it finds.
-const RESERVE: usize = 4;
-
-/// The most requests that look once more at the marks that decide.
-const CLOSER: u32 = 8;
-
-/// No upstream caps its answers at less: what is shorter is the end.
-const LEAST_CAP: u32 = 5;
 
 impl MarkReader<'_> {
     /// The marks that were seen decide nothing: looks for them elsewhere.
@@ -141,7 +133,7 @@ impl MarkReader<'_> {
 
     /// Looks at one window after the other; where there is none left, what was seen decides.
     async fn look_elsewhere(&mut self) -> MarkNext {
-        while self.asker.left() > RESERVE
+        while self.asker.left() > AFTER_SEARCH_REQUESTS
             && let Some(probe) = self.search.as_mut().and_then(MarkSearch::next)
         {
             match self.slice_of(probe) {
@@ -166,7 +158,7 @@ impl MarkReader<'_> {
                 sightings.look_closer();
                 Ok(MarkTurn::Window)
             }
-            None if self.asker.left() > RESERVE => Err(self.lost()),
+            None if self.asker.left() > AFTER_SEARCH_REQUESTS => Err(self.lost()),
             _ => Err(self.unasked(Unasked::Spent)),
         }
     }
@@ -178,7 +170,7 @@ impl MarkReader<'_> {
         let Landmark::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let (decision, beside) = (sightings.decide(), sightings.beside());
         if let Beside::Ask(way, edge, items) = beside
-            && self.effort.closer < CLOSER
+            && self.effort.closer < CLOSER_LOOKS
         {
             let (window, new) = match way {
                 Way::Forward => (Window { from: edge, to: edge.saturating_add(items), before: 0, behind: 0 }, edge),

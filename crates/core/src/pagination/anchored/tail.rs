@@ -2,15 +2,12 @@
 //! and the first offset that is empty.
 
 use super::{Landmark, MarkNext, MarkReader, MarkTurn, seam::MarkSeam, view::View};
-use crate::pagination::direction::Way;
-use crate::pagination::{answer::Total, plan::Window};
-
-/// The number of items wished for around the last page.
-const MARGIN: u64 = 2;
-
-/// The distance by which the end is looked for further on where no count says how long the list is; each time twice as
-/// far.
-const STRIDE: u64 = 100;
+use crate::pagination::{
+    answer::Total,
+    direction::Way,
+    limits::{TAIL_MARGIN, TAIL_STRIDE},
+    plan::Window,
+};
 
 /// The knowledge of the end of a list.
 #[derive(Debug, Default)]
@@ -34,7 +31,7 @@ impl Tail {
     /// Returns the window that would show the end, and so many items before it.
     pub(super) fn window(&self, need: u64) -> Window {
         let from = self.aim.saturating_sub(need + 1);
-        Window { from, to: self.aim.saturating_add(1), before: MARGIN, behind: MARGIN }
+        Window { from, to: self.aim.saturating_add(1), before: TAIL_MARGIN, behind: TAIL_MARGIN }
     }
 
     /// Adds an answer that does not show the end, of a list with hidden items and of this length.
@@ -66,7 +63,7 @@ impl Tail {
             (None, Some(high)) => self.low + (high - self.low) / 2,
             (None, None) => {
                 self.strides += 1;
-                self.low.saturating_add(STRIDE << self.strides.min(20))
+                self.low.saturating_add(TAIL_STRIDE << self.strides.min(20))
             }
         };
         let moved = aim != self.aim;

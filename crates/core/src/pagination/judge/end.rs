@@ -5,14 +5,11 @@ mod tests;
 
 use crate::pagination::{
     answer::{Answer, Standing},
+    limits::HONOURED_UNSEEN,
     paging::{EndEvidence, Paging},
     rules::{Rule, holds},
     window::Slice,
 };
-
-/// A size that no answer has to show: every upstream is expected to give two items where two are asked for and are
-/// there.
-const HONOURED_UNSEEN: u32 = 2;
 
 /// The sizes that the answers of one walk show to be honoured.
 ///

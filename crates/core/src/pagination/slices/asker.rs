@@ -6,6 +6,7 @@ use crate::pagination::{
     answer::{Answer, Standing},
     direction::Side,
     judge::ledger::Ledger,
+    limits::DEPTH_LOOKS,
     paging::Paging,
     plan,
     refusal::Refusal,
@@ -14,11 +15,6 @@ use crate::pagination::{
     upstream::{Stop, UpstreamPort},
     window::Slice,
 };
-
-/// The number of places in the list, as a count tells, that are asked for in vain before they are taken to stand deeper
-/// than the upstream answers. A count of rows that nobody is shown looks the same, until halving has come down to the rows
-/// that are shown.
-const CEILINGS: u32 = 6;
 
 /// A slice that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +97,7 @@ impl<'p> Asker<'p> {
 
     /// Returns how many requests may still be made.
     pub(in crate::pagination) fn left(&self) -> usize {
+        debug_assert!(self.up.requests >= self.before, "requests are only added");
         let budget = if self.searching { self.budget.search } else { self.budget.page };
         budget.saturating_sub(self.up.requests - self.before) as usize
     }
@@ -133,6 +130,7 @@ impl<'p> Asker<'p> {
         }
         let slices: Vec<(Slice, bool)> = asked.iter().map(|asked| (asked.slice, asked.flipped.is_some())).collect();
         let answers = self.up.slices(&slices).await?;
+        debug_assert_eq!(answers.len(), slices.len(), "each slice has an answer");
         self.learn(slices.iter().map(|(slice, _)| *slice).zip(&answers), paging)?;
         Ok(asked.into_iter().zip(answers).collect())
     }
@@ -157,7 +155,7 @@ impl<'p> Asker<'p> {
                 return Err(Refusal::NoList);
             }
             self.ceilings += u32::from(self.ledger.total().is_some_and(|total| total > begins));
-            if self.ceilings > CEILINGS {
+            if self.ceilings > DEPTH_LOOKS {
                 return Err(Refusal::TooDeep);
             }
         }

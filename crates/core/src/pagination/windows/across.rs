@@ -13,12 +13,10 @@ use super::{
 };
 use crate::pagination::{
     direction::{Side, Way},
+    limits::FLIPPED_READINGS,
     plan::{self, Window},
     window::Slice,
 };
-
-/// The most readings of the flipped list for one boundary: its total may move meanwhile.
-const FLIPS: u32 = 2;
 
 impl KeyReader<'_> {
     /// Asks for the offsets on both sides of the boundary that must be seen together, and that none of these slices
@@ -87,7 +85,7 @@ impl KeyReader<'_> {
     /// fill the page.
     fn flipped(&self, seam: &Range<u64>, window: Window) -> Option<Vec<AskedSlice>> {
         let total = self.asker.ledger.total().or_else(|| self.draft.hint().total)?;
-        if !self.request.abilities.flips || self.seams.flips >= FLIPS || seam.start >= total {
+        if !self.request.abilities.flips || self.seams.flips >= FLIPPED_READINGS || seam.start >= total {
             return None;
         }
         let (paging, wish) = (&self.request.paging, self.draft.need() + 1);

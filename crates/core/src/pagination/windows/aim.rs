@@ -8,15 +8,9 @@ use crate::pagination::{
         draft::{Boundary, Cut, Draft},
         evidence::{loose, loose_at},
     },
+    limits::{LOOSE_RUN_LEAST, LOOSE_RUN_MOST},
     plan::{MARGIN, Window},
 };
-
-/// The least number of items that an answer is asked to hold where ties are unordered and the length of runs is not
-/// known: it must reach past whole runs.
-const LOOSE_LEAST: u64 = 100;
-
-/// The number of items wished for on the side where a run goes on, where even [`LOOSE_LEAST`] cuts it.
-const LOOSE_MOST: u64 = 1_000;
 
 /// Returns the window of believed offsets to ask for: the anchor (or its whole run), the items needed, and one beyond;
 /// with so much of a margin on both sides. Runs of ties are believed to have up to `run` items; 0: that is not known.
@@ -42,8 +36,8 @@ pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
     if loose {
         // Runs seldom are twice as long as the longest that was seen; where none was, a hundred rows are asked for.
         let least = match run {
-            0 => LOOSE_LEAST.saturating_sub(to - from),
-            run => run.saturating_mul(2).saturating_add(MARGIN).min(LOOSE_MOST),
+            0 => LOOSE_RUN_LEAST.saturating_sub(to - from),
+            run => run.saturating_mul(2).saturating_add(MARGIN).min(LOOSE_RUN_MOST),
         };
         let least = least.max(margin);
         match draft.way() {
@@ -65,8 +59,8 @@ pub(super) fn window_of_run(draft: &Draft, cut: &Cut) -> Window {
     Window {
         from: needed.start,
         to: needed.end,
-        before: if *left { LOOSE_MOST } else { before },
-        behind: if *right { LOOSE_MOST } else { behind },
+        before: if *left { LOOSE_RUN_MOST } else { before },
+        behind: if *right { LOOSE_RUN_MOST } else { behind },
     }
 }
 

@@ -16,17 +16,12 @@ use crate::pagination::{
     direction::Side,
     judge::confirmation::{self, Confirmed},
     judge::evidence::Evidence,
+    limits::{END_CHECKS, END_CHECKS_AT_ONE_PLACE},
     plan::{self, Confirmation},
     position::Anchor,
     rows,
     window::{Offset, Slice},
 };
-
-/// The most confirmations of an end for one page, as the list changes.
-const DOUBTS: u32 = 10;
-
-/// The most confirmations of an end at one and the same place.
-const DOUBTS_OF_ONE_PLACE: u32 = 4;
 
 /// An answer with fewer items than were asked for, and no reason given.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +66,7 @@ pub(super) struct EndChecks {
 impl KeyReader<'_> {
     /// Returns whether the end that a short answer shows may be confirmed once more.
     pub(super) fn may_doubt(&self, short: &Short) -> bool {
-        let most = |doubt: Doubt| if doubt.short.last == short.last { DOUBTS_OF_ONE_PLACE } else { DOUBTS };
+        let most = |doubt: Doubt| if doubt.short.last == short.last { END_CHECKS_AT_ONE_PLACE } else { END_CHECKS };
         self.ending.doubted.is_none_or(|doubt| doubt.times < most(doubt))
     }
 

@@ -10,12 +10,10 @@ use crate::pagination::{
     direction::{Side, Way},
     judge::draft::Cut,
     judge::evidence::Evidence,
+    limits::HIDDEN_RUN_LOOKS,
     plan,
     window::{Offset, PageSize, Slice},
 };
-
-/// The most looks at a run of ties that hidden items cut.
-const TORN: u32 = 6;
 
 /// A slice that lies before the boundary.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +32,7 @@ impl KeyReader<'_> {
             // Nothing is shown of the start.
             self.seams.torn += 1;
             let to = u64::from(self.trusted_size().0);
-            return if self.seams.torn > TORN { Err(self.lost()) } else { Ok(self.read_chain(slice, to)) };
+            return if self.seams.torn > HIDDEN_RUN_LOOKS { Err(self.lost()) } else { Ok(self.read_chain(slice, to)) };
         }
         let is_first = !self.search.bracket.has_begun();
         self.cut = None;
@@ -83,7 +81,7 @@ impl KeyReader<'_> {
     pub(super) fn cut_among_hidden(&mut self, cut: &Cut, slice: Slice) -> KeyNext {
         self.asker.searching = true;
         self.seams.torn += 1;
-        if self.seams.torn > TORN {
+        if self.seams.torn > HIDDEN_RUN_LOOKS {
             return self.tie_run(cut, None);
         }
         let edge = match slice {

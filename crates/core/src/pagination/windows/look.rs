@@ -12,17 +12,12 @@ use crate::pagination::{
     judge::draft::Ground,
     judge::draft::{Cut, Progress},
     judge::evidence::Evidence,
+    limits::{APART_LOOKS, OVERTAKEN_COUNT},
     paging::{EndEvidence, Family},
     slices::AnswerUse,
     unsorted::Unsorted,
     window::Slice,
 };
-
-/// The number of items by which a count may be too high because the list changed between the count and the slice.
-const OVERTAKEN: u64 = 2;
-
-/// The most looks beside an answer that does not tell on which side of it the boundary is.
-const APART: u32 = 4;
 
 /// The reason why nothing of an answer is taken.
 #[derive(Debug)]
@@ -98,7 +93,9 @@ impl KeyReader<'_> {
             KeyObstacle::Unwitnessed(asked, view, side) => self.witness(asked, *view, side).await,
             KeyObstacle::Cut(cut, short, slice, view) => self.cut(cut, short, (slice, view)).await,
             KeyObstacle::Missed(asked, view, side) => self.missed(view, asked, side).await,
-            KeyObstacle::Apart(asked, view, Some(side)) if self.ground == Ground::Whole && self.seams.apart < APART => {
+            KeyObstacle::Apart(asked, view, Some(side))
+                if self.ground == Ground::Whole && self.seams.apart < APART_LOOKS =>
+            {
                 self.seams.apart += 1;
                 self.missed(view, asked, side).await
             }
@@ -164,7 +161,7 @@ impl KeyReader<'_> {
     fn suspect(&mut self, view: &Evidence, confirming: bool) {
         let capped = |count: usize| u32::try_from(count.max(2)).ok();
         // A count that a change has overtaken is off by a little.
-        let counted = view.answer().total.is_none_or(|total| total.value > view.behind() + OVERTAKEN);
+        let counted = view.answer().total.is_none_or(|total| total.value > view.behind() + OVERTAKEN_COUNT);
         if view.capped() && counted && !confirming {
             self.asker.sizes.cap = capped(view.len().max(self.asker.ledger.honoured().by_page() as usize));
         }

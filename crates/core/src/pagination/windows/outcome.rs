@@ -8,16 +8,13 @@ use crate::pagination::{
     judge::draft::Ground,
     judge::draft::{Cut, Verdict},
     judge::evidence::Evidence,
+    limits::RUN_PAIRS,
     page::{Page, Unproven},
     plan,
     refusal::Refusal,
     unsorted::{Cause, Unsorted},
     window::{Offset, Slice},
 };
-
-/// The most readings of two slices for one run of ties that no single one holds: an upstream that shuffles it may show
-/// another part of it each time.
-const PAIRS: u32 = 2;
 
 impl KeyReader<'_> {
     /// Serves the page as it stands: complete, or `cut_off` by the budget.
@@ -53,7 +50,7 @@ impl KeyReader<'_> {
             self.cut = Some(cut.clone());
             return Ok(KeyTurn::Window);
         }
-        if self.seams.torn < PAIRS
+        if self.seams.torn < RUN_PAIRS
             && self.ground == Ground::Whole
             && !self.request.paging.hidden
             && let Some((earlier, later)) = plan::pair(&self.request.paging, self.asker.sizes.cap, &cut.needed)

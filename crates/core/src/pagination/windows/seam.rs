@@ -9,13 +9,11 @@ use crate::pagination::{
     judge::draft::Progress,
     judge::evidence::Evidence,
     judge::seam::Unjoined,
+    limits::KEY_SEAM_READINGS,
     plan,
     slices::{SliceReader as _, Unasked},
     window::Slice,
 };
-
-/// The most readings of a seam before its place is given up.
-const TRIES: u32 = 6;
 
 /// A slice that is read twice, and the neighbours of it that are read in between.
 #[derive(Debug)]
@@ -106,7 +104,7 @@ impl KeyReader<'_> {
     fn torn(&mut self, twice: Slice, again: Evidence) -> KeyNext {
         self.asker.searching = true;
         self.seams.torn += 1;
-        if self.seams.torn > TRIES {
+        if self.seams.torn > KEY_SEAM_READINGS {
             return Err(self.lost());
         }
         Ok(look_at(twice.into(), again))
@@ -130,7 +128,7 @@ impl KeyReader<'_> {
             Ok(Progress::Missed(view, side)) => {
                 self.asker.searching = true;
                 self.seams.torn += 1;
-                if self.seams.torn > TRIES {
+                if self.seams.torn > KEY_SEAM_READINGS {
                     return Err(self.lost());
                 }
                 let first = !self.search.bracket.has_begun();
@@ -146,6 +144,6 @@ impl KeyReader<'_> {
     fn again(&mut self) -> KeyNext {
         self.asker.searching = true;
         self.seams.torn += 1;
-        if self.seams.torn <= TRIES { Ok(KeyTurn::Window) } else { Err(self.lost()) }
+        if self.seams.torn <= KEY_SEAM_READINGS { Ok(KeyTurn::Window) } else { Err(self.lost()) }
     }
 }

@@ -15,21 +15,12 @@ use super::{AskedSlice, Bracket, KeyHalt, KeyNext, KeyReader, KeyTurn, look_at};
 use crate::pagination::{
     direction::Side,
     judge::evidence::Evidence,
+    limits::{CONTRADICTIONS, WITNESS_MARGIN, WITNESS_PLACES},
     plan::{self, Window},
     position::Anchor,
     rows,
     unsorted::Cause,
 };
-
-/// The number of contradictions within one page that are taken for changes to the list, before its order is taken to be
-/// another one.
-const CHANGES: u32 = 2;
-
-/// The number of places at which items are looked at to confirm an end.
-const PLACES: usize = 4;
-
-/// The number of items on each side of such a place that are welcome in the answer from there.
-const BESIDE: u64 = 10;
 
 /// The evidence of the answers of a page about the order between them.
 #[derive(Debug, Default)]
@@ -139,7 +130,7 @@ impl KeyReader<'_> {
 
     /// Returns whether contradictions are too many for changes.
     pub(super) fn is_contradictory(&self) -> bool {
-        self.witnesses.contradictions > CHANGES
+        self.witnesses.contradictions > CONTRADICTIONS
     }
 
     /// Returns the end of the list that an answer would make the boundary, if the boundary was searched for, or had no
@@ -157,13 +148,13 @@ impl KeyReader<'_> {
     pub(super) async fn witness(&mut self, asked: AskedSlice, view: Evidence, side: Side) -> KeyNext {
         self.witnesses.confirmed = true;
         let behind = view.behind();
-        let places: [u64; PLACES] = match (side, self.asker.ledger.total().filter(|total| *total > behind)) {
+        let places: [u64; WITNESS_PLACES] = match (side, self.asker.ledger.total().filter(|total| *total > behind)) {
             (Side::After, _) => [1, 2, 3, 0].map(|quarter| view.begins() / 4 * quarter),
             (Side::Before, Some(total)) => [1, 2, 3, 4].map(|quarter| behind + (total - behind - 1) / 4 * quarter),
             (Side::Before, None) => [2, 16, 128, 1_024].map(|times| behind.saturating_mul(times)),
         };
-        let around = |from: u64| Window { from, to: from + 1, before: BESIDE, behind: BESIDE };
-        let mut slices: Vec<AskedSlice> = Vec::with_capacity(PLACES);
+        let around = |from: u64| Window { from, to: from + 1, before: WITNESS_MARGIN, behind: WITNESS_MARGIN };
+        let mut slices: Vec<AskedSlice> = Vec::with_capacity(WITNESS_PLACES);
         for place in places {
             // Of a short list one answer holds several of these places.
             let is_held = slices.iter().any(|held| plan::holds(held.slice, &(place..place + 1)));
