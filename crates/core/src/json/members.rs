@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_has_none() {
+    fn values_that_are_no_objects_have_no_members() {
         for text in ["", "[]", "1", "{", "{\"a\"}", "{\"a\":1,}", "{} x", "{\"\\ud800\":1}"] {
             assert_eq!(read(text), None, "{text}");
         }

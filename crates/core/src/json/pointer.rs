@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_holds_nothing() {
+    fn text_that_is_not_json_has_no_values() {
         for value in ["", "<html>", r#"{"a":1"#, r#"{"a":1} x"#, r#"{"a":1,}"#] {
             assert_eq!(found("/a", value), None, "{value}");
         }

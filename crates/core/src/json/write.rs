@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_escaped_is() {
+    fn characters_that_must_be_escaped_are() {
         assert_eq!(written(""), r#""""#);
         assert_eq!(written("a\"b\\c/"), r#""a\"b\\c/""#);
         assert_eq!(written("\n\r\t\u{0}\u{8}\u{1f}\u{7f}"), r#""\n\r\t\u0000\u0008\u001f\u007f""#);

@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_type_is_declared_of_compares_as_an_instant_where_it_is_one() {
+    fn untyped_texts_compare_as_instants_if_they_are_instants() {
         for (left, right, expected) in [
             ("2026-01-15T10:00:00Z", "2026-01-15T10:00:00.5Z", Some(Ordering::Less)),
             ("2026-01-15T10:00:00.250000+00:00", "2026-01-15T10:00:00.25Z", Some(Ordering::Equal)),
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_its_kind_is_not_even_equal_to_itself() {
+    fn a_value_of_another_kind_is_not_even_equal_to_itself() {
         assert_eq!(raw(Kind::Datetime, "\"n/a\"", "\"n/a\""), None);
         assert_eq!(raw(Kind::Rank(vec![]), "\"new\"", "\"new\""), None);
         assert_eq!(raw(Kind::Number, "\"1\"", "\"1\""), None);

@@ -74,7 +74,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
 }
 
 /// Returns whether an item's resource is the pivot's own. An id that the client wrote has no type: it is compared as it
-/// is written. Test: `what_an_items_resource_gives_of_another_item_is_not_its_place`.
+/// is written. Test: `keys_of_another_item_are_not_the_place_of_the_item_looked_up`.
 fn is_the_item(request: &PageRequest, pivot: &Pivot, answer: &Answer, now: &Anchor) -> bool {
     let id = &request.order.id;
     let written = match &pivot.id {

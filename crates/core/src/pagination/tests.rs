@@ -185,7 +185,7 @@ fn a_flagged_walk_over_items_without_ids_gives_each_once() {
 }
 
 #[test]
-fn one_item_without_an_id_takes_nothing_from_a_flagged_walk() {
+fn an_item_without_an_id_loses_no_other_of_a_flagged_walk() {
     let ids = (100..300).map(|id| (id.to_string(), if id == 139 { "null".to_owned() } else { id.to_string() }));
     let mut list = List::new(Family::Offset, ids);
     list.unproven = WhenUnproven::Flag;
@@ -210,7 +210,7 @@ fn a_run_longer_than_any_answer_is_said_to_be_one() {
 }
 
 #[test]
-fn one_deleted_row_is_found_again_by_page_number() {
+fn a_place_after_a_deleted_row_is_found_again_by_page_number() {
     for limit in [5, 7, 20] {
         for pages in 1..8 {
             let mut list = List::new(Family::Page, (1_000..1_400).map(|rank| (rank.to_string(), rank.to_string())));
@@ -227,7 +227,7 @@ fn one_deleted_row_is_found_again_by_page_number() {
 }
 
 #[test]
-fn what_is_removed_before_a_place_is_found_by_the_difference_of_totals() {
+fn removals_before_a_place_are_found_by_the_difference_of_totals() {
     for removed in [1, 30, 250, 349] {
         let mut list = List::new(Family::Offset, (1_000..1_500).map(|rank| (rank.to_string(), rank.to_string())));
         list.total = Some(500);
@@ -355,7 +355,7 @@ fn a_size_that_answers_say_they_used_is_not_doubted_for_a_run_of_ties() {
 }
 
 #[test]
-fn a_seam_behind_the_end_is_looked_for_before_it() {
+fn a_seam_after_the_end_is_looked_for_before_it() {
     for left in 1..6 {
         let mut list = List::new(Family::Offset, (1_000..1_006).map(|rank| (rank.to_string(), rank.to_string())));
         (list.cap, list.paging.sizes) = (2, Sizes::Fixed(2));
@@ -370,7 +370,7 @@ fn a_seam_behind_the_end_is_looked_for_before_it() {
 }
 
 #[test]
-fn what_is_refused_is_nearest_to_a_place_in_the_list() {
+fn a_refusal_names_a_near_place_in_the_list() {
     for hinted in [21, 40, 105] {
         let rows = (0..14).map(|row| ((row / 4).to_string(), (100 + row).to_string()));
         let mut list = List { cap: 2, ..List::new(Family::Page, rows) };

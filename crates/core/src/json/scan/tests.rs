@@ -185,7 +185,7 @@ fn the_last_of_two_members_counts_everywhere() {
 }
 
 #[test]
-fn what_is_no_json_is_told_before_what_has_another_shape() {
+fn invalid_json_is_reported_before_another_shape() {
     assert_eq!(scanned("{\"a\":1}", &shape("/a", "", &[], &[])), Err(JsonError::NotAnArray));
     assert_eq!(scanned("{\"a\":1]", &shape("/a", "", &[], &[])), Err(JsonError::Malformed { at: 6 }));
     assert_eq!(scanned("[{}", &shape("", "/n", &[], &[])), Err(JsonError::Malformed { at: 3 }));
@@ -220,7 +220,7 @@ fn the_number_of_elements_is_bounded() {
 
 /// Text in an item that is not JSON may leave as it came: it is in its place and can't break out of it.
 #[test]
-fn what_is_not_asked_for_is_not_read() {
+fn values_that_are_not_asked_for_are_not_read() {
     let shape = shape("/data", "", &["/id"], &["/total"]);
     for inside in [
         "01",
@@ -251,7 +251,7 @@ fn what_is_not_asked_for_is_not_read() {
 }
 
 #[test]
-fn what_could_break_out_of_its_place_is_refused() {
+fn values_that_could_break_out_of_their_place_are_refused() {
     let shape = shape("/data", "", &["/id"], &["/total"]);
     for inside in [
         "]",
@@ -279,7 +279,7 @@ fn what_could_break_out_of_its_place_is_refused() {
 }
 
 #[test]
-fn what_is_asked_for_is_read() {
+fn values_that_are_asked_for_are_read() {
     let shape = shape("/data", "", &["/id"], &["/total"]);
     for value in ["01", "nul", "", "1 2", "\"\\x\"", "[1,,2]", "{\"a\" 1}", "\"a\" \"b\"", "'it'"] {
         for body in [

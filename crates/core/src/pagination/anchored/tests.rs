@@ -178,7 +178,7 @@ fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
 }
 
 #[test]
-fn who_deletes_what_it_reads_goes_on() {
+fn a_client_that_deletes_the_items_it_reads_goes_on() {
     for family in FAMILIES {
         for limit in [1, 2, 3, 7, 20, 50, 98] {
             for total in [true, false] {
@@ -208,7 +208,7 @@ fn a_count_that_is_too_high_for_good_keeps_no_walk_from_its_end() {
 }
 
 #[test]
-fn what_is_put_at_the_head_moves_nothing() {
+fn items_inserted_at_the_head_move_no_page() {
     for family in FAMILIES {
         for inserted in [1_u32, 25, 300] {
             let mut list = List::numbered(family, 10_000..10_200);
@@ -251,7 +251,7 @@ fn the_last_page_is_read_from_the_end() {
 }
 
 #[test]
-fn what_is_gone_altogether_is_an_end_only_of_an_empty_list() {
+fn a_boundary_that_is_gone_is_an_end_only_in_an_empty_list() {
     let mut list = List::numbered(Family::Offset, 0..60);
     let next = list.page(start(), 20).unwrap().next.unwrap();
     list.items.clear();
@@ -271,7 +271,7 @@ fn what_is_gone_altogether_is_an_end_only_of_an_empty_list() {
 }
 
 #[test]
-fn behind_the_end_the_way_back_is_the_last_page() {
+fn after_the_end_the_way_back_is_the_last_page() {
     let mut list = List::numbered(Family::Offset, 0..60);
     let first = list.page(start(), 30).unwrap();
     list.items.truncate(30);
@@ -346,7 +346,7 @@ fn two_that_moved_past_the_others_do_not_decide_where_those_may_stand_beside_the
 }
 
 #[test]
-fn what_a_search_did_not_see_because_the_list_changed_is_seen_beside_what_it_found() {
+fn marks_that_a_search_missed_are_seen_beside_those_it_found() {
     for family in FAMILIES {
         for arrivals in 0..20 {
             let items = [11, 52, 12].into_iter().chain(14..40).map(|id| (Some(id.to_string()), String::new()));
@@ -361,7 +361,7 @@ fn what_a_search_did_not_see_because_the_list_changed_is_seen_beside_what_it_fou
 }
 
 #[test]
-fn what_a_silent_cap_leaves_out_of_a_search_is_asked_for_again() {
+fn items_that_a_silent_cap_hides_from_a_search_are_asked_for_again() {
     for family in FAMILIES {
         for cap in [10, 14, 20] {
             for (total, hint) in [(false, 44), (false, 55), (false, 59), (true, 44), (true, 55), (true, 59)] {
@@ -376,7 +376,7 @@ fn what_a_silent_cap_leaves_out_of_a_search_is_asked_for_again() {
 }
 
 #[test]
-fn what_the_end_makes_short_is_no_cap_and_where_the_search_begins() {
+fn an_answer_that_the_end_makes_short_is_no_cap() {
     for family in FAMILIES {
         for (total, hint) in [(false, 122), (false, 126), (true, 122), (true, 126), (true, 200)] {
             // What was passed last was moved to the end, two others are gone, and all of it lies before its hint.
@@ -391,7 +391,7 @@ fn what_the_end_makes_short_is_no_cap_and_where_the_search_begins() {
 }
 
 #[test]
-fn a_place_behind_a_page_that_was_capped_in_silence_is_believed_where_it_is() {
+fn a_place_after_a_page_that_was_capped_in_silence_is_expected_where_it_is() {
     for total in [false, true] {
         for cap in [8, 10, 13, 20] {
             let mut list = List { total, ..List::numbered(Family::Page, 0..60) }.capped_in_silence(Family::Page, cap);
@@ -454,7 +454,7 @@ fn an_offset_proves_nothing_and_leads_on_by_marks() {
 }
 
 #[test]
-fn nothing_verified_is_one_request_a_page() {
+fn unverified_pages_take_one_request_each() {
     for family in FAMILIES {
         let mut list = List::numbered(family, 0..60);
         list.request.terms.verify = Verify::Never;
@@ -502,7 +502,7 @@ fn an_upstream_that_ignores_its_parameters_is_found_out() {
 }
 
 #[test]
-fn where_the_upstream_answers_no_deeper_what_it_shows_is_served() {
+fn items_above_the_greatest_depth_are_served() {
     let mut list = List::numbered(Family::Offset, 0..60);
     let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: Some(100) });
     list.request.paging = Arc::new(Paging { max_depth: Some(40), ..paging });

@@ -131,7 +131,7 @@ fn composite_orders_with_mixed_directions() {
 }
 
 #[test]
-fn far_behind_the_first_key_the_others_are_filtered_by_too() {
+fn far_after_the_first_key_the_others_are_filtered_by_too() {
     for nulls in [Nulls::None, Nulls::First, Nulls::Last] {
         for (first, second) in [(Ascending, Ascending), (Ascending, Descending), (Descending, Ascending)] {
             let mut keys = vec![model::key("a", Kind::Number, first), model::key("b", Kind::Number, second)];
@@ -193,7 +193,7 @@ fn nulls_wherever_they_stand() {
 }
 
 #[test]
-fn nulls_that_come_behind_and_can_not_be_asked_for_are_read_from_the_whole_list() {
+fn nulls_that_come_last_and_can_not_be_asked_for_are_read_from_the_whole_list() {
     for nulls in [Nulls::First, Nulls::Last] {
         let mut list = by(Kind::Number, Ascending, |row| if row % 5 == 0 { model::null() } else { model::whole(row) });
         list.order.strong[0].nulls = nulls;
@@ -211,7 +211,7 @@ fn is_null(item: &Item) -> bool {
 }
 
 #[test]
-fn where_filters_can_not_be_right_none_is_asked_for() {
+fn filters_that_can_not_be_right_are_not_asked_for() {
     let long = |row: i64| model::text(&format!("{}{:03}", "x".repeat(64), row));
     let letter = |row: i64| word(&["b", "a", "c"], row);
     let ranks = || Kind::Rank(["a", "b", "c"].map(String::from).to_vec());
@@ -550,7 +550,7 @@ fn a_page_without_its_filter_is_aimed_at_by_its_hint() {
 }
 
 #[test]
-fn what_a_flipped_list_can_not_show_is_served_flagged_from_the_other_end() {
+fn a_page_that_a_flipped_list_can_not_show_is_served_flagged_from_the_other_end() {
     let mut list =
         List::new(vec![model::key("rank", Kind::Number, Ascending)], (0..200).map(|_| vec![model::whole(1)]));
     list.paging.sizes = Sizes::Free { least: 1, most: Some(20) };
@@ -582,7 +582,7 @@ fn between_two_whole_numbers_there_may_be_others() {
 }
 
 #[test]
-fn nothing_is_asked_for_deeper_than_is_answered_where_a_run_is_looked_at() {
+fn a_look_at_a_run_asks_no_deeper_than_is_answered() {
     let mut list = List::new(vec![model::key("rank", Kind::Number, Ascending)], (0..40).map(|_| vec![model::whole(1)]));
     list.paging.sizes = Sizes::Listed(vec![3, 7, 11, 15]);
     list.paging.max_depth = Some(9);

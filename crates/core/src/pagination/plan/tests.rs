@@ -32,7 +32,7 @@ fn a_slice_takes_what_is_left_of_the_cap_around_its_window() {
 }
 
 #[test]
-fn one_page_holds_every_window_where_the_cap_is_two_and_a_half_times_the_limit() {
+fn a_page_holds_every_window_if_the_cap_is_two_and_a_half_times_the_limit() {
     for limit in [20_u32, 40, 50, 100] {
         let paging = free(Family::Page, (limit * 5).div_ceil(2));
         for page in 0..200 {
@@ -69,7 +69,7 @@ fn a_chain_overlaps_and_covers_its_window_in_both_directions() {
 }
 
 #[test]
-fn a_confirmation_shows_the_last_item_and_the_place_behind_it() {
+fn a_confirmation_shows_the_last_item_and_the_place_after_it() {
     for family in [Family::Offset, Family::Page] {
         for last in 0..200_u64 {
             for honoured in [1, 2, 3, 5, 20] {

@@ -128,7 +128,7 @@ fn an_id_alone_means_where_the_item_is_now() {
 }
 
 #[test]
-fn where_the_id_is_the_whole_order_nothing_is_looked_up() {
+fn an_order_by_the_id_alone_needs_no_look_up() {
     let mut list = List::new(Vec::new(), (0..60).map(|_| Vec::new()));
     let (target, _) = second(&mut list);
     let expected = list.expected()[7..14].to_vec();
@@ -156,7 +156,7 @@ fn an_id_alone_is_looked_up_where_it_is_the_whole_order_too() {
 }
 
 #[test]
-fn what_an_items_resource_gives_of_another_item_is_not_its_place() {
+fn keys_of_another_item_are_not_the_place_of_the_item_looked_up() {
     // Ten rows in a run: the keys of each are those of the pivot.
     let mut list = list();
     for row in &mut list.rows[..10] {

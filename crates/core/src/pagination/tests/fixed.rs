@@ -10,7 +10,7 @@ fn list(rows: u64, verify: Verify) -> List {
 }
 
 #[test]
-fn the_end_behind_a_full_page_is_taken_for_granted_where_proofs_must_cost_nothing() {
+fn the_end_after_a_full_page_is_assumed_if_proofs_must_cost_no_request() {
     for repeats in [false, true] {
         for rows in [2, 4, 6] {
             let mut list = list(rows, Verify::WhenCheap);
@@ -31,7 +31,7 @@ fn the_end_behind_a_full_page_is_taken_for_granted_where_proofs_must_cost_nothin
 }
 
 #[test]
-fn a_short_page_behind_a_seam_is_taken_for_granted_at_both_its_edges() {
+fn a_short_page_after_a_seam_is_assumed_at_both_its_edges() {
     let mut list = List { cap: 20, ..list(22, Verify::WhenCheap) };
     list.paging = Paging { end: EndEvidence::Unvouched, ..Paging::new(Family::Page, Sizes::Fixed(20)) };
     let page = list.page(after(19), 5).unwrap();
@@ -88,7 +88,7 @@ fn a_last_page_that_is_all_there_is_promises_nothing_before_it() {
 }
 
 #[test]
-fn what_two_pages_do_not_hold_of_an_offset_is_not_nothing() {
+fn an_offset_that_two_pages_do_not_hold_is_not_the_end() {
     // A cap that each answer tells makes two pages of another size stand before the place that was asked for.
     for (run, most) in (1..6).flat_map(|run| [(run, 6), (run, 7), (run, 9)]) {
         let rows = (0..60).map(|row: u64| ((100 - (59 - row) / run).to_string(), (1_000 + row).to_string()));

@@ -33,7 +33,7 @@ fn a_page_that_the_flipped_list_shows_too_is_no_page_that_comes_again() {
 }
 
 #[test]
-fn where_the_flipped_list_does_not_show_a_boundary_it_is_looked_for_where_it_was() {
+fn a_boundary_that_the_flipped_list_does_not_show_is_looked_for_where_it_was() {
     for (count, before, place) in [(2_504, 4, 69), (2_504, 4, 3), (3_000, 600, 300), (3_000, 600, 330)] {
         let strong = vec![key("rank", Kind::Number, Direction::Ascending)];
         let mut list = List::new(strong, (0..count).map(|row| vec![whole(row)]));

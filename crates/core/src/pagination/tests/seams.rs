@@ -56,7 +56,7 @@ fn tens() -> Vec<u64> {
 }
 
 #[test]
-fn what_moves_across_a_seam_while_it_is_read_is_not_left_out() {
+fn items_that_move_across_a_seam_while_it_is_read_are_not_left_out() {
     let without = |gone: &[u64]| -> Vec<u64> { tens().into_iter().filter(|number| !gone.contains(number)).collect() };
     let mut served = 0;
     for changed in [without(&[0]), without(&[0, 10]), without(&[20]), without(&[50]), without(&[30, 40])] {

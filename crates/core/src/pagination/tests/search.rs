@@ -155,7 +155,7 @@ fn a_boundary_is_found_within_the_bound_wherever_it_has_gone() {
 }
 
 #[test]
-fn what_changed_on_one_side_is_found_by_the_difference_of_totals() {
+fn changes_on_one_side_are_found_by_the_difference_of_totals() {
     for list in numbers(2_100_000).filter(|list| list.counts) {
         for drift in [1_u64, 23, 100, 1_000, 10_000, 1_000_000] {
             for (hinted, before) in [(1_050_000 - drift, 2_100_000 - drift), (1_050_000 + drift, 2_100_000 + drift)] {
@@ -201,7 +201,7 @@ fn the_end_is_found_with_and_without_a_total() {
 }
 
 #[test]
-fn what_was_at_the_end_is_gone_with_everything_before_it() {
+fn a_place_at_the_end_is_found_after_all_before_it_is_gone() {
     for count in [0, 1, 5, 100, 120] {
         for list in numbers(count) {
             let hint = Hint { offset: Offset(5_001), total: Some(10_000), ..Hint::default() };

@@ -99,7 +99,7 @@ impl TokenPage<'_> {
     fn passed_by_marks(&mut self, upstream_page: &UpstreamPage) -> usize {
         if let Some(passed) = self.place_farther_on(upstream_page) {
             // What was taken came before the place, and was served by an earlier page or put there since. Test:
-            // `what_was_served_long_ago_is_passed_over_where_later_sheets_show_the_marks`.
+            // `items_served_long_ago_are_passed_over_if_later_pages_show_the_marks`.
             self.taken.items.clear();
             self.taken.ids.clear();
             self.place.trail =
@@ -216,7 +216,7 @@ impl TokenPage<'_> {
             return true;
         }
         // Among ties, the item that the cursor names may come after others that were inserted before it. Test:
-        // `what_came_before_the_last_item_of_a_run_does_not_bring_it_again`.
+        // `an_item_inserted_before_the_last_of_a_run_does_not_bring_it_again`.
         if let Position::Token(place) = &self.request.target.position
             && let (true, Within::Keys(anchor)) = (self.seams.are_keyed() && self.may_go_round(), &place.within)
             && rows::relate(&upstream_page.answer, order, index, anchor).is_some_and(|relation| relation.whole.is_eq())

@@ -164,7 +164,7 @@ impl TokenPage<'_> {
         };
         // A page that begins with the item that was next has lost nothing between; nor has one that shows it after
         // others that come after the anchor, which are new. Test:
-        // `what_came_before_the_next_item_is_served_from_where_that_is_seen`.
+        // `items_inserted_before_the_next_item_are_served_where_it_is_seen`.
         let guessed = matches!(passed.basis, Basis::Guess { .. });
         let within = if guessed { upstream_page.len().min(1) } else { upstream_page.len() };
         let shows_next = (guessed || passed.count == 0) && self.shows_next(seek, latest, within);
@@ -211,7 +211,7 @@ impl TokenPage<'_> {
 
     /// Returns whether a page shows, among the first of its items, the one that was next when the cursor was made, and
     /// no other page one that comes before it and after the anchor. Test:
-    /// `the_next_item_is_not_where_the_page_begins_if_another_sheet_shows_one_before_it`.
+    /// `a_page_does_not_begin_with_the_next_item_if_another_page_shows_one_before_it`.
     fn shows_next(&self, seek: &Seek, latest: usize, within: usize) -> bool {
         let (Some(ahead), Some(anchor)) = (self.request.target.hint.ahead, &self.place.anchor) else { return false };
         let (order, marker, upstream_page) =

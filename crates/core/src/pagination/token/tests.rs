@@ -206,7 +206,7 @@ fn pages_straddle_where_sizes_do_not_align() {
 }
 
 #[test]
-fn what_was_served_and_comes_again_is_passed_over() {
+fn served_items_that_come_again_are_passed_over() {
     for declared in [true, false] {
         let mut list = Upstream::new(three_pages());
         list.order.declared = declared;
@@ -218,7 +218,7 @@ fn what_was_served_and_comes_again_is_passed_over() {
 }
 
 #[test]
-fn what_was_served_long_ago_is_passed_over_where_later_sheets_show_the_marks() {
+fn items_served_long_ago_are_passed_over_if_later_pages_show_the_marks() {
     let mut list = Upstream::new(three_pages()).undeclared();
     let next = list.page(&start(), 4).unwrap().next.unwrap();
     list.pages[2] = given("b", &["1"], Some("c"));
@@ -235,7 +235,7 @@ fn what_was_served_long_ago_is_passed_over_where_later_sheets_show_the_marks() {
 }
 
 #[test]
-fn what_was_beside_a_mark_that_ends_its_sheet_is_looked_for_in_the_next_one() {
+fn the_neighbour_of_a_mark_that_ends_its_page_is_looked_for_in_the_next() {
     let mut list = Upstream::new(three_pages()).undeclared();
     let next = list.page(&start(), 4).unwrap().next.unwrap();
     list.pages[2] = given("b", &["1", "2"], Some("c"));
@@ -246,7 +246,7 @@ fn what_was_beside_a_mark_that_ends_its_sheet_is_looked_for_in_the_next_one() {
 }
 
 #[test]
-fn what_is_shown_late_before_the_page_is_on_the_page_before() {
+fn items_shown_late_before_the_page_are_on_the_page_before() {
     let mut list = Upstream::new(three_pages());
     let next = list.page(&start(), 3).unwrap().next.unwrap();
     list.pages[1] = given("a", &["1", "2", "3"], Some("b"));
@@ -303,7 +303,7 @@ fn a_page_that_lost_its_place_is_looked_for_in_the_page_before() {
 }
 
 #[test]
-fn what_came_before_the_next_item_is_served_from_where_that_is_seen() {
+fn items_inserted_before_the_next_item_are_served_where_it_is_seen() {
     let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
     let next = list.page(&start(), 3).unwrap().next.unwrap();
     // 3 is gone, 3.5 came before 4, and the items before that stand after it by the time they are asked for.
@@ -314,7 +314,7 @@ fn what_came_before_the_next_item_is_served_from_where_that_is_seen() {
 }
 
 #[test]
-fn the_next_item_is_not_where_the_page_begins_if_another_sheet_shows_one_before_it() {
+fn a_page_does_not_begin_with_the_next_item_if_another_page_shows_one_before_it() {
     let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
     let next = list.page(&start(), 3).unwrap().next.unwrap();
     list.pages[1] = Given { previous: Some("p"), ..given("a", &["3.5", "6"], Some("b")) };
@@ -392,7 +392,7 @@ fn a_spent_budget_ends_no_list() {
 }
 
 #[test]
-fn without_tokens_that_lead_back_a_previous_page_is_one_that_a_sheet_holds() {
+fn without_tokens_that_lead_back_a_previous_page_is_part_of_one_upstream_page() {
     let pages = vec![given("", &["1", "2"], Some("a")), given("a", &["3", "4", "5", "6"], None)];
     let mut list = Upstream::new(pages);
     let first = list.page(&start(), 3).unwrap();
@@ -475,7 +475,7 @@ fn a_token_for_once_is_asked_once() {
 }
 
 #[test]
-fn what_tokens_cannot_say_is_unsupported() {
+fn positions_that_tokens_cannot_express_are_unsupported() {
     let anchor = Anchor { keys: vec![], id: KeyValue::Number("3".into()) };
     for position in [
         Position::End,

@@ -40,7 +40,7 @@ fn a_filtered_answer_tells_nothing_of_the_whole() {
 }
 
 #[test]
-fn nothing_is_told_where_nothing_is_wanted() {
+fn no_total_is_told_if_none_is_wanted() {
     let mut list = list(true);
     let first = page(&mut list, start(), Totals::Omit, true);
     assert_eq!((told(&first), first.next.unwrap().hint.total), (None, Some(60)));

@@ -27,7 +27,7 @@ fn page_amid(mut list: List, then: &[u32], limit: u32) -> Result<Box<Page>, Refu
 }
 
 #[test]
-fn one_item_that_was_read_a_moment_ago_is_no_proof_unless_it_is_the_last_one() {
+fn an_item_read_a_moment_ago_is_no_proof_unless_it_is_the_last() {
     for moved in [7, 8] {
         // What was read first goes, and one of the last that were read comes to stand where it was.
         let mut then: Vec<u32> = (7..60).filter(|id| *id != moved).collect();

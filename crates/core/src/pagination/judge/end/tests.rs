@@ -100,7 +100,7 @@ fn a_flag_ends_a_list_alone_only_where_it_comes_from_the_slice() {
 }
 
 #[test]
-fn what_an_answer_says_counts_against_a_size_that_the_walk_has_seen() {
+fn the_claim_of_an_answer_counts_against_a_size_that_the_walk_has_seen() {
     for (total, by_walk, expected) in [
         (exactly(15), 20, "exact"),
         (exactly(14), 20, "exact"),

@@ -210,7 +210,7 @@ fn walk(list: &mut List, limit: u32, backward: bool) -> Result<Walk, Refusal> {
 }
 
 #[test]
-fn nothing_that_stays_is_skipped_or_comes_twice_or_out_of_order() {
+fn items_that_stay_come_once_and_in_order() {
     let mut refused: Vec<(u64, Refusal)> = Vec::new();
     for seed in 0..WALKS {
         let (mut list, limit) = world(seed);

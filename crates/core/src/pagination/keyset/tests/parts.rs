@@ -33,7 +33,7 @@ fn a_row_that_moves_from_one_part_to_the_next_is_on_the_page_once() {
 }
 
 #[test]
-fn nulls_behind_a_long_run_are_asked_for_only_where_the_endpoint_knows_nulls() {
+fn nulls_after_a_long_run_are_asked_for_only_if_the_endpoint_knows_nulls() {
     for nulls in [Nulls::Last, Nulls::Largest] {
         for knows in [true, false] {
             let cell = |row: i64| if row < 150 { model::whole(row / 100) } else { model::null() };
@@ -104,7 +104,7 @@ fn an_alternative_that_shows_the_anchor_proves_nothing_of_the_others() {
 }
 
 #[test]
-fn what_an_exclusive_filter_shows_without_its_anchor_is_checked() {
+fn a_page_of_an_exclusive_filter_without_its_anchor_is_checked() {
     let mut list = by(Kind::Uuid, Ascending, uuid);
     list.filters = Some(Filters { columns: vec![EXCLUSIVE; 2], either: true, ..Filters::default() });
     for can in [EXCLUSIVE, Comparisons { equal: true, ..EXCLUSIVE }] {

@@ -20,7 +20,7 @@ fn ties_that_a_later_page_begins_with_may_have_been_served() {
 }
 
 #[test]
-fn what_came_before_the_last_item_of_a_run_does_not_bring_it_again() {
+fn an_item_inserted_before_the_last_of_a_run_does_not_bring_it_again() {
     let tied = |token: &'static str, items: &[(&'static str, &'static str)], next| Given {
         asked: (token, false),
         items: items.to_vec(),
