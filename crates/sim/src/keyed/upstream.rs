@@ -227,10 +227,7 @@ impl<'a> Upstream<'a> {
         let hidden = if self.traits.lie == Some(Lie::HidesRows) { 5 } else { self.traits.hidden };
         let is_shown = |row: &&Rc<Row>| !is_hidden(row, hidden);
         let rows = range.clone().map(row).filter(is_shown);
-        let pinned = match self.traits.sticky {
-            Sticky::Pinned(count) if at_the_start && !status => pinned(&state, count as usize),
-            _ => Vec::new(),
-        };
+        let pinned = if at_the_start && !status { self.pinned(&state) } else { Vec::new() };
         let mut answer = render(pinned.iter().chain(rows.clone()), range.len(), roll);
         let places = rows.clone().map(|row| row.place).min().zip(rows.clone().map(|row| row.place).max());
         // All of it is hidden, and no total tells that there is more.
@@ -248,13 +245,7 @@ impl<'a> Upstream<'a> {
             plain: *listing == Listing::default(),
             hoax: (status && (out || too_deep)) || truncated || unseen,
         });
-        let counted = counted.unwrap_or_else(|| {
-            if self.traits.counts == Counts::Together {
-                return length;
-            }
-            self.tick();
-            self.count_of(wanted, None)
-        });
+        let counted = counted.unwrap_or_else(|| self.count_later(length, wanted));
         if status && self.traits.lie == Some(Lie::StatusIsEnd) {
             answer.more = Some(false);
         } else if status {
@@ -265,6 +256,23 @@ impl<'a> Upstream<'a> {
         self.tell(|| told(asked, listing, &answer, &range, length, &serials.unwrap_or_default()));
         self.tick();
         answer
+    }
+
+    /// Returns the rows that are pinned to the head.
+    fn pinned(&self, state: &State) -> Vec<Rc<Row>> {
+        match self.traits.sticky {
+            Sticky::Pinned(count) => pinned(state, count as usize),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Counts after a slice of a list of this length, together with it or a little later.
+    fn count_later(&mut self, length: usize, wanted: Option<&Wanted>) -> usize {
+        if self.traits.counts == Counts::Together {
+            return length;
+        }
+        self.tick();
+        self.count_of(wanted, None)
     }
 
     /// The offset at which a slice begins, and whether the past-the-end status is given for it.

@@ -123,6 +123,10 @@ pub(crate) struct Walk<'a> {
     pub(crate) outcome: Outcome,
 }
 
+/// A page, the number of answers that it took, what was learnt before it, and the bound that its request turned out to
+/// mean.
+type Resolved = (Page, u32, UpstreamProfile, Bound);
+
 /// Walks as the scenario says. `telling`: the outcome holds the whole story.
 pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
     let shape = Rc::new(scenario.shape.clone());
@@ -209,18 +213,9 @@ impl Walk<'_> {
         let client = &self.scenario.client;
         let number = self.requests;
         self.requests += 1;
-        let loses = client.loses_hints > 0
-            && mix(self.scenario.traits.salt, number).is_multiple_of(u64::from(client.loses_hints));
-        let lost = loses.then(|| aim.clone().without_hint());
+        let lost = self.loses_hint(number).then(|| aim.clone().without_hint());
         let aim = lost.as_ref().unwrap_or(aim);
-        let served = self.resolved(aim, limit, client.unproven, number);
-        // Where the client itself said an offset, that is as near as any.
-        if let Err(Stop::Refused(refusal, _)) = &served
-            && !matches!(aim.bound, Bound::At(_))
-        {
-            self.ask_nearest(refusal, limit)?;
-        }
-        let (page, answers, before, bound) = served?;
+        let (page, answers, before, bound) = self.resolved_or_nearest(aim, limit, number)?;
         self.outcome.pages += 1;
         self.outcome.costs.push(answers);
         self.outcome.rows_read += self.upstream.shown.iter().map(|showing| u64::from(showing.items)).sum::<u64>();
@@ -274,14 +269,26 @@ impl Walk<'_> {
         Ok(Served { page, rows, next, previous, last, certain, limit })
     }
 
+    /// Returns whether the client loses the hint of the cursor of this request.
+    fn loses_hint(&self, number: u64) -> bool {
+        let one_in = u64::from(self.scenario.client.loses_hints);
+        one_in > 0 && mix(self.scenario.traits.salt, number).is_multiple_of(one_in)
+    }
+
+    /// Brings one request to its page; after a refusal, also asks for the place that the refusal names.
+    fn resolved_or_nearest(&mut self, aim: &Aim, limit: u32, number: u64) -> Result<Resolved, Stop> {
+        let served = self.resolved(aim, limit, self.scenario.client.unproven, number);
+        // If the client itself gave an offset, that is as near as any.
+        if let Err(Stop::Refused(refusal, _)) = &served
+            && !matches!(aim.bound, Bound::At(_))
+        {
+            self.ask_nearest(refusal, limit)?;
+        }
+        served
+    }
+
     /// Brings one request to its page. Gives what was learnt before it, and the bound that it turned out to mean.
-    fn resolved(
-        &mut self,
-        aim: &Aim,
-        limit: u32,
-        unproven: WhenUnproven,
-        number: u64,
-    ) -> Result<(Page, u32, UpstreamProfile, Bound), Stop> {
+    fn resolved(&mut self, aim: &Aim, limit: u32, unproven: WhenUnproven, number: u64) -> Result<Resolved, Stop> {
         let client = &self.scenario.client;
         self.upstream.world.anchor = aim.bound.place();
         self.upstream.tick();

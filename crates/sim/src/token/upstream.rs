@@ -121,16 +121,7 @@ impl<'a> Upstream<'a> {
             shown.gone = true;
             return (Answer::without_items(Standing::Gone), shown);
         }
-        let snapshot = match (self.traits.place, &parsed) {
-            (Place::Snapshot, Some(parsed)) => parsed.snapshot,
-            (Place::Snapshot, None) => {
-                self.snapshots.push(world.rows.clone());
-                self.snapshots.len() - 1
-            }
-            _ => 0,
-        };
-        let rows =
-            if self.traits.place == Place::Snapshot { self.snapshots[snapshot].clone() } else { world.rows.clone() };
+        let (snapshot, rows) = self.rows(parsed.as_ref(), world);
         let size = self.size(fetch.size.0);
         let range = self.range(&rows, parsed.as_ref(), fetch.backward, size);
         (shown.at_start, shown.at_end) = (range.start == 0, range.end == rows.len());
@@ -165,6 +156,19 @@ impl<'a> Upstream<'a> {
             answer.previous = Some(self.mint(range.start, first.unwrap_or(0), snapshot, world.now));
         }
         (answer, shown)
+    }
+
+    /// Returns the rows that a token leads to, with the number of their snapshot.
+    fn rows(&mut self, token: Option<&Parsed>, world: &World) -> (usize, Vec<Row>) {
+        let snapshot = match (self.traits.place, token) {
+            (Place::Snapshot, Some(token)) => token.snapshot,
+            (Place::Snapshot, None) => {
+                self.snapshots.push(world.rows.clone());
+                self.snapshots.len() - 1
+            }
+            _ => return (0, world.rows.clone()),
+        };
+        (snapshot, self.snapshots[snapshot].clone())
     }
 
     /// Returns whether a token leads nowhere: it is too old, or its item does not exist.
