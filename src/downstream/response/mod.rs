@@ -118,7 +118,7 @@ impl PageResponse<'_> {
     /// Adds the headers about the proof of the page.
     fn push_standing(&self, headers: &mut HeaderMap) {
         headers.insert(LEVEL, HeaderValue::from_static(level_word(self.page.level())));
-        if let Some(drift) = self.page.drift {
+        if let Some(drift) = self.page.notes.drift {
             headers.insert(DRIFT, HeaderValue::from(drift));
         }
         if let Some(reason) = self.page.unproven {

@@ -237,7 +237,7 @@ fn of_the_upstreams_headers_those_of_the_first_go_back() {
 fn what_a_page_is_worth_is_said() {
     let links = LinkSet::default();
     let mut page = fixture::page(&ITEMS, 3);
-    page.drift = Some(-3);
+    page.notes.drift = Some(-3);
     page.unproven = Some(Unproven::TieRun);
     page.short = true;
     let template = template(STANDARD);

@@ -83,12 +83,12 @@ impl Outcome {
     pub(crate) fn served(&mut self, page: &Page) {
         self.counted.level = Some(level_word(page.level()));
         self.counted.unproven = page.unproven.map(unproven_word);
-        if let Some(Unsorted { cause, said }) = &page.lowered {
+        if let Some(Unsorted { cause, said }) = &page.notes.lowered {
             self.counted.lowered = Some(unsorted(*cause).0);
             self.detail.get_or_insert_with(|| said.clone());
         }
-        self.counted.drift = page.drift;
-        self.counted.stragglers = page.stragglers;
+        self.counted.drift = page.notes.drift;
+        self.counted.stragglers = page.notes.stragglers;
     }
 
     /// Records the use of a filter that did not help.

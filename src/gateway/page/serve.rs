@@ -48,10 +48,10 @@ pub(crate) async fn serve(
         }
     };
     let known = context.list.learning.read(exchange.view());
-    context.list.learning.add(exchange.view(), page.profile);
+    context.list.learning.add(exchange.view(), page.notes.profile);
     cursors.remember(&page);
     outcome.served(&page);
-    outcome.filtered(page.profile.futile_filter(known));
+    outcome.filtered(page.notes.profile.futile_filter(known));
 
     // Render: cursors and links, and the envelope around the items.
     render(&context, &cursors, (*page, backward), (limit, &answers), held).map(Served::Response)

@@ -118,7 +118,7 @@ async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Sho
     let refusal = match first {
         Ok(mut page) => {
             if is_filtered {
-                page.profile.filters_in_vain = 0;
+                page.notes.profile.filters_in_vain = 0;
             }
             return Ok(page);
         }
@@ -146,7 +146,7 @@ async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Sho
     };
     let mut page = whole(up, rest).await?;
     if is_filtered {
-        page.profile.filters_in_vain = vain.saturating_add(1);
+        page.notes.profile.filters_in_vain = vain.saturating_add(1);
     }
     Ok(page)
 }

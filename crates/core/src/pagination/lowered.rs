@@ -48,6 +48,6 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
     request.budget = Budget { page: request.budget.page.saturating_sub(spent).clamp(1, left), search: left };
     up.reset();
     let mut page = anchored::read_from(up, request, came).await?;
-    page.lowered = Some(why);
+    page.notes.lowered = Some(why);
     Ok(page)
 }

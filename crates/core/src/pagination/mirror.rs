@@ -32,7 +32,7 @@ pub(super) fn turn_page(mut page: Page) -> Page {
         "the next page of a turned page is read forward"
     );
     page.last = None;
-    page.drift = page.drift.map(|drift| -drift);
+    page.notes.drift = page.notes.drift.map(|drift| -drift);
     page.offset = match &page.previous {
         None => 0,
         Some(Target { position: Position::Before(_), hint }) if !hint.from_end => hint.offset.0,

@@ -352,8 +352,8 @@ impl List {
                     pending.resume(answers)
                 }
                 Step::Serve(page) => {
-                    self.profile = page.profile;
-                    assert_eq!(page.requests as usize, self.asked.len(), "{:?}", self.asked);
+                    self.profile = page.notes.profile;
+                    assert_eq!(page.notes.requests as usize, self.asked.len(), "{:?}", self.asked);
                     return Ok(*page);
                 }
                 Step::Refuse(refusal) => return Err(refusal),

@@ -69,7 +69,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
         return gone(up, request, &pivot, Some(now)).await;
     }
     let mut page = go_on(up, request, now.clone()).await?;
-    page.looked_up = Some(now);
+    page.notes.looked_up = Some(now);
     Ok(page)
 }
 
@@ -125,7 +125,7 @@ async fn gone(
     }
     request.target.position = Position::At(nearest);
     let mut page = Box::pin(windows::read(up, request, Ground::Whole)).await?;
-    page.looked_up = now;
+    page.notes.looked_up = now;
     page.unproven = Some(Unproven::Pivot);
     page.lower(Level::Positional);
     Ok(page)

@@ -130,7 +130,7 @@ impl List {
                     pending.resume(fetches.into_iter().map(|fetch| answer(self, slice(fetch))).collect())
                 }
                 Step::Serve(page) => {
-                    self.profile = page.profile;
+                    self.profile = page.notes.profile;
                     return Ok(page);
                 }
                 Step::Refuse(refusal) => return Err(refusal),
@@ -221,7 +221,7 @@ fn a_place_after_a_deleted_row_is_found_again_by_page_number() {
             list.rows.remove(0);
             let page = list.page(target, limit).unwrap();
             assert_eq!(page.item(0), list.all()[(limit * pages) as usize - 1].as_bytes(), "{limit} {pages}");
-            assert_eq!(page.drift, Some(-1));
+            assert_eq!(page.notes.drift, Some(-1));
         }
     }
 }
@@ -238,8 +238,8 @@ fn removals_before_a_place_are_found_by_the_difference_of_totals() {
         list.rows.drain(..removed);
         list.total = Some(500 - removed as u64);
         let page = list.page(target, 50).unwrap();
-        assert_eq!((page.item(0), page.drift), (b"13501350".as_slice(), Some(-i64::try_from(removed).unwrap())));
-        assert!(page.requests <= 2, "{}", page.requests);
+        assert_eq!((page.item(0), page.notes.drift), (b"13501350".as_slice(), Some(-i64::try_from(removed).unwrap())));
+        assert!(page.notes.requests <= 2, "{}", page.notes.requests);
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) async fn tell(up: &mut UpstreamPort, mut request: PageRequest) -> Res
         up.count().await;
     }
     let mut page = teller.told(page, up.counted);
-    page.requests = up.requests.saturating_add(u32::from(up.counted.is_some()));
+    page.notes.requests = up.requests.saturating_add(u32::from(up.counted.is_some()));
     Ok(page)
 }
 
@@ -90,7 +90,7 @@ impl Teller {
         let first_total = if self.totals == Totals::FirstPage { page.total } else { None };
         for target in [&mut page.next, &mut page.previous, &mut page.last].into_iter().flatten() {
             target.hint.first_total = first_total;
-            target.hint.honoured = page.honoured;
+            target.hint.honoured = page.notes.honoured;
         }
         page
     }

@@ -64,7 +64,7 @@ fn stands<'a>(page: &Page, shown: &'a [Showing], index: usize) -> (&'a State, us
 pub(crate) fn told(page: &Page, shown: &[Showing]) -> String {
     let numbers: Vec<u32> = rows(page, shown).iter().map(|row| row.number).collect();
     let (next, previous) = (told_target(page.next.as_ref()), told_target(page.previous.as_ref()));
-    format!("page {numbers:?}, drift {:?}, next {next}, previous {previous}", page.drift)
+    format!("page {numbers:?}, drift {:?}, next {next}, previous {previous}", page.notes.drift)
 }
 
 /// Returns a target in the words of a story.
@@ -314,18 +314,18 @@ impl<'a> Exchange<'a> {
             return Some("G3 in order: not what stands there".to_owned());
         }
         // After a spent budget it is open what follows.
-        let spent = traits.hides > 0 && page.requests >= 8;
+        let spent = traits.hides > 0 && page.notes.requests >= 8;
         let ends = (page.previous.is_none(), page.next.is_none());
         if !rows.is_empty() && !spent && ends != (at == 0, at + rows.len() == visible.len()) {
             return Some(format!("ends: at the start and at the end: {ends:?}"));
         }
-        if page.stragglers > 0 {
+        if page.notes.stragglers > 0 {
             return Some("G6 honest: stragglers where nothing moves".to_owned());
         }
         // One request is enough where an answer can be wide enough, and shows whether the list ends there.
         let wide = matches!(traits.sizes, Sizes::Free { most: Some(cap), .. } if cap >= (self.limit + 2) * 3);
         let known = traits.says == Says::Total || traits.end != EndEvidence::Unvouched;
         let amid = ends == (false, false) && traits.hides == 0 && !self.marks().is_empty();
-        (wide && known && amid && page.requests > 1).then(|| format!("cost: {} requests", page.requests))
+        (wide && known && amid && page.notes.requests > 1).then(|| format!("cost: {} requests", page.notes.requests))
     }
 }

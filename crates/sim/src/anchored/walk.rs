@@ -162,10 +162,10 @@ impl<'a> Walker<'a> {
             self.outcome.violation = Some(format!("{FOUNDED}: {what}"));
             return None;
         }
-        self.profile = merged(self.profile, page.profile);
+        self.profile = merged(self.profile, page.notes.profile);
         self.outcome.pages += 1;
-        self.outcome.requests += u64::from(page.requests);
-        self.outcome.stragglers += u64::from(page.stragglers);
+        self.outcome.requests += u64::from(page.notes.requests);
+        self.outcome.stragglers += u64::from(page.notes.stragglers);
         let judgement = exchange.judge(&page);
         self.upstream.tell(|| format!("  {}", promises::told(&page, &shown)));
         self.upstream.shown = shown;
@@ -190,7 +190,7 @@ impl<'a> Walker<'a> {
             step = match step {
                 Step::Fetch(fetches, pending) => pending.resume(self.answers(&fetches)),
                 Step::Serve(page) => {
-                    self.profile = merged(self.profile, page.profile);
+                    self.profile = merged(self.profile, page.notes.profile);
                     return;
                 }
                 Step::Refuse(_) => return,

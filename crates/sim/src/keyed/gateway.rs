@@ -105,13 +105,13 @@ impl Gateway {
 
     /// Remembers what a page teaches.
     pub(crate) fn remember(&mut self, page: &Page, view: usize, seeks: bool) {
-        self.learning.add(view, page.profile);
+        self.learning.add(view, page.notes.profile);
         if !seeks {
             return;
         }
         let edges = page.edges.iter().flat_map(|(first, last)| [first, last]);
         let served = edges.filter_map(|item| if let Item::Keyed(anchor) = item { Some(anchor) } else { None });
-        for anchor in served.chain(&page.looked_up) {
+        for anchor in served.chain(&page.notes.looked_up) {
             self.pivots.insert(format!("{:?}", anchor.id), anchor.keys.clone());
         }
     }

@@ -85,7 +85,8 @@ impl Exchange<'_> {
         if self.page.level() == Level::Anchored {
             // Answers contradict the order, which was not even declared to be one of texts: the list is read by marks,
             // which `misdeclared` and `anchored` walk through.
-            let lowered = self.page.lowered.is_some() || matches!(self.aim.target.position, Position::AfterMarks(_));
+            let lowered =
+                self.page.notes.lowered.is_some() || matches!(self.aim.target.position, Position::AfterMarks(_));
             return require(lowered && self.is_contradicted(), "G6 level", || "read by marks without a cause".into());
         }
         self.fullness()?;
@@ -127,12 +128,12 @@ impl Exchange<'_> {
     fn counts(&self) -> Kept {
         let Self { page, .. } = self;
         require(!self.shown.is_empty(), "G6 proof", || "a page without an answer".into())?;
-        require(page.requests == self.answers, "requests", || {
-            format!("says {} requests, made {}", page.requests, self.answers)
+        require(page.notes.requests == self.answers, "requests", || {
+            format!("says {} requests, made {}", page.notes.requests, self.answers)
         })?;
         require(page.items.len() <= self.limit as usize, "fullness", || format!("{} items", page.items.len()))?;
-        let profile = page.profile;
-        let (before, now) = (self.aim.target.hint.honoured, page.honoured);
+        let profile = page.notes.profile;
+        let (before, now) = (self.aim.target.hint.honoured, page.notes.honoured);
         let filled = now <= before || self.shown.iter().any(|showing| showing.items == now);
         require(filled, "profile", || format!("honoured was {before}, and no answer had as many as now: {now}"))?;
         // A cap is a suspicion: a false one costs requests until the next first page, and must never be larger.
@@ -335,8 +336,8 @@ impl Exchange<'_> {
             let truth = self.passed[0].count_before(first.place) as u64;
             let echoed = self.traits.echoes == Echoes::Nonsense;
             require(echoed || page.offset == truth, "offset", || format!("{} instead of {truth}", page.offset))?;
-            require(echoed || page.drift.unwrap_or(0) == 0, "drift", || {
-                format!("{:?} where nothing moved", page.drift)
+            require(echoed || page.notes.drift.unwrap_or(0) == 0, "drift", || {
+                format!("{:?} where nothing moved", page.notes.drift)
             })?;
         }
         Ok(())

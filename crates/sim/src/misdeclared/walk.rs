@@ -64,7 +64,7 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
             outcome.violation = Some(format!("{FOUNDED}: {what}"));
             return;
         }
-        profile = page.profile;
+        profile = page.notes.profile;
         let rows = rows(&page, &known);
         outcome.met.push(level(page.level()));
         if let Some(what) = fault(upstream, &page, &rows, &bound) {

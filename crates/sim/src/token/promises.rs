@@ -203,8 +203,8 @@ impl Visit<'_> {
             return Err(format!("G6: claims {:?}", page.level()));
         }
         let asked = self.visited.shown.len();
-        if page.requests as usize != asked || asked > 40 {
-            return Err(format!("{asked} requests, {} said", page.requests));
+        if page.notes.requests as usize != asked || asked > 40 {
+            return Err(format!("{asked} requests, {} said", page.notes.requests));
         }
         let least =
             if traits.total { Some(self.visited.shown.last().map_or(0, |last| last.items.len() as u64)) } else { None };

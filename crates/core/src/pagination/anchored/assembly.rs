@@ -62,9 +62,9 @@ impl MarkReader<'_> {
         (page.next, page.previous, page.edges) = (next, previous, edges);
         (page.total, page.offset) = (told, offset);
         (page.unproven, page.short) = (self.findings.flagged, cut_off && self.page.need() > 0);
-        page.drift = self.findings.drift.filter(|drift| *drift != 0);
-        page.stragglers = self.findings.stragglers;
-        (page.profile, page.honoured) = (self.profile(), self.asker.ledger.honoured().by_walk());
+        page.notes.drift = self.findings.drift.filter(|drift| *drift != 0);
+        page.notes.stragglers = self.findings.stragglers;
+        (page.notes.profile, page.notes.honoured) = (self.profile(), self.asker.ledger.honoured().by_walk());
         page
     }
 

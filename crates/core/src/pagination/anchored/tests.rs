@@ -146,7 +146,7 @@ impl List {
                     pending.resume(answers)
                 }
                 Step::Serve(page) => {
-                    self.profile = page.profile;
+                    self.profile = page.notes.profile;
                     return Ok(page);
                 }
                 Step::Refuse(refusal) => return Err(refusal),
@@ -267,7 +267,7 @@ fn a_boundary_that_is_gone_is_an_end_only_in_an_empty_list() {
     // From there it goes on by marks.
     list.items.remove(0);
     let after = list.page(flagged.next.unwrap(), 20).unwrap();
-    assert_eq!((texts(&after), after.level(), after.drift), (numbers(140..160), Level::Anchored, Some(-1)));
+    assert_eq!((texts(&after), after.level(), after.notes.drift), (numbers(140..160), Level::Anchored, Some(-1)));
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn an_id_is_known_in_any_spelling_and_served_once() {
     list.items.insert(6, (Some("5".to_owned()), String::new()));
     let second = list.page(first.next.unwrap(), 3).unwrap();
     assert_eq!(texts(&second), ["4", "5", "6"]);
-    assert_eq!((second.drift, second.stragglers), (Some(1), 0));
+    assert_eq!((second.notes.drift, second.notes.stragglers), (Some(1), 0));
 }
 
 #[test]
@@ -320,8 +320,8 @@ fn a_straggler_is_counted_and_not_served_again() {
     let moved = list.items.remove(9);
     list.items.insert(14, moved);
     let second = list.page(first.next.unwrap(), 10).unwrap();
-    assert_eq!((texts(&second), second.stragglers), (numbers(10..20), 1));
-    assert_eq!(second.drift, Some(-1));
+    assert_eq!((texts(&second), second.notes.stragglers), (numbers(10..20), 1));
+    assert_eq!(second.notes.drift, Some(-1));
 }
 
 /// Amid the marks of these numbers, believed to be at an offset.
@@ -479,7 +479,7 @@ fn a_place_that_moved_is_searched_for_also_where_only_cheap_proofs_are_wanted() 
     for verify in [Verify::WhenCheap, Verify::Always] {
         list.request.terms.verify = verify;
         let page = list.page(next.clone(), 20).unwrap();
-        assert_eq!((texts(&page), page.unproven, page.drift), (numbers(120..140), None, Some(50)), "{verify:?}");
+        assert_eq!((texts(&page), page.unproven, page.notes.drift), (numbers(120..140), None, Some(50)), "{verify:?}");
         assert_eq!(list.requests, 2, "{verify:?}");
     }
 }

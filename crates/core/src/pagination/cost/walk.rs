@@ -97,8 +97,8 @@ impl CostWalk<'_> {
             let start = Target { position: Position::Start, hint: Hint::default() };
             let step = u32::try_from(step.max(1)).unwrap_or(1);
             let first = self.page(PageRequest { limit: step, ..self.request(start, UpstreamProfile::default()) });
-            if let Ok(Page { next: Some(next), profile, .. }) = first {
-                cost = cost.and(self.from(&next, profile, 3));
+            if let Ok(Page { next: Some(next), notes, .. }) = first {
+                cost = cost.and(self.from(&next, notes.profile, 3));
             }
         }
         cost
@@ -115,14 +115,14 @@ impl CostWalk<'_> {
                 Ok(page) => page,
                 Err(refusal) => return cost.and(Cost { refusal: Some(refusal), ..Cost::default() }),
             };
-            profile = page.profile;
+            profile = page.notes.profile;
             let (onward, back) = if backward { (page.previous, page.next) } else { (page.next, page.previous) };
             let Some(further) = onward else {
-                let cost = cost.and(Cost { last: page.requests, ..Cost::default() });
+                let cost = cost.and(Cost { last: page.notes.requests, ..Cost::default() });
                 // The way back begins at the end of the list, wherever that is in the upstream's pages.
                 return back.map_or_else(Cost::default, |back| self.one(back, profile)).and(cost);
             };
-            let (first, inner) = if at_start { (page.requests, 0) } else { (0, page.requests) };
+            let (first, inner) = if at_start { (page.notes.requests, 0) } else { (0, page.notes.requests) };
             cost = cost.and(Cost { first, inner, ..Cost::default() });
             target = further;
         }
@@ -132,7 +132,7 @@ impl CostWalk<'_> {
     /// Reads a page whose place matters, and not the page after it.
     fn one(&self, target: Target, profile: UpstreamProfile) -> Cost {
         match self.page(self.request(target, profile)) {
-            Ok(page) => Cost { inner: page.requests, ..Cost::default() },
+            Ok(page) => Cost { inner: page.notes.requests, ..Cost::default() },
             Err(refusal) => Cost { refusal: Some(refusal), ..Cost::default() },
         }
     }

@@ -60,6 +60,25 @@ pub enum Unproven {
     Seam,
 }
 
+/// The findings of a page beside its items: for logs and metrics, and for the pages that follow.
+#[derive(Clone, Debug, Default)]
+pub struct PageNotes {
+    /// The reason for which the declared order was of no use, so that the page was read by marks.
+    pub lowered: Option<Unsorted>,
+    /// The distance of the boundary from its hint; `None` if there was no hint, or no distance.
+    pub drift: Option<i64>,
+    /// The knowledge of the upstream now.
+    pub profile: UpstreamProfile,
+    /// The largest size that the walk has seen filled, this page included. Its cursors carry it on.
+    pub honoured: u32,
+    /// The number of upstream requests that it took.
+    pub requests: u32,
+    /// The number of marks that were out of their order, and outvoted by the others.
+    pub stragglers: u32,
+    /// The item whose keys were looked up for this page, as they are now, for a memory of pivots.
+    pub looked_up: Option<Anchor>,
+}
+
 /// A page of items in order.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -81,24 +100,12 @@ pub struct Page {
     pub(super) level: Level,
     /// The reason for which the page is not proven.
     pub unproven: Option<Unproven>,
-    /// The reason for which the declared order was of no use, so that the page was read by marks.
-    pub lowered: Option<Unsorted>,
     /// The budget ended before the page was full, and the route serves short pages.
     pub short: bool,
-    /// The distance of the boundary from its hint; `None` if there was no hint, or no distance.
-    pub drift: Option<i64>,
-    /// The knowledge of the upstream now.
-    pub profile: UpstreamProfile,
-    /// The largest size that the walk has seen filled, this page included. Its cursors carry it on.
-    pub honoured: u32,
-    /// The number of upstream requests that it took.
-    pub requests: u32,
     /// The first and the last item; `None` on an empty page, or if the keys can't be read.
     pub edges: Option<(Item, Item)>,
-    /// The number of marks that were out of their order, and outvoted by the others.
-    pub stragglers: u32,
-    /// The item whose keys were looked up for this page, as they are now, for a memory of pivots.
-    pub looked_up: Option<Anchor>,
+    /// The findings beside the items.
+    pub notes: PageNotes,
 }
 
 /// A level that needs no evidence.
@@ -138,15 +145,9 @@ impl Page {
             offset: 0,
             level,
             unproven: None,
-            lowered: None,
             short: false,
-            drift: None,
-            profile: UpstreamProfile::default(),
-            honoured: 0,
-            requests: 0,
             edges: None,
-            stragglers: 0,
-            looked_up: None,
+            notes: PageNotes::default(),
         }
     }
 

@@ -76,7 +76,7 @@ pub(super) fn append(page: &mut Page, later: Page, order: &Order) {
         (Some((first, _)), Some(last)) => Some((first, last)),
         (first, _) => first.or(later.edges),
     };
-    (page.next, page.profile, page.honoured) = (later.next, later.profile, later.honoured);
+    (page.next, page.notes.profile, page.notes.honoured) = (later.next, later.notes.profile, later.notes.honoured);
     page.short |= later.short;
     debug_assert!(page.items.iter().all(|place| (place.answer as usize) < page.answers.len()), "items are in answers");
     debug_assert_eq!(had.len(), page.items.len(), "no item comes twice");

@@ -150,7 +150,7 @@ impl Reading {
         let before_run = self.before_run.as_ref().map_or(u32::MAX, |(count, _)| *count);
         let limit = before_run.min(request.limit.saturating_sub(self.gathered.count()));
         let page = self.gathered.page.as_ref();
-        let honoured = page.map_or(request.target.hint.honoured, |page| page.honoured);
+        let honoured = page.map_or(request.target.hint.honoured, |page| page.notes.honoured);
         let by_id = self.part.run.is_some();
         let ties = if by_id { Ties::Ordered } else { request.order.ties };
         let order = if ties == request.order.ties {
@@ -169,7 +169,7 @@ impl Reading {
             terms: RouteTerms { unproven, ..request.terms },
             // Beside a run that is too long the page is searched for.
             budget: Budget { page: if self.looked { left.search } else { left.page }, ..left },
-            profile: page.map_or(request.profile, |page| page.profile),
+            profile: page.map_or(request.profile, |page| page.notes.profile),
             ..request.clone()
         }
     }
@@ -238,7 +238,7 @@ impl Reading {
             if !self.is_behind_the_last(&page) || !self.is_all_run(&page) {
                 return self.lost(up);
             }
-            (page.total, page.last, page.drift) = (None, None, None);
+            (page.total, page.last, page.notes.drift) = (None, None, None);
         }
         self.gather(up, page)
     }

@@ -66,7 +66,7 @@ fn every_kind_in_both_directions_one_request_a_page() {
             ] {
                 walks_both_ways(&mut list, limit, &format!("{said} {direction:?}"));
                 for page in list.walk(start(), limit).into_iter().skip(1) {
-                    assert_eq!((page.level(), page.requests), (Level::Exact, 1), "{said} {direction:?} {limit}");
+                    assert_eq!((page.level(), page.notes.requests), (Level::Exact, 1), "{said} {direction:?} {limit}");
                 }
                 assert!(list.filters_asked().iter().all(Option::is_some), "{said} {direction:?} {limit}");
             }
@@ -145,7 +145,7 @@ fn far_after_the_first_key_the_others_are_filtered_by_too() {
             walks_both_ways(&mut list, 20, &format!("{nulls:?} {first:?} {second:?}"));
             let pages = list.walk(start(), 20);
             for page in &pages[1..] {
-                assert_eq!(page.requests, 1, "{nulls:?} {first:?} {second:?}");
+                assert_eq!(page.notes.requests, 1, "{nulls:?} {first:?} {second:?}");
             }
             let far = list.page(pages[10].next.clone().unwrap(), 20).unwrap();
             let offsets = |fetch: &Fetch| matches!(fetch, Fetch::Slice(slice, _) if slice.begins().0 < 20);
@@ -299,7 +299,7 @@ fn an_exclusive_filter_that_shows_no_anchor_is_trusted_and_said_to_be() {
     walks_both_ways(&mut list, 7, "uuids");
     let page = list.page(start(), 7).unwrap();
     let page = list.page(page.next.unwrap(), 7).unwrap();
-    assert_eq!((page.level(), page.requests), (Level::Checked, 1));
+    assert_eq!((page.level(), page.notes.requests), (Level::Checked, 1));
 }
 
 #[test]
@@ -404,9 +404,9 @@ fn a_run_once_known_to_be_long_costs_one_request_a_page() {
     (list.cap, list.filters) = (20, runs_by_id(2));
     let pages = list.walk(start(), 5);
     assert!(
-        pages[2..pages.len() - 1].iter().all(|page| page.requests == 1),
+        pages[2..pages.len() - 1].iter().all(|page| page.notes.requests == 1),
         "{:?}",
-        pages.iter().map(|p| p.requests).collect::<Vec<_>>()
+        pages.iter().map(|p| p.notes.requests).collect::<Vec<_>>()
     );
     assert!(pages[2..pages.len() - 1].iter().all(|page| page.level() == Level::Exact));
 }
@@ -518,7 +518,7 @@ fn the_last_page_is_the_first_of_the_flipped_list() {
         let first = list.page(start(), 7).unwrap();
         assert_eq!(first.last.as_ref().map(|last| last.position.clone()), Some(Position::End));
         let last = list.page(first.last.unwrap(), 7).unwrap();
-        assert_eq!((ids(&last), last.requests, last.level()), (list.expected()[53..].to_vec(), 1, Level::Exact));
+        assert_eq!((ids(&last), last.notes.requests, last.level()), (list.expected()[53..].to_vec(), 1, Level::Exact));
         assert!(last.next.is_none());
         let hint = last.previous.clone().unwrap().hint;
         assert_eq!((hint.offset, hint.from_end), if totals { (Offset(53), false) } else { (Offset(7), true) });
@@ -526,7 +526,7 @@ fn the_last_page_is_the_first_of_the_flipped_list() {
         // And back to the start from there, with places that are counted from the end.
         walks_both_ways(&mut list, 7, "from the end");
         for page in list.walk(end(), 7) {
-            assert!(page.requests <= 1 || page.previous.is_none(), "{:?}", page.requests);
+            assert!(page.notes.requests <= 1 || page.previous.is_none(), "{:?}", page.notes.requests);
         }
     }
 }
@@ -546,7 +546,7 @@ fn a_page_without_its_filter_is_aimed_at_by_its_hint() {
     }
     list.filters = None;
     let page = list.page(target, 7).unwrap();
-    assert_eq!((page.requests, page.drift), (1, None));
+    assert_eq!((page.notes.requests, page.notes.drift), (1, None));
 }
 
 #[test]

@@ -179,7 +179,7 @@ fn an_end_that_only_further_requests_show_is_flagged_where_proofs_are_to_be_chea
         target.hint.honoured = 0;
         let mut page = |verify| {
             let page = strategy.page(&mut list, target.clone(), 20, |request| request.terms.verify = verify).unwrap();
-            (page.items.len(), page.next.is_some(), page.unproven, page.requests)
+            (page.items.len(), page.next.is_some(), page.unproven, page.notes.requests)
         };
         let (items, has_next, unproven, requests) = page(Verify::Always);
         assert_eq!((items, has_next, unproven), (5, false, None), "{strategy:?}");

@@ -65,12 +65,12 @@ fn a_pivot_in_the_cache_costs_nothing_and_one_that_is_not_a_look() {
             let (target, keys) = sought(&list, target.unwrap());
             let expected = if backward { list.expected()[7..14].to_vec() } else { list.expected()[21..28].to_vec() };
             let warm = page(&mut list, target.clone(), Some(keys)).unwrap();
-            assert_eq!((ids(&warm), warm.requests, warm.level()), (expected.clone(), 1, Level::Exact));
-            assert_eq!(warm.looked_up, None);
+            assert_eq!((ids(&warm), warm.notes.requests, warm.level()), (expected.clone(), 1, Level::Exact));
+            assert_eq!(warm.notes.looked_up, None);
             let cold = page(&mut list, target, None).unwrap();
-            assert_eq!((ids(&cold), cold.requests, cold.level()), (expected, 2, Level::Exact));
+            assert_eq!((ids(&cold), cold.notes.requests, cold.level()), (expected, 2, Level::Exact));
             assert!(matches!(list.asked[0], Fetch::Item(_)));
-            assert!(cold.looked_up.is_some());
+            assert!(cold.notes.looked_up.is_some());
         }
     }
 }
@@ -95,7 +95,7 @@ fn a_changed_pivot_is_not_believed_by_whoever_remembers_it() {
         let flagged = list.resolve(request).unwrap();
         assert_eq!((flagged.unproven, flagged.level()), (Some(Unproven::Pivot), Level::Positional));
         assert_eq!(flagged.items.len(), 7);
-        assert_eq!(flagged.looked_up.map(|now| now.keys), Some(moved));
+        assert_eq!(flagged.notes.looked_up.map(|now| now.keys), Some(moved));
     }
 }
 
@@ -117,7 +117,7 @@ fn an_id_alone_means_where_the_item_is_now() {
     let after = |pivot: &Pivot| Target { position: Position::AfterPivot(pivot.clone()), hint: Hint::default() };
     let stale = vec![KeyValue::Number("0".into())];
     let found = page(&mut list, after(&pivot), Some(stale)).unwrap();
-    assert_eq!((ids(&found), found.requests), (list.expected()[31..38].to_vec(), 2));
+    assert_eq!((ids(&found), found.notes.requests), (list.expected()[31..38].to_vec(), 2));
     let before = Target { position: Position::BeforePivot(pivot.clone()), hint: Hint::default() };
     let found = page(&mut list, before, None).unwrap();
     assert_eq!(ids(&found), list.expected()[23..30]);
@@ -207,7 +207,7 @@ fn keys_that_are_known_by_now_cost_no_request() {
             step = pending.resume(fetches.iter().map(|fetch| list.answer(fetch)).collect());
         }
         match (step, expected) {
-            (Step::Serve(page), Some(expected)) => assert_eq!((ids(&page), page.requests), (expected, requests)),
+            (Step::Serve(page), Some(expected)) => assert_eq!((ids(&page), page.notes.requests), (expected, requests)),
             (Step::Refuse(Refusal::PivotGone { .. }), None) => {}
             (step, _) => panic!("{step:?}"),
         }

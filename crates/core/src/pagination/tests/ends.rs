@@ -17,7 +17,7 @@ fn walks_to_the_end(list: &mut List, limit: u32, answer: impl FnMut(&List, Slice
     let (items, pages) = list.walk_of(limit, answer).unwrap_or_else(|refusal| panic!("{refusal:?} at limit {limit}"));
     assert_eq!(items.len(), all.len(), "limit {limit}");
     assert_eq!(items, all, "limit {limit}");
-    let most = pages.iter().map(|page| page.requests).max().unwrap_or(0);
+    let most = pages.iter().map(|page| page.notes.requests).max().unwrap_or(0);
     (most, pages.last().unwrap().level())
 }
 
@@ -196,7 +196,7 @@ fn a_short_list_with_a_count_costs_one_request_and_is_checked() {
     // Nothing in this answer shows that twenty items would come where they are: a cap of five and a stale count look alike.
     let mut list = List { total: Some(5), ..numbers(Family::Offset, 5) };
     let page = list.page(start(), 20).unwrap();
-    assert_eq!((page.requests, page.level()), (1, Level::Checked));
+    assert_eq!((page.notes.requests, page.level()), (1, Level::Checked));
     // A walk that has seen the size filled knows.
     let mut list = List { total: Some(45), ..numbers(Family::Offset, 45) };
     let (most, level) = walks_to_the_end(&mut list, 20, List::answer);
@@ -208,7 +208,7 @@ fn an_end_that_only_shortness_shows_is_confirmed_once_a_walk() {
     for family in [Family::Offset, Family::Page] {
         let mut list = numbers(family, 95);
         let (_, pages) = list.walk(20).unwrap();
-        let requests: Vec<u32> = pages.iter().map(|page| page.requests).collect();
+        let requests: Vec<u32> = pages.iter().map(|page| page.notes.requests).collect();
         assert_eq!(requests, [1, 1, 1, 1, 3], "{family:?}");
         assert_eq!(pages[4].level(), Level::Exact);
     }
@@ -233,7 +233,7 @@ fn beyond_its_depth_a_list_is_refused_at_once() {
                 match list.page_of(at, 20, answer) {
                     Ok(page) => {
                         items += page.items.len();
-                        most = most.max(page.requests);
+                        most = most.max(page.notes.requests);
                         assert_eq!(page.last, None, "no page is there");
                         target = page.next.clone();
                     }
@@ -310,7 +310,7 @@ fn a_walk_forgets_sizes_that_are_honoured_no_more() {
                 capped(list, slice, if asked < 3 { 100 } else { 25 })
             })
             .unwrap();
-        let honoured: Vec<u32> = pages.iter().map(|page| page.honoured).collect();
+        let honoured: Vec<u32> = pages.iter().map(|page| page.notes.honoured).collect();
         assert!(honoured[0] > 25 && honoured[pages.len() - 1] <= 25, "{family:?}: {honoured:?}");
     }
 }

@@ -25,7 +25,7 @@ fn the_end_after_a_full_page_is_assumed_if_proofs_must_cost_no_request() {
                 })
                 .unwrap();
             assert_eq!(items, list.all(), "{rows} rows");
-            assert!(pages.iter().all(|page| page.requests <= 5), "{rows} rows, {repeats}");
+            assert!(pages.iter().all(|page| page.notes.requests <= 5), "{rows} rows, {repeats}");
         }
     }
 }
@@ -35,7 +35,7 @@ fn a_short_page_after_a_seam_is_assumed_at_both_its_edges() {
     let mut list = List { cap: 20, ..list(22, Verify::WhenCheap) };
     list.paging = Paging { end: EndEvidence::Unvouched, ..Paging::new(Family::Page, Sizes::Fixed(20)) };
     let page = list.page(after(19), 5).unwrap();
-    assert_eq!((page.items.len(), page.item(0), page.requests), (2, b"10201020".as_slice(), 1));
+    assert_eq!((page.items.len(), page.item(0), page.notes.requests), (2, b"10201020".as_slice(), 1));
     assert_eq!((page.unproven, page.next.is_none()), (Some(Unproven::Seam), true));
 }
 
@@ -69,8 +69,8 @@ fn a_place_that_every_size_ends_at_is_found_by_the_page_before_it() {
     target.hint.offset = Offset(37);
     list.rows.remove(0);
     let page = list.page(target, 1).unwrap();
-    assert_eq!((page.item(0), page.drift), (b"10371037".as_slice(), Some(-1)));
-    assert_eq!(page.requests, 5);
+    assert_eq!((page.item(0), page.notes.drift), (b"10371037".as_slice(), Some(-1)));
+    assert_eq!(page.notes.requests, 5);
 }
 
 #[test]

@@ -48,6 +48,6 @@ fn a_boundary_that_the_flipped_list_does_not_show_is_looked_for_where_it_was() {
         let hint = Hint { offset: Offset(place as u64 / 30 * 30 + 3), total: Some(before), ..Hint::default() };
         let page = list.page(Target { position: Position::After(anchor), hint }, 1).unwrap();
         assert_eq!(ids(&page), all[place..=place], "{place} of {count}");
-        assert!(page.requests <= 14, "{} requests: {:?}", page.requests, list.asked);
+        assert!(page.notes.requests <= 14, "{} requests: {:?}", page.notes.requests, list.asked);
     }
 }

@@ -143,10 +143,14 @@ fn a_boundary_is_found_within_the_bound_wherever_it_has_gone() {
                         let total = list.counts.then_some(COUNT);
                         let hint = Hint { offset: Offset(hinted + 1), total, ..Hint::default() };
                         let page = list.page(position.clone(), hint, 20).unwrap();
-                        let said = format!("{list:?} {position:?} from {hinted}: {}", page.requests);
+                        let said = format!("{list:?} {position:?} from {hinted}: {}", page.notes.requests);
                         assert_eq!(page.item(0), (expected * 2).to_string().as_bytes(), "{said}");
                         assert_eq!((page.items.len(), page.level()), (20, Level::Exact), "{said}");
-                        assert!(page.requests <= 1 + bound(drift, list.cap), "{said}, {}", bound(drift, list.cap));
+                        assert!(
+                            page.notes.requests <= 1 + bound(drift, list.cap),
+                            "{said}, {}",
+                            bound(drift, list.cap)
+                        );
                     }
                 }
             }
@@ -162,7 +166,7 @@ fn changes_on_one_side_are_found_by_the_difference_of_totals() {
                 let hint = Hint { offset: Offset(hinted + 1), total: Some(before), ..Hint::default() };
                 let page = list.page(Position::After(anchor(1_050_000, false)), hint, 20).unwrap();
                 assert_eq!(page.item(0), b"2100002");
-                assert!(page.requests <= 2, "{list:?} {drift}: {}", page.requests);
+                assert!(page.notes.requests <= 2, "{list:?} {drift}: {}", page.notes.requests);
             }
         }
     }
@@ -174,8 +178,8 @@ fn an_item_without_a_hint_is_found_from_the_start() {
         for place in [0, 50, 5_000, 99_998] {
             let page = list.page(Position::After(anchor(place, false)), Hint::default(), 20).unwrap();
             assert_eq!(page.item(0), ((place + 1) * 2).to_string().as_bytes());
-            assert_eq!(page.drift, None);
-            assert!(page.requests <= 1 + bound(place, list.cap), "{list:?} {place}: {}", page.requests);
+            assert_eq!(page.notes.drift, None);
+            assert!(page.notes.requests <= 1 + bound(place, list.cap), "{list:?} {place}: {}", page.notes.requests);
         }
     }
 }
@@ -188,13 +192,13 @@ fn the_end_is_found_with_and_without_a_total() {
                 let page = list
                     .page(Position::End, hint, 20)
                     .unwrap_or_else(|refusal| panic!("{refusal:?} {list:?} {hint:?}"));
-                let said = format!("{list:?} {hint:?}: {} requests", page.requests);
+                let said = format!("{list:?} {hint:?}: {} requests", page.notes.requests);
                 assert_eq!(page.items.len() as u64, count.min(20), "{said}");
                 assert!(page.next.is_none() && page.previous.is_some() == (count > 20), "{said}");
                 // Without a count a last page that comes again looks like any other, and is looked at from both sides.
                 let again = if list.past == Past::LastPage { 3 } else { 0 };
                 let most = if list.counts { 4 } else { 3 + bound(count.max(1), list.cap) + again };
-                assert!(page.requests <= most, "{said}, at most {most}");
+                assert!(page.notes.requests <= most, "{said}, at most {most}");
             }
         }
     }
@@ -231,7 +235,7 @@ fn the_end_of_a_short_list_is_confirmed_by_one_answer() {
     });
     let page = page.unwrap();
     assert_eq!((page.items.len(), page.level(), page.next), (0, Level::Exact, None));
-    assert_eq!((page.requests, from_start), (5, 2));
+    assert_eq!((page.notes.requests, from_start), (5, 2));
 }
 
 #[test]
@@ -264,9 +268,9 @@ fn a_boundary_is_found_within_the_bound_where_a_page_takes_two_requests() {
                     let hint = Hint { offset: Offset(hinted), total: Some(before), ..Hint::default() };
                     let page = list.page(Position::After(anchor(place, false)), hint, cap - 1).unwrap();
                     let drift = hinted.abs_diff(place + 1);
-                    let said = format!("{list:?} {place} from {hint:?}: {} at {drift}", page.requests);
+                    let said = format!("{list:?} {place} from {hint:?}: {} at {drift}", page.notes.requests);
                     assert_eq!(page.item(0), ((place + 1) * 2).to_string().as_bytes(), "{said}");
-                    assert!(page.requests <= 2 * 2 + bound(drift, cap), "{said}, {}", 4 + bound(drift, cap));
+                    assert!(page.notes.requests <= 2 * 2 + bound(drift, cap), "{said}, {}", 4 + bound(drift, cap));
                 }
             }
         }

@@ -81,8 +81,8 @@ impl TokenPage<'_> {
         (page.next, page.previous, page.edges) = (next, previous, edges);
         (page.total, page.offset) = (self.findings.total, offset.unwrap_or(0));
         (page.unproven, page.short) = (self.findings.flagged, short && taken.len() < self.limit());
-        page.stragglers = self.findings.stragglers;
-        (page.profile, page.honoured) = (self.request.profile, self.request.target.hint.honoured);
+        page.notes.stragglers = self.findings.stragglers;
+        (page.notes.profile, page.notes.honoured) = (self.request.profile, self.request.target.hint.honoured);
         Ok(page)
     }
 

@@ -310,7 +310,7 @@ fn items_inserted_before_the_next_item_are_served_where_it_is_seen() {
     list.pages[1] = Given { previous: Some("p"), ..given("a", &["3.5", "4"], Some("b")) };
     list.pages.push(Given { asked: ("p", true), ..given("", &["4", "5"], Some("a")) });
     let page = list.page(&next, 1).unwrap();
-    assert_eq!((ids(&page), page.requests), (vec!["3.5".to_owned()], 1));
+    assert_eq!((ids(&page), page.notes.requests), (vec!["3.5".to_owned()], 1));
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_filtered_answer_tells_nothing_of_the_whole() {
     let first = page(&mut list, start(), Totals::Upstream, false);
     assert_eq!(told(&first), Some(60));
     let second = page(&mut list, first.next.unwrap(), Totals::Upstream, false);
-    assert_eq!((told(&second), second.requests), (None, 1));
+    assert_eq!((told(&second), second.notes.requests), (None, 1));
     // The total of then helps to aim, and is not told.
     assert_eq!(second.next.unwrap().hint.total, Some(60));
     assert_eq!(told(&page(&mut list, end(), Totals::Upstream, false)), Some(60), "the flipped list is the whole list");
@@ -52,10 +52,10 @@ fn a_count_goes_beside_the_first_request_where_no_answer_will_tell() {
     for tells in [true, false] {
         let mut list = list(tells);
         let first = page(&mut list, start(), Totals::Count, false);
-        assert_eq!((told(&first), first.requests), (Some(60), if tells { 1 } else { 2 }));
+        assert_eq!((told(&first), first.notes.requests), (Some(60), if tells { 1 } else { 2 }));
         list.rows.truncate(50);
         let second = page(&mut list, first.next.unwrap(), Totals::Count, false);
-        assert_eq!((told(&second), second.requests), (Some(50), 2));
+        assert_eq!((told(&second), second.notes.requests), (Some(50), 2));
         assert_eq!(list.asked.iter().filter(|fetch| **fetch == Fetch::Count).count(), 1);
         assert!(second.last.is_some());
     }
@@ -71,7 +71,7 @@ fn the_first_page_tells_for_the_whole_walk() {
         assert_eq!(next.hint.first_total, expected.map(|value| Total { value, exact: true }));
         list.rows.truncate(50);
         let second = page(&mut list, next, Totals::FirstPage, counts);
-        assert_eq!((told(&second), second.requests), (expected, 1), "{tells} {counts}");
+        assert_eq!((told(&second), second.notes.requests), (expected, 1), "{tells} {counts}");
         for target in [second.next.unwrap(), second.previous.unwrap(), second.last.unwrap()] {
             let there = page(&mut list, target, Totals::FirstPage, counts);
             assert_eq!(told(&there), expected, "{tells} {counts}");

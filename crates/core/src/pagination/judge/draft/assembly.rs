@@ -4,7 +4,7 @@ use super::{Draft, Taken};
 use crate::pagination::{
     answer::Total,
     direction::Way,
-    page::{ItemPlace, Level, Page, Unproven},
+    page::{ItemPlace, Level, Page, PageNotes, Unproven},
     paging::UpstreamProfile,
     position::{Hint, Item, Position, Target},
     unsorted::Unsorted,
@@ -82,9 +82,12 @@ impl Draft {
             total,
             unproven,
             short: verdict.cut_off && !self.is_full(),
-            drift: self.drift,
-            profile: verdict.profile,
-            honoured: verdict.honoured,
+            notes: PageNotes {
+                drift: self.drift,
+                profile: verdict.profile,
+                honoured: verdict.honoured,
+                ..PageNotes::default()
+            },
             ..Page::new(level, answers, items)
         })
     }

@@ -94,7 +94,7 @@ fn an_alternative_that_shows_the_anchor_proves_nothing_of_the_others() {
     list.filters = Some(Filters { columns: vec![can; 2], either: true, ..Filters::default() });
     let page = list.page(start(), 7).unwrap();
     let page = list.page(page.next.unwrap(), 7).unwrap();
-    assert_eq!((page.level(), page.requests), (Level::Checked, 1));
+    assert_eq!((page.level(), page.notes.requests), (Level::Checked, 1));
     // Nulls are asked for beside what comes after the anchor: no answer without a null shows that this is understood.
     let mut list = by(Kind::Number, Ascending, model::whole);
     list.order.strong[0].nulls = Nulls::Last;
@@ -150,7 +150,7 @@ fn a_filter_that_cannot_be_asked_for_leaves_the_rest_of_the_budget_to_the_whole_
                 Step::Refuse(refusal) => panic!("{refusal:?}"),
             };
         };
-        assert_eq!((ids(&page), page.level(), page.requests), (expected.clone(), Level::Exact, requests));
+        assert_eq!((ids(&page), page.level(), page.notes.requests), (expected.clone(), Level::Exact, requests));
         assert!(requests <= budget, "{requests} of {budget}");
     }
 }
