@@ -17,6 +17,7 @@ pub mod cli;
 pub mod config;
 pub mod downstream;
 pub mod gateway;
+pub mod tls;
 pub mod upstream;
 
 pub use cursorgate_core::{json, pagination};

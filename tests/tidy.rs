@@ -29,16 +29,17 @@ use cursorgate::{
 const LONGEST: usize = 600;
 
 /// The modules that each module may import; all of them stand before it.
-const MAY_IMPORT: [(&str, &[&str]); 9] = [
+const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("json", &[]),
     ("pagination", &["json"]),
     ("cursor", &["json", "pagination"]),
     ("config", &["json", "pagination", "cursor"]),
-    ("upstream", &["json", "pagination", "config"]),
+    ("tls", &["config"]),
+    ("upstream", &["json", "pagination", "config", "tls"]),
     ("downstream", &["json", "pagination", "cursor", "config"]),
-    ("gateway", &["json", "pagination", "cursor", "config", "upstream", "downstream"]),
-    ("admin", &["json", "pagination", "cursor", "config", "upstream", "downstream", "gateway"]),
-    ("cli", &["json", "pagination", "cursor", "config", "upstream", "downstream", "gateway", "admin"]),
+    ("gateway", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream"]),
+    ("admin", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream", "gateway"]),
+    ("cli", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream", "gateway", "admin"]),
 ];
 
 /// The sans-IO modules: facts come in, decisions and bytes go out.
@@ -72,9 +73,10 @@ const IO: [&str; 17] = [
 const FOR_TESTS: (&str, &str) = ("pagination/rules.rs", "thread_local!");
 
 /// The files that may name Pingora.
-const PINGORA: [&str; 6] = [
+const PINGORA: [&str; 7] = [
     "gateway/",
     "admin/",
+    "tls/",
     "upstream/net/connection.rs",
     "upstream/net/fetch.rs",
     "upstream/net/resolve.rs",

@@ -12,6 +12,7 @@ use crate::{
         routes::upstream::Upstream,
         server::admission::{Admission, Dropped},
     },
+    tls::report::CertificateState,
 };
 
 /// The path of the metrics.
@@ -45,6 +46,7 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
     write_connections(&mut text, clients);
     write_process(&mut text, vitals);
     write_upstreams(&mut text, snapshot);
+    write_certificates(&mut text, snapshot, vitals);
     write_legacy(&mut text, snapshot, now);
     text
 }
@@ -115,6 +117,36 @@ fn write_upstreams(text: &mut String, snapshot: &Snapshot) {
         for upstream in &snapshot.upstreams {
             let _ = writeln!(text, "{name}{{upstream=\"{}\"}} {}", escaped(&upstream.name), value(upstream));
         }
+    }
+}
+
+/// Writes the ends of certificates, and the changes of their files.
+fn write_certificates(text: &mut String, snapshot: &Snapshot, vitals: &Vitals) {
+    let states: Vec<_> = snapshot.credentials().flat_map(|credentials| credentials.states()).collect();
+    type Value = fn(&CertificateState) -> i64;
+    let families: [(&str, &str, Value); 2] = [
+        (
+            "cursorgate_certificate_not_after_timestamp_seconds",
+            "End of a certificate, or of the authority that ends first.",
+            |state| state.not_after,
+        ),
+        ("cursorgate_certificate_in_use", "1 if a certificate is the one in its files.", |state| {
+            i64::from(state.fault.is_none())
+        }),
+    ];
+    for (name, help, value) in families {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+        for state in &states {
+            let role = if state.is_authority { "authorities" } else { "own" };
+            let labels = format!("name=\"{}\",role=\"{role}\"", escaped(&state.name));
+            let _ = writeln!(text, "{name}{{{labels}}} {}", value(state));
+        }
+    }
+    let name = "cursorgate_certificate_renewals_total";
+    let help = "Changes of certificate files, by result: taken into use, or at fault.";
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n");
+    for (result, count) in vitals.renewals().counts() {
+        let _ = writeln!(text, "{name}{{result=\"{result}\"}} {count}");
     }
 }
 

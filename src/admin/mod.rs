@@ -1,5 +1,6 @@
 //! The side of operators: a listener of its own, whose paths never mix with those of clients.
 
+mod certificates;
 mod health;
 mod metrics;
 mod migration;

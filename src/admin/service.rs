@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header, uri::Authority};
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
 
 use super::{
+    certificates::{self, CERTIFICATES_PATH},
     health::{self, HEALTH_PATH},
     metrics::{self, METRICS_PATH},
     migration::{self, MIGRATION_PATH},
@@ -43,7 +44,7 @@ pub(crate) struct Admin {
 pub(crate) fn service(address: SocketAddr, admin: Admin, front: Arc<Front>) -> Result<Listening<Admin>, Unready> {
     let mut service = Listening::new("admin", admin, front);
     service.threads = Some(1);
-    service.add("admin", address, (None, false))?;
+    service.add(None, address)?;
     Ok(service)
 }
 
@@ -68,7 +69,7 @@ impl Admin {
             return (StatusCode::MISDIRECTED_REQUEST, TEXT, help.to_owned());
         }
         match path {
-            HEALTH_PATH | METRICS_PATH | MIGRATION_PATH | OPENAPI_PATH
+            HEALTH_PATH | METRICS_PATH | MIGRATION_PATH | OPENAPI_PATH | CERTIFICATES_PATH
                 if !matches!(*method, Method::GET | Method::HEAD) =>
             {
                 (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".to_owned())
@@ -86,9 +87,10 @@ impl Admin {
                 (StatusCode::OK, migration::CONTENT_TYPE, board)
             }
             OPENAPI_PATH => (StatusCode::OK, openapi::CONTENT_TYPE, openapi::render(&self.live.pin(), query)),
+            CERTIFICATES_PATH => (StatusCode::OK, certificates::CONTENT_TYPE, certificates::render(&self.live.pin())),
             _ => {
-                let known = format!("there are {HEALTH_PATH}, {METRICS_PATH}, {MIGRATION_PATH} and {OPENAPI_PATH}\n");
-                (StatusCode::NOT_FOUND, TEXT, known)
+                let known = [HEALTH_PATH, METRICS_PATH, MIGRATION_PATH, OPENAPI_PATH, CERTIFICATES_PATH].join(", ");
+                (StatusCode::NOT_FOUND, TEXT, format!("there are {known}\n"))
             }
         }
     }
@@ -163,6 +165,8 @@ mod tests {
             (Method::GET, "/openapi.json", 200),
             (Method::PUT, "/openapi.json", 405),
             (Method::GET, "/migration", 200),
+            (Method::GET, "/certificates", 200),
+            (Method::POST, "/certificates", 405),
             (Method::POST, "/migration", 405),
             (Method::POST, "/healthz", 405),
             (Method::DELETE, "/metrics", 405),

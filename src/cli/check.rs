@@ -17,7 +17,7 @@ use crate::{
             ObserveSettings, OverMax, Role, RouteSettings, Settings, SortTerm,
         },
     },
-    gateway::{self, Snapshot, routes::route::Route, runtime::clock},
+    gateway::{Snapshot, routes::route::Route, runtime::clock},
     pagination::{
         order::{Direction, Ties},
         page::Level,
@@ -40,9 +40,6 @@ pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Fa
         return Err(Failure::mistaken(report::count(diagnostics.counts().0, "error")));
     }
     let Built { settings, snapshot, warnings } = compile(settings, diagnostics)?;
-    for listener in &settings.listeners {
-        gateway::certificate(listener).map_err(|error| Failure::mistaken(error.to_string()))?;
-    }
     let mut text = described(&settings, &snapshot);
     let routes = report::count(settings.routes.len(), "route");
     let _ = writeln!(text, "\n{routes}, {}, no errors", report::count(warnings, "warning"));

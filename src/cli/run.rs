@@ -15,6 +15,7 @@ use crate::{
             live::Live,
             process::{self, Servers, Vitals},
             reload::{Fixed, Reloader, Reloads},
+            renewal,
         },
         runtime::descriptors,
         server::{
@@ -67,6 +68,7 @@ fn serve_file(
     let fixed = Fixed::of(&settings);
     let reloader =
         Reloader::new((path.to_owned(), environment), Arc::clone(&live), fixed, Arc::clone(vitals.last_reload()));
+    renewal::begin(Arc::clone(&live), Arc::clone(vitals.renewals()))?;
     let clients = Admission::new(places(&settings.server));
     let ids = ids()?;
     let mut servers = servers(&settings, Arc::clone(&live), vitals, &clients, &ids)?;

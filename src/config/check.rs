@@ -17,6 +17,7 @@ mod path;
 mod principal;
 mod route;
 mod server;
+mod tls;
 mod upstream;
 
 use std::path::{Path, PathBuf};

@@ -282,6 +282,10 @@ pub(super) const fn header_names(element: &'static Schema) -> Type<Vec<http::Hea
     Type { schema: Schema::List(element), value: |written| Some(elements(written, as_header_name)) }
 }
 
+pub(super) const fn header_name(check: fn(&str) -> Result<(), SyntaxFault>) -> Type<http::HeaderName> {
+    Type { schema: Schema::Text(check), value: as_header_name }
+}
+
 fn as_header_name(written: &Spanned) -> Option<http::HeaderName> {
     http::HeaderName::from_bytes(written.as_text()?.value.as_bytes()).ok()
 }

@@ -17,7 +17,9 @@ pub(super) use envelope::{ENVELOPE, EmptyCursor, PARAMETERS, ZeroLimit};
 pub(super) use legacy::{ClientShown, LEGACY, LEGACY_CLIENT};
 pub(super) use list::{BUDGETS, CURSOR, ErrorForm, FIELD, FieldType, PAGE_SIZE, ROUTE_PARAMETERS};
 pub(super) use route::{CORS, ListMethod, OBSERVE, OPENAPI, ROUTE};
-pub(super) use server::{ADMIN, CACHES, CURSOR_KEYS, LISTENER, LISTENER_TLS, LOG, PIVOTS, SERVER};
+pub(super) use server::{
+    ADMIN, CACHES, CURSOR_KEYS, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, LOG, PIVOTS, SERVER,
+};
 pub(super) use upstream::{PathCase, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
 
 use super::{

@@ -9,6 +9,7 @@ mod envelope;
 mod legacy;
 mod list;
 mod openapi;
+mod tls;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -23,6 +24,7 @@ pub use list::{
     SortTerm,
 };
 pub use openapi::{ItemSchema, OpenApiSettings};
+pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};
 
 use super::{diagnostic::Located, key::words, secret::Secret};
 
@@ -54,6 +56,7 @@ pub struct ServerSettings {
     pub problem_types: Option<String>,
     pub trusted_proxies: Vec<Network>,
     pub forwarded_headers: Vec<http::HeaderName>,
+    pub client_subject: Option<http::HeaderName>,
     pub threads: usize,
     /// In bytes.
     pub head_size: usize,
@@ -117,15 +120,6 @@ pub struct ListenerSettings {
     pub address: SocketAddr,
     pub http2: bool,
     pub tls: Option<ListenerTls>,
-}
-
-/// `tls` of a listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenerTls {
-    /// The path of the file.
-    pub certificate: String,
-    /// The path of the file.
-    pub key: String,
 }
 
 /// `[admin]`.
@@ -216,14 +210,6 @@ words! {
         /// None.
         Never = "never",
     }
-}
-
-/// `tls` of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamTls {
-    pub server_name: Option<String>,
-    /// The path of the file.
-    pub ca: Option<String>,
 }
 
 /// `timeouts` of an upstream.

@@ -373,7 +373,10 @@ tls = {{ certificate = "tls/api.crt", key = "file:/run/api.key" }}
     );
     let (settings, _) = load_text("/etc/cursorgate/gateway.toml", &text, &Everything);
     let tls = settings.and_then(|settings| settings.listeners[0].tls.clone()).expect("TLS");
-    assert_eq!((tls.certificate.as_str(), tls.key.as_str()), ("/etc/cursorgate/tls/api.crt", "/run/api.key"));
+    assert_eq!(
+        (tls.pairs[0].certificate.value.as_str(), tls.pairs[0].key.value.as_str()),
+        ("/etc/cursorgate/tls/api.crt", "/run/api.key")
+    );
 }
 
 #[test]

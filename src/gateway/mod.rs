@@ -33,7 +33,7 @@ pub use pingora::server::Server;
 pub use self::{
     lifecycle::{live::Live, snapshot::Snapshot},
     routes::{list::List, route::Route},
-    server::listen::{Listening, Unready, certificate, companion, server},
+    server::listen::{Listening, Unready, companion, server},
     session::{
         compress::compress,
         context::{Gateway, RequestIds},

@@ -2,6 +2,9 @@
 //! and what clients get.
 
 pub(crate) mod authority;
+mod client;
+mod mutual;
+mod renewal;
 mod server;
 
 use std::{
@@ -260,7 +263,8 @@ fn stalled_and_broken_handshakes_hinder_nobody() {
     assert_eq!(served.gateway.get("/users?limit=1").outcome(), "200");
 }
 
-/// An expired certificate is served as it is, for clients to refuse; one that is not its key's is not begun with.
+/// An expired certificate is served as it is, for clients to refuse, with a warning. A certificate that is not its key's is
+/// an error.
 ///
 /// Row: F04
 #[test]
@@ -286,6 +290,7 @@ fn certificates_are_looked_at_before_clients_see_them() {
     for verb in ["check", "run"] {
         let output = command().args([verb, "--config"]).arg(&file).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && said.contains("can't be used"), "{verb}: {said}");
+        assert!(!output.status.success() && said.contains("does not belong to the certificate"), "{verb}: {said}");
+        assert!(said.contains("cursorgate.toml:2:") && said.contains("expired 9"), "{verb}: {said}");
     }
 }

@@ -77,7 +77,7 @@ impl Route<'_> {
             short_pages: ROUTE.short_pages.read(self.written),
             page_size,
             total: ROUTE.total.read(self.written),
-            principal: ROUTE.principal.read(self.written),
+            principal: principal::read(root, self.written),
             cursor: self.cursor(root),
             parameters,
             legacy,

@@ -1,8 +1,10 @@
 //! The headers that tell the callers of a route apart. Callers share nothing.
 
+use http::HeaderName;
+
 use super::Context;
 use crate::config::{
-    keys::{LEGACY, LEGACY_CLIENT, ROUTE},
+    keys::{FILE, LEGACY, LEGACY_CLIENT, ROUTE, SERVER},
     settings::{KnownBy, ListSettings},
     spanned::Spanned,
 };
@@ -13,6 +15,15 @@ pub(super) fn is_credential(name: &str) -> bool {
     ["authoriz", "authent", "-auth", "cookie", "key", "token", "secret", "password", "session"]
         .iter()
         .any(|word| lower.contains(word))
+}
+
+/// Returns the headers of the principal. The subject of a client's certificate is one of them by default.
+pub(super) fn read(root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
+    let mut names = ROUTE.principal.read(route);
+    if ROUTE.principal.find(route).is_none() {
+        names.extend(SERVER.client_subject.read(&FILE.server.table(root)));
+    }
+    names
 }
 
 /// Warns if `legacy.client` identifies clients by a credential that is not protected as one.

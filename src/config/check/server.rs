@@ -1,11 +1,11 @@
 //! `[server]`, `[listeners]`, `[admin]`, `[log]`, `[caches]`.
 
-use std::{net::SocketAddr, path::Path};
+use std::net::SocketAddr;
 
-use super::Context;
+use super::{Context, tls};
 use crate::config::{
-    diagnostic::Location,
-    keys::{ADMIN, CACHES, FILE, LISTENER, LISTENER_TLS, LOG, PIVOTS, SERVER},
+    diagnostic::{Located, Location},
+    keys::{ADMIN, CACHES, FILE, LISTENER, LOG, PIVOTS, SERVER},
     settings::{
         AdminSettings, CacheSettings, CompressionSettings, ListenerSettings, ListenerTls, LogSettings,
         PivotCacheSettings, ServerSettings,
@@ -21,6 +21,7 @@ pub(super) fn server(server: &Spanned) -> ServerSettings {
         problem_types: SERVER.problem_types.read(server),
         trusted_proxies: networks.iter().filter_map(|text| syntax::read_network(&text.value)).collect(),
         forwarded_headers: SERVER.forwarded_headers.read(server),
+        client_subject: SERVER.client_subject.read(server),
         threads: SERVER
             .threads
             .read(server)
@@ -51,7 +52,7 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
     }
     for (name, listener) in table.tables() {
         if let Some(address) = replaced {
-            let (http2, tls) = protocols(listener, context);
+            let (http2, tls) = protocols(name, listener, context);
             listeners.push(ListenerSettings { name: name.value.clone(), address, http2, tls });
             continue;
         }
@@ -62,7 +63,7 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
             }
             continue;
         };
-        let (http2, tls) = protocols(listener, context);
+        let (http2, tls) = protocols(name, listener, context);
         let Ok(address) = written.value.parse::<SocketAddr>() else {
             continue;
         };
@@ -79,29 +80,9 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
 }
 
 /// Returns whether a listener speaks HTTP/2, and its TLS.
-fn protocols(listener: &Spanned, context: &mut Context<'_>) -> (bool, Option<ListenerTls>) {
-    let tls = LISTENER.tls.find(listener).and_then(|tls| listener_tls(tls, context));
+fn protocols(name: &Located<String>, listener: &Spanned, context: &mut Context<'_>) -> (bool, Option<ListenerTls>) {
+    let tls = LISTENER.tls.find(listener).and_then(|tls| tls::listener(&name.value, tls, context));
     (LISTENER.http2.read(listener), tls)
-}
-
-fn listener_tls(tls: &Spanned, context: &mut Context<'_>) -> Option<ListenerTls> {
-    for key in [&LISTENER_TLS.certificate, &LISTENER_TLS.key] {
-        if key.find(tls).is_none() {
-            let help = "tls = { certificate = \"PATH\", key = \"file:PATH\" }";
-            context.missing(tls.at, format!("TLS needs a {}", key.definition.name), help);
-        }
-    }
-    let (certificate, key) = (LISTENER_TLS.certificate.read(tls)?, LISTENER_TLS.key.located(tls)?);
-    let Some(path) = key.value.strip_prefix("file:") else {
-        if key.value.starts_with("env:") {
-            context.diagnostics.error(key.at, "a private key is read from a file", "write \"file:PATH\"");
-        }
-        return None;
-    };
-    let (certificate, path) = (context.path(&certificate), context.path(path));
-    context.check_readers(&path, key.at);
-    context.check_writers(Path::new(&certificate), tls.at);
-    Some(ListenerTls { certificate, key: path })
 }
 
 pub(super) fn admin(

@@ -1,14 +1,14 @@
 //! `[upstreams]`.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use super::Context;
+use super::{Context, tls};
 use crate::config::{
     key::Defaulted,
-    keys::{FILE, PathCase, TIMEOUTS, UPSTREAM, UPSTREAM_TLS},
+    keys::{FILE, PathCase, TIMEOUTS, UPSTREAM},
     schema,
     secret::Secret,
-    settings::{Timeouts, UpstreamSettings, UpstreamTls},
+    settings::{Timeouts, UpstreamSettings},
     spanned::{Spanned, Value},
 };
 
@@ -48,14 +48,7 @@ fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> Upstrea
         host_header: UPSTREAM.host_header.read(written),
         base_path: UPSTREAM.base_path.read(written).unwrap_or_default().trim_end_matches('/').to_owned(),
         ignores_case: UPSTREAM.paths.read(written) == PathCase::Insensitive,
-        tls: UPSTREAM.tls.find(written).map(|tls| UpstreamTls {
-            server_name: UPSTREAM_TLS.server_name.read(tls),
-            ca: UPSTREAM_TLS.ca.located(tls).map(|ca| {
-                let path = context.path(&ca.value);
-                context.check_writers(Path::new(&path), ca.at);
-                path
-            }),
-        }),
+        tls: UPSTREAM.tls.find(written).map(|tls| tls::upstream(name, tls, context)),
         headers: headers(written, context),
         timeouts: timeouts(written, context),
         connections: UPSTREAM.connections.read(written),

@@ -9,11 +9,11 @@ use crate::config::{
     key::{
         Defaulted, Key,
         Literal::{Boolean, Count, Text, Texts},
-        NamedTexts, Word, count, duration, flag, header_names, list_of_words, named_texts, secret, size, sub_table,
-        table, text, texts, word,
+        NamedTexts, Word, count, duration, flag, header_name, header_names, list_of_words, named_tables, named_texts,
+        secret, size, sub_table, table, text, texts, word,
     },
     schema::Schema,
-    settings::{ContentCoding, LogFormat, LogLevel},
+    settings::{ClientCertificate, ContentCoding, LogFormat, LogLevel, TlsVersion},
     spanned::Spanned,
     syntax,
 };
@@ -42,6 +42,11 @@ table! {
         forwarded_headers: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name))
             // Balancers and ingresses write these by themselves. They pass on the rest of the family as a client wrote it.
             .default(Texts(&["X-Forwarded-For", "X-Forwarded-Proto"]));
+
+        /// The header in which upstreams receive the subject of a client's verified certificate (see `tls.clients` of a
+        /// listener), such as "CN=billing,O=Example" (RFC 4514). The same header from clients is dropped, unless a trusted
+        /// proxy says it and `forwarded_headers` lists it. Routes without a `principal` of their own tell clients apart by it.
+        client_subject: Key<HeaderName> => header_name(syntax::header_name).example(r#""X-Client-Subject""#);
 
         /// Worker threads. Default: one for each core.
         threads: Key<usize> => count(1, 1_024).example("4");
@@ -105,21 +110,55 @@ table! {
         /// it ("prior knowledge").
         http2: Defaulted<bool> => flag().default(Boolean(true));
 
-        /// TLS. Both files are PEM and are read at the start: a certificate that is renewed under the same name takes a
-        /// restart.
-        tls: Key<Spanned> => sub_table(ListenerTlsKeys::KEYS)
-            .example(r#"{ certificate = "/etc/cursorgate/tls.crt", key = "file:/etc/cursorgate/tls.key" }"#);
+        /// TLS. Its files are PEM. They are read again within seconds of a change: a pair that can't be used leaves the one
+        /// before in use, which the log, /metrics and /certificates of the admin listener report.
+        tls: Key<Spanned> => sub_table(ListenerTlsKeys::KEYS).optional_section();
     }
 }
 
 table! {
     /// `tls` of a listener
     LISTENER_TLS: ListenerTlsKeys {
-        /// The file of the certificate chain.
+        /// The file of the certificate: the server's own first, then each one's issuer, without the authority at the end.
         certificate: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/tls.crt""#);
 
-        /// The file of the private key.
+        /// The file of the private key, without a passphrase.
         key: Key<String> => secret().sample(r#""file:/etc/cursorgate/tls.key""#);
+
+        /// Further certificates. A client gets the one with the name that it asks for (SNI), also by a wildcard, and else
+        /// the one above.
+        certificates: Key<Spanned> => named_tables(
+            &Schema::Table(ListenerCertificateKeys::KEYS),
+            "write [listeners.NAME.tls.certificates.NAME]",
+        ).example(r#"{ shop = { certificate = "/etc/cursorgate/shop.crt", key = "file:/etc/cursorgate/shop.key" } }"#);
+
+        /// The oldest version that is spoken.
+        min_version: Defaulted<TlsVersion> => word().default(Text("1.2"));
+
+        /// Certificates of clients. `server.client_subject` says to upstreams and to `principal` whose they are.
+        clients: Key<Spanned> => sub_table(ListenerClientsKeys::KEYS).example(r#"{ ca = "/etc/cursorgate/clients.pem" }"#);
+    }
+}
+
+table! {
+    /// `tls.certificates.NAME` of a listener
+    LISTENER_CERTIFICATE: ListenerCertificateKeys {
+        /// The file of the certificate, as in `tls`.
+        certificate: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/shop.crt""#);
+
+        /// The file of the private key.
+        key: Key<String> => secret().sample(r#""file:/etc/cursorgate/shop.key""#);
+    }
+}
+
+table! {
+    /// `tls.clients` of a listener
+    LISTENER_CLIENTS: ListenerClientsKeys {
+        /// The file with the authorities that clients' certificates come from. It is read again like the certificate.
+        ca: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/clients.pem""#);
+
+        /// The treatment of clients without one.
+        certificate: Defaulted<ClientCertificate> => word().default(Text("required"));
     }
 }
 

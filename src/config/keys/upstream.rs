@@ -8,10 +8,10 @@ use crate::config::{
     key::{
         Defaulted, Key,
         Literal::{Count, Text},
-        NamedTexts, count, duration, sent_headers, sub_table, table, text, texts, word, words,
+        NamedTexts, count, duration, secret, sent_headers, sub_table, table, text, texts, word, words,
     },
     schema::Schema,
-    settings::UpstreamCompression,
+    settings::{TlsVersion, UpstreamCompression},
     spanned::Spanned,
     syntax,
 };
@@ -75,6 +75,16 @@ table! {
 
         /// A PEM file with the authorities to trust. Default: those of the system.
         ca: Key<String> => text(syntax::name).example(r#""/etc/cursorgate/ca.pem""#);
+
+        /// A PEM file with the certificate that the gateway shows to the upstream, then each one's issuer. All three files
+        /// are read again within seconds of a change.
+        certificate: Key<String> => text(syntax::name).example(r#""/etc/cursorgate/client.crt""#);
+
+        /// The file of the private key.
+        key: Key<String> => secret().example(r#""file:/etc/cursorgate/client.key""#);
+
+        /// The oldest version that is spoken.
+        min_version: Defaulted<TlsVersion> => word().default(Text("1.2"));
     }
 }
 

@@ -3,4 +3,5 @@
 pub(crate) mod live;
 pub(crate) mod process;
 pub(crate) mod reload;
+pub(crate) mod renewal;
 pub(crate) mod snapshot;

@@ -22,7 +22,10 @@ use tokio::{
     sync::watch,
 };
 
-use super::reload::{LastReload, Reloads};
+use super::{
+    reload::{LastReload, Reloads},
+    renewal::RenewalCounts,
+};
 use crate::{
     config::settings::ServerSettings,
     gateway::runtime::{clock, log_queue::LogCounts},
@@ -44,6 +47,7 @@ pub struct Vitals {
     stopping: Arc<AtomicBool>,
     log: Arc<LogCounts>,
     last_reload: Arc<LastReload>,
+    renewals: Arc<RenewalCounts>,
 }
 
 /// A request in flight, counted until this is dropped.
@@ -74,6 +78,12 @@ impl Vitals {
     #[must_use]
     pub fn last_reload(&self) -> &Arc<LastReload> {
         &self.last_reload
+    }
+
+    /// Returns the counts of renewed certificates.
+    #[must_use]
+    pub fn renewals(&self) -> &Arc<RenewalCounts> {
+        &self.renewals
     }
 
     /// Returns the number of requests in flight, with the observations that go on after their requests.

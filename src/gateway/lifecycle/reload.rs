@@ -91,7 +91,6 @@ impl Fixed {
         for listener in &settings.listeners {
             let name = &listener.name;
             keys.push((format!("listeners.{name}.address"), listener.address.to_string()));
-            keys.push((format!("listeners.{name}.tls"), format!("{:?}", listener.tls)));
         }
         let admin = settings.admin.as_ref().map(|admin| admin.address);
         keys.push(("admin.address".to_owned(), format!("{admin:?}")));
@@ -172,9 +171,6 @@ impl Reloader {
         }
         for key in self.fixed.differs(&Fixed::of(settings)) {
             tracing::warn!(key, "{key} changed: needs a restart; everything else is in force");
-        }
-        if settings.listeners.iter().any(|listener| listener.tls.is_some()) {
-            tracing::info!("the listeners' certificates are those read at the start: a renewed one needs a restart");
         }
         tracing::info!(%path, routes = settings.routes.len(), "configuration reloaded");
         true

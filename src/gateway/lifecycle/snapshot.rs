@@ -8,7 +8,7 @@ use crate::{
     config::{
         Diagnostics,
         diagnostic::Location,
-        settings::{CursorKeySettings, Network, ServerSettings, Settings},
+        settings::{CursorKeySettings, ListenerSettings, Network, ServerSettings, Settings},
     },
     cursor::KeyRing,
     downstream::EnvelopeTemplate,
@@ -16,9 +16,10 @@ use crate::{
         openapi::OpenApi,
         outcome::metrics::RouteMetrics,
         routes::{guard::Guard, route::Route, table::RouteTable, upstream::Upstream},
-        runtime::memory_limit,
+        runtime::{clock, memory_limit},
         shared::pivots::Pivots,
     },
+    tls::{self, Acceptor, Credentials, Renewable},
     upstream::{Costs, Dialect, net::memory::Memory},
 };
 
@@ -33,6 +34,9 @@ pub struct Snapshot {
     pub routes: Vec<Arc<Route>>,
     /// All upstreams, in the order of the file.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// The protocols of listeners by their names. A listener that the configuration no longer has is open until the
+    /// process ends, and stays in this list.
+    pub(crate) listeners: Vec<(String, ListenerProtocols)>,
     /// Settings for all requests.
     pub server: ServerSettings,
     /// The host names of the admin listener.
@@ -49,6 +53,13 @@ pub struct Snapshot {
     pub openapi: OpenApi,
     /// The computed costs of pages. The next snapshot reuses those of unchanged routes.
     costs: Costs,
+}
+
+/// The protocols of a listener.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenerProtocols {
+    pub tls: Option<Arc<Renewable<Acceptor>>>,
+    pub http2: bool,
 }
 
 impl Snapshot {
@@ -84,17 +95,15 @@ impl Snapshot {
         for envelope in &settings.own_envelopes {
             EnvelopeTemplate::compile(envelope, "items", diagnostics);
         }
+        let listeners = listeners(settings, previous, diagnostics);
         let openapi = OpenApi::compile(settings, &routes, diagnostics);
         let table = RouteTable::compile(&routes, diagnostics);
         if diagnostics.has_errors() {
             return None;
         }
         let metrics = previous.map_or_else(|| RouteMetrics::new(""), |previous| Arc::clone(&previous.metrics));
-        let pivots =
-            previous.map(|previous| &previous.pivots).filter(|pivots| pivots.settings() == settings.caches.pivots);
-        let pivots = pivots.map_or_else(|| Arc::new(Pivots::new(settings.caches.pivots)), Arc::clone);
         let upstreams = upstreams.into_iter().flatten().collect();
-        let memory = memory(settings, previous);
+        let (memory, pivots) = (memory(settings, previous), pivots(settings, previous));
         let admin_hosts = settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
         costs.forget_others();
         let server = settings.server.clone();
@@ -104,6 +113,7 @@ impl Snapshot {
             guard,
             routes,
             upstreams,
+            listeners,
             server,
             admin_hosts,
             keys,
@@ -115,11 +125,48 @@ impl Snapshot {
         })
     }
 
+    /// Returns the protocols of a listener.
+    pub(crate) fn listener(&self, name: &str) -> Option<&ListenerProtocols> {
+        self.listeners.iter().find(|(known, _)| known == name).map(|(_, protocols)| protocols)
+    }
+
+    /// Returns all that is made from certificate files.
+    pub(crate) fn credentials(&self) -> impl Iterator<Item = &dyn Credentials> {
+        let listeners = self.listeners.iter().filter_map(|(_, protocols)| protocols.tls.as_deref());
+        let upstreams = self.upstreams.iter().filter_map(|upstream| upstream.peers.credentials());
+        let listeners = listeners.map(|tls| -> &dyn Credentials { tls });
+        listeners.chain(upstreams.map(|tls| -> &dyn Credentials { &**tls }))
+    }
+
     /// Returns whether an address belongs to a trusted proxy.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.server.trusted_proxies.iter().any(|network| contains(*network, address))
     }
+}
+
+/// Compiles the protocols of listeners. Those at fault are left out.
+fn listeners(
+    settings: &Settings,
+    previous: Option<&Snapshot>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<(String, ListenerProtocols)> {
+    let now = clock::unix_seconds();
+    let mut listeners = Vec::with_capacity(settings.listeners.len());
+    for ListenerSettings { name, http2, tls, .. } in &settings.listeners {
+        let tls = match tls {
+            Some(tls) => match tls::listener(tls, *http2, now, diagnostics) {
+                Some(tls) => Some(tls),
+                None => continue,
+            },
+            None => None,
+        };
+        listeners.push((name.clone(), ListenerProtocols { tls, http2: *http2 }));
+    }
+    let open = previous.map_or(&[][..], |previous| &previous.listeners);
+    let is_gone = |(name, _): &&(String, ListenerProtocols)| settings.listeners.iter().all(|known| known.name != *name);
+    listeners.extend(open.iter().filter(is_gone).cloned());
+    listeners
 }
 
 /// Returns the memory budget: the previous one if its size is the same.
@@ -129,6 +176,13 @@ fn memory(settings: &Settings, previous: Option<&Snapshot>) -> Arc<Memory> {
         || Memory::new(settings.server.memory.unwrap_or_else(|| memory_limit::memory() / 2)),
         |previous| Arc::clone(&previous.memory),
     )
+}
+
+/// Returns the cache of pivots: the previous one if its limits are the same.
+fn pivots(settings: &Settings, previous: Option<&Snapshot>) -> Arc<Pivots> {
+    let known = previous.map(|previous| &previous.pivots);
+    let known = known.filter(|pivots| pivots.settings() == settings.caches.pivots);
+    known.map_or_else(|| Arc::new(Pivots::new(settings.caches.pivots)), Arc::clone)
 }
 
 /// Returns whether an address is in a network. An IPv4 address may come in its IPv6 form.

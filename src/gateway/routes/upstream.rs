@@ -7,19 +7,20 @@ use std::{
 };
 
 use http::{HeaderName, HeaderValue};
-use pingora::{tls::x509::X509, upstreams::peer::HttpPeer};
+use pingora::upstreams::peer::HttpPeer;
 
 use crate::{
     config::{
         Diagnostics,
-        settings::{Timeouts, UpstreamCompression, UpstreamSettings, UpstreamTls},
+        settings::{Timeouts, UpstreamCompression, UpstreamSettings},
     },
-    gateway::shared::slots::UpstreamSlots,
+    gateway::{runtime::clock, shared::slots::UpstreamSlots},
+    tls,
     upstream::{
         net::{
             connection::IDLE,
             fetch::ASKED_CODING,
-            resolve::{PeerName, Peers},
+            resolve::{PeerName, PeerTls, Peers},
         },
         place::link_map::LinkMap,
     },
@@ -80,20 +81,18 @@ impl Upstream {
             },
             None => None,
         };
-        let mut headers = Vec::with_capacity(settings.headers.len());
-        for (name, value) in &settings.headers {
-            let Ok(mut value) = HeaderValue::from_bytes(value.reveal()) else {
-                let message = format!("the value of the header {name} can't be sent");
-                diagnostics.error(at, message, "a header's value is one line of visible characters");
-                return None;
-            };
-            value.set_sensitive(true);
-            headers.push((name.clone(), value));
-        }
+        let headers = added_headers(settings, diagnostics)?;
+        let secrecy = match &settings.tls {
+            Some(tls) => {
+                let credentials = tls::upstream(tls, clock::unix_seconds(), diagnostics)?;
+                Some(PeerTls { credentials, min_version: tls.min_version })
+            }
+            None => None,
+        };
         let codings = codings(settings.compression, &names);
         Some(Self {
             name: settings.name.clone(),
-            peers: Peers::new(names, template(settings, diagnostics)?),
+            peers: Peers::new(names, template(settings), secrecy),
             host,
             authorities: settings
                 .host_header
@@ -129,6 +128,22 @@ fn codings(compression: UpstreamCompression, peers: &[Arc<PeerName>]) -> HeaderV
     HeaderValue::from_static(if compresses { ASKED_CODING } else { "identity" })
 }
 
+/// Returns the headers that are added to every request.
+fn added_headers(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> Option<Vec<(HeaderName, HeaderValue)>> {
+    let at = settings.peers.first()?.at;
+    let mut headers = Vec::with_capacity(settings.headers.len());
+    for (name, value) in &settings.headers {
+        let Ok(mut value) = HeaderValue::from_bytes(value.reveal()) else {
+            let message = format!("the value of the header {name} can't be sent");
+            diagnostics.error(at, message, "a header's value is one line of visible characters");
+            return None;
+        };
+        value.set_sensitive(true);
+        headers.push((name.clone(), value));
+    }
+    Some(headers)
+}
+
 /// Returns the name of a peer, with its resolved addresses, from the upstreams in force.
 fn known_name(upstreams: &[Arc<Upstream>], text: &str) -> Option<Arc<PeerName>> {
     let names = upstreams.iter().flat_map(|upstream| upstream.peers.names());
@@ -142,7 +157,7 @@ fn slots(settings: &UpstreamSettings, previous: &[Arc<Upstream>]) -> Arc<Upstrea
 }
 
 /// Creates the template of all peers, without the address. Every timeout is set, because Pingora's default is none.
-fn template(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> Option<HttpPeer> {
+fn template(settings: &UpstreamSettings) -> HttpPeer {
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let tls = settings.tls.as_ref();
     let server_name = tls.and_then(|tls| tls.server_name.clone()).unwrap_or_default();
@@ -155,29 +170,8 @@ fn template(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> Optio
     peer.options.idle_timeout = Some(IDLE);
     let mut hasher = DefaultHasher::new();
     settings.name.hash(&mut hasher);
-    if let Some(UpstreamTls { ca: Some(path), .. }) = tls {
-        let read = std::fs::read(path).map_err(|error| error.to_string());
-        let parsed = read.and_then(|bytes| {
-            bytes.hash(&mut hasher);
-            X509::stack_from_pem(&bytes).map_err(|error| error.to_string())
-        });
-        match parsed {
-            Ok(authorities) if !authorities.is_empty() => {
-                peer.options.ca = Some(Arc::new(authorities.into_boxed_slice()));
-            }
-            Ok(_) => {
-                let at = settings.peers.first()?.at;
-                diagnostics.error(at, format!("{path} holds no certificate"), "name a PEM file with authorities");
-                return None;
-            }
-            Err(error) => {
-                let at = settings.peers.first()?.at;
-                diagnostics.error(at, format!("{path} can't be read: {error}"), "name a PEM file with authorities");
-                return None;
-            }
-        }
-    }
-    // Connections are shared within one upstream. Pingora's own key leaves the certificate authorities out.
+    // Connections are shared within one upstream. Its certificates are added to this key, because Pingora's own leaves the
+    // authorities out.
     peer.group_key = hasher.finish();
-    Some(peer)
+    peer
 }

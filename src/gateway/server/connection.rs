@@ -20,7 +20,7 @@ use super::{
 use crate::{
     downstream::{Code, Problem, Response},
     gateway::{
-        lifecycle::live::Live,
+        lifecycle::{live::Live, snapshot::ListenerProtocols},
         outcome::access_log::Outcome,
         request::head::{self, Framing, HeadScanner},
         runtime::clock,
@@ -91,6 +91,14 @@ impl Front {
             response.headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
             wire(&response)
         })
+    }
+
+    /// Returns the protocols of a listener; without a name, HTTP/1.1 alone.
+    pub(crate) fn protocols(&self, listener: Option<&str>) -> Option<ListenerProtocols> {
+        match listener {
+            Some(name) => self.live.pin().listener(name).cloned(),
+            None => Some(ListenerProtocols { tls: None, http2: false }),
+        }
     }
 
     /// Returns the time limit of TLS handshakes, which is that of heads.

@@ -140,7 +140,10 @@ async fn decide(
     let route = Arc::clone(&routed.found.route);
     let protected = route.list.as_ref().map_or(&[][..], |list| list.protected.as_slice());
     let list = route.list.as_ref().filter(|_| route.methods.take(&head.method));
-    if let Err(refusal) = headers::nominations(&head.headers, &[protected, &snapshot.server.forwarded_headers]) {
+    if let Err(refusal) = headers::nominations(
+        &head.headers,
+        &[protected, &snapshot.server.forwarded_headers, snapshot.server.client_subject.as_slice()],
+    ) {
         let problem = Problem::new(Code::RequestInvalid, refusal.to_string());
         let envelope = list.map(|list| &list.conventions.choose(&head.headers).convention.envelope);
         return Dispatch::Respond(refuse(&problem, envelope, snapshot, outcome));

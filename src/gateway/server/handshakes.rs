@@ -18,8 +18,9 @@ use crate::gateway::runtime::clock;
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// The causes of failures, each with phrases of OpenSSL in lower case. The first match counts.
-const CAUSES: [(&str, &[&str]); 6] = [
+const CAUSES: [(&str, &[&str]); 7] = [
     ("timeout", &["timeout"]),
+    ("client_certificate", &["peer did not return a certificate", "certificate verify failed"]),
     ("certificate_refused", &["alert unknown ca", "alert bad certificate", "alert certificate"]),
     ("protocol_version", &["unsupported protocol", "version too low", "alert protocol version"]),
     ("no_common_parameters", &["no shared cipher", "no suitable", "alert handshake failure"]),
@@ -110,6 +111,14 @@ mod tests {
                 "protocol_version",
             ),
             ("error:0A0000C1:SSL routines:tls_post_process_client_hello:no shared cipher:", "no_common_parameters"),
+            (
+                "error:0A0000C7:SSL routines:tls_process_client_certificate:peer did not return a certificate:",
+                "client_certificate",
+            ),
+            (
+                "error:0A000086:SSL routines:tls_post_process_client_certificate:certificate verify failed:",
+                "client_certificate",
+            ),
             ("TLS accept() failed: unexpected EOF", "closed"),
             ("Connection reset by peer (os error 104)", "closed"),
             ("timeout", "timeout"),

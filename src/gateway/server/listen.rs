@@ -6,11 +6,10 @@ use std::{net::SocketAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use pingora::{
     apps::HttpServerApp,
-    protocols::{GetSocketDigest as _, SocketDigest, Stream, TcpKeepalive, l4, tls::server::handshake},
+    protocols::{GetSocketDigest as _, SocketDigest, Stream, TcpKeepalive, l4},
     proxy::http_proxy,
     server::{ListenFds, Server, ShutdownWatch, configuration::ServerConf},
     services::Service,
-    tls::ssl::{AlpnError, SslAcceptor, SslFiletype, SslMethod, select_next_proto},
 };
 use tokio::net::{TcpListener, TcpStream};
 
@@ -19,16 +18,12 @@ use super::{
     connection::Front,
 };
 use crate::{
-    config::settings::{ListenerSettings, ListenerTls, Settings},
-    gateway::session::context::Gateway,
+    config::settings::Settings,
+    gateway::{lifecycle::snapshot::ListenerProtocols, session::context::Gateway},
 };
 
 /// The length of the queue of connections that are not accepted yet.
 const BACKLOG: i32 = 4_096;
-
-/// The protocols that a listener with TLS offers, the preferred one first (RFC 7301 section 3.1).
-const ALPN_HTTP2: &[u8] = b"\x02h2\x08http/1.1";
-const ALPN_HTTP1: &[u8] = b"\x08http/1.1";
 
 /// The pause after the system refused a connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -40,26 +35,14 @@ const LOST: Duration = Duration::from_secs(300);
 #[derive(Debug, thiserror::Error)]
 pub enum Unready {
     /// The address is in use, or is not an address of this machine.
-    #[error("listeners.{listener}: can't listen on {address}: {error}")]
+    #[error("{key}: can't listen on {address}: {error}")]
     Address {
-        /// The name of the listener.
-        listener: String,
+        /// The key of the listener.
+        key: String,
         /// The address of the listener.
         address: SocketAddr,
         /// The error of the system.
         error: std::io::Error,
-    },
-    /// The certificate or the key is unusable.
-    #[error("listeners.{listener}: {certificate} and {key} can't be used: {error}")]
-    Certificate {
-        /// The name of the listener.
-        listener: String,
-        /// The path of the certificate.
-        certificate: String,
-        /// The path of the key.
-        key: String,
-        /// The error of OpenSSL.
-        error: String,
     },
 }
 
@@ -72,17 +55,10 @@ pub fn server(settings: &Settings, gateway: Gateway, front: &Arc<Front>) -> Resu
     let mut server = Server::new_with_opt_and_conf(None, configuration(settings));
     let mut service = Listening::new("gateway", http_proxy(&server.configuration, gateway), Arc::clone(front));
     for listener in &settings.listeners {
-        service.add(&listener.name, listener.address, (certificate(listener)?, listener.http2))?;
+        service.add(Some(&listener.name), listener.address)?;
     }
     server.add_service(service);
     Ok(server)
-}
-
-/// The protocols of a listener.
-#[derive(Clone)]
-struct Protocols {
-    tls: Option<SslAcceptor>,
-    http2: bool,
 }
 
 /// A service that accepts clients on its listeners.
@@ -90,7 +66,8 @@ pub struct Listening<A> {
     name: &'static str,
     app: Arc<A>,
     front: Arc<Front>,
-    sockets: Vec<(std::net::TcpListener, Protocols)>,
+    /// The sockets with the names of their listeners; those without a name speak HTTP/1.1 alone.
+    sockets: Vec<(std::net::TcpListener, Option<String>)>,
     /// The number of threads; the server's if none is set.
     pub threads: Option<usize>,
 }
@@ -107,19 +84,15 @@ impl<A> Listening<A> {
     /// # Errors
     ///
     /// Returns [`Unready::Address`] if the address can't be bound.
-    pub fn add(
-        &mut self,
-        listener: &str,
-        address: SocketAddr,
-        (tls, http2): (Option<SslAcceptor>, bool),
-    ) -> Result<(), Unready> {
+    pub fn add(&mut self, listener: Option<&str>, address: SocketAddr) -> Result<(), Unready> {
         let bound = std::net::TcpListener::bind(address).and_then(|socket| {
             socket.set_nonblocking(true)?;
             rustix::net::listen(&socket, BACKLOG)?;
             Ok(socket)
         });
-        let socket = bound.map_err(|error| Unready::Address { listener: listener.to_owned(), address, error })?;
-        self.sockets.push((socket, Protocols { tls, http2 }));
+        let key = || listener.map_or_else(|| "admin".to_owned(), |name| format!("listeners.{name}"));
+        let socket = bound.map_err(|error| Unready::Address { key: key(), address, error })?;
+        self.sockets.push((socket, listener.map(str::to_owned)));
         Ok(())
     }
 }
@@ -128,11 +101,11 @@ impl<A> Listening<A> {
 impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
     async fn start_service(&mut self, _fds: Option<ListenFds>, shutdown: ShutdownWatch, _listeners_per_fd: usize) {
         let mut loops = tokio::task::JoinSet::new();
-        for (socket, protocols) in self.sockets.drain(..) {
+        for (socket, listener) in self.sockets.drain(..) {
             let (app, front, shutdown) = (Arc::clone(&self.app), Arc::clone(&self.front), shutdown.clone());
             loops.spawn(async move {
                 match TcpListener::from_std(socket) {
-                    Ok(socket) => accept(&socket, &protocols, &app, &front, shutdown).await,
+                    Ok(socket) => accept(&socket, listener.as_deref(), &app, &front, shutdown).await,
                     Err(error) => tracing::error!(%error, "a listener failed"),
                 }
             });
@@ -153,7 +126,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
 /// Accepts clients until the server stops.
 async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     socket: &TcpListener,
-    protocols: &Protocols,
+    listener: Option<&str>,
     app: &Arc<A>,
     front: &Arc<Front>,
     mut shutdown: ShutdownWatch,
@@ -174,10 +147,11 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
                 continue;
             }
         };
+        // Every configuration has the listeners of those before it.
+        let Some(protocols) = front.protocols(listener) else { continue };
         match front.enter(address.ip()).await {
             Ok(place) => {
                 let (app, front, shutdown) = (Arc::clone(app), Arc::clone(front), shutdown.clone());
-                let protocols = protocols.clone();
                 tokio::spawn(async move { converse(stream, protocols, &app, &front, &place, shutdown).await });
             }
             Err(refusal) if protocols.tls.is_none() => turn_away(&stream, &refusal),
@@ -196,7 +170,7 @@ fn turn_away(stream: &TcpStream, refusal: &[u8]) {
 
 async fn converse<A: HttpServerApp + Send + Sync + 'static>(
     stream: TcpStream,
-    Protocols { tls, http2 }: Protocols,
+    ListenerProtocols { tls, http2 }: ListenerProtocols,
     app: &Arc<A>,
     front: &Front,
     place: &AdmittedConnection,
@@ -210,8 +184,9 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
     let stream: Stream = match tls {
         None => Box::new(stream),
         Some(tls) => {
+            let tls = tls.current();
             let agreed = tokio::select! {
-                agreed = tokio::time::timeout(front.handshake_timeout(), handshake(&tls, stream)) => agreed,
+                agreed = tokio::time::timeout(front.handshake_timeout(), tls.handshake(stream)) => agreed,
                 () = place.displaced() => return,
             };
             match agreed {
@@ -246,34 +221,6 @@ fn watched() -> TcpKeepalive {
 #[must_use]
 pub fn companion(settings: &Settings) -> Server {
     Server::new_with_opt_and_conf(None, configuration(settings))
-}
-
-/// Creates the TLS settings of a listener, by Mozilla's intermediate recommendation; nothing if it speaks no TLS.
-///
-/// # Errors
-///
-/// Returns [`Unready::Certificate`] if certificate or key are unusable.
-pub fn certificate(listener: &ListenerSettings) -> Result<Option<SslAcceptor>, Unready> {
-    let Some(ListenerTls { certificate, key }) = &listener.tls else { return Ok(None) };
-    let read = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).and_then(|mut tls| {
-        tls.set_private_key_file(key, SslFiletype::PEM)?;
-        tls.set_certificate_chain_file(certificate)?;
-        // OpenSSL ignores a key that does not belong to the certificate, and would then fail each handshake.
-        tls.check_private_key()?;
-        // A TLS record is read by one call instead of two.
-        tls.set_read_ahead(true);
-        // A client that names neither protocol speaks HTTP/1.1.
-        let offered = if listener.http2 { ALPN_HTTP2 } else { ALPN_HTTP1 };
-        tls.set_alpn_select_callback(move |_, asked| select_next_proto(offered, asked).ok_or(AlpnError::NOACK));
-        Ok(tls.build())
-    });
-    let acceptor = read.map_err(|error| Unready::Certificate {
-        listener: listener.name.clone(),
-        certificate: certificate.clone(),
-        key: key.clone(),
-        error: error.to_string(),
-    });
-    acceptor.map(Some)
 }
 
 fn configuration(settings: &Settings) -> ServerConf {

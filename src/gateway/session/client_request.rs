@@ -5,13 +5,14 @@ use std::{
     time::Instant,
 };
 
-use http::{HeaderMap, Version, header::HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header::HOST};
 use pingora::{protocols::http::ServerSession, protocols::l4::socket::SocketAddr};
 
 use crate::{
     config::settings::ServerSettings,
     downstream::{LinkBase, PublicAddress, RequestAddress, RequestBody, request::public_address::said_scheme},
     gateway::{lifecycle::snapshot::Snapshot, request::target::RequestTarget, routes::route::Route},
+    tls::subject::ClientSubject,
     upstream::{ClientOrigin, request::headers},
 };
 
@@ -55,8 +56,12 @@ impl Client {
         let server = &snapshot.server;
         let headers = &session.req_header().headers;
         let is_proxy = snapshot.trusts(address);
-        for name in headers::unvouched(headers, &server.forwarded_headers, is_proxy) {
+        let subject = server.client_subject.as_ref();
+        for name in headers::unvouched(headers, subject, &server.forwarded_headers, is_proxy) {
             session.req_header_mut().remove_header(&name);
+        }
+        if let Some(name) = subject {
+            write_subject(session, name);
         }
         let encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         let head = session.req_header();
@@ -121,6 +126,19 @@ impl Client {
             scheme: self.scheme,
             version: self.version,
         }
+    }
+}
+
+/// Writes the subject of a client's certificate into the request, unless a trusted proxy has named another client.
+fn write_subject(session: &mut ServerSession, name: &HeaderName) {
+    if session.req_header().headers.contains_key(name) {
+        return;
+    }
+    let digest = session.digest().and_then(|digest| digest.ssl_digest.clone());
+    let subject = digest.as_ref().and_then(|digest| digest.extension.get::<ClientSubject>());
+    if let Some(value) = subject.and_then(|subject| HeaderValue::from_str(&subject.0).ok()) {
+        // Headers of a request are limited long before this fails.
+        let _ = session.req_header_mut().insert_header(name, value);
     }
 }
 

@@ -151,6 +151,14 @@ impl Connections {
             broken(&error)
         })?;
         if !is_reused {
+            let digest = session.digest().ssl_digest.as_ref();
+            if let Some(digest) = digest.filter(|digest| !peers.speaks(&digest.version)) {
+                peers.failed(&peer, now);
+                return Err(FetchError::Unavailable(format!(
+                    "it speaks {}, which tls.min_version excludes",
+                    digest.version
+                )));
+            }
             peers.reached(&peer);
         }
         Ok(Connection { session, peer, is_reused, is_alone: is_new, informational: 0, received: 0 })

@@ -25,6 +25,10 @@ use super::{
     error::FetchError,
     health::{Health, Readiness},
 };
+use crate::{
+    config::settings::TlsVersion,
+    tls::{PeerCredentials, Renewable},
+};
 
 /// The time for which resolved addresses are used before the resolver is asked again. `getaddrinfo` does not return the
 /// record's time to live; half a minute is usual for proxies.
@@ -35,10 +39,20 @@ const KEPT: Duration = Duration::from_secs(30);
 pub struct Peers {
     names: Vec<Arc<PeerName>>,
     template: HttpPeer,
+    tls: Option<PeerTls>,
     /// Certificates are checked against the host of the peer.
     host_is_server_name: bool,
     next: AtomicUsize,
     failures: AtomicU64,
+}
+
+/// The TLS of an upstream.
+#[derive(Debug)]
+pub struct PeerTls {
+    /// The certificates in use.
+    pub credentials: Arc<Renewable<PeerCredentials>>,
+    /// The oldest version that is spoken. Pingora's connections have none of their own.
+    pub min_version: TlsVersion,
 }
 
 /// A `host:port` and its addresses. The next snapshot shares it, so that a reload keeps the addresses.
@@ -203,9 +217,21 @@ impl Peers {
     /// Creates peers like `template` with their own addresses, and with their own certificate names if `template` has
     /// none.
     #[must_use]
-    pub fn new(names: Vec<Arc<PeerName>>, template: HttpPeer) -> Self {
+    pub fn new(names: Vec<Arc<PeerName>>, template: HttpPeer, tls: Option<PeerTls>) -> Self {
         let host_is_server_name = template.is_tls() && template.sni.is_empty();
-        Self { names, template, host_is_server_name, next: AtomicUsize::new(0), failures: AtomicU64::new(0) }
+        Self { names, template, tls, host_is_server_name, next: AtomicUsize::new(0), failures: AtomicU64::new(0) }
+    }
+
+    /// Returns the certificates in use and in need of renewal.
+    pub fn credentials(&self) -> Option<&Arc<Renewable<PeerCredentials>>> {
+        self.tls.as_ref().map(|tls| &tls.credentials)
+    }
+
+    /// Returns whether a version of TLS, in OpenSSL's words, may be spoken.
+    #[must_use]
+    pub fn speaks(&self, version: &str) -> bool {
+        // Versions before 1.2 fail in the handshake: their signatures are below OpenSSL's level of security.
+        self.tls.as_ref().is_none_or(|tls| tls.min_version == TlsVersion::Tls12 || version == "TLSv1.3")
     }
 
     /// Returns the names, which the next snapshot shares.
@@ -244,6 +270,13 @@ impl Peers {
         };
         let address = name.address(place.address, now, patience).await?;
         let mut peer = self.template.clone();
+        if let Some(tls) = &self.tls {
+            let credentials = tls.credentials.current();
+            peer.options.ca.clone_from(&credentials.authorities);
+            peer.client_cert_key.clone_from(&credentials.identity);
+            // Connections that were established with other certificates or an older version are left alone.
+            peer.group_key ^= credentials.hash.rotate_left(u32::from(tls.min_version == TlsVersion::Tls13));
+        }
         peer._address = PingoraAddress::Inet(address);
         if self.host_is_server_name {
             peer.sni.clone_from(&name.host);
@@ -322,7 +355,7 @@ mod tests {
     fn peers(texts: &[&str]) -> Peers {
         let names = texts.iter().map(|text| Arc::new(PeerName::parse(text).unwrap())).collect();
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        Peers::new(names, HttpPeer::new(nowhere, false, String::new()))
+        Peers::new(names, HttpPeer::new(nowhere, false, String::new()), None)
     }
 
     #[test]
@@ -429,7 +462,7 @@ mod tests {
         let now = tokio::time::Instant::now().into_std();
         for (said, expected) in [("", "localhost"), ("people.example", "people.example")] {
             let name = Arc::new(PeerName::parse("localhost:443").unwrap());
-            let peers = Peers::new(vec![name], HttpPeer::new(nowhere, true, said.to_owned()));
+            let peers = Peers::new(vec![name], HttpPeer::new(nowhere, true, said.to_owned()), None);
             let peer = peers.next(now, Duration::from_secs(5)).await.unwrap();
             assert_eq!(peer.sni, expected);
         }

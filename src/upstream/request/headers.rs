@@ -122,14 +122,20 @@ pub fn request_headers(
 
 /// Returns the names of a client's headers about its origin that are not vouched for: all such headers of an unknown
 /// client, and those of a trusted proxy that it is not known to write (`vouched`), because it forwards what the client
-/// sent. Names with `_` are never vouched for: proxies write hyphens.
+/// sent. `subject` is the header for the subject of a client's certificate. Names with `_` are never vouched for: proxies write hyphens.
 ///
 /// They are removed from a request before any other code reads it, so that the remaining ones are reliable.
 #[must_use]
-pub fn unvouched(client: &HeaderMap, vouched: &[HeaderName], trusted: bool) -> Vec<HeaderName> {
+pub fn unvouched(
+    client: &HeaderMap,
+    subject: Option<&HeaderName>,
+    vouched: &[HeaderName],
+    trusted: bool,
+) -> Vec<HeaderName> {
     let is_unvouched = |name: &&HeaderName| {
         let folded = fold(name.as_str());
-        let says_origin = is_forwarding(&folded) || vouched.iter().any(|known| fold(known.as_str()) == folded);
+        let mut known = vouched.iter().chain(subject);
+        let says_origin = is_forwarding(&folded) || known.any(|known| fold(known.as_str()) == folded);
         // `Host` belongs to every request, whether a proxy vouches for it or not.
         says_origin && *name != HOST && !(trusted && vouched.contains(name))
     };

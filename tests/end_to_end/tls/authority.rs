@@ -80,10 +80,15 @@ impl Identity {
         self
     }
 
+    /// The chain and the key in PEM.
+    pub(crate) fn pem(&self) -> (Vec<u8>, Vec<u8>) {
+        let chain = self.chain.iter().flat_map(|each| each.to_pem().expect("a certificate")).collect();
+        (chain, self.key.private_key_to_pem_pkcs8().expect("a key"))
+    }
+
     /// The chain and the key as PEM files.
     pub(crate) fn files(&self, folder: &Directory, name: &str) -> (PathBuf, PathBuf) {
-        let chain: Vec<u8> = self.chain.iter().flat_map(|each| each.to_pem().expect("a certificate")).collect();
-        let key = self.key.private_key_to_pem_pkcs8().expect("a key");
+        let (chain, key) = self.pem();
         (written(folder, &format!("{name}.crt"), &chain), written(folder, &format!("{name}.key"), &key))
     }
 }

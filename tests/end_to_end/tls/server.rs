@@ -10,7 +10,11 @@ use std::{
     thread,
 };
 
-use openssl::ssl::{NameType, SslAcceptor, SslMethod, SslVerifyMode, SslVersion};
+use openssl::{
+    nid::Nid,
+    ssl::{NameType, SslAcceptor, SslMethod, SslVerifyMode, SslVersion},
+    x509::X509,
+};
 
 use super::authority::Identity;
 use crate::harness::PATIENCE;
@@ -19,6 +23,8 @@ use crate::harness::PATIENCE;
 pub(crate) enum Greeting {
     /// With this certificate, and these versions of TLS.
     Certificate(Identity, SslVersion, SslVersion),
+    /// With this certificate, and for clients with a certificate of this authority.
+    Mutual(Identity, X509),
     /// The server is silent until the client leaves.
     Silence,
     /// The server closes after the client's first bytes.
@@ -42,6 +48,8 @@ struct Seen {
     requests: Vec<String>,
     /// The name that was asked for, of each handshake that was finished.
     names: Vec<Option<String>>,
+    /// The common name of each certificate that a client showed.
+    clients: Vec<String>,
     /// The first byte of each connection: 22 begins a handshake of TLS.
     first_bytes: Vec<u8>,
 }
@@ -79,6 +87,11 @@ impl Secure {
         locked(&self.seen).names.clone()
     }
 
+    /// The common names of the certificates that clients showed.
+    pub(crate) fn clients(&self) -> Vec<String> {
+        locked(&self.seen).clients.clone()
+    }
+
     /// Returns whether all connections began with TLS.
     pub(crate) fn saw_tls_alone(&self) -> bool {
         let seen = locked(&self.seen);
@@ -99,7 +112,11 @@ enum Prepared {
 }
 
 fn prepared(greeting: Greeting) -> Prepared {
-    let Greeting::Certificate(identity, least, most) = greeting else { return Prepared::Broken(greeting) };
+    let (identity, least, most, authority) = match greeting {
+        Greeting::Certificate(identity, least, most) => (identity, least, most, None),
+        Greeting::Mutual(identity, authority) => (identity, SslVersion::TLS1_2, SslVersion::TLS1_3, Some(authority)),
+        broken => return Prepared::Broken(broken),
+    };
     let made = || {
         let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
         // The tests' business is what the gateway takes: this side takes all that OpenSSL can still speak.
@@ -109,6 +126,11 @@ fn prepared(greeting: Greeting) -> Prepared {
         builder.set_min_proto_version(Some(least))?;
         builder.set_max_proto_version(Some(most))?;
         builder.set_verify(SslVerifyMode::NONE);
+        if let Some(authority) = authority {
+            builder.cert_store_mut().add_cert(authority)?;
+            builder.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
+            builder.set_session_id_context(b"tests")?;
+        }
         builder.set_certificate(&identity.chain[0])?;
         for certificate in &identity.chain[1..] {
             builder.add_extra_chain_cert(certificate.clone())?;
@@ -142,6 +164,9 @@ fn serve(seen: &Mutex<Seen>, greeting: &Prepared, stream: TcpStream) -> io::Resu
     let mut stream = acceptor.accept(stream).map_err(|error| io::Error::other(error.to_string()))?;
     let name = stream.ssl().servername(NameType::HOST_NAME).map(str::to_owned);
     locked(seen).names.push(name);
+    let shown = stream.ssl().peer_certificate();
+    let shown = shown.iter().filter_map(|shown| shown.subject_name().entries_by_nid(Nid::COMMONNAME).next());
+    locked(seen).clients.extend(shown.filter_map(|name| name.data().to_string().ok()));
     let mut head = Vec::new();
     loop {
         let mut byte = [0; 1];

@@ -51,7 +51,7 @@ async fn server(answers: Vec<Vec<u8>>) -> (Peers, Arc<AtomicUsize>) {
 
 fn peers(address: SocketAddr) -> Peers {
     let name = Arc::new(PeerName::parse(&address.to_string()).unwrap());
-    Peers::new(vec![name], HttpPeer::new(address, false, String::new()))
+    Peers::new(vec![name], HttpPeer::new(address, false, String::new()), None)
 }
 
 async fn read_head(stream: &mut TcpStream) -> bool {
@@ -313,7 +313,7 @@ async fn a_peer_that_is_not_there_is_passed_over() {
     drop(listener);
     let (there, _) = server(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".to_vec(); 4]).await;
     let names = vec![Arc::new(PeerName::parse(&nobody.to_string()).unwrap()), Arc::clone(&there.names()[0])];
-    let both = Peers::new(names, HttpPeer::new(nobody, false, String::new()));
+    let both = Peers::new(names, HttpPeer::new(nobody, false, String::new()), None);
     let fetcher = Fetcher::default();
     for _ in 0..4 {
         assert_eq!(kind(&fetcher.fetch(&both, &request(), b"", bounds()).await), "fetched");

@@ -162,7 +162,7 @@ const CLAIMS: [(&str, &str); 15] = [
 fn believed(vouched: &[&'static str], trusted: bool) -> Vec<&'static str> {
     let vouched: Vec<HeaderName> = vouched.iter().map(|name| HeaderName::from_static(name)).collect();
     let client = map(&CLAIMS);
-    let dropped = unvouched(&client, &vouched, trusted);
+    let dropped = unvouched(&client, None, &vouched, trusted);
     CLAIMS.iter().map(|(name, _)| *name).filter(|name| !dropped.iter().any(|dropped| dropped == name)).collect()
 }
 

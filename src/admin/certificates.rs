@@ -1,0 +1,33 @@
+//! `/certificates`: the certificates in use, and the faults of their files.
+
+use serde_json::{Value, json};
+
+use crate::{
+    gateway::{Snapshot, runtime::clock},
+    tls::report::CertificateState,
+};
+
+/// The path of the certificates.
+pub(crate) const CERTIFICATES_PATH: &str = "/certificates";
+
+pub(super) const CONTENT_TYPE: &str = "application/json";
+
+/// Renders the certificates of listeners and upstreams, in the order of the configuration.
+pub(super) fn render(snapshot: &Snapshot) -> String {
+    let states = snapshot.credentials().flat_map(|credentials| credentials.states());
+    let states: Vec<Value> = states.map(|state| described(&state)).collect();
+    format!("{:#}\n", json!({ "certificates": states }))
+}
+
+fn described(state: &CertificateState) -> Value {
+    json!({
+        "name": state.name,
+        "role": if state.is_authority { "authorities" } else { "own" },
+        "path": state.path,
+        "subject": state.subject,
+        "hosts": state.hosts,
+        "not_after": clock::rfc3339(u64::try_from(state.not_after).unwrap_or(0)),
+        "read_at": clock::rfc3339(state.read_at),
+        "fault": state.fault,
+    })
+}

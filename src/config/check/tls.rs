@@ -1,0 +1,81 @@
+//! `tls` of listeners and of upstreams: paths, and the files' permissions. Their content is read where it is compiled.
+
+use std::path::Path;
+
+use super::Context;
+use crate::config::{
+    diagnostic::Located,
+    key::Key,
+    keys::{LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, UPSTREAM_TLS},
+    settings::{ClientAuthorities, KeyPairSettings, ListenerTls, UpstreamTls},
+    spanned::Spanned,
+};
+
+/// The keys of a certificate and of its private key.
+type PairKeys = [&'static Key<String>; 2];
+
+pub(super) fn listener(name: &str, tls: &Spanned, context: &mut Context<'_>) -> Option<ListenerTls> {
+    let name = format!("listeners.{name}.tls");
+    let keys = [&LISTENER_TLS.certificate, &LISTENER_TLS.key];
+    let first = pair(&name, tls, keys, "TLS", context);
+    let mut pairs = Vec::new();
+    for (of, written) in LISTENER_TLS.certificates.table(tls).tables() {
+        let keys = [&LISTENER_CERTIFICATE.certificate, &LISTENER_CERTIFICATE.key];
+        let what = format!("certificates.{}", of.value);
+        pairs.extend(pair(&format!("{name}.{what}"), written, keys, &what, context));
+    }
+    let clients = LISTENER_TLS.clients.read(tls).and_then(|written| {
+        let Some(ca) = LISTENER_CLIENTS.ca.located(&written) else {
+            if LISTENER_CLIENTS.ca.find(&written).is_none() {
+                let help = "clients = { ca = \"PATH\" }";
+                context.missing(written.at, "certificates of clients need the authorities that they come from", help);
+            }
+            return None;
+        };
+        let certificate = LISTENER_CLIENTS.certificate.read(&written);
+        Some(ClientAuthorities { name: format!("{name}.clients"), ca: opened(ca, context), certificate })
+    });
+    pairs.insert(0, first?);
+    Some(ListenerTls { pairs, min_version: LISTENER_TLS.min_version.read(tls), clients })
+}
+
+pub(super) fn upstream(name: &str, tls: &Spanned, context: &mut Context<'_>) -> UpstreamTls {
+    let name = format!("upstreams.{name}.tls");
+    let keys = [&UPSTREAM_TLS.certificate, &UPSTREAM_TLS.key];
+    let has_pair = keys.iter().any(|key| key.find(tls).is_some());
+    UpstreamTls {
+        server_name: UPSTREAM_TLS.server_name.read(tls),
+        ca: UPSTREAM_TLS.ca.located(tls).map(|ca| opened(ca, context)),
+        pair: has_pair.then(|| pair(&name, tls, keys, "a certificate of the gateway", context)).flatten(),
+        min_version: UPSTREAM_TLS.min_version.read(tls),
+        name,
+    }
+}
+
+/// Reads a certificate and its key, both of which `what` needs.
+fn pair(name: &str, table: &Spanned, keys: PairKeys, what: &str, context: &mut Context<'_>) -> Option<KeyPairSettings> {
+    for key in keys {
+        if key.find(table).is_none() {
+            let help = "tls = { certificate = \"PATH\", key = \"file:PATH\" }";
+            context.missing(table.at, format!("{what} needs a {}", key.definition.name), help);
+        }
+    }
+    let (certificate, key) = (keys[0].located(table)?, keys[1].located(table)?);
+    let Some(path) = key.value.strip_prefix("file:") else {
+        if key.value.starts_with("env:") {
+            context.diagnostics.error(key.at, "a private key is read from a file", "write \"file:PATH\"");
+        }
+        return None;
+    };
+    let path = context.path(path);
+    context.check_readers(&path, key.at);
+    let key = Located { value: path, at: key.at };
+    Some(KeyPairSettings { name: name.to_owned(), certificate: opened(certificate, context), key })
+}
+
+/// Returns a path as it is opened.
+fn opened(path: Located<String>, context: &mut Context<'_>) -> Located<String> {
+    let value = context.path(&path.value);
+    context.check_writers(Path::new(&value), path.at);
+    Located { value, at: path.at }
+}

@@ -1,0 +1,69 @@
+//! Renewal of certificates: their files are read every few seconds, and those that changed are taken into use.
+//!
+//! The content is compared, not the time of a change, so that links that are switched, as Kubernetes does, and files that
+//! are renamed into place are seen alike. Files are read on a thread of their own, because a mount may hang.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use super::live::Live;
+use crate::{gateway::runtime::clock, tls::renewable::Renewal};
+
+/// The interval at which files are read. Files at fault are reported when they are so twice in a row.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// The numbers of changes of certificate files, since the start of the process.
+#[derive(Debug, Default)]
+pub struct RenewalCounts {
+    renewed: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl RenewalCounts {
+    /// Returns the number of changes by their result.
+    pub fn counts(&self) -> [(&'static str, u64); 2] {
+        [("renewed", self.renewed.load(Ordering::Relaxed)), ("failed", self.failed.load(Ordering::Relaxed))]
+    }
+}
+
+/// Starts the thread that renews certificates.
+///
+/// # Errors
+///
+/// Returns an error if the thread can't be started.
+pub(crate) fn begin(live: Arc<Live>, counts: Arc<RenewalCounts>) -> std::io::Result<()> {
+    let work = move || {
+        loop {
+            thread::sleep(INTERVAL);
+            // A panic has been logged; the next round looks again.
+            let _ = catch_unwind(AssertUnwindSafe(|| renew(&live, &counts)));
+        }
+    };
+    thread::Builder::new().name("certificates".to_owned()).spawn(work).map(drop)
+}
+
+/// Reads all certificate files of the configuration in force once.
+fn renew(live: &Live, counts: &RenewalCounts) {
+    let (snapshot, now) = (live.pin(), clock::unix_seconds());
+    for Renewal { name, result } in snapshot.credentials().flat_map(|credentials| credentials.refresh(now)) {
+        match result {
+            Ok(state) => {
+                counts.renewed.fetch_add(1, Ordering::Relaxed);
+                let until = clock::rfc3339(u64::try_from(state.not_after).unwrap_or(0));
+                let (path, subject) = (state.path, state.subject);
+                tracing::info!(certificate = name, path, subject, until, "certificate renewed");
+            }
+            Err(fault) => {
+                counts.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(certificate = name, fault, "certificate not renewed: the one before stays in use");
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! From the settings of `tls` to certificates in force, with the faults and remarks of each file.
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
+
+use openssl::x509::X509;
+use pingora::utils::tls::CertKey;
+
+use super::{
+    pem::{FileFault, FileRole},
+    renewable::{CredentialPart, CredentialParts, Renewable},
+    report::{self, Purpose},
+};
+use crate::config::{
+    Diagnostics,
+    diagnostic::{Located, Location},
+    settings::{KeyPairSettings, UpstreamTls},
+};
+
+/// The certificates for connections to an upstream.
+#[derive(Clone, Debug, Default)]
+pub struct PeerCredentials {
+    /// The authorities to trust; those of the system if there are none.
+    pub authorities: Option<Arc<Box<[X509]>>>,
+    /// The certificate that the gateway shows.
+    pub identity: Option<Arc<CertKey>>,
+    /// A hash of both. Connections with other certificates are not used.
+    pub hash: u64,
+}
+
+/// Reads the files of an upstream's `tls`. Returns nothing if one of them can't be used, which is reported.
+pub fn upstream(tls: &UpstreamTls, now: u64, diagnostics: &mut Diagnostics) -> Option<Arc<Renewable<PeerCredentials>>> {
+    let pairs = tls.pair.iter().map(|settings| pair(settings, Purpose::Client, now, diagnostics));
+    let pairs: Vec<_> = pairs.collect();
+    let authorities = tls.ca.as_ref().map(|ca| authorities(&tls.name, ca, now, diagnostics));
+    let parts = CredentialParts {
+        pairs: pairs.into_iter().collect::<Option<_>>()?,
+        authorities: match authorities {
+            Some(part) => Some(part?),
+            None => None,
+        },
+    };
+    let made = Renewable::new(parts, |material| {
+        let identity = material.pairs.first().map(Arc::clone);
+        let authorities = material.authorities.clone();
+        let mut hasher = DefaultHasher::new();
+        let own = identity.iter().flat_map(|own| std::iter::once(own.leaf()).chain(own.intermediates()));
+        for certificate in own.chain(authorities.iter().flat_map(|all| all.iter())) {
+            certificate.to_der()?.hash(&mut hasher);
+        }
+        Ok(PeerCredentials { authorities, identity, hash: hasher.finish() })
+    });
+    made.map(Arc::new).ok()
+}
+
+/// Reads a pair, with remarks on its certificate.
+pub(super) fn pair(
+    settings: &KeyPairSettings,
+    purpose: Purpose,
+    now: u64,
+    diagnostics: &mut Diagnostics,
+) -> Option<CredentialPart<CertKey>> {
+    let at = |role| if role == FileRole::Key { settings.key.at } else { settings.certificate.at };
+    let part = CredentialPart::pair(settings, now).map_err(|fault| tell(&fault, at(fault.role), diagnostics)).ok()?;
+    remark(&settings.certificate, &part.certificates(), (purpose, now), diagnostics);
+    Some(part)
+}
+
+/// Reads authorities, with remarks on them.
+pub(super) fn authorities(
+    name: &str,
+    ca: &Located<String>,
+    now: u64,
+    diagnostics: &mut Diagnostics,
+) -> Option<CredentialPart<Box<[X509]>>> {
+    let part =
+        CredentialPart::authorities(name, &ca.value, now).map_err(|fault| tell(&fault, ca.at, diagnostics)).ok()?;
+    remark(ca, &part.certificates(), (Purpose::Authority, now), diagnostics);
+    Some(part)
+}
+
+fn tell(fault: &FileFault, at: Location, diagnostics: &mut Diagnostics) {
+    diagnostics.error(at, &fault.message, &fault.help);
+}
+
+fn remark(
+    file: &Located<String>,
+    certificates: &[X509],
+    (purpose, now): (Purpose, u64),
+    diagnostics: &mut Diagnostics,
+) {
+    for remark in report::remarks(&file.value, certificates, purpose, now) {
+        diagnostics.warning(file.at, remark.message, remark.help);
+    }
+}
