@@ -7,10 +7,11 @@
 //! 2. [`pagination`] decides: positions, requests, and the proofs that answers give. It does no I/O.
 //! 3. [`cursor`] turns positions into signed tokens, and tokens into positions.
 //! 4. [`config`] reads the configuration and reports all its faults with their lines.
-//! 5. [`upstream`] writes requests to legacy APIs and reads their answers, by their dialect; [`downstream`] reads
+//! 5. [`tls`] reads certificates and keys from files, and renews them.
+//! 6. [`upstream`] writes requests to legacy APIs and reads their answers, by their dialect; [`downstream`] reads
 //!    clients' requests and renders envelopes, links and problems. The two don't import each other.
-//! 6. [`gateway`] is the shell on Pingora; `gateway::page::serve` serves a page, from top to bottom.
-//! 7. `admin` answers operators, [`cli`] is the command line.
+//! 7. [`gateway`] is the shell on Pingora; `gateway::page::serve` serves a page, from top to bottom.
+//! 8. `admin` answers operators, [`cli`] is the command line.
 
 mod admin;
 pub mod cli;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     gateway::{Snapshot, runtime::clock},
-    tls::report::CertificateState,
+    tls::{Credentials, report::CertificateState},
 };
 
 /// The path of the certificates.
@@ -14,7 +14,7 @@ pub(super) const CONTENT_TYPE: &str = "application/json";
 
 /// Renders the certificates of listeners and upstreams, in the order of the configuration.
 pub(super) fn render(snapshot: &Snapshot) -> String {
-    let states = snapshot.credentials().flat_map(|credentials| credentials.states());
+    let states = snapshot.credentials().flat_map(Credentials::states);
     let states: Vec<Value> = states.map(|state| described(&state)).collect();
     format!("{:#}\n", json!({ "certificates": states }))
 }

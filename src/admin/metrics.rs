@@ -12,7 +12,7 @@ use crate::{
         routes::upstream::Upstream,
         server::admission::{Admission, Dropped},
     },
-    tls::report::CertificateState,
+    tls::{Credentials, report::CertificateState},
 };
 
 /// The path of the metrics.
@@ -122,7 +122,7 @@ fn write_upstreams(text: &mut String, snapshot: &Snapshot) {
 
 /// Writes the ends of certificates, and the changes of their files.
 fn write_certificates(text: &mut String, snapshot: &Snapshot, vitals: &Vitals) {
-    let states: Vec<_> = snapshot.credentials().flat_map(|credentials| credentials.states()).collect();
+    let states: Vec<_> = snapshot.credentials().flat_map(Credentials::states).collect();
     type Value = fn(&CertificateState) -> i64;
     let families: [(&str, &str, Value); 2] = [
         (

@@ -194,6 +194,7 @@ pub struct UpstreamSettings {
     pub base_path: String,
     pub ignores_case: bool,
     pub tls: Option<UpstreamTls>,
+    pub http2: bool,
     pub headers: Vec<(http::HeaderName, Secret)>,
     pub timeouts: Timeouts,
     pub connections: usize,

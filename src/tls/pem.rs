@@ -134,7 +134,7 @@ fn accepted(chain: &[X509], key: &PKey<Private>) -> Result<(), ErrorStack> {
 
 /// Returns the reason of the first error.
 pub(crate) fn reason(error: &ErrorStack) -> String {
-    error.errors().first().and_then(|error| error.reason()).unwrap_or("no reason is known").to_owned()
+    error.errors().first().and_then(openssl::error::Error::reason).unwrap_or("no reason is known").to_owned()
 }
 
 /// Returns the help for a file without the expected block.

@@ -53,8 +53,11 @@ pub trait Credentials: Send + Sync {
 pub struct Renewable<C> {
     current: ArcSwap<C>,
     parts: Mutex<CredentialParts>,
-    make: Box<dyn Fn(&Material) -> Result<C, ErrorStack> + Send + Sync>,
+    make: Box<Making<C>>,
 }
+
+/// The function that makes a value.
+type Making<C> = dyn Fn(&Material) -> Result<C, ErrorStack> + Send + Sync;
 
 /// All files of a value.
 #[derive(Debug)]

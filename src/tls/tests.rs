@@ -220,7 +220,7 @@ fn files_that_change_one_after_the_other_are_no_fault() {
     write(&first, &["c.pem", "k.pem"]);
     let settings = KeyPairSettings { name: "tls".to_owned(), certificate: path("c.pem"), key: path("k.pem") };
     let parts = CredentialParts { pairs: vec![CredentialPart::pair(&settings, NOW).unwrap()], authorities: None };
-    let renewable = Renewable::new(parts, |material| Ok(material.pairs[0].key().public_key_to_der()?)).unwrap();
+    let renewable = Renewable::new(parts, |material| material.pairs[0].key().public_key_to_der()).unwrap();
     let is_current = |own: &PKey<Private>| *renewable.current() == own.public_key_to_der().unwrap();
     assert!(renewable.refresh(NOW).is_empty());
     write(&second, &["c.pem"]);

@@ -19,6 +19,7 @@ mod envelopes;
 mod exchange;
 mod forwarding;
 mod http2;
+mod http2_upstreams;
 mod items;
 mod keyset;
 mod kinds;

@@ -5,7 +5,7 @@ pub(crate) mod authority;
 mod client;
 mod mutual;
 mod renewal;
-mod server;
+pub(crate) mod server;
 
 use std::{
     fmt::Write as _,
@@ -277,6 +277,11 @@ fn certificates_are_looked_at_before_clients_see_them() {
     let client = Client { ca: &ca, name: "api.test", says_name: true, version: SslVersion::TLS1_3 };
     let fault = ask(served.secure, client, "/users?limit=1").expect_err("it has expired");
     assert!(fault.contains("expired"), "{fault}");
+    let log = served.gateway.log();
+    assert!(
+        log.iter().any(|line| line.contains("warning: the certificate in ") && line.contains("expired ")),
+        "{log:?}"
+    );
 
     let (_, other) = root.issue(&["api.test"], ALWAYS).files(&folder, "other");
     let file = folder.file("cursorgate.toml");
@@ -291,6 +296,6 @@ fn certificates_are_looked_at_before_clients_see_them() {
         let output = command().args([verb, "--config"]).arg(&file).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains("does not belong to the certificate"), "{verb}: {said}");
-        assert!(said.contains("cursorgate.toml:2:") && said.contains("expired 9"), "{verb}: {said}");
+        assert!(said.contains("cursorgate.toml:2:"), "{verb}: {said}");
     }
 }

@@ -85,6 +85,7 @@ impl Route<'_> {
         };
         mode::check(&list, self.written, context);
         principal::check(&list, self.written, context);
+        principal::check_subject(root, self.written, context);
         Some(list)
     }
 

@@ -26,6 +26,21 @@ pub(super) fn read(root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
     names
 }
 
+/// Warns if the subjects of clients' certificates tell no clients apart.
+pub(super) fn check_subject(root: &Spanned, route: &Spanned, context: &mut Context<'_>) {
+    let (Some(subject), Some(names)) =
+        (SERVER.client_subject.read(&FILE.server.table(root)), ROUTE.principal.located(route))
+    else {
+        return;
+    };
+    // An empty list says that all clients see the same lists.
+    if !names.value.is_empty() && !names.value.contains(&subject) {
+        let message = format!("clients with certificates are told apart by {subject}, which is not in `principal`");
+        let help = format!("add \"{subject}\" to `principal`, so that these clients share nothing");
+        context.diagnostics.warning(names.at, message, help);
+    }
+}
+
 /// Warns if `legacy.client` identifies clients by a credential that is not protected as one.
 pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     let Some(client) = &list.legacy.client else { return };

@@ -6,8 +6,8 @@ use super::Context;
 use crate::config::{
     diagnostic::Located,
     key::Key,
-    keys::{LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, UPSTREAM_TLS},
-    settings::{ClientAuthorities, KeyPairSettings, ListenerTls, UpstreamTls},
+    keys::{FILE, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, SERVER, UPSTREAM_TLS},
+    settings::{ClientAuthorities, KeyPairSettings, ListenerSettings, ListenerTls, ServerSettings, UpstreamTls},
     spanned::Spanned,
 };
 
@@ -33,7 +33,7 @@ pub(super) fn listener(name: &str, tls: &Spanned, context: &mut Context<'_>) -> 
             return None;
         };
         let certificate = LISTENER_CLIENTS.certificate.read(&written);
-        Some(ClientAuthorities { name: format!("{name}.clients"), ca: opened(ca, context), certificate })
+        Some(ClientAuthorities { name: format!("{name}.clients"), ca: opened(&ca, context), certificate })
     });
     pairs.insert(0, first?);
     Some(ListenerTls { pairs, min_version: LISTENER_TLS.min_version.read(tls), clients })
@@ -45,10 +45,25 @@ pub(super) fn upstream(name: &str, tls: &Spanned, context: &mut Context<'_>) -> 
     let has_pair = keys.iter().any(|key| key.find(tls).is_some());
     UpstreamTls {
         server_name: UPSTREAM_TLS.server_name.read(tls),
-        ca: UPSTREAM_TLS.ca.located(tls).map(|ca| opened(ca, context)),
+        ca: UPSTREAM_TLS.ca.located(tls).map(|ca| opened(&ca, context)),
         pair: has_pair.then(|| pair(&name, tls, keys, "a certificate of the gateway", context)).flatten(),
         min_version: UPSTREAM_TLS.min_version.read(tls),
         name,
+    }
+}
+
+/// Warns if no request can have the header for the subjects of clients' certificates.
+pub(super) fn check_subject(
+    root: &Spanned,
+    server: &ServerSettings,
+    listeners: &[ListenerSettings],
+    context: &mut Context<'_>,
+) {
+    let Some(subject) = SERVER.client_subject.located(&FILE.server.table(root)) else { return };
+    let asks = |listener: &ListenerSettings| listener.tls.as_ref().is_some_and(|tls| tls.clients.is_some());
+    if !listeners.iter().any(asks) && !server.forwarded_headers.contains(&subject.value) {
+        let help = "add tls.clients to a listener, or the header to forwarded_headers if a proxy writes it";
+        context.diagnostics.warning(subject.at, "no listener asks clients for certificates", help);
     }
 }
 
@@ -70,11 +85,11 @@ fn pair(name: &str, table: &Spanned, keys: PairKeys, what: &str, context: &mut C
     let path = context.path(path);
     context.check_readers(&path, key.at);
     let key = Located { value: path, at: key.at };
-    Some(KeyPairSettings { name: name.to_owned(), certificate: opened(certificate, context), key })
+    Some(KeyPairSettings { name: name.to_owned(), certificate: opened(&certificate, context), key })
 }
 
 /// Returns a path as it is opened.
-fn opened(path: Located<String>, context: &mut Context<'_>) -> Located<String> {
+fn opened(path: &Located<String>, context: &mut Context<'_>) -> Located<String> {
     let value = context.path(&path.value);
     context.check_writers(Path::new(&value), path.at);
     Located { value, at: path.at }

@@ -49,6 +49,7 @@ fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> Upstrea
         base_path: UPSTREAM.base_path.read(written).unwrap_or_default().trim_end_matches('/').to_owned(),
         ignores_case: UPSTREAM.paths.read(written) == PathCase::Insensitive,
         tls: UPSTREAM.tls.find(written).map(|tls| tls::upstream(name, tls, context)),
+        http2: UPSTREAM.http2.read(written),
         headers: headers(written, context),
         timeouts: timeouts(written, context),
         connections: UPSTREAM.connections.read(written),

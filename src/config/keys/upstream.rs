@@ -7,8 +7,8 @@ use crate::config::{
     diagnostic::Located,
     key::{
         Defaulted, Key,
-        Literal::{Count, Text},
-        NamedTexts, count, duration, secret, sent_headers, sub_table, table, text, texts, word, words,
+        Literal::{Boolean, Count, Text},
+        NamedTexts, count, duration, flag, secret, sent_headers, sub_table, table, text, texts, word, words,
     },
     schema::Schema,
     settings::{TlsVersion, UpstreamCompression},
@@ -46,6 +46,10 @@ table! {
         /// TLS. `tls = {}` verifies the peer's host against the authorities of the system.
         tls: Key<Spanned> => sub_table(UpstreamTlsKeys::KEYS)
             .example(r#"{ server_name = "people.internal", ca = "/etc/cursorgate/ca.pem" }"#);
+
+        /// HTTP/2. With TLS it is used where a peer negotiates it (ALPN), and HTTP/1.1 elsewhere. Without TLS every peer must
+        /// speak it ("prior knowledge"). WebSockets and clients that log on by NTLM or Negotiate use HTTP/1.1 all the same.
+        http2: Defaulted<bool> => flag().default(Boolean(false));
 
         /// Headers that are added to every request; credentials are secrets. Clients that log on by NTLM or Negotiate, which
         /// authenticate the connection, share no connection with others.

@@ -4,10 +4,11 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use http::{HeaderName, HeaderValue};
-use pingora::upstreams::peer::HttpPeer;
+use pingora::{protocols::ALPN, upstreams::peer::HttpPeer};
 
 use crate::{
     config::{
@@ -25,6 +26,16 @@ use crate::{
         place::link_map::LinkMap,
     },
 };
+
+/// The most requests at a time on a connection of HTTP/2. An upstream may permit fewer.
+const STREAMS: usize = 100;
+
+/// The interval at which a connection of HTTP/2 is tested. One that does not reply within 5 s is closed.
+const PING: Duration = Duration::from_secs(15);
+
+/// The bytes that an upstream may send ahead, on a stream and on a connection of HTTP/2.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 8 << 20;
 
 /// A compiled upstream.
 #[derive(Debug)]
@@ -168,7 +179,16 @@ fn template(settings: &UpstreamSettings) -> HttpPeer {
     peer.options.read_timeout = Some(first_byte);
     peer.options.write_timeout = Some(whole);
     peer.options.idle_timeout = Some(IDLE);
+    if settings.http2 {
+        // Without TLS there is no negotiation.
+        peer.options.alpn = if tls.is_some() { ALPN::H2H1 } else { ALPN::H2 };
+        peer.options.max_h2_streams = STREAMS;
+        peer.options.h2_ping_interval = Some(PING);
+        peer.options.h2_stream_window_size = Some(STREAM_WINDOW);
+        peer.options.h2_connection_window_size = Some(CONNECTION_WINDOW);
+    }
     let mut hasher = DefaultHasher::new();
+    settings.http2.hash(&mut hasher);
     settings.name.hash(&mut hasher);
     // Connections are shared within one upstream. Its certificates are added to this key, because Pingora's own leaves the
     // authorities out.

@@ -10,14 +10,14 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use pingora::{
     BError, ErrorType,
-    connectors::{ConnectorOptions, http::v1::Connector},
+    connectors::{ConnectorOptions, http::Connector},
     http::{RequestHeader, ResponseHeader},
-    protocols::http::v1::client::HttpSession,
+    protocols::{ALPN, http::v2::client::PING_TIMEDOUT},
     upstreams::peer::HttpPeer,
 };
 use rustix::io::Errno;
 
-use super::{error::FetchError, resolve::Peers};
+use super::{error::FetchError, resolve::Peers, session::PeerSession};
 use crate::{config::settings::Timeouts, upstream::request::headers::authenticates_connection};
 
 /// The maximum number of idle connections to all upstreams.
@@ -41,14 +41,14 @@ const LARGEST_HEAD: usize = 64 * 1024;
 /// The maximum number of lines in the head of an answer.
 const MOST_LINES: usize = 100;
 
-/// Pooled HTTP/1.1 connections to upstreams, plain and TLS. The process has one pool, which outlives reloads.
+/// Pooled connections to upstreams, of HTTP/1.1 and HTTP/2, plain and TLS. The process has one pool, which outlives reloads.
 pub struct Connections {
     connector: Connector,
 }
 
 /// A connection for one request.
 pub struct Connection {
-    session: HttpSession,
+    session: PeerSession,
     peer: HttpPeer,
     /// The connection comes from the pool, so the upstream may have closed it.
     pub is_reused: bool,
@@ -96,9 +96,10 @@ impl Connections {
         now: Instant,
     ) -> Result<Connection, FetchError> {
         let is_alone = authenticates_connection(headers);
+        let needs_http1 = is_alone || headers.contains_key(header::UPGRADE);
         let mut left = peers.count().min(MOST_PEERS);
         loop {
-            let unreached = match peers.next(now, timeouts.connect).await {
+            let unreached = match peers.next(now, timeouts.connect).await.map(|peer| by_http1(peer, needs_http1)) {
                 Ok(peer) => match self.connect(peers, peer, is_alone, now).await {
                     Ok(connection) => return Ok(connection.with(timeouts)),
                     Err(error) => error,
@@ -140,6 +141,8 @@ impl Connections {
             // Another group key selects another pool, which is always empty, so the connection is new.
             let mut fresh = peer.clone();
             fresh.group_key ^= 1;
+            // A connection with one stream is in no pool while it is used.
+            fresh.options.max_h2_streams = 1;
             self.connector.get_http_session(&fresh).await
         } else {
             self.connector.get_http_session(&peer).await
@@ -150,8 +153,11 @@ impl Connections {
             }
             broken(&error)
         })?;
+        let Some(session) = PeerSession::of(session) else {
+            return Err(FetchError::Unavailable("it speaks neither HTTP/1.1 nor HTTP/2".to_owned()));
+        };
         if !is_reused {
-            let digest = session.digest().ssl_digest.as_ref();
+            let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
             if let Some(digest) = digest.filter(|digest| !peers.speaks(&digest.version)) {
                 peers.failed(&peer, now);
                 return Err(FetchError::Unavailable(format!(
@@ -168,20 +174,18 @@ impl Connections {
     /// the connection.
     pub async fn release(&self, connection: Connection) {
         let Connection { session, peer, is_alone, .. } = connection;
-        let Some(head) = session.resp_header().filter(|head| !is_alone && !authenticates_connection(&head.headers))
-        else {
+        let Some(head) = session.head().filter(|head| !is_alone && !authenticates_connection(&head.headers)) else {
             return;
         };
         let idle = kept_for(&head.headers);
-        self.connector.release_http_session(session, &peer, Some(idle)).await;
+        self.connector.release_http_session(session.into_inner(), &peer, Some(idle)).await;
     }
 }
 
 impl Connection {
     fn with(mut self, timeouts: Timeouts) -> Self {
         // The relay has deadlines of its own.
-        self.session.read_timeout = None;
-        self.session.write_timeout = Some(timeouts.whole);
+        self.session.limit(None, timeouts.whole);
         self
     }
 
@@ -191,7 +195,7 @@ impl Connection {
     ///
     /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
     pub async fn send(&mut self, head: Box<RequestHeader>) -> Result<(), FetchError> {
-        self.session.write_request_header(head).await.map(drop).map_err(|error| broken(&error))
+        self.session.send(head).await.map_err(|error| broken(&error))
     }
 
     /// Sends a part of a request's body, or bytes after a switch of protocols.
@@ -200,8 +204,7 @@ impl Connection {
     ///
     /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
     pub async fn send_body(&mut self, body: &[u8]) -> Result<(), FetchError> {
-        self.session.maybe_upgrade_body_writer();
-        self.session.write_body(body).await.map(drop).map_err(|error| broken(&error))
+        self.session.send_body(body).await.map_err(|error| broken(&error))
     }
 
     /// Ends the body of a request.
@@ -210,7 +213,7 @@ impl Connection {
     ///
     /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
     pub async fn finish(&mut self) -> Result<(), FetchError> {
-        self.session.finish_body().await.map(drop).map_err(|error| broken(&error))
+        self.session.finish().await.map_err(|error| broken(&error))
     }
 
     /// Returns whether the upstream accepted the upgrade.
@@ -251,7 +254,7 @@ impl Connection {
     /// Returns [`FetchError::Cut`] or [`FetchError::Malformed`].
     pub async fn body(&mut self) -> Result<Option<&[u8]>, FetchError> {
         let received = self.received;
-        match self.session.read_body_ref().await {
+        match self.session.body().await {
             Ok(Some(bytes)) => {
                 self.received += bytes.len();
                 Ok(Some(bytes))
@@ -262,7 +265,7 @@ impl Connection {
     }
 
     fn awaits_head(&self) -> bool {
-        match self.session.get_status() {
+        match self.session.head().map(|head| head.status) {
             None => true,
             Some(StatusCode::SWITCHING_PROTOCOLS) => false,
             Some(status) => status.is_informational(),
@@ -270,12 +273,12 @@ impl Connection {
     }
 
     async fn next_head(&mut self) -> Result<AnswerPart, FetchError> {
-        self.session.read_response().await.map_err(|error| broken(&error))?;
-        let raw = self.session.get_headers_raw_bytes();
-        let Some(head) = self.session.resp_header() else {
+        self.session.read_head().await.map_err(|error| broken(&error))?;
+        let raw = self.session.raw_head();
+        let Some(head) = self.session.head() else {
             return Err(FetchError::Unavailable("no answer".to_owned()));
         };
-        if let Some(fault) = fault(&raw) {
+        if let Some(fault) = raw.map_or_else(|| excess(&head.headers), |raw| fault(&raw)) {
             return Err(FetchError::Malformed(fault.to_owned()));
         }
         let mut head = Box::new(head.clone());
@@ -302,8 +305,7 @@ impl Connection {
     }
 
     async fn next_body(&mut self) -> Result<AnswerPart, FetchError> {
-        let read = self.session.read_body_bytes().await.map_err(|error| cut(&error, self.received))?;
-        let (bytes, ends) = (read.unwrap_or_default(), self.session.is_body_done());
+        let (bytes, ends) = self.session.body_part().await.map_err(|error| cut(&error, self.received))?;
         self.received += bytes.len();
         Ok(AnswerPart::Body(bytes, ends))
     }
@@ -350,6 +352,25 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// Returns the fault of a head of HTTP/2 that exceeds the limits. Its frames alone say where its body ends.
+fn excess(headers: &HeaderMap) -> Option<&'static str> {
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    match (size > LARGEST_HEAD, headers.len() > MOST_LINES) {
+        (true, _) => Some("its head is too large"),
+        (_, true) => Some("its head has too many lines"),
+        _ => None,
+    }
+}
+
+/// Makes a peer speak HTTP/1.1 if a request needs it: HTTP/2 has no upgrades, and connections that authenticate are not
+/// shared by requests.
+fn by_http1(mut peer: HttpPeer, needs_http1: bool) -> HttpPeer {
+    if needs_http1 {
+        peer.options.alpn = ALPN::H1;
+    }
+    peer
+}
+
 /// Returns the time for which to keep a connection: a second less than the upstream's `Keep-Alive: timeout=…`, so that
 /// it is not used at the moment when the upstream closes it.
 fn kept_for(headers: &HeaderMap) -> Duration {
@@ -391,7 +412,8 @@ fn broken(error: &BError) -> FetchError {
 fn cut(error: &BError, received: usize) -> FetchError {
     let kind = error.root_etype().as_str();
     match error.root_etype() {
-        ErrorType::ConnectionClosed | ErrorType::ReadError => {
+        // A connection of HTTP/2 that does not reply is closed.
+        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error | &PING_TIMEDOUT => {
             FetchError::Cut(format!("the answer broke off after {received} bytes: {kind}"))
         }
         _ => FetchError::Malformed(format!("the framing of the answer is broken after {received} bytes: {kind}")),

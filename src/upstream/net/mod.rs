@@ -6,3 +6,4 @@ pub mod fetch;
 pub mod health;
 pub mod memory;
 pub mod resolve;
+mod session;

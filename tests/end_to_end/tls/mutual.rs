@@ -52,6 +52,7 @@ fn told(upstream: &Upstream) -> Option<String> {
     upstream.requests().last().and_then(|request| request.header(SUBJECT).map(str::to_owned))
 }
 
+/// Row: A13, F04
 #[test]
 fn clients_are_known_by_their_certificates() {
     let folder = Directory::new();
@@ -160,6 +161,8 @@ fn a_listener_may_speak_the_newest_version_alone() {
 }
 
 /// An upstream may demand a certificate of the gateway, which is renewed like any other.
+///
+/// Row: F04
 #[test]
 fn the_gateway_shows_a_certificate_to_its_upstream() {
     let folder = Directory::new();

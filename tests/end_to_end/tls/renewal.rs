@@ -165,6 +165,7 @@ fn switch(folder: &Path, version: u32, identity: &Identity) {
     std::fs::rename(&link, folder.join("..data")).expect("a link");
 }
 
+/// Row: F04
 #[test]
 fn renewed_certificates_fail_no_client() {
     let directory = Directory::new();
@@ -218,6 +219,7 @@ fn seen(gateway: &Gateway, member: &str) -> Value {
     all["certificates"][0][member].clone()
 }
 
+/// Row: F04
 #[test]
 fn a_pair_that_cant_be_used_leaves_the_one_before() {
     let folder = Directory::new();
@@ -239,8 +241,8 @@ fn a_pair_that_cant_be_used_leaves_the_one_before() {
     assert_eq!(served.gateway.metric(in_use), Some(0));
     let fault = seen(&served.gateway, "fault");
     assert!(fault.as_str().is_some_and(|fault| fault.contains("does not belong to the certificate")), "{fault}");
-    let log = served.gateway.log();
-    assert!(log.iter().any(|line| line.contains("certificate not renewed") && line.contains("listeners.secure.tls")));
+    let is_said = |line: &String| line.contains("certificate not renewed") && line.contains("listeners.secure.tls");
+    eventually("the fault is in the log", || served.gateway.log().iter().any(is_said).then_some(()));
     assert_eq!(shown(), first);
 
     // A reload of the whole configuration says the same, and changes nothing.

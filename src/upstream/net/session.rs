@@ -1,0 +1,194 @@
+//! One exchange with an upstream: on a connection of HTTP/1.1, or on a stream of HTTP/2.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, Uri, header, uri::Scheme};
+use pingora::{
+    BError,
+    http::{RequestHeader, ResponseHeader},
+    protocols::{
+        Digest,
+        http::{client::HttpSession, v1, v2},
+    },
+};
+
+/// The protocol of an exchange.
+#[expect(clippy::large_enum_variant, reason = "a box would take an allocation for each request by HTTP/1.1")]
+pub(super) enum PeerSession {
+    /// A connection of HTTP/1.1.
+    Http1(v1::client::HttpSession),
+    /// A stream of HTTP/2 (RFC 9113), and the last bytes of its body.
+    Http2(Box<v2::client::Http2Session>, Bytes),
+}
+
+/// Headers about a connection of HTTP/1.1, which a request of HTTP/2 can't have (RFC 9113 section 8.2.2), and `Host`,
+/// whose place `:authority` takes.
+const OF_HTTP1: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::HOST,
+    HeaderName::from_static("keep-alive"),
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+impl PeerSession {
+    /// Takes a session of Pingora's.
+    pub(super) fn of(session: HttpSession) -> Option<Self> {
+        match session {
+            HttpSession::H1(session) => Some(Self::Http1(session)),
+            HttpSession::H2(session) => Some(Self::Http2(Box::new(session), Bytes::new())),
+            HttpSession::Custom(()) => None,
+        }
+    }
+
+    /// Returns the session as Pingora takes it back.
+    pub(super) fn into_inner(self) -> HttpSession {
+        match self {
+            Self::Http1(session) => HttpSession::H1(session),
+            Self::Http2(session, _) => HttpSession::H2(*session),
+        }
+    }
+
+    /// Sets the time for each read, and for each write.
+    pub(super) fn limit(&mut self, read: Option<Duration>, write: Duration) {
+        match self {
+            Self::Http1(session) => (session.read_timeout, session.write_timeout) = (read, Some(write)),
+            Self::Http2(session, _) => (session.read_timeout, session.write_timeout) = (read, Some(write)),
+        }
+    }
+
+    pub(super) fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Http1(session) => Some(session.digest()),
+            Self::Http2(session, _) => session.digest(),
+        }
+    }
+
+    /// Sends the head of a request.
+    pub(super) async fn send(&mut self, head: Box<RequestHeader>) -> Result<(), BError> {
+        match self {
+            Self::Http1(session) => session.write_request_header(head).await.map(drop),
+            Self::Http2(session, _) => {
+                let is_secret = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+                let has_body = announces_body(&head);
+                session.write_request_header(as_http2(head, is_secret)?, !has_body)
+            }
+        }
+    }
+
+    /// Sends a part of a request's body.
+    pub(super) async fn send_body(&mut self, body: &[u8]) -> Result<(), BError> {
+        match self {
+            Self::Http1(session) => {
+                session.maybe_upgrade_body_writer();
+                session.write_body(body).await.map(drop)
+            }
+            // An empty part would be a frame without use.
+            Self::Http2(..) if body.is_empty() => Ok(()),
+            Self::Http2(session, _) => session.write_request_body(Bytes::copy_from_slice(body), false).await,
+        }
+    }
+
+    /// Ends the body of a request.
+    pub(super) async fn finish(&mut self) -> Result<(), BError> {
+        match self {
+            Self::Http1(session) => session.finish_body().await.map(drop),
+            Self::Http2(session, _) => session.finish_request_body(),
+        }
+    }
+
+    /// Reads the next head of an answer. Informational heads of HTTP/2 are passed over.
+    pub(super) async fn read_head(&mut self) -> Result<(), BError> {
+        match self {
+            Self::Http1(session) => session.read_response().await.map(drop),
+            Self::Http2(session, _) => session.read_response_header().await,
+        }
+    }
+
+    /// Returns the head that was read last.
+    pub(super) fn head(&self) -> Option<&ResponseHeader> {
+        match self {
+            Self::Http1(session) => session.resp_header(),
+            Self::Http2(session, _) => session.response_header(),
+        }
+    }
+
+    /// Returns the bytes of the head that was read last, in HTTP/1.1.
+    pub(super) fn raw_head(&self) -> Option<Bytes> {
+        match self {
+            Self::Http1(session) => Some(session.get_headers_raw_bytes()),
+            Self::Http2(..) => None,
+        }
+    }
+
+    /// Returns the next bytes of the body; nothing at its end.
+    pub(super) async fn body(&mut self) -> Result<Option<&[u8]>, BError> {
+        match self {
+            Self::Http1(session) => session.read_body_ref().await,
+            Self::Http2(session, last) => match session.read_response_body().await? {
+                Some(bytes) => {
+                    *last = bytes;
+                    Ok(Some(last))
+                }
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Returns the next bytes of the body, and whether they are the last.
+    pub(super) async fn body_part(&mut self) -> Result<(Bytes, bool), BError> {
+        match self {
+            Self::Http1(session) => {
+                let read = session.read_body_bytes().await?;
+                Ok((read.unwrap_or_default(), session.is_body_done()))
+            }
+            Self::Http2(session, _) => {
+                let read = session.read_response_body().await?;
+                // A stream that was reset looks finished as well, and the next read says so.
+                let ends = read.is_none() || (session.response_finished() && session.check_response_end_or_error()?);
+                Ok((read.unwrap_or_default(), ends))
+            }
+        }
+    }
+
+    /// Returns whether the body has ended.
+    pub(super) fn is_body_done(&mut self) -> bool {
+        match self {
+            Self::Http1(session) => session.is_body_done(),
+            Self::Http2(session, _) => {
+                session.response_finished() && session.check_response_end_or_error().unwrap_or(false)
+            }
+        }
+    }
+
+    /// Returns whether the upstream accepted an upgrade, which HTTP/2 has none of.
+    pub(super) fn was_upgraded(&self) -> bool {
+        match self {
+            Self::Http1(session) => session.was_upgraded(),
+            Self::Http2(..) => false,
+        }
+    }
+}
+
+/// Returns whether a request has a body: it states a length, or chunks.
+fn announces_body(head: &RequestHeader) -> bool {
+    let length = head.headers.get(header::CONTENT_LENGTH);
+    length.is_some_and(|length| length != "0") || head.headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+/// Returns the head of a request in the form of HTTP/2: with the scheme and the authority in the target, and without
+/// headers about the connection.
+fn as_http2(mut head: Box<RequestHeader>, is_secret: bool) -> Result<Box<RequestHeader>, BError> {
+    let fault = |reason: String| pingora::Error::explain(pingora::ErrorType::InvalidHTTPHeader, reason);
+    let host = head.headers.get(header::HOST).map(|host| host.as_bytes().to_vec()).unwrap_or_default();
+    let path = String::from_utf8_lossy(head.raw_path()).into_owned();
+    let scheme = if is_secret { Scheme::HTTPS } else { Scheme::HTTP };
+    let target = Uri::builder().scheme(scheme).authority(host.as_slice()).path_and_query(path.as_str()).build();
+    head.set_uri(target.map_err(|error| fault(format!("the request can't be sent by HTTP/2: {error}")))?);
+    for name in &OF_HTTP1 {
+        head.remove_header(name);
+    }
+    Ok(head)
+}
