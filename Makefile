@@ -7,6 +7,7 @@
 #   make bench             what a page costs, side by side with what one would do instead; QUICK=1 takes minutes
 #   make quick             the quick part of `make test` for a change of the core: about a minute
 #   make soak SECONDS=60   the simulator for so long, from a seed that it prints; `cargo sim --help` has its other commands
+#   make restarts          clients that walk through 200 reloads, upgrades and rolling restarts: some minutes
 #   make fuzz SECONDS=60   whatever comes from outside and is read byte by byte, for so long
 #   make mutants           faults planted in the core, one at a time, and which of its tests notice; NAMES="a b" plants those
 #   make test-env          the third-party servers and client libraries of the end-to-end tests, below target/
@@ -97,6 +98,10 @@ quick:
 .PHONY: soak
 soak:
 	cargo sim soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: restarts
+restarts: build-needs
+	cargo test --locked --test end_to_end -- --ignored --exact --nocapture restarts::clients_notice_no_change_at_length
 
 # The copy that is spoilt, and what is built of it, is below target/mutants. MUTANT_WALKS and MUTANT_SECONDS are passed on.
 .PHONY: mutants

@@ -20,6 +20,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("NEWER_KEY", "Yw8rTq1ZbLx6Vn3Ks0PdMf5Hc9Gj2Ea7RuIoXt4BvNk"),
     ("KEY_AGAIN", "nXwGm3k9Zp0sVb2Qe7LrTyUa5HdJf8Cx1oWiKvN4MgE\n"),
     ("SHORT_KEY", "CANARY-14bytes"),
+    ("SHORT_TOKEN", "CANARY-15-bytes"),
     ("SAMPLE_KEY", "CANARYCANARYCANARYCANARYCANARYCANARY"),
     ("TWO_LINES", "CANARY\nCANARY"),
 ];

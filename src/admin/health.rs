@@ -1,12 +1,21 @@
-//! `/healthz`: whether this process accepts requests. It does not report upstreams: a balancer that removed the gateway
-//! because one upstream is down would remove the others with it.
+//! `/livez`, `/readyz` and `/healthz`: whether this process answers, and whether it accepts requests. They don't report
+//! upstreams: a balancer that removed the gateway because one upstream is down would remove the others with it.
 
 use http::StatusCode;
 
-/// The path of the health check.
+/// The path of the check by which a process that hangs is restarted.
+pub(crate) const LIVE_PATH: &str = "/livez";
+
+/// The path of the check by which a balancer chooses.
+pub(crate) const READY_PATH: &str = "/readyz";
+
+/// The earlier path of the same check.
 pub(crate) const HEALTH_PATH: &str = "/healthz";
 
-/// Returns the answer of the health check.
-pub(super) const fn answer(stopping: bool) -> (StatusCode, &'static str) {
+/// The answer of a process that answers at all.
+pub(super) const LIVE: &str = "ok\n";
+
+/// Returns the answer of the check for readiness.
+pub(super) const fn readiness(stopping: bool) -> (StatusCode, &'static str) {
     if stopping { (StatusCode::SERVICE_UNAVAILABLE, "stopping\n") } else { (StatusCode::OK, "ok\n") }
 }

@@ -60,11 +60,24 @@ fn write_process(text: &mut String, vitals: &Vitals) {
         let _ = writeln!(text, "{name}{{reason=\"{reason}\"}} {count}");
     }
     let last = vitals.last_reload();
+    let name = "cursorgate_config_reloads_total";
+    let help = "Reloads of the configuration, by cause and result.";
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n");
+    for (cause, succeeded, count) in last.counts() {
+        let result = if succeeded { "in_force" } else { "refused" };
+        let _ = writeln!(text, "{name}{{cause=\"{cause}\",result=\"{result}\"}} {count}");
+    }
+    let result = last.result();
     for (name, help, value) in [
         (
             "cursorgate_config_last_reload_successful",
             "1 if the configuration that was read last is in force.",
-            u64::from(last.succeeded()),
+            u64::from(result.in_force),
+        ),
+        (
+            "cursorgate_config_restart_needed",
+            "Number of keys whose changes need a restart, at the last reload.",
+            count(result.needs_restart.len()),
         ),
         (
             "cursorgate_config_last_reload_success_timestamp_seconds",

@@ -5,6 +5,7 @@ mod health;
 mod metrics;
 mod migration;
 mod openapi;
+mod reload;
 mod service;
 
 pub(crate) use health::HEALTH_PATH;

@@ -32,9 +32,10 @@ pub(super) enum Command {
     /// Serve a configuration.
     ///
     /// Runs in the foreground and logs to standard error. SIGHUP reads the configuration again: a valid one takes effect
-    /// as a whole, an invalid one is reported and changes nothing. SIGTERM stops: /healthz says 503, after
-    /// server.drain_delay no new connections are accepted, and the process exits after the last request, or after
-    /// server.shutdown_timeout; each further SIGTERM ends one of these waits. SIGINT (Ctrl-C) stops at once.
+    /// as a whole, an invalid one is reported and changes nothing. SIGUSR2 starts the command again and hands the listening
+    /// sockets to the new process once it can serve. SIGTERM stops: /readyz says 503, after server.drain_delay no new
+    /// connections are accepted, and the process exits after the last request, or after server.shutdown_timeout; each
+    /// further SIGTERM ends one of these waits. SIGINT (Ctrl-C) stops at once.
     #[command(after_help = "EXAMPLES:\n  cursorgate run --config /etc/cursorgate/cursorgate.toml\n  \
                             cursorgate run --listen 0.0.0.0:8080 --admin 0.0.0.0:9180\n  \
                             kill -HUP $(pidof cursorgate)     # reload")]

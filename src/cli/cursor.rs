@@ -12,7 +12,7 @@ use crate::{
 pub(super) fn inspect(config: Option<&Path>, token: &str) -> Result<(), Failure> {
     let keys = match config {
         Some(path) => Some(
-            read(path, ProcessEnvironment::default())?
+            read(path, &ProcessEnvironment::default())?
                 .snapshot
                 .keys
                 .ok_or_else(|| Failure::mistaken("the configuration has no cursor.keys"))?,

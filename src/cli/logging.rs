@@ -10,9 +10,11 @@ use std::{
 
 use tracing::{Level, Metadata, level_filters::LevelFilter};
 use tracing_subscriber::{
+    Layer, Registry,
     filter::Targets,
     fmt::{self, MakeWriter},
     layer::SubscriberExt,
+    reload::{self, Handle},
     util::SubscriberInitExt,
 };
 
@@ -26,7 +28,13 @@ use crate::{
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The log of this process. Dropping it writes the queued lines, as far as that takes at most [`LAST_WORDS`].
-pub(super) struct Log(LogQueue);
+pub(super) struct Log {
+    queue: LogQueue,
+    lines: Handle<LineLayer, Registry>,
+}
+
+/// The filter and the format of lines, which a reload replaces together.
+type LineLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 impl Log {
     /// Logs a failure as the last line, in place of its message on standard error, which would wait for a slow reader of the
@@ -39,15 +47,44 @@ impl Log {
     }
 }
 
-impl Drop for Log {
-    fn drop(&mut self) {
-        self.0.flush(LAST_WORDS);
+impl Log {
+    /// Returns the function that changes format and level.
+    pub(super) fn changer(&self) -> Box<dyn Fn(LogSettings) + Send> {
+        let (queue, lines) = (self.queue.clone(), self.lines.clone());
+        Box::new(move |settings| {
+            // The layer lives as long as the process.
+            let _ = lines.reload(layer(settings, &queue));
+        })
     }
 }
 
-/// Begins to log: lines of this process from `level` on, and warnings and errors of its libraries. Lines of Pingora about
-/// single requests and connections are left out, since the access log has them.
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.queue.flush(LAST_WORDS);
+    }
+}
+
+/// Begins to log.
 pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log, Failure> {
+    // The file has a descriptor of its own: `io::stderr` has a lock, which the writer would hold while it waits for a reader.
+    let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    let queue = LogQueue::begin(file, counts, |lines| {
+        tracing::warn!(lines, "log lines were dropped: they came faster than they were read");
+    })?;
+    let (layer, lines) = reload::Layer::new(layer(settings, &queue));
+    let begun = tracing_subscriber::registry().with(layer).try_init();
+    begun.map_err(|error| Failure::failed(format!("the log can't be written: {error}")))?;
+    // A panic is logged like any other error.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(target: "cursorgate::panic", place, message = panic.payload_as_str().unwrap_or("no message"));
+    }));
+    Ok(Log { queue, lines })
+}
+
+/// Returns a layer that writes lines of this process from `level` on, and warnings and errors of its libraries. Lines of
+/// Pingora about single requests and connections are left out, since the access log has them.
+fn layer(settings: LogSettings, queue: &LogQueue) -> LineLayer {
     let level = match settings.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -59,25 +96,12 @@ pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log
         .with_target("pingora_proxy", LevelFilter::OFF)
         .with_target("pingora_core::connectors", LevelFilter::OFF)
         .with_target("cursorgate", level);
-    // The file has a descriptor of its own: `io::stderr` has a lock, which the writer would hold while it waits for a reader.
-    let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-    let queue = LogQueue::begin(file, counts, |lines| {
-        tracing::warn!(lines, "log lines were dropped: they came faster than they were read");
-    })?;
-    let registry = tracing_subscriber::registry().with(targets);
     // Errors of the layer itself would go to standard error directly, past the queue.
-    let layer = fmt::layer().with_writer(Lines(queue.clone())).log_internal_errors(false);
-    let begun = match settings.format {
-        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
-        LogFormat::Text => registry.with(layer.with_ansi(io::stderr().is_terminal())).try_init(),
-    };
-    begun.map_err(|error| Failure::failed(format!("the log can't be written: {error}")))?;
-    // A panic is logged like any other error.
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string);
-        tracing::error!(target: "cursorgate::panic", place, message = panic.payload_as_str().unwrap_or("no message"));
-    }));
-    Ok(Log(queue))
+    let lines = fmt::layer().with_writer(Lines(queue.clone())).log_internal_errors(false);
+    match settings.format {
+        LogFormat::Json => Box::new(targets.and_then(lines.json().flatten_event(true))),
+        LogFormat::Text => Box::new(targets.and_then(lines.with_ansi(io::stderr().is_terminal()))),
+    }
 }
 
 /// The writer of the log, one line at a time.

@@ -2,22 +2,27 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Failure, logging, report};
+use super::{
+    Failure,
+    logging::{self, Log},
+    report,
+};
 use crate::{
     admin::{self, Admin},
     config::{
-        self, Diagnostics, ProcessEnvironment,
-        settings::{ServerSettings, Settings},
+        self, Diagnostics, Environment, ProcessEnvironment,
+        settings::{ListenAddress, ServerSettings, Settings},
     },
     gateway::{
         self, Snapshot,
         lifecycle::{
+            files::{ConfigurationFiles, NotedEnvironment},
             live::Live,
             process::{self, Servers, Vitals},
             reload::{Fixed, Reloader, Reloads},
             renewal,
         },
-        runtime::descriptors,
+        runtime::{descriptors, sockets::Sockets},
         server::{
             admission::{Admission, ConnectionLimits},
             connection::Front,
@@ -42,14 +47,19 @@ pub(super) struct Built {
 
 /// Serves until a signal ends it.
 pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Failure> {
+    // Before any thread: it changes the environment.
+    let sockets = Sockets::inherit().map_err(|error| Failure::failed(format!("LISTEN_FDS: {error}")))?;
     let undumpable = forbid_dumps();
-    let built = read(path, environment)?;
+    let noted = NotedEnvironment::new(&environment);
+    let built = read(path, &noted)?;
+    let files = noted.into_files();
     let vitals = Vitals::default();
     let log = logging::begin(built.settings.log, Arc::clone(vitals.log()))?;
     if let Err(error) = undumpable {
         tracing::warn!(%error, "memory dumps can't be forbidden: a dump of this process holds its keys");
     }
-    log.ends(serve_file((path, environment), built, &vitals))
+    let served = serve_file((path, environment, files), built, &vitals, (sockets, &log));
+    log.ends(served)
 }
 
 /// Keeps the memory of this process, which holds keys, from core dumps and from other processes of the same user.
@@ -60,28 +70,40 @@ fn forbid_dumps() -> std::io::Result<()> {
 }
 
 fn serve_file(
-    (path, environment): (&Path, ProcessEnvironment),
+    (path, environment, files): (&Path, ProcessEnvironment, ConfigurationFiles),
     Built { settings, snapshot, .. }: Built,
     vitals: &Vitals,
+    (sockets, log): (Sockets, &Log),
 ) -> Result<(), Failure> {
     let live = Arc::new(Live::new(snapshot));
     let fixed = Fixed::of(&settings);
-    let reloader =
-        Reloader::new((path.to_owned(), environment), Arc::clone(&live), fixed, Arc::clone(vitals.last_reload()));
+    let log = (settings.log, log.changer());
+    let last = Arc::clone(vitals.last_reload());
+    let reloads = Reloader::new((path.to_owned(), environment, files), Arc::clone(&live), fixed, log, last).begin()?;
     renewal::begin(Arc::clone(&live), Arc::clone(vitals.renewals()))?;
     let clients = Admission::new(places(&settings.server));
     let ids = ids()?;
-    let mut servers = servers(&settings, Arc::clone(&live), vitals, &clients, &ids)?;
+    let mut servers = servers(&settings, &live, (vitals, &clients, &ids), sockets)?;
     if let Some(admin) = &settings.admin {
         let operators = Admission::new(ConnectionLimits { most: OPERATORS, per_address: OPERATORS });
-        let front = Front::new(Arc::clone(&live), ids, operators);
-        let service = admin::service(admin.address, Admin::new(vitals.clone(), live, clients), front);
-        servers.companion.add_service(service.map_err(|error| Failure::failed(error.to_string()))?);
+        let front = Front::new(Arc::clone(&live), vitals.clone(), ids, operators);
+        let socket = servers.sockets.listen(&ListenAddress::Ip(admin.address), settings.server.reuse_port);
+        let socket =
+            socket.map_err(|error| Failure::failed(format!("admin: can't listen on {}: {error}", admin.address)))?;
+        let service = admin::service(
+            socket,
+            Admin::new(vitals.clone(), Arc::clone(&live), clients, Some(reloads.clone())),
+            front,
+        );
+        servers.companion.add_service(service);
+    }
+    for address in servers.sockets.close_unclaimed() {
+        tracing::warn!(address, "a socket that was handed over is closed: no listener has its address");
     }
     for listener in &settings.listeners {
         tracing::info!(name = listener.name, address = %listener.address, tls = listener.tls.is_some(), "listening");
     }
-    serve(servers, vitals, settings, Some(reloader.begin()?))
+    serve(servers, vitals, settings, &live, Some(reloads))
 }
 
 /// Runs servers to their end.
@@ -89,12 +111,12 @@ pub(super) fn serve(
     servers: Servers,
     vitals: &Vitals,
     settings: Settings,
+    live: &Live,
     reloads: Option<Reloads>,
 ) -> Result<(), Failure> {
-    let server = settings.server.clone();
     // The snapshot has the keys where they are used. The settings would keep them as text for the life of the process.
     drop(settings);
-    Ok(process::run(servers, vitals, &server, reloads)?)
+    Ok(process::run(servers, vitals, live, reloads)?)
 }
 
 /// Raises the limit of descriptors and returns the number of connections that it permits.
@@ -118,20 +140,21 @@ pub(super) fn ids() -> Result<Arc<RequestIds>, Failure> {
 /// Returns the servers of a process.
 pub(super) fn servers(
     settings: &Settings,
-    live: Arc<Live>,
-    vitals: &Vitals,
-    clients: &Arc<Admission>,
-    ids: &Arc<RequestIds>,
+    live: &Arc<Live>,
+    (vitals, clients, ids): (&Vitals, &Arc<Admission>, &Arc<RequestIds>),
+    mut sockets: Sockets,
 ) -> Result<Servers, Failure> {
-    let front = Front::new(Arc::clone(&live), Arc::clone(ids), Arc::clone(clients));
-    let gateway = Gateway::new(live, vitals.clone(), Arc::clone(ids));
-    let gateway = gateway::server(settings, gateway, &front).map_err(|error| Failure::failed(error.to_string()))?;
-    Ok(Servers { gateway, companion: gateway::companion(settings) })
+    let front = Front::new(Arc::clone(live), vitals.clone(), Arc::clone(ids), Arc::clone(clients));
+    let gateway = Gateway::new(Arc::clone(live), vitals.clone(), Arc::clone(ids));
+    let gateway = gateway::server(settings, gateway, &front, &mut sockets);
+    let gateway = gateway.map_err(|error| Failure::failed(error.to_string()))?;
+    let clients = Arc::clone(clients);
+    Ok(Servers { gateway, companion: gateway::companion(settings), sockets, clients: Box::new(move || clients.open()) })
 }
 
 /// Reads and compiles a configuration. Prints diagnostics to standard error; fails if there are errors.
-pub(super) fn read(path: &Path, environment: ProcessEnvironment) -> Result<Built, Failure> {
-    let (settings, diagnostics) = config::load(path, &environment);
+pub(super) fn read(path: &Path, environment: &dyn Environment) -> Result<Built, Failure> {
+    let (settings, diagnostics) = config::load(path, environment);
     compile(settings, diagnostics)
 }
 

@@ -11,7 +11,11 @@ mod list;
 mod openapi;
 mod tls;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 pub use dialect::{
     DialectCount, DialectFilter, DialectItem, DialectMatch, DialectRequest, DialectResponse, DialectSettings,
@@ -70,6 +74,8 @@ pub struct ServerSettings {
     pub idle_timeout: Duration,
     pub drain_delay: Duration,
     pub shutdown_timeout: Duration,
+    pub reuse_port: bool,
+    pub reload_on_change: bool,
     pub streams_per_connection: u32,
     pub compression: CompressionSettings,
 }
@@ -108,16 +114,81 @@ impl ServerSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     /// Bits after the prefix are zero.
-    pub address: std::net::IpAddr,
+    pub address: IpAddr,
     /// In bits.
     pub prefix: u8,
+}
+
+impl Network {
+    /// Returns whether an address is in the network. An IPv4 address may come in its IPv6 form.
+    #[must_use]
+    pub fn contains(self, address: IpAddr) -> bool {
+        let bits = u32::from(self.prefix);
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(of), IpAddr::V4(address)) => {
+                let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits)).unwrap_or(0);
+                of.to_bits() & mask == address.to_bits() & mask
+            }
+            (IpAddr::V6(of), IpAddr::V6(address)) => {
+                let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits)).unwrap_or(0);
+                of.to_bits() & mask == address.to_bits() & mask
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The address that stands for clients of unix sockets: no packet comes from it. "unix" is its network.
+pub const UNIX_CLIENT: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+/// The address of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    Ip(SocketAddr),
+    Unix {
+        path: PathBuf,
+        /// The permissions of the socket's file.
+        mode: u32,
+    },
+}
+
+impl ListenAddress {
+    /// The address and the port, unless it is a unix socket.
+    #[must_use]
+    pub fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Ip(address) => Some(*address),
+            Self::Unix { .. } => None,
+        }
+    }
+
+    /// Returns whether a socket at one address is found at the other.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Ip(one), Self::Ip(other)) => one == other,
+            (Self::Unix { path: one, .. }, Self::Unix { path: other, .. }) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Display for ListenAddress {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(formatter),
+            Self::Unix { path, .. } => write!(formatter, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// `[listeners.NAME]`.
 #[derive(Debug, Clone)]
 pub struct ListenerSettings {
     pub name: String,
-    pub address: SocketAddr,
+    pub address: ListenAddress,
+    /// The networks of proxies whose connections begin with a head of the PROXY protocol; empty without that protocol.
+    pub proxy_protocol: Vec<Network>,
     pub http2: bool,
     pub tls: Option<ListenerTls>,
 }
@@ -128,6 +199,7 @@ pub struct AdminSettings {
     pub address: SocketAddr,
     /// In lower case.
     pub hosts: Vec<String>,
+    pub reload_token: Option<Secret>,
 }
 
 /// `[log]`.

@@ -2,7 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{schema::SyntaxFault, settings::Network};
+use super::{
+    schema::SyntaxFault,
+    settings::{Network, UNIX_CLIENT},
+};
 use crate::pagination::order::{Direction, Grain};
 
 type Checked = Result<(), SyntaxFault>;
@@ -37,6 +40,40 @@ pub(super) fn table_name(text: &str) -> Checked {
 }
 
 /// Accepts an address to listen on.
+pub(super) fn listen_address(text: &str) -> Checked {
+    let Some(path) = text.strip_prefix("unix:") else { return address(text) };
+    if !path.starts_with('/') {
+        let help = "write an absolute path, such as \"unix:/run/cursorgate/public.sock\"";
+        return Err(SyntaxFault::new(format!("{text:?} is no path of a socket"), help.to_owned()));
+    }
+    if path.len() > SOCKET_PATH_MAX {
+        let message = format!("the path of a socket has at most {SOCKET_PATH_MAX} bytes, and this one {}", path.len());
+        return Err(SyntaxFault::new(message, "choose a shorter one".to_owned()));
+    }
+    Ok(())
+}
+
+/// The longest path of a unix socket: `sun_path` of Linux without its final zero.
+const SOCKET_PATH_MAX: usize = 107;
+
+/// Accepts permissions in octal digits.
+pub(super) fn mode(text: &str) -> Checked {
+    match read_mode(text) {
+        Some(_) => Ok(()),
+        None => {
+            Err(SyntaxFault::new(format!("{text:?} is no mode"), "write octal digits, such as \"0660\"".to_owned()))
+        }
+    }
+}
+
+/// Reads permissions: three octal digits, after a zero or not.
+pub(super) fn read_mode(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3).unwrap_or(text);
+    let fits = digits.len() == 3 && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    fits.then(|| u32::from_str_radix(digits, 8).ok())?
+}
+
+/// Accepts an IP address and a port.
 pub(super) fn address(text: &str) -> Checked {
     if text.parse::<SocketAddr>().is_ok() {
         return Ok(());
@@ -232,7 +269,7 @@ pub(super) fn network(text: &str) -> Checked {
     let Some(network) = read_network(text) else {
         return Err(SyntaxFault::new(
             format!("{text:?} is no network"),
-            "write a network such as \"10.20.0.0/16\" or \"::1/128\"",
+            "write a network such as \"10.20.0.0/16\" or \"::1/128\", or \"unix\" for clients of unix sockets",
         ));
     };
     let bits = match network.address {
@@ -253,6 +290,9 @@ pub(super) fn network(text: &str) -> Checked {
 
 /// Reads an address prefix. An address alone is a network of one.
 pub(super) fn read_network(text: &str) -> Option<Network> {
+    if text == "unix" {
+        return Some(Network { address: UNIX_CLIENT, prefix: 128 });
+    }
     let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
     let address: IpAddr = address.parse().ok()?;
     let longest = if address.is_ipv4() { 32 } else { 128 };

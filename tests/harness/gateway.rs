@@ -34,6 +34,8 @@ pub(crate) struct Gateway {
     /// The address for operators.
     pub(crate) admin: SocketAddr,
     child: Child,
+    /// The process that has taken over last.
+    successor: Option<u32>,
     output: Output,
     directory: Directory,
 }
@@ -178,24 +180,23 @@ impl Gateway {
             let file = directory.file("cursorgate.toml");
             std::fs::write(&file, text(public, admin)).expect("a file in the test's directory");
             let (mut command, standard_error) = launch(public, admin);
-            let mut child = command
-                .args(["run", "--config"])
-                .arg(&file)
-                .stdout(Stdio::piped())
-                .stderr(standard_error)
-                .spawn()
-                .unwrap_or_else(|fault| panic!("{}: {fault}", binary().display()));
             let output = Output::default();
-            output.collect(child.stdout.take().expect("it is piped"));
-            if let Some(standard_error) = child.stderr.take() {
-                output.collect(standard_error);
-            }
-            let mut gateway = Self { public, admin, child, output, directory };
+            let child = spawn(command.stderr(standard_error), &file, &output);
+            let mut gateway = Self { public, admin, child, successor: None, output, directory };
             if gateway.wait_until_it_serves() {
                 return gateway;
             }
         }
         panic!("no gateway after {STARTS} starts, each on other ports");
+    }
+
+    /// Stops the process in order, and starts another one with the same file and the same addresses.
+    pub(crate) fn restart(&mut self) {
+        self.signal("TERM");
+        assert!(self.ended().success(), "{}", self.log().join("\n"));
+        let file = self.directory.file("cursorgate.toml");
+        self.child = spawn(command().stderr(Stdio::piped()), &file, &self.output);
+        assert!(self.wait_until_it_serves(), "its addresses are free");
     }
 
     /// Waits until the gateway serves; returns false if another process has one of the ports.
@@ -336,12 +337,30 @@ impl Gateway {
 
     /// Returns the process id.
     pub(crate) fn process(&self) -> u32 {
-        self.child.id()
+        self.successor.unwrap_or_else(|| self.child.id())
     }
 
     /// Sends a signal, as `kill -NAME` does.
     pub(crate) fn signal(&self, name: &str) {
-        signal(self.child.id(), name);
+        signal(self.process(), name);
+    }
+
+    /// Makes the process hand over to a successor, which this value stands for from then on. Returns the process before,
+    /// which may still answer its clients.
+    pub(crate) fn succeed(&mut self) -> u32 {
+        let (before, known) = (self.process(), self.successors().len());
+        self.signal("USR2");
+        self.successor = Some(eventually("a successor takes over", || self.successors().get(known).copied()));
+        before
+    }
+
+    /// Returns the processes that have taken over so far, by the log.
+    fn successors(&self) -> Vec<u32> {
+        let log = self.log();
+        let lines = log.iter().filter(|line| line.contains("handed over"));
+        lines
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok()?["process"].as_u64()?.try_into().ok())
+            .collect()
     }
 
     /// Makes the process unable to open files.
@@ -361,7 +380,7 @@ impl Gateway {
         self.child.try_wait().expect("it is our child").is_none()
     }
 
-    /// Waits for the end of the process.
+    /// Waits for the end of the process that was started, also if it has a successor by now.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
         eventually("the gateway ends", || child.try_wait().expect("it is our child"))
@@ -373,6 +392,11 @@ impl Drop for Gateway {
         // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for successor in self.successors() {
+            if is_running(successor) {
+                signal(successor, "KILL");
+            }
+        }
         if thread::panicking() {
             let log = self.log();
             let last = &log[log.len().saturating_sub(40)..];
@@ -390,6 +414,22 @@ pub(crate) enum Keys {
     Both,
     /// Key 2 alone.
     Two,
+}
+
+fn spawn(command: &mut Command, file: &std::path::Path, output: &Output) -> Child {
+    let command = command.args(["run", "--config"]).arg(file).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|fault| panic!("{}: {fault}", binary().display()));
+    output.collect(child.stdout.take().expect("it is piped"));
+    if let Some(standard_error) = child.stderr.take() {
+        output.collect(standard_error);
+    }
+    child
+}
+
+/// Returns whether a gateway runs as this process. One that has ended may still be in the table, for its parent.
+pub(crate) fn is_running(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    status.starts_with("Name:\tcursorgate\n") && !status.contains("State:\tZ")
 }
 
 /// Sends a signal to a process.

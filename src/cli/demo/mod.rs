@@ -17,6 +17,7 @@ use crate::{
     gateway::{
         Snapshot,
         lifecycle::{live::Live, process::Vitals},
+        runtime::sockets::Sockets,
         server::admission::Admission,
     },
 };
@@ -63,7 +64,8 @@ fn serve(
     upstream: SocketAddr,
 ) -> Result<(), Failure> {
     let clients = Admission::new(run::places(&settings.server));
-    let mut servers = run::servers(&settings, Arc::new(Live::new(snapshot)), vitals, &clients, &run::ids()?)?;
+    let live = Arc::new(Live::new(snapshot));
+    let mut servers = run::servers(&settings, &live, (vitals, &clients, &run::ids()?), Sockets::default())?;
     servers.companion.add_service(upstream::service(upstream));
     std::thread::spawn(move || {
         let text = match introduction(address, upstream) {
@@ -73,7 +75,7 @@ fn serve(
         // A closed standard output is no failure.
         let _ = report::output(&text);
     });
-    run::serve(servers, vitals, settings, None)
+    run::serve(servers, vitals, settings, &live, None)
 }
 
 /// The configuration with the addresses of this run.

@@ -20,7 +20,9 @@ pub(super) fn check(
     admin: Option<&AdminSettings>,
     context: &mut Context<'_>,
 ) {
-    for text in SERVER.trusted_proxies.read(&FILE.server.table(root)) {
+    let heads = FILE.listeners.table(root);
+    let heads = heads.tables().flat_map(|(_, listener)| LISTENER.proxy_protocol.read(listener));
+    for text in SERVER.trusted_proxies.read(&FILE.server.table(root)).into_iter().chain(heads) {
         if syntax::read_network(&text.value).is_some_and(is_everybody) {
             let message = format!("{:?} contains clients, which can then claim any address", text.value);
             context.diagnostics.warning(text.at, message, "name only the networks of your own proxies");
@@ -29,21 +31,23 @@ pub(super) fn check(
     let table = FILE.listeners.table(root);
     for (name, written) in table.tables() {
         let listener = listeners.iter().find(|listener| listener.name == name.value);
-        let alone = listener.filter(|listener| listener.address.ip().is_loopback());
+        // A unix socket is reached by those that its mode admits.
+        let listener = listener.and_then(|listener| listener.address.ip());
+        let alone = listener.filter(|listener| listener.ip().is_loopback());
         if let (Some(listener), Some(address), true) =
             (alone, LISTENER.address.located(written), context.environment.is_container())
         {
-            let message = format!("{} can't be reached from outside of this container", listener.address);
-            let help = format!("address = \"0.0.0.0:{0}\", or --listen 0.0.0.0:{0}", listener.address.port());
+            let message = format!("{listener} can't be reached from outside of this container");
+            let help = format!("address = \"0.0.0.0:{0}\", or --listen 0.0.0.0:{0}", listener.port());
             context.diagnostics.warning(address.at, message, help);
         }
         let bare = listener.filter(|_| LISTENER.tls.find(written).is_none());
-        let bare = bare.filter(|listener| !is_inside(listener.address.ip()));
+        let bare = bare.filter(|listener| !is_inside(listener.ip()));
         if let (Some(listener), Some(address)) = (bare, LISTENER.address.located(written))
             && server.trusted_proxies.is_empty()
+            && LISTENER.proxy_protocol.read(written).is_empty()
         {
-            let message =
-                format!("{} is reachable from everywhere, without TLS and without a trusted proxy", listener.address);
+            let message = format!("{listener} is reachable from everywhere, without TLS and without a trusted proxy");
             let help = "add `tls`; or name the proxy that ends TLS in server.trusted_proxies";
             context.diagnostics.warning(address.at, message, help);
         }
@@ -65,7 +69,8 @@ pub(super) fn check_peers(
     context: &mut Context<'_>,
 ) {
     for peer in peers {
-        let known = |listener: &&ListenerSettings| is_at(&peer.value, listener.address);
+        let known =
+            |listener: &&ListenerSettings| listener.address.ip().is_some_and(|listener| is_at(&peer.value, listener));
         if let Some(listener) = listeners.iter().find(known) {
             let message =
                 format!("this peer is listeners.{}: each request would come back to the gateway", listener.name);

@@ -6,13 +6,20 @@ use super::{Context, tls};
 use crate::config::{
     diagnostic::{Located, Location},
     keys::{ADMIN, CACHES, FILE, LISTENER, LOG, PIVOTS, SERVER},
+    secret::Secret,
     settings::{
-        AdminSettings, CacheSettings, CompressionSettings, ListenerSettings, ListenerTls, LogSettings,
+        AdminSettings, CacheSettings, CompressionSettings, ListenAddress, ListenerSettings, ListenerTls, LogSettings,
         PivotCacheSettings, ServerSettings,
     },
     spanned::Spanned,
     syntax,
 };
+
+/// The permissions of a unix socket.
+const SOCKET_MODE: u32 = 0o660;
+
+/// The minimum length of a token in bytes.
+const TOKEN_MIN: usize = 16;
 
 pub(super) fn server(server: &Spanned) -> ServerSettings {
     let networks = SERVER.trusted_proxies.read(server);
@@ -35,6 +42,8 @@ pub(super) fn server(server: &Spanned) -> ServerSettings {
         idle_timeout: SERVER.idle_timeout.read(server),
         drain_delay: SERVER.drain_delay.read(server),
         shutdown_timeout: SERVER.shutdown_timeout.read(server),
+        reuse_port: SERVER.reuse_port.read(server),
+        reload_on_change: SERVER.reload_on_change.read(server),
         compression: CompressionSettings {
             codings: SERVER.compression.read(server),
             least: SERVER.compression_size.read(server),
@@ -50,33 +59,54 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
         let help = "leave --listen and CURSORGATE_LISTEN out, or have one listener";
         context.diagnostics.error(second.at, "--listen is the address of one listener, and there are several", help);
     }
-    for (name, listener) in table.tables() {
-        if let Some(address) = replaced {
-            let (http2, tls) = protocols(name, listener, context);
-            listeners.push(ListenerSettings { name: name.value.clone(), address, http2, tls });
+    for (name, written) in table.tables() {
+        let Some((address, at)) = replaced.map(|ip| (ListenAddress::Ip(ip), None)).or_else(|| {
+            let (address, at) = listen_address(&name.value, written, context)?;
+            Some((address, Some(at)))
+        }) else {
             continue;
+        };
+        if let (ListenAddress::Ip(ip), Some(at)) = (&address, at) {
+            check_free(*ip, at, &listeners, "a listener needs an address of its own", context);
+        } else if let (Some(other), Some(at)) =
+            (listeners.iter().find(|other| other.address.is_same_place(&address)), at)
+        {
+            let message = format!("listeners.{} has this address already", other.name);
+            context.diagnostics.error(at, message, "a listener needs an address of its own");
         }
-        let Some(written) = LISTENER.address.located(listener) else {
-            if LISTENER.address.find(listener).is_none() {
-                let message = format!("listeners.{} has no address", name.value);
-                context.missing(listener.at, message, "address = \"127.0.0.1:8080\"");
-            }
-            continue;
-        };
-        let (http2, tls) = protocols(name, listener, context);
-        let Ok(address) = written.value.parse::<SocketAddr>() else {
-            continue;
-        };
-        check_free(address, written.at, &listeners, "a listener needs an address of its own", context);
-        listeners.push(ListenerSettings { name: name.value.clone(), address, http2, tls });
+        let (http2, tls) = protocols(name, written, context);
+        let proxies = LISTENER.proxy_protocol.read(written);
+        let proxy_protocol = proxies.iter().filter_map(|text| syntax::read_network(&text.value)).collect();
+        listeners.push(ListenerSettings { name: name.value.clone(), address, proxy_protocol, http2, tls });
     }
     if table.members().is_empty() {
         // A container has a network of its own, from which nobody else reaches its loopback.
         let ip = if context.environment.is_container() { [0, 0, 0, 0] } else { [127, 0, 0, 1] };
-        let address = replaced.unwrap_or_else(|| SocketAddr::from((ip, 8080)));
-        listeners.push(ListenerSettings { name: "public".into(), address, http2: LISTENER.http2.default(), tls: None });
+        let address = ListenAddress::Ip(replaced.unwrap_or_else(|| SocketAddr::from((ip, 8080))));
+        let (name, http2) = ("public".into(), LISTENER.http2.default());
+        listeners.push(ListenerSettings { name, address, proxy_protocol: Vec::new(), http2, tls: None });
     }
     listeners
+}
+
+/// Returns the address of a listener, and where it is written.
+fn listen_address(name: &str, listener: &Spanned, context: &mut Context<'_>) -> Option<(ListenAddress, Location)> {
+    let Some(written) = LISTENER.address.located(listener) else {
+        if LISTENER.address.find(listener).is_none() {
+            let message = format!("listeners.{name} has no address");
+            context.missing(listener.at, message, "address = \"127.0.0.1:8080\"");
+        }
+        return None;
+    };
+    let mode = LISTENER.mode.located(listener);
+    if let Some(path) = written.value.strip_prefix("unix:") {
+        let mode = mode.and_then(|mode| syntax::read_mode(&mode.value)).unwrap_or(SOCKET_MODE);
+        return Some((ListenAddress::Unix { path: path.into(), mode }, written.at));
+    }
+    if let Some(mode) = mode {
+        context.diagnostics.error(mode.at, "an IP address has no permissions", "leave `mode` out");
+    }
+    Some((ListenAddress::Ip(written.value.parse().ok()?), written.at))
 }
 
 /// Returns whether a listener speaks HTTP/2, and its TLS.
@@ -92,12 +122,13 @@ pub(super) fn admin(
 ) -> Option<AdminSettings> {
     let replaced = context.environment.addresses().admin;
     let Some(admin) = FILE.admin.read(root) else {
-        return replaced.map(|address| AdminSettings { address, hosts: Vec::new() });
+        return replaced.map(|address| AdminSettings { address, hosts: Vec::new(), reload_token: None });
     };
     let hosts = ADMIN.hosts.read(&admin).iter().map(|host| host.value.to_lowercase()).collect();
+    let reload_token = reload_token(&admin, context);
     if let Some(address) = replaced {
         check_free(address, admin.at, listeners, "the admin listener needs an address of its own", context);
-        return Some(AdminSettings { address, hosts });
+        return Some(AdminSettings { address, hosts, reload_token });
     }
     let Some(written) = ADMIN.address.located(&admin) else {
         if ADMIN.address.find(&admin).is_none() {
@@ -107,7 +138,17 @@ pub(super) fn admin(
     };
     let address = written.value.parse::<SocketAddr>().ok()?;
     check_free(address, written.at, listeners, "the admin listener needs an address of its own", context);
-    Some(AdminSettings { address, hosts })
+    Some(AdminSettings { address, hosts, reload_token })
+}
+
+fn reload_token(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
+    let written = ADMIN.reload_token.located(admin)?;
+    let token = context.secret(&written, " to 16 or more random characters")?;
+    if token.reveal().len() < TOKEN_MIN || !token.reveal().iter().all(u8::is_ascii_graphic) {
+        let message = format!("a reload token has at least {TOKEN_MIN} visible characters of ASCII");
+        context.diagnostics.error(written.at, message, "`cursorgate keygen` makes one");
+    }
+    Some(token)
 }
 
 /// Reports an address that a listener has already, or that is among the addresses that it listens on.
@@ -118,8 +159,9 @@ fn check_free(
     help: &str,
     context: &mut Context<'_>,
 ) {
-    let Some(other) = listeners.iter().find(|other| overlap(other.address, address)) else { return };
-    let message = if other.address == address {
+    let is_there = |other: &&ListenerSettings| other.address.ip().is_some_and(|other| overlap(other, address));
+    let Some(other) = listeners.iter().find(is_there) else { return };
+    let message = if other.address.ip() == Some(address) {
         format!("listeners.{} has this address already", other.name)
     } else {
         format!("listeners.{} is at {}, and one of the two is at all addresses", other.name, other.address)

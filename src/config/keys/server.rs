@@ -29,7 +29,8 @@ table! {
         /// The beginning of `type` in problem documents; the code of the problem is appended.
         problem_types: Key<String> => text(syntax::uri).example(r#""https://docs.example.com/problems/""#);
 
-        /// Networks whose proxies are trusted to say where a request came from, such as "10.20.0.0/16".
+        /// Networks whose proxies are trusted to say where a request came from, such as "10.20.0.0/16"; "unix" is those that
+        /// connect to a unix socket.
         trusted_proxies: Defaulted<Vec<Located<String>>> =>
             texts(&Schema::Text(syntax::network)).default(Texts(&[]));
 
@@ -79,7 +80,7 @@ table! {
         /// keeps its connections.
         idle_timeout: Defaulted<Duration> => duration("1s", "1h").default(Text("75s"));
 
-        /// The time for which new clients are still accepted after SIGTERM. From its beginning /healthz says 503, and answers
+        /// The time for which new clients are still accepted after SIGTERM. From its beginning /readyz says 503, and answers
         /// close their connections. After a load balancer, set it longer than the balancer takes to notice. A second SIGTERM
         /// ends it.
         drain_delay: Defaulted<Duration> => duration("0s", "10m").default(Text("0s"));
@@ -87,6 +88,16 @@ table! {
         /// The time that requests in flight have to finish after that. Kubernetes kills 30 s after SIGTERM: the two
         /// together must be shorter.
         shutdown_timeout: Defaulted<Duration> => duration("0s", "1h").default(Text("25s"));
+
+        /// The configuration is reloaded when its file changes, or a file that it names, such as a key: within about two
+        /// seconds after the last change. Without it SIGHUP reloads, and POST /reload at the admin listener. Files of
+        /// certificates are read again in any case.
+        reload_on_change: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// Other processes of the same user may listen at the same addresses (SO_REUSEPORT), so that a new process can be
+        /// started before the old one is stopped. Both then share the clients, and /readyz is either one's. SIGUSR2 replaces a
+        /// process without this; see docs/restarts.md.
+        reuse_port: Defaulted<bool> => flag().default(Boolean(false));
 
         /// The codings in which the gateway compresses its own responses: pages and problems. A client gets the one that its
         /// Accept-Encoding prefers, of equal ones the first in this list. `[]` compresses nothing. Forwarded answers stay as
@@ -103,8 +114,17 @@ table! {
     /// `[listeners.NAME]`
     LISTENER: ListenerKeys {
         /// An IP address with a port; names are not resolved. "0.0.0.0:8080" is every address of IPv4, "[::]:8080" every
-        /// address.
-        address: Key<String> => text(syntax::address).sample(r#""127.0.0.1:8080""#);
+        /// address. Or a unix socket: "unix:/run/cursorgate/public.sock".
+        address: Key<String> => text(syntax::listen_address).sample(r#""127.0.0.1:8080""#);
+
+        /// The permissions of a unix socket: whoever may write to it may connect. Default: 0660, the owner and the group.
+        mode: Key<String> => text(syntax::mode).example(r#""0660""#);
+
+        /// Networks of proxies that begin each connection with a head of the PROXY protocol, version 1 or 2. The address in it
+        /// is the client's, for `trusted_proxies` and all limits. Connections from elsewhere, and those without a head, are
+        /// closed. "unix" is those that connect to a unix socket.
+        proxy_protocol: Defaulted<Vec<Located<String>>> =>
+            texts(&Schema::Text(syntax::network)).default(Texts(&[]));
 
         /// HTTP/2 in addition to HTTP/1.1: with TLS for clients that negotiate it (ALPN), without TLS for clients that begin with
         /// it ("prior knowledge").
@@ -171,6 +191,11 @@ table! {
         /// Names by which it may be asked, such as "metrics.internal", in addition to IP addresses and localhost. A web page
         /// in an operator's browser can make any other name lead here. /healthz answers under every name.
         hosts: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::host)).default(Texts(&[]));
+
+        /// The token with which POST /reload reloads the configuration (`Authorization: Bearer TOKEN`) and answers with the
+        /// result. Without the key there is no such request. GET /reload has the last result for all who reach this listener,
+        /// and its report for those with the token.
+        reload_token: Key<String> => secret().example(r#""file:/etc/cursorgate/reload.token""#);
     }
 }
 

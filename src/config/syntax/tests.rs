@@ -92,3 +92,33 @@ fn urls_have_a_host_and_nothing_that_breaks_a_header() {
     }
     assert!(base_url("https://a/?x=1").is_err());
 }
+
+#[test]
+fn networks_contain_addresses() {
+    for (network, address, within) in [
+        ("10.20.0.0/16", "10.20.255.1", true),
+        ("10.20.0.0/16", "10.21.0.1", false),
+        ("10.20.0.0/16", "::ffff:10.20.1.1", true),
+        ("0.0.0.0/0", "192.0.2.1", true),
+        ("0.0.0.0/0", "2001:db8::1", false),
+        ("127.0.0.1", "127.0.0.2", false),
+        ("2001:db8::/32", "2001:db8:7::1", true),
+        ("::/0", "2001:db8::1", true),
+        ("::1/128", "::1", true),
+        ("::1/128", "::2", false),
+    ] {
+        assert_eq!(read_network(network).unwrap().contains(address.parse().unwrap()), within, "{network} {address}");
+    }
+    let unix = read_network("unix").unwrap();
+    assert!(unix.contains(UNIX_CLIENT) && !unix.contains("::1".parse().unwrap()));
+    assert!(!read_network("127.0.0.0/8").unwrap().contains(UNIX_CLIENT));
+}
+
+#[test]
+fn modes_are_octal() {
+    for (text, mode) in
+        [("0660", Some(0o660)), ("600", Some(0o600)), ("0668", None), ("66", None), ("06600", None), ("rw-", None)]
+    {
+        assert_eq!(read_mode(text), mode, "{text}");
+    }
+}

@@ -1,5 +1,7 @@
 //! The configuration in force, its replacement by a reload, and the start and end of the process.
 
+pub(crate) mod files;
+pub(crate) mod handover;
 pub(crate) mod live;
 pub(crate) mod process;
 pub(crate) mod reload;

@@ -1,16 +1,16 @@
 //! The life of the process: its signals, its requests in flight, and its end.
 //!
 //! Pingora sleeps through its whole grace period after SIGTERM, even with nothing in flight, and dies of SIGHUP. The
-//! server therefore runs on a thread of its own, and the main thread owns the signals. SIGHUP reloads. SIGTERM and
-//! SIGQUIT stop: the process drains for the configured time and then finishes its requests; a second signal ends the
-//! draining, and a third one ends the process. SIGINT ends the process at once. SIGUSR1, SIGUSR2 and SIGALRM are
-//! ignored.
+//! server therefore runs on a thread of its own, and the main thread owns the signals. SIGHUP reloads. SIGUSR2 starts a
+//! successor, which takes over the listening sockets. SIGTERM and SIGQUIT stop: the process drains for the configured
+//! time and then finishes its requests; a second signal ends the draining, and a third one ends the process. SIGINT ends
+//! the process at once. SIGUSR1 and SIGALRM are ignored.
 
 use std::{
     convert::Infallible,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -23,13 +23,12 @@ use tokio::{
 };
 
 use super::{
-    reload::{LastReload, Reloads},
+    handover::Successor,
+    live::Live,
+    reload::{LastReload, ReloadCause, Reloads},
     renewal::RenewalCounts,
 };
-use crate::{
-    config::settings::ServerSettings,
-    gateway::runtime::{clock, log_queue::LogCounts},
-};
+use crate::gateway::runtime::{clock, log_queue::LogCounts, service_manager, sockets::Sockets};
 
 /// Interval of the checks for the last request.
 const LOOK: Duration = Duration::from_millis(20);
@@ -44,13 +43,28 @@ const LARGE: usize = 4 << 20;
 #[derive(Clone, Debug, Default)]
 pub struct Vitals {
     in_flight: Arc<AtomicUsize>,
-    stopping: Arc<AtomicBool>,
+    expected: Arc<AtomicUsize>,
+    stage: Arc<watch::Sender<Stage>>,
     log: Arc<LogCounts>,
     last_reload: Arc<LastReload>,
     renewals: Arc<RenewalCounts>,
 }
 
-/// A request in flight, counted until this is dropped.
+/// The stages of the process, in their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Connections are accepted and kept.
+    #[default]
+    Serving,
+    /// Connections are accepted, and closed after their next request.
+    Draining,
+    /// No more connections of clients are accepted.
+    Closing,
+    /// Another process has the listeners, also that of operators.
+    Succeeded,
+}
+
+/// A request in flight, or a first one that is expected, counted until this is dropped.
 #[derive(Debug)]
 pub struct InFlight(Arc<AtomicUsize>);
 
@@ -62,10 +76,28 @@ impl Vitals {
         InFlight(Arc::clone(&self.in_flight))
     }
 
+    /// Counts a client that has connected, and whose first request is on its way.
+    #[must_use]
+    pub(crate) fn expect(&self) -> InFlight {
+        self.expected.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(&self.expected))
+    }
+
     /// Returns whether the process is stopping: it serves requests that still come and closes their connections.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        *self.stage.borrow() > Stage::Serving
+    }
+
+    /// Returns when the process has reached this stage.
+    pub(crate) async fn reached(&self, stage: Stage) {
+        // The sender lives in this value.
+        let _ = self.stage.subscribe().wait_for(|now| *now >= stage).await;
+    }
+
+    /// Enters a stage, unless the process is past it.
+    fn enter_stage(&self, stage: Stage) {
+        self.stage.send_modify(|now| *now = stage.max(*now));
     }
 
     /// Returns the counters of the log.
@@ -124,6 +156,8 @@ struct Ends {
 enum Ending {
     InOrder,
     AtOnce,
+    /// This process serves in its place.
+    Succeeded(u32),
 }
 
 impl Ends {
@@ -149,7 +183,6 @@ struct Housekeeping {
     reloads: Option<Reloads>,
     reload: Signal,
     user_1: Signal,
-    user_2: Signal,
     alarm: Signal,
 }
 
@@ -160,7 +193,6 @@ impl Housekeeping {
             reloads,
             reload: signal(SignalKind::hangup())?,
             user_1: signal(SignalKind::user_defined1())?,
-            user_2: signal(SignalKind::user_defined2())?,
             alarm: signal(SignalKind::alarm())?,
         })
     }
@@ -170,7 +202,7 @@ impl Housekeeping {
             let name = tokio::select! {
                 _ = self.reload.recv() => {
                     if let Some(reloads) = &self.reloads {
-                        reloads.request();
+                        reloads.request(ReloadCause::Signal);
                     }
                     continue;
                 }
@@ -179,10 +211,39 @@ impl Housekeeping {
                     continue;
                 }
                 _ = self.user_1.recv() => "SIGUSR1",
-                _ = self.user_2.recv() => "SIGUSR2",
                 _ = self.alarm.recv() => "SIGALRM",
             };
-            tracing::info!(signal = name, "this signal does nothing: SIGHUP reloads, SIGTERM stops");
+            let meanings = "SIGHUP reloads, SIGUSR2 starts a successor, SIGTERM stops";
+            tracing::info!(signal = name, "this signal does nothing: {meanings}");
+        }
+    }
+}
+
+/// The start of a successor, by a signal.
+struct Succession {
+    wanted: Signal,
+    sockets: Arc<Sockets>,
+}
+
+impl Succession {
+    /// Returns the id of the successor once one has taken over.
+    async fn next(&mut self) -> u32 {
+        // Each iteration follows a signal.
+        loop {
+            self.wanted.recv().await;
+            if std::process::id() == 1 {
+                // The first process of a container takes all others with it.
+                tracing::error!("no successor: the container would end with this process. Replace the container");
+                continue;
+            }
+            tracing::info!("a successor starts");
+            let sockets = Arc::clone(&self.sockets);
+            match tokio::task::spawn_blocking(move || Successor::start(&sockets)?.release()).await {
+                Ok(Ok(successor)) => return successor,
+                Ok(Err(error)) => tracing::error!(%error, "no successor: this process goes on"),
+                // The panic has been logged.
+                Err(_) => {}
+            }
         }
     }
 }
@@ -194,26 +255,29 @@ pub(crate) struct Servers {
     /// Runs until the process leaves: health checks are answered while it stops, and so are requests that others wait
     /// for.
     pub companion: Server,
+    /// The sockets of both.
+    pub sockets: Sockets,
+    /// Returns the number of clients that are connected.
+    pub clients: Box<dyn Fn() -> usize + Send>,
 }
 
 /// Runs both servers until a signal ends them. SIGHUP triggers `reloads`.
 ///
 /// # Errors
 ///
-/// Returns an error if signals can't be caught, a thread can't be started, or the server ends by itself.
-pub(crate) fn run(
-    servers: Servers,
-    vitals: &Vitals,
-    settings: &ServerSettings,
-    reloads: Option<Reloads>,
-) -> std::io::Result<()> {
+/// Returns an error if signals can't be caught, a thread can't be started, the process before this one does not let it
+/// go on, or the server ends by itself.
+pub(crate) fn run(servers: Servers, vitals: &Vitals, live: &Live, reloads: Option<Reloads>) -> std::io::Result<()> {
+    let Servers { gateway, companion, mut sockets, clients } = servers;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let run = runtime.block_on(async {
         let (ends, housekeeping) = (Ends::catch()?, Housekeeping::begin(reloads)?);
+        let wanted = signal(SignalKind::user_defined2())?;
+        take_over(&mut sockets)?;
         let (tell, told) = watch::channel(false);
         let (_never, untold) = watch::channel(false);
         let (ended, mut has_ended) = tokio::sync::mpsc::channel::<()>(1);
-        for (name, server, told) in [("gateway", servers.gateway, told), ("companion", servers.companion, untold)] {
+        for (name, server, told) in [("gateway", gateway, told), ("companion", companion, untold)] {
             let ended = ended.clone();
             std::thread::Builder::new().name(name.to_owned()).spawn(move || {
                 server.run(RunArgs { shutdown_signal: Box::new(StopSignal(told)) });
@@ -221,49 +285,98 @@ pub(crate) fn run(
                 let _ = ended.blocking_send(());
             })?;
         }
+        service_manager::ready();
         let close = move || {
             // A server that is gone has closed its listeners.
             let _ = tell.send(true);
         };
+        let succession = Succession { wanted, sockets: Arc::new(sockets) };
         tokio::select! {
             biased;
-            () = until_the_end(ends, vitals, settings, close) => Ok(()),
+            () = until_the_end((ends, succession), vitals, live, (close, clients)) => Ok(()),
             never = housekeeping.keep() => match never {},
             _ = has_ended.recv() => Err(std::io::Error::other("the server ended by itself")),
         }
-    })
+    });
+    // A successor that is still starting is not waited for. Without its predecessor it ends.
+    runtime.shutdown_background();
+    run
 }
 
-/// Returns when the process may leave. `close` closes the listeners.
-async fn until_the_end(mut ends: Ends, vitals: &Vitals, settings: &ServerSettings, close: impl FnOnce()) {
-    if ends.next().await == Ending::AtOnce {
-        tracing::info!("interrupted");
-        return;
+/// Ends the process before this one, if it has one: all that can fail has been done, and connections wait in the queues.
+fn take_over(sockets: &mut Sockets) -> std::io::Result<()> {
+    if !sockets.has_predecessor() {
+        return Ok(());
     }
-    // From here on `/healthz` reports it, and each answer closes its connection.
-    vitals.stopping.store(true, Ordering::Relaxed);
-    let delay = settings.drain_delay;
-    if !delay.is_zero() {
-        tracing::info!(
-            seconds = delay.as_secs_f64(),
-            "draining: connections are accepted and closed after each request"
-        );
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            end = ends.next() => {
-                tracing::warn!("second signal: the drain delay ends");
-                if end == Ending::AtOnce {
-                    return;
-                }
+    sockets.report().map_err(|error| {
+        std::io::Error::new(error.kind(), format!("the process before this one does not answer: {error}"))
+    })?;
+    tracing::info!("this process has taken over from the one before");
+    Ok(())
+}
+
+/// Returns when the process may leave. `close` ends idle connections and the server; `clients` counts connections.
+async fn until_the_end(
+    (mut ends, mut succession): (Ends, Succession),
+    vitals: &Vitals,
+    live: &Live,
+    (close, clients): (impl FnOnce(), impl Fn() -> usize),
+) {
+    let ending = tokio::select! {
+        ending = ends.next() => ending,
+        successor = succession.next() => Ending::Succeeded(successor),
+    };
+    // Sockets that are kept for a successor would go on listening.
+    drop(succession);
+    let (delay, grace) = {
+        let server = &live.pin().server;
+        (server.drain_delay, server.shutdown_timeout)
+    };
+    let goes_on = match ending {
+        Ending::AtOnce => {
+            tracing::info!("interrupted");
+            return;
+        }
+        Ending::InOrder => {
+            service_manager::stopping();
+            drain(&mut ends, vitals, delay).await
+        }
+        Ending::Succeeded(process) => {
+            vitals.enter_stage(Stage::Succeeded);
+            tracing::info!(process, "handed over: each connection that is left ends with its next request");
+            tokio::select! {
+                _ = wait_for(grace, || clients() == 0) => true,
+                end = ends.next() => end != Ending::AtOnce,
             }
         }
+    };
+    if !goes_on {
+        return;
     }
-    let grace = settings.shutdown_timeout;
     tracing::info!(grace_seconds = grace.as_secs(), "stopping: no new connections, waiting for requests in flight");
+    vitals.enter_stage(Stage::Closing);
     close();
     tokio::select! {
         () = wait_for_the_last(vitals, grace) => {}
         _ = ends.next() => tracing::warn!("second signal: not waiting for requests in flight"),
+    }
+}
+
+/// Lets balancers notice that the process stops. Returns false if it has to end at once.
+async fn drain(ends: &mut Ends, vitals: &Vitals, delay: Duration) -> bool {
+    // From here on `/readyz` reports it, and each answer closes its connection.
+    vitals.enter_stage(Stage::Draining);
+    if delay.is_zero() {
+        return true;
+    }
+    let seconds = delay.as_secs_f64();
+    tracing::info!(seconds, "draining: connections are accepted and closed after each request");
+    tokio::select! {
+        () = tokio::time::sleep(delay) => true,
+        end = ends.next() => {
+            tracing::warn!("second signal: the drain delay ends");
+            end != Ending::AtOnce
+        }
     }
 }
 
@@ -274,25 +387,46 @@ fn give_back() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
 }
 
-/// Returns after two consecutive checks without a request in flight, so that a request which was just accepted is seen;
-/// or when the grace period is over.
+/// Waits for the last request, or until the grace period is over.
 async fn wait_for_the_last(vitals: &Vitals, grace: Duration) {
+    let is_idle = || vitals.in_flight() + vitals.expected.load(Ordering::Acquire) == 0;
+    if wait_for(grace, is_idle).await {
+        tracing::info!("no request is in flight");
+    } else {
+        tracing::warn!(requests = vitals.in_flight(), "the grace period is over");
+    }
+}
+
+/// Returns true after two consecutive checks that hold, so that a request which was just accepted is seen; or false when
+/// the grace period is over.
+async fn wait_for(grace: Duration, holds: impl Fn() -> bool) -> bool {
     let began = clock::instant();
-    let mut idle_looks = 0;
-    while idle_looks < 2 {
+    let mut looks = 0;
+    while looks < 2 {
         tokio::time::sleep(LOOK).await;
-        idle_looks = if vitals.in_flight() == 0 { idle_looks + 1 } else { 0 };
+        looks = if holds() { looks + 1 } else { 0 };
         if began.elapsed() >= grace {
-            tracing::warn!(requests = vitals.in_flight(), "the grace period is over");
-            return;
+            return false;
         }
     }
-    tracing::info!("no request is in flight");
+    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn stages_are_seen_by_those_who_wait_for_earlier_ones() {
+        let vitals = Vitals::default();
+        assert!(!vitals.is_stopping());
+        vitals.clone().enter_stage(Stage::Succeeded);
+        vitals.enter_stage(Stage::Closing);
+        assert!(vitals.is_stopping());
+        for stage in [Stage::Draining, Stage::Closing, Stage::Succeeded] {
+            vitals.reached(stage).await;
+        }
+    }
 
     #[test]
     fn a_request_is_in_flight_until_it_is_dropped() {

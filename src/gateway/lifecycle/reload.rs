@@ -8,41 +8,117 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError},
     },
     thread,
+    time::Duration,
 };
 
-use super::{live::Live, snapshot::Snapshot};
+use tokio::sync::watch;
+
+use super::{
+    files::{ConfigurationFiles, NotedEnvironment},
+    live::Live,
+    snapshot::Snapshot,
+};
 use crate::{
-    config::{self, ProcessEnvironment, settings::Settings},
-    gateway::runtime::clock,
+    config::{
+        self, ProcessEnvironment,
+        settings::{LogSettings, Settings},
+    },
+    gateway::runtime::{clock, service_manager},
 };
 
-/// Reloads the configuration on request.
-#[derive(Debug)]
-pub(crate) struct Reloader {
-    path: PathBuf,
-    environment: ProcessEnvironment,
-    live: Arc<Live>,
-    fixed: Fixed,
-    last: Arc<LastReload>,
+/// Interval of the looks at files that may have changed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The cause of a reload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReloadCause {
+    /// The process started.
+    #[default]
+    Start,
+    /// SIGHUP.
+    Signal,
+    /// A file has changed.
+    Change,
+    /// A request at the admin listener.
+    Admin,
 }
 
-/// The result of the last reload; the configuration read at the start counts as one.
-#[derive(Debug, Default)]
+impl ReloadCause {
+    /// All causes of reloads after the start.
+    pub const LATER: [Self; 3] = [Self::Signal, Self::Change, Self::Admin];
+
+    /// Returns the cause's label.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Signal => "signal",
+            Self::Change => "change",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// The result of a reload.
+#[derive(Clone, Debug)]
+pub struct ReloadResult {
+    /// The number of the reload; 0 is the start.
+    pub number: u64,
+    /// The cause.
+    pub cause: ReloadCause,
+    /// The configuration that was read is in force.
+    pub in_force: bool,
+    /// In seconds since 1970.
+    pub finished: u64,
+    /// The number of errors.
+    pub errors: usize,
+    /// The number of warnings.
+    pub warnings: usize,
+    /// The keys whose changes need a restart.
+    pub needs_restart: Vec<String>,
+    /// The diagnostics as text.
+    pub report: String,
+}
+
+/// The results of reloads; the configuration read at the start counts as one.
+#[derive(Debug)]
 pub struct LastReload {
-    failed: AtomicBool,
+    /// The number of reloads that have begun.
+    begun: AtomicU64,
+    ended: watch::Sender<Arc<ReloadResult>>,
+    /// In seconds since 1970.
     succeeded_at: AtomicU64,
-    running: AtomicBool,
+    /// By cause, then by success.
+    counts: [[AtomicU64; 2]; ReloadCause::LATER.len()],
+}
+
+impl Default for LastReload {
+    fn default() -> Self {
+        let now = clock::unix_seconds();
+        let start = ReloadResult {
+            number: 0,
+            cause: ReloadCause::Start,
+            in_force: true,
+            finished: now,
+            errors: 0,
+            warnings: 0,
+            needs_restart: Vec::new(),
+            report: String::new(),
+        };
+        let ended = watch::Sender::new(Arc::new(start));
+        Self { begun: AtomicU64::new(0), ended, succeeded_at: AtomicU64::new(now), counts: Default::default() }
+    }
 }
 
 impl LastReload {
-    /// Returns whether the configuration that was read last is in force.
+    /// Returns the result of the last reload that has ended.
     #[must_use]
-    pub fn succeeded(&self) -> bool {
-        !self.failed.load(Ordering::Relaxed)
+    pub fn result(&self) -> Arc<ReloadResult> {
+        Arc::clone(&self.ended.borrow())
     }
 
     /// Returns the time of the last successful reload, in seconds since 1970.
@@ -51,32 +127,67 @@ impl LastReload {
         self.succeeded_at.load(Ordering::Relaxed)
     }
 
-    fn ended(&self, succeeded: bool) {
-        if succeeded {
-            self.succeeded_at.store(clock::unix_seconds(), Ordering::Relaxed);
+    /// Returns the number of reloads by cause and success.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, bool, u64)> {
+        ReloadCause::LATER.iter().zip(&self.counts).flat_map(|(cause, counts)| {
+            [false, true].into_iter().zip(counts).map(|(ok, count)| (cause.word(), ok, count.load(Ordering::Relaxed)))
+        })
+    }
+
+    fn is_running(&self) -> bool {
+        self.ended.borrow().number < self.begun.load(Ordering::Relaxed)
+    }
+
+    fn end(&self, result: ReloadResult) {
+        if let Some(index) = ReloadCause::LATER.iter().position(|cause| *cause == result.cause) {
+            self.counts[index][usize::from(result.in_force)].fetch_add(1, Ordering::Relaxed);
         }
-        self.failed.store(!succeeded, Ordering::Relaxed);
-        self.running.store(false, Ordering::Relaxed);
+        if result.in_force {
+            self.succeeded_at.store(result.finished, Ordering::Relaxed);
+        }
+        self.ended.send_replace(Arc::new(result));
     }
 }
 
 /// A handle that requests reloads.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reloads {
-    wanted: mpsc::SyncSender<()>,
+    wanted: mpsc::SyncSender<ReloadCause>,
     last: Arc<LastReload>,
 }
 
 impl Reloads {
     /// Requests a reload and returns at once. Requests that arrive during a reload share one further reload, which
     /// reads the files as they are then.
-    pub(crate) fn request(&self) {
-        if self.last.running.load(Ordering::Relaxed) {
+    pub(crate) fn request(&self, cause: ReloadCause) {
+        if self.last.is_running() {
             tracing::warn!("a reload is in progress: this one follows it");
         }
         // A full channel means that a reload is pending already.
-        let _ = self.wanted.try_send(());
+        let _ = self.wanted.try_send(cause);
     }
+
+    /// Requests a reload and returns its result.
+    pub(crate) async fn reload(&self, cause: ReloadCause) -> Arc<ReloadResult> {
+        // One that begins from here on reads the files as they are now.
+        let next = self.last.begun.load(Ordering::SeqCst) + 1;
+        let mut ended = self.last.ended.subscribe();
+        self.request(cause);
+        // The sender lives in `last`.
+        let ended = ended.wait_for(|result| result.number >= next).await;
+        ended.map_or_else(|_| self.last.result(), |result| Arc::clone(&result))
+    }
+}
+
+/// Reloads the configuration on request, and when its files change.
+pub(crate) struct Reloader {
+    path: PathBuf,
+    environment: ProcessEnvironment,
+    files: ConfigurationFiles,
+    live: Arc<Live>,
+    fixed: Fixed,
+    log: (LogSettings, Box<dyn Fn(LogSettings) + Send>),
+    last: Arc<LastReload>,
 }
 
 /// Settings that can't change without a restart, in a comparable form.
@@ -95,12 +206,10 @@ impl Fixed {
         let admin = settings.admin.as_ref().map(|admin| admin.address);
         keys.push(("admin.address".to_owned(), format!("{admin:?}")));
         keys.push(("server.threads".to_owned(), settings.server.threads.to_string()));
-        keys.push(("server.drain_delay".to_owned(), format!("{:?}", settings.server.drain_delay)));
+        keys.push(("server.reuse_port".to_owned(), settings.server.reuse_port.to_string()));
         keys.push(("server.connections".to_owned(), format!("{:?}", settings.server.connections)));
         let per_address = format!("{:?}", settings.server.connections_per_address);
         keys.push(("server.connections_per_address".to_owned(), per_address));
-        keys.push(("server.shutdown_timeout".to_owned(), format!("{:?}", settings.server.shutdown_timeout)));
-        keys.push(("log".to_owned(), format!("{:?}", settings.log)));
         Self(keys)
     }
 
@@ -120,61 +229,111 @@ impl Fixed {
 }
 
 impl Reloader {
-    /// Creates a reloader of a file; `fixed` holds the settings that the process was started with.
+    /// Creates a reloader of a configuration that was read from these files. `fixed` holds the settings that the process
+    /// was started with; `log` has those of the log, and the function that changes them.
     #[must_use]
     pub(crate) fn new(
-        (path, environment): (PathBuf, ProcessEnvironment),
+        (path, environment, files): (PathBuf, ProcessEnvironment, ConfigurationFiles),
         live: Arc<Live>,
         fixed: Fixed,
+        log: (LogSettings, Box<dyn Fn(LogSettings) + Send>),
         last: Arc<LastReload>,
     ) -> Self {
-        last.ended(true);
-        Self { path, environment, live, fixed, last }
+        Self { path, environment, files, live, fixed, log, last }
     }
 
-    /// Starts a thread that reloads on request.
+    /// Starts a thread that reloads.
     ///
     /// # Errors
     ///
     /// Returns an error if the thread can't be started.
-    pub(crate) fn begin(self) -> std::io::Result<Reloads> {
+    pub(crate) fn begin(mut self) -> std::io::Result<Reloads> {
         let (wanted, requests) = mpsc::sync_channel(1);
         let last = Arc::clone(&self.last);
         thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            for () in requests {
-                self.last.running.store(true, Ordering::Relaxed);
+            while let Some(cause) = self.next(&requests) {
+                let number = self.last.begun.fetch_add(1, Ordering::SeqCst) + 1;
+                service_manager::reloading();
                 // The panic has been logged. It counts as a failed reload.
                 let done = catch_unwind(AssertUnwindSafe(|| self.reload()));
-                self.last.ended(done.unwrap_or(false));
+                let outcome = done.unwrap_or_else(|_| ReloadOutcome { errors: 1, ..ReloadOutcome::default() });
+                let ReloadOutcome { in_force, errors, warnings, needs_restart, report } = outcome;
+                let finished = clock::unix_seconds();
+                let result =
+                    ReloadResult { number, cause, in_force, finished, errors, warnings, needs_restart, report };
+                log_result(&self.path, &result);
+                self.last.end(result);
+                service_manager::ready();
             }
         })?;
         Ok(Reloads { wanted, last })
     }
 
-    /// Reads the file and puts it in force; if it is invalid, reports the faults and changes nothing. Returns whether
-    /// it succeeded.
-    fn reload(&self) -> bool {
-        let path = self.path.display();
-        let (settings, mut diagnostics) = config::load(&self.path, &self.environment);
+    /// Returns the cause of the next reload, or nothing once no more can be requested.
+    fn next(&mut self, requests: &Receiver<ReloadCause>) -> Option<ReloadCause> {
+        loop {
+            match requests.recv_timeout(LOOK) {
+                Ok(cause) => return Some(cause),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.live.pin().server.reload_on_change && self.files.have_changed() {
+                        return Some(ReloadCause::Change);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the file and puts it in force; if it is invalid, changes nothing.
+    fn reload(&mut self) -> ReloadOutcome {
+        let environment = NotedEnvironment::new(&self.environment);
+        let (settings, mut diagnostics) = config::load(&self.path, &environment);
+        // A file with faults is looked at too: the next change may mend it.
+        self.files = environment.into_files();
         let built = settings.as_ref().and_then(|settings| {
             Snapshot::build(settings, Some(&self.live.pin()), &mut diagnostics).map(|snapshot| (settings, snapshot))
         });
         let (errors, warnings) = diagnostics.counts();
+        let report = if errors + warnings == 0 { String::new() } else { diagnostics.render(false) };
         let Some((settings, snapshot)) = built else {
-            let report = diagnostics.render(false);
-            tracing::error!(%path, errors, report, "configuration not reloaded: the previous one stays in force");
-            return false;
+            let needs_restart = self.last.result().needs_restart.clone();
+            return ReloadOutcome { in_force: false, errors, warnings, needs_restart, report };
         };
         self.live.swap(snapshot);
-        if warnings > 0 {
-            tracing::warn!(warnings, report = diagnostics.render(false), "warnings");
+        let (in_force, change) = &mut self.log;
+        if *in_force != settings.log {
+            change(settings.log);
+            *in_force = settings.log;
         }
-        for key in self.fixed.differs(&Fixed::of(settings)) {
-            tracing::warn!(key, "{key} changed: needs a restart; everything else is in force");
-        }
-        tracing::info!(%path, routes = settings.routes.len(), "configuration reloaded");
-        true
+        let needs_restart = self.fixed.differs(&Fixed::of(settings));
+        ReloadOutcome { in_force: true, errors, warnings, needs_restart, report }
     }
+}
+
+/// The part of a result that a reload itself knows.
+#[derive(Default)]
+struct ReloadOutcome {
+    in_force: bool,
+    errors: usize,
+    warnings: usize,
+    needs_restart: Vec<String>,
+    report: String,
+}
+
+fn log_result(path: &std::path::Path, result: &ReloadResult) {
+    let (path, cause) = (path.display(), result.cause.word());
+    let ReloadResult { errors, warnings, report, .. } = result;
+    if !result.in_force {
+        tracing::error!(%path, cause, errors, report, "configuration not reloaded: the previous one stays in force");
+        return;
+    }
+    if *warnings > 0 {
+        tracing::warn!(warnings, report, "warnings");
+    }
+    for key in &result.needs_restart {
+        tracing::warn!(key, "{key} changed: needs a restart; everything else is in force");
+    }
+    tracing::info!(%path, cause, "configuration reloaded");
 }
 
 #[cfg(test)]
@@ -186,8 +345,10 @@ mod tests {
         let fixed = |keys: &[(&str, &str)]| {
             Fixed(keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
         };
-        let before = fixed(&[("listeners.public.address", "1"), ("listeners.old.address", "2"), ("log", "3")]);
-        let after = fixed(&[("listeners.public.address", "4"), ("listeners.new.address", "5"), ("log", "3")]);
+        let before =
+            fixed(&[("listeners.public.address", "1"), ("listeners.old.address", "2"), ("server.threads", "3")]);
+        let after =
+            fixed(&[("listeners.public.address", "4"), ("listeners.new.address", "5"), ("server.threads", "3")]);
         let changed = ["listeners.public.address", "listeners.old.address", "listeners.new.address"];
         assert_eq!(before.differs(&after), changed);
         assert!(before.differs(&before).is_empty());

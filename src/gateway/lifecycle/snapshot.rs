@@ -8,7 +8,7 @@ use crate::{
     config::{
         Diagnostics,
         diagnostic::Location,
-        settings::{CursorKeySettings, ListenerSettings, Network, ServerSettings, Settings},
+        settings::{AdminSettings, CursorKeySettings, ListenerSettings, Network, ServerSettings, Settings},
     },
     cursor::KeyRing,
     downstream::EnvelopeTemplate,
@@ -39,8 +39,8 @@ pub struct Snapshot {
     pub(crate) listeners: Vec<(String, ListenerProtocols)>,
     /// Settings for all requests.
     pub server: ServerSettings,
-    /// The host names of the admin listener.
-    pub admin_hosts: Vec<String>,
+    /// The admin listener.
+    pub admin: Option<AdminSettings>,
     /// The keys of cursors.
     pub keys: Option<Arc<KeyRing>>,
     /// The memory for bodies. The next snapshot shares it if the limit is the same.
@@ -60,6 +60,9 @@ pub struct Snapshot {
 pub(crate) struct ListenerProtocols {
     pub tls: Option<Arc<Renewable<Acceptor>>>,
     pub http2: bool,
+    /// The networks of proxies, each of whose connections begins with a head of the PROXY protocol; empty if clients
+    /// connect themselves.
+    pub proxies: Arc<[Network]>,
 }
 
 impl Snapshot {
@@ -104,7 +107,6 @@ impl Snapshot {
         let metrics = previous.map_or_else(|| RouteMetrics::new(""), |previous| Arc::clone(&previous.metrics));
         let upstreams = upstreams.into_iter().flatten().collect();
         let (memory, pivots) = (memory(settings, previous), pivots(settings, previous));
-        let admin_hosts = settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
         costs.forget_others();
         let server = settings.server.clone();
         let guard = Guard::compile(&routes);
@@ -115,7 +117,7 @@ impl Snapshot {
             upstreams,
             listeners,
             server,
-            admin_hosts,
+            admin: settings.admin.clone(),
             keys,
             memory,
             pivots,
@@ -141,7 +143,7 @@ impl Snapshot {
     /// Returns whether an address belongs to a trusted proxy.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
-        self.server.trusted_proxies.iter().any(|network| contains(*network, address))
+        self.server.trusted_proxies.iter().any(|network| network.contains(address))
     }
 }
 
@@ -153,7 +155,7 @@ fn listeners(
 ) -> Vec<(String, ListenerProtocols)> {
     let now = clock::unix_seconds();
     let mut listeners = Vec::with_capacity(settings.listeners.len());
-    for ListenerSettings { name, http2, tls, .. } in &settings.listeners {
+    for ListenerSettings { name, http2, tls, proxy_protocol, .. } in &settings.listeners {
         let tls = match tls {
             Some(tls) => match tls::listener(tls, *http2, now, diagnostics) {
                 Some(tls) => Some(tls),
@@ -161,7 +163,7 @@ fn listeners(
             },
             None => None,
         };
-        listeners.push((name.clone(), ListenerProtocols { tls, http2: *http2 }));
+        listeners.push((name.clone(), ListenerProtocols { tls, http2: *http2, proxies: proxy_protocol.as_slice().into() }));
     }
     let open = previous.map_or(&[][..], |previous| &previous.listeners);
     let is_gone = |(name, _): &&(String, ListenerProtocols)| settings.listeners.iter().all(|known| known.name != *name);
@@ -183,22 +185,6 @@ fn pivots(settings: &Settings, previous: Option<&Snapshot>) -> Arc<Pivots> {
     let known = previous.map(|previous| &previous.pivots);
     let known = known.filter(|pivots| pivots.settings() == settings.caches.pivots);
     known.map_or_else(|| Arc::new(Pivots::new(settings.caches.pivots)), Arc::clone)
-}
-
-/// Returns whether an address is in a network. An IPv4 address may come in its IPv6 form.
-fn contains(network: Network, address: IpAddr) -> bool {
-    let bits = u32::from(network.prefix);
-    match (network.address, address.to_canonical()) {
-        (IpAddr::V4(of), IpAddr::V4(address)) => {
-            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits)).unwrap_or(0);
-            of.to_bits() & mask == address.to_bits() & mask
-        }
-        (IpAddr::V6(of), IpAddr::V6(address)) => {
-            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits)).unwrap_or(0);
-            of.to_bits() & mask == address.to_bits() & mask
-        }
-        _ => false,
-    }
 }
 
 fn key_ring(settings: &CursorKeySettings, diagnostics: &mut Diagnostics) -> Option<KeyRing> {
@@ -285,24 +271,5 @@ mod tests {
         assert!(report.contains("server_name"), "{report}");
         let report = build("people.internal:443", "tls = { ca = \"/nothing/here.pem\" }", None).unwrap_err();
         assert!(report.contains("here.pem"), "{report}");
-    }
-
-    #[test]
-    fn networks() {
-        let network = |text: &str, prefix| Network { address: text.parse().unwrap(), prefix };
-        for (of, prefix, address, within) in [
-            ("10.20.0.0", 16, "10.20.255.1", true),
-            ("10.20.0.0", 16, "10.21.0.1", false),
-            ("10.20.0.0", 16, "::ffff:10.20.1.1", true),
-            ("0.0.0.0", 0, "192.0.2.1", true),
-            ("0.0.0.0", 0, "2001:db8::1", false),
-            ("127.0.0.1", 32, "127.0.0.2", false),
-            ("2001:db8::", 32, "2001:db8:7::1", true),
-            ("::", 0, "2001:db8::1", true),
-            ("::1", 128, "::1", true),
-            ("::1", 128, "::2", false),
-        ] {
-            assert_eq!(contains(network(of, prefix), address.parse().unwrap()), within, "{of}/{prefix} {address}");
-        }
     }
 }

@@ -5,3 +5,5 @@ pub(crate) mod descriptors;
 pub(crate) mod futures;
 pub(crate) mod log_queue;
 pub(crate) mod memory_limit;
+pub(crate) mod service_manager;
+pub(crate) mod sockets;

@@ -43,6 +43,10 @@ pub enum Dropped {
     FullForAddress,
     /// A new client took the place of a connection without a request.
     Displaced,
+    /// A head of the PROXY protocol was expected, and the address is not among those that may send one.
+    ProxyUntrusted,
+    /// The head of the PROXY protocol was missing, invalid or late.
+    ProxyHeadInvalid,
     /// The TLS handshake failed.
     HandshakeFailed,
     /// The TLS handshake took too long.
@@ -57,10 +61,12 @@ pub enum Dropped {
 
 impl Dropped {
     /// All reasons, in the order of the metric.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Full,
         Self::FullForAddress,
         Self::Displaced,
+        Self::ProxyUntrusted,
+        Self::ProxyHeadInvalid,
         Self::HandshakeFailed,
         Self::HandshakeTimeout,
         Self::HeadTimeout,
@@ -75,6 +81,8 @@ impl Dropped {
             Self::Full => "full",
             Self::FullForAddress => "full_for_address",
             Self::Displaced => "displaced",
+            Self::ProxyUntrusted => "proxy_untrusted",
+            Self::ProxyHeadInvalid => "proxy_head_invalid",
             Self::HandshakeFailed => "handshake_failed",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::HeadTimeout => "head_timeout",

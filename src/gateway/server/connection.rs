@@ -20,7 +20,11 @@ use super::{
 use crate::{
     downstream::{Code, Problem, Response},
     gateway::{
-        lifecycle::{live::Live, snapshot::ListenerProtocols},
+        lifecycle::{
+            live::Live,
+            process::{InFlight, Vitals},
+            snapshot::ListenerProtocols,
+        },
         outcome::access_log::Outcome,
         request::head::{self, Framing, HeadScanner},
         runtime::clock,
@@ -33,6 +37,10 @@ const REQUESTS_PER_CONNECTION: u32 = 10_000;
 
 /// Initial size of the buffer for a head. Most heads are shorter.
 const FIRST_READ: usize = 4 * 1024;
+
+/// Time that a client which has just connected has for the first byte of a request when the process stops. The client
+/// can't know that the process stops, and its request may be on its way.
+const FIRST_BYTE: Duration = Duration::from_secs(1);
 
 /// Maximum time for writing a refusal, and then for the client's closing.
 const REFUSING: Duration = Duration::from_secs(2);
@@ -48,6 +56,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 #[derive(Debug)]
 pub struct Front {
     live: Arc<Live>,
+    vitals: Vitals,
     ids: Arc<RequestIds>,
     admission: Arc<Admission>,
 }
@@ -77,14 +86,20 @@ enum Awaited {
 impl Front {
     /// Creates the shared state of connections with this admission.
     #[must_use]
-    pub fn new(live: Arc<Live>, ids: Arc<RequestIds>, admission: Arc<Admission>) -> Arc<Self> {
-        Arc::new(Self { live, ids, admission })
+    pub fn new(live: Arc<Live>, vitals: Vitals, ids: Arc<RequestIds>, admission: Arc<Admission>) -> Arc<Self> {
+        Arc::new(Self { live, vitals, ids, admission })
     }
 
-    /// Admits a client, or returns the refusal as bytes.
-    pub(crate) async fn enter(&self, address: IpAddr) -> Result<AdmittedConnection, Vec<u8>> {
+    /// Returns the state of the process.
+    pub(crate) fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    /// Admits a client, or returns the refusal as bytes. `is_proxy` says that the address stands for many clients; that of a
+    /// trusted proxy does in any case.
+    pub(crate) async fn enter(&self, address: IpAddr, is_proxy: bool) -> Result<AdmittedConnection, Vec<u8>> {
         let snapshot = self.live.pin();
-        self.admission.enter(address, snapshot.trusts(address)).await.map_err(|_| {
+        self.admission.enter(address, is_proxy || snapshot.trusts(address)).await.map_err(|_| {
             let problem = Problem::new(Code::Overloaded, "there are too many connections: try again");
             let mut response =
                 Response::of_problem(&problem, snapshot.server.problem_types.as_deref(), &self.ids.next(), None);
@@ -97,8 +112,13 @@ impl Front {
     pub(crate) fn protocols(&self, listener: Option<&str>) -> Option<ListenerProtocols> {
         match listener {
             Some(name) => self.live.pin().listener(name).cloned(),
-            None => Some(ListenerProtocols { tls: None, http2: false }),
+            None => Some(ListenerProtocols { tls: None, http2: false, proxies: Arc::default() }),
         }
+    }
+
+    /// Counts a connection that ends before it is admitted.
+    pub(crate) fn count(&self, reason: Dropped) {
+        self.admission.count(reason);
     }
 
     /// Returns the time limit of TLS handshakes, which is that of heads.
@@ -112,12 +132,12 @@ impl Front {
         &self,
         app: &Arc<A>,
         (stream, http2): (Stream, bool),
-        place: &AdmittedConnection,
+        (place, mut expected): (&AdmittedConnection, Option<InFlight>),
         shutdown: &mut ShutdownWatch,
     ) {
-        let multiplexed = Multiplexed { live: &self.live, ids: &self.ids, place };
+        let multiplexed = Multiplexed { live: &self.live, vitals: &self.vitals, ids: &self.ids, place };
         if http2 && stream.selected_alpn_proto() == Some(ALPN::H2) {
-            return Box::pin(multiplexed.serve(app, stream, BytesMut::new(), shutdown)).await;
+            return Box::pin(multiplexed.serve(app, stream, (BytesMut::new(), expected), shutdown)).await;
         }
         // A client that has negotiated HTTP/1.1 speaks it.
         let knows_preface = http2 && stream.get_ssl_digest().is_none();
@@ -134,7 +154,8 @@ impl Front {
                 Awaited::Head(head) if place.begin() => head,
                 Awaited::Head(_) => return,
                 Awaited::Preface(prefix) => {
-                    return Box::pin(multiplexed.serve(app, connection.into_stream(), prefix, shutdown)).await;
+                    return Box::pin(multiplexed.serve(app, connection.into_stream(), (prefix, expected), shutdown))
+                        .await;
                 }
                 Awaited::Refused { problem, asked } => {
                     // A client that does not read its refusal in time does not get it.
@@ -156,7 +177,9 @@ impl Front {
             }
             session.set_pipelined_prefix(head.bytes);
             session.set_connection_user_context(Some(Box::new(surplus.clone())));
-            let Some(reused) = app.process_new_http(session, shutdown).await else { return };
+            let served = app.process_new_http(session, shutdown).await;
+            expected = None;
+            let Some(reused) = served else { return };
             let (stream, settings) = reused.consume();
             let Ok(same) = stream.into_any().downcast::<Gated>() else { return };
             if surplus.is_there() {
@@ -181,7 +204,7 @@ impl Front {
         let came = tokio::select! {
             biased;
             came = io.read_buf(&mut bytes) => came,
-            _ = shutdown.wait_for(|stops| *stops) => return Awaited::Over(None),
+            () = stops(shutdown, if is_first { FIRST_BYTE } else { Duration::ZERO }) => return Awaited::Over(None),
             () = tokio::time::sleep(idle) => {
                 return Awaited::Over(is_first.then_some(Dropped::HeadTimeout));
             }
@@ -234,6 +257,13 @@ impl Front {
         // The bytes are discarded.
         let _ = tokio::io::copy(&mut unread, &mut tokio::io::sink()).await;
     }
+}
+
+/// Returns some time after the process stops to wait for requests.
+async fn stops(shutdown: &mut ShutdownWatch, patience: Duration) {
+    // A sender that is gone has stopped the process.
+    let _ = shutdown.wait_for(|stops| *stops).await;
+    tokio::time::sleep(patience).await;
 }
 
 /// Returns the head, the refusal, or nothing while the head is incomplete. `scanned` bytes have been examined before.

@@ -29,7 +29,10 @@ use super::admission::{AdmittedConnection, Dropped};
 use crate::{
     downstream::{Code, Problem},
     gateway::{
-        lifecycle::live::Live,
+        lifecycle::{
+            live::Live,
+            process::{InFlight, Stage, Vitals},
+        },
         outcome::access_log::Outcome,
         runtime::clock,
         session::{context::RequestIds, respond},
@@ -69,6 +72,7 @@ struct StreamHold {
 /// A connection and its requests.
 pub(super) struct Multiplexed<'a> {
     pub live: &'a Live,
+    pub vitals: &'a Vitals,
     pub ids: &'a RequestIds,
     pub place: &'a AdmittedConnection,
 }
@@ -84,12 +88,13 @@ enum ConnectionEnd {
 }
 
 impl Multiplexed<'_> {
-    /// Serves requests until the connection ends. `prefix` are the bytes that were read before.
+    /// Serves requests until the connection ends. `prefix` are the bytes that were read before; `expected` counts the first
+    /// request.
     pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
         &self,
         app: &Arc<A>,
         stream: Stream,
-        prefix: BytesMut,
+        (prefix, expected): (BytesMut, Option<InFlight>),
         shutdown: &mut ShutdownWatch,
     ) {
         let digest = Arc::new(Digest {
@@ -113,7 +118,7 @@ impl Multiplexed<'_> {
             Ok(Err(_)) => return self.place.admission().count(Dropped::HeadCut),
             Err(_) => return self.place.admission().count(Dropped::HeadTimeout),
         };
-        let ending = self.accept(app, &mut connection, (&digest, &watched), shutdown).await;
+        let ending = self.accept(app, &mut connection, ((&digest, &watched), expected), shutdown).await;
         match ending {
             ConnectionEnd::Over => return,
             ConnectionEnd::Idle => connection.graceful_shutdown(),
@@ -132,12 +137,14 @@ impl Multiplexed<'_> {
         &self,
         app: &Arc<A>,
         connection: &mut ServerConnection,
-        (digest, watched): (&Arc<Digest>, &Watched),
+        ((digest, watched), mut expected): ((&Arc<Digest>, &Watched), Option<InFlight>),
         shutdown: &mut ShutdownWatch,
     ) -> ConnectionEnd {
         let mut streams: Vec<StreamHold> = Vec::new();
         let (mut accepted, mut malformed) = (0_u32, 0_u32);
         let (mut is_busy, mut is_stopping) = (false, false);
+        // Answers of HTTP/1.1 close their connections from this stage on.
+        let mut drains = std::pin::pin!(self.vitals.reached(Stage::Draining));
         self.place.rest();
         loop {
             let (open, is_flooded) = {
@@ -154,7 +161,7 @@ impl Multiplexed<'_> {
             }
             let session = tokio::select! {
                 biased;
-                _ = shutdown.wait_for(|stops| *stops), if !is_stopping => {
+                () = &mut drains, if !is_stopping => {
                     is_stopping = true;
                     connection.graceful_shutdown();
                     continue;
@@ -182,7 +189,7 @@ impl Multiplexed<'_> {
                 is_stopping = true;
                 connection.graceful_shutdown();
             }
-            streams.extend(self.begin(app, session, streams.is_empty(), shutdown));
+            streams.extend(self.begin(app, session, streams.is_empty(), (expected.take(), shutdown)));
         }
     }
 
@@ -213,7 +220,7 @@ impl Multiplexed<'_> {
         app: &Arc<A>,
         mut session: HttpSession,
         is_first: bool,
-        shutdown: &ShutdownWatch,
+        (expected, shutdown): (Option<InFlight>, &ShutdownWatch),
     ) -> Option<StreamHold> {
         let held = self.live.pin().memory.share();
         let place = if is_first { Ok(None) } else { self.place.further().map(Some) };
@@ -223,7 +230,10 @@ impl Multiplexed<'_> {
         };
         as_http1(&mut session);
         let (app, shutdown) = (Arc::clone(app), shutdown.clone());
-        tokio::spawn(async move { app.process_new_http(ServerSession::new_http2(session), &shutdown).await });
+        tokio::spawn(async move {
+            app.process_new_http(ServerSession::new_http2(session), &shutdown).await;
+            drop(expected);
+        });
         Some(StreamHold { _place: place, _held: held })
     }
 

@@ -1,7 +1,10 @@
 //! Pingora's server, configured in code, without files of its own. The listeners are the gateway's own, because Pingora
 //! limits neither the number of connections nor the time of TLS handshakes and heads.
 
-use std::{net::SocketAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
+mod accept;
+mod proxy_protocol;
+
+use std::{net::IpAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora::{
@@ -11,19 +14,24 @@ use pingora::{
     server::{ListenFds, Server, ShutdownWatch, configuration::ServerConf},
     services::Service,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt as _;
 
+use self::accept::{AcceptedStream, Acceptor};
 use super::{
     admission::{AdmittedConnection, Dropped},
     connection::Front,
 };
 use crate::{
-    config::settings::Settings,
-    gateway::{lifecycle::snapshot::ListenerProtocols, session::context::Gateway},
+    config::settings::{ListenAddress, Settings},
+    gateway::{
+        lifecycle::{
+            process::{InFlight, Stage},
+            snapshot::ListenerProtocols,
+        },
+        runtime::sockets::{BACKLOG, ListeningSocket, Sockets},
+        session::context::Gateway,
+    },
 };
-
-/// The length of the queue of connections that are not accepted yet.
-const BACKLOG: i32 = 4_096;
 
 /// The pause after the system refused a connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -40,7 +48,7 @@ pub enum Unready {
         /// The key of the listener.
         key: String,
         /// The address of the listener.
-        address: SocketAddr,
+        address: ListenAddress,
         /// The error of the system.
         error: std::io::Error,
     },
@@ -51,11 +59,19 @@ pub enum Unready {
 /// # Errors
 ///
 /// Returns an error if a listener can't listen.
-pub fn server(settings: &Settings, gateway: Gateway, front: &Arc<Front>) -> Result<Server, Unready> {
+pub fn server(
+    settings: &Settings,
+    gateway: Gateway,
+    front: &Arc<Front>,
+    sockets: &mut Sockets,
+) -> Result<Server, Unready> {
     let mut server = Server::new_with_opt_and_conf(None, configuration(settings));
     let mut service = Listening::new("gateway", http_proxy(&server.configuration, gateway), Arc::clone(front));
     for listener in &settings.listeners {
-        service.add(Some(&listener.name), listener.address)?;
+        let socket = sockets.listen(&listener.address, settings.server.reuse_port);
+        let key = format!("listeners.{}", listener.name);
+        let socket = socket.map_err(|error| Unready::Address { key, address: listener.address.clone(), error })?;
+        service.add(Some(&listener.name), socket);
     }
     server.add_service(service);
     Ok(server)
@@ -67,7 +83,9 @@ pub struct Listening<A> {
     app: Arc<A>,
     front: Arc<Front>,
     /// The sockets with the names of their listeners; those without a name speak HTTP/1.1 alone.
-    sockets: Vec<(std::net::TcpListener, Option<String>)>,
+    sockets: Vec<(ListeningSocket, Option<String>)>,
+    /// The stage of the process from which on no more clients are accepted.
+    pub until: Stage,
     /// The number of threads; the server's if none is set.
     pub threads: Option<usize>,
 }
@@ -76,41 +94,32 @@ impl<A> Listening<A> {
     /// Creates a service without listeners.
     #[must_use]
     pub fn new(name: &'static str, app: A, front: Arc<Front>) -> Self {
-        Self { name, app: Arc::new(app), front, sockets: Vec::new(), threads: None }
+        Self { name, app: Arc::new(app), front, sockets: Vec::new(), until: Stage::Closing, threads: None }
     }
 
-    /// Binds an address. Clients are accepted once the service starts.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`Unready::Address`] if the address can't be bound.
-    pub fn add(&mut self, listener: Option<&str>, address: SocketAddr) -> Result<(), Unready> {
-        let bound = std::net::TcpListener::bind(address).and_then(|socket| {
-            socket.set_nonblocking(true)?;
-            rustix::net::listen(&socket, BACKLOG)?;
-            Ok(socket)
-        });
-        let key = || listener.map_or_else(|| "admin".to_owned(), |name| format!("listeners.{name}"));
-        let socket = bound.map_err(|error| Unready::Address { key: key(), address, error })?;
+    /// Adds a listener; without a name, it speaks HTTP/1.1 alone. Its clients are accepted once the service starts.
+    pub fn add(&mut self, listener: Option<&str>, socket: ListeningSocket) {
         self.sockets.push((socket, listener.map(str::to_owned)));
-        Ok(())
     }
 }
 
 #[async_trait]
 impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
-    async fn start_service(&mut self, _fds: Option<ListenFds>, shutdown: ShutdownWatch, _listeners_per_fd: usize) {
+    async fn start_service(&mut self, _fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _listeners_per_fd: usize) {
+        let until = self.until;
         let mut loops = tokio::task::JoinSet::new();
         for (socket, listener) in self.sockets.drain(..) {
             let (app, front, shutdown) = (Arc::clone(&self.app), Arc::clone(&self.front), shutdown.clone());
             loops.spawn(async move {
-                match TcpListener::from_std(socket) {
-                    Ok(socket) => accept(&socket, listener.as_deref(), &app, &front, shutdown).await,
+                match Acceptor::new(socket) {
+                    Ok(socket) => accept(socket, listener.as_deref(), &app, (&front, until), shutdown).await,
                     Err(error) => tracing::error!(%error, "a listener failed"),
                 }
             });
         }
         loops.join_all().await;
+        // The connections go on.
+        let _ = shutdown.wait_for(|stops| *stops).await;
         self.app.http_cleanup().await;
     }
 
@@ -123,64 +132,97 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
     }
 }
 
-/// Accepts clients until the server stops.
+/// Accepts clients until the process has reached a stage, and then those that are in the queue.
 async fn accept<A: HttpServerApp + Send + Sync + 'static>(
-    socket: &TcpListener,
+    socket: Acceptor,
     listener: Option<&str>,
     app: &Arc<A>,
-    front: &Arc<Front>,
-    mut shutdown: ShutdownWatch,
+    (front, until): (&Arc<Front>, Stage),
+    shutdown: ShutdownWatch,
 ) {
+    // The process stays until the queue is empty.
+    let is_expected = || (until == Stage::Closing).then(|| front.vitals().expect());
+    let _queue = is_expected();
+    let mut ended = std::pin::pin!(front.vitals().reached(until));
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
-            _ = shutdown.wait_for(|stops| *stops) => return,
+            () = &mut ended => break,
         };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok(client) => admit(client, is_expected(), listener, app, front, &shutdown).await,
             // The client left before it was accepted.
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => continue,
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 // Descriptors and memory become available again when connections end.
                 tracing::error!(%error, "a connection can't be accepted");
                 tokio::time::sleep(PAUSE).await;
-                continue;
             }
-        };
-        // Every configuration has the listeners of those before it.
-        let Some(protocols) = front.protocols(listener) else { continue };
-        match front.enter(address.ip()).await {
-            Ok(place) => {
-                let (app, front, shutdown) = (Arc::clone(app), Arc::clone(front), shutdown.clone());
-                tokio::spawn(async move { converse(stream, protocols, &app, &front, &place, shutdown).await });
-            }
-            Err(refusal) if protocols.tls.is_none() => turn_away(&stream, &refusal),
-            Err(_) => {}
         }
+    }
+    for client in socket.close(usize::try_from(BACKLOG).unwrap_or(0)) {
+        admit(client, is_expected(), listener, app, front, &shutdown).await;
     }
 }
 
-/// Sends the refusal to a client without a place, as far as the system accepts it at once.
-fn turn_away(stream: &TcpStream, refusal: &[u8]) {
-    // A socket that is closed with unread bytes discards the refusal.
-    let mut unread = [0; 4_096];
-    let _ = stream.try_read(&mut unread);
-    let _ = stream.try_write(refusal);
+/// Serves a client in a task of its own, or turns it away.
+async fn admit<A: HttpServerApp + Send + Sync + 'static>(
+    (stream, address): (AcceptedStream, IpAddr),
+    expected: Option<InFlight>,
+    listener: Option<&str>,
+    app: &Arc<A>,
+    front: &Arc<Front>,
+    shutdown: &ShutdownWatch,
+) {
+    // Every configuration has the listeners of those before it.
+    let Some(protocols) = front.protocols(listener) else { return };
+    let by_proxy = !protocols.proxies.is_empty();
+    if by_proxy && !protocols.proxies.iter().any(|network| network.contains(address)) {
+        return front.count(Dropped::ProxyUntrusted);
+    }
+    match front.enter(address, by_proxy).await {
+        Ok(place) => {
+            let (app, front, shutdown) = (Arc::clone(app), Arc::clone(front), shutdown.clone());
+            tokio::spawn(async move { converse(stream, protocols, &app, &front, (place, expected), shutdown).await });
+        }
+        Err(refusal) if protocols.tls.is_none() => stream.turn_away(&refusal),
+        Err(_) => {}
+    }
 }
 
 async fn converse<A: HttpServerApp + Send + Sync + 'static>(
-    stream: TcpStream,
-    ListenerProtocols { tls, http2 }: ListenerProtocols,
+    stream: AcceptedStream,
+    ListenerProtocols { tls, http2, proxies }: ListenerProtocols,
     app: &Arc<A>,
     front: &Front,
-    place: &AdmittedConnection,
+    (mut place, expected): (AdmittedConnection, Option<InFlight>),
     mut shutdown: ShutdownWatch,
 ) {
-    let mut stream = l4::stream::Stream::from(stream);
-    stream.set_socket_digest(SocketDigest::from_raw_fd(stream.as_raw_fd()));
+    let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+    let mut stream = stream.into_stream();
     // A client that has left is noticed at the next read.
     let _ = stream.set_nodelay();
     let _ = stream.set_keepalive(&watched());
+    if !proxies.is_empty() {
+        let read = tokio::select! {
+            read = proxy_protocol::read(&mut stream, front.handshake_timeout()) => read,
+            () = place.displaced() => return,
+        };
+        let Ok((client, rest)) = read else { return place.admission().count(Dropped::ProxyHeadInvalid) };
+        stream.rewind(&rest);
+        if let Some(client) = client {
+            // The place was the proxy's; the limits are the client's.
+            drop(place);
+            place = match front.enter(client.ip(), false).await {
+                Ok(place) => place,
+                Err(refusal) if tls.is_none() => return refuse(&mut stream, &refusal).await,
+                Err(_) => return,
+            };
+            // The digest is new: it has no address yet.
+            let _ = digest.peer_addr.set(Some(l4::socket::SocketAddr::Inet(client)));
+        }
+    }
+    stream.set_socket_digest(digest);
     let stream: Stream = match tls {
         None => Box::new(stream),
         Some(tls) => {
@@ -202,7 +244,16 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
             }
         }
     };
-    front.serve(app, (stream, http2), place, &mut shutdown).await;
+    front.serve(app, (stream, http2), (&place, expected), &mut shutdown).await;
+}
+
+/// Sends the refusal to a client without a place, as far as the system accepts it at once.
+async fn refuse(stream: &mut l4::stream::Stream, refusal: &[u8]) {
+    let sent = async {
+        stream.write_all(refusal).await?;
+        stream.flush().await
+    };
+    let _ = tokio::time::timeout(Duration::ZERO, sent).await;
 }
 
 /// Lets the system end connections whose other end is gone or acknowledges nothing: Pingora writes the last buffer of

@@ -1,15 +1,12 @@
 //! Requests for lists, detached from their session, so that the client can be watched while the page is made.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    time::Instant,
-};
+use std::{net::IpAddr, time::Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header::HOST};
 use pingora::{protocols::http::ServerSession, protocols::l4::socket::SocketAddr};
 
 use crate::{
-    config::settings::ServerSettings,
+    config::settings::{ServerSettings, UNIX_CLIENT},
     downstream::{LinkBase, PublicAddress, RequestAddress, RequestBody, request::public_address::said_scheme},
     gateway::{lifecycle::snapshot::Snapshot, request::target::RequestTarget, routes::route::Route},
     tls::subject::ClientSubject,
@@ -50,8 +47,7 @@ impl Client {
     pub(crate) fn of(session: &mut ServerSession, snapshot: &Snapshot) -> Self {
         let address = match session.client_addr() {
             Some(SocketAddr::Inet(address)) => address.ip(),
-            // All listeners are TCP.
-            _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            _ => UNIX_CLIENT,
         };
         let server = &snapshot.server;
         let headers = &session.req_header().headers;

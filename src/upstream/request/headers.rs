@@ -288,8 +288,15 @@ fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
         chain.extend_from_slice(earlier.as_bytes());
         chain.extend_from_slice(b", ");
     }
-    push_address(&mut chain, origin.address);
-    if let Ok(chain) = HeaderValue::try_from(chain) {
+    // A client of a unix socket has no address.
+    if origin.address.is_unspecified() {
+        chain.truncate(chain.len().saturating_sub(2));
+    } else {
+        push_address(&mut chain, origin.address);
+    }
+    if chain.is_empty() {
+        headers.remove(&FORWARDED_FOR);
+    } else if let Ok(chain) = HeaderValue::try_from(chain) {
         headers.insert(FORWARDED_FOR, chain);
     }
     if let Some(host) = origin.host.and_then(|host| HeaderValue::from_str(host).ok()) {

@@ -201,6 +201,14 @@ fn what_is_believed_is_added_to() {
 }
 
 #[test]
+fn a_client_without_an_address_adds_none() {
+    let origin = ClientOrigin { address: "::".parse().unwrap(), ..ORIGIN };
+    assert_eq!(value_of(&forwarded(&[], origin), "x-forwarded-for"), None);
+    let earlier = [("x-forwarded-for", "203.0.113.9"), ("x-forwarded-for", "10.0.0.1")];
+    assert_eq!(value_of(&forwarded(&earlier, origin), "x-forwarded-for"), Some("203.0.113.9, 10.0.0.1"));
+}
+
+#[test]
 fn addresses_are_told_in_their_shortest_form() {
     for (address, told) in [
         ("192.0.2.7", "192.0.2.7"),

@@ -1,0 +1,138 @@
+//! The files of a configuration, and whether they have changed since they were read.
+//!
+//! They are looked at now and then, through links. Notifications of the system would miss changes on network mounts and
+//! of what links lead to, as of a Kubernetes config map, and cost more code than they save: a look takes microseconds.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use crate::config::{Addresses, Environment, Permissions};
+
+/// The identity and version of a file. A file that is replaced has another inode, one that is written another time.
+type FileVersion = (u64, u64, u64, i64, i64);
+
+/// Files by their paths; `None` for those that can't be found.
+type FileVersions = BTreeMap<PathBuf, Option<FileVersion>>;
+
+/// The files that a configuration was read from.
+#[derive(Debug, Default)]
+pub(crate) struct ConfigurationFiles {
+    read: FileVersions,
+    /// The versions at the last look.
+    seen: FileVersions,
+}
+
+impl ConfigurationFiles {
+    /// Returns whether a file has changed since it was read, and none since the last look: files that belong together
+    /// are written one after the other.
+    pub(crate) fn have_changed(&mut self) -> bool {
+        let now: FileVersions = self.read.keys().map(|path| (path.clone(), version(path))).collect();
+        let is_quiet = now == self.seen;
+        self.seen = now;
+        is_quiet && self.seen != self.read
+    }
+}
+
+fn version(path: &Path) -> Option<FileVersion> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+}
+
+/// An environment that notes which files are read.
+pub(crate) struct NotedEnvironment<'e, E> {
+    environment: &'e E,
+    read: RefCell<FileVersions>,
+}
+
+impl<'e, E: Environment> NotedEnvironment<'e, E> {
+    /// Creates an environment of which nothing has been read.
+    pub(crate) fn new(environment: &'e E) -> Self {
+        Self { environment, read: RefCell::default() }
+    }
+
+    /// Returns the files that were read.
+    pub(crate) fn into_files(self) -> ConfigurationFiles {
+        let read = self.read.into_inner();
+        ConfigurationFiles { seen: read.clone(), read }
+    }
+}
+
+impl<E: Environment> Environment for NotedEnvironment<'_, E> {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.environment.variable(name)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        // Before it is read: a change in between is one that was not read.
+        self.read.borrow_mut().entry(path.to_owned()).or_insert_with(|| version(path));
+        self.environment.read(path)
+    }
+
+    fn permissions(&self, path: &Path) -> Option<Permissions> {
+        self.environment.permissions(path)
+    }
+
+    fn addresses(&self) -> Addresses {
+        self.environment.addresses()
+    }
+
+    fn is_container(&self) -> bool {
+        self.environment.is_container()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ProcessEnvironment;
+
+    /// A change counts once nothing has changed between two looks.
+    #[test]
+    fn files_are_seen_to_change() {
+        let folder = std::env::temp_dir().join(format!("cursorgate-files-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("one")).unwrap();
+        std::fs::create_dir_all(folder.join("two")).unwrap();
+        let path = |name: &str| folder.join(name);
+        let link = |to: &str| {
+            let _ = std::fs::remove_file(path("next"));
+            std::os::unix::fs::symlink(to, path("next")).unwrap();
+            std::fs::rename(path("next"), path("data")).unwrap();
+        };
+        for name in ["one/map", "two/map", "plain"] {
+            std::fs::write(path(name), "text").unwrap();
+        }
+        link("one");
+        let environment = ProcessEnvironment::default();
+        let read = || {
+            let noted = NotedEnvironment::new(&environment);
+            for name in ["data/map", "plain", "missing"] {
+                let _ = noted.read(&path(name));
+            }
+            noted.into_files()
+        };
+        let changes: [(&str, &dyn Fn()); 5] = [
+            ("the file a link leads to is another one", &|| link("two")),
+            ("a file is written", &|| std::fs::write(path("plain"), "longer text").unwrap()),
+            ("a file is renamed into place", &|| {
+                std::fs::write(path("draft"), "longer text").unwrap();
+                std::fs::rename(path("draft"), path("plain")).unwrap();
+            }),
+            ("a file is removed", &|| std::fs::remove_file(path("plain")).unwrap()),
+            ("a file that was missing is there", &|| std::fs::write(path("missing"), "").unwrap()),
+        ];
+        for (name, change) in changes {
+            let mut files = read();
+            assert!(!files.have_changed(), "before: {name}");
+            change();
+            assert!(!files.have_changed(), "it may still be written: {name}");
+            assert!(files.have_changed(), "{name}");
+        }
+        assert!(!read().have_changed());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

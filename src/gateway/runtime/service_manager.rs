@@ -1,0 +1,32 @@
+//! Notifications for the service manager, by `sd_notify(3)`. Without `NOTIFY_SOCKET` in the environment they do nothing.
+
+use sd_notify::NotifyState;
+
+/// Reports that the process serves.
+pub(crate) fn ready() {
+    send(&[NotifyState::Ready]);
+}
+
+/// Reports that a reload begins. [`ready`] reports its end.
+pub(crate) fn reloading() {
+    // systemd tells the notifications for two reloads apart by their time.
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        send(&[NotifyState::Reloading, now]);
+    }
+}
+
+/// Reports that the process stops.
+pub(crate) fn stopping() {
+    send(&[NotifyState::Stopping]);
+}
+
+/// Reports that another process takes this one's place.
+pub(crate) fn succeeded_by(process: u32) {
+    send(&[NotifyState::MainPid(process)]);
+}
+
+fn send(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager can't be notified");
+    }
+}

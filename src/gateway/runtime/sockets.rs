@@ -1,0 +1,239 @@
+//! Listening sockets. Those that a service manager or the process before this one handed over are taken, and others are
+//! bound. A duplicate of each is kept, to be handed to the next process.
+//!
+//! Both hand sockets over in the same way, that of `sd_listen_fds(3)`: as descriptors from 3 on, their number in
+//! `LISTEN_FDS`. A process before this one adds a stream without a name, on which this process reports that it can serve.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{SocketAddr, TcpListener},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::{
+            fs::{FileTypeExt as _, PermissionsExt as _},
+            net::{UnixListener, UnixStream},
+        },
+    },
+    path::Path,
+    time::Duration,
+};
+
+use listenfd::ListenFd;
+use rustix::{
+    fs::{Mode, fchmod},
+    net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt},
+};
+
+use crate::config::settings::ListenAddress;
+
+/// The length of the queue of connections that are not accepted yet.
+pub(crate) const BACKLOG: i32 = 4_096;
+
+/// Time that the process before this one has to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The reports that two processes exchange.
+pub(crate) const SERVES: u8 = b's';
+pub(crate) const UNDERSTOOD: u8 = b'u';
+
+/// A listening socket, which does not block.
+#[derive(Debug)]
+pub enum ListeningSocket {
+    /// At an IP address and a port.
+    Tcp(TcpListener),
+    /// At a path.
+    Unix(UnixListener),
+}
+
+/// The listening sockets of the process.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    inherited: Vec<ListeningSocket>,
+    predecessor: Option<UnixStream>,
+    kept: Vec<OwnedFd>,
+}
+
+impl ListeningSocket {
+    /// Returns the address as a listener has it in the configuration.
+    fn address(&self) -> Option<ListenAddress> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().ok().map(ListenAddress::Ip),
+            Self::Unix(socket) => {
+                let address = socket.local_addr().ok()?;
+                address.as_pathname().map(|path| ListenAddress::Unix { path: path.to_owned(), mode: 0 })
+            }
+        }
+    }
+
+    fn set_nonblocking(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_nonblocking(true),
+            Self::Unix(socket) => socket.set_nonblocking(true),
+        }
+    }
+}
+
+impl AsFd for ListeningSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
+impl Sockets {
+    /// Takes the sockets that were handed to this process. The variables that name them are removed from the environment,
+    /// so that no other thread may run yet.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a descriptor is no listening socket.
+    pub fn inherit() -> io::Result<Self> {
+        let mut given = ListenFd::from_env();
+        let mut sockets = Self::default();
+        for index in 0..given.len() {
+            if let Ok(Some(listener)) = given.take_tcp_listener(index) {
+                sockets.inherited.push(ListeningSocket::Tcp(listener));
+            } else if let Some(unix) = given.take_unix_listener(index)? {
+                // Sockets that listen have a name.
+                if unix.local_addr()?.is_unnamed() {
+                    sockets.predecessor = Some(UnixStream::from(OwnedFd::from(unix)));
+                } else {
+                    sockets.inherited.push(ListeningSocket::Unix(unix));
+                }
+            }
+        }
+        Ok(sockets)
+    }
+
+    /// Returns whether another process handed its sockets to this one and waits for its report.
+    #[must_use]
+    pub fn has_predecessor(&self) -> bool {
+        self.predecessor.is_some()
+    }
+
+    /// Returns a socket that listens on this address: one that was handed over, or a new one. With `reuse_port` other
+    /// processes of the same user may listen there too.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the system.
+    pub fn listen(&mut self, address: &ListenAddress, reuse_port: bool) -> io::Result<ListeningSocket> {
+        let is_there = |socket: &ListeningSocket| socket.address().is_some_and(|there| there.is_same_place(address));
+        let socket = match (self.inherited.iter().position(is_there), address) {
+            (Some(index), _) => self.inherited.swap_remove(index),
+            (None, ListenAddress::Ip(address)) => ListeningSocket::Tcp(bind(*address, reuse_port)?),
+            (None, ListenAddress::Unix { path, mode }) => ListeningSocket::Unix(bind_unix(path, *mode)?),
+        };
+        socket.set_nonblocking()?;
+        // A queue that was handed over may be shorter.
+        net::listen(&socket, BACKLOG)?;
+        self.kept.push(socket.as_fd().try_clone_to_owned()?);
+        Ok(socket)
+    }
+
+    /// Closes the sockets that were handed over and belong to no listener, and returns their addresses. Connections in their
+    /// queues would wait for ever.
+    pub fn close_unclaimed(&mut self) -> Vec<String> {
+        let unclaimed = std::mem::take(&mut self.inherited);
+        unclaimed.iter().map(|socket| socket.address().map_or_else(|| "?".into(), |it| it.to_string())).collect()
+    }
+
+    /// Returns duplicates of all sockets, for a successor.
+    pub(crate) fn duplicates(&self) -> io::Result<Vec<OwnedFd>> {
+        self.kept.iter().map(OwnedFd::try_clone).collect()
+    }
+
+    /// Reports to the process before this one, if any, that this one can serve, and waits for its answer. Then the other
+    /// process accepts no more connections.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the other process does not answer. Then it still serves, or has been ended on purpose.
+    pub(crate) fn report(&mut self) -> io::Result<()> {
+        let Some(mut predecessor) = self.predecessor.take() else { return Ok(()) };
+        predecessor.set_read_timeout(Some(ANSWER))?;
+        predecessor.write_all(&[SERVES])?;
+        let mut answer = [0];
+        predecessor.read_exact(&mut answer)?;
+        if answer == [UNDERSTOOD] { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+    }
+}
+
+fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // Connections of an earlier process that are closing don't keep the address.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if reuse_port {
+        sockopt::set_socket_reuseport(&socket, true)?;
+    }
+    net::bind(&socket, &address)?;
+    net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Binds a path, also where an earlier process has left its socket. Nobody beyond `mode` can connect at any moment.
+fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if is_socket {
+        if UnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        std::fs::remove_file(path)?;
+    }
+    let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // The file gets the mode of the descriptor, as far as the mask of the process permits; and then the rest.
+    fchmod(&socket, Mode::from_raw_mode(mode))?;
+    net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shared_only_where_that_is_wanted() {
+        let any = ListenAddress::Ip("127.0.0.1:0".parse().unwrap());
+        for (first, second, shared) in [(true, true, true), (false, true, false), (true, false, false)] {
+            let mut one = Sockets::default();
+            let held = one.listen(&any, first).unwrap();
+            let address = held.address().unwrap();
+            assert_eq!(Sockets::default().listen(&address, second).is_ok(), shared, "{first} {second}");
+        }
+    }
+
+    #[test]
+    fn a_socket_that_was_handed_over_is_taken_once() {
+        let held = ListeningSocket::Tcp(TcpListener::bind("127.0.0.1:0").unwrap());
+        let address = held.address().unwrap();
+        let mut sockets = Sockets { inherited: vec![held], ..Sockets::default() };
+        let taken = sockets.listen(&address, false).unwrap();
+        assert_eq!(taken.address().unwrap(), address);
+        assert!(sockets.listen(&address, false).is_err(), "a second listener can't have it");
+        assert!(sockets.close_unclaimed().is_empty());
+    }
+
+    #[test]
+    fn a_path_is_taken_from_a_process_that_has_ended() {
+        let path = std::env::temp_dir().join(format!("cursorgate-{}.sock", std::process::id()));
+        let at = ListenAddress::Unix { path: path.clone(), mode: 0o606 };
+        let mode = || std::fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777;
+        let held = Sockets::default().listen(&at, false).unwrap();
+        assert_eq!(mode(), 0o606);
+        assert_eq!(Sockets::default().listen(&at, false).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(held);
+        let mut again = Sockets::default();
+        let held = again.listen(&at, false).unwrap();
+        assert!(UnixStream::connect(&path).is_ok());
+        drop((held, again));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "a file of somebody").unwrap();
+        assert!(Sockets::default().listen(&at, false).is_err(), "a file is nobody's socket");
+        std::fs::remove_file(&path).unwrap();
+    }
+}

@@ -1,0 +1,105 @@
+//! AcceptedStream connections, whether they came over TCP or a unix socket.
+
+use std::{
+    io,
+    net::IpAddr,
+    os::fd::{AsRawFd, RawFd},
+};
+
+use pingora::protocols::l4;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::{config::settings::UNIX_CLIENT, gateway::runtime::sockets::ListeningSocket};
+
+/// A socket that accepts connections.
+pub(super) enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection.
+pub(super) enum AcceptedStream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Acceptor {
+    pub(super) fn new(socket: ListeningSocket) -> io::Result<Self> {
+        match socket {
+            ListeningSocket::Tcp(socket) => TcpListener::from_std(socket).map(Self::Tcp),
+            ListeningSocket::Unix(socket) => UnixListener::from_std(socket).map(Self::Unix),
+        }
+    }
+
+    /// Accepts a connection, and returns the address of its client.
+    pub(super) async fn accept(&self) -> io::Result<(AcceptedStream, IpAddr)> {
+        match self {
+            Self::Tcp(socket) => {
+                socket.accept().await.map(|(stream, address)| (AcceptedStream::Tcp(stream), address.ip()))
+            }
+            Self::Unix(socket) => socket.accept().await.map(|(stream, _)| (AcceptedStream::Unix(stream), UNIX_CLIENT)),
+        }
+    }
+
+    /// Closes the socket, and returns up to `most` connections that were in its queue: they are established, and would be
+    /// reset.
+    pub(super) fn close(self, most: usize) -> impl Iterator<Item = (AcceptedStream, IpAddr)> {
+        // A socket that can't be had back is closed.
+        let socket = match self {
+            Self::Tcp(socket) => socket.into_std().ok().map(ListeningSocket::Tcp),
+            Self::Unix(socket) => socket.into_std().ok().map(ListeningSocket::Unix),
+        };
+        std::iter::from_fn(move || socket.as_ref().and_then(accept_waiting)).take(most)
+    }
+}
+
+/// Accepts a connection that is in the queue.
+fn accept_waiting(socket: &ListeningSocket) -> Option<(AcceptedStream, IpAddr)> {
+    match socket {
+        ListeningSocket::Tcp(socket) => {
+            let (stream, address) = socket.accept().ok()?;
+            stream.set_nonblocking(true).ok()?;
+            Some((AcceptedStream::Tcp(TcpStream::from_std(stream).ok()?), address.ip()))
+        }
+        ListeningSocket::Unix(socket) => {
+            let (stream, _) = socket.accept().ok()?;
+            stream.set_nonblocking(true).ok()?;
+            Some((AcceptedStream::Unix(UnixStream::from_std(stream).ok()?), UNIX_CLIENT))
+        }
+    }
+}
+
+impl AcceptedStream {
+    /// Sends the refusal to a client without a place, as far as the system accepts it at once.
+    pub(super) fn turn_away(&self, refusal: &[u8]) {
+        // A socket that is closed with unread bytes discards the refusal.
+        let mut unread = [0; 4_096];
+        match self {
+            Self::Tcp(stream) => {
+                let _ = stream.try_read(&mut unread);
+                let _ = stream.try_write(refusal);
+            }
+            Self::Unix(stream) => {
+                let _ = stream.try_read(&mut unread);
+                let _ = stream.try_write(refusal);
+            }
+        }
+    }
+
+    /// Returns the connection as Pingora has it.
+    pub(super) fn into_stream(self) -> l4::stream::Stream {
+        match self {
+            Self::Tcp(stream) => stream.into(),
+            Self::Unix(stream) => stream.into(),
+        }
+    }
+}
+
+impl AsRawFd for AcceptedStream {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Reloads: their causes, their results, and the settings that follow them. `lifecycle.rs` has reloads under load.
+
+use std::{os::unix::fs::symlink, path::Path};
+
+use serde_json::Value;
+
+use crate::harness::{
+    eventually,
+    gateway::{Gateway, KEY, Keys, OTHER_KEY, free_port},
+    http,
+    list::{PLAIN, Setup, serve, users},
+    upstream::Upstream,
+};
+
+const TOKEN: &str = "a-token-of-the-tests";
+
+fn page_size(gateway: &Gateway) -> Value {
+    gateway.get("/users").json()["pagination"]["pageSize"].clone()
+}
+
+/// A file that is renamed into place, one that is written in place, and a link to another folder, as Kubernetes mounts
+/// config maps. Faults are reported and mended in the same way.
+#[test]
+fn a_change_of_the_file_is_noticed() {
+    let upstream = Upstream::start(serve(users(60)));
+    let setup = Setup { more: "[server]\nreload_on_change = true", ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    let text = |size: u32| gateway.configuration().replace("default = 20", &format!("default = {size}"));
+    let (good, file) = (text(20), gateway.file("cursorgate.toml"));
+    let with = |size: u32| good.replace("default = 20", &format!("default = {size}"));
+    let is_in_force = |size: u32, how: &str| eventually(how, || (page_size(&gateway) == size).then_some(()));
+    gateway.rewrite_raw(&with(7));
+    is_in_force(7, "a rename");
+    std::fs::write(&file, with(8)).expect("it can be written");
+    is_in_force(8, "a write");
+
+    for (folder, size) in [("..one", 9), ("..two", 10)] {
+        std::fs::create_dir(gateway.file(folder)).expect("a folder of the test");
+        std::fs::write(gateway.file(folder).join("cursorgate.toml"), with(size)).expect("a file of the test");
+    }
+    let lead = |to: &str, from: &Path| {
+        symlink(to, gateway.file("..draft")).expect("a link of the test");
+        std::fs::rename(gateway.file("..draft"), from).expect("the same folder");
+    };
+    lead("..one", &gateway.file("..data"));
+    lead("..data/cursorgate.toml", &file);
+    is_in_force(9, "a link");
+    lead("..two", &gateway.file("..data"));
+    is_in_force(10, "another folder after the same link");
+
+    std::fs::write(gateway.file("..two/cursorgate.toml"), "nonsense = = 1").expect("it can be written");
+    let refused = "cursorgate_config_reloads_total{cause=\"change\",result=\"refused\"}";
+    eventually("a fault is reported", || (gateway.metric(refused) == Some(1)).then_some(()));
+    assert_eq!(page_size(&gateway), 10, "the previous one stays in force");
+    std::fs::write(gateway.file("..two/cursorgate.toml"), with(11)).expect("it can be written");
+    is_in_force(11, "the fault is mended");
+}
+
+/// Files that the configuration names are noticed too: a key that is rotated takes no signal.
+#[test]
+fn a_change_of_a_key_file_is_noticed() {
+    let upstream = Upstream::start(serve(users(60)));
+    let setup = Setup { more: "[server]\nreload_on_change = true", ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    std::fs::write(gateway.file("key"), KEY).expect("a file of the test");
+    let in_file = gateway.configuration().replace("env:CURSORGATE_KEY_1", "file:key");
+    gateway.rewrite_raw(&in_file);
+    let in_force = "cursorgate_config_reloads_total{cause=\"change\",result=\"in_force\"}";
+    eventually("the file is noticed", || (gateway.metric(in_force) == Some(1)).then_some(()));
+    let next = gateway.get("/users?limit=5").link("next").expect("a next page");
+    assert_eq!(gateway.get(&next).outcome(), "200");
+    std::fs::write(gateway.file("key"), OTHER_KEY).expect("it can be written");
+    eventually("the key is noticed", || (gateway.get(&next).status == 400).then_some(()));
+}
+
+/// The request returns once the result is there.
+///
+/// Row: A44
+#[test]
+fn an_operator_reloads_by_a_request() {
+    let upstream = Upstream::start(serve(users(60)));
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    let ask = |method: &str, token: &str| {
+        let authorization = format!("Bearer {token}");
+        http::send(gateway.admin, method, "/reload", &[("Authorization", &authorization)], b"")
+    };
+    assert_eq!(ask("POST", TOKEN).status, 405, "without a token there is no such request");
+    assert_eq!(http::get(gateway.admin, "/reload").json()["cause"], "start");
+
+    std::fs::write(gateway.file("token"), format!("{TOKEN}\n")).expect("a file of the test");
+    let hosts = "hosts = [\"gateway.test\"]";
+    let text = gateway.configuration().replace(hosts, &format!("{hosts}, reload_token = \"file:token\""));
+    gateway.rewrite_raw(&text);
+    gateway.signal("HUP");
+    eventually("the token is in force", || (ask("POST", "wrong-token-of-the-tests").status == 401).then_some(()));
+
+    let moved = format!("127.0.0.1:{}", free_port());
+    let next = text.replace("default = 20", "default = 7").replace(&gateway.public.to_string(), &moved);
+    gateway.rewrite_raw(&next);
+    let done = ask("POST", TOKEN);
+    assert_eq!(done.status, 200, "{done:?}");
+    let result = done.json();
+    assert_eq!((&result["in_force"], &result["cause"]), (&Value::Bool(true), &"admin".into()), "{result}");
+    assert_eq!(result["needs_restart"], serde_json::json!(["listeners.public.address"]), "{result}");
+    assert_eq!(page_size(&gateway), 7, "it is in force when the answer comes");
+
+    gateway.rewrite_raw(&next.replace("order = [\"id\"]", "ordre = [\"id\"]"));
+    let refused = ask("POST", TOKEN);
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.json()["report"].as_str().is_some_and(|report| report.contains("ordre")), "{refused:?}");
+    let seen = http::get(gateway.admin, "/reload").json();
+    assert_eq!((&seen["in_force"], &seen["report"]), (&Value::Bool(false), &Value::Null), "{seen}");
+    assert_eq!(ask("GET", TOKEN).json()["report"], refused.json()["report"]);
+    assert_eq!(page_size(&gateway), 7);
+    assert_eq!(gateway.metric("cursorgate_config_restart_needed"), Some(1), "the address still waits for a restart");
+}
+
+/// Level and format of the log, at three in the morning.
+#[test]
+fn the_log_follows_a_reload() {
+    let upstream = Upstream::start(serve(users(60)));
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    let log = |format: &str, level: &str| {
+        let other = format!("log = {{ format = \"{format}\", level = \"{level}\" }}");
+        let before = gateway.configuration();
+        let line = before.lines().find(|line| line.starts_with("log = ")).expect("the harness writes it");
+        gateway.rewrite_raw(&before.replace(line, &other));
+        let number = gateway.metric("cursorgate_config_reloads_total{cause=\"signal\",result=\"in_force\"}");
+        gateway.signal("HUP");
+        eventually("it is reloaded", || {
+            let now = gateway.metric("cursorgate_config_reloads_total{cause=\"signal\",result=\"in_force\"}");
+            (now > number).then_some(())
+        });
+    };
+    let lines =
+        |mark: &str| gateway.log().iter().filter(|line| line.contains(mark) && line.contains("duration_ms")).count();
+    gateway.get("/users?limit=1");
+    eventually("a line", || (gateway.access_log().len() == 1).then_some(()));
+    log("json", "warn");
+    gateway.get("/users?limit=2");
+    log("text", "info");
+    gateway.get("/users?limit=3");
+    eventually("a line for people", || (lines(" INFO ") == 1 && lines("/users") == 2).then_some(()));
+    log("json", "info");
+    gateway.get("/users?limit=4");
+    eventually("a line for machines", || (gateway.access_log().len() == 2).then_some(()));
+    assert_eq!(lines("/users"), 3, "none at warn:\n{}", gateway.log().join("\n"));
+    gateway.rewrite(Keys::One, &PLAIN.configuration(upstream.address));
+}
