@@ -39,6 +39,7 @@ mod policies;
 mod postgres;
 mod relay;
 mod reload;
+mod restarts;
 mod search_engine;
 mod secrets;
 mod seek;
