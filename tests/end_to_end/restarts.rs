@@ -15,7 +15,7 @@ use std::{
     thread,
 };
 
-use openssl::ssl::{SslConnector, SslMethod};
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 
 use self::balancer::Balancer;
 use crate::{
@@ -240,6 +240,7 @@ fn upstream() -> (Upstream, Arc<AtomicUsize>) {
 /// The changes of one process, and their numbers so far.
 struct Changes {
     gateway: Gateway,
+    secure: SocketAddr,
     folder: Directory,
     authority: Authority,
     /// The configuration without its keys.
@@ -299,11 +300,13 @@ impl Changes {
         }
     }
 
-    /// The files are renamed into place, the key first: the next process reads them.
+    /// The files are renamed into place, the key first: for a moment it belongs to no certificate.
     fn renew_certificate(&self) {
+        let before = served_certificate(self.secure);
         let (certificate, key) = self.authority.issue(&[NAME], ALWAYS).files(&self.folder, "next");
         std::fs::rename(key, self.folder.file("api.key")).expect("the same folder");
         std::fs::rename(certificate, self.folder.file("api.crt")).expect("the same folder");
+        eventually("the new certificate is served", || (served_certificate(self.secure) != before).then_some(()));
     }
 
     fn hand_over(&mut self, go_on: &dyn Fn()) {
@@ -311,6 +314,15 @@ impl Changes {
         go_on();
         eventually("the process before leaves", || (!is_running(before)).then_some(()));
     }
+}
+
+/// Returns the certificate that a client gets, as bytes.
+fn served_certificate(address: SocketAddr) -> Vec<u8> {
+    let mut builder = SslConnector::builder(SslMethod::tls_client()).expect("OpenSSL makes clients");
+    builder.set_verify(SslVerifyMode::NONE);
+    let stream = TcpStream::connect(address).expect("it listens");
+    let stream = builder.build().connect(NAME, stream).expect("a handshake");
+    stream.ssl().peer_certificate().and_then(|certificate| certificate.to_der().ok()).expect("a certificate")
 }
 
 fn one_process(plan: Plan) {
@@ -334,11 +346,11 @@ fn one_process(plan: Plan) {
         authority: authority.file(&folder, "ca.pem"),
         counts: &counts,
     };
-    let mut changes = Changes { gateway, folder, authority, text, keys: vec![1], reloads: 0, broken: 0 };
+    let mut changes = Changes { gateway, secure, folder, authority, text, keys: vec![1], reloads: 0, broken: 0 };
     std::fs::write(changes.gateway.file("key-1"), crate::harness::gateway::KEY).expect("a file of the test");
     changes.write(20);
     let name = format!(
-        "{} reloads, {} rotations of keys, {} certificates, {} successors",
+        "{} reloads, {} rotations of keys, {} changes of the certificate, {} successors",
         plan.reloads, plan.rotations, plan.certificates, plan.successors
     );
     under_load(&name, &clients, &refused, |go_on| {

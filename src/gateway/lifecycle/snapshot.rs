@@ -163,7 +163,8 @@ fn listeners(
             },
             None => None,
         };
-        listeners.push((name.clone(), ListenerProtocols { tls, http2: *http2, proxies: proxy_protocol.as_slice().into() }));
+        listeners
+            .push((name.clone(), ListenerProtocols { tls, http2: *http2, proxies: proxy_protocol.as_slice().into() }));
     }
     let open = previous.map_or(&[][..], |previous| &previous.listeners);
     let is_gone = |(name, _): &&(String, ListenerProtocols)| settings.listeners.iter().all(|known| known.name != *name);
