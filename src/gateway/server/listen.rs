@@ -16,7 +16,7 @@ use pingora::{
 };
 use tokio::io::AsyncWriteExt as _;
 
-use self::accept::{AcceptedStream, Acceptor};
+use self::accept::{AcceptedStream, StreamAcceptor};
 use super::{
     admission::{AdmittedConnection, Dropped},
     connection::Front,
@@ -111,7 +111,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
         for (socket, listener) in self.sockets.drain(..) {
             let (app, front, shutdown) = (Arc::clone(&self.app), Arc::clone(&self.front), shutdown.clone());
             loops.spawn(async move {
-                match Acceptor::new(socket) {
+                match StreamAcceptor::new(socket) {
                     Ok(socket) => accept(socket, listener.as_deref(), &app, (&front, until), shutdown).await,
                     Err(error) => tracing::error!(%error, "a listener failed"),
                 }
@@ -134,7 +134,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
 
 /// Accepts clients until the process has reached a stage, and then those that are in the queue.
 async fn accept<A: HttpServerApp + Send + Sync + 'static>(
-    socket: Acceptor,
+    socket: StreamAcceptor,
     listener: Option<&str>,
     app: &Arc<A>,
     (front, until): (&Arc<Front>, Stage),

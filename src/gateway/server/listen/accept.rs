@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use crate::{config::settings::UNIX_CLIENT, gateway::runtime::sockets::ListeningSocket};
 
 /// A socket that accepts connections.
-pub(super) enum Acceptor {
+pub(super) enum StreamAcceptor {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
@@ -23,7 +23,7 @@ pub(super) enum AcceptedStream {
     Unix(UnixStream),
 }
 
-impl Acceptor {
+impl StreamAcceptor {
     pub(super) fn new(socket: ListeningSocket) -> io::Result<Self> {
         match socket {
             ListeningSocket::Tcp(socket) => TcpListener::from_std(socket).map(Self::Tcp),
