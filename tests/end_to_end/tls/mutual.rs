@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
+    process::Command,
 };
 
 use openssl::ssl::SslVersion;
@@ -84,6 +85,20 @@ fn clients_are_known_by_their_certificates() {
     assert!(vary.contains(SUBJECT), "{vary}");
     caller(Some(leak(odd))).get(known.secure, "/anything", "").expect("an answer");
     assert_eq!(told(&known.upstream).as_deref(), Some(r"CN=a\, b\=c\+\C3\A9\20"));
+
+    // The same by HTTP/2.
+    let (certificate, key) = staff.issue(&["shipping"], ALWAYS).files(&folder, "shipping");
+    let curl = Command::new("curl")
+        .args(["--silent", "--http2", "--max-time", "60", "--write-out", "%{http_version} %{http_code}", "--output"])
+        .arg(folder.file("answer"))
+        .args(["--header", "X-Client-Subject: CN=root", "--resolve"])
+        .arg(format!("api.test:{}:127.0.0.1", known.secure.port()))
+        .args([Path::new("--cacert"), &ca, Path::new("--cert"), &certificate, Path::new("--key"), &key])
+        .arg(format!("https://api.test:{}/anything", known.secure.port()))
+        .output()
+        .expect("curl is installed");
+    assert_eq!(String::from_utf8_lossy(&curl.stdout), "2 200", "{curl:?}");
+    assert_eq!(told(&known.upstream).as_deref(), Some("CN=shipping"));
 
     for (what, identity) in [
         ("no certificate", None),
