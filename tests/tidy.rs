@@ -46,7 +46,8 @@ const MAY_IMPORT: [(&str, &[&str]); 10] = [
 const PURE: [&str; 5] = ["json", "pagination", "cursor", "downstream", "upstream"];
 
 /// The files of those that are not.
-const IMPURE: [&str; 3] = ["upstream/net/connection.rs", "upstream/net/fetch.rs", "upstream/net/resolve.rs"];
+const IMPURE: [&str; 4] =
+    ["upstream/net/connection.rs", "upstream/net/fetch.rs", "upstream/net/resolve.rs", "upstream/net/session.rs"];
 
 /// Names that only the shell may use.
 const IO: [&str; 17] = [
@@ -73,13 +74,14 @@ const IO: [&str; 17] = [
 const FOR_TESTS: (&str, &str) = ("pagination/rules.rs", "thread_local!");
 
 /// The files that may name Pingora.
-const PINGORA: [&str; 7] = [
+const PINGORA: [&str; 8] = [
     "gateway/",
     "admin/",
     "tls/",
     "upstream/net/connection.rs",
     "upstream/net/fetch.rs",
     "upstream/net/resolve.rs",
+    "upstream/net/session.rs",
     "cli/demo/upstream.rs",
 ];
 

@@ -78,7 +78,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     let log = server::log(&FILE.log.table(root));
     let cursor = keyring::keys(root, context);
     let caches = server::caches(&FILE.caches.table(root));
-    tls::check_subject(root, &server, &listeners, context);
+    tls::check_subject(root, &server, context);
     let upstreams = upstream::upstreams(root, context);
     exposure::check(root, &server, &listeners, admin.as_ref(), context);
     for upstream in &upstreams {

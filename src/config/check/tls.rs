@@ -6,8 +6,8 @@ use super::Context;
 use crate::config::{
     diagnostic::Located,
     key::Key,
-    keys::{FILE, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, SERVER, UPSTREAM_TLS},
-    settings::{ClientAuthorities, KeyPairSettings, ListenerSettings, ListenerTls, ServerSettings, UpstreamTls},
+    keys::{FILE, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, SERVER, UPSTREAM_TLS},
+    settings::{ClientAuthorities, KeyPairSettings, ListenerTls, ServerSettings, UpstreamTls},
     spanned::Spanned,
 };
 
@@ -53,15 +53,14 @@ pub(super) fn upstream(name: &str, tls: &Spanned, context: &mut Context<'_>) -> 
 }
 
 /// Warns if no request can have the header for the subjects of clients' certificates.
-pub(super) fn check_subject(
-    root: &Spanned,
-    server: &ServerSettings,
-    listeners: &[ListenerSettings],
-    context: &mut Context<'_>,
-) {
+pub(super) fn check_subject(root: &Spanned, server: &ServerSettings, context: &mut Context<'_>) {
     let Some(subject) = SERVER.client_subject.located(&FILE.server.table(root)) else { return };
-    let asks = |listener: &ListenerSettings| listener.tls.as_ref().is_some_and(|tls| tls.clients.is_some());
-    if !listeners.iter().any(asks) && !server.forwarded_headers.contains(&subject.value) {
+    // A table with a fault has been reported, and shows the intention.
+    let asks =
+        |listener: &Spanned| LISTENER.tls.find(listener).is_some_and(|tls| LISTENER_TLS.clients.find(tls).is_some());
+    if !FILE.listeners.table(root).tables().any(|(_, listener)| asks(listener))
+        && !server.forwarded_headers.contains(&subject.value)
+    {
         let help = "add tls.clients to a listener, or the header to forwarded_headers if a proxy writes it";
         context.diagnostics.warning(subject.at, "no listener asks clients for certificates", help);
     }

@@ -1,4 +1,4 @@
-//! One exchange with an upstream: on a connection of HTTP/1.1, or on a stream of HTTP/2.
+//! An exchange with an upstream: on a connection of HTTP/1.1, or on a stream of HTTP/2.
 
 use std::time::Duration;
 
