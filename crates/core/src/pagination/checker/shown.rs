@@ -233,9 +233,9 @@ impl<'a> Judge<'a> {
             later().any(|(other, slice, ..)| slice.begins().0 >= begins + asked as u64 && nothing_after(other));
         // The smallest page that holds the last item may begin before this answer does.
         let beside = later().any(|(other, slice, _, answer)| {
-            let count = answer.items.len();
-            let is_short = count < slice.size().0 as usize && count < honoured;
-            count > 0 && (slice.begins().0 >= begins || is_short) && nothing_after(other)
+            let is_short = answer.items.len() < slice.size().0 as usize;
+            let ends_alike = slice.begins().0 >= begins || (is_short && count < honoured);
+            !answer.items.is_empty() && ends_alike && nothing_after(other)
         });
         if behind && beside && count < asked {
             return Some((Level::Exact, ", for two further answers find nothing after it"));
