@@ -50,13 +50,13 @@ enum Shortcut {
 /// [`Stop`] where no page can be served.
 pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<Page, Stop> {
     let before = up.requests;
-    let unfiltered = request.filters.is_some().then(|| PageRequest { filters: None, ..request.clone() });
-    let (rest, outcome) = (unfiltered, read_with_filters(up, request).await);
+    let rest = request.filters.is_some().then(|| request.clone());
+    let (rest, outcome) = (rest, read_with_filters(up, request).await);
     let (Some(mut rest), Err(Stop::Unaskable)) = (rest, &outcome) else { return outcome };
     let spent = up.requests - before;
     up.reset();
     rest.budget = rest.budget.after_or_one(spent);
-    read_with_filters(up, rest).await
+    without_filters(up, rest).await
 }
 
 /// Reads a page by the filters that the request names.
@@ -71,13 +71,23 @@ async fn read_with_filters(up: &mut UpstreamPort, mut request: PageRequest) -> R
         request.profile.filters_in_vain =
             if vain < PAGES_IN_VAIN + PAGES_WITHOUT_FILTER { vain + 1 } else { PAGES_IN_VAIN - 1 };
         if vain < PAGES_IN_VAIN + PAGES_WITHOUT_FILTER {
-            return whole(up, PageRequest { filters: None, ..request }).await;
+            return without_filters(up, request).await;
         }
     }
     match shortcut(&request) {
         Some(shortcut) => read_at_once(up, request, shortcut).await,
         None => whole(up, request).await,
     }
+}
+
+/// Reads a page without the filters that its request names. The sizes that the walk has seen honoured were honoured in
+/// lists filtered by them: they prove nothing here, and travel on unchanged.
+async fn without_filters(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
+    request.filters = None;
+    let honoured = std::mem::take(&mut request.target.hint.honoured);
+    let mut page = Box::pin(read_with_filters(up, request)).await?;
+    page.notes.honoured = honoured;
+    Ok(page)
 }
 
 /// Returns the way that should show a page in one answer, if there is one.

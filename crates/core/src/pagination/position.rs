@@ -155,7 +155,8 @@ pub struct Hint {
     /// id, where one was seen. A page that begins with that item has lost nothing between, whatever was deleted before.
     pub ahead: Option<Mark>,
     /// The largest size that an answer of this walk filled: sizes up to it are honoured, for this principal and with
-    /// these filters, as far as the walk has seen. Item cursors belong to no walk and carry 0.
+    /// these filters, as far as the walk has seen. Where the route asks for filters by the order's keys, of answers of
+    /// filtered lists alone, for the whole list may be capped otherwise. Item cursors belong to no walk and carry 0.
     pub honoured: u32,
 }
 

@@ -11,7 +11,8 @@ use crate::keyed::{
     cost::is_beyond_budget,
     promises::Violation,
     row::Row,
-    traits::{Beyond, Echoes, Lag, Past, Says, Sticky, Traits},
+    traits::{Beyond, Echoes, Past, Says, Sticky, Traits},
+    upstream::differ,
     values::Look,
     walk::Walk,
     world::Moment,
@@ -60,7 +61,7 @@ impl Walk<'_> {
         let ignored = traits.filtering.as_ref().is_some_and(|filtering| filtering.ignored);
         let pinned = matches!(traits.sticky, Sticky::Pinned(_));
         // A replica that lags contradicts the other whenever both are asked, as a list that is out of order does.
-        let replicas = matches!(traits.lag, Lag::Replica(_));
+        let replicas = traits.lags() && differ(&self.upstream.shown);
         let contradicted = !truthful || pinned || self.is_contradicted();
         let deceives = traits.deceives();
         let dishonest = match refusal {
@@ -116,7 +117,7 @@ impl Walk<'_> {
                 return Some(Need::Ceiling);
             }
         }
-        if traits.lags() && shown.iter().any(|showing| !std::rc::Rc::ptr_eq(&showing.state, &shown[0].state)) {
+        if traits.lags() && differ(shown) {
             return Some(Need::Time);
         }
         if traits.surplus > 0 || traits.echoes == Echoes::Nonsense || ignored {

@@ -17,7 +17,7 @@ use crate::keyed::{
     client::Client,
     row::{Place, Row, Shape, TieOrder},
     traits::{Counts, Echoes, Past, Says, Sticky, Traits},
-    upstream::Showing,
+    upstream::{Showing, differ},
     values::Look,
     world::State,
 };
@@ -161,7 +161,7 @@ impl Exchange<'_> {
         require(chosen || by_offset, "G6 level", || "not proven, though the route refuses that".into())?;
         let honest = match page.unproven {
             None | Some(Unproven::Position) => true,
-            Some(Unproven::Order) => self.is_contradicted(),
+            Some(Unproven::Order) => self.is_contradicted() || (self.traits.lags() && differ(self.shown)),
             Some(Unproven::TieRun) => !self.shape.is_orderly(),
             Some(Unproven::Pivot) => client.seeks,
             Some(Unproven::Seam) => client.verify == Verify::WhenCheap,

@@ -43,6 +43,11 @@ pub(crate) struct Showing {
     pub(crate) hoax: bool,
 }
 
+/// Returns whether answers come from states of the list that differ.
+pub(crate) fn differ(shown: &[Showing]) -> bool {
+    shown.iter().any(|showing| !Rc::ptr_eq(&showing.state, &shown[0].state))
+}
+
 /// The slice that an answer gives, as the upstream reckons it.
 struct Cut {
     from: usize,

@@ -209,8 +209,13 @@ impl<'a> Judge<'a> {
     fn end_of(&self, number: usize, joined_from_start: bool) -> Option<(Level, &'static str)> {
         let (slice, listing, answer) = self.slice(number)?;
         let (count, asked, begins) = (answer.items.len(), slice.size().0 as usize, slice.begins().0);
-        let others = self.slices().filter(|(other, ..)| *other != number).map(|(.., answer)| answer.items.len());
-        let honoured = others.max().unwrap_or(0).max(2).max(self.transcript.request.target.hint.honoured as usize);
+        // The whole list and a filtered one may be capped otherwise.
+        let is_filtered = listing.filter.is_some();
+        let alike = self.slices().filter(|(other, _, its, _)| *other != number && its.filter.is_some() == is_filtered);
+        let most = alike.map(|(.., answer)| answer.items.len()).max().unwrap_or(0).max(2);
+        let request = &self.transcript.request;
+        let before = if request.filters.is_some() == is_filtered { request.target.hint.honoured as usize } else { 0 };
+        let honoured = most.max(before);
         let own = self.end_by_itself(number, honoured);
         if own.is_some() {
             return own;
@@ -281,7 +286,7 @@ impl<'a> Judge<'a> {
             return Some((Level::Exact, ", for it is shorter than what was asked for"));
         }
         let counted = answer.total.filter(|total| total.exact).map(|total| total.value);
-        let nothing_follows = answer.more == Some(false) || counted.is_some_and(|total| total <= begins + count as u64);
+        let nothing_follows = answer.more == Some(false) || counted == Some(begins + count as u64);
         if count < asked && count < honoured && nothing_follows && !paging.hidden {
             return Some((Level::Exact, ", for it is shorter than what was honoured, and says so"));
         }

@@ -113,8 +113,8 @@ impl End {
     /// vouches that sizes are honoured. Any other short answer needs a second witness, because caps differ and change, rows
     /// are hidden after the limit, and answers are cut by bytes and by time:
     ///
-    /// - a claim in the same answer that no item follows (an exact total, a flag, a missing link), against a size that
-    ///   the walk has seen honoured;
+    /// - a claim in the same answer that no item follows (an exact total of just what was reached, a flag, a missing
+    ///   link), against a size that the walk has seen honoured;
     /// - an exact total of just the items that came from the very start: `checked`, because a cap that the walk has not
     ///   met may let through as many as a stale count tells of. Elsewhere in the list this would not do: under a silent
     ///   cap a page stands before its expected place;
@@ -138,8 +138,10 @@ impl End {
             return Self::proven(false);
         }
         let reached = begins.saturating_add(count as u64);
+        // A count below what came contradicts its own answer, and says nothing. Test:
+        // `a_count_below_what_came_ends_nothing`.
         let over_is_said =
-            answer.more == Some(false) || answer.total.is_some_and(|total| total.exact && total.value <= reached);
+            answer.more == Some(false) || answer.total.is_some_and(|total| total.exact && total.value == reached);
         if (paging.end == EndEvidence::Flag && answer.more == Some(false))
             || (over_is_said && !holds(Rule::CountsOnlyAim))
         {

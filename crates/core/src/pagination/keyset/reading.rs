@@ -46,6 +46,9 @@ struct Reading {
     looked: bool,
     /// The number of answers that were one run each, of more than a few items.
     one_runs: u32,
+    /// The largest size that the walk has seen honoured in filtered lists. The whole list shows nothing of it: an
+    /// upstream may cap the two otherwise. Test: `a_size_honoured_in_the_whole_list_ends_no_filtered_one`.
+    honoured: u32,
     gathered: Gathered,
 }
 
@@ -95,6 +98,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest, parts: Vec
         before_run: None,
         looked: false,
         one_runs: 0,
+        honoured: request.target.hint.honoured,
         gathered: Gathered::nothing(request.target.hint),
         request,
     };
@@ -133,7 +137,13 @@ impl Reading {
             order: Arc::clone(&self.request.order),
             was_seen: false,
         });
-        let outcome = Box::pin(windows::read(up, part, ground)).await;
+        let mut outcome = Box::pin(windows::read(up, part, ground)).await;
+        if let Ok(page) = &mut outcome {
+            if ground == Ground::Filtered {
+                self.honoured = page.notes.honoured;
+            }
+            page.notes.honoured = self.honoured;
+        }
         if let Some(watch) = up.runs.take() {
             (self.looked, self.one_runs) = (watch.looked, watch.one_runs);
         }
@@ -150,7 +160,7 @@ impl Reading {
         let before_run = self.before_run.as_ref().map_or(u32::MAX, |(count, _)| *count);
         let limit = before_run.min(request.limit.saturating_sub(self.gathered.count()));
         let page = self.gathered.page.as_ref();
-        let honoured = page.map_or(request.target.hint.honoured, |page| page.notes.honoured);
+        let honoured = if is_whole { 0 } else { self.honoured };
         let by_id = self.part.run.is_some();
         let ties = if by_id { Ties::Ordered } else { request.order.ties };
         let order = if ties == request.order.ties {

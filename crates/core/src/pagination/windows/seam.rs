@@ -3,9 +3,9 @@
 //! They count only if that one is the same the second time, so that nothing moved across the seams in between. Such a
 //! page is `checked`, and no more.
 
-use super::{AskedSlice, KeyNext, KeyReader, KeyTurn, look_at};
+use super::{AskedSlice, KeyNext, KeyReader, KeyTurn, confirm::Short, look_at};
 use crate::pagination::{
-    direction::Side,
+    direction::{Side, Way},
     judge::draft::Progress,
     judge::evidence::Evidence,
     judge::seam::Unjoined,
@@ -78,6 +78,8 @@ impl KeyReader<'_> {
         let nothing_from = Some(again.begins()).filter(|_| again.is_empty() && !again.is_from_start());
         let middle: Result<Vec<Evidence>, _> =
             middle.into_iter().map(|(asked, answer)| self.view(answer, asked)).collect();
+        let views = between.iter().copied().zip(middle.iter().flatten()).chain([(twice, &again)]);
+        let short = views.max_by_key(|(slice, _)| slice.begins()).and_then(|(slice, view)| Short::of(view, slice));
         let first = match &held {
             Held::Taken => self.draft.last_view(),
             Held::Here(first) => Some(&**first),
@@ -86,7 +88,7 @@ impl KeyReader<'_> {
         match Evidence::joined(first, middle.ok(), again, &self.request.order, &self.asker.ledger) {
             // Two answers agree on an end that a third one has disproved.
             Ok(joined) if self.ends_before_more(&joined) => Ok(self.go_on_among_hidden()),
-            Ok(joined) => self.take_joined(joined, twice),
+            Ok(joined) => self.take_joined(joined, twice, short).await,
             Err(Unjoined::Changed(again)) => self.torn(twice, *again),
             Err(Unjoined::Apart) => {
                 // Only of pages of one size is it sure that nothing is between them.
@@ -110,17 +112,19 @@ impl KeyReader<'_> {
         Ok(look_at(twice.into(), again))
     }
 
-    fn take_joined(&mut self, joined: Evidence, twice: Slice) -> KeyNext {
+    /// Takes what joined answers prove. `short` is the last of them, if it may be the end: that is confirmed at once.
+    async fn take_joined(&mut self, joined: Evidence, twice: Slice, short: Option<Short>) -> KeyNext {
         if self.is_another_place(&joined) {
             return self.again();
         }
         self.note(&joined);
+        let way = self.draft.way();
         match self.draft.take(joined) {
             Ok(Progress::Done) => Ok(KeyTurn::Serve { cut_off: false }),
             Ok(Progress::More) => {
                 self.progressed();
                 self.seams.taken_from = None;
-                Ok(KeyTurn::Window)
+                self.go_on(Some(short.filter(|_| way == Way::Forward)), false).await
             }
             Ok(Progress::Cut(cut, _)) if cut.right && self.request.paging.hidden => self.cut_among_hidden(&cut, twice),
             Ok(Progress::Cut(cut, _)) => self.widen(cut),

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::pagination::{
-    answer::{Answer, Standing},
+    answer::{Answer, Standing, Total},
     fetch::Listing,
+    paging::EndEvidence,
     resolver::{Step, resolve},
 };
 
@@ -152,5 +153,39 @@ fn a_filter_that_cannot_be_asked_for_leaves_the_rest_of_the_budget_to_the_whole_
         };
         assert_eq!((ids(&page), page.level(), page.notes.requests), (expected.clone(), Level::Exact, requests));
         assert!(requests <= budget, "{requests} of {budget}");
+    }
+}
+
+#[test]
+fn a_size_honoured_in_the_whole_list_ends_no_filtered_one() {
+    let mut list = by(Kind::Number, Ascending, model::whole);
+    list.paging.end = EndEvidence::Unvouched;
+    let next = list.page(start(), 10).unwrap().next.unwrap();
+    assert_eq!(next.hint.honoured, 0, "the whole list was read");
+    // Filtered answers have five items at most, and a count that lags tells of no more than those.
+    list.cap = 5;
+    let second = with_a_low_count(&mut list, next);
+    assert_eq!(second.level(), Level::Checked, "{:?}", ids(&second));
+}
+
+/// Reads a page of ten where the first filtered answer tells of no more items than it has.
+fn with_a_low_count(list: &mut List, target: Target) -> Page {
+    let (mut step, mut is_first) = (resolve(list.request(target, 10)), true);
+    loop {
+        step = match step {
+            Step::Fetch(fetches, pending) => {
+                let answers = fetches.iter().map(|fetch| {
+                    let mut answer = list.answer(fetch);
+                    if let Fetch::Slice(slice, Listing { filter: Some(_), .. }) = fetch {
+                        let value = slice.begins().0 + answer.items.len() as u64;
+                        answer.total = std::mem::take(&mut is_first).then_some(Total { value, exact: true });
+                    }
+                    answer
+                });
+                pending.resume(answers.collect())
+            }
+            Step::Serve(page) => break *page,
+            Step::Refuse(refusal) => panic!("{refusal:?}"),
+        };
     }
 }
