@@ -440,6 +440,8 @@ impl MarkReader<'_> {
         if let Some(total) = view.answer.total.or(self.counts.total) {
             self.counts.total = (total.value >= seen || !total.exact).then_some(total);
         }
+        // Before the first item of the list no mark stands.
+        let is_edge = if way == Way::Forward { view.from_start } else { view.ends };
         let left_out = page.see(view, cut, order, marker);
         known.retain(|mark| !left_out.contains(mark));
         // Items without ids may look the same: of several, the one that was found among the marks counts.
@@ -455,7 +457,11 @@ impl MarkReader<'_> {
             self.boundary = Landmark::At(self.stand.offset);
         } else if !page.is_empty() || matches!(self.boundary, Landmark::Marks(_)) {
             let read = page.line(order, marker);
-            let line = if page.is_empty() { read.or(line) } else { read };
+            let line = match page.is_empty() {
+                true => read.or(line),
+                false if is_edge => read,
+                false => read.led_by(&line),
+            };
             self.boundary = Landmark::Marks(Sightings::new(line, way, self.stand.offset, true));
         }
         if passed > 0 {

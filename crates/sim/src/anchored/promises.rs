@@ -228,6 +228,11 @@ impl<'a> Exchange<'a> {
         if self.cursor.place.is_some() && (stood <= moved || !self.is_near() || self.looks_left_over()) {
             return Judgement::NotPromised;
         }
+        // The marks of a page at an edge of the list are its own items.
+        let at_edge = self.cursor.place.is_none() && !rows.is_empty();
+        if at_edge && rows.iter().all(|row| self.fate(row.number).moved) {
+            return Judgement::NotPromised;
+        }
         self.broken_promise(page, &rows).map_or(Judgement::Kept, Judgement::Broken)
     }
 

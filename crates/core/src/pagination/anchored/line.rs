@@ -54,6 +54,19 @@ impl MarkLine {
         Self { marks, behind }
     }
 
+    /// Returns these marks after the older ones of a line that an answer may have left out, as far as there is room: those
+    /// before the first mark that both have. The few marks that a short answer shows would not outvote one of them that
+    /// moves. Test: `older_marks_lead_the_few_that_an_answer_shows`.
+    pub(super) fn led_by(mut self, older: &Self) -> Self {
+        let is_shown = |mark: &Mark| self.marks.contains(mark);
+        let joint = older.served().iter().position(is_shown).unwrap_or(older.behind);
+        let room = Marks::BEHIND.saturating_sub(self.behind);
+        let lead = older.marks[joint.saturating_sub(room)..joint].to_vec();
+        self.behind += lead.len();
+        self.marks.splice(0..0, lead);
+        self
+    }
+
     /// Returns the marks of items served already.
     pub(super) fn served(&self) -> &[Mark] {
         &self.marks[..self.behind]
@@ -136,5 +149,31 @@ impl MarkLine {
             }
         }
         best.map(|(_, shift)| shift)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a line as letters, with a bar where the page begins.
+    fn line(letters: &str) -> MarkLine {
+        let marks = letters.bytes().filter(|letter| *letter != b'|').map(|letter| Mark::of(letter.into())).collect();
+        MarkLine { marks, behind: letters.find('|').unwrap() }
+    }
+
+    #[test]
+    fn older_marks_lead_the_few_that_an_answer_shows() {
+        for (older, shown, expected) in [
+            ("abc|d", "cd|", "bcd|"),
+            ("abc|d", "d|", "bcd|"),
+            ("abc|d", "cde|", "cde|"),
+            ("abc|d", "d|e", "bcd|e"),
+            // The answer shows where `a` stands, and what came after it is gone or elsewhere.
+            ("abc|d", "ad|e", "ad|e"),
+            ("|d", "d|e", "d|e"),
+        ] {
+            assert_eq!(line(shown).led_by(&line(older)), line(expected), "{older} {shown}");
+        }
     }
 }
