@@ -42,8 +42,8 @@ table! {
         listeners: Key<Spanned> =>
             named_tables(&Schema::Table(server::ListenerKeys::KEYS), "write [listeners.NAME]").named("public", "");
 
-        /// The address at which operators connect, or `--admin` or CURSORGATE_ADMIN; without any there is none. It answers GET /healthz, which
-        /// `cursorgate health` asks, /metrics, /migration and /openapi.json.
+        /// The address at which operators connect, or `--admin` or CURSORGATE_ADMIN; without any there is none. It answers
+        /// GET /healthz, which `cursorgate health` asks, /metrics, /migration and /openapi.json.
         admin: Key<Spanned> => sub_table(server::AdminKeys::KEYS).section();
 
         /// The log, on standard error.

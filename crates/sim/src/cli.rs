@@ -49,6 +49,9 @@ enum Sim {
     Walk {
         #[arg(long, default_value_t = WALKS)]
         walks: u64,
+        /// The first seed: many walks can be made in parts
+        #[arg(long, default_value_t = 0)]
+        from: u64,
         /// Walks through this family alone
         #[arg(long)]
         family: Option<Family>,
@@ -102,9 +105,9 @@ impl std::str::FromStr for What {
 pub(crate) fn run() -> ExitCode {
     let holds = match Arguments::parse().command {
         Sim::Soak { seconds, seed, family } => soak(seconds, seed.unwrap_or_else(any_seed), mix_of(family)),
-        Sim::Walk { walks, family } => {
-            let counter = AtomicU64::new(0);
-            let next = || Some(counter.fetch_add(1, Ordering::Relaxed)).filter(|&seed| seed < walks);
+        Sim::Walk { walks, from, family } => {
+            let counter = AtomicU64::new(from);
+            let next = || Some(counter.fetch_add(1, Ordering::Relaxed)).filter(|seed| seed - from < walks);
             conclude(&walk_all(mix_of(family), true, next), "")
         }
         Sim::Replay { what, write } => match replay(&what, write.as_deref()) {

@@ -254,11 +254,11 @@ mod tests {
         let first = build("127.0.0.1:1", "", None).unwrap();
         let profile = UpstreamProfile { cap: Some(100), run: 7, filters_in_vain: 0 };
         let learning = &first.routes[0].list.as_ref().unwrap().learning;
-        let view = learning.view("/users", "", &http::HeaderMap::new(), &[]);
-        learning.add(view, profile);
+        let scope = learning.scope("/users", "", &http::HeaderMap::new(), &[]);
+        learning.add(scope, profile);
         for (peer, known) in [("127.0.0.1:1", profile), ("127.0.0.1:2", UpstreamProfile::default())] {
             let next = build(peer, "", Some(&first)).unwrap();
-            assert_eq!(next.routes[0].list.as_ref().unwrap().learning.read(view), known, "{peer}");
+            assert_eq!(next.routes[0].list.as_ref().unwrap().learning.read(scope), known, "{peer}");
         }
         let next = build("127.0.0.1:1", "", Some(&first)).unwrap();
         assert!(Arc::ptr_eq(&next.routes[0].upstream.peers.names()[0], &first.routes[0].upstream.peers.names()[0]));

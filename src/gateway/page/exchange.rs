@@ -210,10 +210,10 @@ impl Exchange<'_> {
     }
 
     /// Returns the scope of the learnt limits: the list as the principal sees it.
-    pub(crate) fn view(self) -> LearningScope {
+    pub(crate) fn scope(self) -> LearningScope {
         let PageContext { list, asked, request, .. } = self.context;
         let filters = &request.filters.forwarded;
-        list.learning.view(&asked.target.normal_path, filters, &asked.headers, &list.protected)
+        list.learning.scope(&asked.target.normal_path, filters, &asked.headers, &list.protected)
     }
 
     /// Builds the request to the core.
@@ -231,7 +231,7 @@ impl Exchange<'_> {
             .may_project(!forwarded.is_empty() || body.as_deref().is_some_and(|body| body != b"{}"))
             .pivot(pivot)
             .target_marker(self.made_by.cloned())
-            .profile(list.learning.read(self.view()))
+            .profile(list.learning.read(self.scope()))
             .budget(Budget::new(list.budgets.upstream_requests, list.budgets.search_requests))
             .search_items(list.budgets.search_items)
             .verify(list.verify)

@@ -47,8 +47,8 @@ pub(crate) async fn serve(
             return Err(Failure::refusal(refusal, nearest));
         }
     };
-    let known = context.list.learning.read(exchange.view());
-    context.list.learning.add(exchange.view(), page.notes.profile);
+    let known = context.list.learning.read(exchange.scope());
+    context.list.learning.add(exchange.scope(), page.notes.profile);
     cursors.remember(&page);
     outcome.served(&page);
     outcome.filtered(page.notes.profile.futile_filter(known));

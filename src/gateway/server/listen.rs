@@ -84,7 +84,7 @@ pub struct Listening<A> {
     front: Arc<Front>,
     /// The sockets with the names of their listeners; those without a name speak HTTP/1.1 alone.
     sockets: Vec<(ListeningSocket, Option<String>)>,
-    /// The stage of the process from which on no more clients are accepted.
+    /// The stage of the process at which the listeners stop accepting clients.
     pub until: Stage,
     /// The number of threads; the server's if none is set.
     pub threads: Option<usize>,

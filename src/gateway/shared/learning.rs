@@ -1,6 +1,6 @@
 //! Limits learnt of an upstream. They are kept beside the snapshot and outlive reloads.
 //!
-//! UpstreamProfile limits only aim requests: proofs rest on the answers of each walk. Caps are kept per [`LearningScope`],
+//! What was learnt only aims requests: proofs rest on the answers of each walk. Caps are kept per [`LearningScope`],
 //! because they differ by principal, path and filter. A scope whose slot is shared with another one may ask for too
 //! many items once.
 
@@ -50,7 +50,7 @@ impl Default for Learning {
 impl Learning {
     /// Returns the scope of requests for a path with filters of these names by a principal.
     #[must_use]
-    pub fn view(&self, path: &str, filters: &str, headers: &HeaderMap, principal: &[HeaderName]) -> LearningScope {
+    pub fn scope(&self, path: &str, filters: &str, headers: &HeaderMap, principal: &[HeaderName]) -> LearningScope {
         let mut hasher = self.state.build_hasher();
         path.hash(&mut hasher);
         for filter in filters.split('&') {
@@ -99,15 +99,15 @@ mod tests {
         let as_user = |user: &'static str| {
             HeaderMap::from_iter([(http::header::AUTHORIZATION, http::HeaderValue::from_static(user))])
         };
-        let view = |path, filters, user| learning.view(path, filters, &as_user(user), &principal);
+        let scope = |path, filters, user| learning.scope(path, filters, &as_user(user), &principal);
         let views: std::collections::HashSet<usize> = ["", "expand=x", "status=a", "status=a&expand=x"]
             .into_iter()
-            .flat_map(|filters| ["/a", "/b"].map(|path| ["free", "pro"].map(|user| view(path, filters, user).0)))
+            .flat_map(|filters| ["/a", "/b"].map(|path| ["free", "pro"].map(|user| scope(path, filters, user).0)))
             .flatten()
             .collect();
         assert!(views.len() > 10, "{views:?}");
-        assert_eq!(view("/a", "status=a", "free"), view("/a", "status=b", "free"), "values are of one view");
-        let (free, capped) = (view("/a", "", "free"), UpstreamProfile { cap: Some(10), ..UpstreamProfile::default() });
+        assert_eq!(scope("/a", "status=a", "free"), scope("/a", "status=b", "free"), "values are of one view");
+        let (free, capped) = (scope("/a", "", "free"), UpstreamProfile { cap: Some(10), ..UpstreamProfile::default() });
         learning.add(free, capped);
         assert_eq!(learning.read(free), capped);
         learning.add(free, UpstreamProfile::default());

@@ -19,7 +19,7 @@ use crate::{
     upstream::order::sort::CompiledOrder,
 };
 
-/// The largest budget of upstream requests that a route can have.
+/// The largest `budgets.upstream_requests` of a route, up to which the core computes costs.
 const LARGEST_BUDGET: u32 = 1_000;
 
 /// The cost of pages up to the route's largest.
@@ -128,10 +128,13 @@ impl Costs {
         let of_any_size =
             dialect.paging().family != Family::Token && matches!(dialect.paging().sizes(), Sizes::Free { .. });
         if max > single && of_any_size {
-            let message = format!("limits above {single} take up to {} upstream requests", costs.listed.inner);
-            let help = match single {
-                0 => gives,
-                _ => format!("{gives}; page_size.max = {single} keeps it at one request a page"),
+            let most = costs.listed.inner;
+            let (message, help) = match single {
+                0 => (format!("pages after the first take up to {most} upstream requests"), gives),
+                _ => (
+                    format!("limits above {single} take up to {most} upstream requests"),
+                    format!("{gives}; page_size.max = {single} keeps it at one request a page"),
+                ),
             };
             diagnostics.warning(at, message, help);
         }

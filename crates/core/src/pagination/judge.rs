@@ -15,5 +15,5 @@ pub(super) mod evidence;
 pub(super) mod ledger;
 pub mod page;
 pub(super) mod seam;
-pub(super) mod seams;
+pub(super) mod token_seams;
 pub(super) mod upstream_page;

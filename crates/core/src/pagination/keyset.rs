@@ -113,7 +113,8 @@ fn shortcut(request: &PageRequest) -> Option<Shortcut> {
 }
 
 /// Looks for a page on a way that should show it in one answer and, where that proves nothing, in the whole list at its
-/// hint: a filter may be ignored, compare otherwise than the list is sorted, or let nothing through any more.
+/// hint: a filter may be ignored, compare otherwise than the list is sorted, or let nothing through any more. Whether a
+/// filter is trusted, `reading` decides by the answers to it.
 async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Shortcut) -> Result<Page, Stop> {
     let is_filtered = request.filters.is_some() && !matches!(request.target.position, Position::End);
     let before = up.requests;

@@ -4,11 +4,13 @@
 //! Sizes of values in cursors are formats and stand with their types ([`super::mark::Mark::BITS`],
 //! [`super::key::TEXT_KEPT`], [`super::position::Marks`]). A limit is used by name at the loop that it bounds.
 
-/// Requests for a page that is where its hint says, unless the caller sets a budget. A page takes one request; twice the
+/// Requests for a page that is where its hint says, unless the caller sets a budget; `budgets.upstream_requests` of the
+/// gateway has the same default. A page takes one request; twice the
 /// three that confirm an end, and two to spare.
 pub(super) const PAGE_REQUESTS: u32 = 8;
 
-/// Requests for a page whose place must be searched for, unless the caller sets a budget. Galloping and halving find a place
+/// Requests for a page whose place must be searched for, unless the caller sets a budget; `budgets.search_requests` of
+/// the gateway has the same default. Galloping and halving find a place
 /// among 2^32 items within 32 answers that hold one item each.
 pub(super) const SEARCH_REQUESTS: u32 = 40;
 
@@ -57,7 +59,8 @@ pub(super) const TELLING_RUN: usize = 10;
 /// one page back; a list that goes round does so again and again.
 pub(super) const IDLE_PAGES: u32 = 3;
 
-/// The largest budget of requests that a route can have.
+/// Requests up to which the cost of a page whose place is known is computed: the largest `budgets.upstream_requests`
+/// of a route. A search may have more.
 pub(super) const LARGEST_BUDGET: u32 = 1_000;
 
 /// Answers that a page fills, beyond which its cost is computed for fewer places: one request more or less does not count

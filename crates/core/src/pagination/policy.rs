@@ -23,7 +23,8 @@ impl PageRequest {
         self.terms.verify == Verify::Never
     }
 
-    /// Returns whether proofs that need further requests are left out.
+    /// Returns whether proofs that need further requests are left out: by keys in `windows::look` (ends) and
+    /// `windows::across` (seams), without a declared order in `anchored::asking` and `anchored::seam`.
     pub(super) fn leaves_out_costly_proofs(&self) -> bool {
         self.terms.verify == Verify::WhenCheap
     }

@@ -47,7 +47,7 @@ use super::{
     direction::Way,
     fetch::{Fetch, Token, TokenFetch},
     judge::{
-        seams::Seams,
+        token_seams::TokenSeams,
         upstream_page::{Asked, UpstreamPage},
     },
     key::KeyValue,
@@ -134,7 +134,7 @@ struct TokenPage<'p> {
     request: PageRequest,
     way: Way,
     /// The declared order is relied on or not, and the evidence at the boundaries of upstream pages.
-    seams: Seams,
+    seams: TokenSeams,
     /// The first token is an item's id, on the assumption that such upstreams continue their lists by ids.
     by_id: bool,
     pages: ReadPages,
@@ -262,7 +262,7 @@ impl<'p> TokenPage<'p> {
         let walk = Self {
             up,
             way: begin.way,
-            seams: Seams::new(keyed),
+            seams: TokenSeams::new(keyed),
             by_id: begin.by_id,
             pages: ReadPages::default(),
             place: ReachedPlace { anchor, run: hint.run, trail, around },

@@ -42,6 +42,8 @@ pub(super) async fn tell(up: &mut UpstreamPort, mut request: PageRequest) -> Res
         Totals::FirstPage => request.abilities.counts && hint.first_total.is_none(),
         Totals::Upstream | Totals::Omit => false,
     };
+    // A budget of one request is spent on the page.
+    let may_count = may_count && request.budget.search > 1;
     let teller = Teller {
         totals: request.terms.totals,
         first: hint.first_total.filter(|_| request.terms.totals == Totals::FirstPage),

@@ -41,10 +41,14 @@ impl Exchange<'_> {
         let drift = drift(self.traits, self.aim, self.bound, &self.passed[0]);
         // What was asked for around the place where the boundary was not is lost.
         let cover = cover(self.traits, self.shape, self.limit);
-        // An end that was searched for is confirmed: by what is there and beyond, twice where the list has just become
-        // shorter, and by up to four places of the list.
+        // An end that was searched for is witnessed by up to four places of the list. Where a short answer does not prove
+        // it, it is confirmed by what is there and beyond, twice where the list has just become shorter.
         let at_the_end = self.page.next.is_none() || self.shown.iter().any(|showing| showing.to_end);
-        let confirms = if at_the_end && self.traits.end != EndEvidence::ShortPage { 2 * 2 + 4 } else { 0 };
+        let confirms = match (at_the_end, self.traits.end) {
+            (false, _) => 0,
+            (true, EndEvidence::ShortPage) => 4,
+            (true, _) => 4 + 2 * 2,
+        };
         let most = 2 * cover + further(drift, self.traits.least_cap()) + confirms;
         require(u64::from(self.answers) <= most, "search bound", || {
             let Self { answers, limit, traits, .. } = self;

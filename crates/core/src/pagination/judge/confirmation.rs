@@ -24,6 +24,25 @@ pub(in crate::pagination) enum Confirmed {
     Before,
 }
 
+/// The items of a short answer that its confirmation is compared with. An item is absent where the answer has none
+/// there, or its keys can't be kept.
+#[derive(Debug, Default)]
+pub(in crate::pagination) struct Came {
+    /// The last item.
+    last: Option<Anchor>,
+    /// The item at the place at which the edge begins.
+    at_edge: Option<Anchor>,
+}
+
+impl Came {
+    /// Returns the items of a short answer, by its view, that an edge is compared with.
+    pub(in crate::pagination) fn of(view: &Evidence, edge: Slice, order: &Order) -> Self {
+        let place = edge.begins().0.checked_sub(view.begins()).and_then(|place| usize::try_from(place).ok());
+        let anchor = |place: Option<usize>| view.anchor(order, place.filter(|place| *place < view.len())?);
+        Self { last: anchor(view.len().checked_sub(1)), at_edge: anchor(place) }
+    }
+}
+
 /// The list that evidence is of.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct ListTerms<'a> {
@@ -82,16 +101,20 @@ impl Evidence {
     }
 }
 
-/// Judges the answer from the edge of a short answer whose last item was `last` (`None`: it had no items, or its keys
-/// can't be kept), and the answer from beyond all that had been asked for.
+/// Judges the answer from the edge of a short answer with these items, and the answer from beyond all that had been
+/// asked for.
 pub(in crate::pagination) fn confirm(
     (slice, edge): (Slice, Answer),
     beyond: Option<&Answer>,
-    last: Option<&Anchor>,
+    came: &Came,
     terms: ListTerms<'_>,
     ledger: &Ledger,
 ) -> Confirmed {
-    let witness = match compared_with(&edge, last, terms.order) {
+    let witness = match compared_with(&edge, came.last.as_ref(), terms.order) {
+        // Under a cap, a page of another size stands farther to the front than its number says, and so does the page
+        // after it: neither shows the edge. Past the end a last page that comes again begins before its place as
+        // well. Test: `an_edge_that_begins_before_its_place_confirms_nothing`.
+        _ if !ledger.repeats() && begins_before(&edge, came.at_edge.as_ref(), terms.order) => Witness::None,
         // The list goes on: a cap, or a limit of bytes or time, made the answer short.
         Ordering::Greater => Witness::None,
         Ordering::Equal if beyond.is_some() => Witness::SameAndNothingBeyond,
@@ -121,6 +144,13 @@ fn compared_with(edge: &Answer, last: Option<&Anchor>, order: &Order) -> Orderin
     }
 }
 
+/// Returns whether an answer begins with an item from before the one that came at its place.
+fn begins_before(edge: &Answer, at_edge: Option<&Anchor>, order: &Order) -> bool {
+    let Some(at_edge) = at_edge.filter(|_| !edge.items.is_empty()) else { return false };
+    rows::relate(edge, order, 0, at_edge)
+        .is_some_and(|relation| if loose(order) { relation.strong.is_lt() } else { relation.whole.is_lt() })
+}
+
 /// Returns whether an answer holds an item that comes after the last one of a view. Where the last page comes again
 /// past the end, its items do not.
 fn shows_more(view: &Evidence, beyond: &Answer, ListTerms { order, unchecked, .. }: ListTerms<'_>) -> bool {
@@ -139,4 +169,46 @@ fn shows_more(view: &Evidence, beyond: &Answer, ListTerms { order, unchecked, ..
         Some(relation) if relation.strong.is_eq() && loose(order) => !holds_last,
         Some(relation) => relation.whole.is_gt(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        json::Span,
+        pagination::{
+            order::{Direction, Kind, Nulls, SortKey, Ties},
+            paging::{Family, Sizes},
+            window::{PageNumber, PageSize},
+        },
+    };
+
+    fn answer(ids: &str) -> Answer {
+        let spans: Vec<Span> = (0..).take(ids.len()).map(|start| Span { start, end: start + 1 }).collect();
+        Answer::listed(ids.as_bytes().to_vec(), spans.clone(), spans)
+    }
+
+    fn page(number: u64, size: u32) -> Slice {
+        Slice::Page { number: PageNumber(number), size: PageSize(size) }
+    }
+
+    #[test]
+    fn an_edge_that_begins_before_its_place_confirms_nothing() {
+        let name = "id".to_owned();
+        let id = SortKey { name, direction: Direction::Ascending, kind: Kind::Number, nulls: Nulls::None, grain: None };
+        let order = Order { strong: Vec::new(), id, ties: Ties::Ordered, declared: true };
+        let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
+        let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
+        let mut ledger = Ledger::new(4, false);
+        let short = (page(0, 5), answer("1234"));
+        ledger.enter(short.0, &short.1, &paging);
+        let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
+        let came = Came::of(&short, page(1, 3), &order);
+        for (edge, beyond, ends) in [("4", "", true), ("4", "4", true), ("34", "34", false), ("45", "", false)] {
+            let beyond = answer(beyond);
+            let confirmed = confirm((page(1, 3), answer(edge)), Some(&beyond), &came, terms, &ledger);
+            let Confirmed::Edge(Ok(view)) = confirmed else { panic!("{edge}: {confirmed:?}") };
+            assert_eq!(view.end.ends, ends, "{edge}");
+        }
+    }
 }

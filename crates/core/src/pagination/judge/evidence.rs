@@ -5,7 +5,7 @@
 //! keys on both sides before any item of it counts, because the same items may come in another order in the next answer.
 //! Within a run the items are ordered by id here.
 
-mod arrange;
+mod check_order;
 mod stand;
 
 use std::{borrow::Cow, ops::Range};
@@ -111,7 +111,7 @@ impl Evidence {
         belief: Belief,
     ) -> Result<Self, Unsorted> {
         let mut view = Self::unchecked(answer, fetch, paging, belief);
-        view.arrange(order)?;
+        view.check_order(order)?;
         Ok(view)
     }
 
@@ -145,7 +145,7 @@ impl Evidence {
             falls_short: false,
             ..view
         };
-        view.arrange(order)?;
+        view.check_order(order)?;
         Ok(view)
     }
 
@@ -164,7 +164,7 @@ impl Evidence {
         comes_again: bool,
         recounted: bool,
     ) -> Result<Self, Unsorted> {
-        let behind = earlier.behind();
+        let behind = earlier.reaches();
         let Self { offsets: CoveredOffsets { begins, asked_to, .. }, from_start, hides, .. } = earlier;
         let mut answer = earlier.answer;
         let counted = later.answer.total.or(answer.total).map_or(0, |total| total.value);
@@ -193,7 +193,7 @@ impl Evidence {
             falls_short: later.falls_short,
             ..earlier
         };
-        view.arrange(order)?;
+        view.check_order(order)?;
         Ok(view)
     }
 
@@ -314,7 +314,7 @@ impl Evidence {
 
     /// Returns the offset after all that it shows.
     #[must_use]
-    pub(in crate::pagination) fn behind(&self) -> u64 {
+    pub(in crate::pagination) fn reaches(&self) -> u64 {
         if self.hides {
             self.offsets.asked_to.max(self.offsets.begins)
         } else {
@@ -346,7 +346,7 @@ impl Evidence {
     /// Returns the last offset at which the item at a place can be.
     #[must_use]
     pub(in crate::pagination) fn latest_offset(&self, place: usize) -> u64 {
-        self.behind().saturating_sub((self.len() - place) as u64)
+        self.reaches().saturating_sub((self.len() - place) as u64)
     }
 
     /// Returns the answer's item at a place.
@@ -413,7 +413,7 @@ impl Evidence {
     pub(in crate::pagination) fn comes_again(&self, order: &Order, later: &Self) -> bool {
         let Some(before) = later.len().checked_sub(self.len()).filter(|_| !self.is_empty()) else { return false };
         let same = |place: usize| self.answer.item(self.item(place)) == later.answer.item(later.item(before + place));
-        let counted_out = later.answer.total.is_some_and(|total| total.exact && total.value <= self.behind());
+        let counted_out = later.answer.total.is_some_and(|total| total.exact && total.value <= self.reaches());
         (0..self.len()).all(same) && (self.end.ends || counted_out || !self.is_loose_run(order))
     }
 

@@ -161,6 +161,7 @@ impl Page {
     pub(in crate::pagination) fn lower(&mut self, level: Level) {
         self.level = self.level.min(level);
     }
+
     /// Returns the bytes of the item at `index`, as the upstream sent them.
     #[must_use]
     pub fn item(&self, index: usize) -> &[u8] {

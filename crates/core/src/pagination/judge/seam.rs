@@ -83,7 +83,7 @@ fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool
     };
     let in_place = filled(later) || (later.slice.size().0 <= ledger.honoured().size() && !later.end.capped);
     let adjoining = match later.slice {
-        Slice::Offset { from, .. } => from.0 == earlier.behind(),
+        Slice::Offset { from, .. } => from.0 == earlier.reaches(),
         Slice::Page { .. } if earlier.slice.size() == later.slice.size() => {
             // An empty page has no item to be neighbour to: two readings show that a list ends there.
             is_whole(earlier) || earlier.len() == later.len() || later.is_empty()

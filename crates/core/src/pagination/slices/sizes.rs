@@ -6,7 +6,7 @@ use crate::pagination::{answer::Answer, paging::UpstreamProfile, window::Slice};
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct KnownSizes {
     pub(in crate::pagination) profile: UpstreamProfile,
-    /// The cap that is believed in.
+    /// The cap that this page believes in, which may be a guess; `profile.cap` is what later pages get.
     pub(in crate::pagination) cap: Option<u32>,
 }
 

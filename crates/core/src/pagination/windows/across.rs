@@ -112,7 +112,7 @@ impl KeyReader<'_> {
         let said = match (self.draft.way(), self.draft.last_view()) {
             (Way::Backward, _) => self.draft.offset() > 0,
             (Way::Forward, Some(view)) => {
-                let counted = view.answer().total.is_some_and(|total| total.value > view.behind());
+                let counted = view.answer().total.is_some_and(|total| total.value > view.reaches());
                 view.answer().more == Some(true) || counted
             }
             (Way::Forward, None) => false,

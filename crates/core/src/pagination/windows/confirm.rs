@@ -14,7 +14,7 @@ use super::{
 };
 use crate::pagination::{
     direction::Side,
-    judge::confirmation::{self, Confirmed},
+    judge::confirmation::{self, Came, Confirmed},
     judge::evidence::Evidence,
     limits::{END_CHECKS, END_CHECKS_AT_ONE_PLACE},
     plan::{self, Confirmation},
@@ -35,7 +35,7 @@ pub(super) struct Short {
 impl Short {
     /// Returns an answer that is short without ending the list.
     pub(super) fn of(view: &Evidence, slice: Slice) -> Option<Self> {
-        let last = view.behind().checked_sub(1)?;
+        let last = view.reaches().checked_sub(1)?;
         view.short().then_some(Self { slice, count: view.len(), last })
     }
 }
@@ -90,8 +90,9 @@ impl KeyReader<'_> {
                     Held::Taken => self.draft.last_view(),
                     Held::Here(view) => Some(&**view),
                 };
-                let last = view.and_then(|view| view.anchor(&self.request.order, view.len().checked_sub(1)?));
-                self.confirm(confirmation, slice, last).await
+                let came =
+                    view.map_or_else(Came::default, |view| Came::of(view, confirmation.edge, &self.request.order));
+                self.confirm(confirmation, slice, came).await
             }
             None => Ok(KeyTurn::Seam(read_on(slice, held, last))),
         }
@@ -105,13 +106,12 @@ impl KeyReader<'_> {
         }
         let times = self.ending.doubted.map_or(0, |doubt| doubt.times);
         self.ending.doubted = Some(Doubt { short, times: times + 1 });
-        self.confirm(Confirmation { edge: slice, filled: None }, slice, None).await
+        self.confirm(Confirmation { edge: slice, filled: None }, slice, Came::default()).await
     }
 
     /// Asks for the slices that confirm that a short slice ends the list: at its edge, beyond it, and where a size
-    /// should be filled. `last` is the last item that came; none if the slice was empty, or the keys of the item cannot
-    /// be kept.
-    async fn confirm(&mut self, confirmation: Confirmation, short: Slice, last: Option<Anchor>) -> KeyNext {
+    /// should be filled.
+    async fn confirm(&mut self, confirmation: Confirmation, short: Slice, came: Came) -> KeyNext {
         // Deeper than the upstream answers nothing can be asked: what is there can't be reached anyway.
         let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.asker.left() > 1);
         let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
@@ -120,7 +120,7 @@ impl KeyReader<'_> {
         let Some((asked, edge)) = answers.next() else { return Err(self.lost()) };
         let beyond = answers.next().filter(|_| beyond.is_some());
         let from_beyond = beyond.as_ref().map(|(_, answer)| answer);
-        match confirmation::confirm((asked.slice, edge), from_beyond, last.as_ref(), self.terms(), &self.asker.ledger) {
+        match confirmation::confirm((asked.slice, edge), from_beyond, &came, self.terms(), &self.asker.ledger) {
             Confirmed::Edge(view) => {
                 Ok(KeyTurn::Look(Look { answers: vec![(asked, view.map(|view| *view))], witness: Witness::Same }))
             }

@@ -37,7 +37,7 @@ impl KeyReader<'_> {
         let is_first = !self.search.bracket.has_begun();
         self.cut = None;
         let side = if view.is_empty() { self.side_of_nothing(&view) } else { side };
-        let behind = view.behind();
+        let behind = view.reaches();
         match (side, self.search.edge) {
             (Side::After, _) if trusted && (!view.is_empty() || view.is_from_start()) => {
                 self.search.edge = Some(HiddenEdge { slice, to: behind });
@@ -65,7 +65,7 @@ impl KeyReader<'_> {
                 // The last page comes again: no item is after the one that came first.
                 Some(last) if self.asker.ledger.repeats() && self.is_repeated(&last, &missed) => {
                     let near = if last.slice.begins() < missed.slice.begins() { last } else { missed };
-                    let to = near.view.behind();
+                    let to = near.view.reaches();
                     return Ok(self.read_chain(near.slice, to));
                 }
                 _ => self.search.last_missed = Some(missed),

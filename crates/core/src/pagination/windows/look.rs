@@ -115,7 +115,7 @@ impl KeyReader<'_> {
     /// Returns such a page as a short answer that is to be confirmed.
     fn misplaced(&self, view: &Evidence, asked: AskedSlice) -> Option<Short> {
         let is_short = view.len() < asked.slice.size().0 as usize && asked.flipped.is_none();
-        let last = view.behind().checked_sub(1).filter(|_| is_short && self.is_another_place(view))?;
+        let last = view.reaches().checked_sub(1).filter(|_| is_short && self.is_another_place(view))?;
         let short = Short { slice: asked.slice, count: view.len(), last };
         self.may_doubt(&short).then_some(short)
     }
@@ -148,10 +148,10 @@ impl KeyReader<'_> {
         self.asker.sizes.profile.run = self.asker.sizes.profile.run.max(view.longest_run());
         if !view.is_empty() && !view.short() {
             // Where a page of another size than was asked for stands, nothing says.
-            self.ending.seen_to = self.ending.seen_to.max(view.behind());
+            self.ending.seen_to = self.ending.seen_to.max(view.reaches());
         }
         if !view.is_empty() && (view.ends() || view.short()) && !view.capped() {
-            self.ending.seen = Some(view.behind());
+            self.ending.seen = Some(view.reaches());
         } else if view.is_empty() && !self.request.paging.hidden {
             self.ending.seen = Some(self.ending.seen.unwrap_or(u64::MAX).min(view.begins()));
         }
@@ -161,12 +161,12 @@ impl KeyReader<'_> {
     fn suspect(&mut self, view: &Evidence, confirming: bool) {
         let capped = |count: usize| u32::try_from(count.max(2)).ok();
         // A count that a change has overtaken is off by a little.
-        let counted = view.answer().total.is_none_or(|total| total.value > view.behind() + OVERTAKEN_COUNT);
+        let counted = view.answer().total.is_none_or(|total| total.value > view.reaches() + OVERTAKEN_COUNT);
         if view.capped() && counted && !confirming {
             self.asker.sizes.cap = capped(view.len().max(self.asker.ledger.honoured().by_page() as usize));
         }
         if let Some(Doubt { short, .. }) =
-            self.ending.doubted.filter(|it| confirming && view.behind() > it.short.last + 1)
+            self.ending.doubted.filter(|it| confirming && view.reaches() > it.short.last + 1)
         {
             self.refute_cap();
             self.asker.sizes.cap = capped(short.count.max(self.asker.ledger.honoured().by_page() as usize));

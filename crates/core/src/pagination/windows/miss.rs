@@ -36,7 +36,7 @@ impl KeyReader<'_> {
             // Counted from the end as it was. Had the list changed before the boundary alone, it would be here: so it is
             // looked for where it was, and not from here on.
             let mut bracket = self.search.bracket;
-            bracket.bound(side, view.begins(), view.behind());
+            bracket.bound(side, view.begins(), view.reaches());
             if bracket.allows(self.draft.offset()) {
                 self.search.bracket = bracket;
                 return Ok(KeyTurn::Window);
@@ -52,7 +52,7 @@ impl KeyReader<'_> {
             self.search.bracket = Bracket::default();
         }
         let before = self.search.bracket;
-        self.search.bracket.missed(side, view.begins(), view.behind());
+        self.search.bracket.missed(side, view.begins(), view.reaches());
         // What the flipped list shows stands at another place of the list, which may well show the same.
         if side == Side::After && asked.flipped.is_none() {
             let missed = Missed { slice, view, bracket: before };
@@ -142,7 +142,7 @@ impl KeyReader<'_> {
     /// Looks before an answer that showed the end of the list, though perhaps not in its place.
     fn ends_before(&mut self, near: Missed) -> KeyTurn {
         self.search.bracket = near.bracket;
-        self.search.bracket.ends_with(near.view.begins(), near.view.behind());
+        self.search.bracket.ends_with(near.view.begins(), near.view.reaches());
         self.search.last_missed = Some(near);
         KeyTurn::Window
     }

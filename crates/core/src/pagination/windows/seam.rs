@@ -136,7 +136,7 @@ impl KeyReader<'_> {
                     return Err(self.lost());
                 }
                 let first = !self.search.bracket.has_begun();
-                self.search.bracket.missed(side, view.begins(), view.behind());
+                self.search.bracket.missed(side, view.begins(), view.reaches());
                 if first { self.shifted() } else { Ok(KeyTurn::Window) }
             }
             // What moved between two slices can contradict the order without any of them doing so.

@@ -61,7 +61,7 @@ impl KeyReader<'_> {
         };
         let contradicted = self.witnesses.sightings.iter().position(|other| {
             (other.behind <= view.begins() && stands(0, &other.last) == Some(Ordering::Less))
-                || (view.behind() <= other.begins && stands(view.len() - 1, &other.first) == Some(Ordering::Greater))
+                || (view.reaches() <= other.begins && stands(view.len() - 1, &other.first) == Some(Ordering::Greater))
         });
         let contradicted = contradicted.map(|place| {
             let earlier = self.witnesses.sightings.swap_remove(place);
@@ -80,7 +80,7 @@ impl KeyReader<'_> {
         }
         let anchor = |place: Option<usize>| view.anchor(&self.request.order, place?);
         let (first, last) = anchor(Some(0)).zip(anchor(view.len().checked_sub(1)))?;
-        Some(Sighting { asked, begins: view.begins(), behind: view.behind(), first, last })
+        Some(Sighting { asked, begins: view.begins(), behind: view.reaches(), first, last })
     }
 
     /// Reads the earlier of two answers again that contradict each other, where contradictions are too many for
@@ -147,7 +147,7 @@ impl KeyReader<'_> {
     /// Asks for items all over the list, at once, where an end of it would be the boundary's place.
     pub(super) async fn witness(&mut self, asked: AskedSlice, view: Evidence, side: Side) -> KeyNext {
         self.witnesses.confirmed = true;
-        let behind = view.behind();
+        let behind = view.reaches();
         let places: [u64; WITNESS_PLACES] = match (side, self.asker.ledger.total().filter(|total| *total > behind)) {
             (Side::After, _) => [1, 2, 3, 0].map(|quarter| view.begins() / 4 * quarter),
             (Side::Before, Some(total)) => [1, 2, 3, 4].map(|quarter| behind + (total - behind - 1) / 4 * quarter),

@@ -31,7 +31,7 @@ impl Draft {
     pub(in crate::pagination) fn take(&mut self, view: Evidence) -> Result<Progress, Unsorted> {
         if self.wanted.ground == Ground::Whole {
             // An empty answer's claim is not contradicted by items.
-            let seen = if view.is_empty() { 0 } else { view.behind() };
+            let seen = if view.is_empty() { 0 } else { view.reaches() };
             self.total = view.answer.total.or(self.total).filter(|total| total.value >= seen || !total.exact);
         }
         match self.next.boundary.clone() {
@@ -167,7 +167,7 @@ impl Draft {
             (true, false) => Some(Side::Before),
             (false, true) => Some(Side::After),
             (true, true) if believed < view.offsets.begins => Some(Side::Before),
-            (true, true) if believed >= view.behind() => Some(Side::After),
+            (true, true) if believed >= view.reaches() => Some(Side::After),
             _ => None,
         }
     }
@@ -195,7 +195,7 @@ impl Draft {
             self.more.before = Some(offset > 0);
         }
         let counted_out = view.answer.total.is_some_and(|total| total.exact && offset >= total.value);
-        let behind = offset >= view.behind();
+        let behind = offset >= view.reaches();
         let elsewhere = offset < view.offsets.asked_to || view.falls_short;
         let may_hold = view.end.short || (!view.is_empty() && !view.end.ends && elsewhere);
         if behind && may_hold && !counted_out {
@@ -209,12 +209,12 @@ impl Draft {
         if place >= view.len() {
             let counted = view.answer.total.map_or(0, |total| total.value);
             self.skipped += u32::from(view.is_empty());
-            if self.skipped > 1 && counted <= view.behind() {
+            if self.skipped > 1 && counted <= view.reaches() {
                 self.more.after = Some(false);
                 return Ok(Progress::Done);
             }
             // The items there are hidden: those after them are taken instead.
-            (self.next.boundary, self.next.offset) = (Boundary::At(view.behind()), view.behind());
+            (self.next.boundary, self.next.offset) = (Boundary::At(view.reaches()), view.reaches());
             return Ok(Progress::More);
         }
         self.take_forward(view, place)
@@ -232,7 +232,7 @@ impl Draft {
     fn is_near_the_end(&self, view: &Evidence) -> bool {
         match view.answer.total {
             _ if view.is_empty() => false,
-            Some(total) if total.exact => total.value <= view.behind().saturating_add(self.wanted.limit as u64),
+            Some(total) if total.exact => total.value <= view.reaches().saturating_add(self.wanted.limit as u64),
             _ => view.end.short,
         }
     }
@@ -274,7 +274,7 @@ impl Draft {
         self.more.after = more_behind;
         if done_here && view.end.checked && !view.hides {
             // Two answers agree that the list ends here: a larger count includes rows that no client is shown.
-            self.ended_at = Some(view.behind());
+            self.ended_at = Some(view.reaches());
         }
         self.weakness.checked |=
             view.checked || (view.end.checked && (done_here || self.leans_on_the_end(&view, passed)));
@@ -335,7 +335,7 @@ impl Draft {
             self.weakness.checked |= view.checked || (view.end.checked && self.leans_on_the_end(view, first));
         }
         let left = self.to_the_end && view.arranged.usable.start > 0;
-        Cut { needed: begins.saturating_sub(1)..view.behind() + 1, left, right: !view.end.ends }
+        Cut { needed: begins.saturating_sub(1)..view.reaches() + 1, left, right: !view.end.ends }
     }
 
     /// Returns the run that goes on before the view: the mirror image.

@@ -13,7 +13,7 @@ use crate::pagination::{
 impl Evidence {
     /// Checks that strong keys never fall back, puts each run of equal keys in id order, and finds the places that can
     /// be used.
-    pub(super) fn arrange(&mut self, order: &Order) -> Result<(), Unsorted> {
+    pub(super) fn check_order(&mut self, order: &Order) -> Result<(), Unsorted> {
         let count = self.len();
         if count == 0 {
             return Ok(());

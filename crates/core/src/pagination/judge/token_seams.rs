@@ -9,14 +9,14 @@ use crate::pagination::answer::Answer;
 
 /// The evidence of the seams of a page.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::pagination) struct Seams {
+pub(in crate::pagination) struct TokenSeams {
     /// The declared order is relied on.
     keyed: bool,
     /// Items may lie between two upstream pages.
     open: bool,
 }
 
-impl Seams {
+impl TokenSeams {
     /// Returns the evidence of no seams.
     pub(in crate::pagination) fn new(keyed: bool) -> Self {
         Self { keyed, open: false }
