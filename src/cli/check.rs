@@ -129,7 +129,9 @@ fn describe(
             line(
                 out,
                 "clients",
-                &clients(list, |role| serving.conventions.own().parameters.name(role).map(str::to_owned)),
+                &clients(list, route.methods.post, |role| {
+                    serving.conventions.own().parameters.name(role).map(str::to_owned)
+                }),
             );
             if let Some(example) =
                 served.and_then(|_| links::example(settings, route, &serving.conventions.own().parameters))
@@ -349,7 +351,7 @@ fn costs(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, run: Optio
     text + ", without drift"
 }
 
-fn clients(list: &ListSettings, name: impl Fn(Role) -> Option<String>) -> String {
+fn clients(list: &ListSettings, has_bodies: bool, name: impl Fn(Role) -> Option<String>) -> String {
     let seeks = list.mode.value == Mode::Seek;
     let roles = [Role::Limit, Role::LimitBackward, Role::Cursor, Role::After, Role::Before];
     let ids = [Role::AfterId, Role::BeforeId].into_iter().filter(|_| seeks);
@@ -357,6 +359,10 @@ fn clients(list: &ListSettings, name: impl Fn(Role) -> Option<String>) -> String
     if let Some(sort) = name(Role::Sort).filter(|_| !list.sortable.is_empty()) {
         let fields: Vec<&str> = list.sortable.iter().map(|field| field.value.as_str()).collect();
         parts.push(format!("{sort} by {}", fields.join(" ")));
+    }
+    // Beside a body it is a question where the parameters stand.
+    if has_bodies && let Some(last) = parts.iter_mut().rev().find(|part| !part.starts_with('/')) {
+        last.push_str(" in the query");
     }
     let over = match list.page_size.over_max.unwrap_or(list.envelope.over_max) {
         OverMax::Clamp => "lowered",

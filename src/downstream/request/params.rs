@@ -264,6 +264,9 @@ impl Parameters {
             sifted.legacy = sifted.legacy.or_else(|| paged.first().map(|(place, _)| place.clone()));
             sifted.paging.extend(paged);
             self.in_body.check_sorting(body, self.name(Role::Sort))?;
+            if sifted.legacy.is_none() {
+                self.in_body.check_misplaced(body)?;
+            }
         }
         let place = self.place(&sifted)?;
         let mut filters = self.write_filters(&sifted);

@@ -28,6 +28,8 @@ pub(super) struct BodyPlaces {
     /// The paging members of the dialect that are the client's own limit as well.
     shared: Vec<Pointer>,
     sorting: Vec<Pointer>,
+    /// The members with the names of the client's parameters that stand in the query.
+    misplaced: Vec<Pointer>,
     /// The members that become query parameters of the upstream.
     query: Vec<(String, Pointer)>,
     /// Removes the client's own parameters.
@@ -63,6 +65,14 @@ impl BodyPlaces {
                 Some(pointer) => places.query.push((name.value.clone(), pointer)),
                 None => sound = false,
             }
+        }
+        for &(_, name, _) in named.iter().filter(|(_, name, _)| !name.starts_with('/')) {
+            let pointer = Pointer::parse(&format!("/{}", escaped(name))).ok();
+            let is_used = |pointer: &Pointer| {
+                let own = places.roles.iter().map(|(_, place)| place);
+                own.chain(places.query.iter().map(|(_, place)| place)).any(|place| holds(pointer, place))
+            };
+            places.misplaced.extend(pointer.filter(|pointer| !is_used(pointer)));
         }
         for (_, pointer) in &places.roles {
             let names = pointer.names().unwrap_or_default();
@@ -129,6 +139,18 @@ impl BodyPlaces {
             return refuse(Code::SortInvalid, detail, &place);
         }
         Ok(())
+    }
+
+    /// Refuses members with the names of parameters that stand in the query: sent along as filters, they would be
+    /// answered as if they had not been there. Test: `parameters_of_the_query_are_refused_in_the_body`.
+    pub(super) fn check_misplaced(&self, body: &RequestBody) -> Result<(), Box<Problem>> {
+        let Some((place, _)) = present(body, &self.misplaced).into_iter().next() else { return Ok(()) };
+        let name = place.trim_start_matches('/');
+        refuse(
+            Code::ParameterInvalid,
+            format!("`{name}` belongs in the query of this request, not in its body"),
+            &place,
+        )
     }
 
     /// Adds the rest of a body to the filters of the query.
@@ -224,6 +246,8 @@ impl Parameters {
             places.into_iter().filter(|place| !is_own(place)).collect()
         };
         let (paging, sorting) = (others(paging), others(sorting));
+        let is_read = |place: &Pointer| paging.iter().chain(&sorting).any(|other| holds(place, other));
+        self.in_body.misplaced.retain(|place| !is_read(place));
         (self.in_body.paging, self.in_body.sorting) = (paging, sorting);
         for (name, _) in &list.parameters.query {
             let Located { value, at } = name;

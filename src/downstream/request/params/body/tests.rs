@@ -114,6 +114,25 @@ fn parameters_of_the_query_are_taken_from_the_body() {
 }
 
 #[test]
+fn parameters_of_the_query_are_refused_in_the_body() {
+    let known = compile(|list| {
+        let parameters = [(Role::Limit, "limit"), (Role::Cursor, "/cursor"), (Role::Sort, "sort")];
+        list.envelope.parameters = parameters.map(|(role, name)| (role, located(name.to_owned()))).into();
+        list.parameters.query = vec![(located("state".to_owned()), located("/sort".to_owned()))];
+    })
+    .unwrap();
+    let wrong = |place: &str| Err((Code::ParameterInvalid, place.to_owned()));
+    assert_eq!(read(&known, "", r#"{"limit":2}"#).map(|_| ()), wrong("/limit"));
+    // Null is absent, other places are filters, and an old client's body is the upstream's.
+    for body in
+        [r#"{"limit":null}"#, r#"{"filters":{"limit":2}}"#, r#"{"sort":"open"}"#, r#"{"payload":{"page":1},"limit":2}"#]
+    {
+        assert!(read(&known, "", body).is_ok(), "{body}");
+    }
+    assert_eq!(read(&known, "limit=2", "{}").unwrap().limit, 2);
+}
+
+#[test]
 fn what_is_wrong_names_its_place() {
     let known = parameters();
     for (body, code, place) in [
