@@ -20,7 +20,7 @@ use tracing_subscriber::{
 
 use super::Failure;
 use crate::{
-    config::settings::{LogFormat, LogLevel, LogSettings},
+    config::settings::{AccessLog, LogFormat, LogLevel, LogSettings},
     gateway::runtime::log_queue::{LogCounts, LogQueue, Urgency},
 };
 
@@ -82,8 +82,8 @@ pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log
     Ok(Log { queue, lines })
 }
 
-/// Returns a layer that writes lines of this process from `level` on, and warnings and errors of its libraries. Lines of
-/// Pingora about single requests and connections are left out, since the access log has them.
+/// Returns a layer that writes lines of this process from `level` on, the access log, and warnings and errors of the
+/// libraries. Lines of Pingora about single requests and connections are left out, since the access log has them.
 fn layer(settings: LogSettings, queue: &LogQueue) -> LineLayer {
     let level = match settings.level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -91,11 +91,17 @@ fn layer(settings: LogSettings, queue: &LogQueue) -> LineLayer {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
+    let access = match settings.access {
+        AccessLog::All => LevelFilter::INFO,
+        AccessLog::Errors => LevelFilter::WARN,
+        AccessLog::Off => LevelFilter::OFF,
+    };
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("pingora_proxy", LevelFilter::OFF)
         .with_target("pingora_core::connectors", LevelFilter::OFF)
-        .with_target("cursorgate", level);
+        .with_target("cursorgate", level)
+        .with_target("cursorgate::access", access);
     // Errors of the layer itself would go to standard error directly, past the queue.
     let lines = fmt::layer().with_writer(Lines(queue.clone())).log_internal_errors(false);
     match settings.format {

@@ -207,6 +207,7 @@ pub struct AdminSettings {
 pub struct LogSettings {
     pub format: LogFormat,
     pub level: LogLevel,
+    pub access: AccessLog,
 }
 
 words! {
@@ -226,10 +227,22 @@ words! {
         Error = "error",
         /// And what an operator should look at.
         Warn = "warn",
-        /// And one line for each request.
+        /// And changes of the process: its start, reloads, its end.
         Info = "info",
-        /// And what a developer asks for.
+        /// And one line for each request to an upstream: path, names of parameters, status and time.
         Debug = "debug",
+    }
+}
+
+words! {
+    /// The requests in the access log.
+    pub enum AccessLog {
+        /// Each request.
+        All = "all",
+        /// Those that failed: the lines at WARN and ERROR.
+        Errors = "errors",
+        /// None.
+        Off = "off",
     }
 }
 

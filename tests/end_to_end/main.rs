@@ -5,6 +5,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod access_log;
 mod batch;
 mod clients;
 mod command_line;
@@ -37,6 +38,7 @@ mod openapi;
 mod parameters;
 mod policies;
 mod postgres;
+mod refusals;
 mod relay;
 mod reload;
 mod restarts;

@@ -287,12 +287,12 @@ impl Gateway {
         Some(line.parse().expect("a number"))
     }
 
-    /// Returns the access-log lines so far: JSON lines with a status.
+    /// Returns the lines of the access log so far.
     pub(crate) fn access_log(&self) -> Vec<Value> {
         self.log()
             .iter()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .filter(|line| line.get("status").is_some())
+            .filter(|line| line["target"] == "cursorgate::access")
             .collect()
     }
 

@@ -176,7 +176,7 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 pub(super) fn log(log: &Spanned) -> LogSettings {
-    LogSettings { format: LOG.format.read(log), level: LOG.level.read(log) }
+    LogSettings { format: LOG.format.read(log), level: LOG.level.read(log), access: LOG.access.read(log) }
 }
 
 pub(super) fn caches(caches: &Spanned) -> CacheSettings {

@@ -13,7 +13,7 @@ use crate::config::{
         secret, size, sub_table, table, text, texts, word,
     },
     schema::Schema,
-    settings::{ClientCertificate, ContentCoding, LogFormat, LogLevel, TlsVersion},
+    settings::{AccessLog, ClientCertificate, ContentCoding, LogFormat, LogLevel, TlsVersion},
     spanned::Spanned,
     syntax,
 };
@@ -205,8 +205,12 @@ table! {
         /// The format of lines.
         format: Defaulted<LogFormat> => word().default(Text("json"));
 
-        /// The least severe level that is written. No level shows queries or cursors.
+        /// The least severe level that is written. No level shows values of queries, cursors or credentials.
         level: Defaulted<LogLevel> => word().default(Text("info"));
+
+        /// The requests that have a line of the access log, whatever `level` says. Lines of requests that the gateway itself
+        /// failed are ERROR, those of other 5xx and of answers that upstreams broke off WARN, all others INFO.
+        access: Defaulted<AccessLog> => word().default(Text("all"));
     }
 }
 

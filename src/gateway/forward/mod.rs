@@ -12,7 +12,10 @@ use http::{HeaderValue, Version, header};
 use pingora::{Error, ErrorType, http::RequestHeader, protocols::http::ServerSession, proxy::Session};
 
 use super::{
-    outcome::failure::Failure,
+    outcome::{
+        failure::Failure,
+        upstream_call::{CallKind, CallTarget, UpstreamCall},
+    },
     runtime::{clock, futures::caught},
     session::{
         context::{Forwarded, Gateway, RequestContext, seam},
@@ -21,7 +24,10 @@ use super::{
 };
 use crate::{
     downstream::{Code, Problem},
-    upstream::{net::error::FetchError, request::headers},
+    upstream::{
+        net::{error::FetchError, fetch::AskedPeer},
+        request::headers,
+    },
 };
 use links::AnswerLinks;
 use passing::PassedAnswer;
@@ -53,7 +59,7 @@ pub(crate) async fn forward(
 ) -> pingora::Result<()> {
     context.outcome.forwarded = true;
     let passed = {
-        let passing = pin!(pass(gateway, session, forwarded, context));
+        let passing = pin!(pass_recorded(gateway, session, forwarded, context));
         caught(passing).await
     };
     let broken = match passed {
@@ -108,11 +114,43 @@ async fn fail(
     Ok(())
 }
 
+/// Passes a request, and records it as one request to the upstream.
+async fn pass_recorded(
+    gateway: &Gateway,
+    session: &mut Session,
+    forwarded: &Forwarded,
+    context: &mut RequestContext,
+) -> Result<(), RelayFault> {
+    let upstream = forwarded.found.route.upstream.name.as_str();
+    let (request_id, path) = (context.outcome.request_id.clone(), context.outcome.path.clone());
+    let (peer, method) = (AskedPeer::default(), session.req_header().method.clone());
+    let target = CallTarget {
+        request_id: &request_id,
+        upstream,
+        kind: CallKind::Forward,
+        method: &method,
+        path: &path,
+        query: forwarded.target.query.as_deref().unwrap_or_default(),
+    };
+    let mut call = UpstreamCall::begin(target, &peer);
+    let passed = pass(gateway, session, forwarded, context, &peer).await;
+    let status = session.response_written().map(|head| head.status);
+    call.status = status.filter(|status| *status == 101 || !status.is_informational()).map(|status| status.as_u16());
+    call.bytes = session.body_bytes_sent();
+    if let Err(RelayFault::Upstream(error)) = &passed {
+        call.fault = Some(error.to_string());
+    }
+    let (address, took) = call.so_far();
+    context.outcome.waited(upstream, address, took);
+    passed
+}
+
 async fn pass(
     gateway: &Gateway,
     session: &mut Session,
     forwarded: &Forwarded,
     context: &mut RequestContext,
+    peer: &AskedPeer,
 ) -> Result<(), RelayFault> {
     seam(&context.outcome, "pass");
     let route = &forwarded.found.route;
@@ -127,6 +165,7 @@ async fn pass(
     let opened = connections.open(peers, &request.headers, timeouts, clock::instant()).await;
     context.outcome.counted.upstream_requests += 1;
     let mut connection = opened.map_err(RelayFault::Upstream)?;
+    peer.note(connection.address());
     // A small request body is kept, so that it can be sent again if the upstream closed an idle connection.
     session.as_downstream_mut().enable_retry_buffering();
     let asked = session.req_header().clone();

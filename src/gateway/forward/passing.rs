@@ -15,6 +15,7 @@ use crate::{
     },
     gateway::{
         outcome::access_log::Outcome,
+        request::identity::REQUEST_ID,
         routes::cross_origin::CrossOrigin,
         runtime::clock,
         session::{
@@ -65,6 +66,7 @@ impl PassedAnswer<'_> {
             links.head(answer)?;
         }
         answer.set_version(Version::HTTP_11);
+        answer.insert_header(REQUEST_ID, self.outcome.request_id.as_str())?;
         self.frame(answer, has_body)?;
         self.mark_legacy(answer)?;
         self.share(answer)

@@ -25,8 +25,11 @@ impl Live {
         self.snapshot.load_full()
     }
 
-    /// Replaces the snapshot for new requests.
+    /// Replaces the snapshot for new requests. What the log has told of routes is told anew.
     pub fn swap(&self, next: Snapshot) {
+        for metrics in next.routes.iter().map(|route| &route.metrics).chain([&next.metrics]) {
+            metrics.told().forget();
+        }
         self.snapshot.store(Arc::new(next));
     }
 }

@@ -1,10 +1,19 @@
 //! The access log: one structured line for each request, also for refusals, panics, and clients that went away.
 //!
-//! A line has the path without the query, because cursors, filters and credentials stand in the query.
+//! A line has the path without the query, because cursors, filters and credentials stand in the query. Its level is ERROR
+//! for a fault of the gateway itself, WARN if the client got a 5xx or an answer that the upstream broke off, else INFO.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::Version;
+use tracing::Level;
 
 use super::{
+    evidence::hint,
     failure::unsorted,
     metrics::{Counted, RouteMetrics},
 };
@@ -17,14 +26,23 @@ use crate::{
 /// The longest path that is logged, in characters.
 const PATH_LENGTH: usize = 1_024;
 
+/// The longest host that is logged, in characters: the longest name of DNS with a port.
+const HOST_LENGTH: usize = 260;
+
 /// The outcome of a request. Dropping it writes the line, so that there is exactly one.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// The id of the request, which problems have too.
+    /// The id of the request, which its answer, its problem and its upstream requests have too.
     pub request_id: String,
+    /// The client: the address of the connection, or the one that trusted proxies name.
+    pub client: Option<IpAddr>,
+    host: Option<String>,
+    protocol: Option<Version>,
     /// The method; none until the head has been read.
     pub method: Option<http::Method>,
     pub path: String,
+    /// The part of the upstream; none if it was not asked.
+    pub upstream: Option<UpstreamPart>,
     /// The metrics of the route; those of requests without a route until one is found.
     pub metrics: Arc<RouteMetrics>,
     /// The upstream answered.
@@ -45,14 +63,29 @@ pub(crate) struct Outcome {
     left: bool,
 }
 
+/// The part of the upstream in a request.
+#[derive(Debug)]
+pub(crate) struct UpstreamPart {
+    /// The name of the upstream.
+    pub name: String,
+    /// The peer that was asked last; none if no connection was made.
+    pub peer: Option<SocketAddr>,
+    /// The time that the gateway waited for its answers, with the time for a connection and a slot.
+    pub time: Duration,
+}
+
 impl Outcome {
     /// Starts an outcome; `metrics` are those of requests without a route.
     #[must_use]
     pub(crate) fn begin(request_id: String, metrics: Arc<RouteMetrics>) -> Self {
         Self {
             request_id,
+            client: None,
+            host: None,
+            protocol: None,
             method: None,
             path: String::new(),
+            upstream: None,
             metrics,
             forwarded: false,
             status: 0,
@@ -69,14 +102,33 @@ impl Outcome {
     /// Records the method and path. The path is cut, and control characters in it are replaced.
     pub(crate) fn asked(&mut self, method: &http::Method, path: &[u8]) {
         self.method = Some(method.clone());
-        let text = String::from_utf8_lossy(path);
-        if text.len() <= PATH_LENGTH && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            self.path = text.into_owned();
-            return;
+        self.path = shown(path, PATH_LENGTH);
+    }
+
+    /// Records the host and the protocol of a request, as its client wrote them.
+    pub(crate) fn addressed(&mut self, host: Option<&[u8]>, protocol: Version) {
+        self.host = host.map(|host| shown(host, HOST_LENGTH));
+        self.protocol = Some(protocol);
+    }
+
+    /// Adds a part of the upstream: `time` that its answers took.
+    pub(crate) fn waited(&mut self, upstream: &str, peer: Option<SocketAddr>, time: Duration) {
+        let part = self.upstream.get_or_insert_with(|| UpstreamPart {
+            name: upstream.to_owned(),
+            peer: None,
+            time: Duration::ZERO,
+        });
+        part.peer = peer.or(part.peer);
+        part.time += time;
+    }
+
+    /// Returns the level of the line.
+    fn level(&self) -> Level {
+        match (self.code, self.status) {
+            (Some("internal" | "panicked"), _) => Level::ERROR,
+            (_, 500..) | (Some("upstream_timeout" | "upstream_truncated"), _) => Level::WARN,
+            _ => Level::INFO,
         }
-        let shown = |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
-        self.path = String::with_capacity(text.len().min(PATH_LENGTH));
-        self.path.extend(text.chars().take(PATH_LENGTH).map(shown));
     }
 
     /// Records the properties of a page.
@@ -103,6 +155,38 @@ impl Outcome {
                 route = self.metrics.route(),
                 "the range filter did not help with three pages in a row and is not sent for 32 pages: the upstream ignores it, or \
                  compares by other rules than it sorts; correct [filter] of the dialect, or take the field out of it"
+            );
+        }
+    }
+
+    /// Logs the first refusal of a kind on a route since the configuration was loaded, with the key to look at. Refusals
+    /// that clients cause are not logged.
+    pub(crate) fn tell_refusal(&self, code: &'static str) {
+        let word = self.counted.refusal.unwrap_or(code);
+        let Some(hint) = hint(word) else { return };
+        if self.metrics.told().is_first(word) {
+            tracing::warn!(
+                target: "cursorgate::refusals",
+                request_id = self.request_id,
+                route = self.metrics.route(),
+                code,
+                refusal = self.counted.refusal,
+                detail = self.detail.as_deref(),
+                hint,
+                "a request was refused, the first one for this reason on this route since the configuration was loaded"
+            );
+        }
+    }
+
+    /// Logs once that answers lack a fact that the dialect promises.
+    pub(crate) fn tell_missing(&self, key: &'static str) {
+        if self.metrics.told().is_first(key) {
+            tracing::warn!(
+                target: "cursorgate::refusals",
+                request_id = self.request_id,
+                route = self.metrics.route(),
+                hint = format!("{key} of the dialect"),
+                "nothing stands where {key} says"
             );
         }
     }
@@ -150,37 +234,79 @@ impl Drop for Outcome {
         self.metrics.count(&self.counted);
         let route = self.metrics.route();
         let ended = self.ended.unwrap_or_else(clock::instant);
-        let duration_ms =
-            u64::try_from(ended.saturating_duration_since(self.began).as_micros()).map_or(f64::MAX, |micros| {
-                #[expect(clippy::cast_precision_loss, reason = "a request takes less than 2^53 microseconds")]
-                let millis = micros as f64 / 1_000.0;
-                millis
-            });
-        tracing::info!(
-            target: "cursorgate::access",
-            request_id = self.request_id,
-            route = (!route.is_empty()).then_some(route),
-            method = self.method.as_ref().map(http::Method::as_str),
-            path = self.path,
-            status = self.status,
-            code = self.code,
-            detail = self.detail.as_deref(),
-            upstream_requests = self.counted.upstream_requests,
-            bytes = self.bytes,
-            duration_ms,
-            page_level = self.counted.level,
-            unproven = self.counted.unproven,
-            lowered = self.counted.lowered,
-            futile_filter = self.counted.futile_filter,
-            refusal = self.counted.refusal,
-            drift = self.counted.drift,
-            stragglers = (self.counted.stragglers > 0).then_some(self.counted.stragglers),
-            pivot = self.counted.pivot,
-            observed = self.counted.observed,
-            unobserved = self.counted.unobserved,
-            paging = self.counted.paging,
-        );
+        let duration_ms = millis(ended.saturating_duration_since(self.began));
+        let upstream = self.upstream.as_ref();
+        // The level of an event is a constant of its place in the code.
+        macro_rules! line {
+            ($level:expr) => {
+                tracing::event!(
+                    target: "cursorgate::access",
+                    $level,
+                    request_id = self.request_id,
+                    client = self.client.map(tracing::field::display),
+                    host = self.host.as_deref(),
+                    protocol = self.protocol.map(protocol),
+                    route = (!route.is_empty()).then_some(route),
+                    method = self.method.as_ref().map(http::Method::as_str),
+                    path = self.path,
+                    status = self.status,
+                    code = self.code,
+                    detail = self.detail.as_deref(),
+                    upstream = upstream.map(|part| part.name.as_str()),
+                    peer = upstream.and_then(|part| part.peer).map(tracing::field::display),
+                    upstream_ms = upstream.map(|part| millis(part.time)),
+                    upstream_requests = self.counted.upstream_requests,
+                    bytes = self.bytes,
+                    duration_ms,
+                    page_level = self.counted.level,
+                    unproven = self.counted.unproven,
+                    lowered = self.counted.lowered,
+                    futile_filter = self.counted.futile_filter,
+                    refusal = self.counted.refusal,
+                    drift = self.counted.drift,
+                    stragglers = (self.counted.stragglers > 0).then_some(self.counted.stragglers),
+                    pivot = self.counted.pivot,
+                    observed = self.counted.observed,
+                    unobserved = self.counted.unobserved,
+                    paging = self.counted.paging,
+                )
+            };
+        }
+        match self.level() {
+            Level::ERROR => line!(Level::ERROR),
+            Level::WARN => line!(Level::WARN),
+            _ => line!(Level::INFO),
+        }
     }
+}
+
+/// Returns a text from outside for a line: cut, and with its control characters replaced.
+fn shown(bytes: &[u8], most: usize) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    if text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return text.into_owned();
+    }
+    let visible = |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
+    text.chars().take(most).map(visible).collect()
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_3 => "HTTP/3",
+        _ => "HTTP/1.1",
+    }
+}
+
+/// Returns a duration in milliseconds, to the microsecond.
+pub(crate) fn millis(duration: Duration) -> f64 {
+    u64::try_from(duration.as_micros()).map_or(f64::MAX, |micros| {
+        #[expect(clippy::cast_precision_loss, reason = "a request takes less than 2^53 microseconds")]
+        let millis = micros as f64 / 1_000.0;
+        millis
+    })
 }
 
 #[cfg(test)]
@@ -199,6 +325,26 @@ mod tests {
             let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));
             (outcome.status, outcome.code, outcome.forwarded) = (status, code, forwarded);
             assert_eq!(outcome.word(), word, "{status} {code:?}");
+        }
+    }
+
+    #[test]
+    fn own_faults_are_errors_and_what_clients_miss_is_a_warning() {
+        for (status, code, forwarded, level) in [
+            (200, None, false, Level::INFO),
+            (404, None, true, Level::INFO),
+            (400, Some("limit_invalid"), false, Level::INFO),
+            (200, Some("client_gone"), true, Level::INFO),
+            (500, None, true, Level::WARN),
+            (502, Some("upstream_unavailable"), false, Level::WARN),
+            (503, Some("overloaded"), false, Level::WARN),
+            (200, Some("upstream_truncated"), true, Level::WARN),
+            (500, Some("internal"), false, Level::ERROR),
+            (200, Some("panicked"), false, Level::ERROR),
+        ] {
+            let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));
+            (outcome.status, outcome.code, outcome.forwarded) = (status, code, forwarded);
+            assert_eq!(outcome.level(), level, "{status} {code:?}");
         }
     }
 

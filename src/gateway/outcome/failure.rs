@@ -245,7 +245,9 @@ impl From<Box<Problem>> for Failure {
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
         let (code, said) = match &error {
-            FetchError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream can't be reached"),
+            FetchError::Unavailable(_) => {
+                (Code::UpstreamUnavailable, "the upstream can't be reached, or gave no answer")
+            }
             FetchError::Exhausted(_) => (Code::Overloaded, "the gateway has no connection left for this request"),
             FetchError::Timeout(_) => (Code::UpstreamTimeout, "the upstream did not answer in time"),
             FetchError::TooLarge(_) => (Code::UpstreamTooLarge, "the upstream's answer is larger than allowed"),

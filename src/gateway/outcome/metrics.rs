@@ -4,7 +4,7 @@
 //! Counters outlive a reload as long as a route of the name exists.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -224,6 +224,28 @@ pub struct RouteMetrics {
     route: String,
     /// The values of all families, one family after the other.
     counters: Box<[AtomicU64]>,
+    told: ToldOnce,
+}
+
+/// The kinds of refusals that the log has told of a route.
+#[derive(Debug, Default)]
+pub(crate) struct ToldOnce(Mutex<Vec<&'static str>>);
+
+impl ToldOnce {
+    /// Returns whether a kind is told for the first time. Kinds are words of closed sets, so that there are few.
+    pub(crate) fn is_first(&self, kind: &'static str) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = !told.contains(&kind);
+        if is_first {
+            told.push(kind);
+        }
+        is_first
+    }
+
+    /// Forgets what was told, because another configuration is in force.
+    pub(crate) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 impl RouteMetrics {
@@ -232,13 +254,18 @@ impl RouteMetrics {
     pub fn new(route: &str) -> Arc<Self> {
         let count = FAMILIES.iter().map(MetricFamily::width).sum();
         let counters = (0..count).map(|_| AtomicU64::new(0)).collect();
-        Arc::new(Self { route: route.to_owned(), counters })
+        Arc::new(Self { route: route.to_owned(), counters, told: ToldOnce::default() })
     }
 
     /// Returns the name of the route.
     #[must_use]
     pub fn route(&self) -> &str {
         &self.route
+    }
+
+    /// Returns the kinds of refusals that the log has told.
+    pub(crate) fn told(&self) -> &ToldOnce {
+        &self.told
     }
 
     /// Returns the counts of a family, by its index in [`FAMILIES`], each with its label value, which is empty for

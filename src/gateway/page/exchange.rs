@@ -22,8 +22,11 @@ use crate::{
     gateway::{
         outcome::{
             access_log::Outcome,
+            evidence::Evidence,
             failure::{Failure, cause},
+            upstream_call::{CallKind, CallTarget, UpstreamCall},
         },
+        request::identity::REQUEST_ID,
         runtime::{clock, futures::join_all},
         shared::{
             learning::LearningScope,
@@ -46,7 +49,7 @@ use crate::{
         Unaskable, UpstreamRequest,
         net::{
             error::FetchError,
-            fetch::{Bounds, Fetcher},
+            fetch::{AskedPeer, Bounds, Fetcher},
             memory::MemoryShare,
         },
         request::headers::{self, request_headers},
@@ -61,6 +64,8 @@ pub(crate) struct Exchange<'a> {
     pub fetcher: &'a Fetcher,
     /// The request's share of memory, to which answers are added.
     pub held: &'a MemoryShare,
+    /// Receives the peer that is asked.
+    pub asked: &'a AskedPeer,
     /// The marker of the client's cursor, if new cursors have another one.
     pub made_by: Option<&'a Marker>,
 }
@@ -117,6 +122,7 @@ struct FetchProgress {
     /// The client's cursor comes from an earlier page of this list, which the upstream gave for the same filters.
     is_continued: bool,
     headers: AnswerHeaders,
+    evidence: Evidence,
     /// The first answer that said that the list ends before its slice.
     past_end: Option<Box<Response>>,
 }
@@ -148,12 +154,18 @@ impl Exchange<'_> {
         loop {
             match step {
                 Step::Fetch(fetches, pending) => {
+                    let before = clock::instant();
                     let all = self.fetch_all(&fetches, mark).await;
-                    step = pending.resume(self.answers(&fetches, all, &mut progress, outcome)?);
+                    let waited = clock::instant().saturating_duration_since(before);
+                    outcome.waited(&self.context.route.upstream.name, self.asked.address(), waited);
+                    let answers = self.answers(&fetches, all, &mut progress, outcome);
+                    let answers = answers.map_err(|failure| progress.evidence.add_to(failure))?;
+                    step = pending.resume(answers);
                 }
                 Step::Serve(page) => return Ok(PageDecision::Serve(page, progress.headers)),
                 Step::Refuse(refusal) => {
                     outcome.counted.refusal = Some(cause(&refusal));
+                    self.explain(&refusal, &progress.evidence, outcome)?;
                     return match refusal {
                         // The upstream said "past the end" at the very start of the list. Its own answer explains that
                         // better than a problem.
@@ -165,6 +177,23 @@ impl Exchange<'_> {
                 }
             }
         }
+    }
+
+    /// Records why the answers made no page.
+    ///
+    /// # Errors
+    ///
+    /// Returns a failure of the upstream if its answers show that a search could not succeed: the same request would fail
+    /// again.
+    fn explain(self, refusal: &Refusal, evidence: &Evidence, outcome: &mut Outcome) -> Result<(), Failure> {
+        let PageContext { list, sorted, .. } = self.context;
+        let detail = evidence.explain(refusal, &list.dialect, &sorted.order);
+        outcome.detail = detail.or_else(|| outcome.detail.take());
+        if *refusal == Refusal::BudgetExceeded && evidence.shows_ignored_size() {
+            let said = "the upstream's answers have another number of items than they were asked for";
+            return Err(Problem::new(Code::UpstreamMalformed, said).into());
+        }
+        Ok(())
     }
 
     /// Unwraps the answers of one step, in the order of its fetches.
@@ -198,6 +227,10 @@ impl Exchange<'_> {
             }
             outcome.detail = fault.or_else(|| outcome.detail.take());
             let is_listed = matches!(fetch, Fetch::Slice(..) | Fetch::Token(_));
+            progress.evidence.note(fetch, &answer);
+            if is_listed && let Some(key) = self.context.list.dialect.untold(&answer) {
+                outcome.tell_missing(key);
+            }
             if is_listed && answer.standing == Standing::PastEnd && progress.past_end.is_none() {
                 let (body, protected) = (answer.body().to_vec(), &self.context.list.protected);
                 progress.past_end = Some(Box::new(Response::upstream_refusal(status, &headers, body, protected)));
@@ -335,9 +368,14 @@ impl Exchange<'_> {
         let _slot = upstream.slots.take(left).await?;
         let left = self.left(clock::instant())?;
         let (whole, answer_size) = (timeouts.whole.min(left), budgets.answer_size);
-        let bounds = Bounds { timeouts, whole, answer_size, held: self.held, now };
-        let fetched = self.fetcher.fetch(&upstream.peers, &request, &body.unwrap_or_default(), bounds).await?;
+        let peer = AskedPeer::default();
+        let mut call = UpstreamCall::begin(self.call_target(fetch, &ask, &path), &peer);
+        let bounds = Bounds { timeouts, whole, answer_size, held: self.held, now, asked: &peer };
+        let fetched = self.fetcher.fetch(&upstream.peers, &request, &body.unwrap_or_default(), bounds).await;
+        self.asked.note(peer.address());
+        let fetched = fetched.inspect_err(|error| call.fault = Some(error.to_string()))?;
         let (status, mut headers) = (fetched.status.as_u16(), fetched.headers);
+        (call.status, call.bytes) = (Some(status), fetched.body.len());
         headers::bound_retry_after(&mut headers, self.context.asked.now);
         let read = self.context.list.dialect.read(
             &self.context.sorted,
@@ -349,7 +387,28 @@ impl Exchange<'_> {
         );
         match read {
             Ok(answer) => Ok(FetchedAnswer { answer, status, headers, requests: 1, fault: None }),
-            Err(error) => Err(Failure::reading(error, &headers, &self.context.list.protected)),
+            Err(error) => {
+                call.fault = Some(error.to_string());
+                Err(Failure::reading(error, &headers, &self.context.list.protected))
+            }
+        }
+    }
+
+    /// Returns the target of a fetch as the log shows it: the path is that of the list, without the id of an item.
+    fn call_target<'c>(&'c self, fetch: &Fetch, ask: &'c UpstreamRequest, path: &'c str) -> CallTarget<'c> {
+        let id = self.context.asked.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
+        CallTarget {
+            request_id: id.unwrap_or_default(),
+            upstream: &self.context.route.upstream.name,
+            kind: match fetch {
+                Fetch::Slice(..) => CallKind::Slice,
+                Fetch::Token(_) => CallKind::Token,
+                Fetch::Item(_) => CallKind::Item,
+                Fetch::Count => CallKind::Count,
+            },
+            method: &ask.method,
+            path,
+            query: &ask.query,
         }
     }
 

@@ -9,7 +9,10 @@ use super::{
 use crate::{
     downstream::Response,
     gateway::outcome::{access_log::Outcome, failure::Failure},
-    upstream::net::{fetch::Fetcher, memory::MemoryShare},
+    upstream::net::{
+        fetch::{AskedPeer, Fetcher},
+        memory::MemoryShare,
+    },
 };
 
 #[derive(Debug)]
@@ -39,7 +42,9 @@ pub(crate) async fn serve(
     let (limit, backward) = (start.limit, start.cursor.target.position.is_backward());
 
     // Resolve: the core says which fetches it needs, until it has the page or refuses.
-    let exchange = Exchange { context: &context, cursors: &cursors, fetcher, held, made_by: start.made_by.as_ref() };
+    let asked = AskedPeer::default();
+    let made_by = start.made_by.as_ref();
+    let exchange = Exchange { context: &context, cursors: &cursors, fetcher, held, asked: &asked, made_by };
     let (page, answers) = match exchange.resolve(start.cursor, limit, outcome).await? {
         PageDecision::Serve(page, answers) => (page, answers),
         PageDecision::Refuse(refusal) => {

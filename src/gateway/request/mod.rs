@@ -2,5 +2,6 @@
 
 pub(crate) mod caller;
 pub(crate) mod head;
+pub(crate) mod identity;
 pub(crate) mod path;
 pub(crate) mod target;

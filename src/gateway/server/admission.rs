@@ -339,6 +339,11 @@ impl AdmittedConnection {
         self.entry.gone.notified().await;
     }
 
+    /// Returns the address of the client.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.entry.address
+    }
+
     /// Returns the admission of the server.
     pub(crate) fn admission(&self) -> &Admission {
         &self.admission

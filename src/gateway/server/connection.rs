@@ -101,9 +101,10 @@ impl Front {
         let snapshot = self.live.pin();
         self.admission.enter(address, is_proxy || snapshot.trusts(address)).await.map_err(|_| {
             let problem = Problem::new(Code::Overloaded, "there are too many connections: try again");
-            let mut response =
-                Response::of_problem(&problem, snapshot.server.problem_types.as_deref(), &self.ids.next(), None);
+            let id = self.ids.next();
+            let mut response = Response::of_problem(&problem, snapshot.server.problem_types.as_deref(), &id, None);
             response.headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+            respond::identify(&mut response.headers, &id);
             wire(&response)
         })
     }
@@ -160,7 +161,7 @@ impl Front {
                 Awaited::Refused { problem, asked } => {
                     // A client that does not read its refusal in time does not get it.
                     tokio::select! {
-                        _ = tokio::time::timeout(REFUSING, self.refuse(io, &problem, asked)) => return,
+                        _ = tokio::time::timeout(REFUSING, self.refuse(io, &problem, (place.address(), asked))) => return,
                         () = place.displaced() => return,
                     }
                 }
@@ -238,14 +239,21 @@ impl Front {
     }
 
     /// Answers a refused head, and logs and counts it like any other request.
-    async fn refuse(&self, io: &mut BufWriter<Stream>, problem: &Problem, asked: Option<(Method, Vec<u8>)>) {
+    async fn refuse(
+        &self,
+        io: &mut BufWriter<Stream>,
+        problem: &Problem,
+        (client, asked): (IpAddr, Option<(Method, Vec<u8>)>),
+    ) {
         let bytes = {
             let snapshot = self.live.pin();
             let mut outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
+            outcome.client = Some(client);
             if let Some((method, path)) = asked {
                 outcome.asked(&method, &path);
             }
-            let response = respond::refuse(problem, None, &snapshot, &mut outcome);
+            let mut response = respond::refuse(problem, None, &snapshot, &mut outcome);
+            respond::identify(&mut response.headers, &outcome.request_id);
             (outcome.status, outcome.bytes) = (response.status, response.body.len());
             outcome.detail = Some(problem.detail.clone());
             wire(&response)

@@ -339,7 +339,8 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
     match failure {
         Failure::Passed(response) => *response,
         Failure::Refused { mut problem, detail } => {
-            outcome.detail = detail;
+            // A page that was refused by the core has its evidence there already.
+            outcome.detail = detail.or_else(|| outcome.detail.take());
             if asked.body.is_some() {
                 problem.leave_out_links(&begins(chosen.convention));
             } else if problem.restart.is_none() && problem.code.restarts() {

@@ -3,10 +3,12 @@
 use std::{any::Any, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use http::{HeaderValue, header};
 use pingora::{
     Error, ErrorType,
     http::RequestHeader,
     modules::http::HttpModules,
+    protocols::http::ServerSession,
     proxy::{FailToProxy, ProxyHttp, Session},
     upstreams::peer::HttpPeer,
 };
@@ -15,8 +17,10 @@ use super::dispatch;
 use crate::gateway::{
     forward::{self, relay::STREAM_SILENCE},
     outcome::access_log::Outcome,
+    request::identity,
     runtime::futures::caught_now,
     session::{
+        client_request,
         context::{Gateway, RequestContext, Surplus, seam},
         observe,
     },
@@ -70,6 +74,7 @@ impl ProxyHttp for Gateway {
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let head = session.req_header();
         context.outcome.asked(&head.method, path_of(head));
+        identify(session.as_downstream_mut(), context);
         Ok(())
     }
 
@@ -115,6 +120,26 @@ impl ProxyHttp for Gateway {
             (context.outcome.code, context.outcome.detail) = (Some("panicked"), Some(panic));
         }
     }
+}
+
+/// Records who asks, and takes over the id that a trusted proxy has given the request. The id is written into the head,
+/// so that every upstream request has it.
+fn identify(session: &mut ServerSession, context: &mut RequestContext) {
+    let address = client_request::address(session);
+    let RequestContext { snapshot, outcome, .. } = context;
+    let trusts = |address| snapshot.trusts(address);
+    let head = session.req_header_mut();
+    outcome.addressed(head.headers.get(header::HOST).map(HeaderValue::as_bytes), head.version);
+    outcome.client = Some(address);
+    if trusts(address) {
+        let says_client = snapshot.server.forwarded_headers.contains(&identity::FORWARDED_FOR);
+        let client = identity::forwarded_client(&head.headers, trusts).filter(|_| says_client);
+        outcome.client = client.or(outcome.client);
+        if let Some(id) = identity::given_id(&head.headers) {
+            id.clone_into(&mut outcome.request_id);
+        }
+    }
+    identity::write_id(head, &outcome.request_id);
 }
 
 /// Returns the path of a request's target, without the query.

@@ -241,6 +241,7 @@ impl Multiplexed<'_> {
     fn log_malformed(&self) {
         let snapshot = self.live.pin();
         let mut outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
+        outcome.client = Some(self.place.address());
         let problem = Problem::new(Code::RequestInvalid, "the head of the request is malformed");
         let response = respond::refuse(&problem, None, &snapshot, &mut outcome);
         (outcome.status, outcome.detail) = (response.status, Some(problem.detail));

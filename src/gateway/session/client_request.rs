@@ -45,10 +45,7 @@ impl Client {
     /// them, so that later code can rely on those that remain.
     #[must_use]
     pub(crate) fn of(session: &mut ServerSession, snapshot: &Snapshot) -> Self {
-        let address = match session.client_addr() {
-            Some(SocketAddr::Inet(address)) => address.ip(),
-            _ => UNIX_CLIENT,
-        };
+        let address = address(session);
         let server = &snapshot.server;
         let headers = &session.req_header().headers;
         let is_proxy = snapshot.trusts(address);
@@ -122,6 +119,14 @@ impl Client {
             scheme: self.scheme,
             version: self.version,
         }
+    }
+}
+
+/// Returns the address of the other end of a session's connection.
+pub(crate) fn address(session: &ServerSession) -> IpAddr {
+    match session.client_addr() {
+        Some(SocketAddr::Inet(address)) => address.ip(),
+        _ => UNIX_CLIENT,
     }
 }
 

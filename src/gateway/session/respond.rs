@@ -3,7 +3,7 @@
 use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pingora::{Error, ErrorType, OrErr, http::ResponseHeader, proxy::Session};
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::settings::CompressionSettings,
     downstream::{EnvelopeTemplate, Problem, Response},
-    gateway::{lifecycle::snapshot::Snapshot, outcome::access_log::Outcome},
+    gateway::{lifecycle::snapshot::Snapshot, outcome::access_log::Outcome, request::identity::REQUEST_ID},
     upstream::net::memory::MemoryShare,
 };
 
@@ -37,6 +37,7 @@ pub(crate) async fn write(
     outcome: &mut Outcome,
 ) {
     outcome.status = response.status;
+    identify(&mut response.headers, &outcome.request_id);
     if let Some(coding) = response.negotiate(&session.req_header().headers, settings)
         && let Some(compressed) = compress(&response.body, coding, held).await
     {
@@ -107,6 +108,13 @@ async fn write_piece(
     }
 }
 
+/// Writes the id of a request into the headers of its response.
+pub(crate) fn identify(headers: &mut HeaderMap, request_id: &str) {
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+}
+
 /// Converts a problem to a response and records its code for the log.
 pub(crate) fn refuse(
     problem: &Problem,
@@ -115,6 +123,7 @@ pub(crate) fn refuse(
     outcome: &mut Outcome,
 ) -> Response {
     outcome.code = Some(problem.code.as_str());
+    outcome.tell_refusal(problem.code.as_str());
     let types = snapshot.server.problem_types.as_deref();
     let mut response = Response::of_problem(problem, types, &outcome.request_id, envelope);
     if problem.status == 503 && !response.headers.contains_key(header::RETRY_AFTER) {

@@ -29,6 +29,7 @@ use super::{
     template::{
         ask::{Unaskable, UpstreamRequest},
         body::BodyTemplate,
+        text::Variable,
     },
 };
 use crate::{
@@ -211,6 +212,24 @@ impl Dialect {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the number that the upstream has for its first page.
+    #[must_use]
+    pub fn first_page(&self) -> u64 {
+        self.request.first_page
+    }
+
+    /// Returns the name of the parameter, or the place in the body, that says where a slice begins.
+    #[must_use]
+    pub fn place_name(&self) -> Option<String> {
+        [Variable::Page, Variable::Offset].into_iter().find_map(|variable| self.request.name_of(variable))
+    }
+
+    /// Returns the name of the parameter, or the place in the body, that says how many items are asked for.
+    #[must_use]
+    pub fn size_name(&self) -> Option<String> {
+        [Variable::Size, Variable::End, Variable::Last].into_iter().find_map(|variable| self.request.name_of(variable))
     }
 
     /// Returns the places in which answers hold links to other pages.

@@ -4,7 +4,10 @@
 //! The head of an answer is limited in bytes and lines, and frames its body in one way: a head that two readers could
 //! read differently is an error, and its connection is not reused.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -187,6 +190,12 @@ impl Connection {
         // The relay has deadlines of its own.
         self.session.limit(None, timeouts.whole);
         self
+    }
+
+    /// Returns the address of the peer.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.peer._address.as_inet().copied()
     }
 
     /// Sends the head of a request.
@@ -404,6 +413,7 @@ fn broken(error: &BError) -> FetchError {
         | ErrorType::TLSHandshakeTimedout
         | ErrorType::ReadTimedout
         | ErrorType::WriteTimedout => FetchError::Timeout(error.to_string().trim().to_owned()),
+        ErrorType::ConnectionClosed => FetchError::Unavailable("it closed the connection without an answer".to_owned()),
         _ => FetchError::Unavailable(error.to_string().trim().to_owned()),
     }
 }

@@ -5,7 +5,9 @@
 
 use std::{
     io::Read,
+    net::SocketAddr,
     pin::pin,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -48,6 +50,25 @@ pub struct Bounds<'a> {
     pub held: &'a MemoryShare,
     /// The start of the fetch.
     pub now: Instant,
+    /// Receives the peer that is asked.
+    pub asked: &'a AskedPeer,
+}
+
+/// The peer that was asked last, also by a request that fails.
+#[derive(Debug, Default)]
+pub struct AskedPeer(Mutex<Option<SocketAddr>>);
+
+impl AskedPeer {
+    /// Notes the peer that is asked.
+    pub fn note(&self, address: Option<SocketAddr>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+
+    /// Returns the peer that was asked last; nothing before a connection is there.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A complete answer.
@@ -97,6 +118,7 @@ impl Fetcher {
         bounds: Bounds<'_>,
     ) -> Result<Fetched, FetchError> {
         let mut connection = self.connections.open(peers, &request.headers, bounds.timeouts, bounds.now).await?;
+        bounds.asked.note(connection.address());
         let mut asked = ask_on(&mut connection, request, body, bounds).await;
         let is_worth_another = match &asked {
             // The upstream may have closed a pooled connection while it was idle. Test:

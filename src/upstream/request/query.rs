@@ -21,7 +21,7 @@ use crate::{
             ask::{Unaskable, UpstreamRequest},
             body::{BodyTemplate, Values},
             pairs,
-            text::{QueryTemplate, Variable, append_pair},
+            text::{Parameter, QueryTemplate, TemplatePart, Variable, append_pair},
         },
     },
 };
@@ -81,6 +81,17 @@ impl RequestTemplate {
             first_page: request.first_page,
             first_token: request.first_token.as_ref().map(|token| token.value.clone()),
             token_alone: request.token_alone,
+        })
+    }
+
+    /// Returns the name of the parameter with a variable, or the place of the variable in the body.
+    pub(crate) fn name_of(&self, variable: Variable) -> Option<String> {
+        let has = |parameter: &&Parameter| parameter.variables().any(|used| used == variable);
+        let in_query = self.query.parameters.iter().find(has).map(Parameter::decoded_name);
+        in_query.or_else(|| {
+            let in_body = self.body.as_ref()?.members();
+            let is_it = |part: &TemplatePart| matches!(part, TemplatePart::Variable(used) if *used == variable);
+            in_body.into_iter().find(|(_, parts)| parts.iter().any(is_it)).map(|(place, _)| place)
         })
     }
 

@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 
+use crate::json::members;
+
 /// Describes a body by its first bytes and its media type, without showing any of it.
 pub(crate) fn kind_of_document(headers: &HeaderMap, body: &[u8]) -> &'static str {
     let text = beginning(body);
@@ -34,6 +36,30 @@ fn beginning(body: &[u8]) -> &[u8] {
 
 fn starts_html(content_type: &[u8]) -> bool {
     content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html"))
+}
+
+/// The most names of members that are told, and the longest.
+const MOST_NAMES: usize = 12;
+const LONGEST_NAME: usize = 40;
+
+/// Returns the names of a document's members, so that an operator finds the place of the list. Names that are no
+/// identifiers may be data, as in a map of addresses, and are not told.
+pub(crate) fn member_names(body: &[u8]) -> Option<String> {
+    let members = members(body)?;
+    let is_identifier = |name: &[u8]| {
+        name.len() <= LONGEST_NAME
+            && name.first().is_some_and(|byte| !byte.is_ascii_digit())
+            && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-$".contains(byte))
+    };
+    let names = members.iter().take(MOST_NAMES).map(|(name, _)| match std::str::from_utf8(name) {
+        Ok(text) if is_identifier(name) => text,
+        _ => "…",
+    });
+    let mut names: Vec<&str> = names.collect();
+    if members.len() > MOST_NAMES {
+        names.push("…");
+    }
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 #[cfg(test)]

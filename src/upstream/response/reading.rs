@@ -3,7 +3,7 @@
 use http::{HeaderMap, header::LOCATION};
 
 use super::{
-    document::{is_object, kind_of_document},
+    document::{is_object, kind_of_document, member_names},
     error::ReadingError,
     failed,
     token::{TokenReading, TokenStyle},
@@ -175,7 +175,8 @@ impl ResponseReader {
         // Only an object can lack a member, so any other body is not the dialect's list.
         if page.items.is_none() && !(self.items_optional && is_object(&body)) {
             let kind = kind_of_document(headers, &body);
-            let detail = format!("no array at {:?} of {kind}", self.items.to_string());
+            let members = member_names(&body).map(|names| format!(", whose members are {names}")).unwrap_or_default();
+            let detail = format!("no array at {:?} of {kind}{members}", self.items.to_string());
             return Err(ReadingError::Malformed(detail));
         }
         if page.items.as_ref().is_none_or(Vec::is_empty)

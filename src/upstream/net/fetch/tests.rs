@@ -77,9 +77,10 @@ fn bounds() -> Bounds<'static> {
 }
 
 fn bounds_of(held: &MemoryShare) -> Bounds<'_> {
+    static ASKED: LazyLock<AskedPeer> = LazyLock::new(AskedPeer::default);
     let timeouts = Timeouts { connect: 5 * SECOND, first_byte: 5 * SECOND, whole: 5 * SECOND };
     let now = tokio::time::Instant::now().into_std();
-    Bounds { timeouts, whole: timeouts.whole, answer_size: SIZE, held, now }
+    Bounds { timeouts, whole: timeouts.whole, answer_size: SIZE, held, now, asked: &ASKED }
 }
 
 async fn fetch_once(answer: impl Into<Vec<u8>>) -> Result<Fetched, FetchError> {

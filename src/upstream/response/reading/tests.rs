@@ -103,7 +103,11 @@ fn what_is_no_list_is_named_and_never_shown() {
     assert_eq!(malformed(read(|_| (), 200, &[], "")), "an empty body: no JSON from byte 0 of 0 on");
     assert!(malformed(read(|_| (), 200, &[], r#"{"data":[{"id":1}"#)).starts_with("a JSON object: no JSON from byte"));
     assert_eq!(malformed(read(|_| (), 200, &[], "{}")), r#"no array at "/data" of a JSON object"#);
-    assert_eq!(malformed(read(|_| (), 200, &[], r#"{"data":null}"#)), r#"no array at "/data" of a JSON object"#);
+    let body = r#"{"data":null,"meta":{"x":1},"a@example.com":1,"7":2}"#;
+    assert_eq!(
+        malformed(read(|_| (), 200, &[], body)),
+        r#"no array at "/data" of a JSON object, whose members are data, meta, …, …"#
+    );
     assert_eq!(malformed(read(|_| (), 200, &[], "[1]")), r#"no array at "/data" of a JSON array"#);
     assert_eq!(
         malformed(read(|_| (), 200, &[], r#"{"data":{"id":1}}"#)),

@@ -1,0 +1,238 @@
+//! The evidence of a refusal: what the gateway asked for and what came, in a sentence for the operator that names the key
+//! of the configuration to look at.
+//!
+//! Answers belong to the core, so that what is needed of each is noted when it comes: its number of items, fingerprints of
+//! its first and last id, and the runs of equal sort keys at its edges. No value of an item is kept.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use super::failure::Failure;
+use crate::{
+    downstream::Code,
+    pagination::{
+        answer::Answer,
+        fetch::{Fetch, Listing},
+        order::Order,
+        refusal::Refusal,
+        window::{Offset, Slice},
+    },
+    upstream::Dialect,
+};
+
+/// The most answers that are noted: a search may take more, and the first ones tell as much.
+const MOST: usize = 16;
+
+/// The answers of one page.
+#[derive(Debug, Default)]
+pub(crate) struct Evidence {
+    shown: Vec<Shown>,
+}
+
+/// An answer to a request for a slice of the list as it is declared.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    slice: Slice,
+    items: usize,
+    /// Fingerprints of the first and the last id.
+    ends: Option<(u64, u64)>,
+    /// The longer one of the runs of equal sort keys with which the answer begins and ends.
+    run: usize,
+}
+
+impl Evidence {
+    /// Notes an answer.
+    pub(crate) fn note(&mut self, fetch: &Fetch, answer: &Answer) {
+        let Fetch::Slice(slice, Listing { filter: None, flipped: false, by_id: false }) = fetch else { return };
+        if self.shown.len() == MOST {
+            return;
+        }
+        let items = answer.items().len();
+        let ends = (items > 0).then(|| (fingerprint(answer.id(0)), fingerprint(answer.id(items - 1))));
+        self.shown.push(Shown { slice: *slice, items, ends, run: edge_run(answer, items) });
+    }
+
+    /// Explains a refusal, as far as the answers do.
+    pub(crate) fn explain(&self, refusal: &Refusal, dialect: &Dialect, order: &Order) -> Option<String> {
+        match refusal {
+            Refusal::TieRun { .. } => self.tie_run(order),
+            Refusal::Stuck => self.ignored_size(dialect).or_else(|| self.same_items(dialect)),
+            Refusal::PositionLost { .. } | Refusal::BudgetExceeded | Refusal::NoList => {
+                let first_page = || self.wrong_first_page(dialect);
+                self.ignored_size(dialect)
+                    .or_else(first_page)
+                    .or_else(|| self.same_items(dialect))
+                    .or_else(|| self.sum())
+            }
+            Refusal::TooDeep => self.deepest(),
+            Refusal::Unsorted(_) | Refusal::PivotGone { .. } | Refusal::TokenGone | Refusal::Unsupported => None,
+        }
+    }
+
+    /// Adds the evidence to a failure without a detail: the time for the page is over.
+    pub(crate) fn add_to(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Refused { problem, detail: None } if problem.code == Code::BudgetExceeded => {
+                Failure::Refused { problem, detail: self.sum() }
+            }
+            failure => failure,
+        }
+    }
+
+    /// Returns whether the upstream gives as many items whatever it is asked for, more than it was asked for among them.
+    pub(crate) fn shows_ignored_size(&self) -> bool {
+        self.ignored_sizes().is_some()
+    }
+
+    /// Returns two sizes that were asked for, and the number of items that came both times.
+    fn ignored_sizes(&self) -> Option<(u32, u32, usize)> {
+        let size = |shown: &Shown| shown.slice.size().0;
+        self.shown.iter().enumerate().find_map(|(index, one)| {
+            let differs = |other: &&Shown| {
+                let smaller = size(one).min(size(other)) as usize;
+                size(one) != size(other) && one.items == other.items && one.items > smaller
+            };
+            let other = self.shown[index + 1..].iter().find(differs)?;
+            Some((size(one), size(other), one.items))
+        })
+    }
+
+    fn ignored_size(&self, dialect: &Dialect) -> Option<String> {
+        let (one, other, items) = self.ignored_sizes()?;
+        let name = dialect.size_name();
+        let asks = match &name {
+            Some(name) => {
+                format!("does the upstream take `{name}`? request.query of the dialect {:?} names it", dialect.name())
+            }
+            None => {
+                format!("request.query of the dialect {:?} does not say the size: set size.default", dialect.name())
+            }
+        };
+        Some(format!("asked for {one} and for {other} items and got {items} both times: {asks}"))
+    }
+
+    /// Explains a first page that is empty while a later one has items.
+    fn wrong_first_page(&self, dialect: &Dialect) -> Option<String> {
+        let has_later = self.shown.iter().any(|shown| shown.items > 0 && shown.slice.begins() > Offset(0));
+        let is_empty = |shown: &&Shown| shown.items == 0 && shown.slice.begins() == Offset(0);
+        let empty = self.shown.iter().find(is_empty).filter(|_| has_later)?;
+        let first = dialect.first_page();
+        Some(match empty.slice {
+            Slice::Page { .. } => format!(
+                "page {first} was empty and a later one has items: is request.first_page of the dialect {:?} {}?",
+                dialect.name(),
+                first + 1
+            ),
+            Slice::Offset { .. } => format!(
+                "offset 0 was empty and a later one has items: does the upstream count from 0, as the dialect {:?} says?",
+                dialect.name()
+            ),
+        })
+    }
+
+    /// Explains different places that gave the same items.
+    fn same_items(&self, dialect: &Dialect) -> Option<String> {
+        let (one, other) = self.shown.iter().enumerate().find_map(|(index, one)| {
+            let (first, _) = one.ends?;
+            let begins = one.slice.begins();
+            let is_same =
+                |other: &&Shown| other.slice.begins() != begins && other.ends.is_some_and(|ends| ends.0 == first);
+            Some((one, self.shown[index + 1..].iter().find(is_same)?))
+        })?;
+        let of_dialect = format!("request.query of the dialect {:?}", dialect.name());
+        let name = dialect.place_name().unwrap_or_default();
+        Some(match (one.slice, other.slice) {
+            (Slice::Page { number: one, .. }, Slice::Page { number: other, .. }) => {
+                let first = dialect.first_page();
+                let (one, other) = (one.0.saturating_add(first), other.0.saturating_add(first));
+                format!(
+                    "the pages {one} and {other} gave the same items: is `{name}` the name of the page parameter? {of_dialect} \
+                     says so"
+                )
+            }
+            (one, other) => {
+                let (one, other) = (one.begins().0, other.begins().0);
+                format!(
+                    "the offsets {one} and {other} gave the same items: is `{name}` the name of the parameter, and does the \
+                     upstream count items and not pages? {of_dialect} says so"
+                )
+            }
+        })
+    }
+
+    fn tie_run(&self, order: &Order) -> Option<String> {
+        let longest = self.shown.iter().map(|shown| shown.run).max().filter(|run| *run > 1)?;
+        let keys: Vec<&str> = order.strong().iter().map(|key| key.name.as_str()).collect();
+        let keys = keys.join(", ");
+        Some(format!(
+            "at least {longest} items have the same `{keys}`, and one answer holds no more: add a key with more values to the \
+             order, take `{keys}` out of sortable, or raise size.max of the dialect"
+        ))
+    }
+
+    fn deepest(&self) -> Option<String> {
+        let deepest = self.shown.iter().map(|shown| shown.slice.begins().0).max()?;
+        Some(format!(
+            "the deepest request was for offset {deepest}: request.max_depth of the dialect says how deep it answers"
+        ))
+    }
+
+    /// Sums the answers up, where no single cause is seen.
+    fn sum(&self) -> Option<String> {
+        let least = self.shown.iter().map(|shown| shown.slice.begins().0).min()?;
+        let most = self.shown.iter().map(|shown| shown.slice.begins().0).max()?;
+        let items: usize = self.shown.iter().map(|shown| shown.items).sum();
+        let count = self.shown.len();
+        let at_least = if count == MOST { "at least " } else { "" };
+        Some(format!("looked at {at_least}{count} answers with {items} items, from offset {least} to {most}"))
+    }
+}
+
+fn fingerprint(id: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Returns the length of the longer one of the runs of equal sort keys at the edges of an answer; 0 without sort keys.
+fn edge_run(answer: &Answer, items: usize) -> usize {
+    let is_tie = |one: usize, other: usize| {
+        let (Some(one), Some(other)) = (answer.row(one), answer.row(other)) else { return false };
+        let strong = one.len().saturating_sub(1);
+        let body = answer.body();
+        let is_same = |(one, other): (&crate::json::Span, &crate::json::Span)| one.of(body) == other.of(body);
+        strong > 0 && one[..strong].iter().zip(&other[..strong]).all(is_same)
+    };
+    let first = (1..items).take_while(|at| is_tie(at - 1, *at)).count();
+    let last = (1..items).rev().take_while(|at| is_tie(at - 1, *at)).count();
+    if items == 0 { 0 } else { first.max(last) + 1 }
+}
+
+/// Returns the key of the configuration that an operator looks at first after a refusal with this word, which is a code
+/// of a problem or a cause of `cursorgate_refusals_total`. Nothing for refusals that clients cause.
+pub(crate) fn hint(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "upstream_unavailable" => "peers of the upstream, and its log",
+        "upstream_timeout" => "timeouts of the upstream",
+        "upstream_truncated" => "the upstream's log: it ends answers early",
+        "upstream_malformed" | "no_list" => "response.items of the dialect, and upstream_path of the route",
+        "upstream_too_large" => "budgets.answer_size and page_size.max of the route",
+        "upstream_redirected" => "upstream_path of the route",
+        "overloaded" => "connections of the upstream, and server.memory",
+        "position_lost" => "order of the route, and budgets.search_requests",
+        "tie_run" => "order and sortable of the route",
+        "too_deep" => "mode of the route, and request.max_depth of the dialect",
+        "budget_exceeded" => "budgets.upstream_requests and budgets.time of the route",
+        "stuck" => "request.query of the dialect",
+        "pivot_gone" => "caches.pivots.ttl, or mode of the route",
+        "unsorted_no_object" => "response.items and response.item of the dialect",
+        "unsorted_no_id" => "response.id of the dialect",
+        "unsorted_no_key" | "unsorted_null" | "unsorted_kind" => "order and fields of the route",
+        "unsorted_digits" | "unsorted_text" => "fields of the route: type and collation of the sort keys",
+        "unsorted_order" => "order of the route, and [sort] of the dialect",
+        "unsorted_ties" => "fields of the route, and [sort] of the dialect: does the upstream sort ties by the id?",
+        "unsorted_twice" => "response.id of the dialect: is it unique?",
+        "internal" => "this is a fault of cursorgate: report it with this line",
+        "loop_detected" => "peers of the upstream: it leads back to this gateway",
+        _ => return None,
+    })
+}

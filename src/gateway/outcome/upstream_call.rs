@@ -1,0 +1,134 @@
+//! One request to an upstream, from its start to its end: the time that the access log adds up, and the line of the log at
+//! `debug`.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use super::access_log::millis;
+use crate::{gateway::runtime::clock, upstream::net::fetch::AskedPeer};
+
+/// The most names of parameters in a line.
+const MOST_NAMES: usize = 32;
+
+/// A request to an upstream. Dropping it writes its line, also where the client has left and the request is given up.
+#[derive(Debug)]
+pub(crate) struct UpstreamCall<'a> {
+    pub asked: CallTarget<'a>,
+    /// The peer that is asked.
+    pub peer: &'a AskedPeer,
+    /// The status of the answer; none until there is one.
+    pub status: Option<u16>,
+    /// The bytes of the answer's body.
+    pub bytes: usize,
+    /// The reason that there is no whole answer.
+    pub fault: Option<String>,
+    began: Instant,
+}
+
+/// The target of a request to an upstream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallTarget<'a> {
+    pub request_id: &'a str,
+    /// The name of the upstream.
+    pub upstream: &'a str,
+    pub kind: CallKind,
+    pub method: &'a http::Method,
+    /// The path of the list or, of a forwarded request, of the request: without ids and tokens of cursors.
+    pub path: &'a str,
+    pub query: &'a str,
+}
+
+/// The purpose of a request to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallKind {
+    /// Neighbouring items of a list.
+    Slice,
+    /// The items that a token leads to.
+    Token,
+    /// One item, for its keys.
+    Item,
+    Count,
+    /// A request that is forwarded as it came.
+    Forward,
+}
+
+impl CallKind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Slice => "slice",
+            Self::Token => "token",
+            Self::Item => "item",
+            Self::Count => "count",
+            Self::Forward => "forward",
+        }
+    }
+}
+
+impl<'a> UpstreamCall<'a> {
+    /// Begins a request.
+    pub(crate) fn begin(asked: CallTarget<'a>, peer: &'a AskedPeer) -> Self {
+        Self { asked, peer, status: None, bytes: 0, fault: None, began: clock::instant() }
+    }
+
+    /// Returns the peer that is asked, and the time since the start.
+    pub(crate) fn so_far(&self) -> (Option<SocketAddr>, Duration) {
+        (self.peer.address(), clock::instant().saturating_duration_since(self.began))
+    }
+}
+
+impl Drop for UpstreamCall<'_> {
+    fn drop(&mut self) {
+        let (peer, took) = self.so_far();
+        let CallTarget { request_id, upstream, kind, method, path, query } = self.asked;
+        tracing::debug!(
+            target: "cursorgate::upstream",
+            request_id,
+            upstream,
+            peer = peer.map(tracing::field::display),
+            kind = kind.word(),
+            method = method.as_str(),
+            path,
+            parameters = names(query),
+            status = self.status,
+            fault = self.fault.as_deref().or_else(|| self.status.is_none().then_some("given up: the client has left")),
+            bytes = self.bytes,
+            duration_ms = millis(took),
+            "asked the upstream"
+        );
+    }
+}
+
+/// Returns the names of a query's parameters, without their values. A parameter without a name or `=` may be a value.
+fn names(query: &str) -> String {
+    let mut names = String::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()).take(MOST_NAMES) {
+        if !names.is_empty() {
+            names.push(' ');
+        }
+        match pair.split_once('=') {
+            Some((name, _)) if !name.is_empty() => names.push_str(name),
+            _ => names.push('?'),
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_told_by_their_names() {
+        for (query, told) in [
+            ("", ""),
+            ("page=2&per_page=27", "page per_page"),
+            ("filter%5Bname%5D=secret&sort=-id", "filter%5Bname%5D sort"),
+            ("secret", "?"),
+            ("=secret&&q=", "? q"),
+        ] {
+            assert_eq!(names(query), told, "{query}");
+        }
+    }
+}

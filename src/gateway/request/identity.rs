@@ -1,0 +1,104 @@
+//! The identity of a request across proxies: its `X-Request-Id`, and the address of its client.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The header with the id of a request.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The header in which proxies list the addresses that a request has passed.
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The longest id that is taken over, in bytes. Proxies write UUIDs, ULIDs and trace ids; the longest, of AWS, has about
+/// 90 bytes.
+const LONGEST_ID: usize = 128;
+
+/// The largest number of addresses that are read.
+const MOST_HOPS: usize = 32;
+
+/// Returns the id that the proxy before this one has given a request. An id that is repeated, empty, too long, or has
+/// characters that could break a log line or a query of one, is none.
+pub(crate) fn given_id(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(&REQUEST_ID).iter();
+    let id = values.next()?.to_str().ok()?;
+    let is_sound = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/+=@;,".contains(&byte);
+    let sound = (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(is_sound);
+    (sound && values.next().is_none()).then_some(id)
+}
+
+/// Replaces the id of a request in every spelling: servers of the kind of CGI read `X_Request_Id` as the same header.
+pub(crate) fn write_id(headers: &mut pingora::http::RequestHeader, id: &str) {
+    let is_id = |name: &&HeaderName| name.as_str().replace('_', "-") == REQUEST_ID.as_str();
+    let spellings: Vec<HeaderName> = headers.headers.keys().filter(is_id).cloned().collect();
+    for name in &spellings {
+        headers.remove_header(name);
+    }
+    if let Ok(value) = HeaderValue::from_str(id) {
+        // Headers of a request are limited long before this fails.
+        let _ = headers.insert_header(REQUEST_ID, value);
+    }
+}
+
+/// Returns the address of the client before the trusted proxies of a request: the last address in `X-Forwarded-For` that
+/// is no trusted proxy's, or the first one if all are.
+pub(crate) fn forwarded_client(headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+    let lines: Vec<&str> = headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
+    let mut farthest = None;
+    for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(MOST_HOPS) {
+        // Whatever stands before a hop that can't be read was written by it.
+        let Some(address) = address(hop.trim()) else { break };
+        farthest = Some(address);
+        if !trusts(address) {
+            break;
+        }
+    }
+    farthest
+}
+
+/// Parses an address, which some proxies write with a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let parsed = text.parse().ok().or_else(|| text.parse().ok().map(|address: std::net::SocketAddr| address.ip()));
+    parsed.or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, values: &[&str]) -> HeaderMap {
+        let pairs = values.iter().map(|value| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
+        pairs.collect()
+    }
+
+    #[test]
+    fn ids_that_fit_a_line_are_taken_over() {
+        let long = "x".repeat(LONGEST_ID);
+        for id in ["7f3b-1", "Root=1-67891233-abcdef012345678912345678;Self=1-5", long.as_str()] {
+            assert_eq!(given_id(&headers("x-request-id", &[id])), Some(id));
+        }
+        let longer = "x".repeat(LONGEST_ID + 1);
+        for ids in [&[][..], &[""], &["a b"], &["a\"b"], &["<a>"], &["a", "a"], &["é"], &[longer.as_str()]] {
+            assert_eq!(given_id(&headers("x-request-id", ids)), None, "{ids:?}");
+        }
+    }
+
+    #[test]
+    fn the_client_is_the_last_address_that_no_trusted_proxy_has() {
+        let trusts = |address: IpAddr| address.to_string().starts_with("10.");
+        for (lines, client) in [
+            (&["203.0.113.7"][..], Some("203.0.113.7")),
+            (&["198.51.100.1, 203.0.113.7, 10.0.0.1"], Some("203.0.113.7")),
+            (&["198.51.100.1", "203.0.113.7,10.0.0.1"], Some("203.0.113.7")),
+            (&["10.0.0.3, 10.0.0.2"], Some("10.0.0.3")),
+            (&["203.0.113.7:5000, 10.0.0.1"], Some("203.0.113.7")),
+            (&["[2001:db8::7]:5000"], Some("2001:db8::7")),
+            (&["203.0.113.7, unknown, 10.0.0.1"], Some("10.0.0.1")),
+            (&["unknown"], None),
+            (&[], None),
+        ] {
+            let found = forwarded_client(&headers("x-forwarded-for", lines), trusts);
+            assert_eq!(found.map(|address| address.to_string()).as_deref(), client, "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Refusals by configurations that are wrong and load: the log says what was seen and which key to look at, once on each
+//! route as a warning.
+
+use std::io;
+
+use serde_json::Value;
+
+use crate::harness::{
+    eventually,
+    gateway::Gateway,
+    http::Response,
+    upstream::{After, Exchange, Upstream},
+};
+
+/// A page API with 100 people in pages of 25, the first of which is 1.
+fn people(exchange: &mut Exchange) -> io::Result<After> {
+    let number = |name, otherwise| exchange.request.parameter(name).map_or(otherwise, |text| text.parse().unwrap_or(0));
+    let (page, size) = (number("page", 1_usize), number("per_page", 25_usize).min(50));
+    let from = page.checked_sub(1).map_or(100, |page| (page * size).min(100));
+    let items: Vec<String> = (from..(from + size).min(100))
+        .map(|id| format!(r#"{{"id":{},"state":"{}","secret":"c4n4ry"}}"#, id + 1, ["new", "open", "done"][id / 34]))
+        .collect();
+    let body = format!(r#"{{"data":[{}],"meta":{{"total":100}}}}"#, items.join(","));
+    exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
+}
+
+fn configuration(upstream: &Upstream, route: &str, dialect: &str) -> String {
+    format!(
+        r#"
+[upstreams.people]
+peers = ["{}"]
+
+[routes.people]
+path = "/people"
+upstream = "people"
+dialect = "people"
+page_size = {{ default = 20, max = 100 }}
+{route}
+
+[dialects.people]
+{dialect}
+"#,
+        upstream.address
+    )
+}
+
+const SOUND: &str = "request = { query = \"page={page}&per_page={size}\", first_page = 1 }\nsize = { max = 50 }\n\
+                     response = { items = \"/data\", total = \"/meta/total\" }";
+
+/// The answer to a request and its line.
+fn asked(gateway: &Gateway, target: &str) -> (Response, Value) {
+    let response = gateway.get(target);
+    let id = response.header("x-request-id").expect("an id").to_owned();
+    let line =
+        eventually("its line", || gateway.access_log().into_iter().find(|line| line["request_id"] == id.as_str()));
+    (response, line)
+}
+
+fn warnings(gateway: &Gateway) -> Vec<Value> {
+    let lines = gateway.log().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+    lines.filter(|line| line["target"] == "cursorgate::refusals").collect()
+}
+
+/// Follows `next` until a request is refused or the list ends.
+fn walked(gateway: &Gateway, first: &str) -> (Response, Value) {
+    let mut target = first.to_owned();
+    for _ in 0..50 {
+        let (response, line) = asked(gateway, &target);
+        let next = if response.status == 200 { response.link("next") } else { None };
+        match next {
+            Some(next) => target = next,
+            None => return (response, line),
+        }
+    }
+    panic!("the list has no end");
+}
+
+#[test]
+fn what_was_seen_is_told_with_the_key_to_look_at() {
+    let upstream = Upstream::start(people);
+    let ids = "order = [\"id\"]";
+    let offset = "request = { query = \"offset={offset}&per_page={size}\" }\nsize = { max = 50 }\n\
+                  response = { items = \"/data\", total = \"/meta/total\" }";
+    for (route, dialect, target, outcome, seen) in [
+        (
+            ids,
+            SOUND.replace("per_page=", "page_size="),
+            "/people?limit=40",
+            "502 upstream_malformed",
+            &["got 25 both times", "does the upstream take `page_size`?"][..],
+        ),
+        (
+            ids,
+            SOUND.replace("first_page = 1", "first_page = 0"),
+            "/people?limit=20",
+            "409 position_lost",
+            &["page 0 was empty and a later one has items", "is request.first_page of the dialect \"people\" 1?"],
+        ),
+        (
+            ids,
+            SOUND.replace("page={page}", "p={page}"),
+            "/people?limit=20",
+            "502 upstream_stuck",
+            &["gave the same items", "is `p` the name of the page parameter?"],
+        ),
+        (
+            ids,
+            offset.to_owned(),
+            "/people?limit=20",
+            "502 upstream_stuck",
+            &["the offsets ", "is `offset` the name of the parameter", "does the upstream count items and not pages?"],
+        ),
+        (
+            ids,
+            SOUND.replace("items = \"/data\"", "items = \"/items\""),
+            "/people?limit=20",
+            "502 upstream_malformed",
+            &["no array at \"/items\"", "whose members are data, meta"],
+        ),
+        (
+            "order = [\"state\", \"id\"]",
+            format!(
+                "{SOUND}\nsort = {{ query = \"sort={{direction}}{{field}}\", ascending = \"\", descending = \"-\" }}"
+            ),
+            "/people?limit=20",
+            "200",
+            &[],
+        ),
+    ] {
+        let gateway = Gateway::start(&configuration(&upstream, route, &dialect));
+        let (response, line) = walked(&gateway, target);
+        assert_eq!(response.outcome(), outcome, "{dialect}: {response:?}\n{line}");
+        if outcome == "200" {
+            continue;
+        }
+        assert_eq!(response.json()["retryable"], false, "{response:?}");
+        let detail = line["detail"].as_str().unwrap_or_default();
+        for said in seen {
+            assert!(detail.contains(said), "{said}: {detail}");
+        }
+        walked(&gateway, target);
+        let warnings = warnings(&gateway);
+        assert_eq!(warnings.len(), 1, "each kind is told once: {warnings:?}");
+        assert_eq!((warnings[0]["level"].as_str(), warnings[0]["route"].as_str()), (Some("WARN"), Some("people")));
+        assert_eq!(warnings[0]["detail"], line["detail"], "{warnings:?}");
+        assert!(warnings[0]["hint"].is_string(), "{warnings:?}");
+        let log = gateway.log().join("\n");
+        assert!(!log.contains("c4n4ry"), "{log}");
+        assert!(!response.text().contains("page_size"), "the client is told no key: {response:?}");
+    }
+}
+
+/// A run of equal keys that no answer holds, in an order that changes with each query.
+#[test]
+fn a_run_of_ties_is_told_with_its_field_and_its_length() {
+    let upstream = Upstream::start(|exchange: &mut Exchange| {
+        let number =
+            |name, otherwise| exchange.request.parameter(name).map_or(otherwise, |text| text.parse().unwrap_or(0));
+        let (page, size) = (number("page", 1_usize), number("per_page", 25_usize).min(50));
+        let from = ((page - 1) * size).min(200);
+        // Ties come in another order with each size.
+        let items: Vec<String> = (from..(from + size).min(200))
+            .map(|at| format!(r#"{{"id":{},"state":"open"}}"#, (at * 7 + size) % 200))
+            .collect();
+        let body = format!(r#"{{"data":[{}],"meta":{{"total":200}}}}"#, items.join(","));
+        exchange.reply("200 OK", &[], body.as_bytes())
+    });
+    let sorts = format!(
+        "{SOUND}\nsort = {{ query = \"sort={{direction}}{{field}}\", ascending = \"\", descending = \"-\", max_keys = 1 }}"
+    );
+    let gateway = Gateway::start(&configuration(&upstream, "order = [\"state\", \"id\"]", &sorts));
+    let (response, line) = walked(&gateway, "/people?limit=20");
+    assert_eq!(response.outcome(), "409 tie_run", "{response:?} {line}");
+    let detail = line["detail"].as_str().unwrap_or_default();
+    assert!(detail.starts_with("at least 50 items have the same `state`"), "{line}");
+    assert!(!detail.contains("open"), "no value is told: {line}");
+}
+
+/// Facts that the dialect promises and no answer has.
+#[test]
+fn a_total_that_is_nowhere_is_told_once() {
+    let upstream = Upstream::start(people);
+    let dialect = SOUND.replace("/meta/total", "/meta/count");
+    let gateway = Gateway::start(&configuration(&upstream, "order = [\"id\"]", &dialect));
+    let (response, _) = walked(&gateway, "/people?limit=20");
+    assert_eq!(response.status, 200, "{response:?}");
+    let warnings = warnings(&gateway);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0]["message"], "nothing stands where response.total says", "{warnings:?}");
+}
+
+/// A dead upstream, and one that says nothing: the first failure is told with its key, and again after a reload.
+#[test]
+fn failures_of_the_upstream_are_told_once_for_each_configuration() {
+    let upstream = Upstream::start(|_: &mut Exchange| Ok(After::Close));
+    let gateway = Gateway::start(&configuration(&upstream, "order = [\"id\"]", SOUND));
+    for _ in 0..3 {
+        let (response, line) = asked(&gateway, "/people");
+        assert_eq!(response.outcome(), "502 upstream_unavailable", "{response:?}");
+        let detail = line["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains("closed the connection"), "{line}");
+    }
+    assert_eq!(warnings(&gateway).len(), 1, "{:?}", warnings(&gateway));
+    gateway.signal("HUP");
+    eventually("the reload", || {
+        let sample = "cursorgate_config_reloads_total{cause=\"signal\",result=\"in_force\"}";
+        (gateway.metric(sample) == Some(1)).then_some(())
+    });
+    asked(&gateway, "/people");
+    assert_eq!(warnings(&gateway).len(), 2, "{:?}", warnings(&gateway));
+}
