@@ -137,7 +137,7 @@ bench: build-needs openssl-needs
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs
 
 .PHONY: test-env
-test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed | postgres-needs
+test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/promtool.installed | postgres-needs
 
 .PHONY: clean-test-env
 clean-test-env:
@@ -189,6 +189,19 @@ define npm-packages
 	cd "$(TEST_ENV)/$(1)" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
 	touch $@
 endef
+
+# promtool alone is taken from Debian's package of Prometheus, whose installation would start a server.
+$(TEST_ENV)/promtool.installed:
+	rm -rf "$(TEST_ENV)/promtool"
+	mkdir -p "$(TEST_ENV)/promtool"
+	if ! command -v promtool >/dev/null; then \
+		command -v apt-get >/dev/null || { echo "missing, please install promtool, a part of Prometheus" >&2; exit 1; }; \
+		root=; [ "$$(id -u)" = 0 ] || root=sudo; \
+		$$root apt-get update -qq </dev/null; \
+		cd "$(TEST_ENV)/promtool" && apt-get download -qq prometheus 2>/dev/null && dpkg-deb --extract prometheus_*.deb .; \
+		rm -rf prometheus_*.deb usr/share etc lib var usr/bin/prometheus; \
+	fi
+	touch $@
 
 JSON_SERVER := tests/end_to_end/upstreams/json-server
 $(TEST_ENV)/json-server.installed: $(JSON_SERVER)/package.json $(JSON_SERVER)/package-lock.json | node-needs

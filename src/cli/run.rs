@@ -20,7 +20,7 @@ use crate::{
             live::Live,
             process::{self, Servers, Vitals},
             reload::{Fixed, Reloader, Reloads},
-            renewal,
+            renewal, traces,
         },
         runtime::{descriptors, sockets::Sockets},
         server::{
@@ -81,6 +81,8 @@ fn serve_file(
     let last = Arc::clone(vitals.last_reload());
     let reloads = Reloader::new((path.to_owned(), environment, files), Arc::clone(&live), fixed, log, last).begin()?;
     renewal::begin(Arc::clone(&live), Arc::clone(vitals.renewals()))?;
+    // Dropped after the last request.
+    let _exporting = traces::begin(Arc::clone(&live), Arc::clone(vitals.spans()))?;
     let clients = Admission::new(places(&settings.server));
     let ids = ids()?;
     let mut servers = servers(&settings, &live, (vitals, &clients, &ids), sockets)?;

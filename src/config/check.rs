@@ -18,6 +18,7 @@ mod principal;
 mod route;
 mod server;
 mod tls;
+mod traces;
 mod upstream;
 
 use std::path::{Path, PathBuf};
@@ -85,6 +86,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
         exposure::check_peers(&upstream.peers, &listeners, admin.as_ref(), context);
     }
     let routes = route::routes(root, context);
+    let traces = traces::traces(root, context);
     links::check(&server, &routes, &upstreams, context);
     // Dialects and envelopes that no route names are read as well, so that their faults show before they are used.
     let (dialects, envelopes) = (FILE.dialects.table(root), FILE.envelopes.table(root));
@@ -92,7 +94,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     let own_dialects = dialects.members().iter().filter_map(|(name, _)| finder.find(name, context)).collect();
     let mut finder = envelope::Envelopes::new(&envelopes, context);
     let own_envelopes = envelopes.members().iter().filter_map(|(name, _)| finder.find(name, context)).collect();
-    Settings { server, listeners, admin, log, cursor, caches, upstreams, routes, own_dialects, own_envelopes }
+    Settings { server, listeners, admin, log, traces, cursor, caches, upstreams, routes, own_dialects, own_envelopes }
 }
 
 /// Reads the admin listener alone.

@@ -19,6 +19,7 @@ pub(super) use list::{BUDGETS, CURSOR, ErrorForm, FIELD, FieldType, PAGE_SIZE, R
 pub(super) use route::{CORS, ListMethod, OBSERVE, OPENAPI, ROUTE};
 pub(super) use server::{
     ADMIN, CACHES, CURSOR_KEYS, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, LOG, PIVOTS, SERVER,
+    TRACES,
 };
 pub(super) use upstream::{PathCase, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
 
@@ -48,6 +49,11 @@ table! {
 
         /// The log, on standard error.
         log: Key<Spanned> => sub_table(server::LogKeys::KEYS).section();
+
+        /// Traces, exported by OTLP over HTTP (protobuf). Without this table there are none, and `traceparent` passes as it came.
+        /// With it the gateway is a part of each trace: upstreams get a `traceparent` of its own spans, and that of clients
+        /// that are no trusted proxies is replaced.
+        traces: Key<Spanned> => sub_table(server::TracesKeys::KEYS).optional_section();
 
         /// The keys of cursors, required if any route serves a list.
         cursor: Key<Spanned> => sub_table(server::CursorKeysKeys::KEYS).section();

@@ -40,6 +40,8 @@ pub struct Settings {
     pub listeners: Vec<ListenerSettings>,
     pub admin: Option<AdminSettings>,
     pub log: LogSettings,
+    /// `None` without traces.
+    pub traces: Option<TraceSettings>,
     /// Present if any route paginates.
     pub cursor: Option<CursorKeySettings>,
     pub caches: CacheSettings,
@@ -208,6 +210,15 @@ pub struct LogSettings {
     pub format: LogFormat,
     pub level: LogLevel,
     pub access: AccessLog,
+}
+
+/// `[traces]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceSettings {
+    /// Index into [`Settings::upstreams`].
+    pub upstream: usize,
+    pub every: u32,
+    pub service_name: String,
 }
 
 words! {

@@ -188,8 +188,14 @@ fn what_can_not_be_read_is_answered_told_and_counted() {
     assert!(lines.iter().all(|line| line["detail"].is_string() && line["request_id"].is_string()), "{lines:?}");
     assert!(lines.iter().take(4).all(|line| line["path"] == "/users"), "{lines:?}");
     assert!(!format!("{lines:?}").contains("CANARY"), "{lines:?}");
-    assert_eq!(counted(&gateway, "cursorgate_requests_total{outcome=\"request_invalid\"}"), 8);
-    assert_eq!(counted(&gateway, "cursorgate_requests_total{outcome=\"headers_too_large\"}"), 2);
+    assert_eq!(
+        counted(&gateway, "cursorgate_requests_total{route=\"\",outcome=\"request_invalid\",status=\"4xx\"}"),
+        8
+    );
+    assert_eq!(
+        counted(&gateway, "cursorgate_requests_total{route=\"\",outcome=\"headers_too_large\",status=\"4xx\"}"),
+        2
+    );
     assert_eq!(upstream.count(), 0);
 }
 

@@ -189,7 +189,10 @@ fn what_could_be_read_in_two_ways_goes_nowhere() {
         }
         assert_eq!(refused(), files.len(), "one line for each");
         let metrics = crate::harness::http::get(gateway.admin, "/metrics");
-        let counted = format!("cursorgate_requests_total{{outcome=\"request_invalid\"}} {}", files.len());
+        let counted = format!(
+            "cursorgate_requests_total{{route=\"\",outcome=\"request_invalid\",status=\"4xx\"}} {}",
+            files.len()
+        );
         assert!(metrics.text().contains(&counted), "{}", metrics.text());
     }
 }

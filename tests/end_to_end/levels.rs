@@ -156,10 +156,10 @@ fn metrics_count_what_was_served() {
     assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let text = metrics.text();
     for line in [
-        "cursorgate_requests_total{route=\"users\",outcome=\"page\"} 2",
-        "cursorgate_requests_total{route=\"users\",outcome=\"forwarded\"} 3",
-        "cursorgate_requests_total{route=\"users\",outcome=\"limit_invalid\"} 1",
-        "cursorgate_requests_total{outcome=\"route_not_found\"} 1",
+        "cursorgate_requests_total{route=\"users\",outcome=\"page\",status=\"2xx\"} 2",
+        "cursorgate_requests_total{route=\"users\",outcome=\"forwarded\",status=\"2xx\"} 3",
+        "cursorgate_requests_total{route=\"users\",outcome=\"limit_invalid\",status=\"4xx\"} 1",
+        "cursorgate_requests_total{route=\"\",outcome=\"route_not_found\",status=\"4xx\"} 1",
         "cursorgate_pages_total{route=\"users\",level=\"exact\"} 2",
         "cursorgate_drifted_pages_total{route=\"users\"} 1",
         "cursorgate_drift_items_total{route=\"users\"} 3",

@@ -84,7 +84,7 @@ fn what_passes_is_the_upstreams_and_what_was_seen_is_counted() {
 
     assert_eq!(watched.count("cursorgate_observed_total{route=\"users\",verdict=\"servable\"}"), 4);
     assert_eq!(watched.count("cursorgate_unobserved_total{route=\"users\",reason=\"request\"}"), 2);
-    assert_eq!(watched.count("cursorgate_requests_total{route=\"users\",outcome=\"forwarded\"}"), 7);
+    assert_eq!(watched.count("cursorgate_requests_total{route=\"users\",outcome=\"forwarded\",status=\"2xx\"}"), 7);
 }
 
 #[test]

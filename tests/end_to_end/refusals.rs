@@ -81,58 +81,41 @@ fn what_was_seen_is_told_with_the_key_to_look_at() {
     let ids = "order = [\"id\"]";
     let offset = "request = { query = \"offset={offset}&per_page={size}\" }\nsize = { max = 50 }\n\
                   response = { items = \"/data\", total = \"/meta/total\" }";
-    for (route, dialect, target, outcome, seen) in [
+    for (dialect, target, outcome, seen) in [
         (
-            ids,
             SOUND.replace("per_page=", "page_size="),
             "/people?limit=40",
             "502 upstream_malformed",
             &["got 25 both times", "does the upstream take `page_size`?"][..],
         ),
         (
-            ids,
             SOUND.replace("first_page = 1", "first_page = 0"),
             "/people?limit=20",
             "409 position_lost",
             &["page 0 was empty and a later one has items", "is request.first_page of the dialect \"people\" 1?"],
         ),
         (
-            ids,
             SOUND.replace("page={page}", "p={page}"),
             "/people?limit=20",
             "502 upstream_stuck",
             &["gave the same items", "is `p` the name of the page parameter?"],
         ),
         (
-            ids,
             offset.to_owned(),
             "/people?limit=20",
             "502 upstream_stuck",
             &["the offsets ", "is `offset` the name of the parameter", "does the upstream count items and not pages?"],
         ),
         (
-            ids,
             SOUND.replace("items = \"/data\"", "items = \"/items\""),
             "/people?limit=20",
             "502 upstream_malformed",
             &["no array at \"/items\"", "whose members are data, meta"],
         ),
-        (
-            "order = [\"state\", \"id\"]",
-            format!(
-                "{SOUND}\nsort = {{ query = \"sort={{direction}}{{field}}\", ascending = \"\", descending = \"-\" }}"
-            ),
-            "/people?limit=20",
-            "200",
-            &[],
-        ),
     ] {
-        let gateway = Gateway::start(&configuration(&upstream, route, &dialect));
+        let gateway = Gateway::start(&configuration(&upstream, ids, &dialect));
         let (response, line) = walked(&gateway, target);
         assert_eq!(response.outcome(), outcome, "{dialect}: {response:?}\n{line}");
-        if outcome == "200" {
-            continue;
-        }
         assert_eq!(response.json()["retryable"], false, "{response:?}");
         let detail = line["detail"].as_str().unwrap_or_default();
         for said in seen {

@@ -66,7 +66,7 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
     routes
 }
 
-fn unknown_upstream(name: &Located<String>, upstreams: &Spanned, context: &mut Context<'_>) {
+pub(super) fn unknown_upstream(name: &Located<String>, upstreams: &Spanned, context: &mut Context<'_>) {
     let names: Vec<&str> = upstreams.members().iter().map(|(known, _)| known.value.as_str()).collect();
     let meant = nearest(&name.value, names.iter().copied());
     let help = match meant {

@@ -215,6 +215,22 @@ table! {
 }
 
 table! {
+    /// `[traces]`
+    TRACES: TracesKeys {
+        /// The upstream that takes the traces: one with the peers of an OpenTelemetry collector, which listens for OTLP over
+        /// HTTP, usually at port 4318. Its `base_path`, `tls`, `headers` and `timeouts` hold for them. No route has to name it.
+        upstream: Key<String> => text(syntax::name).sample(r#""collector""#);
+
+        /// One request in so many begins a trace. A request of a trusted proxy (`server.trusted_proxies`) with a `traceparent`
+        /// continues that trace, and is recorded if the trace is.
+        every: Defaulted<u32> => count(1, 1_000_000).default(Count(100));
+
+        /// The `service.name` of the traces.
+        service_name: Defaulted<String> => text(syntax::name).default(Text("cursorgate"));
+    }
+}
+
+table! {
     /// `[cursor]`
     CURSOR_KEYS: CursorKeysKeys {
         /// The number of the key that signs new cursors. Every key below verifies.

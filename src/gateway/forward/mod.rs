@@ -14,6 +14,7 @@ use pingora::{Error, ErrorType, http::RequestHeader, protocols::http::ServerSess
 use super::{
     outcome::{
         failure::Failure,
+        trace::{Phase, TRACEPARENT},
         upstream_call::{CallKind, CallTarget, UpstreamCall},
     },
     runtime::{clock, futures::caught},
@@ -121,27 +122,32 @@ async fn pass_recorded(
     forwarded: &Forwarded,
     context: &mut RequestContext,
 ) -> Result<(), RelayFault> {
-    let upstream = forwarded.found.route.upstream.name.as_str();
+    let upstream = &forwarded.found.route.upstream;
     let (request_id, path) = (context.outcome.request_id.clone(), context.outcome.path.clone());
     let (peer, method) = (AskedPeer::default(), session.req_header().method.clone());
     let target = CallTarget {
         request_id: &request_id,
-        upstream,
+        upstream: &upstream.name,
+        metrics: &upstream.metrics,
         kind: CallKind::Forward,
         method: &method,
         path: &path,
         query: forwarded.target.query.as_deref().unwrap_or_default(),
     };
-    let mut call = UpstreamCall::begin(target, &peer);
+    let trace = context.outcome.trace.clone();
+    let mut call = UpstreamCall::begin(target, &peer, Phase::only_call(trace.as_deref()));
+    if let Some(traceparent) = call.traceparent() {
+        session.req_header_mut().insert_header(TRACEPARENT, traceparent).map_err(RelayFault::Head)?;
+    }
     let passed = pass(gateway, session, forwarded, context, &peer).await;
     let status = session.response_written().map(|head| head.status);
     call.status = status.filter(|status| *status == 101 || !status.is_informational()).map(|status| status.as_u16());
     call.bytes = session.body_bytes_sent();
     if let Err(RelayFault::Upstream(error)) = &passed {
-        call.fault = Some(error.to_string());
+        (call.status, call.fault) = (None, Some(error.to_string()));
     }
     let (address, took) = call.so_far();
-    context.outcome.waited(upstream, address, took);
+    context.outcome.waited(&upstream.name, address, took);
     passed
 }
 

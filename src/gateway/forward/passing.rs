@@ -74,7 +74,10 @@ impl PassedAnswer<'_> {
 
     /// Rewrites an informational head, or one that switches protocols.
     pub(crate) fn early_head(&self, answer: &mut ResponseHeader) {
-        if answer.status != StatusCode::SWITCHING_PROTOCOLS {
+        if answer.status == StatusCode::SWITCHING_PROTOCOLS {
+            // The final head of this request. The id is a valid value.
+            let _ = answer.insert_header(REQUEST_ID, self.outcome.request_id.as_str());
+        } else {
             self.of_connection(answer);
         }
     }

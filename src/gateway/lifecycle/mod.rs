@@ -7,3 +7,4 @@ pub(crate) mod process;
 pub(crate) mod reload;
 pub(crate) mod renewal;
 pub(crate) mod snapshot;
+pub(crate) mod traces;

@@ -28,6 +28,7 @@ use super::{
     reload::{LastReload, ReloadCause, Reloads},
     renewal::RenewalCounts,
 };
+use crate::gateway::outcome::trace::SpanQueue;
 use crate::gateway::runtime::{clock, log_queue::LogCounts, service_manager, sockets::Sockets};
 
 /// Interval of the checks for the last request.
@@ -40,14 +41,32 @@ const GIVE_BACK: Duration = Duration::from_secs(1);
 const LARGE: usize = 4 << 20;
 
 /// The state of the process, shared by all its parts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Vitals {
+    /// The start of the process, in seconds since 1970.
+    started: u64,
     in_flight: Arc<AtomicUsize>,
     expected: Arc<AtomicUsize>,
     stage: Arc<watch::Sender<Stage>>,
     log: Arc<LogCounts>,
     last_reload: Arc<LastReload>,
     renewals: Arc<RenewalCounts>,
+    spans: Arc<SpanQueue>,
+}
+
+impl Default for Vitals {
+    fn default() -> Self {
+        Self {
+            started: clock::unix_seconds(),
+            in_flight: Arc::default(),
+            expected: Arc::default(),
+            stage: Arc::default(),
+            log: Arc::default(),
+            last_reload: Arc::default(),
+            renewals: Arc::default(),
+            spans: Arc::default(),
+        }
+    }
 }
 
 /// The stages of the process, in their order.
@@ -100,6 +119,12 @@ impl Vitals {
         self.stage.send_modify(|now| *now = stage.max(*now));
     }
 
+    /// Returns the start of the process, in seconds since 1970.
+    #[must_use]
+    pub fn started(&self) -> u64 {
+        self.started
+    }
+
     /// Returns the counters of the log.
     #[must_use]
     pub fn log(&self) -> &Arc<LogCounts> {
@@ -110,6 +135,12 @@ impl Vitals {
     #[must_use]
     pub fn last_reload(&self) -> &Arc<LastReload> {
         &self.last_reload
+    }
+
+    /// Returns the spans that wait for their export.
+    #[must_use]
+    pub fn spans(&self) -> &Arc<SpanQueue> {
+        &self.spans
     }
 
     /// Returns the counts of renewed certificates.

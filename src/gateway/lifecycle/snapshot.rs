@@ -15,7 +15,7 @@ use crate::{
     gateway::{
         openapi::OpenApi,
         outcome::metrics::RouteMetrics,
-        routes::{guard::Guard, route::Route, table::RouteTable, upstream::Upstream},
+        routes::{collector::Collector, guard::Guard, route::Route, table::RouteTable, upstream::Upstream},
         runtime::{clock, memory_limit},
         shared::pivots::Pivots,
     },
@@ -43,16 +43,30 @@ pub struct Snapshot {
     pub admin: Option<AdminSettings>,
     /// The keys of cursors.
     pub keys: Option<Arc<KeyRing>>,
+    /// The same keys by their numbers.
+    pub(crate) cursor_keys: Vec<CursorKey>,
     /// The memory for bodies. The next snapshot shares it if the limit is the same.
     pub memory: Arc<Memory>,
     /// The cache of pivots. The next snapshot shares it if the limits are the same.
     pub pivots: Arc<Pivots>,
+    /// The traces; none without `[traces]`.
+    pub(crate) traces: Option<Collector>,
     /// The metrics of requests without a route.
     pub metrics: Arc<RouteMetrics>,
     /// The OpenAPI description of all routes.
     pub openapi: OpenApi,
     /// The computed costs of pages. The next snapshot reuses those of unchanged routes.
     costs: Costs,
+}
+
+/// A key of cursors, without its secret.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CursorKey {
+    pub number: u32,
+    /// It signs new cursors.
+    pub signs: bool,
+    /// The time since which the process has it, in seconds since 1970.
+    pub since: u64,
 }
 
 /// The protocols of a listener.
@@ -105,6 +119,10 @@ impl Snapshot {
             return None;
         }
         let metrics = previous.map_or_else(|| RouteMetrics::new(""), |previous| Arc::clone(&previous.metrics));
+        let traces = settings.traces.as_ref().and_then(|traces| {
+            let upstream = upstreams.get(traces.upstream)?.as_ref()?;
+            Some(Collector::compile(traces, Arc::clone(upstream)))
+        });
         let upstreams = upstreams.into_iter().flatten().collect();
         let (memory, pivots) = (memory(settings, previous), pivots(settings, previous));
         costs.forget_others();
@@ -119,8 +137,10 @@ impl Snapshot {
             server,
             admin: settings.admin.clone(),
             keys,
+            cursor_keys: cursor_keys(settings, previous),
             memory,
             pivots,
+            traces,
             metrics,
             openapi,
             costs,
@@ -145,6 +165,16 @@ impl Snapshot {
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.server.trusted_proxies.iter().any(|network| network.contains(address))
     }
+}
+
+/// Lists the keys of cursors. A key that the previous snapshot has keeps its time.
+fn cursor_keys(settings: &Settings, previous: Option<&Snapshot>) -> Vec<CursorKey> {
+    let Some(cursor) = &settings.cursor else { return Vec::new() };
+    let known = previous.map_or(&[][..], |previous| &previous.cursor_keys);
+    let since =
+        |number| known.iter().find(|key| key.number == number).map_or_else(clock::unix_seconds, |key| key.since);
+    let keys = cursor.keys.iter().map(|(number, _)| *number);
+    keys.map(|number| CursorKey { number, signs: number == cursor.signing_key, since: since(number) }).collect()
 }
 
 /// Compiles the protocols of listeners. Those at fault are left out.

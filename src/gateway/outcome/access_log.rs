@@ -10,12 +10,14 @@ use std::{
 };
 
 use http::Version;
+use opentelemetry::{KeyValue, trace::TraceId};
 use tracing::Level;
 
 use super::{
     evidence::hint,
     failure::unsorted,
-    metrics::{Counted, RouteMetrics},
+    metrics::{Counted, CountedResponse, RouteMetrics},
+    trace::RequestTrace,
 };
 use crate::{
     downstream::response::{level_word, unproven_word},
@@ -41,6 +43,10 @@ pub(crate) struct Outcome {
     /// The method; none until the head has been read.
     pub method: Option<http::Method>,
     pub path: String,
+    /// The id of the trace that a trusted client names; that of `trace` if there is one.
+    pub trace_id: Option<TraceId>,
+    /// The trace of the request.
+    pub trace: Option<Arc<RequestTrace>>,
     /// The part of the upstream; none if it was not asked.
     pub upstream: Option<UpstreamPart>,
     /// The metrics of the route; those of requests without a route until one is found.
@@ -85,6 +91,8 @@ impl Outcome {
             protocol: None,
             method: None,
             path: String::new(),
+            trace_id: None,
+            trace: None,
             upstream: None,
             metrics,
             forwarded: false,
@@ -205,6 +213,35 @@ impl Outcome {
         }
     }
 
+    /// Ends the trace with the span of the request, which has the facts of its line under the names that OpenTelemetry
+    /// defines (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
+    fn end_trace(&self, trace: &RequestTrace, ended: Instant) {
+        let route = self.metrics.route();
+        let method = self.method.as_ref().map_or("HTTP", http::Method::as_str);
+        let name = if route.is_empty() { method.to_owned() } else { format!("{method} {route}") };
+        let text = |key: &'static str, value: Option<String>| value.map(|value| KeyValue::new(key, value));
+        let number = |key: &'static str, value: i64| Some(KeyValue::new(key, value));
+        let bytes = i64::try_from(self.bytes).unwrap_or(i64::MAX);
+        let attributes = [
+            text("http.request.method", Some(method.to_owned())),
+            text("url.path", Some(self.path.clone())),
+            text("server.address", self.host.clone()),
+            text("client.address", self.client.map(|client| client.to_string())),
+            text("network.protocol.version", self.protocol.map(|version| protocol(version)[5..].to_owned())),
+            number("http.response.status_code", self.status.into()).filter(|_| self.status > 0),
+            number("http.response.body.size", bytes),
+            text("error.type", self.code.map(str::to_owned)),
+            text("cursorgate.route", (!route.is_empty()).then(|| route.to_owned())),
+            text("cursorgate.outcome", Some(self.counted.word.to_owned())),
+            text("cursorgate.request_id", Some(self.request_id.clone())),
+            text("cursorgate.page_level", self.counted.level.map(str::to_owned)),
+            number("cursorgate.upstream_requests", self.counted.upstream_requests.into()),
+        ];
+        // Faults of clients are no errors of a server's span.
+        let fault = (self.level() != Level::INFO).then(|| self.counted.word);
+        trace.end(name, attributes.into_iter().flatten().collect(), fault, ended);
+    }
+
     /// Takes over the logging of a request that has ended. The line is written when the returned value is dropped, with
     /// the duration of the request alone.
     pub(crate) fn leave(&mut self) -> Self {
@@ -230,11 +267,15 @@ impl Drop for Outcome {
         if std::thread::panicking() {
             self.code = Some("panicked");
         }
-        self.counted.word = self.word();
-        self.metrics.count(&self.counted);
-        let route = self.metrics.route();
         let ended = self.ended.unwrap_or_else(clock::instant);
-        let duration_ms = millis(ended.saturating_duration_since(self.began));
+        let took = ended.saturating_duration_since(self.began);
+        self.counted.word = self.word();
+        self.metrics.count(&self.counted, CountedResponse { status: self.status, bytes: self.bytes, took });
+        if let Some(trace) = self.trace.take() {
+            self.end_trace(&trace, ended);
+        }
+        let route = self.metrics.route();
+        let duration_ms = millis(took);
         let upstream = self.upstream.as_ref();
         // The level of an event is a constant of its place in the code.
         macro_rules! line {
@@ -243,6 +284,7 @@ impl Drop for Outcome {
                     target: "cursorgate::access",
                     $level,
                     request_id = self.request_id,
+                    trace_id = self.trace_id.map(tracing::field::display),
                     client = self.client.map(tracing::field::display),
                     host = self.host.as_deref(),
                     protocol = self.protocol.map(protocol),
@@ -345,6 +387,49 @@ mod tests {
             let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));
             (outcome.status, outcome.code, outcome.forwarded) = (status, code, forwarded);
             assert_eq!(outcome.level(), level, "{status} {code:?}");
+        }
+    }
+
+    /// The names of all fields of lines, as their places in the code define them.
+    #[derive(Default)]
+    struct FieldNames(std::sync::Mutex<Vec<&'static str>>);
+
+    impl tracing::Subscriber for FieldNames {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+        fn event(&self, event: &tracing::Event<'_>) {
+            self.0.lock().unwrap().extend(event.metadata().fields().iter().map(|field| field.name()));
+        }
+
+        fn enter(&self, _: &tracing::span::Id) {}
+
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn all_fields_are_documented() {
+        let names = Arc::new(FieldNames::default());
+        tracing::subscriber::with_default(Arc::clone(&names), || {
+            for status in [200, 502] {
+                let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));
+                outcome.status = status;
+            }
+        });
+        let page = include_str!("../../../docs/observability.md");
+        let names = names.0.lock().unwrap();
+        assert!(names.len() > 40, "two lines: {names:?}");
+        for name in &*names {
+            assert!(page.contains(&format!("\n| `{name}` |")), "docs/observability.md has no {name}");
         }
     }
 

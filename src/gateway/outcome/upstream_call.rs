@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::access_log::millis;
+use http::HeaderValue;
+use opentelemetry::KeyValue;
+
+use super::{access_log::millis, metrics::UpstreamMetrics, trace::Phase};
 use crate::{gateway::runtime::clock, upstream::net::fetch::AskedPeer};
 
 /// The most names of parameters in a line.
@@ -25,6 +28,7 @@ pub(crate) struct UpstreamCall<'a> {
     /// The reason that there is no whole answer.
     pub fault: Option<String>,
     began: Instant,
+    span: Phase<'a>,
 }
 
 /// The target of a request to an upstream.
@@ -33,6 +37,7 @@ pub(crate) struct CallTarget<'a> {
     pub request_id: &'a str,
     /// The name of the upstream.
     pub upstream: &'a str,
+    pub metrics: &'a UpstreamMetrics,
     pub kind: CallKind,
     pub method: &'a http::Method,
     /// The path of the list or, of a forwarded request, of the request: without ids and tokens of cursors.
@@ -67,9 +72,38 @@ impl CallKind {
 }
 
 impl<'a> UpstreamCall<'a> {
-    /// Begins a request.
-    pub(crate) fn begin(asked: CallTarget<'a>, peer: &'a AskedPeer) -> Self {
-        Self { asked, peer, status: None, bytes: 0, fault: None, began: clock::instant() }
+    /// Begins a request with its span.
+    pub(crate) fn begin(asked: CallTarget<'a>, peer: &'a AskedPeer, span: Phase<'a>) -> Self {
+        Self { asked, peer, status: None, bytes: 0, fault: None, began: clock::instant(), span }
+    }
+
+    /// Returns the `traceparent` of the request; nothing without a trace.
+    pub(crate) fn traceparent(&self) -> Option<HeaderValue> {
+        self.span.traceparent()
+    }
+
+    /// Gives the span the facts of the line.
+    fn describe(&mut self, peer: Option<SocketAddr>) {
+        if !self.span.is_sampled() {
+            return;
+        }
+        let asked = self.asked;
+        self.span.attributes = vec![
+            KeyValue::new("http.request.method", asked.method.as_str().to_owned()),
+            KeyValue::new("url.path", asked.path.to_owned()),
+            KeyValue::new("cursorgate.upstream", asked.upstream.to_owned()),
+            KeyValue::new("cursorgate.kind", asked.kind.word()),
+            KeyValue::new("http.response.body.size", i64::try_from(self.bytes).unwrap_or(i64::MAX)),
+        ];
+        if let Some(peer) = peer {
+            let port = KeyValue::new("server.port", i64::from(peer.port()));
+            self.span.attributes.extend([KeyValue::new("server.address", peer.ip().to_string()), port]);
+        }
+        if let Some(status) = self.status {
+            self.span.attributes.push(KeyValue::new("http.response.status_code", i64::from(status)));
+        }
+        let failed = self.status.is_none_or(|status| status >= 400);
+        self.span.fault = failed.then(|| self.status.map_or("no answer".into(), |status| status.to_string().into()));
     }
 
     /// Returns the peer that is asked, and the time since the start.
@@ -81,7 +115,9 @@ impl<'a> UpstreamCall<'a> {
 impl Drop for UpstreamCall<'_> {
     fn drop(&mut self) {
         let (peer, took) = self.so_far();
-        let CallTarget { request_id, upstream, kind, method, path, query } = self.asked;
+        self.describe(peer);
+        let CallTarget { request_id, upstream, metrics, kind, method, path, query } = self.asked;
+        metrics.count(self.status, took);
         tracing::debug!(
             target: "cursorgate::upstream",
             request_id,

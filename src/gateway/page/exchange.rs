@@ -24,6 +24,7 @@ use crate::{
             access_log::Outcome,
             evidence::Evidence,
             failure::{Failure, cause},
+            trace::{Phase, TRACEPARENT},
             upstream_call::{CallKind, CallTarget, UpstreamCall},
         },
         request::identity::REQUEST_ID,
@@ -66,6 +67,8 @@ pub(crate) struct Exchange<'a> {
     pub held: &'a MemoryShare,
     /// Receives the peer that is asked.
     pub asked: &'a AskedPeer,
+    /// The phase of the trace that the requests belong to.
+    pub phase: &'a Phase<'a>,
     /// The marker of the client's cursor, if new cursors have another one.
     pub made_by: Option<&'a Marker>,
 }
@@ -362,14 +365,17 @@ impl Exchange<'_> {
             Err(Unaskable::Filter) => return Ok(FetchedAnswer::unasked(Standing::Unaskable)),
         };
         let body = ask.body(self.context.request.filters.body.as_deref()).map_err(|error| unwritable(&error))?;
-        let request = self.request(&ask, body.as_deref())?;
+        let mut request = self.request(&ask, body.as_deref())?;
         let timeouts = self.context.route.upstream.timeouts;
         let upstream = &self.context.route.upstream;
         let _slot = upstream.slots.take(left).await?;
         let left = self.left(clock::instant())?;
         let (whole, answer_size) = (timeouts.whole.min(left), budgets.answer_size);
         let peer = AskedPeer::default();
-        let mut call = UpstreamCall::begin(self.call_target(fetch, &ask, &path), &peer);
+        let mut call = UpstreamCall::begin(self.call_target(fetch, &ask, &path), &peer, self.phase.call());
+        if let Some(traceparent) = call.traceparent() {
+            request.insert_header(TRACEPARENT, traceparent).map_err(|error| unsendable(&error))?;
+        }
         let bounds = Bounds { timeouts, whole, answer_size, held: self.held, now, asked: &peer };
         let fetched = self.fetcher.fetch(&upstream.peers, &request, &body.unwrap_or_default(), bounds).await;
         self.asked.note(peer.address());
@@ -400,6 +406,7 @@ impl Exchange<'_> {
         CallTarget {
             request_id: id.unwrap_or_default(),
             upstream: &self.context.route.upstream.name,
+            metrics: &self.context.route.upstream.metrics,
             kind: match fetch {
                 Fetch::Slice(..) => CallKind::Slice,
                 Fetch::Token(_) => CallKind::Token,

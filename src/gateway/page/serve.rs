@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     downstream::Response,
-    gateway::outcome::{access_log::Outcome, failure::Failure},
+    gateway::outcome::{access_log::Outcome, failure::Failure, trace::RequestTrace},
     upstream::net::{
         fetch::{AskedPeer, Fetcher},
         memory::MemoryShare,
@@ -32,7 +32,9 @@ pub(crate) async fn serve(
     fetcher: &Fetcher,
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
+    let trace = call.asked.trace.as_deref();
     // Open: list, parameters, order and position.
+    let phase = RequestTrace::phase(trace, "plan");
     let Some(context) = PageContext::open(call, outcome)? else { return Ok(Served::Forward) };
     let cursors = RequestCursors::new(&context);
     if let Some(response) = context.redirect(&cursors)? {
@@ -41,10 +43,13 @@ pub(crate) async fn serve(
     let start = cursors.start(&context)?;
     let (limit, backward) = (start.limit, start.cursor.target.position.is_backward());
 
+    drop(phase);
+
     // Resolve: the core says which fetches it needs, until it has the page or refuses.
-    let asked = AskedPeer::default();
+    let (asked, phase) = (AskedPeer::default(), RequestTrace::phase(trace, "page"));
     let made_by = start.made_by.as_ref();
-    let exchange = Exchange { context: &context, cursors: &cursors, fetcher, held, asked: &asked, made_by };
+    let exchange =
+        Exchange { context: &context, cursors: &cursors, fetcher, held, asked: &asked, phase: &phase, made_by };
     let (page, answers) = match exchange.resolve(start.cursor, limit, outcome).await? {
         PageDecision::Serve(page, answers) => (page, answers),
         PageDecision::Refuse(refusal) => {
@@ -52,12 +57,15 @@ pub(crate) async fn serve(
             return Err(Failure::refusal(refusal, nearest));
         }
     };
-    let known = context.list.learning.read(exchange.scope());
-    context.list.learning.add(exchange.scope(), page.notes.profile);
+    let scope = exchange.scope();
+    drop(phase);
+    let known = context.list.learning.read(scope);
+    context.list.learning.add(scope, page.notes.profile);
     cursors.remember(&page);
     outcome.served(&page);
     outcome.filtered(page.notes.profile.futile_filter(known));
 
     // Render: cursors and links, and the envelope around the items.
+    let _phase = RequestTrace::phase(trace, "render");
     render(&context, &cursors, (*page, backward), (limit, &answers), held).map(Served::Response)
 }

@@ -1,5 +1,6 @@
 //! Routes, compiled from settings: their lists and upstreams, the table that matches requests, and its guard.
 
+pub(crate) mod collector;
 pub(crate) mod cross_origin;
 pub(crate) mod guard;
 pub(crate) mod list;

@@ -15,7 +15,7 @@ use crate::{
         Diagnostics,
         settings::{Timeouts, UpstreamCompression, UpstreamSettings},
     },
-    gateway::{runtime::clock, shared::slots::UpstreamSlots},
+    gateway::{outcome::metrics::UpstreamMetrics, runtime::clock, shared::slots::UpstreamSlots},
     tls,
     upstream::{
         net::{
@@ -58,6 +58,8 @@ pub struct Upstream {
     pub codings: HeaderValue,
     /// The concurrent requests to the upstream.
     pub slots: Arc<UpstreamSlots>,
+    /// The metrics of its requests. The next snapshot's upstream of the same name shares them.
+    pub metrics: Arc<UpstreamMetrics>,
 }
 
 impl Upstream {
@@ -117,6 +119,10 @@ impl Upstream {
             timeouts: settings.timeouts,
             codings,
             slots: slots(settings, previous),
+            metrics: previous
+                .iter()
+                .find(|known| known.name == settings.name)
+                .map_or_else(UpstreamMetrics::new, |known| Arc::clone(&known.metrics)),
         })
     }
 

@@ -11,6 +11,13 @@ pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
+/// Returns the time of day.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the place")]
+pub(crate) fn system() -> SystemTime {
+    SystemTime::now()
+}
+
 /// Returns the time in seconds since 1970; 0 if the machine's clock is earlier.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place")]

@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod descriptors;
+pub(crate) mod figures;
 pub(crate) mod futures;
 pub(crate) mod log_queue;
 pub(crate) mod memory_limit;

@@ -214,8 +214,8 @@ async fn answer_list(
         return Dispatch::Respond(refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome));
     }
     let parameters = found.parameters.clone();
-    let (now, began) = (clock::unix_seconds(), outcome.began());
-    let mut asked = ClientRequest { target, parameters, headers, body: None, client, now, began };
+    let (now, began, trace) = (clock::unix_seconds(), outcome.began(), outcome.trace.clone());
+    let mut asked = ClientRequest { target, parameters, headers, body: None, client, now, began, trace };
     if by_post {
         let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen };
         let read = match read_body(session, call, (held, outcome)).await {

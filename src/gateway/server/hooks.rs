@@ -4,6 +4,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::{HeaderValue, header};
+use opentelemetry::trace::SpanContext;
 use pingora::{
     Error, ErrorType,
     http::RequestHeader,
@@ -16,7 +17,10 @@ use pingora::{
 use super::dispatch;
 use crate::gateway::{
     forward::{self, relay::STREAM_SILENCE},
-    outcome::access_log::Outcome,
+    outcome::{
+        access_log::Outcome,
+        trace::{self, RequestTrace, SpanQueue, TRACEPARENT, TRACESTATE},
+    },
     request::identity,
     runtime::futures::caught_now,
     session::{
@@ -75,6 +79,7 @@ impl ProxyHttp for Gateway {
         let head = session.req_header();
         context.outcome.asked(&head.method, path_of(head));
         identify(session.as_downstream_mut(), context);
+        begin_trace(self.vitals.spans(), session.as_downstream_mut(), context);
         Ok(())
     }
 
@@ -140,6 +145,24 @@ fn identify(session: &mut ServerSession, context: &mut RequestContext) {
         }
     }
     identity::write_id(head, &outcome.request_id);
+}
+
+/// Begins the trace of a request, or continues that of a trusted client. Without `[traces]` its headers pass as they came.
+fn begin_trace(spans: &Arc<SpanQueue>, session: &mut ServerSession, context: &mut RequestContext) {
+    let is_trusted = context.snapshot.trusts(client_request::address(session));
+    let head = session.req_header_mut();
+    let parent = trace::named_by(&head.headers).filter(|_| is_trusted);
+    let outcome = &mut context.outcome;
+    outcome.trace_id = parent.as_ref().map(SpanContext::trace_id);
+    let Some(collector) = &context.snapshot.traces else { return };
+    if parent.is_none() {
+        // The state belongs to a trace that is not continued.
+        head.remove_header(&TRACEPARENT);
+        head.remove_header(&TRACESTATE);
+    }
+    let trace = RequestTrace::begin(parent, &collector.sampler, spans, outcome.began());
+    outcome.trace_id = Some(trace.id());
+    outcome.trace = Some(Arc::new(trace));
 }
 
 /// Returns the path of a request's target, without the query.

@@ -1,6 +1,6 @@
 //! Requests for lists, detached from their session, so that the client can be watched while the page is made.
 
-use std::{net::IpAddr, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header::HOST};
 use pingora::{protocols::http::ServerSession, protocols::l4::socket::SocketAddr};
@@ -8,7 +8,10 @@ use pingora::{protocols::http::ServerSession, protocols::l4::socket::SocketAddr}
 use crate::{
     config::settings::{ServerSettings, UNIX_CLIENT},
     downstream::{LinkBase, PublicAddress, RequestAddress, RequestBody, request::public_address::said_scheme},
-    gateway::{lifecycle::snapshot::Snapshot, request::target::RequestTarget, routes::route::Route},
+    gateway::{
+        lifecycle::snapshot::Snapshot, outcome::trace::RequestTrace, request::target::RequestTarget,
+        routes::route::Route,
+    },
     tls::subject::ClientSubject,
     upstream::{ClientOrigin, request::headers},
 };
@@ -26,6 +29,8 @@ pub(crate) struct ClientRequest {
     /// The time of the request, in seconds since 1970.
     pub now: u64,
     pub began: Instant,
+    /// The trace of the request.
+    pub trace: Option<Arc<RequestTrace>>,
 }
 
 /// The client of a request.

@@ -41,6 +41,7 @@ pub(crate) async fn write(
     if let Some(coding) = response.negotiate(&session.req_header().headers, settings)
         && let Some(compressed) = compress(&response.body, coding, held).await
     {
+        outcome.counted.compressed = Some((coding.word(), response.body.len(), compressed.len()));
         // The body that was compressed is dropped, so its memory is free.
         let keeps = compressed.capacity();
         response.encode(coding, compressed);

@@ -1,0 +1,160 @@
+//! Prometheus' text format (<https://prometheus.io/docs/instrumenting/exposition_formats/>, version 0.0.4).
+//!
+//! A family states its labels once, and each of its samples has a value for each of them: two samples of a family can't
+//! differ in their labels. The writer is our own: `prometheus-client` writes OpenMetrics alone, which `promtool check
+//! metrics` rejects, and both it and `prometheus` keep values in maps behind a lock, whose series grow with what comes from
+//! outside. Here the values are arrays with an element for each label value that the program knows.
+
+use std::fmt::{Display, Write as _};
+
+use crate::gateway::outcome::histogram::HistogramCounts;
+
+/// Metrics as text.
+#[derive(Debug, Default)]
+pub(super) struct Exposition {
+    text: String,
+    /// The families as the rows of the table in docs/observability.md.
+    #[cfg(test)]
+    pub(super) rows: Vec<String>,
+}
+
+/// The type of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// The samples of a family.
+#[derive(Debug)]
+pub(super) struct Samples<'e> {
+    text: &'e mut String,
+    name: &'static str,
+    labels: Vec<&'static str>,
+}
+
+impl Exposition {
+    /// Begins a family. Its name has the unit, and of a counter the suffix `_total`.
+    pub(super) fn family(
+        &mut self,
+        kind: Kind,
+        name: &'static str,
+        labels: &[&'static str],
+        help: &str,
+    ) -> Samples<'_> {
+        let word = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        debug_assert_eq!(kind == Kind::Counter, name.ends_with("_total"), "{name} is a {word}");
+        #[cfg(test)]
+        self.rows.push(format!("| `{name}` | {word} | {} | {help} |", labels.join(", ")));
+        let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {word}\n");
+        Samples { text: &mut self.text, name, labels: labels.to_vec() }
+    }
+
+    /// Adds a gauge without labels.
+    pub(super) fn gauge(&mut self, name: &'static str, help: &str, value: impl Display) {
+        self.family(Kind::Gauge, name, &[], help).sample(&[], value);
+    }
+
+    /// Adds a counter without labels.
+    pub(super) fn counter(&mut self, name: &'static str, help: &str, value: impl Display) {
+        self.family(Kind::Counter, name, &[], help).sample(&[], value);
+    }
+
+    /// Returns the text.
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+}
+
+impl Samples<'_> {
+    /// Adds a sample with a value for each label.
+    pub(super) fn sample(&mut self, values: &[&str], value: impl Display) {
+        self.series("", values, None);
+        let _ = writeln!(self.text, " {value}");
+    }
+
+    /// Adds a histogram of numbers.
+    pub(super) fn histogram(&mut self, values: &[&str], counts: &HistogramCounts) {
+        self.buckets(values, counts, counts.sum);
+    }
+
+    /// Adds a histogram of times.
+    pub(super) fn times(&mut self, values: &[&str], counts: &HistogramCounts) {
+        self.buckets(values, counts, Seconds(counts.sum));
+    }
+
+    fn buckets(&mut self, values: &[&str], counts: &HistogramCounts, sum: impl Display) {
+        let all = ("+Inf", counts.count);
+        for (bound, count) in counts.up_to.iter().copied().chain([all]) {
+            self.series("_bucket", values, Some(bound));
+            let _ = writeln!(self.text, " {count}");
+        }
+        self.series("_sum", values, None);
+        let _ = writeln!(self.text, " {sum}");
+        self.series("_count", values, None);
+        let _ = writeln!(self.text, " {}", counts.count);
+    }
+
+    fn series(&mut self, suffix: &str, values: &[&str], bound: Option<&str>) {
+        debug_assert_eq!(values.len(), self.labels.len(), "{} has a value for each label", self.name);
+        let _ = write!(self.text, "{}{suffix}", self.name);
+        let labels = self.labels.iter().copied().zip(values.iter().copied()).chain(bound.map(|bound| ("le", bound)));
+        for (index, (label, value)) in labels.enumerate() {
+            let _ = write!(self.text, "{}{label}=\"", if index == 0 { '{' } else { ',' });
+            for character in value.chars() {
+                match character {
+                    '\\' => self.text.push_str("\\\\"),
+                    '"' => self.text.push_str("\\\""),
+                    '\n' => self.text.push_str("\\n"),
+                    other => self.text.push(other),
+                }
+            }
+            self.text.push('"');
+        }
+        if !values.is_empty() || bound.is_some() {
+            self.text.push('}');
+        }
+    }
+}
+
+/// Microseconds, written in seconds.
+struct Seconds(u64);
+
+impl Display for Seconds {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_what_prometheus_reads() {
+        let mut exposition = Exposition::default();
+        exposition.gauge("up", "Whether.", 1);
+        let mut family = exposition.family(Kind::Counter, "requests_total", &["route", "status"], "Requests.");
+        family.sample(&["users \"x\"\\\n", ""], 7);
+        let counts = HistogramCounts { up_to: vec![("0.1", 1), ("1", 2)], count: 3, sum: 61_000_002 };
+        exposition.family(Kind::Histogram, "wait_seconds", &["route"], "Waits.").times(&["a"], &counts);
+        exposition.family(Kind::Histogram, "size", &[], "Sizes.").histogram(&[], &counts);
+        let text = exposition.into_text();
+        let expected = "# HELP up Whether.\n# TYPE up gauge\nup 1\n\
+                        # HELP requests_total Requests.\n# TYPE requests_total counter\n\
+                        requests_total{route=\"users \\\"x\\\"\\\\\\n\",status=\"\"} 7\n\
+                        # HELP wait_seconds Waits.\n# TYPE wait_seconds histogram\n\
+                        wait_seconds_bucket{route=\"a\",le=\"0.1\"} 1\nwait_seconds_bucket{route=\"a\",le=\"1\"} 2\n\
+                        wait_seconds_bucket{route=\"a\",le=\"+Inf\"} 3\nwait_seconds_sum{route=\"a\"} 61.000002\n\
+                        wait_seconds_count{route=\"a\"} 3\n\
+                        # HELP size Sizes.\n# TYPE size histogram\n\
+                        size_bucket{le=\"0.1\"} 1\nsize_bucket{le=\"1\"} 2\nsize_bucket{le=\"+Inf\"} 3\n\
+                        size_sum 61000002\nsize_count 3\n";
+        assert_eq!(text, expected);
+    }
+}

@@ -1,0 +1,97 @@
+//! Metrics of the process: its build, its resources, its log, its configuration, its connections.
+
+use super::exposition::{Exposition, Kind};
+use crate::gateway::{
+    lifecycle::process::Vitals,
+    runtime::figures::{self, Figures},
+    server::admission::{Admission, Dropped},
+};
+
+/// Adds the version, the commit and the TLS library of the program.
+pub(super) fn build(exposition: &mut Exposition) {
+    let labels = &["version", "commit", "openssl"];
+    let help =
+        "1, with the version of the program, the commit that it was built from, and the version of OpenSSL in it.";
+    exposition.family(Kind::Gauge, "cursorgate_build_info", labels, help).sample(
+        &[
+            env!("CARGO_PKG_VERSION"),
+            option_env!("CURSORGATE_COMMIT").unwrap_or("unknown"),
+            openssl::version::version(),
+        ],
+        1,
+    );
+}
+
+/// Adds the figures of the process under the names that Prometheus' client libraries have in common. What the system does
+/// not say is left out.
+pub(super) fn figures(exposition: &mut Exposition, started: u64) {
+    let Figures { cpu_seconds, resident, virtual_size, open_descriptors, most_descriptors } = figures::read();
+    exposition.gauge("process_start_time_seconds", "Start of the process, in seconds since 1970.", started);
+    exposition.counter("process_cpu_seconds_total", "Time that the processors worked for the process.", cpu_seconds);
+    for (name, help, value) in [
+        ("process_resident_memory_bytes", "Memory of the process that is in RAM.", resident),
+        ("process_virtual_memory_bytes", "Address space of the process.", virtual_size),
+        ("process_open_fds", "Open file descriptors.", open_descriptors),
+        ("process_max_fds", "Limit of open file descriptors.", most_descriptors),
+    ] {
+        if let Some(value) = value {
+            exposition.gauge(name, help, value);
+        }
+    }
+}
+
+/// Adds the lines that the log lost, and the last reload.
+pub(super) fn state(exposition: &mut Exposition, vitals: &Vitals) {
+    let help = "Log lines dropped, by reason: the reader was too slow, or the file failed.";
+    let mut lines = exposition.family(Kind::Counter, "cursorgate_log_lines_dropped_total", &["reason"], help);
+    for (reason, count) in vitals.log().dropped() {
+        lines.sample(&[reason], count);
+    }
+    let spans = vitals.spans();
+    exposition.counter("cursorgate_trace_spans_exported_total", "Spans that the collector took.", spans.exported());
+    let help = "Spans dropped, by reason: too many waited, the export failed, or a request has too many.";
+    let mut dropped = exposition.family(Kind::Counter, "cursorgate_trace_spans_dropped_total", &["reason"], help);
+    for (reason, count) in spans.dropped() {
+        dropped.sample(&[reason], count);
+    }
+    let last = vitals.last_reload();
+    let help = "Reloads of the configuration, by cause and result.";
+    let mut reloads = exposition.family(Kind::Counter, "cursorgate_config_reloads_total", &["cause", "result"], help);
+    for (cause, succeeded, count) in last.counts() {
+        reloads.sample(&[cause, if succeeded { "in_force" } else { "refused" }], count);
+    }
+    let result = last.result();
+    exposition.gauge(
+        "cursorgate_config_last_reload_successful",
+        "1 if the configuration that was read last is in force.",
+        u8::from(result.in_force),
+    );
+    exposition.gauge(
+        "cursorgate_config_restart_needed",
+        "Number of keys whose changes need a restart, at the last reload.",
+        result.needs_restart.len(),
+    );
+    exposition.gauge(
+        "cursorgate_config_last_reload_success_timestamp_seconds",
+        "Time of the last successful start or reload.",
+        last.succeeded_at(),
+    );
+}
+
+/// Adds the connections of clients, and those that ended early.
+pub(super) fn connections(exposition: &mut Exposition, clients: &Admission) {
+    exposition.gauge("cursorgate_connections", "Open connections of clients.", clients.open());
+    exposition.gauge("cursorgate_connections_limit", "Limit of open connections of clients.", clients.most());
+    let help = "Connections of clients taken in.";
+    exposition.counter("cursorgate_connections_accepted_total", help, clients.accepted());
+    let help = "Connections of clients refused, or closed before a request was read, by reason.";
+    let mut dropped = exposition.family(Kind::Counter, "cursorgate_connections_dropped_total", &["reason"], help);
+    for reason in Dropped::ALL {
+        dropped.sample(&[reason.word()], clients.dropped(reason));
+    }
+    let help = "TLS handshakes of clients that failed, by cause.";
+    let mut failed = exposition.family(Kind::Counter, "cursorgate_tls_handshakes_failed_total", &["cause"], help);
+    for (cause, count) in clients.handshakes().counts() {
+        failed.sample(&[cause], count);
+    }
+}

@@ -1,0 +1,208 @@
+//! The export of traces: OTLP over HTTP, in batches, by a thread of its own, over the connections of the upstream that the
+//! configuration names. So a collector has the TLS, the headers, the timeouts and the peers of any upstream.
+
+use std::{
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{
+    Request, Response,
+    header::{CONTENT_LENGTH, HOST},
+};
+use opentelemetry::KeyValue;
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SpanData, SpanExporter as _},
+};
+use pingora::http::RequestHeader;
+use tokio::sync::{mpsc, watch};
+
+use super::live::Live;
+use crate::{
+    gateway::{
+        outcome::trace::{Loss, SpanQueue},
+        runtime::clock,
+    },
+    upstream::net::fetch::{AskedPeer, Bounds, Fetcher},
+};
+
+/// The most spans of a batch, and the time in which one is gathered.
+const BATCH: usize = 512;
+const GATHERING: Duration = Duration::from_secs(1);
+
+/// The largest answer of a collector, in bytes.
+const ANSWER: usize = 64 << 10;
+
+/// The time that the end of the process waits for the last batch.
+const LAST_BATCH: Duration = Duration::from_secs(2);
+
+/// The path of traces (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>).
+const PATH: &str = "/v1/traces";
+
+/// The thread that exports. Dropping it exports what waits, as far as that takes at most [`LAST_BATCH`].
+#[derive(Debug)]
+pub(crate) struct Exporting {
+    ends: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Starts to export the spans of a queue.
+///
+/// # Errors
+///
+/// Returns an error if the thread can't be started.
+pub(crate) fn begin(live: Arc<Live>, queue: Arc<SpanQueue>) -> std::io::Result<Exporting> {
+    let (ends, ended) = watch::channel(false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread = std::thread::Builder::new().name("traces".to_owned()).spawn(move || {
+        let Some(waiting) = queue.receiver() else { return };
+        let mut last = ended.clone();
+        let exporter = Exporter { live, fetcher: Arc::default(), queue, waiting, ended, fails: false };
+        runtime.block_on(async {
+            // A collector that does not answer does not keep the process.
+            let too_late = async {
+                let _ = last.wait_for(|ended| *ended).await;
+                tokio::time::sleep(LAST_BATCH).await;
+            };
+            tokio::select! {
+                () = exporter.run() => {}
+                () = too_late => {}
+            }
+        });
+    })?;
+    Ok(Exporting { ends, thread: Some(thread) })
+}
+
+impl Drop for Exporting {
+    fn drop(&mut self) {
+        let _ = self.ends.send(true);
+        // The thread gives up after a time of its own. A panic has been logged.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+struct Exporter {
+    live: Arc<Live>,
+    fetcher: Arc<Fetcher>,
+    queue: Arc<SpanQueue>,
+    waiting: mpsc::Receiver<Vec<SpanData>>,
+    ended: watch::Receiver<bool>,
+    /// The last batch was not exported.
+    fails: bool,
+}
+
+impl Exporter {
+    /// Exports until the process ends and nothing waits.
+    async fn run(mut self) {
+        // Each iteration waits for a batch.
+        loop {
+            let batch = self.gather().await;
+            if batch.is_empty() {
+                return;
+            }
+            self.export(batch).await;
+        }
+    }
+
+    /// Waits for a span and gathers those that follow. At the end of the process it gathers what waits.
+    async fn gather(&mut self) -> Vec<SpanData> {
+        let mut batch = Vec::new();
+        let mut until = None;
+        while batch.len() < BATCH {
+            let full = tokio::time::sleep_until(until.unwrap_or_else(tokio::time::Instant::now));
+            tokio::select! {
+                biased;
+                Some(spans) = self.waiting.recv() => batch.extend(spans),
+                _ = self.ended.wait_for(|ended| *ended) => break,
+                () = full, if until.is_some() => break,
+            }
+            until = until.or_else(|| Some(tokio::time::Instant::now() + GATHERING));
+        }
+        batch
+    }
+
+    async fn export(&mut self, batch: Vec<SpanData>) {
+        let count = batch.len();
+        let exported = match self.exporter() {
+            Some(Ok(exporter)) => exporter.export(batch).await.map_err(|error| error.to_string()),
+            Some(Err(error)) => Err(error),
+            None => Err("traces are no longer exported".to_owned()),
+        };
+        match exported {
+            Ok(()) => {
+                self.queue.export_spans(count);
+                if std::mem::take(&mut self.fails) {
+                    tracing::info!("traces are exported again");
+                }
+            }
+            Err(error) => {
+                self.queue.drop_spans(Loss::ExportFailed, count);
+                if !std::mem::replace(&mut self.fails, true) {
+                    let hint = "cursorgate_trace_spans_dropped_total counts what is lost until it succeeds";
+                    tracing::warn!(error, "traces can't be exported: {hint}");
+                }
+            }
+        }
+    }
+
+    /// Returns the exporter to the collector of the configuration in force.
+    fn exporter(&self) -> Option<Result<SpanExporter, String>> {
+        let snapshot = self.live.pin();
+        let traces = snapshot.traces.as_ref()?;
+        let client = CollectorClient { live: Arc::clone(&self.live), fetcher: Arc::clone(&self.fetcher) };
+        let built = SpanExporter::builder()
+            .with_http()
+            .with_http_client(client)
+            .with_protocol(Protocol::HttpBinary)
+            // The client replaces the authority.
+            .with_endpoint(format!("http://collector{PATH}"))
+            .with_timeout(traces.upstream.timeouts.whole)
+            .build();
+        Some(built.map_err(|error| error.to_string()).map(|mut exporter| {
+            let resource = Resource::builder_empty().with_attributes([
+                KeyValue::new("service.name", traces.service_name.clone()),
+                KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            ]);
+            exporter.set_resource(&resource.build());
+            exporter
+        }))
+    }
+}
+
+/// The collector, as the client of the exporter.
+#[derive(Debug)]
+struct CollectorClient {
+    live: Arc<Live>,
+    fetcher: Arc<Fetcher>,
+}
+
+#[async_trait]
+impl HttpClient for CollectorClient {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let snapshot = self.live.pin();
+        let Some(traces) = &snapshot.traces else { return Err("there is no collector".into()) };
+        let upstream = &traces.upstream;
+        let (head, body) = request.into_parts();
+        let path = format!("{}{PATH}", upstream.base_path);
+        let mut sent = RequestHeader::build(head.method, path.as_bytes(), None)?;
+        sent.insert_header(HOST, upstream.host_for(None))?;
+        sent.insert_header(CONTENT_LENGTH, body.len().to_string())?;
+        for (name, value) in head.headers.iter().chain(upstream.headers.iter().map(|(name, value)| (name, value))) {
+            sent.insert_header(name.clone(), value.clone())?;
+        }
+        let (held, asked) = (snapshot.memory.share(), AskedPeer::default());
+        let now: Instant = clock::instant();
+        let timeouts = upstream.timeouts;
+        let bounds = Bounds { timeouts, whole: timeouts.whole, answer_size: ANSWER, held: &held, now, asked: &asked };
+        let fetched = self.fetcher.fetch(&upstream.peers, &sent, &body, bounds).await?;
+        let mut response = Response::new(Bytes::from(fetched.body));
+        (*response.status_mut(), *response.headers_mut()) = (fetched.status, fetched.headers);
+        Ok(response)
+    }
+}

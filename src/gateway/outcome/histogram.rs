@@ -1,0 +1,108 @@
+//! Histograms with fixed bounds, updated by relaxed additions without a lock.
+//!
+//! They are classic histograms of Prometheus, which every server reads. The bounds of times fit answers from memory
+//! within a millisecond as well as the longest default timeout, 30 s.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// The bounds of times, in microseconds, as they are written in seconds.
+pub(crate) const TIMES: &Bounds = &[
+    (1_000, "0.001"),
+    (2_500, "0.0025"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (50_000, "0.05"),
+    (100_000, "0.1"),
+    (250_000, "0.25"),
+    (500_000, "0.5"),
+    (1_000_000, "1"),
+    (2_500_000, "2.5"),
+    (5_000_000, "5"),
+    (10_000_000, "10"),
+    (30_000_000, "30"),
+];
+
+/// The bounds of numbers of upstream requests for a page.
+pub(crate) const REQUESTS: &Bounds =
+    &[(1, "1"), (2, "2"), (3, "3"), (4, "4"), (6, "6"), (8, "8"), (12, "12"), (20, "20"), (40, "40")];
+
+/// The largest value of each bucket but the last, and the same as text; in ascending order.
+pub(crate) type Bounds = [(u64, &'static str)];
+
+/// A histogram.
+#[derive(Debug)]
+pub(crate) struct Histogram {
+    bounds: &'static Bounds,
+    /// One for each bound, and one for all that is larger.
+    buckets: Box<[AtomicU64]>,
+    sum: AtomicU64,
+}
+
+/// The counts of a histogram at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HistogramCounts {
+    /// The number of values up to each bound, with all smaller ones.
+    pub up_to: Vec<(&'static str, u64)>,
+    /// The number of all values.
+    pub count: u64,
+    /// Their sum, in the unit of the bounds.
+    pub sum: u64,
+}
+
+impl Histogram {
+    /// Creates an empty histogram.
+    pub(crate) fn new(bounds: &'static Bounds) -> Self {
+        let buckets = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        Self { bounds, buckets, sum: AtomicU64::new(0) }
+    }
+
+    /// Counts a value in the unit of the bounds.
+    pub(crate) fn add(&self, value: u64) {
+        let at = self.bounds.partition_point(|(bound, _)| *bound < value);
+        self.buckets[at].fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(value, Ordering::Relaxed);
+    }
+
+    /// Counts a time; the bounds are in microseconds.
+    pub(crate) fn add_time(&self, time: Duration) {
+        self.add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// Returns the counts. The number of all values is that of the buckets, so that they agree while others count.
+    pub(crate) fn counts(&self) -> HistogramCounts {
+        let mut count = 0;
+        let mut up_to = Vec::with_capacity(self.bounds.len());
+        for (bucket, (_, text)) in self.buckets.iter().zip(self.bounds) {
+            count += bucket.load(Ordering::Relaxed);
+            up_to.push((*text, count));
+        }
+        count += self.buckets.last().map_or(0, |rest| rest.load(Ordering::Relaxed));
+        HistogramCounts { up_to, count, sum: self.sum.load(Ordering::Relaxed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_in_the_bucket_whose_bound_it_does_not_exceed() {
+        let histogram = Histogram::new(TIMES);
+        for micros in [0, 999, 1_000, 1_001, 30_000_000, 30_000_001] {
+            histogram.add_time(Duration::from_micros(micros));
+        }
+        let HistogramCounts { up_to, count, sum } = histogram.counts();
+        let at = |bound| up_to.iter().find(|(text, _)| *text == bound).unwrap().1;
+        assert_eq!((at("0.001"), at("0.0025"), at("10"), at("30"), count), (3, 4, 4, 5, 6));
+        assert_eq!(sum, 60_000_000 + 3_001);
+        assert!(TIMES.is_sorted() && REQUESTS.is_sorted());
+        for (micros, text) in TIMES {
+            let seconds: f64 = text.parse().unwrap();
+            assert_eq!(Duration::from_secs_f64(seconds), Duration::from_micros(*micros));
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! Traces of requests (<https://www.w3.org/TR/trace-context/>, <https://opentelemetry.io/docs/specs/otel/trace/>): a span
+//! for the request, for each of its phases, and for each request to an upstream.
+//!
+//! The spans of a request are collected with it and handed over as a whole when it has ended, so that no request waits for
+//! an export. Their attributes are those of the access log: no value of a query, no cursor and no credential.
+
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Instant, SystemTime},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::{
+    Context, InstrumentationScope, KeyValue,
+    propagation::TextMapPropagator as _,
+    trace::{SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState},
+};
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_sdk::{
+    propagation::TraceContextPropagator,
+    trace::{
+        IdGenerator as _, RandomIdGenerator, Sampler, SamplingDecision, ShouldSample as _, SpanData, SpanEvents,
+        SpanLinks,
+    },
+};
+use tokio::sync::mpsc;
+
+use crate::gateway::runtime::clock;
+
+/// The headers of a trace.
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// The most spans of a request.
+const MOST_SPANS: usize = 128;
+
+/// The most requests whose spans wait for their export.
+const MOST_WAITING: usize = 1_024;
+
+/// The trace of a request.
+#[derive(Debug)]
+pub(crate) struct RequestTrace {
+    /// The span of the request.
+    own: SpanContext,
+    /// The span of the client, if it is trusted.
+    parent: Option<SpanContext>,
+    began: (SystemTime, Instant),
+    spans: Mutex<Vec<SpanData>>,
+    queue: Arc<SpanQueue>,
+}
+
+/// A part of a request, whose span ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Phase<'t> {
+    trace: Option<&'t RequestTrace>,
+    id: SpanId,
+    parent: SpanId,
+    name: &'static str,
+    kind: SpanKind,
+    began: Instant,
+    /// The attributes of the span.
+    pub(crate) attributes: Vec<KeyValue>,
+    /// The reason that the part failed.
+    pub(crate) fault: Option<Cow<'static, str>>,
+}
+
+/// Returns the trace that the headers of a trusted client name. A `traceparent` that is repeated or malformed is none.
+pub(crate) fn named_by(headers: &HeaderMap) -> Option<SpanContext> {
+    if headers.get_all(&TRACEPARENT).iter().count() != 1 {
+        return None;
+    }
+    let extracted = TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers));
+    let context = extracted.span().span_context().clone();
+    context.is_valid().then_some(context)
+}
+
+impl RequestTrace {
+    /// Begins the trace of a request, or continues that of its client.
+    pub(crate) fn begin(
+        parent: Option<SpanContext>,
+        sampler: &Sampler,
+        queue: &Arc<SpanQueue>,
+        began: Instant,
+    ) -> Self {
+        let ids = RandomIdGenerator::default();
+        let trace_id = parent.as_ref().map_or_else(|| ids.new_trace_id(), SpanContext::trace_id);
+        let context = parent.clone().map(|parent| Context::new().with_remote_span_context(parent));
+        let sampled = sampler.should_sample(context.as_ref(), trace_id, "request", &SpanKind::Server, &[], &[]);
+        let flags = match sampled.decision {
+            SamplingDecision::RecordAndSample => TraceFlags::SAMPLED,
+            _ => TraceFlags::NOT_SAMPLED,
+        };
+        let state = parent.as_ref().map_or(TraceState::NONE, |parent| parent.trace_state().clone());
+        let own = SpanContext::new(trace_id, ids.new_span_id(), flags, false, state);
+        // The moment of the start on both clocks: spans have times of day, and the gateway measures monotonic ones.
+        let elapsed = clock::instant().saturating_duration_since(began);
+        let now = clock::system();
+        let began = (now.checked_sub(elapsed).unwrap_or(now), began);
+        Self { own, parent, began, spans: Mutex::default(), queue: Arc::clone(queue) }
+    }
+
+    /// Returns the id of the trace.
+    pub(crate) fn id(&self) -> TraceId {
+        self.own.trace_id()
+    }
+
+    /// Begins a part of the request itself.
+    pub(crate) fn phase<'t>(trace: Option<&'t Self>, name: &'static str) -> Phase<'t> {
+        let parent = trace.map_or(SpanId::INVALID, |trace| trace.own.span_id());
+        Phase::begin(trace, parent, name, SpanKind::Internal)
+    }
+
+    fn at(&self, moment: Instant) -> SystemTime {
+        let (time, began) = self.began;
+        time + moment.saturating_duration_since(began)
+    }
+
+    fn is_sampled(&self) -> bool {
+        self.own.is_sampled()
+    }
+
+    fn push(&self, span: SpanData) {
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        if spans.len() < MOST_SPANS {
+            spans.push(span);
+        } else {
+            self.queue.drop_spans(Loss::TooMany, 1);
+        }
+    }
+
+    /// Ends the trace and hands its spans over.
+    pub(crate) fn end(&self, name: String, attributes: Vec<KeyValue>, fault: Option<&'static str>, ended: Instant) {
+        if !self.is_sampled() {
+            return;
+        }
+        let mut spans = std::mem::take(&mut *self.spans.lock().unwrap_or_else(PoisonError::into_inner));
+        spans.push(SpanData {
+            span_context: self.own.clone(),
+            parent_span_id: self.parent.as_ref().map_or(SpanId::INVALID, SpanContext::span_id),
+            parent_span_is_remote: self.parent.is_some(),
+            span_kind: SpanKind::Server,
+            name: name.into(),
+            start_time: self.began.0,
+            end_time: self.at(ended),
+            attributes,
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: status(fault.map(Cow::Borrowed)),
+            instrumentation_scope: scope(),
+        });
+        self.queue.push(spans);
+    }
+}
+
+impl<'t> Phase<'t> {
+    fn begin(trace: Option<&'t RequestTrace>, parent: SpanId, name: &'static str, kind: SpanKind) -> Self {
+        let id = if trace.is_some() { RandomIdGenerator::default().new_span_id() } else { SpanId::INVALID };
+        Self { trace, id, parent, name, kind, began: clock::instant(), attributes: Vec::new(), fault: None }
+    }
+
+    /// Begins a request to an upstream as a part of this one.
+    pub(crate) fn call(&self) -> Phase<'t> {
+        Phase::begin(self.trace, self.id, "upstream request", SpanKind::Client)
+    }
+
+    /// Begins a request to an upstream as the only part of a request.
+    pub(crate) fn only_call(trace: Option<&'t RequestTrace>) -> Self {
+        let parent = trace.map_or(SpanId::INVALID, |trace| trace.own.span_id());
+        Phase::begin(trace, parent, "upstream request", SpanKind::Client)
+    }
+
+    /// Returns whether the span is exported.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.trace.is_some_and(RequestTrace::is_sampled)
+    }
+
+    /// Returns the `traceparent` of a request that this span makes; nothing without a trace.
+    pub(crate) fn traceparent(&self) -> Option<HeaderValue> {
+        let own = &self.trace?.own;
+        let text = format!("00-{}-{}-{:02x}", own.trace_id(), self.id, own.trace_flags().to_u8());
+        HeaderValue::from_str(&text).ok()
+    }
+}
+
+impl Drop for Phase<'_> {
+    fn drop(&mut self) {
+        let Some(trace) = self.trace.filter(|trace| trace.is_sampled()) else { return };
+        let own = &trace.own;
+        let ended = clock::instant();
+        trace.push(SpanData {
+            span_context: SpanContext::new(
+                own.trace_id(),
+                self.id,
+                own.trace_flags(),
+                false,
+                own.trace_state().clone(),
+            ),
+            parent_span_id: self.parent,
+            parent_span_is_remote: false,
+            span_kind: self.kind.clone(),
+            name: Cow::Borrowed(self.name),
+            start_time: trace.at(self.began),
+            end_time: trace.at(ended),
+            attributes: std::mem::take(&mut self.attributes),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: status(self.fault.take()),
+            instrumentation_scope: scope(),
+        });
+    }
+}
+
+fn status(fault: Option<Cow<'static, str>>) -> Status {
+    fault.map_or(Status::Unset, |description| Status::Error { description })
+}
+
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder("cursorgate").with_version(env!("CARGO_PKG_VERSION")).build()
+}
+
+/// The spans that wait for their export, and the counts of all. Its sender never waits: without room spans are dropped
+/// and counted.
+#[derive(Debug)]
+pub struct SpanQueue {
+    sender: mpsc::Sender<Vec<SpanData>>,
+    receiver: Mutex<Option<mpsc::Receiver<Vec<SpanData>>>>,
+    exported: AtomicU64,
+    dropped: [AtomicU64; Loss::ALL.len()],
+}
+
+/// The reasons that spans are not exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// The collector is slower than the requests.
+    QueueFull,
+    /// The collector can't be reached, or refuses.
+    ExportFailed,
+    /// The request has more spans than are kept.
+    TooMany,
+}
+
+impl Loss {
+    const ALL: [Self; 3] = [Self::QueueFull, Self::ExportFailed, Self::TooMany];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::ExportFailed => "export_failed",
+            Self::TooMany => "too_many",
+        }
+    }
+}
+
+impl Default for SpanQueue {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(MOST_WAITING);
+        Self {
+            sender,
+            receiver: Mutex::new(Some(receiver)),
+            exported: AtomicU64::new(0),
+            dropped: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+}
+
+impl SpanQueue {
+    /// Returns the receiver, which one exporter takes.
+    pub(crate) fn receiver(&self) -> Option<mpsc::Receiver<Vec<SpanData>>> {
+        self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn push(&self, spans: Vec<SpanData>) {
+        if let Err(full) = self.sender.try_send(spans) {
+            let (mpsc::error::TrySendError::Full(spans) | mpsc::error::TrySendError::Closed(spans)) = full;
+            self.drop_spans(Loss::QueueFull, spans.len());
+        }
+    }
+
+    /// Counts spans that were exported.
+    pub(crate) fn export_spans(&self, count: usize) {
+        self.exported.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Counts spans that are lost.
+    pub(crate) fn drop_spans(&self, loss: Loss, count: usize) {
+        let known = Loss::ALL.iter().position(|known| *known == loss).unwrap_or_default();
+        self.dropped[known].fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Returns the number of spans that were exported.
+    #[must_use]
+    pub fn exported(&self) -> u64 {
+        self.exported.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of spans that are lost, by reason.
+    pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = Loss::ALL.iter().zip(&self.dropped);
+        counts.map(|(loss, count)| (loss.word(), count.load(Ordering::Relaxed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIVEN: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
+
+    fn given(lines: &[&str]) -> Option<SpanContext> {
+        let headers = lines.iter().map(|line| (TRACEPARENT, HeaderValue::from_str(line).unwrap()));
+        named_by(&headers.collect())
+    }
+
+    #[test]
+    fn a_trace_is_continued_with_its_own_decision() {
+        let queue = Arc::default();
+        for (flags, every, is_sampled) in [("01", 0.0, true), ("00", 1.0, false)] {
+            let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(every)));
+            let parent = given(&[&format!("{GIVEN}-{flags}")]);
+            let trace = RequestTrace::begin(parent, &sampler, &queue, clock::instant());
+            assert_eq!(trace.id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+            let call = RequestTrace::phase(Some(&trace), "page").call();
+            let line = call.traceparent().unwrap();
+            let line = line.to_str().unwrap();
+            assert!(line.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && line.ends_with(flags), "{line}");
+            assert!(!line.contains("b7ad6b7169203331"), "the parent is the gateway: {line}");
+            assert_eq!(call.is_sampled(), is_sampled);
+        }
+        for lines in [&[][..], &["00-0-0-01"], &["00-00000000000000000000000000000000-b7ad6b7169203331-01"]] {
+            assert!(given(lines).is_none(), "{lines:?}");
+        }
+        let line = format!("{GIVEN}-01");
+        assert!(given(&[&line, &line]).is_none());
+    }
+
+    /// Row: A37
+    #[test]
+    fn spans_without_room_are_counted() {
+        let queue = Arc::new(SpanQueue::default());
+        for _ in 0..=MOST_WAITING {
+            let trace = RequestTrace::begin(None, &Sampler::AlwaysOn, &queue, clock::instant());
+            drop(RequestTrace::phase(Some(&trace), "page"));
+            trace.end("GET users".to_owned(), Vec::new(), None, clock::instant());
+        }
+        let trace = RequestTrace::begin(None, &Sampler::AlwaysOn, &queue, clock::instant());
+        (0..=MOST_SPANS).for_each(|_| drop(RequestTrace::phase(Some(&trace), "page")));
+        let lost: Vec<_> = queue.dropped().collect();
+        assert_eq!(lost, [("queue_full", 2), ("export_failed", 0), ("too_many", 1)]);
+        let waiting = queue.receiver().unwrap().try_recv().unwrap();
+        assert_eq!(waiting.iter().map(|span| span.name.as_ref()).collect::<Vec<_>>(), ["page", "GET users"]);
+        assert_eq!(waiting[0].parent_span_id, waiting[1].span_context.span_id());
+    }
+}
