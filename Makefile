@@ -198,7 +198,9 @@ $(TEST_ENV)/promtool.installed:
 		command -v apt-get >/dev/null || { echo "missing, please install promtool, a part of Prometheus" >&2; exit 1; }; \
 		root=; [ "$$(id -u)" = 0 ] || root=sudo; \
 		$$root apt-get update -qq </dev/null; \
-		cd "$(TEST_ENV)/promtool" && apt-get download -qq prometheus 2>/dev/null && dpkg-deb --extract prometheus_*.deb .; \
+		cd "$(TEST_ENV)/promtool"; \
+		apt-get download -qq prometheus 2>/dev/null; \
+		dpkg-deb --extract prometheus_*.deb .; \
 		rm -rf prometheus_*.deb usr/share etc lib var usr/bin/prometheus; \
 	fi
 	touch $@

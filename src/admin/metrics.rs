@@ -24,8 +24,8 @@ fn expose(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, now: u64) -
     let mut exposition = Exposition::default();
     let metrics = snapshot.routes.iter().map(|route| &*route.metrics).chain([&*snapshot.metrics]);
     routes::requests(&mut exposition, &metrics.collect::<Vec<_>>());
-    routes::legacy_clients(&mut exposition, snapshot.routes.iter().map(|route| &**route), now);
-    upstreams::write(&mut exposition, snapshot.upstreams.iter().map(|upstream| &**upstream));
+    routes::legacy_clients(&mut exposition, &snapshot.routes.iter().map(|route| &**route), now);
+    upstreams::write(&mut exposition, &snapshot.upstreams.iter().map(|upstream| &**upstream));
     load(&mut exposition, snapshot, vitals);
     process::connections(&mut exposition, clients);
     credentials::certificates(&mut exposition, snapshot, vitals);

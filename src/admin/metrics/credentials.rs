@@ -1,6 +1,6 @@
 //! Metrics of certificates and of the keys of cursors.
 
-use super::exposition::{Exposition, Kind};
+use super::exposition::{Exposition, MetricKind};
 use crate::{
     gateway::{Snapshot, lifecycle::process::Vitals},
     tls::{Credentials, report::CertificateState},
@@ -21,13 +21,14 @@ pub(super) fn certificates(exposition: &mut Exposition, snapshot: &Snapshot, vit
         }),
     ];
     for (name, help, value) in families {
-        let mut family = exposition.family(Kind::Gauge, name, &["name", "role"], help);
+        let mut family = exposition.family(MetricKind::Gauge, name, &["name", "role"], help);
         for state in &states {
             family.sample(&[&state.name, if state.is_authority { "authorities" } else { "own" }], value(state));
         }
     }
     let help = "Changes of certificate files, by result: taken into use, or at fault.";
-    let mut renewals = exposition.family(Kind::Counter, "cursorgate_certificate_renewals_total", &["result"], help);
+    let mut renewals =
+        exposition.family(MetricKind::Counter, "cursorgate_certificate_renewals_total", &["result"], help);
     for (result, count) in vitals.renewals().counts() {
         renewals.sample(&[result], count);
     }
@@ -38,7 +39,7 @@ pub(super) fn cursor_keys(exposition: &mut Exposition, snapshot: &Snapshot) {
     let help = "Time since which the process has a key of cursors, by its number and use: it signs, or only verifies. A \
                 restart begins anew.";
     let name = "cursorgate_cursor_key_since_timestamp_seconds";
-    let mut since = exposition.family(Kind::Gauge, name, &["key", "use"], help);
+    let mut since = exposition.family(MetricKind::Gauge, name, &["key", "use"], help);
     for key in &snapshot.cursor_keys {
         let used = if key.signs { "sign" } else { "verify" };
         since.sample(&[&key.number.to_string(), used], key.since);

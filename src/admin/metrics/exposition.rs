@@ -2,7 +2,7 @@
 //!
 //! A family states its labels once, and each of its samples has a value for each of them: two samples of a family can't
 //! differ in their labels. The writer is our own: `prometheus-client` writes OpenMetrics alone, which `promtool check
-//! metrics` rejects, and both it and `prometheus` keep values in maps behind a lock, whose series grow with what comes from
+//! metrics` rejects, and both it and `prometheus` keep values in maps with a lock, whose series grow with what comes from
 //! outside. Here the values are arrays with an element for each label value that the program knows.
 
 use std::fmt::{Display, Write as _};
@@ -20,7 +20,7 @@ pub(super) struct Exposition {
 
 /// The type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MetricKind {
     Counter,
     Gauge,
     Histogram,
@@ -38,17 +38,17 @@ impl Exposition {
     /// Begins a family. Its name has the unit, and of a counter the suffix `_total`.
     pub(super) fn family(
         &mut self,
-        kind: Kind,
+        kind: MetricKind,
         name: &'static str,
         labels: &[&'static str],
         help: &str,
     ) -> Samples<'_> {
         let word = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
         };
-        debug_assert_eq!(kind == Kind::Counter, name.ends_with("_total"), "{name} is a {word}");
+        debug_assert_eq!(kind == MetricKind::Counter, name.ends_with("_total"), "{name} is a {word}");
         #[cfg(test)]
         self.rows.push(format!("| `{name}` | {word} | {} | {help} |", labels.join(", ")));
         let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {word}\n");
@@ -57,12 +57,12 @@ impl Exposition {
 
     /// Adds a gauge without labels.
     pub(super) fn gauge(&mut self, name: &'static str, help: &str, value: impl Display) {
-        self.family(Kind::Gauge, name, &[], help).sample(&[], value);
+        self.family(MetricKind::Gauge, name, &[], help).sample(&[], value);
     }
 
     /// Adds a counter without labels.
     pub(super) fn counter(&mut self, name: &'static str, help: &str, value: impl Display) {
-        self.family(Kind::Counter, name, &[], help).sample(&[], value);
+        self.family(MetricKind::Counter, name, &[], help).sample(&[], value);
     }
 
     /// Returns the text.
@@ -139,11 +139,11 @@ mod tests {
     fn samples_are_what_prometheus_reads() {
         let mut exposition = Exposition::default();
         exposition.gauge("up", "Whether.", 1);
-        let mut family = exposition.family(Kind::Counter, "requests_total", &["route", "status"], "Requests.");
+        let mut family = exposition.family(MetricKind::Counter, "requests_total", &["route", "status"], "Requests.");
         family.sample(&["users \"x\"\\\n", ""], 7);
         let counts = HistogramCounts { up_to: vec![("0.1", 1), ("1", 2)], count: 3, sum: 61_000_002 };
-        exposition.family(Kind::Histogram, "wait_seconds", &["route"], "Waits.").times(&["a"], &counts);
-        exposition.family(Kind::Histogram, "size", &[], "Sizes.").histogram(&[], &counts);
+        exposition.family(MetricKind::Histogram, "wait_seconds", &["route"], "Waits.").times(&["a"], &counts);
+        exposition.family(MetricKind::Histogram, "size", &[], "Sizes.").histogram(&[], &counts);
         let text = exposition.into_text();
         let expected = "# HELP up Whether.\n# TYPE up gauge\nup 1\n\
                         # HELP requests_total Requests.\n# TYPE requests_total counter\n\

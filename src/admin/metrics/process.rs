@@ -1,6 +1,6 @@
 //! Metrics of the process: its build, its resources, its log, its configuration, its connections.
 
-use super::exposition::{Exposition, Kind};
+use super::exposition::{Exposition, MetricKind};
 use crate::gateway::{
     lifecycle::process::Vitals,
     runtime::figures::{self, Figures},
@@ -12,7 +12,7 @@ pub(super) fn build(exposition: &mut Exposition) {
     let labels = &["version", "commit", "openssl"];
     let help =
         "1, with the version of the program, the commit that it was built from, and the version of OpenSSL in it.";
-    exposition.family(Kind::Gauge, "cursorgate_build_info", labels, help).sample(
+    exposition.family(MetricKind::Gauge, "cursorgate_build_info", labels, help).sample(
         &[
             env!("CARGO_PKG_VERSION"),
             option_env!("CURSORGATE_COMMIT").unwrap_or("unknown"),
@@ -43,20 +43,21 @@ pub(super) fn figures(exposition: &mut Exposition, started: u64) {
 /// Adds the lines that the log lost, and the last reload.
 pub(super) fn state(exposition: &mut Exposition, vitals: &Vitals) {
     let help = "Log lines dropped, by reason: the reader was too slow, or the file failed.";
-    let mut lines = exposition.family(Kind::Counter, "cursorgate_log_lines_dropped_total", &["reason"], help);
+    let mut lines = exposition.family(MetricKind::Counter, "cursorgate_log_lines_dropped_total", &["reason"], help);
     for (reason, count) in vitals.log().dropped() {
         lines.sample(&[reason], count);
     }
     let spans = vitals.spans();
     exposition.counter("cursorgate_trace_spans_exported_total", "Spans that the collector took.", spans.exported());
     let help = "Spans dropped, by reason: too many waited, the export failed, or a request has too many.";
-    let mut dropped = exposition.family(Kind::Counter, "cursorgate_trace_spans_dropped_total", &["reason"], help);
+    let mut dropped = exposition.family(MetricKind::Counter, "cursorgate_trace_spans_dropped_total", &["reason"], help);
     for (reason, count) in spans.dropped() {
         dropped.sample(&[reason], count);
     }
     let last = vitals.last_reload();
     let help = "Reloads of the configuration, by cause and result.";
-    let mut reloads = exposition.family(Kind::Counter, "cursorgate_config_reloads_total", &["cause", "result"], help);
+    let mut reloads =
+        exposition.family(MetricKind::Counter, "cursorgate_config_reloads_total", &["cause", "result"], help);
     for (cause, succeeded, count) in last.counts() {
         reloads.sample(&[cause, if succeeded { "in_force" } else { "refused" }], count);
     }
@@ -85,12 +86,12 @@ pub(super) fn connections(exposition: &mut Exposition, clients: &Admission) {
     let help = "Connections of clients taken in.";
     exposition.counter("cursorgate_connections_accepted_total", help, clients.accepted());
     let help = "Connections of clients refused, or closed before a request was read, by reason.";
-    let mut dropped = exposition.family(Kind::Counter, "cursorgate_connections_dropped_total", &["reason"], help);
+    let mut dropped = exposition.family(MetricKind::Counter, "cursorgate_connections_dropped_total", &["reason"], help);
     for reason in Dropped::ALL {
         dropped.sample(&[reason.word()], clients.dropped(reason));
     }
     let help = "TLS handshakes of clients that failed, by cause.";
-    let mut failed = exposition.family(Kind::Counter, "cursorgate_tls_handshakes_failed_total", &["cause"], help);
+    let mut failed = exposition.family(MetricKind::Counter, "cursorgate_tls_handshakes_failed_total", &["cause"], help);
     for (cause, count) in clients.handshakes().counts() {
         failed.sample(&[cause], count);
     }

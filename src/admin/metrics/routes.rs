@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::exposition::{Exposition, Kind};
+use super::exposition::{Exposition, MetricKind};
 use crate::{
     downstream::response::legacy,
     gateway::{
@@ -16,14 +16,14 @@ pub(super) fn requests(exposition: &mut Exposition, routes: &[&RouteMetrics]) {
     let help = "Time of requests, from the first byte of the head to the end of the response, by class of the status; none: \
                 no response was sent.";
     let name = "cursorgate_request_duration_seconds";
-    let mut times = exposition.family(Kind::Histogram, name, &["route", "status"], help);
+    let mut times = exposition.family(MetricKind::Histogram, name, &["route", "status"], help);
     for metrics in routes {
         for (class, counts) in metrics.durations() {
             times.times(&[metrics.route(), class], &counts);
         }
     }
     let help = "Requests to the upstream for each page that was served.";
-    let mut pages = exposition.family(Kind::Histogram, "cursorgate_page_upstream_requests", &["route"], help);
+    let mut pages = exposition.family(MetricKind::Histogram, "cursorgate_page_upstream_requests", &["route"], help);
     for metrics in routes {
         let counts = metrics.page_requests();
         if counts.count > 0 {
@@ -32,7 +32,7 @@ pub(super) fn requests(exposition: &mut Exposition, routes: &[&RouteMetrics]) {
     }
     for (index, family) in FAMILIES.iter().enumerate() {
         let labels: Vec<&str> = std::iter::once("route").chain(family.labels.iter().map(|(label, _)| *label)).collect();
-        let mut samples = exposition.family(Kind::Counter, family.name, &labels, family.help);
+        let mut samples = exposition.family(MetricKind::Counter, family.name, &labels, family.help);
         for metrics in routes {
             for (values, count) in metrics.counts(index) {
                 // Of label sets with many values only those that occurred are written. A counter for each route is always
@@ -49,13 +49,14 @@ pub(super) fn requests(exposition: &mut Exposition, routes: &[&RouteMetrics]) {
 /// limits their number.
 pub(super) fn legacy_clients<'r>(
     exposition: &mut Exposition,
-    routes: impl Iterator<Item = &'r Route> + Clone,
+    routes: &(impl Iterator<Item = &'r Route> + Clone),
     now: u64,
 ) {
     let lists = || routes.clone().filter_map(|route| Some((route.name.as_str(), route.list.as_ref()?)));
     let help = "Requests by the upstream's own paging parameters, and by none where legacy.unmarked is \"legacy\", by client \
                 where the route says how to identify it.";
-    let mut requests = exposition.family(Kind::Counter, "cursorgate_legacy_requests_total", &["route", "client"], help);
+    let mut requests =
+        exposition.family(MetricKind::Counter, "cursorgate_legacy_requests_total", &["route", "client"], help);
     for (route, list) in lists() {
         let Some(clients) = list.usage.clients() else {
             requests.sample(&[route, ""], list.usage.total().requests);
@@ -72,7 +73,7 @@ pub(super) fn legacy_clients<'r>(
         }
     }
     let help = "1 where the sunset of a route's legacy requests has passed.";
-    let mut passed = exposition.family(Kind::Gauge, "cursorgate_legacy_sunset_passed", &["route"], help);
+    let mut passed = exposition.family(MetricKind::Gauge, "cursorgate_legacy_sunset_passed", &["route"], help);
     for (route, list) in lists().filter(|(_, list)| list.legacy.sunset.is_some()) {
         passed.sample(&[route], u8::from(legacy::is_past_sunset(&list.legacy, now)));
     }

@@ -1,37 +1,40 @@
 //! Metrics of upstreams: their requests, their load, and their peers.
 
-use super::exposition::{Exposition, Kind};
+use super::exposition::{Exposition, MetricKind};
 use crate::gateway::routes::upstream::Upstream;
 
 /// A family with one value for each upstream.
-type Family = (Kind, &'static str, &'static str, fn(&Upstream) -> u64);
+type UpstreamFamily = (MetricKind, &'static str, &'static str, fn(&Upstream) -> u64);
 
 /// The families with one value for each upstream. Those for each peer have the labels `upstream` and `peer`, and belong
 /// after them.
-const FAMILIES: [Family; 5] = [
+const FAMILIES: [UpstreamFamily; 5] = [
     (
-        Kind::Gauge,
+        MetricKind::Gauge,
         "cursorgate_upstream_requests_in_flight",
         "Requests in flight to the upstream, at most its connections.",
         |upstream| count(upstream.slots.in_flight()),
     ),
-    (Kind::Gauge, "cursorgate_upstream_requests_waiting", "Requests waiting for another one to end.", |upstream| {
-        count(upstream.slots.waiting())
-    }),
     (
-        Kind::Counter,
+        MetricKind::Gauge,
+        "cursorgate_upstream_requests_waiting",
+        "Requests waiting for another one to end.",
+        |upstream| count(upstream.slots.waiting()),
+    ),
+    (
+        MetricKind::Counter,
         "cursorgate_upstream_requests_refused_total",
         "Requests refused because too many were waiting.",
         |upstream| upstream.slots.refused(),
     ),
     (
-        Kind::Counter,
+        MetricKind::Counter,
         "cursorgate_upstream_connect_failures_total",
         "Failed connections to peers of the upstream.",
         |upstream| upstream.peers.failures(),
     ),
     (
-        Kind::Gauge,
+        MetricKind::Gauge,
         "cursorgate_upstream_peers_resting",
         "Peers of the upstream that rest because they can't be reached.",
         |upstream| count(upstream.peers.resting()),
@@ -39,12 +42,12 @@ const FAMILIES: [Family; 5] = [
 ];
 
 /// Adds the metrics of upstreams.
-pub(super) fn write<'u>(exposition: &mut Exposition, upstreams: impl Iterator<Item = &'u Upstream> + Clone) {
+pub(super) fn write<'u>(exposition: &mut Exposition, upstreams: &(impl Iterator<Item = &'u Upstream> + Clone)) {
     let help = "Time of requests to the upstream from their start, with the time for a connection, to the end of the \
                 answer, by class of the status; none: there was no whole answer. Of forwarded requests it includes the time \
                 that clients take to read the answer.";
     let name = "cursorgate_upstream_request_duration_seconds";
-    let mut times = exposition.family(Kind::Histogram, name, &["upstream", "status"], help);
+    let mut times = exposition.family(MetricKind::Histogram, name, &["upstream", "status"], help);
     for upstream in upstreams.clone() {
         for (class, counts) in upstream.metrics.durations() {
             times.times(&[&upstream.name, class], &counts);

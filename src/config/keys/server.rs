@@ -221,7 +221,7 @@ table! {
         /// HTTP, usually at port 4318. Its `base_path`, `tls`, `headers` and `timeouts` hold for them. No route has to name it.
         upstream: Key<String> => text(syntax::name).sample(r#""collector""#);
 
-        /// One request in so many begins a trace. A request of a trusted proxy (`server.trusted_proxies`) with a `traceparent`
+        /// The number of requests of which one begins a trace. A request of a trusted proxy (`server.trusted_proxies`) with a `traceparent`
         /// continues that trace, and is recorded if the trace is.
         every: Defaulted<u32> => count(1, 1_000_000).default(Count(100));
 

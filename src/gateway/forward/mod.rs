@@ -160,14 +160,13 @@ async fn pass(
 ) -> Result<(), RelayFault> {
     seam(&context.outcome, "pass");
     let route = &forwarded.found.route;
-    let (peers, timeouts) = (&route.upstream.peers, route.upstream.timeouts);
+    let (peers, timeouts, connections) = (&route.upstream.peers, route.upstream.timeouts, &gateway.fetcher.connections);
     let asked = session.req_header();
     let links = AnswerLinks::of(forwarded, &asked.method, &asked.headers, &context.snapshot);
     let mut request = request(session.as_downstream_mut(), forwarded).map_err(RelayFault::Head)?;
     if links.as_ref().is_some_and(|links| links.are_in_bodies()) {
         request.insert_header(header::ACCEPT_ENCODING, "identity").map_err(RelayFault::Head)?;
     }
-    let connections = &gateway.fetcher.connections;
     let opened = connections.open(peers, &request.headers, timeouts, clock::instant()).await;
     context.outcome.counted.upstream_requests += 1;
     let mut connection = opened.map_err(RelayFault::Upstream)?;

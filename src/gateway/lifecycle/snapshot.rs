@@ -63,7 +63,7 @@ pub struct Snapshot {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CursorKey {
     pub number: u32,
-    /// It signs new cursors.
+    /// The key signs new cursors.
     pub signs: bool,
     /// The time since which the process has it, in seconds since 1970.
     pub since: u64,
@@ -119,15 +119,11 @@ impl Snapshot {
             return None;
         }
         let metrics = previous.map_or_else(|| RouteMetrics::new(""), |previous| Arc::clone(&previous.metrics));
-        let traces = settings.traces.as_ref().and_then(|traces| {
-            let upstream = upstreams.get(traces.upstream)?.as_ref()?;
-            Some(Collector::compile(traces, Arc::clone(upstream)))
-        });
+        let traces = collector(settings, &upstreams);
         let upstreams = upstreams.into_iter().flatten().collect();
         let (memory, pivots) = (memory(settings, previous), pivots(settings, previous));
         costs.forget_others();
-        let server = settings.server.clone();
-        let guard = Guard::compile(&routes);
+        let (server, guard) = (settings.server.clone(), Guard::compile(&routes));
         Some(Self {
             table,
             guard,
@@ -165,6 +161,13 @@ impl Snapshot {
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.server.trusted_proxies.iter().any(|network| network.contains(address))
     }
+}
+
+/// Compiles the collector of traces.
+fn collector(settings: &Settings, upstreams: &[Option<Arc<Upstream>>]) -> Option<Collector> {
+    let traces = settings.traces.as_ref()?;
+    let upstream = upstreams.get(traces.upstream)?.as_ref()?;
+    Some(Collector::compile(traces, Arc::clone(upstream)))
 }
 
 /// Lists the keys of cursors. A key that the previous snapshot has keeps its time.

@@ -115,14 +115,14 @@ impl Exporter {
         let mut batch = Vec::new();
         let mut until = None;
         while batch.len() < BATCH {
-            let full = tokio::time::sleep_until(until.unwrap_or_else(tokio::time::Instant::now));
+            let late = tokio::time::sleep_until(until.unwrap_or_else(|| clock::instant().into()));
             tokio::select! {
                 biased;
                 Some(spans) = self.waiting.recv() => batch.extend(spans),
                 _ = self.ended.wait_for(|ended| *ended) => break,
-                () = full, if until.is_some() => break,
+                () = late, if until.is_some() => break,
             }
-            until = until.or_else(|| Some(tokio::time::Instant::now() + GATHERING));
+            until = until.or_else(|| Some((clock::instant() + GATHERING).into()));
         }
         batch
     }

@@ -238,7 +238,7 @@ impl Outcome {
             number("cursorgate.upstream_requests", self.counted.upstream_requests.into()),
         ];
         // Faults of clients are no errors of a server's span.
-        let fault = (self.level() != Level::INFO).then(|| self.counted.word);
+        let fault = (self.level() != Level::INFO).then_some(self.counted.word);
         trace.end(name, attributes.into_iter().flatten().collect(), fault, ended);
     }
 

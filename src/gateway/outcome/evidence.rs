@@ -24,13 +24,13 @@ const MOST: usize = 16;
 
 /// The answers of one page.
 #[derive(Debug, Default)]
-pub(crate) struct Evidence {
-    shown: Vec<Shown>,
+pub(crate) struct RefusalEvidence {
+    shown: Vec<ShownAnswer>,
 }
 
 /// An answer to a request for a slice of the list as it is declared.
 #[derive(Clone, Copy, Debug)]
-struct Shown {
+struct ShownAnswer {
     slice: Slice,
     items: usize,
     /// Fingerprints of the first and the last id.
@@ -39,7 +39,7 @@ struct Shown {
     run: usize,
 }
 
-impl Evidence {
+impl RefusalEvidence {
     /// Notes an answer.
     pub(crate) fn note(&mut self, fetch: &Fetch, answer: &Answer) {
         let Fetch::Slice(slice, Listing { filter: None, flipped: false, by_id: false }) = fetch else { return };
@@ -48,7 +48,7 @@ impl Evidence {
         }
         let items = answer.items().len();
         let ends = (items > 0).then(|| (fingerprint(answer.id(0)), fingerprint(answer.id(items - 1))));
-        self.shown.push(Shown { slice: *slice, items, ends, run: edge_run(answer, items) });
+        self.shown.push(ShownAnswer { slice: *slice, items, ends, run: edge_run(answer, items) });
     }
 
     /// Explains a refusal, as far as the answers do.
@@ -85,9 +85,9 @@ impl Evidence {
 
     /// Returns two sizes that were asked for, and the number of items that came both times.
     fn ignored_sizes(&self) -> Option<(u32, u32, usize)> {
-        let size = |shown: &Shown| shown.slice.size().0;
+        let size = |shown: &ShownAnswer| shown.slice.size().0;
         self.shown.iter().enumerate().find_map(|(index, one)| {
-            let differs = |other: &&Shown| {
+            let differs = |other: &&ShownAnswer| {
                 let smaller = size(one).min(size(other)) as usize;
                 size(one) != size(other) && one.items == other.items && one.items > smaller
             };
@@ -113,7 +113,7 @@ impl Evidence {
     /// Explains a first page that is empty while a later one has items.
     fn wrong_first_page(&self, dialect: &Dialect) -> Option<String> {
         let has_later = self.shown.iter().any(|shown| shown.items > 0 && shown.slice.begins() > Offset(0));
-        let is_empty = |shown: &&Shown| shown.items == 0 && shown.slice.begins() == Offset(0);
+        let is_empty = |shown: &&ShownAnswer| shown.items == 0 && shown.slice.begins() == Offset(0);
         let empty = self.shown.iter().find(is_empty).filter(|_| has_later)?;
         let first = dialect.first_page();
         Some(match empty.slice {
@@ -135,7 +135,7 @@ impl Evidence {
             let (first, _) = one.ends?;
             let begins = one.slice.begins();
             let is_same =
-                |other: &&Shown| other.slice.begins() != begins && other.ends.is_some_and(|ends| ends.0 == first);
+                |other: &&ShownAnswer| other.slice.begins() != begins && other.ends.is_some_and(|ends| ends.0 == first);
             Some((one, self.shown[index + 1..].iter().find(is_same)?))
         })?;
         let of_dialect = format!("request.query of the dialect {:?}", dialect.name());

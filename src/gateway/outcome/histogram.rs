@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The bounds of times, in microseconds, as they are written in seconds.
-pub(crate) const TIMES: &Bounds = &[
+pub(crate) const TIMES: &BucketBounds = &[
     (1_000, "0.001"),
     (2_500, "0.0025"),
     (5_000, "0.005"),
@@ -27,17 +27,17 @@ pub(crate) const TIMES: &Bounds = &[
 ];
 
 /// The bounds of numbers of upstream requests for a page.
-pub(crate) const REQUESTS: &Bounds =
+pub(crate) const REQUESTS: &BucketBounds =
     &[(1, "1"), (2, "2"), (3, "3"), (4, "4"), (6, "6"), (8, "8"), (12, "12"), (20, "20"), (40, "40")];
 
 /// The largest value of each bucket but the last, and the same as text; in ascending order.
-pub(crate) type Bounds = [(u64, &'static str)];
+pub(crate) type BucketBounds = [(u64, &'static str)];
 
 /// A histogram.
 #[derive(Debug)]
 pub(crate) struct Histogram {
-    bounds: &'static Bounds,
-    /// One for each bound, and one for all that is larger.
+    bounds: &'static BucketBounds,
+    /// The number of values up to each bound and above the one before; the last bucket has all larger values.
     buckets: Box<[AtomicU64]>,
     sum: AtomicU64,
 }
@@ -55,7 +55,7 @@ pub(crate) struct HistogramCounts {
 
 impl Histogram {
     /// Creates an empty histogram.
-    pub(crate) fn new(bounds: &'static Bounds) -> Self {
+    pub(crate) fn new(bounds: &'static BucketBounds) -> Self {
         let buckets = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
         Self { bounds, buckets, sum: AtomicU64::new(0) }
     }

@@ -164,14 +164,14 @@ impl<'t> Phase<'t> {
     }
 
     /// Begins a request to an upstream as a part of this one.
-    pub(crate) fn call(&self) -> Phase<'t> {
-        Phase::begin(self.trace, self.id, "upstream request", SpanKind::Client)
+    pub(crate) fn call(&self) -> Self {
+        Self::begin(self.trace, self.id, "upstream request", SpanKind::Client)
     }
 
     /// Begins a request to an upstream as the only part of a request.
     pub(crate) fn only_call(trace: Option<&'t RequestTrace>) -> Self {
         let parent = trace.map_or(SpanId::INVALID, |trace| trace.own.span_id());
-        Phase::begin(trace, parent, "upstream request", SpanKind::Client)
+        Self::begin(trace, parent, "upstream request", SpanKind::Client)
     }
 
     /// Returns whether the span is exported.

@@ -1,4 +1,4 @@
-//! One request to an upstream, from its start to its end: the time that the access log adds up, and the line of the log at
+//! Requests to upstreams, each from its start to its end: the time that the access log adds up, and the line of the log at
 //! `debug`.
 
 use std::{
@@ -52,7 +52,7 @@ pub(crate) enum CallKind {
     Slice,
     /// The items that a token leads to.
     Token,
-    /// One item, for its keys.
+    /// A single item, for its keys.
     Item,
     Count,
     /// A request that is forwarded as it came.
@@ -103,7 +103,8 @@ impl<'a> UpstreamCall<'a> {
             self.span.attributes.push(KeyValue::new("http.response.status_code", i64::from(status)));
         }
         let failed = self.status.is_none_or(|status| status >= 400);
-        self.span.fault = failed.then(|| self.status.map_or("no answer".into(), |status| status.to_string().into()));
+        let word = || self.status.map_or_else(|| "no answer".into(), |status| status.to_string().into());
+        self.span.fault = failed.then(word);
     }
 
     /// Returns the peer that is asked, and the time since the start.

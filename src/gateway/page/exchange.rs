@@ -22,7 +22,7 @@ use crate::{
     gateway::{
         outcome::{
             access_log::Outcome,
-            evidence::Evidence,
+            evidence::RefusalEvidence,
             failure::{Failure, cause},
             trace::{Phase, TRACEPARENT},
             upstream_call::{CallKind, CallTarget, UpstreamCall},
@@ -125,7 +125,7 @@ struct FetchProgress {
     /// The client's cursor comes from an earlier page of this list, which the upstream gave for the same filters.
     is_continued: bool,
     headers: AnswerHeaders,
-    evidence: Evidence,
+    evidence: RefusalEvidence,
     /// The first answer that said that the list ends before its slice.
     past_end: Option<Box<Response>>,
 }
@@ -188,7 +188,7 @@ impl Exchange<'_> {
     ///
     /// Returns a failure of the upstream if its answers show that a search could not succeed: the same request would fail
     /// again.
-    fn explain(self, refusal: &Refusal, evidence: &Evidence, outcome: &mut Outcome) -> Result<(), Failure> {
+    fn explain(self, refusal: &Refusal, evidence: &RefusalEvidence, outcome: &mut Outcome) -> Result<(), Failure> {
         let PageContext { list, sorted, .. } = self.context;
         let detail = evidence.explain(refusal, &list.dialect, &sorted.order);
         outcome.detail = detail.or_else(|| outcome.detail.take());

@@ -119,10 +119,7 @@ impl Upstream {
             timeouts: settings.timeouts,
             codings,
             slots: slots(settings, previous),
-            metrics: previous
-                .iter()
-                .find(|known| known.name == settings.name)
-                .map_or_else(UpstreamMetrics::new, |known| Arc::clone(&known.metrics)),
+            metrics: metrics(settings, previous),
         })
     }
 
@@ -133,6 +130,12 @@ impl Upstream {
         let peer = || self.peers.names().first().and_then(|name| HeaderValue::from_str(name.text()).ok());
         self.host.clone().or_else(own).or_else(peer).unwrap_or(HeaderValue::from_static(""))
     }
+}
+
+/// Returns the metrics of the upstream of this name, which outlive a reload.
+fn metrics(settings: &UpstreamSettings, previous: &[Arc<Upstream>]) -> Arc<UpstreamMetrics> {
+    let known = previous.iter().find(|known| known.name == settings.name);
+    known.map_or_else(UpstreamMetrics::new, |known| Arc::clone(&known.metrics))
 }
 
 /// Returns the `Accept-Encoding` of requests for pages.

@@ -42,9 +42,15 @@ fn starts_html(content_type: &[u8]) -> bool {
 const MOST_NAMES: usize = 12;
 const LONGEST_NAME: usize = 40;
 
+/// Describes a body by its kind and the names of its members.
+pub(crate) fn described(headers: &HeaderMap, body: &[u8]) -> String {
+    let kind = kind_of_document(headers, body);
+    member_names(body).map_or_else(|| kind.to_owned(), |names| format!("{kind}, whose members are {names}"))
+}
+
 /// Returns the names of a document's members, so that an operator finds the place of the list. Names that are no
 /// identifiers may be data, as in a map of addresses, and are not told.
-pub(crate) fn member_names(body: &[u8]) -> Option<String> {
+fn member_names(body: &[u8]) -> Option<String> {
     let members = members(body)?;
     let is_identifier = |name: &[u8]| {
         name.len() <= LONGEST_NAME

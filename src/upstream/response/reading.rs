@@ -3,7 +3,7 @@
 use http::{HeaderMap, header::LOCATION};
 
 use super::{
-    document::{is_object, kind_of_document, member_names},
+    document::{described, is_object, kind_of_document},
     error::ReadingError,
     failed,
     token::{TokenReading, TokenStyle},
@@ -174,10 +174,8 @@ impl ResponseReader {
         }
         // Only an object can lack a member, so any other body is not the dialect's list.
         if page.items.is_none() && !(self.items_optional && is_object(&body)) {
-            let kind = kind_of_document(headers, &body);
-            let members = member_names(&body).map(|names| format!(", whose members are {names}")).unwrap_or_default();
-            let detail = format!("no array at {:?} of {kind}{members}", self.items.to_string());
-            return Err(ReadingError::Malformed(detail));
+            let document = described(headers, &body);
+            return Err(ReadingError::Malformed(format!("no array at {:?} of {document}", self.items.to_string())));
         }
         if page.items.as_ref().is_none_or(Vec::is_empty)
             && self.error.is_none()
