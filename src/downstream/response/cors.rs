@@ -239,7 +239,7 @@ mod tests {
             said(&headers)
         };
         let ours = "expose-headers: X-Total-Count, link, ETag, Retry-After, Deprecation, Sunset, Cursorgate-Level, \
-                    Cursorgate-Drift, Cursorgate-Unproven, Cursorgate-Short, X-Page";
+                    Cursorgate-Drift, Cursorgate-Unproven, Cursorgate-Short, X-Request-Id, X-Page";
         let listed = policy(&[APP], true);
         assert_eq!(
             answer(&listed, Some(APP)),

@@ -268,7 +268,7 @@ fn speaks_to_caches(name: &str) -> bool {
 const DROPPED_PREFIXES: [&str; 3] = ["content-", "cursorgate-", "proxy-auth"];
 
 /// Headers of a page that scripts of other origins may read, beyond the standard ones and those of the envelope.
-const EXPOSED: [&str; 9] = [
+const EXPOSED: [&str; 10] = [
     "Link",
     "ETag",
     "Retry-After",
@@ -278,6 +278,7 @@ const EXPOSED: [&str; 9] = [
     "Cursorgate-Drift",
     "Cursorgate-Unproven",
     "Cursorgate-Short",
+    "X-Request-Id",
 ];
 
 /// Adds the headers that scripts may read to an answer that allows an origin; `of_envelope` are those of the envelope.

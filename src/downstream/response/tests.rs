@@ -307,7 +307,7 @@ fn an_upstreams_refusal_passes_as_it_is() {
 #[test]
 fn scripts_may_read_what_the_gateway_says_where_the_upstream_allows_their_origin() {
     let ours = "Link, ETag, Retry-After, Deprecation, Sunset, Cursorgate-Level, Cursorgate-Drift, Cursorgate-Unproven, \
-                Cursorgate-Short, x-total-count";
+                Cursorgate-Short, X-Request-Id, x-total-count";
     let exposed = |upstream: &[(&'static str, &'static str)]| {
         let response = rendered(&template(BARE), Case { items: 1, ..Case::default() }, &[&headers(upstream)]);
         let value = response.headers.get("access-control-expose-headers");
