@@ -1,6 +1,6 @@
 //! Limits learnt of an upstream. They are kept beside the snapshot and outlive reloads.
 //!
-//! What was learnt only aims requests: proofs rest on the answers of each walk. Caps are kept per [`LearningScope`],
+//! Learnt limits only aim requests: proofs rest on the answers of each walk. Caps are kept per [`LearningScope`],
 //! because they differ by principal, path and filter. A scope whose slot is shared with another one may ask for too
 //! many items once.
 

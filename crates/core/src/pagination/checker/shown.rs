@@ -205,6 +205,17 @@ impl<'a> Judge<'a> {
         })
     }
 
+    /// Returns whether an answer does not begin with an item from before its place, as another answer shows that. A page
+    /// that does is not where it was asked for, and neither is another of its size.
+    fn is_in_place(&self, other: usize, number: usize) -> bool {
+        let begins = |number: usize| self.slice(number).map(|(slice, ..)| slice.begins().0);
+        let place = begins(other).zip(begins(number)).and_then(|(from, begins)| from.checked_sub(begins));
+        let place = place.and_then(|place| self.answers[number].get(usize::try_from(place).ok()?));
+        place.zip(self.answers[other].first()).is_none_or(|(place, first)| {
+            self.compare(&first.keys, &place.keys, self.run(place)).is_none_or(Ordering::is_ge)
+        })
+    }
+
     /// Returns the evidence by which an answer ends its list, in the direction in which it was asked for.
     fn end_of(&self, number: usize, joined_from_start: bool) -> Option<(Level, &'static str)> {
         let (slice, listing, answer) = self.slice(number)?;
@@ -236,19 +247,14 @@ impl<'a> Judge<'a> {
         let later = || self.slices().filter(move |(other, _, its, _)| *other != number && *its == listing);
         let behind =
             later().any(|(other, slice, ..)| slice.begins().0 >= begins + asked as u64 && nothing_after(other));
-        // A page that begins with an item from before its place is not where it was asked for: nor is another of its size.
-        let is_in_place = |other: usize, slice: Slice| {
-            let place = slice.begins().0.checked_sub(begins).and_then(|place| rows.get(usize::try_from(place).ok()?));
-            let place = place.filter(|_| !reversed).zip(self.answers[other].first());
-            place.is_none_or(|(place, first)| {
-                self.compare(&first.keys, &place.keys, self.run(place)).is_none_or(Ordering::is_ge)
-            })
-        };
         // The smallest page that holds the last item may begin before this answer does.
         let beside = later().any(|(other, slice, _, answer)| {
             let is_short = answer.items.len() < slice.size().0 as usize;
             let ends_alike = slice.begins().0 >= begins || (is_short && count < honoured);
-            !answer.items.is_empty() && ends_alike && is_in_place(other, slice) && nothing_after(other)
+            !answer.items.is_empty()
+                && ends_alike
+                && (reversed || self.is_in_place(other, number))
+                && nothing_after(other)
         });
         if behind && beside && count < asked {
             return Some((Level::Exact, ", for two further answers find nothing after it"));
