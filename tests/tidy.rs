@@ -46,8 +46,16 @@ const MAY_IMPORT: [(&str, &[&str]); 10] = [
 const PURE: [&str; 5] = ["json", "pagination", "cursor", "downstream", "upstream"];
 
 /// The files of those that are not.
-const IMPURE: [&str; 4] =
-    ["upstream/net/connection.rs", "upstream/net/fetch.rs", "upstream/net/resolve.rs", "upstream/net/session.rs"];
+const IMPURE: [&str; 8] = [
+    "upstream/net/check.rs",
+    "upstream/net/connection.rs",
+    "upstream/net/fetch.rs",
+    "upstream/net/peers/name.rs",
+    "upstream/net/peers/resolver.rs",
+    "upstream/net/peers/set.rs",
+    "upstream/net/peers/visit.rs",
+    "upstream/net/session.rs",
+];
 
 /// Names that only the shell may use.
 const IO: [&str; 17] = [
@@ -74,13 +82,14 @@ const IO: [&str; 17] = [
 const FOR_TESTS: (&str, &str) = ("pagination/rules.rs", "thread_local!");
 
 /// The files that may name Pingora.
-const PINGORA: [&str; 8] = [
+const PINGORA: [&str; 9] = [
     "gateway/",
     "admin/",
     "tls/",
+    "upstream/net/check.rs",
     "upstream/net/connection.rs",
     "upstream/net/fetch.rs",
-    "upstream/net/resolve.rs",
+    "upstream/net/peers/set.rs",
     "upstream/net/session.rs",
     "cli/demo/upstream.rs",
 ];

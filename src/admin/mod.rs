@@ -7,6 +7,7 @@ mod migration;
 mod openapi;
 mod reload;
 mod service;
+mod upstreams;
 
 pub(crate) use health::HEALTH_PATH;
 pub(crate) use service::{Admin, service};

@@ -13,6 +13,7 @@ use super::{
     migration::{self, MIGRATION_PATH},
     openapi::{self, OPENAPI_PATH},
     reload::{self, RELOAD_PATH},
+    upstreams::{self, UPSTREAMS_PATH},
 };
 use crate::gateway::{
     Listening,
@@ -110,7 +111,7 @@ impl Admin {
     fn read(&self, method: &Method, (path, query): (&str, Option<&str>), headers: &HeaderMap) -> AdminAnswer {
         match path {
             HEALTH_PATH | LIVE_PATH | READY_PATH | METRICS_PATH | MIGRATION_PATH | OPENAPI_PATH | CERTIFICATES_PATH
-            | RELOAD_PATH
+            | RELOAD_PATH | UPSTREAMS_PATH
                 if !matches!(*method, Method::GET | Method::HEAD) =>
             {
                 (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".to_owned())
@@ -124,6 +125,7 @@ impl Admin {
                 let text = metrics::render(&self.live.pin(), &self.vitals, &self.clients, clock::unix_seconds());
                 (StatusCode::OK, metrics::CONTENT_TYPE, text)
             }
+            UPSTREAMS_PATH => (StatusCode::OK, upstreams::CONTENT_TYPE, upstreams::render(&self.live.pin())),
             MIGRATION_PATH => {
                 let board = migration::render(&self.live.pin(), clock::unix_seconds());
                 (StatusCode::OK, migration::CONTENT_TYPE, board)
@@ -225,6 +227,8 @@ mod tests {
             (Method::GET, "/migration", 200),
             (Method::GET, "/certificates", 200),
             (Method::POST, "/certificates", 405),
+            (Method::GET, "/upstreams", 200),
+            (Method::POST, "/upstreams", 405),
             (Method::POST, "/migration", 405),
             (Method::GET, "/reload", 200),
             (Method::POST, "/reload", 405),

@@ -21,7 +21,7 @@ pub(super) use server::{
     ADMIN, CACHES, CURSOR_KEYS, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, LOG, PIVOTS, SERVER,
     TRACES,
 };
-pub(super) use upstream::{PathCase, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
+pub(super) use upstream::{HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
 
 use super::{
     key::{Defaulted, Key, Literal::Count, count, named_tables, sub_table, table},
@@ -44,7 +44,7 @@ table! {
             named_tables(&Schema::Table(server::ListenerKeys::KEYS), "write [listeners.NAME]").named("public", "");
 
         /// The address at which operators connect, or `--admin` or CURSORGATE_ADMIN; without any there is none. It answers
-        /// GET /healthz, which `cursorgate health` asks, /metrics, /migration and /openapi.json.
+        /// GET /healthz, which `cursorgate health` asks, /metrics, /migration, /upstreams and /openapi.json.
         admin: Key<Spanned> => sub_table(server::AdminKeys::KEYS).section();
 
         /// The log, on standard error.

@@ -285,6 +285,14 @@ pub struct UpstreamSettings {
     pub name: String,
     /// The host and port of each peer; at least one.
     pub peers: Vec<Located<String>>,
+    /// Empty for those of the system.
+    pub resolvers: Vec<SocketAddr>,
+    pub balance: Balance,
+    pub balance_headers: Vec<http::HeaderName>,
+    pub health_check: Option<HealthCheckSettings>,
+    /// 0 for never.
+    pub eject_after: u32,
+    pub retries: RetrySettings,
     pub host_header: Option<String>,
     /// Without a final slash; empty if there is none.
     pub base_path: String,
@@ -295,6 +303,39 @@ pub struct UpstreamSettings {
     pub timeouts: Timeouts,
     pub connections: usize,
     pub compression: UpstreamCompression,
+}
+
+words! {
+    /// The choice of a peer.
+    pub enum Balance {
+        /// The healthy peers in turn.
+        RoundRobin = "round-robin",
+        /// The healthy peer with the fewest requests in flight.
+        LeastRequests = "least-requests",
+        /// The same healthy peer for the same values of `balance_headers`. If a peer falls out, its clients alone move.
+        Hash = "hash",
+    }
+}
+
+/// `health_check` of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheckSettings {
+    pub path: String,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub unhealthy_after: u32,
+    pub healthy_after: u32,
+}
+
+/// `retries` of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetrySettings {
+    pub most: u32,
+    /// In percent.
+    pub share: u32,
+    pub pause: Duration,
+    pub longest_pause: Duration,
+    pub longest_retry_after: Duration,
 }
 
 words! {

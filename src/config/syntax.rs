@@ -264,6 +264,25 @@ pub(super) fn base_path(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is no path"), "write a path such as \"/v1\", which begins with `/`"))
 }
 
+/// Accepts the path and the query of a health check.
+pub(super) fn check_path(text: &str) -> Checked {
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte);
+    if text.starts_with('/') && text.bytes().all(allowed) {
+        return Ok(());
+    }
+    let help = "write a path such as \"/health\", which begins with `/`, with other characters encoded";
+    Err(SyntaxFault::new(format!("{text:?} is no path"), help))
+}
+
+/// Accepts the address of a DNS server.
+pub(super) fn resolver(text: &str) -> Checked {
+    if text.parse::<SocketAddr>().is_ok_and(|address| address.port() > 0) {
+        return Ok(());
+    }
+    let help = "write an IP address and a port, such as \"10.0.0.2:53\"";
+    Err(SyntaxFault::new(format!("{text:?} is no address of a DNS server"), help))
+}
+
 /// Accepts an address prefix.
 pub(super) fn network(text: &str) -> Checked {
     let Some(network) = read_network(text) else {

@@ -276,10 +276,11 @@ fn a_stream_that_is_reset_fails_one_request() {
     let upstream = Multiplexing::start(None);
     let gateway = Gateway::start(&configuration(upstream.address, "host_header = \"people.test\""));
     assert_eq!(gateway.get("/users?limit=1").outcome(), "200");
-    for (path, outcome) in [("/reset", "502 upstream_unavailable"), ("/short", "502 upstream_truncated")] {
+    // A page is retried twice. Before that, a reset looks like the end of an idle connection, which is replaced.
+    for (path, outcome, most) in [("/reset", "502 upstream_unavailable", 4), ("/short", "502 upstream_truncated", 3)] {
         assert_eq!(gateway.get(&format!("{path}?limit=1")).outcome(), outcome);
         let asked = upstream.requests().iter().filter(|request| request.uri().path() == path).count();
-        assert_eq!(asked, 2, "a page is asked for once more");
+        assert_eq!(asked, most, "{path}");
     }
     assert_eq!(gateway.get("/reset/passed").outcome(), "502 upstream_unavailable");
     let cut = gateway.connect().request("GET", "/short/passed", &[], b"");

@@ -262,11 +262,13 @@ fn answers_are_as_they_are_described() {
     for (path, item) in paths {
         samples.push(ask(path, item));
     }
-    upstream.answer(|exchange| exchange.reply("503 Oops", &[], b""));
-    for (path, item) in paths {
-        let sample = ask(path, item);
-        assert_eq!(sample["status"], 502, "{path}");
-        samples.push(sample);
+    for (answered, status) in [("500 Oops", 502), ("503 Busy", 503), ("504 Late", 504)] {
+        upstream.answer(move |exchange| exchange.reply(answered, &[("Retry-After", "7")], b""));
+        for (path, item) in paths {
+            let sample = ask(path, item);
+            assert_eq!(sample["status"], status, "{path}");
+            samples.push(sample);
+        }
     }
     validate(document.text(), &samples);
 

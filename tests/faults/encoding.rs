@@ -69,7 +69,7 @@ fn broken_and_unknown_codings_are_malformed() {
 /// The status takes precedence over the coding: the body of a failure is not read.
 #[test]
 fn statuses_count_before_codings() {
-    for (status, outcome) in [("503 Busy", "502 upstream_unavailable"), ("302 Found", "502 upstream_redirected")] {
+    for (status, outcome) in [("503 Busy", "503 upstream_unavailable"), ("302 Found", "502 upstream_redirected")] {
         refused(&PLAIN, as_a_page(outcome), move |exchange| {
             exchange.reply(status, &[("Content-Encoding", "br")], b"SECRET")
         });

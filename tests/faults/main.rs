@@ -14,5 +14,6 @@ mod overload;
 mod paging;
 mod peers;
 mod recovery;
+mod replicas;
 mod statuses;
 mod timing;

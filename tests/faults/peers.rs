@@ -71,14 +71,14 @@ fn a_peer_that_refuses_is_passed_over_and_comes_back() {
     let failures = metric(&gateway, "cursorgate_upstream_connect_failures_total");
     assert!((1..=MOST_TRIES).contains(&failures), "{failures} of 80 requests tried it");
     assert_eq!(metric(&gateway, "cursorgate_upstream_peers_resting"), 1);
-    assert_eq!(told(&gateway, "peer can't be reached"), 1, "{:?}", gateway.log());
+    assert_eq!(told(&gateway, "peer is unhealthy"), 1, "{:?}", gateway.log());
 
     let back = Upstream::start_at(sick, serve(users(60)));
     eventually("it is asked again", || {
         ask(&gateway, 1);
         (back.count() > 0).then_some(())
     });
-    eventually("that is told", || (told(&gateway, "can be reached again") == 1).then_some(()));
+    eventually("that is told", || (told(&gateway, "peer is healthy again") == 1).then_some(()));
     assert_eq!(metric(&gateway, "cursorgate_upstream_peers_resting"), 0);
     let before = back.count();
     ask(&gateway, 10);

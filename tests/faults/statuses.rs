@@ -13,10 +13,14 @@ use crate::{
 #[test]
 fn server_errors_are_unavailable() {
     let rig = Rig::start();
-    for status in ["500 Oops", "502 Bad Gateway", "503 Busy", "504 Late", "599 Odd"] {
-        rig.refuses(as_a_page("502 upstream_unavailable"), move |exchange| {
-            exchange.reply(status, &[], b"SECRET stack trace")
-        });
+    for (status, outcome) in [
+        ("500 Oops", "502 upstream_unavailable"),
+        ("502 Bad Gateway", "502 upstream_unavailable"),
+        ("503 Busy", "503 upstream_unavailable"),
+        ("504 Late", "504 upstream_timeout"),
+        ("599 Odd", "502 upstream_unavailable"),
+    ] {
+        rig.refuses(as_a_page(outcome), move |exchange| exchange.reply(status, &[], b"SECRET stack trace"));
     }
 }
 
@@ -25,7 +29,7 @@ fn server_errors_are_unavailable() {
 fn a_server_errors_retry_after_is_kept() {
     let rig = Rig::start();
     let response = rig.page_during(|exchange| exchange.reply("503 Busy", &[("Retry-After", "7")], b""));
-    assert_eq!(response.outcome(), "502 upstream_unavailable");
+    assert_eq!(response.outcome(), "503 upstream_unavailable");
     assert_eq!(response.header("retry-after"), Some("7"), "{response:?}");
     rig.recovers();
 }

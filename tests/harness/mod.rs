@@ -2,6 +2,7 @@
 //! scripted upstream.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod dns;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod http2;

@@ -1,14 +1,19 @@
 //! Metrics of upstreams: their requests, their load, and their peers.
 
 use super::exposition::{Exposition, MetricKind};
-use crate::gateway::routes::upstream::Upstream;
+use crate::{
+    gateway::routes::upstream::Upstream,
+    upstream::net::peers::{name::PeerName, peer::Peer},
+};
 
 /// A family with one value for each upstream.
 type UpstreamFamily = (MetricKind, &'static str, &'static str, fn(&Upstream) -> u64);
 
-/// The families with one value for each upstream. Those for each peer have the labels `upstream` and `peer`, and belong
-/// after them.
-const FAMILIES: [UpstreamFamily; 5] = [
+/// A family with one value for each peer.
+type PeerFamily = (&'static str, &'static str, fn(&Peer) -> usize);
+
+/// The families with one value for each upstream.
+const FAMILIES: [UpstreamFamily; 8] = [
     (
         MetricKind::Gauge,
         "cursorgate_upstream_requests_in_flight",
@@ -36,9 +41,32 @@ const FAMILIES: [UpstreamFamily; 5] = [
     (
         MetricKind::Gauge,
         "cursorgate_upstream_peers_resting",
-        "Peers of the upstream that rest because they can't be reached.",
+        "Peers of the upstream that are skipped because they are unhealthy.",
         |upstream| count(upstream.peers.resting()),
     ),
+    (
+        MetricKind::Gauge,
+        "cursorgate_upstream_names_unresolved",
+        "Names of peers whose last resolution failed. Their known addresses stay in use.",
+        |upstream| count(upstream.peers.names().iter().filter(|name| is_unresolved(name)).count()),
+    ),
+    (MetricKind::Counter, "cursorgate_upstream_retries_total", "Retries of requests that only read.", |upstream| {
+        upstream.peers.budget().made()
+    }),
+    (
+        MetricKind::Counter,
+        "cursorgate_upstream_retries_refused_total",
+        "Retries that the budget did not allow: retries.share.",
+        |upstream| upstream.peers.budget().refused(),
+    ),
+];
+
+/// The families with one value for each peer.
+const PEER_FAMILIES: [PeerFamily; 2] = [
+    ("cursorgate_upstream_peer_healthy", "1 if the peer is healthy, 0 if it is skipped.", |peer| {
+        usize::from(peer.report().reason.is_none())
+    }),
+    ("cursorgate_upstream_peer_requests_in_flight", "Requests in flight to the peer.", Peer::in_flight),
 ];
 
 /// Adds the metrics of upstreams.
@@ -59,6 +87,23 @@ pub(super) fn write<'u>(exposition: &mut Exposition, upstreams: &(impl Iterator<
             family.sample(&[&upstream.name], value(upstream));
         }
     }
+    // Only peers that the upstreams have now are written: addresses that DNS no longer has leave no series.
+    for (name, help, value) in PEER_FAMILIES {
+        let mut family = exposition.family(MetricKind::Gauge, name, &["upstream", "peer"], help);
+        for upstream in upstreams.clone() {
+            // Two names may have the same address, and a series is written once.
+            let mut peers = upstream.peers.all();
+            peers.sort_by_key(|peer| peer.address);
+            peers.dedup_by_key(|peer| peer.address);
+            for peer in peers {
+                family.sample(&[&upstream.name, &peer.address.to_string()], value(&peer));
+            }
+        }
+    }
+}
+
+fn is_unresolved(name: &PeerName) -> bool {
+    name.resolved().as_ref().is_some_and(|resolved| resolved.fault.is_some())
 }
 
 fn count(number: usize) -> u64 {

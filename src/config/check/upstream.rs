@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::{Context, tls};
 use crate::config::{
     key::Defaulted,
-    keys::{FILE, PathCase, TIMEOUTS, UPSTREAM},
+    keys::{FILE, HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM},
     schema,
     secret::Secret,
-    settings::{Timeouts, UpstreamSettings},
+    settings::{Balance, HealthCheckSettings, RetrySettings, Timeouts, UpstreamSettings},
     spanned::{Spanned, Value},
 };
 
@@ -42,9 +42,24 @@ fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> Upstrea
     if let Some(at) = nothing {
         context.missing(at, format!("upstreams.{name} has no peers"), "peers = [\"host:port\"]");
     }
+    let resolvers = UPSTREAM.resolvers.read(written).unwrap_or_default();
+    let balance_headers = UPSTREAM.balance_headers.read(written);
+    if let Some(headers) = UPSTREAM.balance_headers.find(written)
+        && UPSTREAM.balance.read(written) != Balance::Hash
+        && balance_headers != UPSTREAM.balance_headers.default()
+    {
+        let help = "write balance = \"hash\", or remove this";
+        context.diagnostics.warning(headers.at, "`balance_headers` has no effect with this `balance`", help);
+    }
     UpstreamSettings {
         name: name.to_owned(),
         peers,
+        resolvers: resolvers.iter().filter_map(|address| address.value.parse().ok()).collect(),
+        balance: UPSTREAM.balance.read(written),
+        balance_headers,
+        health_check: UPSTREAM.health_check.find(written).and_then(|check| health_check(name, check, context)),
+        eject_after: UPSTREAM.eject_after.read(written),
+        retries: retries(written, context),
         host_header: UPSTREAM.host_header.read(written),
         base_path: UPSTREAM.base_path.read(written).unwrap_or_default().trim_end_matches('/').to_owned(),
         ignores_case: UPSTREAM.paths.read(written) == PathCase::Insensitive,
@@ -54,6 +69,43 @@ fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> Upstrea
         timeouts: timeouts(written, context),
         connections: UPSTREAM.connections.read(written),
         compression: UPSTREAM.compression.read(written),
+    }
+}
+
+fn health_check(name: &str, table: &Spanned, context: &mut Context<'_>) -> Option<HealthCheckSettings> {
+    let interval = HEALTH_CHECK.interval.read(table);
+    let timeout = HEALTH_CHECK.timeout.written(table).unwrap_or_else(|| HEALTH_CHECK.timeout.default().min(interval));
+    if let Some(own) = HEALTH_CHECK.timeout.located(table).filter(|own| own.value > interval) {
+        let help = "a check ends before the next one: raise `interval`, or lower this";
+        context.diagnostics.error(own.at, "`timeout` is longer than `interval`", help);
+    }
+    let Some(path) = HEALTH_CHECK.path.read(table) else {
+        context.missing(table.at, format!("upstreams.{name}.health_check has no path"), "path = \"/health\"");
+        return None;
+    };
+    Some(HealthCheckSettings {
+        path,
+        interval,
+        timeout,
+        unhealthy_after: HEALTH_CHECK.unhealthy_after.read(table),
+        healthy_after: HEALTH_CHECK.healthy_after.read(table),
+    })
+}
+
+fn retries(written: &Spanned, context: &mut Context<'_>) -> RetrySettings {
+    let table = UPSTREAM.retries.table(written);
+    let longest_pause = RETRIES.longest_pause.read(&table);
+    let pause = RETRIES.pause.written(&table).unwrap_or_else(|| RETRIES.pause.default().min(longest_pause));
+    if let Some(own) = RETRIES.pause.located(&table).filter(|own| own.value > longest_pause) {
+        let help = "raise `longest_pause`, or lower this";
+        context.diagnostics.error(own.at, "`pause` is longer than `longest_pause`", help);
+    }
+    RetrySettings {
+        most: RETRIES.most.read(&table),
+        share: RETRIES.share.read(&table),
+        pause,
+        longest_pause,
+        longest_retry_after: RETRIES.longest_retry_after.read(&table),
     }
 }
 

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
+
 use super::route::RouteKeys;
 use crate::config::{
     diagnostic::Located,
     key::{
         Defaulted, Key,
-        Literal::{Boolean, Count, Text},
-        NamedTexts, count, duration, flag, secret, sent_headers, sub_table, table, text, texts, word, words,
+        Literal::{Boolean, Count, Text, Texts},
+        NamedTexts, count, duration, flag, header_names, secret, sent_headers, sub_table, table, text, texts, word,
+        words,
     },
     schema::Schema,
-    settings::{TlsVersion, UpstreamCompression},
+    settings::{Balance, TlsVersion, UpstreamCompression},
     spanned::Spanned,
     syntax,
 };
@@ -29,9 +32,36 @@ words! {
 table! {
     /// `[upstreams.NAME]`
     UPSTREAM: UpstreamKeys {
-        /// The host and port of each peer; they are asked in turn. A peer that can't be reached is skipped, for 1 s at first
-        /// and up to 30 s, and then tried with one request.
+        /// The host and port of each peer. Every address of a host is a peer of its own; names are resolved again when their
+        /// DNS records expire, within 1 s to 30 s. A peer that can't be reached is skipped, for 1 s at first and up to 30 s,
+        /// and then tried with one request. If all peers are unhealthy, all of them are used.
         peers: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::peer)).sample(r#"["127.0.0.1:8000"]"#);
+
+        /// The DNS servers that resolve the names of peers, in place of those in /etc/resolv.conf. Names in /etc/hosts are
+        /// taken from there in any case.
+        resolvers: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::resolver)).example(r#"["10.0.0.2:53"]"#);
+
+        /// The choice of a peer for a request. All upstream requests of a page go to one peer, unless it fails.
+        balance: Defaulted<Balance> => word().default(Text("round-robin"));
+
+        /// The headers of a client by which `balance = "hash"` chooses its peer. A request without any of them is told apart
+        /// by its path.
+        balance_headers: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
+            "Authorization", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
+        ]));
+
+        /// Requests that test whether a peer is healthy. Without this table only the requests of clients tell.
+        health_check: Key<Spanned> => sub_table(HealthCheckKeys::KEYS).optional_section();
+
+        /// Failed answers in a row after which a peer is skipped, for 1 s at first and up to 30 s, and then tried with one
+        /// request: statuses 500, 502, 503 and 504, answers that break off, and timeouts. At most half of the peers are
+        /// skipped for that. With 0, none is.
+        eject_after: Defaulted<u32> => count(0, 1_000).default(Count(5));
+
+        /// Second attempts at requests that only read: those for pages, and forwarded requests by GET, HEAD or OPTIONS
+        /// without a body. A connection that the upstream closed while it was idle is replaced for every idempotent request,
+        /// and is no retry.
+        retries: Key<Spanned> => sub_table(RetriesKeys::KEYS).section();
 
         /// The `Host` that the upstream receives. Default: the client's own. In that case the upstream may serve another list
         /// for each host, so cursors are bound to the host.
@@ -68,6 +98,48 @@ table! {
 
         /// Any key of a route, for the routes of this upstream.
         defaults: Key<Spanned> => sub_table(RouteKeys::KEYS).excerpt("dialect = \"offset-limit\"");
+    }
+}
+
+table! {
+    /// `health_check` of an upstream
+    HEALTH_CHECK: HealthCheckKeys {
+        /// The path, with its query. It does not begin with `base_path`. A status from 200 to 299 passes.
+        path: Key<String> => text(syntax::check_path).example(r#""/health""#);
+
+        /// The time between two checks of a peer.
+        interval: Defaulted<Duration> => duration("100ms", "1h").default(Text("10s"));
+
+        /// The time of a check, from connecting to the head of the answer. If `interval` is shorter, that is the default.
+        timeout: Defaulted<Duration> => duration("1ms", "1h").default(Text("2s"));
+
+        /// Failed checks in a row after which the peer is skipped.
+        unhealthy_after: Defaulted<u32> => count(1, 100).default(Count(3));
+
+        /// Passed checks in a row after which the peer is used again.
+        healthy_after: Defaulted<u32> => count(1, 100).default(Count(2));
+    }
+}
+
+table! {
+    /// `retries` of an upstream
+    RETRIES: RetriesKeys {
+        /// Retries that a client's request may take, in all its upstream requests together. With 0, there are none.
+        most: Defaulted<u32> => count(0, 10).default(Count(2));
+
+        /// Retries in percent of the requests to this upstream, so that an upstream that fails gets few additional requests.
+        /// Ten retries are kept in reserve.
+        share: Defaulted<u32> => count(0, 100).default(Count(20));
+
+        /// The pause before the first retry. Each further one doubles it. Half of a pause is random.
+        pause: Defaulted<Duration> => duration("1ms", "10s").default(Text("25ms"));
+
+        /// The longest pause.
+        longest_pause: Defaulted<Duration> => duration("1ms", "1m").default(Text("250ms"));
+
+        /// The longest `Retry-After` of a 503 that is waited for. After a longer one another peer is asked, if one is healthy;
+        /// else the client gets the answer.
+        longest_retry_after: Defaulted<Duration> => duration("0s", "1m").default(Text("1s"));
     }
 }
 

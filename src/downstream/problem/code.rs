@@ -115,6 +115,13 @@ codes! {
 }
 
 impl Code {
+    /// Returns whether a problem of this code can have a status: the code's own, or for `upstream_unavailable` also the
+    /// upstream's 503.
+    #[must_use]
+    pub const fn has_status(self, status: u16) -> bool {
+        self.status() == status || (matches!(self, Self::UpstreamUnavailable) && status == 503)
+    }
+
     /// Returns whether the same request may succeed later without a change by client or operator.
     #[must_use]
     pub const fn retryable(self) -> bool {

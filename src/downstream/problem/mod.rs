@@ -10,7 +10,7 @@ use crate::json::write::{push_number, push_text};
 /// The reason that a request gets no page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The status of the code.
+    /// The status of the code, or the upstream's own ([`Code::has_status`]).
     pub status: u16,
     /// The code.
     pub code: Code,

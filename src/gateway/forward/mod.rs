@@ -6,7 +6,7 @@ pub(crate) mod passing;
 pub(crate) mod patience;
 pub(crate) mod relay;
 
-use std::pin::pin;
+use std::{pin::pin, sync::Arc};
 
 use http::{HeaderValue, Version, header};
 use pingora::{Error, ErrorType, http::RequestHeader, protocols::http::ServerSession, proxy::Session};
@@ -26,12 +26,12 @@ use super::{
 use crate::{
     downstream::{Code, Problem},
     upstream::{
-        net::{error::FetchError, fetch::AskedPeer},
+        net::{error::FetchError, fetch::AskedPeer, peers::retry::Flaw},
         request::headers,
     },
 };
 use links::AnswerLinks;
-use passing::PassedAnswer;
+use passing::{PassedAnswer, Retries};
 use relay::RelayFault;
 use relay::relay;
 use relay::takes_events;
@@ -84,6 +84,8 @@ pub(crate) async fn forward(
             context.outcome.detail = Some(error.etype().as_str().to_owned());
             (Some(Problem::new(Code::RequestInvalid, "the request's headers can't be forwarded")), "internal")
         }
+        // Every retry has been made.
+        RelayFault::Again(_) => return Ok(()),
         RelayFault::Gone => (None, "client_gone"),
         RelayFault::Stalled => (None, "client_stalled"),
     };
@@ -159,21 +161,18 @@ async fn pass(
     peer: &AskedPeer,
 ) -> Result<(), RelayFault> {
     seam(&context.outcome, "pass");
-    let route = &forwarded.found.route;
-    let (peers, timeouts, connections) = (&route.upstream.peers, route.upstream.timeouts, &gateway.fetcher.connections);
+    let upstream = &forwarded.found.route.upstream;
     let asked = session.req_header();
     let links = AnswerLinks::of(forwarded, &asked.method, &asked.headers, &context.snapshot);
     let mut request = request(session.as_downstream_mut(), forwarded).map_err(RelayFault::Head)?;
     if links.as_ref().is_some_and(|links| links.are_in_bodies()) {
         request.insert_header(header::ACCEPT_ENCODING, "identity").map_err(RelayFault::Head)?;
     }
-    let opened = connections.open(peers, &request.headers, timeouts, clock::instant()).await;
-    context.outcome.counted.upstream_requests += 1;
-    let mut connection = opened.map_err(RelayFault::Upstream)?;
-    peer.note(connection.address());
     // A small request body is kept, so that it can be sent again if the upstream closed an idle connection.
     session.as_downstream_mut().enable_retry_buffering();
     let asked = session.req_header().clone();
+    let visit = upstream.visit(&asked.headers, &forwarded.target.normal_path, only_reads(session, forwarded));
+    let deadline = clock::instant() + upstream.timeouts.whole;
     let mut passing = PassedAnswer {
         asked: &asked,
         forwarded,
@@ -185,34 +184,81 @@ async fn pass(
         outcome: &mut context.outcome,
         observation: None,
         links,
+        retries: Retries { visit: &visit, deadline },
     };
-    let mut sent = forwarded.body.clone();
+    visit.begins();
+    let mut may_renew = true;
+    // `Visit::retry` bounds the number of attempts.
     let passed = loop {
+        let relayed = attempt(session, &request, peer, &mut may_renew, &mut passing).await;
+        let pause = match &relayed {
+            Err(RelayFault::Again(pause)) => Some(*pause),
+            Err(RelayFault::Upstream(error)) if session.response_written().is_none() => {
+                Flaw::of_error(error).and_then(|flaw| visit.retry(flaw, clock::instant(), deadline))
+            }
+            _ => None,
+        };
+        let Some(pause) = pause else { break relayed };
+        tokio::time::sleep(pause).await;
+    };
+    context.observation = passing.observation;
+    context.outcome.counted.upstream_requests += 1 + visit.retries();
+    passed
+}
+
+/// Makes one attempt to relay a request and its answer.
+async fn attempt(
+    session: &mut Session,
+    request: &RequestHeader,
+    asked: &AskedPeer,
+    may_renew: &mut bool,
+    passing: &mut PassedAnswer<'_>,
+) -> Result<(), RelayFault> {
+    let visit = passing.retries.visit;
+    let timeouts = passing.forwarded.found.route.upstream.timeouts;
+    let connections = &passing.gateway.fetcher.connections;
+    let mut connection = connections.open(visit, &request.headers, timeouts).await.map_err(RelayFault::Upstream)?;
+    asked.note(connection.address());
+    let peer = Arc::clone(&connection.peer);
+    let mut sent = passing.forwarded.body.clone();
+    loop {
         let relayed = match connection.send(Box::new(request.clone())).await {
-            Ok(()) => relay(session, &mut connection, timeouts, sent.take(), &mut passing).await,
+            Ok(()) => relay(session, &mut connection, timeouts, sent.take(), passing).await,
             Err(error) => Err(RelayFault::Upstream(error)),
         };
         match relayed {
-            Err(RelayFault::Upstream(FetchError::Unavailable(_))) if connection.is_reused && repeats(session) => {
-                // The upstream closed the connection while it was idle. The replacement is new, so this happens once
-                // per request. Test: `an_upstream_that_closes_kept_connections_fails_no_request`.
+            Err(RelayFault::Upstream(FetchError::Unavailable(_)))
+                if connection.is_reused && *may_renew && repeats(session) =>
+            {
+                *may_renew = false;
+                // The upstream closed the connection while it was idle. This happens once per request. Test: `an_upstream_that_closes_kept_connections_fails_no_request`.
                 sent = session.as_downstream().get_retry_buffer();
-                match connections.renew(peers, &connection, timeouts, clock::instant()).await {
-                    Ok(renewed) => connection = renewed,
-                    Err(error) => break Err(RelayFault::Upstream(error)),
-                }
+                connection =
+                    connections.renew(visit.peers, connection, timeouts).await.map_err(RelayFault::Upstream)?;
             }
             Ok(can_be_used_on) => {
                 if can_be_used_on {
                     connections.release(connection).await;
                 }
-                break Ok(());
+                return Ok(());
             }
-            Err(broken) => break Err(broken),
+            Err(RelayFault::Upstream(error)) => {
+                if let Some(flaw) = Flaw::of_error(&error) {
+                    visit.failed(&peer, flaw, clock::instant());
+                }
+                return Err(RelayFault::Upstream(error));
+            }
+            Err(broken) => return Err(broken),
         }
-    };
-    context.observation = passing.observation;
-    passed
+    }
+}
+
+/// Returns whether a request only reads and has no body, so that another peer may be asked if the first one fails. A
+/// switch of protocols is no reading.
+fn only_reads(session: &mut Session, forwarded: &Forwarded) -> bool {
+    let is_upgrade = session.is_upgrade_req();
+    let session = session.as_downstream_mut();
+    session.req_header().method.is_safe() && forwarded.body.is_none() && session.is_body_empty() && !is_upgrade
 }
 
 /// Returns whether a request can be sent again: its method is idempotent, no part of an answer came, and its body is

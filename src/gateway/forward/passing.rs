@@ -1,7 +1,10 @@
 //! Changes to an upstream's answer on its way to the client: hop-by-hop headers are removed, legacy and cross-origin
 //! headers are added, and a route that observes keeps a copy of the body.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version, header};
@@ -24,7 +27,10 @@ use crate::{
         },
     },
     upstream::{
-        net::memory::{Memory, MemoryShare},
+        net::{
+            memory::{Memory, MemoryShare},
+            peers::{peer::Peer, retry::Flaw, visit::Visit},
+        },
         request::headers,
     },
 };
@@ -48,6 +54,33 @@ pub(crate) struct PassedAnswer<'a> {
     pub observation: Option<Box<observe::Observation>>,
     /// The links of the upstream to itself, if they are to lead to the gateway.
     pub links: Option<Box<AnswerLinks>>,
+    pub retries: Retries<'a>,
+}
+
+/// The retries of a forwarded request.
+#[derive(Clone, Copy)]
+pub(crate) struct Retries<'a> {
+    pub visit: &'a Visit<'a>,
+    /// The time after which none begins.
+    pub deadline: Instant,
+}
+
+impl Retries<'_> {
+    /// Records how a peer answers. Returns the pause after which the request is repeated, if it is.
+    pub(crate) fn judge(self, peer: &Peer, answer: &ResponseHeader) -> Option<Duration> {
+        let now = clock::instant();
+        let retry_after = || headers::retry_after_seconds(&answer.headers, clock::unix_seconds());
+        match Flaw::of_status(answer.status.as_u16(), retry_after) {
+            None => {
+                self.visit.peers.answered(peer, now);
+                None
+            }
+            Some(flaw) => {
+                self.visit.failed(peer, flaw, now);
+                self.visit.retry(flaw, now, self.deadline)
+            }
+        }
+    }
 }
 
 impl PassedAnswer<'_> {

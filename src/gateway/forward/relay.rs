@@ -32,6 +32,8 @@ pub(crate) enum RelayFault {
     Upstream(FetchError),
     /// The request's body is late or malformed.
     Body(&'static str),
+    /// The upstream's answer is dropped, and the request is repeated after this pause. Nothing of it has been sent.
+    Again(Duration),
     /// A head can't be written.
     Head(BError),
     Gone,
@@ -114,7 +116,7 @@ pub(crate) async fn relay(
         relay.waited(clock::instant().saturating_duration_since(before));
         let goes_on = match heard {
             Heard::Client(body) => relay.client(session, connection, body).await?,
-            Heard::Upstream(Ok(part)) => relay.upstream(session, part, passing).await?,
+            Heard::Upstream(Ok(part)) => relay.upstream(session, (connection, part), passing).await?,
             Heard::Upstream(Err(error)) => return Err(RelayFault::Upstream(relay.cause(error))),
             Heard::Nothing => relay.late()?,
         };
@@ -241,7 +243,7 @@ impl Relay {
     async fn upstream(
         &mut self,
         session: &mut Session,
-        part: AnswerPart,
+        (connection, part): (&Connection, AnswerPart),
         passing: &mut PassedAnswer<'_>,
     ) -> Result<bool, RelayFault> {
         match part {
@@ -256,6 +258,9 @@ impl Relay {
                 self.download = Download::Upgraded(STREAM_SILENCE);
             }
             AnswerPart::Head(mut head, ends) => {
+                if let Some(pause) = passing.retries.judge(&connection.peer, &head) {
+                    return Err(RelayFault::Again(pause));
+                }
                 self.download = if ends { Download::Ended } else { self.streaming(&head.headers, passing) };
                 if !ends && !is_short(&head.headers) {
                     passing.held.take(STREAMING).map_err(|full| RelayFault::Upstream(full.into()))?;

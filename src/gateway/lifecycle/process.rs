@@ -6,6 +6,8 @@
 //! time and then finishes its requests; a second signal ends the draining, and a third one ends the process. SIGINT ends
 //! the process at once. SIGUSR1 and SIGALRM are ignored.
 
+mod upkeep;
+
 use std::{
     convert::Infallible,
     sync::{
@@ -326,6 +328,7 @@ pub(crate) fn run(servers: Servers, vitals: &Vitals, live: &Live, reloads: Optio
             biased;
             () = until_the_end((ends, succession), vitals, live, (close, clients)) => Ok(()),
             never = housekeeping.keep() => match never {},
+            never = upkeep::keep(live) => match never {},
             _ = has_ended.recv() => Err(std::io::Error::other("the server ended by itself")),
         }
     });

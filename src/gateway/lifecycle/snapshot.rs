@@ -270,7 +270,8 @@ mod tests {
         let snapshot = build("127.0.0.1:1", "", None).unwrap();
         let upstream = &snapshot.routes[0].upstream;
         let now = tokio::time::Instant::now().into_std();
-        let options = upstream.peers.next(now, upstream.timeouts.connect).await.unwrap().options;
+        let visit = upstream.visit(&http::HeaderMap::new(), "/", true);
+        let options = visit.next(now, upstream.timeouts.connect).await.unwrap().http.options;
         for timeout in [
             options.connection_timeout,
             options.total_connection_timeout,

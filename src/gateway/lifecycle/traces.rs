@@ -199,8 +199,18 @@ impl HttpClient for CollectorClient {
         let (held, asked) = (snapshot.memory.share(), AskedPeer::default());
         let now: Instant = clock::instant();
         let timeouts = upstream.timeouts;
-        let bounds = Bounds { timeouts, whole: timeouts.whole, answer_size: ANSWER, held: &held, now, asked: &asked };
-        let fetched = self.fetcher.fetch(&upstream.peers, &sent, &body, bounds).await?;
+        let bounds = Bounds {
+            timeouts,
+            whole: timeouts.whole,
+            answer_size: ANSWER,
+            held: &held,
+            now,
+            unix_seconds: clock::unix_seconds(),
+            asked: &asked,
+        };
+        // A collector may have taken spans whose answer failed, so they are not sent again.
+        let visit = upstream.visit(&head.headers, &path, false);
+        let fetched = self.fetcher.fetch(&visit, &sent, &body, bounds).await?;
         let mut response = Response::new(Bytes::from(fetched.body));
         (*response.status_mut(), *response.headers_mut()) = (fetched.status, fetched.headers);
         Ok(response)

@@ -154,8 +154,10 @@ pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &
         let headers = [&["Location", "Link"][..], &of_legacy].concat();
         responses.insert(1, bare("307", "Where the page that an old client asked for is, by its cursor", &headers));
     }
-    let possible = Code::ALL.iter().filter(|code| can_be(**code, described, method));
-    let mut statuses: Vec<u16> = possible.map(|code| code.status()).collect();
+    let is_possible =
+        |status: u16| Code::ALL.iter().any(|code| code.has_status(status) && can_be(*code, described, method));
+    let mut statuses: Vec<u16> =
+        Code::ALL.iter().map(|code| code.status()).filter(|status| is_possible(*status)).collect();
     statuses.sort_unstable();
     statuses.dedup();
     responses.extend(statuses.into_iter().map(|status| (status.to_string(), problem(status, described, method))));
@@ -178,7 +180,7 @@ fn bare(status: &str, text: &str, headers: &[&str]) -> (String, Document) {
 
 /// Describes the problems of one status.
 fn problem(status: u16, described: &DescribedRoute<'_>, method: Method) -> Document {
-    let codes = Code::ALL.iter().filter(|code| code.status() == status && can_be(**code, described, method));
+    let codes = Code::ALL.iter().filter(|code| code.has_status(status) && can_be(**code, described, method));
     let codes: Vec<Code> = codes.copied().collect();
     let words: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
     let titles: Vec<String> = codes.iter().map(|code| format!("`{}`: {}", code.as_str(), code.title())).collect();
@@ -193,7 +195,7 @@ fn problem(status: u16, described: &DescribedRoute<'_>, method: Method) -> Docum
     }
     let mut members = vec![("description", titles.join("; ").into())];
     let headers = match status {
-        429 | 502 | 503 => vec!["Retry-After"],
+        429 | 502 | 503 | 504 => vec!["Retry-After"],
         410 if codes.contains(&Code::LegacyRejected) && method == Method::Get => {
             [vec!["Link"], of_legacy(described.list)].concat()
         }

@@ -52,12 +52,21 @@ impl Failure {
         }
     }
 
-    /// Maps a response that is no answer; `headers` are those of the response.
-    pub(crate) fn reading(error: ReadingError, headers: &HeaderMap, protected: &[http::HeaderName]) -> Self {
+    /// Maps a response that is no answer; `status` and `headers` are those of the response. An upstream's 503 and 504 keep
+    /// their status, so that clients and balancers treat them as they treat the upstream's own.
+    pub(crate) fn reading(
+        error: ReadingError,
+        status: u16,
+        headers: &HeaderMap,
+        protected: &[http::HeaderName],
+    ) -> Self {
         let detail = error.to_string();
         let (code, said) = match error {
             ReadingError::Failed { status, body } => {
                 return Self::Passed(Box::new(Response::upstream_refusal(status, headers, body, protected)));
+            }
+            ReadingError::Unavailable(_) if status == 504 => {
+                (Code::UpstreamTimeout, "the upstream itself waited in vain")
             }
             ReadingError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream failed"),
             ReadingError::Redirected { location, .. } => {
@@ -72,6 +81,9 @@ impl Failure {
             ReadingError::TooDeep(_) => (Code::UpstreamMalformed, "the upstream's answer is nested too deeply"),
         };
         let mut problem = Problem::new(code, said);
+        if code.has_status(status) {
+            problem.status = status;
+        }
         problem.retry_after = headers.get(RETRY_AFTER).cloned();
         Self::Refused { problem: Box::new(problem), detail: Some(detail) }
     }
@@ -329,7 +341,7 @@ mod tests {
             (FetchError::Malformed(String::new()).into(), "upstream_malformed"),
             (Failure::cursor(CursorError::Invalid, "cursor"), "cursor_invalid"),
             (Failure::cursor(CursorError::Expired, "cursor"), "cursor_expired"),
-            (Failure::reading(ReadingError::TooDeep(128), &HeaderMap::new(), &[]), "upstream_malformed"),
+            (Failure::reading(ReadingError::TooDeep(128), 200, &HeaderMap::new(), &[]), "upstream_malformed"),
         ] {
             assert_eq!(code(failure), (expected, None));
         }
@@ -359,9 +371,16 @@ mod tests {
     #[test]
     fn an_upstream_that_fails_says_when_to_come_back() {
         let headers = HeaderMap::from_iter([(RETRY_AFTER, http::HeaderValue::from_static("7"))]);
-        let failure = Failure::reading(ReadingError::Unavailable("503".into()), &headers, &[]);
-        let Failure::Refused { problem, detail } = failure else { panic!() };
-        assert_eq!(problem.retry_after, headers.get(RETRY_AFTER).cloned());
-        assert_eq!(detail.as_deref(), Some("503"));
+        for (status, expected) in [
+            (500, (Code::UpstreamUnavailable, 502)),
+            (503, (Code::UpstreamUnavailable, 503)),
+            (504, (Code::UpstreamTimeout, 504)),
+        ] {
+            let failure = Failure::reading(ReadingError::Unavailable("it failed".into()), status, &headers, &[]);
+            let Failure::Refused { problem, detail } = failure else { panic!() };
+            assert_eq!((problem.code, problem.status), expected);
+            assert_eq!(problem.retry_after, headers.get(RETRY_AFTER).cloned());
+            assert_eq!(detail.as_deref(), Some("it failed"));
+        }
     }
 }

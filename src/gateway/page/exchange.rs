@@ -52,6 +52,7 @@ use crate::{
             error::FetchError,
             fetch::{AskedPeer, Bounds, Fetcher},
             memory::MemoryShare,
+            peers::visit::Visit,
         },
         request::headers::{self, request_headers},
     },
@@ -63,6 +64,8 @@ pub(crate) struct Exchange<'a> {
     pub context: &'a PageContext<'a>,
     pub cursors: &'a RequestCursors<'a>,
     pub fetcher: &'a Fetcher,
+    /// The peer of the page.
+    pub visit: &'a Visit<'a>,
     /// The request's share of memory, to which answers are added.
     pub held: &'a MemoryShare,
     /// Receives the peer that is asked.
@@ -376,8 +379,9 @@ impl Exchange<'_> {
         if let Some(traceparent) = call.traceparent() {
             request.insert_header(TRACEPARENT, traceparent).map_err(|error| unsendable(&error))?;
         }
-        let bounds = Bounds { timeouts, whole, answer_size, held: self.held, now, asked: &peer };
-        let fetched = self.fetcher.fetch(&upstream.peers, &request, &body.unwrap_or_default(), bounds).await;
+        let unix_seconds = self.context.asked.now;
+        let bounds = Bounds { timeouts, whole, answer_size, held: self.held, now, unix_seconds, asked: &peer };
+        let fetched = self.fetcher.fetch(self.visit, &request, &body.unwrap_or_default(), bounds).await;
         self.asked.note(peer.address());
         let fetched = fetched.inspect_err(|error| call.fault = Some(error.to_string()))?;
         let (status, mut headers) = (fetched.status.as_u16(), fetched.headers);
@@ -395,7 +399,7 @@ impl Exchange<'_> {
             Ok(answer) => Ok(FetchedAnswer { answer, status, headers, requests: 1, fault: None }),
             Err(error) => {
                 call.fault = Some(error.to_string());
-                Err(Failure::reading(error, &headers, &self.context.list.protected))
+                Err(Failure::reading(error, status, &headers, &self.context.list.protected))
             }
         }
     }

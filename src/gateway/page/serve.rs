@@ -47,10 +47,21 @@ pub(crate) async fn serve(
 
     // Resolve: the core says which fetches it needs, until it has the page or refuses.
     let (asked, phase) = (AskedPeer::default(), RequestTrace::phase(trace, "page"));
+    let visit = call.route.upstream.visit(&call.asked.headers, &call.asked.target.normal_path, true);
     let made_by = start.made_by.as_ref();
-    let exchange =
-        Exchange { context: &context, cursors: &cursors, fetcher, held, asked: &asked, phase: &phase, made_by };
-    let (page, answers) = match exchange.resolve(start.cursor, limit, outcome).await? {
+    let exchange = Exchange {
+        context: &context,
+        cursors: &cursors,
+        fetcher,
+        visit: &visit,
+        held,
+        asked: &asked,
+        phase: &phase,
+        made_by,
+    };
+    let resolved = exchange.resolve(start.cursor, limit, outcome).await;
+    outcome.counted.upstream_requests += visit.retries();
+    let (page, answers) = match resolved? {
         PageDecision::Serve(page, answers) => (page, answers),
         PageDecision::Refuse(refusal) => {
             let nearest = |offset| context.link_to(&at(offset), &cursors.seal_offset(offset).ok()?);

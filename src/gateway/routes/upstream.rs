@@ -7,23 +7,30 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::{protocols::ALPN, upstreams::peer::HttpPeer};
+use twox_hash::XxHash3_128;
 
 use crate::{
     config::{
         Diagnostics,
-        settings::{Timeouts, UpstreamCompression, UpstreamSettings},
+        settings::{Balance, Timeouts, UpstreamCompression, UpstreamSettings},
     },
     gateway::{outcome::metrics::UpstreamMetrics, runtime::clock, shared::slots::UpstreamSlots},
     tls,
     upstream::{
         net::{
+            check::CheckRequest,
             connection::IDLE,
             fetch::ASKED_CODING,
-            resolve::{PeerName, PeerTls, Peers},
+            peers::{
+                name::PeerName,
+                set::{PeerPolicy, PeerTls, Peers},
+                visit::Visit,
+            },
         },
         place::link_map::LinkMap,
+        request::headers::passages,
     },
 };
 
@@ -43,6 +50,8 @@ pub struct Upstream {
     pub name: String,
     /// The peers, which are tried in turn.
     pub peers: Peers,
+    /// The headers of a client that choose its peer, if a hash chooses it.
+    pub balance_headers: Vec<HeaderName>,
     /// The value of `Host`; the client's own if none is set.
     pub host: Option<HeaderValue>,
     /// The authorities under which the upstream may write links to itself.
@@ -69,20 +78,8 @@ impl Upstream {
         previous: &[Arc<Self>],
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
-        let mut names = Vec::with_capacity(settings.peers.len());
-        for peer in &settings.peers {
-            let known = known_name(previous, &peer.value);
-            let Some(name) = known.or_else(|| PeerName::parse(&peer.value).map(Arc::new)) else {
-                diagnostics.error(peer.at, "a peer is host:port", "write \"people.internal:8000\"");
-                return None;
-            };
-            if name.is_literal() && settings.tls.as_ref().is_some_and(|tls| tls.server_name.is_none()) {
-                let help = "add tls.server_name: the name that the certificate of this address has";
-                diagnostics.error(peer.at, "an address has no name to hold against its certificate", help);
-                return None;
-            }
-            names.push(name);
-        }
+        let known = previous.iter().find(|known| known.name == settings.name);
+        let names = peer_names(settings, known.map(|known| &**known), diagnostics)?;
         let at = settings.peers.first()?.at;
         let host = match &settings.host_header {
             Some(host) => match HeaderValue::from_str(host) {
@@ -105,7 +102,8 @@ impl Upstream {
         let codings = codings(settings.compression, &names);
         Some(Self {
             name: settings.name.clone(),
-            peers: Peers::new(names, template(settings), secrecy),
+            peers: Peers::new(names, template(settings), secrecy, policy(settings, known)),
+            balance_headers: settings.balance_headers.clone(),
             host,
             authorities: settings
                 .host_header
@@ -118,9 +116,43 @@ impl Upstream {
             headers,
             timeouts: settings.timeouts,
             codings,
-            slots: slots(settings, previous),
-            metrics: metrics(settings, previous),
+            slots: slots(settings, known),
+            metrics: metrics(known),
         })
+    }
+
+    /// Returns the dealings of a client's request with the peers. Its headers and its path choose the peer if a hash does.
+    ///
+    /// A request that has passed a gateway before is not retried: that gateway does so, and the retries of several in a row
+    /// would multiply. Test: `a_request_that_goes_round_is_cut`.
+    #[must_use]
+    pub fn visit(&self, headers: &HeaderMap, path: &str, only_reads: bool) -> Visit<'_> {
+        let can_repeat = only_reads && passages(headers) == 0;
+        let key = if self.peers.balance() == Balance::Hash { self.balance_key(headers, path) } else { 0 };
+        Visit::new(&self.peers, key, can_repeat)
+    }
+
+    /// Returns the request of its health checks.
+    #[must_use]
+    pub(crate) fn check_request(&self) -> CheckRequest<'_> {
+        CheckRequest { host: self.host_for(None), headers: &self.headers }
+    }
+
+    /// Returns the key of a client, the same in every process: its headers, or without any of them the path.
+    fn balance_key(&self, headers: &HeaderMap, path: &str) -> u128 {
+        let mut text = Vec::new();
+        for name in &self.balance_headers {
+            for value in headers.get_all(name) {
+                text.extend_from_slice(name.as_str().as_bytes());
+                text.push(0);
+                text.extend_from_slice(value.as_bytes());
+                text.push(0);
+            }
+        }
+        if text.is_empty() {
+            text.extend_from_slice(path.as_bytes());
+        }
+        XxHash3_128::oneshot(&text)
     }
 
     /// Returns the value of `Host` for a client that asked for `authority`.
@@ -133,8 +165,7 @@ impl Upstream {
 }
 
 /// Returns the metrics of the upstream of this name, which outlive a reload.
-fn metrics(settings: &UpstreamSettings, previous: &[Arc<Upstream>]) -> Arc<UpstreamMetrics> {
-    let known = previous.iter().find(|known| known.name == settings.name);
+fn metrics(known: Option<&Arc<Upstream>>) -> Arc<UpstreamMetrics> {
     known.map_or_else(UpstreamMetrics::new, |known| Arc::clone(&known.metrics))
 }
 
@@ -164,15 +195,56 @@ fn added_headers(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> 
     Some(headers)
 }
 
-/// Returns the name of a peer, with its resolved addresses, from the upstreams in force.
-fn known_name(upstreams: &[Arc<Upstream>], text: &str) -> Option<Arc<PeerName>> {
-    let names = upstreams.iter().flat_map(|upstream| upstream.peers.names());
-    names.into_iter().find(|name| name.text() == text).map(Arc::clone)
+/// Returns the name of a peer with its addresses and their health, from the upstream of the same name that is in force.
+fn known_name(known: &Upstream, settings: &UpstreamSettings, text: &str) -> Option<Arc<PeerName>> {
+    let name = known.peers.names().iter().find(|name| name.text() == text && name.servers() == settings.resolvers)?;
+    if known.peers.check() != settings.health_check.as_ref() {
+        // Results of the checks before would otherwise stand without an end.
+        let resolved = name.resolved();
+        let peers = resolved.as_ref().map_or(&[][..], |resolved| resolved.peers.as_slice());
+        peers.iter().for_each(|peer| peer.forget_checks(clock::instant()));
+    }
+    Some(Arc::clone(name))
 }
 
-fn slots(settings: &UpstreamSettings, previous: &[Arc<Upstream>]) -> Arc<UpstreamSlots> {
-    let known = previous.iter().find(|known| known.name == settings.name).map(|known| &known.slots);
-    let known = known.filter(|slots| slots.most() == settings.connections);
+/// Returns the names of the peers; those that are known keep their addresses.
+fn peer_names(
+    settings: &UpstreamSettings,
+    known: Option<&Upstream>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<Arc<PeerName>>> {
+    let mut names = Vec::with_capacity(settings.peers.len());
+    for peer in &settings.peers {
+        let known = known.and_then(|known| known_name(known, settings, &peer.value));
+        let parse = || PeerName::parse(&peer.value, &settings.resolvers, clock::instant).map(Arc::new);
+        let Some(name) = known.or_else(parse) else {
+            diagnostics.error(peer.at, "a peer is host:port", "write \"people.internal:8000\"");
+            return None;
+        };
+        if name.is_literal() && settings.tls.as_ref().is_some_and(|tls| tls.server_name.is_none()) {
+            let help = "add tls.server_name: the name that the certificate of this address has";
+            diagnostics.error(peer.at, "an address has no name to hold against its certificate", help);
+            return None;
+        }
+        names.push(name);
+    }
+    Some(names)
+}
+
+fn policy(settings: &UpstreamSettings, known: Option<&Arc<Upstream>>) -> PeerPolicy {
+    PeerPolicy {
+        upstream: settings.name.clone(),
+        balance: settings.balance,
+        check: settings.health_check.clone(),
+        eject_after: settings.eject_after,
+        retries: settings.retries,
+        budget: known.map(|known| Arc::clone(known.peers.budget())).unwrap_or_default(),
+        clock: clock::instant,
+    }
+}
+
+fn slots(settings: &UpstreamSettings, known: Option<&Arc<Upstream>>) -> Arc<UpstreamSlots> {
+    let known = known.map(|known| &known.slots).filter(|slots| slots.most() == settings.connections);
     known.map_or_else(|| Arc::new(UpstreamSlots::new(settings.connections)), Arc::clone)
 }
 

@@ -4,10 +4,7 @@
 //! The head of an answer is limited in bytes and lines, and frames its body in one way: a head that two readers could
 //! read differently is an error, and its connection is not reused.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -20,7 +17,15 @@ use pingora::{
 };
 use rustix::io::Errno;
 
-use super::{error::FetchError, resolve::Peers, session::PeerSession};
+use super::{
+    error::FetchError,
+    peers::{
+        peer::{Peer, PeerRequest},
+        set::{ChosenPeer, Peers},
+        visit::Visit,
+    },
+    session::PeerSession,
+};
 use crate::{config::settings::Timeouts, upstream::request::headers::authenticates_connection};
 
 /// The maximum number of idle connections to all upstreams.
@@ -52,7 +57,9 @@ pub struct Connections {
 /// A connection for one request.
 pub struct Connection {
     session: PeerSession,
-    peer: HttpPeer,
+    http: HttpPeer,
+    /// The peer, which counts the request.
+    pub(crate) peer: PeerRequest,
     /// The connection comes from the pool, so the upstream may have closed it.
     pub is_reused: bool,
     /// The request authenticates the connection itself, so that no other request may use it.
@@ -85,28 +92,33 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// Opens a connection for a request with these headers to the next peer in turn, or to another peer if that one
-    /// can't be reached.
+    /// Opens a connection for a request with these headers to the peer of a visit, or to another one if that can't be
+    /// reached.
     ///
     /// # Errors
     ///
     /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`] of the peer that was tried last.
     pub async fn open(
         &self,
-        peers: &Peers,
+        visit: &Visit<'_>,
         headers: &HeaderMap,
         timeouts: Timeouts,
-        now: Instant,
     ) -> Result<Connection, FetchError> {
         let is_alone = authenticates_connection(headers);
         let needs_http1 = is_alone || headers.contains_key(header::UPGRADE);
-        let mut left = peers.count().min(MOST_PEERS);
+        let mut left = visit.peers.count().min(MOST_PEERS);
         loop {
-            let unreached = match peers.next(now, timeouts.connect).await.map(|peer| by_http1(peer, needs_http1)) {
-                Ok(peer) => match self.connect(peers, peer, is_alone, now).await {
-                    Ok(connection) => return Ok(connection.with(timeouts)),
-                    Err(error) => error,
-                },
+            let unreached = match visit.next(visit.peers.now(), timeouts.connect).await {
+                Ok(ChosenPeer { http, request }) => {
+                    let http = by_http1(http, needs_http1);
+                    match self.connect(visit.peers, http, &request, is_alone).await {
+                        Ok(opened) => return Ok(opened.with_peer(request).with(timeouts)),
+                        Err(error) => {
+                            visit.leaves(&request);
+                            error
+                        }
+                    }
+                }
                 Err(error) => error,
             };
             if left <= 1 {
@@ -116,45 +128,56 @@ impl Connections {
         }
     }
 
+    /// Opens a new connection to this peer alone.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
+    pub(crate) async fn open_to(
+        &self,
+        peers: &Peers,
+        ChosenPeer { http, request }: ChosenPeer,
+        timeouts: Timeouts,
+    ) -> Result<Connection, FetchError> {
+        let opened = self.connect(peers, http, &request, true).await?;
+        Ok(opened.with_peer(request).with(timeouts))
+    }
+
     /// Opens a new connection to the same peer, in place of a broken one.
     ///
     /// # Errors
     ///
     /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
-    pub async fn renew(
-        &self,
-        peers: &Peers,
-        broken: &Connection,
-        timeouts: Timeouts,
-        now: Instant,
-    ) -> Result<Connection, FetchError> {
-        let renewed = self.connect(peers, broken.peer.clone(), true, now).await?;
-        Ok(Connection { is_alone: broken.is_alone, ..renewed }.with(timeouts))
+    pub async fn renew(&self, peers: &Peers, broken: Connection, timeouts: Timeouts) -> Result<Connection, FetchError> {
+        let Connection { http, peer, is_alone, .. } = broken;
+        let renewed = self.connect(peers, http, &peer, true).await?;
+        Ok(Connection { is_alone, ..renewed.with_peer(peer) }.with(timeouts))
     }
 
     /// Connects to a peer and records whether it could be reached.
     async fn connect(
         &self,
         peers: &Peers,
-        peer: HttpPeer,
+        http: HttpPeer,
+        peer: &Peer,
         is_new: bool,
-        now: Instant,
-    ) -> Result<Connection, FetchError> {
+    ) -> Result<OpenedConnection, FetchError> {
         let connected = if is_new {
             // Another group key selects another pool, which is always empty, so the connection is new.
-            let mut fresh = peer.clone();
+            let mut fresh = http.clone();
             fresh.group_key ^= 1;
             // A connection with one stream is in no pool while it is used.
             fresh.options.max_h2_streams = 1;
             self.connector.get_http_session(&fresh).await
         } else {
-            self.connector.get_http_session(&peer).await
+            self.connector.get_http_session(&http).await
         };
         let (session, is_reused) = connected.map_err(|error| {
+            let said = broken(&error);
             if is_peers_fault(&error) {
-                peers.failed(&peer, now);
+                peers.unreached(peer, &said.to_string(), peers.now());
             }
-            broken(&error)
+            said
         })?;
         let Some(session) = PeerSession::of(session) else {
             return Err(FetchError::Unavailable("it speaks neither HTTP/1.1 nor HTTP/2".to_owned()));
@@ -162,26 +185,39 @@ impl Connections {
         if !is_reused {
             let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
             if let Some(digest) = digest.filter(|digest| !peers.speaks(&digest.version)) {
-                peers.failed(&peer, now);
-                return Err(FetchError::Unavailable(format!(
-                    "it speaks {}, which tls.min_version excludes",
-                    digest.version
-                )));
+                let said = format!("it speaks {}, which tls.min_version excludes", digest.version);
+                peers.unreached(peer, &said, peers.now());
+                return Err(FetchError::Unavailable(said));
             }
-            peers.reached(&peer);
+            peers.reached(peer, peers.now());
         }
-        Ok(Connection { session, peer, is_reused, is_alone: is_new, informational: 0, received: 0 })
+        Ok(OpenedConnection { session, http, is_reused, is_alone: is_new })
     }
 
     /// Returns a connection to the pool after a complete answer, unless bytes followed it or the request authenticated
     /// the connection.
     pub async fn release(&self, connection: Connection) {
-        let Connection { session, peer, is_alone, .. } = connection;
+        let Connection { session, http, is_alone, .. } = connection;
         let Some(head) = session.head().filter(|head| !is_alone && !authenticates_connection(&head.headers)) else {
             return;
         };
         let idle = kept_for(&head.headers);
-        self.connector.release_http_session(session.into_inner(), &peer, Some(idle)).await;
+        self.connector.release_http_session(session.into_inner(), &http, Some(idle)).await;
+    }
+}
+
+/// A connection before it carries a request.
+struct OpenedConnection {
+    session: PeerSession,
+    http: HttpPeer,
+    is_reused: bool,
+    is_alone: bool,
+}
+
+impl OpenedConnection {
+    fn with_peer(self, peer: PeerRequest) -> Connection {
+        let Self { session, http, is_reused, is_alone } = self;
+        Connection { session, http, peer, is_reused, is_alone, informational: 0, received: 0 }
     }
 }
 
@@ -195,7 +231,7 @@ impl Connection {
     /// Returns the address of the peer.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        self.peer._address.as_inet().copied()
+        Some(self.peer.address)
     }
 
     /// Sends the head of a request.

@@ -7,7 +7,7 @@ use std::{
     io::Read,
     net::SocketAddr,
     pin::pin,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,9 +19,9 @@ use super::{
     connection::{Connection, Connections, announced_length},
     error::FetchError,
     memory::MemoryShare,
-    resolve::Peers,
+    peers::{retry::Flaw, visit::Visit},
 };
-use crate::config::settings::Timeouts;
+use crate::{config::settings::Timeouts, upstream::request::headers::retry_after_seconds};
 
 /// The initial reservation for a body of unknown length.
 const FIRST_RESERVE: usize = 16 * 1024;
@@ -50,6 +50,8 @@ pub struct Bounds<'a> {
     pub held: &'a MemoryShare,
     /// The start of the fetch.
     pub now: Instant,
+    /// The same in seconds since 1970, for dates in answers.
+    pub unix_seconds: u64,
     /// Receives the peer that is asked.
     pub asked: &'a AskedPeer,
 }
@@ -88,11 +90,11 @@ impl Fetcher {
     ///
     /// # Errors
     ///
-    /// Returns a [`FetchError`]. A pooled connection that turns out to be dead is replaced once, and so is one on which
-    /// the answer broke off.
+    /// Returns a [`FetchError`]. A pooled connection that turns out to be dead is replaced once. Other failures are retried
+    /// as the upstream's settings say ([`Visit::retry`]).
     pub async fn fetch(
         &self,
-        peers: &Peers,
+        visit: &Visit<'_>,
         request: &RequestHeader,
         body: &[u8],
         bounds: Bounds<'_>,
@@ -100,11 +102,16 @@ impl Fetcher {
         // Memory is reserved first, so that the upstream is not asked for a body that has no room.
         bounds.held.take(FIRST_RESERVE)?;
         // `tokio::time::timeout` would move the future, which is large.
-        let asking = pin!(self.ask(peers, request, body, bounds));
+        let asking = pin!(self.ask(visit, request, body, bounds));
         tokio::select! {
             biased;
             outcome = asking => outcome,
             () = tokio::time::sleep(bounds.whole) => {
+                // A fetch that had less time than its first byte may take, or whose peer got the rest of it, says nothing of
+                // the peer.
+                if bounds.whole >= bounds.timeouts.first_byte && visit.retries() == 0 {
+                    visit.late(visit.peers.now());
+                }
                 Err(FetchError::Timeout(format!("no whole answer within {:?}", bounds.whole)))
             }
         }
@@ -112,29 +119,68 @@ impl Fetcher {
 
     async fn ask(
         &self,
-        peers: &Peers,
+        visit: &Visit<'_>,
         request: &RequestHeader,
         body: &[u8],
         bounds: Bounds<'_>,
     ) -> Result<Fetched, FetchError> {
-        let mut connection = self.connections.open(peers, &request.headers, bounds.timeouts, bounds.now).await?;
+        visit.begins();
+        let mut may_renew = true;
+        // `Visit::retry` bounds the number of attempts.
+        let fetched = loop {
+            let asked = self.attempt(visit, &mut may_renew, (request, body), bounds).await;
+            let now = visit.peers.now();
+            let pause = flaw(&asked, &bounds).and_then(|flaw| visit.retry(flaw, now, bounds.now + bounds.whole));
+            let Some(pause) = pause else { break asked? };
+            if let Ok(fetched) = asked {
+                // The next attempt starts with the same share of memory.
+                bounds.held.give(fetched.body.capacity());
+                bounds.held.take(FIRST_RESERVE)?;
+            }
+            tokio::time::sleep(pause).await;
+        };
+        decoded(fetched, bounds).await
+    }
+
+    /// Makes one attempt, and records how its peer answered. One broken connection of a fetch is replaced.
+    async fn attempt(
+        &self,
+        visit: &Visit<'_>,
+        may_renew: &mut bool,
+        (request, body): (&RequestHeader, &[u8]),
+        bounds: Bounds<'_>,
+    ) -> Result<Fetched, FetchError> {
+        let mut connection = self.connections.open(visit, &request.headers, bounds.timeouts).await?;
         bounds.asked.note(connection.address());
         let mut asked = ask_on(&mut connection, request, body, bounds).await;
-        let is_worth_another = match &asked {
-            // The upstream may have closed a pooled connection while it was idle. Test:
-            // `a_pooled_connection_that_died_is_replaced_in_silence`.
-            Err(FetchError::Unavailable(_)) => connection.is_reused,
-            // A worker that ended in the middle of an answer is often replaced by one that gives the whole answer.
-            Err(FetchError::Cut(_)) => true,
-            _ => false,
-        };
-        if is_worth_another {
-            connection = self.connections.renew(peers, &connection, bounds.timeouts, bounds.now).await?;
+        // The upstream may have closed a pooled connection while it was idle. Test:
+        // `a_pooled_connection_that_died_is_replaced_in_silence`.
+        let peer = Arc::clone(&connection.peer);
+        if let Err(FetchError::Unavailable(_)) = &asked
+            && connection.is_reused
+            && std::mem::take(may_renew)
+        {
+            connection = self.connections.renew(visit.peers, connection, bounds.timeouts).await?;
             asked = ask_on(&mut connection, request, body, bounds).await;
+        }
+        match flaw(&asked, &bounds) {
+            Some(flaw) => visit.failed(&peer, flaw, visit.peers.now()),
+            None if asked.is_ok() => visit.peers.answered(&peer, visit.peers.now()),
+            None => {}
         }
         let fetched = asked?;
         self.connections.release(connection).await;
-        decoded(fetched, bounds).await
+        Ok(fetched)
+    }
+}
+
+/// Returns the flaw of an answer that another attempt may not have.
+fn flaw(asked: &Result<Fetched, FetchError>, bounds: &Bounds<'_>) -> Option<Flaw> {
+    match asked {
+        Ok(fetched) => {
+            Flaw::of_status(fetched.status.as_u16(), || retry_after_seconds(&fetched.headers, bounds.unix_seconds))
+        }
+        Err(error) => Flaw::of_error(error),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Network I/O: names, connections, requests with bounds, and the memory that bodies may use.
 
+pub mod check;
 pub mod connection;
 pub mod error;
 pub mod fetch;
-pub mod health;
 pub mod memory;
-pub mod resolve;
+pub mod peers;
 mod session;

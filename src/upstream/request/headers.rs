@@ -177,16 +177,10 @@ const LONGEST_RETRY: u64 = 24 * 60 * 60;
 /// Limits `Retry-After` (RFC 9110 section 10.2.3) to a day after `now`, in seconds since 1970. A later time becomes a
 /// day, and an invalid one is removed.
 pub fn bound_retry_after(answer: &mut HeaderMap, now: u64) {
-    let Some(said) = answer.get(RETRY_AFTER) else { return };
-    let text = said.to_str().unwrap_or_default().trim();
-    let seconds = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        Some(text.parse().unwrap_or(u64::MAX))
-    } else {
-        let date = httpdate::parse_http_date(text).ok();
-        let date = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
-        date.map(|date| date.as_secs().saturating_sub(now))
-    };
-    match seconds {
+    if !answer.contains_key(RETRY_AFTER) {
+        return;
+    }
+    match retry_after_seconds(answer, now) {
         Some(seconds) if seconds <= LONGEST_RETRY && answer.get_all(RETRY_AFTER).iter().count() == 1 => {}
         Some(seconds) => {
             answer.insert(RETRY_AFTER, seconds.min(LONGEST_RETRY).into());
@@ -195,6 +189,17 @@ pub fn bound_retry_after(answer: &mut HeaderMap, now: u64) {
             answer.remove(RETRY_AFTER);
         }
     }
+}
+
+/// Returns the seconds from `now`, in seconds since 1970, that `Retry-After` says; nothing without a valid one.
+#[must_use]
+pub fn retry_after_seconds(answer: &HeaderMap, now: u64) -> Option<u64> {
+    let text = answer.get(RETRY_AFTER)?.to_str().unwrap_or_default().trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(text.parse().unwrap_or(u64::MAX));
+    }
+    let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(date.as_secs().saturating_sub(now))
 }
 
 /// Returns whether only the gateway sets this header, so that dialects may not.

@@ -15,7 +15,16 @@ use tokio::{
 use pingora::upstreams::peer::HttpPeer;
 
 use super::*;
-use crate::upstream::net::{memory::Memory, resolve::PeerName};
+use crate::{
+    config::settings::{Balance, RetrySettings},
+    upstream::net::{
+        memory::Memory,
+        peers::{
+            name::PeerName,
+            set::{PeerPolicy, Peers},
+        },
+    },
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const SIZE: usize = 1_000;
@@ -50,8 +59,35 @@ async fn server(answers: Vec<Vec<u8>>) -> (Peers, Arc<AtomicUsize>) {
 }
 
 fn peers(address: SocketAddr) -> Peers {
-    let name = Arc::new(PeerName::parse(&address.to_string()).unwrap());
-    Peers::new(vec![name], HttpPeer::new(address, false, String::new()), None)
+    of_addresses(&[address])
+}
+
+fn of_addresses(addresses: &[SocketAddr]) -> Peers {
+    let names = addresses.iter().map(|address| Arc::new(PeerName::parse(&address.to_string(), &[], now).unwrap()));
+    let policy = PeerPolicy {
+        upstream: "people".to_owned(),
+        balance: Balance::RoundRobin,
+        check: None,
+        eject_after: 5,
+        retries: RetrySettings {
+            most: 1,
+            share: 20,
+            pause: Duration::from_millis(1),
+            longest_pause: Duration::from_millis(1),
+            longest_retry_after: Duration::ZERO,
+        },
+        budget: Arc::default(),
+        clock: now,
+    };
+    Peers::new(names.collect(), HttpPeer::new(addresses[0], false, String::new()), None, policy)
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+fn visit(peers: &Peers) -> Visit<'_> {
+    Visit::new(peers, 0, true)
 }
 
 async fn read_head(stream: &mut TcpStream) -> bool {
@@ -80,12 +116,13 @@ fn bounds_of(held: &MemoryShare) -> Bounds<'_> {
     static ASKED: LazyLock<AskedPeer> = LazyLock::new(AskedPeer::default);
     let timeouts = Timeouts { connect: 5 * SECOND, first_byte: 5 * SECOND, whole: 5 * SECOND };
     let now = tokio::time::Instant::now().into_std();
-    Bounds { timeouts, whole: timeouts.whole, answer_size: SIZE, held, now, asked: &ASKED }
+    Bounds { timeouts, whole: timeouts.whole, answer_size: SIZE, held, now, unix_seconds: 0, asked: &ASKED }
 }
 
 async fn fetch_once(answer: impl Into<Vec<u8>>) -> Result<Fetched, FetchError> {
     let (peers, _) = server(vec![answer.into()]).await;
-    Fetcher::default().fetch(&peers, &request(), b"", bounds()).await
+    let once = Visit::new(&peers, 0, false);
+    Fetcher::default().fetch(&once, &request(), b"", bounds()).await
 }
 
 fn kind(outcome: &Result<Fetched, FetchError>) -> &'static str {
@@ -118,14 +155,14 @@ async fn bodies_are_held_as_long_as_their_request() {
         let memory = Memory::new(4 * size);
         let share = memory.share();
         let bounds = Bounds { answer_size: size, ..bounds_of(&share) };
-        assert_eq!(fetcher.fetch(&peers, &request(), b"", bounds).await.unwrap().body.len(), size);
+        assert_eq!(fetcher.fetch(&visit(&peers), &request(), b"", bounds).await.unwrap().body.len(), size);
         assert!((size..=most_held).contains(&memory.held()), "{} of {size}", memory.held());
         // A second answer of the same request has no room beside the first one and what another request holds.
         let other = memory.share();
         other.take(size).unwrap();
-        let outcome = fetcher.fetch(&peers, &request(), b"", bounds).await;
+        let outcome = fetcher.fetch(&visit(&peers), &request(), b"", bounds).await;
         assert!(["fetched", "overloaded"].contains(&kind(&outcome)), "{outcome:?}");
-        let outcome = fetcher.fetch(&peers, &request(), b"", bounds).await;
+        let outcome = fetcher.fetch(&visit(&peers), &request(), b"", bounds).await;
         assert_eq!(kind(&outcome), "overloaded");
         drop((share, other));
         assert_eq!(memory.held(), 0);
@@ -140,10 +177,10 @@ async fn nothing_is_asked_for_that_there_is_no_room_for() {
     let others: Vec<MemoryShare> = (0..8).map(|_| memory.share()).collect();
     assert!(others.iter().all(|share| share.take(128 << 10).is_ok()));
     let share = memory.share();
-    let outcome = Fetcher::default().fetch(&peers, &request(), b"", bounds_of(&share)).await;
+    let outcome = Fetcher::default().fetch(&visit(&peers), &request(), b"", bounds_of(&share)).await;
     assert_eq!((kind(&outcome), connections.load(Ordering::SeqCst)), ("overloaded", 0));
     drop(others);
-    assert_eq!(kind(&Fetcher::default().fetch(&peers, &request(), b"", bounds_of(&share)).await), "fetched");
+    assert_eq!(kind(&Fetcher::default().fetch(&visit(&peers), &request(), b"", bounds_of(&share)).await), "fetched");
 }
 
 fn gzip(content: &[u8]) -> Vec<u8> {
@@ -203,9 +240,9 @@ async fn what_breaks_off_is_asked_for_once_more() {
         for (second, outcome) in [(whole, "fetched"), (broken, "cut")] {
             let (peers, connections) = server(vec![broken.into(), second.into(), whole.into()]).await;
             let fetcher = Fetcher::default();
-            assert_eq!(kind(&fetcher.fetch(&peers, &request(), b"", bounds()).await), outcome, "{broken}");
+            assert_eq!(kind(&fetcher.fetch(&visit(&peers), &request(), b"", bounds()).await), outcome, "{broken}");
             assert_eq!(connections.load(Ordering::SeqCst), 2, "{broken}");
-            let rest = fetcher.fetch(&peers, &request(), b"", bounds()).await;
+            let rest = fetcher.fetch(&visit(&peers), &request(), b"", bounds()).await;
             assert_eq!(kind(&rest), "fetched", "{broken}");
         }
     }
@@ -231,7 +268,7 @@ async fn a_connection_is_used_again_after_a_whole_answer_only() {
     let (peers, connections) = server(vec![whole.clone(), whole.clone(), large, whole]).await;
     let fetcher = Fetcher::default();
     for (expected, connection) in [("fetched", 1), ("fetched", 1), ("too large", 1), ("fetched", 2)] {
-        assert_eq!(kind(&fetcher.fetch(&peers, &request(), b"", bounds()).await), expected);
+        assert_eq!(kind(&fetcher.fetch(&visit(&peers), &request(), b"", bounds()).await), expected);
         assert_eq!(connections.load(Ordering::SeqCst), connection, "{expected}");
     }
 }
@@ -246,7 +283,7 @@ async fn a_connection_that_is_authenticated_itself_is_not_used_again() {
     let mut negotiates = request();
     negotiates.insert_header("authorization", "Negotiate YII=").unwrap();
     for (request, connection) in [(&negotiates, 1), (&request(), 2), (&request(), 2), (&request(), 3)] {
-        assert_eq!(kind(&fetcher.fetch(&peers, request, b"", bounds()).await), "fetched");
+        assert_eq!(kind(&fetcher.fetch(&visit(&peers), request, b"", bounds()).await), "fetched");
         assert_eq!(connections.load(Ordering::SeqCst), connection);
     }
 }
@@ -286,7 +323,7 @@ async fn a_pooled_connection_that_died_is_replaced_in_silence() {
     });
     let fetcher = Fetcher::default();
     for _ in 0..2 {
-        assert_eq!(kind(&fetcher.fetch(&peers, &request(), b"", bounds()).await), "fetched");
+        assert_eq!(kind(&fetcher.fetch(&visit(&peers), &request(), b"", bounds()).await), "fetched");
     }
     drop(server.await.unwrap());
 }
@@ -297,13 +334,17 @@ async fn nobody_there_and_nobody_answering() {
     let address = listener.local_addr().unwrap();
     let soon = Duration::from_millis(20);
     let whole = Bounds { whole: soon, ..bounds() };
-    assert_eq!(kind(&Fetcher::default().fetch(&peers(address), &request(), b"", whole).await), "timeout");
+    assert_eq!(kind(&Fetcher::default().fetch(&visit(&peers(address)), &request(), b"", whole).await), "timeout");
     let first_byte = Bounds { timeouts: Timeouts { first_byte: soon, ..bounds().timeouts }, ..bounds() };
-    assert_eq!(kind(&Fetcher::default().fetch(&peers(address), &request(), b"", first_byte).await), "timeout");
+    assert_eq!(kind(&Fetcher::default().fetch(&visit(&peers(address)), &request(), b"", first_byte).await), "timeout");
     drop(listener);
-    assert_eq!(kind(&Fetcher::default().fetch(&peers(address), &request(), b"", bounds()).await), "unavailable");
-    let closes = fetch_once("close").await;
-    assert_eq!(kind(&closes), "unavailable");
+    assert_eq!(
+        kind(&Fetcher::default().fetch(&visit(&peers(address)), &request(), b"", bounds()).await),
+        "unavailable"
+    );
+    let (closes, connections) = server(vec![b"close".to_vec(); 2]).await;
+    assert_eq!(kind(&Fetcher::default().fetch(&visit(&closes), &request(), b"", bounds()).await), "unavailable");
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
 
 /// Row: F01
@@ -313,11 +354,10 @@ async fn a_peer_that_is_not_there_is_passed_over() {
     let nobody = listener.local_addr().unwrap();
     drop(listener);
     let (there, _) = server(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".to_vec(); 4]).await;
-    let names = vec![Arc::new(PeerName::parse(&nobody.to_string()).unwrap()), Arc::clone(&there.names()[0])];
-    let both = Peers::new(names, HttpPeer::new(nobody, false, String::new()), None);
+    let both = of_addresses(&[nobody, there.all()[0].address]);
     let fetcher = Fetcher::default();
     for _ in 0..4 {
-        assert_eq!(kind(&fetcher.fetch(&both, &request(), b"", bounds()).await), "fetched");
+        assert_eq!(kind(&fetcher.fetch(&visit(&both), &request(), b"", bounds()).await), "fetched");
     }
 }
 
@@ -332,7 +372,7 @@ async fn an_answer_to_head_has_no_body() {
     head.set_method(Method::HEAD);
     let fetcher = Fetcher::default();
     for _ in 0..2 {
-        let fetched = fetcher.fetch(&peers, &head, b"", bounds()).await.unwrap();
+        let fetched = fetcher.fetch(&visit(&peers), &head, b"", bounds()).await.unwrap();
         assert_eq!((fetched.status.as_u16(), fetched.body.len()), (200, 0));
         assert_eq!(fetched.headers["x-total"], "7");
     }

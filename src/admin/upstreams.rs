@@ -1,0 +1,70 @@
+//! `/upstreams`: the upstreams, their peers and the health of each.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::{
+    gateway::{Snapshot, routes::upstream::Upstream, runtime::clock},
+    upstream::net::peers::{name::PeerName, peer::Peer},
+};
+
+/// The path of the upstreams.
+pub(crate) const UPSTREAMS_PATH: &str = "/upstreams";
+
+pub(super) const CONTENT_TYPE: &str = "application/json";
+
+/// Renders all upstreams, in the order of the configuration.
+pub(super) fn render(snapshot: &Snapshot) -> String {
+    let now = Now { instant: clock::instant(), unix_seconds: clock::unix_seconds() };
+    let upstreams: Vec<Value> = snapshot.upstreams.iter().map(|upstream| described(upstream, &now)).collect();
+    format!("{:#}\n", json!({ "upstreams": upstreams }))
+}
+
+struct Now {
+    instant: Instant,
+    unix_seconds: u64,
+}
+
+impl Now {
+    fn rfc3339(&self, then: Instant) -> String {
+        clock::rfc3339(self.unix_seconds.saturating_sub(self.instant.saturating_duration_since(then).as_secs()))
+    }
+}
+
+fn described(upstream: &Upstream, now: &Now) -> Value {
+    let budget = upstream.peers.budget();
+    let peers = upstream.peers.names().iter().flat_map(|name| {
+        let resolved = name.resolved();
+        let peers = resolved.as_ref().map_or(&[][..], |resolved| resolved.peers.as_slice());
+        peers.iter().map(|peer| described_peer(name, peer, now)).collect::<Vec<_>>()
+    });
+    let unresolved = upstream.peers.names().iter().filter_map(|name| {
+        let resolved = name.resolved();
+        let (reason, since) = resolved.as_ref()?.fault.as_ref()?;
+        Some(json!({ "name": name.text(), "reason": reason, "since": now.rfc3339(*since) }))
+    });
+    json!({
+        "name": upstream.name,
+        "balance": upstream.peers.balance().word(),
+        "in_flight": upstream.slots.in_flight(),
+        "waiting": upstream.slots.waiting(),
+        "connections": upstream.slots.most(),
+        "retries": { "made": budget.made(), "refused": budget.refused() },
+        "peers": peers.collect::<Vec<_>>(),
+        "unresolved": unresolved.collect::<Vec<_>>(),
+    })
+}
+
+fn described_peer(name: &PeerName, peer: &Peer, now: &Now) -> Value {
+    let report = peer.report();
+    json!({
+        "name": name.text(),
+        "address": peer.address.to_string(),
+        "healthy": report.reason.is_none(),
+        "reason": report.reason,
+        "since": now.rfc3339(report.since),
+        "in_flight": peer.in_flight(),
+        "failed_answers": report.failed_answers,
+    })
+}

@@ -1,0 +1,371 @@
+//! The health of a peer. An unhealthy peer is skipped.
+//!
+//! A peer that can't be reached rests, and so does one that gave too many failed answers in a row. After the rest, one
+//! request at a time tries the peer while others still skip it. A peer whose health checks fail is skipped until enough
+//! of them have passed.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// The rest after the first failure. Each further failure doubles it.
+const FIRST_REST: Duration = Duration::from_secs(1);
+
+/// The longest rest, and the time after which a trial without a result is repeated.
+const LONGEST_REST: Duration = Duration::from_secs(30);
+
+/// The health of one peer.
+#[derive(Debug)]
+pub(crate) struct Health {
+    /// A flag that every request reads; the lock is taken only while it is set.
+    ails: AtomicBool,
+    /// Failed answers in a row.
+    failed_answers: AtomicU32,
+    state: Mutex<HealthState>,
+}
+
+#[derive(Debug)]
+struct HealthState {
+    /// The time since which the peer is as healthy as it is.
+    since: Instant,
+    reason: String,
+    rest: Option<Rest>,
+    checks: Checks,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    cause: RestCause,
+    /// The rest after the next failure.
+    next: Duration,
+    until: Instant,
+    /// A request is trying the peer.
+    on_trial: bool,
+}
+
+/// The reason of a rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RestCause {
+    /// A new connection ends it.
+    Unreachable,
+    /// A good answer ends it.
+    FailedAnswers,
+}
+
+/// The results of health checks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Checks {
+    is_failing: bool,
+    /// Results in a row that contradict `is_failing`.
+    contrary: u32,
+}
+
+/// The decision whether a request may be sent to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// The peer is healthy as far as is known.
+    Ready,
+    /// The rest is over, and this request may try the peer.
+    Trial,
+    /// The peer is skipped.
+    Resting,
+}
+
+/// A change of a peer's health, which is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HealthChange {
+    /// The peer is unhealthy, for this reason.
+    Unhealthy(String),
+    /// The peer is healthy again.
+    Healthy,
+}
+
+/// The health of a peer as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthReport {
+    /// The reason that the peer is skipped; `None` if it is healthy.
+    pub reason: Option<String>,
+    /// The time of the last change.
+    pub since: Instant,
+    /// Failed answers in a row.
+    pub failed_answers: u32,
+}
+
+impl Health {
+    /// Creates the health of a peer that is healthy since `now`.
+    pub(crate) fn new(now: Instant) -> Self {
+        let state = HealthState { since: now, reason: String::new(), rest: None, checks: Checks::default() };
+        Self { ails: AtomicBool::new(false), failed_answers: AtomicU32::new(0), state: Mutex::new(state) }
+    }
+
+    /// Returns whether a request may be sent to the peer. A request that gets [`Readiness::Trial`] must be sent to it.
+    ///
+    /// Trials of peers that gave failed answers are made with requests that can be repeated at another peer. After another
+    /// 30 s without any, every request will do.
+    pub(crate) fn readiness(&self, can_repeat: bool, now: Instant) -> Readiness {
+        if !self.ails() {
+            return Readiness::Ready;
+        }
+        let state = &mut *self.locked();
+        match &mut state.rest {
+            _ if state.checks.is_failing => Readiness::Resting,
+            None => Readiness::Ready,
+            Some(rest) => {
+                let fits = rest.cause == RestCause::Unreachable || can_repeat;
+                let from = if fits { rest.until } else { rest.until + LONGEST_REST };
+                if now < from {
+                    return Readiness::Resting;
+                }
+                // A trial whose client leaves has no result, so another one follows after the longest rest.
+                (rest.until, rest.on_trial) = (now + LONGEST_REST, true);
+                Readiness::Trial
+            }
+        }
+    }
+
+    /// Returns whether the peer is unhealthy, also while it is on trial.
+    pub(crate) fn ails(&self) -> bool {
+        self.ails.load(Ordering::Relaxed)
+    }
+
+    /// Returns the health as operators see it.
+    pub(crate) fn report(&self) -> HealthReport {
+        let state = self.locked();
+        HealthReport {
+            reason: self.ails().then(|| state.reason.clone()),
+            since: state.since,
+            failed_answers: self.failed_answers.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Records that the peer could not be reached.
+    pub(crate) fn unreached(&self, said: &str, now: Instant) -> Option<HealthChange> {
+        self.begin_rest(RestCause::Unreachable, || format!("it can't be reached: {said}"), now)
+    }
+
+    /// Records a new connection to the peer.
+    pub(crate) fn reached(&self, now: Instant) -> Option<HealthChange> {
+        if !self.ails() {
+            return None;
+        }
+        let mut state = self.locked();
+        state.rest = state.rest.filter(|rest| rest.cause != RestCause::Unreachable);
+        self.settle(&mut state, now)
+    }
+
+    /// Records a good answer.
+    pub(crate) fn answered(&self, now: Instant) -> Option<HealthChange> {
+        if self.failed_answers.load(Ordering::Relaxed) > 0 {
+            self.failed_answers.store(0, Ordering::Relaxed);
+        }
+        if !self.ails() {
+            return None;
+        }
+        let mut state = self.locked();
+        // Answers to requests that were in flight when the rest began don't end it.
+        state.rest = state.rest.filter(|rest| rest.cause == RestCause::Unreachable || !rest.on_trial);
+        self.settle(&mut state, now)
+    }
+
+    /// Records a failed answer. After `most` in a row the peer rests, if it `may_rest`.
+    pub(crate) fn failed(
+        &self,
+        said: &str,
+        most: u32,
+        may_rest: impl FnOnce() -> bool,
+        now: Instant,
+    ) -> Option<HealthChange> {
+        let count = self.failed_answers.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if !self.ails() && (most == 0 || count < most || !may_rest()) {
+            return None;
+        }
+        self.begin_rest(
+            RestCause::FailedAnswers,
+            || format!("{count} failed answers in a row, the last one: {said}"),
+            now,
+        )
+    }
+
+    /// Records the result of a health check. The peer is skipped after `unhealthy_after` failures in a row, and used again
+    /// after `healthy_after` successes in a row.
+    pub(crate) fn checked(
+        &self,
+        result: Result<(), String>,
+        (unhealthy_after, healthy_after): (u32, u32),
+        now: Instant,
+    ) -> Option<HealthChange> {
+        let mut state = self.locked();
+        let has_failed = result.is_err();
+        if state.checks.is_failing == has_failed {
+            state.checks.contrary = 0;
+        } else {
+            state.checks.contrary = state.checks.contrary.saturating_add(1);
+        }
+        let enough = if has_failed { unhealthy_after } else { healthy_after };
+        if state.checks.contrary >= enough {
+            state.checks = Checks { is_failing: has_failed, contrary: 0 };
+        }
+        match result {
+            // The reason of a rest stays.
+            Err(said) if state.checks.is_failing && state.rest.is_none() => {
+                state.reason = format!("its health check fails: {said}");
+            }
+            Err(_) => {}
+            // A check shows that the peer can be reached. It does not show that it answers clients well.
+            Ok(()) => state.rest = state.rest.filter(|rest| rest.cause != RestCause::Unreachable),
+        }
+        self.settle(&mut state, now)
+    }
+
+    /// Forgets the results of health checks, because the configuration has other ones now.
+    pub(crate) fn forget_checks(&self, now: Instant) {
+        let mut state = self.locked();
+        state.checks = Checks::default();
+        self.settle(&mut state, now);
+    }
+
+    fn begin_rest(&self, cause: RestCause, said: impl FnOnce() -> String, now: Instant) -> Option<HealthChange> {
+        let mut state = self.locked();
+        let length = match &state.rest {
+            None => FIRST_REST,
+            // Requests that were in flight at the first failure must not lengthen the rest.
+            Some(known) if !known.on_trial => return None,
+            Some(known) => known.next,
+        };
+        let next = length.saturating_mul(2).min(LONGEST_REST);
+        state.rest = Some(Rest { cause, next, until: now + length, on_trial: false });
+        state.reason = said();
+        self.settle(&mut state, now)
+    }
+
+    /// Sets the flag; returns a change of it.
+    fn settle(&self, state: &mut HealthState, now: Instant) -> Option<HealthChange> {
+        let ails = state.rest.is_some() || state.checks.is_failing;
+        if self.ails.swap(ails, Ordering::Relaxed) == ails {
+            return None;
+        }
+        state.since = now;
+        if ails {
+            return Some(HealthChange::Unhealthy(state.reason.clone()));
+        }
+        self.failed_answers.store(0, Ordering::Relaxed);
+        Some(HealthChange::Healthy)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HealthState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn is_unhealthy(change: impl Into<Option<HealthChange>>) -> bool {
+        matches!(change.into(), Some(HealthChange::Unhealthy(_)))
+    }
+
+    #[test]
+    fn a_rest_ends_with_one_trial_and_doubles_where_that_fails() {
+        let mut now = now();
+        let health = Health::new(now);
+        assert_eq!(health.readiness(true, now), Readiness::Ready);
+        assert!(is_unhealthy(health.unreached("refused", now)), "news");
+        for seconds in [1, 2, 4, 8, 16, 30, 30] {
+            assert_eq!(health.unreached("refused", now), None, "of requests that were on their way");
+            assert_eq!(health.readiness(true, now), Readiness::Resting);
+            assert_eq!(health.readiness(true, now + seconds * SECOND - Duration::from_millis(1)), Readiness::Resting);
+            now += seconds * SECOND;
+            assert_eq!(health.readiness(false, now), Readiness::Trial);
+            assert_eq!(health.readiness(false, now), Readiness::Resting, "one at a time");
+            assert_eq!(health.unreached("refused", now), None, "still the same ailment");
+        }
+        assert!(health.ails());
+        assert_eq!(health.reached(now), Some(HealthChange::Healthy));
+        assert_eq!(health.reached(now), None);
+        assert_eq!(health.readiness(true, now), Readiness::Ready);
+        assert!(is_unhealthy(health.unreached("refused", now)), "news again");
+        assert_eq!(health.readiness(true, now + SECOND), Readiness::Trial, "and short again");
+    }
+
+    #[test]
+    fn a_trial_that_ends_without_a_word_is_followed_by_another() {
+        let now = now();
+        let health = Health::new(now);
+        health.unreached("refused", now);
+        assert_eq!(health.readiness(true, now + SECOND), Readiness::Trial);
+        assert_eq!(health.readiness(true, now + SECOND + LONGEST_REST), Readiness::Trial);
+    }
+
+    #[test]
+    fn failed_answers_in_a_row_make_a_rest_that_a_good_answer_on_trial_ends() {
+        let now = now();
+        let health = Health::new(now);
+        for _ in 0..4 {
+            assert_eq!(health.failed("500", 5, || true, now), None);
+        }
+        assert_eq!(health.answered(now), None);
+        for _ in 0..4 {
+            assert_eq!(health.failed("500", 5, || true, now), None, "the row began again");
+        }
+        assert_eq!(health.failed("500", 5, || false, now), None, "too many others rest");
+        assert!(is_unhealthy(health.failed("500", 5, || true, now)));
+        assert_eq!(health.report().failed_answers, 6);
+        assert_eq!(health.answered(now), None, "it was in flight before");
+        assert_eq!(health.reached(now), None, "a connection is no answer");
+        assert_eq!(health.readiness(false, now + SECOND), Readiness::Resting, "a write is no trial");
+        assert_eq!(health.readiness(true, now + SECOND), Readiness::Trial);
+        assert_eq!(health.failed("500", 5, || true, now + SECOND), None);
+        assert_eq!(health.readiness(true, now + 2 * SECOND), Readiness::Resting, "twice as long");
+        assert_eq!(health.readiness(true, now + 3 * SECOND), Readiness::Trial);
+        assert_eq!(health.answered(now + 3 * SECOND), Some(HealthChange::Healthy));
+        assert_eq!(health.failed("500", 5, || true, now), None, "the row began again");
+    }
+
+    #[test]
+    fn writes_try_a_peer_where_no_read_comes() {
+        let now = now();
+        let health = Health::new(now);
+        assert!(is_unhealthy(health.failed("500", 1, || true, now)));
+        assert_eq!(health.readiness(false, now + LONGEST_REST), Readiness::Resting);
+        assert_eq!(health.readiness(false, now + LONGEST_REST + SECOND), Readiness::Trial);
+    }
+
+    #[test]
+    fn health_checks_change_health_after_enough_of_them_in_a_row() {
+        let now = now();
+        let health = Health::new(now);
+        let check = |passes: bool| health.checked(passes.then_some(()).ok_or_else(|| "503".to_owned()), (3, 2), now);
+        assert_eq!([check(false), check(false), check(true), check(false), check(false)], [const { None }; 5]);
+        assert_eq!(check(false), Some(HealthChange::Unhealthy("its health check fails: 503".to_owned())));
+        assert_eq!(health.readiness(true, now + 60 * SECOND), Readiness::Resting, "no trial");
+        assert_eq!(health.reached(now), None, "a connection is no passed check");
+        assert_eq!([check(true), check(false), check(true)], [const { None }; 3]);
+        assert_eq!(check(true), Some(HealthChange::Healthy));
+        assert_eq!(health.readiness(true, now), Readiness::Ready);
+
+        assert!(is_unhealthy(health.unreached("refused", now)));
+        assert_eq!(check(true), Some(HealthChange::Healthy), "a check reached it");
+        assert!(is_unhealthy(health.failed("500", 1, || true, now)));
+        assert_eq!(check(true), None, "a check is no answer to a client");
+    }
+
+    #[test]
+    fn other_checks_begin_anew() {
+        let now = now();
+        let health = Health::new(now);
+        assert!(is_unhealthy(health.checked(Err("503".to_owned()), (1, 1), now)));
+        health.forget_checks(now);
+        assert!(!health.ails());
+    }
+}

@@ -1,0 +1,93 @@
+//! A peer: an address of an upstream, with its health and its requests in flight.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use super::health::{Health, HealthReport};
+
+/// An address of an upstream.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Its health, which is kept as long as its name has the address.
+    pub(crate) health: Health,
+    in_flight: AtomicUsize,
+    /// The time of the next health check; `None` while one is made.
+    next_check: Mutex<Option<Instant>>,
+}
+
+/// A request in flight to a peer. Dropping it uncounts the request.
+#[derive(Debug)]
+pub(crate) struct PeerRequest(Arc<Peer>);
+
+/// A health check of a peer. Dropping it lets the next one begin.
+#[derive(Debug)]
+pub(crate) struct PendingCheck {
+    pub(crate) peer: Arc<Peer>,
+    next: Instant,
+}
+
+impl Peer {
+    /// Creates a healthy peer.
+    #[must_use]
+    pub fn new(address: SocketAddr, now: Instant) -> Arc<Self> {
+        let (health, next_check) = (Health::new(now), Mutex::new(Some(now)));
+        Arc::new(Self { address, health, in_flight: AtomicUsize::new(0), next_check })
+    }
+
+    /// Returns the number of requests in flight to this address.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Returns the health as operators see it.
+    #[must_use]
+    pub fn report(&self) -> HealthReport {
+        self.health.report()
+    }
+
+    /// Forgets the results of health checks: the configuration has other ones now.
+    pub fn forget_checks(&self, now: Instant) {
+        self.health.forget_checks(now);
+    }
+
+    /// Counts a request.
+    pub(crate) fn request(self: &Arc<Self>) -> PeerRequest {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        PeerRequest(Arc::clone(self))
+    }
+
+    /// Begins a health check if one is due and none is being made. The one after it is due at `next`.
+    pub(crate) fn begin_check(self: &Arc<Self>, now: Instant, next: Instant) -> Option<PendingCheck> {
+        self.next_check.lock().unwrap_or_else(PoisonError::into_inner).take_if(|due| *due <= now)?;
+        Some(PendingCheck { peer: Arc::clone(self), next })
+    }
+}
+
+impl std::ops::Deref for PeerRequest {
+    type Target = Arc<Peer>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for PeerRequest {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for PendingCheck {
+    fn drop(&mut self) {
+        *self.peer.next_check.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.next);
+    }
+}

@@ -1,0 +1,63 @@
+//! Look-ups of names in DNS and in `/etc/hosts`.
+//!
+//! A resolver is built for each look-up, so that changes of `/etc/resolv.conf` and `/etc/hosts` are followed, and no
+//! socket outlives the runtime that opened it. There is one look-up of a name at a time, at most once a second.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use hickory_resolver::{
+    TokioResolver,
+    config::{LookupIpStrategy, NameServerConfig, ResolverConfig},
+    net::{NetError, runtime::TokioRuntimeProvider},
+    proto::rr::Name,
+};
+
+/// The time of a look-up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most addresses of a name that are used.
+const MOST_ADDRESSES: usize = 128;
+
+/// Returns the addresses of a host, each once and in a fixed order, and the time at which they expire. Asks `servers`, or
+/// without any those of the system.
+///
+/// # Errors
+///
+/// Returns the reason in words.
+pub(super) async fn look_up(host: &str, servers: &[SocketAddr]) -> Result<(Vec<IpAddr>, Instant), String> {
+    let resolver = build(servers).map_err(|error| error.to_string())?;
+    // The configuration permits ASCII names alone. Those of services may have underscores, which the parser of
+    // international names refuses. Test:
+    // `peers_follow_dns_and_outlive_it`.
+    let name = Name::from_ascii(host).map_err(|error| error.to_string())?;
+    let found = tokio::time::timeout(PATIENCE, resolver.lookup_ip(name)).await;
+    let found = found.map_err(|_| format!("no answer within {PATIENCE:?}"))?.map_err(|error| error.to_string())?;
+    let mut addresses: Vec<IpAddr> = found.iter().collect();
+    // Servers rotate addresses. A fixed order keeps the turns of peers.
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses.truncate(MOST_ADDRESSES);
+    if addresses.is_empty() {
+        return Err("the name has no address".to_owned());
+    }
+    Ok((addresses, found.valid_until()))
+}
+
+fn build(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
+    let mut builder = if servers.is_empty() {
+        TokioResolver::builder_tokio()?
+    } else {
+        let servers = servers.iter().map(|server| {
+            let mut config = NameServerConfig::udp_and_tcp(server.ip());
+            config.connections.iter_mut().for_each(|connection| connection.port = server.port());
+            config
+        });
+        let config = ResolverConfig::from_name_servers(servers.collect());
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+    };
+    builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+    builder.build()
+}

@@ -1,0 +1,185 @@
+//! Retries of requests that only read: the failures that are worth one, their pauses, and their budget.
+
+use std::{
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crate::{config::settings::RetrySettings, upstream::net::error::FetchError};
+
+/// The hundredths of a retry.
+const RETRY: u32 = 100;
+
+/// The largest budget, in retries. With it, an upstream with few requests has retries too.
+const RESERVE: u32 = 10;
+
+/// The budget of retries of one upstream: every request adds a share of a retry. It needs no clock: there are never more
+/// retries than the reserve and that share of all requests. The next snapshot shares it.
+#[derive(Debug)]
+pub struct RetryBudget {
+    hundredths: AtomicU32,
+    made: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self { hundredths: AtomicU32::new(RESERVE * RETRY), made: AtomicU64::new(0), refused: AtomicU64::new(0) }
+    }
+}
+
+/// The failure of a request to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// The connection failed, or the answer broke off.
+    Broken,
+    /// A timeout.
+    Late,
+    /// A status of [`Flaw::of_status`], with the seconds of its `Retry-After`.
+    Status(u16, Option<u64>),
+}
+
+impl Flaw {
+    /// Returns the flaw of an answer with this status: those of failing servers and of proxies before them (RFC 9110
+    /// section 15.6). Others, such as 501, say nothing about the peer.
+    pub(crate) fn of_status(status: u16, retry_after: impl FnOnce() -> Option<u64>) -> Option<Self> {
+        matches!(status, 500 | 502 | 503 | 504).then(|| Self::Status(status, retry_after()))
+    }
+
+    /// Returns the flaw of a failed request. An answer that arrived and can't be read would be the same again, and the
+    /// gateway's own limits are no fault of the peer.
+    pub(crate) fn of_error(error: &FetchError) -> Option<Self> {
+        match error {
+            FetchError::Unavailable(_) | FetchError::Cut(_) => Some(Self::Broken),
+            FetchError::Timeout(_) => Some(Self::Late),
+            FetchError::Exhausted(_)
+            | FetchError::TooLarge(_)
+            | FetchError::Overloaded(_)
+            | FetchError::Malformed(_) => None,
+        }
+    }
+
+    /// Returns the least pause before a retry, or nothing if there is none. `has_other` tells whether another healthy peer
+    /// has not been asked yet.
+    fn least_pause(self, has_other: bool, longest_retry_after: Duration) -> Option<Duration> {
+        match self {
+            _ if has_other => Some(Duration::ZERO),
+            // The same peer would most likely be as late again, and fail again by the same fault.
+            Self::Late | Self::Status(500, _) => None,
+            Self::Status(503, Some(seconds)) => {
+                Some(Duration::from_secs(seconds)).filter(|pause| *pause <= longest_retry_after)
+            }
+            Self::Broken | Self::Status(..) => Some(Duration::ZERO),
+        }
+    }
+
+    /// Returns the pause before retry number `index`, from 0, or nothing if none is worthwhile. `random` is any number.
+    pub(crate) fn pause(self, settings: &RetrySettings, has_other: bool, index: u32, random: u32) -> Option<Duration> {
+        let least = self.least_pause(has_other, settings.longest_retry_after)?;
+        let doubled = settings.pause.saturating_mul(2_u32.saturating_pow(index)).min(settings.longest_pause);
+        // Half of the pause is random, so that requests that failed together don't come back together.
+        let random = doubled.mul_f64(f64::from(random) / f64::from(u32::MAX) / 2.0);
+        Some(least.max(doubled / 2 + random))
+    }
+}
+
+impl std::fmt::Display for Flaw {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Broken => formatter.write_str("the answer broke off"),
+            Self::Late => formatter.write_str("a timeout"),
+            Self::Status(status, _) => write!(formatter, "status {status}"),
+        }
+    }
+}
+
+impl RetryBudget {
+    /// Adds the share of a request, in percent of a retry.
+    pub(crate) fn add(&self, share: u32) {
+        let most = RESERVE * RETRY;
+        // Usually the budget is full, and the counter is only read.
+        if self.hundredths.load(Ordering::Relaxed) < most {
+            let _ = self.hundredths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| {
+                Some(known.saturating_add(share).min(most))
+            });
+        }
+    }
+
+    /// Takes a retry. Returns whether there was one.
+    pub(crate) fn take(&self) -> bool {
+        let taken = self
+            .hundredths
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| known.checked_sub(RETRY))
+            .is_ok();
+        let count = if taken { &self.made } else { &self.refused };
+        count.fetch_add(1, Ordering::Relaxed);
+        taken
+    }
+
+    /// Returns the number of retries.
+    #[must_use]
+    pub fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of retries that the budget did not allow.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: RetrySettings = RetrySettings {
+        most: 2,
+        share: 20,
+        pause: Duration::from_millis(20),
+        longest_pause: Duration::from_millis(100),
+        longest_retry_after: Duration::from_secs(1),
+    };
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_half_of_each_is_random() {
+        for (index, random, expected) in [(0, 0, 10), (0, u32::MAX, 20), (1, 0, 20), (2, u32::MAX, 80), (40, 0, 50)] {
+            let pause = Flaw::Broken.pause(&SETTINGS, false, index, random).unwrap();
+            assert_eq!(pause.as_millis(), expected, "{index} {random}");
+        }
+    }
+
+    #[test]
+    fn what_is_worth_a_retry() {
+        let pause =
+            |flaw: Flaw, has_other| flaw.pause(&SETTINGS, has_other, 0, u32::MAX).map(|pause| pause.as_millis());
+        for (flaw, alone, beside_another) in [
+            (Flaw::Broken, Some(20), Some(20)),
+            (Flaw::Late, None, Some(20)),
+            (Flaw::Status(500, None), None, Some(20)),
+            (Flaw::Status(502, None), Some(20), Some(20)),
+            (Flaw::Status(503, None), Some(20), Some(20)),
+            (Flaw::Status(503, Some(0)), Some(20), Some(20)),
+            (Flaw::Status(503, Some(1)), Some(1_000), Some(20)),
+            (Flaw::Status(503, Some(2)), None, Some(20)),
+        ] {
+            assert_eq!((pause(flaw, false), pause(flaw, true)), (alone, beside_another), "{flaw:?}");
+        }
+        assert_eq!(Flaw::of_status(429, || Some(1)), None);
+        assert_eq!(Flaw::of_status(501, || None), None);
+    }
+
+    #[test]
+    fn retries_are_a_share_of_the_requests_and_a_reserve() {
+        let budget = RetryBudget::default();
+        let mut retries = 0;
+        for _ in 0..1_000 {
+            budget.add(20);
+            // Each request fails as often as it can.
+            retries += (0..2).filter(|_| budget.take()).count();
+        }
+        assert!((200..=210).contains(&retries), "{retries}");
+        assert_eq!(budget.made(), 200 + 9);
+        assert!(budget.refused() > 0);
+    }
+}

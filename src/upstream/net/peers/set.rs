@@ -1,0 +1,354 @@
+//! All peers of an upstream and the choice among them. Unhealthy peers are skipped, for pages and forwarded requests
+//! alike. If all peers are unhealthy, all of them are used, because one of them may be back.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use pingora::{protocols::l4::socket::SocketAddr as PingoraAddress, upstreams::peer::HttpPeer};
+use twox_hash::XxHash3_128;
+
+use super::{
+    health::{HealthChange, Readiness},
+    name::{Clock, PeerName},
+    peer::{Peer, PeerRequest},
+    retry::RetryBudget,
+};
+use crate::{
+    config::settings::{Balance, HealthCheckSettings, RetrySettings, TlsVersion},
+    tls::{PeerCredentials, Renewable},
+    upstream::net::error::FetchError,
+};
+
+/// The peers of an upstream: every address of every name.
+#[derive(Debug)]
+pub struct Peers {
+    names: Vec<Arc<PeerName>>,
+    template: HttpPeer,
+    tls: Option<PeerTls>,
+    /// Certificates are checked against the host of the peer.
+    host_is_server_name: bool,
+    policy: PeerPolicy,
+    turn: AtomicUsize,
+    failures: AtomicU64,
+}
+
+/// The choice and the health of peers, as the configuration has them.
+#[derive(Debug)]
+pub struct PeerPolicy {
+    /// The name of the upstream, for the log.
+    pub upstream: String,
+    /// The choice of a peer.
+    pub balance: Balance,
+    /// The health checks.
+    pub check: Option<HealthCheckSettings>,
+    /// Failed answers in a row after which a peer rests; 0 for never.
+    pub eject_after: u32,
+    /// The retries.
+    pub retries: RetrySettings,
+    /// The budget of retries.
+    pub budget: Arc<RetryBudget>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// The TLS of an upstream.
+#[derive(Debug)]
+pub struct PeerTls {
+    /// The certificates in use.
+    pub credentials: Arc<Renewable<PeerCredentials>>,
+    /// The oldest version that is spoken. Pingora's connections have none of their own.
+    pub min_version: TlsVersion,
+}
+
+/// The peer that a request wants.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WantedPeer<'a> {
+    /// The key of [`Balance::Hash`].
+    pub(super) key: u128,
+    /// The request can be repeated at another peer.
+    pub(super) can_repeat: bool,
+    /// The peer of earlier requests, which is taken again if it is healthy.
+    pub(super) known: Option<SocketAddr>,
+    /// The peers that are taken only if there is no other.
+    pub(super) failed: &'a [SocketAddr],
+}
+
+/// A peer for one request.
+pub(crate) struct ChosenPeer {
+    /// The peer as Pingora connects to it.
+    pub(crate) http: HttpPeer,
+    /// The peer, which counts the request.
+    pub(crate) request: PeerRequest,
+}
+
+impl Peers {
+    /// Creates peers like `template` with their own addresses, and with their own certificate names if `template` has
+    /// none.
+    #[must_use]
+    pub fn new(names: Vec<Arc<PeerName>>, template: HttpPeer, tls: Option<PeerTls>, policy: PeerPolicy) -> Self {
+        let host_is_server_name = template.is_tls() && template.sni.is_empty();
+        let (turn, failures) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self { names, template, tls, host_is_server_name, policy, turn, failures }
+    }
+
+    /// Returns the certificates in use and in need of renewal.
+    pub fn credentials(&self) -> Option<&Arc<Renewable<PeerCredentials>>> {
+        self.tls.as_ref().map(|tls| &tls.credentials)
+    }
+
+    /// Returns whether a version of TLS, in OpenSSL's words, may be spoken.
+    #[must_use]
+    pub fn speaks(&self, version: &str) -> bool {
+        // Versions before 1.2 fail in the handshake: their signatures are below OpenSSL's level of security.
+        self.tls.as_ref().is_none_or(|tls| tls.min_version == TlsVersion::Tls12 || version == "TLSv1.3")
+    }
+
+    /// Returns the names, which the next snapshot shares.
+    #[must_use]
+    pub fn names(&self) -> &[Arc<PeerName>] {
+        &self.names
+    }
+
+    /// Returns the time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        (self.policy.clock)()
+    }
+
+    /// Returns the settings of retries.
+    #[must_use]
+    pub fn retries(&self) -> &RetrySettings {
+        &self.policy.retries
+    }
+
+    /// Returns the budget of retries.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<RetryBudget> {
+        &self.policy.budget
+    }
+
+    /// Returns the health checks.
+    #[must_use]
+    pub fn check(&self) -> Option<&HealthCheckSettings> {
+        self.policy.check.as_ref()
+    }
+
+    /// Returns the choice of a peer.
+    #[must_use]
+    pub fn balance(&self) -> Balance {
+        self.policy.balance
+    }
+
+    /// Returns the number of addresses that can be tried; names that have never been resolved count as one each.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let count = self.fold(0, |count, _, _| count + 1);
+        if count == 0 { self.names.len() } else { count }
+    }
+
+    /// Returns the number of unhealthy peers.
+    #[must_use]
+    pub fn resting(&self) -> usize {
+        self.fold(0, |count, _, peer| count + usize::from(peer.health.ails()))
+    }
+
+    /// Returns the number of failed connections.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Returns all peers.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Peer>> {
+        self.fold(Vec::new(), |mut all, _, peer| {
+            all.push(Arc::clone(peer));
+            all
+        })
+    }
+
+    /// Returns the peer at an address.
+    pub(super) fn at(&self, address: SocketAddr) -> Option<Arc<Peer>> {
+        self.find(|peer| peer.address == address).map(|(_, peer)| peer)
+    }
+
+    /// Returns whether a peer that is not excluded is healthy.
+    pub(super) fn has_ready(&self, is_included: impl Fn(&Peer) -> bool) -> bool {
+        self.fold(false, |found, _, peer| found || (!peer.health.ails() && is_included(peer)))
+    }
+
+    /// Returns the peer for an attempt.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`] if no name has been resolved yet.
+    pub(super) async fn next(
+        &self,
+        wanted: WantedPeer<'_>,
+        now: Instant,
+        patience: Duration,
+    ) -> Result<ChosenPeer, FetchError> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let chosen = match self.choose(wanted, turn, now) {
+            Some(chosen) => Some(chosen),
+            None => {
+                let Some(name) = self.names.get(turn % self.names.len().max(1)) else {
+                    return Err(FetchError::Unavailable("the upstream has no peer".to_owned()));
+                };
+                name.first(patience).await?;
+                self.choose(wanted, turn, now)
+            }
+        };
+        let Some((name, peer, is_trial)) = chosen else {
+            return Err(FetchError::Unavailable("the upstream has no address".to_owned()));
+        };
+        Ok(self.chosen(name, &peer, is_trial))
+    }
+
+    /// Returns a peer as Pingora connects to it, with a new connection for a trial.
+    pub(crate) fn chosen(&self, name: usize, peer: &Arc<Peer>, is_trial: bool) -> ChosenPeer {
+        let mut http = self.template.clone();
+        if let Some(tls) = &self.tls {
+            let credentials = tls.credentials.current();
+            http.options.ca.clone_from(&credentials.authorities);
+            http.client_cert_key.clone_from(&credentials.identity);
+            // Connections that were established with other certificates or an older version are left alone.
+            http.group_key ^= credentials.hash.rotate_left(u32::from(tls.min_version == TlsVersion::Tls13));
+        }
+        http._address = PingoraAddress::Inet(peer.address);
+        if let Some(name) = self.names.get(name).filter(|_| self.host_is_server_name) {
+            name.host().clone_into(&mut http.sni);
+        }
+        if is_trial {
+            // Another group key selects another pool: a pooled connection would not test whether the peer is reachable.
+            // Test: `a_peer_that_failed_is_passed_over_and_comes_back`.
+            http.group_key ^= 1;
+        }
+        ChosenPeer { http, request: peer.request() }
+    }
+
+    /// Records that a peer could not be reached.
+    pub(crate) fn unreached(&self, peer: &Peer, said: &str, now: Instant) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.log(peer, peer.health.unreached(said, now));
+    }
+
+    /// Records a new connection to a peer.
+    pub(crate) fn reached(&self, peer: &Peer, now: Instant) {
+        self.log(peer, peer.health.reached(now));
+    }
+
+    /// Records a good answer of a peer.
+    pub(crate) fn answered(&self, peer: &Peer, now: Instant) {
+        self.log(peer, peer.health.answered(now));
+    }
+
+    /// Records a failed answer of a peer.
+    pub(crate) fn failed(&self, peer: &Peer, said: &str, now: Instant) {
+        // All requests would go to the other half, which may fail for the same reason.
+        let may_rest = || (self.resting() + 1) * 2 <= self.count();
+        self.log(peer, peer.health.failed(said, self.policy.eject_after, may_rest, now));
+    }
+
+    /// Records the result of a health check of a peer.
+    pub(crate) fn checked(&self, peer: &Peer, result: Result<(), String>, now: Instant) {
+        let Some(check) = self.check() else { return };
+        self.log(peer, peer.health.checked(result, (check.unhealthy_after, check.healthy_after), now));
+    }
+
+    fn log(&self, peer: &Peer, change: Option<HealthChange>) {
+        let (upstream, peer) = (&self.policy.upstream, peer.address);
+        match change {
+            None => {}
+            Some(HealthChange::Healthy) => tracing::info!(upstream, %peer, "peer is healthy again"),
+            Some(HealthChange::Unhealthy(reason)) => {
+                tracing::warn!(upstream, %peer, reason, "peer is unhealthy: other peers are used until it is back");
+            }
+        }
+    }
+
+    /// Returns a peer, the index of its name, and whether this is a trial; nothing if no name has been resolved. The first
+    /// request after the end of a rest tries that peer, whichever is next.
+    fn choose(&self, wanted: WantedPeer<'_>, turn: usize, now: Instant) -> Option<(usize, Arc<Peer>, bool)> {
+        let has_failed = |peer: &Peer| wanted.failed.contains(&peer.address);
+        if let Some(known) = wanted.known
+            && let Some((name, peer)) = self.find(|peer| peer.address == known && !peer.health.ails())
+            && !has_failed(&peer)
+        {
+            return Some((name, peer, false));
+        }
+        let is_trial = |peer: &Peer| {
+            // A trial has to be made once it has been granted.
+            peer.health.ails() && !has_failed(peer) && peer.health.readiness(wanted.can_repeat, now) == Readiness::Trial
+        };
+        if let Some((name, peer)) = self.find(is_trial) {
+            return Some((name, peer, true));
+        }
+        // Healthy peers come first; among peers of equal health, those that have not failed this request.
+        let rank = |peer: &Peer| 2 * u8::from(peer.health.ails()) + u8::from(has_failed(peer));
+        let (_, candidates) = self.fold((u8::MAX, Vec::new()), |(least, mut candidates), name, peer| {
+            let rank = rank(peer);
+            if rank < least {
+                candidates.clear();
+            }
+            if rank <= least {
+                candidates.push((name, Arc::clone(peer)));
+            }
+            (least.min(rank), candidates)
+        });
+        self.pick(&candidates, wanted.key, turn).map(|(name, peer)| (*name, Arc::clone(peer), false))
+    }
+
+    fn find(&self, mut is_wanted: impl FnMut(&Peer) -> bool) -> Option<(usize, Arc<Peer>)> {
+        self.fold(None, |found, name, peer| found.or_else(|| is_wanted(peer).then(|| (name, Arc::clone(peer)))))
+    }
+
+    /// Returns the candidate of the configured choice.
+    fn pick<'c>(&self, candidates: &'c [(usize, Arc<Peer>)], key: u128, turn: usize) -> Option<&'c (usize, Arc<Peer>)> {
+        let in_turn = |index: usize| candidates.get((turn + index) % candidates.len().max(1));
+        match self.policy.balance {
+            Balance::RoundRobin => in_turn(0),
+            // Of equal ones the next in turn.
+            Balance::LeastRequests => {
+                (0..candidates.len()).filter_map(in_turn).min_by_key(|(_, peer)| peer.in_flight())
+            }
+            // Rendezvous hashing: if a peer falls out, only its keys move, and they return with it.
+            Balance::Hash => candidates.iter().max_by_key(|(_, peer)| weight(key, peer.address)),
+        }
+    }
+
+    /// Folds over all peers with the indices of their names.
+    fn fold<T>(&self, start: T, mut step: impl FnMut(T, usize, &Arc<Peer>) -> T) -> T {
+        let mut all = start;
+        for (index, name) in self.names.iter().enumerate() {
+            if let Some(resolved) = &*name.resolved() {
+                for peer in &resolved.peers {
+                    all = step(all, index, peer);
+                }
+            }
+        }
+        all
+    }
+}
+
+/// Returns the weight of a peer for a key, the same in every process.
+fn weight(key: u128, address: SocketAddr) -> u128 {
+    let mut bytes = [0; 34];
+    let ip = match address.ip() {
+        std::net::IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        std::net::IpAddr::V6(ip) => ip,
+    };
+    bytes[..16].copy_from_slice(&ip.octets());
+    bytes[16..18].copy_from_slice(&address.port().to_be_bytes());
+    bytes[18..].copy_from_slice(&key.to_be_bytes());
+    XxHash3_128::oneshot(&bytes)
+}
+
+#[cfg(test)]
+mod tests;

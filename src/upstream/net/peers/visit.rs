@@ -1,0 +1,122 @@
+//! The dealings of one client request with an upstream: the peer that it stays at, those that failed it, and its
+//! retries.
+//!
+//! All upstream requests of a page go to one peer unless it fails. The proofs of the core hold for every answer by
+//! itself, so a change of the peer skips and repeats nothing. But where two answers contradict each other, the core reads
+//! the earlier one again: if it shows the same, the list held still, and is refused as unsorted. Replicas of different
+//! age contradict each other in the same way, so mixing them would refuse sorted lists.
+
+use std::{
+    net::SocketAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{
+    peer::Peer,
+    retry::Flaw,
+    set::{ChosenPeer, Peers, WantedPeer},
+};
+use crate::upstream::net::error::FetchError;
+
+/// The dealings of one client request with an upstream.
+#[derive(Debug)]
+pub struct Visit<'a> {
+    /// The peers of the upstream.
+    pub peers: &'a Peers,
+    /// The key by which a hash chooses the peer.
+    key: u128,
+    /// The request only reads and has no body that is gone, so that it can be repeated.
+    can_repeat: bool,
+    state: Mutex<VisitState>,
+}
+
+#[derive(Debug, Default)]
+struct VisitState {
+    /// The peer that was asked last.
+    peer: Option<SocketAddr>,
+    /// The peers that failed this request; at most one for each attempt to connect.
+    failed: Vec<SocketAddr>,
+    retries: u32,
+}
+
+impl<'a> Visit<'a> {
+    /// Begins.
+    #[must_use]
+    pub fn new(peers: &'a Peers, key: u128, can_repeat: bool) -> Self {
+        Self { peers, key, can_repeat, state: Mutex::default() }
+    }
+
+    /// Returns the number of retries so far.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        self.locked().retries
+    }
+
+    /// Returns the peer for the next attempt.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`] if no name has been resolved yet.
+    pub(crate) async fn next(&self, now: Instant, patience: Duration) -> Result<ChosenPeer, FetchError> {
+        let (known, failed) = {
+            let state = self.locked();
+            (state.peer, state.failed.clone())
+        };
+        let wanted = WantedPeer { key: self.key, can_repeat: self.can_repeat, known, failed: &failed };
+        let chosen = self.peers.next(wanted, now, patience).await?;
+        self.locked().peer = Some(chosen.request.address);
+        Ok(chosen)
+    }
+
+    /// Adds the share of a request to the budget of retries.
+    pub(crate) fn begins(&self) {
+        self.peers.budget().add(self.peers.retries().share);
+    }
+
+    /// Records a failed answer of a peer.
+    pub(crate) fn failed(&self, peer: &Peer, flaw: Flaw, now: Instant) {
+        self.leaves(peer);
+        self.peers.failed(peer, &flaw.to_string(), now);
+    }
+
+    /// Records that the peer that was asked last gave no answer in time.
+    pub(crate) fn late(&self, now: Instant) {
+        let Some(address) = self.locked().peer else { return };
+        if let Some(peer) = self.peers.at(address) {
+            self.failed(&peer, Flaw::Late, now);
+        }
+    }
+
+    /// Records that a peer failed this request.
+    pub(crate) fn leaves(&self, peer: &Peer) {
+        let state = &mut *self.locked();
+        if state.peer == Some(peer.address) {
+            state.peer = None;
+        }
+        if !state.failed.contains(&peer.address) {
+            state.failed.push(peer.address);
+        }
+    }
+
+    /// Takes a retry after a flaw and returns the pause before it; nothing if the request can't be repeated, a retry is not
+    /// worthwhile, it would begin after `deadline`, or the budget is spent.
+    pub(crate) fn retry(&self, flaw: Flaw, now: Instant, deadline: Instant) -> Option<Duration> {
+        let settings = self.peers.retries();
+        let mut state = self.locked();
+        if !self.can_repeat || state.retries >= settings.most {
+            return None;
+        }
+        let has_other = self.peers.has_ready(|peer| !state.failed.contains(&peer.address));
+        let pause = flaw.pause(settings, has_other, state.retries, getrandom::u32().unwrap_or(u32::MAX / 2))?;
+        if now + pause >= deadline || !self.peers.budget().take() {
+            return None;
+        }
+        state.retries += 1;
+        Some(pause)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, VisitState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

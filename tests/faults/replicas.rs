@@ -1,0 +1,433 @@
+//! Several peers of an upstream under steady walks: peers that die and return, that hang, that fail, whose addresses
+//! change. No request fails that a peer could have served, no item is skipped or repeated, and the upstream gets few
+//! additional requests.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+};
+
+use crate::harness::{
+    dns::DnsServer,
+    eventually,
+    gateway::{Gateway, free_port},
+    http::{self, Response},
+    list::{Setup, body, serve, users},
+    upstream::{After, Exchange, Upstream},
+};
+
+/// The items of the list.
+const ITEMS: usize = 120;
+/// Clients that walk at a time.
+const WALKERS: usize = 4;
+/// Retries that an upstream may have beyond its share: the reserve.
+const RESERVE: u64 = 10;
+
+const FORWARD: &str = "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"";
+
+/// Returns a gateway in front of these peers.
+fn start(peers: &[String], upstream: &'static str) -> Gateway {
+    let setup = Setup { upstream, route: "", more: FORWARD };
+    let nowhere: SocketAddr = ([0, 0, 0, 0], 1).into();
+    let all = peers.iter().map(|peer| format!("\"{peer}\"")).collect::<Vec<_>>().join(", ");
+    Gateway::start(&setup.configuration(nowhere).replace(&format!("\"{nowhere}\""), &all))
+}
+
+fn start_at(peers: &[SocketAddr], upstream: &'static str) -> Gateway {
+    start(&peers.iter().map(SocketAddr::to_string).collect::<Vec<_>>(), upstream)
+}
+
+fn metric(gateway: &Gateway, name: &str) -> u64 {
+    crate::harness::metric(gateway, &format!("{name}{{upstream=\"legacy\"}}"))
+}
+
+/// Returns the entry of an address at `/upstreams`.
+fn peer(gateway: &Gateway, address: SocketAddr) -> serde_json::Value {
+    let report = http::get(gateway.admin, "/upstreams").json();
+    let peers = report["upstreams"][0]["peers"].as_array().cloned().unwrap_or_default();
+    let found = peers.into_iter().find(|peer| peer["address"] == address.to_string());
+    found.unwrap_or_else(|| panic!("no {address} in {report}"))
+}
+
+fn told(gateway: &Gateway, words: &str, peer: SocketAddr) -> usize {
+    let peer = peer.to_string();
+    gateway.log().iter().filter(|line| line.contains(words) && line.contains(&peer)).count()
+}
+
+/// Clients that walk the list and ask for forwarded answers until they are told to stop.
+struct Walkers<'a> {
+    gateway: &'a Gateway,
+    /// Returns whether a client asks again after an answer that is not 200.
+    may_ask_again: fn(&Response) -> bool,
+    stop: AtomicBool,
+    walks: AtomicUsize,
+    requests: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+impl<'a> Walkers<'a> {
+    fn new(gateway: &'a Gateway, may_ask_again: fn(&Response) -> bool) -> Self {
+        let zero = || AtomicUsize::new(0);
+        Self { gateway, may_ask_again, stop: AtomicBool::new(false), walks: zero(), requests: zero(), refused: zero() }
+    }
+
+    /// Walks while `during` runs, and prints the counts. No walk skips or repeats an item.
+    fn walk(&self, what: &str, during: impl FnOnce()) {
+        thread::scope(|scope| {
+            let walkers: Vec<_> = (0..WALKERS).map(|_| scope.spawn(|| self.walk_on())).collect();
+            // Also after a panic, so that the scope ends.
+            let stop = Stop(&self.stop);
+            during();
+            drop(stop);
+            for walker in walkers {
+                walker.join().expect("a walk");
+            }
+        });
+        let of = |count: &AtomicUsize| count.load(Ordering::SeqCst);
+        let retries = metric(self.gateway, "cursorgate_upstream_retries_total");
+        let refused = metric(self.gateway, "cursorgate_upstream_retries_refused_total");
+        let requests = self.upstream_requests();
+        println!(
+            "{what}: {} walks, {} requests, {} refused; {requests} upstream requests, {retries} of them retries, {refused} \
+             retries without budget",
+            of(&self.walks),
+            of(&self.requests),
+            of(&self.refused),
+        );
+        let first = requests - retries;
+        assert!(retries <= RESERVE + first / 5, "{retries} retries of {first} requests");
+    }
+
+    fn upstream_requests(&self) -> u64 {
+        let routes = ["users", "rest"].iter();
+        let sample = |route| format!("cursorgate_upstream_requests_total{{route=\"{route}\"}}");
+        routes.map(|route| crate::harness::metric(self.gateway, &sample(route))).sum()
+    }
+
+    fn walk_on(&self) {
+        while !self.stop.load(Ordering::SeqCst) {
+            let mut next = Some("/users?limit=7".to_owned());
+            let mut seen = Vec::new();
+            while let Some(target) = next {
+                let page = self.ask(&target);
+                let items = page.json()["data"].as_array().cloned().unwrap_or_default();
+                seen.extend(items.iter().filter_map(|item| item["id"].as_u64()));
+                next = page.link("next");
+                if self.ask("/rest/of/it").status != 200 {
+                    return;
+                }
+            }
+            assert_eq!(seen, (1..=ITEMS as u64).collect::<Vec<_>>(), "none skipped, none repeated");
+            self.walks.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Asks until there is an answer.
+    fn ask(&self, target: &str) -> Response {
+        eventually("an answer", || {
+            self.requests.fetch_add(1, Ordering::SeqCst);
+            let response = self.gateway.get(target);
+            if response.status == 200 {
+                return Some(response);
+            }
+            assert!((self.may_ask_again)(&response), "{target}: {response:?}");
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            None
+        })
+    }
+
+    /// Waits for this many further walks.
+    fn go_on(&self, walks: usize) {
+        let before = self.walks.load(Ordering::SeqCst);
+        eventually("walks go on", || (self.walks.load(Ordering::SeqCst) >= before + walks).then_some(()));
+    }
+}
+
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn none_fails(_: &Response) -> bool {
+    false
+}
+
+fn healthy(exchange: &mut Exchange) -> io::Result<After> {
+    let body = body(exchange, &users(ITEMS));
+    exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
+}
+
+/// Returns after the upstream has had another request.
+fn is_asked(upstream: &Upstream) {
+    let before = upstream.count();
+    eventually("it is asked", || (upstream.count() > before).then_some(()));
+}
+
+/// Row: F01, F05
+#[test]
+fn a_peer_dies_and_returns() {
+    let (dying, well) = (Upstream::start(healthy), Upstream::start(healthy));
+    let address = dying.address;
+    let gateway = start_at(&[address, well.address], "");
+    let walkers = Walkers::new(&gateway, none_fails);
+    // It lives as long as the walks.
+    let mut back = None;
+    walkers.walk("death and return", || {
+        walkers.go_on(WALKERS);
+        // Kept connections break, and then nobody listens.
+        dying.answer(|_| Ok(After::Reset));
+        drop(dying);
+        eventually("it is skipped", || (peer(&gateway, address)["healthy"] == false).then_some(()));
+        let reason = peer(&gateway, address)["reason"].as_str().unwrap_or_default().to_owned();
+        assert!(reason.starts_with("it can't be reached: "), "{reason}");
+        let sample = format!("cursorgate_upstream_peer_healthy{{upstream=\"legacy\",peer=\"{address}\"}}");
+        assert_eq!(crate::harness::metric(&gateway, &sample), 0);
+        walkers.go_on(2 * WALKERS);
+        is_asked(back.insert(Upstream::start_at(address, healthy)));
+        eventually("it is used again", || (peer(&gateway, address)["healthy"] == true).then_some(()));
+        walkers.go_on(WALKERS);
+    });
+    assert_eq!(told(&gateway, "peer is unhealthy", address), 1, "once per change");
+    assert_eq!(told(&gateway, "peer is healthy again", address), 1, "once per change");
+}
+
+/// Row: F08, F11
+#[test]
+fn a_peer_that_hangs_is_skipped_until_it_answers() {
+    let (slow, well) = (Upstream::start(healthy), Upstream::start(healthy));
+    let timeouts = "timeouts = { connect = \"1s\", first_byte = \"1s\", whole = \"20s\" }\neject_after = 3";
+    let gateway = start_at(&[slow.address, well.address], timeouts);
+    let walkers = Walkers::new(&gateway, none_fails);
+    walkers.walk("a slow peer", || {
+        walkers.go_on(WALKERS);
+        slow.answer(|exchange| exchange.wait_for_close().map(|()| After::Close));
+        eventually("it is skipped", || (peer(&gateway, slow.address)["healthy"] == false).then_some(()));
+        let reason = peer(&gateway, slow.address)["reason"].as_str().unwrap_or_default().to_owned();
+        assert!(reason.ends_with("failed answers in a row, the last one: a timeout"), "{reason}");
+        walkers.go_on(WALKERS);
+        slow.answer(healthy);
+        eventually("it is used again", || (peer(&gateway, slow.address)["healthy"] == true).then_some(()));
+        walkers.go_on(WALKERS);
+    });
+    assert_eq!(told(&gateway, "peer is unhealthy", slow.address), 1);
+    assert_eq!(told(&gateway, "peer is healthy again", slow.address), 1);
+}
+
+fn busy(exchange: &mut Exchange) -> io::Result<After> {
+    exchange.reply("503 Busy", &[("Retry-After", "7")], b"maintenance")
+}
+
+/// Row: F05, F22
+#[test]
+fn a_peer_that_fails_is_skipped_until_it_answers() {
+    let (failing, well) = (Upstream::start(healthy), Upstream::start(healthy));
+    let gateway = start_at(&[failing.address, well.address], "");
+    let walkers = Walkers::new(&gateway, none_fails);
+    walkers.walk("a failing peer", || {
+        walkers.go_on(WALKERS);
+        for answer in [busy, |exchange: &mut Exchange| exchange.reply("500 Oops", &[], b"")] {
+            failing.answer(answer);
+            eventually("it is skipped", || (peer(&gateway, failing.address)["healthy"] == false).then_some(()));
+            walkers.go_on(WALKERS);
+            failing.answer(healthy);
+            eventually("it is used again", || (peer(&gateway, failing.address)["healthy"] == true).then_some(()));
+            walkers.go_on(WALKERS);
+        }
+    });
+}
+
+/// Row: F22, F23
+#[test]
+fn an_upstream_in_maintenance_gets_no_storm_and_its_clients_go_on_after_it() {
+    for (what, upstream, is_spent) in [
+        // One peer is skipped, so the answer of the other one passes: it has a long `Retry-After`.
+        ("maintenance", "", false),
+        ("maintenance without ejection", "eject_after = 0", true),
+    ] {
+        let peers = [Upstream::start(healthy), Upstream::start(healthy)];
+        let gateway = start_at(&[peers[0].address, peers[1].address], upstream);
+        let walkers = Walkers::new(&gateway, |response| {
+            assert_eq!((response.status, response.header("retry-after")), (503, Some("7")), "{response:?}");
+            assert!(["upstream_unavailable", ""].contains(&response.code().as_str()), "{response:?}");
+            true
+        });
+        walkers.walk(what, || {
+            walkers.go_on(WALKERS);
+            peers.iter().for_each(|peer| peer.answer(busy));
+            let before = walkers.refused.load(Ordering::SeqCst);
+            eventually("many are refused", || (walkers.refused.load(Ordering::SeqCst) > before + 200).then_some(()));
+            peers.iter().for_each(|peer| peer.answer(healthy));
+            walkers.go_on(WALKERS);
+        });
+        // The upstream's own count is that of the gateway.
+        let counted = peers.iter().map(Upstream::count).sum::<usize>() as u64;
+        assert_eq!(counted, walkers.upstream_requests());
+        assert_eq!(metric(&gateway, "cursorgate_upstream_retries_refused_total") > 0, is_spent, "{what}");
+    }
+}
+
+/// Row: F03
+#[test]
+fn peers_follow_dns_and_outlive_it() {
+    let port = free_port();
+    let (one, other) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2));
+    let first = Upstream::start_at((one, port).into(), healthy);
+    let second = Upstream::start_at((other, port).into(), healthy);
+    let dns = DnsServer::start(&[one]);
+    let resolvers: &'static str = format!("resolvers = [\"{}\"]", dns.address).leak();
+    let gateway = start(&[format!("legacy_api.example:{port}")], resolvers);
+    let walkers = Walkers::new(&gateway, none_fails);
+    walkers.walk("DNS", || {
+        walkers.go_on(WALKERS);
+        assert_eq!(second.count(), 0);
+        dns.change(Some(&[other]));
+        is_asked(&second);
+        // A page that began before the change stays at its peer.
+        walkers.go_on(2 * WALKERS);
+        let before = first.count();
+        walkers.go_on(WALKERS);
+        assert_eq!(first.count(), before, "its address is gone");
+
+        dns.change(None);
+        eventually("the fault is seen", || {
+            (metric(&gateway, "cursorgate_upstream_names_unresolved") == 1).then_some(())
+        });
+        let report = http::get(gateway.admin, "/upstreams").json();
+        assert_eq!(report["upstreams"][0]["unresolved"][0]["name"], format!("legacy_api.example:{port}"), "{report}");
+        walkers.go_on(WALKERS);
+
+        dns.change(Some(&[one, other]));
+        is_asked(&first);
+        is_asked(&second);
+        assert_eq!(metric(&gateway, "cursorgate_upstream_names_unresolved"), 0);
+    });
+    let told = |words: &str| gateway.log().iter().filter(|line| line.contains(words)).count();
+    assert_eq!((told("name not resolved"), told("name has other addresses")), (1, 2), "{:?}", gateway.log());
+    assert!(dns.asked() > 0);
+}
+
+/// A peer whose health checks fail is skipped though it would answer, and used again after they pass.
+///
+/// Row: F05
+#[test]
+fn health_checks_decide_before_clients_notice() {
+    let (sick, well) = (Upstream::start(healthy), Upstream::start(healthy));
+    let checks = "health_check = { path = \"/health?deep=1\", interval = \"100ms\", unhealthy_after = 2 }\n\
+                  host_header = \"people.internal\"\nheaders = { X-Team = \"of-the-gateway\" }";
+    let gateway = start_at(&[sick.address, well.address], checks);
+    let answer_checks = |status: &'static str| {
+        move |exchange: &mut Exchange| match exchange.request.path() {
+            "/health" => exchange.reply(status, &[], b""),
+            _ => healthy(exchange),
+        }
+    };
+    let walkers = Walkers::new(&gateway, none_fails);
+    walkers.walk("health checks", || {
+        walkers.go_on(WALKERS);
+        sick.answer(answer_checks("500 Sick"));
+        eventually("it is skipped", || (peer(&gateway, sick.address)["healthy"] == false).then_some(()));
+        assert_eq!(peer(&gateway, sick.address)["reason"], "its health check fails: status 500");
+        walkers.go_on(WALKERS);
+        let pages = || sick.requests().iter().filter(|request| request.path() != "/health").count();
+        let before = pages();
+        walkers.go_on(WALKERS);
+        assert_eq!(pages(), before, "it gets checks alone");
+        sick.answer(answer_checks("204 Well"));
+        eventually("it is used again", || (pages() > before).then_some(()));
+        let check = sick.requests().into_iter().find(|request| request.path() == "/health").expect("a check");
+        assert_eq!(check.target, "/health?deep=1");
+        assert_eq!(check.header("host"), Some("people.internal"));
+        assert_eq!(check.header("x-team"), Some("of-the-gateway"));
+    });
+    assert_eq!(told(&gateway, "peer is unhealthy", sick.address), 1);
+    assert_eq!(told(&gateway, "peer is healthy again", sick.address), 1);
+}
+
+/// Only requests that read are retried.
+///
+/// Row: F22
+#[test]
+fn writes_are_sent_once() {
+    let peers = [Upstream::start(busy), Upstream::start(busy)];
+    let gateway = start_at(&[peers[0].address, peers[1].address], "eject_after = 0");
+    let count = || peers.iter().map(Upstream::count).sum::<usize>();
+    for (method, body, expected) in [
+        ("GET", &b""[..], 2),
+        ("HEAD", b"", 2),
+        ("OPTIONS", b"", 2),
+        ("GET", b"with a body", 1),
+        ("POST", b"x", 1),
+        ("POST", b"", 1),
+        ("PUT", b"x", 1),
+        ("PATCH", b"x", 1),
+        ("DELETE", b"", 1),
+    ] {
+        let before = count();
+        let response = gateway.send(method, "/rest/of/it", &[], body);
+        assert_eq!((response.status, response.header("retry-after")), (503, Some("7")), "{method}: {response:?}");
+        assert_eq!(count() - before, expected, "{method} with {} bytes", body.len());
+    }
+    let before = count();
+    assert_eq!(gateway.get("/users?limit=5").outcome(), "503 upstream_unavailable");
+    assert_eq!(count() - before, 2, "a page");
+}
+
+/// A short `Retry-After` is waited for.
+///
+/// Row: F21
+#[test]
+fn a_short_retry_after_is_obeyed() {
+    let asked = AtomicUsize::new(0);
+    let items = serve(users(ITEMS));
+    let upstream = Upstream::start(move |exchange| match asked.fetch_add(1, Ordering::SeqCst) % 2 {
+        0 => exchange.reply("503 Busy", &[("Retry-After", "1")], b""),
+        _ => items(exchange),
+    });
+    let gateway = start_at(&[upstream.address], "");
+    for target in ["/users?limit=5", "/rest/of/it"] {
+        assert_eq!(gateway.get(target).outcome(), "200", "{target}");
+    }
+    let strict = start_at(&[upstream.address], "retries = { longest_retry_after = \"0s\" }");
+    assert_eq!(strict.get("/users?limit=5").outcome(), "503 upstream_unavailable");
+}
+
+/// All upstream requests of a page go to one peer, also in turn; and with a hash so do all pages of a client.
+#[test]
+fn a_page_stays_at_one_peer_and_with_a_hash_a_client_does() {
+    // Without a total the end of the list takes further requests.
+    let answer = |exchange: &mut Exchange| {
+        let body = body(exchange, &users(ITEMS)).replace("\"total\"", "\"other\"");
+        exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
+    };
+    for (balance, moves) in [("round-robin", true), ("least-requests", true), ("hash", false)] {
+        let peers = [Upstream::start(answer), Upstream::start(answer), Upstream::start(answer)];
+        let balance_line: &'static str = format!("balance = \"{balance}\"").leak();
+        let gateway = start_at(&peers.each_ref().map(|peer| peer.address), balance_line);
+        let mut used_by_clients = std::collections::BTreeSet::new();
+        let mut most = 0;
+        for client in 0..12 {
+            let mut used = std::collections::BTreeSet::new();
+            let mut next = Some("/users?limit=50".to_owned());
+            while let Some(target) = next {
+                let before = peers.each_ref().map(Upstream::count);
+                let authorization = format!("Bearer {client}");
+                let page = gateway.send("GET", &target, &[("Authorization", &authorization)], b"");
+                assert_eq!(page.outcome(), "200", "{page:?}");
+                next = page.link("next");
+                let asked: Vec<usize> = (0..3).filter(|peer| peers[*peer].count() > before[*peer]).collect();
+                assert_eq!(asked.len(), 1, "{balance}: one page of several peers");
+                most = most.max(peers[asked[0]].count() - before[asked[0]]);
+                used.extend(asked);
+            }
+            assert_eq!(used.len() > 1, moves, "{balance}: the peers of one client's pages");
+            used_by_clients.extend(used);
+        }
+        assert!(most > 1, "a page took several requests");
+        assert_eq!(used_by_clients.len(), 3, "{balance}: all peers are used");
+    }
+}

@@ -1,0 +1,96 @@
+//! A DNS server inside the test, for one name: it gives the addresses that the test sets, with a time to live of a
+//! second, or says that there is no such name.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use hickory_resolver::proto::{
+    op::{Message, ResponseCode},
+    rr::{RData, Record, RecordType},
+};
+
+/// The largest question by UDP that is read.
+const LARGEST: usize = 4_096;
+
+/// A listening DNS server, which ends with the test.
+pub(crate) struct DnsServer {
+    /// The address of its socket.
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// The addresses of every name; `None` if no name exists.
+    addresses: Mutex<Option<Vec<Ipv4Addr>>>,
+    asked: AtomicUsize,
+    ended: AtomicBool,
+}
+
+impl DnsServer {
+    /// Listens on a free port.
+    pub(crate) fn start(addresses: &[Ipv4Addr]) -> Self {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = socket.local_addr().expect("it is bound");
+        let addresses = Mutex::new(Some(addresses.to_vec()));
+        let shared = Arc::new(Shared { addresses, asked: AtomicUsize::new(0), ended: AtomicBool::new(false) });
+        let server = Arc::clone(&shared);
+        thread::spawn(move || serve(&socket, &server));
+        Self { address, shared }
+    }
+
+    /// Changes the addresses; with `None` the name is gone.
+    pub(crate) fn change(&self, addresses: Option<&[Ipv4Addr]>) {
+        *self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses.map(<[_]>::to_vec);
+    }
+
+    /// Returns the number of questions so far.
+    pub(crate) fn asked(&self) -> usize {
+        self.shared.asked.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for DnsServer {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        // Wakes the thread, so that it sees the end.
+        let _ = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.send_to(b"", self.address));
+    }
+}
+
+fn serve(socket: &UdpSocket, shared: &Shared) {
+    let mut buffer = [0; LARGEST];
+    while let Ok((length, client)) = socket.recv_from(&mut buffer) {
+        if shared.ended.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(question) = Message::from_vec(&buffer[..length]) else { continue };
+        shared.asked.fetch_add(1, Ordering::SeqCst);
+        let addresses = shared.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let bytes = answer(question, addresses).to_vec().expect("an answer can be written");
+        // A client that has left needs no answer.
+        let _ = socket.send_to(&bytes, client);
+    }
+}
+
+fn answer(question: Message, addresses: Option<Vec<Ipv4Addr>>) -> Message {
+    let asked = question.queries.first().cloned();
+    let mut answer = question.into_response();
+    answer.metadata.recursion_available = true;
+    match (addresses, asked) {
+        (Some(addresses), Some(asked)) if asked.query_type() == RecordType::A => {
+            let records =
+                addresses.into_iter().map(|ip| Record::from_rdata(asked.name().clone(), 1, RData::A(ip.into())));
+            answer.add_answers(records);
+        }
+        // There is no such record, or no such name.
+        (Some(_), _) => {}
+        (None, _) => answer.metadata.response_code = ResponseCode::NXDomain,
+    }
+    answer
+}
