@@ -91,7 +91,7 @@ impl Fetcher {
     /// # Errors
     ///
     /// Returns a [`FetchError`]. A pooled connection that turns out to be dead is replaced once. Other failures are retried
-    /// as the upstream's settings say ([`Visit::retry`]).
+    /// as the upstream's settings say (`Visit::retry`).
     pub async fn fetch(
         &self,
         visit: &Visit<'_>,

@@ -83,7 +83,7 @@ impl Limit {
 }
 
 /// The largest numbers of upstream requests for one page: no page causes more than `search`, look-ups and the count
-/// included. The strategies hand on what is left ([`Budget::after`]), and the loops over requests end with it
+/// included. The strategies hand on what is left (`Budget::after`), and the loops over requests end with it
 /// (`slices::Asker::left`, `token::TokenPage::is_spent`). The network may send each request a second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
