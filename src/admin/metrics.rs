@@ -52,22 +52,7 @@ fn load(exposition: &mut Exposition, snapshot: &Snapshot, vitals: &Vitals) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::{Environment, load_text},
-        gateway::server::admission::ConnectionLimits,
-    };
-
-    struct Nothing;
-
-    impl Environment for Nothing {
-        fn variable(&self, _name: &str) -> Option<String> {
-            None
-        }
-
-        fn read(&self, _path: &std::path::Path) -> std::io::Result<Vec<u8>> {
-            Err(std::io::ErrorKind::NotFound.into())
-        }
-    }
+    use crate::{admin::testing::Nothing, config::load_text, gateway::server::admission::ConnectionLimits};
 
     const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/observability.md");
 

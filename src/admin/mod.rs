@@ -11,3 +11,21 @@ mod upstreams;
 
 pub(crate) use health::HEALTH_PATH;
 pub(crate) use service::{Admin, service};
+
+#[cfg(test)]
+mod testing {
+    use crate::config::Environment;
+
+    /// An environment without variables and files.
+    pub(super) struct Nothing;
+
+    impl Environment for Nothing {
+        fn variable(&self, _name: &str) -> Option<String> {
+            None
+        }
+
+        fn read(&self, _path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+    }
+}

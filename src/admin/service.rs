@@ -188,22 +188,10 @@ impl ServeHttp for Admin {
 mod tests {
     use super::*;
     use crate::{
-        config::{Environment, load_text},
+        admin::testing::Nothing,
+        config::load_text,
         gateway::{Snapshot, server::admission::ConnectionLimits},
     };
-
-    /// An environment without variables and files.
-    struct Nothing;
-
-    impl Environment for Nothing {
-        fn variable(&self, _name: &str) -> Option<String> {
-            None
-        }
-
-        fn read(&self, _path: &std::path::Path) -> std::io::Result<Vec<u8>> {
-            Err(std::io::ErrorKind::NotFound.into())
-        }
-    }
 
     /// Row: A38
     #[tokio::test]

@@ -231,7 +231,8 @@ async fn attempt(
                 if connection.is_reused && *may_renew && repeats(session) =>
             {
                 *may_renew = false;
-                // The upstream closed the connection while it was idle. This happens once per request. Test: `an_upstream_that_closes_kept_connections_fails_no_request`.
+                // The upstream closed the connection while it was idle. This happens once per request. Test:
+                // `an_upstream_that_closes_kept_connections_fails_no_request`.
                 sent = session.as_downstream().get_retry_buffer();
                 connection =
                     connections.renew(visit.peers, connection, timeouts).await.map_err(RelayFault::Upstream)?;

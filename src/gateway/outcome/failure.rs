@@ -66,7 +66,7 @@ impl Failure {
                 return Self::Passed(Box::new(Response::upstream_refusal(status, headers, body, protected)));
             }
             ReadingError::Unavailable(_) if status == 504 => {
-                (Code::UpstreamTimeout, "the upstream itself waited in vain")
+                (Code::UpstreamTimeout, "the upstream got no answer in time from a service that it asked")
             }
             ReadingError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream failed"),
             ReadingError::Redirected { location, .. } => {

@@ -51,7 +51,7 @@ enum Shortcut {
 pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<Page, Stop> {
     let before = up.requests;
     let rest = request.filters.is_some().then(|| request.clone());
-    let (rest, outcome) = (rest, read_with_filters(up, request).await);
+    let outcome = read_with_filters(up, request).await;
     let (Some(mut rest), Err(Stop::Unaskable)) = (rest, &outcome) else { return outcome };
     let spent = up.requests - before;
     up.reset();

@@ -312,7 +312,7 @@ impl Evidence {
         self.answer.items.is_empty()
     }
 
-    /// Returns the offset after all that it shows.
+    /// Returns the expected offset right after its last item.
     #[must_use]
     pub(in crate::pagination) fn reaches(&self) -> u64 {
         if self.hides {
