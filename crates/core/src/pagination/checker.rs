@@ -22,7 +22,7 @@
 //! the later and came back the same, or an end that two answers show; on a filter that leaves its own value out; and on
 //! alternatives of a filter that no answer shows to be understood.
 
-use std::{borrow::Cow, cmp::Ordering, collections::HashSet, fmt};
+use std::{borrow::Cow, cmp::Ordering, collections::HashSet, fmt, rc::Rc};
 
 mod shown;
 
@@ -116,19 +116,18 @@ pub fn check(transcript: &Transcript, page: &Page) -> Result<Argument, ClaimFaul
     let backward = transcript.request.target.position.is_backward();
     let order = &transcript.request.order;
     let order = if backward { order.flipped() } else { Order::clone(order) };
-    let rows = |number: usize| {
-        let answer = &transcript.exchanges[number].1;
-        (0..answer.items.len()).map(|item| Row::of(answer, &order, item)).collect::<Vec<_>>()
-    };
-    let count = transcript.exchanges.len();
+    let exchanges = transcript.exchanges.iter();
+    let mut answers: Vec<Vec<Row<'_>>> = exchanges
+        .map(|(_, answer)| (0..answer.items.len()).map(|item| Row::of(answer, &order, item)).collect())
+        .collect();
     let mut items: Vec<Row<'_>> = page
         .items
         .iter()
         .map(|place| Row::of(&page.answers[place.answer as usize], &order, place.item as usize))
         .collect();
     let proven = page.level() >= Level::Checked && page.unproven.is_none();
-    let shown: HashSet<(&[u8], Vec<&[u8]>)> = (0..count).flat_map(rows).map(Row::spelling).collect();
-    if let Some(at) = items.iter().position(|item| !shown.contains(&item.clone().spelling())) {
+    let is_shown = |item: &Row<'_>| answers.iter().flatten().any(|row| row.is_verbatim(item));
+    if let Some(at) = items.iter().position(|item| !is_shown(item)) {
         return fault(PageClaim::Verbatim, format!("item {} of the page is in none of the answers", at + 1));
     }
     let mut ids = HashSet::new();
@@ -153,19 +152,14 @@ pub fn check(transcript: &Transcript, page: &Page) -> Result<Argument, ClaimFaul
     let Some(anchor) = anchor_of(&transcript.request, &transcript.exchanges) else {
         return fault(PageClaim::Level, "the keys of the place that was asked for are not known");
     };
-    let in_reading = |number: usize| {
-        let flipped = match &transcript.exchanges[number].0 {
-            Fetch::Slice(_, listing) => listing.flipped,
-            Fetch::Token(_) => false,
-            Fetch::Item(_) | Fetch::Count => return Vec::new(),
-        };
-        let mut rows = rows(number);
-        if flipped != backward {
-            rows.reverse();
+    for ((fetch, _), rows) in transcript.exchanges.iter().zip(&mut answers) {
+        match fetch {
+            Fetch::Slice(_, listing) if listing.flipped != backward => rows.reverse(),
+            Fetch::Token(_) if backward => rows.reverse(),
+            Fetch::Slice(..) | Fetch::Token(_) => {}
+            Fetch::Item(_) | Fetch::Count => rows.clear(),
         }
-        rows
-    };
-    let answers = (0..count).map(in_reading).collect();
+    }
     let judge = Judge { transcript, order: &order, backward, items: &items, anchor, answers };
     judge.check(page, ahead.is_some(), behind.is_some())
 }
@@ -174,10 +168,13 @@ fn fault<T>(claim: PageClaim, reason: impl Into<String>) -> Result<T, ClaimFault
     Err(ClaimFault { claim, reason: reason.into() })
 }
 
+/// The values by which an item is ordered, shared by the places beside it.
+type Keys<'a> = Rc<[Operand<'a>]>;
+
 /// An item of an answer: its keys, its id as it is known again, its bytes.
 #[derive(Clone, Debug)]
 struct Row<'a> {
-    keys: Vec<Operand<'a>>,
+    keys: Keys<'a>,
     id: Cow<'a, [u8]>,
     bytes: &'a [u8],
 }
@@ -185,7 +182,7 @@ struct Row<'a> {
 impl<'a> Row<'a> {
     fn of(answer: &'a Answer, order: &Order, item: usize) -> Self {
         let raw = answer.keys.chunks(order.columns()).nth(item).unwrap_or_default();
-        let keys: Vec<Operand<'a>> = raw.iter().map(|span| Operand::Raw(span.of(&answer.body))).collect();
+        let keys: Keys<'a> = raw.iter().map(|span| Operand::Raw(span.of(&answer.body))).collect();
         let id = match keys.last() {
             Some(Operand::Raw(raw)) => key::identity(&order.id, raw),
             _ => Cow::Borrowed(&[][..]),
@@ -197,10 +194,16 @@ impl<'a> Row<'a> {
         matches!(&*self.id, b"" | b"null")
     }
 
-    /// Returns the bytes that must be the same in the answer and on the page.
-    fn spelling(self) -> (&'a [u8], Vec<&'a [u8]>) {
-        let raw = |key: Operand<'a>| if let Operand::Raw(raw) = key { raw } else { &[] };
-        (self.bytes, self.keys.into_iter().map(raw).collect())
+    /// Returns whether two items have the same bytes, and those of their keys.
+    fn is_verbatim(&self, other: &Row<'_>) -> bool {
+        let raw = |key: &Operand<'_>, same: &Operand<'_>| match (key, same) {
+            (Operand::Raw(key), Operand::Raw(same)) => key == same,
+            _ => false,
+        };
+        self.id == other.id
+            && self.bytes == other.bytes
+            && self.keys.len() == other.keys.len()
+            && self.keys.iter().zip(&*other.keys).all(|(key, same)| raw(key, same))
     }
 }
 
@@ -208,18 +211,29 @@ impl<'a> Row<'a> {
 /// Without keys: the start, or the end, of the list.
 #[derive(Clone, Debug)]
 struct ListPlace<'a> {
-    keys: Vec<Operand<'a>>,
+    keys: Keys<'a>,
     before: bool,
 }
 
-const START: ListPlace<'static> = ListPlace { keys: Vec::new(), before: true };
-const END: ListPlace<'static> = ListPlace { keys: Vec::new(), before: false };
+impl<'a> ListPlace<'a> {
+    fn new(keys: &[Operand<'a>], before: bool) -> Self {
+        Self { keys: keys.into(), before }
+    }
+
+    fn start() -> Self {
+        Self::new(&[], true)
+    }
+
+    fn end() -> Self {
+        Self::new(&[], false)
+    }
+}
 
 /// The stretch of the list that an answer, or joined neighbours, show: all items between two places.
 #[derive(Clone, Debug)]
 struct AnswerSpan<'a> {
     name: String,
-    rows: Vec<Row<'a>>,
+    rows: Rc<[Row<'a>]>,
     low: ListPlace<'a>,
     high: ListPlace<'a>,
     level: Level,
@@ -251,14 +265,14 @@ impl<'a> Judge<'a> {
             };
         }
         let goal = match self.items.last() {
-            _ if !more => END,
+            _ if !more => ListPlace::end(),
             Some(last) => after(last),
             None => self.anchor.clone(),
         };
         let shown = self.shown();
         let mut legs = vec![(self.anchor.clone(), goal)];
         if let (false, false, Some(first)) = (back, is_start(&self.anchor), self.items.first()) {
-            legs.push((START, after(first)));
+            legs.push((ListPlace::start(), after(first)));
         }
         let (mut level, mut lines) = (Level::Exact, Vec::new());
         for (from, goal) in &legs {
@@ -279,7 +293,7 @@ impl<'a> Judge<'a> {
         }
         if more && !page.short && !self.says_more() {
             let last = self.items.last().map_or_else(|| self.anchor.clone(), after);
-            if self.chain(&shown, &last, &END, Level::Exact).is_ok() {
+            if self.chain(&shown, &last, &ListPlace::end(), Level::Exact).is_ok() {
                 return fault(
                     PageClaim::Ends,
                     "there is more, it says, where an answer ends the list and none says so",
@@ -486,7 +500,7 @@ impl<'a> Judge<'a> {
             let Operand::Raw(raw) = value else { return false };
             key.grain.is_some() || KeyValue::of_strong(&key.kind, raw).is_some_and(|value| value.is_cut(&key.kind))
         };
-        let coarse = strong.iter().zip(&row.keys).position(is_coarse).map(|column| column + 1);
+        let coarse = strong.iter().zip(&*row.keys).position(is_coarse).map(|column| column + 1);
         let loose = *ties == Ties::Unordered && !strong.is_empty();
         coarse.unwrap_or_else(|| if loose { strong.len() } else { self.order.columns() })
     }
@@ -512,8 +526,8 @@ fn anchor_of<'a>(request: &'a PageRequest, exchanges: &'a [(Fetch, Answer)]) -> 
     };
     let of = |anchor: &'a Anchor| place(&anchor.keys, &anchor.id);
     match &request.target.position {
-        Position::Start | Position::End => Some(START),
-        Position::At(offset) if offset.0 == 0 => Some(START),
+        Position::Start | Position::End => Some(ListPlace::start()),
+        Position::At(offset) if offset.0 == 0 => Some(ListPlace::start()),
         Position::After(anchor) | Position::Before(anchor) => Some(of(anchor)),
         Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => {
             let served = |keys: &[KeyValue]| {
@@ -539,7 +553,7 @@ fn anchor_of<'a>(request: &'a PageRequest, exchanges: &'a [(Fetch, Answer)]) -> 
         }
         Position::Token(token) => match &token.within {
             Within::Keys(anchor) => Some(of(anchor)),
-            Within::Whole if token.token.is_none() => Some(START),
+            Within::Whole if token.token.is_none() => Some(ListPlace::start()),
             Within::Whole | Within::Marks(_) => None,
         },
         Position::AfterMarks(_) | Position::BeforeMarks(_) | Position::At(_) => None,

@@ -1,6 +1,6 @@
 //! The stretches of the list that the answers of a transcript show, and the evidence for their two ends.
 
-use std::{cmp::Ordering, collections::HashSet};
+use std::{cmp::Ordering, rc::Rc};
 
 use super::{
     super::{
@@ -13,7 +13,7 @@ use super::{
         paging::{EndEvidence, Sizes},
         window::Slice,
     },
-    AnswerSpan, END, Judge, ListPlace, Row, START, after,
+    AnswerSpan, Judge, ListPlace, Row, after,
 };
 
 /// A place that an answer shows up to, at which level, and why.
@@ -57,9 +57,9 @@ impl<'a> Judge<'a> {
         let reversed = listing.flipped != self.backward;
         let in_reading = numbers.iter().copied();
         let parts: Vec<usize> = if reversed { in_reading.rev().collect() } else { in_reading.collect() };
-        let rows: Vec<Row<'a>> = parts.iter().flat_map(|part| self.answers[*part].iter().cloned()).collect();
+        let rows: Rc<[Row<'a>]> = parts.iter().flat_map(|part| self.answers[*part].iter().cloned()).collect();
         let (limit_low, limit_high) = match listing.filter.as_deref().map(|filter| self.limits(filter)) {
-            None => (START, END),
+            None => (ListPlace::start(), ListPlace::end()),
             Some(Some(limits)) => limits,
             Some(None) => return,
         };
@@ -76,7 +76,15 @@ impl<'a> Judge<'a> {
         let lows = first.map(|(own, because)| (limit_low.clone(), own, because));
         let highs = last.map(|(own, because)| (limit_high, own, because));
         let Some(Filter::Or(parts)) = listing.filter.as_deref() else {
-            return self.push(&name, &rows, (lows, highs), (START, END), level, listing.by_id, shown);
+            return self.push(
+                &name,
+                &rows,
+                (lows, highs),
+                (ListPlace::start(), ListPlace::end()),
+                level,
+                listing.by_id,
+                shown,
+            );
         };
         // Of alternatives, each shows what is within its own range; that the others are understood is trusted.
         for (low, high) in parts.iter().filter_map(|part| self.limits(part).filter(|_| !is_equality(part))) {
@@ -86,7 +94,15 @@ impl<'a> Judge<'a> {
         // One that lets through the anchor's own value apart from what follows leads on from the anchor, by trust.
         let apart = parts.iter().any(is_equality) && self.order_of(&limit_low, &self.anchor) != Some(Ordering::Greater);
         let lows = if apart { lows.map(|(_, own, because)| (self.anchor.clone(), own, because)) } else { lows };
-        self.push(&name, &rows, (lows, highs), (START, END), level.min(Level::Checked), listing.by_id, shown);
+        self.push(
+            &name,
+            &rows,
+            (lows, highs),
+            (ListPlace::start(), ListPlace::end()),
+            level.min(Level::Checked),
+            listing.by_id,
+            shown,
+        );
     }
 
     /// Adds what an answer shows within a range: by its own items, and with the ends that it has.
@@ -94,7 +110,7 @@ impl<'a> Judge<'a> {
     fn push(
         &self,
         name: &str,
-        rows: &[Row<'a>],
+        rows: &Rc<[Row<'a>]>,
         (low, high): (Option<Reach<'a>>, Option<Reach<'a>>),
         (least, most): (ListPlace<'a>, ListPlace<'a>),
         level: Level,
@@ -105,14 +121,10 @@ impl<'a> Judge<'a> {
         if !self.is_sorted(rows) {
             return;
         }
-        let own_low = rows.first().map(|row| {
-            let keys = row.keys[..run(row)].to_vec();
-            (ListPlace { keys, before: false }, Level::Exact, "")
-        });
+        let own_low = rows.first().map(|row| (ListPlace::new(&row.keys[..run(row)], false), Level::Exact, ""));
         let own_high = rows.last().map(|row| {
-            let keys = row.keys[..run(row)].to_vec();
-            let before = keys.len() < self.order.columns();
-            (ListPlace { keys, before }, Level::Exact, "")
+            let run = run(row);
+            (ListPlace::new(&row.keys[..run], run < self.order.columns()), Level::Exact, "")
         });
         let low = low.and_then(|low| self.trusted(low, rows.first()));
         for (low, low_level, why_low) in own_low.into_iter().chain(low) {
@@ -121,7 +133,7 @@ impl<'a> Judge<'a> {
                 let level = level.min(low_level).min(*high_level);
                 let low = if self.order_of(&low, &least) == Some(Ordering::Less) { &least } else { &low };
                 let high = if self.order_of(&most, high) == Some(Ordering::Less) { &most } else { high };
-                let (name, rows) = (name.to_owned(), rows.to_vec());
+                let (name, rows) = (name.to_owned(), Rc::clone(rows));
                 shown.push(AnswerSpan { name, rows, low: low.clone(), high: high.clone(), level, because });
             }
         }
@@ -144,7 +156,7 @@ impl<'a> Judge<'a> {
                 && self.compare(&first.keys, &self.anchor.keys, depth).is_some_and(Ordering::is_le)
         });
         match shows {
-            Some(first) => Some((ListPlace { keys: first.keys[..depth].to_vec(), before: true }, level, because)),
+            Some(first) => Some((ListPlace::new(&first.keys[..depth], true), level, because)),
             // It lets the anchor's value through, and does not show it.
             None if low.before && self.order_of(&low, &self.anchor) != Some(Ordering::Greater) => None,
             None => Some((low, level.min(Level::Checked), ", by a filter that leaves its own value out")),
@@ -175,8 +187,11 @@ impl<'a> Judge<'a> {
     /// Returns whether two answers to the same question show the same items, in whatever sequence ties come.
     fn is_same(&self, one: usize, other: usize) -> bool {
         let exchanges = &self.transcript.exchanges;
-        let rows = |number: usize| -> HashSet<_> { self.answers[number].iter().cloned().map(Row::spelling).collect() };
-        exchanges[one].0 == exchanges[other].0 && rows(one) == rows(other)
+        let within = |rows: &[Row<'a>], others: &[Row<'a>]| {
+            rows.iter().all(|row| others.iter().any(|other| other.is_verbatim(row)))
+        };
+        let (rows, others) = (&self.answers[one], &self.answers[other]);
+        one == other || (exchanges[one].0 == exchanges[other].0 && within(rows, others) && within(others, rows))
     }
 
     /// Returns whether two answers do not tell different exact totals.
@@ -236,7 +251,7 @@ impl<'a> Judge<'a> {
         let rows = &self.answers[number];
         let last = if reversed { rows.first()? } else { rows.last()? };
         let run = self.run(last);
-        let last = ListPlace { keys: last.keys[..run].to_vec(), before: reversed && run < self.order.columns() };
+        let last = ListPlace::new(&last.keys[..run], reversed && run < self.order.columns());
         let nothing_after = |other: usize| {
             let beyond = |row: &Row<'a>| match reversed {
                 true => self.order_of(&after(row), &last) == Some(Ordering::Less),
@@ -332,8 +347,9 @@ impl<'a> Judge<'a> {
         {
             prefix.push(Operand::Kept(value));
         }
-        let with = |value: &'a KeyValue| [&prefix[..], &[Operand::Kept(value)]].concat();
-        let (mut low, mut high) = (prefix_place(&prefix, true), prefix_place(&prefix, false));
+        let with =
+            |value: &'a KeyValue, before| ListPlace::new(&[&prefix[..], &[Operand::Kept(value)]].concat(), before);
+        let (mut low, mut high) = (ListPlace::new(&prefix, true), ListPlace::new(&prefix, false));
         for (column, how, value) in parts.into_iter().filter(|(_, how, _)| !is_equal(*how)) {
             let key = self.order.strong.get(column).unwrap_or(&self.order.id);
             if column != prefix.len() {
@@ -341,29 +357,26 @@ impl<'a> Judge<'a> {
             }
             if let Some(first) = self.nulls_first(column) {
                 // A comparison lets no null through.
-                *(if first { &mut low } else { &mut high }) = ListPlace { keys: with(&NULL), before: !first };
+                *(if first { &mut low } else { &mut high }) = with(&NULL, !first);
             }
             let upward = key.direction == Direction::Ascending;
             match how {
                 Comparison::NotNull => {}
                 Comparison::Greater | Comparison::GreaterOrEqual if upward => {
-                    low = ListPlace { keys: with(value), before: how == Comparison::GreaterOrEqual };
+                    low = with(value, how == Comparison::GreaterOrEqual);
                 }
                 Comparison::Less | Comparison::LessOrEqual if !upward => {
-                    low = ListPlace { keys: with(value), before: how == Comparison::LessOrEqual };
+                    low = with(value, how == Comparison::LessOrEqual);
                 }
-                _ => {
-                    high =
-                        ListPlace { keys: with(value), before: matches!(how, Comparison::Less | Comparison::Greater) }
-                }
+                _ => high = with(value, matches!(how, Comparison::Less | Comparison::Greater)),
             }
         }
         // A block of nulls begins or ends where the list does.
         while low.before && self.is_null(&low) && self.nulls_first(low.keys.len() - 1) == Some(true) {
-            low.keys.pop();
+            low = ListPlace::new(&low.keys[..low.keys.len() - 1], low.before);
         }
         while !high.before && self.is_null(&high) && self.nulls_first(high.keys.len() - 1) == Some(false) {
-            high.keys.pop();
+            high = ListPlace::new(&high.keys[..high.keys.len() - 1], high.before);
         }
         Some((low, high))
     }
@@ -393,7 +406,3 @@ fn is_equality(filter: &Filter) -> bool {
 }
 
 static NULL: KeyValue = KeyValue::Null;
-
-fn prefix_place<'a>(keys: &[Operand<'a>], before: bool) -> ListPlace<'a> {
-    ListPlace { keys: keys.to_vec(), before }
-}
