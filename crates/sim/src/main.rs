@@ -41,6 +41,10 @@ mod tests;
 mod text;
 mod token;
 
+/// A walk allocates much that is small and short-lived.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     cli::run()
 }
