@@ -105,6 +105,13 @@ pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: 
     })
 }
 
+/// Returns the slice that reaches farthest back from an offset at which it ends: if no page ends there, one that holds the
+/// item before it.
+#[must_use]
+pub(super) fn ending_at(paging: &Paging, cap: Option<u32>, offset: u64) -> Slice {
+    Askable::new(paging, cap).farthest(paging.family, 0, offset, Way::Backward)
+}
+
 /// The one request that holds a window, and most of what is wished for around it.
 #[must_use]
 pub(super) fn holding(paging: &Paging, cap: Option<u32>, window: Window) -> Option<Slice> {

@@ -204,6 +204,24 @@ fn the_end_is_found_with_and_without_a_total() {
     }
 }
 
+/// Several answers make such a page, and the end stands in the last of them.
+#[test]
+fn the_end_is_found_where_a_page_takes_several_answers() {
+    for (cap, limit) in [(2, 1), (2, 2), (3, 2), (3, 3), (5, 4), (5, 5), (5, 6), (100, 100)] {
+        for list in (0..60).flat_map(numbers) {
+            let list = Numbers { cap, ..list };
+            let page = list.page(Position::End, Hint::default(), limit);
+            let page = page.unwrap_or_else(|refusal| panic!("{refusal:?} {list:?} {limit}"));
+            let said = format!("{list:?} {limit}: {} requests", page.notes.requests);
+            assert_eq!(page.items.len() as u64, list.count.min(u64::from(limit)), "{said}");
+            assert!(page.next.is_none() && page.previous.is_some() == (list.count > u64::from(limit)), "{said}");
+            let again = if list.past == Past::LastPage && !list.counts { 6 } else { 0 };
+            let most = 2 * limit.div_ceil(cap - 1) + 4 + bound(list.count.max(1), cap) + again;
+            assert!(page.notes.requests <= most, "{said}, at most {most}");
+        }
+    }
+}
+
 #[test]
 fn a_place_at_the_end_is_found_after_all_before_it_is_gone() {
     for count in [0, 1, 5, 100, 120] {

@@ -1,10 +1,11 @@
 //! The next request: for the window around the boundary, for the run of ties that was cut, or for the slice from which
 //! a search learns most.
 
-use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Look, Witness, aim, bracket::Aim};
+use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Look, Witness, aim, bracket::Aim, seam::KeySeam};
 use crate::pagination::{
     answer::Answer,
     direction::{Side, Way},
+    judge::draft::Boundary,
     paging::Family,
     plan::{self, Window},
     slices::SliceReader as _,
@@ -15,6 +16,8 @@ use crate::pagination::{
 enum LookAt {
     /// The window around the place where the boundary is believed to be.
     Around(Window),
+    /// The end of the list, which is believed to be at this offset.
+    End(u64),
     /// The slice from which most can be learnt.
     Probe(Slice),
 }
@@ -35,6 +38,7 @@ impl KeyReader<'_> {
         let window = match (self.search.bracket.has_begun(), self.request.paging.family) {
             (true, _) => match self.aim() {
                 LookAt::Around(window) => window,
+                LookAt::End(offset) => return Ok(self.at_the_end(offset)),
                 LookAt::Probe(slice) => return Ok(KeyTurn::Ask(vec![slice.into()])),
             },
             (false, Family::Offset) => self.window(plan::MARGIN),
@@ -77,13 +81,29 @@ impl KeyReader<'_> {
         match self.search.bracket.aim(widest, widest.saturating_sub(lead + tail), self.asker.ledger.total()) {
             Aim::At(offset) => {
                 self.draft.believe(offset);
-                LookAt::Around(self.window(widest))
+                let window = self.window(widest);
+                let is_end = matches!(self.draft.boundary(), Boundary::Tail);
+                if is_end && window.to - window.from > widest { LookAt::End(offset) } else { LookAt::Around(window) }
             }
             Aim::Among { first, last, nearest } => {
                 let (from, to) = (first.saturating_sub(lead), last.saturating_add(tail));
                 let window = Window { from, to, before: 0, behind: 0 };
                 let nearest = nearest.map(|side| (side, if side == Side::Before { first } else { last }));
                 LookAt::Probe(plan::probe(&self.request.paging, self.asker.sizes.cap, window, nearest))
+            }
+        }
+    }
+
+    /// Asks for the end of the list where it is believed to be, if one answer does not hold all of the page too: the
+    /// items before it are read afterwards. If no page shows the place after the last item, the next page is read too.
+    fn at_the_end(&mut self, offset: u64) -> KeyTurn {
+        let (paging, cap) = (&self.request.paging, self.asker.sizes.cap);
+        let (from, to) = (offset.saturating_sub(1), offset.saturating_add(1));
+        match plan::holding(paging, cap, Window { from, to, before: self.draft.need(), behind: 0 }) {
+            Some(slice) => KeyTurn::Ask(vec![slice.into()]),
+            None => {
+                let last = plan::ending_at(paging, cap, offset);
+                KeyTurn::Seam(KeySeam::new(last, vec![plan::next(last)]))
             }
         }
     }
