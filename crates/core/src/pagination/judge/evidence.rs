@@ -474,8 +474,8 @@ fn count(neighbours: impl Iterator<Item = usize>) -> u32 {
 /// Returns the expected beginning of an answer. That is the place that the answer names; else, for a page, the size
 /// that was used counts: if fewer items came than were asked for, as many as were honoured in requests before, and the
 /// answer claims that there is more, that number is the size. An answer that names a beginning after the place asked
-/// for is not believed. The second value is whether a count shows that a page was cut short in silence, and so places
-/// it.
+/// for is not believed. The second value is whether a count places the answer: as a page that was cut short in silence,
+/// or as the last page that comes again.
 fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, belief: Belief) -> (u64, bool) {
     let (begins, ends) = plan::reach(fetch);
     let asked = fetch.size().0;
@@ -500,5 +500,5 @@ fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, belief: Belief
     let counted = answer.total.filter(|total| total.exact && is_last(total.value));
     let last_page = counted.map_or(u64::MAX, |total| total.value.saturating_sub(count));
     let believed = believed.min(begins);
-    (Offset(believed.min(last_page)).believed().0, is_cut && last_page < believed)
+    (Offset(believed.min(last_page)).believed().0, last_page < believed)
 }

@@ -79,6 +79,12 @@ impl KeyReader<'_> {
                 AnswerUse::Some(short.filter(|_| way == Way::Forward))
             }
             Ok(Progress::Cut(cut, view)) => AnswerUse::None(KeyObstacle::Cut(cut, short, asked.slice, view)),
+            // An answer asked for in advance that may be the end is confirmed at once, not asked for again first.
+            Ok(Progress::Missed(view, Side::After))
+                if !is_first && short.is_some_and(|short| self.may_doubt(&short)) =>
+            {
+                AnswerUse::Alarm(KeyObstacle::Missed(asked, view, Side::After))
+            }
             Ok(Progress::Missed(view, side)) => AnswerUse::None(KeyObstacle::Missed(asked, view, side)),
             Ok(Progress::Apart(view, side)) => AnswerUse::None(KeyObstacle::Apart(asked, view, side)),
             Err(unsorted) => AnswerUse::None(KeyObstacle::Unsorted(unsorted)),
@@ -104,11 +110,13 @@ impl KeyReader<'_> {
     }
 
     /// Returns whether a total makes pages the end of the list that do not show the place they were asked for: where a
-    /// cap fell, they are other pages, from before the boundary, and the total says nothing of the items after them.
+    /// cap fell, or where the last page comes again and was cut, they are other pages, from before the boundary, and the
+    /// total says nothing of the items after them.
     pub(super) fn is_another_place(&self, view: &Evidence) -> bool {
         let paging = &self.request.paging;
         let by_count = view.answer().more.is_none() && view.answer().total.is_some();
-        let believed = paging.family == Family::Page && paging.end == EndEvidence::Unvouched;
+        let is_moved = paging.family == Family::Page || self.asker.ledger.repeats();
+        let believed = is_moved && paging.end == EndEvidence::Unvouched;
         view.ends() && !view.is_from_start() && by_count && believed && self.draft.is_behind(view)
     }
 
