@@ -416,6 +416,7 @@ pub struct RouteSettings {
     pub upstream_path: Option<Located<String>>,
     /// Without a final slash.
     pub public_url: Option<String>,
+    pub concurrency: Option<ConcurrencySettings>,
     pub cors: Option<CorsSettings>,
     /// `legacy.links`; `None` for what the upstream's `host_header` suggests.
     pub legacy_links: Option<Located<LegacyLinks>>,
@@ -460,6 +461,14 @@ impl RouteSettings {
             (None, [], None) => LinkOrigin::Unknown,
         }
     }
+}
+
+/// `concurrency` of a route, with the headers by which its clients are told apart. At least one limit is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConcurrencySettings {
+    pub requests: Option<usize>,
+    pub per_client: Option<usize>,
+    pub principal: Vec<http::HeaderName>,
 }
 
 /// `observe` of a route.

@@ -15,7 +15,7 @@ use crate::harness::{
     gateway::Gateway,
     http::{self, Response},
     list::{PLAIN, Setup, serve, users},
-    metric,
+    metric, now,
     upstream::{Gate, Upstream},
 };
 
@@ -212,4 +212,135 @@ fn slow_readers_of_forwarded_answers_leave_room_for_others() {
     drop(readers);
     eventually("all of it is given back", || (metric(&gateway, "cursorgate_memory_bytes") == 0).then_some(()));
     assert_eq!(gateway.get("/rest/large").body.len(), LARGE);
+}
+
+/// A client at its limit is told so, a route at its limit refuses all, other routes are served, and every place is given
+/// back.
+///
+/// Row: F56
+#[test]
+fn a_route_and_a_client_have_no_more_requests_in_flight_than_they_may() {
+    const PER_CLIENT: usize = 2;
+    const CLIENTS: usize = 3;
+    let setup = Setup {
+        upstream: "timeouts = { first_byte = \"50s\", whole = \"55s\" }",
+        route: "concurrency = { requests = 6, per_client = 2 }",
+        more: "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n\
+               concurrency = { requests = 6, per_client = 2 }\n\
+               [routes.other]\npath = \"/other\"\nupstream = \"legacy\"\naction = \"forward\"",
+    };
+    for target in ["/users?limit=5", "/rest/of/it"] {
+        let (release, asked) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
+        let (gate, count) = (release.clone(), Arc::clone(&asked));
+        let items = serve(users(60));
+        let upstream = Upstream::start(move |exchange| {
+            if !exchange.request.path().starts_with("/other") {
+                count.fetch_add(1, Ordering::SeqCst);
+                gate.wait();
+            }
+            items(exchange)
+        });
+        let gateway = Gateway::start(&setup.configuration(upstream.address));
+        let user = |user: &str| gateway.send("GET", target, &[("Authorization", user)], b"");
+        thread::scope(|scope| {
+            let held: Vec<_> = (0..CLIENTS * PER_CLIENT)
+                .map(|number| {
+                    let name = format!("user-{}", number % CLIENTS);
+                    scope.spawn(move || user(&name).status)
+                })
+                .collect();
+            eventually("all places are taken", || (asked.load(Ordering::SeqCst) == CLIENTS * PER_CLIENT).then_some(()));
+            for name in ["user-0", "user-9"] {
+                assert_shed(&user(name));
+            }
+            assert_eq!(gateway.get("/other?limit=5").status, 200, "another route has its own places");
+            release.open();
+            assert!(held.into_iter().all(|client| client.join().expect("it does not panic") == 200), "{target}");
+        });
+        let (release, now) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
+        let (gate, count, items) = (release.clone(), Arc::clone(&now), serve(users(60)));
+        upstream.answer(move |exchange| {
+            if exchange.request.header("authorization") == Some("greedy") {
+                count.fetch_add(1, Ordering::SeqCst);
+                gate.wait();
+            }
+            items(exchange)
+        });
+        thread::scope(|scope| {
+            let held: Vec<_> = (0..PER_CLIENT).map(|_| scope.spawn(|| user("greedy").status)).collect();
+            eventually("the client has its places", || (now.load(Ordering::SeqCst) == PER_CLIENT).then_some(()));
+            let refused = user("greedy");
+            assert_eq!(refused.outcome(), "429 rate_limited", "{target}");
+            assert_eq!(refused.header("retry-after"), Some("1"), "{target}");
+            assert_eq!(user("modest").status, 200, "{target}");
+            release.open();
+            assert!(held.into_iter().all(|client| client.join().expect("it does not panic") == 200), "{target}");
+        });
+        for _ in 0..10 {
+            assert_eq!(user("greedy").status, 200, "{target}: every place is given back");
+        }
+    }
+}
+
+/// Two thousand clients ask for pages of 1 MB and read them at a trickle: memory stays within the budget, all others are
+/// refused, and other routes are served meanwhile. How long that takes is printed.
+///
+/// Row: A18, F54, F66
+#[test]
+fn two_thousand_slow_readers_leave_room_for_others() {
+    const CROWD: usize = 2_000;
+    const PAGE: usize = 1 << 20;
+    let padding = "x".repeat(PAGE / 5);
+    let large = serve((1..=5).map(|id| format!(r#"{{"id":{id},"name":"{padding}"}}"#)).collect());
+    let small = serve(users(60));
+    let upstream = Upstream::start(move |exchange| match exchange.request.parameter("large") {
+        Some(_) => large(exchange),
+        None => small(exchange),
+    });
+    let more = "[server]\nmemory = \"64MiB\"\n\
+                [routes.other]\npath = \"/other\"\nupstream = \"legacy\"\naction = \"forward\"";
+    let gateway = Gateway::start(&Setup { more, ..PLAIN }.configuration(upstream.address));
+    let (mut readers, mut delays, mut others) = (Vec::with_capacity(CROWD), Vec::new(), Vec::new());
+    let mut byte = [0; 1];
+    for number in 0..CROWD {
+        let mut reader = gateway.connect();
+        let began = now();
+        reader.send(b"GET /users?limit=5&large=1 HTTP/1.1\r\nHost: gateway.test\r\n\r\n").expect("it is sent");
+        let mut head = [0; 12];
+        reader.stream().read_exact(&mut head).expect("a response");
+        match &head {
+            b"HTTP/1.1 503" => delays.push(began.elapsed()),
+            b"HTTP/1.1 200" => readers.push(reader),
+            head => panic!("{}", String::from_utf8_lossy(head)),
+        }
+        // A byte of each page now and then. Clients that are slower than the least rate are dropped after a while, and
+        // others get their room.
+        for reader in readers.iter().skip(number % 16).step_by(16) {
+            let _ = reader.stream().read(&mut byte);
+        }
+        if number % 20 == 0 {
+            let began = now();
+            assert_eq!(gateway.get("/other?limit=5").status, 200, "another route, after {number} clients");
+            others.push(began.elapsed());
+        }
+    }
+    let peak = gateway.peak_memory();
+    delays.sort_unstable();
+    others.sort_unstable();
+    println!(
+        "{} of {CROWD} clients have pages, {} were refused; {} MiB at most. Refused after {:?}, the slowest {:?}; \
+         another route answers in {:?}, the slowest {:?}",
+        readers.len(),
+        delays.len(),
+        peak >> 20,
+        delays[delays.len() / 2],
+        delays[delays.len() - 1],
+        others[others.len() / 2],
+        others[others.len() - 1],
+    );
+    assert!(peak < MEMORY + BESIDE, "{peak} bytes at most");
+    assert!(readers.len() >= 16 && !delays.is_empty(), "{} clients have pages", readers.len());
+    drop(readers);
+    eventually("all of it is given back", || (metric(&gateway, "cursorgate_memory_bytes") == 0).then_some(()));
+    assert_eq!(gateway.get("/users?limit=5&large=1").status, 200);
 }

@@ -4,8 +4,8 @@ use super::{Context, cors, dialect::Dialects, envelope::Envelopes, field, list, 
 use crate::config::{
     diagnostic::{Located, Location, nearest},
     key::Key,
-    keys::{CURSOR_KEYS, FILE, LEGACY, OBSERVE, ROUTE, UPSTREAM},
-    settings::{Action, ObserveSettings, OpenApiSettings, RouteSettings},
+    keys::{CONCURRENCY, CURSOR_KEYS, FILE, LEGACY, OBSERVE, ROUTE, UPSTREAM},
+    settings::{Action, ConcurrencySettings, ObserveSettings, OpenApiSettings, RouteSettings},
     spanned::{Spanned, Value},
 };
 
@@ -122,6 +122,7 @@ impl Route<'_> {
             upstream: upstream?,
             upstream_path: ROUTE.upstream_path.located(&self.written),
             public_url: ROUTE.public_url.read(&self.written).map(|url| url.trim_end_matches('/').to_owned()),
+            concurrency: concurrency(&self.written),
             cors: cors::cors(&self.written, context),
             legacy_links: ROUTE.legacy.find(&self.written).and_then(|legacy| LEGACY.links.located(legacy)),
             list,
@@ -243,4 +244,12 @@ impl Route<'_> {
         }
         claims.push(Claim { route: self.name.value.clone(), hosts: hosts.to_vec(), pattern, at: path.at });
     }
+}
+
+/// Reads `concurrency` of a merged route.
+fn concurrency(route: &Spanned) -> Option<ConcurrencySettings> {
+    let written = ROUTE.concurrency.find(route)?;
+    let (requests, per_client) = (CONCURRENCY.requests.read(written), CONCURRENCY.per_client.read(written));
+    let principal = ROUTE.principal.read(route);
+    (requests.is_some() || per_client.is_some()).then_some(ConcurrencySettings { requests, per_client, principal })
 }

@@ -132,6 +132,9 @@ table! {
         /// Requests by the paging parameters of the dialect. Without a policy they are answered with 400.
         legacy: Key<Spanned> => sub_table(LegacyKeys::KEYS).optional_section();
 
+        /// Limits of the requests in flight, from the head of a request to the last byte of its response.
+        concurrency: Key<Spanned> => sub_table(ConcurrencyKeys::KEYS).optional_section();
+
         /// The scripts of other origins that may read answers. Without this table, preflight requests are forwarded, and
         /// what the upstream allows is passed on.
         cors: Key<Spanned> => sub_table(CorsKeys::KEYS).optional_section();
@@ -217,6 +220,19 @@ table! {
     OBSERVE: ObserveKeys {
         /// Of how many answers to old clients one is read.
         every: Defaulted<u32> => count(1, 1_000_000).default(Count(1));
+    }
+}
+
+table! {
+    /// `concurrency` of a route
+    CONCURRENCY: ConcurrencyKeys {
+        /// The requests that the route may have at a time. Further ones are answered with 503. Without this only the
+        /// limits of the upstream and of the process hold.
+        requests: Key<usize> => count(1, 1_000_000).example("200");
+
+        /// The requests that one client may have at a time on the route. Further ones are answered with 429. A client is
+        /// the value of the headers in `principal`, or else the address, as a trusted proxy says it, of IPv6 its /64.
+        per_client: Key<usize> => count(1, 1_000_000).example("20");
     }
 }
 

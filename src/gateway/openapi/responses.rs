@@ -264,8 +264,9 @@ fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
             ends || list.legacy.policy == Some(LegacyPolicy::Reject)
         }
         Code::BodyInvalid | Code::BodyTooLarge | Code::MediaTypeUnsupported => method == Method::Post,
-        // Paths without a route have no operation, and this version has no rate limit.
-        Code::RouteNotFound | Code::RateLimited => false,
+        Code::RateLimited => described.settings.concurrency.as_ref().is_some_and(|limits| limits.per_client.is_some()),
+        // Paths without a route have no operation.
+        Code::RouteNotFound => false,
         _ => true,
     }
 }

@@ -5,7 +5,7 @@ use http::{HeaderMap, header::RETRY_AFTER};
 use crate::{
     cursor::{CursorError, TooLong},
     downstream::{Code, Problem, Response},
-    gateway::shared::slots::Occupied,
+    gateway::shared::{concurrency::ConcurrencyLimit, slots::Occupied},
     pagination::{
         fetch::{Fetch, Listing, TokenFetch},
         refusal::Refusal,
@@ -274,6 +274,24 @@ impl From<FetchError> for Failure {
 impl From<MemoryExhausted> for Failure {
     fn from(error: MemoryExhausted) -> Self {
         Self::logged(Code::Overloaded, NO_ROOM, error.to_string())
+    }
+}
+
+impl From<ConcurrencyLimit> for Failure {
+    fn from(limit: ConcurrencyLimit) -> Self {
+        let (code, said, detail) = match limit {
+            ConcurrencyLimit::Route => (
+                Code::Overloaded,
+                "as many requests as may be are in flight here: try again in a moment",
+                "concurrency.requests of the route limits its concurrent requests",
+            ),
+            ConcurrencyLimit::Client => (
+                Code::RateLimited,
+                "you have as many requests in flight here as one client may: wait for the response to one of them",
+                "concurrency.per_client of the route limits the concurrent requests of a client",
+            ),
+        };
+        Self::logged(code, said, detail.to_owned())
     }
 }
 

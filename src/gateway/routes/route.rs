@@ -10,11 +10,15 @@ use crate::{
     config::{
         Diagnostics,
         diagnostic::Located,
-        settings::{Methods, RouteSettings, UpstreamSettings},
+        settings::{ConcurrencySettings, Methods, RouteSettings, UpstreamSettings},
     },
     cursor::{self, KeyRing},
     downstream::CorsPolicy,
-    gateway::{outcome::metrics::RouteMetrics, request::path::PathTemplate, shared::learning::Learning},
+    gateway::{
+        outcome::metrics::RouteMetrics,
+        request::path::PathTemplate,
+        shared::{concurrency::RouteConcurrency, learning::Learning},
+    },
     upstream::Costs,
 };
 
@@ -37,6 +41,8 @@ pub struct Route {
     pub public_url: Option<String>,
     /// Links of the upstream to itself are rewritten in answers that pass through.
     pub rewrites_links: bool,
+    /// The limits of requests in flight.
+    pub(crate) concurrency: Option<Arc<RouteConcurrency>>,
     /// The cross-origin policy; none if the upstream decides.
     pub cors: Option<CorsPolicy>,
     /// The list; none if all requests are forwarded.
@@ -97,6 +103,7 @@ impl Route {
             upstream_path,
             public_url: settings.public_url.clone(),
             rewrites_links: asked.is_some_and(|upstream| settings.rewrites_links(upstream)),
+            concurrency: settings.concurrency.as_ref().map(|limits| concurrency(limits, known)),
             cors: settings.cors.as_ref().map(CorsPolicy::new),
             list,
             usual,
@@ -133,6 +140,12 @@ impl Route {
         }
         target
     }
+}
+
+/// Returns the requests in flight of a route, which a reload with the same limits keeps.
+fn concurrency(limits: &ConcurrencySettings, known: Option<&Route>) -> Arc<RouteConcurrency> {
+    let known = known.and_then(|known| known.concurrency.as_ref()).filter(|known| known.limits() == limits);
+    known.map_or_else(|| RouteConcurrency::new(limits.clone()), Arc::clone)
 }
 
 /// Hashes the settings that decide whether learnt limits remain valid after a reload.

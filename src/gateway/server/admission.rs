@@ -365,7 +365,7 @@ impl Drop for AdmittedConnection {
 }
 
 /// Returns the part of an address that identifies a client.
-fn whose(address: IpAddr) -> IpAddr {
+pub(crate) fn whose(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - IPV6_PREFIX)))),
         address @ IpAddr::V4(_) => address,

@@ -8,8 +8,9 @@ use std::{
 };
 
 use http::{Method, Version, header};
-use pingora::{protocols::http::ServerSession, proxy::Session};
+use pingora::{http::RequestHeader, protocols::http::ServerSession, proxy::Session};
 
+use super::admission::whose;
 use crate::{
     config::settings::Role,
     downstream::{
@@ -35,7 +36,7 @@ use crate::{
             context::{Forwarded, Gateway, RequestContext, seam},
             respond::{self, refuse},
         },
-        shared::slots::UpstreamSlot,
+        shared::{concurrency::RequestPlace, slots::UpstreamSlot},
     },
     upstream::{net::memory::MemoryShare, request::headers},
 };
@@ -74,10 +75,10 @@ pub(crate) async fn answer(
     session: &mut Session,
     context: &mut RequestContext,
 ) -> pingora::Result<()> {
-    let RequestContext { snapshot, outcome, cross_origin, held, slot, .. } = context;
+    let RequestContext { snapshot, outcome, cross_origin, held, place, slot, .. } = context;
     let decided = {
         // The future is large. Pinned here, it is never moved.
-        let deciding = pin!(decide(gateway, session, snapshot, (held, outcome), cross_origin));
+        let deciding = pin!(decide(gateway, session, snapshot, (held, outcome), (cross_origin, place)));
         caught(deciding).await
     };
     let verdict = match decided {
@@ -86,7 +87,7 @@ pub(crate) async fn answer(
                 *slot = Some(taken);
                 Dispatch::Forward(forwarded)
             }
-            Err(failure) => Dispatch::Respond(shed(failure, snapshot, outcome)),
+            Err(failure) => Dispatch::Respond(shed(failure, None, snapshot, outcome)),
         },
         Ok(verdict) => verdict,
         Err(panic) => {
@@ -128,7 +129,7 @@ async fn decide(
     session: &mut Session,
     snapshot: &Snapshot,
     (held, outcome): (&MemoryShare, &mut Outcome),
-    cross_origin: &mut Option<CrossOrigin>,
+    (cross_origin, place): (&mut Option<CrossOrigin>, &mut Option<RequestPlace>),
 ) -> Dispatch {
     seam(outcome, "decide");
     let session = session.as_downstream_mut();
@@ -145,8 +146,16 @@ async fn decide(
         &[protected, &snapshot.server.forwarded_headers, snapshot.server.client_subject.as_slice()],
     ) {
         let problem = Problem::new(Code::RequestInvalid, refusal.to_string());
-        let envelope = list.map(|list| &list.conventions.choose(&head.headers).convention.envelope);
-        return Dispatch::Respond(refuse(&problem, envelope, snapshot, outcome));
+        return Dispatch::Respond(refuse(&problem, envelope_of(list, head), snapshot, outcome));
+    }
+    if let Some(concurrency) = &route.concurrency {
+        let client = outcome.client.map_or(routed.client.address, whose);
+        match concurrency.enter(&head.headers, client) {
+            Ok(entered) => *place = Some(entered),
+            Err(limit) => {
+                return Dispatch::Respond(shed(limit.into(), envelope_of(list, head), snapshot, outcome));
+            }
+        }
     }
     if let Some(list) = list {
         return answer_list(gateway, session, snapshot, (held, outcome), list, routed).await;
@@ -311,13 +320,18 @@ async fn admit(forwarded: &Forwarded, held: &MemoryShare) -> Result<UpstreamSlot
     Ok(forwarded.found.route.upstream.slots.take(Duration::MAX).await?)
 }
 
-/// Returns the response to a forwarded request without memory or slot.
-fn shed(failure: Failure, snapshot: &Snapshot, outcome: &mut Outcome) -> Response {
+/// Returns the envelope that a request for a list asks for.
+fn envelope_of<'l>(list: Option<&'l List>, head: &RequestHeader) -> Option<&'l EnvelopeTemplate> {
+    list.map(|list| &list.conventions.choose(&head.headers).convention.envelope)
+}
+
+/// Returns the response to a request for which there is no place, or no memory or slot.
+fn shed(failure: Failure, envelope: Option<&EnvelopeTemplate>, snapshot: &Snapshot, outcome: &mut Outcome) -> Response {
     match failure {
         Failure::Passed(response) => *response,
         Failure::Refused { problem, detail } => {
             outcome.detail = detail;
-            refuse(&problem, None, snapshot, outcome)
+            refuse(&problem, envelope, snapshot, outcome)
         }
     }
 }

@@ -54,6 +54,7 @@ impl ProxyHttp for Gateway {
             observation: None,
             cross_origin: None,
             held,
+            place: None,
             slot: None,
             outcome,
             surplus: Surplus::default(),

@@ -21,7 +21,7 @@ use crate::{
         outcome::access_log::Outcome,
         request::target::RequestTarget,
         routes::{cross_origin::CrossOrigin, table::RouteMatch},
-        shared::slots,
+        shared::{concurrency::RequestPlace, slots},
     },
     upstream::net::{fetch::Fetcher, memory::MemoryShare},
 };
@@ -54,6 +54,8 @@ pub struct RequestContext {
     pub(crate) outcome: Outcome,
     /// The request's share of memory.
     pub(crate) held: MemoryShare,
+    /// The request's place among those of its route.
+    pub(crate) place: Option<RequestPlace>,
     /// The slot at the upstream of a forwarded request.
     pub(crate) slot: Option<slots::UpstreamSlot>,
     /// Set if the client sent bytes after its request. Then no further request is read from its connection.

@@ -127,7 +127,7 @@ pub(crate) fn refuse(
     outcome.tell_refusal(problem.code.as_str());
     let types = snapshot.server.problem_types.as_deref();
     let mut response = Response::of_problem(problem, types, &outcome.request_id, envelope);
-    if problem.status == 503 && !response.headers.contains_key(header::RETRY_AFTER) {
+    if matches!(problem.status, 429 | 503) && !response.headers.contains_key(header::RETRY_AFTER) {
         response.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response

@@ -1,5 +1,6 @@
-//! State that requests share: keys of items, limits of upstreams, slots, and look-ups in flight.
+//! State that requests share: keys of items, limits of upstreams, slots, places of routes, and look-ups in flight.
 
+pub(crate) mod concurrency;
 pub(crate) mod learning;
 pub(crate) mod pivots;
 pub(crate) mod single_flight;

@@ -1,0 +1,154 @@
+//! Concurrent requests of a route, in all and for each client. Requests beyond a limit are refused at once, so that one
+//! route, or one client, leaves room for the others.
+
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    hash::{BuildHasher as _, Hash as _, Hasher as _},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use http::{HeaderMap, HeaderName};
+
+use crate::config::settings::ConcurrencySettings;
+
+/// The requests of one route in flight. The next snapshot shares them if the limits stay the same.
+#[derive(Debug)]
+pub(crate) struct RouteConcurrency {
+    limits: ConcurrencySettings,
+    /// Hashes clients, under a key that they can't know.
+    hashes: RandomState,
+    table: Mutex<Table>,
+}
+
+/// Bounded by the requests in flight: a client without any has no entry.
+#[derive(Debug, Default)]
+struct Table {
+    requests: usize,
+    clients: HashMap<u64, usize>,
+}
+
+/// The limit that a request is beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConcurrencyLimit {
+    /// `concurrency.requests`.
+    Route,
+    /// `concurrency.per_client`.
+    Client,
+}
+
+/// The place of one request among those of its route, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct RequestPlace {
+    concurrency: Arc<RouteConcurrency>,
+    client: u64,
+}
+
+impl RouteConcurrency {
+    /// Creates the limits of a route without requests.
+    #[must_use]
+    pub(crate) fn new(limits: ConcurrencySettings) -> Arc<Self> {
+        Arc::new(Self { limits, hashes: RandomState::new(), table: Mutex::default() })
+    }
+
+    /// Returns the limits.
+    #[must_use]
+    pub(crate) fn limits(&self) -> &ConcurrencySettings {
+        &self.limits
+    }
+
+    /// Takes a place for a request from an address. Its client is the principal that its headers name, or else the address.
+    ///
+    /// # Errors
+    ///
+    /// Returns the limit at which the route, or the client, is.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        address: IpAddr,
+    ) -> Result<RequestPlace, ConcurrencyLimit> {
+        let client = self.client(headers, address);
+        let mut table = self.table();
+        if self.limits.requests.is_some_and(|most| table.requests >= most) {
+            return Err(ConcurrencyLimit::Route);
+        }
+        let of_client = table.clients.entry(client).or_default();
+        if self.limits.per_client.is_some_and(|most| *of_client >= most) {
+            return Err(ConcurrencyLimit::Client);
+        }
+        *of_client += 1;
+        table.requests += 1;
+        drop(table);
+        Ok(RequestPlace { concurrency: Arc::clone(self), client })
+    }
+
+    fn client(&self, headers: &HeaderMap, address: IpAddr) -> u64 {
+        let mut hasher = self.hashes.build_hasher();
+        let named = |name: &&HeaderName| headers.contains_key(*name);
+        let mut is_named = false;
+        for name in self.limits.principal.iter().filter(named) {
+            is_named = true;
+            name.hash(&mut hasher);
+            headers.get_all(name).iter().for_each(|value| value.hash(&mut hasher));
+        }
+        if !is_named {
+            address.hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for RequestPlace {
+    fn drop(&mut self) {
+        let mut table = self.concurrency.table();
+        table.requests -= 1;
+        if let Some(of_client) = table.clients.get_mut(&self.client) {
+            *of_client -= 1;
+            if *of_client == 0 {
+                table.clients.remove(&self.client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::AUTHORIZATION;
+
+    use super::*;
+
+    const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    fn limits(requests: Option<usize>, per_client: Option<usize>) -> Arc<RouteConcurrency> {
+        RouteConcurrency::new(ConcurrencySettings { requests, per_client, principal: vec![AUTHORIZATION] })
+    }
+
+    #[test]
+    fn a_client_at_its_limit_leaves_the_rest_to_others() {
+        let (limits, none) = (limits(Some(3), Some(2)), HeaderMap::new());
+        let held = [limits.enter(&none, ONE).unwrap(), limits.enter(&none, ONE).unwrap()];
+        assert_eq!(limits.enter(&none, ONE).unwrap_err(), ConcurrencyLimit::Client);
+        let third = limits.enter(&none, OTHER).unwrap();
+        assert_eq!(limits.enter(&none, OTHER).unwrap_err(), ConcurrencyLimit::Route);
+        drop(third);
+        drop(held);
+        assert!(limits.table().clients.is_empty());
+        assert!(limits.enter(&none, ONE).is_ok());
+    }
+
+    #[test]
+    fn a_principal_is_one_client_from_wherever_it_comes() {
+        let limits = limits(None, Some(1));
+        let as_user =
+            |user: &'static str| HeaderMap::from_iter([(AUTHORIZATION, http::HeaderValue::from_static(user))]);
+        let _held = limits.enter(&as_user("a"), ONE).unwrap();
+        assert_eq!(limits.enter(&as_user("a"), OTHER).unwrap_err(), ConcurrencyLimit::Client);
+        assert!(limits.enter(&as_user("b"), ONE).is_ok());
+        assert!(limits.enter(&HeaderMap::new(), ONE).is_ok());
+    }
+}
