@@ -22,6 +22,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("SHORT_KEY", "CANARY-14bytes"),
     ("SHORT_TOKEN", "CANARY-15-bytes"),
     ("SAMPLE_KEY", "CANARYCANARYCANARYCANARYCANARYCANARY"),
+    ("ODD", "an odd value"),
     ("TWO_LINES", "CANARY\nCANARY"),
 ];
 
@@ -35,6 +36,11 @@ impl Environment for Cases {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         std::fs::read(folder().join(path))
+    }
+
+    fn entries(&self, path: &Path) -> io::Result<Vec<String>> {
+        let entries = std::fs::read_dir(folder().join(path))?;
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 }
 

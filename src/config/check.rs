@@ -21,16 +21,20 @@ mod tls;
 mod traces;
 mod upstream;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use zeroize::Zeroizing;
 
 use super::{
     Environment, FILE_SIZE_MAX, Permissions,
     diagnostic::{Diagnostics, Located, Location},
     keys::FILE,
+    schema,
     secret::Secret,
-    settings::{AdminSettings, Settings},
+    settings::{AdminSettings, CursorKeySettings, Settings},
     spanned::Spanned,
     syntax,
+    variables::{self, Piece},
 };
 
 /// Reads the names of parameters from a table that has a key for each role; `$keys` is its definition.
@@ -56,9 +60,7 @@ use parameter_names;
 pub(super) struct Context<'a> {
     pub(super) diagnostics: &'a mut Diagnostics,
     pub(super) environment: &'a dyn Environment,
-    /// The folder that relative paths begin at.
-    pub(super) folder: PathBuf,
-    /// The file has no syntax errors. With one, a part of it was lost, so that no key is reported as missing.
+    /// No file has a syntax error. With one, a part of it was lost, so that no key is reported as missing.
     pub(super) whole: bool,
 }
 
@@ -71,8 +73,10 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
             }
         }
     }
-    // There is one version so far: its definition admits no other.
-    let _ = FILE.version.find(root);
+    if FILE.version.find(root).is_none() && context.whole {
+        let help = "write version = 1 first, so that a later cursorgate knows the format";
+        context.diagnostics.warning(root.at, "the file has no version", help);
+    }
     let server = server::server(&FILE.server.table(root));
     let listeners = server::listeners(root, context);
     let admin = server::admin(root, &listeners, context);
@@ -97,6 +101,11 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     Settings { server, listeners, admin, log, traces, cursor, caches, upstreams, routes, own_dialects, own_envelopes }
 }
 
+/// Reads the keys of cursors alone.
+pub(super) fn cursor_keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKeySettings> {
+    keyring::keys(root, context)
+}
+
 /// Reads the admin listener alone.
 pub(super) fn admin(root: &Spanned, context: &mut Context<'_>) -> Option<AdminSettings> {
     server::admin(root, &[], context)
@@ -110,34 +119,62 @@ impl Context<'_> {
         }
     }
 
-    /// Opens `env:NAME` or `file:PATH` and returns its bytes without the line end. `hint` is appended to the help.
+    /// Opens `env:NAME` or `file:PATH`. `hint` is appended to the help.
     fn secret(&mut self, reference: &Located<String>, hint: &str) -> Option<Secret> {
-        let opened =
-            match reference.value.split_once(':') {
-                Some(("env", name)) => self.environment.variable(name).map(String::into_bytes).ok_or_else(|| {
-                    (format!("the environment variable {name} is not set"), format!("set {name}{hint}"))
-                }),
-                Some(("file", path)) => {
-                    self.check_readers(&self.path(path), reference.at);
-                    self.file(path)
-                }
-                _ => return None,
-            };
-        match opened {
-            Ok(mut bytes) => {
-                if bytes.last() == Some(&b'\n') {
-                    bytes.pop();
-                    if bytes.last() == Some(&b'\r') {
-                        bytes.pop();
-                    }
-                }
-                Some(Secret::new(bytes))
-            }
-            Err((message, help)) => {
-                self.diagnostics.error(reference.at, message, help);
-                None
+        // A secret that stands in the file was reported before.
+        if schema::is_reference(&reference.value) { self.text(reference, hint) } else { None }
+    }
+
+    /// Opens the references in a text and returns the text with their bytes, likewise.
+    fn text(&mut self, written: &Located<String>, hint: &str) -> Option<Secret> {
+        // Faults of the form were reported before.
+        let pieces = variables::pieces(&written.value).ok()?;
+        let mut opened = Vec::with_capacity(pieces.len());
+        for piece in &pieces {
+            match self.opened(*piece, written.at, hint) {
+                Ok(bytes) => opened.push(Zeroizing::new(bytes)),
+                Err((message, help)) => self.diagnostics.error(written.at, message, help),
             }
         }
+        if opened.len() < pieces.len() {
+            return None;
+        }
+        // A buffer that grows leaves a copy of its bytes in memory.
+        let mut whole = Vec::with_capacity(opened.iter().map(|bytes| bytes.len()).sum());
+        opened.iter().for_each(|bytes| whole.extend_from_slice(bytes));
+        Some(Secret::new(whole))
+    }
+
+    /// Returns the bytes of a piece without the line end, or a message and a help.
+    fn opened(&mut self, piece: Piece<'_>, at: Location, hint: &str) -> Result<Vec<u8>, (String, String)> {
+        let mut bytes = match piece {
+            Piece::Literal(text) => return Ok(text.as_bytes().to_owned()),
+            Piece::Variable(name, default) => {
+                if let Some(invented) = self.environment.invented(name) {
+                    return Ok(invented);
+                }
+                let set = self.environment.variable(name);
+                let fault = if set.is_some() { "is empty" } else { "is not set" };
+                let value = set.filter(|value| !value.is_empty()).or_else(|| default.map(str::to_owned));
+                value
+                    .map(String::into_bytes)
+                    .ok_or_else(|| (format!("the environment variable {name} {fault}"), format!("set {name}{hint}")))?
+            }
+            Piece::File(path) => {
+                if let Some(invented) = self.environment.invented(path) {
+                    return Ok(invented);
+                }
+                self.check_readers(&self.path(path, at), at);
+                self.file(path, at)?
+            }
+        };
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+            if bytes.last() == Some(&b'\r') {
+                bytes.pop();
+            }
+        }
+        Ok(bytes)
     }
 
     /// Warns about a file that any account of the machine may write.
@@ -157,18 +194,38 @@ impl Context<'_> {
         }
     }
 
-    /// Returns a path as it is opened: relative ones begin at the folder of the configuration.
-    fn path(&self, path: &str) -> String {
-        self.folder.join(path).display().to_string()
+    /// Returns a path as it is opened: relative ones begin at the folder of the file in which they are written.
+    fn path(&self, path: &str, at: Location) -> String {
+        let folder = Path::new(self.diagnostics.file(at)).parent().unwrap_or(Path::new(""));
+        folder.join(path).display().to_string()
     }
 
-    /// Reads a file that the configuration names, or returns a message and a help.
-    fn file(&self, path: &str) -> Result<Vec<u8>, (String, String)> {
-        let whole = self.path(path);
-        match self.environment.read(Path::new(&whole)) {
+    /// Reads a file that the configuration names at a location, or returns a message and a help.
+    fn file(&self, path: &str, at: Location) -> Result<Vec<u8>, (String, String)> {
+        self.file_at(Path::new(&self.path(path, at)))
+    }
+
+    /// Reads the file at a path as it is opened, or returns a message and a help.
+    pub(super) fn file_at(&self, path: &Path) -> Result<Vec<u8>, (String, String)> {
+        let shown = path.display();
+        match self.environment.read(path) {
             Ok(bytes) if bytes.len() <= FILE_SIZE_MAX => Ok(bytes),
-            Ok(_) => Err((format!("{path} is larger than {} MiB", FILE_SIZE_MAX >> 20), "name another file".into())),
-            Err(error) => Err((format!("{path} can't be read: {error}"), format!("the path is {whole}"))),
+            Ok(_) => Err((format!("{shown} is larger than {} MiB", FILE_SIZE_MAX >> 20), "name another file".into())),
+            Err(error) => Err((format!("{shown} can't be read: {error}"), self.what_is_missing(path, &error))),
+        }
+    }
+
+    /// Returns the help for a file that can't be read: for one that is not there, the part of its path that is.
+    fn what_is_missing(&self, path: &Path, error: &std::io::Error) -> String {
+        if error.kind() != std::io::ErrorKind::NotFound {
+            return "the gateway's account must be able to read it".to_owned();
+        }
+        match path.parent() {
+            Some(folder) if folder == Path::new("") || self.environment.entries(folder).is_ok() => {
+                "the folder is there, and has no such file".to_owned()
+            }
+            Some(folder) => format!("there is no folder {}", folder.display()),
+            None => "name another file".to_owned(),
         }
     }
 }

@@ -8,6 +8,9 @@ use std::ops::Range;
 /// The number of faults that are kept. Further ones are counted and not shown.
 const KEPT: usize = 1_000;
 
+/// The end of a message about a text that variables fill in.
+const FILLED_IN: &str = " (from the environment)";
+
 /// A location in one of the files that a configuration was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Location {
@@ -59,6 +62,8 @@ pub struct Diagnostic {
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     sources: Vec<Source>,
+    /// Texts that variables of the environment fill in.
+    filled_in: std::collections::HashSet<Location>,
     kept: Vec<Diagnostic>,
     seen: std::collections::HashSet<Diagnostic>,
     errors: usize,
@@ -121,6 +126,14 @@ impl Diagnostics {
         (&source.name, before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 
+    /// Returns the column after the last character of a location, in the line in which it begins.
+    #[must_use]
+    pub fn end_column(&self, at: Location) -> usize {
+        let (_, _, column) = self.place(at);
+        let text = self.source(at).and_then(|source| source.text.get(at.start as usize..at.end as usize));
+        column + text.and_then(|text| text.lines().next()).map_or(0, |line| line.chars().count())
+    }
+
     /// Returns the location of a part of a text: `part` is a byte range of the text that was written at `at`. For a text
     /// with escapes or over several lines it returns the location of the whole text.
     #[must_use]
@@ -142,6 +155,25 @@ impl Diagnostics {
         if let Some(source) = self.sources.get_mut(at.source as usize) {
             source.masked.push(at.start as usize..at.end as usize);
         }
+    }
+
+    /// Returns how a place is named in a message about another one: by its line, and by its file if that is another one.
+    #[must_use]
+    pub fn place_seen_from(&self, at: Location, from: Location) -> String {
+        let (name, line, _) = self.place(at);
+        if at.source == from.source { format!("line {line}") } else { format!("{name}:{line}") }
+    }
+
+    /// Returns the name of the file that a location is in.
+    #[must_use]
+    pub fn file(&self, at: Location) -> &str {
+        self.source(at).map_or("", |source| &source.name)
+    }
+
+    /// Notes that variables of the environment fill in the text at a location. Its faults say so, since the file does not
+    /// show the value.
+    pub fn filled_in(&mut self, at: Location) {
+        self.filled_in.insert(at);
     }
 
     /// Returns the report for people: each fault with its number, location, line and help.
@@ -166,7 +198,11 @@ impl Diagnostics {
         }
     }
 
-    fn push(&mut self, severity: Severity, at: Location, message: String, help: String) {
+    fn push(&mut self, severity: Severity, at: Location, mut message: String, help: String) {
+        // A fault of a further check passes here twice.
+        if self.filled_in.contains(&at) && !message.ends_with(FILLED_IN) {
+            message.push_str(FILLED_IN);
+        }
         let fault = Diagnostic { severity, at, message, help };
         if self.seen.contains(&fault) {
             return;

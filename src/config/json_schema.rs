@@ -19,18 +19,21 @@ pub fn json_schema() -> String {
     format!("{:#}\n", Value::Object(schema))
 }
 
+/// A text with a variable of the environment.
+const VARIABLE: &str = "^env:.|[{]env:.";
+
 fn of(schema: &Schema) -> Map<String, Value> {
     let value = match schema {
         Schema::Boolean => json!({ "type": "boolean" }),
         Schema::Count(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
-        Schema::Quantity(unit, ..) => json!({ "type": "string", "pattern": unit.pattern }),
+        Schema::Quantity(unit, ..) => json!({ "type": "string", "pattern": format!("{}|{VARIABLE}", unit.pattern) }),
         // TOML's dates are strings to JSON Schema.
         Schema::Day => json!({ "type": "string", "format": "date" }),
         Schema::Text(_) => json!({ "type": "string" }),
-        Schema::Secret => json!({ "type": "string", "pattern": "^(env|file):." }),
+        Schema::Secret => json!({ "type": "string", "pattern": "^[{]?(env|file):." }),
         Schema::Word(words) => {
             let words: Vec<&str> = words.iter().map(|known| known.word).collect();
-            json!({ "enum": words })
+            json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": VARIABLE }] })
         }
         Schema::List(element) => json!({ "type": "array", "items": of(element) }),
         Schema::SentHeaders => json!({ "type": "object", "additionalProperties": { "type": "string" } }),

@@ -24,9 +24,15 @@ pub(super) use server::{
 pub(super) use upstream::{HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
 
 use super::{
-    key::{Defaulted, Key, Literal::Count, count, named_tables, sub_table, table},
+    diagnostic::Located,
+    key::{
+        Defaulted, Key,
+        Literal::{Count, Texts},
+        count, named_tables, sub_table, table, texts,
+    },
     schema::Schema,
     spanned::Spanned,
+    syntax,
 };
 
 table! {
@@ -34,6 +40,11 @@ table! {
     FILE: FileKeys {
         /// The version of this format.
         version: Defaulted<u32> => count(1, 1).default(Count(1));
+
+        /// Files with further upstreams, routes, dialects and envelopes: "routes/people.toml", "routes/*.toml", or a folder, of
+        /// which all files are read whose names end in `.toml`. Relative paths, also within included files, begin at the folder
+        /// of the file that they are written in. A name is defined once in all files; included files include no others.
+        include: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::include)).default(Texts(&[]));
 
         /// The process as a whole.
         server: Key<Spanned> => sub_table(server::ServerKeys::KEYS).section();

@@ -12,6 +12,8 @@
 
 mod check;
 pub mod diagnostic;
+mod environment;
+mod include;
 pub mod json_schema;
 mod key;
 mod keys;
@@ -26,128 +28,18 @@ mod syntax;
 mod toml_text;
 pub mod tree;
 mod units;
+mod variables;
 
 #[cfg(test)]
 mod tests;
 
-use std::{
-    io::{self, Read as _},
-    net::SocketAddr,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 pub use diagnostic::Diagnostics;
 use diagnostic::Location;
+pub use environment::{Addresses, Environment, FILE_SIZE_MAX, Permissions, ProcessEnvironment, WithoutSecrets};
 pub use presets::{preset_dialects, preset_envelopes};
-use settings::{AdminSettings, Settings};
-
-/// The largest configuration file, dialect or envelope that is read, in bytes.
-pub const FILE_SIZE_MAX: usize = 4 * 1024 * 1024;
-
-/// Spare capacity of a buffer, so that reading to the end of a file neither grows it nor uses another one.
-const ROOM_FOR_THE_END: usize = 64;
-
-/// The environment variables and files that a configuration names. Tests bring their own.
-pub trait Environment {
-    /// Returns an environment variable, or `None` if it is not set or not Unicode.
-    fn variable(&self, name: &str) -> Option<String>;
-
-    /// Returns the bytes of a file. Of a file larger than [`FILE_SIZE_MAX`], at least one byte more than that.
-    ///
-    /// # Errors
-    ///
-    /// The error of the system that kept the file from being read.
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-
-    /// Returns the permissions of a file, or `None` if they are not known.
-    fn permissions(&self, _path: &Path) -> Option<Permissions> {
-        None
-    }
-
-    /// Returns the addresses that take the place of those in the file.
-    fn addresses(&self) -> Addresses {
-        Addresses::default()
-    }
-
-    /// Returns whether the process runs in a container, whose loopback nobody else reaches.
-    fn is_container(&self) -> bool {
-        false
-    }
-}
-
-/// Addresses that take the place of those in a file, from the command line or the environment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Addresses {
-    /// The address of the only listener.
-    pub listen: Option<SocketAddr>,
-    /// The address of the admin listener.
-    pub admin: Option<SocketAddr>,
-}
-
-/// The permissions of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Permissions {
-    /// The nine bits of POSIX, and others above them.
-    pub mode: u32,
-    /// The owner's number; 0 is the system's administrator.
-    pub owner: u32,
-}
-
-impl Permissions {
-    /// Returns whether every account of the machine may write it.
-    #[must_use]
-    pub fn lets_everybody_write(self) -> bool {
-        self.mode & 0o002 != 0
-    }
-
-    /// Returns whether accounts other than the owner's may read it. A group of a file that the administrator owns was chosen on
-    /// purpose and does not count.
-    #[must_use]
-    pub fn lets_others_read(self) -> bool {
-        let by_group = self.mode & 0o040 != 0 && self.owner != 0;
-        by_group || self.mode & 0o004 != 0
-    }
-}
-
-/// The environment and the files of this process.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ProcessEnvironment {
-    /// The addresses of the command line.
-    pub addresses: Addresses,
-}
-
-impl Environment for ProcessEnvironment {
-    fn variable(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let file = std::fs::File::open(path)?;
-        let most = u64::try_from(FILE_SIZE_MAX).unwrap_or(u64::MAX);
-        // The buffer has its full capacity from the beginning: a buffer that grows leaves a copy of its bytes in memory,
-        // and a file may hold a key.
-        let length = usize::try_from(file.metadata()?.len().min(most)).unwrap_or(FILE_SIZE_MAX);
-        let mut bytes = Vec::with_capacity(length + ROOM_FOR_THE_END);
-        file.take(most + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn permissions(&self, path: &Path) -> Option<Permissions> {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Permissions { mode: metadata.mode(), owner: metadata.uid() })
-    }
-
-    fn addresses(&self) -> Addresses {
-        self.addresses
-    }
-
-    /// By the files that Docker and Podman put into each container, and the variable that Kubernetes sets.
-    fn is_container(&self) -> bool {
-        let has_file = ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists());
-        has_file || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
-    }
-}
+use settings::{AdminSettings, CursorKeySettings, Settings};
 
 /// Reads a configuration file and everything it names. With errors among the diagnostics, the settings lack the parts at
 /// fault and serve for further checks alone: no snapshot can be built from them. There are none if the file can't be
@@ -164,19 +56,41 @@ pub fn load(path: &Path, environment: &dyn Environment) -> (Option<Settings>, Di
 /// say why.
 #[must_use]
 pub fn load_admin(path: &Path, environment: &dyn Environment) -> (Option<AdminSettings>, Diagnostics) {
+    let mut diagnostics = Diagnostics::default();
+    let admin = load_part(path, environment, &mut diagnostics, check::admin);
+    (admin, diagnostics)
+}
+
+/// Reads the keys of cursors of a configuration, whatever other faults the file has. If it has none, the diagnostics may
+/// say why.
+#[must_use]
+pub fn load_cursor_keys(path: &Path, environment: &dyn Environment) -> (Option<CursorKeySettings>, Diagnostics) {
+    let mut diagnostics = Diagnostics::default();
+    let keys = load_part(path, environment, &mut diagnostics, check::cursor_keys);
+    (keys, diagnostics)
+}
+
+/// Reads a part of a configuration. If there is none, all faults that single values show are reported.
+fn load_part<T>(
+    path: &Path,
+    environment: &dyn Environment,
+    diagnostics: &mut Diagnostics,
+    part: fn(&spanned::Spanned, &mut check::Context<'_>) -> Option<T>,
+) -> Option<T> {
     let text = match read_text(path, environment) {
         Ok(text) => text,
-        Err(diagnostics) => return (None, diagnostics),
+        Err(faults) => {
+            *diagnostics = faults;
+            return None;
+        }
     };
-    let mut diagnostics = Diagnostics::default();
-    let source = diagnostics.add_source(path.display().to_string(), text.clone());
-    let (root, whole) = toml_text::read(source, &text, &mut diagnostics);
-    let mut context = check::Context { diagnostics: &mut diagnostics, environment, folder: PathBuf::new(), whole };
-    let admin = check::admin(&root, &mut context);
-    if admin.is_none() {
-        schema::inspect(&root, &keys::FILE_SCHEMA, "", &mut diagnostics);
+    let mut context = check::Context { diagnostics, environment, whole: true };
+    let root = parse(&path.display().to_string(), &text, &mut context);
+    let found = part(&root, &mut context);
+    if found.is_none() {
+        schema::inspect(&root, &keys::FILE_SCHEMA, "", context.diagnostics);
     }
-    (admin, diagnostics)
+    found
 }
 
 fn read_text(path: &Path, environment: &dyn Environment) -> Result<String, Diagnostics> {
@@ -193,7 +107,7 @@ fn read_text(path: &Path, environment: &dyn Environment) -> Result<String, Diagn
         Ok(Err(error)) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-            Err(unreadable(format!("line {line} is no UTF-8 text"), "save the file as UTF-8"))
+            Err(unreadable(format!("line {line} is not UTF-8 text"), "save the file as UTF-8"))
         }
         Ok(Ok(text)) => Ok(text),
     }
@@ -204,18 +118,26 @@ fn read_text(path: &Path, environment: &dyn Environment) -> Result<String, Diagn
 #[must_use]
 pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> (Option<Settings>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
-    let fits = text.len() <= FILE_SIZE_MAX;
-    let source = diagnostics.add_source(name.to_owned(), if fits { text.to_owned() } else { String::new() });
-    if !fits {
+    if text.len() > FILE_SIZE_MAX {
+        let source = diagnostics.add_source(name.to_owned(), String::new());
         let message = format!("the configuration is larger than {} MiB", FILE_SIZE_MAX >> 20);
         diagnostics.error(Location { source, start: 0, end: 0 }, message, "name another file");
         return (None, diagnostics);
     }
-    let (root, whole) = toml_text::read(source, text, &mut diagnostics);
-    schema::inspect(&root, &keys::FILE_SCHEMA, "", &mut diagnostics);
-    let folder = Path::new(name).parent().map(Path::to_owned).unwrap_or_default();
-    let mut context = check::Context { diagnostics: &mut diagnostics, environment, folder, whole };
-    context.check_writers(Path::new(name), Location { source, start: 0, end: 0 });
+    let mut context = check::Context { diagnostics: &mut diagnostics, environment, whole: true };
+    let mut root = parse(name, text, &mut context);
+    schema::inspect(&root, &keys::FILE_SCHEMA, "", context.diagnostics);
+    context.check_writers(Path::new(name), root.at);
+    include::include(&mut root, Path::new(name), &mut context);
     let settings = check::settings(&root, &mut context);
     (Some(settings), diagnostics)
+}
+
+/// Reads the text of a file into a tree, with its variables filled in.
+fn parse(name: &str, text: &str, context: &mut check::Context<'_>) -> spanned::Spanned {
+    let source = context.diagnostics.add_source(name.to_owned(), text.to_owned());
+    let (mut root, whole) = toml_text::read(source, text, context.diagnostics);
+    context.whole &= whole;
+    variables::fill(&mut root, &keys::FILE_SCHEMA, context.environment, context.diagnostics);
+    root
 }

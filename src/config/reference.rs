@@ -70,6 +70,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     all().into_iter().map(|(_, key)| key.name)
 }
 
+/// Returns the tables that have a key of this name, such as `upstreams.NAME`.
+pub(super) fn tables_with(name: &str) -> Vec<String> {
+    let paths = all().into_iter().filter(|(_, key)| key.name == name);
+    paths.filter_map(|(path, _)| path.rsplit_once('.').map(|(table, _)| table.to_owned())).collect()
+}
+
 /// Stands in a path for a name that the operator chooses.
 const NAME: &str = "NAME";
 

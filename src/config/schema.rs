@@ -8,8 +8,10 @@ use std::ops::Range;
 use super::{
     diagnostic::{Diagnostics, Location, nearest},
     key::{Definition, WordDefinition},
+    reference,
     spanned::{Members, Spanned, Value},
     units::Unit,
+    variables::{self, Piece},
 };
 
 /// The values that a key takes.
@@ -72,6 +74,7 @@ impl SyntaxFault {
 pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diagnostics) {
     let name = path.rsplit('.').next().unwrap_or(path);
     match (schema, &written.value) {
+        (_, Value::Unknown) => {}
         (Schema::List(schema), Value::List(elements)) => {
             elements.iter().for_each(|element| inspect(element, schema, path, diagnostics));
         }
@@ -92,22 +95,51 @@ pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostic
         (Schema::SentHeaders, Value::Table(members)) => sent_headers(members, diagnostics),
         (Schema::Json, _) => json(written, diagnostics),
         (Schema::JsonMembers, Value::Table(members)) => members.iter().for_each(|(_, value)| json(value, diagnostics)),
-        _ if scalar(written, schema, name, diagnostics) => {}
+        _ if scalar(written, schema, path, diagnostics) => {}
         _ => {
-            if matches!(schema, Schema::Secret | Schema::SentHeaders) || may_be_secret(path, name) {
+            let may_be = matches!(schema, Schema::Secret | Schema::SentHeaders) || may_be_secret(path, name);
+            if may_be && !is_plain(schema, written) {
                 hide(written, diagnostics);
             }
             let (noun, example) = schema.noun();
             let message = format!("`{name}` is {noun}, not {}", written.value.noun());
-            diagnostics.error(written.at, message, example);
+            let help = in_table(schema, name, written).unwrap_or_else(|| example.to_owned());
+            diagnostics.error(written.at, message, help);
         }
     }
 }
 
+/// Returns the help for a table whose value was written instead, as `page_size = 25`: the first key that takes it.
+fn in_table(schema: &Schema, name: &str, written: &Spanned) -> Option<String> {
+    let Schema::Table(keys) = schema else { return None };
+    let value = match &written.value {
+        Value::Number(spelling) => spelling.clone(),
+        Value::Boolean(value) => value.to_string(),
+        _ => return None,
+    };
+    let takes = |key: &&&Definition| {
+        matches!(
+            (&key.schema, &written.value),
+            (Schema::Count(..), Value::Number(_)) | (Schema::Boolean, Value::Boolean(_))
+        )
+    };
+    let key = keys.iter().find(takes)?;
+    Some(format!("write {name} = {{ {} = {value} }}", key.name))
+}
+
+/// Returns whether a text that stands for a flag or a number is a word, as in `sealed = "yes"`, and too short for a secret.
+fn is_plain(schema: &Schema, written: &Spanned) -> bool {
+    let is_short = matches!(&written.value, Value::Text(text) if text.len() <= WORD_MAX);
+    is_short && matches!(schema, Schema::Boolean | Schema::Count(..))
+}
+
+/// The longest word in bytes that is not taken for a secret.
+const WORD_MAX: usize = 5;
+
 /// Reports the faults of a value that is neither a list nor a table. Returns `false` if the value has another type than
 /// its schema, which is then still to be reported.
-fn scalar(written: &Spanned, schema: &Schema, name: &str, diagnostics: &mut Diagnostics) -> bool {
-    let at = written.at;
+fn scalar(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diagnostics) -> bool {
+    let (at, name) = (written.at, path.rsplit('.').next().unwrap_or(path));
     match (schema, &written.value) {
         (Schema::Boolean, Value::Boolean(_)) | (Schema::Day, Value::Day(Some(_))) => {}
         (Schema::Day, Value::Day(None)) => diagnostics.error(at, "a day has no time here", "write 2026-12-31"),
@@ -135,8 +167,7 @@ fn scalar(written: &Spanned, schema: &Schema, name: &str, diagnostics: &mut Diag
         (Schema::Secret, Value::Text(text)) => {
             if !is_reference(text) {
                 diagnostics.mask(at);
-                let help = "write \"env:NAME\" or \"file:PATH\"; `cursorgate keygen` makes one";
-                diagnostics.error(at, "a secret can't stand in the file", help);
+                diagnostics.error(at, SECRET_IN_FILE, secret_help(path));
             }
         }
         _ => return false,
@@ -153,7 +184,7 @@ impl Schema {
             Self::Quantity(unit, ..) => (unit.noun, unit.examples),
             Self::Day => ("a date", "write 2026-12-31, without quotes"),
             Self::Text(_) | Self::Word(_) => ("text", "write it in quotes"),
-            Self::Secret => ("a secret", "write \"env:NAME\" or \"file:PATH\"; `cursorgate keygen` makes one"),
+            Self::Secret => ("a secret", REFERENCE),
             Self::List(_) => ("a list", "write [\"…\"]"),
             Self::Table(_) | Self::Named(..) | Self::SentHeaders | Self::JsonMembers => ("a table", "write { … }"),
             Self::Json => ("a JSON value", ""),
@@ -161,9 +192,22 @@ impl Schema {
     }
 }
 
-/// Returns whether a text names a secret: `env:NAME` or `file:PATH`.
+/// The form of a secret.
+const REFERENCE: &str = "write \"env:NAME\" or \"file:PATH\"";
+
+/// Returns the help for a secret that stands in the file.
+fn secret_help(path: &str) -> String {
+    let is_drawn = path.starts_with("cursor.") || path.ends_with(".reload_token");
+    if is_drawn { format!("{REFERENCE}; `cursorgate keygen` makes one") } else { REFERENCE.to_owned() }
+}
+
+/// Returns whether a text names a secret, and has no other part: `env:NAME` or `file:PATH`.
 pub(super) fn is_reference(text: &str) -> bool {
-    text.strip_prefix("env:").or_else(|| text.strip_prefix("file:")).is_some_and(|name| !name.is_empty())
+    match variables::pieces(text).as_deref() {
+        Ok([Piece::Variable(_, None)]) => true,
+        Ok([Piece::File(path)]) => !path.is_empty(),
+        _ => false,
+    }
 }
 
 fn table(members: &Members, keys: &[&Definition], path: &str, diagnostics: &mut Diagnostics) {
@@ -177,18 +221,46 @@ fn table(members: &Members, keys: &[&Definition], path: &str, diagnostics: &mut 
         if may_be_secret(path, &name.value) || (is_table && holds_tables_with_secrets) {
             hide(value, diagnostics);
         }
-        let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
-        let meant = nearest(&name.value, known.iter().copied());
-        let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
         let within = if path.is_empty() { String::new() } else { format!(" in {path}") };
         let message = format!("unknown key `{}`{within}", name.value);
-        diagnostics.error(name.at, message, format!("{meant}keys: {}", known.join(", ")));
+        diagnostics.error(name.at, message, key_meant(&name.value, keys));
     }
 }
 
+/// Returns the help for an unknown key of a table: the key that was meant, of this table or of another one.
+fn key_meant(name: &str, keys: &[&Definition]) -> String {
+    let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
+    let other_name = OTHER_NAMES.iter().find(|(other, key, _)| *other == name && known.contains(key));
+    if let Some((_, _, meant)) = other_name {
+        return format!("did you mean {meant}?");
+    }
+    let tables = reference::tables_with(name);
+    if let ([table], None) = (tables.as_slice(), nearest(name, known.iter().copied())) {
+        return format!("`{name}` is a key of {table}");
+    }
+    let meant = nearest(name, known.iter().copied());
+    let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
+    format!("{meant}keys: {}", known.join(", "))
+}
+
+/// Keys that people try, the key that is meant, and how it is written.
+const OTHER_NAMES: [(&str, &str, &str); 5] = [
+    ("limit", "page_size", "page_size = { default = 25, max = 100 }"),
+    ("max_limit", "page_size", "page_size = { max = 100 }"),
+    ("url", "peers", "peers = [\"host:port\"]"),
+    ("address", "peers", "peers = [\"host:port\"]"),
+    ("sort", "order", "order = [\"-created_at\", \"id\"]"),
+];
+
 fn count(at: Location, spelling: &str, range: std::ops::RangeInclusive<u64>, diagnostics: &mut Diagnostics) {
-    if spelling.contains(['.', 'e', 'E', 'n', 'i']) {
-        diagnostics.error(at, format!("{spelling} is no whole number"), "write it without a fraction");
+    if range.start() == range.end() && spelling.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Of a single number there is one key, the version of the format.
+        if spelling.parse() != Ok(*range.start()) {
+            let message = format!("this cursorgate reads version {}, not {spelling}", range.start());
+            diagnostics.error(at, message, "update cursorgate, or write the file for this version");
+        }
+    } else if spelling.contains(['.', 'e', 'E', 'n', 'i']) {
+        diagnostics.error(at, format!("{spelling} is not a whole number"), "write it without a fraction");
     } else if !spelling.parse().is_ok_and(|number| range.contains(&number)) {
         let (least, most) = (range.start(), range.end());
         diagnostics.error(at, format!("{spelling} is out of range"), format!("write a number from {least} to {most}"));
@@ -199,7 +271,11 @@ fn quantity(at: Location, text: &str, unit: &Unit, least: &str, most: &str, diag
     let Some(value) = (unit.read)(text) else {
         match text.parse::<u64>() {
             Ok(number) => diagnostics.error(at, format!("{} needs a unit", unit.noun), (unit.meant)(number)),
-            Err(_) => diagnostics.error(at, format!("{text:?} is not {}", unit.noun), unit.examples),
+            Err(_) => {
+                let meant = unit.tried(text).map(|meant| format!("write {meant:?}"));
+                let help = meant.unwrap_or_else(|| unit.examples.to_owned());
+                diagnostics.error(at, format!("{text:?} is not {}", unit.noun), help);
+            }
         }
         return;
     };
@@ -212,22 +288,23 @@ fn word(at: Location, name: &str, text: &str, words: &[WordDefinition], diagnost
     if words.iter().any(|known| known.word == text) {
         return;
     }
+    if (name, text) == ("mode", "cursor") {
+        let help = "remove it: clients page by cursor in every mode, and this says how the upstream is read";
+        diagnostics.error(at, format!("{text:?} is not a value of `{name}`"), help);
+        return;
+    }
     let meant = nearest(text, words.iter().map(|known| known.word));
     let meant = meant.map(|meant| format!("did you mean \"{meant}\"? ")).unwrap_or_default();
     let words: Vec<String> = words.iter().map(|known| format!("\"{}\"", known.word)).collect();
     let help = format!("{meant}values: {}", words.join(", "));
-    diagnostics.error(at, format!("{text:?} is no value of `{name}`"), help);
+    diagnostics.error(at, format!("{text:?} is not a value of `{name}`"), help);
 }
 
 fn sent_headers(members: &Members, diagnostics: &mut Diagnostics) {
     for (name, value) in members {
-        let lower = name.value.to_ascii_lowercase();
-        let is_credential =
-            ["authorization", "cookie", "key", "token", "secret", "password"].iter().any(|word| lower.contains(word));
         match &value.value {
-            Value::Text(text) if is_reference(text) => {}
-            Value::Text(_) if is_credential => inspect(value, &Schema::Secret, &name.value, diagnostics),
-            Value::Text(_) => diagnostics.mask(value.at),
+            Value::Text(text) => sent_header(&name.value, text, value.at, diagnostics),
+            Value::Unknown => {}
             other => {
                 let message = format!("the header `{}` is text, not {}", name.value, other.noun());
                 hide(value, diagnostics);
@@ -235,6 +312,44 @@ fn sent_headers(members: &Members, diagnostics: &mut Diagnostics) {
             }
         }
     }
+}
+
+fn sent_header(name: &str, text: &str, at: Location, diagnostics: &mut Diagnostics) {
+    let lower = name.to_ascii_lowercase();
+    let is_credential =
+        ["authorization", "cookie", "key", "token", "secret", "password"].iter().any(|word| lower.contains(word));
+    let pieces = match variables::pieces(text) {
+        Ok(pieces) => pieces,
+        Err(fault) => {
+            diagnostics.mask(at);
+            diagnostics.error(at, fault.message, fault.help);
+            return;
+        }
+    };
+    let is_shown = |piece: &Piece<'_>| match piece {
+        Piece::Variable(_, default) => default.is_none(),
+        Piece::File(_) => true,
+        Piece::Literal(text) => is_scheme(text),
+    };
+    if !pieces.iter().all(is_shown) {
+        diagnostics.mask(at);
+    }
+    let is_secret = |piece: &Piece<'_>| matches!(piece, Piece::Variable(_, None) | Piece::File(_));
+    if is_credential && !pieces.iter().any(is_secret) {
+        let scheme = text.split_once(' ').map(|(scheme, _)| scheme).filter(|scheme| is_scheme(scheme));
+        let help = match scheme {
+            Some(scheme) => format!("write \"{scheme} {{env:NAME}}\" or \"{scheme} {{file:PATH}}\""),
+            None => "write \"env:NAME\" or \"file:PATH\"; with a prefix \"Bearer {env:NAME}\"".to_owned(),
+        };
+        diagnostics.error(at, SECRET_IN_FILE, help);
+    }
+}
+
+const SECRET_IN_FILE: &str = "a secret can't stand in the file";
+
+/// Returns whether a part of a credential is the name of its kind, which is no secret.
+fn is_scheme(text: &str) -> bool {
+    ["apikey", "basic", "bearer", "key", "token"].contains(&text.trim().to_ascii_lowercase().as_str())
 }
 
 fn json(written: &Spanned, diagnostics: &mut Diagnostics) {
@@ -261,7 +376,7 @@ fn hide(written: &Spanned, diagnostics: &mut Diagnostics) {
         Value::Text(_) | Value::Number(_) => diagnostics.mask(written.at),
         Value::List(elements) => elements.iter().for_each(|element| hide(element, diagnostics)),
         Value::Table(members) => members.iter().for_each(|(_, value)| hide(value, diagnostics)),
-        Value::Null | Value::Boolean(_) | Value::Day(_) => {}
+        Value::Null | Value::Boolean(_) | Value::Day(_) | Value::Unknown => {}
     }
 }
 

@@ -33,7 +33,7 @@ pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls
 use super::{diagnostic::Located, key::words, secret::Secret};
 
 /// A configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     pub server: ServerSettings,
     /// At least one.
@@ -52,6 +52,19 @@ pub struct Settings {
     pub own_dialects: Vec<DialectSettings>,
     /// The envelopes of the file itself, likewise.
     pub own_envelopes: Vec<EnvelopeSettings>,
+}
+
+impl Settings {
+    /// Returns the configuration without the files of certificates, for checks where they are not at hand.
+    #[must_use]
+    pub fn without_certificates(&self) -> Self {
+        let mut settings = self.clone();
+        settings.listeners.iter_mut().for_each(|listener| listener.tls = None);
+        for tls in settings.upstreams.iter_mut().filter_map(|upstream| upstream.tls.as_mut()) {
+            (tls.ca, tls.pair) = (None, None);
+        }
+        settings
+    }
 }
 
 /// `[server]`.
@@ -258,7 +271,7 @@ words! {
 }
 
 /// `[cursor]`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CursorKeySettings {
     pub signing_key: u32,
     /// All keys by their numbers, each at least 32 bytes.
@@ -280,7 +293,7 @@ pub struct PivotCacheSettings {
 }
 
 /// `[upstreams.NAME]`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct UpstreamSettings {
     pub name: String,
     /// The host and port of each peer; at least one.
@@ -402,7 +415,7 @@ impl Methods {
 }
 
 /// `[routes.NAME]`, with its defaults merged in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RouteSettings {
     /// A part of every cursor of the route.
     pub name: Located<String>,

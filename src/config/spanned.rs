@@ -25,6 +25,8 @@ pub(super) enum Value {
     Day(Option<i64>),
     List(Vec<Spanned>),
     Table(Members),
+    /// The value of a text whose variable is not set, which was reported.
+    Unknown,
 }
 
 impl Value {
@@ -38,6 +40,7 @@ impl Value {
             Self::Day(_) => "a date",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
+            Self::Unknown => "an unknown text",
         }
     }
 }
@@ -96,7 +99,7 @@ impl Spanned {
     /// Returns the value as JSON, or the location and the name of a part that JSON can't represent.
     pub(super) fn as_json(&self) -> Result<LocatedTree, (Location, &'static str)> {
         let value = match &self.value {
-            Value::Null => Tree::Null,
+            Value::Null | Value::Unknown => Tree::Null,
             Value::Boolean(value) => Tree::Boolean(*value),
             Value::Number(spelling) if spelling.ends_with("inf") || spelling.ends_with("nan") => {
                 return Err((self.at, "infinities and nan"));

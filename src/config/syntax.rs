@@ -32,11 +32,24 @@ pub(super) fn table_name(text: &str) -> Checked {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     if text.is_empty() || text.len() > 64 || !text.bytes().all(allowed) {
         return Err(SyntaxFault::new(
-            format!("{text:?} is no name"),
+            format!("{text:?} is not a name"),
             "write at most 64 of the letters a-z A-Z, digits, `_`, `-` and `.`",
         ));
     }
     Ok(())
+}
+
+/// Accepts a path, a folder or a pattern of files to include.
+pub(super) fn include(text: &str) -> Checked {
+    if text.contains("**") {
+        let help = "write a pattern for each level, such as \"teams/*/*.toml\"";
+        return Err(SyntaxFault::new("`**` can't be included", help));
+    }
+    if let Err(error) = glob::Pattern::new(text) {
+        let message = format!("{text:?} is not a pattern: {}", error.msg);
+        return Err(SyntaxFault::new(message, "write a pattern such as \"routes/*.toml\", or a folder"));
+    }
+    name(text)
 }
 
 /// Accepts an address to listen on.
@@ -44,7 +57,7 @@ pub(super) fn listen_address(text: &str) -> Checked {
     let Some(path) = text.strip_prefix("unix:") else { return address(text) };
     if !path.starts_with('/') {
         let help = "write an absolute path, such as \"unix:/run/cursorgate/public.sock\"";
-        return Err(SyntaxFault::new(format!("{text:?} is no path of a socket"), help.to_owned()));
+        return Err(SyntaxFault::new(format!("{text:?} is not a path of a socket"), help.to_owned()));
     }
     if path.len() > SOCKET_PATH_MAX {
         let message = format!("the path of a socket has at most {SOCKET_PATH_MAX} bytes, and this one {}", path.len());
@@ -61,7 +74,7 @@ pub(super) fn mode(text: &str) -> Checked {
     match read_mode(text) {
         Some(_) => Ok(()),
         None => {
-            Err(SyntaxFault::new(format!("{text:?} is no mode"), "write octal digits, such as \"0660\"".to_owned()))
+            Err(SyntaxFault::new(format!("{text:?} is not a mode"), "write octal digits, such as \"0660\"".to_owned()))
         }
     }
 }
@@ -86,7 +99,7 @@ pub(super) fn address(text: &str) -> Checked {
         _ => format!("0.0.0.0:{port}"),
     };
     Err(SyntaxFault::new(
-        format!("{text:?} is no address to listen on"),
+        format!("{text:?} is not an address to listen on"),
         format!("write an IP address and a port, such as \"{meant}\"; names are not resolved"),
     ))
 }
@@ -147,7 +160,7 @@ pub(super) fn host(text: &str) -> Checked {
     } else {
         "write a name such as api.example.com"
     };
-    Err(SyntaxFault::new(format!("{text:?} is no host"), help))
+    Err(SyntaxFault::new(format!("{text:?} is not a host"), help))
 }
 
 /// Accepts an origin as browsers send it (RFC 6454 section 6.2), or `*`.
@@ -155,7 +168,7 @@ pub(super) fn origin(text: &str) -> Checked {
     if text == "*" {
         return Ok(());
     }
-    let fault = |help: String| Err(SyntaxFault::new(format!("{text:?} is no origin"), help));
+    let fault = |help: String| Err(SyntaxFault::new(format!("{text:?} is not an origin"), help));
     let Some((scheme, authority)) = text.split_once("://") else {
         let help = match text {
             "null" => "all files and sandboxed pages send null, so it identifies no origin",
@@ -199,7 +212,7 @@ pub(super) fn host_header(text: &str) -> Checked {
         return Ok(());
     }
     Err(SyntaxFault::new(
-        format!("{text:?} is no host"),
+        format!("{text:?} is not a host"),
         "write a name such as api.example.com, with its port if it has one",
     ))
 }
@@ -222,7 +235,7 @@ pub(super) fn base_url(text: &str) -> Checked {
 
 /// Accepts an absolute URL.
 pub(super) fn url(text: &str) -> Checked {
-    let fault = |help: &str| Err(SyntaxFault::new(format!("{text:?} is no URL"), help));
+    let fault = |help: &str| Err(SyntaxFault::new(format!("{text:?} is not a URL"), help));
     let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
         return fault("write https:// and the host first");
     };
@@ -250,7 +263,7 @@ pub(super) fn uri(text: &str) -> Checked {
         return Ok(());
     }
     Err(SyntaxFault::new(
-        format!("{text:?} is no URI"),
+        format!("{text:?} is not a URI"),
         "write a URI such as \"https://docs.example.com/problems/\"; a code is appended",
     ))
 }
@@ -261,7 +274,7 @@ pub(super) fn base_path(text: &str) -> Checked {
     if text.is_empty() || (text.starts_with('/') && text.bytes().all(allowed)) {
         return Ok(());
     }
-    Err(SyntaxFault::new(format!("{text:?} is no path"), "write a path such as \"/v1\", which begins with `/`"))
+    Err(SyntaxFault::new(format!("{text:?} is not a path"), "write a path such as \"/v1\", which begins with `/`"))
 }
 
 /// Accepts the path and the query of a health check.
@@ -271,7 +284,7 @@ pub(super) fn check_path(text: &str) -> Checked {
         return Ok(());
     }
     let help = "write a path such as \"/health\", which begins with `/`, with other characters encoded";
-    Err(SyntaxFault::new(format!("{text:?} is no path"), help))
+    Err(SyntaxFault::new(format!("{text:?} is not a path"), help))
 }
 
 /// Accepts the address of a DNS server.
@@ -280,14 +293,14 @@ pub(super) fn resolver(text: &str) -> Checked {
         return Ok(());
     }
     let help = "write an IP address and a port, such as \"10.0.0.2:53\"";
-    Err(SyntaxFault::new(format!("{text:?} is no address of a DNS server"), help))
+    Err(SyntaxFault::new(format!("{text:?} is not an address of a DNS server"), help))
 }
 
 /// Accepts an address prefix.
 pub(super) fn network(text: &str) -> Checked {
     let Some(network) = read_network(text) else {
         return Err(SyntaxFault::new(
-            format!("{text:?} is no network"),
+            format!("{text:?} is not a network"),
             "write a network such as \"10.20.0.0/16\" or \"::1/128\", or \"unix\" for clients of unix sockets",
         ));
     };
@@ -323,7 +336,7 @@ pub(super) fn read_network(text: &str) -> Option<Network> {
 pub(super) fn header_name(text: &str) -> Checked {
     match http::HeaderName::from_bytes(text.as_bytes()) {
         Ok(_) => Ok(()),
-        Err(_) => Err(SyntaxFault::new(format!("{text:?} is no header"), "write a name such as \"X-Tenant-Id\"")),
+        Err(_) => Err(SyntaxFault::new(format!("{text:?} is not a header"), "write a name such as \"X-Tenant-Id\"")),
     }
 }
 
@@ -334,7 +347,7 @@ pub(super) fn pointer(text: &str) -> Checked {
     }
     let meant = pointer_meant(text);
     Err(SyntaxFault::new(
-        format!("{text:?} is no place in an answer"),
+        format!("{text:?} is not a place in an answer"),
         format!("for this member write {meant:?} (JSON Pointer); \"\" is the whole body"),
     ))
 }
@@ -350,7 +363,7 @@ pub(super) fn member_pointer(text: &str) -> Checked {
     if text.starts_with('/') {
         return Ok(());
     }
-    let message = format!("{text:?} is no place in an element");
+    let message = format!("{text:?} is not a place in an element");
     Err(SyntaxFault::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
 }
 
@@ -359,7 +372,7 @@ pub(super) fn body_pointer(text: &str) -> Checked {
     if text.starts_with('/') {
         return Ok(());
     }
-    let message = format!("{text:?} is no member of a body");
+    let message = format!("{text:?} is not a member of a body");
     Err(SyntaxFault::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
 }
 
@@ -373,11 +386,11 @@ pub(super) fn place(text: &str) -> Checked {
         "link" if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
         "content-range" if ["start", "end", "total"].contains(&name) => Ok(()),
         "content-range" => Err(SyntaxFault::new(
-            format!("{text:?} is no place in an answer"),
+            format!("{text:?} is not a place in an answer"),
             "Content-Range has start, end and total",
         )),
         _ => Err(SyntaxFault::new(
-            format!("{text:?} is no place in an answer"),
+            format!("{text:?} is not a place in an answer"),
             "write \"/a/b\" (JSON Pointer), \"header:NAME\", \"link:REL\" or \"content-range:total\"",
         )),
     }
@@ -411,7 +424,7 @@ pub(super) fn sort_term(text: &str) -> Checked {
     } else {
         format!("write \"{field}\" for ascending, \"-{field}\" for descending")
     };
-    Err(SyntaxFault::new(format!("{text:?} is no sort key"), help))
+    Err(SyntaxFault::new(format!("{text:?} is not a sort key"), help))
 }
 
 /// Returns the field and the direction of a term that [`sort_term`] accepts.
@@ -431,7 +444,7 @@ pub(super) fn field(text: &str) -> Checked {
         Some(field) => format!("write \"{field}\", without a direction"),
         None => "write its name alone, without a direction".to_owned(),
     };
-    Err(SyntaxFault::new(format!("{text:?} is no field"), help))
+    Err(SyntaxFault::new(format!("{text:?} is not a field"), help))
 }
 
 /// Accepts a grain: `day`, `s`, `ms`, `us`, or for numbers `1`, `0.1`, `0.01`.
@@ -443,7 +456,7 @@ pub(super) fn grain(text: &str) -> Checked {
     let meant = meant.map(|unit| format!("did you mean {unit:?}? ")).unwrap_or_default();
     let help =
         format!("{meant}write \"day\", \"s\", \"ms\" or \"us\" for dates and times, \"1\" or \"0.01\" for numbers");
-    Err(SyntaxFault::new(format!("{text:?} is no grain"), help))
+    Err(SyntaxFault::new(format!("{text:?} is not a grain"), help))
 }
 
 /// Returns the grain of a text that [`grain`] accepts.

@@ -115,8 +115,18 @@ fn a_key_is_explained_by_the_end_of_its_path() {
 /// A small validator for the keywords that the JSON Schema uses.
 fn validate(schema: &serde_json::Value, value: &serde_json::Value, path: &str, faults: &mut Vec<String>) {
     use serde_json::Value::{Array, Object};
-    let known =
-        ["type", "properties", "additionalProperties", "items", "enum", "minimum", "maximum", "pattern", "format"];
+    let known = [
+        "type",
+        "properties",
+        "additionalProperties",
+        "items",
+        "enum",
+        "anyOf",
+        "minimum",
+        "maximum",
+        "pattern",
+        "format",
+    ];
     for keyword in schema.as_object().expect("a schema").keys() {
         assert!(
             known.contains(&keyword.as_str())
@@ -134,6 +144,21 @@ fn validate(schema: &serde_json::Value, value: &serde_json::Value, path: &str, f
         faults.push(format!("{path}: {type_of}"));
     }
     if schema.get("enum").is_some_and(|words| !words.as_array().expect("words").contains(value)) {
+        faults.push(format!("{path}: {value}"));
+    }
+    if let Some(Array(forms)) = schema.get("anyOf") {
+        let takes = |form: &serde_json::Value| {
+            let mut faults = Vec::new();
+            validate(form, value, path, &mut faults);
+            faults.is_empty()
+        };
+        if !forms.iter().any(takes) {
+            faults.push(format!("{path}: {value}"));
+        }
+    }
+    // Of patterns, only that of a variable is held: the texts of all others are those of the reference.
+    let wants_variable = schema.get("pattern").is_some_and(|pattern| pattern == "^env:.|[{]env:.");
+    if wants_variable && !value.as_str().is_some_and(|text| text.contains("env:")) {
         faults.push(format!("{path}: {value}"));
     }
     if let Object(members) = value {
@@ -155,7 +180,7 @@ fn validate(schema: &serde_json::Value, value: &serde_json::Value, path: &str, f
 fn as_json(value: &super::spanned::Spanned) -> serde_json::Value {
     use super::spanned::Value;
     match &value.value {
-        Value::Null => serde_json::Value::Null,
+        Value::Null | Value::Unknown => serde_json::Value::Null,
         Value::Boolean(value) => (*value).into(),
         Value::Number(spelling) => serde_json::from_str(spelling).expect("a number"),
         Value::Text(text) => text.as_str().into(),
@@ -177,6 +202,7 @@ fn the_json_schema_admits_the_reference_and_no_unknown_key() {
     assert_eq!(faults(&reference::reference()), Vec::<String>::new());
     assert_eq!(faults("[server]\nhead_sise = \"1KiB\"\n"), [".server.head_sise"]);
     assert_eq!(faults("[routes.a]\nverify = \"sometimes\"\n"), [".routes.a.verify: \"sometimes\""]);
+    assert_eq!(faults("[routes.a]\nverify = \"env:VERIFY:always\"\n"), Vec::<String>::new());
     assert_eq!(faults("[defaults]\nsortable = \"a\"\n"), [".defaults.sortable: string"]);
 }
 

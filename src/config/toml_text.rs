@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     diagnostic::{Diagnostics, Located, Location},
+    schema,
     spanned::{Members, Spanned, Value},
 };
 
@@ -36,6 +37,11 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
         let at = location(source, &span);
         let (_, line, _) = diagnostics.place(at);
         let (message, help) = match first.message().split_once(", expected ") {
+            _ if first.message() == "duplicate key" => {
+                let place =
+                    earlier(text, &span).map(|line| format!("it is also in line {line}: remove one of the two"));
+                (first.message(), place.unwrap_or_default())
+            }
             _ if lines.start + 1 < line => {
                 (first.message(), format!("is the bracket that line {} opens closed?", lines.start + 1))
             }
@@ -49,6 +55,27 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
         remaining = remaining.split('\n').enumerate().map(blank).collect::<Vec<String>>().join("\n");
     }
     (Spanned::empty(Location { source, start: 0, end: 0 }), false)
+}
+
+/// Returns the line, counted from 1, in which the key or the table of a duplicate stands before.
+fn earlier(text: &str, span: &Range<usize>) -> Option<usize> {
+    let name = text.get(span.clone())?;
+    let before = text.get(..span.start)?;
+    let number = before.matches('\n').count();
+    let line = text.lines().nth(number)?.trim();
+    let mut above: Vec<(usize, &str)> = before.lines().enumerate().take(number).collect();
+    above.reverse();
+    if line.starts_with('[') {
+        return above
+            .iter()
+            .find(|(_, other)| other.split('#').next().map(str::trim) == Some(line))
+            .map(|(at, _)| at + 1);
+    }
+    let in_table = above.iter().take_while(|(_, other)| !other.starts_with('['));
+    let is_same = |other: &str| {
+        other.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(['=', '.']))
+    };
+    in_table.clone().find(|(_, other)| is_same(other)).map(|(at, _)| at + 1)
 }
 
 /// Returns the lines, counted from 0, of the statement that is at fault at `at`: one line; or all lines from an unclosed
@@ -147,7 +174,7 @@ fn mask_line(source: u32, text: &str, line: usize, diagnostics: &mut Diagnostics
         let word = &shown[start..end];
         let is_name = shown[end..].trim_start_matches(['"', '\'', ' ', '\t']).starts_with('=');
         let is_short_number = word.len() <= 3 && word.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_name && !is_short_number && !word.starts_with("env:") && !word.starts_with("file:") {
+        if !is_name && !is_short_number && !schema::is_reference(word) {
             diagnostics.mask(location(source, &(begins + start..begins + end)));
         }
         at = end;

@@ -15,6 +15,19 @@ pub(super) struct Unit {
     pub(super) read: fn(&str) -> Option<u64>,
     /// Returns the help for a number without a unit.
     pub(super) meant: fn(u64) -> String,
+    /// Beginnings of units that people try, in lower case, with what they are in units that are read.
+    tried: &'static [(&'static str, u64, &'static str)],
+}
+
+impl Unit {
+    /// Returns the text that was probably meant by a number with another unit, such as `75sec` or `10MB`.
+    pub(super) fn tried(&self, text: &str) -> Option<String> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let number = text[..digits].parse::<u64>().ok()?;
+        let unit = text[digits..].trim().to_ascii_lowercase();
+        let (_, scale, unit) = self.tried.iter().find(|(tried, ..)| unit.starts_with(tried))?;
+        Some(format!("{}{unit}", number.checked_mul(*scale)?))
+    }
 }
 
 /// Durations, in milliseconds.
@@ -24,6 +37,17 @@ pub(super) static DURATION: Unit = Unit {
     pattern: "^[0-9]+(ms|s|m|h|d)$",
     read: |text| quantity(text, &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)]),
     meant: seconds_meant,
+    tried: &[
+        ("ms", 1, "ms"),
+        ("mil", 1, "ms"),
+        ("mo", 30, "d"),
+        ("m", 1, "m"),
+        ("s", 1, "s"),
+        ("h", 1, "h"),
+        ("d", 1, "d"),
+        ("w", 7, "d"),
+        ("y", 365, "d"),
+    ],
 };
 
 /// Sizes, in bytes.
@@ -33,6 +57,7 @@ pub(super) static SIZE: Unit = Unit {
     pattern: "^[0-9]+(B|KiB|MiB|GiB)$",
     read: |text| quantity(text, &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)]),
     meant: bytes_meant,
+    tried: &[("k", 1, "KiB"), ("m", 1, "MiB"), ("g", 1, "GiB"), ("b", 1, "B")],
 };
 
 /// Reads `250ms`, `10s`, `5m`, `24h`, `30d`.
@@ -88,6 +113,26 @@ mod tests {
         }
         for wrong in ["10MB", "10mib", "KiB", "10", "18446744073709551615GiB"] {
             assert_eq!(size(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn other_units_are_read_as_those_that_were_meant() {
+        for (text, meant) in [
+            ("75sec", Some("75s")),
+            ("5 minutes", Some("5m")),
+            ("3 months", Some("90d")),
+            ("250millis", Some("250ms")),
+            ("2 Weeks", Some("14d")),
+            ("1y", Some("365d")),
+            ("5x", None),
+            ("soon", None),
+        ] {
+            assert_eq!(DURATION.tried(text).as_deref(), meant, "{text}");
+        }
+        for (text, meant) in [("10MB", Some("10MiB")), ("64kib", Some("64KiB")), ("1g", Some("1GiB")), ("10 TB", None)]
+        {
+            assert_eq!(SIZE.tried(text).as_deref(), meant, "{text}");
         }
     }
 

@@ -83,7 +83,7 @@ fn contents(written: &Spanned, context: &mut Context<'_>) -> Option<Spanned> {
         let message = format!("`{}` stands beside `file`", other.value);
         context.diagnostics.error(other.at, message, "write it into that file, which holds all of the envelope");
     }
-    let bytes = match context.file(&file.value) {
+    let bytes = match context.file(&file.value, file.at) {
         Ok(bytes) => bytes,
         Err((message, help)) => {
             context.diagnostics.error(file.at, message, help);
@@ -91,10 +91,10 @@ fn contents(written: &Spanned, context: &mut Context<'_>) -> Option<Spanned> {
         }
     };
     let Ok(text) = String::from_utf8(bytes) else {
-        context.diagnostics.error(file.at, format!("{} is no UTF-8 text", file.value), "save it as UTF-8");
+        context.diagnostics.error(file.at, format!("{} is not UTF-8 text", file.value), "save it as UTF-8");
         return None;
     };
-    json(&context.path(&file.value), &text, context)
+    json(&context.path(&file.value, file.at), &text, context)
 }
 
 fn json(name: &str, text: &str, context: &mut Context<'_>) -> Option<Spanned> {

@@ -53,7 +53,7 @@ fn read(name: &Located<String>, field: &Spanned, context: &mut Context<'_>) -> F
         }
         (field_type, Some(ranks)) if field_type != Some(FieldType::Rank) => {
             let help = "write type = \"rank\", or remove `ranks`";
-            context.diagnostics.error(ranks.at, format!("{} has `ranks` and is no rank", name.value), help);
+            context.diagnostics.error(ranks.at, format!("{} has `ranks` and is not a rank", name.value), help);
         }
         _ => {}
     }

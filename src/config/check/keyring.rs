@@ -24,7 +24,7 @@ pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKe
     let written = CURSOR_KEYS.keys.find(cursor);
     for (name, value) in written.map_or(&[][..], Spanned::members) {
         let Some(id) = name.value.parse::<u32>().ok().filter(|id| id.to_string() == name.value) else {
-            let message = format!("{:?} is no key number", name.value);
+            let message = format!("{:?} is not a key number", name.value);
             context.diagnostics.error(name.at, message, "write keys = { 1 = \"env:NAME\" }");
             continue;
         };

@@ -47,6 +47,7 @@ pub(super) fn legacy(route: &Spanned, takes_cursors: bool, context: &mut Context
         policy_at: LEGACY.policy.find(written).map(|policy| policy.at),
         unmarked: LEGACY.unmarked.read(written),
         deprecation: deprecation.map(|day| day.value),
+        sunset_at: sunset.as_ref().map(|day| day.at),
         sunset: sunset.map(|day| day.value),
         after_sunset: LEGACY.after_sunset.read(written),
         documentation: LEGACY.documentation.read(written),

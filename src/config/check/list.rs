@@ -180,14 +180,24 @@ impl Route<'_> {
         let id = id.or_else(|| dialect.and_then(|dialect| dialect.response.id.as_ref()));
         let id = id.map_or("/id", |id| id.value.as_str());
         let last = strong.last().map_or("", |term| term.value.field.as_str());
-        let help = format!("items with equal {last} would have no order: add \"id\" (the id is at {id})");
+        let is_the_id = ROUTE.fields.table(self.written).find(last).is_none() && id.strip_prefix('/') == Some(last);
+        let help = if is_the_id {
+            let own = terms.iter().map(|term| format!("{:?}", term.value.replace(last, "id")));
+            format!(
+                "{last} is the id here, and named by its role: write order = [{}]",
+                own.collect::<Vec<_>>().join(", ")
+            )
+        } else {
+            format!("items with equal {last} would have no order: add \"id\" (the id is at {id})")
+        };
         context.diagnostics.error(written.at, "the order doesn't end in the id", help);
         None
     }
 
     fn page_size(&self, dialect: Option<&DialectSettings>, context: &mut Context<'_>) -> PageSizeSettings {
         let table = ROUTE.page_size.table(self.written);
-        let max = PAGE_SIZE.max.read(&table);
+        // Zero was reported as out of range.
+        let max = Some(PAGE_SIZE.max.read(&table)).filter(|max| *max > 0).unwrap_or_else(|| PAGE_SIZE.max.default());
         let default = PAGE_SIZE.default.located(&table);
         if let Some(default) = default.as_ref().filter(|default| default.value > max) {
             let message = format!("page_size.default is {}, and page_size.max {max}", default.value);

@@ -50,7 +50,7 @@ fn item(table: &Spanned, context: &mut Context<'_>) -> Option<ItemSchema> {
         }
         (None, Some(schema)) if schema.value.starts_with("#/") => Some(ItemSchema::At(schema)),
         (None, Some(schema)) => {
-            let message = format!("{:?} is no place in the file", schema.value);
+            let message = format!("{:?} is not a place in the file", schema.value);
             context.diagnostics.error(schema.at, message, "write \"#/components/schemas/User\"");
             None
         }
@@ -60,7 +60,7 @@ fn item(table: &Spanned, context: &mut Context<'_>) -> Option<ItemSchema> {
                 Some(ItemSchema::Operation(Located { value, at: operation.at }))
             }
             _ => {
-                let message = format!("{:?} is no operation", operation.value);
+                let message = format!("{:?} is not an operation", operation.value);
                 context.diagnostics.error(
                     operation.at,
                     message,
@@ -80,7 +80,7 @@ fn item(table: &Spanned, context: &mut Context<'_>) -> Option<ItemSchema> {
 }
 
 fn read(file: &Located<String>, context: &mut Context<'_>) -> Option<LocatedTree> {
-    let bytes = match context.file(&file.value) {
+    let bytes = match context.file(&file.value, file.at) {
         Ok(bytes) => bytes,
         Err((message, help)) => {
             context.diagnostics.error(file.at, message, help);
@@ -88,9 +88,9 @@ fn read(file: &Located<String>, context: &mut Context<'_>) -> Option<LocatedTree
         }
     };
     let Ok(text) = String::from_utf8(bytes) else {
-        context.diagnostics.error(file.at, format!("{} is no UTF-8 text", file.value), "save it as UTF-8");
+        context.diagnostics.error(file.at, format!("{} is not UTF-8 text", file.value), "save it as UTF-8");
         return None;
     };
-    let source = context.diagnostics.add_source(context.path(&file.value), text.clone());
+    let source = context.diagnostics.add_source(context.path(&file.value, file.at), text.clone());
     tree::read(source, &text, context.diagnostics)
 }

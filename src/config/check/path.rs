@@ -16,7 +16,7 @@ pub(super) enum Segment<'a> {
 /// Reads a path, or returns its fault.
 pub(super) fn read(path: &str) -> Result<Vec<Segment<'_>>, SyntaxFault> {
     let Some(tail) = path.strip_prefix('/') else {
-        return Err(SyntaxFault::new(format!("{path:?} is no path"), format!("write \"/{path}\"")));
+        return Err(SyntaxFault::new(format!("{path:?} is not a path"), format!("write \"/{path}\"")));
     };
     if let Some(at) = path.find(['?', '#']) {
         return Err(SyntaxFault::new(format!("{path:?} is more than a path"), "leave out the query").of(at..path.len()));
@@ -60,7 +60,7 @@ fn segment<'a>(path: &str, text: &'a str, range: Range<usize>) -> Result<Segment
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         if name.is_empty() || name == "path" || !name.bytes().all(is_name) {
             let help = "a parameter's name has letters, digits and `_`; `path` is taken";
-            return Err(SyntaxFault::new(format!("{text:?} is no parameter"), help).of(range));
+            return Err(SyntaxFault::new(format!("{text:?} is not a parameter"), help).of(range));
         }
         return Ok(if rest { Segment::Rest(name) } else { Segment::Parameter(name) });
     }

@@ -234,12 +234,12 @@ impl Route<'_> {
             claim.pattern == pattern && (same_host || (claim.hosts.is_empty() && hosts.is_empty()))
         };
         if let Some(other) = claims.iter().find(meets) {
-            let (_, line, _) = context.diagnostics.place(other.at);
+            let place = context.diagnostics.place_seen_from(other.at, path.at);
             let message = format!("routes.{} and routes.{} answer the same requests", other.route, self.name.value);
             context.diagnostics.error(
                 path.at,
                 message,
-                format!("the other path is in line {line}; tell them apart by path or hosts"),
+                format!("the other path is in {place}; tell them apart by path or hosts"),
             );
         }
         claims.push(Claim { route: self.name.value.clone(), hosts: hosts.to_vec(), pattern, at: path.at });

@@ -67,7 +67,7 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
             continue;
         };
         if let (ListenAddress::Ip(ip), Some(at)) = (&address, at) {
-            check_free(*ip, at, &listeners, "a listener needs an address of its own", context);
+            check_free(*ip, at, &listeners, None, context);
         } else if let (Some(other), Some(at)) =
             (listeners.iter().find(|other| other.address.is_same_place(&address)), at)
         {
@@ -127,7 +127,7 @@ pub(super) fn admin(
     let hosts = ADMIN.hosts.read(&admin).iter().map(|host| host.value.to_lowercase()).collect();
     let reload_token = reload_token(&admin, context);
     if let Some(address) = replaced {
-        check_free(address, admin.at, listeners, "the admin listener needs an address of its own", context);
+        check_free(address, admin.at, listeners, Some("the admin listener"), context);
         return Some(AdminSettings { address, hosts, reload_token });
     }
     let Some(written) = ADMIN.address.located(&admin) else {
@@ -137,7 +137,7 @@ pub(super) fn admin(
         return None;
     };
     let address = written.value.parse::<SocketAddr>().ok()?;
-    check_free(address, written.at, listeners, "the admin listener needs an address of its own", context);
+    check_free(address, written.at, listeners, Some("the admin listener"), context);
     Some(AdminSettings { address, hosts, reload_token })
 }
 
@@ -156,15 +156,19 @@ fn check_free(
     address: SocketAddr,
     at: Location,
     listeners: &[ListenerSettings],
-    help: &str,
+    admin: Option<&str>,
     context: &mut Context<'_>,
 ) {
     let is_there = |other: &&ListenerSettings| other.address.ip().is_some_and(|other| overlap(other, address));
     let Some(other) = listeners.iter().find(is_there) else { return };
-    let message = if other.address.ip() == Some(address) {
-        format!("listeners.{} has this address already", other.name)
+    let (message, help) = if other.address.ip() != Some(address) {
+        let message =
+            format!("listeners.{} is at {}, and one of the two is at all addresses", other.name, other.address);
+        (message, "choose another port, or two addresses")
+    } else if let Some(admin) = admin {
+        (format!("{admin} can't share an address with listeners.{}", other.name), "choose another port")
     } else {
-        format!("listeners.{} is at {}, and one of the two is at all addresses", other.name, other.address)
+        (format!("listeners.{} has this address already", other.name), "choose another port, or remove one of the two")
     };
     context.diagnostics.error(at, message, help);
 }

@@ -9,6 +9,7 @@ use crate::config::{
     keys::{FILE, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, SERVER, UPSTREAM_TLS},
     settings::{ClientAuthorities, KeyPairSettings, ListenerTls, ServerSettings, UpstreamTls},
     spanned::Spanned,
+    variables::{self, Piece},
 };
 
 /// The keys of a certificate and of its private key.
@@ -75,13 +76,15 @@ fn pair(name: &str, table: &Spanned, keys: PairKeys, what: &str, context: &mut C
         }
     }
     let (certificate, key) = (keys[0].located(table)?, keys[1].located(table)?);
-    let Some(path) = key.value.strip_prefix("file:") else {
-        if key.value.starts_with("env:") {
+    let path = match variables::pieces(&key.value).as_deref() {
+        Ok(&[Piece::File(path)]) => path,
+        Ok([Piece::Variable(..)]) => {
             context.diagnostics.error(key.at, "a private key is read from a file", "write \"file:PATH\"");
+            return None;
         }
-        return None;
+        _ => return None,
     };
-    let path = context.path(path);
+    let path = context.path(path, key.at);
     context.check_readers(&path, key.at);
     let key = Located { value: path, at: key.at };
     Some(KeyPairSettings { name: name.to_owned(), certificate: opened(&certificate, context), key })
@@ -89,7 +92,7 @@ fn pair(name: &str, table: &Spanned, keys: PairKeys, what: &str, context: &mut C
 
 /// Returns a path as it is opened.
 fn opened(path: &Located<String>, context: &mut Context<'_>) -> Located<String> {
-    let value = context.path(&path.value);
+    let value = context.path(&path.value, path.at);
     context.check_writers(Path::new(&value), path.at);
     Located { value, at: path.at }
 }

@@ -6,7 +6,6 @@ use super::{Context, tls};
 use crate::config::{
     key::Defaulted,
     keys::{FILE, HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM},
-    schema,
     secret::Secret,
     settings::{Balance, HealthCheckSettings, RetrySettings, Timeouts, UpstreamSettings},
     spanned::{Spanned, Value},
@@ -113,7 +112,7 @@ fn headers(written: &Spanned, context: &mut Context<'_>) -> Vec<(http::HeaderNam
     let mut headers = Vec::new();
     for (name, value) in UPSTREAM.headers.read(written).unwrap_or_default() {
         let Ok(header) = http::HeaderName::from_bytes(name.value.as_bytes()) else {
-            let message = format!("{:?} is no header", name.value);
+            let message = format!("{:?} is not a header", name.value);
             context.diagnostics.error(name.at, message, "write a name such as X-Api-Key");
             continue;
         };
@@ -130,14 +129,9 @@ fn headers(written: &Spanned, context: &mut Context<'_>) -> Vec<(http::HeaderNam
             context.diagnostics.error(name.at, format!("duplicate header `{header}`"), "remove one of them");
             continue;
         }
-        let secret = if schema::is_reference(&value.value) {
-            context.secret(&value, "")
-        } else {
-            Some(Secret::new(value.value.into_bytes()))
-        };
-        let Some(secret) = secret else { continue };
+        let Some(secret) = context.text(&value, "") else { continue };
         if http::HeaderValue::from_bytes(secret.reveal()).is_err() {
-            let message = format!("the value of `{}` is no header value", name.value);
+            let message = format!("the value of `{}` is not a header value", name.value);
             context.diagnostics.error(value.at, message, "it has a line end or another control character");
             continue;
         }

@@ -115,7 +115,7 @@ words! {
 fn limit(text: &str) -> Result<(), SyntaxFault> {
     match text.strip_prefix("prefer:") {
         Some(name) if syntax::header_name(name).is_ok() => Ok(()),
-        Some(_) => Err(SyntaxFault::new(format!("{text:?} is no preference"), "write \"prefer:odata.maxpagesize\"")),
+        Some(_) => Err(SyntaxFault::new(format!("{text:?} is not a preference"), "write \"prefer:odata.maxpagesize\"")),
         None => parameter(text),
     }
 }
@@ -138,5 +138,5 @@ fn media_type(text: &str) -> Result<(), SyntaxFault> {
     if is_media_type && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
         return Ok(());
     }
-    Err(SyntaxFault::new(format!("{text:?} is no media type"), "write a media type such as \"application/json\""))
+    Err(SyntaxFault::new(format!("{text:?} is not a media type"), "write a media type such as \"application/json\""))
 }

@@ -14,6 +14,7 @@ pub struct LegacySettings {
     pub deprecation: Option<i64>,
     /// In seconds since 1970.
     pub sunset: Option<i64>,
+    pub sunset_at: Option<Location>,
     pub after_sunset: AfterSunset,
     pub documentation: Option<String>,
     /// `None` if clients are not told apart.
@@ -28,6 +29,7 @@ impl Default for LegacySettings {
             unmarked: LEGACY.unmarked.default(),
             deprecation: None,
             sunset: None,
+            sunset_at: None,
             after_sunset: LEGACY.after_sunset.default(),
             documentation: None,
             client: None,

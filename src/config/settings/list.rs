@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The settings of a list.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ListSettings {
     /// With `extends` followed.
     pub dialect: DialectSettings,

@@ -201,7 +201,7 @@ fn compile_header(
     let parsed = name.value.parse::<HeaderName>().ok();
     if parsed.is_none() {
         let help = "letters, digits and hyphens, as in X-Total-Count";
-        diagnostics.error(name.at, format!("\"{}\" is no header name", name.value), help);
+        diagnostics.error(name.at, format!("\"{}\" is not a header name", name.value), help);
     }
     if parsed.as_ref().is_some_and(|name| WRITTEN_BY_THE_GATEWAY.contains(&name.as_str())) {
         diagnostics.error(name.at, format!("the gateway writes {} itself", name.value), "choose another name");

@@ -73,6 +73,12 @@ impl<E: Environment> Environment for NotedEnvironment<'_, E> {
         self.environment.read(path)
     }
 
+    /// A folder has another version once a file is added to it, removed or renamed.
+    fn entries(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.read.borrow_mut().entry(folder.to_owned()).or_insert_with(|| version(folder));
+        self.environment.entries(folder)
+    }
+
     fn permissions(&self, path: &Path) -> Option<Permissions> {
         self.environment.permissions(path)
     }

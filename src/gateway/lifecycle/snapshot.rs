@@ -8,7 +8,10 @@ use crate::{
     config::{
         Diagnostics,
         diagnostic::Location,
-        settings::{AdminSettings, CursorKeySettings, ListenerSettings, Network, ServerSettings, Settings},
+        settings::{
+            AdminSettings, AfterSunset, CursorKeySettings, LegacySettings, ListenerSettings, Network, ServerSettings,
+            Settings,
+        },
     },
     cursor::KeyRing,
     downstream::EnvelopeTemplate,
@@ -112,6 +115,7 @@ impl Snapshot {
         for envelope in &settings.own_envelopes {
             EnvelopeTemplate::compile(envelope, "items", diagnostics);
         }
+        warn_of_sunsets(settings, clock::unix_seconds(), diagnostics);
         let listeners = listeners(settings, previous, diagnostics);
         let openapi = OpenApi::compile(settings, &routes, diagnostics);
         let table = RouteTable::compile(&routes, diagnostics);
@@ -160,6 +164,23 @@ impl Snapshot {
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.server.trusted_proxies.iter().any(|network| network.contains(address))
+    }
+}
+
+/// Warns of routes that refuse old clients because their sunset has passed: a mistaken year does that too.
+fn warn_of_sunsets(settings: &Settings, now: u64, diagnostics: &mut Diagnostics) {
+    let lists = settings.routes.iter().filter_map(|route| Some((&route.name.value, route.list.as_ref()?)));
+    for (name, list) in lists {
+        let LegacySettings { sunset: Some(sunset), sunset_at: Some(at), after_sunset: AfterSunset::Reject, .. } =
+            list.legacy
+        else {
+            continue;
+        };
+        if let Some(sunset) = u64::try_from(sunset).ok().filter(|sunset| *sunset <= now) {
+            let date = clock::date(sunset);
+            let message = format!("the sunset of routes.{name} was {date}: all its old clients are refused");
+            diagnostics.warning(at, message, "is the year right? if so, write policy = \"reject\" instead");
+        }
     }
 }
 

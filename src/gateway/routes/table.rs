@@ -127,7 +127,7 @@ fn report(route: &Route, host: Option<&str>, error: &matchit::InsertError, diagn
             ("two parameters share a segment".to_owned(), "a parameter stands between two slashes")
         }
         _ => (
-            format!("{:?} is no path: {error}", route.path.value),
+            format!("{:?} is not a path: {error}", route.path.value),
             "write {name} for a segment, and {*name} at the end for the rest",
         ),
     };

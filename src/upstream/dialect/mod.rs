@@ -188,6 +188,12 @@ impl Dialect {
                 format!("the dialect {:?} can't be told an order, so clients can't choose one", settings.name);
             diagnostics.warning(field.at, message, "remove `sortable`, or give the dialect a [sort]");
         }
+        if list.dialect.filter.is_none()
+            && let Some(field) = list.filterable.first()
+        {
+            let message = format!("the dialect {:?} has no filters, so `filterable` has no effect", settings.name);
+            diagnostics.warning(field.at, message, "remove `filterable`, or give the dialect a [filter]");
+        }
         let orders = Orders::new(parts.sort, fields, parts.filter, Modes::new(list, parts.places), &reading);
         let declared = Arc::new(orders.declared(list));
         warnings::warn(list, &orders.fields, orders.sort.is_some(), &declared, diagnostics);

@@ -107,7 +107,7 @@ impl PlaceCompiler<'_> {
     }
 
     fn refuse<T>(&mut self, source: &Located<String>, help: String) -> Option<T> {
-        self.refuse_as(source, format!("{:?} is no place in an answer", source.value), help)
+        self.refuse_as(source, format!("{:?} is not a place in an answer", source.value), help)
     }
 
     fn refuse_as<T>(&mut self, source: &Located<String>, message: String, help: String) -> Option<T> {

@@ -65,7 +65,7 @@ fn compile_one(
 
 fn compile_name(source: &Located<String>, diagnostics: &mut Diagnostics) -> Option<HeaderName> {
     let Ok(name) = HeaderName::from_bytes(source.value.as_bytes()) else {
-        let message = format!("{:?} is no header name", source.value);
+        let message = format!("{:?} is not a header name", source.value);
         diagnostics.error(source.at, message, "a name is letters, digits and hyphens, as Range-Unit");
         return None;
     };

@@ -114,7 +114,7 @@ fn compile_path(source: &Located<String>, allowed: &[Variable], diagnostics: &mu
     };
     if !begins {
         let help = "begin with {path}, {parent} or a slash: \"{path}/{id}\"";
-        diagnostics.error(source.at, format!("{:?} is no path", source.value), help);
+        diagnostics.error(source.at, format!("{:?} is not a path", source.value), help);
         return None;
     }
     if source.value.contains(['?', '#']) {

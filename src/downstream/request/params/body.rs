@@ -269,7 +269,7 @@ fn member(text: &str, at: Location, diagnostics: &mut Diagnostics) -> Option<Poi
         Ok(_) => "write such as \"/payload/cursor\" (JSON Pointer)".to_owned(),
         Err(error) => error.message,
     };
-    diagnostics.error(at, format!("{text:?} is no member of a body"), fault);
+    diagnostics.error(at, format!("{text:?} is not a member of a body"), fault);
     None
 }
 

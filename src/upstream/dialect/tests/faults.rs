@@ -71,7 +71,7 @@ fn of_other_ways_by_which_clients_page() {
 fn of_headers() {
     tell(&[
         (|l| header(l, "X", "a\r\nb"), "\"a\\r\\nb\" can't stand in a header; a header's value is one line"),
-        (|l| header(l, "X Y", "a"), "\"X Y\" is no header name"),
+        (|l| header(l, "X Y", "a"), "\"X Y\" is not a header name"),
         (|l| header(l, "X", "{field}"), "unknown variable {field}; variables here: {page}"),
         (|l| header(l, "Host", "a"), "a dialect can't set Host; the gateway sets this header itself: leave it out"),
         (|l| header(l, "Connection", "a"), "a dialect can't set Connection"),
@@ -115,31 +115,40 @@ fn of_sizes_and_ends() {
 #[test]
 fn of_places() {
     tell(&[
-        (|l| l.dialect.response.items = at("data.users"), "\"data.users\" is no place in an answer; for this member w"),
+        (
+            |l| l.dialect.response.items = at("data.users"),
+            "\"data.users\" is not a place in an answer; for this member w",
+        ),
         (|l| l.dialect.response.items = at("/"), "\"/\" is the member with the empty name; write \"\" for the whole"),
-        (|l| l.dialect.response.items = at("header:X"), "\"header:X\" is no place in an answer"),
+        (|l| l.dialect.response.items = at("header:X"), "\"header:X\" is not a place in an answer"),
         (|l| l.dialect.response.items = at("/{colection}"), "unknown variable {colection}; did you mean {collection}?"),
         (
             |l| l.dialect.response.item = Some(at("node")),
-            "\"node\" is no place in an answer; for this member write \"/n",
+            "\"node\" is not a place in an answer; for this member write \"/n",
         ),
-        (|l| l.dialect.response.id = Some(at("id")), "\"id\" is no place in an answer; for this member write \"/id\""),
-        (|l| l.id = Some(at("id")), "\"id\" is no place in an answer; for this member write \"/id\""),
-        (|l| total(l, "total"), "\"total\" is no place in an answer; for this member write \"/total\""),
-        (|l| total(l, "headers:X"), "\"headers:X\" is no place in an answer; did you mean header:X?"),
-        (|l| total(l, "header:a b"), "\"header:a b\" is no place in an answer; write header: and a header's name"),
-        (|l| total(l, "header:"), "\"header:\" is no place in an answer; write header: and a header's name"),
+        (
+            |l| l.dialect.response.id = Some(at("id")),
+            "\"id\" is not a place in an answer; for this member write \"/id\"",
+        ),
+        (|l| l.id = Some(at("id")), "\"id\" is not a place in an answer; for this member write \"/id\""),
+        (|l| total(l, "total"), "\"total\" is not a place in an answer; for this member write \"/total\""),
+        (|l| total(l, "headers:X"), "\"headers:X\" is not a place in an answer; did you mean header:X?"),
+        (|l| total(l, "header:a b"), "\"header:a b\" is not a place in an answer; write header: and a header's name"),
+        (|l| total(l, "header:"), "\"header:\" is not a place in an answer; write header: and a header's name"),
         (
             |l| total(l, "content-range:first"),
-            "\"content-range:first\" is no place in an answer; write content-range:st",
+            "\"content-range:first\" is not a place in an answer; write content-range:st",
         ),
-        (|l| total(l, "/a/[b]"), "\"/a/[b]\" is no place in an answer; write \"[b]\" like \"[rel=next]\""),
-        (|l| l.dialect.response.next_url = Some(at("link:")), "\"link:\" is no place in an answer; write link: and a"),
+        (|l| total(l, "/a/[b]"), "\"/a/[b]\" is not a place in an answer; write \"[b]\" like \"[rel=next]\""),
+        (
+            |l| l.dialect.response.next_url = Some(at("link:")),
+            "\"link:\" is not a place in an answer; write link: and a",
+        ),
         (
             |l| l.dialect.response.next_url = Some(at("links:next")),
-            "\"links:next\" is no place in an answer; did you mean",
+            "\"links:next\" is not a place in an answer; did you mean",
         ),
-        (|l| l.dialect.response.prev_url = Some(at("prev")), "\"prev\" is no place in an answer"),
+        (|l| l.dialect.response.prev_url = Some(at("prev")), "\"prev\" is not a place in an answer"),
     ]);
 }
 
@@ -156,7 +165,10 @@ fn of_matches() {
             |l| l.dialect.response.error = Some(vec![matching(None, &[("/e", Tree::Array(Vec::new()))])]),
             "only single values can be compared",
         ),
-        (|l| l.dialect.response.total_exact_when = vec![(at("eq"), at(Tree::Null))], "\"eq\" is no place in an answer"),
+        (
+            |l| l.dialect.response.total_exact_when = vec![(at("eq"), at(Tree::Null))],
+            "\"eq\" is not a place in an answer",
+        ),
     ]);
 }
 

@@ -157,7 +157,7 @@ fn faults_say_what_would_be_right() {
         ),
         (
             |l| l.dialect.item = Some(item("items/{id}")),
-            "\"items/{id}\" is no path; begin with {path}, {parent} or a slash",
+            "\"items/{id}\" is not a path; begin with {path}, {parent} or a slash",
         ),
         (
             |l| l.dialect.item = Some(item("{path}{id}/")),

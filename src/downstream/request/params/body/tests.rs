@@ -224,7 +224,7 @@ fn places_that_can_not_be_told_apart_are_faults() {
             "`/payload/page` is a member by which the dialect `page-limit` pages or sorts",
         ),
         (&[(Role::Cursor, "/order")], "`/order` is a member by which the dialect `page-limit` pages or sorts"),
-        (&[(Role::Cursor, "/[a=b]")], "\"/[a=b]\" is no member of a body"),
+        (&[(Role::Cursor, "/[a=b]")], "\"/[a=b]\" is not a member of a body"),
     ] {
         let faults = compile(named(roles)).unwrap_err();
         assert!(faults.iter().any(|message| message == fault), "{faults:?}");

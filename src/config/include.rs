@@ -1,0 +1,173 @@
+//! Included files: finds and reads the files that `include` names, and adds their tables to those of the including file.
+//!
+//! An included file belongs to a team: it has upstreams, routes, dialects and envelopes, and nothing that concerns the
+//! process or the routes of others. Each file keeps its own source, so faults and relative paths are those of the file.
+
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern};
+
+use super::{
+    check::Context,
+    diagnostic::{Located, Location},
+    key::{Definition, Key},
+    keys::{FILE, FileKeys},
+    parse,
+    schema::{self, Schema},
+    spanned::{Spanned, Value},
+    syntax,
+};
+
+/// The tables that an included file may have.
+const TABLES: [&Key<Spanned>; 4] = [&FILE.upstreams, &FILE.routes, &FILE.dialects, &FILE.envelopes];
+
+/// The keys that an included file may have.
+const KEYS: &[&Definition] = &[
+    &FILE.version.definition,
+    &FILE.upstreams.definition,
+    &FILE.routes.definition,
+    &FILE.dialects.definition,
+    &FILE.envelopes.definition,
+];
+
+/// The number of files that a configuration may include.
+const FILES_MAX: usize = 1_000;
+
+/// The size in bytes of all included files after which no other one is read.
+const SIZE_MAX: usize = 64 * 1024 * 1024;
+
+/// A file name that begins with a dot is that of an editor or of a config map, which keeps its versions beside the files.
+const OPTIONS: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+
+/// Reads all files that `include` of a file names, and adds their tables to its own.
+pub(super) fn include(root: &mut Spanned, path: &Path, context: &mut Context<'_>) {
+    let (mut read, mut size) = (vec![plain(path)], 0);
+    let patterns = FILE.include.read(root).into_iter().filter(|pattern| syntax::include(&pattern.value).is_ok());
+    for pattern in patterns {
+        for file in find(&pattern, path.parent().unwrap_or(Path::new("")), context) {
+            if read.contains(&plain(&file)) {
+                continue;
+            }
+            if read.len() > FILES_MAX || size > SIZE_MAX {
+                let message = format!("more than {FILES_MAX} files or {} MiB are included", SIZE_MAX >> 20);
+                context.diagnostics.error(pattern.at, message, "join files, or run several gateways");
+                return;
+            }
+            if let Some((included, bytes)) = file_of(&file, pattern.at, context) {
+                merge(root, included, context);
+                size += bytes;
+            }
+            read.push(plain(&file));
+        }
+    }
+}
+
+/// Returns a path without a leading `./`, which is the only spelling of one that comparison tells apart.
+fn plain(path: &Path) -> PathBuf {
+    path.strip_prefix(".").unwrap_or(path).to_owned()
+}
+
+/// Returns the files that a pattern names, in the order of their names.
+fn find(pattern: &Located<String>, folder: &Path, context: &mut Context<'_>) -> Vec<PathBuf> {
+    let mut found = vec![folder.to_owned()];
+    for segment in Path::new(&pattern.value).components() {
+        let text = segment.as_os_str().to_string_lossy();
+        let matching = Pattern::new(&text).ok().filter(|_| text.contains(['*', '?', '[']));
+        let Some(matching) = matching else {
+            found.iter_mut().for_each(|path| path.push(segment));
+            continue;
+        };
+        found = found
+            .iter()
+            .flat_map(|folder| {
+                let names = context.environment.entries(folder).unwrap_or_default();
+                names.into_iter().filter(|name| matching.matches_with(name, OPTIONS)).map(|name| folder.join(name))
+            })
+            .collect();
+    }
+    let mut files: Vec<PathBuf> = found
+        .into_iter()
+        .flat_map(|path| match context.environment.entries(&path) {
+            Ok(names) => {
+                let names = names.into_iter().filter(|name| name.ends_with(".toml") && !name.starts_with('.'));
+                names.map(|name| path.join(name)).collect()
+            }
+            Err(_) => vec![path],
+        })
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        let message = format!("{:?} names no file", pattern.value);
+        let help = format!("patterns and folders begin at {}", shown(folder));
+        context.diagnostics.warning(pattern.at, message, help);
+    }
+    files
+}
+
+fn shown(folder: &Path) -> String {
+    if folder == Path::new("") { "the current folder".to_owned() } else { folder.display().to_string() }
+}
+
+/// Reads an included file, and returns its length in bytes as well. Returns nothing if it can't be read, which is reported where it was included.
+fn file_of(path: &Path, at: Location, context: &mut Context<'_>) -> Option<(Spanned, usize)> {
+    let name = path.display().to_string();
+    let text = match context.file_at(path) {
+        Ok(bytes) => String::from_utf8(bytes),
+        Err((message, help)) => {
+            context.diagnostics.error(at, message, help);
+            return None;
+        }
+    };
+    let Ok(text) = text else {
+        context.diagnostics.error(at, format!("{name} is not UTF-8 text"), "save the file as UTF-8");
+        return None;
+    };
+    let mut root = parse(&name, &text, context);
+    context.check_writers(path, root.at);
+    if let Value::Table(members) = &mut root.value {
+        members.retain(|(key, _)| is_allowed(key, context));
+    }
+    schema::inspect(&root, &Schema::Table(KEYS), "", context.diagnostics);
+    Some((root, text.len()))
+}
+
+/// Returns whether an included file may have a key, or it has no meaning in any file; reports others.
+fn is_allowed(key: &Located<String>, context: &mut Context<'_>) -> bool {
+    let name = key.value.as_str();
+    let is_known = |keys: &[&Definition]| keys.iter().any(|known| known.name == name);
+    if is_known(KEYS) || !is_known(FileKeys::KEYS) {
+        return true;
+    }
+    let help = match name {
+        _ if name == FILE.defaults.definition.name => "write [upstreams.NAME.defaults], for the routes of an upstream",
+        _ if name == FILE.include.definition.name => "name the file in the first one: included files include no others",
+        _ => "write it in the first file: included files have upstreams, routes, dialects and envelopes",
+    };
+    context.diagnostics.error(key.at, format!("an included file can't have `{name}`"), help);
+    false
+}
+
+/// Adds the tables of an included file to those of the first one.
+fn merge(root: &mut Spanned, included: Spanned, context: &mut Context<'_>) {
+    let (Value::Table(members), Value::Table(further)) = (&mut root.value, included.value) else { return };
+    for (name, table) in further {
+        if !TABLES.iter().any(|known| known.definition.name == name.value) {
+            continue;
+        }
+        let Some((_, known)) = members.iter_mut().find(|(known, _)| known.value == name.value) else {
+            members.push((name, table));
+            continue;
+        };
+        let (Value::Table(known), Value::Table(further)) = (&mut known.value, table.value) else { continue };
+        for (own, value) in further {
+            let Some((first, _)) = known.iter().find(|(first, _)| first.value == own.value) else {
+                known.push((own, value));
+                continue;
+            };
+            let place = context.diagnostics.place_seen_from(first.at, own.at);
+            let message = format!("{}.{} is defined in {place} already", name.value, own.value);
+            context.diagnostics.error(own.at, message, "give one of the two another name, or remove it");
+        }
+    }
+}

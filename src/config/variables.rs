@@ -1,0 +1,199 @@
+//! Variables of the environment in texts: `env:NAME`, `env:NAME:DEFAULT`, and the same in braces within a longer text, as
+//! in `https://{env:HOST:localhost}/v1`.
+//!
+//! A text is filled in before it is checked, so every key that takes a text takes variables. Secrets stay as they are
+//! written, and `check` opens them; [`pieces`] splits those that have a prefix.
+
+use std::ops::Range;
+
+use super::{
+    Environment,
+    diagnostic::Diagnostics,
+    schema::{Schema, SyntaxFault},
+    spanned::{Spanned, Value},
+};
+
+/// A piece of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Piece<'t> {
+    Literal(&'t str),
+    /// `env:NAME` or `env:NAME:DEFAULT`.
+    Variable(&'t str, Option<&'t str>),
+    /// `file:PATH`.
+    File(&'t str),
+}
+
+/// Splits a text at the references in it. A text that begins with `env:` or `file:` is a reference as a whole; others
+/// have them in braces.
+pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, SyntaxFault> {
+    if let Some(whole) = reference(text, 0..text.len())? {
+        return Ok(vec![whole]);
+    }
+    let (mut pieces, mut at) = (Vec::new(), 0);
+    while let Some(open) = text[at..].find("{env:").into_iter().chain(text[at..].find("{file:")).min() {
+        let open = at + open;
+        let Some(length) = text[open..].find('}') else {
+            let fault = SyntaxFault::new("the brace is not closed", "write {env:NAME}");
+            return Err(fault.of(open..text.len()));
+        };
+        if open > at {
+            pieces.push(Piece::Literal(&text[at..open]));
+        }
+        pieces.extend(reference(text, open + 1..open + length)?);
+        at = open + length + 1;
+    }
+    if at < text.len() {
+        pieces.push(Piece::Literal(&text[at..]));
+    }
+    Ok(pieces)
+}
+
+/// Reads a reference in a part of a text; `None` if there is none.
+fn reference(text: &str, part: Range<usize>) -> Result<Option<Piece<'_>>, SyntaxFault> {
+    let (source, rest) = text[part.clone()].split_once(':').unwrap_or_default();
+    let (name, default) = rest.split_once(':').map_or((rest, None), |(name, default)| (name, Some(default)));
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    match source {
+        "env" if name.is_empty() || !name.bytes().all(is_name) => {
+            let help = "write env:NAME or env:NAME:DEFAULT; a name has letters, digits and `_`";
+            Err(SyntaxFault::new(format!("{name:?} is not the name of a variable"), help).of(part))
+        }
+        "env" => Ok(Some(Piece::Variable(name, default))),
+        "file" => Ok(Some(Piece::File(rest))),
+        _ => Ok(None),
+    }
+}
+
+/// Fills in the variables of all texts in a value. A text whose variable is not set becomes [`Value::Unknown`].
+pub(super) fn fill(
+    written: &mut Spanned,
+    schema: &Schema,
+    environment: &dyn Environment,
+    diagnostics: &mut Diagnostics,
+) {
+    match (schema, &mut written.value) {
+        (Schema::List(element), Value::List(elements)) => {
+            elements.iter_mut().for_each(|value| fill(value, element, environment, diagnostics));
+        }
+        (Schema::Named(element, _), Value::Table(members)) => {
+            members.iter_mut().for_each(|(_, value)| fill(value, element, environment, diagnostics));
+        }
+        (Schema::Table(keys), Value::Table(members)) => {
+            for (name, value) in members {
+                if let Some(key) = keys.iter().find(|key| key.name == name.value) {
+                    fill(value, &key.schema, environment, diagnostics);
+                }
+            }
+        }
+        (Schema::Text(_) | Schema::Word(_) | Schema::Quantity(..), Value::Text(text)) if text.contains("env:") => {
+            match filled(text, environment) {
+                Ok(None) => {}
+                Ok(Some(value)) => {
+                    diagnostics.filled_in(written.at);
+                    written.value = Value::Text(value);
+                }
+                Err(fault) => {
+                    fault.report(written.at, text, diagnostics);
+                    written.value = Value::Unknown;
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Returns a text with its variables filled in, or `None` if it has none.
+fn filled(text: &str, environment: &dyn Environment) -> Result<Option<String>, SyntaxFault> {
+    let pieces = pieces(text)?;
+    if !pieces.iter().any(|piece| matches!(piece, Piece::Variable(..))) {
+        return Ok(None);
+    }
+    let mut whole = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Literal(literal) => whole.push_str(literal),
+            // A file is for secrets: here the word is text like any other.
+            Piece::File(path) => whole.push_str(&format!("{{file:{path}}}")),
+            Piece::Variable(name, default) => {
+                let value = environment.variable(name);
+                // An empty variable is how a compose file or a unit passes one on that is not set.
+                let value = value.filter(|value| default.is_none() || !value.is_empty());
+                let Some(value) = value.or_else(|| default.map(str::to_owned)) else {
+                    let help = format!("set {name}, or write a default: env:{name}:DEFAULT");
+                    return Err(SyntaxFault::new(format!("the environment variable {name} is not set"), help));
+                };
+                whole.push_str(&value);
+            }
+        }
+    }
+    Ok(Some(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// HOST, and EMPTY, which is empty.
+    struct Two;
+
+    impl Environment for Two {
+        fn variable(&self, name: &str) -> Option<String> {
+            match name {
+                "HOST" => Some("people.internal".to_owned()),
+                "EMPTY" => Some(String::new()),
+                _ => None,
+            }
+        }
+
+        fn read(&self, _: &std::path::Path) -> std::io::Result<Vec<u8>> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+    }
+
+    #[test]
+    fn variables_are_filled_in_with_their_defaults() {
+        for (text, expected) in [
+            ("env:HOST", Some("people.internal")),
+            ("env:HOST:elsewhere", Some("people.internal")),
+            ("env:NONE:127.0.0.1:8080", Some("127.0.0.1:8080")),
+            ("env:NONE:", Some("")),
+            ("env:EMPTY:full", Some("full")),
+            ("env:EMPTY", Some("")),
+            ("{env:HOST}:8000", Some("people.internal:8000")),
+            ("https://{env:HOST}/{env:STAGE:production}/", Some("https://people.internal/production/")),
+            ("/users/{id}", None),
+            ("/{env:STAGE:v1}/users/{id}", Some("/v1/users/{id}")),
+            ("page={page}&env={environment}", None),
+            ("unix:/run/a.sock", None),
+        ] {
+            assert_eq!(filled(text, &Two).unwrap().as_deref(), expected, "{text}");
+        }
+        for (text, message) in [
+            ("env:NONE", "the environment variable NONE is not set"),
+            ("{env:HOST}:{env:NONE}", "the environment variable NONE is not set"),
+            ("env:", "\"\" is not the name of a variable"),
+            ("env:A B", "\"A B\" is not the name of a variable"),
+            ("https://{env:HOST", "the brace is not closed"),
+        ] {
+            assert_eq!(filled(text, &Two).unwrap_err().message, message, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_split_at_its_references() {
+        assert_eq!(pieces("env:TOKEN"), Ok(vec![Piece::Variable("TOKEN", None)]));
+        assert_eq!(pieces("Bearer {env:TOKEN}"), Ok(vec![Piece::Literal("Bearer "), Piece::Variable("TOKEN", None)]));
+        assert_eq!(
+            pieces("Basic {file:/run/a}; {env:B}."),
+            Ok(vec![
+                Piece::Literal("Basic "),
+                Piece::File("/run/a"),
+                Piece::Literal("; "),
+                Piece::Variable("B", None),
+                Piece::Literal("."),
+            ])
+        );
+        assert_eq!(pieces("Bearer abc"), Ok(vec![Piece::Literal("Bearer abc")]));
+        assert_eq!(pieces(""), Ok(Vec::new()));
+    }
+}
