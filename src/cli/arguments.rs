@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::config::{Addresses, ProcessEnvironment};
 
@@ -40,9 +41,8 @@ pub(super) enum Command {
                             cursorgate run --listen 0.0.0.0:8080 --admin 0.0.0.0:9180\n  \
                             kill -HUP $(pidof cursorgate)     # reload")]
     Run {
-        /// The configuration file. Relative paths in it are taken from its folder.
-        #[arg(long, short, value_name = "PATH", default_value = "cursorgate.toml")]
-        config: PathBuf,
+        #[command(flatten)]
+        config: ConfigArguments,
         #[command(flatten)]
         addresses: AddressArguments,
     },
@@ -51,13 +51,15 @@ pub(super) enum Command {
     /// Builds the same snapshot that `run` serves, without any network access. For each route it prints how the upstream
     /// is asked, the guarantee for clients, the cost of a page, and the treatment of old clients. All mistakes are reported
     /// at once, each with file, line, column and a correction.
-    #[command(after_help = "EXAMPLES:\n  cursorgate check --config cursorgate.toml\n  \
-                            cursorgate check && kill -HUP $(pidof cursorgate)\n\n\
-                            EXIT CODES:\n  0  valid; there may be warnings\n  2  invalid")]
+    #[command(after_help = "EXAMPLES:\n  cursorgate check cursorgate.toml\n  \
+                            cursorgate check && kill -HUP $(pidof cursorgate)\n  \
+                            cursorgate check --without-secrets --warnings-as-errors --format github\n\n\
+                            EXIT CODES:\n  0  valid; there may be warnings\n  2  invalid, or warnings with --warnings-as-errors")]
     Check {
-        /// The configuration file.
-        #[arg(long, short, value_name = "PATH", default_value = "cursorgate.toml")]
-        config: PathBuf,
+        #[command(flatten)]
+        config: ConfigArguments,
+        #[command(flatten)]
+        options: CheckArguments,
         #[command(flatten)]
         addresses: AddressArguments,
     },
@@ -69,9 +71,8 @@ pub(super) enum Command {
                             cursorgate openapi --host api.example.com\n\n\
                             EXIT CODES:\n  0  success\n  2  the configuration is invalid")]
     Openapi {
-        /// The configuration file.
-        #[arg(long, short, value_name = "PATH", default_value = "cursorgate.toml")]
-        config: PathBuf,
+        #[command(flatten)]
+        config: ConfigArguments,
         /// Only the routes of this host.
         #[arg(long, value_name = "HOST")]
         host: Option<String>,
@@ -99,6 +100,22 @@ pub(super) enum Command {
         #[arg(value_name = "NAME")]
         name: Option<String>,
     },
+    /// List the built-in envelopes, or show one.
+    ///
+    /// An envelope is the form of pages and of errors, and the names of clients' parameters. Routes name one or several. Your
+    /// own go under [envelopes.NAME].
+    #[command(after_help = "EXAMPLES:\n  cursorgate envelopes\n  cursorgate envelopes jsonapi")]
+    Envelopes {
+        /// The envelope to show.
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Write a configuration to begin with.
+    ///
+    /// The file has one route by cursor, old clients that pass through, and everything else forwarded. No file is overwritten.
+    #[command(after_help = "EXAMPLES:\n  cursorgate init\n  \
+                            cursorgate init --upstream https://people.internal --path /api/users --dialect drf-page")]
+    Init(InitArguments),
     /// Print the reference of the configuration, or explain one key.
     ///
     /// The reference is a commented file with every key, its default or an example, and what it does. It loads as it stands.
@@ -115,6 +132,22 @@ pub(super) enum Command {
     #[command(after_help = "EXAMPLES:\n  cursorgate schema > cursorgate.schema.json\n\n\
                             In the first line of a configuration:\n  #:schema ./cursorgate.schema.json")]
     Schema,
+    /// Print a script that completes commands in a shell.
+    #[command(after_help = "EXAMPLES:\n  cursorgate completions bash > /etc/bash_completion.d/cursorgate\n  \
+                            cursorgate completions fish > ~/.config/fish/completions/cursorgate.fish")]
+    Completions {
+        /// The shell.
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Print a page of the manual.
+    #[command(after_help = "EXAMPLES:\n  cursorgate man | man -l -\n  \
+                            cursorgate man check > cursorgate-check.1")]
+    Man {
+        /// The command that the page is about. Default: the program.
+        #[arg(value_name = "COMMAND")]
+        command: Option<String>,
+    },
     /// Try it: a legacy API of 1,003 users and the gateway in front of it, in this process.
     ///
     /// Prints three curl commands to paste. The upstream uses any free port, the key for cursors is new in each run, and no
@@ -132,15 +165,62 @@ pub(super) enum Command {
                             cursorgate health --address 127.0.0.1:9180\n\n\
                             EXIT CODES:\n  0  ready\n  1  stopping, or not running\n  2  the configuration has no [admin]")]
     Health {
-        /// The configuration file, for the address of the admin listener.
-        #[arg(long, short, value_name = "PATH", default_value = "cursorgate.toml")]
-        config: PathBuf,
+        #[command(flatten)]
+        config: ConfigArguments,
         /// The address of the admin listener, instead of a configuration.
-        #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
+        #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["config", "file"])]
         address: Option<SocketAddr>,
         #[command(flatten)]
         addresses: AddressArguments,
     },
+}
+
+/// The configuration file that a command reads.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ConfigArguments {
+    /// The configuration file. Relative paths in it are taken from its folder. Default: CURSORGATE_CONFIG, or cursorgate.toml.
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    file: Option<PathBuf>,
+    /// The configuration file, by name.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArguments {
+    /// Returns the path of the file.
+    pub(super) fn path(self) -> PathBuf {
+        self.file.or(self.config).or_else(configured).unwrap_or_else(|| PathBuf::from("cursorgate.toml"))
+    }
+}
+
+/// Returns the file that the environment names.
+pub(super) fn configured() -> Option<PathBuf> {
+    std::env::var_os("CURSORGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// The options of a check.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Check the forms of secrets and of certificates' paths, and open neither: for a review, where they are not at hand.
+    #[arg(long)]
+    pub(super) without_secrets: bool,
+    /// Fail if there are warnings.
+    #[arg(long)]
+    pub(super) warnings_as_errors: bool,
+    /// The form of the report.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: CheckFormat,
+}
+
+/// A form of the report of a check.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum CheckFormat {
+    /// For people: mistakes on standard error, routes on standard output.
+    Text,
+    /// One JSON object on standard output.
+    Json,
+    /// Workflow commands of GitHub Actions, which shows them beside the lines of a pull request.
+    Github,
 }
 
 /// Addresses that take the place of those in the configuration.
@@ -161,6 +241,23 @@ impl AddressArguments {
     }
 }
 
+/// The first route of a new configuration.
+#[derive(Clone, Debug, Args)]
+pub(super) struct InitArguments {
+    /// The file to write.
+    #[arg(value_name = "FILE", default_value = "cursorgate.toml")]
+    pub(super) file: PathBuf,
+    /// The service that serves the list: http:// or https://, its host and its port.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
+    pub(super) upstream: String,
+    /// The path of the list.
+    #[arg(long, value_name = "PATH", default_value = "/api/users")]
+    pub(super) path: String,
+    /// The way in which the service pages: `cursorgate dialects` lists them.
+    #[arg(long, value_name = "NAME", default_value = "page-limit")]
+    pub(super) dialect: String,
+}
+
 /// A command about cursors.
 #[derive(Debug, Subcommand)]
 pub(super) enum CursorCommand {
@@ -171,10 +268,10 @@ pub(super) enum CursorCommand {
     #[command(after_help = "EXAMPLES:\n  cursorgate cursor inspect --config cursorgate.toml AQEB…\n\n\
                             EXIT CODES:\n  0  the signature is valid\n  1  it is not, or was not verified")]
     Inspect {
-        /// The configuration file whose keys verify the cursor.
-        #[arg(long, short, value_name = "PATH")]
+        /// The configuration file whose keys verify the cursor. Default: CURSORGATE_CONFIG.
+        #[arg(long, short, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// The cursor from a body or link.
+        /// The cursor from a body or link, or the whole link.
         #[arg(value_name = "CURSOR", allow_hyphen_values = true)]
         token: String,
     },

@@ -1,521 +1,81 @@
 //! `cursorgate check`: explains a configuration, or reports its mistakes.
 
+mod annotations;
 mod links;
 mod review;
+mod summary;
 
-use std::{fmt::Write as _, io, path::Path, time::Duration};
+use std::{fmt::Write as _, path::Path};
 
 use super::{
-    Failure, report,
-    run::{Built, compile},
+    Failure,
+    arguments::{CheckArguments, CheckFormat},
+    report,
 };
 use crate::{
-    config::{
-        self, Environment, ProcessEnvironment,
-        settings::{
-            AfterSunset, CorsSettings, EndWord, KnownBy, LegacyPolicy, LegacySettings, ListSettings, Methods, Mode,
-            ObserveSettings, OverMax, Role, RouteSettings, Settings, SortTerm,
-        },
-    },
-    gateway::{Snapshot, routes::route::Route, runtime::clock},
-    pagination::{
-        order::{Direction, Ties},
-        page::Level,
-        paging::{Family, Paging, Sizes},
-        resolver::{Totals, Verify, WhenUnproven},
-    },
-    upstream::{CompiledOrder, Costs, Dialect, Guarantee, PageCosts, Places},
+    config::{self, Diagnostics, Environment, ProcessEnvironment, WithoutSecrets, settings::Settings},
+    gateway::Snapshot,
 };
 
-const DAY: u64 = 86_400;
+/// A configuration, its snapshot if it has no errors, and its diagnostics.
+struct Checked {
+    built: Option<(Settings, Snapshot)>,
+    diagnostics: Diagnostics,
+}
 
 /// Prints the explanation of a configuration, or its mistakes; both, if only secrets are missing.
-pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Failure> {
-    let (settings, diagnostics) = config::load(path, &environment);
-    if diagnostics.has_errors()
-        && let Some(described) = described_without_secrets(path)
-    {
-        report::diagnostics(&diagnostics);
-        report::output(&described)?;
-        return Err(Failure::mistaken(report::count(diagnostics.counts().0, "error")));
+pub(super) fn run(
+    path: &Path,
+    environment: ProcessEnvironment,
+    CheckArguments { without_secrets, warnings_as_errors, format }: CheckArguments,
+) -> Result<(), Failure> {
+    let checked = if without_secrets { without_secrets_of(path, &environment) } else { whole(path, &environment) };
+    match format {
+        CheckFormat::Text => text(path, &environment, &checked)?,
+        CheckFormat::Json => report::output(&annotations::json(&checked.diagnostics, checked.built.as_ref()))?,
+        CheckFormat::Github => report::output(&annotations::github(&checked.diagnostics))?,
     }
-    let Built { settings, snapshot, warnings } = compile(settings, diagnostics)?;
-    let mut text = described(&settings, &snapshot);
-    let routes = report::count(settings.routes.len(), "route");
-    let _ = writeln!(text, "\n{routes}, {}, no errors", report::count(warnings, "warning"));
-    report::output(&text)
-}
-
-fn described(settings: &Settings, snapshot: &Snapshot) -> String {
-    let now = clock::unix_seconds();
-    let mut text = String::new();
-    let mut costs = Costs::default();
-    for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
-        describe(&mut text, settings, route, compiled, &mut costs, now);
-    }
-    text
-}
-
-/// Explains a configuration as if all its variables were set, for an author who does not have the keys.
-fn described_without_secrets(path: &Path) -> Option<String> {
-    let (settings, mut diagnostics) = config::load(path, &AllSet);
-    let settings = settings?;
-    let snapshot = Snapshot::build(&settings, None, &mut diagnostics)?;
-    Some(described(&settings, &snapshot))
-}
-
-/// An environment in which no variable is missing. Its values serve no request.
-struct AllSet;
-
-impl Environment for AllSet {
-    fn variable(&self, name: &str) -> Option<String> {
-        ProcessEnvironment::default()
-            .variable(name)
-            .or_else(|| Some(format!("{name} is not set: 0123456789 abcdefghijklmnopqrstuvwxyz")))
-    }
-
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        ProcessEnvironment::default().read(path)
+    let (errors, warnings) = checked.diagnostics.counts();
+    match (errors, warnings) {
+        (0, 0) => Ok(()),
+        (0, _) if !warnings_as_errors => Ok(()),
+        (0, _) => Err(Failure::mistaken(format!("{} (--warnings-as-errors)", report::count(warnings, "warning")))),
+        _ => Err(Failure::mistaken(report::counts(&checked.diagnostics))),
     }
 }
 
-fn describe(
-    out: &mut String,
-    settings: &Settings,
-    route: &RouteSettings,
-    compiled: &Route,
-    known: &mut Costs,
-    now: u64,
-) {
-    let upstream = &settings.upstreams[route.upstream];
-    let path = &route.path.value;
-    let asked = match &route.upstream_path {
-        Some(template) => template.value.replace("{path}", path.strip_suffix('/').unwrap_or(path)),
-        None => path.clone(),
-    };
-    let served = compiled.list.as_ref();
-    let methods = match (served, route.methods) {
-        (None, _) => "every method",
-        (Some(_), Methods { get: true, post: true }) => "GET and POST",
-        (Some(_), Methods { post: true, .. }) => "POST",
-        (Some(_), _) => "GET",
-    };
-    let hosts = if route.hosts.is_empty() { String::new() } else { format!("{} ", route.hosts.join(" ")) };
-    let name = &route.name.value;
-    let _ = writeln!(out, "{name:<16} {methods} {hosts}{path} → {} {}{asked}", upstream.name, upstream.base_path);
-    if let Some(observe) = route.observe {
-        line(out, "observes", &observes(observe));
-    }
-    match (&route.list, served.or_else(|| compiled.observed.as_ref().map(|observed| &observed.list))) {
-        (Some(list), Some(serving)) => {
-            let by_host = compiled.serves_by_host();
-            let dialect = &serving.dialect;
-            let sorted = dialect.default_sorted();
-            let promise = dialect.guarantee(sorted, list);
-            let names = [dialect.paging_names(), &dialect.paging_places()].concat();
-            line(out, "asks", &asks(list, &promise, dialect, &names));
-            if list.mode.value == Mode::Auto && promise.mode != Mode::Token {
-                line(out, "because", &promise.why);
-            }
-            let run = known.longest_run(dialect, list);
-            if let Some(shown) = dialect.shown_filters() {
-                line(out, "filters", &shown);
-            }
-            line(out, "promises", &promises(list, &promise, dialect, run));
-            if let Some((next, why)) = next_level(promise.level).zip(promise.keeps_from_next.as_deref()) {
-                line(out, "short of", &format!("{next}: {why}"));
-            }
-            line(out, "costs", &costs(list, &promise, &known.of(dialect, list), run));
-            line(
-                out,
-                "clients",
-                &clients(list, route.methods.post, |role| {
-                    serving.conventions.own().parameters.name(role).map(str::to_owned)
-                }),
-            );
-            if let Some(example) =
-                served.and_then(|_| links::example(settings, route, &serving.conventions.own().parameters))
-            {
-                line(out, "links", &example);
-            }
-            if route.methods.post {
-                line(out, "bodies", &bodies(list, dialect.sends_bodies()));
-            }
-            line(out, "cursors", &cursors(list, &promise, by_host));
-            if let Some(legacy) = legacy(&list.legacy, &names, now) {
-                line(out, "legacy", &legacy);
-                if let Some((word, text)) = links::passed(settings, route, Some(serving)) {
-                    line(out, word, &text);
-                }
-                let others = review::catch_alls(route, settings);
-                if !others.is_empty() {
-                    let text = "other requests below this path reach the same upstream, without this policy";
-                    line(out, "bypass", &format!("{}: {text}", others.join(", ")));
-                }
-            }
-        }
-        _ => match links::passed(settings, route, None) {
-            Some((word, text)) => {
-                line(out, "forwards", "everything");
-                line(out, word, &text);
-            }
-            None => line(out, "forwards", "everything, unchanged"),
-        },
-    }
-    if let Some(settings) = &route.cors {
-        line(out, "cors", &cors(settings));
-    }
-}
-
-/// Describes which origins may read the route.
-fn cors(settings: &CorsSettings) -> String {
-    let origins = match settings.origins.as_slice() {
-        [any] if any == "*" => "all origins".to_owned(),
-        origins => origins.join(", "),
-    };
-    let credentials = if settings.credentials { ", with credentials" } else { "" };
-    format!("{origins}{credentials}; browsers ask again after {}", duration(settings.max_age))
-}
-
-/// Describes a route that observes.
-fn observes(observe: ObserveSettings) -> String {
-    let which = match observe.every {
-        1 => "every answer to an old client".to_owned(),
-        every => format!("one of {every} answers to old clients"),
-    };
-    format!("all requests pass through, and {which} is read and counted; action = \"paginate\" does the following")
-}
-
-fn line(out: &mut String, word: &str, text: &str) {
-    let _ = writeln!(out, "  {word:<9} {text}");
-}
-
-fn asks(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, names: &[String]) -> String {
-    let (paging, places) = (dialect.paging(), dialect.places());
-    let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-    let family = match paging.family {
-        Family::Page => "page",
-        Family::Offset => "offset",
-        Family::Token => "token",
-    };
-    let how = match promise.mode {
-        Mode::Keyset | Mode::Seek => {
-            let fields: Vec<&str> = list.filterable.iter().map(|field| field.value.as_str()).collect();
-            let otherwise = match places {
-                Places::Ranges => "no offset or page can be asked for".to_owned(),
-                _ => format!("else by {family}{names}"),
-            };
-            let (mode, fields) = (promise.mode.word(), fields.join(", "));
-            format!("range filter ({mode}): {fields} can be filtered by; {otherwise}")
-        }
-        Mode::Offset | Mode::Token | Mode::Auto => format!("{family}{names}"),
-    };
-    let sizes = match paging.sizes() {
-        Sizes::Free { most: Some(most), .. } => format!("at most {most} at a time"),
-        Sizes::Free { most: None, .. } => "any number at a time".to_owned(),
-        Sizes::Listed(sizes) => {
-            let sizes: Vec<String> = sizes.iter().map(u32::to_string).collect();
-            format!("{} at a time", sizes.join(" or "))
-        }
-        Sizes::Fixed(size) => format!("always {size} at a time"),
-    };
-    format!("{} by {how}, {sizes}", list.dialect.name)
-}
-
-fn promises(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, run: Option<(u32, u32)>) -> String {
-    let (paging, sorted) = (dialect.paging(), dialect.default_sorted());
-    let level = match promise.level {
-        Level::Exact => "exact: none skipped, none repeated",
-        Level::Checked => "checked: none skipped, none repeated, unless changes cancel out between two answers",
-        Level::Anchored if paging.family == Family::Token => {
-            "anchored: none skipped, none repeated of the items that the upstream's tokens lead to"
-        }
-        Level::Anchored => {
-            "anchored: none skipped, none repeated of the items that keep their place among their neighbours"
-        }
-        Level::Positional => "positional: pages by their offsets, unproven",
-    };
-    let (order, by_filter) = (&sorted.order, matches!(promise.mode, Mode::Keyset | Mode::Seek));
-    let mut text = level.to_owned();
-    if order.is_declared() {
-        let mut terms: Vec<SortTerm> = list.order.iter().map(|term| term.value.clone()).collect();
-        terms.push(SortTerm { field: "id".to_owned(), direction: list.id_direction });
-        let _ = write!(text, ", in order {} ({})", terms_text(&terms), how_sorted(list, promise, sorted));
-    }
-    if order.ties() == Ties::Unordered && !order.strong().is_empty() {
-        text.push_str("; equal keys only as whole runs");
-        if let Some((longest, _)) = run {
-            let _ = write!(text, " of up to {longest} items: a longer one ends a walk");
-        }
-    }
-    if let (Sizes::Listed(sizes), Family::Page, false, Level::Exact) =
-        (paging.sizes(), paging.family, by_filter, promise.level)
-    {
-        let place = sizes.iter().fold(1, |multiple, size| least_common_multiple(multiple, u64::from(*size)));
-        let _ = write!(text, "; at every {place}th item by the flipped order");
-    }
-    if paging.family == Family::Token {
-        text.push_str(way_back(list, paging));
-    }
-    if dialect.places() == Places::Ranges && !sorted.flips {
-        text.push_str("; no pages backward, since the order can't be asked for from its end");
-    }
-    if list.unproven == WhenUnproven::Flag {
-        text.push_str("; pages that can't be proven are served and flagged");
-    }
-    if list.verify == Verify::WhenCheap {
-        text.push_str("; pages whose proof takes a further request are served unproven and flagged");
-    }
-    text
-}
-
-/// Describes how a declared order comes about.
-fn how_sorted(list: &ListSettings, promise: &Guarantee, sorted: &CompiledOrder) -> String {
-    let strong = sorted.order.strong().len();
-    if sorted.asked > strong {
-        return "asked for".to_owned();
-    }
-    if sorted.asked == strong && strong > 0 {
-        return "asked for without the id, which is not in sortable".to_owned();
-    }
-    if sorted.asked > 0 {
-        return format!("asked for as far as its first {}", sorted.asked);
-    }
-    let believed = if promise.level == Level::Positional { "believed" } else { "believed, and checked" };
-    let names = |field: &str| list.sortable.iter().any(|sortable| sortable.value == field);
-    let missing = list.order.iter().map(|term| term.value.field.as_str()).chain(["id"]).find(|field| !names(field));
-    match missing.filter(|_| list.dialect.sort.is_some() && !list.sortable.is_empty()) {
-        Some(field) => format!("{believed}, not asked for: {field} is not in sortable"),
-        None => believed.to_owned(),
-    }
-}
-
-/// Describes the pages backward of a list by token.
-fn way_back(list: &ListSettings, paging: &Paging) -> &'static str {
-    match paging.tokens.backward {
-        _ if matches!(&list.dialect.response.end, Some(end) if end.value == EndWord::WholeList) => {
-            "; each page reads the whole list"
-        }
-        true => "; backward by the upstream's tokens",
-        false => "; no pages backward beyond one page of the upstream, which has no tokens for that",
-    }
-}
-
-/// Returns the next higher level.
-const fn next_level(level: Level) -> Option<&'static str> {
-    match level {
-        Level::Exact => None,
-        Level::Checked => Some("exact"),
-        Level::Anchored => Some("checked"),
-        Level::Positional => Some("anchored"),
-    }
-}
-
-/// Returns the least common multiple.
-fn least_common_multiple(left: u64, right: u64) -> u64 {
-    let (mut greatest, mut rest) = (left.max(1), right.max(1));
-    while rest > 0 {
-        (greatest, rest) = (rest, greatest % rest);
-    }
-    (left / greatest).saturating_mul(right)
-}
-
-fn terms_text(terms: &[SortTerm]) -> String {
-    let terms = terms.iter().map(|term| match term.direction {
-        Direction::Ascending => term.field.clone(),
-        Direction::Descending => format!("-{}", term.field),
+/// Checks a configuration as it would run.
+fn whole(path: &Path, environment: &dyn Environment) -> Checked {
+    let (settings, mut diagnostics) = config::load(path, environment);
+    let built = settings.and_then(|settings| {
+        let snapshot = Snapshot::build(&settings, None, &mut diagnostics)?;
+        Some((settings, snapshot))
     });
-    terms.collect::<Vec<_>>().join(", ")
+    Checked { built, diagnostics }
 }
 
-fn costs(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, run: Option<(u32, u32)>) -> String {
-    let max = list.page_size.max;
-    let (first, later) = (costs.first(max), costs.later(max));
-    let mut text = match later.as_str() {
-        "1 upstream request" if first == later => format!("{later} a page"),
-        _ if first == later => later,
-        _ => format!("{first} for the first page; then {later}"),
-    };
-    if let Some(at_ends) = costs.at_ends() {
-        let _ = write!(text, ", up to {at_ends} where the list ends");
-    }
-    if let Some((_, over_runs)) = run.filter(|(_, over_runs)| *over_runs > costs.listed.most()) {
-        let _ = write!(text, ", up to {over_runs} over long runs of equal keys");
-    }
-    if promise.mode == Mode::Seek {
-        text.push_str(", and 1 where the item's keys are not remembered");
-    }
-    if list.total == Totals::Count && matches!(promise.mode, Mode::Keyset | Mode::Seek) {
-        text.push_str(", and 1 for the total");
-    }
-    text + ", without drift"
-}
-
-fn clients(list: &ListSettings, has_bodies: bool, name: impl Fn(Role) -> Option<String>) -> String {
-    let seeks = list.mode.value == Mode::Seek;
-    let roles = [Role::Limit, Role::LimitBackward, Role::Cursor, Role::After, Role::Before];
-    let ids = [Role::AfterId, Role::BeforeId].into_iter().filter(|_| seeks);
-    let mut parts: Vec<String> = roles.into_iter().chain(ids).filter_map(&name).collect();
-    if let Some(sort) = name(Role::Sort).filter(|_| !list.sortable.is_empty()) {
-        let fields: Vec<&str> = list.sortable.iter().map(|field| field.value.as_str()).collect();
-        parts.push(format!("{sort} by {}", fields.join(" ")));
-    }
-    // Beside a body it is a question where the parameters stand.
-    if has_bodies && let Some(last) = parts.iter_mut().rev().find(|part| !part.starts_with('/')) {
-        last.push_str(" in the query");
-    }
-    let over = match list.page_size.over_max.unwrap_or(list.envelope.over_max) {
-        OverMax::Clamp => "lowered",
-        OverMax::Reject => "refused",
-    };
-    let total = match list.total {
-        Totals::Upstream => "",
-        Totals::Omit => "; without totals",
-        Totals::Count => "; totals counted by a request of their own, with the client's filters under the same names",
-        Totals::FirstPage => "; totals as of the first page",
-    };
-    let others: String = list.envelopes.iter().map(|envelope| format!(", or {}", envelope.name)).collect();
-    format!(
-        "{}; {} items, at most {} (above: {over}); envelope {}{others}{total}",
-        parts.join(", "),
-        list.page_size.default,
-        list.page_size.max,
-        list.envelope.name
-    )
-}
-
-fn cursors(list: &ListSettings, promise: &Guarantee, by_host: bool) -> String {
-    let life = list.cursor.ttl.map_or_else(|| "for as long as its key".to_owned(), duration);
-    let mut bound = vec!["path", "filters", "order"];
-    if by_host {
-        bound.insert(0, "host");
-    }
-    bound.extend(list.cursor.bind.iter().map(http::HeaderName::as_str));
-    // Tokens of an upstream are not for clients to read.
-    let form = if list.cursor.sealed || promise.mode == Mode::Token { "sealed" } else { "signed" };
-    let of_item = if promise.mode == Mode::Seek { ", with ids alone" } else { "" };
-    let personal = review::personal_keys(list);
-    let advice = if form == "signed" && promise.mode != Mode::Seek && !personal.is_empty() {
-        format!("; a cursor shows {}: cursor = {{ sealed = true }} hides it", personal.join(", "))
-    } else {
-        String::new()
-    };
-    format!("{form}{of_item}, {life}; bound to {}{advice}", bound.join(", "))
-}
-
-/// Describes how the bodies of requests by POST are used.
-fn bodies(list: &ListSettings, goes_along: bool) -> String {
-    let mut text = format!("JSON objects of at most {} bytes; ", list.budgets.body_size);
-    let names: Vec<&str> = list.parameters.query.iter().map(|(name, _)| name.value.as_str()).collect();
-    text.push_str(match (goes_along, names.is_empty()) {
-        (true, _) => "members that are no parameters are sent to the upstream",
-        (false, true) => "no part of them is sent, since the upstream is asked by GET",
-        (false, false) => "the upstream is asked by GET, with ",
+/// Checks a configuration where its secrets are not at hand.
+fn without_secrets_of(path: &Path, environment: &dyn Environment) -> Checked {
+    let (settings, mut diagnostics) = config::load(path, &WithoutSecrets(environment));
+    let built = settings.and_then(|settings| {
+        let snapshot = Snapshot::build(&settings.without_certificates(), None, &mut diagnostics)?;
+        Some((settings, snapshot))
     });
-    if !names.is_empty() {
-        text.push_str(if goes_along { ", and in the query " } else { "" });
-        text.push_str(&names.join(", "));
-    }
-    text
+    Checked { built, diagnostics }
 }
 
-/// Describes the treatment of old clients; `None` if there is no policy for them.
-fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String> {
-    let policy = match legacy.policy? {
-        LegacyPolicy::Passthrough => "passed through",
-        LegacyPolicy::Translate => "translated",
-        LegacyPolicy::Redirect => "redirected",
-        LegacyPolicy::Reject => "refused",
-    };
-    let mut text = format!("{}: {policy}; neither: {}", names.join(", "), legacy.unmarked.word());
-    if let Some(sunset) = legacy.sunset.and_then(|sunset| u64::try_from(sunset).ok()) {
-        let when = match (sunset / DAY).checked_sub(now / DAY) {
-            Some(0) => "today".to_owned(),
-            Some(1) => "tomorrow".to_owned(),
-            Some(days) => format!("in {days} days"),
-            None => "which has passed".to_owned(),
-        };
-        let _ = write!(text, "; sunset {}, {when}", clock::date(sunset));
-        if legacy.after_sunset == AfterSunset::Reject {
-            text.push_str(", refused from then on");
-        }
+fn text(path: &Path, environment: &dyn Environment, checked: &Checked) -> Result<(), Failure> {
+    report::diagnostics(&checked.diagnostics);
+    if let Some((settings, snapshot)) = &checked.built {
+        let mut text = summary::described(settings, snapshot);
+        let routes = report::count(settings.routes.len(), "route");
+        let warnings = report::count(checked.diagnostics.counts().1, "warning");
+        let _ = writeln!(text, "\n{routes}, {warnings}, no errors");
+        return report::output(&text);
     }
-    match legacy.client.as_ref().map(|client| &client.known_by) {
-        Some(KnownBy::Header(name)) => drop(write!(text, "; counted by {name}")),
-        Some(KnownBy::Parameter(name)) => drop(write!(text, "; counted by {name}=")),
-        None => {}
-    }
-    Some(text)
-}
-
-/// Returns a duration in the largest unit that divides it.
-fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    for (unit, word) in [(DAY, "d"), (3_600, "h"), (60, "m")] {
-        if seconds >= unit && seconds.is_multiple_of(unit) && (unit != DAY || seconds > DAY) {
-            return format!("{}{word}", seconds / unit);
-        }
-    }
-    format!("{seconds}s")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::settings::LegacyClient;
-
-    #[test]
-    fn durations_have_the_unit_people_write() {
-        for (seconds, text) in [(86_400, "24h"), (172_800, "2d"), (90, "90s"), (300, "5m"), (7_200, "2h"), (1, "1s")] {
-            assert_eq!(duration(Duration::from_secs(seconds)), text);
-        }
-    }
-
-    #[test]
-    fn the_sunset_says_how_long_there_is() {
-        const SUNSET: u64 = 1_798_675_200;
-        let settings = LegacySettings {
-            policy: Some(LegacyPolicy::Passthrough),
-            sunset: i64::try_from(SUNSET).ok(),
-            ..LegacySettings::default()
-        };
-        let names = ["page".to_owned(), "page_size".to_owned()];
-        for (now, when) in [
-            (SUNSET - 41 * DAY, "in 41 days"),
-            (SUNSET - 1, "tomorrow"),
-            (SUNSET + 5, "today"),
-            (SUNSET + DAY, "which has passed"),
-        ] {
-            let expected = format!("page, page_size: passed through; neither: new; sunset 2026-12-31, {when}");
-            assert_eq!(legacy(&settings, &names, now).unwrap(), expected);
-        }
-        assert_eq!(legacy(&LegacySettings::default(), &names, 0), None);
-        let known_by = KnownBy::Header(http::HeaderName::from_static("x-api-key"));
-        let client = LegacyClient { known_by, shows_value: false, names: Vec::new(), max: 100 };
-        let settings = LegacySettings {
-            policy: Some(LegacyPolicy::Redirect),
-            after_sunset: AfterSunset::Reject,
-            client: Some(client),
-            ..settings
-        };
-        assert_eq!(
-            legacy(&settings, &names, SUNSET - 41 * DAY).unwrap(),
-            "page, page_size: redirected; neither: new; sunset 2026-12-31, in 41 days, refused from then on; counted by \
-             x-api-key"
-        );
-    }
-
-    #[test]
-    fn who_may_read_from_other_origins() {
-        let settings = |origins: &[&str], credentials| CorsSettings {
-            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
-            credentials,
-            max_age: Duration::from_secs(600),
-        };
-        assert_eq!(cors(&settings(&["*"], false)), "all origins; browsers ask again after 10m");
-        assert_eq!(
-            cors(&settings(&["https://a.example", "https://b.example"], true)),
-            "https://a.example, https://b.example, with credentials; browsers ask again after 10m"
-        );
+    // An author without the keys sees what the routes do all the same.
+    match without_secrets_of(path, environment).built {
+        Some((settings, snapshot)) => report::output(&summary::described(&settings, &snapshot)),
+        None => Ok(()),
     }
 }

@@ -2,27 +2,51 @@
 
 use std::path::Path;
 
-use super::{Failure, report, run::read};
+use super::{Failure, arguments, report};
 use crate::{
-    config::ProcessEnvironment,
-    cursor::{Finding, inspect as look},
+    config::{self, ProcessEnvironment, settings::CursorKeySettings},
+    cursor::{Finding, Inspection, KeyRing, inspect as look},
 };
+
+/// The number of parameters of a link that are looked at.
+const PARAMETERS_MAX: usize = 100;
 
 /// Shows the contents of a cursor.
 pub(super) fn inspect(config: Option<&Path>, token: &str) -> Result<(), Failure> {
-    let keys = match config {
-        Some(path) => Some(
-            read(path, &ProcessEnvironment::default())?
-                .snapshot
-                .keys
-                .ok_or_else(|| Failure::mistaken("the configuration has no cursor.keys"))?,
-        ),
-        None => None,
-    };
-    let inspection = look(keys.as_deref(), token);
+    let configured = arguments::configured();
+    let keys = config.or(configured.as_deref()).map(keys).transpose()?;
+    let inspection = find(keys.as_ref(), token);
     report::output(&format!("{inspection}\n"))?;
     match inspection.finding {
         Finding::Verified { .. } => Ok(()),
         _ => Err(Failure::failed("")),
     }
+}
+
+/// Reads the keys of cursors, and no other secret of the configuration.
+fn keys(path: &Path) -> Result<KeyRing, Failure> {
+    let (keys, diagnostics) = config::load_cursor_keys(path, &ProcessEnvironment::default());
+    if diagnostics.has_errors() {
+        report::diagnostics(&diagnostics);
+        return Err(Failure::mistaken(report::counts(&diagnostics)));
+    }
+    let keys = keys.ok_or_else(|| Failure::mistaken("the configuration has no cursor.keys"))?;
+    ring(&keys).map_err(|error| Failure::mistaken(error.to_string()))
+}
+
+fn ring(keys: &CursorKeySettings) -> Result<KeyRing, crate::cursor::KeyRingError> {
+    let of: Vec<(u32, &[u8])> = keys.keys.iter().map(|(id, key)| (*id, key.reveal())).collect();
+    KeyRing::new(keys.signing_key, &of)
+}
+
+/// Looks at a cursor, or at the one in a link.
+fn find(keys: Option<&KeyRing>, text: &str) -> Inspection {
+    let whole = look(keys, text);
+    let Some((_, query)) = text.split_once('?').filter(|_| matches!(whole.finding, Finding::Foreign)) else {
+        return whole;
+    };
+    let query = query.split(['#', '>']).next().unwrap_or(query);
+    let values = query.split('&').take(PARAMETERS_MAX).filter_map(|pair| pair.split_once('=')).map(|(_, value)| value);
+    let mut cursors = values.map(|value| look(keys, value));
+    cursors.find(|found| !matches!(found.finding, Finding::Foreign)).unwrap_or(whole)
 }

@@ -7,18 +7,20 @@ mod arguments;
 mod check;
 mod cursor;
 mod demo;
-mod dialects;
 mod health;
+mod init;
 mod keygen;
 mod logging;
+mod manual;
 mod openapi;
+mod presets;
 mod reference;
 mod report;
 mod run;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches as _;
 
 use crate::config::json_schema::json_schema;
 use arguments::{Arguments, Command, CursorCommand};
@@ -32,17 +34,21 @@ const MISTAKEN: u8 = 2;
 /// Runs the command that the arguments of this process name.
 #[must_use]
 pub fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
-        Command::Run { config, addresses } => run::run(&config, addresses.environment()),
-        Command::Check { config, addresses } => check::run(&config, addresses.environment()),
-        Command::Openapi { config, host } => openapi::run(&config, host.as_deref()),
+    let done = match arguments().command {
+        Command::Run { config, addresses } => run::run(&config.path(), addresses.environment()),
+        Command::Check { config, options, addresses } => check::run(&config.path(), addresses.environment(), options),
+        Command::Openapi { config, host } => openapi::run(&config.path(), host.as_deref()),
         Command::Keygen => keygen::run(),
         Command::Cursor(CursorCommand::Inspect { config, token }) => cursor::inspect(config.as_deref(), &token),
-        Command::Dialects { name } => dialects::run(name.as_deref()),
+        Command::Dialects { name } => presets::dialects(name.as_deref()),
+        Command::Envelopes { name } => presets::envelopes(name.as_deref()),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Reference { key } => reference::run(key.as_deref()),
         Command::Schema => report::output(&json_schema()),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { command } => manual::page(command.as_deref()),
         Command::Demo { listen } => demo::run(listen),
-        Command::Health { config, address, addresses } => health::run(&config, address, addresses.environment()),
+        Command::Health { config, address, addresses } => health::run(&config.path(), address, addresses.environment()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -51,6 +57,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// Reads the arguments of this process. Ends it if they ask for help or for the version, or are invalid.
+fn arguments() -> Arguments {
+    let matches = manual::command().get_matches();
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut manual::command()).exit())
 }
 
 /// The reason why a command failed.

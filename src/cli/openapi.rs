@@ -2,14 +2,18 @@
 
 use std::path::Path;
 
-use super::{
-    Failure, report,
-    run::{Built, read},
+use super::{Failure, report};
+use crate::{
+    config::{self, ProcessEnvironment, WithoutSecrets},
+    gateway::{Snapshot, request::target::host_of},
 };
-use crate::{config::ProcessEnvironment, gateway::request::target::host_of};
 
-/// Prints what the routes of a configuration look like to clients.
+/// Prints what the routes of a configuration look like to clients. No secret is needed for that.
 pub(super) fn run(path: &Path, host: Option<&str>) -> Result<(), Failure> {
-    let Built { snapshot, .. } = read(path, &ProcessEnvironment::default())?;
+    let (settings, mut diagnostics) = config::load(path, &WithoutSecrets(&ProcessEnvironment::default()));
+    let settings = settings.map(|settings| settings.without_certificates());
+    let snapshot = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
+    report::diagnostics(&diagnostics);
+    let Some(snapshot) = snapshot else { return Err(Failure::mistaken(report::counts(&diagnostics))) };
     report::output(&snapshot.openapi.render(host.map(host_of).as_deref()))
 }

@@ -39,6 +39,14 @@ pub(super) fn diagnostics(diagnostics: &Diagnostics) {
     }
 }
 
+/// "1 error", "2 errors, 1 warning".
+pub(super) fn counts(diagnostics: &Diagnostics) -> String {
+    match diagnostics.counts() {
+        (errors, 0) => count(errors, "error"),
+        (errors, warnings) => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
+    }
+}
+
 /// "1 route", "2 routes", "no errors".
 pub(super) fn count(number: usize, one: &str) -> String {
     match number {

@@ -41,8 +41,6 @@ const OPERATORS: usize = 32;
 pub(super) struct Built {
     pub(super) settings: Settings,
     pub(super) snapshot: Snapshot,
-    /// The number of warnings.
-    pub(super) warnings: usize,
 }
 
 /// Serves until a signal ends it.
@@ -71,7 +69,7 @@ fn forbid_dumps() -> std::io::Result<()> {
 
 fn serve_file(
     (path, environment, files): (&Path, ProcessEnvironment, ConfigurationFiles),
-    Built { settings, snapshot, .. }: Built,
+    Built { settings, snapshot }: Built,
     vitals: &Vitals,
     (sockets, log): (Sockets, &Log),
 ) -> Result<(), Failure> {
@@ -164,16 +162,8 @@ pub(super) fn read(path: &Path, environment: &dyn Environment) -> Result<Built, 
 pub(super) fn compile(settings: Option<Settings>, mut diagnostics: Diagnostics) -> Result<Built, Failure> {
     let built = settings.and_then(|settings| {
         let snapshot = Snapshot::build(&settings, None, &mut diagnostics)?;
-        Some((settings, snapshot))
+        Some(Built { settings, snapshot })
     });
     report::diagnostics(&diagnostics);
-    let (errors, warnings) = diagnostics.counts();
-    match built {
-        Some((settings, snapshot)) => Ok(Built { settings, snapshot, warnings }),
-        None if warnings == 0 => Err(Failure::mistaken(report::count(errors, "error"))),
-        None => {
-            let (errors, warnings) = (report::count(errors, "error"), report::count(warnings, "warning"));
-            Err(Failure::mistaken(format!("{errors}, {warnings}")))
-        }
-    }
+    built.ok_or_else(|| Failure::mistaken(report::counts(&diagnostics)))
 }

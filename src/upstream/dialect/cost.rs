@@ -193,7 +193,7 @@ impl PageCosts {
         told(self.first_in_one, self.listed.first, max)
     }
 
-    /// Describes the cost of later pages, as `1 upstream request for up to 40 items, at most 4`.
+    /// Describes the cost of later pages, as `1 upstream request up to 40 items, up to 4 above`.
     #[must_use]
     pub fn later(&self, max: u32) -> String {
         told(self.later_in_one, self.listed.inner, max)
@@ -210,7 +210,7 @@ fn told(in_one: u32, most: u32, max: u32) -> String {
     match in_one {
         _ if most <= 1 || in_one >= max => "1 upstream request".to_owned(),
         0 => format!("1 to {most} upstream requests"),
-        _ => format!("1 upstream request for up to {in_one} items, at most {most}"),
+        _ => format!("1 upstream request up to {in_one} items, up to {most} above"),
     }
 }
 

@@ -96,7 +96,9 @@ fn why(list: &ListSettings, places: Places, sorted: &CompiledOrder) -> String {
     let first = order.strong().first().unwrap_or_else(|| order.id()).name.as_str();
     let dialect = &list.dialect.name;
     let obstacle = keyset_obstacle(list, places, order.is_declared().then_some(first));
-    let missing = |Obstacle { needs, help }: Obstacle| format!("filters would need {needs}: {help}");
+    let missing = |Obstacle { needs, help }: Obstacle| {
+        format!("keyset, whose pages cost the same at any depth, needs {needs}: {help}")
+    };
     let word = list.mode.value.word();
     match sorted.mode {
         Mode::Token => format!("{dialect} pages by what it hands out"),
@@ -105,7 +107,7 @@ fn why(list: &ListSettings, places: Places, sorted: &CompiledOrder) -> String {
         Mode::Keyset => format!("{first} can be filtered by, and the order asked for from its end"),
         Mode::Seek => match obstacle {
             None => format!("mode = {word:?}; {first} can be filtered by"),
-            Some(obstacle) => format!("mode = {word:?}; places are searched for, as {}", missing(obstacle)),
+            Some(obstacle) => format!("mode = {word:?}; places are searched for, since {}", missing(obstacle)),
         },
         Mode::Offset | Mode::Auto if list.mode.value == Mode::Offset => format!("mode = {word:?}"),
         Mode::Offset | Mode::Auto => match obstacle {

@@ -94,7 +94,7 @@ pub(crate) fn keyset_obstacle(list: &ListSettings, places: Places, first: Option
     };
     if !list.filterable.iter().any(|field| field.value == first) {
         let help = match list.filterable.as_slice() {
-            [] => format!("if the endpoint can filter by {first}, say filterable = [\"{first}\"]"),
+            [] => format!("if the endpoint can filter by {first}, write filterable = [\"{first}\"]"),
             fields => {
                 let names: Vec<&str> = fields.iter().map(|field| field.value.as_str()).collect();
                 format!(

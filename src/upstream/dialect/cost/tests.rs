@@ -36,8 +36,8 @@ fn what_pages_take_is_told_for_the_first_and_the_rest() {
     let one = || "1 upstream request".to_owned();
     assert_eq!(said(|list| list.page_size.max = 300), (Vec::new(), one(), one()));
     let (told, first, later) = said(|list| list.dialect.size.max = Some(at(100_u32)));
-    assert!(first.starts_with("1 upstream request for up to 99 items, at most "), "{first}");
-    assert!(later.starts_with("1 upstream request for up to "), "{later}");
+    assert!(first.starts_with("1 upstream request up to 99 items, up to "), "{first}");
+    assert!(later.starts_with("1 upstream request up to "), "{later}");
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("limits above ") && told[0].contains(" take up to "), "{told:?}");
 }
@@ -47,7 +47,7 @@ fn an_upstream_without_a_cap_is_asked_for_a_thousand_at_a_time() {
     let (told, first, _) = said(|list| {
         list.page_size.max = 2_000;
     });
-    assert!(first.starts_with("1 upstream request for up to 999 items, at most "), "{first}");
+    assert!(first.starts_with("1 upstream request up to 999 items, up to "), "{first}");
     assert!(told[0].contains("asked for 1000 items at a time"), "{told:?}");
 }
 

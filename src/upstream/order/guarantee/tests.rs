@@ -78,7 +78,7 @@ fn the_strongest_mode_is_chosen_and_told_why() {
         and(|list| list.filterable.clear()),
         told(
             Mode::Offset,
-            "filters would need range filters on created_at: if the endpoint can filter by created_at, say filterable = \
+            "keyset, whose pages cost the same at any depth, needs range filters on created_at: if the endpoint can filter by created_at, write filterable = \
              [\"created_at\"]"
         )
     );
@@ -112,7 +112,7 @@ fn the_strongest_mode_is_chosen_and_told_why() {
         list.dialect.filter = None;
     });
     assert_eq!(mode, Mode::Seek);
-    assert!(why.starts_with("mode = \"seek\"; places are searched for, as filters would need"), "{why}");
+    assert!(why.starts_with("mode = \"seek\"; places are searched for, since keyset, whose"), "{why}");
     assert_eq!(and(|list| list.declared = false).0, Mode::Offset);
     let (mode, why) = chosen(&|list| {
         list.dialect.request.query = at("limit={size}&cursor={token}");

@@ -1,0 +1,511 @@
+//! The description of a configuration's routes in plain words: how pages are found, what clients are promised, what a page
+//! costs, where parameters go, and what becomes of old clients.
+
+use std::{fmt::Write as _, time::Duration};
+
+use super::{links, review};
+use crate::{
+    config::settings::{
+        AfterSunset, CorsSettings, EndWord, KnownBy, LegacyPolicy, LegacySettings, ListSettings, Methods, Mode,
+        ObserveSettings, OverMax, Role, RouteSettings, Settings, SortTerm, Unmarked,
+    },
+    downstream::Parameters,
+    gateway::{Snapshot, routes::route::Route, runtime::clock},
+    pagination::{
+        order::{Direction, Ties},
+        page::Level,
+        paging::{Family, Paging, Sizes},
+        resolver::{Totals, Verify, WhenUnproven},
+    },
+    upstream::{CompiledOrder, Costs, Dialect, Guarantee, PageCosts, Places},
+};
+
+const DAY: u64 = 86_400;
+
+/// Returns the description of all routes.
+pub(super) fn described(settings: &Settings, snapshot: &Snapshot) -> String {
+    let now = clock::unix_seconds();
+    let mut text = String::new();
+    let mut costs = Costs::default();
+    for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
+        describe(&mut text, settings, route, compiled, &mut costs, now);
+    }
+    text
+}
+
+fn describe(
+    out: &mut String,
+    settings: &Settings,
+    route: &RouteSettings,
+    compiled: &Route,
+    known: &mut Costs,
+    now: u64,
+) {
+    let upstream = &settings.upstreams[route.upstream];
+    let path = &route.path.value;
+    let asked = match &route.upstream_path {
+        Some(template) => template.value.replace("{path}", path.strip_suffix('/').unwrap_or(path)),
+        None => path.clone(),
+    };
+    let served = compiled.list.as_ref();
+    let methods = match (served, route.methods) {
+        (None, _) => "every method",
+        (Some(_), Methods { get: true, post: true }) => "GET and POST",
+        (Some(_), Methods { post: true, .. }) => "POST",
+        (Some(_), _) => "GET",
+    };
+    let hosts = if route.hosts.is_empty() { String::new() } else { format!("{} ", route.hosts.join(" ")) };
+    let name = &route.name.value;
+    let _ = writeln!(out, "{name:<16} {methods} {hosts}{path} → {} {}{asked}", upstream.name, upstream.base_path);
+    if let Some(observe) = route.observe {
+        line(out, "observes", &observes(observe));
+    }
+    match (&route.list, served.or_else(|| compiled.observed.as_ref().map(|observed| &observed.list))) {
+        (Some(list), Some(serving)) => {
+            let dialect = &serving.dialect;
+            let promise = dialect.guarantee(dialect.default_sorted(), list);
+            let names = [dialect.paging_names(), &dialect.paging_places()].concat();
+            describe_pages(out, list, dialect, &promise, &names, known);
+            let parameters = &serving.conventions.own().parameters;
+            line(out, "clients", &clients(list, parameters));
+            line(out, "pages", &pages(list));
+            if let Some(example) = served.and_then(|_| links::example(settings, route, parameters)) {
+                line(out, "links", &example);
+            }
+            if route.methods.post {
+                line(out, "bodies", &bodies(list, dialect.sends_bodies()));
+            }
+            line(out, "cursors", &cursors(list, &promise, compiled.serves_by_host()));
+            if let Some(legacy) = legacy(&list.legacy, &names, now) {
+                line(out, "old clients", &legacy);
+                if let Some((word, text)) = links::passed(settings, route, Some(serving)) {
+                    line(out, word, &text);
+                }
+                let others = review::catch_alls(route, settings);
+                if !others.is_empty() {
+                    let text = "other requests below this path reach the same upstream, without this policy";
+                    line(out, "bypass", &format!("{}: {text}", others.join(", ")));
+                }
+            }
+        }
+        _ => match links::passed(settings, route, None) {
+            Some((word, text)) => {
+                line(out, "forwards", "everything");
+                line(out, word, &text);
+            }
+            None => line(out, "forwards", "everything, unchanged"),
+        },
+    }
+    if let Some(settings) = &route.cors {
+        line(out, "cors", &cors(settings));
+    }
+}
+
+/// Describes which origins may read the route.
+fn cors(settings: &CorsSettings) -> String {
+    let origins = match settings.origins.as_slice() {
+        [any] if any == "*" => "all origins".to_owned(),
+        origins => origins.join(", "),
+    };
+    let credentials = if settings.credentials { ", with credentials" } else { "" };
+    format!("{origins}{credentials}; browsers ask again after {}", duration(settings.max_age))
+}
+
+/// Describes a route that observes.
+fn observes(observe: ObserveSettings) -> String {
+    let which = match observe.every {
+        1 => "every answer to an old client".to_owned(),
+        every => format!("one of {every} answers to old clients"),
+    };
+    format!("every request passes through; {which} is read and counted. action = \"paginate\" does the following")
+}
+
+/// Writes a line of the description of a route.
+fn line(out: &mut String, word: &str, text: &str) {
+    let _ = writeln!(out, "  {word:<11}  {text}");
+}
+
+/// Describes how pages are found, what is promised of them, and what they cost.
+fn describe_pages(
+    out: &mut String,
+    list: &ListSettings,
+    dialect: &Dialect,
+    promise: &Guarantee,
+    names: &[String],
+    known: &mut Costs,
+) {
+    line(out, "mode", &mode(list, promise, dialect, names));
+    if list.mode.value == Mode::Auto && promise.mode != Mode::Token {
+        line(out, "why", &promise.why);
+    }
+    if let Some(shown) = dialect.shown_filters() {
+        line(out, "filters", &shown);
+    }
+    let run = known.longest_run(dialect, list);
+    line(out, "level", &level(list, promise, dialect));
+    if let Some((next, why)) = next_level(promise.level).zip(promise.keeps_from_next.as_deref()) {
+        line(out, "why", &format!("not {next}: {why}"));
+    }
+    if let Some(order) = order(list, promise, dialect, run) {
+        line(out, "order", &order);
+    }
+    line(out, "cost", &cost(list, promise, &known.of(dialect, list), run));
+}
+
+/// Describes the mode, and the requests by which pages are read.
+fn mode(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, names: &[String]) -> String {
+    let (paging, places) = (dialect.paging(), dialect.places());
+    let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+    let family = match paging.family {
+        Family::Page => "page",
+        Family::Offset => "offset",
+        Family::Token => "token",
+    };
+    let how = match promise.mode {
+        Mode::Keyset | Mode::Seek => {
+            let fields: Vec<&str> = list.filterable.iter().map(|field| field.value.as_str()).collect();
+            let otherwise = match places {
+                Places::Ranges => "no offset or page can be asked for".to_owned(),
+                _ => format!("else by {family}{names}"),
+            };
+            match fields.as_slice() {
+                [] => format!("by the keys of the cursor's item, {otherwise}"),
+                fields => format!("by range filters on {}, {otherwise}", fields.join(", ")),
+            }
+        }
+        Mode::Offset | Mode::Token | Mode::Auto => format!("by {family}{names}"),
+    };
+    let sizes = match paging.sizes() {
+        Sizes::Free { most: Some(most), .. } => format!("at most {most} items a request"),
+        Sizes::Free { most: None, .. } => "any number of items a request".to_owned(),
+        Sizes::Listed(sizes) => {
+            let sizes: Vec<String> = sizes.iter().map(u32::to_string).collect();
+            format!("{} items a request", sizes.join(" or "))
+        }
+        Sizes::Fixed(size) => format!("always {size} items a request"),
+    };
+    format!("{}: {how}; {sizes}; dialect {}", promise.mode.word(), list.dialect.name)
+}
+
+/// Describes the best level of a page, and the exceptions to it.
+fn level(list: &ListSettings, promise: &Guarantee, dialect: &Dialect) -> String {
+    let (paging, sorted) = (dialect.paging(), dialect.default_sorted());
+    let level = match promise.level {
+        Level::Exact => "exact: no item is skipped or repeated",
+        Level::Checked => "checked: no item is skipped or repeated, unless changes cancel out between two answers",
+        Level::Anchored if paging.family == Family::Token => {
+            "anchored: of the items that the upstream's tokens lead to, none is skipped or repeated"
+        }
+        Level::Anchored => {
+            "anchored: of the items that keep their place among their neighbours, none is skipped or repeated"
+        }
+        Level::Positional => "positional: pages by their offsets, unproven",
+    };
+    let by_filter = matches!(promise.mode, Mode::Keyset | Mode::Seek);
+    let mut text = level.to_owned();
+    if let (Sizes::Listed(sizes), Family::Page, false, Level::Exact) =
+        (paging.sizes(), paging.family, by_filter, promise.level)
+    {
+        let place = sizes.iter().fold(1, |multiple, size| least_common_multiple(multiple, u64::from(*size)));
+        let _ = write!(text, "; at every {place}th item by the flipped order");
+    }
+    if paging.family == Family::Token {
+        text.push_str(way_back(list, paging));
+    }
+    if dialect.places() == Places::Ranges && !sorted.flips {
+        text.push_str("; no pages backward, since the order can't be asked for from its end");
+    }
+    if list.unproven == WhenUnproven::Flag {
+        text.push_str("; pages that can't be proven are served and flagged");
+    }
+    if list.verify == Verify::WhenCheap {
+        text.push_str("; pages whose proof takes a further request are served unproven and flagged");
+    }
+    text
+}
+
+/// Describes a declared order, and the treatment of equal keys.
+fn order(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, run: Option<(u32, u32)>) -> Option<String> {
+    let sorted = dialect.default_sorted();
+    let order = &sorted.order;
+    if !order.is_declared() {
+        return None;
+    }
+    let mut terms: Vec<SortTerm> = list.order.iter().map(|term| term.value.clone()).collect();
+    terms.push(SortTerm { field: "id".to_owned(), direction: list.id_direction });
+    let asked = if sorted.query.is_empty() { String::new() } else { format!(": {}", sorted.query) };
+    let mut text = format!("{} ({}{asked})", terms_text(&terms), how_sorted(list, promise, sorted));
+    if order.ties() == Ties::Unordered && !order.strong().is_empty() {
+        text.push_str("; items with equal keys are read together");
+        if let Some((longest, _)) = run {
+            let _ = write!(text, ", up to {longest} of them: a longer run ends a walk");
+        }
+    }
+    Some(text)
+}
+
+/// Describes how a declared order comes about.
+fn how_sorted(list: &ListSettings, promise: &Guarantee, sorted: &CompiledOrder) -> String {
+    let strong = sorted.order.strong().len();
+    if sorted.asked > strong {
+        return "asked for".to_owned();
+    }
+    if sorted.asked == strong && strong > 0 {
+        return "asked for without the id, which is not in sortable".to_owned();
+    }
+    if sorted.asked > 0 {
+        return format!("asked for as far as its first {}", sorted.asked);
+    }
+    let believed = if promise.level == Level::Positional { "believed" } else { "believed, and checked" };
+    let names = |field: &str| list.sortable.iter().any(|sortable| sortable.value == field);
+    let missing = list.order.iter().map(|term| term.value.field.as_str()).chain(["id"]).find(|field| !names(field));
+    match missing.filter(|_| list.dialect.sort.is_some() && !list.sortable.is_empty()) {
+        Some(field) => format!("{believed}, not asked for: {field} is not in sortable"),
+        None => believed.to_owned(),
+    }
+}
+
+/// Describes the pages backward of a list by token.
+fn way_back(list: &ListSettings, paging: &Paging) -> &'static str {
+    match paging.tokens.backward {
+        _ if matches!(&list.dialect.response.end, Some(end) if end.value == EndWord::WholeList) => {
+            "; each page reads the whole list"
+        }
+        true => "; backward by the upstream's tokens",
+        false => "; no pages backward beyond one page of the upstream, which has no tokens for that",
+    }
+}
+
+/// Returns the next higher level.
+const fn next_level(level: Level) -> Option<&'static str> {
+    match level {
+        Level::Exact => None,
+        Level::Checked => Some("exact"),
+        Level::Anchored => Some("checked"),
+        Level::Positional => Some("anchored"),
+    }
+}
+
+/// Returns the least common multiple.
+fn least_common_multiple(left: u64, right: u64) -> u64 {
+    let (mut greatest, mut rest) = (left.max(1), right.max(1));
+    while rest > 0 {
+        (greatest, rest) = (rest, greatest % rest);
+    }
+    (left / greatest).saturating_mul(right)
+}
+
+fn terms_text(terms: &[SortTerm]) -> String {
+    let terms = terms.iter().map(|term| match term.direction {
+        Direction::Ascending => term.field.clone(),
+        Direction::Descending => format!("-{}", term.field),
+    });
+    terms.collect::<Vec<_>>().join(", ")
+}
+
+/// Describes the cost of pages, up to the largest.
+fn cost(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, run: Option<(u32, u32)>) -> String {
+    let max = list.page_size.max;
+    let (first, later) = (costs.first(max), costs.later(max));
+    let mut text = match first == later {
+        true => format!("each page: {first}"),
+        false => format!("first page: {first}; further pages: {later}"),
+    };
+    if promise.mode == Mode::Seek {
+        text.push_str("; 1 more where the keys of the cursor's item are not remembered");
+    }
+    if list.total == Totals::Count && matches!(promise.mode, Mode::Keyset | Mode::Seek) {
+        text.push_str("; 1 more for the total");
+    }
+    if let Some(at_ends) = costs.at_ends() {
+        let _ = write!(text, "; where the list ends: up to {at_ends}");
+    }
+    if let Some((_, over_runs)) = run.filter(|(_, over_runs)| *over_runs > costs.listed.most()) {
+        let _ = write!(text, "; over long runs of equal keys: up to {over_runs}");
+    }
+    let _ = write!(text, "; while the list changes: up to {}", list.budgets.search_requests);
+    text
+}
+
+/// Describes the parameters of clients by the place where they stand.
+fn clients(list: &ListSettings, parameters: &Parameters) -> String {
+    let seeks = list.mode.value == Mode::Seek;
+    let roles = [Role::Limit, Role::LimitBackward, Role::Cursor, Role::After, Role::Before];
+    let ids = [Role::AfterId, Role::BeforeId].into_iter().filter(|_| seeks);
+    let mut names: Vec<String> =
+        roles.into_iter().chain(ids).filter_map(|role| parameters.name(role)).map(str::to_owned).collect();
+    if let Some(sort) = parameters.name(Role::Sort).filter(|_| list.dialect.sort.is_some() && !list.sortable.is_empty())
+    {
+        let fields: Vec<&str> = list.sortable.iter().map(|field| field.value.as_str()).collect();
+        names.push(format!("{sort} (by {})", fields.join(" ")));
+    }
+    let (body, query): (Vec<String>, Vec<String>) = names.into_iter().partition(|name| name.starts_with('/'));
+    let prefer: Vec<String> = parameters.preferred_limit().map(str::to_owned).into_iter().collect();
+    let places = [("query", query), ("body", body), ("Prefer", prefer)].into_iter();
+    let places = places.filter(|(_, names)| !names.is_empty());
+    places.map(|(place, names)| format!("{place}: {}", names.join(", "))).collect::<Vec<_>>().join("; ")
+}
+
+/// Describes the sizes of pages and their form.
+fn pages(list: &ListSettings) -> String {
+    let over = match list.page_size.over_max.unwrap_or(list.envelope.over_max) {
+        OverMax::Clamp => "lowered",
+        OverMax::Reject => "refused",
+    };
+    let total = match list.total {
+        Totals::Upstream => "",
+        Totals::Omit => "; without totals",
+        Totals::Count => "; totals counted by a request of their own, with the client's filters under the same names",
+        Totals::FirstPage => "; totals as of the first page",
+    };
+    let others: String = list.envelopes.iter().map(|envelope| format!(", or {}", envelope.name)).collect();
+    let (default, max) = (list.page_size.default, list.page_size.max);
+    format!("{default} items, at most {max} (larger limits are {over}); envelope {}{others}{total}", list.envelope.name)
+}
+
+fn cursors(list: &ListSettings, promise: &Guarantee, by_host: bool) -> String {
+    let valid = "valid as long as their key".to_owned();
+    let life = list.cursor.ttl.map_or(valid, |ttl| format!("valid for {}", duration(ttl)));
+    let mut bound = vec!["path", "filters", "order"];
+    if by_host {
+        bound.insert(0, "host");
+    }
+    bound.extend(list.cursor.bind.iter().map(http::HeaderName::as_str));
+    // Tokens of an upstream are not for clients to read.
+    let form = if list.cursor.sealed || promise.mode == Mode::Token { "sealed" } else { "signed" };
+    let of_item = if promise.mode == Mode::Seek { ", with ids alone" } else { "" };
+    let personal = review::personal_keys(list);
+    let advice = if form == "signed" && promise.mode != Mode::Seek && !personal.is_empty() {
+        format!("; a cursor shows {}: cursor = {{ sealed = true }} hides it", personal.join(", "))
+    } else {
+        String::new()
+    };
+    format!("{form}{of_item}, {life}; bound to {}{advice}", bound.join(", "))
+}
+
+/// Describes how the bodies of requests by POST are used.
+fn bodies(list: &ListSettings, goes_along: bool) -> String {
+    let mut text = format!("JSON objects of at most {} bytes; ", list.budgets.body_size);
+    let names: Vec<&str> = list.parameters.query.iter().map(|(name, _)| name.value.as_str()).collect();
+    text.push_str(match (goes_along, names.is_empty()) {
+        (true, _) => "members that are no parameters are sent to the upstream",
+        (false, true) => "no part of them is sent, since the upstream is asked by GET",
+        (false, false) => "the upstream is asked by GET, with ",
+    });
+    if !names.is_empty() {
+        text.push_str(if goes_along { ", and in the query " } else { "" });
+        text.push_str(&names.join(", "));
+    }
+    text
+}
+
+/// Describes which requests are those of old clients, and what becomes of them; `None` if there is no policy for them.
+fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String> {
+    let fate = match legacy.policy? {
+        LegacyPolicy::Passthrough => "pass through",
+        LegacyPolicy::Translate => "get that page in the envelope, with cursors that lead on",
+        LegacyPolicy::Redirect => "are redirected to that page by cursor",
+        LegacyPolicy::Reject => "are refused",
+    };
+    let name = |name: &String| if name.starts_with('/') { name.clone() } else { format!("{name}=") };
+    let names: Vec<String> = names.iter().map(name).collect();
+    let unmarked = match legacy.unmarked {
+        Unmarked::New => "are new",
+        Unmarked::Legacy => "count as old",
+    };
+    let mut text =
+        format!("requests with {} {fate}; requests without paging parameters {unmarked}", names.join(" or "));
+    if let Some(sunset) = legacy.sunset.and_then(|sunset| u64::try_from(sunset).ok()) {
+        let when = match (sunset / DAY).checked_sub(now / DAY) {
+            Some(0) => "today".to_owned(),
+            Some(1) => "tomorrow".to_owned(),
+            Some(days) => format!("in {days} days"),
+            None => "which has passed".to_owned(),
+        };
+        let _ = write!(text, "; sunset {}, {when}", clock::date(sunset));
+        if legacy.after_sunset == AfterSunset::Reject {
+            text.push_str(": refused from then on");
+        }
+    }
+    match legacy.client.as_ref().map(|client| &client.known_by) {
+        Some(KnownBy::Header(name)) => drop(write!(text, "; counted by {name}")),
+        Some(KnownBy::Parameter(name)) => drop(write!(text, "; counted by {name}=")),
+        None => {}
+    }
+    Some(text)
+}
+
+/// Returns a duration in the largest unit that divides it.
+fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    for (unit, word) in [(DAY, "d"), (3_600, "h"), (60, "m")] {
+        if seconds >= unit && seconds.is_multiple_of(unit) && (unit != DAY || seconds > DAY) {
+            return format!("{}{word}", seconds / unit);
+        }
+    }
+    format!("{seconds}s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::LegacyClient;
+
+    #[test]
+    fn durations_have_the_unit_people_write() {
+        for (seconds, text) in [(86_400, "24h"), (172_800, "2d"), (90, "90s"), (300, "5m"), (7_200, "2h"), (1, "1s")] {
+            assert_eq!(duration(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn the_sunset_says_how_long_there_is() {
+        const SUNSET: u64 = 1_798_675_200;
+        let settings = LegacySettings {
+            policy: Some(LegacyPolicy::Passthrough),
+            sunset: i64::try_from(SUNSET).ok(),
+            ..LegacySettings::default()
+        };
+        let names = ["page".to_owned(), "page_size".to_owned()];
+        for (now, when) in [
+            (SUNSET - 41 * DAY, "in 41 days"),
+            (SUNSET - 1, "tomorrow"),
+            (SUNSET + 5, "today"),
+            (SUNSET + DAY, "which has passed"),
+        ] {
+            let expected = format!(
+                "requests with page= or page_size= pass through; requests without paging parameters are new; sunset \
+                 2026-12-31, {when}"
+            );
+            assert_eq!(legacy(&settings, &names, now).unwrap(), expected);
+        }
+        assert_eq!(legacy(&LegacySettings::default(), &names, 0), None);
+        let known_by = KnownBy::Header(http::HeaderName::from_static("x-api-key"));
+        let client = LegacyClient { known_by, shows_value: false, names: Vec::new(), max: 100 };
+        let settings = LegacySettings {
+            policy: Some(LegacyPolicy::Redirect),
+            after_sunset: AfterSunset::Reject,
+            client: Some(client),
+            ..settings
+        };
+        assert_eq!(
+            legacy(&settings, &names, SUNSET - 41 * DAY).unwrap(),
+            "requests with page= or page_size= are redirected to that page by cursor; requests without paging parameters are \
+             new; sunset 2026-12-31, in 41 days: refused from then on; counted by x-api-key"
+        );
+    }
+
+    #[test]
+    fn who_may_read_from_other_origins() {
+        let settings = |origins: &[&str], credentials| CorsSettings {
+            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+            credentials,
+            max_age: Duration::from_secs(600),
+        };
+        assert_eq!(cors(&settings(&["*"], false)), "all origins; browsers ask again after 10m");
+        assert_eq!(
+            cors(&settings(&["https://a.example", "https://b.example"], true)),
+            "https://a.example, https://b.example, with credentials; browsers ask again after 10m"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! `cursorgate init`: a configuration to begin with.
+
+use std::{fs::OpenOptions, io::Write as _};
+
+use super::{Failure, arguments::InitArguments, report};
+use crate::config;
+
+/// The file, with places for the arguments.
+const TEMPLATE: &str = include_str!("init/cursorgate.toml");
+
+/// Writes the configuration, and says what to do with it.
+pub(super) fn run(arguments: &InitArguments) -> Result<(), Failure> {
+    let text = text(arguments)?;
+    let path = arguments.file.display();
+    let file = OpenOptions::new().write(true).create_new(true).open(&arguments.file);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| Failure::failed(format!("{path} can't be written: {error}")))?;
+    report::output(&format!(
+        "{path} is written. Next:\n\n  \
+         export CURSORGATE_KEY=$(cursorgate keygen)\n  \
+         cursorgate check {path}\n  \
+         cursorgate run {path}\n"
+    ))
+}
+
+/// Returns the text of the configuration, after it was checked with these arguments.
+fn text(arguments: &InitArguments) -> Result<String, Failure> {
+    let InitArguments { upstream, path, dialect, .. } = arguments;
+    let (peer, tls) = peer(upstream)?;
+    let name = path.split('/').rfind(|segment| !segment.is_empty() && !segment.starts_with('{')).unwrap_or("list");
+    let name: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
+    let text = TEMPLATE
+        .replace("{tls}", if tls { "tls = {}\n" } else { "" })
+        .replace("{peer}", &format!("{peer:?}"))
+        .replace("{path}", &format!("{path:?}"))
+        .replace("{dialect}", &format!("{dialect:?}"))
+        .replace("{name}", &name);
+    let (_, diagnostics) = config::load_text("cursorgate.toml", &text, &config::WithoutSecrets(&NoFiles));
+    if diagnostics.has_errors() {
+        report::diagnostics(&diagnostics);
+        return Err(Failure::mistaken("the file was not written"));
+    }
+    Ok(text)
+}
+
+/// Returns `host:port` of a URL, and whether it is one of TLS.
+fn peer(url: &str) -> Result<(String, bool), Failure> {
+    let (tls, rest) = match url.split_once("://") {
+        Some(("https", rest)) => (true, rest),
+        Some(("http", rest)) => (false, rest),
+        None => (false, url),
+        Some((scheme, _)) => {
+            return Err(Failure::mistaken(format!("--upstream begins with http:// or https://, not {scheme}://")));
+        }
+    };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if !path.is_empty() {
+        let message =
+            format!("--upstream has no path: write --upstream {}, and the path in --path", url.trim_end_matches(path));
+        return Err(Failure::mistaken(message));
+    }
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let port = match (has_port, tls) {
+        (true, _) => "",
+        (false, true) => ":443",
+        (false, false) => ":80",
+    };
+    Ok((format!("{authority}{port}"), tls))
+}
+
+/// An environment without variables and files, of which the configuration needs none.
+struct NoFiles;
+
+impl config::Environment for NoFiles {
+    fn variable(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    fn read(&self, _path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_is_a_url() {
+        for (url, expected) in [
+            ("http://127.0.0.1:8000", Some(("127.0.0.1:8000", false))),
+            ("http://people.internal/", Some(("people.internal:80", false))),
+            ("https://people.internal", Some(("people.internal:443", true))),
+            ("https://[::1]:8443", Some(("[::1]:8443", true))),
+            ("people.internal:8000", Some(("people.internal:8000", false))),
+            ("ftp://people.internal", None),
+            ("https://people.internal/api", None),
+        ] {
+            assert_eq!(peer(url).ok(), expected.map(|(peer, tls)| (peer.to_owned(), tls)), "{url}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `cursorgate completions`, `cursorgate man` and `cursorgate --version`: the commands as others present them.
+
+use clap::{Command, CommandFactory as _};
+use clap_complete::Shell;
+
+use super::{Failure, arguments::Arguments, report};
+use crate::config::diagnostic::nearest;
+
+const NAME: &str = "cursorgate";
+
+/// Returns the program as clap knows it, with its version in full.
+pub(super) fn command() -> Command {
+    let commit = option_env!("CURSORGATE_COMMIT").unwrap_or("unknown");
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let text = format!(
+        "{}\ncommit   {commit}\nbuild    {build}, {}-{}\nTLS      {} ({})",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH,
+        std::env::consts::OS,
+        openssl::version::version(),
+        openssl::version::platform().trim_start_matches("platform: "),
+    );
+    // Clap holds texts for the life of the process. This one is made once in it, or twice if its arguments are invalid.
+    Arguments::command().long_version(&*text.leak())
+}
+
+/// Prints the script for a shell.
+pub(super) fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), NAME, &mut script);
+    report::output(&String::from_utf8_lossy(&script))
+}
+
+/// Prints the page about the program, or about a command.
+pub(super) fn page(of: Option<&str>) -> Result<(), Failure> {
+    let mut program = command();
+    program.build();
+    let about = match of {
+        None => program,
+        Some(name) => {
+            let names: Vec<&str> = program.get_subcommands().map(Command::get_name).collect();
+            let Some(command) = program.find_subcommand(name) else {
+                let hint = nearest(name, names.iter().copied()).map(|near| format!(" did you mean {near:?}?"));
+                let message = format!("there is no command {name:?}.{}", hint.unwrap_or_default());
+                return Err(Failure::failed(format!("{message} commands: {}", names.join(", "))));
+            };
+            command.clone()
+        }
+    };
+    let mut page = Vec::new();
+    clap_mangen::Man::new(about).render(&mut page)?;
+    report::output(&String::from_utf8_lossy(&page))
+}

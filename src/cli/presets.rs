@@ -1,0 +1,61 @@
+//! `cursorgate dialects` and `cursorgate envelopes`: what is built in.
+
+use super::{Failure, report};
+use crate::config::{diagnostic::nearest, preset_dialects, preset_envelopes};
+
+/// A file that is built in: its name and its text.
+type Preset = (&'static str, &'static str);
+
+/// Lists the built-in dialects, or shows one.
+pub(super) fn dialects(name: Option<&str>) -> Result<(), Failure> {
+    shown("dialect", &preset_dialects().collect::<Vec<_>>(), of_toml, name)
+}
+
+/// Lists the built-in envelopes, or shows one.
+pub(super) fn envelopes(name: Option<&str>) -> Result<(), Failure> {
+    shown("envelope", &preset_envelopes().collect::<Vec<_>>(), of_json, name)
+}
+
+fn shown(noun: &str, presets: &[Preset], description: fn(&str) -> String, name: Option<&str>) -> Result<(), Failure> {
+    let Some(name) = name else {
+        let width = presets.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let lines = presets.iter().map(|(name, text)| format!("{name:width$}  {}\n", description(text)));
+        return report::output(&lines.collect::<String>());
+    };
+    match presets.iter().find(|(known, _)| *known == name) {
+        Some((_, text)) => report::output(text),
+        None => {
+            let near = nearest(name, presets.iter().map(|(name, _)| *name));
+            let hint = near.map(|near| format!(" did you mean {near:?}?")).unwrap_or_default();
+            let message = format!("there is no built-in {noun} {name:?}.{hint} `cursorgate {noun}s` lists them");
+            Err(Failure::failed(message))
+        }
+    }
+}
+
+/// Returns the description of a dialect, which is its first line.
+fn of_toml(text: &str) -> String {
+    let value = text.lines().find_map(|line| line.strip_prefix("description = "));
+    // A basic string of one line is spelt in TOML as it is in JSON.
+    value.and_then(|value| serde_json::from_str(value).ok()).unwrap_or_default()
+}
+
+/// Returns the description of an envelope.
+fn of_json(text: &str) -> String {
+    let envelope = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+    envelope["description"].as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_has_one_line_about_itself() {
+        let dialects = preset_dialects().map(|(name, text)| (name, of_toml(text)));
+        let envelopes = preset_envelopes().map(|(name, text)| (name, of_json(text)));
+        for (name, description) in dialects.chain(envelopes) {
+            assert!(!description.is_empty() && !description.contains('\n'), "{name}");
+        }
+    }
+}
