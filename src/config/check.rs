@@ -196,7 +196,7 @@ impl Context<'_> {
 
     /// Returns a path as it is opened: relative ones begin at the folder of the file in which they are written.
     fn path(&self, path: &str, at: Location) -> String {
-        let folder = Path::new(self.diagnostics.file(at)).parent().unwrap_or(Path::new(""));
+        let folder = Path::new(self.diagnostics.file(at)).parent().unwrap_or_else(|| Path::new(""));
         folder.join(path).display().to_string()
     }
 

@@ -45,7 +45,7 @@ pub(super) fn include(root: &mut Spanned, path: &Path, context: &mut Context<'_>
     let (mut read, mut size) = (vec![plain(path)], 0);
     let patterns = FILE.include.read(root).into_iter().filter(|pattern| syntax::include(&pattern.value).is_ok());
     for pattern in patterns {
-        for file in find(&pattern, path.parent().unwrap_or(Path::new("")), context) {
+        for file in find(&pattern, path.parent().unwrap_or_else(|| Path::new("")), context) {
             if read.contains(&plain(&file)) {
                 continue;
             }

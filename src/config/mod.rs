@@ -46,9 +46,10 @@ use settings::{AdminSettings, CursorKeySettings, Settings};
 /// read.
 #[must_use]
 pub fn load(path: &Path, environment: &dyn Environment) -> (Option<Settings>, Diagnostics) {
-    match read_text(path, environment) {
-        Ok(text) => load_text(&path.display().to_string(), &text, environment),
-        Err(diagnostics) => (None, diagnostics),
+    let mut diagnostics = Diagnostics::default();
+    match read_text(path, environment, &mut diagnostics) {
+        Some(text) => load_text(&path.display().to_string(), &text, environment),
+        None => (None, diagnostics),
     }
 }
 
@@ -77,13 +78,7 @@ fn load_part<T>(
     diagnostics: &mut Diagnostics,
     part: fn(&spanned::Spanned, &mut check::Context<'_>) -> Option<T>,
 ) -> Option<T> {
-    let text = match read_text(path, environment) {
-        Ok(text) => text,
-        Err(faults) => {
-            *diagnostics = faults;
-            return None;
-        }
-    };
+    let text = read_text(path, environment, diagnostics)?;
     let mut context = check::Context { diagnostics, environment, whole: true };
     let root = parse(&path.display().to_string(), &text, &mut context);
     let found = part(&root, &mut context);
@@ -93,24 +88,20 @@ fn load_part<T>(
     found
 }
 
-fn read_text(path: &Path, environment: &dyn Environment) -> Result<String, Diagnostics> {
-    let unreadable = |message: String, help: &str| {
-        let mut diagnostics = Diagnostics::default();
-        let source = diagnostics.add_source(path.display().to_string(), String::new());
-        diagnostics.error(Location { source, start: 0, end: 0 }, message, help);
-        diagnostics
-    };
-    match environment.read(path).map(String::from_utf8) {
-        Err(error) => {
-            Err(unreadable(format!("the configuration can't be read: {error}"), "name another file by --config"))
-        }
+/// Reads the text of a file; nothing if that is impossible, which is reported.
+fn read_text(path: &Path, environment: &dyn Environment, diagnostics: &mut Diagnostics) -> Option<String> {
+    let (message, help) = match environment.read(path).map(String::from_utf8) {
+        Err(error) => (format!("the configuration can't be read: {error}"), "name another file by --config"),
         Ok(Err(error)) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-            Err(unreadable(format!("line {line} is not UTF-8 text"), "save the file as UTF-8"))
+            (format!("line {line} is not UTF-8 text"), "save the file as UTF-8")
         }
-        Ok(Ok(text)) => Ok(text),
-    }
+        Ok(Ok(text)) => return Some(text),
+    };
+    let source = diagnostics.add_source(path.display().to_string(), String::new());
+    diagnostics.error(Location { source, start: 0, end: 0 }, message, help);
+    None
 }
 
 /// Reads a configuration from its text. `name` is what diagnostics call it; relative paths in it are taken from the

@@ -413,8 +413,11 @@ fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String>
         Unmarked::New => "are new",
         Unmarked::Legacy => "count as old",
     };
-    let mut text =
-        format!("requests with {} {fate}; requests without paging parameters {unmarked}", names.join(" or "));
+    let marked = match names.as_slice() {
+        [] => String::new(),
+        names => format!("requests with {} {fate}; ", names.join(" or ")),
+    };
+    let mut text = format!("{marked}requests without paging parameters {unmarked}");
     if let Some(sunset) = legacy.sunset.and_then(|sunset| u64::try_from(sunset).ok()) {
         let when = match (sunset / DAY).checked_sub(now / DAY) {
             Some(0) => "today".to_owned(),
