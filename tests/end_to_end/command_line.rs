@@ -138,7 +138,7 @@ fn check_describes_routes_without_their_keys() {
     let output = output.expect("it runs");
     let text = said(&output);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    for word in ["CURSORGATE_KEY_1", "GET /api/users", "promises  exact", "costs"] {
+    for word in ["CURSORGATE_KEY_1", "GET /api/users", "exact: no item is skipped", "each page: 1 upstream request"] {
         assert!(text.contains(word), "{word} in:\n{text}");
     }
     assert!(!text.contains("no errors"), "{text}");
@@ -174,13 +174,13 @@ fn check_says_what_keeps_a_route_from_more() {
             "dialect = \"own\"\norder = [\"-score\", \"id\"]\nsortable = [\"name\"]\npage_size.max = 40".to_owned(),
             &[
                 "believed, and checked, not asked for: score is not in sortable",
-                "equal keys only as whole runs of up to ",
+                "items with equal keys are read together, up to ",
             ],
         ),
         (
             SLICES,
             "dialect = \"own\"\norder = [\"-score\", \"id\"]\nsortable = [\"score\"]\npage_size.max = 40".to_owned(),
-            &["asked for without the id, which is not in sortable"],
+            &["asked for without the id, which is not in sortable: sort=descscore"],
         ),
         (
             FILTERED,
@@ -188,7 +188,7 @@ fn check_says_what_keeps_a_route_from_more() {
                 "dialect = \"own\"\norder = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\nfilterable = [\"score\"]\n{score}"
             ),
             &[
-                "filters   where={\"score\":{\"lte\":100}}; beside a client's where=CLIENT: where={\"and\":[CLIENT,{\"score\":{\"lte\":100}}]}",
+                "filters      where={\"score\":{\"lte\":100}}; beside a client's where=CLIENT: where={\"and\":[CLIENT,{\"score\":{\"lte\":100}}]}",
             ],
         ),
         (TOKENS, "dialect = \"whole-list\"\norder = [\"id\"]".to_owned(), &["each page reads the whole list"]),
@@ -231,7 +231,7 @@ fn check_asks_what_a_reviewer_would() {
     let policy = format!("{GOOD}\n[routes.users.legacy]\npolicy = \"reject\"\n");
     let rest = "[routes.everything_else]\npath = \"/{*rest}\"\nupstream = \"people\"\naction = \"forward\"\n";
     let advice = "a cursor shows last_name";
-    let bypass = "bypass    everything_else: other requests below this path";
+    let bypass = "bypass       everything_else: other requests below this path";
     for (text, word, is_said) in [
         (GOOD, advice, false),
         (&by_name, advice, true),

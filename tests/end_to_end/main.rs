@@ -47,6 +47,7 @@ mod search_engine;
 mod secrets;
 mod seek;
 mod sorting;
+mod teams;
 mod third_party;
 mod tls;
 mod tokens;
