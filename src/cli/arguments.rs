@@ -217,7 +217,7 @@ pub(super) struct CheckArguments {
 pub(super) enum CheckFormat {
     /// For people: mistakes on standard error, routes on standard output.
     Text,
-    /// One JSON object on standard output.
+    /// A JSON object on standard output.
     Json,
     /// Workflow commands of GitHub Actions, which shows them beside the lines of a pull request.
     Github,

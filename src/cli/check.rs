@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A configuration, its snapshot if it has no errors, and its diagnostics.
-struct Checked {
+struct CheckedConfiguration {
     built: Option<(Settings, Snapshot)>,
     diagnostics: Diagnostics,
 }
@@ -45,26 +45,26 @@ pub(super) fn run(
 }
 
 /// Checks a configuration as it would run.
-fn whole(path: &Path, environment: &dyn Environment) -> Checked {
+fn whole(path: &Path, environment: &dyn Environment) -> CheckedConfiguration {
     let (settings, mut diagnostics) = config::load(path, environment);
     let built = settings.and_then(|settings| {
         let snapshot = Snapshot::build(&settings, None, &mut diagnostics)?;
         Some((settings, snapshot))
     });
-    Checked { built, diagnostics }
+    CheckedConfiguration { built, diagnostics }
 }
 
 /// Checks a configuration where its secrets are not at hand.
-fn without_secrets_of(path: &Path, environment: &dyn Environment) -> Checked {
+fn without_secrets_of(path: &Path, environment: &dyn Environment) -> CheckedConfiguration {
     let (settings, mut diagnostics) = config::load(path, &WithoutSecrets(environment));
     let built = settings.and_then(|settings| {
         let snapshot = Snapshot::build(&settings.without_certificates(), None, &mut diagnostics)?;
         Some((settings, snapshot))
     });
-    Checked { built, diagnostics }
+    CheckedConfiguration { built, diagnostics }
 }
 
-fn text(path: &Path, environment: &dyn Environment, checked: &Checked) -> Result<(), Failure> {
+fn text(path: &Path, environment: &dyn Environment, checked: &CheckedConfiguration) -> Result<(), Failure> {
     report::diagnostics(&checked.diagnostics);
     if let Some((settings, snapshot)) = &checked.built {
         let mut text = summary::described(settings, snapshot);

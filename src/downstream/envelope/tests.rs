@@ -450,7 +450,7 @@ fn faults_point_at_what_is_wrong() {
         ),
         (r#"{ "body": ["{item}"], "error": "{total}" }"#.into(), "{total}", "not known in errors", "request_id"),
         (r#"{ "body": ["{item}"], "error": ["{item}"] }"#.into(), "{item}", "not known in errors", ""),
-        (r#"{ "body": ["{item}"], "headers": { "X A": "1" } }"#.into(), "\"X A\"", "no header name", ""),
+        (r#"{ "body": ["{item}"], "headers": { "X A": "1" } }"#.into(), "\"X A\"", "not a header name", ""),
         (r#"{ "body": ["{item}"], "headers": { "Link": "1" } }"#.into(), "\"Link\"", "writes Link itself", ""),
         (
             r#"{ "body": ["{item}"], "headers": { "X": "{total|null}" } }"#.into(),

@@ -109,12 +109,7 @@ impl Snapshot {
                 routes.push(Arc::new(route));
             }
         }
-        for dialect in &settings.own_dialects {
-            Dialect::check(dialect, diagnostics);
-        }
-        for envelope in &settings.own_envelopes {
-            EnvelopeTemplate::compile(envelope, "items", diagnostics);
-        }
+        check_own(settings, diagnostics);
         warn_of_sunsets(settings, clock::unix_seconds(), diagnostics);
         let listeners = listeners(settings, previous, diagnostics);
         let openapi = OpenApi::compile(settings, &routes, diagnostics);
@@ -164,6 +159,16 @@ impl Snapshot {
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.server.trusted_proxies.iter().any(|network| network.contains(address))
+    }
+}
+
+/// Checks the dialects and envelopes of the configuration itself, whether a route uses them or not.
+fn check_own(settings: &Settings, diagnostics: &mut Diagnostics) {
+    for dialect in &settings.own_dialects {
+        Dialect::check(dialect, diagnostics);
+    }
+    for envelope in &settings.own_envelopes {
+        EnvelopeTemplate::compile(envelope, "items", diagnostics);
     }
 }
 

@@ -122,6 +122,19 @@ fn filter_that_pages<'a>(
     })
 }
 
+/// Warns of fields to sort and to filter by if the dialect has no parameters for that.
+fn warn_of_no_effect(list: &ListSettings, diagnostics: &mut Diagnostics) {
+    let dialect = &list.dialect;
+    if let (None, Some(field)) = (&dialect.sort, list.sortable.first()) {
+        let message = format!("the dialect {:?} can't be told an order, so clients can't choose one", dialect.name);
+        diagnostics.warning(field.at, message, "remove `sortable`, or give the dialect a [sort]");
+    }
+    if let (None, Some(field)) = (&dialect.filter, list.filterable.first()) {
+        let message = format!("the dialect {:?} has no filters, so `filterable` has no effect", dialect.name);
+        diagnostics.warning(field.at, message, "remove `filterable`, or give the dialect a [filter]");
+    }
+}
+
 /// Returns an optional part if it has no fault.
 fn whole<T>(compiled: Option<Option<T>>) -> Option<Option<T>> {
     match compiled {
@@ -181,19 +194,7 @@ impl Dialect {
             diagnostics.error(field.at, message, "leave this out: the upstream can't read one parameter as both");
             return None;
         }
-        if parts.sort.is_none()
-            && let Some(field) = list.sortable.first()
-        {
-            let message =
-                format!("the dialect {:?} can't be told an order, so clients can't choose one", settings.name);
-            diagnostics.warning(field.at, message, "remove `sortable`, or give the dialect a [sort]");
-        }
-        if list.dialect.filter.is_none()
-            && let Some(field) = list.filterable.first()
-        {
-            let message = format!("the dialect {:?} has no filters, so `filterable` has no effect", settings.name);
-            diagnostics.warning(field.at, message, "remove `filterable`, or give the dialect a [filter]");
-        }
+        warn_of_no_effect(list, diagnostics);
         let orders = Orders::new(parts.sort, fields, parts.filter, Modes::new(list, parts.places), &reading);
         let declared = Arc::new(orders.declared(list));
         warnings::warn(list, &orders.fields, orders.sort.is_some(), &declared, diagnostics);

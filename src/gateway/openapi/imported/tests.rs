@@ -130,7 +130,7 @@ fn what_can_t_be_found_is_said_with_what_there_is() {
         (BY_OPERATION, good.replace("\"schema\"", "\"schemas\""), "says nothing of the answer to GET /users"),
         ("{ file = \"people.json\", operation = \"GET /user\" }", good.clone(), "did you mean \"/users\"?"),
         ("{ file = \"people.json\", operation = \"post /users\" }", good.clone(), "has no POST /users"),
-        ("{ file = \"people.json\", operation = \"/users\" }", good.clone(), "is no operation"),
+        ("{ file = \"people.json\", operation = \"/users\" }", good.clone(), "is not an operation"),
         ("{ file = \"people.json\", schema = \"#/x\" }", good.clone(), "has nothing at \"#/x\""),
         ("{ file = \"people.json\", schema = \"User\" }", good.clone(), "write \"#/components/schemas/User\""),
         ("{ file = \"people.json\" }", good.clone(), "names neither an operation nor a schema"),
