@@ -10,8 +10,6 @@ use crate::{
 /// The path of the certificates.
 pub(crate) const CERTIFICATES_PATH: &str = "/certificates";
 
-pub(super) const CONTENT_TYPE: &str = "application/json";
-
 /// Renders the certificates of listeners and upstreams, in the order of the configuration.
 pub(super) fn render(snapshot: &Snapshot) -> String {
     let states = snapshot.credentials().flat_map(Credentials::states);

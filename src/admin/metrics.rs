@@ -12,6 +12,12 @@ use exposition::Exposition;
 /// The path of the metrics.
 pub(crate) const METRICS_PATH: &str = "/metrics";
 
+/// The commit that the program was built from.
+pub(super) const COMMIT: &str = match option_env!("CURSORGATE_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
 /// The content type of the text format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 

@@ -1,5 +1,6 @@
-//! `/migration`: which clients still page by number or offset, and how long that works, as JSON. The counts are those of
-//! this process since it started, or since the route has been counted in this way. Prometheus adds up several processes.
+//! `/migration`: which clients still page by number or offset, and how long that works, as JSON, for all routes that serve
+//! or observe a list. The counts are those of this process since it started, or since the route has been counted in this
+//! way; those by the hour are of the last day, the current hour last. Prometheus adds up several processes and keeps more.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +11,17 @@ use crate::{
     downstream::response::legacy,
     gateway::{
         Snapshot,
-        outcome::{metrics::RouteMetrics, migration::Count},
-        routes::list::List,
+        outcome::{
+            metrics::RouteFigures,
+            migration::{Count, HourlyCounts},
+        },
+        routes::{list::List, route::Route},
         runtime::clock,
     },
 };
 
 /// The path of the report.
 pub(crate) const MIGRATION_PATH: &str = "/migration";
-
-/// The content type of the report.
-pub(super) const CONTENT_TYPE: &str = "application/json";
 
 const DAY: u64 = 86_400;
 
@@ -29,15 +30,21 @@ struct Report<'s> {
     routes: Vec<RouteReport<'s>>,
 }
 
-/// A route that serves a list.
+/// A route that serves or observes a list.
 #[derive(Serialize)]
 struct RouteReport<'s> {
     route: &'s str,
+    observed: bool,
+    /// The observed answers by verdict; `None` on a route that serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdicts: Option<BTreeMap<&'static str, u64>>,
     #[serde(flatten)]
     plan: PlanReport,
     counted_since: String,
     /// By the kind of paging.
     requests: BTreeMap<&'static str, u64>,
+    /// The same by the hour.
+    hours: BTreeMap<&'static str, HourlyCounts>,
     legacy: CountReport,
     /// `None` if the route does not tell clients apart.
     #[serde(flatten)]
@@ -80,20 +87,25 @@ struct ClientReport {
 #[derive(Serialize)]
 struct CountReport {
     requests: u64,
+    /// Those without any paging parameter.
+    unmarked: u64,
+    hours: HourlyCounts,
     last_seen: Option<String>,
 }
 
 /// Returns the report; `now` is in seconds since 1970.
 #[expect(clippy::expect_used, reason = "JSON has texts, numbers, and maps whose keys are texts")]
 pub(super) fn render(snapshot: &Snapshot, now: u64) -> String {
-    let lists = snapshot.routes.iter().filter_map(|route| Some((route, route.list.as_ref()?)));
-    let routes = lists.map(|(route, list)| row(&route.name, list, &route.metrics, now)).collect();
+    let lists = snapshot.routes.iter().filter_map(|route| Some((route, route.described_list()?)));
+    let routes = lists.map(|(route, list)| row(route, list, now)).collect();
     serde_json::to_string(&Report { routes }).expect("a report is JSON") + "\n"
 }
 
-fn row<'s>(route: &'s str, list: &List, metrics: &RouteMetrics, now: u64) -> RouteReport<'s> {
+fn row<'s>(route: &'s Route, list: &List, now: u64) -> RouteReport<'s> {
     let usage = &list.usage;
-    let clients = usage.clients().map(|clients| ClientReports {
+    let counts = route.metrics.totals();
+    let figures = RouteFigures::of(&counts);
+    let clients = usage.clients(now).map(|clients| ClientReports {
         clients: clients
             .named
             .into_iter()
@@ -103,11 +115,14 @@ fn row<'s>(route: &'s str, list: &List, metrics: &RouteMetrics, now: u64) -> Rou
         unidentified: counted(clients.unidentified),
     });
     RouteReport {
-        route,
+        route: &route.name,
+        observed: route.observed.is_some(),
+        verdicts: route.observed.is_some().then(|| figures.verdicts().collect()),
         plan: plan(&list.legacy, now),
         counted_since: clock::rfc3339(usage.since()),
-        requests: metrics.paging().collect(),
-        legacy: counted(usage.total()),
+        requests: figures.paging().collect(),
+        hours: usage.paging(now).collect(),
+        legacy: counted(usage.total(now)),
         clients,
     }
 }
@@ -129,5 +144,5 @@ fn plan(settings: &LegacySettings, now: u64) -> PlanReport {
 
 fn counted(count: Count) -> CountReport {
     let last_seen = (count.last_seen > 0).then(|| clock::rfc3339(count.last_seen));
-    CountReport { requests: count.requests, last_seen }
+    CountReport { requests: count.requests, unmarked: count.unmarked, hours: count.hours, last_seen }
 }

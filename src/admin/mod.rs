@@ -1,12 +1,17 @@
 //! The side of operators: a listener of its own, whose paths never mix with those of clients.
 
+mod access;
 mod certificates;
+mod config;
 mod health;
 mod metrics;
 mod migration;
 mod openapi;
+mod page;
 mod reload;
+mod routes;
 mod service;
+mod status;
 mod upstreams;
 
 pub(crate) use health::HEALTH_PATH;

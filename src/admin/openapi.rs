@@ -5,8 +5,6 @@ use crate::gateway::{Snapshot, request::target::host_of};
 /// The path of the description.
 pub(crate) const OPENAPI_PATH: &str = "/openapi.json";
 
-pub(super) const CONTENT_TYPE: &str = "application/json";
-
 /// Renders the description; `query` is that of the request.
 pub(super) fn render(snapshot: &Snapshot, query: Option<&str>) -> String {
     let host = query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("host="));

@@ -1,18 +1,23 @@
 //! The admin listener and its paths.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, uri::Authority};
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
 
 use super::{
+    access::{self, Denial},
     certificates::{self, CERTIFICATES_PATH},
+    config::{self, CONFIG_PATH},
     health::{self, HEALTH_PATH, LIVE_PATH, READY_PATH},
     metrics::{self, METRICS_PATH},
     migration::{self, MIGRATION_PATH},
     openapi::{self, OPENAPI_PATH},
+    page,
     reload::{self, RELOAD_PATH},
+    routes::{self, ROUTES_PATH},
+    status::{self, STATUS_PATH},
     upstreams::{self, UPSTREAMS_PATH},
 };
 use crate::gateway::{
@@ -22,7 +27,6 @@ use crate::gateway::{
         process::{Stage, Vitals},
         reload::Reloads,
     },
-    request::target::host_of,
     runtime::{clock, sockets::ListeningSocket},
     server::{admission::Admission, connection::Front},
 };
@@ -50,10 +54,68 @@ pub(crate) fn service(socket: ListeningSocket, admin: Admin, front: Arc<Front>) 
     service
 }
 
+/// A request of an operator.
+struct AdminRequest<'r> {
+    method: &'r Method,
+    /// The name under which the request came.
+    authority: Option<&'r str>,
+    path: &'r str,
+    query: Option<&'r str>,
+    headers: &'r HeaderMap,
+}
+
 /// The status, content type and body of an answer.
-type AdminAnswer = (StatusCode, &'static str, String);
+type AdminAnswer = (StatusCode, &'static str, Cow<'static, str>);
+
+/// A function that answers a request that only reads.
+type AnswerFunction = fn(&Admin, &AdminRequest<'_>) -> AdminAnswer;
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// The paths of probes. They reveal nothing and answer under every name: a refused probe would end the process.
+const PROBES: [(&str, AnswerFunction); 3] = [
+    (LIVE_PATH, |_, _| (StatusCode::OK, TEXT, health::LIVE.into())),
+    (READY_PATH, Admin::readiness),
+    (HEALTH_PATH, Admin::readiness),
+];
+
+/// The paths of reports.
+const REPORTS: [(&str, AnswerFunction); 9] = [
+    (STATUS_PATH, |admin, _| {
+        let live = admin.live.pin();
+        let can_reload = admin.reloads.is_some() && live.admin.as_ref().is_some_and(|admin| admin.token.is_some());
+        json(status::render(&live, &admin.vitals, &admin.clients, can_reload))
+    }),
+    (ROUTES_PATH, |admin, _| json(routes::render(&admin.live.pin()))),
+    (UPSTREAMS_PATH, |admin, _| json(upstreams::render(&admin.live.pin()))),
+    (MIGRATION_PATH, |admin, _| json(migration::render(&admin.live.pin(), clock::unix_seconds()))),
+    (CERTIFICATES_PATH, |admin, _| json(certificates::render(&admin.live.pin()))),
+    (CONFIG_PATH, |admin, request| {
+        let (content_type, text) = config::render(&admin.live.pin(), request.query);
+        (StatusCode::OK, content_type, text.into())
+    }),
+    (OPENAPI_PATH, |admin, request| json(openapi::render(&admin.live.pin(), request.query))),
+    (METRICS_PATH, |admin, _| {
+        let text = metrics::render(&admin.live.pin(), &admin.vitals, &admin.clients, clock::unix_seconds());
+        (StatusCode::OK, metrics::CONTENT_TYPE, text.into())
+    }),
+    (RELOAD_PATH, |admin, request| {
+        let live = admin.live.pin();
+        let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref());
+        let last = admin.vitals.last_reload();
+        let with_report = access::is_authorized(request.headers, token);
+        json(reload::render(&last.result(), &last.earlier(), with_report))
+    }),
+];
+
+fn json(text: String) -> AdminAnswer {
+    (StatusCode::OK, JSON, text.into())
+}
+
+fn denied((status, text): Denial) -> AdminAnswer {
+    (status, TEXT, text.into())
+}
 
 impl Admin {
     /// Creates a service that reports on the process, its snapshot, and its connections.
@@ -62,98 +124,69 @@ impl Admin {
         Self { vitals, live, clients, reloads }
     }
 
-    /// Answers a request. `host` is checked, because a foreign page can make an operator's browser read from this
-    /// listener under a name of its own (DNS rebinding). Health checks are exempt: they reveal nothing, and a refused
-    /// probe would end the process.
-    async fn answer(
-        &self,
-        method: &Method,
-        host: Option<&str>,
-        (path, query): (&str, Option<&str>),
-        headers: &HeaderMap,
-    ) -> AdminAnswer {
-        let is_probe = [HEALTH_PATH, LIVE_PATH, READY_PATH].contains(&path);
-        let is_foreign = host.is_some_and(|host| {
-            let admin = &self.live.pin().admin;
-            !is_own(host, admin.as_ref().map_or(&[], |admin| &admin.hosts))
-        });
-        if is_foreign && !is_probe {
-            let help = "ask by an address or localhost, or add this name to admin.hosts\n";
-            return (StatusCode::MISDIRECTED_REQUEST, TEXT, help.to_owned());
+    /// Answers a request.
+    async fn answer(&self, request: &AdminRequest<'_>) -> AdminAnswer {
+        let find = |reports: &[(&str, AnswerFunction)]| {
+            reports.iter().find(|(path, _)| *path == request.path).map(|found| found.1)
+        };
+        let probe = find(&PROBES);
+        let known = {
+            let live = self.live.pin();
+            access::check_host(request.authority, live.admin.as_ref().map_or(&[][..], |admin| &admin.hosts))
+        };
+        if let (Err(denial), None) = (known, probe) {
+            return denied(denial);
         }
-        if path == RELOAD_PATH && method == Method::POST {
-            return self.reload(headers).await;
+        if request.path == RELOAD_PATH && request.method == Method::POST {
+            return self.reload(request).await;
         }
-        self.read(method, (path, query), headers)
+        let file = page::FILES.iter().find(|(path, ..)| *path == request.path);
+        let report = probe.or_else(|| find(&REPORTS));
+        let reads = [Method::GET, Method::HEAD].contains(request.method);
+        match (report, file) {
+            (None, None) => self.unknown(),
+            _ if !reads => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".into()),
+            (Some(report), _) => report(self, request),
+            (None, Some((_, content_type, text))) => (StatusCode::OK, content_type, (*text).into()),
+        }
     }
 
     /// Reloads for a request with the token.
-    async fn reload(&self, headers: &HeaderMap) -> AdminAnswer {
-        let (is_authorized, has_token) = {
-            let admin = &self.live.pin().admin;
-            let token = admin.as_ref().and_then(|admin| admin.reload_token.as_ref());
-            (reload::is_authorized(headers, token), token.is_some())
+    async fn reload(&self, request: &AdminRequest<'_>) -> AdminAnswer {
+        let checked = {
+            let live = self.live.pin();
+            let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref()).filter(|_| self.reloads.is_some());
+            access::check_change(request.headers, request.authority, token)
         };
-        let Some(reloads) = self.reloads.as_ref().filter(|_| has_token) else {
-            return (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only: there is no admin.reload_token\n".to_owned());
+        let reloads = match (checked, &self.reloads) {
+            (Ok(()), Some(reloads)) => reloads,
+            (Err(denial), _) => {
+                tracing::warn!(
+                    status = denial.0.as_u16(),
+                    "a reload was asked for and refused: {}",
+                    denial.1.trim_end()
+                );
+                return denied(denial);
+            }
+            (Ok(()), None) => return self.unknown(),
         };
-        if !is_authorized {
-            tracing::warn!("a reload was asked for without the token of admin.reload_token");
-            let help = "send Authorization: Bearer with the token of admin.reload_token\n";
-            return (StatusCode::UNAUTHORIZED, TEXT, help.to_owned());
-        }
         match reload::reload(reloads).await {
-            Some((status, result)) => (status, reload::CONTENT_TYPE, reload::render(&result, true)),
-            None => (StatusCode::ACCEPTED, TEXT, "the reload takes long: GET this path for its result\n".to_owned()),
+            Some((status, result)) => {
+                (status, JSON, reload::render(&result, &self.vitals.last_reload().earlier(), true).into())
+            }
+            None => (StatusCode::ACCEPTED, TEXT, "the reload takes long: GET this path for its result\n".into()),
         }
     }
 
-    fn read(&self, method: &Method, (path, query): (&str, Option<&str>), headers: &HeaderMap) -> AdminAnswer {
-        match path {
-            HEALTH_PATH | LIVE_PATH | READY_PATH | METRICS_PATH | MIGRATION_PATH | OPENAPI_PATH | CERTIFICATES_PATH
-            | RELOAD_PATH | UPSTREAMS_PATH
-                if !matches!(*method, Method::GET | Method::HEAD) =>
-            {
-                (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".to_owned())
-            }
-            HEALTH_PATH | READY_PATH => {
-                let (status, body) = health::readiness(self.vitals.is_stopping());
-                (status, TEXT, body.to_owned())
-            }
-            LIVE_PATH => (StatusCode::OK, TEXT, health::LIVE.to_owned()),
-            METRICS_PATH => {
-                let text = metrics::render(&self.live.pin(), &self.vitals, &self.clients, clock::unix_seconds());
-                (StatusCode::OK, metrics::CONTENT_TYPE, text)
-            }
-            UPSTREAMS_PATH => (StatusCode::OK, upstreams::CONTENT_TYPE, upstreams::render(&self.live.pin())),
-            MIGRATION_PATH => {
-                let board = migration::render(&self.live.pin(), clock::unix_seconds());
-                (StatusCode::OK, migration::CONTENT_TYPE, board)
-            }
-            OPENAPI_PATH => (StatusCode::OK, openapi::CONTENT_TYPE, openapi::render(&self.live.pin(), query)),
-            CERTIFICATES_PATH => (StatusCode::OK, certificates::CONTENT_TYPE, certificates::render(&self.live.pin())),
-            RELOAD_PATH => {
-                let admin = &self.live.pin().admin;
-                let token = admin.as_ref().and_then(|admin| admin.reload_token.as_ref());
-                let with_report = reload::is_authorized(headers, token);
-                let text = reload::render(&self.vitals.last_reload().result(), with_report);
-                (StatusCode::OK, reload::CONTENT_TYPE, text)
-            }
-            _ => {
-                let probes = [LIVE_PATH, READY_PATH, HEALTH_PATH];
-                let reports = [METRICS_PATH, MIGRATION_PATH, OPENAPI_PATH, CERTIFICATES_PATH, RELOAD_PATH];
-                let known = [&probes[..], &reports].concat().join(", ");
-                (StatusCode::NOT_FOUND, TEXT, format!("there are {known}\n"))
-            }
-        }
+    fn readiness(&self, _request: &AdminRequest<'_>) -> AdminAnswer {
+        let (status, body) = health::readiness(self.vitals.is_stopping());
+        (status, TEXT, body.into())
     }
-}
 
-/// Returns whether an authority is an address, this machine, or one of these names.
-fn is_own(authority: &str, names: &[String]) -> bool {
-    let host = host_of(authority);
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    address.parse::<IpAddr>().is_ok() || host == "localhost" || names.contains(&host)
+    fn unknown(&self) -> AdminAnswer {
+        let known: Vec<&str> = PROBES.iter().chain(&REPORTS).map(|(path, _)| *path).collect();
+        (StatusCode::NOT_FOUND, TEXT, format!("there are /, {}\n", known.join(", ")).into())
+    }
 }
 
 #[async_trait]
@@ -163,17 +196,23 @@ impl ServeHttp for Admin {
         session.set_write_timeout(Some(READ_TIMEOUT));
         let head = session.req_header();
         let host = head.headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
-        let authority = head.uri.authority().map(Authority::as_str).or(host.as_deref());
-        let asked = (head.uri.path(), head.uri.query());
-        let (status, content_type, body) = self.answer(&head.method, authority, asked, &head.headers).await;
+        let request = AdminRequest {
+            method: &head.method,
+            authority: head.uri.authority().map(Authority::as_str).or(host.as_deref()),
+            path: head.uri.path(),
+            query: head.uri.query(),
+            headers: &head.headers,
+        };
+        let (status, content_type, body) = self.answer(&request).await;
         let length = body.len();
-        let body = if head.method == Method::HEAD { Vec::new() } else { body.into_bytes() };
+        let body = if head.method == Method::HEAD { Vec::new() } else { body.into_owned().into_bytes() };
         let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        page::add_headers(headers);
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         }
@@ -192,6 +231,11 @@ mod tests {
         config::load_text,
         gateway::{Snapshot, server::admission::ConnectionLimits},
     };
+
+    async fn ask(admin: &Admin, method: &Method, path: &str) -> AdminAnswer {
+        let headers = HeaderMap::new();
+        admin.answer(&AdminRequest { method, authority: None, path, query: None, headers: &headers }).await
+    }
 
     /// Row: A38
     #[tokio::test]
@@ -222,13 +266,21 @@ mod tests {
             (Method::POST, "/reload", 405),
             (Method::POST, "/healthz", 405),
             (Method::DELETE, "/metrics", 405),
-            (Method::GET, "/", 404),
+            (Method::GET, "/config", 200),
+            (Method::PUT, "/config", 405),
+            (Method::GET, "/routes", 200),
+            (Method::POST, "/routes", 405),
+            (Method::GET, "/status", 200),
+            (Method::GET, "/", 200),
+            (Method::POST, "/", 405),
+            (Method::GET, "/page/page.js", 200),
+            (Method::GET, "/page/", 404),
+            (Method::GET, "/page/../config", 404),
             (Method::GET, "/healthz/", 404),
         ] {
-            let answer = admin.answer(&method, None, (path, None), &HeaderMap::new()).await;
-            assert_eq!(answer.0, status, "{method} {path}");
+            assert_eq!(ask(&admin, &method, path).await.0, status, "{method} {path}");
         }
-        let metrics = admin.answer(&Method::GET, None, ("/metrics", None), &HeaderMap::new()).await;
+        let metrics = ask(&admin, &Method::GET, "/metrics").await;
         assert!(metrics.2.contains("_total{route=\"rest\"} 0\n"));
     }
 

@@ -1,18 +1,17 @@
-//! `/upstreams`: the upstreams, their peers and the health of each.
+//! `/upstreams`: the upstreams, their peers and the health of each, and their recent figures.
 
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::routes::{RECENT, latency, milliseconds, rate};
 use crate::{
-    gateway::{Snapshot, routes::upstream::Upstream, runtime::clock},
+    gateway::{Snapshot, outcome::metrics::UpstreamFigures, routes::upstream::Upstream, runtime::clock},
     upstream::net::peers::{name::PeerName, peer::Peer},
 };
 
 /// The path of the upstreams.
 pub(crate) const UPSTREAMS_PATH: &str = "/upstreams";
-
-pub(super) const CONTENT_TYPE: &str = "application/json";
 
 /// Renders all upstreams, in the order of the configuration.
 pub(super) fn render(snapshot: &Snapshot) -> String {
@@ -50,10 +49,43 @@ fn described(upstream: &Upstream, now: &Now) -> Value {
         "in_flight": upstream.slots.in_flight(),
         "waiting": upstream.slots.waiting(),
         "connections": upstream.slots.most(),
+        "recent": recent(upstream, now.instant),
+        "history": history(upstream),
         "retries": { "made": budget.made(), "refused": budget.refused() },
         "peers": peers.collect::<Vec<_>>(),
         "unresolved": unresolved.collect::<Vec<_>>(),
     })
+}
+
+/// Returns the figures of the last minutes. Requests without a whole answer count as failed.
+fn recent(upstream: &Upstream, now: Instant) -> Value {
+    let recent = upstream.metrics.recent(RECENT, now);
+    let (requests, failed) = totals(recent.of_upstream());
+    json!({
+        "seconds": recent.took.as_secs(),
+        "requests": requests,
+        "requests_per_second": rate(requests, recent.took),
+        "failed": failed,
+        "latency_ms": latency(|share| recent.of_upstream().quantile(share)),
+    })
+}
+
+fn history(upstream: &Upstream) -> Value {
+    let steps = upstream.metrics.series(|figures, took| {
+        let (requests, failed) = totals(figures);
+        (rate(requests, took), rate(failed, took), figures.quantile(0.99).map(milliseconds))
+    });
+    json!({
+        "requests_per_second": steps.iter().map(|step| step.0).collect::<Vec<_>>(),
+        "failed_per_second": steps.iter().map(|step| step.1).collect::<Vec<_>>(),
+        "p99_ms": steps.iter().map(|step| step.2).collect::<Vec<_>>(),
+    })
+}
+
+/// Returns the numbers of all requests, and of those that failed.
+fn totals(figures: UpstreamFigures<'_>) -> (u64, u64) {
+    let failed = figures.requests().filter(|(class, _)| ["5xx", "none"].contains(class)).map(|(_, count)| count).sum();
+    (figures.requests().map(|(_, count)| count).sum(), failed)
 }
 
 fn described_peer(name: &PeerName, peer: &Peer, now: &Now) -> Value {

@@ -73,7 +73,7 @@ fn serve_file(
     vitals: &Vitals,
     (sockets, log): (Sockets, &Log),
 ) -> Result<(), Failure> {
-    let live = Arc::new(Live::new(snapshot));
+    let live = Arc::new(Live::new(snapshot.read_from(&files)));
     let fixed = Fixed::of(&settings);
     let log = (settings.log, log.changer());
     let last = Arc::clone(vitals.last_reload());

@@ -28,7 +28,8 @@ use zeroize::Zeroizing;
 use super::{
     Environment, FILE_SIZE_MAX, Permissions,
     diagnostic::{Diagnostics, Located, Location},
-    keys::FILE,
+    keys::{FILE, FILE_SCHEMA},
+    redacted::RedactedConfiguration,
     schema,
     secret::Secret,
     settings::{AdminSettings, CursorKeySettings, Settings},
@@ -98,7 +99,21 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     let own_dialects = dialects.members().iter().filter_map(|(name, _)| finder.find(name, context)).collect();
     let mut finder = envelope::Envelopes::new(&envelopes, context);
     let own_envelopes = envelopes.members().iter().filter_map(|(name, _)| finder.find(name, context)).collect();
-    Settings { server, listeners, admin, log, traces, cursor, caches, upstreams, routes, own_dialects, own_envelopes }
+    let written = RedactedConfiguration::of(root, &FILE_SCHEMA);
+    Settings {
+        server,
+        listeners,
+        admin,
+        log,
+        traces,
+        cursor,
+        caches,
+        upstreams,
+        routes,
+        own_dialects,
+        own_envelopes,
+        written,
+    }
 }
 
 /// Reads the keys of cursors alone.

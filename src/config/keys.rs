@@ -54,8 +54,8 @@ table! {
         listeners: Key<Spanned> =>
             named_tables(&Schema::Table(server::ListenerKeys::KEYS), "write [listeners.NAME]").named("public", "");
 
-        /// The address at which operators connect, or `--admin` or CURSORGATE_ADMIN; without any there is none. It answers
-        /// GET /healthz, which `cursorgate health` asks, /metrics, /migration, /upstreams and /openapi.json.
+        /// The address at which operators connect, or `--admin` or CURSORGATE_ADMIN; without any there is none. The operator's
+        /// page is at its root; docs/operators-page.md lists the reports. `cursorgate health` asks it for /healthz.
         admin: Key<Spanned> => sub_table(server::AdminKeys::KEYS).section();
 
         /// The log, on standard error.

@@ -18,6 +18,7 @@ pub mod json_schema;
 mod key;
 mod keys;
 pub mod presets;
+pub mod redacted;
 pub mod reference;
 mod schema;
 pub mod secret;

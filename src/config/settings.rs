@@ -30,7 +30,7 @@ pub use list::{
 pub use openapi::{ItemSchema, OpenApiSettings};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};
 
-use super::{diagnostic::Located, key::words, secret::Secret};
+use super::{diagnostic::Located, key::words, redacted::RedactedConfiguration, secret::Secret};
 
 /// A configuration.
 #[derive(Clone, Debug)]
@@ -52,6 +52,8 @@ pub struct Settings {
     pub own_dialects: Vec<DialectSettings>,
     /// The envelopes of the file itself, likewise.
     pub own_envelopes: Vec<EnvelopeSettings>,
+    /// The configuration as it was written.
+    pub written: RedactedConfiguration,
 }
 
 impl Settings {
@@ -214,7 +216,7 @@ pub struct AdminSettings {
     pub address: SocketAddr,
     /// In lower case.
     pub hosts: Vec<String>,
-    pub reload_token: Option<Secret>,
+    pub token: Option<Secret>,
 }
 
 /// `[log]`.

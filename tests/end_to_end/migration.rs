@@ -252,10 +252,10 @@ fn who_still_sends_pages_has_an_answer() {
 
     let metrics = http::get(gateway.admin, "/metrics").text().to_owned();
     for line in [
-        "cursorgate_legacy_requests_total{route=\"users\",client=\"mobile\"} 3".to_owned(),
-        format!("cursorgate_legacy_requests_total{{route=\"users\",client=\"{}\"}} 2", clients[1].0),
-        "cursorgate_legacy_requests_total{route=\"users\",client=\"other\"} 2".to_owned(),
-        "cursorgate_legacy_requests_total{route=\"users\",client=\"unidentified\"} 1".to_owned(),
+        "cursorgate_legacy_requests_total{route=\"users\",client=\"mobile\",paging=\"legacy\"} 3".to_owned(),
+        format!("cursorgate_legacy_requests_total{{route=\"users\",client=\"{}\",paging=\"legacy\"}} 2", clients[1].0),
+        "cursorgate_legacy_requests_total{route=\"users\",client=\"other\",paging=\"legacy\"} 2".to_owned(),
+        "cursorgate_legacy_requests_total{route=\"users\",client=\"unidentified\",paging=\"legacy\"} 1".to_owned(),
         "cursorgate_legacy_sunset_passed{route=\"users\"} 1".to_owned(),
         "cursorgate_list_requests_total{route=\"users\",paging=\"legacy\"} 8".to_owned(),
     ] {

@@ -89,7 +89,7 @@ fn an_operator_reloads_by_a_request() {
 
     std::fs::write(gateway.file("token"), format!("{TOKEN}\n")).expect("a file of the test");
     let hosts = "hosts = [\"gateway.test\"]";
-    let text = gateway.configuration().replace(hosts, &format!("{hosts}, reload_token = \"file:token\""));
+    let text = gateway.configuration().replace(hosts, &format!("{hosts}, token = \"file:token\""));
     gateway.rewrite_raw(&text);
     gateway.signal("HUP");
     eventually("the token is in force", || (ask("POST", "wrong-token-of-the-tests").status == 401).then_some(()));

@@ -1,6 +1,9 @@
 //! Metrics of the process: its build, its resources, its log, its configuration, its connections.
 
-use super::exposition::{Exposition, MetricKind};
+use super::{
+    COMMIT,
+    exposition::{Exposition, MetricKind},
+};
 use crate::gateway::{
     lifecycle::process::Vitals,
     runtime::figures::{self, Figures},
@@ -12,14 +15,9 @@ pub(super) fn build(exposition: &mut Exposition) {
     let labels = &["version", "commit", "openssl"];
     let help =
         "1, with the version of the program, the commit that it was built from, and the version of OpenSSL in it.";
-    exposition.family(MetricKind::Gauge, "cursorgate_build_info", labels, help).sample(
-        &[
-            env!("CARGO_PKG_VERSION"),
-            option_env!("CURSORGATE_COMMIT").unwrap_or("unknown"),
-            openssl::version::version(),
-        ],
-        1,
-    );
+    exposition
+        .family(MetricKind::Gauge, "cursorgate_build_info", labels, help)
+        .sample(&[env!("CARGO_PKG_VERSION"), COMMIT, openssl::version::version()], 1);
 }
 
 /// Adds the figures of the process under the names that Prometheus' client libraries have in common. What the system does

@@ -6,7 +6,10 @@ use super::exposition::{Exposition, MetricKind};
 use crate::{
     downstream::response::legacy,
     gateway::{
-        outcome::metrics::{FAMILIES, RouteMetrics},
+        outcome::{
+            metrics::{FAMILIES, RouteMetrics},
+            migration::Count,
+        },
         routes::route::Route,
     },
 };
@@ -52,24 +55,34 @@ pub(super) fn legacy_clients<'r>(
     routes: &(impl Iterator<Item = &'r Route> + Clone),
     now: u64,
 ) {
-    let lists = || routes.clone().filter_map(|route| Some((route.name.as_str(), route.list.as_ref()?)));
-    let help = "Requests by the upstream's own paging parameters, and by none where legacy.unmarked is \"legacy\", by client \
-                where the route says how to identify it.";
-    let mut requests =
-        exposition.family(MetricKind::Counter, "cursorgate_legacy_requests_total", &["route", "client"], help);
+    let lists = || routes.clone().filter_map(|route| Some((route.name.as_str(), route.described_list()?)));
+    let help = "Requests that count as legacy, by client where the route says how to identify it, and by paging: legacy, by \
+                the upstream's own parameters; unmarked, by none, where legacy.unmarked is \"legacy\".";
+    let labels = &["route", "client", "paging"];
+    let mut requests = exposition.family(MetricKind::Counter, "cursorgate_legacy_requests_total", labels, help);
+    let mut sample = |route: &str, client: &str, count: [u64; 2]| {
+        let [marked, unmarked] = count;
+        requests.sample(&[route, client, "legacy"], marked);
+        if unmarked > 0 {
+            requests.sample(&[route, client, "unmarked"], unmarked);
+        }
+    };
+    let split = |count: &Count| [count.requests - count.unmarked, count.unmarked];
     for (route, list) in lists() {
-        let Some(clients) = list.usage.clients() else {
-            requests.sample(&[route, ""], list.usage.total().requests);
+        let Some(clients) = list.usage.clients(now) else {
+            sample(route, "", split(&list.usage.total(now)));
             continue;
         };
         // A client may have the name that stands for unnamed clients.
-        let mut counts: BTreeMap<&str, u64> =
-            clients.named.iter().map(|(name, count)| (&**name, count.requests)).collect();
+        let mut counts: BTreeMap<&str, [u64; 2]> =
+            clients.named.iter().map(|(name, count)| (&**name, split(count))).collect();
         for (rest, count) in [("other", clients.other), ("unidentified", clients.unidentified)] {
-            *counts.entry(rest).or_default() += count.requests;
+            let [marked, unmarked] = counts.entry(rest).or_default();
+            *marked += count.requests - count.unmarked;
+            *unmarked += count.unmarked;
         }
         for (client, count) in counts {
-            requests.sample(&[route, client], count);
+            sample(route, client, count);
         }
     }
     let help = "1 where the sunset of a route's legacy requests has passed.";

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Context;
 use crate::config::{
-    diagnostic::Located,
+    diagnostic::{Located, Location},
     keys::{ADMIN, FILE, LISTENER, SERVER},
     settings::{AdminSettings, ListenerSettings, Network, ServerSettings},
     spanned::Spanned,
@@ -52,12 +52,23 @@ pub(super) fn check(
             context.diagnostics.warning(address.at, message, help);
         }
     }
-    if let (Some(admin), Some(address)) = (admin, ADMIN.address.located(&FILE.admin.table(root)))
-        && !is_inside(admin.address.ip())
-    {
+    if let (Some(admin), Some(address)) = (admin, ADMIN.address.located(&FILE.admin.table(root))) {
+        check_admin(admin, address.at, context);
+    }
+}
+
+/// Reports an admin listener that is reachable from everywhere, and one that others than this machine reach and that has
+/// no token: a reload asked for there is refused, which shows here and not at night.
+fn check_admin(admin: &AdminSettings, at: Location, context: &mut Context<'_>) {
+    let ip = admin.address.ip();
+    if !is_inside(ip) {
         let message = format!("the admin listener at {} is reachable from everywhere", admin.address);
         let help = "use a loopback or a private address, or restrict access by a firewall";
-        context.diagnostics.warning(address.at, message, help);
+        context.diagnostics.warning(at, message, help);
+    } else if !ip.to_canonical().is_loopback() && admin.token.is_none() {
+        let message = format!("the admin listener at {} refuses all changes: it has no token", admin.address);
+        let help = "token = \"file:/etc/cursorgate/admin.token\"; or use a loopback address";
+        context.diagnostics.warning(at, message, help);
     }
 }
 

@@ -122,13 +122,13 @@ pub(super) fn admin(
 ) -> Option<AdminSettings> {
     let replaced = context.environment.addresses().admin;
     let Some(admin) = FILE.admin.read(root) else {
-        return replaced.map(|address| AdminSettings { address, hosts: Vec::new(), reload_token: None });
+        return replaced.map(|address| AdminSettings { address, hosts: Vec::new(), token: None });
     };
     let hosts = ADMIN.hosts.read(&admin).iter().map(|host| host.value.to_lowercase()).collect();
-    let reload_token = reload_token(&admin, context);
+    let token = token(&admin, context);
     if let Some(address) = replaced {
         check_free(address, admin.at, listeners, Some("the admin listener"), context);
-        return Some(AdminSettings { address, hosts, reload_token });
+        return Some(AdminSettings { address, hosts, token });
     }
     let Some(written) = ADMIN.address.located(&admin) else {
         if ADMIN.address.find(&admin).is_none() {
@@ -138,14 +138,14 @@ pub(super) fn admin(
     };
     let address = written.value.parse::<SocketAddr>().ok()?;
     check_free(address, written.at, listeners, Some("the admin listener"), context);
-    Some(AdminSettings { address, hosts, reload_token })
+    Some(AdminSettings { address, hosts, token })
 }
 
-fn reload_token(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
-    let written = ADMIN.reload_token.located(admin)?;
+fn token(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
+    let written = ADMIN.token.located(admin)?;
     let token = context.secret(&written, " to 16 or more random characters")?;
     if token.reveal().len() < TOKEN_MIN || !token.reveal().iter().all(u8::is_ascii_graphic) {
-        let message = format!("a reload token has at least {TOKEN_MIN} visible characters of ASCII");
+        let message = format!("a token has at least {TOKEN_MIN} visible characters of ASCII");
         context.diagnostics.error(written.at, message, "`cursorgate keygen` makes one");
     }
     Some(token)

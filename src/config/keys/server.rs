@@ -192,10 +192,10 @@ table! {
         /// in an operator's browser can make any other name lead here. /healthz answers under every name.
         hosts: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::host)).default(Texts(&[]));
 
-        /// The token with which POST /reload reloads the configuration (`Authorization: Bearer TOKEN`) and answers with the
-        /// result. Without the key there is no such request. GET /reload has the last result for all who reach this listener,
-        /// and its report for those with the token.
-        reload_token: Key<String> => secret().example(r#""file:/etc/cursorgate/reload.token""#);
+        /// The token of requests that change anything, such as POST /reload (`Authorization: Bearer TOKEN`). Without the key
+        /// all of them are refused, at every address. Requests that only read need no token; GET /reload shows the report on
+        /// the configuration to those with the token.
+        token: Key<String> => secret().example(r#""file:/etc/cursorgate/admin.token""#);
     }
 }
 

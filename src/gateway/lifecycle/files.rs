@@ -28,6 +28,11 @@ pub(crate) struct ConfigurationFiles {
 }
 
 impl ConfigurationFiles {
+    /// Returns the paths of the files.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.read.keys().map(PathBuf::as_path)
+    }
+
     /// Returns whether a file has changed since it was read, and none since the last look: files that belong together
     /// are written one after the other.
     pub(crate) fn have_changed(&mut self) -> bool {

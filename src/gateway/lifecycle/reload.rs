@@ -4,10 +4,11 @@
 //! and requests and signals don't.
 
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError},
     },
@@ -32,6 +33,9 @@ use crate::{
 
 /// Interval of the looks at files that may have changed.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// The number of results that are kept beside the last one.
+const EARLIER: usize = 9;
 
 /// The cause of a reload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +94,8 @@ pub struct LastReload {
     /// The number of reloads that have begun.
     begun: AtomicU64,
     ended: watch::Sender<Arc<ReloadResult>>,
+    /// The results before the last one, the latest first, at most [`EARLIER`].
+    earlier: Mutex<VecDeque<Arc<ReloadResult>>>,
     /// In seconds since 1970.
     succeeded_at: AtomicU64,
     /// By cause, then by success.
@@ -110,7 +116,13 @@ impl Default for LastReload {
             report: String::new(),
         };
         let ended = watch::Sender::new(Arc::new(start));
-        Self { begun: AtomicU64::new(0), ended, succeeded_at: AtomicU64::new(now), counts: Default::default() }
+        Self {
+            begun: AtomicU64::new(0),
+            ended,
+            earlier: Mutex::default(),
+            succeeded_at: AtomicU64::new(now),
+            counts: Default::default(),
+        }
     }
 }
 
@@ -119,6 +131,12 @@ impl LastReload {
     #[must_use]
     pub fn result(&self) -> Arc<ReloadResult> {
         Arc::clone(&self.ended.borrow())
+    }
+
+    /// Returns the results before the last one, the latest first.
+    #[must_use]
+    pub(crate) fn earlier(&self) -> Vec<Arc<ReloadResult>> {
+        self.earlier.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Arc::clone).collect()
     }
 
     /// Returns the time of the last successful reload, in seconds since 1970.
@@ -145,7 +163,10 @@ impl LastReload {
         if result.in_force {
             self.succeeded_at.store(result.finished, Ordering::Relaxed);
         }
-        self.ended.send_replace(Arc::new(result));
+        let before = self.ended.send_replace(Arc::new(result));
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        earlier.push_front(before);
+        earlier.truncate(EARLIER);
     }
 }
 
@@ -299,7 +320,7 @@ impl Reloader {
             let needs_restart = self.last.result().needs_restart.clone();
             return ReloadOutcome { in_force: false, errors, warnings, needs_restart, report };
         };
-        self.live.swap(snapshot);
+        self.live.swap(snapshot.read_from(&self.files));
         let (in_force, change) = &mut self.log;
         if *in_force != settings.log {
             change(settings.log);

@@ -2,12 +2,19 @@
 //!
 //! `check` and `run` build the same snapshot. A request takes one at its start and keeps it to its end.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::files::ConfigurationFiles;
 
 use crate::{
     config::{
         Diagnostics,
         diagnostic::Location,
+        redacted::RedactedConfiguration,
         settings::{
             AdminSettings, AfterSunset, CursorKeySettings, LegacySettings, ListenerSettings, Network, ServerSettings,
             Settings,
@@ -58,8 +65,28 @@ pub struct Snapshot {
     pub metrics: Arc<RouteMetrics>,
     /// The OpenAPI description of all routes.
     pub openapi: OpenApi,
+    /// The configuration itself.
+    pub(crate) source: SnapshotSource,
     /// The computed costs of pages. The next snapshot reuses those of unchanged routes.
     costs: Costs,
+}
+
+/// The configuration that a snapshot was compiled from.
+#[derive(Debug)]
+pub(crate) struct SnapshotSource {
+    /// The configuration without its secrets.
+    pub written: RedactedConfiguration,
+    /// The files that were read, in the order of their paths; empty if there are none.
+    pub files: Vec<PathBuf>,
+    /// In seconds since 1970.
+    pub loaded: u64,
+}
+
+impl SnapshotSource {
+    /// Names the configuration that is being compiled.
+    fn of(settings: &Settings) -> Self {
+        Self { written: settings.written.clone(), files: Vec::new(), loaded: clock::unix_seconds() }
+    }
 }
 
 /// A key of cursors, without its secret.
@@ -122,14 +149,13 @@ impl Snapshot {
         let upstreams = upstreams.into_iter().flatten().collect();
         let (memory, pivots) = (memory(settings, previous), pivots(settings, previous));
         costs.forget_others();
-        let (server, guard) = (settings.server.clone(), Guard::compile(&routes));
         Some(Self {
             table,
-            guard,
+            guard: Guard::compile(&routes),
             routes,
             upstreams,
             listeners,
-            server,
+            server: settings.server.clone(),
             admin: settings.admin.clone(),
             keys,
             cursor_keys: cursor_keys(settings, previous),
@@ -138,8 +164,16 @@ impl Snapshot {
             traces,
             metrics,
             openapi,
+            source: SnapshotSource::of(settings),
             costs,
         })
+    }
+
+    /// Names the files that the configuration was read from.
+    #[must_use]
+    pub(crate) fn read_from(mut self, files: &ConfigurationFiles) -> Self {
+        self.source.files = files.paths().map(Path::to_owned).collect();
+        self
     }
 
     /// Returns the protocols of a listener.
@@ -273,7 +307,7 @@ mod tests {
             Some("8mEJ0qzKcQ1nH7vXwY2rT5uB9dFgLpZaSxC3kVtNjRo".to_owned())
         }
 
-        fn read(&self, _path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+        fn read(&self, _path: &Path) -> std::io::Result<Vec<u8>> {
             Err(std::io::ErrorKind::NotFound.into())
         }
     }

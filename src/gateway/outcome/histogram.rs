@@ -27,7 +27,7 @@ pub(crate) const TIMES: &BucketBounds = &[
 ];
 
 /// The bounds of numbers of upstream requests for a page.
-pub(crate) const REQUESTS: &BucketBounds =
+pub(crate) const PAGE_REQUESTS: &BucketBounds =
     &[(1, "1"), (2, "2"), (3, "3"), (4, "4"), (6, "6"), (8, "8"), (12, "12"), (20, "20"), (40, "40")];
 
 /// The largest value of each bucket but the last, and the same as text; in ascending order.
@@ -72,6 +72,16 @@ impl Histogram {
         self.add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
+    /// Returns the number of values in each bucket.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = u64> {
+        self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed))
+    }
+
+    /// Returns the sum of the values.
+    pub(crate) fn sum(&self) -> u64 {
+        self.sum.load(Ordering::Relaxed)
+    }
+
     /// Returns the counts. The number of all values is that of the buckets, so that they agree while others count.
     pub(crate) fn counts(&self) -> HistogramCounts {
         let mut count = 0;
@@ -83,6 +93,28 @@ impl Histogram {
         count += self.buckets.last().map_or(0, |rest| rest.load(Ordering::Relaxed));
         HistogramCounts { up_to, count, sum: self.sum.load(Ordering::Relaxed) }
     }
+}
+
+/// Returns the value that this share of the values does not exceed, in the unit of the bounds; none without values. Within
+/// a bucket the values count as spread evenly, as Prometheus' `histogram_quantile` has it; beyond the last bound the value
+/// is that bound.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "an estimate between two bounds, which are positive and small"
+)]
+pub(crate) fn quantile(bounds: &BucketBounds, buckets: &[u64], share: f64) -> Option<u64> {
+    let rank = share * buckets.iter().sum::<u64>() as f64;
+    let (mut below, mut lower) = (0, 0);
+    for (count, (bound, _)) in buckets.iter().zip(bounds) {
+        if *count > 0 && (below + count) as f64 >= rank {
+            let part = (rank - below as f64) / *count as f64;
+            return Some(lower + ((bound - lower) as f64 * part) as u64);
+        }
+        (below, lower) = (below + count, *bound);
+    }
+    buckets.iter().any(|count| *count > 0).then_some(lower)
 }
 
 #[cfg(test)]
@@ -99,10 +131,26 @@ mod tests {
         let at = |bound| up_to.iter().find(|(text, _)| *text == bound).unwrap().1;
         assert_eq!((at("0.001"), at("0.0025"), at("10"), at("30"), count), (3, 4, 4, 5, 6));
         assert_eq!(sum, 60_000_000 + 3_001);
-        assert!(TIMES.is_sorted() && REQUESTS.is_sorted());
+        assert!(TIMES.is_sorted() && PAGE_REQUESTS.is_sorted());
         for (micros, text) in TIMES {
             let seconds: f64 = text.parse().unwrap();
             assert_eq!(Duration::from_secs_f64(seconds), Duration::from_micros(*micros));
+        }
+    }
+    #[test]
+    fn quantiles_are_estimated_within_a_bucket() {
+        let bounds: &BucketBounds = &[(10, "10"), (20, "20"), (40, "40")];
+        for (buckets, share, expected) in [
+            ([0, 0, 0, 0], 0.5, None),
+            ([4, 0, 0, 0], 0.5, Some(5)),
+            ([2, 2, 0, 0], 0.5, Some(10)),
+            ([2, 2, 0, 0], 0.75, Some(15)),
+            ([0, 0, 10, 0], 0.99, Some(39)),
+            ([9, 0, 0, 1], 0.5, Some(5)),
+            ([9, 0, 0, 1], 0.99, Some(40)),
+            ([0, 0, 0, 3], 0.1, Some(40)),
+        ] {
+            assert_eq!(quantile(bounds, &buckets, share), expected, "{buckets:?} {share}");
         }
     }
 }

@@ -1,253 +1,31 @@
 //! Metrics: a set of counters and histograms for each route and each upstream, updated by relaxed additions without a lock.
 //!
-//! Label values are closed sets: names of routes come from the configuration, all others from the tables below.
-//! Counters outlive a reload as long as a route or upstream of the name exists.
+//! Label values are closed sets: names of routes come from the configuration, all others from the tables in `families`.
+//! Counters outlive a reload as long as a route or upstream of the name exists, and so does their recent past.
+
+mod families;
+mod figures;
+mod history;
 
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use super::histogram::{Histogram, HistogramCounts, REQUESTS as PAGE_REQUESTS, TIMES};
-use crate::downstream::Code;
-
-/// The verdicts on an observed answer: servable, or the first cause against it.
-pub(crate) const VERDICTS: [&str; 12] = [
-    SERVABLE,
-    "status",
-    "encoding",
-    "too_large",
-    "shape",
-    "facts",
-    "ids",
-    "kinds",
-    "order",
-    "size",
-    "parameters",
-    "failed",
-];
-
-/// The reasons that an answer is not observed.
-pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample", "busy", "cut"];
-
-/// The verdict that the list could be served from its answer.
-pub(crate) const SERVABLE: &str = "servable";
-
-/// Outcomes without the code of a problem.
-const PLAIN_OUTCOMES: [&str; 9] = [
-    "page",
-    "not_modified",
-    "passed",
-    "forwarded",
-    "redirected",
-    "preflight",
-    "client_gone",
-    "client_stalled",
-    "panicked",
-];
-
-/// All outcomes.
-const OUTCOMES: [&str; PLAIN_OUTCOMES.len() + Code::ALL.len()] = {
-    let mut words = [""; PLAIN_OUTCOMES.len() + Code::ALL.len()];
-    let mut index = 0;
-    while index < words.len() {
-        words[index] = match index.checked_sub(PLAIN_OUTCOMES.len()) {
-            Some(code) => Code::ALL[code].as_str(),
-            None => PLAIN_OUTCOMES[index],
-        };
-        index += 1;
-    }
-    words
+use super::histogram::{Histogram, HistogramCounts, PAGE_REQUESTS, TIMES};
+use crate::gateway::runtime::clock;
+use families::{
+    BODY_BYTES, COMPRESSION_INPUT, COMPRESSION_OUTPUT, DRIFT, DRIFTED, FUTILE_FILTERS, LOWERED, OBSERVED, PAGES,
+    PAGING, PIVOTS, REFUSALS, REQUESTS, STRAGGLERS, UNOBSERVED, UNPROVEN, UPSTREAM_REQUESTS, class,
 };
-
-/// The classes of statuses; `none` is that of requests without a whole answer.
-pub(crate) const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", NO_ANSWER];
-
-/// The class of requests without an answer: the client or the upstream went away before.
-const NO_ANSWER: &str = "none";
-
-/// Returns the class of a status; 0 is none.
-pub(crate) fn class(status: u16) -> usize {
-    match status {
-        100..600 => usize::from(status / 100) - 1,
-        _ => CLASSES.len() - 1,
-    }
-}
-
-/// The content codings of responses that the gateway compresses.
-pub(crate) const CODINGS: [&str; 3] = ["zstd", "br", "gzip"];
-
-/// A family of counters for each route.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct MetricFamily {
-    /// The name.
-    pub name: &'static str,
-    /// The help text.
-    pub help: &'static str,
-    /// The labels beside `route`, each with its values.
-    pub labels: &'static [(&'static str, &'static [&'static str])],
-}
-
-impl MetricFamily {
-    fn width(&self) -> usize {
-        self.labels.iter().map(|(_, values)| values.len()).product()
-    }
-
-    /// Returns the values of the labels of a counter, by its index in the family.
-    pub(crate) fn values(&self, index: usize) -> Vec<&'static str> {
-        let mut rest = index;
-        let mut values: Vec<&str> = Vec::with_capacity(self.labels.len());
-        for (_, known) in self.labels.iter().rev() {
-            values.push(known[rest % known.len()]);
-            rest /= known.len();
-        }
-        values.reverse();
-        values
-    }
-
-    /// Returns the index of a counter by the values of its labels.
-    fn index(&self, values: &[&str]) -> Option<usize> {
-        self.labels.iter().zip(values).try_fold(0, |index, ((_, known), value)| {
-            let at = known.iter().position(|known| known == value);
-            debug_assert!(at.is_some(), "{value} is no value of {}", self.name);
-            Some(index * known.len() + at?)
-        })
-    }
-}
-
-/// All metric families, in the order of their output.
-pub(crate) const FAMILIES: [MetricFamily; 17] = [
-    MetricFamily {
-        name: "cursorgate_requests_total",
-        help: "Requests by outcome (page, forwarded, or the code of the problem) and class of the status.",
-        labels: &[("outcome", &OUTCOMES), ("status", &CLASSES)],
-    },
-    MetricFamily {
-        name: "cursorgate_pages_total",
-        help: "Pages served, by level.",
-        labels: &[("level", &["exact", "checked", "anchored", "positional"])],
-    },
-    MetricFamily {
-        name: "cursorgate_pages_unproven_total",
-        help: "Pages served without a proof of their position, by reason.",
-        labels: &[("reason", &["position", "order", "tie-run", "pivot", "seam"])],
-    },
-    MetricFamily {
-        name: "cursorgate_pages_lowered_total",
-        help: "Pages of a list with a declared order that were read by marks, by the reason that the order could not be used.",
-        labels: &[(
-            "cause",
-            &["unsorted_no_object", "unsorted_no_id", "unsorted_no_key", "unsorted_kind", "unsorted_text"],
-        )],
-    },
-    MetricFamily {
-        name: "cursorgate_futile_filters_total",
-        help: "Pages whose range filter returned neither the item of the cursor nor its ties, so that the list was read without \
-               it; after three in a row the filter is not sent for 32 pages.",
-        labels: &[("outcome", &["in_vain", "given_up", "spared"])],
-    },
-    MetricFamily {
-        name: "cursorgate_refusals_total",
-        help: "Pages refused after requests to the upstream, by cause.",
-        labels: &[(
-            "cause",
-            &[
-                "position_lost",
-                "tie_run",
-                "too_deep",
-                "budget_exceeded",
-                "unsorted_no_object",
-                "unsorted_no_id",
-                "unsorted_no_key",
-                "unsorted_null",
-                "unsorted_kind",
-                "unsorted_digits",
-                "unsorted_text",
-                "unsorted_order",
-                "unsorted_ties",
-                "unsorted_twice",
-                "stuck",
-                "pivot_gone",
-                "token_gone",
-                "unsupported",
-                "no_list",
-            ],
-        )],
-    },
-    MetricFamily {
-        name: "cursorgate_drifted_pages_total",
-        help: "Pages found at another offset than their cursor estimated.",
-        labels: &[],
-    },
-    MetricFamily {
-        name: "cursorgate_drift_items_total",
-        help: "Sum of the distances in items, without sign, between the estimated and the actual offsets of those pages.",
-        labels: &[],
-    },
-    MetricFamily {
-        name: "cursorgate_stragglers_total",
-        help: "Cursor marks found out of order and ignored in favour of the majority.",
-        labels: &[],
-    },
-    MetricFamily { name: "cursorgate_upstream_requests_total", help: "Requests to the upstream.", labels: &[] },
-    MetricFamily {
-        name: "cursorgate_pivots_total",
-        help: "Look-ups of the sort keys of a cursor's item: found in the cache, looked up at the upstream, or shared with \
-               another request.",
-        labels: &[("source", &["cache", "upstream", "shared"])],
-    },
-    MetricFamily {
-        name: "cursorgate_observed_total",
-        help: "Answers observed, by verdict: servable, or the first cause against it.",
-        labels: &[("verdict", &VERDICTS)],
-    },
-    MetricFamily {
-        name: "cursorgate_unobserved_total",
-        help: "Answers not observed on routes that observe, by reason.",
-        labels: &[("reason", &REASONS)],
-    },
-    MetricFamily {
-        name: "cursorgate_list_requests_total",
-        help: "Requests for lists by their paging: by cursors, by the upstream's parameters, or by neither.",
-        labels: &[("paging", &["cursor", "legacy", "unmarked"])],
-    },
-    MetricFamily {
-        name: "cursorgate_response_body_bytes_total",
-        help: "Bytes of response bodies as they were sent.",
-        labels: &[],
-    },
-    MetricFamily {
-        name: "cursorgate_compression_input_bytes_total",
-        help: "Bytes of the gateway's own responses before compression, by coding.",
-        labels: &[("coding", &CODINGS)],
-    },
-    MetricFamily {
-        name: "cursorgate_compression_output_bytes_total",
-        help: "Bytes of the same responses after compression.",
-        labels: &[("coding", &CODINGS)],
-    },
-];
-
-const REQUESTS: usize = 0;
-const PAGES: usize = 1;
-const UNPROVEN: usize = 2;
-const LOWERED: usize = 3;
-const FUTILE_FILTERS: usize = 4;
-const REFUSALS: usize = 5;
-const DRIFTED: usize = 6;
-const DRIFT: usize = 7;
-const STRAGGLERS: usize = 8;
-const UPSTREAM_REQUESTS: usize = 9;
-const PIVOTS: usize = 10;
-const OBSERVED: usize = 11;
-const UNOBSERVED: usize = 12;
-const PAGING: usize = 13;
-const BODY_BYTES: usize = 14;
-const COMPRESSION_INPUT: usize = 15;
-const COMPRESSION_OUTPUT: usize = 16;
+pub(crate) use families::{CLASSES, FAMILIES, SERVABLE, VERDICTS, is_refusal};
+pub(crate) use figures::{RouteFigures, UpstreamFigures};
+use figures::{buckets, start};
+use history::History;
+pub(crate) use history::{Increases, STEP};
 
 /// The outcome of a request as metrics count it. Each word is a label value of its family.
 #[derive(Clone, Copy, Debug, Default)]
@@ -301,6 +79,7 @@ pub struct RouteMetrics {
     durations: [Histogram; CLASSES.len()],
     /// The requests to the upstream for a page.
     page_requests: Histogram,
+    history: History,
     told: ToldOnce,
 }
 
@@ -308,13 +87,31 @@ pub struct RouteMetrics {
 #[derive(Debug)]
 pub struct UpstreamMetrics {
     durations: [Histogram; CLASSES.len()],
+    history: History,
 }
 
 impl UpstreamMetrics {
     /// Creates empty metrics.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { durations: durations() })
+        let durations = durations();
+        let history = History::new(buckets(&durations).collect(), clock::instant());
+        Arc::new(Self { durations, history })
+    }
+
+    /// Ends a step of the history.
+    pub(crate) fn step(&self, now: Instant) {
+        self.history.step(buckets(&self.durations).collect(), now);
+    }
+
+    /// Returns the increases over the last steps and until now.
+    pub(crate) fn recent(&self, steps: usize, now: Instant) -> Increases {
+        self.history.since(steps, &buckets(&self.durations).collect::<Vec<_>>(), now)
+    }
+
+    /// Returns what `figure` makes of each step of the history, the latest last.
+    pub(crate) fn series<T>(&self, mut figure: impl FnMut(UpstreamFigures<'_>, Duration) -> T) -> Vec<T> {
+        self.history.series(|step| figure(UpstreamFigures(&step.counts), step.took))
     }
 
     /// Counts a request to the upstream that has ended; `status` is that of its answer.
@@ -362,15 +159,12 @@ impl RouteMetrics {
     /// Creates the counters of a route. The empty name stands for requests without a route.
     #[must_use]
     pub fn new(route: &str) -> Arc<Self> {
-        let count = FAMILIES.iter().map(MetricFamily::width).sum();
-        let counters = (0..count).map(|_| AtomicU64::new(0)).collect();
-        Arc::new(Self {
-            route: route.to_owned(),
-            counters,
-            durations: durations(),
-            page_requests: Histogram::new(PAGE_REQUESTS),
-            told: ToldOnce::default(),
-        })
+        let count = start(FAMILIES.len());
+        let counters = (0..count).map(|_| AtomicU64::new(0)).collect::<Box<[_]>>();
+        let (durations, page_requests) = (durations(), Histogram::new(PAGE_REQUESTS));
+        let history = History::new(totals(&counters, &durations, &page_requests), clock::instant());
+        let told = ToldOnce::default();
+        Arc::new(Self { route: route.to_owned(), counters, durations, page_requests, history, told })
     }
 
     /// Returns the name of the route.
@@ -390,6 +184,26 @@ impl RouteMetrics {
         let start = start(family);
         let counters = self.counters[start..start + shape.width()].iter().enumerate();
         counters.map(|(index, counter)| (shape.values(index), counter.load(Ordering::Relaxed)))
+    }
+
+    /// Returns all counts, for [`RouteFigures`].
+    pub(crate) fn totals(&self) -> Vec<u64> {
+        totals(&self.counters, &self.durations, &self.page_requests)
+    }
+
+    /// Ends a step of the history.
+    pub(crate) fn step(&self, now: Instant) {
+        self.history.step(self.totals(), now);
+    }
+
+    /// Returns the increases over the last steps and until now.
+    pub(crate) fn recent(&self, steps: usize, now: Instant) -> Increases {
+        self.history.since(steps, &self.totals(), now)
+    }
+
+    /// Returns what `figure` makes of each step of the history, the latest last.
+    pub(crate) fn series<T>(&self, mut figure: impl FnMut(RouteFigures<'_>, Duration) -> T) -> Vec<T> {
+        self.history.series(|step| figure(RouteFigures(&step.counts), step.took))
     }
 
     /// Returns the times of requests by class of the status, of those classes that occurred.
@@ -437,11 +251,6 @@ impl RouteMetrics {
         self.add(UPSTREAM_REQUESTS, 0, outcome.upstream_requests.into());
     }
 
-    /// Returns the number of requests by their paging.
-    pub fn paging(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.counts(PAGING).map(|(values, count)| (values[0], count))
-    }
-
     fn add_labelled(&self, family: usize, values: &[&str], count: u64) {
         if let Some(index) = FAMILIES[family].index(values) {
             self.add(family, index, count);
@@ -459,9 +268,22 @@ fn whole(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// Returns the index of a family's first counter.
-fn start(family: usize) -> usize {
-    FAMILIES[..family.min(FAMILIES.len())].iter().map(MetricFamily::width).sum()
+/// Returns all counts of a route in the order of [`RouteFigures`].
+fn totals(counters: &[AtomicU64], durations: &[Histogram], page_requests: &Histogram) -> Vec<u64> {
+    let counters = counters.iter().map(|counter| counter.load(Ordering::Relaxed));
+    counters.chain(buckets(durations)).chain(page_requests.buckets()).chain([page_requests.sum()]).collect()
+}
+
+impl Increases {
+    /// Returns the figures of a route in this span.
+    pub(crate) fn of_route(&self) -> RouteFigures<'_> {
+        RouteFigures(&self.counts)
+    }
+
+    /// Returns the figures of an upstream in this span.
+    pub(crate) fn of_upstream(&self) -> UpstreamFigures<'_> {
+        UpstreamFigures(&self.counts)
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Counts of legacy requests, for each route and client, so that a team knows whom to contact before the sunset. The
 //! table has a fixed size, needs no lock, and holds no secrets of clients.
 
+mod hours;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -16,6 +18,8 @@ use crate::{
     cursor::KeyRing,
     downstream::request::query,
 };
+pub(crate) use hours::HourlyCounts;
+use hours::Hours;
 
 /// The longest client name that is shown, in characters.
 const NAME_LENGTH: usize = 64;
@@ -32,6 +36,8 @@ pub struct Usage {
     /// Requests that don't identify their client.
     unidentified: Tally,
     all: Tally,
+    /// All requests for the list, by their paging.
+    paging: [Hours; PAGINGS.len()],
     /// The start of counting, in seconds since 1970.
     since: u64,
 }
@@ -55,16 +61,29 @@ struct ClientSlot {
     tally: Tally,
 }
 
+/// The paging of requests for lists, as the label of the metrics has it.
+pub(crate) const PAGINGS: [&str; 3] = ["cursor", "legacy", "unmarked"];
+
 #[derive(Debug, Default)]
 struct Tally {
-    count: AtomicU64,
+    /// The requests with paging parameters of the upstream.
+    marked: AtomicU64,
+    /// The requests without any paging parameter.
+    unmarked: AtomicU64,
     last: AtomicU64,
+    /// Most clients of a large table send few requests or none.
+    hours: OnceLock<Box<Hours>>,
 }
 
-/// A number of requests and the time of the last one.
+/// A number of legacy requests and the time of the last one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
+    /// All requests.
     pub requests: u64,
+    /// Those without any paging parameter, which are legacy requests where `legacy.unmarked` says so.
+    pub unmarked: u64,
+    /// By the hour, the current one last.
+    pub hours: HourlyCounts,
     /// The time of the last one, in seconds since 1970; 0 if there was none.
     pub last_seen: u64,
 }
@@ -92,6 +111,7 @@ impl Usage {
             other: Tally::default(),
             unidentified: Tally::default(),
             all: Tally::default(),
+            paging: Default::default(),
             since: now,
         }
     }
@@ -102,20 +122,32 @@ impl Usage {
         self.who == client.map(|client| Who::new(client, keys))
     }
 
-    /// Counts a legacy request; `now` is in seconds since 1970.
-    pub fn count(&self, headers: &HeaderMap, query: &str, keys: &KeyRing, now: u64) {
-        self.all.add(now);
+    /// Counts a request for the list; `paging` is one of [`PAGINGS`].
+    pub(crate) fn count_paging(&self, paging: &str, now: u64) {
+        if let Some(place) = PAGINGS.iter().position(|known| *known == paging) {
+            self.paging[place].add(now);
+        }
+    }
+
+    /// Counts a legacy request, which may have no paging parameter; `now` is in seconds since 1970.
+    pub(crate) fn count(&self, headers: &HeaderMap, query: &str, keys: &KeyRing, (is_unmarked, now): (bool, u64)) {
+        self.all.add(is_unmarked, now);
         let Some(who) = &self.who else { return };
         match who.is_known_by(headers, query) {
-            Some(value) => self.tally(who, &value, keys.client_mark(&value)).add(now),
-            None => self.unidentified.add(now),
+            Some(value) => self.tally(who, &value, keys.client_mark(&value)).add(is_unmarked, now),
+            None => self.unidentified.add(is_unmarked, now),
         }
+    }
+
+    /// Returns the requests for the list by their paging and by the hour, the current one last.
+    pub(crate) fn paging(&self, now: u64) -> impl Iterator<Item = (&'static str, HourlyCounts)> {
+        PAGINGS.into_iter().zip(&self.paging).map(move |(word, hours)| (word, hours.read(now)))
     }
 
     /// Returns the number of all legacy requests.
     #[must_use]
-    pub fn total(&self) -> Count {
-        self.all.read()
+    pub fn total(&self, now: u64) -> Count {
+        self.all.read(now)
     }
 
     /// Returns the start of counting, in seconds since 1970.
@@ -126,23 +158,22 @@ impl Usage {
 
     /// Returns the clients; nothing if the route does not identify them.
     #[must_use]
-    pub fn clients(&self) -> Option<Clients> {
+    pub fn clients(&self, now: u64) -> Option<Clients> {
         self.who.as_ref()?;
         // Two clients may share a shortened name, so their counts are added.
         let mut named: BTreeMap<String, Count> = BTreeMap::new();
         for slot in &self.slots {
-            let (count, mark) = (slot.tally.read(), slot.mark.load(Ordering::Relaxed));
+            let (count, mark) = (slot.tally.read(now), slot.mark.load(Ordering::Relaxed));
             if count.requests == 0 {
                 continue;
             }
             let hash = || format!("{mark:016x}");
             let sum = named.entry(slot.name.get().cloned().unwrap_or_else(hash)).or_default();
-            sum.requests += count.requests;
-            sum.last_seen = sum.last_seen.max(count.last_seen);
+            sum.add(&count);
         }
         let mut named: Vec<(String, Count)> = named.into_iter().collect();
         named.sort_by_key(|(_, count)| std::cmp::Reverse(count.requests));
-        Some(Clients { named, other: self.other.read(), unidentified: self.unidentified.read() })
+        Some(Clients { named, other: self.other.read(now), unidentified: self.unidentified.read(now) })
     }
 
     /// Returns the counter of a client.
@@ -243,13 +274,30 @@ impl ClientSlot {
 }
 
 impl Tally {
-    fn add(&self, now: u64) {
-        self.count.fetch_add(1, Ordering::Relaxed);
+    fn add(&self, is_unmarked: bool, now: u64) {
+        let count = if is_unmarked { &self.unmarked } else { &self.marked };
+        count.fetch_add(1, Ordering::Relaxed);
         self.last.fetch_max(now, Ordering::Relaxed);
+        self.hours.get_or_init(Box::default).add(now);
     }
 
-    fn read(&self) -> Count {
-        Count { requests: self.count.load(Ordering::Relaxed), last_seen: self.last.load(Ordering::Relaxed) }
+    fn read(&self, now: u64) -> Count {
+        let unmarked = self.unmarked.load(Ordering::Relaxed);
+        Count {
+            requests: self.marked.load(Ordering::Relaxed) + unmarked,
+            unmarked,
+            hours: self.hours.get().map(|hours| hours.read(now)).unwrap_or_default(),
+            last_seen: self.last.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Count {
+    fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.unmarked += other.unmarked;
+        self.last_seen = self.last_seen.max(other.last_seen);
+        self.hours.iter_mut().zip(other.hours).for_each(|(sum, count)| *sum += count);
     }
 }
 
@@ -257,7 +305,7 @@ impl Tally {
 mod tests {
     use http::{HeaderName, HeaderValue};
 
-    use super::*;
+    use super::{hours::HOURS, *};
     use crate::config::secret::Secret;
 
     fn keys(byte: u8) -> KeyRing {
@@ -276,12 +324,12 @@ mod tests {
         let pairs = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap()));
-        usage.count(&pairs.collect(), query, &keys(7), now);
+        usage.count(&pairs.collect(), query, &keys(7), (query.is_empty(), now));
     }
 
     /// Returns `name requests last_seen` for each client, then the others and the unidentified ones.
     fn told(usage: &Usage) -> Vec<String> {
-        let clients = usage.clients().unwrap();
+        let clients = usage.clients(100).unwrap();
         let all = clients
             .named
             .into_iter()
@@ -306,7 +354,8 @@ mod tests {
         let hash = format!("{:016x} 2 11", keys(7).client_mark(b"canary-2"));
         assert_eq!(told(&usage), ["mobile 3 13".to_owned(), hash, "unidentified 2 15".to_owned()]);
         assert!(!format!("{usage:?}").contains("canary"), "{usage:?}");
-        assert_eq!(usage.total(), Count { requests: 7, last_seen: 15 });
+        let total = usage.total(100);
+        assert_eq!((total.requests, total.unmarked, total.last_seen, total.hours[HOURS - 1]), (7, 7, 15, 7));
         assert_ne!(keys(7).client_mark(b"canary-2"), keys(8).client_mark(b"canary-2"), "nobody can guess and compare");
     }
 
@@ -322,7 +371,7 @@ mod tests {
         let long = format!("app={}", "x".repeat(1_000));
         count(&usage, &[], &long, 1);
         count(&usage, &[], &format!("{long}y"), 1);
-        let named = usage.clients().unwrap().named;
+        let named = usage.clients(100).unwrap().named;
         let cut = named.iter().find(|(name, _)| name.starts_with('x')).unwrap();
         assert_eq!((cut.0.chars().count(), cut.1.requests), (NAME_LENGTH, 2), "two that look alike are one line");
     }
@@ -338,7 +387,7 @@ mod tests {
                 count(&usage, &[("x-client", &number.to_string())], "", round);
             }
         }
-        let clients = usage.clients().unwrap();
+        let clients = usage.clients(100).unwrap();
         assert_eq!(clients.named.len(), 6, "who has a name has a place");
         assert!(clients.named.iter().any(|(name, _)| name == "late"), "{clients:?}");
         assert!(clients.named.iter().all(|(_, count)| count.requests == 3), "{clients:?}");
@@ -356,7 +405,7 @@ mod tests {
                 });
             }
         });
-        let clients = usage.clients().unwrap();
+        let clients = usage.clients(100).unwrap();
         let named: u64 = clients.named.iter().map(|(_, count)| count.requests).sum();
         assert_eq!((clients.named.len(), named + clients.other.requests), (8, 1_600));
     }
@@ -369,6 +418,6 @@ mod tests {
         assert!(!usage.counts_like(Some(&settings), &keys(8)));
         assert!(!usage.counts_like(None, &keys(7)));
         assert!(!usage.counts_like(Some(&LegacyClient { max: 7, ..settings.clone() }), &keys(7)));
-        assert_eq!(Usage::new(None, &keys(7), 0).clients(), None);
+        assert_eq!(Usage::new(None, &keys(7), 0).clients(0), None);
     }
 }

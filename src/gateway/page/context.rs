@@ -94,14 +94,7 @@ impl<'r> PageContext<'r> {
 
 /// Records how a request pages. A legacy request is also counted under its client.
 pub(crate) fn note_paging(list: &List, asked: &ClientRequest, kind: &RequestKind, outcome: &mut Outcome) {
-    outcome.counted.paging = Some(match kind {
-        RequestKind::Cursor => "cursor",
-        RequestKind::Legacy { .. } => "legacy",
-        RequestKind::Unmarked => "unmarked",
-    });
-    if legacy::is_legacy(kind, &list.legacy) {
-        list.usage.count(&asked.headers, asked.query().unwrap_or_default(), &list.keys, asked.now);
-    }
+    list.note_paging(kind, &asked.headers, (asked.query(), asked.now), &mut outcome.counted);
 }
 
 /// Returns the order that a request asks for, or the route's own.

@@ -11,16 +11,20 @@ use crate::{
     },
     cursor::KeyRing,
     downstream::{
-        Convention, Conventions, EnvelopeTemplate, Parameters,
+        Convention, Conventions, EnvelopeTemplate, Parameters, RequestKind,
         response::{caching::Varies, legacy},
     },
-    gateway::{outcome::migration::Usage, runtime::clock, shared::learning::Learning},
+    gateway::{
+        outcome::{metrics::Counted, migration::Usage},
+        runtime::clock,
+        shared::learning::Learning,
+    },
     pagination::{
         page::Level,
         paging::{Family, Sizes},
         resolver::{ShortPages, Totals, Verify, WhenUnproven},
     },
-    upstream::{Costs, Dialect},
+    upstream::{Costs, Dialect, Guarantee},
 };
 
 /// The list of a route.
@@ -28,6 +32,8 @@ use crate::{
 pub struct List {
     /// The requests and responses of the upstream.
     pub dialect: Dialect,
+    /// The mode and the best level of pages in the route's own order.
+    pub guarantee: Guarantee,
     /// The parameters and envelopes of clients.
     pub conventions: Conventions,
     /// The keys of cursors.
@@ -80,7 +86,8 @@ impl List {
         let dialect = Dialect::compile(settings, diagnostics);
         let conventions = conventions(settings, dialect.as_ref(), diagnostics);
         let (dialect, conventions) = (dialect?, conventions?);
-        warn(&dialect, settings, diagnostics);
+        let guarantee = dialect.guarantee(dialect.default_sorted(), settings);
+        warn(&dialect, &guarantee, settings, diagnostics);
         costs.check(&dialect, settings, diagnostics);
         warn_of_cursors(&dialect, settings, &conventions, diagnostics);
         let names_items = |convention: &Convention| {
@@ -96,6 +103,7 @@ impl List {
         let usage = usage.filter(|usage| usage.counts_like(client, keys)).map(Arc::clone);
         Some(Self {
             dialect,
+            guarantee,
             keys: Arc::clone(keys),
             remembers: seeks || conventions.all().any(names_items),
             conventions,
@@ -115,6 +123,27 @@ impl List {
             learning,
             usage: usage.unwrap_or_else(|| Arc::new(Usage::new(client, keys, clock::unix_seconds()))),
         })
+    }
+
+    /// Counts a request by its paging, and a legacy request under its client; `now` is in seconds since 1970.
+    pub(crate) fn note_paging(
+        &self,
+        kind: &RequestKind,
+        headers: &HeaderMap,
+        (query, now): (Option<&str>, u64),
+        counted: &mut Counted,
+    ) {
+        let word = match kind {
+            RequestKind::Cursor => "cursor",
+            RequestKind::Legacy { .. } => "legacy",
+            RequestKind::Unmarked => "unmarked",
+        };
+        counted.paging = Some(word);
+        self.usage.count_paging(word, now);
+        if legacy::is_legacy(kind, &self.legacy) {
+            let is_unmarked = matches!(kind, RequestKind::Unmarked);
+            self.usage.count(headers, query.unwrap_or_default(), &self.keys, (is_unmarked, now));
+        }
     }
 
     /// Marks a legacy answer; `successor` is the link to the first page by cursor.
@@ -177,10 +206,9 @@ fn warn_of_cursors(
 }
 
 /// Warns if the route guarantees less than its order suggests.
-fn warn(dialect: &Dialect, settings: &ListSettings, diagnostics: &mut Diagnostics) {
+fn warn(dialect: &Dialect, guarantee: &Guarantee, settings: &ListSettings, diagnostics: &mut Diagnostics) {
     let sorted = dialect.default_sorted();
-    let guarantee = dialect.guarantee(sorted, settings);
-    let Some(why) = guarantee.keeps_from_next.filter(|_| sorted.order.is_declared()) else { return };
+    let Some(why) = guarantee.keeps_from_next.as_ref().filter(|_| sorted.order.is_declared()) else { return };
     let fixed = matches!(dialect.paging().sizes(), Sizes::Fixed(_));
     match guarantee.level {
         Level::Anchored if dialect.paging().family != Family::Token => {

@@ -2,8 +2,13 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use http::{HeaderMap, Method};
+
 use super::list::List;
-use crate::{config::settings::ObserveSettings, gateway::outcome::metrics::VERDICTS};
+use crate::{
+    config::settings::ObserveSettings,
+    gateway::outcome::metrics::{Counted, VERDICTS},
+};
 
 /// A list that is observed instead of served.
 #[derive(Debug)]
@@ -20,6 +25,21 @@ pub struct ObservedList {
 impl ObservedList {
     pub(crate) fn new(list: List, settings: ObserveSettings) -> Self {
         Self { list, every: settings.every, passed: AtomicU32::new(0), told: AtomicU32::new(0) }
+    }
+
+    /// Counts a request that only reads by its paging, and a legacy request under its client; `now` is in seconds since
+    /// 1970.
+    pub(crate) fn note_paging(
+        &self,
+        (method, headers): (&Method, &HeaderMap),
+        query: Option<&str>,
+        now: u64,
+        counted: &mut Counted,
+    ) {
+        let kind = self.list.conventions.own().parameters.legacy_kind(query);
+        if let Some(kind) = kind.filter(|_| [Method::GET, Method::HEAD].contains(method)) {
+            self.list.note_paging(&kind, headers, (query, now), counted);
+        }
     }
 
     /// Returns whether this answer is to be read.

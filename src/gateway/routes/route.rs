@@ -77,7 +77,7 @@ impl Route {
         let list = match &settings.list {
             Some(list) => {
                 let learning = known.filter(|known| known.fingerprint == fingerprint).and_then(Self::learning);
-                let usage = known.and_then(|known| known.list.as_ref()).map(|list| &list.usage);
+                let usage = known.and_then(Self::described_list).map(|list| &list.usage);
                 Some(List::compile(list, keys, learning.unwrap_or_default(), usage, costs, diagnostics)?)
             }
             None => None,
@@ -113,8 +113,13 @@ impl Route {
     }
 
     fn learning(&self) -> Option<Arc<Learning>> {
-        let list = self.list.as_ref().or_else(|| self.observed.as_ref().map(|observed| &observed.list));
-        Some(Arc::clone(&list?.learning))
+        Some(Arc::clone(&self.described_list()?.learning))
+    }
+
+    /// Returns the list that the route serves or observes.
+    #[must_use]
+    pub fn described_list(&self) -> Option<&List> {
+        self.list.as_ref().or_else(|| self.observed.as_ref().map(|observed| &observed.list))
     }
 
     /// Returns whether the client's host can change the answer: the route has hosts, or the upstream gets the client's

@@ -161,6 +161,10 @@ async fn decide(
         return answer_list(gateway, session, snapshot, (held, outcome), list, routed).await;
     }
     let Routed { found, target, client } = routed;
+    if let Some(observed) = &route.observed {
+        let (request, now) = ((&head.method, &head.headers), clock::unix_seconds());
+        observed.note_paging(request, target.query.as_deref(), now, &mut outcome.counted);
+    }
     match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
         Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
         None => Dispatch::Forward(Box::new(Forwarded { found, target, client, successor: None, body: None })),

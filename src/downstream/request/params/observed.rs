@@ -1,6 +1,6 @@
 //! Queries of legacy clients on routes that observe: paging parameters, sort and filters.
 
-use super::{Parameters, Role, SortTerm};
+use super::{Parameters, ParsedQuery, RequestKind, Role, SortTerm};
 use crate::pagination::order::Direction;
 
 /// A legacy request that the upstream answers.
@@ -31,10 +31,7 @@ impl Parameters {
     #[must_use]
     pub fn legacy_query(&self, query: Option<&str>) -> Option<LegacyQuery> {
         let sifted = self.sift(query.unwrap_or_default());
-        // Parameters that only new clients send have names that the dialect does not page with, because the route has
-        // not handed out cursors yet.
-        let is_the_upstreams = |role: Role, name: &[u8]| role == Role::Sort || self.paging.find(name).is_some();
-        if !sifted.own.iter().all(|(role, pair)| is_the_upstreams(*role, &pair.name())) {
+        if !self.is_legacy(&sifted) {
             return None;
         }
         let sort = match self.sort(&sifted) {
@@ -44,5 +41,26 @@ impl Parameters {
         };
         let filters = self.write_filters(&sifted).forwarded;
         Some(LegacyQuery { pairs: sifted.paging, sort, filters })
+    }
+
+    /// Returns whether such a query pages by the dialect's own parameters or not at all. Returns nothing for a query that
+    /// pages by the client's convention.
+    #[must_use]
+    pub fn legacy_kind(&self, query: Option<&str>) -> Option<RequestKind> {
+        let sifted = self.sift(query.unwrap_or_default());
+        if !self.is_legacy(&sifted) {
+            return None;
+        }
+        Some(match sifted.legacy {
+            Some(parameter) => RequestKind::Legacy { parameter, pairs: sifted.paging },
+            None => RequestKind::Unmarked,
+        })
+    }
+
+    /// Returns whether a query has no parameters that only new clients send. These have names that the dialect does not page
+    /// with, because the route has not handed out cursors yet.
+    fn is_legacy(&self, sifted: &ParsedQuery<'_>) -> bool {
+        let is_the_upstreams = |role: Role, name: &[u8]| role == Role::Sort || self.paging.find(name).is_some();
+        sifted.own.iter().all(|(role, pair)| is_the_upstreams(*role, &pair.name()))
     }
 }

@@ -1,12 +1,22 @@
-//! Upkeep of upstreams: names are resolved again when their records expire, and health checks are made.
+//! Upkeep: names of upstreams are resolved again when their records expire, health checks are made, and the recent past of
+//! the metrics is kept.
 //!
 //! A task of its own does this, so that no request waits for it. It looks at the snapshot in force, so a reload takes
 //! effect within the interval.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
-    gateway::{lifecycle::live::Live, routes::upstream::Upstream, runtime::clock},
+    gateway::{
+        lifecycle::{live::Live, snapshot::Snapshot},
+        outcome::metrics::STEP,
+        routes::upstream::Upstream,
+        runtime::clock,
+    },
     upstream::net::check::Checker,
 };
 
@@ -16,12 +26,26 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Keeps the upstreams of the configuration in force.
 pub(crate) async fn keep(live: &Live) -> Infallible {
     let checker = Arc::new(Checker::default());
+    let mut stepped = clock::instant();
     loop {
-        for upstream in &live.pin().upstreams {
+        let snapshot = live.pin();
+        for upstream in &snapshot.upstreams {
             tend(upstream, &checker);
         }
+        let now = clock::instant();
+        if now.saturating_duration_since(stepped) >= STEP {
+            stepped = now;
+            step(&snapshot, now);
+        }
+        drop(snapshot);
         tokio::time::sleep(INTERVAL).await;
     }
+}
+
+/// Ends a step of the metrics' recent past.
+fn step(snapshot: &Snapshot, now: Instant) {
+    snapshot.routes.iter().map(|route| &route.metrics).chain([&snapshot.metrics]).for_each(|metrics| metrics.step(now));
+    snapshot.upstreams.iter().for_each(|upstream| upstream.metrics.step(now));
 }
 
 /// Begins all that is due. A name is resolved once at a time, and a peer is checked once at a time.

@@ -1,0 +1,158 @@
+//! Access to the admin listener: the names under which it may be asked, and the requests that may change anything.
+//!
+//! All clients that reach the listener may read. A change needs the token, and must not be the act of a foreign page in an
+//! operator's browser: a token that a browser sends by itself, as some proxies have it, must not suffice.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, StatusCode, header};
+use sha2::{Digest as _, Sha256};
+
+use crate::{config::secret::Secret, gateway::request::target::host_of};
+
+/// The reason that a request is refused: the status, and a text with the remedy.
+pub(super) type Denial = (StatusCode, &'static str);
+
+/// The header in which browsers tell where a request comes from (W3C Fetch Metadata).
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// Checks the name under which a request came. A foreign page can make an operator's browser ask this listener under a name
+/// of its own (DNS rebinding).
+pub(super) fn check_host(authority: Option<&str>, names: &[String]) -> Result<(), Denial> {
+    if authority.is_some_and(|authority| !is_own(authority, names)) {
+        return Err((
+            StatusCode::MISDIRECTED_REQUEST,
+            "ask by an address or localhost, or add this name to admin.hosts\n",
+        ));
+    }
+    Ok(())
+}
+
+/// Checks whether a request may change anything. `authority` is the name under which it came.
+pub(super) fn check_change(headers: &HeaderMap, authority: Option<&str>, token: Option<&Secret>) -> Result<(), Denial> {
+    if token.is_none() {
+        return Err((StatusCode::METHOD_NOT_ALLOWED, "GET only: there is no admin.token\n"));
+    }
+    if is_cross_site(headers, authority) {
+        return Err((StatusCode::FORBIDDEN, "a page of another site can't change anything here\n"));
+    }
+    // A form of a foreign page can send these types without the browser asking first; JSON it can't.
+    let types = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    if types.is_some_and(|text| !text.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(JSON)) {
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "send no body, or application/json\n"));
+    }
+    if !is_authorized(headers, token) {
+        return Err((StatusCode::UNAUTHORIZED, "send Authorization: Bearer with the token of admin.token\n"));
+    }
+    Ok(())
+}
+
+const JSON: &str = "application/json";
+
+/// Returns whether a request has the token. The time that it takes does not depend on the bytes that agree.
+pub(super) fn is_authorized(headers: &HeaderMap, token: Option<&Secret>) -> bool {
+    let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(7));
+    let sent = sent.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer ")).map(|(_, token)| token);
+    match (sent, token) {
+        (Some(sent), Some(token)) => Sha256::digest(sent) == Sha256::digest(token.reveal()),
+        _ => false,
+    }
+}
+
+/// Returns whether a browser says that a page of another site sent the request. Clients without a browser say nothing.
+fn is_cross_site(headers: &HeaderMap, authority: Option<&str>) -> bool {
+    let site = headers.get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes);
+    if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
+        return true;
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    !matches!((host, authority), (Some(host), Some(own)) if host.eq_ignore_ascii_case(own))
+}
+
+/// Returns whether an authority is an address, this machine, or one of these names.
+fn is_own(authority: &str, names: &[String]) -> bool {
+    let host = host_of(authority);
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    address.parse::<IpAddr>().is_ok() || host == "localhost" || names.contains(&host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "sixteen-or-more-characters";
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pairs = pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
+        pairs.collect()
+    }
+
+    /// Row: A44
+    #[test]
+    fn a_token_is_compared_as_a_whole() {
+        let token = Secret::new(TOKEN.as_bytes().to_vec());
+        for (sent, known, authorized) in [
+            ("Bearer sixteen-or-more-characters", Some(&token), true),
+            ("bearer sixteen-or-more-characters", Some(&token), true),
+            ("Bearer sixteen-or-more-character", Some(&token), false),
+            ("Bearer ", Some(&token), false),
+            ("Basic sixteen-or-more-characters", Some(&token), false),
+            ("sixteen-or-more-characters", Some(&token), false),
+            ("", Some(&token), false),
+            ("Bearer ", None, false),
+        ] {
+            assert_eq!(is_authorized(&headers(&[("authorization", sent)]), known), authorized, "{sent:?}");
+        }
+        assert!(!is_authorized(&HeaderMap::new(), Some(&token)));
+    }
+
+    /// Row: A46
+    #[test]
+    fn a_page_of_another_site_changes_nothing() {
+        let token = Secret::new(TOKEN.as_bytes().to_vec());
+        let bearer = format!("Bearer {TOKEN}");
+        for (more, status) in [
+            (&[][..], None),
+            (&[("origin", "http://localhost:9180"), ("sec-fetch-site", "same-origin")], None),
+            (&[("origin", "http://LOCALHOST:9180")], None),
+            (&[("sec-fetch-site", "none")], None),
+            (&[("content-type", "application/json; charset=utf-8")], None),
+            (&[("origin", "http://localhost:9181")], Some(403)),
+            (&[("origin", "http://evil.example")], Some(403)),
+            (&[("origin", "null")], Some(403)),
+            (&[("sec-fetch-site", "same-site")], Some(403)),
+            (&[("sec-fetch-site", "cross-site")], Some(403)),
+            (&[("origin", "http://localhost:9180"), ("sec-fetch-site", "cross-site")], Some(403)),
+            (&[("content-type", "text/plain")], Some(415)),
+            (&[("content-type", "application/x-www-form-urlencoded")], Some(415)),
+            (&[("content-type", "multipart/form-data; boundary=application/json")], Some(415)),
+        ] {
+            let mut sent = headers(more);
+            sent.insert(header::AUTHORIZATION, bearer.parse().unwrap());
+            let checked = check_change(&sent, Some("localhost:9180"), Some(&token));
+            assert_eq!(checked.err().map(|denial| denial.0.as_u16()), status, "{more:?}");
+        }
+        let checked = |token| check_change(&HeaderMap::new(), Some("localhost:9180"), token);
+        assert_eq!(checked(Some(&token)).unwrap_err().0, 401);
+        assert_eq!(checked(None).unwrap_err().0, 405);
+    }
+
+    /// Row: A38
+    #[test]
+    fn foreign_names_lead_nowhere() {
+        let names = ["gateway.internal".to_owned()];
+        for (authority, is_known) in [
+            (None, true),
+            (Some("127.0.0.1:9180"), true),
+            (Some("[::1]:9180"), true),
+            (Some("localhost"), true),
+            (Some("Gateway.Internal:9180"), true),
+            (Some("localhost.evil.example"), false),
+            (Some("127.0.0.1.evil.example:9180"), false),
+            (Some(""), false),
+        ] {
+            assert_eq!(check_host(authority, &names).is_ok(), is_known, "{authority:?}");
+        }
+    }
+}

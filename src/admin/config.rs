@@ -1,0 +1,36 @@
+//! `/config`: the configuration in force as it was written, without its secrets, with the files that it was read from.
+//! JSON, or TOML with `?format=toml`.
+
+use serde::Serialize;
+
+use crate::gateway::{Snapshot, runtime::clock};
+
+/// The path of the configuration.
+pub(crate) const CONFIG_PATH: &str = "/config";
+
+/// The content type of TOML, as registered with IANA.
+const TOML: &str = "application/toml";
+
+#[derive(Serialize)]
+struct ConfigReport<T> {
+    /// The time when it was put in force.
+    loaded: String,
+    /// The files that were read, those of keys among them.
+    files: Vec<String>,
+    configuration: T,
+}
+
+/// Renders the configuration; returns its content type too. `query` is that of the request.
+#[expect(clippy::expect_used, reason = "JSON has texts, numbers, and maps whose keys are texts")]
+pub(super) fn render(snapshot: &Snapshot, query: Option<&str>) -> (&'static str, String) {
+    let source = &snapshot.source;
+    let loaded = clock::rfc3339(source.loaded);
+    let files: Vec<String> = source.files.iter().map(|path| path.display().to_string()).collect();
+    if query.unwrap_or_default().split('&').any(|pair| pair == "format=toml") {
+        // A name of a file with a line end must not end the comment.
+        let files: String = files.iter().map(|file| format!("# from {file:?}\n")).collect();
+        return (TOML, format!("# loaded {loaded}\n{files}\n{}", source.written.toml()));
+    }
+    let report = ConfigReport { loaded, files, configuration: source.written.json() };
+    ("application/json", serde_json::to_string(&report).expect("a configuration is JSON") + "\n")
+}

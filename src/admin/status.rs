@@ -1,0 +1,47 @@
+//! `/status`: the process, its load and its bounds, and the age of its configuration, as JSON.
+
+use serde_json::json;
+
+use super::metrics::COMMIT;
+use crate::gateway::{
+    Snapshot,
+    lifecycle::process::Vitals,
+    runtime::{clock, figures},
+    server::admission::Admission,
+};
+
+/// The path of the status.
+pub(crate) const STATUS_PATH: &str = "/status";
+
+/// Renders the status. `can_reload` tells whether there is a token with which this listener reloads.
+pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, can_reload: bool) -> String {
+    let dropped: u64 = vitals.log().dropped().into_iter().map(|(_, count)| count).sum();
+    let last = vitals.last_reload();
+    let figures = figures::read();
+    let report = json!({
+        "now": clock::rfc3339(clock::unix_seconds()),
+        "version": env!("CARGO_PKG_VERSION"),
+        "commit": COMMIT,
+        "openssl": openssl::version::version(),
+        "process": std::process::id(),
+        "started": clock::rfc3339(vitals.started()),
+        "stopping": vitals.is_stopping(),
+        "requests_in_flight": vitals.in_flight(),
+        "connections": { "open": clients.open(), "limit": clients.most() },
+        "memory": {
+            "held": snapshot.memory.held(),
+            "limit": snapshot.memory.most(),
+            "refused": snapshot.memory.refused(),
+            "resident": figures.resident,
+        },
+        "log_lines_dropped": dropped,
+        "configuration": {
+            "loaded": clock::rfc3339(snapshot.source.loaded),
+            "files": snapshot.source.files.len(),
+            "succeeded": clock::rfc3339(last.succeeded_at()),
+            "needs_restart": last.result().needs_restart,
+        },
+        "can_reload": can_reload,
+    });
+    format!("{report}\n")
+}

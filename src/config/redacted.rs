@@ -1,0 +1,190 @@
+//! The configuration as it was written, without its secrets, for operators to read at run time.
+//!
+//! Secrets are told by the schema, as in diagnostics: references such as `env:TOKEN` stay, and every other text where a
+//! secret may stand is replaced.
+
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use toml::{Table, Value as Toml};
+
+use super::{
+    schema::Schema,
+    spanned::{Members, Spanned, Value},
+};
+
+/// The text in place of a secret.
+const REDACTED: &str = "(redacted)";
+
+/// A configuration without secrets, as TOML in the order of its file.
+#[derive(Clone, Debug, Default)]
+pub struct RedactedConfiguration(String);
+
+impl RedactedConfiguration {
+    /// Removes the secrets from a file.
+    pub(super) fn of(root: &Spanned, schema: &Schema) -> Self {
+        let table = redacted(root, Some(schema));
+        Self(toml::to_string_pretty(&table).unwrap_or_default())
+    }
+
+    /// Returns the configuration as TOML.
+    #[must_use]
+    pub fn toml(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the configuration as JSON, in which dates are texts.
+    #[must_use]
+    pub fn json(&self) -> impl Serialize + use<> {
+        Json(Toml::Table(self.0.parse::<Table>().unwrap_or_default()))
+    }
+}
+
+/// Returns a value without secrets; without a schema it is under a key that the configuration does not have.
+fn redacted(written: &Spanned, schema: Option<&Schema>) -> Toml {
+    match (&written.value, schema) {
+        (Value::Text(text), Some(Schema::Secret | Schema::SentHeaders) | None) => {
+            Toml::String(if is_name(text) { text.clone() } else { REDACTED.to_owned() })
+        }
+        (Value::Text(text), _) => Toml::String(without_user(text)),
+        (Value::Number(_), Some(Schema::Secret | Schema::SentHeaders) | None) => Toml::String(REDACTED.to_owned()),
+        (Value::Number(spelling), _) => number(spelling),
+        (Value::Boolean(value), _) => Toml::Boolean(*value),
+        (Value::Day(day), _) => date(*day),
+        (Value::Null, _) => Toml::String("null".to_owned()),
+        (Value::List(elements), schema) => {
+            let schema = if let Some(Schema::List(element)) = schema { Some(*element) } else { schema };
+            Toml::Array(elements.iter().map(|element| redacted(element, schema)).collect())
+        }
+        (Value::Table(members), schema) => Toml::Table(table(members, schema)),
+    }
+}
+
+fn table(members: &Members, schema: Option<&Schema>) -> Table {
+    let of = |name: &str| match schema {
+        Some(Schema::Table(keys)) => keys.iter().find(|key| key.name == name).map(|key| &key.schema),
+        Some(Schema::Named(element, _)) => Some(*element),
+        other => other,
+    };
+    members.iter().map(|(name, value)| (name.value.clone(), redacted(value, of(&name.value)))).collect()
+}
+
+/// Returns whether a text names a secret and holds none, not even as a default.
+fn is_name(text: &str) -> bool {
+    let is_word =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    text.strip_prefix("env:").is_some_and(is_word) || text.starts_with("file:")
+}
+
+/// Returns a text without the user and password of a URL.
+fn without_user(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://{REDACTED}{}", &rest[at..]),
+        None => text.to_owned(),
+    }
+}
+
+fn number(spelling: &str) -> Toml {
+    let whole = spelling.parse().map(Toml::Integer).ok();
+    whole.or_else(|| spelling.parse().map(Toml::Float).ok()).unwrap_or_else(|| Toml::String(spelling.to_owned()))
+}
+
+fn date(day: Option<i64>) -> Toml {
+    let date = day.and_then(|day| chrono::DateTime::from_timestamp(day, 0)).map(|time| time.date_naive().to_string());
+    let date = date.unwrap_or_default();
+    date.parse().map_or(Toml::String(date), Toml::Datetime)
+}
+
+/// A TOML value as JSON.
+struct Json(Toml);
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Toml::String(text) => serializer.serialize_str(text),
+            Toml::Integer(number) => serializer.serialize_i64(*number),
+            Toml::Float(number) => serializer.serialize_f64(*number),
+            Toml::Boolean(value) => serializer.serialize_bool(*value),
+            Toml::Datetime(date) => serializer.serialize_str(&date.to_string()),
+            Toml::Array(elements) => serializer.collect_seq(elements.iter().cloned().map(Self)),
+            Toml::Table(members) => {
+                let mut map = serializer.serialize_map(Some(members.len()))?;
+                for (name, value) in members {
+                    map.serialize_entry(name, &Self(value.clone()))?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Environment, load_text};
+
+    /// An environment in which every variable has the same secret.
+    struct Secrets;
+
+    impl Environment for Secrets {
+        fn variable(&self, _name: &str) -> Option<String> {
+            Some("CANARY-of-the-environment-32-bytes".to_owned())
+        }
+
+        fn read(&self, _path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+            Ok(b"CANARY-of-a-file-with-thirty-two-bytes".to_vec())
+        }
+    }
+
+    const TEXT: &str = r#"
+version = 1
+[admin]
+address = "127.0.0.1:9180"
+token = "file:admin.token"
+[cursor]
+signing_key = 2
+keys = { 2 = "env:KEY", 1 = "file:old.key" }
+[upstreams.people]
+peers = ["127.0.0.1:1"]
+headers = { X-Api-Key = "env:API_KEY", X-Plain = "CANARY-in-a-header" }
+[routes.users]
+path = "/users"
+upstream = "people"
+dialect = "page-limit"
+order = ["id"]
+legacy = { policy = "redirect", sunset = 2036-12-31, documentation = "https://docs.example/a@b", client = { header = "X-Client", names = { mobile = "env:MOBILE" } } }
+"#;
+
+    #[test]
+    fn users_of_urls_are_removed() {
+        for (text, shown) in [
+            ("https://user:CANARY@docs.example/a@b", "https://(redacted)@docs.example/a@b"),
+            ("https://docs.example?q=a@b", "https://docs.example?q=a@b"),
+            ("a@b", "a@b"),
+        ] {
+            assert_eq!(super::without_user(text), shown);
+        }
+    }
+
+    /// Row: A35
+    #[test]
+    fn no_secret_is_left() {
+        let (settings, diagnostics) = load_text("a.toml", TEXT, &Secrets);
+        let written = settings.expect("settings").written;
+        assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
+        let json = serde_json::to_string(&written.json()).expect("JSON");
+        for text in [written.toml(), &json] {
+            assert!(!text.contains("CANARY"), "{text}");
+            for kept in ["env:KEY", "file:old.key", "env:API_KEY", "env:MOBILE", "(redacted)", "docs.example/a@b"] {
+                assert!(text.contains(kept), "{kept}: {text}");
+            }
+        }
+        assert!(
+            json.starts_with(r#"{"version":1,"admin":{"address":"127.0.0.1:9180""#),
+            "the order is the file's: {json}"
+        );
+        assert!(json.contains(r#""sunset":"2036-12-31""#), "{json}");
+        let again = load_text("a.toml", written.toml(), &Secrets).1;
+        let faults: Vec<_> = again.iter().map(|fault| fault.message.clone()).collect();
+        assert!(!again.has_errors(), "it loads again: {faults:?}\n{}", written.toml());
+    }
+}

@@ -1,0 +1,243 @@
+//! The families of metrics for each route, and the closed sets of their label values.
+
+use crate::downstream::Code;
+
+/// The verdicts on an observed answer: servable, or the first cause against it.
+pub(crate) const VERDICTS: [&str; 12] = [
+    SERVABLE,
+    "status",
+    "encoding",
+    "too_large",
+    "shape",
+    "facts",
+    "ids",
+    "kinds",
+    "order",
+    "size",
+    "parameters",
+    "failed",
+];
+
+/// The reasons that an answer is not observed.
+pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample", "busy", "cut"];
+
+/// The verdict that the list could be served from its answer.
+pub(crate) const SERVABLE: &str = "servable";
+
+/// Outcomes without the code of a problem.
+const PLAIN_OUTCOMES: [&str; 9] = [
+    "page",
+    "not_modified",
+    "passed",
+    "forwarded",
+    "redirected",
+    "preflight",
+    "client_gone",
+    "client_stalled",
+    "panicked",
+];
+
+/// All outcomes.
+const OUTCOMES: [&str; PLAIN_OUTCOMES.len() + Code::ALL.len()] = {
+    let mut words = [""; PLAIN_OUTCOMES.len() + Code::ALL.len()];
+    let mut index = 0;
+    while index < words.len() {
+        words[index] = match index.checked_sub(PLAIN_OUTCOMES.len()) {
+            Some(code) => Code::ALL[code].as_str(),
+            None => PLAIN_OUTCOMES[index],
+        };
+        index += 1;
+    }
+    words
+};
+
+/// Returns whether an outcome is the code of a problem.
+pub(crate) fn is_refusal(outcome: &str) -> bool {
+    !PLAIN_OUTCOMES.contains(&outcome)
+}
+
+/// The classes of statuses; `none` is that of requests without a whole answer.
+pub(crate) const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", NO_ANSWER];
+
+/// The class of requests without an answer: the client or the upstream went away before.
+const NO_ANSWER: &str = "none";
+
+/// Returns the class of a status; 0 is none.
+pub(crate) fn class(status: u16) -> usize {
+    match status {
+        100..600 => usize::from(status / 100) - 1,
+        _ => CLASSES.len() - 1,
+    }
+}
+
+/// The content codings of responses that the gateway compresses.
+pub(crate) const CODINGS: [&str; 3] = ["zstd", "br", "gzip"];
+
+/// A family of counters for each route.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MetricFamily {
+    /// The name.
+    pub name: &'static str,
+    /// The help text.
+    pub help: &'static str,
+    /// The labels beside `route`, each with its values.
+    pub labels: &'static [(&'static str, &'static [&'static str])],
+}
+
+impl MetricFamily {
+    pub(super) fn width(&self) -> usize {
+        self.labels.iter().map(|(_, values)| values.len()).product()
+    }
+
+    /// Returns the values of the labels of a counter, by its index in the family.
+    pub(crate) fn values(&self, index: usize) -> Vec<&'static str> {
+        let mut rest = index;
+        let mut values: Vec<&str> = Vec::with_capacity(self.labels.len());
+        for (_, known) in self.labels.iter().rev() {
+            values.push(known[rest % known.len()]);
+            rest /= known.len();
+        }
+        values.reverse();
+        values
+    }
+
+    /// Returns the index of a counter by the values of its labels.
+    pub(super) fn index(&self, values: &[&str]) -> Option<usize> {
+        self.labels.iter().zip(values).try_fold(0, |index, ((_, known), value)| {
+            let at = known.iter().position(|known| known == value);
+            debug_assert!(at.is_some(), "{value} is no value of {}", self.name);
+            Some(index * known.len() + at?)
+        })
+    }
+}
+
+/// All metric families, in the order of their output.
+pub(crate) const FAMILIES: [MetricFamily; 17] = [
+    MetricFamily {
+        name: "cursorgate_requests_total",
+        help: "Requests by outcome (page, forwarded, or the code of the problem) and class of the status.",
+        labels: &[("outcome", &OUTCOMES), ("status", &CLASSES)],
+    },
+    MetricFamily {
+        name: "cursorgate_pages_total",
+        help: "Pages served, by level.",
+        labels: &[("level", &["exact", "checked", "anchored", "positional"])],
+    },
+    MetricFamily {
+        name: "cursorgate_pages_unproven_total",
+        help: "Pages served without a proof of their position, by reason.",
+        labels: &[("reason", &["position", "order", "tie-run", "pivot", "seam"])],
+    },
+    MetricFamily {
+        name: "cursorgate_pages_lowered_total",
+        help: "Pages of a list with a declared order that were read by marks, by the reason that the order could not be used.",
+        labels: &[(
+            "cause",
+            &["unsorted_no_object", "unsorted_no_id", "unsorted_no_key", "unsorted_kind", "unsorted_text"],
+        )],
+    },
+    MetricFamily {
+        name: "cursorgate_futile_filters_total",
+        help: "Pages whose range filter returned neither the item of the cursor nor its ties, so that the list was read without \
+               it; after three in a row the filter is not sent for 32 pages.",
+        labels: &[("outcome", &["in_vain", "given_up", "spared"])],
+    },
+    MetricFamily {
+        name: "cursorgate_refusals_total",
+        help: "Pages refused after requests to the upstream, by cause.",
+        labels: &[(
+            "cause",
+            &[
+                "position_lost",
+                "tie_run",
+                "too_deep",
+                "budget_exceeded",
+                "unsorted_no_object",
+                "unsorted_no_id",
+                "unsorted_no_key",
+                "unsorted_null",
+                "unsorted_kind",
+                "unsorted_digits",
+                "unsorted_text",
+                "unsorted_order",
+                "unsorted_ties",
+                "unsorted_twice",
+                "stuck",
+                "pivot_gone",
+                "token_gone",
+                "unsupported",
+                "no_list",
+            ],
+        )],
+    },
+    MetricFamily {
+        name: "cursorgate_drifted_pages_total",
+        help: "Pages found at another offset than their cursor estimated.",
+        labels: &[],
+    },
+    MetricFamily {
+        name: "cursorgate_drift_items_total",
+        help: "Sum of the distances in items, without sign, between the estimated and the actual offsets of those pages.",
+        labels: &[],
+    },
+    MetricFamily {
+        name: "cursorgate_stragglers_total",
+        help: "Cursor marks found out of order and ignored in favour of the majority.",
+        labels: &[],
+    },
+    MetricFamily { name: "cursorgate_upstream_requests_total", help: "Requests to the upstream.", labels: &[] },
+    MetricFamily {
+        name: "cursorgate_pivots_total",
+        help: "Look-ups of the sort keys of a cursor's item: found in the cache, looked up at the upstream, or shared with \
+               another request.",
+        labels: &[("source", &["cache", "upstream", "shared"])],
+    },
+    MetricFamily {
+        name: "cursorgate_observed_total",
+        help: "Answers observed, by verdict: servable, or the first cause against it.",
+        labels: &[("verdict", &VERDICTS)],
+    },
+    MetricFamily {
+        name: "cursorgate_unobserved_total",
+        help: "Answers not observed on routes that observe, by reason.",
+        labels: &[("reason", &REASONS)],
+    },
+    MetricFamily {
+        name: "cursorgate_list_requests_total",
+        help: "Requests for lists by their paging: by cursors, by the upstream's parameters, or by neither.",
+        labels: &[("paging", &["cursor", "legacy", "unmarked"])],
+    },
+    MetricFamily {
+        name: "cursorgate_response_body_bytes_total",
+        help: "Bytes of response bodies as they were sent.",
+        labels: &[],
+    },
+    MetricFamily {
+        name: "cursorgate_compression_input_bytes_total",
+        help: "Bytes of the gateway's own responses before compression, by coding.",
+        labels: &[("coding", &CODINGS)],
+    },
+    MetricFamily {
+        name: "cursorgate_compression_output_bytes_total",
+        help: "Bytes of the same responses after compression.",
+        labels: &[("coding", &CODINGS)],
+    },
+];
+
+pub(super) const REQUESTS: usize = 0;
+pub(super) const PAGES: usize = 1;
+pub(super) const UNPROVEN: usize = 2;
+pub(super) const LOWERED: usize = 3;
+pub(super) const FUTILE_FILTERS: usize = 4;
+pub(super) const REFUSALS: usize = 5;
+pub(super) const DRIFTED: usize = 6;
+pub(super) const DRIFT: usize = 7;
+pub(super) const STRAGGLERS: usize = 8;
+pub(super) const UPSTREAM_REQUESTS: usize = 9;
+pub(super) const PIVOTS: usize = 10;
+pub(super) const OBSERVED: usize = 11;
+pub(super) const UNOBSERVED: usize = 12;
+pub(super) const PAGING: usize = 13;
+pub(super) const BODY_BYTES: usize = 14;
+pub(super) const COMPRESSION_INPUT: usize = 15;
+pub(super) const COMPRESSION_OUTPUT: usize = 16;

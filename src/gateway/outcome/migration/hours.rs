@@ -1,0 +1,84 @@
+//! Counts by the hour, for a day, in a ring without a lock.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The number of hours that are kept.
+pub(crate) const HOURS: usize = 24;
+
+/// The counts of the last hours, the current one last.
+pub(crate) type HourlyCounts = [u64; HOURS];
+
+const HOUR: u64 = 3_600;
+
+/// A ring of counts by the hour. A place holds the number of its hour in the upper half and the count in the lower one, so
+/// that a count of the day before is replaced together with its hour, and no count is lost between threads.
+#[derive(Debug, Default)]
+pub(super) struct Hours([AtomicU64; HOURS]);
+
+impl Hours {
+    /// Counts a request; `now` is in seconds since 1970.
+    pub(super) fn add(&self, now: u64) {
+        let hour = now / HOUR;
+        let count = |held: u64| if held >> 32 == hour & HALF { held & HALF } else { 0 };
+        let place = &self.0[place(hour)];
+        let _ = place.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+            Some((hour & HALF) << 32 | (count(held) + 1).min(HALF))
+        });
+    }
+
+    /// Returns the counts until `now`, in seconds since 1970.
+    pub(super) fn read(&self, now: u64) -> HourlyCounts {
+        let (mut counts, latest) = ([0; HOURS], now / HOUR);
+        for (count, back) in counts.iter_mut().zip((0..HOURS as u64).rev()) {
+            let Some(hour) = latest.checked_sub(back) else { continue };
+            let held = self.0[place(hour)].load(Ordering::Relaxed);
+            if held >> 32 == hour & HALF {
+                *count = held & HALF;
+            }
+        }
+        counts
+    }
+}
+
+const HALF: u64 = u32::MAX as u64;
+
+#[expect(clippy::cast_possible_truncation, reason = "the remainder is below 24")]
+fn place(hour: u64) -> usize {
+    (hour % HOURS as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_are_forgotten_after_a_day() {
+        let hours = Hours::default();
+        for (at, count) in [(0, 2), (1, 1), (23, 3), (24, 4), (30, 5)] {
+            (0..count).for_each(|_| hours.add(at * HOUR + 59));
+        }
+        let told = |at: u64| {
+            let counts = hours.read(at * HOUR);
+            let first = (at + 1).saturating_sub(HOURS as u64);
+            let hours = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+            let start = (HOURS as u64).saturating_sub(at + 1);
+            hours.map(|(place, count)| (first + place as u64 - start, *count)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(24), [(1, 1), (23, 3), (24, 4)], "the first hour's place is the last one's");
+        assert_eq!(told(30), [(23, 3), (24, 4), (30, 5)]);
+        assert_eq!(told(47), [(24, 4), (30, 5)]);
+        assert_eq!(told(60), []);
+        assert_eq!(told(2), [(1, 1)]);
+    }
+
+    #[test]
+    fn no_count_is_lost_where_the_hour_changes() {
+        let hours = Hours::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..500).for_each(|_| hours.add(30 * HOUR)));
+            }
+        });
+        assert_eq!(hours.read(30 * HOUR)[HOURS - 1], 2_000);
+    }
+}
