@@ -137,7 +137,7 @@ bench: build-needs openssl-needs
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs
 
 .PHONY: test-env
-test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/promtool.installed | postgres-needs
+test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed | postgres-needs
 
 .PHONY: clean-test-env
 clean-test-env:
@@ -167,6 +167,11 @@ postgres-needs:
 .PHONY: node-needs
 node-needs:
 	@$(call need,command -v node && command -v npm,nodejs npm)
+
+# A browser without windows, and a font for it: the operator's page is opened in it. The driver from npm brings none.
+.PHONY: browser-needs
+browser-needs:
+	@$(call need,command -v chromium-headless-shell || command -v chromium,chromium-headless-shell fonts-dejavu-core)
 
 .PHONY: bench-needs
 bench-needs: node-needs
@@ -212,6 +217,10 @@ $(TEST_ENV)/json-server.installed: $(JSON_SERVER)/package.json $(JSON_SERVER)/pa
 WALKERS := tests/end_to_end/walkers
 $(TEST_ENV)/walkers.installed: $(WALKERS)/package.json $(WALKERS)/package-lock.json | node-needs
 	$(call npm-packages,walkers)
+
+BROWSER := tests/end_to_end/browser
+$(TEST_ENV)/browser.installed: $(BROWSER)/package.json $(BROWSER)/package-lock.json | node-needs browser-needs
+	$(call npm-packages,browser)
 
 EXPRESS := benches/peers/express
 $(BENCH_EXPRESS).installed: $(EXPRESS)/package.json $(EXPRESS)/package-lock.json | node-needs

@@ -6,6 +6,7 @@
 mod harness;
 
 mod access_log;
+mod admin;
 mod batch;
 mod clients;
 mod command_line;
@@ -36,6 +37,7 @@ mod metrics;
 mod migration;
 mod observe;
 mod openapi;
+mod operators_page;
 mod parameters;
 mod policies;
 mod postgres;

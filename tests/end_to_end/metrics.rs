@@ -121,7 +121,7 @@ fn times_statuses_and_bytes_are_counted() {
         ("cursorgate_page_upstream_requests_sum{route=\"users\"}", 1.0),
         ("cursorgate_page_upstream_requests_bucket{route=\"users\",le=\"1\"}", 1.0),
         ("cursorgate_pages_total{route=\"users\",level=\"exact\"}", 1.0),
-        ("cursorgate_legacy_requests_total{route=\"users\",client=\"other\"}", 0.0),
+        ("cursorgate_legacy_requests_total{route=\"users\",client=\"other\",paging=\"legacy\"}", 0.0),
         ("cursorgate_config_last_reload_successful", 1.0),
         ("cursorgate_cursor_key_since_timestamp_seconds{key=\"1\",use=\"sign\"}", f64::NAN),
     ] {

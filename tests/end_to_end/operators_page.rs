@@ -1,0 +1,163 @@
+//! The operator's page, in a browser without windows: what it says of a gateway with faults, by mouse and by keyboard, in
+//! light and dark, on a desktop and a phone, and while the gateway can't be reached. The screenshots are in
+//! target/operators-page.
+
+use std::{
+    fs::File,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{
+        gateway::{Gateway, free_port},
+        http,
+        list::{PLAIN, Setup, serve, users},
+        upstream::Upstream,
+    },
+    third_party::environment,
+};
+
+const TOKEN: &str = "a-token-of-the-tests";
+
+/// A client that calls itself markup, as anyone can.
+const HOSTILE: &str = "<img src=x onerror=alert(1)>";
+
+/// Opens the page at the admin listener and returns what the browser saw.
+fn look(gateway: &Gateway) -> Value {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("operators-page");
+    std::fs::create_dir_all(&folder).expect("the target directory can be written");
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/browser/page.mjs");
+    // Modules that a program on standard input names are looked for from the working directory on.
+    let mut command = Command::new("timeout");
+    command
+        .args(["300", "node", "--input-type=module", "-", &format!("http://{}/", gateway.admin), TOKEN])
+        .arg(&folder);
+    command.env("NODE_NO_WARNINGS", "1").current_dir(environment("browser"));
+    command.stdin(File::open(&script).expect("a script")).stderr(Stdio::piped());
+    let output = command.output().expect("node runs");
+    let (said, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}\n{said}{complaints}", output.status);
+    serde_json::from_str(&said).unwrap_or_else(|fault| panic!("{fault}\n{said}"))
+}
+
+/// A gateway with a list that is fine, one that is observed, one whose peer is dead, and a reload that was refused.
+fn troubled() -> (Upstream, Gateway) {
+    let upstream = Upstream::start(serve(users(90)));
+    let more = format!(
+        "[routes.orders]\npath = \"/orders\"\nupstream = \"shop\"\ndialect = \"scripted\"\norder = [\"id\"]\n\
+         [routes.people]\npath = \"/people\"\nupstream_path = \"/users\"\nupstream = \"legacy\"\ndialect = \"scripted\"\norder = [\"id\"]\naction = \"observe\"\n\
+         [routes.rest]\npath = \"/{{*rest}}\"\nupstream = \"legacy\"\naction = \"forward\"\n\
+         [upstreams.shop]\npeers = [\"127.0.0.1:{}\"]\n",
+        free_port()
+    );
+    let route = "[routes.users.legacy]\npolicy = \"passthrough\"\nunmarked = \"new\"\nsunset = 2020-12-31\n\
+                 client = { header = \"X-Client\", shown = \"value\" }\n";
+    let setup = Setup { route, more: Box::leak(more.into_boxed_str()), ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    std::fs::write(gateway.file("token"), TOKEN).expect("a file of the test");
+    let hosts = "hosts = [\"gateway.test\"]";
+    gateway.rewrite_raw(&gateway.configuration().replace(hosts, &format!("{hosts}, token = \"file:token\"")));
+    gateway.signal("HUP");
+    crate::harness::eventually("the token is in force", || {
+        (http::get(gateway.admin, "/status").json()["can_reload"] == true).then_some(())
+    });
+    (upstream, gateway)
+}
+
+fn visit(gateway: &Gateway) {
+    let mut next = Some("/users?limit=9".to_owned());
+    while let Some(target) = next {
+        next = gateway.get(&target).link("next");
+    }
+    for client in ["mobile", "mobile", "partner", HOSTILE] {
+        let page = gateway.send("GET", "/users?offset=20&limit=20", &[("X-Client", client)], b"");
+        assert_eq!(page.status, 200, "{page:?}");
+    }
+    for (target, status) in [("/people?offset=0&limit=9", 200), ("/anything", 200), ("/users?cursor=nonsense", 400)] {
+        assert_eq!(gateway.get(target).status, status, "{target}");
+    }
+    for _ in 0..4 {
+        assert_eq!(gateway.get("/orders").status, 502);
+    }
+}
+
+fn texts(of: &Value) -> Vec<&str> {
+    of.as_array().expect("a list").iter().filter_map(Value::as_str).collect()
+}
+
+/// Row: A46, A47
+#[test]
+fn an_operator_sees_at_once_what_is_wrong() {
+    let (_upstream, gateway) = troubled();
+    visit(&gateway);
+    let file = gateway.configuration();
+    gateway.rewrite_raw("nonsense = = 1");
+    gateway.signal("HUP");
+    crate::harness::eventually("it is refused", || {
+        (http::get(gateway.admin, "/reload").json()["in_force"] == false).then_some(())
+    });
+    gateway.rewrite_raw(&file);
+    let saw = look(&gateway);
+
+    assert_eq!(saw["complaints"], json!([]), "errors in the console");
+    assert_eq!(saw["origins"], json!([format!("http://{}", gateway.admin)]), "requests to other places");
+    for (name, violations) in saw["violations"].as_object().expect("audits") {
+        assert_eq!(violations, &json!([]), "{name}: accessibility");
+    }
+    assert_eq!(saw["violations"].as_object().map(serde_json::Map::len), Some(6), "all were audited");
+    for (name, overflow) in saw["overflow"].as_object().expect("audits") {
+        assert_eq!(overflow, 0, "{name}: wider than the screen");
+    }
+    assert_ne!(saw["looks"]["desktop-light"], saw["looks"]["desktop-dark"], "light and dark differ");
+
+    let findings = texts(&saw["findings"]);
+    let found = |words: &[&str]| findings.iter().any(|finding| words.iter().all(|word| finding.contains(word)));
+    for words in [
+        &["Fault", "Route orders", "4 of 4 requests failed (100 %)", "upstream_unavailable"][..],
+        &["Fault", "Upstream shop", "its only peer is unhealthy"],
+        &["Fault", "Configuration", "was refused", "1 error"],
+        &["Warning", "Migration of users", "sunset has passed", "4 legacy requests"],
+    ] {
+        assert!(found(words), "{words:?}: {findings:?}");
+    }
+    let verdict = saw["verdict"].as_str().expect("a verdict");
+    assert_eq!((verdict, &saw["title"]), ("3 faults and 1 warning", &json!("3 faults and 1 warning · cursorgate")));
+    let routes = texts(&saw["routes"]);
+    assert!(routes[0].starts_with("orders /orders") && routes[0].contains("Failing"), "faults come first: {routes:?}");
+    for (place, words) in
+        [(1, ["users", "exact", "Fine"]), (2, ["people", "observe", "Fine"]), (3, ["rest", "forward", "Fine"])]
+    {
+        assert!(words.iter().all(|word| routes[place].contains(word)), "{words:?}: {routes:?}");
+    }
+    let board = texts(&saw["migration"]).concat();
+    for word in [HOSTILE, "mobile", "partner", "Passed", "by cursor", "could be served by cursor"] {
+        assert!(board.contains(word), "{word}: {board}");
+    }
+    assert_eq!(saw["images"], 0, "names are texts");
+    let configuration = saw["configuration"].as_str().expect("a text");
+    for word in ["cursorgate.toml", "token", "Refused", "SIGHUP", "Start"] {
+        assert!(configuration.contains(word), "{word}: {configuration}");
+    }
+
+    assert_eq!(saw["unseen"], json!([]), "each control shows that it has the focus");
+    let mut reached = texts(&saw["tabs"]);
+    assert_eq!(reached[..2], ["Skip to the overview", "Routes"], "the order of the page");
+    reached.sort_unstable();
+    for control in ["pause", "more-orders", "more-users", "reload-open", "Show it", "metrics"] {
+        assert!(reached.contains(&control), "{control} can't be reached by keys: {reached:?}");
+    }
+    assert_eq!(
+        (&saw["opened"], &saw["kept"], &saw["closed"]),
+        (&json!("more-orders true"), &json!("more-orders true"), &json!("more-orders false"))
+    );
+
+    let reloads = texts(&saw["reloads"]);
+    assert!(reloads[0].contains("admin.token") && reloads[1].contains("is in force"), "{reloads:?}");
+    assert_eq!(saw["dialog"], json!([false, ""]), "it is closed, and the token forgotten");
+    let offline = saw["offline"].as_str().expect("a text");
+    assert!(offline.contains("can’t be reached since") && offline.contains("Figures are those of"), "{offline}");
+    assert!(saw["back"].as_str().is_some_and(|text| text.starts_with("Live")), "{saw}");
+}
