@@ -49,7 +49,7 @@ fn redacted(written: &Spanned, schema: Option<&Schema>) -> Toml {
         (Value::Number(spelling), _) => number(spelling),
         (Value::Boolean(value), _) => Toml::Boolean(*value),
         (Value::Day(day), _) => date(*day),
-        (Value::Null, _) => Toml::String("null".to_owned()),
+        (Value::Null | Value::Unknown, _) => Toml::String("null".to_owned()),
         (Value::List(elements), schema) => {
             let schema = if let Some(Schema::List(element)) = schema { Some(*element) } else { schema };
             Toml::Array(elements.iter().map(|element| redacted(element, schema)).collect())

@@ -18,12 +18,12 @@ pub(crate) struct RouteConcurrency {
     limits: ConcurrencySettings,
     /// Hashes clients, under a key that they can't know.
     hashes: RandomState,
-    table: Mutex<Table>,
+    counts: Mutex<RequestCounts>,
 }
 
 /// Bounded by the requests in flight: a client without any has no entry.
 #[derive(Debug, Default)]
-struct Table {
+struct RequestCounts {
     requests: usize,
     clients: HashMap<u64, usize>,
 }
@@ -48,7 +48,7 @@ impl RouteConcurrency {
     /// Creates the limits of a route without requests.
     #[must_use]
     pub(crate) fn new(limits: ConcurrencySettings) -> Arc<Self> {
-        Arc::new(Self { limits, hashes: RandomState::new(), table: Mutex::default() })
+        Arc::new(Self { limits, hashes: RandomState::new(), counts: Mutex::default() })
     }
 
     /// Returns the limits.
@@ -68,17 +68,17 @@ impl RouteConcurrency {
         address: IpAddr,
     ) -> Result<RequestPlace, ConcurrencyLimit> {
         let client = self.client(headers, address);
-        let mut table = self.table();
-        if self.limits.requests.is_some_and(|most| table.requests >= most) {
+        let mut counts = self.counts();
+        if self.limits.requests.is_some_and(|most| counts.requests >= most) {
             return Err(ConcurrencyLimit::Route);
         }
-        let of_client = table.clients.entry(client).or_default();
+        let of_client = counts.clients.entry(client).or_default();
         if self.limits.per_client.is_some_and(|most| *of_client >= most) {
             return Err(ConcurrencyLimit::Client);
         }
         *of_client += 1;
-        table.requests += 1;
-        drop(table);
+        counts.requests += 1;
+        drop(counts);
         Ok(RequestPlace { concurrency: Arc::clone(self), client })
     }
 
@@ -97,19 +97,19 @@ impl RouteConcurrency {
         hasher.finish()
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counts(&self) -> MutexGuard<'_, RequestCounts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for RequestPlace {
     fn drop(&mut self) {
-        let mut table = self.concurrency.table();
-        table.requests -= 1;
-        if let Some(of_client) = table.clients.get_mut(&self.client) {
+        let mut counts = self.concurrency.counts();
+        counts.requests -= 1;
+        if let Some(of_client) = counts.clients.get_mut(&self.client) {
             *of_client -= 1;
             if *of_client == 0 {
-                table.clients.remove(&self.client);
+                counts.clients.remove(&self.client);
             }
         }
     }
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(limits.enter(&none, OTHER).unwrap_err(), ConcurrencyLimit::Route);
         drop(third);
         drop(held);
-        assert!(limits.table().clients.is_empty());
+        assert!(limits.counts().clients.is_empty());
         assert!(limits.enter(&none, ONE).is_ok());
     }
 
