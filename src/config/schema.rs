@@ -197,7 +197,7 @@ const REFERENCE: &str = "write \"env:NAME\" or \"file:PATH\"";
 
 /// Returns the help for a secret that stands in the file.
 fn secret_help(path: &str) -> String {
-    let is_drawn = path.starts_with("cursor.") || path.ends_with(".reload_token");
+    let is_drawn = path.starts_with("cursor.") || path == "admin.token";
     if is_drawn { format!("{REFERENCE}; `cursorgate keygen` makes one") } else { REFERENCE.to_owned() }
 }
 

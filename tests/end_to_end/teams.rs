@@ -123,7 +123,7 @@ tls = { certificate = "/etc/cursorgate-of-nobody/tls.crt", key = "file:/etc/curs
 
 [admin]
 address = "127.0.0.1:9180"
-reload_token = "file:/etc/cursorgate-of-nobody/token"
+token = "file:/etc/cursorgate-of-nobody/token"
 
 [cursor]
 signing_key = 1
