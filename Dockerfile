@@ -1,37 +1,43 @@
-# A small image that runs cursorgate as nobody in particular:
+# A small image that runs cursorgate as a user without rights (65532):
 #
-#   docker build -t cursorgate .
+#   docker build -t cursorgate --build-arg CURSORGATE_COMMIT="$(git rev-parse --short HEAD)" .
 #   docker run -p 8080:8080 -e CURSORGATE_KEY -v "$PWD/cursorgate.toml:/etc/cursorgate/cursorgate.toml:ro" cursorgate
 #
 # Without a listener in the configuration, the gateway listens on 0.0.0.0:8080 in a container; CURSORGATE_LISTEN changes
 # the address of a listener that is at 127.0.0.1. The health check asks the admin listener, [admin] or
 # CURSORGATE_ADMIN=127.0.0.1:9180: without one the container is never healthy.
+#
+# `make image-check` builds it and tries the result.
 
-FROM rust:1.95-bookworm AS build
+# The version of rust-toolchain.toml.
+FROM docker.io/library/rust:1.95.0-bookworm AS build
 # zlib-ng is built with CMake, OpenSSL from source; Perl, make and a C compiler are in the image.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends cmake \
     && rm -rf /var/lib/apt/lists/*
-WORKDIR /build
-# The dependencies alone first: this layer stays until the lock file changes.
-COPY Cargo.toml Cargo.lock ./
-# A member of the workspace, and no part of the image.
-COPY benches/peers/bare-pingora benches/peers/bare-pingora
-COPY crates crates
-RUN mkdir src \
-    && touch src/lib.rs \
-    && echo 'fn main() {}' >src/main.rs \
-    && cargo build --release --locked
-# Built-in dialects and envelopes are compiled in.
-COPY config config
-COPY src src
-# Newer than what was built above, whatever times the checkout gave them.
-RUN touch src/lib.rs src/main.rs && cargo build --release --locked
+# The path at which deploy/build.sh gives the same bytes as in the archive and the Debian package.
+WORKDIR /var/tmp/cursorgate/source
+# .dockerignore lists the files of the build.
+COPY . .
+ARG SOURCE_DATE_EPOCH=0
+ARG CURSORGATE_COMMIT=unknown
+# Crates and what was built of them stay in the builder's caches. Sources are made newer than those, whatever times the
+# checkout gave them.
+RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,target=/var/tmp/cursorgate/target,sharing=locked \
+    find . -type f -exec touch {} + \
+    && SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH CURSORGATE_COMMIT=$CURSORGATE_COMMIT deploy/build.sh \
+    && cp ../target/release/cursorgate /usr/local/bin/cursorgate
 
 # glibc, certificates and a user; no shell and no package manager.
 FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /build/target/release/cursorgate /usr/local/bin/cursorgate
+ARG CURSORGATE_COMMIT=unknown
+LABEL org.opencontainers.image.title="cursorgate" \
+    org.opencontainers.image.description="Signed cursor pagination in front of legacy HTTP APIs" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.revision="$CURSORGATE_COMMIT"
+COPY --from=build /usr/local/bin/cursorgate /usr/local/bin/cursorgate
 COPY LICENSE /usr/share/doc/cursorgate/LICENSE
 # nonroot, by number, so that a cluster can see that it is not root.
 USER 65532:65532
