@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Packs a binary: the second half of deploy/dist.sh, in the source that the binary was built from.
+#
+#   SOURCE_DATE_EPOCH=… deploy/package.sh BINARY OUT
+set -euo pipefail
+cd "$(dirname "$0")/.."
+umask 022
+export LC_ALL=C TZ=UTC
+
+: "${SOURCE_DATE_EPOCH:?the time of the commit, in seconds since 1970}"
+binary=$(realpath "$1")
+out=$(realpath "$2")
+version=$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
+name=cursorgate-$version-x86_64-linux-gnu
+stage=target/package
+rm -rf "$stage"
+
+# Nothing but the C library may be linked at run time, and that of Debian 12 must do.
+needed=$(objdump --private-headers "$binary" | awk '$1 == "NEEDED" { print $2 }' | sort)
+strange=$(grep -vxE 'libc\.so\.6|libm\.so\.6|libgcc_s\.so\.1|ld-linux-x86-64\.so\.2' <<<"$needed" || true)
+[ -z "$strange" ] || { echo "package: the binary is linked with $strange" >&2; exit 1; }
+floor=$(objdump --dynamic-syms "$binary" | grep -oE 'GLIBC_[0-9.]+' | sort --version-sort --unique | tail -1)
+! strings "$binary" | grep -F "$HOME/" || { echo "package: the binary has paths of this machine" >&2; exit 1; }
+echo "binary:  $(stat --format %s "$binary") bytes, needs $(echo "$needed" | tr '\n' ' ')of $floor"
+
+# The files as a system has them; cargo-deb takes them from here (Cargo.toml, package.metadata.deb).
+install -D --mode 0755 "$binary" "$stage/usr/bin/cursorgate"
+documents=$stage/usr/share/doc/cursorgate
+install -D --mode 0644 --target-directory "$documents" README.md SECURITY.md docs/*.md
+gzip --best --no-name <CHANGELOG.md >"$documents/changelog.gz"
+cp --recursive deploy/prometheus deploy/grafana "$documents"
+install -D --mode 0644 --target-directory "$documents/examples" config/cursorgate.toml config/demo.toml
+install -D --mode 0644 deploy/debian/lintian-overrides "$stage/usr/share/lintian/overrides/cursorgate"
+install -D --mode 0644 deploy/debian/cursorgate.toml "$stage/etc/cursorgate/cursorgate.toml"
+# Commands that print the manual and the completions; a version without them has none in its package.
+if page=$("$binary" man 2>/dev/null); then
+    install -D --mode 0644 <(echo "$page") "$stage/usr/share/man/man1/cursorgate.1"
+fi
+completions() {
+    local text
+    ! text=$("$binary" completions "$1" 2>/dev/null) || install -D --mode 0644 <(echo "$text") "$stage/usr/share/$2"
+}
+completions bash bash-completion/completions/cursorgate
+completions fish fish/vendor_completions.d/cursorgate.fish
+completions zsh zsh/vendor-completions/_cursorgate
+
+cat >target/debian-changelog <<END
+cursorgate ($version-1) stable; urgency=medium
+
+  * Release $version. See /usr/share/doc/cursorgate/changelog.gz.
+
+ -- The cursorgate project <cursorgate@localhost>  $(date --rfc-email --date "@$SOURCE_DATE_EPOCH")
+END
+cargo deb --quiet --no-build --no-strip --locked --output "$out/"
+
+# What the binary is made of, crates and the C libraries in them, for scanners: CycloneDX.
+cargo cyclonedx --quiet --format json --target x86_64-unknown-linux-gnu --spec-version 1.5 --override-filename sbom
+mv sbom.json "$out/$name.cdx.json"
+find . -name sbom.json -delete
+
+# An archive for every other system.
+archive=target/$name
+rm -rf "$archive"
+install -D --mode 0755 "$binary" "$archive/bin/cursorgate"
+[ ! -d "$stage/usr/share/man" ] || cp --recursive "$stage/usr/share/man" "$archive/man"
+for folder in bash-completion fish zsh; do
+    [ ! -d "$stage/usr/share/$folder" ] || install -D --mode 0644 --target-directory "$archive/completions" \
+        "$(find "$stage/usr/share/$folder" -type f)"
+done
+cp --recursive README.md CHANGELOG.md SECURITY.md LICENSE docs config deploy "$archive"
+cp "$out/$name.cdx.json" "$archive/sbom.cdx.json"
+tar --create --directory target --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+    --mtime="@$SOURCE_DATE_EPOCH" "$name" | gzip --best --no-name >"$out/$name.tar.gz"
+
+cd "$out"
+sha256sum -- *.deb *.json *.tar.gz | sort --key 2 >SHA256SUMS
+cat SHA256SUMS
