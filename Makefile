@@ -8,6 +8,10 @@
 #   make quick             the quick part of `make test` for a change of the core: about a minute
 #   make soak SECONDS=60   the simulator for so long, from a seed that it prints; `cargo sim --help` has its other commands
 #   make restarts          clients that walk through 200 reloads, upgrades and rolling restarts: some minutes
+#   make dist              the files of a release below target/dist, the same bytes wherever they are made: RELEASING.md
+#   make dist-check        makes them a second time, elsewhere, and compares; installs the Debian package and runs it
+#   make image             the container image, by Docker or Podman
+#   make image-check       builds the image by buildah, where need be without a registry, and runs it
 #   make fuzz SECONDS=60   whatever comes from outside and is read byte by byte, for so long
 #   make mutants           faults planted in the core, one at a time, and which of its tests notice; NAMES="a b" plants those
 #   make test-env          the third-party servers and client libraries of the end-to-end tests, below target/
@@ -27,11 +31,15 @@ PARTS ?=
 SEED ?=
 # Of the faults that are planted; empty: all of them.
 NAMES ?=
+# A binary to compare that of the image with; empty: none.
+BINARY ?=
 
 comma := ,
 
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
+CARGO_DEB_VERSION := 3.8.0
+CARGO_CYCLONEDX_VERSION := 0.5.9
 
 TEST_ENV := $(CURDIR)/target/test-env
 export CURSORGATE_TEST_ENV := $(TEST_ENV)
@@ -42,6 +50,14 @@ CARGO_DENY := $(DENY_ROOT)/bin/cargo-deny
 
 FUZZ_ROOT := $(CURDIR)/target/tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 CARGO_FUZZ := $(FUZZ_ROOT)/bin/cargo-fuzz
+DEB_ROOT := $(CURDIR)/target/tools/cargo-deb-$(CARGO_DEB_VERSION)
+CARGO_DEB := $(DEB_ROOT)/bin/cargo-deb
+
+CYCLONEDX_ROOT := $(CURDIR)/target/tools/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)
+CARGO_CYCLONEDX := $(CYCLONEDX_ROOT)/bin/cargo-cyclonedx
+
+DIST := $(CURDIR)/target/dist
+
 FUZZED := scan cursor link
 
 BENCH_EXPRESS := $(CURDIR)/target/bench/express
@@ -121,6 +137,26 @@ fuzz: build-needs $(CARGO_FUZZ)
 			-verbosity=0 -print_final_stats=1 2>&1 | sed "/^#* Recommended/,/^#* End of recommended/d"; \
 	done
 
+# One build takes a quarter of an hour on two cores that do nothing else.
+.PHONY: dist
+dist: dist-needs
+	PATH="$(DEB_ROOT)/bin:$(CYCLONEDX_ROOT)/bin:$$PATH" deploy/dist.sh "$(DIST)"
+
+.PHONY: dist-check
+dist-check: dist-needs package-needs
+	PATH="$(DEB_ROOT)/bin:$(CYCLONEDX_ROOT)/bin:$$PATH" tests/deploy/dist.sh "$(DIST)"
+
+.PHONY: image
+image:
+	engine=$$(command -v docker || command -v podman) || { echo "missing, please install docker or podman" >&2; exit 1; }; \
+	"$$engine" build --tag cursorgate --build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" \
+		--build-arg CURSORGATE_COMMIT="$$(git rev-parse --short=12 HEAD)" .
+
+.PHONY: image-check
+image-check: package-needs
+	@$(call need,command -v buildah,buildah crun)
+	BINARY="$(BINARY)" tests/deploy/image.sh
+
 # What is measured, and how, is said in benches/README.md; benches/compare.py compares two runs. The servers are installed
 # while the binaries are built; these are kept apart, for cargo builds others in their place.
 .PHONY: bench
@@ -137,7 +173,7 @@ bench: build-needs openssl-needs
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs
 
 .PHONY: test-env
-test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed | postgres-needs
+test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed | postgres-needs systemd-needs
 
 .PHONY: clean-test-env
 clean-test-env:
@@ -172,6 +208,19 @@ node-needs:
 .PHONY: browser-needs
 browser-needs:
 	@$(call need,command -v chromium-headless-shell || command -v chromium,chromium-headless-shell fonts-dejavu-core)
+
+# For systemd-analyze; it need not run.
+.PHONY: systemd-needs
+systemd-needs:
+	@$(call need,command -v systemd-analyze,systemd)
+
+.PHONY: dist-needs
+dist-needs: build-needs $(CARGO_DEB) $(CARGO_CYCLONEDX)
+	@$(call need,command -v dpkg-shlibdeps && command -v objdump,dpkg-dev binutils)
+
+.PHONY: package-needs
+package-needs:
+	@$(call need,command -v lintian && command -v mmdebstrap,lintian mmdebstrap)
 
 .PHONY: bench-needs
 bench-needs: node-needs
@@ -210,6 +259,16 @@ $(TEST_ENV)/promtool.installed:
 	fi
 	touch $@
 
+DEPLOY := tests/deploy
+$(TEST_ENV)/deploy.installed: $(DEPLOY)/package.json $(DEPLOY)/package-lock.json $(DEPLOY)/requirements.txt | node-needs python-needs
+	rm -rf "$(TEST_ENV)/deploy"
+	mkdir -p "$(TEST_ENV)/deploy/node"
+	python3 -m venv "$(TEST_ENV)/deploy/python"
+	"$(TEST_ENV)/deploy/python/bin/pip" install --quiet --disable-pip-version-check --requirement $(DEPLOY)/requirements.txt
+	cp $(DEPLOY)/package.json $(DEPLOY)/package-lock.json "$(TEST_ENV)/deploy/node"
+	cd "$(TEST_ENV)/deploy/node" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	touch $@
+
 JSON_SERVER := tests/end_to_end/upstreams/json-server
 $(TEST_ENV)/json-server.installed: $(JSON_SERVER)/package.json $(JSON_SERVER)/package-lock.json | node-needs
 	$(call npm-packages,json-server)
@@ -232,6 +291,12 @@ $(BENCH_EXPRESS).installed: $(EXPRESS)/package.json $(EXPRESS)/package-lock.json
 
 $(CARGO_DENY): | build-needs
 	cargo install --quiet --locked --root "$(DENY_ROOT)" --version $(CARGO_DENY_VERSION) cargo-deny
+
+$(CARGO_DEB): | build-needs
+	cargo install --quiet --locked --root "$(DEB_ROOT)" --version $(CARGO_DEB_VERSION) cargo-deb
+
+$(CARGO_CYCLONEDX): | build-needs
+	cargo install --quiet --locked --root "$(CYCLONEDX_ROOT)" --version $(CARGO_CYCLONEDX_VERSION) cargo-cyclonedx
 
 $(CARGO_FUZZ): | build-needs
 	cargo install --quiet --locked --root "$(FUZZ_ROOT)" --version $(CARGO_FUZZ_VERSION) cargo-fuzz

@@ -1,0 +1,98 @@
+//! The Dockerfile and its context, without an engine. `image.sh` builds it.
+
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
+
+use serde_json::Value;
+
+use crate::{file, harness::Directory, harness::gateway::binary, succeed, text};
+
+/// Returns the paths that `.dockerignore` leaves in the context: everything is excluded but these.
+fn kept() -> Vec<String> {
+    let listed = text(".dockerignore");
+    let mut lines = listed.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    assert_eq!(lines.next(), Some("*"), "a list of what is kept");
+    lines.map(|line| line.strip_prefix('!').expect("a path that is kept").to_owned()).collect()
+}
+
+/// Copies a file or a folder as a builder does.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to.parent().expect("a folder")).expect("a folder of the test");
+    succeed(Command::new("cp").arg("--recursive").args([from, to]));
+}
+
+/// Returns the targets of the workspace in a folder that go into the build: packages, their kinds and names.
+fn targets(folder: &Path) -> BTreeSet<String> {
+    let mut metadata = Command::new(env!("CARGO"));
+    metadata.args(["metadata", "--format-version", "1", "--no-deps", "--locked", "--offline", "--manifest-path"]);
+    let output = metadata.arg(folder.join("Cargo.toml")).output().expect("cargo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let parsed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = parsed["packages"].as_array().expect("packages").iter();
+    let targets = packages.flat_map(|package| package["targets"].as_array().expect("targets"));
+    let built = targets.filter(|target| !["test", "bench"].contains(&target["kind"][0].as_str().expect("a kind")));
+    built.map(|target| format!("{} {}", target["kind"], target["name"])).collect()
+}
+
+#[test]
+fn the_context_is_a_workspace() {
+    let directory = Directory::new();
+    for path in kept() {
+        copy(&file(&path), &directory.file(&path));
+    }
+    assert_eq!(targets(directory.path()), targets(&file("")));
+}
+
+/// Returns the files of the repository that the library beside the program was compiled from, as the compiler listed
+/// them when it did so last: sources, and what they include.
+fn compiled() -> Vec<String> {
+    let folder = binary().with_file_name("deps");
+    let lists = fs::read_dir(&folder).expect("the folder of the build").filter_map(|entry| Some(entry.ok()?.path()));
+    // The library of its own tests, and that of clippy, have no such file.
+    let lists = lists.filter_map(|path| {
+        path.file_name()?.to_str()?.strip_prefix("cursorgate-")?.strip_suffix(".d")?;
+        let list = fs::read_to_string(&path).ok()?;
+        let (_, files) = list.lines().next()?.split_once(".d: ")?;
+        let is_library = list.lines().any(|line| line.contains(".rlib: "));
+        Some((fs::metadata(&path).ok()?.modified().ok()?, files.to_owned())).filter(|_| is_library)
+    });
+    let (_, files) = lists.max().expect("a library was compiled");
+    let root = fs::canonicalize(file("")).expect("the repository");
+    // `src/config/../../config/demo.toml` is `config/demo.toml`. Files of Cargo's own folder are none of the repository.
+    let whole = files.split(' ').filter_map(|path| fs::canonicalize(root.join(path)).ok());
+    let inside = whole.filter_map(|path| Some(path.strip_prefix(&root).ok()?.display().to_string()));
+    inside.filter(|path| !path.starts_with("target/")).collect()
+}
+
+#[test]
+fn the_context_has_every_file_that_the_program_is_made_of() {
+    // A program from elsewhere has no list beside it.
+    if std::env::var_os("CURSORGATE_BIN").is_some() {
+        return;
+    }
+    let (kept, compiled) = (kept(), compiled());
+    assert!(compiled.len() > 200 && compiled.iter().any(|path| path.starts_with("config/")), "{compiled:?}");
+    for path in &compiled {
+        assert!(kept.iter().any(|kept| Path::new(path).starts_with(kept)), "{path} is left out by .dockerignore");
+    }
+}
+
+#[test]
+fn sources_of_copies_are_in_the_context() {
+    let dockerfile = text("Dockerfile");
+    let copies: Vec<_> = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY ")).collect();
+    assert!(copies.len() >= 3, "{copies:?}");
+    let kept = kept();
+    for copy in copies.iter().filter(|copy| !copy.starts_with("--from=")) {
+        let sources: Vec<_> = copy.split(' ').collect();
+        for source in &sources[..sources.len() - 1] {
+            assert!(*source == "." || kept.iter().any(|kept| Path::new(source).starts_with(kept)), "{source}");
+        }
+    }
+    // It is run at the path that it demands, by the compiler that the checks run with.
+    assert!(dockerfile.contains("WORKDIR /var/tmp/cursorgate/source\n"));
+    assert!(text("deploy/build.sh").contains("\nROOT=/var/tmp/cursorgate\n"));
+    let toolchain = text("rust-toolchain.toml");
+    let version =
+        toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).expect("a version").trim_matches('"');
+    assert!(dockerfile.contains(&format!("FROM docker.io/library/rust:{version}-bookworm AS build\n")), "{version}");
+}

@@ -1,0 +1,178 @@
+//! The families that the program exports, and the names in queries that are held against them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    harness::{
+        eventually,
+        gateway::Gateway,
+        http,
+        list::{PLAIN, serve, users},
+        upstream::Upstream,
+    },
+    text,
+};
+
+/// Labels that Prometheus adds to each series of a scrape.
+const OF_THE_SCRAPE: [&str; 2] = ["job", "instance"];
+/// The words of PromQL that are followed by a list of labels.
+const GROUPING: [&str; 5] = ["by", "without", "on", "ignoring", "group_left"];
+
+/// The families of a running gateway: their names with their suffixes, and the labels of each.
+#[derive(Debug)]
+pub(crate) struct Families {
+    labels: BTreeMap<String, BTreeSet<String>>,
+    scrape: String,
+}
+
+/// A selector of a query: the metric, and its matchers by label and value.
+#[derive(Debug, PartialEq, Eq)]
+struct Selector<'q> {
+    metric: &'q str,
+    matchers: Vec<(&'q str, &'q str)>,
+}
+
+impl Families {
+    /// Returns the families of a gateway that has served a page, passed a request on, and failed one.
+    pub(crate) fn scraped() -> Self {
+        let upstream = Upstream::start(serve(users(60)));
+        let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+        assert_eq!(gateway.get("/users?limit=5").status, 200);
+        upstream.answer(|exchange| exchange.reply("500 Oops", &[], b"oops"));
+        assert_eq!(gateway.get("/users?limit=5").status, 502);
+        let scrape = eventually("both requests are counted", || {
+            let scrape = http::get(gateway.admin, "/metrics").text().to_owned();
+            scrape.contains("status=\"5xx\"}").then_some(scrape)
+        });
+        Self { labels: documented(&scrape), scrape }
+    }
+
+    /// Returns the faults of a query: metrics that the program does not have, and labels or values that they do not have.
+    pub(crate) fn faults(&self, query: &str) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut known: BTreeSet<&str> = OF_THE_SCRAPE.into();
+        for selector in selectors(query) {
+            let Some(labels) = self.labels.get(selector.metric) else {
+                faults.push(format!("no metric is called {}", selector.metric));
+                continue;
+            };
+            known.extend(labels.iter().map(String::as_str));
+            for (label, value) in selector.matchers {
+                let is_variable = value.contains(['$', '*', '+', '|']);
+                if !labels.contains(label) && !OF_THE_SCRAPE.contains(&label) {
+                    faults.push(format!("{} has no label {label}", selector.metric));
+                } else if !is_variable && !self.scrape.contains(&format!("{label}=\"{value}\"")) {
+                    faults.push(format!("{} was never seen with {label}=\"{value}\"", selector.metric));
+                }
+            }
+        }
+        let strange = groupings(query).filter(|label| !known.contains(label));
+        faults.extend(strange.map(|label| format!("grouped by {label}, which none of its metrics has")));
+        faults
+    }
+}
+
+/// Returns the labels of each metric: the names are those of the scrape, the labels those of the documentation, which a
+/// test of the program holds against it. A family without a series has no labels in a scrape.
+fn documented(scrape: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let page = text("docs/observability.md");
+    let mut found = BTreeMap::new();
+    for line in scrape.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').expect("a name and a type");
+        let row = format!("| `{name}` | ");
+        let cells = page.lines().find_map(|line| line.strip_prefix(&row)).unwrap_or_else(|| panic!("no row of {name}"));
+        let labels = cells.split(" | ").nth(1).expect("labels").split(", ");
+        let labels: BTreeSet<String> =
+            labels.map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect();
+        if kind == "histogram" {
+            let mut with_bound = labels.clone();
+            with_bound.insert("le".to_owned());
+            found.insert(format!("{name}_bucket"), with_bound);
+            found.insert(format!("{name}_count"), labels.clone());
+            found.insert(format!("{name}_sum"), labels);
+        } else {
+            found.insert(name.to_owned(), labels);
+        }
+    }
+    // Prometheus' own.
+    found.insert("up".to_owned(), BTreeSet::new());
+    found
+}
+
+/// Returns whether a character may stand in the name of a metric. A colon is in those of recording rules.
+fn is_word(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '_' | ':')
+}
+
+/// Returns the words of a query with the text after each, without what is in quotes.
+fn words(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = query;
+    std::iter::from_fn(move || {
+        loop {
+            rest = rest.trim_start_matches(|character: char| !is_word(character) && character != '"');
+            if let Some(quoted) = rest.strip_prefix('"') {
+                rest = &quoted[quoted.find('"').map_or(quoted.len(), |end| end + 1)..];
+                continue;
+            }
+            let end = rest.find(|character| !is_word(character)).unwrap_or(rest.len());
+            if end == 0 {
+                return None;
+            }
+            let (word, after) = rest.split_at(end);
+            rest = after;
+            return Some((word, after));
+        }
+    })
+}
+
+/// Returns the selectors of metrics of the program, and of `up`, in a query.
+fn selectors(query: &str) -> Vec<Selector<'_>> {
+    let is_metric = |word: &str| word.starts_with("cursorgate_") || word.starts_with("process_") || word == "up";
+    words(query)
+        .filter(|(word, _)| is_metric(word))
+        .map(|(metric, after)| {
+            let inside =
+                after.strip_prefix('{').and_then(|inside| inside.split_once('}')).map_or("", |(inside, _)| inside);
+            let matchers = inside.split(", ").filter_map(|matcher| {
+                let (label, value) = matcher.split_once(['=', '!'])?;
+                Some((label.trim(), value.trim_start_matches(['=', '~']).trim_matches('"')))
+            });
+            Selector { metric, matchers: matchers.collect() }
+        })
+        .collect()
+}
+
+/// Returns the labels by which a query groups or matches.
+fn groupings(query: &str) -> impl Iterator<Item = &str> {
+    words(query)
+        .filter(|(word, _)| GROUPING.contains(word))
+        .filter_map(|(_, after)| Some(after.trim_start().strip_prefix('(')?.split_once(')')?.0))
+        .flat_map(|inside| inside.split(',').map(str::trim))
+}
+
+#[test]
+fn a_query_is_read_as_it_is_meant() {
+    let query =
+        "sum by (job, route) (rate(cursorgate_requests_total{job=~\"$job\", status=\"5xx\"}[5m])) / on (job) up";
+    let matchers = vec![("job", "$job"), ("status", "5xx")];
+    assert_eq!(
+        selectors(query),
+        [Selector { metric: "cursorgate_requests_total", matchers }, Selector { metric: "up", matchers: vec![] }]
+    );
+    assert_eq!(groupings(query).collect::<Vec<_>>(), ["job", "route", "job"]);
+}
+
+#[test]
+fn a_query_with_a_wrong_name_is_found() {
+    let families = Families::scraped();
+    assert_eq!(families.faults("rate(cursorgate_requests_total{status=\"5xx\"}[5m])"), [""; 0]);
+    for query in [
+        "cursorgate_request_total",
+        "cursorgate_requests_total{code=\"200\"}",
+        "cursorgate_requests_total{status=\"500\"}",
+        "sum by (upstream) (cursorgate_requests_total)",
+        "cursorgate_request_duration_seconds",
+    ] {
+        assert_eq!(families.faults(query).len(), 1, "{query}");
+    }
+}
