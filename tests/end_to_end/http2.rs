@@ -211,7 +211,7 @@ fn operators_may_leave_http2_out() {
         let mut connection = http::Connection::open(address).expect("it listens");
         connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("it reads");
         assert_eq!(connection.response("PRI").expect("it answers").outcome(), "400 request_invalid");
-        assert_eq!(http::get(address, "/").status, 404);
+        assert_eq!(http::get(address, "/nowhere").status, 404);
     }
     serves(&gateway);
 }
