@@ -449,6 +449,8 @@ fn broken(error: &BError) -> FetchError {
         | ErrorType::TLSHandshakeTimedout
         | ErrorType::ReadTimedout
         | ErrorType::WriteTimedout => FetchError::Timeout(error.to_string().trim().to_owned()),
+        ErrorType::ConnectRefused => FetchError::Unavailable("it refuses connections".to_owned()),
+        ErrorType::ConnectNoRoute => FetchError::Unavailable("there is no route to it".to_owned()),
         ErrorType::ConnectionClosed => FetchError::Unavailable("it closed the connection without an answer".to_owned()),
         _ => FetchError::Unavailable(error.to_string().trim().to_owned()),
     }
