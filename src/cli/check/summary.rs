@@ -76,7 +76,10 @@ fn describe(
                 line(out, "bodies", &bodies(list, dialect.sends_bodies()));
             }
             line(out, "cursors", &cursors(list, &promise, compiled.serves_by_host()));
-            if let Some(legacy) = legacy(&list.legacy, &names, now) {
+            // A size by the name of the client's own limit is no mark of an old client.
+            let is_own = |name: &&String| parameters.name(Role::Limit) == Some(name.as_str());
+            let marks: Vec<String> = names.iter().filter(|name| !is_own(name)).cloned().collect();
+            if let Some(legacy) = legacy(&list.legacy, &marks, now) {
                 line(out, "old clients", &legacy);
                 if let Some((word, text)) = links::passed(settings, route, Some(serving)) {
                     line(out, word, &text);
