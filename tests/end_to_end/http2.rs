@@ -82,7 +82,7 @@ fn curl_walks_a_list_by_http2() {
         curl(&["--http2-prior-knowledge", "--head", &gateway.url("/users")]).lines().next(),
         Some("HTTP/2 200 ")
     );
-    let log = gateway.access_log();
+    let log = eventually("all are logged", || Some(gateway.access_log()).filter(|log| log.len() >= 7));
     assert!(log.iter().all(|line| line["path"] == "/users" && line["status"] == 200), "{log:?}");
     assert_eq!(log.len(), 7);
 }
