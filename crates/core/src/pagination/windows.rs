@@ -146,7 +146,7 @@ impl slices::SliceReader for KeyReader<'_> {
         is_first: bool,
         witness: Witness,
     ) -> AnswerUse<Option<Short>, KeyObstacle> {
-        self.take_from(asked, view, is_first, witness != Witness::None)
+        self.take_from(asked, view, is_first, witness)
     }
 
     async fn search(&mut self, untaken: KeyObstacle, _: bool) -> KeyNext {

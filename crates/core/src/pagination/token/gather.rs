@@ -80,12 +80,13 @@ impl TokenPage<'_> {
     }
 
     /// Returns whether nothing can lie between the items gone through and an upstream page of which `gone_by` items had
-    /// gone by: it begins among those, or with the list, or after an item that its token names in a list that is sorted
-    /// by that.
+    /// gone by: it begins among those; or it was asked for in the direction of reading, and begins with the list, or after
+    /// an item that its token names in a list that is sorted by that.
     pub(super) fn shows_seam(&self, upstream_page: &UpstreamPage, gone_by: usize) -> bool {
-        let order = &self.request.order;
-        let by_id = self.tokens().by_item && order.strong.is_empty() && upstream_page.is_continued_by_ids(order);
-        gone_by > 0 || upstream_page.asked.token.is_none() || by_id
+        let (order, asked) = (&self.request.order, &upstream_page.asked);
+        let by_id = || self.tokens().by_item && order.strong.is_empty() && upstream_page.is_continued_by_ids(order);
+        // Read backward, the first upstream page ends at the seam. Test: `nothing_shows_where_the_first_upstream_page_ends`.
+        gone_by > 0 || (asked.way == self.way && (asked.token.is_none() || by_id()))
     }
 
     /// Returns whether the next upstream page begins at the place beyond an anchor. If the pages gone through don't

@@ -303,6 +303,20 @@ fn a_page_that_lost_its_place_is_looked_for_in_the_page_before() {
 }
 
 #[test]
+fn nothing_shows_where_the_first_upstream_page_ends() {
+    let mut list = Upstream::new(vec![given("", &["2", "3", "4", "5"], Some("a")), given("a", &["6", "7"], None)]);
+    let next = list.page(&start(), 3).unwrap().next.unwrap();
+    let previous = list.page(&next, 3).unwrap().previous.unwrap();
+    // Before the first request 0 and 1 have come, so that 4 is not in its answer; before the second one of them is gone,
+    // so that 4 is in the first upstream page again.
+    list.pages[0] = given("", &["0", "1", "2", "3"], Some("a"));
+    list.pages[1] = given("a", &["5", "6"], Some("b"));
+    let page = list.page(&previous, 3).unwrap();
+    assert_eq!((ids(&page), list.asked()), (["1", "2", "3"].map(str::to_owned).to_vec(), vec!["".into(), "a".into()]));
+    assert_eq!(page.level(), Level::Anchored);
+}
+
+#[test]
 fn items_inserted_before_the_next_item_are_served_where_it_is_seen() {
     let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
     let next = list.page(&start(), 3).unwrap().next.unwrap();

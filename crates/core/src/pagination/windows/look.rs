@@ -27,7 +27,7 @@ pub(super) enum KeyObstacle {
     /// The answer is short, and may stand elsewhere than it was asked for.
     Misplaced(Short, Box<Evidence>),
     /// The answer makes an end of the list the boundary, and no item on the other side confirms that.
-    Unwitnessed(AskedSlice, Box<Evidence>, Side),
+    Unwitnessed(AskedSlice, Box<Evidence>, Side, Witness),
     /// The answer cuts a run of ties beside the boundary.
     Cut(Cut, Option<Short>, Slice, Box<Evidence>),
     /// The boundary is not in the answer, but on this side of it.
@@ -36,9 +36,9 @@ pub(super) enum KeyObstacle {
     Apart(AskedSlice, Box<Evidence>, Option<Side>),
 }
 
-/// Returns the turn that looks at one answer.
-pub(super) fn look_at(asked: AskedSlice, view: Evidence) -> KeyTurn {
-    KeyTurn::Look(Look { answers: vec![(asked, Ok(view))], witness: Witness::None })
+/// Returns the turn that looks at one answer, which others confirm in this way.
+pub(super) fn look_at(asked: AskedSlice, view: Evidence, witness: Witness) -> KeyTurn {
+    KeyTurn::Look(Look { answers: vec![(asked, Ok(view))], witness })
 }
 
 impl KeyReader<'_> {
@@ -48,7 +48,7 @@ impl KeyReader<'_> {
         asked: AskedSlice,
         view: Result<Evidence, Unsorted>,
         is_first: bool,
-        confirming: bool,
+        witness: Witness,
     ) -> AnswerUse<Option<Short>, KeyObstacle> {
         let mut view = match view {
             Ok(view) => view,
@@ -59,6 +59,7 @@ impl KeyReader<'_> {
         if self.request.leaves_out_costly_proofs() {
             self.assume_end_of(&mut view);
         }
+        let confirming = witness != Witness::None;
         self.suspect(&view, confirming);
         self.note(&view);
         let (short, way) = (Short::of(&view, asked.slice), self.draft.way());
@@ -69,7 +70,7 @@ impl KeyReader<'_> {
             return AnswerUse::None(KeyObstacle::Misplaced(short, Box::new(view)));
         }
         if is_first && let Some(side) = self.unwitnessed_edge(&view) {
-            return AnswerUse::None(KeyObstacle::Unwitnessed(asked, Box::new(view), side));
+            return AnswerUse::None(KeyObstacle::Unwitnessed(asked, Box::new(view), side, witness));
         }
         match self.draft.take(view) {
             Ok(Progress::Done) => AnswerUse::All,
@@ -96,7 +97,7 @@ impl KeyReader<'_> {
         match untaken {
             KeyObstacle::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
             KeyObstacle::Misplaced(short, view) => self.doubt(short, short.last, Held::Here(view)).await,
-            KeyObstacle::Unwitnessed(asked, view, side) => self.witness(asked, *view, side).await,
+            KeyObstacle::Unwitnessed(asked, view, side, witness) => self.witness((asked, *view, witness), side).await,
             KeyObstacle::Cut(cut, short, slice, view) => self.cut(cut, short, (slice, view)).await,
             KeyObstacle::Missed(asked, view, side) => self.missed(view, asked, side).await,
             KeyObstacle::Apart(asked, view, Some(side))

@@ -3,7 +3,7 @@
 //! They count only if that one is the same the second time, so that nothing moved across the seams in between. Such a
 //! page is `checked`, and no more.
 
-use super::{AskedSlice, KeyNext, KeyReader, KeyTurn, confirm::Short, look_at};
+use super::{AskedSlice, KeyNext, KeyReader, KeyTurn, Witness, confirm::Short, look_at};
 use crate::pagination::{
     direction::{Side, Way},
     judge::draft::Progress,
@@ -109,7 +109,7 @@ impl KeyReader<'_> {
         if self.seams.torn > KEY_SEAM_READINGS {
             return Err(self.lost());
         }
-        Ok(look_at(twice.into(), again))
+        Ok(look_at(twice.into(), again, Witness::None))
     }
 
     /// Takes what joined answers prove. `short` is the last of them, if it may be the end: that is confirmed at once.

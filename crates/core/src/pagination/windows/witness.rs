@@ -11,7 +11,7 @@
 
 use std::cmp::Ordering;
 
-use super::{AskedSlice, Bracket, KeyHalt, KeyNext, KeyReader, KeyTurn, look_at};
+use super::{AskedSlice, Bracket, KeyHalt, KeyNext, KeyReader, KeyTurn, Witness, look_at};
 use crate::pagination::{
     direction::Side,
     judge::evidence::Evidence,
@@ -144,8 +144,13 @@ impl KeyReader<'_> {
         self.draft.leans_on_an_edge(view)
     }
 
-    /// Asks for items all over the list, at once, where an end of it would be the boundary's place.
-    pub(super) async fn witness(&mut self, asked: AskedSlice, view: Evidence, side: Side) -> KeyNext {
+    /// Asks for items all over the list, at once, where an end of it would be the boundary's place. The answer that shows
+    /// the end stays confirmed as it was.
+    pub(super) async fn witness(
+        &mut self,
+        (asked, view, witness): (AskedSlice, Evidence, Witness),
+        side: Side,
+    ) -> KeyNext {
         self.witnesses.confirmed = true;
         let behind = view.reaches();
         let places: [u64; WITNESS_PLACES] = match (side, self.asker.ledger.total().filter(|total| *total > behind)) {
@@ -163,7 +168,7 @@ impl KeyReader<'_> {
         }
         slices.truncate(self.asker.left());
         if slices.is_empty() {
-            return Ok(look_at(asked, view));
+            return Ok(look_at(asked, view, witness));
         }
         let pairs = self.ask(slices).await?;
         // All of these items must stand where the boundary says that they do.
@@ -178,7 +183,7 @@ impl KeyReader<'_> {
             }
         }
         let Some(contradiction) = contradiction else {
-            return Ok(look_at(asked, view));
+            return Ok(look_at(asked, view, witness));
         };
         self.witnesses.contradictions += 1;
         if self.is_contradictory() {
