@@ -89,6 +89,22 @@ fn a_page_of_another_place_is_not_the_end_that_a_total_tells() {
     }
 }
 
+#[test]
+fn an_offset_past_the_end_takes_one_request_where_the_last_page_comes_again() {
+    let mut list = numbers(Family::Offset, 1);
+    list.paging.repeats_last_page = true;
+    for at in [1, 7] {
+        let target =
+            Target { position: Position::At(Offset(at)), hint: Hint { offset: Offset(at), ..Hint::default() } };
+        let last_again = |list: &List, slice: Slice| Answer {
+            offset: Some(0),
+            ..list.answer(Slice::Offset { from: Offset(0), size: slice.size() })
+        };
+        let page = list.page_of(target, 10, last_again).unwrap();
+        assert_eq!((page.items.len(), page.notes.requests, page.next), (0, 1, None), "at {at}");
+    }
+}
+
 /// Row: F32
 #[test]
 fn a_cap_that_falls_in_the_middle_of_a_walk_ends_no_list() {

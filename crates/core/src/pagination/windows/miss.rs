@@ -5,6 +5,7 @@ use crate::pagination::{
     direction::Side,
     judge::evidence::Evidence,
     page::Unproven,
+    paging::Family,
     plan,
     refusal::Refusal,
     window::{Offset, PageNumber, Slice},
@@ -92,11 +93,13 @@ impl KeyReader<'_> {
     }
 
     /// Goes on after an answer that has nothing at the offset that was asked for. Under a silent cap a page is another
-    /// page, of another size.
+    /// page, of another size; an answer by offset that names an earlier offset is the last page, which comes again past the
+    /// end. Test: `an_offset_past_the_end_takes_one_request_where_the_last_page_comes_again`.
     pub(super) fn missed_by_offset(&mut self, view: &Evidence) -> KeyNext {
         let cap = u32::try_from(view.len()).unwrap_or(u32::MAX).max(2);
+        let is_said = self.request.paging.family == Family::Offset && view.answer().offset.is_some();
         self.seams.torn += 1;
-        if !view.is_empty() && self.seams.torn <= 2 {
+        if !is_said && !view.is_empty() && self.seams.torn <= 2 {
             self.asker.sizes.cap = Some(self.asker.sizes.cap.map_or(cap, |known| known.min(cap)));
             return Ok(KeyTurn::Window);
         }

@@ -87,13 +87,13 @@ impl Evidence {
         };
         let ahead = run.start.checked_sub(1).filter(|_| at == run.start).and_then(|left| beside(left, rises(left + 1)));
         let behind = if at == run.end && at < tied.end { beside(at, rises(at)) } else { None };
-        let place = |before, through| Ok(Stand { run: run.clone(), before, through, loose: false });
         match (ahead, behind) {
-            (Some(Ordering::Greater), _) | (_, Some(Ordering::Less)) => Err(unknown),
-            // The item is the anchor itself, in another spelling.
-            (Some(Ordering::Equal), _) => place(at - 1, at),
-            (_, Some(Ordering::Equal)) => place(at, at + 1),
-            _ => place(at, at),
+            // Where the ids are equal, the item is the anchor in another spelling, or has moved to the run beside:
+            // `regressions/moved-to-the-run-beside.txt`.
+            (Some(Ordering::Greater | Ordering::Equal), _) | (_, Some(Ordering::Less | Ordering::Equal)) => {
+                Err(unknown)
+            }
+            _ => Ok(Stand { run, before: at, through: at, loose: false }),
         }
     }
 
