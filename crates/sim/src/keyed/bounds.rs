@@ -71,6 +71,8 @@ pub(crate) const WALKS: Bounds = Bounds {
                 ("budget exceeded", 46.0),
                 ("pivot gone", 40.0),
                 ("position lost", 34.0),
+                // A list that changes as fast as it is read looks as if it went round: 1 of 80,000 walks.
+                ("stuck", 0.2),
                 ("tie run", 68.0),
                 ("too deep", 5.0),
                 ("unsorted", 65.0),

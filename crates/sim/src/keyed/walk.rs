@@ -27,7 +27,7 @@ use crate::{
         promises::{Exchange, Violation, rows_of},
         row::{Row, Shape},
         scenario::{Mode, Scenario},
-        traits::{Echoes, Lag, Past, Says},
+        traits::{Counts as CountTime, Echoes, Lag, Past, Says},
         upstream::Upstream,
         world::{State, World},
     },
@@ -380,6 +380,8 @@ impl Walk<'_> {
         let steady = steady && traits.echoes != Echoes::Nonsense;
         // Where the last page comes again, and no total tells which one it is, it seems to stand wherever it was asked for.
         let steady = steady && (traits.past != Past::Repeat || traits.total == Says::Exactly);
+        // "At least so many", counted at another time than the items, contradicts an answer that ends before that.
+        let steady = steady && (traits.total != Says::AtLeast || traits.counts == CountTime::Together);
         // What a filtered list refuses knows the cursor's hint alone.
         let steady = steady && !matches!(self.scenario.mode(), Mode::Keyset | Mode::Seek);
         if !steady || traits.misleads() || traits.lie.is_some() || traits.lags() || !self.scenario.rows_are_sound() {

@@ -110,14 +110,15 @@ pub(in crate::pagination) fn confirm(
     terms: ListTerms<'_>,
     ledger: &Ledger,
 ) -> Confirmed {
+    // Under a cap, a page of another size stands farther to the front than its number says, and so does the page after it:
+    // neither shows the edge. Test: `an_edge_that_begins_before_its_place_confirms_nothing`. Where the last page comes
+    // again, an edge past the end begins before its place as well, and says of what lies beyond no more than once.
+    let is_before = begins_before(&edge, came.at_edge.as_ref(), terms.order);
     let witness = match compared_with(&edge, came.last.as_ref(), terms.order) {
-        // Under a cap, a page of another size stands farther to the front than its number says, and so does the page
-        // after it: neither shows the edge. Past the end a last page that comes again begins before its place as
-        // well. Test: `an_edge_that_begins_before_its_place_confirms_nothing`.
-        _ if !ledger.repeats() && begins_before(&edge, came.at_edge.as_ref(), terms.order) => Witness::None,
+        _ if is_before && !ledger.repeats() => Witness::None,
         // The list goes on: a cap, or a limit of bytes or time, made the answer short.
         Ordering::Greater => Witness::None,
-        Ordering::Equal if beyond.is_some() => Witness::SameAndNothingBeyond,
+        Ordering::Equal if beyond.is_some() && !is_before => Witness::SameAndNothingBeyond,
         Ordering::Equal => Witness::Same,
         Ordering::Less => return Confirmed::Before,
     };

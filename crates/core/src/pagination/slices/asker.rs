@@ -135,6 +135,11 @@ impl<'p> Asker<'p> {
         Ok(asked.into_iter().zip(answers).collect())
     }
 
+    /// Compares an answer with the last one that was short, for a cap that is applied in silence.
+    pub(in crate::pagination) fn compare_short(&mut self, slice: Slice, answer: &Answer, paging: &Paging) {
+        self.sizes.compare_short(slice, answer, &self.ledger, paging);
+    }
+
     fn learn<'a>(
         &mut self,
         pairs: impl Iterator<Item = (Slice, &'a Answer)> + Clone,

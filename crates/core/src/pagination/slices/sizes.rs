@@ -1,6 +1,11 @@
 //! The sizes that an upstream is believed to give, as the answers of a page teach them.
 
-use crate::pagination::{answer::Answer, paging::UpstreamProfile, window::Slice};
+use crate::pagination::{
+    answer::Answer,
+    judge::ledger::Ledger,
+    paging::{Paging, UpstreamProfile},
+    window::Slice,
+};
 
 /// The sizes that are believed in, and the knowledge of the upstream at large, in the course of one page.
 #[derive(Clone, Copy, Debug)]
@@ -8,13 +13,15 @@ pub(in crate::pagination) struct KnownSizes {
     pub(in crate::pagination) profile: UpstreamProfile,
     /// The cap that this page believes in, which may be a guess; `profile.cap` is what later pages get.
     pub(in crate::pagination) cap: Option<u32>,
+    /// The place and the number of items of the last answer with fewer items than were asked for.
+    last_short: Option<(u64, u32)>,
 }
 
 impl KnownSizes {
     /// Begins with what was learnt before. The first page is asked for in full every time: a cap that was misread, or has
     /// been lifted, is forgotten.
     pub(super) fn new(profile: UpstreamProfile, is_first_page: bool) -> Self {
-        Self { profile, cap: profile.cap.filter(|_| !is_first_page) }
+        Self { profile, cap: profile.cap.filter(|_| !is_first_page), last_short: None }
     }
 
     /// Takes in an answer, whatever becomes of it.
@@ -30,5 +37,22 @@ impl KnownSizes {
             self.cap = Some(size);
             self.profile.cap = Some(size);
         }
+    }
+
+    /// Learns a cap from two short answers. One answer may be short because the list ends, or because it was cut by bytes or
+    /// by time; a cap gives the same number twice, at different places. Only a reader that confirms ends may do so: rows
+    /// that are hidden can give the same number twice as well, and a confirmation refutes that cap.
+    pub(super) fn compare_short(&mut self, slice: Slice, answer: &Answer, ledger: &Ledger, paging: &Paging) {
+        let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
+        // Where the last page comes again past the end, what is short says nothing of a cap.
+        let is_most = count >= ledger.honoured().by_page() && answer.size.is_none() && !ledger.repeats();
+        if !is_most || !(2..slice.size().0).contains(&count) || paging.hidden {
+            return;
+        }
+        let begins = slice.begins().0;
+        if self.last_short.is_some_and(|(other, same)| other != begins && same == count) {
+            self.profile.cap = Some(count);
+        }
+        self.last_short = Some((begins, count));
     }
 }

@@ -131,26 +131,9 @@ impl KeyReader<'_> {
             Ok(pairs) => pairs,
             Err(why) => return Err(self.unasked(why)),
         };
-        for (AskedSlice { slice, .. }, answer) in &pairs {
-            self.compare_short(*slice, answer);
+        for (asked, answer) in &pairs {
+            self.asker.compare_short(asked.slice, answer, &self.request.paging);
         }
         Ok(pairs)
-    }
-
-    /// Learns a cap from two short answers. One answer may be short because the list ends, or because it was cut by bytes or
-    /// by time; a cap gives the same number twice, at different places.
-    fn compare_short(&mut self, slice: Slice, answer: &Answer) {
-        let (ledger, paging) = (&self.asker.ledger, &self.request.paging);
-        let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
-        // Where the last page comes again past the end, what is short says nothing of a cap.
-        let is_most = count >= ledger.honoured().by_page() && answer.size.is_none() && !ledger.repeats();
-        if !is_most || !(2..slice.size().0).contains(&count) || paging.hidden {
-            return;
-        }
-        let begins = slice.begins().0;
-        if self.ending.last_short.is_some_and(|(other, same)| other != begins && same == count) {
-            self.asker.sizes.profile.cap = Some(count);
-        }
-        self.ending.last_short = Some((begins, count));
     }
 }

@@ -59,8 +59,6 @@ pub(super) struct EndChecks {
     pub(super) seen: Option<u64>,
     /// The offset up to which items were seen.
     pub(super) seen_to: u64,
-    /// The place and the number of items of the last answer with fewer items than were asked for.
-    pub(super) last_short: Option<(u64, u32)>,
 }
 
 impl KeyReader<'_> {

@@ -90,9 +90,8 @@ impl Evidence {
         match (ahead, behind) {
             // Where the ids are equal, the item is the anchor in another spelling, or has moved to the run beside:
             // `regressions/moved-to-the-run-beside.txt`.
-            (Some(Ordering::Greater | Ordering::Equal), _) | (_, Some(Ordering::Less | Ordering::Equal)) => {
-                Err(unknown)
-            }
+            (Some(Ordering::Greater | Ordering::Equal), _) => Err(unknown),
+            (_, Some(Ordering::Less | Ordering::Equal)) => Err(unknown),
             _ => Ok(Stand { run, before: at, through: at, loose: false }),
         }
     }
