@@ -117,7 +117,7 @@ fn a_page_that_stops_in_the_middle() {
 ///
 /// Row: F07
 #[test]
-fn bytes_behind_the_end_reach_nobody() {
+fn bytes_after_the_end_reach_nobody() {
     let rig = Rig::start();
     for extra in
         [&b"garbage"[..], b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{\"total\":1,\"items\":[{\"id\":99}]}"]

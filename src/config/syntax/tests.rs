@@ -35,7 +35,7 @@ fn addresses_are_numbers() {
 }
 
 #[test]
-fn networks_have_nothing_behind_their_prefix() {
+fn networks_have_nothing_after_their_prefix() {
     for right in ["10.20.0.0/16", "0.0.0.0/0", "127.0.0.1", "2001:db8::/32", "::/0"] {
         assert_eq!(network(right), Ok(()), "{right}");
     }

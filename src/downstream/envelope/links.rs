@@ -40,7 +40,7 @@ impl LinkBase {
     pub fn begin(&self, size: usize) -> LinkQuery {
         let mut text = String::with_capacity(self.prefix.len() + size);
         text.push_str(&self.prefix);
-        LinkQuery::behind(text)
+        LinkQuery::after(text)
     }
 }
 

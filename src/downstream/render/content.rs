@@ -41,8 +41,8 @@ impl Content {
     #[must_use]
     pub fn into_parts(mut self) -> [Bytes; 3] {
         let Some((at, inserted)) = self.inserted.take() else { return [self.own, Bytes::new(), Bytes::new()] };
-        let behind = self.own.split_off(at.min(self.own.len()));
-        [self.own, inserted, behind]
+        let rest = self.own.split_off(at.min(self.own.len()));
+        [self.own, inserted, rest]
     }
 }
 

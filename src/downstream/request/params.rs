@@ -330,13 +330,13 @@ impl Parameters {
         let sort = self.sort(&sifted).ok().flatten().map(|(written, _)| written).unwrap_or_default();
         let limit = self.limit(&sifted).ok().and_then(|(_, written)| written);
         let filters = self.write_filters(&sifted).links;
-        self.write_link(LinkQuery::behind(String::new()), &filters, &sort, limit.as_deref(), None)
+        self.write_link(LinkQuery::after(String::new()), &filters, &sort, limit.as_deref(), None)
     }
 
     /// Returns the query of a link: filters, sort and limit as they came, then the position; none for the first page.
     #[must_use]
     pub fn link_query(&self, request: &ListRequest, to: Option<LinkTo<'_>>) -> String {
-        self.link(LinkQuery::behind(String::new()), request, to)
+        self.link(LinkQuery::after(String::new()), request, to)
     }
 
     /// Appends [`Self::link_query`] to the start of a link.

@@ -152,7 +152,7 @@ pub struct LinkQuery {
 
 impl LinkQuery {
     /// Creates a query without pairs. After an empty start it is a query alone, without its `?`.
-    pub(crate) fn behind(beginning: String) -> Self {
+    pub(crate) fn after(beginning: String) -> Self {
         let separator = if beginning.is_empty() { "" } else { "?" };
         Self { text: beginning, separator }
     }
@@ -208,17 +208,17 @@ pub fn encoded_path(path: &str) -> Option<String> {
 pub(crate) fn encoded_url(url: &str) -> String {
     const WHOLE: &AsciiSet = &LINKED.remove(b'#');
     let mut encoded = String::with_capacity(url.len());
-    push_behind_authority(&mut encoded, url, WHOLE);
+    push_after_authority(&mut encoded, url, WHOLE);
     encoded
 }
 
 /// Appends the prefix of links, safe for a `Link` line.
 pub(crate) fn push_url(out: &mut String, url: &str) {
-    push_behind_authority(out, url, LINKED);
+    push_after_authority(out, url, LINKED);
 }
 
 /// Appends a URL with `set` encoded, except for the brackets of an IPv6 address (RFC 3986 section 3.2.2).
-fn push_behind_authority(out: &mut String, url: &str, set: &'static AsciiSet) {
+fn push_after_authority(out: &mut String, url: &str, set: &'static AsciiSet) {
     const AUTHORITY: &AsciiSet = &LINKED.remove(b'[').remove(b']');
     let authority = url.find("://").map_or(0, |at| at + "://".len());
     let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |end| authority + end);

@@ -161,7 +161,7 @@ fn settle<'t>(
         if field == "id" {
             return match terms.next() {
                 None => Ok(ClientSort { strong, id_direction: direction }),
-                Some(_) => refuse("no two items share an id: nothing can be sorted behind `id`".to_owned()),
+                Some(_) => refuse("no two items share an id: nothing can be sorted after `id`".to_owned()),
             };
         }
         if strong.iter().any(|known| known.field == field) {

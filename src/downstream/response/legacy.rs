@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn links_go_behind_the_upstreams_in_one_line() {
+    fn links_go_after_the_upstreams_in_one_line() {
         let mut upstream = HeaderMap::new();
         append_link(&mut upstream, "</new>; rel=\"successor-version\"");
         assert_eq!(upstream[LINK], "</new>; rel=\"successor-version\"");

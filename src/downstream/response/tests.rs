@@ -116,7 +116,7 @@ fn pages_look_like_their_snapshots() {
         ("middle page", Case { items: 3, next: true, prev: true, total: Some(8), ..Case::default() }),
         ("last page", Case { items: 2, prev: true, total: Some(8), ..Case::default() }),
         ("empty collection", Case { total: Some(0), ..Case::default() }),
-        ("page behind the end", Case { prev: true, total: Some(8), ..Case::default() }),
+        ("page after the end", Case { prev: true, total: Some(8), ..Case::default() }),
         ("request by page", Case { items: 3, next: true, prev: true, total: Some(8), page: Some(2), legacy: true }),
         (
             "request by page, total unknown",

@@ -98,12 +98,12 @@ pub(crate) fn beside(item: MarkedItem, backward: bool) -> Target {
     let offset = Offset(offset.0.saturating_add(u64::from(!backward)));
     let position = if backward {
         after.insert(0, item);
-        after.truncate(Marks::BEHIND);
+        after.truncate(Marks::PASSED);
         before.drain(..before.len().saturating_sub(Marks::AHEAD));
         Position::BeforeMarks(Marks { before, after })
     } else {
         before.push(item);
-        before.drain(..before.len().saturating_sub(Marks::BEHIND));
+        before.drain(..before.len().saturating_sub(Marks::PASSED));
         after.truncate(Marks::AHEAD);
         Position::AfterMarks(Marks { before, after })
     };
@@ -123,13 +123,13 @@ mod tests {
             offset: Offset(70),
         };
         let target = |position, offset| Target { position, hint: Hint { offset: Offset(offset), ..Hint::default() } };
-        for (before, after, behind, ahead) in [
+        for (before, after, passed, ahead) in [
             (&[2, 3, 4][..], &[6, 7][..], (&[3, 4, 5][..], &[6, 7][..]), (&[3, 4][..], &[5, 6, 7][..])),
             (&[], &[6, 7, 8], (&[5], &[6, 7]), (&[], &[5, 6, 7])),
             (&[4], &[], (&[4, 5], &[]), (&[4], &[5])),
         ] {
             let marks = |(before, after): (&[u64], &[u64])| Marks { before: marks(before), after: marks(after) };
-            let onward = target(Position::AfterMarks(marks(behind)), 71);
+            let onward = target(Position::AfterMarks(marks(passed)), 71);
             assert_eq!(beside(item(before, after), false), onward);
             let back = target(Position::BeforeMarks(marks(ahead)), 70);
             assert_eq!(beside(item(before, after), true), back);

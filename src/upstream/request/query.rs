@@ -260,7 +260,7 @@ fn compile_query(source: &Located<String>, diagnostics: &mut Diagnostics) -> Opt
     let mut names: Vec<String> = Vec::new();
     for parameter in &query.parameters {
         if parameter.name.variables().next().is_some() {
-            let help = "variables stand behind the `=`";
+            let help = "variables stand after the `=`";
             diagnostics.error(source.at, "the name of a paging parameter can't hold a variable", help);
             return None;
         }

@@ -118,7 +118,7 @@ fn compile_path(source: &Located<String>, allowed: &[Variable], diagnostics: &mu
         return None;
     }
     if source.value.contains(['?', '#']) {
-        let help = "what stands behind the `?` goes into `query`";
+        let help = "what stands after the `?` goes into `query`";
         diagnostics.error(source.at, "a path has no query", help);
         return None;
     }

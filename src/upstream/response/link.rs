@@ -58,8 +58,8 @@ pub(crate) fn parameter(link: &str, name: &str) -> Option<String> {
 fn split(link: &str) -> (&str, &str) {
     let link = link.trim();
     let link = link.split_once('#').map_or(link, |(link, _)| link);
-    let behind_scheme = if is_absolute(link) { link.split_once("//").map_or(link, |(_, rest)| rest) } else { link };
-    let (path, query) = behind_scheme.split_once('?').unwrap_or((behind_scheme, ""));
+    let after_scheme = if is_absolute(link) { link.split_once("//").map_or(link, |(_, rest)| rest) } else { link };
+    let (path, query) = after_scheme.split_once('?').unwrap_or((after_scheme, ""));
     if !is_absolute(link) {
         return (path, query);
     }
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn relative_links_stand_behind_their_base() {
+    fn relative_links_stand_after_their_base() {
         let ask = ask("/wiki/rest/api/content", "limit=25");
         let base = Some("https://example.atlassian.net/wiki");
         let next = "/rest/api/content?limit=25&cursor=abc";

@@ -102,9 +102,9 @@ impl Before {
     pub(super) const fn escaped(&mut self, backslashes: u64) -> u64 {
         const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
         let beginning = backslashes & !self.escaped;
-        let escaping_or_behind = ((beginning << 1) | ODD).wrapping_sub(beginning) ^ ODD;
-        let escaped = escaping_or_behind ^ (backslashes | self.escaped);
-        self.escaped = (escaping_or_behind & backslashes) >> 63;
+        let escaping_or_after = ((beginning << 1) | ODD).wrapping_sub(beginning) ^ ODD;
+        let escaped = escaping_or_after ^ (backslashes | self.escaped);
+        self.escaped = (escaping_or_after & backslashes) >> 63;
         escaped
     }
 

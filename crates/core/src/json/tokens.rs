@@ -102,17 +102,17 @@ impl<'a> TokenReader<'a> {
     #[inline(always)]
     fn short_number(&self) -> Option<usize> {
         let whole = self.at + usize::from(self.byte() == b'-');
-        let (digits, mut behind) = self.few_digits(whole)?;
+        let (digits, mut next) = self.few_digits(whole)?;
         if self.bytes[whole] == b'0' && digits > 1 {
             return None;
         }
         let mut end = whole + digits;
-        if behind == b'.' {
+        if next == b'.' {
             let (digits, follows) = self.few_digits(end + 1)?;
             end += 1 + digits;
-            behind = follows;
+            next = follows;
         }
-        (behind | 0x20 != b'e').then_some(end - self.at)
+        (next | 0x20 != b'e').then_some(end - self.at)
     }
 
     /// Returns the number of digits from a place on, and the byte after them; `None` for no digits and for more than

@@ -379,14 +379,14 @@ impl MarkReader<'_> {
             _ if view.is_empty() && view.from_start && view.ends => 0,
             Landmark::Start if view.from_start && (!view.is_empty() || self.request.paging.hidden) => 0,
             Landmark::At(offset) => {
-                let behind = *offset >= view.reaches();
+                let is_past = *offset >= view.reaches();
                 let counted_out = view.answer.total.is_some_and(|total| total.exact && *offset >= total.value);
-                if behind && !view.ends && !counted_out && !view.is_empty() {
+                if is_past && !view.ends && !counted_out && !view.is_empty() {
                     return MarkProgress::Missed(Box::new(view));
                 }
                 let cut = view.place_at(*offset);
                 let passed = self.take(view, cut, Recognised::default());
-                if behind {
+                if is_past {
                     self.page.end();
                 }
                 return MarkProgress::Used(passed);
@@ -433,8 +433,8 @@ impl MarkReader<'_> {
         let Self { request, page, served: known, .. } = self;
         let (order, marker) = (&request.order, request.marker_of_target());
         let way = page.way();
-        let is_behind = |place: usize| (place < cut) == (way == Way::Forward);
-        known.retain(|mark| !served.iter().any(|(sighted, place)| sighted == mark && is_behind(*place)));
+        let is_passed = |place: usize| (place < cut) == (way == Way::Forward);
+        known.retain(|mark| !served.iter().any(|(sighted, place)| sighted == mark && is_passed(*place)));
         let at_cut = view.offset_of(cut);
         let seen = view.begins.saturating_add(view.len() as u64);
         if let Some(total) = view.answer.total.or(self.counts.total) {

@@ -148,7 +148,7 @@ pub fn check(transcript: &Transcript, page: &Page) -> Result<Argument, ClaimFaul
     if backward {
         items.reverse();
     }
-    let (ahead, behind) = if backward { (&page.previous, &page.next) } else { (&page.next, &page.previous) };
+    let (onward, back) = if backward { (&page.previous, &page.next) } else { (&page.next, &page.previous) };
     let Some(anchor) = anchor_of(&transcript.request, &transcript.exchanges) else {
         return fault(PageClaim::Level, "the keys of the place that was asked for are not known");
     };
@@ -161,7 +161,7 @@ pub fn check(transcript: &Transcript, page: &Page) -> Result<Argument, ClaimFaul
         }
     }
     let judge = Judge { transcript, order: &order, backward, items: &items, anchor, answers };
-    judge.check(page, ahead.is_some(), behind.is_some())
+    judge.check(page, onward.is_some(), back.is_some())
 }
 
 fn fault<T>(claim: PageClaim, reason: impl Into<String>) -> Result<T, ClaimFault> {

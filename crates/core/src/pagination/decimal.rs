@@ -44,16 +44,16 @@ pub(super) fn plain_decimal(text: &[u8]) -> Option<Vec<u8>> {
 
 /// Returns the number of digits after the point once the exponent is worked in: 2 for `25.10`, 0 for `2.5e1`. `None` if
 /// this is no decimal.
-pub(super) fn digits_behind_point(text: &[u8]) -> Option<u64> {
-    Spelling::parse(text).map(|spelling| u64::try_from(spelling.behind_point).unwrap_or(0))
+pub(super) fn digits_after_point(text: &[u8]) -> Option<u64> {
+    Spelling::parse(text).map(|spelling| u64::try_from(spelling.after_point).unwrap_or(0))
 }
 
 /// Returns a decimal moved by one in the digit at `place` after the point: by 1 at 0, by a hundredth at 2. It keeps the
 /// digits after the point that it had. `None` if this is no decimal, or too long.
 pub(super) fn moved_decimal(text: &[u8], place: u8, up: bool) -> Option<String> {
-    let Spelling { negative, mut digits, behind_point } = Spelling::parse(text)?;
-    let wanted = behind_point.max(i64::from(place));
-    let padding = usize::try_from(wanted - behind_point).ok()?;
+    let Spelling { negative, mut digits, after_point } = Spelling::parse(text)?;
+    let wanted = after_point.max(i64::from(place));
+    let padding = usize::try_from(wanted - after_point).ok()?;
     let scale = usize::try_from(wanted).ok()?;
     if digits.len().saturating_add(padding) > MOVED_DIGITS || scale > MOVED_DIGITS {
         return None;
@@ -85,7 +85,7 @@ struct Spelling {
     /// Its digits by value, 0 to 9.
     digits: Vec<u8>,
     /// The number of digits after the point; negative where the exponent adds zeros.
-    behind_point: i64,
+    after_point: i64,
 }
 
 impl Spelling {
@@ -95,11 +95,11 @@ impl Spelling {
             Some(at) => (&text[..at], parse_exponent(&text[at + 1..])?),
             None => (text, 0),
         };
-        let behind = mantissa.iter().position(|byte| *byte == b'.').map_or(0, |point| mantissa.len() - point - 1);
+        let digits_after = mantissa.iter().position(|byte| *byte == b'.').map_or(0, |point| mantissa.len() - point - 1);
         Some(Self {
             negative: mantissa.first() == Some(&b'-'),
             digits: mantissa.iter().filter(|byte| byte.is_ascii_digit()).map(|digit| digit - b'0').collect(),
-            behind_point: i64::try_from(behind).ok()?.checked_sub(exponent)?,
+            after_point: i64::try_from(digits_after).ok()?.checked_sub(exponent)?,
         })
     }
 }
@@ -230,9 +230,9 @@ mod tests {
         for (text, digits) in
             [("25", 0), ("25.10", 2), ("-0.0", 1), ("2.5e1", 0), ("2.55e1", 1), ("1E400", 0), ("1e-3", 3)]
         {
-            assert_eq!(digits_behind_point(text.as_bytes()), Some(digits), "{text}");
+            assert_eq!(digits_after_point(text.as_bytes()), Some(digits), "{text}");
         }
-        assert_eq!(digits_behind_point(b"ten"), None);
+        assert_eq!(digits_after_point(b"ten"), None);
     }
 
     #[test]

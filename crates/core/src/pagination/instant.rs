@@ -98,8 +98,8 @@ pub(super) fn moved_instant(text: &[u8], unit: TimeUnit, later: bool) -> Option<
         TimeUnit::Day => 86_400,
         TimeUnit::Minute => 60,
         TimeUnit::Fraction(digits) => {
-            let behind_second = layout.seconds.map_or(0, |at| at + 3);
-            let carry = roll(moved.get_mut(behind_second..behind_second + usize::from(digits))?, later);
+            let after_second = layout.seconds.map_or(0, |at| at + 3);
+            let carry = roll(moved.get_mut(after_second..after_second + usize::from(digits))?, later);
             i64::from(carry)
         }
     };

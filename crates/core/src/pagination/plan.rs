@@ -29,7 +29,7 @@ pub(super) struct Window {
     /// The number of offsets before the window that are welcome.
     pub(super) before: u64,
     /// The number of offsets after the window that are welcome.
-    pub(super) behind: u64,
+    pub(super) after: u64,
 }
 
 impl Window {
@@ -38,7 +38,7 @@ impl Window {
     }
 
     fn wished(self) -> Range<u64> {
-        self.from.saturating_sub(self.before)..self.to.saturating_add(self.behind)
+        self.from.saturating_sub(self.before)..self.to.saturating_add(self.after)
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, 
     let mut chain: Vec<Slice> = Vec::new();
     let (mut from, mut to) = (window.from, window.to);
     while chain.len() < most.max(1) && from < to {
-        let rest = Window { from, to, before: 0, behind: 0 };
+        let rest = Window { from, to, before: 0, after: 0 };
         let fetch = sizes.one(paging.family, rest).unwrap_or_else(|| sizes.farthest(paging.family, from, to, way));
         let (begins, ends) = reach(fetch);
         if !chain.is_empty() && chain.contains(&fetch) {
@@ -90,7 +90,7 @@ fn meet(one: Slice, other: Slice) -> bool {
 pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: Option<(Side, u64)>) -> Slice {
     let sizes = Askable::new(paging, cap);
     let Window { from, to, .. } = window;
-    let wider = Window { before: u64::from(sizes.most), behind: u64::from(sizes.most), ..window };
+    let wider = Window { before: u64::from(sizes.most), after: u64::from(sizes.most), ..window };
     if let Some(fetch) = sizes.one(paging.family, wider) {
         return fetch;
     }
@@ -98,7 +98,7 @@ pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: 
         return sizes.widest(paging.family, from + (to - from) / 2);
     };
     let (low, high) = (place.saturating_sub(1).max(from), (place + 1).min(to));
-    let shown = Window { from: low, to: high, before: low - from, behind: to - high };
+    let shown = Window { from: low, to: high, before: low - from, after: to - high };
     sizes.one(paging.family, shown).unwrap_or_else(|| match side {
         Side::Before => sizes.farthest(paging.family, place, to, Way::Forward),
         Side::After => sizes.farthest(paging.family, from, place, Way::Backward),
@@ -191,7 +191,7 @@ pub(super) fn confirmation(
 /// Returns two neighbouring pages that meet right after the item at `last`, for upstreams where no page shows both
 /// sides. They hold this many items before and after, or as many as there are pages for.
 #[must_use]
-pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, before: u64, behind: u64) -> Option<(Slice, Slice)> {
+pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, before: u64, after: u64) -> Option<(Slice, Slice)> {
     let sizes = Askable::new(paging, cap);
     if paging.family == Family::Offset {
         return None;
@@ -204,7 +204,7 @@ pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, before: u64, be
         let enough = sizes.between(wanted, LARGEST_SIZE).take(TRIED_SIZES).find(aligned);
         enough.or_else(|| sizes.between(1, wanted).rev().take(TRIED_SIZES).find(aligned))
     };
-    let pages = (page_with(last, of(before)?), page_with(seam, of(behind)?));
+    let pages = (page_with(last, of(before)?), page_with(seam, of(after)?));
     debug_assert!(reach(pages.0).1 == seam && reach(pages.1).0 == seam, "{pages:?} don't meet at {seam}");
     Some(pages)
 }

@@ -23,15 +23,15 @@ pub struct Pivot {
 /// The items around a place where no order is declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// The items before the place, in the list's order, the nearest last; at most [`Marks::BEHIND`].
+    /// The items before the place, in the list's order, the nearest last; at most [`Marks::PASSED`].
     pub before: Vec<Mark>,
-    /// The items after it, the nearest first; at most [`Marks::BEHIND`].
+    /// The items after it, the nearest first; at most [`Marks::PASSED`].
     pub after: Vec<Mark>,
 }
 
 impl Marks {
     /// The number of marked items that have been served.
-    pub const BEHIND: usize = 3;
+    pub const PASSED: usize = 3;
     /// The number of marked items that have been seen and not yet served.
     pub const AHEAD: usize = 2;
 }

@@ -94,7 +94,7 @@ pub(super) fn random_anchor(random: &mut Random) -> Anchor {
 
 fn random_marks(random: &mut Random) -> Marks {
     let mut side = |most| (0..random.below(most + 1)).map(|_| Mark::of(random.next())).collect();
-    Marks { before: side(Marks::BEHIND), after: side(Marks::BEHIND) }
+    Marks { before: side(Marks::PASSED), after: side(Marks::PASSED) }
 }
 
 fn random_pivot(random: &mut Random) -> Pivot {

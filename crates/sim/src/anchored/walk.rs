@@ -232,15 +232,15 @@ impl<'a> Walker<'a> {
                 let by_item = |after: bool| {
                     let (first, last) = page.edges.as_ref()?;
                     let Item::Marked(item) = (if after { last } else { first }) else { return None };
-                    let MarkedItem { item, around: Marks { mut before, after: mut behind }, offset } = item.clone();
+                    let MarkedItem { item, around: Marks { mut before, after: mut ahead }, offset } = item.clone();
                     let offset = Offset(offset.0 + u64::from(after));
                     let hint = Hint { offset, ..Hint::default() };
                     if after {
                         before.push(item);
                     } else {
-                        behind.insert(0, item);
+                        ahead.insert(0, item);
                     }
-                    let marks = Marks { before, after: behind };
+                    let marks = Marks { before, after: ahead };
                     let position = if after { Position::AfterMarks(marks) } else { Position::BeforeMarks(marks) };
                     Some(Cursor { place: promises::place(page, shown, after), target: Target { position, hint } })
                 };

@@ -17,7 +17,7 @@ impl Exchange<'_> {
     pub(crate) fn ends(&self) -> Kept {
         let Self { page, rows, .. } = self;
         let forward = self.bound.is_forward();
-        let (ahead, behind) = if forward { (&page.next, &page.previous) } else { (&page.previous, &page.next) };
+        let (ahead, back) = if forward { (&page.next, &page.previous) } else { (&page.previous, &page.next) };
         require(!matches!(self.bound, Bound::Start) || page.previous.is_none(), "ends", || {
             "before the first page".into()
         })?;
@@ -26,8 +26,8 @@ impl Exchange<'_> {
         // A row whose id is there twice is delivered once: the upstream's fault, not ours. `any`: it counts all the same.
         let counts = |row: &Rc<Row>, any: bool| any || rows.iter().all(|own| own.plan.id != row.plan.id);
         let exists_after = |state: &State, any: bool| {
-            let behind = upper.map_or(0, |last| state.rows().partition_point(|row| row.place <= last));
-            state.rows()[behind..].iter().any(|row| counts(row, any))
+            let past = upper.map_or(0, |last| state.rows().partition_point(|row| row.place <= last));
+            state.rows()[past..].iter().any(|row| counts(row, any))
         };
         let exists_before = |state: &State, any: bool| {
             let before = lower.map_or_else(|| state.rows().len(), |first| state.count_before(first));
@@ -35,7 +35,7 @@ impl Exchange<'_> {
         };
         let exists_ahead =
             |state: &State, any: bool| if forward { exists_after(state, any) } else { exists_before(state, any) };
-        let exists_behind =
+        let exists_back =
             |state: &State, any: bool| if forward { exists_before(state, any) } else { exists_after(state, any) };
         // Nor does one whose answers say that they begin elsewhere than they do, or whose rows may all be hidden.
         let spent = self.is_spent() || self.traits.echoes == Echoes::Nonsense || self.traits.hidden > 0;
@@ -63,9 +63,9 @@ impl Exchange<'_> {
             })?;
             // A filtered list shows nothing before its beginning: there was an item once.
             let seen = self.shown.iter().all(|showing| showing.plain);
-            let exists = exists_behind(state, true);
-            let right = behind.is_some() == exists || behind.is_some() == exists_behind(state, false);
-            require(right || (behind.is_some() && !seen), "ends", || format!("behind {behind:?}, in truth {exists}"))?;
+            let exists = exists_back(state, true);
+            let right = back.is_some() == exists || back.is_some() == exists_back(state, false);
+            require(right || (back.is_some() && !seen), "ends", || format!("back {back:?}, in truth {exists}"))?;
         }
         Ok(())
     }
@@ -108,8 +108,8 @@ impl Exchange<'_> {
                 what: format!("{row} (the page says it ends the list: {ended})"),
             });
         }
-        let behind = if forward { &page.previous } else { &page.next };
-        if behind.is_none() && !matches!(self.bound, Bound::At(_)) {
+        let back = if forward { &page.previous } else { &page.next };
+        if back.is_none() && !matches!(self.bound, Bound::At(_)) {
             let edge = if forward { self.lower().or(low) } else { self.upper().or(high) };
             let (after, before) = if forward { (None, edge) } else { (edge, None) };
             if let Some(row) = edge.and_then(|_| self.stayed(after, before).find(|row| !delivered(row))) {

@@ -127,8 +127,8 @@ impl Met {
         }
         if let Some(last) = rows.last().filter(|_| *bound != Bound::End && !exchange.shape.strong.is_empty()) {
             let keys = exchange.shape.run_keys();
-            let behind = now.rows().partition_point(|row| row.place <= last.place);
-            let ties = now.rows().get(behind).is_some_and(|next| next.place[..keys] == last.place[..keys]);
+            let reached = now.rows().partition_point(|row| row.place <= last.place);
+            let ties = now.rows().get(reached).is_some_and(|next| next.place[..keys] == last.place[..keys]);
             self.add(Feature::AmidARun, ties);
         }
     }

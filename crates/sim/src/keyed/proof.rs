@@ -30,7 +30,7 @@ impl Runs<'_> {
     }
 
     /// Returns whether an answer shows the run of a place from there to its end.
-    fn is_seen_behind(self, place: Place) -> bool {
+    fn is_seen_after(self, place: Place) -> bool {
         self.shown.iter().any(|showing| {
             let begins = showing.from_start || showing.places.is_some_and(|(least, _)| least <= place);
             let ends = showing.places.is_some_and(|(_, greatest)| greatest[..self.keys] > place[..self.keys]);
@@ -62,7 +62,7 @@ impl Edge {
         let begins = match self {
             Self::Row(place) => showing.places.is_some_and(|(least, _)| {
                 least <= place
-                    || runs.is_some_and(|runs| runs.are_one(least, place) && runs.is_seen_behind(place))
+                    || runs.is_some_and(|runs| runs.are_one(least, place) && runs.is_seen_after(place))
                     || (showing.whole_run && !showing.flipped && least[0] == place[0])
             }),
             Self::Start | Self::End => false,

@@ -48,10 +48,10 @@ impl Walk<'_> {
                 self.look_back(before, &served)?;
             }
             self.delete(&served.rows, share);
-            let (ahead, behind) =
+            let (ahead, back_from) =
                 if forward { (&served.next, &served.previous) } else { (&served.previous, &served.next) };
             let Some(next) = ahead.clone() else {
-                let back = behind.clone();
+                let back = back_from.clone();
                 return leg.finish().map(|()| back).map_err(Stop::from);
             };
             if self.outcome.pages > self.scenario.most_pages() {
@@ -145,9 +145,9 @@ impl Walk<'_> {
             return None;
         }
         let mut aim = Aim::beside(row, row.anchor(&self.shape), forward);
-        let behind = (rows.len() - 1 - index) as u64 + u64::from(!forward);
+        let from_end = (rows.len() - 1 - index) as u64 + u64::from(!forward);
         aim.target.hint =
-            Hint { offset: cursorgate_core::pagination::window::Offset(behind), from_end: true, ..Hint::default() };
+            Hint { offset: cursorgate_core::pagination::window::Offset(from_end), from_end: true, ..Hint::default() };
         Some(aim)
     }
 

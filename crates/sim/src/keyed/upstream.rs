@@ -88,7 +88,7 @@ pub(crate) struct Upstream<'a> {
 impl<'a> Upstream<'a> {
     pub(crate) fn new(traits: &'a Traits, shape: Rc<Shape>, world: World, plan: &'a [Vec<Mutation>]) -> Self {
         let earlier = match traits.lag {
-            Lag::Replica(behind) => (0..behind).rev().map(|newest| world.without_newest(newest + 1)).collect(),
+            Lag::Replica(states) => (0..states).rev().map(|newest| world.without_newest(newest + 1)).collect(),
             Lag::Never | Lag::AnyState => Vec::new(),
         };
         Self {
@@ -354,11 +354,11 @@ impl<'a> Upstream<'a> {
                 self.earlier.push(State::clone(&now));
                 Some(roll as usize / 4 % self.earlier.len()).filter(|_| roll % 4 == 1)
             }
-            Lag::Replica(behind) => {
+            Lag::Replica(states) => {
                 if self.earlier.last().is_none_or(|last| !Rc::ptr_eq(last, &now)) {
                     self.earlier.push(State::clone(&now));
                 }
-                let shown = self.earlier.len().saturating_sub(1 + behind as usize);
+                let shown = self.earlier.len().saturating_sub(1 + states as usize);
                 Some(shown).filter(|_| self.queries % 2 == 1)
             }
         };

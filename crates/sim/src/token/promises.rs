@@ -356,7 +356,7 @@ impl Visit<'_> {
             return Ok(());
         }
         let flat = self.shown_in_a_row();
-        let behind = flat.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
+        let passed = flat.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
         let ahead = flat.iter().position(|item| self.at.ahead.contains(item));
         // An item that was served out of its order, because it came in between, marks no place.
         let places = self.at.trail.iter().filter_map(|item| flat.iter().position(|other| other == item));
@@ -367,18 +367,18 @@ impl Visit<'_> {
         let upstream_pages = self.visited.shown.iter().map(|shown| self.way(&shown.items));
         let marked = |items: &[Seen]| items.iter().filter(|item| self.at.trail.contains(item)).count();
         let outvoted = upstream_pages.filter(|items| marked(items) > 0).take(1).any(|items| {
-            let behind = items.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
-            marked(&items) * 2 <= behind.min(self.at.trail.len())
+            let passed = items.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
+            marked(&items) * 2 <= passed.min(self.at.trail.len())
         });
         // So is an item alone on a page after others that show none: it may have been moved there, as well as they.
         let mut upstream_pages =
             self.visited.shown.iter().filter(|shown| !shown.items.is_empty()).map(|shown| marked(&shown.items));
         let outvoted = outvoted || (upstream_pages.next() == Some(0) && upstream_pages.sum::<usize>() == 1);
         let place = match ahead {
-            Some(ahead) if behind == 0 || outvoted => ahead,
+            Some(ahead) if passed == 0 || outvoted => ahead,
             // Or the place was found by the end of the upstream page before.
-            None if outvoted || (behind == 0 && self.at.backward && !self.scenario.traits.backward) => return Ok(()),
-            _ => behind,
+            None if outvoted || (passed == 0 && self.at.backward && !self.scenario.traits.backward) => return Ok(()),
+            _ => passed,
         };
         let items = self.read();
         // Items without ids are recognised only by those beside them.

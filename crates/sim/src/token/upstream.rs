@@ -129,16 +129,16 @@ impl<'a> Upstream<'a> {
         shown.items = visible.iter().map(|row| row.seen).collect();
         let mut answer = self.write(&visible);
         let full = range.len() == size;
-        let (ahead, behind) = (range.end < rows.len(), range.start > 0);
+        let (ahead, back) = (range.end < rows.len(), range.start > 0);
         let says = |more: bool, asked: bool| match self.traits.ends {
             Ends::Exact | Ends::Flag => more,
             Ends::Promise if asked => full,
             Ends::Promise => true,
             Ends::Empty => !range.is_empty(),
         };
-        let (next, previous) = (says(ahead, !fetch.backward), says(behind, fetch.backward));
+        let (next, previous) = (says(ahead, !fetch.backward), says(back, fetch.backward));
         if self.traits.ends == Ends::Flag {
-            answer.more = Some(if fetch.backward { behind } else { ahead });
+            answer.more = Some(if fetch.backward { back } else { ahead });
         }
         if self.traits.place == Place::Item {
             return (answer, shown);

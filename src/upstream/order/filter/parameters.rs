@@ -52,7 +52,7 @@ impl FilterParameters {
             let needs_value = !matches!(word, ComparisonWord::Compared(Comparison::Null | Comparison::NotNull));
             if needs_value != uses(parameter, Variable::Value) {
                 let (message, help) = match needs_value {
-                    true => ("a comparison never says its value", "put {value} behind the `=`"),
+                    true => ("a comparison never says its value", "put {value} after the `=`"),
                     false => ("nulls are compared with no value", "leave {value} out of null and not_null"),
                 };
                 diagnostics.error(filter.at, message, help);

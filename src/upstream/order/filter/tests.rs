@@ -397,7 +397,7 @@ fn faults_say_what_would_be_right() {
         (suffixes, |f| f.terms.gt = None, "the filter has lt and no gt; say gt as well"),
         (suffixes, |f| f.terms.lte = None, "the filter has gte and no lte; say lte as well"),
         (suffixes, |f| f.terms.null = None, "the filter has not_null and no null"),
-        (suffixes, |f| f.terms.eq = some("{field}"), "a comparison never says its value; put {value} behind the `=`"),
+        (suffixes, |f| f.terms.eq = some("{field}"), "a comparison never says its value; put {value} after the `=`"),
         (suffixes, |f| f.terms.null = some("{field}={value}"), "nulls are compared with no value"),
         (suffixes, |f| f.terms.eq = some("a={value}&b={field}"), "a comparison is one parameter"),
         (

@@ -163,7 +163,7 @@ fn faults_say_what_would_be_right() {
             |l| l.dialect.item = Some(item("{path}{id}/")),
             "\"{path}{id}/\" runs two names into one; {path} and {parent} end without a slash: write \"{path}/{id}\"",
         ),
-        (|l| l.dialect.item = Some(item("{path}?id={id}")), "a path has no query; what stands behind the `?` goes"),
+        (|l| l.dialect.item = Some(item("{path}?id={id}")), "a path has no query; what stands after the `?` goes"),
         (
             |l| l.dialect.item = Some(item("{path}/{key}")),
             "unknown variable {key}; variables here: {path} {parent} {id}",

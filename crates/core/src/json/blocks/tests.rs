@@ -144,7 +144,7 @@ fn every_two_bytes_and_every_telling_sequence_are_judged_as_the_standard_library
         text.extend_from_slice("x€x".as_bytes());
         let (_, _, is_sound) = marked(WindowMarker::best(), &text);
         // A quote among them closes the string, outside of which the last characters are no text.
-        assert_eq!(is_sound, seen(&text).2, "{sequence:x?} behind {edge}");
+        assert_eq!(is_sound, seen(&text).2, "{sequence:x?} after {edge}");
     }
 }
 
@@ -153,6 +153,6 @@ fn every_character_is_utf8_at_every_place_of_a_block() {
     let all: String = ('\u{80}'..=char::MAX).step_by(37).collect();
     for shift in 0..64 {
         let text = format!("\"{}{all}\"", "x".repeat(shift));
-        assert!(marked(WindowMarker::best(), text.as_bytes()).2, "behind {shift} bytes");
+        assert!(marked(WindowMarker::best(), text.as_bytes()).2, "after {shift} bytes");
     }
 }

@@ -321,7 +321,7 @@ fn all_of_a_body_is_utf8_whatever_of_it_is_looked_at() {
             assert!(scan_page(&body(b'y'), &shape, Limits::default()).is_ok());
             let at = open.len() + before;
             let found = scan_page(&body(0xff), &shape, Limits::default());
-            assert_eq!(found, Err(JsonError::Malformed { at }), "{before} bytes behind {open}");
+            assert_eq!(found, Err(JsonError::Malformed { at }), "{before} bytes after {open}");
         }
     }
 }

@@ -34,7 +34,7 @@ impl MarkReader<'_> {
                 // No answer shows both sides, but the first item not served is marked, and recognised by its mark.
                 let ahead = match way {
                     Way::Forward => Window { from: self.stand.offset, before: 0, ..window },
-                    Way::Backward => Window { to: self.stand.offset, behind: 0, ..window },
+                    Way::Backward => Window { to: self.stand.offset, after: 0, ..window },
                 };
                 fetches = plan::plan(paging, self.asker.sizes.cap, ahead, way, left);
             } else if !self.page.views.is_empty() {
@@ -57,21 +57,21 @@ impl MarkReader<'_> {
         let (offset, beside) = (self.stand.offset, MARKS_BESIDE + margin);
         match (&self.boundary, self.page.way()) {
             // As large as later windows are, so that the size is seen to be honoured before the end depends on it.
-            (Landmark::Start, _) => Window { from: 0, to: need + 1, before: 0, behind: MARKS_BESIDE + 2 * margin + 1 },
+            (Landmark::Start, _) => Window { from: 0, to: need + 1, before: 0, after: MARKS_BESIDE + 2 * margin + 1 },
             (Landmark::At(_), _) if self.request.paging.hidden => {
-                Window { from: offset, to: offset.saturating_add(need + 1), before: 0, behind: margin }
+                Window { from: offset, to: offset.saturating_add(need + 1), before: 0, after: margin }
             }
             (Landmark::At(_), _) => {
-                Window { from: offset, to: offset.saturating_add(need + 1), before: beside + 1, behind: beside }
+                Window { from: offset, to: offset.saturating_add(need + 1), before: beside + 1, after: beside }
             }
             (Landmark::Tail(tail), _) => tail.window(need),
             (Landmark::Marks(_), Way::Forward) => {
                 let from = offset.saturating_sub(1);
-                Window { from, to: offset.saturating_add(need + 1), before: beside, behind: beside - 1 }
+                Window { from, to: offset.saturating_add(need + 1), before: beside, after: beside - 1 }
             }
             (Landmark::Marks(_), Way::Backward) => {
                 let from = offset.saturating_sub(need + 1);
-                Window { from, to: offset.saturating_add(1), before: beside - 1, behind: beside }
+                Window { from, to: offset.saturating_add(1), before: beside - 1, after: beside }
             }
         }
     }
@@ -197,7 +197,7 @@ impl MarkReader<'_> {
             // A silent cap ended the answer before its offset.
             Landmark::At(offset) if self.effort.misses == 1 => {
                 let window =
-                    Window { from: *offset, to: offset.saturating_add(self.page.need() + 1), before: 0, behind: 0 };
+                    Window { from: *offset, to: offset.saturating_add(self.page.need() + 1), before: 0, after: 0 };
                 self.asker.sizes.cap = u32::try_from(view.len()).ok().map(|count| count.max(2));
                 let fetches = plan::plan(&self.request.paging, self.asker.sizes.cap, window, Way::Forward, 1);
                 Ok(MarkTurn::Ask(fetches.into_iter().map(AskedSlice::from).collect()))

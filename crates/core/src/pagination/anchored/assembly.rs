@@ -83,20 +83,20 @@ impl MarkReader<'_> {
         // Items that were read twice, because they were moved meanwhile, were served.
         let (mut before, after) = match (forward, backward) {
             (true, false) => {
-                let before = self.nearest(backwards, Marks::BEHIND, &[]);
+                let before = self.nearest(backwards, Marks::PASSED, &[]);
                 let after = self.nearest(stands[at..].iter(), Marks::AHEAD, &before);
                 (before, after)
             }
             (true, true) => {
-                let after = self.nearest(stands[at..].iter(), Marks::BEHIND, &[]);
+                let after = self.nearest(stands[at..].iter(), Marks::PASSED, &[]);
                 (self.nearest(backwards, Marks::AHEAD, &after), after)
             }
             (false, true) => {
-                let after = self.nearest(backwards, Marks::BEHIND, &[]);
+                let after = self.nearest(backwards, Marks::PASSED, &[]);
                 (self.nearest(stands[at..].iter(), Marks::AHEAD, &after), after)
             }
             (false, false) => {
-                let before = self.nearest(stands[at..].iter(), Marks::BEHIND, &[]);
+                let before = self.nearest(stands[at..].iter(), Marks::PASSED, &[]);
                 let after = self.nearest(backwards, Marks::AHEAD, &before);
                 (before, after)
             }

@@ -16,7 +16,7 @@ pub(super) struct MarkLine {
     /// The marks, in the direction of reading.
     pub(super) marks: Vec<Mark>,
     /// The number of marks that were served.
-    pub(super) behind: usize,
+    pub(super) passed: usize,
 }
 
 /// The sighting of one of a line's marks in an answer.
@@ -37,21 +37,21 @@ impl MarkLine {
                 (marks.after.iter().rev().copied().collect(), marks.before.iter().rev().copied().collect::<Vec<_>>())
             }
         };
-        served.drain(..served.len().saturating_sub(Marks::BEHIND));
+        served.drain(..served.len().saturating_sub(Marks::PASSED));
         ahead.truncate(Marks::AHEAD);
-        let behind = served.len();
+        let passed = served.len();
         served.extend(ahead);
-        Self { marks: served, behind }
+        Self { marks: served, passed }
     }
 
     /// Returns these marks where they are of both sides, else those of the other line.
     pub(super) fn or(self, other: Self) -> Self {
         let (mut own, mut others) = (self.marks, other.marks);
-        let (ahead, others_ahead) = (own.split_off(self.behind), others.split_off(other.behind));
+        let (ahead, others_ahead) = (own.split_off(self.passed), others.split_off(other.passed));
         let mut marks = if own.is_empty() { others } else { own };
-        let behind = marks.len();
+        let passed = marks.len();
         marks.extend(if ahead.is_empty() { others_ahead } else { ahead });
-        Self { marks, behind }
+        Self { marks, passed }
     }
 
     /// Returns these marks after the older ones of a line that an answer may have left out, as far as there is room: those
@@ -59,30 +59,30 @@ impl MarkLine {
     /// moves. Test: `older_marks_lead_the_few_that_an_answer_shows`.
     pub(super) fn led_by(mut self, older: &Self) -> Self {
         let is_shown = |mark: &Mark| self.marks.contains(mark);
-        let joint = older.served().iter().position(is_shown).unwrap_or(older.behind);
-        let room = Marks::BEHIND.saturating_sub(self.behind);
+        let joint = older.served().iter().position(is_shown).unwrap_or(older.passed);
+        let room = Marks::PASSED.saturating_sub(self.passed);
         let lead = older.marks[joint.saturating_sub(room)..joint].to_vec();
-        self.behind += lead.len();
+        self.passed += lead.len();
         self.marks.splice(0..0, lead);
         self
     }
 
     /// Returns the marks of items served already.
     pub(super) fn served(&self) -> &[Mark] {
-        &self.marks[..self.behind]
+        &self.marks[..self.passed]
     }
 
     /// Returns whether the first item not served is marked.
     pub(super) fn leads_on(&self) -> bool {
-        self.behind < self.marks.len()
+        self.passed < self.marks.len()
     }
 
     /// Returns the offset that a mark had when the boundary was at this one.
     fn expected(&self, rank: usize, boundary: u64, way: Way) -> Option<u64> {
-        let (rank, behind) = (rank as u64, self.behind as u64);
+        let (rank, passed) = (rank as u64, self.passed as u64);
         match way {
-            Way::Forward => (boundary + rank).checked_sub(behind),
-            Way::Backward => (boundary + behind).checked_sub(rank + 1),
+            Way::Forward => (boundary + rank).checked_sub(passed),
+            Way::Backward => (boundary + passed).checked_sub(rank + 1),
         }
     }
 
@@ -159,7 +159,7 @@ mod tests {
     /// Reads a line as letters, with a bar where the page begins.
     fn line(letters: &str) -> MarkLine {
         let marks = letters.bytes().filter(|letter| *letter != b'|').map(|letter| Mark::of(letter.into())).collect();
-        MarkLine { marks, behind: letters.find('|').unwrap() }
+        MarkLine { marks, passed: letters.find('|').unwrap() }
     }
 
     #[test]

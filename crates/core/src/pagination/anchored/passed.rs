@@ -147,10 +147,10 @@ impl PassedItems {
         let shown: HashSet<Mark> = marks.iter().copied().collect();
         let is_elsewhere = |at: usize| shown.contains(&stood[at]) && !is_alike(&stood[at]);
         let left = |range: Range<usize>| -> Vec<usize> { range.filter(|at| !is_elsewhere(*at)).collect() };
-        let (before, behind) = (left(0..until), left(from.max(until)..self.end));
+        let (before, after) = (left(0..until), left(from.max(until)..self.end));
         let spots = |places: &[usize]| places.iter().map(|at| self.stands[*at]).collect::<Vec<_>>();
-        let stands = [spots(&before), latest, spots(&behind)].concat();
-        let end = if behind.is_empty() { before.len() + passed } else { stands.len() };
+        let stands = [spots(&before), latest, spots(&after)].concat();
+        let end = if after.is_empty() { before.len() + passed } else { stands.len() };
         let beyond: HashSet<Mark> = marks[passed..].iter().filter(|mark| !is_alike(mark)).copied().collect();
         let mut left_out = Vec::new();
         for (spot, taken) in self.spots.iter_mut().filter(|(_, taken)| *taken) {
@@ -197,7 +197,7 @@ impl PassedItems {
         if self.spots.is_empty() {
             // What another answer showed last need not be what stands right before this one by now.
             let before = self.stands[..self.end].iter().rev().take_while(|spot| spot.view == index);
-            self.lead = before.take(Marks::BEHIND).copied().collect();
+            self.lead = before.take(Marks::PASSED).copied().collect();
             self.lead.reverse();
         }
         let steps = spots.len();
@@ -262,11 +262,11 @@ impl PassedItems {
             let view = &self.views[spot.view];
             (view.mark(order, marker, spot.place), view.id(order, spot.place).is_some())
         };
-        let mut marks = nearest(self.stands[..self.end].iter().rev().map(mark), Marks::BEHIND, &[]);
+        let mut marks = nearest(self.stands[..self.end].iter().rev().map(mark), Marks::PASSED, &[]);
         marks.reverse();
-        let behind = marks.len();
+        let passed = marks.len();
         marks.extend(nearest(self.stands[self.end..].iter().map(mark), Marks::AHEAD, &marks));
-        MarkLine { marks, behind }
+        MarkLine { marks, passed }
     }
 
     /// Returns the offset of the boundary that the reading has reached, by the last item passed.
@@ -276,8 +276,8 @@ impl PassedItems {
     }
 
     /// Returns the offset right before an item, or right after it, in the order of the list.
-    fn offset_of(&self, spot: Spot, behind: bool) -> u64 {
-        self.views[spot.view].offset_of(spot.place + usize::from(behind))
+    fn offset_of(&self, spot: Spot, after: bool) -> u64 {
+        self.views[spot.view].offset_of(spot.place + usize::from(after))
     }
 }
 
@@ -342,12 +342,12 @@ mod tests {
             page.see(view(*from, letters), *cut, &order, &marker);
             page.take(&order, |_, _| false);
         }
-        let MarkLine { marks, behind } = page.line(&order, &marker);
+        let MarkLine { marks, passed } = page.line(&order, &marker);
         let letter = |mark: &Mark| char::from(u8::try_from(mark.number()).unwrap());
         let letters = |marks: &[Mark]| -> String { marks.iter().map(letter).collect() };
         let items = page.items();
         let items = items.iter().map(|spot| char::from(page.views[spot.view].answer.body[spot.place])).collect();
-        (items, format!("{}|{}", letters(&marks[..behind]), letters(&marks[behind..])))
+        (items, format!("{}|{}", letters(&marks[..passed]), letters(&marks[passed..])))
     }
 
     #[test]

@@ -44,14 +44,14 @@ struct Chain {
 
 /// Decides by the marks that were seen, at most [`MARKS_COMPARED`]; the first ranks were served already.
 /// `None` if none was seen, or no majority of them agrees.
-pub(super) fn decide(seen: &[Seen], behind: usize) -> Option<Place> {
+pub(super) fn decide(seen: &[Seen], passed: usize) -> Option<Place> {
     let mut seen: Vec<Seen> = seen.iter().copied().take(MARKS_COMPARED).collect();
     seen.sort_by_key(|seen| seen.at);
     let (first, last) = (seen.first()?.at, seen.last()?.at);
     if !rules::holds(Rule::MarksAreChained) {
-        return newest(&seen, behind);
+        return newest(&seen, passed);
     }
-    let chains: Vec<Chain> = (1..1_u32 << seen.len()).filter_map(|set| chain(&seen, set, behind)).collect();
+    let chains: Vec<Chain> = (1..1_u32 << seen.len()).filter_map(|set| chain(&seen, set, passed)).collect();
     let longest = chains.iter().map(|chain| chain.size).max()?;
     // No item is between the marks that were seen. Else an item was put there, or one of them has moved.
     let unbroken = last - first + 1 == i64::try_from(seen.len()).unwrap_or(i64::MAX);
@@ -68,7 +68,7 @@ pub(super) fn decide(seen: &[Seen], behind: usize) -> Option<Place> {
         }
         // No item is between them: whichever has moved, only the marks themselves are in question, and those that were
         // served are known.
-        _ if unbroken => place(seen.iter().find(|seen| seen.rank >= behind).map_or(last + 1, |seen| seen.at)),
+        _ if unbroken => place(seen.iter().find(|seen| seen.rank >= passed).map_or(last + 1, |seen| seen.at)),
         _ => None,
     }
 }
@@ -79,7 +79,7 @@ pub(super) struct Unseen {
     /// Some may stand before what it shows, in the direction of reading.
     pub(super) before: bool,
     /// Some may be after it.
-    pub(super) behind: bool,
+    pub(super) after: bool,
     /// The unseen marks may be those that stood still, and all that are seen may have moved.
     pub(super) alone: bool,
 }
@@ -87,7 +87,7 @@ pub(super) struct Unseen {
 /// Returns whether a page that begins at `cut` does no harm wherever the marks are that were not seen, of so many at
 /// all: gone, or, as far as that can be, beyond what was looked at, where any majority that they make with some of
 /// those that were seen may be the one that stood still.
-pub(super) fn is_certain(seen: &[Seen], behind: usize, marks: usize, cut: i64, unseen: Unseen) -> bool {
+pub(super) fn is_certain(seen: &[Seen], passed: usize, marks: usize, cut: i64, unseen: Unseen) -> bool {
     let mut seen: Vec<Seen> = seen.iter().copied().take(MARKS_COMPARED).collect();
     seen.sort_by_key(|seen| seen.at);
     let missing: Vec<usize> =
@@ -108,25 +108,25 @@ pub(super) fn is_certain(seen: &[Seen], behind: usize, marks: usize, cut: i64, u
             let in_view = || still.iter().map(|seen| seen.rank);
             let line: Vec<usize> = before.iter().copied().chain(in_view()).chain(after.iter().copied()).collect();
             let possible = (unseen.before || before.is_empty())
-                && (unseen.behind || after.is_empty())
+                && (unseen.after || after.is_empty())
                 && line.is_sorted_by(|one, other| one < other)
                 && still.is_sorted_by(|one, other| one.at < other.at)
                 && line.len() + still.len() > seen.len();
-            !possible || !harms(&seen, &still, (before.last().copied(), after.first().copied()), behind, cut)
+            !possible || !harms(&seen, &still, (before.last().copied(), after.first().copied()), passed, cut)
         })
     })
 }
 
 /// Returns whether a page that begins at `cut` skips or repeats an item that stood still, if the marks that did are
 /// these: some of those that were seen, the last of those before what was looked at, the first of those after it.
-fn harms(seen: &[Seen], still: &[Seen], beyond: (Option<usize>, Option<usize>), behind: usize, cut: i64) -> bool {
+fn harms(seen: &[Seen], still: &[Seen], beyond: (Option<usize>, Option<usize>), passed: usize, cut: i64) -> bool {
     let (before, after) = beyond;
     // Marks were put between no others: what is served again is known, and what moved is nobody's loss.
     let only_marks = |from: i64, to: i64| (from..to).all(|at| seen.iter().any(|seen| seen.at == at));
     let repeats = before.is_none() && still.first().is_none_or(|first| cut < first.at && !only_marks(cut, first.at));
-    let next = still.iter().find(|seen| seen.rank >= behind);
+    let next = still.iter().find(|seen| seen.rank >= passed);
     let skips = match (next, still.last()) {
-        _ if before >= Some(behind) => true,
+        _ if before >= Some(passed) => true,
         (Some(next), _) => next.at < cut,
         _ if after.is_some() => false,
         (None, Some(last)) => last.at + 1 < cut && !only_marks(last.at + 1, cut),
@@ -141,18 +141,18 @@ fn members(seen: &[Seen], set: u32) -> impl Iterator<Item = Seen> {
 }
 
 /// A set of the marks, sorted by place, as a chain; `None` where they are not in their order.
-fn chain(seen: &[Seen], set: u32, behind: usize) -> Option<Chain> {
+fn chain(seen: &[Seen], set: u32, passed: usize) -> Option<Chain> {
     let mut members = members(seen, set);
     let first = members.next()?;
     let (mut size, mut last) = (1, first);
-    let mut served = (first.rank < behind).then_some(first.at);
-    let mut ahead = (first.rank >= behind).then_some(first.at);
+    let mut served = (first.rank < passed).then_some(first.at);
+    let mut ahead = (first.rank >= passed).then_some(first.at);
     for member in members {
         if member.rank <= last.rank || member.at == last.at {
             return None;
         }
         size += 1;
-        if member.rank < behind {
+        if member.rank < passed {
             served = Some(member.at);
         } else {
             ahead = ahead.or(Some(member.at));
@@ -164,8 +164,8 @@ fn chain(seen: &[Seen], set: u32, behind: usize) -> Option<Chain> {
 }
 
 /// A mistake that the majority guards against: the mark nearest to the boundary alone decides.
-fn newest(seen: &[Seen], behind: usize) -> Option<Place> {
-    let served = seen.iter().filter(|seen| seen.rank < behind).max_by_key(|seen| seen.rank);
+fn newest(seen: &[Seen], passed: usize) -> Option<Place> {
+    let served = seen.iter().filter(|seen| seen.rank < passed).max_by_key(|seen| seen.rank);
     let ahead = seen.iter().min_by_key(|seen| seen.rank);
     let cut = served.map(|seen| seen.at + 1).or_else(|| ahead.map(|seen| seen.at))?;
     Some(Place { cut, chain: seen.len() })
@@ -297,7 +297,7 @@ mod tests {
                     let seen = part.filter_map(|(at, item)| Some(Seen { rank: "abcde".find(*item)?, at }));
                     let seen: Vec<Seen> = seen.collect();
                     let Some(place) = decide(&seen, 3) else { continue };
-                    let unseen = Unseen { before: from > 0, behind: to < list.len(), alone: true };
+                    let unseen = Unseen { before: from > 0, after: to < list.len(), alone: true };
                     if is_certain(&seen, 3, 5, place.cut, unseen) {
                         certain += 1;
                         let (before, after) = list.split_at(from + usize::try_from(place.cut).unwrap());
@@ -317,7 +317,7 @@ mod tests {
         let seen: Vec<Seen> =
             list.chars().zip(0..).filter_map(|(item, at)| Some(Seen { rank: "abcde".find(item)?, at })).collect();
         let cut = decide(&seen, 3).unwrap().cut;
-        let is_certain = |alone| is_certain(&seen, 3, 5, cut, Unseen { before: true, behind: true, alone });
+        let is_certain = |alone| is_certain(&seen, 3, 5, cut, Unseen { before: true, after: true, alone });
         (is_certain(false), is_certain(true))
     }
 

@@ -110,7 +110,7 @@ impl MarkSearch {
             if !seen {
                 self.areas.push(Area { aim, from: aim, to: aim, left_done: false, right_done: false });
                 let (from, to) = (aim.saturating_sub(SEARCH_OVERLAP), aim.saturating_add(SEARCH_OVERLAP));
-                let window = Window { from, to, before: SEARCH_WINDOW / 2, behind: SEARCH_WINDOW / 2 };
+                let window = Window { from, to, before: SEARCH_WINDOW / 2, after: SEARCH_WINDOW / 2 };
                 let area = self.areas.len() - 1;
                 return Some(Probe { window, way: Way::Backward, new: aim.saturating_sub(1), area, side: None });
             }
@@ -147,7 +147,7 @@ impl MarkSearch {
             let stride = size << self.strides.min(20);
             self.strides += 1;
             let from = end.saturating_sub(stride);
-            let window = Window { from, to: from.saturating_add(size).min(end).max(from + 1), before: 0, behind: 0 };
+            let window = Window { from, to: from.saturating_add(size).min(end).max(from + 1), before: 0, after: 0 };
             return Some(Probe { window, way: Way::Forward, new: from, area: index, side: None });
         }
         let right = area.to.saturating_sub(area.aim);
@@ -164,11 +164,11 @@ impl MarkSearch {
         let window = match way {
             Way::Forward => {
                 let from = area.to.saturating_sub(SEARCH_OVERLAP);
-                Window { from, to: area.to.saturating_add(size.min(bound - right)), before: 0, behind: 0 }
+                Window { from, to: area.to.saturating_add(size.min(bound - right)), before: 0, after: 0 }
             }
             Way::Backward => {
                 let from = area.from.saturating_sub(size.min(bound - left));
-                Window { from, to: area.from.saturating_add(SEARCH_OVERLAP), before: 0, behind: 0 }
+                Window { from, to: area.from.saturating_add(SEARCH_OVERLAP), before: 0, after: 0 }
             }
         };
         let new = if way == Way::Forward { area.to } else { area.from - 1 };

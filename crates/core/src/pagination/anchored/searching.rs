@@ -173,9 +173,9 @@ impl MarkReader<'_> {
             && self.effort.closer < CLOSER_LOOKS
         {
             let (window, new) = match way {
-                Way::Forward => (Window { from: edge, to: edge.saturating_add(items), before: 0, behind: 0 }, edge),
+                Way::Forward => (Window { from: edge, to: edge.saturating_add(items), before: 0, after: 0 }, edge),
                 Way::Backward => {
-                    let window = Window { from: edge.saturating_sub(items), to: edge, before: 0, behind: 0 };
+                    let window = Window { from: edge.saturating_sub(items), to: edge, before: 0, after: 0 };
                     (window, edge.saturating_sub(1))
                 }
             };

@@ -114,8 +114,8 @@ impl Sightings {
         let views = || self.views.iter().map(|(view, _)| view).filter(|view| !view.is_empty());
         let start = views().find(|view| view.fetch.begins().0 == 0 && !view.ends && !view.short);
         start.is_some_and(|start| {
-            let mut behind = views().filter(|view| view.fetch.begins().0 >= start.reaches()).peekable();
-            behind.peek().is_some() && behind.all(|view| view.same_items(start))
+            let mut later = views().filter(|view| view.fetch.begins().0 >= start.reaches()).peekable();
+            later.peek().is_some() && later.all(|view| view.same_items(start))
         })
     }
 
@@ -151,7 +151,7 @@ impl Sightings {
                 }
             }
         }
-        let place = place::decide(&seen.iter().map(|(seen, ..)| *seen).collect::<Vec<_>>(), self.line.behind)?;
+        let place = place::decide(&seen.iter().map(|(seen, ..)| *seen).collect::<Vec<_>>(), self.line.passed)?;
         // Beside the place there is a mark, or one on either side, each in an answer of its own.
         let beside = seen.iter().filter(|(_, view, _)| *view >= since).filter_map(|(seen, view, at)| {
             let (after, before) = (seen.at + 1 == place.cut, seen.at == place.cut);
@@ -215,19 +215,19 @@ impl Sightings {
     pub(super) fn offset(&self, decision: &Decision) -> u64 {
         let (view, cut) = (&self.views[decision.view].0, decision.cut);
         // Where items are hidden, the items after the last one shown are not known.
-        let behind = cut.checked_sub(1).map(|last| view.offset_of(last).saturating_add(1));
-        behind.unwrap_or(u64::MAX).min(view.offset_of(cut))
+        let after_last = cut.checked_sub(1).map(|last| view.offset_of(last).saturating_add(1));
+        after_last.unwrap_or(u64::MAX).min(view.offset_of(cut))
     }
 
     /// Returns the answer in which a decision was made.
     pub(super) fn find(mut self, decision: &Decision) -> Found {
-        let is_ahead = |sight: &Sight| sight.rank >= self.line.behind;
+        let is_ahead = |sight: &Sight| sight.rank >= self.line.passed;
         if self.views.iter().any(|(_, sights)| sights.iter().any(is_ahead)) {
             // The next items are no longer those that the cursor marks.
-            self.line.marks.truncate(self.line.behind);
+            self.line.marks.truncate(self.line.passed);
         }
         let (view, sights) = self.views.swap_remove(decision.view);
-        let served = sights.iter().filter(|sight| sight.rank < self.line.behind);
+        let served = sights.iter().filter(|sight| sight.rank < self.line.passed);
         let served = served.map(|sight| (self.line.marks[sight.rank], sight.place)).collect();
         let stragglers = u32::try_from(sights.len().saturating_sub(decision.place.chain)).unwrap_or(0);
         Found { view, cut: decision.cut, stragglers, recognised: Recognised { served, line: self.line } }
@@ -243,7 +243,7 @@ impl Sightings {
     fn decide_by(&self, index: usize) -> Option<Decision> {
         let view = &self.views[index].0;
         let seen = self.seen_in(index);
-        let place = place::decide(&seen, self.line.behind)?;
+        let place = place::decide(&seen, self.line.passed)?;
         let cut = match self.way {
             Way::Forward => place.cut,
             Way::Backward => 1 - place.cut,
@@ -261,7 +261,7 @@ impl Sightings {
             Way::Forward => cut == 0 && !answer.from_start,
             Way::Backward => cut == answer.len() && !answer.ends,
         };
-        Decision { place, view, cut, open: at_edge && at_cut > Some(self.line.behind) }
+        Decision { place, view, cut, open: at_edge && at_cut > Some(self.line.passed) }
     }
 
     /// Returns whether the answer shows an item beyond the place.
@@ -287,12 +287,12 @@ impl Sightings {
     /// moved.
     fn is_settled(&self, index: usize, decision: &Decision) -> bool {
         let (view, sights) = &self.views[index];
-        let (all, behind) = (self.line.marks.len(), self.line.behind);
+        let (all, passed) = (self.line.marks.len(), self.line.passed);
         let is_in_place = |sight: &Sight| {
             let at = view.begins.saturating_add(sight.place as u64);
             self.line.is_in_place(sight.rank, at, self.boundary, self.way)
         };
-        let is_beside = |sight: &Sight| sight.rank == behind || sight.rank + 1 == behind;
+        let is_beside = |sight: &Sight| sight.rank == passed || sight.rank + 1 == passed;
         let read_now = self.fresh && sights.iter().any(|sight| is_beside(sight) && is_in_place(sight));
         if decision.open || sights.len() == all || read_now {
             return !decision.open;
@@ -300,8 +300,8 @@ impl Sightings {
         let (starts, ends) = (view.from_start, view.ends);
         let (before, beyond) = if self.way == Way::Forward { (!starts, !ends) } else { (!ends, !starts) };
         let is_certain = |alone| {
-            let unseen = Unseen { before, behind: beyond, alone };
-            place::is_certain(&self.seen_in(index), behind, all, decision.place.cut, unseen)
+            let unseen = Unseen { before, after: beyond, alone };
+            place::is_certain(&self.seen_in(index), passed, all, decision.place.cut, unseen)
         };
         if is_certain(true) {
             return true;

@@ -31,7 +31,7 @@ impl Tail {
     /// Returns the window that would show the end, and so many items before it.
     pub(super) fn window(&self, need: u64) -> Window {
         let from = self.aim.saturating_sub(need + 1);
-        Window { from, to: self.aim.saturating_add(1), before: TAIL_MARGIN, behind: TAIL_MARGIN }
+        Window { from, to: self.aim.saturating_add(1), before: TAIL_MARGIN, after: TAIL_MARGIN }
     }
 
     /// Adds an answer that does not show the end, of a list with hidden items and of this length.

@@ -448,9 +448,9 @@ fn an_offset_proves_nothing_and_leads_on_by_marks() {
     let next = list.page(page.next.unwrap(), 10).unwrap();
     assert_eq!((texts(&next), next.level()), (numbers(35..45), Level::Anchored));
     assert_eq!(texts(&list.page(page.previous.unwrap(), 10).unwrap()), numbers(15..25));
-    let behind = list.page(at(100), 10).unwrap();
-    assert!(behind.items.is_empty() && behind.next.is_none());
-    assert_eq!(texts(&list.page(behind.previous.unwrap(), 10).unwrap()), numbers(50..60));
+    let after = list.page(at(100), 10).unwrap();
+    assert!(after.items.is_empty() && after.next.is_none());
+    assert_eq!(texts(&list.page(after.previous.unwrap(), 10).unwrap()), numbers(50..60));
 }
 
 #[test]

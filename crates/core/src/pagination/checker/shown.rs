@@ -260,7 +260,7 @@ impl<'a> Judge<'a> {
             !self.answers[other].iter().any(beyond)
         };
         let later = || self.slices().filter(move |(other, _, its, _)| *other != number && *its == listing);
-        let behind =
+        let further_on =
             later().any(|(other, slice, ..)| slice.begins().0 >= begins + asked as u64 && nothing_after(other));
         // The smallest page that holds the last item may begin before this answer does.
         let beside = later().any(|(other, slice, _, answer)| {
@@ -271,10 +271,10 @@ impl<'a> Judge<'a> {
                 && (reversed || self.is_in_place(other, number))
                 && nothing_after(other)
         });
-        if behind && beside && count < asked {
+        if further_on && beside && count < asked {
             return Some((Level::Exact, ", for two further answers find nothing after it"));
         }
-        if (behind || beside) && count < asked && count < honoured {
+        if (further_on || beside) && count < asked && count < honoured {
             return Some((
                 Level::Checked,
                 ", for it is shorter than what was honoured, and another finds nothing after it",
@@ -289,7 +289,7 @@ impl<'a> Judge<'a> {
         let again = empty.is_some_and(|(other, ..)| {
             (other + 1..self.answers.len()).any(|again| self.is_same(again, number) && self.agree(again, number))
         });
-        if again || (behind && beside) {
+        if again || (further_on && beside) {
             return Some((Level::Checked, ", for nothing comes after it, and it was read again and the same"));
         }
         None

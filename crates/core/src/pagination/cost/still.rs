@@ -83,9 +83,9 @@ impl Still {
 
     fn marks(&self, place: u64) -> Marks {
         let mark = |item: u64| mark(item.to_string().as_bytes());
-        let (behind, ahead) = (Marks::BEHIND as u64, Marks::AHEAD as u64);
+        let (passed, ahead) = (Marks::PASSED as u64, Marks::AHEAD as u64);
         Marks {
-            before: (place.saturating_sub(behind)..place).map(mark).collect(),
+            before: (place.saturating_sub(passed)..place).map(mark).collect(),
             after: (place..self.items.min(place + ahead)).map(mark).collect(),
         }
     }
@@ -192,13 +192,13 @@ impl Still {
                 let run = if *column < self.order.strong.len() { self.run } else { 1 };
                 let from = at_least(value);
                 let beyond = if value.fract() == 0.0 { from.saturating_add(1) } else { from };
-                let (at, behind) = (from.saturating_mul(run), beyond.saturating_mul(run));
+                let (at, past) = (from.saturating_mul(run), beyond.saturating_mul(run));
                 let range = match comparison {
                     Comparison::Less => 0..at,
-                    Comparison::LessOrEqual => 0..behind,
-                    Comparison::Greater => behind..self.items,
+                    Comparison::LessOrEqual => 0..past,
+                    Comparison::Greater => past..self.items,
                     Comparison::GreaterOrEqual => at..self.items,
-                    Comparison::Equal => at..behind,
+                    Comparison::Equal => at..past,
                     Comparison::Null | Comparison::NotNull => 0..0,
                 };
                 let start = range.start.min(self.items);

@@ -164,7 +164,7 @@ impl Evidence {
         comes_again: bool,
         recounted: bool,
     ) -> Result<Self, Unsorted> {
-        let behind = earlier.reaches();
+        let reaches = earlier.reaches();
         let Self { offsets: CoveredOffsets { begins, asked_to, .. }, from_start, hides, .. } = earlier;
         let mut answer = earlier.answer;
         let counted = later.answer.total.or(answer.total).map_or(0, |total| total.value);
@@ -172,15 +172,15 @@ impl Evidence {
             <= match (hides, recounted) {
                 (true, _) => later.offsets.covers_to,
                 (false, true) => asked_to,
-                (false, false) => behind,
+                (false, false) => reaches,
             };
-        let nothing_behind = later.is_empty() || comes_again;
+        let nothing_after = later.is_empty() || comes_again;
         // A count of fewer items than come is of another time, and shows nothing of hidden items.
         let counts_all = later.answer.total.is_some_and(|total| total.exact && total.value >= later.shown_to());
         let covered = hides && counts_all && all_counted;
         let shown = !answer.items.is_empty() || from_start;
-        let ends = later.end.ends || covered || (nothing_behind && all_counted && shown);
-        if !nothing_behind {
+        let ends = later.end.ends || covered || (nothing_after && all_counted && shown);
+        if !nothing_after {
             answer.append(later.answer);
         }
         let mut view = Self {

@@ -179,8 +179,8 @@ impl Page {
             let is_next = place.answer == first.answer && answer.items.get(place.item as usize) == Some(span);
             is_next && span.start == before.end + 1 && answer.body[before.end as usize] == b','
         };
-        let behind = self.items[index + 1..].iter().zip(spans.iter().zip(&spans[1..]));
-        let items = 1 + behind.take_while(|next| goes_on(*next)).count();
+        let following = self.items[index + 1..].iter().zip(spans.iter().zip(&spans[1..]));
+        let items = 1 + following.take_while(|next| goes_on(*next)).count();
         let range = spans[0].start as usize..spans[items - 1].end as usize;
         Run { items, answer: first.answer as usize, range }
     }

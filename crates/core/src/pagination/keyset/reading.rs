@@ -245,7 +245,7 @@ impl Reading {
         if !is_whole {
             let Some(level) = self.shown_by(&page) else { return self.lost(up) };
             page.lower(level);
-            if !self.is_behind_the_last(&page) || !self.is_all_run(&page) {
+            if !self.is_past_the_last(&page) || !self.is_all_run(&page) {
                 return self.lost(up);
             }
             (page.total, page.last, page.notes.drift) = (None, None, None);
@@ -360,7 +360,7 @@ impl Reading {
     }
 
     /// Returns whether a part that is read from its own start comes after the items read before it, as its filter says.
-    fn is_behind_the_last(&self, page: &Page) -> bool {
+    fn is_past_the_last(&self, page: &Page) -> bool {
         let asked = match &self.request.target.position {
             Position::After(anchor) => Some(anchor),
             _ => None,

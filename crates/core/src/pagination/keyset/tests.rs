@@ -460,7 +460,7 @@ fn a_long_run_is_refused_where_the_endpoint_can_not_give_it() {
 #[test]
 fn deletes_between_pages_neither_skip_nor_repeat() {
     for direction in [Ascending, Descending] {
-        for said in ["the anchor", "its run", "all that was served", "all up to there", "everything behind"] {
+        for said in ["the anchor", "its run", "all that was served", "all up to there", "everything after"] {
             let mut list = by(Kind::Number, direction, |row| model::whole(row / 3));
             let expected = list.expected();
             let mut served = Vec::new();
@@ -484,7 +484,7 @@ fn deletes_between_pages_neither_skip_nor_repeat() {
                 pages += 1;
                 assert!(pages < 20, "{said}");
             }
-            if said == "everything behind" {
+            if said == "everything after" {
                 assert_eq!(served, expected[..28], "{said}");
             } else {
                 assert_eq!(served, expected, "{said} {direction:?}");

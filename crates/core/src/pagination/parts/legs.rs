@@ -66,11 +66,11 @@ pub(in crate::pagination) fn alternatives(order: &Order, filters: &Filters, anch
     let keys = || order.strong.iter().zip(&anchor.keys).enumerate();
     let equal = keys().take(last).map(|(column, (key, value))| equals(key, value, column, filters));
     let equal: Vec<Filter> = equal.collect::<Option<_>>()?;
-    let behind = |column: usize, filter: Filter| all(equal[..column].iter().cloned().chain([filter]));
+    let with_equal = |column: usize, filter: Filter| all(equal[..column].iter().cloned().chain([filter]));
     let mut alternatives = Vec::new();
     for (column, (key, value)) in keys().rev() {
         let one_key = if column == last { from_on } else { beyond };
-        alternatives.extend(one_key(key, value, column, filters)?.into_iter().map(|filter| behind(column, filter)));
+        alternatives.extend(one_key(key, value, column, filters)?.into_iter().map(|filter| with_equal(column, filter)));
     }
     Some(Filter::Or(alternatives))
 }
@@ -84,13 +84,13 @@ fn from_on(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) ->
         KeyValue::Null => null(Comparison::Null),
         _ => range::from_on(key, value, column, can, (false, false))?.0,
     };
-    let behind = match (value, nulls) {
+    let nulls_after = match (value, nulls) {
         (KeyValue::Null, NullsStand::Before) => Some(null(Comparison::NotNull)),
         (KeyValue::Null, _) | (_, NullsStand::Nowhere | NullsStand::Before) => None,
-        (_, NullsStand::Behind) => Some(null(Comparison::Null)),
+        (_, NullsStand::After) => Some(null(Comparison::Null)),
     };
-    let asks_for_nulls = *value == KeyValue::Null || behind.is_some();
-    (can.nulls || !asks_for_nulls).then(|| [Some(from_on), behind].into_iter().flatten().collect())
+    let asks_for_nulls = *value == KeyValue::Null || nulls_after.is_some();
+    (can.nulls || !asks_for_nulls).then(|| [Some(from_on), nulls_after].into_iter().flatten().collect())
 }
 
 /// The run itself.
@@ -161,7 +161,7 @@ fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
     };
     let mut filters: Vec<Filter> =
         comparison.map(|comparison| Filter::Compare { column, comparison, value }).into_iter().collect();
-    if nulls == NullsStand::Behind {
+    if nulls == NullsStand::After {
         if !can.nulls {
             return None;
         }

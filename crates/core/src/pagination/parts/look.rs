@@ -34,7 +34,7 @@ impl BoundaryLook {
     pub(in crate::pagination) fn new(paging: &Paging, profile: UpstreamProfile, before: u64, run: u32) -> Option<Self> {
         let most = plan::most(paging, profile.cap);
         let from = before.saturating_sub(u64::from(run) + 2);
-        let window = Window { from, to: before.saturating_add(2), before: 0, behind: most };
+        let window = Window { from, to: before.saturating_add(2), before: 0, after: most };
         let slice = *plan::plan(paging, profile.cap, window, Way::Forward, 1).first()?;
         plan::within(paging, slice).map(Self)
     }
@@ -78,13 +78,13 @@ impl BoundaryLook {
                 Some(FoundRun { keys: anchor.keys.clone(), holds_anchor: true, before: None })
             }
             Ordering::Greater => {
-                let mut behind = Vec::new();
+                let mut others = Vec::new();
                 for item in 0..run {
                     if rows::relate(answer, order, item, anchor)?.whole == Ordering::Greater {
-                        behind.push(item);
+                        others.push(item);
                     }
                 }
-                Some(FoundRun { keys, holds_anchor: false, before: before(answer, order, behind.into_iter()) })
+                Some(FoundRun { keys, holds_anchor: false, before: before(answer, order, others.into_iter()) })
             }
         }
     }

@@ -62,7 +62,7 @@ impl Part {
 pub(in crate::pagination) enum NullsStand {
     Nowhere,
     Before,
-    Behind,
+    After,
 }
 
 /// The first key by which a list is sorted: a strong one, or the id.
@@ -82,9 +82,9 @@ pub(in crate::pagination) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
         Nulls::Unsaid => None,
         Nulls::None => Some(NullsStand::Nowhere),
         Nulls::First => Some(NullsStand::Before),
-        Nulls::Last => Some(NullsStand::Behind),
-        Nulls::Smallest => Some(if ascending { NullsStand::Before } else { NullsStand::Behind }),
-        Nulls::Largest => Some(if ascending { NullsStand::Behind } else { NullsStand::Before }),
+        Nulls::Last => Some(NullsStand::After),
+        Nulls::Smallest => Some(if ascending { NullsStand::Before } else { NullsStand::After }),
+        Nulls::Largest => Some(if ascending { NullsStand::After } else { NullsStand::Before }),
     }
 }
 
@@ -118,7 +118,7 @@ pub(in crate::pagination) fn parts_after(
         return match nulls {
             _ if !can.nulls => None,
             NullsStand::Nowhere => None,
-            NullsStand::Behind => Some(vec![here]),
+            NullsStand::After => Some(vec![here]),
             NullsStand::Before => Some(vec![here, Part::from_its_start(null(Comparison::NotNull))]),
         };
     }
@@ -126,8 +126,8 @@ pub(in crate::pagination) fn parts_after(
     let before = if lets == Lets::Nothing { 0 } else { believed };
     match nulls {
         NullsStand::Nowhere | NullsStand::Before => Some(vec![after(from_here_on, before, lets)]),
-        NullsStand::Behind if !can.nulls => None,
-        NullsStand::Behind if filters.either => {
+        NullsStand::After if !can.nulls => None,
+        NullsStand::After if filters.either => {
             let either = match from_here_on {
                 Filter::Or(mut alternatives) => {
                     alternatives.push(null(Comparison::Null));
@@ -138,7 +138,7 @@ pub(in crate::pagination) fn parts_after(
             let lets = if lets == Lets::Equal { Lets::EqualWithin(0) } else { lets };
             Some(vec![after(Filter::Or(either), before, lets)])
         }
-        NullsStand::Behind => {
+        NullsStand::After => {
             Some(vec![after(from_here_on, before, lets), Part::from_its_start(null(Comparison::Null))])
         }
     }

@@ -7,7 +7,7 @@
 //! dropped here.
 
 use crate::pagination::{
-    decimal::{digits_behind_point, moved_decimal},
+    decimal::{digits_after_point, moved_decimal},
     instant::{Instant, TimeUnit, moved_instant, unit_shown},
     key::KeyValue,
     order::{Direction, Grain, Kind, SortKey},
@@ -98,8 +98,8 @@ pub(in crate::pagination) fn is_stored_as_shown(key: &SortKey, value: &KeyValue)
     match (&key.kind, value) {
         (Kind::Rank(_) | Kind::Opaque, _) => false,
         (_, KeyValue::Null | KeyValue::Boolean(_)) => true,
-        (_, KeyValue::Number(digits)) => digits_behind_point(digits.as_bytes()) == Some(0),
-        (Kind::NumberInString, KeyValue::Text(digits)) => digits_behind_point(digits) == Some(0),
+        (_, KeyValue::Number(digits)) => digits_after_point(digits.as_bytes()) == Some(0),
+        (Kind::NumberInString, KeyValue::Text(digits)) => digits_after_point(digits) == Some(0),
         (Kind::Datetime | Kind::Inferred, KeyValue::Text(text)) => match unit_shown(text) {
             Some(unit) => unit == TimeUnit::Day,
             None => key.kind == Kind::Inferred,
@@ -119,9 +119,9 @@ pub(in crate::pagination) fn whole_characters(text: &[u8]) -> &[u8] {
 fn nature(key: &SortKey, value: &KeyValue) -> Option<Nature> {
     match (&key.kind, value) {
         (Kind::Number | Kind::NumberInString | Kind::Inferred, KeyValue::Number(digits)) => {
-            digits_behind_point(digits.as_bytes()).map(|_| Nature::Number)
+            digits_after_point(digits.as_bytes()).map(|_| Nature::Number)
         }
-        (Kind::NumberInString, KeyValue::Text(digits)) => digits_behind_point(digits).map(|_| Nature::Number),
+        (Kind::NumberInString, KeyValue::Text(digits)) => digits_after_point(digits).map(|_| Nature::Number),
         (Kind::Datetime, KeyValue::Text(text)) => Instant::parse(text).map(|_| Nature::Datetime),
         (Kind::Text, KeyValue::Text(_)) => Some(Nature::Text),
         (Kind::Uuid, KeyValue::Text(_)) => Some(Nature::Uuid),
@@ -143,7 +143,7 @@ fn is_uuid(text: &[u8]) -> bool {
 /// A number moved by its grain; nothing within where it has none, nothing at all where it can't be moved.
 #[expect(clippy::option_option, reason = "whether it can be known, and then whether it has a grain")]
 fn number(key: &SortKey, digits: &[u8], up: bool) -> Option<Option<String>> {
-    let shown = u8::try_from(digits_behind_point(digits)?).unwrap_or(u8::MAX);
+    let shown = u8::try_from(digits_after_point(digits)?).unwrap_or(u8::MAX);
     let place = match key.grain {
         Some(Grain::Digits(declared)) => shown.min(declared),
         Some(Grain::Day) => return None,

@@ -16,17 +16,17 @@ fn free(family: Family, most: u32) -> Paging {
 }
 
 fn window(from: u64, to: u64) -> Window {
-    Window { from, to, before: 0, behind: 0 }
+    Window { from, to, before: 0, after: 0 }
 }
 
 #[test]
 fn a_slice_takes_what_is_left_of_the_cap_around_its_window() {
-    let wish = Window { before: 10, behind: 10, ..window(99, 121) };
+    let wish = Window { before: 10, after: 10, ..window(99, 121) };
     for (cap, from, size) in [(100, 89, 42), (42, 89, 42), (32, 94, 32), (22, 99, 22)] {
         let planned = plan(&free(Family::Offset, cap), None, wish, Way::Forward, 8);
         assert_eq!(planned, [Slice::Offset { from: Offset(from), size: PageSize(size) }], "cap {cap}");
     }
-    let at_start = Window { before: 10, behind: 21, ..window(0, 21) };
+    let at_start = Window { before: 10, after: 21, ..window(0, 21) };
     let planned = plan(&free(Family::Offset, 100), None, at_start, Way::Forward, 8);
     assert_eq!(planned, [Slice::Offset { from: Offset(0), size: PageSize(42) }]);
 }

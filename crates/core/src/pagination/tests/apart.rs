@@ -31,8 +31,8 @@ fn a_value_that_a_silent_cap_kept_out_of_an_answer_is_looked_for_where_it_was() 
             list.cap = cap;
             let said = |list: &List, fetch: Slice| {
                 let answer = list.answer(fetch);
-                let behind = fetch.begins().0 + answer.items.len() as u64;
-                Answer { more: Some(behind < 60), ..answer }
+                let after = fetch.begins().0 + answer.items.len() as u64;
+                Answer { more: Some(after < 60), ..answer }
             };
             assert_eq!(list.walk_of(1, said).map(|(items, _)| items), Ok(list.all()), "{family:?} {cap}");
         }

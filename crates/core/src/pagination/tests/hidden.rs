@@ -54,7 +54,7 @@ fn a_count_of_another_time_moves_no_page_among_hidden_rows() {
             let after = Position::After(Anchor { keys: vec![key()], id: key() });
             let ends =
                 list.page_of(Target { position: after, hint }, 1, visible).is_ok_and(|page| page.items.is_empty());
-            assert!(!ends || rank == 1_040, "{total}: nothing behind {rank}");
+            assert!(!ends || rank == 1_040, "{total}: nothing after {rank}");
         }
     }
 }
@@ -94,11 +94,11 @@ fn a_silent_cap_among_hidden_rows_leaves_nothing_out_of_what_a_total_counts() {
                 let key = || KeyValue::Number((1_000 + place).to_string());
                 let anchor = Anchor { keys: vec![key()], id: key() };
                 let hint = Hint { offset: Offset(hinted), total: Some(ROWS), ..Hint::default() };
-                let behind: Vec<u64> = (place + 1..ROWS).filter(|row| visible(*row)).take(2).collect();
+                let after: Vec<u64> = (place + 1..ROWS).filter(|row| visible(*row)).take(2).collect();
                 let mut before: Vec<u64> = (0..place).rev().filter(|row| visible(*row)).take(2).collect();
                 before.reverse();
                 for (position, expected) in
-                    [(Position::After(anchor.clone()), behind), (Position::Before(anchor.clone()), before)]
+                    [(Position::After(anchor.clone()), after), (Position::Before(anchor.clone()), before)]
                 {
                     let answer = |list: &List, fetch: Slice| only(list, fetch, visible);
                     let Ok(page) = list.page_of(Target { position, hint }, 2, answer) else { continue };

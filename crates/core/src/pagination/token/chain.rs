@@ -34,9 +34,10 @@ impl Around {
     /// before its first mark ahead. Where several places are as good, the one nearest to `hint`.
     #[must_use]
     pub(super) fn find(&self, items: &[Mark], hint: usize) -> PlaceAmid {
-        let behind = self.lengths_behind(items);
+        let passed_before = self.lengths_passed(items);
         let ahead = self.lengths_ahead(items);
-        let best = behind.iter().zip(&ahead).map(|(behind, ahead)| behind + ahead).max().unwrap_or(0);
+        let best =
+            passed_before.iter().zip(&ahead).map(|(passed_before, ahead)| passed_before + ahead).max().unwrap_or(0);
         let seen = self.passed.iter().chain(&self.ahead).filter(|mark| items.contains(mark)).count();
         if best == 0 {
             return PlaceAmid::Nowhere;
@@ -44,7 +45,7 @@ impl Around {
         if best * 2 <= seen {
             return PlaceAmid::Disagreed;
         }
-        let is_best = |place: &usize| behind[*place] + ahead[*place] == best;
+        let is_best = |place: &usize| passed_before[*place] + ahead[*place] == best;
         let nearest = |places: &mut dyn Iterator<Item = usize>| places.min_by_key(|place| place.abs_diff(hint));
         let after_one =
             nearest(&mut (1..=items.len()).filter(is_best).filter(|at| self.passed.contains(&items[*at - 1])));
@@ -62,7 +63,7 @@ impl Around {
     pub(super) fn find_from_start(&self, items: &[Mark]) -> PlaceAmid {
         if let PlaceAmid::At { passed, stragglers } = self.find(items, 0) {
             let expected = self.passed.len().min(passed);
-            let found = self.lengths_behind(&items[..passed]).last().copied().unwrap_or(0);
+            let found = self.lengths_passed(&items[..passed]).last().copied().unwrap_or(0);
             if found * 2 > expected {
                 return PlaceAmid::At { passed, stragglers };
             }
@@ -73,12 +74,12 @@ impl Around {
 
     /// Returns whether the item after the last of these went by with it, so that the next page may show more marks.
     #[must_use]
-    pub(super) fn goes_on_behind(&self, items: &[Mark]) -> bool {
+    pub(super) fn goes_on_passed(&self, items: &[Mark]) -> bool {
         items.last().is_some_and(|last| self.passed.contains(last) && self.passed.last() != Some(last))
     }
 
     /// For each place, the longest chain of passed marks among the items before it.
-    fn lengths_behind(&self, items: &[Mark]) -> Vec<usize> {
+    fn lengths_passed(&self, items: &[Mark]) -> Vec<usize> {
         let mut lengths = vec![0; self.passed.len() + 1];
         let mut all = Vec::with_capacity(items.len() + 1);
         all.push(0);
@@ -155,7 +156,7 @@ mod tests {
         for (items, expected) in
             [(&[0, 1][..], true), (&[0, 2], true), (&[1, 0], false), (&[2, 3], false), (&[], false)]
         {
-            assert_eq!(around.goes_on_behind(&marks(items)), expected, "{items:?}");
+            assert_eq!(around.goes_on_passed(&marks(items)), expected, "{items:?}");
         }
     }
 

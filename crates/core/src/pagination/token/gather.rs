@@ -182,15 +182,15 @@ impl TokenPage<'_> {
             place -= self.moved_on(&upstream_page, had, from.min(count)..place);
         }
         if !self.seams.are_keyed() {
-            let last = self.taken.items[had..].iter().rev().take(Marks::BEHIND).rev();
+            let last = self.taken.items[had..].iter().rev().take(Marks::PASSED).rev();
             self.place
                 .trail
                 .extend(last.map(|taken| upstream_page.mark(&self.request.order, &self.request.marker, taken.index)));
-            self.place.trail.drain(..self.place.trail.len().saturating_sub(Marks::BEHIND));
+            self.place.trail.drain(..self.place.trail.len().saturating_sub(Marks::PASSED));
         }
         debug_assert!(from.min(count) <= place && place <= count, "items are gone through forward, within their page");
         debug_assert!(whole || self.taken.items.len() <= self.limit(), "a page has at most its limit");
-        debug_assert!(self.place.trail.len() <= Marks::BEHIND, "a cursor carries at most {} marks", Marks::BEHIND);
+        debug_assert!(self.place.trail.len() <= Marks::PASSED, "a cursor carries at most {} marks", Marks::PASSED);
         self.pages.consumed = place;
         self.circle.before = self.circle.now;
         let hash = self.may_go_round().then(|| upstream_page.hash(&self.request.order, &self.request.marker));

@@ -268,7 +268,7 @@ impl TokenPage<'_> {
             PlaceAmid::At { passed: 0, .. }
                 if seek.aligned
                     && first == latest
-                    && around.goes_on_behind(&marks)
+                    && around.goes_on_passed(&marks)
                     && self.may_look_onward(seek)
                     && let Lead::Token(token) =
                         upstream_pages[0].lead(self.way, self.tokens(), self.request.paging.end) =>

@@ -141,7 +141,7 @@ impl TokenPage<'_> {
             });
             (Within::Keys(anchor), narrow(tied.count().max(1)))
         } else {
-            let first = self.taken.items.iter().take(Marks::BEHIND).rev();
+            let first = self.taken.items.iter().take(Marks::PASSED).rev();
             let trail: Vec<Mark> = first.map(|taken| self.mark_of(*taken)).collect();
             (self.marked(way, &trail, beyond), 0)
         };
@@ -270,7 +270,7 @@ impl TokenPage<'_> {
                 return anchor.map(Item::Keyed).map_err(Refusal::Unsorted);
             }
             let marks = |some: &[TakenItem]| some.iter().map(|taken| self.mark_of(*taken)).collect();
-            let before = marks(&taken[number.saturating_sub(Marks::BEHIND)..number]);
+            let before = marks(&taken[number.saturating_sub(Marks::PASSED)..number]);
             let after = marks(&taken[number + 1..(number + 1 + Marks::AHEAD).min(taken.len())]);
             // Of a list by token no offset is known, and no item has a cursor of its own.
             let (item, offset) = (self.mark_of(taken[number]), Offset(0));

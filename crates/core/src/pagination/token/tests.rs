@@ -239,9 +239,9 @@ fn the_neighbour_of_a_mark_that_ends_its_page_is_looked_for_in_the_next() {
     let mut list = Upstream::new(three_pages()).undeclared();
     let next = list.page(&start(), 4).unwrap().next.unwrap();
     list.pages[2] = given("b", &["1", "2"], Some("c"));
-    for (behind, expected) in [(["3", "4", "5"], "5"), (["6", "7", "8"], "1")] {
-        list.pages.splice(3.., [given("c", &behind, None)]);
-        assert_eq!(ids(&list.page(&next, 1).unwrap()), [expected], "{behind:?}");
+    for (after, expected) in [(["3", "4", "5"], "5"), (["6", "7", "8"], "1")] {
+        list.pages.splice(3.., [given("c", &after, None)]);
+        assert_eq!(ids(&list.page(&next, 1).unwrap()), [expected], "{after:?}");
     }
 }
 

@@ -38,9 +38,9 @@ impl KeyReader<'_> {
         let forward = self.draft.way() == Way::Forward;
         // Where the last page comes again, only pages of one size tell whether there is another.
         let wide = if self.asker.ledger.repeats() || self.seams.one_size { 1 } else { self.draft.need() + 1 };
-        let (before, behind) = if forward { (1, wide) } else { (wide, 1) };
+        let (before, after) = if forward { (1, wide) } else { (wide, 1) };
         let pair = match seam.end - seam.start {
-            2 => plan::seam(paging, self.asker.sizes.cap, seam.start, before, behind),
+            2 => plan::seam(paging, self.asker.sizes.cap, seam.start, before, after),
             _ => plan::pair(paging, self.asker.sizes.cap, seam),
         };
         let Some((earlier, later)) = pair else {
@@ -90,8 +90,8 @@ impl KeyReader<'_> {
         }
         let (paging, wish) = (&self.request.paging, self.draft.need() + 1);
         let way = self.draft.way();
-        let (before, behind) = if way == Way::Forward { (wish, 0) } else { (0, wish) };
-        let flipped = Window { from: total.saturating_sub(seam.end), to: total - seam.start, before, behind };
+        let (before, after) = if way == Way::Forward { (wish, 0) } else { (0, wish) };
+        let flipped = Window { from: total.saturating_sub(seam.end), to: total - seam.start, before, after };
         let slice = plan::holding(paging, self.asker.sizes.cap, flipped)?;
         let (begins, ends) = plan::reach(slice);
         let shown = total.saturating_sub(ends)..total.saturating_sub(begins);

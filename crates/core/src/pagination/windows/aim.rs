@@ -25,13 +25,13 @@ pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
             (draft.offset().saturating_sub(lead), draft.offset().saturating_add(tail))
         }
     };
-    let mut window = Window { from, to, before: margin, behind: margin };
+    let mut window = Window { from, to, before: margin, after: margin };
     if matches!(draft.boundary(), Boundary::At(_)) {
         window.before = 0;
     }
     if draft.is_at_start() {
         // As large as later windows are, so that the size is seen to be honoured before the end depends on it.
-        window.behind = 2 * margin + beside(draft);
+        window.after = 2 * margin + beside(draft);
     }
     if loose {
         // Runs seldom are twice as long as the longest that was seen; where none was, a hundred rows are asked for.
@@ -41,7 +41,7 @@ pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
         };
         let least = least.max(margin);
         match draft.way() {
-            Way::Forward => window.behind = window.behind.max(least),
+            Way::Forward => window.after = window.after.max(least),
             Way::Backward => window.before = window.before.max(least),
         }
     }
@@ -52,7 +52,7 @@ pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
 pub(super) fn window_of_run(draft: &Draft, cut: &Cut) -> Window {
     let Cut { needed, left, right } = cut;
     let ahead = draft.need() + 1;
-    let (before, behind) = match draft.way() {
+    let (before, after) = match draft.way() {
         Way::Forward => (0, ahead),
         Way::Backward => (ahead, 0),
     };
@@ -60,7 +60,7 @@ pub(super) fn window_of_run(draft: &Draft, cut: &Cut) -> Window {
         from: needed.start,
         to: needed.end,
         before: if *left { LOOSE_RUN_MOST } else { before },
-        behind: if *right { LOOSE_RUN_MOST } else { behind },
+        after: if *right { LOOSE_RUN_MOST } else { after },
     }
 }
 

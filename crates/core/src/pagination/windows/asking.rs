@@ -87,7 +87,7 @@ impl KeyReader<'_> {
             }
             Aim::Among { first, last, nearest } => {
                 let (from, to) = (first.saturating_sub(lead), last.saturating_add(tail));
-                let window = Window { from, to, before: 0, behind: 0 };
+                let window = Window { from, to, before: 0, after: 0 };
                 let nearest = nearest.map(|side| (side, if side == Side::Before { first } else { last }));
                 LookAt::Probe(plan::probe(&self.request.paging, self.asker.sizes.cap, window, nearest))
             }
@@ -99,7 +99,7 @@ impl KeyReader<'_> {
     fn at_the_end(&mut self, offset: u64) -> KeyTurn {
         let (paging, cap) = (&self.request.paging, self.asker.sizes.cap);
         let (from, to) = (offset.saturating_sub(1), offset.saturating_add(1));
-        match plan::holding(paging, cap, Window { from, to, before: self.draft.need(), behind: 0 }) {
+        match plan::holding(paging, cap, Window { from, to, before: self.draft.need(), after: 0 }) {
             Some(slice) => KeyTurn::Ask(vec![slice.into()]),
             None => {
                 let last = plan::ending_at(paging, cap, offset);

@@ -48,11 +48,11 @@ impl Bracket {
 
     /// Takes in that the boundary is on this side of an answer between these offsets, which was not asked for because
     /// the boundary was believed to be there.
-    pub(super) fn bound(&mut self, side: Side, begins: u64, behind: u64) {
+    pub(super) fn bound(&mut self, side: Side, begins: u64, reaches: u64) {
         match side {
             Side::After => {
-                self.low = Some(behind);
-                self.high = self.high.filter(|high| *high >= behind);
+                self.low = Some(reaches);
+                self.high = self.high.filter(|high| *high >= reaches);
             }
             Side::Before => {
                 self.high = Some(begins);
@@ -62,9 +62,9 @@ impl Bracket {
     }
 
     /// Takes in that the boundary is on this side of an answer between these offsets.
-    pub(super) fn missed(&mut self, side: Side, begins: u64, behind: u64) {
+    pub(super) fn missed(&mut self, side: Side, begins: u64, reaches: u64) {
         let before = (self.low, self.high);
-        self.bound(side, begins, behind);
+        self.bound(side, begins, reaches);
         let contradicted = before.0.is_some() && self.low.is_none() || before.1.is_some() && self.high.is_none();
         if self.side.is_none() || contradicted {
             (self.side, self.strides) = (Some(side), 0);
@@ -73,9 +73,9 @@ impl Bracket {
 
     /// Takes in that the boundary is the end of the list, and that an answer which was asked for between these offsets
     /// ends there. The answer stands where it was asked for only if the list is known to go on up to it.
-    pub(super) fn ends_with(&mut self, begins: u64, behind: u64) {
+    pub(super) fn ends_with(&mut self, begins: u64, reaches: u64) {
         if self.low.is_some_and(|low| low >= begins) {
-            (self.low, self.high) = (Some(behind), Some(behind));
+            (self.low, self.high) = (Some(reaches), Some(reaches));
         } else {
             self.missed(Side::Before, begins, begins);
         }

@@ -37,16 +37,16 @@ impl KeyReader<'_> {
         let is_first = !self.search.bracket.has_begun();
         self.cut = None;
         let side = if view.is_empty() { self.side_of_nothing(&view) } else { side };
-        let behind = view.reaches();
+        let reaches = view.reaches();
         match (side, self.search.edge) {
             (Side::After, _) if trusted && (!view.is_empty() || view.is_from_start()) => {
-                self.search.edge = Some(HiddenEdge { slice, to: behind });
+                self.search.edge = Some(HiddenEdge { slice, to: reaches });
             }
             (Side::After, Some(edge)) if trusted && view.begins() <= edge.to => {
-                self.search.edge = Some(HiddenEdge { to: edge.to.max(behind), ..edge });
+                self.search.edge = Some(HiddenEdge { to: edge.to.max(reaches), ..edge });
             }
             (Side::Before, Some(edge)) if trusted && view.begins() <= edge.to => {
-                return Ok(self.read_chain(edge.slice, behind));
+                return Ok(self.read_chain(edge.slice, reaches));
             }
             _ => {}
         }
@@ -57,7 +57,7 @@ impl KeyReader<'_> {
         }
         let before = self.search.bracket;
         // Of a size that may be capped no more is sure than what is shown.
-        let sure = if trusted { behind } else { view.begins() + view.len() as u64 };
+        let sure = if trusted { reaches } else { view.begins() + view.len() as u64 };
         self.search.bracket.missed(side, view.begins(), sure);
         if side == Side::After && !view.is_empty() && trusted {
             let missed = Missed { slice, view, bracket: before };
@@ -104,13 +104,13 @@ impl KeyReader<'_> {
     /// Returns the side of an empty answer on which the boundary is: where the search was going, but not after the
     /// total.
     fn side_of_nothing(&self, view: &Evidence) -> Side {
-        let is_behind = match self.asker.ledger.total() {
+        let is_past = match self.asker.ledger.total() {
             Some(total) => view.begins() >= total,
             None => self.search.edge.is_none(),
         };
         match (self.search.bracket.side(), self.draft.way()) {
             _ if view.is_from_start() => Side::After,
-            _ if is_behind => Side::Before,
+            _ if is_past => Side::Before,
             (Some(side), _) => side,
             (None, Way::Forward) => Side::After,
             (None, Way::Backward) => Side::Before,

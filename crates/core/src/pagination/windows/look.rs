@@ -118,7 +118,7 @@ impl KeyReader<'_> {
         let by_count = view.answer().more.is_none() && view.answer().total.is_some();
         let is_moved = paging.family == Family::Page || self.asker.ledger.repeats();
         let believed = is_moved && paging.end == EndEvidence::Unvouched;
-        view.ends() && !view.is_from_start() && by_count && believed && self.draft.is_behind(view)
+        view.ends() && !view.is_from_start() && by_count && believed && self.draft.is_after(view)
     }
 
     /// Returns such a page as a short answer that is to be confirmed.

@@ -38,7 +38,7 @@ pub(super) struct Witnesses {
 pub(super) struct Sighting {
     asked: AskedSlice,
     begins: u64,
-    behind: u64,
+    reaches: u64,
     first: Anchor,
     last: Anchor,
 }
@@ -60,7 +60,7 @@ impl KeyReader<'_> {
             rows::relate(view.answer(), order, view.item(place), other).map(|relation| relation.strong)
         };
         let contradicted = self.witnesses.sightings.iter().position(|other| {
-            (other.behind <= view.begins() && stands(0, &other.last) == Some(Ordering::Less))
+            (other.reaches <= view.begins() && stands(0, &other.last) == Some(Ordering::Less))
                 || (view.reaches() <= other.begins && stands(view.len() - 1, &other.first) == Some(Ordering::Greater))
         });
         let contradicted = contradicted.map(|place| {
@@ -80,7 +80,7 @@ impl KeyReader<'_> {
         }
         let anchor = |place: Option<usize>| view.anchor(&self.request.order, place?);
         let (first, last) = anchor(Some(0)).zip(anchor(view.len().checked_sub(1)))?;
-        Some(Sighting { asked, begins: view.begins(), behind: view.reaches(), first, last })
+        Some(Sighting { asked, begins: view.begins(), reaches: view.reaches(), first, last })
     }
 
     /// Reads the earlier of two answers again that contradict each other, where contradictions are too many for
@@ -152,13 +152,13 @@ impl KeyReader<'_> {
         side: Side,
     ) -> KeyNext {
         self.witnesses.confirmed = true;
-        let behind = view.reaches();
-        let places: [u64; WITNESS_PLACES] = match (side, self.asker.ledger.total().filter(|total| *total > behind)) {
+        let reaches = view.reaches();
+        let places: [u64; WITNESS_PLACES] = match (side, self.asker.ledger.total().filter(|total| *total > reaches)) {
             (Side::After, _) => [1, 2, 3, 0].map(|quarter| view.begins() / 4 * quarter),
-            (Side::Before, Some(total)) => [1, 2, 3, 4].map(|quarter| behind + (total - behind - 1) / 4 * quarter),
-            (Side::Before, None) => [2, 16, 128, 1_024].map(|times| behind.saturating_mul(times)),
+            (Side::Before, Some(total)) => [1, 2, 3, 4].map(|quarter| reaches + (total - reaches - 1) / 4 * quarter),
+            (Side::Before, None) => [2, 16, 128, 1_024].map(|times| reaches.saturating_mul(times)),
         };
-        let around = |from: u64| Window { from, to: from + 1, before: WITNESS_MARGIN, behind: WITNESS_MARGIN };
+        let around = |from: u64| Window { from, to: from + 1, before: WITNESS_MARGIN, after: WITNESS_MARGIN };
         let mut slices: Vec<AskedSlice> = Vec::with_capacity(WITNESS_PLACES);
         for place in places {
             // Of a short list one answer holds several of these places.

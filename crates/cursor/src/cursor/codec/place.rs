@@ -25,7 +25,7 @@ use crate::pagination::{
 const MARK: usize = Mark::BITS as usize / 8;
 /// The maximum number of marks on one side, limited by two bits of `counts`.
 const MOST_MARKS: usize = 3;
-const _: () = assert!(Marks::BEHIND <= MOST_MARKS && Marks::AHEAD <= MOST_MARKS);
+const _: () = assert!(Marks::PASSED <= MOST_MARKS && Marks::AHEAD <= MOST_MARKS);
 
 /// A token is present.
 const GIVEN: u8 = 0x01;

@@ -79,7 +79,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
         coarse && strong.iter().any(|column| column.grain > 1 && !column.said && column.look != Look::LongText);
     let declared = if hidden_grain { Ties::Unordered } else { declared };
     for index in 0..strong.len() {
-        // Behind a key that hides its order nothing tells the order of values that can only be told apart; nor, where ties
+        // After a key that hides its order nothing tells the order of values that can only be told apart; nor, where ties
         // come in any order, where a run of them ends: such a list is read without an order.
         let hides = index > 0 && (strong[index - 1].grain > 1 || strong[index - 1].look == Look::LongText);
         if (hides || declared == Ties::Unordered) && strong[index].look == Look::Opaque {

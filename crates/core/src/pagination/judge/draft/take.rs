@@ -140,7 +140,7 @@ impl Draft {
     }
 
     /// Returns whether all items of an answer come before the anchor of the boundary, and none ties with it.
-    pub(in crate::pagination) fn is_behind(&self, view: &Evidence) -> bool {
+    pub(in crate::pagination) fn is_after(&self, view: &Evidence) -> bool {
         matches!(self.next.boundary, Boundary::After { .. } | Boundary::Before { .. })
             && !view.is_empty()
             && self.stands_beyond(view, Side::After)
@@ -195,13 +195,13 @@ impl Draft {
             self.more.before = Some(offset > 0);
         }
         let counted_out = view.answer.total.is_some_and(|total| total.exact && offset >= total.value);
-        let behind = offset >= view.reaches();
+        let is_past = offset >= view.reaches();
         let elsewhere = offset < view.offsets.asked_to || view.falls_short;
         let may_hold = view.end.short || (!view.is_empty() && !view.end.ends && elsewhere);
-        if behind && may_hold && !counted_out {
+        if is_past && may_hold && !counted_out {
             return Ok(Progress::Missed(Box::new(view), Side::After));
         }
-        if behind || counted_out {
+        if is_past || counted_out {
             self.more.after = Some(false);
             return Ok(Progress::Done);
         }
@@ -250,9 +250,9 @@ impl Draft {
         let (accepted, looked_at) = self.accept(&view, candidates.clone(), need)?;
         let passed = looked_at.map_or(candidates.start, |place| place + 1);
         let done_here = passed == view.len() && view.end.ends;
-        let more_behind = if passed < view.len() { Some(true) } else { view.end.ends.then_some(false) };
+        let more_after = if passed < view.len() { Some(true) } else { view.end.ends.then_some(false) };
         let cut_at_the_end = self.to_the_end && self.views.is_empty() && candidates.start > 0;
-        if looked_at.is_none() && (!done_here || cut_at_the_end) && !(need == 0 && more_behind.is_some()) {
+        if looked_at.is_none() && (!done_here || cut_at_the_end) && !(need == 0 && more_after.is_some()) {
             return Ok(if view.is_empty() {
                 Progress::Missed(Box::new(view), Side::Before)
             } else {
@@ -271,7 +271,7 @@ impl Draft {
         if passed > 0 && !done_here {
             self.advance(&view, passed)?;
         }
-        self.more.after = more_behind;
+        self.more.after = more_after;
         if done_here && view.end.checked && !view.hides {
             // Two answers agree that the list ends here: a larger count includes rows that no client is shown.
             self.ended_at = Some(view.reaches());

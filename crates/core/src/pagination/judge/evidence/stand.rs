@@ -86,8 +86,8 @@ impl Evidence {
             if may_be_equal { id(place) } else { None }
         };
         let ahead = run.start.checked_sub(1).filter(|_| at == run.start).and_then(|left| beside(left, rises(left + 1)));
-        let behind = if at == run.end && at < tied.end { beside(at, rises(at)) } else { None };
-        match (ahead, behind) {
+        let after = if at == run.end && at < tied.end { beside(at, rises(at)) } else { None };
+        match (ahead, after) {
             // Where the ids are equal, the item is the anchor in another spelling, or has moved to the run beside:
             // `regressions/moved-to-the-run-beside.txt`.
             (Some(Ordering::Greater | Ordering::Equal), _) => Err(unknown),

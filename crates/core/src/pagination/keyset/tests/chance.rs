@@ -70,7 +70,7 @@ fn world(seed: u64) -> (List, u32) {
     let mut strong = Vec::new();
     let keys = dice.below(3);
     for number in 0..keys {
-        // Behind a key that is shown more coarsely than it is sorted by, no other is in order.
+        // After a key that is shown more coarsely than it is sorted by, no other is in order.
         let look = if number + 1 < keys { dice.pick(&[0, 5, 6]) } else { dice.below(8) };
         let width = dice.pick(&[2, 8, 40, 200]);
         strong.push(SortKey {

@@ -52,7 +52,7 @@ fn nulls_after_a_long_run_are_asked_for_only_if_the_endpoint_knows_nulls() {
                 shown.extend(ids(&page));
                 target = page.next;
                 if target.is_none() {
-                    assert_eq!(shown, list.expected(), "{nulls:?}: nothing behind the run");
+                    assert_eq!(shown, list.expected(), "{nulls:?}: nothing after the run");
                 }
             }
             assert!(list.expected().starts_with(&shown), "{nulls:?}: {shown:?}");
