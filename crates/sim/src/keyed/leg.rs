@@ -60,11 +60,8 @@ impl Leg {
         }
         let goes_on = match (edge, places.first()) {
             (Some(edge), Some(&next)) => {
-                if forward {
-                    edge < next
-                } else {
-                    edge > next
-                }
+                let (earlier, later) = if forward { (edge, next) } else { (next, edge) };
+                earlier < later || exchange.met_by_cancelling(earlier, later)
             }
             _ => true,
         };

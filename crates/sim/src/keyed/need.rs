@@ -62,13 +62,10 @@ impl Walk<'_> {
         let pinned = matches!(traits.sticky, Sticky::Pinned(_));
         // A replica that lags contradicts the other whenever both are asked, as a list that is out of order does.
         let replicas = traits.lags() && differ(&self.upstream.shown);
-        // Under a silent cap that changes, pages of one size stand at other places than pages of another, and contradict
-        // each other by the places that were asked for.
-        let moved = traits.family == Family::Page && !traits.has_one_cap();
         let contradicted = !truthful || pinned || self.is_contradicted();
         let deceives = traits.deceives();
         let dishonest = match refusal {
-            Refusal::Unsorted(_) => (!contradicted && !ignored && !replicas && !moved).then_some("refused as unsorted"),
+            Refusal::Unsorted(_) => (!contradicted && !ignored && !replicas).then_some("refused as unsorted"),
             Refusal::NoList => (truthful && !traits.misleads()).then_some("refused as no list"),
             Refusal::TieRun { .. } => (truthful && scenario.shape.is_orderly()).then_some("refused as tie run"),
             Refusal::TooDeep => (truthful && !traits.misleads() && still && !traits.lags() && !deceives)

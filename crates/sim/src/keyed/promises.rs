@@ -229,7 +229,7 @@ impl Exchange<'_> {
     /// a page that is `checked`: a row that moved between two answers moved back before one was read again, which that
     /// level leaves open (DESIGN 7), and the order of opaque keys is unknown. Keys that can be compared are held to
     /// their order all the same.
-    fn met_by_cancelling(&self, left: Place, right: Place) -> bool {
+    pub(crate) fn met_by_cancelling(&self, left: Place, right: Place) -> bool {
         let together = |showing: &Showing| {
             let spans = |(least, greatest)| [left, right].iter().all(|place| (least..=greatest).contains(place));
             showing.places.is_some_and(spans) && showing.state.holds(left) && showing.state.holds(right)

@@ -16,6 +16,7 @@ use crate::pagination::{
     direction::Side,
     judge::evidence::Evidence,
     limits::{CONTRADICTIONS, WITNESS_MARGIN, WITNESS_PLACES},
+    paging::Family,
     plan::{self, Window},
     position::Anchor,
     rows,
@@ -41,6 +42,9 @@ pub(super) struct Sighting {
     reaches: u64,
     first: Anchor,
     last: Anchor,
+    /// The answer stands where it was asked for. Pages of another size than was asked for may stand elsewhere, and so
+    /// does a last page that comes again.
+    is_placed: bool,
 }
 
 /// An answer that a later one contradicts, which is read again.
@@ -80,7 +84,9 @@ impl KeyReader<'_> {
         }
         let anchor = |place: Option<usize>| view.anchor(&self.request.order, place?);
         let (first, last) = anchor(Some(0)).zip(anchor(view.len().checked_sub(1)))?;
-        Some(Sighting { asked, begins: view.begins(), reaches: view.reaches(), first, last })
+        let is_full = view.ends() || view.len() == asked.slice.size().0 as usize;
+        let is_placed = !self.asker.ledger.repeats() && (self.request.paging.family == Family::Offset || is_full);
+        Some(Sighting { asked, begins: view.begins(), reaches: view.reaches(), first, last, is_placed })
     }
 
     /// Reads the earlier of two answers again that contradict each other, where contradictions are too many for
@@ -106,12 +112,14 @@ impl KeyReader<'_> {
     }
 
     /// Returns whether an answer shows the same as before, and all of it stands on the other side of the later answer
-    /// than its keys say. The places that were asked for count: the offsets that answers name may be nonsense, and an
-    /// upstream that gives its last page again, or always its first, shows the same items at two places.
+    /// than its keys say. The places that were asked for count, where answers stand at these: the offsets that answers
+    /// name may be nonsense, and an upstream that gives its last page again, or always its first, shows the same items at
+    /// two places.
     fn is_reversed(&self, contradicted: &Contradicted, asked: AskedSlice, view: &Evidence) -> bool {
         let Contradicted { earlier, later } = contradicted;
         let Some(again) = self.sighting(asked, view) else { return false };
-        if again.first != earlier.first || again.last != earlier.last {
+        let are_placed = again.is_placed && earlier.is_placed && later.is_placed;
+        if !are_placed || again.first != earlier.first || again.last != earlier.last {
             return false;
         }
         let order = &self.request.order;
