@@ -62,6 +62,15 @@ pub(super) fn relate(answer: &Answer, order: &Order, item: usize, anchor: &Ancho
     Some(Relation { strong: Ordering::Equal, whole })
 }
 
+/// Compares an item with an anchor by the first strong key, or by the id where there is none.
+pub(super) fn relate_first_key(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
+    let (Some(key), Some(kept)) = (order.strong.first(), anchor.keys.first()) else {
+        return relate_id(answer, order, item, anchor);
+    };
+    let span = row(answer, order, item).first()?;
+    key::compare(key, Extent::Kept, Operand::Raw(span.of(&answer.body)), Operand::Kept(kept))
+}
+
 /// Returns whether an item has these strong keys.
 pub(super) fn has_keys(answer: &Answer, order: &Order, item: usize, keys: &[KeyValue]) -> bool {
     debug_assert_eq!(keys.len(), order.strong.len(), "one value for each strong key");

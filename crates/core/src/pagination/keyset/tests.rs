@@ -313,6 +313,26 @@ fn filters_that_are_ignored_are_a_longer_way_and_no_wrong_one() {
     }
 }
 
+/// The hint of a place within a filtered list is wrong where the filter is ignored: a search in it would find the place, in
+/// many requests a page.
+#[test]
+fn a_filter_that_is_ignored_costs_a_request_a_page_and_is_given_up() {
+    for family in [Family::Offset, Family::Page] {
+        let keys = vec![model::key("rank", Kind::Number, Ascending)];
+        let mut list = List::new(keys, (0..2_000).map(|row| vec![model::whole(row * 10)]));
+        (list.cap, list.paging.sizes) = (20, Sizes::Free { least: 1, most: Some(20) });
+        (list.ignores, list.paging.family) = (true, family);
+        let mut target = start();
+        let mut requests = Vec::new();
+        for _ in 0..100 {
+            let page = list.page(target, 10).unwrap();
+            requests.push(page.notes.requests);
+            target = page.next.clone().unwrap();
+        }
+        assert!(requests.iter().all(|requests| *requests <= 3), "{family:?}: {requests:?}");
+    }
+}
+
 #[test]
 fn the_end_that_is_refused_is_where_the_list_ends_by_now() {
     let mut list = by(Kind::Number, Ascending, |_| model::whole(7));

@@ -1,13 +1,18 @@
 //! Answers without the boundary, and where they say to look.
 
+use std::cmp::Ordering;
+
 use super::{AskedSlice, Bracket, KeyNext, KeyReader, KeyTurn, Missed, confirm::Short, seam::Held};
 use crate::pagination::{
     direction::Side,
+    judge::draft::Ground,
     judge::evidence::Evidence,
     page::Unproven,
     paging::Family,
     plan,
+    position::Position,
     refusal::Refusal,
+    rows,
     window::{Offset, PageNumber, Slice},
 };
 
@@ -24,6 +29,9 @@ impl KeyReader<'_> {
         }
         if !self.draft.can_be_searched_for() {
             return self.missed_by_offset(&view);
+        }
+        if side == Side::After && self.is_of_no_help(&view) {
+            return Err(self.lost());
         }
         let first = !self.search.bracket.has_begun();
         (self.asker.searching, self.cut) = (true, None);
@@ -63,6 +71,18 @@ impl KeyReader<'_> {
             }
         }
         if first { self.shifted() } else { Ok(KeyTurn::Window) }
+    }
+
+    /// Returns whether the filter of the list lets an item through whose first key comes before the anchor's: the filter is
+    /// ignored, or compares otherwise than the list is sorted, and a hint of a place within it leads nowhere. Test:
+    /// `a_filter_that_is_ignored_costs_a_request_a_page_and_is_given_up`.
+    fn is_of_no_help(&self, view: &Evidence) -> bool {
+        let (Ground::Filtered, Position::After(anchor)) = (self.ground, &self.request.target.position) else {
+            return false;
+        };
+        let first = (!view.is_empty())
+            .then(|| rows::relate_first_key(view.answer(), &self.request.order, view.item(0), anchor));
+        first.flatten() == Some(Ordering::Less)
     }
 
     /// Asks for the window that the change of the total predicts, if the bracket allows that, or else goes on with the
