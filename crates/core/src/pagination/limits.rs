@@ -5,13 +5,12 @@
 //! [`super::key::TEXT_KEPT`], [`super::position::Marks`]). A limit is used by name at the loop that it bounds.
 
 /// Requests for a page that is where its hint says, unless the caller sets a budget; `budgets.upstream_requests` of the
-/// gateway has the same default. A page takes one request; twice the
-/// three that confirm an end, and two to spare.
+/// gateway has the same default. A page takes one request; twice the three that confirm an end, and two to spare.
 pub(super) const PAGE_REQUESTS: u32 = 8;
 
 /// Requests for a page whose place must be searched for, unless the caller sets a budget; `budgets.search_requests` of
-/// the gateway has the same default. Galloping and halving find a place
-/// among 2^32 items within 32 answers that hold one item each.
+/// the gateway has the same default. Galloping and halving find a place among 2^32 items within 32 answers that hold one
+/// item each.
 pub(super) const SEARCH_REQUESTS: u32 = 40;
 
 /// Items each way among which a place is searched for without a declared order, unless the caller sets another number.

@@ -135,7 +135,7 @@ impl Position {
 
 /// An estimate that helps to aim and never proves.
 ///
-/// The hints of a page's neighbours are made where the page is put together: in `judge::draft` by keys, in
+/// The hints of a page's neighbours are made where the page is put together: in `judge::draft::assembly` by keys, in
 /// `anchored::assembly` by marks, in `token::served` by token. `keyset::reading` and `mirror` restate them for the whole
 /// list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

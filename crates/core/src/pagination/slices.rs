@@ -122,7 +122,7 @@ pub(super) trait SliceReader: Sized {
     fn serve(&mut self, cut_off: bool) -> Result<Page, Halt<TurnOf<Self>>>;
 
     /// Returns the end of a page that can ask for no more: the page is served as it stands, with a next page, or
-    /// refused.
+    /// refused, as `policy` says.
     fn unasked(&self, why: Unasked) -> Halt<TurnOf<Self>> {
         let (refusal, is_spent) = match why {
             Unasked::Spent => (Refusal::BudgetExceeded, true),

@@ -23,7 +23,7 @@
 //!
 //! Everything is done once, in the direction of reading: a page backward is the mirror image ([`Way`]).
 //!
-//! Upstreams that take a token once (`single_use`) are never asked for an upstream page again: a client's page then ends where a
+//! Upstreams that take a token once (`single_use`) are never asked for an upstream page again: a client's page then ends where an
 //! upstream page ends. It has the limit rounded down to whole upstream pages of a fixed size, at least one upstream page, which may be more than
 //! the limit; and the page before it is only to be had by a token that leads back.
 

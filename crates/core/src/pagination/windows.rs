@@ -11,21 +11,21 @@ mod aim;
 mod asking;
 mod bracket;
 mod confirm;
+mod contradiction;
 mod hidden;
 mod look;
 mod miss;
 mod outcome;
 mod seam;
-mod witness;
 
 use std::sync::Arc;
 
 use bracket::Bracket;
 use confirm::{EndChecks, Short};
+use contradiction::Contradictions;
 use hidden::HiddenEdge;
 use look::{KeyObstacle, look_at};
 use seam::{Held, KeySeam};
-use witness::Witnesses;
 
 use super::{
     judge::{
@@ -64,7 +64,7 @@ struct KeyReader<'p> {
     draft: Draft,
     search: KeySearch,
     /// The evidence of a search about the order of the answers.
-    witnesses: Witnesses,
+    contradictions: Contradictions,
     ending: EndChecks,
     seams: SeamAttempts,
     /// The run of ties that the last answer cut.
@@ -185,7 +185,7 @@ impl<'p> KeyReader<'p> {
             ground,
             draft,
             search: KeySearch::default(),
-            witnesses: Witnesses::default(),
+            contradictions: Contradictions::default(),
             ending: EndChecks::default(),
             seams: SeamAttempts::default(),
             cut: None,

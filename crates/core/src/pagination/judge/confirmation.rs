@@ -28,6 +28,8 @@ pub(in crate::pagination) enum Confirmed {
 /// there, or its keys can't be kept.
 #[derive(Debug, Default)]
 pub(in crate::pagination) struct Came {
+    /// The first item.
+    first: Option<Anchor>,
     /// The last item.
     last: Option<Anchor>,
     /// The item at the place at which the edge begins.
@@ -39,7 +41,7 @@ impl Came {
     pub(in crate::pagination) fn of(view: &Evidence, edge: Slice, order: &Order) -> Self {
         let place = edge.begins().0.checked_sub(view.begins()).and_then(|place| usize::try_from(place).ok());
         let anchor = |place: Option<usize>| view.anchor(order, place.filter(|place| *place < view.len())?);
-        Self { last: anchor(view.len().checked_sub(1)), at_edge: anchor(place) }
+        Self { first: anchor(Some(0)), last: anchor(view.len().checked_sub(1)), at_edge: anchor(place) }
     }
 }
 
@@ -114,8 +116,17 @@ pub(in crate::pagination) fn confirm(
     // neither shows the edge. Test: `an_edge_that_begins_before_its_place_confirms_nothing`. Where the last page comes
     // again, an edge past the end begins before its place as well, and says of what lies beyond no more than once.
     let is_before = begins_before(&edge, came.at_edge.as_ref(), terms.order);
+    // So does an answer from beyond with nothing new that is not all of the last page either:
+    // `regressions/nothing-beyond-elsewhere.txt`.
+    let is_beside = |beyond: &Answer| {
+        let came_first =
+            |item| rows::relate(beyond, terms.order, item, came.first.as_ref()?).map(|it| it.whole.is_eq());
+        let is_again = (0..beyond.items.len()).any(|item| came_first(item) == Some(true));
+        !beyond.items.is_empty() && !is_again && !holds_more(beyond, came.last.as_ref(), terms)
+    };
+    let is_elsewhere = is_before || beyond.is_some_and(is_beside);
     let witness = match compared_with(&edge, came.last.as_ref(), terms.order) {
-        _ if is_before && !ledger.repeats() => Witness::None,
+        _ if is_elsewhere && !ledger.repeats() => Witness::None,
         // The list goes on: a cap, or a limit of bytes or time, made the answer short.
         Ordering::Greater => Witness::None,
         Ordering::Equal if beyond.is_some() && !is_before => Witness::SameAndNothingBeyond,
@@ -152,17 +163,18 @@ fn begins_before(edge: &Answer, at_edge: Option<&Anchor>, order: &Order) -> bool
         .is_some_and(|relation| if loose(order) { relation.strong.is_lt() } else { relation.whole.is_lt() })
 }
 
-/// Returns whether an answer holds an item that comes after the last one of a view. Where the last page comes again
-/// past the end, its items do not.
-fn shows_more(view: &Evidence, beyond: &Answer, ListTerms { order, unchecked, .. }: ListTerms<'_>) -> bool {
+/// Returns whether an answer holds an item that comes after the last one of a view.
+fn shows_more(view: &Evidence, beyond: &Answer, terms: ListTerms<'_>) -> bool {
+    let last = view.len().checked_sub(1).and_then(|place| view.anchor(terms.order, place));
+    holds_more(beyond, last.as_ref(), terms)
+}
+
+/// Returns whether an answer holds an item that comes after this one. Where the last page comes again past the end, its
+/// items do not.
+fn holds_more(beyond: &Answer, last: Option<&Anchor>, ListTerms { order, unchecked, .. }: ListTerms<'_>) -> bool {
     let items = 0..beyond.items.len();
-    if unchecked {
-        return !beyond.items.is_empty();
-    }
-    let Some(last) = view.len().checked_sub(1).and_then(|place| view.anchor(order, place)) else {
-        return !beyond.items.is_empty();
-    };
-    let stands = |item| rows::relate(beyond, order, item, &last);
+    let Some(last) = last.filter(|_| !unchecked) else { return !beyond.items.is_empty() };
+    let stands = |item| rows::relate(beyond, order, item, last);
     let holds_last = items.clone().any(|item| stands(item).is_some_and(|relation| relation.whole.is_eq()));
     items.clone().any(|item| match stands(item) {
         None => true,
@@ -205,7 +217,9 @@ mod tests {
         ledger.enter(short.0, &short.1, &paging);
         let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
         let came = Came::of(&short, page(1, 3), &order);
-        for (edge, beyond, ends) in [("4", "", true), ("4", "4", true), ("34", "34", false), ("45", "", false)] {
+        for (edge, beyond, ends) in
+            [("4", "", true), ("4", "1234", true), ("4", "4", false), ("34", "34", false), ("45", "", false)]
+        {
             let beyond = answer(beyond);
             let confirmed = confirm((page(1, 3), answer(edge)), Some(&beyond), &came, terms, &ledger);
             let Confirmed::Edge(Ok(view)) = confirmed else { panic!("{edge}: {confirmed:?}") };

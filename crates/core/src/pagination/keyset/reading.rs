@@ -263,7 +263,12 @@ impl Reading {
         if shows(page, &self.request.order, has_equals && !in_run, anchor)? {
             return Some(match lets {
                 Lets::Apart => Level::Checked,
-                Lets::EqualWithin(keys) if !is_within(page, anchor, keys) => Level::Checked,
+                // Of a run without its anchor, alternatives of the filter may show some and not others.
+                Lets::EqualWithin(keys)
+                    if !is_within(page, anchor, keys) || !shows(page, &self.request.order, false, anchor)? =>
+                {
+                    Level::Checked
+                }
                 _ => Level::Exact,
             });
         }

@@ -140,6 +140,11 @@ impl<'p> Asker<'p> {
         self.sizes.compare_short(slice, answer, &self.ledger, paging);
     }
 
+    /// Returns the one size that the upstream gives whatever is asked for, where these answers show that.
+    pub(in crate::pagination) fn ignored_for(&mut self, pairs: &[(AskedSlice, Answer)]) -> Option<u32> {
+        pairs.iter().filter_map(|(asked, answer)| self.sizes.ignored_for(asked.slice, answer)).last()
+    }
+
     fn learn<'a>(
         &mut self,
         pairs: impl Iterator<Item = (Slice, &'a Answer)> + Clone,

@@ -15,13 +15,15 @@ pub(in crate::pagination) struct KnownSizes {
     pub(in crate::pagination) cap: Option<u32>,
     /// The place and the number of items of the last answer with fewer items than were asked for.
     last_short: Option<(u64, u32)>,
+    /// The size that was asked for last, and the number of items that came.
+    last: Option<(u32, u32)>,
 }
 
 impl KnownSizes {
     /// Begins with what was learnt before. The first page is asked for in full every time: a cap that was misread, or has
     /// been lifted, is forgotten.
     pub(super) fn new(profile: UpstreamProfile, is_first_page: bool) -> Self {
-        Self { profile, cap: profile.cap.filter(|_| !is_first_page), last_short: None }
+        Self { profile, cap: profile.cap.filter(|_| !is_first_page), last_short: None, last: None }
     }
 
     /// Takes in an answer, whatever becomes of it.
@@ -41,7 +43,7 @@ impl KnownSizes {
 
     /// Learns a cap from two short answers. One answer may be short because the list ends, or because it was cut by bytes or
     /// by time; a cap gives the same number twice, at different places. Only a reader that confirms ends may do so: rows
-    /// that are hidden can give the same number twice as well, and a confirmation refutes that cap.
+    /// that are hidden can give the same number twice as well, and a confirmation refutes that cap (`windows::confirm`).
     pub(super) fn compare_short(&mut self, slice: Slice, answer: &Answer, ledger: &Ledger, paging: &Paging) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         // Where the last page comes again past the end, what is short says nothing of a cap.
@@ -54,5 +56,15 @@ impl KnownSizes {
             self.profile.cap = Some(count);
         }
         self.last_short = Some((begins, count));
+    }
+
+    /// Returns the one size of an upstream that gives as many items whatever is asked for, where this answer and the one
+    /// before it show that: they were asked for two sizes, one of them smaller than what came. Test:
+    /// `a_size_parameter_that_is_ignored_costs_no_search`.
+    pub(super) fn ignored_for(&mut self, slice: Slice, answer: &Answer) -> Option<u32> {
+        let (asked, count) = (slice.size().0, u32::try_from(answer.items.len()).unwrap_or(u32::MAX));
+        let (other, same) = self.last.replace((asked, count))?;
+        let is_ignored = same == count && other != asked && count > asked.min(other);
+        is_ignored.then_some(count)
     }
 }

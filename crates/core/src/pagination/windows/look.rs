@@ -97,7 +97,9 @@ impl KeyReader<'_> {
         match untaken {
             KeyObstacle::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
             KeyObstacle::Misplaced(short, view) => self.doubt(short, short.last, Held::Here(view)).await,
-            KeyObstacle::Unwitnessed(asked, view, side, witness) => self.witness((asked, *view, witness), side).await,
+            KeyObstacle::Unwitnessed(asked, view, side, witness) => {
+                self.confirm_order((asked, *view, witness), side).await
+            }
             KeyObstacle::Cut(cut, short, slice, view) => self.cut(cut, short, (slice, view)).await,
             KeyObstacle::Missed(asked, view, side) => self.missed(view, asked, side).await,
             KeyObstacle::Apart(asked, view, Some(side))

@@ -25,11 +25,11 @@ use crate::pagination::{
 
 /// The evidence of the answers of a page about the order between them.
 #[derive(Debug, Default)]
-pub(super) struct Witnesses {
+pub(super) struct Contradictions {
     /// The answers of a search. The budget of requests bounds them.
     sightings: Vec<Sighting>,
     /// The number of contradictions between two answers.
-    contradictions: u32,
+    count: u32,
     /// An end was confirmed.
     confirmed: bool,
 }
@@ -63,18 +63,18 @@ impl KeyReader<'_> {
         let stands = |place: usize, other: &Anchor| {
             rows::relate(view.answer(), order, view.item(place), other).map(|relation| relation.strong)
         };
-        let contradicted = self.witnesses.sightings.iter().position(|other| {
+        let contradicted = self.contradictions.sightings.iter().position(|other| {
             (other.reaches <= view.begins() && stands(0, &other.last) == Some(Ordering::Less))
                 || (view.reaches() <= other.begins && stands(view.len() - 1, &other.first) == Some(Ordering::Greater))
         });
         let contradicted = contradicted.map(|place| {
-            let earlier = self.witnesses.sightings.swap_remove(place);
+            let earlier = self.contradictions.sightings.swap_remove(place);
             // If the list has changed, what was seen before says nothing any more.
-            self.witnesses.sightings.clear();
-            self.witnesses.contradictions += 1;
+            self.contradictions.sightings.clear();
+            self.contradictions.count += 1;
             Contradicted { earlier, later: sighting.clone() }
         });
-        self.witnesses.sightings.push(sighting);
+        self.contradictions.sightings.push(sighting);
         contradicted
     }
 
@@ -138,7 +138,7 @@ impl KeyReader<'_> {
 
     /// Returns whether contradictions are too many for changes.
     pub(super) fn is_contradictory(&self) -> bool {
-        self.witnesses.contradictions > CONTRADICTIONS
+        self.contradictions.count > CONTRADICTIONS
     }
 
     /// Returns the end of the list that an answer would make the boundary, if the boundary was searched for, or had no
@@ -146,7 +146,7 @@ impl KeyReader<'_> {
     pub(super) fn unwitnessed_edge(&self, view: &Evidence) -> Option<Side> {
         let aimless = self.search.bracket.has_begun() || self.draft.hint().offset.0 == 0;
         let is_all = view.is_from_start() && view.ends();
-        if !aimless || self.witnesses.confirmed || view.is_empty() || is_all || self.request.paging.hidden {
+        if !aimless || self.contradictions.confirmed || view.is_empty() || is_all || self.request.paging.hidden {
             return None;
         }
         self.draft.leans_on_an_edge(view)
@@ -154,12 +154,12 @@ impl KeyReader<'_> {
 
     /// Asks for items all over the list, at once, where an end of it would be the boundary's place. The answer that shows
     /// the end stays confirmed as it was.
-    pub(super) async fn witness(
+    pub(super) async fn confirm_order(
         &mut self,
         (asked, view, witness): (AskedSlice, Evidence, Witness),
         side: Side,
     ) -> KeyNext {
-        self.witnesses.confirmed = true;
+        self.contradictions.confirmed = true;
         let reaches = view.reaches();
         let places: [u64; WITNESS_PLACES] = match (side, self.asker.ledger.total().filter(|total| *total > reaches)) {
             (Side::After, _) => [1, 2, 3, 0].map(|quarter| view.begins() / 4 * quarter),
@@ -193,7 +193,7 @@ impl KeyReader<'_> {
         let Some(contradiction) = contradiction else {
             return Ok(look_at(asked, view, witness));
         };
-        self.witnesses.contradictions += 1;
+        self.contradictions.count += 1;
         if self.is_contradictory() {
             let sightings = self.sighting(asked, &view).zip(self.sighting(contradiction.0, &contradiction.1));
             return match sightings {
@@ -201,7 +201,7 @@ impl KeyReader<'_> {
                 None => Err(self.lost()),
             };
         }
-        self.witnesses.confirmed = false;
+        self.contradictions.confirmed = false;
         (self.search.bracket, self.asker.searching) = (Bracket::default(), true);
         self.draft.believe(contradiction.1.begins());
         Ok(KeyTurn::Window)
