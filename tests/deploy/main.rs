@@ -5,6 +5,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod commit;
 mod compose;
 mod dashboard;
 mod image;
