@@ -20,7 +20,10 @@ struct Header {
     schema: fn() -> Document,
 }
 
-const HEADERS: [Header; 11] = [
+/// The header of every response.
+const REQUEST_ID: &str = "X-Request-Id";
+
+const HEADERS: [Header; 12] = [
     Header { name: "Link", text: "The same links as in the body, one relation each (RFC 8288)", schema: string },
     Header { name: "ETag", text: "A weak validator of this page (RFC 9110, section 8.8.3)", schema: string },
     Header {
@@ -64,6 +67,11 @@ const HEADERS: [Header; 11] = [
         schema: || string().with("format", "uri-reference".into()),
     },
     Header { name: "Retry-After", text: "The time of the next attempt, in seconds or as a date", schema: string },
+    Header {
+        name: REQUEST_ID,
+        text: "The id of the request, which the log has too: quote it to support",
+        schema: string,
+    },
 ];
 
 fn string() -> Document {
@@ -125,7 +133,7 @@ impl Pages {
 /// Describes the responses of an operation.
 pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &Pages) -> Document {
     let DescribedRoute { list_settings, list, .. } = described;
-    let mut known = vec!["Cursorgate-Level", "Cursorgate-Drift", "Cursorgate-Unproven"];
+    let mut known = vec!["Cursorgate-Level", "Cursorgate-Drift", "Cursorgate-Unproven", REQUEST_ID];
     if method == Method::Get {
         known.splice(0..0, ["Link", "ETag"]);
     }
@@ -148,10 +156,10 @@ pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &
         ]),
     )];
     if method == Method::Get {
-        responses.push(bare("304", "The page is the one that If-None-Match names", &["Link", "ETag"]));
+        responses.push(bare("304", "The page is the one that If-None-Match names", &["Link", "ETag", REQUEST_ID]));
     }
     if list_settings.legacy.policy == Some(LegacyPolicy::Redirect) && described.redirects() {
-        let headers = [&["Location", "Link"][..], &of_legacy].concat();
+        let headers = [&["Location", "Link", REQUEST_ID][..], &of_legacy].concat();
         responses.insert(1, bare("307", "Where the page that an old client asked for is, by its cursor", &headers));
     }
     let is_possible =
@@ -161,8 +169,7 @@ pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &
     statuses.sort_unstable();
     statuses.dedup();
     responses.extend(statuses.into_iter().map(|status| (status.to_string(), problem(status, described, method))));
-    let passed = "The upstream's own refusal, as it came";
-    responses.push(("4XX".to_owned(), Document::object([("description", passed.into())])));
+    responses.push(bare("4XX", "The upstream's own refusal, as it came", &[REQUEST_ID]));
     Document::Object(responses)
 }
 
@@ -194,16 +201,15 @@ fn problem(status: u16, described: &DescribedRoute<'_>, method: Method) -> Docum
         }
     }
     let mut members = vec![("description", titles.join("; ").into())];
-    let headers = match status {
+    let mut headers = match status {
         429 | 502 | 503 | 504 => vec!["Retry-After"],
         410 if codes.contains(&Code::LegacyRejected) && method == Method::Get => {
             [vec!["Link"], of_legacy(described.list)].concat()
         }
         _ => Vec::new(),
     };
-    if !headers.is_empty() {
-        members.push(("headers", Document::Object(referred(&headers))));
-    }
+    headers.push(REQUEST_ID);
+    members.push(("headers", Document::Object(referred(&headers))));
     members.push(("content", contents.into_document()));
     Document::object(members)
 }

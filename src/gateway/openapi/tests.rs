@@ -219,7 +219,7 @@ fn old_clients_are_told_what_becomes_of_them() {
     let of = |path: &str, status: &str| document["paths"][path]["get"]["responses"][status].clone();
     let moved = of("/moved", "307");
     let headers: Vec<_> = moved["headers"].as_object().unwrap().keys().collect();
-    assert_eq!(headers, ["Deprecation", "Link", "Location"]);
+    assert_eq!(headers, ["Deprecation", "Link", "Location", "X-Request-Id"]);
     assert!(of("/moved", "410").is_null() && of("/ended", "307").is_null());
     assert!(of("/ended", "410")["headers"].get("Sunset").is_some());
 }
