@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, StatusCode, header};
 use sha2::{Digest as _, Sha256};
 
+use super::JSON;
 use crate::{config::secret::Secret, gateway::request::target::host_of};
 
 /// The reason that a request is refused: the status, and a text with the remedy.
@@ -46,8 +47,6 @@ pub(super) fn check_change(headers: &HeaderMap, authority: Option<&str>, token: 
     }
     Ok(())
 }
-
-const JSON: &str = "application/json";
 
 /// Returns whether a request has the token. The time that it takes does not depend on the bytes that agree.
 pub(super) fn is_authorized(headers: &HeaderMap, token: Option<&Secret>) -> bool {

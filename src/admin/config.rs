@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::JSON;
 use crate::gateway::{Snapshot, runtime::clock};
 
 /// The path of the configuration.
@@ -32,5 +33,5 @@ pub(super) fn render(snapshot: &Snapshot, query: Option<&str>) -> (&'static str,
         return (TOML, format!("# loaded {loaded}\n{files}\n{}", source.written.toml()));
     }
     let report = ConfigReport { loaded, files, configuration: source.written.json() };
-    ("application/json", serde_json::to_string(&report).expect("a configuration is JSON") + "\n")
+    (JSON, serde_json::to_string(&report).expect("a configuration is JSON") + "\n")
 }

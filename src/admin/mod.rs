@@ -17,6 +17,9 @@ mod upstreams;
 pub(crate) use health::HEALTH_PATH;
 pub(crate) use service::{Admin, service};
 
+/// The content type of reports and of requests.
+const JSON: &str = "application/json";
+
 #[cfg(test)]
 mod testing {
     use crate::config::Environment;

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, uri::Au
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
 
 use super::{
+    JSON,
     access::{self, Denial},
     certificates::{self, CERTIFICATES_PATH},
     config::{self, CONFIG_PATH},
@@ -71,7 +72,6 @@ type AdminAnswer = (StatusCode, &'static str, Cow<'static, str>);
 type AnswerFunction = fn(&Admin, &AdminRequest<'_>) -> AdminAnswer;
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
 
 /// The paths of probes. They reveal nothing and answer under every name: a refused probe would end the process.
 const PROBES: [(&str, AnswerFunction); 3] = [
