@@ -82,6 +82,7 @@ fn visit(gateway: &Gateway) {
     for _ in 0..4 {
         assert_eq!(gateway.get("/orders").status, 502);
     }
+    assert_eq!(gateway.get("/orders?limit=none").status, 400);
 }
 
 fn texts(of: &Value) -> Vec<&str> {
@@ -116,7 +117,7 @@ fn an_operator_sees_at_once_what_is_wrong() {
     let findings = texts(&saw["findings"]);
     let found = |words: &[&str]| findings.iter().any(|finding| words.iter().all(|word| finding.contains(word)));
     for words in [
-        &["Fault", "Route orders", "4 of 4 requests failed (100 %)", "upstream_unavailable"][..],
+        &["Fault", "Route orders", "4 of 5 requests failed (80 %)", "upstream_unavailable"][..],
         &["Fault", "Upstream shop", "its only peer is unhealthy"],
         &["Fault", "Configuration", "was refused", "1 error"],
         &["Warning", "Migration of users", "sunset has passed", "4 legacy requests"],
@@ -127,6 +128,7 @@ fn an_operator_sees_at_once_what_is_wrong() {
     assert_eq!((verdict, &saw["title"]), ("3 faults and 1 warning", &json!("3 faults and 1 warning · cursorgate")));
     let routes = texts(&saw["routes"]);
     assert!(routes[0].starts_with("orders /orders") && routes[0].contains("Failing"), "faults come first: {routes:?}");
+    assert!(!routes[0].contains("upstream_unavailable"), "a failure is not why the fifth was refused: {routes:?}");
     for (place, words) in
         [(1, ["users", "exact", "Fine"]), (2, ["people", "observe", "Fine"]), (3, ["rest", "forward", "Fine"])]
     {

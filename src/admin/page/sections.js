@@ -63,7 +63,8 @@ const cell = (label, name, ...children) => h('td', { role: 'cell', class: name, 
 function routeRow(route, isOpen) {
   const { recent, history, name } = route;
   const [severity, word] = routeState(route);
-  const [code] = top(recent.problems)[0] ?? [];
+  // Problems are counted without their statuses: only where none failed is the first of them a refusal.
+  const [code] = recent.failed > 0 ? [] : (top(recent.problems)[0] ?? []);
   const drift = recent.drifted_pages > 0 ? [plural(recent.drifted_pages, 'page'), h('small', null, `${count(Math.round(recent.drift_items / recent.drifted_pages))} items each`)] : ['–'];
   return h('tr', { role: 'row', id: `route-${name}`, 'data-key': name, class: severity, tabindex: '-1' },
     h('th', { role: 'rowheader', scope: 'row' },
