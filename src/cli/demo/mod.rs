@@ -111,6 +111,8 @@ impl Environment for KeyOfThisRun {
 /// Returns the text that is printed once the gateway answers: three commands to paste, of which the second continues the
 /// first.
 fn introduction(address: SocketAddr, upstream: SocketAddr) -> std::io::Result<String> {
+    // The gateway would find its upstream unhealthy, and say so, if it were asked before that listens.
+    ask(upstream, "/users?page=1&limit=1")?;
     let first = "/users?limit=3";
     let body = ask(address, first)?;
     let page: serde_json::Value = serde_json::from_str(&body)?;
@@ -127,7 +129,7 @@ fn introduction(address: SocketAddr, upstream: SocketAddr) -> std::io::Result<St
     ))
 }
 
-/// The body of an answer, once the gateway and the upstream after it both listen.
+/// The body of an answer, once the server at this address answers.
 fn ask(address: SocketAddr, target: &str) -> std::io::Result<String> {
     let mut tries = 0;
     loop {
