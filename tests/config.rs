@@ -151,4 +151,12 @@ fn listeners_of_a_container_can_be_reached() {
         assert_eq!(settings.listeners[0].address.to_string(), listen);
         assert_eq!(settings.admin.map(|admin| admin.address.to_string()).as_deref(), admin);
     }
+    // --listen is an address for one listener, and is no remedy for several.
+    for (more, is_named) in [("", true), ("[listeners.more]\naddress = \"127.0.0.1:8081\"\n", false)] {
+        let text = format!("version = 1\n[listeners.public]\naddress = \"127.0.0.1:8080\"\n{more}");
+        let (_, diagnostics) = config::load_text("container.toml", &text, &Container(Addresses::default()));
+        let said = diagnostics.render(false);
+        assert!(said.contains("can't be reached from outside of this container"), "{said}");
+        assert_eq!(said.contains("--listen"), is_named, "{said}");
+    }
 }

@@ -155,7 +155,7 @@ pub(super) enum Command {
     #[command(after_help = "EXAMPLES:\n  cursorgate demo\n  cursorgate demo --listen 127.0.0.1:9000")]
     Demo {
         /// The address that the gateway listens on. Default: 127.0.0.1:8080, or the next free port.
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = address)]
         listen: Option<SocketAddr>,
     },
     /// Ask a running gateway whether it is ready.
@@ -168,7 +168,7 @@ pub(super) enum Command {
         #[command(flatten)]
         config: ConfigArguments,
         /// The address of the admin listener, instead of a configuration.
-        #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["config", "file"])]
+        #[arg(long, value_name = "ADDRESS", value_parser = address, conflicts_with_all = ["config", "file"])]
         address: Option<SocketAddr>,
         #[command(flatten)]
         addresses: AddressArguments,
@@ -223,14 +223,24 @@ pub(super) enum CheckFormat {
     Github,
 }
 
+/// Reads an address, or says how to write it.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| match text.rsplit_once(':') {
+        Some(("unix", _)) => "a unix socket stands in the configuration, as `address` of a listener".to_owned(),
+        Some(("", port)) => format!("write 0.0.0.0:{port} for every address of this machine, or 127.0.0.1:{port}"),
+        Some(("localhost", port)) => format!("names are not resolved: write 127.0.0.1:{port}"),
+        _ => "write an IP address and a port, such as 127.0.0.1:8080 or [::]:8080; names are not resolved".to_owned(),
+    })
+}
+
 /// Addresses that take the place of those in the configuration.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct AddressArguments {
     /// The address that clients connect to, in place of that of the only listener.
-    #[arg(long, value_name = "ADDRESS", env = "CURSORGATE_LISTEN")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address, env = "CURSORGATE_LISTEN")]
     listen: Option<SocketAddr>,
     /// The address that operators connect to, in place of admin.address.
-    #[arg(long, value_name = "ADDRESS", env = "CURSORGATE_ADMIN")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address, env = "CURSORGATE_ADMIN")]
     admin: Option<SocketAddr>,
 }
 

@@ -1,7 +1,7 @@
 //! The commands beside `run`, as a person at a terminal has them.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _},
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -311,10 +311,18 @@ fn the_demo_works_as_it_says() {
         .env_remove("CURSORGATE_KEY_1")
         .env_remove("CURSORGATE_KEY_2")
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("it runs");
     let mut demo = Owned(demo);
+    let (log, mut stderr) = (Arc::new(Mutex::new(String::new())), demo.0.stderr.take().expect("it is piped"));
+    let logged = Arc::clone(&log);
+    thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while let Ok(length @ 1..) = stderr.read(&mut piece) {
+            logged.lock().expect("nobody panics with it").push_str(&String::from_utf8_lossy(&piece[..length]));
+        }
+    });
     let lines = Arc::new(Mutex::new(Vec::new()));
     let (printed, stdout) = (Arc::clone(&lines), demo.0.stdout.take().expect("it is piped"));
     thread::spawn(move || {
@@ -340,6 +348,8 @@ fn the_demo_works_as_it_says() {
         }
         assert!(curl.status.success() && !curl.stdout.is_empty(), "{line}: {}", said(&curl));
     }
+    let log = log.lock().expect("nobody panics with it").clone();
+    assert!(log.contains("page_level") && !log.contains("WARN"), "nothing is wrong with a demo: {log}");
     signal(demo.0.id(), "INT");
     let ended = eventually("Ctrl-C ends it", || demo.0.try_wait().expect("it is our child"));
     assert!(ended.success() || ended.code().is_none(), "{ended}");
@@ -384,4 +394,14 @@ fn addresses_can_be_chosen_where_the_process_starts() {
     let several = run(&["check", "--config", &file, "--listen", "127.0.0.1:9999"]);
     assert_eq!(several.status.code(), Some(2), "{}", said(&several));
     assert!(said(&several).contains("there are several"), "{}", said(&several));
+    for (written, told) in [
+        (":9999", "0.0.0.0:9999"),
+        ("localhost:9999", "127.0.0.1:9999"),
+        ("127.0.0.1", "an IP address and a port, such as 127.0.0.1:8080"),
+        ("unix:/run/public.sock", "`address` of a listener"),
+    ] {
+        let refused = run(&["check", "--config", &file, "--listen", written]);
+        assert_eq!(refused.status.code(), Some(2), "{written}");
+        assert!(said(&refused).contains(told), "{written}: {}", said(&refused));
+    }
 }

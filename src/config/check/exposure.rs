@@ -1,7 +1,10 @@
 //! Exposure: listeners that are reachable from everywhere, proxies that are trusted too widely, and peers that are the
 //! gateway itself.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+};
 
 use super::Context;
 use crate::config::{
@@ -38,7 +41,11 @@ pub(super) fn check(
             (alone, LISTENER.address.located(written), context.environment.is_container())
         {
             let message = format!("{listener} can't be reached from outside of this container");
-            let help = format!("address = \"0.0.0.0:{0}\", or --listen 0.0.0.0:{0}", listener.port());
+            let mut help = format!("address = \"0.0.0.0:{}\"", listener.port());
+            // The option is refused where it could mean several.
+            if listeners.len() == 1 {
+                let _ = write!(help, ", or --listen 0.0.0.0:{}", listener.port());
+            }
             context.diagnostics.warning(address.at, message, help);
         }
         let bare = listener.filter(|_| LISTENER.tls.find(written).is_none());
