@@ -188,6 +188,10 @@ fn old_clients_by_post_are_told_the_end() {
         if answer.status != 200 {
             assert_eq!(upstream.count(), 0, "{legacy}");
             assert_eq!(answer.json()["parameter"], "/page/number", "{answer:?}");
+            // It sent no cursor that it could leave out.
+            let detail = answer.json()["detail"].as_str().map(str::to_owned).expect("a text");
+            let told = "ask for the first page with a limit alone, and for each further one with `cursor`";
+            assert!(detail.contains("`/page/number`") && detail.ends_with(told), "{detail}");
         }
         assert_eq!(counted(&gateway), 1, "{legacy}");
     }

@@ -77,14 +77,23 @@ impl Problem {
         phrase.unwrap_or_else(|| self.code.title())
     }
 
-    /// Removes the links, which answers to POST don't have. `begins` replaces the sentence about `restart`.
-    pub fn leave_out_links(&mut self, begins: &str) {
+    /// Removes the links, which answers to POST don't have, and says in their place what to send. `cursor` is the name of
+    /// the client's parameter, if it has one.
+    pub fn leave_out_links(&mut self, cursor: Option<&str>) {
         (self.restart, self.nearest) = (None, None);
+        // Clients of page numbers have sent no cursor that they could leave out.
+        let (again, at_all) = match cursor {
+            Some(name) => (
+                format!("start again without `{name}`"),
+                format!("ask for the first page with a limit alone, and for each further one with `{name}`"),
+            ),
+            None => ("start again at the first page".to_owned(), "start at the first page".to_owned()),
+        };
         self.detail = self
             .detail
             .replace(", or continue at `nearest`, where items may be skipped or repeated", "")
-            .replace("start again at `restart`", begins)
-            .replace("start at `restart` and follow its links", begins);
+            .replace("start again at `restart`", &again)
+            .replace("start at `restart` and follow its links", &at_all);
     }
 
     /// Appends the `application/problem+json` document (RFC 9457).
@@ -162,7 +171,7 @@ mod tests {
         )
         .with_restart("/a");
         problem.nearest = Some("/b".to_owned());
-        problem.leave_out_links("start again without `/cursor`");
+        problem.leave_out_links(Some("/cursor"));
         assert_eq!((problem.restart, problem.nearest), (None, None));
         assert_eq!(problem.detail, "lost: start again without `/cursor`");
     }

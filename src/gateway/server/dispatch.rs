@@ -312,7 +312,7 @@ async fn read_body(
         // The body is read within the limits of a list, so that the client can finish sending it and then reads the
         // refusal.
         let _ = body::read(session, &list.budgets, held).await;
-        problem.leave_out_links(&begins(chosen.convention));
+        problem.leave_out_links(cursor_name(chosen.convention));
         return Err(Box::new(refuse(&problem, Some(envelope), snapshot, outcome)));
     }
     Ok(PostRequest::Passes(first))
@@ -360,7 +360,7 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
             // A page that was refused by the core has its evidence there already.
             outcome.detail = detail.or_else(|| outcome.detail.take());
             if asked.body.is_some() {
-                problem.leave_out_links(&begins(chosen.convention));
+                problem.leave_out_links(cursor_name(chosen.convention));
             } else if problem.restart.is_none() && problem.code.restarts() {
                 problem.restart = Some(first_page(call));
             }
@@ -373,13 +373,10 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
     }
 }
 
-/// Describes how to begin again if the cursor stands in the body.
-fn begins(convention: &Convention) -> String {
+/// Returns the parameter in which clients send the cursor of the next page.
+fn cursor_name(convention: &Convention) -> Option<&str> {
     let parameters = &convention.parameters;
-    match parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After)) {
-        Some(name) => format!("start again without `{name}`"),
-        None => "start again at the first page".to_owned(),
-    }
+    parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After))
 }
 
 /// Returns the link to the first page, also for an invalid query.

@@ -147,7 +147,7 @@ impl LegacyReader {
         let number = match page {
             Some((page, name)) => match page.checked_sub(self.first_page) {
                 Some(number) => number,
-                None => return Err(fault(name, format!("is a whole number, at least {}", self.first_page))),
+                None => return Err(fault(name, format!("must be a whole number, at least {}", self.first_page))),
             },
             None => 0,
         };
@@ -173,7 +173,7 @@ impl LegacyReader {
     /// Returns the size of a request.
     fn size(&self, said: &LegacyValues) -> Result<Option<u32>, LegacyFault> {
         match said.of(Variable::Size) {
-            Some((0, name)) => Err(fault(name, "is a whole number, at least 1".to_owned())),
+            Some((0, name)) => Err(fault(name, "must be a whole number, at least 1".to_owned())),
             Some((size, _)) => Ok(Some(self.kept(size))),
             None => Ok(None),
         }
@@ -200,7 +200,7 @@ impl LegacyReader {
                 return Err(fault(name, "is what the upstream handed out, and says no place in the list".to_owned()));
             }
             let Some(read) = read_back(&known.value, value) else {
-                return Err(fault(name, "is a whole number".to_owned()));
+                return Err(fault(name, "must be a whole number".to_owned()));
             };
             for (variable, number) in read {
                 match said.of(variable) {
