@@ -22,7 +22,7 @@ use self::{
     server::{Greeting, Secure},
 };
 use crate::harness::{
-    Directory, PATIENCE,
+    Directory, PATIENCE, eventually,
     gateway::{Gateway, command, free_port},
     list::{PLAIN, serve, users},
     upstream::Upstream,
@@ -95,6 +95,19 @@ fn an_upstream_is_held_to_its_name_and_its_authority() {
         }
         assert!(upstream.saw_tls_alone(), "{name}");
         assert!(upstream.names().iter().all(|asked| asked.as_deref() == Some(NAME)), "{name}: {:?}", upstream.names());
+    }
+    // The operator reads what to look at, and no text of OpenSSL.
+    for (path, told) in [
+        ("/wrong-name", "it is for another name than tls.server_name"),
+        ("/unknown", "comes from no authority in tls.ca"),
+        ("/expired", "is out of date"),
+        ("/plain", "the TLS handshake failed: "),
+    ] {
+        let detail = eventually("the line of the log", || {
+            let line = gateway.access_log().into_iter().find(|line| line["path"] == path)?;
+            Some(line["detail"].as_str()?.to_owned())
+        });
+        assert!(detail.contains(told) && !detail.contains("SSL routines"), "{path}: {detail}");
     }
 }
 

@@ -450,10 +450,27 @@ fn broken(error: &BError) -> FetchError {
         | ErrorType::ReadTimedout
         | ErrorType::WriteTimedout => FetchError::Timeout(error.to_string().trim().to_owned()),
         ErrorType::ConnectRefused => FetchError::Unavailable("it refuses connections".to_owned()),
+        // Pingora keeps OpenSSL's reason to itself, so that the three that there are have to be named.
+        ErrorType::InvalidCert => FetchError::Unavailable(
+            "its certificate is not accepted: it is for another name than tls.server_name, comes from no authority in \
+             tls.ca, or is out of date"
+                .to_owned(),
+        ),
+        ErrorType::TLSHandshakeFailure => {
+            FetchError::Unavailable(format!("the TLS handshake failed: {}", tls_reason(&error.to_string())))
+        }
         ErrorType::ConnectNoRoute => FetchError::Unavailable("there is no route to it".to_owned()),
         ErrorType::ConnectionClosed => FetchError::Unavailable("it closed the connection without an answer".to_owned()),
         _ => FetchError::Unavailable(error.to_string().trim().to_owned()),
     }
+}
+
+/// Returns OpenSSL's reason within Pingora's text: of `… failed: error:0A00010B:SSL routines:f:wrong version number:…`
+/// the words in the fifth place.
+fn tls_reason(text: &str) -> &str {
+    let text = text.split_once(" failed: ").map_or(text, |(_, reason)| reason);
+    let text = text.split_once(", SNI:").map_or(text, |(reason, _)| reason);
+    text.strip_prefix("error:").and_then(|reason| reason.split(':').nth(3)).unwrap_or(text).trim()
 }
 
 /// Classifies an error within the body of an answer.
@@ -471,6 +488,21 @@ fn cut(error: &BError, received: usize) -> FetchError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failed_handshake_has_a_reason_in_words() {
+        for (text, reason) in [
+            (
+                " TLSHandshakeFailure context: TLS connect() failed: error:0A00010B:SSL routines:ssl3_get_record:wrong \
+                 version number:../ssl/record/ssl3_record.c:354:, SNI: people.test cause: local address 127.0.0.1:1",
+                "wrong version number",
+            ),
+            (" TLSHandshakeFailure context: TLS connect() failed: unexpected EOF, SNI: people.test", "unexpected EOF"),
+            (" TLSHandshakeFailure context: ssl config error", "TLSHandshakeFailure context: ssl config error"),
+        ] {
+            assert_eq!(tls_reason(text), reason);
+        }
+    }
 
     #[test]
     fn heads_say_in_one_way_how_long_their_bodies_are() {
