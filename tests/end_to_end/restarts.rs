@@ -410,7 +410,7 @@ fn clients_notice_no_change() {
 #[test]
 #[ignore = "make restarts"]
 fn clients_notice_no_change_at_length() {
-    let plan = Plan { reloads: 200, rotations: 3, successors: 5, certificates: 1, rolling_restarts: 5 };
+    let plan = Plan { reloads: 200, rotations: 3, successors: 5, certificates: 5, rolling_restarts: 5 };
     one_process(plan);
     two_processes(plan);
 }
