@@ -101,7 +101,7 @@ table! {
 
         /// The codings in which the gateway compresses its own responses: pages and problems. A client gets the one that its
         /// Accept-Encoding prefers, of equal ones the first in this list. `[]` compresses nothing. Forwarded answers stay as
-        /// they are.
+        /// they are, except legacy pages whose links are rewritten.
         compression: Defaulted<Vec<ContentCoding>> =>
             list_of_words(&Schema::Word(ContentCoding::WORDS)).default(Texts(&["zstd", "br", "gzip"]));
 

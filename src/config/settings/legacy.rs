@@ -65,7 +65,8 @@ words! {
     /// The links in answers that pass through.
     pub enum LegacyLinks {
         /// Links to the upstream lead to the gateway: to the public address, or else to the `Host` that the client asked.
-        /// No other byte of a body changes. Bodies are asked for without compression where the dialect names links in them.
+        /// No other byte of a body changes. Where the dialect names links in bodies, these are asked for without compression
+        /// and compressed by the gateway, as `server.compression` says.
         Rewrite = "rewrite",
         /// They stay as the upstream wrote them.
         Keep = "keep",

@@ -7,7 +7,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
         ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
-        COOKIE, VARY,
+        COOKIE, ETAG, VARY,
     },
 };
 
@@ -42,14 +42,7 @@ impl Response {
         if let Some(vary) = vary(&[&self.headers], &Varies::new(vec![ACCEPT_ENCODING])) {
             self.headers.insert(VARY, vary);
         }
-        let accepted = Accepted::read(request);
-        let is_large_enough = self.body.len() >= settings.least || accepted.refuses_identity();
-        let may_be = !self.body.is_empty()
-            && is_large_enough
-            && !forbids_transformation(&self.headers)
-            && !forbids_transformation(request)
-            && !tells_another_site(request, &self.headers);
-        accepted.best(&settings.codings).filter(|_| may_be)
+        choose(request, &self.headers, Some(self.body.len()), settings).filter(|_| !self.body.is_empty())
     }
 
     /// Replaces the body by its coded form.
@@ -57,6 +50,50 @@ impl Response {
         self.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.word()));
         self.headers.insert(CONTENT_LENGTH, HeaderValue::from(coded.len()));
         self.body = Content::from(coded);
+    }
+}
+
+/// Returns the coding of a response with these headers and this length, if any.
+fn choose(
+    request: &HeaderMap,
+    response: &HeaderMap,
+    length: Option<usize>,
+    settings: &CompressionSettings,
+) -> Option<ContentCoding> {
+    let accepted = Accepted::read(request);
+    let is_large_enough = length.is_none_or(|length| length >= settings.least) || accepted.refuses_identity();
+    let may_be = is_large_enough
+        && !forbids_transformation(response)
+        && !forbids_transformation(request)
+        && !tells_another_site(request, response);
+    accepted.best(&settings.codings).filter(|_| may_be)
+}
+
+/// The coding of an answer of the upstream that passes through without its own, and headers that change with it.
+#[derive(Debug)]
+pub struct PassedCoding {
+    /// The coding, if the body has one.
+    pub coding: Option<ContentCoding>,
+    /// `Vary` with `Accept-Encoding`.
+    pub vary: Option<HeaderValue>,
+    /// The upstream's tag, weak: its bytes differ by coding.
+    pub etag: Option<HeaderValue>,
+}
+
+impl PassedCoding {
+    /// Chooses the coding of an answer to `request` that has `headers`; nothing if the operator compresses nothing.
+    #[must_use]
+    pub fn of(request: &HeaderMap, headers: &HeaderMap, settings: &CompressionSettings) -> Option<Self> {
+        if settings.codings.is_empty() {
+            return None;
+        }
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let etag = headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
+        Some(Self {
+            coding: choose(request, headers, length, settings),
+            vary: vary(&[headers], &Varies::new(vec![ACCEPT_ENCODING])),
+            etag: etag.and_then(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).ok()),
+        })
     }
 }
 

@@ -1,12 +1,19 @@
 //! Links in answers that pass through: those that the upstream writes to itself lead to the gateway.
 
+use std::io;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
 
 use crate::{
-    downstream::LinkBase,
-    gateway::{lifecycle::snapshot::Snapshot, session::context::Forwarded},
+    config::settings::CompressionSettings,
+    downstream::{LinkBase, response::coding::PassedCoding},
+    gateway::{
+        lifecycle::snapshot::Snapshot,
+        session::{compress::CodedStream, context::Forwarded},
+    },
     upstream::{
+        net::memory::MemoryShare,
         place::{link_map::LinkMap, link_places::LinkPlaces},
         response::rewriting::BodyRewriter,
     },
@@ -23,6 +30,9 @@ pub(crate) struct AnswerLinks {
     places: Option<LinkPlaces>,
     /// The rewriter of the body, once its head has come.
     body: Option<BodyRewriter>,
+    /// The compression of what the rewriter returns: such a body is asked for without a coding, and clients that had one
+    /// from the upstream would get many times the bytes.
+    coded: Option<CodedStream>,
 }
 
 impl AnswerLinks {
@@ -52,7 +62,7 @@ impl AnswerLinks {
         let served = route.list.as_ref().filter(|_| successor.is_some());
         let observed = route.observed.as_ref().map(|observed| &observed.list).filter(|_| *method == Method::GET);
         let places = served.or(observed).map(|list| list.dialect.link_places().clone());
-        Some(Box::new(Self { map, places, body: None }))
+        Some(Box::new(Self { map, places, body: None, coded: None }))
     }
 
     /// Returns whether the body can have links, so that it must be asked for without a content coding.
@@ -60,12 +70,18 @@ impl AnswerLinks {
         self.places.as_ref().is_some_and(|places| !places.pointers.is_empty())
     }
 
-    /// Maps the links in the head of an answer and begins with its body.
+    /// Maps the links in the head of an answer and begins with its body, if it `has_body`. `asked` are the headers of the
+    /// request.
     ///
     /// # Errors
     ///
     /// Returns an error if a header can't be written.
-    pub(crate) fn head(&mut self, answer: &mut ResponseHeader) -> pingora::Result<()> {
+    pub(crate) fn head(
+        &mut self,
+        answer: &mut ResponseHeader,
+        has_body: bool,
+        (asked, settings, held): (&HeaderMap, &CompressionSettings, &MemoryShare),
+    ) -> pingora::Result<()> {
         let own = self.places.iter().flat_map(|places| &places.headers);
         let whole: Vec<HeaderName> = own.cloned().chain([header::LOCATION]).collect();
         for name in whole {
@@ -75,6 +91,19 @@ impl AnswerLinks {
         if self.are_in_bodies() && is_plain_json(answer) {
             let pointers = self.places.as_ref().map(|places| places.pointers.clone()).unwrap_or_default();
             self.body = Some(BodyRewriter::new(pointers, self.map.clone()));
+            if let Some(passed) = PassedCoding::of(asked, &answer.headers, settings) {
+                let coding = passed.coding.filter(|_| has_body);
+                self.coded = coding.and_then(|coding| CodedStream::begin(coding, held));
+                let word =
+                    coding.filter(|_| self.coded.is_some()).map(|coding| HeaderValue::from_static(coding.word()));
+                for (name, value) in
+                    [(header::CONTENT_ENCODING, word), (header::VARY, passed.vary), (header::ETAG, passed.etag)]
+                {
+                    if let Some(value) = value {
+                        answer.insert_header(name, value)?;
+                    }
+                }
+            }
             answer.remove_header(&header::CONTENT_LENGTH);
             for name in OF_BYTES {
                 answer.remove_header(name);
@@ -83,14 +112,23 @@ impl AnswerLinks {
         Ok(())
     }
 
-    /// Maps the links in a part of the body.
-    pub(crate) fn body(&mut self, bytes: bytes::Bytes, ends: bool) -> bytes::Bytes {
-        let Some(rewriter) = &mut self.body else { return bytes };
+    /// Maps the links in a part of the body, and compresses it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the encoder fails.
+    pub(crate) fn body(&mut self, bytes: bytes::Bytes, ends: bool) -> io::Result<bytes::Bytes> {
+        let Some(rewriter) = &mut self.body else { return Ok(bytes) };
         let mut written = rewriter.push(&bytes);
         if ends {
             written.extend(rewriter.finish());
         }
-        written.into()
+        let Some(coded) = &mut self.coded else { return Ok(written.into()) };
+        let mut compressed = coded.push(&written)?;
+        if ends && let Some(coded) = self.coded.take() {
+            compressed.extend(coded.finish()?);
+        }
+        Ok(compressed.into())
     }
 
     fn map_header(

@@ -179,6 +179,7 @@ async fn pass(
         cross_origin: context.cross_origin.as_ref(),
         gateway,
         held: &context.held,
+        compression: &context.snapshot.server.compression,
         memory: &context.snapshot.memory,
         surplus: &context.surplus,
         outcome: &mut context.outcome,

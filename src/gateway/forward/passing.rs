@@ -12,6 +12,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::links::AnswerLinks;
 use crate::{
+    config::settings::CompressionSettings,
     downstream::response::{
         caching::{Varies, vary},
         cors, expose,
@@ -45,6 +46,8 @@ pub(crate) struct PassedAnswer<'a> {
     pub gateway: &'a Gateway,
     /// The memory that the request is counted with.
     pub held: &'a MemoryShare,
+    /// The codings of bodies whose links change.
+    pub compression: &'a CompressionSettings,
     /// The memory from which a copy of the body is taken.
     pub memory: &'a Arc<Memory>,
     /// Set if the client sent bytes after its request.
@@ -96,7 +99,7 @@ impl PassedAnswer<'_> {
         self.of_connection(answer);
         self.bound_retry(answer)?;
         if let Some(links) = &mut self.links {
-            links.head(answer)?;
+            links.head(answer, has_body, (&self.asked.headers, self.compression, self.held))?;
         }
         answer.set_version(Version::HTTP_11);
         answer.insert_header(REQUEST_ID, self.outcome.request_id.as_str())?;
@@ -116,13 +119,17 @@ impl PassedAnswer<'_> {
     }
 
     /// Copies a part of the body for the observation, and returns it as the client gets it.
-    pub(crate) fn body(&mut self, bytes: Bytes, ends: bool) -> Bytes {
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the body can't be compressed.
+    pub(crate) fn body(&mut self, bytes: Bytes, ends: bool) -> std::io::Result<Bytes> {
         if let Some(observation) = &mut self.observation {
             observation.push(&bytes);
         }
         match &mut self.links {
             Some(links) => links.body(bytes, ends),
-            None => bytes,
+            None => Ok(bytes),
         }
     }
 

@@ -272,7 +272,9 @@ impl Relay {
             AnswerPart::Body(bytes, ends) => {
                 let is_upgraded = matches!(self.download, Download::Upgraded(_));
                 self.received(bytes.len());
-                let bytes = passing.body(bytes, ends);
+                let bytes = passing.body(bytes, ends).map_err(|error| {
+                    RelayFault::Upstream(FetchError::Exhausted(format!("the answer can't be compressed: {error}")))
+                })?;
                 if !bytes.is_empty() {
                     session.write_response_body(Some(bytes), false).await.map_err(|error| unread(&error))?;
                 }

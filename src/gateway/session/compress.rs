@@ -3,6 +3,8 @@
 //! A body is compressed as a whole before its head is written. So HEAD has the length that GET has, a body that does not
 //! shrink is sent as it is, and a slow reader holds the memory of the compressed body alone. Pingora's own compression
 //! does none of these, ignores weights, and counts no memory.
+//!
+//! An answer that passes through with other links in it is compressed as it streams ([`CodedStream`]).
 
 use std::io::{self, Write};
 
@@ -33,7 +35,8 @@ pub async fn compress(body: &Content, coding: ContentCoding, held: &MemoryShare)
     let length = body.len();
     let state = if length > PIECE { ENCODER } else { 0 };
     held.take(state).ok()?;
-    let compressed = match Encoder::new(coding, length, held) {
+    let output = CompressedBody { bytes: Vec::new(), most: length.saturating_sub(1), held, is_broken: false };
+    let compressed = match Encoder::new(coding, Some(length), output) {
         Ok(encoder) => compress_pieces(body, encoder).await,
         Err(fault) => Err(fault),
     };
@@ -41,7 +44,7 @@ pub async fn compress(body: &Content, coding: ContentCoding, held: &MemoryShare)
     compressed.ok()
 }
 
-async fn compress_pieces(body: &Content, mut encoder: Encoder<'_>) -> io::Result<Vec<u8>> {
+async fn compress_pieces(body: &Content, mut encoder: Encoder<CompressedBody<'_>>) -> io::Result<Vec<u8>> {
     let mut is_first = true;
     for part in body.clone().into_parts() {
         for piece in part.chunks(PIECE) {
@@ -52,7 +55,37 @@ async fn compress_pieces(body: &Content, mut encoder: Encoder<'_>) -> io::Result
             encoder.write_all(piece)?;
         }
     }
-    encoder.finish()
+    let output = encoder.finish()?;
+    if output.is_broken { Err(io::ErrorKind::StorageFull.into()) } else { Ok(output.bytes) }
+}
+
+/// A body of unknown length that is compressed as it streams: parts of at most 64 KiB, so that none takes a worker thread
+/// for long.
+pub(crate) struct CodedStream(Encoder<Vec<u8>>);
+
+impl CodedStream {
+    /// Begins; nothing if no memory is left for the encoder, which `held` keeps.
+    pub(crate) fn begin(coding: ContentCoding, held: &MemoryShare) -> Option<Self> {
+        held.take(ENCODER).ok()?;
+        Encoder::new(coding, None, Vec::new()).map(Self).ok()
+    }
+
+    /// Takes a part of the body and returns what it adds to the compressed one, which may be nothing yet.
+    pub(crate) fn push(&mut self, part: &[u8]) -> io::Result<Vec<u8>> {
+        self.0.write_all(part)?;
+        Ok(std::mem::take(self.0.output()))
+    }
+
+    /// Returns the end of the compressed body.
+    pub(crate) fn finish(self) -> io::Result<Vec<u8>> {
+        self.0.finish()
+    }
+}
+
+impl std::fmt::Debug for CodedStream {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("CodedStream")
+    }
 }
 
 /// The buffer of a compressed body. It takes less than the body itself, and its memory is added to the share.
@@ -80,26 +113,25 @@ impl Write for CompressedBody<'_> {
     }
 }
 
-enum Encoder<'a> {
-    Zstd(ZstdEncoder<'static, CompressedBody<'a>>),
-    Brotli(Box<CompressorWriter<CompressedBody<'a>>>),
-    Gzip(GzEncoder<CompressedBody<'a>>),
+enum Encoder<W: Write> {
+    Zstd(ZstdEncoder<'static, W>),
+    Brotli(Box<CompressorWriter<W>>),
+    Gzip(GzEncoder<W>),
 }
 
-impl<'a> Encoder<'a> {
-    /// Creates an encoder for a body of this length, whose output is shorter.
-    fn new(coding: ContentCoding, length: usize, held: &'a MemoryShare) -> io::Result<Self> {
-        let output = CompressedBody { bytes: Vec::new(), most: length.saturating_sub(1), held, is_broken: false };
+impl<W: Write> Encoder<W> {
+    /// Creates an encoder for a body of this length, if it is known.
+    fn new(coding: ContentCoding, length: Option<usize>, output: W) -> io::Result<Self> {
         Ok(match coding {
             ContentCoding::Zstd => {
                 let mut encoder = ZstdEncoder::new(output, ZSTD_LEVEL)?;
                 // The encoder allocates for the length, and clients allocate for the window.
-                encoder.set_pledged_src_size(u64::try_from(length).ok())?;
+                encoder.set_pledged_src_size(length.and_then(|length| u64::try_from(length).ok()))?;
                 encoder.window_log(WINDOW)?;
                 Self::Zstd(encoder)
             }
             ContentCoding::Brotli => {
-                let window = (usize::BITS - length.leading_zeros()).clamp(10, WINDOW);
+                let window = length.map_or(WINDOW, |length| usize::BITS - length.leading_zeros()).clamp(10, WINDOW);
                 Self::Brotli(Box::new(CompressorWriter::new(output, 4 << 10, BROTLI_QUALITY, window)))
             }
             ContentCoding::Gzip => Self::Gzip(GzEncoder::new(output, flate2::Compression::new(GZIP_LEVEL))),
@@ -114,13 +146,21 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    fn finish(self) -> io::Result<Vec<u8>> {
-        let output = match self {
-            Self::Zstd(encoder) => encoder.finish()?,
-            Self::Brotli(encoder) => encoder.into_inner(),
-            Self::Gzip(encoder) => encoder.finish()?,
-        };
-        if output.is_broken { Err(io::ErrorKind::StorageFull.into()) } else { Ok(output.bytes) }
+    fn output(&mut self) -> &mut W {
+        match self {
+            Self::Zstd(encoder) => encoder.get_mut(),
+            Self::Brotli(encoder) => encoder.get_mut(),
+            Self::Gzip(encoder) => encoder.get_mut(),
+        }
+    }
+
+    /// Writes the end, and returns the output.
+    fn finish(self) -> io::Result<W> {
+        match self {
+            Self::Zstd(encoder) => encoder.finish(),
+            Self::Brotli(encoder) => Ok(encoder.into_inner()),
+            Self::Gzip(encoder) => encoder.finish(),
+        }
     }
 }
 
