@@ -10,14 +10,16 @@
 //! 5. [`tls`] reads certificates and keys from files, and renews them.
 //! 6. [`upstream`] writes requests to legacy APIs and reads their answers, by their dialect; [`downstream`] reads
 //!    clients' requests and renders envelopes, links and problems. The two don't import each other.
-//! 7. [`gateway`] is the shell on Pingora; `gateway::page::serve` serves a page, from top to bottom.
-//! 8. `admin` answers operators, [`cli`] is the command line.
+//! 7. [`learn`] finds out how an upstream pages.
+//! 8. [`gateway`] is the shell on Pingora; `gateway::page::serve` serves a page, from top to bottom.
+//! 9. `admin` answers operators, [`cli`] is the command line.
 
 mod admin;
 pub mod cli;
 pub mod config;
 pub mod downstream;
 pub mod gateway;
+pub mod learn;
 pub mod tls;
 pub mod upstream;
 

@@ -29,7 +29,7 @@ use cursorgate::{
 const LONGEST: usize = 600;
 
 /// The modules that each module may import; all of them stand before it.
-const MAY_IMPORT: [(&str, &[&str]); 10] = [
+const MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("json", &[]),
     ("pagination", &["json"]),
     ("cursor", &["json", "pagination"]),
@@ -37,13 +37,14 @@ const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("tls", &["config"]),
     ("upstream", &["json", "pagination", "config", "tls"]),
     ("downstream", &["json", "pagination", "cursor", "config"]),
-    ("gateway", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream"]),
+    ("learn", &["json", "pagination", "config", "upstream"]),
+    ("gateway", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream", "learn"]),
     ("admin", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream", "gateway"]),
-    ("cli", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream", "gateway", "admin"]),
+    ("cli", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream", "learn", "gateway", "admin"]),
 ];
 
 /// The sans-IO modules: facts come in, decisions and bytes go out.
-const PURE: [&str; 5] = ["json", "pagination", "cursor", "downstream", "upstream"];
+const PURE: [&str; 6] = ["json", "pagination", "cursor", "downstream", "upstream", "learn"];
 
 /// The files of those that are not.
 const IMPURE: [&str; 8] = [

@@ -116,6 +116,18 @@ pub(super) enum Command {
     #[command(after_help = "EXAMPLES:\n  cursorgate init\n  \
                             cursorgate init --upstream https://people.internal --path /api/users --dialect drf-page")]
     Init(InitArguments),
+    /// Find out how a list pages, and write its route.
+    ///
+    /// Asks a live list a few dozen requests, all of which only read, one after another with a pause between them: where its
+    /// items are, what tells them apart, how pages are asked for, how many items an answer has at most, where the total is,
+    /// how the end looks, by what the list is sorted and how its values compare, and which parameters sort and filter. Each
+    /// finding is printed with its evidence and its certainty. 429 and Retry-After are obeyed, and a list whose answers get
+    /// slower with depth is not read deeper.
+    #[command(after_help = "EXAMPLES:\n  cursorgate learn http://people.internal:8000/api/users\n  \
+                            cursorgate learn https://api.internal/orders --header 'Authorization: Bearer abc' --out orders.toml\n  \
+                            cursorgate learn http://search.internal/search --body '{\"filters\":{},\"page\":{\"number\":1,\"size\":10}}'\n\n\
+                            EXIT CODES:\n  0  the list is learnt\n  1  no list, or no way to its next page\n  2  invalid arguments")]
+    Learn(LearnArguments),
     /// Print the reference of the configuration, or explain one key.
     ///
     /// The reference is a commented file with every key, its default or an example, and what it does. It loads as it stands.
@@ -266,6 +278,32 @@ pub(super) struct InitArguments {
     /// The way in which the service pages: `cursorgate dialects` lists them.
     #[arg(long, value_name = "NAME", default_value = "page-limit")]
     pub(super) dialect: String,
+}
+
+/// The list to learn.
+#[derive(Clone, Debug, Args)]
+pub(super) struct LearnArguments {
+    /// The list: http:// or https://. Parameters other than those that page are filters, which every request has.
+    #[arg(value_name = "URL")]
+    pub(super) url: String,
+    /// The file to write the configuration to. No file is overwritten.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// A header of every request. It may be given several times.
+    #[arg(long, short = 'H', value_name = "NAME: VALUE")]
+    pub(super) header: Vec<String>,
+    /// Ask by POST, with this JSON: only for lists whose POST reads.
+    #[arg(long, value_name = "JSON")]
+    pub(super) body: Option<String>,
+    /// The most requests. Default: 40.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) requests: Option<usize>,
+    /// The pause between requests, in milliseconds. Default: 100.
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub(super) delay: Option<u64>,
+    /// The deepest offset that is asked for, in items. Default: 10000.
+    #[arg(long, value_name = "ITEMS")]
+    pub(super) depth: Option<u64>,
 }
 
 /// A command about cursors.

@@ -10,6 +10,7 @@ mod demo;
 mod health;
 mod init;
 mod keygen;
+mod learn;
 mod logging;
 mod manual;
 mod openapi;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Dialects { name } => presets::dialects(name.as_deref()),
         Command::Envelopes { name } => presets::envelopes(name.as_deref()),
         Command::Init(arguments) => init::run(&arguments),
+        Command::Learn(arguments) => learn::run(&arguments),
         Command::Reference { key } => reference::run(key.as_deref()),
         Command::Schema => report::output(&json_schema()),
         Command::Completions { shell } => manual::completions(shell),

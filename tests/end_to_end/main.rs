@@ -26,6 +26,7 @@ mod http2_upstreams;
 mod items;
 mod keyset;
 mod kinds;
+mod learn;
 mod legacy;
 mod legacy_bodies;
 mod levels;

@@ -150,6 +150,19 @@ impl Gateway {
         })
     }
 
+    /// Starts a gateway with exactly this file, which has [admin] and CURSORGATE_KEY, at addresses of its environment.
+    pub(crate) fn start_as_written(file: &str) -> Self {
+        Self::start_from(
+            |_, _| file.to_owned(),
+            |public, admin| {
+                let mut command = command();
+                command.env("CURSORGATE_LISTEN", public.to_string()).env("CURSORGATE_ADMIN", admin.to_string());
+                command.env("CURSORGATE_KEY", KEY).env("CURSORGATE_PUBLIC_URL", format!("http://{public}"));
+                (command, Stdio::piped())
+            },
+        )
+    }
+
     /// Starts a gateway whose standard error goes elsewhere.
     pub(crate) fn start_writing_to(standard_error: impl Fn() -> Stdio, keys: Keys, configuration: &str) -> Self {
         Self::start_by(keys, configuration, || (command(), standard_error()))

@@ -1,0 +1,104 @@
+//! Requests of the command line to an upstream: over the connections, with the TLS and the strictness that pages have, so
+//! that an upstream that can be learnt can also be served.
+
+use std::{io, sync::Arc};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use pingora::http::RequestHeader;
+use tokio::runtime::Runtime;
+
+use super::{routes::upstream::Upstream, runtime::clock};
+use crate::{
+    learn::{ProbeAnswer, ProbeRequest},
+    upstream::net::{
+        fetch::{AskedPeer, Bounds, Fetcher},
+        memory::Memory,
+    },
+};
+
+/// The largest answer, decoded, in bytes.
+const ANSWER: usize = 32 << 20;
+
+/// The name of the program in requests.
+const USER_AGENT: &str = concat!("cursorgate/", env!("CARGO_PKG_VERSION"));
+
+/// Sends one request after another.
+pub(crate) struct ProbeSender {
+    runtime: Runtime,
+    fetcher: Fetcher,
+    upstream: Arc<Upstream>,
+    /// Headers of every request, beside those of the upstream.
+    headers: Vec<(HeaderName, HeaderValue)>,
+    memory: Arc<Memory>,
+}
+
+impl ProbeSender {
+    /// Makes a sender.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the system has no resources for it.
+    pub(crate) fn new(upstream: Arc<Upstream>, headers: Vec<(HeaderName, HeaderValue)>) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { runtime, fetcher: Fetcher::default(), upstream, headers, memory: Memory::new(4 * ANSWER) })
+    }
+
+    /// Waits for the pause of a request, sends it, and reads the complete answer.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why there is no answer.
+    pub(crate) fn send(&self, request: &ProbeRequest) -> Result<ProbeAnswer, String> {
+        self.runtime.block_on(async {
+            tokio::time::sleep(request.pause).await;
+            self.ask(request).await
+        })
+    }
+
+    async fn ask(&self, request: &ProbeRequest) -> Result<ProbeAnswer, String> {
+        let body = request.body.clone().unwrap_or_default();
+        let head = self.head(request, body.len()).map_err(|error| format!("the request can't be written: {error}"))?;
+        let (held, asked, timeouts) = (self.memory.share(), AskedPeer::default(), self.upstream.timeouts);
+        let began = clock::instant();
+        let bounds = Bounds {
+            timeouts,
+            whole: timeouts.whole,
+            answer_size: ANSWER,
+            held: &held,
+            now: began,
+            unix_seconds: clock::unix_seconds(),
+            asked: &asked,
+        };
+        // The prober counts every request, so the connection does not repeat any by itself.
+        let visit = self.upstream.visit(&HeaderMap::new(), &request.path, false);
+        let fetched = self.fetcher.fetch(&visit, &head, body.as_bytes(), bounds).await;
+        let fetched = fetched.map_err(|error| error.to_string())?;
+        let elapsed = clock::instant() - began;
+        Ok(ProbeAnswer { status: fetched.status.as_u16(), headers: fetched.headers, body: fetched.body, elapsed })
+    }
+
+    fn head(&self, request: &ProbeRequest, length: usize) -> pingora::Result<RequestHeader> {
+        let mut target = format!("{}{}", self.upstream.base_path, request.path);
+        if !request.query.is_empty() {
+            target.push('?');
+            target.push_str(&request.query);
+        }
+        let mut head = RequestHeader::build(request.method.clone(), target.as_bytes(), None)?;
+        head.insert_header(header::HOST, self.upstream.host_for(None))?;
+        head.insert_header(header::ACCEPT, "application/json, */*;q=0.1")?;
+        head.insert_header(header::ACCEPT_ENCODING, self.upstream.codings.clone())?;
+        head.insert_header(header::USER_AGENT, USER_AGENT)?;
+        if request.body.is_some() {
+            head.insert_header(header::CONTENT_TYPE, "application/json")?;
+            head.insert_header(header::CONTENT_LENGTH, length.to_string())?;
+        }
+        let own = self.upstream.headers.iter().chain(&self.headers);
+        for (name, value) in own.filter(|(name, _)| request.without.as_ref() != Some(name)) {
+            head.insert_header(name.clone(), value.clone())?;
+        }
+        for (name, value) in &request.headers {
+            head.insert_header(name.clone(), value.as_str())?;
+        }
+        Ok(head)
+    }
+}

@@ -1,0 +1,92 @@
+//! An answer of the upstream as the prober looks at it: a JSON document, and places in it.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use serde_json::Value;
+
+use super::port::ProbeAnswer;
+
+/// The most elements of an array that are searched for a relation.
+const MOST_LINKS: usize = 32;
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    /// The body, if it is JSON.
+    pub(super) json: Option<Value>,
+    pub(super) bytes: usize,
+    pub(super) elapsed: Duration,
+}
+
+impl Seen {
+    pub(super) fn read(answer: ProbeAnswer) -> Self {
+        let ProbeAnswer { status, headers, body, elapsed } = answer;
+        Self { status, headers, json: serde_json::from_slice(&body).ok(), bytes: body.len(), elapsed }
+    }
+
+    /// Returns whether the status is one that lists have.
+    pub(super) fn is_success(&self) -> bool {
+        matches!(self.status, 200 | 203 | 206)
+    }
+
+    /// Returns a text header.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Returns the target of a relation in `Link` headers.
+    pub(super) fn link(&self, relation: &str) -> Option<String> {
+        cursorgate_link::find_target(&self.headers, relation)
+    }
+
+    /// Returns the value at a place: a JSON Pointer, `header:NAME`, `link:REL` or `content-range:total`.
+    pub(super) fn at(&self, place: &str) -> Option<Value> {
+        if let Some(relation) = place.strip_prefix("link:") {
+            return self.link(relation).map(Value::String);
+        }
+        if let Some(name) = place.strip_prefix("header:") {
+            let text = self.header(name)?.trim();
+            return Some(text.parse::<u64>().map_or_else(|_| Value::String(text.to_owned()), Value::from));
+        }
+        if place == "content-range:total" {
+            let (_, total) = self.header("content-range")?.rsplit_once('/')?;
+            return total.trim().parse::<u64>().ok().map(Value::from);
+        }
+        step_into(self.json.as_ref()?, place).cloned()
+    }
+
+    /// Returns a whole number at a place, also one that is written as a string.
+    pub(super) fn number(&self, place: &str) -> Option<u64> {
+        whole(&self.at(place)?)
+    }
+}
+
+/// Returns a whole number, also one that is written as a string.
+pub(super) fn whole(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// Follows a pointer whose steps may be `[rel=next]`.
+pub(super) fn step_into<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
+    let mut found = value;
+    for step in pointer.split('/').skip(1) {
+        let relation = step.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')?.split_once('='));
+        found = match (relation, found) {
+            (Some((name, wanted)), Value::Array(elements)) => {
+                elements.iter().take(MOST_LINKS).find(|element| element[name] == wanted)?
+            }
+            (None, Value::Object(members)) => members.get(&step.replace("~1", "/").replace("~0", "~"))?,
+            (None, Value::Array(elements)) => elements.get(step.parse::<usize>().ok()?)?,
+            _ => return None,
+        };
+    }
+    Some(found)
+}
+
+/// Returns the step of a pointer for a member.
+pub(super) fn step(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}

@@ -1,0 +1,46 @@
+//! Learning an upstream: a live list is asked a bounded number of requests that read, and its route follows from the
+//! answers.
+//!
+//! The module decides and does no I/O: a [`Prober`] names the next request and takes its answer, as the resolver of pages
+//! does with an upstream's. So a live server, recorded exchanges and the simulated upstreams of the tests are all asked in
+//! the same way. The steps, each in a file of its own, in order of worth:
+//!
+//! 1. [`shape`]: the items, their ids and fields, and the facts beside them, of one answer.
+//! 2. [`size`], [`place`], [`token`]: the parameters by which pages are asked for, each found by its effect.
+//! 3. [`ends`]: the cap, the total, the last page and the answer after it.
+//! 4. [`order`]: the keys by which the items are sorted, and the comparison that holds between their values.
+//! 5. [`sorting`], [`ranges`]: the parameters that sort and filter, each found by its effect.
+//! 6. [`surroundings`]: the items' own resources, credentials, and links to other hosts.
+//!
+//! [`findings`] has the result: each finding with its evidence and its certainty. [`write`] turns it into a
+//! configuration, [`report`] into text for people.
+
+mod answer;
+mod ends;
+pub mod findings;
+mod names;
+mod order;
+mod place;
+mod port;
+mod preset;
+mod prober;
+mod ranges;
+pub mod report;
+mod session;
+mod shape;
+mod size;
+mod sorting;
+mod surroundings;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod token;
+mod write;
+
+pub use findings::{Certainty, Finding, Learnt};
+pub use port::{ProbeAnswer, ProbeOutcome, ProbeRequest};
+pub use prober::{Limits, Prober, Step, Target};
+pub use session::Slot;
+pub use token::query_of;
+pub use write::{WrittenUpstream, configuration, route_name};

@@ -1,0 +1,230 @@
+//! The names by which APIs call things, the most usual first. A name is only a reason to look: what a parameter or a
+//! member means is found by its effect.
+
+/// Parameters that say how many items to give.
+pub(super) const SIZES: [&str; 31] = [
+    "limit",
+    "per_page",
+    "page_size",
+    "pageSize",
+    "size",
+    "perPage",
+    "count",
+    "_limit",
+    "$top",
+    "$limit",
+    "maxResults",
+    "rows",
+    "page[size]",
+    "pagination[pageSize]",
+    "pagination[limit]",
+    "top",
+    "take",
+    "max_results",
+    "results",
+    "page[limit]",
+    "itemsPerPage",
+    "items_per_page",
+    "pagelen",
+    "_per_page",
+    "n",
+    "num",
+    "max",
+    "length",
+    "pagesize",
+    "first",
+    "resultsPerPage",
+];
+
+/// Parameters that say which page to give.
+pub(super) const PAGES: [&str; 16] = [
+    "page",
+    "p",
+    "pageNumber",
+    "page_number",
+    "pageNo",
+    "page_no",
+    "pageIndex",
+    "page_index",
+    "_page",
+    "pg",
+    "currentPage",
+    "current_page",
+    "page[number]",
+    "pagination[page]",
+    "pagenum",
+    "seite",
+];
+
+/// Parameters that say how many items to pass over.
+pub(super) const OFFSETS: [&str; 18] = [
+    "offset",
+    "skip",
+    "start",
+    "startAt",
+    "from",
+    "$skip",
+    "startIndex",
+    "start_index",
+    "startIdx",
+    "_start",
+    "_offset",
+    "page[offset]",
+    "pagination[start]",
+    "pagination[offset]",
+    "first",
+    "firstResult",
+    "begin",
+    "first_result",
+];
+
+/// Parameters that take a token.
+pub(super) const TOKENS: [&str; 17] = [
+    "cursor",
+    "page_token",
+    "pageToken",
+    "after",
+    "token",
+    "next_token",
+    "nextToken",
+    "next",
+    "continuation",
+    "continuationToken",
+    "continuation_token",
+    "next_cursor",
+    "nextPageToken",
+    "marker",
+    "page_info",
+    "scroll_id",
+    "bookmark",
+];
+
+/// Parameters that take the id of an item.
+pub(super) const AFTERS: [&str; 9] =
+    ["starting_after", "after", "after_id", "since_id", "last_id", "start_after", "startAfter", "afterId", "min_id"];
+
+/// Members that hold the items, if several arrays could.
+pub(super) const ITEMS: [&str; 18] = [
+    "data", "items", "results", "records", "value", "values", "content", "entries", "rows", "list", "docs", "hits",
+    "features", "objects", "elements", "members", "nodes", "edges",
+];
+
+/// Members that tell items apart.
+pub(super) const IDS: [&str; 14] =
+    ["id", "_id", "uuid", "guid", "ID", "Id", "key", "sku", "code", "slug", "number", "pk", "uid", "identifier"];
+
+/// Members that look like an order in time or by hand.
+pub(super) const ORDERING: [&str; 12] = [
+    "created",
+    "date",
+    "time",
+    "updated",
+    "modified",
+    "published",
+    "at",
+    "position",
+    "rank",
+    "sequence",
+    "name",
+    "score",
+];
+
+/// Members that could hold a total. A name is compared without regard to case and to `_` and `-`.
+pub(super) const TOTALS: [&str; 20] = [
+    "total",
+    "totalcount",
+    "count",
+    "totalelements",
+    "totalitems",
+    "totalresults",
+    "totalrecords",
+    "recordstotal",
+    "numfound",
+    "totalsize",
+    "xtotalcount",
+    "xtotal",
+    "xwptotal",
+    "nbhits",
+    "resultcount",
+    "totalhits",
+    "filtercount",
+    "numbermatched",
+    "odatacount",
+    "value",
+];
+
+/// Members that could hold the URL of the next page, or its token.
+pub(super) const NEXTS: [&str; 20] = [
+    "next",
+    "nextpage",
+    "nextpageurl",
+    "nexturl",
+    "nextlink",
+    "odatanextlink",
+    "nextpagetoken",
+    "nexttoken",
+    "nextcursor",
+    "after",
+    "cursor",
+    "endcursor",
+    "continuation",
+    "continuationtoken",
+    "bookmark",
+    "marker",
+    "aftercursor",
+    "nextmarker",
+    "href",
+    "scrollid",
+];
+
+/// Flags that are true while there is more.
+pub(super) const MORE: [&str; 9] = [
+    "hasmore",
+    "more",
+    "hasnext",
+    "hasnextpage",
+    "istruncated",
+    "truncated",
+    "morepages",
+    "hasmoreitems",
+    "hasmorepages",
+];
+
+/// Flags that are true on the last page.
+pub(super) const LAST: [&str; 6] = ["last", "islast", "islastpage", "lastpage", "done", "complete"];
+
+/// The page that an answer says it is.
+pub(super) const PAGE_ECHOES: [&str; 6] = ["page", "currentpage", "pagenumber", "pageno", "pageindex", "number"];
+
+/// The offset that an answer says it begins at.
+pub(super) const OFFSET_ECHOES: [&str; 6] = ["offset", "skip", "start", "startat", "startindex", "from"];
+
+/// The number of pages.
+pub(super) const PAGE_COUNTS: [&str; 8] =
+    ["totalpages", "pages", "lastpage", "pagecount", "numpages", "xtotalpages", "xwptotalpages", "maxpage"];
+
+/// Returns a name without case, `_`, `-`, `.`, `@` and `$`.
+pub(super) fn plain(name: &str) -> String {
+    name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Returns the last step of a place, such as `next` of `/links/next`, `link:next` or `/links/[rel=next]/href`.
+pub(super) fn last_step(place: &str) -> String {
+    if let Some((_, name)) = place.split_once(':').filter(|(kind, _)| !kind.contains('/')) {
+        return plain(name);
+    }
+    let mut steps = place.rsplit('/').filter(|step| !matches!(*step, "href" | "url"));
+    let step = steps.next().unwrap_or_default();
+    plain(step.strip_prefix("[rel=").and_then(|rest| rest.strip_suffix(']')).unwrap_or(step))
+}
+
+/// Returns the known names, those first that `known` says to be likely, each once.
+pub(super) fn likely_first(likely: &[String], usual: &[&str]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::with_capacity(likely.len() + usual.len());
+    for name in likely.iter().cloned().chain(usual.iter().map(|name| (*name).to_owned())) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}

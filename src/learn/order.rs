@@ -1,0 +1,440 @@
+//! The order of a list, by its data: the fields whose values run one way, the comparison that holds between them, and
+//! the order of items that are equal by it.
+
+use std::{borrow::Cow, cmp::Ordering, collections::BTreeSet, ops::Range};
+
+use icu_normalizer::DecomposingNormalizerBorrowed;
+use serde_json::Value;
+
+use super::{
+    answer::step_into,
+    ends::Sample,
+    findings::{Certainty, Field, Learnt, ListOrder, NullsAt},
+    names::{ORDERING, last_step},
+};
+
+/// The most keys of an order.
+const KEYS: usize = 3;
+
+/// The changes of a value that make a run more than an accident.
+const CHANGES: usize = 3;
+
+/// One neighbour of this many may be out of order where a language sorts, because its rules are not known here.
+const LANGUAGE_EXCEPTIONS: usize = 50;
+
+/// The most values of a rank.
+const RANKS: usize = 20;
+
+/// The comparison of a field's values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// JSON numbers.
+    Number,
+    /// Numbers in strings.
+    NumberInString,
+    /// Dates and times.
+    Datetime,
+    /// false before true.
+    Boolean,
+    /// UUIDs.
+    Uuid,
+    /// Strings, by their bytes.
+    Bytes,
+    /// Strings, without regard to case or by the rules of a language: they can only be told apart.
+    Language,
+    /// Strings in the order of a list.
+    Rank(Vec<String>),
+}
+
+impl Comparison {
+    /// Returns its name.
+    #[must_use]
+    pub fn name(&self) -> Cow<'static, str> {
+        match self {
+            Self::Number => "as numbers".into(),
+            Self::NumberInString => "as numbers in strings".into(),
+            Self::Datetime => "as times".into(),
+            Self::Boolean => "false before true".into(),
+            Self::Uuid => "as UUIDs".into(),
+            Self::Bytes => "by bytes".into(),
+            Self::Language => "by a language or without regard to case".into(),
+            Self::Rank(ranks) => format!("by rank: {}", ranks.join(", ")).into(),
+        }
+    }
+
+    fn compare(&self, left: &Value, right: &Value) -> Option<Ordering> {
+        let texts = || Some((left.as_str()?, right.as_str()?));
+        match self {
+            Self::Number => match (left.as_i64(), right.as_i64()) {
+                (Some(left), Some(right)) => Some(left.cmp(&right)),
+                _ => left.as_f64()?.partial_cmp(&right.as_f64()?),
+            },
+            Self::Boolean => Some(left.as_bool()?.cmp(&right.as_bool()?)),
+            Self::NumberInString => {
+                let (left, right) = texts()?;
+                left.parse::<f64>().ok()?.partial_cmp(&right.parse::<f64>().ok()?)
+            }
+            Self::Datetime => texts().and_then(|(left, right)| Some(instant(left)?.cmp(&instant(right)?))),
+            Self::Uuid => texts().map(|(left, right)| left.to_ascii_lowercase().cmp(&right.to_ascii_lowercase())),
+            Self::Bytes => texts().map(|(left, right)| left.cmp(right)),
+            Self::Language => texts().map(|(left, right)| folded(left).cmp(&folded(right))),
+            Self::Rank(ranks) => texts().and_then(|(left, right)| {
+                let rank = |text: &str| ranks.iter().position(|rank| rank == text);
+                Some(rank(left)?.cmp(&rank(right)?))
+            }),
+        }
+    }
+}
+
+/// Returns an instant of RFC 3339, or a day.
+fn instant(text: &str) -> Option<i64> {
+    let time = chrono::DateTime::parse_from_rfc3339(text).ok().and_then(|time| time.timestamp_nanos_opt());
+    time.or_else(|| {
+        let day = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+        day.and_hms_opt(0, 0, 0)?.and_utc().timestamp_nanos_opt()
+    })
+}
+
+/// Returns a text as most languages compare it first: its letters and digits, without accents and case.
+fn folded(text: &str) -> String {
+    let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(text);
+    decomposed.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// A column that runs one way within groups of rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) comparison: Comparison,
+    pub(super) descending: bool,
+    /// The neighbours that differ.
+    pub(super) changes: usize,
+    pub(super) nulls: Option<NullsAt>,
+    /// The data tell this comparison from others.
+    pub(super) is_told: bool,
+}
+
+/// Returns how a column runs within groups; nothing if it runs neither way, or not at all.
+pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Option<Run> {
+    let column: Vec<&Value> = rows.iter().map(|row| step_into(row, pointer).unwrap_or(&Value::Null)).collect();
+    let (stretches, nulls) = without_nulls(&column, groups)?;
+    let values: Vec<&Value> = stretches.iter().flat_map(|stretch| column[stretch.clone()].iter().copied()).collect();
+    let candidates = candidates(&values, &column, &stretches);
+    let all = |comparison: &Comparison| tendency(comparison, &column, &stretches);
+    let found = candidates.iter().find_map(|comparison| Some((comparison, all(comparison)?)));
+    let (comparison, (descending, changes)) = found?;
+    let mut comparison = comparison.clone();
+    let mut is_told = true;
+    if comparison == Comparison::Bytes && all(&Comparison::Language).is_some_and(|(other, _)| other == descending) {
+        is_told = false;
+        if !compares_alike(&values) {
+            comparison = Comparison::Language;
+        }
+    }
+    Some(Run { comparison, descending, changes, nulls, is_told })
+}
+
+/// Returns the groups without their nulls, which must stand together at one end.
+fn without_nulls(column: &[&Value], groups: &[Range<usize>]) -> Option<(Vec<Range<usize>>, Option<NullsAt>)> {
+    let mut found = None;
+    let mut stretches = Vec::with_capacity(groups.len());
+    for group in groups {
+        let values = &column[group.clone()];
+        let nulls = values.iter().filter(|value| value.is_null()).count();
+        let is_mixed = nulls > 0 && nulls < values.len();
+        let first = values.iter().take(nulls).all(|value| value.is_null());
+        let last = values.iter().rev().take(nulls).all(|value| value.is_null());
+        let stretch = if first { group.start + nulls..group.end } else { group.start..group.end - nulls };
+        if is_mixed {
+            let at = if first { NullsAt::First } else { NullsAt::Last };
+            if !first && !last || found.is_some_and(|known| known != at) {
+                return None;
+            }
+            found = Some(at);
+        }
+        if stretch.len() > 1 {
+            stretches.push(stretch);
+        }
+    }
+    Some((stretches, found))
+}
+
+/// Returns the comparisons that values can have, the most particular first.
+fn candidates(values: &[&Value], column: &[&Value], stretches: &[Range<usize>]) -> Vec<Comparison> {
+    let all = |is: fn(&Value) -> bool| !values.is_empty() && values.iter().all(|value| is(value));
+    if all(Value::is_number) {
+        return vec![Comparison::Number];
+    }
+    if all(Value::is_boolean) {
+        return vec![Comparison::Boolean];
+    }
+    if !all(Value::is_string) {
+        return Vec::new();
+    }
+    let text = |is: fn(&str) -> bool| values.iter().all(|value| value.as_str().is_some_and(is));
+    let mut found = Vec::new();
+    if text(|text| instant(text).is_some()) {
+        found.push(Comparison::Datetime);
+    }
+    if text(|text| text.parse::<f64>().is_ok_and(f64::is_finite) && !text.contains(['e', 'E', '+'])) {
+        found.push(Comparison::NumberInString);
+    }
+    if text(|text| text.len() == 36 && text.split('-').map(str::len).eq([8, 4, 4, 4, 12])) {
+        found.push(Comparison::Uuid);
+    }
+    found.push(Comparison::Bytes);
+    // Where every comparison gives the same, a language sorts as bytes do.
+    found.extend(Some(Comparison::Language).filter(|_| !compares_alike(values)));
+    found.extend(rank(column, stretches));
+    found
+}
+
+/// Returns a rank if few values come in blocks, in the same order in every group.
+fn rank(column: &[&Value], stretches: &[Range<usize>]) -> Option<Comparison> {
+    let mut ranks: Vec<String> = Vec::new();
+    for stretch in stretches {
+        let mut last = None;
+        for value in &column[stretch.clone()] {
+            let text = value.as_str()?;
+            let place = ranks.iter().position(|rank| rank == text);
+            let place = match place {
+                Some(place) => place,
+                None if ranks.len() < RANKS => {
+                    ranks.push(text.to_owned());
+                    ranks.len() - 1
+                }
+                None => return None,
+            };
+            if last.is_some_and(|last| place < last) {
+                return None;
+            }
+            last = Some(place);
+        }
+    }
+    // Each value comes several times, or it is a list of names without an order.
+    let rows: usize = stretches.iter().map(Range::len).sum();
+    (ranks.len() > 2 && rows >= ranks.len() * 3).then_some(Comparison::Rank(ranks))
+}
+
+/// Returns whether a column runs down, and how often it changes.
+fn tendency(comparison: &Comparison, column: &[&Value], stretches: &[Range<usize>]) -> Option<(bool, usize)> {
+    let mut counts = [Neighbours::default(); 2];
+    for stretch in stretches {
+        for pair in column[stretch.clone()].windows(2) {
+            let way = match comparison.compare(pair[0], pair[1])? {
+                Ordering::Less => 0,
+                Ordering::Greater => 1,
+                Ordering::Equal => continue,
+            };
+            counts[way].all += 1;
+            if *comparison == Comparison::Language && is_fine(pair[0], pair[1]) {
+                counts[way].fine += 1;
+            }
+        }
+    }
+    let descending = counts[1].all > counts[0].all;
+    let (along, against) = if descending { (counts[1], counts[0]) } else { (counts[0], counts[1]) };
+    let are_exceptions = against.all == against.fine && against.all <= along.all / LANGUAGE_EXCEPTIONS;
+    (along.all > 0 && (against.all == 0 || are_exceptions)).then_some((descending, along.all + against.all))
+}
+
+/// Neighbours that run one way, and how many of them differ only where the rules of a language matter.
+#[derive(Clone, Copy, Default)]
+struct Neighbours {
+    all: usize,
+    fine: usize,
+}
+
+/// Returns whether two texts begin with the same letter, or with one whose place depends on the language.
+fn is_fine(left: &Value, right: &Value) -> bool {
+    let texts = [left, right].map(|value| value.as_str().unwrap_or_default());
+    let [left, right] = texts.map(|text| folded(text).chars().next());
+    left == right || texts.iter().any(|text| !text.starts_with(|letter: char| letter.is_ascii()))
+}
+
+/// Returns whether every comparison of these texts gives the same: their characters are of one class at each place.
+fn compares_alike(values: &[&Value]) -> bool {
+    let class = |letter: char| match letter {
+        '0'..='9' => '0',
+        'a'..='z' => 'a',
+        'A'..='Z' => 'A',
+        other => other,
+    };
+    let mask = |value: &&&Value| value.as_str().unwrap_or_default().chars().map(class).collect::<String>();
+    let masks: BTreeSet<String> = values.iter().map(|value| mask(&value)).collect();
+    let of_one_class = |classes: &str| masks.iter().all(|mask| mask.chars().all(|letter| classes.contains(letter)));
+    masks.len() == 1 || of_one_class("0a") || of_one_class("0A")
+}
+
+/// Returns the groups of neighbours whose values are equal, within groups.
+pub(super) fn split(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    for group in groups {
+        let mut start = group.start;
+        for at in group.start + 1..=group.end {
+            let is_same = at < group.end && step_into(&rows[at], pointer) == step_into(&rows[start], pointer);
+            if !is_same {
+                if at - start > 1 {
+                    found.push(start..at);
+                }
+                start = at;
+            }
+        }
+    }
+    found
+}
+
+/// An order that explains the rows.
+#[derive(Clone, Debug)]
+struct Explanation {
+    keys: Vec<(String, Run)>,
+    /// The run of the id within ties, or over all rows.
+    id: Option<Run>,
+    /// The rows that are equal to a neighbour by all keys.
+    ties: usize,
+}
+
+impl Explanation {
+    /// Returns whether one explanation is better: it leaves no ties open, it has few keys, its fields are named like
+    /// orders, and its values change often.
+    fn merit(&self) -> (bool, std::cmp::Reverse<usize>, bool, usize) {
+        let is_complete = self.ties == 0 || self.id.is_some();
+        let named = self.keys.first().is_some_and(|(pointer, _)| is_named_like_an_order(pointer));
+        let changes = self.keys.first().map_or(0, |(_, run)| run.changes);
+        (is_complete, std::cmp::Reverse(self.keys.len()), named, changes)
+    }
+}
+
+pub(super) fn is_named_like_an_order(pointer: &str) -> bool {
+    let name = last_step(pointer);
+    ORDERING.iter().any(|part| if *part == "at" { name.ends_with(part) } else { name.contains(part) })
+}
+
+/// Finds the order of a sample, and notes it.
+pub(super) fn find(learnt: &mut Learnt, sample: &Sample) {
+    let rows = &sample.rows;
+    if rows.len() < CHANGES + 1 {
+        let evidence = format!("{} items are too few to tell", rows.len());
+        learnt.note(Certainty::Open, "order", "not known", evidence);
+        return;
+    }
+    let id = learnt.shape.id.clone();
+    let whole = [0..rows.len()];
+    let by_id = id.as_ref().and_then(|id| run(rows, id, &whole)).filter(|run| sorts_ids(&run.comparison));
+    if let Some(own) = &by_id {
+        learnt.order = Some(order_of(learnt, &[], by_id.as_ref()));
+        let way = if own.descending { "descending" } else { "ascending" };
+        let others = others(learnt, rows, &whole);
+        let evidence = format!("{} items run {way} by it, {}{others}", rows.len(), own.comparison.name());
+        learnt.note(certainty_of(own, others.is_empty()), "order", format!("the id, {way}"), evidence);
+        return;
+    }
+    let fields: Vec<String> =
+        learnt.shape.fields(rows).into_iter().filter(|field| Some(field) != id.as_ref()).collect();
+    match explain(rows, &fields, id.as_deref()) {
+        Some(explanation) => note(learnt, &explanation, rows.len()),
+        None => {
+            let evidence = format!("no field of {} items runs one way", rows.len());
+            learnt.note(Certainty::Open, "order", "none found", evidence);
+        }
+    }
+}
+
+fn certainty_of(run: &Run, is_alone: bool) -> Certainty {
+    if run.is_told && is_alone && run.changes >= 20 { Certainty::Shown } else { Certainty::Likely }
+}
+
+/// Returns whether ids that run so can be the order: the gateway compares them by their bytes or as numbers.
+fn sorts_ids(comparison: &Comparison) -> bool {
+    !matches!(comparison, Comparison::Language | Comparison::Rank(_) | Comparison::Boolean)
+}
+
+/// Names other fields that run the same way, so that the data don't tell by which of them the list is sorted.
+fn others(learnt: &Learnt, rows: &[Value], whole: &[Range<usize>]) -> String {
+    let fields = learnt.shape.fields(rows).into_iter().filter(|field| is_named_like_an_order(field));
+    let running = fields.filter(|field| run(rows, field, whole).is_some_and(|run| run.changes > rows.len() / 4));
+    let names: Vec<String> = running.take(3).collect();
+    if names.is_empty() { String::new() } else { format!("; {} runs one way too", names.join(", ")) }
+}
+
+fn explain(rows: &[Value], fields: &[String], id: Option<&str>) -> Option<Explanation> {
+    let mut best: Option<Explanation> = None;
+    let mut open = vec![(Vec::new(), vec![0..rows.len()])];
+    // Each round adds a key to what explains a part; at most one explanation is kept for each first key.
+    for _ in 0..KEYS {
+        let mut further = Vec::new();
+        for (keys, groups) in open {
+            for field in fields.iter().filter(|field| keys.iter().all(|(known, _): &(String, Run)| known != *field)) {
+                let Some(found) = run(rows, field, &groups) else { continue };
+                let is_first = keys.is_empty();
+                let rank_then_more = matches!(found.comparison, Comparison::Rank(_) | Comparison::Boolean);
+                if is_first && found.changes < CHANGES && !(rank_then_more && found.changes > 0) {
+                    continue;
+                }
+                let (is_opaque, mut keys) = (found.comparison == Comparison::Language, keys.clone());
+                keys.push((field.clone(), found));
+                let groups = split(rows, field, &groups);
+                let ties = groups.iter().map(Range::len).sum();
+                let of_id = id.and_then(|id| run(rows, id, &groups)).filter(|run| sorts_ids(&run.comparison));
+                let explanation = Explanation { keys: keys.clone(), id: of_id, ties };
+                let is_accident = explanation.keys[0].1.changes < CHANGES && explanation.id.is_none();
+                if !is_accident && best.as_ref().is_none_or(|best| explanation.merit() > best.merit()) {
+                    best = Some(explanation);
+                }
+                // Nothing can follow values that are only told apart.
+                if ties > 0 && !is_opaque && further.len() < 24 {
+                    further.push((keys, groups));
+                }
+            }
+        }
+        open = further;
+    }
+    best
+}
+
+/// Returns the field of a pointer, with a name of its own.
+pub(super) fn field(learnt: &Learnt, pointer: &str, run: &Run) -> Field {
+    let inner = pointer.strip_prefix(learnt.shape.item.as_str()).unwrap_or(pointer);
+    let steps: Vec<&str> = inner.split('/').skip(1).collect();
+    let name = steps.last().copied().unwrap_or_default().replace("~1", "/").replace("~0", "~");
+    // In an order, `id` is the id; a member of that name that is not has another name there.
+    let name = if name == "id" && learnt.shape.id.as_deref() != Some(pointer) { steps.join("_") } else { name };
+    Field { name, pointer: inner.to_owned(), comparison: run.comparison.clone(), nulls: run.nulls }
+}
+
+fn order_of(learnt: &Learnt, keys: &[(String, Run)], id: Option<&Run>) -> ListOrder {
+    let keys = keys.iter().map(|(pointer, run)| (field(learnt, pointer, run), run.descending)).collect();
+    let id_comparison = id.map(|run| run.comparison.clone());
+    ListOrder { keys, id_descending: id.is_some_and(|run| run.descending), id_comparison }
+}
+
+fn note(learnt: &mut Learnt, explanation: &Explanation, rows: usize) {
+    let order = order_of(learnt, &explanation.keys, explanation.id.as_ref());
+    let names: Vec<String> = order
+        .keys
+        .iter()
+        .map(|(field, down)| if *down { format!("-{}", field.name) } else { field.name.clone() })
+        .collect();
+    let first = &explanation.keys[0].1;
+    let ties = match (explanation.ties, &explanation.id) {
+        (0, _) => "no two are equal".to_owned(),
+        (ties, Some(id)) => {
+            format!(
+                "{ties} are equal to a neighbour, by ids {}",
+                if id.descending { "descending" } else { "ascending" }
+            )
+        }
+        (ties, None) => format!("{ties} are equal to a neighbour, in no order of their ids"),
+    };
+    let mut comparisons = Vec::new();
+    for (field, (_, run)) in order.keys.iter().zip(&explanation.keys) {
+        let told = match (&run.comparison, run.is_told) {
+            (Comparison::Language, false) => ", which the data don't tell from bytes",
+            (_, false) => ", as by every other comparison of such values",
+            _ => "",
+        };
+        comparisons.push(format!("{} {}{told}", field.0.name, run.comparison.name()));
+    }
+    let evidence = format!("{rows} items, {} changes; {}; {ties}", first.changes, comparisons.join("; "));
+    learnt.note(certainty_of(first, true), "order", names.join(", "), evidence);
+    learnt.order = Some(order);
+}

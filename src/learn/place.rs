@@ -1,0 +1,336 @@
+//! The parameter that says where a slice begins, found by its effect: with 2 as its value, the first item tells by its place
+//! in a longer answer whether pages are counted, from 0 or from 1, or items.
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::{
+    answer::{Seen, whole},
+    findings::{Certainty, Learnt, PlaceForm},
+    names::{self, OFFSET_ECHOES, OFFSETS, PAGE_ECHOES, PAGES, likely_first, plain},
+    prober::Base,
+    session::{Halt, Session, Setting, Slot},
+    token,
+};
+
+/// The value by which parameters are tried.
+const TRIED: u64 = 2;
+
+/// The names that are tried one by one where an upstream refuses what it does not know.
+const SINGLES: usize = 4;
+
+/// The items that a longer answer has at least, so that every effect shows another place.
+const REFERENCE: usize = 7;
+
+/// The place in the reference at which an answer begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begins {
+    /// With this item.
+    At(usize),
+    /// With an item that the reference does not have.
+    Beyond,
+    /// The upstream refuses the request, or gives no items.
+    Nowhere,
+}
+
+impl Begins {
+    fn is_effect(self) -> bool {
+        matches!(self, Self::At(1..) | Self::Beyond)
+    }
+}
+
+/// The meaning of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// Items, the first of which has this number.
+    Offset(u64),
+    /// Pages, the first of which has this number.
+    Page(u64),
+}
+
+impl Meaning {
+    const ALL: [Self; 4] = [Self::Page(1), Self::Offset(0), Self::Page(0), Self::Offset(1)];
+
+    /// Returns the item with which the answer begins for a value.
+    fn begins(self, value: u64, size: usize) -> usize {
+        let (passed, each) = match self {
+            Self::Offset(first) => (value - first, 1),
+            Self::Page(first) => (value - first, size),
+        };
+        usize::try_from(passed).unwrap_or(usize::MAX).saturating_mul(each)
+    }
+}
+
+/// The items that a reference has at most where equal items come in another order with each request.
+const WIDE: u32 = 150;
+
+/// The reference that answers are compared with.
+struct Reference {
+    ids: Vec<String>,
+    /// The items of a slice.
+    size: usize,
+    /// The settings that ask for a slice.
+    sized: Vec<Setting>,
+    /// Two answers to the same request have their items in the same order.
+    is_steady: bool,
+}
+
+impl Reference {
+    async fn of(session: &Session, learnt: &Learnt, base: &Base) -> Result<Self, Halt> {
+        let Some(form) = &learnt.size else {
+            let (ids, size) = (base.ids.clone(), base.ids.len());
+            return Ok(Self { ids, size, sized: Vec::new(), is_steady: true });
+        };
+        if let Some(least) = form.choices.first() {
+            let sized = vec![(form.slot.clone(), least.to_string())];
+            let size = usize::try_from(*least).unwrap_or(1);
+            return Ok(Self { ids: base.ids.clone(), size, sized, is_steady: true });
+        }
+        let mut ids = base.ids.clone();
+        if ids.len() < REFERENCE {
+            let seen = session.ask(&[(form.slot.clone(), "20".to_owned())]).await?;
+            let more = learnt.shape.identities(&seen).unwrap_or_default();
+            if more.len() > ids.len() {
+                ids = more;
+            }
+        }
+        let size = (ids.len().saturating_sub(1) / 2).clamp(1, 5);
+        let sized = vec![(form.slot.clone(), size.to_string())];
+        let first = learnt.shape.identities(&*session.ask(&sized).await?).unwrap_or_default();
+        if ids.starts_with(&first) || first.len() != size {
+            return Ok(Self { ids, size, sized, is_steady: true });
+        }
+        // Items that are equal to the upstream come in any order: wide slices show where they begin all the same.
+        let seen = session.ask(&[(form.slot.clone(), WIDE.to_string())]).await?;
+        let ids = learnt.shape.identities(&seen).unwrap_or_default();
+        let size = (ids.len() / 3).max(1);
+        Ok(Self { ids, size, sized: vec![(form.slot.clone(), size.to_string())], is_steady: false })
+    }
+
+    /// Returns the value by which a name is tried. In wide slices without a steady order, an offset of 2 shows nothing.
+    fn tried(&self, name: &str) -> u64 {
+        let is_offset = OFFSETS.iter().any(|known| plain(known) == plain(name));
+        if is_offset && !self.is_steady { u64::try_from(self.size).unwrap_or(TRIED) } else { TRIED }
+    }
+
+    fn begins(&self, learnt: &Learnt, seen: &Rc<Seen>, value: u64) -> Begins {
+        let found = learnt.shape.identities(seen).filter(|ids| !ids.is_empty());
+        let Some(found) = found else { return Begins::Nowhere };
+        if !self.is_steady {
+            let places = Meaning::ALL.map(|meaning| meaning.begins(value, self.size));
+            let overlap =
+                |place: usize| self.ids.iter().skip(place).take(self.size).filter(|id| found.contains(id)).count();
+            // The first of equal ones counts: no effect before any.
+            let mut best = (overlap(0), 0);
+            for place in places {
+                best = if overlap(place) > best.0 { (overlap(place), place) } else { best };
+            }
+            return if best.0 * 2 > found.len() { Begins::At(best.1) } else { Begins::Beyond };
+        }
+        let Some(place) = self.ids.iter().position(|id| *id == found[0]) else { return Begins::Beyond };
+        // The overlap is compared, so that an order that changed is no effect.
+        let is_slice = self.ids[place..].iter().zip(&found).all(|(expected, found)| expected == found);
+        if is_slice { Begins::At(place) } else { Begins::At(0) }
+    }
+
+    /// Returns whether a meaning explains where an answer begins.
+    fn explains(&self, meaning: Meaning, value: u64, begins: Begins) -> bool {
+        let place = meaning.begins(value, self.size);
+        match begins {
+            Begins::At(found) => place == found,
+            Begins::Beyond => place >= self.ids.len(),
+            // Such a page may be past the end.
+            Begins::Nowhere => place >= self.ids.len() && value > 1,
+        }
+    }
+}
+
+/// Finds the parameter.
+pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), Halt> {
+    let reference = Reference::of(session, learnt, base).await?;
+    let likely = likely(session, learnt, base);
+    for name in likely.iter().take(SINGLES) {
+        if attempt(session, learnt, base, &reference, name).await? {
+            return Ok(());
+        }
+    }
+    let is_bracketed = |name: &&str| name.contains('[');
+    let kept = |names: &[&'static str]| -> Vec<String> {
+        let new = names.iter().filter(|name| !is_bracketed(name) && !likely.iter().any(|own| own == *name));
+        new.map(|name| (*name).to_owned()).collect()
+    };
+    // A page and an offset in one request contradict each other, so they are tried apart.
+    let batches: &[&[&'static str]] = if session.target.body.is_some() { &[] } else { &[&PAGES, &OFFSETS] };
+    for names in batches {
+        if let Some(name) = among(session, learnt, &reference, &kept(names)).await?
+            && attempt(session, learnt, base, &reference, &name).await?
+        {
+            return Ok(());
+        }
+    }
+    let family =
+        learnt.size.as_ref().and_then(|form| form.slot.name().split_once('[')).map(|(family, _)| family.to_owned());
+    if let Some(family) = family {
+        let own = PAGES.iter().chain(&OFFSETS).filter(|name| name.starts_with(&format!("{family}[")));
+        for name in own {
+            if attempt(session, learnt, base, &reference, name).await? {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the one of several names that has an effect: all are tried in one request, then fewer and fewer of them.
+async fn among(
+    session: &Session,
+    learnt: &Learnt,
+    reference: &Reference,
+    names: &[String],
+) -> Result<Option<String>, Halt> {
+    match together(session, learnt, reference, names).await? {
+        Begins::Nowhere => return single(session, learnt, reference, names).await,
+        begins if !begins.is_effect() => return Ok(None),
+        _ => {}
+    }
+    // Each round leaves out at least one name. The most usual ones come first.
+    let mut names = names.to_vec();
+    while names.len() > 1 {
+        let others = names.split_off(if names.len() > 4 { 2 } else { names.len() / 2 });
+        if !together(session, learnt, reference, &names).await?.is_effect() {
+            names = others;
+        }
+    }
+    Ok(names.pop())
+}
+
+async fn together(session: &Session, learnt: &Learnt, reference: &Reference, names: &[String]) -> Result<Begins, Halt> {
+    let mut settings = reference.sized.clone();
+    let value = names.first().map_or(TRIED, |name| reference.tried(name));
+    settings.extend(names.iter().map(|name| (session.slot(name), value.to_string())));
+    Ok(reference.begins(learnt, &session.ask(&settings).await?, value))
+}
+
+/// Tries names one by one, for upstreams that refuse what they don't know.
+async fn single(
+    session: &Session,
+    learnt: &Learnt,
+    reference: &Reference,
+    names: &[String],
+) -> Result<Option<String>, Halt> {
+    for name in names.iter().take(SINGLES) {
+        if together(session, learnt, reference, std::slice::from_ref(name)).await?.is_effect() {
+            return Ok(Some(name.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// Tries one name, and notes its effect if it has one.
+async fn attempt(
+    session: &Session,
+    learnt: &mut Learnt,
+    base: &Base,
+    reference: &Reference,
+    name: &str,
+) -> Result<bool, Halt> {
+    let slot = session.slot(name);
+    let ask = |value: u64| {
+        let mut settings = reference.sized.clone();
+        settings.push((slot.clone(), value.to_string()));
+        settings
+    };
+    let tried = reference.tried(name);
+    let begins = reference.begins(learnt, &session.ask(&ask(tried)).await?, tried);
+    let mut meanings: Vec<Meaning> = Meaning::ALL.to_vec();
+    meanings.retain(|meaning| reference.explains(*meaning, tried, begins));
+    if meanings.len() > 1 || begins == Begins::Nowhere {
+        let begins = reference.begins(learnt, &session.ask(&ask(1)).await?, 1);
+        meanings.retain(|meaning| reference.explains(*meaning, 1, begins));
+    }
+    let form = match meanings.as_slice() {
+        [Meaning::Offset(first)] => PlaceForm::Offset { slot, first: *first },
+        [Meaning::Page(first)] => PlaceForm::Page { slot, first: *first },
+        [] => return Ok(false),
+        _ => return page_or_offset(session, learnt, reference, slot).await,
+    };
+    note(learnt, base, reference, form);
+    Ok(true)
+}
+
+/// Pages of one item are offsets; the difference shows in pages of two.
+async fn page_or_offset(
+    session: &Session,
+    learnt: &mut Learnt,
+    reference: &Reference,
+    slot: Slot,
+) -> Result<bool, Halt> {
+    let Some(form) = &learnt.size else { return Ok(false) };
+    let settings = [(form.slot.clone(), "2".to_owned()), (slot.clone(), "1".to_owned())];
+    let seen = session.ask(&settings).await?;
+    let found = learnt.shape.identities(&seen).and_then(|ids| ids.first().cloned());
+    let place = found.and_then(|id| reference.ids.iter().position(|known| *known == id));
+    learnt.place = match place {
+        Some(1) => Some(PlaceForm::Offset { slot, first: 0 }),
+        Some(2) => Some(PlaceForm::Page { slot, first: 0 }),
+        _ => return Ok(false),
+    };
+    Ok(true)
+}
+
+fn note(learnt: &mut Learnt, base: &Base, reference: &Reference, form: PlaceForm) {
+    let size = reference.size;
+    match &form {
+        PlaceForm::Offset { slot, first } => {
+            let name = slot.name().to_owned();
+            let from = if *first == 0 { "0" } else { "1" };
+            let evidence = format!("{name}={TRIED} began with item {} of the first answer", TRIED + 1 - first);
+            learnt.note(Certainty::Shown, "offset parameter", format!("{name}, counted from {from}"), evidence);
+        }
+        PlaceForm::Page { slot, first } => {
+            let name = slot.name().to_owned();
+            let begins = usize::try_from(TRIED - first).unwrap_or(1) * size;
+            let evidence = if begins < base.ids.len() {
+                format!("{name}={TRIED} with {size} items a page began with item {} of the first answer", begins + 1)
+            } else {
+                format!("{name}={first} is the first answer, and the next number gives other items")
+            };
+            learnt.note(Certainty::Shown, "page parameter", format!("{name}, the first page is {first}"), evidence);
+        }
+        _ => {}
+    }
+    learnt.place = Some(form);
+}
+
+/// Returns names that the URL, links in the first answer, or what it says of itself suggest.
+fn likely(session: &Session, learnt: &Learnt, base: &Base) -> Vec<String> {
+    let known = |name: &str| PAGES.iter().chain(&OFFSETS).any(|known| plain(known) == plain(name));
+    let mut likely: Vec<String> = base.hints.iter().map(|(name, _)| name.clone()).filter(|name| known(name)).collect();
+    if let Some(body) = &session.target.body {
+        // A body that was given has few numbers, so all of them are worth a request; those with usual names come first.
+        let mut places = token::number_places(body);
+        places.retain(|place| learnt.size.as_ref().is_none_or(|form| form.slot.name() != place));
+        places.sort_by_key(|place| !known(&names::last_step(place)));
+        likely.extend(places);
+    }
+    let facts = learnt.shape.facts(&base.seen);
+    for (name, value) in facts.iter().filter_map(|fact| fact.value.as_str()).flat_map(token::query_of) {
+        let pages = value.parse::<u64>().is_ok() && learnt.size.as_ref().is_none_or(|form| form.slot.name() != name);
+        if pages && known(&name) {
+            likely.push(name);
+        }
+    }
+    for fact in &facts {
+        let step = fact.place.rsplit(['/', ':']).next().unwrap_or_default();
+        let own = plain(step);
+        let echoes = matches!(whole(&fact.value), Some(0 | 1)) && !matches!(fact.value, Value::Bool(_));
+        let is_echo = PAGE_ECHOES.contains(&own.as_str()) || OFFSET_ECHOES.contains(&own.as_str());
+        if echoes && is_echo {
+            let usual = PAGES.iter().chain(&OFFSETS).filter(|name| plain(name) == own);
+            likely.extend(usual.map(|name| (*name).to_owned()));
+            likely.push(if own == "number" { "page".to_owned() } else { step.to_owned() });
+        }
+    }
+    likely_first(&likely, &[])
+}

@@ -1,0 +1,111 @@
+//! The port between the prober and an upstream: one request at a time, and its answer.
+
+use std::{
+    cell::RefCell,
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderName, Method};
+
+/// A request that reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeRequest {
+    /// GET, or POST where the person who asked says that it reads.
+    pub method: Method,
+    /// The path.
+    pub path: String,
+    /// The query, encoded; empty without one.
+    pub query: String,
+    /// The body of a request by POST.
+    pub body: Option<String>,
+    /// A header of the target that this request does not have.
+    pub without: Option<HeaderName>,
+    /// Headers of this request alone.
+    pub headers: Vec<(HeaderName, String)>,
+    /// The time to wait before it is sent.
+    pub pause: Duration,
+}
+
+/// A complete answer.
+#[derive(Clone, Debug)]
+pub struct ProbeAnswer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, decoded.
+    pub body: Vec<u8>,
+    /// The time from the request to the last byte.
+    pub elapsed: Duration,
+}
+
+/// An answer, or the reason why there is none.
+pub type ProbeOutcome = Result<ProbeAnswer, String>;
+
+#[derive(Debug, Default)]
+enum Mail {
+    #[default]
+    Empty,
+    Question(ProbeRequest),
+    Answer(ProbeOutcome),
+}
+
+/// A side of the mailbox; both sides are alike.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mailbox(Rc<RefCell<Mail>>);
+
+impl Mailbox {
+    /// Posts a request and waits for its answer.
+    pub(super) async fn ask(&self, request: ProbeRequest) -> ProbeOutcome {
+        self.0.replace(Mail::Question(request));
+        poll_fn(|_| match self.0.take() {
+            Mail::Answer(outcome) => Poll::Ready(outcome),
+            waiting => {
+                self.0.replace(waiting);
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+/// A procedure that is suspended where it awaits an answer.
+pub(super) struct Suspended<T> {
+    procedure: Pin<Box<dyn Future<Output = T>>>,
+    mailbox: Mailbox,
+}
+
+/// The next need of a procedure, or its result.
+pub(super) enum Polled<T> {
+    Ask(ProbeRequest, Suspended<T>),
+    Done(T),
+}
+
+impl<T> Suspended<T> {
+    /// Runs a procedure as far as it gets without an answer.
+    pub(super) fn begin<F: Future<Output = T> + 'static>(procedure: impl FnOnce(Mailbox) -> F) -> Polled<T> {
+        let mailbox = Mailbox::default();
+        Self { procedure: Box::pin(procedure(mailbox.clone())), mailbox }.poll()
+    }
+
+    /// Goes on with the answer to the last request.
+    pub(super) fn resume(self, outcome: ProbeOutcome) -> Polled<T> {
+        self.mailbox.0.replace(Mail::Answer(outcome));
+        self.poll()
+    }
+
+    #[expect(clippy::unreachable, reason = "a procedure awaits its mailbox alone")]
+    fn poll(mut self) -> Polled<T> {
+        match self.procedure.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(result) => Polled::Done(result),
+            Poll::Pending => match self.mailbox.0.take() {
+                Mail::Question(request) => Polled::Ask(request, self),
+                Mail::Empty | Mail::Answer(_) => unreachable!("a procedure that waits has asked"),
+            },
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The prober: the order of the steps, and the contract with the shell that sends.
+
+use std::{rc::Rc, time::Duration};
+
+use http::HeaderName;
+use serde_json::Value;
+
+use super::{
+    answer::Seen,
+    ends,
+    findings::{Certainty, Learnt, PlaceForm},
+    order, place,
+    port::{Mailbox, Polled, ProbeOutcome, ProbeRequest, Suspended},
+    preset, ranges,
+    session::{Halt, Session},
+    shape::Shape,
+    size, sorting, surroundings, token,
+};
+
+/// The list that is learnt.
+#[derive(Clone, Debug, Default)]
+pub struct Target {
+    /// The path.
+    pub path: String,
+    /// Parameters that every request has, decoded: filters of the list.
+    pub fixed: Vec<(String, String)>,
+    /// The body of requests by POST; without one they are by GET.
+    pub body: Option<Value>,
+    /// Names of headers that the shell adds to every request. Their values are the shell's alone.
+    pub headers: Vec<HeaderName>,
+    /// The host of the upstream, to tell links to other hosts.
+    pub host: String,
+}
+
+/// The limits of a prober.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most requests.
+    pub requests: usize,
+    /// The pause before each request but the first.
+    pub delay: Duration,
+    /// The deepest offset that is asked for.
+    pub depth: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { requests: 40, delay: Duration::from_millis(100), depth: 10_000 }
+    }
+}
+
+/// The first answer with items, to which later ones are compared.
+#[derive(Clone, Debug)]
+pub(super) struct Base {
+    pub(super) seen: Rc<Seen>,
+    pub(super) ids: Vec<String>,
+    /// Parameters of the URL as it was given that look as if they paged, and their values.
+    pub(super) hints: Vec<(String, String)>,
+}
+
+/// The next need of a prober, or its result.
+#[derive(Debug)]
+pub enum Step {
+    /// A request to send, after its pause.
+    Send(ProbeRequest, Prober),
+    /// The list, or the reason why nothing could be learnt of it.
+    Done(Result<Box<Learnt>, String>),
+}
+
+/// A prober that waits for an answer.
+pub struct Prober(Suspended<Result<Box<Learnt>, String>>);
+
+impl std::fmt::Debug for Prober {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Prober")
+    }
+}
+
+impl Prober {
+    /// Begins to learn a list.
+    #[must_use]
+    pub fn begin(target: Target, limits: Limits) -> Step {
+        Self::step(Suspended::begin(|mailbox| learn(mailbox, target, limits)))
+    }
+
+    /// Goes on with the answer to the last request.
+    #[must_use]
+    pub fn resume(self, outcome: ProbeOutcome) -> Step {
+        Self::step(self.0.resume(outcome))
+    }
+
+    fn step(polled: Polled<Result<Box<Learnt>, String>>) -> Step {
+        match polled {
+            Polled::Ask(request, suspended) => Step::Send(request, Self(suspended)),
+            Polled::Done(result) => Step::Done(result),
+        }
+    }
+}
+
+async fn learn(mailbox: Mailbox, target: Target, limits: Limits) -> Result<Box<Learnt>, String> {
+    let mut session = Session::new(mailbox, target, limits);
+    let (base, upstream_path) = first_answer(&mut session).await?;
+    let Some(shape) = Shape::find(&base) else { return Err(no_list(&base)) };
+    let ids = shape.identities(&base).unwrap_or_default();
+    let mut learnt = Learnt::new(shape, ids.len());
+    learnt.upstream_path = upstream_path;
+    let hints = std::mem::take(&mut session.target.fixed);
+    let (hints, fixed) = hints.into_iter().partition(|(name, _)| looks_like_paging(name));
+    session.target.fixed = fixed;
+    let mut base = Base { seen: base, ids, hints };
+    base.ids = learnt.shape.identities(&base.seen).unwrap_or_default();
+    note_shape(&mut learnt, &base);
+    if let Err(halt) = steps(&session, &mut learnt, &mut base).await {
+        learnt.note(Certainty::Open, "the rest", "not looked at", halt.to_string());
+    }
+    learnt.preset = preset::fitting(&learnt, &base);
+    (learnt.requests, learnt.deepest) = (session.sent(), *session.deepest.borrow());
+    Ok(Box::new(learnt))
+}
+
+/// Takes the steps until one of them may ask no further.
+async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Result<(), Halt> {
+    size::find(session, learnt, base, &[]).await?;
+    place::find(session, learnt, base).await?;
+    if learnt.place.is_none() || learnt.size.is_none() {
+        token::find(session, learnt, base).await?;
+    }
+    if learnt.size.is_none()
+        && let Some(PlaceForm::Page { slot, first }) = learnt.place.clone()
+    {
+        // Some lists read a size only beside a page.
+        size::find(session, learnt, base, &[(slot, first.to_string())]).await?;
+    }
+    let sample = ends::look(session, learnt, base).await?;
+    order::find(learnt, &sample);
+    sorting::find(session, learnt, base, &sample).await?;
+    ranges::find(session, learnt, base, &sample).await?;
+    surroundings::find(session, learnt, base).await
+}
+
+/// Returns the first answer that holds a list, and the path that the given one leads to if that is another. The parameters
+/// of the target that look as if they paged are left out, unless the upstream needs them.
+async fn first_answer(session: &mut Session) -> Result<(Rc<Seen>, Option<String>), String> {
+    let given = session.target.fixed.clone();
+    let mut moved = None;
+    // A redirect to the path with a final slash, and one attempt with all parameters.
+    for attempt in 0..4 {
+        let with_all = attempt > 1;
+        session.target.fixed = given.iter().filter(|(name, _)| with_all || !looks_like_paging(name)).cloned().collect();
+        let seen = session.ask(&[]).await.map_err(|halt| halt.to_string())?;
+        let location = seen.header("location").filter(|_| (300..400).contains(&seen.status));
+        if let Some(path) = location.and_then(|to| same_host_path(to, &session.target.host)) {
+            session.target.path.clone_from(&path);
+            moved = Some(path);
+            continue;
+        }
+        session.target.fixed.clone_from(&given);
+        if Shape::find(&seen).is_some() && seen.is_success() {
+            return Ok((seen, moved));
+        }
+        if with_all || !given.iter().any(|(name, _)| looks_like_paging(name)) {
+            return Err(no_list(&seen));
+        }
+    }
+    Err("the upstream redirects without an end".to_owned())
+}
+
+/// Returns the path of a URL on the same host.
+fn same_host_path(location: &str, host: &str) -> Option<String> {
+    let path = match location.split_once("://") {
+        Some((_, rest)) => {
+            let (authority, path) = rest.split_once('/')?;
+            if !authority.eq_ignore_ascii_case(host) {
+                return None;
+            }
+            format!("/{path}")
+        }
+        None => location.to_owned(),
+    };
+    let path = path.split(['?', '#']).next().unwrap_or_default().to_owned();
+    path.starts_with('/').then_some(path)
+}
+
+fn looks_like_paging(name: &str) -> bool {
+    use super::names::{OFFSETS, PAGES, SIZES, TOKENS, plain};
+    let own = plain(name);
+    [&SIZES[..], &PAGES, &OFFSETS, &TOKENS].iter().any(|names| names.iter().any(|known| plain(known) == own))
+}
+
+/// Returns the reason why an answer shows no list.
+fn no_list(seen: &Seen) -> String {
+    let status = seen.status;
+    match (&seen.json, seen.is_success()) {
+        (_, false) if (300..400).contains(&status) => {
+            let to = seen.header("location").unwrap_or("nowhere");
+            format!("the answer is a redirect, {status}, to {to}: give that URL")
+        }
+        (_, false) if matches!(status, 401 | 403) => {
+            format!("the upstream answers {status}: give its credentials by --header 'Authorization: …'")
+        }
+        (_, false) => format!("the upstream answers {status}, and not with a list"),
+        (None, true) => {
+            let kind = seen.header("content-type").unwrap_or("of no type");
+            format!("the answer is not JSON ({kind}): only lists in JSON can be paged")
+        }
+        (Some(Value::Array(_)), true) => "the list is empty: give the URL of one that has items".to_owned(),
+        (Some(Value::Object(members)), true) => {
+            let names: Vec<&str> = members.keys().map(String::as_str).take(12).collect();
+            format!("no list with items is in the answer, whose members are {}", names.join(", "))
+        }
+        (Some(_), true) => "the answer is JSON and holds no list".to_owned(),
+    }
+}
+
+fn note_shape(learnt: &mut Learnt, base: &Base) {
+    let count = base.ids.len();
+    let items = if learnt.shape.items.is_empty() { "the whole body" } else { &learnt.shape.items }.to_owned();
+    let fields = learnt.shape.fields(learnt.shape.elements(&base.seen).unwrap_or_default()).len();
+    learnt.note(
+        Certainty::Shown,
+        "items",
+        items,
+        format!("an array of {count} elements with {fields} fields in the first answer ({} bytes)", base.seen.bytes),
+    );
+    match learnt.shape.id.clone() {
+        Some(id) => {
+            let certainty = if count >= 5 { Certainty::Shown } else { Certainty::Likely };
+            let place = if id.is_empty() { "the element itself".to_owned() } else { id };
+            learnt.note(certainty, "id", place, format!("all {count} values of the first answer differ"));
+        }
+        None => {
+            let evidence = "no member of the items differs in all of them: items are recognised by their bytes";
+            learnt.note(Certainty::Open, "id", "none", evidence);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Range filters, found by their effect: several ways to write one are tried in one request, each with the value of another
+//! row, and the first item that comes tells which of them was read.
+
+use serde_json::Value;
+
+use super::{
+    answer::step_into,
+    ends::Sample,
+    findings::{Certainty, Learnt, RangeForm},
+    order::Comparison,
+    prober::Base,
+    session::{Halt, Session, Setting, Slot},
+};
+
+/// The ways to write a comparison, with `{op}` for its word.
+const WAYS: [(&str, [&str; 4]); 13] = [
+    ("{field}__{op}={value}", ["lt", "gt", "lte", "gte"]),
+    ("{field}[{op}]={value}", ["lt", "gt", "lte", "gte"]),
+    ("{field}_{op}={value}", ["lt", "gt", "lte", "gte"]),
+    ("{field}[${op}]={value}", ["lt", "gt", "lte", "gte"]),
+    ("filter[{field}][{op}]={value}", ["lt", "gt", "lte", "gte"]),
+    ("filters[{field}][${op}]={value}", ["lt", "gt", "lte", "gte"]),
+    ("{field}.{op}={value}", ["lt", "gt", "lte", "gte"]),
+    ("{field}:{op}={value}", ["lt", "gt", "lte", "gte"]),
+    ("{op}_{field}={value}", ["", "", "max", "min"]),
+    ("{field}_{op}={value}", ["before", "after", "max", "min"]),
+    ("{field}_{op}={value}", ["", "", "to", "from"]),
+    ("{field}={op}.{value}", ["lt", "gt", "lte", "gte"]),
+    ("{field}={op}:{value}", ["lt", "gt", "lte", "gte"]),
+];
+
+/// The ways that can stand in one request: the last two are one parameter.
+const TOGETHER: usize = 11;
+
+/// The places of `gte` and `lte` among the words.
+const GTE: usize = 3;
+const LTE: usize = 2;
+const OPERATIONS: [&str; 4] = ["lt", "gt", "lte", "gte"];
+
+/// The requests that are kept for later steps.
+const KEPT: usize = 4;
+
+/// Finds the range filters on the first key of the order.
+pub(super) async fn find(session: &Session, learnt: &mut Learnt, _: &Base, sample: &Sample) -> Result<(), Halt> {
+    let Some(column) = Column::of(learnt, sample).filter(|_| session.target.body.is_none() && session.left() > KEPT)
+    else {
+        return Ok(());
+    };
+    let onward = if column.descending { LTE } else { GTE };
+    // Values of different rows tell the ways apart. The first row is not used: its value would change nothing.
+    let places: Vec<usize> = (1..column.starts.len()).take(TOGETHER).collect();
+    if places.len() < 2 {
+        return Ok(());
+    }
+    let ways: Vec<usize> = (0..TOGETHER).filter(|way| !WAYS[*way].1[onward].is_empty()).collect();
+    let mut way = None;
+    for chunk in ways.chunks(places.len()) {
+        let settings: Vec<Setting> =
+            chunk.iter().zip(&places).map(|(way, place)| column.setting(WAYS[*way], onward, *place)).collect();
+        let begins = column.begins(learnt, session, &settings).await?;
+        if let Some(found) = begins.and_then(|begins| chunk.iter().zip(&places).find(|(_, place)| begins == **place)) {
+            way = Some((*found.0, *found.1));
+            break;
+        }
+    }
+    let single = [0, TOGETHER, TOGETHER + 1, 2];
+    for other in single.into_iter().filter(|_| way.is_none()) {
+        if session.left() <= KEPT {
+            break;
+        }
+        let setting = column.setting(WAYS[other], onward, places[places.len() - 1]);
+        if column.begins(learnt, session, &[setting]).await? == Some(places[places.len() - 1]) {
+            way = Some((other, places[places.len() - 1]));
+            break;
+        }
+    }
+    let Some((way, place)) = way else {
+        let evidence =
+            format!("none of {} ways to write a range of {} changed where the list begins", WAYS.len(), column.name);
+        learnt.note(Certainty::Open, "range filters", "none found", evidence);
+        return Ok(());
+    };
+    confirm(session, learnt, &column, way, place).await
+}
+
+/// Confirms each comparison of a way by its own effect.
+async fn confirm(
+    session: &Session,
+    learnt: &mut Learnt,
+    column: &Column,
+    way: usize,
+    place: usize,
+) -> Result<(), Halt> {
+    let mut form = RangeForm::default();
+    let mut shown = Vec::new();
+    for operation in [GTE, LTE, 1, 0] {
+        let word = WAYS[way].1[operation];
+        if word.is_empty() || session.left() <= 2 {
+            continue;
+        }
+        let is_onward = matches!(operation, 1 | GTE) != column.descending;
+        let is_inclusive = operation >= LTE;
+        let setting = column.setting(WAYS[way], operation, place);
+        let rows = column.places(learnt, session, &[setting]).await?;
+        let holds = match (is_onward, rows.first(), rows.last()) {
+            (true, Some(first), _) => *first == if is_inclusive { place } else { place + 1 },
+            (false, Some(0), Some(last)) => *last == if is_inclusive { place } else { place - 1 },
+            _ => false,
+        };
+        if holds {
+            let template = WAYS[way].0.replace("{op}", word);
+            shown.push(template.clone());
+            form.terms.push((OPERATIONS[operation], template));
+        }
+    }
+    let has = |name: &str| form.terms.iter().any(|(own, _)| *own == name);
+    if !(has("gte") && has("lte") || has("gt") && has("lt")) {
+        let evidence = format!("{} works in one direction alone", shown.join(", "));
+        learnt.note(Certainty::Open, "range filters", "not usable", evidence);
+        return Ok(());
+    }
+    form.fields.push(column.known_as.clone());
+    let evidence = format!("each began or ended where item {} of the list is", column.starts[place] + 1);
+    learnt.note(Certainty::Shown, "range filters", shown.join(", "), evidence);
+    learnt.ranges = Some(form);
+    Ok(())
+}
+
+/// The first key of the order, with the rows of the sample that begin another value.
+struct Column {
+    /// The upstream's name.
+    name: String,
+    /// The name in the order.
+    known_as: String,
+    pointer: String,
+    descending: bool,
+    values: Vec<String>,
+    /// The rows at which a value begins.
+    starts: Vec<usize>,
+}
+
+impl Column {
+    fn of(learnt: &Learnt, sample: &Sample) -> Option<Self> {
+        let order = learnt.order.as_ref()?;
+        let (pointer, known_as, descending) = match order.keys.first() {
+            Some((field, descending)) => {
+                let is_ordered =
+                    !matches!(field.comparison, Comparison::Language | Comparison::Rank(_) | Comparison::Boolean);
+                if !is_ordered || field.nulls.is_some() {
+                    return None;
+                }
+                (format!("{}{}", learnt.shape.item, field.pointer), field.name.clone(), *descending)
+            }
+            None => (learnt.shape.id.clone().filter(|id| !id.is_empty())?, "id".to_owned(), order.id_descending),
+        };
+        let (mut values, mut starts) = (Vec::new(), Vec::new());
+        for (at, row) in sample.rows[..sample.first_stretch.min(sample.rows.len())].iter().enumerate() {
+            let value = match step_into(row, &pointer)? {
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                _ => return None,
+            };
+            if values.last() != Some(&value) {
+                starts.push(at);
+                values.push(value);
+            }
+        }
+        // The last value may go on after the sample.
+        starts.pop();
+        values.pop();
+        let name = pointer.rsplit('/').next().unwrap_or_default().to_owned();
+        Some(Self { name, known_as, pointer, descending, values, starts })
+    }
+
+    fn setting(&self, (template, words): (&str, [&str; 4]), operation: usize, place: usize) -> Setting {
+        let written = |text: &str| {
+            text.replace("{field}", &self.name)
+                .replace("{op}", words[operation])
+                .replace("{value}", &self.values[place])
+        };
+        let (name, value) = template.split_once('=').unwrap_or((template, ""));
+        (Slot::Query(written(name)), written(value))
+    }
+
+    /// Returns the value, by its place among all, with which an answer begins.
+    async fn begins(&self, learnt: &Learnt, session: &Session, settings: &[Setting]) -> Result<Option<usize>, Halt> {
+        Ok(self.places(learnt, session, settings).await?.first().copied())
+    }
+
+    /// Returns the places of an answer's values; none where it has a value that the sample does not have.
+    async fn places(&self, learnt: &Learnt, session: &Session, settings: &[Setting]) -> Result<Vec<usize>, Halt> {
+        let sort = learnt.sort.as_ref().filter(|form| form.fields.contains(&self.known_as));
+        let sort =
+            sort.map(|form| super::sorting::settings(form, &[(&self.name, self.descending)])).unwrap_or_default();
+        let seen = session.ask(&[&sort, settings].concat()).await?;
+        let rows = learnt.shape.elements(&seen).unwrap_or_default();
+        let texts = rows.iter().filter_map(|row| match step_into(row, &self.pointer)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        });
+        Ok(texts.map_while(|text| self.values.iter().position(|value| *value == text)).collect())
+    }
+}

@@ -1,0 +1,37 @@
+//! What was learnt, for people: a line for each finding, with its evidence after it.
+
+use std::fmt::Write as _;
+
+use super::findings::{Certainty, Learnt};
+
+/// Returns the report.
+#[must_use]
+pub fn report(learnt: &Learnt, url: &str) -> String {
+    let mut out = format!("{url}\n");
+    for (certainty, heading) in [
+        (Certainty::Shown, "Shown, by the effect of a request or by the data:"),
+        (Certainty::Likely, "Likely; other explanations fit too:"),
+        (Certainty::Open, "Not found out:"),
+    ] {
+        let findings: Vec<_> = learnt.findings.iter().filter(|finding| finding.certainty == certainty).collect();
+        if findings.is_empty() {
+            continue;
+        }
+        let _ = writeln!(out, "\n{heading}");
+        for finding in findings {
+            let _ = writeln!(out, "  {:<18}  {}", finding.about, plain(&finding.found));
+            let _ = writeln!(out, "  {:<18}    {}", "", plain(&finding.evidence));
+        }
+    }
+    let dialect = match learnt.preset {
+        Some(preset) => format!("the built-in dialect {preset} fits"),
+        None => "no built-in dialect fits".to_owned(),
+    };
+    let _ = writeln!(out, "\n{} requests, none deeper than item {}; {dialect}.", learnt.requests, learnt.deepest);
+    out
+}
+
+/// Removes control characters, which an upstream may send to a terminal.
+fn plain(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).collect()
+}

@@ -1,0 +1,234 @@
+//! The session of a prober with one list: it writes requests, counts them, remembers their answers, and waits as the
+//! upstream asks.
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use http::{HeaderName, Method, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use super::{
+    answer::{Seen, step},
+    port::{Mailbox, ProbeOutcome, ProbeRequest},
+    prober::{Limits, Target},
+};
+
+/// The times that one request is sent again because the upstream asks to wait.
+const PATIENCE: usize = 2;
+
+/// The longest that the upstream may ask to wait.
+const LONGEST_WAIT: u64 = 60;
+
+/// The wait where the upstream does not say how long.
+const USUAL_WAIT: u64 = 5;
+
+/// The characters of a query that stand for themselves. Brackets, `$`, `,` and `:` are readable in every server's log.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'$')
+    .remove(b',')
+    .remove(b':')
+    .remove(b'[')
+    .remove(b']')
+    .remove(b'*');
+
+/// A place in requests that takes a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// A parameter of the query.
+    Query(String),
+    /// A member of the body, as a JSON Pointer.
+    Body(String),
+}
+
+impl Slot {
+    /// Returns its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Query(name) | Self::Body(name) => name,
+        }
+    }
+}
+
+/// The value of a slot in one request.
+pub(super) type Setting = (Slot, String);
+
+/// The reason why a prober asks no further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// The requests are spent.
+    Budget,
+    /// The upstream asks to wait longer than is polite to go on.
+    Throttled(String),
+    /// The upstream gives no answer.
+    Unreachable(String),
+}
+
+impl std::fmt::Display for Halt {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Budget => out.write_str("the requests were spent: --requests allows more"),
+            Self::Throttled(said) => write!(out, "the upstream asks to come back later: {said}"),
+            Self::Unreachable(fault) => write!(out, "the upstream gives no answer: {fault}"),
+        }
+    }
+}
+
+/// The session.
+pub(super) struct Session {
+    mailbox: Mailbox,
+    pub(super) target: Target,
+    pub(super) limits: Limits,
+    /// The requests so far with their answers; at most [`Limits::requests`].
+    known: RefCell<Vec<(ProbeRequest, Rc<Seen>)>>,
+    sent: RefCell<usize>,
+    /// The deepest offset that was asked for.
+    pub(super) deepest: RefCell<u64>,
+}
+
+impl Session {
+    pub(super) fn new(mailbox: Mailbox, target: Target, limits: Limits) -> Self {
+        Self {
+            mailbox,
+            target,
+            limits,
+            known: RefCell::default(),
+            sent: RefCell::default(),
+            deepest: RefCell::default(),
+        }
+    }
+
+    /// Returns the number of requests that were sent.
+    pub(super) fn sent(&self) -> usize {
+        *self.sent.borrow()
+    }
+
+    /// Returns the number of requests that may still be sent.
+    pub(super) fn left(&self) -> usize {
+        self.limits.requests.saturating_sub(self.sent())
+    }
+
+    /// Returns the place in requests that a name stands for: in the body of a request by POST, else in the query.
+    pub(super) fn slot(&self, name: &str) -> Slot {
+        match (&self.target.body, name.starts_with('/')) {
+            (Some(_), true) => Slot::Body(name.to_owned()),
+            (Some(_), false) => Slot::Body(step(name)),
+            (None, _) => Slot::Query(name.to_owned()),
+        }
+    }
+
+    /// Asks for the list with these settings. A request that was sent before is answered from memory.
+    pub(super) async fn ask(&self, settings: &[Setting]) -> Result<Rc<Seen>, Halt> {
+        let request = self.request(&self.target.path, settings);
+        self.send(request).await
+    }
+
+    /// Asks for the list with these settings once more, to compare two answers to one request.
+    pub(super) async fn ask_again(&self, settings: &[Setting]) -> Result<Rc<Seen>, Halt> {
+        let request = self.request(&self.target.path, settings);
+        self.send_anew(request).await
+    }
+
+    /// Asks for the list without one of the target's headers.
+    pub(super) async fn ask_without(&self, header: &HeaderName, settings: &[Setting]) -> Result<Rc<Seen>, Halt> {
+        let request = ProbeRequest { without: Some(header.clone()), ..self.request(&self.target.path, settings) };
+        self.send(request).await
+    }
+
+    /// Asks for another path, without parameters.
+    pub(super) async fn ask_path(&self, path: &str) -> Result<Rc<Seen>, Halt> {
+        let mut request = self.request(path, &[]);
+        (request.query, request.body, request.method) = (String::new(), None, Method::GET);
+        self.send(request).await
+    }
+
+    fn request(&self, path: &str, settings: &[Setting]) -> ProbeRequest {
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        let overridden = |name: &str| settings.iter().any(|(slot, _)| *slot == Slot::Query(name.to_owned()));
+        for (name, value) in self.target.fixed.iter().filter(|(name, _)| !overridden(name)) {
+            pairs.push((name, value));
+        }
+        let mut body = self.target.body.clone();
+        for (slot, value) in settings {
+            match (slot, &mut body) {
+                (Slot::Query(name), _) => pairs.push((name, value)),
+                (Slot::Body(pointer), Some(body)) => set(body, pointer, value),
+                (Slot::Body(_), None) => {}
+            }
+        }
+        ProbeRequest {
+            method: if body.is_some() { Method::POST } else { Method::GET },
+            path: path.to_owned(),
+            query: encoded(&pairs),
+            body: body.map(|body| body.to_string()),
+            without: None,
+            headers: Vec::new(),
+            pause: if self.sent() == 0 { Duration::ZERO } else { self.limits.delay },
+        }
+    }
+
+    async fn send(&self, request: ProbeRequest) -> Result<Rc<Seen>, Halt> {
+        let is_same = |known: &ProbeRequest| ProbeRequest { pause: request.pause, ..known.clone() } == request;
+        let known = self.known.borrow().iter().find(|(known, _)| is_same(known)).map(|(_, seen)| Rc::clone(seen));
+        match known {
+            Some(seen) => Ok(seen),
+            None => self.send_anew(request).await,
+        }
+    }
+
+    async fn send_anew(&self, mut request: ProbeRequest) -> Result<Rc<Seen>, Halt> {
+        for attempt in 0..=PATIENCE {
+            if self.left() == 0 {
+                return Err(Halt::Budget);
+            }
+            *self.sent.borrow_mut() += 1;
+            let seen = match self.mailbox.ask(request.clone()).await {
+                ProbeOutcome::Ok(answer) => Rc::new(Seen::read(answer)),
+                ProbeOutcome::Err(fault) => return Err(Halt::Unreachable(fault)),
+            };
+            let Some(wait) = asked_to_wait(&seen) else {
+                self.known.borrow_mut().push((request, Rc::clone(&seen)));
+                return Ok(seen);
+            };
+            if wait > LONGEST_WAIT || attempt == PATIENCE {
+                return Err(Halt::Throttled(format!("{} with Retry-After {wait} s", seen.status)));
+            }
+            request.pause = Duration::from_secs(wait).max(self.limits.delay);
+        }
+        Err(Halt::Budget)
+    }
+}
+
+/// Returns the seconds that the upstream asks to wait.
+fn asked_to_wait(seen: &Seen) -> Option<u64> {
+    let said = seen.header("retry-after").and_then(|text| text.trim().parse().ok());
+    match StatusCode::from_u16(seen.status) {
+        Ok(StatusCode::TOO_MANY_REQUESTS) => Some(said.unwrap_or(USUAL_WAIT)),
+        Ok(StatusCode::SERVICE_UNAVAILABLE) => said,
+        _ => None,
+    }
+}
+
+/// Returns a query as it stands on the wire.
+pub(super) fn encoded(pairs: &[(&str, &str)]) -> String {
+    let part = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+    pairs.iter().map(|(name, value)| format!("{}={}", part(name), part(value))).collect::<Vec<_>>().join("&")
+}
+
+/// Sets a member of a body: a number where the value is one.
+fn set(body: &mut Value, pointer: &str, text: &str) {
+    let value = text.parse::<u64>().map_or_else(|_| Value::String(text.to_owned()), Value::from);
+    let mut at = body;
+    for name in pointer.split('/').skip(1) {
+        if !at.is_object() {
+            *at = Value::Object(serde_json::Map::new());
+        }
+        let Value::Object(members) = at else { return };
+        at = members.entry(name.replace("~1", "/").replace("~0", "~")).or_insert(Value::Null);
+    }
+    *at = value;
+}

@@ -1,0 +1,258 @@
+//! The shape of a list's answers: where the items are, what tells them apart, and the facts beside them.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::{
+    answer::{Seen, step, step_into},
+    names,
+};
+
+/// The depth at which arrays and facts are looked for.
+const DEPTH: usize = 4;
+
+/// The depth of fields within an item.
+const FIELD_DEPTH: usize = 3;
+
+/// The most facts and fields that are looked at.
+const MOST: usize = 200;
+
+/// The places of a list in an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// The array of items, as a JSON Pointer.
+    pub items: String,
+    /// The item in an element of the array, as a JSON Pointer: empty where the element is the item.
+    pub item: String,
+    /// The id in an element, as a JSON Pointer.
+    pub id: Option<String>,
+}
+
+/// A value beside the items.
+#[derive(Clone, Debug)]
+pub(super) struct Fact {
+    /// A JSON Pointer, `header:NAME`, `link:REL` or `content-range:total`.
+    pub(super) place: String,
+    pub(super) value: Value,
+}
+
+impl Shape {
+    /// Finds the list of an answer that has items: the array that looks most like one.
+    pub(super) fn find(seen: &Seen) -> Option<Self> {
+        let mut arrays = Vec::new();
+        find_arrays(seen.json.as_ref()?, String::new(), 0, &mut arrays);
+        let best = arrays.into_iter().max_by_key(|(pointer, elements)| merit(pointer, elements))?;
+        let (items, elements) = best;
+        if !elements.iter().all(Value::is_object) {
+            // Texts and numbers are items that tell themselves apart.
+            let id = is_unique(elements.iter().map(Some)).then(String::new);
+            return Some(Self { items, item: String::new(), id });
+        }
+        let item = wrapped(elements);
+        let rows: Vec<&Value> = elements.iter().filter_map(|element| step_into(element, &item)).collect();
+        let id = find_id(&rows).map(|id| format!("{item}{id}"));
+        Some(Self { items, item, id })
+    }
+
+    /// Returns the elements of an answer; nothing if it holds no such list.
+    pub(super) fn elements<'s>(&self, seen: &'s Seen) -> Option<&'s [Value]> {
+        if !seen.is_success() {
+            return None;
+        }
+        step_into(seen.json.as_ref()?, &self.items)?.as_array().map(Vec::as_slice)
+    }
+
+    /// Returns texts by which items of answers are recognised: their ids, or else all of them.
+    pub(super) fn identities(&self, seen: &Seen) -> Option<Vec<String>> {
+        Some(self.elements(seen)?.iter().map(|element| self.identity(element)).collect())
+    }
+
+    fn identity(&self, element: &Value) -> String {
+        let id = self.id.as_ref().and_then(|id| step_into(element, id));
+        id.unwrap_or(element).to_string()
+    }
+
+    /// Returns the fields of the items: JSON Pointers within elements, in the order in which items have them.
+    pub(super) fn fields(&self, elements: &[Value]) -> Vec<String> {
+        let mut found = Vec::new();
+        for element in elements.iter().take(50) {
+            if let Some(item) = step_into(element, &self.item) {
+                find_fields(item, &self.item, 0, &mut found);
+            }
+        }
+        // Facts about an element, such as its score, may stand beside the item.
+        if !self.item.is_empty()
+            && let Some(Value::Object(members)) = elements.first()
+        {
+            let beside = members.iter().filter(|(_, value)| is_scalar(value)).map(|(name, _)| step(name));
+            found.extend(beside);
+        }
+        found
+    }
+
+    /// Returns the values outside the items.
+    pub(super) fn facts(&self, seen: &Seen) -> Vec<Fact> {
+        let mut found = Vec::new();
+        if let Some(json) = &seen.json {
+            find_facts(json, String::new(), &self.items, 0, &mut found);
+        }
+        for relation in ["next", "prev", "previous", "last", "first"] {
+            let place = format!("link:{relation}");
+            found.extend(seen.at(&place).map(|value| Fact { place, value }));
+        }
+        let place = "content-range:total".to_owned();
+        found.extend(seen.at(&place).map(|value| Fact { place, value }));
+        for name in seen.headers.keys().filter(|name| !IRRELEVANT.contains(&name.as_str())) {
+            let place = format!("header:{}", written(name.as_str()));
+            found.extend(seen.at(&place).map(|value| Fact { place, value }));
+        }
+        found.truncate(MOST);
+        found
+    }
+}
+
+/// Headers whose values are no facts about a list.
+const IRRELEVANT: [&str; 16] = [
+    "content-length",
+    "date",
+    "age",
+    "content-range",
+    "link",
+    "etag",
+    "server",
+    "vary",
+    "content-type",
+    "keep-alive",
+    "connection",
+    "cache-control",
+    "expires",
+    "x-request-id",
+    "x-runtime",
+    "set-cookie",
+];
+
+/// Returns the usual spelling of a header's name: `X-Total-Count`.
+fn written(name: &str) -> String {
+    let capital = |part: &str| {
+        let mut letters = part.chars();
+        letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+    };
+    let upper =
+        name.strip_prefix("x-wp-").map(|rest| format!("X-WP-{}", rest.split('-').map(capital).collect::<String>()));
+    match upper {
+        Some(_) if name == "x-wp-totalpages" => "X-WP-TotalPages".to_owned(),
+        Some(upper) => upper,
+        None => name.split('-').map(capital).collect::<Vec<_>>().join("-"),
+    }
+}
+
+fn is_scalar(value: &Value) -> bool {
+    !value.is_array() && !value.is_object()
+}
+
+fn find_arrays<'v>(value: &'v Value, at: String, depth: usize, found: &mut Vec<(String, &'v [Value])>) {
+    match value {
+        Value::Array(elements) if !elements.is_empty() => found.push((at, elements)),
+        Value::Object(members) if depth < DEPTH => {
+            for (name, member) in members {
+                find_arrays(member, format!("{at}{}", step(name)), depth + 1, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Returns how much an array looks like the list: its elements are objects with ids, it has a usual name, it is long, and it
+/// is not deep. Laravel's `links` and Spring's `sort` are arrays of objects too, without ids.
+fn merit(pointer: &str, elements: &[Value]) -> (bool, bool, bool, usize, std::cmp::Reverse<usize>) {
+    let objects = elements.iter().all(Value::is_object);
+    let rows: Vec<&Value> = elements.iter().collect();
+    let wrapped_item = if objects { wrapped(elements) } else { String::new() };
+    let items: Vec<&Value> = rows.iter().filter_map(|row| step_into(row, &wrapped_item)).collect();
+    let has_id = objects && find_id(&items).is_some();
+    let is_relations = elements.iter().all(|element| element.get("rel").is_some() || element.get("label").is_some());
+    let name = names::last_step(pointer);
+    let is_usual = pointer.is_empty() || names::ITEMS.iter().any(|usual| names::plain(usual) == name);
+    (objects && !is_relations, has_id, is_usual, elements.len(), std::cmp::Reverse(pointer.matches('/').count()))
+}
+
+/// Returns where the item of an element is: a usual wrapper, such as `node` of an edge or `resource` of an entry.
+fn wrapped(elements: &[Value]) -> String {
+    const WRAPPERS: [&str; 5] = ["node", "resource", "_source", "item", "data"];
+    let is_in = |name: &&&str| elements.iter().all(|element| element.get(**name).is_some_and(Value::is_object));
+    let has_id = elements.iter().all(|element| element.get("id").is_some());
+    WRAPPERS.iter().find(is_in).filter(|_| !has_id).map(|name| step(name)).unwrap_or_default()
+}
+
+fn is_unique<'v>(values: impl Iterator<Item = Option<&'v Value>>) -> bool {
+    let mut known = BTreeSet::new();
+    for value in values {
+        let Some(Value::Number(_) | Value::String(_)) = value else { return false };
+        if !known.insert(value.map(Value::to_string)) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Returns the member that tells items apart: one with a usual name, or else the first whose values all differ and that is
+/// named like a key.
+fn find_id(rows: &[&Value]) -> Option<String> {
+    let first = rows.first()?.as_object()?;
+    let is_id = |pointer: &str| is_unique(rows.iter().map(|row| step_into(row, pointer)));
+    let usual = names::IDS.iter().map(|name| step(name)).find(|pointer| is_id(pointer));
+    let named = |members: &Map<String, Value>, at: &str| {
+        let like_a_key = |name: &&String| {
+            let plain = names::plain(name);
+            plain.ends_with("id")
+                || names::IDS.iter().any(|usual| plain == names::plain(usual))
+                || plain.ends_with("nr")
+        };
+        members.keys().filter(like_a_key).map(|name| format!("{at}{}", step(name))).find(|pointer| is_id(pointer))
+    };
+    let nested = || {
+        let objects = first.iter().filter_map(|(name, value)| Some((step(name), value.as_object()?)));
+        objects.into_iter().find_map(|(at, members)| named(members, &at))
+    };
+    let any = || {
+        // A single row tells nothing about what is unique.
+        let candidates = first.iter().filter(|(_, value)| value.is_string() || value.is_u64());
+        candidates.map(|(name, _)| step(name)).find(|pointer| rows.len() >= 5 && is_id(pointer))
+    };
+    usual.or_else(|| named(first, "")).or_else(nested).or_else(any)
+}
+
+fn find_fields(item: &Value, at: &str, depth: usize, found: &mut Vec<String>) {
+    let Value::Object(members) = item else { return };
+    for (name, value) in members {
+        let pointer = format!("{at}{}", step(name));
+        if value.is_object() && depth + 1 < FIELD_DEPTH {
+            find_fields(value, &pointer, depth + 1, found);
+        } else if is_scalar(value) && found.len() < MOST && !found.contains(&pointer) {
+            found.push(pointer);
+        }
+    }
+}
+
+fn find_facts(value: &Value, at: String, items: &str, depth: usize, found: &mut Vec<Fact>) {
+    if at == items && value.is_array() || found.len() >= MOST {
+        return;
+    }
+    match value {
+        Value::Object(members) if depth < DEPTH => {
+            for (name, member) in members {
+                find_facts(member, format!("{at}{}", step(name)), items, depth + 1, found);
+            }
+        }
+        Value::Array(elements) if depth < DEPTH => {
+            for element in elements.iter().take(16) {
+                if let Some(relation) = element.get("rel").and_then(Value::as_str) {
+                    find_facts(element, format!("{at}/[rel={relation}]"), items, depth + 1, found);
+                }
+            }
+        }
+        scalar if is_scalar(scalar) => found.push(Fact { place: at, value: scalar.clone() }),
+        _ => {}
+    }
+}

@@ -1,0 +1,176 @@
+//! The size parameter, found by its effect: several names are tried in one request, each with another value, and the number
+//! of items that comes tells which of them was read.
+
+use super::{
+    findings::{Certainty, Learnt, SizeForm},
+    names::{self, SIZES, likely_first, plain},
+    prober::Base,
+    session::{Halt, Session, Setting},
+};
+
+/// The names that are tried in one request.
+const BATCH: usize = 8;
+
+/// The names that are tried one by one where an upstream refuses what it does not know.
+const SINGLES: usize = 6;
+
+/// Sizes of which some upstreams take no other.
+const USUAL_CHOICES: [u32; 5] = [10, 25, 50, 100, 20];
+
+/// Finds the size parameter. `with` are settings without which the upstream may not read it.
+pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base, with: &[Setting]) -> Result<(), Halt> {
+    let likely = likely(learnt, base, session);
+    let candidates = candidates(session, &likely);
+    let mut batch_failed = false;
+    let values = values(base.ids.len());
+    for names in candidates.chunks(BATCH.min(values.len()).max(1)) {
+        let tried: Vec<(&String, u32)> = names.iter().zip(values.iter().copied()).collect();
+        let mut settings = with.to_vec();
+        settings.extend(tried.iter().map(|(name, value)| (session.slot(name), value.to_string())));
+        let seen = session.ask(&settings).await?;
+        let count = learnt.shape.elements(&seen).map(<[_]>::len).filter(|count| *count > 0);
+        let Some(count) = count else {
+            // Some upstreams refuse a parameter that they don't know, or filter by it.
+            batch_failed = true;
+            break;
+        };
+        let read = tried.iter().find(|(_, value)| usize::try_from(*value) == Ok(count) && count != base.ids.len());
+        if let Some((name, value)) = read
+            && confirm(session, learnt, base, with, name, *value).await?
+        {
+            return Ok(());
+        }
+    }
+    if batch_failed {
+        for name in candidates.iter().take(SINGLES) {
+            let Some(value) = values.first() else { break };
+            if confirm(session, learnt, base, with, name, *value).await? {
+                return Ok(());
+            }
+        }
+    }
+    for name in likely.iter().take(1) {
+        if choices(session, learnt, base, with, name).await? {
+            return Ok(());
+        }
+    }
+    if with.is_empty() {
+        return Ok(());
+    }
+    let tried = candidates.len();
+    learnt.note(
+        Certainty::Open,
+        "size parameter",
+        "none",
+        format!("{} items came whichever of {tried} names asked for another number", base.ids.len()),
+    );
+    Ok(())
+}
+
+/// Returns whether a name alone gives as many items as it says, and notes it then.
+async fn confirm(
+    session: &Session,
+    learnt: &mut Learnt,
+    base: &Base,
+    with: &[Setting],
+    name: &str,
+    value: u32,
+) -> Result<bool, Halt> {
+    // Another value than in the batch, so that the number of items is no accident.
+    let own = if value > 2 { value - 1 } else { value };
+    let own = if usize::try_from(own) == Ok(base.ids.len()) { value } else { own };
+    let slot = session.slot(name);
+    let mut settings = with.to_vec();
+    settings.push((slot.clone(), own.to_string()));
+    let seen = session.ask(&settings).await?;
+    let count = learnt.shape.elements(&seen).map_or(0, <[_]>::len);
+    if u32::try_from(count) != Ok(own) || count == base.ids.len() {
+        return Ok(false);
+    }
+    // Equal items may come in another order; most are those of the first answer all the same.
+    let ids = learnt.shape.identities(&seen).unwrap_or_default();
+    let known = ids.iter().filter(|id| base.ids.contains(id)).count();
+    if known * 2 < ids.len().min(base.ids.len()) {
+        return Ok(false);
+    }
+    learnt.size = Some(SizeForm { slot, max: None, choices: Vec::new() });
+    let evidence = format!("{name}={own} gave {own} items, and no {name} gave {}", base.ids.len());
+    learnt.note(Certainty::Shown, "size parameter", name, evidence);
+    Ok(true)
+}
+
+/// Finds a parameter that takes a few sizes alone.
+async fn choices(
+    session: &Session,
+    learnt: &mut Learnt,
+    base: &Base,
+    with: &[Setting],
+    name: &str,
+) -> Result<bool, Halt> {
+    let mut honoured = Vec::new();
+    for choice in USUAL_CHOICES.into_iter().filter(|choice| usize::try_from(*choice) != Ok(base.ids.len())) {
+        if honoured.is_empty() && choice == USUAL_CHOICES[2] {
+            break;
+        }
+        let mut settings = with.to_vec();
+        settings.push((session.slot(name), choice.to_string()));
+        let seen = session.ask(&settings).await?;
+        let count = learnt.shape.elements(&seen).map_or(0, <[_]>::len);
+        if u32::try_from(count) == Ok(choice) {
+            honoured.push(choice);
+        }
+    }
+    if honoured.is_empty() {
+        return Ok(false);
+    }
+    honoured.extend(u32::try_from(base.ids.len()));
+    honoured.sort_unstable();
+    let evidence = format!("{name} gave these numbers of items and no other that was tried");
+    learnt.note(Certainty::Shown, "size parameter", format!("{name}, one of {honoured:?}"), evidence);
+    learnt.size = Some(SizeForm { slot: session.slot(name), max: honoured.last().copied(), choices: honoured });
+    Ok(true)
+}
+
+/// Returns sizes to tell names apart: below the number of items that comes unasked, the largest first, because some
+/// upstreams have a least size; above it where that is too small.
+fn values(unasked: usize) -> Vec<u32> {
+    let unasked = u32::try_from(unasked).unwrap_or(u32::MAX);
+    let below = (2..unasked.min(200)).rev().take(BATCH);
+    let above = (1..=4).map(|more| unasked.saturating_add(more));
+    if unasked >= 4 { below.collect() } else { (1..unasked).rev().chain(above).collect() }
+}
+
+/// Returns names that the first answer or the URL suggests.
+fn likely(learnt: &Learnt, base: &Base, session: &Session) -> Vec<String> {
+    let is_size = |name: &str| SIZES.iter().any(|known| plain(known) == plain(name));
+    let mut likely: Vec<String> =
+        base.hints.iter().map(|(name, _)| name.clone()).filter(|name| is_size(name)).collect();
+    if let Some(body) = &session.target.body {
+        likely.extend(super::token::number_places(body).into_iter().filter(|place| is_size(&names::last_step(place))));
+    }
+    let facts = learnt.shape.facts(&base.seen);
+    for (name, value) in facts.iter().filter_map(|fact| fact.value.as_str()).flat_map(super::token::query_of) {
+        if value.parse() == Ok(base.ids.len()) && is_size(&name) {
+            likely.push(name);
+        }
+    }
+    for fact in facts.iter().filter(|fact| super::answer::whole(&fact.value).is_some()) {
+        let echoes = super::answer::whole(&fact.value).and_then(|value| usize::try_from(value).ok());
+        let step = fact.place.rsplit(['/', ':']).next().unwrap_or_default();
+        let plain_step = plain(step);
+        if echoes.is_some_and(|value| value >= base.ids.len())
+            && is_size(step)
+            && !matches!(plain_step.as_str(), "count" | "max")
+        {
+            likely.extend(SIZES.iter().filter(|name| plain(name) == plain_step).map(|name| (*name).to_owned()));
+            likely.push(step.to_owned());
+        }
+    }
+    likely_first(&likely, &[])
+}
+
+/// Returns the names to try. A body has members, so that few names beside those in it are worth a request.
+fn candidates(session: &Session, likely: &[String]) -> Vec<String> {
+    let usual: &[&str] = if session.target.body.is_some() { &SIZES[..BATCH] } else { &SIZES };
+    likely_first(likely, usual)
+}

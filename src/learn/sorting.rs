@@ -1,0 +1,478 @@
+//! The parameters that sort, found by their effect: names are tried together with a field by which the list is not sorted,
+//! then the ways to say a direction, then two keys.
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::{
+    answer::{Seen, step_into},
+    ends::Sample,
+    findings::{Certainty, Field, Learnt, ListOrder, NullsAt, SortForm},
+    order::{self, Comparison},
+    prober::Base,
+    session::{Halt, Session, Setting, Slot},
+};
+
+/// Parameters that name a field; `order` alone is tried apart, because many lists take a direction by that name.
+const NAMES: [&str; 10] =
+    ["sort", "ordering", "order_by", "sort_by", "sortBy", "orderBy", "_sort", "$orderby", "orderby", "sortby"];
+
+/// Parameters that name a direction beside a field.
+const DIRECTIONS: [&str; 11] = [
+    "order",
+    "direction",
+    "dir",
+    "sort_order",
+    "sortOrder",
+    "sort_dir",
+    "sortDir",
+    "_order",
+    "sortDirection",
+    "sort_direction",
+    "order_dir",
+];
+
+/// The ways to write a descending field in one value, and the words for both directions.
+const WORDS: [(&str, &str, &str); 7] = [
+    ("{direction}{field}", "", "-"),
+    ("{field}:{direction}", "asc", "desc"),
+    ("{field},{direction}", "asc", "desc"),
+    ("{field} {direction}", "asc", "desc"),
+    ("{field}.{direction}", "asc", "desc"),
+    ("{field}_{direction}", "asc", "desc"),
+    ("{field}|{direction}", "asc", "desc"),
+];
+
+/// Ways to sort that share no parameter with the others.
+const PARTICULAR: [(&str, &str, &str); 4] = [
+    ("order={field}.{direction}", "asc", "desc"),
+    ("$sort[{field}]={direction}", "1", "-1"),
+    ("order={direction}{field}", "", "-"),
+    ("sort[{field}]={direction}", "asc", "desc"),
+];
+
+/// The requests that are kept for later steps.
+const KEPT: usize = 8;
+
+/// The fields that are tried beside those of the order.
+const FIELDS: usize = 3;
+
+/// The items of an answer whose order is looked at.
+const LOOKED_AT: u32 = 50;
+
+/// Finds the parameters that sort, and the fields by which they do.
+pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base, sample: &Sample) -> Result<(), Halt> {
+    if session.target.body.is_some() || sample.rows.len() < 6 {
+        return Ok(());
+    }
+    let mut subjects: Vec<Subject> = subject(learnt, sample).into_iter().collect();
+    subjects.extend(by_id(learnt, sample));
+    let mut found = None;
+    for subject in &subjects {
+        let trial = Trial { session, subject, sized: sized(learnt), first: first(learnt) };
+        found = trial.find(learnt, base).await?;
+        if found.is_some() {
+            break;
+        }
+    }
+    let names: Vec<&str> = subjects.iter().map(|subject| subject.name.as_str()).collect();
+    let (Some(mut form), Some(subject)) = (found, subjects.first()) else {
+        let evidence =
+            format!("none of {} parameters sorted by {}", NAMES.len() + PARTICULAR.len(), names.join(" or "));
+        learnt.note(Certainty::Open, "sort", "none found", evidence);
+        return Ok(());
+    };
+    let trial = Trial { session, subject, sized: sized(learnt), first: first(learnt) };
+    try_fields(&trial, learnt, sample, &mut form).await?;
+    try_keys(&trial, learnt, sample, &mut form).await?;
+    let found = format!("{}, descending {:?}", form.query, form.descending);
+    let keys = match (&form.join, form.one_key) {
+        (_, true) => "one key at a time".to_owned(),
+        (Some(join), _) => format!("several keys, joined by {join:?}"),
+        (None, _) => "several keys, a parameter for each".to_owned(),
+    };
+    let evidence = format!("sorted by {}; {keys}", form.fields.join(", "));
+    learnt.note(Certainty::Shown, "sort", found, evidence);
+    choose_order(learnt, &form);
+    learnt.sort = Some(form);
+    Ok(())
+}
+
+/// A field by which sorting shows.
+struct Subject {
+    name: String,
+    pointer: String,
+    /// The list runs upward by it, so that only a descending order shows.
+    is_ascending: bool,
+}
+
+/// One attempt after another to sort by a subject.
+struct Trial<'a> {
+    session: &'a Session,
+    subject: &'a Subject,
+    sized: Option<Setting>,
+    first: Option<Setting>,
+}
+
+impl Trial<'_> {
+    /// Finds the parameters that sort by the subject.
+    async fn find(&self, learnt: &Learnt, base: &Base) -> Result<Option<SortForm>, Halt> {
+        if self.session.left() <= KEPT + 4 {
+            return Ok(None);
+        }
+        let (bare, signed) = (|names: &[&'static str]| self.bare(names), |names: &[&'static str]| self.signed(names));
+        if !self.subject.is_ascending && self.holds(learnt, &bare(&NAMES), false).await? {
+            let name = self.among(learnt, &NAMES, bare, false).await?;
+            return self.direction(learnt, name).await;
+        }
+        if self.subject.is_ascending && self.holds(learnt, &signed(&NAMES), true).await? {
+            let name = self.among(learnt, &NAMES, signed, true).await?;
+            return Ok(Some(form(&format!("{name}={{direction}}{{field}}"), "", "-")));
+        }
+        for (template, up, down) in suggested(base).into_iter().chain(PARTICULAR) {
+            if self.session.left() <= KEPT + 4 {
+                break;
+            }
+            let form = form(template, up, down);
+            if self.holds(learnt, &settings(&form, &[(&self.subject.name, true)]), true).await? {
+                return Ok(Some(form));
+            }
+        }
+        Ok(None)
+    }
+
+    fn signed(&self, names: &[&str]) -> Vec<Setting> {
+        names.iter().map(|name| (self.session.slot(name), format!("-{}", self.subject.name))).collect()
+    }
+
+    async fn ask(&self, sort: &[Setting]) -> Result<Rc<Seen>, Halt> {
+        let settings: Vec<Setting> = self.sized.iter().chain(&self.first).chain(sort).cloned().collect();
+        self.session.ask(&settings).await
+    }
+
+    fn bare(&self, names: &[&str]) -> Vec<Setting> {
+        names.iter().map(|name| (self.session.slot(name), self.subject.name.clone())).collect()
+    }
+
+    /// Returns whether settings sort by the subject in this direction.
+    async fn holds(&self, learnt: &Learnt, sort: &[Setting], descending: bool) -> Result<bool, Halt> {
+        let seen = self.ask(sort).await?;
+        Ok(runs(learnt, &seen, &self.subject.pointer).is_some_and(|run| run.descending == descending))
+    }
+
+    /// Returns the name that has the effect which all names together have.
+    async fn among<'n>(
+        &self,
+        learnt: &Learnt,
+        names: &[&'n str],
+        settings: impl Fn(&[&'n str]) -> Vec<Setting>,
+        descending: bool,
+    ) -> Result<&'n str, Halt> {
+        let mut names = names.to_vec();
+        // Each round leaves out at least one name. The most usual ones come first.
+        while names.len() > 1 {
+            let others = names.split_off(if names.len() > 6 { 2 } else { names.len() / 2 });
+            if !self.holds(learnt, &settings(&names), descending).await? {
+                names = others;
+            }
+        }
+        Ok(names.first().copied().unwrap_or_default())
+    }
+
+    /// Finds how a parameter that names a field says that it is descending.
+    async fn direction(&self, learnt: &Learnt, name: &'static str) -> Result<Option<SortForm>, Halt> {
+        let (values, others): (Vec<_>, Vec<_>) = WORDS.into_iter().enumerate().partition(|(at, _)| *at == 0);
+        let mut waiting = values;
+        let companions: Vec<&'static str> = DIRECTIONS.into_iter().filter(|own| *own != name).collect();
+        let beside = |names: &[&'static str]| {
+            let mut settings = self.bare(&[name]);
+            settings.extend(names.iter().map(|own| (self.session.slot(own), "desc".to_owned())));
+            settings
+        };
+        waiting.extend(others);
+        for (at, (template, up, down)) in waiting {
+            // After the most usual way, all companions together cost one request.
+            if at == 1 && self.holds(learnt, &beside(&companions), true).await? {
+                let own = self.among(learnt, &companions, beside, true).await?;
+                return Ok(Some(form(&format!("{name}={{field}}&{own}={{direction}}"), "asc", "desc")));
+            }
+            let form = form(&format!("{name}={template}"), up, down);
+            if self.session.left() > KEPT
+                && self.holds(learnt, &settings(&form, &[(&self.subject.name, true)]), true).await?
+            {
+                return Ok(Some(form));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn form(query: &str, ascending: &str, descending: &str) -> SortForm {
+    let (query, ascending, descending) = (query.to_owned(), ascending.to_owned(), descending.to_owned());
+    SortForm { query, ascending, descending, join: None, one_key: true, fields: Vec::new() }
+}
+
+/// Returns the parameters that sort by these fields, each of which may be descending.
+pub(super) fn settings(form: &SortForm, terms: &[(&str, bool)]) -> Vec<Setting> {
+    let mut found: Vec<Setting> = Vec::new();
+    for (field, descending) in terms {
+        let word = if *descending { &form.descending } else { &form.ascending };
+        for pair in form.query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let written = |text: &str| text.replace("{field}", field).replace("{direction}", word);
+            let setting = (Slot::Query(written(name)), written(value));
+            let known = found.iter_mut().find(|(slot, _)| *slot == setting.0);
+            match (known, &form.join) {
+                (Some((_, value)), Some(join)) => *value = format!("{value}{join}{}", setting.1),
+                _ => found.push(setting),
+            }
+        }
+    }
+    found
+}
+
+/// Returns how the items of an answer run by a field.
+fn runs(learnt: &Learnt, seen: &Seen, pointer: &str) -> Option<order::Run> {
+    let rows = learnt.shape.elements(seen)?;
+    order::run(rows, pointer, std::slice::from_ref(&(0..rows.len()))).filter(|run| run.changes >= 2)
+}
+
+/// Chooses a field by which the list is not sorted, and which has many values.
+fn subject(learnt: &Learnt, sample: &Sample) -> Option<Subject> {
+    let rows = &sample.rows[..sample.first_stretch.min(sample.rows.len())];
+    let whole = [0..rows.len()];
+    let distinct = |pointer: &String| {
+        let values = rows.iter().filter_map(|row| step_into(row, pointer)).filter(|value| !value.is_null());
+        values.map(Value::to_string).collect::<std::collections::BTreeSet<_>>().len()
+    };
+    let has_nulls = |pointer: &String| rows.iter().any(|row| step_into(row, pointer).is_none_or(Value::is_null));
+    let fields = learnt.shape.fields(rows);
+    let fit = fields.iter().filter(|pointer| {
+        let runs = order::run(rows, pointer, &whole);
+        // It must not run upward already, and its own order must be one that can be recognised.
+        distinct(pointer) >= 5 && runs.is_none_or(|run| run.descending)
+    });
+    let best = fit.max_by_key(|pointer| {
+        let is_usual = order::is_named_like_an_order(pointer);
+        let is_text = rows.iter().any(|row| step_into(row, pointer).is_some_and(|value| !value.is_boolean()));
+        (!has_nulls(pointer), learnt.shape.id.as_ref() == Some(*pointer), is_usual, is_text, distinct(pointer).min(20))
+    })?;
+    Some(Subject { name: upstream_name(best), pointer: best.clone(), is_ascending: false })
+}
+
+/// Returns the id as a field to sort by, which lists take that take no other.
+fn by_id(learnt: &Learnt, sample: &Sample) -> Option<Subject> {
+    let pointer = learnt.shape.id.clone().filter(|id| !id.is_empty())?;
+    let rows = &sample.rows[..sample.first_stretch.min(sample.rows.len())];
+    let run = order::run(rows, &pointer, std::slice::from_ref(&(0..rows.len())));
+    let is_ascending = run.is_some_and(|run| !run.descending);
+    Some(Subject { name: upstream_name(&pointer), pointer, is_ascending })
+}
+
+fn upstream_name(pointer: &str) -> String {
+    pointer.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// Returns grammars that the first answer suggests: by links in it that sort.
+fn suggested(base: &Base) -> Vec<(&'static str, &'static str, &'static str)> {
+    let text = base.seen.json.as_ref().map(Value::to_string).unwrap_or_default();
+    let mut usual = vec![("sort={direction}{field}", "", "-"), ("ordering={direction}{field}", "", "-")];
+    if text.contains("totalElements") || text.contains("_embedded") {
+        usual.insert(0, ("sort={field},{direction}", "asc", "desc"));
+    }
+    if text.contains("@odata") {
+        usual.insert(0, ("$orderby={field} {direction}", "asc", "desc"));
+    }
+    usual.push(("sort={field}:{direction}", "asc", "desc"));
+    usual.push(("_sort={field}&_order={direction}", "asc", "desc"));
+    usual
+}
+
+fn sized(learnt: &Learnt) -> Option<Setting> {
+    let form = learnt.size.as_ref()?;
+    let size = match form.choices.last() {
+        Some(most) => *most,
+        None => form.max.unwrap_or(LOOKED_AT).min(LOOKED_AT),
+    };
+    Some((form.slot.clone(), size.to_string()))
+}
+
+fn first(learnt: &Learnt) -> Option<Setting> {
+    use super::findings::PlaceForm;
+    match &learnt.place {
+        Some(PlaceForm::Page { slot, first } | PlaceForm::Offset { slot, first }) => {
+            Some((slot.clone(), first.to_string()))
+        }
+        _ => None,
+    }
+}
+
+/// Tries the fields of the order, the id, and a few more.
+async fn try_fields(trial: &Trial<'_>, learnt: &mut Learnt, sample: &Sample, form: &mut SortForm) -> Result<(), Halt> {
+    let rows = &sample.rows;
+    let of_order: Vec<String> = learnt
+        .order
+        .iter()
+        .flat_map(|order| &order.keys)
+        .map(|(field, _)| format!("{}{}", learnt.shape.item, field.pointer))
+        .collect();
+    let id = learnt.shape.id.clone().filter(|id| !id.is_empty());
+    let mut pointers: Vec<String> = of_order.iter().cloned().chain(id).collect();
+    if !pointers.contains(&trial.subject.pointer) {
+        pointers.push(trial.subject.pointer.clone());
+    }
+    let is_usual = |pointer: &String| order::is_named_like_an_order(pointer) && !pointers.contains(pointer);
+    let usual: Vec<String> = learnt.shape.fields(rows).into_iter().filter(is_usual).take(FIELDS).collect();
+    pointers.extend(usual);
+    for pointer in pointers {
+        let is_of_order = of_order.contains(&pointer);
+        if trial.session.left() <= KEPT && !is_of_order && learnt.shape.id.as_ref() != Some(&pointer) {
+            continue;
+        }
+        let name = upstream_name(&pointer);
+        // Both directions, because a list that ignores the parameter may run one way by itself.
+        let (mut both, mut nulls) = (Vec::new(), [None, None]);
+        for descending in [true, false] {
+            let seen = trial.ask(&settings(form, &[(&name, descending)])).await?;
+            let found = runs(learnt, &seen, &pointer);
+            let elements = learnt.shape.elements(&seen).unwrap_or_default();
+            nulls[usize::from(descending)] =
+                elements.first().map(|row| step_into(row, &pointer).is_none_or(Value::is_null));
+            let begins_null = nulls[usize::from(descending)] == Some(true);
+            match found.filter(|run| run.descending == descending) {
+                Some(run) => both.push(run),
+                None if begins_null => {}
+                None => break,
+            }
+            if !is_of_order && both.len() == 1 && pointer != trial.subject.pointer && !has_nulls(rows, &pointer) {
+                // The parameter is known to work; one direction of a further field is enough where the list runs the other
+                // way by itself.
+                let own = order::run(rows, &pointer, std::slice::from_ref(&(0..rows.len())));
+                if own.is_none_or(|own| own.descending != descending) {
+                    both.push(both[0].clone());
+                    break;
+                }
+            }
+        }
+        let Some(run) = both.into_iter().reduce(wider) else { continue };
+        let at = nulls_at(nulls, has_nulls(rows, &pointer));
+        let field = Field { nulls: at, ..order::field(learnt, &pointer, &run) };
+        note_field(learnt, form, field, &pointer);
+    }
+    Ok(())
+}
+
+/// Returns the comparison that explains both directions.
+fn wider(left: order::Run, right: order::Run) -> order::Run {
+    if left.comparison == Comparison::Language || !left.is_told && right.is_told {
+        left_or(left, right)
+    } else {
+        right_or(left, right)
+    }
+}
+
+fn left_or(left: order::Run, right: order::Run) -> order::Run {
+    if left.comparison == Comparison::Language && right.comparison == Comparison::Bytes && right.is_told {
+        right
+    } else {
+        left
+    }
+}
+
+fn right_or(left: order::Run, right: order::Run) -> order::Run {
+    if right.comparison == Comparison::Language && left.comparison != Comparison::Bytes { right } else { left }
+}
+
+fn has_nulls(rows: &[Value], pointer: &str) -> bool {
+    rows.iter().any(|row| step_into(row, pointer).is_none_or(Value::is_null))
+}
+
+/// Returns where nulls stand, from whether the first item is null in ascending and in descending order.
+fn nulls_at(begins: [Option<bool>; 2], any: bool) -> Option<NullsAt> {
+    if !any {
+        return None;
+    }
+    match begins {
+        [Some(true), Some(true)] => Some(NullsAt::First),
+        [Some(true), Some(false)] => Some(NullsAt::Smallest),
+        [Some(false), Some(true)] => Some(NullsAt::Largest),
+        [Some(false), Some(false)] => Some(NullsAt::Last),
+        _ => None,
+    }
+}
+
+/// Adds a field, and corrects the order's own description of it.
+fn note_field(learnt: &mut Learnt, form: &mut SortForm, field: Field, pointer: &str) {
+    let is_id = learnt.shape.id.as_deref() == Some(pointer);
+    if matches!(field.comparison, Comparison::Rank(_)) || is_id && field.comparison == Comparison::Language {
+        return;
+    }
+    let of_order =
+        learnt.order.iter_mut().flat_map(|order| &mut order.keys).find(|(own, _)| own.pointer == field.pointer);
+    if let Some((own, _)) = of_order {
+        if own.comparison == Comparison::Bytes && field.comparison == Comparison::Language {
+            own.comparison = Comparison::Language;
+        }
+        own.nulls = field.nulls.or(own.nulls);
+    }
+    let name = if is_id { "id".to_owned() } else { field.name.clone() };
+    if !form.fields.contains(&name) {
+        form.fields.push(name);
+        if !is_id {
+            learnt.sortable.push(field);
+        }
+    }
+}
+
+/// Tries two keys at once: a field with equal values, and the id in the direction that does not come by itself.
+async fn try_keys(trial: &Trial<'_>, learnt: &Learnt, sample: &Sample, form: &mut SortForm) -> Result<(), Halt> {
+    let Some(id) = learnt.shape.id.clone().filter(|_| form.fields.iter().any(|name| name == "id")) else {
+        return Ok(());
+    };
+    let id_name = upstream_name(&id);
+    let tied = |pointer: &str| {
+        let values: Vec<String> =
+            sample.rows.iter().filter_map(|row| step_into(row, pointer)).map(Value::to_string).collect();
+        let distinct = values.iter().collect::<std::collections::BTreeSet<_>>().len();
+        (2..values.len().saturating_sub(2)).contains(&distinct)
+    };
+    let fields = learnt.sortable.iter().map(|field| format!("{}{}", learnt.shape.item, field.pointer));
+    let candidates: Vec<String> = fields.filter(|pointer| tied(pointer)).take(2).collect();
+    for pointer in candidates {
+        let name = upstream_name(&pointer);
+        let alone = trial.ask(&settings(form, &[(&name, false)])).await?;
+        let Some(by_itself) = ties_run(learnt, &alone, &pointer, &id) else { continue };
+        let descending = by_itself != Some(true);
+        for join in [Some(","), None] {
+            let own = SortForm { join: join.map(str::to_owned), one_key: false, ..form.clone() };
+            let seen = trial.ask(&settings(&own, &[(&name, false), (&id_name, descending)])).await?;
+            if ties_run(learnt, &seen, &pointer, &id) == Some(Some(descending)) {
+                *form = own;
+                return Ok(());
+            }
+        }
+        return Ok(());
+    }
+    Ok(())
+}
+
+/// Returns whether the ids of equal values run down; `Some(None)` where they run neither way; nothing without equal values.
+fn ties_run(learnt: &Learnt, seen: &Seen, pointer: &str, id: &str) -> Option<Option<bool>> {
+    let rows = learnt.shape.elements(seen)?;
+    order::run(rows, pointer, std::slice::from_ref(&(0..rows.len())))?;
+    let ties = order::split(rows, pointer, std::slice::from_ref(&(0..rows.len())));
+    if ties.iter().map(ExactSizeIterator::len).sum::<usize>() < 3 {
+        return None;
+    }
+    Some(order::run(rows, id, &ties).map(|run| run.descending))
+}
+
+/// Chooses an order that can be asked for where the list's own is not known.
+fn choose_order(learnt: &mut Learnt, form: &SortForm) {
+    if learnt.order.is_none() && form.fields.iter().any(|name| name == "id") {
+        learnt.order = Some(ListOrder { keys: Vec::new(), id_descending: false, id_comparison: None });
+        let evidence = "the list's own order is not known, and it can be sorted by the id";
+        learnt.note(Certainty::Shown, "order", "the id, asked for", evidence);
+    }
+}

@@ -1,0 +1,545 @@
+//! Lists of many families, simulated, and what is learnt of each.
+
+use std::{cell::Cell, cmp::Reverse, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::{
+    Certainty, Limits, Target,
+    findings::{NullsAt, PlaceForm},
+    order::Comparison,
+    session::Slot,
+    testing::{Answered, Asked, Outcome, attempt, learn, learn_as, load, rows, scatter, slice, sorted, target},
+};
+use crate::pagination::order::Kind;
+
+fn query(name: &str) -> Slot {
+    Slot::Query(name.to_owned())
+}
+
+fn size_of(outcome: &Outcome) -> (&str, Option<u32>) {
+    let form = outcome.learnt.size.as_ref().unwrap_or_else(|| panic!("{}", outcome.text));
+    (form.slot.name(), form.max)
+}
+
+fn order(outcome: &Outcome) -> Vec<String> {
+    let list = load(&outcome.text).unwrap();
+    let keys = list.order.iter().map(|term| format!("{:?} {}", term.value.direction, term.value.field));
+    keys.chain(list.declared.then(|| format!("{:?} id", list.id_direction))).collect()
+}
+
+/// A parameter of the sort in the style of `sort=-name,id`.
+fn by_signs(rows: Vec<Value>, sort: Option<&str>) -> Vec<Value> {
+    let Some(sort) = sort else { return rows };
+    let mut rows = rows;
+    for term in sort.split(',').rev() {
+        let (field, descending) = term.strip_prefix('-').map_or((term, false), |field| (field, true));
+        rows = sorted(rows, field, descending);
+    }
+    rows
+}
+
+#[test]
+fn pages_with_a_silent_cap_sorting_and_filters() {
+    let all = rows(1_003);
+    let outcome = learn(|asked| {
+        if let Some(id) = asked.path.strip_prefix("/api/items/") {
+            return Answered::new(json!({ "id": id.parse::<u64>().unwrap(), "name": "one" }));
+        }
+        let mut rows = by_signs(all.clone(), asked.text("sort"));
+        if let Some(least) = asked.number("id__gte") {
+            rows.retain(|row| row["id"].as_u64() >= Some(least as u64));
+        }
+        if let Some(most) = asked.number("id__lte") {
+            rows.retain(|row| row["id"].as_u64() <= Some(most as u64));
+        }
+        let size = asked.number("per_page").unwrap_or(20).clamp(1, 100);
+        let from = (asked.number("page").unwrap_or(1).max(1) - 1) * size;
+        Answered::new(json!({ "data": slice(&rows, from, size), "meta": { "total": rows.len(), "per_page": size } }))
+    });
+    let learnt = &outcome.learnt;
+    assert_eq!(learnt.place, Some(PlaceForm::Page { slot: query("page"), first: 1 }), "{}", outcome.text);
+    assert_eq!(size_of(&outcome), ("per_page", Some(100)));
+    assert_eq!(learnt.places.total.as_deref(), Some("/meta/total"));
+    assert_eq!(order(&outcome), ["Ascending id"]);
+    let sort = learnt.sort.as_ref().unwrap();
+    assert_eq!((sort.query.as_str(), sort.join.as_deref()), ("sort={direction}{field}", Some(",")), "{}", outcome.text);
+    assert!(sort.fields.iter().any(|name| name == "id") && sort.fields.iter().any(|name| name == "created_at"));
+    let ranges = learnt.ranges.as_ref().unwrap_or_else(|| panic!("{}", outcome.text));
+    assert_eq!(ranges.terms[0], ("gte", "{field}__gte={value}".to_owned()));
+    assert_eq!(learnt.item_path, Some(("{path}/{id}".to_owned(), String::new())));
+}
+
+#[test]
+fn offsets_with_items_deep_in_the_answer_and_no_total() {
+    let all: Vec<Value> = (0..400)
+        .map(|at| json!({ "type": "product", "attributes": { "sku": format!("SKU-{at:05}"), "price": scatter(at) % 500 } }))
+        .collect();
+    let outcome = learn(|asked| {
+        let from = asked.number("startIdx").unwrap_or(0);
+        let size = asked.number("maxResults").unwrap_or(25).min(50);
+        let records = slice(&all, from, size);
+        Answered::new(json!({ "response": { "status": "ok", "result": { "startIdx": from, "records": records } } }))
+    });
+    let learnt = &outcome.learnt;
+    assert_eq!(learnt.shape.items, "/response/result/records");
+    assert_eq!(learnt.shape.id.as_deref(), Some("/attributes/sku"));
+    assert_eq!(learnt.place, Some(PlaceForm::Offset { slot: query("startIdx"), first: 0 }), "{}", outcome.text);
+    assert_eq!(size_of(&outcome), ("maxResults", Some(50)));
+    assert_eq!(order(&outcome), ["Ascending id"]);
+    assert_eq!(learnt.places.total, None);
+}
+
+#[test]
+fn pages_from_0_sorted_by_a_time_that_many_share() {
+    let calls = Cell::new(0);
+    let outcome = learn(|asked| {
+        calls.set(calls.get() + 1);
+        // Ties come in another order with each request.
+        let mut all = rows(700);
+        let seed = calls.get();
+        all.sort_by_key(|row| {
+            let id = row["id"].as_u64().unwrap();
+            (Reverse(id / 4), scatter(id ^ seed << 20))
+        });
+        let size = asked.number("size").unwrap_or(20).min(200);
+        let from = asked.number("page").unwrap_or(0) * size;
+        Answered::new(
+            json!({ "content": slice(&all, from, size), "totalElements": 700, "number": from / size, "last": from + size >= 700 }),
+        )
+    });
+    assert_eq!(outcome.learnt.place, Some(PlaceForm::Page { slot: query("page"), first: 0 }), "{}", outcome.text);
+    assert_eq!(order(&outcome)[0], "Descending created_at", "{}", outcome.text);
+    assert_eq!(load(&outcome.text).unwrap().ties, None);
+}
+
+#[test]
+fn many_equal_times_in_another_order_with_each_request() {
+    let calls = Cell::new(0_u64);
+    for (name, by_page) in [("page", true), ("offset", false)] {
+        let outcome = learn(|asked| {
+            calls.set(calls.get() + 1);
+            let mut all = rows(700);
+            for row in &mut all {
+                let group = row["id"].as_u64().unwrap() / 17;
+                row["created_at"] = json!(format!("2024-{:02}-{:02}T10:00:00Z", 1 + group / 28, 1 + group % 28));
+            }
+            let seed = calls.get();
+            all.sort_by_key(|row| {
+                let id = row["id"].as_u64().unwrap();
+                (id / 17, scatter(id ^ seed << 20))
+            });
+            let size = asked.number("limit").unwrap_or(20).min(200);
+            let place = asked.number(name).unwrap_or(0);
+            Answered::new(
+                json!({ "data": slice(&all, if by_page { place * size } else { place }, size), "total": 700 }),
+            )
+        });
+        let expected = if by_page {
+            PlaceForm::Page { slot: query(name), first: 0 }
+        } else {
+            PlaceForm::Offset { slot: query(name), first: 0 }
+        };
+        assert_eq!(outcome.learnt.place, Some(expected), "{}", outcome.text);
+        assert_eq!(order(&outcome)[0], "Ascending created_at", "{}", outcome.text);
+    }
+}
+
+#[test]
+fn tokens_in_the_answer() {
+    let all = rows(333);
+    let outcome = learn(|asked| {
+        let from: usize = asked.text("pageToken").and_then(|token| token.strip_prefix("t-")?.parse().ok()).unwrap_or(0);
+        let size = asked.number("pageSize").unwrap_or(10).min(100);
+        let next = if from + size < all.len() { json!(format!("t-{}", from + size)) } else { json!("") };
+        Answered::new(json!({ "items": slice(&all, from, size), "nextPageToken": next }))
+    });
+    let PlaceForm::Token { slot, place, .. } = outcome.learnt.place.clone().unwrap() else {
+        panic!("{}", outcome.text)
+    };
+    assert_eq!((slot, place.as_str()), (query("pageToken"), "/nextPageToken"));
+    assert_eq!(size_of(&outcome).0, "pageSize");
+    assert_eq!(order(&outcome), ["Ascending id"]);
+}
+
+#[test]
+fn a_bare_array_with_links() {
+    let all = sorted(rows(257), "id", true);
+    let outcome = learn(|asked| {
+        let size = asked.number("per_page").unwrap_or(30).min(100);
+        let page = asked.number("page").unwrap_or(1).max(1);
+        let answer = Answered::new(json!(slice(&all, (page - 1) * size, size)));
+        if page * size < all.len() {
+            return answer.with(
+                "link",
+                format!("<http://legacy.test/api/items?page={}&per_page={size}>; rel=\"next\"", page + 1),
+            );
+        }
+        answer
+    });
+    assert_eq!(outcome.learnt.place, Some(PlaceForm::Page { slot: query("page"), first: 1 }), "{}", outcome.text);
+    assert_eq!(size_of(&outcome).0, "per_page");
+    assert_eq!(order(&outcome), ["Descending id"]);
+    assert_eq!(outcome.learnt.places.next_url.as_deref(), Some("link:next"));
+}
+
+#[test]
+fn a_search_by_post() {
+    let all = rows(132);
+    let given =
+        Target { body: Some(json!({ "filters": { "lang": "de" }, "page": { "number": 1, "size": 10 } })), ..target() };
+    let outcome = learn_as(given, Limits::default(), |asked| {
+        if asked.path != "/api/items" {
+            return Answered::refused(405, json!({}));
+        }
+        assert_eq!(asked.body["filters"]["lang"], "de");
+        let size = asked.body["page"]["size"].as_u64().unwrap_or(10).min(50) as usize;
+        let page = asked.body["page"]["number"].as_u64().unwrap_or(1) as usize;
+        Answered::new(json!({ "hits": slice(&all, page.saturating_sub(1) * size, size), "count": all.len() }))
+    });
+    let learnt = &outcome.learnt;
+    assert_eq!(
+        learnt.place,
+        Some(PlaceForm::Page { slot: Slot::Body("/page/number".to_owned()), first: 1 }),
+        "{}",
+        outcome.text
+    );
+    assert_eq!(size_of(&outcome), ("/page/size", Some(50)));
+    assert_eq!(learnt.places.total.as_deref(), Some("/count"));
+    assert!(outcome.requests.iter().all(|request| request.body.is_some() || request.path != "/api/items"));
+}
+
+#[test]
+fn a_header_that_decides_what_is_seen() {
+    let all = rows(302);
+    let given = Target { headers: vec!["x-tenant-key".parse().unwrap(), "accept".parse().unwrap()], ..target() };
+    let outcome = learn_as(given, Limits::default(), |asked| {
+        if asked.without.as_ref().is_some_and(|name| name == "x-tenant-key") {
+            return Answered::refused(401, json!({ "error": "who?" }));
+        }
+        let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+        Answered::new(json!({ "results": slice(&all, from, size), "total": all.len() }))
+    });
+    assert_eq!(outcome.learnt.principal, ["x-tenant-key"]);
+    assert_eq!(outcome.learnt.place, Some(PlaceForm::Offset { slot: query("offset"), first: 0 }));
+    assert!(load(&outcome.text).unwrap().principal.iter().any(|name| name == "x-tenant-key"));
+}
+
+/// Django REST framework, PageNumberPagination.
+fn drf(asked: &Asked, all: &[Value]) -> Answered {
+    if let Some(id) = asked.path.strip_prefix("/api/items/").filter(|rest| !rest.is_empty()) {
+        let id = id.trim_end_matches('/');
+        return match all.iter().find(|row| row["id"].to_string() == id) {
+            Some(row) => Answered::new(row.clone()),
+            None => Answered::refused(404, json!({ "detail": "Not found." })),
+        };
+    }
+    let mut rows = by_signs(all.to_vec(), asked.text("ordering"));
+    if let Some(least) = asked.number("id__gte") {
+        rows.retain(|row| row["id"].as_u64() >= Some(least as u64));
+    }
+    if let Some(most) = asked.number("id__lte") {
+        rows.retain(|row| row["id"].as_u64() <= Some(most as u64));
+    }
+    let size = asked.number("page_size").unwrap_or(25).clamp(1, 90);
+    let page = asked.number("page").unwrap_or(1);
+    let from = page.saturating_sub(1) * size;
+    if page == 0 || from >= rows.len() {
+        return Answered::refused(404, json!({ "detail": "Invalid page." }));
+    }
+    let link = |page: usize| json!(format!("http://legacy.test/api/items/?page={page}&page_size={size}"));
+    Answered::new(json!({
+        "count": rows.len(),
+        "next": if from + size < rows.len() { link(page + 1) } else { Value::Null },
+        "previous": if page > 1 { link(page - 1) } else { Value::Null },
+        "results": slice(&rows, from, size),
+    }))
+}
+
+#[test]
+fn a_built_in_dialect_that_fits_is_used() {
+    let all = rows(1_003);
+    let given = Target { path: "/api/items/".to_owned(), ..target() };
+    let outcome = learn_as(given, Limits::default(), |asked| drf(asked, &all));
+    assert_eq!(outcome.learnt.preset, Some("drf-page"), "{}", outcome.text);
+    assert_eq!(size_of(&outcome), ("page_size", Some(90)));
+    assert_eq!(outcome.learnt.past_end[0].status, 404);
+    assert!(outcome.text.contains("extends = \"drf-page\""), "{}", outcome.text);
+    assert_eq!(order(&outcome), ["Ascending id"]);
+}
+
+#[test]
+fn the_last_page_again_past_the_end() {
+    let all = rows(95);
+    let outcome = learn(|asked| {
+        let size = asked.number("_per_page").unwrap_or(10);
+        let pages = all.len().div_ceil(size);
+        let page = asked.number("_page").unwrap_or(1).clamp(1, pages);
+        let next = if page < pages { json!(page + 1) } else { Value::Null };
+        Answered::new(
+            json!({ "first": 1, "next": next, "pages": pages, "items": all.len(), "data": slice(&all, (page - 1) * size, size) }),
+        )
+    });
+    assert!(outcome.learnt.repeats_last_page, "{}", outcome.text);
+    assert_eq!(outcome.learnt.place, Some(PlaceForm::Page { slot: query("_page"), first: 1 }));
+    assert_eq!(outcome.learnt.places.total.as_deref(), Some("/items"));
+}
+
+#[test]
+fn one_key_at_a_time_with_a_word_for_the_direction() {
+    let all = rows(640);
+    let outcome = learn(|asked| {
+        let mut rows = all.clone();
+        if let Some((field, word)) = asked.text("sort").map(|sort| sort.split_once(',').unwrap_or((sort, "asc"))) {
+            if rows[0].get(field).is_none() {
+                return Answered::refused(400, json!({ "error": "No property" }));
+            }
+            rows = sorted(rows, field, word == "desc");
+        }
+        let size = asked.number("size").unwrap_or(20).min(2_000);
+        let from = asked.number("page").unwrap_or(0) * size;
+        Answered::new(
+            json!({ "content": slice(&rows, from, size), "totalElements": rows.len(), "number": from / size, "last": from + size >= rows.len() }),
+        )
+    });
+    let sort = outcome.learnt.sort.as_ref().unwrap_or_else(|| panic!("{}", outcome.text));
+    assert_eq!((sort.query.as_str(), sort.descending.as_str()), ("sort={field},{direction}", "desc"));
+    assert_eq!(outcome.learnt.places.is_last.as_deref(), Some("/last"));
+}
+
+#[test]
+fn an_upstream_that_refuses_what_it_does_not_know() {
+    let all = rows(480);
+    let outcome = learn(|asked| {
+        if let Some((name, _)) =
+            asked.pairs.iter().find(|(name, _)| !["offset", "limit", "sort"].contains(&name.as_str()))
+        {
+            return Answered::refused(400, json!({ "message": format!("unknown parameter {name}") }));
+        }
+        let size = asked.number("limit").unwrap_or(20);
+        if size > 60 {
+            return Answered::refused(422, json!({ "message": "limit must be at most 60" }));
+        }
+        let rows = by_signs(all.clone(), asked.text("sort"));
+        Answered::new(json!({ "items": slice(&rows, asked.number("offset").unwrap_or(0), size), "total": all.len() }))
+    });
+    assert_eq!(outcome.learnt.place, Some(PlaceForm::Offset { slot: query("offset"), first: 0 }), "{}", outcome.text);
+    assert_eq!(size_of(&outcome), ("limit", Some(60)));
+    assert!(outcome.learnt.sort.is_some(), "{}", outcome.text);
+}
+
+#[test]
+fn the_id_of_the_last_item() {
+    let all: Vec<Value> =
+        (0..150).map(|at| json!({ "id": format!("ch_{:06}", 900_000 - at * 7), "amount": at % 5 })).collect();
+    let outcome = learn(|asked| {
+        let from = asked.text("starting_after").map_or(0, |id| all.iter().position(|row| row["id"] == id).unwrap() + 1);
+        let size = asked.number("limit").unwrap_or(10).min(100);
+        Answered::new(json!({ "object": "list", "has_more": from + size < all.len(), "data": slice(&all, from, size) }))
+    });
+    assert_eq!(outcome.learnt.place, Some(PlaceForm::After { slot: query("starting_after") }), "{}", outcome.text);
+    assert_eq!(outcome.learnt.places.has_more.as_deref(), Some("/has_more"));
+    assert_eq!(order(&outcome), ["Descending id"]);
+}
+
+#[test]
+fn a_url_whose_parameter_is_a_token() {
+    let all = rows(120);
+    let outcome = learn(|asked| {
+        let from = asked.text("cursor").map_or(0, |token| token[1..].parse().unwrap());
+        let size = asked.number("limit").unwrap_or(10).min(50);
+        let next = from + size;
+        let url = if next < all.len() {
+            json!(format!("https://legacy.test/api/items?limit={size}&cursor=x{next}"))
+        } else {
+            Value::Null
+        };
+        Answered::new(json!({ "results": slice(&all, from, size), "links": { "next": url } }))
+    });
+    let Some(PlaceForm::Token { slot, parameter, .. }) = outcome.learnt.place.clone() else {
+        panic!("{}", outcome.text)
+    };
+    assert_eq!((slot, parameter.as_deref()), (query("cursor"), Some("cursor")));
+}
+
+#[test]
+fn a_list_without_pages() {
+    let all = rows(37);
+    let outcome = learn(|_| Answered::new(json!({ "users": all })));
+    assert_eq!(outcome.learnt.place, Some(PlaceForm::Whole), "{}", outcome.text);
+    assert_eq!(outcome.learnt.shape.items, "/users");
+}
+
+#[test]
+fn pages_of_a_fixed_size() {
+    let all = rows(203);
+    let outcome = learn(|asked| {
+        let page = asked.number("p").unwrap_or(1).max(1);
+        Answered::new(json!({ "rows": slice(&all, (page - 1) * 15, 15), "total": all.len() }))
+    });
+    assert_eq!(outcome.learnt.place, Some(PlaceForm::Page { slot: query("p"), first: 1 }), "{}", outcome.text);
+    assert_eq!(outcome.learnt.size, None);
+    assert_eq!(outcome.learnt.default_size, 15);
+}
+
+#[test]
+fn a_few_sizes_alone() {
+    let all = rows(300);
+    let outcome = learn(|asked| {
+        let size = asked.number("limit").filter(|size| [10, 25, 50, 100].contains(size)).unwrap_or(25);
+        let from = asked.number("offset").unwrap_or(0);
+        Answered::new(json!({ "data": slice(&all, from, size), "total": all.len(), "limit": size, "offset": from }))
+    });
+    let form = outcome.learnt.size.as_ref().unwrap_or_else(|| panic!("{}", outcome.text));
+    assert!(form.choices.contains(&10) && form.choices.contains(&25), "{:?}", form.choices);
+    assert_eq!(outcome.learnt.place, Some(PlaceForm::Offset { slot: query("offset"), first: 0 }));
+}
+
+/// A list by offset in some order of its own.
+fn by_offset(all: Vec<Value>) -> impl Fn(&Asked) -> Answered {
+    move |asked| {
+        let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(500));
+        Answered::new(json!({ "items": slice(&all, from, size), "total": all.len() }))
+    }
+}
+
+#[test]
+fn an_order_that_is_not_by_bytes_is_never_taken_for_one() {
+    let mut insensitive = rows(400);
+    insensitive.sort_by_key(|row| (row["name"].as_str().unwrap().to_lowercase(), row["id"].as_u64()));
+    let mut by_language = rows(400);
+    let folded = |text: &str| -> String {
+        let plain = text.to_lowercase().replace(['ä', 'á'], "a").replace('é', "e");
+        plain.chars().filter(|letter| letter.is_alphanumeric()).collect()
+    };
+    by_language.sort_by_key(|row| (folded(row["name"].as_str().unwrap()), row["id"].as_u64()));
+    for (what, all) in [("without regard to case", insensitive), ("by language", by_language)] {
+        let outcome = learn(by_offset(all));
+        let list = load(&outcome.text).unwrap();
+        let field = list.fields.iter().find(|field| field.name == "name");
+        assert_eq!(field.map(|field| &field.kind), Some(&Kind::Opaque), "{what}: {}", outcome.text);
+        assert_eq!(order(&outcome)[0], "Ascending name", "{what}");
+    }
+    let binary = learn(by_offset(sorted(rows(400), "name", false)));
+    assert_eq!(binary.learnt.order.as_ref().unwrap().keys[0].0.comparison, Comparison::Bytes, "{}", binary.text);
+}
+
+#[test]
+fn a_rank_is_seen_as_one() {
+    let mut all = rows(300);
+    all.sort_by_key(|row| ["low", "normal", "high"].iter().position(|kind| row["kind"] == *kind));
+    let outcome = learn(by_offset(all));
+    let key = &outcome.learnt.order.as_ref().unwrap_or_else(|| panic!("{}", outcome.text)).keys[0].0;
+    assert_eq!(
+        key.comparison,
+        Comparison::Rank(["low", "normal", "high"].map(str::to_owned).to_vec()),
+        "{}",
+        outcome.text
+    );
+}
+
+#[test]
+fn nulls_have_their_place() {
+    let mut all = sorted(rows(300), "note", false);
+    let nulls: Vec<Value> = all.iter().filter(|row| row["note"].is_null()).cloned().collect();
+    all.retain(|row| !row["note"].is_null());
+    all.extend(nulls);
+    let outcome = learn(by_offset(all));
+    let key = &outcome.learnt.order.as_ref().unwrap_or_else(|| panic!("{}", outcome.text)).keys[0].0;
+    assert_eq!((key.name.as_str(), key.nulls), ("note", Some(NullsAt::Last)));
+}
+
+#[test]
+fn a_list_in_no_order_has_none() {
+    let mut all = rows(300);
+    all.sort_by_key(|row| scatter(row["id"].as_u64().unwrap() * 31));
+    let outcome = learn(by_offset(all));
+    assert_eq!(outcome.learnt.order, None, "{}", outcome.text);
+    assert!(!load(&outcome.text).unwrap().declared);
+}
+
+#[test]
+fn a_list_that_gets_slower_with_depth_is_left_alone() {
+    let deepest = Cell::new(0);
+    let outcome = learn(|asked| {
+        let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+        deepest.set(deepest.get().max(from));
+        let rows: Vec<Value> =
+            (from..from + size).map(|id| json!({ "id": id, "name": format!("n{}", scatter(id as u64)) })).collect();
+        let mut answer = Answered::new(json!({ "items": rows, "total": 10_000_000 }));
+        answer.elapsed = Duration::from_millis(5 + from as u64 / 4);
+        answer
+    });
+    assert!(deepest.get() <= 500, "{}", deepest.get());
+    assert_eq!(outcome.learnt.deepest, deepest.get() as u64);
+    let end = outcome.learnt.findings.iter().find(|finding| finding.about == "end of the list").unwrap();
+    assert_eq!(end.certainty, Certainty::Open);
+    assert!(end.evidence.contains("no request went deeper than item 500"), "{}", end.evidence);
+}
+
+#[test]
+fn a_long_list_is_not_read_deeper_than_allowed() {
+    let deepest = Cell::new(0);
+    let limits = Limits { depth: 3_000, ..Limits::default() };
+    learn_as(target(), limits, |asked| {
+        let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+        deepest.set(deepest.get().max(from));
+        let rows: Vec<Value> = (from..from + size).map(|id| json!({ "id": id })).collect();
+        Answered::new(json!({ "items": rows, "total": 10_000_000 }))
+    });
+    assert!((1..=3_000).contains(&deepest.get()), "{}", deepest.get());
+}
+
+#[test]
+fn an_upstream_that_asks_to_wait_is_obeyed() {
+    let calls = Cell::new(0);
+    let all = rows(100);
+    let outcome = learn(|asked| {
+        calls.set(calls.get() + 1);
+        if calls.get() == 3 {
+            return Answered::refused(429, json!({})).with("retry-after", "7");
+        }
+        by_offset(all.clone())(asked)
+    });
+    let pauses: Vec<u64> =
+        outcome.requests.iter().map(|request| request.pause.as_secs()).filter(|wait| *wait > 0).collect();
+    assert_eq!(pauses, [7]);
+    assert_eq!(outcome.requests[2].query, outcome.requests[3].query);
+}
+
+#[test]
+fn no_request_is_sent_beyond_the_limit() {
+    for most in 1..20 {
+        let limits = Limits { requests: most, ..Limits::default() };
+        let (result, requests) = attempt(target(), limits, by_offset(rows(300)));
+        assert!(requests.len() <= most);
+        let learnt = result.unwrap();
+        assert_eq!(learnt.requests, requests.len());
+    }
+}
+
+#[test]
+fn no_list_is_said_to_be_none() {
+    let faults = [
+        (Answered::new(json!({ "error": "x", "code": 7 })), "members are code, error"),
+        (Answered::refused(401, json!({})), "--header"),
+        (Answered::new(json!([])), "the list is empty"),
+    ];
+    for (answer, expected) in faults {
+        let (result, _) = attempt(target(), Limits::default(), move |_| answer.clone());
+        let fault = result.unwrap_err();
+        assert!(fault.contains(expected), "{fault}");
+    }
+}
+
+#[test]
+fn a_redirect_to_a_slash_is_followed_and_kept() {
+    let all = rows(50);
+    let outcome = learn(|asked| {
+        if asked.path == "/api/items" {
+            return Answered::refused(301, json!({})).with("location", "http://legacy.test/api/items/");
+        }
+        by_offset(all.clone())(asked)
+    });
+    assert_eq!(outcome.learnt.upstream_path.as_deref(), Some("/api/items/"));
+}

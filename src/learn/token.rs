@@ -1,0 +1,306 @@
+//! Lists that are continued by what the last answer gave: a token, the URL of the next page, or the id of the last item.
+
+use serde_json::Value;
+
+use super::{
+    answer::{step, whole},
+    findings::{Certainty, Learnt, PlaceForm},
+    names::{AFTERS, NEXTS, TOKENS, last_step, likely_first, plain},
+    prober::Base,
+    session::{Halt, Session, Setting, Slot},
+    shape::Fact,
+};
+
+/// The longest token.
+const LONGEST: usize = 4096;
+
+/// The names that are tried one by one where an upstream refuses what it does not know.
+const SINGLES: usize = 5;
+
+/// Finds the way to the next page, where no parameter names a page or an offset.
+pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), Halt> {
+    if learnt.place.is_some() {
+        return Ok(());
+    }
+    let sized = sized(learnt, base);
+    let first = session.ask(&sized).await?;
+    let ids = learnt.shape.identities(&first).unwrap_or_default();
+    let facts = learnt.shape.facts(&first);
+    for fact in facts.iter().filter(|fact| is_next(fact)) {
+        let Some(text) = text_of(&fact.value) else { continue };
+        let pairs = query_of(&text);
+        let found = if text.contains('?') || text.starts_with("http") {
+            by_url(session, learnt, &sized, &ids, fact, &pairs).await?
+        } else {
+            by_token(session, learnt, &sized, &ids, fact, &text).await?
+        };
+        if let Some(mut form) = found {
+            add_previous(&mut form, &facts, session, learnt, &sized, &text).await?;
+            note(learnt, &form);
+            learnt.place = Some(form);
+            return Ok(());
+        }
+    }
+    if by_id(session, learnt, &sized, &ids).await? {
+        return Ok(());
+    }
+    note_none(learnt, base, &facts);
+    Ok(())
+}
+
+/// Returns the settings that ask for a few items.
+fn sized(learnt: &Learnt, base: &Base) -> Vec<Setting> {
+    let few = (base.ids.len() / 3).clamp(1, 5);
+    let of_choice = |choices: &[u32]| choices.first().map(ToString::to_string);
+    let size = learnt.size.as_ref().map(|form| {
+        let few = of_choice(&form.choices).unwrap_or_else(|| few.to_string());
+        (form.slot.clone(), few)
+    });
+    size.into_iter().collect()
+}
+
+fn is_next(fact: &Fact) -> bool {
+    if fact.place == "link:next" {
+        return true;
+    }
+    if fact.place.starts_with("link:") || fact.place.contains("[rel=prev") || fact.place.contains("[rel=self") {
+        return false;
+    }
+    let step = last_step(&fact.place);
+    let is_text = text_of(&fact.value).is_some_and(|text| !text.is_empty() && text.len() <= LONGEST);
+    is_text && NEXTS.contains(&step.as_str())
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Finds the parameter of a URL that leads on.
+async fn by_url(
+    session: &Session,
+    learnt: &Learnt,
+    sized: &[Setting],
+    ids: &[String],
+    fact: &Fact,
+    pairs: &[(String, String)],
+) -> Result<Option<PlaceForm>, Halt> {
+    let is_sent = |name: &str, value: &str| {
+        let own = session.target.fixed.iter().any(|(known, old)| known == name && old == value);
+        own || sized.iter().any(|(slot, old)| slot.name() == name && old == value)
+    };
+    let new: Vec<&(String, String)> = pairs.iter().filter(|(name, value)| !is_sent(name, value)).collect();
+    let size = learnt.size.as_ref().map(|form| form.slot.name());
+    for (name, value) in new.iter().filter(|(name, _)| Some(name.as_str()) != size) {
+        let slot = session.slot(name);
+        if leads_on(session, learnt, sized, ids, &[(slot.clone(), value.clone())]).await? {
+            let (place, parameter) = (fact.place.clone(), Some(name.clone()));
+            return Ok(Some(PlaceForm::Token { slot, place, parameter, previous: None }));
+        }
+    }
+    if new.len() > 1 {
+        let all: Vec<Setting> = new.iter().map(|(name, value)| (session.slot(name), value.clone())).collect();
+        if leads_on(session, learnt, sized, ids, &all).await? {
+            return Ok(Some(PlaceForm::Link { place: fact.place.clone(), previous: None }));
+        }
+    }
+    Ok(None)
+}
+
+/// Finds the parameter that takes a token.
+async fn by_token(
+    session: &Session,
+    learnt: &Learnt,
+    sized: &[Setting],
+    ids: &[String],
+    fact: &Fact,
+    token: &str,
+) -> Result<Option<PlaceForm>, Halt> {
+    let member = fact.place.rsplit(['/', ':']).next().unwrap_or_default();
+    let bare = member.strip_prefix("next").unwrap_or(member).trim_start_matches(['_', '-']);
+    let mut lowered = bare.chars();
+    let bare = lowered.next().map(|first| first.to_lowercase().to_string() + lowered.as_str()).unwrap_or_default();
+    let kept = bare.strip_suffix("_cursor").or_else(|| bare.strip_suffix("_token")).unwrap_or(&bare).to_owned();
+    let likely: Vec<String> = [bare, member.to_owned(), kept].into_iter().filter(|name| !name.is_empty()).collect();
+    let places = session.target.body.as_ref().map(text_places).unwrap_or_default();
+    let names = likely_first(&[places, likely].concat(), &TOKENS);
+    let settings = |names: &[String]| -> Vec<Setting> {
+        names.iter().map(|name| (session.slot(name), token.to_owned())).collect()
+    };
+    let mut left: Vec<String> = names;
+    if !leads_on(session, learnt, sized, ids, &settings(&left)).await? {
+        left.truncate(SINGLES);
+        for name in left {
+            if leads_on(session, learnt, sized, ids, &settings(std::slice::from_ref(&name))).await? {
+                let (slot, place) = (session.slot(&name), fact.place.clone());
+                return Ok(Some(PlaceForm::Token { slot, place, parameter: None, previous: None }));
+            }
+        }
+        return Ok(None);
+    }
+    // Each round leaves out at least one name. The likeliest come first.
+    while left.len() > 1 {
+        let others = left.split_off(if left.len() > 4 { 2 } else { left.len() / 2 });
+        if !leads_on(session, learnt, sized, ids, &settings(&left)).await? {
+            left = others;
+        }
+    }
+    let slot = left.first().map(|name| session.slot(name));
+    Ok(slot.map(|slot| PlaceForm::Token { slot, place: fact.place.clone(), parameter: None, previous: None }))
+}
+
+/// Finds the parameter that takes the id of the last item.
+async fn by_id(session: &Session, learnt: &mut Learnt, sized: &[Setting], ids: &[String]) -> Result<bool, Halt> {
+    let Some(last) = ids.last().filter(|_| learnt.shape.id.is_some()) else { return Ok(false) };
+    let last = last.trim_matches('"').to_owned();
+    for name in AFTERS {
+        let setting = (session.slot(name), last.clone());
+        if !leads_on(session, learnt, sized, ids, &[setting]).await? {
+            continue;
+        }
+        let evidence = format!("{name}=(the id of the last item) gave items that the answer before did not have");
+        learnt.note(Certainty::Shown, "next page", format!("{name}, an id"), evidence);
+        learnt.place = Some(PlaceForm::After { slot: session.slot(name) });
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// Returns whether these settings give items that the first answer does not have.
+async fn leads_on(
+    session: &Session,
+    learnt: &Learnt,
+    sized: &[Setting],
+    ids: &[String],
+    more: &[Setting],
+) -> Result<bool, Halt> {
+    let seen = session.ask(&[sized, more].concat()).await?;
+    let found = learnt.shape.identities(&seen).unwrap_or_default();
+    Ok(!found.is_empty() && found.iter().all(|id| !ids.contains(id)))
+}
+
+/// Looks for the way back: a place in the second answer that is named as the opposite of the one for the next page.
+async fn add_previous(
+    form: &mut PlaceForm,
+    facts: &[Fact],
+    session: &Session,
+    learnt: &Learnt,
+    sized: &[Setting],
+    token: &str,
+) -> Result<(), Halt> {
+    let (place, previous, settings) = match form {
+        PlaceForm::Token { slot, place, parameter, previous } => {
+            let value = match parameter {
+                Some(name) => query_of(token).into_iter().find(|(own, _)| own == name).map(|(_, value)| value),
+                None => Some(token.to_owned()),
+            };
+            (place, previous, vec![(slot.clone(), value.unwrap_or_default())])
+        }
+        PlaceForm::Link { place, previous } => {
+            let own = query_of(token).into_iter().map(|(name, value)| (Slot::Query(name), value)).collect();
+            (place, previous, own)
+        }
+        _ => return Ok(()),
+    };
+    let opposite = [("next", "prev"), ("next", "previous"), ("Next", "Prev"), ("Next", "Previous")];
+    let names: Vec<String> =
+        opposite.iter().map(|(from, to)| place.replace(from, to)).filter(|name| name != place).collect();
+    let second = session.ask(&[sized, &settings].concat()).await?;
+    let is_there =
+        |name: &&String| second.at(name).is_some_and(|value| value.as_str().is_some_and(|text| !text.is_empty()));
+    // On the first page there is no way back, so a value there would be another fact.
+    let is_new = |name: &&String| !facts.iter().any(|fact| fact.place == **name && !fact.value.is_null());
+    let found = names.iter().find(|name| is_there(name) && is_new(name)).cloned();
+    let leads_back = match (&found, &*previous) {
+        (Some(name), None) => {
+            Some((name.clone(), second.at(name).and_then(|value| text_of(&value)).unwrap_or_default()))
+        }
+        _ => None,
+    };
+    if let Some((name, _)) = leads_back.filter(|(_, text)| !text.is_empty()) {
+        // A token that leads back by another parameter would need one of its own.
+        *previous = Some(name);
+    }
+    let _ = learnt;
+    Ok(())
+}
+
+fn note(learnt: &mut Learnt, form: &PlaceForm) {
+    let (found, evidence) = match form {
+        PlaceForm::Token { slot, place, parameter: None, .. } => {
+            (format!("{} takes the token at {place}", slot.name()), "the answer to it has other items".to_owned())
+        }
+        PlaceForm::Token { slot, place, .. } => (
+            format!("{} takes what the URL at {place} has under this name", slot.name()),
+            "the answer to it has other items".to_owned(),
+        ),
+        PlaceForm::Link { place, .. } => (
+            format!("the URL at {place}"),
+            "its parameters together gave other items, and none of them alone".to_owned(),
+        ),
+        _ => return,
+    };
+    learnt.note(Certainty::Shown, "next page", found, evidence);
+}
+
+fn note_none(learnt: &mut Learnt, base: &Base, facts: &[Fact]) {
+    let count = base.ids.len();
+    let says_more = facts.iter().any(|fact| {
+        let step = last_step(&fact.place);
+        let more = super::names::TOTALS.contains(&step.as_str()) && whole(&fact.value) > u64::try_from(count).ok();
+        more || is_next(fact) || super::names::MORE.contains(&step.as_str()) && fact.value == Value::Bool(true)
+    });
+    if says_more || learnt.size.is_some() {
+        let evidence = "no parameter that was tried changed where the answer begins";
+        learnt.note(Certainty::Open, "next page", "none found", evidence);
+        return;
+    }
+    let evidence =
+        format!("no parameter changed its {count} items, and no fact in the answer says that there are more");
+    learnt.note(Certainty::Likely, "next page", "none: every answer is the whole list", evidence);
+    learnt.place = Some(PlaceForm::Whole);
+}
+
+/// Returns the decoded pairs of a URL's query.
+#[must_use]
+pub fn query_of(url: &str) -> Vec<(String, String)> {
+    let Some((_, query)) = url.split_once('?') else { return Vec::new() };
+    let query = query.split('#').next().unwrap_or_default();
+    let decode =
+        |text: &str| percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(name), decode(value))
+    };
+    query.split('&').filter(|pair| !pair.is_empty()).take(64).map(pair).collect()
+}
+
+/// Returns the places of whole numbers in a body, as JSON Pointers.
+pub(super) fn number_places(body: &Value) -> Vec<String> {
+    places(body, &|value| whole(value).is_some())
+}
+
+/// Returns the places of texts and nulls in a body that are named like tokens.
+fn text_places(body: &Value) -> Vec<String> {
+    let named = |place: &String| TOKENS.iter().any(|name| plain(name) == last_step(place));
+    places(body, &|value| value.is_string() || value.is_null()).into_iter().filter(named).collect()
+}
+
+fn places(body: &Value, wanted: &dyn Fn(&Value) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut waiting = vec![(String::new(), body)];
+    while let Some((at, value)) = waiting.pop() {
+        match value {
+            Value::Object(members) => {
+                waiting.extend(members.iter().map(|(name, member)| (format!("{at}{}", step(name)), member)));
+            }
+            value if wanted(value) => found.push(at),
+            _ => {}
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,438 @@
+//! A configuration from what was learnt, with the evidence as comments.
+
+use std::fmt::Write as _;
+
+use toml::{Table, Value};
+
+use super::{
+    findings::{Certainty, Field, Learnt, NullsAt, PlaceForm},
+    order::Comparison,
+    prober::Target,
+    session::{Slot, encoded},
+};
+
+/// The width of comments.
+const WIDTH: usize = 116;
+
+/// The upstream of a configuration.
+#[derive(Clone, Debug, Default)]
+pub struct WrittenUpstream {
+    /// `host:port`.
+    pub peer: String,
+    /// It speaks TLS.
+    pub tls: bool,
+}
+
+/// Returns a name for the route of a path: its last segment.
+#[must_use]
+pub fn route_name(path: &str) -> String {
+    let name = path.split('/').rfind(|segment| !segment.is_empty()).unwrap_or("list");
+    let name: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
+    let name = name.trim_matches('_').to_ascii_lowercase();
+    if name.is_empty() { "list".to_owned() } else { name }
+}
+
+/// Returns a complete configuration. Pages have at most `most` items.
+#[must_use]
+pub fn configuration(learnt: &Learnt, target: &Target, path: &str, upstream: &WrittenUpstream, most: u32) -> String {
+    let name = route_name(path);
+    let mut out = String::new();
+    comment(
+        &mut out,
+        &format!("Learnt from {} by {} requests, none of which changes anything.", target.host, learnt.requests),
+    );
+    comment(&mut out, "`cursorgate check` explains this file, `cursorgate reference KEY` explains one key.");
+    out.push_str("version = 1\n\n[server]\n");
+    comment(&mut out, "Links begin with this address: set it to the one that clients use.");
+    out.push_str("public_url = \"env:CURSORGATE_PUBLIC_URL:http://127.0.0.1:8080\"\n\n[admin]\n");
+    comment(&mut out, "Health, metrics and the API description, for operators.");
+    out.push_str("address = \"127.0.0.1:9180\"\n\n[cursor]\n");
+    comment(&mut out, "The key that signs cursors: export CURSORGATE_KEY=$(cursorgate keygen)");
+    out.push_str("signing_key = 1\nkeys = { 1 = \"env:CURSORGATE_KEY\" }\n\n[upstreams.service]\n");
+    let _ = writeln!(out, "peers = [{}]", quoted(&upstream.peer));
+    if upstream.tls {
+        out.push_str("tls = {}\n");
+    }
+    out.push('\n');
+    evidence(&mut out, learnt);
+    let (dialect, own) = dialect(learnt, target, &name);
+    out.push_str(&text_of(&route(learnt, target, path, &dialect, most), &format!("routes.{name}")));
+    if let Some(own) = own {
+        out.push('\n');
+        out.push_str(&text_of(&own, &format!("dialects.{dialect}")));
+    }
+    if path != "/" {
+        out.push_str("\n# Everything else passes through unchanged.\n[routes.everything_else]\npath = \"/{*rest}\"\n");
+        out.push_str("upstream = \"service\"\naction = \"forward\"\n");
+    }
+    out
+}
+
+fn comment(out: &mut String, text: &str) {
+    let mut line = "#".to_owned();
+    for word in text.split_whitespace() {
+        if line.len() + word.len() > WIDTH && line.len() > 2 {
+            let _ = writeln!(out, "{line}");
+            line = "#  ".to_owned();
+        }
+        line.push(' ');
+        line.extend(word.chars().filter(|letter| !letter.is_control()));
+    }
+    let _ = writeln!(out, "{line}");
+}
+
+fn evidence(out: &mut String, learnt: &Learnt) {
+    comment(out, "What was found, and how surely:");
+    for finding in &learnt.findings {
+        let how = match finding.certainty {
+            Certainty::Shown => "shown",
+            Certainty::Likely => "likely",
+            Certainty::Open => "open",
+        };
+        comment(out, &format!("- {}: {} ({how}: {})", finding.about, finding.found, finding.evidence));
+    }
+}
+
+fn quoted(text: &str) -> String {
+    Value::String(text.to_owned()).to_string()
+}
+
+/// Writes a table under a header, its own tables inline where they are small and under headers of their own else.
+fn text_of(table: &Table, name: &str) -> String {
+    let mut out = format!("[{name}]\n");
+    for (key, value) in table.iter().filter(|(key, value)| *key != SECTION && !is_section(value)) {
+        let key = if key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-') {
+            key.clone()
+        } else {
+            quoted(key)
+        };
+        let _ = writeln!(out, "{key} = {value}");
+    }
+    for (key, value) in table.iter().filter(|(_, value)| is_section(value)) {
+        if let Value::Table(section) = value {
+            let _ = write!(out, "\n{}", text_of(section, &format!("{name}.{key}")));
+        }
+    }
+    out
+}
+
+/// A dialect's sections have headers; small tables are inline.
+fn is_section(value: &Value) -> bool {
+    value.as_table().is_some_and(|table| table.contains_key(SECTION))
+}
+
+/// A key that no table has.
+const SECTION: &str = "\u{0}";
+
+fn table<const N: usize>(entries: [(&str, Value); N]) -> Table {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn string(text: impl Into<String>) -> Value {
+    Value::String(text.into())
+}
+
+fn strings<'t>(texts: impl IntoIterator<Item = &'t str>) -> Value {
+    Value::Array(texts.into_iter().map(string).collect())
+}
+
+/// Returns the keys of the route.
+fn route(learnt: &Learnt, target: &Target, path: &str, dialect: &str, most: u32) -> Table {
+    // A path of a route matches with and without a final slash.
+    let bare = path.trim_end_matches('/');
+    let mut route = table([("path", string(if bare.is_empty() { "/" } else { bare }))]);
+    if target.body.is_some() {
+        route.insert("methods".to_owned(), strings(["POST"]));
+    }
+    route.insert("upstream".to_owned(), string("service"));
+    let asked = learnt.upstream_path.as_deref().unwrap_or(path);
+    if asked != bare && asked != "/" {
+        route.insert("upstream_path".to_owned(), string(asked));
+    }
+    route.insert("dialect".to_owned(), string(dialect));
+    if let Some(order) = &learnt.order {
+        let signed = |name: &str, down: bool| if down { format!("-{name}") } else { name.to_owned() };
+        let mut terms: Vec<String> = order.keys.iter().map(|(field, down)| signed(&field.name, *down)).collect();
+        terms.push(signed("id", order.id_descending));
+        route.insert("order".to_owned(), strings(terms.iter().map(String::as_str)));
+    }
+    if let Some(form) = &learnt.sort {
+        let fields: Vec<&str> = form.fields.iter().map(String::as_str).collect();
+        route.insert("sortable".to_owned(), strings(fields));
+    }
+    if let Some(form) = &learnt.ranges {
+        route.insert("filterable".to_owned(), strings(form.fields.iter().map(String::as_str)));
+    }
+    let default = learnt.default_size.min(most).min(20);
+    let sizes = table([("default", Value::Integer(default.into())), ("max", Value::Integer(most.into()))]);
+    route.insert("page_size".to_owned(), Value::Table(sizes));
+    if !learnt.principal.is_empty() {
+        let usual = ["Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token"];
+        let own = learnt
+            .principal
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !usual.iter().any(|known| known.eq_ignore_ascii_case(name)));
+        let own: Vec<&str> = own.collect();
+        if !own.is_empty() {
+            route.insert("principal".to_owned(), strings(usual.into_iter().chain(own)));
+        }
+    }
+    if target.body.is_some() {
+        let names = table([("limit", string("/limit")), ("cursor", string("/cursor"))]);
+        route.insert("parameters".to_owned(), Value::Table(names));
+    }
+    if matches!(learnt.place, Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. })) {
+        let legacy = table([("policy", string("passthrough")), ("unmarked", string("legacy"))]);
+        route.insert("legacy".to_owned(), Value::Table(legacy));
+    }
+    let fields = fields(learnt);
+    if !fields.is_empty() {
+        route.insert("fields".to_owned(), Value::Table(fields));
+    }
+    route
+}
+
+/// Returns the description of fields in orders.
+fn fields(learnt: &Learnt) -> Table {
+    let mut found = Table::new();
+    let of_order = learnt.order.iter().flat_map(|order| &order.keys).map(|(field, _)| field);
+    for field in of_order.chain(&learnt.sortable) {
+        if !found.contains_key(&field.name) {
+            found.insert(field.name.clone(), Value::Table(described(field)));
+        }
+    }
+    let own = learnt.order.as_ref().and_then(|order| order.id_comparison.as_ref());
+    let kind = match own {
+        Some(Comparison::NumberInString) => Some("number-in-string"),
+        Some(Comparison::Uuid) => Some("uuid"),
+        _ => None,
+    };
+    if let Some(kind) = kind {
+        found.insert("id".to_owned(), Value::Table(table([("type", string(kind))])));
+    }
+    if learnt.sort.as_ref().is_some_and(|form| form.fields.iter().any(|name| name == "id"))
+        && let Some(name) = learnt.shape.id.as_ref().and_then(|id| id.rsplit('/').next()).filter(|name| *name != "id")
+    {
+        let entry = found.entry("id".to_owned()).or_insert_with(|| Value::Table(Table::new()));
+        if let Value::Table(entry) = entry {
+            entry.insert("upstream".to_owned(), string(name));
+        }
+    }
+    if !found.is_empty() {
+        found.insert(SECTION.to_owned(), Value::Boolean(true));
+    }
+    found
+}
+
+fn described(field: &Field) -> Table {
+    let mut own = match &field.comparison {
+        Comparison::Number => table([("type", string("number"))]),
+        Comparison::NumberInString => table([("type", string("number-in-string"))]),
+        Comparison::Datetime => table([("type", string("datetime"))]),
+        Comparison::Boolean => table([("type", string("boolean"))]),
+        Comparison::Uuid => table([("type", string("uuid"))]),
+        Comparison::Bytes => table([("type", string("string"))]),
+        Comparison::Language => table([("type", string("opaque"))]),
+        Comparison::Rank(ranks) => {
+            table([("type", string("rank")), ("ranks", strings(ranks.iter().map(String::as_str)))])
+        }
+    };
+    let nulls = match field.nulls {
+        Some(NullsAt::First) => Some("first"),
+        Some(NullsAt::Last) => Some("last"),
+        Some(NullsAt::Smallest) => Some("smallest"),
+        Some(NullsAt::Largest) => Some("largest"),
+        None => None,
+    };
+    if let Some(nulls) = nulls {
+        own.insert("nulls".to_owned(), string(nulls));
+    }
+    if field.pointer != format!("/{}", field.name) {
+        own.insert("at".to_owned(), string(field.pointer.clone()));
+        if let Some(name) = field.pointer.rsplit('/').next().filter(|name| *name != field.name) {
+            own.insert("upstream".to_owned(), string(name));
+        }
+    }
+    own
+}
+
+/// Returns the name of the dialect, and its table if it is no built-in one as it is.
+fn dialect(learnt: &Learnt, target: &Target, name: &str) -> (String, Option<Table>) {
+    let max = learnt.size.as_ref().and_then(|form| form.max);
+    if let Some(preset) = learnt.preset.filter(|_| target.fixed.is_empty()) {
+        let Some(max) = max else { return (preset.to_owned(), None) };
+        let size = table([("max", Value::Integer(max.into()))]);
+        let own = table([("extends", string(preset)), ("size", Value::Table(section(size)))]);
+        return (name.to_owned(), Some(own));
+    }
+    let mut own = Table::new();
+    own.insert("request".to_owned(), Value::Table(section(request(learnt, target))));
+    let size = size(learnt);
+    if !size.is_empty() {
+        own.insert("size".to_owned(), Value::Table(section(size)));
+    }
+    own.insert("response".to_owned(), Value::Table(section(response(learnt))));
+    if let Some(form) = &learnt.sort {
+        let mut sort = table([
+            ("query", string(form.query.clone())),
+            ("ascending", string(form.ascending.clone())),
+            ("descending", string(form.descending.clone())),
+        ]);
+        match &form.join {
+            Some(join) => drop(sort.insert("join".to_owned(), string(join.clone()))),
+            None if form.one_key => drop(sort.insert("max_keys".to_owned(), Value::Integer(1))),
+            None => {}
+        }
+        own.insert("sort".to_owned(), Value::Table(section(sort)));
+    }
+    if let Some(form) = &learnt.ranges {
+        let terms = form.terms.iter().map(|(key, template)| ((*key).to_owned(), string(template.clone())));
+        own.insert("filter".to_owned(), Value::Table(section(terms.collect())));
+    }
+    if let Some((path, place)) = &learnt.item_path {
+        let mut item = table([("path", string(path.clone()))]);
+        if !place.is_empty() {
+            item.insert("value".to_owned(), string(place.clone()));
+        }
+        own.insert("item".to_owned(), Value::Table(section(item)));
+    }
+    (name.to_owned(), Some(own))
+}
+
+fn section(mut table: Table) -> Table {
+    table.insert(SECTION.to_owned(), Value::Boolean(true));
+    table
+}
+
+fn request(learnt: &Learnt, target: &Target) -> Table {
+    let mut pairs: Vec<String> = Vec::new();
+    let fixed: Vec<(&str, &str)> = target.fixed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    if !fixed.is_empty() {
+        pairs.push(encoded(&fixed).replace('{', "{{").replace('}', "}}"));
+    }
+    let mut body = Table::new();
+    let mut add = |slot: &Slot, variable: &str| match slot {
+        Slot::Query(name) => pairs.push(format!("{name}={variable}")),
+        Slot::Body(pointer) => set(&mut body, pointer, variable),
+    };
+    let mut first_page = None;
+    match &learnt.place {
+        Some(PlaceForm::Page { slot, first }) => {
+            add(slot, "{page}");
+            first_page = Some(*first).filter(|first| *first != 1);
+        }
+        Some(PlaceForm::Offset { slot, .. }) => add(slot, "{offset}"),
+        Some(PlaceForm::Token { slot, .. }) => add(slot, "{token}"),
+        Some(PlaceForm::After { slot }) => add(slot, "{after}"),
+        Some(PlaceForm::Link { .. } | PlaceForm::Whole) | None => {}
+    }
+    if let Some(form) = &learnt.size {
+        add(&form.slot, "{size}");
+    }
+    let mut request = table([("query", string(pairs.join("&")))]);
+    if target.body.is_some() {
+        request.insert("method".to_owned(), string("POST"));
+        request.insert("body".to_owned(), Value::Table(body));
+    }
+    if let Some(first) = first_page {
+        request.insert("first_page".to_owned(), Value::Integer(i64::try_from(first).unwrap_or(0)));
+    }
+    request
+}
+
+/// Sets a member of a body skeleton.
+fn set(body: &mut Table, pointer: &str, variable: &str) {
+    let mut steps: Vec<String> =
+        pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
+    let Some(last) = steps.pop() else { return };
+    let mut at = body;
+    for step in steps {
+        let entry = at.entry(step).or_insert_with(|| Value::Table(Table::new()));
+        let Value::Table(inner) = entry else { return };
+        at = inner;
+    }
+    at.insert(last, string(variable));
+}
+
+fn size(learnt: &Learnt) -> Table {
+    let mut size = Table::new();
+    match &learnt.size {
+        Some(form) if !form.choices.is_empty() => {
+            let choices = form.choices.iter().map(|choice| Value::Integer((*choice).into())).collect();
+            size.insert("choices".to_owned(), Value::Array(choices));
+        }
+        Some(form) => {
+            if let Some(max) = form.max {
+                size.insert("max".to_owned(), Value::Integer(max.into()));
+            }
+        }
+        None if learnt.place != Some(PlaceForm::Whole) => {
+            size.insert("default".to_owned(), Value::Integer(learnt.default_size.into()));
+        }
+        // Every answer is the list, of whatever size.
+        None => {}
+    }
+    size
+}
+
+fn response(learnt: &Learnt) -> Table {
+    let mut response = table([("items", string(learnt.shape.items.clone()))]);
+    let mut add = |key: &str, place: &Option<String>| {
+        if let Some(place) = place {
+            response.insert(key.to_owned(), string(place.clone()));
+        }
+    };
+    if !learnt.shape.item.is_empty() {
+        add("item", &Some(learnt.shape.item.clone()));
+    }
+    add("id", &learnt.shape.id);
+    let places = &learnt.places;
+    add("total", &places.total);
+    add("has_more", &places.has_more);
+    add("is_last", &places.is_last);
+    match &learnt.place {
+        Some(PlaceForm::Token { place, parameter, previous, .. }) => {
+            add("next_token", &Some(place.clone()));
+            add("prev_token", previous);
+            add("token_param", parameter);
+        }
+        Some(PlaceForm::Link { place, previous }) => {
+            add("next_url", &Some(place.clone()));
+            add("prev_url", previous);
+        }
+        Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
+            add("next_url", &places.next_url);
+            add("prev_url", &places.prev_url);
+        }
+        _ => {}
+    }
+    if places.items_optional {
+        response.insert("items_optional".to_owned(), Value::Boolean(true));
+    }
+    if learnt.repeats_last_page {
+        response.insert("repeats_last_page".to_owned(), Value::Boolean(true));
+    }
+    if learnt.hidden {
+        response.insert("hidden".to_owned(), Value::Boolean(true));
+    }
+    if learnt.place == Some(PlaceForm::Whole) {
+        response.insert("end".to_owned(), string("whole-list"));
+    }
+    let past: Vec<Value> = learnt
+        .past_end
+        .iter()
+        .map(|past| {
+            let mut entry = table([("status", Value::Integer(past.status.into()))]);
+            if let Some((place, text)) = &past.member {
+                let body: Table = std::iter::once((place.clone(), string(text.clone()))).collect();
+                entry.insert("body".to_owned(), Value::Table(body));
+            }
+            Value::Table(entry)
+        })
+        .collect();
+    if !past.is_empty() {
+        response.insert("past_end".to_owned(), Value::Array(past));
+    }
+    response
+}

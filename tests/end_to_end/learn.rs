@@ -1,0 +1,458 @@
+//! `cursorgate learn`: lists of many families are learnt over real sockets, and the file that it writes is served as it is.
+//! Each list is walked by cursor while rows come and go: none that stays is skipped, and none comes twice.
+
+use std::{
+    cmp::Reverse,
+    collections::HashSet,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{
+        Directory, Numbers,
+        gateway::{Gateway, command},
+        http,
+        upstream::{After, Exchange, Upstream},
+    },
+    third_party::{Kind, ThirdParty},
+};
+
+/// The rows of a list, which tests change while it is walked.
+#[derive(Clone)]
+struct Rows(Arc<Mutex<Vec<Value>>>);
+
+impl Rows {
+    /// Rows with ids in steps of 10, so that others can come between them.
+    fn new(count: u64) -> Self {
+        Self(Arc::new(Mutex::new((1..=count).map(|at| row(at * 10)).collect())))
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<Value>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a row away, and adds one, both at places drawn at random. Returns the id of the row that left.
+    fn change(&self, numbers: &mut Numbers) -> u64 {
+        let mut rows = self.locked();
+        let at = numbers.below(rows.len());
+        let gone = id(&rows.remove(at));
+        let near = id(&rows[numbers.below(rows.len())]);
+        let new = (1..10).map(|more| near / 10 * 10 + more).find(|own| rows.iter().all(|row| id(row) != *own));
+        rows.extend(new.map(row));
+        rows.sort_by_key(id);
+        gone
+    }
+}
+
+fn id(row: &Value) -> u64 {
+    row["id"].as_u64().expect("every row has an id")
+}
+
+fn row(id: u64) -> Value {
+    const WORDS: [&str; 12] = [
+        "Zoe", "adam", "Berta", "cäsar", "Äpfel", "dora-lee", "Dora", "emil", "von Holt", "Vonberg", "O'Brien",
+        "obrecht",
+    ];
+    let drawn = scatter(id);
+    let word = WORDS[usize::try_from(drawn % 12).expect("small")];
+    let group = id / 170;
+    json!({
+        "id": id,
+        "name": format!("{word} {}", drawn % 89),
+        "kind": ["low", "normal", "high"][usize::try_from(drawn / 16 % 3).expect("small")],
+        "occurred_at": format!("2024-{:02}-{:02}T10:00:00Z", 1 + group / 28 % 12, 1 + group % 28),
+        "url": format!("http://other.example/things/{id}"),
+    })
+}
+
+/// A number that looks drawn (splitmix64).
+fn scatter(seed: u64) -> u64 {
+    let mixed = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ (mixed >> 31)
+}
+
+/// A request as the families below read it.
+struct Asked<'a> {
+    exchange: &'a Exchange,
+    body: Value,
+}
+
+impl Asked<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        let query = self.exchange.request.query().to_owned();
+        let decode = |text: &str| {
+            let mut bytes = Vec::new();
+            let mut rest = text.as_bytes();
+            while let Some((first, tail)) = rest.split_first() {
+                match (first, tail.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()))
+                {
+                    (b'%', Some(byte)) => (bytes.push(byte), rest = &tail[2..]),
+                    (byte, _) => (bytes.push(*byte), rest = tail),
+                };
+            }
+            String::from_utf8(bytes).expect("UTF-8")
+        };
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.map(|(own, value)| (decode(own), decode(value))).find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    fn number(&self, name: &str) -> Option<usize> {
+        self.text(name)?.parse().ok()
+    }
+}
+
+/// A status, headers and a body.
+type Reply = (&'static str, Vec<(&'static str, String)>, Value);
+
+fn ok(body: Value) -> Reply {
+    ("200 OK", Vec::new(), body)
+}
+
+fn slice(rows: &[Value], from: usize, size: usize) -> Vec<Value> {
+    rows.iter().skip(from).take(size).cloned().collect()
+}
+
+type Family = fn(&Asked<'_>, Vec<Value>) -> Reply;
+
+/// Serves rows in a family's way at `/api/items`, also with a final slash.
+fn serve(rows: &Rows, family: Family) -> Upstream {
+    let rows = rows.clone();
+    Upstream::start(move |exchange| -> io::Result<After> {
+        let body = if exchange.request.method == "POST" { exchange.body()? } else { Vec::new() };
+        if exchange.request.path().trim_end_matches('/') != "/api/items" {
+            return exchange.reply("404 Not Found", &[], b"{\"error\":\"not found\"}");
+        }
+        let asked = Asked { exchange, body: serde_json::from_slice(&body).unwrap_or(Value::Null) };
+        let (status, headers, body) = family(&asked, rows.locked().clone());
+        let mut headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        headers.push(("Content-Type", "application/json"));
+        exchange.reply(status, &headers, body.to_string().as_bytes())
+    })
+}
+
+/// Learns a list by the command line. Returns the configuration and what was printed.
+fn learn(url: &str, more: &[&str]) -> (String, String) {
+    let directory = Directory::new();
+    let file = directory.file("learnt.toml");
+    let mut command = command();
+    command.args(["learn", url, "--delay", "0", "--out"]).arg(&file).args(more);
+    let output = command.output().expect("the binary starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let faults = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{url}: {said}{faults}");
+    (std::fs::read_to_string(file).expect("it was written"), said)
+}
+
+/// The next page of a walk.
+fn page(gateway: &Gateway, path: &str, limit: usize, cursor: Option<&str>, how: &How) -> http::Response {
+    let headers: Vec<(&str, &str)> = how.headers.to_vec();
+    match how.body {
+        Some(body) => {
+            let mut body = body();
+            body["limit"] = limit.into();
+            if let Some(cursor) = cursor {
+                body["cursor"] = cursor.into();
+            }
+            let headers = [headers, vec![("Content-Type", "application/json")]].concat();
+            gateway.send("POST", path, &headers, body.to_string().as_bytes())
+        }
+        None => {
+            let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
+            gateway.send("GET", &format!("{path}?limit={limit}{cursor}"), &headers, b"")
+        }
+    }
+}
+
+/// The client's side of a list.
+#[derive(Clone, Copy, Default)]
+struct How {
+    headers: &'static [(&'static str, &'static str)],
+    body: Option<fn() -> Value>,
+    /// The list is re-sorted or can't be changed while it is walked.
+    at_rest: bool,
+}
+
+/// Walks a list to its end while it changes between pages. Returns the levels of its pages.
+fn walk(gateway: &Gateway, rows: &Rows, how: &How, name: &str) -> HashSet<String> {
+    let mut numbers = Numbers::new(7);
+    let mut stays: HashSet<u64> = rows.locked().iter().map(id).collect();
+    let (mut seen, mut levels) = (Vec::new(), HashSet::new());
+    let mut cursor: Option<String> = None;
+    for _ in 0..500 {
+        let answer = page(gateway, "/api/items", 10, cursor.as_deref(), how);
+        assert_eq!(answer.status, 200, "{name}: after {} items: {answer:?}\n{}", seen.len(), gateway.configuration());
+        levels.extend(answer.header("cursorgate-level").map(str::to_owned));
+        let body = answer.json();
+        seen.extend(body["data"].as_array().expect("items").iter().map(id));
+        cursor = body["pagination"]["nextCursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+        if !how.at_rest {
+            stays.remove(&rows.change(&mut numbers));
+        }
+    }
+    assert!(cursor.is_none(), "{name}: no end");
+    let distinct: HashSet<u64> = seen.iter().copied().collect();
+    assert_eq!(distinct.len(), seen.len(), "{name}: items came twice");
+    let skipped: Vec<&u64> = stays.difference(&distinct).collect();
+    assert!(skipped.is_empty(), "{name}: {skipped:?} were skipped\n{}", gateway.configuration());
+    levels
+}
+
+/// Learns a family, serves what was written, and walks it.
+fn hold(name: &str, family: Family, arguments: &[&str], how: How) -> HashSet<String> {
+    let rows = Rows::new(240);
+    let upstream = serve(&rows, family);
+    let (text, _) = learn(&format!("http://{}/api/items", upstream.address), arguments);
+    let gateway = Gateway::start_as_written(&text);
+    walk(&gateway, &rows, &how, name)
+}
+
+fn page_and_total(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+    let size = asked.number("per_page").unwrap_or(20).clamp(1, 60);
+    let from = (asked.number("page").unwrap_or(1).max(1) - 1) * size;
+    ok(json!({ "data": slice(&rows, from, size), "meta": { "total": rows.len() } }))
+}
+
+fn nested_offsets(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+    let (from, size) = (asked.number("startIdx").unwrap_or(0), asked.number("maxResults").unwrap_or(15).min(40));
+    let records: Vec<Value> = slice(&rows, from, size)
+        .into_iter()
+        .map(|row| json!({ "id": row["id"], "attributes": { "sku": format!("S-{:08}", id(&row)), "kind": row["kind"] } }))
+        .collect();
+    ok(json!({ "response": { "status": "ok", "result": { "records": records } } }))
+}
+
+/// Seventeen items share a time, and come in another order with each request.
+fn unsteady_ties(asked: &Asked<'_>, mut rows: Vec<Value>) -> Reply {
+    static CALLS: AtomicU64 = AtomicU64::new(1);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    let time = |row: &Value| row["occurred_at"].as_str().unwrap_or_default().to_owned();
+    let is_ascending = asked.text("sort").is_some_and(|sort| sort == "occurred_at");
+    if is_ascending {
+        rows.sort_by_key(|row| (time(row), scatter(id(row) ^ call << 24)));
+    } else {
+        rows.sort_by_key(|row| (Reverse(time(row)), scatter(id(row) ^ call << 24)));
+    }
+    let size = asked.number("size").unwrap_or(20).min(100);
+    let from = asked.number("page").unwrap_or(0) * size;
+    ok(json!({ "content": slice(&rows, from, size), "totalElements": rows.len() }))
+}
+
+fn page_tokens(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+    let after =
+        asked.text("pageToken").and_then(|token| token.strip_prefix("after-")?.parse::<u64>().ok()).unwrap_or(0);
+    let size = asked.number("pageSize").unwrap_or(20).min(50);
+    let rest: Vec<Value> = rows.into_iter().filter(|row| id(row) > after).collect();
+    let page = slice(&rest, 0, size);
+    let next = page.last().filter(|_| rest.len() > size).map(|last| format!("after-{}", id(last)));
+    ok(json!({ "results": page, "nextPageToken": next }))
+}
+
+fn bare_with_links(asked: &Asked<'_>, mut rows: Vec<Value>) -> Reply {
+    rows.reverse();
+    let (page, size) = (asked.number("page").unwrap_or(1).max(1), asked.number("per_page").unwrap_or(30).min(100));
+    let link = format!("<http://scm.internal/api/items?page={}&per_page={size}>; rel=\"next\"", page + 1);
+    let headers = if page * size < rows.len() { vec![("Link", link)] } else { Vec::new() };
+    ("200 OK", headers, json!(slice(&rows, (page - 1) * size, size)))
+}
+
+fn search(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+    if asked.body["filters"]["lang"] != "de" {
+        return ("400 Bad Request", Vec::new(), json!({ "error": "filters.lang" }));
+    }
+    let number =
+        |place: &str| asked.body.pointer(place).and_then(Value::as_u64).and_then(|own| usize::try_from(own).ok());
+    let size = number("/page/size").unwrap_or(10).min(50);
+    let from = (number("/page/number").unwrap_or(1).max(1) - 1) * size;
+    ok(json!({ "hits": slice(&rows, from, size), "count": rows.len() }))
+}
+
+fn with_a_key(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+    if asked.exchange.request.header("x-api-key") != Some("k1") {
+        return ("401 Unauthorized", Vec::new(), json!({ "error": "key" }));
+    }
+    let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+    ok(json!({ "items": slice(&rows, from, size), "total": rows.len(), "limit": size, "offset": from }))
+}
+
+#[test]
+fn seven_services_that_nobody_described() {
+    let search_body = || json!({ "filters": { "lang": "de" } });
+    let by_post = How { body: Some(search_body), ..How::default() };
+    let with_key = How { headers: &[("X-Api-Key", "k1")], ..How::default() };
+    let body = r#"{"filters":{"lang":"de"},"page":{"number":1,"size":10}}"#;
+    let services: [(&str, Family, &[&str], How, &str); 7] = [
+        ("pages and a total", page_and_total, &[], How::default(), "exact"),
+        ("offsets, deep in the answer", nested_offsets, &[], How::default(), "exact"),
+        ("times that many share", unsteady_ties, &[], How::default(), "exact"),
+        ("tokens", page_tokens, &[], How::default(), "checked"),
+        ("a bare array with links", bare_with_links, &[], How::default(), "exact"),
+        ("a search by POST", search, &["--body", body], by_post, "exact"),
+        ("a key in a header", with_a_key, &["--header", "X-Api-Key: k1"], with_key, "exact"),
+    ];
+    for (name, family, arguments, how, level) in services {
+        let levels = hold(name, family, arguments, how);
+        assert!(levels.contains(level), "{name}: {levels:?}");
+    }
+}
+
+fn fixed_pages(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+    let from = (asked.number("p").unwrap_or(1).max(1) - 1) * 25;
+    ok(json!({ "rows": slice(&rows, from, 25), "pages": rows.len().div_ceil(25), "total": rows.len() }))
+}
+
+fn strict(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+    let names = asked.exchange.request.query().split('&').filter_map(|pair| pair.split_once('=')).map(|(name, _)| name);
+    if let Some(name) = names.into_iter().find(|name| !["offset", "limit"].contains(name)) {
+        return ("400 Bad Request", Vec::new(), json!({ "message": format!("unknown parameter {name}") }));
+    }
+    let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20));
+    if size > 50 {
+        return ("422 Unprocessable Content", Vec::new(), json!({ "message": "limit may be at most 50" }));
+    }
+    ok(json!({ "data": slice(&rows, from, size), "has_more": from + size < rows.len() }))
+}
+
+fn after_an_item(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+    let after = asked.number("starting_after").unwrap_or(0) as u64;
+    let size = asked.number("limit").unwrap_or(10).min(100);
+    let rest: Vec<Value> = rows.into_iter().filter(|row| id(row) > after).collect();
+    ok(json!({ "object": "list", "has_more": rest.len() > size, "data": slice(&rest, 0, size) }))
+}
+
+fn whole_list(_: &Asked<'_>, rows: Vec<Value>) -> Reply {
+    ok(json!(rows))
+}
+
+fn last_page_again(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+    let size = asked.number("_per_page").unwrap_or(10).max(1);
+    let pages = rows.len().div_ceil(size).max(1);
+    let page = asked.number("_page").unwrap_or(1).clamp(1, pages);
+    let next = (page < pages).then_some(page + 1);
+    ok(
+        json!({ "first": 1, "next": next, "pages": pages, "items": rows.len(), "data": slice(&rows, (page - 1) * size, size) }),
+    )
+}
+
+fn not_found_past_the_end(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+    let size = asked.number("page_size").unwrap_or(25).clamp(1, 90);
+    let page = asked.number("page").unwrap_or(1);
+    let from = page.saturating_sub(1) * size;
+    if page == 0 || from >= rows.len() {
+        return ("404 Not Found", Vec::new(), json!({ "detail": "Invalid page." }));
+    }
+    let next = (from + size < rows.len()).then(|| format!("http://django.internal/api/items/?page={}", page + 1));
+    ok(json!({ "count": rows.len(), "next": next, "previous": null, "results": slice(&rows, from, size) }))
+}
+
+fn few_sizes(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+    let size = asked.number("limit").filter(|size| [10, 25, 50].contains(size)).unwrap_or(25);
+    let from = asked.number("offset").unwrap_or(0);
+    ok(json!({ "data": slice(&rows, from, size), "limit": size, "offset": from, "total": rows.len() }))
+}
+
+fn without_case(asked: &Asked<'_>, mut rows: Vec<Value>) -> Reply {
+    rows.sort_by_key(|row| (row["name"].as_str().unwrap_or_default().to_lowercase(), id(row)));
+    let (from, size) = (asked.number("skip").unwrap_or(0), asked.number("top").unwrap_or(20).min(100));
+    ok(json!({ "value": slice(&rows, from, size), "count": rows.len() }))
+}
+
+fn by_rank(asked: &Asked<'_>, mut rows: Vec<Value>) -> Reply {
+    rows.sort_by_key(|row| (["low", "normal", "high"].iter().position(|kind| row["kind"] == *kind), id(row)));
+    let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+    ok(json!({ "items": slice(&rows, from, size), "total": rows.len() }))
+}
+
+fn from_one(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+    let from = asked.number("page[number]").unwrap_or(1).max(1);
+    let size = asked.number("page[size]").unwrap_or(20).min(100);
+    let data: Vec<Value> = slice(&rows, (from - 1) * size, size)
+        .into_iter()
+        .map(|row| json!({ "type": "thing", "id": row["id"], "attributes": { "name": row["name"] } }))
+        .collect();
+    ok(json!({ "data": data, "meta": { "total-count": rows.len() } }))
+}
+
+fn in_no_order(asked: &Asked<'_>, mut rows: Vec<Value>) -> Reply {
+    rows.sort_by_key(|row| scatter(id(row) * 31));
+    let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+    ok(json!({ "items": slice(&rows, from, size), "total": rows.len() }))
+}
+
+#[test]
+fn families_of_lists_are_learnt_and_walked_while_they_change() {
+    let families: [(&str, Family, &[&str]); 12] = [
+        ("fixed pages", fixed_pages, &["exact", "checked"]),
+        ("strict", strict, &["exact"]),
+        ("after an item", after_an_item, &["exact", "checked", "anchored"]),
+        ("whole list", whole_list, &["exact"]),
+        ("last page again", last_page_again, &["exact", "checked"]),
+        ("404 past the end", not_found_past_the_end, &["exact"]),
+        ("few sizes", few_sizes, &["exact", "checked"]),
+        ("without regard to case", without_case, &["anchored"]),
+        ("by rank", by_rank, &["exact"]),
+        ("from one, in brackets", from_one, &["exact"]),
+        ("in no order", in_no_order, &["anchored"]),
+        ("pages and a total", page_and_total, &["exact"]),
+    ];
+    for (name, family, allowed) in families {
+        let levels = hold(name, family, &[], How::default());
+        let others: Vec<&String> = levels.iter().filter(|level| !allowed.contains(&level.as_str())).collect();
+        assert!(others.is_empty(), "{name}: {others:?}");
+    }
+}
+
+#[test]
+fn third_party_servers_are_learnt_and_walked() {
+    for kind in [Kind::JsonServer, Kind::Django] {
+        let upstream = ThirdParty::start(kind);
+        let path = kind.users();
+        let (text, said) = learn(&format!("http://{}{path}", upstream.address), &[]);
+        let gateway = Gateway::start_as_written(&text);
+        let (mut seen, mut cursor) = (Vec::new(), None::<String>);
+        for _ in 0..200 {
+            let answer = page(&gateway, path.trim_end_matches('/'), 50, cursor.as_deref(), &How::default());
+            assert_eq!(answer.status, 200, "{kind:?}: {answer:?}\n{text}");
+            assert_eq!(answer.header("cursorgate-level"), Some("exact"), "{kind:?}: {said}");
+            let body = answer.json();
+            seen.extend(body["data"].as_array().expect("items").iter().map(id));
+            cursor = body["pagination"]["nextCursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let distinct: HashSet<u64> = seen.iter().copied().collect();
+        assert_eq!((seen.len(), distinct.len()), (1_003, 1_003), "{kind:?}");
+    }
+}
+
+#[test]
+fn requests_only_read_and_what_can_not_be_learnt_is_said() {
+    let rows = Rows::new(40);
+    let upstream = serve(&rows, page_and_total);
+    let address: SocketAddr = upstream.address;
+    let (text, said) = learn(&format!("http://{address}/api/items"), &[]);
+    assert!(upstream.requests().iter().all(|request| request.method == "GET"));
+    assert!(upstream.count() <= 40, "{}", upstream.count());
+    assert!(said.contains("links to another host") && said.contains("other.example"), "{said}");
+    assert!(text.contains("# - page parameter: page, the first page is 1 (shown: "), "{text}");
+    for (url, expected) in [
+        (format!("http://{address}/nothing"), "the upstream answers 404"),
+        ("http://127.0.0.1:9/api".to_owned(), "the upstream gives no answer"),
+        ("ftp://x/y".to_owned(), "begins with http://"),
+    ] {
+        let output = command().args(["learn", &url, "--delay", "0"]).output().expect("the binary starts");
+        let fault = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && fault.contains(expected), "{url}: {fault}");
+    }
+}
