@@ -50,16 +50,21 @@ pub(super) enum Command {
     ///
     /// Builds the same snapshot that `run` serves, without any network access. For each route it prints how the upstream
     /// is asked, the guarantee for clients, the cost of a page, and the treatment of old clients. All mistakes are reported
-    /// at once, each with file, line, column and a correction.
+    /// at once, each with file, line, column and a correction. With --live it also asks each upstream a few pages, and
+    /// reports where a list looks otherwise than configured: parameters without effect, places that hold nothing, another
+    /// order.
     #[command(after_help = "EXAMPLES:\n  cursorgate check cursorgate.toml\n  \
                             cursorgate check && kill -HUP $(pidof cursorgate)\n  \
-                            cursorgate check --without-secrets --warnings-as-errors --format github\n\n\
+                            cursorgate check --without-secrets --warnings-as-errors --format github\n  \
+                            cursorgate check --live --header 'Authorization: Bearer abc'\n\n\
                             EXIT CODES:\n  0  valid; there may be warnings\n  2  invalid, or warnings with --warnings-as-errors")]
     Check {
         #[command(flatten)]
         config: ConfigArguments,
         #[command(flatten)]
         options: CheckArguments,
+        #[command(flatten)]
+        live: LiveArguments,
         #[command(flatten)]
         addresses: AddressArguments,
     },
@@ -222,6 +227,23 @@ pub(super) struct CheckArguments {
     /// The form of the report.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub(super) format: CheckFormat,
+}
+
+/// The options of a check that asks upstreams.
+#[derive(Clone, Debug, Args)]
+pub(super) struct LiveArguments {
+    /// Also ask each upstream a few pages, and report where its lists look otherwise than configured. All requests only read.
+    #[arg(long)]
+    pub(super) live: bool,
+    /// A header of these requests, such as a client's credentials. It may be given several times.
+    #[arg(long, short = 'H', value_name = "NAME: VALUE", requires = "live")]
+    pub(super) header: Vec<String>,
+    /// The body of requests to lists by POST.
+    #[arg(long, value_name = "JSON", requires = "live")]
+    pub(super) body: Option<String>,
+    /// The pause between requests, in milliseconds. Default: 100.
+    #[arg(long, value_name = "MILLISECONDS", requires = "live")]
+    pub(super) delay: Option<u64>,
 }
 
 /// A form of the report of a check.

@@ -2,6 +2,7 @@
 
 mod annotations;
 mod links;
+mod live;
 mod review;
 mod summary;
 
@@ -9,7 +10,7 @@ use std::{fmt::Write as _, path::Path};
 
 use super::{
     Failure,
-    arguments::{CheckArguments, CheckFormat},
+    arguments::{CheckArguments, CheckFormat, LiveArguments},
     report,
 };
 use crate::{
@@ -28,10 +29,15 @@ pub(super) fn run(
     path: &Path,
     environment: ProcessEnvironment,
     CheckArguments { without_secrets, warnings_as_errors, format }: CheckArguments,
+    live: &LiveArguments,
 ) -> Result<(), Failure> {
-    let checked = if without_secrets { without_secrets_of(path, &environment) } else { whole(path, &environment) };
+    let mut checked = if without_secrets { without_secrets_of(path, &environment) } else { whole(path, &environment) };
+    let asked = match &checked.built {
+        Some((settings, snapshot)) if live.live => live::ask(settings, snapshot, live, &mut checked.diagnostics)?,
+        _ => String::new(),
+    };
     match format {
-        CheckFormat::Text => text(path, &environment, &checked)?,
+        CheckFormat::Text => text(path, &environment, &checked, &asked)?,
         CheckFormat::Json => report::output(&annotations::json(&checked.diagnostics, checked.built.as_ref()))?,
         CheckFormat::Github => report::output(&annotations::github(&checked.diagnostics))?,
     }
@@ -64,13 +70,20 @@ fn without_secrets_of(path: &Path, environment: &dyn Environment) -> CheckedConf
     CheckedConfiguration { built, diagnostics }
 }
 
-fn text(path: &Path, environment: &dyn Environment, checked: &CheckedConfiguration) -> Result<(), Failure> {
+/// Prints diagnostics and the description of all routes. `asked` says how the upstreams looked.
+fn text(
+    path: &Path,
+    environment: &dyn Environment,
+    checked: &CheckedConfiguration,
+    asked: &str,
+) -> Result<(), Failure> {
     report::diagnostics(&checked.diagnostics);
     if let Some((settings, snapshot)) = &checked.built {
         let mut text = summary::described(settings, snapshot);
         let routes = report::count(settings.routes.len(), "route");
-        let warnings = report::count(checked.diagnostics.counts().1, "warning");
-        let _ = writeln!(text, "\n{routes}, {warnings}, no errors");
+        let (errors, warnings) = checked.diagnostics.counts();
+        let (errors, warnings) = (report::count(errors, "error"), report::count(warnings, "warning"));
+        let _ = writeln!(text, "{asked}\n{routes}, {warnings}, {errors}");
         return report::output(&text);
     }
     // An author without the keys sees what the routes do all the same.

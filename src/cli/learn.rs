@@ -8,7 +8,7 @@ use super::{Failure, arguments::LearnArguments, report};
 use crate::{
     config::{self, Environment},
     gateway::{Snapshot, probe::ProbeSender, routes::upstream::Upstream},
-    learn::{self, Learnt, Limits, Prober, Step, Target, WrittenUpstream},
+    learn::{self, Learnt, ProbeLimits, ProbeTarget, ProberStep, WrittenUpstream},
 };
 
 /// The largest pages that are tried for a configuration: fewer items need fewer requests of a small answer.
@@ -19,29 +19,27 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     let url = ListUrl::parse(&arguments.url)?;
     let upstream = WrittenUpstream { peer: url.peer.clone(), tls: url.tls };
     let headers = headers(&arguments.header)?;
-    let body = arguments.body.as_deref().map(|text| {
-        serde_json::from_str(text).map_err(|error| Failure::mistaken(format!("--body is not JSON: {error}")))
-    });
-    let target = Target {
+    let body = body(arguments.body.as_deref())?;
+    let target = ProbeTarget {
         path: url.path.clone(),
         fixed: url.pairs.clone(),
-        body: body.transpose()?,
+        body,
         headers: headers.iter().map(|(name, _)| name.clone()).collect(),
         host: url.authority.clone(),
     };
-    let usual = Limits::default();
-    let limits = Limits {
+    let usual = ProbeLimits::default();
+    let limits = ProbeLimits {
         requests: arguments.requests.unwrap_or(usual.requests),
         delay: arguments.delay.map_or(usual.delay, std::time::Duration::from_millis),
         depth: arguments.depth.unwrap_or(usual.depth),
     };
     let sender = ProbeSender::new(compiled(&upstream)?, headers)?;
-    let mut step = Prober::begin(target.clone(), limits);
+    let mut step = learn::begin(target.clone(), limits);
     // At most `limits.requests` times.
     let learnt = loop {
         match step {
-            Step::Send(request, prober) => step = prober.resume(sender.send(&request)),
-            Step::Done(learnt) => {
+            ProberStep::Send(request, prober) => step = prober.resume(sender.send(&request)),
+            ProberStep::Done(learnt) => {
                 break learnt.map_err(|fault| Failure::failed(format!("{}: {fault}", arguments.url)))?;
             }
         }
@@ -73,7 +71,7 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// Returns the configuration with the largest pages that `check` accepts.
-fn fitting(learnt: &Learnt, target: &Target, path: &str, upstream: &WrittenUpstream) -> Result<String, Failure> {
+fn fitting(learnt: &Learnt, target: &ProbeTarget, path: &str, upstream: &WrittenUpstream) -> Result<String, Failure> {
     let mut faults = String::new();
     for most in PAGE_SIZES {
         let text = learn::configuration(learnt, target, path, upstream, most);
@@ -110,8 +108,15 @@ fn compiled(upstream: &WrittenUpstream) -> Result<Arc<Upstream>, Failure> {
     snapshot.upstreams.first().cloned().ok_or_else(|| Failure::mistaken("the URL names no host"))
 }
 
+/// Reads the body of requests by POST.
+pub(super) fn body(text: Option<&str>) -> Result<Option<serde_json::Value>, Failure> {
+    let read =
+        |text| serde_json::from_str(text).map_err(|error| Failure::mistaken(format!("--body is not JSON: {error}")));
+    text.map(read).transpose()
+}
+
 /// Reads headers such as `X-Api-Key: abc`.
-fn headers(texts: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
+pub(super) fn headers(texts: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
     let read = |text: &String| {
         let (name, value) = text.split_once(':')?;
         let mut value = HeaderValue::from_str(value.trim()).ok()?;

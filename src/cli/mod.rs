@@ -37,7 +37,9 @@ const MISTAKEN: u8 = 2;
 pub fn main() -> ExitCode {
     let done = match arguments().command {
         Command::Run { config, addresses } => run::run(&config.path(), addresses.environment()),
-        Command::Check { config, options, addresses } => check::run(&config.path(), addresses.environment(), options),
+        Command::Check { config, options, live, addresses } => {
+            check::run(&config.path(), addresses.environment(), options, &live)
+        }
         Command::Openapi { config, host } => openapi::run(&config.path(), host.as_deref()),
         Command::Keygen => keygen::run(),
         Command::Cursor(CursorCommand::Inspect { config, token }) => cursor::inspect(config.as_deref(), &token),

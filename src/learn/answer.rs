@@ -12,19 +12,19 @@ const MOST_LINKS: usize = 32;
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct SeenAnswer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     /// The body, if it is JSON.
     pub(super) json: Option<Value>,
-    pub(super) bytes: usize,
+    pub(super) body: Vec<u8>,
     pub(super) elapsed: Duration,
 }
 
-impl Seen {
+impl SeenAnswer {
     pub(super) fn read(answer: ProbeAnswer) -> Self {
         let ProbeAnswer { status, headers, body, elapsed } = answer;
-        Self { status, headers, json: serde_json::from_slice(&body).ok(), bytes: body.len(), elapsed }
+        Self { status, headers, json: serde_json::from_slice(&body).ok(), body, elapsed }
     }
 
     /// Returns whether the status is one that lists have.

@@ -1,15 +1,15 @@
 //! How much an answer holds at most, how long the list is, and how its end looks; and the rows by which its order is found.
 
-use std::{rc::Rc, time::Duration};
+use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
 use serde_json::Value;
 
 use super::{
-    answer::{Seen, whole},
+    answer::{SeenAnswer, whole},
     findings::{Certainty, Learnt, PastEnd, PlaceForm},
     names::{LAST, MORE, PAGE_COUNTS, TOTALS, last_step},
     prober::Base,
-    session::{Halt, Session, Setting},
+    session::{ProbeHalt, Session, Setting},
     shape::Fact,
     token,
 };
@@ -40,24 +40,44 @@ pub(super) struct Sample {
     pub(super) is_whole: bool,
     /// The rows that follow the first one without a gap.
     pub(super) first_stretch: usize,
+    known: BTreeSet<String>,
 }
 
 impl Sample {
-    fn add(&mut self, learnt: &Learnt, seen: &Seen) {
-        self.rows.extend_from_slice(learnt.shape.elements(seen).unwrap_or_default());
+    /// Makes a sample of rows that follow one another.
+    pub(super) fn of(rows: Vec<Value>) -> Self {
+        Self { first_stretch: rows.len(), rows, ..Self::default() }
+    }
+
+    /// Adds the rows of an answer that are not there yet.
+    fn add(&mut self, learnt: &Learnt, seen: &SeenAnswer) {
+        let identities = learnt.shape.identities(seen).unwrap_or_default();
+        for (row, identity) in learnt.shape.elements(seen).unwrap_or_default().iter().zip(identities) {
+            if self.known.insert(identity) || learnt.shape.id.is_none() {
+                self.rows.push(row.clone());
+            }
+        }
     }
 }
 
 /// Finds the cap, the facts of answers and the end, and returns the rows that were seen.
-pub(super) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Sample, Halt> {
+pub(super) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Sample, ProbeHalt> {
     let widest = widest(session, learnt, base).await?;
     let mut sample = Sample::default();
     sample.add(learnt, &widest.seen);
     if sample.rows.len() < base.ids.len() {
-        sample.rows = learnt.shape.elements(&base.seen).unwrap_or_default().to_vec();
+        sample = Sample::default();
+        sample.add(learnt, &base.seen);
     }
     sample.first_stretch = sample.rows.len();
-    let total = find_total(learnt, base, &widest);
+    let paged = match &learnt.place {
+        // Some upstreams tell a total only where a page is asked for.
+        Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
+            at(session, learnt, 0, page_size(learnt).min(5)).await?
+        }
+        _ => Rc::clone(&base.seen),
+    };
+    let total = find_total(learnt, &paged, base, &widest);
     find_flags(learnt, base);
     match learnt.place.clone() {
         Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
@@ -73,13 +93,13 @@ pub(super) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) ->
 
 /// The widest answer, and the size that it was asked for.
 struct Widest {
-    seen: Rc<Seen>,
+    seen: Rc<SeenAnswer>,
     asked: Option<u32>,
     count: usize,
 }
 
 /// Asks for as many items as is polite, and notes the cap.
-async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Widest, Halt> {
+async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Widest, ProbeHalt> {
     let default = || Widest { seen: Rc::clone(&base.seen), asked: None, count: base.ids.len() };
     let Some(form) = learnt.size.clone() else { return Ok(default()) };
     if let Some(most) = form.choices.last() {
@@ -87,7 +107,7 @@ async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<W
         let count = count(learnt, &seen);
         return Ok(Widest { seen, asked: Some(*most), count });
     }
-    let of_item = (base.seen.bytes / base.ids.len().max(1)).max(1);
+    let of_item = (base.seen.body.len() / base.ids.len().max(1)).max(1);
     let largest = u32::try_from((LARGEST_ANSWER / of_item).clamp(20, LARGEST)).unwrap_or(1_000);
     let mut said = Vec::new();
     let smaller = SMALLER.into_iter().filter(|size| *size < largest);
@@ -165,12 +185,12 @@ fn is_named(fact: &Fact, names: &[&str]) -> bool {
     names.contains(&last_step(&fact.place).as_str())
 }
 
-fn count(learnt: &Learnt, seen: &Seen) -> usize {
+fn count(learnt: &Learnt, seen: &SeenAnswer) -> usize {
     learnt.shape.elements(seen).map_or(0, <[_]>::len)
 }
 
 /// Returns a number in a refusal that may be the largest size.
-fn number_in(seen: &Seen, least: usize, below: u32) -> Option<u32> {
+fn number_in(seen: &SeenAnswer, least: usize, below: u32) -> Option<u32> {
     let text = seen.json.as_ref()?.to_string();
     let numbers = text.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse::<u32>().ok());
     let least = u32::try_from(least).unwrap_or(u32::MAX);
@@ -187,17 +207,18 @@ fn first_of(learnt: &Learnt) -> Option<Setting> {
 
 /// Finds the total: a number with a usual name that does not follow the size of the answer, or one that is exactly the
 /// number of all items.
-fn find_total(learnt: &mut Learnt, base: &Base, widest: &Widest) -> Option<u64> {
+fn find_total(learnt: &mut Learnt, paged: &SeenAnswer, base: &Base, widest: &Widest) -> Option<u64> {
     let seen_most = u64::try_from(widest.count.max(base.ids.len())).ok()?;
     let asked = widest.asked.map(u64::from);
     let is_all = asked.is_some_and(|asked| seen_most < asked) && !has_more_than(learnt, base, widest.count);
-    let facts = learnt.shape.facts(&base.seen);
+    let paged_count = count(learnt, paged);
+    let facts = learnt.shape.facts(paged);
     let mut found: Vec<(usize, Fact, u64)> = Vec::new();
     for fact in facts {
         let (Some(value), Some(later)) = (whole(&fact.value), widest.seen.number(&fact.place)) else { continue };
         let is_steady = value == later && value >= seen_most;
         let rank = TOTALS.iter().position(|name| *name == last_step(&fact.place));
-        let is_exact = is_all && value == seen_most && Some(value) != u64::try_from(base.ids.len()).ok();
+        let is_exact = is_all && value == seen_most && Some(value) != u64::try_from(paged_count).ok();
         match rank {
             Some(rank) if is_steady => found.push((rank, fact, value)),
             None if is_steady && is_exact => found.push((TOTALS.len(), fact, value)),
@@ -210,8 +231,8 @@ fn find_total(learnt: &mut Learnt, base: &Base, widest: &Widest) -> Option<u64> 
         learnt.note(Certainty::Open, "total", "none", evidence);
         return is_all.then_some(seen_most);
     };
-    let certainty = if widest.count == base.ids.len() { Certainty::Likely } else { Certainty::Shown };
-    let evidence = format!("{value} in answers with {} and with {} items", base.ids.len(), widest.count);
+    let certainty = if widest.count == paged_count { Certainty::Likely } else { Certainty::Shown };
+    let evidence = format!("{value} in answers with {paged_count} and with {} items", widest.count);
     learnt.note(certainty, "total", fact.place.clone(), evidence);
     learnt.places.total = Some(fact.place);
     Some(value)
@@ -249,7 +270,7 @@ async fn numbered(
     widest: &Widest,
     total: Option<u64>,
     sample: &mut Sample,
-) -> Result<(), Halt> {
+) -> Result<(), ProbeHalt> {
     let depth = deep_enough(session, learnt, base, total, sample).await?;
     let size = page_size(learnt);
     let Some(total) = total.or(depth.end).filter(|total| *total <= depth.reached) else {
@@ -290,7 +311,7 @@ async fn deep_enough(
     base: &Base,
     total: Option<u64>,
     sample: &mut Sample,
-) -> Result<Depth, Halt> {
+) -> Result<Depth, ProbeHalt> {
     let size = page_size(learnt);
     let most = session.limits.depth;
     let end = total.unwrap_or(u64::MAX);
@@ -329,7 +350,7 @@ async fn deep_enough(
 }
 
 /// Halves the way between a place that has items and one that has none.
-async fn search_end(session: &Session, learnt: &Learnt, has: u64, has_none: u64) -> Result<Depth, Halt> {
+async fn search_end(session: &Session, learnt: &Learnt, has: u64, has_none: u64) -> Result<Depth, ProbeHalt> {
     let size = page_size(learnt);
     let (mut low, mut high) = (has / u64::from(size), has_none / u64::from(size));
     for _ in 0..12 {
@@ -362,7 +383,7 @@ fn page_size(learnt: &Learnt) -> u32 {
 }
 
 /// Asks for the page that begins at an offset, which is a multiple of the size.
-pub(super) async fn at(session: &Session, learnt: &Learnt, from: u64, size: u32) -> Result<Rc<Seen>, Halt> {
+pub(super) async fn at(session: &Session, learnt: &Learnt, from: u64, size: u32) -> Result<Rc<SeenAnswer>, ProbeHalt> {
     let mut settings: Vec<Setting> = learnt.size.iter().map(|form| (form.slot.clone(), size.to_string())).collect();
     match &learnt.place {
         Some(PlaceForm::Page { slot, first }) => {
@@ -377,9 +398,9 @@ pub(super) async fn at(session: &Session, learnt: &Learnt, from: u64, size: u32)
 }
 
 /// Keeps those facts that say on the last page that nothing follows.
-fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &Seen, has_others: bool) {
+fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer, has_others: bool) {
     let shown = if has_others { Certainty::Shown } else { Certainty::Likely };
-    let flag = |seen: &Seen, place: &str| seen.at(place).and_then(|value| value.as_bool());
+    let flag = |seen: &SeenAnswer, place: &str| seen.at(place).and_then(|value| value.as_bool());
     let mut notes: Vec<(Certainty, &'static str, String, String)> = Vec::new();
     for (place, about, when_last) in
         [(&mut learnt.places.has_more, "flag of more", false), (&mut learnt.places.is_last, "flag of the end", true)]
@@ -411,8 +432,8 @@ fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &Seen, has_others: bool
 }
 
 /// Notes the answer after the end.
-fn note_past_end(learnt: &mut Learnt, last: &Seen, past: &Seen, widest: &Widest) {
-    let ids = |seen: &Seen| learnt.shape.identities(seen).unwrap_or_default();
+fn note_past_end(learnt: &mut Learnt, last: &SeenAnswer, past: &SeenAnswer, widest: &Widest) {
+    let ids = |seen: &SeenAnswer| learnt.shape.identities(seen).unwrap_or_default();
     let (of_last, of_past, of_first) = (ids(last), ids(past), ids(&widest.seen));
     let about = "past the end";
     if past.is_success() && learnt.shape.elements(past).is_none() {
@@ -448,7 +469,7 @@ fn note_past_end(learnt: &mut Learnt, last: &Seen, past: &Seen, widest: &Widest)
 }
 
 /// Returns a short text of an error's body that has no number in it, so that it is the same for every page.
-fn telling_member(seen: &Seen) -> Option<(String, String)> {
+fn telling_member(seen: &SeenAnswer) -> Option<(String, String)> {
     fn find(value: &Value, at: String, depth: usize) -> Option<(String, String)> {
         match value {
             Value::String(text)
@@ -478,7 +499,7 @@ async fn follow(
     form: &PlaceForm,
     widest: &Widest,
     sample: &mut Sample,
-) -> Result<(), Halt> {
+) -> Result<(), ProbeHalt> {
     let mut seen = Rc::clone(&widest.seen);
     for _ in 0..FOLLOWED {
         let Some(next) = next_settings(learnt, form, &seen, session) else {
@@ -503,7 +524,7 @@ async fn follow(
 }
 
 /// Returns the settings of the page after an answer.
-fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &Seen, session: &Session) -> Option<Vec<Setting>> {
+fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &SeenAnswer, session: &Session) -> Option<Vec<Setting>> {
     let text = |place: &str| match seen.at(place)? {
         Value::String(text) => Some(text).filter(|text| !text.is_empty()),
         Value::Number(number) => Some(number.to_string()),

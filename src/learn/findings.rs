@@ -1,6 +1,6 @@
 //! The result of a prober: a description of the list, and the evidence for each part of it.
 
-use super::{order::Comparison, session::Slot, shape::Shape};
+use super::{order::ValueOrder, session::ProbeSlot, shape::ListShape};
 
 /// The certainty of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +15,7 @@ pub enum Certainty {
 
 /// A finding in one line, with its evidence in another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct ListFinding {
     /// The subject, such as "size parameter".
     pub about: &'static str,
     /// The finding itself.
@@ -32,21 +32,21 @@ pub enum PlaceForm {
     /// By the number of a page.
     Page {
         /// The parameter.
-        slot: Slot,
+        slot: ProbeSlot,
         /// The number of the first page.
         first: u64,
     },
     /// By the number of items that are passed over.
     Offset {
         /// The parameter.
-        slot: Slot,
+        slot: ProbeSlot,
         /// The offset of the first item: 0, or 1 where items are counted from 1.
         first: u64,
     },
     /// By a token that the last answer gave.
     Token {
         /// The parameter.
-        slot: Slot,
+        slot: ProbeSlot,
         /// The place of the token, or of a URL that has it.
         place: String,
         /// The parameter of that URL.
@@ -57,7 +57,7 @@ pub enum PlaceForm {
     /// By the id of the last item.
     After {
         /// The parameter.
-        slot: Slot,
+        slot: ProbeSlot,
     },
     /// By the URL of the next page.
     Link {
@@ -74,7 +74,7 @@ pub enum PlaceForm {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SizeForm {
     /// The parameter.
-    pub slot: Slot,
+    pub slot: ProbeSlot,
     /// The largest size that is asked for.
     pub max: Option<u32>,
     /// The only sizes that were honoured; empty for any.
@@ -83,7 +83,7 @@ pub struct SizeForm {
 
 /// A fact that answers tell, and its place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places {
+pub struct FactPlaces {
     /// The number of all items.
     pub total: Option<String>,
     /// A boolean that is true while there is more.
@@ -111,13 +111,13 @@ pub struct PastEnd {
 
 /// A field of items.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
+pub struct ListField {
     /// Its name.
     pub name: String,
     /// Its place in an element, as a JSON Pointer.
     pub pointer: String,
     /// The comparison of its values.
-    pub comparison: Comparison,
+    pub comparison: ValueOrder,
     /// Where its nulls stand in this direction: at the beginning, or at the end.
     pub nulls: Option<NullsAt>,
 }
@@ -139,16 +139,16 @@ pub enum NullsAt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListOrder {
     /// The strong keys, and whether each is descending.
-    pub keys: Vec<(Field, bool)>,
+    pub keys: Vec<(ListField, bool)>,
     /// The id is descending.
     pub id_descending: bool,
     /// The comparison of ids, where it was seen.
-    pub id_comparison: Option<Comparison>,
+    pub id_comparison: Option<ValueOrder>,
 }
 
 /// The parameters that sort.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SortForm {
+pub struct SortGrammar {
     /// The template of a dialect.
     pub query: String,
     /// The word for ascending.
@@ -176,7 +176,7 @@ pub struct RangeForm {
 #[derive(Clone, Debug)]
 pub struct Learnt {
     /// The places of items.
-    pub shape: Shape,
+    pub shape: ListShape,
     /// The way in which pages are asked for; nothing where it could not be found.
     pub place: Option<PlaceForm>,
     /// The size parameter.
@@ -184,7 +184,7 @@ pub struct Learnt {
     /// The number of items where no size is asked for.
     pub default_size: u32,
     /// Facts in answers.
-    pub places: Places,
+    pub places: FactPlaces,
     /// Answers after the end.
     pub past_end: Vec<PastEnd>,
     /// After the end, the last page comes again.
@@ -194,9 +194,9 @@ pub struct Learnt {
     /// The order.
     pub order: Option<ListOrder>,
     /// The parameters that sort.
-    pub sort: Option<SortForm>,
+    pub sort: Option<SortGrammar>,
     /// The fields that they sort by, beside the id.
-    pub sortable: Vec<Field>,
+    pub sortable: Vec<ListField>,
     /// The parameters that filter.
     pub ranges: Option<RangeForm>,
     /// The path of an item, as a template of a dialect, and the place of the item in its answer.
@@ -208,7 +208,7 @@ pub struct Learnt {
     /// The built-in dialect that fits.
     pub preset: Option<&'static str>,
     /// The evidence.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<ListFinding>,
     /// The number of requests.
     pub requests: usize,
     /// The deepest offset that was asked for.
@@ -217,13 +217,13 @@ pub struct Learnt {
 
 impl Learnt {
     /// Returns a list of which only the shape is known.
-    pub(super) fn new(shape: Shape, items: usize) -> Self {
+    pub(super) fn new(shape: ListShape, items: usize) -> Self {
         Self {
             shape,
             place: None,
             size: None,
             default_size: u32::try_from(items).unwrap_or(u32::MAX),
-            places: Places::default(),
+            places: FactPlaces::default(),
             past_end: Vec::new(),
             repeats_last_page: false,
             hidden: false,
@@ -250,6 +250,6 @@ impl Learnt {
         evidence: impl Into<String>,
     ) {
         let (found, evidence) = (found.into(), evidence.into());
-        self.findings.push(Finding { about, found, evidence, certainty });
+        self.findings.push(ListFinding { about, found, evidence, certainty });
     }
 }

@@ -12,12 +12,13 @@
 //! 5. [`sorting`], [`ranges`]: the parameters that sort and filter, each found by its effect.
 //! 6. [`surroundings`]: the items' own resources, credentials, and links to other hosts.
 //!
-//! [`findings`] has the result: each finding with its evidence and its certainty. [`write`] turns it into a
+//! [`live`] asks the same questions of a list that is configured. [`findings`] has the result: each finding with its evidence and its certainty. [`write`] turns it into a
 //! configuration, [`report`] into text for people.
 
 mod answer;
 mod ends;
 pub mod findings;
+pub mod live;
 mod names;
 mod order;
 mod place;
@@ -38,9 +39,9 @@ mod tests;
 mod token;
 mod write;
 
-pub use findings::{Certainty, Finding, Learnt};
+pub use findings::{Certainty, Learnt, ListFinding};
 pub use port::{ProbeAnswer, ProbeOutcome, ProbeRequest};
-pub use prober::{Limits, Prober, Step, Target};
-pub use session::Slot;
+pub use prober::{LearntOutcome, ProbeLimits, ProbeTarget, Prober, ProberStep, begin};
+pub use session::ProbeSlot;
 pub use token::query_of;
 pub use write::{WrittenUpstream, configuration, route_name};

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     answer::step_into,
     ends::Sample,
-    findings::{Certainty, Field, Learnt, ListOrder, NullsAt},
+    findings::{Certainty, Learnt, ListField, ListOrder, NullsAt},
     names::{ORDERING, last_step},
 };
 
@@ -27,7 +27,7 @@ const RANKS: usize = 20;
 
 /// The comparison of a field's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Comparison {
+pub enum ValueOrder {
     /// JSON numbers.
     Number,
     /// Numbers in strings.
@@ -46,7 +46,7 @@ pub enum Comparison {
     Rank(Vec<String>),
 }
 
-impl Comparison {
+impl ValueOrder {
     /// Returns its name.
     #[must_use]
     pub fn name(&self) -> Cow<'static, str> {
@@ -103,8 +103,8 @@ fn folded(text: &str) -> String {
 
 /// A column that runs one way within groups of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Run {
-    pub(super) comparison: Comparison,
+pub(super) struct ColumnRun {
+    pub(super) comparison: ValueOrder,
     pub(super) descending: bool,
     /// The neighbours that differ.
     pub(super) changes: usize,
@@ -114,23 +114,23 @@ pub(super) struct Run {
 }
 
 /// Returns how a column runs within groups; nothing if it runs neither way, or not at all.
-pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Option<Run> {
+pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Option<ColumnRun> {
     let column: Vec<&Value> = rows.iter().map(|row| step_into(row, pointer).unwrap_or(&Value::Null)).collect();
     let (stretches, nulls) = without_nulls(&column, groups)?;
     let values: Vec<&Value> = stretches.iter().flat_map(|stretch| column[stretch.clone()].iter().copied()).collect();
     let candidates = candidates(&values, &column, &stretches);
-    let all = |comparison: &Comparison| tendency(comparison, &column, &stretches);
+    let all = |comparison: &ValueOrder| tendency(comparison, &column, &stretches);
     let found = candidates.iter().find_map(|comparison| Some((comparison, all(comparison)?)));
     let (comparison, (descending, changes)) = found?;
     let mut comparison = comparison.clone();
     let mut is_told = true;
-    if comparison == Comparison::Bytes && all(&Comparison::Language).is_some_and(|(other, _)| other == descending) {
+    if comparison == ValueOrder::Bytes && all(&ValueOrder::Language).is_some_and(|(other, _)| other == descending) {
         is_told = false;
         if !compares_alike(&values) {
-            comparison = Comparison::Language;
+            comparison = ValueOrder::Language;
         }
     }
-    Some(Run { comparison, descending, changes, nulls, is_told })
+    Some(ColumnRun { comparison, descending, changes, nulls, is_told })
 }
 
 /// Returns the groups without their nulls, which must stand together at one end.
@@ -159,13 +159,13 @@ fn without_nulls(column: &[&Value], groups: &[Range<usize>]) -> Option<(Vec<Rang
 }
 
 /// Returns the comparisons that values can have, the most particular first.
-fn candidates(values: &[&Value], column: &[&Value], stretches: &[Range<usize>]) -> Vec<Comparison> {
+fn candidates(values: &[&Value], column: &[&Value], stretches: &[Range<usize>]) -> Vec<ValueOrder> {
     let all = |is: fn(&Value) -> bool| !values.is_empty() && values.iter().all(|value| is(value));
     if all(Value::is_number) {
-        return vec![Comparison::Number];
+        return vec![ValueOrder::Number];
     }
     if all(Value::is_boolean) {
-        return vec![Comparison::Boolean];
+        return vec![ValueOrder::Boolean];
     }
     if !all(Value::is_string) {
         return Vec::new();
@@ -173,23 +173,23 @@ fn candidates(values: &[&Value], column: &[&Value], stretches: &[Range<usize>]) 
     let text = |is: fn(&str) -> bool| values.iter().all(|value| value.as_str().is_some_and(is));
     let mut found = Vec::new();
     if text(|text| instant(text).is_some()) {
-        found.push(Comparison::Datetime);
+        found.push(ValueOrder::Datetime);
     }
     if text(|text| text.parse::<f64>().is_ok_and(f64::is_finite) && !text.contains(['e', 'E', '+'])) {
-        found.push(Comparison::NumberInString);
+        found.push(ValueOrder::NumberInString);
     }
     if text(|text| text.len() == 36 && text.split('-').map(str::len).eq([8, 4, 4, 4, 12])) {
-        found.push(Comparison::Uuid);
+        found.push(ValueOrder::Uuid);
     }
-    found.push(Comparison::Bytes);
+    found.push(ValueOrder::Bytes);
     // Where every comparison gives the same, a language sorts as bytes do.
-    found.extend(Some(Comparison::Language).filter(|_| !compares_alike(values)));
+    found.extend(Some(ValueOrder::Language).filter(|_| !compares_alike(values)));
     found.extend(rank(column, stretches));
     found
 }
 
 /// Returns a rank if few values come in blocks, in the same order in every group.
-fn rank(column: &[&Value], stretches: &[Range<usize>]) -> Option<Comparison> {
+fn rank(column: &[&Value], stretches: &[Range<usize>]) -> Option<ValueOrder> {
     let mut ranks: Vec<String> = Vec::new();
     for stretch in stretches {
         let mut last = None;
@@ -212,11 +212,11 @@ fn rank(column: &[&Value], stretches: &[Range<usize>]) -> Option<Comparison> {
     }
     // Each value comes several times, or it is a list of names without an order.
     let rows: usize = stretches.iter().map(Range::len).sum();
-    (ranks.len() > 2 && rows >= ranks.len() * 3).then_some(Comparison::Rank(ranks))
+    (ranks.len() > 2 && rows >= ranks.len() * 3).then_some(ValueOrder::Rank(ranks))
 }
 
 /// Returns whether a column runs down, and how often it changes.
-fn tendency(comparison: &Comparison, column: &[&Value], stretches: &[Range<usize>]) -> Option<(bool, usize)> {
+fn tendency(comparison: &ValueOrder, column: &[&Value], stretches: &[Range<usize>]) -> Option<(bool, usize)> {
     let mut counts = [Neighbours::default(); 2];
     for stretch in stretches {
         for pair in column[stretch.clone()].windows(2) {
@@ -226,7 +226,7 @@ fn tendency(comparison: &Comparison, column: &[&Value], stretches: &[Range<usize
                 Ordering::Equal => continue,
             };
             counts[way].all += 1;
-            if *comparison == Comparison::Language && is_fine(pair[0], pair[1]) {
+            if *comparison == ValueOrder::Language && is_fine(pair[0], pair[1]) {
                 counts[way].fine += 1;
             }
         }
@@ -286,9 +286,9 @@ pub(super) fn split(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> V
 /// An order that explains the rows.
 #[derive(Clone, Debug)]
 struct Explanation {
-    keys: Vec<(String, Run)>,
+    keys: Vec<(String, ColumnRun)>,
     /// The run of the id within ties, or over all rows.
-    id: Option<Run>,
+    id: Option<ColumnRun>,
     /// The rows that are equal to a neighbour by all keys.
     ties: usize,
 }
@@ -339,13 +339,13 @@ pub(super) fn find(learnt: &mut Learnt, sample: &Sample) {
     }
 }
 
-fn certainty_of(run: &Run, is_alone: bool) -> Certainty {
+fn certainty_of(run: &ColumnRun, is_alone: bool) -> Certainty {
     if run.is_told && is_alone && run.changes >= 20 { Certainty::Shown } else { Certainty::Likely }
 }
 
 /// Returns whether ids that run so can be the order: the gateway compares them by their bytes or as numbers.
-fn sorts_ids(comparison: &Comparison) -> bool {
-    !matches!(comparison, Comparison::Language | Comparison::Rank(_) | Comparison::Boolean)
+fn sorts_ids(comparison: &ValueOrder) -> bool {
+    !matches!(comparison, ValueOrder::Language | ValueOrder::Rank(_) | ValueOrder::Boolean)
 }
 
 /// Names other fields that run the same way, so that the data don't tell by which of them the list is sorted.
@@ -363,14 +363,16 @@ fn explain(rows: &[Value], fields: &[String], id: Option<&str>) -> Option<Explan
     for _ in 0..KEYS {
         let mut further = Vec::new();
         for (keys, groups) in open {
-            for field in fields.iter().filter(|field| keys.iter().all(|(known, _): &(String, Run)| known != *field)) {
+            for field in
+                fields.iter().filter(|field| keys.iter().all(|(known, _): &(String, ColumnRun)| known != *field))
+            {
                 let Some(found) = run(rows, field, &groups) else { continue };
                 let is_first = keys.is_empty();
-                let rank_then_more = matches!(found.comparison, Comparison::Rank(_) | Comparison::Boolean);
+                let rank_then_more = matches!(found.comparison, ValueOrder::Rank(_) | ValueOrder::Boolean);
                 if is_first && found.changes < CHANGES && !(rank_then_more && found.changes > 0) {
                     continue;
                 }
-                let (is_opaque, mut keys) = (found.comparison == Comparison::Language, keys.clone());
+                let (is_opaque, mut keys) = (found.comparison == ValueOrder::Language, keys.clone());
                 keys.push((field.clone(), found));
                 let groups = split(rows, field, &groups);
                 let ties = groups.iter().map(Range::len).sum();
@@ -392,16 +394,16 @@ fn explain(rows: &[Value], fields: &[String], id: Option<&str>) -> Option<Explan
 }
 
 /// Returns the field of a pointer, with a name of its own.
-pub(super) fn field(learnt: &Learnt, pointer: &str, run: &Run) -> Field {
+pub(super) fn field(learnt: &Learnt, pointer: &str, run: &ColumnRun) -> ListField {
     let inner = pointer.strip_prefix(learnt.shape.item.as_str()).unwrap_or(pointer);
     let steps: Vec<&str> = inner.split('/').skip(1).collect();
     let name = steps.last().copied().unwrap_or_default().replace("~1", "/").replace("~0", "~");
     // In an order, `id` is the id; a member of that name that is not has another name there.
     let name = if name == "id" && learnt.shape.id.as_deref() != Some(pointer) { steps.join("_") } else { name };
-    Field { name, pointer: inner.to_owned(), comparison: run.comparison.clone(), nulls: run.nulls }
+    ListField { name, pointer: inner.to_owned(), comparison: run.comparison.clone(), nulls: run.nulls }
 }
 
-fn order_of(learnt: &Learnt, keys: &[(String, Run)], id: Option<&Run>) -> ListOrder {
+fn order_of(learnt: &Learnt, keys: &[(String, ColumnRun)], id: Option<&ColumnRun>) -> ListOrder {
     let keys = keys.iter().map(|(pointer, run)| (field(learnt, pointer, run), run.descending)).collect();
     let id_comparison = id.map(|run| run.comparison.clone());
     ListOrder { keys, id_descending: id.is_some_and(|run| run.descending), id_comparison }
@@ -428,7 +430,7 @@ fn note(learnt: &mut Learnt, explanation: &Explanation, rows: usize) {
     let mut comparisons = Vec::new();
     for (field, (_, run)) in order.keys.iter().zip(&explanation.keys) {
         let told = match (&run.comparison, run.is_told) {
-            (Comparison::Language, false) => ", which the data don't tell from bytes",
+            (ValueOrder::Language, false) => ", which the data don't tell from bytes",
             (_, false) => ", as by every other comparison of such values",
             _ => "",
         };

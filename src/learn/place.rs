@@ -6,11 +6,11 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::{
-    answer::{Seen, whole},
+    answer::{SeenAnswer, whole},
     findings::{Certainty, Learnt, PlaceForm},
     names::{self, OFFSET_ECHOES, OFFSETS, PAGE_ECHOES, PAGES, likely_first, plain},
     prober::Base,
-    session::{Halt, Session, Setting, Slot},
+    session::{ProbeHalt, ProbeSlot, Session, Setting},
     token,
 };
 
@@ -77,7 +77,7 @@ struct Reference {
 }
 
 impl Reference {
-    async fn of(session: &Session, learnt: &Learnt, base: &Base) -> Result<Self, Halt> {
+    async fn of(session: &Session, learnt: &Learnt, base: &Base) -> Result<Self, ProbeHalt> {
         let Some(form) = &learnt.size else {
             let (ids, size) = (base.ids.clone(), base.ids.len());
             return Ok(Self { ids, size, sized: Vec::new(), is_steady: true });
@@ -114,7 +114,7 @@ impl Reference {
         if is_offset && !self.is_steady { u64::try_from(self.size).unwrap_or(TRIED) } else { TRIED }
     }
 
-    fn begins(&self, learnt: &Learnt, seen: &Rc<Seen>, value: u64) -> Begins {
+    fn begins(&self, learnt: &Learnt, seen: &Rc<SeenAnswer>, value: u64) -> Begins {
         let found = learnt.shape.identities(seen).filter(|ids| !ids.is_empty());
         let Some(found) = found else { return Begins::Nowhere };
         if !self.is_steady {
@@ -147,7 +147,7 @@ impl Reference {
 }
 
 /// Finds the parameter.
-pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), Halt> {
+pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     let reference = Reference::of(session, learnt, base).await?;
     let likely = likely(session, learnt, base);
     for name in likely.iter().take(SINGLES) {
@@ -188,7 +188,7 @@ async fn among(
     learnt: &Learnt,
     reference: &Reference,
     names: &[String],
-) -> Result<Option<String>, Halt> {
+) -> Result<Option<String>, ProbeHalt> {
     match together(session, learnt, reference, names).await? {
         Begins::Nowhere => return single(session, learnt, reference, names).await,
         begins if !begins.is_effect() => return Ok(None),
@@ -205,7 +205,12 @@ async fn among(
     Ok(names.pop())
 }
 
-async fn together(session: &Session, learnt: &Learnt, reference: &Reference, names: &[String]) -> Result<Begins, Halt> {
+async fn together(
+    session: &Session,
+    learnt: &Learnt,
+    reference: &Reference,
+    names: &[String],
+) -> Result<Begins, ProbeHalt> {
     let mut settings = reference.sized.clone();
     let value = names.first().map_or(TRIED, |name| reference.tried(name));
     settings.extend(names.iter().map(|name| (session.slot(name), value.to_string())));
@@ -218,7 +223,7 @@ async fn single(
     learnt: &Learnt,
     reference: &Reference,
     names: &[String],
-) -> Result<Option<String>, Halt> {
+) -> Result<Option<String>, ProbeHalt> {
     for name in names.iter().take(SINGLES) {
         if together(session, learnt, reference, std::slice::from_ref(name)).await?.is_effect() {
             return Ok(Some(name.clone()));
@@ -234,7 +239,7 @@ async fn attempt(
     base: &Base,
     reference: &Reference,
     name: &str,
-) -> Result<bool, Halt> {
+) -> Result<bool, ProbeHalt> {
     let slot = session.slot(name);
     let ask = |value: u64| {
         let mut settings = reference.sized.clone();
@@ -264,8 +269,8 @@ async fn page_or_offset(
     session: &Session,
     learnt: &mut Learnt,
     reference: &Reference,
-    slot: Slot,
-) -> Result<bool, Halt> {
+    slot: ProbeSlot,
+) -> Result<bool, ProbeHalt> {
     let Some(form) = &learnt.size else { return Ok(false) };
     let settings = [(form.slot.clone(), "2".to_owned()), (slot.clone(), "1".to_owned())];
     let seen = session.ask(&settings).await?;

@@ -47,7 +47,7 @@ pub struct ProbeAnswer {
 pub type ProbeOutcome = Result<ProbeAnswer, String>;
 
 #[derive(Debug, Default)]
-enum Mail {
+enum ProbeMail {
     #[default]
     Empty,
     Question(ProbeRequest),
@@ -56,14 +56,14 @@ enum Mail {
 
 /// A side of the mailbox; both sides are alike.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Mailbox(Rc<RefCell<Mail>>);
+pub(super) struct Mailbox(Rc<RefCell<ProbeMail>>);
 
 impl Mailbox {
     /// Posts a request and waits for its answer.
     pub(super) async fn ask(&self, request: ProbeRequest) -> ProbeOutcome {
-        self.0.replace(Mail::Question(request));
+        self.0.replace(ProbeMail::Question(request));
         poll_fn(|_| match self.0.take() {
-            Mail::Answer(outcome) => Poll::Ready(outcome),
+            ProbeMail::Answer(outcome) => Poll::Ready(outcome),
             waiting => {
                 self.0.replace(waiting);
                 Poll::Pending
@@ -94,7 +94,7 @@ impl<T> Suspended<T> {
 
     /// Goes on with the answer to the last request.
     pub(super) fn resume(self, outcome: ProbeOutcome) -> Polled<T> {
-        self.mailbox.0.replace(Mail::Answer(outcome));
+        self.mailbox.0.replace(ProbeMail::Answer(outcome));
         self.poll()
     }
 
@@ -103,8 +103,8 @@ impl<T> Suspended<T> {
         match self.procedure.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => Polled::Done(result),
             Poll::Pending => match self.mailbox.0.take() {
-                Mail::Question(request) => Polled::Ask(request, self),
-                Mail::Empty | Mail::Answer(_) => unreachable!("a procedure that waits has asked"),
+                ProbeMail::Question(request) => Polled::Ask(request, self),
+                ProbeMail::Empty | ProbeMail::Answer(_) => unreachable!("a procedure that waits has asked"),
             },
         }
     }

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use super::{
     findings::{Learnt, PlaceForm},
     prober::Base,
-    session::Slot,
+    session::ProbeSlot,
 };
 use crate::config::preset_dialects;
 
@@ -78,7 +78,8 @@ fn asks_alike(table: &Table, learnt: &Learnt) -> bool {
             .map(|(name, _)| name)
     };
     let first = table["request"].get("first_page").and_then(Value::as_integer).unwrap_or(1);
-    let is = |slot: &Slot, variable: &str| *slot == Slot::Query(named(variable).unwrap_or_default().to_owned());
+    let is =
+        |slot: &ProbeSlot, variable: &str| *slot == ProbeSlot::Query(named(variable).unwrap_or_default().to_owned());
     let size = match &learnt.size {
         Some(form) => is(&form.slot, "{size}") && form.choices.is_empty(),
         None => named("{size}").is_none(),

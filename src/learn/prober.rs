@@ -6,20 +6,20 @@ use http::HeaderName;
 use serde_json::Value;
 
 use super::{
-    answer::Seen,
+    answer::SeenAnswer,
     ends,
     findings::{Certainty, Learnt, PlaceForm},
     order, place,
     port::{Mailbox, Polled, ProbeOutcome, ProbeRequest, Suspended},
     preset, ranges,
-    session::{Halt, Session},
-    shape::Shape,
+    session::{ProbeHalt, Session},
+    shape::ListShape,
     size, sorting, surroundings, token,
 };
 
 /// The list that is learnt.
 #[derive(Clone, Debug, Default)]
-pub struct Target {
+pub struct ProbeTarget {
     /// The path.
     pub path: String,
     /// Parameters that every request has, decoded: filters of the list.
@@ -34,7 +34,7 @@ pub struct Target {
 
 /// The limits of a prober.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ProbeLimits {
     /// The most requests.
     pub requests: usize,
     /// The pause before each request but the first.
@@ -43,7 +43,7 @@ pub struct Limits {
     pub depth: u64,
 }
 
-impl Default for Limits {
+impl Default for ProbeLimits {
     fn default() -> Self {
         Self { requests: 40, delay: Duration::from_millis(100), depth: 10_000 }
     }
@@ -52,7 +52,7 @@ impl Default for Limits {
 /// The first answer with items, to which later ones are compared.
 #[derive(Clone, Debug)]
 pub(super) struct Base {
-    pub(super) seen: Rc<Seen>,
+    pub(super) seen: Rc<SeenAnswer>,
     pub(super) ids: Vec<String>,
     /// Parameters of the URL as it was given that look as if they paged, and their values.
     pub(super) hints: Vec<(String, String)>,
@@ -60,47 +60,55 @@ pub(super) struct Base {
 
 /// The next need of a prober, or its result.
 #[derive(Debug)]
-pub enum Step {
+pub enum ProberStep<T> {
     /// A request to send, after its pause.
-    Send(ProbeRequest, Prober),
-    /// The list, or the reason why nothing could be learnt of it.
-    Done(Result<Box<Learnt>, String>),
+    Send(ProbeRequest, Prober<T>),
+    /// The result.
+    Done(T),
 }
 
 /// A prober that waits for an answer.
-pub struct Prober(Suspended<Result<Box<Learnt>, String>>);
+pub struct Prober<T>(Suspended<T>);
 
-impl std::fmt::Debug for Prober {
+impl<T> std::fmt::Debug for Prober<T> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str("Prober")
     }
 }
 
-impl Prober {
-    /// Begins to learn a list.
-    #[must_use]
-    pub fn begin(target: Target, limits: Limits) -> Step {
-        Self::step(Suspended::begin(|mailbox| learn(mailbox, target, limits)))
+impl<T> Prober<T> {
+    /// Begins a procedure that asks by a mailbox.
+    pub(super) fn of<F: Future<Output = T> + 'static>(procedure: impl FnOnce(Mailbox) -> F) -> ProberStep<T> {
+        Self::step(Suspended::begin(procedure))
     }
 
     /// Goes on with the answer to the last request.
     #[must_use]
-    pub fn resume(self, outcome: ProbeOutcome) -> Step {
+    pub fn resume(self, outcome: ProbeOutcome) -> ProberStep<T> {
         Self::step(self.0.resume(outcome))
     }
 
-    fn step(polled: Polled<Result<Box<Learnt>, String>>) -> Step {
+    fn step(polled: Polled<T>) -> ProberStep<T> {
         match polled {
-            Polled::Ask(request, suspended) => Step::Send(request, Self(suspended)),
-            Polled::Done(result) => Step::Done(result),
+            Polled::Ask(request, suspended) => ProberStep::Send(request, Self(suspended)),
+            Polled::Done(result) => ProberStep::Done(result),
         }
     }
 }
 
-async fn learn(mailbox: Mailbox, target: Target, limits: Limits) -> Result<Box<Learnt>, String> {
+/// The list, or the reason why nothing could be learnt of it.
+pub type LearntOutcome = Result<Box<Learnt>, String>;
+
+/// Begins to learn a list.
+#[must_use]
+pub fn begin(target: ProbeTarget, limits: ProbeLimits) -> ProberStep<LearntOutcome> {
+    Prober::of(|mailbox| learn(mailbox, target, limits))
+}
+
+async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Result<Box<Learnt>, String> {
     let mut session = Session::new(mailbox, target, limits);
     let (base, upstream_path) = first_answer(&mut session).await?;
-    let Some(shape) = Shape::find(&base) else { return Err(no_list(&base)) };
+    let Some(shape) = ListShape::find(&base) else { return Err(no_list(&base)) };
     let ids = shape.identities(&base).unwrap_or_default();
     let mut learnt = Learnt::new(shape, ids.len());
     learnt.upstream_path = upstream_path;
@@ -119,7 +127,7 @@ async fn learn(mailbox: Mailbox, target: Target, limits: Limits) -> Result<Box<L
 }
 
 /// Takes the steps until one of them may ask no further.
-async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Result<(), Halt> {
+async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Result<(), ProbeHalt> {
     size::find(session, learnt, base, &[]).await?;
     place::find(session, learnt, base).await?;
     if learnt.place.is_none() || learnt.size.is_none() {
@@ -140,7 +148,7 @@ async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Resul
 
 /// Returns the first answer that holds a list, and the path that the given one leads to if that is another. The parameters
 /// of the target that look as if they paged are left out, unless the upstream needs them.
-async fn first_answer(session: &mut Session) -> Result<(Rc<Seen>, Option<String>), String> {
+async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<String>), String> {
     let given = session.target.fixed.clone();
     let mut moved = None;
     // A redirect to the path with a final slash, and one attempt with all parameters.
@@ -155,7 +163,7 @@ async fn first_answer(session: &mut Session) -> Result<(Rc<Seen>, Option<String>
             continue;
         }
         session.target.fixed.clone_from(&given);
-        if Shape::find(&seen).is_some() && seen.is_success() {
+        if ListShape::find(&seen).is_some() && seen.is_success() {
             return Ok((seen, moved));
         }
         if with_all || !given.iter().any(|(name, _)| looks_like_paging(name)) {
@@ -188,7 +196,7 @@ fn looks_like_paging(name: &str) -> bool {
 }
 
 /// Returns the reason why an answer shows no list.
-fn no_list(seen: &Seen) -> String {
+fn no_list(seen: &SeenAnswer) -> String {
     let status = seen.status;
     match (&seen.json, seen.is_success()) {
         (_, false) if (300..400).contains(&status) => {
@@ -220,7 +228,10 @@ fn note_shape(learnt: &mut Learnt, base: &Base) {
         Certainty::Shown,
         "items",
         items,
-        format!("an array of {count} elements with {fields} fields in the first answer ({} bytes)", base.seen.bytes),
+        format!(
+            "an array of {count} elements with {fields} fields in the first answer ({} bytes)",
+            base.seen.body.len()
+        ),
     );
     match learnt.shape.id.clone() {
         Some(id) => {

@@ -7,9 +7,9 @@ use super::{
     answer::step_into,
     ends::Sample,
     findings::{Certainty, Learnt, RangeForm},
-    order::Comparison,
+    order::ValueOrder,
     prober::Base,
-    session::{Halt, Session, Setting, Slot},
+    session::{ProbeHalt, ProbeSlot, Session, Setting},
 };
 
 /// The ways to write a comparison, with `{op}` for its word.
@@ -41,7 +41,7 @@ const OPERATIONS: [&str; 4] = ["lt", "gt", "lte", "gte"];
 const KEPT: usize = 4;
 
 /// Finds the range filters on the first key of the order.
-pub(super) async fn find(session: &Session, learnt: &mut Learnt, _: &Base, sample: &Sample) -> Result<(), Halt> {
+pub(super) async fn find(session: &Session, learnt: &mut Learnt, _: &Base, sample: &Sample) -> Result<(), ProbeHalt> {
     let Some(column) = Column::of(learnt, sample).filter(|_| session.target.body.is_none() && session.left() > KEPT)
     else {
         return Ok(());
@@ -90,7 +90,7 @@ async fn confirm(
     column: &Column,
     way: usize,
     place: usize,
-) -> Result<(), Halt> {
+) -> Result<(), ProbeHalt> {
     let mut form = RangeForm::default();
     let mut shown = Vec::new();
     for operation in [GTE, LTE, 1, 0] {
@@ -145,7 +145,7 @@ impl Column {
         let (pointer, known_as, descending) = match order.keys.first() {
             Some((field, descending)) => {
                 let is_ordered =
-                    !matches!(field.comparison, Comparison::Language | Comparison::Rank(_) | Comparison::Boolean);
+                    !matches!(field.comparison, ValueOrder::Language | ValueOrder::Rank(_) | ValueOrder::Boolean);
                 if !is_ordered || field.nulls.is_some() {
                     return None;
                 }
@@ -179,16 +179,21 @@ impl Column {
                 .replace("{value}", &self.values[place])
         };
         let (name, value) = template.split_once('=').unwrap_or((template, ""));
-        (Slot::Query(written(name)), written(value))
+        (ProbeSlot::Query(written(name)), written(value))
     }
 
     /// Returns the value, by its place among all, with which an answer begins.
-    async fn begins(&self, learnt: &Learnt, session: &Session, settings: &[Setting]) -> Result<Option<usize>, Halt> {
+    async fn begins(
+        &self,
+        learnt: &Learnt,
+        session: &Session,
+        settings: &[Setting],
+    ) -> Result<Option<usize>, ProbeHalt> {
         Ok(self.places(learnt, session, settings).await?.first().copied())
     }
 
     /// Returns the places of an answer's values; none where it has a value that the sample does not have.
-    async fn places(&self, learnt: &Learnt, session: &Session, settings: &[Setting]) -> Result<Vec<usize>, Halt> {
+    async fn places(&self, learnt: &Learnt, session: &Session, settings: &[Setting]) -> Result<Vec<usize>, ProbeHalt> {
         let sort = learnt.sort.as_ref().filter(|form| form.fields.contains(&self.known_as));
         let sort =
             sort.map(|form| super::sorting::settings(form, &[(&self.name, self.descending)])).unwrap_or_default();

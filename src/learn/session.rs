@@ -8,10 +8,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::{
-    answer::{Seen, step},
+    answer::{SeenAnswer, step},
     port::{Mailbox, ProbeOutcome, ProbeRequest},
-    prober::{Limits, Target},
+    prober::{ProbeLimits, ProbeTarget},
 };
+use crate::upstream::UpstreamRequest;
 
 /// The times that one request is sent again because the upstream asks to wait.
 const PATIENCE: usize = 2;
@@ -37,14 +38,14 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// A place in requests that takes a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Slot {
+pub enum ProbeSlot {
     /// A parameter of the query.
     Query(String),
     /// A member of the body, as a JSON Pointer.
     Body(String),
 }
 
-impl Slot {
+impl ProbeSlot {
     /// Returns its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -55,11 +56,11 @@ impl Slot {
 }
 
 /// The value of a slot in one request.
-pub(super) type Setting = (Slot, String);
+pub(super) type Setting = (ProbeSlot, String);
 
 /// The reason why a prober asks no further.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Halt {
+pub(super) enum ProbeHalt {
     /// The requests are spent.
     Budget,
     /// The upstream asks to wait longer than is polite to go on.
@@ -68,7 +69,7 @@ pub(super) enum Halt {
     Unreachable(String),
 }
 
-impl std::fmt::Display for Halt {
+impl std::fmt::Display for ProbeHalt {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Budget => out.write_str("the requests were spent: --requests allows more"),
@@ -81,17 +82,17 @@ impl std::fmt::Display for Halt {
 /// The session.
 pub(super) struct Session {
     mailbox: Mailbox,
-    pub(super) target: Target,
-    pub(super) limits: Limits,
-    /// The requests so far with their answers; at most [`Limits::requests`].
-    known: RefCell<Vec<(ProbeRequest, Rc<Seen>)>>,
+    pub(super) target: ProbeTarget,
+    pub(super) limits: ProbeLimits,
+    /// The requests so far with their answers; at most [`ProbeLimits::requests`].
+    known: RefCell<Vec<(ProbeRequest, Rc<SeenAnswer>)>>,
     sent: RefCell<usize>,
     /// The deepest offset that was asked for.
     pub(super) deepest: RefCell<u64>,
 }
 
 impl Session {
-    pub(super) fn new(mailbox: Mailbox, target: Target, limits: Limits) -> Self {
+    pub(super) fn new(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Self {
         Self {
             mailbox,
             target,
@@ -113,51 +114,73 @@ impl Session {
     }
 
     /// Returns the place in requests that a name stands for: in the body of a request by POST, else in the query.
-    pub(super) fn slot(&self, name: &str) -> Slot {
+    pub(super) fn slot(&self, name: &str) -> ProbeSlot {
         match (&self.target.body, name.starts_with('/')) {
-            (Some(_), true) => Slot::Body(name.to_owned()),
-            (Some(_), false) => Slot::Body(step(name)),
-            (None, _) => Slot::Query(name.to_owned()),
+            (Some(_), true) => ProbeSlot::Body(name.to_owned()),
+            (Some(_), false) => ProbeSlot::Body(step(name)),
+            (None, _) => ProbeSlot::Query(name.to_owned()),
         }
     }
 
     /// Asks for the list with these settings. A request that was sent before is answered from memory.
-    pub(super) async fn ask(&self, settings: &[Setting]) -> Result<Rc<Seen>, Halt> {
+    pub(super) async fn ask(&self, settings: &[Setting]) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let request = self.request(&self.target.path, settings);
         self.send(request).await
     }
 
     /// Asks for the list with these settings once more, to compare two answers to one request.
-    pub(super) async fn ask_again(&self, settings: &[Setting]) -> Result<Rc<Seen>, Halt> {
+    pub(super) async fn ask_again(&self, settings: &[Setting]) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let request = self.request(&self.target.path, settings);
         self.send_anew(request).await
     }
 
     /// Asks for the list without one of the target's headers.
-    pub(super) async fn ask_without(&self, header: &HeaderName, settings: &[Setting]) -> Result<Rc<Seen>, Halt> {
+    pub(super) async fn ask_without(
+        &self,
+        header: &HeaderName,
+        settings: &[Setting],
+    ) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let request = ProbeRequest { without: Some(header.clone()), ..self.request(&self.target.path, settings) };
         self.send(request).await
     }
 
     /// Asks for another path, without parameters.
-    pub(super) async fn ask_path(&self, path: &str) -> Result<Rc<Seen>, Halt> {
+    pub(super) async fn ask_path(&self, path: &str) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let mut request = self.request(path, &[]);
         (request.query, request.body, request.method) = (String::new(), None, Method::GET);
         self.send(request).await
     }
 
+    /// Sends a request as a dialect writes it.
+    pub(super) async fn ask_as(&self, ask: &UpstreamRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
+        let own = self.target.body.as_ref().map(|body| body.to_string().into_bytes());
+        let body = ask.body(own.as_deref()).ok().flatten();
+        let header =
+            |(name, value): &(HeaderName, http::HeaderValue)| Some((name.clone(), value.to_str().ok()?.to_owned()));
+        let request = ProbeRequest {
+            method: ask.method.clone(),
+            path: ask.path.clone(),
+            query: ask.query.clone(),
+            body: body.map(|body| String::from_utf8_lossy(&body).into_owned()),
+            without: None,
+            headers: ask.headers.iter().filter_map(header).collect(),
+            pause: if self.sent() == 0 { Duration::ZERO } else { self.limits.delay },
+        };
+        self.send(request).await
+    }
+
     fn request(&self, path: &str, settings: &[Setting]) -> ProbeRequest {
         let mut pairs: Vec<(&str, &str)> = Vec::new();
-        let overridden = |name: &str| settings.iter().any(|(slot, _)| *slot == Slot::Query(name.to_owned()));
+        let overridden = |name: &str| settings.iter().any(|(slot, _)| *slot == ProbeSlot::Query(name.to_owned()));
         for (name, value) in self.target.fixed.iter().filter(|(name, _)| !overridden(name)) {
             pairs.push((name, value));
         }
         let mut body = self.target.body.clone();
         for (slot, value) in settings {
             match (slot, &mut body) {
-                (Slot::Query(name), _) => pairs.push((name, value)),
-                (Slot::Body(pointer), Some(body)) => set(body, pointer, value),
-                (Slot::Body(_), None) => {}
+                (ProbeSlot::Query(name), _) => pairs.push((name, value)),
+                (ProbeSlot::Body(pointer), Some(body)) => set(body, pointer, value),
+                (ProbeSlot::Body(_), None) => {}
             }
         }
         ProbeRequest {
@@ -171,7 +194,7 @@ impl Session {
         }
     }
 
-    async fn send(&self, request: ProbeRequest) -> Result<Rc<Seen>, Halt> {
+    async fn send(&self, request: ProbeRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let is_same = |known: &ProbeRequest| ProbeRequest { pause: request.pause, ..known.clone() } == request;
         let known = self.known.borrow().iter().find(|(known, _)| is_same(known)).map(|(_, seen)| Rc::clone(seen));
         match known {
@@ -180,31 +203,31 @@ impl Session {
         }
     }
 
-    async fn send_anew(&self, mut request: ProbeRequest) -> Result<Rc<Seen>, Halt> {
+    async fn send_anew(&self, mut request: ProbeRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         for attempt in 0..=PATIENCE {
             if self.left() == 0 {
-                return Err(Halt::Budget);
+                return Err(ProbeHalt::Budget);
             }
             *self.sent.borrow_mut() += 1;
             let seen = match self.mailbox.ask(request.clone()).await {
-                ProbeOutcome::Ok(answer) => Rc::new(Seen::read(answer)),
-                ProbeOutcome::Err(fault) => return Err(Halt::Unreachable(fault)),
+                ProbeOutcome::Ok(answer) => Rc::new(SeenAnswer::read(answer)),
+                ProbeOutcome::Err(fault) => return Err(ProbeHalt::Unreachable(fault)),
             };
             let Some(wait) = asked_to_wait(&seen) else {
                 self.known.borrow_mut().push((request, Rc::clone(&seen)));
                 return Ok(seen);
             };
             if wait > LONGEST_WAIT || attempt == PATIENCE {
-                return Err(Halt::Throttled(format!("{} with Retry-After {wait} s", seen.status)));
+                return Err(ProbeHalt::Throttled(format!("{} with Retry-After {wait} s", seen.status)));
             }
             request.pause = Duration::from_secs(wait).max(self.limits.delay);
         }
-        Err(Halt::Budget)
+        Err(ProbeHalt::Budget)
     }
 }
 
 /// Returns the seconds that the upstream asks to wait.
-fn asked_to_wait(seen: &Seen) -> Option<u64> {
+fn asked_to_wait(seen: &SeenAnswer) -> Option<u64> {
     let said = seen.header("retry-after").and_then(|text| text.trim().parse().ok());
     match StatusCode::from_u16(seen.status) {
         Ok(StatusCode::TOO_MANY_REQUESTS) => Some(said.unwrap_or(USUAL_WAIT)),

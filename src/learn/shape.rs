@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::{
-    answer::{Seen, step, step_into},
+    answer::{SeenAnswer, step, step_into},
     names,
 };
 
@@ -20,7 +20,7 @@ const MOST: usize = 200;
 
 /// The places of a list in an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub struct ListShape {
     /// The array of items, as a JSON Pointer.
     pub items: String,
     /// The item in an element of the array, as a JSON Pointer: empty where the element is the item.
@@ -37,9 +37,9 @@ pub(super) struct Fact {
     pub(super) value: Value,
 }
 
-impl Shape {
+impl ListShape {
     /// Finds the list of an answer that has items: the array that looks most like one.
-    pub(super) fn find(seen: &Seen) -> Option<Self> {
+    pub(super) fn find(seen: &SeenAnswer) -> Option<Self> {
         let mut arrays = Vec::new();
         find_arrays(seen.json.as_ref()?, String::new(), 0, &mut arrays);
         let best = arrays.into_iter().max_by_key(|(pointer, elements)| merit(pointer, elements))?;
@@ -56,7 +56,7 @@ impl Shape {
     }
 
     /// Returns the elements of an answer; nothing if it holds no such list.
-    pub(super) fn elements<'s>(&self, seen: &'s Seen) -> Option<&'s [Value]> {
+    pub(super) fn elements<'s>(&self, seen: &'s SeenAnswer) -> Option<&'s [Value]> {
         if !seen.is_success() {
             return None;
         }
@@ -64,7 +64,7 @@ impl Shape {
     }
 
     /// Returns texts by which items of answers are recognised: their ids, or else all of them.
-    pub(super) fn identities(&self, seen: &Seen) -> Option<Vec<String>> {
+    pub(super) fn identities(&self, seen: &SeenAnswer) -> Option<Vec<String>> {
         Some(self.elements(seen)?.iter().map(|element| self.identity(element)).collect())
     }
 
@@ -92,7 +92,7 @@ impl Shape {
     }
 
     /// Returns the values outside the items.
-    pub(super) fn facts(&self, seen: &Seen) -> Vec<Fact> {
+    pub(super) fn facts(&self, seen: &SeenAnswer) -> Vec<Fact> {
         let mut found = Vec::new();
         if let Some(json) = &seen.json {
             find_facts(json, String::new(), &self.items, 0, &mut found);

@@ -5,7 +5,7 @@ use super::{
     findings::{Certainty, Learnt, SizeForm},
     names::{self, SIZES, likely_first, plain},
     prober::Base,
-    session::{Halt, Session, Setting},
+    session::{ProbeHalt, Session, Setting},
 };
 
 /// The names that are tried in one request.
@@ -18,7 +18,12 @@ const SINGLES: usize = 6;
 const USUAL_CHOICES: [u32; 5] = [10, 25, 50, 100, 20];
 
 /// Finds the size parameter. `with` are settings without which the upstream may not read it.
-pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base, with: &[Setting]) -> Result<(), Halt> {
+pub(super) async fn find(
+    session: &Session,
+    learnt: &mut Learnt,
+    base: &Base,
+    with: &[Setting],
+) -> Result<(), ProbeHalt> {
     let likely = likely(learnt, base, session);
     let candidates = candidates(session, &likely);
     let mut batch_failed = false;
@@ -75,7 +80,7 @@ async fn confirm(
     with: &[Setting],
     name: &str,
     value: u32,
-) -> Result<bool, Halt> {
+) -> Result<bool, ProbeHalt> {
     // Another value than in the batch, so that the number of items is no accident.
     let own = if value > 2 { value - 1 } else { value };
     let own = if usize::try_from(own) == Ok(base.ids.len()) { value } else { own };
@@ -106,7 +111,7 @@ async fn choices(
     base: &Base,
     with: &[Setting],
     name: &str,
-) -> Result<bool, Halt> {
+) -> Result<bool, ProbeHalt> {
     let mut honoured = Vec::new();
     for choice in USUAL_CHOICES.into_iter().filter(|choice| usize::try_from(*choice) != Ok(base.ids.len())) {
         if honoured.is_empty() && choice == USUAL_CHOICES[2] {

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::{
-    answer::{Seen, step_into},
+    answer::{SeenAnswer, step_into},
     ends::Sample,
-    findings::{Certainty, Field, Learnt, ListOrder, NullsAt, SortForm},
-    order::{self, Comparison},
+    findings::{Certainty, Learnt, ListField, ListOrder, NullsAt, SortGrammar},
+    order::{self, ValueOrder},
     prober::Base,
-    session::{Halt, Session, Setting, Slot},
+    session::{ProbeHalt, ProbeSlot, Session, Setting},
 };
 
 /// Parameters that name a field; `order` alone is tried apart, because many lists take a direction by that name.
@@ -62,7 +62,12 @@ const FIELDS: usize = 3;
 const LOOKED_AT: u32 = 50;
 
 /// Finds the parameters that sort, and the fields by which they do.
-pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base, sample: &Sample) -> Result<(), Halt> {
+pub(super) async fn find(
+    session: &Session,
+    learnt: &mut Learnt,
+    base: &Base,
+    sample: &Sample,
+) -> Result<(), ProbeHalt> {
     if session.target.body.is_some() || sample.rows.len() < 6 {
         return Ok(());
     }
@@ -117,7 +122,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     /// Finds the parameters that sort by the subject.
-    async fn find(&self, learnt: &Learnt, base: &Base) -> Result<Option<SortForm>, Halt> {
+    async fn find(&self, learnt: &Learnt, base: &Base) -> Result<Option<SortGrammar>, ProbeHalt> {
         if self.session.left() <= KEPT + 4 {
             return Ok(None);
         }
@@ -146,7 +151,7 @@ impl Trial<'_> {
         names.iter().map(|name| (self.session.slot(name), format!("-{}", self.subject.name))).collect()
     }
 
-    async fn ask(&self, sort: &[Setting]) -> Result<Rc<Seen>, Halt> {
+    async fn ask(&self, sort: &[Setting]) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let settings: Vec<Setting> = self.sized.iter().chain(&self.first).chain(sort).cloned().collect();
         self.session.ask(&settings).await
     }
@@ -156,7 +161,7 @@ impl Trial<'_> {
     }
 
     /// Returns whether settings sort by the subject in this direction.
-    async fn holds(&self, learnt: &Learnt, sort: &[Setting], descending: bool) -> Result<bool, Halt> {
+    async fn holds(&self, learnt: &Learnt, sort: &[Setting], descending: bool) -> Result<bool, ProbeHalt> {
         let seen = self.ask(sort).await?;
         Ok(runs(learnt, &seen, &self.subject.pointer).is_some_and(|run| run.descending == descending))
     }
@@ -168,7 +173,7 @@ impl Trial<'_> {
         names: &[&'n str],
         settings: impl Fn(&[&'n str]) -> Vec<Setting>,
         descending: bool,
-    ) -> Result<&'n str, Halt> {
+    ) -> Result<&'n str, ProbeHalt> {
         let mut names = names.to_vec();
         // Each round leaves out at least one name. The most usual ones come first.
         while names.len() > 1 {
@@ -181,7 +186,7 @@ impl Trial<'_> {
     }
 
     /// Finds how a parameter that names a field says that it is descending.
-    async fn direction(&self, learnt: &Learnt, name: &'static str) -> Result<Option<SortForm>, Halt> {
+    async fn direction(&self, learnt: &Learnt, name: &'static str) -> Result<Option<SortGrammar>, ProbeHalt> {
         let (values, others): (Vec<_>, Vec<_>) = WORDS.into_iter().enumerate().partition(|(at, _)| *at == 0);
         let mut waiting = values;
         let companions: Vec<&'static str> = DIRECTIONS.into_iter().filter(|own| *own != name).collect();
@@ -208,20 +213,20 @@ impl Trial<'_> {
     }
 }
 
-fn form(query: &str, ascending: &str, descending: &str) -> SortForm {
+fn form(query: &str, ascending: &str, descending: &str) -> SortGrammar {
     let (query, ascending, descending) = (query.to_owned(), ascending.to_owned(), descending.to_owned());
-    SortForm { query, ascending, descending, join: None, one_key: true, fields: Vec::new() }
+    SortGrammar { query, ascending, descending, join: None, one_key: true, fields: Vec::new() }
 }
 
 /// Returns the parameters that sort by these fields, each of which may be descending.
-pub(super) fn settings(form: &SortForm, terms: &[(&str, bool)]) -> Vec<Setting> {
+pub(super) fn settings(form: &SortGrammar, terms: &[(&str, bool)]) -> Vec<Setting> {
     let mut found: Vec<Setting> = Vec::new();
     for (field, descending) in terms {
         let word = if *descending { &form.descending } else { &form.ascending };
         for pair in form.query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let written = |text: &str| text.replace("{field}", field).replace("{direction}", word);
-            let setting = (Slot::Query(written(name)), written(value));
+            let setting = (ProbeSlot::Query(written(name)), written(value));
             let known = found.iter_mut().find(|(slot, _)| *slot == setting.0);
             match (known, &form.join) {
                 (Some((_, value)), Some(join)) => *value = format!("{value}{join}{}", setting.1),
@@ -233,7 +238,7 @@ pub(super) fn settings(form: &SortForm, terms: &[(&str, bool)]) -> Vec<Setting> 
 }
 
 /// Returns how the items of an answer run by a field.
-fn runs(learnt: &Learnt, seen: &Seen, pointer: &str) -> Option<order::Run> {
+fn runs(learnt: &Learnt, seen: &SeenAnswer, pointer: &str) -> Option<order::ColumnRun> {
     let rows = learnt.shape.elements(seen)?;
     order::run(rows, pointer, std::slice::from_ref(&(0..rows.len()))).filter(|run| run.changes >= 2)
 }
@@ -309,7 +314,12 @@ fn first(learnt: &Learnt) -> Option<Setting> {
 }
 
 /// Tries the fields of the order, the id, and a few more.
-async fn try_fields(trial: &Trial<'_>, learnt: &mut Learnt, sample: &Sample, form: &mut SortForm) -> Result<(), Halt> {
+async fn try_fields(
+    trial: &Trial<'_>,
+    learnt: &mut Learnt,
+    sample: &Sample,
+    form: &mut SortGrammar,
+) -> Result<(), ProbeHalt> {
     let rows = &sample.rows;
     let of_order: Vec<String> = learnt
         .order
@@ -357,31 +367,31 @@ async fn try_fields(trial: &Trial<'_>, learnt: &mut Learnt, sample: &Sample, for
         }
         let Some(run) = both.into_iter().reduce(wider) else { continue };
         let at = nulls_at(nulls, has_nulls(rows, &pointer));
-        let field = Field { nulls: at, ..order::field(learnt, &pointer, &run) };
+        let field = ListField { nulls: at, ..order::field(learnt, &pointer, &run) };
         note_field(learnt, form, field, &pointer);
     }
     Ok(())
 }
 
 /// Returns the comparison that explains both directions.
-fn wider(left: order::Run, right: order::Run) -> order::Run {
-    if left.comparison == Comparison::Language || !left.is_told && right.is_told {
+fn wider(left: order::ColumnRun, right: order::ColumnRun) -> order::ColumnRun {
+    if left.comparison == ValueOrder::Language || !left.is_told && right.is_told {
         left_or(left, right)
     } else {
         right_or(left, right)
     }
 }
 
-fn left_or(left: order::Run, right: order::Run) -> order::Run {
-    if left.comparison == Comparison::Language && right.comparison == Comparison::Bytes && right.is_told {
+fn left_or(left: order::ColumnRun, right: order::ColumnRun) -> order::ColumnRun {
+    if left.comparison == ValueOrder::Language && right.comparison == ValueOrder::Bytes && right.is_told {
         right
     } else {
         left
     }
 }
 
-fn right_or(left: order::Run, right: order::Run) -> order::Run {
-    if right.comparison == Comparison::Language && left.comparison != Comparison::Bytes { right } else { left }
+fn right_or(left: order::ColumnRun, right: order::ColumnRun) -> order::ColumnRun {
+    if right.comparison == ValueOrder::Language && left.comparison != ValueOrder::Bytes { right } else { left }
 }
 
 fn has_nulls(rows: &[Value], pointer: &str) -> bool {
@@ -403,16 +413,16 @@ fn nulls_at(begins: [Option<bool>; 2], any: bool) -> Option<NullsAt> {
 }
 
 /// Adds a field, and corrects the order's own description of it.
-fn note_field(learnt: &mut Learnt, form: &mut SortForm, field: Field, pointer: &str) {
+fn note_field(learnt: &mut Learnt, form: &mut SortGrammar, field: ListField, pointer: &str) {
     let is_id = learnt.shape.id.as_deref() == Some(pointer);
-    if matches!(field.comparison, Comparison::Rank(_)) || is_id && field.comparison == Comparison::Language {
+    if matches!(field.comparison, ValueOrder::Rank(_)) || is_id && field.comparison == ValueOrder::Language {
         return;
     }
     let of_order =
         learnt.order.iter_mut().flat_map(|order| &mut order.keys).find(|(own, _)| own.pointer == field.pointer);
     if let Some((own, _)) = of_order {
-        if own.comparison == Comparison::Bytes && field.comparison == Comparison::Language {
-            own.comparison = Comparison::Language;
+        if own.comparison == ValueOrder::Bytes && field.comparison == ValueOrder::Language {
+            own.comparison = ValueOrder::Language;
         }
         own.nulls = field.nulls.or(own.nulls);
     }
@@ -426,7 +436,12 @@ fn note_field(learnt: &mut Learnt, form: &mut SortForm, field: Field, pointer: &
 }
 
 /// Tries two keys at once: a field with equal values, and the id in the direction that does not come by itself.
-async fn try_keys(trial: &Trial<'_>, learnt: &Learnt, sample: &Sample, form: &mut SortForm) -> Result<(), Halt> {
+async fn try_keys(
+    trial: &Trial<'_>,
+    learnt: &Learnt,
+    sample: &Sample,
+    form: &mut SortGrammar,
+) -> Result<(), ProbeHalt> {
     let Some(id) = learnt.shape.id.clone().filter(|_| form.fields.iter().any(|name| name == "id")) else {
         return Ok(());
     };
@@ -445,7 +460,7 @@ async fn try_keys(trial: &Trial<'_>, learnt: &Learnt, sample: &Sample, form: &mu
         let Some(by_itself) = ties_run(learnt, &alone, &pointer, &id) else { continue };
         let descending = by_itself != Some(true);
         for join in [Some(","), None] {
-            let own = SortForm { join: join.map(str::to_owned), one_key: false, ..form.clone() };
+            let own = SortGrammar { join: join.map(str::to_owned), one_key: false, ..form.clone() };
             let seen = trial.ask(&settings(&own, &[(&name, false), (&id_name, descending)])).await?;
             if ties_run(learnt, &seen, &pointer, &id) == Some(Some(descending)) {
                 *form = own;
@@ -458,7 +473,7 @@ async fn try_keys(trial: &Trial<'_>, learnt: &Learnt, sample: &Sample, form: &mu
 }
 
 /// Returns whether the ids of equal values run down; `Some(None)` where they run neither way; nothing without equal values.
-fn ties_run(learnt: &Learnt, seen: &Seen, pointer: &str, id: &str) -> Option<Option<bool>> {
+fn ties_run(learnt: &Learnt, seen: &SeenAnswer, pointer: &str, id: &str) -> Option<Option<bool>> {
     let rows = learnt.shape.elements(seen)?;
     order::run(rows, pointer, std::slice::from_ref(&(0..rows.len())))?;
     let ties = order::split(rows, pointer, std::slice::from_ref(&(0..rows.len())));
@@ -469,7 +484,7 @@ fn ties_run(learnt: &Learnt, seen: &Seen, pointer: &str, id: &str) -> Option<Opt
 }
 
 /// Chooses an order that can be asked for where the list's own is not known.
-fn choose_order(learnt: &mut Learnt, form: &SortForm) {
+fn choose_order(learnt: &mut Learnt, form: &SortGrammar) {
     if learnt.order.is_none() && form.fields.iter().any(|name| name == "id") {
         learnt.order = Some(ListOrder { keys: Vec::new(), id_descending: false, id_comparison: None });
         let evidence = "the list's own order is not known, and it can be sorted by the id";

@@ -4,10 +4,10 @@
 use serde_json::Value;
 
 use super::{
-    answer::{Seen, step_into},
+    answer::{SeenAnswer, step_into},
     findings::{Certainty, Learnt},
     prober::Base,
-    session::{Halt, Session},
+    session::{ProbeHalt, Session},
 };
 
 /// Headers that are no credentials.
@@ -17,7 +17,7 @@ const HARMLESS: [&str; 6] = ["accept", "accept-language", "user-agent", "accept-
 const LINKS: usize = 500;
 
 /// Looks around.
-pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), Halt> {
+pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     note_hosts(session, learnt, base);
     note_vary(learnt, base);
     for header in session.target.headers.clone() {
@@ -41,7 +41,7 @@ pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) ->
 }
 
 /// Looks for the resource of one item.
-async fn item(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), Halt> {
+async fn item(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     let Some(id) = learnt.shape.id.clone().filter(|id| !id.is_empty()) else { return Ok(()) };
     let row = learnt.shape.elements(&base.seen).and_then(|rows| rows.first());
     let Some(value) = row.and_then(|row| step_into(row, &id)) else { return Ok(()) };
@@ -78,7 +78,7 @@ async fn item(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(),
 }
 
 /// Asks the first request once more: items in another order are told apart by nothing.
-async fn stability(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), Halt> {
+async fn stability(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     if session.left() == 0 {
         return Ok(());
     }
@@ -131,7 +131,7 @@ fn note_hosts(session: &Session, learnt: &mut Learnt, base: &Base) {
     }
 }
 
-fn texts(learnt: &Learnt, seen: &Seen) -> Vec<(String, String)> {
+fn texts(learnt: &Learnt, seen: &SeenAnswer) -> Vec<(String, String)> {
     let facts =
         learnt.shape.facts(seen).into_iter().filter_map(|fact| Some((fact.place, fact.value.as_str()?.to_owned())));
     let rows = learnt.shape.elements(seen).unwrap_or_default();

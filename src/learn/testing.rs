@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use super::{
-    Learnt, Limits, ProbeAnswer, ProbeRequest, Prober, Step, Target, WrittenUpstream, configuration, route_name,
-    token::query_of,
+    Learnt, ProbeAnswer, ProbeLimits, ProbeRequest, ProbeTarget, ProberStep, WrittenUpstream, begin, configuration,
+    route_name, token::query_of,
 };
 use crate::{
     config::{self, Environment, settings::ListSettings},
@@ -16,14 +16,14 @@ use crate::{
 
 /// A request as an upstream sees it.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct SimulatedRequest {
     pub(super) path: String,
     pub(super) pairs: Vec<(String, String)>,
     pub(super) body: Value,
     pub(super) without: Option<HeaderName>,
 }
 
-impl Asked {
+impl SimulatedRequest {
     /// Returns the value of a parameter.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
@@ -60,7 +60,7 @@ impl Answered {
 }
 
 /// The result of learning a simulated upstream.
-pub(super) struct Outcome {
+pub(super) struct LearntCase {
     pub(super) learnt: Learnt,
     pub(super) requests: Vec<ProbeRequest>,
     /// The configuration.
@@ -68,17 +68,21 @@ pub(super) struct Outcome {
 }
 
 /// The list at /api/items.
-pub(super) fn target() -> Target {
-    Target { path: "/api/items".to_owned(), host: "legacy.test".to_owned(), ..Target::default() }
+pub(super) fn target() -> ProbeTarget {
+    ProbeTarget { path: "/api/items".to_owned(), host: "legacy.test".to_owned(), ..ProbeTarget::default() }
 }
 
 /// Learns a simulated upstream. Panics if that is impossible, if it takes more requests than allowed, or if its
 /// configuration has an error.
-pub(super) fn learn(answer: impl Fn(&Asked) -> Answered) -> Outcome {
-    learn_as(target(), Limits::default(), answer)
+pub(super) fn learn(answer: impl Fn(&SimulatedRequest) -> Answered) -> LearntCase {
+    learn_as(target(), ProbeLimits::default(), answer)
 }
 
-pub(super) fn learn_as(target: Target, limits: Limits, answer: impl Fn(&Asked) -> Answered) -> Outcome {
+pub(super) fn learn_as(
+    target: ProbeTarget,
+    limits: ProbeLimits,
+    answer: impl Fn(&SimulatedRequest) -> Answered,
+) -> LearntCase {
     let (learnt, requests) = attempt(target.clone(), limits, answer);
     let learnt = *learnt.unwrap_or_else(|fault| panic!("{fault}"));
     assert!(requests.len() <= limits.requests, "{} requests", requests.len());
@@ -88,7 +92,7 @@ pub(super) fn learn_as(target: Target, limits: Limits, answer: impl Fn(&Asked) -
     for most in most {
         let text = configuration(&learnt, &target, &target.path, &upstream, most);
         match load(&text) {
-            Ok(_) => return Outcome { learnt, requests, text },
+            Ok(_) => return LearntCase { learnt, requests, text },
             Err(fault) => faults = format!("{fault}\n{text}"),
         }
     }
@@ -97,34 +101,52 @@ pub(super) fn learn_as(target: Target, limits: Limits, answer: impl Fn(&Asked) -
 
 /// Lets a prober ask a simulated upstream to the end.
 pub(super) fn attempt(
-    target: Target,
-    limits: Limits,
-    answer: impl Fn(&Asked) -> Answered,
+    target: ProbeTarget,
+    limits: ProbeLimits,
+    answer: impl Fn(&SimulatedRequest) -> Answered,
 ) -> (Result<Box<Learnt>, String>, Vec<ProbeRequest>) {
     let mut requests = Vec::new();
-    let mut step = Prober::begin(target, limits);
+    let mut step = begin(target, limits);
     loop {
         let (request, prober) = match step {
-            Step::Send(request, prober) => (request, prober),
-            Step::Done(result) => return (result, requests),
+            ProberStep::Send(request, prober) => (request, prober),
+            ProberStep::Done(result) => return (result, requests),
         };
         requests.push(request.clone());
-        let body = request.body.as_deref().map_or(Value::Null, |body| serde_json::from_str(body).unwrap());
-        let asked = Asked {
-            path: request.path.clone(),
-            pairs: query_of(&format!("?{}", request.query)),
-            body,
-            without: request.without.clone(),
-        };
-        let Answered { status, headers, body, elapsed } = answer(&asked);
-        let mut map = HeaderMap::new();
-        map.insert("content-type", HeaderValue::from_static("application/json"));
-        for (name, value) in headers {
-            map.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).unwrap());
-        }
-        let answer = ProbeAnswer { status, headers: map, body: body.to_string().into_bytes(), elapsed };
+        let answer = answer_to(&request, &answer);
         step = prober.resume(Ok(answer));
     }
+}
+
+/// Lets a simulated upstream answer one request.
+pub(super) fn answer_to(request: &ProbeRequest, answer: &impl Fn(&SimulatedRequest) -> Answered) -> ProbeAnswer {
+    let body = request.body.as_deref().map_or(Value::Null, |body| serde_json::from_str(body).unwrap());
+    let asked = SimulatedRequest {
+        path: request.path.clone(),
+        pairs: query_of(&format!("?{}", request.query)),
+        body,
+        without: request.without.clone(),
+    };
+    let Answered { status, headers, body, elapsed } = answer(&asked);
+    let mut map = HeaderMap::new();
+    map.insert("content-type", HeaderValue::from_static("application/json"));
+    for (name, value) in headers {
+        map.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).unwrap());
+    }
+    ProbeAnswer { status, headers: map, body: body.to_string().into_bytes(), elapsed }
+}
+
+/// Returns the settings of the first list of a configuration without upstreams and keys, and its path at the upstream.
+pub(super) fn list_of(routes: &str) -> (ListSettings, String) {
+    let text = format!(
+        "version = 1\n[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:CURSORGATE_KEY\" }}\n[upstreams.service]\n\
+         peers = [\"127.0.0.1:9\"]\n{routes}"
+    );
+    let (settings, diagnostics) = config::load_text("live.toml", &text, &OneKey);
+    assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
+    let route = settings.unwrap().routes.remove(0);
+    let moved = route.upstream_path.map(|path| path.value.replace("{path}", &route.path.value));
+    (*route.list.unwrap(), moved.unwrap_or(route.path.value))
 }
 
 struct OneKey;

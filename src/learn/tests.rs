@@ -5,24 +5,26 @@ use std::{cell::Cell, cmp::Reverse, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    Certainty, Limits, Target,
+    Certainty, ProbeLimits, ProbeTarget,
     findings::{NullsAt, PlaceForm},
-    order::Comparison,
-    session::Slot,
-    testing::{Answered, Asked, Outcome, attempt, learn, learn_as, load, rows, scatter, slice, sorted, target},
+    order::ValueOrder,
+    session::ProbeSlot,
+    testing::{
+        Answered, LearntCase, SimulatedRequest, attempt, learn, learn_as, load, rows, scatter, slice, sorted, target,
+    },
 };
 use crate::pagination::order::Kind;
 
-fn query(name: &str) -> Slot {
-    Slot::Query(name.to_owned())
+fn query(name: &str) -> ProbeSlot {
+    ProbeSlot::Query(name.to_owned())
 }
 
-fn size_of(outcome: &Outcome) -> (&str, Option<u32>) {
+fn size_of(outcome: &LearntCase) -> (&str, Option<u32>) {
     let form = outcome.learnt.size.as_ref().unwrap_or_else(|| panic!("{}", outcome.text));
     (form.slot.name(), form.max)
 }
 
-fn order(outcome: &Outcome) -> Vec<String> {
+fn order(outcome: &LearntCase) -> Vec<String> {
     let list = load(&outcome.text).unwrap();
     let keys = list.order.iter().map(|term| format!("{:?} {}", term.value.direction, term.value.field));
     keys.chain(list.declared.then(|| format!("{:?} id", list.id_direction))).collect()
@@ -186,9 +188,11 @@ fn a_bare_array_with_links() {
 #[test]
 fn a_search_by_post() {
     let all = rows(132);
-    let given =
-        Target { body: Some(json!({ "filters": { "lang": "de" }, "page": { "number": 1, "size": 10 } })), ..target() };
-    let outcome = learn_as(given, Limits::default(), |asked| {
+    let given = ProbeTarget {
+        body: Some(json!({ "filters": { "lang": "de" }, "page": { "number": 1, "size": 10 } })),
+        ..target()
+    };
+    let outcome = learn_as(given, ProbeLimits::default(), |asked| {
         if asked.path != "/api/items" {
             return Answered::refused(405, json!({}));
         }
@@ -200,7 +204,7 @@ fn a_search_by_post() {
     let learnt = &outcome.learnt;
     assert_eq!(
         learnt.place,
-        Some(PlaceForm::Page { slot: Slot::Body("/page/number".to_owned()), first: 1 }),
+        Some(PlaceForm::Page { slot: ProbeSlot::Body("/page/number".to_owned()), first: 1 }),
         "{}",
         outcome.text
     );
@@ -212,8 +216,8 @@ fn a_search_by_post() {
 #[test]
 fn a_header_that_decides_what_is_seen() {
     let all = rows(302);
-    let given = Target { headers: vec!["x-tenant-key".parse().unwrap(), "accept".parse().unwrap()], ..target() };
-    let outcome = learn_as(given, Limits::default(), |asked| {
+    let given = ProbeTarget { headers: vec!["x-tenant-key".parse().unwrap(), "accept".parse().unwrap()], ..target() };
+    let outcome = learn_as(given, ProbeLimits::default(), |asked| {
         if asked.without.as_ref().is_some_and(|name| name == "x-tenant-key") {
             return Answered::refused(401, json!({ "error": "who?" }));
         }
@@ -226,7 +230,7 @@ fn a_header_that_decides_what_is_seen() {
 }
 
 /// Django REST framework, PageNumberPagination.
-fn drf(asked: &Asked, all: &[Value]) -> Answered {
+fn drf(asked: &SimulatedRequest, all: &[Value]) -> Answered {
     if let Some(id) = asked.path.strip_prefix("/api/items/").filter(|rest| !rest.is_empty()) {
         let id = id.trim_end_matches('/');
         return match all.iter().find(|row| row["id"].to_string() == id) {
@@ -259,8 +263,8 @@ fn drf(asked: &Asked, all: &[Value]) -> Answered {
 #[test]
 fn a_built_in_dialect_that_fits_is_used() {
     let all = rows(1_003);
-    let given = Target { path: "/api/items/".to_owned(), ..target() };
-    let outcome = learn_as(given, Limits::default(), |asked| drf(asked, &all));
+    let given = ProbeTarget { path: "/api/items/".to_owned(), ..target() };
+    let outcome = learn_as(given, ProbeLimits::default(), |asked| drf(asked, &all));
     assert_eq!(outcome.learnt.preset, Some("drf-page"), "{}", outcome.text);
     assert_eq!(size_of(&outcome), ("page_size", Some(90)));
     assert_eq!(outcome.learnt.past_end[0].status, 404);
@@ -396,7 +400,7 @@ fn a_few_sizes_alone() {
 }
 
 /// A list by offset in some order of its own.
-fn by_offset(all: Vec<Value>) -> impl Fn(&Asked) -> Answered {
+fn by_offset(all: Vec<Value>) -> impl Fn(&SimulatedRequest) -> Answered {
     move |asked| {
         let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(500));
         Answered::new(json!({ "items": slice(&all, from, size), "total": all.len() }))
@@ -421,7 +425,7 @@ fn an_order_that_is_not_by_bytes_is_never_taken_for_one() {
         assert_eq!(order(&outcome)[0], "Ascending name", "{what}");
     }
     let binary = learn(by_offset(sorted(rows(400), "name", false)));
-    assert_eq!(binary.learnt.order.as_ref().unwrap().keys[0].0.comparison, Comparison::Bytes, "{}", binary.text);
+    assert_eq!(binary.learnt.order.as_ref().unwrap().keys[0].0.comparison, ValueOrder::Bytes, "{}", binary.text);
 }
 
 #[test]
@@ -432,7 +436,7 @@ fn a_rank_is_seen_as_one() {
     let key = &outcome.learnt.order.as_ref().unwrap_or_else(|| panic!("{}", outcome.text)).keys[0].0;
     assert_eq!(
         key.comparison,
-        Comparison::Rank(["low", "normal", "high"].map(str::to_owned).to_vec()),
+        ValueOrder::Rank(["low", "normal", "high"].map(str::to_owned).to_vec()),
         "{}",
         outcome.text
     );
@@ -480,7 +484,7 @@ fn a_list_that_gets_slower_with_depth_is_left_alone() {
 #[test]
 fn a_long_list_is_not_read_deeper_than_allowed() {
     let deepest = Cell::new(0);
-    let limits = Limits { depth: 3_000, ..Limits::default() };
+    let limits = ProbeLimits { depth: 3_000, ..ProbeLimits::default() };
     learn_as(target(), limits, |asked| {
         let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
         deepest.set(deepest.get().max(from));
@@ -510,7 +514,7 @@ fn an_upstream_that_asks_to_wait_is_obeyed() {
 #[test]
 fn no_request_is_sent_beyond_the_limit() {
     for most in 1..20 {
-        let limits = Limits { requests: most, ..Limits::default() };
+        let limits = ProbeLimits { requests: most, ..ProbeLimits::default() };
         let (result, requests) = attempt(target(), limits, by_offset(rows(300)));
         assert!(requests.len() <= most);
         let learnt = result.unwrap();
@@ -526,7 +530,7 @@ fn no_list_is_said_to_be_none() {
         (Answered::new(json!([])), "the list is empty"),
     ];
     for (answer, expected) in faults {
-        let (result, _) = attempt(target(), Limits::default(), move |_| answer.clone());
+        let (result, _) = attempt(target(), ProbeLimits::default(), move |_| answer.clone());
         let fault = result.unwrap_err();
         assert!(fault.contains(expected), "{fault}");
     }

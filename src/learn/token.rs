@@ -7,7 +7,7 @@ use super::{
     findings::{Certainty, Learnt, PlaceForm},
     names::{AFTERS, NEXTS, TOKENS, last_step, likely_first, plain},
     prober::Base,
-    session::{Halt, Session, Setting, Slot},
+    session::{ProbeHalt, ProbeSlot, Session, Setting},
     shape::Fact,
 };
 
@@ -18,7 +18,7 @@ const LONGEST: usize = 4096;
 const SINGLES: usize = 5;
 
 /// Finds the way to the next page, where no parameter names a page or an offset.
-pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), Halt> {
+pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     if learnt.place.is_some() {
         return Ok(());
     }
@@ -87,7 +87,7 @@ async fn by_url(
     ids: &[String],
     fact: &Fact,
     pairs: &[(String, String)],
-) -> Result<Option<PlaceForm>, Halt> {
+) -> Result<Option<PlaceForm>, ProbeHalt> {
     let is_sent = |name: &str, value: &str| {
         let own = session.target.fixed.iter().any(|(known, old)| known == name && old == value);
         own || sized.iter().any(|(slot, old)| slot.name() == name && old == value)
@@ -118,7 +118,7 @@ async fn by_token(
     ids: &[String],
     fact: &Fact,
     token: &str,
-) -> Result<Option<PlaceForm>, Halt> {
+) -> Result<Option<PlaceForm>, ProbeHalt> {
     let member = fact.place.rsplit(['/', ':']).next().unwrap_or_default();
     let bare = member.strip_prefix("next").unwrap_or(member).trim_start_matches(['_', '-']);
     let mut lowered = bare.chars();
@@ -153,7 +153,7 @@ async fn by_token(
 }
 
 /// Finds the parameter that takes the id of the last item.
-async fn by_id(session: &Session, learnt: &mut Learnt, sized: &[Setting], ids: &[String]) -> Result<bool, Halt> {
+async fn by_id(session: &Session, learnt: &mut Learnt, sized: &[Setting], ids: &[String]) -> Result<bool, ProbeHalt> {
     let Some(last) = ids.last().filter(|_| learnt.shape.id.is_some()) else { return Ok(false) };
     let last = last.trim_matches('"').to_owned();
     for name in AFTERS {
@@ -176,7 +176,7 @@ async fn leads_on(
     sized: &[Setting],
     ids: &[String],
     more: &[Setting],
-) -> Result<bool, Halt> {
+) -> Result<bool, ProbeHalt> {
     let seen = session.ask(&[sized, more].concat()).await?;
     let found = learnt.shape.identities(&seen).unwrap_or_default();
     Ok(!found.is_empty() && found.iter().all(|id| !ids.contains(id)))
@@ -190,7 +190,7 @@ async fn add_previous(
     learnt: &Learnt,
     sized: &[Setting],
     token: &str,
-) -> Result<(), Halt> {
+) -> Result<(), ProbeHalt> {
     let (place, previous, settings) = match form {
         PlaceForm::Token { slot, place, parameter, previous } => {
             let value = match parameter {
@@ -200,7 +200,7 @@ async fn add_previous(
             (place, previous, vec![(slot.clone(), value.unwrap_or_default())])
         }
         PlaceForm::Link { place, previous } => {
-            let own = query_of(token).into_iter().map(|(name, value)| (Slot::Query(name), value)).collect();
+            let own = query_of(token).into_iter().map(|(name, value)| (ProbeSlot::Query(name), value)).collect();
             (place, previous, own)
         }
         _ => return Ok(()),

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use toml::{Table, Value};
 
 use super::{
-    findings::{Certainty, Field, Learnt, NullsAt, PlaceForm},
-    order::Comparison,
-    prober::Target,
-    session::{Slot, encoded},
+    findings::{Certainty, Learnt, ListField, NullsAt, PlaceForm},
+    order::ValueOrder,
+    prober::ProbeTarget,
+    session::{ProbeSlot, encoded},
 };
 
 /// The width of comments.
@@ -34,7 +34,13 @@ pub fn route_name(path: &str) -> String {
 
 /// Returns a complete configuration. Pages have at most `most` items.
 #[must_use]
-pub fn configuration(learnt: &Learnt, target: &Target, path: &str, upstream: &WrittenUpstream, most: u32) -> String {
+pub fn configuration(
+    learnt: &Learnt,
+    target: &ProbeTarget,
+    path: &str,
+    upstream: &WrittenUpstream,
+    most: u32,
+) -> String {
     let name = route_name(path);
     let mut out = String::new();
     comment(
@@ -137,7 +143,7 @@ fn strings<'t>(texts: impl IntoIterator<Item = &'t str>) -> Value {
 }
 
 /// Returns the keys of the route.
-fn route(learnt: &Learnt, target: &Target, path: &str, dialect: &str, most: u32) -> Table {
+fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most: u32) -> Table {
     // A path of a route matches with and without a final slash.
     let bare = path.trim_end_matches('/');
     let mut route = table([("path", string(if bare.is_empty() { "/" } else { bare }))]);
@@ -204,8 +210,8 @@ fn fields(learnt: &Learnt) -> Table {
     }
     let own = learnt.order.as_ref().and_then(|order| order.id_comparison.as_ref());
     let kind = match own {
-        Some(Comparison::NumberInString) => Some("number-in-string"),
-        Some(Comparison::Uuid) => Some("uuid"),
+        Some(ValueOrder::NumberInString) => Some("number-in-string"),
+        Some(ValueOrder::Uuid) => Some("uuid"),
         _ => None,
     };
     if let Some(kind) = kind {
@@ -225,16 +231,16 @@ fn fields(learnt: &Learnt) -> Table {
     found
 }
 
-fn described(field: &Field) -> Table {
+fn described(field: &ListField) -> Table {
     let mut own = match &field.comparison {
-        Comparison::Number => table([("type", string("number"))]),
-        Comparison::NumberInString => table([("type", string("number-in-string"))]),
-        Comparison::Datetime => table([("type", string("datetime"))]),
-        Comparison::Boolean => table([("type", string("boolean"))]),
-        Comparison::Uuid => table([("type", string("uuid"))]),
-        Comparison::Bytes => table([("type", string("string"))]),
-        Comparison::Language => table([("type", string("opaque"))]),
-        Comparison::Rank(ranks) => {
+        ValueOrder::Number => table([("type", string("number"))]),
+        ValueOrder::NumberInString => table([("type", string("number-in-string"))]),
+        ValueOrder::Datetime => table([("type", string("datetime"))]),
+        ValueOrder::Boolean => table([("type", string("boolean"))]),
+        ValueOrder::Uuid => table([("type", string("uuid"))]),
+        ValueOrder::Bytes => table([("type", string("string"))]),
+        ValueOrder::Language => table([("type", string("opaque"))]),
+        ValueOrder::Rank(ranks) => {
             table([("type", string("rank")), ("ranks", strings(ranks.iter().map(String::as_str)))])
         }
     };
@@ -258,7 +264,7 @@ fn described(field: &Field) -> Table {
 }
 
 /// Returns the name of the dialect, and its table if it is no built-in one as it is.
-fn dialect(learnt: &Learnt, target: &Target, name: &str) -> (String, Option<Table>) {
+fn dialect(learnt: &Learnt, target: &ProbeTarget, name: &str) -> (String, Option<Table>) {
     let max = learnt.size.as_ref().and_then(|form| form.max);
     if let Some(preset) = learnt.preset.filter(|_| target.fixed.is_empty()) {
         let Some(max) = max else { return (preset.to_owned(), None) };
@@ -305,16 +311,16 @@ fn section(mut table: Table) -> Table {
     table
 }
 
-fn request(learnt: &Learnt, target: &Target) -> Table {
+fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
     let mut pairs: Vec<String> = Vec::new();
     let fixed: Vec<(&str, &str)> = target.fixed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     if !fixed.is_empty() {
         pairs.push(encoded(&fixed).replace('{', "{{").replace('}', "}}"));
     }
     let mut body = Table::new();
-    let mut add = |slot: &Slot, variable: &str| match slot {
-        Slot::Query(name) => pairs.push(format!("{name}={variable}")),
-        Slot::Body(pointer) => set(&mut body, pointer, variable),
+    let mut add = |slot: &ProbeSlot, variable: &str| match slot {
+        ProbeSlot::Query(name) => pairs.push(format!("{name}={variable}")),
+        ProbeSlot::Body(pointer) => set(&mut body, pointer, variable),
     };
     let mut first_page = None;
     match &learnt.place {

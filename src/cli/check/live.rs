@@ -1,0 +1,83 @@
+//! `cursorgate check --live`: asks each upstream a few pages, and holds its lists against the configuration.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use super::super::{Failure, arguments::LiveArguments, learn, report};
+use crate::{
+    config::{
+        Diagnostics,
+        settings::{ListSettings, RouteSettings, Settings},
+    },
+    gateway::{Snapshot, probe::ProbeSender, routes::route::Route},
+    learn::{
+        ProbeLimits, ProbeTarget, ProberStep,
+        live::{self, ConfiguredList, LiveReport},
+    },
+    upstream::Dialect,
+};
+
+/// Asks the upstream of each list. Faults become diagnostics; the text says for each route how it looked.
+pub(super) fn ask(
+    settings: &Settings,
+    snapshot: &Snapshot,
+    arguments: &LiveArguments,
+    diagnostics: &mut Diagnostics,
+) -> Result<String, Failure> {
+    let mut text = String::from("\nlive\n");
+    for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
+        let Some(list) = &route.list else { continue };
+        let name = &route.name.value;
+        if route.path.value.contains('{') {
+            let _ = writeln!(text, "  {name:<14}  not asked: its path has parameters");
+            continue;
+        }
+        let Some(report) = review(route, list, compiled, arguments)? else { continue };
+        let looks = match (report.faults.len(), &report.ended) {
+            (0, None) => "looks as configured".to_owned(),
+            (0, Some(why)) => format!("nothing else than configured was seen, and {why}"),
+            (faults, _) => report::count(faults, "difference"),
+        };
+        let _ = writeln!(text, "  {name:<14}  {looks}; {}", report::count(report.requests, "request"));
+        for fault in report.faults {
+            diagnostics.error(fault.at, format!("{name}: {}", fault.message), fault.help);
+        }
+    }
+    Ok(text)
+}
+
+/// Asks the upstream of one list. Returns nothing for a list that does not compile, which has been reported.
+fn review(
+    route: &RouteSettings,
+    list: &ListSettings,
+    compiled: &Route,
+    arguments: &LiveArguments,
+) -> Result<Option<LiveReport>, Failure> {
+    let Some(dialect) = Dialect::compile(list, &mut Diagnostics::default()) else { return Ok(None) };
+    let headers = learn::headers(&arguments.header)?;
+    let upstream = Arc::clone(&compiled.upstream);
+    // The sender adds the base path.
+    let target = compiled.target(&route.path.value, &[], "");
+    let path = target.strip_prefix(upstream.base_path.as_str()).unwrap_or(&target).to_owned();
+    let pairs = crate::learn::query_of(&format!("?{}", list.dialect.request.query.value));
+    let given = learn::body(arguments.body.as_deref())?;
+    let body = dialect.sends_bodies().then(|| given.unwrap_or_else(|| serde_json::json!({})));
+    let probed = ProbeTarget {
+        path: path.clone(),
+        fixed: pairs.into_iter().filter(|(_, value)| !value.contains('{')).collect(),
+        body,
+        headers: headers.iter().map(|(name, _)| name.clone()).collect(),
+        host: upstream.host_for(None).to_str().unwrap_or_default().to_owned(),
+    };
+    let usual = ProbeLimits::default();
+    let limits = ProbeLimits { delay: arguments.delay.map_or(usual.delay, Duration::from_millis), ..usual };
+    let sender = ProbeSender::new(upstream, headers)?;
+    let configured = ConfiguredList { settings: list.clone(), dialect, path, at: route.name.at };
+    let mut step = live::begin(configured, probed, limits);
+    // At most `limits.requests` times.
+    loop {
+        match step {
+            ProberStep::Send(request, prober) => step = prober.resume(sender.send(&request)),
+            ProberStep::Done(report) => return Ok(Some(report)),
+        }
+    }
+}

@@ -1,0 +1,723 @@
+//! A list that is configured, asked a few pages: does it look as the configuration says? The requests are those that pages
+//! send, and each fault names the key to change. Where a parameter has no effect, the steps of learning look for the one
+//! that has.
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::{
+    answer::{SeenAnswer, step_into, whole},
+    ends::Sample,
+    findings::{Learnt, PlaceForm},
+    names::{LAST, MORE, TOTALS, last_step},
+    order, place,
+    port::Mailbox,
+    prober::{Base, ProbeLimits, ProbeTarget, Prober, ProberStep},
+    session::{ProbeHalt, Session},
+    shape::ListShape,
+    size,
+};
+use crate::{
+    config::{
+        diagnostic::{Located, Location, nearest},
+        settings::{ListSettings, SortTerm},
+    },
+    pagination::{
+        answer::{Answer, Standing},
+        fetch::{Fetch, Listing, TokenFetch},
+        filter::{Comparison, Filter},
+        key::KeyValue,
+        observed::{AnswerFault, AskedFor, judge},
+        order::{Direction, Kind, Ties},
+        paging::Family,
+        window::{Offset, PageNumber, PageSize, Slice},
+    },
+    upstream::{CompiledOrder, Dialect, ReadingError},
+};
+
+/// The sizes of the first pages that are asked for.
+const FEW: u32 = 5;
+const MORE_THAN_FEW: u32 = 7;
+
+/// The items of the widest answer that is asked for.
+const WIDE: u32 = 200;
+
+/// The fields to sort by that are tried.
+const FIELDS: usize = 4;
+
+/// The longest list whose end is looked at, in items.
+const DEPTH: u64 = 5_000;
+
+/// A configured list.
+#[derive(Debug)]
+pub struct ConfiguredList {
+    /// The settings of the list.
+    pub settings: ListSettings,
+    /// The dialect, compiled for the list.
+    pub dialect: Dialect,
+    /// The path at the upstream.
+    pub path: String,
+    /// The place of the route's name.
+    pub at: Location,
+}
+
+/// A difference between the list and its configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveFault {
+    /// The place in the configuration.
+    pub at: Location,
+    /// The difference.
+    pub message: String,
+    /// The key to change.
+    pub help: String,
+}
+
+/// The result of a review.
+#[derive(Clone, Debug, Default)]
+pub struct LiveReport {
+    /// The differences, the gravest first.
+    pub faults: Vec<LiveFault>,
+    /// The number of requests.
+    pub requests: usize,
+    /// The reason why the review ended early.
+    pub ended: Option<String>,
+}
+
+/// Begins the review of a list.
+#[must_use]
+pub fn begin(list: ConfiguredList, target: ProbeTarget, limits: ProbeLimits) -> ProberStep<LiveReport> {
+    Prober::of(|mailbox| review(mailbox, list, target, limits))
+}
+
+async fn review(mailbox: Mailbox, list: ConfiguredList, target: ProbeTarget, limits: ProbeLimits) -> LiveReport {
+    let session = Session::new(mailbox, target, limits);
+    let mut review = Review { session, list, faults: Vec::new() };
+    let halt = review.steps().await.err();
+    let Review { session, list, mut faults } = review;
+    let ended = match halt {
+        Some(ProbeHalt::Unreachable(fault)) => {
+            let message = format!("the upstream gives no answer: {fault}");
+            faults.push(LiveFault {
+                at: list.at,
+                message,
+                help: "are `peers` and `tls` of the upstream right?".to_owned(),
+            });
+            None
+        }
+        Some(halt) => Some(halt.to_string()),
+        None => None,
+    };
+    LiveReport { faults, requests: session.sent(), ended }
+}
+
+struct Review {
+    session: Session,
+    list: ConfiguredList,
+    faults: Vec<LiveFault>,
+}
+
+/// An answer, as it came and as the dialect reads it.
+struct ReadPage {
+    seen: Rc<SeenAnswer>,
+    read: Result<Answer, ReadingError>,
+    ids: Vec<String>,
+}
+
+impl ReadPage {
+    fn answer(&self) -> Option<&Answer> {
+        self.read.as_ref().ok().filter(|answer| answer.standing == Standing::Listed)
+    }
+}
+
+impl Review {
+    fn fault(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
+        self.faults.push(LiveFault { at, message: message.into(), help: help.into() });
+    }
+
+    /// Returns the place of a key, or of the dialect's name where it is not written.
+    fn place_of<T>(&self, key: Option<&Located<T>>) -> Location {
+        key.map_or(self.list.settings.dialect.at, |key| key.at)
+    }
+
+    fn shape(&self) -> ListShape {
+        let response = &self.list.settings.dialect.response;
+        let collection = |text: &str| text.replace("{collection}", &self.list.settings.collection);
+        let own = self.list.settings.id.as_ref().or(response.id.as_ref());
+        ListShape {
+            items: collection(&response.items.value),
+            item: response.item.as_ref().map_or_else(String::new, |item| item.value.clone()),
+            id: own.map(|id| id.value.clone()).or_else(|| Some("/id".to_owned())),
+        }
+    }
+
+    async fn steps(&mut self) -> Result<(), ProbeHalt> {
+        let few = self.size(FEW);
+        let first = self.page(0, few).await?;
+        if !self.reads(&first).await? {
+            return Ok(());
+        }
+        self.check_items(&first);
+        if !self.faults.is_empty() {
+            return Ok(());
+        }
+        self.check_facts(&first);
+        let sized = self.check_size(&first, few).await?;
+        if sized {
+            self.check_places(&first, few).await?;
+        }
+        if !self.faults.iter().any(|fault| fault.help.contains("request.")) {
+            let wide = self.check_cap().await?;
+            self.check_order(&wide);
+            self.check_sorts().await?;
+            self.check_filter(&wide).await?;
+            self.check_end(&first).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns a size that the dialect may ask for.
+    fn size(&self, wanted: u32) -> u32 {
+        let size = &self.list.settings.dialect.size;
+        if self.list.dialect.size_name().is_none() {
+            return size.default.as_ref().map_or(wanted, |size| size.value);
+        }
+        if let Some(choice) = size.choices.iter().copied().filter(|choice| *choice <= wanted).max() {
+            return choice;
+        }
+        let least = size.choices.first().copied().or_else(|| size.min.as_ref().map(|min| min.value)).unwrap_or(1);
+        wanted.max(least).min(size.max.as_ref().map_or(u32::MAX, |max| max.value).max(least))
+    }
+
+    fn fetch(&self, number: u64, size: u32) -> Fetch {
+        let size = PageSize(size);
+        match self.list.dialect.paging().family {
+            Family::Page => Fetch::Slice(Slice::Page { number: PageNumber(number), size }, Listing::default()),
+            Family::Offset => {
+                let from = Offset(number * u64::from(size.0));
+                Fetch::Slice(Slice::Offset { from, size }, Listing::default())
+            }
+            Family::Token => Fetch::Token(TokenFetch { token: None, backward: false, size }),
+        }
+    }
+
+    /// Asks for a page of the list in its declared order.
+    async fn page(&mut self, number: u64, size: u32) -> Result<ReadPage, ProbeHalt> {
+        let fetch = self.fetch(number, size);
+        let sorted = Rc::new(std::sync::Arc::clone(self.list.dialect.default_sorted()));
+        self.ask(&sorted, &fetch).await
+    }
+
+    async fn ask(&mut self, sorted: &CompiledOrder, fetch: &Fetch) -> Result<ReadPage, ProbeHalt> {
+        let Ok(ask) = self.list.dialect.ask(sorted, fetch, "", &self.list.path) else {
+            let read = Err(ReadingError::Malformed("it can't be asked for".to_owned()));
+            let seen = SeenAnswer {
+                status: 0,
+                headers: http::HeaderMap::new(),
+                json: None,
+                body: Vec::new(),
+                elapsed: std::time::Duration::ZERO,
+            };
+            return Ok(ReadPage { seen: Rc::new(seen), read, ids: Vec::new() });
+        };
+        let seen = self.session.ask_as(&ask).await?;
+        let depth = self.list.settings.budgets.answer_depth;
+        let read = self.list.dialect.read(sorted, &ask, seen.status, &seen.headers, seen.body.clone(), depth);
+        let ids = self.shape().identities(&seen).unwrap_or_default();
+        Ok(ReadPage { seen, read, ids })
+    }
+
+    /// Reports why the first answer can't be read.
+    async fn reads(&mut self, first: &ReadPage) -> Result<bool, ProbeHalt> {
+        let error = match &first.read {
+            Ok(answer) if answer.standing == Standing::Listed => return Ok(true),
+            Ok(_) => return self.begins_later().await,
+            Err(error) => error.clone(),
+        };
+        let (at, route) = (self.list.settings.dialect.at, self.list.at);
+        match error {
+            ReadingError::Redirected { status, location } => {
+                let to = location.unwrap_or_default();
+                let help = format!("set upstream_path = {to:?}");
+                self.fault(route, format!("the upstream redirects with {status} to {to}"), help);
+            }
+            ReadingError::Failed { status: status @ (401 | 403), .. } => {
+                let help = "check --live --header 'Authorization: …' sends credentials";
+                self.fault(route, format!("the upstream answers {status}"), help);
+            }
+            ReadingError::Failed { status: 404, .. } if self.begins_later().await? => {}
+            ReadingError::Failed { status, .. } => {
+                let help = if status == 404 {
+                    "are `path` and `upstream_path` right?"
+                } else {
+                    "does it take these parameters?"
+                };
+                let path = &self.list.path;
+                let message = format!("the upstream answers {status} to the first page of {path}");
+                self.fault(route, message, help);
+            }
+            ReadingError::Malformed(said) => match ListShape::find(&first.seen) {
+                Some(found) => {
+                    let at = self.list.settings.dialect.response.items.at;
+                    let help = format!("response.items = {:?}", found.items);
+                    self.fault(at, format!("{said}; there is one at {:?}", found.items), help);
+                }
+                None => self.fault(at, said, "is the path that of a list, and is `response.items` right?"),
+            },
+            other => self.fault(at, other.to_string(), "does the upstream work?"),
+        }
+        Ok(false)
+    }
+
+    /// Reports a list whose first page has the next number.
+    async fn begins_later(&mut self) -> Result<bool, ProbeHalt> {
+        let first = self.list.dialect.first_page();
+        let size = self.size(FEW);
+        if self.list.dialect.paging().family == Family::Page && !self.page(1, size).await?.ids.is_empty() {
+            let at = self.list.settings.dialect.at;
+            let message = format!("page {first} has no items, and page {} has the beginning of the list", first + 1);
+            self.fault(at, message, format!("request.first_page = {}", first + 1));
+        }
+        Ok(false)
+    }
+
+    /// Reports items without ids or without the fields of the order.
+    fn check_items(&mut self, first: &ReadPage) {
+        let shape = self.shape();
+        let elements = shape.elements(&first.seen).unwrap_or_default().to_vec();
+        if elements.is_empty() {
+            if let Some(found) = ListShape::find(&first.seen).filter(|found| found.items != shape.items) {
+                let at = self.list.settings.dialect.response.items.at;
+                let message = format!("no items are at {:?}, and a list is at {:?}", shape.items, found.items);
+                self.fault(at, message, format!("response.items = {:?}", found.items));
+            }
+            return;
+        }
+        let fields = shape.fields(&elements);
+        let shown: Vec<&str> = fields.iter().map(|field| field.trim_start_matches('/')).take(12).collect();
+        let shown = shown.join(", ");
+        let id = shape.id.clone().unwrap_or_default();
+        let ids: Vec<Option<&Value>> = elements.iter().map(|element| step_into(element, &id)).collect();
+        let lacks = ids.iter().any(|id| id.is_none_or(|id| !id.is_string() && !id.is_number()));
+        let at = self.place_of(self.list.settings.id.as_ref().or(self.list.settings.dialect.response.id.as_ref()));
+        let found = ListShape::find(&first.seen).and_then(|found| found.id);
+        let suggestion =
+            found.map_or_else(|| "which member tells items apart?".to_owned(), |id| format!("response.id = {id:?}"));
+        if lacks && (self.list.settings.declared || !ids.iter().all(Option::is_none)) {
+            self.fault(at, format!("items have no id at {id:?}; their members are {shown}"), suggestion);
+        } else if ids.iter().filter(|own| **own == ids[0]).count() > 1 {
+            self.fault(at, format!("several items have the same id at {id:?}"), suggestion);
+        }
+        for term in self.list.settings.order.clone() {
+            let name = term.value.field.as_str();
+            let own = self.list.settings.fields.iter().find(|field| field.name == name);
+            let place = own.and_then(|field| field.at.as_ref());
+            let pointer = place.map_or_else(|| format!("/{name}"), |place| place.value.clone());
+            let at = place.map_or(term.at, |place| place.at);
+            let is_there = |element: &Value| step_into(element, &format!("{}{pointer}", shape.item)).is_some();
+            if !elements.iter().any(is_there) {
+                let near = fields.iter().find(|field| last_step(field) == super::names::plain(name));
+                let near = near.map(String::as_str).or_else(|| nearest(&pointer, fields.iter().map(String::as_str)));
+                let help = near.map_or_else(
+                    || "write a field that items have in `order`".to_owned(),
+                    |near| {
+                        format!("did you mean {:?}? fields.{name}.at says another place", near.trim_start_matches('/'))
+                    },
+                );
+                self.fault(at, format!("no item has {pointer}; their members are {shown}"), help);
+            }
+        }
+    }
+
+    /// Reports facts that the dialect promises and that are not there.
+    fn check_facts(&mut self, first: &ReadPage) {
+        let Some(answer) = first.answer() else { return };
+        let Some(untold) = self.list.dialect.untold(answer) else { return };
+        let is_total = untold == "response.total";
+        let facts = self.shape().facts(&first.seen);
+        let fits = facts.iter().find(|fact| {
+            let step = last_step(&fact.place);
+            if is_total {
+                let count = u64::try_from(first.ids.len()).unwrap_or(u64::MAX);
+                TOTALS.contains(&step.as_str()) && whole(&fact.value).is_some_and(|total| total >= count)
+            } else {
+                fact.value.is_boolean() && (MORE.contains(&step.as_str()) || LAST.contains(&step.as_str()))
+            }
+        });
+        let response = &self.list.settings.dialect.response;
+        let own =
+            if is_total { response.total.as_ref() } else { response.has_more.as_ref().or(response.is_last.as_ref()) };
+        let (at, place) = (self.place_of(own), own.map_or("", |own| own.value.as_str()).to_owned());
+        let help = match fits {
+            Some(fact) if is_total => format!("response.total = {:?}", fact.place),
+            Some(fact) => format!("there is a flag at {:?}", fact.place),
+            None => format!("remove {untold}, or write where it is"),
+        };
+        self.fault(at, format!("nothing of its kind is at {place:?}, where {untold} says"), help);
+    }
+
+    /// Reports a size that has no effect. Returns whether sizes are honoured, or none can be asked for.
+    async fn check_size(&mut self, first: &ReadPage, few: u32) -> Result<bool, ProbeHalt> {
+        let Some(name) = self.list.dialect.size_name() else { return Ok(true) };
+        let count = u32::try_from(first.ids.len()).unwrap_or(u32::MAX);
+        if count <= few {
+            return Ok(true);
+        }
+        let other = self.size(MORE_THAN_FEW);
+        let second = self.page(0, other).await?;
+        let again = u32::try_from(second.ids.len()).unwrap_or(u32::MAX);
+        if again <= other {
+            return Ok(true);
+        }
+        let mut learnt = self.learnt(first);
+        size::find(&self.session, &mut learnt, &self.base(first).await?, &[]).await?;
+        let message = format!(
+            "asked for {few} and for {other} items, the upstream gave {count} and {again}: it does not take {name}"
+        );
+        let help = match &learnt.size {
+            Some(form) => format!("in request.query write {:?} for {name:?}", form.slot.name()),
+            None => format!("leave {{size}} out of request.query, and write size.default = {count}"),
+        };
+        let at = self.list.settings.dialect.request.query.at;
+        self.fault(at, message, help);
+        Ok(false)
+    }
+
+    /// Returns what is known of the list, for the steps of learning.
+    fn learnt(&self, first: &ReadPage) -> Learnt {
+        Learnt::new(self.shape(), first.ids.len())
+    }
+
+    /// Returns the answer without any parameter, which later steps compare with; the first page if there is none.
+    async fn base(&self, first: &ReadPage) -> Result<Base, ProbeHalt> {
+        let bare = self.session.ask(&[]).await?;
+        let ids = self.shape().identities(&bare).filter(|ids| !ids.is_empty());
+        Ok(match ids {
+            Some(ids) => Base { seen: bare, ids, hints: Vec::new() },
+            None => Base { seen: Rc::clone(&first.seen), ids: first.ids.clone(), hints: Vec::new() },
+        })
+    }
+
+    /// Reports a page or offset that has no effect, or another one.
+    async fn check_places(&mut self, first: &ReadPage, few: u32) -> Result<(), ProbeHalt> {
+        let (family, count) = (self.list.dialect.paging().family, usize::try_from(few).unwrap_or(1));
+        let Some(name) = self.list.dialect.place_name().filter(|_| family != Family::Token) else { return Ok(()) };
+        if first.ids.len() < count {
+            return Ok(());
+        }
+        let second = self.page(1, few).await?;
+        let first_page = self.list.dialect.first_page();
+        let ids = &second.ids;
+        if *ids == first.ids {
+            let third = self.page(2, few).await?;
+            if family == Family::Page && third.ids != first.ids && !third.ids.is_empty() {
+                let at = self.list.settings.dialect.at;
+                let message = format!("page {first_page} and page {} gave the same items", first_page + 1);
+                self.fault(at, message, format!("request.first_page = {}", first_page + 1));
+                return Ok(());
+            }
+            let message = format!("two different values of {name} gave the same items");
+            return self.suggest_place(first, &name, message).await;
+        }
+        // A wide answer shows where the second page should begin.
+        let wide = self.page(0, self.size(3 * few)).await?;
+        let is_steady = wide.ids.starts_with(&first.ids);
+        if is_steady && ids.first().is_some_and(|id| wide.ids.contains(id)) && wide.ids.get(count) != ids.first() {
+            let place = wide.ids.iter().position(|id| Some(id) == ids.first()).unwrap_or_default();
+            let message =
+                format!("the second page of {few} items begins with item {} and not with item {}", place + 1, few + 1);
+            return self.suggest_place(first, &name, message).await;
+        }
+        if family == Family::Page && first_page == 1 {
+            let before = self.session.ask(&self.settings_of(0, few)).await?;
+            let before = self.shape().identities(&before).unwrap_or_default();
+            let bare = self.base(first).await?;
+            let begins = before.first().is_some_and(|id| bare.ids.first() == Some(id));
+            if begins && bare.ids.first() != first.ids.first() && bare.ids.contains(&first.ids[0]) {
+                let at = self.list.settings.dialect.at;
+                let message = format!("page 0 has the beginning of the list, and page 1 begins after {few} items");
+                self.fault(at, message, "request.first_page = 0");
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns settings for a page by its number as it is sent.
+    fn settings_of(&self, page: u64, size: u32) -> Vec<super::session::Setting> {
+        let place = self.list.dialect.place_name().map(|name| (self.session.slot(&name), page.to_string()));
+        let size = self.list.dialect.size_name().map(|name| (self.session.slot(&name), size.to_string()));
+        place.into_iter().chain(size).collect()
+    }
+
+    async fn suggest_place(&mut self, first: &ReadPage, name: &str, message: String) -> Result<(), ProbeHalt> {
+        let (base, mut learnt) = (self.base(first).await?, self.learnt(first));
+        size::find(&self.session, &mut learnt, &base, &[]).await?;
+        place::find(&self.session, &mut learnt, &base).await?;
+        let help = match &learnt.place {
+            Some(PlaceForm::Page { slot, first }) => {
+                format!(
+                    "in request.query write \"{}={{page}}\" for {name:?}, with request.first_page = {first}",
+                    slot.name()
+                )
+            }
+            Some(PlaceForm::Offset { slot, .. }) => {
+                format!("in request.query write \"{}={{offset}}\" for {name:?}", slot.name())
+            }
+            _ => format!("is {name:?} in request.query the parameter that says where a page begins?"),
+        };
+        let at = self.list.settings.dialect.request.query.at;
+        self.fault(at, message, help);
+        Ok(())
+    }
+
+    /// Asks for a wide page. Reports a size that is refused, or lowered in silence below what the dialect declares.
+    async fn check_cap(&mut self) -> Result<ReadPage, ProbeHalt> {
+        let declared = self.list.settings.dialect.size.max.as_ref().map(|max| max.value);
+        let asked = self.size(declared.unwrap_or(WIDE).max(WIDE).min(declared.unwrap_or(WIDE)).min(1_000));
+        let wide = self.page(0, asked).await?;
+        let at = self.place_of(self.list.settings.dialect.size.max.as_ref());
+        if let Err(ReadingError::Failed { status, .. }) = &wide.read {
+            let message = format!("the upstream answers {status} where it is asked for {asked} items");
+            self.fault(at, message, "lower size.max");
+            let few = self.size(20);
+            return self.page(0, few).await;
+        }
+        let count = u32::try_from(wide.ids.len()).unwrap_or(u32::MAX);
+        let answer = wide.answer();
+        let total = answer.and_then(|answer| answer.total).is_some_and(|total| total.value > u64::from(count));
+        let says_more = answer.and_then(|answer| answer.more) == Some(true);
+        if count > 0
+            && count < asked
+            && (total || says_more)
+            && self.list.dialect.size_name().is_some()
+            && declared.is_some()
+        {
+            let message = format!("asked for {asked} items, the upstream gave {count}, and there are more");
+            self.fault(at, message, format!("size.max = {count}"));
+        }
+        Ok(wide)
+    }
+
+    /// Reports items that are not in the declared order.
+    fn check_order(&mut self, wide: &ReadPage) {
+        let sorted = std::sync::Arc::clone(self.list.dialect.default_sorted());
+        let Some(fault) = self.judged(wide, &sorted) else { return self.check_opaque(wide) };
+        let (at, dialect) =
+            (self.list.settings.order.first().map_or(self.list.at, |term| term.at), &self.list.settings.dialect);
+        let sort = dialect.sort.as_ref().filter(|_| sorted.asked > 1);
+        let repeats = sort.is_some_and(|sort| sort.join.is_none() && sort.max_keys.is_none() && sort.body.is_none());
+        match fault {
+            AnswerFault::Order(_) if repeats => {
+                let message =
+                    "the items are not in their declared order, which is asked for by a parameter for each key";
+                let help = "write sort.join if the endpoint takes them in one parameter, or sort.max_keys = 1 if it takes one key";
+                self.fault(at, message, help);
+            }
+            AnswerFault::Order(said) => {
+                let found = self.found_order(wide);
+                self.fault(at, format!("the items are not in their declared order: {said}"), found);
+            }
+            AnswerFault::Kinds(said) => {
+                self.fault(
+                    at,
+                    format!("the items can't be compared as declared: {said}"),
+                    "write the type in fields.NAME.type",
+                );
+            }
+            AnswerFault::Ids(said) => {
+                let at =
+                    self.place_of(self.list.settings.id.as_ref().or(self.list.settings.dialect.response.id.as_ref()));
+                self.fault(at, said, "response.id is the member that tells items apart");
+            }
+            AnswerFault::Size(_) => {}
+        }
+    }
+
+    fn judged(&self, page: &ReadPage, sorted: &CompiledOrder) -> Option<AnswerFault> {
+        let answer = page.answer()?.clone();
+        let asked = AskedFor { begins: Offset(0), size: None, in_order: true };
+        judge(answer, asked, &sorted.order, self.list.dialect.paging()).err()
+    }
+
+    /// Returns the order in which the items are, as a remedy.
+    fn found_order(&self, wide: &ReadPage) -> String {
+        let mut learnt = self.learnt(wide);
+        let rows = learnt.shape.elements(&wide.seen).unwrap_or_default().to_vec();
+        order::find(&mut learnt, &Sample::of(rows));
+        let Some(found) = learnt.order else { return "remove `order`: no field runs one way".to_owned() };
+        let signed = |name: &str, down: bool| format!("{:?}", format!("{}{name}", if down { "-" } else { "" }));
+        let mut terms: Vec<String> = found.keys.iter().map(|(field, down)| signed(&field.name, *down)).collect();
+        terms.push(signed("id", found.id_descending));
+        let by: Vec<String> =
+            found.keys.iter().map(|(field, _)| format!("{} {}", field.name, field.comparison.name())).collect();
+        let by = if by.is_empty() { String::new() } else { format!(", {}", by.join(", ")) };
+        format!("they run by order = [{}]{by}", terms.join(", "))
+    }
+
+    /// Reports a field with an order of its own by which the list does not run at all.
+    fn check_opaque(&mut self, wide: &ReadPage) {
+        let order = std::sync::Arc::clone(&self.list.dialect.default_sorted().order);
+        let Some(key) = order.strong().first().filter(|key| key.kind == Kind::Opaque) else { return };
+        let shape = self.shape();
+        let own = self.list.settings.fields.iter().find(|field| field.name == key.name);
+        let pointer =
+            own.and_then(|field| field.at.as_ref()).map_or_else(|| format!("/{}", key.name), |at| at.value.clone());
+        let rows = shape.elements(&wide.seen).unwrap_or_default();
+        let groups = std::slice::from_ref(&(0..rows.len())).to_vec();
+        if rows.len() >= 20 && order::run(rows, &format!("{}{pointer}", shape.item), &groups).is_none() {
+            let at = self.list.settings.order.first().map_or(self.list.at, |term| term.at);
+            let (message, help) =
+                (format!("the items do not run by {} in any order that is known", key.name), self.found_order(wide));
+            self.fault(at, message, help);
+        }
+    }
+
+    /// Reports fields of `sortable` by which the upstream does not sort, or whose values are nearly all equal.
+    async fn check_sorts(&mut self) -> Result<(), ProbeHalt> {
+        let fields = self.list.settings.sortable.clone();
+        for field in fields.iter().filter(|field| field.value != "id").take(FIELDS) {
+            let mut answers = Vec::new();
+            for direction in [Direction::Ascending, Direction::Descending] {
+                let term = SortTerm { field: field.value.clone(), direction };
+                let Ok(sorted) = self.list.dialect.sorted(&[term], Direction::Ascending) else { continue };
+                let size = self.size(100);
+                let fetch = self.fetch(0, size);
+                let page = self.ask(&sorted, &fetch).await?;
+                answers.push((page, sorted));
+            }
+            self.check_sort(field, &answers);
+        }
+        Ok(())
+    }
+
+    fn check_sort(&mut self, field: &Located<String>, answers: &[(ReadPage, CompiledOrder)]) {
+        let name = &field.value;
+        for (page, sorted) in answers {
+            if let Err(ReadingError::Failed { status, .. }) = &page.read {
+                self.fault(
+                    field.at,
+                    format!("the upstream answers {status} to a sort by {name}"),
+                    "remove it from `sortable`",
+                );
+                return;
+            }
+            if let Some(AnswerFault::Order(said)) = self.judged(page, sorted) {
+                let several = sorted.asked > 1
+                    && self.list.settings.dialect.sort.as_ref().is_some_and(|sort| sort.join.is_none());
+                let help = if several {
+                    "the sort is sent once for each key: write sort.join, or sort.max_keys = 1 if the endpoint takes one"
+                } else {
+                    "remove it from `sortable`, or write how its values compare in `fields`"
+                };
+                self.fault(field.at, format!("the upstream does not sort by {name}: {said}"), help);
+                return;
+            }
+        }
+        let [(up, sorted), (down, _)] = answers else { return };
+        if up.ids.len() > 2 && up.ids == down.ids {
+            self.fault(field.at, format!("both directions of {name} gave the same items"), "remove it from `sortable`");
+            return;
+        }
+        let shape = self.shape();
+        let own = self.list.settings.fields.iter().find(|own| own.name == *name);
+        let pointer = own.and_then(|own| own.at.as_ref()).map_or_else(|| format!("/{name}"), |at| at.value.clone());
+        let rows = shape.elements(&up.seen).unwrap_or_default();
+        let values: Vec<Option<&Value>> =
+            rows.iter().map(|row| step_into(row, &format!("{}{pointer}", shape.item))).collect();
+        let equal = values.iter().filter(|value| **value == values[0]).count();
+        let has_more = up.answer().is_some_and(|answer| answer.more != Some(false));
+        if sorted.order.ties() == Ties::Unordered && equal >= 20 && equal == values.len() && has_more {
+            let message = format!(
+                "the first {equal} items of a sort by {name} have the same value, and the upstream orders them in no way"
+            );
+            let help = "remove it from `sortable`: clients get 409 tie_run, because equal items are used as a whole";
+            self.fault(field.at, message, help);
+        }
+    }
+
+    /// Reports a range filter that has no effect.
+    async fn check_filter(&mut self, wide: &ReadPage) -> Result<(), ProbeHalt> {
+        let sorted = std::sync::Arc::clone(self.list.dialect.default_sorted());
+        let Some(filterable) = self.list.settings.filterable.first().cloned() else { return Ok(()) };
+        let (Some(filters), Some(answer)) = (&sorted.filters, wide.answer()) else { return Ok(()) };
+        let (Some(column), Some(key)) = (filters.columns.first(), sorted.order.keys().next()) else { return Ok(()) };
+        let onward =
+            if key.direction == Direction::Ascending { Comparison::GreaterOrEqual } else { Comparison::LessOrEqual };
+        let has = if key.direction == Direction::Ascending { column.greater_or_equal } else { column.less_or_equal };
+        let name = sorted.order.strong().first().map_or("id", |key| key.name.as_str());
+        let shape = self.shape();
+        let rows = shape.elements(&wide.seen).unwrap_or_default();
+        let middle = rows.len() / 2;
+        let pointer = if sorted.order.strong().is_empty() {
+            shape.id.clone().unwrap_or_default()
+        } else {
+            let own = self.list.settings.fields.iter().find(|own| own.name == name);
+            let inner = own.and_then(|own| own.at.as_ref()).map_or_else(|| format!("/{name}"), |at| at.value.clone());
+            format!("{}{inner}", shape.item)
+        };
+        let value = rows.get(middle).and_then(|row| step_into(row, &pointer)).cloned();
+        let value = value.as_ref().map(Value::to_string).and_then(|raw| KeyValue::of_strong(&key.kind, raw.as_bytes()));
+        let is_first = rows.first().and_then(|row| step_into(row, &pointer))
+            == rows.get(middle).and_then(|row| step_into(row, &pointer));
+        let (true, Some(value), false) = (has, value, is_first) else { return Ok(()) };
+        let _ = answer;
+        let filter = Some(std::sync::Arc::new(Filter::Compare { column: 0, comparison: onward, value: Some(value) }));
+        let size = self.size(FEW);
+        let mut fetch = self.fetch(0, size);
+        if let Fetch::Slice(_, listing) = &mut fetch {
+            listing.filter = filter;
+        } else {
+            return Ok(());
+        }
+        let page = self.ask(&sorted, &fetch).await?;
+        let name = name.to_owned();
+        if let Err(ReadingError::Failed { status, .. }) = &page.read {
+            let message = format!("the upstream answers {status} to a range filter on {name}");
+            self.fault(filterable.at, message, "remove it from `filterable`, or correct [filter] of the dialect");
+        } else if page.ids.first() == wide.ids.first() {
+            let message =
+                format!("a range filter on {name} has no effect: the answer begins with the first item of the list");
+            self.fault(filterable.at, message, "remove it from `filterable`, or correct [filter] of the dialect");
+        }
+        Ok(())
+    }
+
+    /// Reports an answer after the end that the dialect does not explain.
+    async fn check_end(&mut self, first: &ReadPage) -> Result<(), ProbeHalt> {
+        let total = first.answer().and_then(|answer| answer.total).map(|total| total.value);
+        let Some(total) = total.filter(|total| *total <= DEPTH) else { return Ok(()) };
+        if self.list.dialect.paging().family == Family::Token
+            || !self.list.dialect.paging().family.eq(&Family::Page) && self.list.dialect.place_name().is_none()
+        {
+            return Ok(());
+        }
+        let size = self.size(100);
+        let last = total.saturating_sub(1) / u64::from(size);
+        let past = self.page(last + 1, size).await?;
+        let at = self.place_of(
+            self.list.settings.dialect.response.past_end.first().map(|_| &self.list.settings.dialect.response.items),
+        );
+        match &past.read {
+            Err(ReadingError::Failed { status, .. }) => {
+                let message = format!("after the end of the list the upstream answers {status}");
+                self.fault(at, message, format!("response.past_end = [{{ status = {status} }}]"));
+            }
+            Ok(answer)
+                if answer.standing == Standing::Listed
+                    && !past.ids.is_empty()
+                    && !self.list.dialect.paging().repeats_last_page =>
+            {
+                let end = self.page(last, size).await?;
+                if end.ids == past.ids {
+                    let message = "after the end of the list the last page comes again";
+                    self.fault(at, message, "response.repeats_last_page = true");
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

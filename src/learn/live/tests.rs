@@ -1,0 +1,139 @@
+//! Wrong configurations that load, and what is said of each.
+
+use serde_json::{Value, json};
+
+use super::{ConfiguredList, LiveReport, begin};
+use crate::{
+    config::diagnostic::Diagnostics,
+    learn::{
+        ProbeLimits, ProberStep,
+        testing::{Answered, SimulatedRequest, answer_to, list_of, rows, slice, sorted, target},
+    },
+    upstream::Dialect,
+};
+
+/// A legacy list by page, whose pages begin with `first`, of at most 50 items, sorted by one key.
+fn legacy(asked: &SimulatedRequest, all: &[Value], first: usize) -> Answered {
+    if asked.path != "/api/items/" {
+        return Answered::refused(301, json!({})).with("location", "/api/items/");
+    }
+    let mut rows = all.to_vec();
+    if let Some(sort) = asked.text("sort") {
+        let (field, descending) = sort.strip_prefix('-').map_or((sort, false), |field| (field, true));
+        if !["id", "kind", "created_at"].contains(&field) {
+            return Answered::refused(400, json!({ "error": "sort" }));
+        }
+        rows = sorted(rows, field, descending);
+    }
+    let size = asked.number("per_page").unwrap_or(25).clamp(1, 50);
+    // Like many, it takes a page before the first one for the first one.
+    let page = asked.number("page").unwrap_or(first).max(first);
+    let from = (page - first) * size;
+    if from >= rows.len() {
+        return Answered::refused(404, json!({ "error": "no such page" }));
+    }
+    Answered::new(
+        json!({ "data": slice(&rows, from, size), "meta": { "total": rows.len(), "more": from + size < rows.len() } }),
+    )
+}
+
+const RIGHT: &str = r#"
+[routes.items]
+path = "/api/items"
+upstream = "service"
+upstream_path = "{path}/"
+dialect = "own"
+order = ["id"]
+sortable = ["id", "created_at"]
+fields = { created_at = { type = "datetime", nulls = "none" } }
+page_size = { default = 20, max = 30 }
+[dialects.own]
+request = { query = "page={page}&per_page={size}", first_page = 1 }
+size = { max = 50 }
+response = { items = "/data", total = "/meta/total", has_more = "/meta/more", past_end = [{ status = 404 }] }
+sort = { query = "sort={direction}{field}", ascending = "", descending = "-", max_keys = 1 }
+"#;
+
+fn review(configuration: &str, answer: impl Fn(&SimulatedRequest) -> Answered) -> LiveReport {
+    let (settings, path) = list_of(configuration);
+    let dialect = Dialect::compile(&settings, &mut Diagnostics::default()).unwrap();
+    let at = settings.dialect.at;
+    let target = crate::learn::ProbeTarget { path: path.clone(), ..target() };
+    let mut step = begin(ConfiguredList { settings, dialect, path, at }, target, ProbeLimits::default());
+    loop {
+        match step {
+            ProberStep::Send(request, prober) => step = prober.resume(Ok(answer_to(&request, &answer))),
+            ProberStep::Done(report) => return report,
+        }
+    }
+}
+
+fn said(report: &LiveReport) -> String {
+    report.faults.iter().map(|fault| format!("{}: {}\n", fault.message, fault.help)).collect()
+}
+
+#[test]
+fn a_list_that_looks_as_configured_has_no_fault() {
+    let all = rows(400);
+    let report = review(RIGHT, |asked| legacy(asked, &all, 1));
+    assert_eq!((said(&report).as_str(), report.ended), ("", None));
+    let from_zero = review(&RIGHT.replace("first_page = 1", "first_page = 0"), |asked| legacy(asked, &all, 0));
+    assert_eq!(said(&from_zero), "");
+}
+
+#[test]
+fn mistakes_that_load_are_found_each_with_the_key_to_change() {
+    let all = rows(400);
+    for (mistake, right, wrong, key) in [
+        ("a size parameter misspelt", "per_page={size}", "page_size={size}", "\"per_page\" for \"page_size\""),
+        ("the first page is 1", "first_page = 1", "first_page = 0", "request.first_page = 1"),
+        ("a page parameter misspelt", "page={page}&", "p={page}&", "\"page={page}\" for \"p\""),
+        ("an offset on a page API", "page={page}&", "offset={offset}&", "\"page={page}\" for \"offset\""),
+        ("a total that is nowhere", "/meta/total", "/meta/count", "response.total = \"/meta/total\""),
+        ("a flag that is nowhere", "/meta/more", "/more", "there is a flag at \"/meta/more\""),
+        ("items that are nowhere", "items = \"/data\"", "items = \"/items\"", "response.items = \"/data\""),
+        ("an id that is nowhere", "items = \"/data\",", "items = \"/data\", id = \"/uuid\",", "response.id = \"/id\""),
+        ("a field that is nowhere", "order = [\"id\"]", "order = [\"-createdat\", \"id\"]", "\"created_at\""),
+        (
+            "another order",
+            "order = [\"id\"]\nsortable = [\"id\", \"created_at\"]",
+            "order = [\"score\", \"id\"]",
+            "they run by order = [\"id\"]",
+        ),
+        ("two keys where one is read", ", max_keys = 1", "", "sort.max_keys = 1"),
+        ("a field with three values", "\"created_at\"]\n", "\"created_at\", \"kind\"]\n", "409 tie_run"),
+        ("a field that is no sort", "\"created_at\"]\n", "\"created_at\", \"score\"]\n", "remove it from `sortable`"),
+        ("a cap that is too high", "size = { max = 50 }", "size = { max = 200 }", "size.max = 50"),
+        ("a redirect", "upstream_path = \"{path}/\"\n", "", "set upstream_path = \"/api/items/\""),
+        (
+            "an end that is not explained",
+            ", past_end = [{ status = 404 }]",
+            "",
+            "response.past_end = [{ status = 404 }]",
+        ),
+        (
+            "a filter that is none",
+            "[dialects.own]\n",
+            "filterable = [\"id\"]\n[dialects.own]\nfilter = { gte = \"{field}__gte={value}\", lte = \"{field}__lte={value}\" }\n",
+            "remove it from `filterable`",
+        ),
+    ] {
+        assert!(RIGHT.contains(right), "{mistake}");
+        let report = review(&RIGHT.replace(right, wrong), |asked| legacy(asked, &all, 1));
+        let said = said(&report);
+        assert!(said.contains(key), "{mistake}: {said:?}, ended {:?} after {}", report.ended, report.requests);
+        // A mistake is not blamed on other keys.
+        assert!(report.faults.len() <= 2, "{mistake}: {said}");
+    }
+    let from_zero = review(RIGHT, |asked| legacy(asked, &all, 0));
+    assert!(said(&from_zero).contains("request.first_page = 0"), "{}", said(&from_zero));
+}
+
+#[test]
+fn an_order_by_other_rules_is_named() {
+    let mut all = rows(300);
+    all.sort_by_key(|row| (row["name"].as_str().unwrap().to_lowercase(), row["id"].as_u64()));
+    let wrong = RIGHT.replace("order = [\"id\"]\nsortable = [\"id\", \"created_at\"]", "order = [\"name\", \"id\"]");
+    let said = said(&review(&wrong, |asked| legacy(asked, &all, 1)));
+    assert!(said.contains("by a language or without regard to case"), "{said}");
+}
