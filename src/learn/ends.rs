@@ -1,4 +1,4 @@
-//! How much an answer holds at most, how long the list is, and how its end looks; and the rows by which its order is found.
+//! The largest number of items in an answer, the length of the list and its end, and the rows by which its order is found.
 
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
@@ -177,7 +177,7 @@ fn has_more_than(learnt: &Learnt, base: &Base, count: usize) -> bool {
     match total.and_then(|total| usize::try_from(total).ok()).filter(|total| *total >= base.ids.len().max(1)) {
         Some(total) => total > count,
         // Without a total, a round number is a cap rather than the length of the list.
-        None => count % 10 == 0,
+        None => count.is_multiple_of(10),
     }
 }
 
@@ -357,14 +357,15 @@ async fn search_end(session: &Session, learnt: &Learnt, has: u64, has_none: u64)
         let middle = u64::midpoint(low, high);
         let rows = count(learnt, &*at(session, learnt, middle * u64::from(size), size).await?);
         let rows = u64::try_from(rows).unwrap_or(0);
-        if rows > 0 && rows < u64::from(size) || rows > 0 && middle + 1 >= high {
+        let is_last = rows < u64::from(size) || middle + 1 >= high;
+        if rows > 0 && is_last {
             let end = middle * u64::from(size) + rows;
             return Ok(Depth { reached: end, end: Some(end), why: String::new() });
         }
         if rows == 0 {
-            high = middle
+            high = middle;
         } else {
-            low = middle
+            low = middle;
         }
         if high <= low {
             break;

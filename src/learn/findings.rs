@@ -9,7 +9,7 @@ pub enum Certainty {
     Shown,
     /// Data that agree with it, and that another explanation could fit too.
     Likely,
-    /// It could not be found out.
+    /// Not found out.
     Open,
 }
 
@@ -118,7 +118,7 @@ pub struct ListField {
     pub pointer: String,
     /// The comparison of its values.
     pub comparison: ValueOrder,
-    /// Where its nulls stand in this direction: at the beginning, or at the end.
+    /// The place of its nulls, as far as it was seen.
     pub nulls: Option<NullsAt>,
 }
 
@@ -157,7 +157,7 @@ pub struct SortGrammar {
     pub descending: String,
     /// The separator of several keys; nothing where each key has a parameter of its own.
     pub join: Option<String>,
-    /// One key is all that the upstream sorts by.
+    /// The upstream sorts by one key alone, or by no more that could be tried.
     pub one_key: bool,
     /// The fields by which it sorts, each tried.
     pub fields: Vec<String>,

@@ -19,7 +19,7 @@ const KEYS: usize = 3;
 /// The changes of a value that make a run more than an accident.
 const CHANGES: usize = 3;
 
-/// One neighbour of this many may be out of order where a language sorts, because its rules are not known here.
+/// The number of neighbours of which one may be out of order where a language sorts, because its rules are not known here.
 const LANGUAGE_EXCEPTIONS: usize = 50;
 
 /// The most values of a rank.
@@ -111,6 +111,11 @@ pub(super) struct ColumnRun {
     pub(super) nulls: Option<NullsAt>,
     /// The data tell this comparison from others.
     pub(super) is_told: bool,
+}
+
+/// Returns all rows as one group.
+pub(super) fn whole(rows: &[Value]) -> Vec<Range<usize>> {
+    std::iter::once(0..rows.len()).collect()
 }
 
 /// Returns how a column runs within groups; nothing if it runs neither way, or not at all.
@@ -318,7 +323,7 @@ pub(super) fn find(learnt: &mut Learnt, sample: &Sample) {
         return;
     }
     let id = learnt.shape.id.clone();
-    let whole = [0..rows.len()];
+    let whole = whole(rows);
     let by_id = id.as_ref().and_then(|id| run(rows, id, &whole)).filter(|run| sorts_ids(&run.comparison));
     if let Some(own) = &by_id {
         learnt.order = Some(order_of(learnt, &[], by_id.as_ref()));
@@ -358,7 +363,7 @@ fn others(learnt: &Learnt, rows: &[Value], whole: &[Range<usize>]) -> String {
 
 fn explain(rows: &[Value], fields: &[String], id: Option<&str>) -> Option<Explanation> {
     let mut best: Option<Explanation> = None;
-    let mut open = vec![(Vec::new(), vec![0..rows.len()])];
+    let mut open = vec![(Vec::new(), whole(rows))];
     // Each round adds a key to what explains a part; at most one explanation is kept for each first key.
     for _ in 0..KEYS {
         let mut further = Vec::new();

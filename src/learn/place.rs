@@ -254,6 +254,15 @@ async fn attempt(
         let begins = reference.begins(learnt, &session.ask(&ask(1)).await?, 1);
         meanings.retain(|meaning| reference.explains(*meaning, 1, begins));
     }
+    if meanings == [Meaning::Offset(1)] {
+        // The gateway counts from 0: such a list is one item ahead of it, unless it refuses 0.
+        let begins = reference.begins(learnt, &session.ask(&ask(0)).await?, 1);
+        if begins != Begins::At(0) {
+            let evidence = format!("{name}=0 does not give the first item, and dialects count items from 0");
+            learnt.note(Certainty::Open, "offset parameter", format!("{name}, counted from 1"), evidence);
+            return Ok(false);
+        }
+    }
     let form = match meanings.as_slice() {
         [Meaning::Offset(first)] => PlaceForm::Offset { slot, first: *first },
         [Meaning::Page(first)] => PlaceForm::Page { slot, first: *first },

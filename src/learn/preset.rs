@@ -117,7 +117,7 @@ fn sorts_alike(table: &Table, learnt: &Learnt) -> bool {
     text(table, "sort", "query") == Some(&form.query)
         && word("ascending", "asc") == form.ascending
         && word("descending", "desc") == form.descending
-        && (form.one_key || text(table, "sort", "join") == form.join.as_deref())
+        && text(table, "sort", "join") == form.join.as_deref()
         && !form.one_key
 }
 

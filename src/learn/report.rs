@@ -1,4 +1,4 @@
-//! What was learnt, for people: a line for each finding, with its evidence after it.
+//! The report for people: a line for each finding, with its evidence after it.
 
 use std::fmt::Write as _;
 

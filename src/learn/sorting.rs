@@ -112,7 +112,7 @@ struct Subject {
     is_ascending: bool,
 }
 
-/// One attempt after another to sort by a subject.
+/// The attempts to sort by a subject.
 struct Trial<'a> {
     session: &'a Session,
     subject: &'a Subject,
@@ -240,13 +240,13 @@ pub(super) fn settings(form: &SortGrammar, terms: &[(&str, bool)]) -> Vec<Settin
 /// Returns how the items of an answer run by a field.
 fn runs(learnt: &Learnt, seen: &SeenAnswer, pointer: &str) -> Option<order::ColumnRun> {
     let rows = learnt.shape.elements(seen)?;
-    order::run(rows, pointer, std::slice::from_ref(&(0..rows.len()))).filter(|run| run.changes >= 2)
+    order::run(rows, pointer, &order::whole(rows)).filter(|run| run.changes >= 2)
 }
 
 /// Chooses a field by which the list is not sorted, and which has many values.
 fn subject(learnt: &Learnt, sample: &Sample) -> Option<Subject> {
     let rows = &sample.rows[..sample.first_stretch.min(sample.rows.len())];
-    let whole = [0..rows.len()];
+    let whole = order::whole(rows);
     let distinct = |pointer: &String| {
         let values = rows.iter().filter_map(|row| step_into(row, pointer)).filter(|value| !value.is_null());
         values.map(Value::to_string).collect::<std::collections::BTreeSet<_>>().len()
@@ -270,7 +270,7 @@ fn subject(learnt: &Learnt, sample: &Sample) -> Option<Subject> {
 fn by_id(learnt: &Learnt, sample: &Sample) -> Option<Subject> {
     let pointer = learnt.shape.id.clone().filter(|id| !id.is_empty())?;
     let rows = &sample.rows[..sample.first_stretch.min(sample.rows.len())];
-    let run = order::run(rows, &pointer, std::slice::from_ref(&(0..rows.len())));
+    let run = order::run(rows, &pointer, &order::whole(rows));
     let is_ascending = run.is_some_and(|run| !run.descending);
     Some(Subject { name: upstream_name(&pointer), pointer, is_ascending })
 }
@@ -358,7 +358,7 @@ async fn try_fields(
             if !is_of_order && both.len() == 1 && pointer != trial.subject.pointer && !has_nulls(rows, &pointer) {
                 // The parameter is known to work; one direction of a further field is enough where the list runs the other
                 // way by itself.
-                let own = order::run(rows, &pointer, std::slice::from_ref(&(0..rows.len())));
+                let own = order::run(rows, &pointer, &order::whole(rows));
                 if own.is_none_or(|own| own.descending != descending) {
                     both.push(both[0].clone());
                     break;
@@ -475,8 +475,8 @@ async fn try_keys(
 /// Returns whether the ids of equal values run down; `Some(None)` where they run neither way; nothing without equal values.
 fn ties_run(learnt: &Learnt, seen: &SeenAnswer, pointer: &str, id: &str) -> Option<Option<bool>> {
     let rows = learnt.shape.elements(seen)?;
-    order::run(rows, pointer, std::slice::from_ref(&(0..rows.len())))?;
-    let ties = order::split(rows, pointer, std::slice::from_ref(&(0..rows.len())));
+    order::run(rows, pointer, &order::whole(rows))?;
+    let ties = order::split(rows, pointer, &order::whole(rows));
     if ties.iter().map(ExactSizeIterator::len).sum::<usize>() < 3 {
         return None;
     }

@@ -1,4 +1,4 @@
-//! What is around a list: the items' own resources, the headers that decide what is seen, links to other hosts, and whether
+//! The surroundings of a list: the items' own resources, the headers that decide what is seen, links to other hosts, and whether
 //! two answers to one request are the same.
 
 use serde_json::Value;

@@ -79,11 +79,13 @@ pub(super) fn learn(answer: impl Fn(&SimulatedRequest) -> Answered) -> LearntCas
 }
 
 pub(super) fn learn_as(
-    target: ProbeTarget,
+    target: impl Into<Box<ProbeTarget>>,
     limits: ProbeLimits,
     answer: impl Fn(&SimulatedRequest) -> Answered,
 ) -> LearntCase {
+    let target = *target.into();
     let (learnt, requests) = attempt(target.clone(), limits, answer);
+
     let learnt = *learnt.unwrap_or_else(|fault| panic!("{fault}"));
     assert!(requests.len() <= limits.requests, "{} requests", requests.len());
     let upstream = WrittenUpstream { peer: "127.0.0.1:9".to_owned(), tls: false };
@@ -202,7 +204,7 @@ pub(super) fn rows(count: usize) -> Vec<Value> {
                 "created_at": time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
                 "score": scatter(number * 7) % 10_000,
                 "kind": kind,
-                "note": if scatter(number * 5) % 4 == 0 { Value::Null } else { json!(format!("n{}", scatter(number) % 9)) },
+                "note": if scatter(number * 5).is_multiple_of(4) { Value::Null } else { json!(format!("n{}", scatter(number) % 9)) },
             })
         })
         .collect()

@@ -197,8 +197,9 @@ fn a_search_by_post() {
             return Answered::refused(405, json!({}));
         }
         assert_eq!(asked.body["filters"]["lang"], "de");
-        let size = asked.body["page"]["size"].as_u64().unwrap_or(10).min(50) as usize;
-        let page = asked.body["page"]["number"].as_u64().unwrap_or(1) as usize;
+        let number = |name: &str| asked.body["page"][name].as_u64().and_then(|own| usize::try_from(own).ok());
+        let size = number("size").unwrap_or(10).min(50);
+        let page = number("number").unwrap_or(1);
         Answered::new(json!({ "hits": slice(&all, page.saturating_sub(1) * size, size), "count": all.len() }))
     });
     let learnt = &outcome.learnt;
@@ -233,7 +234,7 @@ fn a_header_that_decides_what_is_seen() {
 fn drf(asked: &SimulatedRequest, all: &[Value]) -> Answered {
     if let Some(id) = asked.path.strip_prefix("/api/items/").filter(|rest| !rest.is_empty()) {
         let id = id.trim_end_matches('/');
-        return match all.iter().find(|row| row["id"].to_string() == id) {
+        return match all.iter().find(|row| row["id"].as_u64() == id.parse().ok()) {
             Some(row) => Answered::new(row.clone()),
             None => Answered::refused(404, json!({ "detail": "Not found." })),
         };
@@ -546,4 +547,37 @@ fn a_redirect_to_a_slash_is_followed_and_kept() {
         by_offset(all.clone())(asked)
     });
     assert_eq!(outcome.learnt.upstream_path.as_deref(), Some("/api/items/"));
+}
+
+#[test]
+fn filters_of_the_url_are_part_of_every_request() {
+    let all = rows(300);
+    let fixed = [("team", "a&b"), ("limit", "7")].map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let outcome = learn_as(ProbeTarget { fixed, ..target() }, ProbeLimits::default(), |asked| {
+        if asked.path == "/api/items" && asked.text("team") != Some("a&b") {
+            return Answered::refused(400, json!({ "error": "team" }));
+        }
+        by_offset(all.clone())(asked)
+    });
+    assert_eq!(size_of(&outcome).0, "limit");
+    assert!(outcome.text.contains("query = \"team=a%26b&offset={offset}&limit={size}\""), "{}", outcome.text);
+}
+
+#[test]
+fn items_that_are_counted_from_1() {
+    let all = rows(300);
+    for refuses in [false, true] {
+        let answer = |asked: &SimulatedRequest| {
+            let (start, size) = (asked.number("startIndex").unwrap_or(1), asked.number("count").unwrap_or(20).min(100));
+            if refuses && start == 0 {
+                return Answered::refused(400, json!({ "detail": "startIndex" }));
+            }
+            let resources = slice(&all, start.max(1) - 1, size);
+            Answered::new(json!({ "totalResults": all.len(), "startIndex": start, "Resources": resources }))
+        };
+        let (learnt, _) = attempt(target(), ProbeLimits::default(), answer);
+        let place = learnt.unwrap().place;
+        let expected = PlaceForm::Offset { slot: query("startIndex"), first: 1 };
+        assert_eq!(place, if refuses { None } else { Some(expected) });
+    }
 }

@@ -19,7 +19,7 @@ const WIDTH: usize = 116;
 pub struct WrittenUpstream {
     /// `host:port`.
     pub peer: String,
-    /// It speaks TLS.
+    /// The upstream speaks TLS.
     pub tls: bool,
 }
 

@@ -121,7 +121,7 @@ fn slice(rows: &[Value], from: usize, size: usize) -> Vec<Value> {
     rows.iter().skip(from).take(size).cloned().collect()
 }
 
-type Family = fn(&Asked<'_>, Vec<Value>) -> Reply;
+type Family = fn(&Asked<'_>, &[Value]) -> Reply;
 
 /// Serves rows in a family's way at `/api/items`, also with a final slash.
 fn serve(rows: &Rows, family: Family) -> Upstream {
@@ -132,7 +132,7 @@ fn serve(rows: &Rows, family: Family) -> Upstream {
             return exchange.reply("404 Not Found", &[], b"{\"error\":\"not found\"}");
         }
         let asked = Asked { exchange, body: serde_json::from_slice(&body).unwrap_or(Value::Null) };
-        let (status, headers, body) = family(&asked, rows.locked().clone());
+        let (status, headers, body) = family(&asked, &rows.locked());
         let mut headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         headers.push(("Content-Type", "application/json"));
         exchange.reply(status, &headers, body.to_string().as_bytes())
@@ -218,15 +218,15 @@ fn hold(name: &str, family: Family, arguments: &[&str], how: How) -> HashSet<Str
     walk(&gateway, &rows, &how, name)
 }
 
-fn page_and_total(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+fn page_and_total(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let size = asked.number("per_page").unwrap_or(20).clamp(1, 60);
     let from = (asked.number("page").unwrap_or(1).max(1) - 1) * size;
-    ok(json!({ "data": slice(&rows, from, size), "meta": { "total": rows.len() } }))
+    ok(json!({ "data": slice(rows, from, size), "meta": { "total": rows.len() } }))
 }
 
-fn nested_offsets(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+fn nested_offsets(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let (from, size) = (asked.number("startIdx").unwrap_or(0), asked.number("maxResults").unwrap_or(15).min(40));
-    let records: Vec<Value> = slice(&rows, from, size)
+    let records: Vec<Value> = slice(rows, from, size)
         .into_iter()
         .map(|row| json!({ "id": row["id"], "attributes": { "sku": format!("S-{:08}", id(&row)), "kind": row["kind"] } }))
         .collect();
@@ -234,7 +234,8 @@ fn nested_offsets(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
 }
 
 /// Seventeen items share a time, and come in another order with each request.
-fn unsteady_ties(asked: &Asked<'_>, mut rows: Vec<Value>) -> Reply {
+fn unsteady_ties(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let mut rows = rows.to_vec();
     static CALLS: AtomicU64 = AtomicU64::new(1);
     let call = CALLS.fetch_add(1, Ordering::Relaxed);
     let time = |row: &Value| row["occurred_at"].as_str().unwrap_or_default().to_owned();
@@ -249,17 +250,18 @@ fn unsteady_ties(asked: &Asked<'_>, mut rows: Vec<Value>) -> Reply {
     ok(json!({ "content": slice(&rows, from, size), "totalElements": rows.len() }))
 }
 
-fn page_tokens(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+fn page_tokens(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let after =
         asked.text("pageToken").and_then(|token| token.strip_prefix("after-")?.parse::<u64>().ok()).unwrap_or(0);
     let size = asked.number("pageSize").unwrap_or(20).min(50);
-    let rest: Vec<Value> = rows.into_iter().filter(|row| id(row) > after).collect();
+    let rest: Vec<Value> = rows.iter().filter(|row| id(row) > after).cloned().collect();
     let page = slice(&rest, 0, size);
     let next = page.last().filter(|_| rest.len() > size).map(|last| format!("after-{}", id(last)));
     ok(json!({ "results": page, "nextPageToken": next }))
 }
 
-fn bare_with_links(asked: &Asked<'_>, mut rows: Vec<Value>) -> Reply {
+fn bare_with_links(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let mut rows = rows.to_vec();
     rows.reverse();
     let (page, size) = (asked.number("page").unwrap_or(1).max(1), asked.number("per_page").unwrap_or(30).min(100));
     let link = format!("<http://scm.internal/api/items?page={}&per_page={size}>; rel=\"next\"", page + 1);
@@ -267,7 +269,7 @@ fn bare_with_links(asked: &Asked<'_>, mut rows: Vec<Value>) -> Reply {
     ("200 OK", headers, json!(slice(&rows, (page - 1) * size, size)))
 }
 
-fn search(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+fn search(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     if asked.body["filters"]["lang"] != "de" {
         return ("400 Bad Request", Vec::new(), json!({ "error": "filters.lang" }));
     }
@@ -275,15 +277,15 @@ fn search(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
         |place: &str| asked.body.pointer(place).and_then(Value::as_u64).and_then(|own| usize::try_from(own).ok());
     let size = number("/page/size").unwrap_or(10).min(50);
     let from = (number("/page/number").unwrap_or(1).max(1) - 1) * size;
-    ok(json!({ "hits": slice(&rows, from, size), "count": rows.len() }))
+    ok(json!({ "hits": slice(rows, from, size), "count": rows.len() }))
 }
 
-fn with_a_key(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+fn with_a_key(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     if asked.exchange.request.header("x-api-key") != Some("k1") {
         return ("401 Unauthorized", Vec::new(), json!({ "error": "key" }));
     }
     let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
-    ok(json!({ "items": slice(&rows, from, size), "total": rows.len(), "limit": size, "offset": from }))
+    ok(json!({ "items": slice(rows, from, size), "total": rows.len(), "limit": size, "offset": from }))
 }
 
 #[test]
@@ -307,12 +309,12 @@ fn seven_services_that_nobody_described() {
     }
 }
 
-fn fixed_pages(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+fn fixed_pages(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let from = (asked.number("p").unwrap_or(1).max(1) - 1) * 25;
-    ok(json!({ "rows": slice(&rows, from, 25), "pages": rows.len().div_ceil(25), "total": rows.len() }))
+    ok(json!({ "rows": slice(rows, from, 25), "pages": rows.len().div_ceil(25), "total": rows.len() }))
 }
 
-fn strict(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+fn strict(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let names = asked.exchange.request.query().split('&').filter_map(|pair| pair.split_once('=')).map(|(name, _)| name);
     if let Some(name) = names.into_iter().find(|name| !["offset", "limit"].contains(name)) {
         return ("400 Bad Request", Vec::new(), json!({ "message": format!("unknown parameter {name}") }));
@@ -321,31 +323,31 @@ fn strict(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
     if size > 50 {
         return ("422 Unprocessable Content", Vec::new(), json!({ "message": "limit may be at most 50" }));
     }
-    ok(json!({ "data": slice(&rows, from, size), "has_more": from + size < rows.len() }))
+    ok(json!({ "data": slice(rows, from, size), "has_more": from + size < rows.len() }))
 }
 
-fn after_an_item(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+fn after_an_item(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let after = asked.number("starting_after").unwrap_or(0) as u64;
     let size = asked.number("limit").unwrap_or(10).min(100);
-    let rest: Vec<Value> = rows.into_iter().filter(|row| id(row) > after).collect();
+    let rest: Vec<Value> = rows.iter().filter(|row| id(row) > after).cloned().collect();
     ok(json!({ "object": "list", "has_more": rest.len() > size, "data": slice(&rest, 0, size) }))
 }
 
-fn whole_list(_: &Asked<'_>, rows: Vec<Value>) -> Reply {
+fn whole_list(_: &Asked<'_>, rows: &[Value]) -> Reply {
     ok(json!(rows))
 }
 
-fn last_page_again(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+fn last_page_again(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let size = asked.number("_per_page").unwrap_or(10).max(1);
     let pages = rows.len().div_ceil(size).max(1);
     let page = asked.number("_page").unwrap_or(1).clamp(1, pages);
     let next = (page < pages).then_some(page + 1);
     ok(
-        json!({ "first": 1, "next": next, "pages": pages, "items": rows.len(), "data": slice(&rows, (page - 1) * size, size) }),
+        json!({ "first": 1, "next": next, "pages": pages, "items": rows.len(), "data": slice(rows, (page - 1) * size, size) }),
     )
 }
 
-fn not_found_past_the_end(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+fn not_found_past_the_end(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let size = asked.number("page_size").unwrap_or(25).clamp(1, 90);
     let page = asked.number("page").unwrap_or(1);
     let from = page.saturating_sub(1) * size;
@@ -353,38 +355,41 @@ fn not_found_past_the_end(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
         return ("404 Not Found", Vec::new(), json!({ "detail": "Invalid page." }));
     }
     let next = (from + size < rows.len()).then(|| format!("http://django.internal/api/items/?page={}", page + 1));
-    ok(json!({ "count": rows.len(), "next": next, "previous": null, "results": slice(&rows, from, size) }))
+    ok(json!({ "count": rows.len(), "next": next, "previous": null, "results": slice(rows, from, size) }))
 }
 
-fn few_sizes(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+fn few_sizes(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let size = asked.number("limit").filter(|size| [10, 25, 50].contains(size)).unwrap_or(25);
     let from = asked.number("offset").unwrap_or(0);
-    ok(json!({ "data": slice(&rows, from, size), "limit": size, "offset": from, "total": rows.len() }))
+    ok(json!({ "data": slice(rows, from, size), "limit": size, "offset": from, "total": rows.len() }))
 }
 
-fn without_case(asked: &Asked<'_>, mut rows: Vec<Value>) -> Reply {
+fn without_case(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let mut rows = rows.to_vec();
     rows.sort_by_key(|row| (row["name"].as_str().unwrap_or_default().to_lowercase(), id(row)));
     let (from, size) = (asked.number("skip").unwrap_or(0), asked.number("top").unwrap_or(20).min(100));
     ok(json!({ "value": slice(&rows, from, size), "count": rows.len() }))
 }
 
-fn by_rank(asked: &Asked<'_>, mut rows: Vec<Value>) -> Reply {
+fn by_rank(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let mut rows = rows.to_vec();
     rows.sort_by_key(|row| (["low", "normal", "high"].iter().position(|kind| row["kind"] == *kind), id(row)));
     let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
     ok(json!({ "items": slice(&rows, from, size), "total": rows.len() }))
 }
 
-fn from_one(asked: &Asked<'_>, rows: Vec<Value>) -> Reply {
+fn from_one(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let from = asked.number("page[number]").unwrap_or(1).max(1);
     let size = asked.number("page[size]").unwrap_or(20).min(100);
-    let data: Vec<Value> = slice(&rows, (from - 1) * size, size)
+    let data: Vec<Value> = slice(rows, (from - 1) * size, size)
         .into_iter()
         .map(|row| json!({ "type": "thing", "id": row["id"], "attributes": { "name": row["name"] } }))
         .collect();
     ok(json!({ "data": data, "meta": { "total-count": rows.len() } }))
 }
 
-fn in_no_order(asked: &Asked<'_>, mut rows: Vec<Value>) -> Reply {
+fn in_no_order(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let mut rows = rows.to_vec();
     rows.sort_by_key(|row| scatter(id(row) * 31));
     let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
     ok(json!({ "items": slice(&rows, from, size), "total": rows.len() }))
@@ -456,4 +461,53 @@ fn requests_only_read_and_what_can_not_be_learnt_is_said() {
         let fault = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && fault.contains(expected), "{url}: {fault}");
     }
+}
+
+/// Checks a configuration with its upstreams. Returns whether it was found good, and the report.
+fn check_live(text: &str, more: &[&str]) -> (bool, String) {
+    let directory = Directory::new();
+    let file = directory.file("cursorgate.toml");
+    std::fs::write(&file, text).expect("a file in the test's directory");
+    let mut command = command();
+    command.arg("check").arg(&file).args(["--live", "--delay", "0"]).args(more);
+    let output = command.env("CURSORGATE_KEY", crate::harness::gateway::KEY).output().expect("the binary starts");
+    let report = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&report).into_owned())
+}
+
+#[test]
+fn what_was_learnt_looks_as_configured_and_what_was_changed_does_not() {
+    let rows = Rows::new(240);
+    let services: [(&str, Family, &[&str], &[&str]); 6] = [
+        ("pages and a total", page_and_total, &[], &[]),
+        ("offsets, deep in the answer", nested_offsets, &[], &[]),
+        ("times that many share", unsteady_ties, &[], &[]),
+        ("tokens", page_tokens, &[], &[]),
+        ("404 past the end", not_found_past_the_end, &[], &[]),
+        ("a key in a header", with_a_key, &["--header", "X-Api-Key: k1"], &["--header", "X-Api-Key: k1"]),
+    ];
+    for (name, family, learning, checking) in services {
+        let upstream = serve(&rows, family);
+        let (text, _) = learn(&format!("http://{}/api/items", upstream.address), learning);
+        let before = upstream.count();
+        let (is_good, report) = check_live(&text, checking);
+        assert!(is_good && report.contains("looks as configured"), "{name}: {report}\n{text}");
+        assert!((1..=40).contains(&(upstream.count() - before)), "{name}");
+        assert!(upstream.requests().iter().all(|request| request.method == "GET"), "{name}");
+    }
+    let upstream = serve(&rows, page_and_total);
+    let (text, _) = learn(&format!("http://{}/api/items", upstream.address), &[]);
+    for (right, wrong, key) in [
+        ("per_page={size}", "page_size={size}", "write \"per_page\" for \"page_size\""),
+        ("page={page}", "p={page}", "\"page={page}\" for \"p\""),
+        ("/meta/total", "/meta/totals", "response.total = \"/meta/total\""),
+        ("items = \"/data\"", "items = \"/rows\"", "response.items = \"/data\""),
+        ("\"id\"]", "\"nr\", \"id\"]", "their members are"),
+    ] {
+        let (is_good, report) = check_live(&text.replace(right, wrong), &[]);
+        assert!(!is_good && report.contains(key), "{wrong}: {report}\n{text}");
+    }
+    drop(upstream);
+    let (is_good, report) = check_live(&text, &[]);
+    assert!(!is_good && report.contains("the upstream gives no answer"), "{report}");
 }

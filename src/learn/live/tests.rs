@@ -84,6 +84,7 @@ fn a_list_that_looks_as_configured_has_no_fault() {
 #[test]
 fn mistakes_that_load_are_found_each_with_the_key_to_change() {
     let all = rows(400);
+    let mut faults = Vec::new();
     for (mistake, right, wrong, key) in [
         ("a size parameter misspelt", "per_page={size}", "page_size={size}", "\"per_page\" for \"page_size\""),
         ("the first page is 1", "first_page = 1", "first_page = 0", "request.first_page = 1"),
@@ -121,10 +122,12 @@ fn mistakes_that_load_are_found_each_with_the_key_to_change() {
         assert!(RIGHT.contains(right), "{mistake}");
         let report = review(&RIGHT.replace(right, wrong), |asked| legacy(asked, &all, 1));
         let said = said(&report);
-        assert!(said.contains(key), "{mistake}: {said:?}, ended {:?} after {}", report.ended, report.requests);
         // A mistake is not blamed on other keys.
-        assert!(report.faults.len() <= 2, "{mistake}: {said}");
+        if !said.contains(key) || report.faults.len() > 2 {
+            faults.push(format!("{mistake}: {said:?}, ended {:?} after {}", report.ended, report.requests));
+        }
     }
+    assert!(faults.is_empty(), "{faults:#?}");
     let from_zero = review(RIGHT, |asked| legacy(asked, &all, 0));
     assert!(said(&from_zero).contains("request.first_page = 0"), "{}", said(&from_zero));
 }

@@ -1,0 +1,216 @@
+//! The order of a configured list, and the sorts and filters that clients and pages may ask for.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{ReadPage, Review};
+use crate::{
+    config::{diagnostic::Located, settings::SortTerm},
+    learn::{answer::step_into, ends::Sample, order, session::ProbeHalt},
+    pagination::{
+        fetch::Fetch,
+        filter::{Comparison, Filter},
+        key::KeyValue,
+        observed::{AnswerFault, AskedFor, judge},
+        order::{Direction, Kind, Ties},
+        window::Offset,
+    },
+    upstream::{CompiledOrder, ReadingError},
+};
+
+/// The sizes of the answers in which an order is looked at, and of filtered ones.
+const SORTED: u32 = 100;
+const FILTERED: u32 = 5;
+
+/// The fields to sort by that are tried.
+const FIELDS: usize = 4;
+
+impl Review {
+    /// Reports items that are not in the declared order.
+    pub(super) fn check_order(&mut self, wide: &ReadPage) {
+        let sorted = Arc::clone(self.list.dialect.default_sorted());
+        let Some(fault) = self.judged(wide, &sorted) else { return self.check_opaque(wide) };
+        let (at, dialect) =
+            (self.list.settings.order.first().map_or(self.list.at, |term| term.at), &self.list.settings.dialect);
+        let sort = dialect.sort.as_ref().filter(|_| sorted.asked > 1);
+        let repeats = sort.is_some_and(|sort| sort.join.is_none() && sort.max_keys.is_none() && sort.body.is_none());
+        match fault {
+            AnswerFault::Order(_) if repeats => {
+                let message =
+                    "the items are not in their declared order, which is asked for by a parameter for each key";
+                let help = "write sort.join if the endpoint takes them in one parameter, or sort.max_keys = 1 if it takes one key";
+                self.fault(at, message, help);
+            }
+            AnswerFault::Order(said) => {
+                let found = self.found_order(wide);
+                self.fault(at, format!("the items are not in their declared order: {said}"), found);
+            }
+            AnswerFault::Kinds(said) => {
+                self.fault(
+                    at,
+                    format!("the items can't be compared as declared: {said}"),
+                    "write the type in fields.NAME.type",
+                );
+            }
+            AnswerFault::Ids(said) => {
+                let at =
+                    self.place_of(self.list.settings.id.as_ref().or(self.list.settings.dialect.response.id.as_ref()));
+                self.fault(at, said, "response.id is the member that tells items apart");
+            }
+            AnswerFault::Size(_) => {}
+        }
+    }
+
+    fn judged(&self, page: &ReadPage, sorted: &CompiledOrder) -> Option<AnswerFault> {
+        let answer = page.answer()?.clone();
+        let asked = AskedFor { begins: Offset(0), size: None, in_order: true };
+        judge(answer, asked, &sorted.order, self.list.dialect.paging()).err()
+    }
+
+    /// Returns the order in which the items are, as a remedy.
+    fn found_order(&self, wide: &ReadPage) -> String {
+        let mut learnt = self.learnt(wide);
+        let rows = learnt.shape.elements(&wide.seen).unwrap_or_default().to_vec();
+        order::find(&mut learnt, &Sample::of(rows));
+        let Some(found) = learnt.order else { return "remove `order`: no field runs one way".to_owned() };
+        let signed = |name: &str, down: bool| format!("{:?}", format!("{}{name}", if down { "-" } else { "" }));
+        let mut terms: Vec<String> = found.keys.iter().map(|(field, down)| signed(&field.name, *down)).collect();
+        terms.push(signed("id", found.id_descending));
+        let by: Vec<String> =
+            found.keys.iter().map(|(field, _)| format!("{} {}", field.name, field.comparison.name())).collect();
+        let by = if by.is_empty() { String::new() } else { format!(", {}", by.join(", ")) };
+        format!("they run by order = [{}]{by}", terms.join(", "))
+    }
+
+    /// Reports a field with an order of its own by which the list does not run at all.
+    fn check_opaque(&mut self, wide: &ReadPage) {
+        let order = Arc::clone(&self.list.dialect.default_sorted().order);
+        let Some(key) = order.strong().first().filter(|key| key.kind == Kind::Opaque) else { return };
+        let shape = self.shape();
+        let own = self.list.settings.fields.iter().find(|field| field.name == key.name);
+        let pointer =
+            own.and_then(|field| field.at.as_ref()).map_or_else(|| format!("/{}", key.name), |at| at.value.clone());
+        let rows = shape.elements(&wide.seen).unwrap_or_default();
+        let groups = order::whole(rows);
+        if rows.len() >= 20 && order::run(rows, &format!("{}{pointer}", shape.item), &groups).is_none() {
+            let at = self.list.settings.order.first().map_or(self.list.at, |term| term.at);
+            let (message, help) =
+                (format!("the items do not run by {} in any order that is known", key.name), self.found_order(wide));
+            self.fault(at, message, help);
+        }
+    }
+
+    /// Reports fields of `sortable` by which the upstream does not sort, or whose values are nearly all equal.
+    pub(super) async fn check_sorts(&mut self) -> Result<(), ProbeHalt> {
+        let fields = self.list.settings.sortable.clone();
+        for field in fields.iter().filter(|field| field.value != "id").take(FIELDS) {
+            let mut answers = Vec::new();
+            // The id runs the other way, so that an upstream that reads one key alone is noticed where values are equal.
+            for (direction, of_id) in
+                [(Direction::Ascending, Direction::Descending), (Direction::Descending, Direction::Ascending)]
+            {
+                let term = SortTerm { field: field.value.clone(), direction };
+                let Ok(sorted) = self.list.dialect.sorted(&[term], of_id) else { continue };
+                let size = self.size(SORTED);
+                let fetch = self.fetch(0, size);
+                let page = self.ask(&sorted, &fetch).await?;
+                answers.push((page, sorted));
+            }
+            self.check_sort(field, &answers);
+        }
+        Ok(())
+    }
+
+    fn check_sort(&mut self, field: &Located<String>, answers: &[(ReadPage, CompiledOrder)]) {
+        let name = &field.value;
+        for (page, sorted) in answers {
+            if let Err(ReadingError::Failed { status, .. }) = &page.read {
+                self.fault(
+                    field.at,
+                    format!("the upstream answers {status} to a sort by {name}"),
+                    "remove it from `sortable`",
+                );
+                return;
+            }
+            if let Some(AnswerFault::Order(said)) = self.judged(page, sorted) {
+                let several = sorted.asked > 1
+                    && self.list.settings.dialect.sort.as_ref().is_some_and(|sort| sort.join.is_none());
+                let help = if several {
+                    "the sort is sent once for each key: write sort.join, or sort.max_keys = 1 if the endpoint takes one"
+                } else {
+                    "remove it from `sortable`, or write how its values compare in `fields`"
+                };
+                self.fault(field.at, format!("the upstream does not sort by {name}: {said}"), help);
+                return;
+            }
+        }
+        let [(up, sorted), (down, _)] = answers else { return };
+        if up.ids.len() > 2 && up.ids == down.ids {
+            self.fault(field.at, format!("both directions of {name} gave the same items"), "remove it from `sortable`");
+            return;
+        }
+        let shape = self.shape();
+        let own = self.list.settings.fields.iter().find(|own| own.name == *name);
+        let pointer = own.and_then(|own| own.at.as_ref()).map_or_else(|| format!("/{name}"), |at| at.value.clone());
+        let rows = shape.elements(&up.seen).unwrap_or_default();
+        let values: Vec<Option<&Value>> =
+            rows.iter().map(|row| step_into(row, &format!("{}{pointer}", shape.item))).collect();
+        let equal = values.iter().filter(|value| **value == values[0]).count();
+        let has_more = up.answer().is_some_and(|answer| answer.more != Some(false));
+        if sorted.order.ties() == Ties::Unordered && equal >= 20 && equal == values.len() && has_more {
+            let message = format!(
+                "the first {equal} items of a sort by {name} have the same value, and the upstream orders them in no way"
+            );
+            let help = "remove it from `sortable`: clients get 409 tie_run, because equal items are used as a whole";
+            self.fault(field.at, message, help);
+        }
+    }
+
+    /// Reports a range filter that has no effect.
+    pub(super) async fn check_filter(&mut self, wide: &ReadPage) -> Result<(), ProbeHalt> {
+        let sorted = Arc::clone(self.list.dialect.default_sorted());
+        let Some(filterable) = self.list.settings.filterable.first().cloned() else { return Ok(()) };
+        let (Some(filters), Some(answer)) = (&sorted.filters, wide.answer()) else { return Ok(()) };
+        let (Some(column), Some(key)) = (filters.columns.first(), sorted.order.keys().next()) else { return Ok(()) };
+        let onward =
+            if key.direction == Direction::Ascending { Comparison::GreaterOrEqual } else { Comparison::LessOrEqual };
+        let has = if key.direction == Direction::Ascending { column.greater_or_equal } else { column.less_or_equal };
+        let name = sorted.order.strong().first().map_or("id", |key| key.name.as_str());
+        let shape = self.shape();
+        let rows = shape.elements(&wide.seen).unwrap_or_default();
+        let middle = rows.len() / 2;
+        let pointer = if sorted.order.strong().is_empty() {
+            shape.id.clone().unwrap_or_default()
+        } else {
+            let own = self.list.settings.fields.iter().find(|own| own.name == name);
+            let inner = own.and_then(|own| own.at.as_ref()).map_or_else(|| format!("/{name}"), |at| at.value.clone());
+            format!("{}{inner}", shape.item)
+        };
+        let value = rows.get(middle).and_then(|row| step_into(row, &pointer)).cloned();
+        let value = value.as_ref().map(Value::to_string).and_then(|raw| KeyValue::of_strong(&key.kind, raw.as_bytes()));
+        let is_first = rows.first().and_then(|row| step_into(row, &pointer))
+            == rows.get(middle).and_then(|row| step_into(row, &pointer));
+        let (true, Some(value), false) = (has, value, is_first) else { return Ok(()) };
+        let _ = answer;
+        let filter = Some(Arc::new(Filter::Compare { column: 0, comparison: onward, value: Some(value) }));
+        let size = self.size(FILTERED);
+        let mut fetch = self.fetch(0, size);
+        if let Fetch::Slice(_, listing) = &mut fetch {
+            listing.filter = filter;
+        } else {
+            return Ok(());
+        }
+        let page = self.ask(&sorted, &fetch).await?;
+        let name = name.to_owned();
+        if let Err(ReadingError::Failed { status, .. }) = &page.read {
+            let message = format!("the upstream answers {status} to a range filter on {name}");
+            self.fault(filterable.at, message, "remove it from `filterable`, or correct [filter] of the dialect");
+        } else if page.ids.first() == wide.ids.first() {
+            let message =
+                format!("a range filter on {name} has no effect: the answer begins with the first item of the list");
+            self.fault(filterable.at, message, "remove it from `filterable`, or correct [filter] of the dialect");
+        }
+        Ok(())
+    }
+}
