@@ -205,6 +205,8 @@ pub struct Learnt {
     pub principal: Vec<String>,
     /// The path at the upstream, where the path that was given leads to another.
     pub upstream_path: Option<String>,
+    /// Parameters that every request has: filters of the list.
+    pub fixed: Vec<(String, String)>,
     /// The built-in dialect that fits.
     pub preset: Option<&'static str>,
     /// The evidence.
@@ -234,6 +236,7 @@ impl Learnt {
             item_path: None,
             principal: Vec::new(),
             upstream_path: None,
+            fixed: Vec::new(),
             preset: None,
             findings: Vec::new(),
             requests: 0,

@@ -114,7 +114,8 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     learnt.upstream_path = upstream_path;
     let hints = std::mem::take(&mut session.target.fixed);
     let (hints, fixed) = hints.into_iter().partition(|(name, _)| looks_like_paging(name));
-    session.target.fixed = fixed;
+    session.target.fixed.clone_from(&fixed);
+    learnt.fixed = fixed;
     let mut base = Base { seen: base, ids, hints };
     base.ids = learnt.shape.identities(&base.seen).unwrap_or_default();
     note_shape(&mut learnt, &base);

@@ -1,6 +1,8 @@
 //! Range filters, found by their effect: several ways to write one are tried in one request, each with the value of another
 //! row, and the first item that comes tells which of them was read.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{
@@ -36,6 +38,9 @@ const TOGETHER: usize = 11;
 const GTE: usize = 3;
 const LTE: usize = 2;
 const OPERATIONS: [&str; 4] = ["lt", "gt", "lte", "gte"];
+
+/// The items that a filtered answer is asked for.
+const LARGEST: u32 = 200;
 
 /// The requests that are kept for later steps.
 const KEPT: usize = 4;
@@ -101,12 +106,16 @@ async fn confirm(
         let is_onward = matches!(operation, 1 | GTE) != column.descending;
         let is_inclusive = operation >= LTE;
         let setting = column.setting(WAYS[way], operation, place);
-        let rows = column.places(learnt, session, &[setting]).await?;
-        let holds = match (is_onward, rows.first(), rows.last()) {
-            (true, Some(first), _) => *first == if is_inclusive { place } else { place + 1 },
-            (false, Some(0), Some(last)) => *last == if is_inclusive { place } else { place - 1 },
-            _ => false,
-        };
+        let answer = column.answer(learnt, session, &[setting]).await?;
+        let rows = &answer.places;
+        // A value that is shown more coarsely than it is compared leaves out some of the items that have it.
+        let is_complete = !is_inclusive || column.holds_all(&answer, place);
+        let holds = is_complete
+            && match (is_onward, rows.first(), rows.last()) {
+                (true, Some(first), _) => *first == if is_inclusive { place } else { place + 1 },
+                (false, Some(0), Some(last)) => *last == if is_inclusive { place } else { place - 1 },
+                _ => false,
+            };
         if holds {
             let template = WAYS[way].0.replace("{op}", word);
             shown.push(template.clone());
@@ -137,6 +146,15 @@ struct Column {
     values: Vec<String>,
     /// The rows at which a value begins.
     starts: Vec<usize>,
+    /// The items that have each value.
+    items: Vec<BTreeSet<String>>,
+}
+
+/// An answer to a filter: the places of its values among those of the sample, up to the first that is not there, and its
+/// items.
+struct Filtered {
+    places: Vec<usize>,
+    items: BTreeSet<String>,
 }
 
 impl Column {
@@ -154,6 +172,7 @@ impl Column {
             None => (learnt.shape.id.clone().filter(|id| !id.is_empty())?, "id".to_owned(), order.id_descending),
         };
         let (mut values, mut starts) = (Vec::new(), Vec::new());
+        let mut items: Vec<BTreeSet<String>> = Vec::new();
         for (at, row) in sample.rows[..sample.first_stretch.min(sample.rows.len())].iter().enumerate() {
             let value = match step_into(row, &pointer)? {
                 Value::String(text) => text.clone(),
@@ -163,13 +182,18 @@ impl Column {
             if values.last() != Some(&value) {
                 starts.push(at);
                 values.push(value);
+                items.push(BTreeSet::new());
+            }
+            if let Some(last) = items.last_mut() {
+                last.insert(learnt.shape.identity(row));
             }
         }
         // The last value may go on after the sample.
         starts.pop();
         values.pop();
+        items.pop();
         let name = pointer.rsplit('/').next().unwrap_or_default().to_owned();
-        Some(Self { name, known_as, pointer, descending, values, starts })
+        Some(Self { name, known_as, pointer, descending, values, starts, items })
     }
 
     fn setting(&self, (template, words): (&str, [&str; 4]), operation: usize, place: usize) -> Setting {
@@ -189,21 +213,32 @@ impl Column {
         session: &Session,
         settings: &[Setting],
     ) -> Result<Option<usize>, ProbeHalt> {
-        Ok(self.places(learnt, session, settings).await?.first().copied())
+        Ok(self.answer(learnt, session, settings).await?.places.first().copied())
     }
 
-    /// Returns the places of an answer's values; none where it has a value that the sample does not have.
-    async fn places(&self, learnt: &Learnt, session: &Session, settings: &[Setting]) -> Result<Vec<usize>, ProbeHalt> {
+    /// Returns whether an answer has all items of a value.
+    fn holds_all(&self, answer: &Filtered, place: usize) -> bool {
+        self.items[place].is_subset(&answer.items)
+    }
+
+    async fn answer(&self, learnt: &Learnt, session: &Session, settings: &[Setting]) -> Result<Filtered, ProbeHalt> {
         let sort = learnt.sort.as_ref().filter(|form| form.fields.contains(&self.known_as));
         let sort =
             sort.map(|form| super::sorting::settings(form, &[(&self.name, self.descending)])).unwrap_or_default();
-        let seen = session.ask(&[&sort, settings].concat()).await?;
-        let rows = learnt.shape.elements(&seen).unwrap_or_default();
-        let texts = rows.iter().filter_map(|row| match step_into(row, &self.pointer)? {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
+        let size = learnt.size.as_ref().map(|form| {
+            let most = form.choices.last().copied().or(form.max).unwrap_or(LARGEST);
+            (form.slot.clone(), most.min(LARGEST).to_string())
         });
-        Ok(texts.map_while(|text| self.values.iter().position(|value| *value == text)).collect())
+        let size: Vec<Setting> = size.into_iter().collect();
+        let seen = session.ask(&[&size, &sort, settings].concat()).await?;
+        let rows = learnt.shape.elements(&seen).unwrap_or_default();
+        let texts = rows.iter().map(|row| match step_into(row, &self.pointer) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => String::new(),
+        });
+        let places = texts.map_while(|text| self.values.iter().position(|value| *value == text)).collect();
+        let items = learnt.shape.identities(&seen).unwrap_or_default().into_iter().collect();
+        Ok(Filtered { places, items })
     }
 }

@@ -68,7 +68,7 @@ impl ListShape {
         Some(self.elements(seen)?.iter().map(|element| self.identity(element)).collect())
     }
 
-    fn identity(&self, element: &Value) -> String {
+    pub(super) fn identity(&self, element: &Value) -> String {
         let id = self.id.as_ref().and_then(|id| step_into(element, id));
         id.unwrap_or(element).to_string()
     }

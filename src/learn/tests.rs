@@ -581,3 +581,32 @@ fn items_that_are_counted_from_1() {
         assert_eq!(place, if refuses { None } else { Some(expected) });
     }
 }
+
+/// Times are shown in seconds and compared in milliseconds: an inclusive filter by what is shown leaves items out.
+#[test]
+fn a_filter_that_leaves_out_equal_items_is_not_used() {
+    let time = |id: u64| format!("2024-05-{:02}T10:{:02}:{:02}", 1 + id / 400, id / 20 % 60, id / 5 % 4);
+    let millis = |id: u64| format!("{}.{:03}Z", time(id), id % 5 * 7);
+    for is_exact in [false, true] {
+        let outcome = learn(|asked| {
+            let mut ids: Vec<u64> = (0..900).collect();
+            let shown = |id: u64| if is_exact { millis(id) } else { format!("{}Z", time(id)) };
+            let bound = |name: &str| {
+                asked.text(name).map(|text| if is_exact { text.to_owned() } else { text.replace('Z', ".000Z") })
+            };
+            if let Some(most) = bound("at__lte") {
+                ids.retain(|id| millis(*id) <= most);
+            }
+            if let Some(least) = bound("at__gte") {
+                ids.retain(|id| millis(*id) >= least);
+            }
+            ids.sort_by_key(|id| Reverse((millis(*id), scatter(*id))));
+            let rows: Vec<Value> =
+                ids.iter().map(|id| json!({ "id": scatter(*id) % 1_000_000, "at": shown(*id) })).collect();
+            let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(300));
+            Answered::new(json!({ "items": slice(&rows, from, size), "total": rows.len() }))
+        });
+        assert_eq!(order(&outcome)[0], "Descending at", "{}", outcome.text);
+        assert_eq!(outcome.learnt.ranges.is_some(), is_exact, "{}", outcome.text);
+    }
+}

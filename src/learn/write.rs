@@ -266,7 +266,7 @@ fn described(field: &ListField) -> Table {
 /// Returns the name of the dialect, and its table if it is no built-in one as it is.
 fn dialect(learnt: &Learnt, target: &ProbeTarget, name: &str) -> (String, Option<Table>) {
     let max = learnt.size.as_ref().and_then(|form| form.max);
-    if let Some(preset) = learnt.preset.filter(|_| target.fixed.is_empty()) {
+    if let Some(preset) = learnt.preset.filter(|_| learnt.fixed.is_empty()) {
         let Some(max) = max else { return (preset.to_owned(), None) };
         let size = table([("max", Value::Integer(max.into()))]);
         let own = table([("extends", string(preset)), ("size", Value::Table(section(size)))]);
@@ -313,7 +313,7 @@ fn section(mut table: Table) -> Table {
 
 fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
     let mut pairs: Vec<String> = Vec::new();
-    let fixed: Vec<(&str, &str)> = target.fixed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let fixed: Vec<(&str, &str)> = learnt.fixed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     if !fixed.is_empty() {
         pairs.push(encoded(&fixed).replace('{', "{{").replace('}', "}}"));
     }

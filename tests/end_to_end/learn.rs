@@ -6,6 +6,8 @@ use std::{
     collections::HashSet,
     io,
     net::SocketAddr,
+    path::Path,
+    process::Command,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -21,7 +23,7 @@ use crate::{
         http,
         upstream::{After, Exchange, Upstream},
     },
-    third_party::{Kind, ThirdParty},
+    third_party::{Kind, ThirdParty, launch, python},
 };
 
 /// The rows of a list, which tests change while it is walked.
@@ -440,6 +442,34 @@ fn third_party_servers_are_learnt_and_walked() {
         let distinct: HashSet<u64> = seen.iter().copied().collect();
         assert_eq!((seen.len(), distinct.len()), (1_003, 1_003), "{kind:?}");
     }
+}
+
+/// Forty items share each time, which is shown in milliseconds and sorted by microseconds, and come in any order.
+#[test]
+fn a_service_on_postgresql_is_learnt_and_walked() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/upstreams/postgres/service.py");
+    let (mut child, input, address) = launch(Command::new(python()).arg(source).args(["--rows", "2400"]));
+    let (text, said) = learn(&format!("http://{address}/items"), &[]);
+    let gateway = Gateway::start_as_written(&text);
+    let (mut seen, mut cursor) = (Vec::new(), None::<String>);
+    for _ in 0..200 {
+        let answer = page(&gateway, "/items", 60, cursor.as_deref(), &How::default());
+        assert_eq!(answer.status, 200, "{answer:?}\n{said}\n{text}");
+        let body = answer.json();
+        seen.extend(body["data"].as_array().expect("items").iter().map(id));
+        cursor = body["pagination"]["nextCursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+        // One comes at the beginning of the list, which shifts every later page.
+        let change = json!([["insert", "2027-01-01 00:00:00+00"]]).to_string();
+        assert_eq!(http::send(address, "POST", "/changes", &[], change.as_bytes()).status, 200);
+    }
+    let distinct: HashSet<u64> = seen.iter().copied().collect();
+    assert_eq!((seen.len(), distinct.len()), (2_400, 2_400), "{said}\n{text}");
+    drop((gateway, input));
+    // It takes its database with it when its input ends.
+    let _ = child.wait();
 }
 
 #[test]
