@@ -1,19 +1,19 @@
 //! Lists of many families, simulated, and what is learnt of each.
 
+mod orders;
+
 use std::{cell::Cell, cmp::Reverse, time::Duration};
 
 use serde_json::{Value, json};
 
 use super::{
     Certainty, ProbeLimits, ProbeTarget,
-    findings::{NullsAt, PlaceForm},
-    order::ValueOrder,
+    findings::PlaceForm,
     session::ProbeSlot,
     testing::{
         Answered, LearntCase, SimulatedRequest, attempt, learn, learn_as, load, rows, scatter, slice, sorted, target,
     },
 };
-use crate::pagination::order::Kind;
 
 fn query(name: &str) -> ProbeSlot {
     ProbeSlot::Query(name.to_owned())
@@ -409,61 +409,6 @@ fn by_offset(all: Vec<Value>) -> impl Fn(&SimulatedRequest) -> Answered {
 }
 
 #[test]
-fn an_order_that_is_not_by_bytes_is_never_taken_for_one() {
-    let mut insensitive = rows(400);
-    insensitive.sort_by_key(|row| (row["name"].as_str().unwrap().to_lowercase(), row["id"].as_u64()));
-    let mut by_language = rows(400);
-    let folded = |text: &str| -> String {
-        let plain = text.to_lowercase().replace(['ä', 'á'], "a").replace('é', "e");
-        plain.chars().filter(|letter| letter.is_alphanumeric()).collect()
-    };
-    by_language.sort_by_key(|row| (folded(row["name"].as_str().unwrap()), row["id"].as_u64()));
-    for (what, all) in [("without regard to case", insensitive), ("by language", by_language)] {
-        let outcome = learn(by_offset(all));
-        let list = load(&outcome.text).unwrap();
-        let field = list.fields.iter().find(|field| field.name == "name");
-        assert_eq!(field.map(|field| &field.kind), Some(&Kind::Opaque), "{what}: {}", outcome.text);
-        assert_eq!(order(&outcome)[0], "Ascending name", "{what}");
-    }
-    let binary = learn(by_offset(sorted(rows(400), "name", false)));
-    assert_eq!(binary.learnt.order.as_ref().unwrap().keys[0].0.comparison, ValueOrder::Bytes, "{}", binary.text);
-}
-
-#[test]
-fn a_rank_is_seen_as_one() {
-    let mut all = rows(300);
-    all.sort_by_key(|row| ["low", "normal", "high"].iter().position(|kind| row["kind"] == *kind));
-    let outcome = learn(by_offset(all));
-    let key = &outcome.learnt.order.as_ref().unwrap_or_else(|| panic!("{}", outcome.text)).keys[0].0;
-    assert_eq!(
-        key.comparison,
-        ValueOrder::Rank(["low", "normal", "high"].map(str::to_owned).to_vec()),
-        "{}",
-        outcome.text
-    );
-}
-
-#[test]
-fn nulls_have_their_place() {
-    let mut all = sorted(rows(300), "note", false);
-    let nulls: Vec<Value> = all.iter().filter(|row| row["note"].is_null()).cloned().collect();
-    all.retain(|row| !row["note"].is_null());
-    all.extend(nulls);
-    let outcome = learn(by_offset(all));
-    let key = &outcome.learnt.order.as_ref().unwrap_or_else(|| panic!("{}", outcome.text)).keys[0].0;
-    assert_eq!((key.name.as_str(), key.nulls), ("note", Some(NullsAt::Last)));
-}
-
-#[test]
-fn a_list_in_no_order_has_none() {
-    let mut all = rows(300);
-    all.sort_by_key(|row| scatter(row["id"].as_u64().unwrap() * 31));
-    let outcome = learn(by_offset(all));
-    assert_eq!(outcome.learnt.order, None, "{}", outcome.text);
-    assert!(!load(&outcome.text).unwrap().declared);
-}
-
-#[test]
 fn a_list_that_gets_slower_with_depth_is_left_alone() {
     let deepest = Cell::new(0);
     let outcome = learn(|asked| {
@@ -579,34 +524,5 @@ fn items_that_are_counted_from_1() {
         let place = learnt.unwrap().place;
         let expected = PlaceForm::Offset { slot: query("startIndex"), first: 1 };
         assert_eq!(place, if refuses { None } else { Some(expected) });
-    }
-}
-
-/// Times are shown in seconds and compared in milliseconds: an inclusive filter by what is shown leaves items out.
-#[test]
-fn a_filter_that_leaves_out_equal_items_is_not_used() {
-    let time = |id: u64| format!("2024-05-{:02}T10:{:02}:{:02}", 1 + id / 400, id / 20 % 60, id / 5 % 4);
-    let millis = |id: u64| format!("{}.{:03}Z", time(id), id % 5 * 7);
-    for is_exact in [false, true] {
-        let outcome = learn(|asked| {
-            let mut ids: Vec<u64> = (0..900).collect();
-            let shown = |id: u64| if is_exact { millis(id) } else { format!("{}Z", time(id)) };
-            let bound = |name: &str| {
-                asked.text(name).map(|text| if is_exact { text.to_owned() } else { text.replace('Z', ".000Z") })
-            };
-            if let Some(most) = bound("at__lte") {
-                ids.retain(|id| millis(*id) <= most);
-            }
-            if let Some(least) = bound("at__gte") {
-                ids.retain(|id| millis(*id) >= least);
-            }
-            ids.sort_by_key(|id| Reverse((millis(*id), scatter(*id))));
-            let rows: Vec<Value> =
-                ids.iter().map(|id| json!({ "id": scatter(*id) % 1_000_000, "at": shown(*id) })).collect();
-            let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(300));
-            Answered::new(json!({ "items": slice(&rows, from, size), "total": rows.len() }))
-        });
-        assert_eq!(order(&outcome)[0], "Descending at", "{}", outcome.text);
-        assert_eq!(outcome.learnt.ranges.is_some(), is_exact, "{}", outcome.text);
     }
 }
