@@ -105,7 +105,8 @@ mod tests {
 
     use super::*;
 
-    /// A fault whose text does not stand in its file exactly once is planted nowhere: a change to a line changes its fault too.
+    /// A fault whose text does not stand in its file exactly once is planted nowhere: a change to a line changes its
+    /// fault too.
     #[test]
     fn every_fault_names_one_place_of_the_core() {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,5 @@
-//! A copy of the core and its simulator, to be spoilt: in a workspace of its own, whose build stays warm from one fault to the next.
+//! A copy of the core and its simulator, to be spoilt: in a workspace of its own, whose build stays warm from one fault
+//! to the next.
 
 use std::{
     fs::{self, File},

@@ -10,8 +10,9 @@
 //! - Each bracket and brace is closed by its own kind, within the value, and they are nested as deep as allowed at most.
 //!
 //! So it ends where every reader of JSON ends it, unless it takes what is none, as comments or quotes of another kind;
-//! what follows it can't be taken for a part of it, nor what is in it for something else. Not judged is the rest of the grammar: whether the words are spelt well (`01`, `nul`, `NaN`), the
-//! escapes in strings (`"\x"`), and whether names, colons and commas are where they should be (`{"a" 1}`, `[1,,2]`).
+//! what follows it can't be taken for a part of it, nor what is in it for something else. Not judged is the rest of the
+//! grammar: whether the words are spelt well (`01`, `nul`, `NaN`), the escapes in strings (`"\x"`), and whether names,
+//! colons and commas are where they should be (`{"a" 1}`, `[1,,2]`).
 
 use super::{
     JsonError,

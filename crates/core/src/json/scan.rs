@@ -99,8 +99,8 @@ impl std::error::Error for JsonError {}
 ///
 /// # Errors
 /// Of a body whose outline has a fault, or another shape, the first fault that is found as all of it is read:
-/// [`JsonError::Malformed`], [`JsonError::TooDeep`] and [`JsonError::TooManyItems`], wherever in the body they are, before the
-/// others.
+/// [`JsonError::Malformed`], [`JsonError::TooDeep`] and [`JsonError::TooManyItems`], wherever in the body they are,
+/// before the others.
 pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans, JsonError> {
     if u32::try_from(body.len()).is_ok()
         && let Some(found) = outline_page(WindowMarker::best(), body, shape, limits)

@@ -4,8 +4,9 @@
 //! it (`tests/tidy/layers.rs`). It compares single values by `key::compare` and believes the types of the contract.
 //!
 //! The checker knows fewer arguments than the core: a page that it calls [`ClaimFault`] for another reason than
-//! [`PageClaim::Verbatim`] or [`PageClaim::Once`] may be right. The simulator counts these pages, about three in ten thousand, and
-//! bounds their number. A page that the checker follows, and that is wrong all the same, was deceived by its answers.
+//! [`PageClaim::Verbatim`] or [`PageClaim::Once`] may be right. The simulator counts these pages, about three in ten
+//! thousand, and bounds their number. A page that the checker follows, and that is wrong all the same, was deceived by
+//! its answers.
 //!
 //! **The rule.** Each answer shows every item between two places of the list: from a *low* place to a *high* one. It
 //! begins at its first item, or at the start of the list where it was asked from there; it reaches to its last item, or
@@ -237,7 +238,7 @@ struct AnswerSpan<'a> {
     low: ListPlace<'a>,
     high: ListPlace<'a>,
     level: Level,
-    /// The reason why the level is not higher, or by which the list ends.
+    /// The reason why the level is not higher, or the evidence of the end of the list.
     because: &'static str,
 }
 

@@ -130,7 +130,7 @@ pub(super) const MARKS_BESIDE: u64 = 2;
 /// Marks that are looked at: a cursor has five. All sets of them are compared.
 pub(super) const MARKS_COMPARED: usize = 8;
 
-/// Empty answers in a row that are taken for the end, where items are hidden and no count tells their number.
+/// The number of empty answers in a row that end a list with hidden items and no count.
 pub(super) const EMPTY_ANSWERS: u32 = 2;
 
 /// Vain readings of a seam without a declared order, after which the list changes too fast for it.
@@ -155,8 +155,8 @@ pub(super) const LEAST_CAP: u32 = 5;
 /// Items wished for around the last page of a list without a declared order.
 pub(super) const TAIL_MARGIN: u64 = 2;
 
-/// Items by which the end of such a list is looked for further on where no count tells its length; each time twice as
-/// many.
+/// The first stride of the search for the end of a list without a declared order and without a count. Each stride is
+/// twice as long as the one before.
 pub(super) const TAIL_STRIDE: u64 = 100;
 
 /// Places within the list, by its count, that are asked for in vain before they are taken to be deeper than the

@@ -84,8 +84,9 @@ fn meet(one: Slice, other: Slice) -> bool {
 }
 
 /// Returns the request that tells most about where in a window a boundary is: one that holds all of the window, if
-/// possible. Else it shows both sides of the `nearest` place where the boundary may be, and most of the window on that
-/// side; if no page shows both sides, it has that edge. Without such a place it holds the middle.
+/// possible. Otherwise it shows both sides of `nearest`, the closest place at which the boundary may be, and as much of
+/// the window on that side as it can; where no page shows both sides, it ends at that place. Without `nearest` it holds
+/// the middle of the window.
 #[must_use]
 pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: Option<(Side, u64)>) -> Slice {
     let sizes = Askable::new(paging, cap);
@@ -112,7 +113,7 @@ pub(super) fn ending_at(paging: &Paging, cap: Option<u32>, offset: u64) -> Slice
     Askable::new(paging, cap).farthest(paging.family, 0, offset, Way::Backward)
 }
 
-/// The one request that holds a window, and most of what is wished for around it.
+/// Returns the request that holds a window, and as much of its margins as possible; `None` if no single request does.
 #[must_use]
 pub(super) fn holding(paging: &Paging, cap: Option<u32>, window: Window) -> Option<Slice> {
     Askable::new(paging, cap).one(paging.family, window)
@@ -124,7 +125,7 @@ pub(super) fn most(paging: &Paging, cap: Option<u32>) -> u64 {
     u64::from(Askable::new(paging, cap).most)
 }
 
-/// The largest size that can be asked for and is no larger than this, or the least.
+/// Returns the largest size that can be asked for and is at most `most`, or the least size if there is none.
 #[must_use]
 pub(super) fn size_within(paging: &Paging, most: u32) -> PageSize {
     let sizes = Askable::new(paging, None);

@@ -1,10 +1,10 @@
 //! Lists that the upstream pages by what it hands out: tokens, next-links, last items.
 //!
-//! A client's page is put together from the upstream's pages (*upstream pages*). Its cursor carries the token that leads to the
-//! upstream page which holds the place, and the place within it: beyond an item, by its keys where the order is declared, else
-//! amid marks. Where a page ends with its upstream page, that is the upstream page's own token to the next, so that sizes which align
-//! take one request a page; the item or the marks go along all the same, because tokens of many upstreams are offsets in
-//! disguise: what was served already and comes again is passed over.
+//! A client's page is put together from the upstream's pages (*upstream pages*). Its cursor carries the token that
+//! leads to the upstream page which holds the place, and the place within it: beyond an item, by its keys where the
+//! order is declared, else amid marks. Where a page ends with its upstream page, that is the upstream page's own token
+//! to the next, so that sizes which align take one request a page; the item or the marks go along all the same, because
+//! tokens of many upstreams are offsets in disguise: what was served already and comes again is passed over.
 //!
 //! An answer does not show what its token skipped: one that begins after the last item served looks the same whether
 //! the token says "after that item" or is an offset, and an item before it is gone. So a page is `checked` where the
@@ -16,16 +16,17 @@
 //!   refused before it repeats anything. Items that the upstream does not order among themselves keep its own sequence;
 //!   a page that begins amid such a run is `anchored` too.
 //! - **marks** decide where no order is declared ([`chain`]), and [`circle`] finds what goes round.
-//! - An upstream page that no longer reaches back to the item of the cursor may have lost what came after it: the upstream page before it
-//!   is read too, where tokens lead back; else the place is lost.
+//! - An upstream page that no longer reaches back to the item of the cursor may have lost what came after it: the
+//!   upstream page before it is read too, where tokens lead back; else the place is lost.
 //! - **Ends** are the upstream's word: no token, "there is no more", or for some only an empty page. An answer that says
 //!   there is more and has no token is a fault.
 //!
 //! Everything is done once, in the direction of reading: a page backward is the mirror image ([`Way`]).
 //!
-//! Upstreams that take a token once (`single_use`) are never asked for an upstream page again: a client's page then ends where an
-//! upstream page ends. It has the limit rounded down to whole upstream pages of a fixed size, at least one upstream page, which may be more than
-//! the limit; and the page before it is only to be had by a token that leads back.
+//! Upstreams that take a token once (`single_use`) are never asked for an upstream page again: a client's page then
+//! ends where an upstream page ends. It has the limit rounded down to whole upstream pages of a fixed size, at least
+//! one upstream page, which may be more than the limit; and the page before it is only to be had by a token that leads
+//! back.
 
 mod chain;
 mod circle;

@@ -30,8 +30,8 @@ pub(super) fn shows(page: &Page, order: &Order, equals_too: bool, anchor: &Ancho
     Some(false)
 }
 
-/// Returns whether a page goes on, and its last item has that many first keys in common with the anchor, and a null after them only
-/// where the anchor has one.
+/// Returns whether a page goes on, and its last item has that many first keys in common with the anchor, and a null
+/// after them only where the anchor has one.
 pub(super) fn is_within(page: &Page, anchor: &Anchor, keys: usize) -> bool {
     let is_null = |anchor: &Anchor| anchor.keys.get(keys) == Some(&KeyValue::Null);
     page.next.is_some()

@@ -252,7 +252,8 @@ impl TokenPage<'_> {
         !self.seams.are_keyed() || evidence::loose(&self.request.order)
     }
 
-    /// Remembers the last of the items that were just gone by; gives the upstream page's last item, where the order is declared.
+    /// Remembers the last of the items that were just gone by; gives the upstream page's last item, where the order is
+    /// declared.
     fn note_passed(&mut self, upstream_page: &UpstreamPage, places: Range<usize>) -> Result<Option<Anchor>, Refusal> {
         let (order, count) = (&self.request.order, upstream_page.len());
         if !self.seams.are_keyed() || count == 0 {

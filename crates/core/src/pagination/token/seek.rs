@@ -95,8 +95,8 @@ enum Looked {
 }
 
 impl TokenPage<'_> {
-    /// Finds the place in the upstream page that its token leads to, or in those around it, and takes what the page needs of that
-    /// upstream page. What was read beyond it comes next.
+    /// Finds the place in the upstream page that its token leads to, or in those around it, and takes what the page
+    /// needs of that upstream page. What was read beyond it comes next.
     ///
     /// # Errors
     ///
@@ -169,7 +169,8 @@ impl TokenPage<'_> {
         let within = if guessed { upstream_page.len().min(1) } else { upstream_page.len() };
         let shows_next = (guessed || passed.count == 0) && self.shows_next(seek, latest, within);
         if shows_next {
-            // Read against its token, the upstream page may be the one before the anchor's: no answer showed the two together.
+            // Read against its token, the upstream page may be the one before the anchor's: no answer showed the two
+            // together.
             let together = seek.window[latest].asked.way == self.way;
             self.seams.leave_open(passed.amid_ties || guessed || !together);
             return Ok(Looked::Found { upstream_page: latest, passed: 0 });
@@ -203,7 +204,8 @@ impl TokenPage<'_> {
             (_, lead) if passed.count > 0 || seek.aligned || lead == Lead::Edge => {
                 Ok(self.found_by_keys(seek, latest, passed))
             }
-            // The upstream page held the anchor, and does not reach back to it any more. What stood between may have moved out.
+            // The upstream page held the anchor, and does not reach back to it any more. What stood between may have
+            // moved out.
             (_, Lead::Token(token)) if may_ask => Ok(Looked::Ask(token, Side::Before)),
             _ => self.lost(seek, Unproven::Position),
         }

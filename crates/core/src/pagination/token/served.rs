@@ -149,8 +149,8 @@ impl TokenPage<'_> {
         Ok(Some(NeighbourPage { token, token_way, way, depth, within, circle, run, ahead }))
     }
 
-    /// The place before so many items of an upstream page, read in the other direction; `None` where nothing is there, or where
-    /// the upstream can't be asked for it.
+    /// The place before so many items of an upstream page, read in the other direction; `None` where nothing is there,
+    /// or where the upstream can't be asked for it.
     fn way_back(&self, number: usize, passed: usize) -> Result<Option<PageEntry<'_>>, Refusal> {
         let (upstream_page, way, tokens) = (&self.pages.read[number], self.way.reversed(), self.tokens());
         let before = upstream_page.len() - passed;
@@ -177,8 +177,8 @@ impl TokenPage<'_> {
         })
     }
 
-    /// A place in an upstream page that is to be read again. Where tokens only lead on, a page back must be all in one upstream page, or at
-    /// the start.
+    /// A place in an upstream page that is to be read again. Where tokens only lead on, a page back must be all in one
+    /// upstream page, or at the start.
     fn again<'a>(&self, upstream_page: &'a UpstreamPage, way: Way, passed: usize) -> Option<PageEntry<'a>> {
         let tokens = self.tokens();
         let alone = way.is_backward() && !tokens.backward;
@@ -219,8 +219,8 @@ impl TokenPage<'_> {
         Target { position: Position::Token(Box::new(place)), hint }
     }
 
-    /// The mark of the item that comes right after so many of an upstream page, beyond an anchor; `None` where another upstream page shows
-    /// one between the two.
+    /// The mark of the item that comes right after so many of an upstream page, beyond an anchor; `None` where another
+    /// upstream page shows one between the two.
     fn next_beyond(&self, way: Way, beyond: Option<(&UpstreamPage, usize)>, within: &Within) -> Option<Mark> {
         let Within::Keys(anchor) = within else { return None };
         let (upstream_page, passed) =

@@ -68,8 +68,8 @@ impl KeyReader<'_> {
         self.ending.doubted.is_none_or(|doubt| doubt.times < most(doubt))
     }
 
-    /// Asks whether a short answer was the end. The answer must hold the offsets on from `from`: the boundary, and the
-    /// last run of unordered ties, which is not closed yet.
+    /// Asks whether a short answer was the end. The answer that confirms it must begin at or before the offset `from`, so
+    /// that it shows the boundary and all of the last run of ties.
     pub(super) async fn doubt(&mut self, short: Short, from: u64, held: Held) -> KeyNext {
         let Short { slice, last, .. } = short;
         let times = self.ending.doubted.map_or(0, |doubt| doubt.times);
