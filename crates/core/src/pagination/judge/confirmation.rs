@@ -116,8 +116,7 @@ pub(in crate::pagination) fn confirm(
     // neither shows the edge. Test: `an_edge_that_begins_before_its_place_confirms_nothing`. Where the last page comes
     // again, an edge past the end begins before its place as well, and says of what lies beyond no more than once.
     let is_before = begins_before(&edge, came.at_edge.as_ref(), terms.order);
-    // So does an answer from beyond with nothing new that is not all of the last page either:
-    // `regressions/nothing-beyond-elsewhere.txt`.
+    // So does an answer from beyond with nothing new that is not the last page again either (the same test).
     let is_beside = |beyond: &Answer| {
         let came_first =
             |item| rows::relate(beyond, terms.order, item, came.first.as_ref()?).map(|it| it.whole.is_eq());

@@ -1,7 +1,7 @@
 //! Walks over small lists whose endpoint can filter, flip, and sort by id.
 
 mod chance;
-mod ignored_runs;
+mod ignored;
 mod parts;
 
 use crate::pagination::{
@@ -310,26 +310,6 @@ fn filters_that_are_ignored_are_a_longer_way_and_no_wrong_one() {
             (list.ignores, list.paging.family) = (true, family);
             walks_both_ways(&mut list, 7, &format!("{direction:?} {family:?}"));
         }
-    }
-}
-
-/// The hint of a place within a filtered list is wrong where the filter is ignored: a search in it would find the place, in
-/// many requests a page.
-#[test]
-fn a_filter_that_is_ignored_costs_a_request_a_page_and_is_given_up() {
-    for family in [Family::Offset, Family::Page] {
-        let keys = vec![model::key("rank", Kind::Number, Ascending)];
-        let mut list = List::new(keys, (0..2_000).map(|row| vec![model::whole(row * 10)]));
-        (list.cap, list.paging.sizes) = (20, Sizes::Free { least: 1, most: Some(20) });
-        (list.ignores, list.paging.family) = (true, family);
-        let mut target = start();
-        let mut requests = Vec::new();
-        for _ in 0..100 {
-            let page = list.page(target, 10).unwrap();
-            requests.push(page.notes.requests);
-            target = page.next.clone().unwrap();
-        }
-        assert!(requests.iter().all(|requests| *requests <= 3), "{family:?}: {requests:?}");
     }
 }
 

@@ -140,9 +140,9 @@ impl<'p> Asker<'p> {
         self.sizes.compare_short(slice, answer, &self.ledger, paging);
     }
 
-    /// Returns the one size that the upstream gives whatever is asked for, where these answers show that.
-    pub(in crate::pagination) fn ignored_for(&mut self, pairs: &[(AskedSlice, Answer)]) -> Option<u32> {
-        pairs.iter().filter_map(|(asked, answer)| self.sizes.ignored_for(asked.slice, answer)).last()
+    /// Returns whether these answers show that the upstream gives as many items whatever size is asked for.
+    pub(in crate::pagination) fn ignores_sizes(&mut self, pairs: &[(AskedSlice, Answer)]) -> bool {
+        pairs.iter().any(|(asked, answer)| self.sizes.are_ignored(asked.slice, answer))
     }
 
     fn learn<'a>(

@@ -58,13 +58,11 @@ impl KnownSizes {
         self.last_short = Some((begins, count));
     }
 
-    /// Returns the one size of an upstream that gives as many items whatever is asked for, where this answer and the one
-    /// before it show that: they were asked for two sizes, one of them smaller than what came. Test:
-    /// `a_size_parameter_that_is_ignored_costs_no_search`.
-    pub(super) fn ignored_for(&mut self, slice: Slice, answer: &Answer) -> Option<u32> {
+    /// Returns whether this answer and the one before it show that sizes are ignored: they were asked for two sizes, one of
+    /// them smaller than what came both times. Test: `a_size_parameter_that_is_ignored_costs_no_search`.
+    pub(super) fn are_ignored(&mut self, slice: Slice, answer: &Answer) -> bool {
         let (asked, count) = (slice.size().0, u32::try_from(answer.items.len()).unwrap_or(u32::MAX));
-        let (other, same) = self.last.replace((asked, count))?;
-        let is_ignored = same == count && other != asked && count > asked.min(other);
-        is_ignored.then_some(count)
+        let before = self.last.replace((asked, count));
+        before.is_some_and(|(other, same)| same == count && other != asked && count > asked.min(other))
     }
 }

@@ -1,17 +1,14 @@
 //! The next request: for the window around the boundary, for the run of ties that was cut, or for the slice from which
 //! a search learns most.
 
-use std::sync::Arc;
-
-use super::{
-    AskedSlice, Bracket, KeyHalt, KeyNext, KeyReader, KeyTurn, Look, Witness, aim, bracket::Aim, seam::KeySeam,
-};
+use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Look, Witness, aim, bracket::Aim, seam::KeySeam};
 use crate::pagination::{
     answer::Answer,
     direction::{Side, Way},
     judge::draft::Boundary,
-    paging::{Family, Sizes},
+    paging::Family,
     plan::{self, Window},
+    refusal::Refusal,
     slices::SliceReader as _,
     window::Slice,
 };
@@ -135,20 +132,13 @@ impl KeyReader<'_> {
             Ok(pairs) => pairs,
             Err(why) => return Err(self.unasked(why)),
         };
-        if let Some(size) = self.asker.ignored_for(&pairs).filter(|_| self.request.paging.family == Family::Page) {
-            return Err(KeyHalt::Instead(self.go_on_by_pages_of(size)));
+        if self.request.paging.family == Family::Page && self.asker.ignores_sizes(&pairs) {
+            // No search would learn more from further answers.
+            return Err(Refusal::BudgetExceeded.into());
         }
         for (asked, answer) in &pairs {
             self.asker.compare_short(asked.slice, answer, &self.request.paging);
         }
         Ok(pairs)
-    }
-
-    /// Goes on with pages of the one size that the upstream gives, whatever is asked for.
-    fn go_on_by_pages_of(&mut self, size: u32) -> KeyTurn {
-        Arc::make_mut(&mut self.request.paging).sizes = Sizes::Fixed(size);
-        (self.asker.sizes.cap, self.search.bracket) = (None, Bracket::default());
-        (self.cut, self.asker.searching) = (None, true);
-        KeyTurn::Window
     }
 }

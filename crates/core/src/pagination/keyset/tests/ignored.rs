@@ -1,0 +1,34 @@
+//! A run that is asked for by itself, of an endpoint that ignores what it is asked by.
+
+use super::*;
+
+#[test]
+fn a_run_is_held_against_the_keys_that_it_was_asked_for_by() {
+    // By id, what an ignored filter lets through begins with another run, and shows nothing else.
+    let rows = (0..80).map(|row| vec![model::whole(row / 40)]);
+    let mut list = List::new(vec![model::key("rank", Kind::Number, Descending)], rows);
+    list.paging.sizes = Sizes::Free { least: 1, most: Some(20) };
+    (list.cap, list.filters, list.ignores) = (20, runs_by_id(2), true);
+    let page = list.page(start(), 5);
+    assert!(asks_for_runs(&list) && is_refused_for_its_run(&page), "{page:?} {:?}", list.asked);
+}
+
+/// The hint of a place within a filtered list is wrong where the filter is ignored: a search in it would find the place, in
+/// many requests a page.
+#[test]
+fn a_filter_that_is_ignored_costs_a_request_a_page_and_is_given_up() {
+    for family in [Family::Offset, Family::Page] {
+        let keys = vec![model::key("rank", Kind::Number, Ascending)];
+        let mut list = List::new(keys, (0..2_000).map(|row| vec![model::whole(row * 10)]));
+        (list.cap, list.paging.sizes) = (20, Sizes::Free { least: 1, most: Some(20) });
+        (list.ignores, list.paging.family) = (true, family);
+        let mut target = start();
+        let mut requests = Vec::new();
+        for _ in 0..100 {
+            let page = list.page(target, 10).unwrap();
+            requests.push(page.notes.requests);
+            target = page.next.clone().unwrap();
+        }
+        assert!(requests.iter().all(|requests| *requests <= 3), "{family:?}: {requests:?}");
+    }
+}
