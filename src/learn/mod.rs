@@ -5,15 +5,15 @@
 //! does with an upstream's. So a live server, recorded exchanges and the simulated upstreams of the tests are all asked in
 //! the same way. The steps, each in a file of its own, in order of worth:
 //!
-//! 1. [`shape`]: the items, their ids and fields, and the facts beside them, of one answer.
-//! 2. [`size`], [`place`], [`token`]: the parameters by which pages are asked for, each found by its effect.
-//! 3. [`ends`]: the cap, the total, the last page and the answer after it.
-//! 4. [`order`]: the keys by which the items are sorted, and the comparison that holds between their values.
-//! 5. [`sorting`], [`ranges`]: the parameters that sort and filter, each found by its effect.
-//! 6. [`surroundings`]: the items' own resources, credentials, and links to other hosts.
+//! 1. `shape`: the items, their ids and fields, and the facts beside them, of one answer.
+//! 2. `size`, `place`, `token`: the parameters by which pages are asked for, each found by its effect.
+//! 3. `ends`: the cap, the total, the last page and the answer after it.
+//! 4. `order`: the keys by which the items are sorted, and the comparison that holds between their values.
+//! 5. `sorting`, `ranges`: the parameters that sort and filter, each found by its effect.
+//! 6. `surroundings`: the items' own resources, credentials, and links to other hosts.
 //!
-//! [`live`] asks the same questions of a list that is configured. [`findings`] has the result: each finding with its evidence and its certainty. [`write`] turns it into a
-//! configuration, [`report`] into text for people.
+//! [`live`] asks the same questions of a list that is configured. [`findings`] has the result: each finding with its
+//! evidence and its certainty. [`write`] turns it into a configuration, [`report`] into text for people.
 
 mod answer;
 mod ends;
