@@ -7,7 +7,7 @@ use std::{borrow::Cow, collections::HashSet};
 
 use super::{
     answer::{Answer, Standing},
-    judge::end::{Belief, Honoured, Witness},
+    judge::end::Belief,
     judge::evidence::Evidence,
     key::{self, KeyValue},
     order::{Nulls, Order},
@@ -56,7 +56,7 @@ pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) ->
     }
     if order.places_items() && asked.in_order {
         let slice = Slice::Offset { from: asked.begins, size: asked.size.unwrap_or(PageSize(u32::MAX)) };
-        let belief = Belief { honoured: Honoured::default(), honoured_before: 0, witness: Witness::None };
+        let belief = Belief::default();
         Evidence::new(answer, slice, order, paging, belief).map_err(|unsorted| AnswerFault::Order(unsorted.said))?;
     }
     size

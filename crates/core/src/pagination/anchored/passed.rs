@@ -304,7 +304,7 @@ mod tests {
         json::Span,
         pagination::{
             answer::Answer,
-            judge::end::{Belief, Honoured, Witness},
+            judge::end::Belief,
             order::{Direction, Kind, Nulls, SortKey, Ties},
             paging::{Family, Paging, Sizes},
             window::{Offset, PageSize, Slice},
@@ -330,7 +330,7 @@ mod tests {
         let size = PageSize(u32::try_from(answer.items.len()).unwrap());
         let fetch = Slice::Offset { from: Offset(from), size };
         let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
-        let belief = Belief { honoured: Honoured::default(), honoured_before: 0, witness: Witness::None };
+        let belief = Belief::default();
         View::new(answer, fetch, &paging, None, belief)
     }
 

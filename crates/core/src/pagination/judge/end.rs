@@ -72,9 +72,10 @@ impl Honoured {
 }
 
 /// The evidence that other answers of the same page give of an end that an answer may show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::pagination) enum Witness {
     /// No other answer was asked for.
+    #[default]
     None,
     /// An earlier answer ended at the same item.
     Same,
@@ -82,8 +83,8 @@ pub(in crate::pagination) enum Witness {
     SameAndNothingBeyond,
 }
 
-/// The knowledge of sizes with which an answer is judged.
-#[derive(Clone, Copy, Debug)]
+/// The knowledge of sizes and places with which an answer is judged.
+#[derive(Clone, Copy, Debug, Default)]
 pub(in crate::pagination) struct Belief {
     /// The sizes that this walk has seen honoured, this answer included.
     pub(in crate::pagination) honoured: Honoured,
@@ -91,6 +92,8 @@ pub(in crate::pagination) struct Belief {
     pub(in crate::pagination) honoured_before: u32,
     /// The earlier evidence of the same end.
     pub(in crate::pagination) witness: Witness,
+    /// Two answers of the page show an item at different offsets: the number of a page does not tell where it stands.
+    pub(in crate::pagination) is_displaced: bool,
 }
 
 /// The statement of an answer about the end.
@@ -114,7 +117,8 @@ impl End {
     /// are hidden after the limit, and answers are cut by bytes and by time:
     ///
     /// - a claim in the same answer that no item follows (an exact total of just what was reached, a flag, a missing
-    ///   link), against a size that the walk has seen honoured;
+    ///   link), against a size that the walk has seen honoured: `checked` where two answers show an item at different
+    ///   offsets, so that pages don't stand where the count takes them to be;
     /// - an exact total of just the items that came from the very start: `checked`, because a cap that the walk has not
     ///   met may let through as many as a stale count tells of. Elsewhere in the list this would not do: under a silent
     ///   cap a page stands before its expected place;
@@ -166,7 +170,7 @@ impl End {
                 Self::seen(more_is_said)
             }
             Witness::Same if is_below(belief.honoured.size_now()) && !more_is_said => Self::seen(true),
-            _ if over_is_said && !more_is_said && is_below(belief.honoured.size()) => Self::seen(false),
+            _ if over_is_said && !more_is_said && is_below(belief.honoured.size()) => Self::seen(belief.is_displaced),
             _ if from_start && answer.total.is_some_and(|total| total.exact && total.value == count as u64) => {
                 Self::seen(true)
             }

@@ -254,6 +254,11 @@ impl Evidence {
         self.end.ends = true;
     }
 
+    /// Returns the question.
+    pub(in crate::pagination) fn slice(&self) -> Slice {
+        self.slice
+    }
+
     /// Returns the answer.
     pub(in crate::pagination) fn answer(&self) -> &Answer {
         &self.answer
@@ -476,7 +481,7 @@ fn count(neighbours: impl Iterator<Item = usize>) -> u32 {
 /// answer claims that there is more, that number is the size. An answer that names a beginning after the place asked
 /// for is not believed. The second value is whether a count places the answer: as a page that was cut short in silence,
 /// or as the last page that comes again.
-fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, belief: Belief) -> (u64, bool) {
+pub(super) fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, belief: Belief) -> (u64, bool) {
     let (begins, ends) = plan::reach(fetch);
     let asked = fetch.size().0;
     let more = answer.more == Some(true) || answer.total.is_some_and(|total| total.value >= ends);

@@ -1,7 +1,7 @@
-//! Neighbouring slices, one of which is read again after the others.
+//! Neighbouring slices, some of which are read before and after the others.
 //!
-//! They count only if that slice is the same the second time, so that no item moved across the seams in between. A page
-//! that rests on them is `checked` at most.
+//! They count only if those are the same the second time, and each seam lies beside one of them, so that no item moved
+//! across it in between. A page that rests on them is `checked` at most.
 
 use super::{evidence::Evidence, ledger::Ledger};
 use crate::pagination::{order::Order, window::Slice};
@@ -9,36 +9,46 @@ use crate::pagination::{order::Order, window::Slice};
 /// The reason for which slices can't be joined.
 #[derive(Debug)]
 pub(in crate::pagination) enum Unjoined {
-    /// The slice that was read twice differs the second time.
+    /// A slice that was read twice differs the second time.
     Changed(Box<Evidence>),
     /// The slices don't fit together.
     Apart,
 }
 
 impl Evidence {
-    /// Joins neighbouring slices that were read after `first`, and before `again`, which is the same slice. `between`:
-    /// `None` where one of them can't be compared.
+    /// Joins neighbouring slices that were read between the two readings of others, the earlier and the later of each.
+    /// `between`: `None` where one of them can't be compared.
     ///
     /// # Errors
     ///
     /// [`Unjoined`] where they prove nothing together.
     pub(in crate::pagination) fn joined(
-        first: &Self,
+        readings: Vec<(&Self, Self)>,
         between: Option<Vec<Self>>,
-        again: Self,
         order: &Order,
         ledger: &Ledger,
     ) -> Result<Self, Unjoined> {
-        if !first.same_items(&again) {
-            return Err(Unjoined::Changed(Box::new(again)));
+        let mut parts = Vec::with_capacity(readings.len());
+        for (first, again) in readings {
+            if !first.same_items(&again) {
+                return Err(Unjoined::Changed(Box::new(again)));
+            }
+            parts.push((again, true));
         }
-        between.and_then(|between| join_all(between, again, order, ledger)).ok_or(Unjoined::Apart)
+        let Some(between) = between else { return Err(Unjoined::Apart) };
+        parts.extend(between.into_iter().map(|part| (part, false)));
+        join_all(parts, order, ledger).ok_or(Unjoined::Apart)
     }
 }
 
-fn join_all(mut parts: Vec<Evidence>, again: Evidence, order: &Order, ledger: &Ledger) -> Option<Evidence> {
-    parts.insert(0, again);
-    parts.sort_by_key(|part| part.slice.begins());
+/// Joins slices, each with the fact that it was read twice.
+fn join_all(mut parts: Vec<(Evidence, bool)>, order: &Order, ledger: &Ledger) -> Option<Evidence> {
+    parts.sort_by_key(|(part, _)| part.slice.begins());
+    if parts.windows(2).any(|pair| !pair[0].1 && !pair[1].1) {
+        // A row that leaves one of two neighbours draws the next one's first row into it, and no other slice shows that.
+        return None;
+    }
+    let mut parts: Vec<Evidence> = parts.into_iter().map(|(part, _)| part).collect();
     if let Some(end) = parts.iter().position(|part| part.end.ends)
         && parts[end + 1..].iter().all(Evidence::is_empty)
     {

@@ -2,8 +2,8 @@
 //!
 //! Offsets count hidden items. An empty answer moves a search on in the direction it was going, up to the total. Where
 //! hidden items separate the two sides of a boundary farther than an answer reaches, or hide the end, only a chain of
-//! neighbouring slices shows it, the first of which is read again after the others: `checked`. Its slices are no larger
-//! than sizes that were seen to be honoured, so that no item is between them.
+//! neighbouring slices shows it, every second of which is read before and after the others: `checked`. Its slices are no
+//! larger than sizes that were seen to be honoured, so that no item is between them.
 
 use super::{KeyNext, KeyReader, KeyTurn, Missed, seam::KeySeam};
 use crate::pagination::{
@@ -117,7 +117,7 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Reads a slice, its neighbours up to an offset, and the slice again.
+    /// Reads a slice and its neighbours up to an offset.
     fn read_chain(&mut self, slice: Slice, to: u64) -> KeyTurn {
         self.search.edge = None;
         let trusted = self.trusted_size();
@@ -131,18 +131,18 @@ impl KeyReader<'_> {
             Slice::Offset { .. } => plan::reach(slice).1,
         };
         let mut last = plan::next(edge);
-        let mut between = vec![last];
-        while reached(last) < to && between.len() + 2 < self.asker.left() {
+        let mut slices = vec![edge, last];
+        while reached(last) < to && KeySeam::requests(slices.len() + 1) <= self.asker.left() {
             last = plan::next(last);
-            between.push(last);
+            slices.push(last);
         }
         if !self.asker.ledger.repeats()
-            && let Some(Slice::Offset { size, .. }) = between.last_mut()
+            && let Some(Slice::Offset { size, .. }) = slices.last_mut()
             && let Ok(most) = u32::try_from(plan::most(&self.request.paging, None))
         {
             // The wider it is, the more it says if nothing is there.
             *size = PageSize(most);
         }
-        KeyTurn::Seam(KeySeam::new(edge, between))
+        KeyTurn::Seam(KeySeam::chain(&slices))
     }
 }

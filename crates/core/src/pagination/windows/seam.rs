@@ -1,6 +1,6 @@
-//! Seams that no single answer shows: neighbouring slices, one of which is read again after the others.
+//! Seams that no single answer shows: neighbouring slices, every second of which is read before and after the others.
 //!
-//! They count only if that one is the same the second time, so that nothing moved across the seams in between. Such a
+//! They count only if those are the same the second time, so that nothing moved across the seams beside them. Such a
 //! page is `checked`, and no more.
 
 use super::{AskedSlice, KeyNext, KeyReader, KeyTurn, Witness, confirm::Short, look_at};
@@ -15,11 +15,11 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// A slice that is read twice, and the neighbours of it that are read in between.
+/// Slices that are read twice, and the neighbours of them that are read in between.
 #[derive(Debug)]
 pub(super) struct KeySeam {
-    twice: Slice,
-    /// The first answer to the slice, if it was read already.
+    twice: Vec<Slice>,
+    /// The first answer to the only slice that is read twice, if it was read already.
     held: Option<Held>,
     between: Vec<Slice>,
 }
@@ -36,12 +36,26 @@ pub(super) enum Held {
 impl KeySeam {
     /// Returns the seam of a slice, its neighbours, and the slice again.
     pub(super) fn new(twice: Slice, between: Vec<Slice>) -> Self {
-        Self { twice, held: None, between }
+        Self { twice: vec![twice], held: None, between }
+    }
+
+    /// Returns the seams of slices that follow one another. Every second one is read twice: each seam lies beside one of
+    /// these. Test: `each_seam_of_a_chain_lies_beside_a_slice_that_is_read_twice`.
+    pub(super) fn chain(slices: &[Slice]) -> Self {
+        let every_second = |from: usize| slices.iter().copied().skip(from).step_by(2).collect();
+        // The last one is the widest, and never read twice.
+        let is_odd = slices.len() % 2;
+        Self { twice: every_second(is_odd), held: None, between: every_second(1 - is_odd) }
+    }
+
+    /// Returns the number of requests that a chain of so many slices takes.
+    pub(super) fn requests(slices: usize) -> usize {
+        slices + slices / 2
     }
 
     /// Returns the seam of a slice whose answer is there already: its neighbours, and the slice again.
     pub(super) fn beside(twice: Slice, held: Held, between: Vec<Slice>) -> Self {
-        Self { twice, held: Some(held), between }
+        Self { twice: vec![twice], held: Some(held), between }
     }
 }
 
@@ -49,15 +63,14 @@ impl KeyReader<'_> {
     /// Reads a seam. A slice is judged by the size asked for in the end: a declared depth may have cut it.
     pub(super) async fn read_seam(&mut self, seam: KeySeam) -> KeyNext {
         let KeySeam { mut twice, held, mut between } = seam;
-        let held = match held {
-            Some(held) => held,
+        let firsts = match held {
+            Some(Held::Taken) => None,
+            Some(Held::Here(first)) => Some(vec![*first]),
             None => {
-                let Some((asked, first)) = self.ask(vec![twice.into()]).await?.pop() else {
-                    return Err(self.lost());
-                };
-                twice = asked.slice;
-                match self.view(first, twice.into()) {
-                    Ok(view) => Held::Here(Box::new(view)),
+                let pairs = self.ask(twice.into_iter().map(AskedSlice::from).collect()).await?;
+                twice = pairs.iter().map(|(asked, _)| asked.slice).collect();
+                match self.views(pairs).into_iter().map(|(_, view)| view).collect() {
+                    Ok(views) => Some(views),
                     Err(unsorted) => return Err(self.contradicted(unsorted)),
                 }
             }
@@ -65,31 +78,42 @@ impl KeyReader<'_> {
         if between.iter().any(|slice| plan::within(&self.request.paging, *slice).is_none()) {
             return Err(self.unasked(Unasked::TooDeep));
         }
-        between.truncate(self.asker.left().saturating_sub(1).max(1));
+        between.truncate(self.asker.left().saturating_sub(twice.len()).max(1));
         let middle = self.ask(between.iter().copied().map(AskedSlice::from).collect()).await?;
         if middle.len() < between.len() {
             // The budget did not allow for all of them.
             return self.again();
         }
-        let Some((asked, again)) = self.ask(vec![twice.into()]).await?.pop() else { return self.again() };
-        let twice = asked.slice;
-        let Ok(again) = self.view(again, twice.into()) else { return self.again() };
-        self.note(&again);
-        let nothing_from = Some(again.begins()).filter(|_| again.is_empty() && !again.is_from_start());
+        let agains = self.ask(twice.iter().copied().map(AskedSlice::from).collect()).await?;
+        if agains.len() < twice.len() {
+            return self.again();
+        }
+        twice = agains.iter().map(|(asked, _)| asked.slice).collect();
+        let Ok(agains) = self.views(agains).into_iter().map(|(_, view)| view).collect::<Result<Vec<_>, _>>() else {
+            return self.again();
+        };
+        agains.iter().for_each(|again| self.note(again));
+        let nothing_from = agains.iter().find(|again| again.is_empty() && !again.is_from_start()).map(Evidence::begins);
         let middle: Result<Vec<Evidence>, _> =
             middle.into_iter().map(|(asked, answer)| self.view(answer, asked)).collect();
-        let views = between.iter().copied().zip(middle.iter().flatten()).chain([(twice, &again)]);
+        let views = between.iter().copied().zip(middle.iter().flatten()).chain(twice.iter().copied().zip(&agains));
         let short = views.max_by_key(|(slice, _)| slice.begins()).and_then(|(slice, view)| Short::of(view, slice));
-        let first = match &held {
-            Held::Taken => self.draft.last_view(),
-            Held::Here(first) => Some(&**first),
+        let Some(edge) = twice.iter().chain(&between).copied().min_by_key(|slice| slice.begins()) else {
+            return self.again();
         };
-        let Some(first) = first else { return self.torn(twice, again) };
-        match Evidence::joined(first, middle.ok(), again, &self.request.order, &self.asker.ledger) {
+        let firsts = match &firsts {
+            Some(firsts) => firsts.iter().collect(),
+            None => Vec::from_iter(self.draft.last_view()),
+        };
+        if firsts.len() < agains.len() {
+            return self.again();
+        }
+        let readings = firsts.into_iter().zip(agains).collect();
+        match Evidence::joined(readings, middle.ok(), &self.request.order, &self.asker.ledger) {
             // Two answers agree on an end that a third one has disproved.
             Ok(joined) if self.ends_before_more(&joined) => Ok(self.go_on_among_hidden()),
-            Ok(joined) => self.take_joined(joined, twice, short).await,
-            Err(Unjoined::Changed(again)) => self.torn(twice, *again),
+            Ok(joined) => self.take_joined(joined, edge, short).await,
+            Err(Unjoined::Changed(again)) => self.torn(*again),
             Err(Unjoined::Apart) => {
                 // Only of pages of one size is it sure that nothing is between them.
                 self.seams.one_size = true;
@@ -102,18 +126,19 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Looks at the second reading by itself: the list changed between the two.
-    fn torn(&mut self, twice: Slice, again: Evidence) -> KeyNext {
+    /// Looks at a second reading by itself: the list changed between the two.
+    fn torn(&mut self, again: Evidence) -> KeyNext {
         self.asker.searching = true;
         self.seams.torn += 1;
         if self.seams.torn > KEY_SEAM_READINGS {
             return Err(self.lost());
         }
-        Ok(look_at(twice.into(), again, Witness::None))
+        Ok(look_at(again.slice().into(), again, Witness::None))
     }
 
-    /// Takes what joined answers prove. `short` is the last of them, if it may be the end: that is confirmed at once.
-    async fn take_joined(&mut self, joined: Evidence, twice: Slice, short: Option<Short>) -> KeyNext {
+    /// Takes what joined answers prove. `edge` is the first slice of them; `short` is the last, if it may be the end: that
+    /// is confirmed at once.
+    async fn take_joined(&mut self, joined: Evidence, edge: Slice, short: Option<Short>) -> KeyNext {
         if self.is_another_place(&joined) {
             return self.again();
         }
@@ -126,7 +151,7 @@ impl KeyReader<'_> {
                 self.seams.taken_from = None;
                 self.go_on(Some(short.filter(|_| way == Way::Forward)), false).await
             }
-            Ok(Progress::Cut(cut, _)) if cut.right && self.request.paging.hidden => self.cut_among_hidden(&cut, twice),
+            Ok(Progress::Cut(cut, _)) if cut.right && self.request.paging.hidden => self.cut_among_hidden(&cut, edge),
             Ok(Progress::Cut(cut, _)) => self.widen(cut),
             Ok(Progress::Missed(view, _)) if !self.draft.can_be_searched_for() => self.missed_by_offset(&view),
             Ok(Progress::Missed(view, side)) => {
@@ -149,5 +174,22 @@ impl KeyReader<'_> {
         self.asker.searching = true;
         self.seams.torn += 1;
         if self.seams.torn <= KEY_SEAM_READINGS { Ok(KeyTurn::Window) } else { Err(self.lost()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pagination::window::{Offset, PageSize};
+
+    #[test]
+    fn each_seam_of_a_chain_lies_beside_a_slice_that_is_read_twice() {
+        for count in 2..9 {
+            let slices: Vec<Slice> =
+                (0..count).map(|place| Slice::Offset { from: Offset(place * 5), size: PageSize(5) }).collect();
+            let KeySeam { twice, between, .. } = KeySeam::chain(&slices);
+            assert!(slices.windows(2).all(|pair| pair.iter().any(|slice| twice.contains(slice))), "{count}: {twice:?}");
+            assert_eq!(twice.len() * 2 + between.len(), KeySeam::requests(slices.len()));
+        }
     }
 }

@@ -49,7 +49,7 @@ fn judged(change: impl FnOnce(&mut Case)) -> &'static str {
     change(&mut case);
     let Case { from, answer, paging, honoured, witness } = case;
     let fetch = Slice::Offset { from: Offset(from), size: PageSize(20) };
-    let belief = Belief { honoured, honoured_before: 0, witness };
+    let belief = Belief { honoured, witness, ..Belief::default() };
     let End { ends, short, checked, .. } = End::judge(&answer, fetch, from, from == 0, &paging, belief);
     match (ends, checked, short) {
         (true, true, false) => "checked",
