@@ -328,7 +328,8 @@ impl Evidence {
     }
 
     /// Returns the least length of the list, as far as the items show.
-    fn shown_to(&self) -> u64 {
+    #[must_use]
+    pub(in crate::pagination) fn shown_to(&self) -> u64 {
         if self.is_empty() { 0 } else { self.offsets.begins.saturating_add(self.len() as u64) }
     }
 

@@ -159,10 +159,10 @@ impl KeyReader<'_> {
         self.asker.sizes.profile.run = self.asker.sizes.profile.run.max(view.longest_run());
         if !view.is_empty() && !view.short() {
             // Where a page of another size than was asked for stands, nothing says.
-            self.ending.seen_to = self.ending.seen_to.max(view.reaches());
+            self.ending.seen_to = self.ending.seen_to.max(view.shown_to());
         }
         if !view.is_empty() && (view.ends() || view.short()) && !view.capped() {
-            self.ending.seen = Some(view.reaches());
+            self.ending.seen = Some(view.shown_to());
         } else if view.is_empty() && !self.request.paging.hidden {
             self.ending.seen = Some(self.ending.seen.unwrap_or(u64::MAX).min(view.begins()));
         }

@@ -1,4 +1,4 @@
-//! A run that is asked for by itself, of an endpoint that ignores what it is asked by.
+//! Filters that an endpoint ignores: of a run that is asked for by itself, and of what comes after an anchor.
 
 use super::*;
 
