@@ -367,9 +367,9 @@ impl MarkReader<'_> {
         (self.search, self.effort.closer, self.effort.misses) = (None, 0, 0);
     }
 
-    fn view(&self, fetch: Slice, answer: Answer, witness: Witness) -> View {
+    fn view(&self, slice: Slice, answer: Answer, witness: Witness) -> View {
         let belief = self.asker.ledger.belief(witness);
-        View::new(answer, fetch, &self.request.paging, self.asker.sizes.cap, belief)
+        View::new(answer, slice, &self.request.paging, self.asker.sizes.cap, belief)
     }
 
     /// Uses an answer, if it shows the boundary.

@@ -48,20 +48,20 @@ impl Window {
 pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, most: usize) -> Vec<Slice> {
     debug_assert!(window.from <= window.to, "{window:?} ends before it begins");
     let sizes = Askable::new(paging, cap);
-    if let Some(fetch) = sizes.one(paging.family, window) {
-        return vec![fetch];
+    if let Some(slice) = sizes.one(paging.family, window) {
+        return vec![slice];
     }
     let overlap = CHAIN_OVERLAP.min(u64::from(sizes.most) / 4).max(1);
     let mut chain: Vec<Slice> = Vec::new();
     let (mut from, mut to) = (window.from, window.to);
     while chain.len() < most.max(1) && from < to {
         let rest = Window { from, to, before: 0, after: 0 };
-        let fetch = sizes.one(paging.family, rest).unwrap_or_else(|| sizes.farthest(paging.family, from, to, way));
-        let (begins, ends) = reach(fetch);
-        if !chain.is_empty() && chain.contains(&fetch) {
+        let slice = sizes.one(paging.family, rest).unwrap_or_else(|| sizes.farthest(paging.family, from, to, way));
+        let (begins, ends) = reach(slice);
+        if !chain.is_empty() && chain.contains(&slice) {
             break;
         }
-        chain.push(fetch);
+        chain.push(slice);
         match way {
             Way::Forward if ends < to => from = from.max(ends.saturating_sub(overlap)),
             Way::Backward if begins > from => to = to.min(begins + overlap),
@@ -92,8 +92,8 @@ pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: 
     let sizes = Askable::new(paging, cap);
     let Window { from, to, .. } = window;
     let wider = Window { before: u64::from(sizes.most), after: u64::from(sizes.most), ..window };
-    if let Some(fetch) = sizes.one(paging.family, wider) {
-        return fetch;
+    if let Some(slice) = sizes.one(paging.family, wider) {
+        return slice;
     }
     let Some((side, place)) = nearest else {
         return sizes.widest(paging.family, from + (to - from) / 2);
@@ -219,7 +219,7 @@ pub(super) fn next(slice: Slice) -> Slice {
     }
 }
 
-/// Two neighbouring slices of one size that hold these offsets together which no single one can hold.
+/// Returns two neighbouring slices of one size that together hold offsets which no single one can hold.
 #[must_use]
 pub(super) fn pair(paging: &Paging, cap: Option<u32>, offsets: &Range<u64>) -> Option<(Slice, Slice)> {
     let sizes = Askable::new(paging, cap);
@@ -236,12 +236,12 @@ pub(super) fn pair(paging: &Paging, cap: Option<u32>, offsets: &Range<u64>) -> O
     (reach(both.1).1 >= to).then_some(both)
 }
 
-/// A fetch that does not pass the depth that an upstream answers; `None` where too little would be left of it.
+/// Returns a slice cut at the depth that an upstream answers; `None` where too little would be left of it.
 #[must_use]
-pub(super) fn within(paging: &Paging, fetch: Slice) -> Option<Slice> {
-    let (begins, ends) = reach(fetch);
-    let Some(depth) = paging.max_depth.filter(|depth| ends > *depth) else { return Some(fetch) };
-    let Slice::Offset { from, .. } = fetch else { return None };
+pub(super) fn within(paging: &Paging, slice: Slice) -> Option<Slice> {
+    let (begins, ends) = reach(slice);
+    let Some(depth) = paging.max_depth.filter(|depth| ends > *depth) else { return Some(slice) };
+    let Slice::Offset { from, .. } = slice else { return None };
     let room = u32::try_from(depth.checked_sub(begins)?).unwrap_or(LARGEST_SIZE);
     let size = Askable::new(paging, None).between(1, room).next_back()?;
     debug_assert!(begins.saturating_add(u64::from(size)) <= depth, "a shortened slice stays within {depth}");
@@ -261,9 +261,9 @@ pub(super) fn shows_both_sides(slice: Slice, last: u64) -> bool {
     holds(slice, &(last..last.saturating_add(2)))
 }
 
-/// The believed offsets that a fetch covers.
+/// Returns the believed offsets that a slice covers.
 #[must_use]
-pub(super) fn reach(fetch: Slice) -> (u64, u64) {
-    let begins = fetch.begins().0;
-    (begins, begins.saturating_add(u64::from(fetch.size().0)))
+pub(super) fn reach(slice: Slice) -> (u64, u64) {
+    let begins = slice.begins().0;
+    (begins, begins.saturating_add(u64::from(slice.size().0)))
 }

@@ -91,8 +91,11 @@ impl Task {
                     self.asked = fetches.len();
                     TaskState::Ask(fetches, self)
                 }
-                // A page awaits nothing but answers: a page that waits without a question is a bug of the core's.
-                Mail::Empty | Mail::Answers(_) => TaskState::End(Err(Refusal::BudgetExceeded)),
+                Mail::Empty | Mail::Answers(_) => {
+                    debug_assert!(false, "a page awaits nothing but answers to its questions");
+                    // In a release a page that could never be read on is refused, and not left to hang.
+                    TaskState::End(Err(Refusal::BudgetExceeded))
+                }
             },
         }
     }

@@ -76,9 +76,9 @@ impl List {
         }
     }
 
-    fn answer(&self, fetch: Slice) -> Answer {
-        let size = fetch.size().0.min(self.cap);
-        let begins = match fetch {
+    fn answer(&self, slice: Slice) -> Answer {
+        let size = slice.size().0.min(self.cap);
+        let begins = match slice {
             Slice::Offset { from, .. } => from.0,
             Slice::Page { number, .. } => number.0.saturating_mul(u64::from(size)),
         };
@@ -327,9 +327,9 @@ fn a_page_of_a_smaller_size_is_not_the_place_that_was_asked_for() {
         for offset in [26, 60, 120, 122] {
             let rows = (1_000..1_123).map(|rank| (rank.to_string(), rank.to_string()));
             let mut list = List { cap: 10, total, ..List::new(Family::Page, rows) };
-            let echoing = |list: &List, fetch: Slice| {
-                let size = fetch.size().0.min(list.cap);
-                Answer { size: Some(size), ..list.answer(fetch) }
+            let echoing = |list: &List, slice: Slice| {
+                let size = slice.size().0.min(list.cap);
+                Answer { size: Some(size), ..list.answer(slice) }
             };
             let at = Target { position: Position::At(Offset(offset)), hint: Hint::default() };
             let page = list.page_of(at, 1, echoing).unwrap();
@@ -344,9 +344,9 @@ fn a_size_that_answers_say_they_used_is_not_doubted_for_a_run_of_ties() {
     let rows = (1_000..1_010).map(|rank| (rank.to_string(), rank.to_string()));
     let mut list = List { cap: 2, unproven: WhenUnproven::Flag, ..List::new(Family::Page, rows) };
     list.paging.sizes = Sizes::Free { least: 2, most: Some(3) };
-    let echoing = |list: &List, fetch: Slice| {
-        let size = fetch.size().0.min(list.cap);
-        Answer { size: Some(size), ..list.answer(fetch) }
+    let echoing = |list: &List, slice: Slice| {
+        let size = slice.size().0.min(list.cap);
+        Answer { size: Some(size), ..list.answer(slice) }
     };
     let at = Target { position: Position::At(Offset(9)), hint: Hint::default() };
     let page = list.page_of(at, 2, echoing).unwrap();
@@ -389,9 +389,9 @@ fn a_refusal_names_a_near_place_in_the_list() {
 #[test]
 fn more_items_than_were_asked_for_show_no_size_to_be_honoured() {
     let mut list = List::new(Family::Offset, (1_000..1_100).map(|rank| (rank.to_string(), rank.to_string())));
-    let sticky = |list: &List, fetch: Slice| {
-        let size = window::PageSize(if fetch.begins().0 == 0 { 12 } else { fetch.size().0.min(10) });
-        list.answer(Slice::Offset { from: fetch.begins(), size })
+    let sticky = |list: &List, slice: Slice| {
+        let size = window::PageSize(if slice.begins().0 == 0 { 12 } else { slice.size().0.min(10) });
+        list.answer(Slice::Offset { from: slice.begins(), size })
     };
     if let Ok((items, _)) = list.walk_of(9, sticky) {
         assert_eq!(items, list.all());
@@ -403,9 +403,9 @@ fn an_echo_that_lies_neither_skips_nor_ends() {
     for lie in [1, 10] {
         let mut list = List::new(Family::Offset, (100..200).map(|rank| (rank.to_string(), rank.to_string())));
         list.cap = 20;
-        let echo = |list: &List, fetch: Slice| {
-            let begins = fetch.begins().0;
-            Answer { offset: Some(if begins == 0 { 0 } else { begins * lie + 1 }), ..list.answer(fetch) }
+        let echo = |list: &List, slice: Slice| {
+            let begins = slice.begins().0;
+            Answer { offset: Some(if begins == 0 { 0 } else { begins * lie + 1 }), ..list.answer(slice) }
         };
         if let Ok((items, _)) = list.walk_of(30, echo) {
             assert_eq!(items, list.all(), "{lie}");
@@ -482,9 +482,9 @@ fn a_walk_back_by_offsets_does_not_begin_anew_where_a_count_says_that_there_is_m
     list.total = Some(114);
     assert_eq!(walk_back_by_offset(&mut list, List::answer).unwrap(), list.all());
     // One that says of a place in the middle, however it is asked, that it is another.
-    let elsewhere = |list: &List, fetch: Slice| {
-        let offset = (fetch.begins().0 == 106).then_some(52);
-        Answer { offset, ..list.answer(fetch) }
+    let elsewhere = |list: &List, slice: Slice| {
+        let offset = (slice.begins().0 == 106).then_some(52);
+        Answer { offset, ..list.answer(slice) }
     };
     let mut list = List { total: Some(114), ..List::new(Family::Offset, numbers()) };
     list.paging.sizes = Sizes::Fixed(105);
@@ -498,7 +498,7 @@ fn an_end_that_a_silent_cap_makes_seem_farther_is_where_it_is_counted() {
         (list.cap, list.total) = (cap, Some(count));
         list.paging.sizes = Sizes::Free { least, most: Some(most) };
         assert_eq!(walk_back_by_offset(&mut list, List::answer).unwrap(), list.all());
-        let status = |list: &List, fetch: Slice| match list.answer(fetch) {
+        let status = |list: &List, slice: Slice| match list.answer(slice) {
             answer if answer.items.is_empty() => Answer { standing: Standing::PastEnd, ..Answer::default() },
             answer => answer,
         };

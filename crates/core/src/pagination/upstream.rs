@@ -75,6 +75,10 @@ pub(super) struct Noted {
 }
 
 /// The access of a page to its upstream.
+///
+/// `flipped` and `part` are the form in which slices are asked for. The four fields after these are watches: a way of
+/// reading that needs a fact of every answer, whichever strategy below it asks for that, sets its watch, reads, and takes
+/// the watch back. Each watch has one setter, which is named with it.
 #[derive(Debug)]
 pub(super) struct UpstreamPort {
     port: Port,
@@ -84,13 +88,18 @@ pub(super) struct UpstreamPort {
     count: Option<CountBeside>,
     /// The result of that count.
     pub(super) counted: Option<Option<Total>>,
-    /// The list is read from its other end.
+    /// The list is read from its other end (`keyset::read_flipped`).
     pub(super) flipped: bool,
-    /// The part of the list that is read.
+    /// The part of the list that is read (`keyset::reading`); `None` for the whole list.
     pub(super) part: Option<PartOf>,
+    /// Whether keys can be compared at all. Set by `lowered`, which reads by marks where they can't.
     pub(super) keys: Option<KeyWatch>,
+    /// The length of the whole list, and whether it is sorted. Set by `keyset` while it tries a filter, for the refusal if
+    /// nothing helps.
     pub(super) noted: Option<Noted>,
+    /// Runs of ties that fill answers. Set by `keyset::reading`, which then reads such a run by itself.
     pub(super) runs: Option<RunWatch>,
+    /// Whether an item after the last one of a full page was seen. Set by `keyset::reading`, for its next part.
     pub(super) beyond: Option<PageEnd>,
 }
 

@@ -26,9 +26,9 @@ impl MarkReader<'_> {
         let window = self.window();
         let left = self.asker.left().max(1);
         let paging = &self.request.paging;
-        let mut fetches = plan::plan(paging, self.asker.sizes.cap, window, way, left);
+        let mut slices = plan::plan(paging, self.asker.sizes.cap, window, way, left);
         if let (Landmark::Marks(sightings), Some(last)) = (&self.boundary, self.stand.offset.checked_sub(1))
-            && fetches.first().is_some_and(|fetch| !plan::shows_both_sides(*fetch, last))
+            && slices.first().is_some_and(|slice| !plan::shows_both_sides(*slice, last))
         {
             if sightings.line().leads_on() {
                 // No answer shows both sides, but the first item not served is marked, and recognised by its mark.
@@ -36,16 +36,16 @@ impl MarkReader<'_> {
                     Way::Forward => Window { from: self.stand.offset, before: 0, ..window },
                     Way::Backward => Window { to: self.stand.offset, after: 0, ..window },
                 };
-                fetches = plan::plan(paging, self.asker.sizes.cap, ahead, way, left);
+                slices = plan::plan(paging, self.asker.sizes.cap, ahead, way, left);
             } else if !self.page.views.is_empty() {
                 return self.look_beyond(way);
             }
         }
         if matches!(paging.sizes, Sizes::Fixed(_)) {
             // Pages of one size never overlap: each further one would have to be asked for again.
-            fetches.truncate(1);
+            slices.truncate(1);
         }
-        Ok(MarkTurn::Ask(fetches.into_iter().map(AskedSlice::from).collect()))
+        Ok(MarkTurn::Ask(slices.into_iter().map(AskedSlice::from).collect()))
     }
 
     /// Returns the window of believed offsets to ask for: the marks of the boundary, the items needed, and one beyond.
@@ -102,7 +102,7 @@ impl MarkReader<'_> {
         }
         if passed == 0
             && let [.., before, last] = self.page.views.as_slice()
-            && before.fetch.begins() != last.fetch.begins()
+            && before.slice.begins() != last.slice.begins()
             && !last.is_empty()
             && last.same_items(before)
         {
@@ -130,11 +130,11 @@ impl MarkReader<'_> {
         match (self.small_at_the_end(last), self.page.views.last()) {
             (Some(small), Some(view)) if self.asker.left() > 1 => {
                 let counted = view.answer.total.is_some_and(|total| total.exact && total.value <= view.reaches());
-                let beyond = plan::within(&self.request.paging, plan::next(view.fetch))
+                let beyond = plan::within(&self.request.paging, plan::next(view.slice))
                     .filter(|beyond| beyond.begins().0 < self.counts.nothing_from)
                     .filter(|_| !counted && view.answer.more != Some(false));
-                let fetches = [Some(small), beyond].into_iter().flatten().collect();
-                self.confirm_by(fetches).await
+                let slices = [Some(small), beyond].into_iter().flatten().collect();
+                self.confirm_by(slices).await
             }
             (Some(small), _) => self.confirm_by(vec![small]).await,
             (None, _) => self.look_beyond(Way::Forward),
@@ -146,11 +146,11 @@ impl MarkReader<'_> {
         let mut pairs = self.send(slices).await?;
         let others = pairs.split_off(pairs.len().min(1));
         let mut witness = Witness::Same;
-        for (fetch, beyond) in others {
+        for (slice, beyond) in others {
             if self.shows_more(&beyond) {
                 return self.look_beyond(Way::Forward);
             }
-            self.counts.nothing_from = self.counts.nothing_from.min(fetch.begins().0);
+            self.counts.nothing_from = self.counts.nothing_from.min(slice.begins().0);
             // Two readings that agree on the last item, with none beyond, overrule a count of more.
             if pairs.iter().all(|(_, edge)| self.ends_like_the_last(edge)) {
                 witness = Witness::SameAndNothingBeyond;
@@ -193,14 +193,14 @@ impl MarkReader<'_> {
         match &self.boundary {
             Landmark::Tail(_) => self.missed_tail(view, confirming).await,
             // Nothing came of the very start, and a count says that there is something: asked again, the list decides.
-            Landmark::Start if self.effort.misses == 1 => self.confirm_by(vec![view.fetch]).await,
+            Landmark::Start if self.effort.misses == 1 => self.confirm_by(vec![view.slice]).await,
             // A silent cap ended the answer before its offset.
             Landmark::At(offset) if self.effort.misses == 1 => {
                 let window =
                     Window { from: *offset, to: offset.saturating_add(self.page.need() + 1), before: 0, after: 0 };
                 self.asker.sizes.cap = u32::try_from(view.len()).ok().map(|count| count.max(2));
-                let fetches = plan::plan(&self.request.paging, self.asker.sizes.cap, window, Way::Forward, 1);
-                Ok(MarkTurn::Ask(fetches.into_iter().map(AskedSlice::from).collect()))
+                let slices = plan::plan(&self.request.paging, self.asker.sizes.cap, window, Way::Forward, 1);
+                Ok(MarkTurn::Ask(slices.into_iter().map(AskedSlice::from).collect()))
             }
             _ => Err(self.lost()),
         }

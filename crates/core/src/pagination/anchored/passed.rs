@@ -328,10 +328,10 @@ mod tests {
         let keys = vec![Span::ABSENT; body.len()];
         let answer = Answer { items: spans.collect(), keys, body, ..Answer::default() };
         let size = PageSize(u32::try_from(answer.items.len()).unwrap());
-        let fetch = Slice::Offset { from: Offset(from), size };
+        let slice = Slice::Offset { from: Offset(from), size };
         let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
         let belief = Belief::default();
-        View::new(answer, fetch, &paging, None, belief)
+        View::new(answer, slice, &paging, None, belief)
     }
 
     /// Reads answers, each from its own place on; the page, and the marks around the place where it ends.

@@ -31,18 +31,18 @@ impl MarkSeam {
     pub(super) fn new(view: &View, toward: Way, request: &PageRequest) -> Option<Box<Self>> {
         Some(Box::new(Self {
             toward,
-            earlier: view.fetch,
+            earlier: view.slice,
             marks: view.marks(&request.order, request.marker_of_target()).to_vec(),
             total: view.answer.total.map(|total| total.value),
-            beyond: beyond(view.fetch, view.begins, view.reaches(), toward)?,
+            beyond: beyond(view.slice, view.begins, view.reaches(), toward)?,
             empty: 0,
         }))
     }
 }
 
 /// Returns the slice right beyond an answer.
-fn beyond(fetch: Slice, begins: u64, reaches: u64, toward: Way) -> Option<Slice> {
-    Some(match (fetch, toward) {
+fn beyond(slice: Slice, begins: u64, reaches: u64, toward: Way) -> Option<Slice> {
+    Some(match (slice, toward) {
         (Slice::Page { number, size }, Way::Forward) => Slice::Page { number: PageNumber(number.0 + 1), size },
         (Slice::Page { number, size }, Way::Backward) => {
             Slice::Page { number: PageNumber(number.0.checked_sub(1)?), size }
@@ -60,20 +60,20 @@ impl MarkReader<'_> {
     pub(super) async fn read_seam(&mut self, mut seam: MarkSeam) -> MarkNext {
         // Bounded by what is said of the list's length, by EMPTY_ANSWERS, and by the budget.
         let found = loop {
-            let Some((fetch, answer)) = self.send(vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
-            let mut view = self.view(fetch, answer, Witness::None);
+            let Some((slice, answer)) = self.send(vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
+            let mut view = self.view(slice, answer, Witness::None);
             if seam.toward == Way::Forward && self.caps.suspected.is_some() && !view.is_empty() {
                 let (order, marker) = (&self.request.order, self.request.marker_of_target());
                 if view.marks(order, marker) != seam.marks {
                     // It was a cap that made the earlier answer short, and under it this page is another page.
                     self.caps.confirm(&mut self.asker.sizes);
-                    view = self.view(fetch, view.answer, Witness::None);
+                    view = self.view(slice, view.answer, Witness::None);
                 }
             }
             if view.is_empty()
                 && self.request.paging.hidden
                 && self.may_go_on(&seam, &view)
-                && let Some(next) = beyond(view.fetch, view.begins, view.reaches(), seam.toward)
+                && let Some(next) = beyond(view.slice, view.begins, view.reaches(), seam.toward)
             {
                 (seam.beyond, seam.empty) = (next, seam.empty + 1);
                 continue;
@@ -84,8 +84,8 @@ impl MarkReader<'_> {
             self.findings.flagged = Some(Unproven::Seam);
             return self.sewn(&seam, found, None).await;
         }
-        let Some((fetch, again)) = self.send(vec![seam.earlier]).await?.pop() else { return Err(self.lost()) };
-        let view = self.view(fetch, again, Witness::None);
+        let Some((slice, again)) = self.send(vec![seam.earlier]).await?.pop() else { return Err(self.lost()) };
+        let view = self.view(slice, again, Witness::None);
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let total = view.answer.total.map(|total| total.value);
         let counts_agree = total.is_none() || seam.total.is_none() || total == seam.total;

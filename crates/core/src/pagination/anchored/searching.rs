@@ -23,7 +23,7 @@ impl MarkReader<'_> {
         let Landmark::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let Some(view) = sightings.last() else { return Err(self.lost()) };
         if let Some(cap) = self.cap_of(view, self.stand.offset) {
-            let is_elsewhere = view.fetch.begins().0 > 0 || self.request.paging.family == Family::Offset;
+            let is_elsewhere = view.slice.begins().0 > 0 || self.request.paging.family == Family::Offset;
             (self.asker.sizes.cap, self.caps.guessed) = (Some(cap), true);
             if is_elsewhere {
                 return Ok(MarkTurn::Window);
@@ -67,11 +67,11 @@ impl MarkReader<'_> {
 
     /// Looks at one window of the search, and says what comes next; `None`: the next window.
     async fn look_at(&mut self, probe: Probe, slice: Slice) -> Result<Option<MarkTurn>, MarkHalt> {
-        let mut slice = slice;
+        let mut wanted = slice;
         // Under each cap another slice is asked for: caps only fall.
         loop {
-            let Some((fetch, answer)) = self.send(vec![slice]).await?.pop() else { return Err(self.lost()) };
-            let view = self.view(fetch, answer, Witness::None);
+            let Some((slice, answer)) = self.send(vec![wanted]).await?.pop() else { return Err(self.lost()) };
+            let view = self.view(slice, answer, Witness::None);
             let (covered, cap) = (self.covered(&view), self.cap_of(&view, probe.new));
             match self.read(view) {
                 MarkProgress::Used(_) if self.page.is_done() => return Ok(Some(MarkTurn::Serve { cut_off: false })),
@@ -91,9 +91,9 @@ impl MarkReader<'_> {
             }
             // Under a cap what was to be shown may be in another slice.
             let falls_short = !covered.ends && !(covered.from..covered.to).contains(&probe.new);
-            let again = self.slice_of(probe).filter(|slice| (cap.is_some() || falls_short) && *slice != fetch);
+            let again = self.slice_of(probe).filter(|again| (cap.is_some() || falls_short) && *again != slice);
             match again {
-                Some(again) => slice = again,
+                Some(again) => wanted = again,
                 None => {
                     if let Some(search) = &mut self.search {
                         search.saw(probe, covered);

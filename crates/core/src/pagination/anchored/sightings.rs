@@ -112,9 +112,9 @@ impl Sightings {
     /// one again, which does not end the list.
     pub(super) fn begin_anywhere(&self) -> bool {
         let views = || self.views.iter().map(|(view, _)| view).filter(|view| !view.is_empty());
-        let start = views().find(|view| view.fetch.begins().0 == 0 && !view.ends && !view.short);
+        let start = views().find(|view| view.slice.begins().0 == 0 && !view.ends && !view.short);
         start.is_some_and(|start| {
-            let mut later = views().filter(|view| view.fetch.begins().0 >= start.reaches()).peekable();
+            let mut later = views().filter(|view| view.slice.begins().0 >= start.reaches()).peekable();
             later.peek().is_some() && later.all(|view| view.same_items(start))
         })
     }

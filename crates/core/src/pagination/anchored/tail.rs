@@ -78,7 +78,7 @@ impl MarkReader<'_> {
         self.asker.searching = true;
         let Landmark::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         let count = u32::try_from(view.len()).ok();
-        if confirming && count.is_some() && count == self.caps.suspected && count < Some(view.fetch.size().0) {
+        if confirming && count.is_some() && count == self.caps.suspected && count < Some(view.slice.size().0) {
             // The same number of items once more is a cap, and under it a page is another page.
             self.caps.confirm(&mut self.asker.sizes);
             *tail = Tail::new(tail.aim);

@@ -16,7 +16,7 @@ use super::super::{
 pub(super) struct View {
     pub(super) answer: Answer,
     /// The slice that was asked for.
-    pub(super) fetch: Slice,
+    pub(super) slice: Slice,
     /// The expected offset of its first item.
     pub(super) begins: u64,
     /// No item comes before it: it was asked from the very start.
@@ -32,11 +32,11 @@ pub(super) struct View {
 
 impl View {
     /// Reads an answer.
-    pub(super) fn new(answer: Answer, fetch: Slice, paging: &Paging, cap: Option<u32>, belief: Belief) -> Self {
-        let begins = believed_begin(&answer, fetch, paging, cap);
-        let from_start = fetch.begins().0 == 0 && begins == 0;
+    pub(super) fn new(answer: Answer, slice: Slice, paging: &Paging, cap: Option<u32>, belief: Belief) -> Self {
+        let begins = believed_begin(&answer, slice, paging, cap);
+        let from_start = slice.begins().0 == 0 && begins == 0;
         let count = answer.items.len() as u64;
-        let End { ends, short, .. } = End::judge(&answer, fetch, begins, from_start, paging, belief);
+        let End { ends, short, .. } = End::judge(&answer, slice, begins, from_start, paging, belief);
         let (ends, short, span) = if paging.hidden {
             // Short and empty answers prove nothing where items are hidden after the limit.
             let ends = paging.end == EndEvidence::Flag && answer.more == Some(false) && ends;
@@ -44,13 +44,13 @@ impl View {
             let declared =
                 matches!(&paging.sizes, Sizes::Free { most: Some(_), .. } | Sizes::Listed(_) | Sizes::Fixed(_));
             let honoured = if declared { u32::MAX } else { belief.honoured.by_walk() };
-            let covered = u64::from(answer.size.unwrap_or(honoured).min(fetch.size().0));
+            let covered = u64::from(answer.size.unwrap_or(honoured).min(slice.size().0));
             let left = answer.total.map_or(u64::MAX, |total| total.value.saturating_sub(begins));
             (ends, false, covered.min(left.max(1)).max(count))
         } else {
             (ends, short, count)
         };
-        Self { answer, fetch, begins, from_start, ends, short, span, marks: OnceLock::new() }
+        Self { answer, slice, begins, from_start, ends, short, span, marks: OnceLock::new() }
     }
 
     /// Returns whether another answer has the very same items.
@@ -120,12 +120,12 @@ impl View {
 /// Returns the expected offset of an answer's first item: the one that the answer names, else the one that was asked
 /// for; for a page, by the size that it names, or that is expected to be the largest. Where the last page comes again
 /// past the end, a total tells which page that is.
-fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, cap: Option<u32>) -> u64 {
+fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, cap: Option<u32>) -> u64 {
     let capped = cap
         .filter(|cap| answer.items.len() <= *cap as usize)
-        .map_or_else(|| fetch.size().0, |cap| cap.min(fetch.size().0));
+        .map_or_else(|| slice.size().0, |cap| cap.min(slice.size().0));
     let size = u64::from(answer.size.unwrap_or(capped));
-    let begins = match (answer.offset, answer.page, fetch) {
+    let begins = match (answer.offset, answer.page, slice) {
         (Some(offset), _, _) => offset,
         (None, Some(page), _) => page.saturating_mul(size),
         (None, None, Slice::Page { number, .. }) => {

@@ -30,9 +30,9 @@ impl Honoured {
     }
 
     /// Adds an answer. An answer with more items than were asked for is neither filled nor short, and shows nothing.
-    pub(in crate::pagination) fn learn(&mut self, answer: &Answer, fetch: Slice, paging: &Paging) {
+    pub(in crate::pagination) fn learn(&mut self, answer: &Answer, slice: Slice, paging: &Paging) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
-        let asked = fetch.size().0;
+        let asked = slice.size().0;
         // Where items are hidden, the upstream looks at no fewer rows than come.
         let filled = count == answer.size.unwrap_or(asked).min(asked) || (paging.hidden && count <= asked);
         if filled {
@@ -128,7 +128,7 @@ impl End {
     /// Totals, a past-the-end status, and an empty answer that was not asked from the start never end anything alone.
     pub(in crate::pagination) fn judge(
         answer: &Answer,
-        fetch: Slice,
+        slice: Slice,
         begins: u64,
         from_start: bool,
         paging: &Paging,
@@ -155,7 +155,7 @@ impl End {
             // The number of hidden items is unknown.
             return Self::proven(false);
         }
-        let used = answer.size.unwrap_or(u32::MAX).min(fetch.size().0);
+        let used = answer.size.unwrap_or(u32::MAX).min(slice.size().0);
         if count >= used as usize {
             return Self::proven(false);
         }

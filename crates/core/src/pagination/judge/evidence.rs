@@ -105,12 +105,12 @@ impl Evidence {
     /// [`Unsorted`] where the items contradict the order, lack its keys, or hold an id twice.
     pub(in crate::pagination) fn new(
         answer: Answer,
-        fetch: Slice,
+        slice: Slice,
         order: &Order,
         paging: &Paging,
         belief: Belief,
     ) -> Result<Self, Unsorted> {
-        let mut view = Self::unchecked(answer, fetch, paging, belief);
+        let mut view = Self::unchecked(answer, slice, paging, belief);
         view.check_order(order)?;
         Ok(view)
     }
@@ -123,7 +123,7 @@ impl Evidence {
     /// As [`Evidence::new`].
     pub(in crate::pagination) fn flipped(
         mut answer: Answer,
-        fetch: Slice,
+        slice: Slice,
         order: &Order,
         paging: &Paging,
         belief: Belief,
@@ -132,7 +132,7 @@ impl Evidence {
         let columns = order.columns();
         answer.items.reverse();
         answer.keys = answer.keys.chunks(columns).rev().flatten().copied().collect();
-        let view = Self::unchecked(answer, fetch, paging, belief);
+        let view = Self::unchecked(answer, slice, paging, belief);
         let total = view.answer.total.filter(|total| total.exact).map_or(total, |total| total.value);
         let covered = if view.hides { view.offsets.asked_to - view.offsets.begins } else { view.len() as u64 };
         let asked_to = total.saturating_sub(view.offsets.begins);
@@ -199,24 +199,24 @@ impl Evidence {
 
     /// Takes an answer as it came, by its offsets alone.
     #[must_use]
-    pub(in crate::pagination) fn unchecked(answer: Answer, fetch: Slice, paging: &Paging, belief: Belief) -> Self {
-        let (begins, counted) = believed_begin(&answer, fetch, paging, belief);
+    pub(in crate::pagination) fn unchecked(answer: Answer, slice: Slice, paging: &Paging, belief: Belief) -> Self {
+        let (begins, counted) = believed_begin(&answer, slice, paging, belief);
         // An answer from the very start begins there, whatever it claims.
-        let from_start = fetch.begins().0 == 0;
-        let mut end = End::judge(&answer, fetch, begins, from_start, paging, belief);
+        let from_start = slice.begins().0 == 0;
+        let mut end = End::judge(&answer, slice, begins, from_start, paging, belief);
         // A count that places an answer implies by itself that no item follows: that is no second witness.
         end.checked |= end.ends && counted;
-        let used = answer.size.unwrap_or(u32::MAX).min(fetch.size().0);
-        let asked_to = begins.saturating_add(u64::from(if paging.hidden { used } else { fetch.size().0 }));
+        let used = answer.size.unwrap_or(u32::MAX).min(slice.size().0);
+        let asked_to = begins.saturating_add(u64::from(if paging.hidden { used } else { slice.size().0 }));
         // A dialect declares no least size that its upstream would not honour.
         let honoured = belief.honoured.size();
         let sure = used.min(honoured.max(plan::size_within(paging, honoured).0));
-        let covers_to = match fetch {
+        let covers_to = match slice {
             Slice::Page { number, .. } => (number.0.saturating_add(1)).saturating_mul(u64::from(sure)),
             Slice::Offset { .. } => begins.saturating_add(u64::from(sure)),
         };
         Self {
-            slice: fetch,
+            slice: slice,
             arranged: Arrangement::unsorted(answer.items.len()),
             answer,
             offsets: CoveredOffsets { begins, asked_to, covers_to },
@@ -224,8 +224,8 @@ impl Evidence {
             end,
             checked: false,
             assumed: Assumed::default(),
-            falls_short: matches!(fetch, Slice::Page { number, .. } if used < fetch.size().0
-                && begins < fetch.begins().0
+            falls_short: matches!(slice, Slice::Page { number, .. } if used < slice.size().0
+                && begins < slice.begins().0
                 && begins == number.0.saturating_mul(u64::from(used))),
             hides: paging.hidden,
         }
@@ -482,16 +482,16 @@ fn count(neighbours: impl Iterator<Item = usize>) -> u32 {
 /// answer claims that there is more, that number is the size. An answer that names a beginning after the place asked
 /// for is not believed. The second value is whether a count places the answer: as a page that was cut short in silence,
 /// or as the last page that comes again.
-pub(super) fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, belief: Belief) -> (u64, bool) {
-    let (begins, ends) = plan::reach(fetch);
-    let asked = fetch.size().0;
+pub(super) fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, belief: Belief) -> (u64, bool) {
+    let (begins, ends) = plan::reach(slice);
+    let asked = slice.size().0;
     let more = answer.more == Some(true) || answer.total.is_some_and(|total| total.value >= ends);
     let capped = u32::try_from(answer.items.len())
         .ok()
         .filter(|count| more && (1..asked).contains(count) && *count == belief.honoured_before);
     let size = u64::from(answer.size.or(capped).unwrap_or(asked));
     let said = answer.offset.or_else(|| answer.page.map(|page| page.saturating_mul(size)));
-    let believed = match (said, fetch) {
+    let believed = match (said, slice) {
         (Some(said), _) => said,
         (None, Slice::Page { number, .. }) => number.0.saturating_mul(size),
         (None, Slice::Offset { .. }) => begins,
@@ -500,7 +500,7 @@ pub(super) fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, bel
     // Where the last page comes again, it ends where the list does. So does a page that reaches farther than there are
     // items: a page that was cut short in silence is a page of another size, before the place that was asked for. Where
     // items are hidden, a small number of them shows nothing.
-    let is_cut = matches!(fetch, Slice::Page { .. }) && !paging.hidden && (1..u64::from(asked)).contains(&count);
+    let is_cut = matches!(slice, Slice::Page { .. }) && !paging.hidden && (1..u64::from(asked)).contains(&count);
     let is_last =
         |total: u64| (paging.repeats_last_page && total <= begins) || (is_cut && total < begins.saturating_add(count));
     let counted = answer.total.filter(|total| total.exact && is_last(total.value));

@@ -29,9 +29,9 @@ fn a_value_that_a_silent_cap_kept_out_of_an_answer_is_looked_for_where_it_was() 
         for cap in [4, 7, 18] {
             let mut list = opaque(family, 60);
             list.cap = cap;
-            let said = |list: &List, fetch: Slice| {
-                let answer = list.answer(fetch);
-                let after = fetch.begins().0 + answer.items.len() as u64;
+            let said = |list: &List, slice: Slice| {
+                let answer = list.answer(slice);
+                let after = slice.begins().0 + answer.items.len() as u64;
                 Answer { more: Some(after < 60), ..answer }
             };
             assert_eq!(list.walk_of(1, said).map(|(items, _)| items), Ok(list.all()), "{family:?} {cap}");
@@ -45,7 +45,7 @@ fn a_value_that_is_gone_is_refused_with_a_place_in_the_list() {
         for left in 1..20 {
             for more in [None, Some(true)] {
                 let mut list = opaque(family, left);
-                let stale = |list: &List, fetch: Slice| Answer { more, ..list.answer(fetch) };
+                let stale = |list: &List, slice: Slice| Answer { more, ..list.answer(slice) };
                 match list.page_of(after("gone", "99", 20), 5, stale) {
                     Err(Refusal::PositionLost { nearest }) => {
                         assert!(nearest.0 < left as u64, "{nearest:?} of {left}, {family:?}");

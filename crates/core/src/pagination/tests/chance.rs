@@ -17,14 +17,14 @@ fn ties_that_come_alike_by_chance_are_no_upstream_that_ignores_its_parameter() {
             let mut list = List { cap: 4, ..List::new(family, rows) };
             (list.honoured, list.paging.sizes) = (4, Sizes::Free { least: 1, most: Some(4) });
             // Wherever the run is looked at, the same of its rows come.
-            let alike = |list: &List, fetch: Slice| match fetch {
+            let alike = |list: &List, slice: Slice| match slice {
                 Slice::Offset { from, size } if from.0 + u64::from(size.0) <= 40 => {
                     list.answer(Slice::Offset { from: Offset(0), size })
                 }
                 Slice::Page { number, size } if (number.0 + 1) * u64::from(size.0) <= 40 => {
                     list.answer(Slice::Page { number: PageNumber(0), size })
                 }
-                _ => list.answer(fetch),
+                _ => list.answer(slice),
             };
             let anchor = Anchor { keys: vec![KeyValue::Number("145".into())], id: KeyValue::Number("145".into()) };
             let hint = Hint { offset: Offset(hinted), run: 1, ..Hint::default() };

@@ -199,9 +199,9 @@ fn an_end_that_two_answers_show_is_the_end_whatever_a_count_says() {
 
 #[test]
 fn an_end_past_which_nothing_is_answered_is_no_depth_limit() {
-    let past_end = |list: &List, fetch: Slice| {
-        let answer = list.answer(fetch);
-        let is_past = answer.items.is_empty() && fetch.begins().0 > 0;
+    let past_end = |list: &List, slice: Slice| {
+        let answer = list.answer(slice);
+        let is_past = answer.items.is_empty() && slice.begins().0 > 0;
         if is_past { Answer { standing: Standing::PastEnd, ..Answer::default() } } else { answer }
     };
     for family in [Family::Offset, Family::Page] {

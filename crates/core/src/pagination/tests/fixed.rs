@@ -80,7 +80,7 @@ fn a_last_page_that_is_all_there_is_promises_nothing_before_it() {
         (list.cap, list.honoured) = (100, 7);
         list.paging = Paging::new(Family::Page, Sizes::Free { least: 2, most: Some(200) });
         let again =
-            |list: &List, fetch: Slice| list.answer(Slice::Page { number: window::PageNumber(0), size: fetch.size() });
+            |list: &List, slice: Slice| list.answer(Slice::Page { number: window::PageNumber(0), size: slice.size() });
         let hint = Hint { total: Some(13), ..Hint::default() };
         let page = list.page_of(Target { position: Position::End, hint }, limit, again).unwrap();
         assert_eq!((page.items.len(), page.previous.is_some()), (limit.min(3) as usize, limit < 3), "{limit}");
@@ -97,9 +97,9 @@ fn an_offset_that_two_pages_do_not_hold_is_not_the_end() {
         for offset in 1..60 {
             list.profile = UpstreamProfile::default();
             let target = Target { position: Position::At(Offset(offset)), hint: Hint::default() };
-            let said = |list: &List, fetch: Slice| {
-                let size = fetch.size().0.min(list.cap);
-                Answer { size: Some(size), ..list.answer(fetch) }
+            let said = |list: &List, slice: Slice| {
+                let size = slice.size().0.min(list.cap);
+                Answer { size: Some(size), ..list.answer(slice) }
             };
             let page = list.page_of(target, 1, said).unwrap();
             assert_eq!(page.items.len(), 1, "at {offset} of runs of {run}, at most {most}");

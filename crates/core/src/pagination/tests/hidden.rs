@@ -3,8 +3,8 @@
 use super::*;
 
 /// The part of an answer that is left where rows are hidden after the limit: those whose last digit is divisible by 3.
-fn visible(list: &List, fetch: Slice) -> Answer {
-    let mut answer = list.answer(fetch);
+fn visible(list: &List, slice: Slice) -> Answer {
+    let mut answer = list.answer(slice);
     let rows: Vec<[Span; 3]> = answer.items.iter().zip(answer.keys.chunks(2)).map(|(i, k)| [*i, k[0], k[1]]).collect();
     let kept = rows.iter().filter(|row| row[1].of(&answer.body)[3] % 3 == 0).collect::<Vec<_>>();
     let (items, keys) =
@@ -60,8 +60,8 @@ fn a_count_of_another_time_moves_no_page_among_hidden_rows() {
 }
 
 /// The part of an answer that is left where only these rows are visible.
-fn only(list: &List, fetch: Slice, visible: impl Fn(u64) -> bool) -> Answer {
-    let answer = list.answer(fetch);
+fn only(list: &List, slice: Slice, visible: impl Fn(u64) -> bool) -> Answer {
+    let answer = list.answer(slice);
     let number = |span: &Span| std::str::from_utf8(span.of(&answer.body)).unwrap().parse::<u64>().unwrap() - 1_000;
     let kept: Vec<usize> = (0..answer.items.len()).filter(|item| visible(number(&answer.keys[item * 2]))).collect();
     let keys = kept.iter().flat_map(|item| [answer.keys[item * 2], answer.keys[item * 2 + 1]]).collect();
@@ -100,7 +100,7 @@ fn a_silent_cap_among_hidden_rows_leaves_nothing_out_of_what_a_total_counts() {
                 for (position, expected) in
                     [(Position::After(anchor.clone()), after), (Position::Before(anchor.clone()), before)]
                 {
-                    let answer = |list: &List, fetch: Slice| only(list, fetch, visible);
+                    let answer = |list: &List, slice: Slice| only(list, slice, visible);
                     let Ok(page) = list.page_of(Target { position, hint }, 2, answer) else { continue };
                     let row = |item: usize| std::str::from_utf8(&page.item(item)[4..]).unwrap().parse::<u64>().unwrap();
                     let items: Vec<u64> = (0..page.items.len()).map(|item| row(item) - 1_000).collect();

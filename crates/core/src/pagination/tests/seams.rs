@@ -109,9 +109,9 @@ fn replicas_of_which_one_lags_leave_nothing_out() {
 fn pages_of_which_the_first_was_cut_have_a_gap_between_them() {
     // Bytes or time let through so many of the rows of each page. As many of all of them would look like a cap.
     for room in [[2, 3], [2, 1], [1, 2], [1, 3]] {
-        let cut = |list: &List, fetch: Slice| {
-            let Slice::Page { number, .. } = fetch else { panic!("{fetch:?}") };
-            let mut answer = list.answer(fetch);
+        let cut = |list: &List, slice: Slice| {
+            let Slice::Page { number, .. } = slice else { panic!("{slice:?}") };
+            let mut answer = list.answer(slice);
             let room = room[usize::try_from(number.0).unwrap() % 2];
             answer.items.truncate(room);
             answer.keys.truncate(room * 2);
@@ -132,12 +132,12 @@ fn a_page_that_says_it_begins_elsewhere_is_no_neighbour() {
     for counts in [false, true] {
         let mut list = List { cap: 3, total: counts.then_some(12), ..list(Sizes::Fixed(3), &tens()) };
         // What is asked for as the second page is the third, as it says.
-        let third = |list: &List, fetch: Slice| match fetch {
+        let third = |list: &List, slice: Slice| match slice {
             Slice::Page { number: window::PageNumber(1), size } => {
                 let third = Slice::Page { number: window::PageNumber(2), size };
                 Answer { offset: Some(6), ..list.answer(third) }
             }
-            _ => list.answer(fetch),
+            _ => list.answer(slice),
         };
         for limit in [1, 3] {
             if let Ok(page) = list.page_of(after(20, 3), limit, third) {
@@ -178,7 +178,7 @@ fn a_run_that_comes_in_the_same_sequence_twice_is_not_the_last_page_once_more() 
         let mut list = List { cap: size, ..List::new(Family::Page, rows) };
         list.paging = Paging { repeats_last_page: true, ..Paging::new(Family::Page, Sizes::Fixed(size)) };
         let alike =
-            |list: &List, fetch: Slice| list.answer(Slice::Page { number: window::PageNumber(0), size: fetch.size() });
+            |list: &List, slice: Slice| list.answer(Slice::Page { number: window::PageNumber(0), size: slice.size() });
         for limit in [2, 3, 5] {
             let page = list.page_of(start(), limit, alike);
             assert!(!page.as_ref().is_ok_and(|page| page.next.is_none()), "{size}, {limit}: {page:?}");

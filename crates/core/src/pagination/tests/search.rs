@@ -39,9 +39,9 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn answer(&self, fetch: Slice) -> Answer {
-        let size = u64::from(fetch.size().0.min(self.cap));
-        let mut from = match fetch {
+    fn answer(&self, slice: Slice) -> Answer {
+        let size = u64::from(slice.size().0.min(self.cap));
+        let mut from = match slice {
             Slice::Offset { from, .. } => from.0,
             Slice::Page { number, .. } => number.0 * size,
         };
@@ -260,8 +260,8 @@ fn the_end_of_a_short_list_is_confirmed_by_one_answer() {
 fn an_upstream_that_ignores_its_parameter_is_said_to_be_stuck() {
     for family in [Family::Offset, Family::Page] {
         let list = Numbers { count: 100, cap: 100, family, past: Past::Nothing, counts: false };
-        let ignored = |list: &Numbers, fetch: Slice| {
-            let from_start = match fetch {
+        let ignored = |list: &Numbers, slice: Slice| {
+            let from_start = match slice {
                 Slice::Offset { size, .. } => Slice::Offset { from: Offset(0), size },
                 Slice::Page { size, .. } => Slice::Page { number: PageNumber(0), size },
             };

@@ -276,8 +276,7 @@ impl Draft {
             // Two answers agree that the list ends here: a larger count includes rows that no client is shown.
             self.ended_at = Some(view.reaches());
         }
-        self.weakness.checked |=
-            view.checked || (view.end.checked && (done_here || self.leans_on_the_end(&view, passed)));
+        self.rest_on(&view, done_here || self.leans_on_the_end(&view, passed));
         self.weakness.assumed |= (done_here && view.assumed.any()) || view.assumes(accepted.iter().copied());
         let index = self.views.len();
         self.views.push(view);
@@ -290,6 +289,11 @@ impl Draft {
         }
         let full = self.taken.len() == self.wanted.limit && self.more.after.is_some();
         Ok(if done_here || full { Progress::Done } else { Progress::More })
+    }
+
+    /// Notes that the page rests on an answer, and on the end of the list that it shows where `on_end`.
+    fn rest_on(&mut self, view: &Evidence, on_end: bool) {
+        self.weakness.checked |= view.checked || (on_end && view.end.checked);
     }
 
     /// Returns whether the items before a place count only because the view ends the list: ties that come in any order
@@ -311,8 +315,7 @@ impl Draft {
         }
         self.more.before = more_before;
         // If all items come before the anchor, only the end shows that none is between them and the anchor.
-        self.weakness.checked |=
-            view.checked || (view.end.checked && (end == view.len() || self.leans_on_the_end(&view, end)));
+        self.rest_on(&view, end == view.len() || self.leans_on_the_end(&view, end));
         self.weakness.assumed |= view.assumes(accepted.iter().copied());
         let index = self.views.len();
         self.views.push(view);
@@ -332,7 +335,7 @@ impl Draft {
             && first > 0
         {
             (*whole, self.next.offset, self.next.run) = (true, begins, 0);
-            self.weakness.checked |= view.checked || (view.end.checked && self.leans_on_the_end(view, first));
+            self.rest_on(view, self.leans_on_the_end(view, first));
         }
         let left = self.to_the_end && view.arranged.usable.start > 0;
         Cut { needed: begins.saturating_sub(1)..view.reaches() + 1, left, right: !view.end.ends }
@@ -345,7 +348,7 @@ impl Draft {
             && end < view.len()
         {
             (*whole, self.next.offset, self.next.run) = (true, ends, 0);
-            self.weakness.checked |= view.checked || (view.end.checked && self.leans_on_the_end(view, end));
+            self.rest_on(view, self.leans_on_the_end(view, end));
         }
         Cut { needed: view.offsets.begins.saturating_sub(1)..ends + 1, left: true, right: false }
     }
