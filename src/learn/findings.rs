@@ -1,6 +1,6 @@
 //! The result of a prober: a description of the list, and the evidence for each part of it.
 
-use super::{order::ValueOrder, session::ProbeSlot, shape::ListShape};
+use crate::learn::{order::ValueOrder, prober::session::ProbeSlot, shape::ListShape};
 
 /// The certainty of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

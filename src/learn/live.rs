@@ -8,16 +8,16 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::{
-    answer::{SeenAnswer, step_into, whole},
+use crate::learn::{
     findings::{Learnt, PlaceForm},
-    names::{LAST, MORE, TOTALS, last_step},
-    place,
-    port::Mailbox,
+    paging::place,
+    paging::size,
+    prober::answer::{SeenAnswer, step_into, whole},
+    prober::port::Mailbox,
+    prober::session::{ProbeHalt, Session},
     prober::{Base, ProbeLimits, ProbeTarget, Prober, ProberStep},
-    session::{ProbeHalt, Session},
     shape::ListShape,
-    size,
+    shape::names::{LAST, MORE, TOTALS, last_step},
 };
 use crate::{
     config::{
@@ -331,7 +331,7 @@ impl Review {
             let at = place.map_or(term.at, |place| place.at);
             let is_there = |element: &Value| step_into(element, &format!("{}{pointer}", shape.item)).is_some();
             if !elements.iter().any(is_there) {
-                let near = fields.iter().find(|field| last_step(field) == super::names::plain(name));
+                let near = fields.iter().find(|field| last_step(field) == crate::learn::shape::names::plain(name));
                 let near = near.map(String::as_str).or_else(|| nearest(&pointer, fields.iter().map(String::as_str)));
                 let help = near.map_or_else(
                     || "write a field that items have in `order`".to_owned(),
@@ -458,7 +458,7 @@ impl Review {
     }
 
     /// Returns settings for a page by its number as it is sent.
-    fn settings_of(&self, page: u64, size: u32) -> Vec<super::session::Setting> {
+    fn settings_of(&self, page: u64, size: u32) -> Vec<crate::learn::prober::session::Setting> {
         let place = self.list.dialect.place_name().map(|name| (self.session.slot(&name), page.to_string()));
         let size = self.list.dialect.size_name().map(|name| (self.session.slot(&name), size.to_string()));
         place.into_iter().chain(size).collect()

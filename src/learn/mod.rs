@@ -13,35 +13,26 @@
 //! 6. `surroundings`: the items' own resources, credentials, and links to other hosts.
 //!
 //! [`live`] asks the same questions of a list that is configured. [`findings`] has the result: each finding with its
-//! evidence and its certainty. [`write`] turns it into a configuration, [`report`] into text for people.
+//! evidence and its certainty. [`configuration`] turns it into a configuration, [`report`] into text for people.
 
-mod answer;
-mod ends;
 pub mod findings;
 pub mod live;
-mod names;
 mod order;
-mod place;
-mod port;
-mod preset;
+mod paging;
 mod prober;
-mod ranges;
-pub mod report;
-mod session;
 mod shape;
-mod size;
-mod sorting;
 mod surroundings;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod token;
 mod write;
 
 pub use findings::{Certainty, Learnt, ListFinding};
-pub use port::{ProbeAnswer, ProbeOutcome, ProbeRequest};
-pub use prober::{LearntOutcome, ProbeLimits, ProbeTarget, Prober, ProberStep, begin};
-pub use session::ProbeSlot;
-pub use token::query_of;
-pub use write::{WrittenUpstream, configuration, route_name};
+pub use paging::token::query_of;
+pub use prober::{
+    LearntOutcome, ProbeLimits, ProbeTarget, Prober, ProberStep, begin,
+    port::{ProbeAnswer, ProbeOutcome, ProbeRequest},
+    session::ProbeSlot,
+};
+pub use write::{WrittenUpstream, configuration, report, route_name};

@@ -1,16 +1,19 @@
 //! The order of a list, by its data: the fields whose values run one way, the comparison that holds between them, and
 //! the order of items that are equal by it.
 
+pub(super) mod ranges;
+pub(super) mod sorting;
+
 use std::{borrow::Cow, cmp::Ordering, collections::BTreeSet, ops::Range};
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 use serde_json::Value;
 
-use super::{
-    answer::step_into,
-    ends::Sample,
+use crate::learn::{
     findings::{Certainty, Learnt, ListField, ListOrder, NullsAt},
-    names::{ORDERING, last_step},
+    paging::ends::Sample,
+    prober::answer::step_into,
+    shape::names::{ORDERING, last_step},
 };
 
 /// The most keys of an order.

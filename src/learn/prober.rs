@@ -1,20 +1,29 @@
 //! The prober: the order of the steps, and the contract with the shell that sends.
 
+pub(super) mod answer;
+pub(super) mod port;
+pub(super) mod session;
+
 use std::{rc::Rc, time::Duration};
 
 use http::HeaderName;
 use serde_json::Value;
 
-use super::{
-    answer::SeenAnswer,
-    ends,
+use crate::learn::{
     findings::{Certainty, Learnt, PlaceForm},
-    order, place,
-    port::{Mailbox, Polled, ProbeOutcome, ProbeRequest, Suspended},
-    preset, ranges,
-    session::{ProbeHalt, Session},
+    order,
+    order::ranges,
+    order::sorting,
+    paging::ends,
+    paging::place,
+    paging::size,
+    paging::token,
+    prober::answer::SeenAnswer,
+    prober::port::{Mailbox, Polled, ProbeOutcome, ProbeRequest, Suspended},
+    prober::session::{ProbeHalt, Session},
     shape::ListShape,
-    size, sorting, surroundings, token,
+    surroundings,
+    write::preset,
 };
 
 /// The list that is learnt.
@@ -191,7 +200,7 @@ fn same_host_path(location: &str, host: &str) -> Option<String> {
 }
 
 fn looks_like_paging(name: &str) -> bool {
-    use super::names::{OFFSETS, PAGES, SIZES, TOKENS, plain};
+    use crate::learn::shape::names::{OFFSETS, PAGES, SIZES, TOKENS, plain};
     let own = plain(name);
     [&SIZES[..], &PAGES, &OFFSETS, &TOKENS].iter().any(|names| names.iter().any(|known| plain(known) == own))
 }

@@ -1,13 +1,12 @@
 //! The shape of a list's answers: where the items are, what tells them apart, and the facts beside them.
 
+pub(super) mod names;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{
-    answer::{SeenAnswer, step, step_into},
-    names,
-};
+use crate::learn::prober::answer::{SeenAnswer, step, step_into};
 
 /// The depth at which arrays and facts are looked for.
 const DEPTH: usize = 4;

@@ -3,11 +3,11 @@
 
 use serde_json::Value;
 
-use super::{
-    answer::{SeenAnswer, step_into},
+use crate::learn::{
     findings::{Certainty, Learnt},
     prober::Base,
-    session::{ProbeHalt, Session},
+    prober::answer::{SeenAnswer, step_into},
+    prober::session::{ProbeHalt, Session},
 };
 
 /// Headers that are no credentials.
@@ -58,8 +58,12 @@ async fn item(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(),
     };
     let mut places = vec![String::new()];
     if let Some(Value::Object(members)) = &seen.json {
-        places
-            .extend(members.iter().filter(|(_, member)| member.is_object()).map(|(name, _)| super::answer::step(name)));
+        places.extend(
+            members
+                .iter()
+                .filter(|(_, member)| member.is_object())
+                .map(|(name, _)| crate::learn::prober::answer::step(name)),
+        );
     }
     let place = places.into_iter().find(|place| seen.is_success() && holds(place));
     match place {

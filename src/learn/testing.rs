@@ -5,9 +5,9 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-use super::{
+use crate::learn::{
     Learnt, ProbeAnswer, ProbeLimits, ProbeRequest, ProbeTarget, ProberStep, WrittenUpstream, begin, configuration,
-    route_name, token::query_of,
+    paging::token::query_of, route_name,
 };
 use crate::{
     config::{self, Environment, settings::ListSettings},

@@ -6,10 +6,10 @@ use std::{cell::Cell, cmp::Reverse, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{
+use crate::learn::{
     Certainty, ProbeLimits, ProbeTarget,
     findings::PlaceForm,
-    session::ProbeSlot,
+    prober::session::ProbeSlot,
     testing::{
         Answered, LearntCase, SimulatedRequest, attempt, learn, learn_as, load, rows, scatter, slice, sorted, target,
     },

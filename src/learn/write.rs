@@ -1,14 +1,17 @@
 //! A configuration from what was learnt, with the evidence as comments.
 
+pub(super) mod preset;
+pub mod report;
+
 use std::fmt::Write as _;
 
 use toml::{Table, Value};
 
-use super::{
+use crate::learn::{
     findings::{Certainty, Learnt, ListField, NullsAt, PlaceForm},
     order::ValueOrder,
     prober::ProbeTarget,
-    session::{ProbeSlot, encoded},
+    prober::session::{ProbeSlot, encoded},
 };
 
 /// The width of comments.

@@ -7,7 +7,11 @@ use serde_json::Value;
 use super::{ReadPage, Review};
 use crate::{
     config::{diagnostic::Located, settings::SortTerm},
-    learn::{answer::step_into, ends::Sample, order, session::ProbeHalt},
+    learn::{
+        order,
+        paging::ends::Sample,
+        prober::{answer::step_into, session::ProbeHalt},
+    },
     pagination::{
         fetch::Fetch,
         filter::{Comparison, Filter},

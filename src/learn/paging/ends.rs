@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
 use serde_json::Value;
 
-use super::{
-    answer::{SeenAnswer, whole},
+use crate::learn::{
     findings::{Certainty, Learnt, PastEnd, PlaceForm},
-    names::{LAST, MORE, PAGE_COUNTS, TOTALS, last_step},
+    paging::token,
     prober::Base,
-    session::{ProbeHalt, Session, Setting},
+    prober::answer::{SeenAnswer, whole},
+    prober::session::{ProbeHalt, Session, Setting},
     shape::Fact,
-    token,
+    shape::names::{LAST, MORE, PAGE_COUNTS, TOTALS, last_step},
 };
 
 /// The largest number of items that is asked for at once, and the largest answer that is expected from it, in bytes.
@@ -34,18 +34,18 @@ const FOLLOWED: usize = 3;
 
 /// Rows of the list: from its beginning, then from further places, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Sample {
-    pub(super) rows: Vec<Value>,
+pub(in crate::learn) struct Sample {
+    pub(in crate::learn) rows: Vec<Value>,
     /// The rows are all of the list.
-    pub(super) is_whole: bool,
+    pub(in crate::learn) is_whole: bool,
     /// The rows that follow the first one without a gap.
-    pub(super) first_stretch: usize,
+    pub(in crate::learn) first_stretch: usize,
     known: BTreeSet<String>,
 }
 
 impl Sample {
     /// Makes a sample of rows that follow one another.
-    pub(super) fn of(rows: Vec<Value>) -> Self {
+    pub(in crate::learn) fn of(rows: Vec<Value>) -> Self {
         Self { first_stretch: rows.len(), rows, ..Self::default() }
     }
 
@@ -61,7 +61,7 @@ impl Sample {
 }
 
 /// Finds the cap, the facts of answers and the end, and returns the rows that were seen.
-pub(super) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Sample, ProbeHalt> {
+pub(in crate::learn) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Sample, ProbeHalt> {
     let widest = widest(session, learnt, base).await?;
     let mut sample = Sample::default();
     sample.add(learnt, &widest.seen);
@@ -384,7 +384,12 @@ fn page_size(learnt: &Learnt) -> u32 {
 }
 
 /// Asks for the page that begins at an offset, which is a multiple of the size.
-pub(super) async fn at(session: &Session, learnt: &Learnt, from: u64, size: u32) -> Result<Rc<SeenAnswer>, ProbeHalt> {
+pub(in crate::learn) async fn at(
+    session: &Session,
+    learnt: &Learnt,
+    from: u64,
+    size: u32,
+) -> Result<Rc<SeenAnswer>, ProbeHalt> {
     let mut settings: Vec<Setting> = learnt.size.iter().map(|form| (form.slot.clone(), size.to_string())).collect();
     match &learnt.place {
         Some(PlaceForm::Page { slot, first }) => {
@@ -483,9 +488,9 @@ fn telling_member(seen: &SeenAnswer) -> Option<(String, String)> {
                 let rank = |name: &String| ranked.iter().position(|known| known == name).unwrap_or(ranked.len());
                 let mut members: Vec<_> = members.iter().collect();
                 members.sort_by_key(|(name, _)| rank(name));
-                members
-                    .into_iter()
-                    .find_map(|(name, member)| find(member, format!("{at}{}", super::answer::step(name)), depth + 1))
+                members.into_iter().find_map(|(name, member)| {
+                    find(member, format!("{at}{}", crate::learn::prober::answer::step(name)), depth + 1)
+                })
             }
             _ => None,
         }
@@ -557,7 +562,7 @@ fn check_ids(learnt: &mut Learnt, sample: &Sample) {
     let Some(id) = learnt.shape.id.clone() else { return };
     let mut known = std::collections::BTreeMap::new();
     for row in &sample.rows {
-        let own = super::answer::step_into(row, &id).map(Value::to_string);
+        let own = crate::learn::prober::answer::step_into(row, &id).map(Value::to_string);
         // An item that moved while the list was read comes twice as it is.
         if let Some(before) = known.insert(own, row)
             && before != row

@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::{
-    answer::{SeenAnswer, step_into},
-    ends::Sample,
+use crate::learn::{
     findings::{Certainty, Learnt, ListField, ListOrder, NullsAt, SortGrammar},
     order::{self, ValueOrder},
+    paging::ends::Sample,
     prober::Base,
-    session::{ProbeHalt, ProbeSlot, Session, Setting},
+    prober::answer::{SeenAnswer, step_into},
+    prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
 };
 
 /// Parameters that name a field; `order` alone is tried apart, because many lists take a direction by that name.
@@ -62,7 +62,7 @@ const FIELDS: usize = 3;
 const LOOKED_AT: u32 = 50;
 
 /// Finds the parameters that sort, and the fields by which they do.
-pub(super) async fn find(
+pub(in crate::learn) async fn find(
     session: &Session,
     learnt: &mut Learnt,
     base: &Base,
@@ -219,7 +219,7 @@ fn form(query: &str, ascending: &str, descending: &str) -> SortGrammar {
 }
 
 /// Returns the parameters that sort by these fields, each of which may be descending.
-pub(super) fn settings(form: &SortGrammar, terms: &[(&str, bool)]) -> Vec<Setting> {
+pub(in crate::learn) fn settings(form: &SortGrammar, terms: &[(&str, bool)]) -> Vec<Setting> {
     let mut found: Vec<Setting> = Vec::new();
     for (field, descending) in terms {
         let word = if *descending { &form.descending } else { &form.ascending };
@@ -304,7 +304,7 @@ fn sized(learnt: &Learnt) -> Option<Setting> {
 }
 
 fn first(learnt: &Learnt) -> Option<Setting> {
-    use super::findings::PlaceForm;
+    use crate::learn::findings::PlaceForm;
     match &learnt.place {
         Some(PlaceForm::Page { slot, first } | PlaceForm::Offset { slot, first }) => {
             Some((slot.clone(), first.to_string()))

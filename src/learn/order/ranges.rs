@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{
-    answer::step_into,
-    ends::Sample,
+use crate::learn::{
     findings::{Certainty, Learnt, RangeForm},
     order::ValueOrder,
+    paging::ends::Sample,
     prober::Base,
-    session::{ProbeHalt, ProbeSlot, Session, Setting},
+    prober::answer::step_into,
+    prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
 };
 
 /// The ways to write a comparison, with `{op}` for its word.
@@ -46,7 +46,12 @@ const LARGEST: u32 = 200;
 const KEPT: usize = 4;
 
 /// Finds the range filters on the first key of the order.
-pub(super) async fn find(session: &Session, learnt: &mut Learnt, _: &Base, sample: &Sample) -> Result<(), ProbeHalt> {
+pub(in crate::learn) async fn find(
+    session: &Session,
+    learnt: &mut Learnt,
+    _: &Base,
+    sample: &Sample,
+) -> Result<(), ProbeHalt> {
     let Some(column) = Column::of(learnt, sample).filter(|_| session.target.body.is_none() && session.left() > KEPT)
     else {
         return Ok(());
@@ -223,8 +228,9 @@ impl Column {
 
     async fn answer(&self, learnt: &Learnt, session: &Session, settings: &[Setting]) -> Result<Filtered, ProbeHalt> {
         let sort = learnt.sort.as_ref().filter(|form| form.fields.contains(&self.known_as));
-        let sort =
-            sort.map(|form| super::sorting::settings(form, &[(&self.name, self.descending)])).unwrap_or_default();
+        let sort = sort
+            .map(|form| crate::learn::order::sorting::settings(form, &[(&self.name, self.descending)]))
+            .unwrap_or_default();
         let size = learnt.size.as_ref().map(|form| {
             let most = form.choices.last().copied().or(form.max).unwrap_or(LARGEST);
             (form.slot.clone(), most.min(LARGEST).to_string())

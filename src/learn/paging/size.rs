@@ -1,11 +1,11 @@
 //! The size parameter, found by its effect: several names are tried in one request, each with another value, and the number
 //! of items that comes tells which of them was read.
 
-use super::{
+use crate::learn::{
     findings::{Certainty, Learnt, SizeForm},
-    names::{self, SIZES, likely_first, plain},
     prober::Base,
-    session::{ProbeHalt, Session, Setting},
+    prober::session::{ProbeHalt, Session, Setting},
+    shape::names::{self, SIZES, likely_first, plain},
 };
 
 /// The names that are tried in one request.
@@ -18,7 +18,7 @@ const SINGLES: usize = 6;
 const USUAL_CHOICES: [u32; 5] = [10, 25, 50, 100, 20];
 
 /// Finds the size parameter. `with` are settings without which the upstream may not read it.
-pub(super) async fn find(
+pub(in crate::learn) async fn find(
     session: &Session,
     learnt: &mut Learnt,
     base: &Base,
@@ -151,16 +151,22 @@ fn likely(learnt: &Learnt, base: &Base, session: &Session) -> Vec<String> {
     let mut likely: Vec<String> =
         base.hints.iter().map(|(name, _)| name.clone()).filter(|name| is_size(name)).collect();
     if let Some(body) = &session.target.body {
-        likely.extend(super::token::number_places(body).into_iter().filter(|place| is_size(&names::last_step(place))));
+        likely.extend(
+            crate::learn::paging::token::number_places(body)
+                .into_iter()
+                .filter(|place| is_size(&names::last_step(place))),
+        );
     }
     let facts = learnt.shape.facts(&base.seen);
-    for (name, value) in facts.iter().filter_map(|fact| fact.value.as_str()).flat_map(super::token::query_of) {
+    for (name, value) in
+        facts.iter().filter_map(|fact| fact.value.as_str()).flat_map(crate::learn::paging::token::query_of)
+    {
         if value.parse() == Ok(base.ids.len()) && is_size(&name) {
             likely.push(name);
         }
     }
-    for fact in facts.iter().filter(|fact| super::answer::whole(&fact.value).is_some()) {
-        let echoes = super::answer::whole(&fact.value).and_then(|value| usize::try_from(value).ok());
+    for fact in facts.iter().filter(|fact| crate::learn::prober::answer::whole(&fact.value).is_some()) {
+        let echoes = crate::learn::prober::answer::whole(&fact.value).and_then(|value| usize::try_from(value).ok());
         let step = fact.place.rsplit(['/', ':']).next().unwrap_or_default();
         let plain_step = plain(step);
         if echoes.is_some_and(|value| value >= base.ids.len())

@@ -2,7 +2,7 @@
 //! member means is found by its effect.
 
 /// Parameters that say how many items to give.
-pub(super) const SIZES: [&str; 31] = [
+pub(in crate::learn) const SIZES: [&str; 31] = [
     "limit",
     "per_page",
     "page_size",
@@ -37,7 +37,7 @@ pub(super) const SIZES: [&str; 31] = [
 ];
 
 /// Parameters that say which page to give.
-pub(super) const PAGES: [&str; 16] = [
+pub(in crate::learn) const PAGES: [&str; 16] = [
     "page",
     "p",
     "pageNumber",
@@ -57,7 +57,7 @@ pub(super) const PAGES: [&str; 16] = [
 ];
 
 /// Parameters that say how many items to pass over.
-pub(super) const OFFSETS: [&str; 18] = [
+pub(in crate::learn) const OFFSETS: [&str; 18] = [
     "offset",
     "skip",
     "start",
@@ -79,7 +79,7 @@ pub(super) const OFFSETS: [&str; 18] = [
 ];
 
 /// Parameters that take a token.
-pub(super) const TOKENS: [&str; 17] = [
+pub(in crate::learn) const TOKENS: [&str; 17] = [
     "cursor",
     "page_token",
     "pageToken",
@@ -100,21 +100,21 @@ pub(super) const TOKENS: [&str; 17] = [
 ];
 
 /// Parameters that take the id of an item.
-pub(super) const AFTERS: [&str; 9] =
+pub(in crate::learn) const AFTERS: [&str; 9] =
     ["starting_after", "after", "after_id", "since_id", "last_id", "start_after", "startAfter", "afterId", "min_id"];
 
 /// Members that hold the items, if several arrays could.
-pub(super) const ITEMS: [&str; 18] = [
+pub(in crate::learn) const ITEMS: [&str; 18] = [
     "data", "items", "results", "records", "value", "values", "content", "entries", "rows", "list", "docs", "hits",
     "features", "objects", "elements", "members", "nodes", "edges",
 ];
 
 /// Members that tell items apart.
-pub(super) const IDS: [&str; 14] =
+pub(in crate::learn) const IDS: [&str; 14] =
     ["id", "_id", "uuid", "guid", "ID", "Id", "key", "sku", "code", "slug", "number", "pk", "uid", "identifier"];
 
 /// Members that look like an order in time or by hand.
-pub(super) const ORDERING: [&str; 12] = [
+pub(in crate::learn) const ORDERING: [&str; 12] = [
     "created",
     "date",
     "time",
@@ -130,7 +130,7 @@ pub(super) const ORDERING: [&str; 12] = [
 ];
 
 /// Members that could hold a total. A name is compared without regard to case and to `_` and `-`.
-pub(super) const TOTALS: [&str; 20] = [
+pub(in crate::learn) const TOTALS: [&str; 20] = [
     "total",
     "totalcount",
     "count",
@@ -154,7 +154,7 @@ pub(super) const TOTALS: [&str; 20] = [
 ];
 
 /// Members that could hold the URL of the next page, or its token.
-pub(super) const NEXTS: [&str; 20] = [
+pub(in crate::learn) const NEXTS: [&str; 20] = [
     "next",
     "nextpage",
     "nextpageurl",
@@ -178,7 +178,7 @@ pub(super) const NEXTS: [&str; 20] = [
 ];
 
 /// Flags that are true while there is more.
-pub(super) const MORE: [&str; 9] = [
+pub(in crate::learn) const MORE: [&str; 9] = [
     "hasmore",
     "more",
     "hasnext",
@@ -191,25 +191,26 @@ pub(super) const MORE: [&str; 9] = [
 ];
 
 /// Flags that are true on the last page.
-pub(super) const LAST: [&str; 6] = ["last", "islast", "islastpage", "lastpage", "done", "complete"];
+pub(in crate::learn) const LAST: [&str; 6] = ["last", "islast", "islastpage", "lastpage", "done", "complete"];
 
 /// The page that an answer says it is.
-pub(super) const PAGE_ECHOES: [&str; 6] = ["page", "currentpage", "pagenumber", "pageno", "pageindex", "number"];
+pub(in crate::learn) const PAGE_ECHOES: [&str; 6] =
+    ["page", "currentpage", "pagenumber", "pageno", "pageindex", "number"];
 
 /// The offset that an answer says it begins at.
-pub(super) const OFFSET_ECHOES: [&str; 6] = ["offset", "skip", "start", "startat", "startindex", "from"];
+pub(in crate::learn) const OFFSET_ECHOES: [&str; 6] = ["offset", "skip", "start", "startat", "startindex", "from"];
 
 /// The number of pages.
-pub(super) const PAGE_COUNTS: [&str; 8] =
+pub(in crate::learn) const PAGE_COUNTS: [&str; 8] =
     ["totalpages", "pages", "lastpage", "pagecount", "numpages", "xtotalpages", "xwptotalpages", "maxpage"];
 
 /// Returns a name without case, `_`, `-`, `.`, `@` and `$`.
-pub(super) fn plain(name: &str) -> String {
+pub(in crate::learn) fn plain(name: &str) -> String {
     name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// Returns the last step of a place, such as `next` of `/links/next`, `link:next` or `/links/[rel=next]/href`.
-pub(super) fn last_step(place: &str) -> String {
+pub(in crate::learn) fn last_step(place: &str) -> String {
     if let Some((_, name)) = place.split_once(':').filter(|(kind, _)| !kind.contains('/')) {
         return plain(name);
     }
@@ -219,7 +220,7 @@ pub(super) fn last_step(place: &str) -> String {
 }
 
 /// Returns the known names, those first that `known` says to be likely, each once.
-pub(super) fn likely_first(likely: &[String], usual: &[&str]) -> Vec<String> {
+pub(in crate::learn) fn likely_first(likely: &[String], usual: &[&str]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(likely.len() + usual.len());
     for name in likely.iter().cloned().chain(usual.iter().map(|name| (*name).to_owned())) {
         if !names.contains(&name) {

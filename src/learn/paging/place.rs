@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::{
-    answer::{SeenAnswer, whole},
+use crate::learn::{
     findings::{Certainty, Learnt, PlaceForm},
-    names::{self, OFFSET_ECHOES, OFFSETS, PAGE_ECHOES, PAGES, likely_first, plain},
+    paging::token,
     prober::Base,
-    session::{ProbeHalt, ProbeSlot, Session, Setting},
-    token,
+    prober::answer::{SeenAnswer, whole},
+    prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
+    shape::names::{self, OFFSET_ECHOES, OFFSETS, PAGE_ECHOES, PAGES, likely_first, plain},
 };
 
 /// The value by which parameters are tried.
@@ -147,7 +147,7 @@ impl Reference {
 }
 
 /// Finds the parameter.
-pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
+pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     let reference = Reference::of(session, learnt, base).await?;
     let likely = likely(session, learnt, base);
     for name in likely.iter().take(SINGLES) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::findings::{Certainty, Learnt};
+use crate::learn::findings::{Certainty, Learnt};
 
 /// Returns the report.
 #[must_use]

@@ -7,9 +7,9 @@ use http::{HeaderName, Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::{
-    answer::{SeenAnswer, step},
-    port::{Mailbox, ProbeOutcome, ProbeRequest},
+use crate::learn::{
+    prober::answer::{SeenAnswer, step},
+    prober::port::{Mailbox, ProbeOutcome, ProbeRequest},
     prober::{ProbeLimits, ProbeTarget},
 };
 use crate::upstream::UpstreamRequest;
@@ -56,11 +56,11 @@ impl ProbeSlot {
 }
 
 /// The value of a slot in one request.
-pub(super) type Setting = (ProbeSlot, String);
+pub(in crate::learn) type Setting = (ProbeSlot, String);
 
 /// The reason why a prober asks no further.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ProbeHalt {
+pub(in crate::learn) enum ProbeHalt {
     /// The requests are spent.
     Budget,
     /// The upstream asks to wait longer than is polite to go on.
@@ -80,19 +80,19 @@ impl std::fmt::Display for ProbeHalt {
 }
 
 /// The session.
-pub(super) struct Session {
+pub(in crate::learn) struct Session {
     mailbox: Mailbox,
-    pub(super) target: ProbeTarget,
-    pub(super) limits: ProbeLimits,
+    pub(in crate::learn) target: ProbeTarget,
+    pub(in crate::learn) limits: ProbeLimits,
     /// The requests so far with their answers; at most [`ProbeLimits::requests`].
     known: RefCell<Vec<(ProbeRequest, Rc<SeenAnswer>)>>,
     sent: RefCell<usize>,
     /// The deepest offset that was asked for.
-    pub(super) deepest: RefCell<u64>,
+    pub(in crate::learn) deepest: RefCell<u64>,
 }
 
 impl Session {
-    pub(super) fn new(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Self {
+    pub(in crate::learn) fn new(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Self {
         Self {
             mailbox,
             target,
@@ -104,17 +104,17 @@ impl Session {
     }
 
     /// Returns the number of requests that were sent.
-    pub(super) fn sent(&self) -> usize {
+    pub(in crate::learn) fn sent(&self) -> usize {
         *self.sent.borrow()
     }
 
     /// Returns the number of requests that may still be sent.
-    pub(super) fn left(&self) -> usize {
+    pub(in crate::learn) fn left(&self) -> usize {
         self.limits.requests.saturating_sub(self.sent())
     }
 
     /// Returns the place in requests that a name stands for: in the body of a request by POST, else in the query.
-    pub(super) fn slot(&self, name: &str) -> ProbeSlot {
+    pub(in crate::learn) fn slot(&self, name: &str) -> ProbeSlot {
         match (&self.target.body, name.starts_with('/')) {
             (Some(_), true) => ProbeSlot::Body(name.to_owned()),
             (Some(_), false) => ProbeSlot::Body(step(name)),
@@ -123,19 +123,19 @@ impl Session {
     }
 
     /// Asks for the list with these settings. A request that was sent before is answered from memory.
-    pub(super) async fn ask(&self, settings: &[Setting]) -> Result<Rc<SeenAnswer>, ProbeHalt> {
+    pub(in crate::learn) async fn ask(&self, settings: &[Setting]) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let request = self.request(&self.target.path, settings);
         self.send(request).await
     }
 
     /// Asks for the list with these settings once more, to compare two answers to one request.
-    pub(super) async fn ask_again(&self, settings: &[Setting]) -> Result<Rc<SeenAnswer>, ProbeHalt> {
+    pub(in crate::learn) async fn ask_again(&self, settings: &[Setting]) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let request = self.request(&self.target.path, settings);
         self.send_anew(request).await
     }
 
     /// Asks for the list without one of the target's headers.
-    pub(super) async fn ask_without(
+    pub(in crate::learn) async fn ask_without(
         &self,
         header: &HeaderName,
         settings: &[Setting],
@@ -145,14 +145,14 @@ impl Session {
     }
 
     /// Asks for another path, without parameters.
-    pub(super) async fn ask_path(&self, path: &str) -> Result<Rc<SeenAnswer>, ProbeHalt> {
+    pub(in crate::learn) async fn ask_path(&self, path: &str) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let mut request = self.request(path, &[]);
         (request.query, request.body, request.method) = (String::new(), None, Method::GET);
         self.send(request).await
     }
 
     /// Sends a request as a dialect writes it.
-    pub(super) async fn ask_as(&self, ask: &UpstreamRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
+    pub(in crate::learn) async fn ask_as(&self, ask: &UpstreamRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let own = self.target.body.as_ref().map(|body| body.to_string().into_bytes());
         let body = ask.body(own.as_deref()).ok().flatten();
         let header =
@@ -237,7 +237,7 @@ fn asked_to_wait(seen: &SeenAnswer) -> Option<u64> {
 }
 
 /// Returns a query as it stands on the wire.
-pub(super) fn encoded(pairs: &[(&str, &str)]) -> String {
+pub(in crate::learn) fn encoded(pairs: &[(&str, &str)]) -> String {
     let part = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
     pairs.iter().map(|(name, value)| format!("{}={}", part(name), part(value))).collect::<Vec<_>>().join("&")
 }

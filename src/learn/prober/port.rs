@@ -56,11 +56,11 @@ enum ProbeMail {
 
 /// A side of the mailbox; both sides are alike.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Mailbox(Rc<RefCell<ProbeMail>>);
+pub(in crate::learn) struct Mailbox(Rc<RefCell<ProbeMail>>);
 
 impl Mailbox {
     /// Posts a request and waits for its answer.
-    pub(super) async fn ask(&self, request: ProbeRequest) -> ProbeOutcome {
+    pub(in crate::learn) async fn ask(&self, request: ProbeRequest) -> ProbeOutcome {
         self.0.replace(ProbeMail::Question(request));
         poll_fn(|_| match self.0.take() {
             ProbeMail::Answer(outcome) => Poll::Ready(outcome),
@@ -74,26 +74,26 @@ impl Mailbox {
 }
 
 /// A procedure that is suspended where it awaits an answer.
-pub(super) struct Suspended<T> {
+pub(in crate::learn) struct Suspended<T> {
     procedure: Pin<Box<dyn Future<Output = T>>>,
     mailbox: Mailbox,
 }
 
 /// The next need of a procedure, or its result.
-pub(super) enum Polled<T> {
+pub(in crate::learn) enum Polled<T> {
     Ask(ProbeRequest, Suspended<T>),
     Done(T),
 }
 
 impl<T> Suspended<T> {
     /// Runs a procedure as far as it gets without an answer.
-    pub(super) fn begin<F: Future<Output = T> + 'static>(procedure: impl FnOnce(Mailbox) -> F) -> Polled<T> {
+    pub(in crate::learn) fn begin<F: Future<Output = T> + 'static>(procedure: impl FnOnce(Mailbox) -> F) -> Polled<T> {
         let mailbox = Mailbox::default();
         Self { procedure: Box::pin(procedure(mailbox.clone())), mailbox }.poll()
     }
 
     /// Goes on with the answer to the last request.
-    pub(super) fn resume(self, outcome: ProbeOutcome) -> Polled<T> {
+    pub(in crate::learn) fn resume(self, outcome: ProbeOutcome) -> Polled<T> {
         self.mailbox.0.replace(ProbeMail::Answer(outcome));
         self.poll()
     }

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::{
-    answer::{step, whole},
+use crate::learn::{
     findings::{Certainty, Learnt, PlaceForm},
-    names::{AFTERS, NEXTS, TOKENS, last_step, likely_first, plain},
     prober::Base,
-    session::{ProbeHalt, ProbeSlot, Session, Setting},
+    prober::answer::{step, whole},
+    prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
     shape::Fact,
+    shape::names::{AFTERS, NEXTS, TOKENS, last_step, likely_first, plain},
 };
 
 /// The longest token.
@@ -18,7 +18,7 @@ const LONGEST: usize = 4096;
 const SINGLES: usize = 5;
 
 /// Finds the way to the next page, where no parameter names a page or an offset.
-pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
+pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     if learnt.place.is_some() {
         return Ok(());
     }
@@ -250,8 +250,10 @@ fn note_none(learnt: &mut Learnt, base: &Base, facts: &[Fact]) {
     let count = base.ids.len();
     let says_more = facts.iter().any(|fact| {
         let step = last_step(&fact.place);
-        let more = super::names::TOTALS.contains(&step.as_str()) && whole(&fact.value) > u64::try_from(count).ok();
-        more || is_next(fact) || super::names::MORE.contains(&step.as_str()) && fact.value == Value::Bool(true)
+        let more = crate::learn::shape::names::TOTALS.contains(&step.as_str())
+            && whole(&fact.value) > u64::try_from(count).ok();
+        more || is_next(fact)
+            || crate::learn::shape::names::MORE.contains(&step.as_str()) && fact.value == Value::Bool(true)
     });
     if says_more || learnt.size.is_some() {
         let evidence = "no parameter that was tried changed where the answer begins";
@@ -279,7 +281,7 @@ pub fn query_of(url: &str) -> Vec<(String, String)> {
 }
 
 /// Returns the places of whole numbers in a body, as JSON Pointers.
-pub(super) fn number_places(body: &Value) -> Vec<String> {
+pub(in crate::learn) fn number_places(body: &Value) -> Vec<String> {
     places(body, &|value| whole(value).is_some())
 }
 

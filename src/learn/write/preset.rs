@@ -3,15 +3,15 @@
 
 use toml::{Table, Value};
 
-use super::{
+use crate::config::preset_dialects;
+use crate::learn::{
     findings::{Learnt, PlaceForm},
     prober::Base,
-    session::ProbeSlot,
+    prober::session::ProbeSlot,
 };
-use crate::config::preset_dialects;
 
 /// Returns the name of the built-in dialect that fits best.
-pub(super) fn fitting(learnt: &Learnt, base: &Base) -> Option<&'static str> {
+pub(in crate::learn) fn fitting(learnt: &Learnt, base: &Base) -> Option<&'static str> {
     let fits = preset_dialects().filter_map(|(name, text)| {
         let table: Table = text.parse().ok()?;
         Some((merit(&table, learnt, base)?, name))

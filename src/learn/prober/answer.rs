@@ -5,45 +5,45 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::Value;
 
-use super::port::ProbeAnswer;
+use crate::learn::prober::port::ProbeAnswer;
 
 /// The most elements of an array that are searched for a relation.
 const MOST_LINKS: usize = 32;
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct SeenAnswer {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
+pub(in crate::learn) struct SeenAnswer {
+    pub(in crate::learn) status: u16,
+    pub(in crate::learn) headers: HeaderMap,
     /// The body, if it is JSON.
-    pub(super) json: Option<Value>,
-    pub(super) body: Vec<u8>,
-    pub(super) elapsed: Duration,
+    pub(in crate::learn) json: Option<Value>,
+    pub(in crate::learn) body: Vec<u8>,
+    pub(in crate::learn) elapsed: Duration,
 }
 
 impl SeenAnswer {
-    pub(super) fn read(answer: ProbeAnswer) -> Self {
+    pub(in crate::learn) fn read(answer: ProbeAnswer) -> Self {
         let ProbeAnswer { status, headers, body, elapsed } = answer;
         Self { status, headers, json: serde_json::from_slice(&body).ok(), body, elapsed }
     }
 
     /// Returns whether the status is one that lists have.
-    pub(super) fn is_success(&self) -> bool {
+    pub(in crate::learn) fn is_success(&self) -> bool {
         matches!(self.status, 200 | 203 | 206)
     }
 
     /// Returns a text header.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::learn) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// Returns the target of a relation in `Link` headers.
-    pub(super) fn link(&self, relation: &str) -> Option<String> {
+    pub(in crate::learn) fn link(&self, relation: &str) -> Option<String> {
         cursorgate_link::find_target(&self.headers, relation)
     }
 
     /// Returns the value at a place: a JSON Pointer, `header:NAME`, `link:REL` or `content-range:total`.
-    pub(super) fn at(&self, place: &str) -> Option<Value> {
+    pub(in crate::learn) fn at(&self, place: &str) -> Option<Value> {
         if let Some(relation) = place.strip_prefix("link:") {
             return self.link(relation).map(Value::String);
         }
@@ -59,18 +59,18 @@ impl SeenAnswer {
     }
 
     /// Returns a whole number at a place, also one that is written as a string.
-    pub(super) fn number(&self, place: &str) -> Option<u64> {
+    pub(in crate::learn) fn number(&self, place: &str) -> Option<u64> {
         whole(&self.at(place)?)
     }
 }
 
 /// Returns a whole number, also one that is written as a string.
-pub(super) fn whole(value: &Value) -> Option<u64> {
+pub(in crate::learn) fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// Follows a pointer whose steps may be `[rel=next]`.
-pub(super) fn step_into<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
+pub(in crate::learn) fn step_into<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
     let mut found = value;
     for step in pointer.split('/').skip(1) {
         let relation = step.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')?.split_once('='));
@@ -87,6 +87,6 @@ pub(super) fn step_into<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value
 }
 
 /// Returns the step of a pointer for a member.
-pub(super) fn step(name: &str) -> String {
+pub(in crate::learn) fn step(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
