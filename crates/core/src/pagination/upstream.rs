@@ -92,14 +92,14 @@ pub(super) struct UpstreamPort {
     pub(super) flipped: bool,
     /// The part of the list that is read (`keyset::reading`); `None` for the whole list.
     pub(super) part: Option<PartOf>,
-    /// Whether keys can be compared at all. Set by `lowered`, which reads by marks where they can't.
+    /// The check that keys can be compared. Set by `lowered`, which reads by marks where they can't.
     pub(super) keys: Option<KeyWatch>,
-    /// The length of the whole list, and whether it is sorted. Set by `keyset` while it tries a filter, for the refusal if
+    /// The length of the whole list, and its disorder. Set by `keyset` while it tries a filter, for the refusal if
     /// nothing helps.
     pub(super) noted: Option<Noted>,
     /// Runs of ties that fill answers. Set by `keyset::reading`, which then reads such a run by itself.
     pub(super) runs: Option<RunWatch>,
-    /// Whether an item after the last one of a full page was seen. Set by `keyset::reading`, for its next part.
+    /// The end of a full page, and the knowledge of an item after it. Set by `keyset::reading`, for its next part.
     pub(super) beyond: Option<PageEnd>,
 }
 

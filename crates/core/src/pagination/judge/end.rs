@@ -92,7 +92,7 @@ pub(in crate::pagination) struct Belief {
     pub(in crate::pagination) honoured_before: u32,
     /// The earlier evidence of the same end.
     pub(in crate::pagination) witness: Witness,
-    /// Two answers of the page show an item at different offsets: the number of a page does not tell where it stands.
+    /// Two answers of the page that tell one total show an item at different offsets: the number of a page does not tell where it stands.
     pub(in crate::pagination) is_displaced: bool,
 }
 

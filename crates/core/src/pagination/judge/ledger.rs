@@ -25,9 +25,9 @@ pub(in crate::pagination) struct Ledger {
     recounted: bool,
     /// Past the end the last page comes again, as its dialect declares or as was seen.
     repeats: bool,
-    /// The first and the last item of each answer by page. The budget of requests bounds them.
+    /// The first and the last item of each answer by page that tells an exact total. The budget of requests bounds them.
     edges: Vec<Edge>,
-    /// Two answers show an item at different offsets.
+    /// Two answers that tell one total show an item at different offsets.
     is_displaced: bool,
 }
 
@@ -38,6 +38,8 @@ struct Edge {
     id: u64,
     /// The offset at which it is believed to be.
     offset: u64,
+    /// The exact total that its answer tells.
+    total: u64,
 }
 
 impl Ledger {
@@ -73,15 +75,19 @@ impl Ledger {
     /// `a_count_ends_no_page_that_stands_at_two_places`.
     fn compare_places(&mut self, slice: Slice, answer: &Answer, paging: &Paging) {
         let (begins, is_counted) = believed_begin(answer, slice, paging, self.belief(Witness::None));
-        // A page that a count places is `checked` as it is.
-        let Some(last) = answer.items.len().checked_sub(1).filter(|_| !is_counted && !paging.hidden) else { return };
+        // A page that a count places is `checked` as it is, and without a count none ends the list.
+        let total = answer.total.filter(|total| total.exact && !is_counted && !paging.hidden);
+        let Some((total, last)) = total.zip(answer.items.len().checked_sub(1)) else { return };
         let edge = |item: usize| {
             let mut hasher = DefaultHasher::new();
             answer.id(item).hash(&mut hasher);
-            Edge { id: hasher.finish(), offset: begins.saturating_add(item as u64) }
+            Edge { id: hasher.finish(), offset: begins.saturating_add(item as u64), total: total.value }
         };
         if !self.edges.is_empty() {
-            let is_elsewhere = |here: Edge| self.edges.iter().any(|it| it.id == here.id && it.offset != here.offset);
+            // Another total explains another offset: the list has changed.
+            let is_moved =
+                |edge: &Edge, here: Edge| edge.id == here.id && edge.offset != here.offset && edge.total == here.total;
+            let is_elsewhere = |here: Edge| self.edges.iter().any(|edge| is_moved(edge, here));
             self.is_displaced |= (0..=last).map(edge).any(is_elsewhere);
         }
         self.edges.extend([edge(0), edge(last)]);
@@ -160,9 +166,12 @@ mod tests {
         assert_eq!(end_of(1, 4, "cd"), (true, true));
         // An answer that shows nothing of the others ends the list as sure as before.
         let mut ledger = Ledger::new(0, false);
-        for (number, ids, is_displaced) in [(0, "abcd", false), (1, "ef", false), (1, "df", true)] {
+        for (number, ids, total, is_displaced) in
+            [(0, "abcd", 6, false), (1, "ef", 6, false), (1, "de", 7, false), (1, "df", 6, true)]
+        {
             let spans: Vec<Span> = (0..).take(ids.len()).map(|start| Span { start, end: start + 1 }).collect();
-            let answer = Answer::listed(ids.as_bytes().to_vec(), spans.clone(), spans);
+            let mut answer = Answer::listed(ids.as_bytes().to_vec(), spans.clone(), spans);
+            answer.total = Some(Total { value: total, exact: true });
             let slice = Slice::Page { number: PageNumber(number), size: PageSize(4) };
             ledger.enter(slice, &answer, &paging);
             assert_eq!(ledger.is_displaced, is_displaced, "{ids}");
