@@ -1,6 +1,6 @@
 //! The check of a short answer: its edge, asked for again, and a request beyond it show whether it ends the list.
 
-use std::cmp::Ordering;
+use std::{borrow::Cow, cmp::Ordering};
 
 use super::{
     end::Witness,
@@ -34,6 +34,8 @@ pub(in crate::pagination) struct Came {
     last: Option<Anchor>,
     /// The item at the place at which the edge begins.
     at_edge: Option<Anchor>,
+    /// The ids of the run that the last item belongs to, as far as it came, where ties come in any order.
+    last_run: Vec<Vec<u8>>,
 }
 
 impl Came {
@@ -41,7 +43,16 @@ impl Came {
     pub(in crate::pagination) fn of(view: &Evidence, edge: Slice, order: &Order) -> Self {
         let place = edge.begins().0.checked_sub(view.begins()).and_then(|place| usize::try_from(place).ok());
         let anchor = |place: Option<usize>| view.anchor(order, place.filter(|place| *place < view.len())?);
-        Self { first: anchor(Some(0)), last: anchor(view.len().checked_sub(1)), at_edge: anchor(place) }
+        let end = view.len().checked_sub(1);
+        let in_last_run = |place: &usize| end.is_some_and(|end| view.ties(order, *place, end));
+        let last_run = (0..view.len()).rev().take_while(in_last_run).filter_map(|place| view.id(order, place));
+        let last_run = if loose(order) { last_run.map(Cow::into_owned).collect() } else { Vec::new() };
+        Self { first: anchor(Some(0)), last: anchor(end), at_edge: anchor(place), last_run }
+    }
+
+    /// Returns whether an item that ties with the last one, of ties that come in any order, came as well.
+    fn holds(&self, edge: &Answer, order: &Order, item: usize) -> bool {
+        edge.identity(order, item).is_none_or(|id| self.last_run.iter().any(|came| **came == *id))
     }
 }
 
@@ -124,7 +135,7 @@ pub(in crate::pagination) fn confirm(
         !beyond.items.is_empty() && !is_again && !holds_more(beyond, came.last.as_ref(), terms)
     };
     let is_elsewhere = is_before || beyond.is_some_and(is_beside);
-    let witness = match compared_with(&edge, came.last.as_ref(), terms.order) {
+    let witness = match compared_with(&edge, came, terms.order) {
         _ if is_elsewhere && !ledger.repeats() => Witness::None,
         // The list goes on: a cap, or a limit of bytes or time, made the answer short.
         Ordering::Greater => Witness::None,
@@ -142,17 +153,21 @@ pub(in crate::pagination) fn confirm(
 }
 
 /// Compares the last item of an answer with the last one of the short answer; no item comes before any.
-fn compared_with(edge: &Answer, last: Option<&Anchor>, order: &Order) -> Ordering {
+fn compared_with(edge: &Answer, came: &Came, order: &Order) -> Ordering {
     let items = 0..edge.items.len();
-    match last {
-        None if items.is_empty() => Ordering::Equal,
+    let Some(last) = &came.last else {
+        return if items.is_empty() { Ordering::Equal } else { Ordering::Greater };
+    };
+    let compared = |item| match rows::relate(edge, order, item, last) {
         None => Ordering::Greater,
-        // Within a run of ties the sequence of an answer says nothing.
-        Some(last) => items
-            .map(|item| rows::relate(edge, order, item, last).map_or(Ordering::Greater, |relation| relation.whole))
-            .max()
-            .unwrap_or(Ordering::Less),
-    }
+        // Within a run of ties the sequence of an answer says nothing: another item of the run may be one more. Test:
+        // `another_item_of_the_last_run_confirms_no_end`.
+        Some(relation) if relation.strong.is_eq() && loose(order) && !came.holds(edge, order, item) => {
+            Ordering::Greater
+        }
+        Some(relation) => relation.whole,
+    };
+    items.map(compared).max().unwrap_or(Ordering::Less)
 }
 
 /// Returns whether an answer begins with an item from before the one that came at its place.
@@ -204,11 +219,42 @@ mod tests {
         Slice::Page { number: PageNumber(number), size: PageSize(size) }
     }
 
+    /// Items of one run, whose upstream gives two of the three in whatever order: neither answer shows all.
+    #[test]
+    fn another_item_of_the_last_run_confirms_no_end() {
+        let order = Order { strong: vec![SortKey::ascending("rank")], id: id(), ties: Ties::Unordered, declared: true };
+        let tied = |ids: &str| {
+            let ids: Vec<Span> = (1..).take(ids.len()).map(|start| Span { start, end: start + 1 }).collect();
+            let keys = ids.iter().flat_map(|id| [Span { start: 0, end: 1 }, *id]).collect();
+            (ids, keys)
+        };
+        let answer = |ids: &str| {
+            let (items, keys) = tied(ids);
+            Answer::listed(format!("7{ids}").into_bytes(), items, keys)
+        };
+        let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
+        let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
+        let mut ledger = Ledger::new(4, false);
+        ledger.enter(page(0, 4), &answer("1234"), &paging);
+        let short = (page(0, 5), answer("139"));
+        ledger.enter(short.0, &short.1, &paging);
+        let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
+        let came = Came::of(&short, page(0, 4), &order);
+        for (edge, ends) in [("913", true), ("139", true), ("129", false), ("932", false)] {
+            let confirmed = confirm((page(0, 4), answer(edge)), Some(&answer("")), &came, terms, &ledger);
+            let Confirmed::Edge(Ok(view)) = confirmed else { panic!("{edge}: {confirmed:?}") };
+            assert_eq!(view.end.ends, ends, "{edge}");
+        }
+    }
+
+    fn id() -> SortKey {
+        let name = "id".to_owned();
+        SortKey { name, direction: Direction::Ascending, kind: Kind::Number, nulls: Nulls::None, grain: None }
+    }
+
     #[test]
     fn an_edge_that_begins_before_its_place_confirms_nothing() {
-        let name = "id".to_owned();
-        let id = SortKey { name, direction: Direction::Ascending, kind: Kind::Number, nulls: Nulls::None, grain: None };
-        let order = Order { strong: Vec::new(), id, ties: Ties::Ordered, declared: true };
+        let order = Order { strong: Vec::new(), id: id(), ties: Ties::Ordered, declared: true };
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
         let mut ledger = Ledger::new(4, false);
