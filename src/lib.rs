@@ -10,7 +10,7 @@
 //! 5. [`tls`] reads certificates and keys from files, and renews them.
 //! 6. [`upstream`] writes requests to legacy APIs and reads their answers, by their dialect; [`downstream`] reads
 //!    clients' requests and renders envelopes, links and problems. The two don't import each other.
-//! 7. [`learn`] finds out how an upstream pages.
+//! 7. [`learn`] finds out how an upstream pages; [`walk`] reads a list to its end, as clients do.
 //! 8. [`gateway`] is the shell on Pingora; `gateway::page::serve` serves a page, from top to bottom.
 //! 9. `admin` answers operators, [`cli`] is the command line.
 
@@ -22,6 +22,7 @@ pub mod gateway;
 pub mod learn;
 pub mod tls;
 pub mod upstream;
+pub mod walk;
 
 pub use cursorgate_core::{json, pagination};
 pub use cursorgate_cursor::cursor;

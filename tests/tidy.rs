@@ -29,7 +29,7 @@ use cursorgate::{
 const LONGEST: usize = 600;
 
 /// The modules that each module may import; all of them stand before it.
-const MAY_IMPORT: [(&str, &[&str]); 11] = [
+const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("json", &[]),
     ("pagination", &["json"]),
     ("cursor", &["json", "pagination"]),
@@ -38,13 +38,29 @@ const MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("upstream", &["json", "pagination", "config", "tls"]),
     ("downstream", &["json", "pagination", "cursor", "config"]),
     ("learn", &["json", "pagination", "config", "upstream"]),
+    ("walk", &["json", "pagination", "config", "upstream", "learn"]),
     ("gateway", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream", "learn"]),
     ("admin", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream", "gateway"]),
-    ("cli", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream", "learn", "gateway", "admin"]),
+    (
+        "cli",
+        &[
+            "json",
+            "pagination",
+            "cursor",
+            "config",
+            "tls",
+            "upstream",
+            "downstream",
+            "learn",
+            "walk",
+            "gateway",
+            "admin",
+        ],
+    ),
 ];
 
 /// The sans-IO modules: facts come in, decisions and bytes go out.
-const PURE: [&str; 6] = ["json", "pagination", "cursor", "downstream", "upstream", "learn"];
+const PURE: [&str; 7] = ["json", "pagination", "cursor", "downstream", "upstream", "learn", "walk"];
 
 /// The files of those that are not.
 const IMPURE: [&str; 8] = [

@@ -5,7 +5,11 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::config::{Addresses, ProcessEnvironment};
+use super::Failure;
+use crate::{
+    config::{Addresses, ProcessEnvironment},
+    json::Pointer,
+};
 
 /// Signed cursor pagination, one envelope and links in front of legacy page= and offset= APIs.
 ///
@@ -18,7 +22,7 @@ use crate::config::{Addresses, ProcessEnvironment};
     propagate_version = true,
     arg_required_else_help = true,
     after_help = "EXIT CODES:\n  0  success\n  1  failure: not healthy, no such dialect, a port that is in use\n  \
-                  2  invalid arguments or an invalid configuration\n\n\
+                  2  invalid arguments or an invalid configuration\n  3  a walk that lost or repeated items\n\n\
                   Begin with `cursorgate demo`."
 )]
 pub(super) struct Arguments {
@@ -133,6 +137,22 @@ pub(super) enum Command {
                             cursorgate learn http://search.internal/search --body '{\"filters\":{},\"page\":{\"number\":1,\"size\":10}}'\n\n\
                             EXIT CODES:\n  0  the list is learnt\n  1  no list, or no way to its next page\n  2  invalid arguments")]
     Learn(LearnArguments),
+    /// Read lists to their ends, and prove that nothing is lost on the way.
+    ///
+    /// Follows the links and cursors of a list and writes its items, one in a line, as they came. A walk to a file that was
+    /// interrupted goes on where it was: the state is beside the file, as FILE.walk. All requests are by GET, also of links,
+    /// which are followed at the host of the URL alone; 429, 503 and Retry-After are obeyed.
+    ///
+    /// With --verify the list is read directly before and after the walk, and page by page beside it, as clients do today.
+    /// Items that stood in both direct readings unchanged must be in the walk once: those that are not are lost, and are told
+    /// from items that came, left or changed meanwhile.
+    #[command(after_help = "EXAMPLES:\n  cursorgate walk http://127.0.0.1:8080/api/users > users.ndjson\n  \
+                            cursorgate walk http://127.0.0.1:8080/api/users --verify http://people.internal:8000/api/users \\\n    \
+                            --config cursorgate.toml --report walk.html\n  \
+                            cursorgate walk http://people.internal:8000/api/users --dialect drf-page --out users.ndjson\n\n\
+                            EXIT CODES:\n  0  read to the end; with --verify, nothing is lost or repeated\n  1  failed, or could not be \
+                            judged\n  2  invalid arguments\n  3  items are lost, repeated, altered or out of order")]
+    Walk(WalkArguments),
     /// Print the reference of the configuration, or explain one key.
     ///
     /// The reference is a commented file with every key, its default or an example, and what it does. It loads as it stands.
@@ -326,6 +346,68 @@ pub(super) struct LearnArguments {
     /// The deepest offset that is asked for, in items. Default: 10000.
     #[arg(long, value_name = "ITEMS")]
     pub(super) depth: Option<u64>,
+}
+
+/// The lists to walk.
+#[derive(Clone, Debug, Args)]
+pub(super) struct WalkArguments {
+    /// The lists: http:// or https://. Their parameters, such as a limit and filters, stay in all requests.
+    #[arg(value_name = "URL", required = true)]
+    pub(super) urls: Vec<String>,
+    /// The file for the items; of several lists the folder for their files. No file is overwritten. Default: standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// A header of every request; its value may be `env:NAME` or `file:PATH`, or have these in braces. It may be given several
+    /// times.
+    #[arg(long, short = 'H', value_name = "NAME: VALUE")]
+    pub(super) header: Vec<String>,
+    /// The built-in dialect by which a list is asked directly: that of --verify, or else the lists themselves.
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    pub(super) dialect: Option<String>,
+    /// The configuration whose route for the direct list says how it is asked, with TLS, headers and order.
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The place of the id in an item: a name or a JSON Pointer. Default: that of the configuration, or id.
+    #[arg(long, value_name = "FIELD")]
+    pub(super) id: Option<String>,
+    /// Compare the walk with direct listings of this URL.
+    #[arg(long, value_name = "DIRECT_URL")]
+    pub(super) verify: Option<String>,
+    /// The file for the result as a page of HTML.
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    pub(super) report: Option<PathBuf>,
+    /// The most lists that are walked at a time.
+    #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = at_least_one)]
+    pub(super) parallel: usize,
+    /// The pause between two requests of a walk, in milliseconds.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    pub(super) delay: u64,
+    /// The most retries of a request that has no answer, or 429, 502, 503 or 504.
+    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
+    pub(super) retries: u32,
+}
+
+impl WalkArguments {
+    /// Returns whether the lists themselves are asked directly.
+    pub(super) fn is_direct(&self) -> bool {
+        self.verify.is_none() && (self.dialect.is_some() || self.config.is_some())
+    }
+
+    /// Returns the place of the id in an item, as a JSON Pointer.
+    pub(super) fn id_text(&self) -> String {
+        let named = self.id.as_deref().unwrap_or("id");
+        if named.starts_with('/') { named.to_owned() } else { format!("/{}", named.replace('~', "~0")) }
+    }
+
+    /// Returns the same, compiled.
+    pub(super) fn id_place(&self) -> Result<Pointer, Failure> {
+        Pointer::parse(&self.id_text()).map_err(|error| Failure::mistaken(format!("--id: {error}")))
+    }
+}
+
+/// Reads a number that is not 0.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "write a number, at least 1".to_owned())
 }
 
 /// A command about cursors.

@@ -1,13 +1,15 @@
 //! `cursorgate learn`: finds out how a list pages, and writes its route.
 
-use std::{fs::OpenOptions, io::Write as _, path::Path, sync::Arc};
+use std::{fs::OpenOptions, io::Write as _, path::Path};
 
-use http::{HeaderName, HeaderValue};
-
-use super::{Failure, arguments::LearnArguments, report};
+use super::{
+    Failure,
+    arguments::LearnArguments,
+    report,
+    target::{ListUrl, body, headers, load},
+};
 use crate::{
-    config::{self, Environment},
-    gateway::{Snapshot, probe::ProbeSender, routes::upstream::Upstream},
+    gateway::probe::ProbeSender,
     learn::{self, Learnt, ProbeLimits, ProbeTarget, ProberStep, WrittenUpstream},
 };
 
@@ -33,7 +35,7 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
         delay: arguments.delay.map_or(usual.delay, std::time::Duration::from_millis),
         depth: arguments.depth.unwrap_or(usual.depth),
     };
-    let sender = ProbeSender::new(compiled(&upstream)?, headers)?;
+    let sender = ProbeSender::new(url.upstream()?, headers)?;
     let mut step = learn::begin(target.clone(), limits);
     // At most `limits.requests` times.
     let learnt = loop {
@@ -84,129 +86,4 @@ fn fitting(learnt: &Learnt, target: &ProbeTarget, path: &str, upstream: &Written
     Err(Failure::failed(
         "no route is written: what was learnt makes no valid configuration, which is a fault of cursorgate",
     ))
-}
-
-/// Loads a configuration as `check` does where secrets are not at hand.
-fn load(text: &str) -> Result<Snapshot, String> {
-    let (settings, mut diagnostics) = config::load_text("cursorgate.toml", text, &config::WithoutSecrets(&NoFiles));
-    let built = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
-    match built {
-        Some(snapshot) if !diagnostics.has_errors() => Ok(snapshot),
-        _ => Err(diagnostics.render(false)),
-    }
-}
-
-/// Compiles the upstream of a URL as a configuration would have it.
-fn compiled(upstream: &WrittenUpstream) -> Result<Arc<Upstream>, Failure> {
-    let tls = if upstream.tls { "tls = {}\n" } else { "" };
-    let text = format!(
-        "version = 1\n[upstreams.service]\npeers = [{:?}]\n{tls}[routes.all]\npath = \"/{{*rest}}\"\n\
-         upstream = \"service\"\naction = \"forward\"\n",
-        upstream.peer
-    );
-    let snapshot = load(&text).map_err(Failure::mistaken)?;
-    snapshot.upstreams.first().cloned().ok_or_else(|| Failure::mistaken("the URL names no host"))
-}
-
-/// Reads the body of requests by POST.
-pub(super) fn body(text: Option<&str>) -> Result<Option<serde_json::Value>, Failure> {
-    let read =
-        |text| serde_json::from_str(text).map_err(|error| Failure::mistaken(format!("--body is not JSON: {error}")));
-    text.map(read).transpose()
-}
-
-/// Reads headers such as `X-Api-Key: abc`.
-pub(super) fn headers(texts: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
-    let read = |text: &String| {
-        let (name, value) = text.split_once(':')?;
-        let mut value = HeaderValue::from_str(value.trim()).ok()?;
-        value.set_sensitive(true);
-        Some((name.trim().parse::<HeaderName>().ok()?, value))
-    };
-    // The value may be a secret, so it is not repeated.
-    let fault = || Failure::mistaken("--header takes a name and a value, such as 'X-Api-Key: abc'");
-    texts.iter().map(|text| read(text).ok_or_else(fault)).collect()
-}
-
-/// The URL of a list in its parts.
-#[derive(Debug, PartialEq, Eq)]
-struct ListUrl {
-    tls: bool,
-    /// The authority as it was given.
-    authority: String,
-    /// `host:port`.
-    peer: String,
-    path: String,
-    pairs: Vec<(String, String)>,
-}
-
-impl ListUrl {
-    fn parse(url: &str) -> Result<Self, Failure> {
-        let (tls, rest) = match url.split_once("://") {
-            Some(("https", rest)) => (true, rest),
-            Some(("http", rest)) => (false, rest),
-            _ => return Err(Failure::mistaken("the URL begins with http:// or https://")),
-        };
-        let rest = rest.split('#').next().unwrap_or_default();
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, target) = rest.split_at(end);
-        if authority.is_empty() || authority.contains('@') {
-            let message = "the URL names a host, without a password: credentials go into --header 'Authorization: …'";
-            return Err(Failure::mistaken(message));
-        }
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let port = match (has_port, tls) {
-            (true, _) => "",
-            (false, true) => ":443",
-            (false, false) => ":80",
-        };
-        let path = if path.is_empty() { "/" } else { path };
-        Ok(Self {
-            tls,
-            authority: authority.to_owned(),
-            peer: format!("{authority}{port}"),
-            path: path.to_owned(),
-            pairs: learn::query_of(&format!("?{query}")),
-        })
-    }
-}
-
-/// An environment without variables and files, of which the configuration needs none.
-struct NoFiles;
-
-impl Environment for NoFiles {
-    fn variable(&self, _name: &str) -> Option<String> {
-        None
-    }
-
-    fn read(&self, _path: &Path) -> std::io::Result<Vec<u8>> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_has_parts() {
-        let url = ListUrl::parse("https://api.internal/v1/users?team=a%20b&limit=5#x").unwrap();
-        assert!(url.tls);
-        assert_eq!((url.peer.as_str(), url.path.as_str()), ("api.internal:443", "/v1/users"));
-        let pairs = [("team", "a b"), ("limit", "5")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(url.pairs, pairs);
-        assert_eq!(ListUrl::parse("http://[::1]:8000").unwrap().path, "/");
-        for wrong in ["ftp://x/y", "/users", "http://user:secret@host/", "https:///x"] {
-            let message = ListUrl::parse(wrong).unwrap_err().message;
-            assert!(!message.contains("secret"), "{wrong}: {message}");
-        }
-    }
-
-    #[test]
-    fn headers_are_read_and_never_repeated() {
-        let read = headers(&["X-Api-Key: a:b".to_owned()]).unwrap();
-        assert_eq!((read[0].0.as_str(), read[0].1.to_str().unwrap()), ("x-api-key", "a:b"));
-        assert!(!headers(&["my secret".to_owned()]).unwrap_err().message.contains("secret"));
-    }
 }

@@ -1,7 +1,7 @@
 //! The command line: arguments, and one file for each command.
 //!
 //! The result of a command goes to standard output, all other text to standard error. Exit codes: 0 for success, 1 for
-//! failure, 2 for invalid arguments or an invalid configuration.
+//! failure, 2 for invalid arguments or an invalid configuration, 3 for a walk that lost or repeated items.
 
 mod arguments;
 mod check;
@@ -18,6 +18,8 @@ mod presets;
 mod reference;
 mod report;
 mod run;
+mod target;
+mod walk;
 
 use std::process::ExitCode;
 
@@ -31,6 +33,9 @@ const FAILED: u8 = 1;
 
 /// The exit code for invalid arguments or an invalid configuration.
 const MISTAKEN: u8 = 2;
+
+/// The exit code of a walk that lost or repeated items.
+const LOSSY: u8 = 3;
 
 /// Runs the command that the arguments of this process name.
 #[must_use]
@@ -47,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Envelopes { name } => presets::envelopes(name.as_deref()),
         Command::Init(arguments) => init::run(&arguments),
         Command::Learn(arguments) => learn::run(&arguments),
+        Command::Walk(arguments) => walk::run(&arguments),
         Command::Reference { key } => reference::run(key.as_deref()),
         Command::Schema => report::output(&json_schema()),
         Command::Completions { shell } => manual::completions(shell),

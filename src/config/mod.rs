@@ -41,6 +41,7 @@ use diagnostic::Location;
 pub use environment::{Addresses, Environment, FILE_SIZE_MAX, Permissions, ProcessEnvironment, WithoutSecrets};
 pub use presets::{preset_dialects, preset_envelopes};
 use settings::{AdminSettings, CursorKeySettings, Settings};
+pub use variables::open_argument;
 
 /// Reads a configuration file and everything it names. With errors among the diagnostics, the settings lack the parts at
 /// fault and serve for further checks alone: no snapshot can be built from them. There are none if the file can't be

@@ -4,12 +4,15 @@
 //! A text is filled in before it is checked, so every key that takes a text takes variables. Secrets stay as they are
 //! written, and `check` opens them; [`pieces`] splits those that have a prefix.
 
-use std::ops::Range;
+use std::{ops::Range, path::Path};
+
+use zeroize::Zeroizing;
 
 use super::{
     Environment,
     diagnostic::Diagnostics,
     schema::{Schema, SyntaxFault},
+    secret::Secret,
     spanned::{Spanned, Value},
 };
 
@@ -129,6 +132,32 @@ fn filled(text: &str, environment: &dyn Environment) -> Result<Option<String>, S
     Ok(Some(whole))
 }
 
+/// Returns a text of the command line with its references filled in, those to files too: the list of a machine's processes
+/// shows their arguments.
+///
+/// # Errors
+///
+/// Returns the reference that can't be filled in, and why; never a value.
+pub fn open_argument(text: &str, environment: &dyn Environment) -> Result<Secret, String> {
+    let mut whole = Vec::with_capacity(text.len());
+    for piece in pieces(text).map_err(|fault| format!("{}: {}", fault.message, fault.help))? {
+        match piece {
+            Piece::Literal(literal) => whole.extend_from_slice(literal.as_bytes()),
+            Piece::File(path) => {
+                let read = environment.read(Path::new(path)).map(Zeroizing::new);
+                let bytes = read.map_err(|error| format!("{path} can't be read: {error}"))?;
+                whole.extend_from_slice(bytes.trim_ascii_end());
+            }
+            Piece::Variable(name, default) => {
+                let value = environment.variable(name).or_else(|| default.map(str::to_owned));
+                let value = value.ok_or_else(|| format!("the environment variable {name} is not set"))?;
+                whole.extend_from_slice(value.as_bytes());
+            }
+        }
+    }
+    Ok(Secret::new(whole))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,7 +174,7 @@ mod tests {
             }
         }
 
-        fn read(&self, _: &std::path::Path) -> std::io::Result<Vec<u8>> {
+        fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
             Err(std::io::ErrorKind::NotFound.into())
         }
     }

@@ -35,4 +35,5 @@ pub use prober::{
     port::{ProbeAnswer, ProbeOutcome, ProbeRequest},
     session::ProbeSlot,
 };
+pub use shape::ListShape;
 pub use write::{WrittenUpstream, configuration, report, route_name};

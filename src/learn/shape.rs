@@ -39,8 +39,14 @@ pub(super) struct Fact {
 impl ListShape {
     /// Finds the list of an answer that has items: the array that looks most like one.
     pub(super) fn find(seen: &SeenAnswer) -> Option<Self> {
+        Self::find_in(seen.json.as_ref()?)
+    }
+
+    /// Finds the list of a document that has items.
+    #[must_use]
+    pub fn find_in(document: &Value) -> Option<Self> {
         let mut arrays = Vec::new();
-        find_arrays(seen.json.as_ref()?, String::new(), 0, &mut arrays);
+        find_arrays(document, String::new(), 0, &mut arrays);
         let best = arrays.into_iter().max_by_key(|(pointer, elements)| merit(pointer, elements))?;
         let (items, elements) = best;
         if !elements.iter().all(Value::is_object) {

@@ -56,4 +56,5 @@ mod tls;
 mod tokens;
 mod traces;
 mod trust;
+mod walk;
 mod walks;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::code;
 
 /// The modules whose types share no name with any other type, of the core neither.
-const KEPT: [&str; 8] = ["json", "pagination", "cursor", "upstream", "downstream", "learn", "gateway", "admin"];
+const KEPT: [&str; 9] = ["json", "pagination", "cursor", "upstream", "downstream", "learn", "walk", "gateway", "admin"];
 
 /// Names that a private type elsewhere has too.
 const SHARED: [&str; 5] = [

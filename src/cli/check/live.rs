@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
-use super::super::{Failure, arguments::LiveArguments, learn, report};
+use super::super::{Failure, arguments::LiveArguments, report, target};
 use crate::{
     config::{
         Diagnostics,
@@ -53,13 +53,13 @@ fn review(
     arguments: &LiveArguments,
 ) -> Result<Option<LiveReport>, Failure> {
     let Some(dialect) = Dialect::compile(list, &mut Diagnostics::default()) else { return Ok(None) };
-    let headers = learn::headers(&arguments.header)?;
+    let headers = target::headers(&arguments.header)?;
     let upstream = Arc::clone(&compiled.upstream);
     // The sender adds the base path.
-    let target = compiled.target(&route.path.value, &[], "");
-    let path = target.strip_prefix(upstream.base_path.as_str()).unwrap_or(&target).to_owned();
+    let asked = compiled.target(&route.path.value, &[], "");
+    let path = asked.strip_prefix(upstream.base_path.as_str()).unwrap_or(&asked).to_owned();
     let pairs = crate::learn::query_of(&format!("?{}", list.dialect.request.query.value));
-    let given = learn::body(arguments.body.as_deref())?;
+    let given = target::body(arguments.body.as_deref())?;
     let body = dialect.sends_bodies().then(|| given.unwrap_or_else(|| serde_json::json!({})));
     let probed = ProbeTarget {
         path: path.clone(),

@@ -30,6 +30,15 @@ pub struct ProbeRequest {
     pub pause: Duration,
 }
 
+impl ProbeRequest {
+    /// Returns a GET without a pause or headers of its own.
+    #[must_use]
+    pub fn get(path: String, query: String) -> Self {
+        let (method, headers, pause) = (Method::GET, Vec::new(), Duration::ZERO);
+        Self { method, path, query, body: None, without: None, headers, pause }
+    }
+}
+
 /// A complete answer.
 #[derive(Clone, Debug)]
 pub struct ProbeAnswer {

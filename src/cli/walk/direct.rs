@@ -1,0 +1,150 @@
+//! The dialect of a direct listing: a built-in one by its name, or that of the route of a configuration.
+
+use std::{path::Path, sync::Arc};
+
+use http::{HeaderName, HeaderValue};
+
+use super::super::{
+    Failure,
+    arguments::WalkArguments,
+    report,
+    target::{self, ListUrl},
+};
+use crate::{
+    config::{self, ProcessEnvironment},
+    gateway::{
+        Snapshot,
+        probe::ProbeSender,
+        routes::{
+            list::List,
+            route::{Route, parameter_names},
+        },
+    },
+    json::Pointer,
+    walk::{DirectPager, Pager},
+};
+
+/// A list of an upstream, and the way in which it is asked.
+pub(super) struct DirectSource {
+    route: Arc<Route>,
+}
+
+impl DirectSource {
+    /// Finds the way in which a URL is asked.
+    pub(super) fn find(arguments: &WalkArguments, url: &ListUrl) -> Result<Self, Failure> {
+        let snapshot = match (&arguments.dialect, &arguments.config) {
+            (Some(name), _) => by_dialect(arguments, url, name)?,
+            (None, Some(path)) => configured(path)?,
+            (None, None) => {
+                let message = "a direct list needs --dialect NAME, or --config FILE with a route for it";
+                return Err(Failure::mistaken(message));
+            }
+        };
+        let is_configured = arguments.dialect.is_none();
+        let asks = |route: &&Arc<Route>| !is_configured || asks_for(route, url);
+        let route = snapshot.routes.iter().filter(|route| route.described_list().is_some()).find(asks);
+        match route {
+            Some(route) => Ok(Self { route: Arc::clone(route) }),
+            None => {
+                let (peer, path) = (&url.peer, &url.path);
+                Err(Failure::mistaken(format!("no route of the configuration has a list of {path} at {peer}")))
+            }
+        }
+    }
+
+    #[expect(clippy::expect_used, reason = "only a route with a list is found")]
+    fn list(&self) -> &List {
+        self.route.described_list().expect("the route has a list")
+    }
+
+    /// Returns a sender of requests, with the TLS and the headers that a configuration has for the upstream.
+    pub(super) fn sender(&self, headers: &[(HeaderName, HeaderValue)]) -> Result<ProbeSender, Failure> {
+        Ok(ProbeSender::new(Arc::clone(&self.route.upstream), headers.to_vec())?)
+    }
+
+    /// Begins a walk.
+    pub(super) fn pager(&self, url: &ListUrl) -> Pager<'_> {
+        let list = self.list();
+        // The sender adds the base path.
+        let base = self.route.upstream.base_path.as_str();
+        let path = url.path.strip_prefix(base).unwrap_or(&url.path).to_owned();
+        let default = list.page_size.default;
+        Pager::Direct(DirectPager::new(&list.dialect, path, &url.query, default))
+    }
+
+    /// Returns the place of the id in an item; none where it stands outside of it.
+    pub(super) fn id(&self) -> Option<Pointer> {
+        let shape = &self.list().dialect.default_sorted().shape;
+        let (id, item) = (shape.columns.last()?.to_string(), shape.item.to_string());
+        Pointer::parse(id.strip_prefix(&item)?).ok()
+    }
+}
+
+/// Compiles a route with a built-in dialect.
+fn by_dialect(arguments: &WalkArguments, url: &ListUrl, name: &str) -> Result<Snapshot, Failure> {
+    let id = arguments
+        .id
+        .as_ref()
+        .map_or_else(String::new, |_| format!("response = {{ id = {:?} }}\n", arguments.id_text()));
+    let tls = if url.tls { "tls = {}\n" } else { "" };
+    // The name of the collection is the last segment of the path, as of every route.
+    let is_plain = url.path.split('/').any(|segment| !segment.is_empty()) && !url.path.contains(['{', '}', '%']);
+    let path = if is_plain { url.path.as_str() } else { "/items" };
+    let text = format!(
+        "version = 1\n[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n[upstreams.service]\npeers = [{:?}]\n{tls}\
+         [routes.list]\npath = {path:?}\nupstream = \"service\"\ndialect = \"walked\"\n\
+         page_size = {{ default = 20, max = 20 }}\n\
+         [dialects.walked]\nextends = {name:?}\n{id}",
+        url.peer
+    );
+    target::load(&text).map_err(|faults| Failure::mistaken(format!("--dialect {name}:\n{faults}")))
+}
+
+/// Loads a configuration as `run` does.
+fn configured(path: &Path) -> Result<Snapshot, Failure> {
+    let (settings, mut diagnostics) = config::load(path, &ProcessEnvironment::default());
+    let built = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
+    built.filter(|_| !diagnostics.has_errors()).ok_or_else(|| {
+        report::diagnostics(&diagnostics);
+        Failure::mistaken(report::counts(&diagnostics))
+    })
+}
+
+/// Returns whether a route asks for the list at a URL.
+fn asks_for(route: &Route, url: &ListUrl) -> bool {
+    let names = route.upstream.peers.names();
+    let is_peer = names.iter().any(|name| [&url.peer, &url.authority].iter().any(|own| name.text() == own.as_str()));
+    let parameters = parameter_names(&route.path.value).into_iter().map(|name| (name.clone(), format!("{{{name}}}")));
+    let pattern = route.target(&route.path.value, &parameters.collect::<Vec<_>>(), "");
+    let segments = |path: &str| -> Vec<String> { path.trim_end_matches('/').split('/').map(str::to_owned).collect() };
+    let (pattern, own) = (segments(&pattern), segments(&url.path));
+    let is_same = |(wanted, given): (&String, &String)| wanted.starts_with('{') && !given.is_empty() || wanted == given;
+    is_peer && pattern.len() == own.len() && pattern.iter().zip(&own).all(is_same)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::{
+        cli::arguments::{Arguments, Command},
+        config::preset_dialects,
+    };
+
+    #[test]
+    fn every_built_in_dialect_can_be_named() {
+        let url = ListUrl::parse("http://127.0.0.1:9/api/users?team=a").unwrap();
+        for (name, _) in preset_dialects() {
+            let parsed = Arguments::try_parse_from(["cursorgate", "walk", "http://a/", "--dialect", name]).unwrap();
+            let Command::Walk(arguments) = parsed.command else { panic!("{name}") };
+            let source = DirectSource::find(&arguments, &url);
+            let source = source.unwrap_or_else(|failure| panic!("{name}: {}", failure.message));
+            let pager = source.pager(&url);
+            let request = pager.request(&pager.start());
+            let asks_by_post = source.list().dialect.sends_bodies();
+            assert_eq!(request.is_err(), asks_by_post, "{name}: {request:?}");
+            assert!(request.is_err() || request.unwrap().method == http::Method::GET, "{name}");
+        }
+    }
+}

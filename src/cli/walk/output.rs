@@ -1,0 +1,230 @@
+//! The items of a walk as lines, and the state from which an interrupted walk goes on.
+//!
+//! Items are written first, and then the state, which names the length of the file up to it. A walk that goes on cuts the
+//! file to that length: items after it belong to a page whose state was not written, and come again.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, BufWriter, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::super::Failure;
+use super::walker::Walker;
+use crate::{
+    pagination::answer::Answer,
+    walk::{WalkPlace, WalkedPage, comparison::WalkCost},
+};
+
+/// The version of the state's format.
+const VERSION: u32 = 1;
+
+/// The longest name that is made from a URL.
+const LONGEST_NAME: usize = 120;
+
+/// The state of an interrupted walk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WalkState {
+    version: u32,
+    url: String,
+    /// The place of the next page; none before the first one.
+    pub(super) place: Option<WalkPlace>,
+    /// The length of the file of items.
+    length: u64,
+    pub(super) items: u64,
+    pub(super) pages: u64,
+    requests: u64,
+    bytes: u64,
+    milliseconds: u64,
+}
+
+impl WalkState {
+    pub(super) fn new(url: &str) -> Self {
+        let url = url.to_owned();
+        Self {
+            version: VERSION,
+            url,
+            place: None,
+            length: 0,
+            items: 0,
+            pages: 0,
+            requests: 0,
+            bytes: 0,
+            milliseconds: 0,
+        }
+    }
+
+    /// Adds a page.
+    pub(super) fn note(&mut self, page: &WalkedPage, walker: &Walker<'_>) {
+        self.place.clone_from(&page.next);
+        self.items += page.answer.items().len() as u64;
+        self.pages += 1;
+        self.requests = walker.cost.requests;
+        self.bytes = walker.cost.bytes;
+        self.milliseconds = u64::try_from(walker.cost.elapsed.as_millis()).unwrap_or(u64::MAX);
+    }
+
+    pub(super) fn cost(&self) -> WalkCost {
+        WalkCost { requests: self.requests, bytes: self.bytes, elapsed: Duration::from_millis(self.milliseconds) }
+    }
+}
+
+/// The place to which items are written.
+pub(super) enum ItemWriter {
+    Stdout(BufWriter<io::Stdout>),
+    /// A file, and that of its state.
+    File {
+        items: BufWriter<File>,
+        state: PathBuf,
+    },
+}
+
+impl ItemWriter {
+    /// Opens the outputs of all walks, with the states of those that were interrupted. Of several walks each has a file in a
+    /// folder.
+    pub(super) fn open_all(urls: &[String], out: Option<&Path>) -> Result<Vec<(Self, Option<WalkState>)>, Failure> {
+        match (out, urls) {
+            (None, [_]) => Ok(vec![(Self::Stdout(BufWriter::new(io::stdout())), None)]),
+            (None, _) => Err(Failure::mistaken("of several lists, name a folder for their files: --out FOLDER")),
+            (Some(file), [url]) if !file.is_dir() => Ok(vec![Self::open(file, url)?]),
+            (Some(folder), _) => {
+                fs::create_dir_all(folder)
+                    .map_err(|error| Failure::failed(format!("{} can't be made: {error}", folder.display())))?;
+                let names = names(urls);
+                urls.iter().zip(names).map(|(url, name)| Self::open(&folder.join(name), url)).collect()
+            }
+        }
+    }
+
+    /// Opens a new file, or one whose walk was interrupted.
+    pub(super) fn open(path: &Path, url: &str) -> Result<(Self, Option<WalkState>), Failure> {
+        let failed = |error: io::Error| Failure::failed(format!("{} can't be written: {error}", path.display()));
+        let state_path = beside(path, ".walk");
+        let state = read_state(&state_path, url)?;
+        let mut options = OpenOptions::new();
+        options.write(true);
+        let file = match &state {
+            Some(_) => options.open(path),
+            None => options.create_new(true).open(path),
+        };
+        let mut file = file.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Failure::failed(format!("{}: another walk writes it", path.display())));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let length = state.as_ref().map_or(0, |state| state.length);
+        if file.metadata().map_err(failed)?.len() < length {
+            let message = format!("{} is shorter than {} says: remove both", path.display(), state_path.display());
+            return Err(Failure::failed(message));
+        }
+        file.set_len(length).and_then(|()| file.seek(SeekFrom::Start(length))).map_err(failed)?;
+        let mut writer = Self::File { items: BufWriter::new(file), state: state_path };
+        // A walk that ends before its first page leaves a state too, so that the file can be used again.
+        writer.keep(&state.clone().unwrap_or_else(|| WalkState::new(url)))?;
+        Ok((writer, state))
+    }
+
+    /// Writes the items of an answer, one in a line. Returns false where the reader has gone.
+    pub(super) fn write(&mut self, answer: &Answer) -> Result<bool, Failure> {
+        let out: &mut dyn io::Write = match self {
+            Self::Stdout(out) => out,
+            Self::File { items, .. } => items,
+        };
+        for index in 0..answer.items().len() {
+            let mut line = answer.item(index).to_vec();
+            // In JSON, a line end is a blank between two tokens.
+            line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+            line.push(b'\n');
+            match out.write_all(&line) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(false),
+                written => written?,
+            }
+        }
+        match out.flush() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            flushed => Ok(flushed.map(|()| true)?),
+        }
+    }
+
+    /// Keeps the state of a walk to a file.
+    pub(super) fn keep(&mut self, state: &WalkState) -> Result<(), Failure> {
+        let Self::File { items, state: path } = self else { return Ok(()) };
+        items.flush()?;
+        items.get_ref().sync_data()?;
+        let state = WalkState { length: items.stream_position()?, ..state.clone() };
+        let text = serde_json::to_vec(&state).map_err(|error| Failure::failed(error.to_string()))?;
+        let draft = beside(path, ".new");
+        fs::write(&draft, text)?;
+        fs::rename(&draft, path)?;
+        Ok(())
+    }
+
+    /// Ends the output: a complete walk has no state.
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        match self {
+            Self::Stdout(_) => Ok(()),
+            Self::File { state, .. } => Ok(fs::remove_file(state)?),
+        }
+    }
+}
+
+/// Returns a path with an ending after its own.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Reads the state of an interrupted walk.
+fn read_state(path: &Path, url: &str) -> Result<Option<WalkState>, Failure> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failure::failed(format!("{} can't be read: {error}", path.display()))),
+        Ok(bytes) => bytes,
+    };
+    let shown = path.display();
+    let state: WalkState = serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::failed(format!("{shown} is not the state of a walk: {error}")))?;
+    if state.version != VERSION || state.url != url {
+        return Err(Failure::failed(format!("{shown} is the state of a walk of {}: name another file", state.url)));
+    }
+    Ok(Some(state))
+}
+
+/// Returns the names of files for URLs: `people.internal-api-users.ndjson`.
+fn names(urls: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::with_capacity(urls.len());
+    for url in urls {
+        let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let plain = |letter: char| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' };
+        let name: String = rest.chars().map(plain).take(LONGEST_NAME).collect();
+        let name = name.trim_matches(['-', '.']);
+        let own = (1..).map(|number| match number {
+            1 => format!("{name}.ndjson"),
+            _ => format!("{name}-{number}.ndjson"),
+        });
+        // One of as many names as there are URLs is free.
+        names.extend(own.take(urls.len()).find(|own| !names.contains(own)));
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_after_their_lists() {
+        let urls = ["http://a:80/api/users?x=1", "https://a:80/api/users?x=1", "http://b/../"].map(str::to_owned);
+        let expected = ["a-80-api-users-x-1.ndjson", "a-80-api-users-x-1-2.ndjson", "b.ndjson"];
+        assert_eq!(names(&urls)[..2], expected[..2]);
+        assert!(!names(&urls)[2].contains('/'), "{:?}", names(&urls));
+    }
+}

@@ -1,0 +1,148 @@
+//! `cursorgate walk --verify`: a walk held against direct listings before and after it, and beside it the walk that clients
+//! of the upstream make today.
+
+use std::fs;
+
+use super::{
+    super::{Failure, LOSSY, report, target::ListUrl},
+    DirectSource, ItemWriter, WalkOptions, Walker, followed,
+    progress::WalkProgress,
+};
+use crate::{
+    gateway::runtime::clock,
+    walk::{
+        WalkedPage,
+        comparison::{DirectListings, WalkCost, WalkVerdict, WalkedItem, WalkedList},
+        report::{ReportedWalk, WalkReport},
+    },
+};
+
+/// A walk whose items are kept.
+struct KeptWalk<'d> {
+    way: &'static str,
+    walker: Walker<'d>,
+    list: WalkedList,
+}
+
+impl<'d> KeptWalk<'d> {
+    fn new(way: &'static str, walker: Walker<'d>) -> Self {
+        Self { way, walker, list: WalkedList::default() }
+    }
+
+    /// Reads a page. Returns it, or none after the end.
+    fn turn(&mut self) -> Result<Option<WalkedPage>, Failure> {
+        let failed = |fault| Failure::failed(format!("{}: {fault}", self.way));
+        let page = self.walker.next_page().map_err(failed)?;
+        if let Some(page) = &page {
+            self.list.items.extend(WalkedItem::all(&page.answer));
+        }
+        self.list.cost = self.walker.cost;
+        Ok(page)
+    }
+}
+
+/// Verifies the walk of a URL.
+pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Result<(), Failure> {
+    let arguments = options.arguments;
+    let (own, direct) = (ListUrl::parse(url)?, ListUrl::parse(direct_url)?);
+    let source = DirectSource::find(arguments, &direct)?;
+    let writer = match &arguments.out {
+        Some(path) => match ItemWriter::open(path, url)? {
+            (_, Some(_)) => {
+                let message =
+                    format!("{}: a walk was interrupted, and --verify begins anew: remove it", path.display());
+                return Err(Failure::failed(message));
+            }
+            (writer, None) => Some(writer),
+        },
+        None => None,
+    };
+    let progress = WalkProgress::new(1);
+    let listed = || -> Result<WalkedList, Failure> {
+        let walker = Walker::new(source.sender(&options.headers)?, source.pager(&direct), options.pace);
+        let mut listing = KeptWalk::new("direct", walker);
+        while let Some(page) = listing.turn()? {
+            progress.page("direct", &page);
+        }
+        Ok(listing.list)
+    };
+    let before = listed()?;
+    let walks = both(options, &own, &source, &direct, writer, &progress)?;
+    let after = listed()?;
+    progress.clear();
+    let listing = WalkCost {
+        requests: before.cost.requests + after.cost.requests,
+        bytes: before.cost.bytes + after.cost.bytes,
+        elapsed: before.cost.elapsed + after.cost.elapsed,
+    };
+    let listings = DirectListings::new(before, after);
+    let compares_bytes = walks.iter().all(|walk| walk.walker.pager.keeps_items());
+    let reported = |walk: &KeptWalk<'_>| {
+        let found = listings.compare(&walk.list, walk.walker.pager.keeps_items());
+        let verdict = listings.verdict(&found);
+        ReportedWalk { way: walk.way.to_owned(), found, verdict, cost: walk.list.cost }
+    };
+    let report = WalkReport {
+        url: url.to_owned(),
+        direct: direct_url.to_owned(),
+        at: clock::rfc3339(clock::unix_seconds()),
+        walks: walks.iter().map(reported).collect(),
+        changes: listings.changes(),
+        listing,
+        compares_bytes,
+    };
+    report::output(&report.text())?;
+    if let Some(path) = &arguments.report {
+        let written = fs::write(path, report.page());
+        written.map_err(|error| Failure::failed(format!("{} can't be written: {error}", path.display())))?;
+    }
+    match report.walks.first().map(|walk| walk.verdict) {
+        Some(WalkVerdict::Lossless) => Ok(()),
+        Some(WalkVerdict::Lossy) => Err(Failure { code: LOSSY, message: String::new() }),
+        Some(WalkVerdict::Open) | None => Err(Failure::failed("")),
+    }
+}
+
+/// Makes the walk, and beside it that by the dialect, a page of each in turn, so that both meet the same changes. A URL that
+/// is the direct one is walked by its dialect alone.
+fn both<'s>(
+    options: &WalkOptions<'_>,
+    own: &ListUrl,
+    source: &'s DirectSource,
+    direct: &ListUrl,
+    mut writer: Option<ItemWriter>,
+    progress: &WalkProgress,
+) -> Result<Vec<KeptWalk<'s>>, Failure> {
+    let by_dialect = Walker::new(source.sender(&options.headers)?, source.pager(direct), options.pace);
+    let mut walks = vec![KeptWalk::new("directly", by_dialect)];
+    if own != direct {
+        let id = match (&options.arguments.id, source.id()) {
+            (None, Some(id)) => id,
+            _ => options.arguments.id_place()?,
+        };
+        walks.insert(0, KeptWalk::new("by cursor", followed(options, own, id)?));
+    }
+    // Each walker notices circles.
+    loop {
+        let mut ended = 0;
+        for (at, walk) in walks.iter_mut().enumerate() {
+            let Some(page) = walk.turn()? else {
+                ended += 1;
+                continue;
+            };
+            if at == 0 {
+                progress.page("walk", &page);
+                if let Some(writer) = &mut writer {
+                    writer.write(&page.answer)?;
+                }
+            }
+        }
+        if ended == walks.len() {
+            break;
+        }
+    }
+    if let Some(writer) = writer {
+        writer.finish()?;
+    }
+    Ok(walks)
+}

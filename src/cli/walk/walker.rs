@@ -1,0 +1,124 @@
+//! A walk: a request after another, with pauses, waits and retries.
+
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use http::StatusCode;
+
+use super::output::WalkState;
+use crate::{
+    gateway::{probe::ProbeSender, runtime::clock},
+    learn::{ProbeAnswer, ProbeRequest},
+    upstream::request::headers::retry_after_seconds,
+    walk::{Pager, WalkPlace, WalkedPage, comparison::WalkCost},
+};
+
+/// The longest `Retry-After` that is waited for, in seconds.
+const LONGEST_WAIT: u64 = 300;
+
+/// The pause before the first retry; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The number of times that a pause is doubled.
+const DOUBLINGS: u32 = 6;
+
+/// The pace of a walk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WalkPace {
+    /// The pause between two requests.
+    pub(super) delay: Duration,
+    /// The retries of one request.
+    pub(super) retries: u32,
+}
+
+/// A walk under way.
+pub(super) struct Walker<'d> {
+    sender: ProbeSender,
+    pub(super) pager: Pager<'d>,
+    pace: WalkPace,
+    /// The place of the next page; none after the end.
+    pub(super) place: Option<WalkPlace>,
+    pub(super) cost: WalkCost,
+    /// Hashes of the places so far: one that comes again leads round in a circle.
+    seen: HashSet<u64>,
+}
+
+impl<'d> Walker<'d> {
+    pub(super) fn new(sender: ProbeSender, pager: Pager<'d>, pace: WalkPace) -> Self {
+        let place = Some(pager.start());
+        Self { sender, pager, pace, place, cost: WalkCost::default(), seen: HashSet::new() }
+    }
+
+    /// Goes on where a walk was interrupted.
+    pub(super) fn go_on(&mut self, state: &WalkState) {
+        if let Some(place) = &state.place {
+            self.place = Some(place.clone());
+            self.cost = state.cost();
+        }
+    }
+
+    /// Reads the next page; none after the end.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why the walk can't go on.
+    pub(super) fn next_page(&mut self) -> Result<Option<WalkedPage>, String> {
+        let Some(place) = self.place.take() else { return Ok(None) };
+        let mut hasher = DefaultHasher::new();
+        place.hash(&mut hasher);
+        if !self.seen.insert(hasher.finish()) {
+            return Err("the next page is one that was read before: the list leads round in a circle".to_owned());
+        }
+        let answer = self.ask(self.pager.request(&place)?)?;
+        let page = self.pager.read(&place, answer)?;
+        self.place.clone_from(&page.next);
+        Ok(Some(page))
+    }
+
+    /// Sends a request until it is answered.
+    fn ask(&mut self, mut request: ProbeRequest) -> Result<ProbeAnswer, String> {
+        if self.cost.requests > 0 {
+            request.pause = self.pace.delay;
+        }
+        let mut pause = FIRST_PAUSE;
+        for left in (0..=self.pace.retries).rev() {
+            let outcome = self.sender.send(&request);
+            self.cost.requests += 1;
+            if let Ok(answer) = &outcome {
+                self.cost.bytes += answer.body.len() as u64;
+                self.cost.elapsed += answer.elapsed;
+            }
+            let (why, wait) = match outcome {
+                Err(fault) => (fault, None),
+                Ok(answer) if !is_passing(answer.status) => return Ok(answer),
+                Ok(answer) => {
+                    let wait = retry_after_seconds(&answer.headers, clock::unix_seconds());
+                    (format!("the answer is {}", answer.status), wait)
+                }
+            };
+            if let Some(seconds) = wait.filter(|seconds| *seconds > LONGEST_WAIT) {
+                return Err(format!("{why}, with Retry-After {seconds} s: come back later"));
+            }
+            if left == 0 {
+                return Err(format!("{why}, after {} retries", self.pace.retries));
+            }
+            request.pause = wait.map_or(pause, Duration::from_secs).max(self.pace.delay);
+            pause = (pause * 2).min(FIRST_PAUSE * 2_u32.pow(DOUBLINGS));
+        }
+        Err("no attempt was made".to_owned())
+    }
+}
+
+/// Returns whether another attempt may have another answer.
+fn is_passing(status: u16) -> bool {
+    let passing = [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ];
+    passing.iter().any(|known| known.as_u16() == status)
+}

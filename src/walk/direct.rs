@@ -1,0 +1,163 @@
+//! Walks by a dialect: page after page, as clients of the upstream go today.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use http::Method;
+
+use super::{WalkPlace, WalkedPage, refusal};
+use crate::{
+    learn::{ProbeAnswer, ProbeRequest},
+    pagination::{
+        answer::{Answer, Standing},
+        fetch::{Fetch, Listing, Token, TokenFetch},
+        paging::{Family, Sizes},
+        window::{Offset, PageNumber, PageSize, Slice},
+    },
+    upstream::{Dialect, UpstreamRequest},
+};
+
+/// The largest depth of an answer.
+const DEPTH: u16 = 128;
+
+/// A walk by a dialect.
+#[derive(Debug)]
+pub struct DirectPager<'d> {
+    dialect: &'d Dialect,
+    /// The path at the upstream.
+    path: String,
+    /// Parameters of every request, encoded and joined by `&`.
+    filters: String,
+    size: u32,
+    /// The items of the page before, as a hash.
+    before: Option<u64>,
+}
+
+impl<'d> DirectPager<'d> {
+    /// Begins a walk of the list at a path. Of the query, the size is kept, the place is left out, and all other
+    /// parameters are filters. Without a size, pages have `usual` items, as far as the dialect allows.
+    #[must_use]
+    pub fn new(dialect: &'d Dialect, path: String, query: &str, usual: u32) -> Self {
+        let pairs = crate::learn::query_of(&format!("?{query}"));
+        let names = dialect.paging_names();
+        let raw = query.split('&').filter(|pair| !pair.is_empty());
+        let is_filter = |pair: &&str| {
+            let name = crate::learn::query_of(&format!("?{pair}"));
+            name.first().is_none_or(|(name, _)| !names.contains(name))
+        };
+        let filters: Vec<&str> = raw.filter(is_filter).collect();
+        let size_name = dialect.size_name();
+        let said = pairs.iter().find(|(name, _)| Some(name) == size_name.as_ref());
+        let asked = said.and_then(|(_, value)| value.parse().ok()).unwrap_or(usual);
+        let size = match dialect.paging().sizes() {
+            Sizes::Free { least, most } => asked.clamp(*least, most.unwrap_or(u32::MAX)),
+            Sizes::Listed(sizes) => {
+                let largest = sizes.iter().rev().find(|size| **size <= asked).or_else(|| sizes.first());
+                largest.copied().unwrap_or(asked)
+            }
+            Sizes::Fixed(size) => *size,
+        };
+        Self { dialect, path, filters: filters.join("&"), size: size.max(1), before: None }
+    }
+
+    pub(super) fn start(&self) -> WalkPlace {
+        match self.dialect.paging().family {
+            Family::Page => WalkPlace::Page(0),
+            Family::Offset => WalkPlace::Offset(0),
+            Family::Token => WalkPlace::Token(None),
+        }
+    }
+
+    fn ask(&self, place: &WalkPlace) -> Result<UpstreamRequest, String> {
+        let size = PageSize(self.size);
+        let slice = |slice| Fetch::Slice(slice, Listing::default());
+        let fetch = match place {
+            WalkPlace::Page(number) => slice(Slice::Page { number: PageNumber(*number), size }),
+            WalkPlace::Offset(from) => slice(Slice::Offset { from: Offset(*from), size }),
+            WalkPlace::Token(token) => {
+                let token = token.as_deref().map(|text| Token(text.into()));
+                Fetch::Token(TokenFetch { token, backward: false, size })
+            }
+            WalkPlace::Target(_) => return Err("the walk was begun by links: go on with the same options".to_owned()),
+        };
+        let sorted = self.dialect.default_sorted();
+        self.dialect.ask(sorted, &fetch, &self.filters, &self.path).map_err(|error| error.to_string())
+    }
+
+    pub(super) fn request(&self, place: &WalkPlace) -> Result<ProbeRequest, String> {
+        let ask = self.ask(place)?;
+        if ask.method != Method::GET || ask.edits.is_some() {
+            return Err(format!(
+                "the dialect {} asks by {}, and a walk sends GET alone",
+                self.dialect.name(),
+                ask.method
+            ));
+        }
+        let header =
+            |(name, value): (http::HeaderName, http::HeaderValue)| Some((name, value.to_str().ok()?.to_owned()));
+        let headers = ask.headers.into_iter().filter_map(header).collect();
+        Ok(ProbeRequest { headers, ..ProbeRequest::get(ask.path, ask.query) })
+    }
+
+    pub(super) fn read(&mut self, place: &WalkPlace, answer: ProbeAnswer) -> Result<WalkedPage, String> {
+        let ask = self.ask(place)?;
+        let ProbeAnswer { status, headers, body, .. } = answer;
+        let refused = refusal(status, &body);
+        let read = self.dialect.read(self.dialect.default_sorted(), &ask, status, &headers, body, DEPTH);
+        let answer = read.map_err(|error| if status >= 400 { refused } else { error.to_string() })?;
+        let (items, shown) = (answer.items().len(), shown(&answer));
+        let total = answer.total.map(|total| total.value);
+        if items == 0 && self.before == Some(shown) {
+            return Err("two empty pages in a row say that more follows".to_owned());
+        }
+        if self.before == Some(shown) {
+            // Some upstreams give their last page for ever. A list of which less was seen than is counted ignores its
+            // paging parameter.
+            let passed = self.begins(place).unwrap_or_default();
+            if self.dialect.paging().repeats_last_page || total.is_some_and(|total| total <= passed) {
+                return Ok(WalkedPage { answer: Answer::without_items(Standing::PastEnd), next: None });
+            }
+            let help = "does it take other parameters than the dialect says?";
+            return Err(format!("the upstream gave the same page twice in a row: {help}"));
+        }
+        self.before = Some(shown);
+        let next = self.next(place, &answer);
+        Ok(WalkedPage { answer, next })
+    }
+
+    /// Returns the number of items before a place; none for a token, which does not say it.
+    fn begins(&self, place: &WalkPlace) -> Option<u64> {
+        match place {
+            WalkPlace::Page(number) => Some(number.saturating_mul(u64::from(self.size))),
+            WalkPlace::Offset(from) => Some(*from),
+            WalkPlace::Token(_) | WalkPlace::Target(_) => None,
+        }
+    }
+
+    /// Returns the place after an answer. A client goes on until the answer says that nothing follows, by its words or its
+    /// count, or until an answer is empty.
+    fn next(&self, place: &WalkPlace, answer: &Answer) -> Option<WalkPlace> {
+        let items = answer.items().len() as u64;
+        if answer.standing != Standing::Listed || answer.more == Some(false) {
+            return None;
+        }
+        let Some(begins) = self.begins(place) else {
+            return answer.next.as_ref().map(|token| WalkPlace::Token(Some(token.0.to_string())));
+        };
+        let counted = answer.total.filter(|total| total.exact).map(|total| begins + items < total.value);
+        let more = answer.more.unwrap_or_else(|| items > 0 && counted != Some(false));
+        let next = match place {
+            WalkPlace::Page(number) => WalkPlace::Page(number + 1),
+            // An upstream may give fewer than it was asked for.
+            _ => WalkPlace::Offset(begins + items.max(1)),
+        };
+        // Of an upstream that gives everything at once, no other place can be asked for.
+        (more && self.ask(&next).is_ok()).then_some(next)
+    }
+}
+
+/// Returns a hash of the items of an answer.
+fn shown(answer: &Answer) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (0..answer.items().len()).for_each(|index| answer.item(index).hash(&mut hasher));
+    hasher.finish()
+}

@@ -1,0 +1,276 @@
+//! Walks by links and cursors: through the gateway's built-in envelopes, and wherever `Link` headers lead on.
+
+use std::fmt::Write as _;
+
+use http::HeaderMap;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde_json::Value;
+
+use super::{WalkPlace, WalkedPage, envelope::SeenEnvelope, refusal};
+use crate::{
+    json::{Limits, Pointer, Shape, Span, scalar, scan_page},
+    learn::{ListShape, ProbeAnswer, ProbeRequest},
+    pagination::answer::{Answer, Total},
+};
+
+/// The header that the gateway sends with each page.
+const LEVEL: &str = "cursorgate-level";
+
+/// A walk by links and cursors. Links are followed at the host that was named: credentials never go to another one.
+#[derive(Debug)]
+pub struct Follower {
+    /// The path and the query of the first page.
+    first: String,
+    /// The place of the id in an item.
+    id: Pointer,
+    /// The places in answers, once one was seen.
+    places: Option<SeenEnvelope>,
+    /// An earlier answer led on, so that an answer without a link is the last one.
+    has_led: bool,
+}
+
+/// The words of an answer about the page after it.
+struct Onward {
+    link: Option<String>,
+    cursor: Option<String>,
+    end_cursor: Option<String>,
+    more: Option<bool>,
+}
+
+impl Follower {
+    /// Begins a walk at a path with its query. `id` is the place of the id in an item.
+    #[must_use]
+    pub fn new(first: String, id: Pointer) -> Self {
+        Self { first, id, places: None, has_led: false }
+    }
+
+    pub(super) fn start(&self) -> WalkPlace {
+        WalkPlace::Target(self.first.clone())
+    }
+
+    pub(super) fn keeps_items(&self) -> bool {
+        self.places.as_ref().is_none_or(|places| !places.takes_apart)
+    }
+
+    pub(super) fn request(&self, place: &WalkPlace) -> Result<ProbeRequest, String> {
+        let WalkPlace::Target(target) = place else {
+            return Err("the walk was begun by a dialect: go on with the same options".to_owned());
+        };
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        Ok(ProbeRequest::get(path.to_owned(), query.to_owned()))
+    }
+
+    pub(super) fn read(&mut self, place: &WalkPlace, answer: ProbeAnswer) -> Result<WalkedPage, String> {
+        let ProbeAnswer { status, headers, body, .. } = answer;
+        if !matches!(status, 200 | 203 | 206) {
+            return Err(refusal(status, &body));
+        }
+        let WalkPlace::Target(target) = place else { return Err("the place is no link".to_owned()) };
+        if self.places.is_none() {
+            match recognised(&body) {
+                Ok(places) => self.places = Some(places),
+                // In an empty list of another form no item shows where they are.
+                Err(_) if says_its_place(&headers) && cursorgate_link::find_target(&headers, "next").is_none() => {
+                    return Ok(WalkedPage { answer: Answer::listed(body, Vec::new(), Vec::new()), next: None });
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        self.has_led |= *target != self.first;
+        let Some(places) = &self.places else { return Err("the answer holds no list".to_owned()) };
+        let cursor = places.cursor.as_ref().map(|(place, _)| place);
+        let end_cursor = places.end_cursor.as_ref().map(|(place, _)| place);
+        let wanted = [places.link.as_ref(), cursor, end_cursor, places.more.as_ref(), places.total.as_ref()];
+        let shape = Shape {
+            items: places.items.clone(),
+            item: places.item.clone(),
+            columns: vec![places.item.then(&self.id)],
+            facts: wanted.into_iter().flatten().cloned().collect(),
+        };
+        let found = scan_page(&body, &shape, Limits::default()).map_err(|error| error.to_string())?;
+        let items = found.items.ok_or_else(|| format!("the answer has no array at {:?}", places.items.to_string()))?;
+        let mut facts = found.facts.iter().map(|span| span.of(&body));
+        let mut fact = |place: Option<&Pointer>| place.and_then(|_| facts.next()).unwrap_or_default();
+        let text = |raw: &[u8]| scalar::text(raw).and_then(|text| String::from_utf8(text.into_owned()).ok());
+        let onward = Onward {
+            link: text(fact(places.link.as_ref())),
+            cursor: text(fact(cursor)),
+            end_cursor: text(fact(end_cursor)),
+            more: scalar::boolean(fact(places.more.as_ref())),
+        };
+        let total = scalar::unsigned(fact(places.total.as_ref())).or_else(|| counted(&headers));
+        let last = found.columns.last().map(|span| span.of(&body)).and_then(plain);
+        let says = onward.more.is_some() || onward.link.is_some() || has_null(&body, places.link.as_ref());
+        let next = next(&onward, places, &headers, last).map(|next| self.resolve(target, &next));
+        if next.is_none() && !(onward.more != Some(true) && (says || self.has_led || says_its_place(&headers))) {
+            return Err(open_end(&headers));
+        }
+        let mut answer = Answer::listed(body, items, found.columns);
+        answer.total = total.map(|value| Total { value, exact: true });
+        Ok(WalkedPage { answer, next: next.map(WalkPlace::Target) })
+    }
+
+    /// Returns the path and the query of a link. A `?` alone stands for the first page's path with other parameters.
+    fn resolve(&self, target: &str, next: &NextPage) -> String {
+        let path = |target: &str| target.split('?').next().unwrap_or_default().to_owned();
+        match next {
+            NextPage::Link(link) => {
+                let link = link.split('#').next().unwrap_or_default();
+                let after_scheme = link.split_once("://").map(|(_, rest)| rest).or_else(|| link.strip_prefix("//"));
+                match after_scheme {
+                    Some(rest) => rest.find(['/', '?']).map_or_else(|| "/".to_owned(), |at| rest[at..].to_owned()),
+                    None if link.starts_with('/') => link.to_owned(),
+                    None if link.starts_with('?') => path(target) + link,
+                    None => {
+                        let path = path(target);
+                        format!("{}/{link}", path.rsplit_once('/').map_or("", |(folder, _)| folder))
+                    }
+                }
+            }
+            NextPage::Parameter(name, value) => with_parameter(&self.first, name, value),
+        }
+    }
+}
+
+/// The way to the next page, as an answer says it.
+enum NextPage {
+    Link(String),
+    Parameter(String, String),
+}
+
+/// Returns the way to the next page. A link is taken first: a route may have names of its own for its parameters.
+fn next(onward: &Onward, places: &SeenEnvelope, headers: &HeaderMap, last: Option<String>) -> Option<NextPage> {
+    if onward.more == Some(false) {
+        return None;
+    }
+    let link = onward.link.clone().or_else(|| cursorgate_link::find_target(headers, "next")).map(NextPage::Link);
+    let by = |place: &Option<(Pointer, String)>, value: &Option<String>| {
+        let (_, parameter) = place.as_ref()?;
+        Some(NextPage::Parameter(parameter.clone(), value.clone().filter(|value| !value.is_empty())?))
+    };
+    let by_item = || {
+        let more = onward.more == Some(true);
+        by(&places.end_cursor, &onward.end_cursor)
+            .or_else(|| Some(NextPage::Parameter(places.after_id.clone()?, last?)))
+            .filter(|_| more)
+    };
+    link.or_else(|| by(&places.cursor, &onward.cursor)).or_else(by_item)
+}
+
+/// Recognises the first answer of a walk.
+fn recognised(body: &[u8]) -> Result<SeenEnvelope, String> {
+    let document: Value = serde_json::from_slice(body).map_err(|_| "the answer is no JSON".to_owned())?;
+    if let Some((_, known)) = SeenEnvelope::find(&document) {
+        return Ok(known);
+    }
+    let shape = ListShape::find_in(&document).ok_or_else(|| "the answer holds no list".to_owned())?;
+    let place = |text: &str| Pointer::parse(text).map_err(|error| error.to_string());
+    Ok(SeenEnvelope { items: place(&shape.items)?, item: place(&shape.item)?, ..SeenEnvelope::default() })
+}
+
+/// Returns whether the headers of an answer say its place in a list, so that one from which nothing leads on is the last.
+fn says_its_place(headers: &HeaderMap) -> bool {
+    let leads = |relation: &str| cursorgate_link::find_target(headers, relation).is_some();
+    headers.contains_key(LEVEL) || ["first", "prev", "last"].iter().any(|relation| leads(relation))
+}
+
+/// Says why an answer is not taken for the end: it may be the first page of a list that is paged by parameters.
+fn open_end(headers: &HeaderMap) -> String {
+    if cursorgate_link::find_target(headers, "successor-version").is_some() {
+        return "the gateway took the request for one of an old client: ask as a new one does, such as with ?limit=100"
+            .to_owned();
+    }
+    "the answer does not say where the next page is, or that there is none: --dialect NAME says how such a list is paged"
+        .to_owned()
+}
+
+/// Returns whether a place says that there is no link, by a null.
+fn has_null(body: &[u8], place: Option<&Pointer>) -> bool {
+    place.and_then(|place| place.find(body)).is_some_and(|span: Span| span.of(body) == b"null")
+}
+
+/// Returns a count in a usual header.
+fn counted(headers: &HeaderMap) -> Option<u64> {
+    headers.get("x-total-count")?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Returns an id as the text of a parameter.
+fn plain(raw: &[u8]) -> Option<String> {
+    let text = scalar::text(raw).map_or_else(|| raw.to_vec(), std::borrow::Cow::into_owned);
+    String::from_utf8(text).ok().filter(|text| !text.is_empty())
+}
+
+/// Returns a target with this value of a parameter, in place of values that it has.
+fn with_parameter(target: &str, name: &str, value: &str) -> String {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let is_other = |pair: &&str| {
+        let own = pair.split('=').next().unwrap_or_default();
+        !pair.is_empty() && percent_decode_str(&own.replace('+', " ")).decode_utf8_lossy() != name
+    };
+    let mut written = format!("{path}?");
+    for pair in query.split('&').filter(is_other) {
+        let _ = write!(written, "{pair}&");
+    }
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    written + &encoded(name) + "=" + &encoded(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn follower(first: &str) -> Follower {
+        Follower::new(first.to_owned(), Pointer::parse("/id").unwrap())
+    }
+
+    fn answer(body: &str, headers: &[(&'static str, &str)]) -> ProbeAnswer {
+        let headers = headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
+        let headers = headers.collect();
+        ProbeAnswer { status: 200, headers, body: body.as_bytes().to_vec(), elapsed: Duration::ZERO }
+    }
+
+    /// Returns the place after a page, or why there is none.
+    fn next(first: &str, body: &str, headers: &[(&'static str, &str)]) -> Result<Option<String>, String> {
+        let mut follower = follower(first);
+        let place = follower.start();
+        follower.read(&place, answer(body, headers)).map(|page| {
+            page.next.map(|next| match next {
+                WalkPlace::Target(target) => target,
+                other => panic!("{other:?}"),
+            })
+        })
+    }
+
+    #[test]
+    fn links_and_cursors_lead_on() {
+        let led = |first: &str, body: &str, headers: &[(&'static str, &str)]| next(first, body, headers).unwrap();
+        let drf = r#"{"count":3,"next":"http://other.example/a?cursor=x&n=1","previous":null,"results":[{"id":1}]}"#;
+        assert_eq!(led("/a", drf, &[]).as_deref(), Some("/a?cursor=x&n=1"));
+        let aip = r#"{"users":[{"id":1}],"nextPageToken":"t/1"}"#;
+        assert_eq!(led("/a?pageSize=2&pageToken=s", aip, &[]).as_deref(), Some("/a?pageSize=2&pageToken=t%2F1"));
+        let stripe = r#"{"object":"list","url":"/a","has_more":true,"data":[{"id":"c 1"},{"id":"c 2"}]}"#;
+        assert_eq!(led("/a", stripe, &[]).as_deref(), Some("/a?starting%5Fafter=c%202"));
+        assert_eq!(led("/a", &stripe.replace("true", "false"), &[]), None);
+        let link = [("link", "<?page=2>; rel=\"next\"")];
+        assert_eq!(led("/a/b", r#"{"rows":[{"id":1}],"page":1}"#, &link).as_deref(), Some("/a/b?page=2"));
+    }
+
+    #[test]
+    fn an_end_is_believed_where_the_answer_says_it() {
+        let said = |body: &str, headers: &[(&'static str, &str)]| next("/a", body, headers);
+        assert_eq!(said(r#"{"count":1,"next":null,"previous":null,"results":[{"id":1}]}"#, &[]), Ok(None));
+        assert_eq!(said("[{\"id\":1}]", &[("link", "</a>; rel=\"first\"")]), Ok(None));
+        let old = [("link", "</a?limit=5>; rel=\"successor-version\"")];
+        assert!(said("[{\"id\":1}]", &old).unwrap_err().contains("old client"));
+        assert_eq!(said(r#"{"rows":[],"page":1}"#, &[("link", "</a>; rel=\"first\"")]), Ok(None));
+        assert!(said(r#"{"rows":[],"page":1}"#, &[]).is_err());
+        // Pages by parameters look just like this.
+        for body in ["[{\"id\":1}]", r#"{"users":[{"id":1}]}"#, r#"{"users":[{"id":1}],"page":1,"pages":7}"#] {
+            assert!(said(body, &[]).unwrap_err().contains("--dialect"), "{body}");
+        }
+        let stuck = r#"{"object":"list","url":"/a","has_more":true,"data":[]}"#;
+        assert!(said(stuck, &[]).is_err());
+    }
+}

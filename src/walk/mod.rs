@@ -1,0 +1,117 @@
+//! Walking a list to its end, as clients do, and holding walks against direct listings.
+//!
+//! The module decides and does no I/O: a [`Pager`] writes the request for a place, and reads the answer as a page with the
+//! place after it. There are two:
+//!
+//! - `follower`: by links and cursors, as clients of the gateway go. `envelope` recognises a built-in envelope by the first
+//!   answer; `Link` headers lead through all others.
+//! - `direct`: by a dialect, page after page, as clients of the upstream go today. It proves nothing: the losses of such a
+//!   walk are what it is for.
+//!
+//! [`comparison`] holds a walk against direct listings before and after it, and tells losses from changes; [`report`] is the
+//! page about it for people.
+
+pub mod comparison;
+mod direct;
+mod envelope;
+mod follower;
+pub mod report;
+
+use serde::{Deserialize, Serialize};
+
+pub use direct::DirectPager;
+pub use follower::Follower;
+
+use crate::{
+    learn::{ProbeAnswer, ProbeRequest},
+    pagination::answer::Answer,
+};
+
+/// A place from which a walk goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WalkPlace {
+    /// A path with its query, as a link or a cursor leads there.
+    Target(String),
+    /// A page, counted from 0.
+    Page(u64),
+    /// An item, counted from 0.
+    Offset(u64),
+    /// The continuation that an upstream handed out; none at the start.
+    Token(Option<String>),
+}
+
+/// A page of a walk.
+#[derive(Debug)]
+pub struct WalkedPage {
+    /// The items; the last key of each row is the id.
+    pub answer: Answer,
+    /// The place after it; none at the end.
+    pub next: Option<WalkPlace>,
+}
+
+/// The way in which a list is walked.
+#[derive(Debug)]
+pub enum Pager<'d> {
+    /// By links and cursors.
+    Links(Box<Follower>),
+    /// By a dialect.
+    Direct(DirectPager<'d>),
+}
+
+impl Pager<'_> {
+    /// Returns the place of the first page.
+    #[must_use]
+    pub fn start(&self) -> WalkPlace {
+        match self {
+            Self::Links(follower) => follower.start(),
+            Self::Direct(direct) => direct.start(),
+        }
+    }
+
+    /// Writes the request for a place. It is a GET.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why the place can't be asked for by GET.
+    pub fn request(&self, place: &WalkPlace) -> Result<ProbeRequest, String> {
+        match self {
+            Self::Links(follower) => follower.request(place),
+            Self::Direct(direct) => direct.request(place),
+        }
+    }
+
+    /// Reads the answer for a place.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why the answer is no page, or leaves open whether another one follows.
+    pub fn read(&mut self, place: &WalkPlace, answer: ProbeAnswer) -> Result<WalkedPage, String> {
+        match self {
+            Self::Links(follower) => follower.read(place, answer),
+            Self::Direct(direct) => direct.read(place, answer),
+        }
+    }
+
+    /// Returns whether the items are those of the upstream, byte for byte.
+    #[must_use]
+    pub fn keeps_items(&self) -> bool {
+        match self {
+            Self::Links(follower) => follower.keeps_items(),
+            Self::Direct(_) => true,
+        }
+    }
+}
+
+/// Describes an answer that is no page: the status, and the words of a problem document.
+fn refusal(status: u16, body: &[u8]) -> String {
+    const LONGEST: usize = 300;
+    let document: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let words = ["code", "detail", "message", "title", "error"].iter().filter_map(|name| document.get(*name)?.as_str());
+    let words: Vec<String> =
+        words.take(2).map(|text| text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()).collect();
+    match words.is_empty() {
+        true => format!("the answer is {status}"),
+        false => format!("the answer is {status}: {}", words.join(": ")),
+    }
+}

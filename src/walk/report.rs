@@ -1,0 +1,251 @@
+//! The result of a verified walk for people: as text, and as one HTML page that needs nothing else.
+
+use std::fmt::Write as _;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sha2::{Digest as _, Sha256};
+
+use super::comparison::{ItemCount, ListChanges, WalkComparison, WalkCost, WalkVerdict};
+
+/// The style of the page.
+const STYLE: &str = include_str!("report.css");
+
+/// A walk as it is reported.
+#[derive(Clone, Debug)]
+pub struct ReportedWalk {
+    /// The way in which it went: `by cursor`, `by page`.
+    pub way: String,
+    /// The findings.
+    pub found: WalkComparison,
+    /// The result.
+    pub verdict: WalkVerdict,
+    /// The cost.
+    pub cost: WalkCost,
+}
+
+/// A verified walk.
+#[derive(Clone, Debug)]
+pub struct WalkReport {
+    /// The URL that was walked.
+    pub url: String,
+    /// The URL of the direct listings.
+    pub direct: String,
+    /// The time, as RFC 3339 writes it.
+    pub at: String,
+    /// The walks, the one that was to be verified first.
+    pub walks: Vec<ReportedWalk>,
+    /// The changes of the list meanwhile.
+    pub changes: ListChanges,
+    /// The cost of both listings.
+    pub listing: WalkCost,
+    /// Bytes of items could be compared.
+    pub compares_bytes: bool,
+}
+
+/// The findings, in their order, with words for one item and for several.
+fn faults(found: &WalkComparison) -> [(&'static str, &ItemCount); 5] {
+    [
+        ("lost", &found.lost),
+        ("repeated", &found.repeated),
+        ("altered", &found.altered),
+        ("out of order", &found.misplaced),
+        ("in another order", &found.unexplained),
+    ]
+}
+
+fn items(count: usize) -> String {
+    if count == 1 { "1 item".to_owned() } else { format!("{} items", grouped(count as u64)) }
+}
+
+/// Writes a number with commas: 1,003.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Writes a number of bytes: 12 B, 3.4 kB, 5.6 MB.
+#[must_use]
+pub fn sized(bytes: u64) -> String {
+    let (thousand, million) = (1_000, 1_000_000);
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{}.{} kB", bytes / thousand, bytes % thousand / 100),
+        _ => format!("{}.{} MB", bytes / million, bytes % million / 100_000),
+    }
+}
+
+fn cost(cost: WalkCost) -> String {
+    let requests =
+        if cost.requests == 1 { "1 request".to_owned() } else { format!("{} requests", grouped(cost.requests)) };
+    format!("{requests}, {}, {:.1} s", sized(cost.bytes), cost.elapsed.as_secs_f64())
+}
+
+/// Says what came of a walk, as the end of a sentence.
+fn outcome(walk: &ReportedWalk) -> String {
+    let faults: Vec<String> = faults(&walk.found)
+        .into_iter()
+        .filter(|(_, fault)| fault.count > 0)
+        .map(|(word, fault)| format!("{} {word}", grouped(fault.count as u64)))
+        .collect();
+    if faults.is_empty() { "none lost, none repeated".to_owned() } else { faults.join(", ") }
+}
+
+fn sentence(verdict: WalkVerdict) -> &'static str {
+    match verdict {
+        WalkVerdict::Lossless => "No item was lost or repeated.",
+        WalkVerdict::Lossy => "The walk did not deliver the list as it is.",
+        WalkVerdict::Open => "The walk could not be judged.",
+    }
+}
+
+impl WalkReport {
+    /// Writes the report as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        for walk in &self.walks {
+            let _ =
+                writeln!(out, "{:<10} {}; {}; {}", walk.way, items(walk.found.items), outcome(walk), cost(walk.cost));
+            for (word, fault) in faults(&walk.found).into_iter().filter(|(_, fault)| fault.count > 0) {
+                let more = if fault.count > fault.examples.len() { ", …" } else { "" };
+                let _ = writeln!(out, "{:<10}   {word}: {}{more}", "", fault.examples.join(", "));
+            }
+        }
+        let ListChanges { stayed, came, left, changed } = self.changes;
+        let (stayed, came, left, changed) =
+            (grouped(stayed as u64), grouped(came as u64), grouped(left as u64), grouped(changed as u64));
+        let _ = writeln!(out, "meanwhile  {came} came, {left} left, {changed} changed; {stayed} stayed and are judged");
+        let _ = writeln!(out, "listings   {} before and after", cost(self.listing));
+        if !self.compares_bytes {
+            out.push_str("bytes      not compared: the envelope takes items apart\n");
+        }
+        if let Some(first) = self.walks.first() {
+            if first.found.unexplained.count > 0 && first.verdict == WalkVerdict::Open {
+                let why = "items with equal sort keys may stand in any order: --config names a file with the order";
+                let _ = writeln!(out, "order      {why}");
+            }
+            let _ = writeln!(out, "{}", sentence(first.verdict));
+        }
+        out
+    }
+
+    /// Writes the report as a page: without scripts, and without anything from elsewhere.
+    #[must_use]
+    pub fn page(&self) -> String {
+        let digest = STANDARD.encode(Sha256::digest(STYLE));
+        let policy = format!("default-src 'none'; style-src 'sha256-{digest}'");
+        let verdict = self.walks.first().map_or(WalkVerdict::Open, |walk| walk.verdict);
+        let class = match verdict {
+            WalkVerdict::Lossless => "good",
+            WalkVerdict::Lossy => "bad",
+            WalkVerdict::Open => "open",
+        };
+        let mut out = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n<title>Walk of {url}</title>\n\
+             <style>{STYLE}</style>\n</head>\n<body>\n<h1>{sentence}</h1>\n<p class=\"verdict {class}\">{url}</p>\n\
+             <p>Read to its end at {at}, and compared with <code>{direct}</code>.</p>\n",
+            url = escaped(&self.url),
+            direct = escaped(&self.direct),
+            at = escaped(&self.at),
+            sentence = sentence(verdict),
+        );
+        self.table(&mut out);
+        self.meanwhile(&mut out);
+        for walk in &self.walks {
+            for (word, fault) in faults(&walk.found).into_iter().filter(|(_, fault)| fault.count > 0) {
+                let _ = write!(out, "<h2>{}: {} {word}</h2>\n<p>", escaped(&walk.way), grouped(fault.count as u64));
+                let ids = fault.examples.iter().map(|id| format!("<code>{}</code>", escaped(id)));
+                out.push_str(&ids.collect::<Vec<_>>().join(" "));
+                out.push_str(if fault.count > fault.examples.len() { " …</p>\n" } else { "</p>\n" });
+            }
+        }
+        out.push_str("</body>\n</html>\n");
+        out
+    }
+
+    fn table(&self, out: &mut String) {
+        out.push_str("<table>\n<tr><th>way</th><th>items</th><th>lost</th><th>repeated</th><th>altered</th>");
+        out.push_str("<th>out of order</th><th>requests</th><th>data</th><th>time</th></tr>\n");
+        for ReportedWalk { way, found, cost, .. } in &self.walks {
+            let _ = write!(out, "<tr><th>{}</th><td>{}</td>", escaped(way), grouped(found.items as u64));
+            let order = found.misplaced.count + found.unexplained.count;
+            for count in [found.lost.count, found.repeated.count, found.altered.count, order] {
+                let class = if count > 0 { " class=\"bad\"" } else { "" };
+                let _ = write!(out, "<td{class}>{}</td>", grouped(count as u64));
+            }
+            let (requests, data) = (grouped(cost.requests), sized(cost.bytes));
+            let _ =
+                writeln!(out, "<td>{requests}</td><td>{data}</td><td>{:.1} s</td></tr>", cost.elapsed.as_secs_f64());
+        }
+        out.push_str("</table>\n");
+    }
+
+    fn meanwhile(&self, out: &mut String) {
+        let ListChanges { stayed, came, left, changed } = self.changes;
+        let number = |count: usize| grouped(count as u64);
+        let _ = write!(
+            out,
+            "<h2>How this was found</h2>\n<p>The list was read directly before the walk and after it. {} stood in both \
+             readings unchanged: each of them must be in a walk once. Meanwhile {} came, {} left and {} changed; a walk may \
+             have them or not. Direct readings go page by page and may miss items themselves, so that the numbers of lost \
+             items are the least that there can be.",
+            items(stayed),
+            number(came),
+            number(left),
+            number(changed),
+        );
+        if self.walks.len() > 1 {
+            out.push_str(" All walks were made at the same time, a page of each in turn.");
+        }
+        if !self.compares_bytes {
+            out.push_str(" The bytes of items were not compared, because the envelope takes items apart.");
+        }
+        let _ = writeln!(out, " The direct readings took {}.</p>", cost(self.listing));
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([7, 1_250, 5_060_000].map(sized), ["7 B", "1.2 kB", "5.0 MB"]);
+    }
+
+    #[test]
+    fn a_page_quotes_what_the_upstream_wrote() {
+        let lost = ItemCount { count: 11, examples: vec!["<script>".to_owned()] };
+        let found = WalkComparison { items: 1, lost, ..WalkComparison::default() };
+        let walk =
+            ReportedWalk { way: "by page".to_owned(), found, verdict: WalkVerdict::Lossy, cost: WalkCost::default() };
+        let report = WalkReport {
+            url: "http://a/?x=\"1\"&y".to_owned(),
+            direct: "http://b/".to_owned(),
+            at: "2026".to_owned(),
+            walks: vec![walk],
+            changes: ListChanges::default(),
+            listing: WalkCost::default(),
+            compares_bytes: true,
+        };
+        let page = report.page();
+        assert!(page.contains("<code>&lt;script&gt;</code> …") && !page.contains("<script"), "{page}");
+        assert!(page.contains("http://a/?x=&quot;1&quot;&amp;y") && page.contains("default-src 'none'"), "{page}");
+        assert!(report.text().contains("11 lost"), "{}", report.text());
+    }
+}

@@ -1,0 +1,335 @@
+//! `cursorgate walk`: lists of every envelope are read to their ends, also after a kill; and a walk that is verified while
+//! rows come and go shows what clients lose by page, and that cursors lose nothing.
+
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Directory, eventually,
+    gateway::{Gateway, command},
+    list::{self, PLAIN},
+    rows::{self, BY_OFFSET, Rows},
+    upstream::{Exchange, Gate, Upstream},
+};
+
+/// The envelopes that are asked for by GET.
+const ENVELOPES: [&str; 11] =
+    ["aip", "bare", "drf", "hal", "jsonapi", "odata", "ogc", "page-info", "relay", "standard", "stripe"];
+
+/// Runs a walk to its end.
+fn walk(arguments: &[&str]) -> Output {
+    command().arg("walk").args(arguments).output().expect("the binary starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs a walk that reaches the end; returns the lines of its items.
+fn lines(arguments: &[&str]) -> Vec<String> {
+    let output = walk(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+/// Returns the id of an item, as text.
+fn id(line: &str) -> String {
+    let item: Value = serde_json::from_str(line).unwrap_or_else(|fault| panic!("{line}: {fault}"));
+    item["id"].as_str().map_or_else(|| item["id"].to_string(), str::to_owned)
+}
+
+#[test]
+fn each_envelope_is_walked_to_its_end() {
+    let rows = Rows::count(57);
+    let upstream = Upstream::start(move |exchange| rows.answer(exchange));
+    let expected: Vec<String> = (1..=57).rev().map(|id: u64| id.to_string()).collect();
+    for envelope in ENVELOPES {
+        let mode = if envelope == "stripe" { "mode = \"seek\"" } else { "" };
+        let route =
+            format!("{}\nenvelope = \"{envelope}\"\npage_size = {{ default = 10, max = 50 }}\n{mode}", rows::BY_SCORE);
+        let gateway = Gateway::start(&rows::configuration(upstream.address, BY_OFFSET, &route));
+        let walked = lines(&[&gateway.url("/users")]);
+        assert_eq!(walked.iter().map(|line| id(line)).collect::<Vec<_>>(), expected, "{envelope}");
+        if envelope != "jsonapi" {
+            assert_eq!(walked[0], r#"{"id":57,"score":570,"note":"row 57"}"#, "{envelope}: as it came");
+        }
+    }
+    assert!(upstream.requests().iter().all(|request| request.method == "GET"));
+}
+
+#[test]
+fn link_headers_and_dialects_lead_through_upstreams() {
+    let rows = Rows::count(57);
+    let upstream = Upstream::start(move |exchange| rows.answer(exchange));
+    let expected: Vec<String> = (1..=57).map(|id: u64| id.to_string()).collect();
+    let ids = |lines: &[String]| lines.iter().map(|line| id(line)).collect::<Vec<_>>();
+    let walked = lines(&[&format!("http://{}/linked?limit=7", upstream.address)]);
+    assert_eq!(ids(&walked), expected);
+    // Items by page: nothing in an answer says that there is more.
+    let rows = Rows::count(57);
+    let upstream = Upstream::start(move |exchange| {
+        let number = |name, usual| exchange.request.parameter(name).map_or(usual, |text| text.parse().unwrap_or(usual));
+        let (page, size): (usize, usize) = (number("page", 1), number("limit", 20));
+        let rows: Vec<String> = rows.all().iter().skip((page - 1) * size).take(size).map(rows::Row::json).collect();
+        exchange.reply("200 OK", &[], format!("{{\"data\":[\n{}\n]}}", rows.join(",\n")).as_bytes())
+    });
+    let url = format!("http://{}/users?limit=10&team=a", upstream.address);
+    let refused = walk(&[&url]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("--dialect NAME"), "{}", text(&refused.stderr));
+    let walked = lines(&[&url, "--dialect", "page-limit"]);
+    assert_eq!(ids(&walked), expected);
+    let targets: Vec<String> = upstream.requests().into_iter().skip(1).map(|request| request.target).collect();
+    assert_eq!(targets[..2], ["/users?team=a&page=1&limit=10", "/users?team=a&page=2&limit=10"]);
+    // A dialect that asks by POST, and one that there is not.
+    for (dialect, expected, code) in [("batch-post", "GET alone", 1), ("drf-pages", "drf-page", 2)] {
+        let refused = walk(&[&url, "--dialect", dialect]);
+        let said = text(&refused.stderr);
+        assert!(refused.status.code() == Some(code) && said.contains(expected), "{dialect}: {said}");
+    }
+    assert!(upstream.requests().iter().all(|request| request.method == "GET"));
+}
+
+#[test]
+fn a_killed_walk_goes_on_and_loses_and_repeats_nothing() {
+    let items = list::users(97);
+    let (asked, gate) = (Arc::new(AtomicUsize::new(0)), Gate::default());
+    let (count, shut, all) = (Arc::clone(&asked), gate.clone(), items.clone());
+    let upstream = Upstream::start(move |exchange: &mut Exchange| {
+        if count.fetch_add(1, Ordering::SeqCst) == 4 {
+            shut.wait();
+        }
+        let body = list::body(exchange, &all);
+        exchange.reply("200 OK", &[], body.as_bytes())
+    });
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    let directory = Directory::new();
+    let file = directory.file("users.ndjson");
+    let arguments =
+        ["walk", &gateway.url("/users?limit=10"), "--out", file.to_str().expect("UTF-8")].map(str::to_owned);
+    let mut child = command().args(&arguments).stderr(Stdio::null()).spawn().expect("the binary starts");
+    // The fifth request waits, so the state of the pages before it is written.
+    let state = directory.file("users.ndjson.walk");
+    eventually("the upstream is asked a fifth time", || (asked.load(Ordering::SeqCst) >= 5).then_some(()));
+    child.kill().expect("it runs");
+    let _ = child.wait();
+    gate.open();
+    assert!(state.exists());
+    let before = std::fs::read_to_string(&file).expect("the file is there");
+    assert!((1..97).contains(&before.lines().count()), "{before}");
+    // Items of a page whose state was not written, cut anywhere.
+    std::fs::write(&file, format!("{before}{{\"id\":12,\"na")).expect("the file is there");
+    let sent = upstream.count();
+    let output = command().args(&arguments).output().expect("the binary starts");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read_to_string(&file).expect("the file is there"), items.join("\n") + "\n");
+    assert!(!state.exists(), "a complete walk has no state");
+    let again = upstream.requests()[sent..].iter().filter(|request| request.parameter("offset") == Some("0")).count();
+    assert_eq!(again, 0, "it did not begin anew");
+    // Nothing is overwritten, and another list does not go on in the file.
+    let refused = command().args(&arguments).output().expect("the binary starts");
+    assert_eq!(refused.status.code(), Some(1));
+    std::fs::write(&state, r#"{"version":1,"url":"http://other/","place":null,"length":0,"items":0,"pages":0,"requests":0,"bytes":0,"milliseconds":0}"#)
+        .expect("a file in the test's directory");
+    let refused = command().args(&arguments).output().expect("the binary starts");
+    assert!(text(&refused.stderr).contains("http://other/"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn several_lists_are_walked_with_secrets_from_elsewhere_and_at_the_upstreams_pace() {
+    let items = list::users(45);
+    let requests = AtomicUsize::new(0);
+    let upstream = Upstream::start(move |exchange: &mut Exchange| {
+        let (key, token) = (exchange.request.header("x-api-key"), exchange.request.header("authorization"));
+        if (key, token) != (Some("of-a-file"), Some("Bearer of-the-environment")) {
+            return exchange.reply("401 Unauthorized", &[], b"{}");
+        }
+        match requests.fetch_add(1, Ordering::SeqCst) {
+            0 => exchange.reply("429 Too Many Requests", &[("Retry-After", "0")], b"{}"),
+            3 => exchange.reply("503 Service Unavailable", &[("Retry-After", "0")], b"{}"),
+            _ if exchange.request.path() == "/busy" => {
+                exchange.reply("429 Too Many Requests", &[("Retry-After", "0")], b"{}")
+            }
+            _ if exchange.request.path() == "/closed" => {
+                exchange.reply("503 Service Unavailable", &[("Retry-After", "9999")], b"{}")
+            }
+            _ => {
+                let body = list::body(exchange, &items);
+                exchange.reply("200 OK", &[], body.as_bytes())
+            }
+        }
+    });
+    let directory = Directory::new();
+    let key = directory.file("key");
+    std::fs::write(&key, "of-a-file\n").expect("a file in the test's directory");
+    let key = format!("X-Api-Key: file:{}", key.display());
+    let url = |path: &str| format!("http://{}{path}", upstream.address);
+    let dialect = directory.file("direct.toml");
+    std::fs::write(
+        &dialect,
+        format!("version = 1\n{}", direct(upstream.address, &["/a", "/b", "/c", "/busy", "/closed"])),
+    )
+    .expect("a file in the test's directory");
+    let run = |more: &[&str]| -> Output {
+        let mut command: Command = command();
+        command.env("WALK_TOKEN", "of-the-environment").env("CURSORGATE_KEY", crate::harness::gateway::KEY).arg("walk");
+        command.arg("--config").arg(&dialect).args(["--header", &key, "--retries", "2"]);
+        command.args(["--header", "Authorization: Bearer {env:WALK_TOKEN}"]).args(more);
+        command.output().expect("the binary starts")
+    };
+    let folder = directory.file("lists");
+    let out = folder.to_str().expect("UTF-8");
+    let output = run(&[&url("/a"), &url("/b"), &url("/c"), "--parallel", "2", "--out", out]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let files: Vec<_> =
+        std::fs::read_dir(&folder).expect("it was made").map(|file| file.expect("a file").path()).collect();
+    assert_eq!(files.len(), 3, "{files:?}");
+    for file in &files {
+        assert_eq!(std::fs::read_to_string(file).expect("a file").lines().count(), 45, "{}", file.display());
+    }
+    let sent = upstream.count();
+    for (path, expected, requests) in [("/busy", "429, after 2 retries", 3), ("/closed", "Retry-After 9999", 1)] {
+        let before = upstream.count();
+        let output = run(&[&url(path)]);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains(expected), "{path}: {said}");
+        assert_eq!(upstream.count() - before, requests, "{path}");
+    }
+    assert!(upstream.count() > sent);
+    let refused = walk(&[&url("/a"), "--header", "X-Api-Key: env:NOT_SET_ANYWHERE"]);
+    assert!(refused.status.code() == Some(2) && text(&refused.stderr).contains("NOT_SET_ANYWHERE is not set"));
+}
+
+/// Returns routes for lists by offset, of the harness's kind.
+fn direct(address: std::net::SocketAddr, paths: &[&str]) -> String {
+    let mut text = format!(
+        "[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:CURSORGATE_KEY\" }}\n[upstreams.legacy]\npeers = [\"{address}\"]\n\
+         [dialects.scripted]\nrequest = {{ query = \"offset={{offset}}&limit={{size}}\" }}\n\
+         response = {{ items = \"/items\", total = \"/total\" }}\n"
+    );
+    for path in paths {
+        let name = path.trim_start_matches('/');
+        text.push_str(&format!(
+            "[routes.{name}]\npath = \"{path}\"\nupstream = \"legacy\"\ndialect = \"scripted\"\norder = [\"id\"]\n"
+        ));
+    }
+    text
+}
+
+/// A list by page, newest first, in which rows come and go with each request.
+fn changing() -> Upstream {
+    let rows: Mutex<(usize, Vec<u64>)> = Mutex::new((0, (1..=260).rev().collect()));
+    Upstream::start(move |exchange| {
+        let number = |name, usual| exchange.request.parameter(name).map_or(usual, |text| text.parse().unwrap_or(usual));
+        let (page, size): (usize, usize) = (number("page", 1), number("page_size", 20));
+        let mut state = rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let (turn, rows) = &mut *state;
+        *turn += 1;
+        match *turn % 4 {
+            0 => drop(rows.drain(2..4)),
+            2 => {
+                let newest = rows[0];
+                rows.splice(0..0, [newest + 2, newest + 1]);
+            }
+            _ => {}
+        }
+        let from = (page - 1) * size;
+        if from >= rows.len() && page > 1 {
+            return exchange.reply("404 Not Found", &[], br#"{"detail":"Invalid page."}"#);
+        }
+        let results: Vec<Value> =
+            rows.iter().skip(from).take(size).map(|id| json!({ "id": id, "name": format!("row {id}") })).collect();
+        let next = (from + size < rows.len()).then(|| format!("http://django.internal/users?page={}", page + 1));
+        let body = json!({ "count": rows.len(), "next": next, "previous": null, "results": results });
+        exchange.reply("200 OK", &[], body.to_string().as_bytes())
+    })
+}
+
+/// Returns a gateway in front of the changing list.
+fn gateway(upstream: &Upstream, envelope: &str) -> Gateway {
+    Gateway::start(&format!(
+        "[upstreams.legacy]\npeers = [\"{}\"]\n[routes.users]\npath = \"/users\"\nupstream = \"legacy\"\n\
+         dialect = \"drf-page\"\norder = [\"-id\"]\nenvelope = \"{envelope}\"\npage_size = {{ default = 20, max = 60 }}\n",
+        upstream.address
+    ))
+}
+
+/// Returns the number before a word in the line of a way.
+fn said(report: &str, way: &str, word: &str) -> usize {
+    let line = report.lines().find(|line| line.starts_with(way)).unwrap_or_else(|| panic!("{way}: {report}"));
+    let words: Vec<&str> = line.split([' ', ',', ';']).filter(|part| !part.is_empty()).collect();
+    let at = words.iter().position(|part| *part == word);
+    at.and_then(|at| words[at - 1].parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn pages_lose_and_repeat_items_that_cursors_do_not() {
+    for envelope in ["standard", "jsonapi"] {
+        let upstream = changing();
+        let gateway = gateway(&upstream, envelope);
+        let directory = Directory::new();
+        let page = directory.file("report.html");
+        let direct = format!("http://{}/users?page_size=20", upstream.address);
+        let output = walk(&[
+            &gateway.url("/users"),
+            "--verify",
+            &direct,
+            "--dialect",
+            "drf-page",
+            "--report",
+            page.to_str().expect("UTF-8"),
+        ]);
+        let report = text(&output.stdout);
+        assert!(output.status.success(), "{report}{}", text(&output.stderr));
+        assert!(report.contains("No item was lost or repeated."), "{report}");
+        assert!(report.contains("none lost, none repeated"), "{report}");
+        assert!(said(&report, "directly", "lost") > 0 && said(&report, "directly", "repeated") > 0, "{report}");
+        assert_eq!(report.contains("not compared"), envelope == "jsonapi", "{report}");
+        assert!(said(&report, "meanwhile", "came") > 0 && said(&report, "meanwhile", "left") > 0, "{report}");
+        let html = std::fs::read_to_string(&page).expect("it was written");
+        assert!(html.contains("<td class=\"bad\">") && html.contains("No item was lost or repeated."), "{html}");
+        for outside in ["<script", "src=", "href=", "@import", "url("] {
+            assert!(!html.contains(outside), "{outside}: {html}");
+        }
+    }
+    // The same by page alone: the exit code tells.
+    let upstream = changing();
+    let direct = format!("http://{}/users?page_size=20", upstream.address);
+    let output = walk(&[&direct, "--verify", &direct, "--dialect", "drf-page"]);
+    assert_eq!(output.status.code(), Some(3), "{}{}", text(&output.stdout), text(&output.stderr));
+    let unreachable =
+        walk(&["http://127.0.0.1:9/users", "--verify", &direct, "--dialect", "drf-page", "--retries", "0"]);
+    assert_eq!(unreachable.status.code(), Some(1), "{}", text(&unreachable.stdout));
+}
+
+/// A configuration says how the direct list is asked, and by what it is sorted.
+#[test]
+fn a_walk_is_verified_by_the_route_of_a_configuration() {
+    let rows = Rows::new((1..=90).map(|id| rows::Row::new(id, id % 9)));
+    rows.change(|rows| rows.sort_by_key(|row| std::cmp::Reverse(row.score)));
+    let upstream = Upstream::start(move |exchange| rows.answer(exchange));
+    // Ties stand by their ids at the gateway, and as they were written at the upstream.
+    let route = "order = [\"-score\", \"id\"]\npage_size = { default = 20, max = 40 }";
+    let gateway = Gateway::start(&rows::configuration(upstream.address, BY_OFFSET, route));
+    let file = gateway.file("cursorgate.toml");
+    let file = file.to_str().expect("UTF-8");
+    let direct = format!("http://{}/users", upstream.address);
+    let verified = |file: &str| {
+        let mut command = command();
+        command.arg("walk").arg(gateway.url("/users")).args(["--verify", &direct, "--config", file]);
+        command.env("CURSORGATE_KEY_1", crate::harness::gateway::KEY).output().expect("the binary starts")
+    };
+    let output = verified(file);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    let elsewhere = walk(&[&gateway.url("/users"), "--verify", "http://127.0.0.1:9/users", "--config", file]);
+    assert_eq!(elsewhere.status.code(), Some(2), "{}", text(&elsewhere.stderr));
+    assert!(Path::new(file).exists());
+}
