@@ -137,6 +137,19 @@ pub(super) enum Command {
                             cursorgate learn http://search.internal/search --body '{\"filters\":{},\"page\":{\"number\":1,\"size\":10}}'\n\n\
                             EXIT CODES:\n  0  the list is learnt\n  1  no list, or no way to its next page\n  2  invalid arguments")]
     Learn(LearnArguments),
+    /// Say what becomes of a request, without sending anything.
+    ///
+    /// Names the route and why the others are not, the envelope, what a cursor says whose signature is valid, and the
+    /// requests to the upstream with which the page begins; then the mode, the level and the cost of the route, as `check`
+    /// does. With --live these requests are sent, and each answer is outlined, with the time that it took, the page that
+    /// follows, and the verdict of a checker that shares no code with the gateway's own. Requests for pages only read; no
+    /// other request is sent.
+    #[command(after_help = "EXAMPLES:\n  cursorgate explain GET '/api/users?limit=5'\n  \
+                            cursorgate explain GET 'https://api.example.com/users?cursor=AQEB…' --config cursorgate.toml\n  \
+                            cursorgate explain GET '/api/users' --live --header 'Authorization: Bearer {env:TOKEN}'\n\n\
+                            EXIT CODES:\n  0  a page, or a request that passes\n  1  the request would be refused\n  \
+                            2  invalid arguments or an invalid configuration")]
+    Explain(ExplainArguments),
     /// Read lists to their ends, and prove that nothing is lost on the way.
     ///
     /// Follows the links and cursors of a list and writes its items, one in a line, as they came. A walk to a file that was
@@ -346,6 +359,49 @@ pub(super) struct LearnArguments {
     /// The deepest offset that is asked for, in items. Default: 10000.
     #[arg(long, value_name = "ITEMS")]
     pub(super) depth: Option<u64>,
+}
+
+/// The request to explain.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ExplainArguments {
+    /// The method.
+    #[arg(value_name = "METHOD")]
+    pub(super) method: String,
+    /// The URL as a client asks for it at the gateway, or its path and query.
+    #[arg(value_name = "URL")]
+    pub(super) url: String,
+    /// The configuration file. Default: CURSORGATE_CONFIG, or cursorgate.toml.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A header of the request; its value may be `env:NAME` or `file:PATH`, or have these in braces. It may be given several
+    /// times.
+    #[arg(long, short = 'H', value_name = "NAME: VALUE")]
+    pub(super) header: Vec<String>,
+    /// The body of a request by POST.
+    #[arg(long, value_name = "JSON")]
+    pub(super) body: Option<String>,
+    /// Send the requests of the page to the upstream, and show what each answer proves.
+    #[arg(long)]
+    pub(super) live: bool,
+    /// The form of the explanation.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: ExplainFormat,
+}
+
+impl ExplainArguments {
+    /// Returns the path of the configuration.
+    pub(super) fn config(&self) -> PathBuf {
+        self.config.clone().or_else(configured).unwrap_or_else(|| PathBuf::from("cursorgate.toml"))
+    }
+}
+
+/// A form of an explanation.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ExplainFormat {
+    /// For people.
+    Text,
+    /// A JSON object.
+    Json,
 }
 
 /// The lists to walk.

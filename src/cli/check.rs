@@ -4,7 +4,7 @@ mod annotations;
 mod links;
 mod live;
 mod review;
-mod summary;
+pub(super) mod summary;
 
 use std::{fmt::Write as _, path::Path};
 

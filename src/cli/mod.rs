@@ -7,6 +7,7 @@ mod arguments;
 mod check;
 mod cursor;
 mod demo;
+mod explain;
 mod health;
 mod init;
 mod keygen;
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
         Command::Envelopes { name } => presets::envelopes(name.as_deref()),
         Command::Init(arguments) => init::run(&arguments),
         Command::Learn(arguments) => learn::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Walk(arguments) => walk::run(&arguments),
         Command::Reference { key } => reference::run(key.as_deref()),
         Command::Schema => report::output(&json_schema()),

@@ -19,6 +19,7 @@ mod desync;
 mod dialects;
 mod envelopes;
 mod exchange;
+mod explain;
 mod forwarding;
 mod handover;
 mod http2;

@@ -33,6 +33,16 @@ pub(super) fn described(settings: &Settings, snapshot: &Snapshot) -> String {
     text
 }
 
+/// Returns the description of one route; none if there is no such one.
+pub(in crate::cli) fn of_route(settings: &Settings, snapshot: &Snapshot, name: &str) -> String {
+    let mut text = String::new();
+    let routes = settings.routes.iter().zip(&snapshot.routes);
+    for (route, compiled) in routes.filter(|(route, _)| route.name.value == name) {
+        describe(&mut text, settings, route, compiled, &mut Costs::default(), clock::unix_seconds());
+    }
+    text
+}
+
 fn describe(
     out: &mut String,
     settings: &Settings,

@@ -1,6 +1,8 @@
 //! The loop between the core, which decides what to fetch, and the upstream, which answers, until the core serves or
 //! refuses.
 
+pub(crate) mod watched;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -148,12 +150,7 @@ impl Exchange<'_> {
     ) -> Result<PageDecision, Failure> {
         outcome.counted.pivot = placed.pivot.is_some().then_some("cache");
         let request = self.page_request(placed, limit);
-        let mark = match &request.target().position {
-            Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if request.known_pivot().is_none() => {
-                pivot.fingerprint
-            }
-            _ => None,
-        };
+        let mark = pivot_mark(&request);
         let mut progress =
             FetchProgress { is_continued: is_continued(&request.target().position), ..FetchProgress::default() };
         let mut step = resolve(request);
@@ -448,6 +445,16 @@ impl Exchange<'_> {
         let mut parts = Parts::from(request.map_err(|error| unsendable(&error))?);
         parts.headers = headers;
         Ok(RequestHeader::from(parts))
+    }
+}
+
+/// Returns the mark of the keys of a request's pivot, while these are unknown.
+fn pivot_mark(request: &PageRequest) -> Option<Mark> {
+    match &request.target().position {
+        Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if request.known_pivot().is_none() => {
+            pivot.fingerprint
+        }
+        _ => None,
     }
 }
 

@@ -1,0 +1,301 @@
+//! `cursorgate explain`: says what becomes of a request, and sends nothing unless it is told to.
+
+use std::{fmt::Write as _, path::Path};
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{
+    Failure,
+    arguments::{ExplainArguments, ExplainFormat},
+    check::summary,
+    report, target,
+};
+use crate::{
+    config::{self, Environment, ProcessEnvironment, WithoutSecrets, settings::Settings},
+    gateway::{
+        Snapshot,
+        explain::{AskedRequest, ExplainedPage, RequestExplanation, RequestFate, explain},
+        page::exchange::watched::{PlannedFetch, WatchedFetch, WatchedPage},
+    },
+};
+
+/// The width of the words before the lines.
+const WIDTH: usize = 11;
+
+/// Explains a request.
+pub(super) fn run(arguments: &ExplainArguments) -> Result<(), Failure> {
+    let path = arguments.config();
+    let environment = ProcessEnvironment::default();
+    let (settings, snapshot, has_keys) = load(&path, &environment, arguments.live)?;
+    let request = asked(arguments, has_keys)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let explained = runtime.block_on(explain(&snapshot, request));
+    let described = explained.route.as_ref().map(|(name, _)| summary::of_route(&settings, &snapshot, name));
+    let described = described.unwrap_or_default();
+    report::output(&match arguments.format {
+        ExplainFormat::Text => text(arguments, &explained, &described),
+        ExplainFormat::Json => format!("{:#}\n", document(arguments, &explained, &described)),
+    })?;
+    match &explained.fate {
+        RequestFate::Refused(_) => Err(Failure::failed("")),
+        RequestFate::Paged(page) if page.requests.is_err() => Err(Failure::failed("")),
+        RequestFate::Paged(page) if page.watched.as_ref().is_some_and(|watched| watched.page.is_err()) => {
+            Err(Failure::failed(""))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Loads the configuration. Where its secrets are not at hand, all but cursors can be explained, and nothing can be sent.
+fn load(path: &Path, environment: &dyn Environment, is_live: bool) -> Result<(Settings, Snapshot, bool), Failure> {
+    let built = |environment: &dyn Environment| {
+        let (settings, mut diagnostics) = config::load(path, environment);
+        let built = settings.and_then(|settings| {
+            let snapshot = Snapshot::build(&settings, None, &mut diagnostics)?;
+            Some((settings, snapshot))
+        });
+        (built.filter(|_| !diagnostics.has_errors()), diagnostics)
+    };
+    let (whole, diagnostics) = built(environment);
+    if let Some((settings, snapshot)) = whole {
+        return Ok((settings, snapshot, true));
+    }
+    match built(&WithoutSecrets(environment)).0.filter(|_| !is_live) {
+        Some((settings, snapshot)) => Ok((settings, snapshot, false)),
+        None => {
+            report::diagnostics(&diagnostics);
+            Err(Failure::mistaken(report::counts(&diagnostics)))
+        }
+    }
+}
+
+fn asked(arguments: &ExplainArguments, has_keys: bool) -> Result<AskedRequest, Failure> {
+    let method = Method::from_bytes(arguments.method.to_ascii_uppercase().as_bytes());
+    let method = method.map_err(|_| Failure::mistaken(format!("{:?} is no method", arguments.method)))?;
+    let (scheme, authority, target) = if arguments.url.starts_with('/') {
+        ("http", None, arguments.url.clone())
+    } else {
+        let url = target::ListUrl::parse(&arguments.url)?;
+        (if url.tls { "https" } else { "http" }, Some(url.authority.clone()), url.target())
+    };
+    let body = target::body(arguments.body.as_deref())?.and_then(|_| arguments.body.clone());
+    // A list by POST is asked for with an empty object if there is nothing to say.
+    let body = (method == Method::POST).then(|| body.unwrap_or_else(|| "{}".to_owned()).into_bytes());
+    let headers = target::headers(&arguments.header)?;
+    Ok(AskedRequest { method, scheme, authority, target, headers, body, has_keys, is_live: arguments.live })
+}
+
+fn line(out: &mut String, word: &str, text: &str) {
+    let _ = writeln!(out, "  {word:<WIDTH$}  {text}");
+}
+
+fn text(arguments: &ExplainArguments, explained: &RequestExplanation, described: &str) -> String {
+    let mut out = format!("{} {}\n", arguments.method.to_ascii_uppercase(), arguments.url);
+    if let Some((name, why)) = &explained.route {
+        line(&mut out, "route", &format!("{name}: {why}"));
+    }
+    for (name, why) in &explained.others {
+        line(&mut out, "not", &format!("{name}: {why}"));
+    }
+    match &explained.fate {
+        RequestFate::Refused(why) => line(&mut out, "refused", why),
+        RequestFate::Forwarded { upstream, target, why } => {
+            line(&mut out, "forwarded", &format!("to {upstream}, as {target}: {why}"));
+            if arguments.live {
+                line(&mut out, "live", "nothing was sent: it is no page");
+            }
+        }
+        RequestFate::Paged(page) => paged(&mut out, page),
+    }
+    if !described.is_empty() {
+        let _ = write!(out, "\n{described}");
+    }
+    out
+}
+
+fn paged(out: &mut String, page: &ExplainedPage) {
+    line(out, "envelope", &format!("{}, {}", page.envelope, page.content_type));
+    line(out, "place", &format!("{}, {}", page.place, report::count(page.limit as usize, "item")));
+    if !page.filters.is_empty() {
+        line(out, "filters", &page.filters);
+    }
+    if !page.sort.is_empty() {
+        line(out, "sort", &page.sort);
+    }
+    if let Some(cursor) = &page.cursor {
+        for (at, text) in cursor.to_string().lines().enumerate() {
+            line(out, if at == 0 { "cursor" } else { "" }, text.trim_end());
+        }
+    }
+    match &page.requests {
+        Err(why) => line(out, "refused", why),
+        Ok(requests) => {
+            for request in requests {
+                line(out, "asks", &format!("{}: {}", page.peers.join(", "), written(request)));
+                details(out, request);
+            }
+            if !page.added.is_empty() {
+                line(out, "adds", &format!("{} (values are not shown)", page.added.join(", ")));
+            }
+            if page.watched.is_none() {
+                line(out, "then", "what the answers show decides what is asked next, within the cost below");
+            }
+        }
+    }
+    if let Some(watched) = &page.watched {
+        watch(out, watched);
+    }
+}
+
+fn written(request: &PlannedFetch) -> String {
+    format!("{} {} ({})", request.method, request.target, request.purpose)
+}
+
+fn details(out: &mut String, request: &PlannedFetch) {
+    for (name, value) in &request.headers {
+        line(out, "", &format!("{name}: {value}"));
+    }
+    if let Some(body) = &request.body {
+        line(out, "", body);
+    }
+}
+
+/// Writes what a page's answers showed.
+fn watch(out: &mut String, watched: &WatchedPage) {
+    out.push('\n');
+    for (at, fetch) in watched.fetches.iter().enumerate() {
+        line(out, &format!("request {}", at + 1), &format!("step {}: {}", fetch.step, written(&fetch.planned)));
+        let milliseconds = fetch.elapsed.as_secs_f64() * 1000.0;
+        match &fetch.answer {
+            Err(why) => line(out, "answer", &format!("{why}; {milliseconds:.1} ms")),
+            Ok(answer) => {
+                let mut text = format!("{}, {}", answer.standing, report::count(answer.items, "item"));
+                if let Some((first, last)) = &answer.edges {
+                    let _ = write!(text, " ({first} to {last})");
+                }
+                if let Some(total) = answer.total {
+                    let _ = write!(text, ", a total of {total}");
+                }
+                match answer.more {
+                    Some(true) => text.push_str(", says that more follows"),
+                    Some(false) => text.push_str(", says that nothing follows"),
+                    None => {}
+                }
+                let _ = write!(text, "; {}, {} bytes, {milliseconds:.1} ms", answer.status, answer.bytes);
+                line(out, "answer", &text);
+            }
+        }
+    }
+    match &watched.page {
+        Err(why) => line(out, "refused", why),
+        Ok(page) => {
+            let proof = if page.is_proven { "" } else { ", flagged as unproven" };
+            let next = if page.has_next { "a next page" } else { "no next page" };
+            let previous = if page.has_previous { "a previous one" } else { "no previous one" };
+            let items = report::count(page.items, "item");
+            line(out, "page", &format!("{items}, {}{proof}; {next}, {previous}", page.level));
+            match &page.verdict {
+                Ok(argument) => {
+                    for text in &argument.lines {
+                        line(out, "proof", text);
+                    }
+                    line(out, "checker", "follows the page's claims from the answers");
+                }
+                Err(fault) => line(out, "checker", &format!("does not follow: {fault}")),
+            }
+        }
+    }
+}
+
+/// Returns the same as JSON.
+fn document(arguments: &ExplainArguments, explained: &RequestExplanation, described: &str) -> Value {
+    let named = |(name, why): &(String, String)| json!({ "name": name, "why": why });
+    let lines = described.lines().skip(1).filter_map(|text| text.trim().split_once("  "));
+    let lines: Vec<Value> = lines.map(|(word, text)| json!({ "about": word, "text": text.trim() })).collect();
+    json!({
+        "method": arguments.method.to_ascii_uppercase(),
+        "url": arguments.url,
+        "route": explained.route.as_ref().map(named),
+        "others": explained.others.iter().map(named).collect::<Vec<_>>(),
+        "described": lines,
+        "treatment": match &explained.fate {
+            RequestFate::Refused(why) => json!({ "action": "refuse", "why": why }),
+            RequestFate::Forwarded { upstream, target, why } => {
+                json!({ "action": "forward", "upstream": upstream, "target": target, "why": why })
+            }
+            RequestFate::Paged(page) => page_document(page),
+        },
+    })
+}
+
+fn page_document(page: &ExplainedPage) -> Value {
+    let cursor = page.cursor.as_ref().map(|cursor| {
+        let lines = cursor.to_string();
+        let pairs = lines.lines().filter_map(|line| line.split_once(' '));
+        pairs.map(|(word, text)| json!({ "about": word, "text": text.trim() })).collect::<Vec<_>>()
+    });
+    json!({
+        "action": "page",
+        "envelope": page.envelope,
+        "content_type": page.content_type,
+        "limit": page.limit,
+        "place": page.place,
+        "filters": page.filters,
+        "sort": page.sort,
+        "cursor": cursor,
+        "peers": page.peers,
+        "added_headers": page.added,
+        "requests": page.requests.as_ref().ok().map(|requests| requests.iter().map(request_document).collect::<Vec<_>>()),
+        "refused": page.requests.as_ref().err(),
+        "live": page.watched.as_ref().map(watched_document),
+    })
+}
+
+fn request_document(request: &PlannedFetch) -> Value {
+    let headers: Vec<Value> =
+        request.headers.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    json!({
+        "purpose": request.purpose,
+        "method": request.method,
+        "target": request.target,
+        "headers": headers,
+        "body": request.body,
+    })
+}
+
+fn watched_document(watched: &WatchedPage) -> Value {
+    let fetch = |fetch: &WatchedFetch| {
+        let mut document = request_document(&fetch.planned);
+        document["step"] = fetch.step.into();
+        document["milliseconds"] = (fetch.elapsed.as_secs_f64() * 1000.0).into();
+        document["answer"] = match &fetch.answer {
+            Err(why) => json!({ "fault": why }),
+            Ok(answer) => json!({
+                "status": answer.status,
+                "bytes": answer.bytes,
+                "standing": answer.standing,
+                "items": answer.items,
+                "first": answer.edges.as_ref().map(|(first, _)| first),
+                "last": answer.edges.as_ref().map(|(_, last)| last),
+                "total": answer.total,
+                "more": answer.more,
+            }),
+        };
+        document
+    };
+    json!({
+        "requests": watched.fetches.iter().map(fetch).collect::<Vec<_>>(),
+        "refused": watched.page.as_ref().err(),
+        "page": watched.page.as_ref().ok().map(|page| json!({
+            "items": page.items,
+            "level": page.level,
+            "proven": page.is_proven,
+            "next": page.has_next,
+            "previous": page.has_previous,
+            "total": page.total,
+            "proof": page.verdict.as_ref().ok().map(|argument| &argument.lines),
+            "checker": page.verdict.as_ref().err().map(ToString::to_string),
+        })),
+    })
+}

@@ -1,0 +1,294 @@
+//! A request explained: the route that it finds, the treatment that it gets there, and the requests to the upstream that its
+//! page begins with. Nothing is sent unless the page is watched.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
+use pingora::http::RequestHeader;
+
+use super::{
+    lifecycle::snapshot::Snapshot,
+    outcome::{access_log::Outcome, trace::RequestTrace},
+    page::{
+        context::{ListCall, PageContext},
+        cursors::RequestCursors,
+        exchange::{
+            Exchange,
+            watched::{PlannedFetch, WatchedPage, words},
+        },
+    },
+    request::target::{self, RequestTarget},
+    routes::{list::List, route::Route, table::RouteMatch},
+    runtime::clock,
+    session::client_request::{Client, ClientRequest},
+};
+use crate::{
+    cursor::{Inspection, inspect},
+    downstream::{RequestBody, RequestKind, RequestedPosition},
+    upstream::net::fetch::{AskedPeer, Fetcher},
+};
+
+/// A request that is to be explained.
+#[derive(Clone, Debug)]
+pub(crate) struct AskedRequest {
+    pub(crate) method: Method,
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
+    /// The host and port; none if the URL is a path alone.
+    pub(crate) authority: Option<String>,
+    /// The path and the query.
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body of a request by POST.
+    pub(crate) body: Option<Vec<u8>>,
+    /// The keys of cursors are those of the configuration, and not invented.
+    pub(crate) has_keys: bool,
+    /// The requests of its page are sent.
+    pub(crate) is_live: bool,
+}
+
+/// The explanation of a request.
+#[derive(Debug)]
+pub(crate) struct RequestExplanation {
+    /// The route, and why it is this one.
+    pub(crate) route: Option<(String, String)>,
+    /// The other routes, and why they are not.
+    pub(crate) others: Vec<(String, String)>,
+    pub(crate) fate: RequestFate,
+}
+
+/// The treatment of a request.
+#[derive(Debug)]
+pub(crate) enum RequestFate {
+    /// The gateway refuses it.
+    Refused(String),
+    /// The upstream answers it, at this target.
+    Forwarded { upstream: String, target: String, why: String },
+    /// The gateway answers with a page.
+    Paged(Box<ExplainedPage>),
+}
+
+/// A request for a page.
+#[derive(Debug)]
+pub(crate) struct ExplainedPage {
+    pub(crate) envelope: String,
+    pub(crate) content_type: String,
+    pub(crate) limit: u32,
+    /// The sort that the upstream is asked for, if it is.
+    pub(crate) sort: String,
+    /// The filters that are forwarded.
+    pub(crate) filters: String,
+    /// The place that the client asks for.
+    pub(crate) place: String,
+    pub(crate) cursor: Option<Inspection>,
+    /// The peers of the upstream.
+    pub(crate) peers: Vec<String>,
+    /// The names of headers that the configuration adds.
+    pub(crate) added: Vec<String>,
+    /// The requests with which the page begins, or the refusal.
+    pub(crate) requests: Result<Vec<PlannedFetch>, String>,
+    pub(crate) watched: Option<WatchedPage>,
+}
+
+/// Explains a request.
+pub(crate) async fn explain(snapshot: &Snapshot, request: AskedRequest) -> RequestExplanation {
+    let refused = |why: String, others| RequestExplanation { route: None, others, fate: RequestFate::Refused(why) };
+    let head = match head(&request) {
+        Ok(head) => head,
+        Err(error) => return refused(format!("the request can't be written: {error}"), Vec::new()),
+    };
+    let target = match target::read(&head) {
+        Ok(target) => target,
+        Err(problem) => {
+            return refused(format!("{} {}: {}", problem.status, problem.code.as_str(), problem.detail), Vec::new());
+        }
+    };
+    let Some(found) = snapshot.table.find(target.host.as_deref(), &target.normal_path) else {
+        let others = others(snapshot, None, &target);
+        return refused("404 route_not_found: no route covers this path".to_owned(), others);
+    };
+    let (route, others) = (found.route.clone(), others(snapshot, Some(&found.route), &target));
+    let fate = match route.list.as_ref().filter(|_| route.methods.take(&request.method)) {
+        Some(list) => paged(snapshot, request, (found, list), target, head.headers.clone()).await,
+        None => forwarded(&found, &target, not_a_page(&route, &request.method)),
+    };
+    RequestExplanation { route: Some((route.name.clone(), fits(&route))), others, fate }
+}
+
+fn head(request: &AskedRequest) -> pingora::Result<RequestHeader> {
+    let mut head = RequestHeader::build(request.method.clone(), request.target.as_bytes(), None)?;
+    if let Some(authority) = &request.authority {
+        head.insert_header(header::HOST, authority.as_str())?;
+    }
+    for (name, value) in &request.headers {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    Ok(head)
+}
+
+fn fits(route: &Route) -> String {
+    match route.hosts.as_slice() {
+        [] => format!("its path {} fits, at every host", route.path.value),
+        hosts => format!("its path {} fits, at {}", route.path.value, hosts.join(", ")),
+    }
+}
+
+/// Returns why a request that finds a route is no page.
+fn not_a_page(route: &Route, method: &Method) -> String {
+    match (&route.list, &route.observed) {
+        (Some(_), _) => format!("the list is not for {method}"),
+        (None, Some(_)) => "the route observes: every request passes through".to_owned(),
+        (None, None) => "the route forwards everything".to_owned(),
+    }
+}
+
+fn forwarded(found: &RouteMatch, target: &RequestTarget, why: String) -> RequestFate {
+    let query = target.query.as_deref().unwrap_or_default();
+    let asked = found.route.target(&target.path, &found.parameters, query);
+    RequestFate::Forwarded { upstream: found.route.upstream.name.clone(), target: asked, why }
+}
+
+/// Returns why each other route is not the one.
+fn others(snapshot: &Snapshot, found: Option<&std::sync::Arc<Route>>, target: &RequestTarget) -> Vec<(String, String)> {
+    let others = snapshot.routes.iter().filter(|route| found.is_none_or(|found| found.name != route.name));
+    others.map(|route| (route.name.clone(), why_not(route, target))).collect()
+}
+
+fn why_not(route: &Route, target: &RequestTarget) -> String {
+    let host = target.host.as_deref().unwrap_or_default();
+    if !route.hosts.is_empty() && !route.hosts.iter().any(|known| known == host) {
+        return format!("it is for {}, and the host is {host:?}", route.hosts.join(", "));
+    }
+    let path = route.path.value.as_str();
+    let (base, has_rest) = path.split_once("/{*").map_or((path, false), |(base, _)| (base, true));
+    let segments =
+        |path: &str| -> Vec<String> { path.trim_end_matches('/').split('/').skip(1).map(str::to_owned).collect() };
+    let (known, asked) = (segments(base), segments(&target.normal_path));
+    let differs = known.iter().zip(&asked).find(|(known, asked)| !known.starts_with('{') && known != asked);
+    match differs {
+        Some((known, asked)) => format!("its path is {path}: {known:?} is not {asked:?}"),
+        None if asked.len() < known.len() => format!("its path is {path}, which is longer"),
+        None if asked.len() > known.len() && !has_rest => format!("its path is {path}, which is shorter"),
+        None => format!("its path {path} fits too, and the other one says more"),
+    }
+}
+
+/// Explains a request for a page.
+async fn paged(
+    snapshot: &Snapshot,
+    request: AskedRequest,
+    (found, list): (RouteMatch, &List),
+    target: RequestTarget,
+    mut headers: HeaderMap,
+) -> RequestFate {
+    let chosen = list.conventions.choose(&headers);
+    list.conventions.take_from(&mut headers, chosen.convention);
+    let body = match request.body.map(|body| RequestBody::read(body, list.budgets.body_depth)).transpose() {
+        Ok(body) => body,
+        Err(problem) => return RequestFate::Refused(format!("{}: {}", problem.code.as_str(), problem.detail)),
+    };
+    let (address, version) = (IpAddr::V4(Ipv4Addr::LOCALHOST), Version::HTTP_11);
+    let asked = ClientRequest {
+        target,
+        parameters: found.parameters.clone(),
+        headers,
+        body,
+        client: Client { address, scheme: request.scheme, version, is_proxy: false },
+        now: clock::unix_seconds(),
+        began: clock::instant(),
+        trace: None,
+    };
+    let mut outcome = Outcome::begin(String::new(), snapshot.metrics.clone());
+    let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen };
+    let context = match PageContext::open(call, &mut outcome) {
+        Ok(Some(context)) => context,
+        Ok(None) => {
+            let why = "it pages as old clients do, and the route lets such requests pass".to_owned();
+            return forwarded(&found, &asked.target, why);
+        }
+        Err(failure) => return RequestFate::Refused(words(&failure)),
+    };
+    let keys = request.has_keys.then_some(&*list.keys);
+    let token = match &context.request.place {
+        RequestedPosition::Cursor(token) | RequestedPosition::After(token) | RequestedPosition::Before(token) => {
+            Some(token)
+        }
+        _ => None,
+    };
+    let mut page = ExplainedPage {
+        envelope: chosen.convention.name.clone(),
+        content_type: chosen.convention.envelope.content_type().to_str().unwrap_or_default().to_owned(),
+        limit: context.request.limit,
+        sort: context.sorted.query.clone(),
+        filters: context.request.filters.forwarded.clone(),
+        place: place(&context),
+        cursor: token.map(|token| inspect(keys, token)),
+        peers: found.route.upstream.peers.names().iter().map(|name| name.text().to_owned()).collect(),
+        added: found.route.upstream.headers.iter().map(|(name, _)| name.to_string()).collect(),
+        requests: Ok(Vec::new()),
+        watched: None,
+    };
+    (page.requests, page.watched) = requests(&context, snapshot, request.is_live).await;
+    if token.is_some() && !request.has_keys {
+        page.requests = Err("the keys of cursors are not at hand, so that the cursor can't be read".to_owned());
+    }
+    RequestFate::Paged(Box::new(page))
+}
+
+/// Returns the requests with which a page begins, and the page if it is watched.
+async fn requests(
+    context: &PageContext<'_>,
+    snapshot: &Snapshot,
+    is_live: bool,
+) -> (Result<Vec<PlannedFetch>, String>, Option<WatchedPage>) {
+    let cursors = RequestCursors::new(context);
+    match context.redirect(&cursors) {
+        Ok(None) => {}
+        Ok(Some(response)) => {
+            let to = response.headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
+            return (Err(format!("{}: redirected to {to}", response.status)), None);
+        }
+        Err(error) => return (Err(words(&error.into())), None),
+    }
+    let begin = || cursors.start(context);
+    let start = match begin() {
+        Ok(start) => start,
+        Err(failure) => return (Err(words(&failure)), None),
+    };
+    let (fetcher, asked, held) = (Fetcher::default(), AskedPeer::default(), snapshot.memory.share());
+    let visit = context.route.upstream.visit(&context.asked.headers, &context.asked.target.normal_path, true);
+    let phase = RequestTrace::phase(None, "page");
+    let exchange = Exchange {
+        context,
+        cursors: &cursors,
+        fetcher: &fetcher,
+        visit: &visit,
+        held: &held,
+        asked: &asked,
+        phase: &phase,
+        made_by: start.made_by.as_ref(),
+    };
+    let planned = exchange.plan(start.cursor, start.limit);
+    let watched = match (is_live, begin()) {
+        (true, Ok(again)) => Some(Box::pin(exchange.watch(again.cursor, again.limit)).await),
+        _ => None,
+    };
+    (planned, watched)
+}
+
+/// Describes the place that a request asks for.
+fn place(context: &PageContext<'_>) -> String {
+    if let Some(page) = &context.legacy_page {
+        return format!("offset {}, as an old client asks for it", page.offset);
+    }
+    let unmarked = if context.request.kind == RequestKind::Unmarked { ", without any parameter of a page" } else { "" };
+    match &context.request.place {
+        RequestedPosition::First => format!("the first page{unmarked}"),
+        RequestedPosition::Last => "the last page".to_owned(),
+        RequestedPosition::Cursor(_) => "the place of the cursor".to_owned(),
+        RequestedPosition::After(_) => "after the item of the cursor".to_owned(),
+        RequestedPosition::Before(_) => "before the item of the cursor".to_owned(),
+        RequestedPosition::AfterId(id) => format!("after the item with the id {id:?}"),
+        RequestedPosition::BeforeId(id) => format!("before the item with the id {id:?}"),
+    }
+}
