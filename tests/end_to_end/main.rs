@@ -57,5 +57,6 @@ mod tls;
 mod tokens;
 mod traces;
 mod trust;
+mod tutorial;
 mod walk;
 mod walks;
