@@ -67,14 +67,7 @@ pub(super) fn run(arguments: &WalkArguments) -> Result<(), Failure> {
     });
     progress.clear();
     let faults = faults.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match (faults.is_empty(), &arguments.out) {
-        (true, _) => Ok(()),
-        (false, None) => Err(Failure::failed(faults.join("\ncursorgate: "))),
-        (false, Some(_)) => {
-            let help = "the same command goes on from there";
-            Err(Failure::failed(format!("{}\ncursorgate: {help}", faults.join("\ncursorgate: "))))
-        }
-    }
+    if faults.is_empty() { Ok(()) } else { Err(Failure::failed(faults.join("\ncursorgate: "))) }
 }
 
 /// A list and the way in which it is walked.
@@ -111,7 +104,19 @@ fn walk(
     let mut state = state.unwrap_or_else(|| WalkState::new(url));
     walker.go_on(&state);
     // The walker notices circles, and a list that grows faster than it is read has no end.
-    while let Some(page) = walker.next_page().map_err(Failure::failed)? {
+    loop {
+        let page = match walker.next_page() {
+            Ok(Some(page)) => page,
+            Ok(None) => break,
+            Err(fault) if state.pages == 0 => {
+                writer.discard()?;
+                return Err(Failure::failed(fault));
+            }
+            Err(fault) => {
+                let help = if writer.keeps_state() { "; the same command goes on from there" } else { "" };
+                return Err(Failure::failed(format!("after {} items: {fault}{help}", state.items)));
+            }
+        };
         let is_read = writer.write(&page.answer)?;
         state.note(&page, &walker);
         writer.keep(&state)?;

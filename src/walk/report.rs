@@ -14,13 +14,15 @@ const STYLE: &str = include_str!("report.css");
 #[derive(Clone, Debug)]
 pub struct ReportedWalk {
     /// The way in which it went: `by cursor`, `by page`.
-    pub way: String,
+    pub way: &'static str,
     /// The findings.
     pub found: WalkComparison,
     /// The result.
     pub verdict: WalkVerdict,
     /// The cost.
     pub cost: WalkCost,
+    /// Bytes of items could be compared: its envelope keeps items as they are.
+    pub compares_bytes: bool,
 }
 
 /// A verified walk.
@@ -38,8 +40,6 @@ pub struct WalkReport {
     pub changes: ListChanges,
     /// The cost of both listings.
     pub listing: WalkCost,
-    /// Bytes of items could be compared.
-    pub compares_bytes: bool,
 }
 
 /// The findings, in their order, with words for one item and for several.
@@ -89,20 +89,25 @@ fn cost(cost: WalkCost) -> String {
 }
 
 /// Says what came of a walk, as the end of a sentence.
-fn outcome(walk: &ReportedWalk) -> String {
-    let faults: Vec<String> = faults(&walk.found)
-        .into_iter()
-        .filter(|(_, fault)| fault.count > 0)
-        .map(|(word, fault)| format!("{} {word}", grouped(fault.count as u64)))
-        .collect();
-    if faults.is_empty() { "none lost, none repeated".to_owned() } else { faults.join(", ") }
+fn outcome(found: &WalkComparison) -> String {
+    let said = |(at, (word, fault)): (usize, (&str, &ItemCount))| match (fault.count, at) {
+        // Losses and repetitions are named in any case.
+        (0, 0 | 1) => Some(format!("none {word}")),
+        (0, _) => None,
+        (count, _) => Some(format!("{} {word}", grouped(count as u64))),
+    };
+    faults(found).into_iter().enumerate().filter_map(said).collect::<Vec<_>>().join(", ")
 }
 
-fn sentence(verdict: WalkVerdict) -> &'static str {
-    match verdict {
+/// Says in a sentence what came of a walk.
+fn sentence(walk: &ReportedWalk) -> &'static str {
+    match walk.verdict {
         WalkVerdict::Lossless => "No item was lost or repeated.",
-        WalkVerdict::Lossy => "The walk did not deliver the list as it is.",
-        WalkVerdict::Open => "The walk could not be judged.",
+        WalkVerdict::Lossy => "Items were lost, repeated or changed on the way.",
+        WalkVerdict::Open if walk.found.unexplained.count > 0 => {
+            "No item was lost or repeated; their order could not be judged."
+        }
+        WalkVerdict::Open => "The walk could not be judged: no item stayed as it was meanwhile.",
     }
 }
 
@@ -112,8 +117,14 @@ impl WalkReport {
     pub fn text(&self) -> String {
         let mut out = String::new();
         for walk in &self.walks {
-            let _ =
-                writeln!(out, "{:<10} {}; {}; {}", walk.way, items(walk.found.items), outcome(walk), cost(walk.cost));
+            let _ = writeln!(
+                out,
+                "{:<10} {}; {}; {}",
+                walk.way,
+                items(walk.found.items),
+                outcome(&walk.found),
+                cost(walk.cost)
+            );
             for (word, fault) in faults(&walk.found).into_iter().filter(|(_, fault)| fault.count > 0) {
                 let more = if fault.count > fault.examples.len() { ", …" } else { "" };
                 let _ = writeln!(out, "{:<10}   {word}: {}{more}", "", fault.examples.join(", "));
@@ -124,7 +135,7 @@ impl WalkReport {
             (grouped(stayed as u64), grouped(came as u64), grouped(left as u64), grouped(changed as u64));
         let _ = writeln!(out, "meanwhile  {came} came, {left} left, {changed} changed; {stayed} stayed and are judged");
         let _ = writeln!(out, "listings   {} before and after", cost(self.listing));
-        if !self.compares_bytes {
+        if !self.compares_bytes() {
             out.push_str("bytes      not compared: the envelope takes items apart\n");
         }
         if let Some(first) = self.walks.first() {
@@ -132,7 +143,7 @@ impl WalkReport {
                 let why = "items with equal sort keys may stand in any order: --config names a file with the order";
                 let _ = writeln!(out, "order      {why}");
             }
-            let _ = writeln!(out, "{}", sentence(first.verdict));
+            let _ = writeln!(out, "{}", sentence(first));
         }
         out
     }
@@ -142,8 +153,8 @@ impl WalkReport {
     pub fn page(&self) -> String {
         let digest = STANDARD.encode(Sha256::digest(STYLE));
         let policy = format!("default-src 'none'; style-src 'sha256-{digest}'");
-        let verdict = self.walks.first().map_or(WalkVerdict::Open, |walk| walk.verdict);
-        let class = match verdict {
+        let Some(first) = self.walks.first() else { return String::new() };
+        let class = match first.verdict {
             WalkVerdict::Lossless => "good",
             WalkVerdict::Lossy => "bad",
             WalkVerdict::Open => "open",
@@ -157,13 +168,20 @@ impl WalkReport {
             url = escaped(&self.url),
             direct = escaped(&self.direct),
             at = escaped(&self.at),
-            sentence = sentence(verdict),
+            sentence = sentence(first),
         );
+        out.push_str("<ul>\n");
+        for walk in &self.walks {
+            let note = if walk.way == first.way || self.walks.len() == 1 { "" } else { ", as clients read it today" };
+            let (way, outcome) = (capital(walk.way), outcome(&walk.found));
+            let _ = writeln!(out, "<li>{way}{note}: {}, of which {outcome}.</li>", items(walk.found.items));
+        }
+        out.push_str("</ul>\n");
         self.table(&mut out);
         self.meanwhile(&mut out);
         for walk in &self.walks {
             for (word, fault) in faults(&walk.found).into_iter().filter(|(_, fault)| fault.count > 0) {
-                let _ = write!(out, "<h2>{}: {} {word}</h2>\n<p>", escaped(&walk.way), grouped(fault.count as u64));
+                let _ = write!(out, "<h2>{}: {} {word}</h2>\n<p>", capital(walk.way), grouped(fault.count as u64));
                 let ids = fault.examples.iter().map(|id| format!("<code>{}</code>", escaped(id)));
                 out.push_str(&ids.collect::<Vec<_>>().join(" "));
                 out.push_str(if fault.count > fault.examples.len() { " …</p>\n" } else { "</p>\n" });
@@ -173,15 +191,21 @@ impl WalkReport {
         out
     }
 
+    fn compares_bytes(&self) -> bool {
+        self.walks.iter().all(|walk| walk.compares_bytes)
+    }
+
     fn table(&self, out: &mut String) {
         out.push_str("<table>\n<tr><th>way</th><th>items</th><th>lost</th><th>repeated</th><th>altered</th>");
         out.push_str("<th>out of order</th><th>requests</th><th>data</th><th>time</th></tr>\n");
-        for ReportedWalk { way, found, cost, .. } in &self.walks {
-            let _ = write!(out, "<tr><th>{}</th><td>{}</td>", escaped(way), grouped(found.items as u64));
+        for ReportedWalk { way, found, cost, compares_bytes, .. } in &self.walks {
+            let _ = write!(out, "<tr><th>{}</th><td>{}</td>", capital(way), grouped(found.items as u64));
             let order = found.misplaced.count + found.unexplained.count;
-            for count in [found.lost.count, found.repeated.count, found.altered.count, order] {
-                let class = if count > 0 { " class=\"bad\"" } else { "" };
-                let _ = write!(out, "<td{class}>{}</td>", grouped(count as u64));
+            let altered = compares_bytes.then_some(found.altered.count);
+            for count in [Some(found.lost.count), Some(found.repeated.count), altered, Some(order)] {
+                let class = if count.unwrap_or_default() > 0 { " class=\"bad\"" } else { "" };
+                let shown = count.map_or_else(|| "not compared".to_owned(), |count| grouped(count as u64));
+                let _ = write!(out, "<td{class}>{shown}</td>");
             }
             let (requests, data) = (grouped(cost.requests), sized(cost.bytes));
             let _ =
@@ -207,11 +231,17 @@ impl WalkReport {
         if self.walks.len() > 1 {
             out.push_str(" All walks were made at the same time, a page of each in turn.");
         }
-        if !self.compares_bytes {
+        if !self.compares_bytes() {
             out.push_str(" The bytes of items were not compared, because the envelope takes items apart.");
         }
         let _ = writeln!(out, " The direct readings took {}.</p>", cost(self.listing));
     }
+}
+
+/// Writes a way at the beginning of a sentence.
+fn capital(way: &str) -> String {
+    let mut letters = way.chars();
+    letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
 }
 
 fn escaped(text: &str) -> String {
@@ -232,8 +262,13 @@ mod tests {
     fn a_page_quotes_what_the_upstream_wrote() {
         let lost = ItemCount { count: 11, examples: vec!["<script>".to_owned()] };
         let found = WalkComparison { items: 1, lost, ..WalkComparison::default() };
-        let walk =
-            ReportedWalk { way: "by page".to_owned(), found, verdict: WalkVerdict::Lossy, cost: WalkCost::default() };
+        let walk = ReportedWalk {
+            way: "by page",
+            found,
+            verdict: WalkVerdict::Lossy,
+            cost: WalkCost::default(),
+            compares_bytes: true,
+        };
         let report = WalkReport {
             url: "http://a/?x=\"1\"&y".to_owned(),
             direct: "http://b/".to_owned(),
@@ -241,7 +276,6 @@ mod tests {
             walks: vec![walk],
             changes: ListChanges::default(),
             listing: WalkCost::default(),
-            compares_bytes: true,
         };
         let page = report.page();
         assert!(page.contains("<code>&lt;script&gt;</code> …") && !page.contains("<script"), "{page}");

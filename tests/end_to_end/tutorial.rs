@@ -116,8 +116,8 @@ fn four_commands_lead_to_a_verified_walk() {
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("none lost, none repeated") && said.contains("No item was lost or repeated."), "{said}");
-    let directly = said.lines().find(|line| line.starts_with("directly")).expect("a line");
-    assert!(directly.contains(" lost"), "page= loses: {said}");
+    let by_page = said.lines().find(|line| line.starts_with("by page")).expect("a line");
+    assert!(by_page.contains(" lost"), "page= loses: {said}");
     assert!(directory.file("walk.html").exists());
     assert!(service.requests().iter().all(|request| request.method == "GET"));
 }

@@ -195,7 +195,12 @@ fn several_lists_are_walked_with_secrets_from_elsewhere_and_at_the_upstreams_pac
     for file in &files {
         assert_eq!(std::fs::read_to_string(file).expect("a file").lines().count(), 45, "{}", file.display());
     }
+    let said = text(&output.stderr);
+    assert_eq!(said.matches(": 45 items, 3 pages, ").count(), 3, "{said}");
     let sent = upstream.count();
+    let unused = directory.file("busy.ndjson");
+    let failed = run(&[&url("/busy"), "--out", unused.to_str().expect("UTF-8")]);
+    assert!(failed.status.code() == Some(1) && !unused.exists(), "a walk without a page leaves no file");
     for (path, expected, requests) in [("/busy", "429, after 2 retries", 3), ("/closed", "Retry-After 9999", 1)] {
         let before = upstream.count();
         let output = run(&[&url(path)]);
@@ -291,7 +296,7 @@ fn pages_lose_and_repeat_items_that_cursors_do_not() {
         assert!(output.status.success(), "{report}{}", text(&output.stderr));
         assert!(report.contains("No item was lost or repeated."), "{report}");
         assert!(report.contains("none lost, none repeated"), "{report}");
-        assert!(said(&report, "directly", "lost") > 0 && said(&report, "directly", "repeated") > 0, "{report}");
+        assert!(said(&report, "by page", "lost") > 0 && said(&report, "by page", "repeated") > 0, "{report}");
         assert_eq!(report.contains("not compared"), envelope == "jsonapi", "{report}");
         assert!(said(&report, "meanwhile", "came") > 0 && said(&report, "meanwhile", "left") > 0, "{report}");
         let html = std::fs::read_to_string(&page).expect("it was written");

@@ -21,6 +21,7 @@ use crate::{
         },
     },
     json::Pointer,
+    pagination::paging::Family,
     walk::{DirectPager, Pager},
 };
 
@@ -60,6 +61,15 @@ impl DirectSource {
     /// Returns a sender of requests, with the TLS and the headers that a configuration has for the upstream.
     pub(super) fn sender(&self, headers: &[(HeaderName, HeaderValue)]) -> Result<ProbeSender, Failure> {
         Ok(ProbeSender::new(Arc::clone(&self.route.upstream), headers.to_vec())?)
+    }
+
+    /// Returns the way of such a walk, in words.
+    pub(super) fn way(&self) -> &'static str {
+        match self.list().dialect.paging().family {
+            Family::Page => "by page",
+            Family::Offset => "by offset",
+            Family::Token => "by token",
+        }
     }
 
     /// Begins a walk.

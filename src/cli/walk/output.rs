@@ -79,6 +79,7 @@ pub(super) enum ItemWriter {
     /// A file, and that of its state.
     File {
         items: BufWriter<File>,
+        path: PathBuf,
         state: PathBuf,
     },
 }
@@ -125,8 +126,8 @@ impl ItemWriter {
             return Err(Failure::failed(message));
         }
         file.set_len(length).and_then(|()| file.seek(SeekFrom::Start(length))).map_err(failed)?;
-        let mut writer = Self::File { items: BufWriter::new(file), state: state_path };
-        // A walk that ends before its first page leaves a state too, so that the file can be used again.
+        let mut writer = Self::File { items: BufWriter::new(file), path: path.to_owned(), state: state_path };
+        // A walk that is killed before its first page leaves a state too, so that the file can be used again.
         writer.keep(&state.clone().unwrap_or_else(|| WalkState::new(url)))?;
         Ok((writer, state))
     }
@@ -155,7 +156,7 @@ impl ItemWriter {
 
     /// Keeps the state of a walk to a file.
     pub(super) fn keep(&mut self, state: &WalkState) -> Result<(), Failure> {
-        let Self::File { items, state: path } = self else { return Ok(()) };
+        let Self::File { items, state: path, .. } = self else { return Ok(()) };
         items.flush()?;
         items.get_ref().sync_data()?;
         let state = WalkState { length: items.stream_position()?, ..state.clone() };
@@ -164,6 +165,19 @@ impl ItemWriter {
         fs::write(&draft, text)?;
         fs::rename(&draft, path)?;
         Ok(())
+    }
+
+    /// Removes the files of a walk without a page, so that another one can have their names.
+    pub(super) fn discard(self) -> Result<(), Failure> {
+        if let Self::File { path, .. } = &self {
+            fs::remove_file(path)?;
+        }
+        self.finish()
+    }
+
+    /// Returns whether an interrupted walk can go on.
+    pub(super) fn keeps_state(&self) -> bool {
+        matches!(self, Self::File { .. })
     }
 
     /// Ends the output: a complete walk has no state.

@@ -46,7 +46,7 @@ pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Res
     let arguments = options.arguments;
     let (own, direct) = (ListUrl::parse(url)?, ListUrl::parse(direct_url)?);
     let source = DirectSource::find(arguments, &direct)?;
-    let writer = match &arguments.out {
+    let mut writer = match &arguments.out {
         Some(path) => match ItemWriter::open(path, url)? {
             (_, Some(_)) => {
                 let message =
@@ -66,21 +66,35 @@ pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Res
         }
         Ok(listing.list)
     };
-    let before = listed()?;
-    let walks = both(options, &own, &source, &direct, writer, &progress)?;
-    let after = listed()?;
+    let measured = (|| {
+        let before = listed()?;
+        let walks = both(options, &own, &source, &direct, writer.as_mut(), &progress)?;
+        Ok((before, walks, listed()?))
+    })();
     progress.clear();
+    let (before, walks, after) = match (measured, writer) {
+        (Ok(measured), Some(writer)) => {
+            writer.finish()?;
+            measured
+        }
+        (Ok(measured), None) => measured,
+        (Err(failure), Some(writer)) => {
+            writer.discard()?;
+            return Err(failure);
+        }
+        (Err(failure), None) => return Err(failure),
+    };
     let listing = WalkCost {
         requests: before.cost.requests + after.cost.requests,
         bytes: before.cost.bytes + after.cost.bytes,
         elapsed: before.cost.elapsed + after.cost.elapsed,
     };
     let listings = DirectListings::new(before, after);
-    let compares_bytes = walks.iter().all(|walk| walk.walker.pager.keeps_items());
     let reported = |walk: &KeptWalk<'_>| {
-        let found = listings.compare(&walk.list, walk.walker.pager.keeps_items());
+        let compares_bytes = walk.walker.pager.keeps_items();
+        let found = listings.compare(&walk.list, compares_bytes);
         let verdict = listings.verdict(&found);
-        ReportedWalk { way: walk.way.to_owned(), found, verdict, cost: walk.list.cost }
+        ReportedWalk { way: walk.way, found, verdict, cost: walk.list.cost, compares_bytes }
     };
     let report = WalkReport {
         url: url.to_owned(),
@@ -89,7 +103,6 @@ pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Res
         walks: walks.iter().map(reported).collect(),
         changes: listings.changes(),
         listing,
-        compares_bytes,
     };
     report::output(&report.text())?;
     if let Some(path) = &arguments.report {
@@ -110,11 +123,11 @@ fn both<'s>(
     own: &ListUrl,
     source: &'s DirectSource,
     direct: &ListUrl,
-    mut writer: Option<ItemWriter>,
+    mut writer: Option<&mut ItemWriter>,
     progress: &WalkProgress,
 ) -> Result<Vec<KeptWalk<'s>>, Failure> {
     let by_dialect = Walker::new(source.sender(&options.headers)?, source.pager(direct), options.pace);
-    let mut walks = vec![KeptWalk::new("directly", by_dialect)];
+    let mut walks = vec![KeptWalk::new(source.way(), by_dialect)];
     if own != direct {
         let id = match (&options.arguments.id, source.id()) {
             (None, Some(id)) => id,
@@ -140,9 +153,6 @@ fn both<'s>(
         if ended == walks.len() {
             break;
         }
-    }
-    if let Some(writer) = writer {
-        writer.finish()?;
     }
     Ok(walks)
 }
