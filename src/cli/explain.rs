@@ -76,7 +76,8 @@ fn asked(arguments: &ExplainArguments, has_keys: bool) -> Result<AskedRequest, F
     let (scheme, authority, target) = if arguments.url.starts_with('/') {
         ("http", None, arguments.url.clone())
     } else {
-        let url = target::ListUrl::parse(&arguments.url)?;
+        let url = target::ListUrl::parse(&arguments.url);
+        let url = url.map_err(|fault| Failure::mistaken(format!("{}; a path begins with /", fault.message)))?;
         (if url.tls { "https" } else { "http" }, Some(url.authority.clone()), url.target())
     };
     let body = target::body(arguments.body.as_deref())?.and_then(|_| arguments.body.clone());

@@ -1,6 +1,6 @@
 //! `cursorgate learn`: finds out how a list pages, and writes its route.
 
-use std::{fs::OpenOptions, io::Write as _, path::Path};
+use std::{fmt::Write as _, fs::OpenOptions, io::Write as _, path::Path};
 
 use super::{
     Failure,
@@ -56,10 +56,16 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
         Some(path) => {
             write(path, &written)?;
             let path = path.display();
-            format!(
+            let mut next = format!(
                 "\n{path} is written. Next:\n\n  export CURSORGATE_KEY=$(cursorgate keygen)\n  \
-                 cursorgate check {path}\n  cursorgate run {path}\n"
-            )
+                 cursorgate check --live {path}\n  cursorgate run {path}\n"
+            );
+            // A walk sends GET alone.
+            if arguments.body.is_none() {
+                let (list, direct) = (format!("http://127.0.0.1:8080{}?limit=20", url.path), &arguments.url);
+                let _ = writeln!(next, "  cursorgate walk '{list}' --verify '{direct}' --config {path}");
+            }
+            next
         }
         None => "\n--out FILE writes a configuration of this.\n".to_owned(),
     });

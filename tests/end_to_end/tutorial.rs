@@ -103,6 +103,8 @@ fn four_commands_lead_to_a_verified_walk() {
         let output = shell(line).output().expect("a shell");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(output.status.success(), "{line}: {said}");
+        let next = "cursorgate walk 'http://127.0.0.1:8080/api/users?limit=20' --verify";
+        assert!(line == check || said.contains(next), "the next command is named: {said}");
     }
     let running = shell(run).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell");
     let _running = Running(running);

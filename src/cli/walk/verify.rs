@@ -1,7 +1,7 @@
 //! `cursorgate walk --verify`: a walk held against direct listings before and after it, and beside it the walk that clients
 //! of the upstream make today.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use super::{
     super::{Failure, LOSSY, report, target::ListUrl},
@@ -41,69 +41,26 @@ impl<'d> KeptWalk<'d> {
     }
 }
 
+/// The walks, and the direct listings before and after them.
+struct Measured<'d> {
+    before: WalkedList,
+    walks: Vec<KeptWalk<'d>>,
+    after: WalkedList,
+}
+
 /// Verifies the walk of a URL.
 pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Result<(), Failure> {
     let arguments = options.arguments;
     let (own, direct) = (ListUrl::parse(url)?, ListUrl::parse(direct_url)?);
     let source = DirectSource::find(arguments, &direct)?;
-    let mut writer = match &arguments.out {
-        Some(path) => match ItemWriter::open(path, url)? {
-            (_, Some(_)) => {
-                let message =
-                    format!("{}: a walk was interrupted, and --verify begins anew: remove it", path.display());
-                return Err(Failure::failed(message));
-            }
-            (writer, None) => Some(writer),
-        },
-        None => None,
-    };
+    let mut writer = arguments.out.as_deref().map(|path| new_file(path, url)).transpose()?;
     let progress = WalkProgress::new(1);
-    let listed = || -> Result<WalkedList, Failure> {
-        let walker = Walker::new(source.sender(&options.headers)?, source.pager(&direct), options.pace);
-        let mut listing = KeptWalk::new("direct", walker);
-        while let Some(page) = listing.turn()? {
-            progress.page("direct", &page);
-        }
-        Ok(listing.list)
-    };
-    let measured = (|| {
-        let before = listed()?;
-        let walks = both(options, &own, &source, &direct, writer.as_mut(), &progress)?;
-        Ok((before, walks, listed()?))
-    })();
+    let measured = measure(options, &own, (&source, &direct), writer.as_mut(), &progress);
     progress.clear();
-    let (before, walks, after) = match (measured, writer) {
-        (Ok(measured), Some(writer)) => {
-            writer.finish()?;
-            measured
-        }
-        (Ok(measured), None) => measured,
-        (Err(failure), Some(writer)) => {
-            writer.discard()?;
-            return Err(failure);
-        }
-        (Err(failure), None) => return Err(failure),
-    };
-    let listing = WalkCost {
-        requests: before.cost.requests + after.cost.requests,
-        bytes: before.cost.bytes + after.cost.bytes,
-        elapsed: before.cost.elapsed + after.cost.elapsed,
-    };
-    let listings = DirectListings::new(before, after);
-    let reported = |walk: &KeptWalk<'_>| {
-        let compares_bytes = walk.walker.pager.keeps_items();
-        let found = listings.compare(&walk.list, compares_bytes);
-        let verdict = listings.verdict(&found);
-        ReportedWalk { way: walk.way, found, verdict, cost: walk.list.cost, compares_bytes }
-    };
-    let report = WalkReport {
-        url: url.to_owned(),
-        direct: direct_url.to_owned(),
-        at: clock::rfc3339(clock::unix_seconds()),
-        walks: walks.iter().map(reported).collect(),
-        changes: listings.changes(),
-        listing,
-    };
+    if let Some(writer) = writer {
+        if measured.is_ok() { writer.finish() } else { writer.discard() }?;
+    }
+    let report = reported(url, direct_url, measured?);
     report::output(&report.text())?;
     if let Some(path) = &arguments.report {
         let written = fs::write(path, report.page());
@@ -116,13 +73,68 @@ pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Res
     }
 }
 
+/// Opens a new file for the items of a walk, which begins at the start.
+fn new_file(path: &Path, url: &str) -> Result<ItemWriter, Failure> {
+    match ItemWriter::open(path, url)? {
+        (writer, None) => Ok(writer),
+        (_, Some(_)) => {
+            let why = "a walk was interrupted, and --verify begins anew: remove it";
+            Err(Failure::failed(format!("{}: {why}", path.display())))
+        }
+    }
+}
+
+/// Lists, walks, and lists again.
+fn measure<'s>(
+    options: &WalkOptions<'_>,
+    own: &ListUrl,
+    (source, direct): (&'s DirectSource, &ListUrl),
+    writer: Option<&mut ItemWriter>,
+    progress: &WalkProgress,
+) -> Result<Measured<'s>, Failure> {
+    let listed = || -> Result<WalkedList, Failure> {
+        let walker = Walker::new(source.sender(&options.headers)?, source.pager(direct), options.pace);
+        let mut listing = KeptWalk::new("direct", walker);
+        while let Some(page) = listing.turn()? {
+            progress.page("direct", &page);
+        }
+        Ok(listing.list)
+    };
+    let before = listed()?;
+    let walks = both(options, own, (source, direct), writer, progress)?;
+    Ok(Measured { before, walks, after: listed()? })
+}
+
+/// Compares the walks with the listings.
+fn reported(url: &str, direct: &str, Measured { before, walks, after }: Measured<'_>) -> WalkReport {
+    let listing = WalkCost {
+        requests: before.cost.requests + after.cost.requests,
+        bytes: before.cost.bytes + after.cost.bytes,
+        elapsed: before.cost.elapsed + after.cost.elapsed,
+    };
+    let listings = DirectListings::new(before, after);
+    let compared = |walk: &KeptWalk<'_>| {
+        let compares_bytes = walk.walker.pager.keeps_items();
+        let found = listings.compare(&walk.list, compares_bytes);
+        let verdict = listings.verdict(&found);
+        ReportedWalk { way: walk.way, found, verdict, cost: walk.list.cost, compares_bytes }
+    };
+    WalkReport {
+        url: url.to_owned(),
+        direct: direct.to_owned(),
+        at: clock::rfc3339(clock::unix_seconds()),
+        walks: walks.iter().map(compared).collect(),
+        changes: listings.changes(),
+        listing,
+    }
+}
+
 /// Makes the walk, and beside it that by the dialect, a page of each in turn, so that both meet the same changes. A URL that
 /// is the direct one is walked by its dialect alone.
 fn both<'s>(
     options: &WalkOptions<'_>,
     own: &ListUrl,
-    source: &'s DirectSource,
-    direct: &ListUrl,
+    (source, direct): (&'s DirectSource, &ListUrl),
     mut writer: Option<&mut ItemWriter>,
     progress: &WalkProgress,
 ) -> Result<Vec<KeptWalk<'s>>, Failure> {
