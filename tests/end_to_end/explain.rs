@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::harness::{
     Directory,
     gateway::{Gateway, KEY, command},
-    rows::{self, BY_OFFSET, Rows},
+    rows::{self, BY_OFFSET, BY_SCORE, BY_TEN, BY_TOKEN, Rows},
     upstream::Upstream,
 };
 
@@ -156,4 +156,44 @@ fn a_live_explanation_shows_what_each_answer_proves() {
     let output = explain(file, &["GET", &url, "--live"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stdout).contains("502 upstream_unavailable"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn pages_are_explained_in_every_mode() {
+    let seek = format!("{BY_SCORE}\nmode = \"seek\"");
+    let tokens = "upstream_path = \"/users/tokens\"\norder = [\"-score\", \"id\"]";
+    for (name, reading, route, parts) in [
+        ("filters", BY_OFFSET, BY_SCORE, ["pass the filter", "score__lte="]),
+        ("seek", BY_OFFSET, seek.as_str(), ["the cursor's item, for its keys", "GET /users/53 "]),
+        (
+            "fixed pages",
+            BY_TEN,
+            "order = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]",
+            ["page 1 of 10 items", "GET /users?page=1"],
+        ),
+        ("tokens", BY_TOKEN, tokens, ["by the upstream's token", "/users/tokens?"]),
+    ] {
+        let rows = Rows::count(57);
+        rows.change(|rows| rows.reverse());
+        let upstream = Upstream::start(move |exchange| rows.answer(exchange));
+        let gateway = Gateway::start(&rows::configuration(
+            upstream.address,
+            reading,
+            &format!("page_size = {{ default = 5, max = 20 }}\n{route}"),
+        ));
+        let first = gateway.get("/users?limit=5").json();
+        let cursor = first["pagination"]["nextCursor"].as_str().expect("a cursor").to_owned();
+        let file = gateway.file("cursorgate.toml");
+        let url = gateway.url(&format!("/users?limit=5&cursor={cursor}"));
+        let before = upstream.count();
+        let plan = explain(file.to_str().expect("UTF-8"), &["GET", &url]);
+        assert_eq!(upstream.count(), before, "{name}");
+        for part in parts {
+            assert!(text(&plan.stdout).contains(part), "{name}: {part:?} in\n{}", text(&plan.stdout));
+        }
+        let live = explain(file.to_str().expect("UTF-8"), &["GET", &url, "--live"]);
+        let said = text(&live.stdout);
+        assert!(live.status.success() && said.contains("follows the page's claims"), "{name}: {said}");
+        assert!(said.contains("5 items"), "{name}: {said}");
+    }
 }

@@ -6,18 +6,23 @@ use std::{
     process::{Command, Output, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    thread,
 };
 
 use serde_json::{Value, json};
 
-use crate::harness::{
-    Directory, eventually,
-    gateway::{Gateway, command},
-    list::{self, PLAIN},
-    rows::{self, BY_OFFSET, Rows},
-    upstream::{Exchange, Gate, Upstream},
+use crate::{
+    harness::{
+        Directory, eventually,
+        gateway::{Gateway, KEY, command},
+        http,
+        list::{self, PLAIN},
+        rows::{self, BY_OFFSET, Rows},
+        upstream::{Exchange, Gate, Upstream},
+    },
+    third_party::{Kind, ThirdParty, launch, python},
 };
 
 /// The envelopes that are asked for by GET.
@@ -180,7 +185,7 @@ fn several_lists_are_walked_with_secrets_from_elsewhere_and_at_the_upstreams_pac
     .expect("a file in the test's directory");
     let run = |more: &[&str]| -> Output {
         let mut command: Command = command();
-        command.env("WALK_TOKEN", "of-the-environment").env("CURSORGATE_KEY", crate::harness::gateway::KEY).arg("walk");
+        command.env("WALK_TOKEN", "of-the-environment").env("CURSORGATE_KEY", KEY).arg("walk");
         command.arg("--config").arg(&dialect).args(["--header", &key, "--retries", "2"]);
         command.args(["--header", "Authorization: Bearer {env:WALK_TOKEN}"]).args(more);
         command.output().expect("the binary starts")
@@ -269,7 +274,7 @@ fn gateway(upstream: &Upstream, envelope: &str) -> Gateway {
 
 /// Returns the number before a word in the line of a way.
 fn said(report: &str, way: &str, word: &str) -> usize {
-    let line = report.lines().find(|line| line.starts_with(way)).unwrap_or_else(|| panic!("{way}: {report}"));
+    let Some(line) = report.lines().find(|line| line.starts_with(way)) else { return 0 };
     let words: Vec<&str> = line.split([' ', ',', ';']).filter(|part| !part.is_empty()).collect();
     let at = words.iter().position(|part| *part == word);
     at.and_then(|at| words[at - 1].parse().ok()).unwrap_or(0)
@@ -330,11 +335,72 @@ fn a_walk_is_verified_by_the_route_of_a_configuration() {
     let verified = |file: &str| {
         let mut command = command();
         command.arg("walk").arg(gateway.url("/users")).args(["--verify", &direct, "--config", file]);
-        command.env("CURSORGATE_KEY_1", crate::harness::gateway::KEY).output().expect("the binary starts")
+        command.env("CURSORGATE_KEY_1", KEY).output().expect("the binary starts")
     };
     let output = verified(file);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     let elsewhere = walk(&[&gateway.url("/users"), "--verify", "http://127.0.0.1:9/users", "--config", file]);
     assert_eq!(elsewhere.status.code(), Some(2), "{}", text(&elsewhere.stderr));
     assert!(Path::new(file).exists());
+}
+
+/// Verifies the walk of a list while another thread changes it, a change after the other. Returns the report.
+fn verified_amid_changes(gateway: &Gateway, path: &str, direct: &str, change: impl Fn(u64) + Sync) -> String {
+    let file = gateway.file("cursorgate.toml");
+    let done = AtomicBool::new(false);
+    let output = thread::scope(|scope| {
+        scope.spawn(|| {
+            let turns = (0..).take_while(|_| !done.load(Ordering::SeqCst));
+            turns.for_each(&change);
+        });
+        let mut command = command();
+        command.arg("walk").arg(gateway.url(path)).args(["--verify", direct, "--config"]).arg(&file);
+        command.env("CURSORGATE_KEY", KEY).env("CURSORGATE_KEY_1", KEY);
+        let output = command.output();
+        done.store(true, Ordering::SeqCst);
+        output.expect("the binary starts")
+    });
+    let report = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{report}{}\n{}", text(&output.stderr), gateway.configuration());
+    assert!(report.contains("none lost, none repeated"), "{report}");
+    report
+}
+
+#[test]
+fn json_server_is_verified_while_users_come_and_go() {
+    let upstream = ThirdParty::start(Kind::JsonServer);
+    let gateway = Gateway::start(&upstream.configuration());
+    let users = Kind::JsonServer.users();
+    let direct = upstream.url(&format!("{users}?_limit=20"));
+    let report = verified_amid_changes(&gateway, "/v2/users", &direct, |turn| {
+        // The first users leave, so that all others move up; new ones come at the end.
+        let gone = http::send(upstream.address, "DELETE", &format!("{users}/{}", turn + 1), &[], b"");
+        assert!(gone.status == 200 || gone.status == 404, "{gone:?}");
+        let new = json!({ "name": "new", "created_at": "2031-01-01T00:00:00.000Z" }).to_string();
+        let added =
+            http::send(upstream.address, "POST", users, &[("Content-Type", "application/json")], new.as_bytes());
+        assert_eq!(added.status, 201, "{added:?}");
+    });
+    assert!(said(&report, "meanwhile", "left") > 0, "{report}");
+}
+
+/// Forty items share each time, which is shown in milliseconds and sorted by microseconds, and come in any order.
+#[test]
+fn a_service_on_postgresql_is_verified_while_items_come() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/upstreams/postgres/service.py");
+    let (mut child, input, address) = launch(Command::new(python()).arg(source).args(["--rows", "1200"]));
+    let directory = Directory::new();
+    let file = directory.file("learnt.toml");
+    let direct = format!("http://{address}/items");
+    let learnt = command().args(["learn", &direct, "--delay", "0", "--out"]).arg(&file).output().expect("it starts");
+    assert!(learnt.status.success(), "{}", text(&learnt.stdout));
+    let gateway = Gateway::start_as_written(&std::fs::read_to_string(&file).expect("it was written"));
+    let report = verified_amid_changes(&gateway, "/items?limit=50", &direct, |_| {
+        let change = json!([["insert", "2027-01-01 00:00:00+00"]]).to_string();
+        assert_eq!(http::send(address, "POST", "/changes", &[], change.as_bytes()).status, 200);
+    });
+    assert!(said(&report, "by page", "lost") + said(&report, "by offset", "lost") > 0, "{report}");
+    drop((gateway, input));
+    // It takes its database with it when its input ends.
+    let _ = child.wait();
 }
