@@ -104,6 +104,22 @@ fn link_headers_and_dialects_lead_through_upstreams() {
 }
 
 #[test]
+fn walks_without_an_end_are_ended() {
+    // Each page leads to another one that has no item; or pages lead round in a circle.
+    for (modulus, expected) in [(u64::MAX, "1000 pages in a row have no item"), (3, "round in a circle")] {
+        let upstream = Upstream::start(move |exchange| {
+            let page: u64 = exchange.request.parameter("page").map_or(1, |text| text.parse().unwrap_or(1));
+            let next = format!("/users?page={}", page % modulus + 1);
+            let body = json!({ "count": 9, "next": next, "previous": null, "results": [] });
+            exchange.reply("200 OK", &[], body.to_string().as_bytes())
+        });
+        let output = walk(&[&format!("http://{}/users", upstream.address)]);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains(expected), "{said}");
+    }
+}
+
+#[test]
 fn a_killed_walk_goes_on_and_loses_and_repeats_nothing() {
     let items = list::users(97);
     let (asked, gate) = (Arc::new(AtomicUsize::new(0)), Gate::default());

@@ -25,6 +25,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The number of times that a pause is doubled.
 const DOUBLINGS: u32 = 6;
 
+/// The most pages in a row without an item. Upstreams that filter after the limit have such pages, but not without an end.
+const MOST_EMPTY: u32 = 1_000;
+
 /// The pace of a walk.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WalkPace {
@@ -44,12 +47,14 @@ pub(super) struct Walker<'d> {
     pub(super) cost: WalkCost,
     /// Hashes of the places so far: one that comes again leads round in a circle.
     seen: HashSet<u64>,
+    /// The pages without an item since the last one with items.
+    empty: u32,
 }
 
 impl<'d> Walker<'d> {
     pub(super) fn new(sender: ProbeSender, pager: Pager<'d>, pace: WalkPace) -> Self {
         let place = Some(pager.start());
-        Self { sender, pager, pace, place, cost: WalkCost::default(), seen: HashSet::new() }
+        Self { sender, pager, pace, place, cost: WalkCost::default(), seen: HashSet::new(), empty: 0 }
     }
 
     /// Goes on where a walk was interrupted.
@@ -74,6 +79,10 @@ impl<'d> Walker<'d> {
         }
         let answer = self.ask(self.pager.request(&place)?)?;
         let page = self.pager.read(&place, answer)?;
+        self.empty = if page.answer.items().is_empty() { self.empty + 1 } else { 0 };
+        if self.empty > MOST_EMPTY {
+            return Err(format!("{MOST_EMPTY} pages in a row have no item, and say that more follows"));
+        }
         self.place.clone_from(&page.next);
         Ok(Some(page))
     }
