@@ -44,12 +44,13 @@ completions bash bash-completion/completions/cursorgate
 completions fish fish/vendor_completions.d/cursorgate.fish
 completions zsh zsh/vendor-completions/_cursorgate
 
+maintainer=$(sed -n 's/^maintainer = "\([^"]*\)".*$/\1/p' Cargo.toml)
 cat >target/debian-changelog <<END
 cursorgate ($version-1) stable; urgency=medium
 
   * Release $version. See /usr/share/doc/cursorgate/changelog.gz.
 
- -- The cursorgate project <cursorgate@localhost>  $(date --rfc-email --date "@$SOURCE_DATE_EPOCH")
+ -- $maintainer  $(date --rfc-email --date "@$SOURCE_DATE_EPOCH")
 END
 cargo deb --quiet --no-build --no-strip --locked --output "$out/"
 
