@@ -48,11 +48,16 @@ impl RequestFilters {
     }
 }
 
-/// Encodes a query for a link, without private parameters.
-pub(crate) fn public_query(query: &str, private: &ReservedNames) -> String {
+/// Encodes a query for a link, without private parameters. Parameters of the gateway, whose decoded names are `own`, are
+/// spelt as in all other links.
+pub(crate) fn public_query(query: &str, private: &ReservedNames, own: impl Fn(&[u8]) -> bool) -> String {
     let mut link = String::with_capacity(query.len());
     for pair in query::pairs(query).filter(|pair| private.find(&pair.name()).is_none()) {
-        query::push_linked(&mut link, pair.raw);
+        let name = pair.name();
+        match (std::str::from_utf8(&name), pair.text()) {
+            (Ok(text), Some(value)) if own(&name) => query::push_written(&mut link, text, &value),
+            _ => query::push_linked(&mut link, pair.raw),
+        }
     }
     link
 }

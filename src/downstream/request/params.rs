@@ -273,7 +273,8 @@ impl Parameters {
         if let Some(body) = body {
             self.in_body.add_filters(body, &mut filters)?;
         }
-        let self_query = filters::public_query(text, &self.private);
+        let self_query =
+            filters::public_query(text, &self.private, |name| self.own(name).is_some() || self.sorting.covers(name));
         let kind = if let Some(parameter) = &sifted.legacy {
             RequestKind::Legacy { parameter: parameter.clone(), pairs: sifted.paging.clone() }
         } else if !sifted.own.is_empty() || (body.is_some() && self.is_new_by_body(&sifted)) {
@@ -400,13 +401,17 @@ impl Parameters {
         }
     }
 
+    /// Returns the role of a decoded name among the client's own parameters in the query, apart from the sort.
+    fn own(&self, name: &[u8]) -> Option<Role> {
+        let is_own = |role: Role, own: &str| role != Role::Sort && own.as_bytes() == name && !own.starts_with('/');
+        self.roles.iter().find(|(role, own)| is_own(*role, own)).map(|(role, _)| *role)
+    }
+
     fn sift<'q>(&self, query: &'q str) -> ParsedQuery<'q> {
         let mut sifted = ParsedQuery::default();
         for pair in query::pairs(query) {
             let name = pair.name();
-            let is_own =
-                |role: Role, own: &str| role != Role::Sort && own.as_bytes() == &*name && !own.starts_with('/');
-            let own = self.roles.iter().find(|(role, own)| is_own(*role, own));
+            let own = self.own(&name);
             let pages = self.paging.find(&name);
             if let Some(dialect_name) = pages {
                 if own.is_none() && sifted.legacy.is_none() {
@@ -415,8 +420,8 @@ impl Parameters {
                 let value = String::from_utf8_lossy(&pair.value()).into_owned();
                 sifted.paging.push((dialect_name.to_owned(), value));
             }
-            if let Some((role, _)) = own {
-                sifted.own.push((*role, pair));
+            if let Some(role) = own {
+                sifted.own.push((role, pair));
             } else if pages.is_none() {
                 let into = if self.sorting.covers(&name) { &mut sifted.sorts } else { &mut sifted.filters };
                 into.push(pair);
