@@ -41,6 +41,8 @@ const OPERATORS: usize = 32;
 pub(super) struct Built {
     pub(super) settings: Settings,
     pub(super) snapshot: Snapshot,
+    /// The warnings.
+    pub(super) diagnostics: Diagnostics,
 }
 
 /// Serves until a signal ends it.
@@ -69,7 +71,7 @@ fn forbid_dumps() -> std::io::Result<()> {
 
 fn serve_file(
     (path, environment, files): (&Path, ProcessEnvironment, ConfigurationFiles),
-    Built { settings, snapshot }: Built,
+    Built { settings, snapshot, diagnostics }: Built,
     vitals: &Vitals,
     (sockets, log): (Sockets, &Log),
 ) -> Result<(), Failure> {
@@ -77,6 +79,7 @@ fn serve_file(
     let fixed = Fixed::of(&settings);
     let log = (settings.log, log.changer());
     let last = Arc::clone(vitals.last_reload());
+    last.start(&diagnostics);
     let reloads = Reloader::new((path.to_owned(), environment, files), Arc::clone(&live), fixed, log, last).begin()?;
     renewal::begin(Arc::clone(&live), Arc::clone(vitals.renewals()))?;
     // Dropped after the last request.
@@ -160,10 +163,11 @@ pub(super) fn read(path: &Path, environment: &dyn Environment) -> Result<Built, 
 
 /// Compiles settings. Prints diagnostics to standard error; fails if there are errors.
 pub(super) fn compile(settings: Option<Settings>, mut diagnostics: Diagnostics) -> Result<Built, Failure> {
-    let built = settings.and_then(|settings| {
-        let snapshot = Snapshot::build(&settings, None, &mut diagnostics)?;
-        Some(Built { settings, snapshot })
-    });
+    let built = settings
+        .and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics).map(|snapshot| (settings, snapshot)));
     report::diagnostics(&diagnostics);
-    built.ok_or_else(|| Failure::mistaken(report::counts(&diagnostics)))
+    match built {
+        Some((settings, snapshot)) => Ok(Built { settings, snapshot, diagnostics }),
+        None => Err(Failure::mistaken(report::counts(&diagnostics))),
+    }
 }

@@ -115,6 +115,19 @@ fn an_operator_reloads_by_a_request() {
     assert_eq!(gateway.metric("cursorgate_config_restart_needed"), Some(1), "the address still waits for a restart");
 }
 
+/// The configuration read at the start counts as a reload, with its warnings.
+#[test]
+fn the_start_has_its_warnings() {
+    let upstream = Upstream::start(serve(users(60)));
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    let warnings = || http::get(gateway.admin, "/reload").json()["warnings"].clone();
+    let at_start = warnings();
+    assert!(at_start.as_u64().is_some_and(|count| count > 0), "the route has relative links: {at_start}");
+    gateway.signal("HUP");
+    eventually("a reload", || (http::get(gateway.admin, "/reload").json()["cause"] == "signal").then_some(()));
+    assert_eq!(warnings(), at_start);
+}
+
 /// Lines and format of the log, at three in the morning.
 #[test]
 fn the_log_follows_a_reload() {

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     config::{
-        self, ProcessEnvironment,
+        self, Diagnostics, ProcessEnvironment,
         settings::{LogSettings, Settings},
     },
     gateway::runtime::{clock, service_manager},
@@ -127,6 +127,14 @@ impl Default for LastReload {
 }
 
 impl LastReload {
+    /// Adds to the start's result what was found in the configuration.
+    pub fn start(&self, diagnostics: &Diagnostics) {
+        self.ended.send_modify(|start| {
+            let start = Arc::make_mut(start);
+            ((start.errors, start.warnings), start.report) = (diagnostics.counts(), report(diagnostics));
+        });
+    }
+
     /// Returns the result of the last reload that has ended.
     #[must_use]
     pub fn result(&self) -> Arc<ReloadResult> {
@@ -314,8 +322,7 @@ impl Reloader {
         let built = settings.as_ref().and_then(|settings| {
             Snapshot::build(settings, Some(&self.live.pin()), &mut diagnostics).map(|snapshot| (settings, snapshot))
         });
-        let (errors, warnings) = diagnostics.counts();
-        let report = if errors + warnings == 0 { String::new() } else { diagnostics.render(false) };
+        let ((errors, warnings), report) = (diagnostics.counts(), report(&diagnostics));
         let Some((settings, snapshot)) = built else {
             let needs_restart = self.last.result().needs_restart.clone();
             return ReloadOutcome { in_force: false, errors, warnings, needs_restart, report };
@@ -339,6 +346,11 @@ struct ReloadOutcome {
     warnings: usize,
     needs_restart: Vec<String>,
     report: String,
+}
+
+/// Returns diagnostics as text; nothing if there are none.
+fn report(diagnostics: &Diagnostics) -> String {
+    if diagnostics.counts() == (0, 0) { String::new() } else { diagnostics.render(false) }
 }
 
 fn log_result(path: &std::path::Path, result: &ReloadResult) {
