@@ -1,6 +1,6 @@
 //! `cursorgate run`
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, thread};
 
 use super::{
     Failure,
@@ -149,10 +149,15 @@ pub(super) fn servers(
 ) -> Result<Servers, Failure> {
     let front = Front::new(Arc::clone(live), vitals.clone(), Arc::clone(ids), Arc::clone(clients));
     let gateway = Gateway::new(Arc::clone(live), vitals.clone(), Arc::clone(ids));
-    let gateway = gateway::server(settings, gateway, &front, &mut sockets);
+    let connections = Arc::clone(&gateway.fetcher.connections);
+    // Pingora's server reads the authorities of the system too. Without a thread the first request to an upstream waits.
+    let gateway = thread::scope(|scope| {
+        let _ = thread::Builder::new().spawn_scoped(scope, || connections.prepare());
+        gateway::server(settings, gateway, &front, &mut sockets)
+    });
     let gateway = gateway.map_err(|error| Failure::failed(error.to_string()))?;
-    let clients = Arc::clone(clients);
-    Ok(Servers { gateway, companion: gateway::companion(settings), sockets, clients: Box::new(move || clients.open()) })
+    let (companion, clients) = (gateway::companion(settings), Arc::clone(clients));
+    Ok(Servers { gateway, companion, sockets, clients: Box::new(move || clients.open()), connections })
 }
 
 /// Reads and compiles a configuration. Prints diagnostics to standard error; fails if there are errors.

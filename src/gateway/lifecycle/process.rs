@@ -30,8 +30,13 @@ use super::{
     reload::{LastReload, ReloadCause, Reloads},
     renewal::RenewalCounts,
 };
-use crate::gateway::outcome::trace::SpanQueue;
-use crate::gateway::runtime::{clock, log_queue::LogCounts, service_manager, sockets::Sockets};
+use crate::{
+    gateway::{
+        outcome::trace::SpanQueue,
+        runtime::{clock, log_queue::LogCounts, service_manager, sockets::Sockets},
+    },
+    upstream::net::connection::Connections,
+};
 
 /// Interval of the checks for the last request.
 const LOOK: Duration = Duration::from_millis(20);
@@ -292,6 +297,8 @@ pub(crate) struct Servers {
     pub sockets: Sockets,
     /// Returns the number of clients that are connected.
     pub clients: Box<dyn Fn() -> usize + Send>,
+    /// The connections to upstreams.
+    pub connections: Arc<Connections>,
 }
 
 /// Runs both servers until a signal ends them. SIGHUP triggers `reloads`.
@@ -301,7 +308,7 @@ pub(crate) struct Servers {
 /// Returns an error if signals can't be caught, a thread can't be started, the process before this one does not let it
 /// go on, or the server ends by itself.
 pub(crate) fn run(servers: Servers, vitals: &Vitals, live: &Live, reloads: Option<Reloads>) -> std::io::Result<()> {
-    let Servers { gateway, companion, mut sockets, clients } = servers;
+    let Servers { gateway, companion, mut sockets, clients, connections } = servers;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let run = runtime.block_on(async {
         let (ends, housekeeping) = (Ends::catch()?, Housekeeping::begin(reloads)?);
@@ -328,7 +335,7 @@ pub(crate) fn run(servers: Servers, vitals: &Vitals, live: &Live, reloads: Optio
             biased;
             () = until_the_end((ends, succession), vitals, live, (close, clients)) => Ok(()),
             never = housekeeping.keep() => match never {},
-            never = upkeep::keep(live) => match never {},
+            never = upkeep::keep(live, connections) => match never {},
             _ = has_ended.recv() => Err(std::io::Error::other("the server ended by itself")),
         }
     });

@@ -13,9 +13,9 @@ use super::{
 use crate::config::settings::{HealthCheckSettings, Timeouts};
 
 /// The client of health checks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Checker {
-    connections: Connections,
+    connections: Arc<Connections>,
 }
 
 /// The request of an upstream's health checks.
@@ -40,6 +40,12 @@ impl CheckRequest<'_> {
 }
 
 impl Checker {
+    /// Creates a client that shares these connections' TLS, and none of them.
+    #[must_use]
+    pub fn new(connections: Arc<Connections>) -> Self {
+        Self { connections }
+    }
+
     /// Returns the checks of an upstream that are due. Each peer's first is due at once.
     #[must_use]
     pub(crate) fn due(peers: &Peers, now: Instant) -> Vec<(usize, PendingCheck)> {

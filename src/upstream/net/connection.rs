@@ -4,7 +4,7 @@
 //! The head of an answer is limited in bytes and lines, and frames its body in one way: a head that two readers could
 //! read differently is an error, and its connection is not reused.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::LazyLock, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -49,9 +49,12 @@ const LARGEST_HEAD: usize = 64 * 1024;
 /// The maximum number of lines in the head of an answer.
 const MOST_LINES: usize = 100;
 
-/// Pooled connections to upstreams, of HTTP/1.1 and HTTP/2, plain and TLS. The process has one pool, which outlives reloads.
+/// Pooled connections to upstreams, of HTTP/1.1 and HTTP/2, plain and TLS. The process has one pool, which outlives
+/// reloads, and the export of traces has one of its own.
 pub struct Connections {
-    connector: Connector,
+    /// Made when it is first needed: Pingora's reads the authorities of the system four times, which takes longer than all
+    /// else at the start of the process.
+    connector: LazyLock<Connector>,
 }
 
 /// A connection for one request.
@@ -87,11 +90,16 @@ impl std::fmt::Debug for Connections {
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { connector: Connector::new(Some(ConnectorOptions::new(POOL_SIZE))) }
+        Self { connector: LazyLock::new(|| Connector::new(Some(ConnectorOptions::new(POOL_SIZE)))) }
     }
 }
 
 impl Connections {
+    /// Reads the authorities of the system, so that no request waits for it.
+    pub fn prepare(&self) {
+        LazyLock::force(&self.connector);
+    }
+
     /// Opens a connection for a request with these headers to the peer of a visit, or to another one if that can't be
     /// reached.
     ///

@@ -33,7 +33,7 @@ const DECODED_PIECE: usize = 256 * 1024;
 #[derive(Debug, Default)]
 pub struct Fetcher {
     /// The connections, which forwarded requests share.
-    pub connections: Connections,
+    pub connections: Arc<Connections>,
 }
 
 /// The limits of one fetch.

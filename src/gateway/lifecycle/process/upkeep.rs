@@ -17,15 +17,15 @@ use crate::{
         routes::upstream::Upstream,
         runtime::clock,
     },
-    upstream::net::check::Checker,
+    upstream::net::{check::Checker, connection::Connections},
 };
 
 /// The interval at which upkeep looks at what is due. Health checks are not more frequent than that.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Keeps the upstreams of the configuration in force.
-pub(crate) async fn keep(live: &Live) -> Infallible {
-    let checker = Arc::new(Checker::default());
+pub(crate) async fn keep(live: &Live, connections: Arc<Connections>) -> Infallible {
+    let checker = Arc::new(Checker::new(connections));
     let mut stepped = clock::instant();
     loop {
         let snapshot = live.pin();
