@@ -55,9 +55,18 @@ const QUERIES: &[(&str, &str, usize)] = &[
     ("OFFSET=40", "400 parameter_invalid", 0),
     ("offset[]=40", "400 parameter_invalid", 0),
     ("offset=40&cursor=a", "400 parameter_conflict", 0),
+    // Other APIs page and sort by these: as filters, they would be answered as if they had not been there.
+    ("per_page=9999", "400 parameter_invalid", 0),
+    ("page=3", "400 parameter_invalid", 0),
+    ("first=2", "400 parameter_invalid", 0),
+    ("skip=40&limit=5", "400 parameter_invalid", 0),
+    ("ordering=-id", "400 parameter_invalid", 0),
+    ("$orderby=id%20desc&limit=2", "400 parameter_invalid", 0),
+    ("orderBy=id", "400 parameter_invalid", 0),
+    ("sort_order=desc", "400 parameter_invalid", 0),
+    ("order[id]=desc", "400 parameter_invalid", 0),
     // Everything else is a filter, and none of the gateway's business.
-    ("per_page=9999", "200", 20),
-    ("page=3", "200", 20),
+    ("orders=3&size=5&start=7", "200", 20),
     ("q=%zz&r=%", "200", 20),
     ("q=a;b", "200", 20),
     ("q=%00", "200", 20),
@@ -171,6 +180,41 @@ response = { items = "/items", total = "/total" }
             ["400 page_invalid", "400 parameter_conflict"].contains(&response.outcome().as_str()),
             "{query}: {response:?}"
         );
+    }
+}
+
+/// The parameters of other APIs: their refusal names the parameter to send, a route can declare one as its filter, and old
+/// clients whose requests pass keep theirs.
+#[test]
+fn parameters_of_other_apis_are_refused_unless_they_are_declared() {
+    const DECLARING: &str = "sortable = [\"id\"]\nparameters = { filters = [\"order\"] }\n\
+                             legacy = { policy = \"passthrough\", unmarked = \"legacy\" }";
+    let upstream = Upstream::start(serve(users(300)));
+    let gateway = Gateway::start(&Setup { route: DECLARING, ..PLAIN }.configuration(upstream.address));
+    for (query, parameter, instead) in [
+        ("limit=5&ordering=-id", "ordering", "`sort`"),
+        ("limit=5&sortOrder=desc", "sortOrder", "`sort`"),
+        ("limit=5&per_page=2", "per_page", "`limit` and `cursor`"),
+    ] {
+        let before = upstream.count();
+        let problem = gateway.get(&format!("/users?{query}")).json();
+        assert_eq!((problem["status"].as_u64(), problem["code"].as_str()), (Some(400), Some("parameter_invalid")));
+        assert_eq!(problem["parameter"], parameter, "{problem}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(instead)), "{problem}");
+        assert_eq!(upstream.count(), before, "the upstream is not asked: {query}");
+    }
+    let page = gateway.get("/users?limit=5&order=4711");
+    assert_eq!(page.outcome(), "200", "{page:?}");
+    let next = page.link("next").expect("a next page");
+    assert!(next.contains("order=4711"), "{next}");
+    assert_eq!(gateway.get(&next).outcome(), "200");
+
+    for query in ["offset=20&limit=5&ordering=-id&per_page=2", "ordering=-id&first=2"] {
+        let before = upstream.count();
+        let passed = gateway.get(&format!("/users?{query}"));
+        assert_eq!(passed.outcome(), "200", "{passed:?}");
+        let requests = upstream.requests();
+        assert_eq!(requests[before].query(), query, "old clients' requests pass as they are");
     }
 }
 

@@ -78,6 +78,7 @@ fn describe(
             describe_pages(out, list, dialect, &promise, &names, known);
             let parameters = &serving.conventions.own().parameters;
             line(out, "clients", &clients(list, parameters));
+            line(out, "others", &others(list));
             line(out, "pages", &pages(list));
             if let Some(example) = served.and_then(|_| links::example(settings, route, parameters)) {
                 line(out, "links", &example);
@@ -357,6 +358,14 @@ fn clients(list: &ListSettings, parameters: &Parameters) -> String {
     let places = [("query", query), ("body", body), ("Prefer", prefer)].into_iter();
     let places = places.filter(|(_, names)| !names.is_empty());
     places.map(|(place, names)| format!("{place}: {}", names.join(", "))).collect::<Vec<_>>().join("; ")
+}
+
+/// Describes what becomes of all other parameters.
+fn others(list: &ListSettings) -> String {
+    let text = "filters for the upstream; names by which other APIs sort or page (orderBy, per_page, …) are refused";
+    let declared: Vec<&str> = list.parameters.filters.iter().map(|name| name.value.as_str()).collect();
+    let but = if declared.is_empty() { String::new() } else { format!(", but for {}", declared.join(", ")) };
+    format!("{text}{but}")
 }
 
 /// Describes the sizes of pages and their form.

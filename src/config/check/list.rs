@@ -244,6 +244,7 @@ impl Route<'_> {
             renamed: parameter_names!(keys, &table),
             private: strings(keys.private.read(&table)),
             ignored: strings(keys.ignored.read(&table)),
+            filters: keys.filters.read(&table),
             query: keys.query.read(&table).unwrap_or_default(),
         }
     }

@@ -164,6 +164,10 @@ table! {
         /// Parameters that are forwarded and that a cursor is not bound to, such as "utm_source" or "/trace_id".
         ignored: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
 
+        /// Filters of the upstream with names by which other APIs page or sort, such as "order" or "first", which would be
+        /// refused with parameter_invalid. docs/parameters.md lists these names. /openapi.json describes the filters.
+        filters: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
+
         /// Parameters of the upstream's query, and their places in the body of a request by POST.
         query: Key<NamedTexts> =>
             named_texts(&Schema::Text(syntax::body_pointer), "write query = { NAME = \"/payload/NAME\" }")

@@ -131,6 +131,8 @@ pub struct ParameterSettings {
     pub renamed: Vec<(Role, Located<String>)>,
     pub private: Vec<String>,
     pub ignored: Vec<String>,
+    /// Filters, also by names with which other APIs page or sort.
+    pub filters: Vec<Located<String>>,
     /// Parameters of the upstream's query, and their pointers into the body.
     pub query: Vec<(Located<String>, Located<String>)>,
 }

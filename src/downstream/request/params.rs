@@ -1,6 +1,7 @@
 //! The parameters of a request for a list: limit, position, order and filters.
 
 mod body;
+mod foreign;
 mod observed;
 mod place;
 mod sorting;
@@ -24,6 +25,7 @@ use crate::{
     pagination::order::Direction,
 };
 use body::BodyPlaces;
+use foreign::ForeignNames;
 pub use observed::{LegacyQuery, LegacySort};
 pub use place::{LinkTo, RequestedPosition};
 use sorting::{RequestedSort, Sorting};
@@ -44,6 +46,8 @@ pub struct Parameters {
     /// Parameters that appear in no link, log or context.
     private: ReservedNames,
     ignored: Vec<String>,
+    /// Parameters by which other APIs page and sort.
+    foreign: ForeignNames,
     id_direction: Direction,
     default_limit: u32,
     max_limit: u32,
@@ -175,6 +179,7 @@ impl Parameters {
             paging: ReservedNames::new(paging_names),
             private: ReservedNames::new(&list.parameters.private),
             ignored: list.parameters.ignored.clone(),
+            foreign: ForeignNames::default(),
             id_direction: list.id_direction,
             default_limit: list.page_size.default,
             max_limit: list.page_size.max,
@@ -241,7 +246,7 @@ impl Parameters {
     /// Reads a query.
     ///
     /// If the gateway does not page the request itself (a legacy request that passes through or is refused as a whole),
-    /// invalid limits and sorts are no errors: they are the upstream's.
+    /// invalid limits, sorts and parameters of other APIs are no errors: they are the upstream's.
     ///
     /// # Errors
     ///
@@ -282,7 +287,8 @@ impl Parameters {
         } else {
             RequestKind::Unmarked
         };
-        let read = self.limit(&sifted).and_then(|limit| Ok((limit, self.sort(&sifted)?)));
+        let foreign = self.check_foreign(&sifted);
+        let read = foreign.and_then(|()| Ok((self.limit(&sifted)?, self.sort(&sifted)?)));
         let ((limit, limit_written), sort) = match read {
             Ok(read) => read,
             Err(problem) if self.pages_itself(&kind) => return Err(problem),
@@ -390,7 +396,7 @@ impl Parameters {
         link.into_text()
     }
 
-    /// Returns whether the gateway reports invalid limits and sorts of this request.
+    /// Returns whether the gateway reports invalid limits, sorts and parameters of other APIs.
     fn pages_itself(&self, kind: &RequestKind) -> bool {
         match kind {
             RequestKind::Cursor => true,

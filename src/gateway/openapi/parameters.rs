@@ -26,6 +26,10 @@ impl DescribedRoute<'_> {
         let mut parameters: Vec<Document> = parameters.into_iter().map(|(_, parameter)| parameter).collect();
         self.push_legacy(&mut parameters);
         parameters.extend(self.preferences());
+        for name in &self.list_settings.parameters.filters {
+            let text = "A filter, which passes to the upstream".to_owned();
+            parameters.push(in_query(&name.value, text, false, schema::kind("string")));
+        }
         parameters.push(filters());
         parameters
     }
@@ -177,10 +181,12 @@ fn in_query(name: &str, text: String, deprecated: bool, schema: Document) -> Doc
 /// Describes all other query parameters: members of an object, each a parameter of its own.
 fn filters() -> Document {
     let values = Document::object([("type", "string".into())]);
+    let text = "All other parameters are filters, which pass to the upstream, but for names by which other APIs sort or \
+                page, such as `orderBy` and `per_page`: those are `parameter_invalid`";
     Document::object([
         ("name", "filters".into()),
         ("in", "query".into()),
-        ("description", "All other parameters are filters, which pass to the upstream".into()),
+        ("description", text.into()),
         ("style", "form".into()),
         ("explode", true.into()),
         ("schema", schema::kind("object").with("additionalProperties", values)),

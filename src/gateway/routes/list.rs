@@ -168,6 +168,7 @@ fn conventions(
     let places = |places: fn(&Dialect) -> Vec<String>| dialect.map(places).unwrap_or_default();
     let (paging_places, sort_places) = (places(Dialect::paging_places), places(Dialect::sort_places));
     let by_token = dialect.is_some_and(|dialect| dialect.paging().family == Family::Token);
+    let filters = dialect.map(|dialect| dialect.filter_names(settings)).unwrap_or_default();
     let mut compile = |envelope: &EnvelopeSettings, renamed| {
         let template = EnvelopeTemplate::compile(envelope, &settings.collection, diagnostics);
         let parameters =
@@ -175,6 +176,7 @@ fn conventions(
         let parameters = parameters.and_then(|parameters| {
             parameters.reserve_places(settings, envelope, (&paging_places, by_token), &sort_places, diagnostics)
         });
+        let parameters = parameters.and_then(|parameters| parameters.refuse_foreign(settings, &filters, diagnostics));
         Some(Convention { name: envelope.name.clone(), parameters: parameters?, envelope: template? })
     };
     let own = compile(&settings.envelope, &settings.parameters.renamed);

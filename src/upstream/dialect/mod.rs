@@ -419,6 +419,12 @@ impl Dialect {
         &self.sort_names
     }
 
+    /// Returns the decoded names of the parameters by which the dialect filters by the route's fields.
+    #[must_use]
+    pub fn filter_names(&self, list: &ListSettings) -> Vec<String> {
+        self.orders.filter_names(list)
+    }
+
     /// Returns JSON Pointers to the paging members of request bodies.
     #[must_use]
     pub fn paging_places(&self) -> Vec<String> {

@@ -136,6 +136,16 @@ impl FilterTemplate {
         }
     }
 
+    /// Returns the decoded names of the parameters of filters on these fields, and on those for which the dialect has
+    /// words of their own.
+    pub(crate) fn all_names<'a>(&'a self, fields: impl Iterator<Item = &'a str>) -> Vec<String> {
+        let own = match &self.form {
+            FilterForm::Parameters(parameters) => parameters.fields(),
+            FilterForm::Expression(_) => Vec::new(),
+        };
+        fields.chain(own).flat_map(|field| self.names(field)).collect()
+    }
+
     /// Returns whether a filter on these columns can be combined with the client's filters so that both hold.
     pub(crate) fn agrees_with(&self, filters: &Filters, order: &Order, fields: &DialectFields, client: &str) -> bool {
         match &self.form {

@@ -133,6 +133,12 @@ impl Orders {
         Ok(self.compile(order, columns, None))
     }
 
+    /// Returns the decoded names of the parameters that filter by the route's fields.
+    pub(crate) fn filter_names(&self, list: &ListSettings) -> Vec<String> {
+        let fields = list.filterable.iter().map(|field| self.fields.upstream_name(&field.value));
+        self.filter.as_ref().map(|filter| filter.all_names(fields)).unwrap_or_default()
+    }
+
     /// Returns the form of keys in the dialect's own words; nothing if it has none.
     pub(crate) fn form(&self) -> Option<SortForm> {
         let sort = self.sort.as_ref()?;

@@ -35,6 +35,7 @@ impl Parameters {
             return None;
         }
         let sort = match self.sort(&sifted) {
+            _ if self.sorts_elsewhere(&sifted) => LegacySort::Unread,
             Ok(None) => LegacySort::Declared,
             Ok(Some((_, sort))) => LegacySort::Chosen(sort.strong, sort.id_direction),
             Err(_) => LegacySort::Unread,

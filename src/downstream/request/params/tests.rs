@@ -32,6 +32,7 @@ pub(super) fn parameters() -> Parameters {
         sorting: sorting(strings(&["created_at", "email", "id"]), &["ordering"]),
         private: ReservedNames::new(&strings(&["token"])),
         ignored: strings(&["trace"]),
+        foreign: ForeignNames::default(),
         id_direction: Direction::Descending,
         default_limit: 20,
         max_limit: 90,

@@ -79,6 +79,11 @@ impl FilterParameters {
         terms.filter_map(|(_, parameter)| Some(pairs::name(&parameter.render(&value)?))).collect()
     }
 
+    /// Returns the upstream's names of the fields that have words of their own.
+    pub(super) fn fields(&self) -> Vec<&str> {
+        self.words.fields.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Returns whether parameters of these decoded names can be added to the client's.
     pub(super) fn agree_with(&self, names: &[String], client: &str) -> bool {
         let known =

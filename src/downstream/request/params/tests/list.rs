@@ -76,6 +76,7 @@ pub(in crate::downstream::request::params) fn list(
             renamed: roles(renamed),
             private: strings(&["token"]),
             ignored: Vec::new(),
+            filters: Vec::new(),
             query: Vec::new(),
         },
         legacy: LegacySettings::default(),

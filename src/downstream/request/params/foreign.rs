@@ -1,0 +1,229 @@
+//! Names by which other APIs page and sort, and which this list does not take.
+//!
+//! As filters, such parameters would pass to the upstream. An upstream that ignores them gives another order or another
+//! number of items than the client asked for; one that sorts by them changes the list below the gateway. Both would be
+//! answered with 200, so these names are refused. Test: `no_order_and_no_page_is_ignored`.
+//!
+//! The tables have the names of the built-in dialects and envelopes, and those of widespread APIs that none of them
+//! describes. Left out are words by which APIs filter as often: `after`, `before`, `direction`, `size`, `start`. Those
+//! are refused only where another envelope of the route has them. docs/parameters.md lists all names.
+
+use super::{Parameters, ParsedQuery};
+use crate::{
+    config::{
+        diagnostic::Diagnostics,
+        settings::{EnvelopeSettings, KnownBy, ListSettings, Role},
+    },
+    downstream::problem::{Code, Problem, shown},
+};
+
+/// Names that page. Those of no built-in dialect or envelope:
+///
+/// - `pageNumber`, `pageIndex`, `perPage`, `take`, `skip`: ASP.NET and its query libraries
+///   (<https://learn.microsoft.com/aspnet/core/data/ef-mvc/sort-filter-page>), `LoopBack` and Prisma;
+/// - `startIndex`: SCIM (RFC 7644, section 3.4.2.4) and `OpenSearch`; `maxResults`, `nextToken`: Google and AWS;
+/// - `itemsPerPage`: API Platform; `pagination`: Strapi; `pagelen`: Bitbucket; `firstResult`: JPA and Camunda;
+/// - `continuationToken`, `nextPageToken`: Azure and Google.
+const PAGING: [&str; 39] = [
+    "$limit",
+    "$skip",
+    "$skiptoken",
+    "$top",
+    "_end",
+    "_limit",
+    "_offset",
+    "_page",
+    "_per_page",
+    "_start",
+    "continuation_token",
+    "cursor",
+    "cursor_mark",
+    "ending_before",
+    "first",
+    "first_result",
+    "items_per_page",
+    "last",
+    "limit",
+    "max_results",
+    "next_page_token",
+    "next_token",
+    "offset",
+    "page",
+    "page_index",
+    "page_info",
+    "page_limit",
+    "page_no",
+    "page_number",
+    "page_size",
+    "page_token",
+    "pagelen",
+    "pagination",
+    "per_page",
+    "rows",
+    "skip",
+    "start_index",
+    "starting_after",
+    "take",
+];
+
+/// Names that sort. Those of no built-in dialect or envelope: `sortOrder` of SCIM (RFC 7644, section 3.4.2.3) and of
+/// many tables in browsers, with its variants; `sorting` of ABP.
+const SORTING: [&str; 17] = [
+    "$orderby",
+    "$sort",
+    "_order",
+    "_sort",
+    "order",
+    "order_by",
+    "order_dir",
+    "order_direction",
+    "ordering",
+    "sort",
+    "sort_by",
+    "sort_dir",
+    "sort_direction",
+    "sort_field",
+    "sort_key",
+    "sort_order",
+    "sorting",
+];
+
+/// The meaning of a parameter in other APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ForeignUse {
+    /// The position or the number of items.
+    Paging,
+    /// The order.
+    Sorting,
+}
+
+/// The names that a list refuses.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ForeignNames {
+    /// The names in their plain form.
+    names: Vec<(String, ForeignUse)>,
+}
+
+impl ForeignNames {
+    /// Returns the names of the tables and of the envelopes that the route offers besides its own, without those of
+    /// `filters`.
+    fn of<'l>(list: &'l ListSettings, filters: impl Iterator<Item = &'l str>) -> Self {
+        let tables = [(&PAGING[..], ForeignUse::Paging), (&SORTING[..], ForeignUse::Sorting)];
+        let known = tables.into_iter().flat_map(|(names, usage)| names.iter().map(move |name| (*name, usage)));
+        let envelopes = list.envelopes.iter().flat_map(names_of);
+        let filters: Vec<String> = filters.map(|name| plain(name.as_bytes())).collect();
+        let mut names: Vec<(String, ForeignUse)> = Vec::new();
+        for (name, usage) in known.chain(envelopes) {
+            let name = plain(name.as_bytes());
+            if !filters.contains(&name) && names.iter().all(|(other, _)| *other != name) {
+                names.push((name, usage));
+            }
+        }
+        Self { names }
+    }
+
+    /// Returns the effect that a decoded name has elsewhere. A name with a bracket is also read as the name before it,
+    /// as `page` of `page[number]`.
+    pub(super) fn find(&self, name: &[u8]) -> Option<ForeignUse> {
+        let whole = plain(name);
+        let outer = whole.split('[').next().unwrap_or_default();
+        self.names.iter().find(|(known, _)| *known == whole || known == outer).map(|(_, usage)| *usage)
+    }
+}
+
+/// Returns the names of an envelope's parameters in the query.
+fn names_of(envelope: &EnvelopeSettings) -> impl Iterator<Item = (&str, ForeignUse)> {
+    let in_query = |name: &&str| !name.starts_with('/') && !name.starts_with("prefer:");
+    envelope.parameters.iter().filter_map(move |(role, name)| {
+        let usage = if *role == Role::Sort { ForeignUse::Sorting } else { ForeignUse::Paging };
+        Some(name.value.as_str()).filter(in_query).map(|name| (name, usage))
+    })
+}
+
+/// Returns a name as it is compared: `perPage`, `per-page` and `per_page` are one. A character at the beginning counts:
+/// `_start` pages, and `start` may be a date.
+fn plain(name: &[u8]) -> String {
+    let mut plain = String::with_capacity(name.len());
+    for (at, letter) in String::from_utf8_lossy(name).chars().enumerate() {
+        if at == 0 || !matches!(letter, '_' | '-' | '.' | ' ') {
+            plain.push(letter.to_ascii_lowercase());
+        }
+    }
+    plain
+}
+
+impl Parameters {
+    /// Refuses parameters by which other APIs page or sort, unless the route or its dialect filters by them:
+    /// `dialect_filters` are decoded names.
+    pub fn refuse_foreign(
+        mut self,
+        list: &ListSettings,
+        dialect_filters: &[String],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut sound = true;
+        for name in &list.parameters.filters {
+            let text = name.value.as_bytes();
+            let own = self.roles.iter().any(|(_, own)| *own == name.value);
+            if own || self.paging.find(text).is_some() || self.sorting.covers(text) {
+                let message = format!("`{}` pages or sorts this list, and is no filter of it", name.value);
+                diagnostics.error(
+                    name.at,
+                    message,
+                    "remove it, or choose another name for the parameter under `parameters`",
+                );
+                sound = false;
+            }
+        }
+        let declared = &list.parameters;
+        let client = list.legacy.client.as_ref().and_then(|client| match &client.known_by {
+            KnownBy::Parameter(name) => Some(name),
+            KnownBy::Header(_) => None,
+        });
+        let filters = declared.filters.iter().chain(&list.filterable).map(|name| &name.value);
+        let filters = filters.chain(declared.query.iter().map(|(name, _)| &name.value));
+        let filters = filters.chain(&declared.private).chain(&declared.ignored).chain(dialect_filters).chain(client);
+        self.foreign = ForeignNames::of(list, filters.map(String::as_str));
+        sound.then_some(self)
+    }
+
+    /// Returns the problem of a parameter by which other APIs page or sort, with the parameters of this list.
+    pub(super) fn check_foreign(&self, sifted: &ParsedQuery<'_>) -> Result<(), Box<Problem>> {
+        let found = sifted.filters.iter().find_map(|pair| Some((pair.name(), self.foreign.find(&pair.name())?)));
+        let Some((name, usage)) = found else { return Ok(()) };
+        let name = String::from_utf8_lossy(&name).into_owned();
+        let name = shown(&name);
+        let taken = match usage {
+            ForeignUse::Sorting => match self.sort_name() {
+                Some(own) => format!("which is sorted by `{own}`"),
+                None => "which has one order only".to_owned(),
+            },
+            ForeignUse::Paging => format!("which is paged by {}", self.paging_names()),
+        };
+        let detail = format!("`{name}` is not a parameter of this list, {taken}");
+        Err(Box::new(Problem::new(Code::ParameterInvalid, detail).with_parameter(name)))
+    }
+
+    /// Returns whether a query has a sort parameter of another API, so that its order is unknown.
+    pub(super) fn sorts_elsewhere(&self, sifted: &ParsedQuery<'_>) -> bool {
+        sifted.filters.iter().any(|pair| self.foreign.find(&pair.name()) == Some(ForeignUse::Sorting))
+    }
+
+    /// Returns the parameter that sorts the list.
+    fn sort_name(&self) -> Option<&str> {
+        let sortable = !self.sorting.sortable.is_empty();
+        let dialects = || self.sorting.form.keys.first()?.pairs.first().map(|(name, _)| name.as_str());
+        self.name(Role::Sort).or_else(dialects).filter(|_| sortable)
+    }
+
+    /// Lists the parameters that page the list.
+    fn paging_names(&self) -> String {
+        let place = [Role::Cursor, Role::After, Role::AfterId].into_iter().find_map(|role| self.name(role));
+        let limit = self.name(Role::Limit).or_else(|| self.preferred_limit());
+        let names: Vec<String> = limit.into_iter().chain(place).map(|name| format!("`{name}`")).collect();
+        names.join(" and ")
+    }
+}
+
+#[cfg(test)]
+mod tests;
