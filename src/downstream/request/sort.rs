@@ -134,7 +134,8 @@ fn read_term<'t>(term: &'t str, sortable: &[String]) -> (&'t str, Direction) {
         .unwrap_or((term, Direction::Ascending))
 }
 
-fn direction(word: &str) -> Option<Direction> {
+/// Reads a direction, in any case.
+pub(crate) fn direction(word: &str) -> Option<Direction> {
     let is = |known: &str| word.eq_ignore_ascii_case(known);
     if is("asc") {
         return Some(Direction::Ascending);

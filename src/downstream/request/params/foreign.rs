@@ -5,8 +5,8 @@
 //! answered with 200, so these names are refused. Test: `no_order_and_no_page_is_ignored`.
 //!
 //! The tables have the names of the built-in dialects and envelopes, and those of widespread APIs that none of them
-//! describes. Left out are words by which APIs filter as often: `after`, `before`, `direction`, `size`, `start`. Those
-//! are refused only where another envelope of the route has them. docs/parameters.md lists all names.
+//! describes. Left out are words by which APIs filter as often: `after`, `before`, `size`, `start`. Those are refused
+//! only where another envelope of the route has them. docs/parameters.md lists all names.
 
 use super::{Parameters, ParsedQuery};
 use crate::{
@@ -14,7 +14,10 @@ use crate::{
         diagnostic::Diagnostics,
         settings::{EnvelopeSettings, KnownBy, ListSettings, Role},
     },
-    downstream::problem::{Code, Problem, shown},
+    downstream::{
+        problem::{Code, Problem, shown},
+        request::{query::Pair, sort},
+    },
 };
 
 /// Names that page. Those of no built-in dialect or envelope:
@@ -88,6 +91,9 @@ const SORTING: [&str; 17] = [
     "sorting",
 ];
 
+/// Names that sort with the value `asc` or `desc`, as `direction` of GitHub does, and are filters with all others.
+const DIRECTIONS: [&str; 2] = ["dir", "direction"];
+
 /// The meaning of a parameter in other APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ForeignUse {
@@ -95,6 +101,8 @@ pub(super) enum ForeignUse {
     Paging,
     /// The order.
     Sorting,
+    /// The direction of the order, if the value is one.
+    Direction,
 }
 
 /// The names that a list refuses.
@@ -108,7 +116,11 @@ impl ForeignNames {
     /// Returns the names of the tables and of the envelopes that the route offers besides its own, without those of
     /// `filters`.
     fn of<'l>(list: &'l ListSettings, filters: impl Iterator<Item = &'l str>) -> Self {
-        let tables = [(&PAGING[..], ForeignUse::Paging), (&SORTING[..], ForeignUse::Sorting)];
+        let tables = [
+            (&PAGING[..], ForeignUse::Paging),
+            (&SORTING[..], ForeignUse::Sorting),
+            (&DIRECTIONS[..], ForeignUse::Direction),
+        ];
         let known = tables.into_iter().flat_map(|(names, usage)| names.iter().map(move |name| (*name, usage)));
         let envelopes = list.envelopes.iter().flat_map(names_of);
         let filters: Vec<String> = filters.map(|name| plain(name.as_bytes())).collect();
@@ -122,9 +134,15 @@ impl ForeignNames {
         Self { names }
     }
 
-    /// Returns the effect that a decoded name has elsewhere. A name with a bracket is also read as the name before it,
-    /// as `page` of `page[number]`.
-    pub(super) fn find(&self, name: &[u8]) -> Option<ForeignUse> {
+    /// Returns the meaning of a parameter elsewhere; nothing for a filter.
+    fn usage(&self, pair: &Pair<'_>) -> Option<ForeignUse> {
+        let is_direction = || pair.text().is_some_and(|value| sort::direction(&value).is_some());
+        self.find(&pair.name()).filter(|usage| *usage != ForeignUse::Direction || is_direction())
+    }
+
+    /// Returns the meaning of a decoded name. A name with a bracket is also read as the name before it, as `page` of
+    /// `page[number]`.
+    fn find(&self, name: &[u8]) -> Option<ForeignUse> {
         let whole = plain(name);
         let outer = whole.split('[').next().unwrap_or_default();
         self.names.iter().find(|(known, _)| *known == whole || known == outer).map(|(_, usage)| *usage)
@@ -189,12 +207,12 @@ impl Parameters {
 
     /// Returns the problem of a parameter by which other APIs page or sort, with the parameters of this list.
     pub(super) fn check_foreign(&self, sifted: &ParsedQuery<'_>) -> Result<(), Box<Problem>> {
-        let found = sifted.filters.iter().find_map(|pair| Some((pair.name(), self.foreign.find(&pair.name())?)));
+        let found = sifted.filters.iter().find_map(|pair| Some((pair.name(), self.foreign.usage(pair)?)));
         let Some((name, usage)) = found else { return Ok(()) };
         let name = String::from_utf8_lossy(&name).into_owned();
         let name = shown(&name);
         let taken = match usage {
-            ForeignUse::Sorting => match self.sort_name() {
+            ForeignUse::Sorting | ForeignUse::Direction => match self.sort_name() {
                 Some(own) => format!("which is sorted by `{own}`"),
                 None => "which has one order only".to_owned(),
             },
@@ -206,7 +224,7 @@ impl Parameters {
 
     /// Returns whether a query has a sort parameter of another API, so that its order is unknown.
     pub(super) fn sorts_elsewhere(&self, sifted: &ParsedQuery<'_>) -> bool {
-        sifted.filters.iter().any(|pair| self.foreign.find(&pair.name()) == Some(ForeignUse::Sorting))
+        sifted.filters.iter().any(|pair| self.foreign.usage(pair).is_some_and(|usage| usage != ForeignUse::Paging))
     }
 
     /// Returns the parameter that sorts the list.

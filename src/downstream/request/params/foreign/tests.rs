@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Words of built-in dialects and envelopes by which APIs filter as often.
-const ALSO_FILTERS: [&str; 5] = ["after", "before", "direction", "size", "start"];
+const ALSO_FILTERS: [&str; 4] = ["after", "before", "size", "start"];
 
 /// `limit`, `cursor`, `sort` in front of a dialect that pages by `page` and sorts by `ordering`.
 fn compiled(settings: &ListSettings, dialect_filters: &[&str], diagnostics: &mut Diagnostics) -> Option<Parameters> {
@@ -56,6 +56,8 @@ fn no_order_and_no_page_is_ignored() {
         ("order[name]=desc", "order[name]"),
         ("%6Frder=desc", "order"),
         ("ORDER.BY=x", "ORDER.BY"),
+        ("sort=email&direction=desc", "direction"),
+        ("dir=ASC", "dir"),
         ("first=2", "first"),
         ("perPage=5", "perPage"),
         ("per_page=5", "per_page"),
@@ -68,8 +70,8 @@ fn no_order_and_no_page_is_ignored() {
     ] {
         assert_refused(&known, query, name);
     }
-    let filters =
-        "status=open&orders=5&filter[order]=5&size=42&start=2026-01-01&after=2026-01-01&top=3&page_title=x&_=1";
+    let filters = "status=open&orders=5&filter[order]=5&size=42&start=2026-01-01&after=2026-01-01&top=3&page_title=x&_=1\
+                   &direction=north&dir=%2Fhome";
     assert_eq!(known.read(Some(filters)).expect("these are filters").filters.forwarded, filters);
 }
 
@@ -161,9 +163,10 @@ fn all_grammars_are_known() {
     let known = ForeignNames::of(&list(&[], &[]), std::iter::empty());
     let mut strange: Vec<String> = Vec::new();
     let mut judge = |name: &str, usage: ForeignUse, origin: &str| {
+        let found = known.find(name.as_bytes());
         if ALSO_FILTERS.contains(&name) {
-            assert_eq!(known.find(name.as_bytes()), None, "{name} is a filter");
-        } else if known.find(name.as_bytes()) != Some(usage) {
+            assert_eq!(found, None, "{name} is a filter");
+        } else if found != Some(usage) && (found, usage) != (Some(ForeignUse::Direction), ForeignUse::Sorting) {
             strange.push(format!("{name} of {origin}"));
         }
     };
@@ -196,8 +199,12 @@ fn all_grammars_are_known() {
 #[test]
 fn all_names_are_documented() {
     let documented = include_str!("../../../../../docs/parameters.md");
-    let missing: Vec<&&str> =
-        PAGING.iter().chain(&SORTING).filter(|name| !documented.contains(&format!("`{name}`"))).collect();
+    let missing: Vec<&&str> = PAGING
+        .iter()
+        .chain(&SORTING)
+        .chain(&DIRECTIONS)
+        .filter(|name| !documented.contains(&format!("`{name}`")))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
     assert!(ALSO_FILTERS.iter().all(|name| documented.contains(&format!("`{name}`"))));
 }
