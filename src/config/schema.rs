@@ -103,10 +103,16 @@ pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostic
             }
             let (noun, example) = schema.noun();
             let message = format!("`{name}` is {noun}, not {}", written.value.noun());
-            let help = in_table(schema, name, written).unwrap_or_else(|| example.to_owned());
-            diagnostics.error(written.at, message, help);
+            let help = in_table(schema, name, written).or_else(|| no_number(schema, written));
+            diagnostics.error(written.at, message, help.unwrap_or_else(|| example.to_owned()));
         }
     }
+}
+
+/// Returns the help for a text that is no number without its quotes either, as `signing_key = "main"`.
+fn no_number(schema: &Schema, written: &Spanned) -> Option<String> {
+    let (Schema::Count(least, most), Value::Text(text)) = (schema, &written.value) else { return None };
+    text.parse::<u64>().is_err().then(|| format!("write a number from {least} to {most}"))
 }
 
 /// Returns the help for a table whose value was written instead, as `page_size = 25`: the first key that takes it.
