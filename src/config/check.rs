@@ -128,7 +128,7 @@ pub(super) fn admin(root: &Spanned, context: &mut Context<'_>) -> Option<AdminSe
 
 impl Context<'_> {
     /// Reports that a key is missing.
-    fn missing(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn missing(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
         if self.whole {
             self.diagnostics.error(at, message, help);
         }

@@ -108,6 +108,12 @@ impl Diagnostics {
         (self.errors, self.warnings)
     }
 
+    /// Drops all warnings.
+    pub fn drop_warnings(&mut self) {
+        self.kept.retain(|fault| fault.severity == Severity::Error);
+        self.warnings = 0;
+    }
+
     /// Returns the faults, sorted by file and location. Files are in the order in which they were read.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         let mut sorted: Vec<&Diagnostic> = self.kept.iter().collect();

@@ -1,6 +1,7 @@
 //! Every key of the configuration, each defined in one place. The documentation comments are what operators read in the
 //! reference file, in the JSON Schema and from `cursorgate reference KEY`.
 
+mod contract;
 mod dialect;
 mod envelope;
 mod examples;
@@ -10,6 +11,7 @@ mod route;
 mod server;
 mod upstream;
 
+pub(super) use contract::{CONTRACT, EXCHANGE, EXCHANGE_ANSWER};
 pub(super) use dialect::{
     COUNT, CountMethod, DIALECT, FILTER, ITEM, MATCH, QUOTE, REQUEST, RESPONSE, RequestMethod, SIZE, SORT, TERMS,
 };
@@ -113,3 +115,6 @@ pub(super) const DIALECT_SCHEMA: Schema = Schema::Table(dialect::DialectKeys::KE
 
 /// The schema of an envelope, also of one in a file of its own.
 pub(super) const ENVELOPE_SCHEMA: Schema = Schema::Table(envelope::EnvelopeKeys::KEYS);
+
+/// The schema of a contract.
+pub(super) const CONTRACT_SCHEMA: Schema = Schema::Table(contract::ContractKeys::KEYS);

@@ -11,6 +11,7 @@
 //! clock.
 
 mod check;
+mod contract;
 pub mod diagnostic;
 mod environment;
 mod include;
@@ -36,6 +37,7 @@ mod tests;
 
 use std::path::Path;
 
+pub use contract::load_contract;
 pub use diagnostic::Diagnostics;
 use diagnostic::Location;
 pub use environment::{Addresses, Environment, FILE_SIZE_MAX, Permissions, ProcessEnvironment, WithoutSecrets};
@@ -93,7 +95,7 @@ fn load_part<T>(
 /// Reads the text of a file; nothing if that is impossible, which is reported.
 fn read_text(path: &Path, environment: &dyn Environment, diagnostics: &mut Diagnostics) -> Option<String> {
     let (message, help) = match environment.read(path).map(String::from_utf8) {
-        Err(error) => (format!("the configuration can't be read: {error}"), "name another file by --config"),
+        Err(error) => (format!("the file can't be read: {error}"), "name another one"),
         Ok(Err(error)) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;

@@ -4,6 +4,7 @@
 //! The keys document the settings (`keys`). The comments here say what a value's type does not.
 #![expect(missing_docs, reason = "a setting is documented by its key")]
 
+mod contract;
 mod dialect;
 mod envelope;
 mod legacy;
@@ -17,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+pub use contract::{ContractAnswer, ContractExchange, ContractSettings, ContractValue, ExpectedFacts};
 pub use dialect::{
     DialectCount, DialectFilter, DialectItem, DialectMatch, DialectRequest, DialectResponse, DialectSettings,
     DialectSize, DialectSort, DialectTerms, EndWord, Quote, QuotedKind,

@@ -18,6 +18,14 @@ pub(super) fn line(text: &str) -> Checked {
     }
 }
 
+/// Accepts any text without control characters, but for line ends and tabs.
+pub(super) fn lines(text: &str) -> Checked {
+    match text.find(|character: char| character.is_control() && !matches!(character, '\n' | '\r' | '\t')) {
+        Some(_) => Err(SyntaxFault::new("the text has a control character", "write it without")),
+        None => Ok(()),
+    }
+}
+
 /// Accepts any text in one line but the empty one.
 pub(super) fn name(text: &str) -> Checked {
     if text.is_empty() {

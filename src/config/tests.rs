@@ -409,7 +409,7 @@ tls = {{ certificate = "tls/api.crt", key = "file:/run/api.key" }}
 fn a_file_that_can_not_be_read_is_a_fault() {
     let (settings, diagnostics) = load(Path::new("missing"), &Everything);
     assert!(settings.is_none());
-    assert!(diagnostics.render(false).contains("the configuration can't be read"), "{}", diagnostics.render(false));
+    assert!(diagnostics.render(false).contains("the file can't be read"), "{}", diagnostics.render(false));
 }
 
 /// A generator of numbers that is the same in every run.

@@ -4,6 +4,7 @@
 //! writes an [`UpstreamRequest`], and it reads status, headers and body of the response as an
 //! [`Answer`](crate::pagination::answer::Answer). All folders but [`net`] are free of I/O.
 
+pub mod contract;
 pub mod dialect;
 pub mod net;
 pub mod order;
@@ -14,6 +15,7 @@ pub mod template;
 #[cfg(test)]
 mod testing;
 
+pub use contract::{HeldContract, hold};
 pub use dialect::{
     Dialect,
     cost::{Costs, PageCosts},

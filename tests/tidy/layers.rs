@@ -6,7 +6,7 @@ use super::{Source, code};
 
 /// The folders of each module. A folder imports only those that stand left of it.
 const LAYERS: [(&str, &[&str]); 3] = [
-    ("upstream", &["template", "place", "response", "request", "order", "dialect", "net"]),
+    ("upstream", &["template", "place", "response", "request", "order", "dialect", "contract", "net"]),
     ("downstream", &["problem", "request", "render", "envelope", "response"]),
     (
         "gateway",

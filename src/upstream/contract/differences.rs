@@ -1,0 +1,83 @@
+//! Differences between a contract and a dialect, in words.
+
+use crate::config::{
+    Diagnostics,
+    diagnostic::{Located, Location},
+    settings::ContractValue,
+};
+
+/// The longest value that a message shows, in bytes.
+const SHOWN: usize = 2_000;
+
+/// The differences of one part of a contract.
+#[derive(Debug)]
+pub(crate) struct Differences<'d> {
+    /// The name of the part.
+    name: &'d str,
+    /// The location of values that the contract does not name.
+    at: Location,
+    pub(crate) found: usize,
+    diagnostics: &'d mut Diagnostics,
+}
+
+impl<'d> Differences<'d> {
+    pub(crate) fn new(name: &'d str, at: Location, diagnostics: &'d mut Diagnostics) -> Self {
+        Self { name, at, found: 0, diagnostics }
+    }
+
+    /// Takes another location for values that the contract does not name.
+    pub(crate) fn within(&mut self, at: Location) {
+        self.at = at;
+    }
+
+    /// Reports a difference.
+    pub(crate) fn report(&mut self, at: Option<Location>, message: &str, help: &str) {
+        self.found += 1;
+        self.diagnostics.error(at.unwrap_or(self.at), format!("{}: {message}", self.name), help);
+    }
+
+    /// Compares a fact. An empty list and a fact that is not there are the same.
+    pub(crate) fn compare(
+        &mut self,
+        expected: Option<&Located<ContractValue>>,
+        key: &str,
+        noun: &str,
+        found: Option<ContractValue>,
+    ) {
+        let said = expected.filter(|expected| !is_empty(&expected.value));
+        let found = found.filter(|found| !is_empty(found));
+        match (said, found) {
+            (Some(said), Some(found)) if said.value == found => {}
+            (None, None) => {}
+            (Some(said), Some(found)) => {
+                let help = format!("expected {}", shown(&said.value));
+                self.report(Some(said.at), &format!("the {noun} is {}", shown(&found)), &help);
+            }
+            (Some(said), None) => {
+                let help = format!("expected {}", shown(&said.value));
+                self.report(Some(said.at), &format!("there is no {noun}"), &help);
+            }
+            (None, Some(found)) => {
+                let help = match key {
+                    "headers" => "the contract has none".to_owned(),
+                    _ => format!("the contract has none; where it is right, write {key} = {}", shown(&found)),
+                };
+                let at = expected.map(|expected| expected.at);
+                self.report(at, &format!("the {noun} is {}", shown(&found)), &help);
+            }
+        }
+    }
+}
+
+fn is_empty(value: &ContractValue) -> bool {
+    matches!(value, ContractValue::Texts(texts) if texts.is_empty())
+}
+
+fn shown(value: &ContractValue) -> String {
+    let mut text = value.to_string();
+    if text.len() > SHOWN {
+        text.truncate(text.floor_char_boundary(SHOWN));
+        text.push('…');
+    }
+    text
+}
