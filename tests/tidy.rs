@@ -389,7 +389,13 @@ fn what_the_readme_shows_loads_and_what_it_names_is_there() {
     for target in readme.split("\nmake ").skip(1).filter_map(|rest| rest.split_whitespace().next()) {
         assert!(makefile.contains(&format!("\n{target}:")), "make {target}");
     }
-    for (name, _) in preset_dialects().chain(preset_envelopes()) {
+    let dialects = fs::read_to_string(root().join("docs/dialects.md")).unwrap();
+    for (name, _) in preset_dialects() {
+        assert!(dialects.contains(&format!("`{name}`")), "docs/dialects.md does not name {name}");
+    }
+    let count = format!("[{} are built in](docs/dialects.md)", preset_dialects().count());
+    assert!(readme.contains(&count), "the README does not say: {count}");
+    for (name, _) in preset_envelopes() {
         assert!(readme.contains(&format!("`{name}`")), "the README does not name {name}");
     }
 }

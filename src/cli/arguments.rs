@@ -56,17 +56,23 @@ pub(super) enum Command {
     /// is asked, the guarantee for clients, the cost of a page, and the treatment of old clients. All mistakes are reported
     /// at once, each with file, line, column and a correction. With --live it also asks each upstream a few pages, and
     /// reports where a list looks otherwise than configured: parameters without effect, places that hold nothing, another
-    /// order.
+    /// order. With --exchanges it tests dialects by files of requests and answers.
     #[command(after_help = "EXAMPLES:\n  cursorgate check cursorgate.toml\n  \
                             cursorgate check && kill -HUP $(pidof cursorgate)\n  \
                             cursorgate check --without-secrets --warnings-as-errors --format github\n  \
-                            cursorgate check --live --header 'Authorization: Bearer abc'\n\n\
-                            EXIT CODES:\n  0  valid; there may be warnings\n  2  invalid, or warnings with --warnings-as-errors")]
+                            cursorgate check --live --header 'Authorization: Bearer abc'\n  \
+                            cursorgate check --exchanges tests/invoices.toml\n\n\
+                            EXIT CODES:\n  0  valid; there may be warnings\n  1  an exchange differs (--exchanges)\n  \
+                            2  invalid, or warnings with --warnings-as-errors")]
     Check {
         #[command(flatten)]
         config: ConfigArguments,
         #[command(flatten)]
         options: CheckArguments,
+        /// Hold dialects to the exchanges in these files instead: to the requests that they send, byte for byte, and to what
+        /// they read in answers. The dialects are those of the configuration, if there is one, and the built-in ones.
+        #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["live", "without_secrets", "warnings_as_errors"])]
+        exchanges: Vec<PathBuf>,
         #[command(flatten)]
         live: LiveArguments,
         #[command(flatten)]
@@ -240,6 +246,12 @@ impl ConfigArguments {
     /// Returns the path of the file.
     pub(super) fn path(self) -> PathBuf {
         self.file.or(self.config).or_else(configured).unwrap_or_else(|| PathBuf::from("cursorgate.toml"))
+    }
+
+    /// Returns the path of the file that is named, or of the one by default if it is there.
+    pub(super) fn existing(self) -> Option<PathBuf> {
+        let by_default = || Some(PathBuf::from("cursorgate.toml")).filter(|path| path.exists());
+        self.file.or(self.config).or_else(configured).or_else(by_default)
     }
 }
 

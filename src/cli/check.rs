@@ -1,12 +1,16 @@
 //! `cursorgate check`: explains a configuration, or reports its mistakes.
 
 mod annotations;
+mod exchanges;
 mod links;
 mod live;
 mod review;
 pub(super) mod summary;
 
-use std::{fmt::Write as _, path::Path};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Failure,
@@ -48,6 +52,16 @@ pub(super) fn run(
         (0, _) => Err(Failure::mistaken(format!("{} (--warnings-as-errors)", report::count(warnings, "warning")))),
         _ => Err(Failure::mistaken(report::counts(&checked.diagnostics))),
     }
+}
+
+/// Holds dialects to the contracts in these files.
+pub(super) fn exchanges(
+    files: &[PathBuf],
+    configuration: Option<&Path>,
+    environment: ProcessEnvironment,
+    format: CheckFormat,
+) -> Result<(), Failure> {
+    exchanges::run(files, configuration, &environment, format)
 }
 
 /// Checks a configuration as it would run.

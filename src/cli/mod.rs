@@ -43,7 +43,10 @@ const LOSSY: u8 = 3;
 pub fn main() -> ExitCode {
     let done = match arguments().command {
         Command::Run { config, addresses } => run::run(&config.path(), addresses.environment()),
-        Command::Check { config, options, live, addresses } => {
+        Command::Check { config, options, addresses, exchanges, .. } if !exchanges.is_empty() => {
+            check::exchanges(&exchanges, config.existing().as_deref(), addresses.environment(), options.format)
+        }
+        Command::Check { config, options, live, addresses, .. } => {
             check::run(&config.path(), addresses.environment(), options, &live)
         }
         Command::Openapi { config, host } => openapi::run(&config.path(), host.as_deref()),

@@ -204,6 +204,103 @@ fn reports_for_programs_have_every_fault() {
     assert_eq!((&route["name"], &route["mode"], &route["level"]), (&"users".into(), &"offset".into(), &"exact".into()));
 }
 
+const INVOICES: &str = r#"version = 1
+[dialects.invoices]
+extends = "offset-limit"
+request.query = "skip={offset}&top={size}"
+"#;
+
+const EXCHANGES: &str = r#"route = '''
+order = ["id"]
+'''
+
+[[exchange]]
+name = "second"
+from = 2
+size = 2
+query = "skip=2&top=2&sort=id"
+[exchange.answer]
+status = 200
+body = '{"data":[{"id":3}],"total":3,"offset":2,"limit":2}'
+[exchange.reading]
+items = ['{"id":3}']
+total = 3
+offset = 2
+size = 2
+"#;
+
+/// A team's own exchanges are held against the dialects of its configuration, in each format, without its secrets.
+#[test]
+fn exchanges_are_held_against_dialects() {
+    let directory = Directory::new();
+    let (configuration, file) = (directory.file("cursorgate.toml"), directory.file("invoices.toml"));
+    write(&configuration, INVOICES);
+    write(&file, &EXCHANGES.replace("order = [\"id\"]", "order = [\"id\"]\nsortable = [\"id\"]"));
+    let check = |format: &str| {
+        let mut command = command();
+        command.args(["check", "--format", format, "--exchanges"]).arg(&file).arg("--config").arg(&configuration);
+        command.env_remove("CURSORGATE_KEY_1");
+        command
+    };
+    let (status, text) = run(&mut check("text"));
+    assert_eq!((status, text.trim()), (Some(0), &*format!("{}: invoices, 1 exchange holds", file.display())));
+
+    let text = fs::read_to_string(&file).expect("a file");
+    let line = 1 + text.lines().position(|line| line.starts_with("query")).expect("a query");
+    write(&file, &text.replace("skip=2", "skip=3"));
+    let (status, text) = run(&mut check("text"));
+    assert_eq!(status, Some(1), "{text}");
+    let place = format!("{}:{line}:9", file.display());
+    for word in
+        ["second: the query is \"skip=2&top=2&sort=id\"", "expected \"skip=3", "1 of 1 exchange differs", &place]
+    {
+        assert!(text.contains(word), "{word} in:\n{text}");
+    }
+    let (status, text) = stdout(&mut check("json"));
+    assert_eq!(status, Some(1), "{text}");
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((&report["errors"], &report["diagnostics"][0]["line"]), (&1.into(), &line.into()), "{text}");
+    assert_eq!(
+        (&report["contracts"][0]["dialect"], &report["contracts"][0]["differing"]),
+        (&"invoices".into(), &1.into())
+    );
+    let (status, text) = stdout(&mut check("github"));
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains(&format!("::error file={},line={line},col=9,", file.display())), "{text}");
+
+    // A built-in dialect needs no configuration; a contract that can't be read is no difference.
+    write(
+        &file,
+        &format!("dialect = \"offset-limit\"\n{}", EXCHANGES.replace("skip=2&top=2&sort=id", "offset=2&limit=2")),
+    );
+    let alone = || {
+        let mut command = command();
+        command.current_dir(file.parent().expect("a folder")).args(["check", "--exchanges", "invoices.toml"]);
+        command
+    };
+    fs::remove_file(&configuration).expect("it was written");
+    let (status, text) = run(&mut alone());
+    assert_eq!((status, text.trim()), (Some(0), "invoices.toml: offset-limit, 1 exchange holds"));
+    write(&file, &format!("dialect = \"offset-limits\"\n{EXCHANGES}"));
+    let (status, text) = run(&mut alone());
+    assert_eq!(status, Some(2), "{text}");
+    assert!(text.contains("did you mean \"offset-limit\"?") && text.contains("invoices.toml:1:11"), "{text}");
+}
+
+/// The example of docs/dialects.md holds as it stands there.
+#[test]
+fn the_documented_exchange_holds() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/dialects.md")).expect("a page");
+    let blocks: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let [dialect, exchanges] = blocks.as_slice() else { panic!("{} blocks", blocks.len()) };
+    let directory = Directory::new();
+    let (configuration, file) = (directory.file("cursorgate.toml"), directory.file("invoices.toml"));
+    write(&configuration, &format!("version = 1\n{dialect}"));
+    write(&file, exchanges);
+    let (status, text) = run(command().args(["check", "--exchanges"]).arg(&file).arg("--config").arg(&configuration));
+    assert_eq!(status, Some(0), "{text}");
+}
+
 /// Warnings fail a check only where they shall.
 #[test]
 fn warnings_can_be_errors() {

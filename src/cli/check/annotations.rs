@@ -18,12 +18,17 @@ use crate::{
 /// Returns one JSON object: all diagnostics, and the routes if there are no errors.
 pub(super) fn json(diagnostics: &Diagnostics, built: Option<&(Settings, Snapshot)>) -> String {
     let (errors, warnings) = diagnostics.counts();
-    let faults: Vec<Value> = diagnostics.iter().map(|fault| described(diagnostics, fault)).collect();
+    let faults = all(diagnostics);
     let mut report = json!({ "errors": errors, "warnings": warnings, "diagnostics": faults });
     if let Some((settings, snapshot)) = built {
         report["routes"] = routes(settings, snapshot);
     }
     format!("{report:#}\n")
+}
+
+/// Returns all diagnostics.
+pub(super) fn all(diagnostics: &Diagnostics) -> Vec<Value> {
+    diagnostics.iter().map(|fault| described(diagnostics, fault)).collect()
 }
 
 fn described(diagnostics: &Diagnostics, fault: &Diagnostic) -> Value {
@@ -66,8 +71,16 @@ fn routes(settings: &Settings, snapshot: &Snapshot) -> Value {
     routes.collect()
 }
 
-/// Returns a workflow command for each diagnostic, by which GitHub shows it beside its line, and a last line with the counts.
+/// Returns a workflow command for each diagnostic, and a last line with the counts.
 pub(super) fn github(diagnostics: &Diagnostics) -> String {
+    let mut text = commands(diagnostics);
+    let (errors, warnings) = diagnostics.counts();
+    let _ = writeln!(text, "{}, {}", report::count(errors, "error"), report::count(warnings, "warning"));
+    text
+}
+
+/// Returns a workflow command for each diagnostic, by which GitHub shows it beside its line.
+pub(super) fn commands(diagnostics: &Diagnostics) -> String {
     let mut text = String::new();
     for fault in diagnostics.iter() {
         let (file, line, column) = diagnostics.place(fault.at);
@@ -81,8 +94,6 @@ pub(super) fn github(diagnostics: &Diagnostics) -> String {
             property(file),
         );
     }
-    let (errors, warnings) = diagnostics.counts();
-    let _ = writeln!(text, "{}, {}", report::count(errors, "error"), report::count(warnings, "warning"));
     text
 }
 
