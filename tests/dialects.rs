@@ -25,6 +25,7 @@ macro_rules! contracts {
 }
 
 contracts! {
+    api_pagination: "api-pagination",
     batch_post: "batch-post",
     confluence_cloud_v1: "confluence-cloud-v1",
     confluence_v1: "confluence-v1",
@@ -38,12 +39,16 @@ contracts! {
     gitlab_keyset: "gitlab-keyset",
     json_server_0_17: "json-server-0.17",
     json_server_1: "json-server-1",
+    kaminari: "kaminari",
     laravel: "laravel",
+    laravel_cursor: "laravel-cursor",
+    laravel_simple: "laravel-simple",
     mediawiki: "mediawiki",
     odata_v4: "odata-v4",
     offset_limit: "offset-limit",
     ogc_features: "ogc-features",
     page_limit: "page-limit",
+    pagy: "pagy",
     postgrest: "postgrest",
     postgrest_range: "postgrest-range",
     shopify: "shopify",

@@ -113,7 +113,7 @@ const PINGORA: [&str; 9] = [
 
 /// Built-in dialects whose upstream decides how many items a page has, and how many a client may ask for within the usual
 /// budget of requests.
-const FEW_AT_A_TIME: [(&str, u32); 1] = [("laravel", 30)];
+const FEW_AT_A_TIME: [(&str, u32); 2] = [("laravel", 30), ("laravel-simple", 30)];
 
 /// Built-in envelopes whose clients know ids alone: they serve where an item can be looked up.
 const BY_IDS: [&str; 1] = ["stripe"];

@@ -26,6 +26,7 @@ macro_rules! envelope {
 }
 
 const DIALECTS: &[(&str, &str)] = &[
+    dialect!("api-pagination"),
     dialect!("batch-post"),
     dialect!("confluence-cloud-v1"),
     dialect!("confluence-v1"),
@@ -39,12 +40,16 @@ const DIALECTS: &[(&str, &str)] = &[
     dialect!("gitlab-keyset"),
     dialect!("json-server-0.17"),
     dialect!("json-server-1"),
+    dialect!("kaminari"),
     dialect!("laravel"),
+    dialect!("laravel-cursor"),
+    dialect!("laravel-simple"),
     dialect!("mediawiki"),
     dialect!("odata-v4"),
     dialect!("offset-limit"),
     dialect!("ogc-features"),
     dialect!("page-limit"),
+    dialect!("pagy"),
     dialect!("postgrest"),
     dialect!("postgrest-range"),
     dialect!("shopify"),

@@ -45,7 +45,7 @@ fn snapshot(dialect: &str) -> Snapshot {
 #[test]
 fn every_dialect_says_orders_in_its_own_words() {
     let mut text = String::new();
-    for (dialect, _) in preset_dialects().filter(|(dialect, _)| *dialect != "laravel") {
+    for (dialect, _) in preset_dialects().filter(|(dialect, _)| !dialect.starts_with("laravel")) {
         let snapshot = snapshot(dialect);
         let list = snapshot.routes[0].list.as_ref().unwrap();
         let parameters = &list.conventions.own().parameters;
