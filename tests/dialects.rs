@@ -25,6 +25,7 @@ macro_rules! contracts {
 }
 
 contracts! {
+    airtable: "airtable",
     api_pagination: "api-pagination",
     batch_post: "batch-post",
     bitbucket_cloud: "bitbucket-cloud",
@@ -45,6 +46,8 @@ contracts! {
     gitlab: "gitlab",
     gitlab_keyset: "gitlab-keyset",
     gridify: "gridify",
+    hubspot: "hubspot",
+    hubspot_search: "hubspot-search",
     jira: "jira",
     jira_cloud: "jira-cloud",
     json_server_0_17: "json-server-0.17",
@@ -58,6 +61,8 @@ contracts! {
     microsoft_graph: "microsoft-graph",
     mongoose_paginate: "mongoose-paginate",
     nestjs_paginate: "nestjs-paginate",
+    notion: "notion",
+    notion_list: "notion-list",
     odata_v4: "odata-v4",
     offset_limit: "offset-limit",
     ogc_features: "ogc-features",
@@ -66,10 +71,12 @@ contracts! {
     postgrest: "postgrest",
     postgrest_range: "postgrest-range",
     redmine: "redmine",
+    salesforce_list_view: "salesforce-list-view",
     sap_odata_v2: "sap-odata-v2",
     sharepoint: "sharepoint",
     shopify: "shopify",
     sieve: "sieve",
+    slack: "slack",
     solr_cursor_mark: "solr-cursor-mark",
     spring_data: "spring-data",
     spring_hateoas: "spring-hateoas",

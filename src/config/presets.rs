@@ -26,6 +26,7 @@ macro_rules! envelope {
 }
 
 const DIALECTS: &[(&str, &str)] = &[
+    dialect!("airtable"),
     dialect!("api-pagination"),
     dialect!("batch-post"),
     dialect!("bitbucket-cloud"),
@@ -46,6 +47,8 @@ const DIALECTS: &[(&str, &str)] = &[
     dialect!("gitlab"),
     dialect!("gitlab-keyset"),
     dialect!("gridify"),
+    dialect!("hubspot"),
+    dialect!("hubspot-search"),
     dialect!("jira"),
     dialect!("jira-cloud"),
     dialect!("json-server-0.17"),
@@ -59,6 +62,8 @@ const DIALECTS: &[(&str, &str)] = &[
     dialect!("microsoft-graph"),
     dialect!("mongoose-paginate"),
     dialect!("nestjs-paginate"),
+    dialect!("notion"),
+    dialect!("notion-list"),
     dialect!("odata-v4"),
     dialect!("offset-limit"),
     dialect!("ogc-features"),
@@ -67,10 +72,12 @@ const DIALECTS: &[(&str, &str)] = &[
     dialect!("postgrest"),
     dialect!("postgrest-range"),
     dialect!("redmine"),
+    dialect!("salesforce-list-view"),
     dialect!("sap-odata-v2"),
     dialect!("sharepoint"),
     dialect!("shopify"),
     dialect!("sieve"),
+    dialect!("slack"),
     dialect!("solr-cursor-mark"),
     dialect!("spring-data"),
     dialect!("spring-hateoas"),

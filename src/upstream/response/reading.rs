@@ -148,13 +148,14 @@ impl ResponseReader {
             }
         };
         let response = ResponseView { headers, body: &body, facts };
-        if self.error.iter().flatten().any(|matched| matched.holds(status, response)) {
-            let detail = format!("the answer, a {status}, is what the dialect calls a failure");
-            return Err(ReadingError::Unavailable(detail));
-        }
+        // A token that is no longer valid may be one of the failures. Contract: slack, "a cursor that is no longer valid".
         let sent_token = matches!(&ask.fetch, Fetch::Token(fetch) if fetch.token.is_some());
         if sent_token && self.gone.iter().any(|matched| matched.holds(status, response)) {
             return Ok(without_items(Standing::Gone, None, body));
+        }
+        if self.error.iter().flatten().any(|matched| matched.holds(status, response)) {
+            let detail = format!("the answer, a {status}, is what the dialect calls a failure");
+            return Err(ReadingError::Unavailable(detail));
         }
         if self.past_end.iter().any(|matched| matched.holds(status, response)) {
             // At the very start of the list no end can be passed: a success there means an empty list. Test:
