@@ -250,11 +250,19 @@ fn check_asks_what_a_reviewer_would() {
 #[test]
 fn dialects_lists_what_is_built_in() {
     let text = said(&run(&["dialects"]));
-    for name in
-        ["json-server-0.17", "drf-page", "drf-limit-offset", "spring-data", "laravel", "postgrest", "page-limit"]
-    {
+    for name in [
+        "json-server-0.17",
+        "drf-page",
+        "drf-limit-offset",
+        "spring-data",
+        "laravel",
+        "postgrest",
+        "page-limit",
+        "slack",
+    ] {
         assert!(text.contains(name), "{name} in:\n{text}");
     }
+    assert!(text.lines().count() > 60, "{text}");
 }
 
 #[test]
