@@ -216,7 +216,7 @@ impl Evidence {
             Slice::Offset { .. } => begins.saturating_add(u64::from(sure)),
         };
         Self {
-            slice: slice,
+            slice,
             arranged: Arrangement::unsorted(answer.items.len()),
             answer,
             offsets: CoveredOffsets { begins, asked_to, covers_to },
