@@ -27,18 +27,22 @@ use crate::{
 /// - `startIndex`: SCIM (RFC 7644, section 3.4.2.4) and `OpenSearch`; `maxResults`, `nextToken`: Google and AWS;
 /// - `itemsPerPage`: API Platform; `pagination`: Strapi; `pagelen`: Bitbucket; `firstResult`: JPA and Camunda;
 /// - `continuationToken`, `nextPageToken`: Azure and Google.
-const PAGING: [&str; 39] = [
+const PAGING: [&str; 45] = [
     "$limit",
+    "$offset",
     "$skip",
     "$skiptoken",
     "$top",
     "_end",
     "_limit",
+    "_next",
     "_offset",
     "_page",
     "_per_page",
+    "_size",
     "_start",
     "continuation_token",
+    "continue",
     "cursor",
     "cursor_mark",
     "ending_before",
@@ -64,6 +68,8 @@ const PAGING: [&str; 39] = [
     "per_page",
     "rows",
     "skip",
+    "start_at",
+    "start_cursor",
     "start_index",
     "starting_after",
     "take",
@@ -71,7 +77,8 @@ const PAGING: [&str; 39] = [
 
 /// Names that sort. Those of no built-in dialect or envelope: `sortOrder` of SCIM (RFC 7644, section 3.4.2.3) and of
 /// many tables in browsers, with its variants; `sorting` of ABP.
-const SORTING: [&str; 17] = [
+const SORTING: [&str; 19] = [
+    "$order",
     "$orderby",
     "$sort",
     "_order",
@@ -89,6 +96,7 @@ const SORTING: [&str; 17] = [
     "sort_key",
     "sort_order",
     "sorting",
+    "sorts",
 ];
 
 /// Names that sort with the value `asc` or `desc`, as `direction` of GitHub does, and are filters with all others.
