@@ -206,7 +206,7 @@ pub(super) enum Command {
     },
     /// Try it: a legacy API of 1,003 users and the gateway in front of it, in this process.
     ///
-    /// Prints three curl commands to paste. The upstream uses any free port, the key for cursors is new in each run, and no
+    /// Prints curl commands to paste, of which the last ones show a page before and after users are added. The upstream uses any free port, the key for cursors is new in each run, and no
     /// file is written. Ctrl-C ends both.
     #[command(after_help = "EXAMPLES:\n  cursorgate demo\n  cursorgate demo --listen 127.0.0.1:9000")]
     Demo {

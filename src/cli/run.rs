@@ -87,19 +87,8 @@ fn serve_file(
     let clients = Admission::new(places(&settings.server));
     let ids = ids()?;
     let mut servers = servers(&settings, &live, (vitals, &clients, &ids), sockets)?;
-    if let Some(admin) = &settings.admin {
-        let operators = Admission::new(ConnectionLimits { most: OPERATORS, per_address: OPERATORS });
-        let front = Front::new(Arc::clone(&live), vitals.clone(), ids, operators);
-        let socket = servers.sockets.listen(&ListenAddress::Ip(admin.address), settings.server.reuse_port);
-        let socket =
-            socket.map_err(|error| Failure::failed(format!("admin: can't listen on {}: {error}", admin.address)))?;
-        let service = admin::service(
-            socket,
-            Admin::new(vitals.clone(), Arc::clone(&live), clients, Some(reloads.clone())),
-            front,
-        );
-        servers.companion.add_service(service);
-    }
+    let admin = Admin::new(vitals.clone(), Arc::clone(&live), clients, Some(reloads.clone()));
+    add_admin(&mut servers, &settings, admin, Front::new(Arc::clone(&live), vitals.clone(), ids, operators()))?;
     for address in servers.sockets.close_unclaimed() {
         tracing::warn!(address, "a socket that was handed over is closed: no listener has its address");
     }
@@ -107,6 +96,26 @@ fn serve_file(
         tracing::info!(name = listener.name, address = %listener.address, tls = listener.tls.is_some(), "listening");
     }
     serve(servers, vitals, settings, &live, Some(reloads))
+}
+
+/// Returns the admission of the admin listener.
+pub(super) fn operators() -> Arc<Admission> {
+    Admission::new(ConnectionLimits { most: OPERATORS, per_address: OPERATORS })
+}
+
+/// Adds the admin listener to the servers, if the configuration has one.
+pub(super) fn add_admin(
+    servers: &mut Servers,
+    settings: &Settings,
+    admin: Admin,
+    front: Arc<Front>,
+) -> Result<(), Failure> {
+    let Some(listener) = &settings.admin else { return Ok(()) };
+    let address = listener.address;
+    let socket = servers.sockets.listen(&ListenAddress::Ip(address), settings.server.reuse_port);
+    let socket = socket.map_err(|error| Failure::failed(format!("admin: can't listen on {address}: {error}")))?;
+    servers.companion.add_service(admin::service(socket, admin, front));
+    Ok(())
 }
 
 /// Runs servers to their end.

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read as _},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Output, Stdio},
     sync::{Arc, Mutex},
     thread,
 };
@@ -310,7 +310,7 @@ impl Drop for Owned {
     }
 }
 
-/// The three lines that the demo prints work as pasted, and Ctrl-C ends the gateway and its upstream.
+/// The lines that the demo prints work as pasted and show what they say, and Ctrl-C ends the gateway and its upstream.
 #[test]
 fn the_demo_works_as_it_says() {
     let port = free_port();
@@ -338,30 +338,47 @@ fn the_demo_works_as_it_says() {
             printed.lock().expect("nobody panics with it").push(line);
         }
     });
-    let curls = eventually("three curl lines", || {
+    let curls = eventually("six curl lines", || {
         let lines = lines.lock().expect("nobody panics with it");
         let curls = lines.iter().map(|line| line.trim()).filter(|line| line.starts_with("curl ")).map(str::to_owned);
         let curls = curls.collect::<Vec<_>>();
-        (curls.len() >= 3).then_some(curls)
+        (curls.len() >= 6).then_some(curls)
     });
-    for line in &curls {
-        let url = line.split(['\'', '"', ' ']).find(|word| word.starts_with("http://")).expect("a URL");
-        let target = url.strip_prefix(&format!("http://127.0.0.1:{port}")).unwrap_or_else(|| panic!("{line}"));
-        let response = http::get(([127, 0, 0, 1], port).into(), target);
-        assert_eq!(response.status, 200, "{line}: {response:?}");
-        let curl = Command::new("sh").args(["-c", line]).output().expect("a shell");
-        if curl.status.code() == Some(127) {
-            // There is no curl here; its URL was asked above.
-            continue;
-        }
-        assert!(curl.status.success() && !curl.stdout.is_empty(), "{line}: {}", said(&curl));
-    }
+    let pages: Vec<Vec<u64>> = curls.iter().map(|line| paste(line)).collect();
+    let [first, second, numbered, added, numbered_again, second_again] = &pages[..] else { panic!("{curls:?}") };
+    assert_eq!([first.len(), second.len(), added.len()], [3, 3, 0]);
+    assert_eq!(numbered, second);
+    assert_eq!(numbered_again, first, "by number the first page comes again");
+    assert_eq!(second_again, second);
+    let admin = eventually("the admin address", || {
+        let lines = lines.lock().expect("nobody panics with it");
+        let address = |line: &String| line.strip_prefix("For operators: http://")?.split('/').next()?.parse().ok();
+        lines.iter().find_map(address)
+    });
+    let operator = |path: &str| {
+        let mut connection = http::Connection::open(admin).expect("it listens");
+        connection.request("GET", path, &[("Host", "localhost")], b"").expect("it is answered")
+    };
+    assert_eq!(operator("/metrics").status, 200);
+    assert_eq!(operator("/migration").json()["routes"][0]["route"], "users");
     let log = log.lock().expect("nobody panics with it").clone();
     assert!(log.contains("page_level") && !log.contains("WARN"), "nothing is wrong with a demo: {log}");
     signal(demo.0.id(), "INT");
     let ended = eventually("Ctrl-C ends it", || demo.0.try_wait().expect("it is our child"));
     assert!(ended.success() || ended.code().is_none(), "{ended}");
     assert!(http::Connection::open(([127, 0, 0, 1], port).into()).is_err(), "nobody listens any more");
+}
+
+/// Sends the request of a line for curl, and returns the ids of the page that comes; none of another answer.
+fn paste(line: &str) -> Vec<u64> {
+    let url = line.split('\'').find_map(|word| word.strip_prefix("http://")).expect("a URL");
+    let (authority, target) = url.split_at(url.find('/').expect("a path"));
+    let method = if line.contains("-X POST") { "POST" } else { "GET" };
+    let mut connection = http::Connection::open(authority.parse().expect("an address")).expect("it listens");
+    let response = connection.request(method, target, &[], b"").expect("it is answered");
+    assert!((200..300).contains(&response.status), "{line}: {response:?}");
+    let items = response.json()["data"].as_array().cloned().unwrap_or_default();
+    items.iter().map(|item| item["id"].as_u64().expect("an id")).collect()
 }
 
 /// Only the simulator's build of the core can switch rules off. Such a build has this mark in its binary

@@ -13,12 +13,13 @@ use std::{
 
 use super::{Failure, keygen::new_key, logging, report, run};
 use crate::{
+    admin::Admin,
     config::{self, Environment, settings::Settings},
     gateway::{
         Snapshot,
         lifecycle::{live::Live, process::Vitals},
         runtime::sockets::Sockets,
-        server::admission::Admission,
+        server::{admission::Admission, connection::Front},
     },
 };
 
@@ -31,8 +32,13 @@ const WRITTEN_LISTENER: &str = "127.0.0.1:8080";
 /// The address of the legacy API in that configuration.
 const WRITTEN_UPSTREAM: &str = "127.0.0.1:8081";
 
-/// The ports that are tried.
-const PORTS: std::ops::Range<u16> = 8_080..8_180;
+/// The address of the admin listener in that configuration.
+const WRITTEN_ADMIN: &str = "127.0.0.1:9180";
+
+/// The first ports that are tried for the gateway and for its admin listener, and the number of ports after each.
+const FIRST_PORT: u16 = 8_080;
+const FIRST_ADMIN_PORT: u16 = 9_180;
+const PORTS: u16 = 100;
 
 /// The number of attempts to reach the gateway after its start, and the pause between them.
 const TRIES: usize = 250;
@@ -45,32 +51,31 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) fn run(listen: Option<SocketAddr>) -> Result<(), Failure> {
     let address = match listen {
         Some(address) => address,
-        None => free_port()?,
+        None => free_port(FIRST_PORT)?,
     };
     let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-    let text = configuration(address, upstream);
+    let addresses = DemoAddresses { gateway: address, upstream, admin: free_port(FIRST_ADMIN_PORT)? };
+    let text = addresses.configuration();
     let (settings, diagnostics) = config::load_text("demo.toml", &text, &KeyOfThisRun(new_key()?));
     let run::Built { settings, snapshot, .. } = run::compile(settings, diagnostics)?;
     let vitals = Vitals::default();
     let log = logging::begin(settings.log, Arc::clone(vitals.log()))?;
-    log.ends(serve(settings, snapshot, &vitals, address, upstream))
+    log.ends(serve(settings, snapshot, &vitals, addresses))
 }
 
-fn serve(
-    settings: Settings,
-    snapshot: Snapshot,
-    vitals: &Vitals,
-    address: SocketAddr,
-    upstream: SocketAddr,
-) -> Result<(), Failure> {
+fn serve(settings: Settings, snapshot: Snapshot, vitals: &Vitals, addresses: DemoAddresses) -> Result<(), Failure> {
     let clients = Admission::new(run::places(&settings.server));
     let live = Arc::new(Live::new(snapshot));
-    let mut servers = run::servers(&settings, &live, (vitals, &clients, &run::ids()?), Sockets::default())?;
-    servers.companion.add_service(upstream::service(upstream));
+    let ids = run::ids()?;
+    let mut servers = run::servers(&settings, &live, (vitals, &clients, &ids), Sockets::default())?;
+    let admin = Admin::new(vitals.clone(), Arc::clone(&live), clients, None);
+    let front = Front::new(Arc::clone(&live), vitals.clone(), ids, run::operators());
+    run::add_admin(&mut servers, &settings, admin, front)?;
+    servers.companion.add_service(upstream::service(addresses.upstream));
     std::thread::spawn(move || {
-        let text = match introduction(address, upstream) {
+        let text = match introduction(addresses) {
             Ok(text) => text,
-            Err(error) => format!("the gateway on {address} does not answer: {error}\n"),
+            Err(error) => format!("the gateway on {} does not answer: {error}\n", addresses.gateway),
         };
         // A closed standard output is no failure.
         let _ = report::output(&text);
@@ -78,19 +83,30 @@ fn serve(
     run::serve(servers, vitals, settings, &live, None)
 }
 
-/// The configuration with the addresses of this run.
-fn configuration(address: SocketAddr, upstream: SocketAddr) -> String {
-    CONFIGURATION
-        .replace(WRITTEN_LISTENER, "{listener}")
-        .replace(WRITTEN_UPSTREAM, &upstream.to_string())
-        .replace("{listener}", &address.to_string())
+/// The addresses of one run.
+#[derive(Clone, Copy, Debug)]
+struct DemoAddresses {
+    gateway: SocketAddr,
+    upstream: SocketAddr,
+    admin: SocketAddr,
 }
 
-/// The first free port from 8080 on.
-fn free_port() -> Result<SocketAddr, Failure> {
-    let mut candidates = PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+impl DemoAddresses {
+    /// Returns the configuration with these addresses.
+    fn configuration(self) -> String {
+        CONFIGURATION
+            .replace(WRITTEN_LISTENER, "{listener}")
+            .replace(WRITTEN_UPSTREAM, &self.upstream.to_string())
+            .replace(WRITTEN_ADMIN, &self.admin.to_string())
+            .replace("{listener}", &self.gateway.to_string())
+    }
+}
+
+/// Returns the first free port from one on.
+fn free_port(first: u16) -> Result<SocketAddr, Failure> {
+    let mut candidates = (first..first + PORTS).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     candidates.find(|address| TcpListener::bind(address).is_ok()).ok_or_else(|| {
-        let message = format!("no port from {} to {} is free: say --listen ADDRESS", PORTS.start, PORTS.end - 1);
+        let message = format!("no port from {first} to {} is free: say --listen ADDRESS", first + PORTS - 1);
         Failure::failed(message)
     })
 }
@@ -108,22 +124,28 @@ impl Environment for KeyOfThisRun {
     }
 }
 
-/// Returns the text that is printed once the gateway answers: three commands to paste, of which the second continues the
-/// first.
-fn introduction(address: SocketAddr, upstream: SocketAddr) -> std::io::Result<String> {
+/// Returns the text that is printed once the gateway answers: commands to paste, of which the second continues the first,
+/// and the last ones show the second page after users were added before it.
+fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
+    let DemoAddresses { gateway, upstream, admin } = addresses;
     // The gateway would find its upstream unhealthy, and say so, if it were asked before that listens.
     ask(upstream, "/users?page=1&limit=1")?;
     let first = "/users?limit=3";
-    let body = ask(address, first)?;
+    let body = ask(gateway, first)?;
     let page: serde_json::Value = serde_json::from_str(&body)?;
     let next = page.pointer("/links/next").and_then(serde_json::Value::as_str);
     let next = next.ok_or_else(|| std::io::Error::other("the first page has no next link"))?;
     Ok(format!(
         "A legacy API with {} users by page= and limit= is on {upstream}; cursorgate is in front of it.\n\n\
-         The first page, by cursor:\n\n  curl -i 'http://{address}{first}'\n\n\
+         The first page, by cursor:\n\n  curl -i 'http://{gateway}{first}'\n\n\
          The page after it, wherever it has moved to:\n\n  curl '{next}'\n\n\
          What old clients get, as ever, with a word about when that ends:\n\n  \
-         curl -i 'http://{address}/users?page=2&limit=3'\n\n\
+         curl -i 'http://{gateway}/users?page=2&limit=3'\n\n\
+         Now add three users at the front of the list:\n\n  curl -X POST 'http://{upstream}/users'\n\n\
+         By number, the second page repeats the users of the first one:\n\n  \
+         curl 'http://{gateway}/users?page=2&limit=3'\n\n\
+         By cursor, it has the same users as before:\n\n  curl '{next}'\n\n\
+         For operators: http://{admin}/, with /metrics and /migration.\n\n\
          Ctrl-C ends both.\n\n",
         people::COUNT
     ))
@@ -159,20 +181,24 @@ fn ask_once(address: SocketAddr, target: &str) -> std::io::Result<String> {
 mod tests {
     use super::*;
 
+    fn addresses(gateway: &str) -> DemoAddresses {
+        let [gateway, upstream, admin] = [gateway, "127.0.0.1:9", "127.0.0.1:10"].map(|text| text.parse().unwrap());
+        DemoAddresses { gateway, upstream, admin }
+    }
+
     #[test]
     fn the_addresses_of_the_run_are_in_its_configuration() {
-        let text = configuration("127.0.0.1:8081".parse().unwrap(), "127.0.0.1:9".parse().unwrap());
+        let text = addresses("127.0.0.1:8081").configuration();
         assert!(text.contains("address = \"127.0.0.1:8081\""));
         assert!(text.contains("public_url = \"http://127.0.0.1:8081\""));
         assert!(text.contains("peers = [\"127.0.0.1:9\"]"));
+        assert!(text.contains("address = \"127.0.0.1:10\""));
     }
 
     #[test]
     fn the_configuration_has_no_fault() {
         let key = KeyOfThisRun(new_key().unwrap());
-        for text in
-            [CONFIGURATION.to_owned(), configuration("[::1]:9".parse().unwrap(), "127.0.0.1:1".parse().unwrap())]
-        {
+        for text in [CONFIGURATION.to_owned(), addresses("[::1]:9").configuration()] {
             let (settings, diagnostics) = config::load_text("demo.toml", &text, &key);
             assert_eq!(diagnostics.counts(), (0, 0), "{}", diagnostics.render(false));
             assert!(run::compile(settings, diagnostics).is_ok());

@@ -66,6 +66,11 @@ pub(super) fn everyone() -> Vec<Person> {
     (1..=COUNT as u64).map(person).collect()
 }
 
+/// Returns the person who is created after `count` others: no other is newer.
+pub(super) fn newcomer(count: usize) -> Person {
+    person(count as u64 + 1)
+}
+
 /// Compares two people by a field, in a direction. Nulls are last in both.
 pub(super) fn compare(left: &Person, right: &Person, field: Field, descending: bool) -> Ordering {
     let directed = |ordering: Ordering| if descending { ordering.reverse() } else { ordering };

@@ -1,13 +1,18 @@
-//! The legacy API of the demo: `GET /users?page=1&limit=20&sort=-created_at,id`, as thousands of home-made APIs are.
+//! The legacy API of the demo: `GET /users?page=1&limit=20&sort=-created_at,id`, as thousands of home-made APIs are. `POST
+//! /users` adds three people at the front of the list.
 
-use std::{cmp::Ordering, net::SocketAddr};
+use std::{
+    cmp::Ordering,
+    net::SocketAddr,
+    sync::{PoisonError, RwLock},
+};
 
 use async_trait::async_trait;
 use http::{Method, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession, services::listening::Service};
 
-use super::people::{Field, Person, compare, everyone};
+use super::people::{Field, Person, compare, everyone, newcomer};
 
 /// The default number of people in an answer.
 const DEFAULT_LIMIT: usize = 20;
@@ -15,15 +20,21 @@ const DEFAULT_LIMIT: usize = 20;
 /// More are never given, whatever is asked.
 const LARGEST_LIMIT: usize = 100;
 
+/// The number of people that a POST adds.
+const NEWCOMERS: usize = 3;
+
+/// The most people that there may be.
+const MOST: usize = 100_000;
+
 /// The API.
 #[derive(Debug)]
 pub(super) struct LegacyApi {
-    people: Vec<Person>,
+    people: RwLock<Vec<Person>>,
 }
 
 /// The API as a service of the server.
 pub(super) fn service(address: SocketAddr) -> Service<LegacyApi> {
-    let mut service = Service::new("legacy API".to_owned(), LegacyApi { people: everyone() });
+    let mut service = Service::new("legacy API".to_owned(), LegacyApi::new());
     service.threads = Some(1);
     service.add_tcp(&address.to_string());
     service
@@ -39,6 +50,7 @@ impl ServeHttp for LegacyApi {
                 Some(Ok(id)) => self.user(id),
                 _ => missing(),
             },
+            (&Method::POST, "/users") => self.add(),
             _ => (StatusCode::METHOD_NOT_ALLOWED, "{\"error\":\"this is a demo\"}".to_owned()),
         };
         let length = body.len();
@@ -53,8 +65,25 @@ impl ServeHttp for LegacyApi {
 }
 
 impl LegacyApi {
+    fn new() -> Self {
+        Self { people: RwLock::new(everyone()) }
+    }
+
+    fn add(&self) -> (StatusCode, String) {
+        let mut people = self.people.write().unwrap_or_else(PoisonError::into_inner);
+        if people.len() + NEWCOMERS > MOST {
+            return (StatusCode::CONFLICT, "{\"error\":\"there are enough users\"}".to_owned());
+        }
+        let before = people.len();
+        people.extend((before..before + NEWCOMERS).map(newcomer));
+        let added: Vec<&str> = people[before..].iter().map(|person| person.json.as_str()).collect();
+        (StatusCode::CREATED, format!("{{\"added\":[{}]}}\n", added.join(",")))
+    }
+
     fn users(&self, query: &str) -> (StatusCode, String) {
-        let (mut page, mut limit, mut sort) = (1_usize, DEFAULT_LIMIT, Vec::new());
+        // Newest first, unless a request says otherwise.
+        let (mut page, mut limit, mut sort) =
+            (1_usize, DEFAULT_LIMIT, vec![(Field::CreatedAt, true), (Field::Id, false)]);
         for (name, value) in pairs(query) {
             match name.as_str() {
                 "page" => page = value.parse().unwrap_or(1).max(1),
@@ -68,7 +97,8 @@ impl LegacyApi {
                 _ => {}
             }
         }
-        let mut people: Vec<&Person> = self.people.iter().collect();
+        let people = self.people.read().unwrap_or_else(PoisonError::into_inner);
+        let mut people: Vec<&Person> = people.iter().collect();
         people.sort_by(|left, right| {
             let by_term = |ordering: Ordering, &(field, descending): &(Field, bool)| {
                 ordering.then_with(|| compare(left, right, field, descending))
@@ -82,7 +112,8 @@ impl LegacyApi {
     }
 
     fn user(&self, id: u64) -> (StatusCode, String) {
-        let person = self.people.iter().find(|person| person.id == id);
+        let people = self.people.read().unwrap_or_else(PoisonError::into_inner);
+        let person = people.iter().find(|person| person.id == id);
         person.map_or_else(missing, |person| (StatusCode::OK, person.json.clone()))
     }
 }
@@ -114,7 +145,7 @@ mod tests {
     use super::*;
 
     fn ids(query: &str) -> (usize, Vec<u64>) {
-        let api = LegacyApi { people: everyone() };
+        let api = LegacyApi::new();
         let (status, body) = api.users(query);
         assert_eq!(status, StatusCode::OK);
         let value: serde_json::Value = serde_json::from_str(&body).unwrap();
@@ -125,10 +156,11 @@ mod tests {
 
     #[test]
     fn pages_and_limits() {
-        assert_eq!(ids(""), (20, (1..=20).collect()));
-        assert_eq!(ids("page=2&limit=3"), (3, vec![4, 5, 6]));
-        assert_eq!(ids("page=335&limit=3"), (3, vec![1_003]));
+        assert_eq!(ids("sort=id"), (20, (1..=20).collect()));
+        assert_eq!(ids("page=2&limit=3&sort=id"), (3, vec![4, 5, 6]));
+        assert_eq!(ids("page=335&limit=3&sort=id"), (3, vec![1_003]));
         assert_eq!(ids("page=336&limit=3"), (3, vec![]));
+        assert_eq!(ids(""), ids("sort=-created_at,id"));
         assert_eq!(ids("limit=9999").0, 100);
         assert_eq!(ids("page=18446744073709551615"), (20, vec![]));
     }
@@ -137,10 +169,26 @@ mod tests {
     fn sorts() {
         assert_eq!(ids("limit=2&sort=-id"), (2, vec![1_003, 1_002]));
         let newest = ids("limit=100&sort=-created_at%2Cid").1;
-        let api = LegacyApi { people: everyone() };
+        let people = everyone();
         let created: Vec<&str> =
-            newest.iter().map(|id| api.people[usize::try_from(*id).unwrap() - 1].created_at.as_str()).collect();
+            newest.iter().map(|id| people[usize::try_from(*id).unwrap() - 1].created_at.as_str()).collect();
         assert!(created.is_sorted_by(|left, right| left >= right));
-        assert_eq!(api.users("sort=secret").0, StatusCode::BAD_REQUEST);
+        assert_eq!(LegacyApi::new().users("sort=secret").0, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn people_are_added_at_the_front() {
+        let api = LegacyApi::new();
+        let newest = |count: usize| {
+            let value: serde_json::Value =
+                serde_json::from_str(&api.users(&format!("limit={count}&sort=-created_at%2Cid")).1).unwrap();
+            value["data"].as_array().unwrap().iter().map(|item| item["id"].as_u64().unwrap()).collect::<Vec<_>>()
+        };
+        let before = newest(5);
+        for added in 1..20 {
+            assert_eq!(api.add().0, StatusCode::CREATED);
+            let now = newest(5 + added * NEWCOMERS);
+            assert_eq!(now[added * NEWCOMERS..], before, "after {added}");
+        }
     }
 }
