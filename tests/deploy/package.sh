@@ -64,7 +64,7 @@ done
 cat >"$root/root/try.sh" <<'END'
 set -eu
 main() { systemctl show --property MainPID --value cursorgate.service; }
-connect() { while [ -e /run/going ]; do curl --silent --output /dev/null --max-time 20 --write-out '%{http_code}\n' http://127.0.0.1:8080/ || true; done; }
+connect() { while [ -e /run/going ]; do curl --silent --output /dev/null --max-time 20 --write-out '%{http_code} %{errormsg}\n' http://127.0.0.1:8080/ || true; done; }
 # Clients connect one after the other while a command is run. There is no upstream: 502 is the answer, 000 none.
 during() {
     touch /run/going
@@ -77,8 +77,8 @@ during() {
     sleep 1
     rm /run/going
     wait
-    echo "$*: main process $before, then $(main); answers: $(sort /run/codes | uniq --count | tr --squeeze-repeats ' \n' ' ')"
-    ! grep --invert-match --quiet 502 /run/codes
+    echo "$*: main process $before, then $(main); answers: $(cut --characters=-3 /run/codes | sort | uniq --count | tr --squeeze-repeats ' \n' ' ')"
+    if grep --invert-match 502 /run/codes; then return 1; fi
     [ "${expected:-}" = same ] || [ "$(main)" != "$before" ]
 }
 systemctl start cursorgate.socket cursorgate.service
