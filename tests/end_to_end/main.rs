@@ -32,6 +32,7 @@ mod legacy;
 mod legacy_bodies;
 mod levels;
 mod lifecycle;
+mod limits;
 mod links;
 mod listeners;
 mod logs;

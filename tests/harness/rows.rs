@@ -25,6 +25,13 @@ pub(crate) struct Reading {
 /// Any slice, with a total.
 pub(crate) const BY_OFFSET: Reading =
     Reading { request: "offset={offset}&limit={size}", response: r#", total = "/total""#, more: "" };
+/// Any slice, and nothing beside its rows.
+pub(crate) const SLICES: Reading = Reading { request: "offset={offset}&limit={size}", response: "", more: "" };
+/// Pages of any size, and nothing beside their rows.
+pub(crate) const SLICES_BY_PAGE: Reading = Reading { request: "page={page}&per_page={size}", response: "", more: "" };
+/// Pages of any size, with a total.
+pub(crate) const BY_PAGE: Reading =
+    Reading { request: "page={page}&per_page={size}", response: r#", total = "/total""#, more: "" };
 /// Pages of ten, with a total.
 pub(crate) const BY_TEN: Reading =
     Reading { request: "page={page}", response: r#", total = "/total""#, more: "size = { default = 10 }" };
