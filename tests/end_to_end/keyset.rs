@@ -1,5 +1,7 @@
 //! Pages found by range filters: one request each, while rows come and go under the walk.
 
+use std::cmp::Reverse;
+
 use crate::harness::{
     eventually,
     gateway::Gateway,
@@ -115,4 +117,82 @@ fn ties_are_whole_runs() {
     });
     let expected: Vec<u64> = (81..=120).chain(41..=80).chain(1..=40).collect();
     assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), expected);
+}
+
+/// The number of rows of the upstreams that compare times otherwise.
+const TIMES: u64 = 1_200;
+/// The seconds between two of their times.
+const TICK: u64 = 600;
+
+/// Returns the n-th time as it is served.
+fn time(number: u64) -> String {
+    format!("2024-03-{:02}T{:02}:{:02}:00Z", 1 + number / 144, number / 6 % 24, number % 6 * 10)
+}
+
+/// Returns the seconds from the first of the times to this one.
+fn seconds(time: &str) -> u64 {
+    let time = time.replace("%3A", ":");
+    let part = |range| time.get(range).and_then(|digits: &str| digits.parse::<u64>().ok());
+    let part = |range| part(range).unwrap_or_else(|| panic!("no time: {time}"));
+    ((part(8..10) - 1) * 24 + part(11..13)) * 3_600 + part(14..16) * 60 + part(17..19)
+}
+
+/// Starts an upstream of rows by time, the newest first, `run` of them to a time. Its filters take `read` of the seconds
+/// that a time is meant to be.
+fn timed(run: u64, read: fn(u64) -> u64) -> (Upstream, Gateway, Rows) {
+    let rows = Rows::new((0..TIMES).map(|row| Row::new(row, row / run)));
+    let served = rows.clone();
+    let upstream = Upstream::start(move |exchange| {
+        let request = &exchange.request;
+        let number = |name| request.parameter(name).and_then(|text| text.parse().ok());
+        let bound = |name| request.parameter(name).map(|time| read(seconds(time)));
+        let (least, most) = (bound("at__gte"), bound("at__lte"));
+        let mut rows = served.all();
+        rows.retain(|row| most.is_none_or(|most| row.score * TICK <= most));
+        rows.retain(|row| least.is_none_or(|least| row.score * TICK >= least));
+        rows.sort_by_key(|row| (Reverse(row.score), row.id));
+        if request.parameter("sort").is_some_and(|sort| sort.starts_with("at")) {
+            rows.reverse();
+        }
+        let page = rows.iter().skip(number("offset").unwrap_or(0)).take(number("limit").unwrap_or(10));
+        let page: Vec<String> = page.map(|row| format!(r#"{{"id":{},"at":"{}"}}"#, row.id, time(row.score))).collect();
+        let body = format!(r#"{{"total":{},"items":[{}]}}"#, rows.len(), page.join(","));
+        exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
+    });
+    let route = "order = [\"-at\", \"id\"]\nsortable = [\"at\", \"id\"]\nfilterable = [\"at\"]";
+    let settings = configuration(upstream.address, BY_OFFSET, route);
+    let settings = settings.replace("score = { type = \"number\"", "at = { type = \"datetime\"");
+    let gateway = Gateway::start(&settings);
+    (upstream, gateway, rows)
+}
+
+/// A filter that is read by its date, or in another time zone, leaves out the row that a page follows and those after it.
+/// Its answer does not show that row, so it proves no page: no page skips a row, also where the row of the cursor is gone.
+#[test]
+fn a_filter_that_is_read_by_date_or_in_another_zone_skips_nothing() {
+    let by_date: fn(u64) -> u64 = |seconds| seconds - seconds % 86_400;
+    let in_another_zone: fn(u64) -> u64 = |seconds| seconds.saturating_sub(7_200);
+    for (how, read) in [("by date", by_date), ("in another zone", in_another_zone)] {
+        for (run, limit, deletes) in [(1, 7, false), (1, 20, false), (4, 7, false), (1, 7, true), (4, 20, true)] {
+            let (upstream, gateway, rows) = timed(run, read);
+            let what = format!("{how}, {run} to a time, limit {limit}, deletes: {deletes}");
+            let in_order = || {
+                let mut rows = rows.all();
+                rows.sort_by_key(|row| (Reverse(row.score), row.id));
+                rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
+            };
+            let mut due = in_order();
+            let pages = walk(&gateway, &format!("/users?limit={limit}"), "next", &[], |number, page| {
+                let (served, level) = (ids(page), page.header("cursorgate-level"));
+                assert_eq!(served, due[..served.len()], "{what}: page {number} is {level:?}");
+                due.drain(..served.len());
+                if deletes {
+                    rows.change(|rows| rows.retain(|row| Some(&row.id) != served.last()));
+                }
+            });
+            assert_eq!(due, [0; 0], "{what}: the end after {} pages", pages.len());
+            let filtered = upstream.requests().iter().filter(|request| request.query().contains("at__lte=")).count();
+            assert!(filtered > 2, "{what}: the filter was tried {filtered} times");
+        }
+    }
 }
