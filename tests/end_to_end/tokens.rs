@@ -1,11 +1,17 @@
 //! Upstreams that hand out how to go on: tokens in the body, next-links in a header.
 
+use std::collections::HashSet;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::harness::{
-    gateway::Gateway,
-    rows::{BY_LINK, BY_OFFSET, BY_TOKEN, ONWARD_BY_TEN, Reading, Row, Rows, configuration, ids, walk},
-    upstream::Upstream,
+use crate::{
+    harness::{
+        gateway::Gateway,
+        http::Response,
+        rows::{BY_LINK, BY_OFFSET, BY_TOKEN, ONWARD_BY_TEN, Reading, Row, Rows, configuration, ids, walk},
+        upstream::Upstream,
+    },
+    third_party::{Kind, ThirdParty},
 };
 
 const TOKENS: &str = "order = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\nupstream_path = \"{path}/tokens\"";
@@ -104,6 +110,62 @@ fn pages_lead_back_where_the_upstream_does() {
     }
 }
 
+/// Django REST framework's cursors skip items on the way back where several have the same time, also at rest. No page that
+/// begins after skipped ones says more than `anchored`.
+#[test]
+fn what_a_cursor_of_drf_skips_on_the_way_back_is_promised_by_no_page() {
+    let upstream = ThirdParty::start(Kind::Django);
+    let gateway = Gateway::start(&format!(
+        r#"
+[upstreams.legacy]
+peers = ["{}"]
+
+[routes.users]
+path = "/users"
+upstream = "legacy"
+upstream_path = "/api/users/by-cursor/"
+dialect = "by-cursor"
+order = ["-created_at", "id"]
+fields = {{ created_at = {{ type = "datetime", nulls = "none" }} }}
+page_size = {{ default = 20, max = 100 }}
+
+[dialects.by-cursor]
+extends = "drf-cursor"
+size = {{ default = 20 }}
+"#,
+        upstream.address
+    ));
+    for limit in [20, 100, 13] {
+        let forward = walk(&gateway, &format!("/users?limit={limit}"), "next", &[], |_, _| {});
+        let timed = |page: &Response| -> Vec<(u64, String)> {
+            let times = page.json()["data"].as_array().expect("items").clone();
+            ids(page).into_iter().zip(times.iter().map(|item| item["created_at"].to_string())).collect()
+        };
+        let all: Vec<(u64, String)> = forward.iter().flat_map(timed).collect();
+        let distinct: HashSet<u64> = all.iter().map(|(id, _)| *id).collect();
+        assert_eq!((all.len(), distinct.len()), (1_003, 1_003), "limit {limit}: nothing is lost on the way on");
+
+        let mut came: HashSet<u64> = forward.last().map(ids).expect("a last page").into_iter().collect();
+        let mut skipped = HashSet::new();
+        let back = forward.last().and_then(|page| page.link("prev")).expect("it leads back");
+        walk(&gateway, &back, "prev", &[], |number, page| {
+            let (items, level) = (timed(page), page.header("cursorgate-level").expect("a level"));
+            for (id, _) in &items {
+                assert!(came.insert(*id), "limit {limit}, page {number} back: {id} comes again");
+            }
+            // What is older than the newest item of this page is served by now, or led past by this page or one before.
+            let Some((_, newest)) = items.first() else { return };
+            let older = all.iter().rposition(|(_, time)| time == newest).expect("it came on the way on") + 1;
+            let missing = all[older..].iter().map(|(id, _)| *id).filter(|id| !came.contains(id));
+            let now: Vec<u64> = missing.filter(|id| skipped.insert(*id)).collect();
+            assert!(now.is_empty() || level == "anchored", "limit {limit}, page {number} back, {level}: {now:?}");
+        });
+        if limit == 20 {
+            assert!(!skipped.is_empty(), "the upstream skips nothing any more: these tests show nothing");
+        }
+    }
+}
+
 /// Tokens of the upstream are never readable in cursors, nor are keys on routes that seal.
 #[test]
 fn cursors_are_sealed() {
@@ -112,9 +174,7 @@ fn cursors_are_sealed() {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).expect("base64url");
         bytes.windows(needle.len()).any(|window| window == needle)
     };
-    let cursor = |page: crate::harness::http::Response| {
-        page.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned()
-    };
+    let cursor = |page: Response| page.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned();
     let (_upstream, gateway) = start(&rows, BY_TOKEN, TOKENS);
     let of_token = cursor(gateway.get("/users?limit=8"));
     assert!(!contains(&of_token, b"t-"), "{of_token}");

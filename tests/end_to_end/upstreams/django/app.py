@@ -102,6 +102,18 @@ class Users(generics.ListCreateAPIView):
         return User.objects.filter(team=team) if team else User.objects.all()
 
 
+class Cursors(pagination.CursorPagination):
+    page_size = 20
+    # The default of most views: nothing orders the users of one time.
+    ordering = "-created_at"
+
+
+class UsersByCursor(generics.ListAPIView):
+    serializer_class = UserSerializer
+    pagination_class = Cursors
+    queryset = User.objects.all()
+
+
 class Orders(generics.ListAPIView):
     serializer_class = OrderSerializer
     pagination_class = Pages
@@ -138,6 +150,7 @@ def count_requests(respond):
 
 urlpatterns = [
     path("api/users/", Users.as_view()),
+    path("api/users/by-cursor/", UsersByCursor.as_view()),
     path("api/users/<int:user>/orders/", Orders.as_view()),
 ]
 
