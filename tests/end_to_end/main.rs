@@ -14,6 +14,7 @@ mod compression;
 mod connections;
 mod conventions;
 mod cors;
+mod cost;
 mod cursors;
 mod desync;
 mod dialects;
