@@ -1,6 +1,10 @@
 //! `cursorgate learn`: finds out how a list pages, and writes its route.
 
+mod recorded;
+
 use std::{fmt::Write as _, fs::OpenOptions, io::Write as _, path::Path};
+
+use http::{HeaderName, HeaderValue, Method};
 
 use super::{
     Failure,
@@ -10,7 +14,10 @@ use super::{
 };
 use crate::{
     gateway::probe::ProbeSender,
-    learn::{self, Learnt, ProbeLimits, ProbeTarget, ProberStep, WrittenUpstream},
+    learn::{
+        self, Learnt, ProbeFault, ProbeLimits, ProbeOutcome, ProbeRequest, ProbeTarget, ProberStep, WrittenUpstream,
+        recording::Recording,
+    },
 };
 
 /// The largest pages that are tried for a configuration: fewer items need fewer requests of a small answer.
@@ -22,25 +29,26 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     let upstream = WrittenUpstream { peer: url.peer.clone(), tls: url.tls };
     let headers = headers(&arguments.header)?;
     let body = body(arguments.body.as_deref())?;
-    let target = ProbeTarget {
+    let mut target = ProbeTarget {
         path: url.path.clone(),
         fixed: url.pairs.clone(),
         body,
         headers: headers.iter().map(|(name, _)| name.clone()).collect(),
         host: url.authority.clone(),
+        recorded: Vec::new(),
     };
+    let mut source = source(arguments, &url, headers, &mut target)?;
     let usual = ProbeLimits::default();
     let limits = ProbeLimits {
         requests: arguments.requests.unwrap_or(usual.requests),
         delay: arguments.delay.map_or(usual.delay, std::time::Duration::from_millis),
         depth: arguments.depth.unwrap_or(usual.depth),
     };
-    let sender = ProbeSender::new(url.upstream()?, headers)?;
     let mut step = learn::begin(target.clone(), limits);
     // At most `limits.requests` times.
     let learnt = loop {
         match step {
-            ProberStep::Send(request, prober) => step = prober.resume(sender.send(&request)),
+            ProberStep::Send(request, prober) => step = prober.resume(source.answer(&request)),
             ProberStep::Done(learnt) => {
                 break learnt.map_err(|fault| Failure::failed(format!("{}: {fault}", arguments.url)))?;
             }
@@ -70,6 +78,40 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
         None => "\n--out FILE writes a configuration of this.\n".to_owned(),
     });
     report::output(&text)
+}
+
+/// The source of answers.
+enum AnswerSource {
+    Live(Box<ProbeSender>),
+    Recorded(Recording),
+}
+
+impl AnswerSource {
+    fn answer(&mut self, request: &ProbeRequest) -> ProbeOutcome {
+        match self {
+            Self::Live(sender) => sender.send(request).map_err(ProbeFault::Unreachable),
+            Self::Recorded(recording) => recording.answer(request),
+        }
+    }
+}
+
+/// Returns the source that the arguments name. Of a recording, the target has what is recorded of the list.
+fn source(
+    arguments: &LearnArguments,
+    url: &ListUrl,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    target: &mut ProbeTarget,
+) -> Result<AnswerSource, Failure> {
+    if arguments.recorded.is_empty() {
+        return Ok(AnswerSource::Live(Box::new(ProbeSender::new(url.upstream()?, headers)?)));
+    }
+    let recording = recorded::read(&arguments.recorded, &arguments.url)?;
+    let method = if target.body.is_some() { Method::POST } else { Method::GET };
+    let first = recording.first(&method, &url.path, &url.pairs);
+    target.fixed = first.map_err(|fault| Failure::failed(format!("{}: {fault}", arguments.url)))?;
+    target.recorded = recording.parameters(&method, &url.path);
+    target.headers = recording.credentials(&method, &url.path);
+    Ok(AnswerSource::Recorded(recording))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

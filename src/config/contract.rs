@@ -54,16 +54,43 @@ pub fn load_contract(
     let environment = WithoutSecrets(environment);
     let contract = read_text(path, &environment, &mut diagnostics).and_then(|text| {
         let mut context = Context { diagnostics: &mut diagnostics, environment: &environment, whole: true };
-        let source = context.diagnostics.add_source(path.display().to_string(), text.clone());
-        let (root, whole) = toml_text::read(source, &text, context.diagnostics);
-        context.whole &= whole;
-        schema::inspect(&root, &CONTRACT_SCHEMA, "", context.diagnostics);
+        let root = root(path, &text, &mut context);
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         contract(&root, stem, configuration, &mut context)
     });
     // The route of a contract is an example, and no advice on it is of use.
     diagnostics.drop_warnings();
     (contract.filter(|_| !diagnostics.has_errors()), diagnostics)
+}
+
+/// Reads the exchanges of a contract, whose dialect need not be known. With errors among the diagnostics there are none.
+#[must_use]
+pub fn load_exchanges(path: &Path, environment: &dyn Environment) -> (Option<Vec<ContractExchange>>, Diagnostics) {
+    let mut diagnostics = Diagnostics::default();
+    let environment = WithoutSecrets(environment);
+    let read = read_text(path, &environment, &mut diagnostics).and_then(|text| {
+        let mut context = Context { diagnostics: &mut diagnostics, environment: &environment, whole: true };
+        exchanges(&root(path, &text, &mut context), &mut context)
+    });
+    (read.filter(|_| !diagnostics.has_errors()), diagnostics)
+}
+
+fn root(path: &Path, text: &str, context: &mut Context<'_>) -> Spanned {
+    let source = context.diagnostics.add_source(path.display().to_string(), text.to_owned());
+    let (root, whole) = toml_text::read(source, text, context.diagnostics);
+    context.whole &= whole;
+    schema::inspect(&root, &CONTRACT_SCHEMA, "", context.diagnostics);
+    root
+}
+
+fn exchanges(root: &Spanned, context: &mut Context<'_>) -> Option<Vec<ContractExchange>> {
+    let written = CONTRACT.exchange.read(root).unwrap_or_default();
+    if written.is_empty() {
+        context.missing(root.at, "the file has no exchange", "write [[exchange]], with a name, a query and an answer");
+    }
+    // Each is read, so that the faults of all are told.
+    let read: Vec<Option<ContractExchange>> = written.iter().map(|written| exchange(written, context)).collect();
+    read.into_iter().collect()
 }
 
 fn contract(
@@ -73,18 +100,13 @@ fn contract(
     context: &mut Context<'_>,
 ) -> Option<ContractSettings> {
     let dialect = CONTRACT.dialect.located(root).unwrap_or(Located { value: stem, at: root.at });
-    let exchanges: Vec<Option<ContractExchange>> =
-        CONTRACT.exchange.read(root).unwrap_or_default().iter().map(|written| exchange(written, context)).collect();
-    if exchanges.is_empty() {
-        context.missing(root.at, "the file has no exchange", "write [[exchange]], with a name, a query and an answer");
-    }
+    let exchanges = exchanges(root, context);
     let own = match configuration {
         Some(path) => dialects_of(path, context)?,
         None => Spanned::empty(root.at),
     };
     let list = list(root, &dialect, own, context);
     let facts = CONTRACT.facts.read(root).map(|facts| expected(&facts));
-    let exchanges = exchanges.into_iter().collect::<Option<_>>();
     Some(ContractSettings { dialect, list: list?, facts, exchanges: exchanges? })
 }
 

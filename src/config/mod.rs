@@ -37,7 +37,7 @@ mod tests;
 
 use std::path::Path;
 
-pub use contract::load_contract;
+pub use contract::{load_contract, load_exchanges};
 pub use diagnostic::Diagnostics;
 use diagnostic::Location;
 pub use environment::{Addresses, Environment, FILE_SIZE_MAX, Permissions, ProcessEnvironment, WithoutSecrets};

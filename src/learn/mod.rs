@@ -12,7 +12,7 @@
 //! 5. `sorting`, `ranges`: the parameters that sort and filter, each found by its effect.
 //! 6. `surroundings`: the items' own resources, credentials, and links to other hosts.
 //!
-//! [`live`] asks the same questions of a list that is configured. [`findings`] has the result: each finding with its
+//! [`recording`] answers from exchanges that were recorded, and sends nothing. [`live`] asks the same questions of a list that is configured. [`findings`] has the result: each finding with its
 //! evidence and its certainty. [`configuration`] turns it into a configuration, [`report`] into text for people.
 
 pub mod findings;
@@ -20,6 +20,7 @@ pub mod live;
 mod order;
 mod paging;
 mod prober;
+pub mod recording;
 mod shape;
 mod surroundings;
 #[cfg(test)]
@@ -32,7 +33,7 @@ pub use findings::{Certainty, Learnt, ListFinding};
 pub use paging::token::query_of;
 pub use prober::{
     LearntOutcome, ProbeLimits, ProbeTarget, Prober, ProberStep, begin,
-    port::{ProbeAnswer, ProbeOutcome, ProbeRequest},
+    port::{ProbeAnswer, ProbeFault, ProbeOutcome, ProbeRequest},
     session::ProbeSlot,
 };
 pub use shape::ListShape;

@@ -39,6 +39,9 @@ pub struct ProbeTarget {
     pub headers: Vec<HeaderName>,
     /// The host of the upstream, to tell links to other hosts.
     pub host: String,
+    /// The parameters of each recorded request for the list, decoded; empty for a live list. Their names and values are
+    /// tried, because no others have an answer.
+    pub recorded: Vec<Vec<(String, String)>>,
 }
 
 /// The limits of a prober.
@@ -115,15 +118,15 @@ pub fn begin(target: ProbeTarget, limits: ProbeLimits) -> ProberStep<LearntOutco
 }
 
 async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Result<Box<Learnt>, String> {
+    let given = target.fixed.clone();
     let mut session = Session::new(mailbox, target, limits);
     let (base, upstream_path) = first_answer(&mut session).await?;
     let Some(shape) = ListShape::find(&base) else { return Err(no_list(&base)) };
     let ids = shape.identities(&base).unwrap_or_default();
     let mut learnt = Learnt::new(shape, ids.len());
     learnt.upstream_path = upstream_path;
-    let hints = std::mem::take(&mut session.target.fixed);
-    let (hints, fixed) = hints.into_iter().partition(|(name, _)| looks_like_paging(name));
-    session.target.fixed.clone_from(&fixed);
+    // Parameters that the first answer needed stay in all requests, unless a step sets them.
+    let (hints, fixed) = given.into_iter().partition(|(name, _)| looks_like_paging(name));
     learnt.fixed = fixed;
     let mut base = Base { seen: base, ids, hints };
     base.ids = learnt.shape.identities(&base.seen).unwrap_or_default();
@@ -138,11 +141,14 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
 
 /// Takes the steps until one of them may ask no further.
 async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Result<(), ProbeHalt> {
+    let mut tried = Tried::default();
     size::find(session, learnt, base, &[]).await?;
+    tried.note(session, learnt, "size parameter");
     place::find(session, learnt, base).await?;
     if learnt.place.is_none() || learnt.size.is_none() {
         token::find(session, learnt, base).await?;
     }
+    tried.note(session, learnt, "next page");
     if learnt.size.is_none()
         && let Some(PlaceForm::Page { slot, first }) = learnt.place.clone()
     {
@@ -150,10 +156,43 @@ async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Resul
         size::find(session, learnt, base, &[(slot, first.to_string())]).await?;
     }
     let sample = ends::look(session, learnt, base).await?;
+    tried.note(session, learnt, "end of the list");
     order::find(learnt, &sample);
     sorting::find(session, learnt, base, &sample).await?;
+    tried.note(session, learnt, "sort");
     ranges::find(session, learnt, base, &sample).await?;
-    surroundings::find(session, learnt, base).await
+    tried.note(session, learnt, "range filters");
+    surroundings::find(session, learnt, base).await?;
+    tried.note(session, learnt, "surroundings");
+    Ok(())
+}
+
+/// The findings and the requests without a record before a step.
+#[derive(Default)]
+struct Tried {
+    findings: usize,
+    not_recorded: usize,
+}
+
+impl Tried {
+    /// Says of a step's open findings, or of the step itself, that requests for it are not recorded.
+    fn note(&mut self, session: &Session, learnt: &mut Learnt, about: &'static str) {
+        let missing = session.not_recorded() - self.not_recorded;
+        if missing > 0 {
+            let requests = if missing == 1 { "request for it is" } else { "requests for it are" };
+            let reason = format!("{missing} {requests} not recorded");
+            let mut is_said = false;
+            let new = learnt.findings.iter_mut().skip(self.findings);
+            for finding in new.filter(|finding| finding.certainty == Certainty::Open) {
+                finding.evidence = format!("{}; {reason}", finding.evidence);
+                is_said = true;
+            }
+            if !is_said {
+                learnt.note(Certainty::Open, about, "not all was tried", reason);
+            }
+        }
+        *self = Self { findings: learnt.findings.len(), not_recorded: session.not_recorded() };
+    }
 }
 
 /// Returns the first answer that holds a list, and the path that the given one leads to if that is another. The parameters
@@ -172,7 +211,6 @@ async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<S
             moved = Some(path);
             continue;
         }
-        session.target.fixed.clone_from(&given);
         if ListShape::find(&seen).is_some() && seen.is_success() {
             return Ok((seen, moved));
         }
@@ -199,7 +237,7 @@ fn same_host_path(location: &str, host: &str) -> Option<String> {
     path.starts_with('/').then_some(path)
 }
 
-fn looks_like_paging(name: &str) -> bool {
+pub(super) fn looks_like_paging(name: &str) -> bool {
     use crate::learn::shape::names::{OFFSETS, PAGES, SIZES, TOKENS, plain};
     let own = plain(name);
     [&SIZES[..], &PAGES, &OFFSETS, &TOKENS].iter().any(|names| names.iter().any(|known| plain(known) == own))
@@ -208,6 +246,9 @@ fn looks_like_paging(name: &str) -> bool {
 /// Returns the reason why an answer shows no list.
 fn no_list(seen: &SeenAnswer) -> String {
     let status = seen.status;
+    if !seen.is_recorded() {
+        return "no answer to this request is recorded: give the URL of a recorded request for the list".to_owned();
+    }
     match (&seen.json, seen.is_success()) {
         (_, false) if (300..400).contains(&status) => {
             let to = seen.header("location").unwrap_or("nowhere");

@@ -13,6 +13,9 @@ use crate::learn::{
 /// Headers that are no credentials.
 const HARMLESS: [&str; 6] = ["accept", "accept-language", "user-agent", "accept-encoding", "content-type", "host"];
 
+/// Headers that decide what a client sees.
+pub(super) const CREDENTIALS: [&str; 5] = ["authorization", "cookie", "x-api-key", "x-tenant", "x-tenant-id"];
+
 /// The most links that are looked at.
 const LINKS: usize = 500;
 
@@ -27,6 +30,13 @@ pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) ->
         let seen = session.ask_without(&header, &[]).await?;
         let found = learnt.shape.identities(&seen);
         let name = header.as_str().to_owned();
+        if !seen.is_recorded() {
+            // A cursor that is bound to one credential too many does no harm.
+            let evidence = "recorded requests have it, and none without it is recorded";
+            learnt.note(Certainty::Likely, "principal", name.clone(), evidence);
+            learnt.principal.push(name);
+            continue;
+        }
         if !seen.is_success() || found.as_ref() != Some(&base.ids) {
             let without = if seen.is_success() { "other items".to_owned() } else { seen.status.to_string() };
             learnt.note(Certainty::Shown, "principal", name.clone(), format!("without it the answer is {without}"));
@@ -74,7 +84,8 @@ async fn item(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(),
             learnt.item_path = Some((template, place));
         }
         None => {
-            let evidence = format!("{} at {}/… with the id of the first item", seen.status, path.trim_end_matches('/'));
+            let said = if seen.is_recorded() { seen.status.to_string() } else { "no answer".to_owned() };
+            let evidence = format!("{said} at {}/… with the id of the first item", path.trim_end_matches('/'));
             learnt.note(Certainty::Open, "item", "no resource found", evidence);
         }
     }
@@ -87,6 +98,9 @@ async fn stability(session: &Session, learnt: &mut Learnt, base: &Base) -> Resul
         return Ok(());
     }
     let again = session.ask_again(&[]).await?;
+    if !again.is_recorded() {
+        return Ok(());
+    }
     let Some(ids) = learnt.shape.identities(&again) else { return Ok(()) };
     if ids == base.ids {
         learnt.note(
@@ -109,8 +123,7 @@ fn note_vary(learnt: &mut Learnt, base: &Base) {
     let Some(vary) = base.seen.header("vary") else { return };
     let harmless = |name: &&str| !HARMLESS.iter().any(|known| known.eq_ignore_ascii_case(name)) && *name != "*";
     let names: Vec<&str> = vary.split(',').map(str::trim).filter(harmless).collect();
-    let credentials = ["authorization", "cookie", "x-api-key", "x-tenant", "x-tenant-id"];
-    for name in names.into_iter().filter(|name| credentials.contains(&name.to_ascii_lowercase().as_str())) {
+    for name in names.into_iter().filter(|name| CREDENTIALS.contains(&name.to_ascii_lowercase().as_str())) {
         learnt.note(Certainty::Likely, "principal", name, "Vary of the first answer names it");
         learnt.principal.push(name.to_owned());
     }

@@ -14,6 +14,7 @@ use std::{
     },
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
@@ -309,6 +310,52 @@ fn seven_services_that_nobody_described() {
         let levels = hold(name, family, arguments, how);
         assert!(levels.contains(level), "{name}: {levels:?}");
     }
+}
+
+/// Pages 1 to 11 as an archive, page 12 and the one after it as a file of exchanges, in one folder.
+fn record(directory: &Directory, address: &str, rows: &[Value]) {
+    let body = |page: usize| json!({ "data": slice(rows, (page - 1) * 20, 20), "meta": { "total": rows.len() } });
+    let query = |page: usize| format!("page={page}&per_page=20");
+    let entry = |page: usize| {
+        let url = format!("http://{address}/api/items?{}", query(page));
+        let headers = json!([{ "name": "X-Api-Key", "value": "secret" }]);
+        let content = json!({ "text": BASE64_STANDARD.encode(body(page).to_string()), "encoding": "base64" });
+        let answer = json!({ "status": 200, "headers": [], "content": content });
+        json!({ "time": 3, "request": { "method": "GET", "url": url, "headers": headers }, "response": answer })
+    };
+    let entries: Vec<Value> = (1..=11).map(entry).collect();
+    let archive = json!({ "log": { "version": "1.2", "entries": entries } });
+    std::fs::write(directory.file("pages.har"), archive.to_string()).expect("it is written");
+    let exchange = |page: usize| {
+        let (query, body) = (query(page), body(page));
+        format!(
+            "[[exchange]]\nname = \"page {page}\"\npage = {}\nsize = 20\nlist = \"/api/items\"\nquery = {query:?}\n\
+             [exchange.answer]\nstatus = 200\nbody = '''{body}'''\n",
+            page - 1
+        )
+    };
+    std::fs::write(directory.file("last.toml"), exchange(12) + &exchange(13)).expect("it is written");
+}
+
+#[test]
+fn a_recorded_list_is_learnt_without_a_connection_and_served() {
+    let (rows, directory) = (Rows::new(240), Directory::new());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    record(&directory, &address, &rows.locked());
+    let folder = directory.file("pages.har").parent().expect("it is in a folder").to_owned();
+    let recorded = ["--recorded", folder.to_str().expect("UTF-8")];
+    let (text, said) = learn(&format!("http://{address}/api/items"), &recorded);
+    listener.set_nonblocking(true).expect("it can be");
+    assert_eq!(listener.accept().expect_err("nothing is sent").kind(), io::ErrorKind::WouldBlock);
+    assert!(said.contains("page, the first page is 1") && said.contains("an empty list"), "{said}");
+    assert!(said.contains("not recorded") && said.contains("x-api-key") && !said.contains("secret"), "{said}");
+    assert!(!text.contains("secret"), "{text}");
+
+    let upstream = serve(&rows, page_and_total);
+    let gateway = Gateway::start_as_written(&text.replace(&address, &upstream.address.to_string()));
+    let how = How { headers: &[("X-Api-Key", "k1")], ..How::default() };
+    assert!(walk(&gateway, &rows, &how, "a recording").contains("exact"));
 }
 
 fn fixed_pages(asked: &Asked<'_>, rows: &[Value]) -> Reply {

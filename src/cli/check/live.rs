@@ -10,7 +10,7 @@ use crate::{
     },
     gateway::{Snapshot, probe::ProbeSender, routes::route::Route},
     learn::{
-        ProbeLimits, ProbeTarget, ProberStep,
+        ProbeFault, ProbeLimits, ProbeTarget, ProberStep,
         live::{self, ConfiguredList, LiveReport},
     },
     upstream::Dialect,
@@ -62,6 +62,7 @@ fn review(
     let given = target::body(arguments.body.as_deref())?;
     let body = dialect.sends_bodies().then(|| given.unwrap_or_else(|| serde_json::json!({})));
     let probed = ProbeTarget {
+        recorded: Vec::new(),
         path: path.clone(),
         fixed: pairs.into_iter().filter(|(_, value)| !value.contains('{')).collect(),
         body,
@@ -76,7 +77,9 @@ fn review(
     // At most `limits.requests` times.
     loop {
         match step {
-            ProberStep::Send(request, prober) => step = prober.resume(sender.send(&request)),
+            ProberStep::Send(request, prober) => {
+                step = prober.resume(sender.send(&request).map_err(ProbeFault::Unreachable));
+            }
             ProberStep::Done(report) => return Ok(Some(report)),
         }
     }

@@ -8,7 +8,7 @@ use crate::learn::{
     findings::{Certainty, Learnt, PastEnd, PlaceForm},
     paging::token,
     prober::Base,
-    prober::answer::{SeenAnswer, whole},
+    prober::answer::{SeenAnswer, telling_member, whole},
     prober::session::{ProbeHalt, Session, Setting},
     shape::Fact,
     shape::names::{LAST, MORE, PAGE_COUNTS, TOTALS, last_step},
@@ -73,7 +73,9 @@ pub(in crate::learn) async fn look(session: &Session, learnt: &mut Learnt, base:
     let paged = match &learnt.place {
         // Some upstreams tell a total only where a page is asked for.
         Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
-            at(session, learnt, 0, page_size(learnt).min(5)).await?
+            let few = learnt.size.as_ref().and_then(|form| form.choices.first().copied());
+            let seen = at(session, learnt, 0, few.unwrap_or_else(|| page_size(learnt).min(5))).await?;
+            if seen.is_recorded() { seen } else { Rc::clone(&base.seen) }
         }
         _ => Rc::clone(&base.seen),
     };
@@ -104,6 +106,9 @@ async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<W
     let Some(form) = learnt.size.clone() else { return Ok(default()) };
     if let Some(most) = form.choices.last() {
         let seen = session.ask(&[(form.slot, most.to_string())]).await?;
+        if !seen.is_recorded() {
+            return Ok(default());
+        }
         let count = count(learnt, &seen);
         return Ok(Widest { seen, asked: Some(*most), count });
     }
@@ -119,6 +124,9 @@ async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<W
         let first = first_of(learnt);
         let settings: Vec<Setting> = std::iter::once((form.slot.clone(), size.to_string())).chain(first).collect();
         let seen = session.ask(&settings).await?;
+        if !seen.is_recorded() {
+            continue;
+        }
         let count = count(learnt, &seen);
         let asked = usize::try_from(size).unwrap_or(usize::MAX);
         if count == 0
@@ -271,27 +279,56 @@ async fn numbered(
     total: Option<u64>,
     sample: &mut Sample,
 ) -> Result<(), ProbeHalt> {
+    let total = total.or(recorded_pages(session, learnt, sample).await?);
     let depth = deep_enough(session, learnt, base, total, sample).await?;
     let size = page_size(learnt);
     let Some(total) = total.or(depth.end).filter(|total| *total <= depth.reached) else {
-        let deepest = *session.deepest.borrow();
-        learnt.places.next_url = None;
-        let evidence = format!("{}; no request went deeper than item {deepest}", depth.why);
-        learnt.note(Certainty::Open, "end of the list", "not looked at", evidence);
+        note_no_end(session, learnt, &depth.why);
         return Ok(());
     };
     sample.is_whole = u64::try_from(sample.rows.len()).is_ok_and(|rows| rows >= total);
     let last = total.saturating_sub(1) / u64::from(size) * u64::from(size);
     let seen = at(session, learnt, last, size).await?;
+    if !seen.is_recorded() {
+        note_no_end(session, learnt, "the last page is not recorded");
+        return Ok(());
+    }
     if !sample.is_whole {
         sample.add(learnt, &seen);
     }
     // A list that fits into one page shows no page that others follow.
-    let has_others = last > 0;
-    confirm_flags(learnt, base, &seen, has_others);
+    confirm_flags(learnt, base, &seen, last > 0);
     let past = at(session, learnt, last + u64::from(size), size).await?;
-    note_past_end(learnt, &seen, &past, widest);
+    if past.is_recorded() {
+        note_past_end(learnt, &seen, &past, widest);
+    }
     Ok(())
+}
+
+fn note_no_end(session: &Session, learnt: &mut Learnt, why: &str) {
+    learnt.places.next_url = None;
+    let evidence = format!("{why}; no request went deeper than item {}", session.deepest.borrow());
+    learnt.note(Certainty::Open, "end of the list", "not looked at", evidence);
+}
+
+/// Takes the rows of the recorded pages that follow the first, and returns the length of the list if a page ends it.
+async fn recorded_pages(session: &Session, learnt: &Learnt, sample: &mut Sample) -> Result<Option<u64>, ProbeHalt> {
+    let size = page_size(learnt);
+    // A page of a live list comes from no recorded request.
+    for page in 1..=session.target.recorded.len() {
+        let from = u64::try_from(page).unwrap_or(u64::MAX).saturating_mul(u64::from(size));
+        let seen = at(session, learnt, from, size).await?;
+        if !seen.is_recorded() {
+            break;
+        }
+        let rows = u64::try_from(count(learnt, &seen)).unwrap_or(u64::MAX);
+        sample.add(learnt, &seen);
+        sample.first_stretch = sample.rows.len();
+        if rows < u64::from(size) {
+            return Ok(Some(from + rows));
+        }
+    }
+    Ok(None)
 }
 
 /// The depth that was reached.
@@ -324,6 +361,10 @@ async fn deep_enough(
     let usual = first.elapsed.min(base.seen.elapsed);
     while from < end && from <= most {
         let seen = at(session, learnt, from, size).await?;
+        if !seen.is_recorded() {
+            let why = format!("the page that begins after item {from} is not recorded");
+            return Ok(Depth { reached: 0, end: None, why });
+        }
         if seen.elapsed > usual * SLOWER + NOTABLE {
             let (deep, first) = (seen.elapsed.as_millis(), usual.as_millis());
             let why = format!("answers get slower with depth: {deep} ms at item {from}, {first} ms at the first");
@@ -355,7 +396,11 @@ async fn search_end(session: &Session, learnt: &Learnt, has: u64, has_none: u64)
     let (mut low, mut high) = (has / u64::from(size), has_none / u64::from(size));
     for _ in 0..12 {
         let middle = u64::midpoint(low, high);
-        let rows = count(learnt, &*at(session, learnt, middle * u64::from(size), size).await?);
+        let seen = at(session, learnt, middle * u64::from(size), size).await?;
+        if !seen.is_recorded() {
+            break;
+        }
+        let rows = count(learnt, &seen);
         let rows = u64::try_from(rows).unwrap_or(0);
         let is_last = rows < u64::from(size) || middle + 1 >= high;
         if rows > 0 && is_last {
@@ -474,30 +519,6 @@ fn note_past_end(learnt: &mut Learnt, last: &SeenAnswer, past: &SeenAnswer, wide
     }
 }
 
-/// Returns a short text of an error's body that has no number in it, so that it is the same for every page.
-fn telling_member(seen: &SeenAnswer) -> Option<(String, String)> {
-    fn find(value: &Value, at: String, depth: usize) -> Option<(String, String)> {
-        match value {
-            Value::String(text)
-                if !text.is_empty() && text.len() <= 80 && !text.contains(|letter: char| letter.is_ascii_digit()) =>
-            {
-                Some((at, text.clone()))
-            }
-            Value::Object(members) if depth < 3 => {
-                let ranked = ["code", "error", "type", "message", "detail", "title"];
-                let rank = |name: &String| ranked.iter().position(|known| known == name).unwrap_or(ranked.len());
-                let mut members: Vec<_> = members.iter().collect();
-                members.sort_by_key(|(name, _)| rank(name));
-                members.into_iter().find_map(|(name, member)| {
-                    find(member, format!("{at}{}", crate::learn::prober::answer::step(name)), depth + 1)
-                })
-            }
-            _ => None,
-        }
-    }
-    find(seen.json.as_ref()?, String::new(), 0)
-}
-
 /// Follows a list whose pages lead to one another.
 async fn follow(
     session: &Session,
@@ -519,6 +540,9 @@ async fn follow(
         let size = size.filter(|(slot, _)| next.iter().all(|(own, _)| own != slot));
         let settings: Vec<Setting> = size.into_iter().chain(next).collect();
         seen = session.ask(&settings).await?;
+        if !seen.is_recorded() {
+            return Ok(());
+        }
         if count(learnt, &seen) == 0 {
             sample.is_whole = true;
             return Ok(());

@@ -32,6 +32,8 @@ enum Begins {
     Beyond,
     /// The upstream refuses the request, or gives no items.
     Nowhere,
+    /// The request is not recorded.
+    Unknown,
 }
 
 impl Begins {
@@ -51,6 +53,12 @@ enum Meaning {
 
 impl Meaning {
     const ALL: [Self; 4] = [Self::Page(1), Self::Offset(0), Self::Page(0), Self::Offset(1)];
+
+    /// Returns whether the answer for a value begins with this item.
+    fn is_at(self, value: u64, size: usize, item: usize) -> bool {
+        let (Self::Offset(first) | Self::Page(first)) = self;
+        value >= first && self.begins(value, size) == item
+    }
 
     /// Returns the item with which the answer begins for a value.
     fn begins(self, value: u64, size: usize) -> usize {
@@ -109,12 +117,19 @@ impl Reference {
     }
 
     /// Returns the value by which a name is tried. In wide slices without a steady order, an offset of 2 shows nothing.
-    fn tried(&self, name: &str) -> u64 {
+    /// Of a recording, the first page or offset after the first is tried.
+    fn tried(&self, session: &Session, name: &str) -> u64 {
+        if let Some(recorded) = session.recorded_numbers(name).into_iter().find(|number| *number >= TRIED) {
+            return recorded;
+        }
         let is_offset = OFFSETS.iter().any(|known| plain(known) == plain(name));
         if is_offset && !self.is_steady { u64::try_from(self.size).unwrap_or(TRIED) } else { TRIED }
     }
 
     fn begins(&self, learnt: &Learnt, seen: &Rc<SeenAnswer>, value: u64) -> Begins {
+        if !seen.is_recorded() {
+            return Begins::Unknown;
+        }
         let found = learnt.shape.identities(seen).filter(|ids| !ids.is_empty());
         let Some(found) = found else { return Begins::Nowhere };
         if !self.is_steady {
@@ -142,6 +157,7 @@ impl Reference {
             Begins::Beyond => place >= self.ids.len(),
             // Such a page may be past the end.
             Begins::Nowhere => place >= self.ids.len() && value > 1,
+            Begins::Unknown => true,
         }
     }
 }
@@ -212,7 +228,7 @@ async fn together(
     names: &[String],
 ) -> Result<Begins, ProbeHalt> {
     let mut settings = reference.sized.clone();
-    let value = names.first().map_or(TRIED, |name| reference.tried(name));
+    let value = names.first().map_or(TRIED, |name| reference.tried(session, name));
     settings.extend(names.iter().map(|name| (session.slot(name), value.to_string())));
     Ok(reference.begins(learnt, &session.ask(&settings).await?, value))
 }
@@ -246,13 +262,30 @@ async fn attempt(
         settings.push((slot.clone(), value.to_string()));
         settings
     };
-    let tried = reference.tried(name);
+    let tried = reference.tried(session, name);
     let begins = reference.begins(learnt, &session.ask(&ask(tried)).await?, tried);
+    if begins == Begins::Unknown {
+        return Ok(false);
+    }
     let mut meanings: Vec<Meaning> = Meaning::ALL.to_vec();
     meanings.retain(|meaning| reference.explains(*meaning, tried, begins));
     if meanings.len() > 1 || begins == Begins::Nowhere {
         let begins = reference.begins(learnt, &session.ask(&ask(1)).await?, 1);
         meanings.retain(|meaning| reference.explains(*meaning, 1, begins));
+    }
+    // Answers are compared with the first one, which must be the beginning of the list.
+    let first = session.fixed_number(name);
+    meanings.retain(|meaning| first.is_none_or(|first| meaning.is_at(first, reference.size, 0)));
+    let mut certainty = Certainty::Shown;
+    if meanings.len() > 1 {
+        let next = next_number(learnt, base, name);
+        meanings.retain(|meaning| next.is_none_or(|next| meaning.is_at(next, reference.size, reference.size)));
+    }
+    if meanings.len() > 1 && !session.target.recorded.is_empty() {
+        // Of what is recorded, no page of another size tells pages from offsets. The name does.
+        let is_offset = OFFSETS.iter().any(|known| plain(known) == plain(name));
+        meanings.retain(|meaning| matches!(meaning, Meaning::Offset(_)) == is_offset);
+        certainty = Certainty::Likely;
     }
     if meanings == [Meaning::Offset(1)] {
         // The gateway counts from 0: such a list is one item ahead of it, unless it refuses 0.
@@ -269,7 +302,7 @@ async fn attempt(
         [] => return Ok(false),
         _ => return page_or_offset(session, learnt, reference, slot).await,
     };
-    note(learnt, base, reference, form);
+    note(learnt, base, reference, form, (tried, certainty));
     Ok(true)
 }
 
@@ -293,24 +326,45 @@ async fn page_or_offset(
     Ok(true)
 }
 
-fn note(learnt: &mut Learnt, base: &Base, reference: &Reference, form: PlaceForm) {
+/// Returns the number that the next link of the first answer has for a parameter.
+fn next_number(learnt: &Learnt, base: &Base, name: &str) -> Option<u64> {
+    let facts = learnt.shape.facts(&base.seen);
+    let next = facts.iter().filter(|fact| token::is_next(fact)).filter_map(|fact| fact.value.as_str());
+    let mut pairs = next.flat_map(token::query_of);
+    pairs.find(|(own, _)| own == name).and_then(|(_, value)| value.parse().ok())
+}
+
+fn note(
+    learnt: &mut Learnt,
+    base: &Base,
+    reference: &Reference,
+    form: PlaceForm,
+    (tried, certainty): (u64, Certainty),
+) {
     let size = reference.size;
     match &form {
         PlaceForm::Offset { slot, first } => {
             let name = slot.name().to_owned();
             let from = if *first == 0 { "0" } else { "1" };
-            let evidence = format!("{name}={TRIED} began with item {} of the first answer", TRIED + 1 - first);
-            learnt.note(Certainty::Shown, "offset parameter", format!("{name}, counted from {from}"), evidence);
+            let item = tried.saturating_sub(*first);
+            let evidence = if usize::try_from(item).is_ok_and(|item| item < reference.ids.len()) {
+                format!("{name}={tried} began with item {} of the first answer", item + 1)
+            } else {
+                format!("{name}={tried} gave items that the first answer does not have")
+            };
+            learnt.note(certainty, "offset parameter", format!("{name}, counted from {from}"), evidence);
         }
         PlaceForm::Page { slot, first } => {
             let name = slot.name().to_owned();
-            let begins = usize::try_from(TRIED - first).unwrap_or(1) * size;
+            let begins = usize::try_from(tried.saturating_sub(*first)).unwrap_or(1).saturating_mul(size);
             let evidence = if begins < base.ids.len() {
-                format!("{name}={TRIED} with {size} items a page began with item {} of the first answer", begins + 1)
-            } else {
+                format!("{name}={tried} with {size} items a page began with item {} of the first answer", begins + 1)
+            } else if certainty == Certainty::Shown {
                 format!("{name}={first} is the first answer, and the next number gives other items")
+            } else {
+                format!("{name}={tried} gave items that the first answer does not have")
             };
-            learnt.note(Certainty::Shown, "page parameter", format!("{name}, the first page is {first}"), evidence);
+            learnt.note(certainty, "page parameter", format!("{name}, the first page is {first}"), evidence);
         }
         _ => {}
     }
@@ -328,6 +382,7 @@ fn likely(session: &Session, learnt: &Learnt, base: &Base) -> Vec<String> {
         places.sort_by_key(|place| !known(&names::last_step(place)));
         likely.extend(places);
     }
+    likely.extend(session.target.recorded.iter().flatten().map(|(name, _)| name.clone()).filter(|name| known(name)));
     let facts = learnt.shape.facts(&base.seen);
     for (name, value) in facts.iter().filter_map(|fact| fact.value.as_str()).flat_map(token::query_of) {
         let pages = value.parse::<u64>().is_ok() && learnt.size.as_ref().is_none_or(|form| form.slot.name() != name);

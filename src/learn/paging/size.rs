@@ -17,6 +17,9 @@ const SINGLES: usize = 6;
 /// Sizes of which some upstreams take no other.
 const USUAL_CHOICES: [u32; 5] = [10, 25, 50, 100, 20];
 
+/// The choices that are tried before the first that is honoured.
+const MISSES: usize = 2;
+
 /// Finds the size parameter. `with` are settings without which the upstream may not read it.
 pub(in crate::learn) async fn find(
     session: &Session,
@@ -55,7 +58,7 @@ pub(in crate::learn) async fn find(
         }
     }
     for name in likely.iter().take(1) {
-        if choices(session, learnt, base, with, name).await? {
+        if choices(session, learnt, base, with, name).await? || given(session, learnt, base, name) {
             return Ok(());
         }
     }
@@ -112,9 +115,15 @@ async fn choices(
     with: &[Setting],
     name: &str,
 ) -> Result<bool, ProbeHalt> {
+    let recorded = session.recorded_numbers(name).into_iter().filter_map(|number| u32::try_from(number).ok());
+    let mut tried: Vec<u32> = recorded.filter(|size| *size > 0).take(BATCH).collect();
+    if tried.is_empty() {
+        tried.extend(USUAL_CHOICES);
+    }
+    tried.retain(|choice| usize::try_from(*choice) != Ok(base.ids.len()));
     let mut honoured = Vec::new();
-    for choice in USUAL_CHOICES.into_iter().filter(|choice| usize::try_from(*choice) != Ok(base.ids.len())) {
-        if honoured.is_empty() && choice == USUAL_CHOICES[2] {
+    for (at, choice) in tried.into_iter().enumerate() {
+        if honoured.is_empty() && at == MISSES {
             break;
         }
         let mut settings = with.to_vec();
@@ -134,6 +143,18 @@ async fn choices(
     learnt.note(Certainty::Shown, "size parameter", format!("{name}, one of {honoured:?}"), evidence);
     learnt.size = Some(SizeForm { slot: session.slot(name), max: honoured.last().copied(), choices: honoured });
     Ok(true)
+}
+
+/// Notes a parameter that every request has, and whose number of items came, where no other number has an answer.
+fn given(session: &Session, learnt: &mut Learnt, base: &Base, name: &str) -> bool {
+    let size = session.fixed_number(name).and_then(|size| u32::try_from(size).ok());
+    let Some(size) = size.filter(|size| *size > 0 && usize::try_from(*size) == Ok(base.ids.len())) else {
+        return false;
+    };
+    let evidence = format!("{name}={size} gave {size} items, and no answer to another number shows that it is read");
+    learnt.note(Certainty::Likely, "size parameter", format!("{name}, {size} alone"), evidence);
+    learnt.size = Some(SizeForm { slot: session.slot(name), max: Some(size), choices: vec![size] });
+    true
 }
 
 /// Returns sizes to tell names apart: below the number of items that comes unasked, the largest first, because some
@@ -157,6 +178,8 @@ fn likely(learnt: &Learnt, base: &Base, session: &Session) -> Vec<String> {
                 .filter(|place| is_size(&names::last_step(place))),
         );
     }
+    let recorded = session.target.recorded.iter().flatten().map(|(name, _)| name);
+    likely.extend(recorded.filter(|name| is_size(name)).cloned());
     let facts = learnt.shape.facts(&base.seen);
     for (name, value) in
         facts.iter().filter_map(|fact| fact.value.as_str()).flat_map(crate::learn::paging::token::query_of)

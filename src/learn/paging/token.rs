@@ -44,7 +44,7 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
     if by_id(session, learnt, &sized, &ids).await? {
         return Ok(());
     }
-    note_none(learnt, base, &facts);
+    note_none(session, learnt, base, &facts);
     Ok(())
 }
 
@@ -59,7 +59,7 @@ fn sized(learnt: &Learnt, base: &Base) -> Vec<Setting> {
     size.into_iter().collect()
 }
 
-fn is_next(fact: &Fact) -> bool {
+pub(super) fn is_next(fact: &Fact) -> bool {
     if fact.place == "link:next" {
         return true;
     }
@@ -126,7 +126,9 @@ async fn by_token(
     let kept = bare.strip_suffix("_cursor").or_else(|| bare.strip_suffix("_token")).unwrap_or(&bare).to_owned();
     let likely: Vec<String> = [bare, member.to_owned(), kept].into_iter().filter(|name| !name.is_empty()).collect();
     let places = session.target.body.as_ref().map(text_places).unwrap_or_default();
-    let names = likely_first(&[places, likely].concat(), &TOKENS);
+    let recorded = session.target.recorded.iter().flatten().filter(|(_, value)| value == token);
+    let recorded: Vec<String> = recorded.map(|(name, _)| name.clone()).collect();
+    let names = likely_first(&[recorded, places, likely].concat(), &TOKENS);
     let settings = |names: &[String]| -> Vec<Setting> {
         names.iter().map(|name| (session.slot(name), token.to_owned())).collect()
     };
@@ -246,7 +248,7 @@ fn note(learnt: &mut Learnt, form: &PlaceForm) {
     learnt.note(Certainty::Shown, "next page", found, evidence);
 }
 
-fn note_none(learnt: &mut Learnt, base: &Base, facts: &[Fact]) {
+fn note_none(session: &Session, learnt: &mut Learnt, base: &Base, facts: &[Fact]) {
     let count = base.ids.len();
     let says_more = facts.iter().any(|fact| {
         let step = last_step(&fact.place);
@@ -255,7 +257,8 @@ fn note_none(learnt: &mut Learnt, base: &Base, facts: &[Fact]) {
         more || is_next(fact)
             || crate::learn::shape::names::MORE.contains(&step.as_str()) && fact.value == Value::Bool(true)
     });
-    if says_more || learnt.size.is_some() {
+    // What is not recorded shows nothing.
+    if says_more || learnt.size.is_some() || session.not_recorded() > 0 {
         let evidence = "no parameter that was tried changed where the answer begins";
         learnt.note(Certainty::Open, "next page", "none found", evidence);
         return;

@@ -10,6 +10,10 @@ use crate::learn::prober::port::ProbeAnswer;
 /// The most elements of an array that are searched for a relation.
 const MOST_LINKS: usize = 32;
 
+/// The status of answers that a recording does not have: no server answers with it, so that no step takes them for a list or
+/// for a refusal.
+const NOT_RECORDED: u16 = 0;
+
 /// An answer.
 #[derive(Debug)]
 pub(in crate::learn) struct SeenAnswer {
@@ -25,6 +29,17 @@ impl SeenAnswer {
     pub(in crate::learn) fn read(answer: ProbeAnswer) -> Self {
         let ProbeAnswer { status, headers, body, elapsed } = answer;
         Self { status, headers, json: serde_json::from_slice(&body).ok(), body, elapsed }
+    }
+
+    /// Returns the answer to a request that is not recorded: it has no status, no headers and no list.
+    pub(in crate::learn) fn not_recorded() -> Self {
+        let (headers, elapsed) = (HeaderMap::new(), Duration::ZERO);
+        Self { status: NOT_RECORDED, headers, json: None, body: Vec::new(), elapsed }
+    }
+
+    /// Returns whether the upstream gave this answer.
+    pub(in crate::learn) fn is_recorded(&self) -> bool {
+        self.status != NOT_RECORDED
     }
 
     /// Returns whether the status is one that lists have.
@@ -89,4 +104,26 @@ pub(in crate::learn) fn step_into<'v>(value: &'v Value, pointer: &str) -> Option
 /// Returns the step of a pointer for a member.
 pub(in crate::learn) fn step(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// Returns a short text of an error's body that has no number in it, so that it is the same for every page.
+pub(in crate::learn) fn telling_member(seen: &SeenAnswer) -> Option<(String, String)> {
+    fn find(value: &Value, at: String, depth: usize) -> Option<(String, String)> {
+        match value {
+            Value::String(text)
+                if !text.is_empty() && text.len() <= 80 && !text.contains(|letter: char| letter.is_ascii_digit()) =>
+            {
+                Some((at, text.clone()))
+            }
+            Value::Object(members) if depth < 3 => {
+                let ranked = ["code", "error", "type", "message", "detail", "title"];
+                let rank = |name: &String| ranked.iter().position(|known| known == name).unwrap_or(ranked.len());
+                let mut members: Vec<_> = members.iter().collect();
+                members.sort_by_key(|(name, _)| rank(name));
+                members.into_iter().find_map(|(name, member)| find(member, format!("{at}{}", step(name)), depth + 1))
+            }
+            _ => None,
+        }
+    }
+    find(seen.json.as_ref()?, String::new(), 0)
 }

@@ -52,8 +52,17 @@ pub struct ProbeAnswer {
     pub elapsed: Duration,
 }
 
+/// The reason why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeFault {
+    /// The upstream gives none.
+    Unreachable(String),
+    /// The recording has none.
+    NotRecorded,
+}
+
 /// An answer, or the reason why there is none.
-pub type ProbeOutcome = Result<ProbeAnswer, String>;
+pub type ProbeOutcome = Result<ProbeAnswer, ProbeFault>;
 
 #[derive(Debug, Default)]
 enum ProbeMail {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::learn::{
     prober::answer::{SeenAnswer, step},
-    prober::port::{Mailbox, ProbeOutcome, ProbeRequest},
+    prober::port::{Mailbox, ProbeFault, ProbeOutcome, ProbeRequest},
     prober::{ProbeLimits, ProbeTarget},
 };
 use crate::upstream::UpstreamRequest;
@@ -22,6 +22,9 @@ const LONGEST_WAIT: u64 = 60;
 
 /// The wait where the upstream does not say how long.
 const USUAL_WAIT: u64 = 5;
+
+/// The most requests that are looked up in a recording in vain.
+const MOST_NOT_RECORDED: usize = 1_000;
 
 /// The characters of a query that stand for themselves. Brackets, `$`, `,` and `:` are readable in every server's log.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -87,6 +90,7 @@ pub(in crate::learn) struct Session {
     /// The requests so far with their answers; at most [`ProbeLimits::requests`].
     known: RefCell<Vec<(ProbeRequest, Rc<SeenAnswer>)>>,
     sent: RefCell<usize>,
+    not_recorded: RefCell<usize>,
     /// The deepest offset that was asked for.
     pub(in crate::learn) deepest: RefCell<u64>,
 }
@@ -99,6 +103,7 @@ impl Session {
             limits,
             known: RefCell::default(),
             sent: RefCell::default(),
+            not_recorded: RefCell::default(),
             deepest: RefCell::default(),
         }
     }
@@ -106,6 +111,23 @@ impl Session {
     /// Returns the number of requests that were sent.
     pub(in crate::learn) fn sent(&self) -> usize {
         *self.sent.borrow()
+    }
+
+    /// Returns the number of requests that a recording does not have.
+    pub(in crate::learn) fn not_recorded(&self) -> usize {
+        *self.not_recorded.borrow()
+    }
+
+    /// Returns the numbers that recorded requests have for a parameter, in ascending order.
+    pub(in crate::learn) fn recorded_numbers(&self, name: &str) -> Vec<u64> {
+        let pairs = self.target.recorded.iter().flatten().filter(|(own, _)| own == name);
+        let numbers: std::collections::BTreeSet<u64> = pairs.filter_map(|(_, value)| value.parse().ok()).collect();
+        numbers.into_iter().collect()
+    }
+
+    /// Returns the number that every request has for a parameter, unless a setting says otherwise.
+    pub(in crate::learn) fn fixed_number(&self, name: &str) -> Option<u64> {
+        self.target.fixed.iter().find(|(own, _)| own == name).and_then(|(_, value)| value.parse().ok())
     }
 
     /// Returns the number of requests that may still be sent.
@@ -211,7 +233,8 @@ impl Session {
             *self.sent.borrow_mut() += 1;
             let seen = match self.mailbox.ask(request.clone()).await {
                 ProbeOutcome::Ok(answer) => Rc::new(SeenAnswer::read(answer)),
-                ProbeOutcome::Err(fault) => return Err(ProbeHalt::Unreachable(fault)),
+                ProbeOutcome::Err(ProbeFault::NotRecorded) => return self.miss(request),
+                ProbeOutcome::Err(ProbeFault::Unreachable(fault)) => return Err(ProbeHalt::Unreachable(fault)),
             };
             let Some(wait) = asked_to_wait(&seen) else {
                 self.known.borrow_mut().push((request, Rc::clone(&seen)));
@@ -223,6 +246,18 @@ impl Session {
             request.pause = Duration::from_secs(wait).max(self.limits.delay);
         }
         Err(ProbeHalt::Budget)
+    }
+
+    /// Counts a request that is not recorded: it costs no upstream anything.
+    fn miss(&self, request: ProbeRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
+        *self.sent.borrow_mut() -= 1;
+        *self.not_recorded.borrow_mut() += 1;
+        if self.not_recorded() > MOST_NOT_RECORDED {
+            return Err(ProbeHalt::Budget);
+        }
+        let seen = Rc::new(SeenAnswer::not_recorded());
+        self.known.borrow_mut().push((request, Rc::clone(&seen)));
+        Ok(seen)
     }
 }
 
