@@ -54,16 +54,22 @@ impl Mix {
 struct Progress {
     walks: AtomicU64,
     failed: AtomicU64,
+    /// The failing walks that were not told yet, each as the promise and the seed to replay.
+    found: Mutex<Vec<String>>,
 }
 
 impl Progress {
     /// Says on a terminal each second, and elsewhere every ten seconds, how far the run has come, until `ended` says so.
+    /// Names each failing walk at once, so that a run that is cut off has told them.
     fn tell(&self, ended: impl Fn(Duration) -> bool) {
         let terminal = stderr().is_terminal();
         let pause = Duration::from_secs(if terminal { 1 } else { 10 });
         let mut seconds = 0;
         while !ended(pause) {
             seconds += pause.as_secs();
+            for found in self.found.lock().unwrap().drain(..) {
+                let _ = if terminal { writeln!(stderr(), "\r{found}\x1b[K") } else { writeln!(stderr(), "{found}") };
+            }
             let (walks, failed) = (self.walks.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
             let line = format!("{seconds:4} s, {walks} walks, {} a second, {failed} violations", walks / seconds);
             // Where nobody can read it, a run goes on all the same.
@@ -106,6 +112,7 @@ fn walk_some(mix: Mix, next: impl Fn() -> Option<u64>, progress: &Progress) -> R
         let broken = broken.unwrap_or_else(|_| Some("panic".to_owned()));
         let failed = u64::from(broken.is_some());
         if let Some(promise) = broken {
+            progress.found.lock().unwrap().push(format!("{promise}: {}:{seed}", family.name()));
             own.broken.entry((family, promise)).or_default().push(seed);
         }
         progress.walks.fetch_add(1, Ordering::Relaxed);
