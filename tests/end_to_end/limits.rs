@@ -156,6 +156,15 @@ fn a_page_beyond_the_depth_is_read_from_the_other_end() {
     });
     assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), (1..=900).collect::<Vec<_>>());
     assert_eq!(last_page(&upstream, &gateway), (881..=900).collect::<Vec<_>>());
+    let last = gateway.get("/users?limit=20").link("last").expect("a last page");
+    before = upstream.count();
+    let back = walk(&gateway, &last, "prev", &[], |number, page| {
+        let asked = upstream.requests()[before..].to_vec();
+        before += asked.len();
+        assert_eq!(asked.len(), 1, "page {number} back: {asked:#?}");
+        assert_eq!(page.header("cursorgate-level"), Some("exact"), "page {number} back");
+    });
+    assert_eq!(back.iter().rev().flat_map(ids).collect::<Vec<_>>(), (1..=900).collect::<Vec<_>>());
     let requests = upstream.requests();
     let flipped = requests.iter().filter(|request| request.query().contains("sort=-id")).count();
     assert!(flipped >= 20, "{flipped} requests for the flipped list");

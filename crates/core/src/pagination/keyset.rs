@@ -107,7 +107,7 @@ fn shortcut(request: &PageRequest) -> Option<Shortcut> {
         _ => {}
     }
     // An item that stands too deep in the list does not in the flipped one.
-    let is_too_deep = is_too_deep(request) && !request.target.position.is_backward();
+    let is_too_deep = is_too_deep(request);
     let only_from_the_end = request.target.hint.counted_from_start(request.target.hint.total).from_end;
     (request.abilities.flips && (is_too_deep || only_from_the_end)).then_some(Shortcut::Flipped)
 }
@@ -188,13 +188,15 @@ fn placed(refusal: Refusal, request: &PageRequest, total: Option<u64>) -> Refusa
     }
 }
 
-/// Returns whether a page is expected to end deeper than the upstream answers, and less deep from the end.
+/// Returns whether a page, with its anchor and the item after it, is expected to reach deeper than the upstream answers,
+/// and less deep from the end.
 fn is_too_deep(request: &PageRequest) -> bool {
     let Some(depth) = request.paging.max_depth else { return false };
     let Some(total) = request.target.hint.total else { return false };
-    let hint = request.target.hint.counted_from_start(Some(total));
-    let end = hint.offset.0.saturating_add(u64::from(request.limit) + 1);
-    end > depth && total.saturating_sub(hint.offset.0) < depth
+    let boundary = request.target.hint.counted_from_start(Some(total)).offset.0;
+    let page = u64::from(request.limit) + 1;
+    let (before, after) = if request.target.position.is_backward() { (page, 1) } else { (1, page) };
+    boundary.saturating_add(after) > depth && total.saturating_sub(boundary.saturating_sub(before)) <= depth
 }
 
 /// The parts in which everything after an anchor stands, where the endpoint can be asked for them.
