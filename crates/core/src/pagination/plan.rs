@@ -219,6 +219,15 @@ pub(super) fn next(slice: Slice) -> Slice {
     }
 }
 
+/// Returns the slice of the same size before another, if there is one.
+#[must_use]
+pub(super) fn previous(slice: Slice) -> Option<Slice> {
+    Some(match slice {
+        Slice::Page { number, size } => Slice::Page { number: PageNumber(number.0.checked_sub(1)?), size },
+        Slice::Offset { from, size } => Slice::Offset { from: Offset(from.0.checked_sub(u64::from(size.0))?), size },
+    })
+}
+
 /// Returns two neighbouring slices of one size that together hold offsets which no single one can hold.
 #[must_use]
 pub(super) fn pair(paging: &Paging, cap: Option<u32>, offsets: &Range<u64>) -> Option<(Slice, Slice)> {

@@ -39,6 +39,33 @@ fn a_short_page_after_a_seam_is_assumed_at_both_its_edges() {
     assert_eq!((page.unproven, page.next.is_none()), (Some(Unproven::Seam), true));
 }
 
+/// A page that takes several answers: every second one is read before and after the others, and none a third time.
+#[test]
+fn pages_of_a_fixed_size_are_read_as_one_chain() {
+    for (ties, counted) in [Ties::Ordered, Ties::Unordered].into_iter().flat_map(|ties| [(ties, true), (ties, false)]) {
+        for (inserted, most) in [(0, 6), (1, 7), (100, 13)] {
+            let mut list = List { cap: 10, ties, ..list(203, Verify::Always) };
+            list.paging = Paging::new(Family::Page, Sizes::Fixed(10));
+            let (mut target, mut items, mut new) = (start(), Vec::new(), 999);
+            let expected = list.all();
+            for number in 0..6 {
+                list.total = counted.then_some(list.rows.len() as u64);
+                let page = list.page(target, 20).unwrap();
+                let asked = page.notes.requests;
+                // Without a count, a place that is far off is searched for.
+                assert!(asked <= most || (inserted == 100 && !counted), "{ties:?}, {inserted}, {number}: {asked}");
+                items.extend((0..page.items.len()).map(|at| String::from_utf8(page.item(at).to_vec()).unwrap()));
+                target = page.next.clone().unwrap();
+                for _ in 0..inserted {
+                    list.rows.insert(0, (format!("{new:04}"), format!("{new:04}")));
+                    new -= 1;
+                }
+            }
+            assert_eq!(items, expected[..120], "{ties:?}, {inserted}, counted: {counted}");
+        }
+    }
+}
+
 #[test]
 fn an_answer_that_leads_back_to_itself_is_no_end() {
     // Ranks that rise where a bit is set; two rows come at a time, and some answers say that they begin at the very start.

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::{
-    AskedSlice, KeyNext, KeyReader, KeyTurn,
+    AskedSlice, KeyNext, KeyReader, KeyTurn, aim,
     seam::{Held, KeySeam},
 };
 use crate::pagination::{
@@ -56,13 +56,39 @@ impl KeyReader<'_> {
         if self.seams.taken_from == Some(other) {
             return Ok(KeyTurn::Seam(KeySeam::beside(other, Held::Taken, vec![wanted])));
         }
-        // If no answer shows whether there is more after a page that just fills the client's, the next page is read
-        // too.
-        let mut between = vec![other];
-        if forward && self.draft.need() >= u64::from(wanted.size().0) && self.may_end_at(plan::reach(wanted).1) {
-            between.push(plan::next(wanted));
+        // While the place is searched for, what lies beyond it is of no use.
+        let chain = if self.search.bracket.has_begun() { Vec::new() } else { self.chain(earlier, later, window) };
+        Ok(KeyTurn::Seam(if chain.len() > 2 { KeySeam::chain(&chain) } else { KeySeam::new(wanted, vec![other]) }))
+    }
+
+    /// Returns two neighbouring slices and those after or before them that the page needs: each seam that was read by
+    /// itself would be read three times. Test: `pages_of_a_fixed_size_are_read_as_one_chain`.
+    fn chain(&self, earlier: Slice, later: Slice, window: Window) -> Vec<Slice> {
+        let mut chain = vec![earlier, later];
+        let left = self.asker.left();
+        let has_room = |chain: &[Slice]| KeySeam::requests(chain.len() + 1) <= left;
+        match self.draft.way() {
+            Way::Forward => {
+                // The item after the page says that there is one, where no count does, and closes a run of ties.
+                let is_needed = aim::is_loose(&self.draft) || self.may_end_at(window.to - 1);
+                let to = if is_needed { window.to } else { window.to - 1 };
+                let mut last = later;
+                while plan::reach(last).1 < to && has_room(&chain) {
+                    last = plan::next(last);
+                    chain.push(last);
+                }
+            }
+            Way::Backward => {
+                let from = if aim::is_loose(&self.draft) { window.from } else { window.from + 1 };
+                let mut first = earlier;
+                while plan::reach(first).0 > from && has_room(&chain) {
+                    let Some(previous) = plan::previous(first) else { break };
+                    first = previous;
+                    chain.insert(0, first);
+                }
+            }
         }
-        Ok(KeyTurn::Seam(KeySeam::new(wanted, between)))
+        chain
     }
 
     /// Returns the offset of the boundary of a page that is read backward if the last answer, which came from after the

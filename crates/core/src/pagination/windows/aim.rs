@@ -80,7 +80,8 @@ fn beside(draft: &Draft) -> u64 {
     if is_loose(draft) && !passed { draft.tied().max(1) + 1 } else { 1 }
 }
 
-fn is_loose(draft: &Draft) -> bool {
+/// Returns whether the ties around the boundary come in any order.
+pub(super) fn is_loose(draft: &Draft) -> bool {
     !draft.is_unchecked()
         && match draft.boundary() {
             Boundary::After { anchor, .. } | Boundary::Before { anchor, .. } => loose_at(draft.order(), anchor),
@@ -89,12 +90,17 @@ fn is_loose(draft: &Draft) -> bool {
 }
 
 /// Returns the offsets that an answer must show together: the two neighbours of the boundary, or the run of ties around
-/// it and its neighbours.
-pub(super) fn seam(draft: &Draft) -> Option<Range<u64>> {
+/// it and its neighbours. The list is believed to end at `total`.
+pub(super) fn seam(draft: &Draft, total: Option<u64>) -> Option<Range<u64>> {
     let offset = Some(draft.offset()).filter(|offset| *offset > 0)?;
+    // Once the place is found, an answer with one item of the next run adds nothing: the run may go on after it.
+    let across = if is_loose(draft) && draft.len() > 0 { 2 } else { 1 };
     match draft.boundary() {
-        Boundary::After { .. } => Some(offset.saturating_sub(beside(draft))..offset.saturating_add(1)),
-        Boundary::Before { .. } => Some(offset - 1..offset.saturating_add(beside(draft))),
+        Boundary::After { .. } => {
+            let end = offset.saturating_add(across).min(total.unwrap_or(u64::MAX)).max(offset.saturating_add(1));
+            Some(offset.saturating_sub(beside(draft))..end)
+        }
+        Boundary::Before { .. } => Some(offset.saturating_sub(across)..offset.saturating_add(beside(draft))),
         Boundary::Start | Boundary::At(_) | Boundary::Tail => None,
     }
 }

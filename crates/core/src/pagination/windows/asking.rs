@@ -59,7 +59,7 @@ impl KeyReader<'_> {
             let first = slices.first().copied();
             slices.retain(|slice| Some(*slice) == first || slice.begins().0 < total);
         }
-        if let Some(seam) = aim::seam(&self.draft)
+        if let Some(seam) = aim::seam(&self.draft, self.asker.ledger.total())
             && slices.first().is_some_and(|slice| !plan::holds(*slice, &seam))
         {
             return self.across(&seam, window, slices);
