@@ -367,7 +367,9 @@ impl<'a> Judge<'a> {
                 || answer.previous.is_some()
                 || answer.total.is_some_and(|total| total.value > self.items.len() as u64)
         };
-        self.answers.iter().flatten().any(|row| self.is_after(row, &last)) || self.transcript.exchanges.iter().any(says)
+        // An item that no answer orders against the last one may come after it.
+        let may_follow = |row: &Row<'a>| self.order_of(&last, &after(row)).is_none_or(Ordering::is_lt);
+        self.answers.iter().flatten().any(may_follow) || self.transcript.exchanges.iter().any(says)
     }
 
     /// The items in the list's own direction.
@@ -393,7 +395,10 @@ impl<'a> Judge<'a> {
             let usable = shown.iter().filter(|shown| shown.level >= least);
             let steps = usable.filter_map(|shown| self.step(shown, &at).map(|(to, missing)| (shown, to, missing)));
             let farther = |to: &ListPlace<'a>, than: &ListPlace<'a>| self.order_of(than, to) == Some(Ordering::Less);
-            let best = steps.reduce(|best, step| if farther(&step.1, &best.1) { step } else { best });
+            // Places that no answer orders are neither farther than one another: one that leads on comes first.
+            let (onward, vain): (Vec<_>, Vec<_>) = steps.partition(|(_, to, _)| farther(to, &at));
+            let onward = onward.into_iter().reduce(|best, step| if farther(&step.1, &best.1) { step } else { best });
+            let best = onward.or_else(|| vain.into_iter().next());
             let place = match self.items.iter().rposition(|item| !self.is_after(item, &at)) {
                 _ if is_start(&at) => "the start of the list".to_owned(),
                 Some(item) => format!("item {} in reading", item + 1),

@@ -138,7 +138,7 @@ async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Sho
     };
     let hopeless = match refusal {
         Refusal::BudgetExceeded => true,
-        Refusal::Unsorted(_) => noted.as_ref().is_some_and(|noted| noted.disordered),
+        Refusal::Unsorted(_) => noted.as_ref().is_some_and(Noted::is_disordered),
         // A run that is too long here is too long there, and can at best be served flagged.
         Refusal::TieRun { .. } => !request.flags(),
         _ => false,

@@ -69,9 +69,10 @@ pub(super) struct Noted {
     pub(super) order: Arc<Order>,
     /// The length of the list, as its last answer stated it.
     pub(super) total: Option<u64>,
-    /// An answer of the flipped list is in order neither way: no way proves anything then. In order the other way, the
-    /// direction was ignored.
-    pub(super) disordered: bool,
+    /// An answer of the flipped list contradicts the flipped order.
+    contradicts_flipped: bool,
+    /// An answer of the flipped list contradicts the order of the list, so that the direction was not ignored.
+    contradicts_order: bool,
 }
 
 /// The access of a page to its upstream.
@@ -247,7 +248,7 @@ impl CountBeside {
 
 impl Noted {
     pub(super) fn new(order: Arc<Order>) -> Self {
-        Self { order, total: None, disordered: false }
+        Self { order, total: None, contradicts_flipped: false, contradicts_order: false }
     }
 
     fn note(&mut self, fetch: &Fetch, answer: &Answer) {
@@ -259,9 +260,15 @@ impl Noted {
             self.total = Some(total.value);
         }
         if whole == Some(true) {
-            let order = &self.order;
-            self.disordered |= rows::contradicts(answer, &order.flipped()) && rows::contradicts(answer, order);
+            self.contradicts_flipped |= rows::contradicts(answer, &self.order.flipped());
+            self.contradicts_order |= rows::contradicts(answer, &self.order);
         }
+    }
+
+    /// Returns whether the answers of the flipped list are in order neither way: no way proves anything then. Two answers
+    /// may show that together, each in order one way: `regressions/nulls-on-the-other-side-of-a-flipped-list.txt`.
+    pub(super) fn is_disordered(&self) -> bool {
+        self.contradicts_flipped && self.contradicts_order
     }
 }
 

@@ -11,7 +11,7 @@ use cursorgate_core::pagination::{
 
 use super::{
     promises::{Bound, fault},
-    scenario::{Beside, Row, Scenario},
+    scenario::{Beside, Row, Said, Scenario},
     upstream::Upstream,
 };
 use crate::founded::FOUNDED;
@@ -61,6 +61,12 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
             }
         };
         if let Some(what) = upstream.unfounded.take() {
+            if scenario.traits.said == Said::Opaque && !scenario.is_at_rest() {
+                // The checker knows of opaque values what one answer shows, and a row that comes between two answers
+                // stands beside none of the other's.
+                outcome.met.push(DECEIVED);
+                return;
+            }
             outcome.violation = Some(format!("{FOUNDED}: {what}"));
             return;
         }

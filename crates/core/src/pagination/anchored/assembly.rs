@@ -123,7 +123,10 @@ impl MarkReader<'_> {
         let offset = Offset(view.offset_of(item.place));
         let (stands, _) = self.page.stands();
         let at = |spots: &[Spot]| spots.iter().position(|spot| *spot == item);
-        let (around, at) = match at(stands) {
+        // An earlier answer's item stands beside items of the latest one that no answer shows beside it:
+        // `regressions/an-item-beside-no-neighbour.txt`.
+        let is_latest = item.view + 1 == self.page.views.len();
+        let (around, at) = match at(stands).filter(|_| is_latest) {
             Some(at) => (stands, at),
             None => (read, at(read).unwrap_or(0)),
         };
