@@ -39,6 +39,7 @@ fn cut_everywhere(chunked: bool, after: After) {
         // Both mean that the upstream was reached, so another attempt is worthwhile.
         let outcome = if length < head { "502 upstream_unavailable" } else { "502 upstream_truncated" };
         assert_eq!(response.outcome(), outcome, "cut after byte {length} of {}: {response:?}", whole.len());
+        assert_eq!(response.json()["retryable"], true, "cut after byte {length}: {response:?}");
         for kind in Kind::PASSING {
             match rig.ask(kind) {
                 Ok(response) => {

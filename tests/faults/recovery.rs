@@ -1,7 +1,7 @@
 //! The conditions of every fault on every kind of route: the request ends as its row says, the client sees nothing of a
 //! failed answer, the process survives, and the next request to a healthy upstream succeeds.
 
-use std::io;
+use std::{io, net::SocketAddr};
 
 use crate::harness::{
     gateway::Gateway,
@@ -109,7 +109,7 @@ impl Rig {
     /// Starts both with a setup.
     pub(crate) fn with(setup: &Setup) -> Self {
         let upstream = Upstream::start(serve(users(60)));
-        let gateway = Gateway::start(&configuration(setup, &upstream));
+        let gateway = Gateway::start(&configuration(setup, upstream.address));
         Self { upstream, gateway }
     }
 
@@ -162,11 +162,7 @@ impl Rig {
     }
 
     fn assert_problem(&self, outcome: &str, response: &Response) {
-        assert_eq!(response.outcome(), outcome, "{response:?}");
-        let shown = format!("{response:?}");
-        let upstream = self.upstream.address.port().to_string();
-        assert!(!shown.contains(&upstream) && !shown.contains("SECRET"), "shows something of the upstream: {shown}");
-        assert!(response.json()["request_id"].is_string(), "{response:?}");
+        assert_problem(self.upstream.address, outcome, response);
     }
 
     fn assert_passed(&self, kind: Kind, expected: Passed) {
@@ -185,9 +181,27 @@ impl Rig {
     }
 }
 
-fn configuration(setup: &Setup, upstream: &Upstream) -> String {
+/// Returns the configuration with a route of each kind in front of an upstream.
+fn configuration(setup: &Setup, upstream: SocketAddr) -> String {
     let policy = "legacy = { policy = \"passthrough\", unmarked = \"new\", sunset = 2036-12-31 }\norder = [\"id\"]";
-    setup.configuration(upstream.address).replacen("order = [\"id\"]", policy, 1) + BESIDE
+    setup.configuration(upstream).replacen("order = [\"id\"]", policy, 1) + BESIDE
+}
+
+fn assert_problem(upstream: SocketAddr, outcome: &str, response: &Response) {
+    assert_eq!(response.outcome(), outcome, "{response:?}");
+    let shown = format!("{response:?}");
+    let port = upstream.port().to_string();
+    assert!(!shown.contains(&port) && !shown.contains("SECRET"), "shows something of the upstream: {shown}");
+    assert!(response.json()["request_id"].is_string(), "{response:?}");
+}
+
+/// Tests a row of the matrix for an address without an upstream: its outcome on every kind of route, twice.
+pub(crate) fn unreachable(setup: &Setup, address: SocketAddr, outcome: &str) {
+    let gateway = Gateway::start(&configuration(setup, address));
+    for kind in Kind::ALL.repeat(2) {
+        assert_problem(address, outcome, &gateway.get(kind.target()));
+    }
+    assert!(gateway.is_healthy());
 }
 
 /// Tests a row of the matrix with a gateway of its own: [`Rig::refuses`].
