@@ -4,10 +4,12 @@
 //! fingerprints of contexts, marks of items), so that a leak of one reveals nothing about the others. Their HMAC states
 //! are computed once, when the ring is made.
 
+use aes::Aes256;
+use aes_siv::siv::Aes256Siv;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::{
     context::ContextPart,
@@ -138,6 +140,17 @@ impl std::fmt::Debug for KeyRing {
     }
 }
 
+/// The states of ciphers and MACs are wiped when they are dropped. Each crate does so by a feature alone, and lacks the
+/// trait without it.
+const _: () = {
+    const fn wiped<T: ZeroizeOnDrop>() {}
+    // The states of HMAC and of HKDF, which is an HMAC, are states of SHA-256.
+    wiped::<Sha256>();
+    // Those of AES-SIV: the key, and the round keys of its two halves.
+    wiped::<Aes256Siv>();
+    wiped::<Aes256>();
+};
+
 /// The subkeys of one key.
 pub(super) struct RingKey {
     /// Its id in cursors.
@@ -152,6 +165,9 @@ pub(super) struct RingKey {
     /// The fingerprints of empty parts by label: most parts of most contexts are empty.
     empty: [[u8; 32]; LABELS],
     marker: Marker,
+    /// The number of cursors whose tags were verified with this key.
+    #[cfg(test)]
+    pub(super) verified: std::sync::atomic::AtomicUsize,
 }
 
 /// The number of labels with a precomputed fingerprint of the empty part.
@@ -175,6 +191,8 @@ impl RingKey {
             empty,
             client: keyed(&subkey(&source, b"client")),
             marker: marker(keyed(&subkey(&source, b"mark"))),
+            #[cfg(test)]
+            verified: std::sync::atomic::AtomicUsize::new(0),
         }
     }
 

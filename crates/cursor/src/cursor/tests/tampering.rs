@@ -1,10 +1,12 @@
 //! Cursors that this key ring did not make don't open.
 
+use std::sync::atomic::Ordering;
+
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{LONGEST, NOW, Random, after, context, open_here, page, random_cursors, ring};
 use crate::{
-    cursor::{CursorError, CursorForm, codec, frame, open, seal},
+    cursor::{CursorError, CursorForm, KeyRing, codec, frame, keyring::SHORTEST_KEY, open, seal},
     pagination::{
         position::{Hint, Position, Target},
         window::Offset,
@@ -185,6 +187,28 @@ fn only_known_versions_and_a_minimal_key_id_are_read() {
             assert_eq!(open_here(&signed, false).is_ok(), version == 1 && key == [1], "{version} {key:?}");
             let sealed = forge_sealed_frame(&[&[version], key, fingerprint].concat(), &padded);
             assert_eq!(open_here(&sealed, true).is_ok(), version == 2 && key == [1], "{version} {key:?}");
+        }
+    }
+}
+
+/// The work of a refusal is the same for key ids that exist and for others: each takes one tag.
+///
+/// Row: A09
+#[test]
+fn a_tag_is_computed_for_unknown_keys_too() {
+    for sealed in [false, true] {
+        for named in [1, 2, 3, 0x7f] {
+            let ring = KeyRing::new(1, &[(1, &[7; SHORTEST_KEY]), (2, &[8; SHORTEST_KEY])]).unwrap();
+            let cursor = seal(&ring, context(), &after("x", "1"), None, LONGEST, sealed).unwrap();
+            let mut bytes = bytes_of(&cursor);
+            bytes[1] = named;
+            *bytes.last_mut().unwrap() ^= 1;
+            let text = BASE64_URL_SAFE_NO_PAD.encode(&bytes);
+            let opened = open(&ring, context(), &text, NOW, None, LONGEST, sealed);
+            assert_eq!(opened, Err(CursorError::Invalid), "{named}, {sealed}");
+            let [first, second] = [1, 2].map(|id| ring.find(id).unwrap().verified.load(Ordering::Relaxed));
+            // The key that signs stands in for those that do not exist.
+            assert_eq!((first, second), if named == 2 { (0, 1) } else { (1, 0) }, "{named}, {sealed}");
         }
     }
 }
