@@ -55,6 +55,15 @@ fn drip(address: SocketAddr, count: usize, stop: &AtomicBool) {
     }
 }
 
+/// Stops the clients of a test, also if it fails: its threads are joined.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// Row: A18, F55
 #[test]
 fn a_thousand_drips_shut_nobody_out() {
@@ -62,11 +71,12 @@ fn a_thousand_drips_shut_nobody_out() {
     const DRIPS: usize = 1_000;
     let upstream = Upstream::start(serve(users(60)));
     let setup = Setup { more: FORWARD, ..PLAIN };
-    let gateway = Gateway::start_limited(DESCRIPTORS, &setup.configuration(upstream.address));
+    let gateway = Gateway::start_limited((DESCRIPTORS, DESCRIPTORS), &setup.configuration(upstream.address));
     let limit = counted(&gateway, "cursorgate_connections_limit ");
     assert!((1..DESCRIPTORS as u64 / 2).contains(&limit), "{limit}");
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _stop = Stop(&stop);
         for _ in 0..2 {
             scope.spawn(|| drip(gateway.public, DRIPS / 2, &stop));
         }
@@ -77,7 +87,6 @@ fn a_thousand_drips_shut_nobody_out() {
             assert_eq!(gateway.get("/other").status, 200, "round {round}");
             assert!(gateway.is_healthy(), "round {round}");
         }
-        stop.store(true, Ordering::SeqCst);
     });
     assert_eq!(dropped(&gateway, "full") + dropped(&gateway, "full_for_address"), 0);
     assert!(gateway.log().iter().any(|line| line.contains("too many connections")));
@@ -110,6 +119,46 @@ fn a_head_has_one_deadline_however_it_drips() {
     }
     assert_eq!(dropped(&gateway, "head_timeout"), 2, "those of operators are not counted among the clients'");
     assert_eq!(gateway.get("/users").outcome(), "200");
+}
+
+/// A head that drips ends long before a long head timeout.
+///
+/// Row: A18
+#[test]
+fn a_head_has_a_least_rate() {
+    let upstream = Upstream::start(serve(users(60)));
+    // Longer than the harness waits for anything.
+    let setup = Setup { more: "[server]\nhead_timeout = \"5m\"", ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _stop = Stop(&stop);
+        scope.spawn(|| drip(gateway.public, 10, &stop));
+        eventually("each drip ends", || (dropped(&gateway, "head_timeout") >= 10).then_some(()));
+    });
+    assert_eq!(gateway.get("/users").outcome(), "200");
+}
+
+/// Service managers set the soft limit of descriptors low for programs that can't use more.
+///
+/// Row: F55
+#[test]
+fn the_limit_of_descriptors_is_raised_to_the_hard_one() {
+    const SOFT: usize = 128;
+    const HARD: usize = 1_024;
+    const CLIENTS: usize = 200;
+    let upstream = Upstream::start(serve(users(60)));
+    let gateway = Gateway::start_limited((SOFT, HARD), &PLAIN.configuration(upstream.address));
+    let limit = counted(&gateway, "cursorgate_connections_limit ");
+    assert!((SOFT as u64..HARD as u64 / 2).contains(&limit), "{limit}");
+    // All of them are open at a time.
+    let mut clients: Vec<Connection> = (0..CLIENTS).map(|_| gateway.connect()).collect();
+    for client in &mut clients {
+        let page = client.request("GET", "/users?limit=5", &[], b"").expect("a page");
+        assert_eq!((page.outcome().as_str(), page.header("connection")), ("200", Some("keep-alive")), "{page:?}");
+    }
+    assert_eq!(counted(&gateway, "cursorgate_connections "), CLIENTS as u64);
+    assert_eq!(dropped(&gateway, "displaced"), 0);
 }
 
 /// Row: A18, F61

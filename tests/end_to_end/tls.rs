@@ -9,7 +9,7 @@ pub(crate) mod server;
 
 use std::{
     fmt::Write as _,
-    io::{Read as _, Write as _},
+    io::{ErrorKind, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::Path,
     process::Command,
@@ -119,6 +119,11 @@ struct Listening {
 }
 
 fn listening(certificate: &Path, key: &Path) -> Listening {
+    listening_with(certificate, key, "")
+}
+
+/// Adds further tables to the configuration.
+fn listening_with(certificate: &Path, key: &Path, more: &str) -> Listening {
     let upstream = Upstream::start(serve(users(3)));
     let secure = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let listener = format!(
@@ -126,7 +131,7 @@ fn listening(certificate: &Path, key: &Path) -> Listening {
         key.display()
     );
     let rest = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
-    let gateway = Gateway::start(&format!("{listener}{}{rest}", PLAIN.configuration(upstream.address)));
+    let gateway = Gateway::start(&format!("{listener}{}{rest}{more}", PLAIN.configuration(upstream.address)));
     Listening { gateway, secure, _upstream: upstream }
 }
 
@@ -273,6 +278,41 @@ fn stalled_and_broken_handshakes_hinder_nobody() {
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
     drop((silent, partial));
+    assert_eq!(served.gateway.get("/users?limit=1").outcome(), "200");
+}
+
+/// A handshake has a deadline, at any of its steps, and its failure is counted as a timeout.
+///
+/// Row: F04
+#[test]
+fn a_handshake_that_stalls_is_ended_and_counted() {
+    let folder = Directory::new();
+    let (certificate, key) = Authority::new("root").issue(&["api.test"], ALWAYS).files(&folder, "api");
+    let served = listening_with(&certificate, &key, "[server]\nhead_timeout = \"1s\"\n");
+    // Silence, the beginning of a record, and a whole greeting whose client does not go on.
+    let greeting = client::greeting("api.test");
+    let mut stalled: Vec<TcpStream> = [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00", &greeting]
+        .iter()
+        .map(|bytes| {
+            let mut stream = TcpStream::connect(served.secure).expect("it listens");
+            stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+            stream.write_all(bytes).expect("it reads");
+            stream
+        })
+        .collect();
+    let count = stalled.len() as u64;
+    for stream in &mut stalled {
+        let mut answer = Vec::new();
+        let ended = stream.read_to_end(&mut answer);
+        let is_reset = ended.as_ref().is_err_and(|fault| fault.kind() == ErrorKind::ConnectionReset);
+        assert!(ended.is_ok() || is_reset, "the gateway ends it: {ended:?}");
+    }
+    let metric = |sample: &str| served.gateway.metric(sample);
+    eventually("each is counted", || {
+        let failed = metric("cursorgate_tls_handshakes_failed_total{cause=\"timeout\"}");
+        let dropped = metric("cursorgate_connections_dropped_total{reason=\"handshake_timeout\"}");
+        ((failed, dropped) == (Some(count), Some(count))).then_some(())
+    });
     assert_eq!(served.gateway.get("/users?limit=1").outcome(), "200");
 }
 

@@ -168,11 +168,11 @@ impl Gateway {
         Self::start_by(keys, configuration, || (command(), standard_error()))
     }
 
-    /// Starts a gateway with a limit of open files.
-    pub(crate) fn start_limited(descriptors: usize, configuration: &str) -> Self {
+    /// Starts a gateway with a soft and a hard limit of open files.
+    pub(crate) fn start_limited((soft, hard): (usize, usize), configuration: &str) -> Self {
         Self::start_by(Keys::One, configuration, || {
             let mut limited = Command::new("prlimit");
-            limited.arg(format!("--nofile={descriptors}:{descriptors}")).arg(binary());
+            limited.arg(format!("--nofile={soft}:{hard}")).arg(binary());
             (prepared(limited), Stdio::piped())
         })
     }

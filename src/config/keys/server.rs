@@ -60,7 +60,8 @@ table! {
         /// else the machine, has.
         memory: Key<usize> => size("8MiB", "1024GiB").example(r#""512MiB""#);
 
-        /// The time that a request head may take from its first byte to its last, and that a TLS handshake may take.
+        /// The time that a request head may take from its first byte to its last, and that a TLS handshake may take. Of
+        /// that, a head has 5 seconds, and a second more for each 512 bytes that have arrived.
         head_timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("10s"));
 
         /// Clients that may be connected at a time. At the limit a new client takes the place of a connection without a

@@ -269,7 +269,7 @@ fn listeners(
 fn memory(settings: &Settings, previous: Option<&Snapshot>) -> Arc<Memory> {
     let kept = previous.filter(|previous| previous.server.memory == settings.server.memory);
     kept.map_or_else(
-        || Memory::new(settings.server.memory.unwrap_or_else(|| memory_limit::memory() / 2)),
+        || Memory::new(settings.server.memory.unwrap_or_else(|| memory_limit::default_budget(memory_limit::memory()))),
         |previous| Arc::clone(&previous.memory),
     )
 }
@@ -356,6 +356,14 @@ mod tests {
         }
         let next = build("127.0.0.1:1", "", Some(&first)).unwrap();
         assert!(Arc::ptr_eq(&next.routes[0].upstream.peers.names()[0], &first.routes[0].upstream.peers.names()[0]));
+    }
+
+    #[test]
+    fn bodies_have_their_default_budget() {
+        let snapshot = build("127.0.0.1:1", "", None).unwrap();
+        assert_eq!(snapshot.memory.most(), memory_limit::default_budget(memory_limit::memory()));
+        let next = build("127.0.0.1:1", "[server]\nmemory = \"64MiB\"", Some(&snapshot)).unwrap();
+        assert_eq!(next.memory.most(), 64 << 20);
     }
 
     #[test]

@@ -8,10 +8,21 @@ const UNKNOWN: usize = 1 << 30;
 /// Returns the memory that the process may use, in bytes: the least of the limits of its control groups, of its address
 /// space, and of the machine's memory.
 pub(crate) fn memory() -> usize {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let groups = groups(&read("/proc/self/cgroup"));
-    let bounds = groups.iter().filter_map(|path| number(&fs::read_to_string(path).ok()?));
-    let own = [address_space(&read("/proc/self/limits")), total(&read("/proc/meminfo"))];
+    limit(|path| fs::read_to_string(path).unwrap_or_default())
+}
+
+/// Returns the budget for bodies where the configuration has none: half of the limit, because the process also holds
+/// connections, heads and caches.
+pub(crate) fn default_budget(limit: usize) -> usize {
+    limit / 2
+}
+
+/// Returns the limit that the files of the system state; a file that is not there reads as empty.
+fn limit(read: impl Fn(&Path) -> String) -> usize {
+    let own = |path: &str| read(Path::new(path));
+    let groups = groups(&own("/proc/self/cgroup"));
+    let bounds = groups.iter().filter_map(|path| number(&read(path)));
+    let own = [address_space(&own("/proc/self/limits")), total(&own("/proc/meminfo"))];
     let least = bounds.chain(own.into_iter().flatten()).min();
     least.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(UNKNOWN)
 }
@@ -78,6 +89,28 @@ mod tests {
             ]
         );
         assert!(shown("").is_empty() && shown("nonsense\n1:2\n").is_empty());
+    }
+
+    /// Row: F54
+    #[test]
+    fn bodies_have_half_of_the_least_limit() {
+        const MIB: usize = 1 << 20;
+        let limits = "Max address space         1073741824  unlimited  bytes\n";
+        let cases: [(&[(&str, &str)], usize); 5] = [
+            (&[("/sys/fs/cgroup/a/b/memory.max", "268435456\n")], 128 * MIB),
+            (&[("/sys/fs/cgroup/a/memory.max", "134217728\n"), ("/sys/fs/cgroup/a/b/memory.max", "max\n")], 64 * MIB),
+            (&[("/sys/fs/cgroup/memory.max", "max\n")], 2048 * MIB),
+            (&[("/proc/self/limits", limits), ("/sys/fs/cgroup/memory.max", "4294967296\n")], 512 * MIB),
+            (&[("/proc/meminfo", "")], UNKNOWN / 2),
+        ];
+        for (files, budget) in cases {
+            let whole = [("/proc/self/cgroup", "0::/a/b\n"), ("/proc/meminfo", "MemTotal: 4194304 kB\n")];
+            let read = |path: &Path| {
+                let mut known = files.iter().chain(&whole);
+                known.find(|(name, _)| Path::new(name) == path).map_or_else(String::new, |(_, text)| (*text).to_owned())
+            };
+            assert_eq!(default_budget(limit(read)), budget, "{files:?}");
+        }
     }
 
     #[test]

@@ -42,6 +42,11 @@ const FIRST_READ: usize = 4 * 1024;
 /// can't know that the process stops, and its request may be on its way.
 const FIRST_BYTE: Duration = Duration::from_secs(1);
 
+/// Time for a head, and the bytes that extend it by a second each time, up to the head timeout: a client that drips a
+/// head keeps its place no longer, however long the head timeout is.
+const HEAD_PATIENCE: Duration = Duration::from_secs(5);
+const BYTES_PER_SECOND: usize = 512;
+
 /// Maximum time for writing a refusal, and then for the client's closing.
 const REFUSING: Duration = Duration::from_secs(2);
 
@@ -191,8 +196,8 @@ impl Front {
         }
     }
 
-    /// Waits for a head: for its first byte up to the idle timeout, then for the rest up to the head timeout. A
-    /// stopping process waits for no first byte.
+    /// Waits for a head: for its first byte up to the idle timeout, then for the rest, at the least rate, up to the head
+    /// timeout. A stopping process waits for no first byte.
     async fn await_head(
         &self,
         io: &mut BufWriter<Stream>,
@@ -220,22 +225,21 @@ impl Front {
             return all;
         }
         place.awaits_head();
-        let rest = async {
-            // Each iteration reads at least one byte, up to `head_size` bytes.
-            loop {
-                let scanned = bytes.len();
-                grow(&mut bytes, server.head_size);
-                match io.read_buf(&mut bytes).await {
-                    Ok(count) if count > 0 => {}
-                    _ => return Awaited::Over(Some(Dropped::HeadCut)),
-                }
-                if let Some(all) = complete(&mut reading, (&mut bytes, scanned), server.head_size, takes_preface) {
-                    return all;
-                }
+        let begun = tokio::time::Instant::from_std(clock::instant());
+        // Each iteration reads at least one byte, up to `head_size` bytes.
+        loop {
+            let scanned = bytes.len();
+            grow(&mut bytes, server.head_size);
+            let deadline = begun + head_deadline(scanned, server.head_timeout);
+            match tokio::time::timeout_at(deadline, io.read_buf(&mut bytes)).await {
+                Ok(Ok(count)) if count > 0 => {}
+                Ok(_) => return Awaited::Over(Some(Dropped::HeadCut)),
+                Err(_) => return Awaited::Over(Some(Dropped::HeadTimeout)),
             }
-        };
-        let rest = std::pin::pin!(rest);
-        tokio::time::timeout(server.head_timeout, rest).await.unwrap_or(Awaited::Over(Some(Dropped::HeadTimeout)))
+            if let Some(all) = complete(&mut reading, (&mut bytes, scanned), server.head_size, takes_preface) {
+                return all;
+            }
+        }
     }
 
     /// Answers a refused head, and logs and counts it like any other request.
@@ -272,6 +276,12 @@ async fn stops(shutdown: &mut ShutdownWatch, patience: Duration) {
     // A sender that is gone has stopped the process.
     let _ = shutdown.wait_for(|stops| *stops).await;
     tokio::time::sleep(patience).await;
+}
+
+/// Returns the time from the first byte of a head within which the next one must arrive, by the bytes so far.
+fn head_deadline(came: usize, most: Duration) -> Duration {
+    let extension = u64::try_from(came / BYTES_PER_SECOND).unwrap_or(u64::MAX);
+    HEAD_PATIENCE.saturating_add(Duration::from_secs(extension)).min(most)
 }
 
 /// Returns the head, the refusal, or nothing while the head is incomplete. `scanned` bytes have been examined before.
@@ -347,4 +357,18 @@ fn wire(response: &Response) -> Vec<u8> {
         bytes.extend_from_slice(&part);
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_has_more_time_the_more_of_it_arrives() {
+        let (second, most) = (Duration::from_secs(1), Duration::from_secs(300));
+        for (came, seconds) in [(0, 5), (511, 5), (512, 6), (5_120, 15), (1 << 20, 300), (usize::MAX, 300)] {
+            assert_eq!(head_deadline(came, most), second * seconds, "{came}");
+        }
+        assert_eq!(head_deadline(1 << 20, second), second, "the head timeout is a limit in any case");
+    }
 }

@@ -1,14 +1,14 @@
 //! Clients of TLS that show a certificate or ask for a name, and say which certificate they got.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
 };
 
 use openssl::{
     nid::Nid,
-    ssl::{SslConnector, SslMethod, SslStream, SslVersion},
+    ssl::{HandshakeError, SslConnector, SslMethod, SslStream, SslVersion},
 };
 
 use super::authority::Identity;
@@ -65,6 +65,30 @@ impl<'a> Caller<'a> {
     /// Returns the answer to a GET on a connection of its own.
     pub(crate) fn get(self, address: SocketAddr, path: &str, headers: &str) -> Result<String, String> {
         self.connect(address)?.get(path, headers)
+    }
+}
+
+/// Returns the first message of a client that asks for a name.
+pub(crate) fn greeting(name: &str) -> Vec<u8> {
+    #[derive(Debug)]
+    struct Sent(Vec<u8>);
+    impl Write for Sent {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    impl Read for Sent {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(ErrorKind::WouldBlock.into())
+        }
+    }
+    let client = SslConnector::builder(SslMethod::tls_client()).expect("OpenSSL makes clients").build();
+    match client.connect(name, Sent(Vec::new())) {
+        Err(HandshakeError::WouldBlock(stalled)) => stalled.get_ref().0.clone(),
+        other => panic!("it waits for the server: {other:?}"),
     }
 }
 

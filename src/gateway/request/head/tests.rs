@@ -117,6 +117,25 @@ fn the_end_is_found_in_any_pieces() {
     }
 }
 
+/// A head that arrives byte by byte takes no more work than one that arrives at once. A byte that was scanned before is
+/// replaced by a line feed, which would be refused if it were scanned again; the first byte and the last two are judged
+/// with those that follow.
+#[test]
+fn each_byte_is_scanned_once() {
+    let head = request(&["GET / HTTP/1.1", "Host: people", &format!("X: {}", "y".repeat(1_000)), "Z: z"]);
+    for piece in [1, 2, 7, 100] {
+        let (mut reading, mut bytes, mut found) = (HeadScanner::default(), Vec::new(), None);
+        for chunk in head.chunks(piece) {
+            let scanned = bytes.len();
+            let spoilt = 1..scanned.saturating_sub(2).max(1);
+            bytes[spoilt.start.min(scanned)..spoilt.end.min(scanned)].fill(b'\n');
+            bytes.extend_from_slice(chunk);
+            found = reading.ends(&bytes, scanned).unwrap_or_else(|_| panic!("scanned again, in pieces of {piece}"));
+        }
+        assert_eq!(found, Some((0, head.len())), "{piece}");
+    }
+}
+
 #[test]
 fn what_begins_or_ends_otherwise_is_refused_at_once() {
     let judged = |bytes: &[u8]| HeadScanner::default().ends(bytes, 0).map_err(|problem| problem.code);
