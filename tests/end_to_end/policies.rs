@@ -43,6 +43,10 @@ fn no_other_spelling_of_a_path_passes_a_policy_by() {
         "/users%20",
         "/users;jsessionid=1/",
         "///users;x%20",
+        "/users.json",
+        "//users.json/",
+        "/users%2Ejson",
+        "/users.json;a=b",
     ];
     for path in spellings {
         for method in ["GET", "HEAD"] {
@@ -57,6 +61,9 @@ fn no_other_spelling_of_a_path_passes_a_policy_by() {
         ("GET", "/users/export"),
         ("GET", "/users/ex%70ort"),
         ("GET", "/USERS"),
+        ("GET", "/users.csv"),
+        ("GET", "/users/1.json"),
+        ("POST", "/users.json"),
         ("GET", "/people;a=b"),
         ("GET", "//people"),
         ("GET", "/files/a%2Fb"),
@@ -74,7 +81,7 @@ fn no_other_spelling_of_a_path_passes_a_policy_by() {
 #[test]
 fn capitals_are_another_spelling_where_the_upstream_says_so() {
     let (upstream, gateway) = started(&Setup { upstream: "paths = \"case-insensitive\"", ..SETUP });
-    for path in ["/USERS", "/Users/", "//uSERS;x"] {
+    for path in ["/USERS", "/Users/", "//uSERS;x", "/Users.json"] {
         let response = gateway.get(&format!("{path}?offset=0"));
         assert_eq!(response.outcome(), "400 request_invalid", "{path}: {response:?}");
     }
@@ -88,7 +95,7 @@ fn capitals_are_another_spelling_where_the_upstream_says_so() {
 fn no_other_spelling_of_a_method_passes_a_policy_by() {
     let (upstream, gateway) = started(&SETUP);
     for path in ["/users", "//users"] {
-        for method in ["get", "Get", "head", "gET"] {
+        for method in ["get", "Get", "head", "gET", "QUERY", "query"] {
             let response = gateway.send(method, &format!("{path}?offset=0"), &[], b"");
             assert_eq!(response.status, 400, "{method} {path}: {response:?}");
         }
@@ -106,6 +113,7 @@ fn no_other_spelling_of_a_method_passes_a_policy_by() {
         ("get", "/people", &[]),
         ("POST", "/users", &[]),
         ("PROPFIND", "/users", &[]),
+        ("QUERY", "/people", &[]),
     ] {
         let response = gateway.send(method, path, headers, b"");
         assert_eq!(response.status, 200, "{method} {path} {headers:?}: {response:?}");
@@ -138,7 +146,7 @@ fn no_other_host_passes_a_policy_by() {
         Setup { route: "legacy = { policy = \"reject\", sunset = 2026-06-30 }\nhosts = [\"api.example\"]", ..SETUP };
     let (upstream, gateway) = started(&setup);
     let host = |host: &'static str| [("Host", host)];
-    for path in ["/users?offset=0", "/users/", "//users", "/users;a=b"] {
+    for path in ["/users?offset=0", "/users/", "//users", "/users;a=b", "/users.json"] {
         let response = gateway.send("GET", path, &host("other.example"), b"");
         assert_eq!(response.outcome(), "404 route_not_found", "{path}: {response:?}");
     }

@@ -2,7 +2,8 @@
 //! paths, methods and some headers, and a route that forwards would give the list out without its policy.
 //!
 //! A request is refused if it leads to a list by another spelling of the path and by a method that the list takes.
-//! Writes to such a path pass, and so do requests to other upstreams.
+//! Writes to such a path pass, and so do requests to other upstreams. A path with `.json` at its end is another spelling,
+//! because many frameworks take that for the format of the answer; a path with another suffix is another resource.
 
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ impl Guard {
         let route = &found.route;
         if route.list.is_some() {
             // With its own method the request would have been served as a list.
-            let said = "a list is requested by its method in capitals, without a header that overrides it";
+            let said = "a list is requested by its own method, in capitals and without a header that overrides it";
             return takes(route).then(|| Problem::new(Code::RequestInvalid, said));
         }
         // A route without parameters leads to the one path that the operator wrote.
@@ -71,12 +72,14 @@ impl Guard {
         let host = target.host.as_deref();
         let folded = folded(&target.normal_path);
         let is_guarded = |other: &Route| is_same(&other.upstream, &route.upstream) && takes(other);
-        let other = folded.as_deref().and_then(|path| table.find(host, path)).map(|found| found.route);
-        if other.is_some_and(|other| other.list.is_some() && is_guarded(&other)) {
+        let path = folded.as_deref().unwrap_or(&target.normal_path);
+        let bare = path.trim_end_matches('/').strip_suffix(".json");
+        let others = folded.as_deref().into_iter().chain(bare).filter_map(|path| table.find(host, path));
+        if others.map(|found| found.route).any(|other| other.list.is_some() && is_guarded(&other)) {
             return Some(Problem::new(Code::RequestInvalid, "the path is another spelling of a list's path"));
         }
-        let path = folded.as_deref().unwrap_or(&target.normal_path);
-        for list in self.lists.iter().filter(|list| is_guarded(&list.route) && list.covers(path)) {
+        let covers = |list: &GuardedList| list.covers(path) || bare.is_some_and(|path| list.covers(path));
+        for list in self.lists.iter().filter(|list| is_guarded(&list.route) && covers(list)) {
             let serves =
                 list.route.hosts.is_empty() || list.route.hosts.iter().any(|known| Some(known.as_str()) == host);
             if serves {
@@ -90,10 +93,15 @@ impl Guard {
     }
 }
 
-/// Returns the methods that servers could read in a request: its own in capitals, and those of override headers.
+/// Returns the methods that servers could read in a request: its own in capitals, and those of override headers. QUERY
+/// is a GET whose parameters stand in a body.
 fn meant(head: &RequestHeader) -> Vec<Method> {
     let said = headers::said_methods(&head.headers).chain(std::iter::once(head.method.as_str().as_bytes()));
-    said.filter_map(|method| Method::from_bytes(&method.trim_ascii().to_ascii_uppercase()).ok()).collect()
+    let known = |method: &[u8]| match method.trim_ascii().to_ascii_uppercase().as_slice() {
+        b"QUERY" => Some(Method::GET),
+        method => Method::from_bytes(method).ok(),
+    };
+    said.filter_map(known).collect()
 }
 
 /// Returns whether two upstreams have a peer in common.
