@@ -6,7 +6,10 @@ mod process;
 mod routes;
 mod upstreams;
 
-use crate::gateway::{Snapshot, lifecycle::process::Vitals, server::admission::Admission};
+use crate::{
+    gateway::{Snapshot, lifecycle::process::Vitals, server::admission::Admission},
+    upstream::net::connection::Connections,
+};
 use exposition::Exposition;
 
 /// The path of the metrics.
@@ -22,16 +25,27 @@ pub(super) const COMMIT: &str = match option_env!("CURSORGATE_COMMIT") {
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Renders the metrics of the process, and of the routes and upstreams in force. `now` is in seconds since 1970.
-pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, now: u64) -> String {
-    expose(snapshot, vitals, clients, now).into_text()
+pub(super) fn render(
+    snapshot: &Snapshot,
+    vitals: &Vitals,
+    (clients, connections): (&Admission, &Connections),
+    now: u64,
+) -> String {
+    expose(snapshot, vitals, (clients, connections), now).into_text()
 }
 
-fn expose(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, now: u64) -> Exposition {
+fn expose(
+    snapshot: &Snapshot,
+    vitals: &Vitals,
+    (clients, connections): (&Admission, &Connections),
+    now: u64,
+) -> Exposition {
     let mut exposition = Exposition::default();
     let metrics = snapshot.routes.iter().map(|route| &*route.metrics).chain([&*snapshot.metrics]);
     routes::requests(&mut exposition, &metrics.collect::<Vec<_>>());
     routes::legacy_clients(&mut exposition, &snapshot.routes.iter().map(|route| &**route), now);
     upstreams::write(&mut exposition, &snapshot.upstreams.iter().map(|upstream| &**upstream));
+    upstreams::connections(&mut exposition, connections);
     load(&mut exposition, snapshot, vitals);
     process::connections(&mut exposition, clients);
     credentials::certificates(&mut exposition, snapshot, vitals);
@@ -70,7 +84,7 @@ mod tests {
         let (settings, mut diagnostics) = load_text("a.toml", text, &Nothing);
         let snapshot = Snapshot::build(&settings.unwrap(), None, &mut diagnostics).unwrap();
         let clients = Admission::new(ConnectionLimits { most: 1, per_address: 1 });
-        let mut rows = expose(&snapshot, &Vitals::default(), &clients, 0).rows;
+        let mut rows = expose(&snapshot, &Vitals::default(), (&clients, &Connections::default()), 0).rows;
         rows.sort_unstable();
         let page = std::fs::read_to_string(PAGE).unwrap();
         let (before, rest) = page.split_once("<!-- families -->\n").unwrap();

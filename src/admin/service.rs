@@ -21,15 +21,18 @@ use super::{
     status::{self, STATUS_PATH},
     upstreams::{self, UPSTREAMS_PATH},
 };
-use crate::gateway::{
-    Listening,
-    lifecycle::{
-        live::Live,
-        process::{Stage, Vitals},
-        reload::Reloads,
+use crate::{
+    gateway::{
+        Listening,
+        lifecycle::{
+            live::Live,
+            process::{Stage, Vitals},
+            reload::Reloads,
+        },
+        runtime::{clock, sockets::ListeningSocket},
+        server::{admission::Admission, connection::Front},
     },
-    runtime::{clock, sockets::ListeningSocket},
-    server::{admission::Admission, connection::Front},
+    upstream::net::connection::Connections,
 };
 
 /// The longest silence of an operator's client.
@@ -41,6 +44,8 @@ pub(crate) struct Admin {
     vitals: Vitals,
     live: Arc<Live>,
     clients: Arc<Admission>,
+    /// The connections to upstreams.
+    connections: Arc<Connections>,
     /// `None` if there is no file to reload.
     reloads: Option<Reloads>,
 }
@@ -97,7 +102,8 @@ const REPORTS: [(&str, AnswerFunction); 9] = [
     }),
     (OPENAPI_PATH, |admin, request| json(openapi::render(&admin.live.pin(), request.query))),
     (METRICS_PATH, |admin, _| {
-        let text = metrics::render(&admin.live.pin(), &admin.vitals, &admin.clients, clock::unix_seconds());
+        let connections = (&*admin.clients, &*admin.connections);
+        let text = metrics::render(&admin.live.pin(), &admin.vitals, connections, clock::unix_seconds());
         (StatusCode::OK, metrics::CONTENT_TYPE, text.into())
     }),
     (RELOAD_PATH, |admin, request| {
@@ -120,8 +126,13 @@ fn denied((status, text): Denial) -> AdminAnswer {
 impl Admin {
     /// Creates a service that reports on the process, its snapshot, and its connections.
     #[must_use]
-    pub(crate) fn new(vitals: Vitals, live: Arc<Live>, clients: Arc<Admission>, reloads: Option<Reloads>) -> Self {
-        Self { vitals, live, clients, reloads }
+    pub(crate) fn new(
+        vitals: Vitals,
+        live: Arc<Live>,
+        (clients, connections): (Arc<Admission>, Arc<Connections>),
+        reloads: Option<Reloads>,
+    ) -> Self {
+        Self { vitals, live, clients, connections, reloads }
     }
 
     /// Answers a request.
@@ -246,7 +257,8 @@ mod tests {
         let (settings, mut diagnostics) = load_text("a.toml", text, &Nothing);
         let snapshot = Snapshot::build(&settings.unwrap(), None, &mut diagnostics).unwrap();
         let clients = Admission::new(ConnectionLimits { most: 1, per_address: 1 });
-        let admin = Admin::new(Vitals::default(), Arc::new(Live::new(snapshot)), clients, None);
+        let connections = (clients, Arc::new(Connections::default()));
+        let admin = Admin::new(Vitals::default(), Arc::new(Live::new(snapshot)), connections, None);
         for (method, path, status) in [
             (Method::GET, "/healthz", 200),
             (Method::HEAD, "/healthz", 200),

@@ -87,7 +87,8 @@ fn serve_file(
     let clients = Admission::new(places(&settings.server));
     let ids = ids()?;
     let mut servers = servers(&settings, &live, (vitals, &clients, &ids), sockets)?;
-    let admin = Admin::new(vitals.clone(), Arc::clone(&live), clients, Some(reloads.clone()));
+    let connections = (clients, Arc::clone(&servers.connections));
+    let admin = Admin::new(vitals.clone(), Arc::clone(&live), connections, Some(reloads.clone()));
     add_admin(&mut servers, &settings, admin, Front::new(Arc::clone(&live), vitals.clone(), ids, operators()))?;
     for address in servers.sockets.close_unclaimed() {
         tracing::warn!(address, "a socket that was handed over is closed: no listener has its address");

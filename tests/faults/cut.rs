@@ -119,11 +119,13 @@ fn a_page_that_stops_in_the_middle() {
 /// Row: F07
 #[test]
 fn bytes_after_the_end_reach_nobody() {
+    const ROUNDS: u64 = 20;
     let rig = Rig::start();
+    let counted = || rig.gateway.metric("cursorgate_upstream_surplus_total").expect("it is counted");
     for extra in
         [&b"garbage"[..], b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{\"total\":1,\"items\":[{\"id\":99}]}"]
     {
-        for _ in 0..20 {
+        for _ in 0..ROUNDS {
             let items = users(60);
             let page = rig.page_during(move |exchange| {
                 let body = body(exchange, &items);
@@ -135,4 +137,6 @@ fn bytes_after_the_end_reach_nobody() {
             rig.recovers();
         }
     }
+    // Each is noticed with its answer, or once it comes while its connection is idle.
+    assert_eq!(counted(), 2 * ROUNDS, "connections with surplus bytes");
 }

@@ -45,6 +45,8 @@ pub(super) fn state(exposition: &mut Exposition, vitals: &Vitals) {
     for (reason, count) in vitals.log().dropped() {
         lines.sample(&[reason], count);
     }
+    let help = "Times at which all threads that serve clients were blocked for 5 seconds. A fault of the program: the log has it.";
+    exposition.counter("cursorgate_stalls_total", help, vitals.pulse().stalls());
     let spans = vitals.spans();
     exposition.counter("cursorgate_trace_spans_exported_total", "Spans that the collector took.", spans.exported());
     let help = "Spans dropped, by reason: too many waited, the export failed, or a request has too many.";

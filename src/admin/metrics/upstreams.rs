@@ -3,7 +3,10 @@
 use super::exposition::{Exposition, MetricKind};
 use crate::{
     gateway::routes::upstream::Upstream,
-    upstream::net::peers::{name::PeerName, peer::Peer},
+    upstream::net::{
+        connection::Connections,
+        peers::{name::PeerName, peer::Peer},
+    },
 };
 
 /// A family with one value for each upstream.
@@ -68,6 +71,13 @@ const PEER_FAMILIES: [PeerFamily; 2] = [
     }),
     ("cursorgate_upstream_peer_requests_in_flight", "Requests in flight to the peer.", Peer::in_flight),
 ];
+
+/// Adds the connections to upstreams that were closed for what came on them.
+pub(super) fn connections(exposition: &mut Exposition, connections: &Connections) {
+    let help = "Connections to upstreams closed because bytes followed the end of an answer. An upstream that sends them may \
+                answer other requests than it was sent.";
+    exposition.counter("cursorgate_upstream_surplus_total", help, connections.with_surplus());
+}
 
 /// Adds the metrics of upstreams.
 pub(super) fn write<'u>(exposition: &mut Exposition, upstreams: &(impl Iterator<Item = &'u Upstream> + Clone)) {

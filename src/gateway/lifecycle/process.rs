@@ -6,6 +6,7 @@
 //! time and then finishes its requests; a second signal ends the draining, and a third one ends the process. SIGINT ends
 //! the process at once. SIGUSR1 and SIGALRM are ignored.
 
+mod pulse;
 mod upkeep;
 
 use std::{
@@ -24,6 +25,7 @@ use tokio::{
     sync::watch,
 };
 
+use self::pulse::Pulse;
 use super::{
     handover::Successor,
     live::Live,
@@ -59,6 +61,7 @@ pub struct Vitals {
     last_reload: Arc<LastReload>,
     renewals: Arc<RenewalCounts>,
     spans: Arc<SpanQueue>,
+    pulse: Arc<Pulse>,
 }
 
 impl Default for Vitals {
@@ -72,6 +75,7 @@ impl Default for Vitals {
             last_reload: Arc::default(),
             renewals: Arc::default(),
             spans: Arc::default(),
+            pulse: Arc::default(),
         }
     }
 }
@@ -148,6 +152,12 @@ impl Vitals {
     #[must_use]
     pub fn spans(&self) -> &Arc<SpanQueue> {
         &self.spans
+    }
+
+    /// Returns the pulse of the threads that serve clients.
+    #[must_use]
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// Returns the counts of renewed certificates.
@@ -335,7 +345,7 @@ pub(crate) fn run(servers: Servers, vitals: &Vitals, live: &Live, reloads: Optio
             biased;
             () = until_the_end((ends, succession), vitals, live, (close, clients)) => Ok(()),
             never = housekeeping.keep() => match never {},
-            never = upkeep::keep(live, connections) => match never {},
+            never = upkeep::keep(live, connections, vitals) => match never {},
             _ = has_ended.recv() => Err(std::io::Error::other("the server ended by itself")),
         }
     });

@@ -107,6 +107,10 @@ impl<A> Listening<A> {
 impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
     async fn start_service(&mut self, _fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _listeners_per_fd: usize) {
         let until = self.until;
+        if until == Stage::Closing {
+            let vitals = self.front.vitals().clone();
+            tokio::spawn(async move { vitals.pulse().beat().await });
+        }
         let mut loops = tokio::task::JoinSet::new();
         for (socket, listener) in self.sockets.drain(..) {
             let (app, front, shutdown) = (Arc::clone(&self.app), Arc::clone(&self.front), shutdown.clone());

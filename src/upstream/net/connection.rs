@@ -4,7 +4,14 @@
 //! The head of an answer is limited in bytes and lines, and frames its body in one way: a head that two readers could
 //! read differently is an error, and its connection is not reused.
 
-use std::{net::SocketAddr, sync::LazyLock, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -55,6 +62,8 @@ pub struct Connections {
     /// Made when it is first needed: Pingora's reads the authorities of the system four times, which takes longer than all
     /// else at the start of the process.
     connector: LazyLock<Connector>,
+    /// Connections on which bytes followed an answer before its connection was returned.
+    surplus: AtomicU64,
 }
 
 /// A connection for one request.
@@ -90,7 +99,10 @@ impl std::fmt::Debug for Connections {
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { connector: LazyLock::new(|| Connector::new(Some(ConnectorOptions::new(POOL_SIZE)))) }
+        Self {
+            connector: LazyLock::new(|| Connector::new(Some(ConnectorOptions::new(POOL_SIZE)))),
+            surplus: AtomicU64::new(0),
+        }
     }
 }
 
@@ -98,6 +110,13 @@ impl Connections {
     /// Reads the authorities of the system, so that no request waits for it.
     pub fn prepare(&self) {
         LazyLock::force(&self.connector);
+    }
+
+    /// Returns the number of connections that were closed because bytes followed the end of an answer, also while they
+    /// were idle. Pingora counts those that come after the connection was returned.
+    #[must_use]
+    pub fn with_surplus(&self) -> u64 {
+        self.surplus.load(Ordering::Relaxed) + self.connector.unexpected_data_connection_count()
     }
 
     /// Opens a connection for a request with these headers to the peer of a visit, or to another one if that can't be
@@ -205,7 +224,10 @@ impl Connections {
     /// Returns a connection to the pool after a complete answer, unless bytes followed it or the request authenticated
     /// the connection.
     pub async fn release(&self, connection: Connection) {
-        let Connection { session, http, is_alone, .. } = connection;
+        let Connection { mut session, http, is_alone, .. } = connection;
+        if session.has_surplus() {
+            self.surplus.fetch_add(1, Ordering::Relaxed);
+        }
         let Some(head) = session.head().filter(|head| !is_alone && !authenticates_connection(&head.headers)) else {
             return;
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, Uri, header, uri::Scheme};
+use http::{HeaderName, Uri, Version, header, uri::Scheme};
 use pingora::{
     BError,
     http::{RequestHeader, ResponseHeader},
@@ -161,6 +161,20 @@ impl PeerSession {
                 session.response_finished() && session.check_response_end_or_error().unwrap_or(false)
             }
         }
+    }
+
+    /// Returns whether bytes came after the end of the answer, in HTTP/1.1. Pingora only tells that it would not use the
+    /// connection again, so an answer counts that gives no other reason for that.
+    pub(super) fn has_surplus(&mut self) -> bool {
+        let Self::Http1(session) = self else { return false };
+        session.respect_keepalive();
+        let stays = session.resp_header().is_some_and(|head| {
+            let is_framed =
+                [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| head.headers.contains_key(name));
+            let says_otherwise = head.headers.contains_key(header::CONNECTION);
+            head.version == Version::HTTP_11 && is_framed && !says_otherwise
+        });
+        stays && session.is_body_done() && !session.was_upgraded() && !session.will_keepalive()
     }
 
     /// Returns whether the upstream accepted an upgrade, which HTTP/2 has none of.

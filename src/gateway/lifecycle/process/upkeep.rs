@@ -1,5 +1,5 @@
-//! Upkeep: names of upstreams are resolved again when their records expire, health checks are made, and the recent past of
-//! the metrics is kept.
+//! Upkeep: names of upstreams are resolved again when their records expire, health checks are made, the recent past of the
+//! metrics is kept, and the pulse of the threads that serve clients is watched.
 //!
 //! A task of its own does this, so that no request waits for it. It looks at the snapshot in force, so a reload takes
 //! effect within the interval.
@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::{Vitals, pulse::PulseWatch};
 use crate::{
     gateway::{
         lifecycle::{live::Live, snapshot::Snapshot},
@@ -24,8 +25,9 @@ use crate::{
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Keeps the upstreams of the configuration in force.
-pub(crate) async fn keep(live: &Live, connections: Arc<Connections>) -> Infallible {
+pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vitals) -> Infallible {
     let checker = Arc::new(Checker::new(connections));
+    let mut watch = PulseWatch::default();
     let mut stepped = clock::instant();
     loop {
         let snapshot = live.pin();
@@ -38,6 +40,10 @@ pub(crate) async fn keep(live: &Live, connections: Arc<Connections>) -> Infallib
             step(&snapshot, now);
         }
         drop(snapshot);
+        // The threads of a process that stops end before it does.
+        if !vitals.is_stopping() {
+            watch.look(vitals.pulse());
+        }
         tokio::time::sleep(INTERVAL).await;
     }
 }

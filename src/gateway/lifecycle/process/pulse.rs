@@ -1,0 +1,147 @@
+//! The pulse of the threads that serve clients: a task on them beats, and the main thread looks whether it still does.
+//!
+//! Work that never yields blocks a thread, and the other threads take over its tasks. Where all of them are blocked, no
+//! client is served, while the admin listener, which has threads of its own, goes on answering. That is logged and counted.
+
+use std::{
+    convert::Infallible,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// The interval of beats.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The number of looks without a beat that make a stall. Looks are counted, and not time: a process that was suspended
+/// has made none.
+const MOST_LOOKS: u32 = 50;
+
+/// The beats, and the stalls so far.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    beats: AtomicU64,
+    stalls: AtomicU64,
+}
+
+impl Pulse {
+    /// Beats for as long as the threads run this task.
+    pub(crate) async fn beat(&self) -> Infallible {
+        self.beat_every(INTERVAL).await
+    }
+
+    async fn beat_every(&self, interval: Duration) -> Infallible {
+        loop {
+            self.beats.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(interval).await;
+        }
+    }
+
+    /// Returns how often all threads stalled.
+    #[must_use]
+    pub fn stalls(&self) -> u64 {
+        self.stalls.load(Ordering::Relaxed)
+    }
+}
+
+/// The state of a watch over a pulse.
+#[derive(Debug, Default)]
+pub(super) struct PulseWatch {
+    seen: u64,
+    looks: u32,
+}
+
+/// A change that a look notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PulseChange {
+    Stalled,
+    Recovered,
+}
+
+impl PulseWatch {
+    /// Looks at a pulse, and logs and counts the beginning of a stall.
+    pub(super) fn look(&mut self, pulse: &Pulse) {
+        match self.notice(pulse.beats.load(Ordering::Relaxed)) {
+            Some(PulseChange::Stalled) => {
+                pulse.stalls.fetch_add(1, Ordering::Relaxed);
+                tracing::error!("the threads that serve clients are blocked: no client is served");
+            }
+            Some(PulseChange::Recovered) => tracing::warn!("the threads that serve clients go on"),
+            None => {}
+        }
+    }
+
+    fn notice(&mut self, beats: u64) -> Option<PulseChange> {
+        if beats != self.seen {
+            let has_stalled = self.looks >= MOST_LOOKS;
+            *self = Self { seen: beats, looks: 0 };
+            return has_stalled.then_some(PulseChange::Recovered);
+        }
+        // Before the first beat the threads have not started.
+        if self.seen == 0 || self.looks >= MOST_LOOKS {
+            return None;
+        }
+        self.looks += 1;
+        (self.looks == MOST_LOOKS).then_some(PulseChange::Stalled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+
+    use super::*;
+
+    #[test]
+    fn a_stall_is_told_once() {
+        let mut watch = PulseWatch::default();
+        let mut told = Vec::new();
+        for beats in [0; 200].into_iter().chain([1; 49]).chain([2]).chain([2; 200]).chain([3]).chain([3; 49]) {
+            told.extend(watch.notice(beats));
+        }
+        assert_eq!(told, [PulseChange::Stalled, PulseChange::Recovered]);
+    }
+
+    /// Threads are blocked in turn: while one is left, tasks go on; without any, the watch notices it.
+    ///
+    /// Row: F58
+    #[test]
+    fn threads_that_are_all_blocked_are_noticed() {
+        const THREADS: usize = 2;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build().unwrap();
+        let pulse = Arc::new(Pulse::default());
+        let beating = Arc::clone(&pulse);
+        runtime.spawn(async move { beating.beat_every(Duration::from_millis(1)).await });
+        let block = || {
+            let (blocked, is_blocked) = mpsc::channel();
+            let (release, is_released) = mpsc::channel::<()>();
+            runtime.spawn(async move {
+                blocked.send(()).unwrap();
+                // An error is the release as well.
+                let _ = is_released.recv();
+            });
+            is_blocked.recv().unwrap();
+            release
+        };
+        let beats = || pulse.beats.load(Ordering::Relaxed);
+        let beats_on = || {
+            let before = beats();
+            while beats() < before + 3 {
+                std::thread::yield_now();
+            }
+        };
+        beats_on();
+        let first = block();
+        beats_on();
+        let second = block();
+        let mut watch = PulseWatch::default();
+        // No beat can come between these looks, but one that was under way before the first.
+        for _ in 0..=2 * MOST_LOOKS {
+            watch.look(&pulse);
+        }
+        assert_eq!(pulse.stalls(), 1);
+        drop((first, second));
+        beats_on();
+        watch.look(&pulse);
+        assert_eq!((watch.looks, pulse.stalls()), (0, 1));
+    }
+}
