@@ -17,9 +17,12 @@ use super::{
         trace::{Phase, TRACEPARENT},
         upstream_call::{CallKind, CallTarget, UpstreamCall},
     },
-    runtime::{clock, futures::caught},
+    runtime::{
+        clock,
+        futures::{caught, seam},
+    },
     session::{
-        context::{Forwarded, Gateway, RequestContext, seam},
+        context::{Forwarded, Gateway, RequestContext},
         respond,
     },
 };
@@ -160,7 +163,7 @@ async fn pass(
     context: &mut RequestContext,
     peer: &AskedPeer,
 ) -> Result<(), RelayFault> {
-    seam(&context.outcome, "pass");
+    seam(&context.outcome.path, "pass");
     let upstream = &forwarded.found.route.upstream;
     let asked = session.req_header();
     let links = AnswerLinks::of(forwarded, &asked.method, &asked.headers, &context.snapshot);

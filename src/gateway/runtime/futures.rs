@@ -52,6 +52,16 @@ pub(crate) fn caught_now<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| message(payload.as_ref()))
 }
 
+/// Panics at a named place if a test asks for it by the path of its request. The shipped program has an empty function
+/// here.
+#[cfg(test)]
+pub(crate) fn seam(path: &str, place: &str) {
+    assert!(path != format!("/panic/{place}"), "in {place}, by a test");
+}
+
+#[cfg(not(test))]
+pub(crate) const fn seam(_path: &str, _place: &str) {}
+
 fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("a panic without a message").to_owned()

@@ -29,11 +29,14 @@ use crate::{
             target::{self, RequestTarget},
         },
         routes::{cross_origin::CrossOrigin, list::List, table::RouteMatch},
-        runtime::{clock, futures::caught},
+        runtime::{
+            clock,
+            futures::{caught, seam},
+        },
         session::{
             body,
             client_request::{Client, ClientRequest},
-            context::{Forwarded, Gateway, RequestContext, seam},
+            context::{Forwarded, Gateway, RequestContext},
             respond::{self, refuse},
         },
         shared::{concurrency::RequestPlace, slots::UpstreamSlot},
@@ -131,7 +134,7 @@ async fn decide(
     (held, outcome): (&MemoryShare, &mut Outcome),
     (cross_origin, place): (&mut Option<CrossOrigin>, &mut Option<RequestPlace>),
 ) -> Dispatch {
-    seam(outcome, "decide");
+    seam(&outcome.path, "decide");
     let session = session.as_downstream_mut();
     let routed = match read_head(session, snapshot, outcome, cross_origin) {
         Ok(routed) => routed,

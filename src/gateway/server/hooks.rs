@@ -22,10 +22,10 @@ use crate::gateway::{
         trace::{self, RequestTrace, SpanQueue, TRACEPARENT, TRACESTATE},
     },
     request::identity,
-    runtime::futures::caught_now,
+    runtime::futures::{caught_now, seam},
     session::{
         client_request,
-        context::{Gateway, RequestContext, Surplus, seam},
+        context::{Gateway, RequestContext, Surplus},
         observe,
     },
 };
@@ -116,7 +116,7 @@ impl ProxyHttp for Gateway {
         }
         context.outcome.bytes = session.body_bytes_sent();
         let ended = caught_now(|| {
-            seam(&context.outcome, "logging");
+            seam(&context.outcome.path, "logging");
             if let Some(observation) = context.observation.take() {
                 let in_flight = self.vitals.enter();
                 observe::end(observation, &self.readers, in_flight, &mut context.outcome, error.is_none());

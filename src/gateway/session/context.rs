@@ -119,13 +119,3 @@ impl Surplus {
         self.0.load(Ordering::Relaxed)
     }
 }
-
-/// Panics at a named place if a test asks for it by the path of its request. The shipped program has an empty function
-/// here.
-#[cfg(test)]
-pub(crate) fn seam(outcome: &Outcome, place: &str) {
-    assert!(outcome.path != format!("/panic/{place}"), "in {place}, by a test");
-}
-
-#[cfg(not(test))]
-pub(crate) const fn seam(_outcome: &Outcome, _place: &str) {}

@@ -19,6 +19,7 @@ use crate::{
         outcome::{access_log::Outcome, metrics::SERVABLE},
         request::target::RequestTarget,
         routes::{list::List, route::Route, table::RouteMatch},
+        runtime::futures::seam,
     },
     pagination::{
         observed::{AnswerFault, judge},
@@ -85,6 +86,7 @@ pub(crate) fn begin(
     (found, target): (&RouteMatch, &RequestTarget),
     (memory, outcome): (&Arc<Memory>, &mut Outcome),
 ) -> Option<Box<Observation>> {
+    seam(&outcome.path, "observe");
     let observed = found.route.observed.as_ref().filter(|_| asked.method == Method::GET)?;
     // With `Range`, parameters alone don't determine the part that is asked for.
     let query = observed.list.conventions.own().parameters.legacy_query(target.query.as_deref());
@@ -178,6 +180,7 @@ impl Observation {
     }
 
     fn read(self) -> ObservationVerdict {
+        seam(&self.path, "read");
         match self.judged() {
             Ok(()) => (SERVABLE, None),
             Err((cause, detail)) => (cause, Some(detail)),
