@@ -192,6 +192,11 @@ fn check_says_what_keeps_a_route_from_more() {
             ],
         ),
         (TOKENS, "dialect = \"whole-list\"\norder = [\"id\"]".to_owned(), &["each page reads the whole list"]),
+        (
+            TOKENS,
+            "dialect = \"feathers\"\norder = [\"id\"]\ntotal = \"count\"".to_owned(),
+            &["totals counted by a request of their own, with the client's filters under the same names"],
+        ),
     ] {
         let said = described(dialect, &route);
         for word in words {

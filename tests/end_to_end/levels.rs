@@ -114,6 +114,27 @@ fn totals_by_policy() {
     }
 }
 
+/// A count has the client's filters under the names that the list has for them. Where the count route has others, it
+/// counts the whole list: `check` says which names it gets.
+#[test]
+fn counts_have_the_filters_of_the_list() {
+    let rows = Rows::count(50);
+    let served = rows.clone();
+    let upstream = Upstream::start(move |exchange| served.answer(exchange));
+    let settings = configuration(upstream.address, BY_OFFSET, &format!("{BY_SCORE}\ntotal = \"count\""));
+    let gateway =
+        Gateway::start(&format!("{settings}\n[dialects.rows.count]\npath = \"{{path}}/count\"\ntotal = \"/count\"\n"));
+    let first = gateway.get("/users?limit=10&team=7&name%5Blike%5D=a%20b");
+    assert_eq!(gateway.get(&first.link("next").expect("a next page")).outcome(), "200");
+    let asked = upstream.requests();
+    let (counts, slices): (Vec<_>, Vec<_>) = asked.iter().partition(|request| request.path().ends_with("/count"));
+    assert!(!counts.is_empty() && !slices.is_empty(), "{asked:?}");
+    for request in &asked {
+        assert_eq!(request.parameter("team"), Some("7"), "{request:?}");
+        assert_eq!(request.parameter("name%5Blike%5D"), Some("a%20b"), "{request:?}");
+    }
+}
+
 /// A count that fails is a total that is not known, and no reason to serve nothing.
 #[test]
 fn a_failing_count_fails_no_page() {
