@@ -8,6 +8,7 @@
 #   make quick             the quick part of `make test` for a change of the core: about a minute
 #   make soak SECONDS=60   the simulator for so long, from a seed that it prints; `cargo sim --help` has its other commands
 #   make restarts          clients that walk through 200 reloads, upgrades and rolling restarts: some minutes
+#   make crowd             10,000 clients at a time in front of a slow upstream: a minute; prints the times of the gateway
 #   make dist              the files of a release below target/dist, the same bytes wherever they are made: RELEASING.md
 #   make dist-check        makes them a second time, elsewhere, and compares; installs the Debian package and runs it
 #   make image             the container image, by Docker or Podman
@@ -114,6 +115,10 @@ quick:
 .PHONY: soak
 soak:
 	cargo sim soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: crowd
+crowd: build-needs
+	cargo test --locked --test faults -- --ignored --exact --nocapture crowd::ten_thousand_clients_at_a_slow_upstream
 
 .PHONY: restarts
 restarts: build-needs

@@ -7,6 +7,7 @@ mod harness;
 
 mod bytes;
 mod connecting;
+mod crowd;
 mod cut;
 mod encoding;
 mod look_ups;
