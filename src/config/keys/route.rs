@@ -35,8 +35,9 @@ table! {
         /// forward.
         path: Key<String> => text(syntax::name).sample(r#""/api/users""#);
 
-        /// The methods that a list is asked by; requests with other methods on its path are forwarded. The body of a POST
-        /// is a JSON object, in which every member that is no parameter of the client's is a filter.
+        /// The methods that a list is asked by; requests with other methods on its path are forwarded. QUERY, and a method
+        /// of the list in small letters, are refused. The body of a POST is a JSON object, in which every member that is no
+        /// parameter of the client's is a filter.
         methods: Defaulted<Vec<ListMethod>> =>
             list_of_words(&Schema::Word(ListMethod::WORDS)).default(Texts(&["GET", "HEAD"]));
 

@@ -42,10 +42,12 @@ const FIRST_READ: usize = 4 * 1024;
 /// can't know that the process stops, and its request may be on its way.
 const FIRST_BYTE: Duration = Duration::from_secs(1);
 
-/// Time for a head, and the bytes that extend it by a second each time, up to the head timeout: a client that drips a
-/// head keeps its place no longer, however long the head timeout is.
+/// Time for a head of which little has arrived: a client that drips a head keeps its place no longer, however long the
+/// head timeout is.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
-const BYTES_PER_SECOND: usize = 512;
+
+/// The minimum rate of a head after that, in bytes per second.
+const HEAD_RATE: usize = 512;
 
 /// Maximum time for writing a refusal, and then for the client's closing.
 const REFUSING: Duration = Duration::from_secs(2);
@@ -280,7 +282,7 @@ async fn stops(shutdown: &mut ShutdownWatch, patience: Duration) {
 
 /// Returns the time from the first byte of a head within which the next one must arrive, by the bytes so far.
 fn head_deadline(came: usize, most: Duration) -> Duration {
-    let extension = u64::try_from(came / BYTES_PER_SECOND).unwrap_or(u64::MAX);
+    let extension = u64::try_from(came / HEAD_RATE).unwrap_or(u64::MAX);
     HEAD_PATIENCE.saturating_add(Duration::from_secs(extension)).min(most)
 }
 
