@@ -6,13 +6,14 @@
 //! 1. [`json`] slices a page: items, keys and facts as byte ranges of the body.
 //! 2. [`pagination`] decides: positions, requests, and the proofs that answers give. It does no I/O.
 //! 3. [`cursor`] turns positions into signed tokens, and tokens into positions.
-//! 4. [`config`] reads the configuration and reports all its faults with their lines.
-//! 5. [`tls`] reads certificates and keys from files, and renews them.
-//! 6. [`upstream`] writes requests to legacy APIs and reads their answers, by their dialect; [`downstream`] reads
+//! 4. [`permit`] signs permissions to have single requests explained.
+//! 5. [`config`] reads the configuration and reports all its faults with their lines.
+//! 6. [`tls`] reads certificates and keys from files, and renews them.
+//! 7. [`upstream`] writes requests to legacy APIs and reads their answers, by their dialect; [`downstream`] reads
 //!    clients' requests and renders envelopes, links and problems. The two don't import each other.
-//! 7. [`learn`] finds out how an upstream pages; [`walk`] reads a list to its end, as clients do.
-//! 8. [`gateway`] is the shell on Pingora; `gateway::page::serve` serves a page, from top to bottom.
-//! 9. `admin` answers operators, [`cli`] is the command line.
+//! 8. [`learn`] finds out how an upstream pages; [`walk`] reads a list to its end, as clients do.
+//! 9. [`gateway`] is the shell on Pingora; `gateway::page::serve` serves a page, from top to bottom.
+//! 10. `admin` answers operators, [`cli`] is the command line.
 
 mod admin;
 pub mod cli;
@@ -25,4 +26,4 @@ pub mod upstream;
 pub mod walk;
 
 pub use cursorgate_core::{json, pagination};
-pub use cursorgate_cursor::cursor;
+pub use cursorgate_cursor::{cursor, permit};

@@ -29,17 +29,18 @@ use cursorgate::{
 const LONGEST: usize = 600;
 
 /// The modules that each module may import; all of them stand before it.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("json", &[]),
     ("pagination", &["json"]),
     ("cursor", &["json", "pagination"]),
+    ("permit", &[]),
     ("config", &["json", "pagination", "cursor"]),
     ("tls", &["config"]),
     ("upstream", &["json", "pagination", "config", "tls"]),
     ("downstream", &["json", "pagination", "cursor", "config"]),
     ("learn", &["json", "pagination", "config", "upstream"]),
     ("walk", &["json", "pagination", "config", "upstream", "learn"]),
-    ("gateway", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream", "learn"]),
+    ("gateway", &["json", "pagination", "cursor", "permit", "config", "tls", "upstream", "downstream", "learn"]),
     ("admin", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream", "gateway"]),
     (
         "cli",
@@ -60,7 +61,7 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
 ];
 
 /// The sans-IO modules: facts come in, decisions and bytes go out.
-const PURE: [&str; 7] = ["json", "pagination", "cursor", "downstream", "upstream", "learn", "walk"];
+const PURE: [&str; 8] = ["json", "pagination", "cursor", "permit", "downstream", "upstream", "learn", "walk"];
 
 /// The files of those that are not.
 const IMPURE: [&str; 8] = [

@@ -3,6 +3,7 @@
 mod access;
 mod certificates;
 mod config;
+mod explanations;
 mod health;
 mod metrics;
 mod migration;

@@ -11,6 +11,7 @@ use super::{
     access::{self, Denial},
     certificates::{self, CERTIFICATES_PATH},
     config::{self, CONFIG_PATH},
+    explanations::{self, EXPLANATIONS_PATH},
     health::{self, HEALTH_PATH, LIVE_PATH, READY_PATH},
     metrics::{self, METRICS_PATH},
     migration::{self, MIGRATION_PATH},
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     gateway::{
-        Listening,
+        Listening, Snapshot,
         lifecycle::{
             live::Live,
             process::{Stage, Vitals},
@@ -86,7 +87,7 @@ const PROBES: [(&str, AnswerFunction); 3] = [
 ];
 
 /// The paths of reports.
-const REPORTS: [(&str, AnswerFunction); 9] = [
+const REPORTS: [(&str, AnswerFunction); 10] = [
     (STATUS_PATH, |admin, _| {
         let live = admin.live.pin();
         let can_reload = admin.reloads.is_some() && live.admin.as_ref().is_some_and(|admin| admin.token.is_some());
@@ -106,6 +107,9 @@ const REPORTS: [(&str, AnswerFunction); 9] = [
         let text = metrics::render(&admin.live.pin(), &admin.vitals, connections, clock::unix_seconds());
         (StatusCode::OK, metrics::CONTENT_TYPE, text.into())
     }),
+    (EXPLANATIONS_PATH, |admin, request| {
+        admin.explained(request, |live| explanations::list(live).ok_or(NOT_EXPLAINED))
+    }),
     (RELOAD_PATH, |admin, request| {
         let live = admin.live.pin();
         let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref());
@@ -114,6 +118,9 @@ const REPORTS: [(&str, AnswerFunction); 9] = [
         json(reload::render(&last.result(), &last.earlier(), with_report))
     }),
 ];
+
+/// The answer of a gateway that explains no request.
+const NOT_EXPLAINED: Denial = (StatusCode::NOT_FOUND, "no request is explained: there is no admin.explain_key\n");
 
 fn json(text: String) -> AdminAnswer {
     (StatusCode::OK, JSON, text.into())
@@ -153,6 +160,9 @@ impl Admin {
         }
         let file = page::FILES.iter().find(|(path, ..)| *path == request.path);
         let report = probe.or_else(|| find(&REPORTS));
+        if let (None, Some(id), &Method::GET) = (report, explanations::id_in(request.path), request.method) {
+            return self.explained(request, |live| explanations::one(live, id));
+        }
         let reads = [Method::GET, Method::HEAD].contains(request.method);
         match (report, file) {
             (None, None) => self.unknown(),
@@ -187,6 +197,23 @@ impl Admin {
             }
             None => (StatusCode::ACCEPTED, TEXT, "the reload takes long: GET this path for its result\n".into()),
         }
+    }
+
+    /// Returns explanations to a request with the token.
+    fn explained(
+        &self,
+        request: &AdminRequest<'_>,
+        read: impl FnOnce(&Snapshot) -> Result<String, Denial>,
+    ) -> AdminAnswer {
+        let live = self.live.pin();
+        let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref());
+        if live.explanations.is_none() {
+            return denied(NOT_EXPLAINED);
+        }
+        if !access::is_authorized(request.headers, token) {
+            return denied((StatusCode::UNAUTHORIZED, "send Authorization: Bearer with the token of admin.token\n"));
+        }
+        read(&live).map_or_else(denied, json)
     }
 
     fn readiness(&self, _request: &AdminRequest<'_>) -> AdminAnswer {
@@ -237,11 +264,7 @@ impl ServeHttp for Admin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        admin::testing::Nothing,
-        config::load_text,
-        gateway::{Snapshot, server::admission::ConnectionLimits},
-    };
+    use crate::{admin::testing::Nothing, config::load_text, gateway::server::admission::ConnectionLimits};
 
     async fn ask(admin: &Admin, method: &Method, path: &str) -> AdminAnswer {
         let headers = HeaderMap::new();
@@ -278,6 +301,8 @@ mod tests {
             (Method::POST, "/reload", 405),
             (Method::POST, "/healthz", 405),
             (Method::DELETE, "/metrics", 405),
+            (Method::GET, "/explanations", 404),
+            (Method::GET, "/explanations/1", 404),
             (Method::GET, "/config", 200),
             (Method::PUT, "/config", 405),
             (Method::GET, "/routes", 200),

@@ -150,10 +150,11 @@ pub(super) enum Command {
     /// requests to the upstream with which the page begins; then the mode, the level and the cost of the route, as `check`
     /// does. With --live these requests are sent, and each answer is outlined, with the time that it took, the page that
     /// follows, and the verdict of a checker that shares no code with the gateway's own. Requests for pages only read; no
-    /// other request is sent.
+    /// other request is sent. With --sign a header is printed by which a running gateway explains a request of a client.
     #[command(after_help = "EXAMPLES:\n  cursorgate explain GET '/api/users?limit=5'\n  \
                             cursorgate explain GET 'https://api.example.com/users?cursor=AQEB…' --config cursorgate.toml\n  \
-                            cursorgate explain GET '/api/users' --live --header 'Authorization: Bearer {env:TOKEN}'\n\n\
+                            cursorgate explain GET '/api/users' --live --header 'Authorization: Bearer {env:TOKEN}'\n  \
+                            curl --header \"$(cursorgate explain GET /api/users --sign)\" https://api.example.com/api/users\n\n\
                             EXIT CODES:\n  0  a page, or a request that passes\n  1  the request would be refused\n  \
                             2  invalid arguments or an invalid configuration")]
     Explain(ExplainArguments),
@@ -400,6 +401,13 @@ pub(super) struct ExplainArguments {
     /// Send the requests of the page to the upstream, and show what each answer proves.
     #[arg(long)]
     pub(super) live: bool,
+    /// Print a permit instead: a header by which the gateway explains a client's request for this path, at /explanations of
+    /// its admin listener. It is signed by admin.explain_key.
+    #[arg(long, conflicts_with = "live")]
+    pub(super) sign: bool,
+    /// The minutes for which the permit is valid.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=15), requires = "sign")]
+    pub(super) minutes: u64,
     /// The form of the explanation.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub(super) format: ExplainFormat,

@@ -15,10 +15,14 @@ use crate::{
     config::{self, Environment, ProcessEnvironment, WithoutSecrets, settings::Settings},
     gateway::{
         Snapshot,
-        explain::{AskedRequest, ExplainedPage, RequestExplanation, RequestFate, explain},
-        page::exchange::watched::{PlannedFetch, WatchedFetch, WatchedPage},
+        explain::{AskedRequest, ExplainedPage, RequestExplanation, RequestFate, document, explain, permit},
+        page::exchange::watched::{PlannedFetch, WatchedPage},
+        runtime::clock,
     },
 };
+
+/// The header with a permit, as it is written for people.
+const PERMIT_HEADER: &str = "Cursorgate-Explain";
 
 /// The width of the words before the lines.
 const WIDTH: usize = 11;
@@ -29,6 +33,9 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<(), Failure> {
     let environment = ProcessEnvironment::default();
     let (settings, snapshot, has_keys) = load(&path, &environment, arguments.live)?;
     let request = asked(arguments, has_keys)?;
+    if arguments.sign {
+        return sign(arguments, &settings, &snapshot, &request);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let explained = runtime.block_on(explain(&snapshot, request));
     let described = explained.route.as_ref().map(|(name, _)| summary::of_route(&settings, &snapshot, name));
@@ -45,6 +52,21 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Prints the header with a permit for requests like this one.
+fn sign(
+    arguments: &ExplainArguments,
+    settings: &Settings,
+    snapshot: &Snapshot,
+    request: &AskedRequest,
+) -> Result<(), Failure> {
+    if !request.has_keys {
+        return Err(Failure::mistaken("the secrets of the configuration are not at hand: a permit is signed by one"));
+    }
+    let until = clock::unix_seconds() + 60 * arguments.minutes;
+    let permit = permit(settings, snapshot, request, until).map_err(Failure::mistaken)?;
+    report::output(&format!("{PERMIT_HEADER}: {permit}\n"))
 }
 
 /// Loads the configuration. Where its secrets are not at hand, all but cursors can be explained, and nothing can be sent.
@@ -116,15 +138,15 @@ fn text(arguments: &ExplainArguments, explained: &RequestExplanation, described:
 }
 
 fn paged(out: &mut String, page: &ExplainedPage) {
-    line(out, "envelope", &format!("{}, {}", page.envelope, page.content_type));
-    line(out, "place", &format!("{}, {}", page.place, report::count(page.limit as usize, "item")));
-    if !page.filters.is_empty() {
-        line(out, "filters", &page.filters);
+    line(out, "envelope", &format!("{}, {}", page.opened.envelope, page.opened.content_type));
+    line(out, "place", &format!("{}, {}", page.opened.place, report::count(page.opened.limit as usize, "item")));
+    if !page.opened.filters.is_empty() {
+        line(out, "filters", &page.opened.filters);
     }
-    if !page.sort.is_empty() {
-        line(out, "sort", &page.sort);
+    if !page.opened.sort.is_empty() {
+        line(out, "sort", &page.opened.sort);
     }
-    if let Some(cursor) = &page.cursor {
+    if let Some(cursor) = &page.opened.cursor {
         for (at, text) in cursor.to_string().lines().enumerate() {
             line(out, if at == 0 { "cursor" } else { "" }, text.trim_end());
         }
@@ -133,11 +155,11 @@ fn paged(out: &mut String, page: &ExplainedPage) {
         Err(why) => line(out, "refused", why),
         Ok(requests) => {
             for request in requests {
-                line(out, "asks", &format!("{}: {}", page.peers.join(", "), written(request)));
+                line(out, "asks", &format!("{}: {}", page.opened.peers.join(", "), written(request)));
                 details(out, request);
             }
-            if !page.added.is_empty() {
-                line(out, "adds", &format!("{} (values are not shown)", page.added.join(", ")));
+            if !page.opened.added.is_empty() {
+                line(out, "adds", &format!("{} (values are not shown)", page.opened.added.join(", ")));
             }
             if page.watched.is_none() {
                 line(out, "then", "what the answers show decides what is asked next, within the cost below");
@@ -197,13 +219,14 @@ fn watch(out: &mut String, watched: &WatchedPage) {
             let items = report::count(page.items, "item");
             line(out, "page", &format!("{items}, {}{proof}; {next}, {previous}", page.level));
             match &page.verdict {
-                Ok(argument) => {
+                None => line(out, "checker", "was not asked: there was no memory for the answers"),
+                Some(Ok(argument)) => {
                     for text in &argument.lines {
                         line(out, "proof", text);
                     }
                     line(out, "checker", "follows the page's claims from the answers");
                 }
-                Err(fault) => line(out, "checker", &format!("does not follow: {fault}")),
+                Some(Err(fault)) => line(out, "checker", &format!("does not follow: {fault}")),
             }
         }
     }
@@ -225,78 +248,7 @@ fn document(arguments: &ExplainArguments, explained: &RequestExplanation, descri
             RequestFate::Forwarded { upstream, target, why } => {
                 json!({ "action": "forward", "upstream": upstream, "target": target, "why": why })
             }
-            RequestFate::Paged(page) => page_document(page),
+            RequestFate::Paged(page) => document::of_page(&page.opened, &page.requests, page.watched.as_ref()),
         },
-    })
-}
-
-fn page_document(page: &ExplainedPage) -> Value {
-    let cursor = page.cursor.as_ref().map(|cursor| {
-        let lines = cursor.to_string();
-        let pairs = lines.lines().filter_map(|line| line.split_once(' '));
-        pairs.map(|(word, text)| json!({ "about": word, "text": text.trim() })).collect::<Vec<_>>()
-    });
-    json!({
-        "action": "page",
-        "envelope": page.envelope,
-        "content_type": page.content_type,
-        "limit": page.limit,
-        "place": page.place,
-        "filters": page.filters,
-        "sort": page.sort,
-        "cursor": cursor,
-        "peers": page.peers,
-        "added_headers": page.added,
-        "requests": page.requests.as_ref().ok().map(|requests| requests.iter().map(request_document).collect::<Vec<_>>()),
-        "refused": page.requests.as_ref().err(),
-        "live": page.watched.as_ref().map(watched_document),
-    })
-}
-
-fn request_document(request: &PlannedFetch) -> Value {
-    let headers: Vec<Value> =
-        request.headers.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
-    json!({
-        "purpose": request.purpose,
-        "method": request.method,
-        "target": request.target,
-        "headers": headers,
-        "body": request.body,
-    })
-}
-
-fn watched_document(watched: &WatchedPage) -> Value {
-    let fetch = |fetch: &WatchedFetch| {
-        let mut document = request_document(&fetch.planned);
-        document["step"] = fetch.step.into();
-        document["milliseconds"] = (fetch.elapsed.as_secs_f64() * 1000.0).into();
-        document["answer"] = match &fetch.answer {
-            Err(why) => json!({ "fault": why }),
-            Ok(answer) => json!({
-                "status": answer.status,
-                "bytes": answer.bytes,
-                "standing": answer.standing,
-                "items": answer.items,
-                "first": answer.edges.as_ref().map(|(first, _)| first),
-                "last": answer.edges.as_ref().map(|(_, last)| last),
-                "total": answer.total,
-                "more": answer.more,
-            }),
-        };
-        document
-    };
-    json!({
-        "requests": watched.fetches.iter().map(fetch).collect::<Vec<_>>(),
-        "refused": watched.page.as_ref().err(),
-        "page": watched.page.as_ref().ok().map(|page| json!({
-            "items": page.items,
-            "level": page.level,
-            "proven": page.is_proven,
-            "next": page.has_next,
-            "previous": page.has_previous,
-            "total": page.total,
-            "proof": page.verdict.as_ref().ok().map(|argument| &argument.lines),
-            "checker": page.verdict.as_ref().err().map(ToString::to_string),
-        })),
     })
 }

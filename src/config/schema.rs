@@ -203,7 +203,7 @@ const REFERENCE: &str = "write \"env:NAME\" or \"file:PATH\"";
 
 /// Returns the help for a secret that stands in the file.
 fn secret_help(path: &str) -> String {
-    let is_drawn = path.starts_with("cursor.") || path == "admin.token";
+    let is_drawn = path.starts_with("cursor.") || path.starts_with("admin.");
     if is_drawn { format!("{REFERENCE}; `cursorgate keygen` makes one") } else { REFERENCE.to_owned() }
 }
 

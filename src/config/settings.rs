@@ -219,6 +219,8 @@ pub struct AdminSettings {
     /// In lower case.
     pub hosts: Vec<String>,
     pub token: Option<Secret>,
+    /// The key of permits for explanations.
+    pub explain_key: Option<Secret>,
 }
 
 /// `[log]`.

@@ -1,5 +1,9 @@
 //! A request explained: the route that it finds, the treatment that it gets there, and the requests to the upstream that its
-//! page begins with. Nothing is sent unless the page is watched.
+//! page begins with. Nothing is sent unless the page is watched. A request of a client that has a permit is explained by
+//! the same facts, which its page records while it is served (`served`).
+
+pub(crate) mod document;
+pub(crate) mod served;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -8,13 +12,13 @@ use pingora::http::RequestHeader;
 
 use super::{
     lifecycle::snapshot::Snapshot,
-    outcome::{access_log::Outcome, trace::RequestTrace},
+    outcome::{access_log::Outcome, failure::Failure, trace::RequestTrace},
     page::{
         context::{ListCall, PageContext},
         cursors::RequestCursors,
         exchange::{
-            Exchange,
-            watched::{PlannedFetch, WatchedPage, words},
+            Exchange, PageDecision,
+            watched::{OpenedPage, PageRecord, PlannedFetch, WatchedPage, words},
         },
     },
     request::target::{self, RequestTarget},
@@ -23,10 +27,14 @@ use super::{
     session::client_request::{Client, ClientRequest},
 };
 use crate::{
-    cursor::{Inspection, inspect},
-    downstream::{RequestBody, RequestKind, RequestedPosition},
+    config::settings::Settings,
+    downstream::RequestBody,
+    permit::{PermitKey, PermitScope},
     upstream::net::fetch::{AskedPeer, Fetcher},
 };
+
+/// Why a request for a list passes to the upstream.
+const PASSES: &str = "it pages as old clients do, and the route lets such requests pass";
 
 /// A request that is to be explained.
 #[derive(Clone, Debug)]
@@ -71,23 +79,31 @@ pub(crate) enum RequestFate {
 /// A request for a page.
 #[derive(Debug)]
 pub(crate) struct ExplainedPage {
-    pub(crate) envelope: String,
-    pub(crate) content_type: String,
-    pub(crate) limit: u32,
-    /// The sort that the upstream is asked for, if it is.
-    pub(crate) sort: String,
-    /// The filters that are forwarded.
-    pub(crate) filters: String,
-    /// The place that the client asks for.
-    pub(crate) place: String,
-    pub(crate) cursor: Option<Inspection>,
-    /// The peers of the upstream.
-    pub(crate) peers: Vec<String>,
-    /// The names of headers that the configuration adds.
-    pub(crate) added: Vec<String>,
+    pub(crate) opened: OpenedPage,
     /// The requests with which the page begins, or the refusal.
     pub(crate) requests: Result<Vec<PlannedFetch>, String>,
     pub(crate) watched: Option<WatchedPage>,
+}
+
+/// Signs a permit for requests like this one, until a time in seconds since 1970.
+///
+/// # Errors
+///
+/// Returns the reason that there can be none.
+pub(crate) fn permit(
+    settings: &Settings,
+    snapshot: &Snapshot,
+    request: &AskedRequest,
+    until: u64,
+) -> Result<String, String> {
+    let key = settings.admin.as_ref().and_then(|admin| admin.explain_key.as_ref());
+    let key = key.ok_or("the configuration has no admin.explain_key, so that no request is explained")?;
+    let head = head(request).map_err(|error| format!("the request can't be written: {error}"))?;
+    let target = target::read(&head).map_err(|problem| problem.detail.to_string())?;
+    let found = snapshot.table.find(target.host.as_deref(), &target.normal_path);
+    let found = found.ok_or("no route covers this path")?;
+    let scope = PermitScope { route: &found.route.name, path: &target.normal_path };
+    Ok(PermitKey::new(key.reveal()).sign(scope, until))
 }
 
 /// Explains a request.
@@ -136,6 +152,7 @@ fn fits(route: &Route) -> String {
 /// Returns why a request that finds a route is no page.
 fn not_a_page(route: &Route, method: &Method) -> String {
     match (&route.list, &route.observed) {
+        (Some(_), _) if route.methods.take(method) => PASSES.to_owned(),
         (Some(_), _) => format!("the list is not for {method}"),
         (None, Some(_)) => "the route observes: every request passes through".to_owned(),
         (None, None) => "the route forwards everything".to_owned(),
@@ -203,33 +220,15 @@ async fn paged(
     let context = match PageContext::open(call, &mut outcome) {
         Ok(Some(context)) => context,
         Ok(None) => {
-            let why = "it pages as old clients do, and the route lets such requests pass".to_owned();
-            return forwarded(&found, &asked.target, why);
+            return forwarded(&found, &asked.target, PASSES.to_owned());
         }
         Err(failure) => return RequestFate::Refused(words(&failure)),
     };
     let keys = request.has_keys.then_some(&*list.keys);
-    let token = match &context.request.place {
-        RequestedPosition::Cursor(token) | RequestedPosition::After(token) | RequestedPosition::Before(token) => {
-            Some(token)
-        }
-        _ => None,
-    };
-    let mut page = ExplainedPage {
-        envelope: chosen.convention.name.clone(),
-        content_type: chosen.convention.envelope.content_type().to_str().unwrap_or_default().to_owned(),
-        limit: context.request.limit,
-        sort: context.sorted.query.clone(),
-        filters: context.request.filters.forwarded.clone(),
-        place: place(&context),
-        cursor: token.map(|token| inspect(keys, token)),
-        peers: found.route.upstream.peers.names().iter().map(|name| name.text().to_owned()).collect(),
-        added: found.route.upstream.headers.iter().map(|(name, _)| name.to_string()).collect(),
-        requests: Ok(Vec::new()),
-        watched: None,
-    };
-    (page.requests, page.watched) = requests(&context, snapshot, request.is_live).await;
-    if token.is_some() && !request.has_keys {
+    let opened = OpenedPage::of(&context, keys);
+    let mut page = ExplainedPage { opened, requests: Ok(Vec::new()), watched: None };
+    (page.requests, page.watched) = requests(&context, snapshot, request.is_live, &mut outcome).await;
+    if page.opened.cursor.is_some() && !request.has_keys {
         page.requests = Err("the keys of cursors are not at hand, so that the cursor can't be read".to_owned());
     }
     RequestFate::Paged(Box::new(page))
@@ -240,6 +239,7 @@ async fn requests(
     context: &PageContext<'_>,
     snapshot: &Snapshot,
     is_live: bool,
+    outcome: &mut Outcome,
 ) -> (Result<Vec<PlannedFetch>, String>, Option<WatchedPage>) {
     let cursors = RequestCursors::new(context);
     match context.redirect(&cursors) {
@@ -267,28 +267,24 @@ async fn requests(
         asked: &asked,
         phase: &phase,
         made_by: start.made_by.as_ref(),
+        record: None,
     };
     let planned = exchange.plan(start.cursor, start.limit);
     let watched = match (is_live, begin()) {
-        (true, Ok(again)) => Some(Box::pin(exchange.watch(again.cursor, again.limit)).await),
+        (true, Ok(again)) => {
+            let record = PageRecord::default();
+            let recorded = Exchange { record: Some(&record), ..exchange };
+            let refused = match Box::pin(recorded.resolve(again.cursor, again.limit, outcome)).await {
+                Ok(PageDecision::Serve(..)) => None,
+                Ok(PageDecision::Refuse(refusal)) => {
+                    let detail = outcome.detail.take().map(|detail| format!(" ({detail})")).unwrap_or_default();
+                    Some(words(&Failure::refusal(refusal, |_| None)) + &detail)
+                }
+                Err(failure) => Some(words(&failure)),
+            };
+            Some(record.end().watched(refused))
+        }
         _ => None,
     };
     (planned, watched)
-}
-
-/// Describes the place that a request asks for.
-fn place(context: &PageContext<'_>) -> String {
-    if let Some(page) = &context.legacy_page {
-        return format!("offset {}, as an old client asks for it", page.offset);
-    }
-    let unmarked = if context.request.kind == RequestKind::Unmarked { ", without any parameter of a page" } else { "" };
-    match &context.request.place {
-        RequestedPosition::First => format!("the first page{unmarked}"),
-        RequestedPosition::Last => "the last page".to_owned(),
-        RequestedPosition::Cursor(_) => "the place of the cursor".to_owned(),
-        RequestedPosition::After(_) => "after the item of the cursor".to_owned(),
-        RequestedPosition::Before(_) => "before the item of the cursor".to_owned(),
-        RequestedPosition::AfterId(id) => format!("after the item with the id {id:?}"),
-        RequestedPosition::BeforeId(id) => format!("before the item with the id {id:?}"),
-    }
 }

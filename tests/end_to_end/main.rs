@@ -21,6 +21,7 @@ mod dialects;
 mod envelopes;
 mod exchange;
 mod explain;
+mod explanations;
 mod forwarding;
 mod handover;
 mod http2;

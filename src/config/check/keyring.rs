@@ -33,13 +33,8 @@ pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKe
         let Some(key) = context.secret(&reference, "; `cursorgate keygen` makes a key") else {
             continue;
         };
-        let length = key.reveal().len();
-        if length < LENGTH_MIN {
-            let message = format!("cursor key {id} has {length} bytes, {LENGTH_MIN} are needed");
-            context.diagnostics.error(value.at, message, "`cursorgate keygen` makes one");
-        } else if is_guessable(key.reveal()) {
-            let message = format!("cursor key {id} can be guessed");
-            context.diagnostics.error(value.at, message, "it is not random; `cursorgate keygen` makes one");
+        if let Some(fault) = weakness(key.reveal()) {
+            context.diagnostics.error(value.at, format!("cursor key {id} {fault}"), "`cursorgate keygen` makes one");
         } else if let Some((other, _)) = keys.iter().find(|(_, other)| other.reveal() == key.reveal()) {
             let message = format!("cursor keys {other} and {id} are the same");
             context.diagnostics.error(value.at, message, "`cursorgate keygen` makes another");
@@ -66,6 +61,14 @@ pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKe
         context.diagnostics.error(signing_key.at, format!("there is no cursor key {id}"), format!("keys: {known}"));
     }
     Some(CursorKeySettings { signing_key: id, keys })
+}
+
+/// Returns why a key is weak, if it is.
+pub(super) fn weakness(key: &[u8]) -> Option<String> {
+    if key.len() < LENGTH_MIN {
+        return Some(format!("has {} bytes, {LENGTH_MIN} are needed", key.len()));
+    }
+    is_guessable(key).then(|| "can be guessed: it is not random".to_owned())
 }
 
 /// Returns whether a key is plainly not random: it has few different bytes, repeats a short piece, is a row such as `abcd…`, or

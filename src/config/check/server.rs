@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Context, tls};
+use super::{Context, keyring, tls};
 use crate::config::{
     diagnostic::{Located, Location},
     keys::{ADMIN, CACHES, FILE, LISTENER, LOG, PIVOTS, SERVER},
@@ -122,13 +122,14 @@ pub(super) fn admin(
 ) -> Option<AdminSettings> {
     let replaced = context.environment.addresses().admin;
     let Some(admin) = FILE.admin.read(root) else {
-        return replaced.map(|address| AdminSettings { address, hosts: Vec::new(), token: None });
+        return replaced.map(|address| AdminSettings { address, hosts: Vec::new(), token: None, explain_key: None });
     };
     let hosts = ADMIN.hosts.read(&admin).iter().map(|host| host.value.to_lowercase()).collect();
     let token = token(&admin, context);
+    let explain_key = explain_key(&admin, context);
     if let Some(address) = replaced {
         check_free(address, admin.at, listeners, Some("the admin listener"), context);
-        return Some(AdminSettings { address, hosts, token });
+        return Some(AdminSettings { address, hosts, token, explain_key });
     }
     let Some(written) = ADMIN.address.located(&admin) else {
         if ADMIN.address.find(&admin).is_none() {
@@ -138,7 +139,7 @@ pub(super) fn admin(
     };
     let address = written.value.parse::<SocketAddr>().ok()?;
     check_free(address, written.at, listeners, Some("the admin listener"), context);
-    Some(AdminSettings { address, hosts, token })
+    Some(AdminSettings { address, hosts, token, explain_key })
 }
 
 fn token(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
@@ -149,6 +150,20 @@ fn token(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
         context.diagnostics.error(written.at, message, "`cursorgate keygen` makes one");
     }
     Some(token)
+}
+
+/// Reads the key of permits. Explanations have values of queries and of items, so that they are shown for the token alone.
+fn explain_key(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
+    let written = ADMIN.explain_key.located(admin)?;
+    if ADMIN.token.find(admin).is_none() {
+        let message = "admin.explain_key needs admin.token: explanations are shown to those with the token";
+        context.diagnostics.error(written.at, message, "token = \"file:/etc/cursorgate/admin.token\"");
+    }
+    let key = context.secret(&written, "; `cursorgate keygen` makes a key")?;
+    if let Some(fault) = keyring::weakness(key.reveal()) {
+        context.diagnostics.error(written.at, format!("admin.explain_key {fault}"), "`cursorgate keygen` makes one");
+    }
+    Some(key)
 }
 
 /// Reports an address that a listener has already, or that is among the addresses that it listens on.

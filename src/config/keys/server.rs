@@ -197,6 +197,11 @@ table! {
         /// all of them are refused, at every address. Requests that only read need no token; GET /reload shows the report on
         /// the configuration to those with the token.
         token: Key<String> => secret().example(r#""file:/etc/cursorgate/admin.token""#);
+
+        /// The key of permits, at least 32 random bytes: `cursorgate explain --sign` makes a permit with it, a header by which
+        /// one request in production is explained. Those with the token read the explanation at /explanations. Without the
+        /// key nothing is explained; see docs/explain.md.
+        explain_key: Key<String> => secret().example(r#""file:/etc/cursorgate/explain.key""#);
     }
 }
 

@@ -100,6 +100,17 @@ pub struct ListRequest {
 }
 
 impl ListRequest {
+    /// Returns the cursor of the request, as it came.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&str> {
+        match &self.place {
+            RequestedPosition::Cursor(token) | RequestedPosition::After(token) | RequestedPosition::Before(token) => {
+                Some(token)
+            }
+            _ => None,
+        }
+    }
+
     /// Returns whether the request pages by members of its body as the upstream does.
     #[must_use]
     pub fn pages_in_body(&self) -> bool {
@@ -350,6 +361,12 @@ impl Parameters {
     #[must_use]
     pub fn link(&self, link: LinkQuery, request: &ListRequest, to: Option<LinkTo<'_>>) -> String {
         self.write_link(link, &request.filters.links, &request.sort_written, request.limit_written.as_deref(), to)
+    }
+
+    /// Returns whether a parameter, by its decoded name, appears in no link, log or cursor.
+    #[must_use]
+    pub fn is_private(&self, name: &[u8]) -> bool {
+        self.private.find(name).is_some()
     }
 
     fn write_filters(&self, sifted: &ParsedQuery<'_>) -> RequestFilters {

@@ -27,7 +27,7 @@ use crate::{
         outcome::metrics::RouteMetrics,
         routes::{collector::Collector, guard::Guard, route::Route, table::RouteTable, upstream::Upstream},
         runtime::{clock, memory_limit},
-        shared::pivots::Pivots,
+        shared::{explanations::Explanations, pivots::Pivots},
     },
     tls::{self, Acceptor, Credentials, Renewable},
     upstream::{Costs, Dialect, net::memory::Memory},
@@ -61,6 +61,8 @@ pub struct Snapshot {
     pub pivots: Arc<Pivots>,
     /// The traces; none without `[traces]`.
     pub(crate) traces: Option<Collector>,
+    /// The explanations of requests with a permit; none without `admin.explain_key`.
+    pub(crate) explanations: Option<Explanations>,
     /// The metrics of requests without a route.
     pub metrics: Arc<RouteMetrics>,
     /// The OpenAPI description of all routes.
@@ -162,6 +164,7 @@ impl Snapshot {
             memory,
             pivots,
             traces,
+            explanations: explanations(settings, previous),
             metrics,
             openapi,
             source: SnapshotSource::of(settings),
@@ -228,6 +231,12 @@ fn collector(settings: &Settings, upstreams: &[Option<Arc<Upstream>>]) -> Option
     let traces = settings.traces.as_ref()?;
     let upstream = upstreams.get(traces.upstream)?.as_ref()?;
     Some(Collector::compile(traces, Arc::clone(upstream)))
+}
+
+/// Takes the key of permits, and what the previous snapshot keeps.
+fn explanations(settings: &Settings, previous: Option<&Snapshot>) -> Option<Explanations> {
+    let key = settings.admin.as_ref()?.explain_key.as_ref()?;
+    Some(Explanations::new(key, previous.and_then(|previous| previous.explanations.as_ref())))
 }
 
 /// Lists the keys of cursors. A key that the previous snapshot has keeps its time.

@@ -11,6 +11,7 @@ use std::{
 
 use http::Version;
 use opentelemetry::{KeyValue, trace::TraceId};
+use serde_json::{Value, json};
 use tracing::Level;
 
 use super::{
@@ -211,6 +212,28 @@ impl Outcome {
             (None, 204) => "preflight",
             (None, _) => "passed",
         }
+    }
+
+    /// Returns the facts of the line that tell how a request ended, for its explanation.
+    pub(crate) fn facts(&self) -> Value {
+        let upstream = self.upstream.as_ref();
+        json!({
+            "request_id": self.request_id,
+            "at": clock::rfc3339(clock::unix_seconds()),
+            "status": self.status,
+            "outcome": self.word(),
+            "detail": self.detail,
+            "upstream": upstream.map(|part| &part.name),
+            "peer": upstream.and_then(|part| part.peer).map(|peer| peer.to_string()),
+            "upstream_ms": upstream.map(|part| millis(part.time)),
+            "upstream_requests": self.counted.upstream_requests,
+            "bytes": self.bytes,
+            "duration_ms": millis(clock::instant().saturating_duration_since(self.began)),
+            "refusal": self.counted.refusal,
+            "drift": self.counted.drift,
+            "pivot": self.counted.pivot,
+            "paging": self.counted.paging,
+        })
     }
 
     /// Ends the trace with the span of the request, which has the facts of its line under the names that OpenTelemetry

@@ -15,6 +15,8 @@ use http::{
 };
 use pingora::http::RequestHeader;
 
+use watched::PageRecord;
+
 use super::{
     context::PageContext,
     cursors::{RequestCursors, ResolvedCursor},
@@ -76,6 +78,8 @@ pub(crate) struct Exchange<'a> {
     pub phase: &'a Phase<'a>,
     /// The marker of the client's cursor, if new cursors have another one.
     pub made_by: Option<&'a Marker>,
+    /// The record of the page, if it is explained.
+    pub record: Option<&'a PageRecord>,
 }
 
 pub(crate) enum PageDecision {
@@ -153,19 +157,30 @@ impl Exchange<'_> {
         let mark = pivot_mark(&request);
         let mut progress =
             FetchProgress { is_continued: is_continued(&request.target().position), ..FetchProgress::default() };
+        if let Some(record) = self.record {
+            record.begin(&request);
+        }
         let mut step = resolve(request);
         loop {
             match step {
                 Step::Fetch(fetches, pending) => {
                     let before = clock::instant();
-                    let all = self.fetch_all(&fetches, mark).await;
+                    let all = match self.record {
+                        None => self.fetch_all(&fetches, mark).await,
+                        Some(record) => Box::pin(self.fetch_recorded(&fetches, mark, record)).await,
+                    };
                     let waited = clock::instant().saturating_duration_since(before);
                     outcome.waited(&self.context.route.upstream.name, self.asked.address(), waited);
                     let answers = self.answers(&fetches, all, &mut progress, outcome);
                     let answers = answers.map_err(|failure| progress.evidence.add_to(failure))?;
                     step = pending.resume(answers);
                 }
-                Step::Serve(page) => return Ok(PageDecision::Serve(page, progress.headers)),
+                Step::Serve(page) => {
+                    if let Some(record) = self.record {
+                        Box::pin(record.served(&page)).await;
+                    }
+                    return Ok(PageDecision::Serve(page, progress.headers));
+                }
                 Step::Refuse(refusal) => {
                     outcome.counted.refusal = Some(cause(&refusal));
                     self.explain(&refusal, &progress.evidence, outcome)?;

@@ -3,7 +3,10 @@
 use super::{
     context::{ListCall, PageContext},
     cursors::{RequestCursors, at},
-    exchange::{Exchange, PageDecision},
+    exchange::{
+        Exchange, PageDecision,
+        watched::{OpenedPage, PageRecord},
+    },
     render::render,
 };
 use crate::{
@@ -22,13 +25,15 @@ pub(crate) enum Served {
     Forward,
 }
 
-/// Serves one page of a list. Dropping the future cancels its requests to the upstream.
+/// Serves one page of a list, and fills its record if it is explained. Dropping the future cancels its requests to the
+/// upstream.
 ///
 /// # Errors
 ///
 /// Returns the problem of the request, the failure of the upstream, or the refusal of a page that can't be proven.
 pub(crate) async fn serve(
     call: ListCall<'_>,
+    record: Option<&PageRecord>,
     fetcher: &Fetcher,
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
@@ -36,6 +41,9 @@ pub(crate) async fn serve(
     // Open: list, parameters, order and position.
     let phase = RequestTrace::phase(trace, "plan");
     let Some(context) = PageContext::open(call, outcome)? else { return Ok(Served::Forward) };
+    if let Some(record) = record {
+        record.open(OpenedPage::of(&context, Some(&context.list.keys)));
+    }
     let cursors = RequestCursors::new(&context);
     if let Some(response) = context.redirect(&cursors)? {
         return Ok(Served::Response(response));
@@ -58,6 +66,7 @@ pub(crate) async fn serve(
         asked: &asked,
         phase: &phase,
         made_by,
+        record,
     };
     let resolved = exchange.resolve(start.cursor, limit, outcome).await;
     outcome.counted.upstream_requests += visit.retries();

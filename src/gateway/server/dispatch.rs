@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Version, header};
+use http::{HeaderValue, Method, Version, header};
 use pingora::{http::RequestHeader, protocols::http::ServerSession, proxy::Session};
 
 use super::admission::whose;
@@ -17,11 +17,13 @@ use crate::{
         Code, Convention, EnvelopeTemplate, LegacyDecision, Problem, RequestBody, Response, response::legacy,
     },
     gateway::{
+        explain::served as explanation,
         forward,
         lifecycle::snapshot::Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
         page::{
             context::{ListCall, note_paging},
+            exchange::watched::PageRecord,
             serve::{Served, serve},
         },
         request::{
@@ -39,8 +41,9 @@ use crate::{
             context::{Forwarded, Gateway, RequestContext},
             respond::{self, refuse},
         },
-        shared::{concurrency::RequestPlace, slots::UpstreamSlot},
+        shared::{concurrency::RequestPlace, explanations::ExplainedRequest, slots::UpstreamSlot},
     },
+    permit::PermitScope,
     upstream::{net::memory::MemoryShare, request::headers},
 };
 
@@ -66,6 +69,15 @@ struct Routed {
     found: RouteMatch,
     target: RequestTarget,
     client: Client,
+    /// The header with a permit, as it came; none if no request is explained.
+    permit: Option<HeaderValue>,
+}
+
+/// The parts of a request's context that its dispatch fills.
+struct Filled<'c> {
+    cross_origin: &'c mut Option<CrossOrigin>,
+    place: &'c mut Option<RequestPlace>,
+    explained: &'c mut Option<Box<ExplainedRequest>>,
 }
 
 /// Answers a request.
@@ -78,10 +90,11 @@ pub(crate) async fn answer(
     session: &mut Session,
     context: &mut RequestContext,
 ) -> pingora::Result<()> {
-    let RequestContext { snapshot, outcome, cross_origin, held, place, slot, .. } = context;
+    let RequestContext { snapshot, outcome, cross_origin, held, place, slot, explained, .. } = context;
     let decided = {
         // The future is large. Pinned here, it is never moved.
-        let deciding = pin!(decide(gateway, session, snapshot, (held, outcome), (cross_origin, place)));
+        let deciding =
+            pin!(decide(gateway, session, snapshot, (held, outcome), Filled { cross_origin, place, explained }));
         caught(deciding).await
     };
     let verdict = match decided {
@@ -132,7 +145,7 @@ async fn decide(
     session: &mut Session,
     snapshot: &Snapshot,
     (held, outcome): (&MemoryShare, &mut Outcome),
-    (cross_origin, place): (&mut Option<CrossOrigin>, &mut Option<RequestPlace>),
+    Filled { cross_origin, place, explained }: Filled<'_>,
 ) -> Dispatch {
     seam(&outcome.path, "decide");
     let session = session.as_downstream_mut();
@@ -142,6 +155,9 @@ async fn decide(
     };
     let head = session.req_header();
     let route = Arc::clone(&routed.found.route);
+    if let Some(permit) = &routed.permit {
+        *explained = explain(permit, snapshot, &head.method, &routed);
+    }
     let protected = route.list.as_ref().map_or(&[][..], |list| list.protected.as_slice());
     let list = route.list.as_ref().filter(|_| route.methods.take(&head.method));
     if let Err(refusal) = headers::nominations(
@@ -161,9 +177,12 @@ async fn decide(
         }
     }
     if let Some(list) = list {
-        return answer_list(gateway, session, snapshot, (held, outcome), list, routed).await;
+        return answer_list(gateway, session, snapshot, (held, outcome, explained), list, routed).await;
     }
-    let Routed { found, target, client } = routed;
+    let Routed { found, target, client, .. } = routed;
+    if let Some(explained) = explained {
+        explanation::not_paged(explained, (&found, &target), &head.method);
+    }
     if let Some(observed) = &route.observed {
         let (request, now) = ((&head.method, &head.headers), clock::unix_seconds());
         observed.note_paging(request, target.query.as_deref(), now, &mut outcome.counted);
@@ -191,6 +210,9 @@ fn read_head(
         head::check_parsed(head, snapshot.server.head_size).map_err(|problem| refused(&problem, None, outcome))?;
     }
     let target = target::read(head).map_err(|problem| refused(&problem, None, outcome))?;
+    // Taken before the client's headers are sifted, which drops it.
+    let permit =
+        snapshot.explanations.as_ref().and_then(|_| session.req_header().headers.get(headers::EXPLAIN).cloned());
     let client = Client::of(session, snapshot);
     let Some(found) = snapshot.table.find(target.host.as_deref(), &target.normal_path) else {
         return Err(refused(&Problem::new(Code::RouteNotFound, "no route covers this path"), None, outcome));
@@ -207,7 +229,21 @@ fn read_head(
         let envelope = &list.conventions.choose(&head.headers).convention.envelope;
         return Err(refused(&Problem::new(Code::RequestInvalid, doubt), Some(envelope), outcome));
     }
-    Ok(Routed { found, target, client })
+    Ok(Routed { found, target, client, permit })
+}
+
+/// Begins to explain a request, if it has a permit.
+fn explain(
+    permit: &HeaderValue,
+    snapshot: &Snapshot,
+    method: &Method,
+    routed: &Routed,
+) -> Option<Box<ExplainedRequest>> {
+    let Routed { found, target, .. } = routed;
+    let scope = PermitScope { route: &found.route.name, path: &target.normal_path };
+    let mut explained = snapshot.explanations.as_ref()?.begin(permit, scope, clock::unix_seconds())?;
+    explanation::begin(&mut explained, snapshot, method, (found, target));
+    Some(explained)
 }
 
 /// Answers a request for a list, whose method the route takes.
@@ -215,12 +251,13 @@ async fn answer_list(
     gateway: &Gateway,
     session: &mut ServerSession,
     snapshot: &Snapshot,
-    (held, outcome): (&MemoryShare, &mut Outcome),
+    (held, outcome, explained): (&MemoryShare, &mut Outcome, &mut Option<Box<ExplainedRequest>>),
     list: &List,
-    Routed { found, target, client }: Routed,
+    Routed { found, target, client, .. }: Routed,
 ) -> Dispatch {
     let head = session.req_header();
-    let by_post = head.method == Method::POST;
+    let method = head.method.clone();
+    let by_post = method == Method::POST;
     let mut headers = head.headers.clone();
     let chosen = list.conventions.choose(&headers);
     list.conventions.take_from(&mut headers, chosen.convention);
@@ -241,6 +278,9 @@ async fn answer_list(
         match read {
             PostRequest::Body(body) => asked.body = Some(body),
             PostRequest::Passes(successor) => {
+                if let Some(explained) = explained {
+                    explanation::not_paged(explained, (&found, &asked.target), &method);
+                }
                 let successor = Some(successor);
                 return Dispatch::Forward(Box::new(Forwarded {
                     found,
@@ -255,14 +295,21 @@ async fn answer_list(
         asked.began = clock::instant();
     }
     let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen };
+    let record = explained.as_ref().map(|_| PageRecord::default());
     let served = {
-        let page = pin!(serve(call, &gateway.fetcher, (held, outcome)));
+        let page = pin!(serve(call, record.as_ref(), &gateway.fetcher, (held, outcome)));
         unless_gone(session, page).await
     };
+    if let (Some(explained), Some(record)) = (explained.as_mut(), record) {
+        explanation::page(explained, record, served.as_ref());
+    }
     match served {
         None => Dispatch::Gone,
         Some(Ok(Served::Response(response))) => Dispatch::Respond(response),
         Some(Ok(Served::Forward)) => {
+            if let Some(explained) = explained {
+                explanation::not_paged(explained, (&found, &asked.target), &method);
+            }
             let successor = Some(first_page(call));
             let body = asked.body.map(|body| body.into_bytes().into());
             Dispatch::Forward(Box::new(Forwarded { found, target: asked.target, client, successor, body }))

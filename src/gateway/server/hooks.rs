@@ -22,7 +22,10 @@ use crate::gateway::{
         trace::{self, RequestTrace, SpanQueue, TRACEPARENT, TRACESTATE},
     },
     request::identity,
-    runtime::futures::{caught_now, seam},
+    runtime::{
+        clock,
+        futures::{caught_now, seam},
+    },
     session::{
         client_request,
         context::{Gateway, RequestContext, Surplus},
@@ -53,6 +56,7 @@ impl ProxyHttp for Gateway {
             snapshot,
             observation: None,
             cross_origin: None,
+            explained: None,
             held,
             place: None,
             slot: None,
@@ -117,6 +121,10 @@ impl ProxyHttp for Gateway {
         context.outcome.bytes = session.body_bytes_sent();
         let ended = caught_now(|| {
             seam(&context.outcome.path, "logging");
+            if let Some(mut explained) = context.explained.take() {
+                explained.note("outcome", context.outcome.facts());
+                explained.keep(&context.outcome.request_id, clock::unix_seconds());
+            }
             if let Some(observation) = context.observation.take() {
                 let in_flight = self.vitals.enter();
                 observe::end(observation, &self.readers, in_flight, &mut context.outcome, error.is_none());

@@ -21,7 +21,7 @@ use crate::{
         outcome::access_log::Outcome,
         request::target::RequestTarget,
         routes::{cross_origin::CrossOrigin, table::RouteMatch},
-        shared::{concurrency::RequestPlace, slots},
+        shared::{concurrency::RequestPlace, explanations::ExplainedRequest, slots},
     },
     upstream::net::{fetch::Fetcher, memory::MemoryShare},
 };
@@ -51,6 +51,8 @@ pub struct RequestContext {
     /// The observation of a relayed answer.
     pub(crate) observation: Option<Box<observe::Observation>>,
     pub(crate) cross_origin: Option<CrossOrigin>,
+    /// The explanation of the request, if it has a permit.
+    pub(crate) explained: Option<Box<ExplainedRequest>>,
     pub(crate) outcome: Outcome,
     /// The request's share of memory.
     pub(crate) held: MemoryShare,

@@ -1,6 +1,8 @@
-//! State that requests share: keys of items, limits of upstreams, slots, places of routes, and look-ups in flight.
+//! State that requests share: keys of items, limits of upstreams, slots, places of routes, look-ups in flight, and
+//! explanations.
 
 pub(crate) mod concurrency;
+pub(crate) mod explanations;
 pub(crate) mod learning;
 pub(crate) mod pivots;
 pub(crate) mod single_flight;

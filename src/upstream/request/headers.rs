@@ -47,6 +47,9 @@ const PATH_OVERRIDES: [&str; 6] =
 /// Schemes that authenticate the connection instead of the request (RFC 4559 section 6).
 const OF_THE_CONNECTION: [&str; 3] = ["kerberos", "negotiate", "ntlm"];
 
+/// The header with a permit (`crate::permit`). It is for this gateway alone, so that no upstream gets it.
+pub(crate) const EXPLAIN: HeaderName = HeaderName::from_static("cursorgate-explain");
+
 /// The name of the gateway in `Via`.
 const NAME: &str = "cursorgate";
 
@@ -122,7 +125,8 @@ pub fn request_headers(
 
 /// Returns the names of a client's headers about its origin that are not vouched for: all such headers of an unknown
 /// client, and those of a trusted proxy that it is not known to write (`vouched`), because it forwards what the client
-/// sent. `subject` is the header for the subject of a client's certificate. Names with `_` are never vouched for: proxies write hyphens.
+/// sent; and the header with a permit. `subject` is the header for the subject of a client's certificate. Names with `_` are
+/// never vouched for: proxies write hyphens.
 ///
 /// They are removed from a request before any other code reads it, so that the remaining ones are reliable.
 #[must_use]
@@ -137,7 +141,8 @@ pub fn unvouched(
         let mut known = vouched.iter().chain(subject);
         let says_origin = is_forwarding(&folded) || known.any(|known| fold(known.as_str()) == folded);
         // `Host` belongs to every request, whether a proxy vouches for it or not.
-        says_origin && *name != HOST && !(trusted && vouched.contains(name))
+        let is_permit = folded == EXPLAIN.as_str();
+        is_permit || says_origin && *name != HOST && !(trusted && vouched.contains(name))
     };
     client.keys().filter(is_unvouched).cloned().collect()
 }

@@ -1,23 +1,57 @@
-//! A page for people: the requests that it begins with, and, where these are sent, what each answer shows.
+//! A page for people: the request as it was read, the requests that the page begins with, and, where these are sent, what
+//! each answer shows. Without a record of the page nothing of this is done.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use super::{Exchange, FetchedAnswer, ResolvedCursor};
 use crate::{
-    downstream::response::level_word,
-    gateway::{outcome::failure::Failure, runtime::clock},
+    config::settings::KnownBy,
+    cursor::{Inspection, KeyRing, inspect},
+    downstream::{RequestKind, RequestedPosition, request::query, response::level_word},
+    gateway::{
+        outcome::failure::Failure,
+        page::context::PageContext,
+        runtime::{clock, futures::join_all},
+    },
     pagination::{
         answer::{Answer, Standing},
         checker::{self, Argument, ClaimFault, Transcript},
         fetch::{Fetch, Listing},
+        mark::Mark,
         page::Page,
-        resolver::{Step, resolve},
+        resolver::{PageRequest, Step, resolve},
         window::Slice,
     },
+    upstream::net::memory::MemoryShare,
 };
 
 /// The longest text of an upstream that is shown.
 const LONGEST: usize = 80;
+
+/// The most requests of a page that are recorded.
+const MOST_FETCHES: usize = 100;
+
+/// The usual names of parameters with credentials (RFC 6750 section 2.3, and vendors' API keys). Values of these are not
+/// shown.
+const CREDENTIALS: [&str; 14] = [
+    "access_token",
+    "api-key",
+    "api_key",
+    "apikey",
+    "auth",
+    "auth_token",
+    "client_secret",
+    "key",
+    "password",
+    "secret",
+    "sig",
+    "signature",
+    "subscription-key",
+    "token",
+];
 
 /// A request to an upstream, as it would be sent.
 #[derive(Clone, Debug)]
@@ -61,7 +95,183 @@ pub(crate) struct AnswerOutline {
 #[derive(Debug)]
 pub(crate) struct WatchedPage {
     pub(crate) fetches: Vec<WatchedFetch>,
+    /// The page, or the reason that there is none.
     pub(crate) page: Result<PageOutline, String>,
+}
+
+/// A request for a page, read: all that is known of the page before the upstream is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenedPage {
+    pub(crate) envelope: String,
+    pub(crate) content_type: String,
+    pub(crate) limit: u32,
+    /// The mode by which pages of this order are found.
+    pub(crate) mode: &'static str,
+    /// The sort that the upstream is asked for, if it is.
+    pub(crate) sort: String,
+    /// The filters that are forwarded.
+    pub(crate) filters: String,
+    /// The place that the client asks for.
+    pub(crate) place: String,
+    pub(crate) cursor: Option<Inspection>,
+    /// The peers of the upstream.
+    pub(crate) peers: Vec<String>,
+    /// The names of headers that the configuration adds.
+    pub(crate) added: Vec<String>,
+}
+
+impl OpenedPage {
+    /// Describes a request for a page. Cursors are verified by `keys`.
+    pub(crate) fn of(context: &PageContext<'_>, keys: Option<&KeyRing>) -> Self {
+        let convention = context.chosen.convention;
+        let upstream = &context.route.upstream;
+        let token = context.request.cursor();
+        Self {
+            envelope: convention.name.clone(),
+            content_type: convention.envelope.content_type().to_str().unwrap_or_default().to_owned(),
+            limit: context.request.limit,
+            mode: context.sorted.mode.word(),
+            sort: context.sorted.query.clone(),
+            filters: shown_query(context, &context.request.filters.forwarded),
+            place: place(context),
+            cursor: token.map(|token| inspect(keys, token)),
+            peers: upstream.peers.names().iter().map(|name| name.text().to_owned()).collect(),
+            added: upstream.headers.iter().map(|(name, _)| name.to_string()).collect(),
+        }
+    }
+}
+
+/// Describes the place that a request asks for.
+fn place(context: &PageContext<'_>) -> String {
+    if let Some(page) = &context.legacy_page {
+        return format!("offset {}, as an old client asks for it", page.offset);
+    }
+    let unmarked = if context.request.kind == RequestKind::Unmarked { ", without any parameter of a page" } else { "" };
+    match &context.request.place {
+        RequestedPosition::First => format!("the first page{unmarked}"),
+        RequestedPosition::Last => "the last page".to_owned(),
+        RequestedPosition::Cursor(_) => "the place of the cursor".to_owned(),
+        RequestedPosition::After(_) => "after the item of the cursor".to_owned(),
+        RequestedPosition::Before(_) => "before the item of the cursor".to_owned(),
+        RequestedPosition::AfterId(id) => format!("after the item with the id {id:?}"),
+        RequestedPosition::BeforeId(id) => format!("before the item with the id {id:?}"),
+    }
+}
+
+/// Returns a query without the values of parameters that may be credentials: those that the route calls private, the one
+/// by which it tells old clients apart, and the usual names.
+fn shown_query(context: &PageContext<'_>, query: &str) -> String {
+    let own = match context.list.legacy.client.as_ref().map(|client| &client.known_by) {
+        Some(KnownBy::Parameter(name)) => Some(name.as_bytes()),
+        _ => None,
+    };
+    let parameters = &context.chosen.convention.parameters;
+    let shown = query::pairs(query).map(|pair| {
+        let name = pair.name();
+        let is_usual = CREDENTIALS.iter().any(|usual| name.eq_ignore_ascii_case(usual.as_bytes()));
+        let is_hidden = is_usual || parameters.is_private(&name) || own == Some(&*name);
+        if is_hidden { format!("{}=…", pair.raw_name) } else { pair.raw.to_owned() }
+    });
+    shown.collect::<Vec<_>>().join("&")
+}
+
+/// The record of a page while it is made: its requests, its answers, and the verdict on it.
+#[derive(Debug, Default)]
+pub(crate) struct PageRecord(Mutex<RecordedPage>);
+
+/// The parts of a record.
+#[derive(Debug, Default)]
+pub(crate) struct RecordedPage {
+    /// The request; none if it was refused before it was read, or if it is no page.
+    pub(crate) opened: Option<OpenedPage>,
+    pub(crate) fetches: Vec<WatchedFetch>,
+    /// Requests that were sent after the last one that is recorded.
+    pub(crate) more: usize,
+    pub(crate) page: Option<PageOutline>,
+    /// The questions and answers, for the checker; none if there is no memory for them.
+    transcript: Option<Transcript>,
+    steps: usize,
+}
+
+impl PageRecord {
+    /// Records the request.
+    pub(crate) fn open(&self, opened: OpenedPage) {
+        self.lock().opened = Some(opened);
+    }
+
+    /// Ends the record.
+    pub(crate) fn end(self) -> RecordedPage {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins the transcript.
+    pub(super) fn begin(&self, request: &PageRequest) {
+        self.lock().transcript = Some(Transcript::new(request.clone()));
+    }
+
+    /// Records the requests of a step. Their answers are kept for the checker as long as there is memory.
+    fn fetched<'f>(
+        &self,
+        all: impl Iterator<Item = (PlannedFetch, &'f (Result<FetchedAnswer, Failure>, Duration))>,
+        held: &MemoryShare,
+    ) {
+        let mut recorded = self.lock();
+        recorded.steps += 1;
+        let step = recorded.steps;
+        for (planned, (fetched, elapsed)) in all {
+            if fetched.as_ref().is_ok_and(|fetched| held.take(fetched.answer.body().len()).is_err()) {
+                recorded.transcript = None;
+            }
+            if recorded.fetches.len() == MOST_FETCHES {
+                recorded.more += 1;
+                continue;
+            }
+            let answer = fetched.as_ref().map(outline).map_err(words);
+            recorded.fetches.push(WatchedFetch { planned, step, elapsed: *elapsed, answer });
+        }
+    }
+
+    fn answered<'f>(&self, all: impl Iterator<Item = (&'f Fetch, &'f (Result<FetchedAnswer, Failure>, Duration))>) {
+        if let Some(transcript) = &mut self.lock().transcript {
+            let answered = all.filter_map(|(fetch, (fetched, _))| Some((fetch, &fetched.as_ref().ok()?.answer)));
+            for (fetch, answer) in answered {
+                transcript.record(std::slice::from_ref(fetch), std::slice::from_ref(answer));
+            }
+        }
+    }
+
+    /// Records the page, and the checker's verdict on it. The checker compares each item with those of all answers, so that
+    /// it works on a thread where nobody waits for it but this request.
+    pub(super) async fn served(&self, page: &Page) {
+        let Some(transcript) = self.lock().transcript.take() else { return self.judged(page, None) };
+        let judged = page.clone();
+        let verdict = tokio::task::spawn_blocking(move || checker::check(&transcript, &judged)).await;
+        self.judged(page, verdict.ok());
+    }
+
+    fn judged(&self, page: &Page, verdict: Option<Result<Argument, ClaimFault>>) {
+        self.lock().page = Some(PageOutline {
+            items: page.items.len(),
+            level: level_word(page.level()),
+            is_proven: page.unproven.is_none(),
+            has_next: page.next.is_some(),
+            has_previous: page.previous.is_some(),
+            total: page.total.map(|total| total.value),
+            verdict,
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RecordedPage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RecordedPage {
+    /// Returns the page as it was read; `refused` says why there is none.
+    pub(crate) fn watched(self, refused: Option<String>) -> WatchedPage {
+        let none = || refused.unwrap_or_else(|| "the client left before there was a page".to_owned());
+        WatchedPage { fetches: self.fetches, page: self.page.ok_or_else(none) }
+    }
 }
 
 /// The outline of a page.
@@ -73,8 +283,9 @@ pub(crate) struct PageOutline {
     pub(crate) has_next: bool,
     pub(crate) has_previous: bool,
     pub(crate) total: Option<u64>,
-    /// The argument of the independent checker for the page, or the claim that it does not follow.
-    pub(crate) verdict: Result<Argument, ClaimFault>,
+    /// The argument of the independent checker for the page, or the claim that it does not follow; none if there was no
+    /// memory for it.
+    pub(crate) verdict: Option<Result<Argument, ClaimFault>>,
 }
 
 impl Exchange<'_> {
@@ -87,38 +298,23 @@ impl Exchange<'_> {
         }
     }
 
-    /// Reads the page, one request after another.
-    pub(crate) async fn watch(self, placed: ResolvedCursor, limit: u32) -> WatchedPage {
-        let request = self.page_request(placed, limit);
-        let mark = super::pivot_mark(&request);
-        let mut transcript = Transcript::new(request.clone());
-        let (mut fetches, mut step_number) = (Vec::new(), 0);
-        let mut step = resolve(request);
-        // The core's budget bounds the steps.
-        let page = loop {
-            match step {
-                Step::Fetch(asked, pending) => {
-                    step_number += 1;
-                    let mut answers = Vec::with_capacity(asked.len());
-                    for fetch in &asked {
-                        let (planned, before) = (self.planned(fetch), clock::instant());
-                        let fetched = Box::pin(self.fetch(fetch, mark)).await;
-                        let elapsed = clock::instant().saturating_duration_since(before);
-                        let answer = fetched.as_ref().map(outline).map_err(words);
-                        fetches.push(WatchedFetch { planned, step: step_number, elapsed, answer });
-                        match fetched {
-                            Ok(fetched) => answers.push(fetched.answer),
-                            Err(failure) => return WatchedPage { fetches, page: Err(words(&failure)) },
-                        }
-                    }
-                    transcript.record(&asked, &answers);
-                    step = pending.resume(answers);
-                }
-                Step::Serve(page) => break Ok(page_outline(&page, &transcript)),
-                Step::Refuse(refusal) => break Err(words(&Failure::refusal(refusal, |_| None))),
-            }
-        };
-        WatchedPage { fetches, page }
+    /// Runs the fetches of a step, and records each with its answer.
+    pub(super) async fn fetch_recorded(
+        self,
+        fetches: &[Fetch],
+        mark: Option<Mark>,
+        record: &PageRecord,
+    ) -> Vec<Result<FetchedAnswer, Failure>> {
+        let timed = fetches.iter().map(|fetch| async move {
+            let before = clock::instant();
+            let fetched = self.fetch(fetch, mark).await;
+            (fetched, clock::instant().saturating_duration_since(before))
+        });
+        let all = join_all(timed).await;
+        let planned = fetches.iter().map(|fetch| self.planned(fetch));
+        record.fetched(planned.zip(&all), self.held);
+        record.answered(fetches.iter().zip(&all));
+        all.into_iter().map(|(fetched, _)| fetched).collect()
     }
 
     fn planned(self, fetch: &Fetch) -> PlannedFetch {
@@ -144,7 +340,7 @@ impl Exchange<'_> {
         let question = if ask.query.is_empty() { "" } else { "?" };
         PlannedFetch {
             method: ask.method.to_string(),
-            target: format!("{}{question}{}", ask.path, ask.query),
+            target: format!("{}{question}{}", ask.path, shown_query(context, &ask.query)),
             headers: ask.headers.iter().map(header).collect(),
             body: body.map(|body| String::from_utf8_lossy(&body).into_owned()),
             purpose,
@@ -201,18 +397,6 @@ fn edges(answer: &Answer) -> Option<(String, String)> {
     let id = |at: usize| String::from_utf8_lossy(answer.id(at)).chars().take(LONGEST).collect();
     let last = answer.items().len().checked_sub(1)?;
     Some((id(0), id(last)))
-}
-
-fn page_outline(page: &Page, transcript: &Transcript) -> PageOutline {
-    PageOutline {
-        items: page.items.len(),
-        level: level_word(page.level()),
-        is_proven: page.unproven.is_none(),
-        has_next: page.next.is_some(),
-        has_previous: page.previous.is_some(),
-        total: page.total.map(|total| total.value),
-        verdict: checker::check(transcript, page),
-    }
 }
 
 /// Returns the code of a failure and its words.

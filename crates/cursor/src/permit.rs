@@ -1,0 +1,142 @@
+//! Permits: signed permissions to have the requests for one path of a route explained, until a time.
+//!
+//! A permit is no cursor, and its key is no key of cursors: HKDF-SHA-256 with a salt of its own derives the signing key
+//! from a secret, so that one secret in both places by mistake makes no cursor a permit. A permit says nothing but its end;
+//! the route and the path are under the signature alone, so that a permit that leaks is of use for one path, for minutes.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+/// The longest life of a permit, in seconds. A permit that ends later is refused, whoever signed it.
+pub const LONGEST_PERMIT: u64 = 15 * 60;
+
+/// Separates the key from other uses of the same secret.
+const SALT: &[u8] = b"cursorgate permit";
+
+/// The time of the end, in seconds since 1970.
+const END: usize = 8;
+
+/// The size of the tag in bytes.
+const TAG: usize = 32;
+
+/// The length of a permit in characters.
+const LENGTH: usize = ((END + TAG) * 4).div_ceil(3);
+
+/// The key that signs and verifies permits. It is never printed.
+#[derive(Clone)]
+pub struct PermitKey(Hmac<Sha256>);
+
+/// The requests that a permit is for.
+#[derive(Clone, Copy, Debug)]
+pub struct PermitScope<'a> {
+    /// The name of the route.
+    pub route: &'a str,
+    /// The path of the request, normalised.
+    pub path: &'a str,
+}
+
+impl PermitKey {
+    /// Derives the key from a secret.
+    #[must_use]
+    pub fn new(secret: &[u8]) -> Self {
+        let mut key = Zeroizing::new([0; 32]);
+        #[expect(
+            clippy::expect_used,
+            reason = "HKDF-SHA-256 gives up to 8,160 bytes, and HMAC takes keys of any length"
+        )]
+        let state = {
+            let source = Hkdf::<Sha256>::new(Some(SALT), secret);
+            source.expand(b"explain", key.as_mut_slice()).expect("a subkey is within HKDF's length");
+            Hmac::new_from_slice(key.as_slice()).expect("HMAC takes keys of any length")
+        };
+        Self(state)
+    }
+
+    /// Makes a permit that ends at `until`, in seconds since 1970.
+    #[must_use]
+    pub fn sign(&self, scope: PermitScope<'_>, until: u64) -> String {
+        let end = until.to_be_bytes();
+        let tag = self.state(scope, end).finalize().into_bytes();
+        URL_SAFE_NO_PAD.encode([&end[..], &tag[..]].concat())
+    }
+
+    /// Returns whether a text is a permit for this request at `now`, in seconds since 1970. The time that it takes does not
+    /// depend on the bytes of the tag.
+    #[must_use]
+    pub fn permits(&self, text: &[u8], scope: PermitScope<'_>, now: u64) -> bool {
+        // No permit is longer, and nothing is decoded of another text.
+        if text.len() != LENGTH {
+            return false;
+        }
+        let Ok(bytes) = URL_SAFE_NO_PAD.decode(text) else { return false };
+        let (Some(end), Some(tag)) = (bytes.first_chunk::<END>(), bytes.last_chunk::<TAG>()) else { return false };
+        let until = u64::from_be_bytes(*end);
+        let is_signed = self.state(scope, *end).verify_slice(tag).is_ok();
+        is_signed && now < until && until - now <= LONGEST_PERMIT
+    }
+
+    /// Returns the state of the tag. Each part stands after its length.
+    fn state(&self, scope: PermitScope<'_>, end: [u8; END]) -> Hmac<Sha256> {
+        let length = |text: &str| u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes();
+        let state = self.0.clone().chain_update(end).chain_update(length(scope.route)).chain_update(scope.route);
+        state.chain_update(length(scope.path)).chain_update(scope.path)
+    }
+}
+
+impl std::fmt::Debug for PermitKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("PermitKey(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCOPE: PermitScope<'_> = PermitScope { route: "users", path: "/users" };
+    const NOW: u64 = 1_800_000_000;
+
+    #[test]
+    fn a_permit_is_for_one_route_and_path_until_its_end() {
+        let key = PermitKey::new(&[7; 32]);
+        let permit = key.sign(SCOPE, NOW + 60);
+        assert_eq!(permit.len(), LENGTH);
+        let permits = |key: &PermitKey, scope, now| key.permits(permit.as_bytes(), scope, now);
+        assert!(permits(&key, SCOPE, NOW) && permits(&key, SCOPE, NOW + 59));
+        for (key, scope, now) in [
+            (&key, SCOPE, NOW + 60),
+            (&key, PermitScope { route: "orders", ..SCOPE }, NOW),
+            (&key, PermitScope { path: "/users/", ..SCOPE }, NOW),
+            // The parts have lengths: they can't be cut elsewhere.
+            (&key, PermitScope { route: "users/", path: "users" }, NOW),
+            (&PermitKey::new(&[8; 32]), SCOPE, NOW),
+        ] {
+            assert!(!permits(key, scope, now), "{scope:?} {now}");
+        }
+        assert!(!key.permits(key.sign(SCOPE, NOW + LONGEST_PERMIT + 1).as_bytes(), SCOPE, NOW), "it ends too late");
+        assert!(key.permits(key.sign(SCOPE, NOW + LONGEST_PERMIT).as_bytes(), SCOPE, NOW));
+    }
+
+    #[test]
+    fn no_changed_permit_is_one() {
+        let key = PermitKey::new(&[7; 32]);
+        let permit = key.sign(SCOPE, NOW + 60);
+        for at in 0..permit.len() {
+            let mut changed = permit.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            assert!(!key.permits(&changed, SCOPE, NOW), "character {at}");
+        }
+        for text in ["", "A", &permit[1..], &format!("{permit}A"), &format!("{permit}=="), "\u{e9}"] {
+            assert!(!key.permits(text.as_bytes(), SCOPE, NOW), "{text:?}");
+        }
+    }
+
+    /// Row: A35
+    #[test]
+    fn nothing_of_the_key_is_printed() {
+        assert_eq!(format!("{:?}", PermitKey::new(&[7; 32])), "PermitKey(…)");
+    }
+}

@@ -1,0 +1,104 @@
+//! The explanation of a request of a client, while it is served. It has no value of the client's query but those that the
+//! dialect writes into requests for the page.
+
+use serde_json::{Value, json};
+
+use super::{fits, not_a_page, others};
+use crate::{
+    downstream::{request::query, response::level_word},
+    gateway::{
+        explain::document,
+        lifecycle::snapshot::Snapshot,
+        outcome::failure::Failure,
+        page::{
+            exchange::watched::{PageRecord, words},
+            serve::Served,
+        },
+        request::target::RequestTarget,
+        routes::{list::List, route::Route, table::RouteMatch},
+        shared::explanations::ExplainedRequest,
+    },
+};
+
+/// The most names of parameters that are shown.
+const MOST_NAMES: usize = 64;
+
+/// Notes the request, its route, and the promise of the route's list.
+pub(crate) fn begin(
+    explained: &mut ExplainedRequest,
+    snapshot: &Snapshot,
+    method: &http::Method,
+    (found, target): (&RouteMatch, &RequestTarget),
+) {
+    let route = &found.route;
+    explained.note(
+        "request",
+        json!({ "method": method.as_str(), "path": target.path, "parameters": names(target.query.as_deref()) }),
+    );
+    explained.note("route", json!({ "name": route.name, "why": fits(route) }));
+    let named = |(name, why): (String, String)| json!({ "name": name, "why": why });
+    let others: Vec<Value> = others(snapshot, Some(route), target).into_iter().map(named).collect();
+    explained.note("others", others.into());
+    if let Some(list) = route.described_list() {
+        explained.note("promise", promise(list));
+    }
+}
+
+fn promise(list: &List) -> Value {
+    let guarantee = &list.guarantee;
+    json!({
+        "dialect": list.dialect.name(),
+        "mode": guarantee.mode.word(),
+        "mode_reason": guarantee.why,
+        "level": level_word(guarantee.level),
+        "obstacle": guarantee.keeps_from_next,
+    })
+}
+
+/// Notes that a request passes to the upstream.
+pub(crate) fn forward(explained: &mut ExplainedRequest, route: &Route, target: &str, why: &str) {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let upstream = &route.upstream.name;
+    explained.note(
+        "treatment",
+        json!({ "action": "forward", "upstream": upstream, "path": path, "parameters": names(query), "why": why }),
+    );
+}
+
+/// Notes that a request of this route is no page.
+pub(crate) fn not_paged(
+    explained: &mut ExplainedRequest,
+    (found, target): (&RouteMatch, &RequestTarget),
+    method: &http::Method,
+) {
+    let asked = found.route.target(&target.path, &found.parameters, target.query.as_deref().unwrap_or_default());
+    forward(explained, &found.route, &asked, &not_a_page(&found.route, method));
+}
+
+/// Notes the page, or the reason that there is none; `served` is nothing if the client left.
+pub(crate) fn page(explained: &mut ExplainedRequest, record: PageRecord, served: Option<&Result<Served, Failure>>) {
+    let recorded = record.end();
+    let refused = match served {
+        None => None,
+        Some(Ok(Served::Response(response))) => Some(format!("{}: redirected", response.status)),
+        Some(Ok(Served::Forward)) => return,
+        Some(Err(failure)) => Some(words(failure)),
+    };
+    let Some(opened) = recorded.opened.clone() else {
+        return explained.note("treatment", json!({ "action": "refuse", "why": refused }));
+    };
+    let more = recorded.more;
+    let watched = recorded.watched(refused);
+    let mut facts = document::of_page(&opened, &Ok(Vec::new()), Some(&watched));
+    // The requests with which the page begins are the first ones of those that were sent.
+    if let Some(members) = facts.as_object_mut() {
+        members.remove("requests");
+        members.insert("more_requests".to_owned(), more.into());
+    }
+    explained.note("treatment", facts);
+}
+
+/// Returns the names of a query's parameters.
+fn names(query: Option<&str>) -> Vec<String> {
+    query::pairs(query.unwrap_or_default()).take(MOST_NAMES).map(|pair| pair.raw_name.to_owned()).collect()
+}

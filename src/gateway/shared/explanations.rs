@@ -1,0 +1,187 @@
+//! Explanations of single requests in production. A request is explained if it has a permit; the explanation is kept for
+//! operators, in a bounded number, and changes nothing of the response.
+//!
+//! A permit can leak. It is for one path, and for minutes; at most [`MOST_IN_HAND`] requests are explained at a time, and
+//! all that are kept take at most [`MOST_BYTES`].
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use http::HeaderValue;
+use serde_json::{Map, Value};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    config::secret::Secret,
+    permit::{PermitKey, PermitScope},
+};
+
+/// The most explanations that are kept.
+pub(crate) const MOST_KEPT: usize = 64;
+
+/// The most bytes of all that are kept.
+const MOST_BYTES: usize = 4 << 20;
+
+/// The longest explanation that is kept.
+const LONGEST: usize = 512 << 10;
+
+/// The most requests that are explained at a time.
+const MOST_IN_HAND: usize = 4;
+
+/// The time for which an explanation is kept, in seconds.
+const LIFE: u64 = 60 * 60;
+
+/// The key of permits, and the explanations that are kept. The next snapshot shares the latter.
+#[derive(Debug)]
+pub(crate) struct Explanations {
+    key: PermitKey,
+    kept: Arc<KeptExplanations>,
+}
+
+#[derive(Debug)]
+struct KeptExplanations {
+    /// The oldest first.
+    kept: Mutex<VecDeque<KeptExplanation>>,
+    in_hand: Arc<Semaphore>,
+}
+
+/// An explanation that is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptExplanation {
+    pub request_id: String,
+    pub route: String,
+    /// In seconds since 1970.
+    pub at: u64,
+    /// The explanation, as JSON.
+    pub text: Arc<str>,
+}
+
+/// A request that is being explained.
+#[derive(Debug)]
+pub(crate) struct ExplainedRequest {
+    kept: Arc<KeptExplanations>,
+    facts: Map<String, Value>,
+    route: String,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Explanations {
+    /// Takes a key, and the explanations of the previous snapshot.
+    pub(crate) fn new(secret: &Secret, previous: Option<&Self>) -> Self {
+        let in_hand = Arc::new(Semaphore::new(MOST_IN_HAND));
+        let kept = previous.map(|previous| Arc::clone(&previous.kept));
+        let kept = kept.unwrap_or_else(|| Arc::new(KeptExplanations { kept: Mutex::default(), in_hand }));
+        Self { key: PermitKey::new(secret.reveal()), kept }
+    }
+
+    /// Begins to explain a request with this permit. Returns nothing if it is no permit for the request at `now`, in seconds
+    /// since 1970, or if too many are being explained: the response is the same in any case.
+    pub(crate) fn begin(
+        &self,
+        permit: &HeaderValue,
+        scope: PermitScope<'_>,
+        now: u64,
+    ) -> Option<Box<ExplainedRequest>> {
+        if !self.key.permits(permit.as_bytes(), scope, now) {
+            return None;
+        }
+        let place = Arc::clone(&self.kept.in_hand).try_acquire_owned().ok()?;
+        let (kept, route) = (Arc::clone(&self.kept), scope.route.to_owned());
+        Some(Box::new(ExplainedRequest { kept, facts: Map::new(), route, _place: place }))
+    }
+
+    /// Returns the explanations that are kept at `now`, the latest first.
+    pub(crate) fn all(&self, now: u64) -> Vec<KeptExplanation> {
+        let mut kept = self.kept.lock();
+        kept.retain(|explanation| now.saturating_sub(explanation.at) < LIFE);
+        kept.iter().rev().cloned().collect()
+    }
+}
+
+impl KeptExplanations {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<KeptExplanation>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ExplainedRequest {
+    /// Adds facts under a name.
+    pub(crate) fn note(&mut self, name: &str, facts: Value) {
+        self.facts.insert(name.to_owned(), facts);
+    }
+
+    /// Keeps the explanation at `now`, in place of the oldest ones if there are too many. One that is too long is kept
+    /// without the requests to the upstream.
+    pub(crate) fn keep(mut self, request_id: &str, now: u64) {
+        let mut text = Value::Object(self.facts.clone()).to_string();
+        if text.len() > LONGEST {
+            self.facts.insert("treatment".to_owned(), Value::from("left out: it is too long to be kept"));
+            text = Value::Object(self.facts).to_string();
+        }
+        tracing::info!(
+            target: "cursorgate::explanations",
+            request_id,
+            route = self.route,
+            "a request with a permit was explained: /explanations at the admin listener has it"
+        );
+        let (request_id, text) = (request_id.to_owned(), Arc::from(text));
+        let mut kept = self.kept.lock();
+        kept.push_back(KeptExplanation { request_id, route: self.route, at: now, text });
+        let mut bytes: usize = kept.iter().map(|explanation| explanation.text.len()).sum();
+        while kept.len() > MOST_KEPT || bytes > MOST_BYTES {
+            let Some(oldest) = kept.pop_front() else { return };
+            bytes -= oldest.text.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+    const SCOPE: PermitScope<'_> = PermitScope { route: "users", path: "/users" };
+
+    fn permit() -> HeaderValue {
+        HeaderValue::from_str(&PermitKey::new(&[7; 32]).sign(SCOPE, NOW + 60)).unwrap()
+    }
+
+    #[test]
+    fn explanations_are_bounded_in_number_bytes_and_time() {
+        let explanations = Explanations::new(&Secret::new(vec![7; 32]), None);
+        let keep = |name: &str, bytes: usize, now: u64| {
+            let mut explained = explanations.begin(&permit(), SCOPE, NOW).unwrap();
+            explained.note("treatment", Value::from("x".repeat(bytes)));
+            explained.keep(name, now);
+        };
+        let ids = |now| explanations.all(now).into_iter().map(|kept| kept.request_id).collect::<Vec<_>>();
+        for number in 0..100 {
+            keep(&number.to_string(), 10, NOW);
+        }
+        assert_eq!((ids(NOW).len(), ids(NOW)[0].as_str(), ids(NOW)[63].as_str()), (MOST_KEPT, "99", "36"));
+        for number in 0..20 {
+            keep(&format!("large {number}"), 500 << 10, NOW + 1);
+        }
+        let bytes: usize = explanations.all(NOW).iter().map(|kept| kept.text.len()).sum();
+        assert!(bytes <= MOST_BYTES && ids(NOW).len() == 8, "{bytes} {:?}", ids(NOW));
+        keep("larger", 1 << 20, NOW + 2);
+        let larger = explanations.all(NOW)[0].clone();
+        assert!(larger.request_id == "larger" && larger.text.contains("too long") && larger.text.len() < 200);
+        assert_eq!(ids(NOW + LIFE + 1), ["larger"]);
+        assert_eq!(ids(NOW + LIFE + 2), [""; 0]);
+    }
+
+    #[test]
+    fn few_requests_are_explained_at_a_time_and_none_by_another_key() {
+        let explanations = Explanations::new(&Secret::new(vec![7; 32]), None);
+        let mut in_hand: Vec<_> = (0..10).filter_map(|_| explanations.begin(&permit(), SCOPE, NOW)).collect();
+        assert_eq!(in_hand.len(), MOST_IN_HAND);
+        let next = Explanations::new(&Secret::new(vec![8; 32]), Some(&explanations));
+        assert!(next.begin(&permit(), SCOPE, NOW).is_none(), "another key");
+        in_hand.pop().unwrap().keep("1", NOW);
+        assert!(explanations.begin(&permit(), SCOPE, NOW).is_some());
+        assert_eq!(next.all(NOW)[0].request_id, "1", "a reload keeps what was kept");
+    }
+}
