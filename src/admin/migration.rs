@@ -12,7 +12,7 @@ use crate::{
     gateway::{
         Snapshot,
         outcome::{
-            metrics::RouteFigures,
+            metrics::{RouteFigures, RouteFinding},
             migration::{Count, HourlyCounts},
         },
         routes::{list::List, route::Route},
@@ -46,9 +46,23 @@ struct RouteReport<'s> {
     /// The same by the hour.
     hours: BTreeMap<&'static str, HourlyCounts>,
     legacy: CountReport,
+    /// The differences from the configuration that answers show, since it was loaded.
+    findings: Vec<FindingReport>,
     /// `None` if the route does not tell clients apart.
     #[serde(flatten)]
     clients: Option<ClientReports>,
+}
+
+/// A kind of difference between the list and its configuration.
+#[derive(Serialize)]
+struct FindingReport {
+    kind: &'static str,
+    detail: Option<String>,
+    /// The key to change.
+    key: String,
+    count: u64,
+    first_seen: String,
+    last_seen: String,
 }
 
 /// The route's policy for legacy requests, and its dates.
@@ -123,8 +137,15 @@ fn row<'s>(route: &'s Route, list: &List, now: u64) -> RouteReport<'s> {
         requests: figures.paging().collect(),
         hours: usage.paging(now).collect(),
         legacy: counted(usage.total(now)),
+        findings: route.metrics.findings().all().into_iter().map(finding).collect(),
         clients,
     }
+}
+
+fn finding(found: RouteFinding) -> FindingReport {
+    let RouteFinding { kind, detail, key, count, first_seen, last_seen } = found;
+    let [first_seen, last_seen] = [first_seen, last_seen].map(clock::rfc3339);
+    FindingReport { kind, detail, key, count, first_seen, last_seen }
 }
 
 fn plan(settings: &LegacySettings, now: u64) -> PlanReport {

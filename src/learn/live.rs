@@ -2,7 +2,7 @@
 //! send, and each fault names the key to change. Where a parameter has no effect, the steps of learning look for the one
 //! that has.
 
-mod sorted;
+pub(super) mod sorted;
 
 use std::rc::Rc;
 
@@ -12,16 +12,15 @@ use crate::learn::{
     findings::{Learnt, PlaceForm},
     paging::place,
     paging::size,
-    prober::answer::{SeenAnswer, step_into, whole},
+    prober::answer::{SeenAnswer, step_into},
     prober::port::Mailbox,
     prober::session::{ProbeHalt, Session},
     prober::{Base, ProbeLimits, ProbeTarget, Prober, ProberStep},
     shape::ListShape,
-    shape::names::{LAST, MORE, TOTALS, last_step},
 };
 use crate::{
     config::{
-        diagnostic::{Located, Location, nearest},
+        diagnostic::{Located, Location},
         settings::ListSettings,
     },
     pagination::{
@@ -331,13 +330,9 @@ impl Review {
             let at = place.map_or(term.at, |place| place.at);
             let is_there = |element: &Value| step_into(element, &format!("{}{pointer}", shape.item)).is_some();
             if !elements.iter().any(is_there) {
-                let near = fields.iter().find(|field| last_step(field) == crate::learn::shape::names::plain(name));
-                let near = near.map(String::as_str).or_else(|| nearest(&pointer, fields.iter().map(String::as_str)));
-                let help = near.map_or_else(
+                let help = ListShape::nearest(name, &fields).map_or_else(
                     || "write a field that items have in `order`".to_owned(),
-                    |near| {
-                        format!("did you mean {:?}? fields.{name}.at says another place", near.trim_start_matches('/'))
-                    },
+                    |near| format!("did you mean {near:?}? fields.{name}.at says another place"),
                 );
                 self.fault(at, format!("no item has {pointer}; their members are {shown}"), help);
             }
@@ -349,23 +344,14 @@ impl Review {
         let Some(answer) = first.answer() else { return };
         let Some(untold) = self.list.dialect.untold(answer) else { return };
         let is_total = untold == "response.total";
-        let facts = self.shape().facts(&first.seen);
-        let fits = facts.iter().find(|fact| {
-            let step = last_step(&fact.place);
-            if is_total {
-                let count = u64::try_from(first.ids.len()).unwrap_or(u64::MAX);
-                TOTALS.contains(&step.as_str()) && whole(&fact.value).is_some_and(|total| total >= count)
-            } else {
-                fact.value.is_boolean() && (MORE.contains(&step.as_str()) || LAST.contains(&step.as_str()))
-            }
-        });
+        let fits = self.shape().fact(&first.seen, is_total);
         let response = &self.list.settings.dialect.response;
         let own =
             if is_total { response.total.as_ref() } else { response.has_more.as_ref().or(response.is_last.as_ref()) };
         let (at, place) = (self.place_of(own), own.map_or("", |own| own.value.as_str()).to_owned());
         let help = match fits {
-            Some(fact) if is_total => format!("response.total = {:?}", fact.place),
-            Some(fact) => format!("there is a flag at {:?}", fact.place),
+            Some(place) if is_total => format!("response.total = {place:?}"),
+            Some(place) => format!("there is a flag at {place:?}"),
             None => format!("remove {untold}, or write where it is"),
         };
         self.fault(at, format!("nothing of its kind is at {place:?}, where {untold} says"), help);

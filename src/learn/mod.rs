@@ -12,7 +12,8 @@
 //! 5. `sorting`, `ranges`: the parameters that sort and filter, each found by its effect.
 //! 6. `surroundings`: the items' own resources, credentials, and links to other hosts.
 //!
-//! [`recording`] answers from exchanges that were recorded, and sends nothing. [`live`] asks the same questions of a list that is configured. [`findings`] has the result: each finding with its
+//! [`recording`] answers from exchanges that were recorded, and sends nothing. [`live`] asks the same questions of a list
+//! that is configured, [`traffic`] answers them from requests of others. [`findings`] has the result: each finding with its
 //! evidence and its certainty. [`configuration`] turns it into a configuration, [`report`] into text for people.
 
 pub mod findings;
@@ -27,6 +28,7 @@ mod surroundings;
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod traffic;
 mod write;
 
 pub use findings::{Certainty, Learnt, ListFinding};

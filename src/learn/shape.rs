@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::learn::prober::answer::{SeenAnswer, step, step_into};
+use crate::{
+    config::diagnostic::nearest,
+    learn::prober::answer::{SeenAnswer, step, step_into, whole},
+};
 
 /// The depth at which arrays and facts are looked for.
 const DEPTH: usize = 4;
@@ -94,6 +97,28 @@ impl ListShape {
             found.extend(beside);
         }
         found
+    }
+
+    /// Returns the place of a total, or of a flag that says whether more follows.
+    pub(super) fn fact(&self, seen: &SeenAnswer, is_total: bool) -> Option<String> {
+        let count = u64::try_from(self.elements(seen)?.len()).unwrap_or(u64::MAX);
+        let fits = |fact: &Fact| {
+            let step = names::last_step(&fact.place);
+            if is_total {
+                names::TOTALS.contains(&step.as_str()) && whole(&fact.value).is_some_and(|total| total >= count)
+            } else {
+                fact.value.is_boolean()
+                    && (names::MORE.contains(&step.as_str()) || names::LAST.contains(&step.as_str()))
+            }
+        };
+        self.facts(seen).into_iter().find(fits).map(|fact| fact.place)
+    }
+
+    /// Returns the field that a name may mean, of these pointers.
+    pub(super) fn nearest(name: &str, fields: &[String]) -> Option<String> {
+        let alike = fields.iter().find(|field| names::last_step(field) == names::plain(name)).map(String::as_str);
+        let near = alike.or_else(|| nearest(&format!("/{name}"), fields.iter().map(String::as_str)));
+        near.map(|near| near.trim_start_matches('/').to_owned())
     }
 
     /// Returns the values outside the items.

@@ -20,6 +20,7 @@ pub use dialect::{
     Dialect,
     cost::{Costs, PageCosts},
     legacy::{LegacyFault, LegacyWindow},
+    observed::ObservedRequest,
 };
 pub use order::{
     guarantee::Guarantee,

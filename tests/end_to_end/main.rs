@@ -22,6 +22,7 @@ mod envelopes;
 mod exchange;
 mod explain;
 mod explanations;
+mod findings;
 mod forwarding;
 mod handover;
 mod http2;

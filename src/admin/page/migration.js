@@ -67,6 +67,14 @@ function observed(route) {
     against.length > 0 ? h('ul', { class: 'counts' }, against.map(([word, number]) => h('li', { class: 'long' }, h('b', null, count(number)), ' ', h('code', null, word), ` ${VERDICTS[word] ?? ''}`))) : null];
 }
 
+/** What differs from the configuration, as answers show it, each with the key to change. */
+function differences(route, now) {
+  if (route.findings.length === 0) return null;
+  return [h('p', null, h('b', null, plural(route.findings.length, 'difference')), ' from the configuration, as answers show:'),
+    h('ul', { class: 'counts' }, route.findings.map((found) => h('li', { class: 'long' }, h('b', null, count(found.count)), ' ', h('code', null, found.kind),
+      ` ${found.detail ?? ''} → `, h('code', null, found.key), `, last ${ago(found.last_seen, now)}`)))];
+}
+
 function board(route, now, isOpen) {
   const { hours } = route;
   const parts = [['calm', sum(hours.cursor), 'by cursor'], ['warn', sum(hours.legacy), 'by the upstream’s paging'], ['quiet', sum(hours.unmarked), 'unmarked']];
@@ -84,12 +92,13 @@ function board(route, now, isOpen) {
       shares(`In the last 24 hours: ${told}`, parts),
       h('ul', { class: 'legend' }, parts.map(([name, number, word]) => h('li', null, h('i', { class: name, 'aria-hidden': 'true' }), `${count(number)} ${word}`)))] : h('p', { class: 'note' }, 'No requests in the last 24 hours.'),
     route.observed ? observed(route) : null,
+    differences(route, now),
     clients(route, now, isOpen),
     h('p', { class: 'note' }, `Counted for ${span(between(route.counted_since, now))}.`));
 }
 
-/** Returns whether a route has a migration to show: old clients, a date for them, or answers that are observed. */
-const isMigrating = (route) => route.observed || route.legacy.requests > 0 || Boolean(route.sunset);
+/** Returns whether a route has a migration to show: old clients, a date for them, answers that are observed, or findings. */
+const isMigrating = (route) => route.observed || route.findings.length > 0 || route.legacy.requests > 0 || Boolean(route.sunset);
 
 /** The other routes, a line each. */
 function done(routes) {

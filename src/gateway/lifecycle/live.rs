@@ -28,7 +28,7 @@ impl Live {
     /// Replaces the snapshot for new requests. What the log has told of routes is told anew.
     pub fn swap(&self, next: Snapshot) {
         for metrics in next.routes.iter().map(|route| &route.metrics).chain([&next.metrics]) {
-            metrics.told().forget();
+            metrics.findings().forget();
         }
         self.snapshot.store(Arc::new(next));
     }

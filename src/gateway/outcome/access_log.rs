@@ -173,7 +173,7 @@ impl Outcome {
     pub(crate) fn tell_refusal(&self, code: &'static str) {
         let word = self.counted.refusal.unwrap_or(code);
         let Some(hint) = hint(word) else { return };
-        if self.metrics.told().is_first(word) {
+        if self.metrics.findings().note(word, self.detail.as_deref(), hint, clock::unix_seconds()) {
             tracing::warn!(
                 target: "cursorgate::refusals",
                 request_id = self.request_id,
@@ -189,13 +189,14 @@ impl Outcome {
 
     /// Logs once that answers lack a fact that the dialect promises.
     pub(crate) fn tell_missing(&self, key: &'static str) {
-        if self.metrics.told().is_first(key) {
+        let (said, hint) = (format!("nothing stands where {key} says"), format!("{key} of the dialect"));
+        if self.metrics.findings().note("facts", Some(&said), &hint, clock::unix_seconds()) {
             tracing::warn!(
                 target: "cursorgate::refusals",
                 request_id = self.request_id,
                 route = self.metrics.route(),
-                hint = format!("{key} of the dialect"),
-                "nothing stands where {key} says"
+                hint,
+                "{said}"
             );
         }
     }

@@ -5,11 +5,12 @@
 
 mod families;
 mod figures;
+mod findings;
 mod history;
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -21,9 +22,10 @@ use families::{
     BODY_BYTES, COMPRESSION_INPUT, COMPRESSION_OUTPUT, DRIFT, DRIFTED, FUTILE_FILTERS, LOWERED, OBSERVED, PAGES,
     PAGING, PIVOTS, REFUSALS, REQUESTS, STRAGGLERS, UNOBSERVED, UNPROVEN, UPSTREAM_REQUESTS, class,
 };
-pub(crate) use families::{CLASSES, FAMILIES, SERVABLE, VERDICTS, is_refusal};
+pub(crate) use families::{CLASSES, FAMILIES, SERVABLE, is_refusal};
 pub(crate) use figures::{RouteFigures, UpstreamFigures};
 use figures::{buckets, start};
+pub(crate) use findings::{RouteFinding, RouteFindings};
 use history::History;
 pub(crate) use history::{Increases, STEP};
 
@@ -80,7 +82,7 @@ pub struct RouteMetrics {
     /// The requests to the upstream for a page.
     page_requests: Histogram,
     history: History,
-    told: ToldOnce,
+    findings: RouteFindings,
 }
 
 /// The metrics of one upstream. The next snapshot's upstream of the same name shares them.
@@ -134,27 +136,6 @@ fn occurred(durations: &[Histogram; CLASSES.len()]) -> impl Iterator<Item = (&'s
     counts.filter(|(_, counts)| counts.count > 0)
 }
 
-/// The kinds of refusals that the log has told of a route.
-#[derive(Debug, Default)]
-pub(crate) struct ToldOnce(Mutex<Vec<&'static str>>);
-
-impl ToldOnce {
-    /// Returns whether a kind is told for the first time. Kinds are words of closed sets, so that there are few.
-    pub(crate) fn is_first(&self, kind: &'static str) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_first = !told.contains(&kind);
-        if is_first {
-            told.push(kind);
-        }
-        is_first
-    }
-
-    /// Forgets what was told, because another configuration is in force.
-    pub(crate) fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
 impl RouteMetrics {
     /// Creates the counters of a route. The empty name stands for requests without a route.
     #[must_use]
@@ -163,8 +144,14 @@ impl RouteMetrics {
         let counters = (0..count).map(|_| AtomicU64::new(0)).collect::<Box<[_]>>();
         let (durations, page_requests) = (durations(), Histogram::new(PAGE_REQUESTS));
         let history = History::new(totals(&counters, &durations, &page_requests), clock::instant());
-        let told = ToldOnce::default();
-        Arc::new(Self { route: route.to_owned(), counters, durations, page_requests, history, told })
+        Arc::new(Self {
+            route: route.to_owned(),
+            counters,
+            durations,
+            page_requests,
+            history,
+            findings: RouteFindings::default(),
+        })
     }
 
     /// Returns the name of the route.
@@ -173,9 +160,9 @@ impl RouteMetrics {
         &self.route
     }
 
-    /// Returns the kinds of refusals that the log has told.
-    pub(crate) fn told(&self) -> &ToldOnce {
-        &self.told
+    /// Returns what differs from the configuration, as requests show it.
+    pub(crate) fn findings(&self) -> &RouteFindings {
+        &self.findings
     }
 
     /// Returns the counts of a family, by its index in [`FAMILIES`], each with the values of its labels.

@@ -1,14 +1,14 @@
 //! Lists that are observed: answers pass to legacy clients as they come, and some of them are read.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU32, Ordering},
+};
 
 use http::{HeaderMap, Method};
 
 use super::list::List;
-use crate::{
-    config::settings::ObserveSettings,
-    gateway::outcome::metrics::{Counted, VERDICTS},
-};
+use crate::{config::settings::ObserveSettings, gateway::outcome::metrics::Counted, learn::traffic::ListTraffic};
 
 /// A list that is observed instead of served.
 #[derive(Debug)]
@@ -18,13 +18,13 @@ pub struct ObservedList {
     /// The interval of the answers that are read: 1 reads all of them.
     every: u32,
     passed: AtomicU32,
-    /// A bit for each verdict, by its index in [`VERDICTS`], of which an example was logged.
-    told: AtomicU32,
+    /// The answers that were seen lately.
+    traffic: Mutex<ListTraffic>,
 }
 
 impl ObservedList {
     pub(crate) fn new(list: List, settings: ObserveSettings) -> Self {
-        Self { list, every: settings.every, passed: AtomicU32::new(0), told: AtomicU32::new(0) }
+        Self { list, every: settings.every, passed: AtomicU32::new(0), traffic: Mutex::default() }
     }
 
     /// Counts a request that only reads by its paging, and a legacy request under its client; `now` is in seconds since
@@ -47,10 +47,8 @@ impl ObservedList {
         self.passed.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every.max(1))
     }
 
-    /// Returns whether a verdict occurs for the first time.
-    pub(crate) fn is_first(&self, verdict: &str) -> bool {
-        let Some(place) = VERDICTS.iter().position(|known| *known == verdict) else { return false };
-        let bit = 1 << place;
-        self.told.fetch_or(bit, Ordering::Relaxed) & bit == 0
+    /// Returns the answers that were seen lately.
+    pub(crate) fn traffic(&self) -> MutexGuard<'_, ListTraffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

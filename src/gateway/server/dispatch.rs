@@ -154,7 +154,7 @@ async fn decide(
         Err(verdict) => return *verdict,
     };
     let head = session.req_header();
-    let route = Arc::clone(&routed.found.route);
+    let (route, method) = (Arc::clone(&routed.found.route), head.method.clone());
     if let Some(permit) = &routed.permit {
         *explained = explain(permit, snapshot, &head.method, &routed);
     }
@@ -180,16 +180,13 @@ async fn decide(
         return answer_list(gateway, session, snapshot, (held, outcome, explained), list, routed).await;
     }
     let Routed { found, target, client, .. } = routed;
-    if let Some(explained) = explained {
-        explanation::not_paged(explained, (&found, &target), &head.method);
-    }
     if let Some(observed) = &route.observed {
         let (request, now) = ((&head.method, &head.headers), clock::unix_seconds());
         observed.note_paging(request, target.query.as_deref(), now, &mut outcome.counted);
     }
     match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
         Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
-        None => Dispatch::Forward(Box::new(Forwarded { found, target, client, successor: None, body: None })),
+        None => pass(Forwarded { found, target, client, successor: None, body: None }, &method, explained),
     }
 }
 
@@ -278,17 +275,9 @@ async fn answer_list(
         match read {
             PostRequest::Body(body) => asked.body = Some(body),
             PostRequest::Passes(successor) => {
-                if let Some(explained) = explained {
-                    explanation::not_paged(explained, (&found, &asked.target), &method);
-                }
-                let successor = Some(successor);
-                return Dispatch::Forward(Box::new(Forwarded {
-                    found,
-                    target: asked.target,
-                    client,
-                    successor,
-                    body: None,
-                }));
+                let forwarded =
+                    Forwarded { found, target: asked.target, client, successor: Some(successor), body: None };
+                return pass(forwarded, &method, explained);
             }
         }
         // The time in which the client sent its body does not count as the page's.
@@ -307,15 +296,20 @@ async fn answer_list(
         None => Dispatch::Gone,
         Some(Ok(Served::Response(response))) => Dispatch::Respond(response),
         Some(Ok(Served::Forward)) => {
-            if let Some(explained) = explained {
-                explanation::not_paged(explained, (&found, &asked.target), &method);
-            }
             let successor = Some(first_page(call));
             let body = asked.body.map(|body| body.into_bytes().into());
-            Dispatch::Forward(Box::new(Forwarded { found, target: asked.target, client, successor, body }))
+            pass(Forwarded { found, target: asked.target, client, successor, body }, &method, explained)
         }
         Some(Err(failure)) => Dispatch::Respond(fail(failure, call, outcome)),
     }
+}
+
+/// Passes a request to the upstream.
+fn pass(forwarded: Forwarded, method: &Method, explained: &mut Option<Box<ExplainedRequest>>) -> Dispatch {
+    if let Some(explained) = explained {
+        explanation::not_paged(explained, (&forwarded.found, &forwarded.target), method);
+    }
+    Dispatch::Forward(Box::new(forwarded))
 }
 
 /// Returns whether the body of a request by HTTP/2 ends without a byte: some clients send its end in a frame of its own.

@@ -6,7 +6,10 @@
 //! after the request by a blocking thread, one answer at a time in the whole process. If too many answers wait, further
 //! ones are skipped.
 
-use std::sync::Arc;
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
 
 use http::{HeaderMap, Method, header};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -18,15 +21,17 @@ use crate::{
         lifecycle::process::InFlight,
         outcome::{access_log::Outcome, metrics::SERVABLE},
         request::target::RequestTarget,
-        routes::{list::List, route::Route, table::RouteMatch},
-        runtime::futures::seam,
+        routes::{list::List, observed::ObservedList, route::Route, table::RouteMatch},
+        runtime::{clock, futures::seam},
     },
+    learn::traffic::{ListTraffic, TrafficFault, TrafficRequest, TrafficResponse},
     pagination::{
+        answer::{Answer, Standing},
         observed::{AnswerFault, judge},
         order::Ties,
     },
     upstream::{
-        CompiledOrder, ReadingError, Unsortable,
+        CompiledOrder, ObservedRequest, ReadingError, Unsortable,
         net::{
             error::FetchError,
             fetch,
@@ -57,6 +62,8 @@ pub(crate) struct Observation {
     route: Arc<Route>,
     query: LegacyQuery,
     path: String,
+    /// A fingerprint of the principal.
+    principal: u64,
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
@@ -75,8 +82,16 @@ enum GivenUp {
     NoRoom,
 }
 
-/// A verdict, and details about places and fields, without values.
-type ObservationVerdict = (&'static str, Option<String>);
+/// A verdict against an answer, and details about places and fields, without values.
+type AnswerVerdict = (&'static str, String);
+
+/// The result of an observation.
+struct ObservationResult {
+    /// The verdict, and its details.
+    verdict: (&'static str, Option<String>),
+    /// The differences from the configuration.
+    faults: Vec<TrafficFault>,
+}
 
 /// Begins an observation at the head of an answer, if the answer is to be read.
 pub(crate) fn begin(
@@ -109,6 +124,7 @@ pub(crate) fn begin(
     Some(Box::new(Observation {
         path: found.route.target(&target.path, &found.parameters, ""),
         route: Arc::clone(&found.route),
+        principal: principal(&asked.headers, &observed.list),
         query,
         status: answer.status.as_u16(),
         headers: answer.headers.clone(),
@@ -118,6 +134,16 @@ pub(crate) fn begin(
         held: memory.share(),
         _kept: kept,
     }))
+}
+
+/// Returns a fingerprint of the headers that decide whose view of the list an answer is.
+fn principal(headers: &HeaderMap, list: &List) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for name in &list.protected {
+        headers.get_all(name).iter().for_each(|value| value.as_bytes().hash(&mut hasher));
+        hasher.write_u8(0);
+    }
+    hasher.finish()
 }
 
 /// Reads the answer after its request has ended. The line in the access log is written after that.
@@ -143,20 +169,28 @@ pub(crate) fn end(
         let _turn = reading.acquire().await;
         let route = Arc::clone(&observation.route);
         let read = tokio::task::spawn_blocking(move || observation.read()).await;
-        let (verdict, detail) = read.unwrap_or_else(|_| ("failed", Some("the gateway failed to read it".to_owned())));
-        if verdict != SERVABLE && route.observed.as_ref().is_some_and(|observed| observed.is_first(verdict)) {
-            tracing::warn!(
-                route = route.name,
-                cause = verdict,
-                request_id = outcome.request_id,
-                detail,
-                "this answer could not have been served; further ones are in the access log and the metrics"
-            );
-        }
+        let failed = || ("failed", Some("the gateway failed to read it".to_owned()));
+        let ObservationResult { verdict: (verdict, detail), faults } =
+            read.unwrap_or_else(|_| ObservationResult { verdict: failed(), faults: Vec::new() });
+        faults.iter().for_each(|fault| tell(&route, &outcome.request_id, fault));
         outcome.counted.observed = Some(verdict);
         outcome.detail = outcome.detail.take().or(detail);
         drop((outcome, in_flight));
     });
+}
+
+/// Counts a fault, and logs the first one of its kind.
+fn tell(route: &Route, request_id: &str, TrafficFault { kind, detail, key }: &TrafficFault) {
+    if route.metrics.findings().note(kind, Some(detail), key, clock::unix_seconds()) {
+        tracing::warn!(
+            route = route.name,
+            cause = kind,
+            request_id,
+            detail,
+            hint = key,
+            "an answer does not look as the configuration says; /migration counts further ones"
+        );
+    }
 }
 
 impl Observation {
@@ -179,41 +213,129 @@ impl Observation {
         self.held.keep(0);
     }
 
-    fn read(self) -> ObservationVerdict {
+    fn read(mut self) -> ObservationResult {
         seam(&self.path, "read");
-        match self.judged() {
+        let (route, body) = (Arc::clone(&self.route), std::mem::take(&mut self.body));
+        let Some(observed) = &route.observed else {
+            return ObservationResult { verdict: (SERVABLE, None), faults: Vec::new() };
+        };
+        let mut faults = Vec::new();
+        let verdict = match self.judged(observed, body, &mut faults) {
             Ok(()) => (SERVABLE, None),
             Err((cause, detail)) => (cause, Some(detail)),
+        };
+        ObservationResult { verdict, faults }
+    }
+
+    /// Judges the answer, and adds what differs from the configuration.
+    fn judged(
+        &self,
+        observed: &ObservedList,
+        body: Vec<u8>,
+        faults: &mut Vec<TrafficFault>,
+    ) -> Result<(), AnswerVerdict> {
+        let (list, order) = (&observed.list, self.sorted(&observed.list));
+        let sorted = order.as_ref().map_or_else(|_| list.dialect.default_sorted(), |sorted| sorted);
+        let mut asked = self.asked(list, sorted);
+        let read = order.clone().and_then(|sorted| {
+            if self.given_up == Some(GivenUp::TooLarge) {
+                let most = self.most;
+                return Err(("too_large", format!("the answer has more than {most} bytes: budgets.answer_size")));
+            }
+            Ok((sorted, self.decoded(list, body)?))
+        });
+        let explained = |asked: &TrafficRequest<'_>, body: &[u8], (cause, detail): &AnswerVerdict| {
+            let traffic = observed.traffic();
+            let kind = ListTraffic::kind(cause, self.status);
+            let known = self.route.metrics.findings().knows(kind);
+            traffic.past_end(asked, cause, self.status).unwrap_or_else(|| {
+                let response = TrafficResponse { status: self.status, headers: &self.headers, body };
+                let key = if known { String::new() } else { ListTraffic::key(asked, (cause, detail), response) };
+                TrafficFault { kind, detail: detail.clone(), key }
+            })
+        };
+        let (sorted, body) = match read {
+            Ok(read) => read,
+            Err(verdict) => {
+                faults.push(explained(&asked, b"", &verdict));
+                return Err(verdict);
+            }
+        };
+        let judged = self.judge(list, &sorted, &mut asked, &body, |asked, answer| {
+            faults.extend(observed.traffic().review(asked, answer));
+        });
+        judged.inspect_err(|verdict| faults.push(explained(&asked, &body, verdict)))
+    }
+
+    /// Returns the request as it is held against the configuration.
+    fn asked<'a>(&'a self, list: &'a List, sorted: &'a CompiledOrder) -> TrafficRequest<'a> {
+        let mut hasher = DefaultHasher::new();
+        (&self.path, self.principal, format!("{:?}", self.query.sort)).hash(&mut hasher);
+        TrafficRequest {
+            dialect: &list.dialect,
+            sorted,
+            chosen: matches!(self.query.sort, LegacySort::Chosen(..)),
+            view: hasher.finish(),
+            pairs: &self.query.pairs,
+            others: &self.query.filters,
+            size: None,
         }
     }
 
-    fn judged(mut self) -> Result<(), (&'static str, String)> {
-        let body = std::mem::take(&mut self.body);
-        let Some(observed) = &self.route.observed else { return Ok(()) };
-        let (list, most) = (&observed.list, self.most);
-        if self.given_up == Some(GivenUp::TooLarge) {
-            return Err(("too_large", format!("the answer has more than {most} bytes: budgets.answer_size")));
+    fn decoded(&self, list: &List, body: Vec<u8>) -> Result<Vec<u8>, AnswerVerdict> {
+        match fetch::decode(&self.headers, &body, list.budgets.answer_size, &self.held) {
+            Ok(decoded) => Ok(decoded.unwrap_or(body)),
+            Err(FetchError::TooLarge(detail)) => Err(("too_large", detail)),
+            Err(FetchError::Overloaded(full)) => Err(("failed", full.to_string())),
+            Err(error) => Err(("encoding", error.to_string())),
         }
-        let sorted = self.sorted(list)?;
-        let chosen = matches!(self.query.sort, LegacySort::Chosen(..));
-        let Self { query, path, status, headers, .. } = &self;
-        let request = list.dialect.observed(&sorted, chosen, &query.pairs, &query.filters, path);
-        let request = request.map_err(|fault| ("parameters", fault.to_string()))?;
-        let decoded = match fetch::decode(headers, &body, most, &self.held) {
-            Ok(decoded) => decoded,
-            Err(FetchError::TooLarge(detail)) => return Err(("too_large", detail)),
-            Err(FetchError::Overloaded(full)) => return Err(("failed", full.to_string())),
-            Err(error) => return Err(("encoding", error.to_string())),
+    }
+
+    /// Judges the answer by itself; `review` gets it if it is a list.
+    fn judge(
+        &self,
+        list: &List,
+        sorted: &CompiledOrder,
+        asked: &mut TrafficRequest<'_>,
+        body: &[u8],
+        mut review: impl FnMut(&TrafficRequest<'_>, &Answer),
+    ) -> Result<(), AnswerVerdict> {
+        let Self { query, path, status, headers, .. } = self;
+        let observed =
+            |pairs: &[(String, String)]| list.dialect.observed(sorted, asked.chosen, pairs, &query.filters, path);
+        let read = |request: &ObservedRequest| {
+            // The copy is dropped with the answer; one answer is read at a time.
+            self.held.take(body.len()).map_err(|full| ("failed", full.to_string()))?;
+            let depth = list.budgets.answer_depth;
+            let answer = list.dialect.read(sorted, &request.ask, *status, headers, body.to_vec(), depth);
+            answer.map_err(|error| cause(&error, *status))
         };
-        let (status, body) = (*status, decoded.unwrap_or(body));
-        let depth = list.budgets.answer_depth;
-        let answer = list.dialect.read(&sorted, &request.ask, status, headers, body, depth);
-        let answer = answer.map_err(|error| cause(&error, status))?;
+        let request = match observed(&query.pairs) {
+            Ok(request) => request,
+            Err(fault) => {
+                // A page before the first one of the dialect still shows how pages are counted.
+                let place = list.dialect.place_name();
+                let rest: Vec<_> =
+                    query.pairs.iter().filter(|(name, _)| Some(name) != place.as_ref()).cloned().collect();
+                if let Some((request, answer)) =
+                    observed(&rest).ok().and_then(|request| read(&request).ok().map(|answer| (request, answer)))
+                {
+                    asked.size = request.asked.size.map(|size| size.0);
+                    review(asked, &answer);
+                }
+                return Err(("parameters", fault.to_string()));
+            }
+        };
+        asked.size = request.asked.size.map(|size| size.0);
+        let answer = read(&request)?;
+        if answer.standing == Standing::Listed {
+            review(asked, &answer);
+        }
         if let Some(key) = list.dialect.untold(&answer) {
             return Err(("facts", format!("nothing stands where {key} says")));
         }
         let mut order = sorted.order.as_ref().clone();
-        if chosen {
+        if asked.chosen {
             // A legacy client sorts without the id as the last key, which the gateway would add.
             order = order.with_ties(Ties::Unordered);
         }
@@ -226,7 +348,7 @@ impl Observation {
     }
 
     /// Returns the order that the answer is checked against: the order of the request, or the declared one.
-    fn sorted(&self, list: &List) -> Result<Arc<CompiledOrder>, (&'static str, String)> {
+    fn sorted(&self, list: &List) -> Result<Arc<CompiledOrder>, AnswerVerdict> {
         let LegacySort::Chosen(terms, id_direction) = &self.query.sort else {
             return Ok(Arc::clone(list.dialect.default_sorted()));
         };
@@ -246,7 +368,7 @@ impl Observation {
 }
 
 /// Classifies an answer that is no list. A success that the dialect declares a failure is no list either.
-fn cause(error: &ReadingError, status: u16) -> (&'static str, String) {
+fn cause(error: &ReadingError, status: u16) -> AnswerVerdict {
     let cause = match error {
         ReadingError::TooDeep(_) | ReadingError::TooManyItems(_) => "too_large",
         ReadingError::Malformed(_) => "shape",

@@ -8,7 +8,7 @@ use super::{ReadPage, Review};
 use crate::{
     config::{diagnostic::Located, settings::SortTerm},
     learn::{
-        order,
+        Learnt, ListShape, order,
         paging::ends::Sample,
         prober::{answer::step_into, session::ProbeHalt},
     },
@@ -30,6 +30,20 @@ const FILTERED: u32 = 5;
 /// The fields to sort by that are tried.
 const FIELDS: usize = 4;
 
+/// Returns the order in which items are, as a remedy.
+pub(in crate::learn) fn found_order(shape: ListShape, rows: Vec<Value>) -> String {
+    let mut learnt = Learnt::new(shape, rows.len());
+    order::find(&mut learnt, &Sample::of(rows));
+    let Some(found) = learnt.order else { return "remove `order`: no field runs one way".to_owned() };
+    let signed = |name: &str, down: bool| format!("{:?}", format!("{}{name}", if down { "-" } else { "" }));
+    let mut terms: Vec<String> = found.keys.iter().map(|(field, down)| signed(&field.name, *down)).collect();
+    terms.push(signed("id", found.id_descending));
+    let by: Vec<String> =
+        found.keys.iter().map(|(field, _)| format!("{} {}", field.name, field.comparison.name())).collect();
+    let by = if by.is_empty() { String::new() } else { format!(", {}", by.join(", ")) };
+    format!("they run by order = [{}]{by}", terms.join(", "))
+}
+
 impl Review {
     /// Reports items that are not in the declared order.
     pub(super) fn check_order(&mut self, wide: &ReadPage) {
@@ -47,7 +61,8 @@ impl Review {
                 self.fault(at, message, help);
             }
             AnswerFault::Order(said) => {
-                let found = self.found_order(wide);
+                let rows = self.shape().elements(&wide.seen).unwrap_or_default().to_vec();
+                let found = found_order(self.shape(), rows);
                 self.fault(at, format!("the items are not in their declared order: {said}"), found);
             }
             AnswerFault::Kinds(said) => {
@@ -72,21 +87,6 @@ impl Review {
         judge(answer, asked, &sorted.order, self.list.dialect.paging()).err()
     }
 
-    /// Returns the order in which the items are, as a remedy.
-    fn found_order(&self, wide: &ReadPage) -> String {
-        let mut learnt = self.learnt(wide);
-        let rows = learnt.shape.elements(&wide.seen).unwrap_or_default().to_vec();
-        order::find(&mut learnt, &Sample::of(rows));
-        let Some(found) = learnt.order else { return "remove `order`: no field runs one way".to_owned() };
-        let signed = |name: &str, down: bool| format!("{:?}", format!("{}{name}", if down { "-" } else { "" }));
-        let mut terms: Vec<String> = found.keys.iter().map(|(field, down)| signed(&field.name, *down)).collect();
-        terms.push(signed("id", found.id_descending));
-        let by: Vec<String> =
-            found.keys.iter().map(|(field, _)| format!("{} {}", field.name, field.comparison.name())).collect();
-        let by = if by.is_empty() { String::new() } else { format!(", {}", by.join(", ")) };
-        format!("they run by order = [{}]{by}", terms.join(", "))
-    }
-
     /// Reports a field with an order of its own by which the list does not run at all.
     fn check_opaque(&mut self, wide: &ReadPage) {
         let order = Arc::clone(&self.list.dialect.default_sorted().order);
@@ -99,8 +99,10 @@ impl Review {
         let groups = order::whole(rows);
         if rows.len() >= 20 && order::run(rows, &format!("{}{pointer}", shape.item), &groups).is_none() {
             let at = self.list.settings.order.first().map_or(self.list.at, |term| term.at);
-            let (message, help) =
-                (format!("the items do not run by {} in any order that is known", key.name), self.found_order(wide));
+            let (message, help) = (
+                format!("the items do not run by {} in any order that is known", key.name),
+                found_order(shape, rows.to_vec()),
+            );
             self.fault(at, message, help);
         }
     }

@@ -1,0 +1,97 @@
+//! Findings about a route: differences from its configuration, as its requests show them, one for each kind, with the key to
+//! change.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::learn::traffic::UPSTREAM_STATUS;
+
+/// The longest evidence that is kept, in characters.
+const LONGEST: usize = 500;
+
+/// The kinds that no key of a route or dialect mends.
+const OF_THE_MOMENT: [&str; 7] = [
+    "failed",
+    "internal",
+    "overloaded",
+    "upstream_timeout",
+    "upstream_truncated",
+    "upstream_unavailable",
+    UPSTREAM_STATUS,
+];
+
+/// The findings about one route since its configuration was loaded. Kinds are words of closed sets, so that there are few.
+#[derive(Debug, Default)]
+pub(crate) struct RouteFindings(Mutex<Vec<RouteFinding>>);
+
+/// A finding: the first one of its kind, and how often the kind was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RouteFinding {
+    pub kind: &'static str,
+    /// The evidence, without values of items and filters.
+    pub detail: Option<String>,
+    /// The key to change.
+    pub key: String,
+    pub count: u64,
+    /// In seconds since 1970.
+    pub first_seen: u64,
+    pub last_seen: u64,
+}
+
+impl RouteFindings {
+    /// Counts a finding at `now`, in seconds since 1970. Returns whether it is the first one of its kind.
+    pub(crate) fn note(&self, kind: &'static str, detail: Option<&str>, key: &str, now: u64) -> bool {
+        let mut all = self.lock();
+        if let Some(known) = all.iter_mut().find(|known| known.kind == kind) {
+            known.count += 1;
+            known.last_seen = now;
+            return false;
+        }
+        let cut = |text: &str| text.chars().take(LONGEST).collect::<String>();
+        let (detail, key) = (detail.map(cut), cut(key));
+        all.push(RouteFinding { kind, detail, key, count: 1, first_seen: now, last_seen: now });
+        true
+    }
+
+    /// Returns whether there is a finding of a kind.
+    pub(crate) fn knows(&self, kind: &str) -> bool {
+        self.lock().iter().any(|known| known.kind == kind)
+    }
+
+    /// Returns the findings that a change of the configuration mends, the most frequent first.
+    pub(crate) fn all(&self) -> Vec<RouteFinding> {
+        let mut all = self.lock().clone();
+        all.retain(|finding| !OF_THE_MOMENT.contains(&finding.kind));
+        all.sort_by_key(|finding| (std::cmp::Reverse(finding.count), finding.kind));
+        all
+    }
+
+    /// Forgets all, because another configuration is in force.
+    pub(crate) fn forget(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<RouteFinding>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_told_once_and_counted_until_it_is_forgotten() {
+        let findings = RouteFindings::default();
+        let long = "x".repeat(10_000);
+        assert!(findings.note("size", Some(&long), "size.max = 50", 1));
+        assert!(!findings.note("size", Some("another"), "another", 3));
+        assert!(findings.note("order", None, "order", 2));
+        assert!(findings.note("overloaded", None, "server.memory", 2));
+        let all = findings.all();
+        let told: Vec<_> = all.iter().map(|one| (one.kind, one.count, one.first_seen, one.last_seen)).collect();
+        assert_eq!(told, [("size", 2, 1, 3), ("order", 1, 2, 2)], "load is no fault of a configuration");
+        assert_eq!((all[0].key.as_str(), all[0].detail.as_ref().map(String::len)), ("size.max = 50", Some(LONGEST)));
+        findings.forget();
+        assert!(findings.all().is_empty() && findings.note("size", None, "", 4));
+    }
+}
