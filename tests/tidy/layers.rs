@@ -21,6 +21,7 @@ const LAYERS: [(&str, &[&str]); 3] = [
             "session",
             "page",
             "forward",
+            "explain",
             "server",
         ],
     ),

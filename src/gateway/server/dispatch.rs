@@ -17,7 +17,7 @@ use crate::{
         Code, Convention, EnvelopeTemplate, LegacyDecision, Problem, RequestBody, Response, response::legacy,
     },
     gateway::{
-        explain::served as explanation,
+        explain::served,
         forward,
         lifecycle::snapshot::Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
@@ -239,7 +239,7 @@ fn explain(
     let Routed { found, target, .. } = routed;
     let scope = PermitScope { route: &found.route.name, path: &target.normal_path };
     let mut explained = snapshot.explanations.as_ref()?.begin(permit, scope, clock::unix_seconds())?;
-    explanation::begin(&mut explained, snapshot, method, (found, target));
+    served::begin(&mut explained, snapshot, method, (found, target));
     Some(explained)
 }
 
@@ -290,7 +290,7 @@ async fn answer_list(
         unless_gone(session, page).await
     };
     if let (Some(explained), Some(record)) = (explained.as_mut(), record) {
-        explanation::page(explained, record, served.as_ref());
+        served::page(explained, record, served.as_ref());
     }
     match served {
         None => Dispatch::Gone,
@@ -307,7 +307,7 @@ async fn answer_list(
 /// Passes a request to the upstream.
 fn pass(forwarded: Forwarded, method: &Method, explained: &mut Option<Box<ExplainedRequest>>) -> Dispatch {
     if let Some(explained) = explained {
-        explanation::not_paged(explained, (&forwarded.found, &forwarded.target), method);
+        served::not_paged(explained, (&forwarded.found, &forwarded.target), method);
     }
     Dispatch::Forward(Box::new(forwarded))
 }
