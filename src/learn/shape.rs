@@ -39,6 +39,13 @@ pub(super) struct Fact {
     pub(super) value: Value,
 }
 
+impl Fact {
+    /// Returns whether its name is one of these.
+    pub(super) fn is_named(&self, names: &[&str]) -> bool {
+        names.contains(&names::last_step(&self.place).as_str())
+    }
+}
+
 impl ListShape {
     /// Finds the list of an answer that has items: the array that looks most like one.
     pub(super) fn find(seen: &SeenAnswer) -> Option<Self> {
@@ -69,6 +76,11 @@ impl ListShape {
             return None;
         }
         step_into(seen.json.as_ref()?, &self.items)?.as_array().map(Vec::as_slice)
+    }
+
+    /// Returns the number of elements of an answer.
+    pub(super) fn count(&self, seen: &SeenAnswer) -> usize {
+        self.elements(seen).map_or(0, <[_]>::len)
     }
 
     /// Returns texts by which items of answers are recognised: their ids, or else all of them.

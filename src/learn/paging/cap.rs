@@ -1,0 +1,131 @@
+//! The largest number of items in an answer, found by a size that is larger than most caps.
+
+use std::rc::Rc;
+
+use crate::learn::{
+    findings::{Certainty, Learnt, PlaceForm},
+    prober::Base,
+    prober::answer::{SeenAnswer, whole},
+    prober::session::{ProbeHalt, Session, Setting},
+    shape::names::TOTALS,
+};
+
+/// The largest number of items that is asked for at once, and the largest answer that is expected from it, in bytes.
+const LARGEST: usize = 1_000;
+
+const LARGEST_ANSWER: usize = 2 << 20;
+
+/// Sizes that are tried after a larger one was refused or lowered to the default.
+const SMALLER: [u32; 4] = [500, 200, 100, 50];
+
+/// The widest answer, and the size that it was asked for.
+pub(super) struct Widest {
+    pub(super) seen: Rc<SeenAnswer>,
+    pub(super) asked: Option<u32>,
+    pub(super) count: usize,
+}
+
+/// Asks for as many items as is polite, and notes the cap.
+pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Widest, ProbeHalt> {
+    let default = || Widest { seen: Rc::clone(&base.seen), asked: None, count: base.ids.len() };
+    let Some(form) = learnt.size.clone() else { return Ok(default()) };
+    if let Some(most) = form.choices.last() {
+        let seen = session.ask(&[(form.slot, most.to_string())]).await?;
+        if !seen.is_recorded() {
+            return Ok(default());
+        }
+        let count = learnt.shape.count(&seen);
+        return Ok(Widest { seen, asked: Some(*most), count });
+    }
+    let of_item = (base.seen.body.len() / base.ids.len().max(1)).max(1);
+    let largest = u32::try_from((LARGEST_ANSWER / of_item).clamp(20, LARGEST)).unwrap_or(1_000);
+    let mut said = Vec::new();
+    let smaller = SMALLER.into_iter().filter(|size| *size < largest);
+    let mut sizes: Vec<u32> = std::iter::once(largest).chain(smaller).collect();
+    sizes.reverse();
+    let name = form.slot.name().to_owned();
+    // At most one request for each size, and one for a number that a refusal names.
+    while let Some(size) = sizes.pop() {
+        let first = first_of(learnt);
+        let settings: Vec<Setting> = std::iter::once((form.slot.clone(), size.to_string())).chain(first).collect();
+        let seen = session.ask(&settings).await?;
+        if !seen.is_recorded() {
+            continue;
+        }
+        let count = learnt.shape.count(&seen);
+        let asked = usize::try_from(size).unwrap_or(usize::MAX);
+        if count == 0
+            || count == base.ids.len() && count < asked && has_more_than(learnt, base, count) && said.is_empty()
+        {
+            said.push(if count == 0 {
+                format!("{} to {size}", seen.status)
+            } else {
+                format!("{count} items to {size}")
+            });
+            if let Some(named) = number_in(&seen, base.ids.len(), size) {
+                sizes.push(named);
+            } else if count > 0 && sizes.len() > 2 {
+                // An upstream that lowers what is too large gives its largest size; one that falls back gives the default.
+                sizes.drain(..sizes.len() - 1);
+                sizes.insert(0, u32::try_from(count).unwrap_or(size));
+            }
+            continue;
+        }
+        note_cap(learnt, base, &name, size, count, &said);
+        return Ok(Widest { seen, asked: Some(size), count });
+    }
+    Ok(default())
+}
+
+fn note_cap(learnt: &mut Learnt, base: &Base, name: &str, size: u32, count: usize, said: &[String]) {
+    let refusals = if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) };
+    let count_size = u32::try_from(count).unwrap_or(size);
+    let (certainty, max, found, evidence) = if count_size >= size && said.is_empty() {
+        let evidence = format!("{name}={size} gave all of them; more was not asked for");
+        (Certainty::Likely, size, format!("at least {size}"), evidence)
+    } else if count_size >= size {
+        (
+            Certainty::Shown,
+            size,
+            size.to_string(),
+            format!("{name}={size} gave all of them; larger sizes did not{refusals}"),
+        )
+    } else if has_more_than(learnt, base, count) {
+        let evidence = format!("{name}={size} gave {count} items in silence, and there are more{refusals}");
+        (Certainty::Shown, count_size, count.to_string(), evidence)
+    } else {
+        let evidence = format!("{name}={size} gave {count} items, which may be all there are{refusals}");
+        (Certainty::Likely, size, format!("none seen up to {count}"), evidence)
+    };
+    if let Some(form) = &mut learnt.size {
+        form.max = Some(max);
+    }
+    learnt.note(certainty, "largest size", found, evidence);
+}
+
+/// Returns whether facts of the first answer say that the list has more than this number of items.
+pub(super) fn has_more_than(learnt: &Learnt, base: &Base, count: usize) -> bool {
+    let facts = learnt.shape.facts(&base.seen);
+    let total = facts.iter().filter(|fact| fact.is_named(&TOTALS)).filter_map(|fact| whole(&fact.value)).max();
+    match total.and_then(|total| usize::try_from(total).ok()).filter(|total| *total >= base.ids.len().max(1)) {
+        Some(total) => total > count,
+        // Without a total, a round number is a cap rather than the length of the list.
+        None => count.is_multiple_of(10),
+    }
+}
+
+/// Returns a number in a refusal that may be the largest size.
+fn number_in(seen: &SeenAnswer, least: usize, below: u32) -> Option<u32> {
+    let text = seen.json.as_ref()?.to_string();
+    let numbers = text.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse::<u32>().ok());
+    let least = u32::try_from(least).unwrap_or(u32::MAX);
+    numbers.filter(|number| (least..below).contains(number) && *number != u32::from(seen.status)).max()
+}
+
+/// Returns the settings of the first page, without which some lists read no size.
+fn first_of(learnt: &Learnt) -> Option<Setting> {
+    match &learnt.place {
+        Some(PlaceForm::Page { slot, first }) => Some((slot.clone(), first.to_string())),
+        _ => None,
+    }
+}

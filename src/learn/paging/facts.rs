@@ -1,0 +1,140 @@
+//! Facts beside the items: the total, the flags of more and of the end, the next link, and the answer after the end.
+
+use serde_json::Value;
+
+use crate::learn::{
+    findings::{Certainty, Learnt, PastEnd},
+    paging::cap::{Widest, has_more_than},
+    prober::Base,
+    prober::answer::{SeenAnswer, telling_member, whole},
+    shape::Fact,
+    shape::names::{LAST, MORE, PAGE_COUNTS, TOTALS, last_step},
+};
+
+/// Finds the total: a number with a usual name that does not follow the size of the answer, or one that is exactly the
+/// number of all items.
+pub(super) fn find_total(learnt: &mut Learnt, paged: &SeenAnswer, base: &Base, widest: &Widest) -> Option<u64> {
+    let seen_most = u64::try_from(widest.count.max(base.ids.len())).ok()?;
+    let asked = widest.asked.map(u64::from);
+    let is_all = asked.is_some_and(|asked| seen_most < asked) && !has_more_than(learnt, base, widest.count);
+    let paged_count = learnt.shape.count(paged);
+    let facts = learnt.shape.facts(paged);
+    let mut found: Vec<(usize, Fact, u64)> = Vec::new();
+    for fact in facts {
+        let (Some(value), Some(later)) = (whole(&fact.value), widest.seen.number(&fact.place)) else { continue };
+        let is_steady = value == later && value >= seen_most;
+        let rank = TOTALS.iter().position(|name| *name == last_step(&fact.place));
+        let is_exact = is_all && value == seen_most && Some(value) != u64::try_from(paged_count).ok();
+        match rank {
+            Some(rank) if is_steady => found.push((rank, fact, value)),
+            None if is_steady && is_exact => found.push((TOTALS.len(), fact, value)),
+            _ => {}
+        }
+    }
+    found.sort_by_key(|(rank, ..)| *rank);
+    let Some((_, fact, value)) = found.into_iter().next() else {
+        let evidence = "no number in the answers is as large as the list and the same in answers of two sizes";
+        learnt.note(Certainty::Open, "total", "none", evidence);
+        return is_all.then_some(seen_most);
+    };
+    let certainty = if widest.count == paged_count { Certainty::Likely } else { Certainty::Shown };
+    let evidence = format!("{value} in answers with {paged_count} and with {} items", widest.count);
+    learnt.note(certainty, "total", fact.place.clone(), evidence);
+    learnt.places.total = Some(fact.place);
+    Some(value)
+}
+
+/// Notes the facts of the first answer about further items. Those of the last page confirm them, or take them back.
+pub(super) fn find_flags(learnt: &mut Learnt, base: &Base) {
+    for fact in learnt.shape.facts(&base.seen) {
+        let places = &mut learnt.places;
+        let text = fact.value.as_str().filter(|text| !text.is_empty());
+        let step = last_step(&fact.place);
+        if MORE.contains(&step.as_str()) && fact.value.is_boolean() {
+            places.has_more.get_or_insert(fact.place);
+        } else if LAST.contains(&step.as_str()) && fact.value.is_boolean() {
+            places.is_last.get_or_insert(fact.place);
+        } else if PAGE_COUNTS.contains(&step.as_str()) && whole(&fact.value).is_some_and(|pages| pages > 0) {
+            places.last_page.get_or_insert(fact.place);
+        } else if matches!(step.as_str(), "next" | "nexturl" | "nextpageurl" | "odatanextlink" | "nextlink")
+            && is_url(text)
+        {
+            places.next_url.get_or_insert(fact.place);
+        }
+    }
+}
+
+fn is_url(text: Option<&str>) -> bool {
+    text.is_some_and(|text| text.starts_with("http") || text.starts_with('/') || text.starts_with('?'))
+}
+
+/// Keeps those facts that say on the last page that nothing follows.
+pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer, has_others: bool) {
+    let shown = if has_others { Certainty::Shown } else { Certainty::Likely };
+    let flag = |seen: &SeenAnswer, place: &str| seen.at(place).and_then(|value| value.as_bool());
+    let mut notes: Vec<(Certainty, &'static str, String, String)> = Vec::new();
+    for (place, about, when_last) in
+        [(&mut learnt.places.has_more, "flag of more", false), (&mut learnt.places.is_last, "flag of the end", true)]
+    {
+        let Some(own) = place.clone() else { continue };
+        let (first, end) = (flag(&base.seen, &own), flag(last, &own));
+        if end == Some(when_last) && (!has_others || first == Some(!when_last) || base.ids.is_empty()) {
+            notes.push((shown, about, own, format!("{when_last} on the last page")));
+        } else if has_others {
+            *place = None;
+        }
+    }
+    if let Some(own) = learnt.places.next_url.clone() {
+        let ends = last.at(&own).is_none_or(|value| value.as_str().is_none_or(str::is_empty));
+        if ends {
+            let previous = ["prev", "previous", "Prev", "Previous"]
+                .into_iter()
+                .map(|word| own.replace("next", word).replace("Next", word).replace("=next]", &format!("={word}]")));
+            let is_there = |place: &String| *place != own && is_url(last.at(place).as_ref().and_then(Value::as_str));
+            learnt.places.prev_url = previous.into_iter().find(is_there);
+            notes.push((shown, "next link", own, "a URL on the first page, none on the last".to_owned()));
+        } else {
+            learnt.places.next_url = None;
+        }
+    }
+    for (certainty, about, found, evidence) in notes {
+        learnt.note(certainty, about, found, evidence);
+    }
+}
+
+/// Notes the answer after the end.
+pub(super) fn note_past_end(learnt: &mut Learnt, last: &SeenAnswer, past: &SeenAnswer, widest: &Widest) {
+    let ids = |seen: &SeenAnswer| learnt.shape.identities(seen).unwrap_or_default();
+    let (of_last, of_past, of_first) = (ids(last), ids(past), ids(&widest.seen));
+    let about = "past the end";
+    if past.is_success() && learnt.shape.elements(past).is_none() {
+        learnt.places.items_optional = true;
+        learnt.note(
+            Certainty::Shown,
+            about,
+            format!("{}, without the array", past.status),
+            "asked for the page after the last",
+        );
+    } else if past.is_success() && of_past.is_empty() {
+        learnt.note(Certainty::Shown, about, "an empty list", "asked for the page after the last");
+    } else if past.is_success() && of_past == of_last {
+        learnt.repeats_last_page = true;
+        learnt.note(Certainty::Shown, about, "the last page again", "the page after the last has the same items");
+    } else if past.is_success() && of_first.starts_with(&of_past[..1]) {
+        let evidence = "the page after the last begins with the first item: pages then rest on the total alone";
+        learnt.note(Certainty::Open, about, "the first page again", evidence);
+    } else if past.is_success() {
+        learnt.note(
+            Certainty::Open,
+            about,
+            "further items",
+            "the list grew while it was looked at, or its total is wrong",
+        );
+    } else {
+        let member = telling_member(past);
+        let said = member.as_ref().map_or_else(String::new, |(place, text)| format!(" with {text:?} at {place}"));
+        let found = format!("{}{said}", past.status);
+        learnt.note(Certainty::Shown, about, found, "asked for the page after the last");
+        learnt.past_end.push(PastEnd { status: past.status, member });
+    }
+}
