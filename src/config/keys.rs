@@ -1,6 +1,9 @@
 //! Every key of the configuration, each defined in one place. The documentation comments are what operators read in the
 //! reference file, in the JSON Schema and from `cursorgate reference KEY`.
 
+// Brackets name tables of the configuration there.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 mod contract;
 mod dialect;
 mod envelope;
