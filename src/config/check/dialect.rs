@@ -160,6 +160,7 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
             headers,
             body,
             first_page: REQUEST.first_page.read(&request),
+            first_item: REQUEST.first_item.read(&request),
             also: REQUEST.also.read(&request),
             max_depth: REQUEST.max_depth.read(&request),
             first_token: REQUEST.first_token.located(&request),

@@ -79,6 +79,9 @@ table! {
         /// The number of the first page.
         first_page: Defaulted<u64> => count(0, u32::MAX as u64).default(Count(1));
 
+        /// The number of the first item: 1 where `{offset}`, `{end}`, `{last}` and `response.offset` count from 1.
+        first_item: Defaulted<u64> => count(0, 1).default(Count(0));
+
         /// Other queries by which clients page, such as "page={page}&per_page={size}". They are read from legacy requests and
         /// never sent.
         also: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).default(Texts(&[]));

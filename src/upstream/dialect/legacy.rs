@@ -44,6 +44,7 @@ pub(crate) struct LegacyReader {
     parameters: Vec<PagingParameter>,
     names: Vec<String>,
     first_page: u64,
+    first_item: u64,
     paging: Paging,
     /// The upstream's default size.
     default_size: Option<u32>,
@@ -93,7 +94,8 @@ impl LegacyReader {
         let members = request.body.as_ref().map(BodyTemplate::members).unwrap_or_default();
         parameters.extend(members.into_iter().map(|(name, value)| PagingParameter { name, value }));
         let paging = paging.clone();
-        Some(Self { parameters, names, first_page: request.first_page, paging, default_size, assumed_size })
+        let (first_page, first_item) = (request.first_page, request.first_item);
+        Some(Self { parameters, names, first_page, first_item, paging, default_size, assumed_size })
     }
 
     /// Returns the decoded names of all paging parameters of queries.
@@ -158,9 +160,17 @@ impl LegacyReader {
     }
 
     fn by_offset(&self, said: &LegacyValues) -> Result<LegacyWindow, LegacyFault> {
-        let offset = said.of(Variable::Offset).map_or(0, |(offset, _)| offset);
+        let from = said.of(Variable::Offset);
+        let offset = match from.map(|(item, name)| (item.checked_sub(self.first_item), name)) {
+            Some((Some(offset), _)) => offset,
+            Some((None, name)) => {
+                return Err(fault(name, format!("must be a whole number, at least {}", self.first_item)));
+            }
+            None => 0,
+        };
         let last = said.of(Variable::Last).map(|(last, name)| (last.saturating_add(1), name));
-        let size = match said.of(Variable::End).or(last) {
+        let end = said.of(Variable::End).or(last).map(|(end, name)| (end.saturating_sub(self.first_item), name));
+        let size = match end {
             Some((end, name)) if end <= offset => {
                 return Err(fault(name, "lies before the first item asked for".to_owned()));
             }

@@ -47,6 +47,22 @@ fn queries_are_as_written() {
 }
 
 #[test]
+fn items_may_be_counted_from_1() {
+    for (template, expected) in [
+        ("start={offset}&n={size}", "start=41&n=20"),
+        ("from={offset}&to={last}", "from=41&to=60"),
+        ("from={offset}&before={end}", "from=41&before=61"),
+    ] {
+        let dialect = compile(|list| {
+            list.dialect.request.query = at(template);
+            list.dialect.request.first_item = 1;
+        });
+        let query = ask(&dialect, &slice(40, 20), "").query;
+        assert!(query.starts_with(expected), "{query}");
+    }
+}
+
+#[test]
 fn headers_are_templates_too() {
     let dialect = compile(|list| {
         list.dialect.request.query = at("");

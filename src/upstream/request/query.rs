@@ -38,6 +38,8 @@ pub(crate) struct RequestTemplate {
     pub(crate) body: Option<BodyTemplate>,
     /// The number of the first page.
     pub(crate) first_page: u64,
+    /// The number of the first item.
+    pub(crate) first_item: u64,
     /// The token of the first page, if one is sent.
     first_token: Option<String>,
     /// Filters and sort are not sent with a token.
@@ -79,6 +81,7 @@ impl RequestTemplate {
                 None => None,
             },
             first_page: request.first_page,
+            first_item: request.first_item,
             first_token: request.first_token.as_ref().map(|token| token.value.clone()),
             token_alone: request.token_alone,
         })
@@ -240,12 +243,13 @@ impl RequestTemplate {
 
     fn of_slice(&self, slice: Slice, variable: Variable) -> Option<u64> {
         let size = u64::from(slice.size().0);
+        let item = |from: Offset| from.0.saturating_add(self.first_item);
         match (variable, slice) {
             (Variable::Size, _) => Some(size),
             (Variable::Page, Slice::Page { number, .. }) => Some(self.first_page.saturating_add(number.0)),
-            (Variable::Offset, Slice::Offset { from, .. }) => Some(from.0),
-            (Variable::End, Slice::Offset { from, .. }) => Some(from.0.saturating_add(size)),
-            (Variable::Last, Slice::Offset { from, .. }) => Some(from.0.saturating_add(size).saturating_sub(1)),
+            (Variable::Offset, Slice::Offset { from, .. }) => Some(item(from)),
+            (Variable::End, Slice::Offset { from, .. }) => Some(item(from).saturating_add(size)),
+            (Variable::Last, Slice::Offset { from, .. }) => Some(item(from).saturating_add(size).saturating_sub(1)),
             _ => None,
         }
     }

@@ -48,6 +48,7 @@ pub(crate) struct ResponseReader {
     /// The matches of failures. Without them, members beside an empty list are examined.
     error: Option<Vec<Match>>,
     first_page: u64,
+    first_item: u64,
     /// The reading of tokens, if the upstream hands them out.
     pub(crate) tokens: Option<TokenReading>,
 }
@@ -117,6 +118,7 @@ impl ResponseReader {
                 None => None,
             },
             first_page: request.first_page,
+            first_item: request.first_item,
             tokens: match tokens {
                 Some(tokens) => Some(tokens?),
                 None => None,
@@ -202,7 +204,7 @@ impl ResponseReader {
         let number = |place: &Option<ResponsePlace>| response.number(place.as_ref()?);
         let total = self.total(response);
         let said_page = number(&self.page).and_then(|page| page.checked_sub(self.first_page));
-        let offset = number(&self.offset);
+        let offset = number(&self.offset).and_then(|item| item.checked_sub(self.first_item));
         let size = number(&self.size).and_then(|size| u32::try_from(size).ok()).filter(|size| *size > 0);
         let asked_page = match &ask.fetch {
             Fetch::Slice(Slice::Page { number, .. }, _) => Some(number.0),

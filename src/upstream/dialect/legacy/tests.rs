@@ -19,6 +19,17 @@ fn found(offset: u64, size: Option<u32>, page: Option<u64>) -> Result<Option<Leg
     Ok(Some(LegacyWindow { offset, size, page }))
 }
 
+#[test]
+fn items_that_are_counted_from_1_are_offsets_from_0() {
+    let dialect = compile(|list| {
+        list.dialect.request.query = at("from={offset}&to={last}");
+        list.dialect.request.first_item = 1;
+    });
+    assert_eq!(window(&dialect, &[("from", "21"), ("to", "40")]), found(20, Some(20), None));
+    let fault = window(&dialect, &[("from", "0"), ("to", "5")]).unwrap_err();
+    assert!(fault.detail.contains("at least 1"), "{}", fault.detail);
+}
+
 fn by_page() -> Dialect {
     compile(|list| {
         list.dialect.request.query = at("page={page}&per_page={size}");
