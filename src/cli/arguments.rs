@@ -141,6 +141,7 @@ pub(super) enum Command {
     #[command(after_help = "EXAMPLES:\n  cursorgate learn http://people.internal:8000/api/users\n  \
                             cursorgate learn https://api.internal/orders --header 'Authorization: Bearer abc' --out orders.toml\n  \
                             cursorgate learn http://people.internal:8000/api/users --recorded users.har --out users.toml\n  \
+                            cursorgate learn http://people.internal:8000/api/users --openapi openapi.json --out users.toml\n  \
                             cursorgate learn http://search.internal/search --body '{\"filters\":{},\"page\":{\"number\":1,\"size\":10}}'\n\n\
                             EXIT CODES:\n  0  the list is learnt\n  1  no list, or no way to its next page\n  2  invalid arguments")]
     Learn(LearnArguments),
@@ -362,6 +363,10 @@ pub(super) struct LearnArguments {
     /// --exchanges`, or a folder of them. It may be given several times.
     #[arg(long, value_name = "FILE", conflicts_with = "header")]
     pub(super) recorded: Vec<PathBuf>,
+    /// The OpenAPI document of the upstream, in JSON or YAML: its names are tried first, and what the answers show otherwise is
+    /// said.
+    #[arg(long, value_name = "FILE")]
+    pub(super) openapi: Option<PathBuf>,
     /// A header of every request. It may be given several times.
     #[arg(long, short = 'H', value_name = "NAME: VALUE")]
     pub(super) header: Vec<String>,

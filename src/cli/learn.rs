@@ -1,8 +1,9 @@
 //! `cursorgate learn`: finds out how a list pages, and writes its route.
 
+mod document;
 mod recorded;
 
-use std::{fmt::Write as _, fs::OpenOptions, io::Write as _, path::Path};
+use std::{fmt::Write as _, fs::OpenOptions, io::Write as _, path::Path, rc::Rc};
 
 use http::{HeaderName, HeaderValue, Method};
 
@@ -29,6 +30,8 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     let upstream = WrittenUpstream { peer: url.peer.clone(), tls: url.tls };
     let headers = headers(&arguments.header)?;
     let body = body(arguments.body.as_deref())?;
+    let method = if body.is_some() { Method::POST } else { Method::GET };
+    let documented = arguments.openapi.as_ref().map(|path| document::read(path, &method, &url.path)).transpose()?;
     let mut target = ProbeTarget {
         path: url.path.clone(),
         fixed: url.pairs.clone(),
@@ -36,6 +39,7 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
         headers: headers.iter().map(|(name, _)| name.clone()).collect(),
         host: url.authority.clone(),
         recorded: Vec::new(),
+        documented: documented.map(Rc::new),
     };
     let mut source = source(arguments, &url, headers, &mut target)?;
     let usual = ProbeLimits::default();
@@ -63,21 +67,34 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     text.push_str(&match &arguments.out {
         Some(path) => {
             write(path, &written)?;
-            let path = path.display();
-            let mut next = format!(
-                "\n{path} is written. Next:\n\n  export CURSORGATE_KEY=$(cursorgate keygen)\n  \
-                 cursorgate check --live {path}\n  cursorgate run {path}\n"
-            );
-            // A walk sends GET alone.
-            if arguments.body.is_none() {
-                let (list, direct) = (format!("http://127.0.0.1:8080{}?limit=20", url.path), &arguments.url);
-                let _ = writeln!(next, "  cursorgate walk '{list}' --verify '{direct}' --config {path}");
-            }
-            next
+            next_commands(arguments, &url, path)
         }
         None => "\n--out FILE writes a configuration of this.\n".to_owned(),
     });
     report::output(&text)
+}
+
+/// Returns the commands that come after a file was written.
+fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> String {
+    let path = path.display();
+    let is_live = arguments.recorded.is_empty();
+    // A recording is made where the service can't be asked.
+    let live = if is_live { "--live " } else { "" };
+    let mut next = format!(
+        "\n{path} is written. Next:\n\n  export CURSORGATE_KEY=$(cursorgate keygen)\n  \
+         cursorgate check {live}{path}\n  cursorgate run {path}\n"
+    );
+    // A walk sends GET alone.
+    if arguments.body.is_none() && is_live {
+        let (list, direct) = (format!("http://127.0.0.1:8080{}?limit=20", url.path), &arguments.url);
+        let _ = writeln!(next, "  cursorgate walk '{list}' --verify '{direct}' --config {path}");
+    }
+    if !is_live {
+        next.push_str(
+            "\nNothing was sent. `cursorgate check --live` asks the service itself, once that is possible.\n",
+        );
+    }
+    next
 }
 
 /// The source of answers.

@@ -116,6 +116,8 @@ pub struct ListField {
     pub name: String,
     /// Its place in an element, as a JSON Pointer.
     pub pointer: String,
+    /// Its name in requests.
+    pub upstream: String,
     /// The comparison of its values.
     pub comparison: ValueOrder,
     /// The place of its nulls, as far as it was seen.
@@ -144,6 +146,8 @@ pub struct ListOrder {
     pub id_descending: bool,
     /// The comparison of ids, where it was seen.
     pub id_comparison: Option<ValueOrder>,
+    /// The most items that were seen to be equal by all keys.
+    pub longest_tie: usize,
 }
 
 /// The parameters that sort.
@@ -161,6 +165,8 @@ pub struct SortGrammar {
     pub one_key: bool,
     /// The fields by which it sorts, each tried.
     pub fields: Vec<String>,
+    /// The name of the id in them, where it sorts.
+    pub id: Option<String>,
 }
 
 /// The parameters that filter by a range.

@@ -12,12 +12,14 @@
 //! 5. `sorting`, `ranges`: the parameters that sort and filter, each found by its effect.
 //! 6. `surroundings`: the items' own resources, credentials, and links to other hosts.
 //!
-//! [`recording`] answers from exchanges that were recorded, and sends nothing. [`live`] asks the same questions of a list
-//! that is configured, [`traffic`] answers them from requests of others. [`findings`] has the result: each finding with its
-//! evidence and its certainty. [`configuration`] turns it into a configuration, [`report`] into text for people.
+//! [`openapi`] reads what a document says of the list, which aims the steps. [`recording`] answers from exchanges that were
+//! recorded, and sends nothing. [`live`] asks the same questions of a list that is configured, [`traffic`] answers them from
+//! requests of others. [`findings`] has the result: each finding with its evidence and its certainty. [`configuration`] turns
+//! it into a configuration, [`report`](fn@report) into text for people.
 
 pub mod findings;
 pub mod live;
+pub mod openapi;
 mod order;
 mod paging;
 mod prober;

@@ -1,6 +1,7 @@
 //! The order of a list, by its data: the fields whose values run one way, the comparison that holds between them, and
 //! the order of items that are equal by it.
 
+pub(super) mod documented;
 pub(super) mod ranges;
 pub(super) mod sorting;
 
@@ -22,6 +23,9 @@ const KEYS: usize = 3;
 /// The changes of a value that make a run more than an accident.
 const CHANGES: usize = 3;
 
+/// The changes that leave no doubt.
+const MANY: usize = 20;
+
 /// The number of neighbours of which one may be out of order where a language sorts, because its rules are not known here.
 const LANGUAGE_EXCEPTIONS: usize = 50;
 
@@ -41,6 +45,8 @@ pub enum ValueOrder {
     Boolean,
     /// UUIDs.
     Uuid,
+    /// Strings, as numbers or by their bytes: the values give the same by both.
+    NumberOrBytes,
     /// Strings, by their bytes.
     Bytes,
     /// Strings, without regard to case or by the rules of a language: they can only be told apart.
@@ -59,6 +65,7 @@ impl ValueOrder {
             Self::Datetime => "as times".into(),
             Self::Boolean => "false before true".into(),
             Self::Uuid => "as UUIDs".into(),
+            Self::NumberOrBytes => "as numbers in strings or by bytes, which these values don't tell apart".into(),
             Self::Bytes => "by bytes".into(),
             Self::Language => "by a language or without regard to case".into(),
             Self::Rank(ranks) => format!("by rank: {}", ranks.join(", ")).into(),
@@ -79,7 +86,7 @@ impl ValueOrder {
             }
             Self::Datetime => texts().and_then(|(left, right)| Some(instant(left)?.cmp(&instant(right)?))),
             Self::Uuid => texts().map(|(left, right)| left.to_ascii_lowercase().cmp(&right.to_ascii_lowercase())),
-            Self::Bytes => texts().map(|(left, right)| left.cmp(right)),
+            Self::Bytes | Self::NumberOrBytes => texts().map(|(left, right)| left.cmp(right)),
             Self::Language => texts().map(|(left, right)| folded(left).cmp(&folded(right))),
             Self::Rank(ranks) => texts().and_then(|(left, right)| {
                 let rank = |text: &str| ranks.iter().position(|rank| rank == text);
@@ -132,6 +139,10 @@ pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Opt
     let (comparison, (descending, changes)) = found?;
     let mut comparison = comparison.clone();
     let mut is_told = true;
+    if comparison == ValueOrder::NumberInString && all(&ValueOrder::Bytes).is_some_and(|(other, _)| other == descending)
+    {
+        (comparison, is_told) = (ValueOrder::NumberOrBytes, false);
+    }
     if comparison == ValueOrder::Bytes && all(&ValueOrder::Language).is_some_and(|(other, _)| other == descending) {
         is_told = false;
         if !compares_alike(&values) {
@@ -299,6 +310,8 @@ struct Explanation {
     id: Option<ColumnRun>,
     /// The rows that are equal to a neighbour by all keys.
     ties: usize,
+    /// The most of them that are equal to one another.
+    longest: usize,
 }
 
 impl Explanation {
@@ -348,7 +361,7 @@ pub(super) fn find(learnt: &mut Learnt, sample: &Sample) {
 }
 
 fn certainty_of(run: &ColumnRun, is_alone: bool) -> Certainty {
-    if run.is_told && is_alone && run.changes >= 20 { Certainty::Shown } else { Certainty::Likely }
+    if run.is_told && is_alone && run.changes >= MANY { Certainty::Shown } else { Certainty::Likely }
 }
 
 /// Returns whether ids that run so can be the order: the gateway compares them by their bytes or as numbers.
@@ -385,7 +398,8 @@ fn explain(rows: &[Value], fields: &[String], id: Option<&str>) -> Option<Explan
                 let groups = split(rows, field, &groups);
                 let ties = groups.iter().map(Range::len).sum();
                 let of_id = id.and_then(|id| run(rows, id, &groups)).filter(|run| sorts_ids(&run.comparison));
-                let explanation = Explanation { keys: keys.clone(), id: of_id, ties };
+                let longest = groups.iter().map(Range::len).max().unwrap_or_default();
+                let explanation = Explanation { keys: keys.clone(), id: of_id, ties, longest };
                 let is_accident = explanation.keys[0].1.changes < CHANGES && explanation.id.is_none();
                 if !is_accident && best.as_ref().is_none_or(|best| explanation.merit() > best.merit()) {
                     best = Some(explanation);
@@ -408,17 +422,54 @@ pub(super) fn field(learnt: &Learnt, pointer: &str, run: &ColumnRun) -> ListFiel
     let name = steps.last().copied().unwrap_or_default().replace("~1", "/").replace("~0", "~");
     // In an order, `id` is the id; a member of that name that is not has another name there.
     let name = if name == "id" && learnt.shape.id.as_deref() != Some(pointer) { steps.join("_") } else { name };
-    ListField { name, pointer: inner.to_owned(), comparison: run.comparison.clone(), nulls: run.nulls }
+    let (pointer, upstream) = (inner.to_owned(), upstream_name(pointer));
+    ListField { name, pointer, upstream, comparison: run.comparison.clone(), nulls: run.nulls }
+}
+
+/// Returns the name by which requests usually name a field.
+pub(super) fn upstream_name(pointer: &str) -> String {
+    pointer.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~")
+}
+
+/// Takes an order back by which more items are equal than an answer holds, unless such runs can be read: by a sort that ends with
+/// the id, or by range filters. Nothing but the upstream's code says in which order equal items come, so a route that
+/// declared it would be refused in the middle of such a run, or promise too much.
+pub(super) fn settle_ties(learnt: &mut Learnt) {
+    let Some(order) = learnt.order.as_ref().filter(|order| !order.keys.is_empty()) else { return };
+    let widest = learnt.size.as_ref().and_then(|form| form.max).unwrap_or(learnt.default_size);
+    let longest = order.longest_tie;
+    if longest + longest / 8 < usize::try_from(widest).unwrap_or(usize::MAX) || learnt.ranges.is_some() {
+        return;
+    }
+    let signed = |name: &str, down: bool| if down { format!("-{name}") } else { name.to_owned() };
+    let mut terms: Vec<String> = order.keys.iter().map(|(field, down)| signed(&field.name, *down)).collect();
+    terms.push(signed("id", order.id_descending));
+    let sorts = |name: &str| learnt.sort.as_ref().is_some_and(|form| form.fields.iter().any(|own| own == name));
+    let is_asked = learnt.sort.as_ref().is_some_and(|form| !form.one_key);
+    if is_asked && sorts("id") && order.keys.iter().all(|(field, _)| sorts(&field.name)) {
+        return;
+    }
+    let evidence = format!("{longest} items are equal by order = {terms:?}, and an answer has at most {widest}");
+    if sorts("id") {
+        learnt.order = Some(ListOrder { keys: Vec::new(), id_descending: false, id_comparison: None, longest_tie: 0 });
+        learnt.note(Certainty::Shown, "ties", "too many; the id is asked for", evidence);
+    } else {
+        learnt.order = None;
+        let advice = "the route finds pages by the items around them; where the service sorts equal items by the id, that \
+                      order with ties = \"ordered\" proves more";
+        learnt.note(Certainty::Open, "ties", "too many for an order", format!("{evidence}: {advice}"));
+    }
 }
 
 fn order_of(learnt: &Learnt, keys: &[(String, ColumnRun)], id: Option<&ColumnRun>) -> ListOrder {
     let keys = keys.iter().map(|(pointer, run)| (field(learnt, pointer, run), run.descending)).collect();
     let id_comparison = id.map(|run| run.comparison.clone());
-    ListOrder { keys, id_descending: id.is_some_and(|run| run.descending), id_comparison }
+    ListOrder { keys, id_descending: id.is_some_and(|run| run.descending), id_comparison, longest_tie: 0 }
 }
 
 fn note(learnt: &mut Learnt, explanation: &Explanation, rows: usize) {
-    let order = order_of(learnt, &explanation.keys, explanation.id.as_ref());
+    let mut order = order_of(learnt, &explanation.keys, explanation.id.as_ref());
+    order.longest_tie = explanation.longest;
     let names: Vec<String> = order
         .keys
         .iter()

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::learn::{
     findings::{Certainty, Learnt, PlaceForm},
+    openapi::{self, DocumentedList},
     order,
     order::ranges,
     order::sorting,
@@ -42,6 +43,8 @@ pub struct ProbeTarget {
     /// The parameters of each recorded request for the list, decoded; empty for a live list. Their names and values are
     /// tried, because no others have an answer.
     pub recorded: Vec<Vec<(String, String)>>,
+    /// The list as an OpenAPI document describes it. Its names and numbers are tried first.
+    pub documented: Option<Rc<DocumentedList>>,
 }
 
 /// The limits of a prober.
@@ -121,7 +124,7 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     let given = target.fixed.clone();
     let mut session = Session::new(mailbox, target, limits);
     let (base, upstream_path) = first_answer(&mut session).await?;
-    let Some(shape) = ListShape::find(&base) else { return Err(no_list(&base)) };
+    let Some(shape) = ListShape::find(&base) else { return Err(no_list(&base, session.documented())) };
     let ids = shape.identities(&base).unwrap_or_default();
     let mut learnt = Learnt::new(shape, ids.len());
     learnt.upstream_path = upstream_path;
@@ -133,6 +136,10 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     note_shape(&mut learnt, &base);
     if let Err(halt) = steps(&session, &mut learnt, &mut base).await {
         learnt.note(Certainty::Open, "the rest", "not looked at", halt.to_string());
+    }
+    order::settle_ties(&mut learnt);
+    if let Some(document) = &session.target.documented {
+        openapi::comparison::note(&mut learnt, document, &base);
     }
     learnt.preset = preset::fitting(&learnt, &base);
     (learnt.requests, learnt.deepest) = (session.sent(), *session.deepest.borrow());
@@ -198,7 +205,12 @@ impl Tried {
 /// Returns the first answer that holds a list, and the path that the given one leads to if that is another. The parameters
 /// of the target that look as if they paged are left out, unless the upstream needs them.
 async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<String>), String> {
-    let given = session.target.fixed.clone();
+    let mut given = session.target.fixed.clone();
+    for own in session.documented().required().filter(|own| looks_like_paging(&own.name)) {
+        if given.iter().all(|(name, _)| *name != own.name) {
+            given.extend(own.example.clone().map(|value| (own.name.clone(), value)));
+        }
+    }
     let mut moved = None;
     // A redirect to the path with a final slash, and one attempt with all parameters.
     for attempt in 0..4 {
@@ -215,7 +227,7 @@ async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<S
             return Ok((seen, moved));
         }
         if with_all || !given.iter().any(|(name, _)| looks_like_paging(name)) {
-            return Err(no_list(&seen));
+            return Err(no_list(&seen, session.documented()));
         }
     }
     Err("the upstream redirects without an end".to_owned())
@@ -244,7 +256,7 @@ pub(super) fn looks_like_paging(name: &str) -> bool {
 }
 
 /// Returns the reason why an answer shows no list.
-fn no_list(seen: &SeenAnswer) -> String {
+fn no_list(seen: &SeenAnswer, document: &DocumentedList) -> String {
     let status = seen.status;
     if !seen.is_recorded() {
         return "no answer to this request is recorded: give the URL of a recorded request for the list".to_owned();
@@ -255,7 +267,15 @@ fn no_list(seen: &SeenAnswer) -> String {
             format!("the answer is a redirect, {status}, to {to}: give that URL")
         }
         (_, false) if matches!(status, 401 | 403) => {
-            format!("the upstream answers {status}: give its credentials by --header 'Authorization: …'")
+            let header = document.credentials.first().map_or("Authorization", String::as_str);
+            format!("the upstream answers {status}: give its credentials by --header '{header}: …'")
+        }
+        (_, false) if matches!(status, 400 | 422) && document.required().next().is_some() => {
+            let names: Vec<&str> = document.required().map(|own| own.name.as_str()).collect();
+            let names = names.join(", ");
+            format!(
+                "the upstream answers {status}, and the document says that {names} must be given: add them to the URL"
+            )
         }
         (_, false) => format!("the upstream answers {status}, and not with a list"),
         (None, true) => {

@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::learn::{
-    Learnt, ProbeAnswer, ProbeLimits, ProbeRequest, ProbeTarget, ProberStep, WrittenUpstream, begin, configuration,
-    paging::token::query_of, route_name,
+    Learnt, ProbeAnswer, ProbeLimits, ProbeOutcome, ProbeRequest, ProbeTarget, ProberStep, WrittenUpstream, begin,
+    configuration, paging::token::query_of, route_name,
 };
 use crate::{
     config::{self, Environment, settings::ListSettings},
@@ -108,15 +108,20 @@ pub(super) fn attempt(
     answer: impl Fn(&SimulatedRequest) -> Answered,
 ) -> (Result<Box<Learnt>, String>, Vec<ProbeRequest>) {
     let mut requests = Vec::new();
-    let mut step = begin(target, limits);
-    loop {
-        let (request, prober) = match step {
-            ProberStep::Send(request, prober) => (request, prober),
-            ProberStep::Done(result) => return (result, requests),
-        };
+    let result = drive(begin(target, limits), |request| {
         requests.push(request.clone());
-        let answer = answer_to(&request, &answer);
-        step = prober.resume(Ok(answer));
+        Ok(answer_to(request, &answer))
+    });
+    (result, requests)
+}
+
+/// Answers a prober to its end.
+pub(super) fn drive<T>(mut step: ProberStep<T>, mut answer: impl FnMut(&ProbeRequest) -> ProbeOutcome) -> T {
+    loop {
+        match step {
+            ProberStep::Send(request, prober) => step = prober.resume(answer(&request)),
+            ProberStep::Done(result) => return result,
+        }
     }
 }
 

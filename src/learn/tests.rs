@@ -520,9 +520,51 @@ fn items_that_are_counted_from_1() {
             let resources = slice(&all, start.max(1) - 1, size);
             Answered::new(json!({ "totalResults": all.len(), "startIndex": start, "Resources": resources }))
         };
-        let (learnt, _) = attempt(target(), ProbeLimits::default(), answer);
-        let place = learnt.unwrap().place;
+        let outcome = learn(answer);
         let expected = PlaceForm::Offset { slot: query("startIndex"), first: 1 };
-        assert_eq!(place, if refuses { None } else { Some(expected) });
+        assert_eq!(outcome.learnt.place, Some(expected), "{}", outcome.text);
+        assert!(outcome.text.contains("first_item = 1"), "{}", outcome.text);
     }
+}
+
+/// The list says nothing of its length, and no page is empty.
+#[test]
+fn the_last_page_again_without_a_total() {
+    let all = rows(237);
+    let outcome = learn(|asked| {
+        let size = asked.number("size").unwrap_or(20).clamp(1, 60);
+        let pages = all.len().div_ceil(size);
+        let page = asked.number("page").unwrap_or(1).clamp(1, pages);
+        Answered::new(json!(slice(&all, (page - 1) * size, size)))
+    });
+    assert!(outcome.learnt.repeats_last_page, "{}", outcome.text);
+    assert!(outcome.text.contains("repeats_last_page = true"), "{}", outcome.text);
+}
+
+#[test]
+fn a_token_in_a_header() {
+    let all = rows(150);
+    let outcome = learn(|asked| {
+        let from = asked.text("continuationToken").map_or(0, |token| token[2..].parse().unwrap());
+        let size = asked.number("limit").unwrap_or(20).min(50);
+        let answer = Answered::new(json!(slice(&all, from, size)));
+        if from + size < all.len() {
+            return answer.with("x-continuation-token", format!("c-{}", from + size));
+        }
+        answer
+    });
+    let Some(PlaceForm::Token { slot, place, .. }) = outcome.learnt.place.clone() else { panic!("{}", outcome.text) };
+    assert_eq!((slot, place.as_str()), (query("continuationToken"), "header:X-Continuation-Token"));
+}
+
+#[test]
+fn the_id_of_the_last_item_without_a_flag_ends_with_an_empty_page() {
+    let all = rows(150);
+    let outcome = learn(|asked| {
+        let since = asked.number("since_id").unwrap_or(0);
+        let size = asked.number("limit").unwrap_or(50).min(100);
+        Answered::new(json!({ "orders": slice(&all, since, size) }))
+    });
+    assert_eq!(outcome.learnt.place, Some(PlaceForm::After { slot: query("since_id") }), "{}", outcome.text);
+    assert!(outcome.text.contains("end = \"empty-page\""), "{}", outcome.text);
 }

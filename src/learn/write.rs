@@ -220,12 +220,10 @@ fn fields(learnt: &Learnt) -> Table {
     if let Some(kind) = kind {
         found.insert("id".to_owned(), Value::Table(table([("type", string(kind))])));
     }
-    if learnt.sort.as_ref().is_some_and(|form| form.fields.iter().any(|name| name == "id"))
-        && let Some(name) = learnt.shape.id.as_ref().and_then(|id| id.rsplit('/').next()).filter(|name| *name != "id")
-    {
+    if let Some(name) = learnt.sort.as_ref().and_then(|form| form.id.as_ref()).filter(|name| *name != "id") {
         let entry = found.entry("id".to_owned()).or_insert_with(|| Value::Table(Table::new()));
         if let Value::Table(entry) = entry {
-            entry.insert("upstream".to_owned(), string(name));
+            entry.insert("upstream".to_owned(), string(name.clone()));
         }
     }
     if !found.is_empty() {
@@ -241,6 +239,8 @@ fn described(field: &ListField) -> Table {
         ValueOrder::Datetime => table([("type", string("datetime"))]),
         ValueOrder::Boolean => table([("type", string("boolean"))]),
         ValueOrder::Uuid => table([("type", string("uuid"))]),
+        // Without a type, strings compare by bytes until an answer contradicts that.
+        ValueOrder::NumberOrBytes => Table::new(),
         ValueOrder::Bytes => table([("type", string("string"))]),
         ValueOrder::Language => table([("type", string("opaque"))]),
         ValueOrder::Rank(ranks) => {
@@ -259,9 +259,9 @@ fn described(field: &ListField) -> Table {
     }
     if field.pointer != format!("/{}", field.name) {
         own.insert("at".to_owned(), string(field.pointer.clone()));
-        if let Some(name) = field.pointer.rsplit('/').next().filter(|name| *name != field.name) {
-            own.insert("upstream".to_owned(), string(name));
-        }
+    }
+    if field.upstream != field.name {
+        own.insert("upstream".to_owned(), string(field.upstream.clone()));
     }
     own
 }
@@ -325,13 +325,16 @@ fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
         ProbeSlot::Query(name) => pairs.push(format!("{name}={variable}")),
         ProbeSlot::Body(pointer) => set(&mut body, pointer, variable),
     };
-    let mut first_page = None;
+    let (mut first_page, mut first_item) = (None, None);
     match &learnt.place {
         Some(PlaceForm::Page { slot, first }) => {
             add(slot, "{page}");
             first_page = Some(*first).filter(|first| *first != 1);
         }
-        Some(PlaceForm::Offset { slot, .. }) => add(slot, "{offset}"),
+        Some(PlaceForm::Offset { slot, first }) => {
+            add(slot, "{offset}");
+            first_item = Some(*first).filter(|first| *first != 0);
+        }
         Some(PlaceForm::Token { slot, .. }) => add(slot, "{token}"),
         Some(PlaceForm::After { slot }) => add(slot, "{after}"),
         Some(PlaceForm::Link { .. } | PlaceForm::Whole) | None => {}
@@ -344,8 +347,9 @@ fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
         request.insert("method".to_owned(), string("POST"));
         request.insert("body".to_owned(), Value::Table(body));
     }
-    if let Some(first) = first_page {
-        request.insert("first_page".to_owned(), Value::Integer(i64::try_from(first).unwrap_or(0)));
+    for (key, first) in [("first_page", first_page), ("first_item", first_item)] {
+        let number = first.and_then(|first| i64::try_from(first).ok());
+        request.extend(number.map(|number| (key.to_owned(), Value::Integer(number))));
     }
     request
 }
@@ -424,6 +428,10 @@ fn response(learnt: &Learnt) -> Table {
     }
     if learnt.hidden {
         response.insert("hidden".to_owned(), Value::Boolean(true));
+    }
+    let tells_end = places.has_more.is_some() || places.is_last.is_some();
+    if matches!(learnt.place, Some(PlaceForm::After { .. })) && !tells_end {
+        response.insert("end".to_owned(), string("empty-page"));
     }
     if learnt.place == Some(PlaceForm::Whole) {
         response.insert("end".to_owned(), string("whole-list"));

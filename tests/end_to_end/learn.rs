@@ -1,6 +1,8 @@
 //! `cursorgate learn`: lists of many families are learnt over real sockets, and the file that it writes is served as it is.
 //! Each list is walked by cursor while rows come and go: none that stays is skipped, and none comes twice.
 
+mod documents;
+
 use std::{
     cmp::Reverse,
     collections::HashSet,
@@ -351,6 +353,7 @@ fn a_recorded_list_is_learnt_without_a_connection_and_served() {
     assert!(said.contains("page, the first page is 1") && said.contains("an empty list"), "{said}");
     assert!(said.contains("not recorded") && said.contains("x-api-key") && !said.contains("secret"), "{said}");
     assert!(!text.contains("secret"), "{text}");
+    assert!(said.contains("  cursorgate check ") && !said.contains("cursorgate walk"), "{said}");
 
     let upstream = serve(&rows, page_and_total);
     let gateway = Gateway::start_as_written(&text.replace(&address, &upstream.address.to_string()));

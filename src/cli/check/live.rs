@@ -63,6 +63,7 @@ fn review(
     let body = dialect.sends_bodies().then(|| given.unwrap_or_else(|| serde_json::json!({})));
     let probed = ProbeTarget {
         recorded: Vec::new(),
+        documented: None,
         path: path.clone(),
         fixed: pairs.into_iter().filter(|(_, value)| !value.contains('{')).collect(),
         body,

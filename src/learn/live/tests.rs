@@ -6,8 +6,8 @@ use super::{ConfiguredList, LiveReport, begin};
 use crate::{
     config::diagnostic::Diagnostics,
     learn::{
-        ProbeLimits, ProberStep,
-        testing::{Answered, SimulatedRequest, answer_to, list_of, rows, slice, sorted, target},
+        ProbeLimits,
+        testing::{Answered, SimulatedRequest, answer_to, drive, list_of, rows, slice, sorted, target},
     },
     upstream::Dialect,
 };
@@ -59,13 +59,8 @@ fn review(configuration: &str, answer: impl Fn(&SimulatedRequest) -> Answered) -
     let dialect = Dialect::compile(&settings, &mut Diagnostics::default()).unwrap();
     let at = settings.dialect.at;
     let target = crate::learn::ProbeTarget { path: path.clone(), ..target() };
-    let mut step = begin(ConfiguredList { settings, dialect, path, at }, target, ProbeLimits::default());
-    loop {
-        match step {
-            ProberStep::Send(request, prober) => step = prober.resume(Ok(answer_to(&request, &answer))),
-            ProberStep::Done(report) => return report,
-        }
-    }
+    let step = begin(ConfiguredList { settings, dialect, path, at }, target, ProbeLimits::default());
+    drive(step, |request| Ok(answer_to(request, &answer)))
 }
 
 fn said(report: &LiveReport) -> String {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::learn::{
     findings::{Certainty, Learnt, RangeForm},
-    order::ValueOrder,
+    order::{ValueOrder, upstream_name},
     paging::ends::Sample,
     prober::Base,
     prober::answer::step_into,
@@ -64,13 +64,22 @@ pub(in crate::learn) async fn find(
     }
     let ways: Vec<usize> = (0..TOGETHER).filter(|way| !WAYS[*way].1[onward].is_empty()).collect();
     let mut way = None;
+    let last = places[places.len() - 1];
+    for described in column.described(session, onward) {
+        let setting = column.setting(WAYS[described], onward, last);
+        if way.is_none() && column.begins(learnt, session, &[setting]).await? == Some(last) {
+            way = Some((described, last));
+        }
+    }
     for chunk in ways.chunks(places.len()) {
+        if way.is_some() {
+            break;
+        }
         let settings: Vec<Setting> =
             chunk.iter().zip(&places).map(|(way, place)| column.setting(WAYS[*way], onward, *place)).collect();
         let begins = column.begins(learnt, session, &settings).await?;
         if let Some(found) = begins.and_then(|begins| chunk.iter().zip(&places).find(|(_, place)| begins == **place)) {
             way = Some((*found.0, *found.1));
-            break;
         }
     }
     let single = [0, TOGETHER, TOGETHER + 1, 2];
@@ -78,9 +87,9 @@ pub(in crate::learn) async fn find(
         if session.left() <= KEPT {
             break;
         }
-        let setting = column.setting(WAYS[other], onward, places[places.len() - 1]);
-        if column.begins(learnt, session, &[setting]).await? == Some(places[places.len() - 1]) {
-            way = Some((other, places[places.len() - 1]));
+        let setting = column.setting(WAYS[other], onward, last);
+        if column.begins(learnt, session, &[setting]).await? == Some(last) {
+            way = Some((other, last));
             break;
         }
     }
@@ -165,16 +174,26 @@ struct Filtered {
 impl Column {
     fn of(learnt: &Learnt, sample: &Sample) -> Option<Self> {
         let order = learnt.order.as_ref()?;
-        let (pointer, known_as, descending) = match order.keys.first() {
+        let (pointer, known_as, name, descending) = match order.keys.first() {
             Some((field, descending)) => {
                 let is_ordered =
                     !matches!(field.comparison, ValueOrder::Language | ValueOrder::Rank(_) | ValueOrder::Boolean);
                 if !is_ordered || field.nulls.is_some() {
                     return None;
                 }
-                (format!("{}{}", learnt.shape.item, field.pointer), field.name.clone(), *descending)
+                (
+                    format!("{}{}", learnt.shape.item, field.pointer),
+                    field.name.clone(),
+                    field.upstream.clone(),
+                    *descending,
+                )
             }
-            None => (learnt.shape.id.clone().filter(|id| !id.is_empty())?, "id".to_owned(), order.id_descending),
+            None => {
+                let pointer = learnt.shape.id.clone().filter(|id| !id.is_empty())?;
+                let asked = learnt.sort.as_ref().and_then(|form| form.id.clone());
+                let name = asked.unwrap_or_else(|| upstream_name(&pointer));
+                (pointer, "id".to_owned(), name, order.id_descending)
+            }
         };
         let (mut values, mut starts) = (Vec::new(), Vec::new());
         let mut items: Vec<BTreeSet<String>> = Vec::new();
@@ -197,8 +216,18 @@ impl Column {
         starts.pop();
         values.pop();
         items.pop();
-        let name = pointer.rsplit('/').next().unwrap_or_default().to_owned();
         Some(Self { name, known_as, pointer, descending, values, starts, items })
+    }
+
+    /// Returns the ways that a document describes.
+    fn described(&self, session: &Session, operation: usize) -> Vec<usize> {
+        let is_described = |way: &usize| {
+            let (template, words) = WAYS[*way];
+            let name = template.split_once('=').map_or(template, |(name, _)| name);
+            let name = name.replace("{field}", &self.name).replace("{op}", words[operation]);
+            !words[operation].is_empty() && session.documented().parameter(&name).is_some()
+        };
+        (0..WAYS.len()).filter(is_described).collect()
     }
 
     fn setting(&self, (template, words): (&str, [&str; 4]), operation: usize, place: usize) -> Setting {

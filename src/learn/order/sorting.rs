@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::learn::{
     findings::{Certainty, Learnt, ListField, ListOrder, NullsAt, SortGrammar},
-    order::{self, ValueOrder},
+    order::documented::DocumentedSort,
+    order::{self, ValueOrder, upstream_name},
     paging::ends::Sample,
     prober::Base,
     prober::answer::{SeenAnswer, step_into},
@@ -58,6 +59,9 @@ const KEPT: usize = 8;
 /// The fields that are tried beside those of the order.
 const FIELDS: usize = 3;
 
+/// The fields that are tried because a document names them.
+const DESCRIBED: usize = 6;
+
 /// The items of an answer whose order is looked at.
 const LOOKED_AT: u32 = 50;
 
@@ -71,11 +75,13 @@ pub(in crate::learn) async fn find(
     if session.target.body.is_some() || sample.rows.len() < 6 {
         return Ok(());
     }
-    let mut subjects: Vec<Subject> = subject(learnt, sample).into_iter().collect();
-    subjects.extend(by_id(learnt, sample));
+    let documented = DocumentedSort::of(session.documented());
+    let mut subjects: Vec<Subject> = subject(learnt, sample, &documented).into_iter().collect();
+    subjects.extend(by_id(learnt, sample, &documented));
+    subjects.dedup_by(|later, earlier| later.pointer == earlier.pointer);
     let mut found = None;
     for subject in &subjects {
-        let trial = Trial { session, subject, sized: sized(learnt), first: first(learnt) };
+        let trial = Trial { session, subject, documented: &documented, sized: sized(learnt), first: first(learnt) };
         found = trial.find(learnt, base).await?;
         if found.is_some() {
             break;
@@ -88,7 +94,7 @@ pub(in crate::learn) async fn find(
         learnt.note(Certainty::Open, "sort", "none found", evidence);
         return Ok(());
     };
-    let trial = Trial { session, subject, sized: sized(learnt), first: first(learnt) };
+    let trial = Trial { session, subject, documented: &documented, sized: sized(learnt), first: first(learnt) };
     try_fields(&trial, learnt, sample, &mut form).await?;
     try_keys(&trial, learnt, sample, &mut form).await?;
     let found = format!("{}, descending {:?}", form.query, form.descending);
@@ -108,14 +114,32 @@ pub(in crate::learn) async fn find(
 struct Subject {
     name: String,
     pointer: String,
-    /// The list runs upward by it, so that only a descending order shows.
-    is_ascending: bool,
+    /// The direction in which the list runs by it already, so that only the other one shows.
+    runs: Option<bool>,
+}
+
+impl Subject {
+    fn of(pointer: &str, documented: &DocumentedSort, runs: Option<bool>) -> Self {
+        let name = word(documented, pointer);
+        Self { name, pointer: pointer.to_owned(), runs }
+    }
+
+    /// The list runs upward by it.
+    fn is_ascending(&self) -> bool {
+        self.runs == Some(false)
+    }
+}
+
+/// Returns the name of a field in the parameters that sort.
+fn word(documented: &DocumentedSort, pointer: &str) -> String {
+    documented.word(pointer).map_or_else(|| upstream_name(pointer), str::to_owned)
 }
 
 /// The attempts to sort by a subject.
 struct Trial<'a> {
     session: &'a Session,
     subject: &'a Subject,
+    documented: &'a DocumentedSort,
     sized: Option<Setting>,
     first: Option<Setting>,
 }
@@ -126,12 +150,15 @@ impl Trial<'_> {
         if self.session.left() <= KEPT + 4 {
             return Ok(None);
         }
+        if let Some(form) = self.described(learnt).await? {
+            return Ok(Some(form));
+        }
         let (bare, signed) = (|names: &[&'static str]| self.bare(names), |names: &[&'static str]| self.signed(names));
-        if !self.subject.is_ascending && self.holds(learnt, &bare(&NAMES), false).await? {
+        if !self.subject.is_ascending() && self.holds(learnt, &bare(&NAMES), false).await? {
             let name = self.among(learnt, &NAMES, bare, false).await?;
             return self.direction(learnt, name).await;
         }
-        if self.subject.is_ascending && self.holds(learnt, &signed(&NAMES), true).await? {
+        if self.subject.is_ascending() && self.holds(learnt, &signed(&NAMES), true).await? {
             let name = self.among(learnt, &NAMES, signed, true).await?;
             return Ok(Some(form(&format!("{name}={{direction}}{{field}}"), "", "-")));
         }
@@ -140,11 +167,38 @@ impl Trial<'_> {
                 break;
             }
             let form = form(template, up, down);
-            if self.holds(learnt, &settings(&form, &[(&self.subject.name, true)]), true).await? {
+            if self.shows(learnt, &form).await? {
                 return Ok(Some(form));
             }
         }
         Ok(None)
+    }
+
+    /// Tries the parameters that a document describes.
+    async fn described(&self, learnt: &Learnt) -> Result<Option<SortGrammar>, ProbeHalt> {
+        for form in &self.documented.forms {
+            if self.shows(learnt, form).await? {
+                return Ok(Some(form.clone()));
+            }
+        }
+        for name in &self.documented.names {
+            let signed = form(&format!("{name}={{direction}}{{field}}"), "", "-");
+            let found = match self.subject.is_ascending() {
+                true => self.shows(learnt, &signed).await?.then_some(signed),
+                false if self.holds(learnt, &self.bare(&[name]), false).await? => self.direction(learnt, name).await?,
+                false => None,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns whether a way to sort turns the list into a direction in which it does not run by itself.
+    async fn shows(&self, learnt: &Learnt, form: &SortGrammar) -> Result<bool, ProbeHalt> {
+        let descending = self.subject.runs != Some(true);
+        self.holds(learnt, &settings(form, &[(&self.subject.name, descending)]), descending).await
     }
 
     fn signed(&self, names: &[&str]) -> Vec<Setting> {
@@ -186,11 +240,11 @@ impl Trial<'_> {
     }
 
     /// Finds how a parameter that names a field says that it is descending.
-    async fn direction(&self, learnt: &Learnt, name: &'static str) -> Result<Option<SortGrammar>, ProbeHalt> {
+    async fn direction(&self, learnt: &Learnt, name: &str) -> Result<Option<SortGrammar>, ProbeHalt> {
         let (values, others): (Vec<_>, Vec<_>) = WORDS.into_iter().enumerate().partition(|(at, _)| *at == 0);
         let mut waiting = values;
         let companions: Vec<&'static str> = DIRECTIONS.into_iter().filter(|own| *own != name).collect();
-        let beside = |names: &[&'static str]| {
+        let beside = |names: &[&str]| {
             let mut settings = self.bare(&[name]);
             settings.extend(names.iter().map(|own| (self.session.slot(own), "desc".to_owned())));
             settings
@@ -213,9 +267,9 @@ impl Trial<'_> {
     }
 }
 
-fn form(query: &str, ascending: &str, descending: &str) -> SortGrammar {
+pub(super) fn form(query: &str, ascending: &str, descending: &str) -> SortGrammar {
     let (query, ascending, descending) = (query.to_owned(), ascending.to_owned(), descending.to_owned());
-    SortGrammar { query, ascending, descending, join: None, one_key: true, fields: Vec::new() }
+    SortGrammar { query, ascending, descending, join: None, one_key: true, fields: Vec::new(), id: None }
 }
 
 /// Returns the parameters that sort by these fields, each of which may be descending.
@@ -244,7 +298,7 @@ fn runs(learnt: &Learnt, seen: &SeenAnswer, pointer: &str) -> Option<order::Colu
 }
 
 /// Chooses a field by which the list is not sorted, and which has many values.
-fn subject(learnt: &Learnt, sample: &Sample) -> Option<Subject> {
+fn subject(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Option<Subject> {
     let rows = &sample.rows[..sample.first_stretch.min(sample.rows.len())];
     let whole = order::whole(rows);
     let distinct = |pointer: &String| {
@@ -261,22 +315,25 @@ fn subject(learnt: &Learnt, sample: &Sample) -> Option<Subject> {
     let best = fit.max_by_key(|pointer| {
         let is_usual = order::is_named_like_an_order(pointer);
         let is_text = rows.iter().any(|row| step_into(row, pointer).is_some_and(|value| !value.is_boolean()));
-        (!has_nulls(pointer), learnt.shape.id.as_ref() == Some(*pointer), is_usual, is_text, distinct(pointer).min(20))
+        let is_described = documented.word(pointer).is_some();
+        (
+            is_described,
+            !has_nulls(pointer),
+            learnt.shape.id.as_ref() == Some(*pointer),
+            is_usual,
+            is_text,
+            distinct(pointer).min(20),
+        )
     })?;
-    Some(Subject { name: upstream_name(best), pointer: best.clone(), is_ascending: false })
+    Some(Subject::of(best, documented, order::run(rows, best, &whole).map(|run| run.descending)))
 }
 
 /// Returns the id as a field to sort by, which lists take that take no other.
-fn by_id(learnt: &Learnt, sample: &Sample) -> Option<Subject> {
+fn by_id(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Option<Subject> {
     let pointer = learnt.shape.id.clone().filter(|id| !id.is_empty())?;
     let rows = &sample.rows[..sample.first_stretch.min(sample.rows.len())];
     let run = order::run(rows, &pointer, &order::whole(rows));
-    let is_ascending = run.is_some_and(|run| !run.descending);
-    Some(Subject { name: upstream_name(&pointer), pointer, is_ascending })
-}
-
-fn upstream_name(pointer: &str) -> String {
-    pointer.rsplit('/').next().unwrap_or_default().to_owned()
+    Some(Subject::of(&pointer, documented, run.map(|run| run.descending)))
 }
 
 /// Returns grammars that the first answer suggests: by links in it that sort.
@@ -333,14 +390,17 @@ async fn try_fields(
         pointers.push(trial.subject.pointer.clone());
     }
     let is_usual = |pointer: &String| order::is_named_like_an_order(pointer) && !pointers.contains(pointer);
-    let usual: Vec<String> = learnt.shape.fields(rows).into_iter().filter(is_usual).take(FIELDS).collect();
-    pointers.extend(usual);
+    let (described, others): (Vec<String>, Vec<String>) =
+        learnt.shape.fields(rows).into_iter().partition(|pointer| trial.documented.word(pointer).is_some());
+    let described = described.into_iter().filter(|pointer| !pointers.contains(pointer)).take(DESCRIBED);
+    let further: Vec<String> = described.chain(others.into_iter().filter(is_usual).take(FIELDS)).collect();
+    pointers.extend(further);
     for pointer in pointers {
         let is_of_order = of_order.contains(&pointer);
         if trial.session.left() <= KEPT && !is_of_order && learnt.shape.id.as_ref() != Some(&pointer) {
             continue;
         }
-        let name = upstream_name(&pointer);
+        let name = word(trial.documented, &pointer);
         // Both directions, because a list that ignores the parameter may run one way by itself.
         let (mut both, mut nulls) = (Vec::new(), [None, None]);
         for descending in [true, false] {
@@ -367,7 +427,7 @@ async fn try_fields(
         }
         let Some(run) = both.into_iter().reduce(wider) else { continue };
         let at = nulls_at(nulls, has_nulls(rows, &pointer));
-        let field = ListField { nulls: at, ..order::field(learnt, &pointer, &run) };
+        let field = ListField { nulls: at, upstream: name, ..order::field(learnt, &pointer, &run) };
         note_field(learnt, form, field, &pointer);
     }
     Ok(())
@@ -425,10 +485,12 @@ fn note_field(learnt: &mut Learnt, form: &mut SortGrammar, field: ListField, poi
             own.comparison = ValueOrder::Language;
         }
         own.nulls = field.nulls.or(own.nulls);
+        own.upstream.clone_from(&field.upstream);
     }
     let name = if is_id { "id".to_owned() } else { field.name.clone() };
     if !form.fields.contains(&name) {
         form.fields.push(name);
+        form.id = if is_id { Some(field.upstream.clone()) } else { form.id.take() };
         if !is_id {
             learnt.sortable.push(field);
         }
@@ -445,7 +507,7 @@ async fn try_keys(
     let Some(id) = learnt.shape.id.clone().filter(|_| form.fields.iter().any(|name| name == "id")) else {
         return Ok(());
     };
-    let id_name = upstream_name(&id);
+    let id_name = word(trial.documented, &id);
     let tied = |pointer: &str| {
         let values: Vec<String> =
             sample.rows.iter().filter_map(|row| step_into(row, pointer)).map(Value::to_string).collect();
@@ -455,7 +517,7 @@ async fn try_keys(
     let fields = learnt.sortable.iter().map(|field| format!("{}{}", learnt.shape.item, field.pointer));
     let candidates: Vec<String> = fields.filter(|pointer| tied(pointer)).take(2).collect();
     for pointer in candidates {
-        let name = upstream_name(&pointer);
+        let name = word(trial.documented, &pointer);
         let alone = trial.ask(&settings(form, &[(&name, false)])).await?;
         let Some(by_itself) = ties_run(learnt, &alone, &pointer, &id) else { continue };
         let descending = by_itself != Some(true);
@@ -486,7 +548,7 @@ fn ties_run(learnt: &Learnt, seen: &SeenAnswer, pointer: &str, id: &str) -> Opti
 /// Chooses an order that can be asked for where the list's own is not known.
 fn choose_order(learnt: &mut Learnt, form: &SortGrammar) {
     if learnt.order.is_none() && form.fields.iter().any(|name| name == "id") {
-        learnt.order = Some(ListOrder { keys: Vec::new(), id_descending: false, id_comparison: None });
+        learnt.order = Some(ListOrder { keys: Vec::new(), id_descending: false, id_comparison: None, longest_tie: 0 });
         let evidence = "the list's own order is not known, and it can be sorted by the id";
         learnt.note(Certainty::Shown, "order", "the id, asked for", evidence);
     }

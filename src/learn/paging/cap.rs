@@ -44,7 +44,9 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
     let mut sizes: Vec<u32> = std::iter::once(largest).chain(smaller).collect();
     sizes.reverse();
     let name = form.slot.name().to_owned();
-    // At most one request for each size, and one for a number that a refusal names.
+    let maximum = session.documented().parameter(&name).and_then(|own| u32::try_from(own.maximum?).ok());
+    let mut documented = maximum.filter(|maximum| (1..largest).contains(maximum));
+    // At most one request for each size, and one for a number that the document or a refusal names.
     while let Some(size) = sizes.pop() {
         let first = first_of(learnt);
         let settings: Vec<Setting> = std::iter::once((form.slot.clone(), size.to_string())).chain(first).collect();
@@ -62,7 +64,7 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
             } else {
                 format!("{count} items to {size}")
             });
-            if let Some(named) = number_in(&seen, base.ids.len(), size) {
+            if let Some(named) = documented.take().or_else(|| number_in(&seen, base.ids.len(), size)) {
                 sizes.push(named);
             } else if count > 0 && sizes.len() > 2 {
                 // An upstream that lowers what is too large gives its largest size; one that falls back gives the default.

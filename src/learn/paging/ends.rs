@@ -25,6 +25,9 @@ const SLOWER: u32 = 3;
 
 const NOTABLE: Duration = Duration::from_millis(100);
 
+/// The parts of a list, at whose borders rows are taken.
+const PARTS: u64 = 3;
+
 /// The pages that are followed where each leads to the next.
 const FOLLOWED: usize = 3;
 
@@ -37,22 +40,25 @@ pub(in crate::learn) struct Sample {
     /// The rows that follow the first one without a gap.
     pub(in crate::learn) first_stretch: usize,
     known: BTreeSet<String>,
+    /// The place in the list of the answer that each row came with.
+    places: Vec<u64>,
 }
 
 impl Sample {
     /// Makes a sample of rows that follow one another.
     pub(in crate::learn) fn of(rows: Vec<Value>) -> Self {
-        Self { first_stretch: rows.len(), rows, ..Self::default() }
+        Self { first_stretch: rows.len(), places: vec![0; rows.len()], rows, ..Self::default() }
     }
 
-    /// Adds the rows of an answer that are not there yet.
-    fn add(&mut self, learnt: &Learnt, seen: &SeenAnswer) {
+    /// Adds the rows of an answer that are not there yet, after those of answers that begin no later.
+    fn add(&mut self, learnt: &Learnt, seen: &SeenAnswer, from: u64) {
         let identities = learnt.shape.identities(seen).unwrap_or_default();
-        for (row, identity) in learnt.shape.elements(seen).unwrap_or_default().iter().zip(identities) {
-            if self.known.insert(identity) || learnt.shape.id.is_none() {
-                self.rows.push(row.clone());
-            }
-        }
+        let elements = learnt.shape.elements(seen).unwrap_or_default().iter().zip(identities);
+        let new = elements.filter(|(_, identity)| self.known.insert(identity.clone()) || learnt.shape.id.is_none());
+        let new: Vec<Value> = new.map(|(row, _)| row.clone()).collect();
+        let at = self.places.partition_point(|place| *place <= from);
+        self.places.splice(at..at, std::iter::repeat_n(from, new.len()));
+        self.rows.splice(at..at, new);
     }
 }
 
@@ -60,10 +66,10 @@ impl Sample {
 pub(in crate::learn) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Sample, ProbeHalt> {
     let widest = cap::widest(session, learnt, base).await?;
     let mut sample = Sample::default();
-    sample.add(learnt, &widest.seen);
+    sample.add(learnt, &widest.seen, 0);
     if sample.rows.len() < base.ids.len() {
         sample = Sample::default();
-        sample.add(learnt, &base.seen);
+        sample.add(learnt, &base.seen, 0);
     }
     sample.first_stretch = sample.rows.len();
     let paged = match &learnt.place {
@@ -113,13 +119,28 @@ async fn numbered(
         return Ok(());
     }
     if !sample.is_whole {
-        sample.add(learnt, &seen);
+        sample.add(learnt, &seen, last);
+        middle(session, learnt, last, sample).await?;
     }
     // A list that fits into one page shows no page that others follow.
     facts::confirm_flags(learnt, base, &seen, last > 0);
     let past = at(session, learnt, last + u64::from(size), size).await?;
     if past.is_recorded() {
         facts::note_past_end(learnt, &seen, &past, widest);
+    }
+    Ok(())
+}
+
+/// Takes rows from the middle: where few values sort first, ids run one way within each of them, and those of the beginning
+/// and of the end may do so together.
+async fn middle(session: &Session, learnt: &Learnt, last: u64, sample: &mut Sample) -> Result<(), ProbeHalt> {
+    let size = page_size(learnt);
+    for part in 1..PARTS {
+        let from = last * part / PARTS / u64::from(size) * u64::from(size);
+        if usize::try_from(from).is_ok_and(|from| from >= sample.first_stretch) {
+            let seen = at(session, learnt, from, size).await?;
+            sample.add(learnt, &seen, from);
+        }
     }
     Ok(())
 }
@@ -141,7 +162,7 @@ async fn recorded_pages(session: &Session, learnt: &Learnt, sample: &mut Sample)
             break;
         }
         let rows = u64::try_from(learnt.shape.count(&seen)).unwrap_or(u64::MAX);
-        sample.add(learnt, &seen);
+        sample.add(learnt, &seen, from);
         sample.first_stretch = sample.rows.len();
         if rows < u64::from(size) {
             return Ok(Some(from + rows));
@@ -178,6 +199,7 @@ async fn deep_enough(
     let first = at(session, learnt, 0, size).await?;
     let mut from = u64::try_from(sample.rows.len()).unwrap_or(0).max(DEPTH) / u64::from(size) * u64::from(size);
     let usual = first.elapsed.min(base.seen.elapsed);
+    let mut before = Vec::new();
     while from < end && from <= most {
         let seen = at(session, learnt, from, size).await?;
         if !seen.is_recorded() {
@@ -191,11 +213,16 @@ async fn deep_enough(
             return Ok(Depth { reached: 0, end: None, why });
         }
         let rows = learnt.shape.count(&seen);
+        let ids = learnt.shape.identities(&seen).unwrap_or_default();
+        let known = u64::try_from(sample.rows.len()).unwrap_or(0);
         if rows == 0 {
-            let known = u64::try_from(sample.rows.len()).unwrap_or(0);
             return search_end(session, learnt, known.min(from), from).await;
         }
-        sample.add(learnt, &seen);
+        if total.is_none() && ids == before {
+            return search_repeated(session, learnt, from, &ids).await;
+        }
+        before = ids;
+        sample.add(learnt, &seen, from);
         if rows < usize::try_from(size).unwrap_or(1) && total.is_none() {
             let end = from + u64::try_from(rows).unwrap_or(0);
             return Ok(Depth { reached: end, end: Some(end), why: String::new() });
@@ -207,6 +234,25 @@ async fn deep_enough(
         return Ok(Depth { reached: 0, end: None, why: format!("{long}, and --depth allows {most}") });
     }
     Ok(Depth { reached: most, end: None, why: String::new() })
+}
+
+/// Halves the way between the beginning and a page whose items come again at deeper ones: the first page that has them is the
+/// last one of the list.
+async fn search_repeated(session: &Session, learnt: &Learnt, from: u64, again: &[String]) -> Result<Depth, ProbeHalt> {
+    let size = u64::from(page_size(learnt));
+    let (mut low, mut high) = (0, from / size);
+    // The way is halved each time.
+    while high - low > 1 {
+        let middle = u64::midpoint(low, high);
+        let seen = at(session, learnt, middle * size, page_size(learnt)).await?;
+        match learnt.shape.identities(&seen) {
+            Some(ids) if ids == again => high = middle,
+            Some(_) => low = middle,
+            None => return Ok(Depth { reached: 0, end: None, why: "its end was not found".to_owned() }),
+        }
+    }
+    let end = high * size + u64::try_from(again.len()).unwrap_or(0);
+    Ok(Depth { reached: end, end: Some(end), why: String::new() })
 }
 
 /// Halves the way between a place that has items and one that has none.
@@ -295,7 +341,8 @@ async fn follow(
             sample.is_whole = true;
             return Ok(());
         }
-        sample.add(learnt, &seen);
+        let from = u64::try_from(sample.rows.len()).unwrap_or(u64::MAX);
+        sample.add(learnt, &seen, from);
         sample.first_stretch = sample.rows.len();
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::learn::{
     prober::Base,
     prober::answer::{SeenAnswer, whole},
     prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
-    shape::names::{self, OFFSET_ECHOES, OFFSETS, PAGE_ECHOES, PAGES, likely_first, plain},
+    shape::names::{self, AFTERS, OFFSET_ECHOES, OFFSETS, PAGE_ECHOES, PAGES, SIZES, likely_first, plain},
 };
 
 /// The value by which parameters are tried.
@@ -287,15 +287,6 @@ async fn attempt(
         meanings.retain(|meaning| matches!(meaning, Meaning::Offset(_)) == is_offset);
         certainty = Certainty::Likely;
     }
-    if meanings == [Meaning::Offset(1)] {
-        // The gateway counts from 0: such a list is one item ahead of it, unless it refuses 0.
-        let begins = reference.begins(learnt, &session.ask(&ask(0)).await?, 1);
-        if begins != Begins::At(0) {
-            let evidence = format!("{name}=0 does not give the first item, and dialects count items from 0");
-            learnt.note(Certainty::Open, "offset parameter", format!("{name}, counted from 1"), evidence);
-            return Ok(false);
-        }
-    }
     let form = match meanings.as_slice() {
         [Meaning::Offset(first)] => PlaceForm::Offset { slot, first: *first },
         [Meaning::Page(first)] => PlaceForm::Page { slot, first: *first },
@@ -375,6 +366,9 @@ fn note(
 fn likely(session: &Session, learnt: &Learnt, base: &Base) -> Vec<String> {
     let known = |name: &str| PAGES.iter().chain(&OFFSETS).any(|known| plain(known) == plain(name));
     let mut likely: Vec<String> = base.hints.iter().map(|(name, _)| name.clone()).filter(|name| known(name)).collect();
+    let is_size = |name: &String| learnt.size.as_ref().is_some_and(|form| form.slot.name() == name);
+    let document = session.documented();
+    likely.extend(document.numbers_named(&PAGES).chain(document.numbers_named(&OFFSETS)).filter(|name| !is_size(name)));
     if let Some(body) = &session.target.body {
         // A body that was given has few numbers, so all of them are worth a request; those with usual names come first.
         let mut places = token::number_places(body);
@@ -390,6 +384,8 @@ fn likely(session: &Session, learnt: &Learnt, base: &Base) -> Vec<String> {
             likely.push(name);
         }
     }
+    let others = document.other_numbers(&[&SIZES, &AFTERS]).filter(|name| !is_size(name));
+    likely.extend(others.take(SINGLES));
     for fact in &facts {
         let step = fact.place.rsplit(['/', ':']).next().unwrap_or_default();
         let own = plain(step);

@@ -5,7 +5,7 @@ use crate::learn::{
     findings::{Certainty, Learnt, SizeForm},
     prober::Base,
     prober::session::{ProbeHalt, Session, Setting},
-    shape::names::{self, SIZES, likely_first, plain},
+    shape::names::{self, AFTERS, OFFSETS, PAGES, SIZES, likely_first, plain},
 };
 
 /// The names that are tried in one request.
@@ -31,26 +31,15 @@ pub(in crate::learn) async fn find(
     let candidates = candidates(session, &likely);
     let mut batch_failed = false;
     let values = values(base.ids.len());
-    for names in candidates.chunks(BATCH.min(values.len()).max(1)) {
-        let tried: Vec<(&String, u32)> = names.iter().zip(values.iter().copied()).collect();
-        let mut settings = with.to_vec();
-        settings.extend(tried.iter().map(|(name, value)| (session.slot(name), value.to_string())));
-        let seen = session.ask(&settings).await?;
-        let count = learnt.shape.elements(&seen).map(<[_]>::len).filter(|count| *count > 0);
-        let Some(count) = count else {
-            // Some upstreams refuse a parameter that they don't know, or filter by it.
-            batch_failed = true;
-            break;
-        };
-        let read = tried.iter().find(|(_, value)| usize::try_from(*value) == Ok(count) && count != base.ids.len());
-        if let Some((name, value)) = read
-            && confirm(session, learnt, base, with, name, *value).await?
-        {
-            return Ok(());
+    for group in &candidates {
+        match together(session, learnt, base, with, group).await? {
+            Together::Found => return Ok(()),
+            Together::Refused => batch_failed = true,
+            Together::Nothing => {}
         }
     }
     if batch_failed {
-        for name in candidates.iter().take(SINGLES) {
+        for name in candidates.iter().flatten().take(SINGLES) {
             let Some(value) = values.first() else { break };
             if confirm(session, learnt, base, with, name, *value).await? {
                 return Ok(());
@@ -65,7 +54,7 @@ pub(in crate::learn) async fn find(
     if with.is_empty() {
         return Ok(());
     }
-    let tried = candidates.len();
+    let tried = candidates.iter().flatten().count();
     learnt.note(
         Certainty::Open,
         "size parameter",
@@ -73,6 +62,43 @@ pub(in crate::learn) async fn find(
         format!("{} items came whichever of {tried} names asked for another number", base.ids.len()),
     );
     Ok(())
+}
+
+/// The effect of names that are tried together.
+enum Together {
+    /// A name was read.
+    Found,
+    /// The upstream refuses some of them, or filters by them.
+    Refused,
+    Nothing,
+}
+
+/// Tries the names of a group, several in a request.
+async fn together(
+    session: &Session,
+    learnt: &mut Learnt,
+    base: &Base,
+    with: &[Setting],
+    group: &[String],
+) -> Result<Together, ProbeHalt> {
+    let values = values(base.ids.len());
+    for names in group.chunks(BATCH.min(values.len()).max(1)) {
+        let tried: Vec<(&String, u32)> = names.iter().zip(values.iter().copied()).collect();
+        let mut settings = with.to_vec();
+        settings.extend(tried.iter().map(|(name, value)| (session.slot(name), value.to_string())));
+        let seen = session.ask(&settings).await?;
+        let count = learnt.shape.count(&seen);
+        if count == 0 {
+            return Ok(Together::Refused);
+        }
+        let read = tried.iter().find(|(_, value)| usize::try_from(*value) == Ok(count) && count != base.ids.len());
+        if let Some((name, value)) = read
+            && confirm(session, learnt, base, with, name, *value).await?
+        {
+            return Ok(Together::Found);
+        }
+    }
+    Ok(Together::Nothing)
 }
 
 /// Returns whether a name alone gives as many items as it says, and notes it then.
@@ -116,7 +142,9 @@ async fn choices(
     name: &str,
 ) -> Result<bool, ProbeHalt> {
     let recorded = session.recorded_numbers(name).into_iter().filter_map(|number| u32::try_from(number).ok());
-    let mut tried: Vec<u32> = recorded.filter(|size| *size > 0).take(BATCH).collect();
+    let documented = session.documented().parameter(name).map(|own| own.choices.as_slice()).unwrap_or_default();
+    let documented = documented.iter().filter_map(|choice| choice.parse().ok());
+    let mut tried: Vec<u32> = recorded.chain(documented).filter(|size| *size > 0).take(BATCH).collect();
     if tried.is_empty() {
         tried.extend(USUAL_CHOICES);
     }
@@ -178,6 +206,7 @@ fn likely(learnt: &Learnt, base: &Base, session: &Session) -> Vec<String> {
                 .filter(|place| is_size(&names::last_step(place))),
         );
     }
+    likely.extend(session.documented().numbers_named(&SIZES));
     let recorded = session.target.recorded.iter().flatten().map(|(name, _)| name);
     likely.extend(recorded.filter(|name| is_size(name)).cloned());
     let facts = learnt.shape.facts(&base.seen);
@@ -203,8 +232,14 @@ fn likely(learnt: &Learnt, base: &Base, session: &Session) -> Vec<String> {
     likely_first(&likely, &[])
 }
 
-/// Returns the names to try. A body has members, so that few names beside those in it are worth a request.
-fn candidates(session: &Session, likely: &[String]) -> Vec<String> {
+/// Returns the names to try, in groups that share no request: those that a document describes are known to the upstream, and
+/// it may refuse others. A body has members, so that few names beside those in it are worth a request.
+fn candidates(session: &Session, likely: &[String]) -> Vec<Vec<String>> {
+    let document = session.documented();
     let usual: &[&str] = if session.target.body.is_some() { &SIZES[..BATCH] } else { &SIZES };
-    likely_first(likely, usual)
+    let described: Vec<String> = document.numbers_named(&SIZES).collect();
+    let others: Vec<String> = document.other_numbers(&[&SIZES, &PAGES, &OFFSETS, &AFTERS]).take(BATCH).collect();
+    let known = |name: &String| described.contains(name) || others.contains(name);
+    let rest = likely_first(likely, usual).into_iter().filter(|name| !known(name)).collect();
+    [described.clone(), rest, others].into_iter().filter(|group: &Vec<String>| !group.is_empty()).collect()
 }

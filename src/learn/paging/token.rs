@@ -68,7 +68,9 @@ pub(super) fn is_next(fact: &Fact) -> bool {
     }
     let step = last_step(&fact.place);
     let is_text = text_of(&fact.value).is_some_and(|text| !text.is_empty() && text.len() <= LONGEST);
-    is_text && NEXTS.contains(&step.as_str())
+    // Headers begin with `X-` by custom.
+    let bare = step.strip_prefix('x').filter(|_| fact.place.starts_with("header:")).unwrap_or(&step);
+    is_text && NEXTS.contains(&bare)
 }
 
 fn text_of(value: &Value) -> Option<String> {
@@ -128,7 +130,8 @@ async fn by_token(
     let places = session.target.body.as_ref().map(text_places).unwrap_or_default();
     let recorded = session.target.recorded.iter().flatten().filter(|(_, value)| value == token);
     let recorded: Vec<String> = recorded.map(|(name, _)| name.clone()).collect();
-    let names = likely_first(&[recorded, places, likely].concat(), &TOKENS);
+    let documented: Vec<String> = session.documented().texts_named(&TOKENS).collect();
+    let names = likely_first(&[recorded, documented, places, likely].concat(), &TOKENS);
     let settings = |names: &[String]| -> Vec<Setting> {
         names.iter().map(|name| (session.slot(name), token.to_owned())).collect()
     };
@@ -158,14 +161,15 @@ async fn by_token(
 async fn by_id(session: &Session, learnt: &mut Learnt, sized: &[Setting], ids: &[String]) -> Result<bool, ProbeHalt> {
     let Some(last) = ids.last().filter(|_| learnt.shape.id.is_some()) else { return Ok(false) };
     let last = last.trim_matches('"').to_owned();
-    for name in AFTERS {
-        let setting = (session.slot(name), last.clone());
+    let documented: Vec<String> = session.documented().texts_named(&AFTERS).collect();
+    for name in likely_first(&documented, &AFTERS) {
+        let setting = (session.slot(&name), last.clone());
         if !leads_on(session, learnt, sized, ids, &[setting]).await? {
             continue;
         }
         let evidence = format!("{name}=(the id of the last item) gave items that the answer before did not have");
         learnt.note(Certainty::Shown, "next page", format!("{name}, an id"), evidence);
-        learnt.place = Some(PlaceForm::After { slot: session.slot(name) });
+        learnt.place = Some(PlaceForm::After { slot: session.slot(&name) });
         return Ok(true);
     }
     Ok(false)

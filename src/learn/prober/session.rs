@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::learn::{
+    openapi::DocumentedList,
     prober::answer::{SeenAnswer, step},
     prober::port::{Mailbox, ProbeFault, ProbeOutcome, ProbeRequest},
     prober::{ProbeLimits, ProbeTarget},
@@ -123,6 +124,12 @@ impl Session {
         let pairs = self.target.recorded.iter().flatten().filter(|(own, _)| own == name);
         let numbers: std::collections::BTreeSet<u64> = pairs.filter_map(|(_, value)| value.parse().ok()).collect();
         numbers.into_iter().collect()
+    }
+
+    /// Returns the list as a document describes it; nothing is described where there is no document.
+    pub(in crate::learn) fn documented(&self) -> &DocumentedList {
+        static NOTHING: DocumentedList = DocumentedList::nothing();
+        self.target.documented.as_deref().unwrap_or(&NOTHING)
     }
 
     /// Returns the number that every request has for a parameter, unless a setting says otherwise.

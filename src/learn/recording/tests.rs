@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::learn::{
-    Certainty, Learnt, ProbeLimits, ProbeTarget, ProberStep, WrittenUpstream, begin, configuration,
+    Certainty, Learnt, ProbeLimits, ProbeTarget, WrittenUpstream, begin, configuration,
     findings::PlaceForm,
     prober::session::ProbeSlot,
-    testing::{Answered, SimulatedRequest, answer_to, attempt, load, rows, slice, sorted, target},
+    testing::{Answered, SimulatedRequest, answer_to, attempt, drive, load, rows, slice, sorted, target},
 };
 
 const PATH: &str = "/api/items";
@@ -42,13 +42,8 @@ fn learn(exchanges: Vec<RecordedExchange>) -> (Result<Box<Learnt>, String>, Prob
         headers: recording.credentials(&Method::GET, PATH),
         ..target()
     };
-    let mut step = begin(target.clone(), ProbeLimits::default());
-    loop {
-        match step {
-            ProberStep::Send(request, prober) => step = prober.resume(recording.answer(&request)),
-            ProberStep::Done(learnt) => return (learnt, target),
-        }
-    }
+    let step = begin(target.clone(), ProbeLimits::default());
+    (drive(step, |request| recording.answer(request)), target)
 }
 
 fn written(learnt: &Learnt, target: &ProbeTarget) -> String {

@@ -35,6 +35,22 @@ fn an_order_that_is_not_by_bytes_is_never_taken_for_one() {
     assert_eq!(binary.learnt.order.as_ref().unwrap().keys[0].0.comparison, ValueOrder::Bytes, "{}", binary.text);
 }
 
+/// The first and the last items alone run by their ids: all of the first have one value, and the last ones another.
+#[test]
+fn a_sort_by_few_values_is_not_taken_for_one_by_ids() {
+    let mut all = rows(403);
+    let rank = |row: &Value| ["low", "normal", "high"].iter().position(|kind| row["kind"] == *kind);
+    all.sort_by_key(|row| (rank(row), row["id"].as_u64()));
+    let outcome = learn(|asked| {
+        let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(80));
+        Answered::new(json!({ "items": slice(&all, from, size), "total": all.len() }))
+    });
+    // More items are equal than an answer holds, and nothing is known of their order.
+    let ties = outcome.learnt.findings.iter().find(|finding| finding.about == "ties").unwrap();
+    assert!(ties.evidence.contains("[\"kind\", \"id\"]"), "{}", ties.evidence);
+    assert!(outcome.learnt.order.is_none() && !outcome.text.contains("\norder ="), "{}", outcome.text);
+}
+
 #[test]
 fn a_rank_is_seen_as_one() {
     let mut all = rows(300);
@@ -96,4 +112,26 @@ fn a_filter_that_leaves_out_equal_items_is_not_used() {
         assert_eq!(order(&outcome)[0], "Descending at", "{}", outcome.text);
         assert_eq!(outcome.learnt.ranges.is_some(), is_exact, "{}", outcome.text);
     }
+}
+
+#[test]
+fn ids_that_may_be_numbers_or_text_get_no_type() {
+    let ids = |width: usize| -> Vec<Value> {
+        let texts = (100..500).map(|id| json!({ "id": format!("{id:0width$}"), "v": scatter(id) % 7 }));
+        texts.collect()
+    };
+    let same = learn(by_offset(ids(3)));
+    assert!(!same.text.contains("number-in-string"), "{}", same.text);
+    assert_eq!(order(&same), ["Ascending id"]);
+    let mut numbers: Vec<Value> = (90..490).map(|id| json!({ "id": id.to_string(), "v": scatter(id) % 7 })).collect();
+    numbers.sort_by_key(|row| row["id"].as_str().unwrap().parse::<u64>().unwrap());
+    assert!(learn(by_offset(numbers)).text.contains("number-in-string"));
+}
+
+/// The list runs downward by its ids, so that a descending sort would show nothing.
+#[test]
+fn a_sort_that_is_ignored_is_none() {
+    let all = sorted(rows(300), "id", true);
+    let outcome = learn(by_offset(all));
+    assert!(outcome.learnt.sort.is_none(), "{}", outcome.text);
 }

@@ -1,0 +1,31 @@
+//! The OpenAPI document of an upstream, as a file.
+
+use std::{fs::File, io::Read as _, path::Path};
+
+use http::Method;
+use serde_json::Value;
+
+use super::super::Failure;
+use crate::learn::openapi::DocumentedList;
+
+/// The largest document, in bytes.
+const LARGEST: u64 = 32 << 20;
+
+/// Reads the description of a list from a document in JSON, or in YAML where the file's name ends so.
+pub(super) fn read(path: &Path, method: &Method, list: &str) -> Result<DocumentedList, Failure> {
+    let mistaken = |fault: String| Failure::mistaken(format!("{}: {fault}", path.display()));
+    let mut text = String::new();
+    let file = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text));
+    file.map_err(|error| mistaken(format!("it can't be read: {error}")))?;
+    if text.len() as u64 > LARGEST {
+        return Err(mistaken(format!("it is larger than {} MiB", LARGEST >> 20)));
+    }
+    let is_yaml = path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml");
+    let document: Value = match is_yaml {
+        true => serde_yaml::from_str(&text).map_err(|error| mistaken(format!("it is no YAML: {error}")))?,
+        false => serde_json::from_str(&text).map_err(|error| {
+            mistaken(format!("it is no JSON: {error}; the name of a file in YAML ends with .yaml or .yml"))
+        })?,
+    };
+    DocumentedList::read(&document, method, list).map_err(mistaken)
+}

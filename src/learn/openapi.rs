@@ -1,0 +1,209 @@
+//! The list operation of an OpenAPI document: names of parameters, their limits, and types of the items' fields.
+//!
+//! The document aims and never proves: its names are tried first, its numbers are asked for, and a finding still rests on
+//! answers alone. [`comparison`] holds it against what was found.
+
+pub(super) mod comparison;
+mod operation;
+mod schema;
+
+use http::Method;
+use serde_json::Value;
+
+use crate::learn::shape::names::{last_step, plain};
+
+use schema::DocumentSchemas;
+
+/// The most parameters and fields that are read.
+const MOST: usize = 200;
+
+/// The most lists that a refusal names.
+const LISTED: usize = 12;
+
+/// The type of a parameter or a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DocumentedType {
+    /// `integer`.
+    Integer,
+    /// `number`.
+    Number,
+    /// `boolean`.
+    Boolean,
+    /// `string` with the format `date-time`.
+    Datetime,
+    /// `string` with the format `date`.
+    Date,
+    /// `string` with the format `uuid`.
+    Uuid,
+    /// Any other `string`.
+    Text,
+    /// Any other type, or none.
+    Other,
+}
+
+impl DocumentedType {
+    /// Returns its name in documents.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::Datetime => "date-time",
+            Self::Date => "date",
+            Self::Uuid => "uuid",
+            Self::Text => "string",
+            Self::Other => "another type",
+        }
+    }
+}
+
+/// A parameter of the list operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentedParameter {
+    /// The name in the query, or a JSON Pointer into the body.
+    pub name: String,
+    /// The type.
+    pub kind: DocumentedType,
+    /// The largest number.
+    pub maximum: Option<u64>,
+    /// The value where none is given.
+    pub default: Option<String>,
+    /// A value to ask with: an example, the default, the least number or the first choice.
+    pub example: Option<String>,
+    /// The values that it takes; empty for any.
+    pub choices: Vec<String>,
+    /// Requests without it are refused.
+    pub is_required: bool,
+}
+
+impl DocumentedParameter {
+    /// Returns whether it may be a number: documents often leave the type out.
+    pub(super) fn is_number(&self) -> bool {
+        matches!(self.kind, DocumentedType::Integer | DocumentedType::Number | DocumentedType::Other)
+    }
+
+    /// Returns whether it has one of these names, without regard to case and separators.
+    pub(super) fn is_named(&self, names: &[&str]) -> bool {
+        names.iter().any(|known| plain(known) == last_step(&self.name))
+    }
+}
+
+/// A field of the items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentedField {
+    /// Its place in an element, as a JSON Pointer.
+    pub pointer: String,
+    /// The type.
+    pub kind: DocumentedType,
+    /// The values that it takes; empty for any.
+    pub choices: Vec<String>,
+}
+
+/// A list as an OpenAPI document describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DocumentedList {
+    /// The operation, such as `GET /users`.
+    pub operation: String,
+    /// The parameters of requests.
+    pub parameters: Vec<DocumentedParameter>,
+    /// The array of items in an answer, as a JSON Pointer.
+    pub items: Option<String>,
+    /// The fields of the items.
+    pub fields: Vec<DocumentedField>,
+    /// Headers with credentials.
+    pub credentials: Vec<String>,
+}
+
+impl DocumentedList {
+    /// Returns a list of which a document says nothing.
+    pub(super) const fn nothing() -> Self {
+        Self {
+            operation: String::new(),
+            parameters: Vec::new(),
+            items: None,
+            fields: Vec::new(),
+            credentials: Vec::new(),
+        }
+    }
+
+    /// Finds the operation of a path in a document of OpenAPI 3.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if the document is of another version, or if it does not describe the list.
+    pub fn read(document: &Value, method: &Method, path: &str) -> Result<Self, String> {
+        let version = document.get("openapi").and_then(Value::as_str).unwrap_or_default();
+        if !version.starts_with("3.") {
+            return Err("this is no OpenAPI document of version 3: older ones can be converted".to_owned());
+        }
+        let reader = DocumentSchemas { root: document };
+        let Some(found) = operation::find(reader, method, path) else {
+            let known = operation::lists(reader, method);
+            let known: Vec<&str> = known.iter().map(String::as_str).take(LISTED).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(format!("it describes no {method} of {path}: its paths without parameters are {known}"));
+        };
+        let mut own = Self { operation: format!("{method} {}", found.template), ..Self::nothing() };
+        own.parameters = operation::parameters(reader, &found);
+        own.parameters.extend(operation::members_of_body(reader, &found));
+        own.parameters.truncate(MOST);
+        own.credentials = operation::credentials(reader, &found);
+        if let Some((items, fields)) = operation::answer(reader, &found).and_then(|schema| reader.items(schema)) {
+            (own.items, own.fields) = (Some(items), fields);
+        }
+        Ok(own)
+    }
+
+    /// Returns a parameter.
+    pub(super) fn parameter(&self, name: &str) -> Option<&DocumentedParameter> {
+        self.parameters.iter().find(|own| own.name == name)
+    }
+
+    /// Returns a field.
+    pub(super) fn field(&self, pointer: &str) -> Option<&DocumentedField> {
+        self.fields.iter().find(|own| own.pointer == pointer)
+    }
+
+    /// Returns the names of numbers that have one of these names.
+    pub(super) fn numbers_named<'d>(&'d self, names: &'d [&str]) -> impl Iterator<Item = String> + 'd {
+        let numbers = self.parameters.iter().filter(|own| own.is_number() && own.is_named(names));
+        numbers.map(|own| own.name.clone())
+    }
+
+    /// Returns the names of whole numbers that have none of these names: a service may have words of its own for a page. Those
+    /// that begin with the name of a field, such as `id_from`, filter.
+    pub(super) fn other_numbers<'d>(&'d self, names: &'d [&[&str]]) -> impl Iterator<Item = String> + 'd {
+        let whole = self.parameters.iter().filter(|own| own.kind == DocumentedType::Integer && own.choices.is_empty());
+        let others = whole.filter(|own| names.iter().all(|names| !own.is_named(names)));
+        let filters =
+            |own: &str| self.fields.iter().any(|field| last_step(own).starts_with(&last_step(&field.pointer)));
+        others.filter(move |own| !filters(&own.name)).map(|own| own.name.clone())
+    }
+
+    /// Returns whether values of a parameter are names of fields, with or without a sign or a word for a direction.
+    pub(super) fn names_fields(&self, parameter: &DocumentedParameter) -> bool {
+        let is_field = |choice: &&String| {
+            let word = plain(choice);
+            let known = self.fields.iter().map(|field| last_step(&field.pointer));
+            known.into_iter().any(|name| {
+                word == name || word.strip_suffix("asc").or_else(|| word.strip_suffix("desc")) == Some(&name)
+            })
+        };
+        let named = parameter.choices.iter().filter(is_field).count();
+        named > 1 && named * 2 >= parameter.choices.len()
+    }
+
+    /// Returns the names of texts that have one of these names.
+    pub(super) fn texts_named<'d>(&'d self, names: &'d [&str]) -> impl Iterator<Item = String> + 'd {
+        let texts = self.parameters.iter().filter(|own| own.kind != DocumentedType::Boolean && own.is_named(names));
+        texts.map(|own| own.name.clone())
+    }
+
+    /// Returns the required parameters without which a request would be refused.
+    pub(super) fn required(&self) -> impl Iterator<Item = &DocumentedParameter> {
+        self.parameters.iter().filter(|own| own.is_required && !own.name.starts_with('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests;
