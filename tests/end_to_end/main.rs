@@ -9,6 +9,7 @@ mod access_log;
 mod admin;
 mod batch;
 mod clients;
+mod collations;
 mod command_line;
 mod compression;
 mod connections;

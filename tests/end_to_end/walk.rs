@@ -361,7 +361,12 @@ fn a_walk_is_verified_by_the_route_of_a_configuration() {
 }
 
 /// Verifies the walk of a list while another thread changes it, a change after the other. Returns the report.
-fn verified_amid_changes(gateway: &Gateway, path: &str, direct: &str, change: impl Fn(u64) + Sync) -> String {
+pub(crate) fn verified_amid_changes(
+    gateway: &Gateway,
+    path: &str,
+    direct: &str,
+    change: impl Fn(u64) + Sync,
+) -> String {
     let file = gateway.file("cursorgate.toml");
     let done = AtomicBool::new(false);
     let output = thread::scope(|scope| {

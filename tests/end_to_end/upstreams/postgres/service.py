@@ -1,13 +1,15 @@
 """A legacy list service on a PostgreSQL server of its own, on free ports.
 
-    python service.py [--rows N] [--index] [--uncounted]
+    python service.py [--rows N] [--index] [--uncounted] [--collation NAME]
 
 `GET /items?page=N&per_page=M` counts, then cuts its slice, in two statements, as web frameworks do; at most 500 items a
 page. `sort=created_at` turns the list round, `created_at__gte=`, `__gt`, `__lte` and `__lt` filter it. It sorts by
 `created_at` alone, in microseconds, of which it shows milliseconds: forty items share each timestamp, and nothing says
 in which order they come. `GET /items/ID` is one item. `--index` has the database keep the order ready, `--uncounted`
-tells no total: then depth alone decides what a page costs. `POST /changes` inserts, deletes and moves items: [["insert", "TIME"], ["delete", ID],
-["move", ID, "TIME"], ["edit", ID]]. `GET /all` gives ids and timestamps of all items in no order.
+tells no total: then depth alone decides what a page costs. `--collation` sorts by the name, as binary, language or
+insensitive text is compared, then by the id; then no parameter sorts or filters. `POST /changes` inserts, deletes and
+moves items: [["insert", "TIME"], ["insert", "TIME", "NAME"], ["delete", ID], ["move", ID, "TIME"], ["edit", ID]].
+`GET /all` gives ids and timestamps of all items in no order.
 
 Prints `port N` once it listens, and ends when its standard input does, with its database, which lives in a temporary
 directory. PostgreSQL refuses to run as root: then it runs as the user postgres, or nobody.
@@ -38,6 +40,8 @@ MOST = 500
 
 SHOWN = """to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
 ITEM = f"id, {SHOWN} as created_at, name, edits"
+COLLATIONS = {"binary": '"C"', "language": '"de-x-icu"', "insensitive": "insensitive"}
+WORDS = "Zoe adam Berta cäsar Äpfel dora-lee Dora emil von-Holt Vonberg O'Brien obrecht Straße strasse".split()
 OPERATORS = {"gte": ">=", "gt": ">", "lte": "<=", "lt": "<"}
 
 
@@ -105,6 +109,15 @@ def fill(connection):
            from generate_series(0, %(rows)s - 1) number order by md5(number::text)""",
         {"rows": options.rows, "run": TIE_RUN, "times": TIMES_A_MILLISECOND},
     )
+    if options.collation:
+        # One of those by which equal texts may differ in their bytes.
+        connection.execute(
+            """create collation insensitive (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"""
+        )
+        connection.execute(
+            "update items set name = (%s::text[])[1 + id %% 14] || ' ' || (id * 7919) %% 89", [WORDS]
+        )
+        connection.execute("update items set name = upper(name) where id % 5 = 0")
     if options.index:
         connection.execute("create index on items (created_at)")
     connection.execute("vacuum analyze items")
@@ -134,7 +147,10 @@ def listed(query):
     total = "null"
     if not options.uncounted:
         total = database().execute(f"select count(*) from items{where}", values).fetchone()[0]
-    rows = f"select {ITEM} from items{where} order by items.created_at {direction}"
+    order = f"items.created_at {direction}"
+    if options.collation:
+        where, values, order = "", [], f"items.name collate {COLLATIONS[options.collation]}, items.id"
+    rows = f"select {ITEM} from items{where} order by {order}"
     sliced = f"select coalesce(json_agg(row_to_json(slice)), '[]')::text from ({rows} limit %s offset %s) slice"
     items = database().execute(sliced, [*values, size, offset]).fetchone()[0]
     return f'{{"items":{items},"total":{total}}}'
@@ -151,7 +167,8 @@ def change(changes):
     for what, *details in changes:
         match what:
             case "insert":
-                database().execute("insert into items (created_at, name) values (%s, 'new')", details)
+                time, name = (*details, "new")[:2]
+                database().execute("insert into items (created_at, name) values (%s, %s)", [time, name])
             case "delete":
                 database().execute("delete from items where id = %s", details)
             case "move":
@@ -210,6 +227,7 @@ arguments = argparse.ArgumentParser()
 arguments.add_argument("--rows", type=int, default=20_000)
 arguments.add_argument("--index", action="store_true")
 arguments.add_argument("--uncounted", action="store_true")
+arguments.add_argument("--collation", choices=COLLATIONS)
 options = arguments.parse_args()
 server = Server()
 try:

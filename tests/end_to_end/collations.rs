@@ -1,0 +1,86 @@
+//! Lists of a service on PostgreSQL that are sorted by a text, as different collations compare it: learnt without a word of
+//! description, checked, served as it was written, and walked while rows come and go.
+
+use std::{collections::HashSet, path::Path, process::Command};
+
+use serde_json::json;
+
+use crate::{
+    harness::{
+        Directory,
+        gateway::{Gateway, KEY, command},
+        http,
+    },
+    third_party::{launch, python},
+    walk::verified_amid_changes,
+};
+
+/// Runs a command. Returns what it said, and fails unless it succeeds.
+fn run(command: &mut Command) -> String {
+    let output = command.env("CURSORGATE_KEY", KEY).output().expect("the binary starts");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{command:?}: {said}");
+    said
+}
+
+/// Returns the levels of all pages of a list, one after the other.
+fn levels(gateway: &Gateway) -> HashSet<String> {
+    let (mut levels, mut cursor) = (HashSet::new(), String::new());
+    for _ in 0..100 {
+        let page = gateway.get(&format!("/items?limit=40{cursor}"));
+        assert_eq!(page.status, 200, "{page:?}");
+        levels.extend(page.header("cursorgate-level").map(str::to_owned));
+        match page.json()["pagination"]["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return levels,
+        }
+    }
+    panic!("no end");
+}
+
+/// Learns the list of a collation, and holds the route to it. Returns the configuration and the levels of its pages.
+fn hold(collation: &str) -> (String, HashSet<String>) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/upstreams/postgres/service.py");
+    let arguments = ["--rows", "900", "--collation", collation];
+    let (mut child, input, address) = launch(Command::new(python()).arg(source).args(arguments));
+    let (directory, direct) = (Directory::new(), format!("http://{address}/items"));
+    let file = directory.file("learnt.toml");
+    let learnt = run(command().args(["learn", &direct, "--delay", "0", "--out"]).arg(&file));
+    let checked = run(command().args(["check", "--live", "--delay", "0"]).arg(&file));
+    assert!(checked.contains("looks as configured"), "{collation}: {checked}");
+    let text = std::fs::read_to_string(&file).expect("it was written");
+    let gateway = Gateway::start_as_written(&text);
+    let levels = levels(&gateway);
+    // Names that stand before all others, after them, and between them; the first rows leave.
+    let report = verified_amid_changes(&gateway, "/items?limit=40", &direct, |turn| {
+        let name = ["AAA new", "zzz new", "Mitte", "ÄÄ neu"][usize::try_from(turn % 4).expect("small")];
+        let changes = json!([["insert", "2027-01-01 00:00:00+00", name], ["delete", turn + 1]]).to_string();
+        assert_eq!(http::send(address, "POST", "/changes", &[], changes.as_bytes()).status, 200);
+    });
+    assert!(report.contains("none lost, none repeated"), "{collation}: {report}\n{learnt}");
+    drop((gateway, input));
+    // It takes its database with it when its input ends.
+    let _ = child.wait();
+    (text, levels)
+}
+
+#[test]
+fn a_list_that_is_sorted_by_bytes_is_served_exactly() {
+    let (text, levels) = hold("binary");
+    assert!(text.contains("name = { type = \"string\" }"), "{text}");
+    assert_eq!(levels, HashSet::from(["exact".to_owned()]), "{text}");
+}
+
+#[test]
+fn a_list_that_is_sorted_by_a_language_is_never_compared_by_bytes() {
+    let (text, levels) = hold("language");
+    assert!(!text.contains("name = { type = \"string\""), "{text}");
+    assert!(!levels.contains("exact"), "{levels:?}\n{text}");
+}
+
+#[test]
+fn a_list_that_is_sorted_without_regard_to_case_is_never_compared_by_bytes() {
+    let (text, levels) = hold("insensitive");
+    assert!(!text.contains("name = { type = \"string\""), "{text}");
+    assert!(!levels.contains("exact"), "{levels:?}\n{text}");
+}
