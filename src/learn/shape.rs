@@ -123,7 +123,9 @@ impl ListShape {
                     && (names::MORE.contains(&step.as_str()) || names::LAST.contains(&step.as_str()))
             }
         };
-        self.facts(seen).into_iter().find(fits).map(|fact| fact.place)
+        // A count of the page's own items may stand beside the total. Of equals the first one is taken.
+        let facts = self.facts(seen).into_iter().rev().filter(fits);
+        facts.max_by_key(|fact| whole(&fact.value)).map(|fact| fact.place)
     }
 
     /// Returns the field that a name may mean, of these pointers.

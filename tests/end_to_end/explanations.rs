@@ -137,8 +137,9 @@ fn a_page_with_a_permit_is_explained_and_stays_as_it_is() {
     assert_eq!(facts["treatment"]["place"], "the place of the cursor", "{facts}");
     assert!(facts["treatment"]["cursor"].to_string().contains("good"), "{facts}");
     assert!(!facts.to_string().contains(&cursor), "a cursor is what its holder may do: {facts}");
-    let log = explaining.gateway.log().join("\n");
-    assert!(log.contains("was explained"), "{log}");
+    let log = eventually("a line of the log", || {
+        Some(explaining.gateway.log().join("\n")).filter(|log| log.contains("was explained"))
+    });
     let all = explaining.admin("/explanations").text().to_owned() + &facts.to_string() + &log;
     for secret in ["canary", permit.as_str(), TOKEN, PERMITS, KEY] {
         assert!(!all.contains(secret), "{secret} in {all}");
