@@ -56,6 +56,9 @@ pub const TRAFFIC_FAULTS: [&str; 10] = [
 /// The kind of a failure that says nothing about the configuration: of the upstream, or for want of credentials.
 pub const UPSTREAM_STATUS: &str = "upstream_status";
 
+/// Parameters of a request, with their values.
+type Pairs<V> = Vec<(String, V)>;
+
 /// A difference between a list and its configuration, seen in an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrafficFault {
@@ -171,7 +174,7 @@ impl TrafficRequest<'_> {
     }
 
     /// Returns the other parameters, and those of them that look as if they paged.
-    fn others(&self) -> (Vec<(String, String)>, Vec<(String, u64)>) {
+    fn others(&self) -> (Pairs<String>, Pairs<u64>) {
         let (mut filters, mut paging) = (Vec::new(), Vec::new());
         for (name, value) in query_of(&format!("?{}", self.others)) {
             let is_usual = is_named(&name, &SIZES) || is_named(&name, &PAGES) || is_named(&name, &OFFSETS);

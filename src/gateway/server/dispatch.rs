@@ -284,13 +284,13 @@ async fn answer_list(
         asked.began = clock::instant();
     }
     let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen };
-    let record = explained.as_ref().map(|_| PageRecord::default());
+    let record = explained.as_ref().map(|_| Box::<PageRecord>::default());
     let served = {
-        let page = pin!(serve(call, record.as_ref(), &gateway.fetcher, (held, outcome)));
+        let page = pin!(serve(call, record.as_deref(), &gateway.fetcher, (held, outcome)));
         unless_gone(session, page).await
     };
     if let (Some(explained), Some(record)) = (explained.as_mut(), record) {
-        served::page(explained, record, served.as_ref());
+        served::page(explained, *record, served.as_ref());
     }
     match served {
         None => Dispatch::Gone,

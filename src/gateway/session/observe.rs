@@ -235,7 +235,7 @@ impl Observation {
         faults: &mut Vec<TrafficFault>,
     ) -> Result<(), AnswerVerdict> {
         let (list, order) = (&observed.list, self.sorted(&observed.list));
-        let sorted = order.as_ref().map_or_else(|_| list.dialect.default_sorted(), |sorted| sorted);
+        let sorted = order.as_deref().unwrap_or_else(|_| list.dialect.default_sorted());
         let mut asked = self.asked(list, sorted);
         let read = order.clone().and_then(|sorted| {
             if self.given_up == Some(GivenUp::TooLarge) {

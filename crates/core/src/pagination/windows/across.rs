@@ -56,6 +56,8 @@ impl KeyReader<'_> {
         if self.seams.taken_from == Some(other) {
             return Ok(KeyTurn::Seam(KeySeam::beside(other, Held::Taken, vec![wanted])));
         }
+        // The edge of an answer may cut a run of ties that come in any order: its ends are searched for.
+        self.asker.searching |= aim::is_loose(&self.draft);
         // While the place is searched for, what lies beyond it is of no use.
         let chain = if self.search.bracket.has_begun() { Vec::new() } else { self.chain(earlier, later, window) };
         Ok(KeyTurn::Seam(if chain.len() > 2 { KeySeam::chain(&chain) } else { KeySeam::new(wanted, vec![other]) }))
