@@ -271,4 +271,23 @@ mod tests {
             assert_eq!(view.end.ends, ends, "{edge}");
         }
     }
+
+    /// Whether an item was deleted or is hidden, an edge alone does not tell: the end is looked for anew.
+    #[test]
+    fn an_edge_without_the_last_item_that_came_confirms_no_end() {
+        let order = Order { strong: Vec::new(), id: id(), ties: Ties::Ordered, declared: true };
+        let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
+        let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
+        let mut ledger = Ledger::new(4, false);
+        let short = (page(0, 5), answer("1234"));
+        ledger.enter(short.0, &short.1, &paging);
+        let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
+        let came = Came::of(&short, page(0, 4), &order);
+        for edge in ["123", "1", ""] {
+            for beyond in [None, Some(answer(""))] {
+                let confirmed = confirm((page(0, 4), answer(edge)), beyond.as_ref(), &came, terms, &ledger);
+                assert!(matches!(confirmed, Confirmed::Before), "{edge}: {confirmed:?}");
+            }
+        }
+    }
 }

@@ -104,3 +104,52 @@ fn before(answer: &Answer, order: &Order, items: impl Iterator<Item = usize> + C
     })?;
     Some((count, answer.anchor(order, last)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        json::Span,
+        pagination::{
+            order::{Direction, Kind, Nulls, SortKey, Ties},
+            paging::{Family, Sizes},
+        },
+    };
+
+    /// Items whose rank and id are two digits each.
+    fn answer(items: &[&str]) -> Answer {
+        let span = |start: u32, length| Span { start, end: start + length };
+        let starts = || (0..).step_by(2).take(items.len());
+        let keys = starts().flat_map(|start| [span(start, 1), span(start + 1, 1)]).collect();
+        Answer::listed(items.concat().into_bytes(), starts().map(|start| span(start, 2)).collect(), keys)
+    }
+
+    fn key(name: &str) -> SortKey {
+        let name = name.to_owned();
+        SortKey { name, direction: Direction::Ascending, kind: Kind::Number, nulls: Nulls::None, grain: None }
+    }
+
+    #[test]
+    fn an_answer_that_names_another_place_does_not_begin_the_list() {
+        let order = Order { strong: vec![key("rank")], id: key("id"), ties: Ties::Unordered, declared: true };
+        for family in [Family::Offset, Family::Page] {
+            let paging = Paging::new(family, Sizes::Free { least: 1, most: Some(4) });
+            let look = BoundaryLook::new(&paging, UpstreamProfile::default(), 0, 0).unwrap();
+            assert_eq!(look.slice().begins().0, 0);
+            for (offset, page, begins) in [
+                (None, None, true),
+                (Some(0), None, true),
+                (None, Some(0), true),
+                (Some(4), None, false),
+                (None, Some(1), false),
+            ] {
+                let answer = Answer { offset, page, ..answer(&["12", "23", "24", "25"]) };
+                assert_eq!(begins_at_start(look.slice(), &answer), begins, "{family:?} {offset:?} {page:?}");
+                // The run is read by itself after all that comes before it, which is not known to be one item.
+                let found = look.find(&answer, &order, None);
+                let before = found.and_then(|run| run.before).map(|(count, _)| count);
+                assert_eq!(before, begins.then_some(1), "{family:?} {offset:?} {page:?}");
+            }
+        }
+    }
+}
