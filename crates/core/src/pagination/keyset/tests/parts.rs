@@ -238,14 +238,7 @@ fn a_filter_for_nulls_that_shows_other_items_adds_none_of_them() {
     list.filters.as_mut().unwrap().columns[0].nulls = true;
     let (mut target, mut served, mut asks_for_nulls) = (Some(start()), Vec::new(), 0);
     while let Some(at) = target {
-        let page = page_of(&mut list, at, 7, |list, fetch| {
-            let Fetch::Slice(slice, listing) = fetch else { panic!("{fetch:?}") };
-            let nulls = Filter::Compare { column: 0, comparison: Comparison::Null, value: None };
-            let is_for_nulls = listing.filter.as_deref() == Some(&nulls);
-            asks_for_nulls += u32::from(is_for_nulls);
-            let filter = listing.filter.clone().filter(|_| !is_for_nulls);
-            list.answer(&Fetch::Slice(*slice, Listing { filter, ..listing.clone() }))
-        });
+        let page = page_of(&mut list, at, 7, |list, fetch| ignoring_nulls(list, fetch, &mut asks_for_nulls));
         let page = page.unwrap();
         served.extend(ids(&page));
         assert!(list.expected().starts_with(&served), "{served:?}");
@@ -282,5 +275,56 @@ fn an_item_that_comes_before_a_run_meanwhile_hides_none() {
         let Ok(page) = page else { continue };
         let shown: Vec<String> = ids(&page).into_iter().filter(|id| id != inserted.id()).collect();
         assert!(expected.starts_with(&shown), "after {until} answers: {shown:?}");
+    }
+}
+
+#[test]
+fn a_run_that_a_filter_for_nulls_shows_again_is_no_more_to_come() {
+    // Ten items in a run, which no answer holds, ten others, and no null. The filter for nulls gives the whole list.
+    let mut list = by(Kind::Number, Ascending, |row| model::whole(row.max(9)));
+    list.rows.truncate(20);
+    list.order.strong[0].nulls = Nulls::Last;
+    list.filters.as_mut().unwrap().columns[0].nulls = true;
+    (list.cap, list.paging.sizes) = (8, Sizes::Free { least: 1, most: Some(8) });
+    let expected = list.expected();
+    for limit in 1..4 {
+        let at = 19 - i64::from(limit);
+        let row = &list.rows[usize::try_from(at).unwrap()];
+        let id = KeyValue::Number(row.id().into());
+        let anchor = Anchor { keys: vec![KeyValue::Number(at.to_string())], id };
+        let hint = Hint { offset: Offset(20 - u64::from(limit)), run: 1, within: 1, ..Hint::default() };
+        let target = Target { position: Position::After(anchor), hint };
+        let mut asks_for_nulls = 0;
+        let page = page_of(&mut list, target, limit, |list, fetch| ignoring_nulls(list, fetch, &mut asks_for_nulls));
+        let page = page.unwrap();
+        assert_eq!((ids(&page), page.next), (expected[20 - limit as usize..].to_vec(), None), "{limit}");
+        assert!(asks_for_nulls > 0, "{limit}");
+    }
+}
+
+/// The answer of an endpoint that ignores a filter for nulls alone.
+fn ignoring_nulls(list: &mut List, fetch: &Fetch, asks_for_nulls: &mut u32) -> Answer {
+    let Fetch::Slice(slice, listing) = fetch else { panic!("{fetch:?}") };
+    let nulls = Filter::Compare { column: 0, comparison: Comparison::Null, value: None };
+    let is_for_nulls = listing.filter.as_deref() == Some(&nulls);
+    *asks_for_nulls += u32::from(is_for_nulls);
+    let filter = listing.filter.clone().filter(|_| !is_for_nulls);
+    list.answer(&Fetch::Slice(*slice, Listing { filter, ..listing.clone() }))
+}
+
+#[test]
+fn a_run_that_alternatives_show_without_its_anchor_is_checked() {
+    let keys = ["a", "b"].map(|name| model::key(name, Kind::Number, Ascending)).to_vec();
+    let mut list = List::new(keys, (0..600).map(|row| vec![model::whole(row % 2), model::whole(row / 8)]));
+    list.filters = Some(Filters { columns: vec![ALL; 3], either: true, both: true, sorts_by_id: false });
+    // Runs have four items: the anchor is the first one of its run.
+    let target = list.walk(start(), 23).remove(6).next.unwrap();
+    let expected = list.expected()[161..184].to_vec();
+    for (gone, level) in [(false, Level::Exact), (true, Level::Checked)] {
+        let anchor = list.expected()[160].clone();
+        list.rows.retain(|row| !gone || row.id() != anchor);
+        let page = list.page(target.clone(), 23).unwrap();
+        assert!(matches!(list.filters_asked()[..], [Some(Filter::Or(_))]), "{:?}", list.asked);
+        assert_eq!((ids(&page), page.level()), (expected.clone(), level), "gone: {gone}");
     }
 }
