@@ -312,6 +312,27 @@ fn an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search() {
     }
 }
 
+/// Every item on the way to the start looks as if it came after the anchor, and is larger than those after it.
+#[test]
+fn an_order_that_is_another_one_is_noticed_by_a_search_towards_the_start() {
+    // Sorted by rank in descending order, declared ascending: an answer looks sorted unless it shows two ranks.
+    let rank = |row: u64| (100 - row / 1_000).to_string();
+    for family in [Family::Offset, Family::Page] {
+        let rows = (0..60_000).map(|row| (rank(row), (100_000 + row).to_string()));
+        let list = List { ties: Ties::Ordered, cap: 100, total: Some(60_000), ..List::new(family, rows) };
+        let mut list = List { kind: Kind::Number, ..list };
+        for (at, hinted) in [(55_500, 50_500), (55_500, 30_500), (58_100, 57_700), (40_300, 20_300)] {
+            let (rank, id) = (KeyValue::Number(rank(at)), KeyValue::Number((100_000 + at).to_string()));
+            let hint = Hint { offset: Offset(hinted), ..Hint::default() };
+            for position in [Position::After, Position::Before] {
+                let target = Target { position: position(Anchor { keys: vec![rank.clone()], id: id.clone() }), hint };
+                let page = list.page(target, 20);
+                assert!(matches!(page, Err(Refusal::Unsorted(_))), "{family:?} {at} from {hinted}: {page:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_stretch_that_is_hidden_without_a_word_ends_no_list() {
     // Nothing follows the last row that is shown for longer than a small answer, and there is more beyond what was asked
