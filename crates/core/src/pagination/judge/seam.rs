@@ -103,3 +103,48 @@ fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool
     let elsewhere = later.answer.offset.is_some_and(|said| said != later.slice.begins().0);
     adjoining && !elsewhere
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        json::Span,
+        pagination::{
+            answer::Answer,
+            judge::confirmation::ListTerms,
+            order::{SortKey, Ties},
+            paging::{Family, Paging, Sizes},
+            window::{Offset, PageSize, Slice},
+        },
+    };
+
+    /// Two neighbours that are read once each: a row that leaves the first draws the second's first row into it.
+    #[test]
+    fn a_seam_beside_no_slice_that_is_read_twice_joins_nothing() {
+        let order = Order::declared(Vec::new(), SortKey::ascending("id"), Ties::Ordered);
+        let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
+        let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
+        let mut ledger = Ledger::new(2, false);
+        let mut part = |place: u64| {
+            let body = format!("{}{}", place * 2 + 1, place * 2 + 2).into_bytes();
+            let spans = [0, 1].map(|start| Span { start, end: start + 1 }).to_vec();
+            let answer = Answer::listed(body, spans.clone(), spans);
+            let slice = Slice::Offset { from: Offset(place * 2), size: PageSize(2) };
+            ledger.enter(slice, &answer, &paging);
+            Evidence::of(slice, answer, terms, &ledger).unwrap()
+        };
+        for (twice, once, joins) in [
+            (vec![0, 2], vec![1, 3], true),
+            (vec![1], vec![0, 2], true),
+            (vec![0], vec![1, 2], false),
+            (vec![0, 1], vec![2, 3], false),
+        ] {
+            let firsts: Vec<Evidence> = twice.iter().map(|place| part(*place)).collect();
+            let agains: Vec<Evidence> = twice.iter().map(|place| part(*place)).collect();
+            let between = once.iter().map(|place| part(*place)).collect();
+            let joined =
+                Evidence::joined(firsts.iter().zip(agains).collect(), Some(between), &order, &Ledger::new(2, false));
+            assert_eq!(joined.is_ok(), joins, "{twice:?} twice, {once:?} once: {joined:?}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Walks over small lists whose endpoint can filter, flip, and sort by id.
 
 mod chance;
+mod ids;
 mod ignored;
 mod parts;
 

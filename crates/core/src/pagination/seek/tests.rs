@@ -213,3 +213,16 @@ fn keys_that_are_known_by_now_cost_no_request() {
         }
     }
 }
+
+#[test]
+fn a_page_at_the_start_instead_of_before_a_lost_pivot_is_no_exact_one() {
+    let mut list = list();
+    let second = list.walk(start(), 7).remove(1);
+    let (target, _) = sought(&list, second.previous.unwrap());
+    list.rows[7].cells[0] = model::whole(595);
+    let mut request = list.request(target, 7);
+    request.terms.unproven = WhenUnproven::Flag;
+    let flagged = list.resolve(request).unwrap();
+    assert_eq!((ids(&flagged), flagged.unproven), (list.expected()[..7].to_vec(), Some(Unproven::Pivot)));
+    assert_eq!(flagged.level(), Level::Positional);
+}

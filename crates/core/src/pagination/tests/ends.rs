@@ -367,3 +367,30 @@ fn a_walk_forgets_sizes_that_are_honoured_no_more() {
         assert!(honoured[0] > 25 && honoured[pages.len() - 1] <= 25, "{family:?}: {honoured:?}");
     }
 }
+
+/// Ties that come in any order count as whole runs, and only the end closes the last one.
+#[test]
+fn pages_that_lean_on_a_checked_end_are_checked() {
+    for total in [10, 13] {
+        // Six rows of as many ranks, and four of one.
+        let rows = (0..10).map(|row| ((10_000 + u64::min(row, 6)).to_string(), (10_000 + row).to_string()));
+        let mut list = List { total: Some(total), honoured: 20, cap: 100, ..List::new(Family::Offset, rows) };
+        let anchor = |row: u64| {
+            let number = |number: u64| KeyValue::Number((10_000 + number).to_string());
+            Anchor { keys: vec![number(row.min(6))], id: number(row) }
+        };
+        for (position, offset, first) in [
+            (Position::After(anchor(3)), 4, 4),
+            (Position::After(anchor(6)), 7, 7),
+            (Position::Before(anchor(6)), 6, 3),
+            (Position::Before(anchor(9)), 9, 6),
+        ] {
+            let hint = Hint { offset: Offset(offset), ..Hint::default() };
+            let page = list.page(Target { position: position.clone(), hint }, 3).unwrap();
+            let said = format!("{position:?} of {total}");
+            assert!(page.item(0).ends_with((10_000 + first as u64).to_string().as_bytes()), "{said}");
+            let level = if total == 10 { Level::Exact } else { Level::Checked };
+            assert_eq!((page.items.len(), page.level()), (3, level), "{said}");
+        }
+    }
+}

@@ -185,3 +185,49 @@ fn a_run_that_comes_in_the_same_sequence_twice_is_not_the_last_page_once_more() 
         }
     }
 }
+
+#[test]
+fn a_page_of_neighbours_is_checked_on_both_sides_of_its_boundary() {
+    for at in 3..9 {
+        for target in [after(at * 10, at + 1), before(at * 10, at)] {
+            let page = page_amid(&[tens()], target.clone(), true).unwrap();
+            let level = if page.notes.requests > 1 { Level::Checked } else { Level::Exact };
+            assert_eq!((page.items.len(), page.level()), (3, level), "{target:?}: {}", page.notes.requests);
+        }
+    }
+}
+
+#[test]
+fn an_item_that_moves_on_between_two_answers_of_a_page_is_on_it_once() {
+    let rows = |ranks: [u64; 8]| {
+        let mut rows: Vec<(u64, u64)> = ranks.into_iter().zip(0..).collect();
+        rows.sort_unstable();
+        List::new(Family::Offset, rows.into_iter().map(|(rank, id)| ((100 + rank).to_string(), (100 + id).to_string())))
+    };
+    for until in 1..6 {
+        let mut asked = 0;
+        let mut list = List { cap: 4, ties: Ties::Ordered, ..rows([0, 10, 20, 30, 40, 50, 60, 70]) };
+        list.paging.sizes = Sizes::Free { least: 1, most: Some(4) };
+        let page = list.page_of(Target { position: Position::Start, hint: Hint::default() }, 6, |list, slice| {
+            asked += 1;
+            // The second row moves to where the page goes on.
+            let moved = List { cap: 4, ..rows([0, 45, 20, 30, 40, 50, 60, 70]) };
+            if asked > until { moved.answer(slice) } else { list.answer(slice) }
+        });
+        let page = page.unwrap_or_else(|refusal| panic!("after {until}: {refusal:?}"));
+        let mut ids: Vec<&[u8]> = (0..page.items.len()).map(|place| &page.item(place)[3..]).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), page.items.len(), "after {until}: an item comes twice");
+    }
+}
+
+#[test]
+fn an_id_that_comes_twice_in_an_answer_is_refused() {
+    for (ids, is_refused) in [([5, 6, 7], false), ([5, 6, 5], true), ([6, 5, 5], true)] {
+        let rows = (1..).zip(ids).map(|(rank, id)| (rank.to_string(), id.to_string()));
+        let mut list = List { ties: Ties::Ordered, ..List::new(Family::Offset, rows) };
+        let page = list.page(Target { position: Position::Start, hint: Hint::default() }, 3);
+        assert_eq!(matches!(page, Err(Refusal::Unsorted(_))), is_refused, "{ids:?}: {page:?}");
+    }
+}

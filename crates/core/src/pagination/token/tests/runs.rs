@@ -44,3 +44,44 @@ fn an_item_inserted_before_the_last_of_a_run_does_not_bring_it_again() {
     let page = list.page(&next, 1).unwrap();
     assert_eq!((ids(&page), page.level()), (vec!["735".to_owned()], Level::Anchored));
 }
+
+#[test]
+fn a_run_that_shows_more_than_was_served_leaves_its_seam_open() {
+    let ranked = |items: &[(&'static str, &'static str)]| Given { items: items.to_vec(), ..given("", &[], None) };
+    let mut list = Upstream::new(vec![ranked(&[("7", "31"), ("8", "32")])]).sorted_by_rank();
+    let next = list.page(&start(), 1).unwrap().next.unwrap();
+    assert_eq!(list.page(&next, 1).unwrap().level(), Level::Checked);
+    // Whether 35 was inserted before 31, or stood after it and comes before it by now, nothing tells.
+    list.pages = vec![ranked(&[("7", "35"), ("7", "31"), ("8", "32")])];
+    let page = list.page(&next, 1).unwrap();
+    assert_eq!((ids(&page), page.level()), (vec!["832".to_owned()], Level::Anchored));
+}
+
+#[test]
+fn an_id_that_comes_twice_in_an_answer_is_refused() {
+    let ranked = |ids: [&'static str; 3]| Given {
+        items: ["1", "2", "3"].into_iter().zip(ids).collect(),
+        ..given("", &[], None)
+    };
+    for (ids, is_refused) in [(["5", "6", "7"], false), (["5", "6", "5"], true), (["6", "5", "5"], true)] {
+        let page = Upstream::new(vec![ranked(ids)]).sorted_by_rank().page(&start(), 3);
+        assert_eq!(matches!(page, Err(Refusal::Unsorted(_))), is_refused, "{ids:?}: {page:?}");
+    }
+}
+
+#[test]
+fn an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order() {
+    for (ranked, level) in [(false, Level::Checked), (true, Level::Anchored)] {
+        let mut list = by_item();
+        list.paging.end = EndEvidence::Flag;
+        if ranked {
+            list = list.sorted_by_rank();
+            for page in &mut list.pages {
+                page.items.iter_mut().for_each(|(rank, id)| *rank = id.trim_matches('"'));
+            }
+        }
+        let first = list.page(&start(), 2).unwrap();
+        let second = list.page(&first.next.unwrap(), 2).unwrap();
+        assert_eq!((second.items.len(), second.level()), (2, level), "ranked: {ranked}");
+    }
+}
