@@ -7,6 +7,8 @@
 
 mod check_order;
 mod stand;
+#[cfg(test)]
+mod tests;
 
 use std::{borrow::Cow, ops::Range};
 
