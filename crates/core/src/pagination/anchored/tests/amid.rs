@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// A page of a list that is another one from the second answer on.
-fn page_amid(mut list: List, then: &[u32], limit: u32) -> Result<Box<Page>, Refusal> {
+/// A page of a list that has these ids when it is asked for the first, the second… time, and the last of them from then on.
+fn page_amid(mut list: List, states: &[Vec<u32>], limit: u32) -> Result<Box<Page>, Refusal> {
     let mut asked = 0;
     let mut step = resolve(PageRequest { target: start(), limit, ..list.request.clone() });
     loop {
@@ -12,10 +12,9 @@ fn page_amid(mut list: List, then: &[u32], limit: u32) -> Result<Box<Page>, Refu
                 let mut answers = Vec::new();
                 for fetch in fetches {
                     let Fetch::Slice(slice, _) = fetch else { panic!("{fetch:?} of a list by offset") };
+                    let state: &[u32] = &states[asked.min(states.len() - 1)];
+                    list.items = state.iter().map(|id| (Some(id.to_string()), String::new())).collect();
                     asked += 1;
-                    if asked == 2 {
-                        list.items = then.iter().map(|id| (Some(id.to_string()), String::new())).collect();
-                    }
                     answers.push(list.answer(slice));
                 }
                 pending.resume(answers)
@@ -26,6 +25,13 @@ fn page_amid(mut list: List, then: &[u32], limit: u32) -> Result<Box<Page>, Refu
     }
 }
 
+/// Pages of ten, none of which shows the items of another.
+fn in_tens() -> List {
+    let mut list = List::numbered(Family::Page, 0..60).capped(Family::Page, 10);
+    list.request.paging = Arc::new(Paging::new(Family::Page, Sizes::Fixed(10)));
+    list
+}
+
 #[test]
 fn an_item_read_a_moment_ago_is_no_proof_unless_it_is_the_last() {
     for moved in [7, 8] {
@@ -34,8 +40,33 @@ fn an_item_read_a_moment_ago_is_no_proof_unless_it_is_the_last() {
         then.insert(usize::try_from(moved).unwrap(), moved);
         for limit in [12, 14] {
             let list = List::numbered(Family::Offset, 0..60).capped(Family::Offset, 10);
-            let page = page_amid(list, &then, limit).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+            let states = [(0..60).collect(), then.clone()];
+            let page = page_amid(list, &states, limit).unwrap_or_else(|refusal| panic!("{refusal:?}"));
             assert_eq!(texts(&page), numbers(0..limit), "{moved} was moved");
         }
     }
+}
+
+#[test]
+fn answers_that_count_otherwise_make_no_seam() {
+    let all: Vec<u32> = (0..60).collect();
+    let without: Vec<u32> = (0..60).filter(|id| *id != 3).collect();
+    let again: Vec<u32> = (0..61).collect();
+    let mut served = 0;
+    for (until, away) in (1..8).flat_map(|until| [(until, 1), (until, 2)]) {
+        // While what comes after the first answer is read, one of its items is away, and another one comes meanwhile.
+        let states = [vec![all.clone(); until], vec![without.clone(); away], vec![again.clone()]].concat();
+        let Ok(page) = page_amid(in_tens(), &states, 14) else { continue };
+        served += 1;
+        assert_eq!(texts(&page), numbers(0..14), "{away} away after {until}");
+    }
+    assert!(served > 5, "{served} pages");
+}
+
+#[test]
+fn an_empty_answer_ends_no_list_that_counts_more() {
+    // The second page comes empty once; the first one, read again, counts more than it holds.
+    let all: Vec<u32> = (0..60).collect();
+    let page = page_amid(in_tens(), &[all.clone(), Vec::new(), all], 14).unwrap();
+    assert_eq!((texts(&page), page.next.is_some()), (numbers(0..14), true));
 }

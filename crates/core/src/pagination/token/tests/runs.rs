@@ -85,3 +85,19 @@ fn an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order() {
         assert_eq!((second.items.len(), second.level()), (2, level), "ranked: {ranked}");
     }
 }
+
+/// An upstream page that was read against its token may be the one before the anchor's: no answer showed the two together.
+#[test]
+fn a_place_before_the_next_item_of_another_page_leaves_its_seam_open() {
+    let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
+    list.pages[1].previous = Some("p");
+    let next = list.page(&start(), 3).unwrap().next.unwrap();
+    // 3 is gone, and the page that its token leads to begins with the item that was next, or the one before that does.
+    for (page, before, level) in [(["4", "5"], ["1", "2"], Level::Checked), (["6", "7"], ["4", "5"], Level::Anchored)] {
+        list.pages.truncate(3);
+        list.pages[1] = Given { previous: Some("p"), ..given("a", &page, Some("b")) };
+        list.pages.push(Given { asked: ("p", true), ..given("", &before, Some("a")) });
+        let page = list.page(&next, 1).unwrap();
+        assert_eq!((ids(&page), page.level()), (vec!["4".to_owned()], level), "{:?}", list.asked());
+    }
+}
