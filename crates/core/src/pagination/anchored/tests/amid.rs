@@ -70,3 +70,19 @@ fn an_empty_answer_ends_no_list_that_counts_more() {
     let page = page_amid(in_tens(), &[all.clone(), Vec::new(), all], 14).unwrap();
     assert_eq!((texts(&page), page.next.is_some()), (numbers(0..14), true));
 }
+
+#[test]
+fn two_that_moved_together_do_not_decide_while_the_others_are_unseen() {
+    // The answer at the place that is expected shows a pair of the five alone, near one of its edges.
+    let farther: Vec<u32> = [1, 2].into_iter().chain(5..31).chain([3, 4, 31, 32]).collect();
+    let nearer: Vec<u32> = [1, 2, 3, 18, 19].into_iter().chain(4..18).chain(20..28).collect();
+    for (ids, cap, target, expected) in
+        [(farther, 9, amid(&[3, 4, 5], &[6, 7], 32), 6..10), (nearer, 5, amid(&[18, 19, 20], &[21, 22], 30), 21..25)]
+    {
+        for family in FAMILIES {
+            let items = ids.iter().map(|id| (Some(id.to_string()), String::new()));
+            let page = List::new(family, items).capped(family, cap).page(target.clone(), 4).unwrap();
+            assert_eq!(texts(&page), numbers(expected.clone()), "{family:?}, cap {cap}");
+        }
+    }
+}

@@ -101,3 +101,16 @@ fn a_place_before_the_next_item_of_another_page_leaves_its_seam_open() {
         assert_eq!((ids(&page), page.level()), (vec!["4".to_owned()], level), "{:?}", list.asked());
     }
 }
+
+#[test]
+fn the_item_before_a_page_is_not_told_where_another_one_came_between() {
+    for (late, is_told) in [("6", true), ("4", false)] {
+        let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
+        let next = list.page(&start(), 3).unwrap().next.unwrap();
+        list.pages[1] = given("a", &["3", "5"], Some("b"));
+        list.pages[2] = given("b", &[late, "7"], None);
+        let page = list.page(&next, 2).unwrap();
+        assert_eq!(ids(&page)[0], "5", "{late}");
+        assert_eq!(page.previous.unwrap().hint.ahead.is_some(), is_told, "{late}");
+    }
+}
