@@ -25,10 +25,10 @@ fn page_amid(mut list: List, states: &[Vec<u32>], limit: u32) -> Result<Box<Page
     }
 }
 
-/// Pages of ten, none of which shows the items of another.
-fn in_tens() -> List {
-    let mut list = List::numbered(Family::Page, 0..60).capped(Family::Page, 10);
-    list.request.paging = Arc::new(Paging::new(Family::Page, Sizes::Fixed(10)));
+/// Pages of a fixed size, none of which shows the items of another.
+fn in_pages_of(size: u32) -> List {
+    let mut list = List::numbered(Family::Page, 0..0).capped(Family::Page, size);
+    list.request.paging = Arc::new(Paging::new(Family::Page, Sizes::Fixed(size)));
     list
 }
 
@@ -56,7 +56,7 @@ fn answers_that_count_otherwise_make_no_seam() {
     for (until, away) in (1..8).flat_map(|until| [(until, 1), (until, 2)]) {
         // While what comes after the first answer is read, one of its items is away, and another one comes meanwhile.
         let states = [vec![all.clone(); until], vec![without.clone(); away], vec![again.clone()]].concat();
-        let Ok(page) = page_amid(in_tens(), &states, 14) else { continue };
+        let Ok(page) = page_amid(in_pages_of(10), &states, 14) else { continue };
         served += 1;
         assert_eq!(texts(&page), numbers(0..14), "{away} away after {until}");
     }
@@ -67,7 +67,7 @@ fn answers_that_count_otherwise_make_no_seam() {
 fn an_empty_answer_ends_no_list_that_counts_more() {
     // The second page comes empty once; the first one, read again, counts more than it holds.
     let all: Vec<u32> = (0..60).collect();
-    let page = page_amid(in_tens(), &[all.clone(), Vec::new(), all], 14).unwrap();
+    let page = page_amid(in_pages_of(10), &[all.clone(), Vec::new(), all], 14).unwrap();
     assert_eq!((texts(&page), page.next.is_some()), (numbers(0..14), true));
 }
 
@@ -83,6 +83,25 @@ fn two_that_moved_together_do_not_decide_while_the_others_are_unseen() {
             let items = ids.iter().map(|id| (Some(id.to_string()), String::new()));
             let page = List::new(family, items).capped(family, cap).page(target.clone(), 4).unwrap();
             assert_eq!(texts(&page), numbers(expected.clone()), "{family:?}, cap {cap}");
+        }
+    }
+}
+
+#[test]
+fn two_that_move_back_while_a_page_is_read_leave_no_other_out() {
+    let moved = |all: u32, block: u32, to: u32| -> Vec<u32> {
+        (1..to).chain([block, block + 1]).chain((to..block).chain(block + 2..=all)).collect()
+    };
+    for (size, all, block, to, limit) in [(4, 24, 7, 5, 8), (10, 12, 9, 3, 12)] {
+        let now = moved(all, block, to);
+        for until in 1..4 {
+            let states = [vec![(1..=all).collect(); until], vec![now.clone()]].concat();
+            let Ok(page) = page_amid(in_pages_of(size), &states, limit) else { continue };
+            // What stayed comes in its sequence, and nothing of it is left out.
+            let stays = |id: &u32| *id != block && *id != block + 1;
+            let shown: Vec<u32> = texts(&page).iter().map(|id| id.parse().unwrap()).filter(stays).collect();
+            let expected: Vec<u32> = (1..=all).filter(stays).take(shown.len()).collect();
+            assert_eq!(shown, expected, "pages of {size}, after {until}");
         }
     }
 }
