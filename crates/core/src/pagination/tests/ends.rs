@@ -380,7 +380,7 @@ fn pages_that_lean_on_a_checked_end_are_checked() {
             Anchor { keys: vec![number(row.min(6))], id: number(row) }
         };
         for (position, offset, first) in [
-            (Position::After(anchor(3)), 4, 4),
+            (Position::After(anchor(3)), 4, 4_u64),
             (Position::After(anchor(6)), 7, 7),
             (Position::Before(anchor(6)), 6, 3),
             (Position::Before(anchor(9)), 9, 6),
@@ -388,7 +388,7 @@ fn pages_that_lean_on_a_checked_end_are_checked() {
             let hint = Hint { offset: Offset(offset), ..Hint::default() };
             let page = list.page(Target { position: position.clone(), hint }, 3).unwrap();
             let said = format!("{position:?} of {total}");
-            assert!(page.item(0).ends_with((10_000 + first as u64).to_string().as_bytes()), "{said}");
+            assert!(page.item(0).ends_with((10_000 + first).to_string().as_bytes()), "{said}");
             let level = if total == 10 { Level::Exact } else { Level::Checked };
             assert_eq!((page.items.len(), page.level()), (3, level), "{said}");
         }

@@ -328,3 +328,18 @@ fn a_run_that_alternatives_show_without_its_anchor_is_checked() {
         assert_eq!((ids(&page), page.level()), (expected.clone(), level), "gone: {gone}");
     }
 }
+
+#[test]
+fn a_filter_by_the_beginning_of_a_text_leaves_out_longer_ones_where_texts_descend() {
+    // One of the texts is just as long as what a cursor keeps of all the others, which begin like it.
+    let text = |row: i64| match row {
+        0..20 => model::text(&format!("{}{row:03}", "x".repeat(64))),
+        20 => model::text(&"x".repeat(64)),
+        _ => model::text(&format!("w{row:03}")),
+    };
+    for direction in [Ascending, Descending] {
+        let mut list = by(Kind::Text, direction, text);
+        list.filters = Some(Filters { columns: vec![ALL; 2], either: true, ..Filters::default() });
+        walks_both_ways(&mut list, 7, &format!("{direction:?}"));
+    }
+}
