@@ -272,7 +272,7 @@ mod tests {
         }
     }
 
-    /// Whether an item was deleted or is hidden, an edge alone does not tell: the end is looked for anew.
+    /// An edge alone does not tell whether an item was deleted or is hidden: the end is looked for anew.
     #[test]
     fn an_edge_without_the_last_item_that_came_confirms_no_end() {
         let order = Order { strong: Vec::new(), id: id(), ties: Ties::Ordered, declared: true };

@@ -116,7 +116,7 @@ mod tests {
         },
     };
 
-    /// Items whose rank and id are two digits each.
+    /// Items of two digits, the rank and the id.
     fn answer(items: &[&str]) -> Answer {
         let span = |start: u32, length| Span { start, end: start + length };
         let starts = || (0..).step_by(2).take(items.len());
