@@ -20,7 +20,7 @@ mod passed;
 mod place;
 mod seam;
 mod search;
-mod searching;
+mod search_steps;
 mod sightings;
 mod tail;
 mod view;

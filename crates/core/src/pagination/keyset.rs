@@ -6,11 +6,11 @@
 //! only a longer way. What comes before an item is what comes after it in the flipped order. Where filters can't be right,
 //! or show nothing, the page is found in the whole list.
 
-mod gather;
+mod filtered_place;
+mod joined_parts;
 mod reading;
 #[cfg(test)]
 mod tests;
-mod within;
 
 use std::sync::Arc;
 

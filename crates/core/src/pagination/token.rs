@@ -30,8 +30,8 @@
 
 mod chain;
 mod circle;
-mod gather;
-mod seek;
+mod locate;
+mod passage;
 mod served;
 
 #[cfg(test)]
@@ -40,8 +40,8 @@ mod tests;
 use std::collections::HashSet;
 
 use chain::Around;
-use gather::Reached;
-use seek::Seek;
+use locate::Seek;
+use passage::Reached;
 
 use super::{
     answer::{Standing, Total},

@@ -3,8 +3,8 @@
 use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
 use super::{
-    gather::{after, append, boundary_of, is_within, last_of, shows},
-    within,
+    filtered_place,
+    joined_parts::{after, append, boundary_of, is_within, last_of, shows},
 };
 use crate::pagination::{
     direction::Side,
@@ -420,14 +420,14 @@ impl Reading {
             if self.gathered.ends_in_run.0 {
                 (hint.run, hint.within) = (1, Hint::LONG_RUN);
             } else if self.request.abilities.flips {
-                hint.within = within::count(&page.answers, order, place, Side::After).0;
+                hint.within = filtered_place::count(&page.answers, order, place, Side::After).0;
             }
         }
         if let (Some(place), Some(Target { position: Position::After(_), hint })) = (last, &mut page.next) {
             if self.gathered.ends_in_run.1 {
                 (hint.run, hint.within) = (self.gathered.reached.max(1), Hint::LONG_RUN);
             } else {
-                let (count, all) = within::count(&page.answers, order, place, Side::Before);
+                let (count, all) = filtered_place::count(&page.answers, order, place, Side::Before);
                 hint.within = if all { count } else { count.max(self.gathered.reached) };
             }
         }
