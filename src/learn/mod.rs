@@ -15,7 +15,7 @@
 //! [`openapi`] reads what a document says of the list, which aims the steps. [`recording`] answers from exchanges that were
 //! recorded, and sends nothing. [`live`] asks the same questions of a list that is configured, [`traffic`] answers them from
 //! requests of others. [`findings`] has the result: each finding with its evidence and its certainty. [`configuration`] turns
-//! it into a configuration, [`report`](fn@report) into text for people.
+//! it into a configuration, [`report`](mod@report) into text for people.
 
 pub mod findings;
 pub mod live;

@@ -1,7 +1,7 @@
 //! The list operation of an OpenAPI document: names of parameters, their limits, and types of the items' fields.
 //!
 //! The document aims and never proves: its names are tried first, its numbers are asked for, and a finding still rests on
-//! answers alone. [`comparison`] holds it against what was found.
+//! answers alone. `comparison` holds it against what was found.
 
 pub(super) mod comparison;
 mod operation;
