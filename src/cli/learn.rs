@@ -86,7 +86,8 @@ fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> Stri
     );
     // A walk sends GET alone.
     if arguments.body.is_none() && is_live {
-        let (list, direct) = (format!("http://127.0.0.1:8080{}?limit=20", url.path), &arguments.url);
+        let port = learn::gateway_port(&url.peer);
+        let (list, direct) = (format!("http://127.0.0.1:{port}{}?limit=20", url.path), &arguments.url);
         let _ = writeln!(next, "  cursorgate walk '{list}' --verify '{direct}' --config {path}");
     }
     if !is_live {

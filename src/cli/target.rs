@@ -67,7 +67,7 @@ impl ListUrl {
     pub(super) fn upstream(&self) -> Result<Arc<Upstream>, Failure> {
         let tls = if self.tls { "tls = {}\n" } else { "" };
         let text = format!(
-            "version = 1\n[upstreams.service]\npeers = [{:?}]\n{tls}[routes.all]\npath = \"/{{*rest}}\"\n\
+            "version = 1\n{NO_LISTENER}[upstreams.service]\npeers = [{:?}]\n{tls}[routes.all]\npath = \"/{{*rest}}\"\n\
              upstream = \"service\"\naction = \"forward\"\n",
             self.peer
         );
@@ -75,6 +75,9 @@ impl ListUrl {
         snapshot.upstreams.first().cloned().ok_or_else(|| Failure::mistaken("the URL names no host"))
     }
 }
+
+/// The listener of a configuration that nobody serves: whatever the address of the upstream, it is another one.
+pub(super) const NO_LISTENER: &str = "listeners.public = { address = \"127.0.0.1:0\" }\n";
 
 /// Loads a configuration as `check` does where secrets are not at hand.
 pub(super) fn load(text: &str) -> Result<Snapshot, String> {
@@ -138,6 +141,13 @@ mod tests {
         for wrong in ["ftp://x/y", "/users", "http://user:secret@host/", "https:///x"] {
             let message = ListUrl::parse(wrong).unwrap_err().message;
             assert!(!message.contains("secret"), "{wrong}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_upstream_may_be_at_the_address_where_a_gateway_listens_by_default() {
+        for url in ["http://127.0.0.1:8080/users", "http://localhost:8080/users", "http://[::1]:8080/users"] {
+            assert!(ListUrl::parse(url).unwrap().upstream().is_ok(), "{url}");
         }
     }
 

@@ -41,4 +41,4 @@ pub use prober::{
     session::ProbeSlot,
 };
 pub use shape::ListShape;
-pub use write::{WrittenUpstream, configuration, report, route_name};
+pub use write::{WrittenUpstream, configuration, gateway_port, report, route_name};

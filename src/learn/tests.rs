@@ -7,8 +7,9 @@ use std::{cell::Cell, cmp::Reverse, time::Duration};
 use serde_json::{Value, json};
 
 use crate::learn::{
-    Certainty, ProbeLimits, ProbeTarget,
+    Certainty, ProbeLimits, ProbeTarget, WrittenUpstream, configuration,
     findings::PlaceForm,
+    gateway_port,
     prober::session::ProbeSlot,
     testing::{
         Answered, LearntCase, SimulatedRequest, attempt, learn, learn_as, load, rows, scatter, slice, sorted, target,
@@ -385,6 +386,31 @@ fn pages_of_a_fixed_size() {
     assert_eq!(outcome.learnt.place, Some(PlaceForm::Page { slot: query("p"), first: 1 }), "{}", outcome.text);
     assert_eq!(outcome.learnt.size, None);
     assert_eq!(outcome.learnt.default_size, 15);
+}
+
+/// A new item comes before each answer, so that no answer begins as the one before.
+#[test]
+fn a_list_that_grows_with_each_request_has_its_pages() {
+    let (mut all, came) = (rows(600), Cell::new(400));
+    all.sort_by_key(|row| row["id"].as_u64());
+    let outcome = learn(|asked| {
+        came.set(came.get() + 1);
+        let list: Vec<Value> = all[..came.get()].iter().rev().cloned().collect();
+        let from = (asked.number("p").unwrap_or(1).max(1) - 1) * 25;
+        Answered::new(json!({ "items": slice(&list, from, 25) }))
+    });
+    assert_eq!(outcome.learnt.place, Some(PlaceForm::Page { slot: query("p"), first: 1 }), "{}", outcome.text);
+}
+
+#[test]
+fn a_service_at_the_port_of_gateways_gets_one_at_another() {
+    let learnt = learn(by_offset(rows(300))).learnt;
+    for (peer, port) in [("127.0.0.1:8080", 8081), ("localhost:8080", 8081), ("127.0.0.1:9180", 8080)] {
+        let upstream = WrittenUpstream { peer: peer.to_owned(), tls: false };
+        let text = configuration(&learnt, &target(), "/api/items", &upstream, 100);
+        assert!(load(&text).is_ok() && text.contains(&format!("http://127.0.0.1:{port}\"")), "{text}");
+        assert_eq!(gateway_port(peer), port);
+    }
 }
 
 #[test]

@@ -35,6 +35,12 @@ pub fn route_name(path: &str) -> String {
     if name.is_empty() { "list".to_owned() } else { name }
 }
 
+/// Returns the port at which a gateway listens in front of this peer: the one by default, unless the peer has it.
+#[must_use]
+pub fn gateway_port(peer: &str) -> u16 {
+    if peer.ends_with(":8080") { 8081 } else { 8080 }
+}
+
 /// Returns a complete configuration. Pages have at most `most` items.
 #[must_use]
 pub fn configuration(
@@ -51,11 +57,17 @@ pub fn configuration(
         &format!("Learnt from {} by {} requests, none of which changes anything.", target.host, learnt.requests),
     );
     comment(&mut out, "`cursorgate check` explains this file, `cursorgate reference KEY` explains one key.");
-    out.push_str("version = 1\n\n[server]\n");
+    let (port, admin) = (gateway_port(&upstream.peer), if upstream.peer.ends_with(":9180") { 9181 } else { 9180 });
+    out.push_str("version = 1\n\n");
+    if port != 8080 {
+        comment(&mut out, "The service has the port at which the gateway listens by default.");
+        let _ = writeln!(out, "listeners.public = {{ address = \"127.0.0.1:{port}\" }}\n");
+    }
+    out.push_str("[server]\n");
     comment(&mut out, "Links begin with this address: set it to the one that clients use.");
-    out.push_str("public_url = \"env:CURSORGATE_PUBLIC_URL:http://127.0.0.1:8080\"\n\n[admin]\n");
+    let _ = writeln!(out, "public_url = \"env:CURSORGATE_PUBLIC_URL:http://127.0.0.1:{port}\"\n\n[admin]");
     comment(&mut out, "Health, metrics and the API description, for operators.");
-    out.push_str("address = \"127.0.0.1:9180\"\n\n[cursor]\n");
+    let _ = writeln!(out, "address = \"127.0.0.1:{admin}\"\n\n[cursor]");
     comment(&mut out, "The key that signs cursors: export CURSORGATE_KEY=$(cursorgate keygen)");
     out.push_str("signing_key = 1\nkeys = { 1 = \"env:CURSORGATE_KEY\" }\n\n[upstreams.service]\n");
     let _ = writeln!(out, "peers = [{}]", quoted(&upstream.peer));

@@ -8,7 +8,7 @@ use super::super::{
     Failure,
     arguments::WalkArguments,
     report,
-    target::{self, ListUrl},
+    target::{self, ListUrl, NO_LISTENER},
 };
 use crate::{
     config::{self, ProcessEnvironment},
@@ -101,7 +101,7 @@ fn by_dialect(arguments: &WalkArguments, url: &ListUrl, name: &str) -> Result<Sn
     let is_plain = url.path.split('/').any(|segment| !segment.is_empty()) && !url.path.contains(['{', '}', '%']);
     let path = if is_plain { url.path.as_str() } else { "/items" };
     let text = format!(
-        "version = 1\n[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n[upstreams.service]\npeers = [{:?}]\n{tls}\
+        "version = 1\n{NO_LISTENER}[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n[upstreams.service]\npeers = [{:?}]\n{tls}\
          [routes.list]\npath = {path:?}\nupstream = \"service\"\ndialect = \"walked\"\n\
          page_size = {{ default = 20, max = 20 }}\n\
          [dialects.walked]\nextends = {name:?}\n{id}",

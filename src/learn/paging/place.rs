@@ -132,21 +132,23 @@ impl Reference {
         }
         let found = learnt.shape.identities(seen).filter(|ids| !ids.is_empty());
         let Some(found) = found else { return Begins::Nowhere };
-        if !self.is_steady {
-            let places = Meaning::ALL.map(|meaning| meaning.begins(value, self.size));
-            let overlap =
-                |place: usize| self.ids.iter().skip(place).take(self.size).filter(|id| found.contains(id)).count();
-            // The first of equal ones counts: no effect before any.
-            let mut best = (overlap(0), 0);
-            for place in places {
-                best = if overlap(place) > best.0 { (overlap(place), place) } else { best };
-            }
-            return if best.0 * 2 > found.len() { Begins::At(best.1) } else { Begins::Beyond };
+        let places = Meaning::ALL.map(|meaning| meaning.begins(value, self.size));
+        let place = self.ids.iter().position(|id| *id == found[0]).filter(|_| self.is_steady);
+        if let Some(place) = place.filter(|place| *place == 0 || places.contains(place)) {
+            // The overlap is compared, so that an order that changed is no effect.
+            let is_slice = self.ids[place..].iter().zip(&found).all(|(expected, found)| expected == found);
+            return if is_slice { Begins::At(place) } else { Begins::At(0) };
         }
-        let Some(place) = self.ids.iter().position(|id| *id == found[0]) else { return Begins::Beyond };
-        // The overlap is compared, so that an order that changed is no effect.
-        let is_slice = self.ids[place..].iter().zip(&found).all(|(expected, found)| expected == found);
-        if is_slice { Begins::At(place) } else { Begins::At(0) }
+        // Items that come or go meanwhile move an answer: the place counts that most of it fits. Test:
+        // `a_list_that_grows_with_each_request_has_its_pages`.
+        let overlap =
+            |place: usize| self.ids.iter().skip(place).take(self.size).filter(|id| found.contains(id)).count();
+        // The first of equal ones counts: no effect before any.
+        let mut best = (overlap(0), 0);
+        for place in places {
+            best = if overlap(place) > best.0 { (overlap(place), place) } else { best };
+        }
+        if best.0 * 2 > found.len() { Begins::At(best.1) } else { Begins::Beyond }
     }
 
     /// Returns whether a meaning explains where an answer begins.
