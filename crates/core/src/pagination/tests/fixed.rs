@@ -155,3 +155,36 @@ fn after(row: u64) -> Target {
     let hint = Hint { offset: Offset(row + 1), ..Hint::default() };
     Target { position: Position::After(Anchor { keys: vec![key()], id: key() }), hint }
 }
+
+/// A row comes with every seventh request and one goes with every eleventh: most seams are read while the list changes.
+#[test]
+fn a_list_of_fixed_pages_is_walked_while_it_changes() {
+    for ties in [Ties::Ordered, Ties::Unordered] {
+        let mut rows: Vec<u64> = (10_000..10_801).collect();
+        let (mut asked, mut new, mut gone) = (0_u64, 9_999, Vec::new());
+        let mut list = List { cap: 25, ties, ..List::new(Family::Page, std::iter::empty()) };
+        list.paging = Paging::new(Family::Page, Sizes::Fixed(25));
+        let (mut target, mut items) = (Some(start()), Vec::new());
+        while let Some(at) = target {
+            let changing = |_: &List, slice: Slice| {
+                asked += 1;
+                if asked.is_multiple_of(7) {
+                    rows.insert(0, new);
+                    new -= 1;
+                }
+                if asked.is_multiple_of(11) {
+                    gone.push(rows.remove(usize::try_from(asked * 7_919).unwrap() % rows.len()));
+                }
+                List { cap: 25, ..List::new(Family::Page, rows.iter().map(|row| (row.to_string(), row.to_string()))) }
+                    .answer(slice)
+            };
+            let page = list.page_of(at, 20, changing);
+            let page = page.unwrap_or_else(|refusal| panic!("{ties:?} after {} items: {refusal:?}", items.len()));
+            items.extend((0..page.items.len()).map(|at| String::from_utf8(page.item(at).to_vec()).unwrap()));
+            target = page.next.clone();
+        }
+        let stayed = (10_000..10_801).filter(|row| !gone.contains(row)).map(|row| format!("{row}{row}"));
+        let missed: Vec<String> = stayed.filter(|row| items.iter().filter(|item| *item == row).count() != 1).collect();
+        assert!(missed.is_empty(), "{ties:?}: {missed:?} are left out or repeated");
+    }
+}

@@ -130,6 +130,9 @@ impl KeyReader<'_> {
     fn torn(&mut self, again: Evidence) -> KeyNext {
         self.asker.searching = true;
         self.seams.torn += 1;
+        // The answer that the page took items from is of another time now: every later reading would differ from it. Test:
+        // `a_list_of_fixed_pages_is_walked_while_it_changes`.
+        self.seams.taken_from = None;
         if self.seams.torn > KEY_SEAM_READINGS {
             return Err(self.lost());
         }
