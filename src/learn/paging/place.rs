@@ -151,6 +151,18 @@ impl Reference {
         if best.0 * 2 > found.len() { Begins::At(best.1) } else { Begins::Beyond }
     }
 
+    /// Returns whether these numbers are those of a client that reads one page after the other, and says none for the
+    /// first.
+    fn goes_on_from_the_first(&self, meaning: Meaning, numbers: &[u64]) -> bool {
+        let size = u64::try_from(self.size).unwrap_or(1).max(1);
+        match meaning {
+            Meaning::Offset(first) => {
+                numbers.iter().all(|number| number.checked_sub(first).is_none_or(|offset| offset.is_multiple_of(size)))
+            }
+            Meaning::Page(first) => numbers.first().is_none_or(|least| *least == first + 1),
+        }
+    }
+
     /// Returns whether a meaning explains where an answer begins.
     fn explains(&self, meaning: Meaning, value: u64, begins: Begins) -> bool {
         let place = meaning.begins(value, self.size);
@@ -287,6 +299,9 @@ async fn attempt(
         // Of what is recorded, no page of another size tells pages from offsets. The name does.
         let is_offset = OFFSETS.iter().any(|known| plain(known) == plain(name));
         meanings.retain(|meaning| matches!(meaning, Meaning::Offset(_)) == is_offset);
+        if meanings.len() > 1 {
+            meanings.retain(|meaning| reference.goes_on_from_the_first(*meaning, &session.recorded_numbers(name)));
+        }
         certainty = Certainty::Likely;
     }
     let form = match meanings.as_slice() {

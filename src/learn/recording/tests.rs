@@ -140,6 +140,26 @@ fn offsets_tokens_and_links_are_told_apart() {
     assert_eq!(learnt.place, Some(PlaceForm::Page { slot: ProbeSlot::Query("page".to_owned()), first: 1 }));
 }
 
+/// A client asks for the first page without a number.
+#[test]
+fn the_first_page_needs_no_number() {
+    let from_one = |asked: &SimulatedRequest| {
+        let from = asked.number("startIndex").unwrap_or(1) - 1;
+        Answered::new(json!({ "data": slice(&rows(75), from, 20), "startIndex": from + 1 }))
+    };
+    let query = |name: &str| ProbeSlot::Query(name.to_owned());
+    let (page, offset, index) = (query("page"), query("offset"), query("startIndex"));
+    for (queries, form) in [
+        (["", "page=2", "page=3"], PlaceForm::Page { slot: page, first: 1 }),
+        (["", "offset=20", "offset=40"], PlaceForm::Offset { slot: offset, first: 0 }),
+    ] {
+        let learnt = learn(record(&queries, pages)).0.unwrap_or_else(|fault| panic!("{queries:?}: {fault}"));
+        assert_eq!(learnt.place, Some(form), "{queries:?}");
+    }
+    let learnt = learn(record(&["", "startIndex=21", "startIndex=41"], from_one)).0.unwrap();
+    assert_eq!(learnt.place, Some(PlaceForm::Offset { slot: index, first: 1 }));
+}
+
 #[test]
 fn one_page_shows_no_way_to_the_next() {
     let learnt = learn(record(&[""], |_| Answered::new(json!({ "data": rows(20) })))).0.unwrap();
