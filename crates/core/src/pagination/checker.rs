@@ -395,7 +395,7 @@ impl<'a> Judge<'a> {
             let usable = shown.iter().filter(|shown| shown.level >= least);
             let steps = usable.filter_map(|shown| self.step(shown, &at).map(|(to, missing)| (shown, to, missing)));
             let farther = |to: &ListPlace<'a>, than: &ListPlace<'a>| self.order_of(than, to) == Some(Ordering::Less);
-            // Places that no answer orders are neither farther than one another: one that leads on comes first.
+            // Of places that no answer orders, neither is farther than the other: a step that leads on comes first.
             let (onward, vain): (Vec<_>, Vec<_>) = steps.partition(|(_, to, _)| farther(to, &at));
             let onward = onward.into_iter().reduce(|best, step| if farther(&step.1, &best.1) { step } else { best });
             let best = onward.or_else(|| vain.into_iter().next());

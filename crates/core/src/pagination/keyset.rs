@@ -106,10 +106,9 @@ fn shortcut(request: &PageRequest) -> Option<Shortcut> {
         Position::End if request.abilities.flips => return Some(Shortcut::Flipped),
         _ => {}
     }
-    // An item that stands too deep in the list does not in the flipped one.
-    let is_too_deep = is_too_deep(request);
     let only_from_the_end = request.target.hint.counted_from_start(request.target.hint.total).from_end;
-    (request.abilities.flips && (is_too_deep || only_from_the_end)).then_some(Shortcut::Flipped)
+    // An item that stands too deep in the list does not in the flipped one.
+    (request.abilities.flips && (is_too_deep(request) || only_from_the_end)).then_some(Shortcut::Flipped)
 }
 
 /// Looks for a page on a way that should show it in one answer and, where that proves nothing, in the whole list at its
