@@ -7,6 +7,7 @@
 //! `world` is the list, `upstream` what pages it, `scenario` what a seed makes of both and of the client, `walk` goes
 //! through it, `promises` is what must hold.
 
+mod kinds;
 mod promises;
 mod scenario;
 mod shrink;
@@ -21,7 +22,7 @@ pub(crate) use scenario::Scenario;
 pub(crate) use shrink::smaller;
 pub(crate) use walk::{Outcome, walk};
 
-use crate::keyed::tally::cause;
+use crate::{keyed::tally::cause, worlds::WorldCounts};
 
 /// The least number of walks of which bounds are asserted.
 const LEAST_WALKS: u64 = 15_000;
@@ -43,11 +44,13 @@ pub(crate) struct Tally {
     unneeded: u64,
     /// The number of refusals by cause, with need or without, and the first seed of each.
     refused: BTreeMap<(&'static str, bool), (u64, u64)>,
+    met: WorldCounts,
 }
 
 impl Tally {
-    pub(crate) fn add(&mut self, seed: u64, outcome: &Outcome) {
+    pub(crate) fn add(&mut self, seed: u64, scenario: &Scenario, outcome: &Outcome) {
         self.walks += 1;
+        self.met.add(kinds::KINDS, scenario);
         self.pages += outcome.pages;
         self.requests += outcome.requests;
         self.unpromised += outcome.unpromised;
@@ -65,6 +68,7 @@ impl Tally {
         self.unpromised += other.unpromised;
         self.stragglers += other.stragglers;
         self.unneeded += other.unneeded;
+        self.met.merge(other.met);
         for (cause, (times, seed)) in other.refused {
             let own = self.refused.entry(cause).or_insert((0, seed));
             *own = (own.0 + times, own.1.min(seed));
@@ -81,6 +85,9 @@ impl Tally {
         }
         if walks >= LEAST_WALKS && unneeded * 1_000 > REFUSED_OF_THOUSAND * walks {
             beyond.push(format!("of {walks} walks without a declared order {unneeded} are refused without need"));
+        }
+        if walks >= LEAST_WALKS {
+            beyond.extend(self.met.missed(kinds::KINDS, walks));
         }
         beyond
     }
@@ -99,6 +106,6 @@ impl fmt::Display for Tally {
             let need = if *unneeded { "without need" } else { "with reason" };
             write!(out, " {times} {cause} {need} (anchored:{seed}),")?;
         }
-        Ok(())
+        write!(out, "\n{}", self.met.table(kinds::KINDS, *walks))
     }
 }

@@ -40,6 +40,7 @@ mod shrink;
 mod tests;
 mod text;
 mod token;
+mod worlds;
 
 /// A walk allocates much that is small and short-lived.
 #[global_allocator]

@@ -143,8 +143,9 @@ fn walk_one(family: Family, seed: u64, own: &mut Report) -> Option<String> {
             outcome.violation.map(promise)
         }
         Family::Anchored => {
-            let outcome = anchored::walk(&anchored::Scenario::from_seed(seed), false);
-            own.anchored.add(seed, &outcome);
+            let scenario = anchored::Scenario::from_seed(seed);
+            let outcome = anchored::walk(&scenario, false);
+            own.anchored.add(seed, &scenario, &outcome);
             own.count(outcome.changes, u64::from(outcome.refusal.is_some()));
             outcome.violation.map(promise)
         }

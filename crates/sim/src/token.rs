@@ -8,6 +8,7 @@
 //! `world` is the list, `upstream` what pages it, `scenario` what a seed makes of both and of the client, `walk` goes
 //! through it, `promises` is what must hold.
 
+mod kinds;
 mod promises;
 mod scenario;
 mod shrink;
@@ -21,6 +22,8 @@ use std::{collections::BTreeMap, fmt};
 pub(crate) use scenario::Scenario;
 pub(crate) use shrink::smaller;
 pub(crate) use walk::{Outcome, walk};
+
+use crate::worlds::WorldCounts;
 
 /// The least number of walks of which bounds are asserted.
 const LEAST_WALKS: u64 = 10_000;
@@ -48,11 +51,13 @@ pub(crate) struct Tally {
     perfect: u64,
     unneeded: u64,
     refused: BTreeMap<String, u64>,
+    met: WorldCounts,
 }
 
 impl Tally {
     pub(crate) fn add(&mut self, scenario: &Scenario, outcome: &Outcome) {
         self.walks += 1;
+        self.met.add(kinds::KINDS, scenario);
         self.pages += outcome.pages;
         self.requests += outcome.requests;
         self.changes += outcome.changes;
@@ -78,6 +83,7 @@ impl Tally {
         self.checked += other.checked;
         self.perfect += other.perfect;
         self.unneeded += other.unneeded;
+        self.met.merge(other.met);
         other.refused.into_iter().for_each(|(cause, times)| *self.refused.entry(cause).or_default() += times);
     }
 
@@ -100,16 +106,20 @@ impl Tally {
             unneeded * 1_000 <= REFUSED_OF_THOUSAND * perfect,
             format!("of {perfect} walks over tokens that keep their place {unneeded} are refused"),
         );
+        if walks >= LEAST_WALKS {
+            beyond.extend(self.met.missed(kinds::KINDS, walks));
+        }
         beyond
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { walks, pages, requests, changes, declared, checked, perfect, unneeded, refused } = self;
+        let Self { walks, pages, requests, changes, declared, checked, perfect, unneeded, refused, met } = self;
         writeln!(out, "token: {walks} walks, {pages} pages, {requests} requests, {changes} changes")?;
         writeln!(out, "  {checked} of {declared} pages in a declared order are checked")?;
         writeln!(out, "  refused without need: {unneeded} of {perfect} walks over tokens that keep their place")?;
-        refused.iter().try_for_each(|(cause, count)| writeln!(out, "  {count:7} {cause}"))
+        refused.iter().try_for_each(|(cause, count)| writeln!(out, "  {count:7} {cause}"))?;
+        write!(out, "{}", met.table(kinds::KINDS, *walks))
     }
 }

@@ -1,0 +1,57 @@
+//! How often walks meet each kind of world: a kind that is drawn no longer tests nothing.
+
+use std::collections::BTreeMap;
+
+/// A kind of scenario, with the least share of walks that meet it.
+pub(crate) struct WorldKind<S> {
+    name: &'static str,
+    /// Of a thousand walks, so many at least: about seven tenths of the share that was measured.
+    floor: u64,
+    holds: fn(&S) -> bool,
+}
+
+impl<S> WorldKind<S> {
+    pub(crate) const fn new(name: &'static str, floor: u64, holds: fn(&S) -> bool) -> Self {
+        Self { name, floor, holds }
+    }
+}
+
+/// The number of walks that met each kind of world, by its name.
+#[derive(Debug, Default)]
+pub(crate) struct WorldCounts(BTreeMap<&'static str, u64>);
+
+impl WorldCounts {
+    /// Counts a walk.
+    pub(crate) fn add<S>(&mut self, kinds: &[WorldKind<S>], scenario: &S) {
+        for kind in kinds.iter().filter(|kind| (kind.holds)(scenario)) {
+            *self.0.entry(kind.name).or_default() += 1;
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(name, met)| *self.0.entry(name).or_default() += met);
+    }
+
+    fn met<S>(&self, kind: &WorldKind<S>) -> u64 {
+        self.0.get(kind.name).copied().unwrap_or(0)
+    }
+
+    /// Returns the kinds that so many walks met less often than their floors.
+    pub(crate) fn missed<S>(&self, kinds: &[WorldKind<S>], walks: u64) -> Vec<String> {
+        let said = |kind: &WorldKind<S>| {
+            let (WorldKind { name, floor, .. }, met) = (kind, self.met(kind));
+            format!("{name}: met by {met} of {walks} walks, at least {floor} of a thousand must")
+        };
+        kinds.iter().filter(|kind| self.met(kind) * 1_000 < kind.floor * walks).map(said).collect()
+    }
+
+    /// Returns a table of all kinds.
+    pub(crate) fn table<S>(&self, kinds: &[WorldKind<S>], walks: u64) -> String {
+        let line = |kind: &WorldKind<S>| {
+            let share = self.met(kind) as f64 * 1_000.0 / walks.max(1) as f64;
+            format!("\n  {share:8.2} ({:5})  {}", kind.floor, kind.name)
+        };
+        let lines: String = kinds.iter().map(line).collect();
+        format!("  met by so many of a thousand of {walks} walks (and the floor):{lines}")
+    }
+}
