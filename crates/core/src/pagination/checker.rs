@@ -395,9 +395,13 @@ impl<'a> Judge<'a> {
             let usable = shown.iter().filter(|shown| shown.level >= least);
             let steps = usable.filter_map(|shown| self.step(shown, &at).map(|(to, missing)| (shown, to, missing)));
             let farther = |to: &ListPlace<'a>, than: &ListPlace<'a>| self.order_of(than, to) == Some(Ordering::Less);
+            let arrives = |to: &ListPlace<'a>| self.order_of(goal, to).is_some_and(Ordering::is_le);
             // Of places that no answer orders, neither is farther than the other: a step that leads on comes first.
             let (onward, vain): (Vec<_>, Vec<_>) = steps.partition(|(_, to, _)| farther(to, &at));
-            let onward = onward.into_iter().reduce(|best, step| if farther(&step.1, &best.1) { step } else { best });
+            // The farthest step may end at a place that no answer orders against the goal: one that arrives is enough.
+            let better =
+                |best: &ListPlace<'a>, step: &ListPlace<'a>| !arrives(best) && (arrives(step) || farther(step, best));
+            let onward = onward.into_iter().reduce(|best, step| if better(&best.1, &step.1) { step } else { best });
             let best = onward.or_else(|| vain.into_iter().next());
             let place = match self.items.iter().rposition(|item| !self.is_after(item, &at)) {
                 _ if is_start(&at) => "the start of the list".to_owned(),
@@ -408,6 +412,9 @@ impl<'a> Judge<'a> {
                 Some((shown, to, _)) if farther(&to, &at) => {
                     let end = if is_end(&to) { " and to the end of the list" } else { "" };
                     lines.push(format!("{} leads on from {place}{end}{}.", shown.name, shown.because));
+                    if arrives(&to) {
+                        return Ok(lines);
+                    }
                     at = to;
                 }
                 Some((shown, ..)) => {

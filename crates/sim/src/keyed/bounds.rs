@@ -81,7 +81,7 @@ pub(crate) const WALKS: Bounds = Bounds {
     ],
     mistaken: 400.0,
     deceived: 3_500.0,
-    deceived_at_exact: 300.0,
+    deceived_at_exact: 100.0,
     unclear: 350.0,
 };
 

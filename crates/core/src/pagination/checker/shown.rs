@@ -272,7 +272,7 @@ impl<'a> Judge<'a> {
                 && nothing_after(other)
         });
         if further_on && beside && count < asked {
-            return Some((Level::Exact, ", for two further answers find nothing after it"));
+            return Some((Level::Checked, ", for two further answers find nothing after it"));
         }
         if (further_on || beside) && count < asked && count < honoured {
             return Some((
@@ -308,14 +308,16 @@ impl<'a> Judge<'a> {
         if paging.end == EndEvidence::Flag && answer.more == Some(false) {
             return Some((Level::Exact, ", which it says of its own slice"));
         }
+        let counted = answer.total.filter(|total| total.exact).map(|total| total.value);
+        let nothing_follows = answer.more == Some(false) || counted == Some(begins + count as u64);
         if count == 0 {
-            return (begins == 0).then_some((Level::Exact, ", which is empty"));
+            let vouched = nothing_follows || paging.end == EndEvidence::ShortPage;
+            let level = if vouched { Level::Exact } else { Level::Checked };
+            return (begins == 0).then_some((level, ", which is empty"));
         }
         if paging.end == EndEvidence::ShortPage && count < cap && !paging.hidden {
             return Some((Level::Exact, ", for it is shorter than what was asked for"));
         }
-        let counted = answer.total.filter(|total| total.exact).map(|total| total.value);
-        let nothing_follows = answer.more == Some(false) || counted == Some(begins + count as u64);
         if count < asked && count < honoured && nothing_follows && !paging.hidden {
             return Some((Level::Exact, ", for it is shorter than what was honoured, and says so"));
         }

@@ -21,9 +21,6 @@ pub(in crate::pagination) struct Honoured {
     /// The most items that one answer of this page had, whatever was asked for: the upstream gives so many at this
     /// time.
     by_page: u32,
-    /// The most items that one answer of this page had which does not begin the list: the first answer of a list can have
-    /// more items than others, as where items are pinned to it.
-    within: u32,
 }
 
 impl Honoured {
@@ -43,9 +40,6 @@ impl Honoured {
         }
         if count <= asked {
             self.by_page = self.by_page.max(count);
-            if slice.begins().0 > 0 {
-                self.within = self.within.max(count);
-            }
         }
     }
 
@@ -54,7 +48,6 @@ impl Honoured {
     pub(in crate::pagination) fn fell_to(&mut self, count: u32) {
         self.by_walk = self.by_walk.min(count);
         self.by_page = self.by_page.min(count);
-        self.within = self.within.min(count);
     }
 
     /// Returns the largest size that an answer of the walk filled, this page included.
@@ -75,11 +68,6 @@ impl Honoured {
     /// Returns the largest size that counts as honoured at this time.
     pub(in crate::pagination) fn size_now(self) -> u32 {
         self.by_page.max(HONOURED_UNSEEN)
-    }
-
-    /// Returns the largest size that counts as honoured at this time in answers that do not begin the list.
-    fn size_within(self) -> u32 {
-        self.within.max(HONOURED_UNSEEN)
     }
 }
 
@@ -134,9 +122,9 @@ impl End {
     /// - an exact total of just the items that came from the very start: `checked`, because a cap that the walk has not
     ///   met may let through as many as a stale count tells of. Elsewhere in the list this would not do: under a silent
     ///   cap a page stands before its expected place;
-    /// - or the answers to a confirmation ([`Witness`]). They overrule a count of more, which makes the end `checked`:
-    ///   counts of rows that no client is shown are common. They don't overrule a flag of the slice. Where only the answer
-    ///   that begins the list had more items than the one that ends it, the end is `checked` too.
+    /// - or the answers to a confirmation ([`Witness`]): `checked`, because answers that are cut by bytes, or leave out
+    ///   hidden rows, can be cut alike (test: `an_end_that_only_other_answers_show_is_checked`). They overrule a count of
+    ///   more, because counts of rows that no client is shown are common. They don't overrule a flag of the slice.
     ///
     /// Totals, a past-the-end status, and an empty answer that was not asked from the start never end anything alone.
     pub(in crate::pagination) fn judge(
@@ -179,12 +167,9 @@ impl End {
         }
         let is_below = |size: u32| count < used.min(size) as usize;
         match belief.witness {
-            Witness::SameAndNothingBeyond if !more_is_shown && is_below(belief.honoured.size_now()) => {
-                // Test: `a_size_that_the_first_answer_alone_had_proves_no_end`.
-                Self::seen(more_is_said || !(from_start || is_below(belief.honoured.size_within())))
-            }
-            Witness::Same if is_below(belief.honoured.size_now()) && !more_is_said => Self::seen(true),
             _ if over_is_said && !more_is_said && is_below(belief.honoured.size()) => Self::seen(belief.is_displaced),
+            Witness::SameAndNothingBeyond if !more_is_shown && is_below(belief.honoured.size_now()) => Self::seen(true),
+            Witness::Same if is_below(belief.honoured.size_now()) && !more_is_said => Self::seen(true),
             _ if from_start && answer.total.is_some_and(|total| total.exact && total.value == count as u64) => {
                 Self::seen(true)
             }

@@ -242,7 +242,19 @@ fn an_end_that_only_shortness_shows_is_confirmed_once_a_walk() {
         let (_, pages) = list.walk(20).unwrap();
         let requests: Vec<u32> = pages.iter().map(|page| page.notes.requests).collect();
         assert_eq!(requests, [1, 1, 1, 1, 3], "{family:?}");
-        assert_eq!(pages[4].level(), Level::Exact);
+        let levels: Vec<Level> = pages.iter().map(Page::level).collect();
+        assert_eq!(levels, [Level::Exact, Level::Exact, Level::Exact, Level::Exact, Level::Checked], "{family:?}");
+    }
+}
+
+/// An upstream whose answers are cut by bytes, at one item: the answers that confirm its end are cut like the one before.
+#[test]
+fn an_end_that_only_other_answers_show_is_checked() {
+    for family in [Family::Offset, Family::Page] {
+        let mut list = numbers(family, 2);
+        let cut = |list: &List, slice: Slice| kept(list.answer(slice), |item, _| item == 0);
+        let page = list.page_of(start(), 20, cut).unwrap();
+        assert_eq!((page.items.len(), page.level(), page.next), (1, Level::Checked, None), "{family:?}");
     }
 }
 

@@ -252,7 +252,7 @@ fn the_end_of_a_short_list_is_confirmed_by_one_answer() {
         list.answer(slice)
     });
     let page = page.unwrap();
-    assert_eq!((page.items.len(), page.level(), page.next), (0, Level::Exact, None));
+    assert_eq!((page.items.len(), page.level(), page.next), (0, Level::Checked, None));
     assert_eq!((page.notes.requests, from_start), (5, 2));
 }
 

@@ -30,7 +30,7 @@ fn five_of_twenty() -> Case {
         from: 10,
         answer: Answer { items: items(5), ..Answer::default() },
         paging: Paging::new(Family::Offset, Sizes::Free { least: 1, most: None }),
-        honoured: Honoured { by_walk: 20, by_page: 20, within: 20 },
+        honoured: Honoured { by_walk: 20, by_page: 20 },
         witness: Witness::None,
     }
 }
@@ -110,7 +110,7 @@ fn the_claim_of_an_answer_counts_against_a_size_that_the_walk_has_seen() {
         (at_least(15), 20, "short"),
     ] {
         let says = |case: &mut Case| {
-            (case.answer.total, case.honoured) = (total, Honoured { by_walk, by_page: 20, within: 20 });
+            (case.answer.total, case.honoured) = (total, Honoured { by_walk, by_page: 20 });
         };
         assert_eq!(judged(says), expected, "{total:?}, {by_walk} seen");
     }
@@ -143,14 +143,15 @@ fn a_second_answer_confirms_an_end_only_below_a_size_that_this_page_has_shown() 
         (Witness::Same, 20, None, "checked"),
         (Witness::Same, 5, None, "short"),
         (Witness::Same, 20, exactly(16), "short"),
-        (Witness::SameAndNothingBeyond, 20, None, "exact"),
+        (Witness::SameAndNothingBeyond, 20, None, "checked"),
+        (Witness::SameAndNothingBeyond, 20, exactly(15), "exact"),
         (Witness::SameAndNothingBeyond, 5, None, "short"),
         (Witness::SameAndNothingBeyond, 20, exactly(16), "checked"),
         (Witness::SameAndNothingBeyond, 20, at_least(16), "checked"),
     ] {
         let seen = |case: &mut Case| {
             (case.witness, case.answer.total) = (witness, total);
-            case.honoured = Honoured { by_walk: 20, by_page, within: by_page };
+            case.honoured = Honoured { by_walk: 20, by_page };
         };
         assert_eq!(judged(seen), expected, "{witness:?}, {by_page} came, {total:?}");
     }
@@ -161,18 +162,6 @@ fn a_second_answer_confirms_an_end_only_below_a_size_that_this_page_has_shown() 
             case.witness = Witness::SameAndNothingBeyond;
         };
         assert_eq!(judged(flagged), expected, "{end:?}");
-    }
-}
-
-/// An upstream that gives two items, and five more on the first page: the edge of that page is short as well.
-#[test]
-fn a_size_that_the_first_answer_alone_had_proves_no_end() {
-    for (from, within, expected) in [(10, 20, "exact"), (10, 5, "checked"), (10, 0, "checked"), (0, 0, "exact")] {
-        let seen = |case: &mut Case| {
-            (case.from, case.witness) = (from, Witness::SameAndNothingBeyond);
-            case.honoured = Honoured { by_walk: 0, by_page: 20, within };
-        };
-        assert_eq!(judged(seen), expected, "from {from}, {within} within the list");
     }
 }
 
@@ -208,19 +197,14 @@ fn a_size_is_honoured_where_as_many_came_as_were_asked_for() {
         paging.hidden = hidden;
         let fetch = Slice::Offset { from: Offset(10), size: PageSize(20) };
         honoured.learn(&Answer { items: items(count), size, ..answer }, fetch, &paging);
-        assert_eq!(
-            honoured,
-            Honoured { by_walk, by_page, within: by_page },
-            "{count} came, {size:?}, hidden: {hidden}"
-        );
+        assert_eq!(honoured, Honoured { by_walk, by_page }, "{count} came, {size:?}, hidden: {hidden}");
     }
-    let mut honoured = Honoured { by_walk: 20, by_page: 20, within: 20 };
+    let mut honoured = Honoured { by_walk: 20, by_page: 20 };
     honoured.fell_to(5);
     assert_eq!((honoured.size(), honoured.size_now()), (5, 5));
-    assert_eq!(honoured.within, 5);
     let first = Slice::Offset { from: Offset(0), size: PageSize(20) };
     let mut honoured = Honoured::default();
     honoured.learn(&five_of_twenty().answer, first, &five_of_twenty().paging);
-    assert_eq!(honoured, Honoured { by_walk: 0, by_page: 5, within: 0 });
+    assert_eq!(honoured, Honoured { by_walk: 0, by_page: 5 });
     assert_eq!((Honoured::default().size(), Honoured::default().size_now()), (2, 2));
 }
