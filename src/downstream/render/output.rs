@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::content::Content;
 use crate::pagination::{
     answer::Answer,
-    page::{Page, Run},
+    page::{ByteRun, Page},
 };
 
 /// The length from which a run of items is not copied. A part of its own costs a write.
@@ -21,7 +21,7 @@ pub struct Output {
     /// The ranges of `{now}`, which change without a change of the page.
     pub(crate) times: Vec<Range<usize>>,
     /// A long run of items that was not copied, and the number of bytes before it.
-    left: Option<(usize, Run)>,
+    left: Option<(usize, ByteRun)>,
 }
 
 /// Further output is appended to these bytes.
@@ -40,7 +40,7 @@ impl Output {
     }
 
     /// Appends a run of items.
-    pub(crate) fn push_run(&mut self, page: &Page, run: Run) {
+    pub(crate) fn push_run(&mut self, page: &Page, run: ByteRun) {
         if self.left.is_none() && run.range.len() >= LEFT_FROM {
             self.left = Some((self.bytes.len(), run));
         } else {

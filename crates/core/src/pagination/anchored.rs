@@ -273,7 +273,7 @@ impl<'p> MarkReader<'p> {
         let mut hint = Hint { total, ..request.target.hint.counted_from_start(total) };
         hint.offset = hint.offset.believed();
         let backward = request.target.position.is_backward();
-        let unchecked = request.is_by_offset();
+        let unchecked = request.is_unverified();
         if !unchecked {
             request.target.position = by_marks(&request);
         }
@@ -453,7 +453,7 @@ impl MarkReader<'_> {
         };
         let passed = page.take(order, |view, place| !known.is_empty() && is_known(view, place));
         self.stand.offset = page.reached().filter(|_| passed > 0).unwrap_or(at_cut);
-        if request.is_by_offset() {
+        if request.is_unverified() {
             self.boundary = Landmark::At(self.stand.offset);
         } else if !page.is_empty() || matches!(self.boundary, Landmark::Marks(_)) {
             let read = page.line(order, marker);

@@ -35,7 +35,7 @@ use super::{
     order::{Kind, Order, SortKey, Ties},
     page::{Level, Page},
     paging::Family,
-    position::{Anchor, Position, Within},
+    position::{Anchor, PlaceInPage, Position},
     request::PageRequest,
 };
 
@@ -161,8 +161,8 @@ pub fn check(transcript: &Transcript, page: &Page) -> Result<Argument, ClaimFaul
             Fetch::Item(_) | Fetch::Count => rows.clear(),
         }
     }
-    let judge = Judge { transcript, order: &order, backward, items: &items, anchor, answers };
-    judge.check(page, onward.is_some(), back.is_some())
+    let checker = PageChecker { transcript, order: &order, backward, items: &items, anchor, answers };
+    checker.check(page, onward.is_some(), back.is_some())
 }
 
 fn fault<T>(claim: PageClaim, reason: impl Into<String>) -> Result<T, ClaimFault> {
@@ -242,7 +242,7 @@ struct AnswerSpan<'a> {
     because: &'static str,
 }
 
-struct Judge<'a> {
+struct PageChecker<'a> {
     transcript: &'a Transcript,
     /// In the direction of reading.
     order: &'a Order,
@@ -254,7 +254,7 @@ struct Judge<'a> {
     answers: Vec<Vec<Row<'a>>>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> PageChecker<'a> {
     fn check(&self, page: &Page, more: bool, back: bool) -> Result<Argument, ClaimFault> {
         self.check_order()?;
         self.check_neighbours(page, more, back)?;
@@ -437,8 +437,8 @@ impl<'a> Judge<'a> {
         fault(PageClaim::Order, "the answers order their items in a circle")
     }
 
-    /// Returns the place to which an answer leads on from another: the end of its stretch, or the first item that is not on
-    /// the page.
+    /// Returns how far an answer leads on from a place, and whether it stops there at an item that is not on the page; else
+    /// it leads on to the end of its stretch.
     fn step(&self, shown: &AnswerSpan<'a>, at: &ListPlace<'a>) -> Option<(ListPlace<'a>, bool)> {
         if self.order_of(&shown.low, at)?.is_gt() || self.order_of(at, &shown.high)?.is_ge() {
             return None;
@@ -570,9 +570,9 @@ fn anchor_of<'a>(request: &'a PageRequest, exchanges: &'a [(Fetch, Answer)]) -> 
             looked_up.or_else(kept)
         }
         Position::Token(token) => match &token.within {
-            Within::Keys(anchor) => Some(of(anchor)),
-            Within::Whole if token.token.is_none() => Some(ListPlace::start()),
-            Within::Whole | Within::Marks(_) => None,
+            PlaceInPage::Keys(anchor) => Some(of(anchor)),
+            PlaceInPage::Whole if token.token.is_none() => Some(ListPlace::start()),
+            PlaceInPage::Whole | PlaceInPage::Marks(_) => None,
         },
         Position::AfterMarks(_) | Position::BeforeMarks(_) | Position::At(_) => None,
     }

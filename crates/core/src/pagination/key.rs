@@ -276,7 +276,7 @@ pub(super) fn compare(key: &SortKey, extent: Extent, left: Operand<'_>, right: O
     Some(directed(key, ascending))
 }
 
-/// Turns an ascending comparison into the direction of a key.
+/// Reverses an ascending comparison if the key descends.
 pub(super) fn directed(key: &SortKey, ascending: Ordering) -> Ordering {
     match key.direction {
         Direction::Ascending => ascending,

@@ -61,7 +61,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<
 
 /// Reads a page by the filters that the request names.
 async fn read_with_filters(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
-    if request.is_by_offset() {
+    if request.is_unverified() {
         return whole(up, request).await;
     }
     if request.filters.is_some() && request.profile.filters_in_vain >= PAGES_IN_VAIN {

@@ -5,15 +5,17 @@
 //! [`super::key::TEXT_KEPT`], [`super::position::Marks`]). A limit is used by name at the loop that it bounds.
 
 /// Requests for a page that is where its hint says, unless the caller sets a budget; `budgets.upstream_requests` of the
-/// gateway has the same default. A page takes one request; twice the three that confirm an end, and two to spare.
+/// gateway has the same default. A page takes one request, the confirmation of an end at most three; a page whose
+/// list changes meanwhile does both twice.
 pub(super) const PAGE_REQUESTS: u32 = 8;
 
 /// Requests for a page whose place must be searched for, unless the caller sets a budget; `budgets.search_requests` of
-/// the gateway has the same default. Galloping and halving find a place among 2^32 items within 32 answers that hold one
-/// item each.
+/// the gateway has the same default. Halving finds a place among 2^32 items within 32 answers that hold one item each; galloping
+/// before it takes 2 for each doubling of the distance, where answers hold one item and no total aims.
 pub(super) const SEARCH_REQUESTS: u32 = 40;
 
-/// Items each way among which a place is searched for without a declared order, unless the caller sets another number.
+/// Items each way among which a place is searched for without a declared order, unless the caller sets another number: 20
+/// answers of 100 items.
 pub(super) const SEARCH_ITEMS: u32 = 1_000;
 
 /// Items by which a window is wider on either side than its page needs, where the upstream gives them in the same answer.
@@ -48,7 +50,8 @@ pub(super) const PAGES_IN_VAIN: u8 = 3;
 /// Pages without a filter that was given up, before it is tried again. It then costs one request in 32 pages.
 pub(super) const PAGES_WITHOUT_FILTER: u8 = 32;
 
-/// Requests that a page keeps for the whole list after its filter proved nothing, if the search budget has as many.
+/// Requests that a page keeps for the whole list after its filter proved nothing, if the search budget has as many: those
+/// of a page without a filter ([`PAGE_REQUESTS`]).
 pub(super) const AFTER_FILTER_REQUESTS: u32 = 8;
 
 /// The length of a tie run that fills an answer and shows a cap of the upstream. A shorter run fills an answer by chance.
@@ -66,7 +69,7 @@ pub(super) const LARGEST_BUDGET: u32 = 1_000;
 /// there, and each place takes time in proportion to the page.
 pub(super) const COUNTED_ANSWERS: u32 = 8;
 
-/// Tie runs whose cost is computed, in largest answers.
+/// The longest tie runs whose cost is computed, in largest answers: longer ones are refused or read by themselves.
 pub(super) const COUNTED_RUNS: u32 = 4;
 
 /// A length of lists that most page sizes divide: it has all divisors up to 10.
@@ -87,37 +90,38 @@ pub(super) const LOOSE_RUN_LEAST: u64 = 100;
 /// uncapped upstream either.
 pub(super) const LOOSE_RUN_MOST: u64 = 1_000;
 
-/// Confirmations of an end at one and the same place.
+/// Confirmations of an end at one and the same place. Each further one finds that the list has changed since.
 pub(super) const END_CHECKS_AT_ONE_PLACE: u32 = 4;
 
 /// Confirmations of an end for one page, whose list changes meanwhile.
 pub(super) const END_CHECKS: u32 = 10;
 
-/// Looks at a run of ties that hidden items cut.
+/// Looks at a run of ties that hidden items cut. Each reaches twice as far as the one before.
 pub(super) const HIDDEN_RUN_LOOKS: u32 = 6;
 
 /// Items by which a count may be too high because the list changed between the count and the slice.
 pub(super) const OVERTAKEN_COUNT: u64 = 2;
 
-/// Looks beside an answer that does not tell on which side of it the boundary is.
+/// Looks beside an answer that does not tell on which side of it the boundary is: two on either side.
 pub(super) const APART_LOOKS: u32 = 4;
 
 /// Readings of two slices for one run of ties that no single slice holds: an upstream that shuffles the run may show
 /// another part of it each time.
 pub(super) const RUN_PAIRS: u32 = 2;
 
-/// Readings of a seam before its place is given up.
+/// Readings of a seam before its place is given up: a list that changes in each of them changes too fast.
 pub(super) const KEY_SEAM_READINGS: u32 = 6;
 
 /// Contradictions within one page that are taken for changes to the list. After more of them its order is taken to be
 /// another one.
 pub(super) const CONTRADICTIONS: u32 = 2;
 
-/// Places at which items are looked at to confirm an end.
-pub(super) const WITNESS_PLACES: usize = 4;
+/// Places all over the list from which items are compared before an end that was searched for is believed: a list that is
+/// sorted otherwise shows that at most places.
+pub(super) const ORDER_SAMPLE_PLACES: usize = 4;
 
-/// Items on each side of such a place that are welcome in the answer from there.
-pub(super) const WITNESS_MARGIN: u64 = 10;
+/// Items on each side of such a place that its answer is asked for, where they cost no request.
+pub(super) const ORDER_SAMPLE_MARGIN: u64 = 10;
 
 /// Answers from different places that may have the same items before the upstream is taken to ignore the place: an end
 /// may come again.
@@ -127,7 +131,7 @@ pub(super) const ALIKE_ANSWERS: u32 = 2;
 /// it came with, and of the one that it is left with.
 pub(super) const MARKS_BESIDE: u64 = 2;
 
-/// Marks that are looked at: a cursor has five. All sets of them are compared.
+/// The most marks of which every set is compared, 2^8 sets. A cursor has five.
 pub(super) const MARKS_COMPARED: usize = 8;
 
 /// The number of empty answers in a row that end a list with hidden items and no count.
@@ -136,23 +140,24 @@ pub(super) const EMPTY_ANSWERS: u32 = 2;
 /// Vain readings of a seam without a declared order, after which the list changes too fast for it.
 pub(super) const MARK_SEAM_READINGS: u32 = 3;
 
-/// Items of the first windows of a search by marks. Each pair of windows has twice as many as the one before.
+/// Items of the first windows of a search by marks, as many as most upstreams give at once. Each pair of windows has twice as
+/// many as the one before.
 pub(super) const SEARCH_WINDOW: u64 = 100;
 
-/// Items by which such a window overlaps the part that was read beside it, so that the marks of a cursor are in one
-/// answer.
+/// Items that a window of a search by marks shares with its neighbour, so that one answer shows all marks of a cursor.
 pub(super) const SEARCH_OVERLAP: u64 = 5;
 
 /// Requests that are kept back from a search by marks, for the page that it finds.
 pub(super) const AFTER_SEARCH_REQUESTS: usize = 4;
 
-/// Requests that look once more at the deciding marks.
+/// Requests that read the items around the deciding marks again, within [`SEARCH_REQUESTS`].
 pub(super) const CLOSER_LOOKS: u32 = 8;
 
 /// The smallest cap of an upstream that is believed: a shorter answer is the end.
 pub(super) const LEAST_CAP: u32 = 5;
 
-/// Items wished for around the last page of a list without a declared order.
+/// Items that an answer holds beside the last page of a list without a declared order, where they cost no request: marks of
+/// the page before.
 pub(super) const TAIL_MARGIN: u64 = 2;
 
 /// The first stride of the search for the end of a list without a declared order and without a count. Each stride is

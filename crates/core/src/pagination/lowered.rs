@@ -27,7 +27,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
     if matches!(request.target.position, Position::AfterMarks(_) | Position::BeforeMarks(_)) {
         return anchored::read(up, request).await;
     }
-    if request.is_by_offset() {
+    if request.is_unverified() {
         return seek::read(up, request).await;
     }
     up.keys = Some(KeyWatch { order: Arc::clone(&request.order), may_project: request.abilities.may_project });

@@ -1,7 +1,8 @@
 //! The list read from its other end: what comes before an item is what comes after it in the flipped order.
 //!
 //! A page of the flipped list is turned round: its items, its neighbours, its edges. A place counted from the start of
-//! one list is a place counted from the end of the other.
+//! one list is a place counted from the end of the other. A single answer of the flipped list, which shows a seam, is turned
+//! by `Evidence::of_flipped`.
 
 use std::sync::Arc;
 

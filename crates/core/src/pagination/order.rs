@@ -142,7 +142,7 @@ impl Order {
         self.strong.iter().chain([&self.id])
     }
 
-    /// Returns whether the upstream sorts ties by the id.
+    /// Returns the order of items that are equal by all strong keys.
     #[must_use]
     pub fn ties(&self) -> Ties {
         self.ties

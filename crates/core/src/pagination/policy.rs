@@ -2,15 +2,18 @@
 //!
 //! | what happens | `verify = "always"` | `"when-cheap"` | `"never"` |
 //! | --- | --- | --- | --- |
-//! | the place is not where it is believed to be | it is searched for | it is searched for | the page is what stands at the offset |
-//! | the place is not found, or a run of ties is too long | `unproven` decides | `unproven` decides | |
+//! | the place is not where it is expected | it is searched for | it is searched for | the page is what stands at the offset |
+//! | the answers of a search show that the place is gone, or a run of ties is too long | `unproven` decides | `unproven` decides | |
+//! | the budget of a search ends before the place is found | refused, 503 `budget_exceeded` | the same | |
 //! | items contradict the order | `unproven` decides | `unproven` decides | |
 //! | only further requests show an end or a seam | they are made | the page is flagged `seam`; without a declared order only a full page is | |
-//! | the budget ends before the page is full | `short_pages` decides | `short_pages` decides | `short_pages` decides |
+//! | the budget ends after some items were taken | `short_pages` decides | `short_pages` decides | `short_pages` decides |
 //! | the budget ends with the page full, before it is seen what follows | served where an answer says that there is more; else as a short page | the same | the same |
 //!
 //! `unproven = "refuse"` refuses the page; `"flag"` serves what stands at its offset, flagged with the reason.
-//! `short_pages = "refuse"` refuses it; `"serve"` serves the items that there are, at least one, with a next page.
+//! `short_pages = "refuse"` refuses it, 503 `budget_exceeded`; `"serve"` serves the items that there are, at least one, with
+//! a next page. `read` turns `verify = "never"` into `"always"` for a list with hidden items, and for one without an order
+//! whose last page comes again: offsets alone would lead through these for ever.
 
 #[cfg(test)]
 mod tests;
@@ -19,11 +22,11 @@ use super::request::{PageRequest, ShortPages, Verify, WhenUnproven};
 
 impl PageRequest {
     /// Returns whether pages are served by their offset, without a proof.
-    pub(super) fn is_by_offset(&self) -> bool {
+    pub(super) fn is_unverified(&self) -> bool {
         self.terms.verify == Verify::Never
     }
 
-    /// Returns whether proofs that need further requests are left out: by keys in `windows::look` (ends) and
+    /// Returns whether proofs that need further requests are left out: by keys in `windows::take` (ends) and
     /// `windows::across` (seams), without a declared order in `anchored::asking` and `anchored::seam`.
     pub(super) fn leaves_out_costly_proofs(&self) -> bool {
         self.terms.verify == Verify::WhenCheap

@@ -59,7 +59,7 @@ pub enum Item {
 
 /// A place within a page of the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Within {
+pub enum PlaceInPage {
     /// At its first item in the direction of reading.
     Whole,
     /// Beyond this item, in the direction of reading.
@@ -91,7 +91,7 @@ pub struct TokenPlace {
     /// The client's page is read backward from the place.
     pub backward: bool,
     /// The place within that page.
-    pub within: Within,
+    pub within: PlaceInPage,
     /// The state that detects a circle.
     pub circle: Loop,
 }
@@ -136,7 +136,7 @@ impl Position {
 /// An estimate that helps to aim and never proves.
 ///
 /// The hints of a page's neighbours are made where the page is put together: in `judge::draft::assembly` by keys, in
-/// `anchored::assembly` by marks, in `token::served` by token. `keyset::reading` and `mirror` restate them for the whole
+/// `anchored::assembly` by marks, in `token::assembly` by token. `keyset::reading` and `mirror` restate them for the whole
 /// list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hint {

@@ -17,7 +17,7 @@ use super::{
 pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
     let paging = &request.paging;
     let places = request.order.places_items();
-    if request.is_by_offset() && (paging.hidden || (paging.repeats_last_page && !places)) {
+    if request.is_unverified() && (paging.hidden || (paging.repeats_last_page && !places)) {
         // A place by offset alone would come again for ever: offsets count what is hidden, and the end is not one.
         request.terms.verify = Verify::Always;
     }

@@ -185,7 +185,7 @@ macro_rules! properties {
 
 impl PageRequest {
     /// Requests a page of a list with this order, from an upstream of which nothing else is known: all of it is proven,
-    /// within 8 requests, or 40 where its place must be searched for. `marker` makes the marks of ids and the fingerprints
+    /// within the usual budget ([`Budget`]). `marker` makes the marks of ids and the fingerprints
     /// of keys.
     #[must_use]
     pub fn new(target: Target, limit: Limit, order: Arc<Order>, paging: Arc<Paging>, marker: Marker) -> Self {

@@ -1,4 +1,4 @@
-//! The loop: ask, look, ask again, serve or refuse.
+//! The interface of the core: a page asks, is answered, asks again, and is served or refused.
 //!
 //! [`resolve`] begins a page, [`Pending::resume`] goes on with the answers. A `Pending` is consumed by its answers, so
 //! the contract with whoever fetches is checked by the compiler; dropping it is cancelling. Every turn spends budget, so

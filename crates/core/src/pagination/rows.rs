@@ -80,7 +80,8 @@ pub(super) fn has_keys(answer: &Answer, order: &Order, item: usize, keys: &[KeyV
     })
 }
 
-/// The names of an item: its anchor, its id, its mark. Each is defined here alone.
+/// The names by which an item of an answer is known again: its anchor, its id, its mark. Each is defined here alone, above
+/// `key`, which `answer` must not depend on.
 impl Answer {
     /// Returns an item as an anchor; `None` if the answer has no such item, or no cursor can hold its keys.
     #[must_use]

@@ -28,11 +28,11 @@
 //! one upstream page, which may be more than the limit; and the page before it is only to be had by a token that leads
 //! back.
 
+mod assembly;
 mod chain;
 mod circle;
 mod locate;
 mod passage;
-mod served;
 
 #[cfg(test)]
 mod tests;
@@ -55,7 +55,7 @@ use super::{
     mark::Mark,
     page::{Page, Unproven},
     paging::{Sizes, Tokens},
-    position::{Anchor, Loop, Marks, Pivot, Position, Within},
+    position::{Anchor, Loop, Marks, Pivot, PlaceInPage, Position},
     refusal::Refusal,
     request::PageRequest,
     unsorted::Unsorted,
@@ -184,7 +184,7 @@ struct Begin {
     token: Option<Token>,
     token_way: Way,
     way: Way,
-    within: Within,
+    within: PlaceInPage,
     by_id: bool,
 }
 
@@ -192,7 +192,7 @@ impl Begin {
     /// Returns the place at which a page begins; `None` if the upstream can't be asked for it.
     fn of(request: &PageRequest) -> Option<Self> {
         let tokens = request.paging.tokens;
-        let by_item = |id: &KeyValue, way: Way, within: Within| {
+        let by_item = |id: &KeyValue, way: Way, within: PlaceInPage| {
             let possible = tokens.by_item && (tokens.backward || way == Way::Forward);
             let token = spelt(id).filter(|_| possible).map(|text| Token(text.into()))?;
             Some(Self { token: Some(token), token_way: way, way, within, by_id: true })
@@ -202,7 +202,7 @@ impl Begin {
                 token: None,
                 token_way: Way::Forward,
                 way: Way::Forward,
-                within: Within::Whole,
+                within: PlaceInPage::Whole,
                 by_id: false,
             }),
             Position::Token(place) => Some(Self {
@@ -212,10 +212,10 @@ impl Begin {
                 within: place.within.clone(),
                 by_id: false,
             }),
-            Position::After(anchor) => by_item(&anchor.id, Way::Forward, Within::Keys(anchor.clone())),
-            Position::Before(anchor) => by_item(&anchor.id, Way::Backward, Within::Keys(anchor.clone())),
-            Position::AfterPivot(Pivot { id, .. }) => by_item(id, Way::Forward, Within::Whole),
-            Position::BeforePivot(Pivot { id, .. }) => by_item(id, Way::Backward, Within::Whole),
+            Position::After(anchor) => by_item(&anchor.id, Way::Forward, PlaceInPage::Keys(anchor.clone())),
+            Position::Before(anchor) => by_item(&anchor.id, Way::Backward, PlaceInPage::Keys(anchor.clone())),
+            Position::AfterPivot(Pivot { id, .. }) => by_item(id, Way::Forward, PlaceInPage::Whole),
+            Position::BeforePivot(Pivot { id, .. }) => by_item(id, Way::Backward, PlaceInPage::Whole),
             Position::End | Position::AfterMarks(_) | Position::BeforeMarks(_) | Position::At(_) => None,
         }
     }
@@ -237,7 +237,7 @@ fn spelt(id: &KeyValue) -> Option<String> {
 impl<'p> TokenPage<'p> {
     fn new(up: &'p mut UpstreamPort, request: PageRequest, begin: &Begin) -> (Self, Option<Seek>) {
         let hint = request.target.hint;
-        let keyed = request.order.declared && !request.order.ends_opaque() && !request.is_by_offset();
+        let keyed = request.order.declared && !request.order.ends_opaque() && !request.is_unverified();
         let depth = usize::try_from(hint.offset.0).unwrap_or(usize::MAX);
         // What was marked with another key tells nothing of marks made with this one. Test:
         // `marks_made_with_an_older_key_are_compared_with_that_key`.
@@ -247,18 +247,18 @@ impl<'p> TokenPage<'p> {
             _ => Loop::default(),
         };
         let anchor = match &begin.within {
-            Within::Keys(anchor) => Some(anchor.clone()),
-            Within::Whole | Within::Marks(_) => None,
+            PlaceInPage::Keys(anchor) => Some(anchor.clone()),
+            PlaceInPage::Whole | PlaceInPage::Marks(_) => None,
         };
         let around = match &begin.within {
-            Within::Marks(marks) => around(begin.way, marks),
-            Within::Whole | Within::Keys(_) => Around::default(),
+            PlaceInPage::Marks(marks) => around(begin.way, marks),
+            PlaceInPage::Whole | PlaceInPage::Keys(_) => Around::default(),
         };
         let trail = if known_again { around.passed.clone() } else { Vec::new() };
         let seek = match begin.within {
-            Within::Whole => None,
-            Within::Keys(_) => Some(Seek::new(None, depth, begin.way == begin.token_way)),
-            Within::Marks(_) => Some(Seek::new(Some(around.clone()), depth, begin.way == begin.token_way)),
+            PlaceInPage::Whole => None,
+            PlaceInPage::Keys(_) => Some(Seek::new(None, depth, begin.way == begin.token_way)),
+            PlaceInPage::Marks(_) => Some(Seek::new(Some(around.clone()), depth, begin.way == begin.token_way)),
         };
         let walk = Self {
             up,
@@ -362,7 +362,7 @@ impl<'p> TokenPage<'p> {
 
     /// Returns whether a page that can't be proven is served, flagged.
     fn may_flag(&self) -> bool {
-        self.request.flags() || self.request.is_by_offset()
+        self.request.flags() || self.request.is_unverified()
     }
 }
 

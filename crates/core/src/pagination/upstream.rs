@@ -176,7 +176,8 @@ impl UpstreamPort {
     ///
     /// # Errors
     ///
-    /// [`Stop::Marks`] and [`Stop::Run`] where the answers show that the page must be read in another way.
+    /// [`Stop::Marks`] and [`Stop::Run`] where the answers show that the page must be read in another way, and
+    /// [`Stop::Unaskable`] where the dialect can't ask for a slice.
     pub(super) async fn slices(&mut self, slices: &[(Slice, bool)]) -> Result<Vec<Answer>, Stop> {
         let listed = slices.iter().map(|(slice, flipped)| self.listed(*slice, *flipped)).collect();
         let answers = self.fetch(listed).await?;

@@ -13,10 +13,10 @@ mod bracket;
 mod confirm;
 mod contradiction;
 mod hidden;
-mod look;
 mod miss;
 mod outcome;
 mod seam;
+mod take;
 
 use std::sync::Arc;
 
@@ -24,8 +24,8 @@ use bracket::Bracket;
 use confirm::{EndChecks, Short};
 use contradiction::Contradictions;
 use hidden::HiddenEdge;
-use look::{KeyObstacle, look_at};
 use seam::{Held, KeySeam};
+use take::{KeyObstacle, look_at};
 
 use super::{
     judge::{
@@ -90,8 +90,10 @@ struct KeySearch {
 struct SeamAttempts {
     /// The number of vain readings of the flipped list.
     flips: u32,
-    /// The number of vain readings of neighbouring slices.
-    torn: u32,
+    /// The number of vain attempts of four kinds, each of which has its own bound: readings of neighbouring slices, readings
+    /// of two slices for a run of ties, looks among hidden items, and answers that have nothing at their offset. They share
+    /// one counter, because a list that changes fast makes all of them vain.
+    vain: u32,
     /// The number of answers that told neither side of the boundary.
     apart: u32,
     /// The slice asked for last whose edge is taken to be the boundary without a proof.
@@ -174,7 +176,7 @@ impl slices::SliceReader for KeyReader<'_> {
 
 impl<'p> KeyReader<'p> {
     fn new(up: &'p mut UpstreamPort, request: PageRequest, ground: Ground) -> Self {
-        let unverified = request.is_by_offset();
+        let unverified = request.is_unverified();
         let limit = request.limit.max(1);
         let draft = Draft::new(Arc::clone(&request.order), &request.target, limit, ground, unverified);
         let mut asker = Asker::new(up, &request, draft.is_at_start());
@@ -198,7 +200,7 @@ impl<'p> KeyReader<'p> {
     fn progressed(&mut self) {
         self.search = KeySearch { shifted: true, ..KeySearch::default() };
         self.cut = None;
-        (self.seams.flips, self.seams.torn, self.seams.apart) = (0, 0, 0);
+        (self.seams.flips, self.seams.vain, self.seams.apart) = (0, 0, 0);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::pagination::{
     fetch::Token,
     key::KeyValue,
     mark::Mark,
-    position::{Anchor, Hint, Item, Marks, Pivot, Position, TokenPlace, Within},
+    position::{Anchor, Hint, Item, Marks, Pivot, PlaceInPage, Position, TokenPlace},
 };
 
 /// The result of an inspection. Its display has a line per fact, with escaped texts, for a terminal.
@@ -217,12 +217,12 @@ fn write_token_place(out: &mut Formatter<'_>, place: &TokenPlace) -> fmt::Result
         None => line(out, "token", "none: the first page")?,
     }
     match &place.within {
-        Within::Whole => line(out, "within", "the whole page")?,
-        Within::Keys(anchor) => {
+        PlaceInPage::Whole => line(out, "within", "the whole page")?,
+        PlaceInPage::Keys(anchor) => {
             line(out, "within", "beyond this item")?;
             write_anchor(out, anchor)?;
         }
-        Within::Marks(marks) => {
+        PlaceInPage::Marks(marks) => {
             line(out, "within", "amid marks")?;
             write_marks(out, marks)?;
         }

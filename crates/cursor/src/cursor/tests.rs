@@ -21,7 +21,7 @@ pub(super) mod claims {
         fetch::Token,
         key::KeyValue,
         mark::Mark,
-        position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
+        position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, PlaceInPage, Position, Target, TokenPlace},
         window::Offset,
     };
 }
@@ -111,9 +111,9 @@ fn random_token_place(random: &mut Random) -> TokenPlace {
         token_backward: random.chance(2),
         backward: random.chance(2),
         within: match random.below(3) {
-            0 => Within::Whole,
-            1 => Within::Keys(random_anchor(random)),
-            _ => Within::Marks(random_marks(random)),
+            0 => PlaceInPage::Whole,
+            1 => PlaceInPage::Keys(random_anchor(random)),
+            _ => PlaceInPage::Marks(random_marks(random)),
         },
         circle: match random.below(3) {
             0 => Loop::default(),
@@ -299,7 +299,7 @@ fn what_would_be_refused_is_not_minted() {
     let (keys, here) = (ring(), context());
     for length in (0..200).chain(1_350..1_450) {
         let token = Token("x".repeat(length).into());
-        let within = Within::Whole;
+        let within = PlaceInPage::Whole;
         let place =
             TokenPlace { token: Some(token), token_backward: false, backward: false, within, circle: Loop::default() };
         let with_token = Target { position: Position::Token(Box::new(place)), hint: Hint::default() };

@@ -80,7 +80,7 @@ impl MarkReader<'_> {
     pub(super) async fn read_on(&mut self, passed: usize, confirming: bool) -> MarkNext {
         let way = self.page.way();
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
-        if self.request.is_by_offset() {
+        if self.request.is_unverified() {
             let said = view.answer.more.or_else(|| self.counts.total.map(|total| total.value > self.stand.offset));
             let more = said.unwrap_or(!view.short);
             if self.page.need() == 0 || !more || passed == 0 {

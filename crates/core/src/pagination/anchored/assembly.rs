@@ -26,7 +26,7 @@ impl MarkReader<'_> {
         let ((stands, end), (read, first)) = (self.page.stands(), self.page.read());
         let forward = self.page.way() == Way::Forward;
         let place = |(around, at): (&[Spot], usize), backward: bool, offset: u64| {
-            if self.request.is_by_offset() {
+            if self.request.is_unverified() {
                 let back = if backward { u64::from(self.request.limit) } else { 0 };
                 return Target {
                     position: Position::At(Offset(offset.saturating_sub(back))),
@@ -53,7 +53,7 @@ impl MarkReader<'_> {
             }
             _ => None,
         };
-        let by_offset = self.request.is_by_offset() || self.findings.flagged.is_some();
+        let by_offset = self.request.is_unverified() || self.findings.flagged.is_some();
         let offset = items.first().map_or(self.stand.offset, |spot| self.page.views[spot.view].offset_of(spot.place));
         let items = items.iter().map(|spot| item_place(*spot)).collect();
         let answers = std::mem::take(&mut self.page.views).into_iter().map(|view| view.answer).collect();

@@ -13,13 +13,13 @@ use super::{
         paging::{EndEvidence, Sizes},
         window::Slice,
     },
-    AnswerSpan, Judge, ListPlace, Row, after,
+    AnswerSpan, ListPlace, PageChecker, Row, after,
 };
 
 /// A place that an answer shows up to, at which level, and why.
 type Reach<'a> = (ListPlace<'a>, Level, &'static str);
 
-impl<'a> Judge<'a> {
+impl<'a> PageChecker<'a> {
     /// Returns the stretches that each answer shows, and those that neighbours show together.
     pub(super) fn shown(&self) -> Vec<AnswerSpan<'a>> {
         let mut shown = Vec::new();

@@ -79,8 +79,8 @@ pub(super) struct Arrangement {
 }
 
 impl Arrangement {
-    /// Returns the upstream's own sequence of so many items, before runs are looked at.
-    fn unsorted(count: usize) -> Self {
+    /// Returns `count` items in the upstream's own sequence, all of them usable.
+    fn as_received(count: usize) -> Self {
         Self { places: None, longest_run: 0, usable: 0..count, sure: 0..count }
     }
 }
@@ -186,7 +186,7 @@ impl Evidence {
             answer.append(later.answer);
         }
         let mut view = Self {
-            arranged: Arrangement::unsorted(answer.items.len()),
+            arranged: Arrangement::as_received(answer.items.len()),
             answer,
             offsets: CoveredOffsets { begins, asked_to: later.offsets.asked_to.max(asked_to), ..later.offsets },
             end: End { ends, short: later.end.short && !ends, capped: false, checked: true },
@@ -219,7 +219,7 @@ impl Evidence {
         };
         Self {
             slice,
-            arranged: Arrangement::unsorted(answer.items.len()),
+            arranged: Arrangement::as_received(answer.items.len()),
             answer,
             offsets: CoveredOffsets { begins, asked_to, covers_to },
             from_start,

@@ -21,7 +21,7 @@ pub struct ItemPlace {
 
 /// Items of a page that stand in an answer as they would be written: one after the other, separated by a comma alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
+pub struct ByteRun {
     /// The number of items; at least one.
     pub items: usize,
     /// Index into [`Page::answers`].
@@ -39,7 +39,7 @@ pub enum Level {
     /// neither skipped nor repeated while a mark is left within reach. Or it is read by a token of the upstream's: no
     /// item that its answers show is skipped; items that the token leads past are not shown.
     Anchored,
-    /// As exact, but a fact could only be seen in two answers.
+    /// As exact, but a seam or an end could only be seen in two answers that agree.
     Checked,
     /// No item is skipped and none repeated, however much the collection changes.
     Exact,
@@ -56,7 +56,7 @@ pub enum Unproven {
     TieRun,
     /// The item that the cursor names is gone or changed, and its keys are not known.
     Pivot,
-    /// A seam that only further requests would show was not looked at, as the route says.
+    /// A seam or an end that only further requests would show was not looked at, as the route says.
     Seam,
 }
 
@@ -171,7 +171,7 @@ impl Page {
 
     /// Returns the longest run that begins with the item at `index`.
     #[must_use]
-    pub fn run(&self, index: usize) -> Run {
+    pub fn run(&self, index: usize) -> ByteRun {
         let first = self.items[index];
         let answer = &self.answers[first.answer as usize];
         let spans = &answer.items[first.item as usize..];
@@ -182,6 +182,6 @@ impl Page {
         let following = self.items[index + 1..].iter().zip(spans.iter().zip(&spans[1..]));
         let items = 1 + following.take_while(|next| goes_on(*next)).count();
         let range = spans[0].start as usize..spans[items - 1].end as usize;
-        Run { items, answer: first.answer as usize, range }
+        ByteRun { items, answer: first.answer as usize, range }
     }
 }

@@ -1,4 +1,5 @@
-//! The sizes that an upstream is believed to give, as the answers of a page teach them.
+//! The sizes that an upstream is expected to give, learnt from the answers of a page. Pages by marks learn their cap in
+//! `anchored::MarkReader::profile`.
 
 use crate::pagination::{
     answer::Answer,
@@ -20,8 +21,8 @@ pub(in crate::pagination) struct KnownSizes {
 }
 
 impl KnownSizes {
-    /// Begins with what was learnt before. The first page is asked for in full every time: a cap that was misread, or has
-    /// been lifted, is forgotten.
+    /// Begins with what was learnt before. A first page does not use the known cap: if an answer is larger, as where the cap
+    /// was misread or has been lifted, `learn` forgets it.
     pub(super) fn new(profile: UpstreamProfile, is_first_page: bool) -> Self {
         Self { profile, cap: profile.cap.filter(|_| !is_first_page), last_short: None, last: None }
     }

@@ -177,7 +177,7 @@ impl TokenPage<'_> {
         }
         let first = seek.window.first().unwrap_or(upstream_page);
         let lead = first.lead(self.way.reversed(), self.tokens(), self.request.paging.end);
-        let may_ask = !self.request.is_by_offset();
+        let may_ask = !self.request.is_unverified();
         let onward = match upstream_page.lead(self.way, self.tokens(), self.request.paging.end) {
             Lead::Token(token) if side == Side::After && self.may_look_onward(seek) => Some(token),
             _ => None,
@@ -244,7 +244,7 @@ impl TokenPage<'_> {
     }
 
     fn may_look_onward(&self, seek: &Seek) -> bool {
-        !self.request.is_by_offset()
+        !self.request.is_unverified()
             && seek.looked_at[0] < self.request.terms.search_items
             && self.up.requests + 1 < self.request.budget.search
     }

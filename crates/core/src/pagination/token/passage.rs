@@ -15,7 +15,7 @@ use crate::pagination::{
     mark::Mark,
     page::Unproven,
     paging::Sizes,
-    position::{Anchor, Marks, Position, Within},
+    position::{Anchor, Marks, PlaceInPage, Position},
     refusal::Refusal,
     rows,
     window::Offset,
@@ -219,7 +219,7 @@ impl TokenPage<'_> {
         // Among ties, the item that the cursor names may come after others that were inserted before it. Test:
         // `an_item_inserted_before_the_last_of_a_run_does_not_bring_it_again`.
         if let Position::Token(place) = &self.request.target.position
-            && let (true, Within::Keys(anchor)) = (self.seams.are_keyed() && self.may_go_round(), &place.within)
+            && let (true, PlaceInPage::Keys(anchor)) = (self.seams.are_keyed() && self.may_go_round(), &place.within)
             && rows::relate(&upstream_page.answer, order, index, anchor).is_some_and(|relation| relation.whole.is_eq())
         {
             return false;
@@ -284,7 +284,7 @@ impl TokenPage<'_> {
         }
     }
 
-    /// The token that leads to what follows the last upstream page; `None` at the end of the list.
+    /// Returns the token that leads to what follows the last upstream page; `None` at the end of the list.
     ///
     /// # Errors
     ///

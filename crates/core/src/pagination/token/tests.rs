@@ -14,7 +14,7 @@ use crate::{
         order::{Direction, Kind, Nulls, Order, SortKey, Ties},
         page::{Level, Page, Unproven},
         paging::{EndEvidence, Family, Paging, Sizes, Tokens},
-        position::{Anchor, Hint, Item, Marks, Pivot, Position, Target, Within},
+        position::{Anchor, Hint, Item, Marks, Pivot, PlaceInPage, Position, Target},
         refusal::Refusal,
         resolver::{Limit, PageRequest, ShortPages, Step, WhenUnproven, resolve},
         window::Offset,
@@ -574,6 +574,6 @@ fn edges_are_named_as_the_order_allows() {
     assert_eq!((first.around.before.len(), first.around.after.len()), (0, 2));
     assert_eq!((last.around.before.len(), last.around.after.len()), (2, 0));
     let Position::Token(place) = page.next.unwrap().position else { panic!("not by token") };
-    let Within::Marks(marks) = place.within else { panic!("not amid marks") };
+    let PlaceInPage::Marks(marks) = place.within else { panic!("not amid marks") };
     assert_eq!((marks.before.len(), marks.after.len()), (3, 1));
 }

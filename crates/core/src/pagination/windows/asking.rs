@@ -19,7 +19,7 @@ enum LookAt {
     Around(Window),
     /// The end of the list, which is believed to be at this offset.
     End(u64),
-    /// The slice from which most can be learnt.
+    /// A slice that narrows the bracket most.
     Probe(Slice),
 }
 

@@ -1,6 +1,6 @@
 //! The search for a boundary that is not where it was believed to be: brackets, galloping, halving.
 //!
-//! All of this is belief: an answer that shows the boundary proves it, wherever it was found. So when the collection
+//! The search ends where `slices::asker` has no request left. All of this is belief: an answer that shows the boundary proves it, wherever it was found. So when the collection
 //! moves under a search, limits that no longer fit are dropped, and the search goes on.
 
 use crate::pagination::direction::Side;

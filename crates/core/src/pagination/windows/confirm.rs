@@ -1,10 +1,11 @@
 //! The confirmation of ends: a short answer is the end of the list, or was made short by a cap, by hidden items, or by
 //! a limit of bytes or time.
 //!
-//! Shortness alone ends nothing. Two requests at once tell: one from the last item that came on, of a size that this
-//! page's answers have just shown, which a cap or a cut lets through; and one after all that was asked for, which sees
-//! beyond items that are hidden. If neither finds more, that is the end, whatever a count says. If no page shows the
-//! place after the last item, the next page is read, and the short one again.
+//! Shortness alone ends nothing. Two requests at once tell: the *edge*, from the last item that came on, of a size that
+//! this page's answers have just shown, which a cap or a cut lets through; and one after all that was asked for, which
+//! sees beyond hidden items. If neither finds more, that is the end, `checked`, whatever a count says. Where no answer of
+//! the page had two items yet, a third request shows such a size. If no page shows the place after the last item, the
+//! next page is read, and the short one again.
 
 use std::sync::Arc;
 
@@ -51,7 +52,7 @@ pub(super) struct Doubt {
 /// The knowledge of the end of the list.
 #[derive(Debug, Default)]
 pub(super) struct EndChecks {
-    /// The short answer that was doubted last: if more came after it, its size is a silent cap.
+    /// The short answer that was confirmed last. If more items follow it, its size may be a silent cap.
     pub(super) doubted: Option<Doubt>,
     /// An item that came from beyond what seemed to be the end: no two answers end the list before it.
     beyond: Option<Anchor>,
@@ -131,8 +132,8 @@ impl KeyReader<'_> {
     }
 
     /// Goes on after a place that was seen to be the last shows other items when it is asked for again: the list has
-    /// changed. If that comes about once more, places count items that are hidden, of which the dialect of this
-    /// upstream does not know.
+    /// changed. If that happens twice, the upstream's offsets count hidden items, which its dialect does not
+    /// declare.
     fn goes_on_elsewhere(&mut self) -> KeyTurn {
         self.refute_cap();
         if self.ending.doubted.is_some_and(|doubt| doubt.times > 1) {
@@ -158,7 +159,8 @@ impl KeyReader<'_> {
         KeyTurn::Window
     }
 
-    /// Drops a cap that did not make an answer short: fewer items than the cap were asked for, and more follow.
+    /// Drops the known cap if the short answer was asked for no more items than that: the cap did not cut it, and yet more
+    /// items follow.
     pub(super) fn refute_cap(&mut self) {
         let Some(Doubt { short, .. }) = self.ending.doubted else { return };
         if self.asker.sizes.profile.cap.is_some_and(|cap| short.slice.size().0 <= cap) {

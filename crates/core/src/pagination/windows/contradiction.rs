@@ -15,7 +15,7 @@ use super::{AskedSlice, Bracket, KeyHalt, KeyNext, KeyReader, KeyTurn, Witness, 
 use crate::pagination::{
     direction::Side,
     judge::evidence::Evidence,
-    limits::{CONTRADICTIONS, WITNESS_MARGIN, WITNESS_PLACES},
+    limits::{CONTRADICTIONS, ORDER_SAMPLE_MARGIN, ORDER_SAMPLE_PLACES},
     paging::Family,
     plan::{self, Window},
     position::Anchor,
@@ -161,13 +161,16 @@ impl KeyReader<'_> {
     ) -> KeyNext {
         self.contradictions.confirmed = true;
         let reaches = view.reaches();
-        let places: [u64; WITNESS_PLACES] = match (side, self.asker.ledger.total().filter(|total| *total > reaches)) {
-            (Side::After, _) => [1, 2, 3, 0].map(|quarter| view.begins() / 4 * quarter),
-            (Side::Before, Some(total)) => [1, 2, 3, 4].map(|quarter| reaches + (total - reaches - 1) / 4 * quarter),
-            (Side::Before, None) => [2, 16, 128, 1_024].map(|times| reaches.saturating_mul(times)),
-        };
-        let around = |from: u64| Window { from, to: from + 1, before: WITNESS_MARGIN, after: WITNESS_MARGIN };
-        let mut slices: Vec<AskedSlice> = Vec::with_capacity(WITNESS_PLACES);
+        let places: [u64; ORDER_SAMPLE_PLACES] =
+            match (side, self.asker.ledger.total().filter(|total| *total > reaches)) {
+                (Side::After, _) => [1, 2, 3, 0].map(|quarter| view.begins() / 4 * quarter),
+                (Side::Before, Some(total)) => {
+                    [1, 2, 3, 4].map(|quarter| reaches + (total - reaches - 1) / 4 * quarter)
+                }
+                (Side::Before, None) => [2, 16, 128, 1_024].map(|times| reaches.saturating_mul(times)),
+            };
+        let around = |from: u64| Window { from, to: from + 1, before: ORDER_SAMPLE_MARGIN, after: ORDER_SAMPLE_MARGIN };
+        let mut slices: Vec<AskedSlice> = Vec::with_capacity(ORDER_SAMPLE_PLACES);
         for place in places {
             // Of a short list one answer holds several of these places.
             let is_held = slices.iter().any(|held| plan::holds(held.slice, &(place..place + 1)));

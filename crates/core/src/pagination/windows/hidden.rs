@@ -30,9 +30,9 @@ impl KeyReader<'_> {
         let trusted = matches!(slice, Slice::Page { .. }) || slice.size() <= self.trusted_size();
         if self.draft.is_at_start() {
             // Nothing is shown of the start.
-            self.seams.torn += 1;
+            self.seams.vain += 1;
             let to = u64::from(self.trusted_size().0);
-            return if self.seams.torn > HIDDEN_RUN_LOOKS { Err(self.lost()) } else { Ok(self.read_chain(slice, to)) };
+            return if self.seams.vain > HIDDEN_RUN_LOOKS { Err(self.lost()) } else { Ok(self.read_chain(slice, to)) };
         }
         let is_first = !self.search.bracket.has_begun();
         self.cut = None;
@@ -80,8 +80,8 @@ impl KeyReader<'_> {
     /// Reads a run of ties that goes on after an answer, or the part of it that is hidden there.
     pub(super) fn cut_among_hidden(&mut self, cut: &Cut, slice: Slice) -> KeyNext {
         self.asker.searching = true;
-        self.seams.torn += 1;
-        if self.seams.torn > HIDDEN_RUN_LOOKS {
+        self.seams.vain += 1;
+        if self.seams.vain > HIDDEN_RUN_LOOKS {
             return self.tie_run(cut, None);
         }
         let edge = match slice {
@@ -91,7 +91,7 @@ impl KeyReader<'_> {
             Slice::Offset { size, .. } => Slice::Offset { from: Offset(cut.needed.start), size },
         };
         // Where no total tells how far, farther each time.
-        let farther = u64::from(self.trusted_size().0) << self.seams.torn;
+        let farther = u64::from(self.trusted_size().0) << self.seams.vain;
         let to = self.asker.ledger.total().unwrap_or_else(|| plan::reach(edge).0 + farther);
         Ok(self.read_chain(edge, to))
     }

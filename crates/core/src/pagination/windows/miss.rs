@@ -118,12 +118,12 @@ impl KeyReader<'_> {
     pub(super) fn missed_by_offset(&mut self, view: &Evidence) -> KeyNext {
         let cap = u32::try_from(view.len()).unwrap_or(u32::MAX).max(2);
         let is_said = self.request.paging.family == Family::Offset && view.answer().offset.is_some();
-        self.seams.torn += 1;
-        if !is_said && !view.is_empty() && self.seams.torn <= 2 {
+        self.seams.vain += 1;
+        if !is_said && !view.is_empty() && self.seams.vain <= 2 {
             self.asker.sizes.cap = Some(self.asker.sizes.cap.map_or(cap, |known| known.min(cap)));
             return Ok(KeyTurn::Window);
         }
-        let by_offset = self.request.is_by_offset() || super::asks_by_offset(&self.request);
+        let by_offset = self.request.is_unverified() || super::asks_by_offset(&self.request);
         let counted_in = self.asker.ledger.total().is_some_and(|total| total > self.draft.offset());
         if by_offset && !counted_in && self.flagged.is_none_or(|reason| reason == Unproven::Position) {
             // A client that asks by offset, after the end too, gets the items there. An empty page leads back to the end of

@@ -50,12 +50,12 @@ impl KeyReader<'_> {
             self.cut = Some(cut.clone());
             return Ok(KeyTurn::Window);
         }
-        if self.seams.torn < RUN_PAIRS
+        if self.seams.vain < RUN_PAIRS
             && self.ground == Ground::Whole
             && !self.request.paging.hidden
             && let Some((earlier, later)) = plan::pair(&self.request.paging, self.asker.sizes.cap, &cut.needed)
         {
-            self.seams.torn += 1;
+            self.seams.vain += 1;
             return Ok(KeyTurn::Seam(match seen {
                 Some((slice, view)) if slice == earlier => KeySeam::beside(earlier, Held::Here(view), vec![later]),
                 Some((slice, view)) if slice == later => KeySeam::beside(later, Held::Here(view), vec![earlier]),

@@ -129,11 +129,11 @@ impl KeyReader<'_> {
     /// Looks at a second reading by itself: the list changed between the two.
     fn torn(&mut self, again: Evidence) -> KeyNext {
         self.asker.searching = true;
-        self.seams.torn += 1;
+        self.seams.vain += 1;
         // The answer that the page took items from is of another time now: every later reading would differ from it. Test:
         // `a_list_of_fixed_pages_is_walked_while_it_changes`.
         self.seams.taken_from = None;
-        if self.seams.torn > KEY_SEAM_READINGS {
+        if self.seams.vain > KEY_SEAM_READINGS {
             return Err(self.lost());
         }
         Ok(look_at(again.slice().into(), again, Witness::None))
@@ -159,8 +159,8 @@ impl KeyReader<'_> {
             Ok(Progress::Missed(view, _)) if !self.draft.can_be_searched_for() => self.missed_by_offset(&view),
             Ok(Progress::Missed(view, side)) => {
                 self.asker.searching = true;
-                self.seams.torn += 1;
-                if self.seams.torn > KEY_SEAM_READINGS {
+                self.seams.vain += 1;
+                if self.seams.vain > KEY_SEAM_READINGS {
                     return Err(self.lost());
                 }
                 let first = !self.search.bracket.has_begun();
@@ -175,8 +175,8 @@ impl KeyReader<'_> {
     /// Asks once more: changes between two answers may have settled.
     fn again(&mut self) -> KeyNext {
         self.asker.searching = true;
-        self.seams.torn += 1;
-        if self.seams.torn <= KEY_SEAM_READINGS { Ok(KeyTurn::Window) } else { Err(self.lost()) }
+        self.seams.vain += 1;
+        if self.seams.vain <= KEY_SEAM_READINGS { Ok(KeyTurn::Window) } else { Err(self.lost()) }
     }
 }
 

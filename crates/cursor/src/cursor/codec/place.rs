@@ -17,7 +17,7 @@ use super::{
 use crate::pagination::{
     fetch::Token,
     mark::Mark,
-    position::{Anchor, Loop, MarkedItem, Marks, Pivot, TokenPlace, Within},
+    position::{Anchor, Loop, MarkedItem, Marks, Pivot, PlaceInPage, TokenPlace},
     window::Offset,
 };
 
@@ -115,9 +115,9 @@ pub(super) fn read_mark(rest: &mut ByteReader<'_>) -> Option<Mark> {
 pub(super) fn write_token_place(out: &mut Vec<u8>, place: &TokenPlace) {
     let circle = place.circle != Loop::default();
     let within = match place.within {
-        Within::Whole => 0,
-        Within::Keys(_) => WITHIN_KEYS,
-        Within::Marks(_) => WITHIN_MARKS,
+        PlaceInPage::Whole => 0,
+        PlaceInPage::Keys(_) => WITHIN_KEYS,
+        PlaceInPage::Marks(_) => WITHIN_MARKS,
     };
     let flags = [
         (place.token.is_some(), GIVEN),
@@ -131,9 +131,9 @@ pub(super) fn write_token_place(out: &mut Vec<u8>, place: &TokenPlace) {
         out.extend_from_slice(text.as_bytes());
     }
     match &place.within {
-        Within::Whole => {}
-        Within::Keys(anchor) => write_anchor(out, anchor),
-        Within::Marks(marks) => write_marks(out, marks),
+        PlaceInPage::Whole => {}
+        PlaceInPage::Keys(anchor) => write_anchor(out, anchor),
+        PlaceInPage::Marks(marks) => write_marks(out, marks),
     }
     if circle {
         write_varint(out, u64::from(place.circle.power));
@@ -155,9 +155,9 @@ pub(super) fn read_token_place(rest: &mut ByteReader<'_>) -> Option<TokenPlace> 
         None
     };
     let within = match (set(WITHIN_KEYS), set(WITHIN_MARKS)) {
-        (false, false) => Within::Whole,
-        (true, false) => Within::Keys(read_anchor(rest)?),
-        (false, true) => Within::Marks(read_marks(rest)?),
+        (false, false) => PlaceInPage::Whole,
+        (true, false) => PlaceInPage::Keys(read_anchor(rest)?),
+        (false, true) => PlaceInPage::Marks(read_marks(rest)?),
         (true, true) => return None,
     };
     let mut circle = Loop::default();

@@ -96,14 +96,14 @@ fn claims_are_written_byte_for_byte_so() {
             [&[AFTER_MARKS, 0, 0, 3 + 2 * 4][..], &a_bytes, &b_bytes, &c_bytes, &b_bytes, &a_bytes].concat(),
         ),
         (Position::BeforeMarks(marks(&[a], &[])), [&[BEFORE_MARKS, 0, 0, 1][..], &a_bytes].concat()),
-        (place(None, false, false, Within::Whole, Loop::default()), vec![TOKEN, 0, 0, 0]),
-        (place(Some(""), true, false, Within::Whole, Loop::default()), vec![TOKEN, 0, 0, 3, 0]),
+        (place(None, false, false, PlaceInPage::Whole, Loop::default()), vec![TOKEN, 0, 0, 0]),
+        (place(Some(""), true, false, PlaceInPage::Whole, Loop::default()), vec![TOKEN, 0, 0, 3, 0]),
         (
-            place(Some("ab"), false, true, Within::Keys(anchor()), Loop::default()),
+            place(Some("ab"), false, true, PlaceInPage::Keys(anchor()), Loop::default()),
             [&[TOKEN, 0, 0, 1 + 4 + 8, 2, b'a', b'b'][..], &anchor_bytes].concat(),
         ),
         (
-            place(None, false, false, Within::Marks(marks(&[], &[c])), circle),
+            place(None, false, false, PlaceInPage::Marks(marks(&[], &[c])), circle),
             [&[TOKEN, 0, 0, 16 + 32, 4][..], &c_bytes, &[4, 0, 0xac, 2]].concat(),
         ),
     ];

@@ -169,7 +169,7 @@ fn positions_and_hints_are_told_in_words() {
              hint       offset 0, run 0\n",
         ),
         (
-            place(Some(Token("https://internal/?key=secret".into())), Within::Marks(marks())),
+            place(Some(Token("https://internal/?key=secret".into())), PlaceInPage::Marks(marks())),
             none,
             "position   in a page of the upstream's, reading forward\n\
              token      28 bytes, not shown, which lead backward\n\
@@ -177,7 +177,7 @@ fn positions_and_hints_are_told_in_words() {
              circle     power 4, steps 1, hash beef\nhint       offset 0, run 0\n",
         ),
         (
-            place(None, Within::Whole),
+            place(None, PlaceInPage::Whole),
             none,
             "position   in a page of the upstream's, reading forward\ntoken      none: the first page\n\
              within     the whole page\ncircle     power 4, steps 1, hash beef\nhint       offset 0, run 0\n",

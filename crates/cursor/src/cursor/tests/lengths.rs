@@ -17,7 +17,7 @@ fn marks(before: u64, after: u64) -> Marks {
     Marks { before: (0..before).map(Mark::of).collect(), after: (0..after).map(Mark::of).collect() }
 }
 
-fn token(length: usize, within: Within) -> Position {
+fn token(length: usize, within: PlaceInPage) -> Position {
     let circle = Loop { power: 16, steps: 5, hash: (1 << 40) - 1 };
     let token = Some(Token("x".repeat(length).into()));
     Position::Token(Box::new(TokenPlace { token, token_backward: false, backward: false, within, circle }))
@@ -43,10 +43,10 @@ fn typical_cursors_are_short() {
         ("pivot, number id", pivot(number()), hint),
         ("pivot, UUID", pivot(uuid()), hint),
         ("three marks and two", Position::AfterMarks(marks(3, 2)), hint),
-        ("token of 40, whole page", token(40, Within::Whole), hint),
-        ("token of 40, microseconds, UUID", token(40, Within::Keys(anchor(MICROSECONDS, uuid()))), hint),
-        ("token of 40, marks", token(40, Within::Marks(marks(3, 2))), hint),
-        ("token of 1,400, marks", token(1_400, Within::Marks(marks(3, 2))), hint),
+        ("token of 40, whole page", token(40, PlaceInPage::Whole), hint),
+        ("token of 40, microseconds, UUID", token(40, PlaceInPage::Keys(anchor(MICROSECONDS, uuid()))), hint),
+        ("token of 40, marks", token(40, PlaceInPage::Marks(marks(3, 2))), hint),
+        ("token of 1,400, marks", token(1_400, PlaceInPage::Marks(marks(3, 2))), hint),
     ];
     let header = ["signed", "and ttl", "sealed", "and ttl"];
     let mut table = format!("{:<32}{:>8}{:>8}{:>8}{:>8}\n", "page cursor", header[0], header[1], header[2], header[3]);

@@ -7,7 +7,7 @@ use crate::{
     cursor::{ContextParts, CursorContext, CursorError, Expiry, open, seal, seal_item},
     pagination::{
         fetch::Token,
-        position::{Anchor, Hint, Item, Loop, Position, Target, TokenPlace, Within},
+        position::{Anchor, Hint, Item, Loop, PlaceInPage, Position, Target, TokenPlace},
     },
 };
 
@@ -17,8 +17,13 @@ fn bytes_of(cursor: &str) -> Vec<u8> {
 
 fn in_token(token: &str) -> Target {
     let token = Some(Token(token.into()));
-    let place =
-        TokenPlace { token, token_backward: false, backward: false, within: Within::Whole, circle: Loop::default() };
+    let place = TokenPlace {
+        token,
+        token_backward: false,
+        backward: false,
+        within: PlaceInPage::Whole,
+        circle: Loop::default(),
+    };
     Target { position: Position::Token(Box::new(place)), hint: Hint::default() }
 }
 

@@ -27,7 +27,7 @@ pub(super) enum KeyObstacle {
     /// The answer is short, and may stand elsewhere than it was asked for.
     Misplaced(Short, Box<Evidence>),
     /// The answer makes an end of the list the boundary, and no item on the other side confirms that.
-    Unwitnessed(AskedSlice, Box<Evidence>, Side, Witness),
+    Unsampled(AskedSlice, Box<Evidence>, Side, Witness),
     /// The answer cuts a run of ties beside the boundary.
     Cut(Cut, Option<Short>, Slice, Box<Evidence>),
     /// The boundary is not in the answer, but on this side of it.
@@ -70,7 +70,7 @@ impl KeyReader<'_> {
             return AnswerUse::None(KeyObstacle::Misplaced(short, Box::new(view)));
         }
         if is_first && let Some(side) = self.unwitnessed_edge(&view) {
-            return AnswerUse::None(KeyObstacle::Unwitnessed(asked, Box::new(view), side, witness));
+            return AnswerUse::None(KeyObstacle::Unsampled(asked, Box::new(view), side, witness));
         }
         match self.draft.take(view) {
             Ok(Progress::Done) => AnswerUse::All,
@@ -97,7 +97,7 @@ impl KeyReader<'_> {
         match untaken {
             KeyObstacle::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
             KeyObstacle::Misplaced(short, view) => self.doubt(short, short.last, Held::Here(view)).await,
-            KeyObstacle::Unwitnessed(asked, view, side, witness) => {
+            KeyObstacle::Unsampled(asked, view, side, witness) => {
                 self.confirm_order((asked, *view, witness), side).await
             }
             KeyObstacle::Cut(cut, short, slice, view) => self.cut(cut, short, (slice, view)).await,

@@ -7,7 +7,7 @@ use crate::pagination::{
     judge::upstream_page::{Lead, UpstreamPage},
     mark::Mark,
     page::{ItemPlace, Page, Unfounded},
-    position::{Hint, Item, Loop, MarkedItem, Marks, Position, Target, TokenPlace, Within},
+    position::{Hint, Item, Loop, MarkedItem, Marks, PlaceInPage, Position, Target, TokenPlace},
     refusal::Refusal,
     rules::{self, Rule},
     window::Offset,
@@ -21,7 +21,7 @@ struct NeighbourPage {
     way: Way,
     /// The number of items of the page between where the token leads and the place.
     depth: usize,
-    within: Within,
+    within: PlaceInPage,
     circle: Loop,
     run: u32,
     /// The mark of the item beyond it, where the order is declared.
@@ -73,7 +73,7 @@ impl TokenPage<'_> {
             .collect();
         let answers =
             std::mem::take(&mut self.pages.read).into_iter().map(|upstream_page| upstream_page.answer).collect();
-        let mut page = if self.findings.flagged.is_some() || self.request.is_by_offset() {
+        let mut page = if self.findings.flagged.is_some() || self.request.is_unverified() {
             Page::unfounded(Unfounded::Positional, answers, items)
         } else {
             self.seams.page(answers, items)
@@ -112,7 +112,7 @@ impl TokenPage<'_> {
             return Ok(None);
         };
         let within = match &self.place.anchor {
-            Some(anchor) if self.seams.are_keyed() => Within::Keys(anchor.clone()),
+            Some(anchor) if self.seams.are_keyed() => PlaceInPage::Keys(anchor.clone()),
             _ => self.marked(way, &self.place.trail, beyond),
         };
         let ahead = self.next_beyond(way, beyond, &within);
@@ -139,7 +139,7 @@ impl TokenPage<'_> {
                 taken.upstream_page == number
                     && upstream_page.ties(order, index.min(taken.index), index.max(taken.index))
             });
-            (Within::Keys(anchor), narrow(tied.count().max(1)))
+            (PlaceInPage::Keys(anchor), narrow(tied.count().max(1)))
         } else {
             let first = self.taken.items.iter().take(Marks::PASSED).rev();
             let trail: Vec<Mark> = first.map(|taken| self.mark_of(*taken)).collect();
@@ -201,7 +201,7 @@ impl TokenPage<'_> {
                 (token, token_way, depth)
             }
         };
-        let (within, circle) = (Within::Whole, Loop::default());
+        let (within, circle) = (PlaceInPage::Whole, Loop::default());
         Some(NeighbourPage { token, token_way, way, depth, within, circle, run: 0, ahead: None })
     }
 
@@ -221,8 +221,8 @@ impl TokenPage<'_> {
 
     /// The mark of the item that comes right after so many of an upstream page, beyond an anchor; `None` where another
     /// upstream page shows one between the two.
-    fn next_beyond(&self, way: Way, beyond: Option<(&UpstreamPage, usize)>, within: &Within) -> Option<Mark> {
-        let Within::Keys(anchor) = within else { return None };
+    fn next_beyond(&self, way: Way, beyond: Option<(&UpstreamPage, usize)>, within: &PlaceInPage) -> Option<Mark> {
+        let PlaceInPage::Keys(anchor) = within else { return None };
         let (upstream_page, passed) =
             beyond.filter(|(upstream_page, passed)| self.seams.are_keyed() && *passed < upstream_page.len())?;
         if passed == 0 && upstream_page.asked.way == way {
@@ -237,15 +237,15 @@ impl TokenPage<'_> {
     }
 
     /// The marks around a place: those gone by, the nearest last, and those of the upstream page that it is in.
-    fn marked(&self, way: Way, trail: &[Mark], beyond: Option<(&UpstreamPage, usize)>) -> Within {
+    fn marked(&self, way: Way, trail: &[Mark], beyond: Option<(&UpstreamPage, usize)>) -> PlaceInPage {
         let ahead: Vec<Mark> = beyond.map_or_else(Vec::new, |(upstream_page, passed)| {
             let places = (passed..upstream_page.len()).take(Marks::AHEAD);
             places.map(|place| self.mark(upstream_page, way.index(place, upstream_page.len()))).collect()
         });
         if trail.is_empty() && ahead.is_empty() {
-            return Within::Whole;
+            return PlaceInPage::Whole;
         }
-        Within::Marks(match way {
+        PlaceInPage::Marks(match way {
             Way::Forward => Marks { before: trail.to_vec(), after: ahead },
             Way::Backward => {
                 Marks { before: ahead.into_iter().rev().collect(), after: trail.iter().rev().copied().collect() }
