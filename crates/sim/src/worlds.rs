@@ -1,4 +1,4 @@
-//! How often walks meet each kind of world: a kind that is drawn no longer tests nothing.
+//! The number of walks that meet each kind of world: a kind that is drawn no longer tests nothing.
 
 use std::collections::BTreeMap;
 

@@ -406,3 +406,16 @@ fn pages_that_lean_on_a_checked_end_are_checked() {
         }
     }
 }
+
+/// All items of the answer come before the item: only the end, which no request confirms, shows that none is between.
+#[test]
+fn a_page_before_an_item_that_rests_on_an_assumed_end_is_flagged() {
+    for (family, kept) in [Family::Offset, Family::Page].into_iter().flat_map(|family| [(family, 0), (family, 3)]) {
+        let mut list = List { verify: Verify::WhenCheap, ..numbers(family, kept) };
+        let gone = Anchor { keys: vec![KeyValue::Number("99999".into())], id: KeyValue::Number("99999".into()) };
+        let target = Target { position: Position::Before(gone), hint: Hint::default() };
+        let page = list.page(target, 5).unwrap();
+        assert_eq!(page.items.len() as u64, kept, "{family:?}");
+        assert_eq!((page.level(), page.unproven), (Level::Positional, Some(Unproven::Seam)), "{family:?} {kept}");
+    }
+}

@@ -294,6 +294,8 @@ impl Draft {
     /// Notes that the page rests on an answer, and on the end of the list that it shows where `on_end`.
     fn rest_on(&mut self, view: &Evidence, on_end: bool) {
         self.weakness.checked |= view.checked || (on_end && view.end.checked);
+        // Test: `a_page_before_an_item_that_rests_on_an_assumed_end_is_flagged`.
+        self.weakness.assumed |= on_end && view.assumed.right;
     }
 
     /// Returns whether the items before a place count only because the view ends the list: ties that come in any order
