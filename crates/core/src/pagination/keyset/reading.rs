@@ -253,8 +253,8 @@ impl Reading {
         self.gather(up, page)
     }
 
-    /// Returns the level at which the answers to a filter prove that it shows all that follows the position; `None` where
-    /// the filter may compare otherwise than the list is sorted.
+    /// Returns the highest level of a page from this filter: by how much its answers show that it lets through all that
+    /// follows the position. `None` where the filter may compare otherwise than the list is sorted.
     fn shown_by(&self, page: &Page) -> Option<Level> {
         let Position::After(anchor) = &self.part.position else { return Some(Level::Checked) };
         let lets = self.part.lets;

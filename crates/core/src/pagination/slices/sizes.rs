@@ -1,5 +1,5 @@
 //! The sizes that an upstream is expected to give, learnt from the answers of a page. Pages by marks learn their cap in
-//! `anchored::MarkReader::profile`.
+//! `anchored::MarkReader::profile`. A cap is dropped in `learn` and in `windows::confirm::refute_cap`.
 
 use crate::pagination::{
     answer::Answer,
