@@ -11,12 +11,13 @@ use std::{
     },
 };
 
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::HeaderMap;
 
 use crate::{
     config::settings::{KnownBy, LegacyClient},
     cursor::KeyRing,
     downstream::request::query,
+    gateway::shared::clients::credential,
 };
 pub(crate) use hours::HourlyCounts;
 use hours::Hours;
@@ -245,11 +246,7 @@ impl Who {
     /// Returns the value that identifies the client of a request. The scheme of `Authorization` is left out.
     fn is_known_by(&self, headers: &HeaderMap, query: &str) -> Option<Vec<u8>> {
         let value = match &self.known_by {
-            KnownBy::Header(name) => {
-                let value = headers.get(name)?.as_bytes();
-                let scheme = value.iter().position(|byte| *byte == b' ').filter(|_| *name == AUTHORIZATION);
-                value[scheme.map_or(0, |at| at + 1)..].trim_ascii().to_vec()
-            }
+            KnownBy::Header(name) => credential(name, headers.get(name)?).to_vec(),
             KnownBy::Parameter(name) => {
                 query::pairs(query).find(|pair| &*pair.name() == name.as_bytes())?.value().into_owned()
             }

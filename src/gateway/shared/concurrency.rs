@@ -2,22 +2,21 @@
 //! route, or one client, leaves room for the others.
 
 use std::{
-    collections::{HashMap, hash_map::RandomState},
-    hash::{BuildHasher as _, Hash as _, Hasher as _},
+    collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 
+use super::clients::{ClientHash, ClientHashes};
 use crate::config::settings::ConcurrencySettings;
 
 /// The requests of one route in flight. The next snapshot shares them if the limits stay the same.
 #[derive(Debug)]
 pub(crate) struct RouteConcurrency {
     limits: ConcurrencySettings,
-    /// Hashes clients, under a key that they can't know.
-    hashes: RandomState,
+    known: ClientHashes,
     counts: Mutex<RequestCounts>,
 }
 
@@ -25,7 +24,7 @@ pub(crate) struct RouteConcurrency {
 #[derive(Debug, Default)]
 struct RequestCounts {
     requests: usize,
-    clients: HashMap<u64, usize>,
+    clients: HashMap<ClientHash, usize>,
 }
 
 /// The limit that a request is beyond.
@@ -41,14 +40,15 @@ pub(crate) enum ConcurrencyLimit {
 #[derive(Debug)]
 pub(crate) struct RequestPlace {
     concurrency: Arc<RouteConcurrency>,
-    client: u64,
+    client: ClientHash,
 }
 
 impl RouteConcurrency {
     /// Creates the limits of a route without requests.
     #[must_use]
     pub(crate) fn new(limits: ConcurrencySettings) -> Arc<Self> {
-        Arc::new(Self { limits, hashes: RandomState::new(), counts: Mutex::default() })
+        let known = ClientHashes::by(limits.principal.clone());
+        Arc::new(Self { limits, known, counts: Mutex::default() })
     }
 
     /// Returns the limits.
@@ -67,7 +67,7 @@ impl RouteConcurrency {
         headers: &HeaderMap,
         address: IpAddr,
     ) -> Result<RequestPlace, ConcurrencyLimit> {
-        let client = self.client(headers, address);
+        let client = self.known.find(headers, address);
         let mut counts = self.counts();
         if self.limits.requests.is_some_and(|most| counts.requests >= most) {
             return Err(ConcurrencyLimit::Route);
@@ -80,21 +80,6 @@ impl RouteConcurrency {
         counts.requests += 1;
         drop(counts);
         Ok(RequestPlace { concurrency: Arc::clone(self), client })
-    }
-
-    fn client(&self, headers: &HeaderMap, address: IpAddr) -> u64 {
-        let mut hasher = self.hashes.build_hasher();
-        let named = |name: &&HeaderName| headers.contains_key(*name);
-        let mut is_named = false;
-        for name in self.limits.principal.iter().filter(named) {
-            is_named = true;
-            name.hash(&mut hasher);
-            headers.get_all(name).iter().for_each(|value| value.hash(&mut hasher));
-        }
-        if !is_named {
-            address.hash(&mut hasher);
-        }
-        hasher.finish()
     }
 
     fn counts(&self) -> MutexGuard<'_, RequestCounts> {

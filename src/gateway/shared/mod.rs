@@ -1,6 +1,7 @@
-//! State that requests share: keys of items, limits of upstreams, slots, places of routes, look-ups in flight, and
-//! explanations.
+//! State that requests share: keys of items, limits of upstreams, slots, places of routes, limits of clients, look-ups in
+//! flight, and explanations.
 
+pub(crate) mod clients;
 pub(crate) mod concurrency;
 pub(crate) mod explanations;
 pub(crate) mod learning;
