@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    config::settings::{LegacyPolicy, LegacySettings},
-    downstream::response::legacy,
+    config::settings::{BrownoutEffect, BrownoutSettings, LegacyPolicy, LegacySettings, QuotaSettings},
+    downstream::{Code, response::legacy},
     gateway::{
         Snapshot,
         outcome::{
@@ -46,6 +46,8 @@ struct RouteReport<'s> {
     /// The same by the hour.
     hours: BTreeMap<&'static str, HourlyCounts>,
     legacy: CountReport,
+    /// The requests that were refused for the sake of a limit in a time, by the limit.
+    limited: BTreeMap<&'static str, u64>,
     /// The differences from the configuration that answers show, since it was loaded.
     findings: Vec<FindingReport>,
     /// `None` if the route does not tell clients apart.
@@ -74,6 +76,10 @@ struct PlanReport {
     deprecation: Option<String>,
     #[serde(flatten)]
     sunset: Option<SunsetReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<QuotaReport>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    brownouts: Vec<BrownoutReport>,
 }
 
 #[derive(Serialize)]
@@ -82,6 +88,25 @@ struct SunsetReport {
     sunset_passed: bool,
     days_left: u64,
     after_sunset: &'static str,
+}
+
+/// The limit of a client's legacy requests.
+#[derive(Serialize)]
+struct QuotaReport {
+    requests: u32,
+    seconds: u64,
+}
+
+#[derive(Serialize)]
+struct BrownoutReport {
+    from: String,
+    until: String,
+    is_on: bool,
+    /// The status of requests that are refused.
+    status: u16,
+    /// The requests of a client that are not refused.
+    #[serde(flatten)]
+    limit: Option<QuotaReport>,
 }
 
 #[derive(Serialize)]
@@ -137,6 +162,7 @@ fn row<'s>(route: &'s Route, list: &List, now: u64) -> RouteReport<'s> {
         requests: figures.paging().collect(),
         hours: usage.paging(now).collect(),
         legacy: counted(usage.total(now)),
+        limited: figures.rate_limited().collect(),
         findings: route.metrics.findings().all().into_iter().map(finding).collect(),
         clients,
     }
@@ -160,7 +186,23 @@ fn plan(settings: &LegacySettings, now: u64) -> PlanReport {
             days_left: sunset.saturating_sub(now).div_ceil(DAY),
             after_sunset: settings.after_sunset.word(),
         }),
+        limit: settings.rate_limit.map(quota),
+        brownouts: settings.brownouts.iter().map(|known| brownout(known, now)).collect(),
     }
+}
+
+fn quota(QuotaSettings { requests, per, .. }: QuotaSettings) -> QuotaReport {
+    QuotaReport { requests, seconds: per.as_secs() }
+}
+
+fn brownout(settings: &BrownoutSettings, now: u64) -> BrownoutReport {
+    let (code, limit) = match settings.effect {
+        BrownoutEffect::Pause => (Code::RateLimited, None),
+        BrownoutEffect::Slow(limit) => (Code::RateLimited, Some(quota(limit))),
+        BrownoutEffect::Reject => (Code::LegacyRejected, None),
+    };
+    let [from, until] = [settings.from, settings.until].map(clock::rfc3339);
+    BrownoutReport { from, until, is_on: settings.is_on(now), status: code.status(), limit }
 }
 
 fn counted(count: Count) -> CountReport {

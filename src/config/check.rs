@@ -15,6 +15,7 @@ mod mode;
 mod openapi;
 mod path;
 mod principal;
+mod rate_limit;
 mod route;
 mod server;
 mod tls;

@@ -10,6 +10,7 @@ mod envelope;
 mod examples;
 mod legacy;
 mod list;
+mod rate_limit;
 mod route;
 mod server;
 mod upstream;
@@ -21,6 +22,7 @@ pub(super) use dialect::{
 pub(super) use envelope::{ENVELOPE, EmptyCursor, PARAMETERS, ZeroLimit};
 pub(super) use legacy::{ClientShown, LEGACY, LEGACY_CLIENT};
 pub(super) use list::{BUDGETS, CURSOR, ErrorForm, FIELD, FieldType, PAGE_SIZE, ROUTE_PARAMETERS};
+pub(super) use rate_limit::{BROWNOUT, BrownoutAnswer, LEGACY_RATE_LIMIT, RATE_LIMIT};
 pub(super) use route::{CONCURRENCY, CORS, ListMethod, OBSERVE, OPENAPI, ROUTE};
 pub(super) use server::{
     ADMIN, CACHES, CURSOR_KEYS, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, LOG, PIVOTS, SERVER,

@@ -10,6 +10,7 @@ mod envelope;
 mod legacy;
 mod list;
 mod openapi;
+mod rate_limit;
 mod tls;
 
 use std::{
@@ -30,6 +31,7 @@ pub use list::{
     SortTerm,
 };
 pub use openapi::{ItemSchema, OpenApiSettings};
+pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};
 
 use super::{diagnostic::Located, key::words, redacted::RedactedConfiguration, secret::Secret};
@@ -436,6 +438,7 @@ pub struct RouteSettings {
     /// Without a final slash.
     pub public_url: Option<String>,
     pub concurrency: Option<ConcurrencySettings>,
+    pub rate_limit: RateLimitSettings,
     pub cors: Option<CorsSettings>,
     /// `legacy.links`; `None` for what the upstream's `host_header` suggests.
     pub legacy_links: Option<Located<LegacyLinks>>,

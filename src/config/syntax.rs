@@ -340,6 +340,20 @@ pub(super) fn read_network(text: &str) -> Option<Network> {
     (prefix <= longest).then_some(Network { address, prefix })
 }
 
+/// Accepts a time of day with its offset (RFC 3339), such as `2027-01-10T08:00:00Z`.
+pub(super) fn moment(text: &str) -> Checked {
+    match read_moment(text) {
+        Some(_) => Ok(()),
+        None => Err(SyntaxFault::new(format!("{text:?} is no time"), "write \"2027-01-10T08:00:00Z\"")),
+    }
+}
+
+/// Reads such a time, as seconds since 1970.
+pub(super) fn read_moment(text: &str) -> Option<u64> {
+    let moment = chrono::DateTime::parse_from_rfc3339(text).ok()?;
+    u64::try_from(moment.timestamp()).ok()
+}
+
 /// Accepts the name of a header field.
 pub(super) fn header_name(text: &str) -> Checked {
     match http::HeaderName::from_bytes(text.as_bytes()) {

@@ -48,6 +48,7 @@ mod operators_page;
 mod parameters;
 mod policies;
 mod postgres;
+mod rate_limits;
 mod refusals;
 mod relay;
 mod reload;

@@ -35,6 +35,22 @@ function sunset(route) {
   return h('p', { class: 'days' }, h('b', { class: route.days_left <= 14 ? 'is-warn' : null }, plural(route.days_left, 'day')), h('small', null, `left, until ${route.sunset}`));
 }
 
+/** The brownout that is on, or the next one. */
+function brownout(route, now) {
+  const next = (route.brownouts ?? []).find(({ until }) => between(now, until) > 0);
+  if (!next) return null;
+  const effect = next.requests ? `at most ${plural(next.requests, 'legacy request')} of a client in ${next.seconds} s` : `legacy requests get ${next.status}`;
+  return h('p', { class: 'note' }, badge(next.is_on ? 'warn' : 'mild', next.is_on ? 'Brownout' : 'Brownout to come'), ` ${next.from} to ${next.until}: ${effect}.`);
+}
+
+/** The limit of old clients, and how many requests it has refused. */
+function limit(route) {
+  const refused = (route.limited.legacy ?? 0) + (route.limited.brownout ?? 0);
+  const parts = [route.limit ? `A client may send ${plural(route.limit.requests, 'legacy request')} in ${route.limit.seconds} s.` : '',
+    refused > 0 ? `${plural(refused, 'legacy request')} refused for the sake of limits.` : ''].filter(Boolean);
+  return parts.length > 0 ? h('p', { class: 'note' }, parts.join(' ')) : null;
+}
+
 function client({ client: name, requests, unmarked, hours, last_seen: seen }, now, all) {
   const lately = sum(hours);
   return h('tr', { role: 'row', 'data-key': name }, h('th', { role: 'rowheader', scope: 'row' }, h('code', null, name)),
@@ -92,6 +108,8 @@ function board(route, now, isOpen) {
       shares(`In the last 24 hours: ${told}`, parts),
       h('ul', { class: 'legend' }, parts.map(([name, number, word]) => h('li', null, h('i', { class: name, 'aria-hidden': 'true' }), `${count(number)} ${word}`)))] : h('p', { class: 'note' }, 'No requests in the last 24 hours.'),
     route.observed ? observed(route) : null,
+    brownout(route, now),
+    limit(route),
     differences(route, now),
     clients(route, now, isOpen),
     h('p', { class: 'note' }, `Counted for ${span(between(route.counted_since, now))}.`));

@@ -6,8 +6,9 @@ use std::{fmt::Write as _, time::Duration};
 use super::{links, review};
 use crate::{
     config::settings::{
-        AfterSunset, CorsSettings, EndWord, KnownBy, LegacyPolicy, LegacySettings, ListSettings, Methods, Mode,
-        ObserveSettings, OverMax, Role, RouteSettings, Settings, SortTerm, Unmarked,
+        AfterSunset, BrownoutEffect, CorsSettings, EndWord, KnownBy, LegacyPolicy, LegacySettings, ListSettings,
+        Methods, Mode, ObserveSettings, OverMax, QuotaSettings, RateLimitSettings, Role, RouteSettings, Settings,
+        SortTerm, Unmarked,
     },
     downstream::Parameters,
     gateway::{Snapshot, routes::route::Route, runtime::clock},
@@ -92,6 +93,9 @@ fn describe(
             let marks: Vec<String> = names.iter().filter(|name| !is_own(name)).cloned().collect();
             if let Some(legacy) = legacy(&list.legacy, &marks, now) {
                 line(out, "old clients", &legacy);
+                if let Some(limits) = legacy_limits(&list.legacy, now).filter(|_| served.is_some()) {
+                    line(out, "old limits", &limits);
+                }
                 if let Some((word, text)) = links::passed(settings, route, Some(serving)) {
                     line(out, word, &text);
                 }
@@ -109,6 +113,9 @@ fn describe(
             }
             None => line(out, "forwards", "everything, unchanged"),
         },
+    }
+    if let Some(limits) = limits(&route.rate_limit) {
+        line(out, "limits", &limits);
     }
     if let Some(settings) = &route.cors {
         line(out, "cors", &cors(settings));
@@ -458,6 +465,42 @@ fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String>
         None => {}
     }
     Some(text)
+}
+
+/// Describes the limits of a client's requests in a time; none if there are none.
+fn limits(limits: &RateLimitSettings) -> Option<String> {
+    let upstream_requests = limits.upstream_requests.as_ref().map(|limit| limit.value);
+    let told: Vec<String> = [(limits.requests, "requests"), (upstream_requests, "upstream requests")]
+        .into_iter()
+        .filter_map(|(limit, noun)| Some(quota(limit?, noun)))
+        .collect();
+    let names: Vec<&str> = limits.clients.iter().map(http::HeaderName::as_str).collect();
+    let clients = match names.as_slice() {
+        [] => "known by its address".to_owned(),
+        names => format!("known by {}, or else its address", names.join(", ")),
+    };
+    (!told.is_empty()).then(|| format!("{} for each client, {clients}; 429 beyond that", told.join(" and ")))
+}
+
+/// Describes a number of requests in a time.
+fn quota(QuotaSettings { requests, per, burst }: QuotaSettings, noun: &str) -> String {
+    let burst = if burst < requests { format!(", {burst} at once") } else { String::new() };
+    format!("{requests} {noun} in {}{burst}", duration(per))
+}
+
+/// Describes the limit of legacy requests, and their brownouts that are not over.
+fn legacy_limits(legacy: &LegacySettings, now: u64) -> Option<String> {
+    let mut told: Vec<String> =
+        legacy.rate_limit.map(|limit| quota(limit, "requests") + " for each client").into_iter().collect();
+    for brownout in legacy.brownouts.iter().filter(|brownout| now < brownout.until) {
+        let effect = match brownout.effect {
+            BrownoutEffect::Pause => "none, 429".to_owned(),
+            BrownoutEffect::Slow(limit) => quota(limit, "requests") + " for each client",
+            BrownoutEffect::Reject => "none, 410".to_owned(),
+        };
+        told.push(format!("{effect} from {} until {}", clock::rfc3339(brownout.from), clock::rfc3339(brownout.until)));
+    }
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// Returns a duration in the largest unit that divides it.

@@ -1,6 +1,6 @@
 //! `legacy` of a route.
 
-use super::{Context, principal::is_credential};
+use super::{Context, principal::is_credential, rate_limit};
 use crate::config::{
     keys::{ClientShown, LEGACY, LEGACY_CLIENT, ROUTE, ROUTE_PARAMETERS},
     settings::{KnownBy, LegacyClient, LegacyPolicy, LegacySettings},
@@ -50,6 +50,8 @@ pub(super) fn legacy(route: &Spanned, takes_cursors: bool, context: &mut Context
         sunset_at: sunset.as_ref().map(|day| day.at),
         sunset: sunset.map(|day| day.value),
         after_sunset: LEGACY.after_sunset.read(written),
+        rate_limit: rate_limit::of_legacy(written, context),
+        brownouts: rate_limit::brownouts(written, policy, context),
         documentation: LEGACY.documentation.read(written),
         client: LEGACY.client.find(written).and_then(|written| client(written, route, context)),
     }

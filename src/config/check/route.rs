@@ -1,6 +1,8 @@
 //! `[routes]`: merges each with its defaults, and checks them against each other.
 
-use super::{Context, cors, dialect::Dialects, envelope::Envelopes, field, list, methods, openapi::Described, path};
+use super::{
+    Context, cors, dialect::Dialects, envelope::Envelopes, field, list, methods, openapi::Described, path, rate_limit,
+};
 use crate::config::{
     diagnostic::{Located, Location, nearest},
     key::Key,
@@ -100,6 +102,7 @@ impl Route<'_> {
             self.claim(path, &hosts, segments, &mut known.claims, context);
         }
         let methods = methods::methods(&self.written, context);
+        let rate_limit = rate_limit::rate_limit(&self.written, context);
         let list = match action? {
             Action::Forward => None,
             Action::Paginate | Action::Observe => {
@@ -108,6 +111,7 @@ impl Route<'_> {
                 let list = route.read(collection, &mut known.dialects, &mut known.envelopes, known.root, context)?;
                 methods::check(&list, methods, &self.written, context);
                 field::check_names(&list, self.own, context);
+                rate_limit::check_cost(&rate_limit, list.budgets, context);
                 if action? == Action::Observe {
                     methods::check_observed(methods, &self.written, context);
                 }
@@ -123,6 +127,7 @@ impl Route<'_> {
             upstream_path: ROUTE.upstream_path.located(&self.written),
             public_url: ROUTE.public_url.read(&self.written).map(|url| url.trim_end_matches('/').to_owned()),
             concurrency: concurrency(&self.written),
+            rate_limit,
             cors: cors::cors(&self.written, context),
             legacy_links: ROUTE.legacy.find(&self.written).and_then(|legacy| LEGACY.links.located(legacy)),
             list,

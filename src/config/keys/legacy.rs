@@ -1,10 +1,11 @@
 //! `legacy` of a route.
 
+use super::rate_limit::{BrownoutKeys, LegacyRateLimitKeys};
 use crate::config::{
     key::{
         Defaulted, Key,
         Literal::{Count, Text},
-        NamedTexts, count, day, named_texts, sub_table, table, text, word, words,
+        NamedTexts, count, day, list_of_tables, named_texts, sub_table, table, text, word, words,
     },
     schema::Schema,
     settings::{AfterSunset, LegacyLinks, LegacyPolicy, Unmarked},
@@ -39,6 +40,14 @@ table! {
 
         /// The policy from the beginning of that day on, in UTC.
         after_sunset: Defaulted<AfterSunset> => word().default(Text("same"));
+
+        /// The limit of a client's legacy requests. Lower it step by step on the way to the sunset.
+        rate_limit: Key<Spanned> => sub_table(LegacyRateLimitKeys::KEYS).optional_section();
+
+        /// Announced times in which legacy requests fail, or are fewer than otherwise, so that whoever still depends on
+        /// them notices before they end. Their answers have the headers and links of every legacy answer.
+        brownouts: Key<Vec<Spanned>> => list_of_tables(&Schema::Table(BrownoutKeys::KEYS))
+            .example(r#"[{ from = "2036-11-02T08:00:00Z", until = "2036-11-02T16:00:00Z" }]"#);
 
         /// The address of a page that explains the change to clients.
         documentation: Key<String> => text(syntax::url).example(r#""https://docs.example.com/cursors""#);

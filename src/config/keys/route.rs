@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::{legacy::LegacyKeys, list};
+use super::{legacy::LegacyKeys, list, rate_limit::RateLimitKeys};
 use crate::{
     config::{
         diagnostic::Located,
@@ -135,6 +135,11 @@ table! {
 
         /// Limits of the requests in flight, from the head of a request to the last byte of its response.
         concurrency: Key<Spanned> => sub_table(ConcurrencyKeys::KEYS).optional_section();
+
+        /// Limits of the requests of a client in a time. Answers tell clients how much is left, in `RateLimit` and
+        /// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). Each process counts for itself, and keeps the limits of
+        /// 65,536 clients.
+        rate_limit: Key<Spanned> => sub_table(RateLimitKeys::KEYS).optional_section();
 
         /// The scripts of other origins that may read answers. Without this table, preflight requests are forwarded, and
         /// what the upstream allows is passed on.

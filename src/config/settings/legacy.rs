@@ -1,5 +1,6 @@
 //! The settings for legacy requests, which page by number or offset.
 
+use super::rate_limit::{BrownoutSettings, QuotaSettings};
 use crate::config::{diagnostic::Location, key::words, keys::LEGACY, secret::Secret};
 
 /// `legacy` of a route.
@@ -16,6 +17,10 @@ pub struct LegacySettings {
     pub sunset: Option<i64>,
     pub sunset_at: Option<Location>,
     pub after_sunset: AfterSunset,
+    /// For each client.
+    pub rate_limit: Option<QuotaSettings>,
+    /// In the order of their times.
+    pub brownouts: Vec<BrownoutSettings>,
     pub documentation: Option<String>,
     /// `None` if clients are not told apart.
     pub client: Option<LegacyClient>,
@@ -31,6 +36,8 @@ impl Default for LegacySettings {
             sunset: None,
             sunset_at: None,
             after_sunset: LEGACY.after_sunset.default(),
+            rate_limit: None,
+            brownouts: Vec::new(),
             documentation: None,
             client: None,
         }

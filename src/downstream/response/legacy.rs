@@ -7,7 +7,7 @@ use http::{
 
 use super::Response;
 use crate::{
-    config::settings::{AfterSunset, LegacyPolicy, LegacySettings, Unmarked},
+    config::settings::{AfterSunset, BrownoutEffect, BrownoutSettings, LegacyPolicy, LegacySettings, Unmarked},
     downstream::{
         envelope::links::LinkSet,
         problem::{Code, Problem, shown},
@@ -50,7 +50,9 @@ pub fn is_past_sunset(settings: &LegacySettings, now: u64) -> bool {
 
 /// Returns the policy in force; `now` is in seconds since 1970.
 fn policy(settings: &LegacySettings, now: u64) -> Option<LegacyPolicy> {
-    let ends = settings.after_sunset == AfterSunset::Reject && is_past_sunset(settings, now);
+    let rejects = |brownout: &BrownoutSettings| brownout.effect == BrownoutEffect::Reject && brownout.is_on(now);
+    let ends = settings.after_sunset == AfterSunset::Reject && is_past_sunset(settings, now)
+        || settings.brownouts.iter().any(rejects);
     settings.policy.map(|policy| if ends { LegacyPolicy::Reject } else { policy })
 }
 

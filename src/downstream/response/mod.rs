@@ -6,6 +6,7 @@ pub mod cors;
 pub mod etag;
 pub mod legacy;
 pub mod problem;
+pub mod rate_limit;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -26,6 +27,7 @@ use crate::pagination::{
     page::{Level, Page, Unproven},
 };
 use caching::Varies;
+use rate_limit::RATE_LIMIT;
 
 /// The header with the level of a page.
 const LEVEL: HeaderName = HeaderName::from_static("cursorgate-level");
@@ -299,7 +301,10 @@ fn exposed<'h, 'n: 'h>(headers: &'h HeaderMap, of_envelope: impl Iterator<Item =
     }
     let of_envelope = of_envelope.map(|name| -> &'h str { name });
     let mut names: Vec<&str> = Vec::with_capacity(said.len() + EXPOSED.len());
-    for name in said.into_iter().chain(EXPOSED).chain(of_envelope).filter(|name| !matches!(*name, "" | "*")) {
+    let limits = ["RateLimit", "RateLimit-Policy"].into_iter().filter(|_| headers.contains_key(RATE_LIMIT));
+    for name in
+        said.into_iter().chain(EXPOSED).chain(limits).chain(of_envelope).filter(|name| !matches!(*name, "" | "*"))
+    {
         if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
             names.push(name);
         }

@@ -113,9 +113,7 @@ async fn fail(
     };
     let RequestContext { snapshot, outcome, cross_origin, held, .. } = context;
     let mut response = respond::refuse(&problem, None, snapshot, outcome);
-    if let Some(cross_origin) = cross_origin {
-        cross_origin.apply(&mut response.headers);
-    }
+    respond::share(&mut response.headers, cross_origin.as_ref(), outcome);
     respond::write(session, response, &snapshot.server.compression, held, outcome).await;
     Ok(())
 }

@@ -16,6 +16,7 @@ use crate::{
     downstream::response::{
         caching::{Varies, vary},
         cors, expose,
+        rate_limit::RATE_LIMIT,
     },
     gateway::{
         outcome::access_log::Outcome,
@@ -105,6 +106,7 @@ impl PassedAnswer<'_> {
         answer.insert_header(REQUEST_ID, self.outcome.request_id.as_str())?;
         self.frame(answer, has_body)?;
         self.mark_legacy(answer)?;
+        self.tell_limits(answer)?;
         self.share(answer)
     }
 
@@ -198,14 +200,23 @@ impl PassedAnswer<'_> {
         Ok(())
     }
 
-    /// Applies the route's cross-origin policy. Without one, a legacy answer lists the added headers as readable, as
-    /// far as the upstream allows scripts at all.
+    /// Tells the client how much of its limits is left, in the place of what the upstream says of its own.
+    fn tell_limits(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
+        let Some(limited) = &self.outcome.limited else { return Ok(()) };
+        let mut said = HeaderMap::new();
+        limited.write(&mut said, clock::instant());
+        said.iter().try_for_each(|(name, value)| answer.insert_header(name, value.clone()))
+    }
+
+    /// Applies the route's cross-origin policy. Without one, a legacy answer and one on a route with limits list the
+    /// added headers as readable, as far as the upstream allows scripts at all.
     fn share(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
-        if self.cross_origin.is_none() && self.forwarded.successor.is_none() {
+        if self.cross_origin.is_none() && self.forwarded.successor.is_none() && !self.outcome.tells_limits() {
             return Ok(());
         }
         let mut said = HeaderMap::new();
-        for name in cors::SAID {
+        // The limits are there to be listed as readable, and are not changed here.
+        for name in cors::SAID.into_iter().chain([RATE_LIMIT]) {
             for value in answer.headers.get_all(&name) {
                 said.append(name.clone(), value.clone());
             }

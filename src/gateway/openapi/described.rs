@@ -32,6 +32,8 @@ pub(super) struct DescribedRoute<'a> {
     pub(super) settings: &'a RouteSettings,
     pub(super) list_settings: &'a ListSettings,
     pub(super) list: &'a List,
+    /// Requests are limited in a time.
+    pub(super) is_limited: bool,
     /// The prefix of the names of its components.
     pub(super) stem: &'a str,
 }

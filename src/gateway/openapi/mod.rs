@@ -127,7 +127,8 @@ fn describe(settings: &RouteSettings, route: &Route, names: &mut Names, diagnost
     let mut schemas = Vec::new();
     match (&settings.list, &route.list) {
         (Some(settings_of_list), Some(list)) => {
-            let described = DescribedRoute { settings, list_settings: settings_of_list, list, stem: &stem };
+            let is_limited = route.limits.is_some();
+            let described = DescribedRoute { settings, list_settings: settings_of_list, list, is_limited, stem: &stem };
             let (operations, own) = described.operations(names, diagnostics);
             item.extend(operations);
             schemas = own;

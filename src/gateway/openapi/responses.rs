@@ -5,7 +5,7 @@ use super::{
     names::{Names, pascal},
 };
 use crate::{
-    config::settings::{AfterSunset, EnvelopeSettings, LegacyPolicy, Mode, OverMax},
+    config::settings::{AfterSunset, BrownoutEffect, BrownoutSettings, EnvelopeSettings, LegacyPolicy, Mode, OverMax},
     downstream::{Code, envelope::schema},
     gateway::routes::list::List,
     json::Document,
@@ -23,7 +23,7 @@ struct Header {
 /// The header of every response.
 const REQUEST_ID: &str = "X-Request-Id";
 
-const HEADERS: [Header; 12] = [
+const HEADERS: [Header; 14] = [
     Header { name: "Link", text: "The same links as in the body, one relation each (RFC 8288)", schema: string },
     Header { name: "ETag", text: "A weak validator of this page (RFC 9110, section 8.8.3)", schema: string },
     Header {
@@ -65,6 +65,16 @@ const HEADERS: [Header; 12] = [
         name: "Location",
         text: "The same page by cursor (RFC 9110, section 10.2.2)",
         schema: || string().with("format", "uri-reference".into()),
+    },
+    Header {
+        name: "RateLimit-Policy",
+        text: "The limits that the request counts for, a quota `q` in a window of `w` seconds each (draft-ietf-httpapi-ratelimit-headers)",
+        schema: string,
+    },
+    Header {
+        name: "RateLimit",
+        text: "The requests `r` that remain of each limit; after `t` seconds it is whole again (draft-ietf-httpapi-ratelimit-headers)",
+        schema: string,
     },
     Header { name: "Retry-After", text: "The time of the next attempt, in seconds or as a date", schema: string },
     Header {
@@ -142,6 +152,8 @@ pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &
     }
     let of_legacy = of_legacy(list);
     known.extend(&of_legacy);
+    let of_limits = of_limits(described);
+    known.extend(of_limits);
     if list.conventions.all().count() > 1 || list.conventions.own().parameters.preferred_limit().is_some() {
         known.push("Preference-Applied");
     }
@@ -156,10 +168,11 @@ pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &
         ]),
     )];
     if method == Method::Get {
-        responses.push(bare("304", "The page is the one that If-None-Match names", &["Link", "ETag", REQUEST_ID]));
+        let headers = [&["Link", "ETag", REQUEST_ID][..], of_limits].concat();
+        responses.push(bare("304", "The page is the one that If-None-Match names", &headers));
     }
     if list_settings.legacy.policy == Some(LegacyPolicy::Redirect) && described.redirects() {
-        let headers = [&["Location", "Link", REQUEST_ID][..], &of_legacy].concat();
+        let headers = [&["Location", "Link", REQUEST_ID][..], &of_legacy, of_limits].concat();
         responses.insert(1, bare("307", "Where the page that an old client asked for is, by its cursor", &headers));
     }
     let is_possible =
@@ -171,6 +184,11 @@ pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &
     responses.extend(statuses.into_iter().map(|status| (status.to_string(), problem(status, described, method))));
     responses.push(bare("4XX", "The upstream's own refusal, as it came", &[REQUEST_ID]));
     Document::Object(responses)
+}
+
+/// Returns the headers of answers on a route with limits in a time.
+fn of_limits(described: &DescribedRoute<'_>) -> &'static [&'static str] {
+    if described.is_limited { &["RateLimit-Policy", "RateLimit"] } else { &[] }
 }
 
 /// Returns the headers of legacy answers.
@@ -202,7 +220,8 @@ fn problem(status: u16, described: &DescribedRoute<'_>, method: Method) -> Docum
     }
     let mut members = vec![("description", titles.join("; ").into())];
     let mut headers = match status {
-        429 | 502 | 503 | 504 => vec!["Retry-After"],
+        429 => [&["Retry-After"], of_limits(described)].concat(),
+        502..=504 => vec!["Retry-After"],
         410 if codes.contains(&Code::LegacyRejected) && method == Method::Get => {
             [vec!["Link"], of_legacy(described.list)].concat()
         }
@@ -267,10 +286,14 @@ fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
         Code::CursorGone => by_token || list.mode.value == Mode::Seek,
         Code::LegacyRejected => {
             let ends = list.legacy.after_sunset == AfterSunset::Reject && list.legacy.policy.is_some();
-            ends || list.legacy.policy == Some(LegacyPolicy::Reject)
+            let rejects = |brownout: &BrownoutSettings| brownout.effect == BrownoutEffect::Reject;
+            ends || list.legacy.brownouts.iter().any(rejects) || list.legacy.policy == Some(LegacyPolicy::Reject)
         }
         Code::BodyInvalid | Code::BodyTooLarge | Code::MediaTypeUnsupported => method == Method::Post,
-        Code::RateLimited => described.settings.concurrency.as_ref().is_some_and(|limits| limits.per_client.is_some()),
+        Code::RateLimited => {
+            let per_client = described.settings.concurrency.as_ref().is_some_and(|limits| limits.per_client.is_some());
+            per_client || described.is_limited
+        }
         // Paths without a route have no operation.
         Code::RouteNotFound => false,
         _ => true,

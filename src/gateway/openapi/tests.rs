@@ -106,6 +106,22 @@ const PEOPLE: &str = r##"{
 }"##;
 
 #[test]
+fn limits_of_clients_are_described_where_there_are_any() {
+    let route = |limit: &str| {
+        let routes =
+            format!("[routes.users]\npath = \"/users\"\ndialect = \"offset-limit\"\norder = [\"id\"]\n{limit}");
+        document(&routes, &[], None)["paths"]["/users"]["get"]["responses"].clone()
+    };
+    let (limited, free) = (route("rate_limit = { requests = 5 }"), route(""));
+    for (status, header) in
+        [("200", "RateLimit"), ("304", "RateLimit-Policy"), ("429", "RateLimit"), ("429", "Retry-After")]
+    {
+        assert!(limited[status]["headers"][header].is_object(), "{status} {header}: {limited}");
+        assert!(free[status]["headers"][header].is_null(), "{status} {header}: {free}");
+    }
+}
+
+#[test]
 fn the_document_is_as_before() {
     let (snapshot, said) = built(ROUTES, &[("people.openapi.json", PEOPLE)]);
     let snapshot = snapshot.unwrap_or_else(|| panic!("{said}"));

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::Version;
+use http::{HeaderMap, Version};
 use opentelemetry::{KeyValue, trace::TraceId};
 use serde_json::{Value, json};
 use tracing::Level;
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     downstream::response::{level_word, unproven_word},
-    gateway::runtime::clock,
+    gateway::{runtime::clock, shared::clients::route_limits::LimitedRequest},
     pagination::{page::Page, paging::FutileFilter, unsorted::Unsorted},
 };
 
@@ -64,6 +64,8 @@ pub(crate) struct Outcome {
     pub bytes: usize,
     /// The outcome as metrics count it.
     pub(crate) counted: Counted,
+    /// The limits that the request is charged to.
+    pub(crate) limited: Option<Box<LimitedRequest>>,
     began: Instant,
     ended: Option<Instant>,
     /// The rest of the outcome is logged elsewhere.
@@ -102,6 +104,7 @@ impl Outcome {
             detail: None,
             bytes: 0,
             counted: Counted::default(),
+            limited: None,
             began: clock::instant(),
             ended: None,
             left: false,
@@ -201,6 +204,21 @@ impl Outcome {
         }
     }
 
+    /// Charges the requests to the upstream so far, and tells the client in the headers of its answer how much of its
+    /// limits is left.
+    pub(crate) fn tell_limits(&mut self, headers: &mut HeaderMap) {
+        if let Some(limited) = &mut self.limited {
+            let now = clock::instant();
+            limited.settle(self.counted.upstream_requests, now);
+            limited.write(headers, now);
+        }
+    }
+
+    /// Returns whether the answer says how much is left of a limit.
+    pub(crate) fn tells_limits(&self) -> bool {
+        self.limited.as_ref().is_some_and(|limited| limited.is_told())
+    }
+
     /// Returns the outcome as one word: the code if there is one.
     #[must_use]
     pub(crate) fn word(&self) -> &'static str {
@@ -230,6 +248,7 @@ impl Outcome {
             "upstream_requests": self.counted.upstream_requests,
             "bytes": self.bytes,
             "duration_ms": millis(clock::instant().saturating_duration_since(self.began)),
+            "limit": self.counted.limit,
             "refusal": self.counted.refusal,
             "drift": self.counted.drift,
             "pivot": self.counted.pivot,
@@ -266,6 +285,15 @@ impl Outcome {
         trace.end(name, attributes.into_iter().flatten().collect(), fault, ended);
     }
 
+    /// Charges the client with all requests to the upstream, and returns the time at which the request ended.
+    fn settle(&mut self) -> Instant {
+        let ended = self.ended.unwrap_or_else(clock::instant);
+        if let Some(limited) = &mut self.limited {
+            limited.settle(self.counted.upstream_requests, ended);
+        }
+        ended
+    }
+
     /// Takes over the logging of a request that has ended. The line is written when the returned value is dropped, with
     /// the duration of the request alone.
     pub(crate) fn leave(&mut self) -> Self {
@@ -291,7 +319,7 @@ impl Drop for Outcome {
         if std::thread::panicking() {
             self.code = Some("panicked");
         }
-        let ended = self.ended.unwrap_or_else(clock::instant);
+        let ended = self.settle();
         let took = ended.saturating_duration_since(self.began);
         self.counted.word = self.word();
         self.metrics.count(&self.counted, CountedResponse { status: self.status, bytes: self.bytes, took });
@@ -322,6 +350,7 @@ impl Drop for Outcome {
                     peer = upstream.and_then(|part| part.peer).map(tracing::field::display),
                     upstream_ms = upstream.map(|part| millis(part.time)),
                     upstream_requests = self.counted.upstream_requests,
+                    limit = self.counted.limit,
                     bytes = self.bytes,
                     duration_ms,
                     page_level = self.counted.level,

@@ -3,9 +3,17 @@
 use http::{HeaderMap, header::RETRY_AFTER};
 
 use crate::{
+    config::settings::QuotaSettings,
     cursor::{CursorError, TooLong},
     downstream::{Code, Problem, Response},
-    gateway::shared::{concurrency::ConcurrencyLimit, slots::Occupied},
+    gateway::{
+        runtime::clock,
+        shared::{
+            clients::route_limits::{LimitPolicy, RateRefusal},
+            concurrency::ConcurrencyLimit,
+            slots::Occupied,
+        },
+    },
     pagination::{
         fetch::{Fetch, Listing, TokenFetch},
         refusal::Refusal,
@@ -42,6 +50,24 @@ impl Failure {
     /// Creates a failure with a `said` for the client and a `detail` for the log.
     pub(crate) fn logged(code: Code, said: &str, detail: String) -> Self {
         Self::Refused { problem: Box::new(Problem::new(code, said)), detail: Some(detail) }
+    }
+
+    /// Adds the link to the first page.
+    #[must_use]
+    pub(crate) fn with_restart(mut self, url: String) -> Self {
+        if let Self::Refused { problem, .. } = &mut self {
+            problem.restart = Some(url);
+        }
+        self
+    }
+
+    /// Removes the links, which answers to POST don't have; `cursor` is the name of the client's parameter, if it has one.
+    #[must_use]
+    pub(crate) fn without_links(mut self, cursor: Option<&str>) -> Self {
+        if let Self::Refused { problem, .. } = &mut self {
+            problem.leave_out_links(cursor);
+        }
+        self
     }
 
     /// Returns a short description for the log.
@@ -293,6 +319,55 @@ impl From<ConcurrencyLimit> for Failure {
         };
         Self::logged(code, said, detail.to_owned())
     }
+}
+
+impl From<RateRefusal> for Failure {
+    fn from(refusal: RateRefusal) -> Self {
+        let RateRefusal { policy, quota: QuotaSettings { requests, per, .. }, retry_after, until } = refusal;
+        let (quota, again) = (format!("{requests} in {}", seconds(per.as_secs())), seconds(retry_after));
+        let until = until.map(clock::rfc3339).unwrap_or_default();
+        let (said, key) = match policy {
+            LimitPolicy::Requests => (
+                format!("you have sent as many requests as a client may here, {quota}: try again in {again}"),
+                "rate_limit.requests",
+            ),
+            LimitPolicy::UpstreamRequests => (
+                format!(
+                    "your requests have taken as many upstream requests as a client's may here, {quota}: try again in \
+                     {again}"
+                ),
+                "rate_limit.upstream_requests",
+            ),
+            LimitPolicy::Legacy => (
+                format!(
+                    "you have sent as many requests by page or offset as a client may here, {quota}: try again in {again}, \
+                     or {BY_CURSOR}"
+                ),
+                "legacy.rate_limit",
+            ),
+            LimitPolicy::Brownout if requests == 0 => {
+                (format!("requests by page or offset are not answered until {until}: {BY_CURSOR}"), "legacy.brownouts")
+            }
+            LimitPolicy::Brownout => (
+                format!(
+                    "until {until} a client may send no more than {quota} by page or offset here: try again in {again}, or \
+                     {BY_CURSOR}"
+                ),
+                "legacy.brownouts",
+            ),
+        };
+        let mut problem = Problem::new(Code::RateLimited, said);
+        problem.retry_after = Some(retry_after.into());
+        Self::Refused { problem: Box::new(problem), detail: Some(format!("{key} of the route limits its clients")) }
+    }
+}
+
+/// The remedy for a client that pages by number or offset. Without links, other words take the place of its end.
+const BY_CURSOR: &str = "page by cursor: start at `restart` and follow its links";
+
+/// Returns a number of seconds in words.
+fn seconds(number: u64) -> String {
+    if number == 1 { "1 second".to_owned() } else { format!("{number} seconds") }
 }
 
 impl From<Occupied> for Failure {

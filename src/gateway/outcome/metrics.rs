@@ -20,7 +20,7 @@ use super::histogram::{Histogram, HistogramCounts, PAGE_REQUESTS, TIMES};
 use crate::gateway::runtime::clock;
 use families::{
     BODY_BYTES, COMPRESSION_INPUT, COMPRESSION_OUTPUT, DRIFT, DRIFTED, FUTILE_FILTERS, LOWERED, OBSERVED, PAGES,
-    PAGING, PIVOTS, REFUSALS, REQUESTS, STRAGGLERS, UNOBSERVED, UNPROVEN, UPSTREAM_REQUESTS, class,
+    PAGING, PIVOTS, RATE_LIMITED, REFUSALS, REQUESTS, STRAGGLERS, UNOBSERVED, UNPROVEN, UPSTREAM_REQUESTS, class,
 };
 pub(crate) use families::{CLASSES, FAMILIES, SERVABLE, is_refusal};
 pub(crate) use figures::{RouteFigures, UpstreamFigures};
@@ -54,6 +54,8 @@ pub(crate) struct Counted {
     pub observed: Option<&'static str>,
     /// The reason that the answer was not observed.
     pub unobserved: Option<&'static str>,
+    /// The limit in a time that refused the request.
+    pub limit: Option<&'static str>,
     /// The paging of the request: `cursor`, `legacy` or `unmarked`.
     pub paging: Option<&'static str>,
     /// The coding in which the gateway compressed the response, and its bytes before and after that.
@@ -225,6 +227,7 @@ impl RouteMetrics {
             (OBSERVED, outcome.observed),
             (UNOBSERVED, outcome.unobserved),
             (PAGING, outcome.paging),
+            (RATE_LIMITED, outcome.limit),
         ] {
             if let Some(word) = word {
                 self.add_labelled(family, &[word], 1);

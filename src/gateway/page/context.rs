@@ -11,6 +11,7 @@ use crate::{
         lifecycle::snapshot::Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
         routes::{list::List, route::Route},
+        runtime::clock,
         session::client_request::ClientRequest,
         shared::pivots::Pivots,
     },
@@ -67,6 +68,10 @@ impl<'r> PageContext<'r> {
         let restart = || base.url(&parameters.link_query(&request, None));
         let decision = legacy::decide(&request.kind, &list.legacy, asked.now, restart);
         note_paging(list, asked, &request.kind, outcome);
+        if !matches!(decision, LegacyDecision::Reject(_) | LegacyDecision::Refuse(_)) {
+            let restart = || base.url(&parameters.link_query(&request, None));
+            limit_legacy(list, &request.kind, asked.now, restart, outcome)?;
+        }
         let redirects = decision == LegacyDecision::Redirect;
         let legacy_page = match decision {
             LegacyDecision::Serve => None,
@@ -95,6 +100,27 @@ impl<'r> PageContext<'r> {
 /// Records how a request pages. A legacy request is also counted under its client.
 pub(crate) fn note_paging(list: &List, asked: &ClientRequest, kind: &RequestKind, outcome: &mut Outcome) {
     list.note_paging(kind, &asked.headers, (asked.query(), asked.now), &mut outcome.counted);
+}
+
+/// Charges a legacy request to the limits of such requests; `now` is in seconds since 1970. `restart` makes the link to the
+/// first page by cursor.
+///
+/// # Errors
+///
+/// Returns the problem of a client that has used up such a limit, or of a brownout.
+pub(crate) fn limit_legacy(
+    list: &List,
+    kind: &RequestKind,
+    now: u64,
+    restart: impl FnOnce() -> String,
+    outcome: &mut Outcome,
+) -> Result<(), Failure> {
+    let Some(limited) = outcome.limited.as_mut().filter(|_| legacy::is_legacy(kind, &list.legacy)) else {
+        return Ok(());
+    };
+    let Err(refusal) = limited.admit_legacy(clock::instant(), now) else { return Ok(()) };
+    outcome.counted.limit = Some(refusal.policy.word());
+    Err(Failure::from(refusal).with_restart(restart()))
 }
 
 /// Returns the order that a request asks for, or the route's own.

@@ -17,7 +17,8 @@ use crate::{
     gateway::{
         outcome::metrics::RouteMetrics,
         request::path::PathTemplate,
-        shared::{concurrency::RouteConcurrency, learning::Learning},
+        runtime::clock,
+        shared::{clients::route_limits::RouteLimits, concurrency::RouteConcurrency, learning::Learning},
     },
     upstream::Costs,
 };
@@ -43,6 +44,8 @@ pub struct Route {
     pub rewrites_links: bool,
     /// The limits of requests in flight.
     pub(crate) concurrency: Option<Arc<RouteConcurrency>>,
+    /// The limits of requests in a time; none if the route has none.
+    pub(crate) limits: Option<Arc<RouteLimits>>,
     /// The cross-origin policy; none if the upstream decides.
     pub cors: Option<CorsPolicy>,
     /// The list; none if all requests are forwarded.
@@ -104,6 +107,7 @@ impl Route {
             public_url: settings.public_url.clone(),
             rewrites_links: asked.is_some_and(|upstream| settings.rewrites_links(upstream)),
             concurrency: settings.concurrency.as_ref().map(|limits| concurrency(limits, known)),
+            limits: limits(settings, known),
             cors: settings.cors.as_ref().map(CorsPolicy::new),
             list,
             usual,
@@ -151,6 +155,14 @@ impl Route {
 fn concurrency(limits: &ConcurrencySettings, known: Option<&Route>) -> Arc<RouteConcurrency> {
     let known = known.and_then(|known| known.concurrency.as_ref()).filter(|known| known.limits() == limits);
     known.map_or_else(|| RouteConcurrency::new(limits.clone()), Arc::clone)
+}
+
+/// Compiles the limits of a route's requests in a time. A reload keeps the state of those that stay the same.
+fn limits(settings: &RouteSettings, known: Option<&Route>) -> Option<Arc<RouteLimits>> {
+    let known = known.and_then(|known| known.limits.as_deref());
+    // An observed list has no legacy requests yet: all its clients page as they always did.
+    let list = settings.list.as_ref().filter(|_| settings.observe.is_none());
+    RouteLimits::compile(&settings.rate_limit, list.map(|list| &list.legacy), known, clock::instant())
 }
 
 /// Hashes the settings that decide whether learnt limits remain valid after a reload.

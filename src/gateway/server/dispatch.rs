@@ -14,7 +14,8 @@ use super::admission::whose;
 use crate::{
     config::settings::Role,
     downstream::{
-        Code, Convention, EnvelopeTemplate, LegacyDecision, Problem, RequestBody, Response, response::legacy,
+        Code, Convention, EnvelopeTemplate, LegacyDecision, Problem, RequestBody, Response,
+        response::{cors, legacy},
     },
     gateway::{
         explain::served,
@@ -22,7 +23,7 @@ use crate::{
         lifecycle::snapshot::Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
         page::{
-            context::{ListCall, note_paging},
+            context::{ListCall, limit_legacy, note_paging},
             exchange::watched::PageRecord,
             serve::{Served, serve},
         },
@@ -41,7 +42,10 @@ use crate::{
             context::{Forwarded, Gateway, RequestContext},
             respond::{self, refuse},
         },
-        shared::{concurrency::RequestPlace, explanations::ExplainedRequest, slots::UpstreamSlot},
+        shared::{
+            clients::route_limits::LimitedRequest, concurrency::RequestPlace, explanations::ExplainedRequest,
+            slots::UpstreamSlot,
+        },
     },
     permit::PermitScope,
     upstream::{net::memory::MemoryShare, request::headers},
@@ -120,9 +124,7 @@ pub(crate) async fn answer(
     }
     match verdict {
         Dispatch::Respond(mut response) => {
-            if let Some(cross_origin) = cross_origin {
-                cross_origin.apply(&mut response.headers);
-            }
+            respond::share(&mut response.headers, cross_origin.as_ref(), outcome);
             respond::write(session, response, &snapshot.server.compression, held, outcome).await;
         }
         Dispatch::Preflight(response) => {
@@ -167,14 +169,9 @@ async fn decide(
         let problem = Problem::new(Code::RequestInvalid, refusal.to_string());
         return Dispatch::Respond(refuse(&problem, envelope_of(list, head), snapshot, outcome));
     }
-    if let Some(concurrency) = &route.concurrency {
-        let client = outcome.client.map_or(routed.client.address, whose);
-        match concurrency.enter(&head.headers, client) {
-            Ok(entered) => *place = Some(entered),
-            Err(limit) => {
-                return Dispatch::Respond(shed(limit.into(), envelope_of(list, head), snapshot, outcome));
-            }
-        }
+    match admit_client(&routed, head, outcome) {
+        Ok(entered) => *place = entered,
+        Err(failure) => return Dispatch::Respond(shed(failure, envelope_of(list, head), snapshot, outcome)),
     }
     if let Some(list) = list {
         return answer_list(gateway, session, snapshot, (held, outcome, explained), list, routed).await;
@@ -227,6 +224,28 @@ fn read_head(
         return Err(refused(&Problem::new(Code::RequestInvalid, doubt), Some(envelope), outcome));
     }
     Ok(Routed { found, target, client, permit })
+}
+
+/// Charges a request to the limits of its client, and takes its place among the requests of its route.
+///
+/// # Errors
+///
+/// Returns the failure of a request beyond a limit, which has no place.
+fn admit_client(routed: &Routed, head: &RequestHeader, outcome: &mut Outcome) -> Result<Option<RequestPlace>, Failure> {
+    let route = &routed.found.route;
+    let address = whose(outcome.client.unwrap_or(routed.client.address));
+    // A browser can't tell its script that a preflight was refused for a time.
+    if let Some(limits) = route.limits.as_ref().filter(|_| !cors::is_preflight(&head.method, &head.headers)) {
+        let mut limited = Box::new(LimitedRequest::begin(limits, &head.headers, address));
+        let admitted = limited.admit(clock::instant());
+        outcome.limited = Some(limited);
+        if let Err(refusal) = admitted {
+            outcome.counted.limit = Some(refusal.policy.word());
+            return Err(refusal.into());
+        }
+    }
+    let Some(concurrency) = &route.concurrency else { return Ok(None) };
+    Ok(Some(concurrency.enter(&head.headers, address)?))
 }
 
 /// Begins to explain a request, if it has a permit.
@@ -359,6 +378,10 @@ async fn read_body(
         problem.leave_out_links(cursor_name(chosen.convention));
         return Err(Box::new(refuse(&problem, Some(envelope), snapshot, outcome)));
     }
+    if let Err(failure) = limit_legacy(list, &kind, asked.now, String::new, outcome) {
+        let failure = failure.without_links(cursor_name(chosen.convention));
+        return Err(Box::new(shed(failure, Some(envelope), snapshot, outcome)));
+    }
     Ok(PostRequest::Passes(first))
 }
 
@@ -409,7 +432,9 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
                 problem.restart = Some(first_page(call));
             }
             let mut response = refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome);
-            if problem.code == Code::LegacyRejected && asked.body.is_none() {
+            // Requests beyond the limits of all requests have been refused before.
+            let is_old = matches!(problem.code, Code::LegacyRejected | Code::RateLimited);
+            if is_old && asked.body.is_none() {
                 list.mark_legacy(&mut response.headers, &first_page(call));
             }
             response

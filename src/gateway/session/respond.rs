@@ -12,8 +12,11 @@ use super::{
 };
 use crate::{
     config::settings::CompressionSettings,
-    downstream::{EnvelopeTemplate, Problem, Response},
-    gateway::{lifecycle::snapshot::Snapshot, outcome::access_log::Outcome, request::identity::REQUEST_ID},
+    downstream::{EnvelopeTemplate, Problem, Response, response},
+    gateway::{
+        lifecycle::snapshot::Snapshot, outcome::access_log::Outcome, request::identity::REQUEST_ID,
+        routes::cross_origin::CrossOrigin,
+    },
     upstream::net::memory::MemoryShare,
 };
 
@@ -106,6 +109,17 @@ async fn write_piece(
         if is_too_slow {
             return Err(Error::explain(ErrorType::WriteTimedout, "the client takes too little"));
         }
+    }
+}
+
+/// Tells the client how much of its limits is left, and says which scripts may read the answer.
+pub(crate) fn share(headers: &mut HeaderMap, cross_origin: Option<&CrossOrigin>, outcome: &mut Outcome) {
+    outcome.tell_limits(headers);
+    match cross_origin {
+        Some(cross_origin) => cross_origin.apply(headers),
+        // The upstream's policy has been taken over before there were these fields.
+        None if outcome.tells_limits() => response::expose(headers, std::iter::empty()),
+        None => {}
     }
 }
 

@@ -1,6 +1,9 @@
 //! The clients of a route. Each is told apart by the values of headers, or else by its address, and known by a keyed hash
 //! alone.
 
+pub(crate) mod rate_limit;
+pub(crate) mod route_limits;
+
 use std::{
     collections::hash_map::RandomState,
     hash::{BuildHasher as _, Hash as _, Hasher as _},
@@ -30,6 +33,12 @@ impl ClientHashes {
     #[must_use]
     pub(crate) fn by(headers: Vec<HeaderName>) -> Self {
         Self { headers, hashes: RandomState::new() }
+    }
+
+    /// Returns whether clients are told apart by these headers.
+    #[must_use]
+    pub(crate) fn are_by(&self, headers: &[HeaderName]) -> bool {
+        self.headers == headers
     }
 
     /// Returns the client of a request: that of its headers, or else its address.

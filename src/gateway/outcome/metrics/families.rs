@@ -1,6 +1,6 @@
 //! The families of metrics for each route, and the closed sets of their label values.
 
-use crate::downstream::Code;
+use crate::{downstream::Code, gateway::shared::clients::route_limits::LimitPolicy};
 
 /// The verdicts on an observed answer: servable, or the first cause against it.
 pub(crate) const VERDICTS: [&str; 12] = [
@@ -112,7 +112,7 @@ impl MetricFamily {
 }
 
 /// All metric families, in the order of their output.
-pub(crate) const FAMILIES: [MetricFamily; 17] = [
+pub(crate) const FAMILIES: [MetricFamily; 18] = [
     MetricFamily {
         name: "cursorgate_requests_total",
         help: "Requests by outcome (page, forwarded, or the code of the problem) and class of the status.",
@@ -222,6 +222,11 @@ pub(crate) const FAMILIES: [MetricFamily; 17] = [
         help: "Bytes of the same responses after compression.",
         labels: &[("coding", &CODINGS)],
     },
+    MetricFamily {
+        name: "cursorgate_rate_limited_total",
+        help: "Requests refused because their client had used up a limit in a time, or in a brownout, by the limit.",
+        labels: &[("policy", &LimitPolicy::WORDS)],
+    },
 ];
 
 pub(super) const REQUESTS: usize = 0;
@@ -241,3 +246,4 @@ pub(super) const PAGING: usize = 13;
 pub(super) const BODY_BYTES: usize = 14;
 pub(super) const COMPRESSION_INPUT: usize = 15;
 pub(super) const COMPRESSION_OUTPUT: usize = 16;
+pub(super) const RATE_LIMITED: usize = 17;

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::families::{CLASSES, DRIFT, DRIFTED, FAMILIES, MetricFamily, OBSERVED, PAGES, PAGING, REFUSALS, REQUESTS};
+use super::families::{
+    CLASSES, DRIFT, DRIFTED, FAMILIES, MetricFamily, OBSERVED, PAGES, PAGING, RATE_LIMITED, REFUSALS, REQUESTS,
+};
 use crate::gateway::outcome::histogram::{Histogram, PAGE_REQUESTS, TIMES, quantile};
 
 /// The figures of a route, from the counts of `RouteMetrics` in their order: all families, the times of requests by class,
@@ -54,6 +56,11 @@ impl<'c> RouteFigures<'c> {
     /// Returns the observed answers by verdict.
     pub(crate) fn verdicts(self) -> impl Iterator<Item = (&'static str, u64)> + use<'c> {
         self.words(OBSERVED)
+    }
+
+    /// Returns the requests that were refused for the sake of a limit in a time, by the limit.
+    pub(crate) fn rate_limited(self) -> impl Iterator<Item = (&'static str, u64)> + use<'c> {
+        self.words(RATE_LIMITED)
     }
 
     /// Returns the requests for lists by their paging, those that did not occur too.

@@ -1,0 +1,153 @@
+//! `rate_limit` of a route, and the limits and brownouts of its legacy requests.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::Context;
+use crate::config::{
+    diagnostic::Located,
+    key::Key,
+    keys::{BROWNOUT, BrownoutAnswer, LEGACY, LEGACY_RATE_LIMIT, RATE_LIMIT, ROUTE},
+    settings::{BrownoutEffect, BrownoutSettings, Budgets, LegacyPolicy, QuotaSettings, RateLimitSettings},
+    spanned::Spanned,
+    syntax,
+};
+
+/// Reads `rate_limit` of a merged route.
+pub(super) fn rate_limit(route: &Spanned, context: &mut Context<'_>) -> RateLimitSettings {
+    let table = ROUTE.rate_limit.table(route);
+    let per = RATE_LIMIT.per.read(&table);
+    let requests = RATE_LIMIT.requests.read(&table);
+    let upstream_requests = RATE_LIMIT.upstream_requests.located(&table);
+    if let (None, Some(burst)) = (RATE_LIMIT.requests.find(&table), RATE_LIMIT.burst.find(&table)) {
+        context.missing(burst.at, "`burst` needs `requests`", "requests = 100, or remove `burst`");
+    }
+    let limits_legacy = ROUTE
+        .legacy
+        .find(route)
+        .is_some_and(|legacy| LEGACY.rate_limit.find(legacy).is_some() || LEGACY.brownouts.find(legacy).is_some());
+    let is_empty = RATE_LIMIT.requests.find(&table).is_none() && RATE_LIMIT.upstream_requests.find(&table).is_none();
+    if let Some(written) = ROUTE.rate_limit.find(route).filter(|_| is_empty && !limits_legacy) {
+        context.missing(written.at, "`rate_limit` limits nothing", "requests = 100, or upstream_requests = 500");
+    }
+    RateLimitSettings {
+        requests: requests.map(|requests| quota(requests, per, (&RATE_LIMIT.burst, &table), context)),
+        upstream_requests: upstream_requests.map(|most| {
+            let quota = QuotaSettings { requests: most.value, per, burst: most.value };
+            Located { value: quota, at: most.at }
+        }),
+        clients: clients(&RATE_LIMIT.key.read(&table), route),
+    }
+}
+
+/// Warns of a limit of upstream requests that a single page may exceed.
+pub(super) fn check_cost(limits: &RateLimitSettings, budgets: Budgets, context: &mut Context<'_>) {
+    let (most, Some(limit)) = (budgets.search_requests, &limits.upstream_requests) else { return };
+    let allowed = limit.value.requests;
+    if allowed < most {
+        let message =
+            format!("a page may take up to {most} upstream requests, and rate_limit.upstream_requests is {allowed}");
+        let help = format!(
+            "after such a page its client waits for longer than `per`; write at least {most}, or lower budgets.search_requests"
+        );
+        context.diagnostics.warning(limit.at, message, help);
+    }
+}
+
+/// Returns the headers by which clients are told apart.
+fn clients(key: &str, route: &Spanned) -> Vec<HeaderName> {
+    match key.strip_prefix("header:") {
+        Some(name) => HeaderName::from_bytes(name.as_bytes()).into_iter().collect(),
+        None if key == "address" => Vec::new(),
+        None => ROUTE.principal.read(route),
+    }
+}
+
+/// Reads the rest of a limit.
+fn quota(
+    requests: u32,
+    per: Duration,
+    (key, table): (&Key<u32>, &Spanned),
+    context: &mut Context<'_>,
+) -> QuotaSettings {
+    let burst = key.located(table);
+    if let Some(burst) = burst.as_ref().filter(|burst| burst.value > requests) {
+        let message = format!("`burst` is {}, and `requests` {requests}", burst.value);
+        context.diagnostics.error(burst.at, message, format!("write at most {requests}, or remove `burst`"));
+    }
+    QuotaSettings { requests, per, burst: burst.map_or(requests, |burst| burst.value.clamp(1, requests)) }
+}
+
+/// Reads `legacy.rate_limit` of a route, from its `legacy`.
+pub(super) fn of_legacy(legacy: &Spanned, context: &mut Context<'_>) -> Option<QuotaSettings> {
+    let table = LEGACY.rate_limit.find(legacy)?;
+    let per = LEGACY_RATE_LIMIT.per.read(table);
+    if LEGACY_RATE_LIMIT.requests.find(table).is_none() {
+        context.missing(table.at, "`legacy.rate_limit` has no number of requests", "requests = 20");
+    }
+    let requests = LEGACY_RATE_LIMIT.requests.read(table)?;
+    Some(quota(requests, per, (&LEGACY_RATE_LIMIT.burst, table), context))
+}
+
+/// Reads `legacy.brownouts` of a route, in the order of their times.
+pub(super) fn brownouts(
+    legacy: &Spanned,
+    policy: Option<LegacyPolicy>,
+    context: &mut Context<'_>,
+) -> Vec<BrownoutSettings> {
+    let mut brownouts: Vec<Located<BrownoutSettings>> = Vec::new();
+    for written in LEGACY.brownouts.read(legacy).unwrap_or_default() {
+        let Some(brownout) = brownout(&written, context) else { continue };
+        let meets =
+            |other: &&Located<BrownoutSettings>| other.value.from < brownout.until && brownout.from < other.value.until;
+        if let Some(other) = brownouts.iter().find(meets) {
+            let place = context.diagnostics.place_seen_from(other.at, written.at);
+            let help = format!("the other one is in {place}: one answer holds at a time");
+            context.diagnostics.error(written.at, "two brownouts overlap", help);
+        }
+        brownouts.push(Located { value: brownout, at: written.at });
+    }
+    if let Some(first) = brownouts.first()
+        && !matches!(policy, Some(LegacyPolicy::Passthrough | LegacyPolicy::Translate | LegacyPolicy::Redirect))
+    {
+        let help = "policy = \"passthrough\", \"translate\" or \"redirect\"; or remove `brownouts`";
+        context.diagnostics.error(first.at, "legacy requests are refused at all times", help);
+    }
+    brownouts.sort_by_key(|brownout| brownout.value.from);
+    brownouts.into_iter().map(|brownout| brownout.value).collect()
+}
+
+fn brownout(written: &Spanned, context: &mut Context<'_>) -> Option<BrownoutSettings> {
+    let mut moment = |key: &Key<String>, name: &str| {
+        if key.find(written).is_none() {
+            context.missing(
+                written.at,
+                format!("a brownout has no `{name}`"),
+                format!("{name} = \"2036-11-02T08:00:00Z\""),
+            );
+        }
+        syntax::read_moment(&key.read(written)?)
+    };
+    let (from, until) = (moment(&BROWNOUT.from, "from"), moment(&BROWNOUT.until, "until"));
+    let (from, until) = (from?, until?);
+    if until <= from {
+        let at = BROWNOUT.until.find(written).map_or(written.at, |until| until.at);
+        context.diagnostics.error(at, "the brownout ends before it begins", "`until` is the time of its end");
+        return None;
+    }
+    let (requests, per) = (BROWNOUT.requests.read(written), BROWNOUT.per.read(written));
+    let limits = BROWNOUT.requests.find(written).or_else(|| BROWNOUT.per.find(written));
+    let effect = match (BROWNOUT.answer.read(written), requests) {
+        (BrownoutAnswer::Reject, _) => {
+            if let Some(limits) = limits {
+                let help = "remove this, or write answer = \"limit\"";
+                context.diagnostics.error(limits.at, "a brownout that rejects has no limit", help);
+            }
+            BrownoutEffect::Reject
+        }
+        (BrownoutAnswer::Limit, 0) => BrownoutEffect::Pause,
+        (BrownoutAnswer::Limit, requests) => BrownoutEffect::Slow(QuotaSettings { requests, per, burst: requests }),
+    };
+    Some(BrownoutSettings { from, until, effect })
+}

@@ -1,0 +1,54 @@
+//! The settings for limits of requests in a time.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+use crate::config::diagnostic::Located;
+
+/// A number of requests in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaSettings {
+    /// At least one.
+    pub requests: u32,
+    pub per: Duration,
+    /// At least one, and at most `requests`.
+    pub burst: u32,
+}
+
+/// `rate_limit` of a route.
+#[derive(Debug, Clone)]
+pub struct RateLimitSettings {
+    pub requests: Option<QuotaSettings>,
+    pub upstream_requests: Option<Located<QuotaSettings>>,
+    /// The headers whose values tell clients apart; a request without any of them counts for its address.
+    pub clients: Vec<HeaderName>,
+}
+
+/// An element of `legacy.brownouts` of a route. Its times are in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrownoutSettings {
+    pub from: u64,
+    /// After `from`.
+    pub until: u64,
+    pub effect: BrownoutEffect,
+}
+
+/// The treatment of legacy requests in a brownout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrownoutEffect {
+    /// 429.
+    Pause,
+    /// 429 beyond this number.
+    Slow(QuotaSettings),
+    /// 410.
+    Reject,
+}
+
+impl BrownoutSettings {
+    /// Returns whether it is on at this time.
+    #[must_use]
+    pub fn is_on(&self, now: u64) -> bool {
+        (self.from..self.until).contains(&now)
+    }
+}

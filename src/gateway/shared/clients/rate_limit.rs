@@ -1,0 +1,262 @@
+//! A limit of requests in a time, for each client: the generic cell rate algorithm (ITU-T I.371, annex A).
+//!
+//! The state of a client is one number: the time at which it has its whole limit again. Each request moves that time on by
+//! the time that the limit gives for one, and a request that would move it farther than the limit's burst is refused. So a
+//! client whose time has passed needs no state, and there is no window at whose edge twice the limit passes.
+//!
+//! States have a bounded number of places. Where all are taken, the client that has used least of its limit loses its
+//! state for another one: made-up clients displace each other, since each of them has used little, and no client is refused
+//! for want of a place.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::ClientHash;
+use crate::config::settings::QuotaSettings;
+
+/// The number of groups of clients; each has a lock of its own.
+const GROUPS: usize = 1_024;
+
+/// The largest number of clients in a group.
+const MOST_IN_GROUP: usize = 64;
+
+/// The largest number of clients of a limit, which documentation names.
+#[cfg(test)]
+const MOST_CLIENTS: usize = GROUPS * MOST_IN_GROUP;
+
+/// A limit with the state of each client.
+#[derive(Debug)]
+pub(crate) struct RateLimit {
+    quota: QuotaSettings,
+    /// The time that the limit gives for one request, in nanoseconds.
+    interval: u64,
+    /// The time that the requests of a burst take, in nanoseconds.
+    burst: u64,
+    /// The start of this limit's clock.
+    began: Instant,
+    groups: Box<[Mutex<Vec<ClientState>>]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ClientState {
+    client: ClientHash,
+    /// The time at which the client has its whole limit again, on the limit's clock.
+    whole_at: u64,
+}
+
+/// The answer of a limit to a request of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RateDecision {
+    /// The request may be served, and is charged.
+    pub allowed: bool,
+    /// The requests that the client may send at once now.
+    pub remaining: u32,
+    /// The time after which the client has its whole limit again.
+    pub reset_after: Duration,
+    /// The time after which the same request is allowed; zero if it is now.
+    pub retry_after: Duration,
+}
+
+impl RateLimit {
+    /// Creates a limit that no client has used.
+    #[must_use]
+    pub(crate) fn new(quota: QuotaSettings, now: Instant) -> Self {
+        let interval = (nanoseconds(quota.per) / u64::from(quota.requests.max(1))).max(1);
+        let groups = (0..GROUPS).map(|_| Mutex::default()).collect();
+        Self { quota, interval, burst: interval.saturating_mul(quota.burst.into()), began: now, groups }
+    }
+
+    /// Returns the quota.
+    #[must_use]
+    pub(crate) fn quota(&self) -> QuotaSettings {
+        self.quota
+    }
+
+    /// Decides on a request that counts as `cost` of them, and charges it if it is allowed. A request that costs more than
+    /// a burst is allowed to a client that has its whole limit.
+    pub(crate) fn check(&self, client: ClientHash, cost: u32, now: Instant) -> RateDecision {
+        let cost = self.interval.saturating_mul(cost.into());
+        self.change(client, now, |used| {
+            let over = used.saturating_add(cost.min(self.burst)).saturating_sub(self.burst);
+            if over > 0 { Err(Duration::from_nanos(over)) } else { Ok(used.saturating_add(cost)) }
+        })
+    }
+
+    /// Charges a client with requests that have been made, also beyond its limit, or gives back a charge.
+    pub(crate) fn charge(&self, client: ClientHash, requests: i64, now: Instant) -> RateDecision {
+        let time = self.interval.saturating_mul(requests.unsigned_abs());
+        self.change(client, now, |used| {
+            Ok(if requests < 0 { used.saturating_sub(time) } else { used.saturating_add(time) })
+        })
+    }
+
+    /// Replaces the time that a client has used of its limit. An error is the time after which the client may try again.
+    fn change(
+        &self,
+        client: ClientHash,
+        now: Instant,
+        change: impl FnOnce(u64) -> Result<u64, Duration>,
+    ) -> RateDecision {
+        let now = nanoseconds(now.saturating_duration_since(self.began));
+        let mut group = self.group(client);
+        let place = group.iter().position(|state| state.client == client);
+        let used = place.map_or(0, |place| group[place].whole_at.saturating_sub(now));
+        let changed = change(used);
+        let used = changed.unwrap_or(used);
+        let whole_at = now.saturating_add(used);
+        match place {
+            Some(place) => group[place].whole_at = whole_at,
+            None if used > 0 => insert(&mut group, ClientState { client, whole_at }, now),
+            None => {}
+        }
+        drop(group);
+        RateDecision {
+            allowed: changed.is_ok(),
+            remaining: u32::try_from(self.burst.saturating_sub(used) / self.interval).unwrap_or(u32::MAX),
+            reset_after: Duration::from_nanos(used),
+            retry_after: changed.err().unwrap_or_default(),
+        }
+    }
+
+    fn group(&self, client: ClientHash) -> MutexGuard<'_, Vec<ClientState>> {
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
+        let group = client.0 as usize % GROUPS;
+        self.groups[group].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds the state of a client: in the place of the one whose limit is whole first if that is whole already or if no more
+/// places may be added.
+fn insert(group: &mut Vec<ClientState>, state: ClientState, now: u64) {
+    let is_full = group.len() >= MOST_IN_GROUP;
+    match group.iter_mut().min_by_key(|state| state.whole_at) {
+        Some(least) if is_full || least.whole_at <= now => *least = state,
+        _ => group.push(state),
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: ClientHash = ClientHash(1);
+    const B: ClientHash = ClientHash(2);
+
+    fn limit(requests: u32, seconds: u64, burst: u32) -> (RateLimit, Instant) {
+        let began = crate::gateway::runtime::clock::instant();
+        (RateLimit::new(QuotaSettings { requests, per: Duration::from_secs(seconds), burst }, began), began)
+    }
+
+    fn after(began: Instant, milliseconds: u64) -> Instant {
+        began + Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn a_limit_gives_a_burst_and_then_its_rate() {
+        // Ten in ten seconds, four of them at once: one each second.
+        let (limit, began) = limit(10, 10, 4);
+        // Milliseconds, allowed, remaining, reset after, retry after.
+        for (at, allowed, remaining, reset, retry) in [
+            (0, true, 3, 1_000, 0),
+            (0, true, 2, 2_000, 0),
+            (0, true, 1, 3_000, 0),
+            (0, true, 0, 4_000, 0),
+            (0, false, 0, 4_000, 1_000),
+            (400, false, 0, 3_600, 600),
+            (999, false, 0, 3_001, 1),
+            (1_000, true, 0, 4_000, 0),
+            (1_999, false, 0, 3_001, 1),
+            (4_500, true, 2, 1_500, 0),
+            (60_000, true, 3, 1_000, 0),
+        ] {
+            let [reset_after, retry_after] = [reset, retry].map(Duration::from_millis);
+            let decision = RateDecision { allowed, remaining, reset_after, retry_after };
+            assert_eq!(limit.check(A, 1, after(began, at)), decision, "{at}");
+        }
+    }
+
+    #[test]
+    fn one_clients_burst_costs_no_other_client() {
+        let (limit, now) = limit(5, 60, 5);
+        assert_eq!((0..100).filter(|_| limit.check(A, 1, now).allowed).count(), 5);
+        assert_eq!((0..100).filter(|_| limit.check(B, 1, now).allowed).count(), 5);
+    }
+
+    /// The property that clients are told: who waits for `reset_after` when nothing remains is never refused.
+    #[test]
+    fn a_client_that_keeps_to_the_decisions_is_never_refused() {
+        for (requests, seconds, burst) in
+            [(1, 1, 1), (7, 3, 2), (100, 60, 100), (1_000_000, 1, 999_999), (3, 86_400, 3)]
+        {
+            let (limit, mut now) = limit(requests, seconds, burst);
+            for _ in 0..1_000 {
+                let decision = limit.check(A, 1, now);
+                assert!(decision.allowed, "{requests} in {seconds}: {decision:?}");
+                if decision.remaining == 0 {
+                    now += decision.reset_after;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_charge_beyond_the_limit_is_waited_for() {
+        let (limit, now) = limit(10, 10, 10);
+        assert!(limit.check(A, 1, now).allowed);
+        // The page took 13 requests, of which one has been charged.
+        let charged = limit.charge(A, 12, now);
+        assert_eq!((charged.remaining, charged.reset_after), (0, Duration::from_secs(13)));
+        let refused = limit.check(A, 1, now);
+        assert_eq!((refused.allowed, refused.retry_after), (false, Duration::from_secs(4)));
+        assert!(limit.check(A, 1, now + refused.retry_after).allowed);
+        // A request that took none gives its charge back, and no more than there was.
+        let (given, whole) = (limit.charge(B, -1, now), limit.check(B, 1, now));
+        assert_eq!((given.remaining, whole.remaining), (10, 9));
+        assert_eq!(limit.charge(B, -5, now).remaining, 10);
+    }
+
+    #[test]
+    fn more_than_a_burst_is_allowed_to_a_client_with_its_whole_limit() {
+        let (limit, now) = limit(10, 10, 10);
+        assert!(limit.check(A, 25, now).allowed);
+        let refused = limit.check(A, 25, after(now, 1_000));
+        assert_eq!((refused.allowed, refused.retry_after), (false, Duration::from_secs(24)));
+        assert!(limit.check(A, 25, after(now, 25_000)).allowed);
+    }
+
+    /// Made-up clients take a bounded number of places, and shut out neither a client that is known nor a new one.
+    #[test]
+    fn made_up_clients_are_bounded_and_shut_nobody_out() {
+        let (limit, now) = limit(100, 3_600, 100);
+        let hash = |number: u64| ClientHash(number.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29));
+        let known = hash(u64::MAX);
+        assert_eq!(limit.charge(known, 40, now).remaining, 60);
+        for number in 0..1_000_000 {
+            assert!(limit.check(hash(number), 1, now).allowed, "{number}");
+        }
+        let kept: usize = limit.groups.iter().map(|group| group.lock().unwrap().len()).sum();
+        let most = limit.groups.iter().map(|group| group.lock().unwrap().capacity()).max();
+        assert_eq!((kept, most), (MOST_CLIENTS, Some(MOST_IN_GROUP)));
+        assert_eq!(limit.check(known, 1, now).remaining, 59, "its state was kept");
+        assert_eq!(limit.check(hash(1_000_000), 1, now).remaining, 99, "a new client has its limit");
+    }
+
+    #[test]
+    fn clients_whose_limit_is_whole_leave_their_places() {
+        let (limit, began) = limit(1, 1, 1);
+        for second in 0..1_000 {
+            for client in 0..8 {
+                // All in one group.
+                let client = ClientHash((second * 8 + client) * GROUPS as u64);
+                assert!(limit.check(client, 1, began + Duration::from_secs(second)).allowed);
+            }
+        }
+        assert_eq!(limit.groups[0].lock().unwrap().len(), 8);
+    }
+}

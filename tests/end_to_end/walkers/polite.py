@@ -1,0 +1,43 @@
+"""Walks a list with limits in two ways that keep to what the gateway says.
+
+    python polite.py retry|fields URL
+
+`retry` leaves it to urllib3, which repeats what was refused after `Retry-After`. `fields` reads `RateLimit` and sends no
+request before it may. Prints the ids, and the number of requests that were refused.
+"""
+
+import json
+import sys
+import time
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+style, url = sys.argv[1:]
+session = requests.Session()
+session.trust_env = False
+if style == "retry":
+    retry = Retry(total=20, backoff_factor=0, status_forcelist=[429], respect_retry_after_header=True)
+    session.mount("http://", HTTPAdapter(max_retries=retry))
+
+
+def exhausted(field):
+    """Returns the seconds of each limit of which nothing is left."""
+    for item in field.split(","):
+        _, *parameters = item.strip().split(";")
+        values = dict(parameter.split("=") for parameter in parameters)
+        if int(values["r"]) == 0:
+            yield int(values["t"])
+
+
+ids, refused = [], 0
+while url:
+    response = session.get(url, timeout=60)
+    refused += len(response.raw.retries.history) if style == "retry" else response.status_code == 429
+    response.raise_for_status()
+    ids += [item["id"] for item in response.json()["data"]]
+    url = requests.compat.urljoin(url, response.links["next"]["url"]) if "next" in response.links else None
+    if style == "fields":
+        time.sleep(max(exhausted(response.headers["RateLimit"]), default=0))
+json.dump({"ids": ids, "refused": refused}, sys.stdout)
