@@ -7,7 +7,7 @@ use crate::{
         eventually,
         gateway::Gateway,
         http,
-        list::{PLAIN, serve, users},
+        list::{PLAIN, Setup, serve, users},
         upstream::Upstream,
     },
     text,
@@ -36,8 +36,14 @@ impl Families {
     /// Returns the families of a gateway that has served a page, passed a request on, and failed one.
     pub(crate) fn scraped() -> Self {
         let upstream = Upstream::start(serve(users(60)));
-        let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+        let setup = Setup {
+            route: "legacy = { policy = \"translate\", brownouts = [\
+                    { from = \"2026-01-01T00:00:00Z\", until = \"2126-01-01T00:00:00Z\" }] }",
+            ..PLAIN
+        };
+        let gateway = Gateway::start(&setup.configuration(upstream.address));
         assert_eq!(gateway.get("/users?limit=5").status, 200);
+        assert_eq!(gateway.get("/users?offset=5").outcome(), "429 rate_limited", "the brownout is on");
         upstream.answer(|exchange| exchange.reply("500 Oops", &[], b"oops"));
         assert_eq!(gateway.get("/users?limit=5").status, 502);
         let scrape = eventually("both requests are counted", || {
