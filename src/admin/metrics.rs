@@ -7,10 +7,15 @@ mod routes;
 mod upstreams;
 
 use crate::{
-    gateway::{Snapshot, lifecycle::process::Vitals, server::admission::Admission},
+    gateway::{
+        Snapshot,
+        lifecycle::process::Vitals,
+        server::admission::Admission,
+        shared::pages::{KeptPages, generations::PURGES},
+    },
     upstream::net::connection::Connections,
 };
-use exposition::Exposition;
+use exposition::{Exposition, MetricKind};
 
 /// The path of the metrics.
 pub(crate) const METRICS_PATH: &str = "/metrics";
@@ -62,11 +67,27 @@ fn load(exposition: &mut Exposition, snapshot: &Snapshot, vitals: &Vitals) {
     exposition.gauge("cursorgate_requests_in_flight", help, vitals.in_flight());
     let help = "Approximate memory of the cache of item keys.";
     exposition.gauge("cursorgate_pivot_cache_bytes", help, snapshot.pivots.size());
+    pages(exposition, snapshot.pages.as_deref());
     let help = "Memory held by upstream answers, request bodies and pages.";
     exposition.gauge("cursorgate_memory_bytes", help, snapshot.memory.held());
     exposition.gauge("cursorgate_memory_limit_bytes", "Limit of that memory: server.memory.", snapshot.memory.most());
     let help = "Requests refused because no memory was left for a body.";
     exposition.counter("cursorgate_memory_refusals_total", help, snapshot.memory.refused());
+}
+
+/// Adds the cache of pages, of which there is none without a route that has one.
+fn pages(exposition: &mut Exposition, pages: Option<&KeptPages>) {
+    let help = "Approximate memory of the cache of pages and answers.";
+    exposition.gauge("cursorgate_page_cache_bytes", help, pages.map_or(0, KeptPages::size));
+    let help = "Limit of that memory: caches.pages.size; 0 if no route has page_cache.";
+    exposition.gauge("cursorgate_page_cache_limit_bytes", help, pages.map_or(0, KeptPages::limit));
+    let help = "Entries of that cache that made room for others.";
+    exposition.counter("cursorgate_page_cache_evictions_total", help, pages.map_or(0, KeptPages::evicted));
+    let help = "Purges of pages: of a route, of a tag, or of the pages of a list after a write.";
+    let mut purges = exposition.family(MetricKind::Counter, "cursorgate_page_cache_purges_total", &["by"], help);
+    for (index, by) in PURGES.into_iter().enumerate() {
+        purges.sample(&[by], pages.map_or(0, |pages| pages.generations.count(index)));
+    }
 }
 
 #[cfg(test)]

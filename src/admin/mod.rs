@@ -9,6 +9,7 @@ mod metrics;
 mod migration;
 mod openapi;
 mod page;
+mod purge;
 mod reload;
 mod routes;
 mod service;

@@ -17,6 +17,7 @@ use super::{
     migration::{self, MIGRATION_PATH},
     openapi::{self, OPENAPI_PATH},
     page,
+    purge::{self, PURGE_PATH},
     reload::{self, RELOAD_PATH},
     routes::{self, ROUTES_PATH},
     status::{self, STATUS_PATH},
@@ -87,7 +88,7 @@ const PROBES: [(&str, AnswerFunction); 3] = [
 ];
 
 /// The paths of reports.
-const REPORTS: [(&str, AnswerFunction); 10] = [
+const REPORTS: [(&str, AnswerFunction); 11] = [
     (STATUS_PATH, |admin, _| {
         let live = admin.live.pin();
         let can_reload = admin.reloads.is_some() && live.admin.as_ref().is_some_and(|admin| admin.token.is_some());
@@ -110,6 +111,7 @@ const REPORTS: [(&str, AnswerFunction); 10] = [
     (EXPLANATIONS_PATH, |admin, request| {
         admin.explained(request, |live| explanations::list(live).ok_or(NOT_EXPLAINED))
     }),
+    (PURGE_PATH, |_, _| (StatusCode::METHOD_NOT_ALLOWED, TEXT, "POST only\n".into())),
     (RELOAD_PATH, |admin, request| {
         let live = admin.live.pin();
         let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref());
@@ -143,7 +145,7 @@ impl Admin {
     }
 
     /// Answers a request.
-    async fn answer(&self, request: &AdminRequest<'_>) -> AdminAnswer {
+    async fn answer(&self, request: &AdminRequest<'_>, body: Option<&[u8]>) -> AdminAnswer {
         let find = |reports: &[(&str, AnswerFunction)]| {
             reports.iter().find(|(path, _)| *path == request.path).map(|found| found.1)
         };
@@ -157,6 +159,9 @@ impl Admin {
         }
         if request.path == RELOAD_PATH && request.method == Method::POST {
             return self.reload(request).await;
+        }
+        if request.path == PURGE_PATH && request.method == Method::POST {
+            return self.purge(request, body);
         }
         let file = page::FILES.iter().find(|(path, ..)| *path == request.path);
         let report = probe.or_else(|| find(&REPORTS));
@@ -199,6 +204,26 @@ impl Admin {
         }
     }
 
+    /// Drops pages for a request with the token.
+    fn purge(&self, request: &AdminRequest<'_>, body: Option<&[u8]>) -> AdminAnswer {
+        let live = self.live.pin();
+        let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref());
+        if let Err(denial) = access::check_change(request.headers, request.authority, token) {
+            tracing::warn!(status = denial.0.as_u16(), "a purge was asked for and refused: {}", denial.1.trim_end());
+            return denied(denial);
+        }
+        let Some(body) = body else {
+            return denied((StatusCode::BAD_REQUEST, "the body is too long, or broke off\n"));
+        };
+        match purge::purge(&live, body) {
+            Ok(text) => {
+                tracing::info!(purged = text.trim_end(), "pages were purged");
+                json(text)
+            }
+            Err(denial) => denied(denial),
+        }
+    }
+
     /// Returns explanations to a request with the token.
     fn explained(
         &self,
@@ -232,6 +257,8 @@ impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         session.set_read_timeout(Some(READ_TIMEOUT));
         session.set_write_timeout(Some(READ_TIMEOUT));
+        let is_purge = session.req_header().uri.path() == PURGE_PATH;
+        let sent = if is_purge { read_body(session).await } else { Some(Vec::new()) };
         let head = session.req_header();
         let host = head.headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
         let request = AdminRequest {
@@ -241,7 +268,7 @@ impl ServeHttp for Admin {
             query: head.uri.query(),
             headers: &head.headers,
         };
-        let (status, content_type, body) = self.answer(&request).await;
+        let (status, content_type, body) = self.answer(&request, sent.as_deref()).await;
         let length = body.len();
         let body = if head.method == Method::HEAD { Vec::new() } else { body.into_owned().into_bytes() };
         let mut response = Response::new(body);
@@ -252,12 +279,28 @@ impl ServeHttp for Admin {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         page::add_headers(headers);
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            let allowed = if is_purge { "POST" } else { "GET, HEAD" };
+            headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+/// Reads the body of a request; nothing if it is too long or breaks off.
+async fn read_body(session: &mut ServerSession) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        match session.read_request_body().await {
+            Ok(Some(part)) if body.len() + part.len() <= purge::LONGEST => body.extend_from_slice(&part),
+            Ok(None) => return Some(body),
+            Ok(Some(_)) | Err(_) => {
+                session.set_keepalive(None);
+                return None;
+            }
+        }
     }
 }
 
@@ -268,7 +311,7 @@ mod tests {
 
     async fn ask(admin: &Admin, method: &Method, path: &str) -> AdminAnswer {
         let headers = HeaderMap::new();
-        admin.answer(&AdminRequest { method, authority: None, path, query: None, headers: &headers }).await
+        admin.answer(&AdminRequest { method, authority: None, path, query: None, headers: &headers }, Some(b"")).await
     }
 
     /// Row: A38
@@ -297,6 +340,8 @@ mod tests {
             (Method::GET, "/upstreams", 200),
             (Method::POST, "/upstreams", 405),
             (Method::POST, "/migration", 405),
+            (Method::GET, "/purge", 405),
+            (Method::POST, "/purge", 405),
             (Method::GET, "/reload", 200),
             (Method::POST, "/reload", 405),
             (Method::POST, "/healthz", 405),

@@ -13,6 +13,7 @@ mod list;
 mod methods;
 mod mode;
 mod openapi;
+mod page_cache;
 mod path;
 mod principal;
 mod rate_limit;

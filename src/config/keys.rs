@@ -23,10 +23,10 @@ pub(super) use envelope::{ENVELOPE, EmptyCursor, PARAMETERS, ZeroLimit};
 pub(super) use legacy::{ClientShown, LEGACY, LEGACY_CLIENT};
 pub(super) use list::{BUDGETS, CURSOR, ErrorForm, FIELD, FieldType, PAGE_SIZE, ROUTE_PARAMETERS};
 pub(super) use rate_limit::{BROWNOUT, BrownoutAnswer, LEGACY_RATE_LIMIT, RATE_LIMIT};
-pub(super) use route::{CONCURRENCY, CORS, ListMethod, OBSERVE, OPENAPI, ROUTE};
+pub(super) use route::{CONCURRENCY, CORS, ListMethod, OBSERVE, OPENAPI, PAGE_CACHE, ROUTE};
 pub(super) use server::{
-    ADMIN, CACHES, CURSOR_KEYS, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, LOG, PIVOTS, SERVER,
-    TRACES,
+    ADMIN, CACHES, CURSOR_KEYS, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, LOG, PAGES, PIVOTS,
+    SERVER, TRACES,
 };
 pub(super) use upstream::{HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
 

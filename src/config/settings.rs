@@ -27,8 +27,8 @@ pub use dialect::{
 pub use envelope::{EnvelopeSettings, ErrorSettings};
 pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyLinks, LegacyPolicy, LegacySettings, Unmarked};
 pub use list::{
-    Budgets, CursorSettings, FieldSettings, ListSettings, Mode, OverMax, PageSizeSettings, ParameterSettings, Role,
-    SortTerm,
+    Budgets, CursorSettings, FieldSettings, ListSettings, Mode, OverMax, PageCacheSettings, PageSizeSettings,
+    ParameterSettings, Role, SortTerm,
 };
 pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
@@ -290,6 +290,8 @@ pub struct CursorKeySettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheSettings {
     pub pivots: PivotCacheSettings,
+    /// The size of `caches.pages`, in bytes.
+    pub pages: usize,
 }
 
 /// `caches.pivots`.

@@ -216,7 +216,7 @@ async fn paged(
         trace: None,
     };
     let mut outcome = Outcome::begin(String::new(), snapshot.metrics.clone());
-    let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen };
+    let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen, kept: None };
     let context = match PageContext::open(call, &mut outcome) {
         Ok(Some(context)) => context,
         Ok(None) => {

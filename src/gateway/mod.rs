@@ -16,6 +16,7 @@
 //! A request keeps the [`Snapshot`] that was in force when it began. Pages are not made in Pingora's body filters,
 //! which run after the headers are sent, can't wait, and don't see empty bodies.
 
+pub(crate) mod cache;
 pub(crate) mod explain;
 pub(crate) mod forward;
 pub(crate) mod lifecycle;

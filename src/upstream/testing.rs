@@ -103,6 +103,7 @@ fn route() -> ListSettings {
         principal: Vec::new(),
         cursor: CursorSettings::default(),
         parameters: ParameterSettings::default(),
+        page_cache: None,
         legacy: LegacySettings::default(),
         budgets: Budgets::default(),
     }

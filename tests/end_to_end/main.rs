@@ -45,6 +45,7 @@ mod migration;
 mod observe;
 mod openapi;
 mod operators_page;
+mod page_cache;
 mod parameters;
 mod policies;
 mod postgres;

@@ -20,6 +20,7 @@ const LAYERS: [(&str, &[&str]); 3] = [
             "lifecycle",
             "session",
             "page",
+            "cache",
             "forward",
             "explain",
             "server",

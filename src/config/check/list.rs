@@ -1,6 +1,8 @@
 //! The keys of a route that serves or observes a list.
 
-use super::{Context, dialect::Dialects, envelope::Envelopes, field, legacy, mode, parameter_names, principal};
+use super::{
+    Context, dialect::Dialects, envelope::Envelopes, field, legacy, mode, page_cache, parameter_names, principal,
+};
 use crate::{
     config::{
         diagnostic::{Located, Location},
@@ -81,8 +83,10 @@ impl Route<'_> {
             cursor: self.cursor(root),
             parameters,
             legacy,
+            page_cache: page_cache::read(self.written),
             budgets,
         };
+        page_cache::check(&list, self.written, context);
         mode::check(&list, self.written, context);
         principal::check(&list, self.written, context);
         principal::check_subject(root, self.written, context);

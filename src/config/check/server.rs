@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::{Context, keyring, tls};
 use crate::config::{
     diagnostic::{Located, Location},
-    keys::{ADMIN, CACHES, FILE, LISTENER, LOG, PIVOTS, SERVER},
+    keys::{ADMIN, CACHES, FILE, LISTENER, LOG, PAGES, PIVOTS, SERVER},
     secret::Secret,
     settings::{
         AdminSettings, CacheSettings, CompressionSettings, ListenAddress, ListenerSettings, ListenerTls, LogSettings,
@@ -200,5 +200,8 @@ pub(super) fn log(log: &Spanned) -> LogSettings {
 
 pub(super) fn caches(caches: &Spanned) -> CacheSettings {
     let pivots = CACHES.pivots.table(caches);
-    CacheSettings { pivots: PivotCacheSettings { size: PIVOTS.size.read(&pivots), ttl: PIVOTS.ttl.read(&pivots) } }
+    CacheSettings {
+        pivots: PivotCacheSettings { size: PIVOTS.size.read(&pivots), ttl: PIVOTS.ttl.read(&pivots) },
+        pages: PAGES.size.read(&CACHES.pages.table(caches)),
+    }
 }

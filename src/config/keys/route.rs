@@ -133,6 +133,10 @@ table! {
         /// Requests by the paging parameters of the dialect. Without a policy they are answered with 400.
         legacy: Key<Spanned> => sub_table(LegacyKeys::KEYS).optional_section();
 
+        /// Pages are kept and served again without the upstream being asked. Without this table no page is kept. docs/caching.md
+        /// says which pages may be kept, and what the levels of pages mean then.
+        page_cache: Key<Spanned> => sub_table(PageCacheKeys::KEYS).optional_section();
+
         /// Limits of the requests in flight, from the head of a request to the last byte of its response.
         concurrency: Key<Spanned> => sub_table(ConcurrencyKeys::KEYS).optional_section();
 
@@ -226,6 +230,28 @@ table! {
     OBSERVE: ObserveKeys {
         /// Of how many answers to old clients one is read.
         every: Defaulted<u32> => count(1, 1_000_000).default(Count(1));
+    }
+}
+
+table! {
+    /// `page_cache` of a route
+    PAGE_CACHE: PageCacheKeys {
+        /// The time for which a page is served again as it is. Where the upstream says a shorter one (`max-age`, `s-maxage`,
+        /// `Expires`), that holds. Pages that the upstream forbids to store are never kept. "0s" turns off the cache that
+        /// `defaults` turn on.
+        ttl: Defaulted<Duration> => duration("0s", "30d").default(Text("300s"));
+
+        /// The time after that in which an old page is served once more while a new one is made (RFC 5861).
+        stale_while_revalidate: Defaulted<Duration> => duration("0s", "30d").default(Text("0s"));
+
+        /// The time after `ttl` in which an old page is served where the upstream can't be reached, is late, fails with 5xx, or
+        /// gives an answer that is none (RFC 5861). A 4xx of the upstream passes all the same.
+        stale_if_error: Defaulted<Duration> => duration("0s", "30d").default(Text("0s"));
+
+        /// Pages that are for one client are kept too, each for its own `principal`, `Authorization` and `Cookie`: answers
+        /// marked `private`, and answers to requests with `Authorization` that are not marked `public`, `s-maxage` or
+        /// `must-revalidate`. Without this a shared cache may not keep them (RFC 9111 section 3.5).
+        private: Defaulted<bool> => flag().default(Boolean(false));
     }
 }
 

@@ -266,6 +266,18 @@ table! {
     CACHES: CachesKeys {
         /// Sort keys of items, for routes with `mode = "seek"`.
         pivots: Key<Spanned> => sub_table(PivotsKeys::KEYS).section();
+
+        /// Pages, and answers of upstreams that can be asked for again by their `ETag` or `Last-Modified`, for routes with
+        /// `page_cache`.
+        pages: Key<Spanned> => sub_table(PagesKeys::KEYS).section();
+    }
+}
+
+table! {
+    /// `[caches.pages]`
+    PAGES: PagesKeys {
+        /// The memory that it may take. It is taken by routes with `page_cache` alone.
+        size: Defaulted<usize> => size("64KiB", "64GiB").default(Text("64MiB"));
     }
 }
 

@@ -48,7 +48,19 @@ pub struct ListSettings {
     pub cursor: CursorSettings,
     pub parameters: ParameterSettings,
     pub legacy: LegacySettings,
+    /// `None` if no page is kept.
+    pub page_cache: Option<PageCacheSettings>,
     pub budgets: Budgets,
+}
+
+/// `page_cache`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageCacheSettings {
+    pub ttl: Duration,
+    pub stale_while_revalidate: Duration,
+    pub stale_if_error: Duration,
+    /// Pages for one client are kept for that client.
+    pub private: bool,
 }
 
 words! {

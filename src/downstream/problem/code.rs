@@ -108,6 +108,8 @@ codes! {
     BudgetExceeded = "budget_exceeded", 503, "The page took too many upstream requests";
     /// The upstream did not answer in time.
     UpstreamTimeout = "upstream_timeout", 504, "The upstream did not answer in time";
+    /// The client forbids to ask the upstream, and no page is kept.
+    NotCached = "not_cached", 504, "No such page is kept";
     /// The request has passed this gateway before: an upstream leads back to it.
     LoopDetected = "loop_detected", 508, "The request loops";
     /// A fault of the gateway.

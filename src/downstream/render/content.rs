@@ -18,6 +18,12 @@ impl From<Vec<u8>> for Content {
     }
 }
 
+impl From<Bytes> for Content {
+    fn from(own: Bytes) -> Self {
+        Self { own, inserted: None }
+    }
+}
+
 impl Content {
     /// Creates a body with a part inserted after this many own bytes.
     #[must_use]

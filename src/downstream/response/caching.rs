@@ -1,5 +1,7 @@
 //! Cache headers of a page that was made from several answers: the strictest of each answer's (RFC 9111).
 
+pub mod storing;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{AGE, CACHE_CONTROL, SET_COOKIE, VARY},
@@ -25,11 +27,10 @@ struct Directives {
 }
 
 impl Directives {
-    fn read(headers: &HeaderMap) -> Self {
+    /// Reads the directives as they were said.
+    fn said(headers: &HeaderMap) -> Self {
         let mut read = Self::default();
-        let mut said = false;
         for value in headers.get_all(CACHE_CONTROL) {
-            said = true;
             for directive in split(&String::from_utf8_lossy(value.as_bytes())) {
                 let (name, argument) = directive.split_once('=').unwrap_or((directive, ""));
                 let digits = argument.trim().trim_matches('"');
@@ -41,7 +42,13 @@ impl Directives {
                 read.named.push((name.trim().to_ascii_lowercase(), number));
             }
         }
-        if !said {
+        read
+    }
+
+    /// Reads the directives that hold for the page.
+    fn read(headers: &HeaderMap) -> Self {
+        let mut read = Self::said(headers);
+        if !headers.contains_key(CACHE_CONTROL) {
             read.named = split(SILENT).map(|name| (name.to_owned(), None)).collect();
         }
         if headers.contains_key(SET_COOKIE) {

@@ -180,6 +180,7 @@ async fn pass(
         cross_origin: context.cross_origin.as_ref(),
         gateway,
         held: &context.held,
+        snapshot: &context.snapshot,
         compression: &context.snapshot.server.compression,
         memory: &context.snapshot.memory,
         surplus: &context.surplus,

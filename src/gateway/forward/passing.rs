@@ -19,6 +19,8 @@ use crate::{
         rate_limit::RATE_LIMIT,
     },
     gateway::{
+        cache::purge,
+        lifecycle::snapshot::Snapshot,
         outcome::access_log::Outcome,
         request::identity::REQUEST_ID,
         routes::cross_origin::CrossOrigin,
@@ -47,6 +49,8 @@ pub(crate) struct PassedAnswer<'a> {
     pub gateway: &'a Gateway,
     /// The memory that the request is counted with.
     pub held: &'a MemoryShare,
+    /// The configuration that was in force when the request began.
+    pub snapshot: &'a Snapshot,
     /// The codings of bodies whose links change.
     pub compression: &'a CompressionSettings,
     /// The memory from which a copy of the body is taken.
@@ -95,6 +99,10 @@ impl PassedAnswer<'_> {
     /// Returns an error if a header can't be written.
     pub(crate) fn head(&mut self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
         let Forwarded { found, target, .. } = self.forwarded;
+        // A legacy request for a list only reads, also by POST.
+        if self.forwarded.successor.is_none() {
+            purge::after(self.snapshot, self.asked, target, answer.status);
+        }
         let readers = &self.gateway.readers;
         self.observation = observe::begin(readers, self.asked, answer, (found, target), (self.memory, self.outcome));
         self.of_connection(answer);

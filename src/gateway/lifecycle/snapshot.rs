@@ -27,7 +27,7 @@ use crate::{
         outcome::metrics::RouteMetrics,
         routes::{collector::Collector, guard::Guard, route::Route, table::RouteTable, upstream::Upstream},
         runtime::{clock, memory_limit},
-        shared::{explanations::Explanations, pivots::Pivots},
+        shared::{explanations::Explanations, pages::KeptPages, pivots::Pivots},
     },
     tls::{self, Acceptor, Credentials, Renewable},
     upstream::{Costs, Dialect, net::memory::Memory},
@@ -59,6 +59,8 @@ pub struct Snapshot {
     pub memory: Arc<Memory>,
     /// The cache of pivots. The next snapshot shares it if the limits are the same.
     pub pivots: Arc<Pivots>,
+    /// The cache of pages; none if no route has one. The next snapshot shares it if its size is the same.
+    pub pages: Option<Arc<KeptPages>>,
     /// The traces; none without `[traces]`.
     pub(crate) traces: Option<Collector>,
     /// The explanations of requests with a permit; none without `admin.explain_key`.
@@ -150,6 +152,7 @@ impl Snapshot {
         let traces = collector(settings, &upstreams);
         let upstreams = upstreams.into_iter().flatten().collect();
         let (memory, pivots) = (memory(settings, previous), pivots(settings, previous));
+        let pages = pages(settings, &routes, previous);
         costs.forget_others();
         Some(Self {
             table,
@@ -163,6 +166,7 @@ impl Snapshot {
             cursor_keys: cursor_keys(settings, previous),
             memory,
             pivots,
+            pages,
             traces,
             explanations: explanations(settings, previous),
             metrics,
@@ -288,6 +292,17 @@ fn pivots(settings: &Settings, previous: Option<&Snapshot>) -> Arc<Pivots> {
     let known = previous.map(|previous| &previous.pivots);
     let known = known.filter(|pivots| pivots.settings() == settings.caches.pivots);
     known.map_or_else(|| Arc::new(Pivots::new(settings.caches.pivots)), Arc::clone)
+}
+
+/// Returns the cache of pages, if a route has one: the previous one if its size is the same.
+fn pages(settings: &Settings, routes: &[Arc<Route>], previous: Option<&Snapshot>) -> Option<Arc<KeptPages>> {
+    let keeps = |route: &Arc<Route>| route.list.as_ref().is_some_and(|list| list.page_cache.is_some());
+    if !routes.iter().any(keeps) {
+        return None;
+    }
+    let known = previous.and_then(|previous| previous.pages.as_ref());
+    let known = known.filter(|pages| pages.limit() == settings.caches.pages);
+    Some(known.map_or_else(|| Arc::new(KeptPages::new(settings.caches.pages)), Arc::clone))
 }
 
 fn key_ring(settings: &CursorKeySettings, diagnostics: &mut Diagnostics) -> Option<KeyRing> {

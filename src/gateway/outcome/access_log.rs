@@ -111,6 +111,14 @@ impl Outcome {
         }
     }
 
+    /// Creates the outcome of work without a client, which has no line and counts as no request.
+    #[must_use]
+    pub(crate) fn unlogged(request_id: String, metrics: Arc<RouteMetrics>) -> Self {
+        let mut outcome = Self::begin(request_id, metrics);
+        outcome.left = true;
+        outcome
+    }
+
     /// Records the method and path. The path is cut, and control characters in it are replaced.
     pub(crate) fn asked(&mut self, method: &http::Method, path: &[u8]) {
         self.method = Some(method.clone());
@@ -252,6 +260,7 @@ impl Outcome {
             "refusal": self.counted.refusal,
             "drift": self.counted.drift,
             "pivot": self.counted.pivot,
+            "cache": self.counted.cache,
             "paging": self.counted.paging,
         })
     }
@@ -361,6 +370,7 @@ impl Drop for Outcome {
                     drift = self.counted.drift,
                     stragglers = (self.counted.stragglers > 0).then_some(self.counted.stragglers),
                     pivot = self.counted.pivot,
+                    cache = self.counted.cache,
                     observed = self.counted.observed,
                     unobserved = self.counted.unobserved,
                     paging = self.counted.paging,

@@ -19,8 +19,9 @@ use std::{
 use super::histogram::{Histogram, HistogramCounts, PAGE_REQUESTS, TIMES};
 use crate::gateway::runtime::clock;
 use families::{
-    BODY_BYTES, COMPRESSION_INPUT, COMPRESSION_OUTPUT, DRIFT, DRIFTED, FUTILE_FILTERS, LOWERED, OBSERVED, PAGES,
-    PAGING, PIVOTS, RATE_LIMITED, REFUSALS, REQUESTS, STRAGGLERS, UNOBSERVED, UNPROVEN, UPSTREAM_REQUESTS, class,
+    BACKGROUND, BODY_BYTES, CACHE, COMPRESSION_INPUT, COMPRESSION_OUTPUT, DRIFT, DRIFTED, FUTILE_FILTERS, LOWERED,
+    OBSERVED, PAGES, PAGING, PIVOTS, RATE_LIMITED, REFUSALS, REQUESTS, STORED, STRAGGLERS, UNOBSERVED, UNPROVEN, UPSTREAM_REQUESTS,
+    VALIDATED, class,
 };
 pub(crate) use families::{CLASSES, FAMILIES, SERVABLE, is_refusal};
 pub(crate) use figures::{RouteFigures, UpstreamFigures};
@@ -48,6 +49,12 @@ pub(crate) struct Counted {
     /// The number of marks out of order.
     pub stragglers: u32,
     pub upstream_requests: u32,
+    /// Answers of the upstream that a 304 validated.
+    pub validated: u32,
+    /// The use of the page cache.
+    pub cache: Option<&'static str>,
+    /// The page was stored.
+    pub stored: bool,
     /// The source of the pivot's keys.
     pub pivot: Option<&'static str>,
     /// The verdict on the observed answer.
@@ -228,6 +235,7 @@ impl RouteMetrics {
             (UNOBSERVED, outcome.unobserved),
             (PAGING, outcome.paging),
             (RATE_LIMITED, outcome.limit),
+            (CACHE, outcome.cache),
         ] {
             if let Some(word) = word {
                 self.add_labelled(family, &[word], 1);
@@ -239,6 +247,16 @@ impl RouteMetrics {
         }
         self.add(STRAGGLERS, 0, outcome.stragglers.into());
         self.add(UPSTREAM_REQUESTS, 0, outcome.upstream_requests.into());
+        self.add(STORED, 0, outcome.stored.into());
+        self.add(VALIDATED, 0, outcome.validated.into());
+    }
+
+    /// Counts a page that was made in the background, or was to be.
+    pub(crate) fn count_background(&self, work: &'static str, ended: &'static str, counted: &Counted) {
+        self.add_labelled(BACKGROUND, &[work, ended], 1);
+        self.add(UPSTREAM_REQUESTS, 0, counted.upstream_requests.into());
+        self.add(STORED, 0, counted.stored.into());
+        self.add(VALIDATED, 0, counted.validated.into());
     }
 
     fn add_labelled(&self, family: usize, values: &[&str], count: u64) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::legacy_page::LegacyPage;
 use crate::{
     downstream::{
-        LegacyDecision, LinkBase, ListRequest, NegotiatedConvention, Parameters, Problem, RequestKind, response::legacy,
+        LegacyDecision, LinkBase, ListRequest, NegotiatedConvention, Parameters, Problem, RequestKind,
+        response::{caching::storing::StoringPolicy, legacy},
     },
     gateway::{
         lifecycle::snapshot::Snapshot,
@@ -13,7 +14,10 @@ use crate::{
         routes::{list::List, route::Route},
         runtime::clock,
         session::client_request::ClientRequest,
-        shared::pivots::Pivots,
+        shared::{
+            pages::{KeptPages, key::KeptScope},
+            pivots::Pivots,
+        },
     },
     upstream::{CompiledOrder, Unsortable},
 };
@@ -28,6 +32,18 @@ pub(crate) struct ListCall<'r> {
     pub list: &'r List,
     /// The convention that the client chose.
     pub chosen: &'r NegotiatedConvention<'r>,
+    /// The cache of pages and answers, if the request may use it.
+    pub kept: Option<&'r KeptRequest<'r>>,
+}
+
+/// The cache as a request may use it.
+#[derive(Debug)]
+pub(crate) struct KeptRequest<'r> {
+    pub pages: &'r KeptPages,
+    pub scope: KeptScope,
+    pub policy: StoringPolicy,
+    /// The number of purges before the upstream is asked.
+    pub before: u64,
 }
 
 /// A request whose parameters have been read: a page of `list` in the order `sorted`.
@@ -37,6 +53,8 @@ pub(crate) struct PageContext<'r> {
     pub list: &'r List,
     /// The convention that the client chose.
     pub chosen: &'r NegotiatedConvention<'r>,
+    /// The cache of answers, if the request may use it.
+    pub kept: Option<&'r KeptRequest<'r>>,
     /// Keys of items that earlier pages showed.
     pub pivots: &'r Pivots,
     /// The parameters of the request.
@@ -60,7 +78,7 @@ impl<'r> PageContext<'r> {
     ///
     /// Returns the problem of the request, which names its parameter.
     pub(crate) fn open(call: ListCall<'r>, outcome: &mut Outcome) -> Result<Option<Self>, Failure> {
-        let ListCall { snapshot, asked, route, list, chosen } = call;
+        let ListCall { snapshot, asked, route, list, chosen, kept } = call;
         let parameters = &chosen.convention.parameters;
         let mut request = parameters.read_with(asked.query(), asked.body.as_ref())?;
         let preferred = parameters.prefer(&mut request, &chosen.preferences);
@@ -88,7 +106,20 @@ impl<'r> PageContext<'r> {
         }
         let sorted = sorted(list, parameters, &request)?;
         let pivots = &*snapshot.pivots;
-        Ok(Some(Self { asked, route, list, chosen, pivots, request, sorted, legacy_page, preferred, base, redirects }))
+        Ok(Some(Self {
+            asked,
+            route,
+            list,
+            chosen,
+            kept,
+            pivots,
+            request,
+            sorted,
+            legacy_page,
+            preferred,
+            base,
+            redirects,
+        }))
     }
 
     /// Returns the parameters of the client's convention.

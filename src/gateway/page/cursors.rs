@@ -9,7 +9,7 @@ use super::{
 use crate::{
     config::settings::{Mode, Role},
     cursor::{self, Claims, ContextParts, CursorContext, Expiry, ItemMint, Opened, TooLong},
-    downstream::{Code, Parameters, Problem, RequestedPosition},
+    downstream::{Code, Parameters, Problem, RequestedPosition, response::caching::storing::PageStorage},
     gateway::{
         outcome::failure::Failure,
         request::caller,
@@ -122,6 +122,27 @@ impl<'a> RequestCursors<'a> {
         }
         let (cursor, made_by) = self.open(&context.request.place)?;
         Ok(PageStart { cursor, limit: context.request.limit, made_by })
+    }
+
+    /// Bounds the time for which a page is kept by the lifetime of cursors: the new ones in it must last for a while after
+    /// it is served, and the client's own must not have expired. Returns nothing if it would.
+    #[must_use]
+    pub(crate) fn bound(&self, mut storage: PageStorage, context: &PageContext<'_>) -> Option<PageStorage> {
+        let (Some(ttl), Some(cache)) = (self.list.cursor.ttl, &self.list.page_cache) else { return Some(storage) };
+        // Fresh and stale, a page is then kept for at most half of the lifetime of its cursors.
+        let most = ttl.as_secs() / 4;
+        let settings = cache.settings;
+        let fresh = storage.fresh.unwrap_or(u64::MAX).min(settings.ttl.as_secs()).min(most);
+        let stale = settings.stale_while_revalidate.max(settings.stale_if_error).as_secs().min(most);
+        storage.fresh = Some(fresh);
+        storage.stale_while_revalidate = Some(storage.stale_while_revalidate.unwrap_or(most).min(most));
+        storage.stale_if_error = Some(storage.stale_if_error.unwrap_or(most).min(most));
+        let List { keys, cursor, .. } = self.list;
+        let lasts = context.request.cursor().is_none_or(|token| {
+            let later = self.now.saturating_add(fresh + stale);
+            cursor::open(keys, &self.context, token, later, Some(ttl.as_secs()), cursor.length, cursor.sealed).is_ok()
+        });
+        (fresh > 0 && lasts).then_some(storage)
     }
 
     /// Returns the marker of new cursors.

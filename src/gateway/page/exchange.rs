@@ -1,6 +1,7 @@
 //! The loop between the core, which decides what to fetch, and the upstream, which answers, until the core serves or
 //! refuses.
 
+mod validated;
 pub(crate) mod watched;
 
 use std::{
@@ -95,6 +96,8 @@ pub(crate) struct AnswerHeaders {
     pub listed: Vec<HeaderMap>,
     /// Headers of single items and counts. They restrict caching and are not passed on.
     pub beside: Vec<HeaderMap>,
+    /// The number of lists that a 304 validated.
+    pub validated: usize,
 }
 
 /// The reason that a look-up of an item has no answer.
@@ -116,6 +119,8 @@ struct FetchedAnswer {
     headers: HeaderMap,
     /// Requests to the upstream: 0 if another request's look-up was shared.
     requests: u32,
+    /// A 304 said that an answer from before stands.
+    is_validated: bool,
     /// A fault despite which the page is served.
     fault: Option<String>,
 }
@@ -124,7 +129,7 @@ impl FetchedAnswer {
     /// Creates an answer that takes no request.
     fn unasked(standing: Standing) -> Self {
         let answer = Answer::without_items(standing);
-        Self { answer, status: 0, headers: HeaderMap::new(), requests: 0, fault: None }
+        Self { answer, status: 0, headers: HeaderMap::new(), requests: 0, is_validated: false, fault: None }
     }
 }
 
@@ -227,11 +232,12 @@ impl Exchange<'_> {
             // A failed request counts too.
             outcome.counted.upstream_requests += fetched.as_ref().map_or(1, |fetched| fetched.requests);
             let was_given = progress.is_continued || !progress.headers.listed.is_empty();
-            let FetchedAnswer { answer, status, headers, requests, fault } = fetched.map_err(|failure| {
-                // After an upstream gave another part of this list, a refusal concerns the gateway's paging and not the
-                // client's request. Test: `a_refusal_of_the_gateways_own_paging_says_how_to_begin_again`.
-                if was_given { failure.of_own_paging(fetch) } else { failure }
-            })?;
+            let FetchedAnswer { answer, status, headers, requests, is_validated, fault } =
+                fetched.map_err(|failure| {
+                    // After an upstream gave another part of this list, a refusal concerns the gateway's paging and not the
+                    // client's request. Test: `a_refusal_of_the_gateways_own_paging_says_how_to_begin_again`.
+                    if was_given { failure.of_own_paging(fetch) } else { failure }
+                })?;
             if let Fetch::Item(_) = fetch {
                 outcome.counted.pivot = Some(match (&answer.standing, requests) {
                     (Standing::Known(_), _) => "cache",
@@ -254,6 +260,8 @@ impl Exchange<'_> {
                 progress.past_end = Some(Box::new(Response::upstream_refusal(status, &headers, body, protected)));
             }
             answers.push(answer);
+            progress.headers.validated += usize::from(is_validated);
+            outcome.counted.validated += u32::from(is_validated);
             let kept = if is_listed { &mut progress.headers.listed } else { &mut progress.headers.beside };
             kept.push(headers);
         }
@@ -354,7 +362,8 @@ impl Exchange<'_> {
             // The answer of the other request is copied for this one.
             self.held.take(answer.body().len()).map_err(FetchError::from)?;
         }
-        Ok(FetchedAnswer { answer: answer.clone(), status: 0, headers: headers.clone(), requests, fault: None })
+        let answer = answer.clone();
+        Ok(FetchedAnswer { answer, status: 0, headers: headers.clone(), requests, is_validated: false, fault: None })
     }
 
     /// Returns the time that is left for the request.
@@ -381,6 +390,7 @@ impl Exchange<'_> {
         };
         let body = ask.body(self.context.request.filters.body.as_deref()).map_err(|error| unwritable(&error))?;
         let mut request = self.request(&ask, body.as_deref())?;
+        let validation = self.validation(fetch, (&ask, body.as_deref()), &mut request);
         let timeouts = self.context.route.upstream.timeouts;
         let upstream = &self.context.route.upstream;
         let _slot = upstream.slots.take(left).await?;
@@ -396,8 +406,12 @@ impl Exchange<'_> {
         let fetched = self.fetcher.fetch(self.visit, &request, &body.unwrap_or_default(), bounds).await;
         self.asked.note(peer.address());
         let fetched = fetched.inspect_err(|error| call.fault = Some(error.to_string()))?;
+        (call.status, call.bytes) = (Some(fetched.status.as_u16()), fetched.body.len());
+        let (fetched, is_validated) = match validation {
+            Some(validation) => validation.take(fetched, self.held)?,
+            None => (fetched, false),
+        };
         let (status, mut headers) = (fetched.status.as_u16(), fetched.headers);
-        (call.status, call.bytes) = (Some(status), fetched.body.len());
         headers::bound_retry_after(&mut headers, self.context.asked.now);
         let read = self.context.list.dialect.read(
             &self.context.sorted,
@@ -408,7 +422,7 @@ impl Exchange<'_> {
             budgets.answer_depth,
         );
         match read {
-            Ok(answer) => Ok(FetchedAnswer { answer, status, headers, requests: 1, fault: None }),
+            Ok(answer) => Ok(FetchedAnswer { answer, status, headers, requests: 1, is_validated, fault: None }),
             Err(error) => {
                 call.fault = Some(error.to_string());
                 Err(Failure::reading(error, status, &headers, &self.context.list.protected))

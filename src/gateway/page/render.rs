@@ -35,9 +35,9 @@ pub(crate) fn render(
     let keeps = draft.size_held(&page.answers);
     let response = draft.finish(page.answers);
     held.keep(keeps);
-    // A validator belongs to a GET (RFC 9110 section 8.8), and conditional requests are GET and HEAD.
+    // A validator belongs to a GET (RFC 9110 section 8.8).
     Ok(match context.asked.body {
-        None => response.unless_matched(&context.asked.headers),
+        None => response,
         Some(_) => response.without_validator(),
     })
 }

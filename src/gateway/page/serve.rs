@@ -4,14 +4,20 @@ use super::{
     context::{ListCall, PageContext},
     cursors::{RequestCursors, at},
     exchange::{
-        Exchange, PageDecision,
+        AnswerHeaders, Exchange, PageDecision,
         watched::{OpenedPage, PageRecord},
     },
     render::render,
 };
+use http::HeaderMap;
+
 use crate::{
-    downstream::Response,
+    downstream::{
+        Response,
+        response::caching::storing::{PageStorage, page_storage},
+    },
     gateway::outcome::{access_log::Outcome, failure::Failure, trace::RequestTrace},
+    pagination::page::Page,
     upstream::net::{
         fetch::{AskedPeer, Fetcher},
         memory::MemoryShare,
@@ -33,7 +39,7 @@ pub(crate) enum Served {
 /// Returns the problem of the request, the failure of the upstream, or the refusal of a page that can't be proven.
 pub(crate) async fn serve(
     call: ListCall<'_>,
-    record: Option<&PageRecord>,
+    (record, made): (Option<&PageRecord>, Option<&mut MadePage>),
     fetcher: &Fetcher,
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
@@ -87,5 +93,43 @@ pub(crate) async fn serve(
 
     // Render: cursors and links, and the envelope around the items.
     let _phase = RequestTrace::phase(trace, "render");
+    let Some(made) = made else {
+        let response = render(&context, &cursors, (*page, backward), (limit, &answers), held)?;
+        return Ok(Served::Response(conditional(response, &context)));
+    };
+    made.note(&context, &cursors, &page, &answers);
     render(&context, &cursors, (*page, backward), (limit, &answers), held).map(Served::Response)
+}
+
+/// Returns 304 where the client has the page. Conditional requests are GET and HEAD; a page by POST has no validator.
+fn conditional(response: Response, context: &PageContext<'_>) -> Response {
+    match context.asked.body {
+        None => response.unless_matched(&context.asked.headers),
+        Some(_) => response,
+    }
+}
+
+/// The facts of a page that decide whether it is kept. The response is then the whole page, also where the client has it.
+#[derive(Debug, Default)]
+pub(crate) struct MadePage {
+    /// The storage of the page; none if it may not be stored.
+    pub storage: Option<PageStorage>,
+    /// The link to the next page.
+    pub next: Option<String>,
+    /// Each answer of the list was validated by a 304.
+    pub is_validated: bool,
+}
+
+impl MadePage {
+    fn note(&mut self, context: &PageContext<'_>, cursors: &RequestCursors<'_>, page: &Page, answers: &AnswerHeaders) {
+        self.is_validated = answers.validated > 0 && answers.validated == answers.listed.len();
+        // A legacy page changes with the calendar: its sunset. A page that is not proven, or not full, may be another one
+        // at the next request.
+        let is_sure = page.unproven.is_none() && !page.short && context.legacy_page.is_none();
+        let Some(kept) = context.kept.filter(|_| is_sure) else { return };
+        let all: Vec<&HeaderMap> = answers.listed.iter().chain(&answers.beside).collect();
+        let storage = page_storage(&all, kept.policy, context.asked.now).ok();
+        self.storage = storage.and_then(|storage| cursors.bound(storage, context));
+        self.next = page.next.as_ref().and_then(|next| context.link_to(next, &cursors.seal(next).ok()?));
+    }
 }

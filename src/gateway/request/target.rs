@@ -29,6 +29,13 @@ pub(crate) struct RequestTarget {
     pub host: Option<String>,
 }
 
+impl RequestTarget {
+    /// Returns the path of the list, which has no final slash.
+    pub(crate) fn collection_path(&self) -> &str {
+        self.normal_path.strip_suffix('/').unwrap_or(&self.normal_path)
+    }
+}
+
 /// Maximum number of passes through gateways of this name: more than any service chains, and few enough to end a loop
 /// soon.
 const PASSAGES: usize = 3;

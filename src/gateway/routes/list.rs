@@ -1,5 +1,7 @@
 //! The list of a route, compiled.
 
+pub(crate) mod page_cache;
+
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -26,6 +28,7 @@ use crate::{
     },
     upstream::{Costs, Dialect, Guarantee},
 };
+use page_cache::RoutePages;
 
 /// The list of a route.
 #[derive(Debug)]
@@ -66,6 +69,8 @@ pub struct List {
     pub legacy_headers: Vec<(HeaderName, HeaderValue)>,
     /// The limits of requests, time and size.
     pub budgets: Budgets,
+    /// The page cache; none if no page is kept.
+    pub page_cache: Option<RoutePages>,
     /// The limits learnt of the upstream. The next snapshot shares them if the route stays the same.
     pub learning: Arc<Learning>,
     /// The counts of legacy requests. The next snapshot shares them if they are counted in the same way.
@@ -120,6 +125,7 @@ impl List {
             legacy_headers: legacy::headers(&settings.legacy),
             legacy: settings.legacy.clone(),
             budgets: settings.budgets,
+            page_cache: None,
             learning,
             usage: usage.unwrap_or_else(|| Arc::new(Usage::new(client, keys, clock::unix_seconds()))),
         })
@@ -144,6 +150,12 @@ impl List {
             let is_unmarked = matches!(kind, RequestKind::Unmarked);
             self.usage.count(headers, query.unwrap_or_default(), &self.keys, (is_unmarked, now));
         }
+    }
+
+    /// Counts a request whose page is kept, by the paging that made the page; it is no legacy request.
+    pub(crate) fn note_kept(&self, paging: &'static str, now: u64, counted: &mut Counted) {
+        counted.paging = Some(paging);
+        self.usage.count_paging(paging, now);
     }
 
     /// Marks a legacy answer; `successor` is the link to the first page by cursor.

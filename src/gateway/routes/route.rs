@@ -5,7 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{list::List, observed::ObservedList, upstream::Upstream};
+use super::{
+    list::{List, page_cache::RoutePages},
+    observed::ObservedList,
+    upstream::Upstream,
+};
 use crate::{
     config::{
         Diagnostics,
@@ -81,7 +85,9 @@ impl Route {
             Some(list) => {
                 let learning = known.filter(|known| known.fingerprint == fingerprint).and_then(Self::learning);
                 let usage = known.and_then(Self::described_list).map(|list| &list.usage);
-                Some(List::compile(list, keys, learning.unwrap_or_default(), usage, costs, diagnostics)?)
+                let mut list = List::compile(list, keys, learning.unwrap_or_default(), usage, costs, diagnostics)?;
+                list.page_cache = RoutePages::compile(settings, asked, &list.keys);
+                Some(list)
             }
             None => None,
         };

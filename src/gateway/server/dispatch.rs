@@ -18,6 +18,7 @@ use crate::{
         response::{cors, legacy},
     },
     gateway::{
+        cache::{self, call::CallOwners},
         explain::served,
         forward,
         lifecycle::snapshot::Snapshot,
@@ -31,7 +32,7 @@ use crate::{
             head,
             target::{self, RequestTarget},
         },
-        routes::{cross_origin::CrossOrigin, list::List, table::RouteMatch},
+        routes::{cross_origin::CrossOrigin, list::List, route::Route, table::RouteMatch},
         runtime::{
             clock,
             futures::{caught, seam},
@@ -145,7 +146,7 @@ pub(crate) async fn answer(
 async fn decide(
     gateway: &Gateway,
     session: &mut Session,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     (held, outcome): (&MemoryShare, &mut Outcome),
     Filled { cross_origin, place, explained }: Filled<'_>,
 ) -> Dispatch {
@@ -266,7 +267,7 @@ fn explain(
 async fn answer_list(
     gateway: &Gateway,
     session: &mut ServerSession,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     (held, outcome, explained): (&MemoryShare, &mut Outcome, &mut Option<Box<ExplainedRequest>>),
     list: &List,
     Routed { found, target, client, .. }: Routed,
@@ -286,7 +287,7 @@ async fn answer_list(
     let (now, began, trace) = (clock::unix_seconds(), outcome.began(), outcome.trace.clone());
     let mut asked = ClientRequest { target, parameters, headers, body: None, client, now, began, trace };
     if by_post {
-        let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen };
+        let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen, kept: None };
         let read = match read_body(session, call, (held, outcome)).await {
             Ok(read) => read,
             Err(response) => return Dispatch::Respond(*response),
@@ -302,10 +303,10 @@ async fn answer_list(
         // The time in which the client sent its body does not count as the page's.
         asked.began = clock::instant();
     }
-    let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen };
+    let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen, kept: None };
     let record = explained.as_ref().map(|_| Box::<PageRecord>::default());
     let served = {
-        let page = pin!(serve(call, record.as_deref(), &gateway.fetcher, (held, outcome)));
+        let page = pin!(page(gateway, call, (snapshot, &found.route), record.as_deref(), (held, outcome)));
         unless_gone(session, page).await
     };
     if let (Some(explained), Some(record)) = (explained.as_mut(), record) {
@@ -320,6 +321,26 @@ async fn answer_list(
             pass(Forwarded { found, target: asked.target, client, successor, body }, &method, explained)
         }
         Some(Err(failure)) => Dispatch::Respond(fail(failure, call, outcome)),
+    }
+}
+
+/// Serves a page, from the cache if the route has one.
+async fn page(
+    gateway: &Gateway,
+    call: ListCall<'_>,
+    (snapshot, route): (&Arc<Snapshot>, &Arc<Route>),
+    record: Option<&PageRecord>,
+    (held, outcome): (&MemoryShare, &mut Outcome),
+) -> Result<Served, Failure> {
+    let fetcher = &gateway.fetcher;
+    match (&call.list.page_cache, record) {
+        (Some(_), None) => {
+            let owners = CallOwners { snapshot, route, is_running: !gateway.vitals.is_stopping() };
+            // The future is boxed, because only routes with a cache need it.
+            Box::pin(cache::serve::serve(call, owners, fetcher, (held, outcome))).await
+        }
+        // An explained request is about the upstream.
+        _ => serve(call, (record, None), fetcher, (held, outcome)).await,
     }
 }
 

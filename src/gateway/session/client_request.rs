@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A request and its client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ClientRequest {
     pub target: RequestTarget,
     /// The parameters of the route's path, percent-encoded.
@@ -98,6 +98,18 @@ impl Client {
         if public.has_host() {
             return public;
         }
+        PublicAddress::as_asked(self.address_of(target, headers, &snapshot.server))
+    }
+
+    /// Returns the address as the client, or a trusted proxy, says it. Upstreams get it in `Host` or in `X-Forwarded-Host` and
+    /// may write it into their items, so that pages are kept apart by it.
+    #[must_use]
+    pub(crate) fn reached_address(
+        &self,
+        target: &RequestTarget,
+        headers: &HeaderMap,
+        snapshot: &Snapshot,
+    ) -> PublicAddress {
         PublicAddress::as_asked(self.address_of(target, headers, &snapshot.server))
     }
 

@@ -30,7 +30,7 @@ const FIRST_RESERVE: usize = 16 * 1024;
 const DECODED_PIECE: usize = 256 * 1024;
 
 /// Fetches complete answers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Fetcher {
     /// The connections, which forwarded requests share.
     pub connections: Arc<Connections>,

@@ -112,7 +112,7 @@ impl MetricFamily {
 }
 
 /// All metric families, in the order of their output.
-pub(crate) const FAMILIES: [MetricFamily; 18] = [
+pub(crate) const FAMILIES: [MetricFamily; 22] = [
     MetricFamily {
         name: "cursorgate_requests_total",
         help: "Requests by outcome (page, forwarded, or the code of the problem) and class of the status.",
@@ -227,6 +227,25 @@ pub(crate) const FAMILIES: [MetricFamily; 18] = [
         help: "Requests refused because their client had used up a limit in a time, or in a brownout, by the limit.",
         labels: &[("policy", &LimitPolicy::WORDS)],
     },
+    MetricFamily {
+        name: "cursorgate_page_cache_total",
+        help: "Responses of routes with page_cache, by the use of the cache; docs/caching.md describes the values.",
+        labels: &[(
+            "use",
+            &["hit", "stale", "stale_if_error", "collapsed", "miss", "expired", "reload", "bypass", "not_cached"],
+        )],
+    },
+    MetricFamily { name: "cursorgate_page_cache_stored_total", help: "Pages stored.", labels: &[] },
+    MetricFamily {
+        name: "cursorgate_validated_answers_total",
+        help: "Answers of the upstream that it validated with 304, so that the body from before stood in.",
+        labels: &[],
+    },
+    MetricFamily {
+        name: "cursorgate_background_pages_total",
+        help: "Pages made while no request waited for them, by reason and end; dropped ones were not begun.",
+        labels: &[("work", &["refresh"]), ("end", &["stored", "not_stored", "failed", "dropped"])],
+    },
 ];
 
 pub(super) const REQUESTS: usize = 0;
@@ -247,3 +266,7 @@ pub(super) const BODY_BYTES: usize = 14;
 pub(super) const COMPRESSION_INPUT: usize = 15;
 pub(super) const COMPRESSION_OUTPUT: usize = 16;
 pub(super) const RATE_LIMITED: usize = 17;
+pub(super) const CACHE: usize = 18;
+pub(super) const STORED: usize = 19;
+pub(super) const VALIDATED: usize = 20;
+pub(super) const BACKGROUND: usize = 21;

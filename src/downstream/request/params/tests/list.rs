@@ -79,6 +79,7 @@ pub(in crate::downstream::request::params) fn list(
             filters: Vec::new(),
             query: Vec::new(),
         },
+        page_cache: None,
         legacy: LegacySettings::default(),
         budgets: Budgets::default(),
     }

@@ -1,0 +1,55 @@
+//! `/purge`: pages of the cache are dropped, by the name of a route or by a tag.
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::access::Denial;
+use crate::gateway::{Snapshot, shared::pages::generations::PurgeSubject};
+
+/// The path of purges.
+pub(crate) const PURGE_PATH: &str = "/purge";
+
+/// The longest body of a purge, in bytes.
+pub(super) const LONGEST: usize = 4_096;
+
+/// The subject of a purge, one of the two.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct PurgeRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
+}
+
+#[derive(Serialize)]
+struct PurgeReport<'r> {
+    purged: &'r PurgeRequest,
+}
+
+/// Purges what a body names, and returns that.
+///
+/// # Errors
+///
+/// Returns the reason that the body names nothing that could be purged.
+#[expect(clippy::expect_used, reason = "JSON has texts")]
+pub(super) fn purge(snapshot: &Snapshot, body: &[u8]) -> Result<String, Denial> {
+    let asked: PurgeRequest = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;
+    let keeps = |name: &String| {
+        let named = snapshot.routes.iter().find(|route| route.name == *name);
+        named.is_some_and(|route| route.list.as_ref().is_some_and(|list| list.page_cache.is_some()))
+    };
+    let subject = match (&asked.route, &asked.tag) {
+        (Some(name), None) if keeps(name) => PurgeSubject::Route(name),
+        (Some(_), None) => return Err((StatusCode::NOT_FOUND, "no route of this name has a page_cache: /routes\n")),
+        (None, Some(tag)) => PurgeSubject::Tag(tag),
+        _ => return Err(UNREADABLE),
+    };
+    let Some(pages) = &snapshot.pages else {
+        return Err((StatusCode::NOT_FOUND, "no route has a page_cache\n"));
+    };
+    pages.generations.purge(subject);
+    Ok(serde_json::to_string(&PurgeReport { purged: &asked }).expect("a purge is JSON") + "\n")
+}
+
+const UNREADABLE: Denial = (StatusCode::BAD_REQUEST, "send {\"route\": \"NAME\"} or {\"tag\": \"TAG\"}\n");

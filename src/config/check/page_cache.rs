@@ -1,0 +1,40 @@
+//! `page_cache` of a route.
+
+use http::header::AUTHORIZATION;
+
+use super::Context;
+use crate::config::{
+    keys::{PAGE_CACHE, ROUTE},
+    settings::{ListSettings, PageCacheSettings},
+    spanned::Spanned,
+};
+
+/// Reads the table; nothing if the route keeps no pages.
+pub(super) fn read(route: &Spanned) -> Option<PageCacheSettings> {
+    let written = ROUTE.page_cache.find(route)?;
+    let ttl = PAGE_CACHE.ttl.read(written);
+    (!ttl.is_zero()).then(|| PageCacheSettings {
+        ttl,
+        stale_while_revalidate: PAGE_CACHE.stale_while_revalidate.read(written),
+        stale_if_error: PAGE_CACHE.stale_if_error.read(written),
+        private: PAGE_CACHE.private.read(written),
+    })
+}
+
+/// Warns of a cache that may stay empty because its clients send `Authorization`, and of private pages on a route whose
+/// clients are said to see the same lists.
+pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
+    let (Some(cache), Some(written)) = (list.page_cache, ROUTE.page_cache.find(route)) else { return };
+    let told_apart = list.principal.contains(&AUTHORIZATION);
+    if told_apart && !cache.private && PAGE_CACHE.private.find(written).is_none() {
+        let message = "pages for requests with Authorization are kept only where the upstream says public, s-maxage or \
+                       must-revalidate";
+        let help = "private = true keeps them for each client apart; private = false says that this is meant";
+        context.diagnostics.warning(written.at, message, help);
+    }
+    if let Some(private) = PAGE_CACHE.private.find(written).filter(|_| cache.private && list.principal.is_empty()) {
+        let message = "pages for one client are kept, and principal = [] says that every client sees the same list";
+        let help = "name in `principal` the headers that tell clients apart, or leave `private` out";
+        context.diagnostics.error(private.at, message, help);
+    }
+}

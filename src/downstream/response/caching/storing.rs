@@ -1,0 +1,244 @@
+//! The rules of a shared cache (RFC 9111) for pages made from several answers, and for the answers themselves: whether
+//! they may be stored, for how long they are fresh, and by which request headers they differ. The strictest answer decides.
+
+use std::time::UNIX_EPOCH;
+
+use http::{
+    HeaderMap, HeaderName,
+    header::{AGE, CACHE_CONTROL, DATE, EXPIRES, PRAGMA, SET_COOKIE, VARY},
+};
+
+use super::{Directives, PERMITS};
+
+/// The most request headers that a stored page may differ by.
+const MOST_VARIED: usize = 16;
+
+/// The most tags of a page, and the longest one, in bytes. A page with more is not stored: a purge by the others would miss
+/// it.
+const MOST_TAGS: usize = 64;
+const LONGEST_TAG: usize = 256;
+
+/// Headers with the tags of an answer: of Fastly and Varnish, separated by spaces, and of Cloudflare and Akamai, separated
+/// by commas.
+const TAGS: [(&str, char); 2] = [("surrogate-key", ' '), ("cache-tag", ',')];
+
+/// Request headers that upstreams get from the gateway, not from the client, so that answers can't differ by the client's.
+const OWN: [&str; 1] = ["accept-encoding"];
+
+/// The facts of a request and its route that decide what may be stored for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoringPolicy {
+    /// The request has `Authorization`.
+    pub is_authorized: bool,
+    /// Entries are found by their own principal alone, and the request has one.
+    pub keeps_private: bool,
+}
+
+/// The reason that an answer is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unstorable {
+    /// `no-store`.
+    NoStore,
+    /// `private`.
+    Private,
+    /// `Set-Cookie`.
+    Cookie,
+    /// The request has `Authorization`, and no directive permits to store the answer (RFC 9111 section 3.5).
+    Authorized,
+    /// `Vary: *`, or more names than are kept apart.
+    Varies,
+    /// More or longer tags than are kept.
+    Tags,
+    /// The page has to be validated each time: `no-cache`, or no freshness is left.
+    NotFresh,
+}
+
+/// The storage of a page. Times are in seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageStorage {
+    /// The age of the oldest answer.
+    pub age: u64,
+    /// The time for which the answers say that they stay fresh; none if they say nothing.
+    pub fresh: Option<u64>,
+    /// The page may be served when it is no longer fresh.
+    pub may_be_stale: bool,
+    /// The least `stale-while-revalidate` of the answers that have one.
+    pub stale_while_revalidate: Option<u64>,
+    /// The least `stale-if-error` of the answers that have one.
+    pub stale_if_error: Option<u64>,
+    /// The request headers that the answers differ by, in order.
+    pub varies: Vec<HeaderName>,
+    /// The tags of the answers.
+    pub tags: Vec<String>,
+}
+
+/// Returns the storage of a page made from these answers; `now` is in seconds since 1970.
+///
+/// # Errors
+///
+/// Returns the reason that the page is not stored.
+pub fn page_storage(answers: &[&HeaderMap], policy: StoringPolicy, now: u64) -> Result<PageStorage, Unstorable> {
+    let mut storage = PageStorage { may_be_stale: true, ..PageStorage::default() };
+    for answer in answers {
+        check(answer, policy)?;
+        let said = Directives::said(answer);
+        if said.has("no-cache") {
+            return Err(Unstorable::NotFresh);
+        }
+        let age = age(answer);
+        storage.age = storage.age.max(age);
+        if let Some(lifetime) = lifetime(answer, &said, now) {
+            let left = lifetime.saturating_sub(age);
+            if left == 0 {
+                return Err(Unstorable::NotFresh);
+            }
+            storage.fresh = least(storage.fresh, Some(left));
+        }
+        // `s-maxage` implies `proxy-revalidate` (RFC 9111 section 5.2.2.10).
+        let strict = ["must-revalidate", "proxy-revalidate", "s-maxage"];
+        storage.may_be_stale &= !strict.iter().any(|name| said.has(name));
+        storage.stale_while_revalidate = least(storage.stale_while_revalidate, said.number("stale-while-revalidate"));
+        storage.stale_if_error = least(storage.stale_if_error, said.number("stale-if-error"));
+        add_tags(answer, &mut storage.tags)?;
+    }
+    storage.varies = varied(answers)?;
+    Ok(storage)
+}
+
+/// Returns the request headers that an answer differs by, if it may be stored to be validated later.
+///
+/// # Errors
+///
+/// Returns the reason that the answer is not stored.
+pub fn answer_storage(answer: &HeaderMap, policy: StoringPolicy) -> Result<Vec<HeaderName>, Unstorable> {
+    check(answer, policy)?;
+    varied(&[answer])
+}
+
+/// Checks that a shared cache may store an answer (RFC 9111 section 3).
+fn check(answer: &HeaderMap, policy: StoringPolicy) -> Result<(), Unstorable> {
+    let said = Directives::said(answer);
+    if said.has("no-store") {
+        return Err(Unstorable::NoStore);
+    }
+    if answer.contains_key(SET_COOKIE) {
+        return Err(Unstorable::Cookie);
+    }
+    if said.has("private") && !policy.keeps_private {
+        return Err(Unstorable::Private);
+    }
+    if policy.is_authorized && !policy.keeps_private && !PERMITS.iter().any(|name| said.has(name)) {
+        return Err(Unstorable::Authorized);
+    }
+    Ok(())
+}
+
+/// Returns the age of an answer on arrival. An invalid one counts as none.
+fn age(answer: &HeaderMap) -> u64 {
+    let ages = answer.get_all(AGE).iter().filter_map(|value| value.to_str().ok()?.trim().parse().ok());
+    ages.max().unwrap_or(0)
+}
+
+/// Returns the time for which an answer says that it is fresh for shared caches, from its making on (RFC 9111 section
+/// 4.2.1); none if it says nothing. An invalid one is none at all.
+fn lifetime(answer: &HeaderMap, said: &Directives, now: u64) -> Option<u64> {
+    if let Some(seconds) = said.number("s-maxage").or_else(|| said.number("max-age")) {
+        return Some(seconds);
+    }
+    let expires = answer.get(EXPIRES)?;
+    let seconds = |value: &http::HeaderValue| {
+        let time = httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()?;
+        time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+    };
+    let made = answer.get(DATE).and_then(seconds).unwrap_or(now);
+    Some(seconds(expires).map_or(0, |expires| expires.saturating_sub(made)))
+}
+
+/// Returns the names in `Vary`, sorted, without those that don't reach the upstream.
+fn varied(answers: &[&HeaderMap]) -> Result<Vec<HeaderName>, Unstorable> {
+    let mut names: Vec<HeaderName> = Vec::new();
+    for value in answers.iter().flat_map(|answer| answer.get_all(VARY)) {
+        for name in value.to_str().map_err(|_| Unstorable::Varies)?.split(',').map(str::trim) {
+            if name.is_empty() {
+                continue;
+            }
+            // `*` is a token, and no header has that name.
+            let name = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| name != "*");
+            let name = name.ok_or(Unstorable::Varies)?;
+            if !OWN.contains(&name.as_str()) && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    if names.len() > MOST_VARIED {
+        return Err(Unstorable::Varies);
+    }
+    names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    Ok(names)
+}
+
+fn add_tags(answer: &HeaderMap, tags: &mut Vec<String>) -> Result<(), Unstorable> {
+    for (name, separator) in TAGS {
+        for value in answer.get_all(name) {
+            let text = value.to_str().map_err(|_| Unstorable::Tags)?;
+            for tag in text.split(separator).map(str::trim).filter(|tag| !tag.is_empty()) {
+                if tag.len() > LONGEST_TAG || tags.len() >= MOST_TAGS {
+                    return Err(Unstorable::Tags);
+                }
+                if !tags.iter().any(|known| known == tag) {
+                    tags.push(tag.to_owned());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    [one, other].into_iter().flatten().min()
+}
+
+/// The wishes of a client for caches (RFC 9111 section 5.2.1). `max-stale` is not followed: the route says how old a page
+/// may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestDirectives {
+    /// `no-store`: neither found nor stored.
+    pub no_store: bool,
+    /// `no-cache`, `max-age=0` or `Pragma: no-cache`: the upstream is asked, and the page stored anew.
+    pub reloads: bool,
+    /// The upstream is not asked.
+    pub only_if_cached: bool,
+    /// The greatest age, in seconds.
+    pub max_age: Option<u64>,
+    /// The least time for which a page stays fresh, in seconds.
+    pub min_fresh: Option<u64>,
+}
+
+impl RequestDirectives {
+    /// Reads the headers of a request.
+    #[must_use]
+    pub fn read(headers: &HeaderMap) -> Self {
+        if !headers.contains_key(CACHE_CONTROL) {
+            let says = |value: &http::HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"no-cache");
+            return Self { reloads: headers.get_all(PRAGMA).iter().any(says), ..Self::default() };
+        }
+        let said = Directives::said(headers);
+        let max_age = said.number("max-age");
+        Self {
+            no_store: said.has("no-store"),
+            reloads: said.has("no-cache") || max_age == Some(0),
+            only_if_cached: said.has("only-if-cached"),
+            max_age,
+            min_fresh: said.number("min-fresh"),
+        }
+    }
+
+    /// Returns whether a page of this age, which stays fresh for `left`, is new enough.
+    #[must_use]
+    pub fn accepts(self, age: u64, left: u64) -> bool {
+        self.max_age.is_none_or(|most| age <= most) && self.min_fresh.is_none_or(|least| left >= least)
+    }
+}
+
+#[cfg(test)]
+mod tests;

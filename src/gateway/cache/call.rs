@@ -1,0 +1,62 @@
+//! A request as the cache sees it: its owners, for work that outlives it, and the key of its page.
+
+use std::sync::Arc;
+
+use crate::{
+    downstream::RequestBody,
+    gateway::{
+        lifecycle::snapshot::Snapshot,
+        page::context::{KeptRequest, ListCall},
+        request::caller,
+        routes::{list::page_cache::RoutePages, route::Route},
+        shared::pages::{
+            KeptPages,
+            key::{KeptKey, KeptScope, KeptScopeParts, PageKeyParts},
+        },
+    },
+};
+
+/// The owners of a call, for work in the background.
+#[derive(Clone, Copy)]
+pub(crate) struct CallOwners<'r> {
+    pub(crate) snapshot: &'r Arc<Snapshot>,
+    pub(crate) route: &'r Arc<Route>,
+    /// The process takes up further work.
+    pub(crate) is_running: bool,
+}
+
+/// Returns the route's cache and that of the process, if the request may use them: its client is known.
+pub(super) fn usable<'r>(call: ListCall<'r>, owners: CallOwners<'r>) -> Option<(&'r RoutePages, &'r Arc<KeptPages>)> {
+    let may =
+        |cache: &RoutePages| caller::is_known(&call.asked.headers, &cache.principal) && call.chosen.refused.is_none();
+    call.list.page_cache.as_ref().filter(|cache| may(cache)).zip(owners.snapshot.pages.as_ref())
+}
+
+/// Returns the cache as the request may use it, and the key of its page.
+pub(super) fn begin<'r>(call: ListCall<'r>, cache: &RoutePages, pages: &'r KeptPages) -> (KeptRequest<'r>, KeptKey) {
+    let ListCall { snapshot, asked, route, chosen, .. } = call;
+    let headers = &asked.headers;
+    let reached = asked.client.reached_address(&asked.target, headers, snapshot);
+    let scope = KeptScope::new(KeptScopeParts {
+        principal: &cache.keyed,
+        headers,
+        route: &route.name,
+        settings: &cache.fingerprint,
+        host: asked.target.authority.as_deref().unwrap_or_default(),
+        reached: reached.as_str(),
+    });
+    let address = asked.client.public_address(&asked.target, headers, route, snapshot);
+    let preferred = chosen.convention.parameters.preferred_limit();
+    let key = scope.page(PageKeyParts {
+        address: address.as_str(),
+        path: &asked.target.path,
+        query: asked.query(),
+        convention: &chosen.convention.name,
+        by_preference: chosen.by_preference,
+        preferred_limit: preferred.and_then(|name| chosen.preferences.value(name)),
+        body: asked.body.as_ref().map(RequestBody::bytes),
+    });
+    // Read before the upstream is asked, and before the page is looked for.
+    let before = pages.generations.now();
+    (KeptRequest { pages, scope, policy: cache.policy(headers), before }, key)
+}

@@ -1,0 +1,221 @@
+//! The making of a page that may be kept: once for all requests that wait for it.
+
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::header::AGE;
+
+use crate::{
+    config::settings::PageCacheSettings,
+    downstream::{Code, Problem, Response, response::caching::storing::PageStorage},
+    gateway::{
+        outcome::{access_log::Outcome, failure::Failure},
+        page::{
+            context::{KeptRequest, ListCall},
+            serve::{MadePage, Served, serve},
+        },
+        runtime::clock,
+        shared::{
+            pages::{
+                Flight, PagePlace, StoredPlace,
+                generations::PurgeSubject,
+                stored::{PageLife, PageUse, StoredPage},
+            },
+            single_flight::LookUpResult,
+        },
+    },
+    upstream::net::{fetch::Fetcher, memory::MemoryShare},
+};
+
+/// The page of a request that no kept page answers.
+pub(crate) enum MadeResponse {
+    /// The page, which was stored.
+    Stored {
+        page: Arc<StoredPage>,
+        at: StoredPlace,
+        /// Each answer was validated by a 304.
+        is_validated: bool,
+    },
+    /// A response for this request alone.
+    Apart(Served),
+}
+
+/// The end of waiting for a page.
+pub(crate) enum FlightEnd {
+    /// This request made it.
+    Own(MadeResponse),
+    /// Another request made it, or had made it meanwhile.
+    Shared(Arc<StoredPage>),
+    /// The upstream failed for another request.
+    Failed,
+}
+
+/// A request with its place in the cache.
+#[derive(Clone, Copy)]
+pub(crate) struct KeptCall<'r> {
+    pub(crate) call: ListCall<'r>,
+    pub(crate) kept: &'r KeptRequest<'r>,
+    pub(crate) settings: PageCacheSettings,
+    pub(crate) place: &'r PagePlace,
+    pub(crate) fetcher: &'r Fetcher,
+}
+
+impl KeptCall<'_> {
+    /// Makes the page, or waits for the request that makes it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the failure of this request.
+    pub(crate) async fn fly(self, held: &MemoryShare, outcome: &mut Outcome) -> Result<FlightEnd, Failure> {
+        if self.place.is_apart {
+            return self.make(held, outcome).await.map(FlightEnd::Own);
+        }
+        let ListCall { asked, route, list, .. } = self.call;
+        let since = self.kept.pages.generations.since(&route.name, asked.target.collection_path());
+        let mut own = None;
+        let joined = {
+            let work = async {
+                // Another request may have stored the page since this one looked for it.
+                if let Some((page, at)) = self.found_again() {
+                    own = Some(Ok(FlightEnd::Shared(Arc::clone(&page))));
+                    return Ok::<_, Infallible>(Flight::Stored(page, at));
+                }
+                let made = self.make(held, outcome).await;
+                let told = told(&made);
+                own = Some(made.map(FlightEnd::Own));
+                Ok(told)
+            };
+            let joining = pin!(self.kept.pages.flights.join(self.place.flight(since), work));
+            tokio::time::timeout(self.left(list.budgets.time, clock::instant()), joining).await
+        };
+        match (own, joined) {
+            (Some(own), _) => own,
+            (None, Ok(Ok(LookUpResult::Asked(told) | LookUpResult::Shared(told)))) => match &*told {
+                Flight::Stored(page, at) if self.place.is_at(at, &asked.headers) => {
+                    Ok(FlightEnd::Shared(Arc::clone(page)))
+                }
+                Flight::Failed => Ok(FlightEnd::Failed),
+                Flight::Stored(..) | Flight::Apart => self.make(held, outcome).await.map(FlightEnd::Own),
+            },
+            (None, Err(_)) => {
+                Err(Problem::new(Code::BudgetExceeded, "the page was not found within the time allowed").into())
+            }
+        }
+    }
+
+    fn left(self, time: Duration, now: Instant) -> Duration {
+        time.saturating_sub(now.saturating_duration_since(self.call.asked.began))
+    }
+
+    /// Returns a page that was stored since this request looked for one.
+    fn found_again(self) -> Option<(Arc<StoredPage>, StoredPlace)> {
+        let now = clock::instant();
+        let place = self.kept.pages.find(self.place.first(), &self.call.asked.headers, now);
+        let page = place.found.as_ref()?;
+        let is_new = self.place.found.as_ref().is_none_or(|known| !Arc::ptr_eq(known, page));
+        (is_new && matches!(page.life.at(now), PageUse::Fresh(_))).then(|| (Arc::clone(page), place.stored()))
+    }
+
+    /// Makes the page for this request, and stores it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the failure of the request.
+    pub(crate) async fn make(self, held: &MemoryShare, outcome: &mut Outcome) -> Result<MadeResponse, Failure> {
+        let began = clock::instant();
+        let mut made = MadePage::default();
+        // The future is large, so it is boxed.
+        let served = Box::pin(serve(self.call, (None, Some(&mut made)), self.fetcher, (held, outcome))).await?;
+        let Served::Response(response) = served else { return Ok(MadeResponse::Apart(served)) };
+        let Some(storage) = made.storage.take().filter(|_| response.status == 200) else {
+            if response.status == 200 {
+                self.kept.pages.keep_apart(self.place, clock::instant());
+            }
+            return Ok(MadeResponse::Apart(Served::Response(self.conditional(response))));
+        };
+        let page = Arc::new(self.stored(&response, &storage, (&made, began), outcome));
+        match self.kept.pages.store(self.place, &storage.varies, &self.call.asked.headers, &page) {
+            Some(at) => {
+                outcome.counted.stored = true;
+                Ok(MadeResponse::Stored { page, at, is_validated: made.is_validated })
+            }
+            // Purged while it was made.
+            None => Ok(MadeResponse::Apart(Served::Response(self.conditional(response)))),
+        }
+    }
+
+    /// Returns 304 where the client has the page.
+    pub(crate) fn conditional(self, response: Response) -> Response {
+        match self.call.asked.body {
+            None => response.unless_matched(&self.call.asked.headers),
+            Some(_) => response,
+        }
+    }
+
+    /// Returns the entry of a page. Its bytes are copied, because the response may keep a whole answer of the upstream.
+    fn stored(
+        self,
+        response: &Response,
+        storage: &PageStorage,
+        (made, began): (&MadePage, Instant),
+        outcome: &Outcome,
+    ) -> StoredPage {
+        let ListCall { asked, route, .. } = self.call;
+        let mut headers = response.headers.clone();
+        headers.remove(AGE);
+        let collection = PurgeSubject::Collection(&route.name, asked.target.collection_path());
+        let subjects = [PurgeSubject::Route(&route.name), collection];
+        // The name of the route is a tag of all its pages.
+        let tags = storage.tags.iter().chain([&route.name]).map(|tag| PurgeSubject::Tag(tag));
+        let subjects = subjects.into_iter().chain(tags);
+        let query = made.next.as_deref().and_then(|next| next.split_once('?')).map(|(_, query)| query.into());
+        StoredPage {
+            headers,
+            body: Bytes::from(response.body.clone().into_parts().concat()),
+            level: outcome.counted.level.unwrap_or_default(),
+            paging: outcome.counted.paging.unwrap_or("cursor"),
+            next: query,
+            life: life(self.settings, storage, began),
+            stamp: self.kept.pages.generations.stamp(self.kept.before, subjects),
+            is_refreshing: AtomicBool::new(false),
+        }
+    }
+}
+
+/// Returns what the requests that wait for a page are told.
+fn told(made: &Result<MadeResponse, Failure>) -> Flight {
+    match made {
+        Ok(MadeResponse::Stored { page, at, .. }) => Flight::Stored(Arc::clone(page), at.clone()),
+        Err(failure) if of_upstream(failure).is_some() => Flight::Failed,
+        Ok(MadeResponse::Apart(_)) | Err(_) => Flight::Apart,
+    }
+}
+
+/// Returns the code of a failure for which an old page may be served (RFC 5861 section 4): the upstream can't be reached,
+/// is late, fails, or gives an answer that is none. Its own 4xx pass.
+pub(crate) fn of_upstream(failure: &Failure) -> Option<&'static str> {
+    match failure {
+        Failure::Refused { problem, .. } if (500..=504).contains(&problem.status) && problem.code != Code::Internal => {
+            Some(problem.code.as_str())
+        }
+        Failure::Refused { .. } | Failure::Passed(_) => None,
+    }
+}
+
+/// Returns the life of a page: the shorter of the route's times and the answers'.
+fn life(settings: PageCacheSettings, storage: &PageStorage, made: Instant) -> PageLife {
+    let shorter = |own: Duration, said: Option<u64>| said.map_or(own, |said| own.min(Duration::from_secs(said)));
+    let stale = |own, said| if storage.may_be_stale { shorter(own, said) } else { Duration::ZERO };
+    PageLife {
+        made,
+        age: storage.age,
+        fresh: shorter(settings.ttl, storage.fresh),
+        while_revalidate: stale(settings.stale_while_revalidate, storage.stale_while_revalidate),
+        if_error: stale(settings.stale_if_error, storage.stale_if_error),
+    }
+}

@@ -1,0 +1,164 @@
+//! The answer to a request on a route that keeps pages.
+
+use std::sync::Arc;
+
+use super::{
+    background,
+    call::{CallOwners, begin, usable},
+    making::{FlightEnd, KeptCall, MadeResponse, of_upstream},
+    status::{CacheUse, Kept, MadeBecause, write_age},
+};
+use crate::{
+    downstream::{Code, Content, Problem, Response, response::caching::storing::RequestDirectives},
+    gateway::{
+        outcome::{access_log::Outcome, failure::Failure},
+        page::{
+            context::ListCall,
+            serve::{self, Served},
+        },
+        runtime::clock,
+        shared::pages::{
+            PagePlace,
+            stored::{PageUse, StoredPage},
+        },
+    },
+    upstream::net::{fetch::Fetcher, memory::MemoryShare},
+};
+
+/// Serves one page of a list, from the cache if it can.
+///
+/// # Errors
+///
+/// Returns the problem of the request, the failure of the upstream, or the refusal of a page that can't be proven.
+pub(crate) async fn serve(
+    call: ListCall<'_>,
+    owners: CallOwners<'_>,
+    fetcher: &Fetcher,
+    (held, outcome): (&MemoryShare, &mut Outcome),
+) -> Result<Served, Failure> {
+    let directives = RequestDirectives::read(&call.asked.headers);
+    let usable = usable(call, owners).filter(|_| !directives.no_store);
+    let Some((cache, pages)) = usable else {
+        outcome.counted.cache = Some(CacheUse::Bypass.word());
+        let served = Box::pin(serve::serve(call, (None, None), fetcher, (held, outcome))).await?;
+        return Ok(with_status(served, CacheUse::Bypass));
+    };
+    let (kept, key) = begin(call, cache, pages);
+    let place = kept.pages.find(key, &call.asked.headers, clock::instant());
+    let settings = cache.settings;
+    let call = ListCall { kept: Some(&kept), ..call };
+    let kept_call = KeptCall { call, kept: &kept, settings, place: &place, fetcher };
+    if let Some((page, used)) = usable_page(&place, directives) {
+        let page = Arc::clone(page);
+        if let CacheUse::Stale(_) = used {
+            background::refresh(call, owners, fetcher, &page, outcome);
+        }
+        return from_cache(kept_call, &page, used, (held, outcome));
+    }
+    if directives.only_if_cached {
+        outcome.counted.cache = Some("not_cached");
+        return Err(Problem::new(
+            Code::NotCached,
+            "no page is kept that is new enough, and only-if-cached forbids to ask",
+        )
+        .into());
+    }
+    let because = match &place.found {
+        _ if directives.reloads => MadeBecause::Asked,
+        Some(_) => MadeBecause::Old,
+        None => MadeBecause::Miss,
+    };
+    let ended = match because {
+        MadeBecause::Asked => kept_call.make(held, outcome).await.map(FlightEnd::Own),
+        MadeBecause::Old | MadeBecause::Miss => kept_call.fly(held, outcome).await,
+    };
+    end(kept_call, (directives, because), ended, (held, outcome)).await
+}
+
+/// Returns the page of a place, if the client may have it without the upstream being asked.
+fn usable_page(place: &PagePlace, directives: RequestDirectives) -> Option<(&Arc<StoredPage>, CacheUse)> {
+    let page = place.found.as_ref().filter(|_| !directives.reloads)?;
+    let now = clock::instant();
+    let (used, left) = match page.life.at(now) {
+        PageUse::Fresh(left) => (CacheUse::Hit(left), left.as_secs()),
+        PageUse::Stale(over) => (CacheUse::Stale(over), 0),
+        PageUse::Old(_) => return None,
+    };
+    directives.accepts(page.life.age_at(now), left).then_some((page, used))
+}
+
+/// Returns the response to a request whose page was not at hand.
+async fn end(
+    call: KeptCall<'_>,
+    (directives, because): (RequestDirectives, MadeBecause),
+    mut ended: Result<FlightEnd, Failure>,
+    (held, outcome): (&MemoryShare, &mut Outcome),
+) -> Result<Served, Failure> {
+    let now = clock::instant();
+    let old = call.place.found.as_ref().filter(|page| {
+        let may = !directives.reloads && directives.accepts(page.life.age_at(now), 0);
+        may && page.life.serves_on_error(now)
+    });
+    if let (Ok(FlightEnd::Failed), None) = (&ended, old) {
+        ended = call.make(held, outcome).await.map(FlightEnd::Own);
+    }
+    match ended {
+        Ok(FlightEnd::Own(MadeResponse::Stored { page, is_validated, .. })) => {
+            let used = CacheUse::Made(because, Kept { is_stored: true, is_validated });
+            outcome.counted.cache = Some(used.word());
+            Ok(Served::Response(respond(call, &page, used, (page.life.age > 0).then_some(page.life.age))))
+        }
+        Ok(FlightEnd::Own(MadeResponse::Apart(served))) => {
+            let used = CacheUse::Made(because, Kept { is_stored: false, is_validated: false });
+            if let Served::Response(_) = &served {
+                outcome.counted.cache = Some(used.word());
+            }
+            Ok(with_status(served, used))
+        }
+        Ok(FlightEnd::Shared(page)) => from_cache(call, &page, CacheUse::Collapsed, (held, outcome)),
+        Ok(FlightEnd::Failed) => match old {
+            Some(page) => from_cache(call, page, CacheUse::OnError("collapsed"), (held, outcome)),
+            None => Err(Problem::new(Code::UpstreamUnavailable, "the upstream failed").into()),
+        },
+        Err(failure) => match (old, of_upstream(&failure)) {
+            (Some(page), Some(code)) => {
+                outcome.detail = Some(failure.summary().to_owned());
+                from_cache(call, page, CacheUse::OnError(code), (held, outcome))
+            }
+            _ => Err(failure),
+        },
+    }
+}
+
+/// Serves a page that this request did not make.
+fn from_cache(
+    call: KeptCall<'_>,
+    page: &StoredPage,
+    used: CacheUse,
+    (held, outcome): (&MemoryShare, &mut Outcome),
+) -> Result<Served, Failure> {
+    held.take(page.body.len())?;
+    let ListCall { asked, list, .. } = call.call;
+    outcome.counted.level = Some(page.level);
+    outcome.counted.cache = Some(used.word());
+    list.note_kept(page.paging, asked.now, &mut outcome.counted);
+    let age = page.life.age_at(clock::instant());
+    Ok(Served::Response(respond(call, page, used, Some(age))))
+}
+
+/// Returns the response with a page; 304 where the client has it.
+fn respond(call: KeptCall<'_>, page: &StoredPage, used: CacheUse, age: Option<u64>) -> Response {
+    let mut headers = page.headers.clone();
+    if let Some(age) = age {
+        write_age(&mut headers, age);
+    }
+    used.write(&mut headers);
+    call.conditional(Response { status: 200, headers, body: Content::from(page.body.clone()) })
+}
+
+fn with_status(mut served: Served, used: CacheUse) -> Served {
+    if let Served::Response(response) = &mut served {
+        used.write(&mut response.headers);
+    }
+    served
+}

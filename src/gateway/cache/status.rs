@@ -1,0 +1,130 @@
+//! The headers about the cache: `Age` (RFC 9111 section 5.1) and `Cache-Status` (RFC 9211).
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header::AGE};
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// The use of the cache for a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CacheUse {
+    /// A fresh page, for this long.
+    Hit(Duration),
+    /// A page that is over for this long, while a new one is made.
+    Stale(Duration),
+    /// An old page, because no new one could be made, for this reason.
+    OnError(&'static str),
+    /// A page that another request made at the same time.
+    Collapsed,
+    /// A page that was made for this request.
+    Made(MadeBecause, Kept),
+    /// The request can't use the cache.
+    Bypass,
+}
+
+/// The reason that a page was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MadeBecause {
+    /// None is kept.
+    Miss,
+    /// The one that is kept is too old.
+    Old,
+    /// The client asks for a new one.
+    Asked,
+}
+
+/// The storing of a page that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) is_stored: bool,
+    /// Each answer was validated by a 304.
+    pub(crate) is_validated: bool,
+}
+
+impl CacheUse {
+    /// Returns the use as the log and metrics name it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Hit(_) => "hit",
+            Self::Stale(_) => "stale",
+            Self::OnError(_) => "stale_if_error",
+            Self::Collapsed => "collapsed",
+            Self::Made(MadeBecause::Miss, _) => "miss",
+            Self::Made(MadeBecause::Old, _) => "expired",
+            Self::Made(MadeBecause::Asked, _) => "reload",
+            Self::Bypass => "bypass",
+        }
+    }
+
+    /// Returns the value of `Cache-Status`.
+    fn value(self) -> Option<HeaderValue> {
+        let text = match self {
+            Self::Hit(left) => format!("cursorgate; hit; ttl={}", left.as_secs()),
+            Self::Stale(over) => format!("cursorgate; hit; ttl=-{}", over.as_secs()),
+            Self::OnError(reason) => format!("cursorgate; fwd=stale; detail={reason}"),
+            Self::Collapsed => return Some(HeaderValue::from_static("cursorgate; fwd=miss; collapsed")),
+            Self::Bypass => return Some(HeaderValue::from_static("cursorgate; fwd=bypass")),
+            Self::Made(because, Kept { is_stored, is_validated }) => {
+                let reason = match because {
+                    MadeBecause::Miss => "miss",
+                    MadeBecause::Old => "stale",
+                    MadeBecause::Asked => "request",
+                };
+                let status = if is_validated { "; fwd-status=304" } else { "" };
+                let stored = if is_stored { "; stored" } else { "" };
+                format!("cursorgate; fwd={reason}{status}{stored}")
+            }
+        };
+        HeaderValue::try_from(text).ok()
+    }
+
+    /// Writes the header; those of caches before this one stay.
+    pub(crate) fn write(self, headers: &mut HeaderMap) {
+        if let Some(value) = self.value() {
+            headers.append(CACHE_STATUS, value);
+        }
+    }
+}
+
+/// Writes the age of a page.
+pub(crate) fn write_age(headers: &mut HeaderMap, seconds: u64) {
+    headers.insert(AGE, HeaderValue::from(seconds));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_that_of_the_standard() {
+        let kept = Kept { is_stored: true, is_validated: false };
+        for (used, text, word) in [
+            (CacheUse::Hit(Duration::from_millis(9_900)), "cursorgate; hit; ttl=9", "hit"),
+            (CacheUse::Stale(Duration::from_secs(2)), "cursorgate; hit; ttl=-2", "stale"),
+            (CacheUse::OnError("upstream_timeout"), "cursorgate; fwd=stale; detail=upstream_timeout", "stale_if_error"),
+            (CacheUse::Collapsed, "cursorgate; fwd=miss; collapsed", "collapsed"),
+            (CacheUse::Bypass, "cursorgate; fwd=bypass", "bypass"),
+            (CacheUse::Made(MadeBecause::Miss, kept), "cursorgate; fwd=miss; stored", "miss"),
+            (
+                CacheUse::Made(MadeBecause::Old, Kept { is_validated: true, ..kept }),
+                "cursorgate; fwd=stale; fwd-status=304; stored",
+                "expired",
+            ),
+            (
+                CacheUse::Made(MadeBecause::Asked, Kept { is_stored: false, ..kept }),
+                "cursorgate; fwd=request",
+                "reload",
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CACHE_STATUS, HeaderValue::from_static("origin; hit"));
+            used.write(&mut headers);
+            let all: Vec<_> = headers.get_all(CACHE_STATUS).iter().collect();
+            assert_eq!(
+                (all.as_slice(), used.word()),
+                (&[&HeaderValue::from_static("origin; hit"), &HeaderValue::from_static(text)][..], word)
+            );
+        }
+    }
+}

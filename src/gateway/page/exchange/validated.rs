@@ -1,0 +1,101 @@
+//! Answers that are asked for again: a request says which state the gateway has, and a 304 lets the body from then stand in.
+//! The upstream is asked each time, so that to the core a validated answer is as new as any other.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode};
+use pingora::http::RequestHeader;
+
+use super::Exchange;
+use crate::{
+    downstream::response::caching::storing::answer_storage,
+    gateway::{
+        page::context::KeptRequest,
+        shared::pages::{
+            generations::PurgeSubject,
+            key::{AnswerKeyParts, KeptKey},
+            stored::StoredAnswer,
+        },
+    },
+    pagination::fetch::Fetch,
+    upstream::{
+        UpstreamRequest,
+        net::{error::FetchError, fetch::Fetched, memory::MemoryShare},
+    },
+};
+
+/// The validation of one answer.
+pub(super) struct Validation<'r> {
+    kept: &'r KeptRequest<'r>,
+    key: KeptKey,
+    client: &'r HeaderMap,
+    subjects: [PurgeSubject<'r>; 2],
+    known: Option<Arc<StoredAnswer>>,
+}
+
+impl<'r> Exchange<'r> {
+    /// Makes a request for a part of the list conditional, if an answer to it is kept; nothing if no answer may be.
+    pub(super) fn validation(
+        self,
+        fetch: &Fetch,
+        (ask, body): (&UpstreamRequest, Option<&[u8]>),
+        request: &mut RequestHeader,
+    ) -> Option<Validation<'r>> {
+        let context = self.context;
+        let kept = context.kept.filter(|_| matches!(fetch, Fetch::Slice(..) | Fetch::Token(_)))?;
+        let target = (ask.path.as_str(), ask.query.as_str());
+        let key =
+            kept.scope.answer(AnswerKeyParts { method: ask.method.as_str(), target, headers: &ask.headers, body });
+        let client = &context.asked.headers;
+        let known = kept.pages.answer(key, client);
+        for (name, value) in known.iter().flat_map(|known| known.conditions()) {
+            // Headers of a request are limited long before this fails.
+            let _ = request.insert_header(name, value.clone());
+        }
+        let route = context.route.name.as_str();
+        let subjects =
+            [PurgeSubject::Route(route), PurgeSubject::Collection(route, context.asked.target.collection_path())];
+        Some(Validation { kept, key, client, subjects, known })
+    }
+}
+
+impl Validation<'_> {
+    /// Returns the answer, that from before for a 304, and whether it was validated. Answers that can be validated are
+    /// stored.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the 304 is about another state than the one that is kept, or no memory is left.
+    pub(super) fn take(self, fetched: Fetched, held: &MemoryShare) -> Result<(Fetched, bool), FetchError> {
+        match (fetched.status, &self.known) {
+            (StatusCode::NOT_MODIFIED, Some(known)) => {
+                let Some((headers, body)) = known.renewed(&fetched.headers) else {
+                    self.kept.pages.drop_answer(self.key);
+                    return Err(FetchError::Malformed("304 with another ETag than was asked about".to_owned()));
+                };
+                held.take(body.len())?;
+                let renewed = Fetched { status: StatusCode::OK, headers, body: body.to_vec() };
+                self.store(&renewed);
+                Ok((renewed, true))
+            }
+            (StatusCode::OK, _) => {
+                self.store(&fetched);
+                Ok((fetched, false))
+            }
+            _ => Ok((fetched, false)),
+        }
+    }
+
+    fn store(&self, fetched: &Fetched) {
+        let Self { kept, key, client, subjects, known } = self;
+        let stored = answer_storage(&fetched.headers, kept.policy).ok().and_then(|names| {
+            let stamp = kept.pages.generations.stamp(kept.before, subjects.iter().copied());
+            StoredAnswer::new(&fetched.headers, &fetched.body, (&names, client), stamp)
+        });
+        match stored {
+            Some(stored) => kept.pages.keep_answer(*key, stored),
+            None if known.is_some() => kept.pages.drop_answer(*key),
+            None => {}
+        }
+    }
+}

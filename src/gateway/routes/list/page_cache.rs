@@ -1,0 +1,96 @@
+//! The page cache of a route.
+
+use std::fmt::{self, Write as _};
+
+use http::{
+    HeaderMap, HeaderName,
+    header::{AUTHORIZATION, COOKIE},
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    config::settings::{PageCacheSettings, RouteSettings, UpstreamSettings},
+    cursor::KeyRing,
+    downstream::response::caching::storing::StoringPolicy,
+};
+
+/// The settings of a route's page cache.
+#[derive(Debug)]
+pub struct RoutePages {
+    pub(crate) settings: PageCacheSettings,
+    /// A hash of all settings that a page follows from. Pages from before a reload that changed one are not found.
+    pub(crate) fingerprint: [u8; 32],
+    /// The headers that say whose view a page is. The headers that cursors are bound to are not among them: they name no
+    /// client.
+    pub(crate) principal: Vec<HeaderName>,
+    /// All headers that keep pages apart.
+    pub(crate) keyed: Vec<HeaderName>,
+}
+
+/// A hash that settings are written into.
+struct SettingsHash(Sha256);
+
+impl fmt::Write for SettingsHash {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl RoutePages {
+    /// Compiles the cache of a route, if it has one.
+    pub(crate) fn compile(route: &RouteSettings, upstream: Option<&UpstreamSettings>, keys: &KeyRing) -> Option<Self> {
+        let list = route.list.as_ref()?;
+        let settings = list.page_cache?;
+        let mut hash = SettingsHash(Sha256::new());
+        // Writing into a hash does not fail.
+        let _ = write!(hash, "{route:?}{upstream:?}{keys:?}{}", keys.client_mark(b"page cache"));
+        for (_, secret) in upstream.iter().flat_map(|upstream| &upstream.headers) {
+            hash.0.update((secret.reveal().len() as u64).to_le_bytes());
+            hash.0.update(secret.reveal());
+        }
+        let mut principal = list.principal.clone();
+        if settings.private {
+            principal.extend([AUTHORIZATION, COOKIE].into_iter().filter(|name| !list.principal.contains(name)));
+        }
+        let mut keyed = principal.clone();
+        keyed.extend(list.cursor.bind.iter().filter(|name| !principal.contains(name)).cloned());
+        Some(Self { settings, fingerprint: hash.0.finalize().into(), principal, keyed })
+    }
+
+    /// Returns what may be stored for a request with these headers.
+    pub(crate) fn policy(&self, headers: &HeaderMap) -> StoringPolicy {
+        let is_named = self.principal.iter().any(|name| headers.contains_key(name));
+        let keeps_private = self.settings.private && is_named;
+        StoringPolicy { is_authorized: headers.contains_key(AUTHORIZATION), keeps_private }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    /// Row: A22
+    #[test]
+    fn what_is_private_is_kept_for_those_alone_who_have_a_name() {
+        let cache = |private| RoutePages {
+            settings: PageCacheSettings {
+                ttl: std::time::Duration::from_secs(1),
+                stale_while_revalidate: std::time::Duration::ZERO,
+                stale_if_error: std::time::Duration::ZERO,
+                private,
+            },
+            fingerprint: [0; 32],
+            principal: vec![AUTHORIZATION, COOKIE],
+            keyed: vec![AUTHORIZATION, COOKIE, http::header::ACCEPT_LANGUAGE],
+        };
+        let headers = |name| HeaderMap::from_iter([(name, HeaderValue::from_static("x"))]);
+        let policy = |is_authorized, keeps_private| StoringPolicy { is_authorized, keeps_private };
+        assert_eq!(cache(true).policy(&headers(AUTHORIZATION)), policy(true, true));
+        assert_eq!(cache(true).policy(&headers(COOKIE)), policy(false, true));
+        assert_eq!(cache(true).policy(&headers(http::header::ACCEPT_LANGUAGE)), policy(false, false));
+        assert_eq!(cache(false).policy(&headers(AUTHORIZATION)), policy(true, false));
+    }
+}

@@ -1,0 +1,272 @@
+//! Keys of entries: hashes of everything that decides what a client may see, the principal first.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use sha2::{Digest, Sha256};
+
+/// The key of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct KeptKey(u128);
+
+impl std::fmt::Debug for KeptKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("KeptKey(…)")
+    }
+}
+
+/// The parts that all keys of a request begin with.
+#[derive(Clone, Copy)]
+pub(crate) struct KeptScopeParts<'a> {
+    /// The names of the principal's headers.
+    pub(crate) principal: &'a [HeaderName],
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) route: &'a str,
+    /// A hash of the route's settings, which a reload may have changed.
+    pub(crate) settings: &'a [u8; 32],
+    /// The host as the request has it. Upstreams get it, and may write it into their items.
+    pub(crate) host: &'a str,
+    /// The address as the client or a trusted proxy says it, likewise.
+    pub(crate) reached: &'a str,
+}
+
+/// The parts of a page's key beside those of its scope.
+#[derive(Clone, Copy)]
+pub(crate) struct PageKeyParts<'a> {
+    /// The address with which links begin.
+    pub(crate) address: &'a str,
+    /// The path as it came, from which the normal one follows.
+    pub(crate) path: &'a str,
+    /// The query as it came: the position, the limit, the order, the filters, private parameters; and its spelling, which
+    /// the link to the page itself repeats.
+    pub(crate) query: Option<&'a str>,
+    /// The name of the chosen convention.
+    pub(crate) convention: &'a str,
+    /// The convention was chosen by a preference, which the page confirms.
+    pub(crate) by_preference: bool,
+    /// The limit that a preference sets.
+    pub(crate) preferred_limit: Option<&'a str>,
+    pub(crate) body: Option<&'a [u8]>,
+}
+
+/// The parts of an answer's key beside those of its scope: the request to the upstream, without the client's headers.
+#[derive(Clone, Copy)]
+pub(crate) struct AnswerKeyParts<'a> {
+    pub(crate) method: &'a str,
+    /// The path and the query.
+    pub(crate) target: (&'a str, &'a str),
+    /// The headers of the dialect.
+    pub(crate) headers: &'a [(HeaderName, HeaderValue)],
+    pub(crate) body: Option<&'a [u8]>,
+}
+
+/// The scope of entries. Entries of one scope are not found from another.
+#[derive(Clone)]
+pub(crate) struct KeptScope(Sha256);
+
+impl std::fmt::Debug for KeptScope {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("KeptScope(…)")
+    }
+}
+
+/// A hash of parts, each after its length, so that no two lists of parts are alike.
+struct KeyHash(Sha256);
+
+impl KeyHash {
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn add_optional(&mut self, bytes: Option<&[u8]>) {
+        self.0.update([u8::from(bytes.is_some())]);
+        self.add(bytes.unwrap_or_default());
+    }
+
+    fn add_headers(&mut self, names: &[HeaderName], headers: &HeaderMap) {
+        self.0.update((names.len() as u64).to_le_bytes());
+        for name in names {
+            self.add(name.as_str().as_bytes());
+            let values = headers.get_all(name);
+            self.0.update((values.iter().count() as u64).to_le_bytes());
+            values.iter().for_each(|value| self.add(value.as_bytes()));
+        }
+    }
+
+    fn key(self) -> KeptKey {
+        let digest = self.0.finalize();
+        let mut first = [0; 16];
+        first.copy_from_slice(&digest[..16]);
+        KeptKey(u128::from_le_bytes(first))
+    }
+}
+
+impl KeptScope {
+    /// Hashes the parts.
+    pub(crate) fn new(parts: KeptScopeParts<'_>) -> Self {
+        let mut hash = KeyHash(Sha256::new());
+        hash.add_headers(parts.principal, parts.headers);
+        hash.add(parts.route.as_bytes());
+        hash.add(parts.settings);
+        hash.add(parts.host.as_bytes());
+        hash.add(parts.reached.as_bytes());
+        Self(hash.0)
+    }
+
+    /// Returns the key of a page.
+    pub(crate) fn page(&self, parts: PageKeyParts<'_>) -> KeptKey {
+        let mut hash = KeyHash(self.0.clone());
+        hash.add(b"page");
+        hash.add(parts.address.as_bytes());
+        hash.add(parts.path.as_bytes());
+        hash.add_optional(parts.query.map(str::as_bytes));
+        hash.add(parts.convention.as_bytes());
+        hash.add(&[u8::from(parts.by_preference)]);
+        hash.add_optional(parts.preferred_limit.map(str::as_bytes));
+        hash.add_optional(parts.body);
+        hash.key()
+    }
+
+    /// Returns the key of an answer of the upstream.
+    pub(crate) fn answer(&self, parts: AnswerKeyParts<'_>) -> KeptKey {
+        let mut hash = KeyHash(self.0.clone());
+        hash.add(b"answer");
+        hash.add(parts.method.as_bytes());
+        hash.add(parts.target.0.as_bytes());
+        hash.add(parts.target.1.as_bytes());
+        for (name, value) in parts.headers {
+            hash.add(name.as_str().as_bytes());
+            hash.add(value.as_bytes());
+        }
+        hash.add_optional(parts.body);
+        hash.key()
+    }
+}
+
+impl KeptKey {
+    /// Returns the key of a page that differs by these request headers; the same if there are none.
+    pub(crate) fn varied(self, names: &[HeaderName], headers: &HeaderMap) -> Self {
+        if names.is_empty() {
+            return self;
+        }
+        let mut hash = KeyHash(Sha256::new());
+        hash.add(&self.0.to_le_bytes());
+        hash.add_headers(names, headers);
+        hash.key()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    const PAGE: PageKeyParts<'_> = PageKeyParts {
+        address: "https://a",
+        path: "/users",
+        query: Some("limit=1"),
+        convention: "standard",
+        by_preference: false,
+        preferred_limit: None,
+        body: None,
+    };
+
+    /// Every part that decides what a client may see changes the key.
+    ///
+    /// Row: A22
+    #[test]
+    fn no_page_is_found_from_another_scope_or_by_another_request() {
+        let none = HeaderMap::new();
+        let principal = [http::header::AUTHORIZATION, http::header::COOKIE];
+        let base = KeptScopeParts {
+            principal: &principal,
+            headers: &none,
+            route: "one",
+            settings: &[7; 32],
+            host: "a",
+            reached: "b",
+        };
+        let views = [
+            headers(&[("authorization", "x")]),
+            headers(&[("authorization", "")]),
+            headers(&[("cookie", "x")]),
+            headers(&[("cookie", "x"), ("cookie", "x")]),
+            headers(&[("authorization", "x"), ("cookie", "x")]),
+            headers(&[("authorization", "xcookie")]),
+        ];
+        let mut scopes = vec![
+            base,
+            KeptScopeParts { principal: &principal[..1], ..base },
+            KeptScopeParts { route: "onea", host: "", ..base },
+            KeptScopeParts { settings: &[8; 32], ..base },
+            KeptScopeParts { host: "b", ..base },
+            KeptScopeParts { reached: "c", ..base },
+            KeptScopeParts { host: "ab", reached: "", ..base },
+        ];
+        scopes.extend(views.iter().map(|headers| KeptScopeParts { headers, ..base }));
+        let pages = [
+            PAGE,
+            PageKeyParts { address: "", ..PAGE },
+            PageKeyParts { path: "/users/", ..PAGE },
+            PageKeyParts { query: None, ..PAGE },
+            PageKeyParts { query: Some(""), ..PAGE },
+            PageKeyParts { query: Some("limit=2"), ..PAGE },
+            PageKeyParts { query: Some("limit=1&cursor=x"), ..PAGE },
+            PageKeyParts { convention: "relay", ..PAGE },
+            PageKeyParts { by_preference: true, ..PAGE },
+            PageKeyParts { preferred_limit: Some("5"), ..PAGE },
+            PageKeyParts { body: Some(b""), ..PAGE },
+            PageKeyParts { body: Some(b"{}"), ..PAGE },
+        ];
+        let mut known = std::collections::HashSet::new();
+        for scope in &scopes {
+            for page in &pages {
+                assert!(known.insert(KeptScope::new(*scope).page(*page)), "{:?} {:?}", scope.headers, page.query);
+            }
+        }
+        let unlike = headers(&[("accept", "x")]);
+        let same = KeptScope::new(KeptScopeParts { headers: &unlike, ..base }).page(PAGE);
+        assert!(!known.insert(same), "what is no credential decides nothing");
+    }
+
+    /// Row: A22
+    #[test]
+    fn pages_are_kept_apart_by_the_headers_that_they_differ_by() {
+        let none = HeaderMap::new();
+        let base =
+            KeptScopeParts { principal: &[], headers: &none, route: "one", settings: &[7; 32], host: "", reached: "" };
+        let key = KeptScope::new(base).page(PAGE);
+        let language = [http::header::ACCEPT_LANGUAGE];
+        let keys: std::collections::HashSet<KeptKey> = [
+            key,
+            key.varied(&language, &none),
+            key.varied(&language, &headers(&[("accept-language", "")])),
+            key.varied(&language, &headers(&[("accept-language", "de")])),
+            key.varied(&language, &headers(&[("accept-language", "d"), ("accept-language", "e")])),
+            key.varied(&[http::header::ORIGIN], &headers(&[("origin", "de")])),
+        ]
+        .into();
+        assert_eq!(keys.len(), 6);
+        assert_eq!(key.varied(&[], &headers(&[("origin", "de")])), key);
+        let answer = AnswerKeyParts { method: "GET", target: ("/users", "offset=0"), headers: &[], body: None };
+        let range = [(http::header::RANGE, HeaderValue::from_static("items=0-9"))];
+        let scope = KeptScope::new(base);
+        let answers: std::collections::HashSet<KeptKey> = [
+            answer,
+            AnswerKeyParts { method: "POST", ..answer },
+            AnswerKeyParts { target: ("/users", "offset=1"), ..answer },
+            AnswerKeyParts { target: ("/users?offset=0", ""), ..answer },
+            AnswerKeyParts { headers: &range, ..answer },
+            AnswerKeyParts { body: Some(b"{}"), ..answer },
+        ]
+        .map(|parts| scope.answer(parts))
+        .into();
+        assert_eq!(answers.len(), 6);
+    }
+}
