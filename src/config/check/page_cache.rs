@@ -18,12 +18,19 @@ pub(super) fn read(route: &Spanned) -> Option<PageCacheSettings> {
         stale_while_revalidate: PAGE_CACHE.stale_while_revalidate.read(written),
         stale_if_error: PAGE_CACHE.stale_if_error.read(written),
         private: PAGE_CACHE.private.read(written),
+        prefetch: ROUTE.prefetch.read(route),
     })
 }
 
 /// Warns of a cache that may stay empty because its clients send `Authorization`, and of private pages on a route whose
 /// clients are said to see the same lists.
 pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
+    if let Some(prefetch) =
+        ROUTE.prefetch.find(route).filter(|_| list.page_cache.is_none() && ROUTE.prefetch.read(route))
+    {
+        let message = "the next page is to be made ahead, and there is no page_cache to keep it";
+        context.diagnostics.warning(prefetch.at, message, "page_cache = { ttl = \"60s\" }");
+    }
     let (Some(cache), Some(written)) = (list.page_cache, ROUTE.page_cache.find(route)) else { return };
     let told_apart = list.principal.contains(&AUTHORIZATION);
     if told_apart && !cache.private && PAGE_CACHE.private.find(written).is_none() {

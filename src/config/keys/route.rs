@@ -137,6 +137,10 @@ table! {
         /// says which pages may be kept, and what the levels of pages mean then.
         page_cache: Key<Spanned> => sub_table(PageCacheKeys::KEYS).optional_section();
 
+        /// After a page was served, the next one is made in the background, with the client's own headers, and kept. It needs
+        /// `page_cache`, and is left out where the upstream or the gateway has much to do.
+        prefetch: Defaulted<bool> => flag().default(Boolean(false));
+
         /// Limits of the requests in flight, from the head of a request to the last byte of its response.
         concurrency: Key<Spanned> => sub_table(ConcurrencyKeys::KEYS).optional_section();
 

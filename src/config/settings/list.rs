@@ -61,6 +61,8 @@ pub struct PageCacheSettings {
     pub stale_if_error: Duration,
     /// Pages for one client are kept for that client.
     pub private: bool,
+    /// The next page is made after one was served.
+    pub prefetch: bool,
 }
 
 words! {

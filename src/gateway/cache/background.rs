@@ -1,5 +1,8 @@
-//! Pages that are made while no request waits for them: new ones for old ones that were just served. Their number is
-//! bounded, none is made under load, and they end with the process.
+//! Pages that are made while no request waits for them: new ones for old ones that were just served, and the next ones of
+//! pages that were just served. Their number is bounded, none is made under load, and they end with the process.
+//!
+//! A page that is made ahead is found as any other, or waited for while it is made. No further page is made for it until a
+//! client gets it, so that none is more than one page ahead of a client.
 
 use std::sync::Arc;
 
@@ -7,7 +10,10 @@ use super::{
     call::{CallOwners, begin},
     making::{FlightEnd, KeptCall, MadeResponse},
 };
+use http::Method;
+
 use crate::{
+    config::settings::Role,
     downstream::{NegotiatedConvention, Preferences},
     gateway::{
         lifecycle::snapshot::Snapshot,
@@ -16,7 +22,10 @@ use crate::{
         routes::route::Route,
         runtime::clock,
         session::client_request::ClientRequest,
-        shared::pages::{BackgroundPlace, stored::StoredPage},
+        shared::pages::{
+            BackgroundPlace,
+            stored::{PageUse, StoredPage},
+        },
     },
     upstream::net::fetch::Fetcher,
 };
@@ -26,6 +35,8 @@ use crate::{
 pub(crate) enum Background {
     /// The page that is kept is old.
     Refresh,
+    /// The page before was served.
+    Prefetch,
 }
 
 impl Background {
@@ -33,6 +44,7 @@ impl Background {
     const fn word(self) -> &'static str {
         match self {
             Self::Refresh => "refresh",
+            Self::Prefetch => "prefetch",
         }
     }
 }
@@ -83,6 +95,61 @@ pub(super) fn refresh(
     });
 }
 
+/// Begins to make the page after one that is about to be served, on a route that does so.
+pub(super) fn prefetch(
+    call: ListCall<'_>,
+    owners: CallOwners<'_>,
+    fetcher: &Fetcher,
+    page: &Arc<StoredPage>,
+    outcome: &Outcome,
+) {
+    let (Some(cache), Some(pages), Some(next)) = (&call.list.page_cache, &owners.snapshot.pages, &page.next) else {
+        return;
+    };
+    // A client that asks for the head of a page alone may not go on to the next.
+    if !cache.settings.prefetch || outcome.method == Some(Method::HEAD) {
+        return;
+    }
+    let Some(query) = next_query(call, next) else { return };
+    let (_, key) = begin(call, Some(&query), cache, pages);
+    let place = pages.find(key, &call.asked.headers, clock::instant());
+    let is_kept = place.found.as_ref().is_some_and(|page| matches!(page.life.at(clock::instant()), PageUse::Fresh(_)));
+    let since = pages.generations.since(&call.route.name, call.asked.target.collection_path());
+    if is_kept || pages.flights.is_under_way(&place.flight(since)) {
+        return;
+    }
+    let metrics = &call.route.metrics;
+    let of_route = cache.prefetch_place();
+    let request = of_route.and_then(|place| Some((BackgroundRequest::of(call, owners, fetcher, outcome)?, place)));
+    let Some((mut request, place)) = request else {
+        metrics.count_background(Background::Prefetch.word(), "dropped", &Counted::default());
+        return;
+    };
+    request.asked.target.query = Some(query);
+    tokio::spawn(async move {
+        request.make(Background::Prefetch).await;
+        drop(place);
+    });
+}
+
+/// Returns the query by which the client will ask for the next page: that of the link, or its own with the new cursor, if it
+/// had one. Returns nothing if the client adds parameters that links leave out.
+fn next_query(call: ListCall<'_>, link: &str) -> Option<String> {
+    let parameters = &call.chosen.convention.parameters;
+    let own = call.asked.query().unwrap_or_default();
+    let name = parameters.query_name(Role::Cursor).or_else(|| parameters.query_name(Role::After))?;
+    let is_cursor = |pair: &&str| pair.split_once('=').is_some_and(|(known, _)| known == name);
+    let new = link.split('&').find(is_cursor)?;
+    match own.split('&').filter(is_cursor).count() {
+        0 => {
+            let is_private = |pair: &str| parameters.is_private(pair.split('=').next().unwrap_or_default().as_bytes());
+            (!own.split('&').any(is_private)).then(|| link.to_owned())
+        }
+        1 => Some(own.split('&').map(|pair| if is_cursor(&pair) { new } else { pair }).collect::<Vec<_>>().join("&")),
+        _ => None,
+    }
+}
+
 impl BackgroundRequest {
     /// Copies a request; nothing if there is no room for it, or the upstream has much to do.
     fn of(call: ListCall<'_>, owners: CallOwners<'_>, fetcher: &Fetcher, outcome: &Outcome) -> Option<Self> {
@@ -128,7 +195,7 @@ impl BackgroundRequest {
         let (preferences, by_preference) = (self.preferences.clone(), self.by_preference);
         let chosen = NegotiatedConvention { convention, preferences, by_preference, refused: None };
         let call = ListCall { snapshot, asked: &self.asked, route, list, chosen: &chosen, kept: None };
-        let (kept, key) = begin(call, cache, pages);
+        let (kept, key) = begin(call, self.asked.query(), cache, pages);
         let place = pages.find(key, &self.asked.headers, clock::instant());
         let (call, settings) = (ListCall { kept: Some(&kept), ..call }, cache.settings);
         let held = snapshot.memory.share();

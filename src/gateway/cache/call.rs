@@ -32,8 +32,13 @@ pub(super) fn usable<'r>(call: ListCall<'r>, owners: CallOwners<'r>) -> Option<(
     call.list.page_cache.as_ref().filter(|cache| may(cache)).zip(owners.snapshot.pages.as_ref())
 }
 
-/// Returns the cache as the request may use it, and the key of its page.
-pub(super) fn begin<'r>(call: ListCall<'r>, cache: &RoutePages, pages: &'r KeptPages) -> (KeptRequest<'r>, KeptKey) {
+/// Returns the cache as the request may use it, and the key of its page with this query.
+pub(super) fn begin<'r>(
+    call: ListCall<'r>,
+    query: Option<&str>,
+    cache: &RoutePages,
+    pages: &'r KeptPages,
+) -> (KeptRequest<'r>, KeptKey) {
     let ListCall { snapshot, asked, route, chosen, .. } = call;
     let headers = &asked.headers;
     let reached = asked.client.reached_address(&asked.target, headers, snapshot);
@@ -50,7 +55,7 @@ pub(super) fn begin<'r>(call: ListCall<'r>, cache: &RoutePages, pages: &'r KeptP
     let key = scope.page(PageKeyParts {
         address: address.as_str(),
         path: &asked.target.path,
-        query: asked.query(),
+        query,
         convention: &chosen.convention.name,
         by_preference: chosen.by_preference,
         preferred_limit: preferred.and_then(|name| chosen.preferences.value(name)),

@@ -43,7 +43,7 @@ pub(crate) async fn serve(
         let served = Box::pin(serve::serve(call, (None, None), fetcher, (held, outcome))).await?;
         return Ok(with_status(served, CacheUse::Bypass));
     };
-    let (kept, key) = begin(call, cache, pages);
+    let (kept, key) = begin(call, call.asked.query(), cache, pages);
     let place = kept.pages.find(key, &call.asked.headers, clock::instant());
     let settings = cache.settings;
     let call = ListCall { kept: Some(&kept), ..call };
@@ -53,6 +53,7 @@ pub(crate) async fn serve(
         if let CacheUse::Stale(_) = used {
             background::refresh(call, owners, fetcher, &page, outcome);
         }
+        background::prefetch(call, owners, fetcher, &page, outcome);
         return from_cache(kept_call, &page, used, (held, outcome));
     }
     if directives.only_if_cached {
@@ -72,6 +73,9 @@ pub(crate) async fn serve(
         MadeBecause::Asked => kept_call.make(held, outcome).await.map(FlightEnd::Own),
         MadeBecause::Old | MadeBecause::Miss => kept_call.fly(held, outcome).await,
     };
+    if let Ok(FlightEnd::Own(MadeResponse::Stored { page, .. }) | FlightEnd::Shared(page)) = &ended {
+        background::prefetch(call, owners, fetcher, page, outcome);
+    }
     end(kept_call, (directives, because), ended, (held, outcome)).await
 }
 

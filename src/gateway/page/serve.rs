@@ -97,7 +97,7 @@ pub(crate) async fn serve(
         let response = render(&context, &cursors, (*page, backward), (limit, &answers), held)?;
         return Ok(Served::Response(conditional(response, &context)));
     };
-    made.note(&context, &cursors, &page, &answers);
+    made.note(&context, &cursors, (&page, backward), &answers);
     render(&context, &cursors, (*page, backward), (limit, &answers), held).map(Served::Response)
 }
 
@@ -114,14 +114,20 @@ fn conditional(response: Response, context: &PageContext<'_>) -> Response {
 pub(crate) struct MadePage {
     /// The storage of the page; none if it may not be stored.
     pub storage: Option<PageStorage>,
-    /// The link to the next page.
+    /// The link to the next page, where pages are made ahead.
     pub next: Option<String>,
     /// Each answer of the list was validated by a 304.
     pub is_validated: bool,
 }
 
 impl MadePage {
-    fn note(&mut self, context: &PageContext<'_>, cursors: &RequestCursors<'_>, page: &Page, answers: &AnswerHeaders) {
+    fn note(
+        &mut self,
+        context: &PageContext<'_>,
+        cursors: &RequestCursors<'_>,
+        (page, backward): (&Page, bool),
+        answers: &AnswerHeaders,
+    ) {
         self.is_validated = answers.validated > 0 && answers.validated == answers.listed.len();
         // A legacy page changes with the calendar: its sunset. A page that is not proven, or not full, may be another one
         // at the next request.
@@ -130,6 +136,11 @@ impl MadePage {
         let all: Vec<&HeaderMap> = answers.listed.iter().chain(&answers.beside).collect();
         let storage = page_storage(&all, kept.policy, context.asked.now).ok();
         self.storage = storage.and_then(|storage| cursors.bound(storage, context));
-        self.next = page.next.as_ref().and_then(|next| context.link_to(next, &cursors.seal(next).ok()?));
+        // The link is written once more, which only routes that make pages ahead need. A client that goes back has the page
+        // after this one.
+        let prefetches = context.list.page_cache.as_ref().is_some_and(|cache| cache.settings.prefetch);
+        let is_needed = prefetches && !backward;
+        let next = page.next.as_ref().filter(|_| is_needed);
+        self.next = next.and_then(|next| context.link_to(next, &cursors.seal(next).ok()?));
     }
 }

@@ -70,6 +70,11 @@ impl<K: Clone + Eq + Hash, T> SingleFlight<K, T> {
         Ok(LookUpResult::Asked(found))
     }
 
+    /// Returns whether a look-up is in flight.
+    pub(crate) fn is_under_way(&self, key: &K) -> bool {
+        self.locked().contains_key(key)
+    }
+
     fn take(&self, key: &K) -> Result<Leader<'_, K, T>, watch::Receiver<Option<Arc<T>>>> {
         let mut under_way = self.locked();
         if let Some(told) = under_way.get(key) {

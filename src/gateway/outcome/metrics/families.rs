@@ -244,7 +244,7 @@ pub(crate) const FAMILIES: [MetricFamily; 22] = [
     MetricFamily {
         name: "cursorgate_background_pages_total",
         help: "Pages made while no request waited for them, by reason and end; dropped ones were not begun.",
-        labels: &[("work", &["refresh"]), ("end", &["stored", "not_stored", "failed", "dropped"])],
+        labels: &[("work", &["refresh", "prefetch"]), ("end", &["stored", "not_stored", "failed", "dropped"])],
     },
 ];
 

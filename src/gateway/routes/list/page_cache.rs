@@ -1,6 +1,12 @@
 //! The page cache of a route.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use http::{
     HeaderMap, HeaderName,
@@ -25,6 +31,21 @@ pub struct RoutePages {
     pub(crate) principal: Vec<HeaderName>,
     /// All headers that keep pages apart.
     pub(crate) keyed: Vec<HeaderName>,
+    /// The pages that are made ahead at this time.
+    ahead: Arc<AtomicUsize>,
+}
+
+/// The most pages of a route that are made ahead at a time.
+const MOST_AHEAD: usize = 32;
+
+/// The right to make one page ahead. Dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct PrefetchPlace(Arc<AtomicUsize>);
+
+impl Drop for PrefetchPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A hash that settings are written into.
@@ -55,7 +76,15 @@ impl RoutePages {
         }
         let mut keyed = principal.clone();
         keyed.extend(list.cursor.bind.iter().filter(|name| !principal.contains(name)).cloned());
-        Some(Self { settings, fingerprint: hash.0.finalize().into(), principal, keyed })
+        let (fingerprint, ahead) = (hash.0.finalize().into(), Arc::default());
+        Some(Self { settings, fingerprint, principal, keyed, ahead })
+    }
+
+    /// Takes the right to make a page ahead; nothing if the route has as many as it may.
+    pub(crate) fn prefetch_place(&self) -> Option<PrefetchPlace> {
+        let below = |taken: usize| (taken < MOST_AHEAD).then(|| taken + 1);
+        let taken = self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below);
+        taken.is_ok().then(|| PrefetchPlace(Arc::clone(&self.ahead)))
     }
 
     /// Returns what may be stored for a request with these headers.
@@ -81,10 +110,12 @@ mod tests {
                 stale_while_revalidate: std::time::Duration::ZERO,
                 stale_if_error: std::time::Duration::ZERO,
                 private,
+                prefetch: false,
             },
             fingerprint: [0; 32],
             principal: vec![AUTHORIZATION, COOKIE],
             keyed: vec![AUTHORIZATION, COOKIE, http::header::ACCEPT_LANGUAGE],
+            ahead: Arc::default(),
         };
         let headers = |name| HeaderMap::from_iter([(name, HeaderValue::from_static("x"))]);
         let policy = |is_authorized, keeps_private| StoringPolicy { is_authorized, keeps_private };
