@@ -203,7 +203,7 @@ impl BackgroundRequest {
         match made.fly(&held, outcome).await {
             Ok(FlightEnd::Own(MadeResponse::Stored { .. }) | FlightEnd::Shared(_)) => "stored",
             Ok(FlightEnd::Own(MadeResponse::Apart(_))) => "not_stored",
-            Ok(FlightEnd::Failed) | Err(_) => "failed",
+            Ok(FlightEnd::Failed(_)) | Err(_) => "failed",
         }
     }
 }

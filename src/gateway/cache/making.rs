@@ -51,8 +51,8 @@ pub(crate) enum FlightEnd {
     Own(MadeResponse),
     /// Another request made it, or had made it meanwhile.
     Shared(Arc<StoredPage>),
-    /// The upstream failed for another request.
-    Failed,
+    /// The upstream failed for another request, with this code.
+    Failed(&'static str),
 }
 
 /// A request with its place in the cache.
@@ -99,7 +99,7 @@ impl KeptCall<'_> {
                 Flight::Stored(page, at) if self.place.is_at(at, &asked.headers) => {
                     Ok(FlightEnd::Shared(Arc::clone(page)))
                 }
-                Flight::Failed => Ok(FlightEnd::Failed),
+                Flight::Failed(code) => Ok(FlightEnd::Failed(code)),
                 Flight::Stored(..) | Flight::Apart => self.make(held, outcome).await.map(FlightEnd::Own),
             },
             (None, Err(_)) => {
@@ -191,8 +191,8 @@ impl KeptCall<'_> {
 fn told(made: &Result<MadeResponse, Failure>) -> Flight {
     match made {
         Ok(MadeResponse::Stored { page, at, .. }) => Flight::Stored(Arc::clone(page), at.clone()),
-        Err(failure) if of_upstream(failure).is_some() => Flight::Failed,
-        Ok(MadeResponse::Apart(_)) | Err(_) => Flight::Apart,
+        Ok(MadeResponse::Apart(_)) => Flight::Apart,
+        Err(failure) => of_upstream(failure).map_or(Flight::Apart, Flight::Failed),
     }
 }
 

@@ -103,7 +103,7 @@ async fn end(
         let may = !directives.reloads && directives.accepts(page.life.age_at(now), 0);
         may && page.life.serves_on_error(now)
     });
-    if let (Ok(FlightEnd::Failed), None) = (&ended, old) {
+    if let (Ok(FlightEnd::Failed(_)), None) = (&ended, old) {
         ended = call.make(held, outcome).await.map(FlightEnd::Own);
     }
     match ended {
@@ -120,8 +120,8 @@ async fn end(
             Ok(with_status(served, used))
         }
         Ok(FlightEnd::Shared(page)) => from_cache(call, &page, CacheUse::Collapsed, (held, outcome)),
-        Ok(FlightEnd::Failed) => match old {
-            Some(page) => from_cache(call, page, CacheUse::OnError("collapsed"), (held, outcome)),
+        Ok(FlightEnd::Failed(code)) => match old {
+            Some(page) => from_cache(call, page, CacheUse::OnError(code), (held, outcome)),
             None => Err(Problem::new(Code::UpstreamUnavailable, "the upstream failed").into()),
         },
         Err(failure) => match (old, of_upstream(&failure)) {

@@ -61,8 +61,8 @@ pub(crate) enum Flight {
     Stored(Arc<StoredPage>, StoredPlace),
     /// The page is for one request alone.
     Apart,
-    /// The upstream failed.
-    Failed,
+    /// The upstream failed, with this code.
+    Failed(&'static str),
 }
 
 /// The place at which a page was stored.
