@@ -318,23 +318,9 @@ impl Outcome {
     pub(crate) fn began(&self) -> Instant {
         self.began
     }
-}
 
-impl Drop for Outcome {
-    fn drop(&mut self) {
-        if self.left {
-            return;
-        }
-        if std::thread::panicking() {
-            self.code = Some("panicked");
-        }
-        let ended = self.settle();
-        let took = ended.saturating_duration_since(self.began);
-        self.counted.word = self.word();
-        self.metrics.count(&self.counted, CountedResponse { status: self.status, bytes: self.bytes, took });
-        if let Some(trace) = self.trace.take() {
-            self.end_trace(&trace, ended);
-        }
+    /// Writes the line of the access log.
+    fn write(&self, took: Duration) {
         let route = self.metrics.route();
         let duration_ms = millis(took);
         let upstream = self.upstream.as_ref();
@@ -382,6 +368,25 @@ impl Drop for Outcome {
             Level::WARN => line!(Level::WARN),
             _ => line!(Level::INFO),
         }
+    }
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        if self.left {
+            return;
+        }
+        if std::thread::panicking() {
+            self.code = Some("panicked");
+        }
+        let ended = self.settle();
+        let took = ended.saturating_duration_since(self.began);
+        self.counted.word = self.word();
+        self.metrics.count(&self.counted, CountedResponse { status: self.status, bytes: self.bytes, took });
+        if let Some(trace) = self.trace.take() {
+            self.end_trace(&trace, ended);
+        }
+        self.write(took);
     }
 }
 

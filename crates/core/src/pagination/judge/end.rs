@@ -126,7 +126,7 @@ impl End {
     ///   hidden rows, can be cut alike (test: `an_end_that_only_other_answers_show_is_checked`). They overrule a count of
     ///   more, because counts of rows that no client is shown are common. They don't overrule a flag of the slice.
     ///
-    /// Where answers are taken as they come (`Evidence::unchecked`), an end that a count places is `checked` as well.
+    /// An end that a count places, where answers are taken as they come (`Evidence::unchecked`), is `checked` as well.
     ///
     /// Totals, a past-the-end status, and an empty answer that was not asked from the start never end anything alone.
     pub(in crate::pagination) fn judge(
