@@ -1,7 +1,7 @@
 //! The keys of cursors: one signs, all verify.
 //!
 //! Configured keys are not used directly. HKDF-SHA-256 (RFC 5869) derives a subkey for each purpose (signing, sealing,
-//! fingerprints of contexts, marks of items), so that a leak of one reveals nothing about the others. Their HMAC states
+//! fingerprints of contexts, marks of items, names and values in a shared store), so that a leak of one reveals nothing about the others. Their HMAC states
 //! are computed once, when the ring is made.
 
 use aes::Aes256;
@@ -118,6 +118,11 @@ impl KeyRing {
         u64::from_be_bytes(first)
     }
 
+    /// Returns all keys.
+    pub(super) fn all(&self) -> &[RingKey] {
+        &self.keys
+    }
+
     /// Returns the signing key.
     pub(super) fn signing(&self) -> &RingKey {
         &self.keys[self.signing]
@@ -159,6 +164,10 @@ pub(super) struct RingKey {
     pub(super) identity: [u8; 16],
     /// Seals and opens payloads.
     pub(super) sealer: Sealer,
+    /// Seals and opens values in a shared store.
+    pub(super) store: Sealer,
+    /// Hashes the names of these values.
+    names: Hmac<Sha256>,
     sign: Hmac<Sha256>,
     fingerprint: Hmac<Sha256>,
     client: Hmac<Sha256>,
@@ -186,6 +195,8 @@ impl RingKey {
             id,
             identity,
             sealer: Sealer::new(subkey::<{ sealed::KEY }>(&source, b"seal")),
+            store: Sealer::new(subkey::<{ sealed::KEY }>(&source, b"store seal")),
+            names: keyed(&subkey(&source, b"store name")),
             sign: keyed(&subkey(&source, b"sign")),
             fingerprint,
             empty,
@@ -206,6 +217,16 @@ impl RingKey {
     /// Returns whether this is the tag of these bytes, in constant time.
     pub(super) fn verify(&self, bytes: &[u8], tag: &[u8; TAG]) -> bool {
         self.sign.clone().chain_update(bytes).verify_truncated_left(tag).is_ok()
+    }
+
+    /// Returns the keyed hash of the parts of a name in a shared store.
+    pub(super) fn name_hash(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut state = self.names.clone();
+        for part in parts {
+            state.update(&(part.len() as u64).to_le_bytes());
+            state.update(part);
+        }
+        state.finalize().into_bytes().into()
     }
 
     /// Returns the keyed fingerprint of a label and some bytes.

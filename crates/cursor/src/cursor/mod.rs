@@ -9,7 +9,8 @@
 //! can seal their cursors, which encrypts them; cursors with a token of the upstream are always sealed.
 //!
 //! `frame` is the outermost layer, with signatures and seals; `codec` encodes the payload, `sealed` encrypts it,
-//! `context` binds it to a list, `expiry` has its age, `keyring` the keys; `inspect` shows a cursor to an operator.
+//! `context` binds it to a list, `expiry` has its age, `keyring` the keys; `inspect` shows a cursor to an operator. `stored` names and
+//! seals values that processes share, by the same keys.
 //! Times are arguments and nothing is random: equal arguments make equal cursors.
 
 mod codec;
@@ -19,6 +20,7 @@ mod frame;
 mod inspect;
 mod keyring;
 mod sealed;
+mod stored;
 
 #[cfg(test)]
 mod tests;

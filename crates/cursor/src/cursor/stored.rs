@@ -1,0 +1,122 @@
+//! Values in a store that other processes share: their names are keyed hashes, and the values are sealed.
+//!
+//! A name reveals nothing about its value without the key. A value is bound to its whole name, so that it opens under no
+//! other one, and the name has the version of its form. A value names its key, so that every process with that key opens
+//! it, whichever key signs there.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{
+    keyring::{KeyRing, TAG},
+    sealed,
+};
+
+/// The version of the form of names and sealed values. Processes with different versions don't see each other's values.
+const VERSION: u8 = 1;
+
+/// The size of the keyed hash in a name, in bytes.
+const HASH: usize = 24;
+
+/// The size of the number of a key before a sealed value, in bytes.
+const NUMBER: usize = 4;
+
+impl KeyRing {
+    /// Returns the number of the key that signs new cursors.
+    #[must_use]
+    pub fn signing_number(&self) -> u32 {
+        self.signing().id
+    }
+
+    /// Returns the numbers of all keys.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> {
+        self.all().iter().map(|key| key.id)
+    }
+
+    /// Returns the name of a value by the key with this number: `PREFIX:VERSION:KIND:HASH`. Without that key there is
+    /// none.
+    #[must_use]
+    pub fn stored_name(&self, number: u32, prefix: &str, kind: &str, value: &[u8]) -> Option<String> {
+        let digest = self.find(number)?.name_hash(&[kind.as_bytes(), value]);
+        Some(format!("{prefix}:{VERSION}:{kind}:{}", URL_SAFE_NO_PAD.encode(&digest[..HASH])))
+    }
+
+    /// Seals a value for its name by the key with this number. Without that key there is no sealed value.
+    #[must_use]
+    pub fn seal_stored(&self, number: u32, name: &str, value: &[u8]) -> Option<Vec<u8>> {
+        let key = self.find(number)?;
+        let mut sealed = Vec::with_capacity(NUMBER + TAG + value.len() + TAG);
+        sealed.extend_from_slice(&number.to_le_bytes());
+        sealed.extend_from_slice(&[0; TAG]);
+        let start = sealed.len();
+        sealed.extend_from_slice(value);
+        sealed::pad(&mut sealed, start);
+        let tag = key.store.cipher().seal(name.as_bytes(), &mut sealed[start..]);
+        sealed[NUMBER..start].copy_from_slice(&tag);
+        Some(sealed)
+    }
+
+    /// Opens a sealed value. Returns nothing if its key is unknown, or if it was not sealed for this name.
+    #[must_use]
+    pub fn open_stored(&self, name: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (number, rest) = sealed.split_first_chunk::<NUMBER>()?;
+        let (tag, payload) = rest.split_first_chunk::<TAG>()?;
+        self.find(u32::from_le_bytes(*number))?.store.open(name.as_bytes(), payload, tag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(signing: u32, keys: &[(u32, u8)]) -> KeyRing {
+        let keys: Vec<(u32, [u8; 32])> = keys.iter().map(|(number, byte)| (*number, [*byte; 32])).collect();
+        let keys: Vec<(u32, &[u8])> = keys.iter().map(|(number, key)| (*number, &key[..])).collect();
+        KeyRing::new(signing, &keys).unwrap()
+    }
+
+    /// Row: A24
+    #[test]
+    fn a_value_opens_under_its_own_name_alone() {
+        let ring = ring(1, &[(1, 1)]);
+        let name = |kind, value: &[u8]| ring.stored_name(1, "shop", kind, value).unwrap();
+        let (one, other) = (name("pivot", b"one"), name("pivot", b"other"));
+        let sealed = ring.seal_stored(1, &one, b"a value").unwrap();
+        assert_eq!(ring.open_stored(&one, &sealed).as_deref(), Some(&b"a value"[..]));
+        assert_eq!(ring.open_stored(&other, &sealed), None, "another value's name");
+        for name in [one.replacen(":1:", ":2:", 1), one.replacen("pivot", "page", 1), one.replacen("shop", "test", 1)] {
+            assert_eq!(ring.open_stored(&name, &sealed), None, "{name}");
+        }
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert_eq!(ring.open_stored(&one, &changed), None, "byte {at}");
+            assert_eq!(ring.open_stored(&one, &sealed[..at]), None, "{at} bytes of it");
+        }
+    }
+
+    #[test]
+    fn every_process_with_the_key_opens_a_value() {
+        let (before, during, after) = (ring(1, &[(1, 1)]), ring(2, &[(1, 1), (2, 2)]), ring(2, &[(2, 2)]));
+        let name = before.stored_name(1, "p", "pivot", b"x").unwrap();
+        assert_eq!(during.stored_name(1, "p", "pivot", b"x").as_ref(), Some(&name));
+        assert_ne!(during.stored_name(2, "p", "pivot", b"x").as_ref(), Some(&name));
+        let sealed = before.seal_stored(1, &name, b"7").unwrap();
+        assert_eq!(during.open_stored(&name, &sealed).as_deref(), Some(&b"7"[..]));
+        assert_eq!(after.open_stored(&name, &sealed), None, "the key is gone");
+        assert_eq!((after.stored_name(1, "p", "pivot", b"x"), after.seal_stored(1, &name, b"7")), (None, None));
+        assert_eq!(ring(1, &[(1, 9)]).open_stored(&name, &sealed), None, "another key with its number");
+    }
+
+    /// Row: A24
+    #[test]
+    fn names_and_values_show_nothing() {
+        let ring = ring(1, &[(1, 1)]);
+        let name = ring.stored_name(1, "p", "pivot", b"Bearer canary").unwrap();
+        let sealed = ring.seal_stored(1, &name, b"canary").unwrap();
+        assert!(!name.contains("canary") && !sealed.windows(6).any(|part| part == b"canary"));
+        assert_ne!(ring.stored_name(1, "p", "ab", b"c"), ring.stored_name(1, "p", "a", b"bc"));
+        let lengths: Vec<usize> =
+            (0..16).map(|length| ring.seal_stored(1, &name, &vec![0; length]).unwrap().len()).collect();
+        assert!(lengths.iter().all(|length| *length == lengths[0]), "{lengths:?}");
+    }
+}
