@@ -178,7 +178,7 @@ bench: build-needs openssl-needs
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs
 
 .PHONY: test-env
-test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed | postgres-needs systemd-needs
+test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed | postgres-needs redis-needs systemd-needs
 
 .PHONY: clean-test-env
 clean-test-env:
@@ -204,6 +204,11 @@ python-needs:
 .PHONY: postgres-needs
 postgres-needs:
 	@$(call need,command -v postgres || ls /usr/lib/postgresql/*/bin/postgres,postgresql)
+
+# Debian's package starts a server where there is systemd; the tests start their own.
+.PHONY: redis-needs
+redis-needs:
+	@$(call need,command -v redis-server && command -v setpriv,redis-server util-linux)
 
 .PHONY: node-needs
 node-needs:

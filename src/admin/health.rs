@@ -15,7 +15,11 @@ pub(crate) const HEALTH_PATH: &str = "/healthz";
 /// The answer of a process that answers at all.
 pub(super) const LIVE: &str = "ok\n";
 
-/// Returns the answer of the check for readiness.
-pub(super) const fn readiness(stopping: bool) -> (StatusCode, &'static str) {
-    if stopping { (StatusCode::SERVICE_UNAVAILABLE, "stopping\n") } else { (StatusCode::OK, "ok\n") }
+/// Returns the answer of the check for readiness. A process without the store that it shares serves all the same.
+pub(super) const fn readiness(stopping: bool, degraded: bool) -> (StatusCode, &'static str) {
+    match (stopping, degraded) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        (false, true) => (StatusCode::OK, "ok, but the shared store is degraded\n"),
+        (false, false) => (StatusCode::OK, "ok\n"),
+    }
 }

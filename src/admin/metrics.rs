@@ -4,6 +4,7 @@ mod credentials;
 mod exposition;
 mod process;
 mod routes;
+mod store;
 mod upstreams;
 
 use crate::{
@@ -52,6 +53,7 @@ fn expose(
     upstreams::write(&mut exposition, &snapshot.upstreams.iter().map(|upstream| &**upstream));
     upstreams::connections(&mut exposition, connections);
     load(&mut exposition, snapshot, vitals);
+    store::write(&mut exposition, snapshot);
     process::connections(&mut exposition, clients);
     credentials::certificates(&mut exposition, snapshot, vitals);
     credentials::cursor_keys(&mut exposition, snapshot);

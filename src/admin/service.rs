@@ -242,7 +242,8 @@ impl Admin {
     }
 
     fn readiness(&self, _request: &AdminRequest<'_>) -> AdminAnswer {
-        let (status, body) = health::readiness(self.vitals.is_stopping());
+        let degraded = self.live.pin().store.as_ref().is_some_and(|store| store.link.is_degraded());
+        let (status, body) = health::readiness(self.vitals.is_stopping(), degraded);
         (status, TEXT, body.into())
     }
 
@@ -368,7 +369,8 @@ mod tests {
 
     #[test]
     fn health_is_ready_until_the_process_stops() {
-        assert_eq!(health::readiness(false).0, 200);
-        assert_eq!(health::readiness(true).0, 503);
+        assert_eq!(health::readiness(false, false), (StatusCode::OK, "ok\n"));
+        assert_eq!(health::readiness(false, true).0, 200);
+        assert_eq!(health::readiness(true, false).0, 503);
     }
 }

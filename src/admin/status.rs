@@ -1,6 +1,6 @@
 //! `/status`: the process, its load and its bounds, and the age of its configuration, as JSON.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::metrics::COMMIT;
 use crate::gateway::{
@@ -8,6 +8,7 @@ use crate::gateway::{
     lifecycle::process::Vitals,
     runtime::{clock, figures},
     server::admission::Admission,
+    store::link::StoreLink,
 };
 
 /// The path of the status.
@@ -18,6 +19,7 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
     let dropped: u64 = vitals.log().dropped().into_iter().map(|(_, count)| count).sum();
     let last = vitals.last_reload();
     let figures = figures::read();
+    let store = snapshot.store.as_ref().map(|store| servers(&store.link));
     let report = json!({
         "now": clock::rfc3339(clock::unix_seconds()),
         "version": env!("CARGO_PKG_VERSION"),
@@ -35,6 +37,7 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
             "resident": figures.resident,
         },
         "log_lines_dropped": dropped,
+        "shared_store": store,
         "configuration": {
             "loaded": clock::rfc3339(snapshot.source.loaded),
             "files": snapshot.source.files.len(),
@@ -44,4 +47,17 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
         "can_reload": can_reload,
     });
     format!("{report}\n")
+}
+
+/// Renders the shared store with its servers.
+fn servers(link: &StoreLink) -> Value {
+    let servers = link.servers().into_iter().map(|server| {
+        json!({
+            "address": server.address,
+            "standing": server.standing.word(),
+            "since": clock::rfc3339(server.since),
+            "reason": server.reason,
+        })
+    });
+    json!({ "degraded": link.is_degraded(), "servers": servers.collect::<Vec<_>>() })
 }

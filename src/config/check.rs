@@ -19,6 +19,7 @@ mod principal;
 mod rate_limit;
 mod route;
 mod server;
+mod store;
 mod tls;
 mod traces;
 mod upstream;
@@ -85,7 +86,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     let admin = server::admin(root, &listeners, context);
     let log = server::log(&FILE.log.table(root));
     let cursor = keyring::keys(root, context);
-    let caches = server::caches(&FILE.caches.table(root));
+    let caches = server::caches(root, context);
     tls::check_subject(root, &server, context);
     let upstreams = upstream::upstreams(root, context);
     exposure::check(root, &server, &listeners, admin.as_ref(), context);

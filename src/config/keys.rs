@@ -13,6 +13,7 @@ mod list;
 mod rate_limit;
 mod route;
 mod server;
+mod store;
 mod upstream;
 
 pub(super) use contract::{CONTRACT, EXCHANGE, EXCHANGE_ANSWER};
@@ -28,6 +29,7 @@ pub(super) use server::{
     ADMIN, CACHES, CURSOR_KEYS, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, LOG, PAGES, PIVOTS,
     SERVER, TRACES,
 };
+pub(super) use store::STORE;
 pub(super) use upstream::{HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
 
 use super::{
@@ -76,7 +78,7 @@ table! {
         /// The keys of cursors, required if any route serves a list.
         cursor: Key<Spanned> => sub_table(server::CursorKeysKeys::KEYS).section();
 
-        /// Caches in memory.
+        /// Caches in memory, and the store that several processes share.
         caches: Key<Spanned> => sub_table(server::CachesKeys::KEYS).section();
 
         /// Any key of a route, for all routes. A key of a route wins over `defaults` of its upstream, and these win over

@@ -11,6 +11,7 @@ mod legacy;
 mod list;
 mod openapi;
 mod rate_limit;
+mod store;
 mod tls;
 
 use std::{
@@ -32,6 +33,7 @@ pub use list::{
 };
 pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
+pub use store::{StoreKind, StoreSettings, StoreUser};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};
 
 use super::{diagnostic::Located, key::words, redacted::RedactedConfiguration, secret::Secret};
@@ -66,7 +68,8 @@ impl Settings {
     pub fn without_certificates(&self) -> Self {
         let mut settings = self.clone();
         settings.listeners.iter_mut().for_each(|listener| listener.tls = None);
-        for tls in settings.upstreams.iter_mut().filter_map(|upstream| upstream.tls.as_mut()) {
+        let store = settings.caches.shared.iter_mut().filter_map(|store| store.tls.as_mut());
+        for tls in settings.upstreams.iter_mut().filter_map(|upstream| upstream.tls.as_mut()).chain(store) {
             (tls.ca, tls.pair) = (None, None);
         }
         settings
@@ -287,11 +290,12 @@ pub struct CursorKeySettings {
 }
 
 /// `[caches]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CacheSettings {
     pub pivots: PivotCacheSettings,
     /// The size of `caches.pages`, in bytes.
     pub pages: usize,
+    pub shared: Option<StoreSettings>,
 }
 
 /// `caches.pivots`.

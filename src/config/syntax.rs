@@ -154,6 +154,36 @@ pub(super) fn peer(text: &str) -> Checked {
     }
 }
 
+/// Accepts `host:port` of a server of Redis or Valkey.
+pub(super) fn store_address(text: &str) -> Checked {
+    let fault = |help: String| Err(SyntaxFault::new("an address of the store is host:port", help));
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+        let (user, server) = authority.rsplit_once('@').map_or(("", authority), |(user, server)| (user, server));
+        let port = if server.rsplit_once(':').is_some() { "" } else { ":6379" };
+        let tls = if scheme.eq_ignore_ascii_case("rediss") { ", tls = {}" } else { "" };
+        let user = if user.is_empty() { "" } else { ", username and password = \"env:NAME\"" };
+        return fault(format!("write \"{server}{port}\"{tls}{user}"));
+    }
+    if text.contains('@') {
+        return fault("leave out the part before the `@`; write username and password = \"env:NAME\"".into());
+    }
+    if !text.contains(':') {
+        return fault(format!("write \"{text}:6379\" with its port"));
+    }
+    peer(text).map_err(|fault| SyntaxFault::new("an address of the store is host:port", fault.help))
+}
+
+/// Accepts the beginning of the keys in the store. Braces would choose the node of a cluster.
+pub(super) fn store_prefix(text: &str) -> Checked {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:".contains(&byte);
+    if !text.is_empty() && text.len() <= 64 && text.bytes().all(is_plain) {
+        return Ok(());
+    }
+    let help = "write letters, digits and `.` `_` `-` `/` `:`, at most 64 of them";
+    Err(SyntaxFault::new(format!("{text:?} is not a prefix of keys"), help))
+}
+
 /// Accepts a host that a route answers for.
 pub(super) fn host(text: &str) -> Checked {
     if is_host_name(text) || text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).is_some() {

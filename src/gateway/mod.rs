@@ -30,6 +30,7 @@ pub(crate) mod runtime;
 pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod shared;
+pub(crate) mod store;
 
 pub use pingora::server::Server;
 

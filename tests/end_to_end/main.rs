@@ -58,6 +58,7 @@ mod search_engine;
 mod secrets;
 mod seek;
 mod sorting;
+mod store;
 mod teams;
 mod third_party;
 mod tls;

@@ -423,6 +423,8 @@ impl Drop for Gateway {
 pub(crate) enum Keys {
     /// Key 1, which signs.
     One,
+    /// Key 1 signs, key 2 is already valid.
+    BothBefore,
     /// Key 2 signs, key 1 is still valid.
     Both,
     /// Key 2 alone.
@@ -454,6 +456,7 @@ pub(crate) fn signal(process: u32, name: &str) {
 fn whole(public: SocketAddr, admin: SocketAddr, keys: Keys, rest: &str) -> String {
     let (signing, keys) = match keys {
         Keys::One => (1, r#"{ 1 = "env:CURSORGATE_KEY_1" }"#),
+        Keys::BothBefore => (1, r#"{ 1 = "env:CURSORGATE_KEY_1", 2 = "env:CURSORGATE_KEY_2" }"#),
         Keys::Both => (2, r#"{ 1 = "env:CURSORGATE_KEY_1", 2 = "env:CURSORGATE_KEY_2" }"#),
         Keys::Two => (2, r#"{ 2 = "env:CURSORGATE_KEY_2" }"#),
     };

@@ -15,6 +15,7 @@ const LAYERS: [(&str, &[&str]); 3] = [
             "shared",
             "request",
             "outcome",
+            "store",
             "routes",
             "openapi",
             "lifecycle",

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Context, keyring, tls};
+use super::{Context, keyring, store, tls};
 use crate::config::{
     diagnostic::{Located, Location},
     keys::{ADMIN, CACHES, FILE, LISTENER, LOG, PAGES, PIVOTS, SERVER},
@@ -198,10 +198,12 @@ pub(super) fn log(log: &Spanned) -> LogSettings {
     LogSettings { format: LOG.format.read(log), level: LOG.level.read(log), access: LOG.access.read(log) }
 }
 
-pub(super) fn caches(caches: &Spanned) -> CacheSettings {
-    let pivots = CACHES.pivots.table(caches);
+pub(super) fn caches(root: &Spanned, context: &mut Context<'_>) -> CacheSettings {
+    let caches = FILE.caches.table(root);
+    let pivots = CACHES.pivots.table(&caches);
     CacheSettings {
         pivots: PivotCacheSettings { size: PIVOTS.size.read(&pivots), ttl: PIVOTS.ttl.read(&pivots) },
-        pages: PAGES.size.read(&CACHES.pages.table(caches)),
+        pages: PAGES.size.read(&CACHES.pages.table(&caches)),
+        shared: CACHES.shared.find(&caches).and_then(|written| store::store(root, written, context)),
     }
 }

@@ -40,8 +40,9 @@ pub(super) fn listener(name: &str, tls: &Spanned, context: &mut Context<'_>) -> 
     Some(ListenerTls { pairs, min_version: LISTENER_TLS.min_version.read(tls), clients })
 }
 
-pub(super) fn upstream(name: &str, tls: &Spanned, context: &mut Context<'_>) -> UpstreamTls {
-    let name = format!("upstreams.{name}.tls");
+/// Reads the `tls` of an upstream or of the shared store, whose table is `owner`.
+pub(super) fn upstream(owner: &str, tls: &Spanned, context: &mut Context<'_>) -> UpstreamTls {
+    let name = format!("{owner}.tls");
     let keys = [&UPSTREAM_TLS.certificate, &UPSTREAM_TLS.key];
     let has_pair = keys.iter().any(|key| key.find(tls).is_some());
     UpstreamTls {

@@ -62,7 +62,7 @@ fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> Upstrea
         host_header: UPSTREAM.host_header.read(written),
         base_path: UPSTREAM.base_path.read(written).unwrap_or_default().trim_end_matches('/').to_owned(),
         ignores_case: UPSTREAM.paths.read(written) == PathCase::Insensitive,
-        tls: UPSTREAM.tls.find(written).map(|tls| tls::upstream(name, tls, context)),
+        tls: UPSTREAM.tls.find(written).map(|tls| tls::upstream(&format!("upstreams.{name}"), tls, context)),
         http2: UPSTREAM.http2.read(written),
         headers: headers(written, context),
         timeouts: timeouts(written, context),

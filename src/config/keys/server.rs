@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::store::StoreKeys;
 use crate::config::{
     diagnostic::Located,
     key::{
@@ -270,6 +271,11 @@ table! {
         /// Pages, and answers of upstreams that can be asked for again by their `ETag` or `Last-Modified`, for routes with
         /// `page_cache`.
         pages: Key<Spanned> => sub_table(PagesKeys::KEYS).section();
+
+        /// A server of Redis or Valkey that several processes share: the sort keys of items that one has served are known to
+        /// all, and /migration has the counts of all. Without this table each process knows its own alone. Values are sealed
+        /// by the keys of cursors. A store that is down or slow costs speed and never a page; docs/shared-store.md.
+        shared: Key<Spanned> => sub_table(StoreKeys::KEYS).optional_section();
     }
 }
 

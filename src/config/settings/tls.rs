@@ -41,6 +41,20 @@ pub struct UpstreamTls {
     pub min_version: TlsVersion,
 }
 
+impl UpstreamTls {
+    /// Returns whether other settings have the same files, names and version.
+    #[must_use]
+    pub fn names_like(&self, other: &Self) -> bool {
+        let path = |located: &Option<Located<String>>| located.as_ref().map(|located| located.value.clone());
+        let pair = |pair: &Option<KeyPairSettings>| {
+            pair.as_ref().map(|pair| (pair.certificate.value.clone(), pair.key.value.clone()))
+        };
+        (&self.server_name, self.min_version) == (&other.server_name, other.min_version)
+            && path(&self.ca) == path(&other.ca)
+            && pair(&self.pair) == pair(&other.pair)
+    }
+}
+
 words! {
     /// A version of TLS.
     pub enum TlsVersion {

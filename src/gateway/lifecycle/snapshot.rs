@@ -28,6 +28,7 @@ use crate::{
         routes::{collector::Collector, guard::Guard, route::Route, table::RouteTable, upstream::Upstream},
         runtime::{clock, memory_limit},
         shared::{explanations::Explanations, pages::KeptPages, pivots::Pivots},
+        store::handle::SharedStore,
     },
     tls::{self, Acceptor, Credentials, Renewable},
     upstream::{Costs, Dialect, net::memory::Memory},
@@ -61,6 +62,8 @@ pub struct Snapshot {
     pub pivots: Arc<Pivots>,
     /// The cache of pages; none if no route has one. The next snapshot shares it if its size is the same.
     pub pages: Option<Arc<KeptPages>>,
+    /// The store that processes share; none without `[caches.shared]`.
+    pub(crate) store: Option<SharedStore>,
     /// The traces; none without `[traces]`.
     pub(crate) traces: Option<Collector>,
     /// The explanations of requests with a permit; none without `admin.explain_key`.
@@ -143,6 +146,7 @@ impl Snapshot {
         check_own(settings, diagnostics);
         warn_of_sunsets(settings, clock::unix_seconds(), diagnostics);
         let listeners = listeners(settings, previous, diagnostics);
+        let store = store(settings, keys.as_ref(), previous, diagnostics);
         let openapi = OpenApi::compile(settings, &routes, diagnostics);
         let table = RouteTable::compile(&routes, diagnostics);
         if diagnostics.has_errors() {
@@ -167,6 +171,7 @@ impl Snapshot {
             memory,
             pivots,
             pages,
+            store,
             traces,
             explanations: explanations(settings, previous),
             metrics,
@@ -193,7 +198,8 @@ impl Snapshot {
         let listeners = self.listeners.iter().filter_map(|(_, protocols)| protocols.tls.as_deref());
         let upstreams = self.upstreams.iter().filter_map(|upstream| upstream.peers.credentials());
         let listeners = listeners.map(|tls| -> &dyn Credentials { tls });
-        listeners.chain(upstreams.map(|tls| -> &dyn Credentials { &**tls }))
+        let store = self.store.iter().filter_map(SharedStore::credentials);
+        listeners.chain(upstreams.map(|tls| -> &dyn Credentials { &**tls })).chain(store)
     }
 
     /// Returns whether an address belongs to a trusted proxy.
@@ -303,6 +309,17 @@ fn pages(settings: &Settings, routes: &[Arc<Route>], previous: Option<&Snapshot>
     let known = previous.and_then(|previous| previous.pages.as_ref());
     let known = known.filter(|pages| pages.limit() == settings.caches.pages);
     Some(known.map_or_else(|| Arc::new(KeptPages::new(settings.caches.pages)), Arc::clone))
+}
+
+/// Compiles the store that processes share.
+fn store(
+    settings: &Settings,
+    keys: Option<&Arc<KeyRing>>,
+    previous: Option<&Snapshot>,
+    diagnostics: &mut Diagnostics,
+) -> Option<SharedStore> {
+    let previous = previous.and_then(|previous| previous.store.as_ref());
+    SharedStore::compile(settings.caches.shared.as_ref()?, keys, previous, diagnostics)
 }
 
 fn key_ring(settings: &CursorKeySettings, diagnostics: &mut Diagnostics) -> Option<KeyRing> {

@@ -18,6 +18,7 @@ use crate::{
             pages::{KeptPages, key::KeptScope},
             pivots::Pivots,
         },
+        store::handle::SharedStore,
     },
     upstream::{CompiledOrder, Unsortable},
 };
@@ -57,6 +58,8 @@ pub(crate) struct PageContext<'r> {
     pub kept: Option<&'r KeptRequest<'r>>,
     /// Keys of items that earlier pages showed.
     pub pivots: &'r Pivots,
+    /// The store that processes share.
+    pub store: Option<&'r SharedStore>,
     /// The parameters of the request.
     pub request: ListRequest,
     /// The order of the page.
@@ -105,14 +108,14 @@ impl<'r> PageContext<'r> {
             request.limit_written.get_or_insert_with(|| page.limit.to_string());
         }
         let sorted = sorted(list, parameters, &request)?;
-        let pivots = &*snapshot.pivots;
         Ok(Some(Self {
             asked,
             route,
             list,
             chosen,
             kept,
-            pivots,
+            pivots: &snapshot.pivots,
+            store: snapshot.store.as_ref(),
             request,
             sorted,
             legacy_page,

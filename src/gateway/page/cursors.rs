@@ -15,6 +15,7 @@ use crate::{
         request::caller,
         routes::list::List,
         shared::pivots::{KnownItem, PivotScope, PivotScopeParts, Pivots, SeenItem},
+        store::handle::{SharedStore, StoredKind},
     },
     pagination::{
         answer::Answer,
@@ -38,9 +39,20 @@ pub(crate) struct RequestCursors<'a> {
     /// The scope of cached pivots; none if the route caches none or the principal is unknown.
     scope: Option<PivotScope>,
     pivots: &'a Pivots,
-    marker: Marker,
+    store: Option<&'a SharedStore>,
+    /// The key of new cursors.
+    signing: NumberedMarker,
     now: u64,
     instant: Instant,
+}
+
+/// The marker of a key of cursors, with the number of the key.
+#[derive(Clone)]
+pub(crate) struct NumberedMarker {
+    /// Its number in the configuration.
+    pub(crate) number: u32,
+    /// The marker of its cursors.
+    pub(crate) marker: Marker,
 }
 
 /// The position of a request, with the keys of its pivot.
@@ -58,8 +70,8 @@ pub(crate) struct PageStart {
     pub cursor: ResolvedCursor,
     /// The number of items.
     pub limit: u32,
-    /// The marker of the client's cursor, where new cursors have another one.
-    pub made_by: Option<Marker>,
+    /// The key of the client's cursor, where new cursors have another one.
+    pub made_by: Option<NumberedMarker>,
 }
 
 impl From<Target> for ResolvedCursor {
@@ -72,7 +84,7 @@ impl<'a> RequestCursors<'a> {
     /// Computes the context: the list, its filters and its order.
     #[must_use]
     pub(crate) fn new(context: &'a PageContext<'a>) -> Self {
-        let PageContext { asked, route, list, request, sorted, pivots, .. } = context;
+        let PageContext { asked, route, list, request, sorted, pivots, store, .. } = context;
         let parameters = context.parameters();
         let order = &*sorted.order;
         let path = &asked.target.normal_path;
@@ -100,7 +112,7 @@ impl<'a> RequestCursors<'a> {
                 principal: &list.protected,
             })
         });
-        let marker = list.keys.signing_marker();
+        let signing = NumberedMarker { number: list.keys.signing_number(), marker: list.keys.signing_marker() };
         let context = CursorContext::new(parts);
         let context = match &route.usual {
             Some(usual) => context.beside(usual),
@@ -108,7 +120,8 @@ impl<'a> RequestCursors<'a> {
         };
         let (now, instant) = (asked.now, asked.began);
         let seeks = sorted.mode == Mode::Seek;
-        Self { list, parameters, order, seeks, context, scope, pivots, marker, now, instant }
+        let store = store.filter(|_| seeks);
+        Self { list, parameters, order, seeks, context, scope, pivots, store, signing, now, instant }
     }
 
     /// Opens the client's cursor, or takes the offset of a legacy page.
@@ -148,7 +161,7 @@ impl<'a> RequestCursors<'a> {
     /// Returns the marker of new cursors.
     #[must_use]
     pub(crate) fn marker(&self) -> &Marker {
-        &self.marker
+        &self.signing.marker
     }
 
     /// Returns the scope of cached pivots.
@@ -157,12 +170,12 @@ impl<'a> RequestCursors<'a> {
         self.scope.as_ref()
     }
 
-    /// Returns the position of a request, and the marker of its cursor unless new cursors have the same one.
+    /// Returns the position of a request, and the key of its cursor unless new cursors have the same one.
     ///
     /// # Errors
     ///
     /// Returns `cursor_invalid`, `cursor_mismatch` or `cursor_expired`.
-    pub(crate) fn open(&self, place: &RequestedPosition) -> Result<(ResolvedCursor, Option<Marker>), Failure> {
+    pub(crate) fn open(&self, place: &RequestedPosition) -> Result<(ResolvedCursor, Option<NumberedMarker>), Failure> {
         let unaimed = |position| Ok((Target { position, hint: Hint::default() }.into(), None));
         let (role, token) = match place {
             RequestedPosition::First => return unaimed(Position::Start),
@@ -177,7 +190,8 @@ impl<'a> RequestCursors<'a> {
         let ttl = cursor.ttl.map(|ttl| ttl.as_secs());
         let opened = cursor::open(keys, &self.context, token, self.now, ttl, cursor.length, cursor.sealed);
         let Opened { key, claims } = opened.map_err(|error| Failure::cursor(error, self.parameter(role)))?;
-        let marker = if keys.signs_with(key) { None } else { keys.marker(key) };
+        let older = if keys.signs_with(key) { None } else { keys.marker(key) };
+        let made_by = older.map(|marker| NumberedMarker { number: key, marker });
         let placed = match (role, claims) {
             (Role::Cursor, Claims::Page(target)) => self.placed(target),
             // A convention without a parameter for page cursors takes them by `after` and `before`, each in its own
@@ -190,7 +204,7 @@ impl<'a> RequestCursors<'a> {
                 return Err(Problem::new(Code::CursorInvalid, said).with_parameter(self.parameter(role)).into());
             }
         };
-        Ok((placed, marker))
+        Ok((placed, made_by))
     }
 
     /// Adds the cached keys of the pivot to a page cursor.
@@ -207,7 +221,7 @@ impl<'a> RequestCursors<'a> {
     fn beside(&self, item: Item, backward: bool) -> ResolvedCursor {
         match item {
             Item::Keyed(anchor) => {
-                let known = self.known(&anchor.id, fingerprint(&self.marker, &anchor.keys));
+                let known = self.known(&anchor.id, fingerprint(self.marker(), &anchor.keys));
                 let hint = known.map(|known| known.hint(backward)).unwrap_or_default();
                 let position = if backward { Position::Before(anchor) } else { Position::After(anchor) };
                 Target { position, hint }.into()
@@ -219,6 +233,20 @@ impl<'a> RequestCursors<'a> {
     /// Returns the cached item whose keys had this mark.
     pub(crate) fn known(&self, id: &KeyValue, mark: Mark) -> Option<Arc<KnownItem>> {
         self.pivots.find(self.scope.as_ref()?, id, mark, self.instant)
+    }
+
+    /// Returns the item whose keys had this mark in a cursor of the key `made_by`, if another process has stored it, and
+    /// caches it.
+    pub(crate) async fn stored(
+        &self,
+        id: &KeyValue,
+        mark: Mark,
+        made_by: Option<&NumberedMarker>,
+    ) -> Option<Arc<KnownItem>> {
+        let (scope, store) = (self.scope.as_ref()?, self.store?);
+        let NumberedMarker { number, marker } = made_by.unwrap_or(&self.signing);
+        let found = store.get(StoredKind::Pivot, *number, &scope.digest(id, Some(mark)), self.now).await?;
+        self.pivots.take_in(scope, (id, mark), (&found.bytes, marker), (found.left, self.instant))
     }
 
     /// Reads an id that a client sent as text. It is a number if the ids of the list are numbers.
@@ -233,7 +261,7 @@ impl<'a> RequestCursors<'a> {
         let List { keys, cursor, .. } = self.list;
         let expiry = cursor.ttl.map(|ttl| Expiry { now: self.now, ttl: ttl.as_secs() });
         let pivot = |anchor: &Anchor| {
-            let fingerprint = Some(fingerprint(&self.marker, &anchor.keys));
+            let fingerprint = Some(fingerprint(self.marker(), &anchor.keys));
             Pivot { id: anchor.id.clone(), fingerprint }
         };
         let position = match &target.position {
@@ -262,7 +290,7 @@ impl<'a> RequestCursors<'a> {
     pub(crate) fn of_items(&'a self, page: &'a Page) -> ItemCursorWriter<'a> {
         let List { keys, cursor, .. } = self.list;
         let mint = ItemMint::new(keys, &self.context, cursor.length, cursor.sealed);
-        ItemCursorWriter::new(page, self.order, &self.marker, mint)
+        ItemCursorWriter::new(page, self.order, self.marker(), mint)
     }
 
     /// Caches the first and the last item of a page, which cursors lead on from.
@@ -273,21 +301,30 @@ impl<'a> RequestCursors<'a> {
             None => Hint { offset: Offset(offset), ..Hint::default() },
         };
         let ends = page.offset.saturating_add(page.items.len() as u64);
-        self.see(first, &self.marker, hint(page.offset, &page.previous), true);
-        self.see(last, &self.marker, hint(ends, &page.next), false);
+        self.see(first, &self.signing, hint(page.offset, &page.previous), true);
+        self.see(last, &self.signing, hint(ends, &page.next), false);
     }
 
-    /// Caches an item that was looked up for a cursor of the marker `made_by`.
-    pub(crate) fn remember_item(&self, id: &KeyValue, answer: &Answer, made_by: Option<&Marker>) {
+    /// Caches an item that was looked up for a cursor of the key `made_by`.
+    pub(crate) fn remember_item(&self, id: &KeyValue, answer: &Answer, made_by: Option<&NumberedMarker>) {
         if let Some(anchor) = item_cursors::anchor(answer, self.order, 0).filter(|anchor| anchor.id == *id) {
-            self.see(&anchor, made_by.unwrap_or(&self.marker), Hint::default(), false);
+            self.see(&anchor, made_by.unwrap_or(&self.signing), Hint::default(), false);
         }
     }
 
-    fn see(&self, anchor: &Anchor, marker: &Marker, hint: Hint, backward: bool) {
+    /// Caches an item under the mark that cursors of this key have of it, for other processes too if cursors carry its id
+    /// alone.
+    fn see(&self, anchor: &Anchor, key: &NumberedMarker, hint: Hint, backward: bool) {
         let Some(scope) = &self.scope else { return };
-        let fingerprint = fingerprint(marker, &anchor.keys);
-        self.pivots.remember(scope, SeenItem { anchor, fingerprint, hint, backward }, self.instant);
+        let fingerprint = fingerprint(&key.marker, &anchor.keys);
+        let item = SeenItem { anchor, fingerprint, hint, backward };
+        self.pivots.remember(scope, item, self.instant);
+        if let Some(store) = self.store
+            && let Some(bytes) = item.stored()
+        {
+            let of = scope.digest(&anchor.id, Some(fingerprint));
+            store.put(StoredKind::Pivot, key.number, &of, &bytes, (self.pivots.settings().ttl, self.now));
+        }
     }
 
     fn parameter(&self, role: Role) -> &str {

@@ -20,7 +20,7 @@ use watched::PageRecord;
 
 use super::{
     context::PageContext,
-    cursors::{RequestCursors, ResolvedCursor},
+    cursors::{NumberedMarker, RequestCursors, ResolvedCursor},
 };
 use crate::{
     downstream::{Code, Problem, RequestFilters, Response},
@@ -45,7 +45,7 @@ use crate::{
         answer::{Answer, Standing},
         fetch::Fetch,
         key::KeyValue,
-        mark::{Mark, Marker},
+        mark::Mark,
         page::Page,
         position::Position,
         refusal::Refusal,
@@ -77,8 +77,8 @@ pub(crate) struct Exchange<'a> {
     pub asked: &'a AskedPeer,
     /// The phase of the trace that the requests belong to.
     pub phase: &'a Phase<'a>,
-    /// The marker of the client's cursor, if new cursors have another one.
-    pub made_by: Option<&'a Marker>,
+    /// The key of the client's cursor, if new cursors have another one.
+    pub made_by: Option<&'a NumberedMarker>,
     /// The record of the page, if it is explained.
     pub record: Option<&'a PageRecord>,
 }
@@ -103,8 +103,9 @@ pub(crate) struct AnswerHeaders {
 /// The reason that a look-up of an item has no answer.
 enum NotLookedUp {
     Failed(Failure),
-    /// The keys of the item have been cached since this request began.
-    Known(Arc<KnownItem>),
+    /// The keys of the item are known: from the cache, where another request has put them since this one began, or from
+    /// the store that processes share.
+    Known(Arc<KnownItem>, &'static str),
 }
 
 impl<F: Into<Failure>> From<F> for NotLookedUp {
@@ -121,6 +122,8 @@ struct FetchedAnswer {
     requests: u32,
     /// A 304 said that an answer from before stands.
     is_validated: bool,
+    /// The place that the answer comes from, as the metrics have it.
+    source: &'static str,
     /// A fault despite which the page is served.
     fault: Option<String>,
 }
@@ -129,7 +132,15 @@ impl FetchedAnswer {
     /// Creates an answer that takes no request.
     fn unasked(standing: Standing) -> Self {
         let answer = Answer::without_items(standing);
-        Self { answer, status: 0, headers: HeaderMap::new(), requests: 0, is_validated: false, fault: None }
+        Self {
+            answer,
+            status: 0,
+            headers: HeaderMap::new(),
+            requests: 0,
+            source: "upstream",
+            is_validated: false,
+            fault: None,
+        }
     }
 }
 
@@ -232,18 +243,14 @@ impl Exchange<'_> {
             // A failed request counts too.
             outcome.counted.upstream_requests += fetched.as_ref().map_or(1, |fetched| fetched.requests);
             let was_given = progress.is_continued || !progress.headers.listed.is_empty();
-            let FetchedAnswer { answer, status, headers, requests, is_validated, fault } =
+            let FetchedAnswer { answer, status, headers, source, is_validated, fault, .. } =
                 fetched.map_err(|failure| {
                     // After an upstream gave another part of this list, a refusal concerns the gateway's paging and not the
                     // client's request. Test: `a_refusal_of_the_gateways_own_paging_says_how_to_begin_again`.
                     if was_given { failure.of_own_paging(fetch) } else { failure }
                 })?;
             if let Fetch::Item(_) = fetch {
-                outcome.counted.pivot = Some(match (&answer.standing, requests) {
-                    (Standing::Known(_), _) => "cache",
-                    (_, 0) => "shared",
-                    _ => "upstream",
-                });
+                outcome.counted.pivot = Some(source);
             }
             if matches!(answer.standing, Standing::Known(_) | Standing::Unaskable) {
                 answers.push(answer);
@@ -289,7 +296,7 @@ impl Exchange<'_> {
             .tells_total(list.tells_total)
             .may_project(!forwarded.is_empty() || body.as_deref().is_some_and(|body| body != b"{}"))
             .pivot(pivot)
-            .target_marker(self.made_by.cloned())
+            .target_marker(self.made_by.map(|key| key.marker.clone()))
             .profile(list.learning.read(self.scope()))
             .budget(Budget::new(list.budgets.upstream_requests, list.budgets.search_requests))
             .search_items(list.budgets.search_items)
@@ -323,7 +330,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Looks up an item by its id with the client's credentials. Concurrent look-ups of the same item with the same
+    /// Looks up an item by its id: in the store that processes share, else with the client's credentials. Concurrent look-ups of the same item with the same
     /// credentials share one request.
     async fn look_up(
         self,
@@ -335,24 +342,29 @@ impl Exchange<'_> {
         // Boxed, because it contains the state of `ask` again and is seldom needed.
         let look = Box::pin(async {
             // Another look-up may have ended since this request found the keys missing.
-            if let Some(known) = mark.and_then(|mark| self.cursors.known(id, mark)) {
-                return Err(NotLookedUp::Known(known));
+            if let Some(mark) = mark {
+                if let Some(known) = self.cursors.known(id, mark) {
+                    return Err(NotLookedUp::Known(known, "cache"));
+                }
+                if let Some(known) = self.cursors.stored(id, mark, self.made_by).await {
+                    return Err(NotLookedUp::Known(known, "store"));
+                }
             }
             let FetchedAnswer { answer, headers, .. } = self.ask(fetch).await?;
             // Cached before the result is shared: a request that is too late to share it finds it in the cache.
             self.cursors.remember_item(id, &answer, self.made_by);
             Ok::<_, NotLookedUp>(ItemResource { answer, headers })
         });
-        let (found, requests) = match tokio::time::timeout(
+        let (found, requests, source) = match tokio::time::timeout(
             self.left(clock::instant())?,
             self.context.pivots.look_ups.join(key, look),
         )
         .await
         {
-            Ok(Ok(LookUpResult::Asked(found))) => (found, 1),
-            Ok(Ok(LookUpResult::Shared(found))) => (found, 0),
-            Ok(Err(NotLookedUp::Known(known))) => {
-                return Ok(FetchedAnswer::unasked(Standing::Known(known.keys.clone())));
+            Ok(Ok(LookUpResult::Asked(found))) => (found, 1, "upstream"),
+            Ok(Ok(LookUpResult::Shared(found))) => (found, 0, "shared"),
+            Ok(Err(NotLookedUp::Known(known, source))) => {
+                return Ok(FetchedAnswer { source, ..FetchedAnswer::unasked(Standing::Known(known.keys.clone())) });
             }
             Ok(Err(NotLookedUp::Failed(failure))) => return Err(failure),
             Err(_) => return Err(out_of_time()),
@@ -363,7 +375,15 @@ impl Exchange<'_> {
             self.held.take(answer.body().len()).map_err(FetchError::from)?;
         }
         let answer = answer.clone();
-        Ok(FetchedAnswer { answer, status: 0, headers: headers.clone(), requests, is_validated: false, fault: None })
+        Ok(FetchedAnswer {
+            answer,
+            status: 0,
+            headers: headers.clone(),
+            requests,
+            source,
+            is_validated: false,
+            fault: None,
+        })
     }
 
     /// Returns the time that is left for the request.
@@ -422,7 +442,15 @@ impl Exchange<'_> {
             budgets.answer_depth,
         );
         match read {
-            Ok(answer) => Ok(FetchedAnswer { answer, status, headers, requests: 1, is_validated, fault: None }),
+            Ok(answer) => Ok(FetchedAnswer {
+                answer,
+                status,
+                headers,
+                requests: 1,
+                source: "upstream",
+                is_validated,
+                fault: None,
+            }),
             Err(error) => {
                 call.fault = Some(error.to_string());
                 Err(Failure::reading(error, status, &headers, &self.context.list.protected))

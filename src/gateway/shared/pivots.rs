@@ -5,7 +5,12 @@
 //! credentials. Keys are those that were served; a look-up finds the current ones. A lost entry costs a request, and
 //! the cursor itself if the item was changed or deleted, but never makes a wrong page.
 
-use std::{sync::Arc, time::Instant};
+mod stored;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::HeaderMap;
 use quick_cache::{Weighter, sync::Cache};
@@ -15,9 +20,10 @@ use super::single_flight::SingleFlight;
 use crate::{
     config::settings::PivotCacheSettings,
     pagination::{
+        self,
         answer::Answer,
         key::KeyValue,
-        mark::Mark,
+        mark::{Mark, Marker},
         order::{Direction, Order},
         position::{Anchor, Hint},
         window::Offset,
@@ -103,6 +109,25 @@ impl Pivots {
         let known = KnownItem { keys: anchor.keys.clone(), hint, backward, until };
         self.known.insert(scope.key(&anchor.id, Some(fingerprint)), Arc::new(known));
     }
+
+    /// Caches an item that another process has stored, for the time that it has `left`. Returns nothing if the bytes are no
+    /// item whose keys have this fingerprint.
+    pub(crate) fn take_in(
+        &self,
+        scope: &PivotScope,
+        (id, fingerprint): (&KeyValue, Mark),
+        (bytes, marker): (&[u8], &Marker),
+        (left, now): (Duration, Instant),
+    ) -> Option<Arc<KnownItem>> {
+        let until = now.checked_add(left.min(self.settings.ttl))?;
+        let known = stored::read(bytes, until)?;
+        if pagination::fingerprint::fingerprint(marker, &known.keys) != fingerprint {
+            return None;
+        }
+        let known = Arc::new(known);
+        self.known.insert(scope.key(id, Some(fingerprint)), Arc::clone(&known));
+        Some(known)
+    }
 }
 
 /// An item at the edge of a page.
@@ -115,6 +140,13 @@ pub(crate) struct SeenItem<'a> {
     pub(crate) hint: Hint,
     /// The hint belongs to the position before the item; otherwise after it.
     pub(crate) backward: bool,
+}
+
+impl SeenItem<'_> {
+    /// Returns the bytes by which another process knows the item; nothing if they are too many.
+    pub(crate) fn stored(&self) -> Option<Vec<u8>> {
+        stored::write(self)
+    }
 }
 
 impl KnownItem {
@@ -191,16 +223,20 @@ impl PivotScope {
 
     /// Returns the key of an item in this scope, with or without a fingerprint of its sort keys.
     pub(crate) fn key(&self, id: &KeyValue, fingerprint: Option<Mark>) -> u128 {
+        let mut key = [0; 16];
+        key.copy_from_slice(&self.digest(id, fingerprint)[..16]);
+        u128::from_le_bytes(key)
+    }
+
+    /// Returns the same key in full, for the store that processes share.
+    pub(crate) fn digest(&self, id: &KeyValue, fingerprint: Option<Mark>) -> [u8; 32] {
         let (kind, bytes) = bytes(id);
         let fingerprint = fingerprint.map_or(u64::MAX, Mark::number);
         let mut hash = Sha256::new_with_prefix(self.0);
         hash.update(fingerprint.to_le_bytes());
         hash.update([kind]);
         hash.update(bytes);
-        let digest = hash.finalize();
-        let mut key = [0; 16];
-        key.copy_from_slice(&digest[..16]);
-        u128::from_le_bytes(key)
+        hash.finalize().into()
     }
 }
 

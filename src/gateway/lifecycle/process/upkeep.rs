@@ -17,6 +17,7 @@ use crate::{
         outcome::metrics::STEP,
         routes::upstream::Upstream,
         runtime::clock,
+        store::worker,
     },
     upstream::net::{check::Checker, connection::Connections},
 };
@@ -33,6 +34,11 @@ pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vi
         let snapshot = live.pin();
         for upstream in &snapshot.upstreams {
             tend(upstream, &checker);
+        }
+        if let Some(store) = &snapshot.store
+            && let Err(error) = worker::begin(&store.link)
+        {
+            tracing::error!(%error, "the shared store is not used: its thread can't be started");
         }
         let now = clock::instant();
         if now.saturating_duration_since(stepped) >= STEP {

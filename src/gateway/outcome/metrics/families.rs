@@ -188,9 +188,9 @@ pub(crate) const FAMILIES: [MetricFamily; 22] = [
     MetricFamily { name: "cursorgate_upstream_requests_total", help: "Requests to the upstream.", labels: &[] },
     MetricFamily {
         name: "cursorgate_pivots_total",
-        help: "Look-ups of the sort keys of a cursor's item: found in the cache, looked up at the upstream, or shared with \
-               another request.",
-        labels: &[("source", &["cache", "upstream", "shared"])],
+        help: "Look-ups of the sort keys of a cursor's item: found in the cache or in the shared store, looked up at the \
+               upstream, or shared with another request.",
+        labels: &[("source", &["cache", "store", "upstream", "shared"])],
     },
     MetricFamily {
         name: "cursorgate_observed_total",

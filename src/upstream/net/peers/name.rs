@@ -126,7 +126,7 @@ impl PeerName {
     /// # Errors
     ///
     /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
-    pub(super) async fn first(self: &Arc<Self>, patience: Duration) -> Result<(), FetchError> {
+    pub(crate) async fn first(self: &Arc<Self>, patience: Duration) -> Result<(), FetchError> {
         let is_known = || self.resolved().as_ref().is_some_and(|resolved| !resolved.peers.is_empty());
         let mut answered = pin!(self.answered.notified());
         answered.as_mut().enable();

@@ -1,0 +1,38 @@
+//! Metrics of the store that processes share. Without one they are 0.
+
+use super::exposition::{Exposition, MetricKind};
+use crate::gateway::{
+    Snapshot,
+    store::{counts::StoreCounts, node::ServerStanding},
+};
+
+/// Adds questions, writes and servers.
+pub(super) fn write(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let (none, store) = (StoreCounts::default(), snapshot.store.as_ref());
+    let counts = store.map_or(&none, |store| store.counts());
+    let help = "Questions to the shared store, by answer: without a value, later than the time-box, refused by the server, \
+                down, or a value that did not open. Of the last there should be none: somebody else writes to the store.";
+    let mut questions =
+        exposition.family(MetricKind::Counter, "cursorgate_shared_store_questions_total", &["answer"], help);
+    for (answer, count) in counts.answers() {
+        questions.sample(&[answer], count);
+    }
+    let help =
+        "Writes to the shared store, by result; dropped are those for which the queue was full or the store down.";
+    let mut writes = exposition.family(MetricKind::Counter, "cursorgate_shared_store_writes_total", &["result"], help);
+    for (result, count) in counts.writes() {
+        writes.sample(&[result], count);
+    }
+    let help = "Time that questions to the shared store took.";
+    exposition
+        .family(MetricKind::Histogram, "cursorgate_shared_store_question_duration_seconds", &[], help)
+        .times(&[], &counts.times());
+    let servers = store.map_or_else(Vec::new, |store| store.link.servers());
+    let help = "Servers of the shared store, by standing.";
+    let mut by_standing = exposition.family(MetricKind::Gauge, "cursorgate_shared_store_servers", &["standing"], help);
+    for standing in [ServerStanding::Up, ServerStanding::Down] {
+        let count =
+            servers.iter().filter(|server| (server.standing == ServerStanding::Up) == (standing == ServerStanding::Up));
+        by_standing.sample(&[standing.word()], count.count());
+    }
+}

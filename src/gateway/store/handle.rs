@@ -1,0 +1,153 @@
+//! Values in the store, by name, as requests and the board of legacy clients use them.
+//!
+//! A name is a keyed hash and a value is sealed for its name (`cursor::stored`), with the time until which it holds: a store
+//! that keeps values for too long, or gives back an older one, is not believed beyond that.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::Value;
+
+use super::{
+    counts::{Answered, StoreCounts},
+    link::{StoreFault, StoreLink},
+};
+use crate::{
+    config::{Diagnostics, settings::StoreSettings},
+    cursor::KeyRing,
+    gateway::runtime::clock,
+    tls::{self, Credentials},
+};
+
+/// The largest value, in bytes.
+pub(crate) const VALUE: usize = 1 << 20;
+
+/// The size of the time before a value.
+const UNTIL: usize = 8;
+
+/// The bytes that sealing adds, at most.
+const SEAL: usize = 64;
+
+/// The kinds of values. A value of one kind has no name of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoredKind {
+    /// The keys of an item.
+    Pivot,
+}
+
+impl StoredKind {
+    /// Returns the word in the name, with the version of the form of these values.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Pivot => "pivot1",
+        }
+    }
+}
+
+/// A value from the store.
+#[derive(Debug)]
+pub(crate) struct StoredValue {
+    pub(crate) bytes: Vec<u8>,
+    /// The time for which it still holds.
+    pub(crate) left: Duration,
+}
+
+/// The store that processes share, with the keys of a snapshot.
+#[derive(Debug)]
+pub(crate) struct SharedStore {
+    pub(crate) link: Arc<StoreLink>,
+    keys: Arc<KeyRing>,
+    prefix: String,
+}
+
+impl SharedStore {
+    /// Compiles the settings. The connections of the previous snapshot stay if they are to the same servers. Returns nothing
+    /// if there are faults, or no keys, which has been reported.
+    pub(crate) fn compile(
+        settings: &StoreSettings,
+        keys: Option<&Arc<KeyRing>>,
+        previous: Option<&Self>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let credentials = match &settings.tls {
+            Some(tls) => {
+                for address in settings.addresses.iter().filter(|_| tls.server_name.is_none()) {
+                    let host = address.value.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']']);
+                    if host.parse::<std::net::IpAddr>().is_ok() {
+                        let help = "add tls.server_name: the name that the certificate of this address has";
+                        diagnostics.error(address.at, "an address has no name to hold against its certificate", help);
+                    }
+                }
+                Some(tls::upstream(tls, clock::unix_seconds(), diagnostics)?)
+            }
+            None => None,
+        };
+        let kept = previous.map(|previous| &previous.link).filter(|link| link.settings.connects_like(settings));
+        let counts = previous.map(|previous| Arc::clone(&previous.link.counts)).unwrap_or_default();
+        let link = kept.map_or_else(|| StoreLink::new(settings.clone(), credentials, counts), Arc::clone);
+        Some(Self { link, keys: Arc::clone(keys?), prefix: settings.prefix.clone() })
+    }
+
+    /// Returns what is made from the files of `tls`.
+    pub(crate) fn credentials(&self) -> Option<&dyn Credentials> {
+        self.link.tls.as_deref().map(|tls| -> &dyn Credentials { tls })
+    }
+
+    /// Returns the counts.
+    pub(crate) fn counts(&self) -> &StoreCounts {
+        &self.link.counts
+    }
+
+    /// Returns the value that this key of the ring names by `of`, if the store has it within the time-box; `now` is in
+    /// seconds since 1970.
+    pub(crate) async fn get(&self, kind: StoredKind, key: u32, of: &[u8], now: u64) -> Option<StoredValue> {
+        let name = self.keys.stored_name(key, &self.prefix, kind.word(), of)?;
+        let mut command = redis::cmd("GET");
+        command.arg(&name);
+        let began = clock::instant();
+        let reply = self.link.ask(&name, command, VALUE + SEAL).await;
+        let (answered, value) = match reply {
+            Ok(Value::Nil) => (Answered::Miss, None),
+            Ok(Value::BulkString(sealed)) => match self.open(&name, &sealed, now) {
+                Ok(Some(value)) => (Answered::Hit, Some(value)),
+                Ok(None) => (Answered::Miss, None),
+                Err(Forged) => (Answered::Forged, None),
+            },
+            Ok(_) | Err(StoreFault::Refused) => (Answered::Refused, None),
+            Err(StoreFault::Down) => (Answered::Down, None),
+            Err(StoreFault::Late) => (Answered::Late, None),
+        };
+        self.counts().answer(answered, clock::instant().saturating_duration_since(began));
+        value
+    }
+
+    /// Stores a value for a time, under the name that this key of the ring gives it. Nobody waits for that, and it may be
+    /// lost. Values that are too large are not stored.
+    pub(crate) fn put(&self, kind: StoredKind, key: u32, of: &[u8], value: &[u8], (ttl, now): (Duration, u64)) {
+        let Some(name) = self.keys.stored_name(key, &self.prefix, kind.word(), of) else { return };
+        if value.len() > VALUE {
+            return;
+        }
+        let until = now.saturating_add(ttl.as_secs());
+        let Some(sealed) = self.seal(key, &name, value, until) else { return };
+        let mut command = redis::cmd("SET");
+        command.arg(&name).arg(&sealed).arg("EX").arg(ttl.as_secs().max(1));
+        self.link.tell(&name, command, sealed.len());
+    }
+
+    fn seal(&self, key: u32, name: &str, value: &[u8], until: u64) -> Option<Vec<u8>> {
+        let plain = [&until.to_le_bytes(), value].concat();
+        self.keys.seal_stored(key, name, &plain)
+    }
+
+    /// Opens a value; nothing if it has expired.
+    fn open(&self, name: &str, sealed: &[u8], now: u64) -> Result<Option<StoredValue>, Forged> {
+        let mut plain = self.keys.open_stored(name, sealed).ok_or(Forged)?;
+        let until = plain.first_chunk::<UNTIL>().map(|until| u64::from_le_bytes(*until)).ok_or(Forged)?;
+        let Some(left) = until.checked_sub(now).filter(|left| *left > 0) else { return Ok(None) };
+        plain.drain(..UNTIL);
+        Ok(Some(StoredValue { bytes: plain, left: Duration::from_secs(left) }))
+    }
+}
+
+/// A value that was not sealed for its name by a key of the ring.
+struct Forged;

@@ -1,0 +1,190 @@
+//! The queues between requests and the worker, and the state of the store that requests look at.
+//!
+//! A question waits for its reply in its time-box. A write waits in a queue that is bounded in number and in bytes, and
+//! is dropped where the queue is full. The worker ends when the last link to it is gone.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use redis::{Cmd, Value};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    counts::{StoreCounts, Written},
+    node::{ServerReport, ServerStanding, ServerStatus},
+};
+use crate::{
+    config::settings::StoreSettings,
+    tls::{PeerCredentials, Renewable},
+};
+
+/// The most questions, and the most writes, that wait for the worker.
+const MOST_QUESTIONS: usize = 1_024;
+const MOST_WRITES: usize = 4_096;
+
+/// The most bytes of writes that wait.
+const MOST_BYTES: usize = 16 << 20;
+
+/// The reason that a question has no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreFault {
+    /// No server to ask is up.
+    Down,
+    /// The time-box is over.
+    Late,
+    /// The server answered by an error.
+    Refused,
+}
+
+/// A question, and the place for its reply.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) name: String,
+    pub(super) command: Cmd,
+    /// The bytes of the reply, at most.
+    pub(super) size: usize,
+    pub(super) patience: Duration,
+    pub(super) reply: oneshot::Sender<Result<Value, StoreFault>>,
+}
+
+/// A write that waits. Dropping it gives its bytes back.
+#[derive(Debug)]
+pub(super) struct Write {
+    pub(super) name: String,
+    pub(super) command: Cmd,
+    size: usize,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(self.size, Ordering::Relaxed);
+    }
+}
+
+/// The worker's ends of the queues, with all that it needs.
+#[derive(Debug)]
+pub(super) struct WorkerEnd {
+    pub(super) questions: mpsc::Receiver<Question>,
+    pub(super) writes: mpsc::Receiver<Write>,
+    pub(super) settings: Arc<StoreSettings>,
+    pub(super) tls: Option<Arc<Renewable<PeerCredentials>>>,
+    pub(super) state: Arc<StoreState>,
+    pub(super) counts: Arc<StoreCounts>,
+}
+
+/// The servers of the store.
+#[derive(Debug, Default)]
+pub(super) struct StoreState {
+    pub(super) up: Arc<AtomicUsize>,
+    pub(super) servers: Mutex<Vec<Arc<ServerStatus>>>,
+}
+
+/// The connection of requests to the worker.
+#[derive(Debug)]
+pub(crate) struct StoreLink {
+    pub(super) settings: Arc<StoreSettings>,
+    pub(super) tls: Option<Arc<Renewable<PeerCredentials>>>,
+    pub(super) counts: Arc<StoreCounts>,
+    questions: mpsc::Sender<Question>,
+    writes: mpsc::Sender<Write>,
+    waiting: Arc<AtomicUsize>,
+    state: Arc<StoreState>,
+    /// Taken by the worker.
+    end: Mutex<Option<WorkerEnd>>,
+}
+
+impl StoreLink {
+    /// Creates a link without a worker, by which the store is down.
+    pub(super) fn new(
+        settings: StoreSettings,
+        tls: Option<Arc<Renewable<PeerCredentials>>>,
+        counts: Arc<StoreCounts>,
+    ) -> Arc<Self> {
+        let (settings, state) = (Arc::new(settings), Arc::<StoreState>::default());
+        let (ask, questions) = mpsc::channel(MOST_QUESTIONS);
+        let (tell, writes) = mpsc::channel(MOST_WRITES);
+        let end = WorkerEnd {
+            questions,
+            writes,
+            settings: Arc::clone(&settings),
+            tls: tls.clone(),
+            state: Arc::clone(&state),
+            counts: Arc::clone(&counts),
+        };
+        Arc::new(Self {
+            settings,
+            tls,
+            counts,
+            questions: ask,
+            writes: tell,
+            waiting: Arc::default(),
+            state,
+            end: Mutex::new(Some(end)),
+        })
+    }
+
+    /// Returns the worker's end, once.
+    pub(super) fn take_end(&self) -> Option<WorkerEnd> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Asks the server of a name, and waits for the reply in the time-box.
+    pub(super) async fn ask(&self, name: &str, command: Cmd, size: usize) -> Result<Value, StoreFault> {
+        self.ask_within(self.settings.timeout, name, command, size).await
+    }
+
+    /// Asks with another time-box.
+    pub(super) async fn ask_within(
+        &self,
+        patience: Duration,
+        name: &str,
+        command: Cmd,
+        size: usize,
+    ) -> Result<Value, StoreFault> {
+        if !self.is_up() {
+            return Err(StoreFault::Down);
+        }
+        let (reply, replied) = oneshot::channel();
+        let question = Question { name: name.to_owned(), command, size, patience, reply };
+        self.questions.try_send(question).map_err(|_| StoreFault::Down)?;
+        match tokio::time::timeout(patience, replied).await {
+            Ok(Ok(reply)) => reply,
+            // The worker has ended.
+            Ok(Err(_)) => Err(StoreFault::Down),
+            Err(_) => Err(StoreFault::Late),
+        }
+    }
+
+    /// Sends a write of about so many bytes, which nobody waits for.
+    pub(super) fn tell(&self, name: &str, command: Cmd, size: usize) {
+        let waits = self.waiting.fetch_add(size, Ordering::Relaxed);
+        let write = Write { name: name.to_owned(), command, size, waiting: Arc::clone(&self.waiting) };
+        if !self.is_up() || waits + size > MOST_BYTES || self.writes.try_send(write).is_err() {
+            self.counts.write(Written::Dropped);
+        }
+    }
+
+    /// Returns whether a server is up.
+    pub(crate) fn is_up(&self) -> bool {
+        self.state.up.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns the servers.
+    pub(crate) fn servers(&self) -> Vec<ServerReport> {
+        let servers = self.state.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.iter().map(|server| server.report()).collect()
+    }
+
+    /// Returns whether a server is down, or takes no writes.
+    pub(crate) fn is_degraded(&self) -> bool {
+        let servers = self.servers();
+        servers.is_empty()
+            || servers.iter().any(|server| server.standing != ServerStanding::Up || server.reason.is_some())
+    }
+}

@@ -1,0 +1,273 @@
+//! A server of the store: its connection, its failures, and the trials after them.
+//!
+//! A server is asked while it has a connection. It loses the connection after three failures in a row, and gets a new one
+//! by a trial: a connection, the password, and one question. No request waits for a trial. The pause before the next one
+//! grows while the server stays down, and is short again after it has answered for a while.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+
+use super::connect::{Driver, ServerLine};
+use crate::gateway::runtime::clock;
+
+/// The number of failures in a row after which a server is not asked.
+const MOST_FAILURES: u32 = 3;
+
+/// The pause before a trial, at first and at most.
+const PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The time after which a server that answers counts as recovered.
+const RECOVERED: Duration = Duration::from_secs(30);
+
+/// The standing of a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ServerStanding {
+    /// The server has not been tried yet.
+    #[default]
+    Unknown,
+    Up,
+    Down,
+}
+
+impl ServerStanding {
+    /// Returns the word for operators. A server that has not been tried is not up.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Unknown | Self::Down => "down",
+        }
+    }
+}
+
+/// A server as operators see it.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerReport {
+    /// `host:port`, or the name of a master.
+    pub(crate) address: String,
+    pub(crate) standing: ServerStanding,
+    /// The time of the last change, in seconds since 1970.
+    pub(crate) since: u64,
+    /// The reason that it is down, or that it takes no writes.
+    pub(crate) reason: Option<String>,
+}
+
+/// The state of a server that other threads read.
+#[derive(Debug)]
+pub(crate) struct ServerStatus {
+    report: Mutex<ServerReport>,
+    /// The number of servers of the store that are up.
+    up: Arc<AtomicUsize>,
+}
+
+/// A server as the worker has it.
+pub(super) struct StoreNode {
+    pub(super) status: Arc<ServerStatus>,
+    line: RefCell<Option<ServerLine>>,
+    failures: Cell<u32>,
+    /// Wakes the task that owns the connection.
+    failed: Notify,
+    reason: RefCell<String>,
+}
+
+impl ServerStatus {
+    pub(super) fn new(address: String, up: Arc<AtomicUsize>) -> Arc<Self> {
+        let report =
+            ServerReport { address, standing: ServerStanding::Unknown, since: clock::unix_seconds(), reason: None };
+        Arc::new(Self { report: Mutex::new(report), up })
+    }
+
+    /// Returns the report.
+    pub(crate) fn report(&self) -> ServerReport {
+        self.locked().clone()
+    }
+
+    /// Notes that the server answers.
+    pub(super) fn rose(&self) {
+        let mut report = self.locked();
+        let before = std::mem::replace(&mut report.standing, ServerStanding::Up);
+        if before != ServerStanding::Up {
+            self.up.fetch_add(1, Ordering::Relaxed);
+            (report.since, report.reason) = (clock::unix_seconds(), None);
+            tracing::info!(server = report.address, "the shared store answers");
+        }
+    }
+
+    /// Notes that the server does not answer.
+    pub(super) fn fell(&self, reason: String) {
+        let mut report = self.locked();
+        let before = std::mem::replace(&mut report.standing, ServerStanding::Down);
+        if before == ServerStanding::Up {
+            self.up.fetch_sub(1, Ordering::Relaxed);
+        }
+        if before != ServerStanding::Down {
+            report.since = clock::unix_seconds();
+            tracing::warn!(server = report.address, reason, "the shared store is down: requests go on without it");
+        }
+        report.reason = Some(reason);
+    }
+
+    /// Notes that the server takes writes, or the reason that it does not.
+    pub(super) fn takes_writes(&self, refusal: Option<String>) {
+        let mut report = self.locked();
+        match (&report.reason, &refusal) {
+            _ if report.standing != ServerStanding::Up => return,
+            (None, Some(reason)) => {
+                tracing::warn!(server = report.address, reason, "the shared store takes no writes");
+            }
+            (Some(_), None) => tracing::info!(server = report.address, "the shared store takes writes again"),
+            _ => return,
+        }
+        report.reason = refusal;
+    }
+
+    fn locked(&self) -> MutexGuard<'_, ServerReport> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ServerStatus {
+    fn drop(&mut self) {
+        if self.locked().standing == ServerStanding::Up {
+            self.up.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl StoreNode {
+    pub(super) fn new(status: Arc<ServerStatus>) -> Rc<Self> {
+        Rc::new(Self {
+            status,
+            line: RefCell::default(),
+            failures: Cell::default(),
+            failed: Notify::new(),
+            reason: RefCell::default(),
+        })
+    }
+
+    /// Returns the connection; none while the server is down.
+    pub(super) fn line(&self) -> Option<ServerLine> {
+        self.line.borrow().clone()
+    }
+
+    /// Notes a good answer.
+    pub(super) fn answered(&self) {
+        self.failures.set(0);
+    }
+
+    /// Notes a failure, after some of which the server is not asked.
+    pub(super) fn failed(&self, reason: String) {
+        self.failures.set(self.failures.get() + 1);
+        if self.failures.get() >= MOST_FAILURES {
+            self.leave(reason);
+        }
+    }
+
+    /// Gives the connection up.
+    pub(super) fn leave(&self, reason: String) {
+        if self.line.borrow_mut().take().is_some() {
+            *self.reason.borrow_mut() = reason;
+            self.failed.notify_one();
+        }
+    }
+
+    /// Keeps the server connected. `connect` makes a trial.
+    pub(super) async fn keep(self: Rc<Self>, connect: impl AsyncFn() -> Result<(ServerLine, Driver), String>) {
+        let mut pauses = Pauses::default();
+        loop {
+            let reason = match connect().await {
+                Ok((line, mut driver)) => {
+                    pauses.rose(clock::instant());
+                    self.failures.set(0);
+                    *self.line.borrow_mut() = Some(line);
+                    self.status.rose();
+                    let reason = tokio::select! {
+                        () = &mut driver => "the connection ended".to_owned(),
+                        () = self.failed.notified() => self.reason.take(),
+                    };
+                    self.line.borrow_mut().take();
+                    reason
+                }
+                Err(reason) => reason,
+            };
+            self.status.fell(reason);
+            tokio::time::sleep(pauses.next(clock::instant())).await;
+        }
+    }
+}
+
+/// The pauses before trials.
+#[derive(Debug)]
+struct Pauses {
+    next: Duration,
+    rose: Option<Instant>,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { next: PAUSE, rose: None }
+    }
+}
+
+impl Pauses {
+    fn rose(&mut self, now: Instant) {
+        self.rose = Some(now);
+    }
+
+    /// Returns the pause before the next trial. A server that was up for a while begins anew; one that fails soon after each
+    /// trial would otherwise be tried, and found wanting by requests, four times a second.
+    fn next(&mut self, now: Instant) -> Duration {
+        if self.rose.take().is_some_and(|rose| now.saturating_duration_since(rose) >= RECOVERED) {
+            self.next = PAUSE;
+        }
+        let pause = self.next;
+        self.next = (2 * self.next).min(LONGEST_PAUSE);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_until_a_server_has_recovered() {
+        let (mut pauses, begin) = (Pauses::default(), tokio::time::Instant::now().into_std());
+        let waits: Vec<u128> = (0..7).map(|_| pauses.next(begin).as_millis()).collect();
+        assert_eq!(waits, [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
+        pauses.rose(begin);
+        assert_eq!(pauses.next(begin + Duration::from_secs(29)), LONGEST_PAUSE, "it answered for a moment");
+        pauses.rose(begin);
+        assert_eq!(pauses.next(begin + RECOVERED), PAUSE);
+    }
+
+    #[test]
+    fn servers_that_are_up_are_counted_once() {
+        let up = Arc::new(AtomicUsize::new(0));
+        let count = || up.load(Ordering::Relaxed);
+        let status = ServerStatus::new("a:1".to_owned(), Arc::clone(&up));
+        status.fell("at first".to_owned());
+        assert_eq!(count(), 0);
+        status.rose();
+        status.rose();
+        assert_eq!(count(), 1);
+        status.takes_writes(Some("OOM".to_owned()));
+        assert_eq!((count(), status.report().reason.as_deref()), (1, Some("OOM")));
+        status.takes_writes(None);
+        status.fell("again".to_owned());
+        status.fell("and again".to_owned());
+        assert_eq!((count(), status.report().reason.as_deref()), (0, Some("and again")));
+        status.rose();
+        drop(status);
+        assert_eq!(count(), 0, "a node that left the cluster");
+    }
+}

@@ -1,0 +1,148 @@
+//! The servers of a cluster and the slots that each has, and the master that sentinels know.
+
+use redis::{Cmd, Value};
+
+/// The number of slots of a cluster (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>).
+const SLOTS: u16 = 16_384;
+
+/// The most ranges of slots that are read.
+const MOST_RANGES: usize = SLOTS as usize;
+
+/// The bytes of a reply about a cluster.
+pub(super) const CLUSTER_SIZE: usize = 1 << 20;
+
+/// A range of slots, both ends included, and the master that has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SlotRange {
+    pub(super) first: u16,
+    pub(super) last: u16,
+    /// `host:port`.
+    pub(super) master: String,
+}
+
+/// Returns the slot of a key without a hash tag: its CRC-16 (XMODEM).
+pub(super) fn slot(key: &str) -> u16 {
+    let crc = key.bytes().fold(0_u16, |crc, byte| {
+        (0..8).fold(
+            crc ^ (u16::from(byte) << 8),
+            |crc, _| {
+                if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+            },
+        )
+    });
+    crc % SLOTS
+}
+
+/// Returns the question for the slots of a cluster. Redis 7 and Valkey prefer `CLUSTER SHARDS`; this older one is
+/// understood by every version.
+pub(super) fn ask_slots() -> Cmd {
+    let mut command = redis::cmd("CLUSTER");
+    command.arg("SLOTS");
+    command
+}
+
+/// Reads the slots of a cluster from the reply of a node with the address `asked`; nothing if it is malformed. A node that
+/// does not know its own host leaves it out.
+pub(super) fn read_slots(reply: &Value, asked: &str) -> Option<Vec<SlotRange>> {
+    let Value::Array(ranges) = reply else { return None };
+    if ranges.is_empty() || ranges.len() > MOST_RANGES {
+        return None;
+    }
+    ranges.iter().map(|range| read_range(range, asked)).collect()
+}
+
+fn read_range(range: &Value, asked: &str) -> Option<SlotRange> {
+    let Value::Array(parts) = range else { return None };
+    let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = parts.as_slice() else { return None };
+    let [host, Value::Int(port), ..] = master.as_slice() else { return None };
+    let (first, last) = (u16::try_from(*first).ok()?, u16::try_from(*last).ok()?);
+    let host = match host {
+        Value::Nil => None,
+        host => Some(text(host)?).filter(|host| !host.is_empty() && host != "?"),
+    };
+    let host = host.or_else(|| Some(asked.rsplit_once(':')?.0.trim_matches(['[', ']']).to_owned()))?;
+    (first <= last && last < SLOTS).then_some(SlotRange { first, last, master: address(&host, *port)? })
+}
+
+/// Returns the question for the master of this name.
+pub(super) fn ask_master(name: &str) -> Cmd {
+    let mut command = redis::cmd("SENTINEL");
+    command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
+    command
+}
+
+/// Reads the address of a master from the reply of a sentinel; nothing if it knows none, or is malformed.
+pub(super) fn read_master(reply: &Value) -> Option<String> {
+    let Value::Array(parts) = reply else { return None };
+    let [host, port] = parts.as_slice() else { return None };
+    address(&text(host)?, text(port)?.parse().ok()?)
+}
+
+fn address(host: &str, port: i64) -> Option<String> {
+    let port = u16::try_from(port).ok().filter(|port| *port > 0)?;
+    let is_host = !host.is_empty() && host.len() <= 255 && host.bytes().all(|byte| byte.is_ascii_graphic());
+    is_host.then(|| if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
+        Value::SimpleString(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    fn range(first: i64, last: i64, host: Value, port: i64) -> Value {
+        let master = Value::Array(vec![host, Value::Int(port), bulk("an-id")]);
+        Value::Array(vec![Value::Int(first), Value::Int(last), master.clone(), master])
+    }
+
+    #[test]
+    fn keys_have_the_slots_of_the_specification() {
+        assert_eq!((slot("123456789"), slot("foo"), slot("")), (0x31C3, 12_182, 0));
+    }
+
+    #[test]
+    fn slots_are_read_or_refused_as_a_whole() {
+        let reply = Value::Array(vec![range(0, 5, bulk("10.0.0.1"), 7000), range(6, 16_383, bulk("::1"), 7001)]);
+        let slots = read_slots(&reply, "seed:7000").unwrap();
+        let masters: Vec<&str> = slots.iter().map(|range| range.master.as_str()).collect();
+        assert_eq!(masters, ["10.0.0.1:7000", "[::1]:7001"]);
+        for host in [bulk(""), bulk("?"), Value::Nil] {
+            let slots = read_slots(&Value::Array(vec![range(0, 5, host, 7000)]), "seed:1").unwrap();
+            assert_eq!(slots[0].master, "seed:7000");
+        }
+        for broken in [
+            Value::Nil,
+            Value::Array(Vec::new()),
+            Value::Array(vec![Value::Int(1)]),
+            Value::Array(vec![Value::Array(vec![Value::Int(0), Value::Int(1)])]),
+            Value::Array(vec![range(5, 4, bulk("a"), 7000)]),
+            Value::Array(vec![range(0, 16_384, bulk("a"), 7000)]),
+            Value::Array(vec![range(-1, 5, bulk("a"), 7000)]),
+            Value::Array(vec![range(0, 5, bulk("a"), 0)]),
+            Value::Array(vec![range(0, 5, bulk("a"), 70_000)]),
+            Value::Array(vec![range(0, 5, bulk("a b\n"), 7000)]),
+            Value::Array(vec![range(0, 5, Value::Int(7), 7000)]),
+        ] {
+            assert_eq!(read_slots(&broken, "seed:1"), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_master_is_read_or_unknown() {
+        assert_eq!(read_master(&Value::Array(vec![bulk("10.0.0.1"), bulk("6379")])).unwrap(), "10.0.0.1:6379");
+        for broken in [Value::Nil, Value::Array(vec![bulk("a")]), Value::Array(vec![bulk("a"), bulk("x")]), bulk("a:1")]
+        {
+            assert_eq!(read_master(&broken), None, "{broken:?}");
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The thread that talks to the servers of the store. It has connections of its own, so that no reply and no reconnection
+//! takes time from the threads that serve clients.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    rc::Rc,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use redis::{Cmd, RedisError, Value};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::{AbortHandle, LocalSet, spawn_local},
+};
+
+use super::{
+    connect::{Connector, Driver, ServerLine, said},
+    counts::{StoreCounts, Written},
+    link::{Question, StoreFault, StoreLink, StoreState, WorkerEnd, Write},
+    node::{ServerStatus, StoreNode},
+    topology::{self, SlotRange},
+};
+use crate::config::settings::{StoreKind, StoreSettings};
+
+/// The most writes that wait for their replies.
+const WRITES_AT_ONCE: usize = 128;
+
+/// The bytes of a reply to a write.
+const REPLY: usize = 1 << 10;
+
+/// The interval at which the slots of a cluster are read, and the shortest one.
+const REMAP: Duration = Duration::from_secs(60);
+const REMAP_AGAIN: Duration = Duration::from_millis(250);
+
+/// Starts the worker of a link, unless it has one.
+///
+/// # Errors
+///
+/// Returns an error if the thread can't be started.
+pub(crate) fn begin(link: &StoreLink) -> std::io::Result<()> {
+    let Some(end) = link.take_end() else { return Ok(()) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+        let tasks = LocalSet::new();
+        tasks.block_on(&runtime, work(end));
+    })?;
+    Ok(())
+}
+
+/// Serves questions and writes until the link is gone.
+async fn work(end: WorkerEnd) {
+    let WorkerEnd { mut questions, mut writes, settings, tls, state, counts } = end;
+    let connector = Connector::new(Arc::clone(&settings), tls);
+    let worker =
+        Rc::new(Worker { connector, settings, state, counts, cluster: RefCell::default(), remap: Notify::new() });
+    let keeping = spawn_local(Rc::clone(&worker).keep());
+    let places = Arc::new(Semaphore::new(WRITES_AT_ONCE));
+    loop {
+        let write = async {
+            let place = Arc::clone(&places).acquire_owned().await.ok()?;
+            Some((writes.recv().await?, place))
+        };
+        tokio::select! {
+            biased;
+            question = questions.recv() => match question {
+                Some(question) => Rc::clone(&worker).ask(question),
+                None => break,
+            },
+            Some((write, place)) = write => {
+                let worker = Rc::clone(&worker);
+                spawn_local(async move {
+                    worker.write(&write).await;
+                    drop(place);
+                });
+            }
+        }
+    }
+    keeping.abort();
+}
+
+struct Worker {
+    connector: Connector,
+    settings: Arc<StoreSettings>,
+    state: Arc<StoreState>,
+    counts: Arc<StoreCounts>,
+    cluster: RefCell<StoreServers>,
+    /// Wakes the task that reads the slots of a cluster.
+    remap: Notify,
+}
+
+/// The servers, and the slots that each has. A store of one server has all slots there.
+#[derive(Default)]
+struct StoreServers {
+    nodes: BTreeMap<String, ServingNode>,
+    slots: Vec<(SlotRange, Rc<StoreNode>)>,
+}
+
+/// A node with the task that keeps it connected. Dropping it ends the task.
+struct ServingNode {
+    node: Rc<StoreNode>,
+    task: AbortHandle,
+}
+
+impl Drop for ServingNode {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Worker {
+    /// Keeps the servers connected.
+    async fn keep(self: Rc<Self>) {
+        match self.settings.kind {
+            StoreKind::Cluster => self.keep_cluster().await,
+            StoreKind::Server | StoreKind::Sentinel => {
+                let address = self.settings.addresses.first().map(|first| &first.value);
+                let name = self.settings.master.as_ref().or(address);
+                let everywhere = SlotRange { first: 0, last: u16::MAX, master: name.cloned().unwrap_or_default() };
+                self.serve_by(vec![everywhere]);
+            }
+        }
+    }
+
+    /// Reads the slots of a cluster again and again, so that its changes are followed.
+    async fn keep_cluster(self: &Rc<Self>) {
+        let whole = ServerStatus::new("cluster".to_owned(), Arc::default());
+        loop {
+            let wait = match self.slots().await {
+                Ok(slots) => {
+                    self.serve_by(slots);
+                    REMAP
+                }
+                Err(reason) => {
+                    whole.fell(reason);
+                    if self.cluster.borrow().nodes.is_empty() {
+                        self.publish(vec![Arc::clone(&whole)]);
+                    }
+                    4 * REMAP_AGAIN
+                }
+            };
+            tokio::time::sleep(REMAP_AGAIN).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.remap.notified() => {}
+            }
+        }
+    }
+
+    /// Asks a node for the slots: one that is connected, or else one of the configuration.
+    async fn slots(&self) -> Result<Vec<SlotRange>, String> {
+        let connected: Vec<(String, ServerLine)> = {
+            let cluster = self.cluster.borrow();
+            let lines = cluster.nodes.iter().map(|(address, serving)| (address.clone(), serving.node.line()));
+            lines.filter_map(|(address, line)| Some((address, line?))).collect()
+        };
+        let mut fault = String::new();
+        for (address, line) in connected {
+            match self.slots_of(&address, line).await {
+                Ok(slots) => return Ok(slots),
+                Err(reason) => fault = reason,
+            }
+        }
+        for address in &self.settings.addresses {
+            let (line, driver) = match self.connector.connect(&address.value, &self.settings.user).await {
+                Ok(connected) => connected,
+                Err(reason) => {
+                    fault = reason;
+                    continue;
+                }
+            };
+            let asked = tokio::select! {
+                slots = self.slots_of(&address.value, line) => slots,
+                () = driver => Err("the connection ended".to_owned()),
+            };
+            match asked {
+                Ok(slots) => return Ok(slots),
+                Err(reason) => fault = reason,
+            }
+        }
+        Err(fault)
+    }
+
+    async fn slots_of(&self, address: &str, line: ServerLine) -> Result<Vec<SlotRange>, String> {
+        let reply = self.patiently(line, &topology::ask_slots(), topology::CLUSTER_SIZE).await?;
+        topology::read_slots(&reply, address).ok_or_else(|| "the node says no slots".to_owned())
+    }
+
+    /// Asks within the time for connections.
+    async fn patiently(&self, line: ServerLine, command: &Cmd, size: usize) -> Result<Value, String> {
+        let patience = self.settings.connect_timeout;
+        let asked = tokio::time::timeout(patience, line.ask(command, size)).await;
+        asked.map_err(|_| format!("no answer within {patience:?}"))?.map_err(|error| said(&error))
+    }
+
+    /// Serves these slots. Nodes that are known stay connected.
+    fn serve_by(self: &Rc<Self>, ranges: Vec<SlotRange>) {
+        let mut known = std::mem::take(&mut self.cluster.borrow_mut().nodes);
+        let (mut nodes, mut slots) = (BTreeMap::<String, ServingNode>::new(), Vec::with_capacity(ranges.len()));
+        for range in ranges {
+            let serving = nodes
+                .entry(range.master.clone())
+                .or_insert_with(|| known.remove(&range.master).unwrap_or_else(|| self.serving(range.master.clone())));
+            let node = Rc::clone(&serving.node);
+            slots.push((range, node));
+        }
+        self.publish(nodes.values().map(|serving| Arc::clone(&serving.node.status)).collect());
+        *self.cluster.borrow_mut() = StoreServers { nodes, slots };
+    }
+
+    fn publish(&self, servers: Vec<Arc<ServerStatus>>) {
+        *self.state.servers.lock().unwrap_or_else(PoisonError::into_inner) = servers;
+    }
+
+    fn serving(self: &Rc<Self>, address: String) -> ServingNode {
+        let node = StoreNode::new(ServerStatus::new(address.clone(), Arc::clone(&self.state.up)));
+        let worker = Rc::clone(self);
+        let task = spawn_local(Rc::clone(&node).keep(async move || worker.connect(&address).await));
+        ServingNode { node, task: task.abort_handle() }
+    }
+
+    /// Connects to a server and tries it out.
+    async fn connect(&self, address: &str) -> Result<(ServerLine, Driver), String> {
+        let master;
+        let address = match self.settings.kind {
+            StoreKind::Server | StoreKind::Cluster => address,
+            StoreKind::Sentinel => {
+                master = self.master(address).await?;
+                &master
+            }
+        };
+        let connected = self.connector.connect(address, &self.settings.user).await;
+        let tried = match connected {
+            Ok((line, mut driver)) => tokio::select! {
+                tried = self.connector.try_out(&line) => tried.map(|()| (line, driver)),
+                () = &mut driver => Err("the connection ended".to_owned()),
+            },
+            Err(reason) => Err(reason),
+        };
+        if tried.is_err() {
+            self.remap.notify_one();
+        }
+        tried
+    }
+
+    /// Asks the sentinels for the master.
+    async fn master(&self, name: &str) -> Result<String, String> {
+        let mut fault = String::new();
+        for sentinel in &self.settings.addresses {
+            let address = &sentinel.value;
+            let (line, driver) = match self.connector.connect(address, &self.settings.sentinel_user).await {
+                Ok(connected) => connected,
+                Err(reason) => {
+                    fault = format!("sentinel {address}: {reason}");
+                    continue;
+                }
+            };
+            let question = topology::ask_master(name);
+            let asked = tokio::select! {
+                reply = self.patiently(line, &question, REPLY) => reply,
+                () = driver => Err("the connection ended".to_owned()),
+            };
+            match asked.map(|reply| topology::read_master(&reply)) {
+                Ok(Some(master)) => return Ok(master),
+                Ok(None) => fault = format!("sentinel {address} knows no master {name:?}"),
+                Err(reason) => fault = format!("sentinel {address}: {reason}"),
+            }
+        }
+        Err(fault)
+    }
+
+    /// Returns the node of a name, and its connection if it is up.
+    fn line(&self, name: &str) -> Option<(Rc<StoreNode>, ServerLine)> {
+        let slot = topology::slot(name);
+        let cluster = self.cluster.borrow();
+        let node = cluster.slots.iter().find(|(range, _)| (range.first..=range.last).contains(&slot));
+        let node = Rc::clone(&node?.1);
+        let line = node.line()?;
+        Some((node, line))
+    }
+
+    fn ask(self: Rc<Self>, question: Question) {
+        let Question { name, command, size, patience, reply } = question;
+        if reply.is_closed() {
+            return;
+        }
+        let Some((node, line)) = self.line(&name) else {
+            let _ = reply.send(Err(StoreFault::Down));
+            return;
+        };
+        spawn_local(async move {
+            let asked = tokio::time::timeout(patience, line.ask(&command, size)).await;
+            // The request may have ended.
+            let _ = reply.send(self.judge(&node, asked.ok(), patience));
+        });
+    }
+
+    async fn write(&self, write: &Write) {
+        let Some((node, line)) = self.line(&write.name) else {
+            self.counts.write(Written::Dropped);
+            return;
+        };
+        let patience = self.settings.timeout;
+        let asked = tokio::time::timeout(patience, line.ask(&write.command, REPLY)).await.ok();
+        let refusal = match &asked {
+            Some(Err(error))
+                if error.code().is_some_and(|code| ["OOM", "MISCONF", "NOREPLICAS", "READONLY"].contains(&code)) =>
+            {
+                Some(said(error))
+            }
+            _ => None,
+        };
+        let is_read_only = matches!(&asked, Some(Err(error)) if error.code() == Some("READONLY"));
+        let judged = self.judge(&node, asked, patience);
+        self.counts.write(if judged.is_ok() { Written::Stored } else { Written::Failed });
+        if is_read_only {
+            // A master that has become a replica: the sentinels, or the cluster, know the new one.
+            node.leave("READONLY: the server is a replica".to_owned());
+        } else if judged.is_ok() || refusal.is_some() {
+            node.status.takes_writes(refusal);
+        }
+    }
+
+    /// Returns the reply, and notes whether the server failed. Errors about one key don't count as failures.
+    fn judge(
+        &self,
+        node: &StoreNode,
+        asked: Option<Result<Value, RedisError>>,
+        patience: Duration,
+    ) -> Result<Value, StoreFault> {
+        match asked {
+            Some(Ok(value)) => {
+                node.answered();
+                Ok(value)
+            }
+            None => {
+                node.failed(format!("no answer within {patience:?}"));
+                Err(StoreFault::Late)
+            }
+            Some(Err(error)) => {
+                match error.code() {
+                    Some("MOVED" | "ASK" | "TRYAGAIN") => self.remap.notify_one(),
+                    Some("WRONGTYPE" | "OOM" | "MISCONF" | "NOREPLICAS" | "READONLY") => node.answered(),
+                    _ => node.failed(said(&error)),
+                }
+                Err(StoreFault::Refused)
+            }
+        }
+    }
+}

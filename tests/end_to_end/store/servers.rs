@@ -1,0 +1,207 @@
+//! Servers with TLS and users, servers that sentinels watch, and clusters.
+
+use super::{
+    Flavour, Rows, StoreServer, ids, look_ups, next, questions, serve, start, status, wait_for_writes, wait_until_up,
+    writes,
+};
+use crate::{
+    harness::{
+        Directory, eventually,
+        gateway::{Gateway, Keys, free_port},
+        upstream::Upstream,
+    },
+    tls::authority::{ALWAYS, Authority},
+};
+
+/// Serves a first page by the one and the next page by the other, which finds the item of its cursor in the store. The pages
+/// have a filter of their own, so that no process remembers them.
+fn share(first: &Gateway, second: &Gateway, upstream: &Upstream) {
+    let (known, asked) = (questions(second, "hit"), look_ups(upstream));
+    let written = writes(first, "stored");
+    let page = first.get(&format!("/users?limit=10&share={}", upstream.count()));
+    assert_eq!(page.outcome(), "200", "{page:?}");
+    wait_for_writes(first, written + 2);
+    let page = second.get(&next(&page));
+    assert_eq!(ids(&page), (21..=30).rev().collect::<Vec<_>>(), "{page:?}");
+    assert_eq!((questions(second, "hit") - known, look_ups(upstream) - asked), (1, 0));
+}
+
+/// Certificates on both sides, and a user with the rights of docs/shared-store.md and no others.
+#[test]
+fn a_server_is_held_to_its_certificate_and_asks_for_one() {
+    const NAME: &str = "store.people.test";
+    let (root, stranger, folder) = (Authority::new("root"), Authority::new("stranger"), Directory::new());
+    let ca = root.file(&folder, "ca.pem");
+    let (certificate, key) = root.issue(&[NAME], ALWAYS).files(&folder, "server");
+    let (own, own_key) = root.issue(&["gateway.people.test"], ALWAYS).files(&folder, "gateway");
+    let rights = documented_rights().replace(">PASSWORD", ">hunter2-hunter2-hunter2");
+    let server = StoreServer::start_with(Flavour::Redis, |port, _| {
+        format!(
+            "port 0\ntls-port {port}\ntls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\ntls-auth-clients yes\n\
+             user default off\n{rights}\n",
+            certificate.display(),
+            key.display(),
+            ca.display()
+        )
+    });
+    let password = folder.file("password");
+    std::fs::write(&password, "hunter2-hunter2-hunter2\n").expect("a file");
+    let shared = |ca: &std::path::Path, name: &str| {
+        format!(
+            "{}\nusername = \"cursorgate\"\npassword = \"file:{}\"\ntls = {{ server_name = \"{name}\", ca = {ca:?}, \
+             certificate = {own:?}, key = \"file:{}\" }}",
+            super::at(&server),
+            password.display(),
+            own_key.display()
+        )
+    };
+    let rows = Rows::count(40);
+    let upstream = serve(&rows);
+    let [first, second] = [(); 2].map(|()| start(Keys::One, &upstream, &shared(&ca, NAME)));
+    let page = first.get("/users?limit=10");
+    wait_for_writes(&first, 2);
+    assert_eq!(ids(&second.get(&next(&page))), (21..=30).rev().collect::<Vec<_>>());
+    assert_eq!((questions(&second, "hit"), look_ups(&upstream)), (1, 0));
+    let unknown = stranger.file(&folder, "stranger.pem");
+    for shared in [shared(&ca, "other.people.test"), shared(&unknown, NAME)] {
+        let third = Gateway::start(&super::text(&upstream, &shared));
+        eventually("it is down", || status(&third)["servers"][0]["reason"].as_str().map(str::to_owned));
+        assert_eq!(third.get("/users?limit=10").outcome(), "200");
+        assert_eq!(third.metric("cursorgate_shared_store_servers{standing=\"up\"}"), Some(0));
+    }
+}
+
+/// Returns the line of the documentation.
+fn documented_rights() -> String {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/shared-store.md")).expect("a page");
+    page.lines().find(|line| line.starts_with("user cursorgate on")).expect("a line of rights").to_owned()
+}
+
+/// When the master dies, its successor is asked.
+#[test]
+fn the_successor_of_a_master_is_found_by_its_sentinels() {
+    let mut master = StoreServer::start(Flavour::Redis);
+    let from = master.port;
+    let replica = StoreServer::start_with(Flavour::Redis, |_, _| format!("replicaof 127.0.0.1 {from}"));
+    let sentinel = StoreServer::sentinel(master.port);
+    eventually("the replica is known", || {
+        let known: Vec<redis::Value> =
+            redis::cmd("SENTINEL").arg("REPLICAS").arg("shared").query(&mut sentinel.client()).expect("replicas");
+        (!known.is_empty()).then_some(())
+    });
+    let shared = format!(
+        "addresses = [\"127.0.0.1:{}\", \"127.0.0.1:{}\"]\nkind = \"sentinel\"\nmaster = \"shared\"\n{}",
+        free_port(),
+        sentinel.port,
+        super::PATIENT
+    );
+    let upstream = serve(&Rows::count(40));
+    let [first, second] = [(); 2].map(|()| start(Keys::One, &upstream, &shared));
+    share(&first, &second, &upstream);
+    assert!(!master.keys().is_empty());
+    master.kill();
+    for gateway in [&first, &second] {
+        eventually("the loss is noticed", || (status(gateway)["degraded"] == true).then_some(()));
+    }
+    [&first, &second].into_iter().for_each(wait_until_up);
+    eventually("the successor has what is served", || {
+        assert_eq!(first.get("/users?limit=7").outcome(), "200");
+        (!replica.keys_of("pivot1").is_empty()).then_some(())
+    });
+    share(&second, &first, &upstream);
+}
+
+/// Names are spread over the nodes; a node that dies takes its own with it, and slots that move are followed.
+#[test]
+fn the_nodes_of_a_cluster_are_asked_for_their_slots() {
+    let node = || {
+        StoreServer::start_with(Flavour::Redis, |_, _| {
+            format!(
+                "cluster-enabled yes\ncluster-config-file nodes.conf\ncluster-port {}\n\
+                 cluster-require-full-coverage no\ncluster-node-timeout 2000\n",
+                free_port()
+            )
+        })
+    };
+    let mut nodes = [node(), node(), node()];
+    let bounds = [(0, 5_460), (5_461, 10_922), (10_923, 16_383)];
+    for (node, (first, last)) in nodes.iter().zip(bounds) {
+        let () = redis::cmd("CLUSTER")
+            .arg("ADDSLOTSRANGE")
+            .arg(first)
+            .arg(last)
+            .query(&mut node.client())
+            .expect("slots are given");
+    }
+    for node in &nodes[1..] {
+        let bus: String = redis::cmd("CONFIG")
+            .arg("GET")
+            .arg("cluster-port")
+            .query::<Vec<String>>(&mut node.client())
+            .expect("a setting")
+            .remove(1);
+        let () = redis::cmd("CLUSTER")
+            .arg("MEET")
+            .arg("127.0.0.1")
+            .arg(node.port)
+            .arg(bus)
+            .query(&mut nodes[0].client())
+            .expect("they meet");
+    }
+    for node in &nodes {
+        eventually("the cluster is whole", || {
+            let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut node.client()).expect("info");
+            let is_whole = info.contains("cluster_state:ok") && info.contains("cluster_slots_assigned:16384");
+            (is_whole && info.contains("cluster_known_nodes:3")).then_some(())
+        });
+    }
+    let shared = format!(
+        "addresses = [\"127.0.0.1:{}\", \"127.0.0.1:{}\"]\nkind = \"cluster\"\n{}",
+        free_port(),
+        nodes[0].port,
+        super::PATIENT
+    );
+    let rows = Rows::count(200);
+    let upstream = serve(&rows);
+    let [first, second] = [(); 2].map(|()| start(Keys::One, &upstream, &shared));
+    assert_eq!(status(&first)["servers"].as_array().map(Vec::len), Some(3));
+    let walk = |limit: usize| {
+        let mut target = Some(format!("/users?limit={limit}"));
+        let (mut seen, mut turn) = (Vec::new(), 0);
+        while let Some(asked) = target {
+            let page = [&first, &second][turn % 2].get(&asked);
+            assert_eq!(page.outcome(), "200", "{page:?}");
+            seen.extend(ids(&page));
+            target = page.link("next");
+            turn += 1;
+        }
+        assert_eq!(seen, (1..=200).rev().collect::<Vec<_>>());
+    };
+    walk(5);
+    wait_for_writes(&first, 30);
+    assert!(nodes.iter().all(|node| !node.keys().is_empty()), "the names are spread");
+    // All slots of the second node go to the first one.
+    let own: String = redis::cmd("CLUSTER").arg("MYID").query(&mut nodes[0].client()).expect("an id");
+    let () = redis::cmd("FLUSHALL").query(&mut nodes[1].client()).expect("it is empty");
+    for node in [&nodes[1], &nodes[0], &nodes[2]] {
+        let mut moves = redis::pipe();
+        for slot in bounds[1].0..=bounds[1].1 {
+            moves.cmd("CLUSTER").arg("SETSLOT").arg(slot).arg("NODE").arg(&own).ignore();
+        }
+        let () = moves.query(&mut node.client()).expect("slots move");
+    }
+    eventually("the gateways follow", || {
+        walk(7);
+        let servers = [&first, &second].map(|gateway| status(gateway)["servers"].as_array().map(Vec::len));
+        (servers == [Some(2), Some(2)]).then_some(())
+    });
+    let known = questions(&first, "hit");
+    walk(9);
+    assert!(questions(&first, "hit") > known);
+    nodes[2].kill();
+    walk(11);
+    eventually("the loss is noticed", || (status(&first)["degraded"] == true).then_some(()));
+    let known = questions(&first, "hit");
+    walk(13);
+    assert!(questions(&first, "hit") > known, "the other node is asked all the same");
+}
