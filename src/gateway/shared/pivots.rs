@@ -215,6 +215,8 @@ impl PivotScope {
         }
         for name in parts.principal {
             let values = parts.headers.get_all(name);
+            // Another process may tell its clients apart by another header, with the same values.
+            add(name.as_str().as_bytes());
             add(&(values.iter().count() as u64).to_le_bytes());
             values.iter().for_each(|value| add(value.as_bytes()));
         }
@@ -254,6 +256,8 @@ fn bytes(value: &KeyValue) -> (u8, &[u8]) {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use http::HeaderName;
 
     use super::*;
     use crate::pagination::order::{Kind, Nulls, SortKey, Ties};
@@ -331,6 +335,9 @@ mod tests {
             PivotScopeParts { order: &down, ..base },
         ];
         scopes.extend(views.iter().map(|headers| PivotScopeParts { headers, ..base }));
+        let (by_key, by_user) = ([HeaderName::from_static("x-key")], [HeaderName::from_static("x-user")]);
+        let same = headers(&[("x-key", "x"), ("x-user", "x")]);
+        scopes.extend([&by_key, &by_user].map(|principal| PivotScopeParts { principal, headers: &same, ..base }));
         let (pivots, item, now) = (Pivots::new(SETTINGS), anchor(1, "a"), now());
         for (index, parts) in scopes.iter().enumerate() {
             let scope = PivotScope::new(*parts);
