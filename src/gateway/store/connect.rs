@@ -5,6 +5,8 @@
 //! cancelled request leaves no reply for the next one.
 
 use std::{
+    cell::RefCell,
+    collections::BTreeMap,
     future::Future,
     io,
     pin::Pin,
@@ -37,6 +39,9 @@ const BESIDE: i64 = 64 << 10;
 /// The most bytes that are awaited at a time.
 const MOST_AWAITED: i64 = 64 << 20;
 
+/// The most names that are kept.
+const MOST_NAMES: usize = 1_024;
+
 /// The end of a connection, when its driver ends.
 pub(super) type Driver = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -45,6 +50,8 @@ pub(super) struct Connector {
     transport: TransportConnector,
     settings: Arc<StoreSettings>,
     tls: Option<Arc<Renewable<PeerCredentials>>>,
+    /// The names that have been resolved. A name tells its faults once, and is resolved again when its records expire.
+    names: RefCell<BTreeMap<String, Arc<PeerName>>>,
 }
 
 /// A connection after its authentication.
@@ -65,7 +72,7 @@ struct AwaitedBytes {
 impl Connector {
     /// Creates a connector. It reads the authorities of the system.
     pub(super) fn new(settings: Arc<StoreSettings>, tls: Option<Arc<Renewable<PeerCredentials>>>) -> Self {
-        Self { transport: TransportConnector::new(None), settings, tls }
+        Self { transport: TransportConnector::new(None), settings, tls, names: RefCell::default() }
     }
 
     /// Connects to `host:port` as a user, within the time for connections.
@@ -103,8 +110,8 @@ impl Connector {
     }
 
     async fn stream(&self, address: &str, patience: Duration) -> Result<Stream, String> {
-        let name = PeerName::parse(address, &[], clock::instant).map(Arc::new);
-        let name = name.ok_or_else(|| format!("{address:?} is not host:port"))?;
+        let name = self.name(address).ok_or_else(|| format!("{address:?} is not host:port"))?;
+        name.refresh(clock::instant());
         name.first(patience).await.map_err(|error| error.to_string())?;
         let addresses: Vec<_> = match &*name.resolved() {
             Some(resolved) => resolved.peers.iter().map(|peer| peer.address).collect(),
@@ -127,6 +134,20 @@ impl Connector {
             }
         }
         Err(fault)
+    }
+
+    fn name(&self, address: &str) -> Option<Arc<PeerName>> {
+        if let Some(known) = self.names.borrow().get(address) {
+            return Some(Arc::clone(known));
+        }
+        let name = Arc::new(PeerName::parse(address, &[], clock::instant)?);
+        let mut names = self.names.borrow_mut();
+        // Nodes of a cluster come and go.
+        if names.len() >= MOST_NAMES {
+            names.clear();
+        }
+        names.insert(address.to_owned(), Arc::clone(&name));
+        Some(name)
     }
 
     /// Returns the name that the server's certificate must have.
