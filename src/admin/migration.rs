@@ -1,6 +1,8 @@
 //! `/migration`: which clients still page by number or offset, and how long that works, as JSON, for all routes that serve
-//! or observe a list. The counts are those of this process since it started, or since the route has been counted in this
-//! way; those by the hour are of the last day, the current hour last. Prometheus adds up several processes and keeps more.
+//! or observe a list. The counts are those since the processes started, or since the route has been counted in this way;
+//! those by the hour are of the last day, the current hour last. With a store that processes share they are the sums of
+//! all of them, also of those that ended within two days, and else those of this process. Findings are those of this
+//! process in any case.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +15,10 @@ use crate::{
         Snapshot,
         outcome::{
             metrics::{RouteFigures, RouteFinding},
-            migration::{Count, HourlyCounts},
+            migration::{
+                Count, HourlyCounts,
+                board::{ListCounts, ProcessCounts},
+            },
         },
         routes::{list::List, route::Route},
         runtime::clock,
@@ -27,7 +32,54 @@ const DAY: u64 = 86_400;
 
 #[derive(Serialize)]
 struct Report<'s> {
+    processes: ProcessesReport,
     routes: Vec<RouteReport<'s>>,
+}
+
+/// The processes whose counts are summed.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct ProcessesReport {
+    running: usize,
+    ended: usize,
+    /// The shared store: `none` is configured, its counts were `read`, or it is `down`, so that this process is alone.
+    store: &'static str,
+}
+
+/// The counts of the other processes.
+#[derive(Debug)]
+pub(super) struct OtherProcesses {
+    counts: Vec<ProcessCounts>,
+    report: ProcessesReport,
+}
+
+impl OtherProcesses {
+    /// Reads the counts from the store that processes share; `now` is in seconds since 1970.
+    pub(super) async fn read(snapshot: &Snapshot, own: &str, now: u64) -> Self {
+        let alone = |store| Self { counts: Vec::new(), report: ProcessesReport { running: 1, ended: 0, store } };
+        let Some(store) = &snapshot.store else { return alone("none") };
+        let Some(published) = store.published(now).await else { return alone("down") };
+        let mut latest: BTreeMap<String, ProcessCounts> = BTreeMap::new();
+        for (process, bytes) in published {
+            let Some(counts) = ProcessCounts::read(&bytes, now).filter(|_| process != own) else { continue };
+            // A process that signs with another key by now has published on two boards.
+            let known = latest.entry(process).or_default();
+            if known.at <= counts.at {
+                *known = counts;
+            }
+        }
+        let counts: Vec<ProcessCounts> = latest.into_values().collect();
+        let running = counts.iter().filter(|counts| counts.runs(now)).count();
+        let report = ProcessesReport { running: running + 1, ended: counts.len() - running, store: "read" };
+        Self { counts, report }
+    }
+
+    /// Returns the counts of a list in all processes.
+    fn sum(&self, route: &Route, list: &List, now: u64) -> ListCounts {
+        let mut sum = ListCounts::of(&list.usage, &route.metrics, now);
+        let others = self.counts.iter().filter_map(|process| process.routes.get(&route.name));
+        others.for_each(|other| sum.add(other));
+        sum
+    }
 }
 
 /// A route that serves or observes a list.
@@ -37,16 +89,16 @@ struct RouteReport<'s> {
     observed: bool,
     /// The observed answers by verdict; `None` on a route that serves.
     #[serde(skip_serializing_if = "Option::is_none")]
-    verdicts: Option<BTreeMap<&'static str, u64>>,
+    verdicts: Option<BTreeMap<String, u64>>,
     #[serde(flatten)]
     plan: PlanReport,
     counted_since: String,
     /// By the kind of paging.
-    requests: BTreeMap<&'static str, u64>,
+    requests: BTreeMap<String, u64>,
     /// The same by the hour.
-    hours: BTreeMap<&'static str, HourlyCounts>,
+    hours: BTreeMap<String, HourlyCounts>,
     legacy: CountReport,
-    /// The requests that were refused for the sake of a limit in a time, by the limit.
+    /// The requests that this process refused for the sake of a limit in a time, by the limit.
     limited: BTreeMap<&'static str, u64>,
     /// The differences from the configuration that answers show, since it was loaded.
     findings: Vec<FindingReport>,
@@ -134,17 +186,15 @@ struct CountReport {
 
 /// Returns the report; `now` is in seconds since 1970.
 #[expect(clippy::expect_used, reason = "JSON has texts, numbers, and maps whose keys are texts")]
-pub(super) fn render(snapshot: &Snapshot, now: u64) -> String {
+pub(super) fn render(snapshot: &Snapshot, others: &OtherProcesses, now: u64) -> String {
     let lists = snapshot.routes.iter().filter_map(|route| Some((route, route.described_list()?)));
-    let routes = lists.map(|(route, list)| row(route, list, now)).collect();
-    serde_json::to_string(&Report { routes }).expect("a report is JSON") + "\n"
+    let routes = lists.map(|(route, list)| row(route, list, others.sum(route, list, now), now)).collect();
+    serde_json::to_string(&Report { processes: others.report, routes }).expect("a report is JSON") + "\n"
 }
 
-fn row<'s>(route: &'s Route, list: &List, now: u64) -> RouteReport<'s> {
-    let usage = &list.usage;
-    let counts = route.metrics.totals();
-    let figures = RouteFigures::of(&counts);
-    let clients = usage.clients(now).map(|clients| ClientReports {
+fn row<'s>(route: &'s Route, list: &List, counts: ListCounts, now: u64) -> RouteReport<'s> {
+    let ListCounts { since, paging, hours, verdicts, legacy, clients } = counts;
+    let clients = clients.map(|clients| ClientReports {
         clients: clients
             .named
             .into_iter()
@@ -156,13 +206,13 @@ fn row<'s>(route: &'s Route, list: &List, now: u64) -> RouteReport<'s> {
     RouteReport {
         route: &route.name,
         observed: route.observed.is_some(),
-        verdicts: route.observed.is_some().then(|| figures.verdicts().collect()),
+        verdicts: route.observed.is_some().then_some(verdicts),
         plan: plan(&list.legacy, now),
-        counted_since: clock::rfc3339(usage.since()),
-        requests: figures.paging().collect(),
-        hours: usage.paging(now).collect(),
-        legacy: counted(usage.total(now)),
-        limited: figures.rate_limited().collect(),
+        counted_since: clock::rfc3339(since),
+        requests: paging,
+        hours,
+        legacy: counted(legacy),
+        limited: RouteFigures::of(&route.metrics.totals()).rate_limited().collect(),
         findings: route.metrics.findings().all().into_iter().map(finding).collect(),
         clients,
     }

@@ -14,7 +14,7 @@ use super::{
     explanations::{self, EXPLANATIONS_PATH},
     health::{self, HEALTH_PATH, LIVE_PATH, READY_PATH},
     metrics::{self, METRICS_PATH},
-    migration::{self, MIGRATION_PATH},
+    migration::{self, MIGRATION_PATH, OtherProcesses},
     openapi::{self, OPENAPI_PATH},
     page,
     purge::{self, PURGE_PATH},
@@ -88,7 +88,7 @@ const PROBES: [(&str, AnswerFunction); 3] = [
 ];
 
 /// The paths of reports.
-const REPORTS: [(&str, AnswerFunction); 11] = [
+const REPORTS: [(&str, AnswerFunction); 10] = [
     (STATUS_PATH, |admin, _| {
         let live = admin.live.pin();
         let can_reload = admin.reloads.is_some() && live.admin.as_ref().is_some_and(|admin| admin.token.is_some());
@@ -96,7 +96,6 @@ const REPORTS: [(&str, AnswerFunction); 11] = [
     }),
     (ROUTES_PATH, |admin, _| json(routes::render(&admin.live.pin()))),
     (UPSTREAMS_PATH, |admin, _| json(upstreams::render(&admin.live.pin()))),
-    (MIGRATION_PATH, |admin, _| json(migration::render(&admin.live.pin(), clock::unix_seconds()))),
     (CERTIFICATES_PATH, |admin, _| json(certificates::render(&admin.live.pin()))),
     (CONFIG_PATH, |admin, request| {
         let (content_type, text) = config::render(&admin.live.pin(), request.query);
@@ -163,17 +162,21 @@ impl Admin {
         if request.path == PURGE_PATH && request.method == Method::POST {
             return self.purge(request, body);
         }
+        let reads = [Method::GET, Method::HEAD].contains(request.method);
+        if request.path == MIGRATION_PATH && reads {
+            return self.migration().await;
+        }
         let file = page::FILES.iter().find(|(path, ..)| *path == request.path);
         let report = probe.or_else(|| find(&REPORTS));
         if let (None, Some(id), &Method::GET) = (report, explanations::id_in(request.path), request.method) {
             return self.explained(request, |live| explanations::one(live, id));
         }
-        let reads = [Method::GET, Method::HEAD].contains(request.method);
         match (report, file) {
-            (None, None) => self.unknown(),
+            (None, None) if request.path != MIGRATION_PATH => self.unknown(),
             _ if !reads => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".into()),
             (Some(report), _) => report(self, request),
             (None, Some((_, content_type, text))) => (StatusCode::OK, content_type, (*text).into()),
+            (None, None) => self.unknown(),
         }
     }
 
@@ -224,6 +227,13 @@ impl Admin {
         }
     }
 
+    /// Returns the board of legacy clients, with the counts of the processes that share a store.
+    async fn migration(&self) -> AdminAnswer {
+        let (live, now) = (self.live.pin(), clock::unix_seconds());
+        let others = OtherProcesses::read(&live, self.vitals.identity(), now).await;
+        json(migration::render(&live, &others, now))
+    }
+
     /// Returns explanations to a request with the token.
     fn explained(
         &self,
@@ -248,7 +258,7 @@ impl Admin {
     }
 
     fn unknown(&self) -> AdminAnswer {
-        let known: Vec<&str> = PROBES.iter().chain(&REPORTS).map(|(path, _)| *path).collect();
+        let known: Vec<&str> = PROBES.iter().chain(&REPORTS).map(|(path, _)| *path).chain([MIGRATION_PATH]).collect();
         (StatusCode::NOT_FOUND, TEXT, format!("there are /, {}\n", known.join(", ")).into())
     }
 }

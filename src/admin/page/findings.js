@@ -85,6 +85,11 @@ function* ofProcess({ status, reload, certificates }) {
   if (held > limit * 0.75) yield { ...at, href: '#overview', severity: 'warn', what: `${bytes(held)} of ${bytes(limit)} for bodies are in use`, next: 'Beyond the limit requests get 503: server.memory.' };
   const { open, limit: places } = status.connections;
   if (open > places * 0.9) yield { ...at, href: '#overview', severity: 'warn', what: `${count(open)} of ${count(places)} connections are open`, next: 'server.connections, or the limit of open files' };
+  for (const server of status.shared_store?.servers ?? []) {
+    const store = { ...at, where: 'Shared store', href: '#overview', severity: 'warn' };
+    if (server.standing !== 'up') yield { ...store, what: `${server.address} has been down for ${span(between(server.since, status.now))}`, next: `${server.reason ?? 'It has not answered yet.'} Requests go on without it.` };
+    else if (server.reason) yield { ...store, what: `${server.address} takes no writes`, next: server.reason };
+  }
   if (status.log_lines_dropped > 0) yield { ...at, href: '#overview', severity: 'warn', what: `${plural(status.log_lines_dropped, 'log line')} dropped since the start`, next: 'The reader of the log is too slow, or its file failed.' };
 }
 

@@ -6,6 +6,7 @@
 //! time and then finishes its requests; a second signal ends the draining, and a third one ends the process. SIGINT ends
 //! the process at once. SIGUSR1 and SIGALRM are ignored.
 
+mod board;
 mod pulse;
 mod upkeep;
 
@@ -54,6 +55,8 @@ const LARGE: usize = 4 << 20;
 pub struct Vitals {
     /// The start of the process, in seconds since 1970.
     started: u64,
+    /// The name by which processes that share a store tell it apart: random, so that no two have the same.
+    identity: Arc<str>,
     in_flight: Arc<AtomicUsize>,
     expected: Arc<AtomicUsize>,
     stage: Arc<watch::Sender<Stage>>,
@@ -68,6 +71,7 @@ impl Default for Vitals {
     fn default() -> Self {
         Self {
             started: clock::unix_seconds(),
+            identity: identity(),
             in_flight: Arc::default(),
             expected: Arc::default(),
             stage: Arc::default(),
@@ -77,6 +81,15 @@ impl Default for Vitals {
             spans: Arc::default(),
             pulse: Arc::default(),
         }
+    }
+}
+
+/// Returns a name that no other process has. A system without random bytes has times and numbers of processes.
+fn identity() -> Arc<str> {
+    let mut bytes = [0; 16];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => format!("{:032x}", u128::from_le_bytes(bytes)).into(),
+        Err(_) => format!("{}-{}", clock::unix_seconds(), std::process::id()).into(),
     }
 }
 
@@ -134,6 +147,12 @@ impl Vitals {
     #[must_use]
     pub fn started(&self) -> u64 {
         self.started
+    }
+
+    /// Returns the name by which processes that share a store tell this one apart.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// Returns the counters of the log.
@@ -349,6 +368,10 @@ pub(crate) fn run(servers: Servers, vitals: &Vitals, live: &Live, reloads: Optio
             _ = has_ended.recv() => Err(std::io::Error::other("the server ended by itself")),
         }
     });
+    if run.is_ok() {
+        let snapshot = live.pin();
+        runtime.block_on(board::publish_last(&snapshot, vitals.identity(), clock::unix_seconds()));
+    }
     // A successor that is still starting is not waited for. Without its predecessor it ends.
     runtime.shutdown_background();
     run

@@ -1,6 +1,7 @@
 //! Counts of legacy requests, for each route and client, so that a team knows whom to contact before the sunset. The
 //! table has a fixed size, needs no lock, and holds no secrets of clients.
 
+pub(crate) mod board;
 mod hours;
 
 use std::{
@@ -12,6 +13,7 @@ use std::{
 };
 
 use http::HeaderMap;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     config::settings::{KnownBy, LegacyClient},
@@ -77,7 +79,7 @@ struct Tally {
 }
 
 /// A number of legacy requests and the time of the last one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     /// All requests.
     pub requests: u64,
@@ -90,7 +92,7 @@ pub struct Count {
 }
 
 /// The legacy clients of a route.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clients {
     /// The clients in the table by name, the most frequent first.
     pub named: Vec<(String, Count)>,
@@ -172,8 +174,7 @@ impl Usage {
             let sum = named.entry(slot.name.get().cloned().unwrap_or_else(hash)).or_default();
             sum.add(&count);
         }
-        let mut named: Vec<(String, Count)> = named.into_iter().collect();
-        named.sort_by_key(|(_, count)| std::cmp::Reverse(count.requests));
+        let named = Clients::in_order(named);
         Some(Clients { named, other: self.other.read(now), unidentified: self.unidentified.read(now) })
     }
 
@@ -289,12 +290,21 @@ impl Tally {
     }
 }
 
+impl Clients {
+    /// Returns clients with the most frequent ones first.
+    fn in_order(named: BTreeMap<String, Count>) -> Vec<(String, Count)> {
+        let mut named: Vec<(String, Count)> = named.into_iter().collect();
+        named.sort_by_key(|(_, count)| std::cmp::Reverse(count.requests));
+        named
+    }
+}
+
 impl Count {
     fn add(&mut self, other: &Self) {
-        self.requests += other.requests;
-        self.unmarked += other.unmarked;
+        self.requests = self.requests.saturating_add(other.requests);
+        self.unmarked = self.unmarked.saturating_add(other.unmarked);
         self.last_seen = self.last_seen.max(other.last_seen);
-        self.hours.iter_mut().zip(other.hours).for_each(|(sum, count)| *sum += count);
+        self.hours.iter_mut().zip(other.hours).for_each(|(sum, count)| *sum = sum.saturating_add(count));
     }
 }
 

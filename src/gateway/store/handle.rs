@@ -9,7 +9,7 @@ use redis::Value;
 
 use super::{
     counts::{Answered, StoreCounts},
-    link::{StoreFault, StoreLink},
+    link::StoreLink,
 };
 use crate::{
     config::{Diagnostics, settings::StoreSettings},
@@ -55,8 +55,8 @@ pub(crate) struct StoredValue {
 #[derive(Debug)]
 pub(crate) struct SharedStore {
     pub(crate) link: Arc<StoreLink>,
-    keys: Arc<KeyRing>,
-    prefix: String,
+    pub(super) keys: Arc<KeyRing>,
+    pub(super) prefix: String,
 }
 
 impl SharedStore {
@@ -112,9 +112,8 @@ impl SharedStore {
                 Ok(None) => (Answered::Miss, None),
                 Err(Forged) => (Answered::Forged, None),
             },
-            Ok(_) | Err(StoreFault::Refused) => (Answered::Refused, None),
-            Err(StoreFault::Down) => (Answered::Down, None),
-            Err(StoreFault::Late) => (Answered::Late, None),
+            Ok(_) => (Answered::Refused, None),
+            Err(fault) => (fault.into(), None),
         };
         self.counts().answer(answered, clock::instant().saturating_duration_since(began));
         value
@@ -134,13 +133,14 @@ impl SharedStore {
         self.link.tell(&name, command, sealed.len());
     }
 
-    fn seal(&self, key: u32, name: &str, value: &[u8], until: u64) -> Option<Vec<u8>> {
+    /// Seals a value that holds until a time.
+    pub(super) fn seal(&self, key: u32, name: &str, value: &[u8], until: u64) -> Option<Vec<u8>> {
         let plain = [&until.to_le_bytes(), value].concat();
         self.keys.seal_stored(key, name, &plain)
     }
 
     /// Opens a value; nothing if it has expired.
-    fn open(&self, name: &str, sealed: &[u8], now: u64) -> Result<Option<StoredValue>, Forged> {
+    pub(super) fn open(&self, name: &str, sealed: &[u8], now: u64) -> Result<Option<StoredValue>, Forged> {
         let mut plain = self.keys.open_stored(name, sealed).ok_or(Forged)?;
         let until = plain.first_chunk::<UNTIL>().map(|until| u64::from_le_bytes(*until)).ok_or(Forged)?;
         let Some(left) = until.checked_sub(now).filter(|left| *left > 0) else { return Ok(None) };
@@ -150,4 +150,4 @@ impl SharedStore {
 }
 
 /// A value that was not sealed for its name by a key of the ring.
-struct Forged;
+pub(super) struct Forged;

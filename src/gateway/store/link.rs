@@ -15,7 +15,7 @@ use redis::{Cmd, Value};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    counts::{StoreCounts, Written},
+    counts::{Answered, StoreCounts, Written},
     node::{ServerReport, ServerStanding, ServerStatus},
 };
 use crate::{
@@ -39,6 +39,16 @@ pub(crate) enum StoreFault {
     Late,
     /// The server answered by an error.
     Refused,
+}
+
+impl From<StoreFault> for Answered {
+    fn from(fault: StoreFault) -> Self {
+        match fault {
+            StoreFault::Down => Self::Down,
+            StoreFault::Late => Self::Late,
+            StoreFault::Refused => Self::Refused,
+        }
+    }
 }
 
 /// A question, and the place for its reply.

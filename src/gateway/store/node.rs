@@ -124,6 +124,8 @@ impl ServerStatus {
             (None, Some(reason)) => {
                 tracing::warn!(server = report.address, reason, "the shared store takes no writes");
             }
+            // A user may write one kind of values and not another.
+            (Some(reason), None) if reason.starts_with("NOPERM") => return,
             (Some(_), None) => tracing::info!(server = report.address, "the shared store takes writes again"),
             _ => return,
         }

@@ -305,7 +305,9 @@ impl Worker {
         let asked = tokio::time::timeout(patience, line.ask(&write.command, REPLY)).await.ok();
         let refusal = match &asked {
             Some(Err(error))
-                if error.code().is_some_and(|code| ["OOM", "MISCONF", "NOREPLICAS", "READONLY"].contains(&code)) =>
+                if error
+                    .code()
+                    .is_some_and(|code| ["OOM", "MISCONF", "NOREPLICAS", "NOPERM", "READONLY"].contains(&code)) =>
             {
                 Some(said(error))
             }
@@ -322,7 +324,7 @@ impl Worker {
         }
     }
 
-    /// Returns the reply, and notes whether the server failed. Errors about one key don't count as failures.
+    /// Returns the reply, and notes whether the server failed. Errors about one key or one command don't count as failures.
     fn judge(
         &self,
         node: &StoreNode,
@@ -340,8 +342,10 @@ impl Worker {
             }
             Some(Err(error)) => {
                 match error.code() {
-                    Some("MOVED" | "ASK" | "TRYAGAIN") => self.remap.notify_one(),
-                    Some("WRONGTYPE" | "OOM" | "MISCONF" | "NOREPLICAS" | "READONLY") => node.answered(),
+                    Some("MOVED" | "ASK" | "TRYAGAIN") if self.settings.kind == StoreKind::Cluster => {
+                        self.remap.notify_one();
+                    }
+                    Some("WRONGTYPE" | "OOM" | "MISCONF" | "NOREPLICAS" | "NOPERM" | "READONLY") => node.answered(),
                     _ => node.failed(said(&error)),
                 }
                 Err(StoreFault::Refused)

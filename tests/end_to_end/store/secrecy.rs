@@ -3,7 +3,7 @@
 use redis::Commands as _;
 
 use super::{
-    Flavour, Rows, StoreServer, at, ids, look_ups, next, questions, serve, start, text, wait_for_writes, wait_until_up,
+    Flavour, Rows, StoreServer, at, ids, look_ups, next, questions, serve, start, text, wait_for_items, wait_until_up,
     writes,
 };
 use crate::harness::{
@@ -18,7 +18,7 @@ const TOKEN: &str = "Bearer canary-token-of-a-client";
 fn dump(server: &StoreServer) -> Vec<(String, Vec<u8>)> {
     let mut client = server.client();
     server
-        .keys()
+        .keys_of("pivot1")
         .into_iter()
         .map(|key| {
             let value: Vec<u8> = client.get(&key).expect("a value");
@@ -42,7 +42,7 @@ fn whoever_reads_the_store_learns_nothing() {
         assert_eq!(page.outcome(), "200", "{page:?}");
         target = page.link("next");
     }
-    wait_for_writes(&gateway, 8);
+    wait_for_items(&server, 8);
     let dump = dump(&server);
     assert!(dump.len() >= 7, "{dump:?}");
     let number = |number: u64| [number.to_le_bytes().to_vec(), number.to_be_bytes().to_vec()];
@@ -70,7 +70,7 @@ fn a_foreign_value_is_not_used() {
     let upstream = serve(&rows);
     let first = start(Keys::One, &upstream, &at(&server));
     let target = next(&first.get("/users?limit=10"));
-    wait_for_writes(&first, 2);
+    wait_for_items(&server, 2);
     let own = dump(&server);
     assert_eq!(own.len(), 2, "{own:?}");
     let mut client = server.client();
@@ -129,10 +129,12 @@ fn gateways_of_other_keys_share_a_server_and_nothing_else() {
     let [one, two] = [Keys::One, Keys::Two].map(|keys| start(keys, &upstream, &at(&server)));
     for gateway in [&one, &two] {
         assert_eq!(gateway.get(&next(&gateway.get("/users?limit=10"))).outcome(), "200");
-        wait_for_writes(gateway, 4);
         assert_eq!((questions(gateway, "forged"), writes(gateway, "failed")), (0, 0));
     }
-    assert_eq!(server.keys().len(), 8, "each has its own four: {:?}", server.keys());
+    wait_for_items(&server, 8);
+    assert_eq!(server.keys_of("pivot1").len(), 8, "each has its own four: {:?}", server.keys());
+    eventually("both have published", || (server.keys_of("board1").len() == 2).then_some(()));
+    assert_eq!(crate::harness::http::get(one.admin, "/migration").json()["processes"]["running"], 1);
 }
 
 /// The secrets of the store are shown nowhere.
@@ -142,7 +144,9 @@ fn gateways_of_other_keys_share_a_server_and_nothing_else() {
 fn the_password_is_shown_nowhere() {
     const PASSWORD: &str = "canary-password-of-the-store";
     let server = StoreServer::start_with(Flavour::Redis, |_, _| {
-        format!("user default off\nuser gate on >{PASSWORD} ~cursorgate:* -@all +get +set\n")
+        format!(
+            "user default off\nuser gate on >{PASSWORD} ~cursorgate:* -@all +get +set +hset +hgetall +hdel +expire\n"
+        )
     });
     let upstream = serve(&Rows::count(40));
     let file = crate::harness::Directory::new();
@@ -151,7 +155,7 @@ fn the_password_is_shown_nowhere() {
     let shared = format!("{}\nusername = \"gate\"\npassword = \"file:{}\"", at(&server), path.display());
     let gateway = start(Keys::One, &upstream, &shared);
     assert_eq!(gateway.get("/users?limit=10").outcome(), "200");
-    wait_for_writes(&gateway, 2);
+    eventually("it is of use", || (writes(&gateway, "stored") > 0).then_some(()));
     for report in ["/config", "/config?format=toml", "/status", "/metrics"] {
         let shown = crate::harness::http::get(gateway.admin, report);
         assert!(!shown.text().contains(PASSWORD), "{report}");

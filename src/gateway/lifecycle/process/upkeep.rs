@@ -1,5 +1,6 @@
 //! Upkeep: names of upstreams are resolved again when their records expire, health checks are made, the recent past of the
-//! metrics is kept, and the pulse of the threads that serve clients is watched.
+//! metrics is kept, the pulse of the threads that serve clients is watched, and the counts of lists are published in the
+//! store that processes share.
 //!
 //! A task of its own does this, so that no request waits for it. It looks at the snapshot in force, so a reload takes
 //! effect within the interval.
@@ -10,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Vitals, pulse::PulseWatch};
+use super::{Vitals, board::Publication, pulse::PulseWatch};
 use crate::{
     gateway::{
         lifecycle::{live::Live, snapshot::Snapshot},
@@ -28,7 +29,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Keeps the upstreams of the configuration in force.
 pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vitals) -> Infallible {
     let checker = Arc::new(Checker::new(connections));
-    let mut watch = PulseWatch::default();
+    let (mut watch, mut publication) = (PulseWatch::default(), Publication::default());
     let mut stepped = clock::instant();
     loop {
         let snapshot = live.pin();
@@ -40,6 +41,7 @@ pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vi
         {
             tracing::error!(%error, "the shared store is not used: its thread can't be started");
         }
+        publication.keep(&snapshot, vitals.identity(), clock::unix_seconds());
         let now = clock::instant();
         if now.saturating_duration_since(stepped) >= STEP {
             stepped = now;

@@ -1,0 +1,70 @@
+//! The publication of this process's counts of lists, so that `/migration` of every process has those of all.
+
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
+};
+
+use crate::gateway::{
+    lifecycle::snapshot::Snapshot,
+    outcome::migration::board::{BEAT, KEPT, ListCounts, ProcessCounts},
+};
+
+/// The shortest time between two publications, in seconds.
+const INTERVAL: u64 = 2;
+
+/// The time that the end of the process waits for the store.
+const LAST: Duration = Duration::from_millis(500);
+
+/// The last publication.
+#[derive(Debug, Default)]
+pub(super) struct Publication {
+    at: u64,
+    /// A hash of the counts.
+    counts: u64,
+}
+
+impl Publication {
+    /// Publishes the counts if they have changed, or to say that the process runs.
+    pub(super) fn keep(&mut self, snapshot: &Snapshot, process: &str, now: u64) {
+        let Some(store) = snapshot.store.as_ref().filter(|store| store.link.is_up()) else {
+            // What a store that was down has lost is published when it is up.
+            *self = Self::default();
+            return;
+        };
+        if now.saturating_sub(self.at) < INTERVAL {
+            return;
+        }
+        let counts = counts(snapshot, now);
+        let mut hasher = DefaultHasher::new();
+        serde_json::to_vec(&counts.routes).unwrap_or_default().hash(&mut hasher);
+        let hash = hasher.finish();
+        if hash == self.counts && now.saturating_sub(self.at) < BEAT {
+            return;
+        }
+        *self = Self { at: now, counts: hash };
+        if let Some(bytes) = counts.write() {
+            store.publish(process, &bytes, (Duration::from_secs(KEPT), now));
+        }
+    }
+}
+
+/// Publishes the counts at the end of the process, which waits for the store only for a moment.
+pub(super) async fn publish_last(snapshot: &Snapshot, process: &str, now: u64) {
+    if let Some(store) = snapshot.store.as_ref().filter(|store| store.link.is_up())
+        && let Some(bytes) = counts(snapshot, now).ended().write()
+    {
+        let published = store.publish_last(process, &bytes, (Duration::from_secs(KEPT), now));
+        // Otherwise those that were published last are kept.
+        let _ = tokio::time::timeout(LAST, published).await;
+    }
+}
+
+/// Returns the counts of all lists.
+fn counts(snapshot: &Snapshot, now: u64) -> ProcessCounts {
+    let lists = snapshot.routes.iter().filter_map(|route| Some((route, route.described_list()?)));
+    let routes: BTreeMap<String, ListCounts> =
+        lists.map(|(route, list)| (route.name.clone(), ListCounts::of(&list.usage, &route.metrics, now))).collect();
+    ProcessCounts { at: now, ended: false, routes }
+}

@@ -1,0 +1,100 @@
+//! The board: what each process publishes under its own name, for all to read.
+//!
+//! The board is one hash in the store, with a field for each process. The processes with one signing key have one board; all keys
+//! of the ring are asked for theirs, so that a change of keys shows the counts from before it.
+
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+
+use super::{
+    counts::{Answered, Written},
+    handle::{SharedStore, VALUE},
+};
+use crate::gateway::runtime::clock;
+
+/// The kind of the hash, with the version of its values' form.
+const BOARD: &str = "board1";
+
+/// The time in which operators' questions are answered. No page waits for them.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The most bytes of a board.
+const SIZE: usize = 32 * VALUE;
+
+impl SharedStore {
+    /// Publishes the value of a process until it is replaced, at most for `ttl`. Nobody waits for that.
+    pub(crate) fn publish(&self, process: &str, value: &[u8], (ttl, now): (Duration, u64)) {
+        for (name, command) in self.publications(process, value, (ttl, now)).into_iter().flatten() {
+            let size = command.get_packed_command().len();
+            self.link.tell(&name, command, size);
+        }
+    }
+
+    /// Publishes the value of a process and waits for the store, at the end of the process.
+    pub(crate) async fn publish_last(&self, process: &str, value: &[u8], (ttl, now): (Duration, u64)) {
+        for (name, command) in self.publications(process, value, (ttl, now)).into_iter().flatten() {
+            let stored = self.link.ask_within(PATIENCE, &name, command, 0).await;
+            self.counts().write(if stored.is_ok() { Written::Stored } else { Written::Failed });
+        }
+    }
+
+    /// Returns the commands by which a value is published, and the name of the board.
+    fn publications(&self, process: &str, value: &[u8], (ttl, now): (Duration, u64)) -> Option<[(String, Cmd); 2]> {
+        let key = self.keys.signing_number();
+        let name = self.keys.stored_name(key, &self.prefix, BOARD, b"")?;
+        let sealed = self.seal(key, &field(&name, process), value, now.saturating_add(ttl.as_secs()))?;
+        let mut set = redis::cmd("HSET");
+        set.arg(&name).arg(process).arg(sealed);
+        let mut expire = redis::cmd("EXPIRE");
+        expire.arg(&name).arg(ttl.as_secs());
+        Some([(name.clone(), set), (name, expire)])
+    }
+
+    /// Returns the values of all processes by their names, without those that have expired; nothing if the store does not
+    /// answer. What has expired is removed.
+    pub(crate) async fn published(&self, now: u64) -> Option<Vec<(String, Vec<u8>)>> {
+        let mut all = Vec::new();
+        for key in self.keys.numbers() {
+            let name = self.keys.stored_name(key, &self.prefix, BOARD, b"")?;
+            let mut command = redis::cmd("HGETALL");
+            command.arg(&name);
+            let began = clock::instant();
+            let reply = self.link.ask_within(PATIENCE, &name, command, SIZE).await;
+            let time = clock::instant().saturating_duration_since(began);
+            let fields = match reply {
+                Ok(Value::Array(fields)) => fields,
+                Ok(_) => {
+                    self.counts().answer(Answered::Refused, time);
+                    return None;
+                }
+                Err(fault) => {
+                    self.counts().answer(fault.into(), time);
+                    return None;
+                }
+            };
+            self.counts().answer(if fields.is_empty() { Answered::Miss } else { Answered::Hit }, time);
+            for pair in fields.chunks_exact(2) {
+                let [Value::BulkString(process), Value::BulkString(sealed)] = pair else { continue };
+                let Ok(process) = std::str::from_utf8(process) else { continue };
+                match self.open(&field(&name, process), sealed, now) {
+                    Ok(Some(value)) => all.push((process.to_owned(), value.bytes)),
+                    Ok(None) => self.remove(&name, process),
+                    Err(_) => self.counts().answer(Answered::Forged, time),
+                }
+            }
+        }
+        Some(all)
+    }
+
+    fn remove(&self, name: &str, process: &str) {
+        let mut command = redis::cmd("HDEL");
+        command.arg(name).arg(process);
+        self.link.tell(name, command, process.len());
+    }
+}
+
+/// Returns the name that a value of a process is sealed for.
+fn field(name: &str, process: &str) -> String {
+    format!("{name}#{process}")
+}
