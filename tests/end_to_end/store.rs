@@ -3,6 +3,7 @@
 
 mod board;
 mod outage;
+mod rates;
 mod secrecy;
 pub(crate) mod server;
 mod servers;
