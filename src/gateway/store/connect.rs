@@ -30,7 +30,7 @@ use crate::{
     config::settings::{StoreKind, StoreSettings, StoreUser, TlsVersion},
     gateway::runtime::clock,
     tls::{PeerCredentials, Renewable},
-    upstream::net::peers::name::PeerName,
+    upstream::net::{connection, peers::name::PeerName},
 };
 
 /// The bytes that a server may send unasked, and for each reply beside its value.
@@ -130,7 +130,7 @@ impl Connector {
             }
             match self.transport.new_stream(&peer).await {
                 Ok(stream) => return self.checked(stream),
-                Err(error) => fault = error.to_string(),
+                Err(error) => fault = connection::broken(&error).to_string(),
             }
         }
         Err(fault)

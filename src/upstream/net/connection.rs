@@ -471,7 +471,7 @@ fn is_exhausted(error: &BError) -> bool {
 }
 
 /// Classifies an error before the end of the answer's head. The answer is not quoted, because it may contain cookies.
-fn broken(error: &BError) -> FetchError {
+pub(crate) fn broken(error: &BError) -> FetchError {
     match error.root_etype() {
         _ if is_exhausted(error) => FetchError::Exhausted(error.to_string().trim().to_owned()),
         ErrorType::InvalidHTTPHeader => FetchError::Malformed("its head is not HTTP/1.1".to_owned()),

@@ -121,6 +121,7 @@ fn a_store_that_is_down_at_the_start_is_used_when_it_comes() {
     let [first, second] = [(); 2].map(|()| Gateway::start(&text(&upstream, &at(&server))));
     alternate([&first, &second], &upstream, |_| {});
     assert_eq!((questions(&first, "down") > 0, questions(&first, "late")), (true, 0));
+    assert_eq!(status(&first)["servers"][0]["reason"], "unavailable: it refuses connections");
     server.start_again();
     [&first, &second].into_iter().for_each(wait_until_up);
     alternate([&first, &second], &upstream, |_| {});
