@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use redis::Value;
 
 use super::{
-    counts::{Answered, StoreCounts},
+    counts::{Answered, StoreCounts, Written},
     link::StoreLink,
 };
 use crate::{
@@ -103,6 +103,10 @@ impl SharedStore {
     /// Returns the value that this key of the ring names by `of`, if the store has it within the time-box; `now` is in
     /// seconds since 1970.
     pub(crate) async fn get(&self, kind: StoredKind, key: u32, of: &[u8], now: u64) -> Option<StoredValue> {
+        if !self.link.is_up() {
+            self.counts().answer(Answered::Down, Duration::ZERO);
+            return None;
+        }
         let name = self.keys.stored_name(key, &self.prefix, kind.word(), of)?;
         let mut command = redis::cmd("GET");
         command.arg(&name);
@@ -125,6 +129,10 @@ impl SharedStore {
     /// Stores a value for a time, under the name that this key of the ring gives it. Nobody waits for that, and it may be
     /// lost. Values that are too large are not stored.
     pub(crate) fn put(&self, kind: StoredKind, key: u32, of: &[u8], value: &[u8], (ttl, now): (Duration, u64)) {
+        if !self.link.is_up() {
+            self.counts().write(Written::Dropped);
+            return;
+        }
         let Some(name) = self.keys.stored_name(key, &self.prefix, kind.word(), of) else { return };
         if value.len() > VALUE {
             return;
