@@ -155,7 +155,6 @@ impl Snapshot {
         let metrics = previous.map_or_else(|| RouteMetrics::new(""), |previous| Arc::clone(&previous.metrics));
         let traces = collector(settings, &upstreams);
         let upstreams = upstreams.into_iter().flatten().collect();
-        let (memory, pivots) = (memory(settings, previous), pivots(settings, previous));
         let pages = pages(settings, &routes, previous);
         costs.forget_others();
         Some(Self {
@@ -168,8 +167,8 @@ impl Snapshot {
             admin: settings.admin.clone(),
             keys,
             cursor_keys: cursor_keys(settings, previous),
-            memory,
-            pivots,
+            memory: memory(settings, previous),
+            pivots: pivots(settings, previous),
             pages,
             store,
             traces,

@@ -129,6 +129,11 @@ struct FetchedAnswer {
 }
 
 impl FetchedAnswer {
+    /// Creates the answer to a request, with its status and headers.
+    fn asked(answer: Answer, (status, headers): (u16, HeaderMap), is_validated: bool) -> Self {
+        Self { answer, status, headers, requests: 1, source: "upstream", is_validated, fault: None }
+    }
+
     /// Creates an answer that takes no request.
     fn unasked(standing: Standing) -> Self {
         let answer = Answer::without_items(standing);
@@ -442,15 +447,7 @@ impl Exchange<'_> {
             budgets.answer_depth,
         );
         match read {
-            Ok(answer) => Ok(FetchedAnswer {
-                answer,
-                status,
-                headers,
-                requests: 1,
-                source: "upstream",
-                is_validated,
-                fault: None,
-            }),
+            Ok(answer) => Ok(FetchedAnswer::asked(answer, (status, headers), is_validated)),
             Err(error) => {
                 call.fault = Some(error.to_string());
                 Err(Failure::reading(error, status, &headers, &self.context.list.protected))
