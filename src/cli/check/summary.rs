@@ -15,7 +15,7 @@ use crate::{
     pagination::{
         order::{Direction, Ties},
         page::Level,
-        paging::{Family, Paging, Sizes},
+        paging::{EndEvidence, Family, Paging, Sizes},
         resolver::{Totals, Verify, WhenUnproven},
     },
     upstream::{CompiledOrder, Costs, Dialect, Guarantee, PageCosts, Places},
@@ -229,6 +229,11 @@ fn level(list: &ListSettings, promise: &Guarantee, dialect: &Dialect) -> String 
     {
         let place = sizes.iter().fold(1, |multiple, size| least_common_multiple(multiple, u64::from(*size)));
         let _ = write!(text, "; at every {place}th item by the flipped order");
+    }
+    if promise.level == Level::Exact && paging.end == EndEvidence::Unvouched && !list.dialect.response.tells_end() {
+        text.push_str(
+            "; the last page is checked, since no answer says that the list ends (response.total, has_more, end)",
+        );
     }
     if paging.family == Family::Token {
         text.push_str(way_back(list, paging));

@@ -103,6 +103,13 @@ pub struct DialectResponse {
 }
 
 impl DialectResponse {
+    /// Returns whether an answer may say that no item follows it: by a total, a flag, or a next page that is missing.
+    #[must_use]
+    pub fn tells_end(&self) -> bool {
+        let Self { total, has_more, is_last, next_url, next_page, last_page, .. } = self;
+        [total, has_more, is_last, next_url, next_page, last_page].into_iter().any(Option::is_some)
+    }
+
     /// Returns a response with this place of the items, and defaults for everything else.
     #[must_use]
     pub fn new(items: Located<String>) -> Self {
