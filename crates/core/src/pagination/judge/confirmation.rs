@@ -234,10 +234,10 @@ mod tests {
         };
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
-        let mut ledger = Ledger::new(4, false);
-        ledger.enter(page(0, 4), &answer("1234"), &paging);
+        let mut ledger = Ledger::of_sizes(4, false);
+        ledger.enter((page(0, 4), false), &answer("1234"), &paging);
         let short = (page(0, 5), answer("139"));
-        ledger.enter(short.0, &short.1, &paging);
+        ledger.enter((short.0, false), &short.1, &paging);
         let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
         let came = Came::of(&short, page(0, 4), &order);
         for (edge, ends) in [("913", true), ("139", true), ("129", false), ("932", false)] {
@@ -257,9 +257,9 @@ mod tests {
         let order = Order { strong: Vec::new(), id: id(), ties: Ties::Ordered, declared: true };
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
-        let mut ledger = Ledger::new(4, false);
+        let mut ledger = Ledger::of_sizes(4, false);
         let short = (page(0, 5), answer("1234"));
-        ledger.enter(short.0, &short.1, &paging);
+        ledger.enter((short.0, false), &short.1, &paging);
         let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
         let came = Came::of(&short, page(1, 3), &order);
         for (edge, beyond, ends) in
@@ -278,9 +278,9 @@ mod tests {
         let order = Order { strong: Vec::new(), id: id(), ties: Ties::Ordered, declared: true };
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
-        let mut ledger = Ledger::new(4, false);
+        let mut ledger = Ledger::of_sizes(4, false);
         let short = (page(0, 5), answer("1234"));
-        ledger.enter(short.0, &short.1, &paging);
+        ledger.enter((short.0, false), &short.1, &paging);
         let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
         let came = Came::of(&short, page(0, 4), &order);
         for edge in ["123", "1", ""] {

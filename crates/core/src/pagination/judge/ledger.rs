@@ -9,7 +9,9 @@ use super::{
 };
 use crate::pagination::{
     answer::Answer,
+    key::KeyValue,
     paging::{Family, Paging},
+    position::{Position, Target},
     window::Slice,
 };
 
@@ -25,29 +27,62 @@ pub(in crate::pagination) struct Ledger {
     recounted: bool,
     /// Past the end the last page comes again, as its dialect declares or as was seen.
     repeats: bool,
-    /// The first and the last item of each answer by page that tells an exact total. The budget of requests bounds them.
+    /// The item that the cursor names, and the first and the last item of each answer by page that tells an exact total.
+    /// The budget of requests bounds them.
     edges: Vec<Edge>,
     /// Two answers that tell one total show an item at different offsets.
     is_displaced: bool,
 }
 
-/// The first or the last item of an answer.
+/// The first or the last item of an answer, or the item that a cursor names.
 #[derive(Clone, Copy, Debug)]
 struct Edge {
     /// The hash of its id as it is written. Two ids that share one make an end `checked` at worst.
     id: u64,
     /// The offset at which it is believed to be.
     offset: u64,
+    /// The offset is one of the flipped list.
+    is_flipped: bool,
     /// The exact total that its answer tells.
     total: u64,
 }
 
+impl Edge {
+    /// Returns the item that a cursor names, at the place where the walk's earlier page had it, if that page had a total.
+    fn of_target(target: &Target) -> Option<Self> {
+        let (id, offset) = match &target.position {
+            Position::After(anchor) => (&anchor.id, target.hint.offset.0.checked_sub(1)?),
+            Position::Before(anchor) => (&anchor.id, target.hint.offset.0),
+            _ => return None,
+        };
+        let id = match id {
+            KeyValue::Number(digits) => hash_of(digits.as_bytes()),
+            KeyValue::Text(text) => hash_of(text),
+            KeyValue::Null | KeyValue::Boolean(_) => return None,
+        };
+        let total = target.hint.total.filter(|_| !target.hint.from_end)?;
+        Some(Self { id, offset, is_flipped: false, total })
+    }
+}
+
+/// Returns the hash of an id, by which a string with an escape is another id than the same string without it.
+fn hash_of(id: &[u8]) -> u64 {
+    let plain = id.strip_prefix(b"\"").and_then(|id| id.strip_suffix(b"\"")).unwrap_or(id);
+    let mut hasher = DefaultHasher::new();
+    plain.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Ledger {
-    /// Opens the ledger of a page of a walk that has seen sizes honoured up to this.
-    pub(in crate::pagination) fn new(honoured_before: u32, repeats: bool) -> Self {
-        let honoured = Honoured::before(honoured_before);
+    /// Opens the ledger of a page at a target, whose hint has the sizes that the walk has seen honoured.
+    pub(in crate::pagination) fn new(target: &Target, repeats: bool) -> Self {
+        Self { edges: Edge::of_target(target).into_iter().collect(), ..Self::of_sizes(target.hint.honoured, repeats) }
+    }
+
+    /// Opens the ledger of a page of a walk that has seen sizes honoured up to this, and places of no item.
+    pub(super) fn of_sizes(honoured_before: u32, repeats: bool) -> Self {
         Self {
-            honoured,
+            honoured: Honoured::before(honoured_before),
             honoured_before,
             total: None,
             recounted: false,
@@ -57,36 +92,44 @@ impl Ledger {
         }
     }
 
-    /// Enters an answer.
-    pub(in crate::pagination) fn enter(&mut self, slice: Slice, answer: &Answer, paging: &Paging) {
+    /// Enters an answer of the list, or of the flipped list.
+    pub(in crate::pagination) fn enter(
+        &mut self,
+        (slice, is_flipped): (Slice, bool),
+        answer: &Answer,
+        paging: &Paging,
+    ) {
         self.honoured.learn(answer, slice, paging);
         if let Some(total) = answer.total.filter(|total| total.exact) {
             self.recounted = self.total.is_some_and(|before| before != total.value);
             self.total = Some(total.value);
         }
         if paging.family == Family::Page {
-            self.compare_places(slice, answer, paging);
+            self.compare_places((slice, is_flipped), answer, paging);
         }
     }
 
-    /// Compares the offset of each item with the offset at which an earlier answer showed it. A page stands where its
-    /// number says only if each page before it has as many items as it was asked for: where the first page has more than
-    /// others, or pages are capped in silence, an item seems to stand at two offsets. Test:
-    /// `a_count_ends_no_page_that_stands_at_two_places`.
-    fn compare_places(&mut self, slice: Slice, answer: &Answer, paging: &Paging) {
+    /// Compares the offset of each item with the offset at which an earlier answer, of this page or of the one that the
+    /// cursor is from, showed it. A page stands where its number says only if each page before it has as many items as it
+    /// was asked for: where the first page has more than others, or pages are capped in silence, an item seems to stand
+    /// at two offsets. Tests: `a_count_ends_no_page_that_stands_at_two_places` and
+    /// `a_count_ends_no_page_that_stands_elsewhere_than_its_cursor`.
+    fn compare_places(&mut self, (slice, is_flipped): (Slice, bool), answer: &Answer, paging: &Paging) {
         let (begins, is_counted) = believed_begin(answer, slice, paging, self.belief(Witness::None));
         // A page that a count places is `checked` as it is, and without a count none ends the list.
         let total = answer.total.filter(|total| total.exact && !is_counted && !paging.hidden);
         let Some((total, last)) = total.zip(answer.items.len().checked_sub(1)) else { return };
         let edge = |item: usize| {
-            let mut hasher = DefaultHasher::new();
-            answer.id(item).hash(&mut hasher);
-            Edge { id: hasher.finish(), offset: begins.saturating_add(item as u64), total: total.value }
+            let offset = begins.saturating_add(item as u64);
+            Edge { id: hash_of(answer.id(item)), offset, is_flipped, total: total.value }
         };
         if !self.edges.is_empty() {
             // Another total explains another offset: the list has changed.
-            let is_moved =
-                |edge: &Edge, here: Edge| edge.id == here.id && edge.offset != here.offset && edge.total == here.total;
+            let is_moved = |edge: &Edge, here: Edge| {
+                edge.id == here.id
+                    && edge.offset != here.offset
+                    && (edge.is_flipped, edge.total) == (here.is_flipped, here.total)
+            };
             let is_elsewhere = |here: Edge| self.edges.iter().any(|edge| is_moved(edge, here));
             self.is_displaced |= (0..=last).map(edge).any(is_elsewhere);
         }
@@ -143,7 +186,8 @@ mod tests {
             answer::Total,
             judge::evidence::Evidence,
             paging::Sizes,
-            window::{PageNumber, PageSize},
+            position::{Anchor, Hint},
+            window::{Offset, PageNumber, PageSize},
         },
     };
 
@@ -151,13 +195,13 @@ mod tests {
     #[test]
     fn a_count_ends_no_page_that_stands_at_two_places() {
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
-        let mut ledger = Ledger::new(0, false);
+        let mut ledger = Ledger::of_sizes(0, false);
         let mut end_of = |number: u64, size: u32, ids: &str| {
             let spans: Vec<Span> = (0..).take(ids.len()).map(|start| Span { start, end: start + 1 }).collect();
             let mut answer = Answer::listed(ids.as_bytes().to_vec(), spans.clone(), spans);
             answer.total = Some(Total { value: 6, exact: true });
             let slice = Slice::Page { number: PageNumber(number), size: PageSize(size) };
-            ledger.enter(slice, &answer, &paging);
+            ledger.enter((slice, false), &answer, &paging);
             let end = Evidence::unchecked(answer, slice, &paging, ledger.belief(Witness::None)).end;
             (end.ends, end.checked)
         };
@@ -165,7 +209,7 @@ mod tests {
         // It stands at offset 4 by its number and at 2 by its items, and would end the list by the count.
         assert_eq!(end_of(1, 4, "cd"), (true, true));
         // An answer that shows nothing of the others ends the list as sure as before.
-        let mut ledger = Ledger::new(0, false);
+        let mut ledger = Ledger::of_sizes(0, false);
         for (number, ids, total, is_displaced) in
             [(0, "abcd", 6, false), (1, "ef", 6, false), (1, "de", 7, false), (1, "df", 6, true)]
         {
@@ -173,8 +217,42 @@ mod tests {
             let mut answer = Answer::listed(ids.as_bytes().to_vec(), spans.clone(), spans);
             answer.total = Some(Total { value: total, exact: true });
             let slice = Slice::Page { number: PageNumber(number), size: PageSize(4) };
-            ledger.enter(slice, &answer, &paging);
+            ledger.enter((slice, false), &answer, &paging);
             assert_eq!(ledger.is_displaced, is_displaced, "{ids}");
         }
+    }
+
+    /// The cap falls from ten to five in the middle of a walk: the second page of eight has the items of offset 5.
+    #[test]
+    fn a_count_ends_no_page_that_stands_elsewhere_than_its_cursor() {
+        let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
+        let end_after = |id: KeyValue, offset: u64, total: u64, is_flipped: bool, ids: &[&str]| {
+            let hint = Hint { offset: Offset(offset), total: Some(total), honoured: 10, ..Hint::default() };
+            let position = Position::After(Anchor { keys: Vec::new(), id });
+            let mut ledger = Ledger::new(&Target { position, hint }, false);
+            let (mut body, mut spans) = (Vec::new(), Vec::new());
+            for id in ids {
+                let start = u32::try_from(body.len()).unwrap();
+                body.extend_from_slice(id.as_bytes());
+                spans.push(Span { start, end: u32::try_from(body.len()).unwrap() });
+            }
+            let mut answer = Answer::listed(body, spans.clone(), spans);
+            answer.total = Some(Total { value: 13, exact: true });
+            let slice = Slice::Page { number: PageNumber(1), size: PageSize(8) };
+            ledger.enter((slice, is_flipped), &answer, &paging);
+            let end = Evidence::unchecked(answer, slice, &paging, ledger.belief(Witness::None)).end;
+            (end.ends, end.checked)
+        };
+        let number = |digits: &str| KeyValue::Number(digits.into());
+        let numbers = ["5", "6", "7", "8", "9"];
+        // The answer has item 9 at offset 12 of 13, and the page of the cursor had it at offset 9 of 13.
+        assert_eq!(end_after(number("9"), 10, 13, false, &numbers), (true, true));
+        let texts = [r#""a""#, r#""b""#, r#""c""#, r#""d""#, r#""e""#];
+        assert_eq!(end_after(KeyValue::Text(b"e".as_slice().into()), 10, 13, false, &texts), (true, true));
+        // It was there, the list has grown, its offset counts from the other end, or the item is not in the answer.
+        assert_eq!(end_after(number("9"), 13, 13, false, &numbers), (true, false));
+        assert_eq!(end_after(number("9"), 10, 10, false, &numbers), (true, false));
+        assert_eq!(end_after(number("9"), 10, 13, true, &numbers), (true, false));
+        assert_eq!(end_after(number("4"), 5, 13, false, &numbers), (true, false));
     }
 }

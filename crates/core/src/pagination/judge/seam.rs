@@ -124,13 +124,13 @@ mod tests {
         let order = Order::declared(Vec::new(), SortKey::ascending("id"), Ties::Ordered);
         let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
-        let mut ledger = Ledger::new(2, false);
+        let mut ledger = Ledger::of_sizes(2, false);
         let mut part = |place: u64| {
             let body = format!("{}{}", place * 2 + 1, place * 2 + 2).into_bytes();
             let spans = [0, 1].map(|start| Span { start, end: start + 1 }).to_vec();
             let answer = Answer::listed(body, spans.clone(), spans);
             let slice = Slice::Offset { from: Offset(place * 2), size: PageSize(2) };
-            ledger.enter(slice, &answer, &paging);
+            ledger.enter((slice, false), &answer, &paging);
             Evidence::of(slice, answer, terms, &ledger).unwrap()
         };
         for (twice, once, joins) in [
@@ -142,8 +142,12 @@ mod tests {
             let firsts: Vec<Evidence> = twice.iter().map(|place| part(*place)).collect();
             let agains: Vec<Evidence> = twice.iter().map(|place| part(*place)).collect();
             let between = once.iter().map(|place| part(*place)).collect();
-            let joined =
-                Evidence::joined(firsts.iter().zip(agains).collect(), Some(between), &order, &Ledger::new(2, false));
+            let joined = Evidence::joined(
+                firsts.iter().zip(agains).collect(),
+                Some(between),
+                &order,
+                &Ledger::of_sizes(2, false),
+            );
             assert_eq!(joined.is_ok(), joins, "{twice:?} twice, {once:?} once: {joined:?}");
         }
     }

@@ -79,7 +79,7 @@ impl<'p> Asker<'p> {
             budget: request.budget,
             searching: false,
             sizes: KnownSizes::new(request.profile, is_first_page),
-            ledger: Ledger::new(request.target.hint.honoured, request.paging.repeats_last_page),
+            ledger: Ledger::new(&request.target, request.paging.repeats_last_page),
             ceilings: 0,
             up,
         }
@@ -92,7 +92,7 @@ impl<'p> Asker<'p> {
     /// As [`Asker::send`].
     pub(in crate::pagination) fn adopt(&mut self, pairs: &[(Slice, Answer)], paging: &Paging) -> Result<(), Refusal> {
         self.before -= u32::try_from(pairs.len()).unwrap_or(u32::MAX).min(self.before);
-        self.learn(pairs.iter().map(|(slice, answer)| (*slice, answer)), paging)
+        self.learn(pairs.iter().map(|(slice, answer)| ((*slice, false), answer)), paging)
     }
 
     /// Returns how many requests may still be made.
@@ -131,7 +131,7 @@ impl<'p> Asker<'p> {
         let slices: Vec<(Slice, bool)> = asked.iter().map(|asked| (asked.slice, asked.flipped.is_some())).collect();
         let answers = self.up.slices(&slices).await?;
         debug_assert_eq!(answers.len(), slices.len(), "each slice has an answer");
-        self.learn(slices.iter().map(|(slice, _)| *slice).zip(&answers), paging)?;
+        self.learn(slices.iter().copied().zip(&answers), paging)?;
         Ok(asked.into_iter().zip(answers).collect())
     }
 
@@ -147,16 +147,16 @@ impl<'p> Asker<'p> {
 
     fn learn<'a>(
         &mut self,
-        pairs: impl Iterator<Item = (Slice, &'a Answer)> + Clone,
+        pairs: impl Iterator<Item = ((Slice, bool), &'a Answer)> + Clone,
         paging: &Paging,
     ) -> Result<(), Refusal> {
-        for (slice, answer) in pairs.clone() {
-            self.ledger.enter(slice, answer, paging);
-            self.sizes.learn(slice, answer);
+        for (asked, answer) in pairs.clone() {
+            self.ledger.enter(asked, answer, paging);
+            self.sizes.learn(asked.0, answer);
         }
         // Further answers are speculation: where they are needed, they are asked for again and come first.
         let mut pairs = pairs;
-        if let Some((slice, answer)) = pairs.next()
+        if let Some(((slice, _), answer)) = pairs.next()
             && answer.standing == Standing::PastEnd
             && holds(Rule::StatusesOnlyAim)
         {
