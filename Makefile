@@ -26,7 +26,7 @@ SHELL := /bin/bash
 SECONDS ?= 60
 # Not empty: fewer rounds, a smaller table.
 QUICK ?=
-# Of the benchmark: page, depth, drift, memory, micro; empty: all of them.
+# Of the benchmark: page, cache, depth, drift, memory, micro; empty: all of them.
 PARTS ?=
 # Empty: another one each time.
 SEED ?=
@@ -175,7 +175,7 @@ bench: build-needs openssl-needs
 	python3 benches/bench.py $(if $(BENCH_QUICK),--quick) $(PARTS)
 
 .PHONY: bench-servers
-bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs
+bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs redis-needs
 
 .PHONY: test-env
 test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed | postgres-needs redis-needs systemd-needs
@@ -238,6 +238,7 @@ bench-needs: node-needs
 	@$(call need,ls /usr/lib/nginx/modules/ngx_http_lua_module.so,libnginx-mod-http-lua)
 	@$(call need,ls /usr/lib/*/lua/5.1/cjson.so,lua-cjson)
 	@$(call need,command -v wrk,wrk)
+	@$(call need,command -v varnishd,varnish)
 
 $(TEST_ENV)/python.installed: tests/end_to_end/requirements.txt | python-needs
 	rm -rf "$(TEST_ENV)/python"

@@ -3,7 +3,7 @@
 
     python3 benches/bench.py [--quick] [PART ...]
 
-PART is page, depth, drift, memory, micro; all of them where none is named, but for micro in a quick run. `make bench`
+PART is page, cache, depth, drift, memory, micro; all of them where none is named, but for micro in a quick run. `make bench`
 installs what it needs and builds what it starts. Writes target/bench/results.json and results.md, and the charts that the
 README shows; those of a quick run stay in target/bench. benches/README.md says how each thing is measured.
 """
@@ -15,6 +15,7 @@ import glob
 import json
 import time
 
+import cache
 import chart
 import depth
 import drift
@@ -25,7 +26,7 @@ import page
 import servers
 from report import Report
 
-PARTS = {"page": page.run, "depth": depth.run, "drift": drift.run, "memory": memory.run, "micro": micro.run}
+PARTS = {"page": page.run, "cache": cache.run, "depth": depth.run, "drift": drift.run, "memory": memory.run, "micro": micro.run}
 
 
 @dataclasses.dataclass
@@ -94,6 +95,8 @@ def versions():
         "rustc": machine.version("rustc", "--version"),
         "pingora": pingora(),
         "nginx": machine.version("nginx", "-v"),
+        "varnish": machine.version("varnishd", "-V"),
+        "redis": machine.version("redis-server", "--version"),
         "lua-nginx-module": machine.debian("libnginx-mod-http-lua"),
         "lua-cjson": machine.debian("lua-cjson"),
         "node": machine.version("node", "--version"),

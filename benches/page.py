@@ -40,6 +40,8 @@ class Peer:
 
     def __init__(self, name, process, target, envelope=None, coding=None):
         self.name, self.process, self.target, self.envelope, self.coding = name, process, target, envelope, coding
+        # Of `wrk`.
+        self.arguments = ["-H", f"Accept-Encoding: {coding}"] if coding else []
 
     def url(self):
         return f"http://127.0.0.1:{self.process.port}{self.target}"
@@ -131,7 +133,7 @@ def load(peer, seconds):
     """One round of wrk: CPU microseconds per request, requests per second, p50 and p99 in milliseconds. A round in which
     the machine gave nobody a chance is tried again."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "--latency"]
-    command += ["-H", f"Accept-Encoding: {peer.coding}", peer.url()] if peer.coding else [peer.url()]
+    command += [*peer.arguments, peer.url()]
     for _ in range(3):
         before = peer.process.cpu_seconds()
         said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
