@@ -33,6 +33,9 @@ const REFUSED_OF_THOUSAND: u64 = 3;
 /// Of a thousand walks so many are refused at most, with need or without: as was recorded.
 const ANY_REFUSED_OF_THOUSAND: u64 = 145;
 
+/// Of a million pages so many may be asked for by torn cursors at most: as was recorded, with some room.
+const TORN_OF_MILLION: u64 = 500;
+
 /// The results of many walks.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -40,6 +43,8 @@ pub(crate) struct Tally {
     pages: u64,
     requests: u64,
     unpromised: u64,
+    /// The pages of cursors whose marks are not the rows around their place.
+    torn: u64,
     stragglers: u64,
     unneeded: u64,
     /// The number of refusals by cause, with need or without, and the first seed of each.
@@ -54,6 +59,7 @@ impl Tally {
         self.pages += outcome.pages;
         self.requests += outcome.requests;
         self.unpromised += outcome.unpromised;
+        self.torn += outcome.torn;
         self.stragglers += outcome.stragglers;
         self.unneeded += u64::from(outcome.unneeded);
         if let Some(refusal) = &outcome.refusal {
@@ -66,6 +72,7 @@ impl Tally {
         self.pages += other.pages;
         self.requests += other.requests;
         self.unpromised += other.unpromised;
+        self.torn += other.torn;
         self.stragglers += other.stragglers;
         self.unneeded += other.unneeded;
         self.met.merge(other.met);
@@ -86,6 +93,9 @@ impl Tally {
         if walks >= LEAST_WALKS && unneeded * 1_000 > REFUSED_OF_THOUSAND * walks {
             beyond.push(format!("of {walks} walks without a declared order {unneeded} are refused without need"));
         }
+        if walks >= LEAST_WALKS && self.torn * 1_000_000 > TORN_OF_MILLION * self.pages {
+            beyond.push(format!("of {} pages without a declared order {} are of torn cursors", self.pages, self.torn));
+        }
         if walks >= LEAST_WALKS {
             beyond.extend(self.met.missed(kinds::KINDS, walks));
         }
@@ -95,11 +105,11 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { walks, pages, requests, unpromised, stragglers, .. } = self;
+        let Self { walks, pages, requests, unpromised, torn, stragglers, .. } = self;
         write!(
             out,
             "anchored: {walks} walks, {pages} pages, {:.2} requests a page; {stragglers} marks were \
-             outvoted, of {unpromised} pages nothing could be promised; refused:",
+             outvoted, of {unpromised} pages nothing could be promised, {torn} of them by torn cursors; refused:",
             *requests as f64 / (*pages).max(1) as f64
         )?;
         for ((cause, unneeded), (times, seed)) in &self.refused {

@@ -36,6 +36,8 @@ pub(crate) enum Judgement {
     Kept,
     /// No promise held for the page.
     NotPromised,
+    /// No promise held for the page, because two places claim its cursor.
+    Torn,
     Broken(String),
 }
 
@@ -89,6 +91,21 @@ pub(crate) fn place(page: &Page, shown: &[Showing], after: bool) -> Place {
     let (state, at) = stands(page, shown, if after { last } else { 0 });
     let own = rows(page, shown).iter().map(|row| row.number).collect();
     Some((State::clone(state), at + usize::from(after), own))
+}
+
+impl Cursor {
+    /// Returns whether its marks are not the rows around its place in the state that the page showed last: a row moved
+    /// while the page was read, or nothing was promised of the page. Two places claim such a cursor.
+    fn is_torn(&self, hides: u32) -> bool {
+        let (Position::AfterMarks(marks) | Position::BeforeMarks(marks)) = &self.target.position else { return false };
+        let Some((state, at, _)) = &self.place else { return false };
+        let numbers = |rows: &[Row]| -> Vec<u32> {
+            rows.iter().filter(|row| !row.is_hidden(hides)).map(|row| row.number).collect()
+        };
+        let marked = |marks: &[Mark]| -> Vec<u32> { marks.iter().map(|mark| marked(*mark)).collect() };
+        let (before, after) = state.split_at(*at);
+        !numbers(before).ends_with(&marked(&marks.before)) || !numbers(after).starts_with(&marked(&marks.after))
+    }
 }
 
 /// The changes of a row since a cursor was made.
@@ -198,10 +215,10 @@ impl<'a> Exchange<'a> {
         near(&self.at_first) && self.shown.iter().all(|showing| near(&showing.state))
     }
 
-    /// Returns whether two of the marked rows were moved so that they are side by side again, as they were, and none of
-    /// those that stood still was shown: then they look like the rest after the others were deleted. A client that
-    /// reads a page, deletes its items and asks for the next leaves just that, page after page, so such a place is not
-    /// searched further.
+    /// Returns whether two of the marked rows were moved so that they are side by side again, as they were, and no more
+    /// than two of those that stood still were shown: two against two, and the pair looks like the rest after the others
+    /// were deleted. A client that reads a page, deletes its items and asks for the next leaves just that, page after
+    /// page, so such a place is not searched further.
     fn looks_left_over(&self) -> bool {
         let marks = self.marks();
         let moved = |row: &Row| self.fate(row.number).moved;
@@ -211,8 +228,16 @@ impl<'a> Exchange<'a> {
         };
         let is_pair = |pair: &[Row]| pair.iter().all(moved) && are_neighbours(pair);
         let rows = || self.shown.iter().flat_map(|showing| &showing.rows);
-        !rows().any(|row| marks.contains(&row.number) && self.stood(row))
-            && self.shown.iter().any(|showing| showing.rows.windows(2).any(is_pair))
+        let still: HashSet<u32> =
+            rows().filter(|row| marks.contains(&row.number) && self.stood(row)).map(|row| row.number).collect();
+        still.len() <= 2 && self.shown.iter().any(|showing| showing.rows.windows(2).any(is_pair))
+    }
+
+    /// Returns whether a total of another moment than the rows beside it may have ended the list: it tells just the rows
+    /// that came.
+    fn may_be_miscounted(&self, page: &Page) -> bool {
+        let changed = self.shown.windows(2).any(|pair| !State::ptr_eq(&pair[0].state, &pair[1].state));
+        self.scenario.traits.says == Says::RacedTotal && changed && page.next.is_none()
     }
 
     /// Judges a page.
@@ -225,7 +250,11 @@ impl<'a> Exchange<'a> {
             return Judgement::Broken(what);
         }
         let (stood, moved) = self.standing();
-        if self.cursor.place.is_some() && (stood <= moved || !self.is_near() || self.looks_left_over()) {
+        if self.cursor.is_torn(self.scenario.traits.hides) {
+            return Judgement::Torn;
+        }
+        let unfindable = stood <= moved || !self.is_near() || self.looks_left_over();
+        if (self.cursor.place.is_some() && unfindable) || self.may_be_miscounted(page) {
             return Judgement::NotPromised;
         }
         // The marks of a page at an edge of the list are its own items.

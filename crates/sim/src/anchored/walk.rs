@@ -33,6 +33,8 @@ pub(crate) struct Outcome {
     pub(crate) changes: u64,
     /// Pages of which nothing could be promised: too many of the rows around them had been moved.
     pub(crate) unpromised: u64,
+    /// Those of them that were asked for by torn cursors.
+    pub(crate) torn: u64,
     pub(crate) stragglers: u64,
     pub(crate) refusal: Option<Refusal>,
     /// The refusal had no reason: the place was within reach, and most of what marked it stood still.
@@ -172,6 +174,10 @@ impl<'a> Walker<'a> {
         match judgement {
             Judgement::Kept => {}
             Judgement::NotPromised => self.outcome.unpromised += 1,
+            Judgement::Torn => {
+                self.outcome.unpromised += 1;
+                self.outcome.torn += 1;
+            }
             Judgement::Broken(violation) => {
                 self.upstream.tell(|| format!("  {violation}"));
                 self.outcome.violation = Some(violation);

@@ -12,6 +12,7 @@ use crate::keyed::{
     row::Shape,
     scenario::Scenario,
     traits::{Counts, Echoes, More, Past, Says, Traits},
+    values::Look,
     world::Moment,
 };
 
@@ -41,15 +42,24 @@ impl Exchange<'_> {
         let drift = drift(self.traits, self.aim, self.bound, &self.passed[0]);
         // What was asked for around the place where the boundary was not is lost.
         let cover = cover(self.traits, self.shape, self.limit);
-        // An end that was searched for is witnessed by up to four places of the list. Where a short answer does not prove
-        // it, it is confirmed by what is there and beyond, twice where the list has just become shorter.
+        // An edge that was searched for is witnessed by up to four places of the list. Where a short answer does not prove
+        // an end, it is confirmed by what is there and beyond, twice where the list has just become shorter.
         let at_the_end = self.page.next.is_none() || self.shown.iter().any(|showing| showing.to_end);
+        let at_the_start = self.page.previous.is_none();
         let confirms = match (at_the_end, self.traits.end) {
-            (false, _) => 0,
+            (false, _) => {
+                if at_the_start {
+                    4
+                } else {
+                    0
+                }
+            }
             (true, EndEvidence::ShortPage) => 4,
             (true, _) => 4 + 2 * 2,
         };
-        let most = 2 * cover + further(drift, self.traits.least_cap()) + confirms;
+        // Of a few sizes none may have the place amid a page: the pages beside it are read as well.
+        let beside = if matches!(self.traits.sizes, Sizes::Listed(_)) { 2 } else { 0 };
+        let most = 2 * cover + further(drift, self.traits.least_cap()) + confirms + beside;
         require(u64::from(self.answers) <= most, "search bound", || {
             let Self { answers, limit, traits, .. } = self;
             format!("{answers} requests at a drift of {drift}, at most {most}: limit {limit}, sizes {:?}", traits.sizes)
@@ -86,12 +96,13 @@ impl Exchange<'_> {
     }
 
     /// Pages of a fixed size: three readings of two neighbours, or two in the flipped order; one more at the end of the
-    /// list, or where nothing tells whether there is more.
+    /// list, where nothing tells whether there is more, or where keys can't be compared, so that an edge places nothing.
     fn fixed_pages(&self, ends: bool) -> Kept {
         let told = self.traits.total == Says::Exactly && self.traits.counts == Counts::Together;
         // Where a page ends with its answer, an end that only shortness shows is confirmed by two more.
         let unvouched = ends && self.traits.end == EndEvidence::Unvouched && !told;
-        let most = 3 + u32::from(ends || !told) + u32::from(unvouched);
+        let opaque = self.shape.strong.iter().any(|column| column.look == Look::Opaque);
+        let most = 3 + u32::from(ends || !told) + u32::from(unvouched) + 2 * u32::from(opaque);
         let one_seam = self.limit <= self.traits.least_cap();
         require(!one_seam || self.answers <= most, "cost", || {
             let Self { answers, limit, traits, .. } = self;
