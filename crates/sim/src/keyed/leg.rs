@@ -16,24 +16,23 @@ pub(crate) struct Leg {
     last_state: Option<State>,
     delivered: Vec<Place>,
     pages: u64,
-    ahead: u64,
+    /// The number of the oldest state that was shown, of the rows ahead in it, and of those that had come by then.
+    oldest: Option<(usize, u64, u64)>,
     least_limit: u64,
-    arrivals: u64,
     /// A page of it was less than exact, while the collection changed.
     uncertain: bool,
 }
 
 impl Leg {
-    pub(crate) fn new(bound: Bound, arrivals: u64) -> Self {
+    pub(crate) fn new(bound: Bound) -> Self {
         Self {
             bound,
             stayed: None,
             last_state: None,
             delivered: Vec::new(),
             pages: 0,
-            ahead: 0,
+            oldest: None,
             least_limit: u64::MAX,
-            arrivals,
             uncertain: false,
         }
     }
@@ -70,7 +69,9 @@ impl Leg {
         self.pages += 1;
         let least = if exchange.page.short { exchange.rows.len() as u32 } else { exchange.limit };
         self.least_limit = self.least_limit.min(u64::from(least.max(1)));
-        let most = (self.ahead + arrivals - self.arrivals).div_ceil(self.least_limit) + 1;
+        // Each item was there in the oldest state that was shown, or came since.
+        let (_, ahead, before) = self.oldest.unwrap_or_default();
+        let most = (ahead + arrivals - before).div_ceil(self.least_limit) + 1;
         require(exchange.traits.lags() || self.pages <= most, "G4 ends", || {
             format!("{} pages, at most {most}", self.pages)
         })
@@ -87,6 +88,10 @@ impl Leg {
             return;
         }
         self.last_state = Some(State::clone(state));
+        if self.oldest.is_none_or(|(number, ..)| state.number < number) {
+            let ahead = state.rows().iter().filter(|row| self.is_ahead(row.place)).count() as u64;
+            self.oldest = Some((state.number, ahead, state.arrivals));
+        }
         match &mut self.stayed {
             Some(stayed) => {
                 // Both are sorted, so one look at each is enough.
@@ -99,10 +104,8 @@ impl Leg {
                 });
             }
             None => {
-                let ahead: Vec<Place> =
-                    state.rows().iter().map(|row| row.place).filter(|&place| self.is_ahead(place)).collect();
-                self.ahead = ahead.len() as u64;
-                self.stayed = Some(ahead);
+                let ahead = state.rows().iter().map(|row| row.place).filter(|&place| self.is_ahead(place));
+                self.stayed = Some(ahead.collect());
             }
         }
     }

@@ -90,6 +90,12 @@ pub(crate) struct Row {
 }
 
 impl Shape {
+    /// A list that is sorted by ids alone.
+    pub(crate) fn by_ids() -> Self {
+        let id = Column::plain(Look::Whole, 100);
+        Self { strong: Vec::new(), id, ties: TieOrder::ById, declared: Ties::Ordered, varied: false }
+    }
+
     pub(crate) fn order(&self) -> Arc<Order> {
         let name = |index: usize| ["rank", "name"][index];
         let strong = self.strong.iter().enumerate().map(|(index, column)| column.sort_key(name(index))).collect();

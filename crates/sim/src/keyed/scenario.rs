@@ -62,6 +62,18 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
+    /// An empty list that is sorted by ids alone, and an upstream without peculiarities.
+    pub(crate) fn plain() -> Self {
+        Self {
+            regime: Regime::InReach,
+            shape: Shape::by_ids(),
+            rows: Vec::new(),
+            traits: Traits::plain(Family::Offset, 100),
+            client: Client::plain(20),
+            plan: Vec::new(),
+        }
+    }
+
     /// More pages than a walk can need.
     pub(crate) fn most_pages(&self) -> u64 {
         let arrivals: usize = self.plan.iter().flatten().map(Mutation::arrivals).sum();

@@ -37,7 +37,7 @@ impl Walk<'_> {
     /// Goes on in one direction to the end, or for so many pages. Gives the way back from the last page.
     fn straight(&mut self, from: Aim, most: u32, looks_back: bool, share: u32) -> Result<Option<Aim>, Stop> {
         let forward = from.bound.is_forward();
-        let mut leg = Leg::new(from.bound, self.upstream.world.arrivals);
+        let mut leg = Leg::new(from.bound);
         let mut aim = from;
         let mut before: Option<Served> = None;
         for _ in 0..most {
@@ -84,9 +84,9 @@ impl Walk<'_> {
         };
         let again = self.limited_page(&aim, None, page.limit)?;
         let places = |rows: &[Rc<Row>]| rows.iter().map(|row| row.place).collect::<Vec<Place>>();
-        let short = again.page.short || page.page.short;
+        let short = again.made.page.short || page.made.page.short;
         let certain =
-            [page, next, &again].iter().all(|served| served.certain && served.page.level() != Level::Positional);
+            [page, next, &again].iter().all(|served| served.certain && served.made.page.level() != Level::Positional);
         if self.is_undisturbed() && certain && !short && places(&again.rows) != places(&page.rows) {
             let what = format!("prev of next is {:?}, not {:?}", places(&again.rows), places(&page.rows));
             return Err(Violation { promise: "G3 mirror", what }.into());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cursorgate_core::pagination::{filter::Filters, order::Ties, paging::Family};
+use cursorgate_core::pagination::{filter::Filters, paging::Family};
 
 use super::{
     broken::Lie,
@@ -76,7 +76,7 @@ record!(RowPlan, Self { id: 0, keys: [None; 2], parts: [0; 2], spoilt: None }, {
 record!(Column, Self::plain(Look::Whole, 100), {
     look, inferred, descending, nulls, width, grain, unit, said,
 });
-record!(Shape, by_id(), { strong, id, ties, declared, varied });
+record!(Shape, Self::by_ids(), { strong, id, ties, declared, varied });
 record!(Ceiling, Self { at: 0, declared: false, beyond: Beyond::Status }, { at, declared, beyond });
 record!(
     Filtering,
@@ -96,21 +96,4 @@ record!(Client, Self::plain(20), {
     style, limits, budget, search_budget, unproven, verify, short_pages, totals, forgets, replicas, crowded, seeks,
     loses_hints,
 });
-record!(
-    Scenario,
-    Self {
-        regime: Regime::InReach,
-        shape: by_id(),
-        rows: Vec::new(),
-        traits: Traits::plain(Family::Offset, 100),
-        client: Client::plain(20),
-        plan: Vec::new(),
-    },
-    { regime, shape, rows, traits, client, plan }
-);
-
-/// A list that is sorted by ids alone.
-fn by_id() -> Shape {
-    let id = Column::plain(Look::Whole, 100);
-    Shape { strong: Vec::new(), id, ties: TieOrder::ById, declared: Ties::Ordered, varied: false }
-}
+record!(Scenario, Self::plain(), { regime, shape, rows, traits, client, plan });

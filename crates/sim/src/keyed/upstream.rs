@@ -129,6 +129,7 @@ impl<'a> Upstream<'a> {
         let plan = self.plan;
         let now = self.ticks;
         self.ticks += 1;
+        self.world.now = self.ticks;
         let Some(due) = plan.get(now).filter(|due| !due.is_empty()) else { return };
         let before = self.world.mutations;
         self.world.said = self.story.is_some().then(Vec::new);
@@ -237,7 +238,8 @@ impl<'a> Upstream<'a> {
         let places = rows.clone().map(|row| row.place).min().zip(rows.clone().map(|row| row.place).max());
         // All of it is hidden, and no total tells that there is more.
         let unseen = answer.items().is_empty() && !range.is_empty() && self.traits.total != Says::Exactly;
-        let serials: Option<Vec<u32>> = self.story.is_some().then(|| rows.map(|row| row.serial).collect());
+        let serials: Option<Vec<u32>> =
+            self.story.is_some().then(|| pinned.iter().chain(rows).map(|row| row.serial).collect());
         let (from_start, to_end) = self.ends(listing, wanted, answer_begins, answer_ends, places);
         self.shown.push(Showing {
             state: State::clone(&state),

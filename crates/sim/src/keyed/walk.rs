@@ -10,7 +10,7 @@ use cursorgate_core::pagination::{
     order::Order,
     page::{Level, Page},
     paging::{Family, Paging, UpstreamProfile},
-    position::Position,
+    position::{Position, Target},
     refusal::Refusal,
     resolver::{Budget, Limit, PageRequest, Step, WhenUnproven, resolve},
 };
@@ -25,10 +25,10 @@ use crate::{
         met::Met,
         need::Need,
         promises::{Exchange, Violation, rows_of},
-        row::{Row, Shape},
+        row::{Place, Row, Shape},
         scenario::{Mode, Scenario},
         traits::{Counts as CountTime, Echoes, Lag, Past, Says},
-        upstream::Upstream,
+        upstream::{Showing, Upstream},
         world::{State, World},
     },
 };
@@ -92,9 +92,26 @@ impl From<Violation> for Stop {
     }
 }
 
+/// A page as it was made, with what its answers showed: all that it can be held to, also later.
+pub(crate) struct Made {
+    pub(crate) page: Page,
+    /// The number of answers that it took.
+    answers: u32,
+    /// The knowledge of the upstream before it.
+    before: UpstreamProfile,
+    pub(crate) shown: Vec<Showing>,
+    passed: Vec<State>,
+    /// The place of the item that was looked up.
+    looked_up: Option<Place>,
+    /// The checker follows its claim.
+    founded: bool,
+    /// The list had not changed since the walk began, and the cursor had a hint.
+    undisturbed: bool,
+}
+
 /// A page that was served and kept its promises.
 pub(crate) struct Served {
-    pub(crate) page: Page,
+    pub(crate) made: Rc<Made>,
     pub(crate) rows: Vec<Rc<Row>>,
     pub(crate) next: Option<Aim>,
     pub(crate) previous: Option<Aim>,
@@ -123,32 +140,12 @@ pub(crate) struct Walk<'a> {
     pub(crate) outcome: Outcome,
 }
 
-/// A page, the number of answers that it took, what was learnt before it, and the bound that its request turned out to
-/// mean.
-type Resolved = (Page, u32, UpstreamProfile, Bound);
+/// A page, the number of answers that it took, and what was learnt before it.
+type Resolved = (Page, u32, UpstreamProfile);
 
 /// Walks as the scenario says. `telling`: the outcome holds the whole story.
 pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
-    let shape = Rc::new(scenario.shape.clone());
-    let world = World::new(&shape, &scenario.rows, scenario.traits.hidden);
-    let mut upstream = Upstream::new(&scenario.traits, Rc::clone(&shape), world, &scenario.plan);
-    if telling {
-        upstream.story = Some(scenario.describe(&upstream.world.state));
-    }
-    let mut walk = Walk {
-        scenario,
-        order: scenario.shape.order(),
-        paging: Arc::new(scenario.traits.paging()),
-        gateways: Gateways::new(&scenario.client),
-        requests: 0,
-        first_rows: upstream.world.state.raw().len() as u64,
-        shape,
-        upstream,
-        others: scenario.traits.other_caps.iter().map(|_| Aim::start()).collect(),
-        founded: false,
-        last_state: None,
-        outcome: Outcome::default(),
-    };
+    let mut walk = Walk::new(scenario, telling);
     let stop = catch_unwind(AssertUnwindSafe(|| walk.go())).unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<String>().cloned();
         let what = what.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
@@ -171,7 +168,31 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
     outcome
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// A walk that has not begun. `telling`: the outcome holds the whole story.
+    pub(crate) fn new(scenario: &'a Scenario, telling: bool) -> Self {
+        let shape = Rc::new(scenario.shape.clone());
+        let world = World::new(&shape, &scenario.rows, scenario.traits.hidden);
+        let mut upstream = Upstream::new(&scenario.traits, Rc::clone(&shape), world, &scenario.plan);
+        if telling {
+            upstream.story = Some(scenario.describe(&upstream.world.state));
+        }
+        Walk {
+            scenario,
+            order: scenario.shape.order(),
+            paging: Arc::new(scenario.traits.paging()),
+            gateways: Gateways::new(&scenario.client),
+            requests: 0,
+            first_rows: upstream.world.state.raw().len() as u64,
+            shape,
+            upstream,
+            others: scenario.traits.other_caps.iter().map(|_| Aim::start()).collect(),
+            founded: false,
+            last_state: None,
+            outcome: Outcome::default(),
+        }
+    }
+
     /// Asks for a page with the limit whose turn it is.
     pub(crate) fn page(&mut self, aim: &Aim, leg: Option<&mut Leg>) -> Result<Served, Stop> {
         let limits = &self.scenario.client.limits;
@@ -210,41 +231,72 @@ impl Walk<'_> {
     }
 
     pub(crate) fn limited_page(&mut self, aim: &Aim, leg: Option<&mut Leg>, limit: u32) -> Result<Served, Stop> {
-        let client = &self.scenario.client;
-        let number = self.requests;
-        self.requests += 1;
+        let number = self.begin_request();
         let lost = self.loses_hint(number).then(|| aim.clone().without_hint());
         let aim = lost.as_ref().unwrap_or(aim);
-        let (page, answers, before, bound) = self.resolved_or_nearest(aim, limit, number)?;
+        let made = Rc::new(self.make(aim, limit, number)?);
+        self.serve(aim, limit, made, leg)
+    }
+
+    /// Returns the number of the next request of a client.
+    pub(crate) fn begin_request(&mut self) -> u64 {
+        self.requests += 1;
+        self.requests - 1
+    }
+
+    /// Makes the page of a request.
+    pub(crate) fn make(&mut self, aim: &Aim, limit: u32, number: u64) -> Result<Made, Stop> {
+        let (page, answers, before) = self.resolved_or_nearest(aim, limit, number)?;
         self.outcome.pages += 1;
         self.outcome.costs.push(answers);
         self.outcome.rows_read += self.upstream.shown.iter().map(|showing| u64::from(showing.items)).sum::<u64>();
         self.outcome.rows_served += page.items.len() as u64;
-        let rows = rows_of(&page, &self.upstream.world.registry)?;
         let still = self.upstream.passed.len() == 1;
+        Ok(Made {
+            page,
+            answers,
+            before,
+            shown: std::mem::take(&mut self.upstream.shown),
+            passed: std::mem::take(&mut self.upstream.passed),
+            looked_up: self.upstream.looked_up,
+            founded: self.founded,
+            undisturbed: self.is_undisturbed() && still && aim.hinted,
+        })
+    }
+
+    /// Holds a page to the promises that the client was given who asked for it by `aim`, and serves it.
+    pub(crate) fn serve(
+        &mut self,
+        aim: &Aim,
+        limit: u32,
+        made: Rc<Made>,
+        leg: Option<&mut Leg>,
+    ) -> Result<Served, Stop> {
+        let page = &made.page;
+        let rows = rows_of(page, &self.upstream.world.registry)?;
         let exchange = Exchange {
             aim,
-            bound,
+            bound: bound_of(aim, made.looked_up),
             limit,
-            client,
-            before,
-            page: &page,
+            client: &self.scenario.client,
+            before: made.before,
+            page,
             rows: &rows,
-            shown: &self.upstream.shown,
-            passed: &self.upstream.passed,
-            answers,
-            still,
-            undisturbed: self.is_undisturbed() && still && aim.hinted,
-            founded: self.founded,
+            shown: &made.shown,
+            passed: &made.passed,
+            answers: made.answers,
+            still: made.passed.len() == 1,
+            undisturbed: made.undisturbed && aim.hinted,
+            founded: made.founded,
             traits: &self.scenario.traits,
             shape: &self.shape,
         };
         if self.upstream.principal == 0 {
             self.outcome.met.page(&exchange, self.last_state.as_ref());
-            self.last_state = Some(Rc::clone(&self.upstream.passed[0]));
+            self.last_state = Some(Rc::clone(&made.passed[0]));
         }
         exchange.keeps_promises()?;
-        self.outcome.unclear += u64::from(!self.founded);
+        self.outcome.unclear += u64::from(!made.founded);
         if exchange.is_deceived_at_exact() {
             self.outcome.deceived_at_exact += 1;
             return Err(Stop::Unproven);
@@ -265,12 +317,17 @@ impl Walk<'_> {
         let certain = exchange.is_certain();
         let first_total = aim.first_total.or(page.total);
         let last = page.last.clone().map(|target| Aim { target, first_total, ..Aim::end() });
-        self.upstream.tell(|| told(&page, &rows));
-        Ok(Served { page, rows, next, previous, last, certain, limit })
+        self.upstream.tell(|| told(page, &rows));
+        Ok(Served { made, rows, next, previous, last, certain, limit })
+    }
+
+    /// Returns the target of a cursor as the client has it.
+    pub(crate) fn carried(&self, target: &Target) -> Target {
+        if self.scenario.client.seeks { self.gateways.stripped(target) } else { target.clone() }
     }
 
     /// Returns whether the client loses the hint of the cursor of this request.
-    fn loses_hint(&self, number: u64) -> bool {
+    pub(crate) fn loses_hint(&self, number: u64) -> bool {
         let one_in = u64::from(self.scenario.client.loses_hints);
         one_in > 0 && mix(self.scenario.traits.salt, number).is_multiple_of(one_in)
     }
@@ -287,12 +344,12 @@ impl Walk<'_> {
         served
     }
 
-    /// Brings one request to its page. Gives what was learnt before it, and the bound that it turned out to mean.
+    /// Brings one request to its page.
     fn resolved(&mut self, aim: &Aim, limit: u32, unproven: WhenUnproven, number: u64) -> Result<Resolved, Stop> {
         let client = &self.scenario.client;
         self.upstream.world.anchor = aim.bound.place();
         self.upstream.tick();
-        let target = if client.seeks { self.gateways.stripped(&aim.target) } else { aim.target.clone() };
+        let target = self.carried(&aim.target);
         let gateway = self.gateways.choose(client, self.scenario.traits.salt, number);
         let pivot = gateway.pivot(&target);
         let view = self.view();
@@ -315,13 +372,7 @@ impl Walk<'_> {
             .tells_total(traits.total == Says::Exactly);
         let (page, answers) = self.drive(request, aim, limit)?;
         self.gateways.now().remember(&page, view, client.seeks);
-        let bound = match (self.upstream.looked_up, aim.bound) {
-            // An id without a fingerprint means the item where it is now.
-            (Some(place), Bound::After(_)) if is_bare(&aim.target.position) => Bound::After(place),
-            (Some(place), Bound::Before(_)) if is_bare(&aim.target.position) => Bound::Before(place),
-            (_, bound) => bound,
-        };
-        Ok((page, answers, profile, bound))
+        Ok((page, answers, profile))
     }
 
     /// The loop between the core and whoever fetches.
@@ -419,6 +470,15 @@ impl Walk<'_> {
             Err(Stop::Violated(violation)) => Err(Stop::Violated(violation)),
             Err(_) => Ok(()),
         }
+    }
+}
+
+/// Returns the bound that a request turned out to mean: an id without a fingerprint means the item where it is now.
+fn bound_of(aim: &Aim, looked_up: Option<Place>) -> Bound {
+    match (looked_up.filter(|_| is_bare(&aim.target.position)), aim.bound) {
+        (Some(place), Bound::After(_)) => Bound::After(place),
+        (Some(place), Bound::Before(_)) => Bound::Before(place),
+        (_, bound) => bound,
     }
 }
 

@@ -16,6 +16,10 @@ pub(crate) struct Moment {
     rows: Vec<Rc<Row>>,
     /// Those of them that anybody is ever shown; none: all.
     seen: Option<Vec<Rc<Row>>>,
+    /// The number of moments before it.
+    pub(crate) number: usize,
+    /// The number of rows that had come to places where they were not, by then.
+    pub(crate) arrivals: u64,
 }
 
 /// A moment of the collection, shared by all who look at it.
@@ -96,6 +100,10 @@ pub(crate) struct World {
     pub(crate) mutations: u64,
     /// The number of rows that came to places where they were not, so far.
     pub(crate) arrivals: u64,
+    /// The ticks so far.
+    pub(crate) now: usize,
+    /// The ticks at which the moments began, by their numbers.
+    pub(crate) beginnings: Vec<usize>,
     /// The row that the client's cursor names.
     pub(crate) anchor: Option<Place>,
     /// The events in words, if they are wanted.
@@ -133,6 +141,8 @@ impl World {
             deleted: Vec::new(),
             mutations: 0,
             arrivals: 0,
+            now: 0,
+            beginnings: vec![0],
             anchor: None,
             said: None,
         };
@@ -148,7 +158,11 @@ impl World {
     pub(crate) fn without_newest(&self, count: u32) -> State {
         let newest = self.registry.len().saturating_sub(count as usize) as u32;
         let kept = |rows: &[Rc<Row>]| rows.iter().filter(|row| row.serial < newest).cloned().collect();
-        Rc::new(Moment { rows: kept(&self.state.rows), seen: self.state.seen.as_deref().map(kept) })
+        Rc::new(Moment {
+            rows: kept(&self.state.rows),
+            seen: self.state.seen.as_deref().map(kept),
+            ..Moment::default()
+        })
     }
 
     /// Carries out the changes of one tick.
@@ -157,6 +171,7 @@ impl World {
             self.mutate(mutation);
         }
         self.look();
+        self.begin_moment();
     }
 
     fn mutate(&mut self, mutation: Mutation) {
@@ -215,6 +230,15 @@ impl World {
             }
         }
         self.look();
+        self.begin_moment();
+    }
+
+    /// Gives the rows of now their number. Nothing has changed if somebody still holds them.
+    fn begin_moment(&mut self) {
+        if let Some(moment) = Rc::get_mut(&mut self.state) {
+            (moment.number, moment.arrivals) = (self.beginnings.len(), self.arrivals);
+            self.beginnings.push(self.now);
+        }
     }
 
     fn move_anchor(&mut self, by: i32) {
