@@ -1,11 +1,12 @@
-//! Broken cores and lies: proof that the simulator can fail.
+//! Broken cores, lies and faults of caches: proof that the simulator can fail.
 
 use std::{fs, path::Path};
 
 use cursorgate_core::pagination::rules::{Rule, without};
 
 use crate::{
-    case::{Broken, Case},
+    cached::Fault,
+    case::{Broken, Case, Family},
     keyed::broken::Lie,
     regression::Regression,
 };
@@ -13,7 +14,7 @@ use crate::{
 /// Within so many walks a lie, or a rule that is switched off, must be found out.
 const TRIES: u64 = 10_000;
 
-/// A walk that catches a broken core or a lie: its seed, its scenario, and the promise that it breaks.
+/// A walk that catches a broken core, a lie or a fault of a cache: its seed, its scenario, and the promise that it breaks.
 pub(crate) type Caught = (u64, Case, Broken);
 
 /// The walks that catch a core without a rule, and that the whole core gets right.
@@ -34,6 +35,16 @@ pub(crate) fn caught_lie(lie: Lie) -> impl Iterator<Item = Caught> {
     })
 }
 
+/// The walks that catch a fault of a cache, and that a cache without it gets right.
+pub(crate) fn caught_fault(fault: Fault) -> impl Iterator<Item = Caught> {
+    (0..TRIES).filter_map(move |seed| {
+        let case = Case::with_fault(seed, fault);
+        let broken = case.walk(false).violation?;
+        let sound = Case::from_seed(Family::Cached, seed).walk(false).violation.is_none();
+        sound.then_some((seed, case, broken))
+    })
+}
+
 /// Returns the way in which a walk breaks a promise without a rule that it keeps with it.
 fn breaks_without(rule: Rule, case: &Case) -> Option<Broken> {
     let broken = without(rule, || case.walk(false).violation)?;
@@ -48,18 +59,20 @@ fn breaks_by(lie: Lie, case: &Case) -> Option<Broken> {
 /// Of so many walks that catch a broken core the one with the smallest scenario is written.
 const SHRUNK: usize = 10;
 
-/// Returns whether each rule and each lie is caught. Prints the walk that catches it, and writes the shrunk scenarios
+/// Returns whether each rule, each lie and each fault of a cache is caught. Prints the walk that catches it, and writes the shrunk scenarios
 /// to a folder.
 pub(crate) fn all_are_caught(write: Option<&Path>) -> bool {
-    let rules =
-        Rule::ALL.map(|rule| is_caught(&format!("{rule:?}"), Some(rule), shows(rule), caught_without(rule), write));
-    let lies = Lie::ALL.map(|lie| is_caught(&format!("{lie:?}"), None, lies(lie), caught_lie(lie), write));
-    rules.into_iter().chain(lies).all(|caught| caught)
+    let rules = Rule::ALL
+        .map(|rule| is_caught(&format!("{rule:?}"), ("without", Some(rule)), shows(rule), caught_without(rule), write));
+    let lies = Lie::ALL.map(|lie| is_caught(&format!("{lie:?}"), ("lie", None), lies(lie), caught_lie(lie), write));
+    let faults = Fault::ALL
+        .map(|fault| is_caught(&format!("{fault:?}"), ("cache", None), faults(fault), caught_fault(fault), write));
+    rules.into_iter().chain(lies).chain(faults).all(|caught| caught)
 }
 
 fn is_caught(
     name: &str,
-    rule: Option<Rule>,
+    (kind, rule): (&str, Option<Rule>),
     shows: &str,
     caught: impl Iterator<Item = Caught>,
     write: Option<&Path>,
@@ -73,7 +86,7 @@ fn is_caught(
     let Some(folder) = write else { return true };
     let smallest =
         caught.take(SHRUNK).map(|(_, case, broken)| shrunk(rule, shows, &case, &broken)).min_by_key(String::len);
-    let path = folder.join(file_name(rule, name));
+    let path = folder.join(file_name(kind, name));
     match fs::create_dir_all(folder).and_then(|()| fs::write(&path, smallest.unwrap_or_default())) {
         Ok(()) => true,
         Err(error) => {
@@ -83,9 +96,9 @@ fn is_caught(
     }
 }
 
-/// `without-counts-only-aim.txt`, or `lie-short-is-end.txt`.
-fn file_name(rule: Option<Rule>, name: &str) -> String {
-    let mut text = String::from(if rule.is_some() { "without" } else { "lie" });
+/// `without-counts-only-aim.txt`, `lie-short-is-end.txt`, or `cache-place-left-out.txt`.
+fn file_name(kind: &str, name: &str) -> String {
+    let mut text = String::from(kind);
     for letter in name.chars() {
         if letter.is_uppercase() {
             text.push('-');
@@ -128,6 +141,21 @@ fn lies(lie: Lie) -> &'static str {
         Lie::HidesRows => "The dialect says that short answers are ends, and rows are hidden after the limit.",
         Lie::BoundIsTotal => "The dialect says that the total is exact, and it is a lower bound.",
         Lie::FiltersCompareText => "The list is sorted by a number, and the filter compares it as text.",
+    }
+}
+
+/// Returns the description of a scenario that catches a fault of a cache.
+fn faults(fault: Fault) -> &'static str {
+    match fault {
+        Fault::PlaceLeftOut => "The cache's key lacks the cursor: the page of another place is served.",
+        Fault::LimitLeftOut => "The cache's key lacks the limit: a page of another size is served.",
+        Fault::FilterLeftOut => "The cache's key lacks the filter: a page of another filter is served.",
+        Fault::DirectionLeftOut => {
+            "The cache's key lacks the direction: the page after an item is served as that before it."
+        }
+        Fault::WritesForgotten => "A write drops nothing: who wrote gets a page from before.",
+        Fault::KeptAmidAWrite => "A page is kept that was being made while a write passed.",
+        Fault::AgeRenewed => "A page is as old as the last request for it: it is served for ever.",
     }
 }
 

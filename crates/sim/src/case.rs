@@ -4,7 +4,7 @@ use std::{cell::Cell, panic, sync::Once};
 
 use cursorgate_core::pagination::rules::Rule;
 
-use crate::{anchored, keyed, misdeclared, shrink::shrink, text::words, token};
+use crate::{anchored, cached, keyed, misdeclared, shrink::shrink, text::words, token};
 
 /// A family of lists. Each has a model upstream, scenarios and promises of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -17,10 +17,12 @@ pub(crate) enum Family {
     Anchored,
     /// Lists that are sorted otherwise than they are declared.
     Misdeclared,
+    /// Lists whose pages are kept.
+    Cached,
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 4] = [Self::Keyed, Self::Token, Self::Anchored, Self::Misdeclared];
+    pub(crate) const ALL: [Self; 5] = [Self::Keyed, Self::Token, Self::Anchored, Self::Misdeclared, Self::Cached];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -28,6 +30,7 @@ impl Family {
             Self::Token => "token",
             Self::Anchored => "anchored",
             Self::Misdeclared => "misdeclared",
+            Self::Cached => "cached",
         }
     }
 }
@@ -39,6 +42,7 @@ pub(crate) enum Case {
     Token(Box<token::Scenario>),
     Anchored(Box<anchored::Scenario>),
     Misdeclared(Box<misdeclared::Scenario>),
+    Cached(Box<cached::Scenario>),
 }
 
 words!(Case {
@@ -46,6 +50,7 @@ words!(Case {
     Token(scenario) = "token",
     Anchored(scenario) = "anchored",
     Misdeclared(scenario) = "misdeclared",
+    Cached(scenario) = "cached",
 });
 
 /// The end of a walk.
@@ -72,6 +77,12 @@ impl Broken {
     }
 }
 
+impl From<keyed::promises::Violation> for Broken {
+    fn from(violation: keyed::promises::Violation) -> Self {
+        Self { promise: violation.promise.to_owned(), what: violation.what }
+    }
+}
+
 impl Case {
     pub(crate) fn from_seed(family: Family, seed: u64) -> Self {
         match family {
@@ -79,6 +90,7 @@ impl Case {
             Family::Token => Self::Token(Box::new(token::Scenario::from_seed(seed))),
             Family::Anchored => Self::Anchored(Box::new(anchored::Scenario::from_seed(seed))),
             Family::Misdeclared => Self::Misdeclared(Box::new(misdeclared::Scenario::from_seed(seed))),
+            Family::Cached => Self::Cached(Box::new(cached::Scenario::from_seed(seed))),
         }
     }
 
@@ -96,6 +108,11 @@ impl Case {
         Self::Keyed(Box::new(keyed::scenario::Scenario::with_lie(seed, lie)))
     }
 
+    /// A walk in which this fault of a cache can do its harm.
+    pub(crate) fn with_fault(seed: u64, fault: cached::Fault) -> Self {
+        Self::Cached(Box::new(cached::Scenario::with_fault(seed, fault)))
+    }
+
     /// Walks. `telling`: the end has the whole story. A core that panics breaks a promise.
     pub(crate) fn walk(&self, telling: bool) -> Ended {
         quietly(|| panic::catch_unwind(|| self.walked(telling))).unwrap_or_else(|_| Ended {
@@ -108,9 +125,7 @@ impl Case {
         match self {
             Self::Keyed(scenario) => {
                 let outcome = keyed::walk::walk(scenario, telling);
-                let violation = outcome
-                    .violation
-                    .map(|violation| Broken { promise: violation.promise.to_owned(), what: violation.what });
+                let violation = outcome.violation.map(Broken::from);
                 let refusal = outcome
                     .refusal
                     .map(|refusal| format!("{}, needed: {:?}", keyed::tally::cause(&refusal), outcome.need));
@@ -139,6 +154,15 @@ impl Case {
                 let refusal = outcome.refusal.as_ref().map(|refusal| keyed::tally::cause(refusal).to_owned());
                 Ended { violation: outcome.violation.as_deref().map(Broken::of), refusal, story }
             }
+            Self::Cached(scenario) => {
+                let outcome = cached::walk(scenario, telling);
+                let mut story = outcome.story;
+                if telling {
+                    story.insert(0, format!("{:?}, {:?}", scenario.settings, scenario.walkers));
+                }
+                let violation = outcome.violation.map(Broken::from);
+                Ended { violation, refusal: outcome.refused.first().map(|cause| (*cause).to_owned()), story }
+            }
         }
     }
 
@@ -156,6 +180,7 @@ impl Case {
             Self::Token(scenario) => boxed(token::smaller(scenario), Self::Token),
             Self::Anchored(scenario) => boxed(anchored::smaller(scenario), Self::Anchored),
             Self::Misdeclared(scenario) => boxed(misdeclared::smaller(scenario), Self::Misdeclared),
+            Self::Cached(scenario) => boxed(cached::smaller(scenario), Self::Cached),
         }
     }
 

@@ -66,7 +66,7 @@ enum Sim {
     },
     /// Goes through all small worlds
     Small,
-    /// Switches off each rule of the core and tells each lie, until a promise breaks
+    /// Switches off each rule of the core, tells each lie and plants each fault in a cache, until a promise breaks
     Broken {
         /// Writes the shrunk scenarios to this folder, as files that `replay` reads
         #[arg(long)]
@@ -104,11 +104,13 @@ impl std::str::FromStr for What {
 /// Runs the command that the process was started with.
 pub(crate) fn run() -> ExitCode {
     let holds = match Arguments::parse().command {
-        Sim::Soak { seconds, seed, family } => soak(seconds, seed.unwrap_or_else(any_seed), mix_of(family)),
+        Sim::Soak { seconds, seed, family } => {
+            soak(seconds, seed.unwrap_or_else(any_seed), family.map_or(Mix::SOAK, Mix::only))
+        }
         Sim::Walk { walks, from, family } => {
             let counter = AtomicU64::new(from);
             let next = || Some(counter.fetch_add(1, Ordering::Relaxed)).filter(|seed| seed - from < walks);
-            conclude(&walk_all(mix_of(family), true, next), "")
+            conclude(&walk_all(family.map_or(Mix::ALL, Mix::only), true, next), "")
         }
         Sim::Replay { what, write } => match replay(&what, write.as_deref()) {
             Ok(holds) => holds,
@@ -121,10 +123,6 @@ pub(crate) fn run() -> ExitCode {
         Sim::Broken { write } => broken::all_are_caught(write.as_deref()),
     };
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn mix_of(family: Option<Family>) -> Mix {
-    family.map_or(Mix::ALL, Mix::only)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a soak takes another seed each time")]

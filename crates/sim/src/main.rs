@@ -5,7 +5,7 @@
 //! shrunk scenario is written to a file.
 //!
 //! Each family of lists has a folder: `keyed` (an order is declared), `anchored` (none is), `token` (the upstream pages by
-//! tokens), `misdeclared` (the list is sorted otherwise than it is declared). A `case` is a scenario of any of them. `run`
+//! tokens), `misdeclared` (the list is sorted otherwise than it is declared), `cached` (pages are kept). A `case` is a scenario of any of them. `run`
 //! walks on all cores and makes a `report`; `shrink` makes scenarios small; `text` writes and reads them; a `regression`
 //! is one in a file of `../regressions`; `broken` switches off rules of the core, to see that the simulator notices.
 #![allow(
@@ -26,6 +26,7 @@
 
 mod anchored;
 mod broken;
+mod cached;
 mod case;
 mod cli;
 mod dice;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use crate::{
-    anchored,
+    anchored, cached,
     case::{Case, Ended, Family},
     keyed, misdeclared,
     regression::Regression,
@@ -20,6 +20,7 @@ pub(crate) struct Report {
     pub(crate) token: token::Tally,
     pub(crate) anchored: anchored::Tally,
     pub(crate) misdeclared: misdeclared::Tally,
+    pub(crate) cached: cached::Tally,
     /// The seeds of walks that break a promise.
     pub(crate) broken: BTreeMap<(Family, String), Vec<u64>>,
 }
@@ -37,6 +38,7 @@ impl Report {
         self.token.merge(other.token);
         self.anchored.merge(other.anchored);
         self.misdeclared.merge(other.misdeclared);
+        self.cached.merge(other.cached);
         for (promise, seeds) in other.broken {
             self.broken.entry(promise).or_default().extend(seeds);
         }
@@ -56,6 +58,7 @@ impl Report {
         beyond.extend(self.token.beyond());
         beyond.extend(self.anchored.beyond());
         beyond.extend(self.misdeclared.beyond());
+        beyond.extend(self.cached.beyond());
         beyond
     }
 
@@ -72,6 +75,9 @@ impl Report {
         }
         if self.misdeclared.walks > 0 {
             println!("{}", self.misdeclared);
+        }
+        if self.cached.walks > 0 {
+            println!("{}", self.cached);
         }
         self.print_broken();
     }

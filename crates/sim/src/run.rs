@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    anchored,
+    anchored, cached,
     case::{Family, quietly},
     dice::mix,
     keyed, misdeclared,
@@ -32,10 +32,16 @@ pub(crate) struct Mix {
 }
 
 impl Mix {
-    /// All families; most walks are of lists whose order is declared, which have the most rules.
+    /// All families without a cache; most walks are of lists whose order is declared, which have the most rules.
     pub(crate) const ALL: Self = Self {
         rest: Family::Keyed,
         others: &[(Family::Anchored, 50), (Family::Token, 10), (Family::Misdeclared, 100)],
+    };
+
+    /// The same, and lists whose pages are kept: a soak has seeds of its own, so that it may walk through more.
+    pub(crate) const SOAK: Self = Self {
+        rest: Family::Keyed,
+        others: &[(Family::Anchored, 50), (Family::Token, 10), (Family::Misdeclared, 100), (Family::Cached, 20)],
     };
 
     pub(crate) fn only(family: Family) -> Self {
@@ -155,6 +161,12 @@ fn walk_one(family: Family, seed: u64, own: &mut Report) -> Option<String> {
             own.misdeclared.add(&scenario, &outcome);
             own.count(outcome.changes, u64::from(outcome.refusal.is_some()));
             outcome.violation.map(promise)
+        }
+        Family::Cached => {
+            let outcome = cached::walk(&cached::Scenario::from_seed(seed), false);
+            own.cached.add(&outcome);
+            own.count(outcome.changes, outcome.refused.len() as u64);
+            outcome.violation.map(|violation| violation.promise.to_owned())
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The tests of a run: each family, all small worlds, and the broken cores that must be caught.
+//! The tests of a run: each family, all small worlds, and the broken cores and caches that must be caught.
 //!
 //! `WALKS=n` sets how many walks each family does, for `crates/mutants`.
 
@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cursorgate_core::pagination::rules::Rule;
 
 use crate::{
-    broken::{caught_lie, caught_without},
+    broken::{caught_fault, caught_lie, caught_without},
+    cached::Fault,
     case::Family,
     cli::{self, WALKS, conclude},
     keyed::broken::Lie,
@@ -16,6 +17,9 @@ use crate::{
 
 /// The number of walks of a family that is walked alone.
 const WALKS_OF_FAMILY: u64 = 20_000;
+
+/// The number of walks with caches. Each has several clients, and as many pages as ten others.
+const WALKS_WITH_CACHES: u64 = 6_000;
 
 /// The mark in every binary whose core has rules that can be switched off. `tests/end_to_end` looks for it in the
 /// binary that is shipped.
@@ -61,6 +65,26 @@ fn walks_without_a_declared_order_keep_the_promises() {
 fn walks_of_misdeclared_lists_keep_the_promises() {
     let walks = wanted().map_or(WALKS_OF_FAMILY, |walks| walks.clamp(5_000, 200_000));
     assert!(holds("misdeclared", Mix::only(Family::Misdeclared), walks));
+}
+
+#[test]
+fn walks_with_caches_keep_the_promises() {
+    let walks = wanted().map_or(WALKS_WITH_CACHES, |walks| walks.min(WALKS_WITH_CACHES));
+    assert!(holds("with caches", Mix::only(Family::Cached), walks));
+}
+
+/// A cache with a fault breaks a promise that the same cache without it keeps, on the very same walk.
+#[test]
+fn every_fault_of_a_cache_is_caught() {
+    let missed: Vec<Fault> = Fault::ALL
+        .into_iter()
+        .filter(|&fault| {
+            let caught = caught_fault(fault).next().map(|(seed, _, broken)| (seed, broken));
+            println!("{fault:?}: caught by walk {caught:?}");
+            caught.is_none()
+        })
+        .collect();
+    assert!(missed.is_empty(), "not caught: {missed:?}");
 }
 
 #[test]

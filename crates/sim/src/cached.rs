@@ -1,0 +1,107 @@
+//! Lists whose pages are kept: several clients of one principal go through a list of `keyed`, and get pages that were made
+//! earlier, for themselves or for others.
+//!
+//! The core knows nothing of a cache: a page of it is a whole earlier page, of the same request. Its promises are stated
+//! over the states that the pages show, whenever they were shown:
+//!
+//! - An item that is in every state that the pages of a walk show comes once, in order (G1, G2, G3). So does one that was
+//!   there throughout the time from the oldest of these states to the newest, which is less to ask.
+//! - Each page moves strictly on. A walk has at most as many pages as the items ahead in the oldest state shown, and those
+//!   that came since, fill, and one more (G4).
+//! - Each page is as sure as when it was made, and its ends are those of its state (G6).
+//! - No page is older than the cache says, and none is from before a write that it was told of.
+//!
+//! This follows from the proof of a page (ARCHITECTURE.md), which uses the answers of that page alone, and not time: each
+//! page delivers what its states hold of its own interval, and the cursor by which the next page is asked for begins where
+//! that interval ends.
+//!
+//! `cache` is a model of a cache, `scenario` what a seed makes of it, the list and the clients, `walk` goes through it,
+//! `promises` is what must hold, `kinds` what walks must meet.
+
+mod cache;
+mod kinds;
+mod promises;
+mod scenario;
+mod shrink;
+mod text;
+mod walk;
+
+use std::{collections::BTreeMap, fmt};
+
+pub(crate) use cache::Fault;
+pub(crate) use scenario::Scenario;
+pub(crate) use shrink::smaller;
+pub(crate) use walk::{Outcome, walk};
+
+use crate::worlds::WorldCounts;
+
+/// The least number of walks of which bounds are asserted.
+const LEAST_WALKS: u64 = 5_000;
+
+/// Of a hundred pages so many come from the cache at least.
+const FROM_CACHE_OF_HUNDRED: u64 = 20;
+
+/// Of a thousand pages so many are refused at most.
+const REFUSED_OF_THOUSAND: u64 = 60;
+
+/// The results of many walks.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) walks: u64,
+    pages: u64,
+    from_cache: u64,
+    changes: u64,
+    refused: BTreeMap<&'static str, u64>,
+    met: WorldCounts,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, outcome: &Outcome) {
+        self.walks += 1;
+        self.pages += outcome.met.pages;
+        self.from_cache += outcome.met.from_cache;
+        self.changes += outcome.changes;
+        self.met.add(kinds::KINDS, &outcome.met);
+        for cause in &outcome.refused {
+            *self.refused.entry(cause).or_default() += 1;
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.walks += other.walks;
+        self.pages += other.pages;
+        self.from_cache += other.from_cache;
+        self.changes += other.changes;
+        self.met.merge(other.met);
+        other.refused.into_iter().for_each(|(cause, times)| *self.refused.entry(cause).or_default() += times);
+    }
+
+    /// Returns the figures that are beyond the recorded bounds.
+    pub(crate) fn beyond(&self) -> Vec<String> {
+        let Self { walks, pages, from_cache, .. } = *self;
+        if walks < LEAST_WALKS {
+            return Vec::new();
+        }
+        let refused: u64 = self.refused.values().sum();
+        let mut beyond = self.met.missed(kinds::KINDS, walks);
+        let mut hold = |holds: bool, said: String| beyond.extend((!holds).then_some(said));
+        hold(
+            from_cache * 100 >= FROM_CACHE_OF_HUNDRED * pages,
+            format!("of {pages} pages only {from_cache} come from the cache"),
+        );
+        hold(
+            refused * 1_000 <= REFUSED_OF_THOUSAND * pages,
+            format!("of {pages} pages with a cache {refused} are refused"),
+        );
+        beyond
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { walks, pages, from_cache, changes, refused, met } = self;
+        writeln!(out, "cached: {walks} walks, {pages} pages, {from_cache} of them from the cache, {changes} changes")?;
+        refused.iter().try_for_each(|(cause, count)| writeln!(out, "  {count:7} {cause}"))?;
+        write!(out, "{}", met.table(kinds::KINDS, *walks))
+    }
+}

@@ -1,0 +1,158 @@
+//! The promises of pages that come from a cache, and of the walks that they are part of.
+//!
+//! Each page is held to all promises of `keyed`, as if it had been made for the client that gets it: by the client's own
+//! cursor, limit and filter, and by the states that its answers showed. Two promises are about the cache alone, and time:
+//! a page is at most so old, and a client that asks after a write through the process gets a page that shows it.
+
+use cursorgate_core::pagination::page::Level;
+
+use super::{
+    cache::{Entry, Settings, Use},
+    kinds::Met,
+};
+use crate::keyed::{
+    aim::Bound,
+    leg::Leg,
+    promises::{Kept, Violation, require},
+    row::Place,
+    scenario::Scenario as List,
+    traits::{Echoes, Past},
+    walk::{Served, Walk},
+};
+
+/// A page that a client got.
+pub(crate) struct Given {
+    pub(crate) served: Served,
+    pub(crate) entry: Entry,
+    /// The cache's use of it; none if it was made for this request.
+    pub(crate) used: Option<Use>,
+    /// The place at which the client asked for it.
+    pub(crate) bound: Bound,
+    /// The ticks when it was asked for.
+    pub(crate) now: usize,
+    pub(crate) client: usize,
+}
+
+/// The pages that a client reads one after the other in one direction.
+pub(crate) struct Journey {
+    pub(crate) leg: Leg,
+    /// The ticks when it began.
+    began: usize,
+    pages: u64,
+    from_cache: u64,
+    /// The oldest and the newest state of all pages.
+    span: Option<(usize, usize)>,
+    /// The oldest state of the last page.
+    last: Option<usize>,
+    backwards: bool,
+    is_backward: bool,
+}
+
+impl Given {
+    /// Returns the places of its rows.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        self.served.rows.iter().map(|row| row.place)
+    }
+
+    /// Returns the numbers of the oldest and the newest state that it shows.
+    fn span(&self) -> (usize, usize) {
+        let numbers = || self.served.made.shown.iter().map(|showing| showing.state.number);
+        (numbers().min().unwrap_or(0), numbers().max().unwrap_or(0))
+    }
+
+    /// Checks that the page before the next one of a full page is that page, where all three show one state. Returns
+    /// whether they do.
+    pub(crate) fn mirror(first: &Self, second: &Self, again: &Self) -> Result<bool, Violation> {
+        let pages = [first, second, again];
+        let state = &first.served.made.shown[0].state;
+        let is_one = pages
+            .iter()
+            .flat_map(|page| &page.served.made.shown)
+            .all(|showing| std::rc::Rc::ptr_eq(&showing.state, state));
+        let is_certain = pages.iter().all(|page| {
+            let made = &page.served.made.page;
+            page.served.certain && !made.short && made.level() != Level::Positional
+        });
+        let is_full = first.served.rows.len() == first.served.limit as usize;
+        let from_cache = pages.iter().any(|page| page.used.is_some());
+        let is_held = is_one && is_certain && is_full && first.served.limit == again.served.limit;
+        require(!is_held || first.places().eq(again.places()), "G3 mirror", || {
+            let places = |page: &Self| page.places().collect::<Vec<_>>();
+            format!("back from the next page is {:?}, not {:?}", places(again), places(first))
+        })?;
+        Ok(is_held && from_cache)
+    }
+}
+
+/// Checks the age of a page, and that it shows the last write. Neither holds of an upstream whose own answers lag.
+pub(crate) fn check_given(given: &Given, walk: &Walk<'_>, settings: &Settings, written: usize) -> Kept {
+    if walk.scenario.traits.lags() {
+        return Ok(());
+    }
+    let beginnings = &walk.upstream.world.beginnings;
+    for showing in &given.served.made.shown {
+        let number = showing.state.number;
+        let ended = beginnings.get(number + 1).copied();
+        let oldest = settings.oldest();
+        require(ended.is_none_or(|ended| ended + oldest > given.now), "age", || {
+            format!("a state that ended at tick {ended:?}, at tick {}: {oldest} is the most", given.now)
+        })?;
+        require(number >= written, "write", || format!("state {number} after the write that made state {written}"))?;
+    }
+    Ok(())
+}
+
+impl Journey {
+    pub(crate) fn new(bound: Bound, began: usize) -> Self {
+        Self {
+            leg: Leg::new(bound),
+            began,
+            pages: 0,
+            from_cache: 0,
+            span: None,
+            last: None,
+            backwards: false,
+            is_backward: !bound.is_forward(),
+        }
+    }
+
+    /// Takes in the next page, and notes which kinds of pages it met.
+    pub(crate) fn take(&mut self, given: &Given, walk: &Walk<'_>, met: &mut Met) {
+        self.pages += 1;
+        met.pages += 1;
+        let (oldest, newest) = given.span();
+        let lags = walk.scenario.traits.lags();
+        let runs_back = !lags && self.last.is_some_and(|last| newest < last);
+        self.backwards |= runs_back;
+        self.last = Some(oldest);
+        let span = self.span.unwrap_or((oldest, newest));
+        self.span = Some((span.0.min(oldest), span.1.max(newest)));
+        let Some(used) = given.used else { return };
+        self.from_cache += 1;
+        met.from_cache += 1;
+        met.took(given, used, walk, self.began, runs_back);
+    }
+
+    /// Checks that a walk does not go on for ever. Returns whether it may, because nothing is proven.
+    pub(crate) fn is_endless(&self, most: u64, list: &List) -> Result<bool, Violation> {
+        // Where pages go by offset alone nothing tells the end from a last page that comes again.
+        let traits = &list.traits;
+        let misled = traits.misleads() || traits.lags() || traits.echoes == Echoes::Nonsense || traits.deceives();
+        let unsteady = traits.past == Past::Repeat || !traits.has_one_cap() || traits.surplus > 0 || misled;
+        let excused = list.is_unverified() && unsteady;
+        require(self.pages <= most || excused, "G4 ends", || format!("{} pages and no end", self.pages))?;
+        Ok(self.pages > most)
+    }
+
+    /// The end was reached.
+    pub(crate) fn finish(self, met: &mut Met) -> Kept {
+        let Self { from_cache, span, backwards, is_backward, .. } = self;
+        if from_cache > 0 {
+            met.finished += 1;
+            met.finished_amid_changes += u64::from(span.is_some_and(|(oldest, newest)| oldest < newest));
+            met.finished_after_going_back_in_time += u64::from(backwards);
+            met.finished_backward += u64::from(is_backward && self.pages > 1);
+        }
+        self.leg.finish()
+    }
+}

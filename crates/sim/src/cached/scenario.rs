@@ -1,0 +1,138 @@
+//! A walk as data, and what a seed makes of it.
+
+use super::cache::{Fault, Settings};
+use crate::{
+    dice::{Dice, mix},
+    keyed::{self, world::Mutation},
+};
+
+/// Sets the scenarios of lists apart from those that walk without a cache.
+const SALT: u64 = 0xcac4_ed00;
+
+/// The most walkers.
+const MOST_WALKERS: u32 = 3;
+
+/// The rows of a flood or of a purge that are many: it comes once, however often the plan of changes is repeated.
+const MANY: u32 = 12;
+
+/// Everything that decides a walk.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scenario {
+    /// The list and its upstream, and the route. Its client walks no way of its own.
+    pub(crate) list: keyed::scenario::Scenario,
+    pub(crate) settings: Settings,
+    pub(crate) walkers: Vec<Walker>,
+    pub(crate) events: Vec<Event>,
+}
+
+/// A client that goes through the list. All have one principal, so that they share their pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Walker {
+    pub(crate) limit: u32,
+    /// The walk begins at the end.
+    pub(crate) backward: bool,
+    /// The list is asked for under a filter, which shows every other row of it.
+    pub(crate) filtered: bool,
+    /// Pages are asked for by the cursors of items, which stay the same while their items do.
+    pub(crate) by_items: bool,
+}
+
+/// The next thing that happens. Walkers are chosen by a number modulo how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A walker asks for the page after its last one, in its direction; from the end it begins anew.
+    Onward(u32),
+    /// A walker turns round.
+    Turn(u32),
+    /// A walker begins anew.
+    Begin(u32),
+    /// A walker goes to a place that a page of its list led to, for itself or another.
+    Earlier(u32, u32),
+    /// A walker deletes one of the rows of its last page, through a process.
+    Delete(u32, u32),
+    /// So many ticks pass.
+    Rest(u32),
+}
+
+impl Scenario {
+    pub(crate) fn from_seed(seed: u64) -> Self {
+        let dice = &mut Dice::new(mix(SALT, seed));
+        let mut list = keyed::scenario::Scenario::from_seed(dice.roll());
+        let walkers: Vec<Walker> = draw_walkers(dice, &list.client.limits);
+        prolong(&mut list.plan, walkers.len());
+        let count = 8 + dice.below(40);
+        let events = (0..count).map(|_| Event::draw(dice)).collect();
+        Self { list, settings: Settings::draw(dice), walkers, events }
+    }
+
+    /// A walk in which this fault can do its harm.
+    pub(crate) fn with_fault(seed: u64, fault: Fault) -> Self {
+        let mut scenario = Self::from_seed(seed);
+        scenario.settings.fault = Some(fault);
+        scenario
+    }
+
+    /// Returns the lists that are asked for: the whole one, and that under the filter.
+    pub(crate) fn views(&self) -> Vec<keyed::scenario::Scenario> {
+        let mut views = vec![self.list.clone()];
+        if self.walkers.iter().any(|walker| walker.filtered) {
+            let rows = self.list.rows.iter().skip(1).step_by(2).copied().collect();
+            views.push(keyed::scenario::Scenario { rows, ..self.list.clone() });
+        }
+        views
+    }
+}
+
+/// Draws walkers, of which two mostly ask for the same pages.
+fn draw_walkers(dice: &mut Dice, limits: &[u32]) -> Vec<Walker> {
+    let limit = dice.pick(limits);
+    let (count, by_items) = (1 + dice.below(MOST_WALKERS), dice.chance(35));
+    let walker = |_| Walker {
+        limit: if dice.chance(75) { limit } else { dice.pick(limits) },
+        backward: dice.chance(15),
+        filtered: dice.chance(12),
+        by_items: by_items && dice.chance(85),
+    };
+    (0..count).map(walker).collect()
+}
+
+/// Makes changes go on for as long as several walkers do.
+fn prolong(plan: &mut Vec<Vec<Mutation>>, times: usize) {
+    let is_many = |mutation: &Mutation| match mutation {
+        Mutation::Flood { count, .. } | Mutation::Purge { count, .. } => *count > MANY,
+        _ => false,
+    };
+    let small = |due: &Vec<Mutation>| due.iter().filter(|mutation| !is_many(mutation)).copied().collect();
+    let again: Vec<Vec<Mutation>> = plan.iter().map(small).collect();
+    (0..times).for_each(|_| plan.extend(again.iter().cloned()));
+}
+
+impl Settings {
+    fn draw(dice: &mut Dice) -> Self {
+        Self {
+            ttl: dice.pick(&[3, 10, 30, 100, 300]),
+            while_revalidate: dice.pick(&[0, 0, 5, 30, 200]),
+            if_error: dice.pick(&[0, 0, 20, 200]),
+            prefetch: dice.chance(35),
+            loses: dice.pick(&[0, 3, 6, 12]),
+            processes: dice.pick(&[1, 1, 2]),
+            writes: dice.pick(&[0, 0, 0, 1, 5]),
+            fails: dice.pick(&[0, 0, 5]),
+            fault: None,
+        }
+    }
+}
+
+impl Event {
+    fn draw(dice: &mut Dice) -> Self {
+        let walker = dice.below(MOST_WALKERS);
+        match dice.below(100) {
+            0..=64 => Self::Onward(walker),
+            65..=72 => Self::Turn(walker),
+            73..=79 => Self::Begin(walker),
+            80..=88 => Self::Earlier(walker, dice.below(1 << 16)),
+            89..=92 => Self::Delete(walker, dice.below(1 << 16)),
+            _ => Self::Rest(1 + dice.below(20)),
+        }
+    }
+}
