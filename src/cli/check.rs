@@ -1,9 +1,11 @@
 //! `cursorgate check`: explains a configuration, or reports its mistakes.
 
 mod annotations;
+mod durations;
 mod exchanges;
 mod links;
 mod live;
+mod page_cache;
 mod review;
 pub(super) mod summary;
 

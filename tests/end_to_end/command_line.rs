@@ -75,6 +75,18 @@ fn check_shows_what_each_route_does() {
 }
 
 #[test]
+fn check_tells_which_pages_are_kept() {
+    let line = "page_cache = { ttl = \"60s\", stale_if_error = \"1h\", private = true }\nprefetch = true\n";
+    let output = checked(&GOOD.replace("order =", &format!("{line}order =")));
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let told = "  page cache   pages are fresh for 1m, then served for 1h if the upstream fails; those for one client are kept \
+                for it alone; the next page is made ahead\n";
+    assert!(text.contains(told), "{text}");
+    assert!(!said(&checked(GOOD)).contains("page cache"));
+}
+
+#[test]
 fn five_mistakes_get_five_messages_with_their_lines() {
     let bad = GOOD
         .replace("signing_key = 1", "signing_key = 3")

@@ -1,9 +1,9 @@
 //! The description of a configuration's routes in plain words: how pages are found, what clients are promised, what a page
 //! costs, where parameters go, and what becomes of old clients.
 
-use std::{fmt::Write as _, time::Duration};
+use std::fmt::Write as _;
 
-use super::{links, review};
+use super::{durations::duration, links, page_cache, review};
 use crate::{
     config::settings::{
         AfterSunset, BrownoutEffect, CorsSettings, EndWord, KnownBy, LegacyPolicy, LegacySettings, ListSettings,
@@ -88,6 +88,9 @@ fn describe(
                 line(out, "bodies", &bodies(list, dialect.sends_bodies()));
             }
             line(out, "cursors", &cursors(list, &promise, compiled.serves_by_host()));
+            if let Some(cache) = &list.page_cache {
+                line(out, "page cache", &page_cache::kept(cache, list.cursor.ttl));
+            }
             // A size by the name of the client's own limit is no mark of an old client.
             let is_own = |name: &&String| parameters.name(Role::Limit) == Some(name.as_str());
             let marks: Vec<String> = names.iter().filter(|name| !is_own(name)).cloned().collect();
@@ -508,28 +511,12 @@ fn legacy_limits(legacy: &LegacySettings, now: u64) -> Option<String> {
     (!told.is_empty()).then(|| told.join("; "))
 }
 
-/// Returns a duration in the largest unit that divides it.
-fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    for (unit, word) in [(DAY, "d"), (3_600, "h"), (60, "m")] {
-        if seconds >= unit && seconds.is_multiple_of(unit) && (unit != DAY || seconds > DAY) {
-            return format!("{}{word}", seconds / unit);
-        }
-    }
-    format!("{seconds}s")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::settings::LegacyClient;
-
-    #[test]
-    fn durations_have_the_unit_people_write() {
-        for (seconds, text) in [(86_400, "24h"), (172_800, "2d"), (90, "90s"), (300, "5m"), (7_200, "2h"), (1, "1s")] {
-            assert_eq!(duration(Duration::from_secs(seconds)), text);
-        }
-    }
 
     #[test]
     fn the_sunset_says_how_long_there_is() {

@@ -1,0 +1,28 @@
+//! Durations as configurations write them.
+
+use std::time::Duration;
+
+const DAY: u64 = 86_400;
+
+/// Returns a duration in the largest unit that divides it.
+pub(super) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    for (unit, word) in [(DAY, "d"), (3_600, "h"), (60, "m")] {
+        if seconds >= unit && seconds.is_multiple_of(unit) && (unit != DAY || seconds > DAY) {
+            return format!("{}{word}", seconds / unit);
+        }
+    }
+    format!("{seconds}s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_the_unit_people_write() {
+        for (seconds, text) in [(86_400, "24h"), (172_800, "2d"), (90, "90s"), (300, "5m"), (7_200, "2h"), (1, "1s")] {
+            assert_eq!(duration(Duration::from_secs(seconds)), text);
+        }
+    }
+}
