@@ -22,8 +22,8 @@ pub(super) fn read(route: &Spanned) -> Option<PageCacheSettings> {
     })
 }
 
-/// Warns of a cache that may stay empty because its clients send `Authorization`, and of private pages on a route whose
-/// clients are said to see the same lists.
+/// Warns of a cache that may stay empty because its clients send `Authorization`, and refuses private pages on a route
+/// whose clients are said to see the same lists, and pages that lead on by a token that the next client can't use.
 pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     if let Some(prefetch) =
         ROUTE.prefetch.find(route).filter(|_| list.page_cache.is_none() && ROUTE.prefetch.read(route))
@@ -32,6 +32,12 @@ pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<
         context.diagnostics.warning(prefetch.at, message, "page_cache = { ttl = \"60s\" }");
     }
     let (Some(cache), Some(written)) = (list.page_cache, ROUTE.page_cache.find(route)) else { return };
+    if list.dialect.request.single_use {
+        let message =
+            "pages are kept, and each token of the dialect can be used once: whoever gets a kept page can't go on";
+        let help = "leave page_cache out, or request.single_use if the tokens can be used again";
+        context.diagnostics.error(written.at, message, help);
+    }
     let told_apart = list.principal.contains(&AUTHORIZATION);
     if told_apart && !cache.private && PAGE_CACHE.private.find(written).is_none() {
         let message = "pages for requests with Authorization are kept only where the upstream says public, s-maxage or \
