@@ -217,7 +217,7 @@ async fn paged(
     };
     let mut outcome = Outcome::begin(String::new(), snapshot.metrics.clone());
     let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen, kept: None };
-    let context = match PageContext::open(call, &mut outcome) {
+    let context = match PageContext::open(&call, &mut outcome).await {
         Ok(Some(context)) => context,
         Ok(None) => {
             return forwarded(&found, &asked.target, PASSES.to_owned());

@@ -41,7 +41,7 @@ fn as_client(gateway: &Gateway, target: &str, name: &str) -> Response {
 }
 
 /// Returns `r` and `t` of a limit, of the only `RateLimit` field.
-fn left(response: &Response, policy: &str) -> Option<(u64, u64)> {
+pub(crate) fn left(response: &Response, policy: &str) -> Option<(u64, u64)> {
     let fields: Vec<&str> = response
         .headers
         .iter()
@@ -55,7 +55,7 @@ fn left(response: &Response, policy: &str) -> Option<(u64, u64)> {
 }
 
 /// Asserts that a request was refused, and that all its fields name the same time, which is `most` seconds away at most.
-fn assert_limited(response: &Response, policy: &str, most: u64) {
+pub(crate) fn assert_limited(response: &Response, policy: &str, most: u64) {
     assert_eq!(response.outcome(), "429 rate_limited", "{response:?}");
     let seconds: u64 = response.header("retry-after").and_then(|text| text.parse().ok()).expect("a number of seconds");
     assert!((1..=most).contains(&seconds), "{response:?}");
@@ -360,12 +360,20 @@ fn check_tells_of_limits_that_a_page_exceeds() {
     let gateway = Gateway::start(
         &Setup { route: "rate_limit = { upstream_requests = 39 }", ..PLAIN }.configuration(upstream.address),
     );
-    let output = command().arg("check").arg(gateway.file("cursorgate.toml")).output().expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
+    let check = || {
+        let output = command().arg("check").arg(gateway.file("cursorgate.toml")).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    let said = check();
     assert!(
         said.contains("a page may take up to 40 upstream requests, and rate_limit.upstream_requests is 39"),
         "{said}"
     );
     assert!(said.contains("  limits       39 upstream requests in 1m for each client"), "{said}");
+    assert!(said.contains("; 429 beyond that; each process counts for itself"), "{said}");
+    gateway.rewrite_raw(&format!("{}\n[caches.shared]\naddresses = [\"127.0.0.1:1\"]\n", gateway.configuration()));
+    let said = check();
+    assert!(said.contains("; 429 beyond that; all processes with this store count together"), "{said}");
 }

@@ -2,6 +2,7 @@
 //! store, and its loss costs no page.
 
 mod board;
+mod limits;
 mod outage;
 mod rates;
 mod secrecy;

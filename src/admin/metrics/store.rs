@@ -10,8 +10,9 @@ use crate::gateway::{
 pub(super) fn write(exposition: &mut Exposition, snapshot: &Snapshot) {
     let (none, store) = (StoreCounts::default(), snapshot.store.as_ref());
     let counts = store.map_or(&none, |store| store.counts());
-    let help = "Questions to the shared store, by answer: without a value, later than the time-box, refused by the server, \
-                down, or a value that did not open. Of the last there should be none: somebody else writes to the store.";
+    let help = "Questions to the shared store, by answer: a value, none, later than the time-box, refused by the server, down, \
+                a request counted for the limits of its client, or forged, a value that did not open. Of the last there \
+                should be none: somebody else writes to the store.";
     let mut questions =
         exposition.family(MetricKind::Counter, "cursorgate_shared_store_questions_total", &["answer"], help);
     for (answer, count) in counts.answers() {

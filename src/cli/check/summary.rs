@@ -97,7 +97,7 @@ fn describe(
             if let Some(legacy) = legacy(&list.legacy, &marks, now) {
                 line(out, "old clients", &legacy);
                 if let Some(limits) = legacy_limits(&list.legacy, now).filter(|_| served.is_some()) {
-                    line(out, "old limits", &limits);
+                    line(out, "old limits", &(limits + counted(settings)));
                 }
                 if let Some((word, text)) = links::passed(settings, route, Some(serving)) {
                     line(out, word, &text);
@@ -118,7 +118,7 @@ fn describe(
         },
     }
     if let Some(limits) = limits(&route.rate_limit) {
-        line(out, "limits", &limits);
+        line(out, "limits", &(limits + counted(settings)));
     }
     if let Some(settings) = &route.cors {
         line(out, "cors", &cors(settings));
@@ -488,6 +488,14 @@ fn limits(limits: &RateLimitSettings) -> Option<String> {
         names => format!("known by {}, or else its address", names.join(", ")),
     };
     (!told.is_empty()).then(|| format!("{} for each client, {clients}; 429 beyond that", told.join(" and ")))
+}
+
+/// Describes which processes count together.
+fn counted(settings: &Settings) -> &'static str {
+    match settings.caches.shared {
+        Some(_) => "; all processes with this store count together",
+        None => "; each process counts for itself",
+    }
 }
 
 /// Describes a number of requests in a time.

@@ -145,8 +145,8 @@ table! {
         concurrency: Key<Spanned> => sub_table(ConcurrencyKeys::KEYS).optional_section();
 
         /// Limits of the requests of a client in a time. Answers tell clients how much is left, in `RateLimit` and
-        /// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). Each process counts for itself, and keeps the limits of
-        /// 65,536 clients.
+        /// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). With [caches.shared] all processes count together, and
+        /// else each for itself. A process remembers 65,536 clients for each limit.
         rate_limit: Key<Spanned> => sub_table(RateLimitKeys::KEYS).optional_section();
 
         /// The scripts of other origins that may read answers. Without this table, preflight requests are forwarded, and

@@ -63,7 +63,7 @@ pub struct Snapshot {
     /// The cache of pages; none if no route has one. The next snapshot shares it if its size is the same.
     pub pages: Option<Arc<KeptPages>>,
     /// The store that processes share; none without `[caches.shared]`.
-    pub(crate) store: Option<SharedStore>,
+    pub(crate) store: Option<Arc<SharedStore>>,
     /// The traces; none without `[traces]`.
     pub(crate) traces: Option<Collector>,
     /// The explanations of requests with a permit; none without `admin.explain_key`.
@@ -197,7 +197,7 @@ impl Snapshot {
         let listeners = self.listeners.iter().filter_map(|(_, protocols)| protocols.tls.as_deref());
         let upstreams = self.upstreams.iter().filter_map(|upstream| upstream.peers.credentials());
         let listeners = listeners.map(|tls| -> &dyn Credentials { tls });
-        let store = self.store.iter().filter_map(SharedStore::credentials);
+        let store = self.store.iter().filter_map(|store| store.credentials());
         listeners.chain(upstreams.map(|tls| -> &dyn Credentials { &**tls })).chain(store)
     }
 
@@ -316,9 +316,9 @@ fn store(
     keys: Option<&Arc<KeyRing>>,
     previous: Option<&Snapshot>,
     diagnostics: &mut Diagnostics,
-) -> Option<SharedStore> {
-    let previous = previous.and_then(|previous| previous.store.as_ref());
-    SharedStore::compile(settings.caches.shared.as_ref()?, keys, previous, diagnostics)
+) -> Option<Arc<SharedStore>> {
+    let previous = previous.and_then(|previous| previous.store.as_deref());
+    SharedStore::compile(settings.caches.shared.as_ref()?, keys, previous, diagnostics).map(Arc::new)
 }
 
 fn key_ring(settings: &CursorKeySettings, diagnostics: &mut Diagnostics) -> Option<KeyRing> {

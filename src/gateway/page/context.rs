@@ -12,7 +12,6 @@ use crate::{
         lifecycle::snapshot::Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
         routes::{list::List, route::Route},
-        runtime::clock,
         session::client_request::ClientRequest,
         shared::{
             pages::{KeptPages, key::KeptScope},
@@ -80,8 +79,8 @@ impl<'r> PageContext<'r> {
     /// # Errors
     ///
     /// Returns the problem of the request, which names its parameter.
-    pub(crate) fn open(call: ListCall<'r>, outcome: &mut Outcome) -> Result<Option<Self>, Failure> {
-        let ListCall { snapshot, asked, route, list, chosen, kept } = call;
+    pub(crate) async fn open(call: &ListCall<'r>, outcome: &mut Outcome) -> Result<Option<Self>, Failure> {
+        let ListCall { snapshot, asked, route, list, chosen, kept } = *call;
         let parameters = &chosen.convention.parameters;
         let mut request = parameters.read_with(asked.query(), asked.body.as_ref())?;
         let preferred = parameters.prefer(&mut request, &chosen.preferences);
@@ -91,7 +90,7 @@ impl<'r> PageContext<'r> {
         note_paging(list, asked, &request.kind, outcome);
         if !matches!(decision, LegacyDecision::Reject(_) | LegacyDecision::Refuse(_)) {
             let restart = || base.url(&parameters.link_query(&request, None));
-            limit_legacy(list, &request.kind, asked.now, restart, outcome)?;
+            limit_legacy(list, &request.kind, asked.now, restart, outcome).await?;
         }
         let redirects = decision == LegacyDecision::Redirect;
         let legacy_page = match decision {
@@ -115,7 +114,7 @@ impl<'r> PageContext<'r> {
             chosen,
             kept,
             pivots: &snapshot.pivots,
-            store: snapshot.store.as_ref(),
+            store: snapshot.store.as_deref(),
             request,
             sorted,
             legacy_page,
@@ -142,7 +141,7 @@ pub(crate) fn note_paging(list: &List, asked: &ClientRequest, kind: &RequestKind
 /// # Errors
 ///
 /// Returns the problem of a client that has used up such a limit, or of a brownout.
-pub(crate) fn limit_legacy(
+pub(crate) async fn limit_legacy(
     list: &List,
     kind: &RequestKind,
     now: u64,
@@ -152,7 +151,7 @@ pub(crate) fn limit_legacy(
     let Some(limited) = outcome.limited.as_mut().filter(|_| legacy::is_legacy(kind, &list.legacy)) else {
         return Ok(());
     };
-    let Err(refusal) = limited.admit_legacy(clock::instant(), now) else { return Ok(()) };
+    let Err(refusal) = limited.admit_legacy(now).await else { return Ok(()) };
     outcome.counted.limit = Some(refusal.policy.word());
     Err(Failure::from(refusal).with_restart(restart()))
 }

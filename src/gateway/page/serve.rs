@@ -46,7 +46,7 @@ pub(crate) async fn serve(
     let trace = call.asked.trace.as_deref();
     // Open: list, parameters, order and position.
     let phase = RequestTrace::phase(trace, "plan");
-    let Some(context) = PageContext::open(call, outcome)? else { return Ok(Served::Forward) };
+    let Some(context) = PageContext::open(&call, outcome).await? else { return Ok(Served::Forward) };
     if let Some(record) = record {
         record.open(OpenedPage::of(&context, Some(&context.list.keys)));
     }

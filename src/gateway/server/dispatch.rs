@@ -44,7 +44,9 @@ use crate::{
             respond::{self, refuse},
         },
         shared::{
-            clients::route_limits::LimitedRequest, concurrency::RequestPlace, explanations::ExplainedRequest,
+            clients::{limit_store::LimitStore, route_limits::LimitedRequest},
+            concurrency::RequestPlace,
+            explanations::ExplainedRequest,
             slots::UpstreamSlot,
         },
     },
@@ -152,12 +154,39 @@ async fn decide(
 ) -> Dispatch {
     seam(&outcome.path, "decide");
     let session = session.as_downstream_mut();
-    let routed = match read_head(session, snapshot, outcome, cross_origin) {
+    let filled = Filled { cross_origin, place, explained: &mut *explained };
+    let routed = match enter(session, snapshot, outcome, filled).await {
         Ok(routed) => routed,
         Err(verdict) => return *verdict,
     };
+    let route = Arc::clone(&routed.found.route);
+    let list = route.list.as_ref().filter(|_| route.methods.take(&session.req_header().method));
+    if let Some(list) = list {
+        return answer_list(gateway, session, snapshot, (held, outcome, explained), list, routed).await;
+    }
+    let Routed { found, target, client, .. } = routed;
     let head = session.req_header();
-    let (route, method) = (Arc::clone(&routed.found.route), head.method.clone());
+    let method = head.method.clone();
+    if let Some(observed) = &route.observed {
+        let (request, now) = ((&head.method, &head.headers), clock::unix_seconds());
+        observed.note_paging(request, target.query.as_deref(), now, &mut outcome.counted);
+    }
+    match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
+        Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
+        None => pass(Forwarded { found, target, client, successor: None, body: None }, &method, explained),
+    }
+}
+
+/// Reads the head of a request and finds its route, and admits its client there.
+async fn enter(
+    session: &mut ServerSession,
+    snapshot: &Snapshot,
+    outcome: &mut Outcome,
+    Filled { cross_origin, place, explained }: Filled<'_>,
+) -> Result<Routed, Box<Dispatch>> {
+    let routed = read_head(session, snapshot, outcome, cross_origin)?;
+    let head = session.req_header();
+    let route = &routed.found.route;
     if let Some(permit) = &routed.permit {
         *explained = explain(permit, snapshot, &head.method, &routed);
     }
@@ -168,24 +197,15 @@ async fn decide(
         &[protected, &snapshot.server.forwarded_headers, snapshot.server.client_subject.as_slice()],
     ) {
         let problem = Problem::new(Code::RequestInvalid, refusal.to_string());
-        return Dispatch::Respond(refuse(&problem, envelope_of(list, head), snapshot, outcome));
+        return Err(Box::new(Dispatch::Respond(refuse(&problem, envelope_of(list, head), snapshot, outcome))));
     }
-    match admit_client(&routed, head, outcome) {
+    match admit_client(&routed, snapshot, head, outcome).await {
         Ok(entered) => *place = entered,
-        Err(failure) => return Dispatch::Respond(shed(failure, envelope_of(list, head), snapshot, outcome)),
+        Err(failure) => {
+            return Err(Box::new(Dispatch::Respond(shed(failure, envelope_of(list, head), snapshot, outcome))));
+        }
     }
-    if let Some(list) = list {
-        return answer_list(gateway, session, snapshot, (held, outcome, explained), list, routed).await;
-    }
-    let Routed { found, target, client, .. } = routed;
-    if let Some(observed) = &route.observed {
-        let (request, now) = ((&head.method, &head.headers), clock::unix_seconds());
-        observed.note_paging(request, target.query.as_deref(), now, &mut outcome.counted);
-    }
-    match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
-        Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
-        None => pass(Forwarded { found, target, client, successor: None, body: None }, &method, explained),
-    }
+    Ok(routed)
 }
 
 /// Reads the head of a request and finds its route. Refuses heads that can't be read, paths without a route, and
@@ -232,15 +252,19 @@ fn read_head(
 /// # Errors
 ///
 /// Returns the failure of a request beyond a limit, which has no place.
-fn admit_client(routed: &Routed, head: &RequestHeader, outcome: &mut Outcome) -> Result<Option<RequestPlace>, Failure> {
+async fn admit_client(
+    routed: &Routed,
+    snapshot: &Snapshot,
+    head: &RequestHeader,
+    outcome: &mut Outcome,
+) -> Result<Option<RequestPlace>, Failure> {
     let route = &routed.found.route;
     let address = whose(outcome.client.unwrap_or(routed.client.address));
     // A browser can't tell its script that a preflight was refused for a time.
     if let Some(limits) = route.limits.as_ref().filter(|_| !cors::is_preflight(&head.method, &head.headers)) {
-        let mut limited = Box::new(LimitedRequest::begin(limits, &head.headers, address));
-        let admitted = limited.admit(clock::instant());
-        outcome.limited = Some(limited);
-        if let Err(refusal) = admitted {
+        let shared = snapshot.store.clone().map(|store| -> (Arc<dyn LimitStore>, &str) { (store, &route.name) });
+        let limited = LimitedRequest::begin(limits, (&head.headers, address), shared);
+        if let Err(refusal) = outcome.limited.insert(Box::new(limited)).admit().await {
             outcome.counted.limit = Some(refusal.policy.word());
             return Err(refusal.into());
         }
@@ -273,8 +297,7 @@ async fn answer_list(
     Routed { found, target, client, .. }: Routed,
 ) -> Dispatch {
     let head = session.req_header();
-    let method = head.method.clone();
-    let by_post = method == Method::POST;
+    let by_post = head.method == Method::POST;
     let mut headers = head.headers.clone();
     let chosen = list.conventions.choose(&headers);
     list.conventions.take_from(&mut headers, chosen.convention);
@@ -297,7 +320,7 @@ async fn answer_list(
             PostRequest::Passes(successor) => {
                 let forwarded =
                     Forwarded { found, target: asked.target, client, successor: Some(successor), body: None };
-                return pass(forwarded, &method, explained);
+                return pass(forwarded, &session.req_header().method, explained);
             }
         }
         // The time in which the client sent its body does not count as the page's.
@@ -318,7 +341,8 @@ async fn answer_list(
         Some(Ok(Served::Forward)) => {
             let successor = Some(first_page(call));
             let body = asked.body.map(|body| body.into_bytes().into());
-            pass(Forwarded { found, target: asked.target, client, successor, body }, &method, explained)
+            let forwarded = Forwarded { found, target: asked.target, client, successor, body };
+            pass(forwarded, &session.req_header().method, explained)
         }
         Some(Err(failure)) => Dispatch::Respond(fail(failure, call, outcome)),
     }
@@ -399,7 +423,7 @@ async fn read_body(
         problem.leave_out_links(cursor_name(chosen.convention));
         return Err(Box::new(refuse(&problem, Some(envelope), snapshot, outcome)));
     }
-    if let Err(failure) = limit_legacy(list, &kind, asked.now, String::new, outcome) {
+    if let Err(failure) = limit_legacy(list, &kind, asked.now, String::new, outcome).await {
         let failure = failure.without_links(cursor_name(chosen.convention));
         return Err(Box::new(shed(failure, Some(envelope), snapshot, outcome)));
     }

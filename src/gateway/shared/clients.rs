@@ -1,6 +1,7 @@
 //! The clients of a route. Each is told apart by the values of headers, or else by its address, and known by a keyed hash
 //! alone.
 
+pub(crate) mod limit_store;
 pub(crate) mod rate_limit;
 pub(crate) mod route_limits;
 
@@ -56,6 +57,28 @@ impl ClientHashes {
         }
         ClientHash(hasher.finish())
     }
+
+    /// Returns the same client of a route as bytes, which are the same in every process. They hold its credentials.
+    #[must_use]
+    pub(crate) fn written(&self, route: &str, headers: &HeaderMap, address: IpAddr) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128);
+        let mut add = |kind: u8, bytes: &[u8]| {
+            out.push(kind);
+            out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+            out.extend_from_slice(bytes);
+        };
+        add(b'r', route.as_bytes());
+        let mut is_named = false;
+        for name in self.headers.iter().filter(|name| headers.contains_key(*name)) {
+            is_named = true;
+            add(b'n', name.as_str().as_bytes());
+            headers.get_all(name).iter().for_each(|value| add(b'v', credential(name, value)));
+        }
+        if !is_named {
+            add(b'a', address.to_string().as_bytes());
+        }
+        out
+    }
 }
 
 /// Returns the part of a header's value that identifies a client: of `Authorization` what follows the scheme, because a
@@ -91,12 +114,19 @@ mod tests {
             (&[], ONE, false),
         ] {
             assert_eq!(clients.find(&headers(pairs), address) == bearer, is_same, "{pairs:?}");
+            let written = clients.written("users", &headers(pairs), address);
+            let same = clients.written("users", &headers(&[("authorization", "Bearer a")]), ONE);
+            assert_eq!(written == same, is_same, "{pairs:?}");
+            assert_ne!(written, clients.written("teams", &headers(pairs), address), "another route");
         }
         let none = HeaderMap::new();
         assert_eq!(clients.find(&none, ONE), clients.find(&none, ONE));
         assert_ne!(clients.find(&none, ONE), clients.find(&none, OTHER));
+        assert_ne!(clients.written("users", &none, ONE), clients.written("users", &none, OTHER));
         let by_address = ClientHashes::by(Vec::new());
         assert_eq!(by_address.find(&none, ONE), by_address.find(&headers(&[("authorization", "Bearer a")]), ONE));
+        let two = |one, other| clients.written("users", &headers(&[("x-api-key", one), ("x-api-key", other)]), ONE);
+        assert_ne!(two("ab", "c"), two("a", "bc"), "values are told apart");
         assert_ne!(ClientHashes::by(Vec::new()).find(&none, ONE), by_address.find(&none, ONE), "the hash has a key");
     }
 }

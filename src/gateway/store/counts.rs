@@ -22,10 +22,12 @@ pub(crate) enum Answered {
     Down,
     /// A value did not open: it was made for another name, by another key, or by somebody without one.
     Forged,
+    /// The store counted a request for the limits of its client.
+    Counted,
 }
 
 /// The words of the ends, in their order.
-const ANSWERED: [&str; 6] = ["hit", "miss", "late", "refused", "down", "forged"];
+const ANSWERED: [&str; 7] = ["hit", "miss", "late", "refused", "down", "forged", "counted"];
 
 /// The ends of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

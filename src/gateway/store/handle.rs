@@ -3,8 +3,7 @@
 //! A name is a keyed hash and a value is sealed for its name (`cursor::stored`), with the time until which it holds: a store
 //! that keeps values for too long, or gives back an older one, is not believed beyond that.
 
-#[allow(dead_code, reason = "limits of rates are put on it")]
-pub(crate) mod rate;
+mod rate;
 
 use std::{sync::Arc, time::Duration};
 

@@ -59,6 +59,8 @@ pub(super) struct Question {
     /// The bytes of the reply, at most.
     pub(super) size: usize,
     pub(super) patience: Duration,
+    /// The command also writes.
+    pub(super) writes: bool,
     pub(super) reply: oneshot::Sender<Result<Value, StoreFault>>,
 }
 
@@ -145,23 +147,47 @@ impl StoreLink {
     }
 
     /// Asks the server of a name, and waits for the reply in the time-box.
-    pub(super) async fn ask(&self, name: &str, command: Cmd, size: usize) -> Result<Value, StoreFault> {
-        self.ask_within(self.settings.timeout, name, command, size).await
+    pub(super) fn ask<'a>(
+        &'a self,
+        name: &'a str,
+        command: Cmd,
+        size: usize,
+    ) -> impl Future<Output = Result<Value, StoreFault>> + 'a {
+        self.exchange(self.settings.timeout, name, (command, size), false)
     }
 
     /// Asks with another time-box.
-    pub(super) async fn ask_within(
+    pub(super) fn ask_within<'a>(
+        &'a self,
+        patience: Duration,
+        name: &'a str,
+        command: Cmd,
+        size: usize,
+    ) -> impl Future<Output = Result<Value, StoreFault>> + 'a {
+        self.exchange(patience, name, (command, size), false)
+    }
+
+    /// Changes the value of a name at its server, and waits for the reply in the time-box.
+    pub(super) fn change<'a>(
+        &'a self,
+        name: &'a str,
+        command: Cmd,
+    ) -> impl Future<Output = Result<Value, StoreFault>> + 'a {
+        self.exchange(self.settings.timeout, name, (command, 0), true)
+    }
+
+    async fn exchange(
         &self,
         patience: Duration,
         name: &str,
-        command: Cmd,
-        size: usize,
+        (command, size): (Cmd, usize),
+        writes: bool,
     ) -> Result<Value, StoreFault> {
         if !self.is_up() {
             return Err(StoreFault::Down);
         }
         let (reply, replied) = oneshot::channel();
-        let question = Question { name: name.to_owned(), command, size, patience, reply };
+        let question = Question { name: name.to_owned(), command, size, patience, writes, reply };
         self.questions.try_send(question).map_err(|_| StoreFault::Down)?;
         match tokio::time::timeout(patience, replied).await {
             Ok(Ok(reply)) => reply,

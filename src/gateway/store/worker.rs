@@ -30,6 +30,9 @@ const WRITES_AT_ONCE: usize = 128;
 /// The bytes of a reply to a write.
 const REPLY: usize = 1 << 10;
 
+/// The codes by which a server that can be read refuses a write.
+const REFUSALS: [&str; 5] = ["OOM", "MISCONF", "NOREPLICAS", "NOPERM", "READONLY"];
+
 /// The interval at which the slots of a cluster are read, and the shortest one.
 const REMAP: Duration = Duration::from_secs(60);
 const REMAP_AGAIN: Duration = Duration::from_millis(250);
@@ -281,7 +284,7 @@ impl Worker {
     }
 
     fn ask(self: Rc<Self>, question: Question) {
-        let Question { name, command, size, patience, reply } = question;
+        let Question { name, command, size, patience, writes, reply } = question;
         if reply.is_closed() {
             return;
         }
@@ -290,9 +293,13 @@ impl Worker {
             return;
         };
         spawn_local(async move {
-            let asked = tokio::time::timeout(patience, line.ask(&command, size)).await;
+            let asked = tokio::time::timeout(patience, line.ask(&command, size)).await.ok();
+            let judged = match writes {
+                true => self.judge_write(&node, asked, patience),
+                false => self.judge(&node, asked, patience),
+            };
             // The request may have ended.
-            let _ = reply.send(self.judge(&node, asked.ok(), patience));
+            let _ = reply.send(judged);
         });
     }
 
@@ -303,25 +310,26 @@ impl Worker {
         };
         let patience = self.settings.timeout;
         let asked = tokio::time::timeout(patience, line.ask(&write.command, REPLY)).await.ok();
-        let refusal = match &asked {
-            Some(Err(error))
-                if error
-                    .code()
-                    .is_some_and(|code| ["OOM", "MISCONF", "NOREPLICAS", "NOPERM", "READONLY"].contains(&code)) =>
-            {
-                Some(said(error))
-            }
-            _ => None,
-        };
-        let is_read_only = matches!(&asked, Some(Err(error)) if error.code() == Some("READONLY"));
-        let judged = self.judge(&node, asked, patience);
+        let judged = self.judge_write(&node, asked, patience);
         self.counts.write(if judged.is_ok() { Written::Stored } else { Written::Failed });
-        if is_read_only {
+    }
+
+    /// Returns the reply to a write, and notes whether the server takes writes.
+    fn judge_write(
+        &self,
+        node: &StoreNode,
+        asked: Option<Result<Value, RedisError>>,
+        patience: Duration,
+    ) -> Result<Value, StoreFault> {
+        let refusal = asked.as_ref().and_then(|asked| refusal(asked.as_ref().err()?));
+        let judged = self.judge(node, asked, patience);
+        match refusal {
             // A master that has become a replica: the sentinels, or the cluster, know the new one.
-            node.leave("READONLY: the server is a replica".to_owned());
-        } else if judged.is_ok() || refusal.is_some() {
-            node.status.takes_writes(refusal);
+            Some(reason) if reason == "READONLY" => node.leave("READONLY: the server is a replica".to_owned()),
+            None if judged.is_err() => {}
+            refusal => node.status.takes_writes(refusal),
         }
+        judged
     }
 
     /// Returns the reply, and notes whether the server failed. Errors about one key or one command don't count as failures.
@@ -345,11 +353,48 @@ impl Worker {
                     Some("MOVED" | "ASK" | "TRYAGAIN") if self.settings.kind == StoreKind::Cluster => {
                         self.remap.notify_one();
                     }
-                    Some("WRONGTYPE" | "OOM" | "MISCONF" | "NOREPLICAS" | "NOPERM" | "READONLY") => node.answered(),
+                    Some(code) if code == "WRONGTYPE" || refusal(&error).is_some() => node.answered(),
                     _ => node.failed(said(&error)),
                 }
                 Err(StoreFault::Refused)
             }
+        }
+    }
+}
+
+/// Returns the reason for which a server that can be read refuses a write, in words. Servers before version 7 say the error
+/// of a script's command within another one.
+fn refusal(error: &RedisError) -> Option<String> {
+    let code = error.code()?;
+    if REFUSALS.contains(&code) {
+        return Some(said(error));
+    }
+    let detail = error.detail().filter(|_| code == "ERR")?;
+    REFUSALS.into_iter().find(|code| detail.contains(&format!("-{code} "))).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_known_within_the_error_of_a_script() {
+        for (said, known) in [
+            ("OOM command not allowed when used memory > 'maxmemory'.", Some("OOM command not allowed")),
+            ("READONLY You can't write against a read only replica.", Some("READONLY")),
+            (
+                "ERR Error running script (call to f_0a): @user_script:36: @user_script: 36: -OOM command not allowed",
+                Some("OOM"),
+            ),
+            ("ERR unknown command 'EVAL'", None),
+            ("LOADING Redis is loading the dataset in memory", None),
+            ("MOVED 3999 127.0.0.1:6381", None),
+        ] {
+            let reply = redis::parse_redis_value(format!("-{said}\r\n").as_bytes()).expect("a reply");
+            let error = reply.extract_error().expect_err("an error");
+            let found = refusal(&error);
+            assert_eq!(found.is_some(), known.is_some(), "{said}: {found:?}");
+            assert!(found.unwrap_or_default().starts_with(known.unwrap_or_default()), "{said}");
         }
     }
 }

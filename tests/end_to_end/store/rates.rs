@@ -1,28 +1,33 @@
-//! The operation by which processes share rates, at real servers.
+//! The operation by which processes share limits, at real servers.
 
 use super::{Flavour, StoreServer};
 
 const SCRIPT: &str = include_str!("../../../src/gateway/store/handle/rate.lua");
 
 /// The time in which a unit comes back, in microseconds: longer than the test takes.
-const UNIT: u64 = 600_000_000;
+const UNIT: i64 = 600_000_000;
 
-fn take(client: &mut redis::Connection, key: &str, most: u64, cost: u64) -> [i64; 4] {
-    change(client, key, most, (i64::try_from(cost).expect("it fits"), false))
+/// Takes units of limits, each a policy, its most units, and those to take. Returns for each whether its units were there,
+/// and the number that is left.
+fn change(client: &mut redis::Connection, key: &str, limits: &[(&str, i64, i64)], are_used: bool) -> Vec<(bool, i64)> {
+    let mut command = redis::cmd("EVAL");
+    command.arg(SCRIPT).arg(1).arg(key).arg(u8::from(are_used));
+    for (policy, most, units) in limits {
+        command.arg(policy).arg(UNIT).arg(most).arg(units);
+    }
+    let times: Vec<i64> = command.query(client).expect("two numbers for each limit");
+    assert_eq!(times.len(), 2 * limits.len());
+    let standings = times.chunks_exact(2).zip(limits).map(|(times, (_, most, units))| {
+        let [retry, reset] = times else { unreachable!("pairs") };
+        assert!((0..=100 * most * UNIT).contains(reset) && (0..=100 * most * UNIT).contains(retry), "{times:?}");
+        assert!(*retry == 0 || !are_used && *retry <= *reset + units * UNIT, "{times:?}");
+        (*retry == 0, (most * UNIT - reset).max(0) / UNIT)
+    });
+    standings.collect()
 }
 
-fn change(client: &mut redis::Connection, key: &str, most: u64, (units, are_used): (i64, bool)) -> [i64; 4] {
-    let taken: Vec<i64> = redis::cmd("EVAL")
-        .arg(SCRIPT)
-        .arg(1)
-        .arg(key)
-        .arg(UNIT)
-        .arg(most)
-        .arg(units)
-        .arg(u8::from(are_used))
-        .query(client)
-        .expect("four numbers");
-    taken.try_into().expect("four numbers")
+fn take(client: &mut redis::Connection, key: &str, most: i64, units: i64) -> (bool, i64) {
+    change(client, key, &[("requests", most, units)], false)[0]
 }
 
 /// However many take at a time, no more units are taken than there are.
@@ -30,43 +35,66 @@ fn change(client: &mut redis::Connection, key: &str, most: u64, (units, are_used
 fn no_more_units_are_taken_than_there_are() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
         let server = StoreServer::start(flavour);
-        let taken: i64 = std::thread::scope(|scope| {
-            let takers: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| (0..10).map(|_| take(&mut server.client(), "rate", 17, 1)[0]).sum::<i64>()))
-                .collect();
+        let taken: usize = std::thread::scope(|scope| {
+            let take = || (0..10).filter(|_| take(&mut server.client(), "rate", 17, 1).0).count();
+            let takers: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
             takers.into_iter().map(|taker| taker.join().expect("no panic")).sum()
         });
         assert_eq!(taken, 17, "{flavour:?}");
         let mut client = server.client();
-        let [taken, left, retry, reset] = take(&mut client, "rate", 17, 1);
-        assert_eq!((taken, left), (0, 0), "{flavour:?}");
-        let unit = i64::try_from(UNIT).expect("it fits");
-        assert!((1..=unit).contains(&retry) && (16 * unit..=17 * unit).contains(&reset), "{retry} {reset}");
+        assert_eq!(take(&mut client, "rate", 17, 1), (false, 0), "{flavour:?}");
         let lives: i64 = redis::cmd("PTTL").arg("rate").query(&mut client).expect("a time");
-        assert!(lives > 0, "it is forgotten when all units are there");
+        assert!((16 * UNIT / 1_000..=17 * UNIT / 1_000).contains(&lives), "it is forgotten when all units are there");
     }
 }
 
-/// Costs of more than one unit, of none, and of more than there ever are; values of other policies and of other hands.
+/// A request takes its units of all limits or of none, and other limits of the client stay as they are.
 #[test]
-fn whatever_is_stored_a_rate_stays_within_its_bounds() {
+fn units_of_several_limits_are_taken_together() {
+    for flavour in [Flavour::Redis, Flavour::Valkey] {
+        let server = StoreServer::start(flavour);
+        let mut client = server.client();
+        let mut both = |first, second| {
+            change(&mut client, "rate", &[("upstream-requests", 5, first), ("requests", 2, second)], false)
+        };
+        assert_eq!(both(3, 1), [(true, 2), (true, 1)], "{flavour:?}");
+        assert_eq!(both(3, 1), [(false, 2), (true, 1)], "{flavour:?}");
+        assert_eq!(both(1, 1), [(true, 1), (true, 0)], "{flavour:?}");
+        assert_eq!(both(1, 1), [(true, 1), (false, 0)], "{flavour:?}");
+        let mut client = server.client();
+        assert_eq!(change(&mut client, "rate", &[("upstream-requests", 5, 4)], true), [(true, 0)], "{flavour:?}");
+        assert_eq!(change(&mut client, "rate", &[("legacy", 7, 1)], false), [(true, 6)], "{flavour:?}");
+        assert_eq!(take(&mut client, "rate", 2, 1), (false, 0), "{flavour:?}");
+        assert_eq!(take(&mut client, "rate", 3, 1), (true, 2), "another limit begins anew");
+    }
+}
+
+/// Costs of more than one unit, of none, and of more than there ever are; values of other hands.
+#[test]
+fn whatever_is_stored_a_limit_stays_within_its_bounds() {
     let server = StoreServer::start(Flavour::Redis);
     let mut client = server.client();
-    let mut outcome = |key: &str, most, cost| {
-        let [taken, left, ..] = take(&mut client, key, most, cost);
-        (taken, left)
-    };
-    assert_eq!(outcome("rate", 10, 0), (1, 10));
-    assert_eq!(outcome("rate", 10, 4), (1, 6));
-    assert_eq!(outcome("rate", 10, 7), (0, 6), "a part is not taken");
-    assert_eq!(outcome("rate", 10, 6), (1, 0));
-    assert_eq!(outcome("other", 10, 25), (1, 0), "more than there ever are, where all are there");
-    assert_eq!(outcome("other", 10, 1), (0, 0));
-    assert_eq!(outcome("rate", 3, 1), (0, 0), "a policy of fewer units");
-    for foreign in ["abc", "", "nan", "-1", "inf", "99999999999999999999999999", "1e308"] {
-        let () = redis::cmd("SET").arg("foreign").arg(foreign).query(&mut server.client()).expect("it is set");
-        let (taken, left) = outcome("foreign", 10, 1);
-        assert!([(1, 9), (0, 0)].contains(&(taken, left)), "{foreign}: {taken} {left}");
+    let mut outcome = |key: &str, most, units| take(&mut client, key, most, units);
+    assert_eq!(outcome("rate", 10, 0), (true, 10));
+    assert_eq!(outcome("rate", 10, 4), (true, 6));
+    assert_eq!(outcome("rate", 10, 7), (false, 6), "a part is not taken");
+    assert_eq!(outcome("rate", 10, 6), (true, 0));
+    assert_eq!(outcome("other", 10, 25), (true, 0), "more than there ever are, where all are there");
+    assert_eq!(outcome("other", 10, 1), (false, 0));
+    let own = format!("requests:{UNIT}:10=");
+    let long = format!("{}=1", "x".repeat(1 << 20));
+    for foreign in ["abc", "", "=", "= =1", "a=1", &format!("a={}", "9".repeat(400)), &long]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(["", "nan", "-1", "inf", "1e308", "0", &"9".repeat(400)].map(|time| format!("{own}{time}")))
+    {
+        let () = redis::cmd("SET").arg("foreign").arg(&foreign).query(&mut server.client()).expect("it is set");
+        let found = outcome("foreign", 10, 1);
+        assert!([(true, 9), (false, 0)].contains(&found), "{foreign}: {found:?}");
+        let lives: i64 = redis::cmd("PTTL").arg("foreign").query(&mut server.client()).expect("a time");
+        assert!(lives > 0, "{foreign}: {lives}");
+        let length: usize = redis::cmd("STRLEN").arg("foreign").query(&mut server.client()).expect("a length");
+        assert!(length < 100, "{foreign}: {length}");
     }
 }
 
@@ -76,15 +104,18 @@ fn used_units_are_charged_and_unused_ones_come_back() {
     let server = StoreServer::start(Flavour::Valkey);
     let mut client = server.client();
     for (units, are_used, taken, left) in [
-        (4, false, 1, 6),
-        (20, true, 1, 0),
-        (1, false, 0, 0),
-        (-15, true, 1, 1),
-        (1, false, 1, 0),
-        (-100, true, 1, 10),
-        (0, false, 1, 10),
+        (4, false, true, 6),
+        (20, true, true, 0),
+        (1, false, false, 0),
+        (-15, true, true, 1),
+        (1, false, true, 0),
+        (-100, true, true, 10),
+        (0, false, true, 10),
     ] {
-        let [found, rest, ..] = change(&mut client, "rate", 10, (units, are_used));
-        assert_eq!((found, rest), (taken, left), "{units} {are_used}");
+        let found = change(&mut client, "rate", &[("requests", 10, units)], are_used);
+        assert_eq!(found, [(taken, left)], "{units} {are_used}");
     }
+    let value: String =
+        redis::cmd("GET").arg("rate").query::<Option<String>>(&mut client).expect("a text").unwrap_or_default();
+    assert_eq!(value, "", "all units are there");
 }

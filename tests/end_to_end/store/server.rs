@@ -122,6 +122,11 @@ impl StoreServer {
         eventually("the store starts again", port_is_free);
     }
 
+    /// Returns the path of a file in its folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.file(name)
+    }
+
     /// Returns a client of it.
     pub(crate) fn client(&self) -> redis::Connection {
         let client = redis::Client::open(("127.0.0.1", self.port)).expect("an address");
@@ -140,6 +145,12 @@ impl StoreServer {
         let mark = format!(":{kind}:");
         self.keys().into_iter().filter(|key| key.contains(&mark)).collect()
     }
+}
+
+/// Returns the line of the documentation that makes the user of gateways, with the rights that it needs.
+pub(crate) fn documented_rights() -> String {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/shared-store.md")).expect("a page");
+    page.lines().find(|line| line.starts_with("user cursorgate on")).expect("a line of rights").to_owned()
 }
 
 impl Drop for StoreServer {

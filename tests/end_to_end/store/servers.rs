@@ -1,12 +1,13 @@
 //! Servers with TLS and users, servers that sentinels watch, and clusters.
 
-use super::{Flavour, Rows, StoreServer, ids, look_ups, next, questions, serve, start, status, wait_until_up};
+use super::{Flavour, Rows, StoreServer, ids, look_ups, next, questions, serve, server, start, status, wait_until_up};
 use crate::{
     harness::{
         Directory, eventually,
         gateway::{Gateway, Keys, free_port},
         upstream::Upstream,
     },
+    rate_limits,
     tls::authority::{ALWAYS, Authority},
 };
 
@@ -34,7 +35,7 @@ fn a_server_is_held_to_its_certificate_and_asks_for_one() {
     let ca = root.file(&folder, "ca.pem");
     let (certificate, key) = root.issue(&[NAME], ALWAYS).files(&folder, "server");
     let (own, own_key) = root.issue(&["gateway.people.test"], ALWAYS).files(&folder, "gateway");
-    let rights = documented_rights().replace(">PASSWORD", ">hunter2-hunter2-hunter2");
+    let rights = server::documented_rights().replace(">PASSWORD", ">hunter2-hunter2-hunter2");
     let server = StoreServer::start_with(Flavour::Redis, |port, _| {
         format!(
             "port 0\ntls-port {port}\ntls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\ntls-auth-clients yes\n\
@@ -66,12 +67,6 @@ fn a_server_is_held_to_its_certificate_and_asks_for_one() {
         assert_eq!(third.get("/users?limit=10").outcome(), "200");
         assert_eq!(third.metric("cursorgate_shared_store_servers{standing=\"up\"}"), Some(0));
     }
-}
-
-/// Returns the line of the documentation.
-fn documented_rights() -> String {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/shared-store.md")).expect("a page");
-    page.lines().find(|line| line.starts_with("user cursorgate on")).expect("a line of rights").to_owned()
 }
 
 /// When the master dies, its successor is asked.
@@ -160,8 +155,17 @@ fn the_nodes_of_a_cluster_are_asked_for_their_slots() {
     );
     let rows = Rows::count(200);
     let upstream = serve(&rows);
-    let [first, second] = [(); 2].map(|()| start(Keys::One, &upstream, &shared));
+    let limited = format!("{}\nrate_limit = {{ requests = 100_000, per = \"30d\" }}", super::SEEKING);
+    let text = super::text(&upstream, &shared).replace(super::SEEKING, &limited);
+    let [first, second] = [(); 2].map(|()| Gateway::start_with(Keys::One, &text));
+    [&first, &second].into_iter().for_each(wait_until_up);
     assert_eq!(status(&first)["servers"].as_array().map(Vec::len), Some(3));
+    for client in 0..12 {
+        let name = format!("client-{client}");
+        let page = |gateway: &Gateway| gateway.send("GET", "/users?limit=5", &[("Authorization", &name)], b"");
+        let rest = [&first, &second].map(|gateway| rate_limits::left(&page(gateway), "requests").map(|left| left.0));
+        assert_eq!(rest, [Some(99_999), Some(99_998)], "{name}");
+    }
     let walk = |limit: usize| {
         let mut target = Some(format!("/users?limit={limit}"));
         let (mut seen, mut turn) = (Vec::new(), 0);

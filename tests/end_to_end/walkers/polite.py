@@ -1,8 +1,8 @@
 """Walks a list with limits in two ways that keep to what the gateway says.
 
-    python polite.py retry|fields URL
+    python polite.py retry|fields URL [BASE]
 
-`retry` leaves it to urllib3, which repeats what was refused after `Retry-After`. `fields` reads `RateLimit` and sends no
+With a base, every other request goes there, to another process. `retry` leaves it to urllib3, which repeats what was refused after `Retry-After`. `fields` reads `RateLimit` and sends no
 request before it may. Prints the ids, and the number of requests that were refused.
 """
 
@@ -14,7 +14,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-style, url = sys.argv[1:]
+style, url, *others = sys.argv[1:]
+bases = [url, *others]
 session = requests.Session()
 session.trust_env = False
 if style == "retry":
@@ -31,8 +32,11 @@ def exhausted(field):
             yield int(values["t"])
 
 
-ids, refused = [], 0
+ids, refused, turn = [], 0, 0
 while url:
+    path = requests.compat.urlparse(url)
+    url = requests.compat.urljoin(bases[turn % len(bases)], f"{path.path}?{path.query}")
+    turn += 1
     response = session.get(url, timeout=60)
     refused += len(response.raw.retries.history) if style == "retry" else response.status_code == 429
     response.raise_for_status()

@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::ClientHash;
+use super::{
+    ClientHash,
+    limit_store::{StoredLimit, StoredStanding},
+};
 use crate::config::settings::QuotaSettings;
 
 /// The number of groups of clients; each has a lock of its own.
@@ -21,6 +24,9 @@ const GROUPS: usize = 1_024;
 
 /// The largest number of clients in a group.
 const MOST_IN_GROUP: usize = 64;
+
+/// A microsecond, in nanoseconds.
+const MICROSECOND: u64 = 1_000;
 
 /// The largest number of clients of a limit, which documentation names.
 #[cfg(test)]
@@ -30,7 +36,7 @@ const MOST_CLIENTS: usize = GROUPS * MOST_IN_GROUP;
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     quota: QuotaSettings,
-    /// The time that the limit gives for one request, in nanoseconds.
+    /// The time that the limit gives for one request, in nanoseconds; whole microseconds, so that it is the same in a store.
     interval: u64,
     /// The time that the requests of a burst take, in nanoseconds.
     burst: u64,
@@ -44,6 +50,17 @@ struct ClientState {
     client: ClientHash,
     /// The time at which the client has its whole limit again, on the limit's clock.
     whole_at: u64,
+    /// The time until which the store that processes share has refused the client, on the same clock.
+    refused_until: u64,
+}
+
+/// The times of a client from now on, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct UsedTime {
+    /// The time after which the client has its whole limit again.
+    used: u64,
+    /// The time for which the store has refused the client.
+    refused: u64,
 }
 
 /// The answer of a limit to a request of a client.
@@ -63,7 +80,7 @@ impl RateLimit {
     /// Creates a limit that no client has used.
     #[must_use]
     pub(crate) fn new(quota: QuotaSettings, now: Instant) -> Self {
-        let interval = (nanoseconds(quota.per) / u64::from(quota.requests.max(1))).max(1);
+        let interval = (nanoseconds(quota.per) / MICROSECOND / u64::from(quota.requests.max(1))).max(1) * MICROSECOND;
         let groups = (0..GROUPS).map(|_| Mutex::default()).collect();
         Self { quota, interval, burst: interval.saturating_mul(quota.burst.into()), began: now, groups }
     }
@@ -78,45 +95,73 @@ impl RateLimit {
     /// a burst is allowed to a client that has its whole limit.
     pub(crate) fn check(&self, client: ClientHash, cost: u32, now: Instant) -> RateDecision {
         let cost = self.interval.saturating_mul(cost.into());
-        self.change(client, now, |used| {
-            let over = used.saturating_add(cost.min(self.burst)).saturating_sub(self.burst);
-            if over > 0 { Err(Duration::from_nanos(over)) } else { Ok(used.saturating_add(cost)) }
+        self.change(client, now, |state| {
+            let over = state.used.saturating_add(cost.min(self.burst)).saturating_sub(self.burst);
+            if over == 0 {
+                state.used = state.used.saturating_add(cost);
+            }
+            over
         })
     }
 
     /// Charges a client with requests that have been made, also beyond its limit, or gives back a charge.
     pub(crate) fn charge(&self, client: ClientHash, requests: i64, now: Instant) -> RateDecision {
         let time = self.interval.saturating_mul(requests.unsigned_abs());
-        self.change(client, now, |used| {
-            Ok(if requests < 0 { used.saturating_sub(time) } else { used.saturating_add(time) })
+        self.change(client, now, |state| {
+            if requests < 0 {
+                state.used = state.used.saturating_sub(time);
+                state.refused = state.refused.saturating_sub(time);
+            } else {
+                state.used = state.used.saturating_add(time);
+            }
+            0
         })
     }
 
-    /// Replaces the time that a client has used of its limit. An error is the time after which the client may try again.
-    fn change(
-        &self,
-        client: ClientHash,
-        now: Instant,
-        change: impl FnOnce(u64) -> Result<u64, Duration>,
-    ) -> RateDecision {
+    /// Returns these units of the limit, as a store counts them.
+    pub(crate) fn stored(&self, policy: &'static str, units: i64) -> StoredLimit {
+        StoredLimit { policy, unit: Duration::from_nanos(self.interval), most: self.quota.burst.max(1), units }
+    }
+
+    /// Replaces the state of a client by what the store has just said.
+    pub(crate) fn hear(&self, client: ClientHash, said: StoredStanding, now: Instant) -> RateDecision {
+        let StoredStanding { retry_after, reset_after } = said;
+        let [refused, used] = [retry_after, reset_after].map(nanoseconds);
+        self.change(client, now, |state| {
+            *state = UsedTime { used, refused };
+            refused
+        })
+    }
+
+    /// Returns the refusal of a client that the store has refused until a time that has not come yet.
+    pub(crate) fn refused(&self, client: ClientHash, now: Instant) -> Option<RateDecision> {
+        let decision = self.change(client, now, |state| state.refused);
+        (!decision.allowed).then_some(decision)
+    }
+
+    /// Changes the state of a client. `change` returns the time after which the client may try again, 0 if it is allowed.
+    fn change(&self, client: ClientHash, now: Instant, change: impl FnOnce(&mut UsedTime) -> u64) -> RateDecision {
         let now = nanoseconds(now.saturating_duration_since(self.began));
         let mut group = self.group(client);
         let place = group.iter().position(|state| state.client == client);
-        let used = place.map_or(0, |place| group[place].whole_at.saturating_sub(now));
-        let changed = change(used);
-        let used = changed.unwrap_or(used);
-        let whole_at = now.saturating_add(used);
+        let mut time = place.map_or_else(UsedTime::default, |place| {
+            let ClientState { whole_at, refused_until, .. } = group[place];
+            UsedTime { used: whole_at.saturating_sub(now), refused: refused_until.saturating_sub(now) }
+        });
+        let retry_after = change(&mut time);
+        let UsedTime { used, refused } = time;
+        let [whole_at, refused_until] = [used, refused].map(|time| now.saturating_add(time));
         match place {
-            Some(place) => group[place].whole_at = whole_at,
-            None if used > 0 => insert(&mut group, ClientState { client, whole_at }, now),
+            Some(place) => group[place] = ClientState { client, whole_at, refused_until },
+            None if used > 0 => insert(&mut group, ClientState { client, whole_at, refused_until }, now),
             None => {}
         }
         drop(group);
         RateDecision {
-            allowed: changed.is_ok(),
+            allowed: retry_after == 0,
             remaining: u32::try_from(self.burst.saturating_sub(used) / self.interval).unwrap_or(u32::MAX),
             reset_after: Duration::from_nanos(used),
-            retry_after: changed.err().unwrap_or_default(),
+            retry_after: Duration::from_nanos(retry_after),
         }
     }
 
@@ -245,6 +290,57 @@ mod tests {
         assert_eq!((kept, most), (MOST_CLIENTS, Some(MOST_IN_GROUP)));
         assert_eq!(limit.check(known, 1, now).remaining, 59, "its state was kept");
         assert_eq!(limit.check(hash(1_000_000), 1, now).remaining, 99, "a new client has its limit");
+    }
+
+    /// Returns what a store says, in milliseconds.
+    fn said(retry: u64, reset: u64) -> StoredStanding {
+        let [retry_after, reset_after] = [retry, reset].map(Duration::from_millis);
+        StoredStanding { retry_after, reset_after }
+    }
+
+    /// A client that the store has refused is refused until its time has come, and no other one.
+    #[test]
+    fn a_refusal_by_the_store_holds_until_its_time() {
+        let (limit, began) = limit(10, 10, 4);
+        assert_eq!(limit.refused(A, began), None);
+        let heard = limit.hear(A, said(0, 4_000), began);
+        assert_eq!((heard.allowed, heard.remaining, heard.reset_after), (true, 0, Duration::from_secs(4)));
+        assert_eq!(limit.refused(A, began), None, "the store may know of units that have been given back");
+        let heard = limit.hear(A, said(1_000, 4_000), began);
+        assert_eq!((heard.allowed, heard.retry_after), (false, Duration::from_secs(1)));
+        assert_eq!(limit.refused(B, began), None);
+        let refused = limit.refused(A, after(began, 400)).unwrap();
+        assert_eq!((refused.retry_after, refused.remaining), (Duration::from_millis(600), 0));
+        assert_eq!(limit.refused(A, after(began, 1_000)), None);
+        limit.hear(A, said(1_000, 4_000), began);
+        limit.charge(A, -1, began);
+        assert_eq!(limit.refused(A, began), None, "a unit has been given back");
+    }
+
+    /// Without the store a process goes on from what the store said last.
+    #[test]
+    fn what_the_store_said_is_known_when_it_is_gone() {
+        let (limit, began) = limit(10, 10, 10);
+        assert!(limit.check(A, 1, began).allowed);
+        assert_eq!(limit.hear(A, said(0, 7_000), began).remaining, 3);
+        assert_eq!((0..10).filter(|_| limit.check(A, 1, began).allowed).count(), 3);
+        assert_eq!(limit.hear(A, said(0, 1_000), began).remaining, 9, "other processes count again");
+    }
+
+    /// The store and the memory count the same number of units in the same time, whatever the quota.
+    #[test]
+    fn a_limit_is_the_same_in_the_store() {
+        for (requests, seconds, burst) in
+            [(3, 1, 3), (7, 3, 2), (700_000, 1, 699_999), (1_000_000, 1, 1), (1, 86_400, 1)]
+        {
+            let (limit, began) = limit(requests, seconds, burst);
+            let StoredLimit { unit, most, .. } = limit.stored("requests", 1);
+            for used in [0, 1, burst / 2, burst] {
+                let reset_after = unit * used;
+                let standing = StoredStanding { retry_after: Duration::ZERO, reset_after };
+                assert_eq!(limit.hear(A, standing, began).remaining, most - used, "{requests} in {seconds}: {used}");
+            }
+        }
     }
 
     #[test]

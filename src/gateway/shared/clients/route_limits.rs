@@ -10,11 +10,13 @@ use http::HeaderMap;
 
 use super::{
     ClientHash, ClientHashes,
+    limit_store::{LimitStore, StoredStanding},
     rate_limit::{RateDecision, RateLimit},
 };
 use crate::{
     config::settings::{BrownoutEffect, BrownoutSettings, LegacySettings, QuotaSettings, RateLimitSettings},
     downstream::response::rate_limit::{self, LimitStanding},
+    gateway::runtime::clock,
 };
 
 /// The limits of a route.
@@ -67,10 +69,22 @@ pub(crate) struct RateRefusal {
 pub(crate) struct LimitedRequest {
     limits: Arc<RouteLimits>,
     client: ClientHash,
+    /// The client in the store that processes share; none without a store, and while it is down.
+    stored: Option<StoredClient>,
     /// The charge for requests to the upstream so far.
     charged: u32,
     /// The limits that apply, with what they answered.
     applied: Vec<AppliedLimit>,
+}
+
+/// A client in the store that processes share.
+#[derive(Debug)]
+struct StoredClient {
+    store: Arc<dyn LimitStore>,
+    /// The name of the client in this route, from which it can't be told.
+    name: String,
+    /// The store has not answered: it is asked no more in this request, so that the request waits for it once.
+    is_silent: bool,
 }
 
 #[derive(Debug)]
@@ -124,11 +138,19 @@ impl RouteLimits {
 }
 
 impl LimitedRequest {
-    /// Finds the client of a request.
+    /// Finds the client of a request. `shared` is the store in which the processes count the requests of this route.
     #[must_use]
-    pub(crate) fn begin(limits: &Arc<RouteLimits>, headers: &HeaderMap, address: IpAddr) -> Self {
+    pub(crate) fn begin(
+        limits: &Arc<RouteLimits>,
+        (headers, address): (&HeaderMap, IpAddr),
+        shared: Option<(Arc<dyn LimitStore>, &str)>,
+    ) -> Self {
         let client = limits.clients.find(headers, address);
-        Self { limits: Arc::clone(limits), client, charged: 0, applied: Vec::with_capacity(2) }
+        let stored = shared.and_then(|(store, route)| {
+            let name = store.name(&limits.clients.written(route, headers, address))?;
+            Some(StoredClient { store, name, is_silent: false })
+        });
+        Self { limits: Arc::clone(limits), client, stored, charged: 0, applied: Vec::with_capacity(2) }
     }
 
     /// Charges the request, and one request to the upstream, which [`Self::settle`] replaces by their real number.
@@ -136,17 +158,13 @@ impl LimitedRequest {
     /// # Errors
     ///
     /// Returns the limit that the client has used up.
-    pub(crate) fn admit(&mut self, now: Instant) -> Result<(), RateRefusal> {
+    pub(crate) async fn admit(&mut self) -> Result<(), RateRefusal> {
         let limits = Arc::clone(&self.limits);
         // First, because a refusal by the other one gives this charge back.
-        if let Some(limit) = &limits.upstream_requests {
-            self.check(LimitPolicy::UpstreamRequests, limit, now)?;
-            self.charged = 1;
-        }
-        match &limits.requests {
-            Some(limit) => self.check(LimitPolicy::Requests, limit, now),
-            None => Ok(()),
-        }
+        let upstream_requests = limits.upstream_requests.as_ref().map(|limit| (LimitPolicy::UpstreamRequests, limit));
+        let requests = limits.requests.as_ref().map(|limit| (LimitPolicy::Requests, limit));
+        let limits: Vec<_> = upstream_requests.into_iter().chain(requests).collect();
+        self.take(&limits).await
     }
 
     /// Charges a legacy request; `unix_seconds` is the time of day.
@@ -154,10 +172,10 @@ impl LimitedRequest {
     /// # Errors
     ///
     /// Returns the limit that the client has used up, or the brownout that lets no request pass.
-    pub(crate) fn admit_legacy(&mut self, now: Instant, unix_seconds: u64) -> Result<(), RateRefusal> {
+    pub(crate) async fn admit_legacy(&mut self, unix_seconds: u64) -> Result<(), RateRefusal> {
         let limits = Arc::clone(&self.limits);
         if let Some(limit) = &limits.legacy {
-            self.check(LimitPolicy::Legacy, limit, now)?;
+            self.take(&[(LimitPolicy::Legacy, limit)]).await?;
         }
         let Some((brownout, limit)) = limits.brownouts.iter().find(|(brownout, _)| brownout.is_on(unix_seconds)) else {
             return Ok(());
@@ -172,25 +190,89 @@ impl LimitedRequest {
                 Err(RateRefusal { policy, quota, retry_after, until: Some(brownout.until) })
             }
             (BrownoutEffect::Slow(_), Some(limit)) => self
-                .check(LimitPolicy::Brownout, limit, now)
+                .take(&[(LimitPolicy::Brownout, limit)])
+                .await
                 .map_err(|refusal| RateRefusal { until: Some(brownout.until), ..refusal }),
             // The policy of legacy requests has rejected the request already.
             _ => Ok(()),
         }
     }
 
-    fn check(&mut self, policy: LimitPolicy, limit: &Arc<RateLimit>, now: Instant) -> Result<(), RateRefusal> {
-        let decision = limit.check(self.client, 1, now);
+    /// Takes one unit of each of these limits, in all processes together where their store answers.
+    async fn take(&mut self, limits: &[(LimitPolicy, &Arc<RateLimit>)]) -> Result<(), RateRefusal> {
+        if limits.is_empty() {
+            return Ok(());
+        }
+        let now = clock::instant();
+        let is_shared = self.stored.as_ref().is_some_and(|stored| !stored.is_silent);
+        let known = limits.iter().filter(|_| is_shared);
+        let refused = known.filter_map(|(policy, limit)| Some((*policy, *limit, limit.refused(self.client, now)?)));
+        if let Some((policy, limit, decision)) = refused.max_by_key(|(_, _, decision)| decision.retry_after) {
+            return self.apply(policy, limit, decision);
+        }
+        let Some(said) = self.ask(limits).await else { return self.take_alone(limits) };
+        let now = clock::instant();
+        let heard = limits.iter().zip(said);
+        let mut heard: Vec<_> = heard
+            .map(|((policy, limit), standing)| (*policy, *limit, limit.hear(self.client, standing, now)))
+            .collect();
+        // The last one decides: the refusal that lasts longest.
+        heard.sort_by_key(|(_, _, decision)| decision.retry_after);
+        let mut admitted = Ok(());
+        for (policy, limit, decision) in heard {
+            admitted = self.apply(policy, limit, decision);
+        }
+        // The store takes units of all limits or of none.
+        if admitted.is_ok() && limits.iter().any(|(policy, _)| *policy == LimitPolicy::UpstreamRequests) {
+            self.charged = 1;
+        }
+        admitted
+    }
+
+    /// Takes one unit of each of these limits in this process, up to one that has none.
+    fn take_alone(&mut self, limits: &[(LimitPolicy, &Arc<RateLimit>)]) -> Result<(), RateRefusal> {
+        let now = clock::instant();
+        for (policy, limit) in limits {
+            let decision = limit.check(self.client, 1, now);
+            if decision.allowed && *policy == LimitPolicy::UpstreamRequests {
+                self.charged = 1;
+            }
+            self.apply(*policy, limit, decision)?;
+        }
+        Ok(())
+    }
+
+    /// Asks the store for one unit of each of these limits. Returns nothing if the process limits alone.
+    async fn ask(&mut self, limits: &[(LimitPolicy, &Arc<RateLimit>)]) -> Option<Vec<StoredStanding>> {
+        let stored = self.stored.as_mut().filter(|stored| !stored.is_silent)?;
+        let units: Vec<_> = limits.iter().map(|(policy, limit)| limit.stored(policy.word(), 1)).collect();
+        let said = stored.store.take(&stored.name, &units).await;
+        stored.is_silent = said.is_none();
+        said
+    }
+
+    /// Notes the decision of a limit.
+    fn apply(
+        &mut self,
+        policy: LimitPolicy,
+        limit: &Arc<RateLimit>,
+        decision: RateDecision,
+    ) -> Result<(), RateRefusal> {
         let retry_after = seconds(decision.retry_after).max(1);
         let (quota, limit) = (limit.quota(), Some(Arc::clone(limit)));
         self.applied.push(AppliedLimit { policy, quota, limit, refused: (!decision.allowed).then_some(retry_after) });
         if decision.allowed { Ok(()) } else { Err(RateRefusal { policy, quota, retry_after, until: None }) }
     }
 
-    /// Charges the requests to the upstream that the request has taken by now.
+    /// Charges the requests to the upstream that the request has taken by now. Nobody waits for the store.
     pub(crate) fn settle(&mut self, taken: u32, now: Instant) {
         let Some(limit) = self.limits.upstream_requests.as_ref().filter(|_| taken != self.charged) else { return };
-        limit.charge(self.client, i64::from(taken) - i64::from(self.charged), now);
+        let units = i64::from(taken) - i64::from(self.charged);
+        limit.charge(self.client, units, now);
+        // A store that has not answered may not have taken what would be given back.
+        if let Some(stored) = self.stored.as_ref().filter(|stored| units > 0 || !stored.is_silent) {
+            stored.store.charge(&stored.name, limit.stored(LimitPolicy::UpstreamRequests.word(), units));
+        }
         self.charged = taken;
     }
 
@@ -227,3 +309,6 @@ impl LimitedRequest {
 fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
+
+#[cfg(test)]
+mod tests;

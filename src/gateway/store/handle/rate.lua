@@ -1,23 +1,38 @@
--- A rate that processes share, by the generic cell rate algorithm. KEYS[1] holds the time at which all that was taken has
--- come back, in microseconds of the server's clock: so the clocks of the processes don't matter. ARGV has the microseconds
--- in which one unit comes back, the most units, those to take, and 1 if they have been used already. Returns 1 if they were
--- taken, the units that are left, the microseconds until these units can be taken, and those until all are there.
+local used, longest = ARGV[1] == '1', 3000 * 86400 * 1000000
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local unit, most, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local span = unit * most
-local back = tonumber(redis.call('GET', KEYS[1]) or '') or now
-if not (back > now) then back = now end
--- After a clock that was set back, or a foreign value: units beyond the most are missing, but not for ever.
-if back > now + 100 * span then back = now + 100 * span end
-local over = back + unit * math.min(cost, most) - now - span
-if over > 0 and ARGV[4] ~= '1' then
-  return { 0, math.max(0, math.floor((now + span - back) / unit)), over, back - now }
+local value = redis.call('GET', KEYS[1]) or ''
+local whole = {}
+if #value <= 4096 then
+  for limit, at in string.gmatch(value, '([^ =]+)=(%d+)') do
+    at = tonumber(at)
+    if at > now then whole[limit] = math.min(at, now + longest) end
+  end
 end
-local after = math.max(now, back + unit * cost)
-if after > now then
-  redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000))
-elseif back > now then
-  redis.call('SET', KEYS[1], string.format('%.0f', now), 'PX', 1)
+local reply, after, refused = {}, {}, false
+for at = 2, #ARGV, 4 do
+  local unit, most, units = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local limit, span = ARGV[at] .. ':' .. ARGV[at + 1] .. ':' .. ARGV[at + 2], unit * most
+  local before = math.min(whole[limit] or now, now + 100 * span)
+  local over = before + unit * math.min(units, most) - now - span
+  if used or over < 0 then over = 0 end
+  refused = refused or over > 0
+  whole[limit], after[limit] = before, math.max(now, before + unit * units)
+  table.insert(reply, over)
+  table.insert(reply, limit)
 end
-return { 1, math.max(0, math.floor((now + span - after) / unit)), 0, after - now }
+if not refused then
+  for limit, at in pairs(after) do whole[limit] = at end
+end
+for at = 2, #reply, 2 do reply[at] = whole[reply[at]] - now end
+local kept, last = {}, now
+for limit, at in pairs(whole) do
+  if at > now then
+    table.insert(kept, string.format('%s=%.0f', limit, at))
+    last = math.max(last, at)
+  end
+end
+if #kept > 0 or value ~= '' then
+  redis.call('SET', KEYS[1], table.concat(kept, ' '), 'PX', math.max(1, math.ceil((last - now) / 1000)))
+end
+return reply

@@ -1,114 +1,135 @@
-//! Rates that processes share: units are taken by one atomic operation at the server, by its clock.
+//! Limits that processes share: units are taken by one atomic operation at the server, by its clock, so that the clocks of
+//! the processes don't matter.
 //!
-//! The value is a time without a seal, because the server computes with it. Whoever writes to the store can therefore give
-//! units back or take them, and nothing else.
+//! A client of a route has one value: for each of its limits the time at which all units are back, in microseconds since
+//! 1970, as `LIMIT=TIME LIMIT=TIME`. So a request takes its units of all limits at once or none, and one question is enough.
+//! A limit is named by its policy, the time in which a unit comes back, and the most units: a limit that has changed
+//! begins anew, and processes with different configurations count side by side.
+//!
+//! The value has no seal, because the server computes with it. Whoever writes to the store can therefore give units back
+//! or take them, and nothing else.
+//!
+//! The script has the name in `KEYS[1]`, and in `ARGV` 1 if the units have been used already, and then four words for each
+//! limit: its policy, the microseconds in which a unit comes back, the most units, and those to take. It returns for each
+//! limit the microseconds until the units can be taken, 0 if they were there, and those until all units are back. Units are
+//! taken if all limits have them. After a clock that was set back, or by foreign hands, units beyond the most are missing,
+//! but not for ever: for a hundred times as long as all take to come back.
 
-use std::time::Duration;
+use std::{future::Future, pin::Pin, time::Duration};
 
-use redis::Value;
+use redis::{Cmd, Value};
 
 use super::SharedStore;
-use crate::gateway::{runtime::clock, store::counts::Answered};
+use crate::{
+    cursor::KeyRing,
+    gateway::{
+        runtime::clock,
+        shared::clients::limit_store::{LimitStore, StoredLimit, StoredStanding},
+        store::counts::Answered,
+    },
+};
 
 /// The operation. The end-to-end tests run it at real servers.
 const SCRIPT: &str = include_str!("rate.lua");
 
-/// The kind of these values.
+/// The kind of these values, with the version of their form.
 const RATE: &str = "rate1";
 
-/// The longest time until all units are there, in times that all take to come back.
+/// The longest time until all units are back, in times that all take to come back.
 const LONGEST: u32 = 100;
 
-/// A rate: units come back one after the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SharedRate {
-    /// The most units; at least 1.
-    pub(crate) most: u32,
-    /// The time in which one comes back; at least a microsecond.
-    pub(crate) unit: Duration,
-}
-
-/// The end of an attempt to take units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TakenUnits {
-    /// The units were there, and are taken.
-    pub(crate) taken: bool,
-    pub(crate) left: u32,
-    /// The time until they can be taken.
-    pub(crate) retry_after: Duration,
-    /// The time until all units are there.
-    pub(crate) reset_after: Duration,
-}
-
-impl SharedStore {
-    /// Takes units of the rate that `of` names, for all processes that sign with the same key. More units than there ever are
-    /// are taken where all are there. Returns nothing if the store does not answer within the time-box: then the process
-    /// limits alone.
-    pub(crate) async fn take(&self, of: &[u8], cost: u32, rate: SharedRate) -> Option<TakenUnits> {
-        self.change(of, cost.into(), false, rate).await
+impl LimitStore for SharedStore {
+    fn name(&self, of: &[u8]) -> Option<String> {
+        if !self.link.is_up() {
+            self.counts().answer(Answered::Down, Duration::ZERO);
+            return None;
+        }
+        let keys: &KeyRing = &self.keys;
+        keys.stored_name(keys.signing_number(), &self.prefix, RATE, of)
     }
 
-    /// Takes units that have been used already, also beyond those that are there, or gives units back.
-    pub(crate) async fn charge(&self, of: &[u8], units: i64, rate: SharedRate) -> Option<TakenUnits> {
-        self.change(of, units, true, rate).await
+    fn take<'a>(
+        &'a self,
+        name: &'a str,
+        limits: &'a [StoredLimit],
+    ) -> Pin<Box<dyn Future<Output = Option<Vec<StoredStanding>>> + Send + 'a>> {
+        Box::pin(async move {
+            let began = clock::instant();
+            let reply = self.link.change(name, operation(name, limits, false)).await;
+            let (answered, standings) = match reply {
+                Ok(reply) => match read(&reply, limits) {
+                    Some(standings) => (Answered::Counted, Some(standings)),
+                    None => (Answered::Refused, None),
+                },
+                Err(fault) => (fault.into(), None),
+            };
+            self.counts().answer(answered, clock::instant().saturating_duration_since(began));
+            standings
+        })
     }
 
-    async fn change(&self, of: &[u8], units: i64, are_used: bool, rate: SharedRate) -> Option<TakenUnits> {
-        let name = self.keys.stored_name(self.keys.signing_number(), &self.prefix, RATE, of)?;
-        let mut command = redis::cmd("EVAL");
-        let unit = u64::try_from(rate.unit.as_micros()).unwrap_or(u64::MAX).max(1);
-        command.arg(SCRIPT).arg(1).arg(&name);
-        command.arg(unit).arg(rate.most.max(1)).arg(units).arg(u8::from(are_used));
-        let began = clock::instant();
-        let (answered, taken) = match self.link.ask(&name, command, 0).await {
-            Ok(reply) => match read(&reply, rate) {
-                Some(taken) => (Answered::Hit, Some(taken)),
-                None => (Answered::Refused, None),
-            },
-            Err(fault) => (fault.into(), None),
-        };
-        self.counts().answer(answered, clock::instant().saturating_duration_since(began));
-        taken
+    fn charge(&self, name: &str, limit: StoredLimit) {
+        let command = operation(name, &[limit], true);
+        let size = command.get_packed_command().len();
+        self.link.tell(name, command, size);
     }
 }
 
-/// Reads a reply; nothing if it is no reply of the operation. Numbers are within the bounds of the rate, whatever the
-/// server says.
-fn read(reply: &Value, rate: SharedRate) -> Option<TakenUnits> {
+fn operation(name: &str, limits: &[StoredLimit], are_used: bool) -> Cmd {
+    let mut command = redis::cmd("EVAL");
+    command.arg(SCRIPT).arg(1).arg(name).arg(u8::from(are_used));
+    for StoredLimit { policy, unit, most, units } in limits {
+        command.arg(*policy).arg(micros(*unit)).arg(*most).arg(*units);
+    }
+    command
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Reads a reply; nothing if it is no reply of the operation. Times are within the bounds of the limits, whatever the server
+/// says.
+fn read(reply: &Value, limits: &[StoredLimit]) -> Option<Vec<StoredStanding>> {
     let Value::Array(parts) = reply else { return None };
-    let [Value::Int(taken @ (0 | 1)), Value::Int(left), Value::Int(retry), Value::Int(reset)] = parts.as_slice() else {
+    if parts.len() != 2 * limits.len() {
         return None;
+    }
+    let standing = |(limit, parts): (&StoredLimit, &[Value])| {
+        let [Value::Int(retry), Value::Int(reset)] = parts else { return None };
+        let longest = limit.unit.saturating_mul(limit.most).saturating_mul(LONGEST);
+        let time = |micros: i64| Duration::from_micros(u64::try_from(micros).unwrap_or_default()).min(longest);
+        Some(StoredStanding { retry_after: time(*retry), reset_after: time(*reset) })
     };
-    let longest = rate.unit.saturating_mul(rate.most).saturating_mul(LONGEST);
-    let time = |micros: i64| Duration::from_micros(u64::try_from(micros).unwrap_or_default());
-    Some(TakenUnits {
-        taken: *taken == 1,
-        left: u32::try_from((*left).max(0)).unwrap_or(rate.most).min(rate.most),
-        retry_after: time(*retry).min(longest),
-        reset_after: time(*reset).min(longest),
-    })
+    limits.iter().zip(parts.chunks_exact(2)).map(standing).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RATE: SharedRate = SharedRate { most: 10, unit: Duration::from_millis(100) };
-
     #[test]
-    fn replies_are_read_within_the_bounds_of_the_rate() {
-        let of = |parts: &[i64]| read(&Value::Array(parts.iter().map(|part| Value::Int(*part)).collect()), RATE);
-        let taken = of(&[1, 7, 0, 300_000]).unwrap();
-        assert_eq!((taken.taken, taken.left, taken.reset_after), (true, 7, Duration::from_millis(300)));
-        let refused = of(&[0, 0, 50_000, 1_000_000]).unwrap();
-        assert_eq!((refused.taken, refused.retry_after), (false, Duration::from_millis(50)));
-        let absurd = of(&[0, i64::MAX, -1, i64::MAX]).unwrap();
-        assert_eq!(absurd.left, 10);
-        assert_eq!((absurd.retry_after, absurd.reset_after), (Duration::ZERO, Duration::from_secs(100)));
-        for reply in [&[][..], &[1, 7, 0], &[2, 7, 0, 0], &[1, 7, 0, 0, 0]] {
-            assert_eq!(of(reply), None, "{reply:?}");
+    fn replies_are_read_within_the_bounds_of_the_limits() {
+        let limit = StoredLimit { policy: "requests", unit: Duration::from_millis(100), most: 10, units: 1 };
+        let of = |limits: usize, parts: &[i64]| {
+            let reply = Value::Array(parts.iter().map(|part| Value::Int(*part)).collect());
+            read(&reply, &vec![limit; limits])
+        };
+        let standing = |retry, reset| {
+            let [retry_after, reset_after] = [retry, reset].map(Duration::from_micros);
+            StoredStanding { retry_after, reset_after }
+        };
+        assert_eq!(of(1, &[0, 300_000]), Some(vec![standing(0, 300_000)]));
+        assert_eq!(
+            of(2, &[50_000, 1_000_000, 0, 7]),
+            Some(vec![standing(50_000, 1_000_000), standing(0, 7)]),
+            "the other limit has its units"
+        );
+        assert_eq!(of(1, &[-1, i64::MAX]), Some(vec![standing(0, 100_000_000)]));
+        for (limits, parts) in [(1, &[][..]), (1, &[1]), (1, &[0, 0, 0]), (2, &[0, 0]), (1, &[0, 0, 0, 0])] {
+            assert_eq!(of(limits, parts), None, "{parts:?}");
         }
-        assert_eq!(read(&Value::Nil, RATE), None);
-        assert_eq!(read(&Value::Int(1), RATE), None);
+        assert_eq!(read(&Value::Nil, &[limit]), None);
+        assert_eq!(read(&Value::Array(vec![Value::Int(0), Value::Nil]), &[limit]), None);
     }
 }

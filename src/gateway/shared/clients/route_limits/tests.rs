@@ -1,0 +1,143 @@
+//! Requests with limits in a store that answers as the test says.
+
+use std::{collections::VecDeque, future::Future, pin::Pin, sync::Mutex};
+
+use super::{super::limit_store::StoredLimit, *};
+
+/// A store with prepared answers, which records what it is asked and told.
+#[derive(Debug, Default)]
+struct ScriptedStore {
+    answers: Mutex<VecDeque<Option<Vec<StoredStanding>>>>,
+    asked: Mutex<Vec<Vec<&'static str>>>,
+    charged: Mutex<Vec<i64>>,
+}
+
+impl LimitStore for ScriptedStore {
+    fn name(&self, of: &[u8]) -> Option<String> {
+        Some(format!("{of:?}"))
+    }
+
+    fn take<'a>(
+        &'a self,
+        _name: &'a str,
+        limits: &'a [StoredLimit],
+    ) -> Pin<Box<dyn Future<Output = Option<Vec<StoredStanding>>> + Send + 'a>> {
+        self.asked.lock().unwrap().push(limits.iter().map(|limit| limit.policy).collect());
+        let answer = self.answers.lock().unwrap().pop_front().expect("a question too many");
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn charge(&self, _name: &str, limit: StoredLimit) {
+        self.charged.lock().unwrap().push(limit.units);
+    }
+}
+
+/// Ten requests in ten hours, and ten upstream requests.
+fn limits() -> Arc<RouteLimits> {
+    let quota = QuotaSettings { requests: 10, per: Duration::from_secs(36_000), burst: 10 };
+    let at = crate::config::diagnostic::Location { source: 0, start: 0, end: 0 };
+    let upstream_requests = Some(crate::config::diagnostic::Located { value: quota, at });
+    let settings = RateLimitSettings { requests: Some(quota), upstream_requests, clients: Vec::new() };
+    RouteLimits::compile(&settings, None, None, clock::instant()).expect("limits")
+}
+
+fn begin(limits: &Arc<RouteLimits>, store: &Arc<ScriptedStore>) -> LimitedRequest {
+    let shared = (Arc::clone(store) as Arc<dyn LimitStore>, "users");
+    let address = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    LimitedRequest::begin(limits, (&HeaderMap::new(), address), Some(shared))
+}
+
+/// Returns a standing, in hours.
+fn standing(retry: u64, reset: u64) -> StoredStanding {
+    let [retry_after, reset_after] = [retry, reset].map(|hours| Duration::from_secs(3_600 * hours));
+    StoredStanding { retry_after, reset_after }
+}
+
+fn answer(store: &ScriptedStore, answer: Option<[StoredStanding; 2]>) {
+    store.answers.lock().unwrap().push_back(answer.map(Vec::from));
+}
+
+/// Returns what is left of both limits, as the fields say it.
+fn left(limited: &LimitedRequest) -> [String; 2] {
+    let mut headers = HeaderMap::new();
+    limited.write(&mut headers, clock::instant());
+    let field = headers["ratelimit"].to_str().unwrap().to_owned();
+    let (requests, upstream_requests) = field.split_once(", ").unwrap();
+    [requests, upstream_requests].map(|item| item.split(";t=").next().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn the_store_decides_and_is_told_the_rest() {
+    let (limits, store) = (limits(), Arc::<ScriptedStore>::default());
+    answer(&store, Some([standing(0, 4), standing(0, 7)]));
+    let mut limited = begin(&limits, &store);
+    limited.admit().await.unwrap();
+    limited.settle(3, clock::instant());
+    limited.settle(3, clock::instant());
+    assert_eq!(left(&limited), [r#""requests";r=3"#, r#""upstream-requests";r=4"#]);
+    assert_eq!(*store.asked.lock().unwrap(), [["upstream-requests", "requests"]]);
+    assert_eq!(*store.charged.lock().unwrap(), [2], "the first one has been taken");
+}
+
+/// A refusal takes nothing, so nothing is given back, and the client is refused from memory until its time.
+#[tokio::test]
+async fn a_refusal_is_remembered_and_takes_nothing() {
+    let (limits, store) = (limits(), Arc::<ScriptedStore>::default());
+    answer(&store, Some([standing(0, 4), standing(5, 10)]));
+    for _ in 0..3 {
+        let mut limited = begin(&limits, &store);
+        let refusal = limited.admit().await.unwrap_err();
+        assert_eq!(
+            (refusal.policy, refusal.retry_after),
+            (LimitPolicy::Requests, refusal.retry_after.clamp(17_940, 18_000))
+        );
+        limited.settle(0, clock::instant());
+    }
+    assert_eq!((store.asked.lock().unwrap().len(), store.charged.lock().unwrap().len()), (1, 0));
+}
+
+/// The same request is allowed after the time that a refusal names, whichever limit that is.
+#[tokio::test]
+async fn the_refusal_that_lasts_longest_decides() {
+    for (upstream_requests, requests, policy) in
+        [(3, 8, LimitPolicy::Requests), (8, 3, LimitPolicy::UpstreamRequests), (2, 0, LimitPolicy::UpstreamRequests)]
+    {
+        let (limits, store) = (limits(), Arc::<ScriptedStore>::default());
+        answer(&store, Some([standing(upstream_requests, 10), standing(requests, 10)]));
+        for _ in 0..2 {
+            assert_eq!(begin(&limits, &store).admit().await.unwrap_err().policy, policy);
+        }
+    }
+}
+
+/// A client of which the store said that nothing is left is asked for again: another process may have given a unit back.
+#[tokio::test]
+async fn a_client_that_was_admitted_is_not_refused_from_memory() {
+    let (limits, store) = (limits(), Arc::<ScriptedStore>::default());
+    for reset in [10, 9] {
+        answer(&store, Some([standing(0, reset), standing(0, reset)]));
+        begin(&limits, &store).admit().await.unwrap();
+    }
+}
+
+/// Without an answer the process decides by what it knows, asks no more, and gives nothing back that may not be taken.
+#[tokio::test]
+async fn a_silent_store_is_asked_once_and_leaves_the_process_alone() {
+    let (limits, store) = (limits(), Arc::<ScriptedStore>::default());
+    answer(&store, Some([standing(0, 1), standing(0, 8)]));
+    begin(&limits, &store).admit().await.unwrap();
+    for taken in [0, 4] {
+        answer(&store, None);
+        let mut limited = begin(&limits, &store);
+        limited.admit().await.unwrap();
+        assert!(limited.stored.as_ref().is_some_and(|stored| stored.is_silent));
+        limited.settle(taken, clock::instant());
+    }
+    assert_eq!(*store.charged.lock().unwrap(), [3]);
+    answer(&store, None);
+    let mut limited = begin(&limits, &store);
+    let refusal = limited.admit().await.unwrap_err();
+    assert_eq!(refusal.policy, LimitPolicy::Requests, "two were left");
+    limited.settle(0, clock::instant());
+    assert_eq!(store.asked.lock().unwrap().len(), 4);
+}
