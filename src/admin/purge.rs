@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::access::Denial;
-use crate::gateway::{Snapshot, shared::pages::generations::PurgeSubject};
+use crate::gateway::{Snapshot, cache::purge, shared::pages::generations::PurgeSubject};
 
 /// The path of purges.
 pub(crate) const PURGE_PATH: &str = "/purge";
@@ -33,7 +33,7 @@ struct PurgeReport<'r> {
 ///
 /// Returns the reason that the body names nothing that could be purged.
 #[expect(clippy::expect_used, reason = "JSON has texts")]
-pub(super) fn purge(snapshot: &Snapshot, body: &[u8]) -> Result<String, Denial> {
+pub(super) async fn purge(snapshot: &Snapshot, body: &[u8]) -> Result<String, Denial> {
     let asked: PurgeRequest = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;
     let keeps = |name: &String| {
         let named = snapshot.routes.iter().find(|route| route.name == *name);
@@ -48,7 +48,7 @@ pub(super) fn purge(snapshot: &Snapshot, body: &[u8]) -> Result<String, Denial> 
     let Some(pages) = &snapshot.pages else {
         return Err((StatusCode::NOT_FOUND, "no route has a page_cache\n"));
     };
-    pages.generations.purge(subject);
+    purge::purge(snapshot, pages, &[subject]).await;
     Ok(serde_json::to_string(&PurgeReport { purged: &asked }).expect("a purge is JSON") + "\n")
 }
 

@@ -160,7 +160,7 @@ impl Admin {
             return self.reload(request).await;
         }
         if request.path == PURGE_PATH && request.method == Method::POST {
-            return self.purge(request, body);
+            return self.purge(request, body).await;
         }
         let reads = [Method::GET, Method::HEAD].contains(request.method);
         if request.path == MIGRATION_PATH && reads {
@@ -208,7 +208,7 @@ impl Admin {
     }
 
     /// Drops pages for a request with the token.
-    fn purge(&self, request: &AdminRequest<'_>, body: Option<&[u8]>) -> AdminAnswer {
+    async fn purge(&self, request: &AdminRequest<'_>, body: Option<&[u8]>) -> AdminAnswer {
         let live = self.live.pin();
         let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref());
         if let Err(denial) = access::check_change(request.headers, request.authority, token) {
@@ -218,7 +218,7 @@ impl Admin {
         let Some(body) = body else {
             return denied((StatusCode::BAD_REQUEST, "the body is too long, or broke off\n"));
         };
-        match purge::purge(&live, body) {
+        match purge::purge(&live, body).await {
             Ok(text) => {
                 tracing::info!(purged = text.trim_end(), "pages were purged");
                 json(text)

@@ -8,6 +8,7 @@ use crate::gateway::{
     lifecycle::process::Vitals,
     runtime::{clock, figures},
     server::admission::Admission,
+    shared::pages::KeptPages,
     store::link::StoreLink,
 };
 
@@ -19,7 +20,7 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
     let dropped: u64 = vitals.log().dropped().into_iter().map(|(_, count)| count).sum();
     let last = vitals.last_reload();
     let figures = figures::read();
-    let store = snapshot.store.as_ref().map(|store| servers(&store.link));
+    let store = snapshot.store.as_ref().map(|store| shared_store(&store.link, snapshot.pages.as_deref()));
     let report = json!({
         "now": clock::rfc3339(clock::unix_seconds()),
         "version": env!("CARGO_PKG_VERSION"),
@@ -49,8 +50,8 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
     format!("{report}\n")
 }
 
-/// Renders the shared store with its servers.
-fn servers(link: &StoreLink) -> Value {
+/// Renders the shared store with its servers, and whether pages are shared.
+fn shared_store(link: &StoreLink, pages: Option<&KeptPages>) -> Value {
     let servers = link.servers().into_iter().map(|server| {
         json!({
             "address": server.address,
@@ -59,5 +60,11 @@ fn servers(link: &StoreLink) -> Value {
             "reason": server.reason,
         })
     });
-    json!({ "degraded": link.is_degraded(), "servers": servers.collect::<Vec<_>>() })
+    let pages = pages.map(|pages| {
+        json!({
+            "shared": link.is_up() && pages.others.count().is_some(),
+            "unwritten_purges": pages.others.unwritten_count(),
+        })
+    });
+    json!({ "degraded": link.is_degraded(), "servers": servers.collect::<Vec<_>>(), "pages": pages })
 }

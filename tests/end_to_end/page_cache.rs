@@ -51,16 +51,16 @@ fn start(setup: &Setup, upstream: &Upstream) -> Gateway {
     Gateway::start(&setup.configuration(upstream.address))
 }
 
-fn status(response: &Response) -> &str {
+pub(crate) fn status(response: &Response) -> &str {
     response.header("cache-status").unwrap_or_default()
 }
 
-fn is_hit(response: &Response) -> bool {
+pub(crate) fn is_hit(response: &Response) -> bool {
     status(response).starts_with("cursorgate; hit; ttl=")
 }
 
 /// Gives the admin listener a token.
-fn with_token(gateway: &Gateway) {
+pub(crate) fn with_token(gateway: &Gateway) {
     std::fs::write(gateway.file("token"), TOKEN).expect("a file of the test");
     let hosts = "hosts = [\"gateway.test\"]";
     let text = gateway.configuration().replace(hosts, &format!("{hosts}, token = \"file:token\""));
@@ -70,7 +70,7 @@ fn with_token(gateway: &Gateway) {
     eventually("the token is known", || (gateway.metric(reloads) == Some(1)).then_some(()));
 }
 
-fn purge(gateway: &Gateway, body: &str) -> Response {
+pub(crate) fn purge(gateway: &Gateway, body: &str) -> Response {
     let bearer = format!("Bearer {TOKEN}");
     let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
     http::send(gateway.admin, "POST", "/purge", &headers, body.as_bytes())

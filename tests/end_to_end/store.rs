@@ -4,6 +4,7 @@
 mod board;
 mod limits;
 mod outage;
+mod pages;
 mod rates;
 mod secrecy;
 pub(crate) mod server;

@@ -19,6 +19,16 @@ pub(super) fn write(exposition: &mut Exposition, snapshot: &Snapshot) {
         questions.sample(&[answer], count);
     }
     let help =
+        "Questions to the shared store for pages, by answer. Of those with a value, a purge may concern the page.";
+    let mut pages = exposition.family(MetricKind::Counter, "cursorgate_shared_store_pages_total", &["answer"], help);
+    for (answer, count) in counts.page_answers() {
+        pages.sample(&[answer], count);
+    }
+    let unwritten = snapshot.pages.as_ref().map_or(0, |pages| pages.others.unwritten_count());
+    let help =
+        "Purges of pages that the shared store may lack. Other processes may serve these pages until it has them.";
+    exposition.gauge("cursorgate_shared_store_unwritten_purges", help, unwritten);
+    let help =
         "Writes to the shared store, by result; dropped are those for which the queue was full or the store down.";
     let mut writes = exposition.family(MetricKind::Counter, "cursorgate_shared_store_writes_total", &["result"], help);
     for (result, count) in counts.writes() {

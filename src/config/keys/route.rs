@@ -133,8 +133,9 @@ table! {
         /// Requests by the paging parameters of the dialect. Without a policy they are answered with 400.
         legacy: Key<Spanned> => sub_table(LegacyKeys::KEYS).optional_section();
 
-        /// Pages are kept and served again without the upstream being asked. Without this table no page is kept. docs/caching.md
-        /// says which pages may be kept, and what the levels of pages mean then.
+        /// Pages are kept and served again without the upstream being asked, by all processes that share a store
+        /// (`caches.shared`). Without this table no page is kept. docs/caching.md says which pages may be kept, and what the
+        /// levels of pages mean then.
         page_cache: Key<Spanned> => sub_table(PageCacheKeys::KEYS).optional_section();
 
         /// After a page was served, the next one is made in the background, with the client's own headers, and kept. It needs

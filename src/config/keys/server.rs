@@ -272,10 +272,11 @@ table! {
         /// `page_cache`.
         pages: Key<Spanned> => sub_table(PagesKeys::KEYS).section();
 
-        /// A server of Redis or Valkey that several processes share: the sort keys of items that one has served are known to
-        /// all, a client has its limits at all of them together, and /migration has the counts of all. Without this table
-        /// each process knows its own alone. Values are sealed by the keys of cursors, and counts of limits have names that
-        /// are hashed by them. A store that is down or slow costs speed and never a page; docs/shared-store.md.
+        /// A server of Redis or Valkey that several processes share: the pages that one keeps, and the sort keys of items that
+        /// it has served, are known to all, a client has its limits at all of them together, and /migration has the counts
+        /// of all. Without this table each process knows its own alone. Values are sealed by the keys of cursors, and
+        /// counts of limits have names that are hashed by them. A store that is down or slow costs speed and never a page;
+        /// docs/shared-store.md.
         shared: Key<Spanned> => sub_table(StoreKeys::KEYS).optional_section();
     }
 }

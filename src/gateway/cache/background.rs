@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use super::{
-    call::{CallOwners, begin},
-    making::{FlightEnd, KeptCall, MadeResponse},
+    call::{CallOwners, KeptCall, begin, flight},
+    making::{FlightEnd, MadeResponse},
 };
 use http::Method;
 
@@ -114,8 +114,7 @@ pub(super) fn prefetch(
     let (_, key) = begin(call, Some(&query), cache, pages);
     let place = pages.find(key, &call.asked.headers, clock::instant());
     let is_kept = place.found.as_ref().is_some_and(|page| matches!(page.life.at(clock::instant()), PageUse::Fresh(_)));
-    let since = pages.generations.since(&call.route.name, call.asked.target.collection_path());
-    if is_kept || pages.flights.is_under_way(&place.flight(since)) {
+    if is_kept || pages.flights.is_under_way(&flight(call, pages, &place)) {
         return;
     }
     let metrics = &call.route.metrics;
@@ -201,7 +200,7 @@ impl BackgroundRequest {
         let held = snapshot.memory.share();
         let made = KeptCall { call, kept: &kept, settings, place: &place, fetcher: &self.fetcher };
         match made.fly(&held, outcome).await {
-            Ok(FlightEnd::Own(MadeResponse::Stored { .. }) | FlightEnd::Shared(_)) => "stored",
+            Ok(FlightEnd::Own(MadeResponse::Stored { .. }) | FlightEnd::Shared(_) | FlightEnd::Found(_)) => "stored",
             Ok(FlightEnd::Own(MadeResponse::Apart(_))) => "not_stored",
             Ok(FlightEnd::Failed(_)) | Err(_) => "failed",
         }

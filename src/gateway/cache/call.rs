@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    config::settings::PageCacheSettings,
     downstream::RequestBody,
     gateway::{
         lifecycle::snapshot::Snapshot,
@@ -10,10 +11,12 @@ use crate::{
         request::caller,
         routes::{list::page_cache::RoutePages, route::Route},
         shared::pages::{
-            KeptPages,
+            FlightKey, KeptPages, PagePlace,
+            generations::PurgeSubject,
             key::{KeptKey, KeptScope, KeptScopeParts, PageKeyParts},
         },
     },
+    upstream::net::fetch::Fetcher,
 };
 
 /// The owners of a call, for work in the background.
@@ -23,6 +26,16 @@ pub(crate) struct CallOwners<'r> {
     pub(crate) route: &'r Arc<Route>,
     /// The process takes up further work.
     pub(crate) is_running: bool,
+}
+
+/// A request with its place in the cache.
+#[derive(Clone, Copy)]
+pub(crate) struct KeptCall<'r> {
+    pub(crate) call: ListCall<'r>,
+    pub(crate) kept: &'r KeptRequest<'r>,
+    pub(crate) settings: PageCacheSettings,
+    pub(crate) place: &'r PagePlace,
+    pub(crate) fetcher: &'r Fetcher,
 }
 
 /// Returns the route's cache and that of the process, if the request may use them: its client is known.
@@ -64,4 +77,13 @@ pub(super) fn begin<'r>(
     // Read before the upstream is asked, and before the page is looked for.
     let before = pages.generations.now();
     (KeptRequest { pages, scope, policy: cache.policy(headers), before }, key)
+}
+
+/// Returns the key by which requests for a page at one time find the one that makes it.
+pub(super) fn flight(call: ListCall<'_>, pages: &KeptPages, place: &PagePlace) -> FlightKey {
+    let (route, path) = (call.route.name.as_str(), call.asked.target.collection_path());
+    let subjects = [PurgeSubject::Route(route), PurgeSubject::Collection(route, path)];
+    let store = call.snapshot.store.as_ref();
+    let others = store.map_or(0, |store| pages.others.since(&store.places(subjects.into_iter())));
+    place.flight((pages.generations.since(route, path), others))
 }

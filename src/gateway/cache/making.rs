@@ -10,26 +10,30 @@ use std::{
 use bytes::Bytes;
 use http::header::AGE;
 
+use super::{
+    call::{self, KeptCall},
+    others::MakingBegin,
+};
 use crate::{
     config::settings::PageCacheSettings,
     downstream::{Code, Problem, Response, response::caching::storing::PageStorage},
     gateway::{
         outcome::{access_log::Outcome, failure::Failure},
         page::{
-            context::{KeptRequest, ListCall},
+            context::ListCall,
             serve::{MadePage, Served, serve},
         },
         runtime::clock,
         shared::{
             pages::{
-                Flight, PagePlace, StoredPlace,
+                Flight, StoredPlace,
                 generations::PurgeSubject,
                 stored::{PageLife, PageUse, StoredPage},
             },
             single_flight::LookUpResult,
         },
     },
-    upstream::net::{fetch::Fetcher, memory::MemoryShare},
+    upstream::net::memory::MemoryShare,
 };
 
 /// The page of a request that no kept page answers.
@@ -51,18 +55,10 @@ pub(crate) enum FlightEnd {
     Own(MadeResponse),
     /// Another request made it, or had made it meanwhile.
     Shared(Arc<StoredPage>),
+    /// Another process had made it.
+    Found(Arc<StoredPage>),
     /// The upstream failed for another request, with this code.
     Failed(&'static str),
-}
-
-/// A request with its place in the cache.
-#[derive(Clone, Copy)]
-pub(crate) struct KeptCall<'r> {
-    pub(crate) call: ListCall<'r>,
-    pub(crate) kept: &'r KeptRequest<'r>,
-    pub(crate) settings: PageCacheSettings,
-    pub(crate) place: &'r PagePlace,
-    pub(crate) fetcher: &'r Fetcher,
 }
 
 impl KeptCall<'_> {
@@ -75,8 +71,8 @@ impl KeptCall<'_> {
         if self.place.is_apart {
             return self.make(held, outcome).await.map(FlightEnd::Own);
         }
-        let ListCall { asked, route, list, .. } = self.call;
-        let since = self.kept.pages.generations.since(&route.name, asked.target.collection_path());
+        let ListCall { asked, list, .. } = self.call;
+        let key = call::flight(self.call, self.kept.pages, self.place);
         let mut own = None;
         let joined = {
             let work = async {
@@ -85,12 +81,16 @@ impl KeptCall<'_> {
                     own = Some(Ok(FlightEnd::Shared(Arc::clone(&page))));
                     return Ok::<_, Infallible>(Flight::Stored(page, at));
                 }
+                if let Some((page, at)) = self.find_elsewhere().await {
+                    own = Some(Ok(FlightEnd::Found(Arc::clone(&page))));
+                    return Ok(Flight::Found(page, at));
+                }
                 let made = self.make(held, outcome).await;
                 let told = told(&made);
                 own = Some(made.map(FlightEnd::Own));
                 Ok(told)
             };
-            let joining = pin!(self.kept.pages.flights.join(self.place.flight(since), work));
+            let joining = pin!(self.kept.pages.flights.join(key, work));
             tokio::time::timeout(self.left(list.budgets.time, clock::instant()), joining).await
         };
         match (own, joined) {
@@ -99,8 +99,13 @@ impl KeptCall<'_> {
                 Flight::Stored(page, at) if self.place.is_at(at, &asked.headers) => {
                     Ok(FlightEnd::Shared(Arc::clone(page)))
                 }
+                Flight::Found(page, at) if self.place.is_at(at, &asked.headers) => {
+                    Ok(FlightEnd::Found(Arc::clone(page)))
+                }
                 Flight::Failed(code) => Ok(FlightEnd::Failed(code)),
-                Flight::Stored(..) | Flight::Apart => self.make(held, outcome).await.map(FlightEnd::Own),
+                Flight::Stored(..) | Flight::Found(..) | Flight::Apart => {
+                    self.make(held, outcome).await.map(FlightEnd::Own)
+                }
             },
             (None, Err(_)) => {
                 Err(Problem::new(Code::BudgetExceeded, "the page was not found within the time allowed").into())
@@ -121,13 +126,18 @@ impl KeptCall<'_> {
         (is_new && matches!(page.life.at(now), PageUse::Fresh(_))).then(|| (Arc::clone(page), place.stored()))
     }
 
+    /// Returns the page that is in memory now.
+    pub(crate) fn find_again(self, now: Instant) -> Option<Arc<StoredPage>> {
+        self.kept.pages.find(self.place.first(), &self.call.asked.headers, now).found
+    }
+
     /// Makes the page for this request, and stores it.
     ///
     /// # Errors
     ///
     /// Returns the failure of the request.
     pub(crate) async fn make(self, held: &MemoryShare, outcome: &mut Outcome) -> Result<MadeResponse, Failure> {
-        let began = clock::instant();
+        let begin = self.making_begins();
         let mut made = MadePage::default();
         // The future is large, so it is boxed.
         let served = Box::pin(serve(self.call, (None, Some(&mut made)), self.fetcher, (held, outcome))).await?;
@@ -138,10 +148,11 @@ impl KeptCall<'_> {
             }
             return Ok(MadeResponse::Apart(Served::Response(self.conditional(response))));
         };
-        let page = Arc::new(self.stored(&response, &storage, (&made, began), outcome));
+        let page = Arc::new(self.stored(&response, &storage, (&made, begin), outcome));
         match self.kept.pages.store(self.place, &storage.varies, &self.call.asked.headers, &page) {
             Some(at) => {
                 outcome.counted.stored = true;
+                self.put_elsewhere((&page, &at), &storage, begin);
                 Ok(MadeResponse::Stored { page, at, is_validated: made.is_validated })
             }
             // Purged while it was made.
@@ -162,17 +173,13 @@ impl KeptCall<'_> {
         self,
         response: &Response,
         storage: &PageStorage,
-        (made, began): (&MadePage, Instant),
+        (made, begin): (&MadePage, MakingBegin),
         outcome: &Outcome,
     ) -> StoredPage {
-        let ListCall { asked, route, .. } = self.call;
         let mut headers = response.headers.clone();
         headers.remove(AGE);
-        let collection = PurgeSubject::Collection(&route.name, asked.target.collection_path());
-        let subjects = [PurgeSubject::Route(&route.name), collection];
-        // The name of the route is a tag of all its pages.
-        let tags = storage.tags.iter().chain([&route.name]).map(|tag| PurgeSubject::Tag(tag));
-        let subjects = subjects.into_iter().chain(tags);
+        let tags = storage.tags.iter().map(|tag| PurgeSubject::Tag(tag));
+        let subjects = self.subjects().into_iter().chain(tags);
         let query = made.next.as_deref().and_then(|next| next.split_once('?')).map(|(_, query)| query.into());
         StoredPage {
             headers,
@@ -180,8 +187,9 @@ impl KeptCall<'_> {
             level: outcome.counted.level.unwrap_or_default(),
             paging: outcome.counted.paging.unwrap_or("cursor"),
             next: query,
-            life: life(self.settings, storage, began),
+            life: life(self.settings, storage, begin.at),
             stamp: self.kept.pages.generations.stamp(self.kept.before, subjects),
+            shared: self.shared_stamp(storage, begin),
             is_refreshing: AtomicBool::new(false),
         }
     }

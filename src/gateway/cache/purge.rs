@@ -1,4 +1,5 @@
-//! Purges by writes: a request that may change a list, and succeeds, purges the pages of the list, those of all clients.
+//! Purges, for this process and all that share a store with it; and those by writes: a request that may change a list, and
+//! succeeds, purges the pages of the list, those of all clients.
 
 use http::{Method, StatusCode};
 use pingora::http::RequestHeader;
@@ -7,7 +8,7 @@ use crate::{
     gateway::{
         lifecycle::snapshot::Snapshot,
         request::{path::folded, target::RequestTarget},
-        shared::pages::generations::PurgeSubject,
+        shared::pages::{KeptPages, generations::PurgeSubject},
     },
     upstream::request::headers::said_methods,
 };
@@ -15,9 +16,19 @@ use crate::{
 /// The most segments of a path that are looked at, from its end.
 const MOST_SEGMENTS: usize = 32;
 
+/// Purges the pages of these subjects, also those that are being made, and those of other processes. Where processes share a
+/// store, the purge is there when this returns, or the time-box is over.
+pub(crate) async fn purge(snapshot: &Snapshot, pages: &KeptPages, subjects: &[PurgeSubject<'_>]) {
+    let noted = snapshot.store.as_ref().map(|store| (store, store.note_purge(&pages.others, subjects)));
+    subjects.iter().for_each(|subject| pages.generations.purge(*subject));
+    if let Some((store, noted)) = noted {
+        store.write_purges(&pages.others, noted).await;
+    }
+}
+
 /// Purges the pages of the lists that a forwarded request is about: those at its path, and at each path above it. Called
 /// before the client learns that the request succeeded, so that its next request finds no page from before.
-pub(crate) fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &RequestTarget, status: StatusCode) {
+pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &RequestTarget, status: StatusCode) {
     let Some(pages) = &snapshot.pages else { return };
     if !(status.is_success() || status.is_redirection()) || !may_write(asked) {
         return;
@@ -27,18 +38,17 @@ pub(crate) fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &Request
         let route = snapshot.table.find(host, path).map(|found| found.route);
         route.filter(|route| route.list.as_ref().is_some_and(|list| list.page_cache.is_some()))
     };
-    for path in ancestors(&target.normal_path) {
-        if let Some(route) = find(path) {
-            pages.generations.purge(PurgeSubject::Collection(&route.name, path));
-        }
-    }
+    let lists: Vec<_> =
+        ancestors(&target.normal_path).filter_map(|path| find(path).map(|route| (route, path))).collect();
     // The upstream may read another spelling as the same path. Which list that is within the route is not known.
     let folded = folded(&target.normal_path);
     let other = folded.as_deref().unwrap_or(&target.normal_path).to_ascii_lowercase();
-    if other != target.normal_path {
-        for route in ancestors(&other).filter_map(find) {
-            pages.generations.purge(PurgeSubject::Route(&route.name));
-        }
+    let is_other = other != target.normal_path;
+    let routes: Vec<_> = ancestors(&other).filter(|_| is_other).filter_map(find).collect();
+    let subjects = lists.iter().map(|(route, path)| PurgeSubject::Collection(&route.name, path));
+    let subjects: Vec<_> = subjects.chain(routes.iter().map(|route| PurgeSubject::Route(&route.name))).collect();
+    if !subjects.is_empty() {
+        purge(snapshot, pages, &subjects).await;
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{
     background,
-    call::{CallOwners, begin, usable},
-    making::{FlightEnd, KeptCall, MadeResponse, of_upstream},
+    call::{CallOwners, KeptCall, begin, usable},
+    making::{FlightEnd, MadeResponse, of_upstream},
     status::{CacheUse, Kept, MadeBecause, write_age},
 };
 use crate::{
@@ -17,10 +17,7 @@ use crate::{
             serve::{self, Served},
         },
         runtime::clock,
-        shared::pages::{
-            PagePlace,
-            stored::{PageUse, StoredPage},
-        },
+        shared::pages::stored::{PageUse, StoredPage},
     },
     upstream::net::{fetch::Fetcher, memory::MemoryShare},
 };
@@ -48,15 +45,17 @@ pub(crate) async fn serve(
     let settings = cache.settings;
     let call = ListCall { kept: Some(&kept), ..call };
     let kept_call = KeptCall { call, kept: &kept, settings, place: &place, fetcher };
-    if let Some((page, used)) = usable_page(&place, directives) {
-        let page = Arc::clone(page);
-        if let CacheUse::Stale(_) = used {
-            background::refresh(call, owners, fetcher, &page, outcome);
-        }
-        background::prefetch(call, owners, fetcher, &page, outcome);
-        return from_cache(kept_call, &page, used, (held, outcome));
+    if let Some(page) = &place.found
+        && let Some(used) = use_of(page, directives)
+    {
+        return hit(kept_call, owners, (page, used), (held, outcome));
     }
     if directives.only_if_cached {
+        if let Some((page, _)) = kept_call.find_elsewhere().await
+            && let Some(used) = use_of(&page, directives)
+        {
+            return hit(kept_call, owners, (&page, used), (held, outcome));
+        }
         outcome.counted.cache = Some("not_cached");
         return Err(Problem::new(
             Code::NotCached,
@@ -69,26 +68,45 @@ pub(crate) async fn serve(
         Some(_) => MadeBecause::Old,
         None => MadeBecause::Miss,
     };
-    let ended = match because {
+    let mut ended = match because {
         MadeBecause::Asked => kept_call.make(held, outcome).await.map(FlightEnd::Own),
         MadeBecause::Old | MadeBecause::Miss => kept_call.fly(held, outcome).await,
     };
+    if let Ok(FlightEnd::Found(page)) = &ended {
+        if let Some(used) = use_of(page, directives) {
+            return hit(kept_call, owners, (page, used), (held, outcome));
+        }
+        ended = kept_call.make(held, outcome).await.map(FlightEnd::Own);
+    }
     if let Ok(FlightEnd::Own(MadeResponse::Stored { page, .. }) | FlightEnd::Shared(page)) = &ended {
         background::prefetch(call, owners, fetcher, page, outcome);
     }
     end(kept_call, (directives, because), ended, (held, outcome)).await
 }
 
-/// Returns the page of a place, if the client may have it without the upstream being asked.
-fn usable_page(place: &PagePlace, directives: RequestDirectives) -> Option<(&Arc<StoredPage>, CacheUse)> {
-    let page = place.found.as_ref().filter(|_| !directives.reloads)?;
+/// Returns the use of a kept page, if the client may have it without the upstream being asked.
+fn use_of(page: &StoredPage, directives: RequestDirectives) -> Option<CacheUse> {
     let now = clock::instant();
     let (used, left) = match page.life.at(now) {
         PageUse::Fresh(left) => (CacheUse::Hit(left), left.as_secs()),
         PageUse::Stale(over) => (CacheUse::Stale(over), 0),
         PageUse::Old(_) => return None,
     };
-    directives.accepts(page.life.age_at(now), left).then_some((page, used))
+    (!directives.reloads && directives.accepts(page.life.age_at(now), left)).then_some(used)
+}
+
+/// Serves a kept page, and begins to make a new one for an old one, and the next one where the route does so.
+fn hit(
+    call: KeptCall<'_>,
+    owners: CallOwners<'_>,
+    (page, used): (&Arc<StoredPage>, CacheUse),
+    (held, outcome): (&MemoryShare, &mut Outcome),
+) -> Result<Served, Failure> {
+    if let CacheUse::Stale(_) = used {
+        background::refresh(call.call, owners, call.fetcher, page, outcome);
+    }
+    background::prefetch(call.call, owners, call.fetcher, page, outcome);
+    from_cache(call, page, used, (held, outcome))
 }
 
 /// Returns the response to a request whose page was not at hand.
@@ -99,7 +117,12 @@ async fn end(
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
     let now = clock::instant();
-    let old = call.place.found.as_ref().filter(|page| {
+    // The store may have had an old page where the memory had none.
+    let elsewhere = match (&ended, &call.place.found) {
+        (Ok(FlightEnd::Failed(_)) | Err(_), None) => call.find_again(now),
+        _ => None,
+    };
+    let old = call.place.found.as_ref().or(elsewhere.as_ref()).filter(|page| {
         let may = !directives.reloads && directives.accepts(page.life.age_at(now), 0);
         may && page.life.serves_on_error(now)
     });
@@ -119,7 +142,9 @@ async fn end(
             }
             Ok(with_status(served, used))
         }
-        Ok(FlightEnd::Shared(page)) => from_cache(call, &page, CacheUse::Collapsed, (held, outcome)),
+        Ok(FlightEnd::Shared(page) | FlightEnd::Found(page)) => {
+            from_cache(call, &page, CacheUse::Collapsed, (held, outcome))
+        }
         Ok(FlightEnd::Failed(code)) => match old {
             Some(page) => from_cache(call, page, CacheUse::OnError(code), (held, outcome)),
             None => Err(Problem::new(Code::UpstreamUnavailable, "the upstream failed").into()),

@@ -92,6 +92,14 @@ impl Retries<'_> {
 }
 
 impl PassedAnswer<'_> {
+    /// Drops the kept pages that the request may have changed, before the client learns that it succeeded.
+    pub(crate) async fn purge(&self, status: StatusCode) {
+        // A legacy request for a list only reads, also by POST.
+        if self.forwarded.successor.is_none() {
+            purge::after(self.snapshot, self.asked, &self.forwarded.target, status).await;
+        }
+    }
+
     /// Rewrites the head of an answer for the client. `has_body` tells whether a body follows.
     ///
     /// # Errors
@@ -99,10 +107,6 @@ impl PassedAnswer<'_> {
     /// Returns an error if a header can't be written.
     pub(crate) fn head(&mut self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
         let Forwarded { found, target, .. } = self.forwarded;
-        // A legacy request for a list only reads, also by POST.
-        if self.forwarded.successor.is_none() {
-            purge::after(self.snapshot, self.asked, target, answer.status);
-        }
         let readers = &self.gateway.readers;
         self.observation = observe::begin(readers, self.asked, answer, (found, target), (self.memory, self.outcome));
         self.of_connection(answer);

@@ -265,6 +265,7 @@ impl Relay {
                 if !ends && !is_short(&head.headers) {
                     passing.held.take(STREAMING).map_err(|full| RelayFault::Upstream(full.into()))?;
                 }
+                passing.purge(head.status).await;
                 passing.head(&mut head, !ends).map_err(RelayFault::Head)?;
                 self.close_early(session, &head, passing);
                 session.write_response_header(head, ends).await.map_err(|error| unread(&error))?;

@@ -8,6 +8,7 @@
 
 mod board;
 mod pulse;
+mod purges;
 mod upkeep;
 
 use std::{

@@ -305,9 +305,12 @@ fn pages(settings: &Settings, routes: &[Arc<Route>], previous: Option<&Snapshot>
     if !routes.iter().any(keeps) {
         return None;
     }
-    let known = previous.and_then(|previous| previous.pages.as_ref());
-    let known = known.filter(|pages| pages.limit() == settings.caches.pages);
-    Some(known.map_or_else(|| Arc::new(KeptPages::new(settings.caches.pages)), Arc::clone))
+    let size = settings.caches.pages;
+    Some(match previous.and_then(|previous| previous.pages.as_ref()) {
+        Some(pages) if pages.limit() == size => Arc::clone(pages),
+        Some(pages) => Arc::new(pages.resized(size)),
+        None => Arc::new(KeptPages::new(size)),
+    })
 }
 
 /// Compiles the store that processes share.

@@ -25,6 +25,14 @@ pub(crate) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// Returns the time in milliseconds since 1970; 0 if the machine's clock is earlier.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the place")]
+pub(crate) fn unix_milliseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// Returns a time as RFC 3339 has it, in UTC.
 #[must_use]
 pub(crate) fn rfc3339(unix_seconds: u64) -> String {

@@ -101,7 +101,7 @@ impl LogQueue {
         let (sender, receiver) = mpsc::channel();
         let shared = Arc::clone(&counts);
         thread::Builder::new().name("log".to_owned()).spawn(move || {
-            let (mut told, mut lines) = (0, Lines::default());
+            let (mut told, mut lines) = (0, LineBatch::default());
             while let Some(first) = next(&receiver, || {
                 let overflowed = shared.overflowed.load(Ordering::Relaxed);
                 if overflowed > told {
@@ -161,13 +161,13 @@ fn next(receiver: &mpsc::Receiver<QueueEntry>, idle: impl FnOnce()) -> Option<Qu
 
 /// Lines that are written together.
 #[derive(Debug, Default)]
-struct Lines {
+struct LineBatch {
     bytes: Vec<u8>,
     /// The end of each line.
     ends: Vec<usize>,
 }
 
-impl Lines {
+impl LineBatch {
     fn add(&mut self, line: &[u8]) {
         self.bytes.extend_from_slice(line);
         self.ends.push(self.bytes.len());

@@ -8,8 +8,10 @@
 //! ([`Generations`]) that each hit compares: it takes the same time however much is kept, and holds for pages that are
 //! being made.
 
+pub(crate) mod form;
 pub(crate) mod generations;
 pub(crate) mod key;
+pub(crate) mod others;
 pub(crate) mod stored;
 
 use std::{
@@ -26,6 +28,7 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter, sync::Cache};
 use super::single_flight::SingleFlight;
 use generations::Generations;
 use key::KeptKey;
+use others::OtherPurges;
 use stored::{StoredAnswer, StoredPage};
 
 /// The expected size of a page, by which the tables of the cache are made.
@@ -47,11 +50,21 @@ pub struct KeptPages {
     size: usize,
     kept: Cache<KeptKey, KeptEntry, EntryWeight, DefaultHashBuilder, Evictions>,
     evictions: Evictions,
-    /// The purges.
+    /// The purges by this process.
     pub(crate) generations: Generations,
-    /// The pages that are being made. A purge begins new ones: a page from before it is shared with no later request.
-    pub(crate) flights: SingleFlight<(KeptKey, u64), Flight>,
+    /// The purges by other processes that share the store, and those of this one that it lacks.
+    pub(crate) others: Arc<OtherPurges>,
+    /// The pages that are being made.
+    pub(crate) flights: SingleFlight<FlightKey, Flight>,
     background: AtomicUsize,
+}
+
+/// The key of a page that is being made. A purge begins another one: a page from before it is shared with no later request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FlightKey {
+    key: KeptKey,
+    /// The last purge by this process that concerns the page, and the last one by another process.
+    since: (u64, u64),
 }
 
 /// The end of a page that others wait for.
@@ -59,6 +72,8 @@ pub struct KeptPages {
 pub(crate) enum Flight {
     /// The page, which was stored, and its place.
     Stored(Arc<StoredPage>, StoredPlace),
+    /// The page, which another process had made, and its place.
+    Found(Arc<StoredPage>, StoredPlace),
     /// The page is for one request alone.
     Apart,
     /// The upstream failed, with this code.
@@ -68,9 +83,9 @@ pub(crate) enum Flight {
 /// The place at which a page was stored.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredPlace {
-    key: KeptKey,
+    pub(crate) key: KeptKey,
     /// The request headers that pages of this key differ by.
-    names: Arc<[HeaderName]>,
+    pub(crate) names: Arc<[HeaderName]>,
 }
 
 /// An entry of the cache.
@@ -125,15 +140,31 @@ pub(crate) struct PagePlace {
 }
 
 impl PagePlace {
-    /// Returns the key by which concurrent requests find the one that makes the page; `since` is the last purge that
-    /// concerns it.
-    pub(crate) fn flight(&self, since: u64) -> (KeptKey, u64) {
-        (self.key, since)
+    /// Returns the key by which concurrent requests find the one that makes the page; `since` are the last purges that
+    /// concern it.
+    pub(crate) fn flight(&self, since: (u64, u64)) -> FlightKey {
+        FlightKey { key: self.key, since }
     }
 
     /// Returns the key without the headers that pages differ by.
     pub(crate) fn first(&self) -> KeptKey {
         self.first
+    }
+
+    /// Returns the key of the page, as far as is known by which headers pages differ.
+    pub(crate) fn key(&self) -> KeptKey {
+        self.key
+    }
+
+    /// Returns the place where pages differ by these headers, which another process has found out.
+    pub(crate) fn varied(&self, names: &[HeaderName], headers: &HeaderMap) -> Self {
+        let varies = (!names.is_empty()).then(|| names.into());
+        Self { key: self.first.varied(names, headers), varies, found: None, ..*self }
+    }
+
+    /// Returns the request headers that pages are known to differ by.
+    pub(crate) fn names(&self) -> &[HeaderName] {
+        self.varies.as_deref().unwrap_or_default()
     }
 
     /// Returns the place of the page that was found.
@@ -169,9 +200,15 @@ impl KeptPages {
             kept,
             evictions,
             generations: Generations::default(),
+            others: Arc::default(),
             flights: SingleFlight::default(),
             background: AtomicUsize::new(0),
         }
+    }
+
+    /// Creates an empty cache of another size. The purges that the store may lack are the same.
+    pub(crate) fn resized(&self, size: usize) -> Self {
+        Self { others: Arc::clone(&self.others), ..Self::new(size) }
     }
 
     /// Returns the limit in bytes.
@@ -203,7 +240,7 @@ impl KeptPages {
         }
         let is_apart = matches!(entry, Some(KeptEntry::Apart(until)) if now < until);
         let found = match entry {
-            Some(KeptEntry::Page(page)) if self.generations.is_valid(&page.stamp) => Some(page),
+            Some(KeptEntry::Page(page)) if self.is_valid(&page) => Some(page),
             _ => None,
         };
         PagePlace { first, varies, key, found, is_apart }
@@ -217,7 +254,7 @@ impl KeptPages {
         headers: &HeaderMap,
         page: &Arc<StoredPage>,
     ) -> Option<StoredPlace> {
-        if !self.generations.is_valid(&page.stamp) {
+        if !self.is_valid(page) {
             return None;
         }
         // Names are joined with those of earlier pages: an answer without `Vary` among others with it is given to nobody
@@ -240,6 +277,11 @@ impl KeptPages {
         }
         self.kept.insert(key, KeptEntry::Page(Arc::clone(page)));
         Some(StoredPlace { key, names })
+    }
+
+    /// Returns whether no purge has concerned a page.
+    fn is_valid(&self, page: &StoredPage) -> bool {
+        self.generations.is_valid(&page.stamp) && page.shared.as_ref().is_none_or(|shared| self.others.is_valid(shared))
     }
 
     /// Notes that the page of a place can't be stored, so that requests for it don't wait for one another for a while.

@@ -29,6 +29,20 @@ pub(crate) enum Answered {
 /// The words of the ends, in their order.
 const ANSWERED: [&str; 7] = ["hit", "miss", "late", "refused", "down", "forged", "counted"];
 
+/// The ends of a question for a page, which are among those of questions too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PageAnswered {
+    /// The page is used.
+    Hit,
+    /// The store has no page, or said none in time.
+    Miss,
+    /// The store has a page that a purge concerns, or may concern.
+    Purged,
+}
+
+/// The words of the ends, in their order.
+const PAGE_ANSWERED: [&str; 3] = ["hit", "miss", "purged"];
+
 /// The ends of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
@@ -47,13 +61,19 @@ const WRITTEN: [&str; 3] = ["stored", "failed", "dropped"];
 #[derive(Debug)]
 pub(crate) struct StoreCounts {
     answered: [AtomicU64; ANSWERED.len()],
+    pages: [AtomicU64; PAGE_ANSWERED.len()],
     written: [AtomicU64; WRITTEN.len()],
     times: Histogram,
 }
 
 impl Default for StoreCounts {
     fn default() -> Self {
-        Self { answered: Default::default(), written: Default::default(), times: Histogram::new(TIMES) }
+        Self {
+            answered: Default::default(),
+            pages: Default::default(),
+            written: Default::default(),
+            times: Histogram::new(TIMES),
+        }
     }
 }
 
@@ -66,6 +86,11 @@ impl StoreCounts {
         }
     }
 
+    /// Counts a question for a page.
+    pub(crate) fn page(&self, answered: PageAnswered) {
+        self.pages[answered as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts a write.
     pub(crate) fn write(&self, written: Written) {
         self.written[written as usize].fetch_add(1, Ordering::Relaxed);
@@ -74,6 +99,11 @@ impl StoreCounts {
     /// Returns the questions by their ends.
     pub(crate) fn answers(&self) -> impl Iterator<Item = (&'static str, u64)> {
         ANSWERED.into_iter().zip(self.answered.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Returns the questions for pages by their ends.
+    pub(crate) fn page_answers(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        PAGE_ANSWERED.into_iter().zip(self.pages.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
     /// Returns the writes by their ends.

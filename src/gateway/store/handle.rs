@@ -3,6 +3,7 @@
 //! A name is a keyed hash and a value is sealed for its name (`cursor::stored`), with the time until which it holds: a store
 //! that keeps values for too long, or gives back an older one, is not believed beyond that.
 
+pub(crate) mod pages;
 mod rate;
 
 use std::{sync::Arc, time::Duration};
@@ -34,6 +35,8 @@ const SEAL: usize = 64;
 pub(crate) enum StoredKind {
     /// The keys of an item.
     Pivot,
+    /// A page, or the request headers by which pages differ.
+    Page,
 }
 
 impl StoredKind {
@@ -41,6 +44,7 @@ impl StoredKind {
     const fn word(self) -> &'static str {
         match self {
             Self::Pivot => "pivot1",
+            Self::Page => "page1",
         }
     }
 }
@@ -102,6 +106,17 @@ impl SharedStore {
     /// Returns the value that this key of the ring names by `of`, if the store has it within the time-box; `now` is in
     /// seconds since 1970.
     pub(crate) async fn get(&self, kind: StoredKind, key: u32, of: &[u8], now: u64) -> Option<StoredValue> {
+        self.get_within(self.link.settings.timeout, (kind, key), of, now).await
+    }
+
+    /// Returns the value within what is left of a time-box.
+    async fn get_within(
+        &self,
+        patience: Duration,
+        (kind, key): (StoredKind, u32),
+        of: &[u8],
+        now: u64,
+    ) -> Option<StoredValue> {
         if !self.link.is_up() {
             self.counts().answer(Answered::Down, Duration::ZERO);
             return None;
@@ -110,7 +125,7 @@ impl SharedStore {
         let mut command = redis::cmd("GET");
         command.arg(&name);
         let began = clock::instant();
-        let reply = self.link.ask(&name, command, VALUE + SEAL).await;
+        let reply = self.link.ask_within(patience, &name, command, VALUE + SEAL).await;
         let (answered, value) = match reply {
             Ok(Value::Nil) => (Answered::Miss, None),
             Ok(Value::BulkString(sealed)) => match self.open(&name, &sealed, now) {

@@ -103,9 +103,11 @@ fn the_successor_of_a_master_is_found_by_its_sentinels() {
     share(&second, &first, &upstream);
 }
 
-/// Names are spread over the nodes; a node that dies takes its own with it, and slots that move are followed.
-#[test]
-fn the_nodes_of_a_cluster_are_asked_for_their_slots() {
+/// The slots of the nodes of a cluster.
+const SLOTS: [(u16, u16); 3] = [(0, 5_460), (5_461, 10_922), (10_923, 16_383)];
+
+/// Starts a cluster of three nodes.
+pub(super) fn start_cluster() -> [StoreServer; 3] {
     let node = || {
         StoreServer::start_with(Flavour::Redis, |_, _| {
             format!(
@@ -115,9 +117,8 @@ fn the_nodes_of_a_cluster_are_asked_for_their_slots() {
             )
         })
     };
-    let mut nodes = [node(), node(), node()];
-    let bounds = [(0, 5_460), (5_461, 10_922), (10_923, 16_383)];
-    for (node, (first, last)) in nodes.iter().zip(bounds) {
+    let nodes = [node(), node(), node()];
+    for (node, (first, last)) in nodes.iter().zip(SLOTS) {
         let () = redis::cmd("CLUSTER")
             .arg("ADDSLOTSRANGE")
             .arg(first)
@@ -147,12 +148,24 @@ fn the_nodes_of_a_cluster_are_asked_for_their_slots() {
             (is_whole && info.contains("cluster_known_nodes:3")).then_some(())
         });
     }
-    let shared = format!(
+    nodes
+}
+
+/// Returns the configuration of a cluster, after an address that nobody has.
+pub(super) fn at_cluster(nodes: &[StoreServer; 3]) -> String {
+    format!(
         "addresses = [\"127.0.0.1:{}\", \"127.0.0.1:{}\"]\nkind = \"cluster\"\n{}",
         free_port(),
         nodes[0].port,
         super::PATIENT
-    );
+    )
+}
+
+/// Names are spread over the nodes; a node that dies takes its own with it, and slots that move are followed.
+#[test]
+fn the_nodes_of_a_cluster_are_asked_for_their_slots() {
+    let mut nodes = start_cluster();
+    let shared = at_cluster(&nodes);
     let rows = Rows::count(200);
     let upstream = serve(&rows);
     let limited = format!("{}\nrate_limit = {{ requests = 100_000, per = \"30d\" }}", super::SEEKING);
@@ -185,7 +198,7 @@ fn the_nodes_of_a_cluster_are_asked_for_their_slots() {
     let () = redis::cmd("FLUSHALL").query(&mut nodes[1].client()).expect("it is empty");
     for node in [&nodes[1], &nodes[0], &nodes[2]] {
         let mut moves = redis::pipe();
-        for slot in bounds[1].0..=bounds[1].1 {
+        for slot in SLOTS[1].0..=SLOTS[1].1 {
             moves.cmd("CLUSTER").arg("SETSLOT").arg(slot).arg("NODE").arg(&own).ignore();
         }
         let () = moves.query(&mut node.client()).expect("slots move");

@@ -40,6 +40,15 @@ impl KeyRing {
         Some(format!("{prefix}:{VERSION}:{kind}:{}", URL_SAFE_NO_PAD.encode(&digest[..HASH])))
     }
 
+    /// Returns the place, below `places`, of a value in a table that processes share, by the key with this number. Without
+    /// that key there is none.
+    #[must_use]
+    pub fn stored_place(&self, number: u32, kind: &str, value: &[u8], places: u16) -> Option<u16> {
+        let digest = self.find(number)?.name_hash(&[kind.as_bytes(), value]);
+        let hash = u64::from_le_bytes(*digest.last_chunk()?);
+        u16::try_from(hash % u64::from(places.max(1))).ok()
+    }
+
     /// Seals a value for its name by the key with this number. Without that key there is no sealed value.
     #[must_use]
     pub fn seal_stored(&self, number: u32, name: &str, value: &[u8]) -> Option<Vec<u8>> {
@@ -105,6 +114,20 @@ mod tests {
         assert_eq!(after.open_stored(&name, &sealed), None, "the key is gone");
         assert_eq!((after.stored_name(1, "p", "pivot", b"x"), after.seal_stored(1, &name, b"7")), (None, None));
         assert_eq!(ring(1, &[(1, 9)]).open_stored(&name, &sealed), None, "another key with its number");
+    }
+
+    #[test]
+    fn places_are_spread_and_follow_from_the_key() {
+        let (one, other) = (ring(1, &[(1, 1)]), ring(1, &[(1, 9)]));
+        let places = |ring: &KeyRing| -> Vec<u16> {
+            (0..1_000_u16).filter_map(|value| ring.stored_place(1, "purge", &value.to_le_bytes(), 8_192)).collect()
+        };
+        let own = places(&one);
+        assert_eq!((own.len(), &own), (1_000, &places(&one)));
+        assert_ne!(own, places(&other));
+        let distinct: std::collections::BTreeSet<&u16> = own.iter().collect();
+        assert!(distinct.len() > 900 && own.iter().all(|place| *place < 8_192), "{}", distinct.len());
+        assert_eq!(one.stored_place(2, "purge", b"", 8_192), None, "the key is unknown");
     }
 
     /// Row: A24

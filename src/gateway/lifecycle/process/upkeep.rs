@@ -1,6 +1,6 @@
 //! Upkeep: names of upstreams are resolved again when their records expire, health checks are made, the recent past of the
-//! metrics is kept, the pulse of the threads that serve clients is watched, and the counts of lists are published in the
-//! store that processes share.
+//! metrics is kept, the pulse of the threads that serve clients is watched, and in the store that processes share the counts
+//! of lists are published and the purges of pages read.
 //!
 //! A task of its own does this, so that no request waits for it. It looks at the snapshot in force, so a reload takes
 //! effect within the interval.
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Vitals, board::Publication, pulse::PulseWatch};
+use super::{Vitals, board::Publication, pulse::PulseWatch, purges::PurgeReading};
 use crate::{
     gateway::{
         lifecycle::{live::Live, snapshot::Snapshot},
@@ -29,7 +29,8 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Keeps the upstreams of the configuration in force.
 pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vitals) -> Infallible {
     let checker = Arc::new(Checker::new(connections));
-    let (mut watch, mut publication) = (PulseWatch::default(), Publication::default());
+    let (mut watch, mut publication, mut reading) =
+        (PulseWatch::default(), Publication::default(), PurgeReading::default());
     let mut stepped = clock::instant();
     loop {
         let snapshot = live.pin();
@@ -43,6 +44,7 @@ pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vi
         }
         publication.keep(&snapshot, vitals.identity(), clock::unix_seconds());
         let now = clock::instant();
+        reading.keep(&snapshot, now);
         if now.saturating_duration_since(stepped) >= STEP {
             stepped = now;
             step(&snapshot, now);

@@ -42,6 +42,19 @@ pub(crate) struct Stamp {
     places: Box<[u16]>,
 }
 
+impl PurgeSubject<'_> {
+    /// Returns the bytes by which processes that share a store know the subject.
+    pub(crate) fn bytes(self) -> Vec<u8> {
+        let (kind, parts) = match self {
+            Self::Route(route) => (0, [route, ""]),
+            Self::Collection(route, path) => (1, [route, path]),
+            Self::Tag(tag) => (2, [tag, ""]),
+        };
+        let length = (parts[0].len() as u64).to_le_bytes();
+        [&[kind], &length[..], parts[0].as_bytes(), parts[1].as_bytes()].concat()
+    }
+}
+
 impl Default for Generations {
     fn default() -> Self {
         Self {

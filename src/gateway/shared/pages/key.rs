@@ -143,6 +143,11 @@ impl KeptScope {
 }
 
 impl KeptKey {
+    /// Returns the bytes of the key, for the store that processes share.
+    pub(crate) fn bytes(self) -> [u8; 16] {
+        self.0.to_le_bytes()
+    }
+
     /// Returns the key of a page that differs by these request headers; the same if there are none.
     pub(crate) fn varied(self, names: &[HeaderName], headers: &HeaderMap) -> Self {
         if names.is_empty() {

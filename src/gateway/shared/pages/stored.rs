@@ -14,7 +14,7 @@ use http::{
     },
 };
 
-use super::generations::Stamp;
+use super::{generations::Stamp, others::SharedStamp};
 
 /// A page as it was proven.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) struct StoredPage {
     pub(crate) next: Option<Box<str>>,
     pub(crate) life: PageLife,
     pub(crate) stamp: Stamp,
+    /// The purges of other processes that concern it, where processes share a store.
+    pub(crate) shared: Option<SharedStamp>,
     /// A new page is being made in the background.
     pub(crate) is_refreshing: AtomicBool,
 }

@@ -44,6 +44,7 @@ fn page(stamp: Stamp, size: usize) -> Arc<StoredPage> {
         next: None,
         life: life(now()),
         stamp,
+        shared: None,
         is_refreshing: AtomicBool::new(false),
     })
 }

@@ -1,0 +1,61 @@
+//! The purges of other processes: read again and again, so that the memory of this one drops its pages soon after, and those
+//! that the store lacks are written when it is up.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::task::JoinHandle;
+
+use crate::gateway::lifecycle::snapshot::Snapshot;
+
+/// The interval. A page in memory outlives a purge by another process for so long.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The reading of purges, one at a time.
+#[derive(Debug, Default)]
+pub(super) struct PurgeReading {
+    begun: Option<Instant>,
+    was_up: bool,
+    under_way: Option<JoinHandle<()>>,
+    /// The log says that pages are not shared.
+    is_told: Arc<AtomicBool>,
+}
+
+impl PurgeReading {
+    /// Begins to read the purges when it is time, and as soon as the store is up.
+    pub(super) fn keep(&mut self, snapshot: &Arc<Snapshot>, now: Instant) {
+        let (Some(store), Some(_)) = (&snapshot.store, &snapshot.pages) else { return };
+        let is_up = store.link.is_up();
+        let rose = is_up && !std::mem::replace(&mut self.was_up, is_up);
+        let is_due = rose || self.begun.is_none_or(|begun| now.saturating_duration_since(begun) >= INTERVAL);
+        if !is_up || !is_due || self.under_way.as_ref().is_some_and(|reading| !reading.is_finished()) {
+            return;
+        }
+        self.begun = Some(now);
+        let (snapshot, is_told) = (Arc::clone(snapshot), Arc::clone(&self.is_told));
+        self.under_way = Some(tokio::spawn(async move {
+            if let (Some(store), Some(pages)) = (&snapshot.store, &snapshot.pages) {
+                store.follow_purges(&pages.others).await;
+                tell(store.link.is_up(), pages.others.count().is_some(), &is_told);
+            }
+        }));
+    }
+}
+
+/// Logs each change once. A store that is down has lines of its own.
+fn tell(is_up: bool, is_shared: bool, is_told: &AtomicBool) {
+    if is_up && !is_shared && !is_told.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "pages are not shared: the shared store does not say the purges; its user may lack a right of \
+             docs/shared-store.md"
+        );
+    }
+    if is_shared && is_told.swap(false, Ordering::Relaxed) {
+        tracing::info!("pages are shared again");
+    }
+}

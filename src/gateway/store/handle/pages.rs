@@ -1,0 +1,334 @@
+//! Pages that processes share, and the purges that they hold for.
+//!
+//! A page is asked for together with the purges since the last question, from the servers that have the one and the other,
+//! in one time-box. It is used only if these purges leave it (`shared::pages::others`). The numbers of purges stand there
+//! without a seal, because the server counts. Whoever writes to the store can therefore drop pages; numbers that went back
+//! are noticed by every process that knew later ones.
+
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderName};
+use redis::{Cmd, Value};
+
+use super::{SharedStore, StoredKind, VALUE};
+use crate::gateway::{
+    runtime::{clock, futures::join_all},
+    shared::pages::{
+        KeptPages, PagePlace, StoredPlace,
+        form::{self, SharedEntry, SharedPage},
+        generations::PurgeSubject,
+        key::KeptKey,
+        others::{MOST_PURGES, OtherPurges, PurgeCount, PurgeNews, SHARED_PLACES, UnwrittenPurge},
+        stored::{PageLife, StoredPage},
+    },
+    store::{
+        counts::{Answered, PageAnswered, Written},
+        link::StoreFault,
+    },
+};
+
+/// The operation that counts purges. The end-to-end tests run it at real servers.
+const PURGE: &str = include_str!("purge.lua");
+
+/// The kind of the numbers of purges.
+const PURGES: &str = "purge1";
+
+/// The time for which they are kept after the last purge. Without them no page is used.
+const KEPT: Duration = Duration::from_secs(30 * 86_400);
+
+/// The most places of one operation.
+const MOST_AT_ONCE: usize = 256;
+
+/// The bytes of a place with its number in a reply, at most.
+const ENTRY: usize = 48;
+
+/// The version of the program. What a page looks like follows from it, so that versions side by side have pages of their own.
+/// Purges concern those of all versions.
+const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+
+/// The key of a page and the request headers by which pages of its place differ.
+type FoundPage = (Box<SharedPage>, Option<Vec<HeaderName>>);
+
+impl SharedStore {
+    /// Returns the places of subjects, by the key that signs.
+    pub(crate) fn places<'s>(&self, subjects: impl Iterator<Item = PurgeSubject<'s>>) -> Box<[u16]> {
+        let key = self.keys.signing_number();
+        subjects.filter_map(|subject| self.place(key, subject)).collect()
+    }
+
+    fn place(&self, key: u32, subject: PurgeSubject<'_>) -> Option<u16> {
+        self.keys.stored_place(key, PURGES, &subject.bytes(), SHARED_PLACES)
+    }
+
+    /// Returns the page of a place that another process has made, if the store has it within the time-box and no purge
+    /// concerns it, and the place at which it belongs into memory. `subjects` are those of the request; a page has its tags
+    /// besides. `before` is the number of purges by this process before the page was looked for.
+    pub(crate) async fn find_page(
+        &self,
+        pages: &KeptPages,
+        (place, headers): (&PagePlace, &HeaderMap),
+        (subjects, before): (&[PurgeSubject<'_>], u64),
+    ) -> Option<(StoredPage, PagePlace)> {
+        if !self.link.is_up() {
+            self.counts().answer(Answered::Down, Duration::ZERO);
+            return None;
+        }
+        let (others, key) = (&pages.others, self.keys.signing_number());
+        let name = self.purges(key)?;
+        let asked = others.ask(&name, key);
+        let now = clock::instant();
+        let (entry, purges) =
+            tokio::join!(self.entry_of(place, headers, (key, now)), self.ask_purges(&name, asked.from()));
+        // The purges serve the memory too, whether there is a page or not.
+        let series = match purges {
+            Ok(news) => others.learn(&asked, news.as_ref()),
+            Err(_) => None,
+        };
+        let Some((page, names)) = entry else {
+            self.counts().page(PageAnswered::Miss);
+            return None;
+        };
+        let subjects = || subjects.iter().copied().chain(page.tags.iter().map(|tag| PurgeSubject::Tag(tag)));
+        let places = self.places(subjects());
+        let admitted = series.and_then(|series| others.admit((&asked, series), page.begun, places));
+        let stamp = pages.generations.stamp(before, subjects());
+        let used = admitted.and_then(|shared| page.into_page((stamp, shared), clock::unix_milliseconds()));
+        self.counts().page(if used.is_some() { PageAnswered::Hit } else { PageAnswered::Purged });
+        let names = names.as_deref().unwrap_or_else(|| place.names());
+        Some((used?, place.varied(names, headers)))
+    }
+
+    /// Returns the page of a place. Where another process knows by which headers its pages differ, this is two questions in one
+    /// time-box.
+    async fn entry_of(&self, place: &PagePlace, headers: &HeaderMap, (key, now): (u32, Instant)) -> Option<FoundPage> {
+        match self.entry(place.key(), (key, now)).await? {
+            SharedEntry::Page(page) => Some((page, None)),
+            SharedEntry::Varies(names) if place.names().is_empty() => {
+                let key_of_page = place.first().varied(&names, headers);
+                match self.entry(key_of_page, (key, now)).await? {
+                    SharedEntry::Page(page) => Some((page, Some(names))),
+                    SharedEntry::Varies(_) => None,
+                }
+            }
+            SharedEntry::Varies(_) => None,
+        }
+    }
+
+    async fn entry(&self, page: KeptKey, (key, now): (u32, Instant)) -> Option<SharedEntry> {
+        let left = self.link.settings.timeout.saturating_sub(clock::instant().saturating_duration_since(now));
+        let found = self.get_within(left, (StoredKind::Page, key), &name_of(page), clock::unix_seconds()).await?;
+        form::read_entry(found.bytes, now)
+    }
+
+    /// Stores a page that was stored in memory at this place, for other processes. Nobody waits for that. Pages that are too
+    /// large are not stored.
+    pub(crate) fn put_page(
+        &self,
+        (place, at): (&PagePlace, &StoredPlace),
+        page: &StoredPage,
+        (begun, tags): (PurgeCount, &[String]),
+    ) {
+        if !self.link.is_up() || page.body.len() > VALUE {
+            return;
+        }
+        let (now, milliseconds) = (clock::instant(), clock::unix_milliseconds());
+        let PageLife { made, fresh, while_revalidate, if_error, .. } = page.life;
+        let whole = fresh.saturating_add(while_revalidate.max(if_error));
+        let left = whole.saturating_sub(now.saturating_duration_since(made));
+        let key = self.keys.signing_number();
+        let times = (Duration::from_secs(left.as_secs() + 1), milliseconds / 1_000);
+        if !at.names.is_empty()
+            && let Some(names) = form::write_varies(&at.names)
+        {
+            self.put(StoredKind::Page, key, &name_of(place.first()), &names, times);
+        }
+        if let Some(bytes) = form::write_page(page, (begun, tags), (now, milliseconds)) {
+            self.put(StoredKind::Page, key, &name_of(at.key), &bytes, times);
+        }
+    }
+
+    /// Notes that subjects are to be purged for all processes. This comes before the memory of this process is purged.
+    pub(crate) fn note_purge(&self, others: &OtherPurges, subjects: &[PurgeSubject<'_>]) -> Vec<UnwrittenPurge> {
+        let by = |key: u32| subjects.iter().filter_map(move |subject| Some((key, self.place(key, *subject)?)));
+        // Processes in the middle of a change of keys sign with one or the other.
+        others.note_unwritten(self.keys.numbers().flat_map(by))
+    }
+
+    /// Writes purges, within the time-box. Those that can't be written now are written by [`Self::follow_purges`].
+    pub(crate) async fn write_purges(&self, others: &OtherPurges, purges: Vec<UnwrittenPurge>) {
+        if !self.link.is_up() {
+            return;
+        }
+        let by_key = |key| purges.iter().filter(move |purge| purge.key == key).copied().collect::<Vec<_>>();
+        let all = self.keys.numbers().map(|key| (key, by_key(key))).filter(|(_, own)| !own.is_empty());
+        let writes = join_all(all.map(|(key, own)| async move { self.write_of_key(others, key, &own).await }));
+        let _ = tokio::time::timeout(self.link.settings.timeout, writes).await;
+    }
+
+    async fn write_of_key(&self, others: &OtherPurges, key: u32, purges: &[UnwrittenPurge]) {
+        let Some(name) = self.purges(key) else { return };
+        for part in purges.chunks(MOST_AT_ONCE) {
+            let mut places: Vec<u16> = part.iter().map(|purge| purge.place).collect();
+            places.sort_unstable();
+            places.dedup();
+            let written = match self.count_purge(&name, None, &places).await {
+                Ok(count) => Ok(Some(count)),
+                // A store that is full takes no number, and gives room: without numbers no page is used.
+                Err(StoreFault::Refused) => {
+                    let mut command = redis::cmd("DEL");
+                    command.arg(&name);
+                    self.link.ask(&name, command, 0).await.map(|_| None)
+                }
+                Err(fault) => Err(fault),
+            };
+            self.counts().write(if written.is_ok() { Written::Stored } else { Written::Failed });
+            if let Ok(count) = written {
+                others.written(&name, part, count);
+            }
+        }
+    }
+
+    /// Reads the purges by other processes, and writes those of this process that the store may lack. Begins a new series
+    /// where there is none, or where the numbers went back.
+    pub(crate) async fn follow_purges(&self, others: &OtherPurges) {
+        let keys: Vec<u32> = self.keys.numbers().collect();
+        others.forget_others(&keys);
+        if !self.link.is_up() {
+            return;
+        }
+        for key in keys {
+            let unwritten = others.unwritten(key);
+            if !unwritten.is_empty() {
+                self.write_of_key(others, key, &unwritten).await;
+            }
+        }
+        let key = self.keys.signing_number();
+        let Some(name) = self.purges(key) else { return };
+        // A lost series takes two questions more: from the first number on, and from that of a new series on.
+        for _ in 0..3 {
+            let asked = others.ask(&name, key);
+            let Ok(news) = self.ask_purges(&name, asked.from()).await else { return };
+            if others.learn(&asked, news.as_ref()).is_some() {
+                return;
+            }
+            let went_back = others.went_back();
+            if (asked.from() == 0 || went_back.is_some()) && self.count_purge(&name, went_back, &[]).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Asks for the purges from a number on; nothing if there are none.
+    async fn ask_purges(&self, name: &str, from: u64) -> Result<Option<PurgeNews>, StoreFault> {
+        let mut command = redis::cmd("ZRANGEBYSCORE");
+        command.arg(name).arg(from).arg("+inf").arg("WITHSCORES");
+        let reply = self.link.ask(name, command, usize::from(SHARED_PLACES) * ENTRY).await?;
+        Ok(read_purges(&reply))
+    }
+
+    /// Counts a purge of places. Begins a new series where there is none, or in place of one that went back.
+    async fn count_purge(&self, name: &str, went_back: Option<u64>, places: &[u16]) -> Result<PurgeCount, StoreFault> {
+        // Without randomness no series can be told from another one.
+        let series = getrandom::u64().map_err(|_| StoreFault::Down)?;
+        let reply = self.link.ask(name, purge_command(name, (series, went_back), places), 0).await?;
+        let Value::Array(parts) = &reply else { return Err(StoreFault::Refused) };
+        let [name, number] = parts.as_slice() else { return Err(StoreFault::Refused) };
+        let count = |name, number| Some(PurgeCount { series: read_counter(name)?, number: read_score(number)? });
+        count(name, number).ok_or(StoreFault::Refused)
+    }
+
+    fn purges(&self, key: u32) -> Option<String> {
+        self.keys.stored_name(key, &self.prefix, PURGES, b"")
+    }
+}
+
+/// Returns the text that a page's name in the store is made of.
+fn name_of(page: KeptKey) -> Vec<u8> {
+    [&page.bytes()[..], PROGRAM.as_bytes()].concat()
+}
+
+/// Returns the operation. A series that has to be begun gets this number.
+fn purge_command(name: &str, (series, went_back): (u64, Option<u64>), places: &[u16]) -> Cmd {
+    let mut command = redis::cmd("EVAL");
+    command.arg(PURGE).arg(1).arg(name).arg(KEPT.as_secs());
+    command.arg(counter(series)).arg(went_back.map(counter).unwrap_or_default()).arg(places);
+    command
+}
+
+/// Returns the name of the counter of a series.
+fn counter(series: u64) -> String {
+    format!("~{series:x}")
+}
+
+/// Reads the purges of a reply; nothing if it has no counter with the largest number. Entries that are none are left out:
+/// they hide no other one.
+fn read_purges(reply: &Value) -> Option<PurgeNews> {
+    let Value::Array(parts) = reply else { return None };
+    let (mut count, mut places, mut largest) = (None, Vec::new(), 0);
+    for pair in parts.chunks_exact(2) {
+        let [member, score] = pair else { continue };
+        let number = read_score(score)?;
+        largest = number.max(largest);
+        if let Some(series) = read_counter(member) {
+            // Of two counters neither is to be believed.
+            if count.replace(PurgeCount { series, number }).is_some() {
+                return None;
+            }
+        } else if let Some(place) = read_text(member).and_then(|text| text.parse().ok()) {
+            places.push((place, number));
+        }
+    }
+    count.filter(|count| count.number == largest).map(|count| PurgeNews { count, places })
+}
+
+fn read_counter(member: &Value) -> Option<u64> {
+    u64::from_str_radix(read_text(member)?.strip_prefix('~')?, 16).ok()
+}
+
+fn read_score(score: &Value) -> Option<u64> {
+    read_text(score)?.parse().ok().filter(|number| *number < MOST_PURGES)
+}
+
+fn read_text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Option<PurgeNews> {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        read_purges(&Value::Array(pairs.iter().flat_map(|(member, score)| [text(member), text(score)]).collect()))
+    }
+
+    #[test]
+    fn replies_are_read_or_refused() {
+        let news = |series, number, places: &[(u16, u64)]| {
+            Some(PurgeNews { count: PurgeCount { series, number }, places: places.to_vec() })
+        };
+        assert_eq!(read(&[("~ff", "1")]), news(255, 1, &[]));
+        assert_eq!(read(&[("7", "3"), ("8191", "5"), ("~ff", "5")]), news(255, 5, &[(7, 3), (8_191, 5)]));
+        assert_eq!(read(&[("x", "3"), ("70000", "3"), ("~ff", "5")]), news(255, 5, &[]), "no places");
+        for refused in [
+            &[][..],
+            &[("7", "3")],
+            &[("~ff", "1"), ("7", "3")],
+            &[("~fe", "1"), ("~ff", "3")],
+            &[("~", "3")],
+            &[("~x", "3")],
+            &[("~ff", "-1")],
+            &[("~ff", "1.5")],
+            &[("~ff", "4503599627370496")],
+            &[("~ff", "inf")],
+            &[("7", "nan"), ("~ff", "3")],
+        ] {
+            assert_eq!(read(refused), None, "{refused:?}");
+        }
+        assert_eq!(read_purges(&Value::Nil), None);
+        assert_eq!(read_purges(&Value::Array(vec![Value::Int(1), Value::Int(2)])), None);
+    }
+}
