@@ -216,7 +216,10 @@ fn a_route_that_serves_has_its_refusals_among_the_findings() {
     assert_ne!(right, gateway.configuration());
     gateway.rewrite_raw(&right);
     gateway.signal("HUP");
-    eventually("the route serves", || (gateway.get("/users").status == 200).then_some(()));
+    // A request amid the reload would have a finding of its own.
+    let reloads = "cursorgate_config_reloads_total{cause=\"signal\",result=\"in_force\"}";
+    eventually("it is in force", || (gateway.metric(reloads) == Some(1)).then_some(()));
+    assert_eq!(gateway.get("/users").status, 200);
     let findings = eventually("another finding", || {
         let findings = migration(&gateway, "users")["findings"].clone();
         (findings[0]["kind"] == "facts").then_some(findings)

@@ -1,15 +1,19 @@
 //! Two tenants on one route, with every cache and without.
 
 use super::{is_hit, purge, with_token};
-use crate::harness::{
-    gateway::Gateway,
-    http::Response,
-    rows::{BY_OFFSET, BY_SCORE, Row, Rows, configuration, walk},
-    upstream::{Exchange, Upstream},
+use crate::{
+    harness::{
+        gateway::Gateway,
+        http::Response,
+        metric,
+        rows::{BY_OFFSET, BY_SCORE, Row, Rows, configuration, walk},
+        upstream::{Exchange, Upstream},
+    },
+    store::server::{Flavour, StoreServer},
 };
 
-/// The headers that may differ between a kept page and a new one.
-const OF_CACHE: [&str; 4] = ["age", "cache-status", "x-request-id", "date"];
+/// The headers that may differ between a kept page and a new one, and those of limits.
+const OF_CACHE: [&str; 6] = ["age", "cache-status", "x-request-id", "date", "ratelimit", "ratelimit-policy"];
 
 fn without_age(response: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
     let kept = |(name, _): &&(String, String)| !OF_CACHE.contains(&name.to_ascii_lowercase().as_str());
@@ -22,9 +26,9 @@ fn without_age(response: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
     (response.status, headers, response.body.clone())
 }
 
-/// Two tenants ask at random for pages of their lists, from a gateway with every cache, which is purged at random, and from
-/// one without: no byte of one comes to the other, and no answer differs but by its age. `CURSORGATE_TENANT_REQUESTS` is
-/// the number of requests.
+/// Two tenants ask at random for pages of their lists, from two gateways with every cache and a store that they share, which
+/// are purged and emptied at random, and from one without: no byte of one comes to the other, and no answer differs but
+/// by its age. `CURSORGATE_TENANT_REQUESTS` is the number of requests.
 ///
 /// Row: A22
 #[test]
@@ -38,12 +42,15 @@ fn two_tenants_see_their_own_lists_with_caches_and_without() {
         });
     }
     let upstream = Upstream::start(move |exchange: &mut Exchange| rows.answer(exchange));
-    let kept =
-        "page_cache = { ttl = \"1s\", private = true, stale_while_revalidate = \"1s\", stale_if_error = \"1h\" }";
-    let route = |cache: &str| format!("{BY_SCORE}\nenvelopes = [\"relay\", \"bare\"]\n{cache}");
-    let on = Gateway::start(&configuration(upstream.address, BY_OFFSET, &route(kept)));
+    let kept = "page_cache = { ttl = \"1s\", private = true, stale_while_revalidate = \"1s\", stale_if_error = \"1h\" }\n\
+                prefetch = true\nrate_limit = { requests = 1_000_000, per = \"1s\" }";
+    let route = |cache: &str| format!("{BY_SCORE}\nmode = \"seek\"\nenvelopes = [\"relay\", \"bare\"]\n{cache}");
+    let store = StoreServer::start(Flavour::Redis);
+    let shared = format!("[caches.shared]\naddresses = [\"127.0.0.1:{}\"]\ntimeout = \"1s\"\n", store.port);
+    let on = [(); 2]
+        .map(|()| Gateway::start(&format!("{shared}{}", configuration(upstream.address, BY_OFFSET, &route(kept)))));
     let off = Gateway::start(&configuration(upstream.address, BY_OFFSET, &route("")));
-    with_token(&on);
+    on.iter().for_each(with_token);
     let first: Vec<String> = ["/users?limit=10", "/users?limit=7&sort=-id", "/users"].map(str::to_owned).into();
     let mut targets = first.clone();
     for target in &first {
@@ -57,7 +64,7 @@ fn two_tenants_see_their_own_lists_with_caches_and_without() {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             usize::try_from((random >> 33) % u64::try_from(most).expect("small")).expect("small")
         };
-        let (mut with, mut without, mut hits) = (on.connect(), off.connect(), 0);
+        let (mut with, mut without, mut hits) = (on.each_ref().map(Gateway::connect), off.connect(), 0);
         for _ in 0..count {
             let tenant = next(2);
             let target = &targets[next(targets.len())];
@@ -67,14 +74,15 @@ fn two_tenants_see_their_own_lists_with_caches_and_without() {
             headers.extend((!prefer.is_empty()).then_some(("Prefer", prefer)));
             headers.extend((next(16) == 0).then_some(("Cache-Control", "no-cache")));
             headers.extend((next(16) == 0).then_some(("Cache-Control", "no-store")));
-            let one = with.request(method, target, &headers, b"").expect("a response");
+            let one = with[next(2)].request(method, target, &headers, b"").expect("a response");
             let other = without.request(method, target, &headers, b"").expect("a response");
             assert_eq!(without_age(&one), without_age(&other), "{method} {target} {headers:?}");
             assert!(!one.text().contains(["of beta", "of alpha"][tenant]), "{method} {target} {headers:?}");
             hits += usize::from(is_hit(&one));
             match next(500) {
-                0 => drop(purge(&on, "{\"route\":\"users\"}")),
-                1 => drop(purge(&on, "{\"tag\":\"users\"}")),
+                0 => drop(purge(&on[0], "{\"route\":\"users\"}")),
+                1 => drop(purge(&on[1], "{\"tag\":\"users\"}")),
+                2 => redis::cmd("FLUSHALL").exec(&mut store.client()).expect("it is emptied"),
                 _ => {}
             }
         }
@@ -85,5 +93,8 @@ fn two_tenants_see_their_own_lists_with_caches_and_without() {
         let threads: Vec<_> = (1..=4).map(|seed| scope.spawn(move || ask(seed, requests / 4))).collect();
         threads.into_iter().map(|thread| thread.join().expect("it ends")).sum()
     });
+    let of_store: u64 =
+        on.iter().map(|gateway| metric(gateway, "cursorgate_shared_store_pages_total{answer=\"hit\"}")).sum();
+    assert!(of_store > 0, "no page came from the store");
     assert!(hits > usize::try_from(requests).expect("a number") / 4, "{hits} of {requests} were hits");
 }
