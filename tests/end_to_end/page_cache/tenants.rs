@@ -76,7 +76,7 @@ fn two_tenants_see_their_own_lists_with_caches_and_without() {
             headers.extend((next(16) == 0).then_some(("Cache-Control", "no-store")));
             let one = with[next(2)].request(method, target, &headers, b"").expect("a response");
             let other = without.request(method, target, &headers, b"").expect("a response");
-            assert_eq!(without_age(&one), without_age(&other), "{method} {target} {headers:?}");
+            assert_eq!(without_age(&one), without_age(&other), "{method} {target} {headers:?}: {}", one.text());
             assert!(!one.text().contains(["of beta", "of alpha"][tenant]), "{method} {target} {headers:?}");
             hits += usize::from(is_hit(&one));
             match next(500) {

@@ -150,7 +150,10 @@ impl RateLimit {
         });
         let retry_after = change(&mut time);
         let UsedTime { used, refused } = time;
-        let [whole_at, refused_until] = [used, refused].map(|time| now.saturating_add(time));
+        let whole_at = now.saturating_add(used);
+        // Requests come here in another sequence than they looked at the clock: a refusal of no time would end after
+        // them. Test: `a_request_that_looked_at_the_clock_earlier_is_refused_by_no_other`.
+        let refused_until = if refused == 0 { 0 } else { now.saturating_add(refused) };
         match place {
             Some(place) => group[place] = ClientState { client, whole_at, refused_until },
             None if used > 0 => insert(&mut group, ClientState { client, whole_at, refused_until }, now),
@@ -354,5 +357,17 @@ mod tests {
             }
         }
         assert_eq!(limit.groups[0].lock().unwrap().len(), 8);
+    }
+
+    #[test]
+    fn a_request_that_looked_at_the_clock_earlier_is_refused_by_no_other() {
+        let (limit, began) = limit(10, 10, 10);
+        let [earlier, later] = [1, 2].map(|seconds| began + Duration::from_secs(seconds));
+        let said = StoredStanding { retry_after: Duration::ZERO, reset_after: Duration::from_secs(5) };
+        assert!(limit.hear(A, said, later).allowed);
+        assert_eq!(limit.refused(A, earlier), None);
+        let said = StoredStanding { retry_after: Duration::from_secs(3), ..said };
+        assert!(!limit.hear(A, said, later).allowed);
+        assert!(limit.refused(A, earlier).is_some());
     }
 }
