@@ -12,8 +12,9 @@ use crate::{
     store::server::{Flavour, StoreServer},
 };
 
-/// The headers that may differ between a kept page and a new one, and those of limits.
-const OF_CACHE: [&str; 6] = ["age", "cache-status", "x-request-id", "date", "ratelimit", "ratelimit-policy"];
+/// The headers that may differ between a kept page and a new one, and those of limits and of the connection.
+const OF_CACHE: [&str; 7] =
+    ["age", "cache-status", "x-request-id", "date", "ratelimit", "ratelimit-policy", "connection"];
 
 fn without_age(response: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
     let kept = |(name, _): &&(String, String)| !OF_CACHE.contains(&name.to_ascii_lowercase().as_str());

@@ -64,6 +64,8 @@ fn a_store_that_dies_stops_or_fills_up_costs_no_page() {
         assert!(requests <= without, "{flavour:?}, full: {requests} of {without}");
         let refused = eventually("it is noticed", || both.into_iter().find(|gateway| writes(gateway, "failed") > 0));
         eventually("it is shown", || {
+            // A reply that came late told no reason.
+            assert_eq!(refused.get("/users?limit=3").outcome(), "200");
             status(refused)["servers"][0]["reason"].as_str().is_some_and(|reason| reason.contains("OOM")).then_some(())
         });
         set(&server, 0);
