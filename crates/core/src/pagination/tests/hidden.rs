@@ -112,3 +112,42 @@ fn a_silent_cap_among_hidden_rows_leaves_nothing_out_of_what_a_total_counts() {
     }
     assert!(served > 3_000, "{served} pages");
 }
+
+/// Returns an answer of which an upstream shows only the rows from this rank on.
+fn visible_from(rank: u64) -> impl Fn(&List, Slice) -> Answer {
+    move |list, slice| {
+        let mut answer = list.answer(slice);
+        let is_shown =
+            |keys: &[Span]| str::from_utf8(keys[0].of(&answer.body)).unwrap().parse::<u64>().unwrap() >= rank;
+        let shown: Vec<bool> = answer.keys.chunks(2).map(is_shown).collect();
+        let mut shown_items = shown.iter();
+        answer.items.retain(|_| *shown_items.next().unwrap());
+        let mut shown_keys = shown.iter().flat_map(|is_shown| [is_shown, is_shown]);
+        answer.keys.retain(|_| *shown_keys.next().unwrap());
+        answer
+    }
+}
+
+#[test]
+fn a_list_whose_first_rows_are_hidden_begins_after_them() {
+    for family in [Family::Offset, Family::Page] {
+        let mut list = List::new(family, (1_000..1_040).map(|rank| (rank.to_string(), rank.to_string())));
+        list.paging = Paging { hidden: true, ..Paging::new(family, Sizes::Free { least: 1, most: Some(5) }) };
+        (list.cap, list.total, list.ties) = (5, Some(40), Ties::Ordered);
+        let page = list.page_of(start(), 2, visible_from(1_007)).unwrap();
+        assert_eq!(page.items.len(), 2, "{family:?}: {page:?}");
+        assert!(page.next.is_some() && page.previous.is_none(), "{family:?}: {page:?}");
+    }
+}
+
+#[test]
+fn a_list_of_which_all_is_hidden_is_empty() {
+    for family in [Family::Offset, Family::Page] {
+        let mut list = List::new(family, (1_000..1_012).map(|rank| (rank.to_string(), rank.to_string())));
+        list.paging = Paging { hidden: true, ..Paging::new(family, Sizes::Free { least: 1, most: Some(5) }) };
+        (list.cap, list.total, list.ties) = (5, Some(12), Ties::Ordered);
+        let page = list.page_of(start(), 2, visible_from(2_000)).unwrap();
+        assert!(page.items.is_empty() && page.next.is_none() && page.previous.is_none(), "{family:?}: {page:?}");
+        assert_eq!(page.level(), Level::Checked, "{family:?}");
+    }
+}

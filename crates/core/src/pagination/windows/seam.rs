@@ -156,6 +156,9 @@ impl KeyReader<'_> {
             }
             Ok(Progress::Cut(cut, _)) if cut.right && self.request.paging.hidden => self.cut_among_hidden(&cut, edge),
             Ok(Progress::Cut(cut, _)) => self.widen(cut),
+            Ok(Progress::Missed(view, side)) if self.request.paging.hidden && self.draft.is_at_start() => {
+                self.missed_among_hidden(view, edge, side)
+            }
             Ok(Progress::Missed(view, _)) if !self.draft.can_be_searched_for() => self.missed_by_offset(&view),
             Ok(Progress::Missed(view, side)) => {
                 self.asker.searching = true;
