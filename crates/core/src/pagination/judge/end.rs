@@ -6,7 +6,7 @@ mod tests;
 use crate::pagination::{
     answer::{Answer, Standing},
     limits::HONOURED_UNSEEN,
-    paging::{EndEvidence, Paging},
+    paging::{EndEvidence, Paging, Sizes},
     rules::{Rule, holds},
     window::Slice,
 };
@@ -83,6 +83,19 @@ pub(in crate::pagination) enum Witness {
     SameAndNothingBeyond,
 }
 
+/// The comparison of the offsets at which answers by number, of one page and of the one that its cursor is from, show an
+/// item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::pagination) enum PlaceAgreement {
+    /// No item is in two of them.
+    #[default]
+    Unseen,
+    /// An item is at one offset in two of them, and none is at two.
+    Agree,
+    /// An item is at two offsets, by one total: pages don't stand where their numbers say.
+    Differ,
+}
+
 /// The knowledge of sizes and places with which an answer is judged.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::pagination) struct Belief {
@@ -92,8 +105,8 @@ pub(in crate::pagination) struct Belief {
     pub(in crate::pagination) honoured_before: u32,
     /// The earlier evidence of the same end.
     pub(in crate::pagination) witness: Witness,
-    /// Two answers of the page that tell one total show an item at different offsets: the number of a page does not tell where it stands.
-    pub(in crate::pagination) is_displaced: bool,
+    /// The comparison of the offsets at which answers by number show one item.
+    pub(in crate::pagination) places: PlaceAgreement,
 }
 
 /// The statement of an answer about the end.
@@ -117,8 +130,9 @@ impl End {
     /// are hidden after the limit, and answers are cut by bytes and by time:
     ///
     /// - a claim in the same answer that no item follows (an exact total of just what was reached, a flag, a missing
-    ///   link), against a size that the walk has seen honoured: `checked` where two answers show an item at different
-    ///   offsets, so that pages don't stand where the count takes them to be;
+    ///   link), against a size that the walk has seen honoured: `checked` where nothing but that size, of an earlier page
+    ///   of the walk, shows that a page stands where its number says, because a first page may have more items than a
+    ///   cap lets through elsewhere; and where two answers show an item at different offsets;
     /// - an exact total of just the items that came from the very start: `checked`, because a cap that the walk has not
     ///   met may let through as many as a stale count tells of. Elsewhere in the list this would not do: under a silent
     ///   cap a page stands before its expected place;
@@ -168,8 +182,17 @@ impl End {
             return Self::proven(true);
         }
         let is_below = |size: u32| count < used.min(size) as usize;
+        // Test: `a_count_ends_no_page_that_only_a_size_of_the_first_page_places`.
+        let rests_on_size = matches!(slice, Slice::Page { number, .. } if number.0 > 0)
+            && !matches!(paging.sizes, Sizes::Fixed(_))
+            && !is_below(belief.honoured.size_now());
+        let is_misplaced = match belief.places {
+            PlaceAgreement::Unseen => rests_on_size,
+            PlaceAgreement::Agree => false,
+            PlaceAgreement::Differ => true,
+        };
         match belief.witness {
-            _ if over_is_said && !more_is_said && is_below(belief.honoured.size()) => Self::seen(belief.is_displaced),
+            _ if over_is_said && !more_is_said && is_below(belief.honoured.size()) => Self::seen(is_misplaced),
             Witness::SameAndNothingBeyond if !more_is_shown && is_below(belief.honoured.size_now()) => Self::seen(true),
             Witness::Same if is_below(belief.honoured.size_now()) && !more_is_said => Self::seen(true),
             _ if from_start && answer.total.is_some_and(|total| total.exact && total.value == count as u64) => {

@@ -4,7 +4,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::{
-    end::{Belief, Honoured, Witness},
+    end::{Belief, Honoured, PlaceAgreement, Witness},
     evidence::believed_begin,
 };
 use crate::pagination::{
@@ -30,8 +30,8 @@ pub(in crate::pagination) struct Ledger {
     /// The item that the cursor names, and the first and the last item of each answer by page that tells an exact total.
     /// The budget of requests bounds them.
     edges: Vec<Edge>,
-    /// Two answers that tell one total show an item at different offsets.
-    is_displaced: bool,
+    /// The comparison of the offsets at which answers show one item.
+    places: PlaceAgreement,
 }
 
 /// The first or the last item of an answer, or the item that a cursor names.
@@ -88,7 +88,7 @@ impl Ledger {
             recounted: false,
             repeats,
             edges: Vec::new(),
-            is_displaced: false,
+            places: PlaceAgreement::Unseen,
         }
     }
 
@@ -112,7 +112,7 @@ impl Ledger {
     /// Compares the offset of each item with the offset at which an earlier answer, of this page or of the one that the
     /// cursor is from, showed it. A page stands where its number says only if each page before it has as many items as it
     /// was asked for: where the first page has more than others, or pages are capped in silence, an item seems to stand
-    /// at two offsets. Tests: `a_count_ends_no_page_that_stands_at_two_places` and
+    /// at two offsets. An item that stands at one offset in both shows that the pages before it are full. Tests: `a_count_ends_no_page_that_stands_at_two_places` and
     /// `a_count_ends_no_page_that_stands_elsewhere_than_its_cursor`.
     fn compare_places(&mut self, (slice, is_flipped): (Slice, bool), answer: &Answer, paging: &Paging) {
         let (begins, is_counted) = believed_begin(answer, slice, paging, self.belief(Witness::None));
@@ -123,15 +123,22 @@ impl Ledger {
             let offset = begins.saturating_add(item as u64);
             Edge { id: hash_of(answer.id(item)), offset, is_flipped, total: total.value }
         };
-        if !self.edges.is_empty() {
-            // Another total explains another offset: the list has changed.
-            let is_moved = |edge: &Edge, here: Edge| {
-                edge.id == here.id
-                    && edge.offset != here.offset
-                    && (edge.is_flipped, edge.total) == (here.is_flipped, here.total)
-            };
-            let is_elsewhere = |here: Edge| self.edges.iter().any(|edge| is_moved(edge, here));
-            self.is_displaced |= (0..=last).map(edge).any(is_elsewhere);
+        let items = || (0..=last).map(edge);
+        // Another total explains another offset: the list has changed.
+        let is_moved = |edge: &Edge, here: Edge| {
+            edge.id == here.id
+                && edge.offset != here.offset
+                && (edge.is_flipped, edge.total) == (here.is_flipped, here.total)
+        };
+        let is_in_place = |edge: &Edge, here: Edge| {
+            (edge.id, edge.offset, edge.is_flipped) == (here.id, here.offset, here.is_flipped)
+        };
+        if self.edges.iter().any(|edge| items().any(|here| is_moved(edge, here))) {
+            self.places = PlaceAgreement::Differ;
+        } else if self.places == PlaceAgreement::Unseen
+            && self.edges.iter().any(|edge| items().any(|here| is_in_place(edge, here)))
+        {
+            self.places = PlaceAgreement::Agree;
         }
         self.edges.extend([edge(0), edge(last)]);
     }
@@ -168,12 +175,7 @@ impl Ledger {
 
     /// Returns the knowledge of sizes with which an answer is judged.
     pub(in crate::pagination) fn belief(&self, witness: Witness) -> Belief {
-        Belief {
-            honoured: self.honoured,
-            honoured_before: self.honoured_before,
-            witness,
-            is_displaced: self.is_displaced,
-        }
+        Belief { honoured: self.honoured, honoured_before: self.honoured_before, witness, places: self.places }
     }
 }
 
@@ -210,15 +212,20 @@ mod tests {
         assert_eq!(end_of(1, 4, "cd"), (true, true));
         // An answer that shows nothing of the others ends the list as sure as before.
         let mut ledger = Ledger::of_sizes(0, false);
-        for (number, ids, total, is_displaced) in
-            [(0, "abcd", 6, false), (1, "ef", 6, false), (1, "de", 7, false), (1, "df", 6, true)]
-        {
+        for (number, ids, total, places) in [
+            (0, "abcd", 6, PlaceAgreement::Unseen),
+            (1, "ef", 6, PlaceAgreement::Unseen),
+            (1, "de", 7, PlaceAgreement::Unseen),
+            (1, "ef", 6, PlaceAgreement::Agree),
+            (1, "df", 6, PlaceAgreement::Differ),
+            (1, "ef", 6, PlaceAgreement::Differ),
+        ] {
             let spans: Vec<Span> = (0..).take(ids.len()).map(|start| Span { start, end: start + 1 }).collect();
             let mut answer = Answer::listed(ids.as_bytes().to_vec(), spans.clone(), spans);
             answer.total = Some(Total { value: total, exact: true });
             let slice = Slice::Page { number: PageNumber(number), size: PageSize(4) };
             ledger.enter((slice, false), &answer, &paging);
-            assert_eq!(ledger.is_displaced, is_displaced, "{ids}");
+            assert_eq!(ledger.places, places, "{ids}");
         }
     }
 
@@ -249,10 +256,36 @@ mod tests {
         assert_eq!(end_after(number("9"), 10, 13, false, &numbers), (true, true));
         let texts = [r#""a""#, r#""b""#, r#""c""#, r#""d""#, r#""e""#];
         assert_eq!(end_after(KeyValue::Text(b"e".as_slice().into()), 10, 13, false, &texts), (true, true));
-        // It was there, the list has grown, its offset counts from the other end, or the item is not in the answer.
+        // It was there.
         assert_eq!(end_after(number("9"), 13, 13, false, &numbers), (true, false));
-        assert_eq!(end_after(number("9"), 10, 10, false, &numbers), (true, false));
-        assert_eq!(end_after(number("9"), 10, 13, true, &numbers), (true, false));
-        assert_eq!(end_after(number("4"), 5, 13, false, &numbers), (true, false));
+        // The list has grown, the offset counts from the other end, or the item is not in the answer: nothing is compared.
+        assert_eq!(end_after(number("9"), 10, 10, false, &numbers), (true, true));
+        assert_eq!(end_after(number("9"), 10, 13, true, &numbers), (true, true));
+        assert_eq!(end_after(number("4"), 5, 13, false, &numbers), (true, true));
+    }
+
+    /// The first page has an item more than its cap of two, and was the one that honoured a size of three.
+    #[test]
+    fn a_count_ends_no_page_that_only_a_size_of_the_first_page_places() {
+        let end_of_last = |sizes: Sizes, target: Target| {
+            let paging = Paging::new(Family::Page, sizes);
+            let mut ledger = Ledger::new(&target, false);
+            let spans: Vec<Span> = (0..2).map(|start| Span { start, end: start + 1 }).collect();
+            let mut answer = Answer::listed(b"34".to_vec(), spans.clone(), spans);
+            answer.total = Some(Total { value: 5, exact: true });
+            let slice = Slice::Page { number: PageNumber(1), size: PageSize(3) };
+            ledger.enter((slice, false), &answer, &paging);
+            let end = Evidence::unchecked(answer, slice, &paging, ledger.belief(Witness::None)).end;
+            (end.ends, end.checked)
+        };
+        let free = Sizes::Free { least: 1, most: None };
+        let hint = Hint { total: Some(5), honoured: 3, ..Hint::default() };
+        let end = Target { position: Position::End, hint };
+        assert_eq!(end_of_last(free.clone(), end.clone()), (true, true));
+        // No cap lowers a size that is fixed, and an item that stands where the walk had it shows what is before it.
+        assert_eq!(end_of_last(Sizes::Fixed(3), end), (true, false));
+        let anchor = Anchor { keys: Vec::new(), id: KeyValue::Number("3".into()) };
+        let after = Target { position: Position::After(anchor), hint: Hint { offset: Offset(4), ..hint } };
+        assert_eq!(end_of_last(free, after), (true, false));
     }
 }
