@@ -24,14 +24,14 @@ fn main() {
     println!("cargo::rustc-env=CURSORGATE_COMMIT={commit}");
 }
 
-/// Returns the commit of this package's repository; nothing if the package lies within another one.
+/// Returns the commit of this package's repository; `None` if the package lies within another one.
 fn own_commit() -> Option<String> {
     let folder = Path::new(&env::var_os("CARGO_MANIFEST_DIR")?).canonicalize().ok()?;
     let top = Path::new(&git(&["rev-parse", "--show-toplevel"])?).canonicalize().ok()?;
     if folder == top { git(&["rev-parse", DIGITS, "HEAD"]) } else { None }
 }
 
-/// Returns the answer of git; nothing where it is not installed, or refuses.
+/// Returns the answer of git; `None` where it is not installed, or refuses.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

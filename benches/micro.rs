@@ -48,7 +48,7 @@ impl Environment for OneKey {
     }
 }
 
-/// A configuration of so many list routes, by fixed paths and by paths with a parameter in turn.
+/// Returns a configuration of so many list routes, by fixed paths and by paths with a parameter in turn.
 fn configuration(routes: usize, envelope: &str) -> String {
     let mut text = format!(
         "version = 1\n\
@@ -74,7 +74,7 @@ fn snapshot(text: &str) -> Snapshot {
     built.expect("the configuration is a good one")
 }
 
-/// Items of the upstream's answer, and about how many bytes one has.
+/// Returns items of the upstream's answer, and about how many bytes one has.
 fn items_of(size: &str) -> (usize, usize) {
     match size {
         "5k" => (20, 250),
@@ -83,7 +83,7 @@ fn items_of(size: &str) -> (usize, usize) {
     }
 }
 
-/// An upstream's answer, as APIs have them: numbers, text with escapes, nesting.
+/// Returns an upstream's answer, as APIs have them: numbers, text with escapes, nesting.
 fn body(size: &str) -> Vec<u8> {
     let (count, about) = items_of(size);
     let mut text = String::from("{\"data\":[");
@@ -146,8 +146,8 @@ impl Fixture {
         CursorContext::new(ContextParts { route: "r0", host: "", path: "/", filters: b"", order, headers: &[] })
     }
 
-    /// From the bytes of the upstream's answer to the page that may be served: all that the gateway does between its two
-    /// sockets, but for rendering.
+    /// From the bytes of the upstream's answer to the page that may be served: all that the gateway does between its
+    /// two sockets, but for rendering.
     fn page(&self, body: Vec<u8>) -> Box<Page> {
         let (list, sorted) = (self.list(), self.sorted());
         let target = Target { position: Position::Start, hint: Hint::default() };
@@ -183,7 +183,7 @@ impl Fixture {
     }
 }
 
-/// The facts of a page with typical links.
+/// Returns the facts of a page with typical links.
 fn facts<'a>(links: &'a LinkSet, item_cursors: Option<&'a dyn ItemCursors>) -> Facts<'a> {
     let token = Some("AQHmzoimPTlCHc4ePJ2rZ6ICEwABwIQ9AAOyjQaRr78lQasYUQrNe2cuzbv5");
     Facts {

@@ -54,7 +54,7 @@ fn described(result: &ReloadResult) -> ReloadReport<'_> {
     }
 }
 
-/// Reloads, and returns the status and the result; nothing if it takes too long.
+/// Reloads, and returns the status and the result; `None` if it takes too long.
 pub(super) async fn reload(reloads: &Reloads) -> Option<(StatusCode, Arc<ReloadResult>)> {
     let result = tokio::time::timeout(PATIENCE, reloads.reload(ReloadCause::Admin)).await.ok()?;
     let status = if result.in_force { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };

@@ -300,7 +300,7 @@ impl ServeHttp for Admin {
     }
 }
 
-/// Reads the body of a request; nothing if it is too long or breaks off.
+/// Reads the body of a request; `None` if it is too long or breaks off.
 async fn read_body(session: &mut ServerSession) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {

@@ -9,7 +9,7 @@ pub(super) fn run() -> Result<(), Failure> {
     report::output(&(new_key()? + "\n"))
 }
 
-/// 32 random bytes as 43 characters.
+/// Returns 32 random bytes as 43 characters.
 pub(super) fn new_key() -> Result<String, Failure> {
     let mut bytes = zeroize::Zeroizing::new([0; 32]);
     getrandom::fill(bytes.as_mut_slice())

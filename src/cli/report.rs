@@ -39,7 +39,7 @@ pub(super) fn diagnostics(diagnostics: &Diagnostics) {
     }
 }
 
-/// "1 error", "2 errors, 1 warning".
+/// Returns "1 error", or "2 errors, 1 warning".
 pub(super) fn counts(diagnostics: &Diagnostics) -> String {
     match diagnostics.counts() {
         (errors, 0) => count(errors, "error"),
@@ -47,7 +47,7 @@ pub(super) fn counts(diagnostics: &Diagnostics) -> String {
     }
 }
 
-/// "1 route", "2 routes", "no errors".
+/// Returns "1 route", "2 routes", or "no errors".
 pub(super) fn count(number: usize, one: &str) -> String {
     match number {
         0 => format!("no {one}s"),

@@ -44,8 +44,8 @@ pub trait Environment {
         None
     }
 
-    /// Returns what takes the place of the secret that this reference names, if secrets are not opened. The same reference
-    /// has the same bytes.
+    /// Returns what takes the place of the secret that this reference names, if secrets are not opened. The same
+    /// reference has the same bytes.
     fn invented(&self, _reference: &str) -> Option<Vec<u8>> {
         None
     }
@@ -86,8 +86,8 @@ impl Permissions {
         self.mode & 0o002 != 0
     }
 
-    /// Returns whether accounts other than the owner's may read it. A group of a file that the administrator owns was chosen on
-    /// purpose and does not count.
+    /// Returns whether accounts other than the owner's may read it. A group of a file that the administrator owns was
+    /// chosen on purpose and does not count.
     #[must_use]
     pub fn lets_others_read(self) -> bool {
         let by_group = self.mode & 0o040 != 0 && self.owner != 0;
@@ -132,15 +132,16 @@ impl Environment for ProcessEnvironment {
         self.addresses
     }
 
-    /// By the files that Docker and Podman put into each container, and the variable that Kubernetes sets.
+    /// Returns whether this is a container: by the files that Docker and Podman put into each, and the variable that
+    /// Kubernetes sets.
     fn is_container(&self) -> bool {
         let has_file = ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists());
         has_file || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
     }
 }
 
-/// An environment without its secrets, for checks of a configuration where they are not at hand, such as a review. Their
-/// forms are checked, and random-looking bytes take their places.
+/// An environment without its secrets, for checks of a configuration where they are not at hand, such as a review.
+/// Their forms are checked, and random-looking bytes take their places.
 #[derive(Clone, Copy)]
 pub struct WithoutSecrets<'e>(pub &'e dyn Environment);
 

@@ -67,7 +67,7 @@ fn property(key: &Definition) -> Map<String, Value> {
     schema
 }
 
-/// The documentation of a key, and of each word that it takes, in Markdown.
+/// Returns the documentation of a key, and of each word that it takes, in Markdown.
 fn description(key: &Definition) -> String {
     let mut text = unwrapped(key.documentation);
     let words = match key.schema {

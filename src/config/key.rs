@@ -167,32 +167,32 @@ impl<T> Type<T> {
         Key { definition, value: self.value }
     }
 
-    /// A key with this default.
+    /// Returns a key with this default.
     pub(super) const fn default(self, literal: Literal) -> Defaulted<T> {
         self.key(Shown::Default(literal))
     }
 
-    /// A key without a default.
+    /// Returns a key without a default.
     pub(super) const fn example(self, example: &'static str) -> Key<T> {
         self.key(Shown::Example(example))
     }
 
-    /// A key without a default that the reference needs.
+    /// Returns a key without a default that the reference needs.
     pub(super) const fn sample(self, example: &'static str) -> Key<T> {
         self.key(Shown::Sample(example))
     }
 
-    /// A table with keys of its own.
+    /// Returns a table with keys of its own.
     pub(super) const fn section(self) -> Key<T> {
         self.key(Shown::Section)
     }
 
-    /// A table with keys of its own, whose presence has an effect.
+    /// Returns a table with keys of its own, whose presence has an effect.
     pub(super) const fn optional_section(self) -> Key<T> {
         self.key(Shown::OptionalSection)
     }
 
-    /// A table whose keys are shown elsewhere.
+    /// Returns a table whose keys are shown elsewhere.
     pub(super) const fn excerpt(self, lines: &'static str) -> Key<T> {
         self.key(Shown::Excerpt(lines))
     }
@@ -234,7 +234,7 @@ impl Whole for usize {
     const MAX: u64 = Self::MAX as u64;
 }
 
-/// A whole number, both bounds included.
+/// Returns a whole number, both bounds included.
 pub(super) const fn count<N: Whole>(least: u64, most: u64) -> Type<N> {
     // A number that the schema takes and the type can't hold would silently mean the default.
     assert!(least <= most && most <= N::MAX);
@@ -259,7 +259,7 @@ pub(super) const fn size(least: &'static str, most: &'static str) -> Type<usize>
     }
 }
 
-/// A day, as the second since 1970 at which it begins in UTC.
+/// Returns a day, as the second since 1970 at which it begins in UTC.
 pub(super) const fn day() -> Type<i64> {
     Type {
         schema: Schema::Day,
@@ -320,17 +320,17 @@ pub(super) const fn json_members() -> Type<Vec<(Located<String>, LocatedTree)>> 
     }
 }
 
-/// A table with these keys.
+/// Returns a table with these keys.
 pub(super) const fn sub_table(keys: &'static [&'static Definition]) -> Type<Spanned> {
     Type { schema: Schema::Table(keys), value: as_table }
 }
 
-/// A table whose names are the operator's; `help` is for an operator who wrote a list instead.
+/// Returns a table whose names are the operator's; `help` is for an operator who wrote a list instead.
 pub(super) const fn named_tables(element: &'static Schema, help: &'static str) -> Type<Spanned> {
     Type { schema: Schema::Named(element, help), value: as_table }
 }
 
-/// A list of tables.
+/// Returns a list of tables.
 pub(super) const fn list_of_tables(element: &'static Schema) -> Type<Vec<Spanned>> {
     Type { schema: Schema::List(element), value: |written| Some(elements(written, |element| Some(element.clone()))) }
 }
@@ -368,7 +368,7 @@ pub(super) trait Word: Copy + 'static {
     }
 }
 
-/// A word of an enum.
+/// Returns a word of an enum.
 pub(super) const fn word<W: Word>() -> Type<W> {
     Type { schema: Schema::Word(W::WORDS), value: as_word }
 }
@@ -437,8 +437,8 @@ macro_rules! name {
 
 /// Ties the variants of an enum to the words that operators write, each with its documentation.
 ///
-/// `words! { enum … }` defines the enum as well, and for a `pub enum` a method `word`. `words! { Enum { … } }` is for an enum of another module, whose variants
-/// must all be listed; those that no word stands for follow after `without`.
+/// `words! { enum … }` defines the enum as well, and for a `pub enum` a method `word`. `words! { Enum { … } }` is for
+/// an enum of another module, whose variants must all be listed; those that no word stands for follow after `without`.
 macro_rules! words {
     (@enum [$visibility:vis] $(#[doc = $enum_doc:literal])+ $name:ident {
         $( $(#[doc = $doc:literal])+ $variant:ident = $word:literal, )+

@@ -1,8 +1,8 @@
 //! Configuration: from the text of a file to typed settings.
 //!
-//! Every key is defined once, in `keys`, by the means of `key`. A file is read in two stages. `toml_text` parses it into
-//! a tree with locations (`spanned`), and `schema` checks that tree against the definitions: unknown keys, wrong types
-//! and missing units are reported here. `check` then merges `[defaults]`, an upstream's `defaults` and the route,
+//! Every key is defined once, in `keys`, by the means of `key`. A file is read in two stages. `toml_text` parses it
+//! into a tree with locations (`spanned`), and `schema` checks that tree against the definitions: unknown keys, wrong
+//! types and missing units are reported here. `check` then merges `[defaults]`, an upstream's `defaults` and the route,
 //! follows `extends`, opens secrets, reports what depends on two values, and builds [`settings::Settings`]. The rest of
 //! the program sees settings only. `reference` and `json_schema` print the definitions.
 //!
@@ -45,8 +45,8 @@ pub use presets::{preset_dialects, preset_envelopes};
 use settings::{AdminSettings, CursorKeySettings, Settings};
 pub use variables::open_argument;
 
-/// Reads a configuration file and everything it names. With errors among the diagnostics, the settings lack the parts at
-/// fault and serve for further checks alone: no snapshot can be built from them. There are none if the file can't be
+/// Reads a configuration file and everything it names. With errors among the diagnostics, the settings lack the parts
+/// at fault and serve for further checks alone: no snapshot can be built from them. There are none if the file can't be
 /// read.
 #[must_use]
 pub fn load(path: &Path, environment: &dyn Environment) -> (Option<Settings>, Diagnostics) {
@@ -66,8 +66,8 @@ pub fn load_admin(path: &Path, environment: &dyn Environment) -> (Option<AdminSe
     (admin, diagnostics)
 }
 
-/// Reads the keys of cursors of a configuration, whatever other faults the file has. If it has none, the diagnostics may
-/// say why.
+/// Reads the keys of cursors of a configuration, whatever other faults the file has. If it has none, the diagnostics
+/// may say why.
 #[must_use]
 pub fn load_cursor_keys(path: &Path, environment: &dyn Environment) -> (Option<CursorKeySettings>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
@@ -92,7 +92,7 @@ fn load_part<T>(
     found
 }
 
-/// Reads the text of a file; nothing if that is impossible, which is reported.
+/// Reads the text of a file; `None` if that is impossible, which is reported.
 fn read_text(path: &Path, environment: &dyn Environment, diagnostics: &mut Diagnostics) -> Option<String> {
     let (message, help) = match environment.read(path).map(String::from_utf8) {
         Err(error) => (format!("the file can't be read: {error}"), "name another one"),

@@ -36,8 +36,8 @@ pub fn reference() -> String {
     writer.text
 }
 
-/// Returns the explanations of all keys whose path ends in `path`, such as `page_size.max` or `routes.users.order`. There
-/// are none if no key has this name.
+/// Returns the explanations of all keys whose path ends in `path`, such as `page_size.max` or `routes.users.order`.
+/// There are none if no key has this name.
 #[must_use]
 pub fn explain(path: &str) -> String {
     let wanted: Vec<&str> = path.split('.').collect();
@@ -102,7 +102,7 @@ pub(super) fn all() -> Vec<(String, &'static Definition)> {
     found
 }
 
-/// The value that the reference shows, in TOML.
+/// Returns the value that the reference shows, in TOML.
 fn value(key: &Definition) -> Option<String> {
     match key.shown {
         Shown::Default(literal) => Some(literal.toml()),
@@ -111,7 +111,8 @@ fn value(key: &Definition) -> Option<String> {
     }
 }
 
-/// The documentation of a key, its range included, and then the meaning of each word, or of each key of an inline table.
+/// The documentation of a key, its range included, and then the meaning of each word, or of each key of an inline
+/// table.
 fn paragraphs(key: &Definition) -> Vec<String> {
     let mut text = unwrapped(key.documentation);
     match key.schema {
@@ -137,14 +138,14 @@ fn paragraphs(key: &Definition) -> Vec<String> {
     paragraphs
 }
 
-/// An item of a list, which [`wrap`] recognises by its marker.
+/// Returns an item of a list, which [`wrap`] recognises by its marker.
 fn item(name: &str, text: &str) -> String {
     format!("{ITEM}{name}: {text}")
 }
 
 const ITEM: &str = "  - ";
 
-/// The schema of a value, or of the elements of a list.
+/// Returns the schema of a value, or of the elements of a list.
 fn element(schema: &Schema) -> Schema {
     match schema {
         Schema::List(element) => **element,
@@ -152,7 +153,7 @@ fn element(schema: &Schema) -> Schema {
     }
 }
 
-/// The text of a documentation comment as one line.
+/// Returns the text of a documentation comment as one line.
 pub(super) fn unwrapped(documentation: &str) -> String {
     documentation.split_whitespace().collect::<Vec<_>>().join(" ")
 }

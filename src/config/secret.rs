@@ -13,7 +13,7 @@ impl Secret {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The bytes, for the one place that needs them.
+    /// Returns the bytes, for the one place that needs them.
     #[must_use]
     pub fn reveal(&self) -> &[u8] {
         &self.0

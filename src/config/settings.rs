@@ -1,5 +1,5 @@
-//! The settings of a configuration: every value is checked and typed, names are resolved, defaults merged, and `extends`
-//! followed. Values that a later stage may find fault with have their locations.
+//! The settings of a configuration: every value is checked and typed, names are resolved, defaults merged, and
+//! `extends` followed. Values that a later stage may find fault with have their locations.
 //!
 //! The keys document the settings (`keys`). The comments here say what a value's type does not.
 #![expect(missing_docs, reason = "a setting is documented by its key")]
@@ -126,7 +126,7 @@ words! {
 }
 
 impl ServerSettings {
-    /// The headers in which trusted proxies say the host that clients asked.
+    /// Returns the headers in which trusted proxies say the host that clients asked.
     pub fn host_headers(&self) -> impl Iterator<Item = &http::HeaderName> {
         let names = ["forwarded", "x-forwarded-host", "host"];
         let vouched = self.forwarded_headers.iter().filter(move |name| names.contains(&name.as_str()));
@@ -177,7 +177,7 @@ pub enum ListenAddress {
 }
 
 impl ListenAddress {
-    /// The address and the port, unless it is a unix socket.
+    /// Returns the address and the port, unless it is a unix socket.
     #[must_use]
     pub fn ip(&self) -> Option<SocketAddr> {
         match self {
@@ -400,8 +400,8 @@ words! {
     pub enum Action {
         /// Serves the list by cursor.
         Paginate = "paginate",
-        /// Passes everything through, and counts whether the upstream's answers could have been served. Nothing changes for
-        /// clients; /metrics (cursorgate_observed_total) and the log say what serving the list would meet.
+        /// Passes everything through, and counts whether the upstream's answers could have been served. Nothing changes
+        /// for clients; /metrics (cursorgate_observed_total) and the log say what serving the list would meet.
         Observe = "observe",
         /// Passes everything through.
         Forward = "forward",
@@ -478,7 +478,7 @@ impl RouteSettings {
         }
     }
 
-    /// The place that the host of the route's links comes from.
+    /// Returns the place that the host of the route's links comes from.
     #[must_use]
     pub fn link_origin<'s>(&'s self, server: &'s ServerSettings) -> LinkOrigin<'s> {
         let public_url = self.public_url.as_deref().or(server.public_url.as_deref());

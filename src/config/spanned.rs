@@ -51,7 +51,7 @@ impl Spanned {
         Self { value: Value::Table(Vec::new()), at }
     }
 
-    /// The members of a table; none of anything else.
+    /// Returns the members of a table; none of anything else.
     pub(super) fn members(&self) -> &[(Located<String>, Self)] {
         match &self.value {
             Value::Table(members) => members,
@@ -59,7 +59,7 @@ impl Spanned {
         }
     }
 
-    /// The members that are tables. Others have been reported before.
+    /// Returns the members that are tables. Others have been reported before.
     pub(super) fn tables(&self) -> impl Iterator<Item = (&Located<String>, &Self)> {
         let is_table = |(_, value): &(&Located<String>, &Self)| matches!(value.value, Value::Table(_));
         self.members().iter().map(|(name, value)| (name, value)).filter(is_table)
@@ -69,7 +69,7 @@ impl Spanned {
         self.members().iter().find(|(key, _)| key.value == name).map(|(_, value)| value)
     }
 
-    /// The elements of a list; none of anything else.
+    /// Returns the elements of a list; none of anything else.
     pub(super) fn elements(&self) -> &[Self] {
         match &self.value {
             Value::List(elements) => elements,
@@ -77,7 +77,7 @@ impl Spanned {
         }
     }
 
-    /// The members of a table that are texts.
+    /// Returns the members of a table that are texts.
     pub(super) fn text_members(&self) -> Vec<(Located<String>, Located<String>)> {
         self.members().iter().filter_map(|(key, value)| Some((key.clone(), value.as_text()?))).collect()
     }
@@ -116,8 +116,8 @@ impl Spanned {
         Ok(Located { value, at: self.at })
     }
 
-    /// Merges `nearer` over this value: tables merge key by key, except for those named in `whole`; all other values are
-    /// replaced.
+    /// Merges `nearer` over this value: tables merge key by key, except for those named in `whole`; all other values
+    /// are replaced.
     pub(super) fn under(&self, nearer: &Self, whole: &[&str]) -> Self {
         let (Value::Table(base), Value::Table(over)) = (&self.value, &nearer.value) else {
             return nearer.clone();

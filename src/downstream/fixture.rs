@@ -34,8 +34,8 @@ fn answer(items: &[(&str, Option<&str>)]) -> Answer {
     Answer::listed(body, spans, keys)
 }
 
-/// A page of these items (each with its id, where it has one), of which the first `in_first` came in one answer and the
-/// others in a second.
+/// Returns a page of these items (each with its id, where it has one), of which the first `in_first` came in one answer
+/// and the others in a second.
 pub(super) fn page(items: &[(&str, Option<&str>)], in_first: usize) -> Page {
     let (one, other) = items.split_at(in_first.min(items.len()));
     let places = |answer: u32, count: usize| {
@@ -68,7 +68,7 @@ pub(super) fn facts(links: &LinkSet) -> Facts<'_> {
     }
 }
 
-/// An envelope from the text of its file; `source` of all its places is 0.
+/// Reads an envelope from the text of its file; `source` of all its places is 0.
 pub(super) fn envelope(text: &str, diagnostics: &mut Diagnostics) -> EnvelopeSettings {
     let source = diagnostics.add_source("mine.json".to_owned(), text.to_owned());
     let file = tree::read(source, text, diagnostics).expect("the test's JSON is well formed");

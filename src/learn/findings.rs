@@ -159,7 +159,7 @@ pub struct SortGrammar {
     pub ascending: String,
     /// The word for descending.
     pub descending: String,
-    /// The separator of several keys; nothing where each key has a parameter of its own.
+    /// The separator of several keys; `None` where each key has a parameter of its own.
     pub join: Option<String>,
     /// The upstream sorts by one key alone, or by no more that could be tried.
     pub one_key: bool,
@@ -183,7 +183,7 @@ pub struct RangeForm {
 pub struct Learnt {
     /// The places of items.
     pub shape: ListShape,
-    /// The way in which pages are asked for; nothing where it could not be found.
+    /// The way in which pages are asked for; `None` where it could not be found.
     pub place: Option<PlaceForm>,
     /// The size parameter.
     pub size: Option<SizeForm>,

@@ -26,7 +26,8 @@ const CHANGES: usize = 3;
 /// The changes that leave no doubt.
 const MANY: usize = 20;
 
-/// The number of neighbours of which one may be out of order where a language sorts, because its rules are not known here.
+/// The number of neighbours of which one may be out of order where a language sorts, because its rules are not known
+/// here.
 const LANGUAGE_EXCEPTIONS: usize = 50;
 
 /// The most values of a rank.
@@ -128,7 +129,7 @@ pub(super) fn whole(rows: &[Value]) -> Vec<Range<usize>> {
     std::iter::once(0..rows.len()).collect()
 }
 
-/// Returns how a column runs within groups; nothing if it runs neither way, or not at all.
+/// Returns how a column runs within groups; `None` if it runs neither way, or not at all.
 pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Option<ColumnRun> {
     let column: Vec<&Value> = rows.iter().map(|row| step_into(row, pointer).unwrap_or(&Value::Null)).collect();
     let (stretches, nulls) = without_nulls(&column, groups)?;
@@ -431,9 +432,9 @@ pub(super) fn upstream_name(pointer: &str) -> String {
     pointer.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~")
 }
 
-/// Takes an order back by which more items are equal than an answer holds, unless such runs can be read: by a sort that ends with
-/// the id, or by range filters. Nothing but the upstream's code says in which order equal items come, so a route that
-/// declared it would be refused in the middle of such a run, or promise too much.
+/// Takes an order back by which more items are equal than an answer holds, unless such runs can be read: by a sort that
+/// ends with the id, or by range filters. Nothing but the upstream's code says in which order equal items come, so a
+/// route that declared it would be refused in the middle of such a run, or promise too much.
 pub(super) fn settle_ties(learnt: &mut Learnt) {
     let Some(order) = learnt.order.as_ref().filter(|order| !order.keys.is_empty()) else { return };
     let widest = learnt.size.as_ref().and_then(|form| form.max).unwrap_or(learnt.default_size);

@@ -70,7 +70,7 @@ impl ListShape {
         Some(Self { items, item, id })
     }
 
-    /// Returns the elements of an answer; nothing if it holds no such list.
+    /// Returns the elements of an answer; `None` if it holds no such list.
     pub(super) fn elements<'s>(&self, seen: &'s SeenAnswer) -> Option<&'s [Value]> {
         if !seen.is_success() {
             return None;
@@ -207,8 +207,8 @@ fn find_arrays<'v>(value: &'v Value, at: String, depth: usize, found: &mut Vec<(
     }
 }
 
-/// Returns how much an array looks like the list: its elements are objects with ids, it has a usual name, it is long, and it
-/// is not deep. Laravel's `links` and Spring's `sort` are arrays of objects too, without ids.
+/// Returns how much an array looks like the list: its elements are objects with ids, it has a usual name, it is long,
+/// and it is not deep. Laravel's `links` and Spring's `sort` are arrays of objects too, without ids.
 fn merit(pointer: &str, elements: &[Value]) -> (bool, bool, bool, usize, std::cmp::Reverse<usize>) {
     let objects = elements.iter().all(Value::is_object);
     let rows: Vec<&Value> = elements.iter().collect();
@@ -240,8 +240,8 @@ fn is_unique<'v>(values: impl Iterator<Item = Option<&'v Value>>) -> bool {
     true
 }
 
-/// Returns the member that tells items apart: one with a usual name, or else the first whose values all differ and that is
-/// named like a key.
+/// Returns the member that tells items apart: one with a usual name, or else the first whose values all differ and that
+/// is named like a key.
 fn find_id(rows: &[&Value]) -> Option<String> {
     let first = rows.first()?.as_object()?;
     let is_id = |pointer: &str| is_unique(rows.iter().map(|row| step_into(row, pointer)));

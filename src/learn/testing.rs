@@ -67,7 +67,7 @@ pub(super) struct LearntCase {
     pub(super) text: String,
 }
 
-/// The list at /api/items.
+/// Returns the list at /api/items.
 pub(super) fn target() -> ProbeTarget {
     ProbeTarget { path: "/api/items".to_owned(), host: "legacy.test".to_owned(), ..ProbeTarget::default() }
 }
@@ -180,7 +180,7 @@ pub(super) fn load(text: &str) -> Result<ListSettings, String> {
     Ok(*route.list.clone().unwrap())
 }
 
-/// Pseudo-random numbers from a seed (splitmix64).
+/// Returns a pseudo-random number from a seed (splitmix64).
 pub(super) fn scatter(seed: u64) -> u64 {
     let mut mixed = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,8 +1,8 @@
-//! A list that is configured, and the answers that its old clients get: do they look as the configuration says? The faults
-//! are those that [`live`](super::live) finds by asking, as far as requests that others make show them.
+//! A list that is configured, and the answers that its old clients get: do they look as the configuration says? The
+//! faults are those that [`live`](super::live) finds by asking, as far as requests that others make show them.
 //!
-//! A single answer shows where items, ids, facts and keys are missing. Which parameters have no effect, and how pages are
-//! counted, follows from several answers of one list: of each, fingerprints are kept, and no value.
+//! A single answer shows where items, ids, facts and keys are missing. Which parameters have no effect, and how pages
+//! are counted, follows from several answers of one list: of each, fingerprints are kept, and no value.
 
 use std::{
     collections::{BTreeSet, VecDeque, hash_map::DefaultHasher},
@@ -128,8 +128,8 @@ struct SeenPage {
 }
 
 impl SeenPage {
-    /// Returns whether both have items, and none of the first ones in common. A list that changes meanwhile gives answers to one
-    /// request that have some in common.
+    /// Returns whether both have items, and none of the first ones in common. A list that changes meanwhile gives
+    /// answers to one request that have some in common.
     fn differs(&self, other: &Self) -> bool {
         let is_common = |id: &u64| *id != 0 && other.sample.contains(id);
         self.items > 0 && other.items > 0 && !self.sample.iter().any(is_common)
@@ -263,7 +263,7 @@ impl ListTraffic {
         })
     }
 
-    /// A parameter that the dialect does not have, and that says which items come.
+    /// Returns a parameter that the dialect does not have, and that says which items come.
     fn place_parameter(&self, asked: &TrafficRequest<'_>, page: &SeenPage, name: &str) -> Option<TrafficFault> {
         let (own, value) = page.other_place?;
         let has_effect = |other: &&SeenPage| {
@@ -280,7 +280,7 @@ impl ListTraffic {
         Some(fault("place_parameter", detail, format!("{}: write \"{name}={{{size}}}\" for {wrong:?}", asked.query())))
     }
 
-    /// Different places with the same items.
+    /// Returns a finding where different places have the same items.
     fn same_items(&self, asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
         let paging = asked.dialect.paging();
         let is_same = |other: &&SeenPage| {
@@ -318,7 +318,7 @@ impl ListTraffic {
         Some(fault("same_items", detail, format!("{}: is {name:?} the name of the parameter{counts}?", asked.query())))
     }
 
-    /// A page 0 with other items than page 1, where pages count from 1.
+    /// Returns a page 0 with other items than page 1, where pages count from 1.
     fn earlier_first(&self, asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
         let is_pair = |other: &&SeenPage| {
             let numbers =
@@ -331,7 +331,7 @@ impl ListTraffic {
     }
 }
 
-/// A parameter that the dialect does not have, and by which as many items come.
+/// Returns a parameter that the dialect does not have, and by which as many items come.
 fn size_parameter(asked: &TrafficRequest<'_>, paging: &[(String, u64)], items: usize) -> Option<TrafficFault> {
     let own = asked.dialect.size_name();
     if own.as_ref().is_some_and(|own| asked.pairs.iter().any(|(name, _)| name == own)) {
@@ -351,7 +351,7 @@ fn size_parameter(asked: &TrafficRequest<'_>, paging: &[(String, u64)], items: u
     ))
 }
 
-/// Items that lie after the total.
+/// Returns items that lie after the total.
 fn total(asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
     let (total, size, begins) = (page.total?, u64::from(page.size?), asked.begins()?);
     // A total that lags after its list is passed by a few items, and by no whole page.
@@ -374,7 +374,7 @@ fn total(asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
     Some(fault("total", detail, "response.total: does it count the items of the page?"))
 }
 
-/// An answer whose items are all equal by the keys of the order.
+/// Returns an answer whose items are all equal by the keys of the order.
 fn ties(asked: &TrafficRequest<'_>, answer: &Answer) -> Option<TrafficFault> {
     let (order, items) = (&asked.sorted.order, answer.items().len());
     let strong = order.strong().len();
@@ -498,7 +498,7 @@ mod tests {
                         [dialects.own]\nrequest = { query = \"page={page}&size={size}\", first_page = 1 }\n\
                         response = { items = \"\", total = \"/total\" }\n";
 
-    /// An answer with these ids, and a total.
+    /// Returns an answer with these ids, and a total.
     fn answer(ids: impl IntoIterator<Item = u64>, total: Option<u64>) -> Answer {
         let (mut body, mut spans) = (Vec::new(), Vec::new());
         for id in ids {

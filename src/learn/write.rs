@@ -137,7 +137,7 @@ fn text_of(table: &Table, name: &str) -> String {
     out
 }
 
-/// A dialect's sections have headers; small tables are inline.
+/// Returns whether a table has a header: a dialect's sections have one; small tables are inline.
 fn is_section(value: &Value) -> bool {
     value.as_table().is_some_and(|table| table.contains_key(SECTION))
 }

@@ -22,7 +22,7 @@ use crate::{
 /// Any place.
 pub(super) const AT: Location = Location { source: 0, start: 0, end: 0 };
 
-/// A value at any place.
+/// Returns a value at any place.
 pub(super) fn at<T>(value: impl Into<T>) -> Located<T> {
     Located { value: value.into(), at: AT }
 }
@@ -34,17 +34,17 @@ pub(super) fn term(text: &str) -> SortTerm {
     SortTerm { field: field.to_owned(), direction }
 }
 
-/// A page, counted from 0.
+/// Returns a page, counted from 0.
 pub(super) fn page(number: u64, size: u32) -> Fetch {
     Fetch::Slice(Slice::Page { number: PageNumber(number), size: PageSize(size) }, Listing::default())
 }
 
-/// A slice.
+/// Returns a slice.
 pub(super) fn slice(from: u64, size: u32) -> Fetch {
     Fetch::Slice(Slice::Offset { from: Offset(from), size: PageSize(size) }, Listing::default())
 }
 
-/// A fetch by token.
+/// Returns a fetch by token.
 pub(super) fn follow(token: Option<&str>, backward: bool, size: u32) -> Fetch {
     let token = token.map(|text| Token(text.into()));
     Fetch::Token(TokenFetch { token, backward, size: PageSize(size) })
@@ -79,7 +79,7 @@ pub(super) fn faults(change: impl FnOnce(&mut ListSettings)) -> Vec<String> {
     diagnostics.iter().map(|fault| format!("{}; {}", fault.message, fault.help)).collect()
 }
 
-/// A route by page and limit, ordered by `-created_at, id`, both sortable.
+/// Returns a route by page and limit, ordered by `-created_at, id`, both sortable.
 fn route() -> ListSettings {
     ListSettings {
         dialect: dialect(),
@@ -125,7 +125,7 @@ fn dialect() -> DialectSettings {
     }
 }
 
-/// A sort with the words `""` and `-`.
+/// Returns a sort with the words `""` and `-`.
 pub(super) fn sort(query: &str, join: Option<&str>) -> DialectSort {
     DialectSort {
         query: at(query),

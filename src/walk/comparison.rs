@@ -1,15 +1,16 @@
 //! A walk held against direct listings before and after it.
 //!
-//! The list may change while it is walked, and the direct listings page by number or offset, so that they lose and repeat
-//! items themselves. An item is therefore judged only if both listings have it with the same bytes: it was there all the
-//! time, wherever it stood. An item that only one of them has came, left, or was lost by the other: it says nothing.
+//! The list may change while it is walked, and the direct listings page by number or offset, so that they lose and
+//! repeat items themselves. An item is therefore judged only if both listings have it with the same bytes: it was there
+//! all the time, wherever it stood. An item that only one of them has came, left, or was lost by the other: it says
+//! nothing.
 //!
 //! - *Lost*: an item that is judged, and that the walk does not have.
-//! - *Repeated*: an item that the walk has twice with the same bytes. With other bytes it has changed in between, and may
-//!   have moved to a place that was still ahead.
+//! - *Repeated*: an item that the walk has twice with the same bytes. With other bytes it has changed in between, and
+//! may have moved to a place that was still ahead.
 //! - *Altered*: an item that is judged, and that the walk has with other bytes.
-//! - *Out of order*: two items that are judged stand in one order in both listings, and in the other one in the walk. Items
-//!   with equal sort keys may stand in any order, which only a configuration with the order tells.
+//! - *Out of order*: two items that are judged stand in one order in both listings, and in the other one in the walk.
+//! Items with equal sort keys may stand in any order, which only a configuration with the order tells.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -47,8 +48,8 @@ impl WalkedItem {
     }
 }
 
-/// Returns the text of an id. A number and a text with its digits are the same id, as envelopes that take items apart write
-/// it as a text.
+/// Returns the text of an id. A number and a text with its digits are the same id, as envelopes that take items apart
+/// write it as a text.
 fn identity(id: &[u8], item: &[u8]) -> Box<str> {
     let raw = if id.is_empty() || id == b"null" { item } else { id };
     let text = scalar::text(raw).unwrap_or_else(|| raw.into());
@@ -242,7 +243,7 @@ mod tests {
         WalkedItem { id: id.into(), bytes, keys }
     }
 
-    /// A list of ids; `b'` is b with other bytes, and the digit after a colon its key.
+    /// Returns a list of ids; `b'` is b with other bytes, and the digit after a colon its key.
     fn list(text: &str) -> WalkedList {
         let items = text.split_whitespace().map(|word| {
             let (word, key) = word.split_once(':').map_or((word, None), |(word, key)| (word, key.parse().ok()));

@@ -1,8 +1,8 @@
 //! Built-in envelopes as clients read them: where the items and the way to the next page are in an answer.
 //!
-//! The places follow from the skeletons of `config/envelopes`: the text in which the gateway writes `{links.next}` is the
-//! text in which a client finds it. An answer has an envelope if it has each member that the envelope always writes, and
-//! no other one beside them.
+//! The places follow from the skeletons of `config/envelopes`: the text in which the gateway writes `{links.next}` is
+//! the text in which a client finds it. An answer has an envelope if it has each member that the envelope always
+//! writes, and no other one beside them.
 
 use serde_json::{Map, Value};
 
@@ -200,7 +200,7 @@ fn holds_items(part: &Value) -> bool {
     part.as_array().is_some_and(|elements| elements.len() == 1) && part.to_string().contains("{item")
 }
 
-/// Returns the place of the item in the element of a skeleton; nothing where elements have parts of it alone.
+/// Returns the place of the item in the element of a skeleton; `None` where elements have parts of it alone.
 fn find_item(element: &Value, at: String, depth: usize) -> Option<String> {
     match element {
         Value::String(text) if text == "{item}" => Some(at),

@@ -42,7 +42,7 @@ pub struct WalkReport {
     pub listing: WalkCost,
 }
 
-/// The findings, in their order, with words for one item and for several.
+/// Returns the findings, in their order, with words for one item and for several.
 fn faults(found: &WalkComparison) -> [(&'static str, &ItemCount); 5] {
     [
         ("lost", &found.lost),

@@ -34,7 +34,7 @@ pub(crate) enum Expected {
 }
 
 impl Fault {
-    /// The text of the file with the fault in it.
+    /// Returns the text of the file with the fault in it.
     pub(crate) fn plant(&self, text: &str) -> Result<String, String> {
         match text.matches(&self.before).count() {
             1 => Ok(text.replacen(&self.before, &self.after, 1)),

@@ -5,8 +5,8 @@
 //! built, and the core's own tests run until one fails: unit tests first, then the simulator's walks, then its small
 //! worlds. `fault` reads the list, `scratch` has the copy.
 //!
-//! `MUTANT_WALKS` is the number of walks (20,000; 0: unit tests alone), `MUTANT_SECONDS` the longest that one build or one
-//! run of tests may take (300): tests that take longer hang, and have noticed the fault.
+//! `MUTANT_WALKS` is the number of walks (20,000; 0: unit tests alone), `MUTANT_SECONDS` the longest that one build or
+//! one run of tests may take (300): tests that take longer hang, and have noticed the fault.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod fault;
@@ -120,7 +120,7 @@ fn look(scratch: &Scratch) -> Result<(Caught, String), String> {
     Ok((Caught::Nothing, String::new()))
 }
 
-/// A number of the environment, where it is set.
+/// Returns a number of the environment, where it is set.
 fn number(name: &str, usual: u64) -> Result<u64, String> {
     match env::var(name) {
         Ok(text) if !text.is_empty() => text.parse().map_err(|_| format!("{name} is no whole number: {text}")),

@@ -115,7 +115,8 @@ impl Scratch {
         messages().filter_map(program).next_back().ok_or_else(|| "cargo names no program".to_owned())
     }
 
-    /// Runs a command, whose words go to a file, until it ends or they are enough; `None` where it did not end by itself.
+    /// Runs a command, whose words go to a file, until it ends or they are enough; `None` where it did not end by
+    /// itself.
     fn run(
         &self,
         mut command: Command,
@@ -142,12 +143,13 @@ impl Scratch {
     }
 }
 
-/// The first test that failed, as far as a run of tests has come.
+/// Returns the first test that failed, as far as a run of tests has come.
 fn first_failed(text: &str) -> Option<&str> {
     text.lines().find_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))
 }
 
-/// The manifest of a workspace that has these members alone: the shared settings and the profiles of the real one.
+/// Returns the manifest of a workspace that has these members alone: the shared settings and the profiles of the real
+/// one.
 fn manifest(text: &str) -> String {
     let mut wanted = false;
     let shared = text.lines().filter(|line| {

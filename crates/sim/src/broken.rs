@@ -14,10 +14,11 @@ use crate::{
 /// Within so many walks a lie, or a rule that is switched off, must be found out.
 const TRIES: u64 = 10_000;
 
-/// A walk that catches a broken core, a lie or a fault of a cache: its seed, its scenario, and the promise that it breaks.
+/// A walk that catches a broken core, a lie or a fault of a cache: its seed, its scenario, and the promise that it
+/// breaks.
 pub(crate) type Caught = (u64, Case, Broken);
 
-/// The walks that catch a core without a rule, and that the whole core gets right.
+/// Returns the walks that catch a core without a rule, and that the whole core gets right.
 pub(crate) fn caught_without(rule: Rule) -> impl Iterator<Item = Caught> {
     (0..TRIES).filter_map(move |seed| {
         let case = Case::with_rule(seed, rule);
@@ -26,7 +27,7 @@ pub(crate) fn caught_without(rule: Rule) -> impl Iterator<Item = Caught> {
     })
 }
 
-/// The walks that catch a lie.
+/// Returns the walks that catch a lie.
 pub(crate) fn caught_lie(lie: Lie) -> impl Iterator<Item = Caught> {
     (0..TRIES).filter_map(move |seed| {
         let case = Case::with_lie(seed, lie);
@@ -35,7 +36,7 @@ pub(crate) fn caught_lie(lie: Lie) -> impl Iterator<Item = Caught> {
     })
 }
 
-/// The walks that catch a fault of a cache, and that a cache without it gets right.
+/// Returns the walks that catch a fault of a cache, and that a cache without it gets right.
 pub(crate) fn caught_fault(fault: Fault) -> impl Iterator<Item = Caught> {
     (0..TRIES).filter_map(move |seed| {
         let case = Case::with_fault(seed, fault);
@@ -59,8 +60,8 @@ fn breaks_by(lie: Lie, case: &Case) -> Option<Broken> {
 /// Of so many walks that catch a broken core the one with the smallest scenario is written.
 const SHRUNK: usize = 10;
 
-/// Returns whether each rule, each lie and each fault of a cache is caught. Prints the walk that catches it, and writes the shrunk scenarios
-/// to a folder.
+/// Returns whether each rule, each lie and each fault of a cache is caught. Prints the walk that catches it, and writes
+/// the shrunk scenarios to a folder.
 pub(crate) fn all_are_caught(write: Option<&Path>) -> bool {
     let rules = Rule::ALL
         .map(|rule| is_caught(&format!("{rule:?}"), ("without", Some(rule)), shows(rule), caught_without(rule), write));
@@ -159,7 +160,7 @@ fn faults(fault: Fault) -> &'static str {
     }
 }
 
-/// The text of the smallest scenario that breaks the same promise in the same way.
+/// Returns the text of the smallest scenario that breaks the same promise in the same way.
 fn shrunk(rule: Option<Rule>, shows: &str, case: &Case, broken: &Broken) -> String {
     let breaks = |case: &Case| match rule {
         Some(rule) => breaks_without(rule, case),

@@ -94,7 +94,7 @@ impl Case {
         }
     }
 
-    /// A walk in which it matters whether this rule is kept.
+    /// Returns a walk in which it matters whether this rule is kept.
     pub(crate) fn with_rule(seed: u64, rule: Rule) -> Self {
         match rule {
             Rule::MarksAreChained => Self::from_seed(Family::Anchored, seed),
@@ -103,12 +103,12 @@ impl Case {
         }
     }
 
-    /// A walk in which this lie can do its harm.
+    /// Returns a walk in which this lie can do its harm.
     pub(crate) fn with_lie(seed: u64, lie: keyed::broken::Lie) -> Self {
         Self::Keyed(Box::new(keyed::scenario::Scenario::with_lie(seed, lie)))
     }
 
-    /// A walk in which this fault of a cache can do its harm.
+    /// Returns a walk in which this fault of a cache can do its harm.
     pub(crate) fn with_fault(seed: u64, fault: cached::Fault) -> Self {
         Self::Cached(Box::new(cached::Scenario::with_fault(seed, fault)))
     }
@@ -166,7 +166,7 @@ impl Case {
         }
     }
 
-    /// The smallest scenario found of which `same` holds.
+    /// Returns the smallest scenario found of which `same` holds.
     pub(crate) fn shrunk(&self, same: impl Fn(&Self) -> bool) -> Self {
         shrink(self, Self::smaller, same)
     }
@@ -184,7 +184,7 @@ impl Case {
         }
     }
 
-    /// The smallest scenario found that ends in the same way, as far as a promise or a refusal goes.
+    /// Returns the smallest scenario found that ends in the same way, as far as a promise or a refusal goes.
     pub(crate) fn shrunk_to_its_end(&self) -> Self {
         let end = |case: &Self| {
             let Ended { violation, refusal, .. } = case.walk(false);

@@ -202,7 +202,7 @@ fn replay_file(path: &Path, write: Option<&Path>) -> Result<bool, String> {
     Ok(fault.is_none())
 }
 
-/// The comment on top of a file.
+/// Returns the comment on top of a file.
 fn comment_of(path: &Path) -> io::Result<String> {
     let text = fs::read_to_string(path)?;
     let lines = text.lines().map_while(|line| line.strip_prefix('#'));

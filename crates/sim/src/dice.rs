@@ -30,7 +30,7 @@ impl Dice {
     }
 }
 
-/// A number that depends on all bits of both.
+/// Returns a number that depends on all bits of both.
 pub(crate) fn mix(left: u64, right: u64) -> u64 {
     scramble(left ^ scramble(right.wrapping_add(0x9e37_79b9_7f4a_7c15)))
 }

@@ -1,9 +1,9 @@
 //! Scenarios in files: `regressions/` holds those that failed once, or that fail without a rule of the core.
 //!
-//! A file begins with a comment that says what the scenario shows. `without RULE` names a rule of the core: the scenario
-//! keeps its promises, and breaks one where that rule is switched off. `breaks PROMISE` names the promise that is broken
-//! then; without a rule it says that the scenario is a lie, which breaks that promise always. The scenario follows, after
-//! the name of its family.
+//! A file begins with a comment that says what the scenario shows. `without RULE` names a rule of the core: the
+//! scenario keeps its promises, and breaks one where that rule is switched off. `breaks PROMISE` names the promise that
+//! is broken then; without a rule it says that the scenario is a lie, which breaks that promise always. The scenario
+//! follows, after the name of its family.
 
 use std::{fs, path::Path};
 
@@ -39,7 +39,7 @@ impl Regression {
         Self::read(&text).map_err(|fault| format!("{}: {fault}", path.display()))
     }
 
-    /// The file's text, with a comment on top.
+    /// Returns the file's text, with a comment on top.
     pub(crate) fn write(&self, comment: &str) -> String {
         let mut page = Page::default();
         if let Some(rule) = self.without {

@@ -130,7 +130,7 @@ pub(crate) fn tell(case: &Case, promise: &str, name: &str) {
     }
 }
 
-/// The commit of the working copy, with `-dirty` where it has changes.
+/// Returns the commit of the working copy, with `-dirty` where it has changes.
 pub(crate) fn commit() -> String {
     let mut git = Command::new("git");
     git.args(["describe", "--always", "--dirty", "--exclude", "*"]).current_dir(env!("CARGO_MANIFEST_DIR"));

@@ -48,7 +48,7 @@ impl Mix {
         Self { rest: family, others: &[] }
     }
 
-    /// The family that a seed walks through.
+    /// Returns the family that a seed walks through.
     fn family(self, seed: u64) -> Family {
         let own = self.others.iter().find(|(_, one_in)| mix(seed, *one_in).is_multiple_of(*one_in));
         own.map_or(self.rest, |(family, _)| *family)
@@ -65,8 +65,8 @@ struct Progress {
 }
 
 impl Progress {
-    /// Says on a terminal each second, and elsewhere every ten seconds, how far the run has come, until `ended` says so.
-    /// Names each failing walk at once, so that a run that is cut off has told them.
+    /// Says on a terminal each second, and elsewhere every ten seconds, how far the run has come, until `ended` says
+    /// so. Names each failing walk at once, so that a run that is cut off has told them.
     fn tell(&self, ended: impl Fn(Duration) -> bool) {
         let terminal = stderr().is_terminal();
         let pause = Duration::from_secs(if terminal { 1 } else { 10 });
@@ -87,8 +87,8 @@ impl Progress {
     }
 }
 
-/// Walks with the seeds that `next` gives, on all cores, until it gives none or enough have failed. `telling`: says on the
-/// way how far it is.
+/// Walks with the seeds that `next` gives, on all cores, until it gives none or enough have failed. `telling`: says on
+/// the way how far it is.
 pub(crate) fn walk_all(mix: Mix, telling: bool, next: impl Fn() -> Option<u64> + Sync) -> Report {
     let (report, progress) = (Mutex::new(Report::default()), Progress::default());
     thread::scope(|scope| {

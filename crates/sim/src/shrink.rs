@@ -5,8 +5,8 @@ use std::ops::Range;
 /// The most walks that one shrinking may take.
 const ATTEMPTS: u32 = 4_000;
 
-/// The smallest scenario found of which the same can be said; `smaller` gives those that are smaller in one respect, the
-/// boldest first.
+/// Returns the smallest scenario found of which the same can be said; `smaller` gives those that are smaller in one
+/// respect, the boldest first.
 pub(crate) fn shrink<S: Clone>(scenario: &S, smaller: impl Fn(&S) -> Vec<S>, same: impl Fn(&S) -> bool) -> S {
     let mut best = scenario.clone();
     let mut attempts = 0;
@@ -25,7 +25,7 @@ pub(crate) fn shrink<S: Clone>(scenario: &S, smaller: impl Fn(&S) -> Vec<S>, sam
     }
 }
 
-/// The whole, its halves, quarters and so on down to single places.
+/// Returns the whole, its halves, quarters and so on down to single places.
 pub(crate) fn chunks(length: usize) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut size = length;

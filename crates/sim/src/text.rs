@@ -1,7 +1,7 @@
 //! Scenarios as text, so that one that failed once runs in every later version of the simulator.
 //!
-//! A text is words between blanks; `#` begins a comment that ends with its line. A record is `{ field value … }`, a list
-//! is `[ value … ]`, and `*9 value` in a list stands for nine equal values. Absent options are `-`.
+//! A text is words between blanks; `#` begins a comment that ends with its line. A record is `{ field value … }`, a
+//! list is `[ value … ]`, and `*9 value` in a list stands for nine equal values. Absent options are `-`.
 //!
 //! A record holds only the fields that differ from its defaults. So a field that is added later needs a default that
 //! means what every scenario meant before, and a default never changes. A field or a word that is renamed in the code
@@ -35,7 +35,7 @@ impl<'a> Words<'a> {
         Self { words, next: 0 }
     }
 
-    /// The next word, which stays.
+    /// Returns the next word, which stays.
     pub(crate) fn peek(&self) -> Option<&'a str> {
         self.words.get(self.next).map(|(_, word)| *word)
     }

@@ -19,7 +19,7 @@ use crate::{
 /// A contract, and what was found.
 struct CheckedContract {
     file: String,
-    /// The dialect and the result; nothing for a contract that can't be read.
+    /// The dialect and the result; `None` for a contract that can't be read.
     result: Option<(String, HeldContract)>,
     diagnostics: Diagnostics,
 }
@@ -30,8 +30,8 @@ impl CheckedContract {
     }
 }
 
-/// Holds dialects to the contracts in these files and prints the differences. The dialects are those of the configuration at
-/// `configuration`, and the built-in ones.
+/// Holds dialects to the contracts in these files and prints the differences. The dialects are those of the
+/// configuration at `configuration`, and the built-in ones.
 pub(super) fn run(
     files: &[PathBuf],
     configuration: Option<&Path>,

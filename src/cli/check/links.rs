@@ -30,7 +30,7 @@ pub(super) fn passed(
     Some(("rewrites", format!("links to {host} in {}; others in bodies stay", names.join(", "))))
 }
 
-/// Returns an example of a link to a further page, and the place that its host comes from; nothing for a list whose
+/// Returns an example of a link to a further page, and the place that its host comes from; `None` for a list whose
 /// cursors stand in bodies.
 pub(super) fn example(settings: &Settings, route: &RouteSettings, parameters: &Parameters) -> Option<String> {
     if !route.methods.get || parameters.takes_cursors_in_body() {

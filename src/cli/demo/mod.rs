@@ -124,8 +124,8 @@ impl Environment for KeyOfThisRun {
     }
 }
 
-/// Returns the text that is printed once the gateway answers: commands to paste, of which the second continues the first,
-/// and the last ones show the second page after users were added before it.
+/// Returns the text that is printed once the gateway answers: commands to paste, of which the second continues the
+/// first, and the last ones show the second page after users were added before it.
 fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
     let DemoAddresses { gateway, upstream, admin } = addresses;
     // The gateway would find its upstream unhealthy, and say so, if it were asked before that listens.
@@ -151,7 +151,7 @@ fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
     ))
 }
 
-/// The body of an answer, once the server at this address answers.
+/// Returns the body of an answer, once the server at this address answers.
 fn ask(address: SocketAddr, target: &str) -> std::io::Result<String> {
     let mut tries = 0;
     loop {

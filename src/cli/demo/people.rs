@@ -49,7 +49,7 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// The field of a name.
+    /// Returns the field of a name.
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "id" => Self::Id,
@@ -61,7 +61,7 @@ impl Field {
     }
 }
 
-/// All of them, by id.
+/// Returns all people, by id.
 pub(super) fn everyone() -> Vec<Person> {
     (1..=COUNT as u64).map(person).collect()
 }
@@ -111,7 +111,7 @@ fn person(id: u64) -> Person {
     Person { id, name, created_at, last_login, json }
 }
 
-/// A number that looks drawn, and is the same every time.
+/// Returns a number that looks drawn, and is the same every time.
 fn scatter(id: u64) -> u64 {
     id.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) % 1_000_000_007
 }

@@ -1,5 +1,5 @@
-//! The legacy API of the demo: `GET /users?page=1&limit=20&sort=-created_at,id`, as thousands of home-made APIs are. `POST
-//! /users` adds three people at the front of the list.
+//! The legacy API of the demo: `GET /users?page=1&limit=20&sort=-created_at,id`, as thousands of home-made APIs are.
+//! `POST /users` adds three people at the front of the list.
 
 use std::{
     cmp::Ordering,
@@ -32,7 +32,7 @@ pub(super) struct LegacyApi {
     people: RwLock<Vec<Person>>,
 }
 
-/// The API as a service of the server.
+/// Makes the API a service of the server.
 pub(super) fn service(address: SocketAddr) -> Service<LegacyApi> {
     let mut service = Service::new("legacy API".to_owned(), LegacyApi::new());
     service.threads = Some(1);
@@ -130,7 +130,7 @@ fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// `-created_at,id`: fields, and whether each is descending.
+/// Reads a sort such as `-created_at,id`: fields, and whether each is descending.
 fn read_sort(text: &str) -> Option<Vec<(Field, bool)>> {
     text.split(',')
         .map(|term| match term.strip_prefix('-') {

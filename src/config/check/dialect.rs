@@ -17,7 +17,7 @@ use crate::config::{
     syntax, toml_text,
 };
 
-/// The keys that `extends` replaces as a whole and does not merge member by member.
+/// Returns the keys that `extends` replaces as a whole and does not merge member by member.
 fn whole() -> [&'static str; 2] {
     [REQUEST.body.definition.name, REQUEST.headers.definition.name]
 }
@@ -36,8 +36,8 @@ pub(super) struct Dialects<'a> {
 }
 
 impl<'a> Dialects<'a> {
-    /// `own` is the table `dialects` of the file. Each `extends` in it is followed, so that faults show in dialects that no
-    /// route uses.
+    /// `own` is the table `dialects` of the file. Each `extends` in it is followed, so that faults show in dialects
+    /// that no route uses.
     pub(super) fn new(own: &'a Spanned, context: &mut Context<'_>) -> Self {
         let mut dialects = Self { own, presets: Vec::new() };
         for (name, written) in own.members() {

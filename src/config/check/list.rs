@@ -93,7 +93,7 @@ impl Route<'_> {
         Some(list)
     }
 
-    /// The envelopes that clients can ask for, without the route's own.
+    /// Reads the envelopes that clients can ask for, without the route's own.
     fn offered(
         &self,
         own: Option<&EnvelopeSettings>,

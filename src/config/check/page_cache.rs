@@ -9,7 +9,7 @@ use crate::config::{
     spanned::Spanned,
 };
 
-/// Reads the table; nothing if the route keeps no pages.
+/// Reads the table; `None` if the route keeps no pages.
 pub(super) fn read(route: &Spanned) -> Option<PageCacheSettings> {
     let written = ROUTE.page_cache.find(route)?;
     let ttl = PAGE_CACHE.ttl.read(written);

@@ -9,7 +9,7 @@ const SHOWN: usize = 160;
 /// The number of characters that are shown of a long line before the fault.
 const BEFORE: usize = 60;
 
-/// All faults, numbered.
+/// Returns all faults, numbered.
 pub(super) fn report(diagnostics: &Diagnostics, color: bool) -> String {
     let paint = Paint { color };
     let mut out = String::new();
@@ -110,7 +110,7 @@ fn excerpt(source: &Source, start: usize, end: usize) -> Excerpt {
     Excerpt { text, indent, width: width.min((SHOWN + 1).saturating_sub(indent)).max(1) }
 }
 
-/// The greatest character boundary at or before `at`.
+/// Returns the greatest character boundary at or before `at`.
 fn floor(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {
@@ -119,7 +119,7 @@ fn floor(text: &str, at: usize) -> usize {
     at
 }
 
-/// Control characters would reach the terminal: a tab is shown as one blank, others as what replaces them.
+/// Replaces a control character, which would reach the terminal: a tab by one blank, others by their symbols.
 fn plain(character: char) -> char {
     match character {
         '\t' => ' ',

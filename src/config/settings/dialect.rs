@@ -217,13 +217,14 @@ pub struct DialectTerms {
 }
 
 impl DialectTerms {
-    /// Returns whether ranges that include their own end can be asked for in both directions: by value, or by the side of the list.
+    /// Returns whether ranges that include their own end can be asked for in both directions: by value, or by the side
+    /// of the list.
     #[must_use]
     pub fn is_inclusive(&self) -> bool {
         (self.lte.is_some() && self.gte.is_some()) || (self.from.is_some() && self.to.is_some())
     }
 
-    /// The same for ranges that exclude it.
+    /// Returns whether ranges exclude it.
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         (self.lt.is_some() && self.gt.is_some()) || (self.after.is_some() && self.before.is_some())

@@ -77,8 +77,8 @@ impl<'t> Reader<'t, '_> {
         Some(Tree::Object(members))
     }
 
-    /// Parses a part of the text. Syntax errors of the whole text were reported before. A raw string may still escape one
-    /// half of a character, such as `\ud800`.
+    /// Parses a part of the text. Syntax errors of the whole text were reported before. A raw string may still escape
+    /// one half of a character, such as `\ud800`.
     fn parse<T: serde::Deserialize<'t>>(&mut self, json: &'t str) -> Option<T> {
         match serde_json::from_str(json) {
             Ok(value) => Some(value),
@@ -101,7 +101,7 @@ impl<'t> Reader<'t, '_> {
         self.diagnostics.error(at, described(error), "");
     }
 
-    /// The location of a slice of the text.
+    /// Returns the location of a slice of the text.
     fn location(&self, slice: &str) -> Location {
         let start = slice.as_ptr() as usize - self.text.as_ptr() as usize;
         let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
@@ -109,7 +109,7 @@ impl<'t> Reader<'t, '_> {
     }
 }
 
-/// The message of an error without its line and column, which the diagnostic has.
+/// Returns the message of an error without its line and column, which the diagnostic has.
 fn described(error: &serde_json::Error) -> String {
     let message = error.to_string();
     format!("invalid JSON: {}", message.split(" at line ").next().unwrap_or(&message))

@@ -167,7 +167,7 @@ enum Exactness {
     WithParameters(usize),
 }
 
-/// Returns the weight of a media type and the exactness of the most exact range that covers it; nothing if no range
+/// Returns the weight of a media type and the exactness of the most exact range that covers it; `None` if no range
 /// covers it or its weight is 0.
 fn rank(offered: &MediaRange, ranges: &[MediaRange]) -> Option<(u16, Exactness)> {
     let covering = ranges.iter().filter_map(|range| Some((exactness(offered, range)?, range.weight)));
@@ -175,7 +175,7 @@ fn rank(offered: &MediaRange, ranges: &[MediaRange]) -> Option<(u16, Exactness)>
     (weight > 0).then_some((weight, exactness))
 }
 
-/// Returns the exactness with which a range names a media type; nothing if it does not cover it. A profile is optional
+/// Returns the exactness with which a range names a media type; `None` if it does not cover it. A profile is optional
 /// (RFC 6906; JSON:API 1.1, content negotiation); all other parameters must be those of the media type.
 fn exactness(offered: &MediaRange, range: &MediaRange) -> Option<Exactness> {
     let is_of_type = |kind: &str| offered.essence.strip_prefix(kind).is_some_and(|rest| rest.starts_with('/'));

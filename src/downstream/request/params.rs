@@ -144,9 +144,9 @@ impl ParsedQuery<'_> {
 
 impl Parameters {
     /// Compiles the parameters of a route for an envelope, some of whose roles it may have `renamed`. `paging_names`
-    /// and `sort_names` are the decoded paging and sort parameters of its dialect, which pages by token or not; without sort parameters the list
-    /// can't be sorted. `sort_form` reads them back. A client's limit or sort may have the name of a dialect's
-    /// parameter; another role may not, because old requests could not be told from new ones.
+    /// and `sort_names` are the decoded paging and sort parameters of its dialect, which pages by token or not; without
+    /// sort parameters the list can't be sorted. `sort_form` reads them back. A client's limit or sort may have the
+    /// name of a dialect's parameter; another role may not, because old requests could not be told from new ones.
     pub fn compile(
         list: &ListSettings,
         envelope: &EnvelopeSettings,
@@ -242,7 +242,7 @@ impl Parameters {
         self.roles.iter().find(|(own, _)| *own == role).map(|(_, name)| name.as_str())
     }
 
-    /// Returns the name of a parameter in the query; nothing if it stands in the body.
+    /// Returns the name of a parameter in the query; `None` if it stands in the body.
     #[must_use]
     pub fn query_name(&self, role: Role) -> Option<&str> {
         self.name(role).filter(|name| !name.starts_with('/'))

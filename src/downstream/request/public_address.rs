@@ -141,7 +141,7 @@ fn is_segment(segment: &str) -> bool {
 }
 
 impl Authority {
-    /// Parses a host with an optional port; nothing if it has a character that no host name has.
+    /// Parses a host with an optional port; `None` if it has a character that no host name has.
     fn parse(text: &str) -> Option<Self> {
         let bracket = text.rfind(']').map_or(0, |at| at + 1);
         let (host, after) = text.split_at(text[bracket..].find(':').map_or(text.len(), |at| bracket + at));
@@ -171,7 +171,7 @@ fn last<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     line.rsplit(',').next().map(str::trim)
 }
 
-/// Returns a parameter of the last element of `Forwarded` (RFC 7239 section 4); nothing if the element has it twice.
+/// Returns a parameter of the last element of `Forwarded` (RFC 7239 section 4); `None` if the element has it twice.
 fn forwarded(headers: &HeaderMap, wanted: &str) -> Option<String> {
     let line = headers.get_all(FORWARDED).iter().next_back()?.to_str().ok()?;
     let nearest = unquoted_parts(line, b',').pop()?;

@@ -31,7 +31,7 @@ impl<'q> Pair<'q> {
         decode(self.raw_value)
     }
 
-    /// Returns the value as text, for the gateway's own parameters; nothing if an escape is malformed or the result is
+    /// Returns the value as text, for the gateway's own parameters; `None` if an escape is malformed or the result is
     /// not UTF-8.
     #[must_use]
     pub fn text(&self) -> Option<String> {

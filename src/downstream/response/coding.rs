@@ -1,4 +1,5 @@
-//! Negotiation of content codings (RFC 9110, sections 8.4.1 and 12.5.3): which coding a response may have for a request.
+//! Negotiation of content codings (RFC 9110, sections 8.4.1 and 12.5.3): which coding a response may have for a
+//! request.
 //!
 //! A page has the same weak tag in every coding, because the tag is made of the page before it is coded. So
 //! `If-None-Match` holds whatever coding the client accepts now (RFC 9110, section 8.8.1).
@@ -20,8 +21,8 @@ use crate::{
     downstream::render::content::Content,
 };
 
-/// The relation of a request's site to that of the page that caused it (Fetch Metadata, section 2.3). Browsers write it,
-/// and no script can change it.
+/// The relation of a request's site to that of the page that caused it (Fetch Metadata, section 2.3). Browsers write
+/// it, and no script can change it.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Schemes whose credentials browsers send by themselves (RFC 7617, RFC 7616, RFC 4559).
@@ -81,7 +82,7 @@ pub struct PassedCoding {
 }
 
 impl PassedCoding {
-    /// Chooses the coding of an answer to `request` that has `headers`; nothing if the operator compresses nothing.
+    /// Chooses the coding of an answer to `request` that has `headers`; `None` if the operator compresses nothing.
     #[must_use]
     pub fn of(request: &HeaderMap, headers: &HeaderMap, settings: &CompressionSettings) -> Option<Self> {
         if settings.codings.is_empty() {

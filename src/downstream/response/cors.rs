@@ -117,14 +117,14 @@ impl CorsPolicy {
     }
 }
 
-/// Returns the origin of a request; nothing if there are several, which no browser sends.
+/// Returns the origin of a request; `None` if there are several, which no browser sends.
 #[must_use]
 pub fn origin(request: &HeaderMap) -> Option<&HeaderValue> {
     let mut origins = request.get_all(ORIGIN).iter();
     origins.next().filter(|_| origins.next().is_none())
 }
 
-/// Returns the headers that a script asks to send; nothing if there are none or one is invalid.
+/// Returns the headers that a script asks to send; `None` if there are none or one is invalid.
 fn requested_headers(request: &HeaderMap) -> Option<HeaderValue> {
     let lines = request.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter().filter_map(|line| line.to_str().ok());
     let mut names: Vec<HeaderName> = Vec::new();

@@ -1,8 +1,8 @@
-//! Pages that are made while no request waits for them: new ones for old ones that were just served, and the next ones of
-//! pages that were just served. Their number is bounded, none is made under load, and they end with the process.
+//! Pages that are made while no request waits for them: new ones for old ones that were just served, and the next ones
+//! of pages that were just served. Their number is bounded, none is made under load, and they end with the process.
 //!
-//! A page that is made ahead is found as any other, or waited for while it is made. No further page is made for it until a
-//! client gets it, so that none is more than one page ahead of a client.
+//! A page that is made ahead is found as any other, or waited for while it is made. No further page is made for it
+//! until a client gets it, so that none is more than one page ahead of a client.
 
 use std::sync::Arc;
 
@@ -131,8 +131,8 @@ pub(super) fn prefetch(
     });
 }
 
-/// Returns the query by which the client will ask for the next page: that of the link, or its own with the new cursor, if it
-/// had one. Returns nothing if the client adds parameters that links leave out.
+/// Returns the query by which the client will ask for the next page: that of the link, or its own with the new cursor,
+/// if it had one. Returns nothing if the client adds parameters that links leave out.
 fn next_query(call: ListCall<'_>, link: &str) -> Option<String> {
     let parameters = &call.chosen.convention.parameters;
     let own = call.asked.query().unwrap_or_default();
@@ -150,7 +150,7 @@ fn next_query(call: ListCall<'_>, link: &str) -> Option<String> {
 }
 
 impl BackgroundRequest {
-    /// Copies a request; nothing if there is no room for it, or the upstream has much to do.
+    /// Copies a request; `None` if there is no room for it, or the upstream has much to do.
     fn of(call: ListCall<'_>, owners: CallOwners<'_>, fetcher: &Fetcher, outcome: &Outcome) -> Option<Self> {
         let CallOwners { snapshot, route, is_running } = owners;
         let slots = &route.upstream.slots;

@@ -30,13 +30,13 @@ pub(crate) struct AnswerLinks {
     places: Option<LinkPlaces>,
     /// The rewriter of the body, once its head has come.
     body: Option<BodyRewriter>,
-    /// The compression of what the rewriter returns: such a body is asked for without a coding, and clients that had one
-    /// from the upstream would get many times the bytes.
+    /// The compression of what the rewriter returns: such a body is asked for without a coding, and clients that had
+    /// one from the upstream would get many times the bytes.
     coded: Option<CodedStream>,
 }
 
 impl AnswerLinks {
-    /// Returns the links of the answer to a forwarded request; nothing if they stay as they are.
+    /// Returns the links of the answer to a forwarded request; `None` if they stay as they are.
     pub(crate) fn of(
         forwarded: &Forwarded,
         method: &Method,
@@ -70,8 +70,8 @@ impl AnswerLinks {
         self.places.as_ref().is_some_and(|places| !places.pointers.is_empty())
     }
 
-    /// Maps the links in the head of an answer and begins with its body, if it `has_body`. `asked` are the headers of the
-    /// request.
+    /// Maps the links in the head of an answer and begins with its body, if it `has_body`. `asked` are the headers of
+    /// the request.
     ///
     /// # Errors
     ///

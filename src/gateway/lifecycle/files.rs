@@ -78,7 +78,7 @@ impl<E: Environment> Environment for NotedEnvironment<'_, E> {
         self.environment.read(path)
     }
 
-    /// A folder has another version once a file is added to it, removed or renamed.
+    /// Returns the names in a folder, whose version is another once a file is added to it, removed or renamed.
     fn entries(&self, folder: &Path) -> io::Result<Vec<String>> {
         self.read.borrow_mut().entry(folder.to_owned()).or_insert_with(|| version(folder));
         self.environment.entries(folder)

@@ -355,7 +355,7 @@ mod tests {
         }
     }
 
-    /// The snapshot of one route to one peer, where there is no fault.
+    /// Returns the snapshot of one route to one peer, where there is no fault.
     fn build(peer: &str, tls: &str, previous: Option<&Snapshot>) -> Result<Snapshot, String> {
         let text = format!(
             "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n\

@@ -51,7 +51,7 @@ impl DescribedRoute<'_> {
         }
     }
 
-    /// Returns the description and schema of a parameter; nothing if the list does not take it.
+    /// Returns the description and schema of a parameter; `None` if the list does not take it.
     pub(super) fn parameter(&self, role: Role, envelope: &EnvelopeSettings) -> Option<(String, Document)> {
         let length = Document::Number(self.list_settings.cursor.length.to_string());
         let token = schema::kind("string").with("maxLength", length);

@@ -42,13 +42,13 @@ impl<'a> UpstreamDocument<'a> {
         }
     }
 
-    /// The fault of a place that the document does not have.
+    /// Returns the fault of a place that the document does not have.
     pub(super) fn without(self, place: &str, at: Location) -> DocumentFault {
         let help = "write it as a reference in that file would, \"#/components/schemas/User\"";
         (at, format!("{} has nothing at {place:?}", self.file), help.to_owned())
     }
 
-    /// The fault of an operation whose answer has no items.
+    /// Returns the fault of an operation whose answer has no items.
     pub(super) fn without_items(self, items: &Pointer, method: &str, path: &str, at: Location) -> DocumentFault {
         let (file, place, method) = (self.file, items.to_string(), method.to_uppercase());
         let help = "the dialect reads the items there; where the file knows it differently, name the item's own schema: \

@@ -159,7 +159,7 @@ impl Usage {
         self.since
     }
 
-    /// Returns the clients; nothing if the route does not identify them.
+    /// Returns the clients; `None` if the route does not identify them.
     #[must_use]
     pub fn clients(&self, now: u64) -> Option<Clients> {
         self.who.as_ref()?;

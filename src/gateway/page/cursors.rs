@@ -137,8 +137,8 @@ impl<'a> RequestCursors<'a> {
         Ok(PageStart { cursor, limit: context.request.limit, made_by })
     }
 
-    /// Bounds the time for which a page is kept by the lifetime of cursors: the new ones in it must last for a while after
-    /// it is served, and the client's own must not have expired. Returns nothing if it would.
+    /// Bounds the time for which a page is kept by the lifetime of cursors: the new ones in it must last for a while
+    /// after it is served, and the client's own must not have expired. Returns nothing if it would.
     #[must_use]
     pub(crate) fn bound(&self, mut storage: PageStorage, context: &PageContext<'_>) -> Option<PageStorage> {
         let (Some(ttl), Some(cache)) = (self.list.cursor.ttl, &self.list.page_cache) else { return Some(storage) };
@@ -235,8 +235,8 @@ impl<'a> RequestCursors<'a> {
         self.pivots.find(self.scope.as_ref()?, id, mark, self.instant)
     }
 
-    /// Returns the item whose keys had this mark in a cursor of the key `made_by`, if another process has stored it, and
-    /// caches it.
+    /// Returns the item whose keys had this mark in a cursor of the key `made_by`, if another process has stored it,
+    /// and caches it.
     pub(crate) async fn stored(
         &self,
         id: &KeyValue,
@@ -312,8 +312,8 @@ impl<'a> RequestCursors<'a> {
         }
     }
 
-    /// Caches an item under the mark that cursors of this key have of it, for other processes too if cursors carry its id
-    /// alone.
+    /// Caches an item under the mark that cursors of this key have of it, for other processes too if cursors carry its
+    /// id alone.
     fn see(&self, anchor: &Anchor, key: &NumberedMarker, hint: Hint, backward: bool) {
         let Some(scope) = &self.scope else { return };
         let fingerprint = fingerprint(&key.marker, &anchor.keys);
@@ -338,7 +338,7 @@ pub(crate) fn at(offset: Offset) -> Target {
     Target { position: Position::At(offset), hint: Hint { offset, ..Hint::default() } }
 }
 
-/// Returns an id as clients send it; nothing if it is neither text nor a number.
+/// Returns an id as clients send it; `None` if it is neither text nor a number.
 #[must_use]
 pub(crate) fn id_text(id: &KeyValue) -> Option<String> {
     match id {

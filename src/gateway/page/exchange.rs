@@ -222,8 +222,8 @@ impl Exchange<'_> {
     ///
     /// # Errors
     ///
-    /// Returns a failure of the upstream if its answers show that a search could not succeed: the same request would fail
-    /// again.
+    /// Returns a failure of the upstream if its answers show that a search could not succeed: the same request would
+    /// fail again.
     fn explain(self, refusal: &Refusal, evidence: &RefusalEvidence, outcome: &mut Outcome) -> Result<(), Failure> {
         let PageContext { list, sorted, .. } = self.context;
         let detail = evidence.explain(refusal, &list.dialect, &sorted.order);
@@ -335,8 +335,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// Looks up an item by its id: in the store that processes share, else with the client's credentials. Concurrent look-ups of the same item with the same
-    /// credentials share one request.
+    /// Looks up an item by its id: in the store that processes share, else with the client's credentials. Concurrent
+    /// look-ups of the same item with the same credentials share one request.
     async fn look_up(
         self,
         fetch: &Fetch,
@@ -529,12 +529,12 @@ fn out_of_time() -> Failure {
     Problem::new(Code::BudgetExceeded, "the page was not found within the time allowed").into()
 }
 
-/// The client's body is no object. That has been refused before.
+/// Fails for a client's body that is no object. Such a body has been refused before.
 fn unwritable(error: &JsonError) -> Failure {
     Failure::logged(Code::Internal, "the request can't be forwarded to the upstream", error.to_string())
 }
 
-/// The client's path or filters don't fit into a URL.
+/// Returns the client's path or filters don't fit into a URL.
 fn unsendable(error: &pingora::BError) -> Failure {
     let said = "the request can't be forwarded to the upstream";
     Failure::logged(Code::RequestInvalid, said, error.etype().as_str().to_owned())

@@ -80,7 +80,7 @@ impl ItemCursors for ItemCursorWriter<'_> {
     }
 }
 
-/// Returns the keys and id of an item; nothing if they can't be read or the list has no declared order.
+/// Returns the keys and id of an item; `None` if they can't be read or the list has no declared order.
 pub(crate) fn anchor(answer: &Answer, order: &Order, index: usize) -> Option<Anchor> {
     if order.is_declared() { answer.anchor(order, index) } else { None }
 }

@@ -31,7 +31,7 @@ impl PageContext<'_> {
         self.parameters().link(link, &self.request, to)
     }
 
-    /// Returns the link to a position, which the cursor `token` names; nothing if the client's parameters can't express
+    /// Returns the link to a position, which the cursor `token` names; `None` if the client's parameters can't express
     /// it.
     pub(crate) fn link_to(&self, target: &Target, token: &str) -> Option<String> {
         let backward = target.position.is_backward();

@@ -21,7 +21,7 @@ impl CrossOrigin {
         Some(Self { route: Arc::clone(route), origin: cors::origin(request).cloned() })
     }
 
-    /// Returns the answer to a preflight; nothing for other requests.
+    /// Returns the answer to a preflight; `None` for other requests.
     pub(crate) fn preflight(&self, method: &Method, request: &HeaderMap) -> Option<Response> {
         let policy = self.policy().filter(|_| cors::is_preflight(method, request))?;
         Some(policy.preflight(request))

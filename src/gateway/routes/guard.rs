@@ -2,8 +2,9 @@
 //! paths, methods and some headers, and a route that forwards would give the list out without its policy.
 //!
 //! A request is refused if it leads to a list by another spelling of the path and by a method that the list takes.
-//! Writes to such a path pass, and so do requests to other upstreams. A path with `.json` at its end is another spelling,
-//! because many frameworks take that for the format of the answer; a path with another suffix is another resource.
+//! Writes to such a path pass, and so do requests to other upstreams. A path with `.json` at its end is another
+//! spelling, because many frameworks take that for the format of the answer; a path with another suffix is another
+//! resource.
 
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ impl Guard {
         Self { lists: routes.iter().filter(reached).filter_map(GuardedList::new).collect() }
     }
 
-    /// Returns the problem of a request that would be forwarded; nothing if it may pass.
+    /// Returns the problem of a request that would be forwarded; `None` if it may pass.
     pub(crate) fn refusal(
         &self,
         table: &RouteTable,

@@ -109,7 +109,7 @@ impl ProxyHttp for Gateway {
         format!("{} {}", session.req_header().method, context.outcome.request_id)
     }
 
-    /// The access log has a line with the error of each request.
+    /// Returns `true`: the access log has a line with the error of each request.
     fn suppress_error_log(&self, _session: &Session, _context: &Self::CTX, _error: &Error) -> bool {
         true
     }
@@ -156,7 +156,8 @@ fn identify(session: &mut ServerSession, context: &mut RequestContext) {
     identity::write_id(head, &outcome.request_id);
 }
 
-/// Begins the trace of a request, or continues that of a trusted client. Without `[traces]` its headers pass as they came.
+/// Begins the trace of a request, or continues that of a trusted client. Without `[traces]` its headers pass as they
+/// came.
 fn begin_trace(spans: &Arc<SpanQueue>, session: &mut ServerSession, context: &mut RequestContext) {
     let is_trusted = context.snapshot.trusts(client_request::address(session));
     let head = session.req_header_mut();

@@ -1,8 +1,8 @@
 //! Compression of responses: piece by piece, so that a large body takes no worker thread for long.
 //!
-//! A body is compressed as a whole before its head is written. So HEAD has the length that GET has, a body that does not
-//! shrink is sent as it is, and a slow reader holds the memory of the compressed body alone. Pingora's own compression
-//! does none of these, ignores weights, and counts no memory.
+//! A body is compressed as a whole before its head is written. So HEAD has the length that GET has, a body that does
+//! not shrink is sent as it is, and a slow reader holds the memory of the compressed body alone. Pingora's own
+//! compression does none of these, ignores weights, and counts no memory.
 //!
 //! An answer that passes through with other links in it is compressed as it streams ([`CodedStream`]).
 
@@ -59,12 +59,12 @@ async fn compress_pieces(body: &Content, mut encoder: Encoder<CompressedBody<'_>
     if output.is_broken { Err(io::ErrorKind::StorageFull.into()) } else { Ok(output.bytes) }
 }
 
-/// A body of unknown length that is compressed as it streams: parts of at most 64 KiB, so that none takes a worker thread
-/// for long.
+/// A body of unknown length that is compressed as it streams: parts of at most 64 KiB, so that none takes a worker
+/// thread for long.
 pub(crate) struct CodedStream(Encoder<Vec<u8>>);
 
 impl CodedStream {
-    /// Begins; nothing if no memory is left for the encoder, which `held` keeps.
+    /// Begins; `None` if no memory is left for the encoder, which `held` keeps.
     pub(crate) fn begin(coding: ContentCoding, held: &MemoryShare) -> Option<Self> {
         held.take(ENCODER).ok()?;
         Encoder::new(coding, None, Vec::new()).map(Self).ok()

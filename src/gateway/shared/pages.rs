@@ -1,12 +1,12 @@
 //! The cache of pages, and of the answers of upstreams that can be validated again.
 //!
-//! Pages are the gateway's own, as they were proven; they are found before a request is read further. Answers stand in for
-//! the body of a 304 alone, so that the core never rests on an answer without the upstream having been asked.
+//! Pages are the gateway's own, as they were proven; they are found before a request is read further. Answers stand in
+//! for the body of a 304 alone, so that the core never rests on an answer without the upstream having been asked.
 //!
-//! The key of an entry begins with the principal and has everything that decides what a client may see, so that an entry is
-//! found by those alone that could have been given it. All entries share one bound of bytes. A purge raises a number
-//! ([`Generations`]) that each hit compares: it takes the same time however much is kept, and holds for pages that are
-//! being made.
+//! The key of an entry begins with the principal and has everything that decides what a client may see, so that an
+//! entry is found by those alone that could have been given it. All entries share one bound of bytes. A purge raises a
+//! number ([`Generations`]) that each hit compares: it takes the same time however much is kept, and holds for pages
+//! that are being made.
 
 pub(crate) mod form;
 pub(crate) mod generations;
@@ -59,7 +59,8 @@ pub struct KeptPages {
     background: AtomicUsize,
 }
 
-/// The key of a page that is being made. A purge begins another one: a page from before it is shared with no later request.
+/// The key of a page that is being made. A purge begins another one: a page from before it is shared with no later
+/// request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FlightKey {
     key: KeptKey,
@@ -246,7 +247,8 @@ impl KeptPages {
         PagePlace { first, varies, key, found, is_apart }
     }
 
-    /// Stores a page that differs by these request headers. Returns nothing if a purge has concerned it while it was made.
+    /// Stores a page that differs by these request headers. Returns nothing if a purge has concerned it while it was
+    /// made.
     pub(crate) fn store(
         &self,
         place: &PagePlace,
@@ -312,7 +314,7 @@ impl KeptPages {
         self.kept.remove(&key);
     }
 
-    /// Takes a place in the background; nothing if all are taken.
+    /// Takes a place in the background; `None` if all are taken.
     pub(crate) fn background(self: &Arc<Self>) -> Option<BackgroundPlace> {
         let below = |taken: usize| (taken < MOST_BACKGROUND).then(|| taken + 1);
         let taken = self.background.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below);

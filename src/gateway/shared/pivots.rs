@@ -110,8 +110,8 @@ impl Pivots {
         self.known.insert(scope.key(&anchor.id, Some(fingerprint)), Arc::new(known));
     }
 
-    /// Caches an item that another process has stored, for the time that it has `left`. Returns nothing if the bytes are no
-    /// item whose keys have this fingerprint.
+    /// Caches an item that another process has stored, for the time that it has `left`. Returns nothing if the bytes
+    /// are no item whose keys have this fingerprint.
     pub(crate) fn take_in(
         &self,
         scope: &PivotScope,
@@ -143,7 +143,7 @@ pub(crate) struct SeenItem<'a> {
 }
 
 impl SeenItem<'_> {
-    /// Returns the bytes by which another process knows the item; nothing if they are too many.
+    /// Returns the bytes by which another process knows the item; `None` if they are too many.
     pub(crate) fn stored(&self) -> Option<Vec<u8>> {
         stored::write(self)
     }

@@ -1,7 +1,7 @@
 //! The board: what each process publishes under its own name, for all to read.
 //!
-//! The board is one hash in the store, with a field for each process. The processes with one signing key have one board; all keys
-//! of the ring are asked for theirs, so that a change of keys shows the counts from before it.
+//! The board is one hash in the store, with a field for each process. The processes with one signing key have one
+//! board; all keys of the ring are asked for theirs, so that a change of keys shows the counts from before it.
 
 use std::time::Duration;
 
@@ -51,8 +51,8 @@ impl SharedStore {
         Some([(name.clone(), set), (name, expire)])
     }
 
-    /// Returns the values of all processes by their names, without those that have expired; nothing if the store does not
-    /// answer. What has expired is removed.
+    /// Returns the values of all processes by their names, without those that have expired; `None` if the store does
+    /// not answer. What has expired is removed.
     pub(crate) async fn published(&self, now: u64) -> Option<Vec<(String, Vec<u8>)>> {
         let mut all = Vec::new();
         for key in self.keys.numbers() {

@@ -1,7 +1,7 @@
 //! Values in the store, by name, as requests and the board of legacy clients use them.
 //!
-//! A name is a keyed hash and a value is sealed for its name (`cursor::stored`), with the time until which it holds: a store
-//! that keeps values for too long, or gives back an older one, is not believed beyond that.
+//! A name is a keyed hash and a value is sealed for its name (`cursor::stored`), with the time until which it holds: a
+//! store that keeps values for too long, or gives back an older one, is not believed beyond that.
 
 pub(crate) mod pages;
 mod rate;
@@ -66,8 +66,8 @@ pub(crate) struct SharedStore {
 }
 
 impl SharedStore {
-    /// Compiles the settings. The connections of the previous snapshot stay if they are to the same servers. Returns nothing
-    /// if there are faults, or no keys, which has been reported.
+    /// Compiles the settings. The connections of the previous snapshot stay if they are to the same servers. Returns
+    /// nothing if there are faults, or no keys, which has been reported.
     pub(crate) fn compile(
         settings: &StoreSettings,
         keys: Option<&Arc<KeyRing>>,
@@ -140,8 +140,8 @@ impl SharedStore {
         value
     }
 
-    /// Stores a value for a time, under the name that this key of the ring gives it. Nobody waits for that, and it may be
-    /// lost. Values that are too large are not stored.
+    /// Stores a value for a time, under the name that this key of the ring gives it. Nobody waits for that, and it may
+    /// be lost. Values that are too large are not stored.
     pub(crate) fn put(&self, kind: StoredKind, key: u32, of: &[u8], value: &[u8], (ttl, now): (Duration, u64)) {
         if !self.link.is_up() {
             self.counts().write(Written::Dropped);
@@ -164,7 +164,7 @@ impl SharedStore {
         self.keys.seal_stored(key, name, &plain)
     }
 
-    /// Opens a value; nothing if it has expired.
+    /// Opens a value; `None` if it has expired.
     pub(super) fn open(&self, name: &str, sealed: &[u8], now: u64) -> Result<Option<StoredValue>, Forged> {
         let mut plain = self.keys.open_stored(name, sealed).ok_or(Forged)?;
         let until = plain.first_chunk::<UNTIL>().map(|until| u64::from_le_bytes(*until)).ok_or(Forged)?;

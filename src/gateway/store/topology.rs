@@ -41,8 +41,8 @@ pub(super) fn ask_slots() -> Cmd {
     command
 }
 
-/// Reads the slots of a cluster from the reply of a node with the address `asked`; nothing if it is malformed. A node that
-/// does not know its own host leaves it out.
+/// Reads the slots of a cluster from the reply of a node with the address `asked`; `None` if it is malformed. A node
+/// that does not know its own host leaves it out.
 pub(super) fn read_slots(reply: &Value, asked: &str) -> Option<Vec<SlotRange>> {
     let Value::Array(ranges) = reply else { return None };
     if ranges.is_empty() || ranges.len() > MOST_RANGES {
@@ -71,7 +71,7 @@ pub(super) fn ask_master(name: &str) -> Cmd {
     command
 }
 
-/// Reads the address of a master from the reply of a sentinel; nothing if it knows none, or is malformed.
+/// Reads the address of a master from the reply of a sentinel; `None` if it knows none, or is malformed.
 pub(super) fn read_master(reply: &Value) -> Option<String> {
     let Value::Array(parts) = reply else { return None };
     let [host, port] = parts.as_slice() else { return None };

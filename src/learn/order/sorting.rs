@@ -1,5 +1,5 @@
-//! The parameters that sort, found by their effect: names are tried together with a field by which the list is not sorted,
-//! then the ways to say a direction, then two keys.
+//! The parameters that sort, found by their effect: names are tried together with a field by which the list is not
+//! sorted, then the ways to say a direction, then two keys.
 
 use std::rc::Rc;
 
@@ -124,7 +124,7 @@ impl Subject {
         Self { name, pointer: pointer.to_owned(), runs }
     }
 
-    /// The list runs upward by it.
+    /// Returns the list runs upward by it.
     fn is_ascending(&self) -> bool {
         self.runs == Some(false)
     }
@@ -534,7 +534,8 @@ async fn try_keys(
     Ok(())
 }
 
-/// Returns whether the ids of equal values run down; `Some(None)` where they run neither way; nothing without equal values.
+/// Returns whether the ids of equal values run down; `Some(None)` where they run neither way; nothing without equal
+/// values.
 fn ties_run(learnt: &Learnt, seen: &SeenAnswer, pointer: &str, id: &str) -> Option<Option<bool>> {
     let rows = learnt.shape.elements(seen)?;
     order::run(rows, pointer, &order::whole(rows))?;

@@ -1,5 +1,5 @@
-//! The built-in dialect that describes a list as it was learnt, if there is one: nothing in it may be at odds with what was
-//! seen.
+//! The built-in dialect that describes a list as it was learnt, if there is one: nothing in it may be at odds with what
+//! was seen.
 
 use toml::{Table, Value};
 
@@ -23,7 +23,7 @@ fn text<'t>(table: &'t Table, section: &str, key: &str) -> Option<&'t str> {
     table.get(section)?.as_table()?.get(key)?.as_str()
 }
 
-/// Returns the number of agreements; nothing if the dialect is at odds with the list.
+/// Returns the number of agreements; `None` if the dialect is at odds with the list.
 fn merit(table: &Table, learnt: &Learnt, base: &Base) -> Option<usize> {
     // Such dialects change another one, which is judged by itself, or ask for what was not tried.
     let request = table.get("request")?.as_table()?;

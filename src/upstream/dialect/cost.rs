@@ -89,7 +89,7 @@ impl Costs {
         costs
     }
 
-    /// Returns the largest tie group that a page can cross and the requests that this takes; nothing if ties don't
+    /// Returns the largest tie group that a page can cross and the requests that this takes; `None` if ties don't
     /// matter.
     pub fn longest_run(&mut self, dialect: &Dialect, list: &ListSettings) -> Option<TieRunCost> {
         let (shape, limit) = (Shapes::new(dialect, list).listed, list.page_size.default);

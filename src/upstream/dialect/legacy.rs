@@ -103,7 +103,7 @@ impl LegacyReader {
         &self.names
     }
 
-    /// Returns the window of these decoded pairs, under the dialect's own names; nothing if no pair is a paging
+    /// Returns the window of these decoded pairs, under the dialect's own names; `None` if no pair is a paging
     /// parameter.
     pub(crate) fn window(&self, pairs: &[(String, String)]) -> Result<Option<LegacyWindow>, LegacyFault> {
         let said = self.said(pairs)?;

@@ -312,8 +312,8 @@ impl Dialect {
     ///
     /// # Errors
     /// [`Unaskable::Gone`] for a token or an id that no upstream can have; [`Unaskable::Filter`] where a value of a key
-    /// can't be written, so that the page is to be found without filters; [`Unaskable::Beyond`] for a place of an upstream
-    /// that is told none.
+    /// can't be written, so that the page is to be found without filters; [`Unaskable::Beyond`] for a place of an
+    /// upstream that is told none.
     pub fn ask(
         &self,
         sorted: &CompiledOrder,
@@ -443,13 +443,13 @@ impl Dialect {
         self.request.sends_bodies()
     }
 
-    /// Returns the form of orders in the upstream's own words; nothing if the dialect has no sort.
+    /// Returns the form of orders in the upstream's own words; `None` if the dialect has no sort.
     #[must_use]
     pub fn sort_form(&self) -> Option<SortForm> {
         self.orders.form()
     }
 
-    /// Returns the window of a legacy request with these decoded pairs; nothing if no pair is a paging parameter. Names
+    /// Returns the window of a legacy request with these decoded pairs; `None` if no pair is a paging parameter. Names
     /// are those of [`paging_names`](Self::paging_names).
     ///
     /// # Errors

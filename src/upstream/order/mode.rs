@@ -117,8 +117,8 @@ pub(crate) fn keyset_obstacle(list: &ListSettings, places: Places, first: Option
     field_obstacle(first, field, filter, terms, dialect)
 }
 
-/// Returns why the cursors of an order can't hold ids alone: the keys of an item must be there to be looked up. A first key
-/// that can't be filtered by is no reason, since the item's place is then searched for.
+/// Returns why the cursors of an order can't hold ids alone: the keys of an item must be there to be looked up. A first
+/// key that can't be filtered by is no reason, since the item's place is then searched for.
 fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Option<Obstacle> {
     let dialect = &list.dialect.name;
     match first {
@@ -138,8 +138,8 @@ fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Op
     }
 }
 
-/// Checks whether a range of a field can be asked for that shows the item which the page begins after: a range that includes its
-/// own end, or one that begins at a neighbouring value.
+/// Checks whether a range of a field can be asked for that shows the item which the page begins after: a range that
+/// includes its own end, or one that begins at a neighbouring value.
 pub(crate) fn shows_its_end(list: &ListSettings, name: &str) -> bool {
     let Some(filter) = &list.dialect.filter else {
         return false;
@@ -170,7 +170,7 @@ fn alternatives(filter: &DialectFilter, terms: &DialectTerms) -> bool {
             .any(|term| term.value.contains("{group}"))
 }
 
-/// The comparisons of a field, by its upstream name.
+/// Returns the comparisons of a field, by its upstream name.
 fn terms_for<'a>(filter: &'a DialectFilter, upstream: &str) -> Option<&'a DialectTerms> {
     if filter.fields.is_empty() {
         return Some(&filter.terms);
@@ -178,7 +178,7 @@ fn terms_for<'a>(filter: &'a DialectFilter, upstream: &str) -> Option<&'a Dialec
     filter.fields.iter().find(|(name, _)| name.value == upstream).map(|(_, terms)| terms)
 }
 
-/// The name of a field at the upstream; for the id, the last step of its place.
+/// Returns the name of a field at the upstream; for the id, the last step of its place.
 fn upstream_name<'a>(list: &'a ListSettings, name: &'a str) -> &'a str {
     let field = list.fields.iter().find(|field| field.name == name);
     if let Some(upstream) = field.and_then(|field| field.upstream.as_deref()) {

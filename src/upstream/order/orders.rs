@@ -86,8 +86,8 @@ impl Orders {
     /// can sort by it.
     ///
     /// # Errors
-    /// Where a key that can only be told apart is not the last one, and where the upstream can't be asked for all of the
-    /// strong keys: what it did not sort by would contradict the order on every page.
+    /// Where a key that can only be told apart is not the last one, and where the upstream can't be asked for all of
+    /// the strong keys: what it did not sort by would contradict the order on every page.
     pub(crate) fn chosen(
         &self,
         declared: &CompiledOrder,
@@ -139,7 +139,7 @@ impl Orders {
         self.filter.as_ref().map(|filter| filter.all_names(fields)).unwrap_or_default()
     }
 
-    /// Returns the form of keys in the dialect's own words; nothing if it has none.
+    /// Returns the form of keys in the dialect's own words; `None` if it has none.
     pub(crate) fn form(&self) -> Option<SortForm> {
         let sort = self.sort.as_ref()?;
         let keys: Vec<(&str, UpstreamKey<'_>)> = self

@@ -300,7 +300,7 @@ fn decoded_pair((name, value): (&str, &str)) -> (String, String) {
     (decode(name), decode(value))
 }
 
-/// Returns whether nulls come first; nothing if the route does not state it or has no nulls.
+/// Returns whether nulls come first; `None` if the route does not state it or has no nulls.
 fn nulls_first(nulls: Nulls, direction: Direction) -> Option<bool> {
     match nulls {
         Nulls::Unsaid | Nulls::None => None,

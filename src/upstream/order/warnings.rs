@@ -28,7 +28,7 @@ pub(crate) fn warn(
     warn_of_change_times(list, diagnostics);
 }
 
-/// If one field of an order is missing from `sortable`, requests ask for no field of it.
+/// Warns of an order with a field that is missing from `sortable`: requests ask for no field of it then.
 fn warn_of_silence(list: &ListSettings, fields: &DialectFields, diagnostics: &mut Diagnostics) {
     let Some(sortable) = list.sortable.first() else { return };
     let names = list.order.iter().map(|term| term.value.field.as_str()).filter(|name| *name != "id").chain(["id"]);
@@ -62,7 +62,7 @@ fn warn_of_grain(list: &ListSettings, sorted: &CompiledOrder, diagnostics: &mut 
     }
 }
 
-/// A changed row jumps to one end of a list that is sorted by the time of the last change.
+/// Warns of a list that is sorted by the time of the last change: a changed row jumps to one end of it.
 fn warn_of_change_times(list: &ListSettings, diagnostics: &mut Diagnostics) {
     let Some(first) = list.order.first() else { return };
     let SortTerm { field, direction } = &first.value;

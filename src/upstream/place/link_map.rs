@@ -25,7 +25,7 @@ impl LinkMap {
         without_usual.unwrap_or(&text).to_owned()
     }
 
-    /// Returns the link for clients; nothing if the link stays as it is.
+    /// Returns the link for clients; `None` if the link stays as it is.
     #[must_use]
     pub fn mapped(&self, link: &str) -> Option<String> {
         let rest = link.trim();
@@ -55,7 +55,7 @@ impl LinkMap {
         (plain(path) == plain(from)).then_some("")
     }
 
-    /// Returns a `Link` field (RFC 8288 section 3) with its targets mapped; nothing if all stay as they are.
+    /// Returns a `Link` field (RFC 8288 section 3) with its targets mapped; `None` if all stay as they are.
     #[must_use]
     pub fn mapped_field(&self, field: &str) -> Option<String> {
         let mut out = String::with_capacity(field.len() + 64);

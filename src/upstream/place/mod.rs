@@ -136,7 +136,7 @@ impl ResponseView<'_> {
         self.facts.get(index).map_or(&[], |span| span.of(self.body))
     }
 
-    /// Returns a count; nothing if it is missing, negative, malformed or beyond 64 bits.
+    /// Returns a count; `None` if it is missing, negative, malformed or beyond 64 bits.
     pub(crate) fn number(&self, place: &ResponsePlace) -> Option<u64> {
         match place {
             ResponsePlace::Fact(index) => scalar::unsigned(self.fact(*index)),
@@ -174,7 +174,7 @@ impl ResponseView<'_> {
         }
     }
 
-    /// Returns the value as text: strings decoded, other values as written; nothing if there is no value.
+    /// Returns the value as text: strings decoded, other values as written; `None` if there is no value.
     pub(crate) fn text(&self, place: &ResponsePlace) -> Option<Cow<'_, str>> {
         let text = match place {
             ResponsePlace::Fact(index) => {

@@ -324,7 +324,7 @@ fn begins_at_start(fetch: &Fetch) -> bool {
     }
 }
 
-/// Returns the token of an item; nothing if it is missing.
+/// Returns the token of an item; `None` if it is missing.
 fn of_item(raw: &[u8]) -> Option<Token> {
     let text = std::str::from_utf8(raw).ok().filter(|text| !text.is_empty())?;
     Some(Token(text.into()))

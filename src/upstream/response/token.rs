@@ -199,7 +199,7 @@ pub(crate) fn quoted(text: &str) -> String {
     String::from_utf8_lossy(&json).into_owned()
 }
 
-/// Returns the value of a token by item in a query; nothing if it can't stand there.
+/// Returns the value of a token by item in a query; `None` if it can't stand there.
 pub(crate) fn said_by_item(raw: &str) -> Option<Cow<'_, str>> {
     match scalar::kind(raw.as_bytes()) {
         ScalarKind::Text => match scalar::text(raw.as_bytes())? {

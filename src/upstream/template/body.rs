@@ -80,8 +80,8 @@ impl BodyTemplate {
         found
     }
 
-    /// Returns the members with variables as JSON Pointers, and the parts of their values. Elements of arrays and members
-    /// whose names hold variables are left out.
+    /// Returns the members with variables as JSON Pointers, and the parts of their values. Elements of arrays and
+    /// members whose names hold variables are left out.
     pub(crate) fn members(&self) -> Vec<(String, Vec<TemplatePart>)> {
         let mut found = Vec::new();
         collect_members(&self.members, "", &mut found);
@@ -175,7 +175,7 @@ impl BodyNode {
         }
     }
 
-    /// Returns the JSON of a node; nothing if its value is unknown.
+    /// Returns the JSON of a node; `None` if its value is unknown.
     fn render(&self, sets: &[Values<'_>], join: Option<&str>) -> Option<Vec<u8>> {
         match self {
             Self::Literal(json) => Some(json.clone()),

@@ -128,7 +128,7 @@ pub(super) enum WindowMarker {
 }
 
 impl WindowMarker {
-    /// The best there is on this processor.
+    /// Returns the best marker that this processor has.
     pub(super) fn best() -> Self {
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         if let Some(instructions) = super::vector::Vector::detect() {
@@ -180,7 +180,7 @@ fn padded(text: &[u8], begin: usize) -> Blocks {
     blocks
 }
 
-/// Each bit is whether so many bits as are at its place or below it are odd.
+/// Returns a bit for each place: whether the number of bits at it and below it is odd.
 pub(super) const fn odd(mut bits: u64) -> u64 {
     let mut distance = 1;
     while distance < 64 {

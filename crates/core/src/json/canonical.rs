@@ -22,8 +22,8 @@ impl From<JsonError> for CanonicalError {
     }
 }
 
-/// The canonical spelling of a value that is nested at most `depth` levels deep; keep that below a few hundred, for each
-/// level takes some of the thread's stack.
+/// Returns the canonical spelling of a value that is nested at most `depth` levels deep; keep that below a few hundred,
+/// for each level takes some of the thread's stack.
 ///
 /// # Errors
 /// Where it is not JSON, is nested too deep, or has an object with a member twice.

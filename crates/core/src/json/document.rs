@@ -1,5 +1,5 @@
-//! A JSON document that the gateway itself writes for people and tools: a tree whose members keep their order. Bodies of
-//! pages are never made of this.
+//! A JSON document that the gateway itself writes for people and tools: a tree whose members keep their order. Bodies
+//! of pages are never made of this.
 
 use super::write::push_text;
 
@@ -21,17 +21,17 @@ pub enum Document {
 }
 
 impl Document {
-    /// An object of these members.
+    /// Returns an object of these members.
     pub fn object<N: Into<String>>(members: impl IntoIterator<Item = (N, Self)>) -> Self {
         Self::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 
-    /// An array of texts.
+    /// Returns an array of texts.
     pub fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Self {
         Self::Array(texts.into_iter().map(|text| Self::Text(text.into())).collect())
     }
 
-    /// The value of a member; nothing where there is none, or this is no object.
+    /// Returns the value of a member; `None` where there is none, or this is no object.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&Self> {
         match self {
@@ -40,7 +40,7 @@ impl Document {
         }
     }
 
-    /// The same object with one more member at its end; of what is no object nothing changes.
+    /// Adds a member at the end of an object; other values stay as they are.
     #[must_use]
     pub fn with(mut self, name: &str, value: Self) -> Self {
         if let Self::Object(members) = &mut self {

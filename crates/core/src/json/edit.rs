@@ -31,7 +31,8 @@ impl Edit {
     }
 }
 
-/// Adds an edit of the member that these names lead to, one within the other. Of two edits of one member the first counts.
+/// Adds an edit of the member that these names lead to, one within the other. Of two edits of one member the first
+/// counts.
 pub fn add_edit(edits: &mut Edits, names: &[&str], edit: Edit) {
     let [name, inner @ ..] = names else { return };
     let known = edits.iter().position(|(known, _)| known == name);
@@ -65,7 +66,7 @@ pub fn edited(object: &[u8], edits: &[(String, Edit)]) -> Result<Vec<u8>, JsonEr
     Ok(out)
 }
 
-/// The object whose first byte is the next.
+/// Copies the object whose first byte is the next, with its edits.
 fn edit_object(reader: &mut JsonReader<'_>, edits: &[(String, Edit)], out: &mut Vec<u8>) -> Result<(), JsonError> {
     let mut met = vec![false; edits.len()];
     out.push(b'{');

@@ -13,9 +13,9 @@ pub type Member<'a> = (Cow<'a, [u8]>, &'a [u8]);
 /// The most members that are read.
 const MOST: usize = 1_000;
 
-/// The decoded names and the raw values of an object's members, in their order; of names given twice the last counts.
-/// Nothing where `value` is no JSON object, where a name is no Unicode text, or where there are more than 1,000 members,
-/// those given twice among them.
+/// Returns the decoded names and the raw values of an object's members, in their order; of names given twice the last
+/// counts. Nothing where `value` is no JSON object, where a name is no Unicode text, or where there are more than 1,000
+/// members, those given twice among them.
 #[must_use]
 pub fn members(value: &[u8]) -> Option<Vec<Member<'_>>> {
     let mut reader = JsonReader::new(value, u16::MAX);
@@ -41,7 +41,7 @@ pub fn members(value: &[u8]) -> Option<Vec<Member<'_>>> {
     Some(found)
 }
 
-/// The raw elements of an array; nothing where `value` is no JSON array, or has more than 1,000 elements.
+/// Returns the raw elements of an array; `None` where `value` is no JSON array, or has more than 1,000 elements.
 #[must_use]
 pub fn elements(value: &[u8]) -> Option<Vec<&[u8]>> {
     let mut reader = JsonReader::new(value, u16::MAX);

@@ -51,7 +51,7 @@ impl Span {
         self.start == self.end
     }
 
-    /// The bytes of this range in the body it was found in.
+    /// Returns the bytes of this range in the body it was found in.
     #[must_use]
     pub fn of(self, body: &[u8]) -> &[u8] {
         &body[self.start as usize..self.end as usize]

@@ -47,7 +47,7 @@ impl<'a> Name<'a> {
         Self { quoted: &text[start..end], escaped: true }
     }
 
-    /// The name as it stands, with its quotes.
+    /// Returns the name as it stands, with its quotes.
     pub(super) const fn quoted(self) -> &'a [u8] {
         self.quoted
     }
@@ -66,7 +66,7 @@ impl<'a> Name<'a> {
         if self.escaped { self.is_decoded(wanted, is_spelled_so) } else { is_spelled_so }
     }
 
-    /// The same for a name that may have an escape.
+    /// Compares a name that may have an escape.
     #[inline]
     fn is_decoded(self, wanted: &str, is_spelled_so: bool) -> bool {
         // What is decoded gets shorter.

@@ -7,7 +7,8 @@
 //! - Its strings are closed, and hold no control characters.
 //! - Outside of strings there is nothing but ASCII, without backslashes, and of control characters only whitespace.
 //! - All of it is UTF-8.
-//! - Each bracket and brace is closed by its own kind, within the value, and they are nested as deep as allowed at most.
+//! - Each bracket and brace is closed by its own kind, within the value, and they are nested as deep as allowed at
+//! most.
 //!
 //! So it ends where every reader of JSON ends it, unless it takes what is none, as comments or quotes of another kind;
 //! what follows it can't be taken for a part of it, nor what is in it for something else. Not judged is the rest of the
@@ -70,7 +71,7 @@ impl<'a, 'm> Outline<'a, 'm> {
         self.tokens().malformed()
     }
 
-    /// The next sign, which is passed: where it is, and what it is. The place here is left to the caller.
+    /// Passes the next sign and returns its place and its byte. The place here is left to the caller.
     #[inline(always)]
     fn sign(&mut self) -> Option<(usize, u8)> {
         loop {
@@ -108,14 +109,14 @@ impl<'a, 'm> Outline<'a, 'm> {
         self.next = 0;
     }
 
-    /// The closing quote of the name before a colon.
+    /// Returns the closing quote of the name before a colon.
     #[inline(always)]
     fn quote_before(&self, colon: usize) -> Option<usize> {
         let end = colon.checked_sub(1)?;
         if *self.text.get(end)? == b'"' { Some(end) } else { self.far_quote_before(colon) }
     }
 
-    /// The same, with whitespace between them.
+    /// Returns the same quote where whitespace stands between them.
     #[inline(never)]
     fn far_quote_before(&self, colon: usize) -> Option<usize> {
         let before = self.text.get(..colon)?;
@@ -133,7 +134,7 @@ impl<'a, 'm> Outline<'a, 'm> {
         })
     }
 
-    /// The opening quote of the name that ends here.
+    /// Returns the opening quote of the name that ends here.
     #[inline(always)]
     fn name_start(&self, end: usize) -> Option<usize> {
         // The bits of 64 bytes, the highest for the last one before the closing quote.
@@ -150,7 +151,7 @@ impl<'a, 'm> Outline<'a, 'm> {
         self.far_name_start(end)
     }
 
-    /// The same, where it is far, or near the beginning of the window.
+    /// Returns the same quote where it is far, or near the beginning of the window.
     #[inline(never)]
     fn far_name_start(&self, end: usize) -> Option<usize> {
         let before = self.text.get(..end)?;

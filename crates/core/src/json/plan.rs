@@ -35,8 +35,8 @@ pub(super) struct Plan<'a> {
     direct: Option<Direct<'a>>,
 }
 
-/// Columns of an element that are nothing but members of it, where the element is served itself: the common case, for which
-/// there is a way through elements that is as short as possible.
+/// Columns of an element that are nothing but members of it, where the element is served itself: the common case, for
+/// which there is a way through elements that is as short as possible.
 pub(super) struct Direct<'a> {
     /// The name of each column.
     pub(super) names: Vec<&'a [u8]>,
@@ -103,7 +103,7 @@ impl<'a> Plan<'a> {
         self.items == Some(place)
     }
 
-    /// The columns, where they are direct members of each element, and that is served.
+    /// Returns the columns, where they are direct members of each element, and that is served.
     pub(super) fn direct(&self) -> Option<&Direct<'a>> {
         self.direct.as_ref()
     }
@@ -126,7 +126,7 @@ impl<'a> Plan<'a> {
         !self.has_children(place) && !self.is_items(place) && !self.is_served(place)
     }
 
-    /// The places one step further.
+    /// Returns the places one step further.
     pub(super) fn children(&self, place: PlanPlace) -> impl Iterator<Item = (PlanPlace, &'a PointerStep)> {
         let mut next = self.nodes[place].first_child;
         std::iter::from_fn(move || {
@@ -142,14 +142,14 @@ impl<'a> Plan<'a> {
         &self.nodes[place].wanted
     }
 
-    /// The place that a member of the object here leads to.
+    /// Returns the place that a member of the object here leads to.
     #[inline]
     pub(super) fn member(&self, place: PlanPlace, name: Name<'_>) -> Option<PlanPlace> {
         let leads = |step: &PointerStep| matches!(step, PointerStep::Member(wanted) if name.is(wanted));
         self.children(place).find(|(_, step)| leads(step)).map(|(child, _)| child)
     }
 
-    /// The place that an element of the array here leads to by its number.
+    /// Returns the place that an element of the array here leads to by its number.
     pub(super) fn element(&self, place: PlanPlace, index: usize) -> Option<PlanPlace> {
         self.children(place).find(|(_, step)| step.index() == Some(index)).map(|(child, _)| child)
     }
@@ -177,7 +177,7 @@ impl<'a> Plan<'a> {
         self.targets.push((target, first));
     }
 
-    /// The place a pointer leads to; steps that are not there yet are added.
+    /// Returns the place that a pointer leads to, and adds the steps that are not there yet.
     fn grow(&mut self, root: PlanPlace, pointer: &'a Pointer) -> PlanPlace {
         let mut place = root;
         for step in &pointer.steps {

@@ -65,19 +65,19 @@ impl Pointer {
         Ok(Self { steps })
     }
 
-    /// The steps from the whole body to the place.
+    /// Returns the steps from the whole body to the place.
     #[must_use]
     pub fn steps(&self) -> &[PointerStep] {
         &self.steps
     }
 
-    /// The place that `further` leads to from this one on.
+    /// Returns the place that `further` leads to from this one on.
     #[must_use]
     pub fn then(&self, further: &Self) -> Self {
         Self { steps: self.steps.iter().chain(&further.steps).cloned().collect() }
     }
 
-    /// The names of the members that it leads through; nothing where a step looks for an element.
+    /// Returns the names of the members that it leads through; `None` where a step looks for an element.
     #[must_use]
     pub fn names(&self) -> Option<Vec<&str>> {
         self.steps

@@ -31,25 +31,25 @@ pub(super) trait Read<'a> {
     /// Goes back to a place that was passed before, at the same nesting.
     fn return_to(&mut self, at: usize);
 
-    /// The bytes from `start` to here.
+    /// Returns the bytes from `start` to here.
     fn since(&self, start: usize) -> &'a [u8];
 
-    /// From `start` to here. Bodies beyond the reach of a [`Span`] are refused before any is made.
+    /// Returns the range from `start` to here. Bodies beyond the reach of a [`Span`] are refused before any is made.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "no text longer than u32::MAX is read")]
     fn span_from(&self, start: usize) -> Span {
         Span { start: start as u32, end: self.at() as u32 }
     }
 
-    /// The next byte, which begins a value where one is due.
+    /// Returns the next byte, which begins a value where one is due.
     fn byte(&self) -> u8;
 
     /// Passes the bracket or brace that opens a container closed by `close`; the next byte is its first token.
     /// False where the container is empty: then it is passed whole.
     fn enter(&mut self, close: u8) -> Result<bool, JsonError>;
 
-    /// After a value in a container: whether another one follows. Its first token is the next byte; else the container
-    /// is passed.
+    /// Returns, after a value in a container, whether another one follows. Its first token is the next byte; else the
+    /// container is passed.
     fn another(&mut self) -> Result<bool, JsonError>;
 
     /// Passes a member's name and colon; the next byte is the first one of its value.
@@ -63,14 +63,15 @@ pub(super) trait Read<'a> {
     /// reading it, and may also pass the text after it up to the next sign.
     fn skip(&mut self) -> Result<(), JsonError>;
 
-    /// Passes the value whose first byte is the next, which is asked for as a whole: perhaps without reading what is in it.
+    /// Passes the value whose first byte is the next, which is asked for as a whole: perhaps without reading what is in
+    /// it.
     fn skip_item(&mut self) -> Result<(), JsonError>;
 
     /// Passes the value whose first byte is the next, and reads all of it.
     fn read(&mut self) -> Result<(), JsonError>;
 
-    /// From the beginning of an element on: passes elements as fast as can be, as many as are like most, and adds them and
-    /// their columns. False where that were all; else the next byte is the first of one that was not passed.
+    /// From the beginning of an element on: passes elements as fast as can be, as many as are like most, and adds them
+    /// and their columns. False where that were all; else the next byte is the first of one that was not passed.
     fn pass_elements(&mut self, _direct: &Direct<'_>, _found: &mut Elements) -> Result<bool, JsonError> {
         Ok(true)
     }

@@ -35,7 +35,7 @@ pub fn kind(raw: &[u8]) -> ScalarKind {
     }
 }
 
-/// The characters of a JSON string as UTF-8, borrowed where nothing is escaped.
+/// Returns the characters of a JSON string as UTF-8, borrowed where nothing is escaped.
 ///
 /// `None` for values of other kinds, and for strings with half a surrogate pair (`"\ud800"`), which are no text.
 #[must_use]
@@ -54,7 +54,8 @@ pub fn text(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(out))
 }
 
-/// A count: a non-negative integer that fits 64 bits, as a number in any spelling that is exactly one (`12`, `12.0`,
+/// Returns a count: a non-negative integer that fits 64 bits, as a number in any spelling that is exactly one (`12`,
+/// `12.0`,
 /// `1.2e1`), or as a string of digits (`"12"`). Nothing for all else, `-0` included.
 #[must_use]
 pub fn unsigned(raw: &[u8]) -> Option<u64> {
@@ -68,7 +69,7 @@ pub fn unsigned(raw: &[u8]) -> Option<u64> {
     }
 }
 
-/// The value of `true` and `false`; nothing for all else.
+/// Returns the value of `true` and `false`; `None` for all else.
 #[must_use]
 pub fn boolean(raw: &[u8]) -> Option<bool> {
     match raw {
@@ -84,7 +85,7 @@ pub fn is_empty_text(raw: &[u8]) -> bool {
     raw == b"\"\""
 }
 
-/// Decodes one escape, whose backslash was just passed, and gives what follows it.
+/// Decodes one escape, whose backslash was just passed, and returns the text after it.
 fn push_unescaped<'a>(out: &mut Vec<u8>, escape: &'a [u8]) -> Option<&'a [u8]> {
     let (&letter, rest) = escape.split_first()?;
     let plain = match letter {
@@ -115,7 +116,7 @@ fn push_code_point<'a>(out: &mut Vec<u8>, digits: &'a [u8]) -> Option<&'a [u8]> 
     Some(rest)
 }
 
-/// Four hexadecimal digits, and what follows them.
+/// Decodes four hexadecimal digits, and returns the text after them.
 fn code_unit(digits: &[u8]) -> Option<(u32, &[u8])> {
     let (unit, rest) = digits.split_first_chunk::<4>()?;
     let mut code = 0;
@@ -125,7 +126,7 @@ fn code_unit(digits: &[u8]) -> Option<(u32, &[u8])> {
     Some((code, rest))
 }
 
-/// The value of a JSON number, where it is a non-negative integer that fits.
+/// Returns the value of a JSON number, where it is a non-negative integer that fits.
 fn exact(raw: &[u8]) -> Option<u64> {
     let mantissa_end = raw.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(raw.len());
     let (mantissa, exponent) = raw.split_at(mantissa_end);
@@ -149,7 +150,7 @@ fn exact(raw: &[u8]) -> Option<u64> {
     value.checked_mul(10_u64.checked_pow(u32::try_from(scale).ok()?)?)
 }
 
-/// The number after `e`; 0 where there is no exponent, nothing where it is beyond anything that could matter.
+/// Returns the number after `e`; 0 where there is no exponent; `None` where it is beyond anything that could matter.
 fn exponent_value(exponent: &[u8]) -> Option<i64> {
     match exponent {
         [] => Some(0),
@@ -162,7 +163,7 @@ fn exponent_value(exponent: &[u8]) -> Option<i64> {
     }
 }
 
-/// `value` with decimal digits written after it; nothing on overflow or where one is no digit.
+/// Returns `value` with decimal digits written after it; `None` on overflow or where one is no digit.
 fn append_digits(value: u64, digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(value, |value, digit| {
         let digit = char::from(*digit).to_digit(10)?;

@@ -17,7 +17,7 @@ use super::{
 /// The places that are looked for in a body.
 #[derive(Clone, Debug, Default)]
 pub struct Shape {
-    /// The array of elements.
+    /// Reads the array of items.
     pub items: Pointer,
     /// The part of an element that is served, from the element on; by default the element itself.
     pub item: Pointer,
@@ -111,7 +111,7 @@ pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans
     read_page(body, shape, limits)
 }
 
-/// The same by the outline, marked in one way. Nothing where the body has to be refused for whatever reason.
+/// Scans a body by its outline, marked in one way. Returns `None` where the body has to be refused, for any reason.
 pub(super) fn outline_page(marker: WindowMarker, body: &[u8], shape: &Shape, limits: Limits) -> Option<PageSpans> {
     if !marker.judges_utf8() && std::str::from_utf8(body).is_err() {
         return None;
@@ -124,13 +124,13 @@ pub(super) fn outline_page(marker: WindowMarker, body: &[u8], shape: &Shape, lim
     if scan.reader.is_sound() { scan.finish().ok() } else { None }
 }
 
-/// The same, with all of the body read and judged.
+/// Scans a body byte by byte: all of it is read and judged.
 pub(super) fn read_page(body: &[u8], shape: &Shape, limits: Limits) -> ScanResult {
     read(body, &Plan::of_page(shape), shape.columns.len(), shape.facts.len(), limits)
 }
 
-/// Scans a body once for places in it: its well-formedness, all of it, and one range for each place, [`Span::ABSENT`] where
-/// the body lacks it.
+/// Scans a body once for places in it: its well-formedness, all of it, and one range for each place, [`Span::ABSENT`]
+/// where the body lacks it.
 ///
 /// # Errors
 /// [`JsonError::Malformed`] and [`JsonError::TooDeep`], as of [`scan_page`].
@@ -201,7 +201,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         }
     }
 
-    /// The whole text: one value, with whitespace around it.
+    /// Reads the whole text: one value, with whitespace around it.
     fn whole(&mut self) -> Result<(), JsonError> {
         self.value(BODY)?;
         self.reader.end()
@@ -218,7 +218,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(self.found)
     }
 
-    /// The value at a place, whose first byte is the next.
+    /// Reads the value at a place, whose first byte is the next.
     fn value(&mut self, place: PlanPlace) -> Result<(), JsonError> {
         let start = self.reader.at();
         let wanted_inside = self.plan.has_children(place);
@@ -249,7 +249,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(())
     }
 
-    /// An object on the way to something.
+    /// Reads an object that a place lies in.
     fn object(&mut self, place: PlanPlace) -> Result<(), JsonError> {
         let wanted = self.plan.wanted(place);
         let mut more = self.reader.enter(b'}')?;
@@ -264,7 +264,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(())
     }
 
-    /// The value at a place that is a key or a fact, and no way to another.
+    /// Reads the value at a place that is a key or a fact, and in which no other place lies.
     #[inline]
     fn leaf(&mut self, place: PlanPlace) -> Result<(), JsonError> {
         let start = self.reader.at();
@@ -276,7 +276,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(())
     }
 
-    /// An array on the way to something: elements by number as they pass, elements by a member in a second look.
+    /// Reads an array that a place lies in: elements by number as they pass, elements by a member in a second look.
     fn array(&mut self, place: PlanPlace) -> Result<(), JsonError> {
         let start = self.reader.at();
         let mut more = self.reader.enter(b']')?;

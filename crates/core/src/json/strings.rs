@@ -17,7 +17,8 @@ pub(super) fn string_end(text: &[u8], begin: usize) -> Result<(usize, bool), usi
     if text.get(at) == Some(&b'"') { Ok((at, false)) } else { Ok((escaped_end(text, at)?, true)) }
 }
 
-/// The first place from `at` on where a string ends, or is more than its own spelling; else the end of the text.
+/// Returns the first place from `at` on where a string ends, or is more than its own spelling; else the end of the
+/// text.
 #[inline(always)]
 fn stop(text: &[u8], mut at: usize) -> usize {
     // Most strings are short: these reach their end soonest. All else is not worth its place here.
@@ -34,7 +35,7 @@ fn stop(text: &[u8], mut at: usize) -> usize {
     far_stop(text, at)
 }
 
-/// The first stop from `at` on; else the end of the text.
+/// Returns the first stop from `at` on; else the end of the text.
 fn far_stop(text: &[u8], mut at: usize) -> usize {
     // No way out in the middle of a block, no branch on a byte: so the compiler makes vector instructions of it.
     let stops = |byte: &u8| u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from(*byte < b' ');
@@ -47,13 +48,13 @@ fn far_stop(text: &[u8], mut at: usize) -> usize {
     at + rest.iter().position(|byte| stops(byte) != 0).unwrap_or(rest.len())
 }
 
-/// The place of the first stop among eight bytes, or 8.
+/// Returns the place of the first stop among eight bytes, or 8.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
 const fn first_stop(chunk: &[u8; 8]) -> usize {
     const ONES: u64 = u64::MAX / 0xff;
-    /// A lane's highest bit is set where it is below the limit. A borrow can set it wrongly in lanes above such a one,
-    /// never in lanes below, and only the lowest is looked at.
+    /// Returns a lane's highest bit is set where it is below the limit. A borrow can set it wrongly in lanes above such
+    /// a one, never in lanes below, and only the lowest is looked at.
     const fn below(lanes: u64, limit: u64) -> u64 {
         lanes.wrapping_sub(ONES * limit) & !lanes
     }
@@ -64,7 +65,8 @@ const fn first_stop(chunk: &[u8; 8]) -> usize {
     ((quotes | backslashes | controls) & (ONES << 7)).trailing_zeros() as usize / 8
 }
 
-/// From the first stop in a string, which is not its end, to its closing quote; else the place of what is wrong.
+/// Returns the place of a string's closing quote, from its first stop on, which is not its end; or the place of the
+/// fault.
 #[inline(never)]
 fn escaped_end(text: &[u8], mut at: usize) -> Result<usize, usize> {
     loop {

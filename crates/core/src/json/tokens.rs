@@ -16,18 +16,18 @@ pub(super) struct TokenReader<'a> {
 }
 
 impl<'a> TokenReader<'a> {
-    /// The beginning of a text, after a byte order mark if there is one.
+    /// Returns the beginning of a text, after a byte order mark if there is one.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 } }
     }
 
-    /// The next byte, [`END`] at the end.
+    /// Returns the next byte, [`END`] at the end.
     #[inline(always)]
     pub(super) fn byte(&self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(END)
     }
 
-    /// The next byte that is no whitespace, which is now the next one.
+    /// Passes whitespace and returns the byte after it, which is now the next one.
     #[inline(always)]
     pub(super) fn token(&mut self) -> u8 {
         loop {
@@ -39,7 +39,7 @@ impl<'a> TokenReader<'a> {
         }
     }
 
-    /// That the text is no JSON from the next byte on.
+    /// Fails: the text is no JSON from the next byte on.
     #[inline(always)]
     pub(super) const fn malformed<T>(&self) -> Result<T, JsonError> {
         Err(JsonError::Malformed { at: self.at })

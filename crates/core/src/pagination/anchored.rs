@@ -139,7 +139,7 @@ struct Caps {
 }
 
 impl Caps {
-    /// More items came after the suspected answer: its number is a cap.
+    /// Takes the number of items of the suspected answer for a cap: more items came after it.
     fn confirm(&mut self, sizes: &mut KnownSizes) {
         if let Some(cap) = self.suspected.take() {
             sizes.cap = Some(cap.max(2));
@@ -426,8 +426,8 @@ impl MarkReader<'_> {
         self.take(view, cut, recognised)
     }
 
-    /// Takes what an answer shows beyond the boundary, which is right before its item `cut`. Then the boundary is where the
-    /// reading has got to.
+    /// Takes what an answer shows beyond the boundary, which is right before its item `cut`. Then the boundary is where
+    /// the reading has got to.
     fn take(&mut self, view: View, cut: usize, recognised: Recognised) -> usize {
         let Recognised { served, line } = recognised;
         let Self { request, page, served: known, .. } = self;

@@ -1,7 +1,8 @@
 //! An independent checker of pages: whether the claim of a page follows from its questions and answers.
 //!
-//! The checker is written from the rules alone and shares no code with the strategies or the judge, which may not import
-//! it (`tests/tidy/layers.rs`). It compares single values by `key::compare` and believes the types of the contract.
+//! The checker is written from the rules alone and shares no code with the strategies or the judge, which may not
+//! import it (`tests/tidy/layers.rs`). It compares single values by `key::compare` and believes the types of the
+//! contract.
 //!
 //! The checker knows fewer arguments than the core: a page that it calls [`ClaimFault`] for another reason than
 //! [`PageClaim::Verbatim`] or [`PageClaim::Once`] may be right. The simulator counts these pages, about three in ten
@@ -10,18 +11,18 @@
 //!
 //! **The rule.** Each answer shows every item between two places of the list: from a *low* place to a *high* one. It
 //! begins at its first item, or at the start of the list where it was asked from there; it reaches to its last item, or
-//! to the end where it ends the list by evidence. Of items that the upstream does not order among themselves (a *run*) it
-//! shows the first and the last run only in part. A page after an item *A* is founded where a chain of answers leads from
-//! *A* to the page's last item, or to the end where the page says that it is the last: each answer of the chain begins at
-//! or before the place that the chain has reached, reaches beyond it, and all its items on the way are on the page. A page
-//! that is read backward is the mirror image.
+//! to the end where it ends the list by evidence. Of items that the upstream does not order among themselves (a *run*)
+//! it shows the first and the last run only in part. A page after an item *A* is founded where a chain of answers leads
+//! from *A* to the page's last item, or to the end where the page says that it is the last: each answer of the chain
+//! begins at or before the place that the chain has reached, reaches beyond it, and all its items on the way are on the
+//! page. A page that is read backward is the mirror image.
 //!
-//! Of a page by token only its items and their order are checked, not the seams of its answers. Pages of level `anchored`
-//! and `positional` claim no more than that their items were shown, and that none comes twice.
+//! Of a page by token only its items and their order are checked, not the seams of its answers. Pages of level
+//! `anchored` and `positional` claim no more than that their items were shown, and that none comes twice.
 //!
-//! A page of level `checked` may also rest on two answers: neighbouring slices of which the earlier was read again after
-//! the later and came back the same, or an end that two answers show; on a filter that leaves its own value out; and on
-//! alternatives of a filter that no answer shows to be understood.
+//! A page of level `checked` may also rest on two answers: neighbouring slices of which the earlier was read again
+//! after the later and came back the same, or an end that two answers show; on a filter that leaves its own value out;
+//! and on alternatives of a filter that no answer shows to be understood.
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashSet, fmt, rc::Rc};
 
@@ -61,7 +62,7 @@ impl Transcript {
     }
 }
 
-/// A part of what a page claims.
+/// A part of the claim of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PageClaim {
     /// Each item is an item of an answer.
@@ -309,7 +310,7 @@ impl<'a> PageChecker<'a> {
         self.transcript.request.paging.family == Family::Token
     }
 
-    /// Strictly ascending in the direction of reading, all after the anchor.
+    /// Checks that the items ascend strictly in the direction of reading, all after the anchor.
     fn check_order(&self) -> Result<(), ClaimFault> {
         for (at, pair) in self.items.windows(2).enumerate() {
             // By token, ties come as the upstream gives them.
@@ -372,12 +373,13 @@ impl<'a> PageChecker<'a> {
         self.answers.iter().flatten().any(may_follow) || self.transcript.exchanges.iter().any(says)
     }
 
-    /// The items in the list's own direction.
+    /// Returns the items in the list's own direction.
     fn listed(&self) -> Vec<&Row<'a>> {
         if self.backward { self.items.iter().rev().collect() } else { self.items.iter().collect() }
     }
 
-    /// Leads from one place to another by answers each of which begins at or before the place reached and goes beyond it.
+    /// Leads from one place to another by answers each of which begins at or before the place reached and goes beyond
+    /// it.
     fn chain(
         &self,
         shown: &[AnswerSpan<'a>],
@@ -437,8 +439,8 @@ impl<'a> PageChecker<'a> {
         fault(PageClaim::Order, "the answers order their items in a circle")
     }
 
-    /// Returns how far an answer leads on from a place, and whether it stops there at an item that is not on the page; else
-    /// it leads on to the end of its stretch.
+    /// Returns how far an answer leads on from a place, and whether it stops there at an item that is not on the page;
+    /// else it leads on to the end of its stretch.
     fn step(&self, shown: &AnswerSpan<'a>, at: &ListPlace<'a>) -> Option<(ListPlace<'a>, bool)> {
         if self.order_of(&shown.low, at)?.is_gt() || self.order_of(at, &shown.high)?.is_ge() {
             return None;
@@ -511,7 +513,7 @@ impl<'a> PageChecker<'a> {
         }
     }
 
-    /// So many leading keys tell a run of items that the upstream does not order among themselves; all of them: it does.
+    /// Returns the number of leading keys by which a run is told; all keys where the upstream orders ties.
     fn run(&self, row: &Row<'a>) -> usize {
         let Order { strong, ties, .. } = self.order;
         let is_coarse = |(key, value): (&SortKey, &Operand<'a>)| {
@@ -536,7 +538,7 @@ fn is_end(place: &ListPlace<'_>) -> bool {
     place.keys.is_empty() && !place.before
 }
 
-/// The place that was asked for.
+/// Returns the place that was asked for.
 fn anchor_of<'a>(request: &'a PageRequest, exchanges: &'a [(Fetch, Answer)]) -> Option<ListPlace<'a>> {
     let place = |keys: &'a [KeyValue], id: &'a KeyValue| ListPlace {
         keys: keys.iter().chain([id]).map(Operand::Kept).collect(),

@@ -71,7 +71,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The dearest page of all.
+    /// Returns the dearest page of all.
     #[must_use]
     pub fn most(&self) -> u32 {
         self.first.max(self.inner).max(self.last)
@@ -122,13 +122,14 @@ impl CostShape {
         self.cost_until(limit, &Cost::exceeds_budget)
     }
 
-    /// The same with the largest budget that a route can have.
+    /// Returns the planner with the largest budget that a route can have.
     #[must_use]
     pub fn without_budget(&self) -> Self {
         Self { budget: Budget::new(LARGEST_BUDGET, LARGEST_BUDGET), ..self.clone() }
     }
 
-    /// The largest limit up to `limit` whose pages, and those of all smaller limits, satisfy a wish; 0: none does.
+    /// Returns the largest limit up to `limit` whose pages, and those of all smaller limits, satisfy a wish; 0: none
+    /// does.
     #[must_use]
     pub fn largest(&self, limit: u32, satisfies: impl Fn(&Cost) -> bool) -> u32 {
         longest(limit, |limit| satisfies(&self.cost_until(limit, &|cost| !satisfies(cost))))
@@ -172,7 +173,8 @@ impl CostShape {
         u32::try_from(plan::most(&self.paging, None)).unwrap_or(u32::MAX).max(1)
     }
 
-    /// The limits that can be dearest among those up to this one: pages that just fill answers, and those around them.
+    /// Returns the limits that can be dearest among those up to this one: pages that just fill answers, and those
+    /// around them.
     fn limits(&self, limit: u32) -> Vec<u32> {
         let limit = limit.max(1);
         let whole = limit / self.cap() * self.cap();
@@ -218,7 +220,7 @@ impl CostShape {
     }
 }
 
-/// The largest number up to `most` that is good, where all that are smaller are; 0: none is.
+/// Returns the largest number up to `most` that is good, where all that are smaller are; 0: none is.
 fn longest(most: u32, is_good: impl Fn(u32) -> bool) -> u32 {
     let (mut good, mut bad) = (0, most.saturating_add(1));
     // Halves what lies between them.
@@ -233,7 +235,7 @@ fn longest(most: u32, is_good: impl Fn(u32) -> bool) -> u32 {
     good
 }
 
-/// An order of the same form, whose keys are numbers: what fields are called and hold costs nothing.
+/// Returns an order of the same form, whose keys are numbers: what fields are called and hold costs nothing.
 fn plain(order: &Order) -> Order {
     let plain = |key: &SortKey| SortKey {
         name: String::new(),

@@ -24,7 +24,7 @@ fn is_counted(text: &[u8]) -> bool {
     matches!(text, [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit))
 }
 
-/// The plain spelling of a decimal that is not spelt as a plain integer; `None` where it is, or is no decimal.
+/// Returns the plain spelling of a decimal that is not spelt as a plain integer; `None` where it is, or is no decimal.
 pub(super) fn plain_decimal(text: &[u8]) -> Option<Vec<u8>> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if digits.iter().all(u8::is_ascii_digit) && (digits.first() != Some(&b'0') || text == b"0") {

@@ -7,8 +7,8 @@ use super::{
     mark::{Mark, Marker},
 };
 
-/// The mark of the values of an item's strong keys. Numbers count by their value, however they are spelt; all else as it
-/// is written.
+/// Returns the mark of the values of an item's strong keys. Numbers count by their value, however they are spelt; all
+/// else as it is written.
 #[must_use]
 pub fn fingerprint(marker: &Marker, keys: &[KeyValue]) -> Mark {
     marker.mark(&canonical(keys))

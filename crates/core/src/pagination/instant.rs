@@ -52,7 +52,7 @@ impl<'a> Instant<'a> {
         })
     }
 
-    /// Which of two points in time is earlier.
+    /// Compares two points in time.
     pub(super) fn cmp(&self, other: &Self) -> Ordering {
         self.seconds.cmp(&other.seconds).then_with(|| self.fraction.cmp(other.fraction))
     }
@@ -76,7 +76,7 @@ pub(super) enum TimeUnit {
     Fraction(u8),
 }
 
-/// The unit in which a date-time is shown; `None` where it is none.
+/// Returns the unit in which a date-time is shown; `None` where it is none.
 pub(super) fn unit_shown(text: &[u8]) -> Option<TimeUnit> {
     Instant::parse(text)?;
     Some(match Layout::of(text) {
@@ -86,8 +86,8 @@ pub(super) fn unit_shown(text: &[u8]) -> Option<TimeUnit> {
     })
 }
 
-/// A date-time moved by one unit, in the layout, with the zone and the digits that it has. `None` where it is none,
-/// shows no such unit, or would leave the years from 0000 to 9999.
+/// Returns a date-time moved by one unit, in the layout, with the zone and the digits that it has. `None` where it is
+/// none, shows no such unit, or would leave the years from 0000 to 9999.
 pub(super) fn moved_instant(text: &[u8], unit: TimeUnit, later: bool) -> Option<String> {
     if unit > unit_shown(text)? {
         return None;
@@ -137,7 +137,7 @@ struct Layout {
 }
 
 impl Layout {
-    /// Of a text that is a date-time.
+    /// Returns the digits of a text that is a date-time.
     fn of(text: &[u8]) -> Self {
         let is = |at: usize, bytes: &[u8]| text.get(at).is_some_and(|byte| bytes.contains(byte));
         let seconds = is(16, b":").then_some(17);
@@ -161,7 +161,7 @@ fn roll(digits: &mut [u8], up: bool) -> bool {
     true
 }
 
-/// The offset from UTC in seconds: nothing, `Z`, `+01`, `+0100`, `+01:00`.
+/// Returns the offset from UTC in seconds: nothing, `Z`, `+01`, `+0100`, `+01:00`.
 fn zone(text: &[u8]) -> Option<i64> {
     let sign = match text.first() {
         None => return Some(0),
@@ -198,8 +198,8 @@ fn expect<'a>(text: &'a [u8], bytes: &[u8]) -> Option<&'a [u8]> {
     bytes.contains(first).then_some(rest)
 }
 
-/// Days from 1970-01-01 to a date of the proleptic Gregorian calendar, by counting years from March on, so that the leap
-/// day ends a year.
+/// Days from 1970-01-01 to a date of the proleptic Gregorian calendar, by counting years from March on, so that the
+/// leap day ends a year.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
@@ -207,7 +207,7 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + leap_days + day_of_year - 719_468
 }
 
-/// The date so many days after 1970-01-01.
+/// Returns the date so many days after 1970-01-01.
 fn date_of(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));

@@ -1,7 +1,7 @@
 //! Values of sort keys, and how they compare.
 //!
-//! Keys are compared as the upstream wrote them: raw JSON values of an answer with each other, or with the values that an
-//! anchor carries. Numbers are compared as decimals of any length, never as floats. What can't be compared says so
+//! Keys are compared as the upstream wrote them: raw JSON values of an answer with each other, or with the values that
+//! an anchor carries. Numbers are compared as decimals of any length, never as floats. What can't be compared says so
 //! (`None`); nothing is guessed.
 
 use std::{borrow::Cow, cmp::Ordering};
@@ -34,8 +34,9 @@ pub enum KeyValue {
 }
 
 impl KeyValue {
-    /// Reads a raw JSON value as the value of a strong key; `None` for what can't be a key: a missing member, an object,
-    /// an array, a string that is no Unicode, and a spelling beyond `SPELLING_KEPT` of a key that compares as a whole.
+    /// Reads a raw JSON value as the value of a strong key; `None` for what can't be a key: a missing member, an
+    /// object, an array, a string that is no Unicode, and a spelling beyond `SPELLING_KEPT` of a key that compares as a
+    /// whole.
     #[must_use]
     pub fn of_strong(kind: &Kind, raw: &[u8]) -> Option<Self> {
         KeyRef::of_strong(kind, raw).map(KeyRef::into_owned)
@@ -176,7 +177,8 @@ impl<'a> Operand<'a> {
         }
     }
 
-    /// The value, where it is a number spelt as most ids and counts are: a few digits, the first of which is not 0.
+    /// Returns the value, where it is a number spelt as most ids and counts are: a few digits, the first of which is
+    /// not 0.
     pub(super) fn counted(self) -> Option<u64> {
         let digits = match self {
             Self::Raw(raw) => raw,
@@ -196,8 +198,8 @@ impl<'a> Operand<'a> {
 /// Numbers of so many digits fit into 64 bits.
 const MOST_COUNTED: usize = 19;
 
-/// The one spelling of an id by which it is known again in another answer: strings decoded, numbers without blanks and
-/// superfluous zeros. Borrowed wherever the upstream spells it so.
+/// Returns the one spelling of an id by which it is known again in another answer: strings decoded, numbers without
+/// blanks and superfluous zeros. Borrowed wherever the upstream spells it so.
 #[must_use]
 pub(super) fn identity<'a>(key: &SortKey, raw: &'a [u8]) -> Cow<'a, [u8]> {
     match (&key.kind, Scalar::read(raw)) {
@@ -211,7 +213,7 @@ pub(super) fn identity<'a>(key: &SortKey, raw: &'a [u8]) -> Cow<'a, [u8]> {
     }
 }
 
-/// The same spelling of an id that a cursor names; `None` of what is no id.
+/// Returns that spelling of an id that a cursor names; `None` for a value that is no id.
 #[must_use]
 pub(super) fn identity_of<'a>(key: &SortKey, id: &'a KeyValue) -> Option<Cow<'a, [u8]>> {
     match id {
@@ -317,10 +319,10 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
     }
 }
 
-/// Compares two texts of a field without a declared type: date-times as instants, for serializers leave out fractions that
-/// are zero, and zones differ; other texts by their bytes. One of each compares as neither. A date-time would stand to
-/// other texts by its bytes and to its like as an instant, and three such values may go round in a circle, among which
-/// halving finds an anchor's place where it is not.
+/// Compares two texts of a field without a declared type: date-times as instants, for serializers leave out fractions
+/// that are zero, and zones differ; other texts by their bytes. One of each compares as neither. A date-time would
+/// stand to other texts by its bytes and to its like as an instant, and three such values may go round in a circle,
+/// among which halving finds an anchor's place where it is not.
 fn infer(left: &[u8], right: &[u8]) -> Option<Ordering> {
     match (is_date_time(left), is_date_time(right)) {
         (true, true) => Some(Instant::parse(left)?.cmp(&Instant::parse(right)?)),

@@ -2,9 +2,9 @@
 //!
 //! A filter on the first key, from the anchor's value on, gives a list that begins with the anchor or its run, so that
 //! the proof rule holds as in the whole list: an answer begins at or before the anchor and reaches beyond it. The
-//! filtered list is paged by offset like any other; a filter that is ignored, or longer runs than an answer can hold, are
-//! only a longer way. What comes before an item is what comes after it in the flipped order. Where filters can't be right,
-//! or show nothing, the page is found in the whole list.
+//! filtered list is paged by offset like any other; a filter that is ignored, or longer runs than an answer can hold,
+//! are only a longer way. What comes before an item is what comes after it in the flipped order. Where filters can't be
+//! right, or show nothing, the page is found in the whole list.
 
 mod filtered_place;
 mod joined_parts;
@@ -187,8 +187,8 @@ fn placed(refusal: Refusal, request: &PageRequest, total: Option<u64>) -> Refusa
     }
 }
 
-/// Returns whether a page, with its anchor and the item after it, is expected to reach deeper than the upstream answers,
-/// and less deep from the end.
+/// Returns whether a page, with its anchor and the item after it, is expected to reach deeper than the upstream
+/// answers, and less deep from the end.
 fn is_too_deep(request: &PageRequest) -> bool {
     let Some(depth) = request.paging.max_depth else { return false };
     let Some(total) = request.target.hint.total else { return false };
@@ -198,7 +198,7 @@ fn is_too_deep(request: &PageRequest) -> bool {
     boundary.saturating_add(after) > depth && total.saturating_sub(boundary.saturating_sub(before)) <= depth
 }
 
-/// The parts in which everything after an anchor stands, where the endpoint can be asked for them.
+/// Returns the parts in which everything after an anchor stands, where the endpoint can be asked for them.
 fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Part>> {
     let (filters, hint) = (request.filters.as_ref()?, &request.target.hint);
     if (hint.within == Hint::LONG_RUN || u64::from(hint.run) >= plan::most(&request.paging, request.profile.cap))

@@ -10,13 +10,13 @@ impl Mark {
     /// The number of bits of a mark.
     pub const BITS: u32 = 40;
 
-    /// The lowest [`Mark::BITS`] bits of a number.
+    /// Returns the lowest [`Mark::BITS`] bits of a number.
     #[must_use]
     pub const fn of(number: u64) -> Self {
         Self(number & ((1 << Self::BITS) - 1))
     }
 
-    /// As a number below 2^40.
+    /// Returns the mark as a number below 2^40.
     #[must_use]
     pub const fn number(self) -> u64 {
         self.0
@@ -37,7 +37,7 @@ impl Marker {
         Self(Arc::new(mark))
     }
 
-    /// The mark of some bytes.
+    /// Returns the mark of some bytes.
     #[must_use]
     pub fn mark(&self, bytes: &[u8]) -> Mark {
         (self.0)(bytes)

@@ -1,8 +1,8 @@
 //! The list read from its other end: what comes before an item is what comes after it in the flipped order.
 //!
 //! A page of the flipped list is turned round: its items, its neighbours, its edges. A place counted from the start of
-//! one list is a place counted from the end of the other. A single answer of the flipped list, which shows a seam, is turned
-//! by `Evidence::of_flipped`.
+//! one list is a place counted from the end of the other. A single answer of the flipped list, which shows a seam, is
+//! turned by `Evidence::of_flipped`.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use super::{
     request::PageRequest,
 };
 
-/// A request of the list as one of the flipped list.
+/// Returns a request of the list as one of the flipped list.
 pub(super) fn turn_request(mut request: PageRequest) -> PageRequest {
     request.order = Arc::new(request.order.flipped());
     request.target = turn(request.target, None);
     request
 }
 
-/// A page of the flipped list as one of the list.
+/// Returns a page of the flipped list as one of the list.
 pub(super) fn turn_page(mut page: Page) -> Page {
     let counted = page.total.filter(|total| total.exact).map(|total| total.value);
     let count = page.items.len() as u64;
@@ -42,7 +42,8 @@ pub(super) fn turn_page(mut page: Page) -> Page {
     page
 }
 
-/// A target of one list as a target of the other; a place from the end becomes one from the start, where a total tells.
+/// Returns a target of one list as a target of the other; a place from the end becomes one from the start, where a
+/// total tells.
 fn turn(target: Target, total: Option<u64>) -> Target {
     let Target { position, hint } = target;
     let position = match position {

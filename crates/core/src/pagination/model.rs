@@ -1,4 +1,5 @@
-//! A small list for tests that can be filtered, flipped, sorted by its ids, counted and looked into, as endpoints do that.
+//! A small list for tests that can be filtered, flipped, sorted by its ids, counted and looked into, as endpoints do
+//! that.
 //!
 //! The list compares stored values; the values that it shows may be coarser.
 
@@ -64,7 +65,7 @@ impl Value {
 }
 
 impl Value {
-    /// A whole number that is so much larger; of other values nothing changes.
+    /// Returns a whole number that is so much larger; of other values nothing changes.
     fn shifted(self, by: i64) -> Self {
         match self {
             Self::Decimal(digits) if by != 0 => Self::Decimal((digits.parse::<i64>().unwrap() + by).to_string()),
@@ -110,7 +111,7 @@ pub(super) struct List {
     pub(super) queries: u64,
 }
 
-/// A key that is never null.
+/// Returns a key that is never null.
 pub(super) fn key(name: &str, kind: Kind, direction: Direction) -> SortKey {
     SortKey { name: name.into(), direction, kind, nulls: Nulls::None, grain: None }
 }
@@ -140,7 +141,7 @@ pub(super) const EXCLUSIVE: Comparisons = Comparisons {
 };
 
 impl List {
-    /// A list by these strong keys, whose ids are the numbers from 100 on, in a sequence of their own.
+    /// Returns a list by these strong keys, whose ids are the numbers from 100 on, in a sequence of their own.
     pub(super) fn new(strong: Vec<SortKey>, rows: impl IntoIterator<Item = Vec<(Stored, String)>>) -> Self {
         let rows = rows.into_iter().enumerate().map(|(number, mut cells)| {
             let id = (100 + (number * 7) % 1_009).to_string();
@@ -205,7 +206,7 @@ impl List {
         }
     }
 
-    /// The rows as the list is sorted, ties in some sequence.
+    /// Returns the rows as the list is sorted, ties in some sequence.
     fn sorted(&self, by_id: bool, turn: u64) -> Vec<Row> {
         let mut rows = self.rows.clone();
         let keys: Vec<&SortKey> = self.order.strong.iter().chain([&self.order.id]).collect();
@@ -248,7 +249,7 @@ impl List {
         }
     }
 
-    /// The endpoint is asked only for what it can do.
+    /// Asserts that the endpoint is asked only for comparisons that it has.
     fn check(&self, filter: &Filter) {
         let filters = self.filters.as_ref().expect("there are filters");
         match filter {
@@ -365,7 +366,7 @@ impl List {
         self.resolve(self.request(target, limit))
     }
 
-    /// The filters that were asked for the last page.
+    /// Returns the filters that were asked for the last page.
     pub(super) fn filters_asked(&self) -> Vec<Option<Filter>> {
         let filter = |fetch: &Fetch| match fetch {
             Fetch::Slice(_, listing) => Some(listing.filter.as_deref().cloned()),
@@ -374,7 +375,7 @@ impl List {
         self.asked.iter().filter_map(filter).collect()
     }
 
-    /// Every page from a target on, in one direction.
+    /// Reads every page from a target on, in one direction.
     pub(super) fn walk(&mut self, from: Target, limit: u32) -> Vec<Page> {
         let backward = from.position.is_backward();
         let mut pages: Vec<Page> = Vec::new();
@@ -389,7 +390,7 @@ impl List {
         pages
     }
 
-    /// The ids of all rows as clients are to get them: by what is shown, ties by the id.
+    /// Returns the ids of all rows as clients are to get them: by what is shown, ties by the id.
     pub(super) fn expected(&self) -> Vec<String> {
         let mut rows = self.sorted(false, 0);
         // What looks equal stands together, as it is sorted by more.
@@ -403,7 +404,7 @@ impl List {
     }
 }
 
-/// The items of a page, by their ids.
+/// Returns the items of a page, by their ids.
 pub(super) fn ids(page: &Page) -> Vec<String> {
     let id = |item: &[u8]| String::from_utf8(item.to_vec()).unwrap().rsplit('|').next().unwrap().to_owned();
     (0..page.items.len()).map(|at| id(page.item(at))).collect()
@@ -417,12 +418,12 @@ pub(super) fn end() -> Target {
     Target { position: Position::End, hint: Hint::default() }
 }
 
-/// A whole number as it is.
+/// Returns a whole number as it is.
 pub(super) fn whole(number: i64) -> (Stored, String) {
     (Some(Value::Decimal(number.to_string())), number.to_string())
 }
 
-/// A text as it is.
+/// Returns a text as it is.
 pub(super) fn text(text: &str) -> (Stored, String) {
     (Some(Value::Text(text.to_owned())), format!("\"{text}\""))
 }
@@ -431,7 +432,7 @@ pub(super) fn null() -> (Stored, String) {
     (None, "null".to_owned())
 }
 
-/// A number of millionths, shown with fewer digits: cut off or rounded.
+/// Returns a number of millionths, shown with fewer digits: cut off or rounded.
 pub(super) fn coarse(millionths: i64, digits: u32, rounded: bool) -> (Stored, String) {
     let one = 10_i64.pow(6 - digits);
     let shown = if rounded { (millionths + one / 2).div_euclid(one) } else { millionths / one };
@@ -444,7 +445,7 @@ pub(super) fn coarse(millionths: i64, digits: u32, rounded: bool) -> (Stored, St
     (Some(Value::Decimal(spelt(millionths, 6))), spelt(shown, digits))
 }
 
-/// An instant so many microseconds into an hour, shown to the millisecond: cut off or rounded.
+/// Returns an instant so many microseconds into an hour, shown to the millisecond: cut off or rounded.
 pub(super) fn instant(micros: i64, rounded: bool) -> (Stored, String) {
     let time = |micros: i64| format!("{:02}:{:02}", micros / 60_000_000, micros / 1_000_000 % 60);
     let shown = if rounded { micros + 500 } else { micros } / 1_000 * 1_000;
@@ -467,7 +468,7 @@ fn answer<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Answer {
     Answer { body, items, keys, ..Answer::default() }
 }
 
-/// A number that looks like chance (SplitMix64).
+/// Returns a number that looks like chance (SplitMix64).
 pub(super) fn mixed(seed: u64) -> u64 {
     let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -62,7 +62,7 @@ pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) ->
     size
 }
 
-/// With an order every item has an id; without one its bytes do as well, if no item has one.
+/// Checks the ids: with an order every item has one; without an order, all items or none.
 fn check_ids(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     let mut seen: HashSet<Cow<'_, [u8]>> = HashSet::with_capacity(answer.items.len());
     let id = |item: usize| {
@@ -91,7 +91,7 @@ fn check_ids(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     Ok(())
 }
 
-/// Each key must be readable as what it is declared to be, and comparable with its neighbour's.
+/// Returns each key must be readable as what it is declared to be, and comparable with its neighbour's.
 fn check_kinds(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     let count = answer.items.len();
     for item in 0..count {
@@ -122,7 +122,8 @@ fn check_kinds(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     Ok(())
 }
 
-/// More items than were asked for, or fewer though more follow: a size that is ignored, or capped in silence.
+/// Checks the number of items: more than were asked for, or fewer though more follow, is a size that is ignored or
+/// capped in silence.
 fn check_size(answer: &Answer, asked: AskedFor, paging: &Paging) -> Result<(), AnswerFault> {
     let Some(PageSize(size)) = asked.size else { return Ok(()) };
     let count = answer.items.len() as u64;
@@ -162,7 +163,8 @@ mod tests {
         Order { strong, id: key("id", Kind::Inferred), ties: Ties::Unordered, declared: true }
     }
 
-    /// An answer whose rows are raw values: the age, if there is one, then the id. The empty text is a missing member.
+    /// Returns an answer whose rows are raw values: the age, if there is one, then the id. The empty text is a missing
+    /// member.
     fn answer(rows: &[&[&str]]) -> Answer {
         let mut body = b" ".to_vec();
         let mut answer = Answer::default();

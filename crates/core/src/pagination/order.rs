@@ -29,8 +29,8 @@ pub enum Nulls {
 /// The comparison of a key's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Taken from the value: numbers as numbers, date-times as instants, other strings by their UTF-8 bytes, false before
-    /// true.
+    /// Taken from the value: numbers as numbers, date-times as instants, other strings by their UTF-8 bytes, false
+    /// before true.
     Inferred,
     /// JSON numbers of any precision.
     Number,
@@ -46,8 +46,8 @@ pub enum Kind {
     Uuid,
     /// Strings in the order of this list.
     Rank(Vec<String>),
-    /// Whatever the upstream sorts by: values can only be told apart, and two that are spelt differently may be equal to
-    /// it. Always the last strong key.
+    /// Whatever the upstream sorts by: values can only be told apart, and two that are spelt differently may be equal
+    /// to it. Always the last strong key.
     Opaque,
 }
 
@@ -77,14 +77,14 @@ pub struct SortKey {
 }
 
 impl SortKey {
-    /// A key of this name, smallest value first, whose values compare by their JSON types and are not null.
+    /// Returns a key of this name, smallest value first, whose values compare by their JSON types and are not null.
     #[must_use]
     pub fn ascending(name: &str) -> Self {
         let (kind, nulls) = (Kind::Inferred, Nulls::Unsaid);
         Self { name: name.to_owned(), direction: Direction::Ascending, kind, nulls, grain: None }
     }
 
-    /// The same, largest value first.
+    /// Returns a key whose largest value comes first.
     #[must_use]
     pub fn descending(name: &str) -> Self {
         Self { direction: Direction::Descending, ..Self::ascending(name) }
@@ -103,8 +103,8 @@ pub enum Ties {
 /// The order of a collection: strong keys, then the id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// The keys by which the upstream sorts, most significant first. Empty where the id alone orders the list (then there
-    /// are no ties), and where no order is declared.
+    /// The keys by which the upstream sorts, most significant first. Empty where the id alone orders the list (then
+    /// there are no ties), and where no order is declared.
     pub(super) strong: Vec<SortKey>,
     pub(super) id: SortKey,
     pub(super) ties: Ties,
@@ -166,7 +166,7 @@ impl Order {
         Self { id: SortKey { direction, ..self.id }, ..self }
     }
 
-    /// The same order from the last item to the first.
+    /// Returns the order from the last item to the first.
     #[must_use]
     pub fn flipped(&self) -> Self {
         let mut flipped = self.clone();

@@ -136,8 +136,8 @@ impl Position {
 /// An estimate that helps to aim and never proves.
 ///
 /// The hints of a page's neighbours are made where the page is put together: in `judge::draft::assembly` by keys, in
-/// `anchored::assembly` by marks, in `token::assembly` by token. `keyset::reading` and `mirror` restate them for the whole
-/// list.
+/// `anchored::assembly` by marks, in `token::assembly` by token. `keyset::reading` and `mirror` restate them for the
+/// whole list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hint {
     /// The believed offset of the boundary: of the first item after it.
@@ -155,8 +155,9 @@ pub struct Hint {
     pub total: Option<u64>,
     /// The collection's total on the first page of the walk, where the route keeps that.
     pub first_total: Option<Total>,
-    /// Of a place in a page of the upstream's, in a declared order: the mark of the item right beyond it, its keys and its
-    /// id, where one was seen. A page that begins with that item has lost nothing between, whatever was deleted before.
+    /// Of a place in a page of the upstream's, in a declared order: the mark of the item right beyond it, its keys and
+    /// its id, where one was seen. A page that begins with that item has lost nothing between, whatever was deleted
+    /// before.
     pub ahead: Option<Mark>,
     /// The largest size that an answer of this walk filled: sizes up to it are honoured, for this principal and with
     /// these filters, as far as the walk has seen. Where the route asks for filters by the order's keys, of answers of
@@ -168,7 +169,7 @@ impl Hint {
     /// The anchor is one of a run of equal strong keys that is longer than an answer and was read by itself.
     pub(in crate::pagination) const LONG_RUN: u32 = u32::MAX;
 
-    /// The same place counted from the start of the list, where a total says how long that is.
+    /// Returns the place counted from the start of the list, where a total tells the length of the list.
     #[must_use]
     pub(super) fn counted_from_start(self, total: Option<u64>) -> Self {
         match total {
@@ -179,7 +180,7 @@ impl Hint {
         }
     }
 
-    /// The place so many items further on in the list.
+    /// Returns the place so many items further on in the list.
     #[must_use]
     pub(super) fn moved_on(self, items: usize) -> Self {
         let offset = self.offset.believed().0;

@@ -93,8 +93,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Allows `page` requests for a page that is where its hint says, and `search` where its place must be searched for. A
-    /// search never has fewer.
+    /// Allows `page` requests for a page that is where its hint says, and `search` where its place must be searched
+    /// for. A search never has fewer.
     #[must_use]
     pub fn new(page: u32, search: u32) -> Self {
         Self { page, search: search.max(page) }
@@ -143,14 +143,13 @@ pub(super) struct Abilities {
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use cursorgate_core::pagination::{mark::{Mark, Marker}, order::{Order, SortKey, Ties}, paging::{Family, Paging, Sizes}};
-/// # use cursorgate_core::pagination::{position::{Hint, Position, Target}, resolver::{Budget, Limit, PageRequest, Totals}};
-/// let order = Arc::new(Order::declared(Vec::new(), SortKey::ascending("id"), Ties::Ordered));
-/// let paging = Arc::new(Paging::new(Family::Page, Sizes::Listed(vec![10, 25, 100])));
-/// let start = Target { position: Position::Start, hint: Hint::default() };
-/// let request = PageRequest::new(start, Limit::at_least_one(20), order, paging, Marker::new(|_| Mark::of(0)))
-///     .budget(Budget::new(4, 16))
-///     .totals(Totals::Omit);
+/// # use cursorgate_core::pagination::{mark::{Mark, Marker}, order::{Order, SortKey, Ties}, paging::{Family, Paging,
+/// Sizes}};
+/// # use cursorgate_core::pagination::{position::{Hint, Position, Target}, resolver::{Budget, Limit, PageRequest,
+/// Totals}}; let order = Arc::new(Order::declared(Vec::new(), SortKey::ascending("id"), Ties::Ordered)); let paging =
+/// Arc::new(Paging::new(Family::Page, Sizes::Listed(vec![10, 25, 100]))); let start = Target { position:
+/// Position::Start, hint: Hint::default() }; let request = PageRequest::new(start, Limit::at_least_one(20), order,
+/// paging, Marker::new(|_| Mark::of(0))) .budget(Budget::new(4, 16)) .totals(Totals::Omit);
 /// ```
 #[derive(Clone, Debug)]
 pub struct PageRequest {
@@ -236,12 +235,12 @@ impl PageRequest {
         counts: bool => abilities.counts;
         /// Answers that list the whole collection contain its total.
         tells_total: bool => abilities.tells_total;
-        /// Parameters of the client's own go to the upstream and may leave keys out of the items: a page without them is
-        /// read by marks. Otherwise items without keys are a fault of the route.
+        /// Parameters of the client's own go to the upstream and may leave keys out of the items: a page without them
+        /// is read by marks. Otherwise items without keys are a fault of the route.
         may_project: bool => abilities.may_project;
     }
 
-    /// The largest numbers of upstream requests.
+    /// Returns the largest numbers of upstream requests.
     #[must_use]
     pub fn budget(self, budget: Budget) -> Self {
         Self { budget, ..self }

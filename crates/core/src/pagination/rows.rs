@@ -80,8 +80,8 @@ pub(super) fn has_keys(answer: &Answer, order: &Order, item: usize, keys: &[KeyV
     })
 }
 
-/// The names by which an item of an answer is known again: its anchor, its id, its mark. Each is defined here alone, above
-/// `key`, which `answer` must not depend on.
+/// The names by which an item of an answer is known again: its anchor, its id, its mark. Each is defined here alone,
+/// above `key`, which `answer` must not depend on.
 impl Answer {
     /// Returns an item as an anchor; `None` if the answer has no such item, or no cursor can hold its keys.
     #[must_use]
@@ -95,8 +95,8 @@ impl Answer {
         Some(Anchor { keys: keys.collect::<Option<_>>()?, id: KeyValue::of_id(id.of(&self.body))? })
     }
 
-    /// Returns the id of an item in its canonical spelling: equal ids have equal spellings. `None` if the item has no id,
-    /// or an id that is an object or an array.
+    /// Returns the id of an item in its canonical spelling: equal ids have equal spellings. `None` if the item has no
+    /// id, or an id that is an object or an array.
     pub(super) fn identity(&self, order: &Order, item: usize) -> Option<Cow<'_, [u8]>> {
         match row(self, order, item).last()?.of(&self.body) {
             b"" | b"null" | [b'{' | b'[', ..] => None,
@@ -210,8 +210,8 @@ pub(super) fn share_first_key(answer: &Answer, order: &Order, left: usize, right
     key::compare(key, Extent::Kept, Operand::Raw(first(left)), Operand::Raw(first(right))) == Some(Ordering::Equal)
 }
 
-/// The opaque key, where it tells runs apart from the anchor's: only equality says where the anchor stands among items
-/// whose other strong keys are the same.
+/// Returns the opaque key, where it tells runs apart from the anchor's: only equality says where the anchor stands
+/// among items whose other strong keys are the same.
 pub(super) fn opaque_at<'a>(order: &'a Order, anchor: &Anchor) -> Option<&'a SortKey> {
     let (last, before) = order.strong.split_last()?;
     let decided_before = before.iter().zip(&anchor.keys).any(|(key, kept)| is_coarse(key, kept));
@@ -244,7 +244,7 @@ pub(super) fn relate_id(answer: &Answer, order: &Order, item: usize, anchor: &An
     key::compare(&order.id, Extent::Whole, Operand::Raw(id), Operand::Kept(&anchor.id))
 }
 
-/// The opaque value of an item in the one spelling by which it is known again.
+/// Returns the opaque value of an item in the one spelling by which it is known again.
 pub(super) fn opaque_value<'a>(answer: &'a Answer, order: &Order, item: usize) -> Option<Cow<'a, [u8]>> {
     let key = order.strong.last().filter(|key| key.kind == Kind::Opaque)?;
     let span = row(answer, order, item).get(order.strong.len() - 1)?;
@@ -265,8 +265,8 @@ fn is_long_text(key: &SortKey, raw: &[u8]) -> bool {
     raw.len() >= key::TEXT_KEPT && KeyValue::of_strong(&key.kind, raw).is_some_and(|value| value.is_cut(&key.kind))
 }
 
-/// A single item has no neighbour to be compared with: its keys must be readable and of their kinds all the same, as
-/// they are where they compare with themselves. Test: `an_item_alone_must_be_of_its_kind`.
+/// Checks the keys of a single item, which has no neighbour to be compared with: they must be readable and of their
+/// kinds all the same, as they are where they compare with themselves. Test: `an_item_alone_must_be_of_its_kind`.
 pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted> {
     let of_its_kind = |(key, span): (&SortKey, &Span), extent: Extent| {
         let raw = span.of(&answer.body);

@@ -112,7 +112,7 @@ async fn go_on(up: &mut UpstreamPort, mut request: PageRequest, anchor: Anchor) 
     keyset::read(up, request).await
 }
 
-/// The keys as they were served are lost: the page is refused, or is what stands at the hint.
+/// Ends a page whose keys, as they were served, are lost: it is refused, or is the page at the hint.
 async fn gone(
     up: &mut UpstreamPort,
     mut request: PageRequest,

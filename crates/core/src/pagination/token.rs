@@ -18,8 +18,8 @@
 //! - **marks** decide where no order is declared ([`chain`]), and [`circle`] finds what goes round.
 //! - An upstream page that no longer reaches back to the item of the cursor may have lost what came after it: the
 //!   upstream page before it is read too, where tokens lead back; else the place is lost.
-//! - **Ends** are the upstream's word: no token, "there is no more", or for some only an empty page. An answer that says
-//!   there is more and has no token is a fault.
+//! - **Ends** are the upstream's word: no token, "there is no more", or for some only an empty page. An answer that
+//! says there is more and has no token is a fault.
 //!
 //! Everything is done once, in the direction of reading: a page backward is the mirror image ([`Way`]).
 //!
@@ -221,7 +221,7 @@ impl Begin {
     }
 }
 
-/// An id as the raw JSON value that it was.
+/// Returns an id as the raw JSON value that it was.
 fn spelt(id: &KeyValue) -> Option<String> {
     match id {
         KeyValue::Number(digits) => Some(digits.clone()),
@@ -327,7 +327,7 @@ impl<'p> TokenPage<'p> {
         Ok(upstream_page)
     }
 
-    /// With which size: what is needed; more only where the place would not be within it.
+    /// Returns the size to ask for: the one that is needed; more only where the place would not be within it.
     fn size(&self, way: Way, depth: usize) -> u32 {
         let need = self.limit().saturating_sub(self.taken.items.len()).max(1);
         let fit = |wanted: usize| {
@@ -350,7 +350,7 @@ impl<'p> TokenPage<'p> {
         }
     }
 
-    /// The order can't be relied on: the page is refused, or served by its marks, flagged.
+    /// Goes on where the order can't be relied on: the page is refused, or served by its marks, flagged.
     fn contradicted(&mut self, unsorted: Unsorted) -> Result<(), Refusal> {
         if !self.may_flag() {
             return Err(Refusal::Unsorted(unsorted));

@@ -1,7 +1,7 @@
 //! The total of a collection, as its route wants it told, and the place of its last page.
 //!
-//! A total is told only by an answer to the whole list, by a count of its own, or by the walk's first page. What an answer
-//! to a filtered list says of its size is the filter's.
+//! A total is told only by an answer to the whole list, by a count of its own, or by the walk's first page. What an
+//! answer to a filtered list says of its size is the filter's.
 
 #[cfg(test)]
 mod tests;
@@ -66,7 +66,7 @@ pub(super) async fn tell(up: &mut UpstreamPort, mut request: PageRequest) -> Res
 }
 
 impl Teller {
-    /// The page, with what is to be told, and with the last page where there is a way to it.
+    /// Returns the page, with what is to be told, and with the last page where there is a way to it.
     fn told(self, mut page: Page, counted: Option<Option<Total>>) -> Page {
         let said = page.total;
         let known = said.filter(|total| total.exact).or_else(|| counted.flatten()).or(said);

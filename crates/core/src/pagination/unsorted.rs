@@ -54,7 +54,7 @@ impl Cause {
         matches!(self, Self::Digits | Self::Text | Self::Order)
     }
 
-    /// The fault that items show.
+    /// Returns the fault that items show.
     pub(super) fn said(self, said: impl Into<String>) -> Unsorted {
         Unsorted { cause: self, said: said.into() }
     }

@@ -1,5 +1,5 @@
-//! Everything that a page asks of its upstream goes through one [`UpstreamPort`]: it knows which form of the list is read,
-//! counts the requests, and looks at each answer for what matters to the page as a whole.
+//! Everything that a page asks of its upstream goes through one [`UpstreamPort`]: it knows which form of the list is
+//! read, counts the requests, and looks at each answer for what matters to the page as a whole.
 
 mod keys;
 mod runs;
@@ -45,7 +45,7 @@ pub(super) struct Unkeyed {
 }
 
 impl Stop {
-    /// The refusal of a page that no way is left for.
+    /// Returns the refusal of a page that no way is left for.
     pub(super) fn into_refusal(self) -> Refusal {
         match self {
             Self::Refused(refusal) => refusal,
@@ -78,8 +78,8 @@ pub(super) struct Noted {
 /// The access of a page to its upstream.
 ///
 /// `flipped` and `part` are the form in which slices are asked for. The four fields after these are watches: a way of
-/// reading that needs a fact of every answer, whichever strategy below it asks for that, sets its watch, reads, and takes
-/// the watch back. Each watch has one setter, which is named with it.
+/// reading that needs a fact of every answer, whichever strategy below it asks for that, sets its watch, reads, and
+/// takes the watch back. Each watch has one setter, which is named with it.
 #[derive(Debug)]
 pub(super) struct UpstreamPort {
     port: Port,
@@ -192,8 +192,8 @@ impl UpstreamPort {
     ///
     /// # Errors
     ///
-    /// [`Stop::Unaskable`] where the upstream can't be asked by a filter, [`Stop::Marks`] where an answer shows keys that are
-    /// of no use.
+    /// [`Stop::Unaskable`] where the upstream can't be asked by a filter, [`Stop::Marks`] where an answer shows keys
+    /// that are of no use.
     pub(super) async fn fetch(&mut self, mut fetches: Vec<Fetch>) -> Result<Vec<Answer>, Stop> {
         self.requests = self.requests.saturating_add(u32::try_from(fetches.len()).unwrap_or(u32::MAX));
         let counts = self.count.take().is_some_and(|count| !count.will_be_told(&fetches));
@@ -266,14 +266,15 @@ impl Noted {
         }
     }
 
-    /// Returns whether the answers of the flipped list are in order neither way: no way proves anything then. Two answers
-    /// may show that together, each in order one way: `regressions/nulls-on-the-other-side-of-a-flipped-list.txt`.
+    /// Returns whether the answers of the flipped list are in order neither way: no way proves anything then. Two
+    /// answers may show that together, each in order one way:
+    /// `regressions/nulls-on-the-other-side-of-a-flipped-list.txt`.
     pub(super) fn is_disordered(&self) -> bool {
         self.contradicts_flipped && self.contradicts_order
     }
 }
 
-/// The answers to slices of the list as it stands, if all of these are such slices.
+/// Returns the answers to slices of the list as it stands, if all of these are such slices.
 fn plain(fetches: &[Fetch], answers: Vec<Answer>) -> Vec<(Slice, Answer)> {
     let plain = |fetch: &Fetch| match fetch {
         Fetch::Slice(slice, listing) if *listing == Listing::default() => Some(*slice),

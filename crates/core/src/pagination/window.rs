@@ -9,7 +9,7 @@ impl Offset {
     /// overflow.
     pub(super) const FARTHEST: Self = Self(1 << 62);
 
-    /// This place, or the farthest.
+    /// Returns this offset, or the farthest that is believed.
     #[must_use]
     pub fn believed(self) -> Self {
         self.min(Self::FARTHEST)
@@ -44,7 +44,7 @@ pub enum Slice {
 }
 
 impl Slice {
-    /// The offset at which the answer is believed to begin.
+    /// Returns the offset at which the answer is believed to begin.
     #[must_use]
     pub fn begins(self) -> Offset {
         match self {

@@ -205,7 +205,8 @@ fn write_pivot(out: &mut Formatter<'_>, side: &str, pivot: &Pivot) -> fmt::Resul
     }
 }
 
-/// The upstream's token is not shown: it may contain credentials, and this output may be passed on.
+/// Writes the place by token without the upstream's token: it may contain credentials, and this output may be passed
+/// on.
 fn write_token_place(out: &mut Formatter<'_>, place: &TokenPlace) -> fmt::Result {
     let way = |backward| if backward { "backward" } else { "forward" };
     line(out, "position", format_args!("in a page of the upstream's, reading {}", way(place.backward)))?;

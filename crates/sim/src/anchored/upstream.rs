@@ -111,7 +111,7 @@ impl Upstream {
         self.world.change(change);
     }
 
-    /// The offset at which a slice begins.
+    /// Returns the offset at which a slice begins.
     fn begins(&self, slice: Slice, size: u32, length: u64) -> u64 {
         match slice {
             Slice::Offset { from, .. } => from.0,

@@ -86,7 +86,7 @@ pub(crate) fn marker() -> Marker {
     })
 }
 
-/// The number of the row that has a mark.
+/// Returns the number of the row that has a mark.
 pub(crate) fn marked(mark: Mark) -> u32 {
     // Newton's iteration for the inverse of an odd factor, by powers of two.
     let inverse =

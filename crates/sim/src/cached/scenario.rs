@@ -65,7 +65,7 @@ impl Scenario {
         Self { list, settings: Settings::draw(dice), walkers, events }
     }
 
-    /// A walk in which this fault can do its harm.
+    /// Returns a walk in which this fault can do its harm.
     pub(crate) fn with_fault(seed: u64, fault: Fault) -> Self {
         let mut scenario = Self::from_seed(seed);
         scenario.settings.fault = Some(fault);

@@ -245,7 +245,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The process that a balancer chooses.
+    /// Returns the process that a balancer chooses.
     fn process(&self) -> u32 {
         let salt = self.scenario.list.traits.salt;
         (mix(salt ^ 0xba1a, self.requests) % u64::from(self.settings().processes.max(1))) as u32
@@ -414,7 +414,7 @@ impl<'a> Session<'a> {
 }
 
 impl Client {
-    /// A client at the beginning of its way.
+    /// Returns a client at the beginning of its way.
     fn begin(plan: Walker, now: usize) -> Self {
         let aim = if plan.backward { Aim::end() } else { Aim::start() };
         Self {

@@ -40,7 +40,7 @@ impl Bound {
         !matches!(self, Self::End | Self::Before(_))
     }
 
-    /// The place that it refers to.
+    /// Returns the place that it refers to.
     pub(crate) fn place(self) -> Option<Place> {
         match self {
             Self::After(place) | Self::Before(place) => Some(place),
@@ -50,7 +50,7 @@ impl Bound {
 }
 
 impl Aim {
-    /// A target with nothing but an offset to aim by.
+    /// Returns a target with nothing but an offset to aim by.
     pub(crate) fn bare(position: Position, bound: Bound, offset: Offset) -> Self {
         let hint = Hint { offset, ..Hint::default() };
         Self { target: Target { position, hint }, bound, first_total: None, hinted: false }

@@ -1,8 +1,8 @@
 //! Readings that lie, as a broken rule would accept them: proof that the simulator can fail.
 //!
-//! A core that is told that a count comes from the slice does what a core does that ends lists by counts, and so on: each
-//! lie stands for something that an operator or a vendor says and that is not so. The core's own rules are switched off
-//! one at a time beside these, by their names.
+//! A core that is told that a count comes from the slice does what a core does that ends lists by counts, and so on:
+//! each lie stands for something that an operator or a vendor says and that is not so. The core's own rules are
+//! switched off one at a time beside these, by their names.
 
 /// An untrue statement about an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Lie {
         Self::FiltersCompareText,
     ];
 
-    /// The promises that must catch it.
+    /// Returns the promises that must catch it.
     pub(crate) fn breaks(self) -> &'static [&'static str] {
         match self {
             Self::ShortIsEnd | Self::CountIsEnd | Self::StatusIsEnd | Self::CapShrinks | Self::HidesRows => {

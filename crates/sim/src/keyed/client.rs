@@ -42,7 +42,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client that walks forward, and a route with all defaults.
+    /// Returns a client that walks forward, and a route with all defaults.
     pub(crate) fn plain(limit: u32) -> Self {
         Self {
             style: Style::Forward { looks_back: false },

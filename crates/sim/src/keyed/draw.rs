@@ -66,12 +66,12 @@ impl Scenario {
         Self::draw(&mut dice, Focus::Any(regime))
     }
 
-    /// A walk in which this lie can do its harm.
+    /// Returns a walk in which this lie can do its harm.
     pub(crate) fn with_lie(seed: u64, lie: Lie) -> Self {
         Self::draw(&mut Dice::new(seed), Focus::Lie(lie))
     }
 
-    /// A walk in which it matters whether this rule is kept.
+    /// Returns a walk in which it matters whether this rule is kept.
     pub(crate) fn with_rule(seed: u64, rule: Rule) -> Self {
         Self::draw(&mut Dice::new(seed), Focus::Rule(rule))
     }

@@ -97,7 +97,7 @@ fn order() -> Arc<Order> {
     Arc::new(Order::declared(vec![key("rank")], key("id"), Ties::Ordered))
 }
 
-/// The page beside the anchor, and how many requests it took.
+/// Returns the page beside the anchor, and how many requests it took.
 fn page(list: &List, forward: bool) -> Result<(Page, u64), String> {
     let number = KeyValue::Number(ANCHOR.to_string());
     let anchor = Anchor { keys: vec![number.clone()], id: number };

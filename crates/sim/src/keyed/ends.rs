@@ -70,8 +70,8 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// A page that is served because its requests are spent does not know whether there is more. One request may be kept
-    /// for the count.
+    /// Returns a page that is served because its requests are spent does not know whether there is more. One request
+    /// may be kept for the count.
     pub(crate) fn is_spent(&self) -> bool {
         let counts = u32::from(self.client.totals == Totals::Count);
         self.client.short_pages == ShortPages::Serve && self.answers + counts >= self.client.budget

@@ -72,7 +72,7 @@ impl Gateways {
         &mut self.all[self.turn]
     }
 
-    /// A target as a cursor of a route that seeks carries it.
+    /// Returns a target as a cursor of a route that seeks carries it.
     pub(crate) fn stripped(&self, target: &Target) -> Target {
         let pivot = |anchor: &Anchor| Pivot {
             id: anchor.id.clone(),
@@ -88,7 +88,7 @@ impl Gateways {
 }
 
 impl Gateway {
-    /// The keys of a target's pivot, if they are remembered.
+    /// Returns the keys of a target's pivot, if they are remembered.
     pub(crate) fn pivot(&self, target: &Target) -> Option<Vec<KeyValue>> {
         match &target.position {
             Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => {

@@ -110,7 +110,7 @@ impl Leg {
         }
     }
 
-    /// The end was reached.
+    /// Returns the end was reached.
     pub(crate) fn finish(self) -> Kept {
         let mut delivered = self.delivered;
         delivered.sort_unstable();

@@ -65,7 +65,8 @@ impl Upstream<'_> {
         (starts && through(true, first), stops && through(false, last))
     }
 
-    /// The rows of a state in the order in which they are listed, as indices into it; none where that is their own.
+    /// Returns the rows of a state in the order in which they are listed, as indices into it; none where that is their
+    /// own.
     pub(crate) fn sequence(&self, state: &State, listing: &Listing, wanted: Option<&Wanted>) -> Option<Vec<u32>> {
         let (shape, rows) = (&*self.shape, state.raw());
         let turn = match shape.ties {

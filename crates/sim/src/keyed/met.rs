@@ -229,7 +229,7 @@ impl Counted {
         self.times[feature as usize] as f64 * 1_000.0 / self.walks.max(1) as f64
     }
 
-    /// The features that a run of some length met less often than their floors.
+    /// Returns the features that a run of some length met less often than their floors.
     pub(crate) fn missed(&self) -> Vec<String> {
         let missed = FEATURES.iter().filter(|(feature, _, floor)| self.share(*feature) < *floor);
         let enough = self.walks >= LEAST_WALKS;

@@ -80,8 +80,8 @@ impl Edge {
 }
 
 impl Exchange<'_> {
-    /// An exact page was proven piece by piece: any two neighbours in it, its anchor and the ends it claims among them,
-    /// were seen side by side in one answer.
+    /// Returns an exact page was proven piece by piece: any two neighbours in it, its anchor and the ends it claims
+    /// among them, were seen side by side in one answer.
     pub(crate) fn proof(&self) -> Kept {
         if self.page.level() != Level::Exact || self.page.short {
             return Ok(());

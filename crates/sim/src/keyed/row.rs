@@ -90,7 +90,7 @@ pub(crate) struct Row {
 }
 
 impl Shape {
-    /// A list that is sorted by ids alone.
+    /// Returns a list that is sorted by ids alone.
     pub(crate) fn by_ids() -> Self {
         let id = Column::plain(Look::Whole, 100);
         Self { strong: Vec::new(), id, ties: TieOrder::ById, declared: Ties::Ordered, varied: false }
@@ -182,7 +182,7 @@ impl Row {
         self.plan.spoilt == Some(Spoilt::OtherType) && shape.column(0).is_some_and(fits)
     }
 
-    /// The anchor that a cursor to this row carries.
+    /// Returns the anchor that a cursor to this row carries.
     pub(crate) fn anchor(&self, shape: &Shape) -> Anchor {
         let spelt = |index: usize| spelling(shape, self.serial, index as u64);
         let keys = shape.strong.iter().enumerate().map(|(index, column)| {
@@ -211,7 +211,7 @@ impl Row {
         })
     }
 
-    /// The serial written in an item's bytes.
+    /// Returns the serial written in an item's bytes.
     pub(crate) fn serial_in(item: &[u8]) -> Option<u32> {
         let from = item.iter().position(|&byte| byte == b':')? + 1;
         let length = item[from..].iter().position(|byte| !byte.is_ascii_digit())?;
@@ -224,7 +224,7 @@ fn spelling(shape: &Shape, serial: u32, index: u64) -> u64 {
     if shape.varied { mix(u64::from(serial), index) >> 8 } else { 0 }
 }
 
-/// A value that no value of this look can be compared with.
+/// Returns a value that no value of this look can be compared with.
 fn other_type(look: Look) -> &'static str {
     match look {
         Look::Whole | Look::Decimal | Look::Huge | Look::Exponent => "\"n/a\"",

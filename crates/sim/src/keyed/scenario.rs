@@ -62,7 +62,7 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    /// An empty list that is sorted by ids alone, and an upstream without peculiarities.
+    /// Returns an empty list that is sorted by ids alone, and an upstream without peculiarities.
     pub(crate) fn plain() -> Self {
         Self {
             regime: Regime::InReach,
@@ -107,7 +107,7 @@ impl Scenario {
         }
     }
 
-    /// The world as a person reads it.
+    /// Returns the world as a person reads it.
     pub(crate) fn describe(&self, state: &State) -> Vec<String> {
         let mut story = vec![format!("{:?}, {:?}, {} rows:", self.regime, self.mode(), state.raw().len())];
         story.extend(state.raw().iter().take(200).map(|row| format!("  {row}")));

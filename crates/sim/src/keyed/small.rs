@@ -80,7 +80,7 @@ pub(crate) fn each(mut visit: impl FnMut(&Scenario, Outcome) -> bool) {
     }
 }
 
-/// The small world with this number, by the sequence in which [`each`] goes through them.
+/// Returns the small world with this number, by the sequence in which [`each`] goes through them.
 pub(crate) fn nth(number: u64) -> Option<Scenario> {
     let (mut found, mut seen) = (None, 0);
     each(|scenario, _| {
@@ -91,7 +91,7 @@ pub(crate) fn nth(number: u64) -> Option<Scenario> {
     found
 }
 
-/// All worlds that hold rows with these keys.
+/// Returns all worlds that hold rows with these keys.
 fn worlds(keys: &[u32]) -> Vec<Scenario> {
     let mut worlds = Vec::new();
     for limit in 1..=3 {
@@ -133,9 +133,9 @@ fn changes(keys: &[u32]) -> Vec<Mutation> {
     deletes.chain(inserts).chain(among).collect()
 }
 
-/// Ties that come in any order are used as whole runs, each seen with its neighbours in one answer: under caps of two to
-/// four nearly all that such worlds show are refusals. With so much more room runs of two to four are shown, and longer ones
-/// are cut.
+/// Ties that come in any order are used as whole runs, each seen with its neighbours in one answer: under caps of two
+/// to four nearly all that such worlds show are refusals. With so much more room runs of two to four are shown, and
+/// longer ones are cut.
 const ROOM_FOR_RUNS: u32 = 2;
 
 fn world(keys: &[u32], limit: u32, kind: Kind, ties: Ties, style: Style) -> Scenario {

@@ -87,7 +87,7 @@ impl Column {
         }
     }
 
-    /// A value that the upstream is asked to compare with; `None` for what it can't read.
+    /// Returns a value that the upstream is asked to compare with; `None` for what it can't read.
     pub(crate) fn read(&self, value: &KeyValue) -> Option<Stored> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
         Some(match (self.look, value) {
@@ -115,7 +115,7 @@ impl Column {
     }
 }
 
-/// A decimal in billionths, what is finer cut off downwards.
+/// Returns a decimal in billionths, what is finer cut off downwards.
 fn billionths(digits: &str) -> Option<i128> {
     let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
     let exponent: i32 = exponent.parse().ok()?;
@@ -133,7 +133,7 @@ fn billionths(digits: &str) -> Option<i128> {
     Some(if negative { -size } else { size })
 }
 
-/// The exponent of a power of ten.
+/// Returns the exponent of a power of ten.
 fn power(digits: &str) -> Option<i64> {
     let (mantissa, exponent) = digits.split_once(['e', 'E'])?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));

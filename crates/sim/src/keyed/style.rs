@@ -130,13 +130,13 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The cursor of an item that was served once: the item, and nothing to aim by.
+    /// Returns the cursor of an item that was served once: the item, and nothing to aim by.
     fn beside_any(&self, items: &[Rc<Row>], detail: u32) -> Option<Aim> {
         let row = (!items.is_empty()).then(|| &items[detail as usize % items.len()])?;
         Some(Aim::beside(row, row.anchor(&self.shape), detail & (1 << 20) == 0))
     }
 
-    /// A cursor whose hint counts from the end of the list.
+    /// Returns a cursor whose hint counts from the end of the list.
     fn beside_counted_from_the_end(&self, detail: u32) -> Option<Aim> {
         let rows = self.upstream.world.state.raw();
         let index = (!rows.is_empty()).then(|| detail as usize % rows.len())?;
@@ -151,7 +151,7 @@ impl Walk<'_> {
         Some(aim)
     }
 
-    /// An id that the client has from elsewhere: where that item is now.
+    /// Returns an id that the client has from elsewhere: where that item is now.
     fn beside_id(&self, detail: u32) -> Option<Aim> {
         let rows = self.upstream.world.state.rows();
         let row = (!rows.is_empty()).then(|| &rows[detail as usize % rows.len()])?;

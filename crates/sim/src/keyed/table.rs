@@ -45,7 +45,8 @@ const fn bound(first: u32, later: f64, worst: u32, last: u32) -> Bound {
 
 const ONE: Bound = bound(1, 1.0, 1, 1);
 
-/// A list of so many rows, `run` to each key: with one of each the upstream orders them, more come in any sequence.
+/// Returns a list of so many rows, `run` to each key: with one of each the upstream orders them, more come in any
+/// sequence.
 fn scenario(rows: u32, limit: u32, run: u32, traits: Traits) -> Scenario {
     let width = rows.max(1);
     let ties = if run == 1 { Ties::Ordered } else { Ties::Unordered };

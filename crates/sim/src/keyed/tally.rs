@@ -52,8 +52,9 @@ pub(crate) struct Tally {
 }
 
 /// So many walks in a hundred of one class in reach may be refused without need. Four classes are above one: seeking or
-/// filtered walks where answers are hardly larger than pages, with 1.0 to 1.7. Most of these are faults of the core that are
-/// known and not mended: `regressions/budget-at-a-cap-of-two.txt` and `budget-under-an-unsaid-cap.txt` show them.
+/// filtered walks where answers are hardly larger than pages, with 1.0 to 1.7. Most of these are faults of the core
+/// that are known and not mended: `regressions/budget-at-a-cap-of-two.txt` and `budget-under-an-unsaid-cap.txt` show
+/// them.
 const NEEDLESS: u64 = 2;
 
 impl Tally {
@@ -148,8 +149,8 @@ impl Tally {
         [(self.mistaken, plain), (self.deceived, self.checked_among_deceits)]
     }
 
-    /// The classes in reach in which more than [`NEEDLESS`] walks in a hundred are refused without need; one walk of a
-    /// class is no rate.
+    /// Returns the classes in reach in which more than [`NEEDLESS`] walks in a hundred are refused without need; one
+    /// walk of a class is no rate.
     pub(crate) fn refused_without_need(&self) -> Vec<String> {
         let needless = |counts: &Counts| counts.refused(|need| need.is_none());
         let classes = self.classes.iter().filter(|(class, counts)| {
@@ -166,7 +167,7 @@ impl Counts {
     }
 }
 
-/// A refusal's name.
+/// Returns a refusal's name.
 pub(crate) fn cause(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::PositionLost { .. } => "position lost",

@@ -193,7 +193,7 @@ pub(crate) struct Traits {
 }
 
 impl Traits {
-    /// An upstream that does what it is asked for, up to a cap that everybody knows.
+    /// Returns an upstream that does what it is asked for, up to a cap that everybody knows.
     pub(crate) fn plain(family: Family, cap: u32) -> Self {
         Self {
             family,
@@ -236,7 +236,7 @@ impl Traits {
         paging
     }
 
-    /// The cap as far as the dialect says it.
+    /// Returns the cap as far as the dialect says it.
     pub(crate) fn declared_cap(&self) -> Option<u32> {
         match &self.sizes {
             Sizes::Free { most, .. } => *most,
@@ -245,7 +245,7 @@ impl Traits {
         }
     }
 
-    /// The cap at a query of the client whose walk it is, or of another principal.
+    /// Returns the cap at a query of the client whose walk it is, or of another principal.
     pub(crate) fn cap_at(&self, query: u64, principal: usize, filtered: bool) -> u32 {
         if let Some(other) = principal.checked_sub(1) {
             return self.other_caps[other];

@@ -282,7 +282,7 @@ impl<'a> Upstream<'a> {
         self.count_of(wanted, None)
     }
 
-    /// The offset at which a slice begins, and whether the past-the-end status is given for it.
+    /// Returns the offset at which a slice begins, and whether the past-the-end status is given for it.
     fn begins(&self, asked: Asked, size: usize, length: usize) -> (usize, bool) {
         let from = match asked {
             Asked::Offset { from, .. } => usize::try_from(from.0).unwrap_or(usize::MAX),
@@ -427,7 +427,7 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    /// The size that the upstream really uses.
+    /// Returns the size that the upstream really uses.
     fn honoured(&self, asked: u32, filtered: bool) -> u32 {
         let cap = match self.traits.lie {
             Some(Lie::CapShrinks) if self.queries > 2 => (self.traits.caps[0] / 2).max(2),
@@ -437,7 +437,7 @@ impl<'a> Upstream<'a> {
     }
 }
 
-/// The rows that are pinned to the top: any of the list, always the same while they are there.
+/// Returns the rows that are pinned to the top: any of the list, always the same while they are there.
 fn pinned(state: &State, count: usize) -> Vec<Rc<Row>> {
     let mut rows: Vec<Rc<Row>> = state.rows().to_vec();
     rows.sort_by_key(|row| mix(u64::from(row.plan.id), 5));

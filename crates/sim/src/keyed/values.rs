@@ -34,8 +34,8 @@ pub(crate) enum Look {
     Boolean,
     Uuid,
     Rank,
-    /// Sorted by something that the shown value does not tell: equal values may be spelt differently, as `Smith` and `smith`
-    /// are where the upstream sorts without regard to case.
+    /// Sorted by something that the shown value does not tell: equal values may be spelt differently, as `Smith` and
+    /// `smith` are where the upstream sorts without regard to case.
     Opaque,
 }
 
@@ -104,7 +104,7 @@ impl Column {
         !matches!(look, Look::WholeInString | Look::Uuid | Look::Rank | Look::Opaque)
     }
 
-    /// A column may hold nulls only where their place is said.
+    /// Returns a column may hold nulls only where their place is said.
     pub(crate) fn has_nulls(&self) -> bool {
         !matches!(self.nulls, Nulls::None | Nulls::Unsaid)
     }
@@ -143,7 +143,8 @@ impl Column {
         }
     }
 
-    /// The key as an anchor carries it: texts cut where comparisons stop looking, unless it is the id (`whole`).
+    /// Returns the key as an anchor carries it: texts cut where comparisons stop looking, unless it is the id
+    /// (`whole`).
     pub(crate) fn value(&self, ordinal: Option<i64>, part: u32, spelling: u64, whole: bool) -> KeyValue {
         let Some(ordinal) = ordinal else {
             return KeyValue::Null;
@@ -228,7 +229,7 @@ impl Column {
     }
 }
 
-/// The ordinal that an opaque value stands for.
+/// Returns the ordinal that an opaque value stands for.
 pub(crate) fn unscrambled(shown: u32) -> u32 {
     shown.wrapping_mul(UNSCRAMBLE)
 }
@@ -281,8 +282,8 @@ fn quarters(count: i64, spelling: u64, out: &mut String) -> std::fmt::Result {
     }
 }
 
-/// Words that sort by their bytes as their ordinals do. Where they are not padded, letters of the lowest rank at the end
-/// are dropped: the empty text and prefixes of other texts are among them.
+/// Words that sort by their bytes as their ordinals do. Where they are not padded, letters of the lowest rank at the
+/// end are dropped: the empty text and prefixes of other texts are among them.
 pub(crate) fn letters(ordinal: i64, padded: bool) -> String {
     let word: String = (0..6).rev().map(|digit| LETTERS[(ordinal >> (3 * digit)) as usize & 7]).collect();
     if padded { word } else { word.trim_end_matches(LETTERS[0]).to_owned() }

@@ -169,7 +169,7 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
 }
 
 impl<'a> Walk<'a> {
-    /// A walk that has not begun. `telling`: the outcome holds the whole story.
+    /// Returns a walk that has not begun. `telling`: the outcome holds the whole story.
     pub(crate) fn new(scenario: &'a Scenario, telling: bool) -> Self {
         let shape = Rc::new(scenario.shape.clone());
         let world = World::new(&shape, &scenario.rows, scenario.traits.hidden);
@@ -205,7 +205,8 @@ impl<'a> Walk<'a> {
         self.limited_page(aim, leg, limit)
     }
 
-    /// Another principal goes on with a walk of its own through the same gateways: its pages are held to the same promises.
+    /// Another principal goes on with a walk of its own through the same gateways: its pages are held to the same
+    /// promises.
     fn page_of_another(&mut self, other: usize, limit: u32) -> Result<(), Stop> {
         self.upstream.principal = other + 1;
         let aim = std::mem::replace(&mut self.others[other], Aim::start());
@@ -487,7 +488,7 @@ fn is_bare(position: &Position) -> bool {
     matches!(position, Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if pivot.fingerprint.is_none())
 }
 
-/// A page in words.
+/// Returns a page in words.
 fn told(page: &Page, rows: &[Rc<Row>]) -> String {
     let serials: Vec<u32> = rows.iter().map(|row| row.serial).collect();
     let Page { next, previous, .. } = page;

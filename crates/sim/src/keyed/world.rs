@@ -26,12 +26,12 @@ pub(crate) struct Moment {
 pub(crate) type State = Rc<Moment>;
 
 impl Moment {
-    /// The rows that count: what is hidden is not there, as far as clients can tell.
+    /// Returns the rows that count: what is hidden is not there, as far as clients can tell.
     pub(crate) fn rows(&self) -> &[Rc<Row>] {
         self.seen.as_ref().unwrap_or(&self.rows)
     }
 
-    /// All rows, hidden ones too: what offsets count.
+    /// Returns all rows, hidden ones too: what offsets count.
     pub(crate) fn raw(&self) -> &[Rc<Row>] {
         &self.rows
     }
@@ -154,7 +154,7 @@ impl World {
         world
     }
 
-    /// The rows of now without those that came last.
+    /// Returns the rows of now without those that came last.
     pub(crate) fn without_newest(&self, count: u32) -> State {
         let newest = self.registry.len().saturating_sub(count as usize) as u32;
         let kept = |rows: &[Rc<Row>]| rows.iter().filter(|row| row.serial < newest).cloned().collect();
@@ -298,7 +298,8 @@ impl World {
         Some(row)
     }
 
-    /// Puts a row in its place; where its id is taken, under the next free one. Two rows with one id never have one place.
+    /// Puts a row in its place; where its id is taken, under the next free one. Two rows with one id never have one
+    /// place.
     fn insert(&mut self, plan: RowPlan) {
         let mut row = self.created(plan);
         while self.state.rows.binary_search_by(|other| other.place.cmp(&row.place)).is_ok() {

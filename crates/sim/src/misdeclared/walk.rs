@@ -104,7 +104,7 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
     }
 }
 
-/// The rows of a page, by the ids that it shows.
+/// Returns the rows of a page, by the ids that it shows.
 fn rows(page: &Page, known: &BTreeMap<u64, Row>) -> Vec<Row> {
     let row = |index: usize| {
         let place = page.items[index];
@@ -134,7 +134,7 @@ fn refused(refusal: &Refusal) -> &'static str {
     }
 }
 
-/// The place beside an item, as its own cursor leads there.
+/// Returns the place beside an item, as its own cursor leads there.
 fn beside(item: &Item, forward: bool) -> Position {
     match (item, forward) {
         (Item::Keyed(anchor), true) => Position::After(anchor.clone()),

@@ -170,7 +170,7 @@ impl Client<'_> {
         }
     }
 
-    /// The limit of a page.
+    /// Returns the limit of a page.
     fn limit(&self, number: usize) -> u32 {
         self.scenario.limits[number % self.scenario.limits.len()]
     }

@@ -142,7 +142,7 @@ impl ForeignNames {
         Self { names }
     }
 
-    /// Returns the meaning of a parameter elsewhere; nothing for a filter.
+    /// Returns the meaning of a parameter elsewhere; `None` for a filter.
     fn usage(&self, pair: &Pair<'_>) -> Option<ForeignUse> {
         let is_direction = || pair.text().is_some_and(|value| sort::direction(&value).is_some());
         self.find(&pair.name()).filter(|usage| *usage != ForeignUse::Direction || is_direction())

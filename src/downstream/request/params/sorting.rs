@@ -108,7 +108,8 @@ impl Sorting {
         sort::parse(written, place, &self.sortable)
     }
 
-    /// The client's own parameter takes precedence, then fields with directions, then the upstream's own words.
+    /// Reads the sort of a request: the client's own parameter takes precedence, then fields with directions, then the
+    /// upstream's own words.
     fn understand(&self, said: &SortParameters) -> Result<ClientSort, Box<Problem>> {
         let is_own = |name: &str| self.own.as_deref() == Some(name);
         let is_pair = |name: &str| self.takes_pair && (name == FIELDS || name == DIRECTIONS);

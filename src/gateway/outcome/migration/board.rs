@@ -1,7 +1,7 @@
 //! The counts of lists as one board: those of one process, or the sum of several.
 //!
-//! A process publishes all of its counts at once, under its own name. So a write that is lost is made good by the next one,
-//! one that comes twice counts once, and the counts of a process that has ended stay as they were.
+//! A process publishes all of its counts at once, under its own name. So a write that is lost is made good by the next
+//! one, one that comes twice counts once, and the counts of a process that has ended stay as they were.
 
 use std::collections::BTreeMap;
 
@@ -65,8 +65,8 @@ impl ListCounts {
         }
     }
 
-    /// Adds the counts of another process. Clients are told apart by their names, which are the same in every process with
-    /// the same signing key.
+    /// Adds the counts of another process. Clients are told apart by their names, which are the same in every process
+    /// with the same signing key.
     pub(crate) fn add(&mut self, other: &Self) {
         self.since = self.since.min(other.since);
         for (sums, counts) in [(&mut self.paging, &other.paging), (&mut self.verdicts, &other.verdicts)] {
@@ -142,7 +142,8 @@ impl ProcessCounts {
         None
     }
 
-    /// Reads the bytes of another process; nothing if they are of another form. Counts by the hour are those until `now`.
+    /// Reads the bytes of another process; `None` if they are of another form. Counts by the hour are those until
+    /// `now`.
     pub(crate) fn read(bytes: &[u8], now: u64) -> Option<Self> {
         let mut counts: Self = serde_json::from_slice(bytes).ok().filter(|_| bytes.len() <= MOST)?;
         counts.routes.values_mut().for_each(|list| list.move_hours(counts.at, now));

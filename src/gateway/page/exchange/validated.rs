@@ -1,5 +1,5 @@
-//! Answers that are asked for again: a request says which state the gateway has, and a 304 lets the body from then stand in.
-//! The upstream is asked each time, so that to the core a validated answer is as new as any other.
+//! Answers that are asked for again: a request says which state the gateway has, and a 304 lets the body from then
+//! stand in. The upstream is asked each time, so that to the core a validated answer is as new as any other.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(super) struct Validation<'r> {
 }
 
 impl<'r> Exchange<'r> {
-    /// Makes a request for a part of the list conditional, if an answer to it is kept; nothing if no answer may be.
+    /// Makes a request for a part of the list conditional, if an answer to it is kept; `None` if no answer may be.
     pub(super) fn validation(
         self,
         fetch: &Fetch,

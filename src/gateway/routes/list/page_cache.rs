@@ -26,8 +26,8 @@ pub struct RoutePages {
     pub(crate) settings: PageCacheSettings,
     /// A hash of all settings that a page follows from. Pages from before a reload that changed one are not found.
     pub(crate) fingerprint: [u8; 32],
-    /// The headers that say whose view a page is. The headers that cursors are bound to are not among them: they name no
-    /// client.
+    /// The headers that say whose view a page is. The headers that cursors are bound to are not among them: they name
+    /// no client.
     pub(crate) principal: Vec<HeaderName>,
     /// All headers that keep pages apart.
     pub(crate) keyed: Vec<HeaderName>,
@@ -80,7 +80,7 @@ impl RoutePages {
         Some(Self { settings, fingerprint, principal, keyed, ahead })
     }
 
-    /// Takes the right to make a page ahead; nothing if the route has as many as it may.
+    /// Takes the right to make a page ahead; `None` if the route has as many as it may.
     pub(crate) fn prefetch_place(&self) -> Option<PrefetchPlace> {
         let below = |taken: usize| (taken < MOST_AHEAD).then(|| taken + 1);
         let taken = self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below);

@@ -51,7 +51,7 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Option<
 mod tests {
     use super::*;
 
-    /// A head of version 2: command, family and protocol, and what its length covers.
+    /// Returns a head of version 2: command, family and protocol, and what its length covers.
     fn second(command: u8, family: u8, covered: &[u8]) -> Vec<u8> {
         let length = u16::try_from(covered.len()).unwrap().to_be_bytes();
         [b"\r\n\r\n\0\r\nQUIT\n", &[command, family][..], &length, covered].concat()
@@ -88,7 +88,7 @@ mod tests {
         }
     }
 
-    /// A stream that gives one byte for each read.
+    /// Returns a stream that gives one byte for each read.
     fn dripping(bytes: &[u8]) -> impl AsyncRead + Unpin + use<> {
         struct Drips(std::collections::VecDeque<u8>);
         impl AsyncRead for Drips {

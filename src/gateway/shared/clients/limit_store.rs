@@ -7,8 +7,8 @@ pub(crate) trait LimitStore: Debug + Send + Sync {
     /// Returns the name of a client, from which the client can't be told; none while the store is down.
     fn name(&self, of: &[u8]) -> Option<String>;
 
-    /// Takes units of each of these limits of a client, or of none if one of them does not have them. Returns the standing
-    /// of each limit after that; nothing if the store does not answer within its time-box.
+    /// Takes units of each of these limits of a client, or of none if one of them does not have them. Returns the
+    /// standing of each limit after that; `None` if the store does not answer within its time-box.
     fn take<'a>(
         &'a self,
         name: &'a str,

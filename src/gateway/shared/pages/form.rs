@@ -58,9 +58,9 @@ pub(crate) struct SharedPage {
 }
 
 impl SharedPage {
-    /// Returns the page for the memory of this process, with the subjects of its purges; `now` is the time at which it was
-    /// read, in milliseconds since 1970. By a clock that is ahead of the other one's it is older, and by one that is slow no
-    /// younger than new. Returns nothing if the page is older than this process can tell.
+    /// Returns the page for the memory of this process, with the subjects of its purges; `now` is the time at which it
+    /// was read, in milliseconds since 1970. By a clock that is ahead of the other one's it is older, and by one that
+    /// is slow no younger than new. Returns nothing if the page is older than this process can tell.
     pub(crate) fn into_page(self, (stamp, shared): (Stamp, SharedStamp), now: u64) -> Option<StoredPage> {
         let Self { made, life, level, paging, next, headers, body, .. } = self;
         let past = Duration::from_millis(now.saturating_sub(made));
@@ -70,8 +70,8 @@ impl SharedPage {
     }
 }
 
-/// Returns the bytes of a page that was begun at a count of purges and has these tags; nothing if it has no form. `now` is
-/// the same time by both clocks.
+/// Returns the bytes of a page that was begun at a count of purges and has these tags; `None` if it has no form. `now`
+/// is the same time by both clocks.
 pub(crate) fn write_page(
     page: &StoredPage,
     (begun, tags): (PurgeCount, &[String]),
@@ -101,7 +101,7 @@ pub(crate) fn write_page(
     Some(out)
 }
 
-/// Returns the bytes of the names by which pages differ; nothing if they are too many.
+/// Returns the bytes of the names by which pages differ; `None` if they are too many.
 pub(crate) fn write_varies(names: &[HeaderName]) -> Option<Vec<u8>> {
     let mut out = vec![VARIES];
     write_count(names.len(), MOST_NAMES, &mut out)?;
@@ -111,7 +111,7 @@ pub(crate) fn write_varies(names: &[HeaderName]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Reads an entry; nothing if the bytes are none. `now` is the time of the reading.
+/// Reads an entry; `None` if the bytes are none. `now` is the time of the reading.
 pub(crate) fn read_entry(bytes: Vec<u8>, now: Instant) -> Option<SharedEntry> {
     let mut rest = bytes.as_slice();
     match *rest.split_off_first()? {

@@ -1,12 +1,13 @@
-//! Purges by other processes, as far as this one knows them, and those of this process that the store does not have yet.
+//! Purges by other processes, as far as this one knows them, and those of this process that the store does not have
+//! yet.
 //!
-//! The store has a series of purges: a counter, and for each place (a hash of subjects) the number of its last purge. A page
-//! in the store says the series and the number of purges before its making began, and it is used only where the process
-//! knows all purges up to this moment: a counter that is gone, went back or belongs to another series proves that some may
-//! be missing, and no page is used before the purges have been read anew.
+//! The store has a series of purges: a counter, and for each place (a hash of subjects) the number of its last purge. A
+//! page in the store says the series and the number of purges before its making began, and it is used only where the
+//! process knows all purges up to this moment: a counter that is gone, went back or belongs to another series proves
+//! that some may be missing, and no page is used before the purges have been read anew.
 //!
-//! Pages in memory are held against what the process learnt since they were begun, in numbers of its own. So they outlive
-//! the loss of a series, and a purge reaches them when the process learns of it.
+//! Pages in memory are held against what the process learnt since they were begun, in numbers of its own. So they
+//! outlive the loss of a series, and a purge reaches them when the process learns of it.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,8 @@ use std::{
     },
 };
 
-/// The subjects that are told apart. Two subjects in one place are purged together, which costs pages and never keeps one.
+/// The subjects that are told apart. Two subjects in one place are purged together, which costs pages and never keeps
+/// one.
 pub(crate) const SHARED_PLACES: u16 = 8_192;
 
 /// The largest number of a purge. The store counts in floating point, exactly up to here.
@@ -88,8 +90,8 @@ pub(crate) struct PurgeQuestion {
 }
 
 impl PurgeQuestion {
-    /// Returns the number from which on purges are asked for. The counter itself has the largest number, so that it is always
-    /// in the reply.
+    /// Returns the number from which on purges are asked for. The counter itself has the largest number, so that it is
+    /// always in the reply.
     pub(crate) fn from(&self) -> u64 {
         if self.is_whole { self.number } else { 0 }
     }
@@ -137,8 +139,8 @@ impl OtherPurges {
         self.since(&stamp.places) <= stamp.learnt
     }
 
-    /// Returns the count of purges that is known now. A page that is begun after it counts from it. Nothing is known before
-    /// the purges have been read.
+    /// Returns the count of purges that is known now. A page that is begun after it counts from it. Nothing is known
+    /// before the purges have been read.
     pub(crate) fn count(&self) -> Option<PurgeCount> {
         let known = self.known();
         let series = known.series.filter(|_| known.is_whole)?;
@@ -156,8 +158,8 @@ impl OtherPurges {
         PurgeQuestion { name: name.to_owned(), key, series, number, largest, is_whole, unwritten }
     }
 
-    /// Takes up the reply to a question; nothing is the reply of a store that has no purges from there on. Returns the series
-    /// if all its purges up to the reply are known now.
+    /// Takes up the reply to a question; nothing is the reply of a store that has no purges from there on. Returns the
+    /// series if all its purges up to the reply are known now.
     pub(crate) fn learn(&self, asked: &PurgeQuestion, news: Option<&PurgeNews>) -> Option<u64> {
         let mut known = self.known();
         if known.name != asked.name {
@@ -205,8 +207,9 @@ impl OtherPurges {
         }
     }
 
-    /// Returns the stamp of a page from the store that was begun at a count and has these places; nothing if it was purged,
-    /// or may have been. `series` is that of the reply to the question, which was asked together with the one for the page.
+    /// Returns the stamp of a page from the store that was begun at a count and has these places; `None` if it was
+    /// purged, or may have been. `series` is that of the reply to the question, which was asked together with the one
+    /// for the page.
     pub(crate) fn admit(
         &self,
         (asked, series): (&PurgeQuestion, u64),
@@ -232,8 +235,8 @@ impl OtherPurges {
         self.known().went_back
     }
 
-    /// Notes purges that the store is to have. This comes before the pages in memory are purged, so that no request after
-    /// that trusts the store without them.
+    /// Notes purges that the store is to have. This comes before the pages in memory are purged, so that no request
+    /// after that trusts the store without them.
     pub(crate) fn note_unwritten(&self, places: impl Iterator<Item = (u32, u16)>) -> Vec<UnwrittenPurge> {
         let mut unwritten = self.unwritten_purges();
         unwritten.tickets += 1;

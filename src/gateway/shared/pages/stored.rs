@@ -129,7 +129,7 @@ pub(crate) struct StoredAnswer {
 const OF_MESSAGE: [HeaderName; 5] = [CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING];
 
 impl StoredAnswer {
-    /// Creates an entry; nothing if the answer has no validator that tells its states apart.
+    /// Creates an entry; `None` if the answer has no validator that tells its states apart.
     pub(crate) fn new(
         headers: &HeaderMap,
         body: &[u8],
@@ -156,8 +156,8 @@ impl StoredAnswer {
         etag.into_iter().chain(self.modified.as_ref().map(|modified| (IF_MODIFIED_SINCE, modified)))
     }
 
-    /// Returns the headers of the answer as a 304 renews them (RFC 9111 section 4.3.4), and the body; nothing if the 304 is
-    /// about another state.
+    /// Returns the headers of the answer as a 304 renews them (RFC 9111 section 4.3.4), and the body; `None` if the 304
+    /// is about another state.
     pub(crate) fn renewed(&self, headers: &HeaderMap) -> Option<(HeaderMap, &Bytes)> {
         let opaque = |tag: &HeaderValue| tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes()).to_vec();
         if let (Some(own), Some(said)) = (&self.etag, headers.get(ETAG))
@@ -182,8 +182,8 @@ impl StoredAnswer {
     }
 }
 
-/// Returns the validators of an answer. A `Last-Modified` in the second in which the answer was made does not tell it from
-/// a change within that second (RFC 9110 section 8.8.2.2).
+/// Returns the validators of an answer. A `Last-Modified` in the second in which the answer was made does not tell it
+/// from a change within that second (RFC 9110 section 8.8.2.2).
 fn validators(headers: &HeaderMap) -> (Option<HeaderValue>, Option<HeaderValue>) {
     let etag = headers.get(ETAG).filter(|tag| {
         let opaque = tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes());

@@ -1,8 +1,8 @@
 //! Items as bytes in the store that processes share.
 //!
-//! The bytes are sealed there, so that they come from a gateway with the same keys, but perhaps from one of another version.
-//! The kind of the values in `gateway::store` has the version of this form. Whatever the bytes are, reading them is
-//! bounded and does not panic.
+//! The bytes are sealed there, so that they come from a gateway with the same keys, but perhaps from one of another
+//! version. The kind of the values in `gateway::store` has the version of this form. Whatever the bytes are, reading
+//! them is bounded and does not panic.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ const FIRST_TOTAL: u8 = 1 << 3;
 const FIRST_TOTAL_EXACT: u8 = 1 << 4;
 const AHEAD: u8 = 1 << 5;
 
-/// Returns the bytes of an item; nothing if they are too many.
+/// Returns the bytes of an item; `None` if they are too many.
 pub(super) fn write(item: &SeenItem<'_>) -> Option<Vec<u8>> {
     let SeenItem { anchor, hint, backward, .. } = item;
     let Hint { offset, from_end, run, within, total, first_total, ahead, honoured } = *hint;
@@ -52,7 +52,7 @@ pub(super) fn write(item: &SeenItem<'_>) -> Option<Vec<u8>> {
     (out.len() <= MOST && anchor.keys.len() as u64 <= MOST_KEYS).then_some(out)
 }
 
-/// Reads an item; nothing if the bytes are none, or if bytes follow it.
+/// Reads an item; `None` if the bytes are none, or if bytes follow it.
 pub(super) fn read(bytes: &[u8], until: Instant) -> Option<KnownItem> {
     if bytes.len() > MOST {
         return None;

@@ -1,9 +1,9 @@
 //! Pages that processes share, and the purges that they hold for.
 //!
-//! A page is asked for together with the purges since the last question, from the servers that have the one and the other,
-//! in one time-box. It is used only if these purges leave it (`shared::pages::others`). The numbers of purges stand there
-//! without a seal, because the server counts. Whoever writes to the store can therefore drop pages; numbers that went back
-//! are noticed by every process that knew later ones.
+//! A page is asked for together with the purges since the last question, from the servers that have the one and the
+//! other, in one time-box. It is used only if these purges leave it (`shared::pages::others`). The numbers of purges
+//! stand there without a seal, because the server counts. Whoever writes to the store can therefore drop pages; numbers
+//! that went back are noticed by every process that knew later ones.
 
 use std::time::{Duration, Instant};
 
@@ -42,8 +42,8 @@ const MOST_AT_ONCE: usize = 256;
 /// The bytes of a place with its number in a reply, at most.
 const ENTRY: usize = 48;
 
-/// The version of the program. What a page looks like follows from it, so that versions side by side have pages of their own.
-/// Purges concern those of all versions.
+/// The version of the program. What a page looks like follows from it, so that versions side by side have pages of
+/// their own. Purges concern those of all versions.
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 /// The key of a page and the request headers by which pages of its place differ.
@@ -61,8 +61,8 @@ impl SharedStore {
     }
 
     /// Returns the page of a place that another process has made, if the store has it within the time-box and no purge
-    /// concerns it, and the place at which it belongs into memory. `subjects` are those of the request; a page has its tags
-    /// besides. `before` is the number of purges by this process before the page was looked for.
+    /// concerns it, and the place at which it belongs into memory. `subjects` are those of the request; a page has its
+    /// tags besides. `before` is the number of purges by this process before the page was looked for.
     pub(crate) async fn find_page(
         &self,
         pages: &KeptPages,
@@ -98,8 +98,8 @@ impl SharedStore {
         Some((used?, place.varied(names, headers)))
     }
 
-    /// Returns the page of a place. Where another process knows by which headers its pages differ, this is two questions in one
-    /// time-box.
+    /// Returns the page of a place. Where another process knows by which headers its pages differ, this is two
+    /// questions in one time-box.
     async fn entry_of(&self, place: &PagePlace, headers: &HeaderMap, (key, now): (u32, Instant)) -> Option<FoundPage> {
         match self.entry(place.key(), (key, now)).await? {
             SharedEntry::Page(page) => Some((page, None)),
@@ -120,8 +120,8 @@ impl SharedStore {
         form::read_entry(found.bytes, now)
     }
 
-    /// Stores a page that was stored in memory at this place, for other processes. Nobody waits for that. Pages that are too
-    /// large are not stored.
+    /// Stores a page that was stored in memory at this place, for other processes. Nobody waits for that. Pages that
+    /// are too large are not stored.
     pub(crate) fn put_page(
         &self,
         (place, at): (&PagePlace, &StoredPlace),
@@ -188,8 +188,8 @@ impl SharedStore {
         }
     }
 
-    /// Reads the purges by other processes, and writes those of this process that the store may lack. Begins a new series
-    /// where there is none, or where the numbers went back.
+    /// Reads the purges by other processes, and writes those of this process that the store may lack. Begins a new
+    /// series where there is none, or where the numbers went back.
     pub(crate) async fn follow_purges(&self, others: &OtherPurges) {
         let keys: Vec<u32> = self.keys.numbers().collect();
         others.forget_others(&keys);
@@ -218,7 +218,7 @@ impl SharedStore {
         }
     }
 
-    /// Asks for the purges from a number on; nothing if there are none.
+    /// Asks for the purges from a number on; `None` if there are none.
     async fn ask_purges(&self, name: &str, from: u64) -> Result<Option<PurgeNews>, StoreFault> {
         let mut command = redis::cmd("ZRANGEBYSCORE");
         command.arg(name).arg(from).arg("+inf").arg("WITHSCORES");
@@ -260,8 +260,8 @@ fn counter(series: u64) -> String {
     format!("~{series:x}")
 }
 
-/// Reads the purges of a reply; nothing if it has no counter with the largest number. Entries that are none are left out:
-/// they hide no other one.
+/// Reads the purges of a reply; `None` if it has no counter with the largest number. Entries that are none are left
+/// out: they hide no other one.
 fn read_purges(reply: &Value) -> Option<PurgeNews> {
     let Value::Array(parts) = reply else { return None };
     let (mut count, mut places, mut largest) = (None, Vec::new(), 0);

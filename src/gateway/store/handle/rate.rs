@@ -1,19 +1,19 @@
-//! Limits that processes share: units are taken by one atomic operation at the server, by its clock, so that the clocks of
-//! the processes don't matter.
+//! Limits that processes share: units are taken by one atomic operation at the server, by its clock, so that the clocks
+//! of the processes don't matter.
 //!
-//! A client of a route has one value: for each of its limits the time at which all units are back, in microseconds since
-//! 1970, as `LIMIT=TIME LIMIT=TIME`. So a request takes its units of all limits at once or none, and one question is enough.
-//! A limit is named by its policy, the time in which a unit comes back, and the most units: a limit that has changed
-//! begins anew, and processes with different configurations count side by side.
+//! A client of a route has one value: for each of its limits the time at which all units are back, in microseconds
+//! since 1970, as `LIMIT=TIME LIMIT=TIME`. So a request takes its units of all limits at once or none, and one question
+//! is enough. A limit is named by its policy, the time in which a unit comes back, and the most units: a limit that has
+//! changed begins anew, and processes with different configurations count side by side.
 //!
-//! The value has no seal, because the server computes with it. Whoever writes to the store can therefore give units back
-//! or take them, and nothing else.
+//! The value has no seal, because the server computes with it. Whoever writes to the store can therefore give units
+//! back or take them, and nothing else.
 //!
-//! The script has the name in `KEYS[1]`, and in `ARGV` 1 if the units have been used already, and then four words for each
-//! limit: its policy, the microseconds in which a unit comes back, the most units, and those to take. It returns for each
-//! limit the microseconds until the units can be taken, 0 if they were there, and those until all units are back. Units are
-//! taken if all limits have them. After a clock that was set back, or by foreign hands, units beyond the most are missing,
-//! but not for ever: for a hundred times as long as all take to come back.
+//! The script has the name in `KEYS[1]`, and in `ARGV` 1 if the units have been used already, and then four words for
+//! each limit: its policy, the microseconds in which a unit comes back, the most units, and those to take. It returns
+//! for each limit the microseconds until the units can be taken, 0 if they were there, and those until all units are
+//! back. Units are taken if all limits have them. After a clock that was set back, or by foreign hands, units beyond
+//! the most are missing, but not for ever: for a hundred times as long as all take to come back.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -88,8 +88,8 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Reads a reply; nothing if it is no reply of the operation. Times are within the bounds of the limits, whatever the server
-/// says.
+/// Reads a reply; `None` if it is no reply of the operation. Times are within the bounds of the limits, whatever the
+/// server says.
 fn read(reply: &Value, limits: &[StoredLimit]) -> Option<Vec<StoredStanding>> {
     let Value::Array(parts) = reply else { return None };
     if parts.len() != 2 * limits.len() {

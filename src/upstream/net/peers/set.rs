@@ -273,8 +273,8 @@ impl Peers {
         }
     }
 
-    /// Returns a peer, the index of its name, and whether this is a trial; nothing if no name has been resolved. The first
-    /// request after the end of a rest tries that peer, whichever is next.
+    /// Returns a peer, the index of its name, and whether this is a trial; `None` if no name has been resolved. The
+    /// first request after the end of a rest tries that peer, whichever is next.
     fn choose(&self, wanted: WantedPeer<'_>, turn: usize, now: Instant) -> Option<(usize, Arc<Peer>, bool)> {
         let has_failed = |peer: &Peer| wanted.failed.contains(&peer.address);
         if let Some(known) = wanted.known

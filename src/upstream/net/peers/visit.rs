@@ -2,9 +2,9 @@
 //! retries.
 //!
 //! All upstream requests of a page go to one peer unless it fails. The proofs of the core hold for every answer by
-//! itself, so a change of the peer skips and repeats nothing. But where two answers contradict each other, the core reads
-//! the earlier one again: if it shows the same, the list held still, and is refused as unsorted. Replicas of different
-//! age contradict each other in the same way, so mixing them would refuse sorted lists.
+//! itself, so a change of the peer skips and repeats nothing. But where two answers contradict each other, the core
+//! reads the earlier one again: if it shows the same, the list held still, and is refused as unsorted. Replicas of
+//! different age contradict each other in the same way, so mixing them would refuse sorted lists.
 
 use std::{
     net::SocketAddr,
@@ -99,8 +99,8 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Takes a retry after a flaw and returns the pause before it; nothing if the request can't be repeated, a retry is not
-    /// worthwhile, it would begin after `deadline`, or the budget is spent.
+    /// Takes a retry after a flaw and returns the pause before it; `None` if the request can't be repeated, a retry is
+    /// not worthwhile, it would begin after `deadline`, or the budget is spent.
     pub(crate) fn retry(&self, flaw: Flaw, now: Instant, deadline: Instant) -> Option<Duration> {
         let settings = self.peers.retries();
         let mut state = self.locked();

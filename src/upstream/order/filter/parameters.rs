@@ -153,7 +153,7 @@ fn compile_one(source: &Located<String>, diagnostics: &mut Diagnostics) -> Optio
     }
 }
 
-/// Returns the filter as alternatives, each a conjunction; nothing if there are too many.
+/// Returns the filter as alternatives, each a conjunction; `None` if there are too many.
 fn alternatives(filter: &Filter) -> Option<Vec<Vec<&Filter>>> {
     match filter {
         Filter::Compare { .. } => Some(vec![vec![filter]]),

@@ -18,7 +18,7 @@ pub(super) fn mark(blocks: &Blocks, before: &mut Before, marks: &mut WindowMarks
     met
 }
 
-/// A bit for each byte of a block of which this is true.
+/// Returns a bit for each byte of a block of which this is true.
 #[inline(always)]
 fn marked(block: &[u8; 64], is_meant: impl Fn(u8) -> bool) -> u64 {
     // Eight bytes of 0 and 1 are gathered in the highest of their product: no other bits of it meet there.

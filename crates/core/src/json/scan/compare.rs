@@ -10,7 +10,7 @@ pub fn serde_json_accepts(body: &[u8]) -> bool {
     std::str::from_utf8(body).is_ok() && serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }
 
-/// That a body that is read in full gets the verdict of serde_json, but for its bounds.
+/// Asserts that a body that is read in full gets the verdict of `serde_json`, but for its bounds.
 pub fn compare_verdicts(body: &[u8], shape: &Shape) {
     let is_json = match read_page(body, shape, Limits { depth: 120, ..Limits::default() }) {
         Ok(_) | Err(JsonError::NotAnArray | JsonError::ItemMissing { .. }) => true,

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::{FIRST_HIGH, FIRST_LOW, SECOND_HIGH, SIGNS};
 use crate::json::blocks::{Before, Blocks, Met, WindowMarks};
 
-/// The first of 16 bytes that is a quote, a backslash or a control character; 16 where none is.
+/// Returns the first of 16 bytes that is a quote, a backslash or a control character; 16 where none is.
 #[inline(always)]
 pub(in crate::json) fn first_stop(chunk: &[u8; 16]) -> usize {
     // SAFETY: all processors of this architecture have SSE2.
@@ -30,7 +30,7 @@ fn stop_of_sixteen(chunk: &[u8; 16]) -> usize {
 pub(in crate::json) struct Vector(());
 
 impl Vector {
-    /// The proof, where it is true.
+    /// Returns the proof, where it is true.
     #[inline]
     pub(in crate::json) fn detect() -> Option<Self> {
         let has = is_x86_feature_detected!("avx2")
@@ -100,7 +100,7 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
     met
 }
 
-/// Each bit is whether so many bits as are at its place or below it are odd.
+/// Returns each bit is whether so many bits as are at its place or below it are odd.
 #[inline]
 #[target_feature(enable = "avx2,pclmulqdq")]
 fn odd(bits: u64) -> u64 {
@@ -109,7 +109,8 @@ fn odd(bits: u64) -> u64 {
     _mm_cvtsi128_si64(product).cast_unsigned()
 }
 
-/// All bits of the bytes that are brackets, braces and colons; and of a control character, which is refused anyway.
+/// Returns all bits of the bytes that are brackets, braces and colons; and of a control character, which is refused
+/// anyway.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn signs(bytes: __m256i) -> __m256i {
@@ -117,7 +118,7 @@ fn signs(bytes: __m256i) -> __m256i {
     _mm256_cmpeq_epi8(looked_up(&SIGNS, bytes), _mm256_or_si256(bytes, all(b' ')))
 }
 
-/// A bit for each byte of a block that is this one.
+/// Returns a bit for each byte of a block that is this one.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn equal(low: __m256i, high: __m256i, byte: u8) -> u64 {
@@ -149,7 +150,7 @@ fn utf8_faults(previous: __m256i, bytes: __m256i) -> __m256i {
     _mm256_xor_si256(two, due)
 }
 
-/// The higher half of each byte.
+/// Returns the higher half of each byte.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn high_halves(bytes: __m256i) -> __m256i {
@@ -163,21 +164,21 @@ fn looked_up(table: &[u8; 32], bytes: __m256i) -> __m256i {
     _mm256_shuffle_epi8(load(table), bytes)
 }
 
-/// The same byte in all lanes.
+/// Returns a vector with the byte in all lanes.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn all(byte: u8) -> __m256i {
     _mm256_set1_epi8(byte.cast_signed())
 }
 
-/// The highest bit of each byte.
+/// Returns the highest bit of each byte.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn bits(bytes: __m256i) -> u64 {
     _mm256_movemask_epi8(bytes).cast_unsigned().into()
 }
 
-/// Both halves of a block.
+/// Loads both halves of a block.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn halves(block: &[u8; 64]) -> (__m256i, __m256i) {

@@ -13,7 +13,7 @@ pub(in crate::json) struct Vector(());
 type Quarters = [uint8x16_t; 4];
 
 impl Vector {
-    /// The proof, where it is true.
+    /// Returns the proof, where it is true.
     #[inline]
     pub(in crate::json) fn detect() -> Option<Self> {
         is_aarch64_feature_detected!("neon").then_some(Self(()))
@@ -85,7 +85,8 @@ fn is_plain(bytes: uint8x16_t) -> bool {
     vgetq_lane_u32(vreinterpretq_u32_u8(bytes), 3) & 0x8080_8000 == 0
 }
 
-/// All bits of the bytes that are brackets, braces and colons; and of a control character, which is refused anyway.
+/// Returns all bits of the bytes that are brackets, braces and colons; and of a control character, which is refused
+/// anyway.
 #[inline]
 #[target_feature(enable = "neon")]
 fn signs(bytes: uint8x16_t) -> uint8x16_t {
@@ -93,7 +94,7 @@ fn signs(bytes: uint8x16_t) -> uint8x16_t {
     vceqq_u8(looked_up(&SIGNS, vandq_u8(bytes, vdupq_n_u8(0x0f))), vorrq_u8(bytes, vdupq_n_u8(b' ')))
 }
 
-/// All bits of the bytes that are this one.
+/// Returns all bits of the bytes that are this one.
 #[inline]
 #[target_feature(enable = "neon")]
 fn equal(bytes: uint8x16_t, byte: u8) -> uint8x16_t {
@@ -106,7 +107,7 @@ fn any([one, two, three, four]: Quarters) -> uint8x16_t {
     vorrq_u8(vorrq_u8(one, two), vorrq_u8(three, four))
 }
 
-/// A bit for each byte of a block, of which each has all bits or none.
+/// Returns a bit for each byte of a block, of which each has all bits or none.
 #[inline]
 #[target_feature(enable = "neon")]
 fn bits(quarters: Quarters) -> u64 {
@@ -144,7 +145,7 @@ fn looked_up(table: &[u8; 32], bytes: uint8x16_t) -> uint8x16_t {
     vqtbl1q_u8(load(table.first_chunk().unwrap_or(&[0xff; 16])), bytes)
 }
 
-/// The quarters of a block.
+/// Returns the quarters of a block.
 #[inline]
 #[target_feature(enable = "neon")]
 fn quarters(block: &[u8; 64]) -> Quarters {

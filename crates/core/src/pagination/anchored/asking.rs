@@ -76,7 +76,7 @@ impl MarkReader<'_> {
         }
     }
 
-    /// An answer was used, and the page is not complete.
+    /// Goes on after an answer that was used, where the page is not complete.
     pub(super) async fn read_on(&mut self, passed: usize, confirming: bool) -> MarkNext {
         let way = self.page.way();
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
@@ -123,9 +123,9 @@ impl MarkReader<'_> {
         confirmation.filled.is_none().then_some(confirmation.edge)
     }
 
-    /// Asks whether a short answer was the end: by a small request at its end whose size is known to be honoured, and at once
-    /// by one after all that was asked for, which sees beyond items that are hidden, unless the answer says itself that
-    /// nothing follows; or by reading on and reading again where no page can show that.
+    /// Asks whether a short answer was the end: by a small request at its end whose size is known to be honoured, and
+    /// at once by one after all that was asked for, which sees beyond items that are hidden, unless the answer says
+    /// itself that nothing follows; or by reading on and reading again where no page can show that.
     async fn confirm(&mut self, last: u64) -> MarkNext {
         match (self.small_at_the_end(last), self.page.views.last()) {
             (Some(small), Some(view)) if self.asker.left() > 1 => {

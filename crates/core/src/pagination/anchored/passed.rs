@@ -102,7 +102,7 @@ impl PassedItems {
     }
 
     /// Puts an answer over what those before it showed of the list: the boundary is right before its item `cut`, as the
-    /// list goes. Gives the marks of what is on the page no longer.
+    /// list goes. Returns the marks of the items that are on the page no longer.
     ///
     /// Items stand where the answer shows them. Of the items that stood before the boundary, and that it does not show,
     /// only those are left which may lie before the first or after the last of its items that were known: between them
@@ -165,8 +165,8 @@ impl PassedItems {
         left_out
     }
 
-    /// Reads on in the latest answer. What is known is passed over, and an id that the page has already too. Gives how many
-    /// items were passed.
+    /// Reads on in the latest answer. What is known is passed over, and an id that the page has already too. Gives how
+    /// many items were passed.
     pub(super) fn take(&mut self, order: &Order, known: impl Fn(&View, usize) -> bool) -> usize {
         let Some((index, view)) = self.views.iter().enumerate().next_back() else { return 0 };
         let ends = match self.way {
@@ -281,9 +281,9 @@ impl PassedItems {
     }
 }
 
-/// The first marks of a sequence, each with whether it is of an id. Those are taken once, and not where they are on the
-/// other side: what was moved while it was read may have been read twice. Items without ids may look the same, and then
-/// it is their number that tells a place from the one before it.
+/// Returns the first marks of a sequence, each with whether it is of an id. Those are taken once, and not where they
+/// are on the other side: what was moved while it was read may have been read twice. Items without ids may look the
+/// same, and then it is their number that tells a place from the one before it.
 pub(super) fn nearest(sequence: impl Iterator<Item = (Mark, bool)>, most: usize, other: &[Mark]) -> Vec<Mark> {
     let mut marks = Vec::with_capacity(most);
     for (mark, is_of_id) in sequence {
@@ -321,7 +321,7 @@ mod tests {
         Marker::new(|bytes| Mark::of(u64::from(bytes[0])))
     }
 
-    /// An answer with an item for each letter, which is its mark.
+    /// Returns an answer with an item for each letter, which is its mark.
     fn view(from: u64, letters: &str) -> View {
         let body = letters.as_bytes().to_vec();
         let spans = (0..).take(body.len()).map(|start| Span { start, end: start + 1 });

@@ -135,12 +135,12 @@ fn harms(seen: &[Seen], still: &[Seen], beyond: (Option<usize>, Option<usize>), 
     repeats || skips
 }
 
-/// The marks of a set.
+/// Returns the marks of a set.
 fn members(seen: &[Seen], set: u32) -> impl Iterator<Item = Seen> {
     seen.iter().enumerate().filter(move |(bit, _)| set & (1 << bit) != 0).map(|(_, seen)| *seen)
 }
 
-/// A set of the marks, sorted by place, as a chain; `None` where they are not in their order.
+/// Returns a set of the marks, sorted by place, as a chain; `None` where they are not in their order.
 fn chain(seen: &[Seen], set: u32, passed: usize) -> Option<Chain> {
     let mut members = members(seen, set);
     let first = members.next()?;
@@ -163,7 +163,7 @@ fn chain(seen: &[Seen], set: u32, passed: usize) -> Option<Chain> {
     Some(Chain { size, cut: served.map_or(most, |at| at + 1), least: first.at, most })
 }
 
-/// A mistake that the majority guards against: the mark nearest to the boundary alone decides.
+/// Returns the place that the mark nearest to the boundary gives: a mistake that the majority guards against.
 fn newest(seen: &[Seen], passed: usize) -> Option<Place> {
     let served = seen.iter().filter(|seen| seen.rank < passed).max_by_key(|seen| seen.rank);
     let ahead = seen.iter().min_by_key(|seen| seen.rank);
@@ -240,7 +240,8 @@ mod tests {
         }
     }
 
-    /// Every way in which any minority of the marks moves, or marks go, among other items; with who stood still.
+    /// Checks every way in which a minority of the marks moves, or marks go, among other items, with the marks that
+    /// stood still.
     fn each_minority(mut check: impl FnMut(&[char], &dyn Fn(char) -> bool)) {
         // Served: S a b c, to come: d e T. The marks are a to e.
         let still = "SabcdeT";
@@ -266,7 +267,7 @@ mod tests {
         }
     }
 
-    /// Items that stood still are neither skipped nor repeated.
+    /// Returns items that stood still are neither skipped nor repeated.
     fn check_harmless(before: &[char], after: &[char], stays: &dyn Fn(char) -> bool) {
         assert!(!before.iter().any(|&item| "deT".contains(item) && stays(item)), "skipped: {before:?}|{after:?}");
         assert!(!after.contains(&'S'), "repeated: {before:?}|{after:?}");
@@ -311,8 +312,8 @@ mod tests {
         assert!(certain > 1_000 && uncertain > 1_000, "{certain} {uncertain}");
     }
 
-    /// Reads a part of a list, of which there is more on both sides, as [`page`] does, and says whether that is certain:
-    /// where not all that is seen can have moved, and where it can.
+    /// Reads a part of a list, of which there is more on both sides, as [`page`] does, and says whether that is
+    /// certain: where not all that is seen can have moved, and where it can.
     fn certain(list: &str) -> (bool, bool) {
         let seen: Vec<Seen> =
             list.chars().zip(0..).filter_map(|(item, at)| Some(Seen { rank: "abcde".find(item)?, at })).collect();

@@ -27,7 +27,7 @@ pub(super) struct MarkSeam {
 }
 
 impl MarkSeam {
-    /// The seam at one edge of an answer; `None` where nothing can be asked for beyond it.
+    /// Returns the seam at one edge of an answer; `None` where nothing can be asked for beyond it.
     pub(super) fn new(view: &View, toward: Way, request: &PageRequest) -> Option<Box<Self>> {
         Some(Box::new(Self {
             toward,
@@ -166,8 +166,8 @@ impl MarkReader<'_> {
         if self.page.is_done() { Ok(MarkTurn::Serve { cut_off: false }) } else { self.read_on(passed, false).await }
     }
 
-    /// Returns the place in an answer from beyond a seam at which the items not yet read begin; `None` where a silent cap may
-    /// have left a gap.
+    /// Returns the place in an answer from beyond a seam at which the items not yet read begin; `None` where a silent
+    /// cap may have left a gap.
     fn cut_beyond(&self, seam: &MarkSeam, view: &View, line: &MarkLine) -> Option<usize> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         // Where items are hidden, the two answers may overlap; and they must where a silent cap may leave a gap.

@@ -98,7 +98,7 @@ impl MarkSearch {
         }
     }
 
-    /// The next window to look at; none when all that is in bounds was covered.
+    /// Returns the next window to look at; `None` when all places in bounds were covered.
     pub(super) fn next(&mut self) -> Option<Probe> {
         self.probes += 1;
         if let Some(aim) = self.pointed.take() {
@@ -124,7 +124,7 @@ impl MarkSearch {
         None
     }
 
-    /// The next window beside an area, on the side that was looked at less.
+    /// Returns the next window beside an area, on the side that was looked at less.
     fn extend(&mut self, index: usize) -> Option<Probe> {
         let size = SEARCH_WINDOW << (self.probes / 2).min(10);
         let (end, bound) = (self.end, self.bound);

@@ -18,7 +18,7 @@ use crate::pagination::{
 };
 
 impl MarkReader<'_> {
-    /// The marks that were seen decide nothing: looks for them elsewhere.
+    /// Looks for marks elsewhere, where those that were seen decide nothing.
     pub(super) async fn unsettled(&mut self) -> MarkNext {
         let Landmark::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let Some(view) = sightings.last() else { return Err(self.lost()) };

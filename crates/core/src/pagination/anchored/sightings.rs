@@ -88,7 +88,7 @@ impl Sightings {
         Self { line, way, boundary, fresh, views: Vec::new(), closer: None }
     }
 
-    /// The marks.
+    /// Returns the marks.
     pub(super) fn line(&self) -> &MarkLine {
         &self.line
     }

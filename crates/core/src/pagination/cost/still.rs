@@ -1,5 +1,5 @@
-//! A list that holds still, at an upstream that does what its dialect says. Item *n* has the id *n*; so many of them as a
-//! run has share their strong keys, and the upstream gives these in another sequence with every answer.
+//! A list that holds still, at an upstream that does what its dialect says. Item *n* has the id *n*; so many of them as
+//! a run has share their strong keys, and the upstream gives these in another sequence with every answer.
 
 use std::{cell::Cell, fmt::Write as _, ops::Range, sync::Arc};
 
@@ -45,7 +45,7 @@ impl Still {
         }
     }
 
-    /// The largest size that is honoured.
+    /// Returns the largest size that is honoured.
     pub(super) fn honours(&self) -> u32 {
         match &self.paging.sizes {
             Sizes::Free { most, .. } => most.unwrap_or(u32::MAX),
@@ -59,7 +59,7 @@ impl Still {
         self.says.contains(&Said::Total)
     }
 
-    /// The place right after an item, the last of its run, as the cursor of a page that ends with it says it.
+    /// Returns the place right after an item, the last of its run, as the cursor of a page that ends with it says it.
     pub(super) fn after(&self, item: u64) -> Option<Target> {
         let position = match self.order.declared {
             true => Position::After(self.anchor(item)?),
@@ -68,7 +68,8 @@ impl Still {
         Some(Target { position, hint: self.hint(item + 1) })
     }
 
-    /// The place right before an item, the first of its run, as the cursor of a page that begins with it says it.
+    /// Returns the place right before an item, the first of its run, as the cursor of a page that begins with it says
+    /// it.
     pub(super) fn before(&self, item: u64) -> Option<Target> {
         let position = match self.order.declared {
             true => Position::Before(self.anchor(item)?),
@@ -173,7 +174,7 @@ impl Still {
         answer
     }
 
-    /// The items that pass a filter: they are neighbours, for all keys grow with the item's number.
+    /// Returns the items that pass a filter: they are neighbours, for all keys grow with the item's number.
     fn passing(&self, filter: &Filter) -> Range<u64> {
         let all = 0..self.items;
         match filter {
@@ -207,7 +208,7 @@ impl Still {
         }
     }
 
-    /// These items of the list, as a form of it gives them.
+    /// Returns these items of the list, as a form of it gives them.
     fn show(&self, range: Range<u64>, listing: &Listing) -> Answer {
         let count = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
         let (strong, columns) = (self.order.strong.len(), self.order.columns());
@@ -237,7 +238,7 @@ impl Still {
         shown
     }
 
-    /// Which item of a run stands at a place in this answer, where the upstream does not order them.
+    /// Returns the item of a run at a place in this answer, where the upstream does not order ties.
     fn shuffled(&self, place: u64) -> u64 {
         if self.order.ties == Ties::Ordered {
             return place;
@@ -248,12 +249,12 @@ impl Still {
     }
 }
 
-/// The mark of an item: its number.
+/// Returns the mark of an item: its number.
 pub(super) fn mark(bytes: &[u8]) -> Mark {
     Mark::of(bytes.iter().fold(0, |number: u64, byte| number.wrapping_mul(31).wrapping_add(u64::from(*byte))))
 }
 
-/// The number that a key is, or lies beside.
+/// Returns the number that a key is, or lies beside.
 fn number(value: &KeyValue) -> Option<f64> {
     match value {
         KeyValue::Number(digits) => digits.parse().ok(),
@@ -261,7 +262,7 @@ fn number(value: &KeyValue) -> Option<f64> {
     }
 }
 
-/// The first whole number that is no less.
+/// Returns the first whole number that is no less.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "items are counted from 0, and are few")]
 fn at_least(value: f64) -> u64 {
     value.ceil().max(0.0) as u64

@@ -20,8 +20,8 @@ pub(super) struct CostWalk<'a> {
 }
 
 impl CostWalk<'_> {
-    /// Items around which pages are read: at every place of the upstream's own pages that matters in the middle of the
-    /// list, and near its end.
+    /// Returns items around which pages are read: at every place of the upstream's own pages that matters in the middle
+    /// of the list, and near its end.
     pub(super) fn places(&self, cap: u64) -> Vec<u64> {
         let (limit, items) = (u64::from(self.limit), self.still.items);
         let middle = items / 2 / cap * cap;
@@ -45,7 +45,7 @@ impl CostWalk<'_> {
         steps.into_iter().map(|step| middle + step).chain([near - 2, near - 1, near]).chain(before_end).collect()
     }
 
-    /// The first page and the next; the last and the one before it, where a link leads there.
+    /// Returns the first page and the next; the last and the one before it, where a link leads there.
     pub(super) fn at_ends(&self) -> Cost {
         let at = |position| Target { position, hint: Hint::default() };
         let cost = self.from(&at(Position::Start), UpstreamProfile::default(), 2);
@@ -69,7 +69,7 @@ impl CostWalk<'_> {
         costs.fold(Cost::default(), Cost::and)
     }
 
-    /// The page after an item and the one before it, as cursors lead there that remember the place.
+    /// Returns the page after an item and the one before it, as cursors lead there that remember the place.
     pub(super) fn around(&self, item: u64) -> Cost {
         let targets = [self.still.after(item), self.still.before(item)];
         let costs = targets.into_iter().flatten().flat_map(|target| {
@@ -81,13 +81,14 @@ impl CostWalk<'_> {
         costs.fold(Cost::default(), Cost::and)
     }
 
-    /// A target whose walk has seen the sizes filled that the upstream honours.
+    /// Returns a target whose walk has seen the sizes filled that the upstream honours.
     fn sure(&self, mut target: Target) -> Target {
         target.hint.honoured = self.still.honours();
         target
     }
 
-    /// By token nothing but the start can be asked for: a first page of another size moves those after it.
+    /// Returns the cost by token, where only the start can be asked for: a first page of another size moves those after
+    /// it.
     pub(super) fn by_token(&self, cap: u64) -> Cost {
         let mut cost = Cost::default();
         if self.shape.paging.family != Family::Token {
@@ -104,7 +105,7 @@ impl CostWalk<'_> {
         cost
     }
 
-    /// So many pages from a target on, and where that meets the end, one back.
+    /// Reads so many pages from a target on, and one back where that meets the end.
     fn from(&self, target: &Target, mut profile: UpstreamProfile, pages: u32) -> Cost {
         let mut cost = Cost::default();
         let mut target = target.clone();
@@ -170,7 +171,7 @@ impl CostWalk<'_> {
     }
 }
 
-/// The same target, as cursors say it that hold ids alone.
+/// Returns the target as a cursor says it that holds ids alone.
 fn by_id(target: Target) -> Target {
     let pivot = |id| Pivot { id, fingerprint: None };
     let position = match target.position {

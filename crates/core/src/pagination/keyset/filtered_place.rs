@@ -43,7 +43,7 @@ pub(super) fn count(answers: &[Answer], order: &Order, place: ItemPlace, side: S
     (u32::try_from(passed).unwrap_or(u32::MAX).saturating_add(1), passed < all)
 }
 
-/// The value from which a filter is asked for.
+/// Returns the value from which a filter is asked for.
 fn bound(key: &SortKey, value: &KeyValue, side: Side) -> KeyValue {
     let key = match side {
         Side::Before => key.clone(),

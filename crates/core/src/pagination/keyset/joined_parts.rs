@@ -82,7 +82,7 @@ pub(super) fn append(page: &mut Page, later: Page, order: &Order) {
     debug_assert_eq!(had.len(), page.items.len(), "no item comes twice");
 }
 
-/// The id of an item, in the spelling by which it is known again.
+/// Returns the id of an item, in the spelling by which it is known again.
 fn id(answers: &[Answer], order: &Order, place: ItemPlace) -> Vec<u8> {
     let answer = answers.get(place.answer as usize);
     answer.and_then(|answer| answer.identity(order, place.item as usize)).unwrap_or_default().into_owned()

@@ -386,7 +386,7 @@ impl Reading {
         page.answers.iter().all(|answer| (0..answer.items.len()).all(|item| is_of_it(answer, item)))
     }
 
-    /// The page that was gathered, in terms of the whole list.
+    /// Makes the page of the parts, in terms of the whole list.
     fn finish(&mut self, up: &UpstreamPort) -> PartResult {
         let Some(mut page) = self.gathered.page.take() else { return self.lost(up) };
         if !self.gathered.shows_before {
@@ -434,7 +434,7 @@ impl Reading {
         page
     }
 
-    /// A run is too long for an answer: looks where it begins, where the endpoint can give it by itself.
+    /// Looks for the beginning of a run that is too long for an answer, where the endpoint can give the run by itself.
     async fn too_long(&mut self, up: &mut UpstreamPort, refusal: Refusal) -> PartResult {
         if self.is_full() {
             // Whether there is more is all that was asked; a filter that is ignored shows what was read before.

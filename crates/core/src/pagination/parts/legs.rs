@@ -1,5 +1,5 @@
-//! Runs of equal strong keys that are longer than an answer: the run itself, sorted by the id, then what comes after it,
-//! key by key from the least significant one up.
+//! Runs of equal strong keys that are longer than an answer: the run itself, sorted by the id, then what comes after
+//! it, key by key from the least significant one up.
 
 use std::sync::Arc;
 
@@ -26,8 +26,9 @@ pub(in crate::pagination) fn can_give_runs(order: &Order, filters: &Filters) -> 
         && filters.columns[..strong].iter().all(|can| can.equal)
 }
 
-/// The parts that hold a run and everything after it. In the run the page goes on after `id`, or begins with its first
-/// item. Nothing where the endpoint can't be asked for them, or the keys may be stored otherwise than they are shown.
+/// Returns the parts that hold a run and everything after it. In the run the page goes on after `id`, or begins with
+/// its first item. Nothing where the endpoint can't be asked for them, or the keys may be stored otherwise than they
+/// are shown.
 pub(in crate::pagination) fn parts_from_run(
     order: &Order,
     filters: &Filters,
@@ -55,9 +56,9 @@ pub(in crate::pagination) fn parts_from_run(
     Some(parts)
 }
 
-/// All that comes from an anchor on as one filter of alternatives, key by key: what is equal in all keys but the last and
-/// from the anchor on in that, what is beyond it in the key before, and so on. So what shares the anchor's first keys
-/// and comes long before it is left out. `None` as with [`parts_from_run`].
+/// Returns all that comes from an anchor on as one filter of alternatives, key by key: what is equal in all keys but
+/// the last and from the anchor on in that, what is beyond it in the key before, and so on. So what shares the anchor's
+/// first keys and comes long before it is left out. `None` as with [`parts_from_run`].
 pub(in crate::pagination) fn alternatives(order: &Order, filters: &Filters, anchor: &Anchor) -> Option<Filter> {
     let last = order.strong.len().checked_sub(1).filter(|last| *last > 0)?;
     if !filters.either || !filters.both || filters.columns.len() <= last || anchor.keys.len() <= last {
@@ -93,7 +94,7 @@ fn from_on(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) ->
     (can.nulls || !asks_for_nulls).then(|| [Some(from_on), nulls_after].into_iter().flatten().collect())
 }
 
-/// The run itself.
+/// Returns the run itself.
 fn run(
     order: &Order,
     filters: &Filters,
@@ -170,7 +171,7 @@ fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
     Some(filters)
 }
 
-/// The boolean that comes last in the list.
+/// Returns the boolean that comes last in the list.
 fn last_boolean(key: &SortKey) -> bool {
     !widen::outwards_is_up(key.direction)
 }

@@ -39,13 +39,13 @@ impl BoundaryLook {
         plan::within(paging, slice).map(Self)
     }
 
-    /// The slice to ask for.
+    /// Returns the slice to ask for.
     pub(in crate::pagination) fn slice(self) -> Slice {
         self.0
     }
 
-    /// The run that is cut by the end of the answer, if all between the boundary and the run is there too. `None` where
-    /// the answer shows no such thing.
+    /// Returns the run that is cut by the end of the answer, if all between the boundary and the run is there too.
+    /// `None` where the answer shows no such thing.
     pub(in crate::pagination) fn find(
         self,
         answer: &Answer,
@@ -116,7 +116,7 @@ mod tests {
         },
     };
 
-    /// Items of two digits, the rank and the id.
+    /// Returns items of two digits, the rank and the id.
     fn answer(items: &[&str]) -> Answer {
         let span = |start: u32, length| Span { start, end: start + length };
         let starts = || (0..).step_by(2).take(items.len());

@@ -32,9 +32,9 @@ pub(in crate::pagination) struct Part {
 /// The treatment that a filter gives to the keys that it is asked by, on which the proof by its answers depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Lets {
-    /// The same comparison lets them and all that follows through: an answer that shows them proves the filter, and an answer
-    /// that shows neither them nor the item that had them may come of a filter that compares otherwise than the list is
-    /// sorted.
+    /// The same comparison lets them and all that follows through: an answer that shows them proves the filter, and an
+    /// answer that shows neither them nor the item that had them may come of a filter that compares otherwise than the
+    /// list is sorted.
     Equal,
     /// As `Equal`, but only of items that have so many first keys in common with the position, and no null where it has
     /// none: other alternatives of the filter let the rest through, and nothing shows that these are understood.
@@ -46,7 +46,7 @@ pub(in crate::pagination) enum Lets {
 }
 
 impl Part {
-    /// All of the list.
+    /// Returns the range of the whole list.
     pub(in crate::pagination) fn whole(position: Position) -> Self {
         Self { filter: None, run: None, position, before: 0, left_out: 0, lets: Lets::Equal }
     }
@@ -65,12 +65,12 @@ pub(in crate::pagination) enum NullsStand {
     After,
 }
 
-/// The first key by which a list is sorted: a strong one, or the id.
+/// Returns the first key by which a list is sorted: a strong one, or the id.
 pub(in crate::pagination) fn first_key(order: &Order) -> &SortKey {
     order.strong.first().unwrap_or(&order.id)
 }
 
-/// The value of the first key.
+/// Returns the value of the first key.
 pub(in crate::pagination) fn first_value(anchor: &Anchor) -> &KeyValue {
     anchor.keys.first().unwrap_or(&anchor.id)
 }
@@ -88,8 +88,8 @@ pub(in crate::pagination) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
     }
 }
 
-/// The parts of the list that hold everything after an anchor, the first of which should show the anchor. Nothing where
-/// the endpoint has no filters that would surely show all of it.
+/// Returns the parts of the list that hold everything after an anchor, the first of which should show the anchor.
+/// Nothing where the endpoint has no filters that would surely show all of it.
 pub(in crate::pagination) fn parts_after(
     order: &Order,
     filters: &Filters,

@@ -3,8 +3,8 @@
 //!
 //! A shown value may be coarser than the one by which the upstream sorts: cut off (date-times mostly are) or rounded
 //! (numbers mostly are). The stored value then lies less than one grain from the shown one, on either side, so a filter
-//! that is moved outwards by a whole grain lets everything through that looks like the anchor, and a little more, which is
-//! dropped here.
+//! that is moved outwards by a whole grain lets everything through that looks like the anchor, and a little more, which
+//! is dropped here.
 
 use crate::pagination::{
     decimal::{digits_after_point, moved_decimal},
@@ -22,7 +22,7 @@ enum Nature {
     Uuid,
 }
 
-/// Which way values grow on the way to the start of the list, for one that runs this way.
+/// Returns whether values grow on the way to the start of a list that runs this way.
 pub(in crate::pagination) fn outwards_is_up(direction: Direction) -> bool {
     direction == Direction::Descending
 }
@@ -34,7 +34,7 @@ pub(in crate::pagination) fn can_be_filtered(key: &SortKey, value: &KeyValue) ->
     nature(key, value).is_some()
 }
 
-/// A value moved outwards by the grain in which it is shown; nothing where it is shown as it is stored.
+/// Returns a value moved outwards by the grain in which it is shown; `None` where it is shown as it is stored.
 ///
 /// The grain is the coarser of the declared one and the one that the value shows: serializers leave out zeros at the
 /// end. A number without digits after its point, and a date, count as stored so unless the route says otherwise.
@@ -70,9 +70,9 @@ pub(in crate::pagination) enum Widened {
     To(KeyValue),
 }
 
-/// A value that surely comes before this one, which is stored as it is shown, and nearly all that comes before this one
-/// comes before it too: for endpoints that only compare exclusively. Nothing where there is none: before a UUID, or
-/// after a text.
+/// Returns a value that surely comes before this one, which is stored as it is shown, and nearly all that comes before
+/// this one comes before it too: for endpoints that only compare exclusively. Nothing where there is none: before a
+/// UUID, or after a text.
 pub(in crate::pagination) fn just_before(key: &SortKey, value: &KeyValue) -> Option<KeyValue> {
     let up = outwards_is_up(key.direction);
     match (nature(key, value)?, value) {
@@ -108,7 +108,7 @@ pub(in crate::pagination) fn is_stored_as_shown(key: &SortKey, value: &KeyValue)
     }
 }
 
-/// A text cut back to whole characters: what was kept of a long one may end within one.
+/// Returns a text cut back to whole characters: what was kept of a long one may end within one.
 pub(in crate::pagination) fn whole_characters(text: &[u8]) -> &[u8] {
     match std::str::from_utf8(text) {
         Ok(_) => text,
@@ -140,7 +140,7 @@ fn is_uuid(text: &[u8]) -> bool {
         })
 }
 
-/// A number moved by its grain; nothing within where it has none, nothing at all where it can't be moved.
+/// Returns a number moved by its grain; nothing within where it has none, nothing at all where it can't be moved.
 #[expect(clippy::option_option, reason = "whether it can be known, and then whether it has a grain")]
 fn number(key: &SortKey, digits: &[u8], up: bool) -> Option<Option<String>> {
     let shown = u8::try_from(digits_after_point(digits)?).unwrap_or(u8::MAX);

@@ -8,7 +8,7 @@ use crate::pagination::{
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
-/// The page of this size that holds an offset.
+/// Returns the page of this size that holds an offset.
 pub(super) fn page_with(offset: u64, size: u32) -> Slice {
     Slice::Page { number: PageNumber(offset / u64::from(size)), size: PageSize(size) }
 }
@@ -40,7 +40,7 @@ impl<'a> Askable<'a> {
         Self { sizes: &paging.sizes, least: least.max(1), most, depth: paging.max_depth.unwrap_or(u64::MAX) }
     }
 
-    /// The sizes in a range, ascending.
+    /// Returns the sizes in a range, ascending.
     pub(super) fn between(&self, least: u32, most: u32) -> impl DoubleEndedIterator<Item = u32> + '_ {
         let (low, high) = (least.max(self.least), most.min(self.most));
         let (any, listed) = match self.sizes {
@@ -50,19 +50,19 @@ impl<'a> Askable<'a> {
         any.chain(listed.iter().copied().filter(move |size| (low..=high).contains(size)))
     }
 
-    /// The least size that is at least this, or the largest.
+    /// Returns the least size that is at least this, or the largest.
     pub(super) fn nearest(&self, wanted: u64) -> u32 {
         let wanted = u32::try_from(wanted).unwrap_or(LARGEST_SIZE);
         self.between(wanted, LARGEST_SIZE).next().unwrap_or(self.most)
     }
 
-    /// The sizes of pages that hold an offset and do not reach too deep, ascending.
+    /// Returns the sizes of pages that hold an offset and do not reach too deep, ascending.
     fn within_depth(&self, offset: u64) -> impl DoubleEndedIterator<Item = u32> + '_ {
         let ends = move |size: u32| (offset / u64::from(size) + 1).saturating_mul(u64::from(size));
         self.between(1, LARGEST_SIZE).filter(move |size| ends(*size) <= self.depth)
     }
 
-    /// The widest request around an offset.
+    /// Returns the widest request around an offset.
     pub(super) fn widest(&self, family: Family, middle: u64) -> Slice {
         match family {
             Family::Offset | Family::Token => {
@@ -74,7 +74,7 @@ impl<'a> Askable<'a> {
         }
     }
 
-    /// The one request that holds a window and most of what is wished for around it, with the fewest items.
+    /// Returns the one request that holds a window and most of what is wished for around it, with the fewest items.
     pub(super) fn one(&self, family: Family, window: Window) -> Option<Slice> {
         if window.len() > u64::from(self.most) {
             return None;
@@ -117,7 +117,7 @@ impl<'a> Askable<'a> {
         }
     }
 
-    /// The request that holds one end of a window and reaches farthest into it.
+    /// Returns the request that holds one end of a window and reaches farthest into it.
     pub(super) fn farthest(&self, family: Family, from: u64, to: u64, way: Way) -> Slice {
         match (family, way) {
             (Family::Offset | Family::Token, Way::Forward) => {

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// An item comes before the one that it follows.
+/// Describes an item that comes before the one that it follows.
 pub(in crate::pagination) fn contradiction(answer: &Answer, order: &Order, place: usize) -> Unsorted {
     let number = place + 1;
     let said = |by: &str| format!("item {number} of an answer comes before the one it follows, by {by}");
@@ -38,7 +38,7 @@ pub(in crate::pagination) fn contradiction(answer: &Answer, order: &Order, place
     }
 }
 
-/// Items with equal keys, the first and the last of them, do not come in the order of their ids.
+/// Describes items with equal keys that do not come in the order of their ids, by the first and the last of them.
 pub(in crate::pagination) fn disordered_ties(answer: &Answer, order: &Order, first: usize, last: usize) -> Unsorted {
     let (first, last, name) = (first + 1, last + 1, &order.id.name);
     let said = format!("items {first} to {last} of an answer have equal keys and are not in the order of {name}");
@@ -49,12 +49,12 @@ pub(in crate::pagination) fn disordered_ties(answer: &Answer, order: &Order, fir
     Cause::Ties.said(format!("{said}: say ties = \"unordered\""))
 }
 
-/// An id stands twice in one answer.
+/// Describes an id that stands twice in one answer.
 pub(in crate::pagination) fn twice(place: usize) -> Unsorted {
     Cause::Twice.said(format!("the id of item {} stands twice in one answer", place + 1))
 }
 
-/// The items' keys can't be compared with those that a cursor names.
+/// Describes items whose keys can't be compared with those that a cursor names.
 pub(in crate::pagination) fn strange_anchor(answer: &Answer, order: &Order, anchor: &Anchor) -> Unsorted {
     let columns = order.strong.iter().zip(&anchor.keys).enumerate();
     let mut inferred =
@@ -123,7 +123,7 @@ pub(in crate::pagination) fn unkept(answer: &Answer, order: &Order, item: usize)
     Cause::Kind.said(format!("item {number} of an answer can't be named in a cursor"))
 }
 
-/// A member is missing: of an item that has members, or that can have none.
+/// Describes a missing member: of an item that has members, or that can have none.
 fn absent(answer: &Answer, item: usize, name: &str, is_id: bool) -> Unsorted {
     let number = item + 1;
     let what = match answer.items.get(item).map(|span| span.of(&answer.body)) {
@@ -163,7 +163,7 @@ pub(in crate::pagination) fn is_plain_text(raw: &[u8]) -> bool {
     matches!(KeyRef::of_strong(&Kind::Inferred, raw), Some(KeyRef::Text(text)) if !is_date_time(&text))
 }
 
-/// Two texts of a field without a declared type, one a date-time and one not: neither comparison is theirs.
+/// Describes two texts of a field without a declared type, one a date-time and one not, which neither comparison fits.
 fn mixed_texts(answer: &Answer, order: &Order, place: usize) -> Option<Unsorted> {
     let before = place.checked_sub(1)?;
     let columns = order.strong.iter().zip(row(answer, order, before)).zip(row(answer, order, place));
@@ -180,7 +180,7 @@ fn mixed_texts(answer: &Answer, order: &Order, place: usize) -> Option<Unsorted>
     })
 }
 
-/// The first key by which an item comes before the one that it follows.
+/// Returns the first key by which an item comes before the one that it follows.
 fn deciding<'a>(answer: &Answer, order: &'a Order, place: usize) -> Option<(usize, &'a SortKey)> {
     let before = row(answer, order, place.checked_sub(1)?);
     let keys = order.strong.iter().chain([&order.id]).enumerate();

@@ -1,4 +1,4 @@
-//! The page made of what was taken: items, neighbours, and how sure it is.
+//! The page made of the items that were taken, with its neighbours and its level.
 
 use super::{TakenItem, TokenPage};
 use crate::pagination::{
@@ -49,7 +49,7 @@ impl<'a> PageEntry<'a> {
 }
 
 impl TokenPage<'_> {
-    /// The page as it stands; `short` where the budget ended before it was full.
+    /// Makes the page as it stands; `short` where the budget ended before it was full.
     pub(super) fn page(&mut self, short: bool) -> Result<Page, Refusal> {
         let backward = self.way.is_backward();
         let onward = self.onward()?.map(|edge| self.target(edge));
@@ -149,8 +149,8 @@ impl TokenPage<'_> {
         Ok(Some(NeighbourPage { token, token_way, way, depth, within, circle, run, ahead }))
     }
 
-    /// The place before so many items of an upstream page, read in the other direction; `None` where nothing is there,
-    /// or where the upstream can't be asked for it.
+    /// Returns the place before so many items of an upstream page, read in the other direction; `None` where nothing is
+    /// there, or where the upstream can't be asked for it.
     fn way_back(&self, number: usize, passed: usize) -> Result<Option<PageEntry<'_>>, Refusal> {
         let (upstream_page, way, tokens) = (&self.pages.read[number], self.way.reversed(), self.tokens());
         let before = upstream_page.len() - passed;
@@ -177,8 +177,8 @@ impl TokenPage<'_> {
         })
     }
 
-    /// A place in an upstream page that is to be read again. Where tokens only lead on, a page back must be all in one
-    /// upstream page, or at the start.
+    /// Returns a place in an upstream page that is to be read again. Where tokens only lead on, a page back must be all
+    /// in one upstream page, or at the start.
     fn again<'a>(&self, upstream_page: &'a UpstreamPage, way: Way, passed: usize) -> Option<PageEntry<'a>> {
         let tokens = self.tokens();
         let alone = way.is_backward() && !tokens.backward;
@@ -219,8 +219,8 @@ impl TokenPage<'_> {
         Target { position: Position::Token(Box::new(place)), hint }
     }
 
-    /// The mark of the item that comes right after so many of an upstream page, beyond an anchor; `None` where another
-    /// upstream page shows one between the two.
+    /// Returns the mark of the item that comes right after so many of an upstream page, beyond an anchor; `None` where
+    /// another upstream page shows one between the two.
     fn next_beyond(&self, way: Way, beyond: Option<(&UpstreamPage, usize)>, within: &PlaceInPage) -> Option<Mark> {
         let PlaceInPage::Keys(anchor) = within else { return None };
         let (upstream_page, passed) =
@@ -236,7 +236,7 @@ impl TokenPage<'_> {
         (!between).then(|| upstream_page.fingerprint(order, &self.request.marker, index))
     }
 
-    /// The marks around a place: those gone by, the nearest last, and those of the upstream page that it is in.
+    /// Returns the marks around a place: those gone by, the nearest last, and those of the upstream page that it is in.
     fn marked(&self, way: Way, trail: &[Mark], beyond: Option<(&UpstreamPage, usize)>) -> PlaceInPage {
         let ahead: Vec<Mark> = beyond.map_or_else(Vec::new, |(upstream_page, passed)| {
             let places = (passed..upstream_page.len()).take(Marks::AHEAD);
@@ -261,7 +261,7 @@ impl TokenPage<'_> {
         self.mark(&self.pages.read[taken.upstream_page], taken.index)
     }
 
-    /// The first and the last of the items, which are in the list's order.
+    /// Returns the first and the last of the items, which are in the list's order.
     fn edges(&self, taken: &[TakenItem]) -> Result<Option<(Item, Item)>, Refusal> {
         let item = |number: usize| {
             let TakenItem { upstream_page, index } = taken[number];

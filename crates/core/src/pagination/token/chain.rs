@@ -30,8 +30,8 @@ pub(super) enum PlaceAmid {
 }
 
 impl Around {
-    /// The longest chain of marks that keep their order decides: the place is right after its last mark passed, or right
-    /// before its first mark ahead. Where several places are as good, the one nearest to `hint`.
+    /// Returns the place by the longest chain of marks that keep their order: it is right after its last mark passed,
+    /// or right before its first mark ahead. Where several places are as good, the one nearest to `hint`.
     #[must_use]
     pub(super) fn find(&self, items: &[Mark], hint: usize) -> PlaceAmid {
         let passed_before = self.lengths_passed(items);
@@ -57,8 +57,8 @@ impl Around {
     }
 
     /// The same for a page that was handed out as the one that begins at the place. Items passed can be here only where
-    /// the list moved on under its tokens; then the last of them come first. One that turns up farther on, without those
-    /// that were beside it, was moved itself.
+    /// the list moved on under its tokens; then the last of them come first. One that turns up farther on, without
+    /// those that were beside it, was moved itself.
     #[must_use]
     pub(super) fn find_from_start(&self, items: &[Mark]) -> PlaceAmid {
         if let PlaceAmid::At { passed, stragglers } = self.find(items, 0) {
@@ -78,7 +78,7 @@ impl Around {
         items.last().is_some_and(|last| self.passed.contains(last) && self.passed.last() != Some(last))
     }
 
-    /// For each place, the longest chain of passed marks among the items before it.
+    /// Returns, for each place, the length of the longest chain of passed marks among the items before it.
     fn lengths_passed(&self, items: &[Mark]) -> Vec<usize> {
         let mut lengths = vec![0; self.passed.len() + 1];
         let mut all = Vec::with_capacity(items.len() + 1);
@@ -90,7 +90,7 @@ impl Around {
         all
     }
 
-    /// For each place, the longest chain of marks ahead among the items after it.
+    /// Returns, for each place, the length of the longest chain of marks ahead among the items after it.
     fn lengths_ahead(&self, items: &[Mark]) -> Vec<usize> {
         let mut lengths = vec![0; self.ahead.len() + 1];
         let mut all = Vec::with_capacity(items.len() + 1);

@@ -320,7 +320,8 @@ impl TokenPage<'_> {
         }
     }
 
-    /// The place is not to be found: the page is refused, or served from where it was believed to be, flagged.
+    /// Goes on where the place can't be found: the page is refused, or served from where it was believed to be,
+    /// flagged.
     fn lost(&mut self, seek: &Seek, unproven: Unproven) -> Result<Looked, Refusal> {
         if !self.may_flag() {
             let nearest = Offset(0);

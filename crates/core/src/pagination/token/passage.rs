@@ -31,7 +31,7 @@ pub(super) struct Reached {
 }
 
 impl TokenPage<'_> {
-    /// Which of some ties were served can't be told: the page is refused, or served flagged.
+    /// Goes on where nothing tells which of some ties were served: the page is refused, or served flagged.
     fn cut_by_ties(&mut self) -> Result<(), Refusal> {
         if !self.may_flag() {
             return Err(Refusal::TieRun { nearest: Offset(0) });
@@ -80,8 +80,8 @@ impl TokenPage<'_> {
     }
 
     /// Returns whether nothing can lie between the items gone through and an upstream page of which `gone_by` items had
-    /// gone by: it begins among those; or it was asked for in the direction of reading, and begins with the list, or after
-    /// an item that its token names in a list that is sorted by that.
+    /// gone by: it begins among those; or it was asked for in the direction of reading, and begins with the list, or
+    /// after an item that its token names in a list that is sorted by that.
     pub(super) fn shows_seam(&self, upstream_page: &UpstreamPage, gone_by: usize) -> bool {
         let (order, asked) = (&self.request.order, &upstream_page.asked);
         let by_id = || self.tokens().by_item && order.strong.is_empty() && upstream_page.is_continued_by_ids(order);
