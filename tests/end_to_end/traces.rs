@@ -249,14 +249,18 @@ fn no_request_waits_for_a_collector() {
             }
         });
     };
-    load();
     let lost = |reason: &str| {
         gateway.metric(&format!("cursorgate_trace_spans_dropped_total{{reason=\"{reason}\"}}")).expect("it is counted")
     };
+    // A machine that is slow may need several rounds to fill the queue.
+    let rounds = (1..=20).find(|_| {
+        load();
+        lost("queue_full") > 0
+    });
     // Two spans each: of the request, and of its upstream request.
-    let all = u64::try_from(2 * CLIENTS * REQUESTS).expect("a count");
+    let all = u64::try_from(2 * CLIENTS * REQUESTS * rounds.expect("the queue is bounded")).expect("a count");
     eventually("all are counted", || (lost("queue_full") + lost("export_failed") == all).then_some(()));
-    assert!(lost("queue_full") > 0 && lost("export_failed") > 0, "the queue is bounded");
+    assert!(lost("export_failed") > 0, "some were sent");
     let told = gateway.log().iter().filter(|line| line.contains("traces can't be exported")).count();
     assert_eq!(told, 1, "once, and not for each batch");
     assert_eq!(gateway.get("/rest/a").status, 200);

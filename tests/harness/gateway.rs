@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -26,6 +27,9 @@ pub(crate) const KEY: &str = "a-key-of-the-tests-and-of-nothing-else";
 pub(crate) const OTHER_KEY: &str = "another-key-of-the-tests-and-nothing-else";
 /// The number of attempts to start, because another process may take a port in between.
 const STARTS: usize = 5;
+/// The time without a further line after which the output is complete, and the number of such times that are awaited.
+const SETTLING: Duration = Duration::from_millis(30);
+const SETTLING_ROUNDS: usize = 20;
 
 /// A running gateway.
 pub(crate) struct Gateway {
@@ -88,7 +92,17 @@ impl Output {
         self.0.1.notify_all();
     }
 
+    /// Returns all lines, once no further one comes: the process writes the lines of some milliseconds together.
     fn lines(&self) -> Vec<String> {
+        let mut count = self.written().lines.len();
+        // A process under load goes on writing.
+        for _ in 0..SETTLING_ROUNDS {
+            thread::sleep(SETTLING);
+            let before = std::mem::replace(&mut count, self.written().lines.len());
+            if before == count {
+                break;
+            }
+        }
         self.written().lines.clone()
     }
 }
