@@ -21,12 +21,14 @@ pub(in crate::pagination) struct Honoured {
     /// The most items that one answer of this page had, whatever was asked for: the upstream gives so many at this
     /// time.
     by_page: u32,
+    /// The largest size that an answer of the walk filled which does not begin at the start.
+    beyond_start: u32,
 }
 
 impl Honoured {
-    /// Returns the state before this page, of a walk that has seen this size filled.
-    pub(in crate::pagination) fn before(by_walk: u32) -> Self {
-        Self { by_walk, ..Self::default() }
+    /// Returns the state before this page, of a walk that has seen this size filled, perhaps by its first answer alone.
+    pub(in crate::pagination) fn before(by_walk: u32, by_first_alone: bool) -> Self {
+        Self { by_walk, by_page: 0, beyond_start: if by_first_alone { 0 } else { by_walk } }
     }
 
     /// Adds an answer. An answer with more items than were asked for is neither filled nor short, and shows nothing.
@@ -37,6 +39,9 @@ impl Honoured {
         let filled = count == answer.size.unwrap_or(asked).min(asked) || (paging.hidden && count <= asked);
         if filled {
             self.by_walk = self.by_walk.max(count);
+            if slice.begins().0 > 0 {
+                self.beyond_start = self.beyond_start.max(count);
+            }
         }
         if count <= asked {
             self.by_page = self.by_page.max(count);
@@ -48,6 +53,7 @@ impl Honoured {
     pub(in crate::pagination) fn fell_to(&mut self, count: u32) {
         self.by_walk = self.by_walk.min(count);
         self.by_page = self.by_page.min(count);
+        self.beyond_start = self.beyond_start.min(count);
     }
 
     /// Returns the largest size that an answer of the walk filled, this page included.
@@ -63,6 +69,11 @@ impl Honoured {
     /// Returns the largest size that counts as honoured throughout the walk.
     pub(in crate::pagination) fn size(self) -> u32 {
         self.by_walk.max(HONOURED_UNSEEN)
+    }
+
+    /// Returns the largest size that counts as honoured by answers that don't begin at the start.
+    pub(in crate::pagination) fn size_beyond_start(self) -> u32 {
+        self.beyond_start.max(HONOURED_UNSEEN)
     }
 
     /// Returns the largest size that counts as honoured at this time.
@@ -130,9 +141,10 @@ impl End {
     /// are hidden after the limit, and answers are cut by bytes and by time:
     ///
     /// - a claim in the same answer that no item follows (an exact total of just what was reached, a flag, a missing
-    ///   link), against a size that the walk has seen honoured: `checked` where nothing but that size, of an earlier page
-    ///   of the walk, shows that a page stands where its number says, because a first page may have more items than a
-    ///   cap lets through elsewhere; and where two answers show an item at different offsets;
+    ///   link), against a size that the walk has seen honoured: `checked` where only the first answer of the walk filled
+    ///   such a size, because a first page may have more items than a cap lets through elsewhere; where nothing but a
+    ///   size that an earlier page saw shows that a page stands where its number says; and where two answers show an
+    ///   item at different offsets;
     /// - an exact total of just the items that came from the very start: `checked`, because a cap that the walk has not
     ///   met may let through as many as a stale count tells of. Elsewhere in the list this would not do: under a silent
     ///   cap a page stands before its expected place;
@@ -181,18 +193,24 @@ impl End {
         if !more_is_said && (paging.end == EndEvidence::ShortPage || !holds(Rule::ShortProvesNothing)) {
             return Self::proven(true);
         }
+        // No cap lowers a size that can't be chosen.
+        let is_fixed = matches!(paging.sizes, Sizes::Fixed(_));
         let is_below = |size: u32| count < used.min(size) as usize;
         // Test: `a_count_ends_no_page_that_only_a_size_of_the_first_page_places`.
-        let rests_on_size = matches!(slice, Slice::Page { number, .. } if number.0 > 0)
-            && !matches!(paging.sizes, Sizes::Fixed(_))
-            && !is_below(belief.honoured.size_now());
-        let is_misplaced = match belief.places {
-            PlaceAgreement::Unseen => rests_on_size,
-            PlaceAgreement::Agree => false,
-            PlaceAgreement::Differ => true,
+        let is_placed = match belief.places {
+            PlaceAgreement::Unseen => {
+                let by_number = matches!(slice, Slice::Page { number, .. } if number.0 > 0);
+                !by_number || is_fixed || is_below(belief.honoured.size_now())
+            }
+            PlaceAgreement::Agree => true,
+            PlaceAgreement::Differ => false,
         };
+        // Test: `a_count_ends_no_list_by_a_size_that_the_first_answer_alone_filled`.
+        let is_size_sure = from_start || is_fixed || is_below(belief.honoured.size_beyond_start());
         match belief.witness {
-            _ if over_is_said && !more_is_said && is_below(belief.honoured.size()) => Self::seen(is_misplaced),
+            _ if over_is_said && !more_is_said && is_below(belief.honoured.size()) => {
+                Self::seen(!(is_placed && is_size_sure))
+            }
             Witness::SameAndNothingBeyond if !more_is_shown && is_below(belief.honoured.size_now()) => Self::seen(true),
             Witness::Same if is_below(belief.honoured.size_now()) && !more_is_said => Self::seen(true),
             _ if from_start && answer.total.is_some_and(|total| total.exact && total.value == count as u64) => {

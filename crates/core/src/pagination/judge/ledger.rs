@@ -76,13 +76,20 @@ fn hash_of(id: &[u8]) -> u64 {
 impl Ledger {
     /// Opens the ledger of a page at a target, whose hint has the sizes that the walk has seen honoured.
     pub(in crate::pagination) fn new(target: &Target, repeats: bool) -> Self {
-        Self { edges: Edge::of_target(target).into_iter().collect(), ..Self::of_sizes(target.hint.honoured, repeats) }
+        let hint = &target.hint;
+        // A cursor that is farther from the start than the largest size has seen another answer than the first.
+        let by_first_alone = !hint.from_end && hint.offset.0 <= u64::from(hint.honoured);
+        Self {
+            honoured: Honoured::before(hint.honoured, by_first_alone),
+            edges: Edge::of_target(target).into_iter().collect(),
+            ..Self::of_sizes(hint.honoured, repeats)
+        }
     }
 
     /// Opens the ledger of a page of a walk that has seen sizes honoured up to this, and places of no item.
     pub(super) fn of_sizes(honoured_before: u32, repeats: bool) -> Self {
         Self {
-            honoured: Honoured::before(honoured_before),
+            honoured: Honoured::before(honoured_before, false),
             honoured_before,
             total: None,
             recounted: false,
@@ -287,5 +294,37 @@ mod tests {
         let anchor = Anchor { keys: Vec::new(), id: KeyValue::Number("3".into()) };
         let after = Target { position: Position::After(anchor), hint: Hint { offset: Offset(4), ..hint } };
         assert_eq!(end_of_last(free, after), (true, false));
+    }
+
+    /// The first answer has an item more than the cap of ten, and a count of another time is just what was reached.
+    #[test]
+    fn a_count_ends_no_list_by_a_size_that_the_first_answer_alone_filled() {
+        let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
+        let end_of_second = |hint: Hint, answers: &[(u64, u32, usize)]| {
+            let mut ledger = Ledger::new(&Target { position: Position::End, hint }, false);
+            let (slice, answer) = answers
+                .iter()
+                .map(|(from, size, count)| {
+                    let spans: Vec<Span> = (0..).take(*count).map(|start| Span { start, end: start + 1 }).collect();
+                    let mut answer = Answer::listed(vec![b'1'; *count], spans.clone(), spans);
+                    answer.total = Some(Total { value: 20, exact: true });
+                    let slice = Slice::Offset { from: Offset(*from), size: PageSize(*size) };
+                    ledger.enter((slice, false), &answer, &paging);
+                    (slice, answer)
+                })
+                .last()
+                .unwrap();
+            let end = Evidence::unchecked(answer, slice, &paging, ledger.belief(Witness::None)).end;
+            (end.ends, end.checked)
+        };
+        let unseen = Hint::default();
+        assert_eq!(end_of_second(unseen, &[(0, 11, 11), (10, 11, 10)]), (true, true));
+        // An answer elsewhere filled it, of this page or before the place of the cursor.
+        assert_eq!(end_of_second(unseen, &[(0, 11, 11), (5, 11, 11), (10, 11, 10)]), (true, false));
+        let near = Hint { offset: Offset(10), honoured: 11, ..Hint::default() };
+        assert_eq!(end_of_second(near, &[(10, 11, 10)]), (true, true));
+        assert_eq!(end_of_second(Hint { offset: Offset(12), ..near }, &[(10, 11, 10)]), (true, false));
+        // All of the list is in the first answer.
+        assert_eq!(end_of_second(near, &[(0, 50, 20)]), (true, true));
     }
 }

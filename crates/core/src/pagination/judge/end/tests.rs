@@ -30,7 +30,7 @@ fn five_of_twenty() -> Case {
         from: 10,
         answer: Answer { items: items(5), ..Answer::default() },
         paging: Paging::new(Family::Offset, Sizes::Free { least: 1, most: None }),
-        honoured: Honoured { by_walk: 20, by_page: 20 },
+        honoured: Honoured { by_walk: 20, by_page: 20, beyond_start: 20 },
         witness: Witness::None,
     }
 }
@@ -110,7 +110,7 @@ fn the_claim_of_an_answer_counts_against_a_size_that_the_walk_has_seen() {
         (at_least(15), 20, "short"),
     ] {
         let says = |case: &mut Case| {
-            (case.answer.total, case.honoured) = (total, Honoured { by_walk, by_page: 20 });
+            (case.answer.total, case.honoured) = (total, Honoured { by_walk, by_page: 20, beyond_start: by_walk });
         };
         assert_eq!(judged(says), expected, "{total:?}, {by_walk} seen");
     }
@@ -151,7 +151,7 @@ fn a_second_answer_confirms_an_end_only_below_a_size_that_this_page_has_shown() 
     ] {
         let seen = |case: &mut Case| {
             (case.witness, case.answer.total) = (witness, total);
-            case.honoured = Honoured { by_walk: 20, by_page };
+            case.honoured = Honoured { by_walk: 20, by_page, beyond_start: 20 };
         };
         assert_eq!(judged(seen), expected, "{witness:?}, {by_page} came, {total:?}");
     }
@@ -197,14 +197,18 @@ fn a_size_is_honoured_where_as_many_came_as_were_asked_for() {
         paging.hidden = hidden;
         let fetch = Slice::Offset { from: Offset(10), size: PageSize(20) };
         honoured.learn(&Answer { items: items(count), size, ..answer }, fetch, &paging);
-        assert_eq!(honoured, Honoured { by_walk, by_page }, "{count} came, {size:?}, hidden: {hidden}");
+        assert_eq!(
+            honoured,
+            Honoured { by_walk, by_page, beyond_start: by_walk },
+            "{count} came, {size:?}, hidden: {hidden}"
+        );
     }
-    let mut honoured = Honoured { by_walk: 20, by_page: 20 };
+    let mut honoured = Honoured { by_walk: 20, by_page: 20, beyond_start: 20 };
     honoured.fell_to(5);
     assert_eq!((honoured.size(), honoured.size_now()), (5, 5));
     let first = Slice::Offset { from: Offset(0), size: PageSize(20) };
     let mut honoured = Honoured::default();
     honoured.learn(&five_of_twenty().answer, first, &five_of_twenty().paging);
-    assert_eq!(honoured, Honoured { by_walk: 0, by_page: 5 });
+    assert_eq!(honoured, Honoured { by_walk: 0, by_page: 5, beyond_start: 0 });
     assert_eq!((Honoured::default().size(), Honoured::default().size_now()), (2, 2));
 }
