@@ -6,6 +6,7 @@ pub mod links;
 pub mod members;
 pub mod page_facts;
 pub mod page_source;
+pub mod places;
 pub mod schema;
 
 use http::{HeaderName, HeaderValue};

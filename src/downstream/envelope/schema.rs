@@ -1,15 +1,19 @@
 //! JSON Schemas (2020-12, <https://json-schema.org/draft/2020-12/schema>) of an envelope's bodies, derived from the
 //! same skeleton as the bodies, with the same rules for optional parts.
 
+use super::places::mentions_item;
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located},
         tree::{LocatedTree, Tree},
     },
-    downstream::render::{
-        facts::{Placeholder, Presence, Scope, Slot},
-        placeholder::{PlaceholderText, TextPart, ValueForm},
-        skeleton::PartContent,
+    downstream::{
+        problem::Code,
+        render::{
+            facts::{Placeholder, Presence, Scope, Slot},
+            placeholder::{PlaceholderText, TextPart, ValueForm},
+            skeleton::PartContent,
+        },
     },
     json::{Document, Pointer},
 };
@@ -26,9 +30,16 @@ pub fn of_error(error: &LocatedTree, collection: &str, codes: &[&str]) -> Docume
     SchemaReader { collection, scopes: &[Scope::Error], item: &any(), echoed: None, codes }.node(error).schema
 }
 
-/// Returns the schema of a problem document (RFC 9457) of the gateway, with any code.
+/// Returns the schema of a problem's code. Generators make a type of it if it is a component of its own.
 #[must_use]
-pub fn of_problem() -> Document {
+pub fn of_problem_code() -> Document {
+    let codes = Document::texts(Code::ALL.iter().map(|code| code.as_str()));
+    string().with("description", "The code of a problem: stable, to be switched on".into()).with("enum", codes)
+}
+
+/// Returns the schema of a problem document (RFC 9457) of the gateway. The schema at `code` is that of its code.
+#[must_use]
+pub fn of_problem(code: &str) -> Document {
     let one_of = |name: &str, text: &str| (name.to_owned(), string().with("description", text.into()));
     let properties = vec![
         (
@@ -37,7 +48,7 @@ pub fn of_problem() -> Document {
         ),
         one_of("title", "What it means, the same in every case"),
         ("status".to_owned(), integer(Some(100))),
-        one_of("code", "What went wrong: stable, to be switched on"),
+        ("code".to_owned(), Document::object([("$ref", code.into())])),
         one_of("detail", "What is wrong in this request, where, and what to do"),
         one_of("parameter", "The parameter at fault"),
         (
@@ -266,15 +277,6 @@ fn or_null(schema: Document) -> Document {
             Document::Object(members)
         }
         other => Document::object([("anyOf", vec![other, kind("null")].into())]),
-    }
-}
-
-fn mentions_item(tree: &LocatedTree) -> bool {
-    match &tree.value {
-        Tree::Text(text) => PlaceholderText::mentions_item(text),
-        Tree::Array(elements) => elements.iter().any(mentions_item),
-        Tree::Object(members) => members.iter().any(|(_, value)| mentions_item(value)),
-        Tree::Null | Tree::Boolean(_) | Tree::Number(_) => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A route and its list, as an operation describes them.
 
 use crate::{
-    config::settings::{EnvelopeSettings, ListSettings, Role, RouteSettings},
+    config::settings::{EnvelopeSettings, ListSettings, Role, RouteSettings, ServerSettings},
     downstream::Parameters,
     gateway::routes::list::List,
     pagination::order::Direction,
@@ -27,11 +27,36 @@ pub(super) enum Method {
     Post,
 }
 
+/// The beginning of the links of a route, as far as its settings tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LinkStart {
+    /// A scheme and a host.
+    Host,
+    /// A path.
+    Path,
+    /// Either: trusted proxies decide.
+    Unknown,
+}
+
+impl LinkStart {
+    /// Returns the beginning of the links of a route.
+    pub(super) fn of(route: &RouteSettings, server: &ServerSettings) -> Self {
+        match () {
+            // A route with hosts answers requests for these alone.
+            () if route.public_url.is_some() || server.public_url.is_some() || !route.hosts.is_empty() => Self::Host,
+            () if server.trusted_proxies.is_empty() => Self::Path,
+            () => Self::Unknown,
+        }
+    }
+}
+
 /// A route and its list, with the settings that they were compiled from.
 pub(super) struct DescribedRoute<'a> {
     pub(super) settings: &'a RouteSettings,
     pub(super) list_settings: &'a ListSettings,
     pub(super) list: &'a List,
+    /// The beginning of links.
+    pub(super) links: LinkStart,
     /// Requests are limited in a time.
     pub(super) is_limited: bool,
     /// The prefix of the names of its components.

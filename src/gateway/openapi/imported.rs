@@ -1,10 +1,9 @@
 //! Schemas imported from an upstream's document: converted from OpenAPI 3.0 to JSON Schema 2020-12 where needed, with
 //! all schemas that they refer to, under names of their own.
 
-use super::{
-    names::{Names, component, pascal},
-    upstream_document::{UpstreamDocument, member, members, text},
-};
+mod upstream_document;
+
+use super::names::{Names, component, pascal};
 use crate::{
     config::{
         Diagnostics,
@@ -13,6 +12,7 @@ use crate::{
     },
     json::{Document, Pointer},
 };
+use upstream_document::{UpstreamDocument, member, members, text};
 
 /// The schema of an item and the components that it refers to.
 #[derive(Debug)]

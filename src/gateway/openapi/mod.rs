@@ -7,10 +7,9 @@ mod described;
 mod imported;
 mod names;
 mod operation;
+mod pagination;
 mod parameters;
-mod request_body;
 mod responses;
-mod upstream_document;
 
 use std::sync::Arc;
 
@@ -18,12 +17,12 @@ use super::routes::route::Route;
 use crate::{
     config::{
         Diagnostics,
-        settings::{RouteSettings, Settings},
+        settings::{RouteSettings, ServerSettings, Settings},
     },
     downstream::envelope::schema,
     json::Document,
 };
-use described::DescribedRoute;
+use described::{DescribedRoute, LinkStart};
 use names::{Names, pascal};
 
 /// The description of all routes.
@@ -51,9 +50,10 @@ impl OpenApi {
     pub(super) fn compile(settings: &Settings, routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> Self {
         let mut names = Names::default();
         names.claim("Problem");
+        names.claim("ProblemCode");
         let described = routes.iter().filter_map(|route| {
             let own = settings.routes.iter().find(|own| own.name.value == route.name)?;
-            Some(describe(own, route, &mut names, diagnostics))
+            Some(describe(own, &settings.server, route, &mut names, diagnostics))
         });
         let server = settings.server.public_url.clone().unwrap_or_else(|| "/".to_owned());
         Self { entries: described.collect(), server }
@@ -74,7 +74,10 @@ impl OpenApi {
         };
         let (shown, hidden): (Vec<&RouteEntry>, Vec<&RouteEntry>) = concerned.iter().partition(|entry| is_shown(entry));
         let paths = shown.iter().map(|entry| (entry.path.clone(), entry.item.clone()));
-        let mut schemas = vec![("Problem".to_owned(), schema::of_problem())];
+        let mut schemas = vec![
+            ("Problem".to_owned(), schema::of_problem("#/components/schemas/ProblemCode")),
+            ("ProblemCode".to_owned(), schema::of_problem_code()),
+        ];
         schemas.extend(shown.iter().flat_map(|entry| entry.schemas.iter().cloned()));
         Document::object([
             ("openapi", "3.1.0".into()),
@@ -108,10 +111,17 @@ fn info(hidden: &[&RouteEntry]) -> Document {
     ])
 }
 
-fn describe(settings: &RouteSettings, route: &Route, names: &mut Names, diagnostics: &mut Diagnostics) -> RouteEntry {
+fn describe(
+    settings: &RouteSettings,
+    server: &ServerSettings,
+    route: &Route,
+    names: &mut Names,
+    diagnostics: &mut Diagnostics,
+) -> RouteEntry {
     let stem = names.claim(&pascal(&settings.name.value));
     let path = settings.path.value.replace("{*", "{");
     let mut item = Vec::new();
+    let links = LinkStart::of(settings, server);
     let server = match (&settings.public_url, settings.hosts.as_slice()) {
         (Some(url), _) => vec![url.clone()],
         (None, hosts) => hosts.iter().map(|host| format!("//{host}")).collect(),
@@ -128,7 +138,8 @@ fn describe(settings: &RouteSettings, route: &Route, names: &mut Names, diagnost
     match (&settings.list, &route.list) {
         (Some(settings_of_list), Some(list)) => {
             let is_limited = route.limits.is_some();
-            let described = DescribedRoute { settings, list_settings: settings_of_list, list, is_limited, stem: &stem };
+            let described =
+                DescribedRoute { settings, list_settings: settings_of_list, list, links, is_limited, stem: &stem };
             let (operations, own) = described.operations(names, diagnostics);
             item.extend(operations);
             schemas = own;

@@ -1,13 +1,16 @@
 //! The operations of a route that serves a list.
 
+mod request_body;
+
 use super::{
     described::{DescribedRoute, Method},
-    imported::{self},
+    imported,
     names::Names,
-    request_body::{self, BodySide},
+    pagination,
     responses::{self, Pages},
 };
 use crate::{config::Diagnostics, downstream::envelope::schema, json::Document};
+use request_body::BodySide;
 
 type Schemas = Vec<(String, Document)>;
 
@@ -51,6 +54,7 @@ impl DescribedRoute<'_> {
         ];
         members.extend(body.map(|body| ("requestBody", body)));
         members.push(("responses", responses::responses(self, method, pages)));
+        members.extend(pagination::extensions(self, method));
         Document::object(members)
     }
 

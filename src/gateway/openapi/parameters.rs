@@ -45,7 +45,9 @@ impl DescribedRoute<'_> {
             let fields = self.sortable().map(str::to_owned).collect();
             let text = "The sort fields, the first one first; `order_by` has their directions";
             named.push(("sort_by".to_owned(), in_query("sort_by", text.to_owned(), false, some_of(fields))));
-            let directions = some_of(vec!["asc".to_owned(), "desc".to_owned()]);
+            // Not an enum: its name in generated code would be that of the fields' where the envelope says `orderBy`.
+            let direction = schema::kind("string").with("pattern", "^(asc|desc)$".into());
+            let directions = schema::kind("array").with("items", direction).with("minItems", 1_u32.into());
             let text = "The directions of the fields of `sort_by`, or one for all of them";
             named.push(("order_by".to_owned(), in_query("order_by", text.to_owned(), false, directions)));
         }

@@ -1,15 +1,15 @@
 //! Bodies of requests by POST: the client's own parameters at their places, and members that pass to the upstream.
 
-use super::described::{DescribedRoute, ROLES};
 use crate::{
     config::settings::Role,
     downstream::envelope::schema,
+    gateway::openapi::described::{DescribedRoute, ROLES},
     json::{Document, Pointer},
 };
 
 /// The two uses of a body's schema.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum BodySide {
+pub(in crate::gateway::openapi) enum BodySide {
     /// The body that a client sends.
     Asked,
     /// The body that an answer repeats: as it came, so a limit may exceed the largest page.
@@ -17,7 +17,7 @@ pub(super) enum BodySide {
 }
 
 /// Returns the schema of a body.
-pub(super) fn schema(described: &DescribedRoute<'_>, side: BodySide) -> Document {
+pub(in crate::gateway::openapi) fn schema(described: &DescribedRoute<'_>, side: BodySide) -> Document {
     let mut root = BodyObject::default();
     for (envelope, own) in described.conventions() {
         for role in ROLES {
@@ -54,7 +54,7 @@ pub(super) fn schema(described: &DescribedRoute<'_>, side: BodySide) -> Document
 }
 
 /// Describes the request body with this schema.
-pub(super) fn request_body(described: &DescribedRoute<'_>, reference: Document) -> Document {
+pub(in crate::gateway::openapi) fn request_body(described: &DescribedRoute<'_>, reference: Document) -> Document {
     let budgets = &described.list_settings.budgets;
     let text = format!(
         "A JSON object of at most {} bytes, nested at most {} levels deep, in which no member stands twice. Every media \

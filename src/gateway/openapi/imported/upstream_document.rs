@@ -19,19 +19,19 @@ const MOST_STEPS: usize = 64;
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 /// A fault of a document: its place in the configuration, the message and the help.
-pub(super) type DocumentFault = (Location, String, String);
+pub(in crate::gateway::openapi) type DocumentFault = (Location, String, String);
 
 /// The document of an upstream.
 #[derive(Clone, Copy)]
-pub(super) struct UpstreamDocument<'a> {
-    pub(super) root: &'a LocatedTree,
+pub(in crate::gateway::openapi) struct UpstreamDocument<'a> {
+    pub(in crate::gateway::openapi) root: &'a LocatedTree,
     /// The path of its file.
-    pub(super) file: &'a str,
+    pub(in crate::gateway::openapi) file: &'a str,
 }
 
 impl<'a> UpstreamDocument<'a> {
     /// Returns whether the document is of OpenAPI 3.0, or a fault if it is of neither 3.0 nor 3.1.
-    pub(super) fn version(self, at: Location) -> Result<bool, DocumentFault> {
+    pub(in crate::gateway::openapi) fn version(self, at: Location) -> Result<bool, DocumentFault> {
         match text(member(self.root, "openapi")) {
             Some(version) if version.starts_with("3.1.") => Ok(false),
             Some(version) if version.starts_with("3.0.") => Ok(true),
@@ -42,14 +42,20 @@ impl<'a> UpstreamDocument<'a> {
         }
     }
 
-    /// Returns the fault of a place that the document does not have.
-    pub(super) fn without(self, place: &str, at: Location) -> DocumentFault {
+    /// The fault of a place that the document does not have.
+    pub(in crate::gateway::openapi) fn without(self, place: &str, at: Location) -> DocumentFault {
         let help = "write it as a reference in that file would, \"#/components/schemas/User\"";
         (at, format!("{} has nothing at {place:?}", self.file), help.to_owned())
     }
 
-    /// Returns the fault of an operation whose answer has no items.
-    pub(super) fn without_items(self, items: &Pointer, method: &str, path: &str, at: Location) -> DocumentFault {
+    /// The fault of an operation whose answer has no items.
+    pub(in crate::gateway::openapi) fn without_items(
+        self,
+        items: &Pointer,
+        method: &str,
+        path: &str,
+        at: Location,
+    ) -> DocumentFault {
         let (file, place, method) = (self.file, items.to_string(), method.to_uppercase());
         let help = "the dialect reads the items there; where the file knows it differently, name the item's own schema: \
                     schema = \"#/components/schemas/User\"";
@@ -57,7 +63,7 @@ impl<'a> UpstreamDocument<'a> {
     }
 
     /// Returns the target of a local reference.
-    pub(super) fn at(self, reference: &str) -> Option<&'a LocatedTree> {
+    pub(in crate::gateway::openapi) fn at(self, reference: &str) -> Option<&'a LocatedTree> {
         let decoded: Cow<'_, str> = percent_decode_str(reference.strip_prefix('#')?).decode_utf8().ok()?;
         let mut place = self.root;
         if decoded.is_empty() {
@@ -85,7 +91,12 @@ impl<'a> UpstreamDocument<'a> {
     }
 
     /// Returns the schema of an operation's answer.
-    pub(super) fn answer(self, method: &str, path: &str, at: Location) -> Result<&'a LocatedTree, DocumentFault> {
+    pub(in crate::gateway::openapi) fn answer(
+        self,
+        method: &str,
+        path: &str,
+        at: Location,
+    ) -> Result<&'a LocatedTree, DocumentFault> {
         let paths = members(member(self.root, "paths"));
         let fault = |message: String, help: String| (at, message, help);
         let Some(item) = paths.iter().find(|(known, _)| known.value == path).map(|(_, item)| item) else {
@@ -119,7 +130,12 @@ impl<'a> UpstreamDocument<'a> {
     }
 
     /// Returns the schema of an item: the part that is served of an element of the array.
-    pub(super) fn item(self, answer: &'a LocatedTree, items: &Pointer, item: &Pointer) -> Option<&'a LocatedTree> {
+    pub(in crate::gateway::openapi) fn item(
+        self,
+        answer: &'a LocatedTree,
+        items: &Pointer,
+        item: &Pointer,
+    ) -> Option<&'a LocatedTree> {
         let array = self.walk(answer, items.steps(), 0)?;
         let element = self.find(array, 0, &|schema| member(schema, "items"))?;
         self.walk(element, item.steps(), 0)
@@ -159,12 +175,14 @@ impl<'a> UpstreamDocument<'a> {
 }
 
 /// Returns the value of a member.
-pub(super) fn member<'a>(tree: &'a LocatedTree, name: &str) -> Option<&'a LocatedTree> {
+pub(in crate::gateway::openapi) fn member<'a>(tree: &'a LocatedTree, name: &str) -> Option<&'a LocatedTree> {
     members(Some(tree)).iter().find(|(known, _)| known.value == name).map(|(_, value)| value)
 }
 
 /// Returns the members of an object; none for other values.
-pub(super) fn members(tree: Option<&LocatedTree>) -> &[(crate::config::diagnostic::Located<String>, LocatedTree)] {
+pub(in crate::gateway::openapi) fn members(
+    tree: Option<&LocatedTree>,
+) -> &[(crate::config::diagnostic::Located<String>, LocatedTree)] {
     match tree.map(|tree| &tree.value) {
         Some(Tree::Object(members)) => members,
         _ => &[],
@@ -172,7 +190,7 @@ pub(super) fn members(tree: Option<&LocatedTree>) -> &[(crate::config::diagnosti
 }
 
 /// Returns the text of a string.
-pub(super) fn text(tree: Option<&LocatedTree>) -> Option<&str> {
+pub(in crate::gateway::openapi) fn text(tree: Option<&LocatedTree>) -> Option<&str> {
     match tree.map(|tree| &tree.value) {
         Some(Tree::Text(text)) => Some(text),
         _ => None,
