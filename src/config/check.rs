@@ -1,6 +1,7 @@
 //! From the tree of a file to settings: merges defaults, resolves names, opens secrets, and reports faults that depend on
 //! two values. Faults of a single value were reported by [`super::schema`] before; such a value counts as absent here.
 
+mod api;
 mod cors;
 mod dialect;
 mod envelope;
@@ -87,6 +88,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     let log = server::log(&FILE.log.table(root));
     let cursor = keyring::keys(root, context);
     let caches = server::caches(root, context);
+    let api = api::api(root, context);
     tls::check_subject(root, &server, context);
     let upstreams = upstream::upstreams(root, context);
     exposure::check(root, &server, &listeners, admin.as_ref(), context);
@@ -111,6 +113,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
         traces,
         cursor,
         caches,
+        api,
         upstreams,
         routes,
         own_dialects,

@@ -10,6 +10,7 @@ mod envelope;
 mod examples;
 mod legacy;
 mod list;
+mod openapi;
 mod rate_limit;
 mod route;
 mod server;
@@ -23,6 +24,7 @@ pub(super) use dialect::{
 pub(super) use envelope::{ENVELOPE, EmptyCursor, PARAMETERS, ZeroLimit};
 pub(super) use legacy::{ClientShown, LEGACY, LEGACY_CLIENT};
 pub(super) use list::{BUDGETS, CURSOR, ErrorForm, FIELD, FieldType, PAGE_SIZE, ROUTE_PARAMETERS};
+pub(super) use openapi::{API, FLOW, FLOWS, SECURITY_SCHEME, SecurityKind};
 pub(super) use rate_limit::{BROWNOUT, BrownoutAnswer, LEGACY_RATE_LIMIT, RATE_LIMIT};
 pub(super) use route::{CONCURRENCY, CORS, ListMethod, OBSERVE, OPENAPI, PAGE_CACHE, ROUTE};
 pub(super) use server::{
@@ -80,6 +82,9 @@ table! {
 
         /// Caches in memory, and the store that several processes share.
         caches: Key<Spanned> => sub_table(server::CachesKeys::KEYS).section();
+
+        /// The API as `cursorgate openapi` names it; see docs/clients.md.
+        openapi: Key<Spanned> => sub_table(openapi::ApiKeys::KEYS).section();
 
         /// Any key of a route, for all routes. A key of a route wins over `defaults` of its upstream, and these win over
         /// this table. Tables merge key by key; lists are replaced.

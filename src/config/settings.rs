@@ -4,6 +4,7 @@
 //! The keys document the settings (`keys`). The comments here say what a value's type does not.
 #![expect(missing_docs, reason = "a setting is documented by its key")]
 
+mod api;
 mod contract;
 mod dialect;
 mod envelope;
@@ -20,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+pub use api::{ApiSettings, CredentialPlace, OAuthFlow, SchemeCredentials, SecurityScheme};
 pub use contract::{ContractAnswer, ContractExchange, ContractSettings, ContractValue, ExpectedFacts};
 pub use dialect::{
     DialectCount, DialectFilter, DialectItem, DialectMatch, DialectRequest, DialectResponse, DialectSettings,
@@ -51,6 +53,7 @@ pub struct Settings {
     /// Present if any route paginates.
     pub cursor: Option<CursorKeySettings>,
     pub caches: CacheSettings,
+    pub api: ApiSettings,
     pub upstreams: Vec<UpstreamSettings>,
     /// In the order of the file.
     pub routes: Vec<RouteSettings>,

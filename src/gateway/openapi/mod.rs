@@ -1,9 +1,10 @@
 //! The description of all routes for clients: an OpenAPI 3.1 document (<https://spec.openapis.org/oas/v3.1.1>), made
 //! with the snapshot from the same settings, so that it matches the responses.
 //!
-//! Security schemes are left out: credentials pass to the upstreams, which decide what they need.
+//! Credentials pass to the upstreams, which decide what they need: security schemes are those of the configuration.
 
 mod described;
+mod head;
 mod imported;
 mod names;
 mod operation;
@@ -23,12 +24,13 @@ use crate::{
     json::Document,
 };
 use described::{DescribedRoute, LinkStart};
+use head::DocumentHead;
 use names::{Names, pascal};
 
 /// The description of all routes.
 #[derive(Debug)]
 pub struct OpenApi {
-    server: String,
+    head: DocumentHead,
     entries: Vec<RouteEntry>,
 }
 
@@ -55,8 +57,7 @@ impl OpenApi {
             let own = settings.routes.iter().find(|own| own.name.value == route.name)?;
             Some(describe(own, &settings.server, route, &mut names, diagnostics))
         });
-        let server = settings.server.public_url.clone().unwrap_or_else(|| "/".to_owned());
-        Self { entries: described.collect(), server }
+        Self { entries: described.collect(), head: DocumentHead::compile(settings) }
     }
 
     /// Renders the document as JSON: of all routes, or of those that a host (lower case, without port) has.
@@ -79,36 +80,27 @@ impl OpenApi {
             ("ProblemCode".to_owned(), schema::of_problem_code()),
         ];
         schemas.extend(shown.iter().flat_map(|entry| entry.schemas.iter().cloned()));
-        Document::object([
+        let mut components = vec![("schemas", Document::Object(schemas)), ("headers", responses::headers())];
+        let mut members = vec![
             ("openapi", "3.1.0".into()),
-            ("info", info(&hidden)),
-            ("servers", vec![Document::object([("url", self.server.as_str().into())])].into()),
-            ("paths", Document::object(paths)),
-            (
-                "components",
-                Document::object([("schemas", Document::Object(schemas)), ("headers", responses::headers())]),
-            ),
-        ])
-        .render()
+            ("info", self.head.info(&hidden.iter().map(|entry| entry.elsewhere()).collect::<Vec<_>>())),
+            ("servers", self.head.servers()),
+        ];
+        if let Some((schemes, one_of)) = self.head.security() {
+            components.push(("securitySchemes", schemes));
+            members.push(("security", one_of));
+        }
+        members.extend([("paths", Document::object(paths)), ("components", Document::object(components))]);
+        Document::object(members).render()
     }
 }
 
-fn info(hidden: &[&RouteEntry]) -> Document {
-    let mut description = "Lists are read by cursor: a page names the next one and the one before, in its body and in \
-                           `Link`. Cursors are opaque, and valid for the list that they come from. Credentials pass to \
-                           the upstream, which checks them."
-        .to_owned();
-    for RouteEntry { route, hosts, path, .. } in hidden {
-        description.push_str(&format!(
-            "\n\nAnother route, `{route}`, answers {path} on {}: request the document of that host.",
-            hosts.join(", ")
-        ));
+impl RouteEntry {
+    /// Returns the sentence about a route that another one of the same path hides.
+    fn elsewhere(&self) -> String {
+        let Self { route, hosts, path, .. } = self;
+        format!("Another route, `{route}`, answers {path} on {}: request the document of that host.", hosts.join(", "))
     }
-    Document::object([
-        ("title", "APIs behind cursorgate".into()),
-        ("version", env!("CARGO_PKG_VERSION").into()),
-        ("description", description.into()),
-    ])
 }
 
 fn describe(

@@ -121,6 +121,66 @@ fn limits_of_clients_are_described_where_there_are_any() {
     }
 }
 
+/// `info`, `servers` and security schemes as the configuration has them, and as they are without.
+#[test]
+fn the_api_is_named_as_it_is_configured() {
+    let routes = r#"
+        [routes.users]
+        path = "/users"
+        dialect = "offset-limit"
+        [openapi]
+        title = "Directory"
+        version = "2.1"
+        description = "People."
+        servers = ["https://api.example.com/", "https://staging.example.com"]
+        [openapi.security_schemes.token]
+        type = "http"
+        scheme = "bearer"
+        bearer_format = "JWT"
+        [openapi.security_schemes.key]
+        type = "apiKey"
+        name = "X-Api-Key"
+        in = "header"
+        description = "For scripts"
+        [openapi.security_schemes.certificate]
+        type = "mutualTLS"
+        [openapi.security_schemes.id]
+        type = "openIdConnect"
+        open_id_connect_url = "https://id.example.com/.well-known/openid-configuration"
+        [openapi.security_schemes.oauth]
+        type = "oauth2"
+        [openapi.security_schemes.oauth.flows]
+        password = { token_url = "https://id.example.com/token", authorization_url = "https://id.example.com/unused" }
+        authorization_code = { authorization_url = "https://id.example.com/authorize", token_url = "https://id.example.com/token", scopes = { "users:read" = "Read users" } }
+    "#;
+    let document = document(routes, &[], None);
+    assert_eq!(
+        document["info"],
+        serde_json::json!({ "title": "Directory", "version": "2.1", "description": "People." })
+    );
+    let servers = serde_json::json!([{ "url": "https://api.example.com" }, { "url": "https://staging.example.com" }]);
+    assert_eq!(document["servers"], servers);
+    let one_of =
+        serde_json::json!([{ "token": [] }, { "key": [] }, { "certificate": [] }, { "id": [] }, { "oauth": [] }]);
+    assert_eq!(document["security"], one_of);
+    let token = "https://id.example.com/token";
+    let expected = serde_json::json!({
+        "token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
+        "key": { "type": "apiKey", "name": "X-Api-Key", "in": "header", "description": "For scripts" },
+        "certificate": { "type": "mutualTLS" },
+        "id": { "type": "openIdConnect", "openIdConnectUrl": "https://id.example.com/.well-known/openid-configuration" },
+        "oauth": { "type": "oauth2", "flows": {
+            "password": { "tokenUrl": token, "scopes": {} },
+            "authorizationCode": { "authorizationUrl": "https://id.example.com/authorize", "tokenUrl": token,
+                                   "scopes": { "users:read": "Read users" } },
+        } },
+    });
+    assert_eq!(document["components"]["securitySchemes"], expected);
+    let plain = self::document("[routes.users]\npath = \"/users\"\ndialect = \"offset-limit\"\n", &[], None);
+    assert_eq!(plain.get("security"), None);
+    assert_eq!(plain["components"].get("securitySchemes"), None);
+}
+
 #[test]
 fn the_document_is_as_before() {
     let (snapshot, said) = built(ROUTES, &[("people.openapi.json", PEOPLE)]);

@@ -1,0 +1,63 @@
+//! The API as its description names it: `[openapi]`.
+
+use crate::config::key::words;
+
+/// `[openapi]`.
+#[derive(Debug, Clone, Default)]
+pub struct ApiSettings {
+    pub title: Option<String>,
+    pub version: Option<String>,
+    pub description: Option<String>,
+    /// Without final slashes; empty for `server.public_url`.
+    pub servers: Vec<String>,
+    /// The security schemes by name; a request needs one of them.
+    pub security: Vec<(String, SecurityScheme)>,
+}
+
+/// A security scheme (OpenAPI 3.1, section 4.8.27).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecurityScheme {
+    pub description: Option<String>,
+    pub credentials: SchemeCredentials,
+}
+
+/// The credentials of a security scheme.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchemeCredentials {
+    Key {
+        name: String,
+        place: CredentialPlace,
+    },
+    Http {
+        scheme: String,
+        bearer_format: Option<String>,
+    },
+    MutualTls,
+    /// The flows by the names that OpenAPI has for them.
+    OAuth2(Vec<(&'static str, OAuthFlow)>),
+    OpenIdConnect {
+        url: String,
+    },
+}
+
+words! {
+    /// The place of a key.
+    pub enum CredentialPlace {
+        /// A header.
+        Header = "header",
+        /// A parameter of the query.
+        Query = "query",
+        /// A cookie.
+        Cookie = "cookie",
+    }
+}
+
+/// A flow of OAuth 2 (OpenAPI 3.1, section 4.8.29).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OAuthFlow {
+    pub authorization_url: Option<String>,
+    pub token_url: Option<String>,
+    pub refresh_url: Option<String>,
+    /// Names and descriptions.
+    pub scopes: Vec<(String, String)>,
+}
