@@ -178,7 +178,7 @@ bench: build-needs openssl-needs
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs redis-needs
 
 .PHONY: test-env
-test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed | postgres-needs redis-needs systemd-needs
+test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed | postgres-needs redis-needs systemd-needs
 
 .PHONY: clean-test-env
 clean-test-env:
@@ -278,6 +278,16 @@ $(TEST_ENV)/deploy.installed: $(DEPLOY)/package.json $(DEPLOY)/package-lock.json
 	"$(TEST_ENV)/deploy/python/bin/pip" install --quiet --disable-pip-version-check --requirement $(DEPLOY)/requirements.txt
 	cp $(DEPLOY)/package.json $(DEPLOY)/package-lock.json "$(TEST_ENV)/deploy/node"
 	cd "$(TEST_ENV)/deploy/node" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	touch $@
+
+SDK := tests/end_to_end/sdk
+$(TEST_ENV)/sdk.installed: $(SDK)/package.json $(SDK)/package-lock.json $(SDK)/requirements.txt | node-needs python-needs
+	rm -rf "$(TEST_ENV)/sdk"
+	mkdir -p "$(TEST_ENV)/sdk"
+	python3 -m venv "$(TEST_ENV)/sdk/python"
+	"$(TEST_ENV)/sdk/python/bin/pip" install --quiet --disable-pip-version-check --requirement $(SDK)/requirements.txt
+	cp $(SDK)/package.json $(SDK)/package-lock.json "$(TEST_ENV)/sdk"
+	cd "$(TEST_ENV)/sdk" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
 	touch $@
 
 JSON_SERVER := tests/end_to_end/upstreams/json-server

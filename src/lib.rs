@@ -13,7 +13,7 @@
 //!    clients' requests and renders envelopes, links and problems. The two don't import each other.
 //! 8. [`learn`] finds out how an upstream pages; [`walk`] reads a list to its end, as clients do.
 //! 9. [`gateway`] is the shell on Pingora; `gateway::page::serve` serves a page, from top to bottom.
-//! 10. `admin` answers operators, [`cli`] is the command line.
+//! 10. [`sdk`] writes clients for the lists of a configuration; `admin` answers operators, [`cli`] is the command line.
 
 mod admin;
 pub mod cli;
@@ -21,6 +21,7 @@ pub mod config;
 pub mod downstream;
 pub mod gateway;
 pub mod learn;
+pub mod sdk;
 pub mod tls;
 pub mod upstream;
 pub mod walk;

@@ -29,7 +29,7 @@ use cursorgate::{
 const LONGEST: usize = 600;
 
 /// The modules that each module may import; all of them stand before it.
-const MAY_IMPORT: [(&str, &[&str]); 13] = [
+const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("json", &[]),
     ("pagination", &["json"]),
     ("cursor", &["json", "pagination"]),
@@ -41,6 +41,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("learn", &["json", "pagination", "config", "upstream"]),
     ("walk", &["json", "pagination", "config", "upstream", "learn"]),
     ("gateway", &["json", "pagination", "cursor", "permit", "config", "tls", "upstream", "downstream", "learn"]),
+    ("sdk", &["json", "pagination", "config", "downstream", "gateway"]),
     ("admin", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream", "gateway"]),
     (
         "cli",
@@ -55,13 +56,14 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
             "learn",
             "walk",
             "gateway",
+            "sdk",
             "admin",
         ],
     ),
 ];
 
 /// The sans-IO modules: facts come in, decisions and bytes go out.
-const PURE: [&str; 8] = ["json", "pagination", "cursor", "permit", "downstream", "upstream", "learn", "walk"];
+const PURE: [&str; 9] = ["json", "pagination", "cursor", "permit", "downstream", "upstream", "learn", "walk", "sdk"];
 
 /// The files of those that are not.
 const IMPURE: [&str; 8] = [

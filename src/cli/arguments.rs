@@ -92,6 +92,17 @@ pub(super) enum Command {
         #[arg(long, value_name = "HOST")]
         host: Option<String>,
     },
+    /// Write a typed client for the lists of a configuration.
+    ///
+    /// The client is source code without dependencies: iterators over items and over pages, with limits, sorts and filters as
+    /// typed arguments, problems as typed errors, and tests of its own. Items have the types of the upstream's own document
+    /// where routes name it (`openapi`). Lists are read in the route's own envelope. Files of an earlier client are replaced;
+    /// package.json, tsconfig.json and pyproject.toml stay as they are. docs/clients.md shows what clients do.
+    #[command(after_help = "EXAMPLES:\n  cursorgate sdk --lang typescript --out clients/typescript\n  \
+                            cursorgate sdk cursorgate.toml --lang python --name example_directory\n\n\
+                            EXIT CODES:\n  0  the client is written\n  1  no list, or a folder that can't be written\n  \
+                            2  invalid arguments or an invalid configuration")]
+    Sdk(SdkArguments),
     /// Make a key for cursors.
     ///
     /// Prints 32 random bytes as 43 characters of base64url, for `cursor.keys` by `env:NAME` or `file:PATH`. All processes
@@ -261,6 +272,31 @@ impl ConfigArguments {
 /// Returns the file that the environment names.
 pub(super) fn configured() -> Option<PathBuf> {
     std::env::var_os("CURSORGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// The client to write.
+#[derive(Clone, Debug, Args)]
+pub(super) struct SdkArguments {
+    #[command(flatten)]
+    pub(super) config: ConfigArguments,
+    /// The language.
+    #[arg(long = "lang", value_enum, value_name = "LANGUAGE")]
+    pub(super) language: SdkLanguageArgument,
+    /// The folder of the client. Default: sdk-typescript or sdk-python.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// The name of the package.
+    #[arg(long, value_name = "NAME", default_value = "api-client")]
+    pub(super) name: String,
+}
+
+/// A language of clients.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum SdkLanguageArgument {
+    /// For runtimes with `fetch`: browsers, Node.js from 20 on, Deno, Bun.
+    Typescript,
+    /// From 3.11 on, with the standard library alone.
+    Python,
 }
 
 /// The options of a check.

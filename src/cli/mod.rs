@@ -19,6 +19,7 @@ mod presets;
 mod reference;
 mod report;
 mod run;
+mod sdk;
 mod target;
 mod walk;
 
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
             check::run(&config.path(), addresses.environment(), options, &live)
         }
         Command::Openapi { config, host } => openapi::run(&config.path(), host.as_deref()),
+        Command::Sdk(arguments) => sdk::run(arguments),
         Command::Keygen => keygen::run(),
         Command::Cursor(CursorCommand::Inspect { config, token }) => cursor::inspect(config.as_deref(), &token),
         Command::Dialects { name } => presets::dialects(name.as_deref()),

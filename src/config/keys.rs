@@ -83,7 +83,7 @@ table! {
         /// Caches in memory, and the store that several processes share.
         caches: Key<Spanned> => sub_table(server::CachesKeys::KEYS).section();
 
-        /// The API as `cursorgate openapi` names it; see docs/clients.md.
+        /// The API as `cursorgate openapi` and the clients of `cursorgate sdk` name it. docs/clients.md is about both.
         openapi: Key<Spanned> => sub_table(openapi::ApiKeys::KEYS).section();
 
         /// Any key of a route, for all routes. A key of a route wins over `defaults` of its upstream, and these win over

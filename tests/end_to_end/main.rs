@@ -54,6 +54,7 @@ mod refusals;
 mod relay;
 mod reload;
 mod restarts;
+mod sdk;
 mod search_engine;
 mod secrets;
 mod seek;

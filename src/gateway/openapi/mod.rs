@@ -14,7 +14,7 @@ mod responses;
 
 use std::sync::Arc;
 
-use super::routes::route::Route;
+use super::routes::{list::List, route::Route};
 use crate::{
     config::{
         Diagnostics,
@@ -23,9 +23,23 @@ use crate::{
     downstream::envelope::schema,
     json::Document,
 };
+pub(crate) use names::{Names, pascal};
+
 use described::{DescribedRoute, LinkStart};
 use head::DocumentHead;
-use names::{Names, pascal};
+
+/// Returns the schema of a route's items as the upstream describes it, and the schemas that it refers to; nothing where
+/// the route names no document. Faults of the document were reported with the snapshot.
+pub(crate) fn item_schema(
+    settings: &RouteSettings,
+    list: &List,
+    names: &mut Names,
+) -> Option<(Document, Vec<(String, Document)>)> {
+    let (dialect, mut diagnostics) = (&list.dialect, Diagnostics::default());
+    let own = settings.openapi.as_ref()?;
+    let imported = imported::import(own, dialect.items_place(), dialect.item_place(), names, &mut diagnostics)?;
+    Some((imported.item, imported.components))
+}
 
 /// The description of all routes.
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 /// The names in use.
 #[derive(Debug, Default)]
-pub(super) struct Names(BTreeSet<String>);
+pub(crate) struct Names(BTreeSet<String>);
 
 impl Names {
     /// Claims a name, or the first free one of its numbered forms.
-    pub(super) fn claim(&mut self, wanted: &str) -> String {
+    pub(crate) fn claim(&mut self, wanted: &str) -> String {
         let numbered = |number: usize| if number == 1 { wanted.to_owned() } else { format!("{wanted}{number}") };
         let free = (1..).map(numbered).find(|name| !self.0.contains(name)).unwrap_or_default();
         self.0.insert(free.clone());
@@ -17,7 +17,7 @@ impl Names {
 }
 
 /// Converts `user_orders` to `UserOrders`. Characters other than letters and digits separate words. Never empty.
-pub(super) fn pascal(text: &str) -> String {
+pub(crate) fn pascal(text: &str) -> String {
     let words = text.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let name: String = words
         .map(|word| {

@@ -1,0 +1,456 @@
+"""What all lists of the client share: requests, retries, pages and errors. It needs the standard library alone."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import http.client
+import json
+import random
+import re
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypedDict, TypeVar, Union, cast
+
+Item = TypeVar("Item")
+
+# A value in a JSON body: the names of members that lead to it; a pair finds an element of an array by a member's value.
+Place = Sequence[Union[str, tuple[str, str]]]
+
+FilterValue = Union[str, int, float, bool]
+
+# A parameter that passes to the list as it is.
+FilterParameter = Union[FilterValue, Sequence[FilterValue]]
+
+
+class Input(TypedDict):
+    """A parameter of a request: in the query, in the body, or a preference (RFC 7240)."""
+
+    place: Literal["query", "body", "prefer"]
+    name: Sequence[str]
+
+
+class Next(TypedDict):
+    """The next cursor, or the link that has it: in the body, or in the header `Link`."""
+
+    source: Literal["cursor", "link", "header"]
+    at: Place
+
+
+class ListSpec(TypedDict):
+    """How a list is asked for, and how its answers are read."""
+
+    method: Literal["GET", "POST"]
+    # With `{name}` for a parameter.
+    path: str
+    cursor: Input
+    limit: Input | None
+    sort: Input | None
+    # Preferences of every request.
+    prefer: Sequence[str]
+    items: Place
+    # The item in an element of `items`.
+    item: Place
+    next: Next
+    more: Place | None
+    total: Place | None
+    # The members of errors; None for problem documents (RFC 9457).
+    error: Mapping[str, Place] | None
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """The options of a list, as the methods of the client take them."""
+
+    limit: int | None = None
+    cursor: str | None = None
+    sort: Sequence[str] | None = None
+    filters: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """A page of a list."""
+
+    items: list[Item]
+    # The cursor of the next page; None at the end.
+    next: str | None
+    # The number of items of the list, where the server says it.
+    total: int | None
+    # The strength of the page's proof: exact, checked, anchored or positional.
+    level: str | None
+    # The whole body.
+    body: Any
+
+
+class ApiError(Exception):
+    """An answer other than a page.
+
+    `code` is the stable code of the problem, to be switched on; None for answers of other servers. `restart` is the link to
+    the first page, where the cursor leads nowhere any more: the client never begins again by itself, because items that were
+    read would come once more.
+    """
+
+    def __init__(self, status: int, facts: Mapping[str, Any], retry_after: float | None, body: Any) -> None:
+        def text(name: str) -> str | None:
+            value = facts.get(name)
+            return value if isinstance(value, str) else None
+
+        code = text("code") or text("reason")
+        self.status = status
+        self.code = code.lower() if code else None
+        self.title = text("title")
+        self.detail = text("detail")
+        self.parameter = text("parameter")
+        # The id under which the server's log has the request.
+        self.request_id = text("request_id")
+        self.restart = text("restart")
+        # The wait that the server asked for, in seconds.
+        self.retry_after = retry_after
+        # The whole body: parsed if it is JSON, else text.
+        self.body = body
+        super().__init__(": ".join(part for part in (str(status), self.code, self.detail or self.title) if part))
+
+
+class NoAnswerError(Exception):
+    """No answer came: no connection, a time-out, or an answer that broke off."""
+
+
+class InvalidPageError(Exception):
+    """An answer that is no page of the list."""
+
+
+# The codes after which the same request may succeed.
+RETRYABLE = frozenset("{retryable}".split())
+
+# The first wait before a repetition without `Retry-After`, in seconds. Each further one is twice as long.
+FIRST_WAIT = 0.5
+
+
+def find(value: Any, place: Place) -> Any:
+    """Returns the value at a place, or None."""
+    for step in place:
+        if isinstance(step, tuple):
+            member, wanted = step
+            elements = value if isinstance(value, list) else []
+            value = next((one for one in elements if isinstance(one, dict) and one.get(member) == wanted), None)
+        elif isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def put(body: dict[str, Any], names: Sequence[str], value: Any) -> None:
+    """Sets the value at the place of a body. Objects on the way are copied, so that the caller's own stay as they are."""
+    for name in names[:-1]:
+        inner = body.get(name)
+        body[name] = dict(inner) if isinstance(inner, Mapping) else {}
+        body = body[name]
+    body[names[-1]] = value
+
+
+def links(header: str) -> dict[str, str]:
+    """Returns the targets of a `Link` header (RFC 8288) by their relations."""
+    found: dict[str, str] = {}
+    for target, parameters in re.findall(r'<([^>]*)>((?:\s*;\s*[\w-]+\s*=\s*(?:"[^"]*"|[^",;]*))*)', header):
+        relations = re.search(r';\s*rel\s*=\s*(?:"([^"]*)"|([^",;\s]*))', parameters, re.IGNORECASE)
+        for relation in ((relations[1] or relations[2] or "") if relations else "").split():
+            found.setdefault(relation, target)
+    return found
+
+
+def retry_after(header: str | None) -> float | None:
+    """Returns the wait that `Retry-After` asks for, in seconds."""
+    if header is None:
+        return None
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class _Pause:
+    seconds: float
+
+
+# A step of a page's retrieval: a request, which is answered, or a pause.
+_Step = Union[urllib.request.Request, _Pause]
+_Outcome = Union[_Answer, NoAnswerError, None]
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer like any other: followed, it would take the credentials to another host."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+class Transport:
+    """The connection of a client to its server."""
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str] | None,
+        retries: int,
+        max_retry_after: float,
+        timeout: float,
+    ) -> None:
+        if urllib.parse.urlsplit(base_url).scheme not in ("http", "https"):
+            raise ValueError(f"{base_url!r} is no URL of HTTP")
+        self.base = base_url.rstrip("/")
+        self.headers = dict(headers or {})
+        self.retries = max(0, retries)
+        self.max_retry_after = max_retry_after
+        self.timeout = timeout
+        self._opener = urllib.request.build_opener(_NoRedirects)
+
+    def send(self, request: urllib.request.Request) -> _Answer | NoAnswerError:
+        """Sends a request and returns its answer, of whatever status."""
+        try:
+            try:
+                response = self._opener.open(request, timeout=self.timeout)
+            except urllib.error.HTTPError as error:
+                response = error
+            with response:
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return _Answer(response.status, headers, response.read())
+        except (OSError, http.client.HTTPException) as error:
+            failure = NoAnswerError(f"no answer from {request.full_url.split('?')[0]}: {error}")
+            failure.__cause__ = error
+            return failure
+
+    def request(self, spec: ListSpec, path: Mapping[str, str], options: ListOptions) -> urllib.request.Request:
+        """Writes the request for a page."""
+        query: dict[str, list[str]] = {}
+        body: dict[str, Any] = dict(options.body or {})
+        prefer = list(spec["prefer"])
+        for name, value in (options.filters or {}).items():
+            values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+            query[name] = [_text(one) for one in values]
+        limit, sort, cursor = options.limit, options.sort, options.cursor
+        inputs: list[tuple[Input | None, Any]] = [
+            (spec["limit"], limit),
+            (spec["sort"], None if sort is None else ",".join(sort)),
+            (spec["cursor"], cursor),
+        ]
+        for given, value in inputs:
+            if given is None or value is None:
+                continue
+            if given["place"] == "body":
+                put(body, given["name"], value)
+            elif given["place"] == "prefer":
+                prefer.append(f"{given['name'][0]}={value}")
+            else:
+                query[given["name"][0]] = [str(value)]
+        headers = dict(self.headers)
+        if prefer:
+            headers["Prefer"] = ", ".join(prefer)
+
+        def segment(found: re.Match[str]) -> str:
+            text = path[found[1]]
+            if not text:
+                raise ValueError(f"the parameter {found[1]} of the path is empty")
+            return urllib.parse.quote(text, safe="")
+
+        target = self.base + re.sub(r"\{([^}]*)\}", segment, spec["path"])
+        if query:
+            target += "?" + urllib.parse.urlencode(query, doseq=True)
+        data = None
+        if spec["method"] == "POST":
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body).encode()
+        return urllib.request.Request(target, data=data, headers=headers, method=spec["method"])
+
+
+def _text(value: FilterValue) -> str:
+    return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
+def _refusal(spec: ListSpec, answer: _Answer) -> ApiError:
+    body: Any = answer.body.decode("utf-8", "replace")
+    try:
+        body = json.loads(body)
+    except ValueError:
+        pass  # Other servers on the way answer with text.
+    kind = answer.headers.get("content-type", "")
+    # Answers that a client gets before its list is known are problem documents, whatever the list's own errors are.
+    own = None if kind.startswith("application/problem+json") else spec["error"]
+    facts: dict[str, Any] = {"request_id": answer.headers.get("x-request-id")}
+    for name in ("code", "reason", "title", "detail", "parameter", "request_id", "restart"):
+        place = [name] if own is None else own.get(name)
+        found = None if place is None else find(body, place)
+        if found is not None:
+            facts[name] = found
+    return ApiError(answer.status, facts, retry_after(answer.headers.get("retry-after")), body)
+
+
+def _next(spec: ListSpec, answer: _Answer, body: Any) -> str | None:
+    """Returns the next cursor. Of links the cursor is taken alone, so that no credentials go where a link leads."""
+    # The flag counts, because the cursor of a last item is there on the last page too.
+    if spec["more"] is not None and find(body, spec["more"]) is False:
+        return None
+    if spec["next"]["source"] == "header":
+        header = answer.headers.get("link")
+        if header is None:
+            raise InvalidPageError("the answer has no Link header")
+        found: Any = links(header).get("next")
+    else:
+        found = find(body, spec["next"]["at"])
+    if found is None or found == "":
+        return None
+    if not isinstance(found, str):
+        raise InvalidPageError("the way to the next page is no text")
+    if spec["next"]["source"] == "cursor":
+        return found
+    pairs = urllib.parse.parse_qs(urllib.parse.urlsplit(found).query)
+    cursors = pairs.get(spec["cursor"]["name"][0])
+    if cursors is None:
+        raise InvalidPageError("the link to the next page has no cursor")
+    return cursors[0]
+
+
+def _read(spec: ListSpec, answer: _Answer, cursor: str | None) -> Page[Any]:
+    try:
+        body = json.loads(answer.body)
+    except ValueError as error:
+        raise InvalidPageError("the answer is no JSON") from error
+    elements = find(body, spec["items"])
+    if not isinstance(elements, list):
+        raise InvalidPageError("the answer has no items")
+    items = [find(element, spec["item"]) for element in elements]
+    following = _next(spec, answer, body)
+    if following is not None and following == cursor:
+        raise InvalidPageError("the page leads to itself")
+    if following is None and spec["more"] is not None and find(body, spec["more"]) is True:
+        raise InvalidPageError("more items follow, and the answer does not say where")
+    total = None if spec["total"] is None else find(body, spec["total"])
+    level = answer.headers.get("cursorgate-level")
+    return Page(items, following, total if isinstance(total, int) else None, level, body)
+
+
+class Listing(Generic[Item]):
+    """A list: `for item in listing` and `async for item in listing` read all items, `listing.pages()` page by page.
+
+    Nothing is sent before. `async for` sends each request in a thread of its own, so that other tasks run meanwhile.
+    """
+
+    def __init__(self, transport: Transport, spec: ListSpec, path: Mapping[str, str], options: ListOptions) -> None:
+        self._transport = transport
+        self._spec = spec
+        self._path = path
+        self._options = options
+
+    def __iter__(self) -> Iterator[Item]:
+        for page in self.pages():
+            yield from page.items
+
+    async def __aiter__(self) -> AsyncIterator[Item]:
+        async for page in self.pages():
+            for item in page.items:
+                yield item
+
+    def pages(self) -> Pages[Item]:
+        """Reads all pages, each when it is asked for."""
+        return Pages(self)
+
+    def page(self) -> Page[Item]:
+        """Requests one page: the first one, or that of `cursor`."""
+        return self._page(self._options.cursor)
+
+    async def page_async(self) -> Page[Item]:
+        """Requests one page, as `page` does."""
+        return await self._page_async(self._options.cursor)
+
+    def _page(self, cursor: str | None) -> Page[Item]:
+        steps, outcome = self._steps(cursor), cast("_Outcome", None)
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration as end:
+                return cast("Page[Item]", end.value)
+            if isinstance(step, _Pause):
+                time.sleep(step.seconds)
+                outcome = None
+            else:
+                outcome = self._transport.send(step)
+
+    async def _page_async(self, cursor: str | None) -> Page[Item]:
+        steps, outcome = self._steps(cursor), cast("_Outcome", None)
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration as end:
+                return cast("Page[Item]", end.value)
+            if isinstance(step, _Pause):
+                await asyncio.sleep(step.seconds)
+                outcome = None
+            else:
+                outcome = await asyncio.to_thread(self._transport.send, step)
+
+    def _steps(self, cursor: str | None) -> Generator[_Step, _Outcome, Page[Item]]:
+        """The steps to a page: requests, each of which is answered, and pauses before repetitions."""
+        transport, spec, options = self._transport, self._spec, self._options
+        options = ListOptions(options.limit, cursor, options.sort, options.filters, options.body)
+        attempt = 0
+        while True:
+            answer = yield transport.request(spec, self._path, options)
+            wait = FIRST_WAIT * 2**attempt * random.uniform(0.5, 1.0)
+            failure: ApiError | NoAnswerError
+            if isinstance(answer, _Answer):
+                if answer.status == 200:
+                    return _read(spec, answer, cursor)
+                failure = _refusal(spec, answer)
+                by_status = failure.code is None and failure.status in (429, 502, 503, 504)
+                if not by_status and failure.code not in RETRYABLE:
+                    raise failure
+                wait = wait if failure.retry_after is None else failure.retry_after
+            else:
+                failure = answer or NoAnswerError("no answer")
+            if attempt >= transport.retries or wait > transport.max_retry_after:
+                raise failure
+            yield _Pause(wait)
+            attempt += 1
+
+
+class Pages(Generic[Item]):
+    """The pages of a list: `for page in pages`, or `async for page in pages`."""
+
+    def __init__(self, listing: Listing[Item]) -> None:
+        self._listing = listing
+
+    def __iter__(self) -> Iterator[Page[Item]]:
+        cursor = self._listing._options.cursor
+        while True:
+            page = self._listing._page(cursor)
+            yield page
+            cursor = page.next
+            if cursor is None:
+                return
+
+    async def __aiter__(self) -> AsyncIterator[Page[Item]]:
+        cursor = self._listing._options.cursor
+        while True:
+            page = await self._listing._page_async(cursor)
+            yield page
+            cursor = page.next
+            if cursor is None:
+                return

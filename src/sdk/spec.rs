@@ -1,0 +1,113 @@
+//! Constants of generated code: values that both languages can write.
+
+use crate::json::{Pointer, pointer::PointerStep};
+
+/// A value of generated code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SpecValue {
+    Nothing,
+    Number(u64),
+    Text(String),
+    List(Vec<Self>),
+    /// The name of a member and its value, by which an element is found.
+    Pair(String, String),
+    Record(Vec<(&'static str, Self)>),
+}
+
+impl SpecValue {
+    pub(super) fn text(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+
+    pub(super) fn texts<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
+        Self::List(texts.into_iter().map(Self::text).collect())
+    }
+
+    /// Returns the steps of a place, or nothing.
+    pub(super) fn place(place: Option<&Pointer>) -> Self {
+        let step = |step: &PointerStep| match step {
+            PointerStep::Member(name) => Self::text(name),
+            PointerStep::Matching { member, value } => Self::Pair(member.clone(), value.clone()),
+        };
+        place.map_or(Self::Nothing, |place| Self::List(place.steps().iter().map(step).collect()))
+    }
+
+    /// Writes the value in TypeScript.
+    pub(super) fn typescript(&self) -> String {
+        match self {
+            Self::Nothing => "null".to_owned(),
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => quoted(text),
+            Self::List(elements) => format!("[{}]", joined(elements, Self::typescript)),
+            Self::Pair(name, value) => format!("[{}, {}]", quoted(name), quoted(value)),
+            Self::Record(members) => {
+                let members: Vec<String> =
+                    members.iter().map(|(name, value)| format!("{name}: {}", value.typescript())).collect();
+                if members.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", members.join(", ")) }
+            }
+        }
+    }
+
+    /// Writes the value in Python.
+    pub(super) fn python(&self) -> String {
+        match self {
+            Self::Nothing => "None".to_owned(),
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => quoted(text),
+            Self::List(elements) => format!("[{}]", joined(elements, Self::python)),
+            Self::Pair(name, value) => format!("({}, {})", quoted(name), quoted(value)),
+            Self::Record(members) => {
+                let members: Vec<String> =
+                    members.iter().map(|(name, value)| format!("{}: {}", quoted(name), value.python())).collect();
+                format!("{{{}}}", members.join(", "))
+            }
+        }
+    }
+}
+
+fn joined(elements: &[SpecValue], write: fn(&SpecValue) -> String) -> String {
+    elements.iter().map(write).collect::<Vec<_>>().join(", ")
+}
+
+/// Writes a string literal, in ASCII, that means the same in TypeScript and in Python.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for unit in text.chars() {
+        match unit {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            ' '..='~' => out.push(unit),
+            // Surrogates of UTF-16 mean one character in TypeScript, and two in Python.
+            _ if u32::from(unit) < 0x1_0000 => out.push_str(&format!("\\u{:04x}", u32::from(unit))),
+            _ => out.push(unit),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_mean_the_same_in_both_languages() {
+        let place = Pointer::parse("/links/[rel=next]/a~1b").unwrap();
+        let value = SpecValue::Record(vec![
+            ("at", SpecValue::place(Some(&place))),
+            ("none", SpecValue::place(None)),
+            ("text", SpecValue::text("a\"\\\n\u{e9}\u{1f600}")),
+            ("count", SpecValue::Number(7)),
+        ]);
+        assert_eq!(
+            value.typescript(),
+            "{ at: [\"links\", [\"rel\", \"next\"], \"a/b\"], none: null, text: \"a\\\"\\\\\\n\\u00e9\u{1f600}\", count: 7 }"
+        );
+        assert_eq!(
+            value.python(),
+            "{\"at\": [\"links\", (\"rel\", \"next\"), \"a/b\"], \"none\": None, \"text\": \"a\\\"\\\\\\n\\u00e9\u{1f600}\", \"count\": 7}"
+        );
+    }
+}

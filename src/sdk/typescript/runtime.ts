@@ -1,0 +1,397 @@
+// What all lists of the client share: requests, retries, pages and errors. It has no dependencies but `fetch`.
+
+/** A value in a JSON body: the names of members that lead to it; a pair finds an element of an array by a member's value. */
+export type Place = readonly (string | readonly [string, string])[];
+
+/** A parameter of a request: in the query, in the body, or a preference (RFC 7240). */
+export interface Input {
+  readonly place: "query" | "body" | "prefer";
+  readonly name: readonly string[];
+}
+
+/** How a list is asked for, and how its answers are read. */
+export interface ListSpec {
+  readonly method: "GET" | "POST";
+  /** With `{name}` for a parameter. */
+  readonly path: string;
+  readonly cursor: Input;
+  readonly limit: Input | null;
+  readonly sort: Input | null;
+  /** Preferences of every request. */
+  readonly prefer: readonly string[];
+  readonly items: Place;
+  /** The item in an element of `items`. */
+  readonly item: Place;
+  /** The next cursor, or the link that has it: in the body, or in the header `Link`. */
+  readonly next: { readonly source: "cursor" | "link" | "header"; readonly at: Place };
+  readonly more: Place | null;
+  readonly total: Place | null;
+  /** The members of errors; null for problem documents (RFC 9457). */
+  readonly error: Readonly<Record<string, Place>> | null;
+}
+
+/** The codes of problems. A later version of the server may have more. */
+export type ProblemCode =
+{codes};
+
+export type FilterValue = string | number | boolean;
+
+/** Parameters that pass to the list as they are. */
+export interface Filters {
+  readonly [name: string]: FilterValue | readonly FilterValue[] | undefined;
+}
+
+export interface ListOptions {
+  /** The number of items of a page. The server may lower it. */
+  readonly limit?: number;
+  /** The page after which the list goes on: `next` of a page. Without it the list is read from its start. */
+  readonly cursor?: string | null;
+  readonly filters?: Filters;
+  readonly sort?: readonly string[];
+  /** Further members of the body of a request by POST. */
+  readonly body?: Readonly<Record<string, unknown>>;
+  readonly signal?: AbortSignal;
+}
+
+export interface ClientOptions {
+  /** The scheme and host of the API, with the beginning of its paths, if there is one. */
+  readonly baseUrl?: string;
+  /** Headers of every request, such as `Authorization`. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** How often a request is repeated that failed in a way that may pass. Default: 2. */
+  readonly retries?: number;
+  /** The longest wait before a repetition, in seconds. Where `Retry-After` asks for more, the error is thrown at once.
+   * Default: 30. */
+  readonly maxRetryAfter?: number;
+  /** The time of one request, in seconds. Default: 60. */
+  readonly timeout?: number;
+  /** Another implementation of `fetch`. */
+  readonly fetch?: typeof fetch;
+}
+
+/** A page of a list. */
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  /** The cursor of the next page; null at the end. */
+  readonly next: string | null;
+  /** The number of items of the list, where the server says it. */
+  readonly total: number | null;
+  /** The strength of the page's proof: exact, checked, anchored or positional. */
+  readonly level: string | null;
+  /** The whole body. */
+  readonly body: unknown;
+}
+
+/** An answer other than a page. */
+export class ApiError extends Error {
+  override readonly name: string = "ApiError";
+  readonly status: number;
+  /** The stable code of the problem, to be switched on; null for answers of other servers. */
+  readonly code: ProblemCode | (string & {}) | null;
+  readonly title: string | null;
+  readonly detail: string | null;
+  readonly parameter: string | null;
+  /** The id under which the server's log has the request. */
+  readonly requestId: string | null;
+  /** The link to the first page, where the cursor leads nowhere any more. The client never begins again by itself: items
+   * that were read would come once more. */
+  readonly restart: string | null;
+  /** The wait that the server asked for, in seconds. */
+  readonly retryAfter: number | null;
+  /** The whole body: parsed if it is JSON, else text. */
+  readonly body: unknown;
+
+  constructor(status: number, facts: Readonly<Record<string, unknown>>, retryAfter: number | null, body: unknown) {
+    const text = (name: string): string | null => (typeof facts[name] === "string" ? (facts[name] as string) : null);
+    const code = (text("code") ?? text("reason"))?.toLowerCase() ?? null;
+    super([`${status}`, code, text("detail") ?? text("title")].filter((part) => part !== null).join(": "));
+    this.status = status;
+    this.code = code;
+    this.title = text("title");
+    this.detail = text("detail");
+    this.parameter = text("parameter");
+    this.requestId = text("request_id");
+    this.restart = text("restart");
+    this.retryAfter = retryAfter;
+    this.body = body;
+  }
+}
+
+/** No answer came: no connection, a time-out, or an answer that broke off. */
+export class ConnectionError extends Error {
+  override readonly name: string = "ConnectionError";
+}
+
+/** An answer that is no page of the list. */
+export class InvalidPageError extends Error {
+  override readonly name: string = "InvalidPageError";
+}
+
+/** The codes after which the same request may succeed. */
+const RETRYABLE: ReadonlySet<string> = new Set("{retryable}".split(" "));
+
+/** The first wait before a repetition without `Retry-After`, in seconds. Each further one is twice as long. */
+const FIRST_WAIT = 0.5;
+
+/** Returns the value at a place, or undefined. */
+function find(value: unknown, place: Place): unknown {
+  let found: unknown = value;
+  for (const step of place) {
+    if (typeof step !== "string") {
+      const elements: readonly unknown[] = Array.isArray(found) ? found : [];
+      found = elements.find((element) => find(element, [step[0]]) === step[1]);
+    } else if (typeof found === "object" && found !== null && Object.hasOwn(found, step)) {
+      found = (found as Record<string, unknown>)[step];
+    } else {
+      return undefined;
+    }
+  }
+  return found;
+}
+
+/** Sets the value at the place of a body. Objects on the way are copied, so that the caller's own stay as they are. */
+function put(body: Record<string, unknown>, names: readonly string[], value: unknown): void {
+  const [name, ...rest] = names;
+  if (name === undefined) return;
+  if (rest.length === 0) {
+    body[name] = value;
+    return;
+  }
+  const inner = body[name];
+  const copy = typeof inner === "object" && inner !== null ? { ...(inner as Record<string, unknown>) } : {};
+  put(copy, rest, value);
+  body[name] = copy;
+}
+
+/** Returns the targets of a `Link` header (RFC 8288) by their relations; null without one. */
+function links(header: string | null): Map<string, string> | null {
+  if (header === null) return null;
+  const found = new Map<string, string>();
+  for (const [, target, parameters] of header.matchAll(/<([^>]*)>((?:\s*;\s*[\w-]+\s*=\s*(?:"[^"]*"|[^",;]*))*)/g)) {
+    const relations = /;\s*rel\s*=\s*(?:"([^"]*)"|([^",;\s]*))/i.exec(parameters ?? "");
+    for (const relation of (relations?.[1] ?? relations?.[2] ?? "").split(/\s+/)) {
+      if (target !== undefined && !found.has(relation)) found.set(relation, target);
+    }
+  }
+  return found;
+}
+
+/** Returns the wait that `Retry-After` asks for, in seconds. */
+function retryAfter(header: string | null): number | null {
+  if (header === null) return null;
+  if (/^\s*\d+\s*$/.test(header)) return Number(header);
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? null : Math.max(0, (date - Date.now()) / 1000);
+}
+
+function pause(seconds: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    }, seconds * 1000);
+    if (signal?.aborted) abort();
+    else signal?.addEventListener("abort", abort, { once: true });
+  });
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+/** The connection of a client to its server. */
+export class Transport {
+  readonly #base: string;
+  readonly #options: ClientOptions;
+
+  constructor(options: ClientOptions, usual: string | null) {
+    const base = options.baseUrl ?? usual;
+    if (base === null) throw new TypeError("baseUrl is missing: the scheme and host of the API");
+    if (!/^https?:$/.test(new URL(base).protocol)) throw new TypeError(`${base} is no URL of HTTP`);
+    this.#base = base.replace(/\/+$/, "");
+    this.#options = options;
+  }
+
+  /** Requests a page, and repeats the request where that may help. */
+  async page<Item>(spec: ListSpec, path: Readonly<Record<string, string>>, options: ListOptions): Promise<Page<Item>> {
+    const retries = Math.max(0, this.#options.retries ?? 2);
+    const longest = this.#options.maxRetryAfter ?? 30;
+    for (let attempt = 0; ; attempt += 1) {
+      const answer = await this.#send(spec, path, options);
+      if (!(answer instanceof Error) && answer.status === 200) {
+        return read<Item>(spec, answer, options.cursor ?? null, this.#base);
+      }
+      const failure = answer instanceof Error ? answer : refusal(spec, answer);
+      let wait = FIRST_WAIT * 2 ** attempt * (0.5 + Math.random() / 2);
+      if (failure instanceof ApiError) {
+        const { code, status } = failure;
+        if (!(code === null ? [429, 502, 503, 504].includes(status) : RETRYABLE.has(code))) throw failure;
+        wait = failure.retryAfter ?? wait;
+      }
+      if (attempt >= retries || wait > longest) throw failure;
+      await pause(wait, options.signal);
+    }
+  }
+
+  /** Sends the request for a page. */
+  async #send(
+    spec: ListSpec,
+    path: Readonly<Record<string, string>>,
+    options: ListOptions,
+  ): Promise<Answer | ConnectionError> {
+    const query = new URLSearchParams();
+    const headers = new Headers(this.#options.headers);
+    const body: Record<string, unknown> = { ...options.body };
+    const prefer = [...spec.prefer];
+    for (const [name, value] of Object.entries(options.filters ?? {})) {
+      for (const one of Array.isArray(value) ? (value as readonly FilterValue[]) : [value as FilterValue | undefined]) {
+        if (one !== undefined) query.append(name, String(one));
+      }
+    }
+    const set = (input: Input | null, value: string | number | null | undefined): void => {
+      if (input === null || value === null || value === undefined) return;
+      if (input.place === "body") put(body, input.name, value);
+      else if (input.place === "prefer") prefer.push(`${input.name[0] ?? ""}=${value}`);
+      else query.set(input.name[0] ?? "", String(value));
+    };
+    set(spec.limit, options.limit);
+    set(spec.sort, options.sort?.join(","));
+    set(spec.cursor, options.cursor);
+    if (prefer.length > 0) headers.set("Prefer", prefer.join(", "));
+    const target = spec.path.replace(/\{([^}]*)\}/g, (_, name: string) => {
+      const value = path[name] ?? "";
+      if (value === "") throw new TypeError(`the parameter ${name} of the path is empty`);
+      return encodeURIComponent(value);
+    });
+    const request: RequestInit = { method: spec.method, headers, redirect: "error" };
+    if (spec.method === "POST") {
+      headers.set("Content-Type", "application/json");
+      request.body = JSON.stringify(body);
+    }
+    const search = query.toString();
+    const timer = new AbortController();
+    const ended = setTimeout(() => timer.abort(), (this.#options.timeout ?? 60) * 1000);
+    const abort = (): void => timer.abort();
+    options.signal?.throwIfAborted();
+    options.signal?.addEventListener("abort", abort, { once: true });
+    try {
+      const send = this.#options.fetch ?? fetch;
+      const response = await send(`${this.#base}${target}${search === "" ? "" : `?${search}`}`, {
+        ...request,
+        signal: timer.signal,
+      });
+      return { status: response.status, headers: response.headers, text: await response.text() };
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      return new ConnectionError(`no answer from ${this.#base}${target}: ${String(error)}`, { cause: error });
+    } finally {
+      clearTimeout(ended);
+      options.signal?.removeEventListener("abort", abort);
+    }
+  }
+}
+
+/** Reads an answer as a page. */
+function read<Item>(spec: ListSpec, answer: Answer, cursor: string | null, base: string): Page<Item> {
+  let body: unknown;
+  try {
+    body = JSON.parse(answer.text);
+  } catch (error) {
+    throw new InvalidPageError("the answer is no JSON", { cause: error });
+  }
+  const elements: unknown = find(body, spec.items);
+  if (!Array.isArray(elements)) throw new InvalidPageError("the answer has no items");
+  const items = (elements as unknown[]).map((element) => find(element, spec.item) as Item);
+  const next = nextCursor(spec, answer, body, base);
+  if (next !== null && next === cursor) throw new InvalidPageError("the page leads to itself");
+  if (next === null && spec.more !== null && find(body, spec.more) === true) {
+    throw new InvalidPageError("more items follow, and the answer does not say where");
+  }
+  const total = spec.total === null ? null : find(body, spec.total);
+  const level = answer.headers.get("Cursorgate-Level");
+  return { items, next, total: typeof total === "number" ? total : null, level, body };
+}
+
+/** Returns the cursor of the next page. Of links the cursor is taken alone, so that no credentials go where a link leads. */
+function nextCursor(spec: ListSpec, answer: Answer, body: unknown, base: string): string | null {
+  // The flag counts, because the cursor of a last item is there on the last page too.
+  if (spec.more !== null && find(body, spec.more) === false) return null;
+  let link: unknown;
+  if (spec.next.source === "header") {
+    const found = links(answer.headers.get("Link"));
+    if (found === null) throw new InvalidPageError("the answer has no Link header");
+    link = found.get("next");
+  } else {
+    link = find(body, spec.next.at);
+  }
+  if (link === undefined || link === null || link === "") return null;
+  if (typeof link !== "string") throw new InvalidPageError("the way to the next page is no text");
+  if (spec.next.source === "cursor") return link;
+  const cursor = new URL(link, `${base}/`).searchParams.get(spec.cursor.name[0] ?? "");
+  if (cursor === null) throw new InvalidPageError("the link to the next page has no cursor");
+  return cursor;
+}
+
+/** Reads an answer as an error. */
+function refusal(spec: ListSpec, answer: Answer): ApiError {
+  let body: unknown = answer.text;
+  try {
+    body = JSON.parse(answer.text);
+  } catch {
+    // Other servers on the way answer with text.
+  }
+  const type = answer.headers.get("Content-Type") ?? "";
+  // Answers that a client gets before its list is known are problem documents, whatever the list's own errors are.
+  const own = type.startsWith("application/problem+json") ? null : spec.error;
+  const facts: Record<string, unknown> = { request_id: answer.headers.get("X-Request-Id") };
+  for (const name of ["code", "reason", "title", "detail", "parameter", "request_id", "restart"]) {
+    const place = own === null ? [name] : own[name];
+    if (place !== undefined) facts[name] = find(body, place) ?? facts[name];
+  }
+  return new ApiError(answer.status, facts, retryAfter(answer.headers.get("Retry-After")), body);
+}
+
+/** A list: `for await (const item of list)` reads all items, `list.pages()` page by page. Nothing is sent before. */
+export class Listing<Item> implements AsyncIterable<Item> {
+  readonly #transport: Transport;
+  readonly #spec: ListSpec;
+  readonly #path: Readonly<Record<string, string>>;
+  readonly #options: ListOptions;
+
+  constructor(
+    transport: Transport,
+    spec: ListSpec,
+    path: Readonly<Record<string, string>>,
+    options: ListOptions,
+  ) {
+    this.#transport = transport;
+    this.#spec = spec;
+    this.#path = path;
+    this.#options = options;
+  }
+
+  /** Requests one page: the first one, or that of `cursor` in the options. */
+  page(): Promise<Page<Item>> {
+    return this.#transport.page<Item>(this.#spec, this.#path, this.#options);
+  }
+
+  /** Reads all pages, each when it is asked for. */
+  async *pages(): AsyncGenerator<Page<Item>, void, undefined> {
+    let cursor = this.#options.cursor ?? null;
+    do {
+      const page = await this.#transport.page<Item>(this.#spec, this.#path, { ...this.#options, cursor });
+      yield page;
+      cursor = page.next;
+    } while (cursor !== null);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Item, void, undefined> {
+    for await (const page of this.pages()) yield* page.items;
+  }
+}
