@@ -42,13 +42,13 @@ impl<'a> UpstreamDocument<'a> {
         }
     }
 
-    /// The fault of a place that the document does not have.
+    /// Returns the fault of a place that the document does not have.
     pub(in crate::gateway::openapi) fn without(self, place: &str, at: Location) -> DocumentFault {
         let help = "write it as a reference in that file would, \"#/components/schemas/User\"";
         (at, format!("{} has nothing at {place:?}", self.file), help.to_owned())
     }
 
-    /// The fault of an operation whose answer has no items.
+    /// Returns the fault of an operation whose answer has no items.
     pub(in crate::gateway::openapi) fn without_items(
         self,
         items: &Pointer,
