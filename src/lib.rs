@@ -22,6 +22,8 @@ pub mod downstream;
 pub mod gateway;
 pub mod learn;
 pub mod sdk;
+#[cfg(feature = "services")]
+mod services;
 pub mod tls;
 pub mod upstream;
 pub mod walk;

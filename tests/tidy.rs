@@ -43,6 +43,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("gateway", &["json", "pagination", "cursor", "permit", "config", "tls", "upstream", "downstream", "learn"]),
     ("sdk", &["json", "pagination", "config", "downstream", "gateway"]),
     ("admin", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream", "gateway"]),
+    ("services", &["json", "config", "upstream", "downstream", "gateway"]),
     (
         "cli",
         &[
@@ -58,6 +59,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
             "gateway",
             "sdk",
             "admin",
+            "services",
         ],
     ),
 ];
@@ -102,9 +104,10 @@ const IO: [&str; 17] = [
 const FOR_TESTS: (&str, &str) = ("pagination/rules.rs", "thread_local!");
 
 /// The files that may name Pingora.
-const PINGORA: [&str; 9] = [
+const PINGORA: [&str; 10] = [
     "gateway/",
     "admin/",
+    "services/",
     "tls/",
     "upstream/net/check.rs",
     "upstream/net/connection.rs",

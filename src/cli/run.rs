@@ -159,6 +159,8 @@ pub(super) fn servers(
 ) -> Result<Servers, Failure> {
     let front = Front::new(Arc::clone(live), vitals.clone(), Arc::clone(ids), Arc::clone(clients));
     let gateway = Gateway::new(Arc::clone(live), vitals.clone(), Arc::clone(ids));
+    #[cfg(feature = "services")]
+    let gateway = Gateway { services: crate::services::all(&gateway), ..gateway };
     let connections = Arc::clone(&gateway.fetcher.connections);
     // Pingora's server reads the authorities of the system too. Without a thread the first request to an upstream waits.
     let gateway = thread::scope(|scope| {

@@ -20,6 +20,7 @@ mod principal;
 mod rate_limit;
 mod route;
 mod server;
+mod services;
 mod store;
 mod tls;
 mod traces;
@@ -97,6 +98,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     }
     let routes = route::routes(root, context);
     let traces = traces::traces(root, context);
+    let services = services::services(root, &routes, context);
     links::check(&server, &routes, &upstreams, context);
     // Dialects and envelopes that no route names are read as well, so that their faults show before they are used.
     let (dialects, envelopes) = (FILE.dialects.table(root), FILE.envelopes.table(root));
@@ -114,6 +116,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
         cursor,
         caches,
         api,
+        services,
         upstreams,
         routes,
         own_dialects,

@@ -14,6 +14,7 @@ mod openapi;
 mod rate_limit;
 mod route;
 mod server;
+mod services;
 mod store;
 mod upstream;
 
@@ -31,6 +32,7 @@ pub(super) use server::{
     ADMIN, CACHES, CURSOR_KEYS, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, LOG, PAGES, PIVOTS,
     SERVER, TRACES,
 };
+pub(super) use services::{BULK, IDEMPOTENCY, SERVICES};
 pub(super) use store::STORE;
 pub(super) use upstream::{HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
 
@@ -85,6 +87,8 @@ table! {
 
         /// The API as `cursorgate openapi` and the clients of `cursorgate sdk` name it. docs/clients.md is about both.
         openapi: Key<Spanned> => sub_table(openapi::ApiKeys::KEYS).section();
+        /// Services of the gateway itself. Each is off until its table is there.
+        services: Key<Spanned> => sub_table(services::ServicesKeys::KEYS).section();
 
         /// Any key of a route, for all routes. A key of a route wins over `defaults` of its upstream, and these win over
         /// this table. Tables merge key by key; lists are replaced.

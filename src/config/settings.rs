@@ -54,6 +54,7 @@ pub struct Settings {
     pub cursor: Option<CursorKeySettings>,
     pub caches: CacheSettings,
     pub api: ApiSettings,
+    pub services: ServiceSettings,
     pub upstreams: Vec<UpstreamSettings>,
     /// In the order of the file.
     pub routes: Vec<RouteSettings>,
@@ -290,6 +291,37 @@ pub struct CursorKeySettings {
     pub signing_key: u32,
     /// All keys by their numbers, each at least 32 bytes.
     pub keys: Vec<(u32, Secret)>,
+}
+
+/// `[services]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServiceSettings {
+    /// `None` without the service.
+    pub bulk: Option<BulkSettings>,
+}
+
+/// `[services.bulk]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BulkSettings {
+    pub path: String,
+    /// The largest number of operations of a request.
+    pub operations: usize,
+    pub at_once: usize,
+    pub timeout: Duration,
+    /// Of the request's body, in bytes.
+    pub size: usize,
+    /// Of all answers, in bytes.
+    pub answer_size: usize,
+    pub idempotency: IdempotencySettings,
+}
+
+/// `services.bulk.idempotency`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdempotencySettings {
+    pub ttl: Duration,
+    pub entries: usize,
+    /// In bytes.
+    pub size: usize,
 }
 
 /// `[caches]`.

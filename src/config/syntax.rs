@@ -315,6 +315,15 @@ pub(super) fn base_path(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not a path"), "write a path such as \"/v1\", which begins with `/`"))
 }
 
+/// Accepts the path of a service: a path below the root, without a query.
+pub(super) fn service_path(text: &str) -> Checked {
+    if text.len() > 1 && !text.ends_with('/') && base_path(text).is_ok() {
+        return Ok(());
+    }
+    let help = "write a path such as \"/bulk\", which begins with `/` and does not end with it";
+    Err(SyntaxFault::new(format!("{text:?} is not the path of a service"), help))
+}
+
 /// Accepts the path and the query of a health check.
 pub(super) fn check_path(text: &str) -> Checked {
     let allowed = |byte: u8| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte);

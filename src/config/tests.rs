@@ -106,7 +106,13 @@ fn a_key_is_explained_by_the_end_of_its_path() {
     assert_eq!(paths("routes.users.page_size.max"), ["routes.NAME.page_size.max"]);
     assert_eq!(paths("page_size.max"), ["routes.NAME.page_size.max"]);
     assert_eq!(paths("head_size"), ["server.head_size"]);
-    let ttls = ["cursor.ttl", "caches.pivots.ttl", "routes.NAME.cursor.ttl", "routes.NAME.page_cache.ttl"];
+    let ttls = [
+        "cursor.ttl",
+        "caches.pivots.ttl",
+        "services.bulk.idempotency.ttl",
+        "routes.NAME.cursor.ttl",
+        "routes.NAME.page_cache.ttl",
+    ];
     assert_eq!(paths("ttl"), ttls);
     assert_eq!(paths("maximum"), Vec::<String>::new());
     let explained = reference::explain("verify");

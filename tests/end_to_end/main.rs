@@ -8,6 +8,7 @@ mod harness;
 mod access_log;
 mod admin;
 mod batch;
+mod bulk;
 mod clients;
 mod collations;
 mod command_line;

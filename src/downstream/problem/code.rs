@@ -62,6 +62,10 @@ codes! {
     TooDeep = "too_deep", 400, "The upstream does not answer for offsets this large";
     /// The body of a request can't be read.
     BodyInvalid = "body_invalid", 400, "The body can't be read";
+    /// An operation of a bulk request can't be sent as it is written.
+    OperationInvalid = "operation_invalid", 400, "An operation is not well formed";
+    /// The idempotency key is no quoted string.
+    IdempotencyKeyInvalid = "idempotency_key_invalid", 400, "The idempotency key can't be read";
     /// Framing, path or headers of a request, or a body on GET.
     RequestInvalid = "request_invalid", 400, "The request is not well formed";
     /// The path has no route.
@@ -72,6 +76,10 @@ codes! {
     PositionLost = "position_lost", 409, "The position in the list can't be found";
     /// A tie group is longer than any answer.
     TieRun = "tie_run", 409, "Too many items share their sort keys";
+    /// A request with the same idempotency key is under way.
+    IdempotencyKeyInUse = "idempotency_key_in_use", 409, "A request with this key is under way";
+    /// A request with the same idempotency key has run, and its result is not kept.
+    IdempotencyResultLost = "idempotency_result_lost", 409, "The result of this key is not kept";
     /// The lifetime of the cursor is over.
     CursorExpired = "cursor_expired", 410, "The cursor has expired";
     /// The item of the cursor is gone.
@@ -84,6 +92,8 @@ codes! {
     TargetTooLong = "target_too_long", 414, "The request target is too long";
     /// The media type of the body is not supported.
     MediaTypeUnsupported = "media_type_unsupported", 415, "The media type is not read here";
+    /// The idempotency key belongs to a request with another body.
+    IdempotencyKeyReused = "idempotency_key_reused", 422, "The idempotency key belongs to another request";
     /// Too many requests.
     RateLimited = "rate_limited", 429, "Too many requests";
     /// The headers are larger than allowed.
@@ -108,6 +118,8 @@ codes! {
     BudgetExceeded = "budget_exceeded", 503, "The page took too many upstream requests";
     /// The upstream did not answer in time.
     UpstreamTimeout = "upstream_timeout", 504, "The upstream did not answer in time";
+    /// An operation of a bulk request took too long.
+    OperationTimeout = "operation_timeout", 504, "The operation took too long";
     /// The client forbids to ask the upstream, and no page is kept.
     NotCached = "not_cached", 504, "No such page is kept";
     /// The request has passed this gateway before: an upstream leads back to it.

@@ -17,7 +17,7 @@ use crate::{
         redacted::RedactedConfiguration,
         settings::{
             AdminSettings, AfterSunset, CursorKeySettings, LegacySettings, ListenerSettings, Network, ServerSettings,
-            Settings,
+            ServiceSettings, Settings,
         },
     },
     cursor::KeyRing,
@@ -50,6 +50,8 @@ pub struct Snapshot {
     pub(crate) listeners: Vec<(String, ListenerProtocols)>,
     /// Settings for all requests.
     pub server: ServerSettings,
+    /// The services above the gateway.
+    pub(crate) services: ServiceSettings,
     /// The admin listener.
     pub admin: Option<AdminSettings>,
     /// The keys of cursors.
@@ -155,21 +157,21 @@ impl Snapshot {
         let metrics = previous.map_or_else(|| RouteMetrics::new(""), |previous| Arc::clone(&previous.metrics));
         let traces = collector(settings, &upstreams);
         let upstreams = upstreams.into_iter().flatten().collect();
-        let pages = pages(settings, &routes, previous);
         costs.forget_others();
         Some(Self {
             table,
             guard: Guard::compile(&routes),
+            pages: pages(settings, &routes, previous),
             routes,
             upstreams,
             listeners,
             server: settings.server.clone(),
+            services: settings.services.clone(),
             admin: settings.admin.clone(),
             keys,
             cursor_keys: cursor_keys(settings, previous),
             memory: memory(settings, previous),
             pivots: pivots(settings, previous),
-            pages,
             store,
             traces,
             explanations: explanations(settings, previous),

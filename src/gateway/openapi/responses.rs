@@ -288,8 +288,14 @@ fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
             let per_client = described.settings.concurrency.as_ref().is_some_and(|limits| limits.per_client.is_some());
             per_client || described.is_limited
         }
-        // Paths without a route have no operation.
-        Code::RouteNotFound => false,
+        // Paths without a route have no operation, and services are no routes.
+        Code::RouteNotFound
+        | Code::OperationInvalid
+        | Code::OperationTimeout
+        | Code::IdempotencyKeyInvalid
+        | Code::IdempotencyKeyInUse
+        | Code::IdempotencyKeyReused
+        | Code::IdempotencyResultLost => false,
         _ => true,
     }
 }

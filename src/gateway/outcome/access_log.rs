@@ -52,6 +52,8 @@ pub(crate) struct Outcome {
     pub upstream: Option<UpstreamPart>,
     /// The metrics of the route; those of requests without a route until one is found.
     pub metrics: Arc<RouteMetrics>,
+    /// The service that answered; none if the request was not for one.
+    pub service: Option<&'static str>,
     /// The upstream answered.
     pub forwarded: bool,
     /// The status that was sent; 0 if none was.
@@ -98,6 +100,7 @@ impl Outcome {
             trace: None,
             upstream: None,
             metrics,
+            service: None,
             forwarded: false,
             status: 0,
             code: None,
@@ -233,7 +236,7 @@ impl Outcome {
         match (self.code, self.status) {
             (Some(code), _) => code,
             _ if self.forwarded => "forwarded",
-            (None, 200) => "page",
+            (None, 200) => self.service.unwrap_or("page"),
             (None, 304) => "not_modified",
             (None, 307) => "redirected",
             (None, 204) => "preflight",

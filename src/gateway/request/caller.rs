@@ -50,12 +50,14 @@ const IMPERSONAL_GROUPS: [&str; 6] = ["accept", "content-", "if-", "sec-", "x-b3
 /// has one of them, or no header that could identify a client. A route without a principal has one list for all
 /// clients.
 pub(crate) fn is_known(headers: &HeaderMap, principal: &[HeaderName]) -> bool {
-    let is_impersonal = |name: &HeaderName| {
-        let name = name.as_str();
-        IMPERSONAL.contains(&name) || IMPERSONAL_GROUPS.iter().any(|group| name.starts_with(group))
-    };
     let is_named = || principal.iter().any(|name| headers.contains_key(name));
     principal.is_empty() || is_named() || headers.keys().all(is_impersonal)
+}
+
+/// Returns whether a header never identifies a client.
+pub(crate) fn is_impersonal(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    IMPERSONAL.contains(&name) || IMPERSONAL_GROUPS.iter().any(|group| name.starts_with(group))
 }
 
 #[cfg(test)]

@@ -154,6 +154,10 @@ async fn decide(
 ) -> Dispatch {
     seam(&outcome.path, "decide");
     let session = session.as_downstream_mut();
+    if let Some(service) = gateway.services.iter().find(|service| service.takes(snapshot, session.req_header())) {
+        let answer = service.answer(session, snapshot, (held, outcome)).await;
+        return answer.map_or(Dispatch::Gone, Dispatch::Respond);
+    }
     let filled = Filled { cross_origin, place, explained: &mut *explained };
     let routed = match enter(session, snapshot, outcome, filled).await {
         Ok(routed) => routed,
@@ -410,7 +414,7 @@ async fn read_body(
     let ListCall { snapshot, asked, list, chosen, .. } = call;
     let Convention { parameters, envelope, .. } = chosen.convention;
     let Some(kind) = parameters.passed(asked.query()) else {
-        let read = body::read(session, &list.budgets, held).await;
+        let read = body::read(session, (&list.budgets).into(), held).await;
         return read.map(PostRequest::Body).map_err(|failure| Box::new(fail(failure, call, outcome)));
     };
     note_paging(list, asked, &kind, outcome);
@@ -419,7 +423,7 @@ async fn read_body(
     if let LegacyDecision::Reject(mut problem) = legacy::decide(&kind, &list.legacy, asked.now, || first.clone()) {
         // The body is read within the limits of a list, so that the client can finish sending it and then reads the
         // refusal.
-        let _ = body::read(session, &list.budgets, held).await;
+        let _ = body::read(session, (&list.budgets).into(), held).await;
         problem.leave_out_links(cursor_name(chosen.convention));
         return Err(Box::new(refuse(&problem, Some(envelope), snapshot, outcome)));
     }
@@ -442,7 +446,12 @@ fn envelope_of<'l>(list: Option<&'l List>, head: &RequestHeader) -> Option<&'l E
 }
 
 /// Returns the response to a request for which there is no place, or no memory or slot.
-fn shed(failure: Failure, envelope: Option<&EnvelopeTemplate>, snapshot: &Snapshot, outcome: &mut Outcome) -> Response {
+pub(crate) fn shed(
+    failure: Failure,
+    envelope: Option<&EnvelopeTemplate>,
+    snapshot: &Snapshot,
+    outcome: &mut Outcome,
+) -> Response {
     match failure {
         Failure::Passed(response) => *response,
         Failure::Refused { problem, detail } => {
@@ -453,7 +462,7 @@ fn shed(failure: Failure, envelope: Option<&EnvelopeTemplate>, snapshot: &Snapsh
 }
 
 /// Runs `work` unless the client leaves first. Then the work is dropped, and its upstream requests are cancelled.
-async fn unless_gone<W: Future>(session: &mut ServerSession, mut work: Pin<&mut W>) -> Option<W::Output> {
+pub(crate) async fn unless_gone<W: Future>(session: &mut ServerSession, mut work: Pin<&mut W>) -> Option<W::Output> {
     tokio::select! {
         biased;
         output = &mut work => Some(output),

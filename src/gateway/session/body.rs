@@ -18,6 +18,22 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Maximum length of that rest, as a multiple of the largest body.
 const LINGER_SIZES: usize = 4;
 
+/// The limits of a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimits {
+    /// In bytes.
+    pub size: usize,
+    pub depth: u16,
+    /// The time from the head to the last byte.
+    pub time: Duration,
+}
+
+impl From<&Budgets> for BodyLimits {
+    fn from(budgets: &Budgets) -> Self {
+        Self { size: budgets.body_size, depth: budgets.body_depth, time: budgets.time }
+    }
+}
+
 /// Reads a request's body. If it is refused or incomplete, the connection is not reused.
 ///
 /// # Errors
@@ -26,21 +42,21 @@ const LINGER_SIZES: usize = 4;
 /// `overloaded`.
 pub(crate) async fn read(
     session: &mut ServerSession,
-    budgets: &Budgets,
+    limits: BodyLimits,
     held: &MemoryShare,
 ) -> Result<RequestBody, Failure> {
     let head = session.req_header();
     let announced = announced_length(&head.headers);
     let waits = head.version == Version::HTTP_11 && expects_continue(&head.headers);
-    let too_large = announced.is_some_and(|length| length > budgets.body_size);
+    let too_large = announced.is_some_and(|length| length > limits.size);
     let refused = match body::check_head(&head.headers) {
         Err(problem) => Some(problem),
-        Ok(()) => too_large.then(|| Box::new(body::too_large(budgets.body_size))),
+        Ok(()) => too_large.then(|| Box::new(body::too_large(limits.size))),
     };
     if let Some(problem) = refused {
         // A client that waits for `100 Continue` sends nothing more.
-        if !waits && announced.is_none_or(|length| length <= budgets.body_size.saturating_mul(LINGER_SIZES)) {
-            linger(session, budgets.body_size).await;
+        if !waits && announced.is_none_or(|length| length <= limits.size.saturating_mul(LINGER_SIZES)) {
+            linger(session, limits.size).await;
         }
         if !session.is_body_done() {
             session.set_keepalive(None);
@@ -51,7 +67,7 @@ pub(crate) async fn read(
         session.set_keepalive(None);
         return Err(broken("the connection broke before the body came").into());
     }
-    let read = tokio::time::timeout(budgets.time, collect(session, announced, budgets.body_size, held)).await;
+    let read = tokio::time::timeout(limits.time, collect(session, announced, limits.size, held)).await;
     let bytes = match read {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(failure)) => {
@@ -60,10 +76,10 @@ pub(crate) async fn read(
         }
         Err(_) => {
             session.set_keepalive(None);
-            return Err(broken(&format!("the body did not come to its end within {:?}", budgets.time)).into());
+            return Err(broken(&format!("the body did not come to its end within {:?}", limits.time)).into());
         }
     };
-    Ok(RequestBody::read(bytes, budgets.body_depth)?)
+    Ok(RequestBody::read(bytes, limits.depth)?)
 }
 
 async fn collect(

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{client_request, observe};
+use super::{client_request, observe, service::Service};
 use crate::{
     gateway::{
         lifecycle::{
@@ -34,13 +34,37 @@ pub struct Gateway {
     pub(crate) readers: observe::Readers,
     pub(crate) vitals: Vitals,
     pub(crate) ids: Arc<RequestIds>,
+    /// The services that answer requests in place of routes.
+    pub(crate) services: Vec<Arc<dyn Service>>,
 }
 
 impl Gateway {
     /// Creates a gateway over the configuration in force.
     #[must_use]
     pub fn new(live: Arc<Live>, vitals: Vitals, ids: Arc<RequestIds>) -> Self {
-        Self { live, fetcher: Fetcher::default(), readers: observe::Readers::default(), vitals, ids }
+        Self {
+            live,
+            fetcher: Fetcher::default(),
+            readers: observe::Readers::default(),
+            vitals,
+            ids,
+            services: Vec::new(),
+        }
+    }
+
+    /// Returns a gateway over the same configuration and connections that answers by routes alone: requests that a service
+    /// makes reach no service.
+    #[cfg(feature = "services")]
+    #[must_use]
+    pub(crate) fn without_services(&self) -> Self {
+        Self {
+            live: Arc::clone(&self.live),
+            fetcher: self.fetcher.clone(),
+            readers: self.readers.clone(),
+            vitals: self.vitals.clone(),
+            ids: Arc::clone(&self.ids),
+            services: Vec::new(),
+        }
     }
 }
 

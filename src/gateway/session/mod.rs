@@ -7,3 +7,4 @@ pub(crate) mod context;
 pub(crate) mod observe;
 pub(crate) mod pace;
 pub(crate) mod respond;
+pub(crate) mod service;

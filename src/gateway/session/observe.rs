@@ -44,7 +44,7 @@ use crate::{
 const MOST_KEPT: usize = 16;
 
 /// The limits of observations in a process.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Readers {
     kept: Arc<Semaphore>,
     reading: Arc<Semaphore>,

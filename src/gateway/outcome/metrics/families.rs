@@ -25,13 +25,14 @@ pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample",
 pub(crate) const SERVABLE: &str = "servable";
 
 /// Outcomes without the code of a problem.
-const PLAIN_OUTCOMES: [&str; 9] = [
+const PLAIN_OUTCOMES: [&str; 10] = [
     "page",
     "not_modified",
     "passed",
     "forwarded",
     "redirected",
     "preflight",
+    "bulk",
     "client_gone",
     "client_stalled",
     "panicked",

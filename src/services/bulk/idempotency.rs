@@ -1,0 +1,286 @@
+//! Keys by which a client repeats a request without running its operations twice: the `Idempotency-Key` of
+//! draft-ietf-httpapi-idempotency-key-header.
+//!
+//! The keys are in the memory of the process, bounded in number, bytes and time. A key is never forgotten before its time,
+//! because a repetition after that would run the operations again: beyond the number of keys a new one is refused, and
+//! beyond the bytes results are dropped, while their keys stay.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    config::settings::IdempotencySettings,
+    downstream::{Code, Problem},
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The longest key, in bytes.
+const LONGEST: usize = 255;
+
+/// A key with its client, as a hash.
+type KeyName = [u8; 32];
+
+/// Reads the key of a request: one string in double quotes (RFC 9651 section 3.3.3), without parameters.
+///
+/// # Errors
+///
+/// Returns 400 `idempotency_key_invalid`.
+pub(super) fn read(headers: &HeaderMap) -> Result<Option<String>, Box<Problem>> {
+    let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(line) = lines.next() else { return Ok(None) };
+    let key = lines.next().is_none().then_some(line).and_then(|line| line.to_str().ok()).and_then(unquoted);
+    match key.filter(|key| (1..=LONGEST).contains(&key.len())) {
+        Some(key) => Ok(Some(key)),
+        None => {
+            let detail = format!(
+                "write one Idempotency-Key, in double quotes and with at most {LONGEST} characters: \
+                 Idempotency-Key: \"8e03978e-40d5-43dd-bc93-6894a57f9324\""
+            );
+            Err(Box::new(Problem::new(Code::IdempotencyKeyInvalid, detail).with_parameter("Idempotency-Key")))
+        }
+    }
+}
+
+/// Returns the text of a string of RFC 9651.
+fn unquoted(line: &str) -> Option<String> {
+    let inner = line.trim_matches(' ').strip_prefix('"')?.strip_suffix('"')?;
+    let mut text = String::with_capacity(inner.len());
+    let mut characters = inner.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => text.push(characters.next().filter(|escaped| matches!(escaped, '"' | '\\'))?),
+            ' '..='~' if character != '"' => text.push(character),
+            _ => return None,
+        }
+    }
+    Some(text)
+}
+
+/// The keys of a process.
+#[derive(Debug, Default)]
+pub(super) struct IdempotencyKeys {
+    table: Mutex<KeyTable>,
+}
+
+#[derive(Debug, Default)]
+struct KeyTable {
+    entries: HashMap<KeyName, KeyEntry>,
+    /// The names of all entries, the oldest first.
+    by_age: VecDeque<KeyName>,
+    /// The bytes of all results.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct KeyEntry {
+    /// The hash of the request's body.
+    body: [u8; 32],
+    state: KeyState,
+    since: Instant,
+}
+
+#[derive(Debug)]
+enum KeyState {
+    UnderWay,
+    Done(Bytes),
+    /// The operations have run, at least in part, and their results are not kept.
+    Lost,
+}
+
+/// A key at the time of a request.
+#[derive(Debug)]
+pub(super) enum KnownKey {
+    /// The request is the first with this key.
+    New(KeyClaim),
+    /// The same request has run, with this result.
+    Done(Bytes),
+    /// The request can't run.
+    Refused(Box<Problem>),
+}
+
+/// The key of a request that runs. Where the run does not come to its end, the key stays without a result.
+#[derive(Debug)]
+pub(super) struct KeyClaim {
+    keys: Arc<IdempotencyKeys>,
+    name: KeyName,
+    settings: IdempotencySettings,
+    result: Option<Bytes>,
+}
+
+impl IdempotencyKeys {
+    /// Claims a key for a request with this body, or returns the reason that it does not run.
+    pub(super) fn claim(
+        self: &Arc<Self>,
+        name: KeyName,
+        body: &[u8],
+        settings: IdempotencySettings,
+        now: Instant,
+    ) -> KnownKey {
+        let body: [u8; 32] = Sha256::digest(body).into();
+        let mut table = self.table();
+        table.forget(settings, now);
+        if let Some(entry) = table.entries.get(&name) {
+            return entry.repeated(body);
+        }
+        if table.entries.len() >= settings.entries {
+            let detail = "the gateway knows as many idempotency keys as it may: send the request without one, or later";
+            return KnownKey::Refused(Box::new(Problem::new(Code::Overloaded, detail)));
+        }
+        table.entries.insert(name, KeyEntry { body, state: KeyState::UnderWay, since: now });
+        table.by_age.push_back(name);
+        KnownKey::New(KeyClaim { keys: Arc::clone(self), name, settings, result: None })
+    }
+
+    fn table(&self) -> MutexGuard<'_, KeyTable> {
+        // No code panics while it holds the lock, and the table is consistent in any case.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KeyEntry {
+    fn repeated(&self, body: [u8; 32]) -> KnownKey {
+        let refused = |code, detail: &str| KnownKey::Refused(Box::new(Problem::new(code, detail)));
+        match &self.state {
+            _ if self.body != body => {
+                let detail = "this Idempotency-Key was sent with another body: take a new key for a new request";
+                refused(Code::IdempotencyKeyReused, detail)
+            }
+            KeyState::UnderWay => {
+                let detail = "the request with this Idempotency-Key is still running: ask again in a moment";
+                let mut problem = Problem::new(Code::IdempotencyKeyInUse, detail);
+                problem.retry_after = Some(HeaderValue::from_static("1"));
+                KnownKey::Refused(Box::new(problem))
+            }
+            KeyState::Done(result) => KnownKey::Done(result.clone()),
+            KeyState::Lost => {
+                let detail = "the request with this Idempotency-Key has run, wholly or in part, and its results are not \
+                              kept: look at what it has changed before you send it with a new key";
+                refused(Code::IdempotencyResultLost, detail)
+            }
+        }
+    }
+}
+
+impl KeyTable {
+    /// Forgets the keys whose time is over. Checks one key more than it forgets, or each once.
+    fn forget(&mut self, settings: IdempotencySettings, now: Instant) {
+        for _ in 0..self.by_age.len() {
+            let Some(name) = self.by_age.pop_front() else { return };
+            let Some(entry) = self.entries.get_mut(&name) else { continue };
+            if now.saturating_duration_since(entry.since) < settings.ttl {
+                return self.by_age.push_front(name);
+            }
+            if matches!(entry.state, KeyState::UnderWay) {
+                entry.since = now;
+                self.by_age.push_back(name);
+            } else if let Some(KeyEntry { state: KeyState::Done(result), .. }) = self.entries.remove(&name) {
+                self.bytes -= result.len();
+            }
+        }
+    }
+
+    /// Ends a claim. Drops the oldest results for a new one.
+    fn end(&mut self, name: &KeyName, result: Option<Bytes>, settings: IdempotencySettings) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        let Some(result) = result.filter(|result| result.len() <= settings.size) else {
+            entry.state = KeyState::Lost;
+            return;
+        };
+        self.bytes += result.len();
+        entry.state = KeyState::Done(result);
+        for older in &self.by_age {
+            if self.bytes <= settings.size {
+                break;
+            }
+            let Some(entry) = self.entries.get_mut(older).filter(|_| older != name) else { continue };
+            if let KeyState::Done(result) = &entry.state {
+                self.bytes -= result.len();
+                entry.state = KeyState::Lost;
+            }
+        }
+    }
+}
+
+impl KeyClaim {
+    /// Keeps the result for repetitions.
+    pub(super) fn finish(mut self, result: Bytes) {
+        self.result = Some(result);
+    }
+}
+
+impl Drop for KeyClaim {
+    fn drop(&mut self) {
+        self.keys.table().end(&self.name, self.result.take(), self.settings);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SETTINGS: IdempotencySettings = IdempotencySettings { ttl: Duration::from_secs(60), entries: 2, size: 10 };
+
+    fn claim(keys: &Arc<IdempotencyKeys>, name: u8, now: Instant) -> Result<KeyClaim, String> {
+        match keys.claim([name; 32], b"{}", SETTINGS, now) {
+            KnownKey::New(claim) => Ok(claim),
+            KnownKey::Done(result) => Err(String::from_utf8_lossy(&result).into_owned()),
+            KnownKey::Refused(problem) => Err(problem.code.as_str().to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_key_is_a_quoted_string() {
+        let key = |lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(IDEMPOTENCY_KEY, HeaderValue::from_static(line));
+            }
+            read(&headers).map_err(|problem| problem.code.as_str())
+        };
+        assert_eq!(key(&[]), Ok(None));
+        for (line, text) in [("\"a\"", "a"), (" \"a b\" ", "a b"), (r#""a\"\\""#, "a\"\\"), ("\"a, b\"", "a, b")] {
+            assert_eq!(key(&[line]), Ok(Some(text.to_owned())), "{line}");
+        }
+        for line in ["", "a", "\"\"", "\"", "\"a", "a\"", "\"a\";b", "\"a\"\"b\"", r#""a\""#, r#""a\n""#, "\"a\tb\""] {
+            assert_eq!(key(&[line]), Err("idempotency_key_invalid"), "{line}");
+        }
+        assert_eq!(key(&["\"a\"", "\"a\""]), Err("idempotency_key_invalid"));
+    }
+
+    #[test]
+    fn a_key_ends_with_its_time_unless_its_request_runs() {
+        let (keys, start) = (Arc::new(IdempotencyKeys::default()), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let running = claim(&keys, 1, at(0)).unwrap();
+        claim(&keys, 2, at(1)).unwrap().finish("result".into());
+        assert_eq!(claim(&keys, 2, at(60)).unwrap_err(), "result");
+        assert_eq!(claim(&keys, 3, at(60)).unwrap_err(), "overloaded");
+        claim(&keys, 3, at(61)).unwrap().finish("third".into());
+        assert_eq!(claim(&keys, 1, at(100)).unwrap_err(), "idempotency_key_in_use");
+        drop(running);
+        assert_eq!(claim(&keys, 1, at(101)).unwrap_err(), "idempotency_result_lost", "it did not come to its end");
+        drop(claim(&keys, 4, at(200)).unwrap());
+        let table = keys.table();
+        assert_eq!((table.entries.len(), table.by_age.len(), table.bytes), (1, 1, 0));
+    }
+
+    #[test]
+    fn the_oldest_results_make_room() {
+        let (keys, now) = (Arc::new(IdempotencyKeys::default()), Instant::now());
+        claim(&keys, 1, now).unwrap().finish("123456".into());
+        claim(&keys, 2, now).unwrap().finish("12345".into());
+        assert_eq!(keys.table().bytes, 5);
+        assert_eq!(claim(&keys, 1, now).unwrap_err(), "idempotency_result_lost");
+        assert_eq!(claim(&keys, 2, now).unwrap_err(), "12345");
+    }
+}

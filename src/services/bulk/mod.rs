@@ -1,0 +1,204 @@
+//! Bulk requests: many operations in one request, whose results come in one answer, in their order.
+//!
+//! An operation runs as a whole request of HTTP/1.1 through the gateway, over a pipe in memory in place of a socket
+//! (`operation`). So it meets the checks, limits, logs and traces that it would meet alone, with the address, the
+//! certificate and the headers of the client of the bulk request (`caller`). All operations are read and checked before
+//! the first one runs (`request`).
+//!
+//! With an `Idempotency-Key` the operations run in a task that outlives the client's connection, and their results are
+//! kept for a repetition (`idempotency`). Without one they end when the client leaves.
+
+mod caller;
+mod idempotency;
+mod operation;
+mod pipe;
+mod report;
+mod request;
+mod run;
+
+use std::{pin::Pin, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Version, header};
+use pingora::{
+    http::RequestHeader,
+    protocols::http::ServerSession,
+    proxy::{HttpProxy, http_proxy},
+    server::configuration::ServerConf,
+};
+use tokio::{
+    sync::{OnceCell, watch},
+    task::JoinError,
+};
+
+use self::{
+    caller::Caller,
+    idempotency::{IdempotencyKeys, KnownKey},
+    run::{BulkRun, FinishedBulk},
+};
+use crate::{
+    config::settings::BulkSettings,
+    downstream::{Code, Problem, Response},
+    gateway::{
+        Gateway, Snapshot,
+        outcome::{access_log::Outcome, failure::Failure},
+        request::head,
+        runtime::clock,
+        server::dispatch::{shed, unless_gone},
+        session::{
+            body::{self, BodyLimits},
+            service::Service,
+        },
+    },
+    upstream::net::memory::MemoryShare,
+};
+
+/// The name of the service in logs and metrics.
+const NAME: &str = "bulk";
+
+/// The deepest nesting of a bulk request.
+const DEPTH: u16 = 64;
+
+/// The gateway that operations pass through.
+type OperationsGateway = HttpProxy<Gateway>;
+
+/// The service.
+pub(super) struct Bulk {
+    gateway: Gateway,
+    /// Made for the first request: Pingora reads the authorities of the system for it.
+    operations: OnceCell<Arc<OperationsGateway>>,
+    keys: Arc<IdempotencyKeys>,
+}
+
+impl std::fmt::Debug for Bulk {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Bulk").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Service for Bulk {
+    fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool {
+        let Some(settings) = &snapshot.services.bulk else { return false };
+        let target = head.raw_path();
+        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        path == settings.path.as_bytes() && head.method == Method::POST
+    }
+
+    async fn answer(
+        &self,
+        session: &mut ServerSession,
+        snapshot: &Arc<Snapshot>,
+        (held, outcome): (&MemoryShare, &mut Outcome),
+    ) -> Option<Response> {
+        // A request that the service does not take is not asked of it.
+        let settings = snapshot.services.bulk.as_ref()?;
+        outcome.service = Some(NAME);
+        match self.serve(session, (snapshot, settings), (held, outcome)).await {
+            Ok(body) => body.map(response),
+            Err(failure) => Some(shed(failure, None, snapshot, outcome)),
+        }
+    }
+}
+
+impl Bulk {
+    /// Creates the service over a gateway.
+    pub(super) fn new(gateway: &Gateway) -> Self {
+        Self { gateway: gateway.without_services(), operations: OnceCell::new(), keys: Arc::default() }
+    }
+
+    /// Returns the gateway that operations pass through.
+    async fn operations(&self) -> Result<Arc<OperationsGateway>, Failure> {
+        let make = || async {
+            let gateway = self.gateway.without_services();
+            // The files of authorities are read on another thread, because requests wait on this one.
+            tokio::task::spawn_blocking(|| Arc::new(http_proxy(&Arc::new(ServerConf::default()), gateway))).await
+        };
+        self.operations.get_or_try_init(make).await.cloned().map_err(failed)
+    }
+
+    /// Returns the body with all results; nothing if the client has gone.
+    ///
+    /// # Errors
+    ///
+    /// Returns the failure of a request of which no operation has run, or of an earlier one with the same key.
+    async fn serve(
+        &self,
+        session: &mut ServerSession,
+        (snapshot, settings): (&Arc<Snapshot>, &BulkSettings),
+        (held, outcome): (&MemoryShare, &mut Outcome),
+    ) -> Result<Option<Bytes>, Failure> {
+        let head = session.req_header();
+        if head.version == Version::HTTP_2 {
+            // Heads of HTTP/1 have been checked before they were parsed.
+            head::check_parsed(head, snapshot.server.head_size)?;
+        }
+        let key = idempotency::read(&head.headers)?;
+        let caller = Caller::of(session, outcome.client);
+        let limits = BodyLimits { size: settings.size, depth: DEPTH, time: settings.timeout };
+        let body = Bytes::from(body::read(session, limits, held).await?.into_bytes());
+        let plan = request::read(&body, &caller.headers, (snapshot, settings))?;
+        let gateway = self.operations().await?;
+        let claim = match key {
+            None => None,
+            Some(key) => {
+                let name = caller.name_of(&key);
+                match self.keys.claim(name, &body, settings.idempotency, clock::instant()) {
+                    KnownKey::New(claim) => Some(claim),
+                    KnownKey::Done(result) => return Ok(Some(result)),
+                    KnownKey::Refused(problem) => return Err(problem.into()),
+                }
+            }
+        };
+        let (goes_on, wanted) = watch::channel(());
+        // The operations end with the last sender. A request with a key has one itself.
+        let (kept, own) = if claim.is_some() { (None, Some(goes_on)) } else { (Some(goes_on), None) };
+        let run = BulkRun {
+            gateway,
+            plan,
+            caller,
+            snapshot: Arc::clone(snapshot),
+            settings: settings.clone(),
+            request_id: outcome.request_id.clone(),
+            held: snapshot.memory.share(),
+            wanted,
+        };
+        let in_flight = self.gateway.vitals.enter();
+        let mut running = tokio::spawn(async move {
+            let finished = run.run().await;
+            if let Some(claim) = claim {
+                claim.finish(finished.body.clone());
+            }
+            drop((own, in_flight));
+            finished
+        });
+        let Some(finished) = unless_gone(session, Pin::new(&mut running)).await else { return Ok(None) };
+        drop(kept);
+        let FinishedBulk { body, summary, held: of_run } = finished.map_err(failed)?;
+        outcome.detail = Some(summary);
+        drop(of_run);
+        // The operations have run, so that their results are sent even if others have taken the memory.
+        let _ = held.take(body.len());
+        Ok(Some(body))
+    }
+}
+
+/// Returns the failure of a request whose task has panicked.
+fn failed(error: JoinError) -> Failure {
+    Failure::logged(Code::Internal, "the gateway failed: report the request id", error.to_string())
+}
+
+fn response(body: Bytes) -> Response {
+    let mut response = Response::new(200, Vec::new());
+    response.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.body = body.into();
+    response
+}
+
+/// Creates a problem of the operation at this place, with the member at fault.
+fn fault(code: Code, place: usize, member: &str, detail: impl Into<String>) -> Box<Problem> {
+    Box::new(Problem::new(code, detail).with_parameter(format!("/operations/{place}{member}")))
+}

@@ -1,0 +1,102 @@
+//! The server's end of a pipe in memory, which has the client of the bulk request at its other end as far as the gateway can
+//! tell.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use async_trait::async_trait;
+use pingora::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+
+use super::caller::Caller;
+
+/// A number that no open descriptor has: the pipe has no socket, whose pace would be that of the bulk request.
+const NO_SOCKET: i32 = -1;
+
+#[derive(Debug)]
+pub(super) struct OperationStream {
+    io: DuplexStream,
+    socket: Arc<SocketDigest>,
+    tls: Option<Arc<SslDigest>>,
+}
+
+impl OperationStream {
+    /// Wraps the end of a pipe.
+    pub(super) fn new(io: DuplexStream, caller: &Caller) -> Self {
+        let socket = SocketDigest::from_raw_fd(NO_SOCKET);
+        // The digest is new: it has no address yet.
+        let _ = socket.peer_addr.set(caller.address.clone());
+        Self { io, socket: Arc::new(socket), tls: caller.tls.clone() }
+    }
+}
+
+impl AsyncRead for OperationStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for OperationStream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+#[async_trait]
+impl Shutdown for OperationStream {
+    async fn shutdown(&mut self) {
+        // The other end may have been dropped.
+        let _ = AsyncWriteExt::shutdown(&mut self.io).await;
+    }
+}
+
+impl UniqueID for OperationStream {
+    fn id(&self) -> UniqueIDType {
+        NO_SOCKET
+    }
+}
+
+impl Ssl for OperationStream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.tls.clone()
+    }
+}
+
+impl GetTimingDigest for OperationStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for OperationStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for OperationStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        Some(Arc::clone(&self.socket))
+    }
+}
+
+impl Peek for OperationStream {}

@@ -1,0 +1,92 @@
+//! The run of a bulk request: its operations begin in their order, a few at a time.
+
+use std::sync::{Arc, atomic::AtomicUsize};
+
+use bytes::Bytes;
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{
+    OperationsGateway,
+    caller::Caller,
+    operation::{OperationAnswer, ProblemForm, Surroundings},
+    report::{self, BulkCounts},
+    request::BulkPlan,
+};
+use crate::{
+    config::settings::BulkSettings,
+    gateway::{Snapshot, runtime::clock},
+    upstream::net::memory::MemoryShare,
+};
+
+/// A bulk request that may run.
+pub(super) struct BulkRun {
+    pub(super) gateway: Arc<OperationsGateway>,
+    pub(super) plan: BulkPlan,
+    pub(super) caller: Caller,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) settings: BulkSettings,
+    pub(super) request_id: String,
+    /// The memory of the answers.
+    pub(super) held: MemoryShare,
+    /// Closed once nobody wants the results.
+    pub(super) wanted: watch::Receiver<()>,
+}
+
+/// The end of a run.
+#[derive(Debug)]
+pub(super) struct FinishedBulk {
+    /// The body with all results.
+    pub(super) body: Bytes,
+    /// The counts, for the log.
+    pub(super) summary: String,
+    pub(super) held: Arc<MemoryShare>,
+}
+
+impl BulkRun {
+    /// Runs the operations, and returns their results.
+    pub(super) async fn run(self) -> FinishedBulk {
+        let Self { gateway, plan, caller, snapshot, settings, request_id, held, wanted } = self;
+        let began = clock::instant();
+        let held = Arc::new(held);
+        let surroundings = Surroundings {
+            gateway,
+            caller: Arc::new(caller),
+            timeout: settings.timeout,
+            problems: Arc::new(ProblemForm { types: snapshot.server.problem_types.clone(), request_id }),
+            room: Arc::new(AtomicUsize::new(settings.answer_size)),
+            held: Arc::clone(&held),
+            wanted,
+        };
+        let plan = Arc::new(plan);
+        let answers = operate(&plan, &surroundings, settings.at_once).await;
+        let counts = BulkCounts::of(&plan, &answers);
+        let took = clock::instant().saturating_duration_since(began);
+        let body = report::write(&plan, answers, &counts, took).into();
+        FinishedBulk { body, summary: counts.to_string(), held }
+    }
+}
+
+/// Runs operations until all have ended, or until one has failed where that stops the others. Operations that did not begin
+/// have no answer.
+async fn operate(plan: &Arc<BulkPlan>, surroundings: &Surroundings, at_once: usize) -> Vec<Option<OperationAnswer>> {
+    let mut answers: Vec<Option<OperationAnswer>> = plan.operations.iter().map(|_| None).collect();
+    let mut under_way = JoinSet::new();
+    let mut waiting = 0..plan.operations.len();
+    // Each iteration ends an operation.
+    loop {
+        while under_way.len() < at_once
+            && let Some(place) = waiting.next()
+        {
+            let (plan, surroundings) = (Arc::clone(plan), surroundings.clone());
+            under_way.spawn(async move { (place, surroundings.run(&plan.operations[place]).await) });
+        }
+        let Some(ended) = under_way.join_next().await else { return answers };
+        // Panics are caught in the operation, and no task is aborted.
+        let Ok((place, answer)) = ended else { continue };
+        let is_wanted = surroundings.wanted.has_changed().is_ok();
+        if !is_wanted || (plan.stop_on_error && answer.has_failed()) {
+            waiting.start = waiting.end;
+        }
+        answers[place] = Some(answer);
+    }
+}

@@ -1,0 +1,14 @@
+//! Services above the gateway: more for a client than an answer to one request. Each is off until the configuration has its
+//! table. They make their requests through the gateway, so that limits, logs and traces hold for them as for clients, and
+//! nothing below imports them. The feature `services` leaves them out of a build.
+
+mod bulk;
+
+use std::sync::Arc;
+
+use crate::gateway::{Gateway, session::service::Service};
+
+/// Returns the services of a gateway.
+pub(crate) fn all(gateway: &Gateway) -> Vec<Arc<dyn Service>> {
+    vec![Arc::new(bulk::Bulk::new(gateway))]
+}
