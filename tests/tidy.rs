@@ -29,7 +29,7 @@ use cursorgate::{
 const LONGEST: usize = 600;
 
 /// The modules that each module may import; all of them stand before it.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("json", &[]),
     ("pagination", &["json"]),
     ("cursor", &["json", "pagination"]),
