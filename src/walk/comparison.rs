@@ -7,10 +7,10 @@
 //!
 //! - *Lost*: an item that is judged, and that the walk does not have.
 //! - *Repeated*: an item that the walk has twice with the same bytes. With other bytes it has changed in between, and
-//! may have moved to a place that was still ahead.
+//!   may have moved to a place that was still ahead.
 //! - *Altered*: an item that is judged, and that the walk has with other bytes.
 //! - *Out of order*: two items that are judged stand in one order in both listings, and in the other one in the walk.
-//! Items with equal sort keys may stand in any order, which only a configuration with the order tells.
+//!   Items with equal sort keys may stand in any order, which only a configuration with the order tells.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -241,7 +241,7 @@ impl Gateway {
                 return true;
             }
             assert!(now() < deadline, "the gateway doesn't serve:\n{}", self.log().join("\n"));
-            thread::sleep(std::time::Duration::from_millis(2));
+            thread::sleep(Duration::from_millis(2));
         }
     }
 

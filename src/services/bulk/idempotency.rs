@@ -227,6 +227,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::gateway::runtime::clock;
 
     const SETTINGS: IdempotencySettings = IdempotencySettings { ttl: Duration::from_secs(60), entries: 2, size: 10 };
 
@@ -259,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_key_ends_with_its_time_unless_its_request_runs() {
-        let (keys, start) = (Arc::new(IdempotencyKeys::default()), Instant::now());
+        let (keys, start) = (Arc::new(IdempotencyKeys::default()), clock::instant());
         let at = |seconds| start + Duration::from_secs(seconds);
         let running = claim(&keys, 1, at(0)).unwrap();
         claim(&keys, 2, at(1)).unwrap().finish("result".into());
@@ -276,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_oldest_results_make_room() {
-        let (keys, now) = (Arc::new(IdempotencyKeys::default()), Instant::now());
+        let (keys, now) = (Arc::new(IdempotencyKeys::default()), clock::instant());
         claim(&keys, 1, now).unwrap().finish("123456".into());
         claim(&keys, 2, now).unwrap().finish("12345".into());
         assert_eq!(keys.table().bytes, 5);

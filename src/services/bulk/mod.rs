@@ -115,7 +115,7 @@ impl Bulk {
             // The files of authorities are read on another thread, because requests wait on this one.
             tokio::task::spawn_blocking(|| Arc::new(http_proxy(&Arc::new(ServerConf::default()), gateway))).await
         };
-        self.operations.get_or_try_init(make).await.cloned().map_err(failed)
+        self.operations.get_or_try_init(make).await.cloned().map_err(|error| failed(&error))
     }
 
     /// Returns the body with all results; nothing if the client has gone.
@@ -175,7 +175,7 @@ impl Bulk {
         });
         let Some(finished) = unless_gone(session, Pin::new(&mut running)).await else { return Ok(None) };
         drop(kept);
-        let FinishedBulk { body, summary, held: of_run } = finished.map_err(failed)?;
+        let FinishedBulk { body, summary, held: of_run } = finished.map_err(|error| failed(&error))?;
         outcome.detail = Some(summary);
         drop(of_run);
         // The operations have run, so that their results are sent even if others have taken the memory.
@@ -185,7 +185,7 @@ impl Bulk {
 }
 
 /// Returns the failure of a request whose task has panicked.
-fn failed(error: JoinError) -> Failure {
+fn failed(error: &JoinError) -> Failure {
     Failure::logged(Code::Internal, "the gateway failed: report the request id", error.to_string())
 }
 

@@ -8,7 +8,7 @@
 //! - Outside of strings there is nothing but ASCII, without backslashes, and of control characters only whitespace.
 //! - All of it is UTF-8.
 //! - Each bracket and brace is closed by its own kind, within the value, and they are nested as deep as allowed at
-//! most.
+//!   most.
 //!
 //! So it ends where every reader of JSON ends it, unless it takes what is none, as comments or quotes of another kind;
 //! what follows it can't be taken for a part of it, nor what is in it for something else. Not judged is the rest of the

@@ -19,7 +19,7 @@
 //! - An upstream page that no longer reaches back to the item of the cursor may have lost what came after it: the
 //!   upstream page before it is read too, where tokens lead back; else the place is lost.
 //! - **Ends** are the upstream's word: no token, "there is no more", or for some only an empty page. An answer that
-//! says there is more and has no token is a fault.
+//!   says there is more and has no token is a fault.
 //!
 //! Everything is done once, in the direction of reading: a page backward is the mirror image ([`Way`]).
 //!
