@@ -93,6 +93,8 @@ lint: build-needs $(CARGO_DENY)
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || rustup component add rustfmt clippy
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	@# The gateway alone.
+	cargo clippy --locked --package cursorgate --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --package cursorgate --package cursorgate-core --package cursorgate-cursor --package cursorgate-link
 	@# The fuzzers are a workspace of their own, with a lock of its own: here it is seen that they still build.
 	RUSTFLAGS="--cfg fuzzing" cargo check --quiet --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz-check

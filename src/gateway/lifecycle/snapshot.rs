@@ -51,7 +51,7 @@ pub struct Snapshot {
     /// Settings for all requests.
     pub server: ServerSettings,
     /// The services above the gateway.
-    pub(crate) services: ServiceSettings,
+    pub services: ServiceSettings,
     /// The admin listener.
     pub admin: Option<AdminSettings>,
     /// The keys of cursors.
