@@ -90,7 +90,7 @@ pub(crate) const WALKS: Bounds = Bounds {
 /// The filtered lists of so few rows often end in the first answer that a walk has of them, which is `checked`; so is an end
 /// after several rows where only the answer that begins the list had more.
 pub(crate) const SMALL: Bounds = Bounds {
-    exact: &[(Mode::Offset, 69.0), (Mode::Page, 65.0), (Mode::Fixed, 55.0), (Mode::Keyset, 74.0)],
+    exact: &[(Mode::Offset, 65.0), (Mode::Page, 64.0), (Mode::Fixed, 55.0), (Mode::Keyset, 64.0)],
     refused: &[(
         Regime::InReach,
         &[("budget exceeded", 1.1), ("position lost", 12.0), ("tie run", 85.0), ("too deep", 0.2)],
