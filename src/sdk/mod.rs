@@ -8,6 +8,7 @@
 mod list;
 mod python;
 mod samples;
+mod schema;
 mod spec;
 mod typescript;
 mod words;

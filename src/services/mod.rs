@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::gateway::{Gateway, session::service::Service};
 
-/// Returns the services of a gateway.
+/// Returns the services of a gateway that has none yet.
 pub(crate) fn all(gateway: &Gateway) -> Vec<Arc<dyn Service>> {
     vec![Arc::new(bulk::Bulk::new(gateway))]
 }

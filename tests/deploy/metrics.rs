@@ -33,7 +33,7 @@ struct Selector<'q> {
 }
 
 impl Families {
-    /// Returns the families of a gateway that has served a page, passed a request on, and failed one.
+    /// Returns the families of a gateway that has served a page, refused a request in a brownout, and failed one.
     pub(crate) fn scraped() -> Self {
         let upstream = Upstream::start(serve(users(60)));
         let setup = Setup {
@@ -46,9 +46,11 @@ impl Families {
         assert_eq!(gateway.get("/users?offset=5").outcome(), "429 rate_limited", "the brownout is on");
         upstream.answer(|exchange| exchange.reply("500 Oops", &[], b"oops"));
         assert_eq!(gateway.get("/users?limit=5").status, 502);
-        let scrape = eventually("both requests are counted", || {
+        // Each request is counted by its own task after its answer, in any order.
+        let scrape = eventually("the three requests are counted", || {
             let scrape = http::get(gateway.admin, "/metrics").text().to_owned();
-            scrape.contains("status=\"5xx\"}").then_some(scrape)
+            let counts = ["status=\"2xx\"", "policy=\"brownout\"", "status=\"4xx\"", "status=\"5xx\""];
+            counts.iter().all(|count| scrape.contains(count)).then_some(scrape)
         });
         Self { labels: documented(&scrape), scrape }
     }

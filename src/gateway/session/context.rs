@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The gateway: the configuration in force and the connections to upstreams.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Gateway {
     pub(crate) live: Arc<Live>,
     pub(crate) fetcher: Fetcher,
@@ -48,21 +48,6 @@ impl Gateway {
             readers: observe::Readers::default(),
             vitals,
             ids,
-            services: Vec::new(),
-        }
-    }
-
-    /// Returns a gateway over the same configuration and connections that answers by routes alone: requests that a service
-    /// makes reach no service.
-    #[cfg(feature = "services")]
-    #[must_use]
-    pub(crate) fn without_services(&self) -> Self {
-        Self {
-            live: Arc::clone(&self.live),
-            fetcher: self.fetcher.clone(),
-            readers: self.readers.clone(),
-            vitals: self.vitals.clone(),
-            ids: Arc::clone(&self.ids),
             services: Vec::new(),
         }
     }

@@ -17,7 +17,7 @@ pub(crate) trait Service: Debug + Send + Sync {
     /// Returns whether the service answers this request. Every request is asked about, so that this costs next to nothing.
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool;
 
-    /// Answers a request that the service takes; returns nothing if the client has gone.
+    /// Answers a request that the service takes; returns `None` if the client has gone.
     async fn answer(
         &self,
         session: &mut ServerSession,

@@ -3,11 +3,13 @@
 use crate::{
     gateway::openapi::{Names, pascal},
     json::Document,
-    sdk::{list::SdkItem, spec::quoted, words::type_name},
+    sdk::{
+        list::SdkItem,
+        schema::{self, MOST_DEPTH},
+        spec::quoted,
+        words::type_name,
+    },
 };
-
-/// The deepest schema that becomes a type. What lies deeper is `Any`.
-const MOST_DEPTH: usize = 32;
 
 /// A writer of the types of all items.
 pub(super) struct TypeWriter {
@@ -114,14 +116,11 @@ impl TypeWriter {
                 None => true,
                 Some(kind) => matches!(kind, Document::Text(kind) if kind == "object"),
             };
-            let required = |name: &str| match schema.member("required") {
-                Some(Document::Array(names)) => {
-                    names.iter().any(|known| matches!(known, Document::Text(own) if own == name))
-                }
-                _ => false,
-            };
             is_object.then_some(())?;
-            add(properties.iter().map(|(name, value)| (name.clone(), value.clone(), required(name))).collect());
+            add(properties
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone(), schema::requires(schema, name)))
+                .collect());
         }
         (!found.is_empty()).then_some(found)
     }
@@ -223,16 +222,7 @@ fn literals(values: &[Document]) -> String {
     union(values.iter().map(one).collect())
 }
 
-/// Returns the union of types, each once.
+/// Returns the union of types.
 fn union(types: Vec<String>) -> String {
-    let mut known: Vec<String> = Vec::with_capacity(types.len());
-    for one in types {
-        if one == "Any" {
-            return one;
-        }
-        if !known.contains(&one) {
-            known.push(one);
-        }
-    }
-    if known.is_empty() { "Any".to_owned() } else { known.join(" | ") }
+    schema::union(types, "Any", "Any")
 }

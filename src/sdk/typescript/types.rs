@@ -5,14 +5,12 @@ use crate::{
     json::Document,
     sdk::{
         list::SdkItem,
+        schema::{self, MOST_DEPTH},
         spec::quoted,
         typescript::{comment, property},
         words::type_name,
     },
 };
-
-/// The deepest schema that becomes a type. What lies deeper is `unknown`.
-const MOST_DEPTH: usize = 32;
 
 /// A writer of the types of all items.
 pub(super) struct TypeWriter {
@@ -137,18 +135,12 @@ impl TypeWriter {
     }
 
     fn object(&self, schema: &Document, depth: usize) -> String {
-        let required = |name: &str| match schema.member("required") {
-            Some(Document::Array(names)) => {
-                names.iter().any(|known| matches!(known, Document::Text(own) if own == name))
-            }
-            _ => false,
-        };
         let indent = "  ".repeat(depth + 1);
         let members: Vec<String> = match schema.member("properties") {
             Some(Document::Object(members)) => members
                 .iter()
                 .map(|(name, value)| {
-                    let mark = if required(name) { "" } else { "?" };
+                    let mark = if schema::requires(schema, name) { "" } else { "?" };
                     let text = described(value, &indent);
                     format!("{text}{indent}{}{mark}: {};\n", property(name), self.type_of(value, depth + 1))
                 })
@@ -188,16 +180,7 @@ fn literal(value: &Document) -> String {
     }
 }
 
-/// Returns the union of types, each once.
+/// Returns the union of types.
 fn union(types: Vec<String>) -> String {
-    let mut known: Vec<String> = Vec::with_capacity(types.len());
-    for one in types {
-        if one == "unknown" {
-            return one;
-        }
-        if !known.contains(&one) {
-            known.push(one);
-        }
-    }
-    if known.is_empty() { "never".to_owned() } else { known.join(" | ") }
+    schema::union(types, "unknown", "never")
 }

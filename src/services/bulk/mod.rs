@@ -103,22 +103,22 @@ impl Service for Bulk {
 }
 
 impl Bulk {
-    /// Creates the service over a gateway.
+    /// Creates the service over a gateway that has no services yet: operations are answered by routes alone.
     pub(super) fn new(gateway: &Gateway) -> Self {
-        Self { gateway: gateway.without_services(), operations: OnceCell::new(), keys: Arc::default() }
+        Self { gateway: gateway.clone(), operations: OnceCell::new(), keys: Arc::default() }
     }
 
     /// Returns the gateway that operations pass through.
     async fn operations(&self) -> Result<Arc<OperationsGateway>, Failure> {
         let make = || async {
-            let gateway = self.gateway.without_services();
+            let gateway = self.gateway.clone();
             // The files of authorities are read on another thread, because requests wait on this one.
             tokio::task::spawn_blocking(|| Arc::new(http_proxy(&Arc::new(ServerConf::default()), gateway))).await
         };
         self.operations.get_or_try_init(make).await.cloned().map_err(|error| failed(&error))
     }
 
-    /// Returns the body with all results; nothing if the client has gone.
+    /// Returns the body with all results; `None` if the client has gone.
     ///
     /// # Errors
     ///

@@ -45,7 +45,7 @@ pub(super) struct Surroundings {
     /// The bytes of bodies that may still be kept.
     pub(super) room: Arc<AtomicUsize>,
     pub(super) held: Arc<MemoryShare>,
-    /// Closed once nobody wants the results.
+    /// Closed once the results are not wanted any more.
     pub(super) wanted: watch::Receiver<()>,
 }
 
@@ -83,7 +83,7 @@ impl OperationAnswer {
 }
 
 impl Surroundings {
-    /// Runs an operation to its end, up to the time limit, or until nobody wants the result.
+    /// Runs an operation to its end, up to the time limit, or until the result is not wanted any more.
     pub(super) async fn run(mut self, operation: &Operation) -> OperationAnswer {
         let began = clock::instant();
         let ran = caught(pin!(self.attempt(operation))).await;

@@ -240,8 +240,8 @@ fn read_header(place: usize, name: &str, value: &str) -> Result<(HeaderName, Hea
         // Two spellings of one name would be two values.
         return Err(invalid(format!("write the header `{known}` in lower case")));
     }
-    let value =
-        HeaderValue::from_str(value).map_err(|_| invalid(format!("the value of `{known}` is none of a header")))?;
+    let value = HeaderValue::from_str(value)
+        .map_err(|_| invalid(format!("the value of `{known}` has characters that no header can have")))?;
     Ok((HeaderName::from_static(known), value))
 }
 

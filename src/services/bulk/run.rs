@@ -28,7 +28,7 @@ pub(super) struct BulkRun {
     pub(super) request_id: String,
     /// The memory of the answers.
     pub(super) held: MemoryShare,
-    /// Closed once nobody wants the results.
+    /// Closed once the results are not wanted any more.
     pub(super) wanted: watch::Receiver<()>,
 }
 

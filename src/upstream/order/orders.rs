@@ -86,8 +86,9 @@ impl Orders {
     /// can sort by it.
     ///
     /// # Errors
-    /// Where a key that can only be told apart is not the last one, and where the upstream can't be asked for all of
-    /// the strong keys: what it did not sort by would contradict the order on every page.
+    ///
+    /// [`Unsortable`] where a key that can only be told apart is not the last one, and where the upstream can't be asked
+    /// for all of the strong keys: those that it did not sort by would contradict the order on every page.
     pub(crate) fn chosen(
         &self,
         declared: &CompiledOrder,

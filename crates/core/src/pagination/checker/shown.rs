@@ -89,7 +89,14 @@ impl<'a> PageChecker<'a> {
         // Of alternatives, each shows what is within its own range; that the others are understood is trusted.
         for (low, high) in parts.iter().filter_map(|part| self.limits(part).filter(|_| !is_equality(part))) {
             let start = from_start.then(|| (low.clone(), Level::Exact, ""));
-            self.push(&name, &rows, (start, None), (low, high), level, listing.by_id, shown);
+            // One that shows an item of its range is understood, and ends where the answer ends the list.
+            let is_within = |row: &Row<'a>| {
+                self.order_of(&low, &after(row)).is_some_and(Ordering::is_lt)
+                    && self.order_of(&after(row), &high).is_some_and(Ordering::is_le)
+            };
+            let end = highs.as_ref().filter(|_| rows.iter().any(is_within));
+            let end = end.map(|(_, own, because)| (high.clone(), *own, *because));
+            self.push(&name, &rows, (start, end), (low, high), level, listing.by_id, shown);
         }
         // One that lets through the anchor's own value apart from what follows leads on from the anchor, by trust.
         let apart = parts.iter().any(is_equality) && self.order_of(&limit_low, &self.anchor) != Some(Ordering::Greater);

@@ -26,9 +26,9 @@ pub(in crate::pagination) struct Honoured {
 }
 
 impl Honoured {
-    /// Returns the state before this page, of a walk that has seen this size filled, perhaps by its first answer alone.
-    pub(in crate::pagination) fn before(by_walk: u32, by_first_alone: bool) -> Self {
-        Self { by_walk, by_page: 0, beyond_start: if by_first_alone { 0 } else { by_walk } }
+    /// Returns the state before this page, of a walk that has seen these sizes filled: anywhere, and beyond the start.
+    pub(in crate::pagination) fn before(by_walk: u32, beyond_start: u32) -> Self {
+        Self { by_walk, by_page: 0, beyond_start }
     }
 
     /// Adds an answer. An answer with more items than were asked for is neither filled nor short, and shows nothing.
@@ -96,7 +96,7 @@ pub(in crate::pagination) enum Witness {
 
 /// The comparison of the offsets at which answers by number, of one page and of the one that its cursor is from, show an
 /// item.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::pagination) enum PlaceAgreement {
     /// No item is in two of them.
     #[default]

@@ -77,10 +77,10 @@ impl Ledger {
     /// Opens the ledger of a page at a target, whose hint has the sizes that the walk has seen honoured.
     pub(in crate::pagination) fn new(target: &Target, repeats: bool) -> Self {
         let hint = &target.hint;
-        // A cursor that is farther from the start than the largest size has seen another answer than the first.
-        let by_first_alone = !hint.from_end && hint.offset.0 <= u64::from(hint.honoured);
+        // A cursor that is no farther from its end of the list than the largest size may have seen one answer alone.
+        let beyond_start = if hint.offset.0 > u64::from(hint.honoured) { hint.honoured } else { 0 };
         Self {
-            honoured: Honoured::before(hint.honoured, by_first_alone),
+            honoured: Honoured::before(hint.honoured, beyond_start),
             edges: Edge::of_target(target).into_iter().collect(),
             ..Self::of_sizes(hint.honoured, repeats)
         }
@@ -89,7 +89,7 @@ impl Ledger {
     /// Opens the ledger of a page of a walk that has seen sizes honoured up to this, and places of no item.
     pub(super) fn of_sizes(honoured_before: u32, repeats: bool) -> Self {
         Self {
-            honoured: Honoured::before(honoured_before, false),
+            honoured: Honoured::before(honoured_before, honoured_before),
             honoured_before,
             total: None,
             recounted: false,
@@ -130,22 +130,19 @@ impl Ledger {
             let offset = begins.saturating_add(item as u64);
             Edge { id: hash_of(answer.id(item)), offset, is_flipped, total: total.value }
         };
-        let items = || (0..=last).map(edge);
-        // Another total explains another offset: the list has changed.
-        let is_moved = |edge: &Edge, here: Edge| {
-            edge.id == here.id
-                && edge.offset != here.offset
-                && (edge.is_flipped, edge.total) == (here.is_flipped, here.total)
-        };
-        let is_in_place = |edge: &Edge, here: Edge| {
-            (edge.id, edge.offset, edge.is_flipped) == (here.id, here.offset, here.is_flipped)
-        };
-        if self.edges.iter().any(|edge| items().any(|here| is_moved(edge, here))) {
-            self.places = PlaceAgreement::Differ;
-        } else if self.places == PlaceAgreement::Unseen
-            && self.edges.iter().any(|edge| items().any(|here| is_in_place(edge, here)))
-        {
-            self.places = PlaceAgreement::Agree;
+        if !self.edges.is_empty() {
+            for here in (0..=last).map(edge) {
+                let same = |edge: &&Edge| (edge.id, edge.is_flipped) == (here.id, here.is_flipped);
+                for earlier in self.edges.iter().filter(same) {
+                    // Another total explains another offset: the list has changed.
+                    let place = match earlier.offset == here.offset {
+                        true => PlaceAgreement::Agree,
+                        false if earlier.total == here.total => PlaceAgreement::Differ,
+                        false => PlaceAgreement::Unseen,
+                    };
+                    self.places = self.places.max(place);
+                }
+            }
         }
         self.edges.extend([edge(0), edge(last)]);
     }

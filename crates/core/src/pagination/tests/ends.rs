@@ -44,7 +44,7 @@ fn kept(mut answer: Answer, mut keep: impl FnMut(usize, &[u8]) -> bool) -> Answe
 fn a_size_that_is_not_honoured_any_more_is_not_of_this_time_either() {
     let list = numbers(Family::Offset, 40);
     let slice = Slice::Offset { from: Offset(0), size: window::PageSize(20) };
-    let mut honoured = Honoured::before(20, false);
+    let mut honoured = Honoured::before(20, 20);
     honoured.learn(&list.answer(slice), slice, &list.paging);
     assert_eq!((honoured.size(), honoured.size_now()), (20, 20));
     honoured.fell_to(3);

@@ -98,8 +98,7 @@ fn the_start_is_as_sure_as_the_end_of_the_flipped_list() {
 fn a_count_that_places_an_answer_is_no_second_evidence_of_its_end() {
     let page = Slice::Page { number: PageNumber(2), size: PageSize(10) };
     for (total, checked) in [(23, false), (15, true)] {
-        let belief =
-            Belief { honoured: Honoured::before(10, false), places: PlaceAgreement::Agree, ..Belief::default() };
+        let belief = Belief { honoured: Honoured::before(10, 10), places: PlaceAgreement::Agree, ..Belief::default() };
         let answer = counted(answer(&[["7"], ["8"], ["9"]]), total);
         let view = Evidence::unchecked(answer, page, &paging(Family::Page), belief);
         assert_eq!((view.begins(), view.ends(), view.end.checked), (total - 3, true, checked), "{total}");
