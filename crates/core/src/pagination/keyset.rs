@@ -138,8 +138,6 @@ async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Sho
     let hopeless = match refusal {
         Refusal::BudgetExceeded => true,
         Refusal::Unsorted(_) => noted.as_ref().is_some_and(Noted::is_disordered),
-        // A run that is too long here is too long there, and can at best be served flagged.
-        Refusal::TieRun { .. } => !request.flags(),
         _ => false,
     };
     let spent = up.requests - before;

@@ -105,6 +105,10 @@ pub(super) const OVERTAKEN_COUNT: u64 = 2;
 /// Looks beside an answer that does not tell on which side of it the boundary is: two on either side.
 pub(super) const APART_LOOKS: u32 = 4;
 
+/// Looks at the same window since the last progress. A list that changes may show the boundary there after all; of one
+/// at rest the first look showed what there is.
+pub(super) const WINDOW_LOOKS: usize = 5;
+
 /// Readings of two slices for one run of ties that no single slice holds: an upstream that shuffles the run may show
 /// another part of it each time.
 pub(super) const RUN_PAIRS: u32 = 2;

@@ -312,7 +312,8 @@ impl List {
                     KeyValue::Text(id) => id,
                     KeyValue::Null | KeyValue::Boolean(_) => b"",
                 };
-                match self.rows.iter().find(|row| row.id().as_bytes() == written) {
+                let is_asked = |row: &&Row| row.id().trim_matches('"').as_bytes().eq_ignore_ascii_case(written);
+                match self.rows.iter().find(is_asked) {
                     Some(row) => answer([row]),
                     None => Answer { standing: Standing::Gone, ..Answer::default() },
                 }

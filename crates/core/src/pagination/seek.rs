@@ -7,8 +7,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-
 use super::{
     answer::{Answer, Standing},
     fetch::Fetch,
@@ -73,18 +71,14 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
     Ok(page)
 }
 
-/// Returns whether an item's resource is the pivot's own. An id that the client wrote has no type: it is compared as it
-/// is written. Test: `keys_of_another_item_are_not_the_place_of_the_item_looked_up`.
+/// Returns whether an item's resource is the pivot's own. An id that the client wrote has no type: it is compared by its
+/// spelling. Tests: `keys_of_another_item_are_not_the_place_of_the_item_looked_up`,
+/// `an_id_is_known_again_as_its_item_spells_it`.
 fn is_the_item(request: &PageRequest, pivot: &Pivot, answer: &Answer, now: &Anchor) -> bool {
     let id = &request.order.id;
-    let written = match &pivot.id {
-        KeyValue::Number(written) => key::identity(id, written.as_bytes()),
-        KeyValue::Text(written) => Cow::Borrowed(written.as_slice()),
-        KeyValue::Null | KeyValue::Boolean(_) => return false,
-    };
     if pivot.fingerprint.is_none() {
         let raw = rows::row(answer, &request.order, 0).last().copied().unwrap_or_default().of(&answer.body);
-        return key::identity(id, raw) == written;
+        return key::identity_of(id, &pivot.id).is_some_and(|written| written == key::identity(id, raw));
     }
     key::compare(id, Extent::Whole, Operand::Kept(&now.id), Operand::Kept(&pivot.id))
         .is_some_and(std::cmp::Ordering::is_eq)

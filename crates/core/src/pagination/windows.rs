@@ -83,6 +83,8 @@ struct KeySearch {
     last_missed: Option<Missed>,
     /// The slice before the boundary, and how far after it no item was found, where items are hidden.
     edge: Option<HiddenEdge>,
+    /// The windows that were asked for.
+    asked: Vec<Vec<AskedSlice>>,
 }
 
 /// The attempts since the last progress to see both sides of a boundary that no single answer shows.

@@ -51,10 +51,9 @@ pub(crate) struct Tally {
     classes: BTreeMap<Class, Counts>,
 }
 
-/// So many walks in a hundred of one class in reach may be refused without need. Four classes are above one: seeking or
-/// filtered walks where answers are hardly larger than pages, with 1.0 to 1.7. Most of these are faults of the core
-/// that are known and not mended: `regressions/budget-at-a-cap-of-two.txt` and `budget-under-an-unsaid-cap.txt` show
-/// them.
+/// So many walks in a hundred of one class in reach may be refused without need; a class of 500 walks has one or two. Most
+/// of these are faults of the core that are known and not mended: `regressions/budget-at-a-cap-of-two.txt` and
+/// `budget-under-an-unsaid-cap.txt` show them.
 const NEEDLESS: u64 = 2;
 
 impl Tally {
@@ -147,6 +146,13 @@ impl Tally {
     pub(crate) fn deceptions(&self) -> [(u64, u64); 2] {
         let plain = self.checked - self.checked_among_deceits;
         [(self.mistaken, plain), (self.deceived, self.checked_among_deceits)]
+    }
+
+    /// Returns the number of walks of lists at rest in reach that are refused without need, and the number of such walks.
+    pub(crate) fn needless_at_rest(&self) -> (u64, u64) {
+        let own = self.classes.iter().filter(|(class, _)| class.regime == Regime::InReach && !class.changing);
+        let refused = |counts: &Counts| counts.refused(|need| need.is_none());
+        own.fold((0, 0), |(needless, walks), (_, counts)| (needless + refused(counts), walks + counts.walks))
     }
 
     /// Returns the classes in reach in which more than [`NEEDLESS`] walks in a hundred are refused without need; one

@@ -156,6 +156,25 @@ fn an_id_alone_is_looked_up_where_it_is_the_whole_order_too() {
 }
 
 #[test]
+fn an_id_is_known_again_as_its_item_spells_it() {
+    let spelt = |row: usize| format!("0000000A-AB70-4CDE-8F01-{row:012X}");
+    let mut list = list();
+    list.order.id.kind = Kind::Uuid;
+    for (number, row) in list.rows.iter_mut().enumerate() {
+        row.cells[1] = model::text(&spelt(number));
+    }
+    let after = |id: String| Target {
+        position: Position::AfterPivot(Pivot { id: KeyValue::Text(id.into_bytes()), fingerprint: None }),
+        hint: Hint::default(),
+    };
+    for written in [spelt(30), spelt(30).to_lowercase()] {
+        let found = page(&mut list, after(written), None).unwrap();
+        assert_eq!(ids(&found), list.expected()[31..38]);
+    }
+    assert!(matches!(page(&mut list, after(spelt(99)), None), Err(Refusal::PivotGone { .. })));
+}
+
+#[test]
 fn keys_of_another_item_are_not_the_place_of_the_item_looked_up() {
     // Ten rows in a run: the keys of each are those of the pivot.
     let mut list = list();

@@ -151,3 +151,32 @@ fn a_list_of_which_all_is_hidden_is_empty() {
         assert_eq!(page.level(), Level::Checked, "{family:?}");
     }
 }
+
+#[test]
+fn a_run_that_hidden_rows_cut_is_read_with_its_neighbours() {
+    // Pairs of ties, of which every second or third row is hidden.
+    let mut asked = 0;
+    for (cap, every) in [(9, 2), (13, 2), (9, 3), (7, 3)] {
+        let rows = (0..60).map(|row| ((1_000 + row / 2).to_string(), (1_000 + row).to_string()));
+        let mut list = List { cap, total: Some(60), ..List::new(Family::Offset, rows) };
+        list.paging = Paging { hidden: true, ..Paging::new(Family::Offset, Sizes::Free { least: 1, most: Some(cap) }) };
+        let is_visible = |id: u64| !(id * 7 + id / 5).is_multiple_of(every);
+        let answer = |list: &List, slice: Slice| {
+            asked += 1;
+            let answer = list.answer(slice);
+            let id =
+                |item: usize| std::str::from_utf8(answer.keys[item * 2 + 1].of(&answer.body)).unwrap().parse::<u64>();
+            let kept: Vec<usize> = (0..answer.items.len()).filter(|item| is_visible(id(*item).unwrap())).collect();
+            let keys = kept.iter().flat_map(|item| [answer.keys[item * 2], answer.keys[item * 2 + 1]]).collect();
+            let items = kept.iter().map(|item| answer.items[*item]).collect();
+            Answer { items, keys, ..answer }
+        };
+        let seen: Vec<String> = (list.all().into_iter().enumerate())
+            .filter(|(row, _)| is_visible(1_000 + *row as u64))
+            .map(|(_, item)| item)
+            .collect();
+        let walked = list.walk_of(3, answer).map(|(items, _)| items);
+        assert_eq!(walked, Ok(seen), "cap {cap}, every {every}");
+    }
+    assert!(asked < 500, "{asked} requests");
+}

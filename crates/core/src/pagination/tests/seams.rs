@@ -231,3 +231,50 @@ fn an_id_that_comes_twice_in_an_answer_is_refused() {
         assert_eq!(matches!(page, Err(Refusal::Unsorted(_))), is_refused, "{ids:?}: {page:?}");
     }
 }
+
+/// Runs of ties, so many rows of each, by number under a cap that answers do not name.
+fn runs_by_number(runs: &[usize], most: u32, cap: u32) -> List {
+    let ranks = runs.iter().enumerate().flat_map(|(rank, count)| std::iter::repeat_n(10 + rank, *count));
+    let rows = ranks.enumerate().map(|(row, rank)| (rank.to_string(), (100 + row).to_string()));
+    let list = List { cap, ..List::new(Family::Page, rows) };
+    List { paging: Paging::new(Family::Page, Sizes::Free { least: 1, most: Some(most) }), ..list }
+}
+
+#[test]
+fn pages_that_a_silent_cap_cuts_are_joined_by_its_size() {
+    for (most, total, repeats) in [(57, Some(13), true), (57, Some(13), false), (7, None, false), (20, None, false)] {
+        let mut list = runs_by_number(&[1, 1, 1, 1, 3, 3, 3], most, 7);
+        (list.total, list.paging.repeats_last_page) = (total, repeats);
+        for limit in [1, 3, 5, 7] {
+            let repeated = |list: &List, slice: Slice| {
+                let answer = list.answer(slice);
+                let Slice::Page { size, .. } = slice else { return answer };
+                let size = size.0.min(list.cap) as usize;
+                let last = (list.rows.len() - 1) / size;
+                let last = Slice::Page { number: window::PageNumber(last as u64), size: slice.size() };
+                if answer.items.is_empty() && repeats { list.answer(last) } else { answer }
+            };
+            let walked = list.walk_of(limit, repeated);
+            let walked = walked.map(|(items, _)| items);
+            assert_eq!(walked.as_ref(), Ok(&list.all()), "sizes up to {most}, {total:?}, pages of {limit}");
+        }
+    }
+}
+
+#[test]
+fn a_run_over_the_last_two_pages_is_read_with_the_one_after_them() {
+    for before in 0..12 {
+        for run in 2..=7 {
+            let mut list = runs_by_number(&[before, run], 7, 7);
+            let end = Target { position: Position::End, hint: Hint::default() };
+            let Ok(page) = list.page(end, 2) else {
+                // Neither two pages nor three of any size show the run with both of its neighbours.
+                assert_eq!((before, run), (7, 7));
+                continue;
+            };
+            let last = list.all()[before + run - 2..].to_vec();
+            let shown: Vec<_> = (0..2).map(|item| String::from_utf8(page.item(item).to_vec()).unwrap()).collect();
+            assert_eq!(shown, last, "{before} rows, and {run} ties");
+        }
+    }
+}

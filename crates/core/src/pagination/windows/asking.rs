@@ -6,6 +6,7 @@ use crate::pagination::{
     answer::Answer,
     direction::{Side, Way},
     judge::draft::Boundary,
+    limits::WINDOW_LOOKS,
     paging::Family,
     plan::{self, Window},
     refusal::Refusal,
@@ -111,6 +112,12 @@ impl KeyReader<'_> {
 
     /// Asks for the window around the boundary.
     pub(super) async fn ask_window(&mut self, asked: Vec<AskedSlice>) -> KeyNext {
+        let times = self.search.asked.iter().filter(|earlier| **earlier == asked).count();
+        if times >= WINDOW_LOOKS {
+            // What it showed led back to it each time: further looks would show the same.
+            return Err(if self.cut.is_some() { self.run_too_long() } else { self.lost() });
+        }
+        self.search.asked.push(asked.clone());
         // A slice that ends at the depth which the upstream answers must reach beyond where the page stands.
         let forward = self.draft.way() == Way::Forward && self.draft.can_be_searched_for();
         let reached = if forward { self.draft.offset() } else { 0 };

@@ -18,6 +18,7 @@ use crate::pagination::{
     judge::confirmation::{self, Came, Confirmed},
     judge::evidence::Evidence,
     limits::{END_CHECKS, END_CHECKS_AT_ONE_PLACE},
+    order::Ties,
     plan::{self, Confirmation},
     position::Anchor,
     rows,
@@ -55,7 +56,7 @@ pub(super) struct EndChecks {
     /// The short answer that was confirmed last. If more items follow it, its size may be a silent cap.
     pub(super) doubted: Option<Doubt>,
     /// An item that came from beyond what seemed to be the end: no two answers end the list before it.
-    beyond: Option<Anchor>,
+    pub(super) beyond: Option<Anchor>,
     /// The offset at which the last answer that was short of its request made the list end.
     pub(super) seen: Option<u64>,
     /// The offset up to which items were seen.
@@ -93,7 +94,14 @@ impl KeyReader<'_> {
                     view.map_or_else(Came::default, |view| Came::of(view, confirmation.edge, &self.request.order));
                 self.confirm(confirmation, slice, came).await
             }
-            None => Ok(KeyTurn::Seam(read_on(slice, held, last))),
+            None => {
+                // A run that neighbours showed together is read again as a whole, with what follows. Test:
+                // `a_run_over_the_last_two_pages_is_read_with_the_one_after_them`.
+                let was_joined = matches!(held, Held::Taken) && self.seams.taken_from != Some(slice);
+                let may_be_cut = was_joined && self.request.order.ties == Ties::Unordered;
+                let around = may_be_cut.then(|| KeySeam::around(slice)).flatten();
+                Ok(KeyTurn::Seam(around.unwrap_or_else(|| read_on(slice, held, last))))
+            }
         }
     }
 
@@ -120,6 +128,8 @@ impl KeyReader<'_> {
         let beyond = answers.next().filter(|_| beyond.is_some());
         let from_beyond = beyond.as_ref().map(|(_, answer)| answer);
         match confirmation::confirm((asked.slice, edge), from_beyond, &came, self.terms(), &self.asker.ledger) {
+            // Two answers agree on an end that a third one has disproved.
+            Confirmed::Edge(Ok(view)) if self.ends_before_more(&view) => Ok(self.go_on_among_hidden()),
             Confirmed::Edge(view) => {
                 Ok(KeyTurn::Look(Look { answers: vec![(asked, view.map(|view| *view))], witness: Witness::Same }))
             }
@@ -168,6 +178,16 @@ impl KeyReader<'_> {
         }
     }
 
+    /// Takes the number of items that came to be a silent cap, and returns whether that is a smaller one than was known.
+    pub(super) fn suspect_cap(&mut self, count: usize) -> bool {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let is_smaller = count >= 2 && self.asker.sizes.cap.is_none_or(|cap| cap > count);
+        if is_smaller {
+            self.asker.sizes.cap = Some(count);
+        }
+        is_smaller
+    }
+
     /// Goes on after an end that is none: more items come from farther on, though none follows the last item where it
     /// is believed to stand. Items are hidden in between, the list has changed, or under a silent cap a page is another
     /// page, of another size.
@@ -178,9 +198,7 @@ impl KeyReader<'_> {
         self.asker.ledger.fell_to(count);
         (self.cut, self.asker.searching) = (None, true);
         self.refute_cap();
-        let is_paged = matches!(short.slice, Slice::Page { .. });
-        if is_paged && count >= 2 && self.asker.sizes.cap.is_none_or(|cap| cap > count) {
-            self.asker.sizes.cap = Some(count);
+        if matches!(short.slice, Slice::Page { .. }) && self.suspect_cap(short.count) {
             return KeyTurn::Window;
         }
         let (after, before) = (short.last + 1, beyond.begins().0);

@@ -29,21 +29,19 @@ impl KeyReader<'_> {
         // Pages of one size are neighbours whatever the cap.
         let trusted = matches!(slice, Slice::Page { .. }) || slice.size() <= self.trusted_size();
         if self.draft.is_at_start() {
-            // Nothing is shown of the start.
-            self.seams.vain += 1;
-            if self.seams.vain > HIDDEN_RUN_LOOKS {
-                return Err(self.lost());
-            }
-            // Farther each time, though not beyond the total: a list of which all is hidden is empty. Test:
+            // Nothing is shown of the start. A list of which all is hidden is empty. Test:
             // `a_list_of_which_all_is_hidden_is_empty`.
-            let farther = u64::from(self.trusted_size().0) << (self.seams.vain - 1);
-            let to = self.asker.ledger.total().map_or(farther, |total| farther.min(total));
-            return Ok(self.read_chain(slice, to));
+            return self.read_chain_farther(slice, 0);
         }
         let is_first = !self.search.bracket.has_begun();
         self.cut = None;
         let side = if view.is_empty() { self.side_of_nothing(&view) } else { side };
         let reaches = view.reaches();
+        if let Some(edge) = self.search.edge.filter(|edge| side == Side::After && edge.slice == slice) {
+            // What comes after it is cut at its edge, and the slice that should show both shows the earlier part alone. Test:
+            // `a_run_that_hidden_rows_cut_is_read_with_its_neighbours`.
+            return self.read_chain_farther(edge.slice, edge.to.max(reaches));
+        }
         match (side, self.search.edge) {
             (Side::After, _) if trusted && (!view.is_empty() || view.is_from_start()) => {
                 self.search.edge = Some(HiddenEdge { slice, to: reaches });
@@ -100,6 +98,17 @@ impl KeyReader<'_> {
         let farther = u64::from(self.trusted_size().0) << self.seams.vain;
         let to = self.asker.ledger.total().unwrap_or_else(|| plan::reach(edge).0 + farther);
         Ok(self.read_chain(edge, to))
+    }
+
+    /// Reads a slice that was looked at in vain, and its neighbours: farther beyond an offset each time, though not
+    /// beyond the total.
+    fn read_chain_farther(&mut self, slice: Slice, beyond: u64) -> KeyNext {
+        self.seams.vain += 1;
+        if self.seams.vain > HIDDEN_RUN_LOOKS {
+            return Err(self.lost());
+        }
+        let to = beyond + (u64::from(self.trusted_size().0) << (self.seams.vain - 1));
+        Ok(self.read_chain(slice, self.asker.ledger.total().map_or(to, |total| to.min(total))))
     }
 
     /// Returns the largest size that is surely honoured.

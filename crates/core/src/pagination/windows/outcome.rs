@@ -44,7 +44,7 @@ impl KeyReader<'_> {
         self.asker.searching = true;
         if self.asker.sizes.cap != self.asker.sizes.profile.cap
             && self.asker.sizes.cap.is_some()
-            && !self.seams.uncapped
+            && !(self.seams.uncapped || self.seams.one_size)
         {
             (self.asker.sizes.cap, self.seams.uncapped) = (None, true);
             self.cut = Some(cut.clone());
@@ -72,8 +72,13 @@ impl KeyReader<'_> {
         if cut.right && self.request.paging.max_depth.is_some_and(|depth| cut.needed.end > depth) {
             return Err(Refusal::TooDeep.into());
         }
+        Err(self.run_too_long())
+    }
+
+    /// Ends a page beside a run of ties of which no answer shows enough.
+    pub(super) fn run_too_long(&mut self) -> KeyHalt {
         let nearest = self.nearest();
-        Err(self.flag(Unproven::TieRun, true, Refusal::TieRun { nearest }))
+        self.flag(Unproven::TieRun, true, Refusal::TieRun { nearest })
     }
 
     /// Ends a page whose items contradict the declared order, or cannot be compared.

@@ -9,7 +9,7 @@ use crate::pagination::{
     judge::draft::Progress,
     judge::evidence::Evidence,
     judge::seam::Unjoined,
-    limits::KEY_SEAM_READINGS,
+    limits::{KEY_SEAM_READINGS, RUN_PAIRS},
     plan,
     slices::{SliceReader as _, Unasked},
     window::Slice,
@@ -46,6 +46,11 @@ impl KeySeam {
         // The last one is the widest, and never read twice.
         let is_odd = slices.len() % 2;
         Self { twice: every_second(is_odd), held: None, between: every_second(1 - is_odd) }
+    }
+
+    /// Returns the seams of a slice with the one before it and the one after it; `None` if nothing is before it.
+    pub(super) fn around(slice: Slice) -> Option<Self> {
+        Some(Self::chain(&[plan::previous(slice)?, slice, plan::next(slice)]))
     }
 
     /// Returns the number of requests that a chain of so many slices takes.
@@ -97,7 +102,12 @@ impl KeyReader<'_> {
         let middle: Result<Vec<Evidence>, _> =
             middle.into_iter().map(|(asked, answer)| self.view(answer, asked)).collect();
         let views = between.iter().copied().zip(middle.iter().flatten()).chain(twice.iter().copied().zip(&agains));
-        let short = views.max_by_key(|(slice, _)| slice.begins()).and_then(|(slice, view)| Short::of(view, slice));
+        let shortness = |(slice, view): (Slice, &Evidence)| Short::of(view, slice);
+        let short_first = views.clone().min_by_key(|(slice, _)| slice.begins()).and_then(shortness);
+        let last = views.max_by_key(|(slice, _)| slice.begins());
+        let shows_items = last.filter(|(_, view)| !view.is_empty());
+        let first_of_last = shows_items.and_then(|(_, view)| view.anchor(&self.request.order, 0));
+        let short = last.and_then(shortness);
         let Some(edge) = twice.iter().chain(&between).copied().min_by_key(|slice| slice.begins()) else {
             return self.again();
         };
@@ -115,8 +125,14 @@ impl KeyReader<'_> {
             Ok(joined) => self.take_joined(joined, edge, short).await,
             Err(Unjoined::Changed(again)) => self.torn(*again),
             Err(Unjoined::Apart) => {
-                // Only of pages of one size is it sure that nothing is between them.
+                // Only of pages of one size is it sure that nothing is between them, and of pages of a size that is honoured.
+                // Test: `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
                 self.seams.one_size = true;
+                if let Some(Short { slice: Slice::Page { .. }, count, .. }) = short_first {
+                    self.suspect_cap(count);
+                    // No end before it is believed. Test: `a_stretch_that_is_hidden_without_a_word_ends_no_list`.
+                    self.ending.beyond = first_of_last.or_else(|| self.ending.beyond.take());
+                }
                 if let Some(end) = nothing_from.filter(|_| !self.request.paging.hidden) {
                     // What comes before it does not reach so far either: the list ends somewhere before.
                     self.search.bracket.missed(Side::Before, end, end);
@@ -155,7 +171,18 @@ impl KeyReader<'_> {
                 self.go_on(Some(short.filter(|_| way == Way::Forward)), false).await
             }
             Ok(Progress::Cut(cut, _)) if cut.right && self.request.paging.hidden => self.cut_among_hidden(&cut, edge),
-            Ok(Progress::Cut(cut, _)) => self.widen(cut),
+            Ok(Progress::Cut(cut, _)) => {
+                // The run reaches up to a short answer, which may be the end: the next slice decides. Test:
+                // `a_run_over_the_last_two_pages_is_read_with_the_one_after_them`.
+                let around = short.filter(|_| cut.right).and_then(|short| KeySeam::around(short.slice));
+                match around.filter(|_| self.seams.vain <= RUN_PAIRS) {
+                    Some(seam) => {
+                        self.seams.vain += 1;
+                        Ok(KeyTurn::Seam(seam))
+                    }
+                    None => self.widen(cut),
+                }
+            }
             Ok(Progress::Missed(view, side)) if self.request.paging.hidden && self.draft.is_at_start() => {
                 self.missed_among_hidden(view, edge, side)
             }
