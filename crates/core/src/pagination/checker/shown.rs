@@ -90,11 +90,7 @@ impl<'a> PageChecker<'a> {
         for (low, high) in parts.iter().filter_map(|part| self.limits(part).filter(|_| !is_equality(part))) {
             let start = from_start.then(|| (low.clone(), Level::Exact, ""));
             // One that shows an item of its range is understood, and ends where the answer ends the list.
-            let is_within = |row: &Row<'a>| {
-                self.order_of(&low, &after(row)).is_some_and(Ordering::is_lt)
-                    && self.order_of(&after(row), &high).is_some_and(Ordering::is_le)
-            };
-            let end = highs.as_ref().filter(|_| rows.iter().any(is_within));
+            let end = highs.as_ref().filter(|_| rows.iter().any(|row| self.is_within(row, &low, &high)));
             let end = end.map(|(_, own, because)| (high.clone(), *own, *because));
             self.push(&name, &rows, (start, end), (low, high), level, listing.by_id, shown);
         }
@@ -110,6 +106,12 @@ impl<'a> PageChecker<'a> {
             listing.by_id,
             shown,
         );
+    }
+
+    fn is_within(&self, row: &Row<'a>, low: &ListPlace<'a>, high: &ListPlace<'a>) -> bool {
+        let place = after(row);
+        self.order_of(low, &place).is_some_and(Ordering::is_lt)
+            && self.order_of(&place, high).is_some_and(Ordering::is_le)
     }
 
     /// Adds what an answer shows within a range: by its own items, and with the ends that it has.

@@ -3,7 +3,7 @@
 //! They count only if those are the same the second time, so that nothing moved across the seams beside them. Such a
 //! page is `checked`, and no more.
 
-use super::{AskedSlice, KeyNext, KeyReader, KeyTurn, Witness, confirm::Short, look_at};
+use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Witness, confirm::Short, look_at};
 use crate::pagination::{
     direction::{Side, Way},
     judge::draft::Progress,
@@ -11,6 +11,7 @@ use crate::pagination::{
     judge::seam::Unjoined,
     limits::{KEY_SEAM_READINGS, RUN_PAIRS},
     plan,
+    position::Anchor,
     slices::{SliceReader as _, Unasked},
     window::Slice,
 };
@@ -71,14 +72,7 @@ impl KeyReader<'_> {
         let firsts = match held {
             Some(Held::Taken) => None,
             Some(Held::Here(first)) => Some(vec![*first]),
-            None => {
-                let pairs = self.ask(twice.into_iter().map(AskedSlice::from).collect()).await?;
-                twice = pairs.iter().map(|(asked, _)| asked.slice).collect();
-                match self.views(pairs).into_iter().map(|(_, view)| view).collect() {
-                    Ok(views) => Some(views),
-                    Err(unsorted) => return Err(self.contradicted(unsorted)),
-                }
-            }
+            None => Some(self.first_readings(&mut twice).await?),
         };
         if between.iter().any(|slice| plan::within(&self.request.paging, *slice).is_none()) {
             return Err(self.unasked(Unasked::TooDeep));
@@ -125,21 +119,35 @@ impl KeyReader<'_> {
             Ok(joined) => self.take_joined(joined, edge, short).await,
             Err(Unjoined::Changed(again)) => self.torn(*again),
             Err(Unjoined::Apart) => {
-                // Only of pages of one size is it sure that nothing is between them, and of pages of a size that is honoured.
-                // Test: `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
-                self.seams.one_size = true;
-                if let Some(Short { slice: Slice::Page { .. }, count, .. }) = short_first {
-                    self.suspect_cap(count);
-                    // No end before it is believed. Test: `a_stretch_that_is_hidden_without_a_word_ends_no_list`.
-                    self.ending.beyond = first_of_last.or_else(|| self.ending.beyond.take());
-                }
                 if let Some(end) = nothing_from.filter(|_| !self.request.paging.hidden) {
                     // What comes before it does not reach so far either: the list ends somewhere before.
                     self.search.bracket.missed(Side::Before, end, end);
                 }
-                self.again()
+                self.apart(short_first, first_of_last)
             }
         }
+    }
+
+    /// Goes on after slices that do not fit together: only of pages of one size is it sure that nothing is between them,
+    /// and of pages of a size that is honoured. With the first of them, if it is short, and the first item of the last.
+    /// Test: `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
+    fn apart(&mut self, short_first: Option<Short>, first_of_last: Option<Anchor>) -> KeyNext {
+        self.seams.one_size = true;
+        if let Some(Short { slice: Slice::Page { .. }, count, .. }) = short_first {
+            self.suspect_cap(count);
+            // No end before it is believed. Test: `a_stretch_that_is_hidden_without_a_word_ends_no_list`.
+            self.ending.beyond = first_of_last.or_else(|| self.ending.beyond.take());
+        }
+        self.again()
+    }
+
+    /// Reads the slices that are to be read twice for the first time, and says which they are: a declared depth may have cut
+    /// them.
+    async fn first_readings(&mut self, twice: &mut Vec<Slice>) -> Result<Vec<Evidence>, KeyHalt> {
+        let pairs = self.ask(twice.iter().copied().map(AskedSlice::from).collect()).await?;
+        *twice = pairs.iter().map(|(asked, _)| asked.slice).collect();
+        let views: Result<Vec<Evidence>, _> = self.views(pairs).into_iter().map(|(_, view)| view).collect();
+        views.map_err(|unsorted| self.contradicted(unsorted))
     }
 
     /// Looks at a second reading by itself: the list changed between the two.
