@@ -2,11 +2,12 @@
 
 use super::{
     anchored, lowered,
-    page::Page,
+    page::{Level, Page},
     paging::Family,
+    refusal::Refusal,
     request::{PageRequest, Verify},
     token,
-    upstream::{Stop, UpstreamPort},
+    upstream::{ShownSequences, Stop, UpstreamPort},
 };
 
 /// Reads a page by the strategy that its list and its target ask for.
@@ -27,5 +28,13 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
     if !places {
         return anchored::read(up, request).await;
     }
-    lowered::read(up, request).await
+    up.sequences = ShownSequences::of(&request.order);
+    let nearest = request.nearest();
+    let page = lowered::read(up, request).await?;
+    let is_reversed = up.sequences.take().is_some_and(|sequences| sequences.are_reversed_on(&page));
+    if page.level() >= Level::Checked && is_reversed {
+        // What the upstream sorts by, its own answers contradict: neither of them proves a sequence.
+        return Err(Refusal::PositionLost { nearest }.into());
+    }
+    Ok(page)
 }

@@ -3,11 +3,13 @@
 
 mod keys;
 mod runs;
+mod sequences;
 
 use std::{cmp::Ordering, sync::Arc};
 
 pub(super) use keys::KeyWatch;
 pub(super) use runs::{Beyond, RunWatch, look};
+pub(super) use sequences::ShownSequences;
 
 use super::{
     answer::{Answer, Standing, Total},
@@ -77,7 +79,7 @@ pub(super) struct Noted {
 
 /// The access of a page to its upstream.
 ///
-/// `flipped` and `part` are the form in which slices are asked for. The four fields after these are watches: a way of
+/// `flipped` and `part` are the form in which slices are asked for. The five fields after these are watches: a way of
 /// reading that needs a fact of every answer, whichever strategy below it asks for that, sets its watch, reads, and
 /// takes the watch back. Each watch has one setter, which is named with it.
 #[derive(Debug)]
@@ -102,6 +104,8 @@ pub(super) struct UpstreamPort {
     pub(super) runs: Option<RunWatch>,
     /// The end of a full page, and the knowledge of an item after it. Set by `keyset::reading`, for its next part.
     pub(super) beyond: Option<PageEnd>,
+    /// The sequences in which answers show items, where keys can't tell their order. Set by `read`.
+    pub(super) sequences: Option<ShownSequences>,
 }
 
 /// The last item of a page that is full: whether more follows is all that is asked.
@@ -153,6 +157,7 @@ impl UpstreamPort {
             noted: None,
             runs: None,
             beyond: None,
+            sequences: None,
         }
     }
 
@@ -201,7 +206,8 @@ impl UpstreamPort {
             fetches.push(Fetch::Count);
         }
         // Only those who look at answers beside the strategy need the fetches afterwards.
-        let asked = if self.keys.is_some() || self.noted.is_some() { fetches.clone() } else { Vec::new() };
+        let is_watched = self.keys.is_some() || self.noted.is_some() || self.sequences.is_some();
+        let asked = if is_watched { fetches.clone() } else { Vec::new() };
         let count = fetches.len();
         let mut answers = self.port.fetch(fetches).await;
         debug_assert_eq!(answers.len(), count, "one answer for each fetch");
@@ -223,6 +229,9 @@ impl UpstreamPort {
         }
         if let Some(noted) = &mut self.noted {
             asked.iter().zip(&answers).for_each(|(fetch, answer)| noted.note(fetch, answer));
+        }
+        if let Some(sequences) = &mut self.sequences {
+            asked.iter().zip(&answers).for_each(|(fetch, answer)| sequences.note(fetch, answer));
         }
         Ok(answers)
     }

@@ -97,12 +97,17 @@ impl Exchange<'_> {
 
     /// Pages of a fixed size: three readings of two neighbours, or two in the flipped order; one more at the end of the
     /// list, where nothing tells whether there is more, or where keys can't be compared, so that an edge places nothing.
+    /// Beside a row without an id a seam is read in vain, and again from its other side.
     fn fixed_pages(&self, ends: bool) -> Kept {
         let told = self.traits.total == Says::Exactly && self.traits.counts == Counts::Together;
         // Where a page ends with its answer, an end that only shortness shows is confirmed by two more.
         let unvouched = ends && self.traits.end == EndEvidence::Unvouched && !told;
         let opaque = self.shape.strong.iter().any(|column| column.look == Look::Opaque);
-        let most = 3 + u32::from(ends || !told) + u32::from(unvouched) + 2 * u32::from(opaque);
+        let most = 3
+            + u32::from(ends || !told)
+            + u32::from(unvouched)
+            + 2 * u32::from(opaque)
+            + 3 * u32::from(self.shows_spoilt());
         let one_seam = self.limit <= self.traits.least_cap();
         require(!one_seam || self.answers <= most, "cost", || {
             let Self { answers, limit, traits, .. } = self;

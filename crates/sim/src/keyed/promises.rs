@@ -176,7 +176,6 @@ impl Exchange<'_> {
 
     /// Returns whether the answers contradict the declared order, or lack its keys.
     pub(crate) fn is_contradicted(&self) -> bool {
-        let spoilt = |state: &State| state.raw().iter().any(|row| row.plan.spoilt.is_some());
         let twins = |state: &State| {
             let mut ids: Vec<u32> = state.raw().iter().map(|row| row.plan.id).collect();
             ids.sort_unstable();
@@ -185,7 +184,14 @@ impl Exchange<'_> {
         let pinned = matches!(self.traits.sticky, Sticky::Pinned(_));
         self.traits.lie.is_some()
             || pinned
-            || self.shown.iter().any(|showing| spoilt(&showing.state) || twins(&showing.state))
+            || self.shows_spoilt()
+            || self.shown.iter().any(|showing| twins(&showing.state))
+    }
+
+    /// Returns whether the list has a row that lacks a key, or has one of another kind.
+    pub(crate) fn shows_spoilt(&self) -> bool {
+        let is_spoilt = |state: &State| state.raw().iter().any(|row| row.plan.spoilt.is_some());
+        self.shown.iter().any(|showing| is_spoilt(&showing.state))
     }
 
     /// Checks that a page has as many items as were asked for, unless it touches the end in the direction it was read.

@@ -84,31 +84,35 @@ impl KeyReader<'_> {
     /// Reads a run of ties that goes on after an answer, or the part of it that is hidden there.
     pub(super) fn cut_among_hidden(&mut self, cut: &Cut, slice: Slice) -> KeyNext {
         self.asker.searching = true;
-        self.seams.vain += 1;
-        if self.seams.vain > HIDDEN_RUN_LOOKS {
-            return self.tie_run(cut, None);
-        }
         let edge = match slice {
             Slice::Page { .. } => slice,
             // What the slice shows of the boundary must be shown again.
             Slice::Offset { .. } if !cut.left => slice,
             Slice::Offset { size, .. } => Slice::Offset { from: Offset(cut.needed.start), size },
         };
-        // Where no total tells how far, farther each time.
-        let farther = u64::from(self.trusted_size().0) << self.seams.vain;
-        let to = self.asker.ledger.total().unwrap_or_else(|| plan::reach(edge).0 + farther);
-        Ok(self.read_chain(edge, to))
+        match self.farther(plan::reach(edge).0) {
+            Some(to) => Ok(self.read_chain(edge, to)),
+            None => self.tie_run(cut, None),
+        }
     }
 
-    /// Reads a slice that was looked at in vain, and its neighbours: farther beyond an offset each time, though not
-    /// beyond the total.
+    /// Reads a slice that was looked at in vain, and its neighbours, farther beyond an offset each time.
     fn read_chain_farther(&mut self, slice: Slice, beyond: u64) -> KeyNext {
-        self.seams.vain += 1;
-        if self.seams.vain > HIDDEN_RUN_LOOKS {
-            return Err(self.lost());
+        match self.farther(beyond) {
+            Some(to) => Ok(self.read_chain(slice, to)),
+            None => Err(self.lost()),
         }
-        let to = beyond + (u64::from(self.trusted_size().0) << (self.seams.vain - 1));
-        Ok(self.read_chain(slice, self.asker.ledger.total().map_or(to, |total| to.min(total))))
+    }
+
+    /// Returns the offset up to which neighbours are read: farther beyond an offset each time, though not beyond the total.
+    /// `None` after [`HIDDEN_RUN_LOOKS`] of them.
+    fn farther(&mut self, beyond: u64) -> Option<u64> {
+        if self.seams.vain >= HIDDEN_RUN_LOOKS {
+            return None;
+        }
+        let to = beyond + (u64::from(self.trusted_size().0) << self.seams.vain);
+        self.seams.vain += 1;
+        Some(self.asker.ledger.total().map_or(to, |total| to.min(total)))
     }
 
     /// Returns the largest size that is surely honoured.
