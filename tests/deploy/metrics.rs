@@ -6,7 +6,6 @@ use crate::{
     harness::{
         eventually,
         gateway::Gateway,
-        http,
         list::{PLAIN, Setup, serve, users},
         upstream::Upstream,
     },
@@ -48,7 +47,7 @@ impl Families {
         assert_eq!(gateway.get("/users?limit=5").status, 502);
         // Each request is counted by its own task after its answer, in any order.
         let scrape = eventually("the three requests are counted", || {
-            let scrape = http::get(gateway.admin, "/metrics").text().to_owned();
+            let scrape = gateway.metrics().text().to_owned();
             let counts = ["status=\"2xx\"", "policy=\"brownout\"", "status=\"4xx\"", "status=\"5xx\""];
             counts.iter().all(|count| scrape.contains(count)).then_some(scrape)
         });

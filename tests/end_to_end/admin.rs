@@ -191,7 +191,7 @@ fn a_route_that_observes_is_on_the_migration_board() {
     assert_eq!((&shop["requests"], &shop["unmarked"]), (&json!(3), &json!(1)), "{told}");
     let lately: u64 = shop["hours"].as_array().expect("hours").iter().filter_map(Value::as_u64).sum();
     assert_eq!(lately, 3, "{told}");
-    let metrics = http::get(gateway.admin, "/metrics").text().to_owned();
+    let metrics = gateway.metrics().text().to_owned();
     for sample in [
         "cursorgate_legacy_requests_total{route=\"users\",client=\"shop\",paging=\"legacy\"} 2\n",
         "cursorgate_legacy_requests_total{route=\"users\",client=\"shop\",paging=\"unmarked\"} 1\n",

@@ -554,7 +554,7 @@ fn old_requests_are_told_by_their_query() {
         assert_eq!(rejected.status, 410, "{rejected:?}");
     }
     let counted = "paging=\"legacy\"} 3";
-    let metrics = || crate::harness::http::get(rejecting.admin, "/metrics").text().contains(counted).then_some(());
+    let metrics = || rejecting.metrics().text().contains(counted).then_some(());
     crate::harness::eventually("who is cut off is counted", metrics);
 
     gateway.rewrite(

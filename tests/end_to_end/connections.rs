@@ -12,7 +12,7 @@ use std::{
 use crate::harness::{
     eventually,
     gateway::Gateway,
-    http::{self, Connection},
+    http::Connection,
     list::{PLAIN, Setup, body, serve, users},
     upstream::{After, Gate, Upstream},
 };
@@ -21,7 +21,7 @@ const FORWARD: &str = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"
 
 /// A count of the metrics; 0 where it is not told.
 fn counted(gateway: &Gateway, sample: &str) -> u64 {
-    let metrics = http::get(gateway.admin, "/metrics");
+    let metrics = gateway.metrics();
     let line = metrics.text().lines().find_map(|line| line.strip_prefix(sample).map(str::trim));
     line.map_or(0, |count| count.parse().expect("a number"))
 }

@@ -188,7 +188,7 @@ fn what_could_be_read_in_two_ways_goes_nowhere() {
             thread::sleep(std::time::Duration::from_millis(50));
         }
         assert_eq!(refused(), files.len(), "one line for each");
-        let metrics = crate::harness::http::get(gateway.admin, "/metrics");
+        let metrics = gateway.metrics();
         let counted = format!(
             "cursorgate_requests_total{{route=\"\",outcome=\"request_invalid\",status=\"4xx\"}} {}",
             files.len()

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use crate::harness::{
     eventually,
     gateway::Gateway,
-    http::{self, Response},
+    http::Response,
     upstream::{Exchange, Upstream},
 };
 
@@ -151,7 +151,7 @@ fn a_list_that_is_read_by_marks_after_all_is_told_of() {
         "{line}"
     );
     assert!(line["detail"].as_str().is_some_and(|said| said.contains("fields.name.collation")), "{line}");
-    let answer = http::get(gateway.admin, "/metrics");
+    let answer = gateway.metrics();
     let metrics = answer.text();
     let counted = "cursorgate_pages_lowered_total{route=\"users\",cause=\"unsorted_text\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
@@ -234,6 +234,6 @@ fn each_cause_of_disorder_is_told_apart() {
         let line = eventually("a line", || gateway.access_log().pop());
         assert_eq!(line["refusal"], cause, "{line}");
         assert!(line["detail"].as_str().is_some_and(|said| said.contains(help)), "{cause}: {line}");
-        assert!(http::get(gateway.admin, "/metrics").text().contains(&format!("cause=\"{cause}\"}} 1")), "{cause}");
+        assert!(gateway.metrics().text().contains(&format!("cause=\"{cause}\"}} 1")), "{cause}");
     }
 }

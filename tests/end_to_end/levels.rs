@@ -172,7 +172,7 @@ fn metrics_count_what_was_served() {
     }
     // A request is counted when its log line is written.
     crate::harness::eventually("the log", || (gateway.access_log().len() == 7).then_some(()));
-    let metrics = http::get(gateway.admin, "/metrics");
+    let metrics = gateway.metrics();
     assert_eq!(metrics.status, 200);
     assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let text = metrics.text();
@@ -196,6 +196,6 @@ fn metrics_count_what_was_served() {
     crate::harness::eventually("the reload", || {
         gateway.log().iter().any(|line| line.contains("configuration reloaded")).then_some(())
     });
-    let text = http::get(gateway.admin, "/metrics");
+    let text = gateway.metrics();
     assert!(text.text().contains("cursorgate_pages_total{route=\"users\",level=\"exact\"} 2\n"), "{text:?}");
 }

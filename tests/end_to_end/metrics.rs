@@ -11,7 +11,6 @@ use std::{
 use crate::harness::{
     eventually,
     gateway::Gateway,
-    http,
     list::{Setup, serve, users},
     upstream::{After, Upstream},
 };
@@ -23,7 +22,7 @@ const ROUTES: Setup = Setup {
 };
 
 fn scrape(gateway: &Gateway) -> String {
-    http::get(gateway.admin, "/metrics").text().to_owned()
+    gateway.metrics().text().to_owned()
 }
 
 /// A sample: its name, its labels as written, its value.

@@ -250,7 +250,7 @@ fn who_still_sends_pages_has_an_answer() {
     );
     assert!(row["clients"][0]["last_seen"].as_str().is_some_and(|seen| seen.ends_with('Z')), "{row}");
 
-    let metrics = http::get(gateway.admin, "/metrics").text().to_owned();
+    let metrics = gateway.metrics().text().to_owned();
     for line in [
         "cursorgate_legacy_requests_total{route=\"users\",client=\"mobile\",paging=\"legacy\"} 3".to_owned(),
         format!("cursorgate_legacy_requests_total{{route=\"users\",client=\"{}\",paging=\"legacy\"}} 2", clients[1].0),

@@ -55,7 +55,7 @@ impl Watched {
     }
 
     fn count(&self, sample: &str) -> u64 {
-        let metrics = http::get(self.gateway.admin, "/metrics");
+        let metrics = self.gateway.metrics();
         let line = metrics.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
         line.map_or(0, |count| count.parse().expect("a count"))
     }

@@ -30,6 +30,8 @@ const STARTS: usize = 5;
 /// The time without a further line after which the output is complete, and the number of such times that are awaited.
 const SETTLING: Duration = Duration::from_millis(30);
 const SETTLING_ROUNDS: usize = 20;
+/// The time for which metrics wait for requests that are still in flight.
+const COUNTING: Duration = Duration::from_millis(500);
 
 /// A running gateway.
 pub(crate) struct Gateway {
@@ -307,9 +309,22 @@ impl Gateway {
         self.output.read(reading);
     }
 
+    /// Returns the metrics after the requests so far: a request is counted when it ends, which its client may see first.
+    /// Requests that a test holds are waited for in vain, for a moment.
+    pub(crate) fn metrics(&self) -> Response {
+        let deadline = now() + COUNTING;
+        loop {
+            let metrics = http::get(self.admin, "/metrics");
+            if metrics.text().contains("\ncursorgate_requests_in_flight 0\n") || now() >= deadline {
+                return metrics;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Returns a metric by its name and labels as written: `name{label="value"}`.
     pub(crate) fn metric(&self, sample: &str) -> Option<u64> {
-        let metrics = http::get(self.admin, "/metrics");
+        let metrics = self.metrics();
         let line = metrics.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '))?;
         Some(line.parse().expect("a number"))
     }

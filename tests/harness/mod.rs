@@ -29,8 +29,8 @@ pub(crate) fn now() -> Instant {
 
 /// Returns a sample at `/metrics` by its name with its labels; 0 if there is none.
 pub(crate) fn metric(gateway: &gateway::Gateway, sample: &str) -> u64 {
-    let text = http::get(gateway.admin, "/metrics");
-    let value = text.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok());
+    let metrics = gateway.metrics();
+    let value = metrics.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok());
     value.unwrap_or(0)
 }
 
