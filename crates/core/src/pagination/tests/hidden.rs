@@ -180,3 +180,43 @@ fn a_run_that_hidden_rows_cut_is_read_with_its_neighbours() {
     }
     assert!(asked < 500, "{asked} requests");
 }
+
+#[test]
+fn a_run_that_begins_among_hidden_rows_is_read_from_before_them() {
+    // Runs of three ties, of which a row is seen here and there: what is seen of a run may begin an answer.
+    for (cap, visible) in
+        [(6, 0b1010_0110_1101_u64), (6, 0b1100_1011_0010), (8, 0b1010_1001_0110), (5, 0b1101_0110_1011)]
+    {
+        for limit in [2, 3, 5] {
+            let is_visible = |row: u64| visible >> (row % 12) & 1 == 1;
+            let rows = (0..48).map(|row| ((1_000 + row / 3).to_string(), (1_000 + row).to_string()));
+            let mut list = List { cap, total: Some(48), ..List::new(Family::Offset, rows) };
+            let sizes = Sizes::Free { least: 1, most: Some(cap) };
+            list.paging = Paging { hidden: true, ..Paging::new(Family::Offset, sizes) };
+            let answer = |list: &List, slice: Slice| {
+                let answer = list.answer(slice);
+                let id = |item: usize| {
+                    answer.keys[item * 2 + 1].of(&answer.body)[1..]
+                        .iter()
+                        .fold(0, |id, digit| id * 10 + u64::from(digit - b'0'))
+                };
+                let kept: Vec<usize> = (0..answer.items.len()).filter(|item| is_visible(id(*item))).collect();
+                let keys = kept.iter().flat_map(|item| [answer.keys[item * 2], answer.keys[item * 2 + 1]]).collect();
+                let items = kept.iter().map(|item| answer.items[*item]).collect();
+                Answer { items, keys, ..answer }
+            };
+            let mut seen = Vec::new();
+            let mut target = Some(Target { position: Position::End, hint: Hint::default() });
+            while let Some(at) = target {
+                let said = format!("{cap} {visible:b}, pages of {limit}, {at:?}");
+                let page = list.page_of(at, limit, answer).unwrap_or_else(|refusal| panic!("{refusal:?}: {said}"));
+                let items = (0..page.items.len()).map(|item| String::from_utf8(page.item(item).to_vec()).unwrap());
+                seen.splice(0..0, items.collect::<Vec<_>>());
+                target = page.previous.clone();
+                assert!(seen.len() <= 48, "{said}");
+            }
+            let all = list.all().into_iter().zip(0..).filter(|(_, row)| is_visible(*row)).map(|(item, _)| item);
+            assert_eq!(seen, all.collect::<Vec<_>>(), "{cap} {visible:b}, pages of {limit}");
+        }
+    }
+}

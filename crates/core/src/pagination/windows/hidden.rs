@@ -12,7 +12,7 @@ use crate::pagination::{
     judge::evidence::Evidence,
     limits::HIDDEN_RUN_LOOKS,
     plan,
-    window::{Offset, PageSize, Slice},
+    window::{Offset, PageNumber, PageSize, Slice},
 };
 
 /// A slice that lies before the boundary.
@@ -81,19 +81,25 @@ impl KeyReader<'_> {
         if is_first { self.shifted() } else { Ok(KeyTurn::Window) }
     }
 
-    /// Reads a run of ties that goes on after an answer, or the part of it that is hidden there.
-    pub(super) fn cut_among_hidden(&mut self, cut: &Cut, slice: Slice) -> KeyNext {
+    /// Reads a run of ties that goes on beyond an answer, or the part of it that is hidden there. The answers begin with a
+    /// slice and reach up to an offset; what they show of the boundary must be shown again. Test:
+    /// `a_run_that_begins_among_hidden_rows_is_read_from_before_them`.
+    pub(super) fn cut_among_hidden(&mut self, cut: &Cut, slice: Slice, reached: u64) -> KeyNext {
         self.asker.searching = true;
+        let vain = self.seams.vain;
+        let Some(farther) = self.farther(reached) else { return self.tie_run(cut, None) };
+        let before = (1 << vain) - 1;
         let edge = match slice {
-            Slice::Page { .. } => slice,
-            // What the slice shows of the boundary must be shown again.
-            Slice::Offset { .. } if !cut.left => slice,
-            Slice::Offset { size, .. } => Slice::Offset { from: Offset(cut.needed.start), size },
+            _ if !cut.left => slice,
+            Slice::Page { number, size } => {
+                Slice::Page { number: PageNumber(number.0.saturating_sub(before + 1)), size }
+            }
+            Slice::Offset { size, .. } => {
+                let before = before * u64::from(self.trusted_size().0);
+                Slice::Offset { from: Offset(cut.needed.start.saturating_sub(before)), size }
+            }
         };
-        match self.farther(plan::reach(edge).0) {
-            Some(to) => Ok(self.read_chain(edge, to)),
-            None => self.tie_run(cut, None),
-        }
+        Ok(self.read_chain(edge, if cut.right { farther } else { farther.min(reached) }))
     }
 
     /// Reads a slice that was looked at in vain, and its neighbours, farther beyond an offset each time.
@@ -136,24 +142,36 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Reads a slice and its neighbours up to an offset.
+    /// Reads a slice and its neighbours up to an offset, and so many more on the side of the page as may hold the rest of
+    /// it where every second item is hidden.
     fn read_chain(&mut self, slice: Slice, to: u64) -> KeyTurn {
         self.search.edge = None;
         let trusted = self.trusted_size();
-        let edge = match slice {
-            Slice::Page { .. } => slice,
-            Slice::Offset { from, size } => Slice::Offset { from, size: size.min(trusted) },
-        };
+        let is_backward = self.draft.way() == Way::Backward;
+        let rest = 2 * self.draft.need();
+        let to = if is_backward { to } else { to + rest };
+        let to = self.asker.ledger.total().map_or(to, |total| to.min(total));
         // How far it reaches at least.
         let reached = |slice: Slice| match slice {
             Slice::Page { number, size } => (number.0 + 1).saturating_mul(u64::from(size.min(trusted).0)),
             Slice::Offset { .. } => plan::reach(slice).1,
         };
-        let mut last = plan::next(edge);
-        let mut slices = vec![edge, last];
-        while reached(last) < to && KeySeam::requests(slices.len() + 1) <= self.asker.left() {
-            last = plan::next(last);
-            slices.push(last);
+        let left = self.asker.left();
+        let fits = |slices: &[Slice]| KeySeam::requests(slices.len() + 1) <= left;
+        let edge = match slice {
+            Slice::Page { .. } => slice,
+            Slice::Offset { from, size } => Slice::Offset { from, size: size.min(trusted) },
+        };
+        let mut slices = vec![edge, plan::next(edge)];
+        while reached(slices[slices.len() - 1]) < to && fits(&slices) {
+            slices.push(plan::next(slices[slices.len() - 1]));
+        }
+        let from = edge.begins().0.saturating_sub(if is_backward { rest } else { 0 });
+        while slices[0].begins().0 > from
+            && fits(&slices)
+            && let Some(previous) = plan::previous(slices[0])
+        {
+            slices.insert(0, previous);
         }
         if !self.asker.ledger.repeats()
             && let Some(Slice::Offset { size, .. }) = slices.last_mut()

@@ -170,7 +170,7 @@ impl KeyReader<'_> {
             return self.again();
         }
         self.note(&joined);
-        let way = self.draft.way();
+        let (way, reached) = (self.draft.way(), joined.reaches());
         match self.draft.take(joined) {
             Ok(Progress::Done) => Ok(KeyTurn::Serve { cut_off: false }),
             Ok(Progress::More) => {
@@ -178,7 +178,7 @@ impl KeyReader<'_> {
                 self.seams.taken_from = None;
                 self.go_on(Some(short.filter(|_| way == Way::Forward)), false).await
             }
-            Ok(Progress::Cut(cut, _)) if cut.right && self.request.paging.hidden => self.cut_among_hidden(&cut, edge),
+            Ok(Progress::Cut(cut, _)) if self.request.paging.hidden => self.cut_among_hidden(&cut, edge, reached),
             Ok(Progress::Cut(cut, _)) => {
                 // The run reaches up to a short answer, which may be the end: the next slice decides. Test:
                 // `a_run_over_the_last_two_pages_is_read_with_the_one_after_them`.

@@ -210,7 +210,7 @@ impl KeyReader<'_> {
     /// its last run.
     async fn cut(&mut self, cut: Cut, short: Option<Short>, seen: (Slice, Box<Evidence>)) -> KeyNext {
         if cut.right && self.request.paging.hidden {
-            return self.cut_among_hidden(&cut, seen.0);
+            return self.cut_among_hidden(&cut, seen.0, seen.1.reaches());
         }
         if cut.right
             && !cut.left
