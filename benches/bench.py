@@ -4,8 +4,8 @@
     python3 benches/bench.py [--quick] [PART ...]
 
 PART is page, cache, depth, drift, memory, micro; all of them where none is named, but for micro in a quick run. `make bench`
-installs what it needs and builds what it starts. Writes target/bench/results.json and results.md, and the charts that the
-README shows; those of a quick run stay in target/bench. benches/README.md says how each thing is measured.
+installs what it needs and builds what it starts. Writes target/bench/results.json and results.md, and the charts that
+docs/performance.md shows; those of a quick run stay in target/bench. benches/README.md says how each thing is measured.
 """
 
 import argparse

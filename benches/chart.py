@@ -1,4 +1,4 @@
-"""The charts that the README shows, as SVG, written without help: what a page costs, and what it costs the deeper it lies.
+"""The charts that docs/performance.md shows, as SVG, written without help: what a page costs, and what it costs the deeper it lies.
 
 Both have logarithmic scales, because what they compare differs by orders of magnitude: so points and lines, no bars.
 """

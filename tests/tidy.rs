@@ -1,8 +1,10 @@
 //! The structure of the repository, as far as no compiler checks it: imports, I/O, lengths of files and functions,
-//! names of types, words of comments, and that everything under `config/` loads.
+//! names of types, words of comments, what documents show, and that everything under `config/` loads.
 
 #![expect(clippy::unwrap_used, reason = "a repository that can't be read is a failed test")]
 
+#[path = "tidy/documents.rs"]
+mod documents;
 #[path = "tidy/functions.rs"]
 mod functions;
 #[path = "tidy/layers.rs"]
@@ -375,33 +377,5 @@ fn every_configuration_in_the_repository_loads() {
     for path in found {
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(faults(&path.to_string_lossy(), &text).1, "");
-    }
-}
-
-/// The blocks of a Markdown document that are fenced as TOML.
-fn toml_blocks(markdown: &str) -> Vec<&str> {
-    markdown.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
-}
-
-#[test]
-fn what_the_readme_shows_loads_and_what_it_names_is_there() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let blocks = toml_blocks(&readme);
-    assert!(!blocks.is_empty());
-    for block in blocks {
-        assert_eq!(faults("README.md", block).1, "");
-    }
-    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
-    for target in readme.split("\nmake ").skip(1).filter_map(|rest| rest.split_whitespace().next()) {
-        assert!(makefile.contains(&format!("\n{target}:")), "make {target}");
-    }
-    let dialects = fs::read_to_string(root().join("docs/dialects.md")).unwrap();
-    for (name, _) in preset_dialects() {
-        assert!(dialects.contains(&format!("`{name}`")), "docs/dialects.md does not name {name}");
-    }
-    let count = format!("[{} are built in](docs/dialects.md)", preset_dialects().count());
-    assert!(readme.contains(&count), "the README does not say: {count}");
-    for (name, _) in preset_envelopes() {
-        assert!(readme.contains(&format!("`{name}`")), "the README does not name {name}");
     }
 }

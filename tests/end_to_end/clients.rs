@@ -234,18 +234,18 @@ fn ketting_on_json_api_without_null() {
     follow(&Setup { route: "envelope = \"people\"\nhosts = [\"127.0.0.1\"]", more: WITHOUT_NULL, ..PLAIN });
 }
 
-/// The table in README.md says which versions are walked.
+/// The table in docs/envelopes.md says which versions are walked.
 #[test]
-fn the_readme_names_these_clients() {
+fn the_documentation_names_these_clients() {
     let read = |path: &str| {
         std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a file of the repository")
     };
-    let (readme, python) = (read("README.md"), read("tests/end_to_end/requirements.txt"));
+    let (page, python) = (read("docs/envelopes.md"), read("tests/end_to_end/requirements.txt"));
     let node: Value = serde_json::from_str(&read("tests/end_to_end/walkers/package.json")).expect("JSON");
     for name in CLIENTS {
         let pinned = python.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("=="));
         let version = pinned.or_else(|| node["dependencies"][name].as_str()).unwrap_or_else(|| panic!("no {name}"));
         let row = format!("| `{name}` {version} |");
-        assert!(readme.contains(&row), "{row}");
+        assert!(page.contains(&row), "{row}");
     }
 }

@@ -1,0 +1,268 @@
+//! The documents for readers: README.md and the pages of docs/. Configurations in them load, commands in them are
+//! commands of the program, and docs/problems.md has every code. `make docs` holds their links.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use cursorgate::{
+    config::{Environment, WithoutSecrets, load_text, preset_dialects, preset_envelopes},
+    downstream::Code,
+    gateway::Snapshot,
+};
+use toml::{Table, Value};
+
+use super::{files, root};
+
+/// The configuration to which a part of one is added.
+const BASE: &str = r#"
+version = 1
+listeners.public.address = "127.0.0.1:8080"
+admin.address = "127.0.0.1:9180"
+cursor = { signing_key = 1, keys = { 1 = "env:CURSORGATE_KEY" } }
+upstreams.people.peers = ["127.0.0.1:8000"]
+routes.users = { path = "/users", upstream = "people", dialect = "drf-page", order = ["-created_at", "id"], sortable = ["created_at", "id"] }
+routes.invoices = { path = "/invoices", upstream = "people", dialect = "page-limit", order = ["id"] }
+"#;
+
+/// The file, without routes, in a folder of which the page shows no files.
+const NOT_SHOWN: &str = "not-shown.toml";
+
+/// The environment of a page: other files that it shows, by the name in the comment with which each of them begins.
+struct Page<'p> {
+    files: BTreeMap<PathBuf, &'p str>,
+}
+
+impl<'p> Page<'p> {
+    fn of(blocks: &[&'p str]) -> Self {
+        let named = |block: &&'p str| {
+            let name = block.strip_prefix("# ")?.lines().next()?.split(':').next()?;
+            name.ends_with(".toml").then(|| (PathBuf::from(name), *block))
+        };
+        Self { files: blocks.iter().filter_map(named).collect() }
+    }
+}
+
+impl Environment for Page<'_> {
+    /// Returns no variable: those of documents are secrets, or have a default.
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        match self.files.get(path) {
+            Some(text) => Ok(text.as_bytes().to_vec()),
+            None if path.ends_with(NOT_SHOWN) => Ok(b"version = 1\n".to_vec()),
+            None => fs::read(root().join(path)),
+        }
+    }
+
+    fn entries(&self, folder: &Path) -> io::Result<Vec<String>> {
+        if self.files.contains_key(folder) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        let inside = self.files.keys().filter(|path| path.parent() == Some(folder));
+        let names: Vec<String> =
+            inside.filter_map(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned()).collect();
+        Ok(if names.is_empty() { vec![NOT_SHOWN.to_owned()] } else { names })
+    }
+}
+
+/// Returns README.md and the pages of docs/: the path of each below the repository, and its text.
+fn documents() -> Vec<(String, String)> {
+    let mut found = vec![root().join("README.md")];
+    files(&root().join("docs"), "md", &mut found);
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        (name, fs::read_to_string(path).unwrap())
+    };
+    found.into_iter().map(read).collect()
+}
+
+/// Returns the fenced blocks of a Markdown document, each with its language, and the text outside of them.
+fn blocks(markdown: &str) -> (Vec<(&str, &str)>, String) {
+    let (mut inside, mut outside) = (Vec::new(), String::new());
+    for (at, part) in markdown.split("\n```").enumerate() {
+        if at % 2 == 0 {
+            outside.push_str(part);
+        } else {
+            inside.push(part.split_once('\n').unwrap_or((part, "")));
+        }
+    }
+    (inside, outside)
+}
+
+/// Adds a table to another one; a value takes the place of one with its name.
+fn merge(into: &mut Table, from: Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(old)), Value::Table(new)) => merge(old, new),
+            (_, value) => drop(into.insert(key, value)),
+        }
+    }
+}
+
+/// Returns the report on a configuration: all of it of a whole one, and of a part the errors alone.
+fn report(name: &str, block: &str, page: &Page<'_>) -> Result<String, toml::de::Error> {
+    let part: Table = block.parse()?;
+    let is_whole = part.contains_key("version");
+    let text = if is_whole {
+        block.to_owned()
+    } else {
+        let mut base: Table = BASE.parse()?;
+        merge(&mut base, part);
+        base.to_string()
+    };
+    let (settings, mut diagnostics) = load_text(name, &text, &WithoutSecrets(page));
+    if let Some(settings) = settings {
+        // Certificates are files of the reader's machine.
+        Snapshot::build(&settings.without_certificates(), None, &mut diagnostics);
+    }
+    let is_told = is_whole || diagnostics.counts().0 > 0;
+    Ok(if is_told { diagnostics.render(false) } else { String::new() })
+}
+
+#[test]
+fn configurations_in_documents_load() {
+    let (mut faults, mut held) = (Vec::new(), 0);
+    for (name, text) in documents() {
+        let (blocks, _) = blocks(&text);
+        let shown: Vec<&str> =
+            blocks.iter().filter(|(language, _)| *language == "toml").map(|(_, text)| *text).collect();
+        let page = Page::of(&shown);
+        // `the_documented_exchange_holds` tests the file of exchanges.
+        for block in shown.iter().filter(|block| !block.contains("[[exchange]]")) {
+            held += 1;
+            match report("cursorgate.toml", block, &page) {
+                Ok(said) if said.is_empty() => {}
+                Ok(said) => faults.push(format!("{name}:\n{block}\n{said}")),
+                Err(error) => faults.push(format!("{name}:\n{block}\n{error}")),
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+    assert!(held > 10, "{held} configurations are found");
+}
+
+#[test]
+fn wrong_configurations_are_noticed() {
+    let page = Page::of(&[]);
+    let said = |block| report("cursorgate.toml", block, &page).unwrap();
+    assert!(said("[routes.users]\nordre = [\"id\"]").contains("ordre"));
+    assert!(said("version = 1\n[routes.users]\npath = \"/users\"").contains("upstream"));
+    assert_eq!(said("[routes.users]\norder = [\"id\"]"), "");
+}
+
+/// Returns the words of the command of the shell with which a text begins, or `None` if a quote is open at its end.
+fn words(text: &str) -> Option<Vec<String>> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for character in text.chars() {
+        match (quote, character) {
+            (Some(open), _) if character == open => quote = None,
+            (Some(_), _) => word.get_or_insert_default().push(character),
+            (None, '\'' | '"') => {
+                quote = Some(character);
+                word.get_or_insert_default();
+            }
+            (None, '|' | ';' | '&' | '>' | '<' | ')') => break,
+            (None, '#') if word.is_none() => break,
+            (None, _) if character.is_whitespace() => words.extend(word.take()),
+            (None, _) => word.get_or_insert_default().push(character),
+        }
+    }
+    words.extend(word);
+    quote.is_none().then_some(words)
+}
+
+/// Returns the arguments of each command of the program in a line, after the prompt if it has one.
+fn commands(line: &str) -> impl Iterator<Item = &str> {
+    let line = line.trim_start().trim_start_matches("$ ");
+    let starts = ["cursorgate ", "$(cursorgate ", "| cursorgate ", "&& cursorgate ", "; cursorgate "];
+    starts.into_iter().enumerate().flat_map(move |(at, start)| {
+        line.match_indices(start)
+            .filter(move |(place, _)| at > 0 || *place == 0)
+            .map(move |(place, _)| &line[place + start.len()..])
+    })
+}
+
+/// Returns all commands of the program in a document: those of its blocks, and those between backticks.
+fn commands_of(markdown: &str) -> Vec<Vec<String>> {
+    let (blocks, outside) = blocks(markdown);
+    let mut found = Vec::new();
+    for (language, text) in blocks.iter().filter(|(language, _)| *language != "toml") {
+        let joined = text.replace("\\\n", " ");
+        let is_typed = |line: &&str| *language != "console" || line.trim_start().starts_with("$ ");
+        found.extend(joined.lines().filter(is_typed).flat_map(commands).filter_map(words));
+    }
+    found.extend(outside.split('`').skip(1).step_by(2).flat_map(commands).filter_map(words));
+    found
+}
+
+#[test]
+fn commands_are_read() {
+    let page = "Run `cursorgate check --live`.\n\n```\nexport KEY=$(cursorgate keygen)\ncursorgate walk 'http://a/?b c' \\\n  \
+                --out x > y # z\n```\n\n```console\n$ cursorgate dialects\ncursorgate is here\n```\n";
+    let found: Vec<String> = commands_of(page).iter().map(|words| words.join(" ")).collect();
+    assert_eq!(found, ["keygen", "walk http://a/?b c --out x", "dialects", "check --live"]);
+}
+
+/// Each command is given with `--help`, which the program answers after it has read all that stands before it.
+#[test]
+fn commands_in_documents_are_those_of_the_program() {
+    let (mut faults, mut held) = (Vec::new(), BTreeSet::new());
+    for (name, text) in documents() {
+        for command in commands_of(&text) {
+            if !held.insert(command.clone()) {
+                continue;
+            }
+            let output = Command::new(env!("CARGO_BIN_EXE_cursorgate")).args(&command).arg("--help").output().unwrap();
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                faults.push(format!("{name}: cursorgate {}: {said}", command.join(" ")));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(held.len() > 20, "{} commands are found", held.len());
+}
+
+/// The section of each code begins with the facts that the code has in the program.
+#[test]
+fn every_code_has_its_section() {
+    let page = fs::read_to_string(root().join("docs/problems.md")).unwrap();
+    let sections: Vec<(&str, &str)> = page.split("\n### ").skip(1).filter_map(|text| text.split_once('\n')).collect();
+    let named: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
+    let all: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(named, all);
+    for (code, (name, text)) in Code::ALL.iter().zip(sections) {
+        let retry = if code.retryable() { " · may be sent again" } else { "" };
+        let restart = if code.restarts() { " · has `restart`" } else { "" };
+        let facts = format!("\n**{} · {}**{retry}{restart}\n\n", code.status(), code.title());
+        assert!(text.starts_with(&facts), "{name} does not begin with:{facts}");
+        for part in ["\n- *Example:* ", "\n- *Client:* ", "\n- *Operator:* "] {
+            assert_eq!(text.matches(part).count(), 1, "{name}: {part}");
+        }
+    }
+}
+
+#[test]
+fn documents_name_what_is_built_in() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    for target in readme.split("\nmake ").skip(1).filter_map(|rest| rest.split_whitespace().next()) {
+        assert!(makefile.contains(&format!("\n{target}:")), "make {target}");
+    }
+    let page = |name: &str| fs::read_to_string(root().join("docs").join(name)).unwrap();
+    let (dialects, envelopes) = (page("dialects.md"), page("envelopes.md"));
+    for (name, _) in preset_dialects() {
+        assert!(dialects.contains(&format!("`{name}`")), "docs/dialects.md does not name {name}");
+    }
+    let count = format!("[{} are built in](docs/dialects.md)", preset_dialects().count());
+    assert!(readme.contains(&count), "the README does not say: {count}");
+    for (name, _) in preset_envelopes() {
+        assert!(envelopes.contains(&format!("`{name}`")), "docs/envelopes.md does not name {name}");
+    }
+}
