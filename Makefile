@@ -4,6 +4,7 @@
 #   make demo              a legacy API with the gateway in front of it, and three lines to paste
 #   make test              all that must hold: lint, and every test
 #   make lint              formatting, clippy, rustdoc, dependencies
+#   make docs              the documentation as a site, below target/docs; no link, command or configuration in it is stale
 #   make bench             what a page costs, side by side with what one would do instead; QUICK=1 takes minutes
 #   make quick             the quick part of `make test` for a change of the core: about a minute
 #   make soak SECONDS=60   the simulator for so long, from a seed that it prints; `cargo sim --help` has its other commands
@@ -85,8 +86,23 @@ demo: build-needs openssl-needs
 	cargo run --release --locked -- demo
 
 .PHONY: test
-test: lint test-env
+test: lint site test-env
 	tests/all.sh
+
+.PHONY: docs
+docs: site build-needs
+	cargo test --quiet --locked --test tidy documents::
+	@echo "target/docs/index.html"
+
+# A warning is an error: a link that leads nowhere, also to a heading, and a page that no other one leads to. Pages load
+# nothing from elsewhere. The site is made anew, for pages that did not change may have links to those that did.
+.PHONY: site
+site: $(TEST_ENV)/docs.installed
+	rm -rf target/docs
+	"$(TEST_ENV)/docs/bin/sphinx-build" --quiet --conf-dir docs/site --fail-on-warning --keep-going --doctree-dir "$(TEST_ENV)/docs/doctrees" \
+		--fresh-env --builder html . target/docs
+	@! grep --recursive --include='*.html' --only-matching --extended-regexp '<(script|link|img|iframe|source)[^>]+(src|href)="(https?:)?//[^"]*"' target/docs
+	@! grep --recursive --include='*.css' --only-matching --extended-regexp '(@import|url\()[^;)]*//[^;)]*' target/docs
 
 .PHONY: lint
 lint: build-needs $(CARGO_DENY)
@@ -280,6 +296,12 @@ $(TEST_ENV)/deploy.installed: $(DEPLOY)/package.json $(DEPLOY)/package-lock.json
 	"$(TEST_ENV)/deploy/python/bin/pip" install --quiet --disable-pip-version-check --requirement $(DEPLOY)/requirements.txt
 	cp $(DEPLOY)/package.json $(DEPLOY)/package-lock.json "$(TEST_ENV)/deploy/node"
 	cd "$(TEST_ENV)/deploy/node" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	touch $@
+
+$(TEST_ENV)/docs.installed: docs/site/requirements.txt | python-needs
+	rm -rf "$(TEST_ENV)/docs"
+	python3 -m venv "$(TEST_ENV)/docs"
+	"$(TEST_ENV)/docs/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	touch $@
 
 SDK := tests/end_to_end/sdk
