@@ -150,10 +150,10 @@ pub(super) enum Command {
     /// finding is printed with its evidence and its certainty. 429 and Retry-After are obeyed, and a list whose answers get
     /// slower with depth is not read deeper.
     #[command(after_help = "EXAMPLES:\n  cursorgate learn http://people.internal:8000/api/users\n  \
-                            cursorgate learn https://api.internal/orders --header 'Authorization: Bearer abc' --out orders.toml\n  \
+                            cursorgate learn https://api.internal/orders --header 'Authorization: Bearer {env:TOKEN}' \\\n    --out orders.toml\n  \
                             cursorgate learn http://people.internal:8000/api/users --recorded users.har --out users.toml\n  \
                             cursorgate learn http://people.internal:8000/api/users --openapi openapi.json --out users.toml\n  \
-                            cursorgate learn http://search.internal/search --body '{\"filters\":{},\"page\":{\"number\":1,\"size\":10}}'\n\n\
+                            cursorgate learn http://search.internal/search \\\n    --body '{\"filters\":{},\"page\":{\"number\":1,\"size\":10}}'\n\n\
                             EXIT CODES:\n  0  the list is learnt\n  1  no list, or no way to its next page\n  2  invalid arguments")]
     Learn(LearnArguments),
     /// Say what becomes of a request, without sending anything.

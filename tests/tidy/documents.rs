@@ -1,11 +1,11 @@
 //! The documents for readers: README.md and the pages of docs/. Configurations in them load, commands in them are
-//! commands of the program, and docs/problems.md has every code. `make docs` holds their links.
+//! commands of the program, docs/commands.md has all of these, and docs/problems.md has every code. `make docs` holds their links.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use cursorgate::{
@@ -27,6 +27,13 @@ upstreams.people.peers = ["127.0.0.1:8000"]
 routes.users = { path = "/users", upstream = "people", dialect = "drf-page", order = ["-created_at", "id"], sortable = ["created_at", "id"] }
 routes.invoices = { path = "/invoices", upstream = "people", dialect = "page-limit", order = ["id"] }
 "#;
+
+/// The beginning of docs/commands.md.
+const COMMANDS: &str = "# Commands
+
+The program prints the same for each command with `--help`, `cursorgate man` a page of the manual, and
+`cursorgate completions bash` a script that completes commands.
+";
 
 /// The file, without routes, in a folder of which the page shows no files.
 const NOT_SHOWN: &str = "not-shown.toml";
@@ -246,6 +253,44 @@ fn every_code_has_its_section() {
             assert_eq!(text.matches(part).count(), 1, "{name}: {part}");
         }
     }
+}
+
+/// Returns the help of a command, in lines of the same length wherever it is printed.
+fn help(command: &[&str]) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_cursorgate"));
+    program.args(command).arg("--help").env_clear().stdin(Stdio::null());
+    let output = program.output().unwrap();
+    assert!(output.status.success(), "{command:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the names under "Commands:" in a help.
+fn subcommands(help: &str) -> impl Iterator<Item = &str> {
+    let listed = help.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
+    let lines = listed.lines().take_while(|line| !line.is_empty());
+    // A line that is indented further goes on with the text of the one before.
+    let names = lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help")
+}
+
+#[test]
+fn docs_commands_md_is_the_help_of_all_commands() {
+    let mut text = String::from(COMMANDS);
+    let whole = help(&[]);
+    for name in subcommands(&whole) {
+        let own = help(&[name]);
+        text += &format!("\n## {name}\n\n```text\n{own}\n```\n");
+        for below in subcommands(&own) {
+            text += &format!("\n### {name} {below}\n\n```text\n{}\n```\n", help(&[name, below]));
+        }
+    }
+    let path = root().join("docs/commands.md");
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    let page = fs::read_to_string(path).unwrap_or_default();
+    assert!(page == text, "docs/commands.md is stale: UPDATE_SNAPSHOTS=1 cargo test --test tidy writes it");
 }
 
 #[test]
