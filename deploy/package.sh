@@ -27,6 +27,7 @@ echo "binary:  $(stat --format %s "$binary") bytes, needs $(echo "$needed" | tr 
 install -D --mode 0755 "$binary" "$stage/usr/bin/cursorgate"
 documents=$stage/usr/share/doc/cursorgate
 install -D --mode 0644 --target-directory "$documents" README.md SECURITY.md docs/*.md
+install -D --mode 0644 --target-directory "$documents/pictures" docs/pictures/*.svg
 gzip --best --no-name <CHANGELOG.md >"$documents/changelog.gz"
 cp --recursive deploy/prometheus deploy/grafana "$documents"
 install -D --mode 0644 --target-directory "$documents/examples" config/cursorgate.toml config/demo.toml

@@ -115,7 +115,7 @@ fn merge(into: &mut Table, from: Table) {
 /// Returns the report on a configuration: all of it of a whole one, and of a part the errors alone.
 fn report(name: &str, block: &str, page: &Page<'_>) -> Result<String, toml::de::Error> {
     let part: Table = block.parse()?;
-    let is_whole = part.contains_key("version");
+    let is_whole = part.contains_key("version") && (part.contains_key("routes") || part.contains_key("include"));
     let text = if is_whole {
         block.to_owned()
     } else {
