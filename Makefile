@@ -196,7 +196,7 @@ bench: build-needs openssl-needs
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs redis-needs
 
 .PHONY: test-env
-test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed | postgres-needs redis-needs systemd-needs
+test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed | postgres-needs redis-needs systemd-needs jq-needs
 
 .PHONY: clean-test-env
 clean-test-env:
@@ -227,6 +227,11 @@ postgres-needs:
 .PHONY: redis-needs
 redis-needs:
 	@$(call need,command -v redis-server && command -v setpriv,redis-server util-linux)
+
+# The programs of examples/clients.
+.PHONY: jq-needs
+jq-needs:
+	@$(call need,command -v jq && command -v curl,jq curl)
 
 .PHONY: node-needs
 node-needs:

@@ -26,6 +26,7 @@ mod explain;
 mod explanations;
 mod findings;
 mod forwarding;
+mod guides;
 mod handover;
 mod http2;
 mod http2_upstreams;
