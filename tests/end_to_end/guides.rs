@@ -140,7 +140,7 @@ fn the_configurations_of_the_how_tos_are_accepted() {
         let blocks = configurations(&page);
         assert!(!blocks.is_empty(), "{path:?} has a configuration");
         for block in blocks {
-            fs::write(&file, format!("{head}\n{block}")).expect("a file in the test's directory");
+            fs::write(&file, format!("version = 1\n{head}\n{block}")).expect("a file in the test's directory");
             let output = command().args(["check", "--without-secrets"]).arg(&file).output().expect("it runs");
             assert!(output.status.success(), "{path:?}:\n{block}{}", String::from_utf8_lossy(&output.stderr));
         }
