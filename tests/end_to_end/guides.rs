@@ -1,5 +1,5 @@
-//! What the how-tos and the guides show: the programs of examples/clients read a list of 1,003 rows to its end while rows
-//! come and go, and say why a list is refused; the configurations of docs/how-to are accepted.
+//! Programs and configurations that readers copy: those of examples/clients read a list of 1,003 rows to its end while
+//! others come and go, and say why a list is refused; those of docs/how-to are accepted.
 
 use std::{
     collections::HashSet,
