@@ -3,12 +3,17 @@
 //! nothing below imports them. The feature `services` leaves them out of a build.
 
 mod bulk;
+mod caller;
+mod inner;
+mod pipe;
 
 use std::sync::Arc;
 
+use self::inner::InnerGateway;
 use crate::gateway::{Gateway, session::service::Service};
 
 /// Returns the services of a gateway that has none yet.
 pub(crate) fn all(gateway: &Gateway) -> Vec<Arc<dyn Service>> {
-    vec![Arc::new(bulk::Bulk::new(gateway))]
+    let inner = Arc::new(InnerGateway::new(gateway));
+    vec![Arc::new(bulk::Bulk::new(inner))]
 }

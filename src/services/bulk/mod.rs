@@ -1,17 +1,13 @@
 //! Bulk requests: many operations in one request, whose results come in one answer, in their order.
 //!
-//! An operation runs as a whole request of HTTP/1.1 through the gateway, over a pipe in memory in place of a socket
-//! (`operation`). So it meets the checks, limits, logs and traces that it would meet alone, with the address, the
-//! certificate and the headers of the client of the bulk request (`caller`). All operations are read and checked before
-//! the first one runs (`request`).
+//! An operation runs as a request of its own through the gateway (`services::inner`), so that it meets the checks, limits,
+//! logs and traces that it would meet alone. All operations are read and checked before the first one runs (`request`).
 //!
 //! With an `Idempotency-Key` the operations run in a task that outlives the client's connection, and their results are
 //! kept for a repetition (`idempotency`). Without one they end when the client leaves.
 
-mod caller;
 mod idempotency;
 mod operation;
-mod pipe;
 mod report;
 mod request;
 mod run;
@@ -21,19 +17,10 @@ use std::{pin::Pin, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Version, header};
-use pingora::{
-    http::RequestHeader,
-    protocols::http::ServerSession,
-    proxy::{HttpProxy, http_proxy},
-    server::configuration::ServerConf,
-};
-use tokio::{
-    sync::{OnceCell, watch},
-    task::JoinError,
-};
+use pingora::{http::RequestHeader, protocols::http::ServerSession};
+use tokio::sync::watch;
 
 use self::{
-    caller::Caller,
     idempotency::{IdempotencyKeys, KnownKey},
     run::{BulkRun, FinishedBulk},
 };
@@ -41,7 +28,7 @@ use crate::{
     config::settings::BulkSettings,
     downstream::{Code, Problem, Response},
     gateway::{
-        Gateway, Snapshot,
+        Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
         request::head,
         runtime::clock,
@@ -50,6 +37,10 @@ use crate::{
             body::{self, BodyLimits},
             service::Service,
         },
+    },
+    services::{
+        caller::Caller,
+        inner::{InnerGateway, failed},
     },
     upstream::net::memory::MemoryShare,
 };
@@ -60,14 +51,9 @@ const NAME: &str = "bulk";
 /// The deepest nesting of a bulk request.
 const DEPTH: u16 = 64;
 
-/// The gateway that operations pass through.
-type OperationsGateway = HttpProxy<Gateway>;
-
 /// The service.
 pub(super) struct Bulk {
-    gateway: Gateway,
-    /// Made for the first request: Pingora reads the authorities of the system for it.
-    operations: OnceCell<Arc<OperationsGateway>>,
+    inner: Arc<InnerGateway>,
     keys: Arc<IdempotencyKeys>,
 }
 
@@ -103,19 +89,9 @@ impl Service for Bulk {
 }
 
 impl Bulk {
-    /// Creates the service over a gateway that has no services yet: operations are answered by routes alone.
-    pub(super) fn new(gateway: &Gateway) -> Self {
-        Self { gateway: gateway.clone(), operations: OnceCell::new(), keys: Arc::default() }
-    }
-
-    /// Returns the gateway that operations pass through.
-    async fn operations(&self) -> Result<Arc<OperationsGateway>, Failure> {
-        let make = || async {
-            let gateway = self.gateway.clone();
-            // The files of authorities are read on another thread, because requests wait on this one.
-            tokio::task::spawn_blocking(|| Arc::new(http_proxy(&Arc::new(ServerConf::default()), gateway))).await
-        };
-        self.operations.get_or_try_init(make).await.cloned().map_err(|error| failed(&error))
+    /// Creates the service.
+    pub(super) fn new(inner: Arc<InnerGateway>) -> Self {
+        Self { inner, keys: Arc::default() }
     }
 
     /// Returns the body with all results; `None` if the client has gone.
@@ -139,7 +115,7 @@ impl Bulk {
         let limits = BodyLimits { size: settings.size, depth: DEPTH, time: settings.timeout };
         let body = Bytes::from(body::read(session, limits, held).await?.into_bytes());
         let plan = request::read(&body, &caller.headers, (snapshot, settings))?;
-        let gateway = self.operations().await?;
+        let gateway = self.inner.proxy().await?;
         let claim = match key {
             None => None,
             Some(key) => {
@@ -164,7 +140,7 @@ impl Bulk {
             held: snapshot.memory.share(),
             wanted,
         };
-        let in_flight = self.gateway.vitals.enter();
+        let in_flight = self.inner.gateway().vitals.enter();
         let mut running = tokio::spawn(async move {
             let finished = run.run().await;
             if let Some(claim) = claim {
@@ -182,11 +158,6 @@ impl Bulk {
         let _ = held.take(body.len());
         Ok(Some(body))
     }
-}
-
-/// Returns the failure of a request whose task has panicked.
-fn failed(error: &JoinError) -> Failure {
-    Failure::logged(Code::Internal, "the gateway failed: report the request id", error.to_string())
 }
 
 fn response(body: Bytes) -> Response {

@@ -1,4 +1,4 @@
-//! An operation: a request through the gateway, over a pipe in memory.
+//! An operation: an inner request, and its answer as far as it is kept.
 
 use std::{
     pin::pin,
@@ -9,36 +9,24 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::HeaderMap;
-use pingora::{
-    apps::HttpServerApp as _,
-    http::RequestHeader,
-    protocols::http::{ServerSession, v1::client::HttpSession},
-};
-use tokio::{io::DuplexStream, sync::watch};
+use tokio::sync::watch;
 
-use super::{OperationsGateway, caller::Caller, pipe::OperationStream, request::Operation};
+use super::request::Operation;
 use crate::{
     downstream::{Code, Problem, Response},
     gateway::runtime::{clock, futures::caught},
+    services::{
+        caller::Caller,
+        inner::{InnerProxy, InnerRequest, Unanswered},
+    },
     upstream::net::memory::MemoryShare,
 };
-
-/// The bytes of an answer that wait in the pipe. A body is added, so that its sender never waits for the reader of an
-/// answer that came early.
-const PIPE: usize = 64 << 10;
-
-/// The time in which an operation that was given up ends by itself, after its client has left.
-const LEAVING: Duration = Duration::from_secs(1);
-
-/// The most informational answers before the answer.
-const MOST_INFORMATIONAL: usize = 16;
 
 /// The surroundings of the operations of one request.
 #[derive(Clone)]
 pub(super) struct Surroundings {
-    pub(super) gateway: Arc<OperationsGateway>,
+    pub(super) gateway: Arc<InnerProxy>,
     pub(super) caller: Arc<Caller>,
     pub(super) timeout: Duration,
     pub(super) problems: Arc<ProblemForm>,
@@ -100,72 +88,31 @@ impl Surroundings {
         let Ok(head) = operation.head(&caller.headers) else {
             return of_problem(Code::Internal, "the operation can't be sent");
         };
-        let (near, far) = tokio::io::duplex(PIPE.saturating_add(operation.body.len()));
-        let session = ServerSession::new_http1(Box::new(OperationStream::new(far, caller)));
-        let (_never, shutdown) = watch::channel(false);
-        // The future is large.
-        let mut serving = Box::pin(async { drop(gateway.process_new_http(session, &shutdown).await) });
-        let exchanged = tokio::select! {
-            biased;
-            // The request has its line in the log before its result is there.
-            exchanged = tokio::time::timeout(*timeout, async {
-                tokio::join!(exchange(near, head, operation.body.clone(), (room, held)), serving.as_mut()).0
-            }) => exchanged.ok(),
-            _ = wanted.changed() => None,
+        let mut kept = Some(Vec::new());
+        let keep = |part: &[u8]| {
+            let Some(bytes) = &mut kept else { return };
+            let takes = |room: usize| room.checked_sub(part.len());
+            let fits = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, takes).is_ok();
+            if fits && held.reserve(bytes, part.len(), usize::MAX).is_ok() {
+                bytes.extend_from_slice(part);
+            } else {
+                // The rest is read, so that the operation comes to its end.
+                room.fetch_add(bytes.len(), Ordering::Relaxed);
+                held.give(bytes.capacity());
+                kept = None;
+            }
         };
-        let Some(exchanged) = exchanged else {
-            // The client's end is closed. The server notices, and ends its request to the upstream.
-            let _ = tokio::time::timeout(LEAVING, serving).await;
-            let detail = format!("the operation took longer than {timeout:?}: it may have been carried out");
-            return of_problem(Code::OperationTimeout, &detail);
-        };
-        exchanged.unwrap_or_else(|_| {
-            let detail = "the answer broke off: the operation may have been carried out";
-            of_problem(Code::UpstreamTruncated, detail)
-        })
-    }
-}
-
-/// Sends a request and reads its answer.
-async fn exchange(
-    near: DuplexStream,
-    head: RequestHeader,
-    body: Bytes,
-    (room, held): (&AtomicUsize, &MemoryShare),
-) -> pingora::Result<OperationAnswer> {
-    let mut client = HttpSession::new(Box::new(near));
-    let sent = async {
-        client.write_request_header(Box::new(head)).await?;
-        if !body.is_empty() {
-            client.write_body(&body).await?;
-        }
-        client.finish_body().await
-    };
-    // An answer that comes before the end of the body closes the pipe, and is read all the same.
-    let _ = sent.await;
-    for _ in 0..MOST_INFORMATIONAL {
-        client.read_response().await?;
-        if client.get_status().is_some_and(|status| !status.is_informational()) {
-            break;
+        let request = InnerRequest { head, body: operation.body.clone() };
+        match request.send(gateway, caller, (*timeout, wanted), keep).await {
+            Ok((status, headers)) => OperationAnswer { status, headers, body: kept, took: Duration::ZERO },
+            Err(Unanswered::GivenUp) => {
+                let detail = format!("the operation took longer than {timeout:?}: it may have been carried out");
+                of_problem(Code::OperationTimeout, &detail)
+            }
+            Err(Unanswered::BrokenOff) => {
+                let detail = "the answer broke off: the operation may have been carried out";
+                of_problem(Code::UpstreamTruncated, detail)
+            }
         }
     }
-    let (status, headers) = match client.resp_header() {
-        Some(head) => (head.status.as_u16(), head.headers.clone()),
-        None => return Err(pingora::Error::new(pingora::ErrorType::InvalidHTTPHeader)),
-    };
-    let mut kept = Some(Vec::new());
-    while let Some(part) = client.read_body_ref().await? {
-        let Some(bytes) = &mut kept else { continue };
-        let takes = |room: usize| room.checked_sub(part.len());
-        let fits = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, takes).is_ok();
-        if fits && held.reserve(bytes, part.len(), usize::MAX).is_ok() {
-            bytes.extend_from_slice(part);
-        } else {
-            // The rest is read, so that the operation comes to its end.
-            room.fetch_add(bytes.len(), Ordering::Relaxed);
-            held.give(bytes.capacity());
-            kept = None;
-        }
-    }
-    Ok(OperationAnswer { status, headers, body: kept, took: Duration::ZERO })
 }

@@ -6,8 +6,6 @@ use bytes::Bytes;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    OperationsGateway,
-    caller::Caller,
     operation::{OperationAnswer, ProblemForm, Surroundings},
     report::{self, BulkCounts},
     request::BulkPlan,
@@ -15,12 +13,13 @@ use super::{
 use crate::{
     config::settings::BulkSettings,
     gateway::{Snapshot, runtime::clock},
+    services::{caller::Caller, inner::InnerProxy},
     upstream::net::memory::MemoryShare,
 };
 
 /// A bulk request that may run.
 pub(super) struct BulkRun {
-    pub(super) gateway: Arc<OperationsGateway>,
+    pub(super) gateway: Arc<InnerProxy>,
     pub(super) plan: BulkPlan,
     pub(super) caller: Caller,
     pub(super) snapshot: Arc<Snapshot>,

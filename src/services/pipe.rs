@@ -1,5 +1,5 @@
-//! The server's end of a pipe in memory, which has the client of the bulk request at its other end as far as the gateway can
-//! tell.
+//! The server's end of a pipe in memory, which has the client of a service's request at its other end as far as the gateway
+//! can tell.
 
 use std::{
     io,
@@ -17,17 +17,17 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
 use super::caller::Caller;
 
-/// A number that no open descriptor has: the pipe has no socket, whose pace would be that of the bulk request.
+/// A number that no open descriptor has: the pipe has no socket, whose pace would be that of a client.
 const NO_SOCKET: i32 = -1;
 
 #[derive(Debug)]
-pub(super) struct OperationStream {
+pub(super) struct PipeStream {
     io: DuplexStream,
     socket: Arc<SocketDigest>,
     tls: Option<Arc<SslDigest>>,
 }
 
-impl OperationStream {
+impl PipeStream {
     /// Wraps the end of a pipe.
     pub(super) fn new(io: DuplexStream, caller: &Caller) -> Self {
         let socket = SocketDigest::from_raw_fd(NO_SOCKET);
@@ -37,7 +37,7 @@ impl OperationStream {
     }
 }
 
-impl AsyncRead for OperationStream {
+impl AsyncRead for PipeStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -47,7 +47,7 @@ impl AsyncRead for OperationStream {
     }
 }
 
-impl AsyncWrite for OperationStream {
+impl AsyncWrite for PipeStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(context, bytes)
     }
@@ -62,41 +62,41 @@ impl AsyncWrite for OperationStream {
 }
 
 #[async_trait]
-impl Shutdown for OperationStream {
+impl Shutdown for PipeStream {
     async fn shutdown(&mut self) {
         // The other end may have been dropped.
         let _ = AsyncWriteExt::shutdown(&mut self.io).await;
     }
 }
 
-impl UniqueID for OperationStream {
+impl UniqueID for PipeStream {
     fn id(&self) -> UniqueIDType {
         NO_SOCKET
     }
 }
 
-impl Ssl for OperationStream {
+impl Ssl for PipeStream {
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
         self.tls.clone()
     }
 }
 
-impl GetTimingDigest for OperationStream {
+impl GetTimingDigest for PipeStream {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         Vec::new()
     }
 }
 
-impl GetProxyDigest for OperationStream {
+impl GetProxyDigest for PipeStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         None
     }
 }
 
-impl GetSocketDigest for OperationStream {
+impl GetSocketDigest for PipeStream {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         Some(Arc::clone(&self.socket))
     }
 }
 
-impl Peek for OperationStream {}
+impl Peek for PipeStream {}

@@ -1,4 +1,4 @@
-//! The client of a bulk request, as its operations have it.
+//! The client of a service's request, as the inner requests have it.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -14,8 +14,8 @@ use crate::{
     upstream::request::headers::EXPLAIN,
 };
 
-/// Headers that concern the bulk request alone: its connection, its body, its own result. `Connection` stays, so that the
-/// gateway refuses an operation whose credentials it would take away.
+/// Headers that concern the service's request alone: its connection, its body, its own result. `Connection` stays, so that
+/// the gateway refuses an inner request whose credentials it would take away.
 const OWN: [&str; 14] = [
     "accept-encoding",
     "digest",
@@ -36,14 +36,14 @@ const OWN: [&str; 14] = [
 /// Prefixes of such headers.
 const OWN_GROUPS: [&str; 2] = ["content-", "if-"];
 
-/// The client of a bulk request.
+/// The client of a service's request.
 #[derive(Debug)]
 pub(super) struct Caller {
     /// The address of the other end of the connection.
     pub(super) address: Option<SocketAddr>,
     /// The TLS of the connection.
     pub(super) tls: Option<Arc<SslDigest>>,
-    /// The headers that operations inherit.
+    /// The headers that inner requests inherit.
     pub(super) headers: HeaderMap,
     /// The client, as trusted proxies name it.
     client: Option<IpAddr>,
@@ -56,7 +56,7 @@ impl Caller {
         for (name, value) in session.req_header().headers.iter().filter(|(name, _)| is_inherited(name)) {
             headers.append(name.clone(), value.clone());
         }
-        // Results are JSON in JSON, so that no coding helps.
+        // Answers don't leave the process as they are, so that no coding helps.
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let tls = session.digest().and_then(|digest| digest.ssl_digest.clone());
         Self { address: session.client_addr().cloned(), tls, headers, client }
@@ -90,11 +90,11 @@ impl Caller {
     }
 }
 
-/// Returns whether operations have a header of the bulk request.
+/// Returns whether inner requests have a header of the service's request.
 fn is_inherited(name: &HeaderName) -> bool {
     let text = name.as_str();
     let is_own = OWN.contains(&text) || OWN_GROUPS.iter().any(|group| text.starts_with(group));
-    // Each operation has an id of its own. A permit explains one request.
+    // Each inner request has an id of its own. A permit explains one request.
     !is_own && *name != REQUEST_ID && *name != EXPLAIN
 }
 

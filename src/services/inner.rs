@@ -1,0 +1,167 @@
+//! Requests of services through the gateway.
+//!
+//! An inner request is a whole request of HTTP/1.1 over a pipe in memory in place of a socket, with the address, the
+//! certificate and the headers of the client that the service works for (`caller`). So it meets the checks, limits, logs and
+//! traces that a request of that client meets.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use pingora::{
+    apps::HttpServerApp as _,
+    http::RequestHeader,
+    protocols::http::{ServerSession, v1::client::HttpSession},
+    proxy::{HttpProxy, http_proxy},
+    server::configuration::ServerConf,
+};
+use tokio::{
+    io::DuplexStream,
+    sync::{OnceCell, watch},
+    task::JoinError,
+};
+
+use super::{caller::Caller, pipe::PipeStream};
+use crate::{
+    downstream::Code,
+    gateway::{Gateway, outcome::failure::Failure},
+};
+
+/// The gateway as inner requests pass through it.
+pub(super) type InnerProxy = HttpProxy<Gateway>;
+
+/// The bytes of an answer that wait in the pipe. A body is added, so that its sender never waits for the reader of an
+/// answer that came early.
+const PIPE: usize = 64 << 10;
+
+/// The time in which a request that was given up ends by itself, after its client has left.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// The most informational answers before the answer.
+const MOST_INFORMATIONAL: usize = 16;
+
+/// The gateway of inner requests, which has no services: they are answered by routes alone.
+pub(super) struct InnerGateway {
+    gateway: Gateway,
+    /// Made for the first request: Pingora reads the authorities of the system for it.
+    proxy: OnceCell<Arc<InnerProxy>>,
+}
+
+impl InnerGateway {
+    /// Creates the gateway from one that has no services yet.
+    pub(super) fn new(gateway: &Gateway) -> Self {
+        Self { gateway: gateway.clone(), proxy: OnceCell::new() }
+    }
+
+    /// Returns the gateway itself.
+    pub(super) fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Returns the gateway as inner requests pass through it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the failure of the gateway where it can't be made.
+    pub(super) async fn proxy(&self) -> Result<Arc<InnerProxy>, Failure> {
+        let make = || async {
+            let gateway = self.gateway.clone();
+            // The files of authorities are read on another thread, because requests wait on this one.
+            tokio::task::spawn_blocking(|| Arc::new(http_proxy(&Arc::new(ServerConf::default()), gateway))).await
+        };
+        self.proxy.get_or_try_init(make).await.cloned().map_err(|error| failed(&error))
+    }
+}
+
+/// Returns the failure of a request whose task has panicked.
+pub(super) fn failed(error: &JoinError) -> Failure {
+    Failure::logged(Code::Internal, "the gateway failed: report the request id", error.to_string())
+}
+
+/// A request through the gateway.
+#[derive(Debug)]
+pub(super) struct InnerRequest {
+    pub(super) head: RequestHeader,
+    pub(super) body: Bytes,
+}
+
+/// The reasons that an inner request has no whole answer. The upstream may have carried it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// The request took too long, or is not wanted any more.
+    GivenUp,
+    /// The answer broke off.
+    BrokenOff,
+}
+
+impl InnerRequest {
+    /// Sends the request, and calls `keep` with each part of the answer's body. Returns the status and the headers of the
+    /// answer after its last byte. The request is given up after the time, or once the sender of `wanted` is gone.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason that there is no whole answer.
+    pub(super) async fn send(
+        self,
+        proxy: &Arc<InnerProxy>,
+        caller: &Caller,
+        (time, wanted): (Duration, &mut watch::Receiver<()>),
+        keep: impl FnMut(&[u8]),
+    ) -> Result<(u16, HeaderMap), Unanswered> {
+        let Self { head, body } = self;
+        let (near, far) = tokio::io::duplex(PIPE.saturating_add(body.len()));
+        let session = ServerSession::new_http1(Box::new(PipeStream::new(far, caller)));
+        let (_never, shutdown) = watch::channel(false);
+        // The future is large.
+        let mut serving = Box::pin(async { drop(proxy.process_new_http(session, &shutdown).await) });
+        let exchanged = tokio::select! {
+            biased;
+            // The request has its line in the log before its result is there.
+            exchanged = tokio::time::timeout(time, async {
+                tokio::join!(exchange(near, head, body, keep), serving.as_mut()).0
+            }) => exchanged.ok(),
+            _ = wanted.changed() => None,
+        };
+        match exchanged {
+            Some(exchanged) => exchanged.map_err(|_| Unanswered::BrokenOff),
+            None => {
+                // The client's end is closed. The server notices, and ends its request to the upstream.
+                let _ = tokio::time::timeout(LEAVING, serving).await;
+                Err(Unanswered::GivenUp)
+            }
+        }
+    }
+}
+
+/// Sends a request and reads its answer.
+async fn exchange(
+    near: DuplexStream,
+    head: RequestHeader,
+    body: Bytes,
+    mut keep: impl FnMut(&[u8]),
+) -> pingora::Result<(u16, HeaderMap)> {
+    let mut client = HttpSession::new(Box::new(near));
+    let sent = async {
+        client.write_request_header(Box::new(head)).await?;
+        if !body.is_empty() {
+            client.write_body(&body).await?;
+        }
+        client.finish_body().await
+    };
+    // An answer that comes before the end of the body closes the pipe, and is read all the same.
+    let _ = sent.await;
+    for _ in 0..MOST_INFORMATIONAL {
+        client.read_response().await?;
+        if client.get_status().is_some_and(|status| !status.is_informational()) {
+            break;
+        }
+    }
+    let answer = match client.resp_header() {
+        Some(head) => (head.status.as_u16(), head.headers.clone()),
+        None => return Err(pingora::Error::new(pingora::ErrorType::InvalidHTTPHeader)),
+    };
+    while let Some(part) = client.read_body_ref().await? {
+        keep(part);
+    }
+    Ok(answer)
+}
