@@ -160,7 +160,9 @@ pub(super) fn servers(
     let front = Front::new(Arc::clone(live), vitals.clone(), Arc::clone(ids), Arc::clone(clients));
     let gateway = Gateway::new(Arc::clone(live), vitals.clone(), Arc::clone(ids));
     #[cfg(feature = "services")]
-    let gateway = Gateway { services: crate::services::all(&gateway), ..gateway };
+    let services = crate::services::Services::open(&gateway, &settings.services).map_err(Failure::failed)?;
+    #[cfg(feature = "services")]
+    let gateway = Gateway { services: services.answering, ..gateway };
     let connections = Arc::clone(&gateway.fetcher.connections);
     // Pingora's server reads the authorities of the system too. Without a thread the first request to an upstream waits.
     let gateway = thread::scope(|scope| {
@@ -168,7 +170,10 @@ pub(super) fn servers(
         gateway::server(settings, gateway, &front, &mut sockets)
     });
     let gateway = gateway.map_err(|error| Failure::failed(error.to_string()))?;
-    let (companion, clients) = (gateway::companion(settings), Arc::clone(clients));
+    #[cfg_attr(not(feature = "services"), expect(unused_mut, reason = "services add their work"))]
+    let (mut companion, clients) = (gateway::companion(settings), Arc::clone(clients));
+    #[cfg(feature = "services")]
+    services.work.begin(&mut companion);
     Ok(Servers { gateway, companion, sockets, clients: Box::new(move || clients.open()), connections })
 }
 

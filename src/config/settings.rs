@@ -298,6 +298,32 @@ pub struct CursorKeySettings {
 pub struct ServiceSettings {
     /// `None` without the service.
     pub bulk: Option<BulkSettings>,
+    /// `None` without the service.
+    pub exports: Option<ExportSettings>,
+}
+
+/// `[services.exports]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportSettings {
+    /// The path as it is opened.
+    pub directory: PathBuf,
+    /// The number of jobs that this process works on at a time.
+    pub at_once: usize,
+    /// The largest number of unfinished jobs of a client.
+    pub per_client: usize,
+    /// The largest number of unfinished jobs.
+    pub queue: usize,
+    /// For a page.
+    pub attempts: u32,
+    pub page_timeout: Duration,
+    /// Of a whole job.
+    pub timeout: Duration,
+    /// Of a result, in bytes.
+    pub size: usize,
+    pub keep: Duration,
+    pub keep_jobs: usize,
+    /// In bytes.
+    pub keep_size: usize,
 }
 
 /// `[services.bulk]`.

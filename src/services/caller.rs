@@ -2,8 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::protocols::{http::ServerSession, l4::socket::SocketAddr, tls::SslDigest};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -65,6 +67,18 @@ impl Caller {
     /// Returns the name of a key of this client: two clients with the same key have different names. A client is told by all
     /// headers that could identify it and by its certificate, or without either by its address.
     pub(super) fn name_of(&self, key: &str) -> [u8; 32] {
+        self.named(key, |name| !is_impersonal(name))
+    }
+
+    /// Returns the name of this client at a list whose clients are told apart by the headers of `principal`: by those that
+    /// the client sent, or without any by all headers that could identify it. The headers have been sifted
+    /// ([`Client::of`](crate::gateway::session::client_request::Client::of)), so that no client names another one.
+    pub(super) fn name_at(&self, principal: &[HeaderName]) -> [u8; 32] {
+        let is_named = principal.iter().any(|name| self.headers.contains_key(name));
+        self.named("", |name| if is_named { principal.contains(name) } else { !is_impersonal(name) })
+    }
+
+    fn named(&self, key: &str, identifies: impl Fn(&HeaderName) -> bool) -> [u8; 32] {
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {
             hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -74,9 +88,8 @@ impl Caller {
         part(self.headers.get(header::HOST).map_or(&[][..], HeaderValue::as_bytes));
         let certificate = self.tls.as_ref().map_or(&[][..], |tls| tls.cert_digest.as_slice());
         part(certificate);
-        let mut own: Vec<(&str, &[u8])> =
-            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        own.retain(|(name, _)| HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| !is_impersonal(&name)));
+        let own = self.headers.iter().filter(|(name, _)| identifies(name));
+        let mut own: Vec<(&str, &[u8])> = own.map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         // Lines of one name keep their order.
         own.sort_by_key(|(name, _)| *name);
         if own.is_empty() && certificate.is_empty() {
@@ -87,6 +100,65 @@ impl Caller {
             part(value);
         }
         hash.finalize().into()
+    }
+}
+
+/// A client in the form in which it is sealed.
+#[derive(Serialize, Deserialize)]
+struct StoredCaller {
+    address: Option<std::net::SocketAddr>,
+    client: Option<IpAddr>,
+    tls: Option<StoredTls>,
+    /// Names, and values in base64.
+    headers: Vec<(String, String)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredTls {
+    cipher: String,
+    version: String,
+    organization: Option<String>,
+    serial_number: Option<String>,
+    certificate: String,
+}
+
+impl Caller {
+    /// Returns the client as bytes, which hold its credentials. The subject of its certificate is not among them.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let address = match &self.address {
+            Some(SocketAddr::Inet(address)) => Some(*address),
+            _ => None,
+        };
+        let tls = self.tls.as_ref().map(|tls| StoredTls {
+            cipher: tls.cipher.to_string(),
+            version: tls.version.to_string(),
+            organization: tls.organization.clone(),
+            serial_number: tls.serial_number.clone(),
+            certificate: STANDARD.encode(&tls.cert_digest),
+        });
+        let headers = self.headers.iter().map(|(name, value)| (name.to_string(), STANDARD.encode(value))).collect();
+        let stored = StoredCaller { address, client: self.client, tls, headers };
+        // Texts and numbers alone are always JSON.
+        serde_json::to_vec(&stored).unwrap_or_default()
+    }
+
+    /// Reads what `to_bytes` returned.
+    pub(super) fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        let stored: StoredCaller = serde_json::from_slice(bytes).ok()?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in stored.headers {
+            let value = HeaderValue::from_bytes(&STANDARD.decode(value).ok()?).ok()?;
+            headers.append(HeaderName::from_bytes(name.as_bytes()).ok()?, value);
+        }
+        let tls = match stored.tls {
+            None => None,
+            Some(tls) => {
+                let StoredTls { cipher, version, organization, serial_number, certificate } = tls;
+                let certificate = STANDARD.decode(certificate).ok()?;
+                Some(Arc::new(SslDigest::new(cipher, version, organization, serial_number, certificate)))
+            }
+        };
+        Some(Self { address: stored.address.map(SocketAddr::Inet), tls, headers, client: stored.client })
     }
 }
 
@@ -128,5 +200,32 @@ mod tests {
         }
         assert_ne!(name(&[], here), name(&[], there));
         assert_ne!(caller(&one, here).name_of("k"), caller(&one, here).name_of("l"));
+    }
+
+    #[test]
+    fn a_list_says_by_which_headers_its_clients_are_told_apart() {
+        let (here, there) = ([192, 0, 2, 1], [192, 0, 2, 2]);
+        let principal = [header::AUTHORIZATION, header::COOKIE];
+        let name = |fields: &[_], client| caller(fields, client).name_at(&principal);
+        let one = [("authorization", "Bearer one"), ("x-span", "1")];
+        assert_eq!(name(&one, here), name(&[("authorization", "Bearer one"), ("x-span", "2")], there));
+        assert_ne!(name(&one, here), name(&[("authorization", "Bearer two"), ("x-span", "1")], here));
+        assert_ne!(name(&one, here), name(&[("authorization", "Bearer one"), ("cookie", "a=1")], here));
+        assert_ne!(name(&[("x-key", "1")], here), name(&[("x-key", "2")], here), "an unknown credential is one");
+        assert_ne!(name(&[], here), name(&[], there), "an address alone");
+    }
+
+    #[test]
+    fn a_stored_client_is_the_same() {
+        let fields = [("authorization", "Bearer one"), ("x-a", "1"), ("x-a", "2"), ("host", "h")];
+        let mut own = caller(&fields, [192, 0, 2, 1]);
+        own.headers.append("x-b", HeaderValue::from_bytes(b"\xff").unwrap());
+        own.address = Some(SocketAddr::Inet("192.0.2.1:5".parse().unwrap()));
+        let tls = SslDigest::new("c", "TLSv1.3", Some("o".to_owned()), None, vec![1, 2]);
+        own.tls = Some(Arc::new(tls));
+        let read = Caller::of_bytes(&own.to_bytes()).unwrap();
+        assert_eq!((&read.headers, &read.address, read.client), (&own.headers, &own.address, own.client));
+        assert_eq!(read.name_of("k"), own.name_of("k"), "with its certificate");
+        assert!(Caller::of_bytes(b"{}").is_none());
     }
 }

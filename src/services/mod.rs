@@ -4,16 +4,58 @@
 
 mod bulk;
 mod caller;
+mod exports;
 mod inner;
 mod pipe;
 
 use std::sync::Arc;
 
-use self::inner::InnerGateway;
-use crate::gateway::{Gateway, session::service::Service};
+use pingora::services::background::background_service;
 
-/// Returns the services of a gateway that has none yet.
-pub(crate) fn all(gateway: &Gateway) -> Vec<Arc<dyn Service>> {
-    let inner = Arc::new(InnerGateway::new(gateway));
-    vec![Arc::new(bulk::Bulk::new(inner))]
+use self::{exports::ExportKeeper, inner::InnerGateway};
+use crate::{
+    config::settings::ServiceSettings,
+    gateway::{Gateway, Server, session::service::Service},
+};
+
+/// The services of a process.
+pub(crate) struct Services {
+    /// The services that answer requests.
+    pub(crate) answering: Vec<Arc<dyn Service>>,
+    /// The work that goes on without requests.
+    pub(crate) work: ServiceWork,
+}
+
+/// The work of services that goes on without requests.
+pub(crate) struct ServiceWork {
+    /// None without `[services.exports]`.
+    exports: Option<ExportKeeper>,
+}
+
+impl ServiceWork {
+    /// Adds the work to a server, which runs until the process leaves.
+    pub(crate) fn begin(self, companion: &mut Server) {
+        if let Some(exports) = self.exports {
+            companion.add_service(background_service("exports", exports));
+        }
+    }
+}
+
+impl Services {
+    /// Opens the services of a gateway that has none yet.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason that one can't be opened.
+    pub(crate) fn open(gateway: &Gateway, settings: &ServiceSettings) -> Result<Self, String> {
+        let inner = Arc::new(InnerGateway::new(gateway));
+        let mut answering: Vec<Arc<dyn Service>> = vec![Arc::new(bulk::Bulk::new(Arc::clone(&inner)))];
+        let mut keeper = None;
+        if let Some(settings) = &settings.exports {
+            let (exports, work) = exports::Exports::open(&inner, settings)?;
+            answering.push(Arc::new(exports));
+            keeper = Some(work);
+        }
+        Ok(Self { answering, work: ServiceWork { exports: keeper } })
+    }
 }

@@ -24,6 +24,7 @@ mod envelopes;
 mod exchange;
 mod explain;
 mod explanations;
+mod exports;
 mod findings;
 mod forwarding;
 mod guides;

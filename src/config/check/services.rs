@@ -2,29 +2,27 @@
 
 use super::Context;
 use crate::config::{
-    keys::{BULK, FILE, IDEMPOTENCY, SERVICES},
-    settings::{BulkSettings, IdempotencySettings, RouteSettings, ServiceSettings},
+    keys::{BULK, EXPORTS, FILE, IDEMPOTENCY, SERVICES},
+    settings::{BulkSettings, ExportSettings, IdempotencySettings, RouteSettings, ServiceSettings},
     spanned::Spanned,
 };
 
 pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) -> ServiceSettings {
     let services = FILE.services.table(root);
-    let Some(written) = SERVICES.bulk.find(&services) else { return ServiceSettings::default() };
-    if !cfg!(feature = "services") {
+    let (bulk_table, exports_table) = (SERVICES.bulk.find(&services), SERVICES.exports.find(&services));
+    if let (false, Some(written)) = (cfg!(feature = "services"), bulk_table.or(exports_table)) {
         let help = "build it with the feature `services`, which is on by default";
         context.diagnostics.error(written.at, "this cursorgate was built without services", help);
     }
-    let bulk = bulk(written);
-    for route in routes.iter().filter(|route| route.path.value.trim_end_matches('/') == bulk.path) {
-        let message = format!("requests by POST for {} go to services.bulk, and not to this route", bulk.path);
-        context.diagnostics.warning(route.path.at, message, "give services.bulk another path");
+    ServiceSettings {
+        bulk: bulk_table.map(|written| bulk(written, routes, context)),
+        exports: exports_table.and_then(|written| exports(written, context)),
     }
-    ServiceSettings { bulk: Some(bulk) }
 }
 
-fn bulk(written: &Spanned) -> BulkSettings {
+fn bulk(written: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) -> BulkSettings {
     let idempotency = BULK.idempotency.table(written);
-    BulkSettings {
+    let bulk = BulkSettings {
         path: BULK.path.read(written),
         operations: BULK.operations.read(written),
         at_once: BULK.at_once.read(written),
@@ -36,5 +34,33 @@ fn bulk(written: &Spanned) -> BulkSettings {
             entries: IDEMPOTENCY.entries.read(&idempotency),
             size: IDEMPOTENCY.size.read(&idempotency),
         },
+    };
+    for route in routes.iter().filter(|route| route.path.value.trim_end_matches('/') == bulk.path) {
+        let message = format!("requests by POST for {} go to services.bulk, and not to this route", bulk.path);
+        context.diagnostics.warning(route.path.at, message, "give services.bulk another path");
     }
+    bulk
+}
+
+fn exports(written: &Spanned, context: &mut Context<'_>) -> Option<ExportSettings> {
+    let Some(directory) = EXPORTS.directory.located(written) else {
+        if EXPORTS.directory.find(written).is_none() {
+            let help = "directory = \"/var/lib/cursorgate/exports\"";
+            context.missing(written.at, "services.exports has no directory", help);
+        }
+        return None;
+    };
+    Some(ExportSettings {
+        directory: context.path(&directory.value, directory.at).into(),
+        at_once: EXPORTS.at_once.read(written),
+        per_client: EXPORTS.per_client.read(written),
+        queue: EXPORTS.queue.read(written),
+        attempts: EXPORTS.attempts.read(written),
+        page_timeout: EXPORTS.page_timeout.read(written),
+        timeout: EXPORTS.timeout.read(written),
+        size: EXPORTS.size.read(written),
+        keep: EXPORTS.keep.read(written),
+        keep_jobs: EXPORTS.keep_jobs.read(written),
+        keep_size: EXPORTS.keep_size.read(written),
+    })
 }

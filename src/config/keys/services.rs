@@ -18,6 +18,10 @@ table! {
         /// Many requests in one: a POST with operations, which run as if each had come alone, and one answer with all
         /// results; docs/bulk.md.
         bulk: Key<Spanned> => sub_table(BulkKeys::KEYS).optional_section();
+
+        /// Whole lists as files: a POST to the path of a list with `/exports` after it begins a job that reads all its pages
+        /// with the client's own credentials, and goes on after a restart; docs/exports.md.
+        exports: Key<Spanned> => sub_table(ExportKeys::KEYS).optional_section();
     }
 }
 
@@ -62,5 +66,45 @@ table! {
         /// The memory for results, beside `server.memory`. Beyond it the oldest results are dropped; a repetition of their requests is answered
         /// with 409 and runs nothing.
         size: Defaulted<usize> => size("64KiB", "64GiB").default(Text("64MiB"));
+    }
+}
+
+table! {
+    /// `[services.exports]`
+    EXPORTS: ExportKeys {
+        /// The directory of the jobs and the results, which the process makes and keeps to its own account. Processes of one
+        /// machine that share it, and the keys of cursors, do one another's work: the jobs of one that ended are taken over.
+        /// It can't be on a network file system. A change takes effect after a restart.
+        directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/exports""#);
+
+        /// The number of jobs that this process works on at a time. Each makes one request after the other.
+        at_once: Defaulted<usize> => count(1, 64).default(Count(2));
+
+        /// The largest number of unfinished jobs of a client. Beyond it requests are answered with 429.
+        per_client: Defaulted<usize> => count(1, 1_000).default(Count(5));
+
+        /// The largest number of unfinished jobs in all. Beyond it requests are answered with 503.
+        queue: Defaulted<usize> => count(1, 100_000).default(Count(100));
+
+        /// The number of attempts for a page. After the last one the job has failed.
+        attempts: Defaulted<u32> => count(1, 20).default(Count(3));
+
+        /// The time that a page may take.
+        page_timeout: Defaulted<Duration> => duration("1s", "10m").default(Text("2m"));
+
+        /// The time from the request to the end of the job. A job that takes longer has failed.
+        timeout: Defaulted<Duration> => duration("1m", "30d").default(Text("24h"));
+
+        /// The largest result. A job with a larger one has failed.
+        size: Defaulted<usize> => size("64KiB", "1024GiB").default(Text("10GiB"));
+
+        /// The time for which finished jobs are kept.
+        keep: Defaulted<Duration> => duration("1s", "365d").default(Text("7d"));
+
+        /// The number of finished jobs that are kept. Beyond it the oldest ones are removed.
+        keep_jobs: Defaulted<usize> => count(1, 100_000).default(Count(100));
+
+        /// The size up to which results are kept. Beyond it the oldest ones are removed.
+        keep_size: Defaulted<usize> => size("64KiB", "1024GiB").default(Text("100GiB"));
     }
 }

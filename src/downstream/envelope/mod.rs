@@ -31,6 +31,7 @@ use error_form::ErrorForm;
 use error_form::content_type;
 use page_facts::Facts;
 use page_source::PageSource;
+use places::EnvelopePlaces;
 
 /// The costly facts that an envelope uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct EnvelopeTemplate {
     size_around_items: usize,
     runs_through: bool,
     request_places: Vec<Pointer>,
+    places: EnvelopePlaces,
+    total_header: Option<HeaderName>,
     error: Option<ErrorForm>,
 }
 
@@ -88,6 +91,9 @@ impl EnvelopeTemplate {
         let size_around_items = body.size_around_items() + cursor;
         let runs_through = body.has_bare_items();
         let request_places = requests;
+        let is_total = |text: &str| matches!(text, "{total}" | "{total|null}");
+        let total = settings.headers.iter().find(|(_, value)| is_total(&value.value));
+        let total_header = total.and_then(|(name, _)| name.value.parse().ok());
         Some(Self {
             body,
             content_type,
@@ -97,6 +103,8 @@ impl EnvelopeTemplate {
             size_around_items,
             runs_through,
             request_places,
+            places: EnvelopePlaces::of_body(&settings.body, collection),
+            total_header,
             error,
         })
     }
@@ -104,6 +112,18 @@ impl EnvelopeTemplate {
     /// Appends the body.
     pub fn render(&self, facts: &Facts<'_>, page: &Page, out: &mut Output) {
         self.body.render(&PageSource::new(facts, page), out);
+    }
+
+    /// Returns the places of the facts in the body.
+    #[must_use]
+    pub fn places(&self) -> &EnvelopePlaces {
+        &self.places
+    }
+
+    /// Returns the header that has the total, if there is one.
+    #[must_use]
+    pub fn total_header(&self) -> Option<&HeaderName> {
+        self.total_header.as_ref()
     }
 
     /// Returns the content type of the body.

@@ -70,6 +70,8 @@ codes! {
     RequestInvalid = "request_invalid", 400, "The request is not well formed";
     /// The path has no route.
     RouteNotFound = "route_not_found", 404, "There is nothing at this path";
+    /// The export does not exist, or belongs to another client.
+    ExportNotFound = "export_not_found", 404, "There is no such export";
     /// The requested envelope is not offered.
     EnvelopeUnknown = "envelope_unknown", 406, "The envelope is not offered here";
     /// The position of the cursor could not be found.
@@ -80,6 +82,8 @@ codes! {
     IdempotencyKeyInUse = "idempotency_key_in_use", 409, "A request with this key is under way";
     /// A request with the same idempotency key has run, and its result is not kept.
     IdempotencyResultLost = "idempotency_result_lost", 409, "The result of this key is not kept";
+    /// The export has no result, or not yet.
+    ExportWithoutResult = "export_without_result", 409, "The export has no result";
     /// The lifetime of the cursor is over.
     CursorExpired = "cursor_expired", 410, "The cursor has expired";
     /// The item of the cursor is gone.
@@ -92,8 +96,14 @@ codes! {
     TargetTooLong = "target_too_long", 414, "The request target is too long";
     /// The media type of the body is not supported.
     MediaTypeUnsupported = "media_type_unsupported", 415, "The media type is not read here";
+    /// The range is outside of the result.
+    RangeUnsatisfiable = "range_unsatisfiable", 416, "The range is outside of the result";
+    /// The client or the list can't have exports.
+    ExportUnsupported = "export_unsupported", 422, "This can't be exported";
     /// The idempotency key belongs to a request with another body.
     IdempotencyKeyReused = "idempotency_key_reused", 422, "The idempotency key belongs to another request";
+    /// The client has as many unfinished exports as it may have.
+    ExportLimit = "export_limit", 429, "Too many unfinished exports";
     /// Too many requests.
     RateLimited = "rate_limited", 429, "Too many requests";
     /// The headers are larger than allowed.
@@ -142,6 +152,7 @@ impl Code {
         matches!(
             self,
             Self::RateLimited
+                | Self::ExportLimit
                 | Self::UpstreamUnavailable
                 | Self::UpstreamTruncated
                 | Self::Overloaded

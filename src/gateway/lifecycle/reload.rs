@@ -239,6 +239,8 @@ impl Fixed {
         keys.push(("server.connections".to_owned(), format!("{:?}", settings.server.connections)));
         let per_address = format!("{:?}", settings.server.connections_per_address);
         keys.push(("server.connections_per_address".to_owned(), per_address));
+        let exports = settings.services.exports.as_ref().map(|exports| &exports.directory);
+        keys.push(("services.exports.directory".to_owned(), format!("{exports:?}")));
         Self(keys)
     }
 

@@ -295,7 +295,12 @@ fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
         | Code::IdempotencyKeyInvalid
         | Code::IdempotencyKeyInUse
         | Code::IdempotencyKeyReused
-        | Code::IdempotencyResultLost => false,
+        | Code::IdempotencyResultLost
+        | Code::ExportNotFound
+        | Code::ExportWithoutResult
+        | Code::ExportUnsupported
+        | Code::ExportLimit
+        | Code::RangeUnsatisfiable => false,
         _ => true,
     }
 }

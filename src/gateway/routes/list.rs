@@ -57,6 +57,8 @@ pub struct List {
     pub counts: bool,
     /// The upstream's answers contain totals.
     pub tells_total: bool,
+    /// The headers by which clients are told apart.
+    pub principal: Vec<HeaderName>,
     /// The headers of the principal and of cursor contexts: they must not be removed by a client's `Connection` header.
     pub protected: Vec<HeaderName>,
     /// The headers that pages vary by.
@@ -119,6 +121,7 @@ impl List {
             total: settings.total,
             counts: settings.dialect.count.is_some() || tells_total,
             tells_total,
+            principal: settings.principal.clone(),
             protected,
             varies,
             cursor: settings.cursor.clone(),

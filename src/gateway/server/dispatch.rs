@@ -42,6 +42,7 @@ use crate::{
             client_request::{Client, ClientRequest},
             context::{Forwarded, Gateway, RequestContext},
             respond::{self, refuse},
+            service::{ServiceAnswer, StreamedResponse},
         },
         shared::{
             clients::{limit_store::LimitStore, route_limits::LimitedRequest},
@@ -65,6 +66,8 @@ const MOST_EMPTY_PARTS: usize = 4;
 /// The way in which a request is answered.
 enum Dispatch {
     Respond(Response),
+    /// A response of a service, whose body comes in parts.
+    Stream(Box<StreamedResponse>),
     /// A response to a browser's preflight, which gets no further cross-origin headers.
     Preflight(Response),
     Forward(Box<Forwarded>),
@@ -130,6 +133,7 @@ pub(crate) async fn answer(
             respond::share(&mut response.headers, cross_origin.as_ref(), outcome);
             respond::write(session, response, &snapshot.server.compression, held, outcome).await;
         }
+        Dispatch::Stream(response) => Box::pin(respond::stream(session, *response, held, outcome)).await,
         Dispatch::Preflight(response) => {
             respond::write(session, response, &snapshot.server.compression, held, outcome).await;
         }
@@ -156,7 +160,11 @@ async fn decide(
     let session = session.as_downstream_mut();
     if let Some(service) = gateway.services.iter().find(|service| service.takes(snapshot, session.req_header())) {
         let answer = service.answer(session, snapshot, (held, outcome)).await;
-        return answer.map_or(Dispatch::Gone, Dispatch::Respond);
+        return match answer {
+            Some(ServiceAnswer::Whole(response)) => Dispatch::Respond(response),
+            Some(ServiceAnswer::Streamed(response)) => Dispatch::Stream(response),
+            None => Dispatch::Gone,
+        };
     }
     let filled = Filled { cross_origin, place, explained: &mut *explained };
     let routed = match enter(session, snapshot, outcome, filled).await {

@@ -9,10 +9,11 @@ use pingora::{Error, ErrorType, OrErr, http::ResponseHeader, proxy::Session};
 use super::{
     compress::compress,
     pace::{LOOK, Pace},
+    service::StreamedResponse,
 };
 use crate::{
     config::settings::CompressionSettings,
-    downstream::{EnvelopeTemplate, Problem, Response, response},
+    downstream::{Code, EnvelopeTemplate, Problem, Response, response},
     gateway::{
         lifecycle::snapshot::Snapshot, outcome::access_log::Outcome, request::identity::REQUEST_ID,
         routes::cross_origin::CrossOrigin,
@@ -78,6 +79,51 @@ pub(crate) async fn write(
     if let Err(error) = written.await {
         let stalled = *error.root_etype() == ErrorType::WriteTimedout;
         outcome.code = Some(if stalled { "client_stalled" } else { "client_gone" });
+        session.set_keepalive(None);
+    }
+}
+
+/// Writes a response whose body comes in parts, as it is. A body that breaks off ends the connection, so that the client
+/// sees that it is not whole.
+pub(crate) async fn stream(
+    session: &mut Session,
+    StreamedResponse { head: mut response, mut body }: StreamedResponse,
+    held: &MemoryShare,
+    outcome: &mut Outcome,
+) {
+    outcome.status = response.status;
+    identify(&mut response.headers, &outcome.request_id);
+    let without_body = session.req_header().method == Method::HEAD;
+    let written = async {
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.status = StatusCode::from_u16(response.status).or_err(ErrorType::InternalError, "no status")?;
+        head.headers = response.headers;
+        session.write_response_header(Box::new(ResponseHeader::from(head)), without_body).await?;
+        if without_body {
+            return Ok(());
+        }
+        let is_alone = !session.is_http2();
+        let mut pace = if is_alone { Pace::begin(session.as_downstream()) } else { None };
+        if pace.is_some() {
+            session.set_write_timeout(Some(PACED));
+        }
+        // Each part is written before the next one is read.
+        while let Some(part) = body.next().await.or_err(ErrorType::FileReadError, "the body broke off")? {
+            let length = part.len();
+            write_piece(session, part, false, &mut pace, held).await?;
+            outcome.bytes += length;
+        }
+        session.write_response_body(None, true).await
+    };
+    if let Err(error) = written.await {
+        outcome.code = Some(match *error.root_etype() {
+            ErrorType::WriteTimedout => "client_stalled",
+            ErrorType::FileReadError => {
+                outcome.detail = Some(error.to_string());
+                Code::Internal.as_str()
+            }
+            _ => "client_gone",
+        });
         session.set_keepalive(None);
     }
 }

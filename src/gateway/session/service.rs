@@ -1,8 +1,9 @@
 //! Services above the gateway, as the dispatch of requests sees them.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, io, sync::Arc};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 
 use crate::{
@@ -23,5 +24,27 @@ pub(crate) trait Service: Debug + Send + Sync {
         session: &mut ServerSession,
         snapshot: &Arc<Snapshot>,
         seen: (&MemoryShare, &mut Outcome),
-    ) -> Option<Response>;
+    ) -> Option<ServiceAnswer>;
+}
+
+/// The answer of a service.
+#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone answer so"))]
+pub(crate) enum ServiceAnswer {
+    Whole(Response),
+    /// Boxed, because every request has room for it.
+    Streamed(Box<StreamedResponse>),
+}
+
+/// A response whose body comes in parts.
+pub(crate) struct StreamedResponse {
+    /// The response without a body. Its headers have the length of the whole body.
+    pub head: Response,
+    pub body: Box<dyn BodySource>,
+}
+
+/// A body that is too long to be held in memory.
+#[async_trait]
+pub(crate) trait BodySource: Send {
+    /// Returns the next part, which is not empty; `None` at the end.
+    async fn next(&mut self) -> io::Result<Option<Bytes>>;
 }

@@ -35,7 +35,7 @@ use crate::{
         server::dispatch::{shed, unless_gone},
         session::{
             body::{self, BodyLimits},
-            service::Service,
+            service::{Service, ServiceAnswer},
         },
     },
     services::{
@@ -77,14 +77,15 @@ impl Service for Bulk {
         session: &mut ServerSession,
         snapshot: &Arc<Snapshot>,
         (held, outcome): (&MemoryShare, &mut Outcome),
-    ) -> Option<Response> {
+    ) -> Option<ServiceAnswer> {
         // A request that the service does not take is not asked of it.
         let settings = snapshot.services.bulk.as_ref()?;
         outcome.service = Some(NAME);
-        match self.serve(session, (snapshot, settings), (held, outcome)).await {
-            Ok(body) => body.map(response),
-            Err(failure) => Some(shed(failure, None, snapshot, outcome)),
-        }
+        let response = match self.serve(session, (snapshot, settings), (held, outcome)).await {
+            Ok(body) => body.map(response)?,
+            Err(failure) => shed(failure, None, snapshot, outcome),
+        };
+        Some(ServiceAnswer::Whole(response))
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample",
 pub(crate) const SERVABLE: &str = "servable";
 
 /// Outcomes without the code of a problem.
-const PLAIN_OUTCOMES: [&str; 10] = [
+const PLAIN_OUTCOMES: [&str; 11] = [
     "page",
     "not_modified",
     "passed",
@@ -33,6 +33,7 @@ const PLAIN_OUTCOMES: [&str; 10] = [
     "redirected",
     "preflight",
     "bulk",
+    "exports",
     "client_gone",
     "client_stalled",
     "panicked",

@@ -1,0 +1,349 @@
+//! An export job: its definition, its progress, its end, and the document that its client reads.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::format::{Compression, ExportFormat};
+use crate::gateway::runtime::clock;
+
+/// The levels of pages from the strongest to the weakest, as the header of a page has them.
+const LEVELS: [&str; 4] = ["exact", "checked", "anchored", "positional"];
+
+/// The states of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum JobState {
+    /// The job waits for its turn, or for its next attempt.
+    Queued,
+    /// A process works on the job, or did when it ended.
+    Active,
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+impl JobState {
+    /// Returns the word of the state, as clients and the store have it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Active => "active",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Returns the state of a word.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        [Self::Queued, Self::Active, Self::Completed, Self::Failed, Self::Cancelled]
+            .into_iter()
+            .find(|state| state.word() == word)
+    }
+
+    /// Returns whether the job has come to its end.
+    pub(super) fn is_finished(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// The order in which the jobs of a client begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Priority {
+    Low,
+    #[default]
+    Normal,
+    High,
+}
+
+/// The parts of a job that stay as they were asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct JobDefinition {
+    /// The path of the list as it was asked for.
+    pub(super) path: String,
+    /// The same path, normalized.
+    pub(super) normal_path: String,
+    /// The host without port, by which the route is found.
+    pub(super) host: Option<String>,
+    /// The filters and the sort, without private parameters.
+    pub(super) query: String,
+    pub(super) format: ExportFormat,
+    pub(super) compression: Compression,
+    #[serde(default)]
+    pub(super) priority: Priority,
+    /// The columns of a table, where the client has named them.
+    #[serde(default)]
+    pub(super) columns: Option<Vec<String>>,
+}
+
+/// The next page of a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum JobPlace {
+    #[default]
+    First,
+    /// The page with this query.
+    At(String),
+    /// All pages are in the result.
+    End,
+}
+
+/// The place that a job has reached. It is stored after every page, once the page's bytes are in the result.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct JobProgress {
+    pub(super) next: JobPlace,
+    pub(super) pages: u64,
+    pub(super) items: u64,
+    /// The length of the result so far.
+    pub(super) bytes: u64,
+    /// The columns of a table, once they are known.
+    pub(super) columns: Option<Vec<String>>,
+    /// The members of items that have no column.
+    pub(super) omitted: u64,
+    /// The weakest level of the pages, as a place in the order of levels.
+    pub(super) level: Option<usize>,
+    /// The pages that the gateway served without a proof.
+    pub(super) unproven: u64,
+    /// The total that the first page had.
+    pub(super) total_before: Option<u64>,
+    /// The total after the last page.
+    pub(super) total_after: Option<u64>,
+    /// The failed attempts for the next page.
+    pub(super) attempts: u32,
+    /// The processes that ended while they worked on the next page.
+    pub(super) interruptions: u32,
+    /// The time of the first page, in seconds since 1970.
+    pub(super) started: Option<u64>,
+}
+
+impl JobProgress {
+    /// Returns the progress of a job that has no page yet.
+    pub(super) fn begin(definition: &JobDefinition) -> Self {
+        Self { columns: definition.columns.clone(), ..Self::default() }
+    }
+
+    /// Takes over the standing of a page.
+    pub(super) fn add_standing(&mut self, level: &str, unproven: bool) {
+        // An unknown level is the weakest.
+        let level = LEVELS.iter().position(|known| *known == level).unwrap_or(LEVELS.len() - 1);
+        self.level = self.level.max(Some(level));
+        self.unproven += u64::from(unproven);
+    }
+}
+
+/// The reason that a job has failed, or that its last attempt did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct JobFault {
+    /// A stable code: that of the page's problem, or the export's own.
+    pub(super) code: String,
+    pub(super) detail: String,
+    /// The status of the page, if there was an answer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) status: Option<u16>,
+}
+
+impl JobFault {
+    pub(super) fn new(code: &str, detail: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), detail: detail.into(), status: None }
+    }
+}
+
+/// A job as the store has it, without its credentials.
+#[derive(Clone, Debug)]
+pub(super) struct ExportJob {
+    pub(super) id: String,
+    /// The keyed name of its client.
+    pub(super) owner: String,
+    pub(super) state: JobState,
+    /// The number of times that a process has taken the job. A process whose number is not the last one has lost it.
+    pub(super) claim: i64,
+    /// In seconds since 1970.
+    pub(super) created: u64,
+    /// In seconds since 1970.
+    pub(super) finished: Option<u64>,
+    pub(super) definition: JobDefinition,
+    pub(super) progress: JobProgress,
+    pub(super) fault: Option<JobFault>,
+}
+
+/// The document of a job.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JobDocument<'a> {
+    id: &'a str,
+    state: JobState,
+    path: &'a str,
+    query: &'a str,
+    format: ExportFormat,
+    compression: Compression,
+    priority: Priority,
+    items: u64,
+    total: Option<u64>,
+    pages: u64,
+    bytes: u64,
+    level: Option<&'static str>,
+    attempts: u32,
+    created_at: String,
+    started_at: Option<String>,
+    finished_at: Option<String>,
+    /// The time from which the job may be removed.
+    expires_at: Option<String>,
+    status_url: String,
+    result_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a JobFault>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closing: Option<ClosingCheck<'a>>,
+}
+
+/// The worth of a completed export.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClosingCheck<'a> {
+    /// Every item that was in the list throughout is in the result, once.
+    complete: bool,
+    level: Option<&'static str>,
+    unproven_pages: u64,
+    total_before: Option<u64>,
+    total_after: Option<u64>,
+    /// `None` where the list has no total. A total that stayed the same proves no list without changes.
+    total_changed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    columns: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    omitted_members: Option<u64>,
+}
+
+impl ExportJob {
+    /// Returns the document; `base` is the URL of the exports of its list, and finished jobs are kept for `keep` seconds.
+    pub(super) fn document<'a>(&'a self, base: &str, keep: u64) -> JobDocument<'a> {
+        let JobDefinition { path, query, format, compression, priority, .. } = &self.definition;
+        let progress = &self.progress;
+        let status_url = format!("{base}/{}", self.id);
+        let is_completed = self.state == JobState::Completed;
+        JobDocument {
+            id: &self.id,
+            state: self.state,
+            path,
+            query,
+            format: *format,
+            compression: *compression,
+            priority: *priority,
+            items: progress.items,
+            total: progress.total_after.or(progress.total_before),
+            pages: progress.pages,
+            bytes: progress.bytes,
+            level: self.level(),
+            attempts: progress.attempts,
+            created_at: clock::rfc3339(self.created),
+            started_at: progress.started.map(clock::rfc3339),
+            finished_at: self.finished.map(clock::rfc3339),
+            expires_at: self.finished.map(|finished| clock::rfc3339(finished.saturating_add(keep))),
+            result_url: is_completed.then(|| format!("{status_url}/result")),
+            status_url,
+            error: self.fault.as_ref(),
+            closing: is_completed.then(|| self.closing()),
+        }
+    }
+
+    fn level(&self) -> Option<&'static str> {
+        self.progress.level.and_then(|level| LEVELS.get(level)).copied()
+    }
+
+    fn closing(&self) -> ClosingCheck<'_> {
+        let progress = &self.progress;
+        let is_table = self.definition.format == ExportFormat::Csv;
+        ClosingCheck {
+            complete: progress.unproven == 0 && matches!(self.level(), Some("exact" | "checked")),
+            level: self.level(),
+            unproven_pages: progress.unproven,
+            total_before: progress.total_before,
+            total_after: progress.total_after,
+            total_changed: progress.total_before.zip(progress.total_after).map(|(before, after)| before != after),
+            columns: progress.columns.as_deref(),
+            omitted_members: is_table.then_some(progress.omitted),
+        }
+    }
+
+    /// Returns the name under which the result is saved by clients.
+    pub(super) fn file_name(&self) -> String {
+        let last = self.definition.normal_path.rsplit('/').find(|segment| !segment.is_empty()).unwrap_or_default();
+        let is_plain = |character: &char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
+        let list: String = last.chars().filter(is_plain).take(64).collect();
+        let list = if list.is_empty() { "export" } else { &list };
+        let id: String = self.id.chars().take(8).collect();
+        let JobDefinition { format, compression, .. } = &self.definition;
+        format!("{list}-{id}.{}{}", format.extension(), compression.extension())
+    }
+
+    /// Returns the file of the result in the directory of results.
+    pub(super) fn file(&self, results: &Path) -> PathBuf {
+        results.join(&self.id)
+    }
+}
+
+/// Returns whether a text can be the id of a job.
+pub(super) fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(in crate::services::exports) fn job() -> ExportJob {
+        ExportJob {
+            id: "0123456789abcdef0123456789abcdef".to_owned(),
+            owner: "owner".to_owned(),
+            state: JobState::Completed,
+            claim: 1,
+            created: 0,
+            finished: Some(60),
+            definition: JobDefinition {
+                path: "/v1/people".to_owned(),
+                normal_path: "/v1/people".to_owned(),
+                host: None,
+                query: String::new(),
+                format: ExportFormat::Csv,
+                compression: Compression::Gzip,
+                priority: Priority::Normal,
+                columns: None,
+            },
+            progress: JobProgress::default(),
+            fault: None,
+        }
+    }
+
+    #[test]
+    fn an_export_is_worth_its_weakest_page() {
+        for (pages, level, complete) in [
+            (&[("exact", false), ("exact", false)][..], "exact", true),
+            (&[("exact", false), ("checked", false), ("exact", false)], "checked", true),
+            (&[("exact", false), ("anchored", false)], "anchored", false),
+            (&[("exact", true)], "exact", false),
+            (&[("unheard of", false)], "positional", false),
+        ] {
+            let mut job = job();
+            for (level, unproven) in pages {
+                job.progress.add_standing(level, *unproven);
+            }
+            let document = serde_json::to_value(job.document("/people/exports", 3_600)).unwrap();
+            assert_eq!((&document["level"], &document["closing"]["complete"]), (&level.into(), &complete.into()));
+        }
+        let document = serde_json::to_value(job().document("/people/exports", 3_600)).unwrap();
+        assert_eq!(document["resultUrl"], "/people/exports/0123456789abcdef0123456789abcdef/result");
+        assert_eq!(document["expiresAt"], "1970-01-01T01:01:00Z");
+        assert_eq!(document["closing"]["totalChanged"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn a_file_has_the_name_of_its_list() {
+        let mut job = job();
+        assert_eq!(job.file_name(), "people-01234567.csv.gz");
+        job.definition.normal_path = "/a\"b%0A;c/".to_owned();
+        assert_eq!(job.file_name(), "ab0Ac-01234567.csv.gz");
+    }
+}

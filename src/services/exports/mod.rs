@@ -1,0 +1,423 @@
+//! Exports: whole lists as files, read by jobs that survive their process.
+//!
+//! A job walks the pages of a list by inner requests (`services::inner`) with the headers of the client that asked for it,
+//! from the first page on by the links to the next ones (`page`). So the limits, the proofs and the principal of the list
+//! hold for it, and there is no second way to page. The items of each page are written into the result as they came
+//! (`format`); then the store has the place of the next page and the length of the result, in one transaction (`run`,
+//! `store`). Whatever ends the process, the next one goes on from there, in any process that has the directory (`keeper`).
+//!
+//! `request` reads requests, `result` answers those for a result, `job` has a job's data and its document.
+
+mod format;
+mod job;
+mod keeper;
+mod page;
+mod request;
+mod result;
+mod run;
+mod store;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{HeaderMap, HeaderValue, Method, Version, header};
+use pingora::{http::RequestHeader, protocols::http::ServerSession};
+use serde::Serialize;
+use tokio::sync::Notify;
+
+pub(super) use self::keeper::ExportKeeper;
+use self::{
+    job::{ExportJob, JobDefinition, JobProgress, JobState},
+    page::{PageAnswer, PageFault, PageReader},
+    request::{ExportOrder, ExportResource, ExportTarget},
+    store::{Added, ExportStore, JobStoreFault, QueueLimits},
+};
+use super::{caller::Caller, inner::InnerGateway};
+use crate::{
+    config::settings::ExportSettings,
+    cursor::KeyRing,
+    downstream::{Code, LinkBase, Problem, Response},
+    gateway::{
+        Snapshot,
+        outcome::{access_log::Outcome, failure::Failure},
+        request::head,
+        runtime::clock,
+        server::dispatch::{shed, unless_gone},
+        session::{
+            body::{self, BodyLimits},
+            client_request::Client,
+            service::{Service, ServiceAnswer},
+        },
+    },
+    upstream::net::memory::MemoryShare,
+};
+
+/// The name of the service in logs and metrics, and of its kind of value under the keys of cursors.
+const NAME: &str = "exports";
+
+/// The largest body of a request, and its deepest nesting.
+const BODY_SIZE: usize = 256 << 10;
+const BODY_DEPTH: u16 = 8;
+
+/// The time after which a client may ask again for a job that is not finished, in seconds.
+const ASK_AGAIN: &str = "2";
+
+/// The headers of a refused page that a client gets.
+const OF_REFUSALS: [header::HeaderName; 4] =
+    [header::CONTENT_TYPE, header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::CONTENT_LANGUAGE];
+
+/// The service.
+pub(super) struct Exports {
+    inner: Arc<InnerGateway>,
+    store: ExportStore,
+    queued: Arc<Notify>,
+}
+
+impl std::fmt::Debug for Exports {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Exports").finish_non_exhaustive()
+    }
+}
+
+/// A request of a known client.
+struct ExportCall<'c> {
+    snapshot: &'c Arc<Snapshot>,
+    settings: &'c ExportSettings,
+    keys: &'c KeyRing,
+    target: ExportTarget,
+    caller: Caller,
+    /// The names of the client, by each key.
+    owners: Vec<String>,
+    /// The URL of the exports of the list.
+    base: String,
+}
+
+/// The list of a client's exports.
+#[derive(Serialize)]
+struct ExportList<'a> {
+    exports: Vec<job::JobDocument<'a>>,
+}
+
+#[async_trait]
+impl Service for Exports {
+    fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool {
+        snapshot.services.exports.is_some() && ExportTarget::read(snapshot, head).is_some()
+    }
+
+    async fn answer(
+        &self,
+        session: &mut ServerSession,
+        snapshot: &Arc<Snapshot>,
+        (held, outcome): (&MemoryShare, &mut Outcome),
+    ) -> Option<ServiceAnswer> {
+        outcome.service = Some(NAME);
+        // The futures are large.
+        match Box::pin(self.serve(session, snapshot, (held, outcome))).await {
+            Ok(answer) => answer,
+            Err(failure) => Some(ServiceAnswer::Whole(shed(failure, None, snapshot, outcome))),
+        }
+    }
+}
+
+impl Exports {
+    /// Opens the exports of a directory.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the directory as a text.
+    pub(super) fn open(inner: &Arc<InnerGateway>, settings: &ExportSettings) -> Result<(Self, ExportKeeper), String> {
+        let store = ExportStore::open(&settings.directory)
+            .map_err(|fault| format!("services.exports: {}: {fault}", settings.directory.display()))?;
+        let queued: Arc<Notify> = Arc::default();
+        let keeper = ExportKeeper { inner: Arc::clone(inner), store: store.clone(), queued: Arc::clone(&queued) };
+        Ok((Self { inner: Arc::clone(inner), store, queued }, keeper))
+    }
+
+    /// Answers a request; `None` if the client has gone.
+    async fn serve(
+        &self,
+        session: &mut ServerSession,
+        snapshot: &Arc<Snapshot>,
+        (held, outcome): (&MemoryShare, &Outcome),
+    ) -> Result<Option<ServiceAnswer>, Failure> {
+        let head = session.req_header();
+        if head.version == Version::HTTP_2 {
+            // Heads of HTTP/1 have been checked before they were parsed.
+            head::check_parsed(head, snapshot.server.head_size)?;
+        }
+        let method = head.method.clone();
+        let call = identify(session, snapshot, outcome)?;
+        match (&call.target.resource, method) {
+            (ExportResource::Collection, Method::POST) => {
+                let limits = BodyLimits { size: BODY_SIZE, depth: BODY_DEPTH, time: call.settings.page_timeout };
+                let order = ExportOrder::read(body::read(session, limits, held).await?.bytes())?;
+                let begun = std::pin::pin!(self.begin(&call, order));
+                unless_gone(session, begun).await.transpose()
+            }
+            (ExportResource::Collection, _) => {
+                let owners = call.owners.clone();
+                let mut jobs = self.call(move |jobs| jobs.of_client(&owners)).await?;
+                jobs.retain(|job| call.concerns(job));
+                let keep = call.settings.keep.as_secs();
+                let exports = jobs.iter().map(|job| job.document(&call.base, keep)).collect();
+                Ok(Some(json(200, &ExportList { exports })))
+            }
+            (ExportResource::Job(id), Method::DELETE) => self.delete(&call, id).await.map(Some),
+            (ExportResource::Job(id), _) => Ok(Some(call.shown(200, &self.find(&call, id).await?))),
+            (ExportResource::Result(id), _) => {
+                let job = self.find(&call, id).await?;
+                if job.state != JobState::Completed {
+                    return Err(without_result(&job).into());
+                }
+                let file = job.file(self.store.results());
+                result::answer(&job, file, &session.req_header().headers).await.map(Some)
+            }
+        }
+    }
+
+    /// Begins a job, once the list has answered a request for one item: a client without rights, or with parameters that
+    /// the list does not take, gets the list's own refusal and no job.
+    async fn begin(&self, call: &ExportCall<'_>, order: ExportOrder) -> Result<ServiceAnswer, Failure> {
+        let ExportCall { snapshot, settings, keys, target, caller, owners, .. } = call;
+        let (query, private) = request::read_query(&target.route, &caller.headers, target.list.query.as_deref())?;
+        let has_certificate = caller.tls.as_ref().is_some_and(|tls| !tls.cert_digest.is_empty());
+        if has_certificate && snapshot.server.client_subject.is_some() {
+            let detail =
+                "the upstream knows this client by its certificate, which an export does not have after a restart";
+            return Err(Box::new(Problem::new(Code::ExportUnsupported, detail)).into());
+        }
+        let definition = JobDefinition {
+            path: target.list.path.clone(),
+            normal_path: target.list.normal_path.clone(),
+            host: target.list.host.clone(),
+            query,
+            format: order.format,
+            compression: order.compression,
+            priority: order.priority,
+            columns: order.columns,
+        };
+        let proxy = self.inner.proxy().await?;
+        let timeout = settings.page_timeout;
+        let reader =
+            PageReader { proxy: &proxy, snapshot, caller, definition: &definition, private: &private, timeout };
+        match reader.probe().await {
+            Ok((answer, _)) if answer.status == 200 => {}
+            Ok((answer, _)) => return Ok(ServiceAnswer::Whole(passed(answer))),
+            Err(PageFault::Again(fault, _) | PageFault::Limited(fault, _) | PageFault::Final(fault)) => {
+                let said = "the list could not be asked: try again in a moment";
+                return Err(Failure::logged(Code::UpstreamUnavailable, said, fault.code));
+            }
+        }
+        let (Some(id), Some(owner)) = (new_id(), owners.first()) else {
+            return Err(Failure::logged(Code::Internal, FAILED, "no random bytes, or no key".to_owned()));
+        };
+        let job = ExportJob {
+            owner: owner.clone(),
+            state: JobState::Queued,
+            claim: 0,
+            created: clock::unix_seconds(),
+            finished: None,
+            progress: JobProgress::begin(&definition),
+            definition,
+            fault: None,
+            id,
+        };
+        let Some(credentials) = sealed(keys, &job.id, caller, &private) else {
+            return Err(Failure::logged(Code::Internal, FAILED, "no key".to_owned()));
+        };
+        let limits = QueueLimits { per_client: settings.per_client, queue: settings.queue };
+        let added = {
+            let job = job.clone();
+            self.call(move |jobs| jobs.add(&job, &credentials, limits)).await?
+        };
+        match added {
+            Added::Queued => {}
+            Added::ClientIsFull => {
+                let detail = format!("{} exports are unfinished: wait for one, or cancel one", settings.per_client);
+                return Err(Box::new(Problem::new(Code::ExportLimit, detail)).into());
+            }
+            Added::QueueIsFull => {
+                let detail = "the gateway has as many unfinished exports as it may: try again later";
+                return Err(Box::new(Problem::new(Code::Overloaded, detail)).into());
+            }
+        }
+        self.queued.notify_one();
+        Ok(call.shown(202, &job))
+    }
+
+    /// Cancels an unfinished job, or removes a finished one with its result.
+    async fn delete(&self, call: &ExportCall<'_>, id: &str) -> Result<ServiceAnswer, Failure> {
+        let job = self.find(call, id).await?;
+        if job.state.is_finished() {
+            let (id, file) = (job.id.clone(), job.file(self.store.results()));
+            self.call(move |jobs| jobs.remove(&id)).await?;
+            // Where this fails, the keeper finds a file without a job.
+            let _ = tokio::fs::remove_file(file).await;
+            return Ok(ServiceAnswer::Whole(Response::new(204, Vec::new())));
+        }
+        let id = job.id.clone();
+        self.call(move |jobs| jobs.cancel(&id, clock::unix_seconds())).await?;
+        Ok(call.shown(200, &self.find(call, &job.id).await?))
+    }
+
+    /// Returns a job of the client.
+    ///
+    /// # Errors
+    ///
+    /// Returns 404 `export_not_found`, also for the job of another client.
+    async fn find(&self, call: &ExportCall<'_>, id: &str) -> Result<ExportJob, Failure> {
+        let (id, owners) = (id.to_owned(), call.owners.clone());
+        let found = self.call(move |jobs| jobs.find(&id, &owners)).await?;
+        found.filter(|job| call.concerns(job)).ok_or_else(|| {
+            let detail = "there is no such export of this client: it may have been removed";
+            Box::new(Problem::new(Code::ExportNotFound, detail)).into()
+        })
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        function: impl FnOnce(&mut store::JobTable<'_>) -> Result<T, JobStoreFault> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let called = self.store.call(function).await;
+        called.map_err(|fault| Failure::logged(Code::Internal, FAILED, fault.to_string()))
+    }
+}
+
+const FAILED: &str = "the gateway failed: report the request id";
+
+impl ExportCall<'_> {
+    /// Returns whether a job is one of the list that was asked for.
+    fn concerns(&self, job: &ExportJob) -> bool {
+        let list = &self.target.list;
+        job.definition.normal_path == list.normal_path && job.definition.host == list.host
+    }
+
+    /// Returns the document of a job.
+    fn shown(&self, status: u16, job: &ExportJob) -> ServiceAnswer {
+        let mut answer = json(status, &job.document(&self.base, self.settings.keep.as_secs()));
+        if let ServiceAnswer::Whole(response) = &mut answer {
+            if !job.state.is_finished() {
+                response.headers.insert(header::RETRY_AFTER, HeaderValue::from_static(ASK_AGAIN));
+            }
+            let location = format!("{}/{}", self.base, job.id);
+            if let (202, Ok(location)) = (status, HeaderValue::from_str(&location)) {
+                response.headers.insert(header::LOCATION, location);
+            }
+        }
+        answer
+    }
+}
+
+/// Reads whose request this is, and for what.
+fn identify<'c>(
+    session: &mut ServerSession,
+    snapshot: &'c Arc<Snapshot>,
+    outcome: &Outcome,
+) -> Result<ExportCall<'c>, Failure> {
+    let target = ExportTarget::read(snapshot, session.req_header());
+    let parts = target.zip(snapshot.services.exports.as_ref()).zip(snapshot.keys.as_deref());
+    let Some(((target, settings), keys)) = parts else {
+        // The service does not take such a request.
+        return Err(Box::new(Problem::new(Code::RouteNotFound, "no route covers this path")).into());
+    };
+    // Sifts the headers, on which the name of the client rests.
+    let client = Client::of(session, snapshot);
+    let headers = &session.req_header().headers;
+    let address = client.public_address(&target.list, headers, &target.route, snapshot);
+    let base = LinkBase::new(&address, &format!("{}/exports", target.list.path)).url("");
+    let mut caller = Caller::of(session, outcome.client);
+    if let Some(Ok(host)) = target.list.authority.as_deref().map(HeaderValue::from_str) {
+        caller.headers.insert(header::HOST, host);
+    }
+    let principal = target.route.list.as_ref().map_or(&[][..], |list| &list.principal);
+    let name = caller.name_at(principal);
+    let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());
+    let owners = numbers.filter_map(|number| keys.stored_name(number, NAME, "owner", &name)).collect();
+    Ok(ExportCall { snapshot, settings, keys, target, caller, owners, base })
+}
+
+/// Seals the credentials of a job by the key that signs cursors: the client, and its private parameters.
+fn sealed(keys: &KeyRing, id: &str, caller: &Caller, private: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes.extend_from_slice(&u32::try_from(private.len()).ok()?.to_le_bytes());
+    bytes.extend_from_slice(private.as_bytes());
+    bytes.extend(caller.to_bytes());
+    keys.seal_stored(keys.signing_number(), &seal_name(id), &bytes)
+}
+
+/// Opens the credentials of a job. `None` if their key is gone.
+fn unsealed(keys: &KeyRing, id: &str, sealed: &[u8]) -> Option<(Caller, String)> {
+    let bytes = keys.open_stored(&seal_name(id), sealed)?;
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (private, caller) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    Some((Caller::of_bytes(caller)?, String::from_utf8(private.to_vec()).ok()?))
+}
+
+fn seal_name(id: &str) -> String {
+    format!("{NAME}:1:credentials:{id}")
+}
+
+/// Returns the id of a new job; `None` if the system has no random bytes.
+fn new_id() -> Option<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(format!("{:032x}", u128::from_le_bytes(bytes)))
+}
+
+fn without_result(job: &ExportJob) -> Box<Problem> {
+    let detail = match job.state {
+        JobState::Failed => "the export has failed: its status says why",
+        JobState::Cancelled => "the export was cancelled",
+        _ => "the export is not finished: ask for its status",
+    };
+    let mut problem = Problem::new(Code::ExportWithoutResult, detail);
+    if !job.state.is_finished() {
+        problem.retry_after = Some(HeaderValue::from_static(ASK_AGAIN));
+    }
+    Box::new(problem)
+}
+
+/// Returns the refusal of a list as the answer to a request for its export.
+fn passed(answer: PageAnswer) -> Response {
+    let PageAnswer { status, headers: asked, body } = answer;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_LENGTH, body.len().into());
+    for name in OF_REFUSALS {
+        for value in asked.get_all(&name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Response { status, headers, body: body.into() }
+}
+
+fn json(status: u16, document: &impl Serialize) -> ServiceAnswer {
+    // Texts, numbers and flags are always JSON.
+    let body = serde_json::to_vec(document).unwrap_or_default();
+    let mut response = Response::new(status, Vec::new());
+    response.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.body = body.into();
+    ServiceAnswer::Whole(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_open_for_their_own_job() {
+        let keys = KeyRing::new(1, &[(1, &[7; 32][..])]).unwrap();
+        let other = KeyRing::new(1, &[(1, &[8; 32][..])]).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer canary"));
+        let mut caller = Caller::of_bytes(br#"{"address":null,"client":null,"tls":null,"headers":[]}"#).unwrap();
+        caller.headers = headers;
+        let closed = sealed(&keys, "a", &caller, "key=canary").unwrap();
+        assert!(!closed.windows(6).any(|part| part == b"canary"));
+        let (opened, private) = unsealed(&keys, "a", &closed).unwrap();
+        assert_eq!((opened.headers, private.as_str()), (caller.headers, "key=canary"));
+        assert!(unsealed(&keys, "b", &closed).is_none() && unsealed(&other, "a", &closed).is_none());
+    }
+}

@@ -1,0 +1,252 @@
+//! A page of a list, as an export reads it: an inner request with the client's own headers, and the items as they stand in
+//! the answer.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
+use pingora::http::RequestHeader;
+use tokio::sync::watch;
+
+use super::job::{JobDefinition, JobFault, JobPlace};
+use crate::{
+    config::settings::Role,
+    downstream::{Code, Convention},
+    gateway::{List, Snapshot, routes::route::Route},
+    json::{self, Pointer},
+    services::{
+        caller::Caller,
+        inner::{InnerProxy, InnerRequest, Unanswered},
+    },
+};
+
+/// The most items that are asked for in a page.
+const MOST_ITEMS: u32 = 1_000;
+
+/// The longest wait that an answer can ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// The wait after a refusal for a limit that does not say how long it lasts.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
+
+/// A page.
+#[derive(Debug)]
+pub(super) struct ExportPage {
+    /// The items as the upstream sent them.
+    pub(super) items: Vec<Bytes>,
+    pub(super) next: JobPlace,
+    pub(super) total: Option<u64>,
+    pub(super) level: String,
+    pub(super) is_unproven: bool,
+}
+
+/// The reason that an export gets no page.
+#[derive(Debug)]
+pub(super) enum PageFault {
+    /// The same request may succeed, after this time.
+    Again(JobFault, Duration),
+    /// The client has used up a limit for this time.
+    Limited(JobFault, Duration),
+    Final(JobFault),
+}
+
+/// The answer to a request for a page.
+#[derive(Debug)]
+pub(super) struct PageAnswer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// The requests of one export.
+pub(super) struct PageReader<'r> {
+    pub(super) proxy: &'r Arc<InnerProxy>,
+    pub(super) snapshot: &'r Snapshot,
+    pub(super) caller: &'r Caller,
+    pub(super) definition: &'r JobDefinition,
+    /// The private parameters of the request, which no link has.
+    pub(super) private: &'r str,
+    pub(super) timeout: Duration,
+}
+
+impl PageReader<'_> {
+    /// Reads the first page, or that with a query.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason that there is none.
+    pub(super) async fn page(&self, next: Option<&str>) -> Result<ExportPage, PageFault> {
+        let route = self.route()?;
+        let convention = self.convention(&route)?;
+        let first = || self.query(convention, largest(&route));
+        let answer = self.ask(&next.map_or_else(first, str::to_owned)).await?;
+        if answer.status != 200 {
+            return Err(refused(&answer));
+        }
+        read(&answer, convention).ok_or_else(|| PageFault::Final(unreadable()))?
+    }
+
+    /// Asks for one item of the first page, to see whether the list is served, and its total.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason that there is no answer.
+    pub(super) async fn probe(&self) -> Result<(PageAnswer, Option<u64>), PageFault> {
+        let route = self.route()?;
+        let convention = self.convention(&route)?;
+        let answer = self.ask(&self.query(convention, 1)).await?;
+        let total = (answer.status == 200).then(|| total(&answer, convention)).flatten();
+        Ok((answer, total))
+    }
+
+    fn route(&self) -> Result<Arc<Route>, PageFault> {
+        let JobDefinition { host, normal_path, .. } = self.definition;
+        let found = find_list(self.snapshot, host.as_deref(), normal_path);
+        found.ok_or_else(|| {
+            PageFault::Final(JobFault::new(Code::RouteNotFound.as_str(), "the list is no longer served"))
+        })
+    }
+
+    fn convention<'l>(&self, route: &'l Route) -> Result<&'l Convention, PageFault> {
+        let list: Option<&List> = route.list.as_ref();
+        let chosen = list.map(|list| list.conventions.choose(&self.caller.headers).convention);
+        chosen.ok_or_else(|| PageFault::Final(unreadable()))
+    }
+
+    /// Returns the query of the first page with this many items.
+    fn query(&self, convention: &Convention, limit: u32) -> String {
+        let query = &self.definition.query;
+        match convention.parameters.query_name(Role::Limit) {
+            None => query.clone(),
+            Some(name) => {
+                let name: String =
+                    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).collect();
+                let separator = if query.is_empty() { "" } else { "&" };
+                format!("{query}{separator}{name}={limit}")
+            }
+        }
+    }
+
+    async fn ask(&self, query: &str) -> Result<PageAnswer, PageFault> {
+        let again = |code: Code, detail: &str| PageFault::Again(JobFault::new(code.as_str(), detail), Duration::ZERO);
+        let queries: Vec<&str> = [query, self.private].into_iter().filter(|part| !part.is_empty()).collect();
+        let mark = if queries.is_empty() { "" } else { "?" };
+        let target = format!("{}{mark}{}", self.definition.path, queries.join("&"));
+        let mut head = RequestHeader::build(Method::GET, target.as_bytes(), None).map_err(|_| {
+            PageFault::Final(JobFault::new(Code::RequestInvalid.as_str(), "the page can't be asked for"))
+        })?;
+        for (name, value) in &self.caller.headers {
+            // The number of headers is that of the client's own request.
+            let _ = head.append_header(name.clone(), value.clone());
+        }
+        let held = self.snapshot.memory.share();
+        let mut kept = Some(Vec::new());
+        let keep = |part: &[u8]| {
+            let Some(bytes) = &mut kept else { return };
+            if held.reserve(bytes, part.len(), usize::MAX).is_ok() {
+                bytes.extend_from_slice(part);
+            } else {
+                kept = None;
+            }
+        };
+        // An export does not end with a client.
+        let (_goes_on, mut wanted) = watch::channel(());
+        let request = InnerRequest { head, body: Bytes::new() };
+        let sent = request.send(self.proxy, self.caller, (self.timeout, &mut wanted), keep).await;
+        match (sent, kept) {
+            (Ok((status, headers)), Some(body)) => Ok(PageAnswer { status, headers, body: body.into() }),
+            (Ok(_), None) => Err(again(Code::Overloaded, "there was no memory for the page")),
+            (Err(Unanswered::GivenUp), _) => Err(again(Code::OperationTimeout, "the page took too long")),
+            (Err(Unanswered::BrokenOff), _) => Err(again(Code::UpstreamTruncated, "the page broke off")),
+        }
+    }
+}
+
+/// Returns the route of a list that can be exported: one that is asked for by GET.
+pub(super) fn find_list(snapshot: &Snapshot, host: Option<&str>, path: &str) -> Option<Arc<Route>> {
+    let route = snapshot.table.find(host, path)?.route;
+    (route.list.is_some() && route.methods.take(&Method::GET)).then_some(route)
+}
+
+fn largest(route: &Route) -> u32 {
+    route.list.as_ref().map_or(MOST_ITEMS, |list| list.page_size.max).min(MOST_ITEMS)
+}
+
+fn unreadable() -> JobFault {
+    JobFault::new("page_unreadable", "the items of a page could not be found in its envelope")
+}
+
+/// Returns the fault of a refusal. Credentials that the upstream does not accept end the job: no other ones will come.
+fn refused(answer: &PageAnswer) -> PageFault {
+    let PageAnswer { status, headers, body } = answer;
+    let word = |name: &str| {
+        let place = Pointer::parse(name).ok()?;
+        String::from_utf8(json::scalar::text(place.find(body)?.of(body))?.into_owned()).ok()
+    };
+    let code = word("/code").filter(|code| Code::ALL.iter().any(|known| known.as_str() == code));
+    let wait = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let wait = wait.map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_WAIT);
+    let mut fault = match status {
+        401 | 403 => {
+            let detail =
+                "the upstream does not accept the credentials of the export, or not any more: begin another one";
+            JobFault::new("credentials_refused", detail)
+        }
+        _ => {
+            let detail = code.as_ref().and_then(|_| word("/detail"));
+            let detail = detail.unwrap_or_else(|| format!("a page was answered with {status}"));
+            JobFault::new(code.as_deref().unwrap_or("page_refused"), detail)
+        }
+    };
+    fault.status = Some(*status);
+    match status {
+        429 => PageFault::Limited(fault, wait.max(LEAST_WAIT)),
+        408 | 409 | 425 | 500.. => PageFault::Again(fault, wait),
+        _ => PageFault::Final(fault),
+    }
+}
+
+fn total(answer: &PageAnswer, convention: &Convention) -> Option<u64> {
+    let envelope = &convention.envelope;
+    let in_body = envelope.places().find("total").and_then(|place| place.find(&answer.body));
+    let in_body = in_body.and_then(|span| json::scalar::unsigned(span.of(&answer.body)));
+    in_body.or_else(|| answer.headers.get(envelope.total_header()?)?.to_str().ok()?.parse().ok())
+}
+
+/// Reads a page; `None` if its envelope is not the expected one.
+fn read(answer: &PageAnswer, convention: &Convention) -> Option<Result<ExportPage, PageFault>> {
+    let PageAnswer { headers, body, .. } = answer;
+    let places = convention.envelope.places();
+    let array = places.items.as_ref()?.find(body)?;
+    let mut items = Vec::new();
+    for element in json::elements(array.of(body))? {
+        // An envelope that takes items apart has no place for the whole: its elements are the items of its clients.
+        let item = match &places.item {
+            Some(place) => place.find(element)?.of(element),
+            None => element,
+        };
+        items.push(body.slice_ref(item));
+    }
+    // Every page of the gateway has a level. An answer that was passed on is no page.
+    let level = headers.get("cursorgate-level")?.to_str().ok()?.to_owned();
+    let link = cursorgate_link::find_target(headers, "next");
+    let next = link.map_or(JobPlace::End, |link| {
+        JobPlace::At(link.split_once('?').map(|(_, query)| query.to_owned()).unwrap_or_default())
+    });
+    let says = |name: &str| {
+        let value = places.find(name).and_then(|place| place.find(body)).map(|span| span.of(body));
+        value.is_some_and(|value| !matches!(value, b"null" | b"false" | b"\"\""))
+    };
+    // A link that is too long for its header is left out there.
+    if next == JobPlace::End && ["links.next", "next.cursor", "has_next", "has_more"].into_iter().any(says) {
+        let detail = "the link to the next page did not fit into its header: raise link_length";
+        return Some(Err(PageFault::Final(JobFault::new("link_missing", detail))));
+    }
+    Some(Ok(ExportPage {
+        items,
+        next,
+        total: total(answer, convention),
+        level,
+        is_unproven: headers.contains_key("cursorgate-unproven"),
+    }))
+}

@@ -1,0 +1,203 @@
+//! Requests for exports: their paths, and the body of the one that begins a job.
+
+use std::sync::Arc;
+
+use http::Method;
+use pingora::http::RequestHeader;
+use serde::Deserialize;
+
+use super::{
+    format::{Compression, ExportFormat},
+    job::{Priority, is_id},
+    page::find_list,
+};
+use crate::{
+    downstream::{Code, Problem, request::params::RequestedPosition},
+    gateway::{
+        Snapshot,
+        request::target::{self, RequestTarget},
+        routes::route::Route,
+    },
+};
+
+/// The segment after the path of a list.
+const SEGMENT: &str = "/exports";
+
+/// The largest number of columns in a request, and the longest name of one.
+const MOST_COLUMNS: usize = 1_000;
+const LONGEST_COLUMN: usize = 256;
+
+/// The subject of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ExportResource {
+    /// All exports of the client for a list.
+    Collection,
+    /// A job, by its id.
+    Job(String),
+    /// The result of a job, by its id.
+    Result(String),
+}
+
+/// A request for exports of a list.
+#[derive(Debug)]
+pub(super) struct ExportTarget {
+    pub(super) resource: ExportResource,
+    /// The target of the list, with the query of the request.
+    pub(super) list: RequestTarget,
+    pub(super) route: Arc<Route>,
+}
+
+impl ExportTarget {
+    /// Reads a request. `None` if it is not for exports of a list: it is that of a route then.
+    pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader) -> Option<Self> {
+        // Most paths end the look here.
+        memchr::memmem::find(head.raw_path(), SEGMENT.as_bytes())?;
+        let mut list = target::read(head).ok()?;
+        let at = list.path.rfind(SEGMENT)?;
+        let resource = resource(&list.path[at + SEGMENT.len()..], &head.method)?;
+        let suffix = &list.path[at..];
+        let normal_path = list.normal_path.strip_suffix(suffix)?.to_owned();
+        if list.doubt.is_some() || normal_path.is_empty() {
+            return None;
+        }
+        list.path.truncate(at);
+        list.normal_path = normal_path;
+        let route = find_list(snapshot, list.host.as_deref(), &list.normal_path)?;
+        Some(Self { resource, list, route })
+    }
+}
+
+/// Returns the subject of the rest of a path, if it takes the method.
+fn resource(rest: &str, method: &Method) -> Option<ExportResource> {
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    let Some(rest) = rest.strip_prefix('/') else {
+        return (rest.is_empty() && (reads || *method == Method::POST)).then_some(ExportResource::Collection);
+    };
+    match rest.split_once('/') {
+        None if is_id(rest) && (reads || *method == Method::DELETE) => Some(ExportResource::Job(rest.to_owned())),
+        Some((id, "result")) if is_id(id) && reads => Some(ExportResource::Result(id.to_owned())),
+        _ => None,
+    }
+}
+
+/// The body of a request that begins a job.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ExportOrder {
+    pub(super) format: ExportFormat,
+    pub(super) compression: Compression,
+    pub(super) priority: Priority,
+    /// The columns of a table.
+    pub(super) columns: Option<Vec<String>>,
+}
+
+impl ExportOrder {
+    /// Reads a body, which is a JSON object without duplicate members.
+    ///
+    /// # Errors
+    ///
+    /// Returns 400 `body_invalid`.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Box<Problem>> {
+        let invalid = |detail: String| Box::new(Problem::new(Code::BodyInvalid, detail));
+        let order: Self = serde_json::from_slice(body).map_err(|error| {
+            let said = error.to_string();
+            let said: String = said.split(" at line ").next().unwrap_or_default().chars().take(200).collect();
+            invalid(format!("write {{\"format\":\"ndjson\"}}: {said}"))
+        })?;
+        if let Some(columns) = &order.columns {
+            let of_columns = |detail: String| Err(Box::new(invalid(detail).with_parameter("/columns")));
+            if order.format != ExportFormat::Csv {
+                return of_columns("columns are those of csv".to_owned());
+            }
+            if columns.is_empty() || columns.len() > MOST_COLUMNS {
+                return of_columns(format!("write 1 to {MOST_COLUMNS} columns"));
+            }
+            let is_wrong = |column: &String| column.is_empty() || column.len() > LONGEST_COLUMN;
+            if columns.iter().any(is_wrong) {
+                return of_columns(format!("a column is the name of a member, with at most {LONGEST_COLUMN} bytes"));
+            }
+            let mut names: Vec<&String> = columns.iter().collect();
+            names.sort_unstable();
+            if names.windows(2).any(|pair| pair[0] == pair[1]) {
+                return of_columns("a column is named twice".to_owned());
+            }
+        }
+        Ok(order)
+    }
+}
+
+/// Splits the query of a request for a list into its public part and its private parameters, as they came.
+///
+/// # Errors
+///
+/// Returns the problem that the list would answer with, or 400 `parameter_invalid` for a place or a limit: an export has all
+/// pages.
+pub(super) fn read_query(
+    route: &Route,
+    headers: &http::HeaderMap,
+    query: Option<&str>,
+) -> Result<(String, String), Box<Problem>> {
+    let Some(list) = &route.list else { return Ok((String::new(), String::new())) };
+    let chosen = list.conventions.choose(headers);
+    if let Some(problem) = chosen.refused {
+        return Err(problem);
+    }
+    let parameters = &chosen.convention.parameters;
+    let request = parameters.read(query)?;
+    let is_legacy = matches!(request.kind, crate::downstream::RequestKind::Legacy { .. });
+    if is_legacy || request.place != RequestedPosition::First || request.limit_written.is_some() {
+        let detail = "an export has all pages: leave out the place and the limit";
+        return Err(Box::new(Problem::new(Code::ParameterInvalid, detail)));
+    }
+    let is_private = |pair: &str| {
+        let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
+        let name: Vec<u8> = percent_encoding::percent_decode_str(&name).collect();
+        parameters.is_private(&name)
+    };
+    let private: Vec<&str> = query.unwrap_or_default().split('&').filter(|pair| is_private(pair)).collect();
+    Ok((request.self_query, private.join("&")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_the_exports_a_job_or_a_result() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let of = |rest: &str, method| resource(rest, &method);
+        assert_eq!(of("", Method::POST), Some(ExportResource::Collection));
+        assert_eq!(of("", Method::GET), Some(ExportResource::Collection));
+        assert_eq!(of(&format!("/{id}"), Method::DELETE), Some(ExportResource::Job(id.to_owned())));
+        assert_eq!(of(&format!("/{id}/result"), Method::HEAD), Some(ExportResource::Result(id.to_owned())));
+        for (rest, method) in [
+            ("", Method::DELETE),
+            ("/", Method::GET),
+            ("2", Method::GET),
+            ("/7", Method::GET),
+            (&format!("/{id}"), Method::POST),
+            (&format!("/{id}/result"), Method::DELETE),
+            (&format!("/{id}/result/"), Method::GET),
+            (&format!("/{}", id.to_uppercase()), Method::GET),
+        ] {
+            assert_eq!(of(rest, method.clone()), None, "{method} {rest}");
+        }
+    }
+
+    #[test]
+    fn an_order_says_the_form() {
+        let order = ExportOrder::read(br#"{"format":"csv","compression":"zstd","columns":["a","b"]}"#).unwrap();
+        assert_eq!((order.format, order.compression), (ExportFormat::Csv, Compression::Zstd));
+        assert_eq!(ExportOrder::read(b"{}").unwrap().format, ExportFormat::Ndjson);
+        for body in [
+            r#"{"format":"xml"}"#,
+            r#"{"formats":"csv"}"#,
+            r#"{"columns":["a"]}"#,
+            r#"{"format":"csv","columns":[]}"#,
+            r#"{"format":"csv","columns":["a","b","a"]}"#,
+            r#"{"format":"csv","columns":[""]}"#,
+        ] {
+            assert_eq!(ExportOrder::read(body.as_bytes()).unwrap_err().code, Code::BodyInvalid, "{body}");
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The jobs of a directory, in a database of SQLite that processes of one machine share.
+//!
+//! Every step of a job is one transaction. A process works on a job while it holds the lock of the operating system on the
+//! job's result file (`run`), which ends with the process; `claim` counts the processes that took the job, so that a write
+//! of one that has lost it changes nothing.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::{
+    Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, named_params, params_from_iter,
+};
+
+use super::job::{ExportJob, JobDefinition, JobFault, JobProgress, JobState};
+
+/// The version of the tables. A process does not open a database of a later one.
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'active', 'completed', 'failed', 'cancelled')),
+    priority INTEGER NOT NULL,
+    claim INTEGER NOT NULL DEFAULT 0,
+    created INTEGER NOT NULL,
+    not_before INTEGER NOT NULL DEFAULT 0,
+    finished INTEGER,
+    bytes INTEGER NOT NULL DEFAULT 0,
+    definition TEXT NOT NULL,
+    progress TEXT NOT NULL,
+    fault TEXT,
+    credentials BLOB
+) STRICT;
+CREATE INDEX jobs_by_state ON jobs (state);
+CREATE INDEX jobs_by_owner ON jobs (owner, created);
+";
+
+/// The columns of a job, in the order in which `read` reads them.
+const COLUMNS: &str = "id, owner, state, claim, created, finished, definition, progress, fault";
+
+/// The time for which a process waits for the transaction of another one.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// The most jobs of a list, and of those that are looked at for the next one.
+const MOST_LISTED: usize = 100;
+
+/// A fault of the database or of its directory.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JobStoreFault {
+    #[error("the database of exports: {0}")]
+    Database(#[from] rusqlite::Error),
+    #[error("the directory of exports: {0}")]
+    Directory(#[from] io::Error),
+    #[error("the database of exports: {0}")]
+    Content(#[from] serde_json::Error),
+    #[error("the database of exports has the version {0}, which a later cursorgate has written")]
+    Later(i64),
+    #[error("a task of the exports failed")]
+    Task,
+}
+
+/// The result of adding a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    Queued,
+    /// The client has as many unfinished jobs as it may have.
+    ClientIsFull,
+    QueueIsFull,
+}
+
+/// The largest numbers of unfinished jobs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QueueLimits {
+    pub(super) per_client: usize,
+    pub(super) queue: usize,
+}
+
+/// The end of a job, or its next attempt.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Finished(JobState),
+    /// The job waits until this time, in milliseconds since 1970.
+    Queued(u64),
+}
+
+/// A finished job, as far as its removal needs it.
+#[derive(Debug)]
+pub(super) struct FinishedJob {
+    pub(super) id: String,
+    pub(super) finished: u64,
+    pub(super) bytes: u64,
+}
+
+/// The jobs of a directory.
+#[derive(Clone, Debug)]
+pub(super) struct ExportStore {
+    database: Arc<Mutex<Connection>>,
+    results: PathBuf,
+}
+
+impl ExportStore {
+    /// Opens the jobs of a directory, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the directory or of its database.
+    pub(super) fn open(directory: &Path) -> Result<Self, JobStoreFault> {
+        let results = directory.join("results");
+        DirBuilder::new().recursive(true).mode(0o700).create(&results)?;
+        let path = directory.join("jobs.sqlite3");
+        // SQLite gives its other files the permissions of this one.
+        OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+        let mut database = Connection::open(&path)?;
+        database.busy_timeout(BUSY)?;
+        // The answer of this pragma is the mode that was set.
+        database.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        // A job that was accepted survives a loss of power, and so does every page that is counted.
+        database.pragma_update(None, "synchronous", "FULL")?;
+        // Credentials are overwritten when a job ends.
+        database.pragma_update(None, "secure_delete", "ON")?;
+        let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        match version {
+            0 => {
+                transaction.execute_batch(TABLES)?;
+                transaction.pragma_update(None, "user_version", VERSION)?;
+            }
+            VERSION => {}
+            later => return Err(JobStoreFault::Later(later)),
+        }
+        transaction.commit()?;
+        Ok(Self { database: Arc::new(Mutex::new(database)), results })
+    }
+
+    /// Returns the directory of the results.
+    pub(super) fn results(&self) -> &Path {
+        &self.results
+    }
+
+    /// Runs a function on the database, on a thread that may wait.
+    ///
+    /// # Errors
+    ///
+    /// Returns the function's fault.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        function: impl FnOnce(&mut JobTable<'_>) -> Result<T, JobStoreFault> + Send + 'static,
+    ) -> Result<T, JobStoreFault> {
+        let database = Arc::clone(&self.database);
+        let called = tokio::task::spawn_blocking(move || {
+            // A transaction that a panic interrupted has been rolled back.
+            let mut database = database.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut table = JobTable { transaction };
+            let result = function(&mut table)?;
+            table.transaction.commit()?;
+            Ok(result)
+        });
+        called.await.map_err(|_| JobStoreFault::Task)?
+    }
+}
+
+/// The jobs within a transaction.
+pub(super) struct JobTable<'c> {
+    transaction: Transaction<'c>,
+}
+
+impl JobTable<'_> {
+    /// Adds a job with its sealed credentials, if there is room for it.
+    pub(super) fn add(
+        &mut self,
+        job: &ExportJob,
+        credentials: &[u8],
+        limits: QueueLimits,
+    ) -> Result<Added, JobStoreFault> {
+        let unfinished =
+            "SELECT count(*), count(*) FILTER (WHERE owner = ?1) FROM jobs WHERE state IN ('queued', 'active')";
+        let (all, own): (i64, i64) =
+            self.transaction.query_row(unfinished, [&job.owner], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if count(own) >= limits.per_client {
+            return Ok(Added::ClientIsFull);
+        }
+        if count(all) >= limits.queue {
+            return Ok(Added::QueueIsFull);
+        }
+        self.transaction.execute(
+            "INSERT INTO jobs (id, owner, state, priority, created, definition, progress, credentials)
+             VALUES (:id, :owner, :state, :priority, :created, :definition, :progress, :credentials)",
+            named_params! {
+                ":id": job.id,
+                ":owner": job.owner,
+                ":state": job.state.word(),
+                ":priority": job.definition.priority as i64,
+                ":created": whole(job.created),
+                ":definition": serde_json::to_string(&job.definition)?,
+                ":progress": serde_json::to_string(&job.progress)?,
+                ":credentials": credentials,
+            },
+        )?;
+        Ok(Added::Queued)
+    }
+
+    /// Returns a job of a client, which has several names while keys are exchanged.
+    pub(super) fn find(&mut self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault> {
+        let found = self
+            .transaction
+            .query_row(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"), [id], |row| Ok(read(row)))
+            .optional()?
+            .transpose()?;
+        Ok(found.filter(|job| owners.contains(&job.owner)))
+    }
+
+    /// Returns the jobs of a client for a list, the newest first.
+    pub(super) fn of_client(&mut self, owners: &[String]) -> Result<Vec<ExportJob>, JobStoreFault> {
+        let places = vec!["?"; owners.len()].join(", ");
+        let query = format!(
+            "SELECT {COLUMNS} FROM jobs WHERE owner IN ({places}) ORDER BY created DESC, id LIMIT {MOST_LISTED}"
+        );
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map(params_from_iter(owners), |row| Ok(read(row)))?;
+        rows.map(|row| row?).collect()
+    }
+
+    /// Returns the ids of the jobs that could go on, the next one first: that of the client with the fewest active jobs,
+    /// then by priority, then the oldest. Active jobs are among them: the processes of some may have ended.
+    pub(super) fn candidates(&mut self, now: u64) -> Result<Vec<String>, JobStoreFault> {
+        let query = format!(
+            "SELECT id FROM jobs AS job WHERE state = 'active' OR (state = 'queued' AND not_before <= ?1)
+             ORDER BY (SELECT count(*) FROM jobs WHERE owner = job.owner AND state = 'active' AND id <> job.id),
+                      priority DESC, created, id LIMIT {MOST_LISTED}"
+        );
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map([whole(now)], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Takes a job, whose lock the process has, and returns it with its credentials; nothing if it does not wait any more.
+    pub(super) fn claim(&mut self, id: &str, now: u64) -> Result<Option<(ExportJob, Vec<u8>)>, JobStoreFault> {
+        let query = format!(
+            "SELECT {COLUMNS}, credentials FROM jobs
+             WHERE id = ?1 AND (state = 'active' OR (state = 'queued' AND not_before <= ?2))"
+        );
+        let found =
+            self.transaction.query_row(&query, (id, whole(now)), |row| Ok((read(row), row.get("credentials")?)));
+        let Some((job, credentials)) = found.optional()? else { return Ok(None) };
+        let (mut job, credentials): (ExportJob, Option<Vec<u8>>) = (job?, credentials);
+        job.progress.interruptions += u32::from(job.state == JobState::Active);
+        job.claim += 1;
+        job.state = JobState::Active;
+        self.transaction.execute(
+            "UPDATE jobs SET state = 'active', claim = ?2, progress = ?3 WHERE id = ?1",
+            (id, job.claim, serde_json::to_string(&job.progress)?),
+        )?;
+        Ok(Some((job, credentials.unwrap_or_default())))
+    }
+
+    /// Stores the progress of a job. Returns false if the process has lost it.
+    pub(super) fn advance(&mut self, id: &str, claim: i64, progress: &JobProgress) -> Result<bool, JobStoreFault> {
+        let changed = self.transaction.execute(
+            "UPDATE jobs SET progress = ?3, bytes = ?4 WHERE id = ?1 AND claim = ?2 AND state = 'active'",
+            (id, claim, serde_json::to_string(progress)?, whole(progress.bytes)),
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Ends the work on a job. Nothing happens if the process has lost it. A finished job has no credentials.
+    pub(super) fn end(
+        &mut self,
+        (id, claim): (&str, i64),
+        ended: &Ended,
+        (progress, fault): (&JobProgress, Option<&JobFault>),
+        now: u64,
+    ) -> Result<(), JobStoreFault> {
+        let (state, not_before, finished) = match ended {
+            Ended::Finished(state) => (*state, 0, Some(whole(now))),
+            Ended::Queued(until) => (JobState::Queued, whole(*until), None),
+        };
+        self.transaction.execute(
+            "UPDATE jobs SET state = :state, not_before = :not_before, finished = :finished, progress = :progress,
+                 bytes = :bytes, fault = :fault,
+                 credentials = CASE WHEN :finished IS NULL THEN credentials END
+             WHERE id = :id AND claim = :claim AND state = 'active'",
+            named_params! {
+                ":id": id,
+                ":claim": claim,
+                ":state": state.word(),
+                ":not_before": not_before,
+                ":finished": finished,
+                ":progress": serde_json::to_string(progress)?,
+                ":bytes": whole(progress.bytes),
+                ":fault": fault.map(serde_json::to_string).transpose()?,
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Cancels an unfinished job. A process that works on it notices at its next page.
+    pub(super) fn cancel(&mut self, id: &str, now: u64) -> Result<(), JobStoreFault> {
+        self.transaction.execute(
+            "UPDATE jobs SET state = 'cancelled', finished = ?2, credentials = NULL
+             WHERE id = ?1 AND state IN ('queued', 'active')",
+            (id, whole(now)),
+        )?;
+        Ok(())
+    }
+
+    /// Removes a finished job.
+    pub(super) fn remove(&mut self, id: &str) -> Result<(), JobStoreFault> {
+        self.transaction.execute("DELETE FROM jobs WHERE id = ?1 AND finished IS NOT NULL", [id])?;
+        Ok(())
+    }
+
+    /// Returns all finished jobs, the newest first.
+    pub(super) fn finished(&mut self) -> Result<Vec<FinishedJob>, JobStoreFault> {
+        let query = "SELECT id, finished, iif(state = 'completed', bytes, 0) FROM jobs WHERE finished IS NOT NULL
+                     ORDER BY finished DESC, id";
+        let mut statement = self.transaction.prepare(query)?;
+        let rows = statement.query_map([], |row| {
+            Ok(FinishedJob { id: row.get(0)?, finished: natural(row.get(1)?), bytes: natural(row.get(2)?) })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the ids of the jobs that have a result, or may get one.
+    pub(super) fn with_result(&mut self) -> Result<Vec<String>, JobStoreFault> {
+        let query = "SELECT id FROM jobs WHERE state IN ('queued', 'active', 'completed')";
+        let mut statement = self.transaction.prepare(query)?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// Returns the names of the files in the directory of results.
+///
+/// # Errors
+///
+/// Returns the fault of the directory.
+pub(super) fn files(results: &Path) -> io::Result<Vec<String>> {
+    fs::read_dir(results)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+fn read(row: &Row<'_>) -> Result<ExportJob, JobStoreFault> {
+    let state: String = row.get("state")?;
+    let definition: String = row.get("definition")?;
+    let progress: String = row.get("progress")?;
+    let fault: Option<String> = row.get("fault")?;
+    Ok(ExportJob {
+        id: row.get("id")?,
+        owner: row.get("owner")?,
+        // The table has no other words.
+        state: JobState::of(&state).unwrap_or(JobState::Failed),
+        claim: row.get("claim")?,
+        created: natural(row.get("created")?),
+        finished: row.get::<_, Option<i64>>("finished")?.map(natural),
+        definition: serde_json::from_str::<JobDefinition>(&definition)?,
+        progress: serde_json::from_str::<JobProgress>(&progress)?,
+        fault: fault.as_deref().map(serde_json::from_str::<JobFault>).transpose()?,
+    })
+}
+
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn natural(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn count(number: i64) -> usize {
+    usize::try_from(number).unwrap_or(0)
+}

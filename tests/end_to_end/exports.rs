@@ -1,0 +1,470 @@
+//! Exports: whole lists as files, by jobs that survive their process, are those of their client alone, and end in time.
+
+mod survival;
+
+use std::{
+    io::{self, Read as _},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+};
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Directory, PATIENCE, eventually,
+    gateway::Gateway,
+    http::Response,
+    list::{PLAIN, Setup, body, serve, users},
+    metric,
+    rows::{self, Rows},
+    upstream::{After, Exchange, Gate, Upstream},
+};
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+const ONE: (&str, &str) = ("Authorization", "Bearer one");
+const TWO: (&str, &str) = ("Authorization", "Bearer two");
+
+/// Starts a gateway whose exports are in a directory; `exports` are lines of its table.
+fn start(upstream: &Upstream, directory: &Directory, exports: &str) -> Gateway {
+    let table = table(directory, exports);
+    Gateway::start(&format!("{}{table}", PLAIN.configuration(upstream.address)))
+}
+
+fn table(directory: &Directory, exports: &str) -> String {
+    format!("\n[services.exports]\ndirectory = {:?}\n{exports}\n", directory.file("exports"))
+}
+
+fn begin(gateway: &Gateway, target: &str, headers: &[(&str, &str)], order: &Value) -> Response {
+    gateway.send("POST", target, &[headers, &[JSON]].concat(), order.to_string().as_bytes())
+}
+
+/// Begins an export and returns the path of its status.
+fn begun(gateway: &Gateway, target: &str, headers: &[(&str, &str)], order: &Value) -> String {
+    let answer = begin(gateway, target, headers, order);
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    answer.header("location").expect("a location").to_owned()
+}
+
+fn status(gateway: &Gateway, job: &str, headers: &[(&str, &str)]) -> Value {
+    let answer = gateway.send("GET", job, headers, b"");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+/// Waits for the end of a job and returns its document.
+fn finished(gateway: &Gateway, job: &str, headers: &[(&str, &str)]) -> Value {
+    eventually("the end of the export", || {
+        Some(status(gateway, job, headers)).filter(|document| document["finishedAt"].is_string())
+    })
+}
+
+fn result(gateway: &Gateway, job: &str, headers: &[(&str, &str)]) -> Response {
+    gateway.send("GET", &format!("{job}/result"), headers, b"")
+}
+
+/// Returns whether a file below a directory contains a text.
+fn holds(directory: &Path, text: &str) -> bool {
+    std::fs::read_dir(directory).expect("a directory").any(|entry| {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => holds(&path, text),
+            false => std::fs::read(&path).expect("a file").windows(text.len()).any(|part| part == text.as_bytes()),
+        }
+    })
+}
+
+/// A turnstile: each answer of the upstream takes a permit.
+#[derive(Clone, Default)]
+struct Permits(Arc<(Mutex<usize>, Condvar)>);
+
+impl Permits {
+    fn give(&self, count: usize) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) += count;
+        self.0.1.notify_all();
+    }
+
+    fn left(&self) -> usize {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) {
+        let permits = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.1.wait_timeout_while(permits, PATIENCE, |permits| *permits == 0);
+        let (mut permits, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        *permits = permits.saturating_sub(1);
+    }
+}
+
+#[test]
+fn an_export_has_every_item_in_each_form() {
+    let items = users(1_003);
+    let expected = items.clone();
+    let upstream = Upstream::start(move |exchange| {
+        let page = body(exchange, &items);
+        exchange.reply("200 OK", &[JSON], page.as_bytes())
+    });
+    let directory = Directory::new();
+    let gateway = start(&upstream, &directory, "");
+    let lines = expected.join("\n") + "\n";
+    let rows: Vec<String> = (1..=1_003).map(|id| format!("{id},user {id}\r\n")).collect();
+    let table = format!("id,name\r\n{}", rows.concat());
+    let array = format!("[\n{}\n]\n", expected.join(",\n"));
+    for (format, whole, kind) in [
+        ("ndjson", &lines, "application/x-ndjson"),
+        ("csv", &table, "text/csv; charset=utf-8; header=present"),
+        ("json", &array, "application/json"),
+    ] {
+        for (compression, ending, compressed) in
+            [("none", "", kind), ("gzip", ".gz", "application/gzip"), ("zstd", ".zst", "application/zstd")]
+        {
+            let order = json!({ "format": format, "compression": compression });
+            let answer = begin(&gateway, "/users/exports", &[ONE], &order);
+            assert_eq!((answer.status, answer.header("retry-after")), (202, Some("2")), "{}", answer.text());
+            let job = answer.header("location").expect("a location").to_owned();
+            assert_eq!(answer.json()["statusUrl"], job.as_str());
+            let document = finished(&gateway, &job, &[ONE]);
+            let facts =
+                ["state", "items", "total", "format", "compression", "level", "resultUrl"].map(|name| &document[name]);
+            let url = json!(format!("{job}/result"));
+            let expected = [
+                &json!("completed"),
+                &json!(1_003),
+                &json!(1_003),
+                &json!(format),
+                &json!(compression),
+                &json!("exact"),
+                &url,
+            ];
+            assert_eq!(facts, expected, "{document}");
+            let closing = &document["closing"];
+            let worth =
+                ["complete", "totalBefore", "totalAfter", "totalChanged", "unprovenPages"].map(|name| &closing[name]);
+            assert_eq!(worth, [&json!(true), &json!(1_003), &json!(1_003), &json!(false), &json!(0)]);
+            let file = result(&gateway, &job, &[ONE]);
+            assert_eq!((file.status, file.header("content-type")), (200, Some(compressed)));
+            let name = file.header("content-disposition").expect("a name");
+            assert!(
+                name.starts_with("attachment; filename=\"users-") && name.ends_with(&format!(".{format}{ending}\"")),
+                "{name}"
+            );
+            assert_eq!(document["bytes"], file.body.len());
+            let mut text = String::new();
+            match compression {
+                "gzip" => flate2::read::MultiGzDecoder::new(&file.body[..]).read_to_string(&mut text),
+                "zstd" => zstd::Decoder::new(&file.body[..]).expect("zstd").read_to_string(&mut text),
+                _ => (&file.body[..]).read_to_string(&mut text),
+            }
+            .expect("it can be read");
+            assert!(text == *whole, "{format} {compression}: {text:.200}");
+        }
+    }
+    assert!(metric(&gateway, "cursorgate_requests_total{route=\"\",outcome=\"exports\",status=\"2xx\"}") > 18);
+    let pages = gateway.access_log().iter().filter(|line| line["route"] == "users" && line["status"] == 200).count();
+    assert_eq!(
+        pages,
+        9 * (6 + 2),
+        "each page has its line, as the request before the first one and the closing check have"
+    );
+}
+
+#[test]
+fn the_query_is_that_of_the_list() {
+    let rows = Rows::count(40);
+    let upstream = Upstream::start(move |exchange| rows.answer(exchange));
+    let directory = Directory::new();
+    let route = format!("{}\npage_size = {{ default = 3, max = 7 }}", rows::BY_SCORE);
+    let configuration = rows::configuration(upstream.address, rows::BY_OFFSET, &route);
+    let gateway = Gateway::start(&format!("{configuration}{}", table(&directory, "")));
+    let order = json!({ "format": "csv", "columns": ["id", "none"] });
+    let job = begun(&gateway, "/users/exports?sort=id&parity=1", &[], &order);
+    let document = finished(&gateway, &job, &[]);
+    assert_eq!((&document["items"], &document["query"]), (&json!(20), &json!("sort=id&parity=1")));
+    assert_eq!(document["closing"]["omittedMembers"], 40, "two members of each have no column");
+    let expected: String = (1..=39).step_by(2).map(|id| format!("{id},\r\n")).collect();
+    assert_eq!(result(&gateway, &job, &[]).text(), format!("id,none\r\n{expected}"));
+    for (target, order, outcome) in [
+        ("/users/exports?sort=nothing", json!({}), "400 sort_invalid"),
+        ("/users/exports?limit=5", json!({}), "400 parameter_invalid"),
+        ("/users/exports?cursor=abc", json!({}), "400 parameter_invalid"),
+        ("/users/exports?offset=5", json!({}), "400 parameter_invalid"),
+        ("/users/exports", json!({ "format": "xml" }), "400 body_invalid"),
+        ("/users/exports", json!({ "columns": ["id"] }), "400 body_invalid"),
+        ("/users/exports", json!([]), "400 body_invalid"),
+    ] {
+        assert_eq!(begin(&gateway, target, &[], &order).outcome(), outcome, "{target} {order}");
+    }
+    assert_eq!(
+        gateway.get("/users/exports").json()["exports"].as_array().map(Vec::len),
+        Some(1),
+        "no refusal is a job"
+    );
+}
+
+#[test]
+fn a_result_is_read_in_parts() {
+    let upstream = Upstream::start(serve(users(30)));
+    let directory = Directory::new();
+    let gateway = start(&upstream, &directory, "");
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    finished(&gateway, &job, &[ONE]);
+    let whole = result(&gateway, &job, &[ONE]);
+    let (length, tag) = (whole.body.len(), whole.header("etag").expect("a tag").to_owned());
+    assert!(tag.starts_with('"') && whole.header("accept-ranges") == Some("bytes"));
+    let target = format!("{job}/result");
+    let head = gateway.send("HEAD", &target, &[ONE], b"");
+    assert_eq!((head.header("content-length"), head.body.len()), (Some(length.to_string().as_str()), 0));
+    for (range, from, to) in [("bytes=0-9", 0, 10), ("bytes=10-", 10, length), ("bytes=-5", length - 5, length)] {
+        let part = gateway.send("GET", &target, &[ONE, ("Range", range), ("If-Range", &tag)], b"");
+        let expected = format!("bytes {from}-{}/{length}", to - 1);
+        assert_eq!((part.status, part.header("content-range")), (206, Some(expected.as_str())), "{range}");
+        assert_eq!(part.body, whole.body[from..to], "{range}");
+    }
+    let other = gateway.send("GET", &target, &[ONE, ("Range", "bytes=0-9"), ("If-Range", "\"other\"")], b"");
+    assert_eq!((other.status, other.body == whole.body), (200, true));
+    let beyond = gateway.send("GET", &target, &[ONE, ("Range", &format!("bytes={length}-"))], b"");
+    assert_eq!(beyond.outcome(), "416 range_unsatisfiable");
+    assert_eq!(gateway.send("GET", &target, &[ONE, ("If-None-Match", &tag)], b"").status, 304);
+}
+
+/// Row: A22
+#[test]
+fn an_export_is_that_of_its_client() {
+    let upstream = Upstream::start(serve(users(30)));
+    let directory = Directory::new();
+    let gateway = start(&upstream, &directory, "");
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    finished(&gateway, &job, &[ONE]);
+    for headers in [&[TWO][..], &[], &[("Cookie", "session=one")], &[ONE, ("Cookie", "a=1")]] {
+        for (method, target) in [("GET", job.clone()), ("DELETE", job.clone()), ("GET", format!("{job}/result"))] {
+            let refused = gateway.send(method, &target, headers, b"");
+            assert_eq!(refused.outcome(), "404 export_not_found", "{method} {target} {headers:?}");
+        }
+        let own = gateway.send("GET", "/users/exports", headers, b"").json();
+        assert_eq!(own["exports"], json!([]), "{headers:?}");
+    }
+    let own = gateway.send("GET", "/users/exports", &[ONE, ("X-Trace", "1")], b"").json();
+    assert_eq!(own["exports"].as_array().map(Vec::len), Some(1));
+    assert_eq!(gateway.get(&format!("/users/exports/{}", "0".repeat(32))).outcome(), "404 export_not_found");
+}
+
+/// Row: A24
+#[test]
+fn credentials_are_sealed_and_gone_with_the_job() {
+    let permits = Permits::default();
+    let (items, gate) = (users(30), permits.clone());
+    let upstream = Upstream::start(move |exchange| {
+        gate.take();
+        let page = body(exchange, &items);
+        exchange.reply("200 OK", &[JSON], page.as_bytes())
+    });
+    let directory = Directory::new();
+    let setup = Setup { route: "parameters = { private = [\"api_key\"] }", ..PLAIN };
+    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), table(&directory, "")));
+    permits.give(1);
+    let secret = ("Authorization", "Bearer canary-of-the-test");
+    let job = begun(&gateway, "/users/exports?api_key=canary-in-the-query", &[secret], &json!({}));
+    eventually("the first page is asked for", || (upstream.count() == 2).then_some(()));
+    assert!(!holds(directory.path(), "canary"), "while it runs");
+    permits.give(100);
+    assert_eq!(finished(&gateway, &job, &[secret])["state"], "completed");
+    assert!(!holds(directory.path(), "canary"));
+    for request in upstream.requests() {
+        assert_eq!(request.header("authorization"), Some(secret.1));
+        assert_eq!(request.parameter("api_key"), Some("canary-in-the-query"), "{}", request.target);
+    }
+    assert!(!gateway.log().iter().any(|line| line.contains("canary")));
+    let mode = |name: &str| std::fs::metadata(directory.file(name)).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode("exports"), mode("exports/jobs.sqlite3")), (0o700, 0o600));
+}
+
+/// Serves a list, until the answer to `from` requests has been given: then with this status.
+fn failing(from: usize, until: usize, answer: &'static str) -> (Upstream, Vec<String>) {
+    let items = users(600);
+    let (served, count) = (items.clone(), Mutex::new(0));
+    let upstream = Upstream::start(move |exchange: &mut Exchange| -> io::Result<After> {
+        let number = {
+            let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
+            *count += 1;
+            *count
+        };
+        if (from..until).contains(&number) {
+            return exchange.reply(answer, &[JSON], b"{}");
+        }
+        let page = body(exchange, &served);
+        exchange.reply("200 OK", &[JSON], page.as_bytes())
+    });
+    (upstream, items)
+}
+
+#[test]
+fn credentials_that_expire_end_the_export() {
+    let (upstream, _) = failing(3, usize::MAX, "401 Unauthorized");
+    let directory = Directory::new();
+    let gateway = start(&upstream, &directory, "");
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    let document = finished(&gateway, &job, &[ONE]);
+    assert_eq!((&document["state"], &document["error"]["code"]), (&json!("failed"), &json!("credentials_refused")));
+    assert_eq!((&document["error"]["status"], &document["resultUrl"]), (&json!(401), &Value::Null));
+    assert_eq!(result(&gateway, &job, &[ONE]).outcome(), "409 export_without_result");
+    // Who has no rights begins none.
+    let refused = begin(&gateway, "/users/exports", &[TWO], &json!({}));
+    assert_eq!(refused.status, 401, "{}", refused.text());
+    assert_eq!(gateway.send("GET", "/users/exports", &[TWO], b"").json()["exports"], json!([]));
+}
+
+#[test]
+fn a_page_is_tried_again_and_not_for_ever() {
+    let (upstream, items) = failing(3, 5, "500 Internal Server Error");
+    let directory = Directory::new();
+    let setup = Setup { upstream: "retries = { most = 0 }", ..PLAIN };
+    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), table(&directory, "")));
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    assert_eq!(finished(&gateway, &job, &[ONE])["state"], "completed");
+    assert_eq!(result(&gateway, &job, &[ONE]).text(), items.join("\n") + "\n");
+
+    let (upstream, _) = failing(3, usize::MAX, "500 Internal Server Error");
+    let directory = Directory::new();
+    let gateway =
+        Gateway::start(&format!("{}{}", setup.configuration(upstream.address), table(&directory, "attempts = 2")));
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    let document = finished(&gateway, &job, &[ONE]);
+    let facts = ["state", "attempts", "items"].map(|name| &document[name]);
+    assert_eq!(facts, [&json!("failed"), &json!(2), &json!(200)], "{document}");
+    assert_eq!(document["error"]["code"], "upstream_unavailable");
+}
+
+#[test]
+fn limits_of_clients_slow_an_export_down() {
+    let upstream = Upstream::start(serve(users(1_000)));
+    let directory = Directory::new();
+    let setup = Setup { route: "rate_limit = { requests = 4, per = \"2s\" }", ..PLAIN };
+    let gateway =
+        Gateway::start(&format!("{}{}", setup.configuration(upstream.address), table(&directory, "attempts = 1")));
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    let document = finished(&gateway, &job, &[ONE]);
+    assert_eq!((&document["state"], &document["items"]), (&json!("completed"), &json!(1_000)), "{document}");
+    assert!(metric(&gateway, "cursorgate_rate_limited_total{route=\"users\",policy=\"requests\"}") > 0);
+}
+
+#[test]
+fn an_export_can_be_cancelled_and_removed() {
+    let permits = Permits::default();
+    let (items, gate) = (users(900), permits.clone());
+    let upstream = Upstream::start(move |exchange| {
+        gate.take();
+        let page = body(exchange, &items);
+        exchange.reply("200 OK", &[JSON], page.as_bytes())
+    });
+    let directory = Directory::new();
+    let gateway = start(&upstream, &directory, "at_once = 1");
+    permits.give(2);
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    eventually("its second page is asked for", || (upstream.count() == 3).then_some(()));
+    let running = result(&gateway, &job, &[ONE]);
+    assert_eq!((running.outcome().as_str(), running.header("retry-after")), ("409 export_without_result", Some("2")));
+    let cancelled = gateway.send("DELETE", &job, &[ONE], b"");
+    assert_eq!((cancelled.status, &cancelled.json()["state"]), (200, &json!("cancelled")));
+    permits.give(100);
+    let file = directory.file("exports/results").join(job.rsplit('/').next().expect("an id"));
+    eventually("its file is removed", || (!file.exists()).then_some(()));
+    assert_eq!(status(&gateway, &job, &[ONE])["state"], "cancelled");
+    assert!(upstream.count() <= 4, "no further page");
+
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    finished(&gateway, &job, &[ONE]);
+    assert_eq!(gateway.send("DELETE", &job, &[ONE], b"").status, 204);
+    assert_eq!(gateway.send("GET", &job, &[ONE], b"").outcome(), "404 export_not_found");
+    let results = std::fs::read_dir(directory.file("exports/results")).expect("the results");
+    assert_eq!(results.count(), 0);
+}
+
+#[test]
+fn unfinished_exports_are_limited() {
+    let gate = Gate::default();
+    let (items, held) = (users(300), gate.clone());
+    let upstream = Upstream::start(move |exchange| {
+        if exchange.request.parameter("offset") != Some("0") {
+            held.wait();
+        }
+        let page = body(exchange, &items);
+        exchange.reply("200 OK", &[JSON], page.as_bytes())
+    });
+    let directory = Directory::new();
+    let gateway = start(&upstream, &directory, "per_client = 2\nqueue = 3\nat_once = 1");
+    let jobs = [ONE, ONE, TWO].map(|client| begun(&gateway, "/users/exports", &[client], &json!({})));
+    let refused = begin(&gateway, "/users/exports", &[ONE], &json!({}));
+    assert_eq!(refused.outcome(), "429 export_limit");
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(begin(&gateway, "/users/exports", &[TWO], &json!({})).outcome(), "503 overloaded");
+    gate.open();
+    for (job, client) in jobs.iter().zip([ONE, ONE, TWO]) {
+        assert_eq!(finished(&gateway, job, &[client])["state"], "completed");
+    }
+    let again = begin(&gateway, "/users/exports", &[ONE], &json!({}));
+    assert_eq!(again.status, 202);
+}
+
+#[test]
+fn finished_exports_are_kept_up_to_a_number_and_a_size() {
+    let upstream = Upstream::start(serve(users(30)));
+    let directory = Directory::new();
+    let gateway = start(&upstream, &directory, "keep_jobs = 2");
+    let jobs: Vec<String> = (0..4)
+        .map(|_| {
+            let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+            finished(&gateway, &job, &[ONE]);
+            job
+        })
+        .collect();
+    eventually("two are left", || {
+        let own = gateway.send("GET", "/users/exports", &[ONE], b"").json();
+        (own["exports"].as_array()?.len() == 2).then_some(())
+    });
+    eventually("two files are left", || {
+        let results = std::fs::read_dir(directory.file("exports/results")).ok()?;
+        (results.count() == 2).then_some(())
+    });
+    let left = jobs.iter().filter(|job| gateway.send("GET", job, &[ONE], b"").status == 200).count();
+    assert_eq!(left, 2);
+    drop(gateway);
+    let gateway = start(&upstream, &directory, "keep = \"1s\"");
+    eventually("none is left", || {
+        let own = gateway.send("GET", "/users/exports", &[ONE], b"").json();
+        own["exports"].as_array()?.is_empty().then_some(())
+    });
+    let large = Upstream::start(serve(users(30_000)));
+    let other = Directory::new();
+    let bounded = start(&large, &other, "size = \"64KiB\"");
+    let job = begun(&bounded, "/users/exports", &[ONE], &json!({}));
+    assert_eq!(finished(&bounded, &job, &[ONE])["error"]["code"], "export_too_large");
+}
+
+#[test]
+fn other_paths_are_those_of_routes() {
+    let items = users(3);
+    let upstream = Upstream::start(move |exchange| {
+        exchange.body()?;
+        let page = body(exchange, &items);
+        exchange.reply("200 OK", &[JSON], page.as_bytes())
+    });
+    let directory = Directory::new();
+    let rest = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
+    let without = Gateway::start(&format!("{}{rest}", PLAIN.configuration(upstream.address)));
+    assert_eq!(begin(&without, "/users/exports", &[], &json!({})).status, 200, "forwarded");
+    let gateway = Gateway::start(&format!("{}{rest}{}", PLAIN.configuration(upstream.address), table(&directory, "")));
+    for (method, target) in [
+        ("POST", "/elsewhere/exports"),
+        ("POST", "/exports"),
+        ("GET", "/users/exports/7"),
+        ("PUT", "/users/exports"),
+        ("GET", "/users/exports/"),
+        ("GET", "/users/exportsome"),
+    ] {
+        let answer = gateway.send(method, target, &[JSON], b"{}");
+        assert_eq!(answer.status, 200, "{method} {target}: {}", answer.text());
+        let asked = upstream.requests().pop().expect("a request");
+        assert_eq!((asked.method.as_str(), asked.target.as_str()), (method, target));
+    }
+    assert_eq!(begin(&gateway, "/users/exports", &[], &json!({})).status, 202);
+}

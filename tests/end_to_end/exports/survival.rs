@@ -1,0 +1,155 @@
+//! Exports outlive their process: killed, stopped or succeeded.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Read as _, Write as _},
+    sync::{Mutex, PoisonError},
+};
+
+use serde_json::{Value, json};
+
+use super::{JSON, ONE, Permits, begun, finished, result, start, status, table};
+use crate::harness::{
+    Directory, Numbers, eventually,
+    gateway::Gateway,
+    list::{body, serve, users},
+    rows::{self, Row, Rows},
+    upstream::Upstream,
+};
+
+/// A job is killed with its process again and again, while rows come and go.
+#[test]
+fn no_item_is_lost_or_repeated_when_processes_are_killed() {
+    const STABLE: u64 = 1_200;
+    let all = Rows::new((1..=STABLE).map(|id| Row::new(id, id % 97)));
+    let (rows, permits, numbers) = (all.clone(), Permits::default(), Mutex::new(Numbers::new(7)));
+    let gate = permits.clone();
+    let upstream = Upstream::start(move |exchange| {
+        gate.take();
+        rows.change(|rows| {
+            let mut numbers = numbers.lock().unwrap_or_else(PoisonError::into_inner);
+            let id = 10_000 + numbers.draw() % 1_000;
+            match rows.iter().position(|row| row.id == id) {
+                Some(at) => _ = rows.remove(at),
+                None => rows.push(Row::new(id, numbers.draw() % 97)),
+            }
+        });
+        rows.answer(exchange)
+    });
+    let directory = Directory::new();
+    let route = format!("{}\npage_size = {{ default = 10, max = 25 }}", rows::BY_SCORE);
+    let configuration = rows::configuration(upstream.address, rows::BY_OFFSET, &route);
+    let configuration = format!("{configuration}{}", table(&directory, ""));
+    let mut numbers = Numbers::new(11);
+    permits.give(1);
+    let mut gateway = Gateway::start(&configuration);
+    permits.give(4);
+    let job = begun(&gateway, "/users/exports", &[], &json!({ "compression": "gzip" }));
+    let mut reached = 0;
+    for round in 0..6 {
+        permits.give(4 + numbers.below(8));
+        let moved = eventually("some pages", || {
+            let items = status(&gateway, &job, &[])["items"].as_u64()?;
+            (items > reached || permits.left() == 0).then_some(items)
+        });
+        assert!(moved >= reached, "{round}: {moved} after {reached}");
+        reached = moved;
+        // The process is killed, wherever it is.
+        drop(gateway);
+        gateway = Gateway::start(&configuration);
+    }
+    permits.give(100_000);
+    let document = finished(&gateway, &job, &[]);
+    assert_eq!(document["state"], "completed", "{document}");
+    let mut text = String::new();
+    let file = result(&gateway, &job, &[]);
+    flate2::read::MultiGzDecoder::new(&file.body[..]).read_to_string(&mut text).expect("gzip");
+    let found: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("an item")).collect();
+    let mut times = BTreeMap::new();
+    for item in &found {
+        *times.entry(item["id"].as_u64().expect("an id")).or_insert(0) += 1;
+    }
+    let missing: Vec<u64> = (1..=STABLE).filter(|id| !times.contains_key(id)).collect();
+    let twice: BTreeSet<_> = times.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(missing.is_empty() && twice.is_empty(), "missing {missing:?}, twice {twice:?}: {document}");
+    assert_eq!(document["items"], found.len());
+    assert_eq!(document["closing"]["complete"], true, "{document}");
+}
+
+/// A process that ends after its last page leaves a whole result, to which nothing is added.
+#[test]
+fn a_result_that_is_whole_stays_so() {
+    let upstream = Upstream::start(serve(users(300)));
+    let directory = Directory::new();
+    let gateway = start(&upstream, &directory, "");
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({ "format": "json" }));
+    finished(&gateway, &job, &[ONE]);
+    let (whole, asked) = (result(&gateway, &job, &[ONE]).body, upstream.count());
+    drop(gateway);
+    let jobs = rusqlite::Connection::open(directory.file("exports/jobs.sqlite3")).expect("the jobs");
+    let changed = jobs.execute("UPDATE jobs SET state = 'active', finished = NULL", []).expect("a change");
+    assert_eq!(changed, 1);
+    drop(jobs);
+    let file = directory.file("exports/results").join(job.rsplit('/').next().expect("an id"));
+    let written = std::fs::OpenOptions::new().append(true).open(file).and_then(|mut file| file.write_all(b"beyond"));
+    written.expect("the result can be written");
+    let gateway = start(&upstream, &directory, "");
+    let document = finished(&gateway, &job, &[ONE]);
+    assert_eq!((&document["state"], &document["items"]), (&json!("completed"), &json!(300)), "{document}");
+    assert_eq!((result(&gateway, &job, &[ONE]).body == whole, upstream.count()), (true, asked));
+}
+
+#[test]
+fn another_process_takes_over() {
+    let (items, permits) = (users(900), Permits::default());
+    let (served, gate) = (items.clone(), permits.clone());
+    let upstream = Upstream::start(move |exchange| {
+        gate.take();
+        let page = body(exchange, &served);
+        exchange.reply("200 OK", &[JSON], page.as_bytes())
+    });
+    let directory = Directory::new();
+    let first = start(&upstream, &directory, "");
+    permits.give(3);
+    let job = begun(&first, "/users/exports", &[ONE], &json!({}));
+    eventually("the middle of the export", || (permits.left() == 0).then_some(()));
+    let second = start(&upstream, &directory, "");
+    // The first process has the job as long as it runs.
+    let document = status(&second, &job, &[ONE]);
+    assert_eq!(document["state"], "active", "{document}");
+    drop(first);
+    permits.give(100);
+    let document = finished(&second, &job, &[ONE]);
+    assert_eq!((&document["state"], &document["items"]), (&json!("completed"), &json!(900)));
+    assert_eq!(result(&second, &job, &[ONE]).text(), items.join("\n") + "\n");
+
+    // A process that stops in order leaves its job after the page that it reads.
+    while permits.left() > 0 {
+        permits.take();
+    }
+    permits.give(3);
+    let job = begun(&second, "/users/exports", &[ONE], &json!({}));
+    eventually("the middle of the export", || (permits.left() == 0).then_some(()));
+    let mut second = second;
+    second.signal("TERM");
+    eventually("the process stops", || second.log().iter().any(|line| line.contains("stopping")).then_some(()));
+    permits.give(100);
+    second.ended();
+    let mut third = start(&upstream, &directory, "");
+    let document = finished(&third, &job, &[ONE]);
+    assert_eq!((&document["state"], &document["items"]), (&json!("completed"), &json!(900)));
+    assert_eq!(result(&third, &job, &[ONE]).text(), items.join("\n") + "\n");
+
+    // So does one that hands over.
+    while permits.left() > 0 {
+        permits.take();
+    }
+    permits.give(3);
+    let job = begun(&third, "/users/exports", &[ONE], &json!({}));
+    eventually("the middle of the export", || (permits.left() == 0).then_some(()));
+    third.succeed();
+    permits.give(100);
+    let document = finished(&third, &job, &[ONE]);
+    assert_eq!((&document["state"], &document["items"]), (&json!("completed"), &json!(900)));
+    assert_eq!(result(&third, &job, &[ONE]).text(), items.join("\n") + "\n");
+}
