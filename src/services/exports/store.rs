@@ -48,8 +48,12 @@ const COLUMNS: &str = "id, owner, state, claim, created, finished, definition, p
 /// The time for which a process waits for the transaction of another one.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// The most jobs of a list, and of those that are looked at for the next one.
+/// The most jobs of a list.
 const MOST_LISTED: usize = 100;
+
+/// The most jobs that are looked at for the next one: more than processes of one machine work on at a time, so that those
+/// of others hide none that waits.
+const MOST_CANDIDATES: usize = 1_000;
 
 /// A fault of the database or of its directory.
 #[derive(Debug, thiserror::Error)]
@@ -234,7 +238,7 @@ impl JobTable<'_> {
         let query = format!(
             "SELECT id FROM jobs AS job WHERE state = 'active' OR (state = 'queued' AND not_before <= ?1)
              ORDER BY (SELECT count(*) FROM jobs WHERE owner = job.owner AND state = 'active' AND id <> job.id),
-                      priority DESC, created, id LIMIT {MOST_LISTED}"
+                      priority DESC, created, id LIMIT {MOST_CANDIDATES}"
         );
         let mut statement = self.transaction.prepare(&query)?;
         let rows = statement.query_map([whole(now)], |row| row.get(0))?;
@@ -375,4 +379,129 @@ fn natural(number: i64) -> u64 {
 
 fn count(number: i64) -> usize {
     usize::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::exports::{
+        format::{Compression, ExportFormat},
+        job::Priority,
+    };
+
+    /// A store in a directory of its own, which ends with the test.
+    struct OwnStore(ExportStore, PathBuf);
+
+    impl Drop for OwnStore {
+        fn drop(&mut self) {
+            // It is below the directory of temporary files.
+            let _ = fs::remove_dir_all(&self.1);
+        }
+    }
+
+    fn store(name: &str) -> OwnStore {
+        let directory = std::env::temp_dir().join(format!("cursorgate-{}-{name}", std::process::id()));
+        OwnStore(ExportStore::open(&directory).unwrap(), directory)
+    }
+
+    fn job(id: &str, owner: &str, priority: Priority, created: u64) -> ExportJob {
+        let definition = JobDefinition {
+            path: "/users".to_owned(),
+            normal_path: "/users".to_owned(),
+            host: None,
+            query: String::new(),
+            format: ExportFormat::Ndjson,
+            compression: Compression::None,
+            priority,
+            columns: None,
+        };
+        ExportJob {
+            id: id.to_owned(),
+            owner: owner.to_owned(),
+            state: JobState::Queued,
+            claim: 0,
+            created,
+            finished: None,
+            progress: JobProgress::begin(&definition),
+            definition,
+            fault: None,
+        }
+    }
+
+    const MANY: QueueLimits = QueueLimits { per_client: 100, queue: 100 };
+
+    #[tokio::test]
+    async fn a_process_that_has_lost_a_job_changes_nothing() {
+        let store = store("lost");
+        store
+            .0
+            .call(|jobs| {
+                assert_eq!(jobs.add(&job("a", "one", Priority::Normal, 1), b"sealed", MANY)?, Added::Queued);
+                let (first, credentials) = jobs.claim("a", 0)?.unwrap();
+                assert_eq!((credentials.as_slice(), first.progress.interruptions), (&b"sealed"[..], 0));
+                let further = JobProgress { items: 7, bytes: 70, ..JobProgress::default() };
+                assert!(jobs.advance("a", first.claim, &further)?);
+                let (second, _) = jobs.claim("a", 0)?.unwrap();
+                assert_eq!((second.progress.items, second.progress.interruptions), (7, 1), "it goes on there");
+                let stale = JobProgress { items: 9, ..JobProgress::default() };
+                assert!(!jobs.advance("a", first.claim, &stale)?);
+                jobs.end(("a", first.claim), &Ended::Finished(JobState::Failed), (&stale, None), 5)?;
+                let owners = ["one".to_owned()];
+                let found = jobs.find("a", &owners)?.unwrap();
+                assert_eq!((found.state, found.progress.items), (JobState::Active, 7));
+                jobs.end(("a", second.claim), &Ended::Finished(JobState::Completed), (&further, None), 5)?;
+                assert_eq!(jobs.find("a", &owners)?.unwrap().state, JobState::Completed);
+                assert!(jobs.claim("a", 0)?.is_none() && jobs.find("a", &["two".to_owned()])?.is_none());
+                let left: Option<Vec<u8>> =
+                    jobs.transaction.query_row("SELECT credentials FROM jobs", [], |row| row.get(0))?;
+                assert_eq!(left, None, "a finished job has no credentials");
+                Ok(())
+            })
+            .await
+            .unwrap();
+        let again = ExportStore::open(&store.1).unwrap();
+        assert_eq!(again.call(JobTable::with_result).await.unwrap(), ["a"]);
+    }
+
+    #[tokio::test]
+    async fn clients_take_turns() {
+        let store = store("turns");
+        store
+            .0
+            .call(|jobs| {
+                for (id, owner, priority, created) in [
+                    ("a", "one", Priority::Normal, 1),
+                    ("b", "one", Priority::Normal, 2),
+                    ("c", "one", Priority::High, 3),
+                    ("d", "two", Priority::Low, 4),
+                ] {
+                    jobs.add(&job(id, owner, priority, created), b"", MANY)?;
+                }
+                assert_eq!(jobs.candidates(0)?, ["c", "a", "b", "d"]);
+                let (taken, _) = jobs.claim("c", 0)?.unwrap();
+                assert_eq!(jobs.candidates(0)?, ["c", "d", "a", "b"], "the other client's turn");
+                jobs.end(("c", taken.claim), &Ended::Queued(50), (&taken.progress, None), 0)?;
+                assert!(jobs.claim("c", 49)?.is_none());
+                assert_eq!(jobs.candidates(49)?, ["a", "b", "d"], "it waits for its next attempt");
+                assert_eq!(jobs.candidates(50)?, ["c", "a", "b", "d"]);
+                let two = QueueLimits { per_client: 3, queue: 100 };
+                assert_eq!(jobs.add(&job("e", "one", Priority::Low, 5), b"", two)?, Added::ClientIsFull);
+                let four = QueueLimits { per_client: 100, queue: 4 };
+                assert_eq!(jobs.add(&job("e", "two", Priority::Low, 5), b"", four)?, Added::QueueIsFull);
+                jobs.cancel("a", 9)?;
+                assert_eq!(jobs.add(&job("e", "one", Priority::Low, 5), b"", two)?, Added::Queued);
+                Ok(())
+            })
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_database_of_a_later_version_is_left_alone() {
+        let store = store("later");
+        let set = |jobs: &mut JobTable<'_>| Ok(jobs.transaction.pragma_update(None, "user_version", VERSION + 1)?);
+        store.0.call(set).await.unwrap();
+        let again = ExportStore::open(&store.1);
+        assert!(matches!(again, Err(JobStoreFault::Later(2))));
+    }
 }
