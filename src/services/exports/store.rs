@@ -460,7 +460,7 @@ mod tests {
             .await
             .unwrap();
         let again = ExportStore::open(&store.1).unwrap();
-        assert_eq!(again.call(JobTable::with_result).await.unwrap(), ["a"]);
+        assert_eq!(again.call(|jobs| Ok(jobs.with_result()?.concat())).await.unwrap(), "a");
     }
 
     #[tokio::test]
