@@ -3,7 +3,7 @@
 # happens at the same time: of them, what fails is run once more, alone, and has to pass then. It is told either way.
 set -euo pipefail
 
-PROCESSES="end_to_end faults"
+PROCESSES="end_to_end faults deploy"
 # More than so many that fail are no accident of timing.
 MOST=3
 

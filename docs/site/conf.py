@@ -24,6 +24,7 @@ include_patterns = [
     "SECURITY.md",
     "benches/README.md",
     "deploy/README.md",
+    "examples/clients/README.md",
     "tests/README.md",
     "docs/**",
 ]
