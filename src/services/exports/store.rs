@@ -225,7 +225,7 @@ impl JobTable<'_> {
     pub(super) fn of_client(&mut self, owners: &[String]) -> Result<Vec<ExportJob>, JobStoreFault> {
         let places = vec!["?"; owners.len()].join(", ");
         let query = format!(
-            "SELECT {COLUMNS} FROM jobs WHERE owner IN ({places}) ORDER BY created DESC, id LIMIT {MOST_LISTED}"
+            "SELECT {COLUMNS} FROM jobs WHERE owner IN ({places}) ORDER BY created DESC, rowid DESC LIMIT {MOST_LISTED}"
         );
         let mut statement = self.transaction.prepare(&query)?;
         let rows = statement.query_map(params_from_iter(owners), |row| Ok(read(row)))?;
@@ -238,7 +238,7 @@ impl JobTable<'_> {
         let query = format!(
             "SELECT id FROM jobs AS job WHERE state = 'active' OR (state = 'queued' AND not_before <= ?1)
              ORDER BY (SELECT count(*) FROM jobs WHERE owner = job.owner AND state = 'active' AND id <> job.id),
-                      priority DESC, created, id LIMIT {MOST_CANDIDATES}"
+                      priority DESC, created, rowid LIMIT {MOST_CANDIDATES}"
         );
         let mut statement = self.transaction.prepare(&query)?;
         let rows = statement.query_map([whole(now)], |row| row.get(0))?;
@@ -324,7 +324,7 @@ impl JobTable<'_> {
     /// Returns all finished jobs, the newest first.
     pub(super) fn finished(&mut self) -> Result<Vec<FinishedJob>, JobStoreFault> {
         let query = "SELECT id, finished, iif(state = 'completed', bytes, 0) FROM jobs WHERE finished IS NOT NULL
-                     ORDER BY finished DESC, id";
+                     ORDER BY finished DESC, rowid DESC";
         let mut statement = self.transaction.prepare(query)?;
         let rows = statement.query_map([], |row| {
             Ok(FinishedJob { id: row.get(0)?, finished: natural(row.get(1)?), bytes: natural(row.get(2)?) })
