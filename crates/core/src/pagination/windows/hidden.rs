@@ -116,7 +116,7 @@ impl KeyReader<'_> {
         if self.seams.vain >= HIDDEN_RUN_LOOKS {
             return None;
         }
-        let to = beyond + (u64::from(self.trusted_size().0) << self.seams.vain);
+        let to = beyond.saturating_add(u64::from(self.trusted_size().0) << self.seams.vain);
         self.seams.vain += 1;
         Some(self.asker.ledger.total().map_or(to, |total| to.min(total)))
     }
@@ -149,7 +149,7 @@ impl KeyReader<'_> {
         let trusted = self.trusted_size();
         let is_backward = self.draft.way() == Way::Backward;
         let rest = 2 * self.draft.need();
-        let to = if is_backward { to } else { to + rest };
+        let to = if is_backward { to } else { to.saturating_add(rest) };
         let to = self.asker.ledger.total().map_or(to, |total| to.min(total));
         // How far it reaches at least.
         let reached = |slice: Slice| match slice {
