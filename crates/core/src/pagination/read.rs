@@ -33,7 +33,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
     let page = lowered::read(up, request).await?;
     let is_reversed = up.sequences.take().is_some_and(|sequences| sequences.are_reversed_on(&page));
     if page.level() >= Level::Checked && is_reversed {
-        // What the upstream sorts by, its own answers contradict: neither of them proves a sequence.
+        // Two answers contradict each other in the sequence of their items: neither of them proves one.
         return Err(Refusal::PositionLost { nearest }.into());
     }
     Ok(page)

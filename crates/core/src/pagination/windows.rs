@@ -83,7 +83,7 @@ struct KeySearch {
     last_missed: Option<Missed>,
     /// The slice before the boundary, and how far after it no item was found, where items are hidden.
     edge: Option<HiddenEdge>,
-    /// The windows that were asked for.
+    /// The windows that were asked for in vain.
     asked: Vec<Vec<AskedSlice>>,
 }
 

@@ -89,7 +89,7 @@ impl<'a> PageChecker<'a> {
         // Of alternatives, each shows what is within its own range; that the others are understood is trusted.
         for (low, high) in parts.iter().filter_map(|part| self.limits(part).filter(|_| !is_equality(part))) {
             let start = from_start.then(|| (low.clone(), Level::Exact, ""));
-            // One that shows an item of its range is understood, and ends where the answer ends the list.
+            // An alternative that shows an item of its range is understood, and ends where the answer ends the list.
             let end = highs.as_ref().filter(|_| rows.iter().any(|row| self.is_within(row, &low, &high)));
             let end = end.map(|(_, own, because)| (high.clone(), *own, *because));
             self.push(&name, &rows, (start, end), (low, high), level, listing.by_id, shown);

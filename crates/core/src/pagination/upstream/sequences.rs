@@ -16,16 +16,15 @@ use crate::pagination::{
     page::{ItemPlace, Page},
 };
 
-/// The items of each answer, by the hashes of their ids, in the direction of the list.
+/// The hashes of the ids of each answer, in the direction of the list.
 #[derive(Debug)]
 pub(in crate::pagination) struct ShownSequences {
     order: Arc<Order>,
-    answers: Vec<HashMap<u64, usize>>,
+    answers: Vec<Vec<u64>>,
 }
 
 impl ShownSequences {
-    /// Returns the sequences of a page in an order that answers have to tell; `None` in one that keys tell, or where ties
-    /// come in any sequence.
+    /// Returns the sequences of a page, none yet; `None` where keys tell the order, or where ties come in any sequence.
     pub(in crate::pagination) fn of(order: &Arc<Order>) -> Option<Self> {
         let is_told_by_answers = order.strong.iter().any(|key| key.kind == Kind::Opaque) && order.ties == Ties::Ordered;
         is_told_by_answers.then(|| Self { order: Arc::clone(order), answers: Vec::new() })
@@ -33,20 +32,27 @@ impl ShownSequences {
 
     pub(super) fn note(&mut self, fetch: &Fetch, answer: &Answer) {
         let Fetch::Slice(_, listing) = fetch else { return };
-        if listing.by_id || answer.items.len() < 2 {
+        if listing.by_id {
             return;
         }
-        let place = |item: usize| if listing.flipped { answer.items.len() - 1 - item } else { item };
-        let items = (0..answer.items.len()).filter_map(|item| Some((self.id(answer, item)?, place(item))));
-        self.answers.push(items.collect());
+        let mut ids: Vec<u64> = (0..answer.items.len()).filter_map(|item| self.id(answer, item)).collect();
+        if listing.flipped {
+            ids.reverse();
+        }
+        self.answers.push(ids);
     }
 
     /// Returns whether an answer shows two items of a page the other way round:
     /// `regressions/two-sequences-of-an-opaque-order.txt`.
     pub(in crate::pagination) fn are_reversed_on(&self, page: &Page) -> bool {
+        if self.answers.len() < 2 {
+            // A page of one answer has its sequence.
+            return false;
+        }
         let id = |at: &ItemPlace| self.id(page.answers.get(at.answer as usize)?, at.item as usize);
-        let ids: Vec<u64> = page.items.iter().filter_map(id).collect();
-        self.answers.iter().any(|places| !ids.iter().filter_map(|id| places.get(id)).is_sorted())
+        let places: HashMap<u64, usize> =
+            page.items.iter().enumerate().filter_map(|(place, at)| Some((id(at)?, place))).collect();
+        self.answers.iter().any(|ids| !ids.iter().filter_map(|id| places.get(id)).is_sorted())
     }
 
     fn id(&self, answer: &Answer, item: usize) -> Option<u64> {

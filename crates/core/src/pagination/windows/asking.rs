@@ -112,12 +112,14 @@ impl KeyReader<'_> {
 
     /// Asks for the window around the boundary.
     pub(super) async fn ask_window(&mut self, asked: Vec<AskedSlice>) -> KeyNext {
-        let times = self.search.asked.iter().filter(|earlier| **earlier == asked).count();
-        if times >= WINDOW_LOOKS {
-            // What it showed led back to it each time: further looks would show the same.
-            return Err(if self.cut.is_some() { self.run_too_long() } else { self.lost() });
+        if self.asker.searching {
+            let times = self.search.asked.iter().filter(|earlier| **earlier == asked).count();
+            if times >= WINDOW_LOOKS {
+                // Each look led back to this window: a further one would show the same.
+                return Err(if self.cut.is_some() { self.run_too_long() } else { self.lost() });
+            }
+            self.search.asked.push(asked.clone());
         }
-        self.search.asked.push(asked.clone());
         // A slice that ends at the depth which the upstream answers must reach beyond where the page stands.
         let forward = self.draft.way() == Way::Forward && self.draft.can_be_searched_for();
         let reached = if forward { self.draft.offset() } else { 0 };

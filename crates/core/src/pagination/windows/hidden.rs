@@ -38,7 +38,7 @@ impl KeyReader<'_> {
         let side = if view.is_empty() { self.side_of_nothing(&view) } else { side };
         let reaches = view.reaches();
         if let Some(edge) = self.search.edge.filter(|edge| side == Side::After && edge.slice == slice) {
-            // What comes after it is cut at its edge, and the slice that should show both shows the earlier part alone. Test:
+            // The next slice cuts a run at its edge, and the slice that should show the whole run shows this part alone. Test:
             // `a_run_that_hidden_rows_cut_is_read_with_its_neighbours`.
             return self.read_chain_farther(edge.slice, edge.to.max(reaches));
         }
@@ -110,15 +110,15 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Returns the offset up to which neighbours are read: farther beyond an offset each time, though not beyond the total.
-    /// `None` after [`HIDDEN_RUN_LOOKS`] of them.
+    /// Returns the offset up to which neighbours are read: farther beyond an offset each time. `None` after
+    /// [`HIDDEN_RUN_LOOKS`] of them.
     fn farther(&mut self, beyond: u64) -> Option<u64> {
         if self.seams.vain >= HIDDEN_RUN_LOOKS {
             return None;
         }
         let to = beyond.saturating_add(u64::from(self.trusted_size().0) << self.seams.vain);
         self.seams.vain += 1;
-        Some(self.asker.ledger.total().map_or(to, |total| to.min(total)))
+        Some(to)
     }
 
     /// Returns the largest size that is surely honoured.
@@ -142,8 +142,8 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Reads a slice and its neighbours up to an offset, and so many more on the side of the page as may hold the rest of
-    /// it where every second item is hidden.
+    /// Reads a slice and its neighbours up to an offset, though not beyond the total, and so many more on the side of the
+    /// page as may hold the rest of it where every second item is hidden.
     fn read_chain(&mut self, slice: Slice, to: u64) -> KeyTurn {
         self.search.edge = None;
         let trusted = self.trusted_size();

@@ -128,9 +128,9 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Goes on after slices that do not fit together: only of pages of one size is it sure that nothing is between them,
-    /// and of pages of a size that is honoured. With the first of them, if it is short, and the first item of the last.
-    /// Test: `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
+    /// Goes on after slices that do not fit together: only between pages of one size that is honoured is surely no item.
+    /// `short_first` is the first slice, if its answer is short, and `first_of_last` the first item of the last one. Test:
+    /// `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
     fn apart(&mut self, short_first: Option<Short>, first_of_last: Option<Anchor>) -> KeyNext {
         self.seams.one_size = true;
         if let Some(Short { slice: Slice::Page { .. }, count, .. }) = short_first {
