@@ -65,14 +65,14 @@ impl Caller {
     }
 
     /// Returns the name of a key of this client: two clients with the same key have different names. A client is told by all
-    /// headers that could identify it and by its certificate, or without either by its address.
+    /// headers that could identify it and by its certificate, or without either by its address. The headers have been sifted
+    /// ([`Client::of`](crate::gateway::session::client_request::Client::of)), so that no client names another one.
     pub(super) fn name_of(&self, key: &str) -> [u8; 32] {
         self.named(key, |name| !is_impersonal(name))
     }
 
     /// Returns the name of this client at a list whose clients are told apart by the headers of `principal`: by those that
-    /// the client sent, or without any by all headers that could identify it. The headers have been sifted
-    /// ([`Client::of`](crate::gateway::session::client_request::Client::of)), so that no client names another one.
+    /// the client sent, or without any by all headers that could identify it.
     pub(super) fn name_at(&self, principal: &[HeaderName]) -> [u8; 32] {
         let is_named = principal.iter().any(|name| self.headers.contains_key(name));
         self.named("", |name| if is_named { principal.contains(name) } else { !is_impersonal(name) })

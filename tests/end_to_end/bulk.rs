@@ -341,6 +341,11 @@ fn a_key_belongs_to_one_request_of_one_client() {
         eventually("a result", || Some(with("\"m\"", "Bearer one", &slow)).filter(|answer| answer.status == 200));
     assert_eq!(statuses(&found), [Some(200), Some(200)]);
     assert_eq!(upstream.count(), 5, "no operation ran twice");
+    // Nobody vouches for the address that a client names itself: it makes no other client of it.
+    let named = |address| post(&gateway, &[("Idempotency-Key", "\"n\""), ("X-Real-IP", address)], &request);
+    let before = upstream.requests().len();
+    assert_eq!(named("192.0.2.1").body, named("192.0.2.2").body);
+    assert_eq!(upstream.requests().len(), before + 1, "the operation runs once");
 }
 
 #[test]

@@ -158,12 +158,21 @@ async fn decide(
 ) -> Dispatch {
     seam(&outcome.path, "decide");
     let session = session.as_downstream_mut();
-    if let Some(service) = gateway.services.iter().find(|service| service.takes(snapshot, session.req_header())) {
-        let answer = service.answer(session, snapshot, (held, outcome)).await;
-        return match answer {
-            Some(ServiceAnswer::Whole(response)) => Dispatch::Respond(response),
-            Some(ServiceAnswer::Streamed(response)) => Dispatch::Stream(response),
-            None => Dispatch::Gone,
+    let head = session.req_header();
+    // Heads of HTTP/1 have been checked before they were parsed.
+    if head.version == Version::HTTP_2
+        && let Err(problem) = head::check_parsed(head, snapshot.server.head_size)
+    {
+        return Dispatch::Respond(refuse(&problem, None, snapshot, outcome));
+    }
+    if let Some(service) = gateway.services.iter().find(|service| service.takes(snapshot, head)) {
+        outcome.service = Some(service.name());
+        let client = Client::of(session, snapshot);
+        return match service.answer(session, &client, snapshot, (held, outcome)).await {
+            Ok(Some(ServiceAnswer::Whole(response))) => Dispatch::Respond(response),
+            Ok(Some(ServiceAnswer::Streamed(response))) => Dispatch::Stream(response),
+            Ok(None) => Dispatch::Gone,
+            Err(failure) => Dispatch::Respond(shed(failure, None, snapshot, outcome)),
         };
     }
     let filled = Filled { cross_origin, place, explained: &mut *explained };
@@ -231,12 +240,7 @@ fn read_head(
     let refused = |problem: &Problem, envelope: Option<&EnvelopeTemplate>, outcome: &mut Outcome| {
         Box::new(Dispatch::Respond(refuse(problem, envelope, snapshot, outcome)))
     };
-    let head = session.req_header();
-    if head.version == Version::HTTP_2 {
-        // Heads of HTTP/1 have been checked before they were parsed.
-        head::check_parsed(head, snapshot.server.head_size).map_err(|problem| refused(&problem, None, outcome))?;
-    }
-    let target = target::read(head).map_err(|problem| refused(&problem, None, outcome))?;
+    let target = target::read(session.req_header()).map_err(|problem| refused(&problem, None, outcome))?;
     // Taken before the client's headers are sifted, which drops it.
     let permit =
         snapshot.explanations.as_ref().and_then(|_| session.req_header().headers.get(headers::EXPLAIN).cloned());
@@ -454,12 +458,7 @@ fn envelope_of<'l>(list: Option<&'l List>, head: &RequestHeader) -> Option<&'l E
 }
 
 /// Returns the response to a request for which there is no place, or no memory or slot.
-pub(crate) fn shed(
-    failure: Failure,
-    envelope: Option<&EnvelopeTemplate>,
-    snapshot: &Snapshot,
-    outcome: &mut Outcome,
-) -> Response {
+fn shed(failure: Failure, envelope: Option<&EnvelopeTemplate>, snapshot: &Snapshot, outcome: &mut Outcome) -> Response {
     match failure {
         Failure::Passed(response) => *response,
         Failure::Refused { problem, detail } => {

@@ -6,9 +6,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 
+use super::client_request::Client;
 use crate::{
     downstream::Response,
-    gateway::{lifecycle::snapshot::Snapshot, outcome::access_log::Outcome},
+    gateway::{
+        lifecycle::snapshot::Snapshot,
+        outcome::{access_log::Outcome, failure::Failure},
+    },
     upstream::net::memory::MemoryShare,
 };
 
@@ -18,13 +22,22 @@ pub(crate) trait Service: Debug + Send + Sync {
     /// Returns whether the service answers this request. Every request is asked about, so that this costs next to nothing.
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool;
 
-    /// Answers a request that the service takes; returns `None` if the client has gone.
+    /// Returns the name of the service in logs and metrics.
+    fn name(&self) -> &'static str;
+
+    /// Answers a request that the service takes, whose head is checked and whose headers are sifted; returns `None` if the
+    /// client has gone.
+    ///
+    /// # Errors
+    ///
+    /// Returns the failure that the client gets as a problem.
     async fn answer(
         &self,
         session: &mut ServerSession,
+        client: &Client,
         snapshot: &Arc<Snapshot>,
         seen: (&MemoryShare, &mut Outcome),
-    ) -> Option<ServiceAnswer>;
+    ) -> Result<Option<ServiceAnswer>, Failure>;
 }
 
 /// The answer of a service.

@@ -16,7 +16,7 @@ use std::{pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Version, header};
+use http::{HeaderValue, Method, header};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 use tokio::sync::watch;
 
@@ -30,11 +30,11 @@ use crate::{
     gateway::{
         Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
-        request::head,
         runtime::clock,
-        server::dispatch::{shed, unless_gone},
+        server::dispatch::unless_gone,
         session::{
             body::{self, BodyLimits},
+            client_request::Client,
             service::{Service, ServiceAnswer},
         },
     },
@@ -44,9 +44,6 @@ use crate::{
     },
     upstream::net::memory::MemoryShare,
 };
-
-/// The name of the service in logs and metrics.
-const NAME: &str = "bulk";
 
 /// The deepest nesting of a bulk request.
 const DEPTH: u16 = 64;
@@ -72,20 +69,21 @@ impl Service for Bulk {
         path == settings.path.as_bytes() && head.method == Method::POST
     }
 
+    fn name(&self) -> &'static str {
+        "bulk"
+    }
+
     async fn answer(
         &self,
         session: &mut ServerSession,
+        _client: &Client,
         snapshot: &Arc<Snapshot>,
         (held, outcome): (&MemoryShare, &mut Outcome),
-    ) -> Option<ServiceAnswer> {
+    ) -> Result<Option<ServiceAnswer>, Failure> {
         // A request that the service does not take is not asked of it.
-        let settings = snapshot.services.bulk.as_ref()?;
-        outcome.service = Some(NAME);
-        let response = match self.serve(session, (snapshot, settings), (held, outcome)).await {
-            Ok(body) => body.map(response)?,
-            Err(failure) => shed(failure, None, snapshot, outcome),
-        };
-        Some(ServiceAnswer::Whole(response))
+        let Some(settings) = &snapshot.services.bulk else { return Ok(None) };
+        let body = self.serve(session, (snapshot, settings), (held, outcome)).await?;
+        Ok(body.map(|body| ServiceAnswer::Whole(response(body))))
     }
 }
 
@@ -106,12 +104,7 @@ impl Bulk {
         (snapshot, settings): (&Arc<Snapshot>, &BulkSettings),
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<Bytes>, Failure> {
-        let head = session.req_header();
-        if head.version == Version::HTTP_2 {
-            // Heads of HTTP/1 have been checked before they were parsed.
-            head::check_parsed(head, snapshot.server.head_size)?;
-        }
-        let key = idempotency::read(&head.headers)?;
+        let key = idempotency::read(&session.req_header().headers)?;
         let caller = Caller::of(session, outcome.client);
         let limits = BodyLimits { size: settings.size, depth: DEPTH, time: settings.timeout };
         let body = Bytes::from(body::read(session, limits, held).await?.into_bytes());

@@ -20,7 +20,7 @@ mod store;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -40,9 +40,8 @@ use crate::{
     gateway::{
         Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
-        request::head,
         runtime::clock,
-        server::dispatch::{shed, unless_gone},
+        server::dispatch::unless_gone,
         session::{
             body::{self, BodyLimits},
             client_request::Client,
@@ -104,49 +103,19 @@ impl Service for Exports {
         snapshot.services.exports.is_some() && ExportTarget::read(snapshot, head).is_some()
     }
 
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
     async fn answer(
         &self,
         session: &mut ServerSession,
+        client: &Client,
         snapshot: &Arc<Snapshot>,
         (held, outcome): (&MemoryShare, &mut Outcome),
-    ) -> Option<ServiceAnswer> {
-        outcome.service = Some(NAME);
-        // The futures are large.
-        match Box::pin(self.serve(session, snapshot, (held, outcome))).await {
-            Ok(answer) => answer,
-            Err(failure) => Some(ServiceAnswer::Whole(shed(failure, None, snapshot, outcome))),
-        }
-    }
-}
-
-impl Exports {
-    /// Opens the exports of a directory.
-    ///
-    /// # Errors
-    ///
-    /// Returns the fault of the directory as a text.
-    pub(super) fn open(inner: &Arc<InnerGateway>, settings: &ExportSettings) -> Result<(Self, ExportKeeper), String> {
-        let store = ExportStore::open(&settings.directory)
-            .map_err(|fault| format!("services.exports: {}: {fault}", settings.directory.display()))?;
-        let queued: Arc<Notify> = Arc::default();
-        let keeper = ExportKeeper { inner: Arc::clone(inner), store: store.clone(), queued: Arc::clone(&queued) };
-        Ok((Self { inner: Arc::clone(inner), store, queued }, keeper))
-    }
-
-    /// Answers a request; `None` if the client has gone.
-    async fn serve(
-        &self,
-        session: &mut ServerSession,
-        snapshot: &Arc<Snapshot>,
-        (held, outcome): (&MemoryShare, &Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure> {
-        let head = session.req_header();
-        if head.version == Version::HTTP_2 {
-            // Heads of HTTP/1 have been checked before they were parsed.
-            head::check_parsed(head, snapshot.server.head_size)?;
-        }
-        let method = head.method.clone();
-        let call = identify(session, snapshot, outcome)?;
+        let method = session.req_header().method.clone();
+        let call = identify(session, client, snapshot, outcome)?;
         match (&call.target.resource, method) {
             (ExportResource::Collection, Method::POST) => {
                 let limits = BodyLimits { size: BODY_SIZE, depth: BODY_DEPTH, time: call.settings.page_timeout };
@@ -173,6 +142,21 @@ impl Exports {
                 result::answer(&job, file, &session.req_header().headers).await.map(Some)
             }
         }
+    }
+}
+
+impl Exports {
+    /// Opens the exports of a directory.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the directory as a text.
+    pub(super) fn open(inner: &Arc<InnerGateway>, settings: &ExportSettings) -> Result<(Self, ExportKeeper), String> {
+        let store = ExportStore::open(&settings.directory)
+            .map_err(|fault| format!("services.exports: {}: {fault}", settings.directory.display()))?;
+        let queued: Arc<Notify> = Arc::default();
+        let keeper = ExportKeeper { inner: Arc::clone(inner), store: store.clone(), queued: Arc::clone(&queued) };
+        Ok((Self { inner: Arc::clone(inner), store, queued }, keeper))
     }
 
     /// Begins a job, once the list has answered a request for one item: a client without rights, or with parameters that
@@ -310,7 +294,8 @@ impl ExportCall<'_> {
 
 /// Reads whose request this is, and for what.
 fn identify<'c>(
-    session: &mut ServerSession,
+    session: &ServerSession,
+    client: &Client,
     snapshot: &'c Arc<Snapshot>,
     outcome: &Outcome,
 ) -> Result<ExportCall<'c>, Failure> {
@@ -320,8 +305,6 @@ fn identify<'c>(
         // The service does not take such a request.
         return Err(Box::new(Problem::new(Code::RouteNotFound, "no route covers this path")).into());
     };
-    // Sifts the headers, on which the name of the client rests.
-    let client = Client::of(session, snapshot);
     let headers = &session.req_header().headers;
     let address = client.public_address(&target.list, headers, &target.route, snapshot);
     let base = LinkBase::new(&address, &format!("{}/exports", target.list.path)).url("");
