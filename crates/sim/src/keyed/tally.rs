@@ -49,6 +49,10 @@ pub(crate) struct Tally {
     /// The seeds of walks whose exact pages were deceived.
     pub(crate) deceived_at_exact: Vec<u64>,
     classes: BTreeMap<Class, Counts>,
+    /// The number of walks of lists at rest in reach whose upstream keeps to its dialect.
+    pub(crate) plain: u64,
+    /// The seeds of those that are refused without need.
+    pub(crate) plain_needless: Vec<u64>,
 }
 
 /// So many walks in a hundred of one class in reach may be refused without need; a class of 500 walks has one or two. Most
@@ -83,6 +87,10 @@ impl Tally {
         counts.pages += outcome.pages;
         counts.exact += outcome.exact;
         counts.answers += outcome.answers;
+        if class.regime == Regime::InReach && !class.changing && scenario.traits.is_plain() {
+            self.plain += 1;
+            self.plain_needless.extend((outcome.refusal.is_some() && outcome.need.is_none()).then_some(seed));
+        }
         if let Some(refusal) = &outcome.refusal {
             counts.refused.entry((cause(refusal), outcome.need)).or_insert((0, seed)).0 += 1;
         }
@@ -100,6 +108,8 @@ impl Tally {
         self.unclear += other.unclear;
         self.unclear_seeds.extend(&other.unclear_seeds);
         self.deceived_at_exact.extend(&other.deceived_at_exact);
+        self.plain += other.plain;
+        self.plain_needless.extend(&other.plain_needless);
         for (class, theirs) in &other.classes {
             let counts = self.classes.entry(*class).or_default();
             counts.walks += theirs.walks;

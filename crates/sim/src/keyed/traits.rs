@@ -274,6 +274,13 @@ impl Traits {
         self.all_caps().count() == 1 && self.cuts == Cuts::Never && self.sticky == Sticky::Nothing
     }
 
+    /// Returns whether the upstream does what its dialect says: it gives each size up to the cap that the dialect names,
+    /// hides no row, and answers the same past its end.
+    pub(crate) fn is_plain(&self) -> bool {
+        let repeats = self.past != Past::Repeat || self.repeats;
+        !self.is_strange() && self.has_one_cap() && self.declared_cap() == Some(self.least_cap()) && repeats
+    }
+
     /// Returns whether each answer states its size, or that more items follow.
     pub(crate) fn tells_sizes(&self) -> bool {
         let flag = self.more == More::Slice && self.end == EndEvidence::Flag;
