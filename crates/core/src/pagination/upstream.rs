@@ -189,7 +189,9 @@ impl UpstreamPort {
         if let Some(passed) = &mut self.beyond {
             passed.was_seen |= answers.iter().any(|answer| passed.shows_more(answer));
         }
-        runs::watch(self, slices.first().map(|(slice, _)| *slice), &answers).await?;
+        // An answer of the flipped list from its start is the end of this one.
+        let first = slices.first().filter(|(_, flipped)| !flipped).map(|(slice, _)| *slice);
+        runs::watch(self, first, &answers).await?;
         Ok(answers)
     }
 

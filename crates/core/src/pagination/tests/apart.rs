@@ -57,3 +57,24 @@ fn a_value_that_is_gone_is_refused_with_a_place_in_the_list() {
         }
     }
 }
+
+#[test]
+fn a_row_of_a_run_whose_ids_do_not_compare_is_looked_for_along_the_run() {
+    // One value, and ids whose collation nobody tells: only the row itself says where it is.
+    let row = |row: usize| ("\"same\"".to_owned(), format!("\"k{row:02}\""));
+    for family in [Family::Offset, Family::Page] {
+        for at in 0..30 {
+            let mut list = List {
+                kind: Kind::Opaque,
+                ties: Ties::Ordered,
+                cap: 20,
+                total: Some(30),
+                ..List::new(family, (0..30).map(row))
+            };
+            let id = KeyValue::Text(format!("k{at:02}").into());
+            let place = Anchor { keys: vec![KeyValue::Text("same".into())], id };
+            let page = list.page(Target { position: Position::After(place), hint: Hint::default() }, 5).unwrap();
+            assert_eq!(page.items.len(), 5.min(30 - at - 1), "{family:?} after row {at}");
+        }
+    }
+}

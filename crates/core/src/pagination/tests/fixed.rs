@@ -39,6 +39,23 @@ fn a_short_page_after_a_seam_is_assumed_at_both_its_edges() {
     assert_eq!((page.unproven, page.next.is_none()), (Some(Unproven::Seam), true));
 }
 
+#[test]
+fn an_end_that_no_page_shows_with_the_last_items_is_found_without_a_total() {
+    for size in 2..=6 {
+        for rows in 1..=4 * size {
+            for limit in 1..=size {
+                let mut list = List { cap: size, ..list(u64::from(rows), Verify::Always) };
+                list.paging = Paging::new(Family::Page, Sizes::Fixed(size));
+                let page = list.page(Target { position: Position::End, hint: Hint::default() }, limit).unwrap();
+                let served =
+                    Vec::from_iter((0..page.items.len()).map(|at| String::from_utf8(page.item(at).to_vec()).unwrap()));
+                let all = list.all();
+                assert_eq!(served, all[all.len().saturating_sub(limit as usize)..], "{rows} rows, pages of {size}");
+            }
+        }
+    }
+}
+
 /// A page that takes several answers: every second one is read before and after the others, and none a third time.
 #[test]
 fn pages_of_a_fixed_size_are_read_as_one_chain() {

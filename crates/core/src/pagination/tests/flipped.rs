@@ -4,6 +4,7 @@ use crate::pagination::{
     key::KeyValue,
     model::{List, end, ids, key, whole},
     order::{Direction, Kind, Ties},
+    page::Level,
     paging::{EndEvidence, Family, Paging, Sizes},
     position::{Anchor, Hint, Position, Target},
     window::Offset,
@@ -50,4 +51,17 @@ fn a_boundary_that_the_flipped_list_does_not_show_is_looked_for_where_it_was() {
         assert_eq!(ids(&page), all[place..=place], "{place} of {count}");
         assert!(page.notes.requests <= 14, "{} requests: {:?}", page.notes.requests, list.asked);
     }
+}
+
+#[test]
+fn a_run_over_two_pages_is_shown_by_one_answer_of_the_flipped_list() {
+    let strong = vec![key("rank", Kind::Number, Direction::Ascending)];
+    let mut list = List::new(strong, [0, 1, 2, 3, 3].map(|rank| vec![whole(rank)]));
+    (list.filters, list.order.ties) = (None, Ties::Unordered);
+    list.paging = Paging { end: EndEvidence::ShortPage, ..Paging::new(Family::Page, Sizes::Fixed(4)) };
+    let all = list.expected();
+    let anchor = Anchor { keys: vec![KeyValue::Number("2".into())], id: KeyValue::Number(all[2].clone()) };
+    let hint = Hint { offset: Offset(3), total: Some(5), ..Hint::default() };
+    let page = list.page(Target { position: Position::After(anchor), hint }, 1).unwrap();
+    assert_eq!((ids(&page), page.level()), (all[3..4].to_vec(), Level::Exact), "{:?}", list.asked);
 }

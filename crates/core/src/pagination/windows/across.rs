@@ -111,7 +111,7 @@ impl KeyReader<'_> {
 
     /// Returns the slice of the flipped list that shows the boundary, and the first of the slices of the list that then
     /// fill the page.
-    fn flipped(&self, seam: &Range<u64>, window: Window) -> Option<Vec<AskedSlice>> {
+    pub(super) fn flipped(&self, seam: &Range<u64>, window: Window) -> Option<Vec<AskedSlice>> {
         let total = self.asker.ledger.total().or_else(|| self.draft.hint().total)?;
         if !self.request.abilities.flips || self.seams.flips >= FLIPPED_READINGS || seam.start >= total {
             return None;

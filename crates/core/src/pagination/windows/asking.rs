@@ -29,10 +29,17 @@ impl KeyReader<'_> {
     pub(super) fn next_window(&mut self) -> KeyNext {
         if let Some(cut) = self.cut.take() {
             let window = aim::window_of_run(&self.draft, &cut);
-            return match plan::holding(&self.request.paging, self.asker.sizes.cap, window) {
-                Some(slice) => {
+            let holding = plan::holding(&self.request.paging, self.asker.sizes.cap, window);
+            // The flipped list has its seams elsewhere: one answer of it may hold the run.
+            let is_told_by_items = !matches!(self.draft.boundary(), Boundary::At(_));
+            let holding = holding
+                .map(|slice| vec![slice.into()])
+                .or_else(|| self.flipped(&cut.needed, window).filter(|_| is_told_by_items));
+            return match holding {
+                Some(fetches) => {
+                    self.seams.flips += u32::from(fetches.iter().any(|asked| asked.flipped.is_some()));
                     self.cut = Some(cut);
-                    Ok(KeyTurn::Ask(vec![slice.into()]))
+                    Ok(KeyTurn::Ask(fetches))
                 }
                 None => self.tie_run(&cut, None),
             };
@@ -85,7 +92,9 @@ impl KeyReader<'_> {
                 self.draft.believe(offset);
                 let window = self.window(widest);
                 let is_end = matches!(self.draft.boundary(), Boundary::Tail);
-                if is_end && window.to - window.from > widest { LookAt::End(offset) } else { LookAt::Around(window) }
+                let holding = Window { before: 0, after: 0, ..window };
+                let is_held = plan::holding(&self.request.paging, self.asker.sizes.cap, holding).is_some();
+                if is_end && !is_held { LookAt::End(offset) } else { LookAt::Around(window) }
             }
             Aim::Among { first, last, nearest } => {
                 let (from, to) = (first.saturating_sub(lead), last.saturating_add(tail));

@@ -58,10 +58,10 @@ impl Evidence {
         let before = |place| rows::relate_before_opaque(&self.answer, order, self.item(place), anchor);
         let tied = self.between(0..self.len(), before).ok_or(Unplaced::Incomparable)?;
         let value = |place: usize| rows::relate_opaque(&self.answer, order, self.item(place), anchor);
+        let left = tied.start == 0 && !self.from_start;
+        let right = tied.end == self.len() && !self.end.ends;
         let Some(equal) = tied.clone().find(|place| value(*place) == Some(Ordering::Equal)) else {
             // Nulls have a place of their own, so that all items may be placed without an equal value.
-            let left = tied.start == 0 && !self.from_start;
-            let right = tied.end == self.len() && !self.end.ends;
             let run = self.between(tied, value).ok_or(Unplaced::Apart { left, right })?;
             return Ok(Stand { before: run.start, through: run.start, run, loose: false });
         };
@@ -71,10 +71,11 @@ impl Evidence {
         if let Some(at) = run.clone().find(|place| id(*place) == Some(Ordering::Equal)) {
             return Ok(Stand { run, before: at, through: at + 1, loose: false });
         }
-        let unknown = Unplaced::Apart { left: false, right: false };
         if !compares_ids(order, anchor) {
-            return Err(unknown);
+            // Only the anchor itself, which is not here, would tell.
+            return Err(Unplaced::Apart { left, right });
         }
+        let unknown = Unplaced::Apart { left: false, right: false };
         let at = self.between(run.clone(), id).ok_or(Unplaced::Incomparable)?.start;
         // Ids that fall from one item to the next show that the next is of a later run.
         let rises = |place: usize| {
