@@ -136,6 +136,16 @@ pub(super) enum Command {
         #[arg(value_name = "NAME")]
         name: Option<String>,
     },
+    /// Explain a problem code, or list all of them.
+    ///
+    /// Prints the meaning of the code in a problem document, an example, and what client and operator do about it. The page
+    /// is part of the program: no network is used.
+    #[command(after_help = "EXAMPLES:\n  cursorgate explain-code\n  cursorgate explain-code position_lost")]
+    ExplainCode {
+        /// The code to explain.
+        #[arg(value_name = "CODE")]
+        code: Option<String>,
+    },
     /// Write a configuration to begin with.
     ///
     /// The file has one route by cursor, old clients that pass through, and everything else forwarded. No file is overwritten.

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod check;
+mod codes;
 mod cursor;
 mod demo;
 mod explain;
@@ -56,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Cursor(CursorCommand::Inspect { config, token }) => cursor::inspect(config.as_deref(), &token),
         Command::Dialects { name } => presets::dialects(name.as_deref()),
         Command::Envelopes { name } => presets::envelopes(name.as_deref()),
+        Command::ExplainCode { code } => codes::explain(code.as_deref()),
         Command::Init(arguments) => init::run(&arguments),
         Command::Learn(arguments) => learn::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
