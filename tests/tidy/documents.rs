@@ -8,6 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use cursorgate::{
     config::{Environment, WithoutSecrets, load_text, preset_dialects, preset_envelopes},
     downstream::Code,
@@ -310,4 +311,42 @@ fn documents_name_what_is_built_in() {
     for (name, _) in preset_envelopes() {
         assert!(envelopes.contains(&format!("`{name}`")), "docs/envelopes.md does not name {name}");
     }
+}
+
+/// The bytes that the format of cursors explains are those of the cursor beside them.
+#[test]
+fn the_cursor_that_is_explained_has_these_bytes() {
+    let page = fs::read_to_string(root().join("docs/cursor-format.md")).unwrap();
+    let (_, example) = page.split_once("## An example\n").unwrap();
+    let (_, rest) = example.split_once("```text\n").unwrap();
+    let (cursor, rest) = rest.split_once("\n```\n").unwrap();
+    let rows = rest.lines().skip_while(|line| !line.starts_with("| `")).take_while(|line| line.starts_with("| `"));
+    let bytes: Vec<u8> = rows
+        .flat_map(|row| row.split('`').nth(1).unwrap().split(' '))
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect();
+    assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(cursor).unwrap(), bytes);
+}
+
+/// Each alert has a card, in the order of the alerts.
+#[test]
+fn every_alert_has_its_card() {
+    let alerts = fs::read_to_string(root().join("deploy/prometheus/alerts.yml")).unwrap();
+    let alerts: Vec<&str> = alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let page = fs::read_to_string(root().join("docs/incidents.md")).unwrap();
+    let cards: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert_eq!(cards, alerts);
+}
+
+#[test]
+fn forms_and_workflows_are_yaml_of_this_version() {
+    let folder = |name: &str| fs::read_dir(root().join(name)).unwrap().map(|entry| entry.unwrap().path());
+    let forms = folder(".github/workflows").chain(folder(".github/ISSUE_TEMPLATE"));
+    for path in forms {
+        let text = fs::read_to_string(&path).unwrap();
+        serde_yaml::from_str::<serde_yaml::Value>(&text).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
+    }
+    let citation = fs::read_to_string(root().join("CITATION.cff")).unwrap();
+    let citation: serde_yaml::Value = serde_yaml::from_str(&citation).unwrap();
+    assert_eq!(citation["version"], env!("CARGO_PKG_VERSION"));
 }
