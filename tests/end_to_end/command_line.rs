@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read as _},
     process::{Child, Output, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
@@ -316,8 +316,11 @@ fn help_and_mistakes_are_told_in_the_right_place() {
     assert!(run(&["--version"]).status.success());
 }
 
+/// Held while a demo starts: two at once could find the same port free for their admin listeners.
+pub(crate) static STARTING_DEMO: Mutex<()> = Mutex::new(());
+
 /// A child that goes with its test.
-struct Owned(Child);
+pub(crate) struct Owned(pub(crate) Child);
 
 impl Drop for Owned {
     fn drop(&mut self) {
@@ -330,6 +333,7 @@ impl Drop for Owned {
 /// The lines that the demo prints work as pasted and show what they say, and Ctrl-C ends the gateway and its upstream.
 #[test]
 fn the_demo_works_as_it_says() {
+    let starting = STARTING_DEMO.lock().unwrap_or_else(PoisonError::into_inner);
     let port = free_port();
     let demo = command()
         .args(["demo", "--listen", &format!("127.0.0.1:{port}")])
@@ -361,6 +365,7 @@ fn the_demo_works_as_it_says() {
         let curls = curls.collect::<Vec<_>>();
         (curls.len() >= 6).then_some(curls)
     });
+    drop(starting);
     let pages: Vec<Vec<u64>> = curls.iter().map(|line| paste(line)).collect();
     let [first, second, numbered, added, numbered_again, second_again] = &pages[..] else { panic!("{curls:?}") };
     assert_eq!([first.len(), second.len(), added.len()], [3, 3, 0]);

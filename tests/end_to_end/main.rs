@@ -50,6 +50,7 @@ mod openapi;
 mod operators_page;
 mod page_cache;
 mod parameters;
+mod playground;
 mod policies;
 mod postgres;
 mod rate_limits;

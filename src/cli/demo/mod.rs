@@ -1,6 +1,7 @@
 //! `cursorgate demo`: a legacy API and the gateway in front of it, in one process.
 
 mod people;
+mod playground;
 mod upstream;
 
 use std::{
@@ -137,6 +138,7 @@ fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
     let next = next.ok_or_else(|| std::io::Error::other("the first page has no next link"))?;
     Ok(format!(
         "A legacy API with {} users by page= and limit= is on {upstream}; cursorgate is in front of it.\n\n\
+         In a browser, the same list by page= and by cursor, while it changes: http://{gateway}/playground/\n\n\
          The first page, by cursor:\n\n  curl -i 'http://{gateway}{first}'\n\n\
          The page after it, wherever it has moved to:\n\n  curl '{next}'\n\n\
          What old clients get, as ever, with a word about when that ends:\n\n  \

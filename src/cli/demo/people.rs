@@ -39,6 +39,15 @@ pub(super) struct Person {
     pub(super) json: String,
 }
 
+impl Person {
+    /// Gives the person another time of creation, in the item too.
+    pub(super) fn recreate(&mut self, at: String) {
+        let field = |at: &str| format!("\"created_at\": \"{at}\"");
+        self.json = self.json.replace(&field(&self.created_at), &field(&at));
+        self.created_at = at;
+    }
+}
+
 /// A field that the API sorts by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
@@ -66,9 +75,9 @@ pub(super) fn everyone() -> Vec<Person> {
     (1..=COUNT as u64).map(person).collect()
 }
 
-/// Returns the person who is created after `count` others: no other is newer.
-pub(super) fn newcomer(count: usize) -> Person {
-    person(count as u64 + 1)
+/// Returns the person with an id after all others: no other is newer, unless it was moved.
+pub(super) fn newcomer(id: u64) -> Person {
+    person(id)
 }
 
 /// Compares two people by a field, in a direction. Nulls are last in both.

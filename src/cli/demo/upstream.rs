@@ -1,5 +1,6 @@
 //! The legacy API of the demo: `GET /users?page=1&limit=20&sort=-created_at,id`, as thousands of home-made APIs are.
-//! `POST /users` adds three people at the front of the list.
+//! `POST /users` adds three people at the front of the list, `DELETE /users/7` deletes one, and `POST /users/7/touch` moves one
+//! to the newest. Below `/playground` it has a page that reads the list, in a browser.
 
 use std::{
     cmp::Ordering,
@@ -12,7 +13,10 @@ use http::{Method, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession, services::listening::Service};
 
-use super::people::{Field, Person, compare, everyone, newcomer};
+use super::{
+    people::{Field, Person, compare, everyone, newcomer},
+    playground::{self, Requests},
+};
 
 /// The default number of people in an answer.
 const DEFAULT_LIMIT: usize = 20;
@@ -30,6 +34,7 @@ const MOST: usize = 100_000;
 #[derive(Debug)]
 pub(super) struct LegacyApi {
     people: RwLock<Vec<Person>>,
+    requests: Requests,
 }
 
 /// Makes the API a service of the server.
@@ -44,13 +49,27 @@ pub(super) fn service(address: SocketAddr) -> Service<LegacyApi> {
 impl ServeHttp for LegacyApi {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
-        let (status, body) = match (&head.method, head.uri.path().trim_end_matches('/')) {
-            (&Method::GET | &Method::HEAD, "/users") => self.users(head.uri.query().unwrap_or_default()),
-            (&Method::GET | &Method::HEAD, path) => match path.strip_prefix("/users/").map(str::parse::<u64>) {
-                Some(Ok(id)) => self.user(id),
-                _ => missing(),
-            },
-            (&Method::POST, "/users") => self.add(),
+        let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
+        let is_read = matches!(head.method, Method::GET | Method::HEAD);
+        if head.method == Method::GET
+            && let Some(file) = playground::file(path)
+        {
+            return file;
+        }
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let id = parts.get(1).and_then(|id| id.parse::<u64>().ok());
+        let (status, body) = match (&head.method, &parts[..], id) {
+            (_, ["users"], _) if is_read => {
+                self.requests.note(&format!("GET {}", head.uri));
+                self.users(query)
+            }
+            (_, ["users", _], Some(id)) if is_read => self.user(id),
+            (_, ["playground", "ids"], _) if is_read => self.ids(),
+            (_, ["playground", "requests"], _) if is_read => (StatusCode::OK, self.requests.since(query)),
+            (_, _, _) if is_read => missing(),
+            (&Method::POST, ["users"], _) => self.add(),
+            (&Method::DELETE, ["users", _], Some(id)) => self.delete(id),
+            (&Method::POST, ["users", _, "touch"], Some(id)) => self.touch(id),
             _ => (StatusCode::METHOD_NOT_ALLOWED, "{\"error\":\"this is a demo\"}".to_owned()),
         };
         let length = body.len();
@@ -66,7 +85,7 @@ impl ServeHttp for LegacyApi {
 
 impl LegacyApi {
     fn new() -> Self {
-        Self { people: RwLock::new(everyone()) }
+        Self { people: RwLock::new(everyone()), requests: Requests::default() }
     }
 
     fn add(&self) -> (StatusCode, String) {
@@ -75,9 +94,31 @@ impl LegacyApi {
             return (StatusCode::CONFLICT, "{\"error\":\"there are enough users\"}".to_owned());
         }
         let before = people.len();
-        people.extend((before..before + NEWCOMERS).map(newcomer));
+        let greatest = people.iter().map(|person| person.id).max().unwrap_or(0);
+        people.extend((1..=NEWCOMERS as u64).map(|more| newcomer(greatest + more)));
         let added: Vec<&str> = people[before..].iter().map(|person| person.json.as_str()).collect();
         (StatusCode::CREATED, format!("{{\"added\":[{}]}}\n", added.join(",")))
+    }
+
+    fn delete(&self, id: u64) -> (StatusCode, String) {
+        let mut people = self.people.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(place) = people.iter().position(|person| person.id == id) else { return missing() };
+        (StatusCode::OK, people.remove(place).json)
+    }
+
+    /// Gives a person the time of the newest.
+    fn touch(&self, id: u64) -> (StatusCode, String) {
+        let mut people = self.people.write().unwrap_or_else(PoisonError::into_inner);
+        let newest = people.iter().map(|person| person.created_at.clone()).max().unwrap_or_default();
+        let Some(person) = people.iter_mut().find(|person| person.id == id) else { return missing() };
+        person.recreate(newest);
+        (StatusCode::OK, person.json.clone())
+    }
+
+    fn ids(&self) -> (StatusCode, String) {
+        let people = self.people.read().unwrap_or_else(PoisonError::into_inner);
+        let ids: Vec<u64> = people.iter().map(|person| person.id).collect();
+        (StatusCode::OK, format!("{{\"ids\":{ids:?}}}"))
     }
 
     fn users(&self, query: &str) -> (StatusCode, String) {
@@ -122,7 +163,7 @@ fn missing() -> (StatusCode, String) {
     (StatusCode::NOT_FOUND, "{\"error\":\"not found\"}".to_owned())
 }
 
-fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     query.split('&').filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
         let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
@@ -190,5 +231,20 @@ mod tests {
             let now = newest(5 + added * NEWCOMERS);
             assert_eq!(now[added * NEWCOMERS..], before, "after {added}");
         }
+    }
+
+    #[test]
+    fn people_are_deleted_and_moved() {
+        let api = LegacyApi::new();
+        assert_eq!(api.delete(1_003).0, StatusCode::OK);
+        assert_eq!(api.delete(1_003).0, StatusCode::NOT_FOUND);
+        assert_eq!(api.touch(5).0, StatusCode::OK);
+        let body = api.users("limit=20").1;
+        let value: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(value["total"], 1_002);
+        let five = value["data"].as_array().unwrap().iter().find(|item| item["id"] == 5).unwrap();
+        assert_eq!(five["created_at"], value["data"][0]["created_at"], "among the newest");
+        // No id is given twice.
+        assert!(api.add().1.contains("\"id\": 1003") && api.add().1.contains("\"id\": 1006"));
     }
 }

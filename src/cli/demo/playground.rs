@@ -1,0 +1,85 @@
+//! The playground of the demo: a page that reads the list by `page=` and by `cursor=` side by side, the requests that this
+//! takes of the legacy API, and the files of it.
+
+use std::sync::{Mutex, PoisonError};
+
+use http::{HeaderValue, Response, header};
+
+use super::upstream::pairs;
+
+/// The files: path, content type, text.
+const FILES: [(&str, &str, &str); 3] = [
+    ("/playground/", "text/html; charset=utf-8", include_str!("playground/index.html")),
+    ("/playground/playground.css", "text/css; charset=utf-8", include_str!("playground/playground.css")),
+    ("/playground/playground.js", "text/javascript; charset=utf-8", include_str!("playground/playground.js")),
+];
+
+/// The policy of the page: no script, style or request of another place, no inline script or style, no frame around it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// The number of requests that are remembered.
+const REMEMBERED: usize = 100;
+
+/// Returns a file of the page.
+pub(super) fn file(path: &str) -> Option<Response<Vec<u8>>> {
+    let path = if path == "/playground" { "/playground/" } else { path };
+    let (_, kind, text) = FILES.into_iter().find(|(known, _, _)| *known == path)?;
+    let mut response = Response::new(text.as_bytes().to_vec());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Some(response)
+}
+
+/// The last requests for the list, in order.
+#[derive(Debug, Default)]
+pub(super) struct Requests(Mutex<Log>);
+
+#[derive(Debug, Default)]
+struct Log {
+    /// The number of all requests so far.
+    count: usize,
+    last: Vec<String>,
+}
+
+impl Requests {
+    /// Remembers a request.
+    pub(super) fn note(&self, request: &str) {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.count += 1;
+        if log.last.len() >= REMEMBERED {
+            log.last.remove(0);
+        }
+        log.last.push(request.to_owned());
+    }
+
+    /// Returns the number of the last request, and the requests after the one with the number `since`, as JSON.
+    pub(super) fn since(&self, query: &str) -> String {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = pairs(query).find(|(name, _)| name == "since").and_then(|(_, value)| value.parse().ok());
+        let new = log.count.saturating_sub(since.unwrap_or(log.count)).min(log.last.len());
+        let requests = &log.last[log.last.len() - new..];
+        serde_json::json!({ "last": log.count, "requests": requests }).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_told_from_a_number_on() {
+        let requests = Requests::default();
+        for number in 1..=150 {
+            requests.note(&format!("GET /users?page={number}"));
+        }
+        let told = |query: &str| serde_json::from_str::<serde_json::Value>(&requests.since(query)).unwrap();
+        assert_eq!(told(""), serde_json::json!({ "last": 150, "requests": [] }));
+        assert_eq!(told("since=148")["requests"], serde_json::json!(["GET /users?page=149", "GET /users?page=150"]));
+        assert_eq!(told("since=0")["requests"].as_array().unwrap().len(), REMEMBERED);
+        assert_eq!(told("since=999")["requests"], serde_json::json!([]));
+    }
+}
