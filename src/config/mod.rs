@@ -18,6 +18,7 @@ mod include;
 pub mod json_schema;
 mod key;
 mod keys;
+pub mod outgoing;
 pub mod presets;
 pub mod redacted;
 pub mod reference;
