@@ -6,6 +6,7 @@ mod process;
 mod routes;
 mod store;
 mod upstreams;
+mod webhooks;
 
 use crate::{
     gateway::{
@@ -54,6 +55,7 @@ fn expose(
     upstreams::connections(&mut exposition, connections);
     load(&mut exposition, snapshot, vitals);
     store::write(&mut exposition, snapshot);
+    webhooks::write(&mut exposition, vitals.webhooks());
     process::connections(&mut exposition, clients);
     credentials::certificates(&mut exposition, snapshot, vitals);
     credentials::cursor_keys(&mut exposition, snapshot);

@@ -25,6 +25,7 @@ mod store;
 mod tls;
 mod traces;
 mod upstream;
+mod webhooks;
 
 use std::path::Path;
 

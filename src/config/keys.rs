@@ -17,6 +17,7 @@ mod server;
 mod services;
 mod store;
 mod upstream;
+mod webhooks;
 
 pub(super) use contract::{CONTRACT, EXCHANGE, EXCHANGE_ANSWER};
 pub(super) use dialect::{
@@ -35,6 +36,7 @@ pub(super) use server::{
 pub(super) use services::{BULK, EXPORTS, IDEMPOTENCY, SERVICES};
 pub(super) use store::STORE;
 pub(super) use upstream::{HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
+pub(super) use webhooks::{WEBHOOK_CLIENTS, WEBHOOK_ENDPOINT, WEBHOOKS};
 
 use super::{
     diagnostic::Located,

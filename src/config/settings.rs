@@ -14,6 +14,7 @@ mod openapi;
 mod rate_limit;
 mod store;
 mod tls;
+mod webhooks;
 
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
@@ -37,6 +38,7 @@ pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
 pub use store::{StoreKind, StoreSettings, StoreUser};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};
+pub use webhooks::{EndpointPace, EventType, WebhookClientSettings, WebhookEndpointSettings, WebhookSettings};
 
 use super::{diagnostic::Located, key::words, redacted::RedactedConfiguration, secret::Secret};
 
@@ -75,6 +77,9 @@ impl Settings {
         let store = settings.caches.shared.iter_mut().filter_map(|store| store.tls.as_mut());
         for tls in settings.upstreams.iter_mut().filter_map(|upstream| upstream.tls.as_mut()).chain(store) {
             (tls.ca, tls.pair) = (None, None);
+        }
+        if let Some(webhooks) = &mut settings.services.webhooks {
+            webhooks.ca = None;
         }
         settings
     }
@@ -294,12 +299,14 @@ pub struct CursorKeySettings {
 }
 
 /// `[services]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct ServiceSettings {
     /// `None` without the service.
     pub bulk: Option<BulkSettings>,
     /// `None` without the service.
     pub exports: Option<ExportSettings>,
+    /// `None` without the service.
+    pub webhooks: Option<WebhookSettings>,
 }
 
 /// `[services.exports]`.

@@ -2,17 +2,20 @@
 //! table. They make their requests through the gateway, so that limits, logs and traces hold for them as for clients, and
 //! nothing below imports them. The feature `services` leaves them out of a build.
 
+mod backoff;
 mod bulk;
 mod caller;
+mod database;
 mod exports;
 mod inner;
 mod pipe;
+mod webhooks;
 
 use std::sync::Arc;
 
 use pingora::services::background::background_service;
 
-use self::{exports::ExportKeeper, inner::InnerGateway};
+use self::{exports::ExportKeeper, inner::InnerGateway, webhooks::WebhookKeeper};
 use crate::{
     config::settings::ServiceSettings,
     gateway::{Gateway, Server, session::service::Service},
@@ -30,6 +33,8 @@ pub(crate) struct Services {
 pub(crate) struct ServiceWork {
     /// None without `[services.exports]`.
     exports: Option<ExportKeeper>,
+    /// None without `[services.webhooks]`.
+    webhooks: Option<WebhookKeeper>,
 }
 
 impl ServiceWork {
@@ -37,6 +42,9 @@ impl ServiceWork {
     pub(crate) fn begin(self, companion: &mut Server) {
         if let Some(exports) = self.exports {
             companion.add_service(background_service("exports", exports));
+        }
+        if let Some(webhooks) = self.webhooks {
+            companion.add_service(background_service("webhooks", webhooks));
         }
     }
 }
@@ -50,12 +58,18 @@ impl Services {
     pub(crate) fn open(gateway: &Gateway, settings: &ServiceSettings) -> Result<Self, String> {
         let inner = Arc::new(InnerGateway::new(gateway));
         let mut answering: Vec<Arc<dyn Service>> = vec![Arc::new(bulk::Bulk::new(Arc::clone(&inner)))];
-        let mut keeper = None;
-        if let Some(settings) = &settings.exports {
-            let (exports, work) = exports::Exports::open(&inner, settings)?;
-            answering.push(Arc::new(exports));
-            keeper = Some(work);
+        let (mut webhooks, mut events) = (None, None);
+        if let Some(settings) = &settings.webhooks {
+            let (service, work, raising) = webhooks::open(&inner, settings)?;
+            answering.push(Arc::new(service));
+            (webhooks, events) = (Some(work), Some(raising));
         }
-        Ok(Self { answering, work: ServiceWork { exports: keeper } })
+        let mut exports = None;
+        if let Some(settings) = &settings.exports {
+            let (service, work) = exports::Exports::open(&inner, settings, events)?;
+            answering.push(Arc::new(service));
+            exports = Some(work);
+        }
+        Ok(Self { answering, work: ServiceWork { exports, webhooks } })
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn weakness(key: &[u8]) -> Option<String> {
 
 /// Returns whether a key is plainly not random: it has few different bytes, repeats a short piece, is a row such as `abcd…`, or
 /// contains the words of an example.
-fn is_guessable(key: &[u8]) -> bool {
+pub(super) fn is_guessable(key: &[u8]) -> bool {
     let mut seen = [false; 256];
     key.iter().for_each(|byte| seen[usize::from(*byte)] = true);
     let different = seen.iter().filter(|seen| **seen).count();

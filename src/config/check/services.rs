@@ -1,6 +1,6 @@
 //! `[services]`.
 
-use super::Context;
+use super::{Context, webhooks};
 use crate::config::{
     keys::{BULK, EXPORTS, FILE, IDEMPOTENCY, SERVICES},
     settings::{BulkSettings, ExportSettings, IdempotencySettings, RouteSettings, ServiceSettings},
@@ -10,13 +10,16 @@ use crate::config::{
 pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) -> ServiceSettings {
     let services = FILE.services.table(root);
     let (bulk_table, exports_table) = (SERVICES.bulk.find(&services), SERVICES.exports.find(&services));
-    if let (false, Some(written)) = (cfg!(feature = "services"), bulk_table.or(exports_table)) {
+    let webhooks_table = SERVICES.webhooks.find(&services);
+    let any = bulk_table.or(exports_table).or(webhooks_table);
+    if let (false, Some(written)) = (cfg!(feature = "services"), any) {
         let help = "build it with the feature `services`, which is on by default";
         context.diagnostics.error(written.at, "this cursorgate was built without services", help);
     }
     ServiceSettings {
         bulk: bulk_table.map(|written| bulk(written, routes, context)),
         exports: exports_table.and_then(|written| exports(written, context)),
+        webhooks: webhooks_table.and_then(|written| webhooks::webhooks(written, root, routes, context)),
     }
 }
 

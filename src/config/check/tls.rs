@@ -92,7 +92,7 @@ fn pair(name: &str, table: &Spanned, keys: PairKeys, what: &str, context: &mut C
 }
 
 /// Returns a path as it is opened.
-fn opened(path: &Located<String>, context: &mut Context<'_>) -> Located<String> {
+pub(super) fn opened(path: &Located<String>, context: &mut Context<'_>) -> Located<String> {
     let value = context.path(&path.value, path.at);
     context.check_writers(Path::new(&value), path.at);
     Located { value, at: path.at }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::webhooks::WebhookKeys;
 use crate::config::{
     key::{
         Defaulted, Key,
@@ -22,6 +23,9 @@ table! {
         /// Whole lists as files: a POST to the path of a list with `/exports` after it begins a job that reads all its pages
         /// with the client's own credentials, and goes on after a restart; docs/exports.md.
         exports: Key<Spanned> => sub_table(ExportKeys::KEYS).optional_section();
+
+        /// Events, sent to endpoints by POST with a signature: exports that end, sunsets that are near; docs/webhooks.md.
+        webhooks: Key<Spanned> => sub_table(WebhookKeys::KEYS).optional_section();
     }
 }
 

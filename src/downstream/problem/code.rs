@@ -72,6 +72,8 @@ codes! {
     RouteNotFound = "route_not_found", 404, "There is nothing at this path";
     /// The export does not exist, or belongs to another client.
     ExportNotFound = "export_not_found", 404, "There is no such export";
+    /// The endpoint of webhooks or its delivery does not exist, or belongs to another client.
+    WebhookNotFound = "webhook_not_found", 404, "There is no such webhook endpoint or delivery";
     /// The requested envelope is not offered.
     EnvelopeUnknown = "envelope_unknown", 406, "The envelope is not offered here";
     /// The position of the cursor could not be found.
@@ -82,6 +84,10 @@ codes! {
     IdempotencyKeyInUse = "idempotency_key_in_use", 409, "A request with this key is under way";
     /// A request with the same idempotency key has run, and its result is not kept.
     IdempotencyResultLost = "idempotency_result_lost", 409, "The result of this key is not kept";
+    /// The endpoint of webhooks does not answer its challenge, or is not active.
+    WebhookUnverified = "webhook_unverified", 409, "The webhook endpoint is not verified";
+    /// The client has as many endpoints of webhooks as it may have.
+    WebhookLimit = "webhook_limit", 409, "Too many webhook endpoints";
     /// The export has no result, or not yet.
     ExportWithoutResult = "export_without_result", 409, "The export has no result";
     /// The lifetime of the cursor is over.
@@ -98,6 +104,8 @@ codes! {
     MediaTypeUnsupported = "media_type_unsupported", 415, "The media type is not read here";
     /// The range is outside of the result.
     RangeUnsatisfiable = "range_unsatisfiable", 416, "The range is outside of the result";
+    /// No webhooks are sent to this URL.
+    WebhookUrlRefused = "webhook_url_refused", 422, "The URL of the webhook endpoint is refused";
     /// The client or the list can't have exports.
     ExportUnsupported = "export_unsupported", 422, "This can't be exported";
     /// The idempotency key belongs to a request with another body.

@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     gateway::{
-        outcome::trace::SpanQueue,
+        outcome::{metrics::webhooks::WebhookCounts, trace::SpanQueue},
         runtime::{clock, log_queue::LogCounts, service_manager, sockets::Sockets},
     },
     upstream::net::connection::Connections,
@@ -66,6 +66,7 @@ pub struct Vitals {
     renewals: Arc<RenewalCounts>,
     spans: Arc<SpanQueue>,
     pulse: Arc<Pulse>,
+    webhooks: Arc<WebhookCounts>,
 }
 
 impl Default for Vitals {
@@ -81,6 +82,7 @@ impl Default for Vitals {
             renewals: Arc::default(),
             spans: Arc::default(),
             pulse: Arc::default(),
+            webhooks: Arc::default(),
         }
     }
 }
@@ -154,6 +156,12 @@ impl Vitals {
     #[must_use]
     pub fn identity(&self) -> &str {
         &self.identity
+    }
+
+    /// Returns the counts of webhooks.
+    #[must_use]
+    pub(crate) fn webhooks(&self) -> &WebhookCounts {
+        &self.webhooks
     }
 
     /// Returns the counters of the log.

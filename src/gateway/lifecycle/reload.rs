@@ -241,6 +241,8 @@ impl Fixed {
         keys.push(("server.connections_per_address".to_owned(), per_address));
         let exports = settings.services.exports.as_ref().map(|exports| &exports.directory);
         keys.push(("services.exports.directory".to_owned(), format!("{exports:?}")));
+        let webhooks = settings.services.webhooks.as_ref().map(|webhooks| &webhooks.directory);
+        keys.push(("services.webhooks.directory".to_owned(), format!("{webhooks:?}")));
         Self(keys)
     }
 

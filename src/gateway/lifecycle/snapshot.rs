@@ -17,7 +17,7 @@ use crate::{
         redacted::RedactedConfiguration,
         settings::{
             AdminSettings, AfterSunset, CursorKeySettings, LegacySettings, ListenerSettings, Network, ServerSettings,
-            ServiceSettings, Settings,
+            ServiceSettings, Settings, TlsVersion, UpstreamTls,
         },
     },
     cursor::KeyRing,
@@ -30,7 +30,7 @@ use crate::{
         shared::{explanations::Explanations, pages::KeptPages, pivots::Pivots},
         store::handle::SharedStore,
     },
-    tls::{self, Acceptor, Credentials, Renewable},
+    tls::{self, Acceptor, Credentials, PeerCredentials, Renewable},
     upstream::{Costs, Dialect, net::memory::Memory},
 };
 
@@ -52,6 +52,8 @@ pub struct Snapshot {
     pub server: ServerSettings,
     /// The services above the gateway.
     pub services: ServiceSettings,
+    /// The authorities of webhooks' receivers, where they are not those of the system.
+    pub(crate) webhook_authorities: Option<Arc<Renewable<PeerCredentials>>>,
     /// The admin listener.
     pub admin: Option<AdminSettings>,
     /// The keys of cursors.
@@ -149,31 +151,31 @@ impl Snapshot {
         warn_of_sunsets(settings, clock::unix_seconds(), diagnostics);
         let listeners = listeners(settings, previous, diagnostics);
         let store = store(settings, keys.as_ref(), previous, diagnostics);
+        let webhook_authorities = webhook_authorities(settings, diagnostics);
         let openapi = OpenApi::compile(settings, &routes, diagnostics);
         let table = RouteTable::compile(&routes, diagnostics);
         if diagnostics.has_errors() {
             return None;
         }
         let metrics = previous.map_or_else(|| RouteMetrics::new(""), |previous| Arc::clone(&previous.metrics));
-        let traces = collector(settings, &upstreams);
-        let upstreams = upstreams.into_iter().flatten().collect();
         costs.forget_others();
         Some(Self {
             table,
             guard: Guard::compile(&routes),
             pages: pages(settings, &routes, previous),
             routes,
-            upstreams,
+            traces: collector(settings, &upstreams),
+            upstreams: upstreams.into_iter().flatten().collect(),
             listeners,
             server: settings.server.clone(),
             services: settings.services.clone(),
+            webhook_authorities,
             admin: settings.admin.clone(),
             keys,
             cursor_keys: cursor_keys(settings, previous),
             memory: memory(settings, previous),
             pivots: pivots(settings, previous),
             store,
-            traces,
             explanations: explanations(settings, previous),
             metrics,
             openapi,
@@ -200,7 +202,9 @@ impl Snapshot {
         let upstreams = self.upstreams.iter().filter_map(|upstream| upstream.peers.credentials());
         let listeners = listeners.map(|tls| -> &dyn Credentials { tls });
         let store = self.store.iter().filter_map(|store| store.credentials());
-        listeners.chain(upstreams.map(|tls| -> &dyn Credentials { &**tls })).chain(store)
+        let receivers = self.webhook_authorities.iter();
+        let peers = upstreams.chain(receivers).map(|tls| -> &dyn Credentials { &**tls });
+        listeners.chain(peers).chain(store)
     }
 
     /// Returns whether an address belongs to a trusted proxy.
@@ -208,6 +212,14 @@ impl Snapshot {
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.server.trusted_proxies.iter().any(|network| network.contains(address))
     }
+}
+
+/// Opens the authorities of webhooks' receivers.
+fn webhook_authorities(settings: &Settings, diagnostics: &mut Diagnostics) -> Option<Arc<Renewable<PeerCredentials>>> {
+    let ca = settings.services.webhooks.as_ref()?.ca.clone()?;
+    let name = "services.webhooks".to_owned();
+    let tls = UpstreamTls { name, server_name: None, ca: Some(ca), pair: None, min_version: TlsVersion::Tls12 };
+    tls::upstream(&tls, clock::unix_seconds(), diagnostics)
 }
 
 /// Checks the dialects and envelopes of the configuration itself, whether a route uses them or not.

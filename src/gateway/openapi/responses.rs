@@ -299,6 +299,10 @@ fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
         | Code::ExportNotFound
         | Code::ExportWithoutResult
         | Code::ExportUnsupported
+        | Code::WebhookNotFound
+        | Code::WebhookUnverified
+        | Code::WebhookLimit
+        | Code::WebhookUrlRefused
         | Code::ExportLimit
         | Code::RangeUnsatisfiable => false,
         _ => true,

@@ -7,6 +7,7 @@ mod families;
 mod figures;
 mod findings;
 mod history;
+pub(crate) mod webhooks;
 
 use std::{
     sync::{

@@ -217,7 +217,58 @@ struct ClosingCheck<'a> {
     omitted_members: Option<u64>,
 }
 
+/// A job that has ended, as an event tells it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EndedJob<'a> {
+    id: &'a str,
+    state: JobState,
+    path: &'a str,
+    query: &'a str,
+    host: Option<&'a str>,
+    format: ExportFormat,
+    compression: Compression,
+    items: u64,
+    bytes: u64,
+    status_path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_path: Option<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    worth: Option<ExportWorth>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a JobFault>,
+}
+
+/// The worth of a completed export in short.
+#[derive(Serialize)]
+struct ExportWorth {
+    complete: bool,
+    level: Option<&'static str>,
+}
+
 impl ExportJob {
+    /// Returns what an event tells of the job's end.
+    pub(super) fn ended<'a>(&'a self, is_completed: bool, fault: Option<&'a JobFault>) -> EndedJob<'a> {
+        let JobDefinition { path, query, host, format, compression, .. } = &self.definition;
+        let status_path = format!("{path}/exports/{}", self.id);
+        let worth = || ExportWorth { complete: self.closing().complete, level: self.level() };
+        EndedJob {
+            id: &self.id,
+            state: if is_completed { JobState::Completed } else { JobState::Failed },
+            path,
+            query,
+            host: host.as_deref(),
+            format: *format,
+            compression: *compression,
+            items: self.progress.items,
+            bytes: self.progress.bytes,
+            result_path: is_completed.then(|| format!("{status_path}/result")),
+            status_path,
+            worth: is_completed.then(worth),
+            error: fault.filter(|_| !is_completed),
+        }
+    }
+
     /// Returns the document; `base` is the URL of the exports of its list, and finished jobs are kept for `keep` seconds.
     pub(super) fn document<'a>(&'a self, base: &str, keep: u64) -> JobDocument<'a> {
         let JobDefinition { path, query, format, compression, priority, .. } = &self.definition;

@@ -12,7 +12,7 @@ use tokio::{
 use super::{
     job::is_id,
     run::{ExportRun, JobLock},
-    store::{ExportStore, FinishedJob, JobStoreFault, files},
+    store::{ExportStore, FinishedJob, files},
 };
 use crate::{
     config::settings::ExportSettings,
@@ -20,11 +20,14 @@ use crate::{
         lifecycle::process::Stage,
         runtime::{clock, futures::caught},
     },
-    services::inner::InnerGateway,
+    services::{database::DatabaseFault, inner::InnerGateway, webhooks::Events},
 };
 
 /// The time after which a process looks for jobs that others have queued or left.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// The most events that are raised at a look.
+const EVENTS: usize = 100;
 
 /// The looks between two removals of finished jobs.
 const LOOKS_BETWEEN: u32 = 5;
@@ -35,6 +38,8 @@ pub(in crate::services) struct ExportKeeper {
     pub(super) store: ExportStore,
     /// Notified when a request has queued a job.
     pub(super) queued: Arc<Notify>,
+    /// None without webhooks.
+    pub(super) events: Option<Events>,
 }
 
 #[async_trait]
@@ -56,11 +61,12 @@ impl BackgroundService for ExportKeeper {
             let snapshot = self.inner.gateway().live.pin();
             let Some(settings) = &snapshot.services.exports else { continue };
             let looked = async {
+                self.announce().await?;
                 self.take(settings, &mut running).await?;
                 if looks % LOOKS_BETWEEN == 0 {
                     self.remove(settings).await?;
                 }
-                Ok::<(), JobStoreFault>(())
+                Ok::<(), DatabaseFault>(())
             };
             if let Err(fault) = looked.await {
                 tracing::error!(%fault, "exports wait");
@@ -73,8 +79,19 @@ impl BackgroundService for ExportKeeper {
 }
 
 impl ExportKeeper {
+    /// Raises the events of jobs that have ended. A job's event is forgotten once it is raised: a process that ends in between
+    /// leads to the same event again, which is not raised twice.
+    async fn announce(&self) -> Result<(), DatabaseFault> {
+        let Some(events) = &self.events else { return Ok(()) };
+        for (id, announcement) in self.store.call(|jobs| jobs.announcements(EVENTS)).await? {
+            events.raise(serde_json::from_str(&announcement)?).await?;
+            self.store.call(move |jobs| jobs.announced(&id)).await?;
+        }
+        Ok(())
+    }
+
     /// Takes jobs until the process has as many as it works on at a time.
-    async fn take(&self, settings: &ExportSettings, running: &mut JoinSet<()>) -> Result<(), JobStoreFault> {
+    async fn take(&self, settings: &ExportSettings, running: &mut JoinSet<()>) -> Result<(), DatabaseFault> {
         if running.len() >= settings.at_once {
             return Ok(());
         }
@@ -84,7 +101,7 @@ impl ExportKeeper {
                 return Ok(());
             }
             let path = self.store.results().join(&id);
-            let taken = spawn_blocking(move || JobLock::take(&path)).await.map_err(|_| JobStoreFault::Task)?;
+            let taken = spawn_blocking(move || JobLock::take(&path)).await.map_err(|_| DatabaseFault::Task)?;
             let Some(lock) = taken? else { continue };
             let claimed = self.store.call(move |jobs| jobs.claim(&id, clock::unix_milliseconds())).await?;
             let Some((job, credentials)) = claimed else { continue };
@@ -111,11 +128,11 @@ impl ExportKeeper {
     }
 
     /// Removes finished jobs beyond their time, their number and their size, and the files of jobs without a result.
-    async fn remove(&self, settings: &ExportSettings) -> Result<(), JobStoreFault> {
+    async fn remove(&self, settings: &ExportSettings) -> Result<(), DatabaseFault> {
         let settings = settings.clone();
         let results = self.store.results().to_owned();
         // Files are listed first: one that is younger than the list of jobs is not among them.
-        let names = spawn_blocking(move || files(&results)).await.map_err(|_| JobStoreFault::Task)??;
+        let names = spawn_blocking(move || files(&results)).await.map_err(|_| DatabaseFault::Task)??;
         let with_result = self
             .store
             .call(move |jobs| {
@@ -137,7 +154,7 @@ impl ExportKeeper {
             }
             Ok(())
         });
-        removed.await.map_err(|_| JobStoreFault::Task)?
+        removed.await.map_err(|_| DatabaseFault::Task)?
     }
 }
 

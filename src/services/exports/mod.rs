@@ -30,9 +30,9 @@ use self::{
     job::{ExportJob, JobDefinition, JobProgress, JobState},
     page::{PageAnswer, PageFault, PageReader},
     request::{ExportOrder, ExportResource, ExportTarget},
-    store::{Added, ExportStore, JobStoreFault, QueueLimits},
+    store::{Added, ExportStore, QueueLimits},
 };
-use super::{caller::Caller, inner::InnerGateway};
+use super::{caller::Caller, database::DatabaseFault, inner::InnerGateway, webhooks::Events};
 use crate::{
     config::settings::ExportSettings,
     cursor::KeyRing,
@@ -146,16 +146,21 @@ impl Service for Exports {
 }
 
 impl Exports {
-    /// Opens the exports of a directory.
+    /// Opens the exports of a directory, whose ends are told as `events`.
     ///
     /// # Errors
     ///
     /// Returns the fault of the directory as a text.
-    pub(super) fn open(inner: &Arc<InnerGateway>, settings: &ExportSettings) -> Result<(Self, ExportKeeper), String> {
+    pub(super) fn open(
+        inner: &Arc<InnerGateway>,
+        settings: &ExportSettings,
+        events: Option<Events>,
+    ) -> Result<(Self, ExportKeeper), String> {
         let store = ExportStore::open(&settings.directory)
             .map_err(|fault| format!("services.exports: {}: {fault}", settings.directory.display()))?;
         let queued: Arc<Notify> = Arc::default();
-        let keeper = ExportKeeper { inner: Arc::clone(inner), store: store.clone(), queued: Arc::clone(&queued) };
+        let keeper =
+            ExportKeeper { inner: Arc::clone(inner), store: store.clone(), queued: Arc::clone(&queued), events };
         Ok((Self { inner: Arc::clone(inner), store, queued }, keeper))
     }
 
@@ -260,7 +265,7 @@ impl Exports {
 
     async fn call<T: Send + 'static>(
         &self,
-        function: impl FnOnce(&mut store::JobTable<'_>) -> Result<T, JobStoreFault> + Send + 'static,
+        function: impl FnOnce(&mut store::JobTable<'_>) -> Result<T, DatabaseFault> + Send + 'static,
     ) -> Result<T, Failure> {
         let called = self.store.call(function).await;
         called.map_err(|fault| Failure::logged(Code::Internal, FAILED, fault.to_string()))

@@ -18,21 +18,26 @@ use super::{
     format,
     job::{ExportJob, JobFault, JobPlace, JobProgress, JobState},
     page::{ExportPage, PageFault, PageReader},
-    store::{Ended, ExportStore, JobStoreFault, JobTable},
+    store::{Ended, ExportStore, JobTable},
 };
 use crate::{
-    config::settings::ExportSettings,
+    config::settings::{EventType, ExportSettings},
     gateway::runtime::clock,
-    services::{caller::Caller, inner::InnerGateway},
+    services::{
+        backoff::Backoff,
+        caller::Caller,
+        database::DatabaseFault,
+        inner::InnerGateway,
+        webhooks::{self, Event},
+    },
 };
 
 /// The most processes that may end while they work on the same page. A page that takes its process down would do so for
 /// ever.
 const MOST_INTERRUPTIONS: u32 = 10;
 
-/// The wait after the first failed attempt. It doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// The waits after failed attempts.
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), factor: 2, longest: Duration::from_secs(300) };
 
 /// The lock of a job: its result file, opened and locked.
 #[derive(Debug)]
@@ -74,11 +79,11 @@ enum Interruption {
     Stopping,
     /// The job was cancelled, or another process has taken it.
     Lost,
-    Store(JobStoreFault),
+    Store(DatabaseFault),
 }
 
-impl From<JobStoreFault> for Interruption {
-    fn from(fault: JobStoreFault) -> Self {
+impl From<DatabaseFault> for Interruption {
+    fn from(fault: DatabaseFault) -> Self {
         Self::Store(fault)
     }
 }
@@ -95,7 +100,7 @@ impl ExportRun {
     /// # Errors
     ///
     /// Returns the fault of the store, after which the job is as its last stored page left it.
-    pub(super) async fn run(mut self) -> Result<(), JobStoreFault> {
+    pub(super) async fn run(mut self) -> Result<(), DatabaseFault> {
         let (ended, fault) = match self.pages().await {
             Ok(()) => (Ended::Finished(JobState::Completed), None),
             Err(Interruption::Stopping) => (Ended::Queued(0), self.job.fault.clone()),
@@ -107,20 +112,38 @@ impl ExportRun {
                 let progress = &mut self.job.progress;
                 progress.attempts += 1;
                 match progress.attempts < self.settings.attempts {
-                    true => (Ended::Queued(later(wait.max(pause(progress.attempts)))), Some(fault)),
+                    true => (Ended::Queued(later(wait.max(BACKOFF.pause(progress.attempts)))), Some(fault)),
                     false => (Ended::Finished(JobState::Failed), Some(fault)),
                 }
             }
         };
         self.log(&ended, fault.as_ref());
+        let announcement = self.announcement(&ended, fault.as_ref());
         let ExportJob { id, claim, progress, .. } = self.job;
         let end = move |jobs: &mut JobTable<'_>| {
-            jobs.end((&id, claim), &ended, (&progress, fault.as_ref()), clock::unix_seconds())
+            let outcome = (&progress, fault.as_ref());
+            jobs.end((&id, claim), &ended, outcome, announcement.as_deref(), clock::unix_seconds())
         };
         // The lock outlives the write: no other process takes the job as it was before.
         let written = self.store.call(end).await;
         drop(self.lock);
         written
+    }
+
+    /// Returns the event of the job's end, if there are webhooks. It is for the endpoints of the job's client, as long as its
+    /// credentials say who that is.
+    fn announcement(&self, ended: &Ended, fault: Option<&JobFault>) -> Option<String> {
+        let kind = match ended {
+            Ended::Finished(JobState::Completed) => EventType::ExportCompleted,
+            Ended::Finished(JobState::Failed) => EventType::ExportFailed,
+            Ended::Finished(_) | Ended::Queued(_) => return None,
+        };
+        let snapshot = self.inner.gateway().live.pin();
+        let caller = self.credentials(snapshot.keys.as_deref()).ok().map(|(caller, _)| caller);
+        let audience = webhooks::audience(&snapshot, caller.as_ref())?;
+        let data = self.job.ended(kind == EventType::ExportCompleted, fault);
+        let event = Event::new(kind, &self.job.id, clock::unix_seconds(), audience, &data);
+        serde_json::to_string(&event).ok()
     }
 
     fn log(&self, ended: &Ended, fault: Option<&JobFault>) {
@@ -248,7 +271,7 @@ impl ExportRun {
 
 /// Runs work on files on a thread that may wait. A file system that fails may be full, and have room later.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Interruption> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(|_| Interruption::Store(JobStoreFault::Task))?;
+    let done = tokio::task::spawn_blocking(work).await.map_err(|_| Interruption::Store(DatabaseFault::Task))?;
     done.map_err(|error| {
         tracing::error!(%error, "the result of an export can't be written");
         let fault = JobFault::new("result_unwritable", "the result can't be written: is the disk full?");
@@ -256,32 +279,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     })
 }
 
-/// Returns the pause after a number of failed attempts: twice as long each time, and half of it by chance, so that jobs
-/// that failed together don't come back together.
-fn pause(attempts: u32) -> Duration {
-    let whole = FIRST_PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(LONGEST_PAUSE);
-    let mut bytes = [0; 4];
-    // Without random bytes the pause is whole.
-    let share =
-        getrandom::fill(&mut bytes).map_or(1.0, |()| f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX));
-    whole.div_f64(2.0) + whole.div_f64(2.0).mul_f64(share)
-}
-
 /// Returns the time after a wait, in milliseconds since 1970.
 fn later(wait: Duration) -> u64 {
     clock::unix_milliseconds().saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_and_differ() {
-        for (attempts, least, most) in [(1, 500, 1_000), (2, 1_000, 2_000), (3, 2_000, 4_000), (40, 150_000, 300_000)] {
-            let pauses: Vec<u128> = (0..20).map(|_| pause(attempts).as_millis()).collect();
-            assert!(pauses.iter().all(|pause| (least..=most).contains(pause)), "{attempts}: {pauses:?}");
-            assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{attempts}");
-        }
-    }
 }

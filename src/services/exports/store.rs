@@ -5,22 +5,19 @@
 //! of one that has lost it changes nothing.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, DirBuilder},
     io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
-use rusqlite::{
-    Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, named_params, params_from_iter,
-};
+use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params_from_iter};
 
 use super::job::{ExportJob, JobDefinition, JobFault, JobProgress, JobState};
+use crate::services::database::{Database, DatabaseFault, count, natural, whole};
 
-/// The version of the tables. A process does not open a database of a later one.
-const VERSION: i64 = 1;
+/// The changes of the tables, by version.
+const STEPS: [&str; 2] = [TABLES, ANNOUNCEMENTS];
 
 const TABLES: &str = "
 CREATE TABLE jobs (
@@ -42,11 +39,14 @@ CREATE INDEX jobs_by_state ON jobs (state);
 CREATE INDEX jobs_by_owner ON jobs (owner, created);
 ";
 
+/// The events of jobs that ended, until they are raised.
+const ANNOUNCEMENTS: &str = "
+ALTER TABLE jobs ADD COLUMN announcement TEXT;
+CREATE INDEX jobs_announced ON jobs (id) WHERE announcement IS NOT NULL;
+";
+
 /// The columns of a job, in the order in which `read` reads them.
 const COLUMNS: &str = "id, owner, state, claim, created, finished, definition, progress, fault";
-
-/// The time for which a process waits for the transaction of another one.
-const BUSY: Duration = Duration::from_secs(10);
 
 /// The most jobs of a list.
 const MOST_LISTED: usize = 100;
@@ -54,21 +54,6 @@ const MOST_LISTED: usize = 100;
 /// The most jobs that are looked at for the next one: more than processes of one machine work on at a time, so that those
 /// of others hide none that waits.
 const MOST_CANDIDATES: usize = 1_000;
-
-/// A fault of the database or of its directory.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum JobStoreFault {
-    #[error("the database of exports: {0}")]
-    Database(#[from] rusqlite::Error),
-    #[error("the directory of exports: {0}")]
-    Directory(#[from] io::Error),
-    #[error("the database of exports: {0}")]
-    Content(#[from] serde_json::Error),
-    #[error("the database of exports has the version {0}, which a later cursorgate has written")]
-    Later(i64),
-    #[error("a task of the exports failed")]
-    Task,
-}
 
 /// The result of adding a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +90,7 @@ pub(super) struct FinishedJob {
 /// The jobs of a directory.
 #[derive(Clone, Debug)]
 pub(super) struct ExportStore {
-    database: Arc<Mutex<Connection>>,
+    database: Database,
     results: PathBuf,
 }
 
@@ -115,32 +100,10 @@ impl ExportStore {
     /// # Errors
     ///
     /// Returns the fault of the directory or of its database.
-    pub(super) fn open(directory: &Path) -> Result<Self, JobStoreFault> {
+    pub(super) fn open(directory: &Path) -> Result<Self, DatabaseFault> {
         let results = directory.join("results");
         DirBuilder::new().recursive(true).mode(0o700).create(&results)?;
-        let path = directory.join("jobs.sqlite3");
-        // SQLite gives its other files the permissions of this one.
-        OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
-        let mut database = Connection::open(&path)?;
-        database.busy_timeout(BUSY)?;
-        // The answer of this pragma is the mode that was set.
-        database.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        // A job that was accepted survives a loss of power, and so does every page that is counted.
-        database.pragma_update(None, "synchronous", "FULL")?;
-        // Credentials are overwritten when a job ends.
-        database.pragma_update(None, "secure_delete", "ON")?;
-        let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match version {
-            0 => {
-                transaction.execute_batch(TABLES)?;
-                transaction.pragma_update(None, "user_version", VERSION)?;
-            }
-            VERSION => {}
-            later => return Err(JobStoreFault::Later(later)),
-        }
-        transaction.commit()?;
-        Ok(Self { database: Arc::new(Mutex::new(database)), results })
+        Ok(Self { database: Database::open(&directory.join("jobs.sqlite3"), &STEPS)?, results })
     }
 
     /// Returns the directory of the results.
@@ -155,25 +118,15 @@ impl ExportStore {
     /// Returns the function's fault.
     pub(super) async fn call<T: Send + 'static>(
         &self,
-        function: impl FnOnce(&mut JobTable<'_>) -> Result<T, JobStoreFault> + Send + 'static,
-    ) -> Result<T, JobStoreFault> {
-        let database = Arc::clone(&self.database);
-        let called = tokio::task::spawn_blocking(move || {
-            // A transaction that a panic interrupted has been rolled back.
-            let mut database = database.lock().unwrap_or_else(PoisonError::into_inner);
-            let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let mut table = JobTable { transaction };
-            let result = function(&mut table)?;
-            table.transaction.commit()?;
-            Ok(result)
-        });
-        called.await.map_err(|_| JobStoreFault::Task)?
+        function: impl FnOnce(&mut JobTable<'_>) -> Result<T, DatabaseFault> + Send + 'static,
+    ) -> Result<T, DatabaseFault> {
+        self.database.call(move |transaction| function(&mut JobTable { transaction })).await
     }
 }
 
 /// The jobs within a transaction.
 pub(super) struct JobTable<'c> {
-    transaction: Transaction<'c>,
+    transaction: &'c Transaction<'c>,
 }
 
 impl JobTable<'_> {
@@ -183,7 +136,7 @@ impl JobTable<'_> {
         job: &ExportJob,
         credentials: &[u8],
         limits: QueueLimits,
-    ) -> Result<Added, JobStoreFault> {
+    ) -> Result<Added, DatabaseFault> {
         let unfinished =
             "SELECT count(*), count(*) FILTER (WHERE owner = ?1) FROM jobs WHERE state IN ('queued', 'active')";
         let (all, own): (i64, i64) =
@@ -212,7 +165,7 @@ impl JobTable<'_> {
     }
 
     /// Returns a job of a client, which has several names while keys are exchanged.
-    pub(super) fn find(&mut self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault> {
+    pub(super) fn find(&mut self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, DatabaseFault> {
         let found = self
             .transaction
             .query_row(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"), [id], |row| Ok(read(row)))
@@ -222,7 +175,7 @@ impl JobTable<'_> {
     }
 
     /// Returns the jobs of a client for a list, the newest first.
-    pub(super) fn of_client(&mut self, owners: &[String]) -> Result<Vec<ExportJob>, JobStoreFault> {
+    pub(super) fn of_client(&mut self, owners: &[String]) -> Result<Vec<ExportJob>, DatabaseFault> {
         let places = vec!["?"; owners.len()].join(", ");
         let query = format!(
             "SELECT {COLUMNS} FROM jobs WHERE owner IN ({places}) ORDER BY created DESC, rowid DESC LIMIT {MOST_LISTED}"
@@ -234,7 +187,7 @@ impl JobTable<'_> {
 
     /// Returns the ids of the jobs that could go on, the next one first: that of the client with the fewest active jobs,
     /// then by priority, then the oldest. Active jobs are among them: the processes of some may have ended.
-    pub(super) fn candidates(&mut self, now: u64) -> Result<Vec<String>, JobStoreFault> {
+    pub(super) fn candidates(&mut self, now: u64) -> Result<Vec<String>, DatabaseFault> {
         let query = format!(
             "SELECT id FROM jobs AS job WHERE state = 'active' OR (state = 'queued' AND not_before <= ?1)
              ORDER BY (SELECT count(*) FROM jobs WHERE owner = job.owner AND state = 'active' AND id <> job.id),
@@ -246,7 +199,7 @@ impl JobTable<'_> {
     }
 
     /// Takes a job, whose lock the process has, and returns it with its credentials; nothing if it does not wait any more.
-    pub(super) fn claim(&mut self, id: &str, now: u64) -> Result<Option<(ExportJob, Vec<u8>)>, JobStoreFault> {
+    pub(super) fn claim(&mut self, id: &str, now: u64) -> Result<Option<(ExportJob, Vec<u8>)>, DatabaseFault> {
         let query = format!(
             "SELECT {COLUMNS}, credentials FROM jobs
              WHERE id = ?1 AND (state = 'active' OR (state = 'queued' AND not_before <= ?2))"
@@ -266,7 +219,7 @@ impl JobTable<'_> {
     }
 
     /// Stores the progress of a job. Returns false if the process has lost it.
-    pub(super) fn advance(&mut self, id: &str, claim: i64, progress: &JobProgress) -> Result<bool, JobStoreFault> {
+    pub(super) fn advance(&mut self, id: &str, claim: i64, progress: &JobProgress) -> Result<bool, DatabaseFault> {
         let changed = self.transaction.execute(
             "UPDATE jobs SET progress = ?3, bytes = ?4 WHERE id = ?1 AND claim = ?2 AND state = 'active'",
             (id, claim, serde_json::to_string(progress)?, whole(progress.bytes)),
@@ -274,21 +227,23 @@ impl JobTable<'_> {
         Ok(changed == 1)
     }
 
-    /// Ends the work on a job. Nothing happens if the process has lost it. A finished job has no credentials.
+    /// Ends the work on a job, whose event is to be raised if it has one. Nothing happens if the process has lost it. A
+    /// finished job has no credentials.
     pub(super) fn end(
         &mut self,
         (id, claim): (&str, i64),
         ended: &Ended,
         (progress, fault): (&JobProgress, Option<&JobFault>),
+        announcement: Option<&str>,
         now: u64,
-    ) -> Result<(), JobStoreFault> {
+    ) -> Result<(), DatabaseFault> {
         let (state, not_before, finished) = match ended {
             Ended::Finished(state) => (*state, 0, Some(whole(now))),
             Ended::Queued(until) => (JobState::Queued, whole(*until), None),
         };
         self.transaction.execute(
             "UPDATE jobs SET state = :state, not_before = :not_before, finished = :finished, progress = :progress,
-                 bytes = :bytes, fault = :fault,
+                 bytes = :bytes, fault = :fault, announcement = :announcement,
                  credentials = CASE WHEN :finished IS NULL THEN credentials END
              WHERE id = :id AND claim = :claim AND state = 'active'",
             named_params! {
@@ -300,13 +255,29 @@ impl JobTable<'_> {
                 ":progress": serde_json::to_string(progress)?,
                 ":bytes": whole(progress.bytes),
                 ":fault": fault.map(serde_json::to_string).transpose()?,
+                ":announcement": announcement,
             },
         )?;
         Ok(())
     }
 
+    /// Returns events of jobs that have ended, which are not raised yet, each with the id of its job.
+    pub(super) fn announcements(&mut self, most: usize) -> Result<Vec<(String, String)>, DatabaseFault> {
+        let query =
+            format!("SELECT id, announcement FROM jobs WHERE announcement IS NOT NULL ORDER BY id LIMIT {most}");
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Forgets the event of a job.
+    pub(super) fn announced(&mut self, id: &str) -> Result<(), DatabaseFault> {
+        self.transaction.execute("UPDATE jobs SET announcement = NULL WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
     /// Cancels an unfinished job. A process that works on it notices at its next page.
-    pub(super) fn cancel(&mut self, id: &str, now: u64) -> Result<(), JobStoreFault> {
+    pub(super) fn cancel(&mut self, id: &str, now: u64) -> Result<(), DatabaseFault> {
         self.transaction.execute(
             "UPDATE jobs SET state = 'cancelled', finished = ?2, credentials = NULL
              WHERE id = ?1 AND state IN ('queued', 'active')",
@@ -316,13 +287,13 @@ impl JobTable<'_> {
     }
 
     /// Removes a finished job.
-    pub(super) fn remove(&mut self, id: &str) -> Result<(), JobStoreFault> {
+    pub(super) fn remove(&mut self, id: &str) -> Result<(), DatabaseFault> {
         self.transaction.execute("DELETE FROM jobs WHERE id = ?1 AND finished IS NOT NULL", [id])?;
         Ok(())
     }
 
     /// Returns all finished jobs, the newest first.
-    pub(super) fn finished(&mut self) -> Result<Vec<FinishedJob>, JobStoreFault> {
+    pub(super) fn finished(&mut self) -> Result<Vec<FinishedJob>, DatabaseFault> {
         let query = "SELECT id, finished, iif(state = 'completed', bytes, 0) FROM jobs WHERE finished IS NOT NULL
                      ORDER BY finished DESC, rowid DESC";
         let mut statement = self.transaction.prepare(query)?;
@@ -333,7 +304,7 @@ impl JobTable<'_> {
     }
 
     /// Returns the ids of the jobs that have a result, or may get one.
-    pub(super) fn with_result(&mut self) -> Result<Vec<String>, JobStoreFault> {
+    pub(super) fn with_result(&mut self) -> Result<Vec<String>, DatabaseFault> {
         let query = "SELECT id FROM jobs WHERE state IN ('queued', 'active', 'completed')";
         let mut statement = self.transaction.prepare(query)?;
         let rows = statement.query_map([], |row| row.get(0))?;
@@ -350,7 +321,7 @@ pub(super) fn files(results: &Path) -> io::Result<Vec<String>> {
     fs::read_dir(results)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
-fn read(row: &Row<'_>) -> Result<ExportJob, JobStoreFault> {
+fn read(row: &Row<'_>) -> Result<ExportJob, DatabaseFault> {
     let state: String = row.get("state")?;
     let definition: String = row.get("definition")?;
     let progress: String = row.get("progress")?;
@@ -367,18 +338,6 @@ fn read(row: &Row<'_>) -> Result<ExportJob, JobStoreFault> {
         progress: serde_json::from_str::<JobProgress>(&progress)?,
         fault: fault.as_deref().map(serde_json::from_str::<JobFault>).transpose()?,
     })
-}
-
-fn whole(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn natural(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
-
-fn count(number: i64) -> usize {
-    usize::try_from(number).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -445,11 +404,11 @@ mod tests {
                 assert_eq!((second.progress.items, second.progress.interruptions), (7, 1), "it goes on there");
                 let stale = JobProgress { items: 9, ..JobProgress::default() };
                 assert!(!jobs.advance("a", first.claim, &stale)?);
-                jobs.end(("a", first.claim), &Ended::Finished(JobState::Failed), (&stale, None), 5)?;
+                jobs.end(("a", first.claim), &Ended::Finished(JobState::Failed), (&stale, None), None, 5)?;
                 let owners = ["one".to_owned()];
                 let found = jobs.find("a", &owners)?.unwrap();
                 assert_eq!((found.state, found.progress.items), (JobState::Active, 7));
-                jobs.end(("a", second.claim), &Ended::Finished(JobState::Completed), (&further, None), 5)?;
+                jobs.end(("a", second.claim), &Ended::Finished(JobState::Completed), (&further, None), None, 5)?;
                 assert_eq!(jobs.find("a", &owners)?.unwrap().state, JobState::Completed);
                 assert!(jobs.claim("a", 0)?.is_none() && jobs.find("a", &["two".to_owned()])?.is_none());
                 let left: Option<Vec<u8>> =
@@ -480,7 +439,7 @@ mod tests {
                 assert_eq!(jobs.candidates(0)?, ["c", "a", "b", "d"]);
                 let (taken, _) = jobs.claim("c", 0)?.unwrap();
                 assert_eq!(jobs.candidates(0)?, ["c", "d", "a", "b"], "the other client's turn");
-                jobs.end(("c", taken.claim), &Ended::Queued(50), (&taken.progress, None), 0)?;
+                jobs.end(("c", taken.claim), &Ended::Queued(50), (&taken.progress, None), None, 0)?;
                 assert!(jobs.claim("c", 49)?.is_none());
                 assert_eq!(jobs.candidates(49)?, ["a", "b", "d"], "it waits for its next attempt");
                 assert_eq!(jobs.candidates(50)?, ["c", "a", "b", "d"]);
@@ -499,9 +458,9 @@ mod tests {
     #[tokio::test]
     async fn a_database_of_a_later_version_is_left_alone() {
         let store = store("later");
-        let set = |jobs: &mut JobTable<'_>| Ok(jobs.transaction.pragma_update(None, "user_version", VERSION + 1)?);
+        let set = |jobs: &mut JobTable<'_>| Ok(jobs.transaction.pragma_update(None, "user_version", 3)?);
         store.0.call(set).await.unwrap();
         let again = ExportStore::open(&store.1);
-        assert!(matches!(again, Err(JobStoreFault::Later(2))));
+        assert!(matches!(again, Err(DatabaseFault::Later(3))));
     }
 }

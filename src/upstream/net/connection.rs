@@ -170,6 +170,19 @@ impl Connections {
         Ok(opened.with_peer(request).with(timeouts))
     }
 
+    /// Opens a new connection to an address that belongs to no upstream, which is never returned to the pool. Its time is the
+    /// caller's.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have addresses of their own"))]
+    pub(crate) async fn open_apart(&self, http: HttpPeer, peer: PeerRequest) -> Result<Connection, FetchError> {
+        let (session, _) = self.connector.get_http_session(&fresh(&http)).await.map_err(|error| broken(&error))?;
+        let session = PeerSession::of(session).ok_or_else(speaks_neither)?;
+        Ok(OpenedConnection { session, http, is_reused: false, is_alone: true }.with_peer(peer))
+    }
+
     /// Opens a new connection to the same peer, in place of a broken one.
     ///
     /// # Errors
@@ -190,12 +203,7 @@ impl Connections {
         is_new: bool,
     ) -> Result<OpenedConnection, FetchError> {
         let connected = if is_new {
-            // Another group key selects another pool, which is always empty, so the connection is new.
-            let mut fresh = http.clone();
-            fresh.group_key ^= 1;
-            // A connection with one stream is in no pool while it is used.
-            fresh.options.max_h2_streams = 1;
-            self.connector.get_http_session(&fresh).await
+            self.connector.get_http_session(&fresh(&http)).await
         } else {
             self.connector.get_http_session(&http).await
         };
@@ -206,9 +214,7 @@ impl Connections {
             }
             said
         })?;
-        let Some(session) = PeerSession::of(session) else {
-            return Err(FetchError::Unavailable("it speaks neither HTTP/1.1 nor HTTP/2".to_owned()));
-        };
+        let session = PeerSession::of(session).ok_or_else(speaks_neither)?;
         if !is_reused {
             let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
             if let Some(digest) = digest.filter(|digest| !peers.speaks(&digest.version)) {
@@ -234,6 +240,20 @@ impl Connections {
         let idle = kept_for(&head.headers);
         self.connector.release_http_session(session.into_inner(), &http, Some(idle)).await;
     }
+}
+
+/// Returns a peer whose connection is new.
+fn fresh(http: &HttpPeer) -> HttpPeer {
+    let mut fresh = http.clone();
+    // Another group key selects another pool, which is always empty.
+    fresh.group_key ^= 1;
+    // A connection with one stream is in no pool while it is used.
+    fresh.options.max_h2_streams = 1;
+    fresh
+}
+
+fn speaks_neither() -> FetchError {
+    FetchError::Unavailable("it speaks neither HTTP/1.1 nor HTTP/2".to_owned())
 }
 
 /// A connection before it carries a request.

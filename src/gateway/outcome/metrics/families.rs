@@ -25,7 +25,7 @@ pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample",
 pub(crate) const SERVABLE: &str = "servable";
 
 /// Outcomes without the code of a problem.
-const PLAIN_OUTCOMES: [&str; 11] = [
+const PLAIN_OUTCOMES: [&str; 12] = [
     "page",
     "not_modified",
     "passed",
@@ -34,6 +34,7 @@ const PLAIN_OUTCOMES: [&str; 11] = [
     "preflight",
     "bulk",
     "exports",
+    "webhooks",
     "client_gone",
     "client_stalled",
     "panicked",

@@ -3,7 +3,7 @@
 pub mod health;
 pub mod name;
 pub mod peer;
-mod resolver;
+pub(crate) mod resolver;
 pub mod retry;
 pub mod set;
 pub mod visit;

@@ -27,7 +27,7 @@ const MOST_ADDRESSES: usize = 128;
 /// # Errors
 ///
 /// Returns the reason in words.
-pub(super) async fn look_up(host: &str, servers: &[SocketAddr]) -> Result<(Vec<IpAddr>, Instant), String> {
+pub(crate) async fn look_up(host: &str, servers: &[SocketAddr]) -> Result<(Vec<IpAddr>, Instant), String> {
     let resolver = build(servers).map_err(|error| error.to_string())?;
     // The configuration permits ASCII names alone. Those of services may have underscores, which the parser of
     // international names refuses. Test:

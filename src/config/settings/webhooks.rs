@@ -1,0 +1,92 @@
+//! `[services.webhooks]`.
+#![expect(missing_docs, reason = "a setting is documented by its key")]
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use http::HeaderName;
+
+use crate::config::{
+    diagnostic::Located,
+    key::words,
+    outgoing::{EndpointUrl, OutgoingRules},
+    secret::Secret,
+};
+
+words! {
+    /// A type of event that webhooks tell.
+    pub enum EventType {
+        /// A list of a client has changed.
+        CollectionChanged = "collection.changed",
+        /// An export is completed.
+        ExportCompleted = "export.completed",
+        /// An export has failed.
+        ExportFailed = "export.failed",
+        /// The sunset of a route's legacy requests is near.
+        SunsetApproaching = "legacy.sunset_approaching",
+    }
+}
+
+/// `[services.webhooks]`.
+#[derive(Debug, Clone)]
+pub struct WebhookSettings {
+    /// The path as it is opened.
+    pub directory: PathBuf,
+    /// For a delivery.
+    pub attempts: u32,
+    /// After the first failed attempt.
+    pub delay: Duration,
+    pub longest_delay: Duration,
+    /// Of an attempt.
+    pub timeout: Duration,
+    /// The attempts of this process at a time.
+    pub in_flight: usize,
+    /// For each endpoint.
+    pub pace: EndpointPace,
+    /// The largest number of deliveries that wait.
+    pub queue: usize,
+    pub keep: Duration,
+    pub keep_deliveries: usize,
+    /// The time for which a replaced secret still signs.
+    pub overlap: Duration,
+    /// The times before a sunset, the longest first.
+    pub sunset_notice: Vec<Duration>,
+    pub rules: OutgoingRules,
+    /// The DNS servers; empty for those of the system.
+    pub resolvers: Vec<SocketAddr>,
+    /// The authorities that receivers' certificates come from; `None` for those of the system.
+    pub ca: Option<Located<String>>,
+    pub endpoints: Vec<WebhookEndpointSettings>,
+    /// `None` if clients register no endpoints.
+    pub clients: Option<WebhookClientSettings>,
+}
+
+/// The pace of an endpoint's deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndpointPace {
+    pub at_once: u32,
+    pub per_second: u32,
+}
+
+/// `[services.webhooks.endpoints.NAME]`.
+#[derive(Debug, Clone)]
+pub struct WebhookEndpointSettings {
+    pub name: String,
+    pub url: EndpointUrl,
+    pub events: Vec<EventType>,
+    /// The keys that sign, the newest first, without the prefix and decoded.
+    pub secrets: Vec<Secret>,
+    pub pace: EndpointPace,
+}
+
+/// `[services.webhooks.clients]`.
+#[derive(Debug, Clone)]
+pub struct WebhookClientSettings {
+    pub path: String,
+    /// The path with its query that shows a client's rights.
+    pub authorize: String,
+    pub principal: Vec<HeaderName>,
+    /// The types that clients may ask for.
+    pub events: Vec<EventType>,
+    pub per_client: usize,
+    pub endpoints: usize,
+}

@@ -1,0 +1,451 @@
+//! Requests of clients for their endpoints and deliveries.
+//!
+//! Before a client registers or changes anything, a route is asked with the client's own headers (`authorize`): who is
+//! refused there is refused here, so that made-up clients can't fill the store or make the gateway send requests. A client
+//! is told by the headers of `principal`, and sees its own endpoints alone.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+use pingora::{http::RequestHeader, protocols::http::ServerSession};
+use serde_json::json;
+use tokio::sync::{Notify, watch};
+
+use super::{
+    NAME,
+    document::{DeliveryDocument, json_response, passed, types},
+    endpoint::{Endpoint, EndpointState, SealedParts, owners, words},
+    event::{VERIFICATION, payload},
+    new_id,
+    request::{self, CheckedChange, EndpointChange, Registration, WebhookResource},
+    send::{AttemptRecord, Message, Sender},
+    signature::SigningSecrets,
+    store::{Delivery, Registered, WebhookStore, WebhookTables},
+};
+use crate::{
+    config::{
+        outgoing::EndpointUrl,
+        settings::{EndpointPace, WebhookClientSettings, WebhookSettings},
+    },
+    cursor::KeyRing,
+    downstream::{Code, Problem, Response},
+    gateway::{
+        Snapshot,
+        outcome::{access_log::Outcome, failure::Failure},
+        request::target,
+        runtime::clock,
+        server::dispatch::unless_gone,
+        session::{
+            body::{self, BodyLimits},
+            client_request::Client,
+            service::{Service, ServiceAnswer},
+        },
+    },
+    services::{
+        caller::Caller,
+        database::DatabaseFault,
+        inner::{InnerGateway, InnerRequest},
+    },
+    upstream::net::memory::MemoryShare,
+};
+
+/// The largest body of a request, its deepest nesting, and the time that it may take.
+const BODY: BodyLimits = BodyLimits { size: 64 << 10, depth: 8, time: Duration::from_secs(30) };
+
+/// The time of the request that shows a client's rights.
+const AUTHORIZATION: Duration = Duration::from_secs(30);
+
+/// The pace at which an endpoint may be verified: whoever registers one makes the gateway send requests to a third party.
+const VERIFICATIONS: EndpointPace = EndpointPace { at_once: 1, per_second: 1 };
+
+/// The largest answer to that request of which a client sees the body.
+const LARGEST_REFUSAL: usize = 64 << 10;
+
+const FAILED: &str = "the gateway failed: report the request id";
+
+/// The service.
+pub(in crate::services) struct Webhooks {
+    inner: Arc<InnerGateway>,
+    store: WebhookStore,
+    raised: Arc<Notify>,
+}
+
+impl std::fmt::Debug for Webhooks {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Webhooks").finish_non_exhaustive()
+    }
+}
+
+/// A request of a known client.
+struct WebhookCall<'c> {
+    snapshot: &'c Arc<Snapshot>,
+    settings: &'c WebhookSettings,
+    clients: &'c WebhookClientSettings,
+    keys: &'c KeyRing,
+    resource: WebhookResource,
+    method: Method,
+    query: Option<String>,
+    caller: Caller,
+    /// The hash that names the client.
+    client: [u8; 32],
+    /// The names of the client, by each key.
+    owners: Vec<String>,
+}
+
+#[async_trait]
+impl Service for Webhooks {
+    fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool {
+        let Some(clients) = snapshot.services.webhooks.as_ref().and_then(|webhooks| webhooks.clients.as_ref()) else {
+            return false;
+        };
+        let rest = head.raw_path().strip_prefix(clients.path.as_bytes());
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?')))
+    }
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn answer(
+        &self,
+        session: &mut ServerSession,
+        _client: &Client,
+        snapshot: &Arc<Snapshot>,
+        (held, outcome): (&MemoryShare, &mut Outcome),
+    ) -> Result<Option<ServiceAnswer>, Failure> {
+        let call = identify(session, snapshot, outcome)?;
+        let is_post = call.method == Method::POST;
+        let has_body = matches!(call.resource, WebhookResource::Endpoints) && is_post || call.method == Method::PATCH;
+        let body = match has_body {
+            true => body::read(session, BODY, held).await?.into_bytes(),
+            false => Vec::new(),
+        };
+        let mut work = Box::pin(async {
+            if (is_post || has_body)
+                && let Some(refusal) = self.refusal(&call).await?
+            {
+                return Ok(refusal);
+            }
+            self.serve(&call, &body).await
+        });
+        let answered = unless_gone(session, work.as_mut()).await.transpose()?;
+        Ok(answered.map(ServiceAnswer::Whole))
+    }
+}
+
+impl Webhooks {
+    pub(super) fn new(inner: Arc<InnerGateway>, store: WebhookStore, raised: Arc<Notify>) -> Self {
+        Self { inner, store, raised }
+    }
+
+    async fn serve(&self, call: &WebhookCall<'_>, body: &[u8]) -> Result<Response, Failure> {
+        match &call.resource {
+            WebhookResource::Events => Ok(types(call.clients)),
+            WebhookResource::Endpoints if call.method == Method::POST => self.register(call, body).await,
+            WebhookResource::Endpoints => self.list(call).await,
+            WebhookResource::Endpoint(id) if call.method == Method::PATCH => self.change(call, id, body).await,
+            WebhookResource::Endpoint(id) if call.method == Method::DELETE => {
+                let Endpoint { id, .. } = self.find(call, id).await?;
+                self.call(move |tables| tables.remove(&id)).await?;
+                Ok(Response::new(204, Vec::new()))
+            }
+            WebhookResource::Endpoint(id) => Ok(call.shown(200, &self.find(call, id).await?, false)),
+            WebhookResource::Rotation(id) => self.rotate(call, id).await,
+            WebhookResource::Verification(id) => self.verify(call, id).await,
+            WebhookResource::Deliveries(id) => self.deliveries(call, id).await,
+            WebhookResource::Delivery(id, delivery) => self.delivery(call, (id, delivery)).await,
+            WebhookResource::Redelivery(id, delivery) => self.redeliver(call, (id, delivery)).await,
+        }
+    }
+
+    /// Asks the route that shows a client's rights; returns its refusal.
+    async fn refusal(&self, call: &WebhookCall<'_>) -> Result<Option<Response>, Failure> {
+        let mut head = RequestHeader::build(Method::GET, call.clients.authorize.as_bytes(), None)
+            .map_err(|error| Failure::logged(Code::Internal, FAILED, error.to_string()))?;
+        for (name, value) in &call.caller.headers {
+            // The number of headers is that of the client's own request.
+            let _ = head.append_header(name.clone(), value.clone());
+        }
+        let mut body = Vec::new();
+        let keep = |part: &[u8]| body.extend_from_slice(&part[..part.len().min(LARGEST_REFUSAL - body.len())]);
+        let (_goes_on, mut wanted) = watch::channel(());
+        let request = InnerRequest { head, body: Bytes::new() };
+        let proxy = self.inner.proxy().await?;
+        let asked = request.send(&proxy, &call.caller, (AUTHORIZATION, &mut wanted), keep).await;
+        let Ok((status, headers)) = asked else {
+            let said = "your rights could not be checked: try again in a moment";
+            return Err(Failure::logged(
+                Code::UpstreamUnavailable,
+                said,
+                "services.webhooks.clients.authorize".to_owned(),
+            ));
+        };
+        Ok((!(200..300).contains(&status)).then(|| passed(status, &headers, body)))
+    }
+
+    async fn register(&self, call: &WebhookCall<'_>, body: &[u8]) -> Result<Response, Failure> {
+        let registration: Registration = request::read(body, r#"{"url":"https://…","events":["export.completed"]}"#)?;
+        let (url, events) = registration.checked((call.settings, call.clients))?;
+        let (Some(id), Some(secrets), Some(owner)) = (new_id(), SigningSecrets::new(), call.owners.first()) else {
+            return Err(Failure::logged(Code::Internal, FAILED, "no random bytes, or no key".to_owned()));
+        };
+        let parts = SealedParts::new(call.client, url, secrets);
+        let endpoint = Endpoint {
+            owner: Some(owner.clone()),
+            state: EndpointState::Unverified,
+            is_verified: false,
+            is_gone: false,
+            events: words(&events),
+            created: clock::unix_seconds(),
+            sealed: sealed(call.keys, &parts, &id)?,
+            id,
+        };
+        let (owners, limits) = (call.owners.clone(), (call.clients.per_client, call.clients.endpoints));
+        let (number, added) = (call.keys.signing_number(), endpoint.clone());
+        match self.call(move |tables| tables.register(&added, &owners, limits, number)).await? {
+            Registered::Added => Ok(call.shown(201, &endpoint, true)),
+            Registered::ClientIsFull => {
+                let detail = format!("there are {} endpoints of this client: remove one", call.clients.per_client);
+                Err(Box::new(Problem::new(Code::WebhookLimit, detail)).into())
+            }
+            Registered::AllAreFull => {
+                let detail = "the gateway has as many endpoints as it may: try again later";
+                Err(Box::new(Problem::new(Code::Overloaded, detail)).into())
+            }
+        }
+    }
+
+    async fn list(&self, call: &WebhookCall<'_>) -> Result<Response, Failure> {
+        let owners = call.owners.clone();
+        let endpoints = self.call(move |tables| tables.of_client(&owners)).await?;
+        let open = |endpoint: &Endpoint| SealedParts::open(call.keys, &endpoint.id, &endpoint.sealed);
+        let opened: Vec<Option<SealedParts>> = endpoints.iter().map(open).collect();
+        let documents: Vec<_> =
+            endpoints.iter().zip(&opened).map(|(endpoint, parts)| endpoint.document(parts.as_ref())).collect();
+        Ok(json_response(200, &json!({ "endpoints": documents })))
+    }
+
+    /// Changes an endpoint. With another URL it has to be verified again.
+    async fn change(&self, call: &WebhookCall<'_>, id: &str, body: &[u8]) -> Result<Response, Failure> {
+        let change: EndpointChange = request::read(body, r#"{"url":"https://…","events":["…"],"enabled":true}"#)?;
+        let CheckedChange { url, events, enabled } = change.checked((call.settings, call.clients))?;
+        let changed = self.update(call, id, move |endpoint, keys| {
+            if let Some(events) = events {
+                endpoint.events = words(&events);
+            }
+            if let Some(url) = url {
+                let mut parts = opened(keys, endpoint)?;
+                if parts.url != url {
+                    parts.url = url;
+                    endpoint.sealed = sealed(keys, &parts, &endpoint.id)?;
+                    (endpoint.is_verified, endpoint.is_gone) = (false, false);
+                    endpoint.state = EndpointState::Unverified;
+                }
+            }
+            match (enabled, endpoint.is_verified) {
+                (Some(false), _) => endpoint.state = EndpointState::Disabled,
+                (Some(true), true) => (endpoint.state, endpoint.is_gone) = (EndpointState::Active, false),
+                (Some(true), false) => endpoint.state = EndpointState::Unverified,
+                (None, _) => {}
+            }
+            Ok(())
+        });
+        Ok(call.shown(200, &changed.await?, false))
+    }
+
+    /// Gives an endpoint a new secret. The one before signs beside it for a while.
+    async fn rotate(&self, call: &WebhookCall<'_>, id: &str) -> Result<Response, Failure> {
+        let overlap = call.settings.overlap.as_secs();
+        let changed = self.update(call, id, move |endpoint, keys| {
+            let mut parts = opened(keys, endpoint)?;
+            if parts.secrets.rotate(clock::unix_seconds(), overlap).is_none() {
+                return Err(Failure::logged(Code::Internal, FAILED, "no random bytes".to_owned()));
+            }
+            endpoint.sealed = sealed(keys, &parts, &endpoint.id)?;
+            Ok(())
+        });
+        Ok(call.shown(200, &changed.await?, true))
+    }
+
+    /// Sends a challenge to an endpoint, which is active once it has answered it.
+    async fn verify(&self, call: &WebhookCall<'_>, id: &str) -> Result<Response, Failure> {
+        let endpoint = self.find(call, id).await?;
+        let Some(receiver) = endpoint.receiver(call.settings, call.keys) else { return Err(unreadable(&endpoint)) };
+        let turn_of = endpoint.id.clone();
+        let take = move |tables: &mut WebhookTables<'_>| {
+            tables.take_turns(&turn_of, VERIFICATIONS, 1, clock::unix_milliseconds())
+        };
+        if self.call(take).await? == 0 {
+            let mut problem = Problem::new(Code::RateLimited, "an endpoint is verified once in a second: wait");
+            problem.retry_after = Some(HeaderValue::from_static("1"));
+            return Err(Box::new(problem).into());
+        }
+        let (Some(message), Some(challenge)) = (new_id(), new_id()) else {
+            return Err(Failure::logged(Code::Internal, FAILED, "no random bytes".to_owned()));
+        };
+        let payload = payload(VERIFICATION, clock::unix_seconds(), &json!({ "challenge": challenge }));
+        let connections = &self.inner.gateway().fetcher.connections;
+        let sender = Sender { snapshot: call.snapshot, settings: call.settings, connections };
+        let message = format!("evt_{message}");
+        let sent = sender.send(&receiver, Message { id: &message, payload: &payload }).await;
+        self.inner.gateway().vitals.webhooks().attempt(sent.end);
+        if let Some(detail) = sent.unverified(&challenge) {
+            return Err(unverified(&detail));
+        }
+        let answered = receiver.url;
+        let changed = self.update(call, id, move |endpoint, keys| {
+            // Another URL than the one of now may have answered.
+            if EndpointUrl::parse(&opened(keys, endpoint)?.url).as_ref() != Ok(&answered) {
+                return Err(unverified("the URL was changed while it was verified: verify it again"));
+            }
+            (endpoint.is_verified, endpoint.is_gone, endpoint.state) = (true, false, EndpointState::Active);
+            Ok(())
+        });
+        Ok(call.shown(200, &changed.await?, false))
+    }
+
+    async fn deliveries(&self, call: &WebhookCall<'_>, id: &str) -> Result<Response, Failure> {
+        let (state, before) = request::read_query(call.query.as_deref())?;
+        let Endpoint { id, .. } = self.find(call, id).await?;
+        let found = self.call(move |tables| tables.deliveries(&id, state, before.as_deref())).await?;
+        let documents: Vec<_> = found.iter().map(|delivery| DeliveryDocument::of(delivery, None)).collect();
+        Ok(json_response(200, &json!({ "deliveries": documents })))
+    }
+
+    async fn delivery(&self, call: &WebhookCall<'_>, ids: (&str, &str)) -> Result<Response, Failure> {
+        let (delivery, attempts) = self.find_delivery(call, ids).await?;
+        Ok(json_response(200, &DeliveryDocument::of(&delivery, Some(attempts))))
+    }
+
+    /// Queues a finished delivery again; one that waits goes on waiting.
+    async fn redeliver(&self, call: &WebhookCall<'_>, ids: (&str, &str)) -> Result<Response, Failure> {
+        let endpoint = self.find(call, ids.0).await?;
+        if endpoint.state != EndpointState::Active {
+            return Err(unverified("the endpoint is not active: verify or enable it first"));
+        }
+        let (delivery, _) = self.find_delivery(call, ids).await?;
+        self.call(move |tables| tables.redeliver(&delivery.id, clock::unix_milliseconds())).await?;
+        self.raised.notify_one();
+        let (delivery, attempts) = self.find_delivery(call, ids).await?;
+        Ok(json_response(202, &DeliveryDocument::of(&delivery, Some(attempts))))
+    }
+
+    /// Returns an endpoint of the client.
+    ///
+    /// # Errors
+    ///
+    /// Returns 404 `webhook_not_found`, also for the endpoint of another client.
+    async fn find(&self, call: &WebhookCall<'_>, id: &str) -> Result<Endpoint, Failure> {
+        let (id, owners) = (id.to_owned(), call.owners.clone());
+        self.call(move |tables| tables.find(&id, &owners)).await?.ok_or_else(not_found)
+    }
+
+    /// Changes an endpoint of the client in one transaction, and returns it.
+    async fn update(
+        &self,
+        call: &WebhookCall<'_>,
+        id: &str,
+        change: impl FnOnce(&mut Endpoint, &KeyRing) -> Result<(), Failure> + Send + 'static,
+    ) -> Result<Endpoint, Failure> {
+        let (snapshot, id, owners) = (Arc::clone(call.snapshot), id.to_owned(), call.owners.clone());
+        let updated = self.call(move |tables| {
+            let found = tables.find(&id, &owners)?.zip(snapshot.keys.as_deref());
+            let Some((mut endpoint, keys)) = found else { return Ok(Err(not_found())) };
+            if let Err(failure) = change(&mut endpoint, keys) {
+                return Ok(Err(failure));
+            }
+            tables.change(&endpoint, keys.signing_number())?;
+            Ok(Ok(endpoint))
+        });
+        updated.await?
+    }
+
+    /// Returns a delivery of an endpoint of the client with its attempts.
+    async fn find_delivery(
+        &self,
+        call: &WebhookCall<'_>,
+        (id, delivery): (&str, &str),
+    ) -> Result<(Delivery, Vec<AttemptRecord>), Failure> {
+        let Endpoint { id, .. } = self.find(call, id).await?;
+        let delivery = delivery.to_owned();
+        let found = self.call(move |tables| {
+            let attempts = tables.attempts(&delivery)?;
+            Ok(tables.delivery(&id, &delivery)?.map(|found| (found, attempts)))
+        });
+        found.await?.ok_or_else(|| {
+            let detail = "there is no such delivery of this endpoint: it may have been removed";
+            Box::new(Problem::new(Code::WebhookNotFound, detail)).into()
+        })
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        function: impl FnOnce(&mut WebhookTables<'_>) -> Result<T, DatabaseFault> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let called = self.store.call(function).await;
+        called.map_err(|fault| Failure::logged(Code::Internal, FAILED, fault.to_string()))
+    }
+}
+
+impl WebhookCall<'_> {
+    /// Returns the document of an endpoint, with its secret where that is new.
+    fn shown(&self, status: u16, endpoint: &Endpoint, is_new: bool) -> Response {
+        let parts = SealedParts::open(self.keys, &endpoint.id, &endpoint.sealed);
+        let mut document = endpoint.document(parts.as_ref());
+        document.secret = parts.as_ref().filter(|_| is_new).and_then(|parts| parts.secrets.newest());
+        let mut response = json_response(status, &document);
+        let location = format!("{}/{}", self.clients.path, endpoint.id);
+        if let (201, Ok(location)) = (status, HeaderValue::from_str(&location)) {
+            response.headers.insert(header::LOCATION, location);
+        }
+        response
+    }
+}
+
+/// Reads whose request this is, and for what.
+fn identify<'c>(
+    session: &ServerSession,
+    snapshot: &'c Arc<Snapshot>,
+    outcome: &Outcome,
+) -> Result<WebhookCall<'c>, Failure> {
+    let nothing = || Box::new(Problem::new(Code::RouteNotFound, "no route covers this path, or not with this method"));
+    let parts = snapshot.services.webhooks.as_ref().zip(snapshot.keys.as_deref());
+    let parts = parts.and_then(|(settings, keys)| Some((settings, settings.clients.as_ref()?, keys)));
+    // The service does not take a request without these.
+    let Some((settings, clients, keys)) = parts else { return Err(nothing().into()) };
+    let head = session.req_header();
+    let target = target::read(head)?;
+    let rest = target.path.strip_prefix(&clients.path).unwrap_or_default();
+    let resource = WebhookResource::read(rest, &head.method).ok_or_else(nothing)?;
+    let mut caller = Caller::of(session, outcome.client);
+    if let Some(Ok(host)) = target.authority.as_deref().map(HeaderValue::from_str) {
+        caller.headers.insert(header::HOST, host);
+    }
+    let client = caller.name_at(&clients.principal);
+    let (method, query, owners) = (head.method.clone(), target.query, owners(keys, &client));
+    Ok(WebhookCall { snapshot, settings, clients, keys, resource, method, query, caller, client, owners })
+}
+
+fn sealed(keys: &KeyRing, parts: &SealedParts, id: &str) -> Result<Vec<u8>, Failure> {
+    parts.seal(keys, id).ok_or_else(|| Failure::logged(Code::Internal, FAILED, "no key".to_owned()))
+}
+
+fn opened(keys: &KeyRing, endpoint: &Endpoint) -> Result<SealedParts, Failure> {
+    SealedParts::open(keys, &endpoint.id, &endpoint.sealed).ok_or_else(|| unreadable(endpoint))
+}
+
+fn unreadable(endpoint: &Endpoint) -> Failure {
+    let said = "the secret of this endpoint can't be read any more: remove it, and register another one";
+    Failure::logged(Code::Internal, said, format!("the key that sealed the webhook endpoint {} is gone", endpoint.id))
+}
+
+fn not_found() -> Failure {
+    let detail = "there is no such endpoint of this client: it may have been removed";
+    Box::new(Problem::new(Code::WebhookNotFound, detail)).into()
+}
+
+fn unverified(detail: &str) -> Failure {
+    Box::new(Problem::new(Code::WebhookUnverified, detail)).into()
+}

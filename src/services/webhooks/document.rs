@@ -1,0 +1,98 @@
+//! The answers to requests for endpoints and deliveries.
+
+use http::{HeaderMap, HeaderValue, header};
+use serde::Serialize;
+use serde_json::{json, value::RawValue};
+
+use super::{
+    event::TYPES,
+    send::AttemptRecord,
+    store::{Delivery, DeliveryState},
+};
+use crate::{config::settings::WebhookClientSettings, downstream::Response, gateway::runtime::clock};
+
+/// The headers of a refusal by the route that shows a client's rights that the client gets.
+const OF_REFUSALS: [header::HeaderName; 4] =
+    [header::CONTENT_TYPE, header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::CONTENT_LANGUAGE];
+
+/// The document of a delivery.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DeliveryDocument<'a> {
+    id: &'a str,
+    /// The `webhook-id`.
+    event_id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    state: DeliveryState,
+    attempts: u32,
+    created_at: String,
+    next_attempt_at: Option<String>,
+    finished_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    /// Of one delivery that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<Vec<AttemptRecord>>,
+}
+
+impl<'a> DeliveryDocument<'a> {
+    /// Returns the document of a delivery; with its attempts it has the payload too.
+    pub(super) fn of(delivery: &'a Delivery, log: Option<Vec<AttemptRecord>>) -> Self {
+        let waits = delivery.state == DeliveryState::Queued;
+        let payload = log.as_ref().and_then(|_| RawValue::from_string(delivery.payload.clone()).ok());
+        DeliveryDocument {
+            id: &delivery.id,
+            event_id: &delivery.event,
+            kind: &delivery.kind,
+            state: delivery.state,
+            attempts: delivery.attempts,
+            created_at: clock::rfc3339(delivery.created),
+            next_attempt_at: waits.then(|| clock::rfc3339(delivery.not_before / 1_000)),
+            finished_at: delivery.finished.map(clock::rfc3339),
+            error: delivery.fault.as_deref(),
+            payload,
+            log,
+        }
+    }
+}
+
+/// Returns the types of events that clients may ask for, with their schemas.
+pub(super) fn types(clients: &WebhookClientSettings) -> Response {
+    let allowed = TYPES.into_iter().filter(|(event, _)| clients.events.contains(event));
+    let types: Vec<_> = allowed
+        .map(|(event, schema)| {
+            let schema: Option<&RawValue> = serde_json::from_str(schema).ok();
+            json!({ "type": event.word(), "schema": schema })
+        })
+        .collect();
+    json_response(200, &json!({ "events": types }))
+}
+
+/// Returns the refusal of a route as the answer to a request for endpoints.
+pub(super) fn passed(status: u16, asked: &HeaderMap, body: Vec<u8>) -> Response {
+    let mut response = Response::new(status, Vec::new());
+    response.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    for name in OF_REFUSALS {
+        for value in asked.get_all(&name) {
+            response.headers.append(name.clone(), value.clone());
+        }
+    }
+    response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.body = body.into();
+    response
+}
+
+/// Returns a document as a response.
+pub(super) fn json_response(status: u16, document: &impl Serialize) -> Response {
+    // Texts, numbers, flags and lists are always JSON.
+    let body = serde_json::to_vec(document).unwrap_or_default();
+    let mut response = Response::new(status, Vec::new());
+    response.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.body = body.into();
+    response
+}

@@ -1,0 +1,111 @@
+//! Events: their types with a schema each, and their payloads.
+//!
+//! A payload has the members `type`, `timestamp` and `data`
+//! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>). The id of an event is the
+//! `webhook-id` of its deliveries, at every attempt and every redelivery: receivers tell repetitions by it. An event that
+//! may be raised twice, because a process ended before it noted that it had done so, has an id that follows from its cause.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::{config::settings::EventType, gateway::runtime::clock};
+
+/// The types with their schemas.
+pub(super) const TYPES: [(EventType, &str); 4] = [
+    (EventType::CollectionChanged, include_str!("schemas/collection.changed.json")),
+    (EventType::ExportCompleted, include_str!("schemas/export.completed.json")),
+    (EventType::ExportFailed, include_str!("schemas/export.failed.json")),
+    (EventType::SunsetApproaching, include_str!("schemas/legacy.sunset_approaching.json")),
+];
+
+/// The type of the request by which an endpoint is verified, which is no event.
+pub(super) const VERIFICATION: &str = "webhook.verification";
+
+/// Returns the type of a word.
+pub(super) fn type_of(word: &str) -> Option<EventType> {
+    TYPES.into_iter().map(|(event, _)| event).find(|event| event.word() == word)
+}
+
+/// The endpoints that an event is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::services) enum Audience {
+    /// The endpoints of the operator and of all clients.
+    All,
+    /// The endpoints of the operator and of a client, who has a name by each key of cursors.
+    Client(Vec<String>),
+}
+
+/// An event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::services) struct Event {
+    /// The `webhook-id`.
+    pub(super) id: String,
+    /// The word of its type.
+    pub(super) kind: String,
+    /// In seconds since 1970.
+    pub(super) created: u64,
+    /// The body of its deliveries.
+    pub(super) payload: String,
+    pub(super) audience: Audience,
+}
+
+#[derive(Serialize)]
+struct Payload<'a, D> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    timestamp: String,
+    data: &'a D,
+}
+
+impl Event {
+    /// Creates an event whose id follows from its cause.
+    pub(in crate::services) fn new(
+        kind: EventType,
+        cause: &str,
+        created: u64,
+        audience: Audience,
+        data: &impl Serialize,
+    ) -> Self {
+        let digest = Sha256::digest(format!("{}\n{cause}", kind.word()));
+        let id: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let kind = kind.word();
+        Self {
+            id: format!("evt_{id}"),
+            kind: kind.to_owned(),
+            created,
+            payload: payload(kind, created, data),
+            audience,
+        }
+    }
+}
+
+/// Returns the payload of a request.
+pub(super) fn payload(kind: &str, created: u64, data: &impl Serialize) -> String {
+    let payload = Payload { kind, timestamp: clock::rfc3339(created), data };
+    // Texts, numbers, flags and lists are always JSON.
+    serde_json::to_string(&payload).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_is_raised_again_is_the_same() {
+        let event = |cause: &str, kind| Event::new(kind, cause, 60, Audience::All, &["x"]);
+        let one = event("a", EventType::ExportFailed);
+        assert_eq!(one, event("a", EventType::ExportFailed));
+        assert_ne!(one.id, event("b", EventType::ExportFailed).id);
+        assert_ne!(one.id, event("a", EventType::ExportCompleted).id);
+        assert_eq!(one.payload, r#"{"type":"export.failed","timestamp":"1970-01-01T00:01:00Z","data":["x"]}"#);
+    }
+
+    #[test]
+    fn each_type_has_a_schema_of_its_name() {
+        for (kind, schema) in TYPES {
+            let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+            assert_eq!(schema["properties"]["type"]["const"], kind.word());
+            assert_eq!(type_of(kind.word()), Some(kind));
+        }
+    }
+}

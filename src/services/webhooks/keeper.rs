@@ -1,0 +1,337 @@
+//! The work on all deliveries of a process: it attempts those that are due, at the pace of each endpoint; gives notice of
+//! sunsets; and removes finished deliveries in time.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use pingora::{server::ShutdownWatch, services::background::BackgroundService};
+use serde::Serialize;
+use tokio::{sync::Notify, task::JoinSet};
+
+use super::{
+    NAME,
+    endpoint::{EndpointState, Receiver, SealedParts},
+    event::{Audience, Event},
+    send::{Message, Sender, SentAttempt},
+    store::{Claimed, EndedAttempt, NextStep, QueueBounds, Raised, WebhookStore, WebhookTables},
+    subscribers,
+};
+use crate::{
+    config::settings::{EventType, WebhookSettings},
+    cursor::KeyRing,
+    gateway::{
+        Snapshot,
+        lifecycle::process::Stage,
+        outcome::metrics::webhooks::AttemptEnd,
+        runtime::{clock, futures::caught},
+    },
+    services::{backoff::Backoff, database::DatabaseFault, inner::InnerGateway},
+};
+
+/// The time after which a process looks for deliveries that others have queued or left, and those whose delay is over.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The time between two rounds of what is not urgent.
+const ROUND: Duration = Duration::from_secs(5);
+
+/// The time for which a delivery is claimed beyond the time of its attempt.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// The times that each delay is longer than the one before.
+const FACTOR: u32 = 4;
+
+const DAY: u64 = 86_400;
+
+/// The keeper of the deliveries.
+pub(in crate::services) struct WebhookKeeper {
+    pub(super) inner: Arc<InnerGateway>,
+    pub(super) store: WebhookStore,
+    /// Notified when an event has queued a delivery.
+    pub(super) raised: Arc<Notify>,
+}
+
+/// The deliveries that a look has found.
+#[derive(Default)]
+struct DueDeliveries {
+    claimed: Vec<(Claimed, Arc<Receiver>)>,
+    waiting: usize,
+    /// Dead letters, because their endpoint takes no more.
+    buried: usize,
+}
+
+#[async_trait]
+impl BackgroundService for WebhookKeeper {
+    /// Works until the process stops. Attempts end by themselves then; what waits goes on in another process.
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        let vitals = self.inner.gateway().vitals.clone();
+        let mut stopping = pin!(vitals.reached(Stage::Draining));
+        let mut running = JoinSet::new();
+        let (mut looks, mut round_at) = (0_usize, clock::instant());
+        // Each iteration waits for an event, the end of an attempt, or the next look.
+        loop {
+            tokio::select! {
+                () = &mut stopping => break,
+                Some(_) = running.join_next() => {}
+                () = self.raised.notified() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            // Others may have ended as well, and have room for the next ones.
+            while running.try_join_next().is_some() {}
+            let snapshot = self.inner.gateway().live.pin();
+            let now = clock::instant();
+            let looked = async {
+                if now >= round_at {
+                    round_at = now + ROUND;
+                    self.tidy(&snapshot).await?;
+                }
+                self.look(&snapshot, looks, &mut running).await
+            };
+            if let Err(fault) = looked.await {
+                tracing::error!(%fault, "webhooks wait");
+                tokio::time::sleep(LOOK).await;
+            }
+            looks = looks.wrapping_add(1);
+        }
+        while running.join_next().await.is_some() {}
+    }
+}
+
+impl WebhookKeeper {
+    async fn look(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        turn: usize,
+        running: &mut JoinSet<()>,
+    ) -> Result<(), DatabaseFault> {
+        let (pinned, busy) = (Arc::clone(snapshot), running.len());
+        let look = self.store.call(move |tables| look(tables, &pinned, busy, turn)).await?;
+        let counts = self.inner.gateway().vitals.webhooks();
+        counts.wait(look.waiting);
+        counts.finish(false, look.buried);
+        for (claimed, receiver) in look.claimed {
+            let attempt = DeliveryAttempt {
+                inner: Arc::clone(&self.inner),
+                store: self.store.clone(),
+                snapshot: Arc::clone(snapshot),
+                claimed,
+                receiver,
+            };
+            // The process does not leave between an answer and its record.
+            let in_flight = self.inner.gateway().vitals.enter();
+            running.spawn(async move {
+                match caught(pin!(attempt.run())).await {
+                    Ok(Ok(())) => {}
+                    // The delivery is due again when its claim is over.
+                    Ok(Err(fault)) => tracing::error!(%fault, "the end of a webhook's attempt can't be stored"),
+                    Err(panic) => tracing::error!(panic, "an attempt of a webhook is interrupted"),
+                }
+                drop(in_flight);
+            });
+        }
+        Ok(())
+    }
+
+    async fn tidy(&self, snapshot: &Arc<Snapshot>) -> Result<(), DatabaseFault> {
+        let pinned = Arc::clone(snapshot);
+        let raised = self.store.call(move |tables| tidy(tables, &pinned)).await?;
+        self.inner.gateway().vitals.webhooks().finish(false, raised.dead);
+        Ok(())
+    }
+}
+
+/// Claims what is due and has room.
+fn look(
+    tables: &mut WebhookTables<'_>,
+    snapshot: &Snapshot,
+    busy: usize,
+    turn: usize,
+) -> Result<DueDeliveries, DatabaseFault> {
+    let (Some(settings), Some(keys)) = (&snapshot.services.webhooks, snapshot.keys.as_deref()) else {
+        return Ok(DueDeliveries::default());
+    };
+    let now = clock::unix_milliseconds();
+    let held = u64::try_from((settings.timeout + MARGIN).as_millis()).unwrap_or(u64::MAX);
+    let mut found = DueDeliveries::default();
+    let mut due = tables.due(now)?;
+    // Each look begins with another endpoint, so that none takes all the room.
+    let first = turn % due.len().max(1);
+    due.rotate_left(first);
+    for id in due {
+        let room = settings.in_flight.saturating_sub(busy + found.claimed.len());
+        if room == 0 {
+            break;
+        }
+        let Some(endpoint) = tables.endpoint(&id)? else {
+            found.buried += tables.bury(&id, "endpoint_removed", now / 1_000)?;
+            continue;
+        };
+        if endpoint.state != EndpointState::Active {
+            found.buried += tables.bury(&id, "endpoint_disabled", now / 1_000)?;
+            continue;
+        }
+        match endpoint.receiver(settings, keys) {
+            Some(receiver) => {
+                let receiver = Arc::new(receiver);
+                let claimed = tables.claim(&id, receiver.pace, room, (now, now.saturating_add(held)))?;
+                found.claimed.extend(claimed.into_iter().map(|claimed| (claimed, Arc::clone(&receiver))));
+            }
+            None if endpoint.owner.is_some() => {
+                tracing::warn!(endpoint = id, "the key that sealed the secrets of a webhook endpoint is gone");
+                found.buried += tables.bury(&id, AttemptEnd::Unsigned.word(), now / 1_000)?;
+            }
+            // The configuration of another process may have this endpoint.
+            None => {}
+        }
+    }
+    found.waiting = tables.waiting()?;
+    Ok(found)
+}
+
+/// Does what is not urgent: notices of sunsets, the change of keys, and the removal of what is old.
+fn tidy(tables: &mut WebhookTables<'_>, snapshot: &Snapshot) -> Result<Raised, DatabaseFault> {
+    let (Some(settings), Some(keys)) = (&snapshot.services.webhooks, snapshot.keys.as_deref()) else {
+        return Ok(Raised::default());
+    };
+    let now = clock::unix_seconds();
+    let mut raised = Raised::default();
+    for (cause, event) in sunsets(snapshot, settings, now) {
+        if tables.has_notice(&cause)? {
+            continue;
+        }
+        let led_to = tables.raise(&event, &subscribers(settings), settings.queue, now)?;
+        // Without a receiver the notice waits for one.
+        if led_to != Raised::default() {
+            tables.note(&cause, now)?;
+        }
+        raised.queued += led_to.queued;
+        raised.dead += led_to.dead;
+    }
+    reseal(tables, keys)?;
+    raised.dead +=
+        tables.clean(QueueBounds { keep: settings.keep.as_secs(), deliveries: settings.keep_deliveries }, now)?;
+    Ok(raised)
+}
+
+/// Seals the endpoints of clients anew that another key than the signing one has sealed.
+fn reseal(tables: &mut WebhookTables<'_>, keys: &KeyRing) -> Result<(), DatabaseFault> {
+    let number = keys.signing_number();
+    for mut endpoint in tables.sealed_by_others(number)? {
+        let Some(parts) = SealedParts::open(keys, &endpoint.id, &endpoint.sealed) else { continue };
+        let (Some(owner), Some(sealed)) = (parts.owner(keys), parts.seal(keys, &endpoint.id)) else { continue };
+        (endpoint.owner, endpoint.sealed) = (Some(owner), sealed);
+        tables.change(&endpoint, number)?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SunsetData<'a> {
+    route: &'a str,
+    path: &'a str,
+    hosts: &'a [String],
+    sunset: String,
+    days_left: u64,
+    after_sunset: &'static str,
+}
+
+/// Returns the notices that are due, each with its cause: of each route the shortest one.
+fn sunsets(snapshot: &Snapshot, settings: &WebhookSettings, now: u64) -> Vec<(String, Event)> {
+    let mut due = Vec::new();
+    for route in &snapshot.routes {
+        let Some(legacy) = route.list.as_ref().map(|list| &list.legacy) else { continue };
+        let Some(sunset) = legacy.sunset.and_then(|sunset| u64::try_from(sunset).ok()) else { continue };
+        let Some(left) = sunset.checked_sub(now).filter(|left| *left > 0) else { continue };
+        let notices = settings.sunset_notice.iter().map(Duration::as_secs);
+        let Some(notice) = notices.filter(|notice| left <= *notice).min() else { continue };
+        let data = SunsetData {
+            route: &route.name,
+            path: &route.path.value,
+            hosts: &route.hosts,
+            sunset: clock::rfc3339(sunset),
+            days_left: left.div_ceil(DAY),
+            after_sunset: legacy.after_sunset.word(),
+        };
+        let cause = format!("{}\n{sunset}\n{notice}", route.name);
+        let event = Event::new(EventType::SunsetApproaching, &cause, now, Audience::All, &data);
+        due.push((cause, event));
+    }
+    due
+}
+
+/// An attempt to deliver what the process has claimed.
+struct DeliveryAttempt {
+    inner: Arc<InnerGateway>,
+    store: WebhookStore,
+    snapshot: Arc<Snapshot>,
+    claimed: Claimed,
+    receiver: Arc<Receiver>,
+}
+
+impl DeliveryAttempt {
+    async fn run(self) -> Result<(), DatabaseFault> {
+        let Self { inner, store, snapshot, claimed, receiver } = self;
+        let Some(settings) = &snapshot.services.webhooks else { return Ok(()) };
+        let gateway = inner.gateway();
+        let sender = Sender { snapshot: &snapshot, settings, connections: &gateway.fetcher.connections };
+        let sent = sender.send(&receiver, Message { id: &claimed.event, payload: &claimed.payload }).await;
+        let next = next(settings, claimed.attempts + 1, &sent, clock::unix_milliseconds());
+        log(&claimed, &receiver, &sent, next);
+        let counts = gateway.vitals.webhooks();
+        counts.attempt(sent.end);
+        let (is_gone, ended) = (sent.end == AttemptEnd::Gone, EndedAttempt { next, record: sent.record });
+        let (is_ours, buried) = store
+            .call(move |tables| {
+                let now = clock::unix_seconds();
+                let is_ours = tables.end(&claimed, &ended, now)?;
+                if !is_gone {
+                    return Ok((is_ours, 0));
+                }
+                tables.disable(&claimed.endpoint)?;
+                Ok((is_ours, tables.bury(&claimed.endpoint, AttemptEnd::Gone.word(), now)?))
+            })
+            .await?;
+        if is_ours && !matches!(next, NextStep::Again(_)) {
+            counts.finish(next == NextStep::Delivered, 1);
+        }
+        counts.finish(false, buried);
+        Ok(())
+    }
+}
+
+/// Returns the next step after this number of attempts; `now` is in milliseconds since 1970.
+fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt, now: u64) -> NextStep {
+    match sent.end {
+        AttemptEnd::Delivered => NextStep::Delivered,
+        // The receiver has said that no attempt will succeed.
+        AttemptEnd::Gone => NextStep::Dead,
+        _ if attempts >= settings.attempts => NextStep::Dead,
+        _ => {
+            let backoff = Backoff { first: settings.delay, factor: FACTOR, longest: settings.longest_delay };
+            let asked = sent.retry_after.unwrap_or_default().min(settings.longest_delay);
+            let wait = backoff.pause(attempts).max(asked);
+            NextStep::Again(now.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+        }
+    }
+}
+
+/// Writes the end of an attempt into the log, without the URL, which may be a credential.
+fn log(claimed: &Claimed, receiver: &Receiver, sent: &SentAttempt, next: NextStep) {
+    let Claimed { id, endpoint, event, attempts, .. } = claimed;
+    let (attempt, host, end, detail) =
+        (attempts + 1, &receiver.url.host, sent.end.word(), sent.record.detail.as_deref());
+    match next {
+        NextStep::Delivered => {
+            tracing::debug!(service = NAME, id, endpoint, event, attempt, %host, "a webhook is delivered");
+        }
+        NextStep::Again(_) => {
+            tracing::info!(service = NAME, id, endpoint, event, attempt, %host, end, detail, "a webhook is sent again later");
+        }
+        NextStep::Dead => {
+            tracing::warn!(service = NAME, id, endpoint, event, attempt, %host, end, detail, "a webhook is a dead letter");
+        }
+    }
+    if sent.end == AttemptEnd::Gone {
+        tracing::warn!(service = NAME, endpoint, %host, "a webhook endpoint is gone, and disabled");
+    }
+}

@@ -1,0 +1,229 @@
+//! Requests for endpoints: their paths and their bodies.
+
+use http::Method;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{event::type_of, store::DeliveryState};
+use crate::{
+    config::{
+        outgoing::EndpointUrl,
+        settings::{EventType, WebhookClientSettings, WebhookSettings},
+    },
+    downstream::{Code, Problem},
+};
+
+/// The subject of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum WebhookResource {
+    /// All endpoints of the client.
+    Endpoints,
+    /// The types of events with their schemas.
+    Events,
+    /// An endpoint, by its id.
+    Endpoint(String),
+    /// The change of an endpoint's secret.
+    Rotation(String),
+    /// The verification of an endpoint.
+    Verification(String),
+    /// The deliveries of an endpoint.
+    Deliveries(String),
+    /// A delivery, by the ids of its endpoint and its own.
+    Delivery(String, String),
+    /// The redelivery of a delivery.
+    Redelivery(String, String),
+}
+
+impl WebhookResource {
+    /// Reads the path after that of the service. `None` if there is nothing, or nothing with this method.
+    pub(super) fn read(rest: &str, method: &Method) -> Option<Self> {
+        let (reads, posts) = (matches!(*method, Method::GET | Method::HEAD), *method == Method::POST);
+        let changes = matches!(*method, Method::PATCH | Method::DELETE);
+        let parts: Vec<&str> = rest.split('/').skip(1).take(5).collect();
+        let own = |id: &&str| id.to_string();
+        match parts.as_slice() {
+            [] if reads || posts => Some(Self::Endpoints),
+            ["events"] if reads => Some(Self::Events),
+            [id] if is_id(id) && (reads || changes) => Some(Self::Endpoint(own(id))),
+            [id, "rotate"] if is_id(id) && posts => Some(Self::Rotation(own(id))),
+            [id, "verify"] if is_id(id) && posts => Some(Self::Verification(own(id))),
+            [id, "deliveries"] if is_id(id) && reads => Some(Self::Deliveries(own(id))),
+            [id, "deliveries", delivery] if is_id(id) && is_id(delivery) && reads => {
+                Some(Self::Delivery(own(id), own(delivery)))
+            }
+            [id, "deliveries", delivery, "redeliver"] if is_id(id) && is_id(delivery) && posts => {
+                Some(Self::Redelivery(own(id), own(delivery)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Returns whether a text can be the id of an endpoint or of a delivery.
+fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The body of a request that registers an endpoint.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Registration {
+    url: String,
+    events: Vec<String>,
+}
+
+/// The body of a request that changes an endpoint.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndpointChange {
+    url: Option<String>,
+    events: Option<Vec<String>>,
+    enabled: Option<bool>,
+}
+
+/// A change of an endpoint that can be made.
+#[derive(Debug)]
+pub(super) struct CheckedChange {
+    pub(super) url: Option<String>,
+    pub(super) events: Option<Vec<EventType>>,
+    pub(super) enabled: Option<bool>,
+}
+
+/// Reads a body, which is a JSON object without duplicate members.
+///
+/// # Errors
+///
+/// Returns 400 `body_invalid`.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Box<Problem>> {
+    serde_json::from_slice(body).map_err(|error| {
+        let said = error.to_string();
+        let said: String = said.split(" at line ").next().unwrap_or_default().chars().take(200).collect();
+        Box::new(Problem::new(Code::BodyInvalid, format!("write {example}: {said}")))
+    })
+}
+
+impl Registration {
+    /// Returns the URL and the types.
+    ///
+    /// # Errors
+    ///
+    /// Returns 400 `body_invalid` or 422 `webhook_url_refused`.
+    pub(super) fn checked(
+        self,
+        (settings, clients): (&WebhookSettings, &WebhookClientSettings),
+    ) -> Result<(String, Vec<EventType>), Box<Problem>> {
+        check_url(&self.url, settings)?;
+        let events = read_events(&self.events, clients)?;
+        Ok((self.url, events))
+    }
+}
+
+impl EndpointChange {
+    /// Returns the change.
+    ///
+    /// # Errors
+    ///
+    /// Returns 400 `body_invalid` or 422 `webhook_url_refused`.
+    pub(super) fn checked(
+        self,
+        (settings, clients): (&WebhookSettings, &WebhookClientSettings),
+    ) -> Result<CheckedChange, Box<Problem>> {
+        if let Some(url) = &self.url {
+            check_url(url, settings)?;
+        }
+        let events = self.events.as_ref().map(|events| read_events(events, clients)).transpose()?;
+        Ok(CheckedChange { url: self.url, events, enabled: self.enabled })
+    }
+}
+
+fn check_url(text: &str, settings: &WebhookSettings) -> Result<(), Box<Problem>> {
+    let refused = |detail: String| Box::new(Problem::new(Code::WebhookUrlRefused, detail).with_parameter("/url"));
+    let url =
+        EndpointUrl::parse(text).map_err(|help| refused(format!("this is not the URL of an endpoint: {help}")))?;
+    settings.rules.refusal(&url).map_or(Ok(()), |reason| Err(refused(reason)))
+}
+
+fn read_events(words: &[String], clients: &WebhookClientSettings) -> Result<Vec<EventType>, Box<Problem>> {
+    let allowed: Vec<String> = clients.events.iter().map(|event| event.word().to_owned()).collect();
+    let invalid = |detail: &str| {
+        let mut problem = Problem::new(Code::BodyInvalid, detail).with_parameter("/events");
+        problem.allowed.clone_from(&allowed);
+        Box::new(problem)
+    };
+    if words.is_empty() {
+        return Err(invalid("name one type of events at least"));
+    }
+    let mut events: Vec<EventType> = Vec::new();
+    for word in words {
+        let known = type_of(word).filter(|event| clients.events.contains(event));
+        let event = known.ok_or_else(|| invalid("there is no such type of events here"))?;
+        if events.contains(&event) {
+            return Err(invalid("a type is named twice"));
+        }
+        events.push(event);
+    }
+    Ok(events)
+}
+
+/// Reads the query of a request for deliveries: a state, and the delivery that those asked for come before.
+///
+/// # Errors
+///
+/// Returns 400 `parameter_invalid`.
+pub(super) fn read_query(query: Option<&str>) -> Result<(Option<DeliveryState>, Option<String>), Box<Problem>> {
+    let (mut state, mut before) = (None, None);
+    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let invalid = |detail: &str| Box::new(Problem::new(Code::ParameterInvalid, detail).with_parameter(name));
+        match name {
+            "state" => {
+                let known = DeliveryState::of(value);
+                state = Some(known.ok_or_else(|| invalid("the states are queued, delivered and dead"))?);
+            }
+            "before" if is_id(value) => before = Some(value.to_owned()),
+            "before" => return Err(invalid("write the id of a delivery")),
+            _ => return Err(invalid("the parameters are state and before")),
+        }
+    }
+    Ok((state, before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_endpoints_and_deliveries() {
+        let (id, other) = ("0123456789abcdef0123456789abcdef", "f123456789abcdef0123456789abcdef");
+        let of = |rest: &str, method| WebhookResource::read(rest, &method);
+        assert_eq!(of("", Method::POST), Some(WebhookResource::Endpoints));
+        assert_eq!(of("/events", Method::GET), Some(WebhookResource::Events));
+        assert_eq!(of(&format!("/{id}"), Method::PATCH), Some(WebhookResource::Endpoint(id.to_owned())));
+        assert_eq!(of(&format!("/{id}/rotate"), Method::POST), Some(WebhookResource::Rotation(id.to_owned())));
+        assert_eq!(of(&format!("/{id}/verify"), Method::POST), Some(WebhookResource::Verification(id.to_owned())));
+        let redelivery = Some(WebhookResource::Redelivery(id.to_owned(), other.to_owned()));
+        assert_eq!(of(&format!("/{id}/deliveries/{other}/redeliver"), Method::POST), redelivery);
+        for (rest, method) in [
+            ("", Method::DELETE),
+            ("/", Method::GET),
+            ("/config:audit", Method::GET),
+            ("/events", Method::POST),
+            (&format!("/{id}/"), Method::GET),
+            (&format!("/{id}"), Method::POST),
+            (&format!("/{id}/rotate"), Method::GET),
+            (&format!("/{id}/deliveries/{other}/redeliver/x"), Method::POST),
+            (&format!("/{}", id.to_uppercase()), Method::GET),
+        ] {
+            assert_eq!(of(rest, method.clone()), None, "{method} {rest}");
+        }
+    }
+
+    #[test]
+    fn a_query_says_state_and_place() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let read = read_query(Some(&format!("state=dead&before={id}"))).unwrap();
+        assert_eq!(read, (Some(DeliveryState::Dead), Some(id.to_owned())));
+        for query in ["state=open", "before=1", "limit=3"] {
+            assert_eq!(read_query(Some(query)).unwrap_err().code, Code::ParameterInvalid, "{query}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The endpoints of a directory and their deliveries, in a database of SQLite that processes of one machine share.
+//!
+//! `queue` has the deliveries.
+
+mod queue;
+
+use std::path::Path;
+
+use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params_from_iter};
+
+pub(super) use self::queue::{Claimed, Delivery, DeliveryState, EndedAttempt, NextStep, QueueBounds, Raised};
+use super::endpoint::{Endpoint, EndpointState};
+use crate::services::database::{Database, DatabaseFault, count, natural, whole};
+
+/// The changes of the tables, by version.
+const STEPS: [&str; 1] = ["
+CREATE TABLE endpoints (
+    id TEXT PRIMARY KEY,
+    owner TEXT,
+    state TEXT NOT NULL CHECK (state IN ('unverified', 'active', 'disabled')),
+    verified INTEGER NOT NULL,
+    gone INTEGER NOT NULL DEFAULT 0,
+    events TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    -- Of an endpoint of the operator: the URL that the state is of, hashed.
+    mark TEXT,
+    -- Of an endpoint of a client: the number of the key that sealed it, and its URL and its secrets.
+    number INTEGER,
+    sealed BLOB,
+    -- The time at which its pace is whole again, in milliseconds since 1970.
+    whole_at INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX endpoints_by_owner ON endpoints (owner, created);
+
+CREATE TABLE events (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    payload TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE deliveries (
+    id TEXT PRIMARY KEY,
+    endpoint TEXT NOT NULL,
+    event TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'delivered', 'dead')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    claim INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER NOT NULL,
+    -- The time until which a process has it, in milliseconds since 1970.
+    held_until INTEGER NOT NULL DEFAULT 0,
+    created INTEGER NOT NULL,
+    finished INTEGER,
+    fault TEXT,
+    UNIQUE (endpoint, event)
+) STRICT;
+CREATE INDEX deliveries_due ON deliveries (endpoint, not_before) WHERE state = 'queued';
+CREATE INDEX deliveries_finished ON deliveries (finished) WHERE finished IS NOT NULL;
+CREATE INDEX deliveries_by_endpoint ON deliveries (endpoint, created);
+CREATE INDEX deliveries_by_event ON deliveries (event);
+
+CREATE TABLE attempts (
+    delivery TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (delivery, number)
+) STRICT, WITHOUT ROWID;
+
+-- The notices of sunsets that were given.
+CREATE TABLE notices (
+    cause TEXT PRIMARY KEY,
+    given INTEGER NOT NULL
+) STRICT;
+"];
+
+const COLUMNS: &str = "id, owner, state, verified, gone, events, created, sealed";
+
+/// The most endpoints of a list. A client has no more.
+const MOST_LISTED: usize = 1_000;
+
+/// The result of adding an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Registered {
+    Added,
+    /// The client has as many endpoints as it may have.
+    ClientIsFull,
+    /// All clients together have.
+    AllAreFull,
+}
+
+/// An endpoint of the operator, as the configuration has it.
+#[derive(Clone, Debug)]
+pub(super) struct OperatorsEndpoint {
+    pub(super) id: String,
+    /// A hash of its URL.
+    pub(super) mark: String,
+    /// The words of the types.
+    pub(super) events: Vec<String>,
+}
+
+/// Those who may get events, as the configuration has them.
+#[derive(Clone, Debug)]
+pub(super) struct Subscribers {
+    pub(super) operators: Vec<OperatorsEndpoint>,
+    /// The words of the types that clients may ask for; empty if they have no endpoints.
+    pub(super) of_clients: Vec<String>,
+}
+
+/// The database.
+#[derive(Clone, Debug)]
+pub(super) struct WebhookStore(Database);
+
+/// The tables within a transaction.
+pub(super) struct WebhookTables<'c> {
+    transaction: &'c Transaction<'c>,
+}
+
+impl WebhookStore {
+    /// Opens the database of a directory, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the directory or of its database.
+    pub(super) fn open(directory: &Path) -> Result<Self, DatabaseFault> {
+        Database::open(&directory.join("webhooks.sqlite3"), &STEPS).map(Self)
+    }
+
+    /// Runs a function on the database, on a thread that may wait.
+    ///
+    /// # Errors
+    ///
+    /// Returns the function's fault.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        function: impl FnOnce(&mut WebhookTables<'_>) -> Result<T, DatabaseFault> + Send + 'static,
+    ) -> Result<T, DatabaseFault> {
+        self.0.call(move |transaction| function(&mut WebhookTables { transaction })).await
+    }
+}
+
+impl WebhookTables<'_> {
+    /// Adds an endpoint of a client, if there is room for it.
+    pub(super) fn register(
+        &mut self,
+        endpoint: &Endpoint,
+        owners: &[String],
+        (per_client, all): (usize, usize),
+        number: u32,
+    ) -> Result<Registered, DatabaseFault> {
+        if self.of_client(owners)?.len() >= per_client {
+            return Ok(Registered::ClientIsFull);
+        }
+        let query = "SELECT count(*) FROM endpoints WHERE owner IS NOT NULL";
+        if count(self.transaction.query_row(query, [], |row| row.get(0))?) >= all {
+            return Ok(Registered::AllAreFull);
+        }
+        self.transaction.execute(
+            "INSERT INTO endpoints (id, owner, state, verified, events, created, number, sealed)
+             VALUES (:id, :owner, :state, 0, :events, :created, :number, :sealed)",
+            named_params! {
+                ":id": endpoint.id,
+                ":owner": endpoint.owner,
+                ":state": endpoint.state.word(),
+                ":events": serde_json::to_string(&endpoint.events)?,
+                ":created": whole(endpoint.created),
+                ":number": number,
+                ":sealed": endpoint.sealed,
+            },
+        )?;
+        Ok(Registered::Added)
+    }
+
+    /// Stores an endpoint of a client that has changed.
+    pub(super) fn change(&mut self, endpoint: &Endpoint, number: u32) -> Result<(), DatabaseFault> {
+        self.transaction.execute(
+            "UPDATE endpoints SET owner = :owner, state = :state, verified = :verified, gone = :gone, events = :events,
+                 number = :number, sealed = :sealed
+             WHERE id = :id",
+            named_params! {
+                ":id": endpoint.id,
+                ":owner": endpoint.owner,
+                ":state": endpoint.state.word(),
+                ":verified": endpoint.is_verified,
+                ":gone": endpoint.is_gone,
+                ":events": serde_json::to_string(&endpoint.events)?,
+                ":number": number,
+                ":sealed": endpoint.sealed,
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Disables an endpoint that has answered with 410.
+    pub(super) fn disable(&mut self, id: &str) -> Result<(), DatabaseFault> {
+        self.transaction.execute("UPDATE endpoints SET state = 'disabled', gone = 1 WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    /// Removes an endpoint of a client with its deliveries.
+    pub(super) fn remove(&mut self, id: &str) -> Result<(), DatabaseFault> {
+        for statement in [
+            "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE endpoint = ?1)",
+            "DELETE FROM deliveries WHERE endpoint = ?1",
+            "DELETE FROM endpoints WHERE id = ?1",
+        ] {
+            self.transaction.execute(statement, [id])?;
+        }
+        self.remove_lone_events()
+    }
+
+    /// Returns an endpoint, of whoever it is.
+    pub(super) fn endpoint(&mut self, id: &str) -> Result<Option<Endpoint>, DatabaseFault> {
+        let query = format!("SELECT {COLUMNS} FROM endpoints WHERE id = ?1");
+        self.transaction.query_row(&query, [id], |row| Ok(read(row))).optional()?.transpose()
+    }
+
+    /// Returns an endpoint of a client, which has several names while keys are exchanged.
+    pub(super) fn find(&mut self, id: &str, owners: &[String]) -> Result<Option<Endpoint>, DatabaseFault> {
+        Ok(self.endpoint(id)?.filter(|endpoint| endpoint.owner.as_ref().is_some_and(|owner| owners.contains(owner))))
+    }
+
+    /// Returns the endpoints of a client, the oldest first.
+    pub(super) fn of_client(&mut self, owners: &[String]) -> Result<Vec<Endpoint>, DatabaseFault> {
+        let places = vec!["?"; owners.len()].join(", ");
+        let query = format!(
+            "SELECT {COLUMNS} FROM endpoints WHERE owner IN ({places}) ORDER BY created, rowid LIMIT {MOST_LISTED}"
+        );
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map(params_from_iter(owners), |row| Ok(read(row)))?;
+        rows.map(|row| row?).collect()
+    }
+
+    /// Returns the active endpoints of all clients.
+    pub(super) fn of_clients(&mut self) -> Result<Vec<Endpoint>, DatabaseFault> {
+        let query = format!("SELECT {COLUMNS} FROM endpoints WHERE owner IS NOT NULL AND state = 'active'");
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map([], |row| Ok(read(row)))?;
+        rows.map(|row| row?).collect()
+    }
+
+    /// Brings an endpoint of the operator to what the configuration says. One with another URL is as new.
+    fn configure(&mut self, endpoint: &OperatorsEndpoint, now: u64) -> Result<(), DatabaseFault> {
+        self.transaction.execute(
+            "INSERT INTO endpoints (id, state, verified, events, created, mark)
+             VALUES (:id, 'active', 1, :events, :now, :mark)
+             ON CONFLICT (id) DO UPDATE SET
+                 state = iif(mark = :mark, state, 'active'), gone = iif(mark = :mark, gone, 0),
+                 events = :events, mark = :mark",
+            named_params! {
+                ":id": endpoint.id,
+                ":events": serde_json::to_string(&endpoint.events)?,
+                ":now": whole(now),
+                ":mark": endpoint.mark,
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Returns some endpoints of clients that another key than this one has sealed.
+    pub(super) fn sealed_by_others(&mut self, number: u32) -> Result<Vec<Endpoint>, DatabaseFault> {
+        let query = format!("SELECT {COLUMNS} FROM endpoints WHERE number <> ?1 LIMIT {MOST_LISTED}");
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map([number], |row| Ok(read(row)))?;
+        rows.map(|row| row?).collect()
+    }
+
+    /// Returns whether a notice is given.
+    pub(super) fn has_notice(&mut self, cause: &str) -> Result<bool, DatabaseFault> {
+        let query = "SELECT EXISTS (SELECT 1 FROM notices WHERE cause = ?1)";
+        Ok(self.transaction.query_row(query, [cause], |row| row.get(0))?)
+    }
+
+    /// Notes that a notice is given.
+    pub(super) fn note(&mut self, cause: &str, now: u64) -> Result<(), DatabaseFault> {
+        self.transaction
+            .execute("INSERT OR IGNORE INTO notices (cause, given) VALUES (?1, ?2)", (cause, whole(now)))?;
+        Ok(())
+    }
+}
+
+fn read(row: &Row<'_>) -> Result<Endpoint, DatabaseFault> {
+    let (state, events): (String, String) = (row.get("state")?, row.get("events")?);
+    Ok(Endpoint {
+        id: row.get("id")?,
+        owner: row.get("owner")?,
+        // The table has no other words.
+        state: EndpointState::of(&state).unwrap_or(EndpointState::Disabled),
+        is_verified: row.get("verified")?,
+        is_gone: row.get("gone")?,
+        events: serde_json::from_str(&events)?,
+        created: natural(row.get("created")?),
+        sealed: row.get::<_, Option<Vec<u8>>>("sealed")?.unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

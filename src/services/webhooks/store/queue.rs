@@ -1,0 +1,397 @@
+//! The deliveries of events to endpoints, as a queue.
+//!
+//! A process claims a delivery for somewhat longer than an attempt may take. A delivery whose process has ended is due
+//! again after that time, so that it is attempted at least once whatever happens; the receiver may get it twice. The claim
+//! is counted, so that a process that was suspended meanwhile changes nothing.
+
+use rusqlite::{OptionalExtension as _, Row, named_params};
+use serde::Serialize;
+
+use super::{Subscribers, WebhookTables};
+use crate::{
+    config::settings::EndpointPace,
+    services::{
+        database::{DatabaseFault, count, limit, natural, whole},
+        webhooks::{
+            endpoint::EndpointState,
+            event::{Audience, Event},
+            send::AttemptRecord,
+        },
+    },
+};
+
+/// The most deliveries of a list.
+pub(in crate::services::webhooks) const MOST_LISTED: usize = 100;
+
+/// The most attempts of a delivery that are kept: those of its redeliveries too.
+const MOST_ATTEMPTS: i64 = 40;
+
+/// The columns of a delivery with its event.
+const COLUMNS: &str = "deliveries.id, deliveries.endpoint, event, kind, deliveries.state, attempts, not_before,
+    deliveries.created, finished, fault, payload";
+
+/// The states of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::services::webhooks) enum DeliveryState {
+    /// The delivery waits for an attempt, or one is being made.
+    Queued,
+    Delivered,
+    /// The delivery is a dead letter: the last attempt has failed, or none could be made.
+    Dead,
+}
+
+impl DeliveryState {
+    /// Returns the word of the state, as clients and the store have it.
+    pub(in crate::services::webhooks) fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Returns the state of a word.
+    pub(in crate::services::webhooks) fn of(word: &str) -> Option<Self> {
+        [Self::Queued, Self::Delivered, Self::Dead].into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// A delivery as its client reads it.
+#[derive(Clone, Debug)]
+pub(in crate::services::webhooks) struct Delivery {
+    pub(in crate::services::webhooks) id: String,
+    /// The `webhook-id`.
+    pub(in crate::services::webhooks) event: String,
+    pub(in crate::services::webhooks) kind: String,
+    pub(in crate::services::webhooks) state: DeliveryState,
+    /// Since the event, or since the redelivery.
+    pub(in crate::services::webhooks) attempts: u32,
+    /// In milliseconds since 1970.
+    pub(in crate::services::webhooks) not_before: u64,
+    /// In seconds since 1970, as the next one.
+    pub(in crate::services::webhooks) created: u64,
+    pub(in crate::services::webhooks) finished: Option<u64>,
+    pub(in crate::services::webhooks) fault: Option<String>,
+    pub(in crate::services::webhooks) payload: String,
+}
+
+/// A delivery that the process has claimed.
+#[derive(Clone, Debug)]
+pub(in crate::services::webhooks) struct Claimed {
+    pub(in crate::services::webhooks) id: String,
+    pub(in crate::services::webhooks) endpoint: String,
+    pub(in crate::services::webhooks) event: String,
+    pub(in crate::services::webhooks) payload: String,
+    /// The attempts before this one.
+    pub(in crate::services::webhooks) attempts: u32,
+    pub(in crate::services::webhooks) claim: i64,
+}
+
+/// The next step of a delivery after an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::services::webhooks) enum NextStep {
+    Delivered,
+    /// The delivery waits until this time, in milliseconds since 1970.
+    Again(u64),
+    Dead,
+}
+
+/// The end of an attempt.
+#[derive(Clone, Debug)]
+pub(in crate::services::webhooks) struct EndedAttempt {
+    pub(in crate::services::webhooks) next: NextStep,
+    pub(in crate::services::webhooks) record: AttemptRecord,
+}
+
+/// The deliveries that an event has led to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::services::webhooks) struct Raised {
+    pub(in crate::services::webhooks) queued: usize,
+    /// Dead letters at once, because the queue is full.
+    pub(in crate::services::webhooks) dead: usize,
+}
+
+/// The bounds of what the store keeps.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::services::webhooks) struct QueueBounds {
+    /// Of finished deliveries, in seconds.
+    pub(in crate::services::webhooks) keep: u64,
+    /// Of finished deliveries.
+    pub(in crate::services::webhooks) deliveries: usize,
+}
+
+impl WebhookTables<'_> {
+    /// Queues a delivery of an event for each endpoint that it is for.
+    /// An event that was raised before leads to no further one at an endpoint that has it.
+    pub(in crate::services::webhooks) fn raise(
+        &mut self,
+        event: &Event,
+        subscribers: &Subscribers,
+        queue: usize,
+        now: u64,
+    ) -> Result<Raised, DatabaseFault> {
+        let mut raised = Raised::default();
+        let mut receivers = Vec::new();
+        for endpoint in &subscribers.operators {
+            self.configure(endpoint, now)?;
+            receivers.extend(self.endpoint(&endpoint.id)?);
+        }
+        if subscribers.of_clients.contains(&event.kind) {
+            receivers.extend(match &event.audience {
+                Audience::Client(owners) => self.of_client(owners)?,
+                Audience::All => self.of_clients()?,
+            });
+        }
+        receivers.retain(|endpoint| endpoint.state == EndpointState::Active && endpoint.events.contains(&event.kind));
+        if receivers.is_empty() {
+            return Ok(raised);
+        }
+        self.transaction.execute(
+            "INSERT OR IGNORE INTO events (id, kind, created, payload) VALUES (?1, ?2, ?3, ?4)",
+            (&event.id, &event.kind, whole(event.created), &event.payload),
+        )?;
+        let mut waiting = self.waiting()?;
+        for endpoint in receivers {
+            let is_full = waiting >= queue;
+            let Some(id) = super::super::new_id() else { return Err(DatabaseFault::Task) };
+            let added = self.transaction.execute(
+                "INSERT OR IGNORE INTO deliveries (id, endpoint, event, state, not_before, created, finished, fault)
+                 VALUES (:id, :endpoint, :event, :state, :at, :now, :finished, :fault)",
+                named_params! {
+                    ":id": id,
+                    ":endpoint": endpoint.id,
+                    ":event": event.id,
+                    ":state": if is_full { DeliveryState::Dead } else { DeliveryState::Queued }.word(),
+                    ":at": whole(now.saturating_mul(1_000)),
+                    ":now": whole(now),
+                    ":finished": is_full.then(|| whole(now)),
+                    ":fault": is_full.then_some("queue_full"),
+                },
+            )?;
+            match (added, is_full) {
+                (0, _) => {}
+                (_, true) => raised.dead += 1,
+                (_, false) => (raised.queued, waiting) = (raised.queued + 1, waiting + 1),
+            }
+        }
+        Ok(raised)
+    }
+
+    /// Returns the number of deliveries that wait.
+    pub(in crate::services::webhooks) fn waiting(&mut self) -> Result<usize, DatabaseFault> {
+        let query = "SELECT count(*) FROM deliveries WHERE state = 'queued'";
+        Ok(count(self.transaction.query_row(query, [], |row| row.get(0))?))
+    }
+
+    /// Returns the ids of the endpoints that have a delivery that is due.
+    pub(in crate::services::webhooks) fn due(&mut self, now: u64) -> Result<Vec<String>, DatabaseFault> {
+        let query = "SELECT DISTINCT endpoint FROM deliveries WHERE state = 'queued' AND not_before <= ?1";
+        let mut statement = self.transaction.prepare(query)?;
+        let rows = statement.query_map([whole(now)], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Claims deliveries of an endpoint that are due, the oldest first: as many as its pace permits, and at most `room`.
+    /// Times are in milliseconds since 1970.
+    pub(in crate::services::webhooks) fn claim(
+        &mut self,
+        endpoint: &str,
+        pace: EndpointPace,
+        room: usize,
+        (now, until): (u64, u64),
+    ) -> Result<Vec<Claimed>, DatabaseFault> {
+        let query = "SELECT count(*) FROM deliveries WHERE endpoint = ?1 AND state = 'queued' AND held_until > ?2";
+        let held = count(self.transaction.query_row(query, (endpoint, whole(now)), |row| row.get(0))?);
+        let room = room.min(usize::try_from(pace.at_once).unwrap_or(usize::MAX).saturating_sub(held));
+        let query = "SELECT deliveries.id, event, attempts, claim, payload
+             FROM deliveries JOIN events ON events.id = event
+             WHERE endpoint = ?1 AND deliveries.state = 'queued' AND not_before <= ?2
+             ORDER BY not_before, deliveries.rowid LIMIT ?3";
+        let mut statement = self.transaction.prepare(query)?;
+        let rows = statement.query_map((endpoint, whole(now), limit(room)), |row| {
+            Ok(Claimed {
+                id: row.get("id")?,
+                endpoint: endpoint.to_owned(),
+                event: row.get("event")?,
+                payload: row.get("payload")?,
+                attempts: row.get("attempts")?,
+                claim: row.get::<_, i64>("claim")? + 1,
+            })
+        })?;
+        let mut claimed: Vec<Claimed> = rows.collect::<Result<_, _>>()?;
+        let turns = self.take_turns(endpoint, pace, claimed.len(), now)?;
+        claimed.truncate(turns);
+        for Claimed { id, claim, .. } in &claimed {
+            let statement = "UPDATE deliveries SET claim = ?2, not_before = ?3, held_until = ?3 WHERE id = ?1";
+            self.transaction.execute(statement, (id, claim, whole(until)))?;
+        }
+        Ok(claimed)
+    }
+
+    /// Takes up to `wanted` turns of an endpoint's pace, and returns how many it has: after a rest those of a second.
+    pub(in crate::services::webhooks) fn take_turns(
+        &mut self,
+        endpoint: &str,
+        pace: EndpointPace,
+        wanted: usize,
+        now: u64,
+    ) -> Result<usize, DatabaseFault> {
+        let query = "SELECT whole_at FROM endpoints WHERE id = ?1";
+        let whole_at = self.transaction.query_row(query, [endpoint], |row| row.get(0)).optional()?;
+        let whole_at = natural(whole_at.unwrap_or(0)).max(now);
+        // A pace of more than a thousand in a second is not permitted.
+        let interval = 1_000 / u64::from(pace.per_second.clamp(1, 1_000));
+        let free = (now + 1_000).saturating_sub(whole_at) / interval;
+        let turns = wanted.min(usize::try_from(free).unwrap_or(usize::MAX));
+        let taken = u64::try_from(turns).unwrap_or(u64::MAX).saturating_mul(interval);
+        let statement = "UPDATE endpoints SET whole_at = ?2 WHERE id = ?1";
+        self.transaction.execute(statement, (endpoint, whole(whole_at.saturating_add(taken))))?;
+        Ok(turns)
+    }
+
+    /// Ends an attempt. Returns false if the process has lost the delivery meanwhile.
+    pub(in crate::services::webhooks) fn end(
+        &mut self,
+        claimed: &Claimed,
+        ended: &EndedAttempt,
+        now: u64,
+    ) -> Result<bool, DatabaseFault> {
+        let (state, not_before) = match ended.next {
+            NextStep::Delivered => (DeliveryState::Delivered, 0),
+            NextStep::Again(at) => (DeliveryState::Queued, at),
+            NextStep::Dead => (DeliveryState::Dead, 0),
+        };
+        let changed = self.transaction.execute(
+            "UPDATE deliveries SET state = :state, attempts = attempts + 1, not_before = :not_before, held_until = 0,
+                 finished = :finished, fault = :fault
+             WHERE id = :id AND claim = :claim AND state = 'queued'",
+            named_params! {
+                ":id": claimed.id,
+                ":claim": claimed.claim,
+                ":state": state.word(),
+                ":not_before": whole(not_before),
+                ":finished": (state != DeliveryState::Queued).then(|| whole(now)),
+                ":fault": ended.record.fault,
+            },
+        )?;
+        let record = serde_json::to_string(&ended.record)?;
+        let statement = "INSERT INTO attempts (delivery, number, record)
+             SELECT id, (SELECT ifnull(max(number), 0) + 1 FROM attempts WHERE delivery = deliveries.id), ?2
+             FROM deliveries WHERE id = ?1";
+        self.transaction.execute(statement, (&claimed.id, record))?;
+        let statement = "DELETE FROM attempts WHERE delivery = ?1
+             AND number <= (SELECT max(number) FROM attempts WHERE delivery = ?1) - ?2";
+        self.transaction.execute(statement, (&claimed.id, MOST_ATTEMPTS))?;
+        Ok(changed == 1)
+    }
+
+    /// Makes all deliveries of an endpoint that wait dead letters. Returns their number.
+    pub(in crate::services::webhooks) fn bury(
+        &mut self,
+        endpoint: &str,
+        fault: &str,
+        now: u64,
+    ) -> Result<usize, DatabaseFault> {
+        let statement =
+            "UPDATE deliveries SET state = 'dead', finished = ?2, fault = ?3, claim = claim + 1, held_until = 0
+             WHERE endpoint = ?1 AND state = 'queued'";
+        Ok(self.transaction.execute(statement, (endpoint, whole(now), fault))?)
+    }
+
+    /// Returns a delivery of an endpoint.
+    pub(in crate::services::webhooks) fn delivery(
+        &mut self,
+        endpoint: &str,
+        id: &str,
+    ) -> Result<Option<Delivery>, DatabaseFault> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM deliveries JOIN events ON events.id = event
+             WHERE deliveries.endpoint = ?1 AND deliveries.id = ?2"
+        );
+        Ok(self.transaction.query_row(&query, [endpoint, id], read).optional()?)
+    }
+
+    /// Returns the attempts of a delivery, the oldest first.
+    pub(in crate::services::webhooks) fn attempts(&mut self, id: &str) -> Result<Vec<AttemptRecord>, DatabaseFault> {
+        let mut statement =
+            self.transaction.prepare("SELECT record FROM attempts WHERE delivery = ?1 ORDER BY number")?;
+        let rows = statement.query_map([id], |row| row.get::<_, String>(0))?;
+        rows.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+    }
+
+    /// Returns deliveries of an endpoint, the newest first: in a state, and before another one, where these are given.
+    pub(in crate::services::webhooks) fn deliveries(
+        &mut self,
+        endpoint: &str,
+        state: Option<DeliveryState>,
+        before: Option<&str>,
+    ) -> Result<Vec<Delivery>, DatabaseFault> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM deliveries JOIN events ON events.id = event
+             WHERE deliveries.endpoint = :endpoint AND (:state IS NULL OR deliveries.state = :state)
+                 AND (:before IS NULL OR deliveries.rowid < (SELECT rowid FROM deliveries WHERE id = :before))
+             ORDER BY deliveries.rowid DESC LIMIT {MOST_LISTED}"
+        );
+        let mut statement = self.transaction.prepare(&query)?;
+        let parameters =
+            named_params! { ":endpoint": endpoint, ":state": state.map(DeliveryState::word), ":before": before };
+        let rows = statement.query_map(parameters, read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Queues a finished delivery again. Its event keeps its id.
+    pub(in crate::services::webhooks) fn redeliver(&mut self, id: &str, now: u64) -> Result<(), DatabaseFault> {
+        let statement = "UPDATE deliveries SET state = 'queued', attempts = 0, not_before = ?2, finished = NULL
+             WHERE id = ?1 AND finished IS NOT NULL";
+        self.transaction.execute(statement, (id, whole(now)))?;
+        Ok(())
+    }
+
+    /// Removes finished deliveries beyond their time and their number, and events without a delivery. Deliveries that wait
+    /// for an attempt for as long, because no process knows their endpoint, become dead letters, whose number is returned.
+    pub(in crate::services::webhooks) fn clean(
+        &mut self,
+        bounds: QueueBounds,
+        now: u64,
+    ) -> Result<usize, DatabaseFault> {
+        let statement = "UPDATE deliveries SET state = 'dead', finished = ?1, fault = 'expired', claim = claim + 1
+             WHERE state = 'queued' AND not_before <= ?2";
+        let oldest = now.saturating_sub(bounds.keep);
+        let expired = self.transaction.execute(statement, (whole(now), whole(oldest.saturating_mul(1_000))))?;
+        let surplus = "SELECT id FROM deliveries WHERE finished <= ?1 OR finished IS NOT NULL AND id NOT IN
+                 (SELECT id FROM deliveries WHERE finished IS NOT NULL ORDER BY finished DESC, rowid DESC LIMIT ?2)";
+        let parameters = (whole(oldest), limit(bounds.deliveries));
+        let statement = format!("DELETE FROM attempts WHERE delivery IN ({surplus})");
+        self.transaction.execute(&statement, parameters)?;
+        let removed =
+            self.transaction.execute(&format!("DELETE FROM deliveries WHERE id IN ({surplus})"), parameters)?;
+        if removed > 0 {
+            self.remove_lone_events()?;
+        }
+        Ok(expired)
+    }
+
+    /// Removes events without a delivery.
+    pub(super) fn remove_lone_events(&mut self) -> Result<(), DatabaseFault> {
+        self.transaction.execute("DELETE FROM events WHERE id NOT IN (SELECT event FROM deliveries)", [])?;
+        Ok(())
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    let state: String = row.get("state")?;
+    Ok(Delivery {
+        id: row.get("id")?,
+        event: row.get("event")?,
+        kind: row.get("kind")?,
+        // The table has no other words.
+        state: DeliveryState::of(&state).unwrap_or(DeliveryState::Dead),
+        attempts: row.get("attempts")?,
+        not_before: natural(row.get("not_before")?),
+        created: natural(row.get("created")?),
+        finished: row.get::<_, Option<i64>>("finished")?.map(natural),
+        fault: row.get("fault")?,
+        payload: row.get("payload")?,
+    })
+}

@@ -1,0 +1,193 @@
+//! Tests of the store of webhooks.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::{
+    config::settings::{EndpointPace, EventType},
+    services::webhooks::{
+        event::{Audience, Event},
+        send::AttemptRecord,
+    },
+};
+
+/// A store in a directory of its own, which ends with the test.
+struct OwnStore(WebhookStore, PathBuf);
+
+impl Drop for OwnStore {
+    fn drop(&mut self) {
+        // It is below the directory of temporary files.
+        let _ = std::fs::remove_dir_all(&self.1);
+    }
+}
+
+fn store(name: &str) -> OwnStore {
+    let directory = std::env::temp_dir().join(format!("cursorgate-webhooks-{}-{name}", std::process::id()));
+    OwnStore(WebhookStore::open(&directory).unwrap(), directory)
+}
+
+fn subscribers(mark: &str) -> Subscribers {
+    let events = vec!["export.failed".to_owned()];
+    let operators =
+        vec![OperatorsEndpoint { id: "config:a".to_owned(), mark: mark.to_owned(), events: events.clone() }];
+    Subscribers { operators, of_clients: events }
+}
+
+fn event(cause: &str) -> Event {
+    Event::new(EventType::ExportFailed, cause, 1, Audience::Client(vec!["one".to_owned()]), &())
+}
+
+fn endpoint(id: &str, owner: &str, state: EndpointState) -> Endpoint {
+    Endpoint {
+        id: id.to_owned(),
+        owner: Some(owner.to_owned()),
+        state,
+        is_verified: state == EndpointState::Active,
+        is_gone: false,
+        events: vec!["export.failed".to_owned()],
+        created: 1,
+        sealed: b"sealed".to_vec(),
+    }
+}
+
+fn ended(next: NextStep) -> EndedAttempt {
+    let record = r#"{"at":"","durationMs":1,"request":{"method":"POST","headers":[]},"response":null,"error":"late"}"#;
+    let record: AttemptRecord = serde_json::from_str(record).unwrap();
+    EndedAttempt { next, record }
+}
+
+const PACE: EndpointPace = EndpointPace { at_once: 3, per_second: 1_000 };
+
+#[tokio::test]
+async fn an_event_is_for_the_endpoints_of_its_client_and_of_the_operator() {
+    let store = store("raise");
+    store
+        .0
+        .call(|tables| {
+            let one = ["one".to_owned()];
+            for (id, owner, state) in [
+                ("1", "one", EndpointState::Active),
+                ("2", "one", EndpointState::Unverified),
+                ("3", "two", EndpointState::Active),
+            ] {
+                let added = tables.register(&endpoint(id, owner, state), &[owner.to_owned()], (10, 10), 1)?;
+                assert_eq!(added, Registered::Added);
+            }
+            let raised = tables.raise(&event("a"), &subscribers("x"), 10, 5)?;
+            assert_eq!(raised, Raised { queued: 2, dead: 0 });
+            assert_eq!(tables.due(5_000)?, ["1", "config:a"]);
+            assert_eq!(tables.raise(&event("a"), &subscribers("x"), 10, 5)?, Raised::default(), "it was raised before");
+            let everyone = Event { audience: Audience::All, ..event("b") };
+            assert_eq!(tables.raise(&everyone, &subscribers("x"), 10, 5)?, Raised { queued: 3, dead: 0 });
+            let other = Event { kind: "export.completed".to_owned(), ..event("c") };
+            assert_eq!(tables.raise(&other, &subscribers("x"), 10, 5)?, Raised::default());
+            assert_eq!(
+                tables.raise(&event("d"), &subscribers("x"), 6, 5)?,
+                Raised { queued: 1, dead: 1 },
+                "a full queue"
+            );
+            tables.disable("config:a")?;
+            assert_eq!(tables.raise(&event("e"), &subscribers("x"), 99, 5)?, Raised { queued: 1, dead: 0 });
+            assert_eq!(
+                tables.raise(&event("f"), &subscribers("y"), 99, 5)?,
+                Raised { queued: 2, dead: 0 },
+                "a new URL"
+            );
+            let none = Subscribers { of_clients: Vec::new(), ..subscribers("y") };
+            assert_eq!(tables.raise(&event("g"), &none, 99, 5)?, Raised { queued: 1, dead: 0 }, "clients have none");
+            let further = endpoint("9", "one", EndpointState::Active);
+            assert_eq!(tables.register(&further, &one, (2, 10), 1)?, Registered::ClientIsFull);
+            assert_eq!(tables.register(&further, &one, (9, 3), 1)?, Registered::AllAreFull);
+            tables.remove("1")?;
+            assert_eq!(
+                (tables.find("1", &one)?.is_none(), tables.due(5_000)?),
+                (true, vec!["3".into(), "config:a".into()])
+            );
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_has_lost_a_delivery_changes_nothing() {
+    let store = store("lost");
+    store
+        .0
+        .call(|tables| {
+            tables.raise(&event("a"), &subscribers("x"), 10, 1)?;
+            let first = tables.claim("config:a", PACE, 9, (2_000, 3_000))?.remove(0);
+            assert!(tables.claim("config:a", PACE, 9, (2_999, 4_000))?.is_empty(), "another process has it");
+            let second = tables.claim("config:a", PACE, 9, (3_000, 4_000))?.remove(0);
+            assert!(!tables.end(&first, &ended(NextStep::Delivered), 3)?);
+            assert!(tables.end(&second, &ended(NextStep::Again(9_000)), 3)?);
+            assert_eq!(tables.due(8_999)?, Vec::<String>::new());
+            let third = tables.claim("config:a", PACE, 9, (9_000, 10_000))?.remove(0);
+            assert_eq!(third.attempts, 1);
+            assert!(tables.end(&third, &ended(NextStep::Dead), 9)?);
+            let dead = tables.delivery("config:a", &third.id)?.unwrap();
+            assert_eq!((dead.state, dead.attempts, dead.fault.as_deref()), (DeliveryState::Dead, 2, Some("late")));
+            assert_eq!(tables.attempts(&third.id)?.len(), 3, "the attempt that was lost was made");
+            tables.redeliver(&third.id, 20_000)?;
+            let fourth = tables.claim("config:a", PACE, 9, (20_000, 21_000))?.remove(0);
+            assert_eq!((fourth.attempts, &fourth.event), (0, &third.event));
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_endpoint_is_attempted_at_its_pace() {
+    let store = store("pace");
+    store
+        .0
+        .call(|tables| {
+            for cause in ["a", "b", "c", "d", "e"] {
+                tables.raise(&event(cause), &subscribers("x"), 10, 1)?;
+            }
+            let two = EndpointPace { at_once: 3, per_second: 2 };
+            let claimed = |tables: &mut WebhookTables<'_>, pace, now| -> Result<usize, DatabaseFault> {
+                Ok(tables.claim("config:a", pace, 9, (now, now + 60_000))?.len())
+            };
+            assert_eq!(claimed(tables, two, 2_000)?, 2);
+            assert_eq!((claimed(tables, two, 2_400)?, claimed(tables, two, 2_500)?), (0, 1));
+            assert_eq!(claimed(tables, two, 9_000)?, 0, "three are under way");
+            assert_eq!(claimed(tables, EndpointPace { at_once: 9, ..two }, 9_000)?, 2, "a rest saves up a second");
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn finished_deliveries_are_kept_for_a_time_and_up_to_a_number() {
+    let store = store("clean");
+    store
+        .0
+        .call(|tables| {
+            for (at, cause) in ["a", "b", "c", "d"].into_iter().enumerate() {
+                tables.raise(&event(cause), &subscribers("x"), 10, 1)?;
+                let now = 10 + u64::try_from(at).unwrap_or(0);
+                let claimed = tables.claim("config:a", PACE, 1, (now * 1_000, now * 1_000 + 1))?.remove(0);
+                tables.end(&claimed, &ended(NextStep::Delivered), now)?;
+            }
+            tables.raise(&event("e"), &subscribers("x"), 10, 13)?;
+            let left = |tables: &mut WebhookTables<'_>| -> Result<(usize, i64, i64), DatabaseFault> {
+                let count = |table: &str| format!("SELECT count(*) FROM {table}");
+                let events = tables.transaction.query_row(&count("events"), [], |row| row.get(0))?;
+                let attempts = tables.transaction.query_row(&count("attempts"), [], |row| row.get(0))?;
+                Ok((tables.deliveries("config:a", None, None)?.len(), events, attempts))
+            };
+            tables.clean(QueueBounds { keep: 100, deliveries: 3 }, 13)?;
+            assert_eq!(left(tables)?, (4, 4, 3));
+            tables.clean(QueueBounds { keep: 1, deliveries: 3 }, 13)?;
+            assert_eq!(left(tables)?, (2, 2, 1));
+            assert_eq!(tables.clean(QueueBounds { keep: 5, deliveries: 3 }, 18)?, 1, "no process knows its endpoint");
+            let dead = tables.deliveries("config:a", Some(DeliveryState::Dead), None)?;
+            assert_eq!(dead[0].fault.as_deref(), Some("expired"));
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
