@@ -73,3 +73,4 @@ mod trust;
 mod tutorial;
 mod walk;
 mod walks;
+mod webhooks;

@@ -1,0 +1,254 @@
+//! Deliveries: attempts, dead letters, redeliveries, the pace of an endpoint, and the change of its secret.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    ONE, active, ask, deliveries, delivery, export, get, post,
+    receiver::{Receiver, signed_by},
+    start,
+};
+use crate::harness::{
+    Directory, eventually,
+    list::{serve, users},
+    metric,
+    upstream::{After, Gate, Upstream},
+};
+
+fn unavailable(
+    headers: &[(&str, &str)],
+) -> impl Fn(&super::receiver::Received, &mut crate::harness::upstream::Exchange) -> io::Result<After> + use<> {
+    let headers: Vec<(String, String)> =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    move |_, exchange| {
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        exchange.reply("503 Service Unavailable", &headers, b"not now")
+    }
+}
+
+#[test]
+fn a_dead_letter_is_delivered_again_under_its_id() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "attempts = 3");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/hook-canary"), &["export.completed"]);
+    receiver.answer(unavailable(&[("Set-Cookie", "a=cookie-canary")]));
+    export(&gateway, &[ONE]);
+    let dead = delivery(&gateway, &endpoint.path, &[ONE], "dead");
+    assert_eq!(
+        (&dead["attempts"], &dead["error"], &dead["nextAttemptAt"]),
+        (&json!(3), &json!("refused"), &Value::Null)
+    );
+    let log = dead["log"].as_array().expect("attempts");
+    assert_eq!(log.len(), 3, "{dead}");
+    assert!(log.iter().all(|attempt| attempt["response"]["status"] == 503 && attempt["response"]["body"] == "not now"));
+    assert!(!dead["log"].to_string().contains("cookie-canary"), "{dead}");
+    assert_eq!(metric(&gateway, "cursorgate_webhook_deliveries_total{end=\"dead\"}"), 1);
+    assert_eq!(metric(&gateway, "cursorgate_webhook_attempts_total{end=\"refused\"}"), 3);
+    let of_state = |state: &str| {
+        get(&gateway, &format!("{}/deliveries?state={state}", endpoint.path), &[ONE])["deliveries"].clone()
+    };
+    assert_eq!((of_state("dead").as_array().map(Vec::len), of_state("delivered")), (Some(1), json!([])));
+    receiver.echo();
+    let path = format!("{}/deliveries/{}", endpoint.path, dead["id"].as_str().expect("an id"));
+    let again = post(&gateway, &format!("{path}/redeliver"), &[ONE], &Value::Null);
+    assert_eq!(again.status, 202, "{again:?}");
+    let delivered = delivery(&gateway, &endpoint.path, &[ONE], "delivered");
+    assert_eq!((&delivered["id"], &delivered["attempts"]), (&dead["id"], &json!(1)));
+    assert_eq!(delivered["log"].as_array().map(Vec::len), Some(4), "the attempts before are kept");
+    let events = receiver.events();
+    assert!(
+        events.len() == 4 && events.iter().all(|event| event.id() == events[0].id() && event.body == events[0].body)
+    );
+    assert!(events.iter().all(|event| signed_by(event, &endpoint.secret)));
+    let log = gateway.log().join("\n");
+    assert!(log.contains("a webhook is a dead letter") && !log.contains("hook-canary"), "{log}");
+}
+
+#[test]
+fn receivers_that_stall_redirect_or_break_get_dead_letters() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver, elsewhere) = (Directory::new(), Receiver::start(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "attempts = 3\ntimeout = \"500ms\"");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    let target = elsewhere.url("/");
+    for (word, kind) in [("late", 0), ("redirected", 1), ("unreached", 2), ("unreached", 3), ("late", 4)] {
+        let target = target.clone();
+        receiver.answer(move |_, exchange| match kind {
+            0 => exchange.wait_for_close().map(|()| After::Close),
+            1 => exchange.reply("307 Temporary Redirect", &[("Location", &target)], b""),
+            2 => Ok(After::Close),
+            3 => exchange.send(b"SSH-2.0-OpenSSH_9.6\r\n").map(|()| After::Close),
+            _ => {
+                exchange.send(b"HTTP/1.1 200 OK\r\nX-Endless: ")?;
+                exchange.wait_for_close().map(|()| After::Close)
+            }
+        });
+        export(&gateway, &[ONE]);
+        let dead = delivery(&gateway, &endpoint.path, &[ONE], "dead");
+        let words: Vec<&Value> = dead["log"].as_array().expect("attempts").iter().map(|one| &one["error"]).collect();
+        assert_eq!(words, [word, word, word], "{dead}");
+        receiver.echo();
+        post(
+            &gateway,
+            &format!("{}/deliveries/{}/redeliver", endpoint.path, dead["id"].as_str().expect("an id")),
+            &[ONE],
+            &Value::Null,
+        );
+        eventually("no dead letter", || {
+            deliveries(&gateway, &endpoint.path, &[ONE]).iter().all(|one| one["state"] == "delivered").then_some(())
+        });
+    }
+    assert_eq!(elsewhere.received().len(), 0, "no redirect is followed");
+}
+
+#[test]
+fn an_endless_answer_is_cut() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "timeout = \"2s\"");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    receiver.answer(|_, exchange| {
+        exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")?;
+        // The gateway closes long before.
+        for _ in 0..100_000 {
+            exchange.send(&[b'x'; 10_000])?;
+        }
+        Ok(After::Close)
+    });
+    export(&gateway, &[ONE]);
+    let delivered = delivery(&gateway, &endpoint.path, &[ONE], "delivered");
+    let body = delivered["log"][0]["response"]["body"].as_str().expect("a text");
+    assert!(body.len() == 2_048 && body.bytes().all(|byte| byte == b'x'), "{}", body.len());
+}
+
+#[test]
+fn an_endpoint_that_is_gone_is_disabled() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    receiver.answer(|_, exchange| exchange.reply("410 Gone", &[], b""));
+    export(&gateway, &[ONE]);
+    let dead = delivery(&gateway, &endpoint.path, &[ONE], "dead");
+    assert_eq!((&dead["attempts"], &dead["error"]), (&json!(1), &json!("gone")));
+    let document = get(&gateway, &endpoint.path, &[ONE]);
+    assert_eq!((&document["state"], &document["disabledBy"]), (&json!("disabled"), &json!("gone")));
+    let again = format!("{}/deliveries/{}/redeliver", endpoint.path, dead["id"].as_str().expect("an id"));
+    assert_eq!(post(&gateway, &again, &[ONE], &Value::Null).outcome(), "409 webhook_unverified");
+    receiver.echo();
+    let enabled = ask(&gateway, "PATCH", &endpoint.path, &[ONE], &json!({ "enabled": true }));
+    assert_eq!((&enabled.json()["state"], &enabled.json()["disabledBy"]), (&json!("active"), &Value::Null));
+    assert_eq!(post(&gateway, &again, &[ONE], &Value::Null).status, 202);
+    delivery(&gateway, &endpoint.path, &[ONE], "delivered");
+}
+
+#[test]
+fn deliveries_of_an_endpoint_that_is_paused_are_dead_letters() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "longest_delay = \"1h\"");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    receiver.answer(unavailable(&[("Retry-After", "3")]));
+    export(&gateway, &[ONE]);
+    eventually("an attempt", || {
+        deliveries(&gateway, &endpoint.path, &[ONE]).iter().any(|one| one["attempts"] == 1).then_some(())
+    });
+    ask(&gateway, "PATCH", &endpoint.path, &[ONE], &json!({ "enabled": false }));
+    let dead = delivery(&gateway, &endpoint.path, &[ONE], "dead");
+    assert_eq!((&dead["error"], &dead["attempts"]), (&json!("endpoint_disabled"), &json!(1)));
+}
+
+#[test]
+fn a_receiver_says_when_to_come_again_within_a_bound() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "longest_delay = \"1h\"");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    for (asked, least, most) in [("1800", 1_795, 1_805), ("90000", 3_595, 3_605)] {
+        receiver.answer(unavailable(&[("Retry-After", asked)]));
+        let before: Vec<Value> = deliveries(&gateway, &endpoint.path, &[ONE]);
+        export(&gateway, &[ONE]);
+        let waiting = eventually("a failed attempt", || {
+            let mut found = deliveries(&gateway, &endpoint.path, &[ONE]);
+            found.retain(|one| one["attempts"] == 1 && before.iter().all(|known| known["id"] != one["id"]));
+            found.pop()
+        });
+        let path = format!("{}/deliveries/{}", endpoint.path, waiting["id"].as_str().expect("an id"));
+        let moment = |text: &Value| {
+            chrono::DateTime::parse_from_rfc3339(text.as_str().expect("a time")).expect("a time").timestamp()
+        };
+        let attempt = get(&gateway, &path, &[ONE])["log"][0]["at"].clone();
+        let wait = moment(&waiting["nextAttemptAt"]) - moment(&attempt);
+        assert!((least..=most).contains(&wait), "{asked}: {wait}");
+    }
+}
+
+#[test]
+fn an_endpoint_has_a_pace_of_its_own() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "at_once = 2\ntimeout = \"1m\"");
+    let slow = active(&gateway, &[ONE], &receiver.url("/slow"), &["export.completed"]);
+    active(&gateway, &[ONE], &receiver.url("/fast"), &["export.completed"]);
+    let (gate, held, most) = (Gate::default(), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (own_gate, own_held, own_most) = (gate.clone(), Arc::clone(&held), Arc::clone(&most));
+    receiver.answer(move |received, exchange| {
+        if received.request.target == "/slow" {
+            own_most.fetch_max(own_held.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            own_gate.wait();
+            own_held.fetch_sub(1, Ordering::SeqCst);
+        }
+        exchange.reply("200 OK", &[], b"")
+    });
+    for _ in 0..5 {
+        export(&gateway, &[ONE]);
+    }
+    let at = |path: &str| receiver.events().iter().filter(|event| event.request.target == path).count();
+    eventually("all events at the other endpoint", || (at("/fast") == 5 && at("/slow") == 2).then_some(()));
+    let waiting = deliveries(&gateway, &slow.path, &[ONE]);
+    assert_eq!(waiting.iter().filter(|one| one["state"] == "queued").count(), 5, "{waiting:?}");
+    assert_eq!(metric(&gateway, "cursorgate_webhook_queue_deliveries"), 5);
+    gate.open();
+    eventually("all events at the slow endpoint", || (at("/slow") == 5).then_some(()));
+    assert_eq!(most.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_secret_is_replaced_without_a_gap() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "overlap = \"2s\"");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    let rotated = post(&gateway, &format!("{}/rotate", endpoint.path), &[ONE], &Value::Null);
+    assert_eq!(rotated.status, 200, "{rotated:?}");
+    let newer = rotated.json()["secret"].as_str().expect("a secret").to_owned();
+    let told = || {
+        let before = receiver.events().len();
+        export(&gateway, &[ONE]);
+        eventually("an event", || receiver.events().get(before).cloned())
+    };
+    let first = told();
+    assert!(signed_by(&first, &newer) && signed_by(&first, &endpoint.secret), "both sign");
+    eventually("the end of the overlap", || {
+        let event = told();
+        assert!(signed_by(&event, &newer));
+        (!signed_by(&event, &endpoint.secret)).then_some(())
+    });
+    for secret in [&newer, &endpoint.secret] {
+        assert!(!gateway.log().join("\n").contains(secret.as_str()));
+        let files = directory.file("webhooks");
+        for file in std::fs::read_dir(files).expect("a directory") {
+            let bytes = std::fs::read(file.expect("an entry").path()).expect("a file");
+            let key = secret.strip_prefix("whsec_").expect("its prefix").as_bytes();
+            assert!(!bytes.windows(key.len()).any(|part| part == key), "a secret is on the disk");
+        }
+    }
+}

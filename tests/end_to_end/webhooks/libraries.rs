@@ -1,0 +1,73 @@
+//! Deliveries as receivers verify them: by the public libraries of Standard Webhooks from npm and PyPI.
+
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::{
+    ONE, active, export, post,
+    receiver::{Received, Receiver},
+    start,
+};
+use crate::{
+    harness::{
+        Directory, eventually,
+        list::{serve, users},
+        upstream::Upstream,
+    },
+    third_party::environment,
+};
+
+fn request(received: &Received, secret: &str) -> Value {
+    let header = |name: &str| (name.to_owned(), json!(received.request.header(name).expect("a header")));
+    let headers: serde_json::Map<_, _> =
+        ["webhook-id", "webhook-timestamp", "webhook-signature"].into_iter().map(header).collect();
+    json!({ "secret": secret, "headers": headers, "body": received.body })
+}
+
+#[test]
+fn the_libraries_of_the_standard_accept_what_is_sent_and_nothing_else() {
+    let upstream = Upstream::start(serve(users(30)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    let rotated = post(&gateway, &format!("{}/rotate", endpoint.path), &[ONE], &Value::Null);
+    let newer = rotated.json()["secret"].as_str().expect("a secret").to_owned();
+    assert_ne!(newer, endpoint.secret);
+    export(&gateway, &[ONE]);
+    let event = eventually("the event", || receiver.events().into_iter().next());
+    let challenge = &receiver.received()[0];
+    let (good, old) = (request(&event, &newer), request(&event, &endpoint.secret));
+    let mut cases = vec![(good.clone(), true), (old, true), (request(challenge, &endpoint.secret), true)];
+    cases.push((request(challenge, &newer), false));
+    for (place, change) in [
+        ("/body", event.body.replacen("completed", "forgotten", 1)),
+        ("/body", format!("{} ", event.body)),
+        ("/headers/webhook-id", "evt_another".to_owned()),
+        ("/headers/webhook-timestamp", {
+            let at: u64 = good["headers"]["webhook-timestamp"].as_str().expect("a time").parse().expect("a number");
+            (at - 1).to_string()
+        }),
+        ("/headers/webhook-signature", "v1,AAAA".to_owned()),
+    ] {
+        let mut tampered = good.clone();
+        *tampered.pointer_mut(place).expect("the place") = change.into();
+        cases.push((tampered, false));
+    }
+    let file = directory.file("requests.json");
+    let requests: Vec<&Value> = cases.iter().map(|(request, _)| request).collect();
+    std::fs::write(&file, serde_json::to_string(&requests).expect("JSON")).expect("a file");
+    let script = |name: &str| format!("{}/tests/end_to_end/webhooks/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut node = Command::new("node");
+    let source = std::fs::File::open(script("verify.mjs")).expect("the script");
+    node.args(["--input-type=module", "-"]).arg(&file).current_dir(environment("webhooks")).stdin(Stdio::from(source));
+    let mut python = Command::new(environment("python/bin/python"));
+    python.arg(script("verify.py")).arg(&file);
+    for mut command in [node, python] {
+        let output = command.output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let verdicts: Vec<bool> = said.lines().map(|line| line == "ok").collect();
+        let expected: Vec<bool> = cases.iter().map(|(_, is_good)| *is_good).collect();
+        assert_eq!(verdicts, expected, "{command:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

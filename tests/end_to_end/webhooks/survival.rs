@@ -1,0 +1,143 @@
+//! Deliveries outlive their process, and the keys of cursors.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{
+    CLIENTS, ONE, active, deliveries, delivery, export, get, post,
+    receiver::{Receiver, signed_by},
+    register, services, start,
+};
+use crate::harness::{
+    Directory, Numbers, eventually,
+    gateway::{Gateway, Keys},
+    list::{PLAIN, serve, users},
+    upstream::{After, Upstream},
+};
+
+#[test]
+fn an_event_whose_process_is_killed_at_its_delivery_arrives() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "timeout = \"1s\"");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    receiver.answer(|_, exchange| exchange.wait_for_close().map(|()| After::Close));
+    export(&gateway, &[ONE]);
+    let first = eventually("an attempt", || receiver.events().into_iter().next());
+    drop(gateway);
+    receiver.echo();
+    let gateway = start(&upstream, &directory, &receiver, "timeout = \"1s\"");
+    delivery(&gateway, &endpoint.path, &[ONE], "delivered");
+    let last = receiver.events().pop().expect("an event");
+    assert_eq!((last.id(), &last.body), (first.id(), &first.body));
+    assert!(signed_by(&last, &endpoint.secret), "the secret survives too");
+}
+
+/// Processes are killed again and again, while exports end and the receiver refuses by chance.
+#[test]
+fn every_event_arrives_or_is_a_dead_letter() {
+    const EXPORTS: usize = 24;
+    let upstream = Upstream::start(serve(users(30)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let keys = "attempts = 3\ntimeout = \"1s\"\nper_second = 100";
+    let mut gateway = start(&upstream, &directory, &receiver, keys);
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    let numbers = std::sync::Mutex::new(Numbers::new(5));
+    receiver.answer(move |_, exchange| {
+        let drawn = numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).below(4);
+        match drawn {
+            0 => exchange.reply("200 OK", &[], b""),
+            1 => exchange.reply("500 Internal Server Error", &[], b""),
+            2 => Ok(After::Reset),
+            _ => exchange.reply("429 Too Many Requests", &[], b""),
+        }
+    });
+    let mut numbers = Numbers::new(3);
+    let mut jobs = BTreeSet::new();
+    for round in 0..6 {
+        for _ in 0..EXPORTS / 6 {
+            let job = export(&gateway, &[ONE]);
+            jobs.insert(job.rsplit('/').next().expect("an id").to_owned());
+        }
+        let wanted = receiver.events().len() + numbers.below(5);
+        eventually(&format!("some attempts in round {round}"), || {
+            let rests = deliveries(&gateway, &endpoint.path, &[ONE]).iter().all(|one| one["state"] != "queued");
+            (receiver.events().len() >= wanted || rests).then_some(())
+        });
+        drop(gateway);
+        gateway = start(&upstream, &directory, &receiver, keys);
+    }
+    let ended = eventually("the end of all deliveries", || {
+        let found = deliveries(&gateway, &endpoint.path, &[ONE]);
+        (found.len() == EXPORTS && found.iter().all(|one| one["state"] != "queued")).then_some(found)
+    });
+    let arrived: BTreeMap<String, Value> =
+        receiver.events().iter().map(|event| (event.id(), event.json()["data"]["id"].clone())).collect();
+    let mut told = BTreeSet::new();
+    for one in &ended {
+        let path = format!("{}/deliveries/{}", endpoint.path, one["id"].as_str().expect("an id"));
+        let document = get(&gateway, &path, &[ONE]);
+        told.insert(document["payload"]["data"]["id"].as_str().expect("an id").to_owned());
+        let id = one["eventId"].as_str().expect("an id");
+        match one["state"].as_str() {
+            Some("delivered") => assert_eq!(arrived.get(id), Some(&document["payload"]["data"]["id"])),
+            _ => assert_eq!((one["state"].as_str(), one["attempts"].as_u64()), (Some("dead"), Some(3)), "{document}"),
+        }
+    }
+    assert_eq!(told, jobs, "each export once");
+    receiver.echo();
+    for one in ended.iter().filter(|one| one["state"] == "dead") {
+        let path = format!("{}/deliveries/{}/redeliver", endpoint.path, one["id"].as_str().expect("an id"));
+        assert_eq!(post(&gateway, &path, &[ONE], &Value::Null).status, 202);
+    }
+    eventually("no dead letter", || {
+        deliveries(&gateway, &endpoint.path, &[ONE]).iter().all(|one| one["state"] == "delivered").then_some(())
+    });
+    let arrived: BTreeSet<String> =
+        receiver.events().iter().map(|event| event.json()["data"]["id"].as_str().expect("an id").to_owned()).collect();
+    assert_eq!(arrived, jobs);
+}
+
+#[test]
+fn processes_share_the_work() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let first = start(&upstream, &directory, &receiver, "");
+    let second = start(&upstream, &directory, &receiver, "");
+    let endpoint = active(&first, &[ONE], &receiver.url("/"), &["export.completed"]);
+    for gateway in [&first, &second, &first, &second, &first, &second] {
+        export(gateway, &[ONE]);
+    }
+    eventually("all events", || {
+        let found = deliveries(&second, &endpoint.path, &[ONE]);
+        (found.len() == 6 && found.iter().all(|one| one["state"] == "delivered")).then_some(())
+    });
+    let ids: BTreeSet<String> = receiver.events().iter().map(super::receiver::Received::id).collect();
+    assert_eq!((ids.len(), receiver.events().len()), (6, 6), "each is sent by one of the two");
+}
+
+#[test]
+fn an_endpoint_outlives_the_key_that_sealed_it() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let configuration =
+        format!("{}{}", PLAIN.configuration(upstream.address), services(&directory, &[receiver.port()], "", CLIENTS));
+    let gateway = Gateway::start_with(Keys::One, &configuration);
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    let forgotten = register(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    assert_eq!(gateway.send("DELETE", &forgotten.path, &[ONE], b"").status, 204);
+    drop(gateway);
+    let gateway = Gateway::start_with(Keys::Both, &configuration);
+    let number = |directory: &Directory| -> u32 {
+        let file = directory.file("webhooks/webhooks.sqlite3");
+        let database = rusqlite::Connection::open(file).expect("the database");
+        database.query_row("SELECT number FROM endpoints", [], |row| row.get(0)).expect("one endpoint")
+    };
+    eventually("the endpoint is sealed anew", || (number(&directory) == 2).then_some(()));
+    drop(gateway);
+    let gateway = Gateway::start_with(Keys::Two, &configuration);
+    export(&gateway, &[ONE]);
+    delivery(&gateway, &endpoint.path, &[ONE], "delivered");
+    assert!(signed_by(&receiver.events()[0], &endpoint.secret));
+}
