@@ -196,7 +196,7 @@ bench: build-needs openssl-needs
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs redis-needs
 
 .PHONY: test-env
-test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed $(TEST_ENV)/webhooks.installed | postgres-needs redis-needs systemd-needs jq-needs
+test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed $(TEST_ENV)/webhooks.installed $(TEST_ENV)/graphql.installed | postgres-needs redis-needs systemd-needs jq-needs
 
 .PHONY: clean-test-env
 clean-test-env:
@@ -330,6 +330,10 @@ $(TEST_ENV)/walkers.installed: $(WALKERS)/package.json $(WALKERS)/package-lock.j
 WEBHOOKS := tests/end_to_end/webhooks
 $(TEST_ENV)/webhooks.installed: $(WEBHOOKS)/package.json $(WEBHOOKS)/package-lock.json | node-needs
 	$(call npm-packages,webhooks)
+
+GRAPHQL := tests/end_to_end/graphql
+$(TEST_ENV)/graphql.installed: $(GRAPHQL)/package.json $(GRAPHQL)/package-lock.json | node-needs
+	$(call npm-packages,graphql)
 
 BROWSER := tests/end_to_end/browser
 $(TEST_ENV)/browser.installed: $(BROWSER)/package.json $(BROWSER)/package-lock.json | node-needs browser-needs

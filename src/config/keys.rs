@@ -33,7 +33,7 @@ pub(super) use server::{
     ADMIN, CACHES, CURSOR_KEYS, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, LOG, PAGES, PIVOTS,
     SERVER, TRACES,
 };
-pub(super) use services::{BULK, EXPORTS, IDEMPOTENCY, SERVICES};
+pub(super) use services::{BULK, EXPORTS, GRAPHQL, IDEMPOTENCY, SERVICES};
 pub(super) use store::STORE;
 pub(super) use upstream::{HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
 pub(super) use webhooks::{WEBHOOK_CLIENTS, WEBHOOK_ENDPOINT, WEBHOOKS};

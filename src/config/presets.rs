@@ -13,6 +13,10 @@ pub fn preset_envelopes() -> impl Iterator<Item = (&'static str, &'static str)> 
 /// The errors of `errors = "flat"`: the name of the file, and its text.
 pub(super) const FLAT_ERRORS: (&str, &str) = ("config/errors/flat.json", include_str!("../../config/errors/flat.json"));
 
+/// The envelope of inner requests: its name, the name of the file, and its text.
+pub(super) const CONNECTION: (&str, &str, &str) =
+    ("connection", "config/services/connection.json", include_str!("../../config/services/connection.json"));
+
 macro_rules! dialect {
     ($name:literal) => {
         ($name, include_str!(concat!("../../config/dialects/", $name, ".toml")))

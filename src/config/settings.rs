@@ -12,6 +12,7 @@ mod legacy;
 mod list;
 mod openapi;
 mod rate_limit;
+mod services;
 mod store;
 mod tls;
 mod webhooks;
@@ -36,6 +37,9 @@ pub use list::{
 };
 pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
+pub use services::{
+    BulkSettings, ExportSettings, GraphqlFieldSettings, GraphqlSettings, IdempotencySettings, ServiceSettings,
+};
 pub use store::{StoreKind, StoreSettings, StoreUser};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};
 pub use webhooks::{EndpointPace, EventType, WebhookClientSettings, WebhookEndpointSettings, WebhookSettings};
@@ -296,65 +300,6 @@ pub struct CursorKeySettings {
     pub signing_key: u32,
     /// All keys by their numbers, each at least 32 bytes.
     pub keys: Vec<(u32, Secret)>,
-}
-
-/// `[services]`.
-#[derive(Debug, Clone, Default)]
-pub struct ServiceSettings {
-    /// `None` without the service.
-    pub bulk: Option<BulkSettings>,
-    /// `None` without the service.
-    pub exports: Option<ExportSettings>,
-    /// `None` without the service.
-    pub webhooks: Option<WebhookSettings>,
-}
-
-/// `[services.exports]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportSettings {
-    /// The path as it is opened.
-    pub directory: PathBuf,
-    /// The number of jobs that this process works on at a time.
-    pub at_once: usize,
-    /// The largest number of unfinished jobs of a client.
-    pub per_client: usize,
-    /// The largest number of unfinished jobs.
-    pub queue: usize,
-    /// For a page.
-    pub attempts: u32,
-    pub page_timeout: Duration,
-    /// Of a whole job.
-    pub timeout: Duration,
-    /// Of a result, in bytes.
-    pub size: usize,
-    pub keep: Duration,
-    pub keep_jobs: usize,
-    /// In bytes.
-    pub keep_size: usize,
-}
-
-/// `[services.bulk]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BulkSettings {
-    pub path: String,
-    /// The largest number of operations of a request.
-    pub operations: usize,
-    pub at_once: usize,
-    pub timeout: Duration,
-    /// Of the request's body, in bytes.
-    pub size: usize,
-    /// Of all answers, in bytes.
-    pub answer_size: usize,
-    pub idempotency: IdempotencySettings,
-}
-
-/// `services.bulk.idempotency`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IdempotencySettings {
-    pub ttl: Duration,
-    pub entries: usize,
-    /// In bytes.
-    pub size: usize,
 }
 
 /// `[caches]`.

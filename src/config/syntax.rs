@@ -324,6 +324,18 @@ pub(super) fn service_path(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not the path of a service"), help))
 }
 
+/// Accepts the name of a field in GraphQL (<https://spec.graphql.org/October2021/#Name>). Names with two underscores in
+/// front belong to GraphQL itself.
+pub(super) fn graphql_name(text: &str) -> Checked {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let begins = text.bytes().next().is_some_and(|first| !first.is_ascii_digit());
+    if begins && text.len() <= 64 && text.bytes().all(allowed) && !text.starts_with("__") {
+        return Ok(());
+    }
+    let help = "write letters, digits and `_`, at most 64, with no digit and no `__` in front";
+    Err(SyntaxFault::new(format!("{text:?} is not a name in GraphQL"), help))
+}
+
 /// Accepts the path and the query of a health check.
 pub(super) fn check_path(text: &str) -> Checked {
     let allowed = |byte: u8| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte);

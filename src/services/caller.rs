@@ -12,6 +12,7 @@ use crate::{
     gateway::{
         request::{caller::is_impersonal, identity::REQUEST_ID},
         server::admission::whose,
+        session::service::FORM,
     },
     upstream::request::headers::EXPLAIN,
 };
@@ -166,8 +167,8 @@ impl Caller {
 fn is_inherited(name: &HeaderName) -> bool {
     let text = name.as_str();
     let is_own = OWN.contains(&text) || OWN_GROUPS.iter().any(|group| text.starts_with(group));
-    // Each inner request has an id of its own. A permit explains one request.
-    !is_own && *name != REQUEST_ID && *name != EXPLAIN
+    // Each inner request has an id of its own. A permit explains one request. The form is the choice of a service.
+    !is_own && *name != REQUEST_ID && *name != EXPLAIN && *name != FORM
 }
 
 #[cfg(test)]

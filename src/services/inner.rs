@@ -50,7 +50,7 @@ pub(super) struct InnerGateway {
 impl InnerGateway {
     /// Creates the gateway from one that has no services yet.
     pub(super) fn new(gateway: &Gateway) -> Self {
-        Self { gateway: gateway.clone(), proxy: OnceCell::new() }
+        Self { gateway: Gateway { is_inner: true, ..gateway.clone() }, proxy: OnceCell::new() }
     }
 
     /// Returns the gateway itself.

@@ -85,6 +85,7 @@ fn route() -> ListSettings {
         dialect: dialect(),
         envelope: envelope(),
         envelopes: Vec::new(),
+        inner: None,
         collection: "users".to_owned(),
         declared: true,
         order: vec![at(term("-created_at"))],

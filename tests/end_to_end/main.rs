@@ -27,6 +27,7 @@ mod explanations;
 mod exports;
 mod findings;
 mod forwarding;
+mod graphql;
 mod guides;
 mod handover;
 mod http2;

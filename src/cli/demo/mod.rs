@@ -33,6 +33,10 @@ const WRITTEN_LISTENER: &str = "127.0.0.1:8080";
 /// The address of the legacy API in that configuration.
 const WRITTEN_UPSTREAM: &str = "127.0.0.1:8081";
 
+/// The services of the demo, with a page for browsers.
+const SERVICES: &str =
+    if cfg!(feature = "services") { "\n[services.graphql]\nintrospection = true\npage = true\n" } else { "" };
+
 /// The address of the admin listener in that configuration.
 const WRITTEN_ADMIN: &str = "127.0.0.1:9180";
 
@@ -100,6 +104,7 @@ impl DemoAddresses {
             .replace(WRITTEN_UPSTREAM, &self.upstream.to_string())
             .replace(WRITTEN_ADMIN, &self.admin.to_string())
             .replace("{listener}", &self.gateway.to_string())
+            + SERVICES
     }
 }
 
@@ -136,6 +141,11 @@ fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
     let page: serde_json::Value = serde_json::from_str(&body)?;
     let next = page.pointer("/links/next").and_then(serde_json::Value::as_str);
     let next = next.ok_or_else(|| std::io::Error::other("the first page has no next link"))?;
+    let services = if SERVICES.is_empty() {
+        String::new()
+    } else {
+        format!("GraphQL, in a browser: http://{gateway}/graphql\n\n")
+    };
     Ok(format!(
         "A legacy API with {} users by page= and limit= is on {upstream}; cursorgate is in front of it.\n\n\
          In a browser, the same list by page= and by cursor, while it changes: http://{gateway}/playground/\n\n\
@@ -147,7 +157,7 @@ fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
          By number, the second page repeats the users of the first one:\n\n  \
          curl 'http://{gateway}/users?page=2&limit=3'\n\n\
          By cursor, it has the same users as before:\n\n  curl '{next}'\n\n\
-         For operators: http://{admin}/, with /metrics and /migration.\n\n\
+         {services}For operators: http://{admin}/, with /metrics and /migration.\n\n\
          Ctrl-C ends both.\n\n",
         people::COUNT
     ))

@@ -3,7 +3,7 @@
 
 use super::{Context, parameter_names};
 use crate::config::{
-    diagnostic::{Located, nearest},
+    diagnostic::{Located, Location, nearest},
     keys::{ENVELOPE, ENVELOPE_SCHEMA, EmptyCursor, ErrorForm, PARAMETERS, ZeroLimit},
     presets, schema,
     settings::{EnvelopeSettings, ErrorSettings, Role},
@@ -60,6 +60,12 @@ impl Envelopes {
             }
         }
         Some(envelope)
+    }
+
+    /// Returns the envelope of inner requests.
+    pub(super) fn of_services(at: Location, context: &mut Context<'_>) -> Option<EnvelopeSettings> {
+        let (name, file, text) = presets::CONNECTION;
+        read(&Located { value: name.to_owned(), at }, &json(file, text, context)?, context)
     }
 
     fn unknown(&self, name: &Located<String>, context: &mut Context<'_>) {

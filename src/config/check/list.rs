@@ -2,6 +2,7 @@
 
 use super::{
     Context, dialect::Dialects, envelope::Envelopes, field, legacy, mode, page_cache, parameter_names, principal,
+    services,
 };
 use crate::{
     config::{
@@ -64,6 +65,7 @@ impl Route<'_> {
             dialect: dialect?,
             envelope: envelope?,
             envelopes: offered,
+            inner: services::reads_lists(root).then(|| Envelopes::of_services(self.at, context)).flatten(),
             collection: collection?,
             declared,
             order,

@@ -1,5 +1,7 @@
 //! `[services]`.
 
+mod graphql;
+
 use super::{Context, webhooks};
 use crate::config::{
     keys::{BULK, EXPORTS, FILE, IDEMPOTENCY, SERVICES},
@@ -7,11 +9,17 @@ use crate::config::{
     spanned::Spanned,
 };
 
+/// Returns whether a service reads lists in a form of its own.
+pub(super) fn reads_lists(root: &Spanned) -> bool {
+    SERVICES.graphql.find(&FILE.services.table(root)).is_some()
+}
+
 pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) -> ServiceSettings {
     let services = FILE.services.table(root);
     let (bulk_table, exports_table) = (SERVICES.bulk.find(&services), SERVICES.exports.find(&services));
     let webhooks_table = SERVICES.webhooks.find(&services);
-    let any = bulk_table.or(exports_table).or(webhooks_table);
+    let graphql_table = SERVICES.graphql.find(&services);
+    let any = bulk_table.or(exports_table).or(webhooks_table).or(graphql_table);
     if let (false, Some(written)) = (cfg!(feature = "services"), any) {
         let help = "build it with the feature `services`, which is on by default";
         context.diagnostics.error(written.at, "this cursorgate was built without services", help);
@@ -20,6 +28,7 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
         bulk: bulk_table.map(|written| bulk(written, routes, context)),
         exports: exports_table.and_then(|written| exports(written, context)),
         webhooks: webhooks_table.and_then(|written| webhooks::webhooks(written, root, routes, context)),
+        graphql: graphql_table.map(|written| graphql::read(written, routes, context)),
     }
 }
 

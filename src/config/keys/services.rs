@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::webhooks::WebhookKeys;
 use crate::config::{
+    diagnostic::Located,
     key::{
         Defaulted, Key,
-        Literal::{Count, Text},
-        count, duration, size, sub_table, table, text,
+        Literal::{Boolean, Count, Text, Texts},
+        NamedTexts, count, duration, flag, named_texts, size, sub_table, table, text, texts,
     },
+    schema::Schema,
     spanned::Spanned,
     syntax,
 };
@@ -26,6 +28,9 @@ table! {
 
         /// Events, sent to endpoints by POST with a signature: exports that end, sunsets that are near; docs/webhooks.md.
         webhooks: Key<Spanned> => sub_table(WebhookKeys::KEYS).optional_section();
+        /// GraphQL: a connection for each list that is asked for by GET, read by the same requests that clients make alone;
+        /// docs/graphql.md.
+        graphql: Key<Spanned> => sub_table(GraphqlKeys::KEYS).optional_section();
     }
 }
 
@@ -110,5 +115,58 @@ table! {
 
         /// The size up to which results are kept. Beyond it the oldest ones are removed.
         keep_size: Defaulted<usize> => size("64KiB", "1024GiB").default(Text("100GiB"));
+    }
+}
+
+table! {
+    /// `[services.graphql]`
+    GRAPHQL: GraphqlKeys {
+        /// The path, under every host. Requests by GET and POST for exactly this path go to no route.
+        path: Defaulted<String> => text(syntax::service_path).default(Text("/graphql"));
+
+        /// Answers questions about the schema (`__schema`, `__type`). Whoever reaches the path learns the names of all lists
+        /// and of their fields.
+        introspection: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// Serves a page on which queries are written and run, to browsers that ask the path for HTML.
+        page: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// The names of fields for routes, where those made from the names of routes won't do.
+        names: Key<NamedTexts> => named_texts(&Schema::Text(syntax::graphql_name), "write names = { ROUTE = \"field\" }")
+            .example(r#"{ team-users = "members" }"#);
+
+        /// The routes of lists that have no field.
+        except: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
+
+        /// The largest body of a request, and the largest query.
+        size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("64KiB"));
+
+        /// The largest number of tokens in a query: names, values and punctuation.
+        tokens: Defaulted<usize> => count(10, 100_000).default(Count(2_000));
+
+        /// The deepest nesting of a query.
+        depth: Defaulted<usize> => count(4, 32).default(Count(20));
+
+        /// The largest number of aliases in a query, those of fragments counted where they are used.
+        aliases: Defaulted<usize> => count(0, 1_000).default(Count(50));
+
+        /// The largest number of lists that a query reads. Each is a request of its own.
+        lists: Defaulted<usize> => count(1, 1_000).default(Count(20));
+
+        /// The largest number of values that an answer can have, by the limits of the query's lists. A list within a list counts as
+        /// one value.
+        complexity: Defaulted<u64> => count(100, 10_000_000).default(Count(100_000));
+
+        /// The number of lists of a query that are read at a time.
+        at_once: Defaulted<usize> => count(1, 100).default(Count(5));
+
+        /// The time that the page of a list may take. The body of the request has as much time to come.
+        timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
+
+        /// The size up to which the values of an answer are kept, and the pages that they are taken from.
+        answer_size: Defaulted<usize> => size("64KiB", "1GiB").default(Text("16MiB"));
+
+        /// The memory for queries that clients name by their hashes, beside `server.memory`; 0 for none.
+        persisted_size: Defaulted<usize> => size("0B", "1GiB").default(Text("4MiB"));
     }
 }

@@ -24,6 +24,8 @@ pub struct ListSettings {
     pub envelope: EnvelopeSettings,
     /// The envelopes that clients can ask for instead.
     pub envelopes: Vec<EnvelopeSettings>,
+    /// The envelope of requests of services; `None` if no service needs one.
+    pub inner: Option<EnvelopeSettings>,
     pub collection: String,
     /// The route declares an order. Else `order` is empty.
     pub declared: bool,

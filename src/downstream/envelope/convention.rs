@@ -5,12 +5,15 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::EnvelopeTemplate;
-use crate::downstream::{
-    problem::{Code, Problem, shown},
-    request::{
-        params::Parameters,
-        preference::{self, MediaRange, Preferences},
+use crate::{
+    downstream::{
+        problem::{Code, Problem, shown},
+        request::{
+            params::Parameters,
+            preference::{self, MediaRange, Preferences},
+        },
     },
+    pagination::resolver::Totals,
 };
 
 /// The preference that selects an envelope.
@@ -28,6 +31,17 @@ pub struct Convention {
     pub parameters: Parameters,
     /// The envelope of answers.
     pub envelope: EnvelopeTemplate,
+    /// The totals that pages have.
+    pub total: Totals,
+}
+
+impl Convention {
+    /// Returns whether the envelope has cursors of items.
+    #[must_use]
+    pub fn names_items(&self) -> bool {
+        let needs = self.envelope.needs();
+        needs.item_cursors || needs.edge_cursors
+    }
 }
 
 /// The conventions of a route.
@@ -35,6 +49,8 @@ pub struct Convention {
 pub struct Conventions {
     own: Convention,
     others: Vec<Convention>,
+    /// Those of services, which no client can choose.
+    inner: Vec<Convention>,
 }
 
 /// The convention of a request.
@@ -53,8 +69,8 @@ pub struct NegotiatedConvention<'a> {
 impl Conventions {
     /// Creates the conventions of a route.
     #[must_use]
-    pub fn new(own: Convention, others: Vec<Convention>) -> Self {
-        Self { own, others }
+    pub fn new(own: Convention, others: Vec<Convention>, inner: Vec<Convention>) -> Self {
+        Self { own, others, inner }
     }
 
     /// Returns the route's own convention.
@@ -63,7 +79,25 @@ impl Conventions {
         &self.own
     }
 
-    /// Returns all conventions, the route's own first.
+    /// Returns the convention of a service, for its inner requests.
+    #[must_use]
+    pub fn choose_inner(&self, name: &str) -> Option<NegotiatedConvention<'_>> {
+        let convention = self.inner.iter().find(|convention| convention.name == name)?;
+        Some(NegotiatedConvention {
+            convention,
+            preferences: Preferences::default(),
+            by_preference: false,
+            refused: None,
+        })
+    }
+
+    /// Returns a convention by its name, also one of services.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Convention> {
+        self.all().chain(&self.inner).find(|convention| convention.name == name)
+    }
+
+    /// Returns all conventions that clients can choose, the route's own first.
     pub fn all(&self) -> impl Iterator<Item = &Convention> {
         std::iter::once(&self.own).chain(&self.others)
     }

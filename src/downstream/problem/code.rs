@@ -64,6 +64,10 @@ codes! {
     BodyInvalid = "body_invalid", 400, "The body can't be read";
     /// An operation of a bulk request can't be sent as it is written.
     OperationInvalid = "operation_invalid", 400, "An operation is not well formed";
+    /// A GraphQL query can't be parsed, or is not one of the schema.
+    QueryInvalid = "query_invalid", 400, "The query is not valid";
+    /// A GraphQL query exceeds a limit.
+    QueryTooComplex = "query_too_complex", 400, "The query asks for too much";
     /// The idempotency key is no quoted string.
     IdempotencyKeyInvalid = "idempotency_key_invalid", 400, "The idempotency key can't be read";
     /// Framing, path or headers of a request, or a body on GET.

@@ -187,7 +187,7 @@ impl BackgroundRequest {
     async fn end(&self, outcome: &mut Outcome) -> &'static str {
         let (snapshot, route) = (&*self.snapshot, &*self.route);
         let Some(list) = &route.list else { return "dropped" };
-        let convention = list.conventions.all().find(|convention| convention.name == self.convention);
+        let convention = list.conventions.find(&self.convention);
         let (Some(cache), Some(pages), Some(convention)) = (&list.page_cache, &snapshot.pages, convention) else {
             return "dropped";
         };

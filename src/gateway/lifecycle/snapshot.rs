@@ -8,7 +8,13 @@ use std::{
     sync::Arc,
 };
 
+#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone read descriptions"))]
+mod described_lists;
+
 use super::files::ConfigurationFiles;
+pub(crate) use described_lists::DescribedList;
+#[cfg(feature = "services")]
+pub(crate) use described_lists::{FilterParameter, ItemDescription};
 
 use crate::{
     config::{
@@ -54,6 +60,9 @@ pub struct Snapshot {
     pub services: ServiceSettings,
     /// The authorities of webhooks' receivers, where they are not those of the system.
     pub(crate) webhook_authorities: Option<Arc<Renewable<PeerCredentials>>>,
+    /// The lists that services describe.
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone read descriptions"))]
+    pub(crate) described: Vec<DescribedList>,
     /// The admin listener.
     pub admin: Option<AdminSettings>,
     /// The keys of cursors.
@@ -163,6 +172,7 @@ impl Snapshot {
             table,
             guard: Guard::compile(&routes),
             pages: pages(settings, &routes, previous),
+            described: described_lists::describe(settings, &routes),
             routes,
             traces: collector(settings, &upstreams),
             upstreams: upstreams.into_iter().flatten().collect(),

@@ -1,6 +1,7 @@
 //! Schemas imported from an upstream's document: converted from OpenAPI 3.0 to JSON Schema 2020-12 where needed, with
 //! all schemas that they refer to, under names of their own.
 
+pub(super) mod query_parameters;
 mod upstream_document;
 
 use super::names::{Names, component, pascal};

@@ -41,6 +41,29 @@ pub(crate) fn item_schema(
     Some((imported.item, imported.components))
 }
 
+/// A query parameter as an upstream describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct QueryParameter {
+    pub(crate) name: String,
+    /// `None` where the document describes a value that is neither text, number nor flag.
+    pub(crate) kind: Option<ParameterKind>,
+    pub(crate) description: Option<String>,
+}
+
+/// The values of a query parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ParameterKind {
+    Text,
+    Integer,
+    Number,
+    Boolean,
+}
+
+/// Returns the query parameters of a route's list as the upstream describes them.
+pub(crate) fn query_parameters(settings: &RouteSettings) -> Vec<QueryParameter> {
+    settings.openapi.as_ref().map(imported::query_parameters::read).unwrap_or_default()
+}
+
 /// The description of all routes.
 #[derive(Debug)]
 pub struct OpenApi {

@@ -96,7 +96,8 @@ impl<'a> RequestCursors<'a> {
         }
         let filters = &request.filters.canonical;
         let parts = ContextParts { route: &route.name, host, path, filters, order, headers: &headers };
-        let remembers = list.remembers && caller::is_known(&asked.headers, &list.protected);
+        let remembers = list.remembers || context.chosen.convention.names_items();
+        let remembers = remembers && caller::is_known(&asked.headers, &list.protected);
         let scope = remembers.then(|| {
             let (filters, headers) = (&request.filters.forwarded, &asked.headers);
             let body = request.filters.body.as_deref();

@@ -308,7 +308,7 @@ impl Exchange<'_> {
             .verify(list.verify)
             .unproven(list.unproven)
             .short_pages(list.short_pages)
-            .totals(list.total)
+            .totals(self.context.chosen.convention.total)
     }
 
     /// Runs fetches concurrently; avoids the join for the usual single fetch.

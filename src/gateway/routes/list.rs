@@ -97,10 +97,6 @@ impl List {
         warn(&dialect, &guarantee, settings, diagnostics);
         costs.check(&dialect, settings, diagnostics);
         warn_of_cursors(&dialect, settings, &conventions, diagnostics);
-        let names_items = |convention: &Convention| {
-            let needs = convention.envelope.needs();
-            needs.item_cursors || needs.edge_cursors
-        };
         let seeks = settings.mode.value == Mode::Seek;
         let tells_total = settings.dialect.response.total.is_some();
         let mut protected = settings.principal.clone();
@@ -112,7 +108,7 @@ impl List {
             dialect,
             guarantee,
             keys: Arc::clone(keys),
-            remembers: seeks || conventions.all().any(names_items),
+            remembers: seeks || conventions.all().any(Convention::names_items),
             conventions,
             verify: settings.verify,
             unproven: settings.unproven,
@@ -170,7 +166,10 @@ impl List {
     }
 }
 
-/// Compiles the route's own convention and those that clients may choose. Only parameters of its own can be renamed: a
+/// The end of the name of a convention of services whose pages have the route's total.
+pub(crate) const COUNTED: &str = "+total";
+
+/// Compiles the route's own convention, those that clients may choose, and those of services. Only parameters of its own can be renamed: a
 /// client that chooses another convention by name expects that convention's names.
 fn conventions(
     settings: &ListSettings,
@@ -184,7 +183,7 @@ fn conventions(
     let (paging_places, sort_places) = (places(Dialect::paging_places), places(Dialect::sort_places));
     let by_token = dialect.is_some_and(|dialect| dialect.paging().family == Family::Token);
     let filters = dialect.map(|dialect| dialect.filter_names(settings)).unwrap_or_default();
-    let mut compile = |envelope: &EnvelopeSettings, renamed| {
+    let mut compile = |envelope: &EnvelopeSettings, renamed, total| {
         let template = EnvelopeTemplate::compile(envelope, &settings.collection, diagnostics);
         let parameters =
             Parameters::compile(settings, envelope, renamed, (paging, by_token), (sorting, form.clone()), diagnostics);
@@ -192,11 +191,20 @@ fn conventions(
             parameters.reserve_places(settings, envelope, (&paging_places, by_token), &sort_places, diagnostics)
         });
         let parameters = parameters.and_then(|parameters| parameters.refuse_foreign(settings, &filters, diagnostics));
-        Some(Convention { name: envelope.name.clone(), parameters: parameters?, envelope: template? })
+        Some(Convention { name: envelope.name.clone(), parameters: parameters?, envelope: template?, total })
     };
-    let own = compile(&settings.envelope, &settings.parameters.renamed);
-    let others: Vec<Option<Convention>> = settings.envelopes.iter().map(|other| compile(other, &[])).collect();
-    Some(Conventions::new(own?, others.into_iter().collect::<Option<_>>()?))
+    let own = compile(&settings.envelope, &settings.parameters.renamed, settings.total);
+    let others: Vec<Option<Convention>> =
+        settings.envelopes.iter().map(|other| compile(other, &[], settings.total)).collect();
+    // A service asks for a count where its client does.
+    let uncounted = if settings.total == Totals::Count { Totals::Upstream } else { settings.total };
+    let inner = settings.inner.iter().flat_map(|inner| {
+        let counted = EnvelopeSettings { name: format!("{}{COUNTED}", inner.name), ..inner.clone() };
+        [(inner.clone(), uncounted), (counted, settings.total)]
+    });
+    let inner: Vec<Option<Convention>> = inner.map(|(inner, total)| compile(&inner, &[], total)).collect();
+    let (others, inner) = (others.into_iter().collect::<Option<_>>()?, inner.into_iter().collect::<Option<_>>()?);
+    Some(Conventions::new(own?, others, inner))
 }
 
 /// Warns if an envelope uses item cursors on a list by tokens: a token leads to a page and not to an item.

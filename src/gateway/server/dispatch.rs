@@ -176,7 +176,7 @@ async fn decide(
         };
     }
     let filled = Filled { cross_origin, place, explained: &mut *explained };
-    let routed = match enter(session, snapshot, outcome, filled).await {
+    let routed = match enter(gateway, session, snapshot, outcome, filled).await {
         Ok(routed) => routed,
         Err(verdict) => return *verdict,
     };
@@ -200,12 +200,13 @@ async fn decide(
 
 /// Reads the head of a request and finds its route, and admits its client there.
 async fn enter(
+    gateway: &Gateway,
     session: &mut ServerSession,
     snapshot: &Snapshot,
     outcome: &mut Outcome,
     Filled { cross_origin, place, explained }: Filled<'_>,
 ) -> Result<Routed, Box<Dispatch>> {
-    let routed = read_head(session, snapshot, outcome, cross_origin)?;
+    let routed = read_head(gateway, session, snapshot, outcome, cross_origin)?;
     let head = session.req_header();
     let route = &routed.found.route;
     if let Some(permit) = &routed.permit {
@@ -218,12 +219,17 @@ async fn enter(
         &[protected, &snapshot.server.forwarded_headers, snapshot.server.client_subject.as_slice()],
     ) {
         let problem = Problem::new(Code::RequestInvalid, refusal.to_string());
-        return Err(Box::new(Dispatch::Respond(refuse(&problem, envelope_of(list, head), snapshot, outcome))));
+        return Err(Box::new(Dispatch::Respond(refuse(&problem, envelope_of(gateway, list, head), snapshot, outcome))));
     }
     match admit_client(&routed, snapshot, head, outcome).await {
         Ok(entered) => *place = entered,
         Err(failure) => {
-            return Err(Box::new(Dispatch::Respond(shed(failure, envelope_of(list, head), snapshot, outcome))));
+            return Err(Box::new(Dispatch::Respond(shed(
+                failure,
+                envelope_of(gateway, list, head),
+                snapshot,
+                outcome,
+            ))));
         }
     }
     Ok(routed)
@@ -232,6 +238,7 @@ async fn enter(
 /// Reads the head of a request and finds its route. Refuses heads that can't be read, paths without a route, and
 /// ambiguous paths of lists; answers preflights.
 fn read_head(
+    gateway: &Gateway,
     session: &mut ServerSession,
     snapshot: &Snapshot,
     outcome: &mut Outcome,
@@ -257,7 +264,7 @@ fn read_head(
         return Err(Box::new(Dispatch::Preflight(response)));
     }
     if let (Some(doubt), Some(list)) = (target.doubt, &found.route.list) {
-        let envelope = &list.conventions.choose(&head.headers).convention.envelope;
+        let envelope = &gateway.choose(list, &head.headers).convention.envelope;
         return Err(refused(&Problem::new(Code::RequestInvalid, doubt), Some(envelope), outcome));
     }
     Ok(Routed { found, target, client, permit })
@@ -315,8 +322,7 @@ async fn answer_list(
     let head = session.req_header();
     let by_post = head.method == Method::POST;
     let mut headers = head.headers.clone();
-    let chosen = list.conventions.choose(&headers);
-    list.conventions.take_from(&mut headers, chosen.convention);
+    let chosen = gateway.take_choice(list, &mut headers);
     if !by_post && !session.is_body_empty() && !ends_empty(session).await {
         session.set_keepalive(None);
         let problem = Problem::new(Code::RequestInvalid, "a request for a list has no body");
@@ -453,8 +459,8 @@ async fn admit(forwarded: &Forwarded, held: &MemoryShare) -> Result<UpstreamSlot
 }
 
 /// Returns the envelope that a request for a list asks for.
-fn envelope_of<'l>(list: Option<&'l List>, head: &RequestHeader) -> Option<&'l EnvelopeTemplate> {
-    list.map(|list| &list.conventions.choose(&head.headers).convention.envelope)
+fn envelope_of<'l>(gateway: &Gateway, list: Option<&'l List>, head: &RequestHeader) -> Option<&'l EnvelopeTemplate> {
+    list.map(|list| &gateway.choose(list, &head.headers).convention.envelope)
 }
 
 /// Returns the response to a request for which there is no place, or no memory or slot.

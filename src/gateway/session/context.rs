@@ -9,9 +9,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 
-use super::{client_request, observe, service::Service};
+use super::{
+    client_request, observe,
+    service::{FORM, Service},
+};
 use crate::{
+    downstream::NegotiatedConvention,
     gateway::{
         lifecycle::{
             live::Live,
@@ -20,7 +25,7 @@ use crate::{
         },
         outcome::access_log::Outcome,
         request::target::RequestTarget,
-        routes::{cross_origin::CrossOrigin, table::RouteMatch},
+        routes::{cross_origin::CrossOrigin, list::List, table::RouteMatch},
         shared::{concurrency::RequestPlace, explanations::ExplainedRequest, slots},
     },
     upstream::net::{fetch::Fetcher, memory::MemoryShare},
@@ -36,6 +41,8 @@ pub struct Gateway {
     pub(crate) ids: Arc<RequestIds>,
     /// The services that answer requests in place of routes.
     pub(crate) services: Vec<Arc<dyn Service>>,
+    /// All requests come from services, which may choose conventions of their own ([`FORM`](super::service::FORM)).
+    pub(crate) is_inner: bool,
 }
 
 impl Gateway {
@@ -49,7 +56,27 @@ impl Gateway {
             vitals,
             ids,
             services: Vec::new(),
+            is_inner: false,
         }
+    }
+
+    /// Chooses the convention of a request for a list, and removes the headers that choose it.
+    #[must_use]
+    pub(crate) fn take_choice<'l>(&self, list: &'l List, headers: &mut HeaderMap) -> NegotiatedConvention<'l> {
+        let chosen = self.choose(list, headers);
+        list.conventions.take_from(headers, chosen.convention);
+        if self.is_inner {
+            headers.remove(FORM);
+        }
+        chosen
+    }
+
+    /// Chooses the convention of a request for a list.
+    #[must_use]
+    pub(crate) fn choose<'l>(&self, list: &'l List, headers: &HeaderMap) -> NegotiatedConvention<'l> {
+        let form = if self.is_inner { headers.get(FORM).and_then(|form| form.to_str().ok()) } else { None };
+        let inner = form.and_then(|form| list.conventions.choose_inner(form));
+        inner.unwrap_or_else(|| list.conventions.choose(headers))
     }
 }
 

@@ -4,6 +4,7 @@ use std::{fmt::Debug, io, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderName;
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 
 use super::client_request::Client;
@@ -15,6 +16,10 @@ use crate::{
     },
     upstream::net::memory::MemoryShare,
 };
+
+/// The header by which an inner request chooses a convention of services. Requests of clients don't have it, as far as
+/// inner requests are concerned, and it is passed to no upstream.
+pub(crate) const FORM: HeaderName = HeaderName::from_static("cursorgate-form");
 
 /// A service that answers requests in place of a route. Its requests are logged, counted and traced like all others.
 #[async_trait]

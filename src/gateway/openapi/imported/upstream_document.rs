@@ -80,7 +80,7 @@ impl<'a> UpstreamDocument<'a> {
     }
 
     /// Follows local references to their end.
-    fn resolved(self, mut tree: &'a LocatedTree) -> Option<&'a LocatedTree> {
+    pub(in crate::gateway::openapi) fn resolved(self, mut tree: &'a LocatedTree) -> Option<&'a LocatedTree> {
         for _ in 0..MOST_STEPS {
             match text(member(tree, "$ref")) {
                 Some(reference) => tree = self.at(reference)?,

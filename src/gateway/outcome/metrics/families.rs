@@ -25,7 +25,7 @@ pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample",
 pub(crate) const SERVABLE: &str = "servable";
 
 /// Outcomes without the code of a problem.
-const PLAIN_OUTCOMES: [&str; 12] = [
+const PLAIN_OUTCOMES: [&str; 13] = [
     "page",
     "not_modified",
     "passed",
@@ -35,6 +35,7 @@ const PLAIN_OUTCOMES: [&str; 12] = [
     "bulk",
     "exports",
     "webhooks",
+    "graphql",
     "client_gone",
     "client_stalled",
     "panicked",

@@ -55,6 +55,7 @@ pub(in crate::downstream::request::params) fn list(
             error: None,
         },
         envelopes: Vec::new(),
+        inner: None,
         collection: "users".to_owned(),
         declared: true,
         order: Vec::new(),

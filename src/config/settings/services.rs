@@ -1,0 +1,99 @@
+//! The settings of services: `[services]`.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::WebhookSettings;
+
+/// `[services]`.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceSettings {
+    /// `None` without the service.
+    pub bulk: Option<BulkSettings>,
+    /// `None` without the service.
+    pub exports: Option<ExportSettings>,
+    /// `None` without the service.
+    pub graphql: Option<GraphqlSettings>,
+    /// `None` without the service.
+    pub webhooks: Option<WebhookSettings>,
+}
+
+/// `[services.graphql]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GraphqlSettings {
+    pub path: String,
+    pub introspection: bool,
+    /// Browsers get a page.
+    pub page: bool,
+    /// The fields and their routes, in the order of the file.
+    pub fields: Vec<GraphqlFieldSettings>,
+    /// Of a body and of a query, in bytes.
+    pub size: usize,
+    pub tokens: usize,
+    pub depth: usize,
+    pub aliases: usize,
+    pub lists: usize,
+    pub complexity: u64,
+    pub at_once: usize,
+    /// Of a page.
+    pub timeout: Duration,
+    /// Of an answer's values and pages, in bytes.
+    pub answer_size: usize,
+    /// In bytes.
+    pub persisted_size: usize,
+}
+
+/// A list of GraphQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GraphqlFieldSettings {
+    /// The name of the field, which no other field has.
+    pub name: String,
+    pub route: String,
+}
+
+/// `[services.exports]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportSettings {
+    /// The path as it is opened.
+    pub directory: PathBuf,
+    /// The number of jobs that this process works on at a time.
+    pub at_once: usize,
+    /// The largest number of unfinished jobs of a client.
+    pub per_client: usize,
+    /// The largest number of unfinished jobs.
+    pub queue: usize,
+    /// For a page.
+    pub attempts: u32,
+    pub page_timeout: Duration,
+    /// Of a whole job.
+    pub timeout: Duration,
+    /// Of a result, in bytes.
+    pub size: usize,
+    pub keep: Duration,
+    pub keep_jobs: usize,
+    /// In bytes.
+    pub keep_size: usize,
+}
+
+/// `[services.bulk]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BulkSettings {
+    pub path: String,
+    /// The largest number of operations of a request.
+    pub operations: usize,
+    pub at_once: usize,
+    pub timeout: Duration,
+    /// Of the request's body, in bytes.
+    pub size: usize,
+    /// Of all answers, in bytes.
+    pub answer_size: usize,
+    pub idempotency: IdempotencySettings,
+}
+
+/// `services.bulk.idempotency`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdempotencySettings {
+    pub ttl: Duration,
+    pub entries: usize,
+    /// In bytes.
+    pub size: usize,
+}

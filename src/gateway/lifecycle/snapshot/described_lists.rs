@@ -1,0 +1,110 @@
+//! Lists as services describe them to their clients: compiled with the snapshot, because it takes the settings.
+
+use crate::{
+    config::settings::{ListSettings, RouteSettings, Settings},
+    downstream::RequestKind,
+    gateway::{
+        openapi::{self, Names, ParameterKind},
+        routes::{list::List, route::Route},
+    },
+    json::Document,
+};
+
+/// A list that a service offers.
+#[derive(Debug)]
+pub(crate) struct DescribedList {
+    /// The name by which the service offers it.
+    pub(crate) name: String,
+    pub(crate) route: String,
+    pub(crate) collection: String,
+    /// The path as the configuration has it, with `{name}` for a parameter.
+    pub(crate) path: String,
+    pub(crate) filters: Vec<FilterParameter>,
+    /// The fields that clients can sort by; empty if the list has one order.
+    pub(crate) sortable: Vec<String>,
+    /// The number of items of a page without a limit, and the largest one.
+    pub(crate) limits: (u32, u32),
+    /// `None` where no document of the upstream describes items.
+    pub(crate) item: Option<ItemDescription>,
+}
+
+/// A filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FilterParameter {
+    /// The name of the parameter.
+    pub(crate) name: String,
+    /// `None` where nothing describes its values.
+    pub(crate) kind: Option<ParameterKind>,
+    pub(crate) description: Option<String>,
+}
+
+/// The description of items by the upstream's own document.
+#[derive(Debug)]
+pub(crate) struct ItemDescription {
+    /// The file of the document.
+    pub(crate) file: String,
+    pub(crate) schema: Document,
+    /// The schemas that it refers to, by names that are the same in each description of the file.
+    pub(crate) components: Vec<(String, Document)>,
+}
+
+/// Describes the lists that services offer.
+pub(super) fn describe(settings: &Settings, routes: &[std::sync::Arc<Route>]) -> Vec<DescribedList> {
+    let Some(graphql) = &settings.services.graphql else { return Vec::new() };
+    let described = graphql.fields.iter().filter_map(|field| {
+        let written = settings.routes.iter().find(|route| route.name.value == field.route)?;
+        let list = routes.iter().find(|route| route.name == field.route)?.list.as_ref()?;
+        Some(DescribedList::of(&field.name, written, written.list.as_deref()?, list))
+    });
+    described.collect()
+}
+
+impl DescribedList {
+    fn of(name: &str, route: &RouteSettings, settings: &ListSettings, list: &List) -> Self {
+        let item = openapi::item_schema(route, list, &mut Names::default()).zip(route.openapi.as_ref());
+        let sorts = list.dialect.can_sort();
+        Self {
+            name: name.to_owned(),
+            route: route.name.value.clone(),
+            collection: settings.collection.clone(),
+            path: route.path.value.clone(),
+            filters: filters(route, settings, list),
+            sortable: settings.sortable.iter().filter(|_| sorts).map(|field| field.value.clone()).collect(),
+            limits: (settings.page_size.default, settings.page_size.max),
+            item: item.map(|((schema, components), openapi)| ItemDescription {
+                file: openapi.file.value.clone(),
+                schema,
+                components,
+            }),
+        }
+    }
+}
+
+/// Returns the filters that the configuration names, and those that the upstream's document describes.
+fn filters(route: &RouteSettings, settings: &ListSettings, list: &List) -> Vec<FilterParameter> {
+    let mut described = openapi::query_parameters(route);
+    let declared = settings.parameters.filters.iter().map(|name| {
+        let known = described.iter().position(|parameter| parameter.name == name.value);
+        let known = known.map(|at| described.remove(at));
+        let (kind, description) = known.map_or((None, None), |known| (known.kind, known.description));
+        FilterParameter { name: name.value.clone(), kind, description }
+    });
+    let mut filters: Vec<FilterParameter> = declared.collect();
+    let others = described.into_iter().filter(|parameter| is_filter(&parameter.name, list));
+    filters.extend(others.map(|parameter| FilterParameter {
+        name: parameter.name,
+        kind: parameter.kind,
+        description: parameter.description,
+    }));
+    filters
+}
+
+/// Returns whether a list takes a parameter as a filter: parameters that page or sort have arguments of their own.
+fn is_filter(name: &str, list: &List) -> bool {
+    let Some(chosen) = list.conventions.choose_inner("connection") else { return false };
+    let encoded: String = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).collect();
+    let parameters = &chosen.convention.parameters;
+    let read = parameters.read(Some(&format!("cursorgate.first=1&{encoded}=1")));
+    let is_taken = read.is_ok_and(|read| read.kind == RequestKind::Cursor && !read.filters.forwarded.is_empty());
+    is_taken && !parameters.is_private(name.as_bytes())
+}

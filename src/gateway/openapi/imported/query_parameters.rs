@@ -1,0 +1,51 @@
+//! The query parameters of an upstream's operation.
+
+use super::upstream_document::{UpstreamDocument, member, text};
+use crate::{
+    config::{
+        settings::{ItemSchema, OpenApiSettings},
+        tree::{LocatedTree, Tree},
+    },
+    gateway::openapi::{ParameterKind, QueryParameter},
+};
+
+/// The most parameters that are read.
+const MOST: usize = 200;
+
+/// Returns the query parameters of the operation that the route names; none where it names a schema alone.
+pub(in crate::gateway::openapi) fn read(settings: &OpenApiSettings) -> Vec<QueryParameter> {
+    let ItemSchema::Operation(operation) = &settings.item else { return Vec::new() };
+    let (method, path) = &operation.value;
+    let source = UpstreamDocument { root: &settings.document, file: &settings.file.value };
+    let item = member(source.root, "paths").and_then(|paths| source.resolved(member(paths, path)?));
+    let operation = item.and_then(|item| member(item, method));
+    let mut found: Vec<QueryParameter> = Vec::new();
+    // Parameters of an operation replace those of its path.
+    for described in [operation, item].into_iter().flatten().filter_map(|part| member(part, "parameters")) {
+        let Tree::Array(elements) = &described.value else { continue };
+        for element in elements.iter().take(MOST) {
+            let Some(parameter) = source.resolved(element) else { continue };
+            let Some(name) = text(member(parameter, "name")).filter(|_| text(member(parameter, "in")) == Some("query"))
+            else {
+                continue;
+            };
+            if found.len() < MOST && !found.iter().any(|known| known.name == name) {
+                let schema = member(parameter, "schema").and_then(|schema| source.resolved(schema));
+                let kind = schema.and_then(kind);
+                let description = text(member(parameter, "description")).map(str::to_owned);
+                found.push(QueryParameter { name: name.to_owned(), kind, description });
+            }
+        }
+    }
+    found
+}
+
+fn kind(schema: &LocatedTree) -> Option<ParameterKind> {
+    match text(member(schema, "type"))? {
+        "string" => Some(ParameterKind::Text),
+        "integer" => Some(ParameterKind::Integer),
+        "number" => Some(ParameterKind::Number),
+        "boolean" => Some(ParameterKind::Boolean),
+        _ => None,
+    }
+}

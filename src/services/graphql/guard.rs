@@ -1,0 +1,398 @@
+//! Limits of queries, held before a query is validated or run.
+//!
+//! A query is looked at twice: as text, so that the parser meets no nesting that it would follow without end (`scan`), and as
+//! a document, so that fragments are counted as often as they are used (`measure`). Each look reads everything once.
+
+use std::collections::HashMap;
+
+use async_graphql::{
+    Name, Value, Variables,
+    parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
+};
+
+use crate::{
+    config::settings::GraphqlSettings,
+    downstream::{Code, Problem},
+};
+
+/// The fields of introspection that list fields or types, of which none may be in another.
+const INTROSPECTED: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
+
+/// The most questions about the schema in a query.
+const MOST_INTROSPECTIONS: u64 = 4;
+
+/// Checks the text of a query: the number of its tokens, and its nesting. Strings and comments are read as in
+/// <https://spec.graphql.org/October2021/#sec-Language.Source-Text>.
+///
+/// # Errors
+///
+/// Returns 400 `query_too_complex`, or `query_invalid` for a text without an end.
+pub(super) fn scan(text: &str, settings: &GraphqlSettings) -> Result<(), Box<Problem>> {
+    let bytes = text.as_bytes();
+    let (mut at, mut depth, mut tokens) = (0, 0_usize, 0_usize);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' | b',' | 0xef | 0xbb | 0xbf => {
+                at += 1;
+                continue;
+            }
+            b'#' => {
+                at += bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len() - at);
+                continue;
+            }
+            b'"' => at = string_end(bytes, at).ok_or_else(|| invalid("a string of the query has no end"))?,
+            b'{' | b'[' | b'(' => {
+                depth += 1;
+                at += 1;
+            }
+            b'}' | b']' | b')' => {
+                depth = depth.saturating_sub(1);
+                at += 1;
+            }
+            byte if is_of_word(*byte) => at += bytes[at..].iter().take_while(|byte| is_of_word(**byte)).count(),
+            _ => at += 1,
+        }
+        tokens += 1;
+        if tokens > settings.tokens {
+            return Err(too_complex(&format!("it has more than {} tokens", settings.tokens)));
+        }
+        if depth > settings.depth {
+            return Err(too_deep(settings));
+        }
+    }
+    Ok(())
+}
+
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+')
+}
+
+/// Returns the index after a string, or after a block string.
+fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
+    if bytes[start..].starts_with(b"\"\"\"") {
+        let mut at = start + 3;
+        loop {
+            match bytes.get(at)? {
+                b'\\' if bytes[at..].starts_with(b"\\\"\"\"") => at += 4,
+                b'"' if bytes[at..].starts_with(b"\"\"\"") => return Some(at + 3),
+                _ => at += 1,
+            }
+        }
+    }
+    let mut at = start + 1;
+    loop {
+        match bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\n' | b'\r' => return None,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// The cost of a selection.
+#[derive(Clone, Copy, Debug, Default)]
+struct QueryCost {
+    /// The levels of fields and fragments.
+    depth: usize,
+    aliases: u64,
+    /// The lists that are read.
+    lists: u64,
+    /// The values of the answer.
+    values: u64,
+    introspections: u64,
+    /// A list of introspection is in another one.
+    circles: bool,
+    /// A list of introspection is in it.
+    introspects: bool,
+}
+
+impl QueryCost {
+    fn add(&mut self, other: Self) {
+        self.depth = self.depth.max(other.depth);
+        self.aliases = self.aliases.saturating_add(other.aliases);
+        self.lists = self.lists.saturating_add(other.lists);
+        self.values = self.values.saturating_add(other.values);
+        self.introspections = self.introspections.saturating_add(other.introspections);
+        self.circles |= other.circles;
+        self.introspects |= other.introspects;
+    }
+}
+
+/// Checks the operations of a document, each with all fragments that it reaches: those that do not run are validated too.
+/// `limits` are the default and the largest number of items by the names of lists.
+///
+/// # Errors
+///
+/// Returns 400 `query_too_complex`, or `query_invalid` for fragments in a circle.
+pub(super) fn measure(
+    document: &ExecutableDocument,
+    variables: &Variables,
+    settings: &GraphqlSettings,
+    limits: &HashMap<String, (u32, u32)>,
+) -> Result<(), Box<Problem>> {
+    for (_, operation) in document.operations.iter() {
+        let (operation, left) = (&operation.node, settings.depth);
+        let mut meter = Meter { document, variables, operation, limits, fragments: HashMap::new(), left };
+        check(meter.selections(&operation.selection_set.node, true)?, settings)?;
+    }
+    Ok(())
+}
+
+fn check(cost: QueryCost, settings: &GraphqlSettings) -> Result<(), Box<Problem>> {
+    let GraphqlSettings { depth, aliases, lists, complexity, .. } = settings;
+    let exceeds = |count: u64, most: usize| count > u64::try_from(most).unwrap_or(u64::MAX);
+    if cost.depth > *depth {
+        return Err(too_deep(settings));
+    }
+    if exceeds(cost.aliases, *aliases) {
+        return Err(too_complex(&format!("it has more than {aliases} aliases")));
+    }
+    if exceeds(cost.lists, *lists) {
+        return Err(too_complex(&format!("it reads more than {lists} lists")));
+    }
+    if cost.circles || cost.introspections > MOST_INTROSPECTIONS {
+        return Err(too_complex("it asks for the fields of fields' types: ask for each type once"));
+    }
+    if cost.values > *complexity {
+        let detail =
+            format!("its answer could have {} values, and {complexity} are allowed: ask for fewer items", cost.values);
+        return Err(too_complex(&detail));
+    }
+    Ok(())
+}
+
+/// The measuring of one operation.
+struct Meter<'d> {
+    document: &'d ExecutableDocument,
+    variables: &'d Variables,
+    operation: &'d OperationDefinition,
+    limits: &'d HashMap<String, (u32, u32)>,
+    /// The costs of fragments, by their names and whether they stand in the query itself; `None` while one is measured.
+    fragments: HashMap<(&'d str, bool), Option<QueryCost>>,
+    /// The levels that may still be entered.
+    left: usize,
+}
+
+impl<'d> Meter<'d> {
+    /// Measures a selection; `is_root` for that of the query itself.
+    fn selections(&mut self, set: &'d SelectionSet, is_root: bool) -> Result<QueryCost, Box<Problem>> {
+        let mut sum = QueryCost::default();
+        if set.items.is_empty() {
+            return Ok(sum);
+        }
+        self.left = self.left.checked_sub(1).ok_or_else(|| too_complex("it is nested too deeply"))?;
+        for selection in &set.items {
+            let cost = match &selection.node {
+                Selection::Field(field) => self.field(&field.node, is_root)?,
+                Selection::InlineFragment(fragment) => self.selections(&fragment.node.selection_set.node, is_root)?,
+                Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node, is_root)?,
+            };
+            sum.add(cost);
+        }
+        self.left += 1;
+        sum.depth += 1;
+        Ok(sum)
+    }
+
+    fn field(&mut self, field: &'d Field, is_root: bool) -> Result<QueryCost, Box<Problem>> {
+        let mut cost = self.selections(&field.selection_set.node, false)?;
+        let name = field.name.node.as_str();
+        let is_introspection = matches!(name, "__schema" | "__type");
+        if is_root && !is_introspection {
+            // The fields of items may have any name.
+            (cost.circles, cost.introspects) = (false, false);
+        }
+        if is_root && !name.starts_with("__") {
+            cost.lists = cost.lists.saturating_add(1);
+            cost.values = cost.values.saturating_mul(self.items(field, name));
+        }
+        cost.introspections += u64::from(is_root && is_introspection);
+        if INTROSPECTED.contains(&name) {
+            cost.circles |= cost.introspects;
+            cost.introspects = true;
+        }
+        cost.values = cost.values.saturating_add(1);
+        cost.aliases = cost.aliases.saturating_add(u64::from(field.alias.is_some()));
+        Ok(cost)
+    }
+
+    fn fragment(&mut self, name: &'d str, is_root: bool) -> Result<QueryCost, Box<Problem>> {
+        match self.fragments.get(&(name, is_root)) {
+            Some(Some(known)) if known.depth <= self.left => return Ok(*known),
+            Some(Some(_)) => return Err(too_complex("it is nested too deeply")),
+            Some(None) => return Err(invalid("a fragment of the query contains itself")),
+            None => {}
+        }
+        // A fragment that is not there is a fault that validation finds.
+        let Some(fragment) = self.document.fragments.get(name) else { return Ok(QueryCost::default()) };
+        self.fragments.insert((name, is_root), None);
+        let cost = self.selections(&fragment.node.selection_set.node, is_root)?;
+        self.fragments.insert((name, is_root), Some(cost));
+        Ok(cost)
+    }
+
+    /// Returns the largest number of items that a list can have here.
+    fn items(&self, field: &Field, name: &str) -> u64 {
+        let (default, most) = self.limits.get(name).copied().unwrap_or((1, 1));
+        let written = ["first", "last"].into_iter().find_map(|argument| field.get_argument(argument));
+        let of_variable = |name: Name| {
+            let mut definitions = self.operation.variable_definitions.iter();
+            let given = self.variables.get(&name).or_else(|| {
+                let definition = definitions.find(|definition| definition.node.name.node == name)?;
+                definition.node.default_value.as_ref().map(|default| &default.node)
+            });
+            Ok::<_, ()>(given.cloned().unwrap_or_default())
+        };
+        let written = written.and_then(|written| written.node.clone().into_const_with(of_variable).ok());
+        let number = match written {
+            None | Some(Value::Null) => Some(u64::from(default)),
+            Some(Value::Number(number)) => number.as_u64(),
+            Some(_) => None,
+        };
+        number.unwrap_or(u64::MAX).clamp(1, u64::from(most))
+    }
+}
+
+fn too_deep(settings: &GraphqlSettings) -> Box<Problem> {
+    too_complex(&format!("it is nested deeper than {} levels", settings.depth))
+}
+
+fn too_complex(why: &str) -> Box<Problem> {
+    Box::new(Problem::new(Code::QueryTooComplex, format!("the query is too large: {why}")))
+}
+
+/// Creates the problem of a query that can't be run.
+pub(super) fn invalid(detail: impl Into<String>) -> Box<Problem> {
+    Box::new(Problem::new(Code::QueryInvalid, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+
+    use super::*;
+
+    fn settings(depth: usize) -> GraphqlSettings {
+        GraphqlSettings {
+            path: "/graphql".to_owned(),
+            introspection: true,
+            page: false,
+            fields: Vec::new(),
+            size: 1 << 16,
+            tokens: 60,
+            depth,
+            aliases: 3,
+            lists: 2,
+            complexity: 1_000,
+            at_once: 1,
+            timeout: std::time::Duration::from_secs(1),
+            answer_size: 1 << 16,
+            persisted_size: 0,
+        }
+    }
+
+    /// Returns the code of a refusal, and the first words of its reason.
+    fn refused(query: &str, variables: &str) -> Option<String> {
+        refused_at(6, query, variables)
+    }
+
+    fn refused_at(depth: usize, query: &str, variables: &str) -> Option<String> {
+        let settings = settings(depth);
+        let limits = HashMap::from([("users".to_owned(), (20, 100))]);
+        let variables = Variables::from_json(serde_json::from_str(variables).unwrap());
+        let checked = scan(query, &settings).and_then(|()| {
+            let document = parse_query(query).map_err(|fault| invalid(fault.to_string()))?;
+            measure(&document, &variables, &settings, &limits)
+        });
+        checked.err().map(|problem| format!("{}: {}", problem.code.as_str(), problem.detail))
+    }
+
+    #[test]
+    fn brackets_count_where_the_parser_sees_them() {
+        let closing = "}".repeat(9);
+        let nested = "{a".repeat(7);
+        for hidden in [
+            format!("query A {{ b(c: \"{closing}\") {nested}"),
+            format!("query A {{ b(c: \"\\\"{closing}\") {nested}"),
+            format!("query A {{ b(c: \"\"\"{closing}\"\"\") {nested}"),
+            format!("query A {{ b(c: \"\"\"\\\"\"\"{closing}\"\"\") {nested}"),
+            format!("query A {{ b # {closing}\n {nested}"),
+            format!("query A {{ b # {closing}\r {nested}"),
+        ] {
+            let said = refused(&hidden, "{}").unwrap_or_default();
+            assert!(said.starts_with("query_too_complex: the query is too large: it is nested"), "{hidden}: {said}");
+        }
+        for open in ["{ a(b: \"", "{ a(b: \"\n\") }", "{ a(b: \"\"\" \"\" ", "{ a(b: \"\\"] {
+            let said = refused(open, "{}").unwrap_or_default();
+            assert!(said.starts_with("query_invalid: a string"), "{open}: {said}");
+        }
+        assert_eq!(refused("{ users(a: \"}}}{{{{{{{{{{{{{{\") { a } # {{{{{{{{{{\n }", "{}"), None);
+        let many = format!("{{ users {{ {} }} }}", "a ".repeat(60));
+        assert!(refused(&many, "{}").unwrap_or_default().contains("60 tokens"));
+    }
+
+    #[test]
+    fn fragments_count_where_they_are_used() {
+        let query = "{ ...Q ...Q } fragment Q on Query { x: users { y: a ...U } } fragment U on U { z: b }";
+        let said = refused(query, "{}").unwrap_or_default();
+        assert!(said.contains("more than 3 aliases"), "six: {said}");
+        let query = "{ ...Q ... on Query { ...Q } ... { users { a } } } fragment Q on Query { users { a } }";
+        assert!(refused(query, "{}").unwrap_or_default().contains("more than 2 lists"));
+        assert!(
+            refused("{ ...A } fragment A on Query { ... { ...A } }", "{}")
+                .unwrap_or_default()
+                .contains("contains itself")
+        );
+        let deep =
+            "{ ...A } fragment A on Q { a { ...B } } fragment B on Q { a { ...C } } fragment C on Q { a { a { b } } }";
+        assert!(refused(deep, "{}").unwrap_or_default().contains("nested"));
+        // A fragment that was measured near the top is used again deeper down.
+        let later = "{ a { ...D } b { a { a { a { ...D } } } } } fragment D on Q { a { b } }";
+        assert!(refused(later, "{}").unwrap_or_default().contains("nested"));
+        let unused = "query A { users { a } } query B { users { a { a { a { a { a { a } } } } } } }";
+        assert!(
+            refused(unused, "{}").unwrap_or_default().contains("nested"),
+            "operations that do not run are validated"
+        );
+    }
+
+    #[test]
+    fn values_are_those_of_all_items() {
+        let nine = "a b c d e f g h i";
+        for (arguments, variables, is_refused) in [
+            ("", "{}", false),
+            ("(first: 100)", "{}", false),
+            ("(last: 100, after: \"x\")", "{}", false),
+            ("(first: 1000000)", "{}", false),
+        ] {
+            let query = format!("{{ users{arguments} {{ {nine} }} }}");
+            assert_eq!(refused(&query, variables).is_some(), is_refused, "{query}");
+        }
+        for (arguments, variables, is_refused) in [
+            ("(first: 91)", "{}", true),
+            ("(first: 90)", "{}", false),
+            ("(last: $n)", r#"{"n":91}"#, true),
+            ("(last: $n)", r#"{"n":90}"#, false),
+            ("(last: $n)", "{}", false),
+            ("(last: $m)", "{}", true),
+            ("(last: $n)", r#"{"n":"x"}"#, true),
+            ("(first: null)", "{}", false),
+        ] {
+            let query = format!("query($n: Int, $m: Int = 95) {{ users{arguments} {{ {nine} j k }} }}");
+            assert_eq!(refused(&query, variables).is_some(), is_refused, "{query} {variables}");
+        }
+    }
+
+    #[test]
+    fn the_schema_is_asked_for_once() {
+        assert_eq!(refused_at(10, "{ __schema { types { fields { args { type { name } } } } } }", "{}"), None);
+        let circle = "{ __schema { types { ...T } } } fragment T on __Type { fields { type { fields { name } } } }";
+        assert!(refused_at(10, circle, "{}").unwrap_or_default().contains("fields of fields' types"));
+        assert_eq!(refused_at(10, "{ users { fields { fields { a } } } }", "{}"), None, "items may have such members");
+        let often: String = (0..3).map(|n| format!("a{n}: __schema {{ queryType {{ name }} }} ")).collect();
+        assert_eq!(refused_at(10, &format!("{{ {often} }}"), "{}"), None);
+        let more = format!("{{ {often} __type(name: \"A\") {{ name }} __type(name: \"A\") {{ name }} }}");
+        assert!(refused_at(10, &more, "{}").is_some());
+    }
+}

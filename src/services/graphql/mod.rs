@@ -1,0 +1,318 @@
+//! GraphQL: a Relay connection (<https://relay.dev/graphql/connections.htm>) for each list.
+//!
+//! A query is checked before anything is parsed, and again before it is validated (`guard`). Then each list that it selects is
+//! read by one inner request (`connection`), so that limits, logs, credentials and proofs are those of a request that its
+//! client makes itself. The schema (`schema`, `types`) is made once for each configuration. Items are slices of pages
+//! (`value`), which an answer gets as they stand (`response`).
+
+mod connection;
+mod guard;
+mod page;
+mod persisted;
+mod request;
+mod response;
+mod schema;
+mod selection;
+mod types;
+mod value;
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering},
+};
+
+use async_graphql::{ServerError, dynamic::Schema, parser::parse_query};
+use async_trait::async_trait;
+use http::{HeaderName, HeaderValue, Method, header};
+use pingora::{http::RequestHeader, protocols::http::ServerSession};
+use tokio::sync::{Semaphore, watch};
+
+use self::{
+    connection::QueryRun,
+    persisted::{PersistedQueries, QueryText},
+    request::GraphqlRequest,
+    response::{AnswerForm, coded, error_of},
+};
+use super::{
+    caller::Caller,
+    inner::{InnerGateway, failed},
+};
+use crate::{
+    config::settings::GraphqlSettings,
+    downstream::{Code, Problem, Response},
+    gateway::{
+        Snapshot,
+        outcome::{access_log::Outcome, failure::Failure},
+        server::dispatch::unless_gone,
+        session::{
+            body::{self, BodyLimits},
+            client_request::Client,
+            service::{Service, ServiceAnswer},
+        },
+    },
+    upstream::net::memory::MemoryShare,
+};
+
+/// The deepest nesting of a request's body, which has the variables.
+const BODY_DEPTH: u16 = 32;
+
+/// The most errors that validation finds and a client gets.
+const MOST_FAULTS: usize = 10;
+
+/// Headers of clients of GraphQL that concern the query alone. With an unknown header in it, no page is of a known client.
+const OF_QUERIES: [&str; 8] = [
+    "accept",
+    "apollo-require-preflight",
+    "apollographql-client-name",
+    "apollographql-client-version",
+    "graphql-require-preflight",
+    "prefer",
+    "x-apollo-operation-id",
+    "x-apollo-operation-name",
+];
+
+/// The service.
+pub(super) struct Graphql {
+    inner: Arc<InnerGateway>,
+    /// The API of the last snapshot that was asked.
+    api: Mutex<Option<(Weak<Snapshot>, Arc<GraphqlApi>)>>,
+}
+
+/// The API of a configuration.
+struct GraphqlApi {
+    schema: Schema,
+    /// The default and the largest number of items by the names of lists.
+    limits: HashMap<String, (u32, u32)>,
+    persisted: PersistedQueries,
+}
+
+/// The end of a query.
+struct FinishedQuery {
+    response: Response,
+    /// The counts, for the log.
+    summary: String,
+    run: Arc<QueryRun>,
+}
+
+/// The reason that a query does not run, or has no answer.
+enum QueryRefusal {
+    /// With an answer of GraphQL.
+    Errors(Vec<ServerError>),
+    Failed(Failure),
+}
+
+impl From<Box<Problem>> for QueryRefusal {
+    fn from(problem: Box<Problem>) -> Self {
+        Self::Errors(vec![error_of(&problem)])
+    }
+}
+
+impl std::fmt::Debug for Graphql {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Graphql").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Service for Graphql {
+    fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool {
+        let Some(settings) = &snapshot.services.graphql else { return false };
+        let target = head.raw_path();
+        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        path == settings.path.as_bytes() && matches!(head.method, Method::GET | Method::POST)
+    }
+
+    fn name(&self) -> &'static str {
+        "graphql"
+    }
+
+    async fn answer(
+        &self,
+        session: &mut ServerSession,
+        _client: &Client,
+        snapshot: &Arc<Snapshot>,
+        (held, outcome): (&MemoryShare, &mut Outcome),
+    ) -> Result<Option<ServiceAnswer>, Failure> {
+        // A request that the service does not take is not asked of it.
+        let Some(settings) = &snapshot.services.graphql else { return Ok(None) };
+        let head = session.req_header();
+        let is_page =
+            head.method == Method::GET && page::is_asked_for(head.uri.query().unwrap_or_default(), &head.headers);
+        if settings.page && is_page {
+            return Ok(Some(ServiceAnswer::Whole(page::response())));
+        }
+        let form = AnswerForm::of(&head.headers);
+        let mut request = read(session, settings, held).await?;
+        let api = self.api(snapshot, settings)?;
+        match self.serve(session, &api, &mut request, (snapshot, settings, form), outcome).await {
+            Ok(Some(FinishedQuery { response, summary, run })) => {
+                outcome.detail = Some(summary);
+                drop(run);
+                // The lists have been read, so that the answer is sent even if others have taken the memory.
+                let _ = held.take(response.body.len());
+                Ok(Some(ServiceAnswer::Whole(response)))
+            }
+            Ok(None) => Ok(None),
+            Err(QueryRefusal::Errors(errors)) => {
+                outcome.code = errors.first().and_then(code_of);
+                Ok(Some(ServiceAnswer::Whole(form.refused(&errors))))
+            }
+            Err(QueryRefusal::Failed(failure)) => Err(failure),
+        }
+    }
+}
+
+impl Graphql {
+    /// Creates the service.
+    pub(super) fn new(inner: Arc<InnerGateway>) -> Self {
+        Self { inner, api: Mutex::default() }
+    }
+
+    /// Returns the API of a snapshot, which is made for its first request.
+    fn api(&self, snapshot: &Arc<Snapshot>, settings: &GraphqlSettings) -> Result<Arc<GraphqlApi>, Failure> {
+        // No code panics while it holds the lock. Requests wait for the one that makes the API.
+        let mut known = self.api.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, api)) = known.as_ref()
+            && std::ptr::eq(of.as_ptr(), Arc::as_ptr(snapshot))
+        {
+            return Ok(Arc::clone(api));
+        }
+        let schema = schema::build(snapshot, settings).map_err(|fault| {
+            Failure::logged(Code::Internal, "the gateway failed: report the request id", fault.to_string())
+        })?;
+        let limits = snapshot.described.iter().map(|list| (list.name.clone(), list.limits)).collect();
+        let persisted = PersistedQueries::new(settings.persisted_size);
+        let api = Arc::new(GraphqlApi { schema, limits, persisted });
+        *known = Some((Arc::downgrade(snapshot), Arc::clone(&api)));
+        Ok(api)
+    }
+
+    /// Runs a query; returns `None` if the client has gone.
+    async fn serve(
+        &self,
+        session: &mut ServerSession,
+        api: &Arc<GraphqlApi>,
+        request: &mut GraphqlRequest,
+        (snapshot, settings, form): (&Arc<Snapshot>, &GraphqlSettings, AnswerForm),
+        outcome: &Outcome,
+    ) -> Result<Option<FinishedQuery>, QueryRefusal> {
+        let checked = api.check(request, settings)?;
+        let proxy = self.inner.proxy().await.map_err(QueryRefusal::Failed)?;
+        // The query ends with the sender.
+        let (kept, wanted) = watch::channel(());
+        let run = Arc::new(QueryRun {
+            proxy,
+            snapshot: Arc::clone(snapshot),
+            caller: caller(session, outcome),
+            timeout: settings.timeout,
+            at_once: Semaphore::new(settings.at_once),
+            room: settings.answer_size.into(),
+            held: snapshot.memory.share(),
+            wanted,
+            pages: Mutex::default(),
+            read: 0.into(),
+            failed: 0.into(),
+        });
+        let in_flight = self.inner.gateway().vitals.enter();
+        let (api, most) = (Arc::clone(api), settings.answer_size);
+        let mut running = tokio::spawn(async move {
+            let finished = finish(&api, checked, run, (form, most)).await;
+            drop(in_flight);
+            finished
+        });
+        let Some(finished) = unless_gone(session, Pin::new(&mut running)).await else { return Ok(None) };
+        drop(kept);
+        finished.map_err(|error| QueryRefusal::Failed(failed(&error)))?.map(Some)
+    }
+}
+
+impl GraphqlApi {
+    /// Reads and checks a query before anything of it runs.
+    fn check(
+        &self,
+        request: &mut GraphqlRequest,
+        settings: &GraphqlSettings,
+    ) -> Result<async_graphql::Request, QueryRefusal> {
+        let refused =
+            |code: &str, message: &str| QueryRefusal::Errors(vec![coded(ServerError::new(message, None), code)]);
+        // The words of the protocol, by which clients know that they have to send the text.
+        let text = match self.persisted.text(request) {
+            QueryText::Text(text) => text,
+            QueryText::Unknown => return Err(refused("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound")),
+            QueryText::Unsupported => {
+                return Err(refused("PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported"));
+            }
+            QueryText::Mismatched => {
+                return Err(guard::invalid("the query has another hash than `sha256Hash` says").into());
+            }
+            QueryText::Missing => return Err(guard::invalid("there is no query: send it as `query`").into()),
+        };
+        guard::scan(&text, settings)?;
+        let document = parse_query(&*text).map_err(|fault| {
+            let fault = ServerError::from(fault);
+            QueryRefusal::Errors(vec![coded(fault, Code::QueryInvalid.as_str())])
+        })?;
+        let variables = request.take_variables();
+        guard::measure(&document, &variables, settings, &self.limits)?;
+        let mut checked = async_graphql::Request::new("").variables(variables);
+        checked.operation_name = request.operation.take();
+        checked.set_parsed_query(document);
+        Ok(checked)
+    }
+}
+
+/// Runs a query and writes its answer.
+async fn finish(
+    api: &GraphqlApi,
+    checked: async_graphql::Request,
+    run: Arc<QueryRun>,
+    (form, most): (AnswerForm, usize),
+) -> Result<FinishedQuery, QueryRefusal> {
+    let answered = api.schema.execute(checked.data(Arc::clone(&run))).await;
+    let async_graphql::Response { data, mut errors, .. } = answered;
+    if data == async_graphql::Value::Null {
+        // Nothing ran: fields report their faults beside the data.
+        errors.truncate(MOST_FAULTS);
+        let errors = errors.into_iter().map(|error| coded(error, Code::QueryInvalid.as_str()));
+        return Err(QueryRefusal::Errors(errors.collect()));
+    }
+    let Ok(body) = response::write_answer(&data, &errors, most) else {
+        let detail = format!("the query is too large: its answer has more than {most} bytes");
+        return Err(Box::new(Problem::new(Code::QueryTooComplex, detail)).into());
+    };
+    let summary =
+        format!("lists: {} read, {} failed", run.read.load(Ordering::Relaxed), run.failed.load(Ordering::Relaxed));
+    Ok(FinishedQuery { response: form.answer(body), summary, run })
+}
+
+/// Reads a request.
+async fn read(
+    session: &mut ServerSession,
+    settings: &GraphqlSettings,
+    held: &MemoryShare,
+) -> Result<GraphqlRequest, Failure> {
+    if session.req_header().method == Method::POST {
+        let limits = BodyLimits { size: settings.size, depth: BODY_DEPTH, time: settings.timeout };
+        return Ok(GraphqlRequest::of_body(body::read(session, limits, held).await?.bytes())?);
+    }
+    let head = session.req_header();
+    let query = head.uri.query().unwrap_or_default();
+    Ok(GraphqlRequest::of_query(query, &head.headers, settings.size)?)
+}
+
+/// Returns the client as its inner requests have it.
+fn caller(session: &ServerSession, outcome: &Outcome) -> Caller {
+    let mut caller = Caller::of(session, outcome.client);
+    for name in OF_QUERIES {
+        caller.headers.remove(HeaderName::from_static(name));
+    }
+    caller.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    caller
+}
+
+/// Returns the code of an error, for the log.
+fn code_of(error: &ServerError) -> Option<&'static str> {
+    let async_graphql::Value::String(code) = error.extensions.as_ref()?.get("code")? else { return None };
+    Code::ALL.iter().map(|known| known.as_str()).find(|known| known == code)
+}

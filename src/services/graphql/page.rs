@@ -1,0 +1,46 @@
+//! The page on which queries are written and run: one document that loads nothing.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use sha2::{Digest as _, Sha256};
+
+use crate::downstream::{Response, request::preference::MediaRange};
+
+const PAGE: &str = include_str!("page.html");
+
+/// Returns whether a request by GET without a query comes from a browser that opens the path.
+pub(super) fn is_asked_for(query: &str, headers: &HeaderMap) -> bool {
+    let is_html = |range: &MediaRange| range.weight > 0 && range.essence == "text/html";
+    query.is_empty() && MediaRange::all(headers).iter().any(is_html)
+}
+
+/// Returns the page. Its policy names its own script and its own style, so that no other ones run.
+pub(super) fn response() -> Response {
+    let policy = format!(
+        "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'",
+        hash("<script>", "</script>"),
+        hash("<style>", "</style>")
+    );
+    let mut response = Response::new(200, Vec::new());
+    let mut set = |name: HeaderName, value: &'static str| {
+        response.headers.insert(name, HeaderValue::from_static(value));
+    };
+    set(header::CONTENT_TYPE, "text/html; charset=utf-8");
+    set(header::CACHE_CONTROL, "no-store");
+    set(header::REFERRER_POLICY, "no-referrer");
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    // Words and hashes are always a value.
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        response.headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response.headers.insert(header::CONTENT_LENGTH, PAGE.len().into());
+    response.body = PAGE.as_bytes().to_vec().into();
+    response
+}
+
+/// Returns the hash of a part of the page, as policies write it.
+fn hash(begin: &str, end: &str) -> String {
+    let part = PAGE.split_once(begin).and_then(|(_, rest)| rest.split_once(end)).map_or("", |(part, _)| part);
+    format!("sha256-{}", STANDARD.encode(Sha256::digest(part.as_bytes())))
+}

@@ -1,0 +1,116 @@
+//! Requests for GraphQL, as <https://graphql.github.io/graphql-over-http/draft/> has them: by POST with a JSON object, or by
+//! GET with the same members as parameters.
+
+use std::borrow::Cow;
+
+use async_graphql::Variables;
+use http::{HeaderMap, HeaderValue, header};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use crate::downstream::{Code, Problem};
+
+/// Headers that a page of another origin can't send unasked. A request by GET has one of them, so that browsers ask before
+/// they send it with the credentials of their user.
+const PREFLIGHTED: [&str; 3] = ["apollo-require-preflight", "graphql-require-preflight", "x-apollo-operation-name"];
+
+/// A request.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct GraphqlRequest {
+    /// The query, unless it is named by its hash.
+    pub(super) query: Option<String>,
+    #[serde(rename = "operationName")]
+    pub(super) operation: Option<String>,
+    variables: Option<serde_json::Map<String, serde_json::Value>>,
+    extensions: Option<RequestExtensions>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RequestExtensions {
+    #[serde(rename = "persistedQuery")]
+    persisted: Option<PersistedQuery>,
+}
+
+/// A query by its hash (<https://www.apollographql.com/docs/apollo-server/performance/apq>).
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct PersistedQuery {
+    pub(super) version: u32,
+    #[serde(rename = "sha256Hash")]
+    pub(super) hash: String,
+}
+
+impl GraphqlRequest {
+    /// Reads the body of a request by POST, which is a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// Returns 400 `body_invalid`.
+    pub(super) fn of_body(body: &[u8]) -> Result<Self, Box<Problem>> {
+        serde_json::from_slice(body).map_err(|error| {
+            let said = error.to_string();
+            let said: String = said.split(" at line ").next().unwrap_or_default().chars().take(200).collect();
+            let detail = format!("write {{\"query\":\"{{ … }}\",\"variables\":{{}}}}: {said}");
+            Box::new(Problem::new(Code::BodyInvalid, detail))
+        })
+    }
+
+    /// Reads the query of a request by GET.
+    ///
+    /// # Errors
+    ///
+    /// Returns 400 `parameter_invalid`, or `request_invalid` for a request that a page of another origin could send.
+    pub(super) fn of_query(query: &str, headers: &HeaderMap, most: usize) -> Result<Self, Box<Problem>> {
+        let is_json = |value: &HeaderValue| value.as_bytes().starts_with(b"application/json");
+        let asks_first = PREFLIGHTED.iter().any(|name| headers.get(*name).is_some_and(|value| !value.is_empty()));
+        if !asks_first && !headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
+            let detail = "a request by GET needs the header GraphQL-Require-Preflight: 1, or Content-Type: \
+                          application/json, which pages of other origins can't send unasked";
+            return Err(Box::new(Problem::new(Code::RequestInvalid, detail)));
+        }
+        if query.len() > most {
+            let detail = format!("the query is longer than {most} bytes");
+            return Err(Box::new(Problem::new(Code::TargetTooLong, detail)));
+        }
+        let mut request = Self::default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = decoded(value).ok_or_else(|| invalid(name, "it is not UTF-8"))?;
+            match name {
+                "query" => request.query = Some(value),
+                "operationName" => request.operation = Some(value).filter(|name| !name.is_empty()),
+                "variables" => request.variables = json(name, &value)?,
+                "extensions" => request.extensions = json(name, &value)?,
+                // Clients add parameters of their own.
+                _ => {}
+            }
+        }
+        Ok(request)
+    }
+
+    /// Returns the hash by which the request names its query.
+    pub(super) fn persisted(&self) -> Option<&PersistedQuery> {
+        self.extensions.as_ref()?.persisted.as_ref()
+    }
+
+    /// Takes the variables.
+    pub(super) fn take_variables(&mut self) -> Variables {
+        let variables = self.variables.take().unwrap_or_default();
+        Variables::from_json(serde_json::Value::Object(variables))
+    }
+}
+
+fn decoded(value: &str) -> Option<String> {
+    let spaced = value.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().ok().map(Cow::into_owned)
+}
+
+fn json<'t, T: Deserialize<'t>>(name: &str, value: &'t str) -> Result<Option<T>, Box<Problem>> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_str(value).map(Some).map_err(|_| invalid(name, "it is not a JSON object"))
+}
+
+fn invalid(name: &str, why: &str) -> Box<Problem> {
+    Box::new(Problem::new(Code::ParameterInvalid, format!("`{name}` can't be read: {why}")).with_parameter(name))
+}

@@ -1,0 +1,152 @@
+//! Answers of GraphQL, as <https://graphql.github.io/graphql-over-http/draft/> has them.
+
+use async_graphql::{ServerError, Value};
+use http::{HeaderMap, HeaderValue, header};
+
+use super::value::ABSENT;
+use crate::{
+    downstream::{Code, Problem, Response, request::preference::MediaRange},
+    json::write,
+};
+
+/// The media type of answers for clients that know it.
+const OWN: &str = "application/graphql-response+json";
+
+/// The most errors of a query that its client gets.
+const MOST_ERRORS: usize = 100;
+
+/// The reason that an answer can't be written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct AnswerTooLarge;
+
+/// The form in which a client takes answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AnswerForm {
+    /// `application/graphql-response+json`: the status says whether the query was run.
+    Own,
+    /// `application/json`: a query that can be read is answered with 200.
+    Json,
+}
+
+impl AnswerForm {
+    /// Reads `Accept`.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let takes = |range: &MediaRange| range.weight > 0 && range.essence == OWN;
+        if MediaRange::all(headers).iter().any(takes) { Self::Own } else { Self::Json }
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Own => "application/graphql-response+json; charset=utf-8",
+            Self::Json => "application/json; charset=utf-8",
+        })
+    }
+
+    /// Returns the answer to a query that was run.
+    pub(super) fn answer(self, body: Vec<u8>) -> Response {
+        self.response(200, body)
+    }
+
+    /// Returns the answer to a query that is refused before it runs.
+    pub(super) fn refused(self, errors: &[ServerError]) -> Response {
+        let mut body = b"{".to_vec();
+        push_errors(&mut body, errors);
+        body.push(b'}');
+        self.response(if self == Self::Own { 400 } else { 200 }, body)
+    }
+
+    fn response(self, status: u16, body: Vec<u8>) -> Response {
+        let mut response = Response::new(status, Vec::new());
+        response.headers.insert(header::CONTENT_LENGTH, body.len().into());
+        response.headers.insert(header::CONTENT_TYPE, self.content_type());
+        response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.body = body.into();
+        response
+    }
+}
+
+/// Returns the error of a problem.
+pub(super) fn error_of(problem: &Problem) -> ServerError {
+    coded(ServerError::new(problem.detail.clone(), None), problem.code.as_str())
+}
+
+/// Gives an error a code.
+pub(super) fn coded(mut error: ServerError, code: &str) -> ServerError {
+    error.extensions.get_or_insert_default().set("code", code);
+    error
+}
+
+/// Writes the body of an answer: the data, and the errors with their codes.
+///
+/// # Errors
+///
+/// Returns that the data is larger than `most` bytes.
+pub(super) fn write_answer(data: &Value, errors: &[ServerError], most: usize) -> Result<Vec<u8>, AnswerTooLarge> {
+    let mut body = b"{\"data\":".to_vec();
+    push_value(&mut body, data, most)?;
+    if !errors.is_empty() {
+        body.push(b',');
+        push_errors(&mut body, errors);
+    }
+    body.push(b'}');
+    Ok(body)
+}
+
+fn push_errors(body: &mut Vec<u8>, errors: &[ServerError]) {
+    let mut shown: Vec<ServerError> = errors.iter().take(MOST_ERRORS).cloned().collect();
+    if errors.len() > MOST_ERRORS {
+        let more = format!("{} further errors are left out", errors.len() - MOST_ERRORS);
+        shown.push(coded(ServerError::new(more, None), Code::UpstreamMalformed.as_str()));
+    }
+    body.extend_from_slice(b"\"errors\":");
+    // Texts and numbers are always JSON.
+    body.extend(serde_json::to_vec(&shown).unwrap_or_else(|_| b"[]".to_vec()));
+}
+
+/// Writes a value. Recursion ends with the query, whose depth is limited.
+fn push_value(body: &mut Vec<u8>, value: &Value, most: usize) -> Result<(), AnswerTooLarge> {
+    if body.len() > most {
+        return Err(AnswerTooLarge);
+    }
+    match value {
+        Value::Binary(raw) => body.extend_from_slice(raw),
+        Value::List(elements) => {
+            body.push(b'[');
+            for (index, element) in elements.iter().enumerate() {
+                if index > 0 {
+                    body.push(b',');
+                }
+                push_value(body, element, most)?;
+            }
+            body.push(b']');
+        }
+        Value::Object(_) if is_absent(value) => body.extend_from_slice(b"null"),
+        Value::Object(members) => {
+            body.push(b'{');
+            for (index, (name, member)) in members.iter().enumerate() {
+                if index > 0 {
+                    body.push(b',');
+                }
+                write::push_text(body, name);
+                body.push(b':');
+                push_value(body, member, most)?;
+            }
+            body.push(b'}');
+        }
+        Value::String(text) => write::push_text(body, text),
+        Value::Enum(name) => write::push_text(body, name),
+        Value::Boolean(flag) => body.extend_from_slice(if *flag { b"true" } else { b"false" }),
+        Value::Number(number) => body.extend_from_slice(number.to_string().as_bytes()),
+        Value::Null => body.extend_from_slice(b"null"),
+    }
+    Ok(())
+}
+
+/// Returns whether a value is of a null, whose fields were asked for.
+fn is_absent(value: &Value) -> bool {
+    match value {
+        Value::Binary(raw) => *raw == ABSENT,
+        Value::Object(members) => members.values().any(is_absent),
+        _ => false,
+    }
+}

@@ -1,0 +1,43 @@
+//! The parts of a query that a field is selected in: a field may stand in several places, also in fragments, and is one.
+
+use std::collections::HashMap;
+
+use async_graphql::{
+    Name, Positioned,
+    parser::types::{Field, FragmentDefinition, Selection, SelectionSet},
+};
+
+/// The fragments of a query by their names.
+type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
+
+/// Returns whether the field of the query with this name in the answer has a field `name` selected anywhere. What is
+/// skipped has been removed, and fragments have been measured.
+pub(super) fn selects(root: &SelectionSet, fragments: &Fragments, key: &str, name: &str) -> bool {
+    let mut same = Vec::new();
+    collect(root, fragments, &|field| field.response_key().node == key, &mut same);
+    same.into_iter().any(|field| {
+        let mut found = Vec::new();
+        collect(&field.selection_set.node, fragments, &|field| field.name.node == name, &mut found);
+        !found.is_empty()
+    })
+}
+
+/// Adds the fields of a selection and of its fragments.
+fn collect<'s>(
+    set: &'s SelectionSet,
+    fragments: &'s Fragments,
+    wanted: &dyn Fn(&Field) -> bool,
+    into: &mut Vec<&'s Field>,
+) {
+    for selection in &set.items {
+        match &selection.node {
+            Selection::Field(field) => into.extend(Some(&field.node).filter(|field| wanted(field))),
+            Selection::InlineFragment(inline) => collect(&inline.node.selection_set.node, fragments, wanted, into),
+            Selection::FragmentSpread(spread) => {
+                if let Some(fragment) = fragments.get(&spread.node.fragment_name.node) {
+                    collect(&fragment.node.selection_set.node, fragments, wanted, into);
+                }
+            }
+        }
+    }
+}

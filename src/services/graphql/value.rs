@@ -1,0 +1,108 @@
+//! Values of items, as slices of the upstream's answer. A value is [`Value::Binary`] with its JSON, which the answer gets as
+//! it stands (`response`), so that numbers keep their digits.
+
+use async_graphql::{Value, dynamic::FieldValue};
+use bytes::Bytes;
+
+use super::types::ValueType;
+use crate::json::{
+    self,
+    scalar::{self, ScalarKind},
+};
+
+/// An object, as the parent of its fields.
+#[derive(Debug)]
+pub(super) struct ObjectValue {
+    /// The decoded names and the values; `None` for null.
+    members: Option<Vec<(Vec<u8>, Bytes)>>,
+}
+
+/// The value of a field of a null. A list of objects has no other way to hold a null: an object with such a value is written
+/// as null.
+pub(super) const ABSENT: Bytes = Bytes::new();
+
+/// The reason that a value is not of its type.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ValueMismatch(pub(super) String);
+
+impl ObjectValue {
+    fn read(bytes: &Bytes) -> Result<Self, ValueMismatch> {
+        let members = json::members(bytes).ok_or_else(|| mismatch("an object with at most 1,000 members"))?;
+        let members = members.into_iter().map(|(name, value)| (name.into_owned(), bytes.slice_ref(value)));
+        Ok(Self { members: Some(members.collect()) })
+    }
+
+    /// Returns the value of a field; nothing for null and for a member that is not there.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason that the member is not of the field's type.
+    pub(super) fn field(&self, member: &str, value: &ValueType) -> Result<Option<FieldValue<'static>>, ValueMismatch> {
+        let Some(members) = &self.members else { return Ok(absent(value)) };
+        match members.iter().find(|(name, _)| name == member.as_bytes()) {
+            Some((_, bytes)) => convert(bytes, value),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Converts JSON, which is valid, to a value of a type; nothing for null.
+///
+/// # Errors
+///
+/// Returns the reason that it is not of the type.
+pub(super) fn convert(bytes: &Bytes, value: &ValueType) -> Result<Option<FieldValue<'static>>, ValueMismatch> {
+    if bytes.as_ref() == b"null" {
+        return Ok(None);
+    }
+    let raw = || Ok(Some(FieldValue::value(Value::Binary(bytes.clone()))));
+    let kind = scalar::kind(bytes);
+    let is_integer = || bytes.strip_prefix(b"-").unwrap_or(bytes).iter().all(u8::is_ascii_digit);
+    match value {
+        ValueType::Json => raw(),
+        ValueType::Text if kind == ScalarKind::Text => raw(),
+        // As GraphQL's own `String` does.
+        ValueType::Text if matches!(kind, ScalarKind::Number | ScalarKind::Boolean(_)) => {
+            let quoted = [b"\"", bytes.as_ref(), b"\""].concat();
+            Ok(Some(FieldValue::value(Value::Binary(quoted.into()))))
+        }
+        ValueType::Text => Err(mismatch("a text")),
+        ValueType::Boolean if matches!(kind, ScalarKind::Boolean(_)) => raw(),
+        ValueType::Boolean => Err(mismatch("true or false")),
+        ValueType::Number if kind == ScalarKind::Number => raw(),
+        ValueType::Number => Err(mismatch("a number")),
+        ValueType::BigInteger if kind == ScalarKind::Number && is_integer() => raw(),
+        ValueType::BigInteger => Err(mismatch("an integer")),
+        ValueType::Integer => match std::str::from_utf8(bytes).map(str::parse::<i32>) {
+            Ok(Ok(_)) => raw(),
+            _ => Err(mismatch("an integer of 32 bits")),
+        },
+        ValueType::Object(_) => Ok(Some(FieldValue::owned_any(ObjectValue::read(bytes)?))),
+        ValueType::List(element) => {
+            let elements = json::elements(bytes).ok_or_else(|| mismatch("a list with at most 1,000 elements"))?;
+            let converted = elements.into_iter().map(|one| match convert(&bytes.slice_ref(one), element)? {
+                Some(value) => Ok(value),
+                None if matches!(**element, ValueType::List(_)) => Err(mismatch("a list of lists without nulls")),
+                None if matches!(**element, ValueType::Object(_)) => {
+                    Ok(FieldValue::owned_any(ObjectValue { members: None }))
+                }
+                None => Ok(FieldValue::NULL),
+            });
+            let converted: Result<Vec<FieldValue<'static>>, ValueMismatch> = converted.collect();
+            Ok(Some(FieldValue::list(converted?)))
+        }
+    }
+}
+
+/// Returns the value of a field of a null. A list can't have it, because the object around it would be written as null.
+fn absent(value: &ValueType) -> Option<FieldValue<'static>> {
+    match value {
+        ValueType::Object(_) => Some(FieldValue::owned_any(ObjectValue { members: None })),
+        ValueType::List(_) => None,
+        _ => Some(FieldValue::value(Value::Binary(ABSENT))),
+    }
+}
+
+fn mismatch(expected: &str) -> ValueMismatch {
+    ValueMismatch(format!("the upstream's value is not {expected}, as its document says"))
+}
