@@ -306,6 +306,15 @@ fn an_endpoint_is_active_once_it_has_answered_its_challenge() {
     assert_eq!(refused.outcome(), "409 webhook_unverified");
     assert!(refused.text().contains("answered with 500"), "{refused:?}");
     assert_eq!(get(&gateway, &endpoint.path, &[ONE])["state"], "unverified");
+    let with_body = eventually("a challenge", || {
+        let answer = post(&gateway, &format!("{}/verify", endpoint.path), &[ONE], &json!({}));
+        (answer.outcome() != "429 rate_limited").then_some(answer)
+    });
+    assert_eq!(
+        with_body.outcome(),
+        "409 webhook_unverified",
+        "a body that is not needed is none of a client that left"
+    );
     export(&gateway, &[ONE]);
     receiver.echo();
     assert_eq!(verify().status, 200);
@@ -330,11 +339,14 @@ fn a_sunset_is_told_once() {
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let secret = directory.file("secret");
     std::fs::write(&secret, receiver::SECRET).expect("a file");
+    let before = directory.file("secret-before");
+    std::fs::write(&before, receiver::SECRET_BEFORE).expect("a file");
     let endpoint = format!(
         "[services.webhooks.endpoints.audit]\nurl = {:?}\nevents = [\"legacy.sunset_approaching\", \"export.completed\"]\n\
-         secret = \"file:{}\"\n",
+         secret = \"file:{}\"\nprevious_secret = \"file:{}\"\n",
         receiver.url("/audit"),
-        secret.display()
+        secret.display(),
+        before.display()
     );
     let sunset = receiver::day_after(20);
     let today = Setup { upstream: "", route: "legacy = { policy = \"translate\", sunset = 2999-01-01 }", more: "" };
@@ -350,7 +362,7 @@ fn a_sunset_is_told_once() {
     };
     let gateway = start("\"30d\", \"7d\"");
     let first = eventually("the notice", || sunsets().pop());
-    assert!(signed_by(&first, receiver::SECRET));
+    assert!(signed_by(&first, receiver::SECRET) && signed_by(&first, receiver::SECRET_BEFORE));
     let payload = first.json();
     let mut schema: Value =
         serde_json::from_str(include_str!("../../src/services/webhooks/schemas/legacy.sunset_approaching.json"))

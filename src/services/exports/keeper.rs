@@ -60,8 +60,11 @@ impl BackgroundService for ExportKeeper {
             }
             let snapshot = self.inner.gateway().live.pin();
             let Some(settings) = &snapshot.services.exports else { continue };
+            if let Err(fault) = self.announce().await {
+                // Exports go on, and their events wait.
+                tracing::error!(%fault, "events of exports wait");
+            }
             let looked = async {
-                self.announce().await?;
                 self.take(settings, &mut running).await?;
                 if looks % LOOKS_BETWEEN == 0 {
                     self.remove(settings).await?;

@@ -57,11 +57,11 @@ const BODY: BodyLimits = BodyLimits { size: 64 << 10, depth: 8, time: Duration::
 /// The time of the request that shows a client's rights.
 const AUTHORIZATION: Duration = Duration::from_secs(30);
 
-/// The pace at which an endpoint may be verified: whoever registers one makes the gateway send requests to a third party.
-const VERIFICATIONS: EndpointPace = EndpointPace { at_once: 1, per_second: 1 };
-
 /// The largest answer to that request of which a client sees the body.
 const LARGEST_REFUSAL: usize = 64 << 10;
+
+/// The pace at which an endpoint may be verified: whoever registers one makes the gateway send requests to a third party.
+const VERIFICATIONS: EndpointPace = EndpointPace { at_once: 1, per_second: 1 };
 
 const FAILED: &str = "the gateway failed: report the request id";
 
@@ -117,13 +117,13 @@ impl Service for Webhooks {
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let call = identify(session, snapshot, outcome)?;
         let is_post = call.method == Method::POST;
-        let has_body = matches!(call.resource, WebhookResource::Endpoints) && is_post || call.method == Method::PATCH;
-        let body = match has_body {
+        let needs_body = matches!(call.resource, WebhookResource::Endpoints) && is_post || call.method == Method::PATCH;
+        let body = match needs_body {
             true => body::read(session, BODY, held).await?.into_bytes(),
-            false => Vec::new(),
+            false => discard_body(session).await.map(|()| Vec::new())?,
         };
         let mut work = Box::pin(async {
-            if (is_post || has_body)
+            if (is_post || needs_body)
                 && let Some(refusal) = self.refusal(&call).await?
             {
                 return Ok(refusal);
@@ -426,6 +426,22 @@ fn identify<'c>(
     let client = caller.name_at(&clients.principal);
     let (method, query, owners) = (head.method.clone(), target.query, owners(keys, &client));
     Ok(WebhookCall { snapshot, settings, clients, keys, resource, method, query, caller, client, owners })
+}
+
+/// Reads a body that is not needed: bytes that are left would look like the end of the client.
+async fn discard_body(session: &mut ServerSession) -> Result<(), Failure> {
+    let mut left = BODY.size;
+    let read = async {
+        while let Some(part) = session.read_request_body().await.ok()? {
+            left = left.checked_sub(part.len())?;
+        }
+        Some(())
+    };
+    if let Ok(Some(())) = tokio::time::timeout(BODY.time, read).await {
+        return Ok(());
+    }
+    session.set_keepalive(None);
+    Err(Box::new(Problem::new(Code::BodyInvalid, "this request needs no body: leave it out")).into())
 }
 
 fn sealed(keys: &KeyRing, parts: &SealedParts, id: &str) -> Result<Vec<u8>, Failure> {

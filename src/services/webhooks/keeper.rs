@@ -318,8 +318,7 @@ fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt, now: u64)
 /// Writes the end of an attempt into the log, without the URL, which may be a credential.
 fn log(claimed: &Claimed, receiver: &Receiver, sent: &SentAttempt, next: NextStep) {
     let Claimed { id, endpoint, event, attempts, .. } = claimed;
-    let (attempt, host, end, detail) =
-        (attempts + 1, &receiver.url.host, sent.end.word(), sent.record.detail.as_deref());
+    let (attempt, host, end, detail) = (attempts + 1, &receiver.url.host, sent.end.word(), sent.cause.as_deref());
     match next {
         NextStep::Delivered => {
             tracing::debug!(service = NAME, id, endpoint, event, attempt, %host, "a webhook is delivered");

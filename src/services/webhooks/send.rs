@@ -39,6 +39,8 @@ const LONGEST_VALUE: usize = 256;
 /// The addresses of a name that are tried, one after the other.
 const MOST_ADDRESSES: usize = 3;
 
+const LATE: &str = "there was no whole answer in time";
+
 /// Headers of answers whose values are credentials.
 const HIDDEN: [&str; 4] = ["authorization", "cookie", "set-cookie", "x-api-key"];
 
@@ -82,6 +84,8 @@ pub(super) struct SentAttempt {
     pub(super) retry_after: Option<Duration>,
     /// The beginning of the answer's body.
     pub(super) body: Vec<u8>,
+    /// The reason that there is no answer, for the log alone.
+    pub(super) cause: Option<String>,
 }
 
 impl SentAttempt {
@@ -125,13 +129,30 @@ struct ReceivedAnswer {
 /// The reason that an attempt has no answer.
 struct Unsent {
     end: AttemptEnd,
+    /// The words for the owner of the endpoint.
     detail: String,
+    /// The words for the log.
+    cause: String,
+}
+
+impl Unsent {
+    fn new(end: AttemptEnd, detail: &str) -> Self {
+        Self { end, detail: detail.to_owned(), cause: detail.to_owned() }
+    }
 }
 
 impl From<FetchError> for Unsent {
     fn from(error: FetchError) -> Self {
-        let end = if matches!(error, FetchError::Timeout(_)) { AttemptEnd::Late } else { AttemptEnd::Unreached };
-        Self { end, detail: error.to_string() }
+        let (end, detail) = match &error {
+            FetchError::Timeout(_) => (AttemptEnd::Late, LATE),
+            FetchError::Malformed(_) => (AttemptEnd::Unreached, "the answer is not HTTP/1.1"),
+            FetchError::Unavailable(text) if text.contains("certificate") => {
+                (AttemptEnd::Unreached, "the certificate of the host is not accepted")
+            }
+            // Other texts may have an address.
+            _ => (AttemptEnd::Unreached, "there was no connection to the host, or it broke"),
+        };
+        Self { cause: error.to_string(), ..Self::new(end, detail) }
     }
 }
 
@@ -141,18 +162,19 @@ impl Sender<'_> {
         let (begun, at) = (clock::instant(), clock::unix_seconds());
         let (answered, request) = match head(receiver, message, at) {
             None => {
-                let detail = "the endpoint has no secret that opens, or a URL that can't be sent".to_owned();
-                (Err(Unsent { end: AttemptEnd::Unsigned, detail }), RequestRecord::default())
+                let detail = "the endpoint has no secret that opens, or a URL that can't be sent";
+                (Err(Unsent::new(AttemptEnd::Unsigned, detail)), RequestRecord::default())
             }
             Some(head) => {
                 let request = recorded_request(&head);
                 (self.exchange(&receiver.url, (head, message.payload), begun).await, request)
             }
         };
-        let (end, detail, answer) = match answered {
+        let (end, unsent, answer) = match answered {
             Ok(answer) => (end_of(answer.status), None, Some(answer)),
-            Err(Unsent { end, detail }) => (end, Some(detail), None),
+            Err(Unsent { end, detail, cause }) => (end, Some((detail, cause)), None),
         };
+        let (detail, cause) = unsent.unzip();
         let wait = answer.as_ref().and_then(|answer| retry_after_seconds(&answer.headers, at)).map(Duration::from_secs);
         let took = clock::instant().saturating_duration_since(begun).as_millis();
         let record = AttemptRecord {
@@ -163,7 +185,8 @@ impl Sender<'_> {
             fault: (end != AttemptEnd::Delivered).then(|| end.word().to_owned()),
             detail,
         };
-        SentAttempt { end, record, retry_after: wait, body: answer.map(|answer| answer.body).unwrap_or_default() }
+        let body = answer.map(|answer| answer.body).unwrap_or_default();
+        SentAttempt { end, record, retry_after: wait, body, cause }
     }
 
     async fn exchange(
@@ -213,18 +236,18 @@ impl Sender<'_> {
 
     /// Returns the addresses of a host, all of which are permitted.
     async fn addresses(&self, url: &EndpointUrl) -> Result<Vec<IpAddr>, Unsent> {
-        let forbidden = |detail: String| Unsent { end: AttemptEnd::Forbidden, detail };
+        let forbidden = |detail: &str| Unsent::new(AttemptEnd::Forbidden, detail);
         // The rules may have changed since the endpoint was registered.
         if let Some(reason) = self.settings.rules.refusal(url) {
-            return Err(forbidden(reason));
+            return Err(forbidden(&reason));
         }
         let addresses = match &url.host {
             EndpointHost::Address(address) => vec![*address],
             EndpointHost::Name(name) => match resolver::look_up(name, &self.settings.resolvers).await {
                 Ok((addresses, _)) => addresses,
-                Err(_) => {
-                    let detail = "the name of the host can't be resolved".to_owned();
-                    return Err(Unsent { end: AttemptEnd::Unreached, detail });
+                Err(cause) => {
+                    let detail = "the name of the host can't be resolved";
+                    return Err(Unsent { cause, ..Unsent::new(AttemptEnd::Unreached, detail) });
                 }
             },
         };
@@ -233,7 +256,7 @@ impl Sender<'_> {
             None => Ok(addresses),
             Some(address) => {
                 tracing::warn!(host = %url.host, %address, "a webhook is not sent to an address that is not permitted");
-                Err(forbidden("the name of the host has an address that is not permitted".to_owned()))
+                Err(forbidden("the name of the host has an address that is not permitted"))
             }
         }
     }
@@ -256,8 +279,7 @@ impl Sender<'_> {
 
 /// Awaits a future until a time.
 async fn in_time<T>(until: Instant, future: impl Future<Output = T>) -> Result<T, Unsent> {
-    let late = |_| Unsent { end: AttemptEnd::Late, detail: "there was no whole answer in time".to_owned() };
-    tokio::time::timeout_at(until.into(), future).await.map_err(late)
+    tokio::time::timeout_at(until.into(), future).await.map_err(|_| Unsent::new(AttemptEnd::Late, LATE))
 }
 
 fn end_of(status: u16) -> AttemptEnd {

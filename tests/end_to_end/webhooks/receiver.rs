@@ -14,6 +14,9 @@ use crate::harness::upstream::{After, Exchange, Request, Upstream};
 /// A secret of the operator's endpoints.
 pub(crate) const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
+/// The secret before it.
+pub(crate) const SECRET_BEFORE: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {

@@ -10,7 +10,7 @@ use super::{
     register, services, start,
 };
 use crate::harness::{
-    Directory, Numbers, eventually,
+    Directory, Numbers, PATIENCE, eventually,
     gateway::{Gateway, Keys},
     list::{PLAIN, serve, users},
     upstream::{After, Upstream},
@@ -97,6 +97,38 @@ fn every_event_arrives_or_is_a_dead_letter() {
     let arrived: BTreeSet<String> =
         receiver.events().iter().map(|event| event.json()["data"]["id"].as_str().expect("an id").to_owned()).collect();
     assert_eq!(arrived, jobs);
+}
+
+/// A process that ends between the end of an export and its event raises the event when it is back, and one that ends
+/// before it has noted so raises it no second time.
+#[test]
+fn an_event_is_raised_once_whatever_ends_the_process() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    let webhooks = rusqlite::Connection::open(directory.file("webhooks/webhooks.sqlite3")).expect("the deliveries");
+    let jobs = rusqlite::Connection::open(directory.file("exports/jobs.sqlite3")).expect("the jobs");
+    jobs.busy_timeout(PATIENCE).expect("a time");
+    let waiting = || -> Option<(String, String)> {
+        let query = "SELECT id, announcement FROM jobs WHERE announcement IS NOT NULL";
+        jobs.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?))).ok()
+    };
+    // The event can't be raised as long as the other database is locked.
+    webhooks.busy_timeout(PATIENCE).and_then(|()| webhooks.execute_batch("BEGIN IMMEDIATE")).expect("a lock");
+    export(&gateway, &[ONE]);
+    let (job, announcement) = eventually("the end of the export", waiting);
+    drop(gateway);
+    webhooks.execute_batch("ROLLBACK").expect("the end of the lock");
+    let gateway = start(&upstream, &directory, &receiver, "");
+    delivery(&gateway, &endpoint.path, &[ONE], "delivered");
+    eventually("the note that it is raised", || waiting().is_none().then_some(()));
+    drop(gateway);
+    let changed = jobs.execute("UPDATE jobs SET announcement = ?2 WHERE id = ?1", (job, announcement));
+    assert_eq!(changed.expect("a change"), 1);
+    let gateway = start(&upstream, &directory, &receiver, "");
+    eventually("the note that it is raised", || waiting().is_none().then_some(()));
+    assert_eq!((deliveries(&gateway, &endpoint.path, &[ONE]).len(), receiver.events().len()), (1, 1));
 }
 
 #[test]
