@@ -42,6 +42,7 @@ pub use contract::{load_contract, load_exchanges};
 pub use diagnostic::Diagnostics;
 use diagnostic::Location;
 pub use environment::{Addresses, Environment, FILE_SIZE_MAX, Permissions, ProcessEnvironment, WithoutSecrets};
+pub(crate) use presets::CONNECTION;
 pub use presets::{preset_dialects, preset_envelopes};
 use settings::{AdminSettings, CursorKeySettings, Settings};
 pub use variables::open_argument;

@@ -13,9 +13,12 @@ pub fn preset_envelopes() -> impl Iterator<Item = (&'static str, &'static str)> 
 /// The errors of `errors = "flat"`: the name of the file, and its text.
 pub(super) const FLAT_ERRORS: (&str, &str) = ("config/errors/flat.json", include_str!("../../config/errors/flat.json"));
 
-/// The envelope of inner requests: its name, the name of the file, and its text.
-pub(super) const CONNECTION: (&str, &str, &str) =
-    ("connection", "config/services/connection.json", include_str!("../../config/services/connection.json"));
+/// The name of the envelope of inner requests, which no envelope of a file can have.
+pub(crate) const CONNECTION: &str = "inner:connection";
+
+/// The name of its file, and its text.
+pub(super) const CONNECTION_FILE: (&str, &str) =
+    ("config/services/connection.json", include_str!("../../config/services/connection.json"));
 
 macro_rules! dialect {
     ($name:literal) => {

@@ -124,11 +124,17 @@ fn code(error: &Value) -> &str {
 
 /// Runs a client, and returns what it printed.
 fn run(file: &str, arguments: &[&str]) -> Value {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/graphql").join(file);
+    run_in("graphql", file, arguments)
+}
+
+/// Runs a program with the packages of an environment, whose name is that of the program's folder.
+fn run_in(packages: &str, file: &str, arguments: &[&str]) -> Value {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end");
+    let program = folder.join(packages).join(file);
     let mut command = Command::new("timeout");
     command.arg("300").env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1").env("NODE_NO_WARNINGS", "1");
     // Modules that a program on standard input names are looked for from the working directory on.
-    command.args(["node", "--input-type=module", "-"]).current_dir(environment("graphql"));
+    command.args(["node", "--input-type=module", "-"]).current_dir(environment(packages));
     command.stdin(fs::File::open(&program).expect("a client"));
     let output = command.args(arguments).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -401,6 +407,26 @@ fn values_are_those_of_the_upstream() {
     assert!(errors.iter().all(|error| code(error) == "upstream_malformed" && error["path"][2] == 1), "{errors:?}");
 }
 
+/// A document that is wrong about every item makes no answer of errors.
+#[test]
+fn errors_are_bounded() {
+    let lists = Lists::answering(Rows::count(0), "verify = \"never\"", "", |exchange| {
+        let items: Vec<String> = (1..=90)
+            .map(|id| format!(r#"{{"id":{id},"score":{},"note":{{}},"_own":1,"__own":1}}"#, 1_000 - id))
+            .collect();
+        exchange.reply("200 OK", &[JSON], format!(r#"{{"total":90,"items":[{}]}}"#, items.join(",")).as_bytes())
+    });
+    let answer = lists.ask("{ users(first: 90) { edges { node { id note _own } } } }");
+    let errors = answer["errors"].as_array().expect("errors");
+    assert_eq!(
+        (errors.len(), errors[100]["message"].as_str()),
+        (101, Some("80 further errors are left out")),
+        "{}",
+        errors[100]
+    );
+    assert_eq!(answer["data"]["users"]["edges"][89]["node"], json!({ "id": 90, "note": null, "_own": null }));
+}
+
 #[test]
 fn requests_come_as_graphql_over_http_has_them() {
     let lists = Lists::start(Rows::count(9), "", "");
@@ -457,7 +483,9 @@ fn requests_come_as_graphql_over_http_has_them() {
 #[test]
 fn a_browser_gets_a_page_where_that_is_wanted() {
     const HTML: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-    let lists = Lists::start(Rows::count(3), "", "page = true");
+    let rows = Rows::count(3);
+    rows.change_of("Bearer one", |own| own.push(Row::new(7, 7)));
+    let lists = Lists::start(rows, "", "introspection = true\npage = true");
     let page = lists.gateway.send("GET", "/graphql", &[HTML], b"");
     let policy = page.header("content-security-policy").unwrap_or_default();
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
@@ -465,6 +493,13 @@ fn a_browser_gets_a_page_where_that_is_wanted() {
     assert!(!page.text().contains("//") || !page.text().contains("src="), "nothing is loaded");
     let target = format!("/graphql?query={}", encode(b"{ users { totalCount } }"));
     assert_eq!(lists.gateway.send("GET", &target, &[HTML, JSON], b"").json()["data"]["users"]["totalCount"], 3);
+    let url = lists.gateway.url("/graphql");
+    let saw = run_in("browser", "graphql.mjs", &[&url, "Bearer one"]);
+    let answer = saw["answer"].as_str().unwrap_or_default();
+    assert!(answer.starts_with("Answer: 200") && answer.contains("\"note\": \"row 7\""), "{saw}");
+    assert!(saw["refusal"].as_str().is_some_and(|said| said.contains("query_invalid")), "{saw}");
+    assert_eq!((&saw["types"][0], &saw["injected"]), (&json!("Query"), &json!(false)), "{saw}");
+    assert_eq!((&saw["complaints"], &saw["asked"]), (&json!([]), &json!([url])), "{saw}");
     let without = Lists::start(Rows::count(3), "", "");
     assert_eq!(without.gateway.send("GET", "/graphql", &[HTML], b"").outcome(), "400 request_invalid");
 }

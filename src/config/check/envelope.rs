@@ -64,8 +64,8 @@ impl Envelopes {
 
     /// Returns the envelope of inner requests.
     pub(super) fn of_services(at: Location, context: &mut Context<'_>) -> Option<EnvelopeSettings> {
-        let (name, file, text) = presets::CONNECTION;
-        read(&Located { value: name.to_owned(), at }, &json(file, text, context)?, context)
+        let (file, text) = presets::CONNECTION_FILE;
+        read(&Located { value: presets::CONNECTION.to_owned(), at }, &json(file, text, context)?, context)
     }
 
     fn unknown(&self, name: &Located<String>, context: &mut Context<'_>) {

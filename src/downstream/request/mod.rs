@@ -3,7 +3,7 @@
 pub mod body;
 pub mod filters;
 pub mod params;
-pub(crate) mod preference;
+pub mod preference;
 pub mod public_address;
 pub mod query;
 pub mod sort;

@@ -17,8 +17,8 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The header by which an inner request chooses a convention of services. Requests of clients don't have it, as far as
-/// inner requests are concerned, and it is passed to no upstream.
+/// The header by which an inner request chooses a convention of services. No client chooses by it: services remove that of
+/// their own request, and other requests are not asked for it.
 pub(crate) const FORM: HeaderName = HeaderName::from_static("cursorgate-form");
 
 /// A service that answers requests in place of a route. Its requests are logged, counted and traced like all others.

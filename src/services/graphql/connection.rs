@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{OnceCell, Semaphore, watch};
 
 use crate::{
+    config::CONNECTION,
     downstream::Code,
     gateway::{Snapshot, request::target, routes::list::COUNTED, session::service::FORM},
     json::{self, Pointer, scalar},
@@ -25,9 +26,6 @@ use crate::{
     },
     upstream::net::memory::MemoryShare,
 };
-
-/// The convention of inner requests.
-const CONNECTION: &str = "connection";
 
 /// The beginning of the names of its parameters, which clients know without it.
 const OWN: &str = "cursorgate.";
@@ -107,6 +105,8 @@ pub(super) struct QueryRun {
     pub(super) pages: Mutex<HashMap<String, KnownPage>>,
     pub(super) read: AtomicU64,
     pub(super) failed: AtomicU64,
+    /// The errors of fields, those included that the client does not get.
+    pub(super) faults: AtomicUsize,
 }
 
 impl QueryRun {

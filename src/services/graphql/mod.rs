@@ -213,6 +213,7 @@ impl Graphql {
             pages: Mutex::default(),
             read: 0.into(),
             failed: 0.into(),
+            faults: 0.into(),
         });
         let in_flight = self.inner.gateway().vitals.enter();
         let (api, most) = (Arc::clone(api), settings.answer_size);
@@ -277,7 +278,7 @@ async fn finish(
         let errors = errors.into_iter().map(|error| coded(error, Code::QueryInvalid.as_str()));
         return Err(QueryRefusal::Errors(errors.collect()));
     }
-    let Ok(body) = response::write_answer(&data, &errors, most) else {
+    let Ok(body) = response::write_answer(&data, (&errors, run.faults.load(Ordering::Relaxed)), most) else {
         let detail = format!("the query is too large: its answer has more than {most} bytes");
         return Err(Box::new(Problem::new(Code::QueryTooComplex, detail)).into());
     };

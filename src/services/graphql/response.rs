@@ -13,7 +13,7 @@ use crate::{
 const OWN: &str = "application/graphql-response+json";
 
 /// The most errors of a query that its client gets.
-const MOST_ERRORS: usize = 100;
+pub(super) const MOST_ERRORS: usize = 100;
 
 /// The reason that an answer can't be written.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl AnswerForm {
     /// Returns the answer to a query that is refused before it runs.
     pub(super) fn refused(self, errors: &[ServerError]) -> Response {
         let mut body = b"{".to_vec();
-        push_errors(&mut body, errors);
+        push_errors(&mut body, errors, 0);
         body.push(b'}');
         self.response(if self == Self::Own { 400 } else { 200 }, body)
     }
@@ -76,28 +76,33 @@ pub(super) fn coded(mut error: ServerError, code: &str) -> ServerError {
     error
 }
 
-/// Writes the body of an answer: the data, and the errors with their codes.
+/// Writes the body of an answer: the data, and the errors with their codes. `count` is the number of errors, of which the
+/// last ones may be left out.
 ///
 /// # Errors
 ///
 /// Returns that the data is larger than `most` bytes.
-pub(super) fn write_answer(data: &Value, errors: &[ServerError], most: usize) -> Result<Vec<u8>, AnswerTooLarge> {
+pub(super) fn write_answer(
+    data: &Value,
+    (errors, count): (&[ServerError], usize),
+    most: usize,
+) -> Result<Vec<u8>, AnswerTooLarge> {
     let mut body = b"{\"data\":".to_vec();
     push_value(&mut body, data, most)?;
     if !errors.is_empty() {
         body.push(b',');
-        push_errors(&mut body, errors);
+        push_errors(&mut body, errors, count.saturating_sub(errors.len()));
     }
     body.push(b'}');
     Ok(body)
 }
 
-fn push_errors(body: &mut Vec<u8>, errors: &[ServerError]) {
-    let mut shown: Vec<ServerError> = errors.iter().take(MOST_ERRORS).cloned().collect();
-    if errors.len() > MOST_ERRORS {
-        let more = format!("{} further errors are left out", errors.len() - MOST_ERRORS);
-        shown.push(coded(ServerError::new(more, None), Code::UpstreamMalformed.as_str()));
-    }
+fn push_errors(body: &mut Vec<u8>, errors: &[ServerError], more: usize) {
+    let further = (more > 0).then(|| {
+        let said = format!("{more} further errors are left out");
+        coded(ServerError::new(said, None), Code::UpstreamMalformed.as_str())
+    });
+    let shown: Vec<&ServerError> = errors.iter().chain(&further).collect();
     body.extend_from_slice(b"\"errors\":");
     // Texts and numbers are always JSON.
     body.extend(serde_json::to_vec(&shown).unwrap_or_else(|_| b"[]".to_vec()));

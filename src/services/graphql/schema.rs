@@ -1,6 +1,6 @@
 //! The schema: a connection for each list, made from the snapshot with all types of items.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use async_graphql::{
     ErrorExtensionValues, Pos, ServerError, Value,
@@ -12,6 +12,7 @@ use async_graphql::{
 
 use super::{
     connection::{ConnectionPage, ListFault, PageQuery, QueryRun, encoded, own},
+    response::MOST_ERRORS,
     selection::selects,
     types::{ObjectField, ObjectType, TypeCatalog, ValueType, field_name},
     value::{ObjectValue, convert},
@@ -244,8 +245,12 @@ fn checked<'v>(context: &ResolverContext<'_>, value: Result<Option<FieldValue<'v
     })
 }
 
-/// Reports the fault of a field.
+/// Reports the fault of a field, as long as the client gets it.
 fn report(context: &ResolverContext<'_>, fault: &ListFault) {
+    let Some(run) = context.ctx.data_opt::<Arc<QueryRun>>() else { return };
+    if run.faults.fetch_add(1, Ordering::Relaxed) >= MOST_ERRORS {
+        return;
+    }
     let mut extensions = ErrorExtensionValues::default();
     extensions.set("code", fault.code.as_str());
     if let Some(status) = fault.status {

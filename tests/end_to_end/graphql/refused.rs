@@ -63,7 +63,7 @@ fn hostile_queries_are_refused_before_a_list_is_read() {
         assert!(matches!(answer.status, 400 | 413) && body.get("data").is_none(), "{shown}: {answer:?}");
     }
     assert_eq!(lists.upstream.count(), 0, "no list was read");
-    // The issue of a body is not that of a query: a batch is no object.
+    // A batch is no object, so that it is refused before GraphQL is asked.
     let batch = lists.gateway.send("POST", "/graphql", &[JSON], b"[{\"query\":\"{ users { totalCount } }\"}]");
     assert_eq!(batch.outcome(), "400 body_invalid");
     // The limits leave room for the query by which tools learn the schema, and for a page of full size.

@@ -1,7 +1,10 @@
 //! Lists as services describe them to their clients: compiled with the snapshot, because it takes the settings.
 
 use crate::{
-    config::settings::{ListSettings, RouteSettings, Settings},
+    config::{
+        CONNECTION,
+        settings::{ListSettings, RouteSettings, Settings},
+    },
     downstream::RequestKind,
     gateway::{
         openapi::{self, Names, ParameterKind},
@@ -101,7 +104,7 @@ fn filters(route: &RouteSettings, settings: &ListSettings, list: &List) -> Vec<F
 
 /// Returns whether a list takes a parameter as a filter: parameters that page or sort have arguments of their own.
 fn is_filter(name: &str, list: &List) -> bool {
-    let Some(chosen) = list.conventions.choose_inner("connection") else { return false };
+    let Some(chosen) = list.conventions.choose_inner(CONNECTION) else { return false };
     let encoded: String = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).collect();
     let parameters = &chosen.convention.parameters;
     let read = parameters.read(Some(&format!("cursorgate.first=1&{encoded}=1")));
