@@ -166,7 +166,6 @@ impl Snapshot {
         if diagnostics.has_errors() {
             return None;
         }
-        let metrics = previous.map_or_else(|| RouteMetrics::new(""), |previous| Arc::clone(&previous.metrics));
         costs.forget_others();
         Some(Self {
             table,
@@ -187,7 +186,7 @@ impl Snapshot {
             pivots: pivots(settings, previous),
             store,
             explanations: explanations(settings, previous),
-            metrics,
+            metrics: previous.map_or_else(|| RouteMetrics::new(""), |previous| Arc::clone(&previous.metrics)),
             openapi,
             source: SnapshotSource::of(settings),
             costs,
