@@ -2,6 +2,7 @@
 //! table. They make their requests through the gateway, so that limits, logs and traces hold for them as for clients, and
 //! nothing below imports them. The feature `services` leaves them out of a build.
 
+mod answer;
 mod backoff;
 mod bulk;
 mod caller;
@@ -9,6 +10,7 @@ mod database;
 mod exports;
 mod graphql;
 mod inner;
+mod list;
 mod pipe;
 mod webhooks;
 

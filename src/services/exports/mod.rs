@@ -20,7 +20,7 @@ mod store;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderValue, Method, header};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -28,7 +28,7 @@ use tokio::sync::Notify;
 pub(super) use self::keeper::ExportKeeper;
 use self::{
     job::{ExportJob, JobDefinition, JobProgress, JobState},
-    page::{PageAnswer, PageFault, PageReader},
+    page::{PageFault, PageReader},
     request::{ExportOrder, ExportResource, ExportTarget},
     store::{Added, ExportStore, QueueLimits},
 };
@@ -60,10 +60,6 @@ const BODY_DEPTH: u16 = 8;
 
 /// The time after which a client may ask again for a job that is not finished, in seconds.
 const ASK_AGAIN: &str = "2";
-
-/// The headers of a refused page that a client gets.
-const OF_REFUSALS: [header::HeaderName; 4] =
-    [header::CONTENT_TYPE, header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::CONTENT_LANGUAGE];
 
 /// The service.
 pub(super) struct Exports {
@@ -191,7 +187,7 @@ impl Exports {
             PageReader { proxy: &proxy, snapshot, caller, definition: &definition, private: &private, timeout };
         match reader.probe().await {
             Ok((answer, _)) if answer.status == 200 => {}
-            Ok((answer, _)) => return Ok(ServiceAnswer::Whole(passed(answer))),
+            Ok((answer, _)) => return Ok(ServiceAnswer::Whole(answer.passed())),
             Err(PageFault::Again(fault, _) | PageFault::Limited(fault, _) | PageFault::Final(fault)) => {
                 let said = "the list could not be asked: try again in a moment";
                 return Err(Failure::logged(Code::UpstreamUnavailable, said, fault.code));
@@ -365,20 +361,6 @@ fn without_result(job: &ExportJob) -> Box<Problem> {
     Box::new(problem)
 }
 
-/// Returns the refusal of a list as the answer to a request for its export.
-fn passed(answer: PageAnswer) -> Response {
-    let PageAnswer { status, headers: asked, body } = answer;
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_LENGTH, body.len().into());
-    for name in OF_REFUSALS {
-        for value in asked.get_all(&name) {
-            headers.append(name.clone(), value.clone());
-        }
-    }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Response { status, headers, body: body.into() }
-}
-
 fn json(status: u16, document: &impl Serialize) -> ServiceAnswer {
     // Texts, numbers and flags are always JSON.
     let body = serde_json::to_vec(document).unwrap_or_default();
@@ -392,6 +374,8 @@ fn json(status: u16, document: &impl Serialize) -> ServiceAnswer {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     #[test]

@@ -4,8 +4,6 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, header};
-use pingora::http::RequestHeader;
 use tokio::sync::watch;
 
 use super::job::{JobDefinition, JobFault, JobPlace};
@@ -13,10 +11,12 @@ use crate::{
     config::settings::Role,
     downstream::{Code, Convention},
     gateway::{List, Snapshot, routes::route::Route},
-    json::{self, Pointer},
+    json,
     services::{
+        answer::{self, InnerAnswer, NoAnswer},
         caller::Caller,
-        inner::{InnerProxy, InnerRequest, Unanswered},
+        inner::InnerProxy,
+        list::find_list,
     },
 };
 
@@ -48,14 +48,6 @@ pub(super) enum PageFault {
     /// The client has used up a limit for this time.
     Limited(JobFault, Duration),
     Final(JobFault),
-}
-
-/// The answer to a request for a page.
-#[derive(Debug)]
-pub(super) struct PageAnswer {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
 }
 
 /// The requests of one export.
@@ -91,7 +83,7 @@ impl PageReader<'_> {
     /// # Errors
     ///
     /// Returns the reason that there is no answer.
-    pub(super) async fn probe(&self) -> Result<(PageAnswer, Option<u64>), PageFault> {
+    pub(super) async fn probe(&self) -> Result<(InnerAnswer, Option<u64>), PageFault> {
         let route = self.route()?;
         let convention = self.convention(&route)?;
         let answer = self.ask(&self.query(convention, 1)).await?;
@@ -127,45 +119,19 @@ impl PageReader<'_> {
         }
     }
 
-    async fn ask(&self, query: &str) -> Result<PageAnswer, PageFault> {
-        let again = |code: Code, detail: &str| PageFault::Again(JobFault::new(code.as_str(), detail), Duration::ZERO);
+    async fn ask(&self, query: &str) -> Result<InnerAnswer, PageFault> {
         let queries: Vec<&str> = [query, self.private].into_iter().filter(|part| !part.is_empty()).collect();
         let mark = if queries.is_empty() { "" } else { "?" };
         let target = format!("{}{mark}{}", self.definition.path, queries.join("&"));
-        let mut head = RequestHeader::build(Method::GET, target.as_bytes(), None).map_err(|_| {
-            PageFault::Final(JobFault::new(Code::RequestInvalid.as_str(), "the page can't be asked for"))
-        })?;
-        for (name, value) in &self.caller.headers {
-            // The number of headers is that of the client's own request.
-            let _ = head.append_header(name.clone(), value.clone());
-        }
-        let held = self.snapshot.memory.share();
-        let mut kept = Some(Vec::new());
-        let keep = |part: &[u8]| {
-            let Some(bytes) = &mut kept else { return };
-            if held.reserve(bytes, part.len(), usize::MAX).is_ok() {
-                bytes.extend_from_slice(part);
-            } else {
-                kept = None;
-            }
-        };
         // An export does not end with a client.
         let (_goes_on, mut wanted) = watch::channel(());
-        let request = InnerRequest { head, body: Bytes::new() };
-        let sent = request.send(self.proxy, self.caller, (self.timeout, &mut wanted), keep).await;
-        match (sent, kept) {
-            (Ok((status, headers)), Some(body)) => Ok(PageAnswer { status, headers, body: body.into() }),
-            (Ok(_), None) => Err(again(Code::Overloaded, "there was no memory for the page")),
-            (Err(Unanswered::GivenUp), _) => Err(again(Code::OperationTimeout, "the page took too long")),
-            (Err(Unanswered::BrokenOff), _) => Err(again(Code::UpstreamTruncated, "the page broke off")),
-        }
+        let limits = (self.timeout, &mut wanted);
+        answer::ask((self.proxy, self.snapshot), self.caller, (&target, &[]), limits).await.map_err(|reason| {
+            let (code, detail) = reason.said();
+            let fault = JobFault::new(code.as_str(), detail);
+            if reason == NoAnswer::Unasked { PageFault::Final(fault) } else { PageFault::Again(fault, Duration::ZERO) }
+        })
     }
-}
-
-/// Returns the route of a list that can be exported: one that is asked for by GET.
-pub(super) fn find_list(snapshot: &Snapshot, host: Option<&str>, path: &str) -> Option<Arc<Route>> {
-    let route = snapshot.table.find(host, path)?.route;
-    (route.list.is_some() && route.methods.take(&Method::GET)).then_some(route)
 }
 
 fn largest(route: &Route) -> u32 {
@@ -177,15 +143,9 @@ fn unreadable() -> JobFault {
 }
 
 /// Returns the fault of a refusal. Credentials that the upstream does not accept end the job: no other ones will come.
-fn refused(answer: &PageAnswer) -> PageFault {
-    let PageAnswer { status, headers, body } = answer;
-    let word = |name: &str| {
-        let place = Pointer::parse(name).ok()?;
-        String::from_utf8(json::scalar::text(place.find(body)?.of(body))?.into_owned()).ok()
-    };
-    let code = word("/code").filter(|code| Code::ALL.iter().any(|known| known.as_str() == code));
-    let wait = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let wait = wait.map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_WAIT);
+fn refused(answer: &InnerAnswer) -> PageFault {
+    let status = answer.status;
+    let wait = answer.retry_after().min(LONGEST_WAIT);
     let mut fault = match status {
         401 | 403 => {
             let detail =
@@ -193,12 +153,11 @@ fn refused(answer: &PageAnswer) -> PageFault {
             JobFault::new("credentials_refused", detail)
         }
         _ => {
-            let detail = code.as_ref().and_then(|_| word("/detail"));
-            let detail = detail.unwrap_or_else(|| format!("a page was answered with {status}"));
-            JobFault::new(code.as_deref().unwrap_or("page_refused"), detail)
+            let (code, detail) = answer.problem().unwrap_or_else(|| ("page_refused".to_owned(), None));
+            JobFault::new(&code, detail.unwrap_or_else(|| format!("a page was answered with {status}")))
         }
     };
-    fault.status = Some(*status);
+    fault.status = Some(status);
     match status {
         429 => PageFault::Limited(fault, wait.max(LEAST_WAIT)),
         408 | 409 | 425 | 500.. => PageFault::Again(fault, wait),
@@ -206,7 +165,7 @@ fn refused(answer: &PageAnswer) -> PageFault {
     }
 }
 
-fn total(answer: &PageAnswer, convention: &Convention) -> Option<u64> {
+fn total(answer: &InnerAnswer, convention: &Convention) -> Option<u64> {
     let envelope = &convention.envelope;
     let in_body = envelope.places().find("total").and_then(|place| place.find(&answer.body));
     let in_body = in_body.and_then(|span| json::scalar::unsigned(span.of(&answer.body)));
@@ -214,8 +173,8 @@ fn total(answer: &PageAnswer, convention: &Convention) -> Option<u64> {
 }
 
 /// Reads a page; `None` if its envelope is not the expected one.
-fn read(answer: &PageAnswer, convention: &Convention) -> Option<Result<ExportPage, PageFault>> {
-    let PageAnswer { headers, body, .. } = answer;
+fn read(answer: &InnerAnswer, convention: &Convention) -> Option<Result<ExportPage, PageFault>> {
+    let InnerAnswer { headers, body, .. } = answer;
     let places = convention.envelope.places();
     let array = places.items.as_ref()?.find(body)?;
     let mut items = Vec::new();

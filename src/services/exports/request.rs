@@ -9,15 +9,11 @@ use serde::Deserialize;
 use super::{
     format::{Compression, ExportFormat},
     job::{Priority, is_id},
-    page::find_list,
 };
 use crate::{
     downstream::{Code, Problem, request::params::RequestedPosition},
-    gateway::{
-        Snapshot,
-        request::target::{self, RequestTarget},
-        routes::route::Route,
-    },
+    gateway::{Snapshot, request::target::RequestTarget, routes::route::Route},
+    services::list::BelowList,
 };
 
 /// The segment after the path of a list.
@@ -50,19 +46,8 @@ pub(super) struct ExportTarget {
 impl ExportTarget {
     /// Reads a request. `None` if it is not for exports of a list: it is that of a route then.
     pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader) -> Option<Self> {
-        // Most paths end the look here.
-        memchr::memmem::find(head.raw_path(), SEGMENT.as_bytes())?;
-        let mut list = target::read(head).ok()?;
-        let at = list.path.rfind(SEGMENT)?;
-        let resource = resource(&list.path[at + SEGMENT.len()..], &head.method)?;
-        let suffix = &list.path[at..];
-        let normal_path = list.normal_path.strip_suffix(suffix)?.to_owned();
-        if list.doubt.is_some() || normal_path.is_empty() {
-            return None;
-        }
-        list.path.truncate(at);
-        list.normal_path = normal_path;
-        let route = find_list(snapshot, list.host.as_deref(), &list.normal_path)?;
+        let BelowList { list, route, rest } = BelowList::read(snapshot, head, SEGMENT)?;
+        let resource = resource(&rest, &head.method)?;
         Some(Self { resource, list, route })
     }
 }

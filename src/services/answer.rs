@@ -1,0 +1,120 @@
+//! Answers to inner requests, as services hold them: whole, within `server.memory`.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use pingora::http::RequestHeader;
+use tokio::sync::watch;
+
+use super::{
+    caller::Caller,
+    inner::{InnerProxy, InnerRequest, Unanswered},
+};
+use crate::{
+    downstream::{Code, Response},
+    gateway::Snapshot,
+    json::{self, Pointer},
+};
+
+/// The headers of a refused page that a client gets.
+const OF_REFUSALS: [HeaderName; 4] =
+    [header::CONTENT_TYPE, header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::CONTENT_LANGUAGE];
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub(super) struct InnerAnswer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// The reason that an inner request has no whole answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    /// The target is none.
+    Unasked,
+    GivenUp,
+    BrokenOff,
+    NoMemory,
+}
+
+impl NoAnswer {
+    /// Returns the code of a problem for this reason, and its detail.
+    pub(super) const fn said(self) -> (Code, &'static str) {
+        match self {
+            Self::Unasked => (Code::RequestInvalid, "the page can't be asked for"),
+            Self::GivenUp => (Code::OperationTimeout, "the page took too long"),
+            Self::BrokenOff => (Code::UpstreamTruncated, "the page broke off"),
+            Self::NoMemory => (Code::Overloaded, "there was no memory for the page"),
+        }
+    }
+}
+
+/// Asks for a target by GET in the name of a caller, with the headers of `more` beside its own. The request is given up after
+/// the time, or once the sender of `wanted` is gone.
+///
+/// # Errors
+///
+/// Returns the reason that there is no whole answer.
+pub(super) async fn ask(
+    (proxy, snapshot): (&Arc<InnerProxy>, &Snapshot),
+    caller: &Caller,
+    (target, more): (&str, &[(HeaderName, HeaderValue)]),
+    (time, wanted): (Duration, &mut watch::Receiver<()>),
+) -> Result<InnerAnswer, NoAnswer> {
+    let mut head = RequestHeader::build(Method::GET, target.as_bytes(), None).map_err(|_| NoAnswer::Unasked)?;
+    for (name, value) in caller.headers.iter().chain(more.iter().map(|(name, value)| (name, value))) {
+        // The number of headers is that of the client's own request.
+        let _ = head.append_header(name.clone(), value.clone());
+    }
+    let held = snapshot.memory.share();
+    let mut kept = Some(Vec::new());
+    let keep = |part: &[u8]| {
+        let Some(bytes) = &mut kept else { return };
+        if held.reserve(bytes, part.len(), usize::MAX).is_ok() {
+            bytes.extend_from_slice(part);
+        } else {
+            kept = None;
+        }
+    };
+    let request = InnerRequest { head, body: Bytes::new() };
+    let sent = request.send(proxy, caller, (time, wanted), keep).await;
+    match (sent, kept) {
+        (Ok((status, headers)), Some(body)) => Ok(InnerAnswer { status, headers, body: body.into() }),
+        (Ok(_), None) => Err(NoAnswer::NoMemory),
+        (Err(Unanswered::GivenUp), _) => Err(NoAnswer::GivenUp),
+        (Err(Unanswered::BrokenOff), _) => Err(NoAnswer::BrokenOff),
+    }
+}
+
+impl InnerAnswer {
+    /// Returns the code of a refusal and its detail, where the gateway has written it.
+    pub(super) fn problem(&self) -> Option<(String, Option<String>)> {
+        let word = |name: &str| {
+            let place = Pointer::parse(name).ok()?;
+            String::from_utf8(json::scalar::text(place.find(&self.body)?.of(&self.body))?.into_owned()).ok()
+        };
+        let code = word("/code").filter(|code| Code::ALL.iter().any(|known| known.as_str() == code))?;
+        Some((code, word("/detail")))
+    }
+
+    /// Returns the wait that a refusal asks for, in whole seconds; zero where it does not say.
+    pub(super) fn retry_after(&self) -> Duration {
+        let said = self.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        said.map_or(Duration::ZERO, Duration::from_secs)
+    }
+
+    /// Returns the refusal of a list as the answer to a request about that list.
+    pub(super) fn passed(&self) -> Response {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_LENGTH, self.body.len().into());
+        for name in OF_REFUSALS {
+            for value in self.headers.get_all(&name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Response { status: self.status, headers, body: self.body.clone().into() }
+    }
+}
