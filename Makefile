@@ -196,7 +196,7 @@ bench: build-needs openssl-needs
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs redis-needs
 
 .PHONY: test-env
-test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed $(TEST_ENV)/webhooks.installed $(TEST_ENV)/graphql.installed | postgres-needs redis-needs systemd-needs jq-needs
+test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed $(TEST_ENV)/webhooks.installed $(TEST_ENV)/graphql.installed $(TEST_ENV)/live.installed | postgres-needs redis-needs systemd-needs jq-needs
 
 .PHONY: clean-test-env
 clean-test-env:
@@ -317,6 +317,16 @@ $(TEST_ENV)/sdk.installed: $(SDK)/package.json $(SDK)/package-lock.json $(SDK)/r
 	"$(TEST_ENV)/sdk/python/bin/pip" install --quiet --disable-pip-version-check --requirement $(SDK)/requirements.txt
 	cp $(SDK)/package.json $(SDK)/package-lock.json "$(TEST_ENV)/sdk"
 	cd "$(TEST_ENV)/sdk" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	touch $@
+
+LIVE := tests/end_to_end/live
+$(TEST_ENV)/live.installed: $(LIVE)/package.json $(LIVE)/package-lock.json $(LIVE)/requirements.txt | node-needs python-needs
+	rm -rf "$(TEST_ENV)/live"
+	mkdir -p "$(TEST_ENV)/live"
+	python3 -m venv "$(TEST_ENV)/live/python"
+	"$(TEST_ENV)/live/python/bin/pip" install --quiet --disable-pip-version-check --requirement $(LIVE)/requirements.txt
+	cp $(LIVE)/package.json $(LIVE)/package-lock.json "$(TEST_ENV)/live"
+	cd "$(TEST_ENV)/live" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
 	touch $@
 
 JSON_SERVER := tests/end_to_end/upstreams/json-server

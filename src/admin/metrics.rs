@@ -11,7 +11,7 @@ mod webhooks;
 use crate::{
     gateway::{
         Snapshot,
-        lifecycle::process::Vitals,
+        lifecycle::process::{Vitals, live_counts::LiveCounts},
         server::admission::Admission,
         shared::pages::{KeptPages, generations::PURGES},
     },
@@ -54,6 +54,7 @@ fn expose(
     upstreams::write(&mut exposition, &snapshot.upstreams.iter().map(|upstream| &**upstream));
     upstreams::connections(&mut exposition, connections);
     load(&mut exposition, snapshot, vitals);
+    live_pages(&mut exposition, vitals.live_counts());
     store::write(&mut exposition, snapshot);
     webhooks::write(&mut exposition, vitals.webhooks());
     process::connections(&mut exposition, clients);
@@ -77,6 +78,23 @@ fn load(exposition: &mut Exposition, snapshot: &Snapshot, vitals: &Vitals) {
     exposition.gauge("cursorgate_memory_limit_bytes", "Limit of that memory: server.memory.", snapshot.memory.most());
     let help = "Requests refused because no memory was left for a body.";
     exposition.counter("cursorgate_memory_refusals_total", help, snapshot.memory.refused());
+}
+
+/// Adds the live pages, of which there are none without `services.live`.
+fn live_pages(exposition: &mut Exposition, counts: &LiveCounts) {
+    exposition.gauge("cursorgate_live_subscribers", "Clients with a live page.", counts.subscribers());
+    let help = "Live pages that are asked for at intervals, each for all clients that see it.";
+    exposition.gauge("cursorgate_live_pages", help, counts.pollers());
+    let help = "Requests for live pages, by result; failed ones are repeated, refused ones end the page.";
+    let mut polls = exposition.family(MetricKind::Counter, "cursorgate_live_polls_total", &["result"], help);
+    for (result, count) in counts.polls() {
+        polls.sample(&[result], count);
+    }
+    let help = "Messages to clients with a live page, by kind.";
+    let mut messages = exposition.family(MetricKind::Counter, "cursorgate_live_messages_total", &["kind"], help);
+    for (kind, count) in counts.messages() {
+        messages.sample(&[kind], count);
+    }
 }
 
 /// Adds the cache of pages, of which there is none without a route that has one.

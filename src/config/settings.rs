@@ -38,7 +38,8 @@ pub use list::{
 pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
 pub use services::{
-    BulkSettings, ExportSettings, GraphqlFieldSettings, GraphqlSettings, IdempotencySettings, ServiceSettings,
+    BulkSettings, ExportSettings, GraphqlFieldSettings, GraphqlSettings, IdempotencySettings, LiveInterval,
+    LiveSettings, ServiceSettings,
 };
 pub use store::{StoreKind, StoreSettings, StoreUser};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};

@@ -11,6 +11,7 @@ mod exports;
 mod graphql;
 mod inner;
 mod list;
+mod live;
 mod pipe;
 mod webhooks;
 
@@ -60,8 +61,11 @@ impl Services {
     /// Returns the reason that one can't be opened.
     pub(crate) fn open(gateway: &Gateway, settings: &ServiceSettings) -> Result<Self, String> {
         let inner = Arc::new(InnerGateway::new(gateway));
-        let mut answering: Vec<Arc<dyn Service>> =
-            vec![Arc::new(bulk::Bulk::new(Arc::clone(&inner))), Arc::new(graphql::Graphql::new(Arc::clone(&inner)))];
+        let mut answering: Vec<Arc<dyn Service>> = vec![
+            Arc::new(bulk::Bulk::new(Arc::clone(&inner))),
+            Arc::new(graphql::Graphql::new(Arc::clone(&inner))),
+            Arc::new(live::LivePages::new(Arc::clone(&inner))),
+        ];
         let (mut webhooks, mut events) = (None, None);
         if let Some(settings) = &settings.webhooks {
             let (service, work, raising) = webhooks::open(&inner, settings)?;

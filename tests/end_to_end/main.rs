@@ -43,6 +43,7 @@ mod lifecycle;
 mod limits;
 mod links;
 mod listeners;
+mod live;
 mod logs;
 mod metrics;
 mod migration;

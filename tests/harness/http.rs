@@ -223,6 +223,14 @@ impl Connection {
         self.exactly(length, take)
     }
 
+    /// Reads a chunk of a body; empty at its end.
+    pub(crate) fn chunk(&mut self) -> io::Result<Vec<u8>> {
+        let size = self.chunk_size()?;
+        let chunk = self.receive(size)?;
+        self.receive(2)?;
+        Ok(chunk)
+    }
+
     /// Reads bytes after a switch of protocols; empty at the end.
     pub(crate) fn receive(&mut self, count: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();

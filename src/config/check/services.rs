@@ -4,8 +4,10 @@ mod graphql;
 
 use super::{Context, webhooks};
 use crate::config::{
-    keys::{BULK, EXPORTS, FILE, IDEMPOTENCY, SERVICES},
-    settings::{BulkSettings, ExportSettings, IdempotencySettings, RouteSettings, ServiceSettings},
+    keys::{BULK, EXPORTS, FILE, IDEMPOTENCY, LIVE, LIVE_INTERVAL, SERVICES},
+    settings::{
+        BulkSettings, ExportSettings, IdempotencySettings, LiveInterval, LiveSettings, RouteSettings, ServiceSettings,
+    },
     spanned::Spanned,
 };
 
@@ -19,7 +21,9 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
     let (bulk_table, exports_table) = (SERVICES.bulk.find(&services), SERVICES.exports.find(&services));
     let webhooks_table = SERVICES.webhooks.find(&services);
     let graphql_table = SERVICES.graphql.find(&services);
-    let any = bulk_table.or(exports_table).or(webhooks_table).or(graphql_table);
+    let live_table = SERVICES.live.find(&services);
+    let tables = [bulk_table, exports_table, webhooks_table, graphql_table, live_table];
+    let any = tables.into_iter().flatten().next();
     if let (false, Some(written)) = (cfg!(feature = "services"), any) {
         let help = "build it with the feature `services`, which is on by default";
         context.diagnostics.error(written.at, "this cursorgate was built without services", help);
@@ -29,6 +33,7 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
         exports: exports_table.and_then(|written| exports(written, context)),
         webhooks: webhooks_table.and_then(|written| webhooks::webhooks(written, root, routes, context)),
         graphql: graphql_table.map(|written| graphql::read(written, routes, context)),
+        live: live_table.map(|written| live(written, (root, routes), context)),
     }
 }
 
@@ -75,4 +80,51 @@ fn exports(written: &Spanned, context: &mut Context<'_>) -> Option<ExportSetting
         keep_jobs: EXPORTS.keep_jobs.read(written),
         keep_size: EXPORTS.keep_size.read(written),
     })
+}
+
+fn live(written: &Spanned, (root, routes): (&Spanned, &[RouteSettings]), context: &mut Context<'_>) -> LiveSettings {
+    let names = LIVE.routes.located(written);
+    if LIVE.routes.find(written).is_none() {
+        context.missing(written.at, "services.live has no routes", "routes = [\"NAME\"], each with a list");
+    }
+    let mut known = Vec::new();
+    let tables = FILE.routes.table(root);
+    for name in names.into_iter().flat_map(|names| names.value) {
+        let Some(route) = routes.iter().find(|route| route.name.value == name.value) else {
+            // A route with faults is no setting, and they have been reported.
+            if !tables.members().iter().any(|(known, _)| known.value == name.value) {
+                let help = "write the NAME of [routes.NAME]";
+                context.diagnostics.error(name.at, format!("there is no route {}", name.value), help);
+            }
+            continue;
+        };
+        if route.list.is_none() || !route.methods.take(&http::Method::GET) {
+            let message = format!("the route {} serves no list by GET", name.value);
+            context.diagnostics.error(name.at, message, "take it out of services.live.routes");
+        }
+        known.push(name.value);
+    }
+    let interval_table = LIVE.interval.table(written);
+    LiveSettings {
+        routes: known,
+        interval: interval(&interval_table, context),
+        timeout: LIVE.timeout.read(written),
+        heartbeat: LIVE.heartbeat.read(written),
+        lifetime: LIVE.lifetime.read(written),
+        subscribers: LIVE.subscribers.read(written),
+        per_route: LIVE.per_route.read(written),
+        per_client: LIVE.per_client.read(written),
+    }
+}
+
+fn interval(written: &Spanned, context: &mut Context<'_>) -> LiveInterval {
+    let min = LIVE_INTERVAL.min.read(written);
+    let max = LIVE_INTERVAL.max.located(written);
+    if let Some(max) = max.as_ref().filter(|max| max.value < min) {
+        let message = format!("interval.max is {:?}, and interval.min {min:?}", max.value);
+        context.diagnostics.error(max.at, message, "raise interval.max, or lower interval.min");
+    }
+    // Without a word for it, the longest time is no reason to refuse a longer shortest one.
+    let max = max.map_or_else(|| LIVE_INTERVAL.max.default(), |max| max.value).max(min);
+    LiveInterval { min, max }
 }

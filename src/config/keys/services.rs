@@ -31,6 +31,10 @@ table! {
         /// GraphQL: a connection for each list that is asked for by GET, read by the same requests that clients make alone;
         /// docs/graphql.md.
         graphql: Key<Spanned> => sub_table(GraphqlKeys::KEYS).optional_section();
+        /// Pages that stay up to date: a request for the path of a list with `/live` after it gets the page, and then its
+        /// changes, as a stream of events or over a WebSocket. The gateway asks the upstream at intervals, once for all clients
+        /// that see the same page; docs/live.md.
+        live: Key<Spanned> => sub_table(LiveKeys::KEYS).optional_section();
     }
 }
 
@@ -168,5 +172,48 @@ table! {
 
         /// The memory for queries that clients name by their hashes, beside `server.memory`; 0 for none.
         persisted_size: Defaulted<usize> => size("0B", "1GiB").default(Text("4MiB"));
+    }
+}
+
+table! {
+    /// `[services.live]`
+    LIVE: LiveKeys {
+        /// The names of the routes whose pages can be live. Each serves a list by GET.
+        routes: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).sample(r#"["users"]"#);
+
+        /// The time between two requests for the same page: near `min` while it changes, towards `max` while it does not, or
+        /// fails.
+        interval: Key<Spanned> => sub_table(LiveIntervalKeys::KEYS).section();
+
+        /// The time that a page may take.
+        timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
+
+        /// The time after which a sign of life goes to a client that got nothing else: a comment, or a ping.
+        heartbeat: Defaulted<Duration> => duration("1s", "5m").default(Text("15s"));
+
+        /// The time after which a stream ends, and its client comes again. Clients of different streams do so at different
+        /// times.
+        lifetime: Defaulted<Duration> => duration("1s", "24h").default(Text("1h"));
+
+        /// The largest number of clients with a live page. Beyond it requests are answered with 503. Each has a connection or a
+        /// stream of HTTP/2, so keep it well below `server.connections`.
+        subscribers: Defaulted<usize> => count(1, 1_000_000).default(Count(5_000));
+
+        /// The largest number of them on a route. Beyond it requests are answered with 503.
+        per_route: Defaulted<usize> => count(1, 1_000_000).default(Count(5_000));
+
+        /// The largest number of live pages of a client. Beyond it requests are answered with 429.
+        per_client: Defaulted<usize> => count(1, 1_000_000).default(Count(100));
+    }
+}
+
+table! {
+    /// `[services.live.interval]`
+    LIVE_INTERVAL: LiveIntervalKeys {
+        /// The shortest time.
+        min: Defaulted<Duration> => duration("50ms", "1h").default(Text("1s"));
+
+        /// The longest time, failures aside: after these an upstream may ask for a longer one, up to five minutes.
+        max: Defaulted<Duration> => duration("50ms", "1h").default(Text("30s"));
     }
 }

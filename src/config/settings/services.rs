@@ -14,6 +14,8 @@ pub struct ServiceSettings {
     /// `None` without the service.
     pub graphql: Option<GraphqlSettings>,
     /// `None` without the service.
+    pub live: Option<LiveSettings>,
+    /// `None` without the service.
     pub webhooks: Option<WebhookSettings>,
 }
 
@@ -48,6 +50,33 @@ pub struct GraphqlFieldSettings {
     /// The name of the field, which no other field has.
     pub name: String,
     pub route: String,
+}
+
+/// `[services.live]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveSettings {
+    /// The names of the routes.
+    pub routes: Vec<String>,
+    pub interval: LiveInterval,
+    /// Of a page.
+    pub timeout: Duration,
+    pub heartbeat: Duration,
+    /// Of a stream.
+    pub lifetime: Duration,
+    /// The largest number of subscribers in all.
+    pub subscribers: usize,
+    /// On a route.
+    pub per_route: usize,
+    /// Of a client.
+    pub per_client: usize,
+}
+
+/// `services.live.interval`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiveInterval {
+    pub min: Duration,
+    /// Not below `min`.
+    pub max: Duration,
 }
 
 /// `[services.exports]`.

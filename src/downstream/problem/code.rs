@@ -72,6 +72,8 @@ codes! {
     IdempotencyKeyInvalid = "idempotency_key_invalid", 400, "The idempotency key can't be read";
     /// Framing, path or headers of a request, or a body on GET.
     RequestInvalid = "request_invalid", 400, "The request is not well formed";
+    /// A script of this origin may not open a WebSocket.
+    OriginRefused = "origin_refused", 403, "Scripts of this origin are not admitted";
     /// The path has no route.
     RouteNotFound = "route_not_found", 404, "There is nothing at this path";
     /// The export does not exist, or belongs to another client.
@@ -116,6 +118,8 @@ codes! {
     IdempotencyKeyReused = "idempotency_key_reused", 422, "The idempotency key belongs to another request";
     /// The client has as many unfinished exports as it may have.
     ExportLimit = "export_limit", 429, "Too many unfinished exports";
+    /// The client has as many live pages as it may have.
+    LiveLimit = "live_limit", 429, "Too many live pages";
     /// Too many requests.
     RateLimited = "rate_limited", 429, "Too many requests";
     /// The headers are larger than allowed.
@@ -165,6 +169,7 @@ impl Code {
             self,
             Self::RateLimited
                 | Self::ExportLimit
+                | Self::LiveLimit
                 | Self::UpstreamUnavailable
                 | Self::UpstreamTruncated
                 | Self::Overloaded

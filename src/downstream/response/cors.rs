@@ -109,6 +109,12 @@ impl CorsPolicy {
         response::expose(headers, of_envelope);
     }
 
+    /// Returns whether scripts of an origin may send credentials; `None` if they may not ask at all.
+    #[must_use]
+    pub fn admits(&self, origin: &HeaderValue) -> Option<bool> {
+        self.allowed(Some(origin)).map(|_| self.credentials)
+    }
+
     /// Returns `Access-Control-Allow-Origin` for an origin.
     fn allowed(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
         let Some(origins) = &self.origins else { return Some(HeaderValue::from_static("*")) };

@@ -7,6 +7,7 @@
 //! the process at once. SIGUSR1 and SIGALRM are ignored.
 
 mod board;
+pub(crate) mod live_counts;
 mod pulse;
 mod purges;
 mod upkeep;
@@ -27,7 +28,7 @@ use tokio::{
     sync::watch,
 };
 
-use self::pulse::Pulse;
+use self::{live_counts::LiveCounts, pulse::Pulse};
 use super::{
     handover::Successor,
     live::Live,
@@ -67,6 +68,7 @@ pub struct Vitals {
     spans: Arc<SpanQueue>,
     pulse: Arc<Pulse>,
     webhooks: Arc<WebhookCounts>,
+    live_counts: Arc<LiveCounts>,
 }
 
 impl Default for Vitals {
@@ -83,6 +85,7 @@ impl Default for Vitals {
             spans: Arc::default(),
             pulse: Arc::default(),
             webhooks: Arc::default(),
+            live_counts: Arc::default(),
         }
     }
 }
@@ -162,6 +165,12 @@ impl Vitals {
     #[must_use]
     pub(crate) fn webhooks(&self) -> &WebhookCounts {
         &self.webhooks
+    }
+
+    /// Returns the counts of live pages.
+    #[must_use]
+    pub fn live_counts(&self) -> &Arc<LiveCounts> {
+        &self.live_counts
     }
 
     /// Returns the counters of the log.

@@ -304,6 +304,8 @@ fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
         | Code::WebhookLimit
         | Code::WebhookUrlRefused
         | Code::ExportLimit
+        | Code::LiveLimit
+        | Code::OriginRefused
         | Code::RangeUnsatisfiable => false,
         _ => true,
     }

@@ -236,7 +236,7 @@ impl Outcome {
         match (self.code, self.status) {
             (Some(code), _) => code,
             _ if self.forwarded => "forwarded",
-            (None, 200..300) if let Some(service) = self.service => service,
+            (None, 101 | 200..300) if let Some(service) = self.service => service,
             (None, 200) => "page",
             (None, 304) => "not_modified",
             (None, 307) => "redirected",

@@ -42,7 +42,7 @@ use crate::{
             client_request::{Client, ClientRequest},
             context::{Forwarded, Gateway, RequestContext},
             respond::{self, refuse},
-            service::{ServiceAnswer, StreamedResponse},
+            service::{LastingResponse, Service, ServiceAnswer, StreamedResponse},
         },
         shared::{
             clients::{limit_store::LimitStore, route_limits::LimitedRequest},
@@ -68,6 +68,8 @@ enum Dispatch {
     Respond(Response),
     /// A response of a service, whose body comes in parts.
     Stream(Box<StreamedResponse>),
+    /// A response of a service that goes on until one of both sides ends it.
+    Converse(Box<LastingResponse>),
     /// A response to a browser's preflight, which gets no further cross-origin headers.
     Preflight(Response),
     Forward(Box<Forwarded>),
@@ -128,14 +130,19 @@ pub(crate) async fn answer(
     if gateway.vitals.is_stopping() || context.surplus.is_there() {
         session.set_keepalive(None);
     }
-    match verdict {
+    let response = match verdict {
         Dispatch::Respond(mut response) => {
             respond::share(&mut response.headers, cross_origin.as_ref(), outcome);
-            respond::write(session, response, &snapshot.server.compression, held, outcome).await;
+            response
         }
-        Dispatch::Stream(response) => Box::pin(respond::stream(session, *response, held, outcome)).await,
-        Dispatch::Preflight(response) => {
-            respond::write(session, response, &snapshot.server.compression, held, outcome).await;
+        Dispatch::Preflight(response) => response,
+        Dispatch::Stream(response) => {
+            Box::pin(respond::stream(session, response, held, outcome)).await;
+            return Ok(());
+        }
+        Dispatch::Converse(response) => {
+            Box::pin(respond::converse(session, response, (cross_origin.as_ref(), held), outcome)).await;
+            return Ok(());
         }
         Dispatch::Forward(forwarded) => {
             // The future is large, so it is boxed here, where it is needed.
@@ -144,8 +151,10 @@ pub(crate) async fn answer(
         Dispatch::Gone => {
             outcome.code = Some("client_gone");
             session.set_keepalive(None);
+            return Ok(());
         }
-    }
+    };
+    respond::write(session, response, &snapshot.server.compression, held, outcome).await;
     Ok(())
 }
 
@@ -166,14 +175,8 @@ async fn decide(
         return Dispatch::Respond(refuse(&problem, None, snapshot, outcome));
     }
     if let Some(service) = gateway.services.iter().find(|service| service.takes(snapshot, head)) {
-        outcome.service = Some(service.name());
-        let client = Client::of(session, snapshot);
-        return match service.answer(session, &client, snapshot, (held, outcome)).await {
-            Ok(Some(ServiceAnswer::Whole(response))) => Dispatch::Respond(response),
-            Ok(Some(ServiceAnswer::Streamed(response))) => Dispatch::Stream(response),
-            Ok(None) => Dispatch::Gone,
-            Err(failure) => Dispatch::Respond(shed(failure, None, snapshot, outcome)),
-        };
+        // The future is boxed, because only requests for services need it.
+        return Box::pin(ask_service(&**service, session, snapshot, (held, outcome), cross_origin)).await;
     }
     let filled = Filled { cross_origin, place, explained: &mut *explained };
     let routed = match enter(gateway, session, snapshot, outcome, filled).await {
@@ -195,6 +198,33 @@ async fn decide(
     match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
         Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
         None => pass(Forwarded { found, target, client, successor: None, body: None }, &method, explained),
+    }
+}
+
+/// Answers a request that a service takes.
+async fn ask_service(
+    service: &dyn Service,
+    session: &mut ServerSession,
+    snapshot: &Arc<Snapshot>,
+    (held, outcome): (&MemoryShare, &mut Outcome),
+    cross_origin: &mut Option<CrossOrigin>,
+) -> Dispatch {
+    outcome.service = Some(service.name());
+    let head = session.req_header();
+    if let Some(route) = service.policy(snapshot, head) {
+        *cross_origin = CrossOrigin::of(&route, &head.headers);
+        let preflight = cross_origin.as_ref().and_then(|policy| policy.preflight(&head.method, &head.headers));
+        if let Some(response) = preflight {
+            return Dispatch::Preflight(response);
+        }
+    }
+    let client = Client::of(session, snapshot);
+    match service.answer(session, &client, snapshot, (held, outcome)).await {
+        Ok(Some(ServiceAnswer::Whole(response))) => Dispatch::Respond(response),
+        Ok(Some(ServiceAnswer::Streamed(response))) => Dispatch::Stream(response),
+        Ok(Some(ServiceAnswer::Lasting(response))) => Dispatch::Converse(response),
+        Ok(None) => Dispatch::Gone,
+        Err(failure) => Dispatch::Respond(shed(failure, None, snapshot, outcome)),
     }
 }
 

@@ -3,13 +3,13 @@
 use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use pingora::{Error, ErrorType, OrErr, http::ResponseHeader, proxy::Session};
 
 use super::{
     compress::compress,
     pace::{LOOK, Pace},
-    service::StreamedResponse,
+    service::{LastingResponse, StreamedResponse},
 };
 use crate::{
     config::settings::CompressionSettings,
@@ -87,10 +87,11 @@ pub(crate) async fn write(
 /// sees that it is not whole.
 pub(crate) async fn stream(
     session: &mut Session,
-    StreamedResponse { head: mut response, mut body }: StreamedResponse,
+    streamed: Box<StreamedResponse>,
     held: &MemoryShare,
     outcome: &mut Outcome,
 ) {
+    let StreamedResponse { head: mut response, mut body } = *streamed;
     outcome.status = response.status;
     identify(&mut response.headers, &outcome.request_id);
     let without_body = session.req_header().method == Method::HEAD;
@@ -126,6 +127,52 @@ pub(crate) async fn stream(
         });
         session.set_keepalive(None);
     }
+}
+
+/// Writes the head of a response that lasts, and then holds its conversation.
+pub(crate) async fn converse(
+    session: &mut Session,
+    lasting: Box<LastingResponse>,
+    (cross_origin, held): (Option<&CrossOrigin>, &MemoryShare),
+    outcome: &mut Outcome,
+) {
+    let LastingResponse { head: mut response, conversation } = *lasting;
+    outcome.status = response.status;
+    share(&mut response.headers, cross_origin, outcome);
+    identify(&mut response.headers, &outcome.request_id);
+    // Without it the end of the connection would be that of the response (RFC 9112, section 6.3), and no end in order.
+    if session.req_header().version == Version::HTTP_11 && response.status != 101 {
+        response.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    let begun = async {
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.status = StatusCode::from_u16(response.status).or_err(ErrorType::InternalError, "no status")?;
+        head.headers = response.headers;
+        session.write_response_header(Box::new(ResponseHeader::from(head)), false).await
+    };
+    if begun.await.is_ok() {
+        conversation.hold(session, held, outcome).await;
+    } else {
+        outcome.code = Some("client_gone");
+    }
+    // The client's next request may go to another process.
+    session.set_keepalive(None);
+}
+
+/// Writes a part of a conversation. The pace of the client counts from here on: it had nothing to read before, or too little
+/// for a pace.
+#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have conversations"))]
+pub(crate) async fn write_part(session: &mut Session, mut part: Bytes, held: &MemoryShare) -> pingora::Result<()> {
+    let is_alone = !session.is_http2();
+    let mut pace = if is_alone { Pace::begin(session.as_downstream()) } else { None };
+    if pace.is_some() {
+        session.set_write_timeout(Some(PACED));
+    }
+    while !part.is_empty() {
+        let piece = part.split_to(part.len().min(PIECE));
+        write_piece(session, piece, false, &mut pace, held).await?;
+    }
+    Ok(())
 }
 
 /// Writes a piece of a body; fails if the client is too slow.

@@ -5,7 +5,7 @@ use std::{fmt::Debug, io, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderName;
-use pingora::{http::RequestHeader, protocols::http::ServerSession};
+use pingora::{http::RequestHeader, protocols::http::ServerSession, proxy::Session};
 
 use super::client_request::Client;
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     gateway::{
         lifecycle::snapshot::Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
+        routes::route::Route,
     },
     upstream::net::memory::MemoryShare,
 };
@@ -26,6 +27,12 @@ pub(crate) const FORM: HeaderName = HeaderName::from_static("cursorgate-form");
 pub(crate) trait Service: Debug + Send + Sync {
     /// Returns whether the service answers this request. Every request is asked about, so that this costs next to nothing.
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool;
+
+    /// Returns the route whose cross-origin policy holds for the answer to a request that the service takes; by default none,
+    /// so that scripts of other origins can't read it.
+    fn policy(&self, _snapshot: &Snapshot, _head: &RequestHeader) -> Option<Arc<Route>> {
+        None
+    }
 
     /// Returns the name of the service in logs and metrics.
     fn name(&self) -> &'static str;
@@ -51,6 +58,7 @@ pub(crate) enum ServiceAnswer {
     Whole(Response),
     /// Boxed, because every request has room for it.
     Streamed(Box<StreamedResponse>),
+    Lasting(Box<LastingResponse>),
 }
 
 /// A response whose body comes in parts.
@@ -65,4 +73,19 @@ pub(crate) struct StreamedResponse {
 pub(crate) trait BodySource: Send {
     /// Returns the next part, which is not empty; `None` at the end.
     async fn next(&mut self) -> io::Result<Option<Bytes>>;
+}
+
+/// A response that goes on until one of both sides ends it.
+pub(crate) struct LastingResponse {
+    /// The response without a body and without a length.
+    pub head: Response,
+    pub conversation: Box<dyn Conversation>,
+}
+
+/// The exchange of bytes after the head of a lasting response.
+#[async_trait]
+pub(crate) trait Conversation: Send {
+    /// Goes on until one of both sides ends it, and records how in `outcome`. It watches the client, and ends soon after the
+    /// process closes.
+    async fn hold(self: Box<Self>, session: &mut Session, held: &MemoryShare, outcome: &mut Outcome);
 }

@@ -397,6 +397,15 @@ impl Dialect {
         &self.reading.item
     }
 
+    /// Returns the place of the id in an item as it is served; `None` where the id stands beside the item.
+    #[must_use]
+    pub fn id_place(&self) -> Option<Pointer> {
+        let CompiledOrder { order, shape, .. } = &*self.declared;
+        let (id, item) = (shape.columns.get(order.strong().len())?.to_string(), shape.item.to_string());
+        let inner = id.strip_prefix(&item).filter(|inner| inner.is_empty() || inner.starts_with('/'))?;
+        Pointer::parse(inner).ok()
+    }
+
     /// Returns the smallest size that can be asked for.
     pub(crate) fn least_size(&self) -> PageSize {
         PageSize(match self.paging.sizes() {

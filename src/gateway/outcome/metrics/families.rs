@@ -25,7 +25,7 @@ pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample",
 pub(crate) const SERVABLE: &str = "servable";
 
 /// Outcomes without the code of a problem.
-const PLAIN_OUTCOMES: [&str; 13] = [
+const PLAIN_OUTCOMES: [&str; 14] = [
     "page",
     "not_modified",
     "passed",
@@ -36,6 +36,7 @@ const PLAIN_OUTCOMES: [&str; 13] = [
     "exports",
     "webhooks",
     "graphql",
+    "live",
     "client_gone",
     "client_stalled",
     "panicked",

@@ -1,0 +1,139 @@
+//! A live page as a stream of events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use pingora::{ErrorType, proxy::Session};
+
+use super::{
+    LiveStay,
+    group::{LiveEvent, Subscription},
+    history::LivePageEnd,
+    message::Farewell,
+    request::EVENTS,
+};
+use crate::{
+    downstream::Response,
+    gateway::{
+        lifecycle::process::Stage,
+        outcome::access_log::Outcome,
+        session::{respond::write_part, service::Conversation},
+    },
+    upstream::net::memory::MemoryShare,
+};
+
+/// A comment, as a sign of life.
+const HEARTBEAT: &[u8] = b":\n\n";
+
+/// The time for the last event, and for what was being written before it, once the process closes.
+const LAST: Duration = Duration::from_secs(1);
+
+/// The stream of one subscriber.
+pub(super) struct EventStream {
+    pub(super) subscription: Subscription,
+    pub(super) stay: LiveStay,
+}
+
+/// The end of a stream.
+enum StreamEnd {
+    Gone,
+    Stalled,
+    /// A final error has been sent.
+    Refused,
+    Farewell(Farewell),
+}
+
+impl StreamEnd {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Gone => "client",
+            Self::Stalled => "stall",
+            Self::Refused => "refusal",
+            Self::Farewell(farewell) => farewell.word(),
+        }
+    }
+}
+
+/// Returns the head of a stream.
+pub(super) fn head() -> Response {
+    let mut response = Response::new(200, Vec::new());
+    let headers = &mut response.headers;
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENTS));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx holds answers back without it, <https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering>.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+#[async_trait]
+impl Conversation for EventStream {
+    async fn hold(mut self: Box<Self>, session: &mut Session, held: &MemoryShare, outcome: &mut Outcome) {
+        let end = self.stream(session, held).await;
+        if let StreamEnd::Farewell(farewell) = &end {
+            let event = farewell.event(self.stay.again);
+            // A client that does not read its last event does not get it.
+            let _ = tokio::time::timeout(LAST, write_part(session, event, held)).await;
+        }
+        if matches!(end, StreamEnd::Stalled) {
+            outcome.code = Some("client_stalled");
+        } else if !matches!(end, StreamEnd::Gone) {
+            let _ = tokio::time::timeout(LAST, session.write_response_body(None, true)).await;
+        }
+        outcome.detail = Some(self.stay.summary(end.word()));
+    }
+}
+
+impl EventStream {
+    /// Sends events until one of both sides ends the stream.
+    async fn stream(&mut self, session: &mut Session, held: &MemoryShare) -> StreamEnd {
+        let Self { subscription, stay } = self;
+        let mut lifetime = std::pin::pin!(tokio::time::sleep(stay.lifetime));
+        let retry = format!("retry: {}\n\n", stay.again.as_millis());
+        let mut parts = vec![Bytes::from(retry)];
+        // Each iteration writes what there is, and waits for the next event.
+        loop {
+            for part in parts.drain(..) {
+                if let Some(end) = write(session, part, held, stay).await {
+                    return end;
+                }
+            }
+            tokio::select! {
+                biased;
+                () = stay.vitals.reached(Stage::Closing) => return StreamEnd::Farewell(Farewell::Stopping),
+                () = &mut lifetime => return StreamEnd::Farewell(Farewell::Lifetime),
+                _ = session.as_downstream_mut().read_body_or_idle(true) => return StreamEnd::Gone,
+                event = subscription.next() => match event {
+                    LiveEvent::Messages(messages) => parts.extend(messages.into_iter().map(|message| stay.count(&message).event.clone())),
+                    LiveEvent::End(LivePageEnd::Closing(farewell)) => return StreamEnd::Farewell(farewell),
+                    LiveEvent::End(LivePageEnd::Refused(refusal)) => {
+                        let event = stay.count(&refusal.message).event.clone();
+                        return write(session, event, held, stay).await.unwrap_or(StreamEnd::Refused);
+                    }
+                },
+                () = tokio::time::sleep(stay.heartbeat) => parts.push(Bytes::from_static(HEARTBEAT)),
+            }
+        }
+    }
+}
+
+/// Writes a part of the stream. Returns the end of the stream where the client does not read, or has gone, or where the
+/// process closes meanwhile.
+async fn write(session: &mut Session, part: Bytes, held: &MemoryShare, stay: &LiveStay) -> Option<StreamEnd> {
+    let mut writing = std::pin::pin!(write_part(session, part, held));
+    let written = tokio::select! {
+        biased;
+        written = &mut writing => written,
+        () = stay.vitals.reached(Stage::Closing) => match tokio::time::timeout(LAST, writing).await {
+            Ok(written) => written,
+            Err(_) => return Some(StreamEnd::Stalled),
+        },
+    };
+    match written {
+        Ok(()) => None,
+        Err(error) if *error.root_etype() == ErrorType::WriteTimedout => Some(StreamEnd::Stalled),
+        Err(_) => Some(StreamEnd::Gone),
+    }
+}

@@ -1,0 +1,232 @@
+//! The subscribers of one page: one group, for which the page is asked for once. A group ends with its last subscriber.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::watch;
+
+use super::{
+    history::{LivePageEnd, LiveState},
+    message::{Farewell, LiveMessage},
+    page::PageVaries,
+    poller,
+    request::LiveWindow,
+};
+use crate::services::{
+    caller::Caller,
+    inner::{InnerGateway, InnerProxy},
+};
+
+/// The hash of all that a page follows from, as far as it is known before the answer.
+pub(super) type GroupKey = [u8; 32];
+
+/// The attempts to find a group whose page is that of a client: its answer says by which headers the page differs.
+const ATTEMPTS: usize = 3;
+
+/// All groups.
+pub(super) struct LiveGroups {
+    pub(super) inner: Arc<InnerGateway>,
+    /// Groups with the same key differ by headers that their answers named.
+    table: Mutex<HashMap<GroupKey, Vec<Arc<LiveGroup>>>>,
+    next: AtomicU64,
+}
+
+/// The subscribers of one page.
+pub(super) struct LiveGroup {
+    pub(super) window: LiveWindow,
+    /// The client whose request began the group. Its headers are those by which others are compared.
+    founder: Arc<Caller>,
+    members: Mutex<GroupMembers>,
+    pub(super) state: watch::Sender<Arc<LiveState>>,
+}
+
+struct GroupMembers {
+    /// The next one whose credentials are used comes first.
+    callers: VecDeque<(u64, Arc<Caller>)>,
+    /// Dropped with the last member.
+    goes_on: Option<watch::Sender<()>>,
+}
+
+/// The subscription of one client.
+pub(super) struct Subscription {
+    groups: Arc<LiveGroups>,
+    group: Arc<LiveGroup>,
+    number: u64,
+    states: watch::Receiver<Arc<LiveState>>,
+    /// The id of the page that the client has.
+    has: Option<String>,
+    /// The client knows that the last request has failed.
+    is_warned: bool,
+}
+
+/// The next event of a subscription.
+pub(super) enum LiveEvent {
+    Messages(Vec<Arc<LiveMessage>>),
+    End(LivePageEnd),
+}
+
+impl LiveGroups {
+    /// Creates the state without groups.
+    pub(super) fn new(inner: Arc<InnerGateway>) -> Arc<Self> {
+        Arc::new(Self { inner, table: Mutex::default(), next: AtomicU64::new(0) })
+    }
+
+    /// Subscribes a client, which has the page with the id `has`, and waits for the first answer.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason that there is no page.
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        proxy: &Arc<InnerProxy>,
+        (window, caller): (&LiveWindow, &Arc<Caller>),
+        has: Option<String>,
+    ) -> Result<Subscription, LivePageEnd> {
+        for _ in 0..ATTEMPTS {
+            let mut subscription = self.join(proxy, window, caller);
+            subscription.begin().await?;
+            // The answer may show that the page differs by a header of this client.
+            if subscription.group.serves(caller) {
+                subscription.has = has;
+                return Ok(subscription);
+            }
+        }
+        Err(LivePageEnd::Closing(Farewell::Divided))
+    }
+
+    /// Joins the group of a page, or begins one.
+    fn join(self: &Arc<Self>, proxy: &Arc<InnerProxy>, window: &LiveWindow, caller: &Arc<Caller>) -> Subscription {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut table = self.table();
+        let groups = table.entry(window.key).or_default();
+        let found = groups.iter().find(|group| group.serves(caller) && group.state.borrow().end.is_none());
+        let group = match found {
+            Some(group) => {
+                group.members().callers.push_back((number, Arc::clone(caller)));
+                Arc::clone(group)
+            }
+            None => {
+                let (goes_on, wanted) = watch::channel(());
+                let callers = VecDeque::from([(number, Arc::clone(caller))]);
+                let group = Arc::new(LiveGroup {
+                    window: window.clone(),
+                    founder: Arc::clone(caller),
+                    members: Mutex::new(GroupMembers { callers, goes_on: Some(goes_on) }),
+                    state: watch::Sender::new(Arc::default()),
+                });
+                groups.push(Arc::clone(&group));
+                tokio::spawn(poller::run(Arc::clone(self), Arc::clone(&group), (Arc::clone(proxy), wanted)));
+                group
+            }
+        };
+        drop(table);
+        let states = group.state.subscribe();
+        Subscription { groups: Arc::clone(self), group, number, states, has: None, is_warned: false }
+    }
+
+    /// Removes a group, which takes no more members then.
+    pub(super) fn remove(&self, group: &Arc<LiveGroup>) {
+        remove(&mut self.table(), group);
+    }
+
+    fn leave(&self, group: &Arc<LiveGroup>, number: u64) {
+        let mut table = self.table();
+        let mut members = group.members();
+        members.callers.retain(|(known, _)| *known != number);
+        if members.callers.is_empty() {
+            members.goes_on = None;
+            remove(&mut table, group);
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<GroupKey, Vec<Arc<LiveGroup>>>> {
+        // Nothing panics under the lock.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remove(table: &mut HashMap<GroupKey, Vec<Arc<LiveGroup>>>, group: &Arc<LiveGroup>) {
+    if let Some(groups) = table.get_mut(&group.window.key) {
+        groups.retain(|known| !Arc::ptr_eq(known, group));
+        if groups.is_empty() {
+            table.remove(&group.window.key);
+        }
+    }
+}
+
+impl LiveGroup {
+    /// Returns the client whose credentials the next request has: one that is connected, each in its turn.
+    pub(super) fn caller(&self) -> Option<Arc<Caller>> {
+        let mut members = self.members();
+        let (number, caller) = members.callers.pop_front()?;
+        members.callers.push_back((number, Arc::clone(&caller)));
+        Some(caller)
+    }
+
+    /// Returns whether a page that differs like this is that of all members.
+    pub(super) fn serves_all(&self, varies: &PageVaries) -> bool {
+        self.members().callers.iter().all(|(_, caller)| self.agrees(varies, caller))
+    }
+
+    /// Returns whether the page is that of a client with the same key, as far as the answers say.
+    fn serves(&self, caller: &Arc<Caller>) -> bool {
+        let state = Arc::clone(&self.state.borrow());
+        state.shown.as_ref().is_none_or(|shown| self.agrees(&shown.page.varies, caller))
+    }
+
+    fn agrees(&self, varies: &PageVaries, caller: &Arc<Caller>) -> bool {
+        Arc::ptr_eq(&self.founder, caller) || varies.agree(&self.founder.headers, &caller.headers)
+    }
+
+    fn members(&self) -> MutexGuard<'_, GroupMembers> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Subscription {
+    /// Waits for the first answer.
+    async fn begin(&mut self) -> Result<(), LivePageEnd> {
+        let known = self.states.wait_for(|state| state.shown.is_some() || state.end.is_some()).await;
+        // The group has the sender.
+        known.map_or(Ok(()), |state| state.end.clone().map_or(Ok(()), Err))
+    }
+
+    /// Waits for the next event. Nothing is lost if the wait is given up.
+    pub(super) async fn next(&mut self) -> LiveEvent {
+        // Each iteration waits for another state.
+        loop {
+            let state = Arc::clone(&self.states.borrow_and_update());
+            if let Some(shown) = &state.shown {
+                let mut messages = shown.since(self.has.as_deref());
+                self.has = Some(shown.page.id.clone());
+                match &state.trouble {
+                    Some(trouble) if !self.is_warned => messages.push(Arc::clone(trouble)),
+                    None if self.is_warned && messages.is_empty() => messages.push(Arc::clone(&shown.recovery)),
+                    _ => {}
+                }
+                self.is_warned = state.trouble.is_some();
+                if !messages.is_empty() {
+                    return LiveEvent::Messages(messages);
+                }
+            }
+            if let Some(end) = &state.end {
+                return LiveEvent::End(end.clone());
+            }
+            if self.states.changed().await.is_err() {
+                // The group has the sender, and this value has the group.
+                return std::future::pending().await;
+            }
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.groups.leave(&self.group, self.number);
+    }
+}

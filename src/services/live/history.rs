@@ -1,0 +1,219 @@
+//! The state of a live page: the page as it is, and the last steps that led to it.
+//!
+//! Subscribers have no queues. Each one knows the id of the page that it has; the steps from there on are what it missed,
+//! and where they are not kept any more, the page itself. The steps kept are never longer than the page, because a page
+//! would be shorter then.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    message::{Farewell, LiveMessage, LivePageFault},
+    page::LivePage,
+    patch,
+};
+use crate::{
+    services::answer::InnerAnswer,
+    upstream::net::memory::{Memory, MemoryExhausted, MemoryShare},
+};
+
+/// The most steps that are kept.
+const MOST_STEPS: usize = 64;
+
+/// The state of a live page.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LiveState {
+    /// None before the first answer.
+    pub(super) shown: Option<ShownPage>,
+    /// The fault of the last request, if it failed and may succeed later.
+    pub(super) trouble: Option<Arc<LiveMessage>>,
+    /// None while the page is asked for.
+    pub(super) end: Option<LivePageEnd>,
+}
+
+/// A page and the way to it.
+#[derive(Clone, Debug)]
+pub(super) struct ShownPage {
+    pub(super) page: Arc<LivePage>,
+    pub(super) whole: Arc<LiveMessage>,
+    pub(super) recovery: Arc<LiveMessage>,
+    /// The ids of earlier pages, each with the message that leads on from it, the oldest first.
+    steps: VecDeque<(String, Arc<LiveMessage>)>,
+    /// The memory of all of it.
+    _held: Arc<MemoryShare>,
+}
+
+/// The reason that a page is no longer asked for.
+#[derive(Clone, Debug)]
+pub(super) enum LivePageEnd {
+    Refused(Arc<PageRefusal>),
+    Closing(Farewell),
+}
+
+/// The refusal of a page.
+#[derive(Debug)]
+pub(super) struct PageRefusal {
+    pub(super) fault: LivePageFault,
+    /// The answer with the refusal; none where there was no answer.
+    pub(super) answer: Option<InnerAnswer>,
+    pub(super) message: Arc<LiveMessage>,
+}
+
+impl PageRefusal {
+    /// Creates a refusal.
+    pub(super) fn new(fault: LivePageFault, answer: Option<InnerAnswer>) -> Self {
+        let message = Arc::new(LiveMessage::of_fault(&fault, true));
+        Self { fault, answer, message }
+    }
+}
+
+impl ShownPage {
+    /// Shows the first page.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error where there is no memory for it.
+    pub(super) fn first(page: LivePage, memory: &Arc<Memory>) -> Result<Self, MemoryExhausted> {
+        Self::with_steps(page, VecDeque::new(), memory)
+    }
+
+    /// Shows the next page, with the step that leads to it; `None` if the page is the same.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error where there is no memory for it. The page stays as it is then.
+    pub(super) fn next(&self, page: LivePage, memory: &Arc<Memory>) -> Result<Option<Self>, MemoryExhausted> {
+        if page.id == self.page.id {
+            return Ok(None);
+        }
+        let found = patch::difference(&self.page.body, &page.body, &page.places, page.body.len());
+        let mut steps = VecDeque::new();
+        match found {
+            // Another spelling of the same page: blanks, or the order of members.
+            Some(patch) if patch == b"[]" && self.page.headers == page.headers => return Ok(None),
+            Some(patch) => {
+                let step = Arc::new(LiveMessage::of_patch(&self.page, &page, &patch));
+                steps.clone_from(&self.steps);
+                steps.push_back((self.page.id.clone(), step));
+                let mut size: usize = steps.iter().map(|(_, step)| step.event.len()).sum();
+                // The last step stays: it was found to be shorter than the page.
+                while steps.len() > 1 && (size > page.body.len() || steps.len() > MOST_STEPS) {
+                    size -= steps.pop_front().map_or(0, |(_, step)| step.event.len());
+                }
+            }
+            // The way from earlier pages is longer than the page.
+            None => {}
+        }
+        Self::with_steps(page, steps, memory).map(Some)
+    }
+
+    fn with_steps(
+        page: LivePage,
+        steps: VecDeque<(String, Arc<LiveMessage>)>,
+        memory: &Arc<Memory>,
+    ) -> Result<Self, MemoryExhausted> {
+        let whole = LiveMessage::of_page(&page.id, &page.headers, &page.body);
+        let recovery = LiveMessage::of_recovery(&page);
+        let held = memory.share();
+        let of_steps: usize = steps.iter().map(|(_, step)| step.event.len()).sum();
+        held.take(page.body.len() + whole.event.len() + recovery.event.len() + of_steps)?;
+        Ok(Self {
+            page: Arc::new(page),
+            whole: Arc::new(whole),
+            recovery: Arc::new(recovery),
+            steps,
+            _held: Arc::new(held),
+        })
+    }
+
+    /// Returns the messages for a subscriber that has the page with this id: the steps from there on, or the whole page.
+    pub(super) fn since(&self, id: Option<&str>) -> Vec<Arc<LiveMessage>> {
+        let Some(id) = id else { return vec![Arc::clone(&self.whole)] };
+        if id == self.page.id {
+            return Vec::new();
+        }
+        // A page may have been the same before: the last time counts.
+        match self.steps.iter().rposition(|(from, _)| from == id) {
+            Some(place) => self.steps.range(place..).map(|(_, step)| Arc::clone(step)).collect(),
+            None => vec![Arc::clone(&self.whole)],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::live::{page::PageVaries, patch::ItemPlaces};
+
+    fn page(id: &str, body: String) -> LivePage {
+        LivePage {
+            id: id.to_owned(),
+            body: body.into(),
+            headers: "{}".to_owned(),
+            places: ItemPlaces { items: Some(String::new()), id: None },
+            tag: None,
+            varies: PageVaries::By(Vec::new()),
+        }
+    }
+
+    /// A page of 200 numbers from `first` on.
+    fn numbers(first: u32) -> LivePage {
+        let numbers: Vec<String> = (first..first + 200).map(|number| number.to_string()).collect();
+        page(&format!("p{first}"), format!("[{}]", numbers.join(",")))
+    }
+
+    fn kinds(shown: &ShownPage, id: Option<&str>) -> String {
+        let messages = shown.since(id);
+        messages.iter().map(|message| if Arc::ptr_eq(message, &shown.whole) { 'W' } else { 'p' }).collect()
+    }
+
+    #[test]
+    fn a_subscriber_gets_what_it_missed_or_the_page() {
+        let memory = Memory::new(1 << 20);
+        let mut shown = ShownPage::first(numbers(1), &memory).unwrap();
+        assert_eq!(kinds(&shown, None), "W");
+        assert_eq!(kinds(&shown, Some("p1")), "", "nothing is missed");
+        for first in 2..4 {
+            shown = shown.next(numbers(first), &memory).unwrap().unwrap();
+        }
+        assert_eq!(kinds(&shown, Some("p1")), "pp");
+        assert_eq!(kinds(&shown, Some("p2")), "p");
+        assert_eq!(kinds(&shown, Some("other")), "W", "a page that is not known any more");
+        // Steps together are no longer than the page.
+        for first in 4..60 {
+            shown = shown.next(numbers(first), &memory).unwrap().unwrap();
+            let size: usize = shown.steps.iter().map(|(_, step)| step.event.len()).sum();
+            assert!(size <= shown.page.body.len(), "{size}");
+        }
+        assert_eq!(kinds(&shown, Some("p1")), "W");
+        assert_eq!(kinds(&shown, Some("p58")), "p");
+        let far = shown.next(numbers(5_000), &memory).unwrap().unwrap();
+        assert_eq!(kinds(&far, Some("p59")), "W", "the patch would be longer than the page");
+        assert_eq!(kinds(&far, Some("p58")), "W");
+        drop((shown, far));
+        assert_eq!(memory.held(), 0);
+    }
+
+    #[test]
+    fn a_page_that_returns_is_known_by_its_content() {
+        let memory = Memory::new(1 << 20);
+        let mut shown = ShownPage::first(numbers(1), &memory).unwrap();
+        for first in [2, 1, 3] {
+            shown = shown.next(numbers(first), &memory).unwrap().unwrap();
+        }
+        assert_eq!(kinds(&shown, Some("p1")), "p", "the last time counts");
+        assert!(shown.next(numbers(3), &memory).unwrap().is_none());
+        let spelt = page("other", String::from_utf8(numbers(3).body.to_vec()).unwrap().replace(',', ", "));
+        assert!(shown.next(spelt, &memory).unwrap().is_none(), "blanks are no change");
+    }
+
+    #[test]
+    fn without_memory_a_page_stays() {
+        let memory = Memory::new(96 << 10);
+        let shown = ShownPage::first(numbers(1), &memory).unwrap();
+        let other = memory.share();
+        other.take(64 << 10).unwrap();
+        assert!(shown.next(numbers(2), &memory).is_err());
+        drop(other);
+        assert!(shown.next(numbers(2), &memory).unwrap().is_some());
+    }
+}

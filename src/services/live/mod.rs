@@ -1,0 +1,200 @@
+//! Live pages: a page of a list, and then its changes, for upstreams that can only be polled.
+//!
+//! The subscribers of one page are a group (`group`): clients of one principal, with the same target. One poller asks for the
+//! page of a group by inner requests (`poller`, `services::inner`), with the credentials of a subscriber that is still
+//! connected, at intervals that follow the page (`rhythm`). The limits, the proofs and the principal of the list hold for
+//! these requests. Each page is compared with the one before it (`page`, `patch`), and subscribers get the difference, or the
+//! page where they have missed too much (`history`). There is no queue for a subscriber: it knows which page it has.
+//!
+//! `request` reads requests, `places` bounds subscribers, `message` writes messages. `events` sends them as a
+//! stream of events, `socket` over a WebSocket, whose messages `watch` reads.
+
+mod events;
+mod group;
+mod history;
+mod message;
+mod page;
+mod patch;
+mod places;
+mod poller;
+mod request;
+mod rhythm;
+mod socket;
+mod watch;
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use http::{HeaderMap, HeaderValue, header};
+use pingora::{http::RequestHeader, protocols::http::ServerSession};
+
+use self::{
+    events::EventStream,
+    group::LiveGroups,
+    history::LivePageEnd,
+    message::LiveMessage,
+    places::{SubscriberPlace, SubscriberPlaces},
+    request::LiveCall,
+    rhythm::{chance, loosened},
+    socket::LiveSocket,
+};
+use super::inner::InnerGateway;
+use crate::{
+    config::settings::LiveSettings,
+    downstream::{Code, Problem},
+    gateway::{
+        Snapshot,
+        lifecycle::process::{Vitals, live_counts::LiveMessageKind},
+        outcome::{access_log::Outcome, failure::Failure},
+        routes::route::Route,
+        server::dispatch::unless_gone,
+        session::{
+            client_request::Client,
+            service::{LastingResponse, Service, ServiceAnswer},
+        },
+    },
+    upstream::net::memory::MemoryShare,
+};
+
+/// The time after which clients come again, and the time by which it differs among them, so that not all come at once.
+const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN_SPREAD: Duration = Duration::from_secs(4);
+
+/// The service.
+pub(super) struct LivePages {
+    groups: Arc<LiveGroups>,
+    places: Arc<SubscriberPlaces>,
+}
+
+impl std::fmt::Debug for LivePages {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("LivePages").finish_non_exhaustive()
+    }
+}
+
+/// The stay of a subscriber: its place, its times, and the messages that it got.
+struct LiveStay {
+    _place: SubscriberPlace,
+    vitals: Vitals,
+    heartbeat: Duration,
+    lifetime: Duration,
+    /// The time after which the client should come again.
+    again: Duration,
+    pages: usize,
+    patches: usize,
+    errors: usize,
+}
+
+impl LiveStay {
+    fn begin(place: SubscriberPlace, settings: &LiveSettings, vitals: &Vitals) -> Self {
+        Self {
+            _place: place,
+            vitals: vitals.clone(),
+            heartbeat: settings.heartbeat,
+            lifetime: loosened(settings.lifetime),
+            again: AGAIN + AGAIN_SPREAD.mul_f64(chance()),
+            pages: 0,
+            patches: 0,
+            errors: 0,
+        }
+    }
+
+    /// Counts a message that is sent.
+    fn count<'m>(&mut self, message: &'m LiveMessage) -> &'m LiveMessage {
+        self.vitals.live_counts().count_message(message.kind);
+        *match message.kind {
+            LiveMessageKind::Page => &mut self.pages,
+            LiveMessageKind::Patch => &mut self.patches,
+            LiveMessageKind::Error => &mut self.errors,
+        } += 1;
+        message
+    }
+
+    /// Returns the messages and the end of the stay, for the log.
+    fn summary(&self, end: &str) -> String {
+        let Self { pages, patches, errors, .. } = self;
+        format!("{pages} pages, {patches} patches, {errors} errors, ended by {end}")
+    }
+}
+
+#[async_trait]
+impl Service for LivePages {
+    fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool {
+        snapshot.services.live.is_some() && request::read(snapshot, head).is_some()
+    }
+
+    fn policy(&self, snapshot: &Snapshot, head: &RequestHeader) -> Option<Arc<Route>> {
+        request::read(snapshot, head).map(|below| below.route)
+    }
+
+    fn name(&self) -> &'static str {
+        "live"
+    }
+
+    async fn answer(
+        &self,
+        session: &mut ServerSession,
+        client: &Client,
+        snapshot: &Arc<Snapshot>,
+        (_, outcome): (&MemoryShare, &mut Outcome),
+    ) -> Result<Option<ServiceAnswer>, Failure> {
+        let below = request::read(snapshot, session.req_header());
+        let Some((below, settings)) = below.zip(snapshot.services.live.as_ref()) else {
+            // The service does not take such a request.
+            return Err(Box::new(Problem::new(Code::RouteNotFound, "no route covers this path")).into());
+        };
+        let call = LiveCall::new(below, session, (client, snapshot), outcome)?;
+        let place = self.places.enter(settings, (&call.route.name, call.client))?;
+        let proxy = self.groups.inner.proxy().await?;
+        let stay = LiveStay::begin(place, settings, &self.groups.inner.gateway().vitals);
+        if socket::is_asked_for(session) {
+            let head = socket::head(&session.req_header().headers)?;
+            let conversation = Box::new(LiveSocket { groups: Arc::clone(&self.groups), proxy, call, stay });
+            return Ok(Some(ServiceAnswer::Lasting(Box::new(LastingResponse { head, conversation }))));
+        }
+        let window = call.window(call.query());
+        let has = last_event(&session.req_header().headers);
+        let entering = pin!(self.groups.enter(&proxy, (&window, &call.caller), has));
+        let Some(entered) = unless_gone(session, entering).await else { return Ok(None) };
+        let subscription = match entered {
+            Ok(subscription) => subscription,
+            Err(end) => return refused(end).map(Some),
+        };
+        let conversation = Box::new(EventStream { subscription, stay });
+        Ok(Some(ServiceAnswer::Lasting(Box::new(LastingResponse { head: events::head(), conversation }))))
+    }
+}
+
+impl LivePages {
+    /// Creates the service.
+    pub(super) fn new(inner: Arc<InnerGateway>) -> Self {
+        let counts = Arc::clone(inner.gateway().vitals.live_counts());
+        Self { groups: LiveGroups::new(inner), places: SubscriberPlaces::new(counts) }
+    }
+}
+
+/// Returns the answer to a client that gets no page.
+///
+/// # Errors
+///
+/// Returns the failure, unless it is an answer of the list.
+fn refused(end: LivePageEnd) -> Result<ServiceAnswer, Failure> {
+    let refusal = match end {
+        LivePageEnd::Refused(refusal) => refusal,
+        LivePageEnd::Closing(_) => {
+            let mut problem = Problem::new(Code::Overloaded, "the page is about to change: come again");
+            problem.retry_after = Some(HeaderValue::from_static("1"));
+            return Err(Box::new(problem).into());
+        }
+    };
+    if let Some(answer) = &refusal.answer {
+        return Ok(ServiceAnswer::Whole(answer.passed()));
+    }
+    let code = Code::ALL.iter().copied().find(|code| code.as_str() == refusal.fault.code).unwrap_or(Code::Internal);
+    Err(Box::new(Problem::new(code, refusal.fault.detail.clone())).into())
+}
+
+/// Returns the id of the page that a client has, as it says.
+fn last_event(headers: &HeaderMap) -> Option<String> {
+    Some(headers.get(header::HeaderName::from_static("last-event-id"))?.to_str().ok()?.to_owned())
+}

@@ -1,0 +1,145 @@
+//! A page as subscribers get it: the envelope's body in one line, and the headers that are about the page.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::patch::ItemPlaces;
+use crate::{downstream::Convention, gateway::List, json::Pointer, services::answer::InnerAnswer};
+
+/// The header that every page of the gateway has.
+const LEVEL: &str = "cursorgate-level";
+
+/// The prefix of the gateway's own headers about a page.
+const OWN: &str = "cursorgate-";
+
+/// A page of a list.
+#[derive(Debug)]
+pub(super) struct LivePage {
+    /// A hash of the content: whoever has a page with this id has this page, wherever it came from.
+    pub(super) id: String,
+    /// The body, in one line.
+    pub(super) body: Bytes,
+    /// The headers about the page, as a JSON object.
+    pub(super) headers: String,
+    pub(super) places: ItemPlaces,
+    /// The validator of the page.
+    pub(super) tag: Option<HeaderValue>,
+    pub(super) varies: PageVaries,
+}
+
+/// The headers of requests by which a page differs, as its answer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PageVaries {
+    By(Vec<HeaderName>),
+    /// By something that no header shows.
+    Beyond,
+}
+
+impl LivePage {
+    /// Reads a page; `None` where the answer is no page of the gateway, or no text.
+    pub(super) fn read(answer: &InnerAnswer, list: &List, convention: &Convention) -> Option<Self> {
+        // An answer that was passed on is no page.
+        if !answer.headers.contains_key(LEVEL) || std::str::from_utf8(&answer.body).is_err() {
+            return None;
+        }
+        // Between tokens alone: strings in JSON have no line ends.
+        let line = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
+        let body: Vec<u8> = answer.body.iter().map(line).collect();
+        let headers = described(&answer.headers, convention);
+        let mut hash = Sha256::new();
+        hash.update(&body);
+        hash.update([0]);
+        hash.update(headers.as_bytes());
+        let mut id = String::with_capacity(32);
+        for byte in &hash.finalize()[..16] {
+            let _ = write!(id, "{byte:02x}");
+        }
+        let places = convention.envelope.places();
+        let in_item = list.dialect.id_place();
+        let item = |item: &Pointer| in_item.as_ref().map(|id| item.then(id));
+        // Elements that are made of the parts of an item mostly have its id.
+        let id_place = places.item.as_ref().map_or_else(|| Pointer::parse("/id").ok(), item);
+        Some(Self {
+            id,
+            body: body.into(),
+            headers,
+            places: ItemPlaces { items: places.items.as_ref().map(Pointer::to_string), id: id_place },
+            tag: answer.headers.get(header::ETAG).cloned(),
+            varies: PageVaries::of(&answer.headers),
+        })
+    }
+}
+
+impl PageVaries {
+    fn of(headers: &HeaderMap) -> Self {
+        let lines = headers.get_all(header::VARY).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let mut names = Vec::new();
+        for line in lines {
+            for name in line.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+                match HeaderName::from_bytes(name.as_bytes()) {
+                    Ok(name) if name != "*" => names.push(name),
+                    _ => return Self::Beyond,
+                }
+            }
+        }
+        Self::By(names)
+    }
+
+    /// Returns whether two requests get the same page.
+    pub(super) fn agree(&self, one: &HeaderMap, other: &HeaderMap) -> bool {
+        match self {
+            Self::By(names) => names.iter().all(|name| one.get_all(name).iter().eq(other.get_all(name).iter())),
+            Self::Beyond => false,
+        }
+    }
+}
+
+/// Returns the headers about a page as a JSON object: links, the level, and those of the envelope.
+fn described(headers: &HeaderMap, convention: &Convention) -> String {
+    let mut object = Map::new();
+    for name in headers.keys() {
+        let is_told = name == header::LINK
+            || name.as_str().starts_with(OWN)
+            || convention.envelope.header_names().any(|own| own == name);
+        let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        if is_told && !values.is_empty() {
+            object.insert(name.to_string(), Value::String(values.join(", ")));
+        }
+    }
+    Value::Object(object).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn requests_share_a_page_where_its_answer_says_so() {
+        let french = headers(&[("accept-language", "fr"), ("x-a", "1"), ("x-a", "2")]);
+        let german = headers(&[("accept-language", "de"), ("x-a", "1"), ("x-a", "2")]);
+        for (vary, agree) in [
+            (None, true),
+            (Some("X-A"), true),
+            (Some("x-a, Accept-Language"), false),
+            (Some("*"), false),
+            (Some("a b"), false),
+        ] {
+            let varies = PageVaries::of(&headers(&vary.map(|vary| ("vary", vary)).into_iter().collect::<Vec<_>>()));
+            assert_eq!(varies.agree(&french, &german), agree, "{vary:?}");
+        }
+        let varies = PageVaries::By(vec![HeaderName::from_static("x-a")]);
+        assert!(!varies.agree(&french, &headers(&[("x-a", "1")])), "a line less");
+    }
+}

@@ -1,0 +1,142 @@
+//! The places of subscribers: in the process, on a route, and of a client.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    config::settings::LiveSettings,
+    downstream::{Code, Problem},
+    gateway::lifecycle::process::live_counts::LiveCounts,
+};
+
+/// The name of a client on a route.
+pub(super) type ClientName = [u8; 32];
+
+/// All places.
+#[derive(Debug)]
+pub(super) struct SubscriberPlaces {
+    taken: Mutex<TakenPlaces>,
+    counts: Arc<LiveCounts>,
+}
+
+#[derive(Debug, Default)]
+struct TakenPlaces {
+    all: usize,
+    /// By the names of routes. Those without subscribers have no entry.
+    routes: HashMap<String, usize>,
+    clients: HashMap<ClientName, usize>,
+}
+
+/// The place of a subscriber, until it is dropped.
+#[derive(Debug)]
+pub(super) struct SubscriberPlace {
+    places: Arc<SubscriberPlaces>,
+    route: String,
+    client: ClientName,
+}
+
+impl SubscriberPlaces {
+    /// Creates places of which none is taken.
+    pub(super) fn new(counts: Arc<LiveCounts>) -> Arc<Self> {
+        Arc::new(Self { taken: Mutex::default(), counts })
+    }
+
+    /// Takes a place.
+    ///
+    /// # Errors
+    ///
+    /// Returns 429 `live_limit` or 503 `overloaded`.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        settings: &LiveSettings,
+        (route, client): (&str, ClientName),
+    ) -> Result<SubscriberPlace, Box<Problem>> {
+        let mut taken = self.taken();
+        let of_client = taken.clients.get(&client).copied().unwrap_or(0);
+        if of_client >= settings.per_client {
+            let detail = format!("this client has {of_client} live pages: close one first");
+            return Err(Box::new(Problem::new(Code::LiveLimit, detail)));
+        }
+        let of_route = taken.routes.get(route).copied().unwrap_or(0);
+        if taken.all >= settings.subscribers || of_route >= settings.per_route {
+            let detail = "the gateway has as many live pages as it may: try again later";
+            return Err(Box::new(Problem::new(Code::Overloaded, detail)));
+        }
+        taken.all += 1;
+        *taken.routes.entry(route.to_owned()).or_default() += 1;
+        *taken.clients.entry(client).or_default() += 1;
+        drop(taken);
+        self.counts.begin_subscriber();
+        Ok(SubscriberPlace { places: Arc::clone(self), route: route.to_owned(), client })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, TakenPlaces> {
+        // Numbers alone change under the lock.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for SubscriberPlace {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken();
+        taken.all = taken.all.saturating_sub(1);
+        leave(&mut taken.routes, &self.route);
+        leave(&mut taken.clients, &self.client);
+        drop(taken);
+        self.places.counts.end_subscriber();
+    }
+}
+
+fn leave<K, Q>(places: &mut HashMap<K, usize>, key: &Q) -> Option<()>
+where
+    K: std::borrow::Borrow<Q> + std::hash::Hash + Eq,
+    Q: std::hash::Hash + Eq + ?Sized,
+{
+    let count = places.get_mut(key)?;
+    *count -= 1;
+    if *count == 0 {
+        places.remove(key);
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::settings::LiveInterval;
+
+    #[test]
+    fn places_are_bounded_and_given_back() {
+        let interval = LiveInterval { min: Duration::ZERO, max: Duration::ZERO };
+        let settings = LiveSettings {
+            routes: Vec::new(),
+            interval,
+            timeout: Duration::ZERO,
+            heartbeat: Duration::ZERO,
+            lifetime: Duration::ZERO,
+            subscribers: 4,
+            per_route: 3,
+            per_client: 2,
+        };
+        let counts: Arc<LiveCounts> = Arc::default();
+        let places = SubscriberPlaces::new(Arc::clone(&counts));
+        let enter =
+            |route: &str, client: u8| places.enter(&settings, (route, [client; 32])).map_err(|problem| problem.code);
+        let mut held = vec![enter("a", 1).unwrap(), enter("a", 1).unwrap()];
+        assert_eq!(enter("a", 1).unwrap_err(), Code::LiveLimit);
+        assert_eq!(enter("b", 1).unwrap_err(), Code::LiveLimit, "of all routes together");
+        held.push(enter("a", 2).unwrap());
+        assert_eq!(enter("a", 3).unwrap_err(), Code::Overloaded, "of the route");
+        held.push(enter("b", 3).unwrap());
+        assert_eq!(enter("b", 4).unwrap_err(), Code::Overloaded, "of the process");
+        assert_eq!(counts.subscribers(), 4);
+        held.clear();
+        assert_eq!(counts.subscribers(), 0);
+        let taken = places.taken();
+        assert!(taken.all == 0 && taken.routes.is_empty() && taken.clients.is_empty());
+    }
+}

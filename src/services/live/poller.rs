@@ -1,0 +1,258 @@
+//! The requests for the page of a group, one after the other until its last subscriber leaves.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use http::header;
+use tokio::sync::watch;
+
+use super::{
+    group::{LiveGroup, LiveGroups},
+    history::{LivePageEnd, LiveState, PageRefusal, ShownPage},
+    message::{Farewell, LiveMessage, LivePageFault},
+    page::LivePage,
+    rhythm::{PollRhythm, loosened},
+};
+use crate::{
+    config::settings::LiveSettings,
+    downstream::Code,
+    gateway::{
+        Snapshot,
+        lifecycle::process::{
+            Stage,
+            live_counts::{LiveCounts, PollResult},
+        },
+        runtime::futures::caught,
+    },
+    services::{
+        answer::{self, NoAnswer},
+        caller::Caller,
+        inner::InnerProxy,
+        list::find_list,
+    },
+};
+
+/// A request for a page, as it ended.
+enum LivePoll {
+    /// The subscribers have another page.
+    Changed,
+    Unchanged,
+    /// The page may be had after this time.
+    Failed(PageRefusal, Duration),
+    Refused(PageRefusal),
+    Closing(Farewell),
+}
+
+/// A poller, which is counted until it is dropped.
+struct Poller {
+    groups: Arc<LiveGroups>,
+    group: Arc<LiveGroup>,
+    proxy: Arc<InnerProxy>,
+    counts: Arc<LiveCounts>,
+    rhythm: PollRhythm,
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.counts.end_poller();
+        self.groups.remove(&self.group);
+    }
+}
+
+/// Asks for the page of a group until it ends, its last subscriber leaves, or the process closes.
+pub(super) async fn run(
+    groups: Arc<LiveGroups>,
+    group: Arc<LiveGroup>,
+    (proxy, mut wanted): (Arc<InnerProxy>, watch::Receiver<()>),
+) {
+    let vitals = groups.inner.gateway().vitals.clone();
+    let counts = Arc::clone(vitals.live_counts());
+    counts.begin_poller();
+    let mut poller = Poller { groups, group, proxy, counts, rhythm: PollRhythm::default() };
+    let mut closing = pin!(vitals.reached(Stage::Closing));
+    // Each iteration is a request and the wait after it.
+    loop {
+        let pause = {
+            let step = pin!(poller.step(&mut wanted));
+            let mut stepping = pin!(caught(step));
+            tokio::select! {
+                biased;
+                () = &mut closing => return,
+                stepped = &mut stepping => stepped,
+            }
+        };
+        let pause = match pause {
+            Ok(Some(pause)) => pause,
+            Ok(None) => return,
+            Err(panic) => {
+                tracing::error!(panic, "a live page has failed");
+                let detail = "the gateway failed: report the request id".to_owned();
+                let fault = LivePageFault { status: 500, code: Code::Internal.as_str().to_owned(), detail };
+                poller.end(LivePageEnd::Refused(Arc::new(PageRefusal::new(fault, None))));
+                return;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = &mut closing => return,
+            _ = wanted.changed() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+impl Poller {
+    /// Makes a request, tells the subscribers, and returns the time until the next one; `None` after the last one.
+    async fn step(&mut self, wanted: &mut watch::Receiver<()>) -> Option<Duration> {
+        let snapshot = self.groups.inner.gateway().live.pin();
+        let Some(settings) = snapshot.services.live.as_ref() else {
+            self.end(LivePageEnd::Closing(Farewell::Unconfigured));
+            return None;
+        };
+        let caller = self.group.caller()?;
+        let polled = self.poll((&snapshot, settings), &caller, wanted).await;
+        // The last subscriber may have left meanwhile.
+        if wanted.has_changed().is_err() {
+            return None;
+        }
+        let bounds = settings.interval;
+        let pause = match polled {
+            LivePoll::Changed => {
+                self.counts.count_poll(PollResult::Changed);
+                self.rhythm.changed(bounds)
+            }
+            LivePoll::Unchanged => {
+                self.counts.count_poll(PollResult::Unchanged);
+                self.recover();
+                self.rhythm.unchanged(bounds)
+            }
+            LivePoll::Failed(refusal, wait) => {
+                self.counts.count_poll(PollResult::Failed);
+                if self.group.state.borrow().shown.is_none() {
+                    // No client has a page yet: they get the failure as the list would give it.
+                    self.end(LivePageEnd::Refused(Arc::new(refusal)));
+                    return None;
+                }
+                self.warn(&refusal.fault);
+                self.rhythm.failed(bounds, wait)
+            }
+            LivePoll::Refused(refusal) => {
+                self.counts.count_poll(PollResult::Refused);
+                self.end(LivePageEnd::Refused(Arc::new(refusal)));
+                return None;
+            }
+            LivePoll::Closing(farewell) => {
+                self.end(LivePageEnd::Closing(farewell));
+                return None;
+            }
+        };
+        // A gateway that lacks memory serves those who ask themselves first.
+        let pause = if snapshot.memory.is_short() { pause.max(bounds.max) } else { pause };
+        Some(loosened(pause))
+    }
+
+    /// Asks for the page in the name of a subscriber.
+    async fn poll(
+        &self,
+        (snapshot, settings): (&Snapshot, &LiveSettings),
+        caller: &Caller,
+        wanted: &mut watch::Receiver<()>,
+    ) -> LivePoll {
+        let window = &self.group.window;
+        let found = find_list(snapshot, window.host.as_deref(), &window.normal_path);
+        let Some(route) = found.filter(|route| settings.routes.contains(&route.name)) else {
+            return LivePoll::Closing(Farewell::Unconfigured);
+        };
+        let Some(list) = &route.list else { return LivePoll::Closing(Farewell::Unconfigured) };
+        let tag = self.group.state.borrow().shown.as_ref().and_then(|shown| shown.page.tag.clone());
+        let condition: Vec<_> = tag.into_iter().map(|tag| (header::IF_NONE_MATCH, tag)).collect();
+        let limits = (settings.timeout, wanted);
+        let asked = answer::ask((&self.proxy, snapshot), caller, (&window.target, &condition), limits).await;
+        let answer = match asked {
+            Ok(answer) => answer,
+            Err(NoAnswer::Unasked) => return LivePoll::Refused(unanswered(NoAnswer::Unasked)),
+            Err(reason) => return LivePoll::Failed(unanswered(reason), Duration::ZERO),
+        };
+        match answer.status {
+            200 => {
+                let convention = list.conventions.choose(&caller.headers).convention;
+                match LivePage::read(&answer, list, convention) {
+                    Some(page) => self.show(page, snapshot),
+                    None => LivePoll::Refused(no_page()),
+                }
+            }
+            304 => LivePoll::Unchanged,
+            status => {
+                let (fault, wait) = (LivePageFault::of_answer(&answer), answer.retry_after());
+                let refusal = PageRefusal::new(fault, Some(answer));
+                match status {
+                    408 | 409 | 425 | 429 | 500.. => LivePoll::Failed(refusal, wait),
+                    _ => LivePoll::Refused(refusal),
+                }
+            }
+        }
+    }
+
+    /// Shows a page to the subscribers.
+    fn show(&self, page: LivePage, snapshot: &Snapshot) -> LivePoll {
+        let state = Arc::clone(&self.group.state.borrow());
+        let next = match &state.shown {
+            None => ShownPage::first(page, &snapshot.memory).map(Some),
+            Some(shown) => shown.next(page, &snapshot.memory),
+        };
+        match next {
+            // Each of the subscribers comes again, and finds those with the same page.
+            Ok(Some(shown)) if state.shown.is_some() && !self.group.serves_all(&shown.page.varies) => {
+                LivePoll::Closing(Farewell::Divided)
+            }
+            Ok(Some(shown)) => {
+                self.group.state.send_replace(Arc::new(LiveState { shown: Some(shown), ..LiveState::default() }));
+                LivePoll::Changed
+            }
+            Ok(None) => LivePoll::Unchanged,
+            Err(_) => LivePoll::Failed(unanswered(NoAnswer::NoMemory), Duration::ZERO),
+        }
+    }
+
+    /// Tells the subscribers that a request has failed.
+    fn warn(&self, fault: &LivePageFault) {
+        self.group.state.send_if_modified(|state| {
+            let is_new = state.trouble.is_none();
+            if is_new {
+                let trouble = Some(Arc::new(LiveMessage::of_fault(fault, false)));
+                *state = Arc::new(LiveState { trouble, ..LiveState::clone(state) });
+            }
+            is_new
+        });
+    }
+
+    /// Tells the subscribers that requests succeed again.
+    fn recover(&self) {
+        self.group.state.send_if_modified(|state| {
+            let was_warned = state.trouble.is_some();
+            if was_warned {
+                *state = Arc::new(LiveState { trouble: None, ..LiveState::clone(state) });
+            }
+            was_warned
+        });
+    }
+
+    /// Tells the subscribers that there is no further page. A client that comes then begins another group.
+    fn end(&self, end: LivePageEnd) {
+        self.groups.remove(&self.group);
+        self.group.state.send_modify(|state| {
+            *state = Arc::new(LiveState { end: Some(end), ..LiveState::clone(state) });
+        });
+    }
+}
+
+/// Returns the refusal of an answer that is no page.
+fn no_page() -> PageRefusal {
+    let detail = "this is no page of the gateway: a live page is asked for by cursor, and is text".to_owned();
+    PageRefusal::new(LivePageFault { status: 400, code: Code::ParameterInvalid.as_str().to_owned(), detail }, None)
+}
+
+fn unanswered(reason: NoAnswer) -> PageRefusal {
+    let (code, detail) = reason.said();
+    let fault = LivePageFault { status: code.status(), code: code.as_str().to_owned(), detail: detail.to_owned() };
+    PageRefusal::new(fault, None)
+}

@@ -1,0 +1,291 @@
+//! Requests for live pages: their path, their client, and the page that they are about.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use pingora::{http::RequestHeader, protocols::http::ServerSession};
+use sha2::{Digest as _, Sha256};
+
+use super::{group::GroupKey, places::ClientName, socket};
+use crate::{
+    downstream::{Code, CorsPolicy, Problem, response::cors},
+    gateway::{Snapshot, outcome::access_log::Outcome, routes::route::Route, session::client_request::Client},
+    services::{caller::Caller, list::BelowList},
+};
+
+/// The segment after the path of a list.
+const SEGMENT: &str = "/live";
+
+/// The media type of event streams.
+pub(super) const EVENTS: &str = "text/event-stream";
+
+/// Headers of the subscription alone. A page is asked for many times, so that it has no trace of its client's, and the client's
+/// word about caches is about the subscription: browsers forbid caches for every stream of events.
+const OF_SUBSCRIPTION: [HeaderName; 5] = [
+    header::CACHE_CONTROL,
+    HeaderName::from_static("last-event-id"),
+    header::PRAGMA,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+];
+
+/// The prefix of the headers of a WebSocket's handshake.
+const OF_HANDSHAKE: &str = "sec-websocket-";
+
+/// Words of `Connection` about the subscription's own connection.
+const OF_CONNECTION: [&str; 3] = ["upgrade", "keep-alive", "close"];
+
+/// A page that is asked for at intervals.
+#[derive(Clone, Debug)]
+pub(super) struct LiveWindow {
+    pub(super) host: Option<String>,
+    /// The path by which the route is found.
+    pub(super) normal_path: String,
+    /// The target of the requests, as the client wrote it: links in the page repeat its spelling.
+    pub(super) target: String,
+    /// Requests with the same key get the same page.
+    pub(super) key: GroupKey,
+}
+
+/// A request for a live page.
+#[derive(Debug)]
+pub(super) struct LiveCall {
+    pub(super) route: Arc<Route>,
+    pub(super) caller: Arc<Caller>,
+    pub(super) client: ClientName,
+    below: BelowList,
+    /// The beginning of the links.
+    base: String,
+}
+
+/// Reads the target of a request. `None` if it is for no live page: it is that of a route then.
+pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader) -> Option<BelowList> {
+    let settings = snapshot.services.live.as_ref()?;
+    let below = BelowList::read(snapshot, head, SEGMENT)?;
+    let is_shared = || below.route.cors.is_some() && cors::is_preflight(&head.method, &head.headers);
+    let is_live = below.rest.is_empty() && settings.routes.contains(&below.route.name);
+    (is_live && (head.method == Method::GET || is_shared())).then_some(below)
+}
+
+impl LiveCall {
+    /// Identifies the client of a request for this list.
+    ///
+    /// # Errors
+    ///
+    /// Returns 403 `origin_refused` for the WebSocket of a script that may not open it.
+    pub(super) fn new(
+        below: BelowList,
+        session: &ServerSession,
+        (client, snapshot): (&Client, &Snapshot),
+        outcome: &Outcome,
+    ) -> Result<Self, Box<Problem>> {
+        let route = Arc::clone(&below.route);
+        let headers = &session.req_header().headers;
+        let base = client.public_address(&below.list, headers, &route, snapshot).as_str().to_owned();
+        let mut caller = Caller::of(session, outcome.client);
+        sift(&mut caller.headers);
+        if socket::is_asked_for(session) {
+            let reached = client.reached_address(&below.list, headers, snapshot);
+            let own = [reached.as_str(), &base].map(authority);
+            admit_script(&mut caller, route.cors.as_ref(), &own)?;
+        }
+        if let Some(Ok(host)) = below.list.authority.as_deref().map(HeaderValue::from_str) {
+            caller.headers.insert(header::HOST, host);
+        }
+        let principal = route.list.as_ref().map_or(&[][..], |list| &list.principal);
+        let client = caller.name_at(principal);
+        Ok(Self { route, caller: Arc::new(caller), client, below, base })
+    }
+
+    /// Returns the path of the list.
+    pub(super) fn path(&self) -> &str {
+        &self.below.list.path
+    }
+
+    /// Returns the query of the request.
+    pub(super) fn query(&self) -> &str {
+        self.below.list.query.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the page with a query.
+    pub(super) fn window(&self, query: &str) -> LiveWindow {
+        let list = &self.below.list;
+        let target = if query.is_empty() { list.path.clone() } else { format!("{}?{query}", list.path) };
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(bytes);
+        };
+        for bytes in [&self.client[..], self.base.as_bytes(), target.as_bytes()] {
+            part(bytes);
+        }
+        // Upstreams that choose the form of their answer do not always say so.
+        let negotiates = |name: &HeaderName| name.as_str().starts_with("accept") || name.as_str() == "prefer";
+        let mut negotiating: Vec<(&str, &[u8])> = (self.caller.headers.iter())
+            .filter(|(name, _)| negotiates(name))
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .collect();
+        // Lines of one name keep their order.
+        negotiating.sort_by_key(|(name, _)| *name);
+        for (name, value) in negotiating {
+            part(name.as_bytes());
+            part(value);
+        }
+        LiveWindow {
+            host: list.host.clone(),
+            normal_path: list.normal_path.clone(),
+            target,
+            key: hash.finalize().into(),
+        }
+    }
+}
+
+/// Admits the script that opens a WebSocket: one of the same host, or of an origin that the route's policy names. Browsers ask no
+/// policy before they open one, and send their cookies with it. A script that may ask without credentials alone does so.
+///
+/// # Errors
+///
+/// Returns 403 `origin_refused`.
+fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) -> Result<(), Box<Problem>> {
+    if !caller.headers.contains_key(header::ORIGIN) {
+        // Clients other than browsers send none.
+        return Ok(());
+    }
+    let refused = || {
+        let detail = "scripts of this origin may not open a WebSocket here: add the origin to `cors` of the route";
+        Box::new(Problem::new(Code::OriginRefused, detail))
+    };
+    let origin = cors::origin(&caller.headers).ok_or_else(refused)?;
+    let text = origin.to_str().unwrap_or_default();
+    let host = authority(text);
+    if !host.is_empty() && own.iter().any(|own| own.eq_ignore_ascii_case(host)) {
+        return Ok(());
+    }
+    let with_credentials = policy.and_then(|policy| policy.admits(origin)).ok_or_else(refused)?;
+    if !with_credentials {
+        if caller.tls.as_ref().is_some_and(|tls| !tls.cert_digest.is_empty()) {
+            return Err(refused());
+        }
+        caller.headers.remove(header::AUTHORIZATION);
+        caller.headers.remove(header::COOKIE);
+    }
+    Ok(())
+}
+
+/// Returns the host and the port of an origin or of an address. The scheme may be that of a proxy in between.
+fn authority(address: &str) -> &str {
+    let rest = address.split_once("://").map_or("", |(_, rest)| rest);
+    rest.split('/').next().unwrap_or_default()
+}
+
+/// Removes what is about the subscription alone from the headers of a client.
+fn sift(headers: &mut HeaderMap) {
+    for name in OF_SUBSCRIPTION {
+        headers.remove(name);
+    }
+    let of_handshake: Vec<HeaderName> =
+        headers.keys().filter(|name| name.as_str().starts_with(OF_HANDSHAKE)).cloned().collect();
+    for name in of_handshake {
+        headers.remove(name);
+    }
+    let is_event_stream =
+        |range: &str| range.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(EVENTS));
+    keep(headers, &header::ACCEPT, |range| !is_event_stream(range));
+    let is_own = |word: &str| OF_CONNECTION.iter().any(|own| word.eq_ignore_ascii_case(own));
+    keep(headers, &header::CONNECTION, |word| !is_own(word));
+}
+
+/// Keeps the elements of a list in a header that are wanted. Lines without any are removed, and others stay as they are.
+fn keep(headers: &mut HeaderMap, name: &HeaderName, is_wanted: impl Fn(&str) -> bool) {
+    let mut lines = Vec::new();
+    for line in headers.get_all(name) {
+        let Ok(text) = line.to_str() else {
+            lines.push(line.clone());
+            continue;
+        };
+        let elements: Vec<&str> = text.split(',').map(str::trim).filter(|element| !element.is_empty()).collect();
+        let kept: Vec<&str> = elements.iter().copied().filter(|element| is_wanted(element)).collect();
+        if kept.len() == elements.len() {
+            lines.push(line.clone());
+        } else if let (false, Ok(line)) = (kept.is_empty(), HeaderValue::from_str(&kept.join(", "))) {
+            lines.push(line);
+        }
+    }
+    headers.remove(name);
+    for line in lines {
+        headers.append(name.clone(), line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::CorsSettings;
+
+    #[test]
+    fn what_is_about_the_subscription_is_left_out() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("accept", "text/event-stream;q=1, application/hal+json"),
+            ("accept", "Text/Event-Stream"),
+            ("cache-control", "no-cache"),
+            ("connection", "keep-alive, Upgrade, X-A"),
+            ("last-event-id", "x"),
+            ("sec-websocket-key", "x"),
+            ("sec-fetch-mode", "cors"),
+            ("traceparent", "00-x"),
+            ("authorization", "Bearer one"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        sift(&mut headers);
+        let mut left: Vec<String> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        left.sort();
+        let expected =
+            ["accept: application/hal+json", "authorization: Bearer one", "connection: X-A", "sec-fetch-mode: cors"];
+        assert_eq!(left, expected);
+        let mut plain = HeaderMap::new();
+        plain.insert(header::ACCEPT, HeaderValue::from_static("a/b ,c/d"));
+        plain.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        sift(&mut plain);
+        assert_eq!((plain.len(), plain[header::ACCEPT].as_bytes()), (1, &b"a/b ,c/d"[..]));
+    }
+
+    #[test]
+    fn a_script_needs_its_own_host_or_a_policy() {
+        let policy = |origins: &[&str], credentials| {
+            let origins = origins.iter().map(|&origin| origin.to_owned()).collect();
+            CorsPolicy::new(&CorsSettings { origins, credentials, max_age: std::time::Duration::ZERO })
+        };
+        let listed = policy(&["https://app.example"], true);
+        let anyone = policy(&["*"], false);
+        let own = ["api.example:8443", "public.example"];
+        for (origin, policy, outcome) in [
+            (None, None, Some(2)),
+            (Some("https://api.example:8443"), None, Some(2)),
+            (Some("http://API.example:8443"), None, Some(2)),
+            (Some("https://public.example"), None, Some(2)),
+            (Some("https://api.example"), None, None),
+            (Some("https://api.example:8443.evil.example"), None, None),
+            (Some("null"), None, None),
+            (Some("https://app.example"), None, None),
+            (Some("https://app.example"), Some(&listed), Some(2)),
+            (Some("https://evil.example"), Some(&listed), None),
+            // Anyone may ask, without credentials.
+            (Some("https://evil.example"), Some(&anyone), Some(0)),
+            (Some("null"), Some(&anyone), Some(0)),
+        ] {
+            let mut caller = Caller::of_bytes(br#"{"address":null,"client":null,"tls":null,"headers":[]}"#).unwrap();
+            caller.headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer one"));
+            caller.headers.insert(header::COOKIE, HeaderValue::from_static("session=one"));
+            if let Some(origin) = origin {
+                caller.headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            }
+            let admitted = admit_script(&mut caller, policy, &own);
+            let credentials =
+                [header::AUTHORIZATION, header::COOKIE].iter().filter(|name| caller.headers.contains_key(*name));
+            assert_eq!(admitted.ok().map(|()| credentials.count()), outcome, "{origin:?}");
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! A live page over a WebSocket (RFC 6455). The client says which page it watches, and may change that.
+//!
+//! `tungstenite` reads and writes the frames in memory (`WireBytes`), and Pingora's session has the connection. There are no
+//! extensions, so that nothing is compressed.
+
+use std::{
+    future::Future,
+    io::{self, Read, Write},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Version, header};
+use pingora::{ErrorType, protocols::http::ServerSession, proxy::Session};
+use tungstenite::{
+    Error as WireError, Message, Utf8Bytes, WebSocket,
+    protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+};
+
+use super::{
+    LiveStay,
+    group::{LiveEvent, LiveGroups, Subscription},
+    history::LivePageEnd,
+    message::{Farewell, LiveMessage, LivePageFault},
+    request::LiveCall,
+    watch::{WatchRequest, WindowQuery},
+};
+use crate::{
+    downstream::{Code, Problem, Response},
+    gateway::{
+        lifecycle::process::Stage,
+        outcome::access_log::Outcome,
+        session::{respond::write_part, service::Conversation},
+    },
+    services::inner::InnerProxy,
+    upstream::net::memory::MemoryShare,
+};
+
+/// The largest message of a client, and the size of the buffer for what it sends.
+const MESSAGE_SIZE: usize = 16 << 10;
+const READ_BUFFER: usize = 2 << 10;
+
+/// The time for which a client may watch nothing: after the handshake, and after a page that it did not get.
+const UNDECIDED: Duration = Duration::from_secs(10);
+
+/// The time for the last messages, and for the client's answer to them.
+const LAST: Duration = Duration::from_secs(1);
+
+/// The signs of life that may go unanswered.
+const MOST_UNANSWERED: u32 = 2;
+
+/// The text after the key of a handshake (section 1.3).
+const HANDSHAKE: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Returns whether a request asks for a WebSocket.
+pub(super) fn is_asked_for(session: &ServerSession) -> bool {
+    let head = session.req_header();
+    let says = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
+    head.version == Version::HTTP_11
+        && session.is_upgrade_req()
+        && head.headers.get_all(header::UPGRADE).iter().any(says)
+}
+
+/// Returns the head of the answer that opens a WebSocket.
+///
+/// # Errors
+///
+/// Returns 400 `request_invalid` for a handshake that is none (section 4.2.1).
+pub(super) fn head(asked: &HeaderMap) -> Result<Response, Box<Problem>> {
+    let invalid = |detail: &str| Box::new(Problem::new(Code::RequestInvalid, detail));
+    if asked.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version.as_bytes() != b"13") {
+        return Err(invalid("the WebSocket has another version than 13"));
+    }
+    let key = asked.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+    if STANDARD.decode(key).map_or(0, |key| key.len()) != 16 {
+        return Err(invalid("Sec-WebSocket-Key is no 16 bytes in base64"));
+    }
+    let proof = openssl::sha::sha1(&[key, HANDSHAKE.as_bytes()].concat());
+    let mut response = Response::new(101, Vec::new());
+    response.headers.clear();
+    response.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    response.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    if let Ok(proof) = HeaderValue::from_str(&STANDARD.encode(proof)) {
+        response.headers.insert(header::SEC_WEBSOCKET_ACCEPT, proof);
+    }
+    Ok(response)
+}
+
+/// The bytes of a connection on their way to and from the frames.
+#[derive(Debug, Default)]
+struct WireBytes {
+    came: BytesMut,
+    goes: Vec<u8>,
+}
+
+impl Read for WireBytes {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.came.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = buffer.len().min(self.came.len());
+        self.came.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
+}
+
+impl Write for WireBytes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.goes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The WebSocket of one subscriber.
+pub(super) struct LiveSocket {
+    pub(super) groups: Arc<LiveGroups>,
+    pub(super) proxy: Arc<InnerProxy>,
+    pub(super) call: LiveCall,
+    pub(super) stay: LiveStay,
+}
+
+/// The end of a WebSocket.
+enum SocketEnd {
+    /// The client has closed, or left.
+    Gone,
+    Stalled,
+    /// The client broke the protocol, or its time for a decision is over.
+    Closed(CloseCode, &'static str),
+    Farewell(Farewell),
+}
+
+impl SocketEnd {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Gone => "client",
+            Self::Stalled => "stall",
+            Self::Closed(_, reason) => reason,
+            Self::Farewell(farewell) => farewell.word(),
+        }
+    }
+}
+
+/// The page of a WebSocket.
+enum SocketPage {
+    Nothing,
+    /// The page has been asked for.
+    Entering(Pin<Box<dyn Future<Output = Result<Subscription, LivePageEnd>> + Send>>),
+    Page(Subscription),
+}
+
+/// The next event of a WebSocket.
+enum SocketEvent {
+    Came(pingora::Result<Option<Bytes>>),
+    Entered(Result<Subscription, LivePageEnd>),
+    OfPage(LiveEvent),
+    /// The time for a sign of life.
+    Beat,
+    Ends(SocketEnd),
+}
+
+/// A WebSocket that is open.
+struct OpenSocket {
+    groups: Arc<LiveGroups>,
+    proxy: Arc<InnerProxy>,
+    call: LiveCall,
+    stay: LiveStay,
+    frames: WebSocket<WireBytes>,
+    query: WindowQuery,
+    watched: SocketPage,
+    /// The signs of life since the client last sent anything.
+    unanswered: u32,
+}
+
+#[async_trait]
+impl Conversation for LiveSocket {
+    async fn hold(self: Box<Self>, session: &mut Session, held: &MemoryShare, outcome: &mut Outcome) {
+        let Self { groups, proxy, call, stay } = *self;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_message_size(Some(MESSAGE_SIZE))
+            .max_frame_size(Some(MESSAGE_SIZE));
+        let frames = WebSocket::from_raw_socket(WireBytes::default(), Role::Server, Some(config));
+        let query = WindowQuery::new(call.query());
+        let mut socket =
+            OpenSocket { groups, proxy, call, stay, frames, query, watched: SocketPage::Nothing, unanswered: 0 };
+        let end = socket.talk(session, held).await;
+        if matches!(end, SocketEnd::Stalled) {
+            outcome.code = Some("client_stalled");
+        } else {
+            let _ = tokio::time::timeout(LAST, socket.close(session, &end, held)).await;
+        }
+        outcome.detail = Some(socket.stay.summary(end.word()));
+    }
+}
+
+impl OpenSocket {
+    /// Exchanges messages until one of both sides ends it.
+    async fn talk(&mut self, session: &mut Session, held: &MemoryShare) -> SocketEnd {
+        let mut lifetime = std::pin::pin!(tokio::time::sleep(self.stay.lifetime));
+        let mut beat = Box::pin(tokio::time::sleep(self.stay.heartbeat));
+        let mut undecided = Box::pin(tokio::time::sleep(UNDECIDED));
+        // Each iteration is an event.
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = self.stay.vitals.reached(Stage::Closing) => SocketEvent::Ends(SocketEnd::Farewell(Farewell::Stopping)),
+                () = &mut lifetime => SocketEvent::Ends(SocketEnd::Farewell(Farewell::Lifetime)),
+                came = session.as_downstream_mut().read_request_body() => SocketEvent::Came(came),
+                () = &mut beat => SocketEvent::Beat,
+                event = self.watched.next(), if !matches!(self.watched, SocketPage::Nothing) => event,
+                () = &mut undecided, if matches!(self.watched, SocketPage::Nothing) => {
+                    SocketEvent::Ends(SocketEnd::Closed(CloseCode::Policy, "no watchCollection came"))
+                }
+            };
+            if matches!(event, SocketEvent::Beat) {
+                beat = Box::pin(tokio::time::sleep(self.stay.heartbeat));
+            }
+            let was_watching = !matches!(self.watched, SocketPage::Nothing);
+            if let Some(end) = self.take(event) {
+                return end;
+            }
+            if was_watching && matches!(self.watched, SocketPage::Nothing) {
+                undecided = Box::pin(tokio::time::sleep(UNDECIDED));
+            }
+            if let Some(end) = self.send(session, held).await {
+                return end;
+            }
+        }
+    }
+
+    /// Takes an event. Returns the end that it brings.
+    fn take(&mut self, event: SocketEvent) -> Option<SocketEnd> {
+        match event {
+            SocketEvent::Came(Ok(Some(bytes))) => {
+                self.unanswered = 0;
+                self.frames.get_mut().came.extend_from_slice(&bytes);
+                self.read()
+            }
+            SocketEvent::Came(_) => Some(SocketEnd::Gone),
+            SocketEvent::Entered(Ok(subscription)) => {
+                self.watched = SocketPage::Page(subscription);
+                None
+            }
+            SocketEvent::Entered(Err(end)) | SocketEvent::OfPage(LiveEvent::End(end)) => self.lose(end),
+            SocketEvent::OfPage(LiveEvent::Messages(messages)) => messages.iter().find_map(|message| self.put(message)),
+            SocketEvent::Beat => {
+                self.unanswered += 1;
+                if self.unanswered > MOST_UNANSWERED {
+                    return Some(SocketEnd::Stalled);
+                }
+                self.write(Message::Ping(Bytes::new()))
+            }
+            SocketEvent::Ends(end) => Some(end),
+        }
+    }
+
+    /// Reads the messages that have come.
+    fn read(&mut self) -> Option<SocketEnd> {
+        // Each iteration takes a message out of the bytes that have come.
+        loop {
+            match self.frames.read() {
+                Ok(Message::Text(text)) => {
+                    if let Some(end) = self.watch(&text) {
+                        return Some(end);
+                    }
+                }
+                Ok(Message::Binary(_)) => {
+                    return Some(SocketEnd::Closed(CloseCode::Unsupported, "a message is no text"));
+                }
+                Ok(Message::Close(_)) | Err(WireError::ConnectionClosed | WireError::AlreadyClosed) => {
+                    return Some(SocketEnd::Gone);
+                }
+                Ok(_) => {}
+                Err(WireError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(WireError::Capacity(_)) => {
+                    return Some(SocketEnd::Closed(CloseCode::Size, "a message is too large"));
+                }
+                Err(WireError::Utf8(_)) => {
+                    return Some(SocketEnd::Closed(CloseCode::Invalid, "a message is no UTF-8"));
+                }
+                Err(_) => return Some(SocketEnd::Closed(CloseCode::Protocol, "the protocol is broken")),
+            }
+        }
+    }
+
+    /// Watches the page that a message asks for. The page before it is left.
+    fn watch(&mut self, text: &str) -> Option<SocketEnd> {
+        let asked = WatchRequest::read(text).and_then(|request| {
+            let list = self.call.route.list.as_ref();
+            let convention = list.map(|list| list.conventions.choose(&self.call.caller.headers).convention);
+            self.query.apply(request, (self.call.path(), convention.map(|convention| &convention.parameters)))
+        });
+        match asked {
+            Err(detail) => {
+                let (status, code) = (Code::BodyInvalid.status(), Code::BodyInvalid.as_str().to_owned());
+                let fault = LivePageFault { status, code, detail };
+                // The page that the client watches stays.
+                self.put(&LiveMessage::of_fault(&fault, false))
+            }
+            Ok(has) => {
+                let window = self.call.window(self.query.as_str());
+                let (groups, proxy) = (Arc::clone(&self.groups), Arc::clone(&self.proxy));
+                let caller = Arc::clone(&self.call.caller);
+                self.watched =
+                    SocketPage::Entering(Box::pin(async move { groups.enter(&proxy, (&window, &caller), has).await }));
+                None
+            }
+        }
+    }
+
+    /// Tells the client that it has no page any more. Without credentials it can't get another one.
+    fn lose(&mut self, end: LivePageEnd) -> Option<SocketEnd> {
+        self.watched = SocketPage::Nothing;
+        match end {
+            LivePageEnd::Closing(farewell) => Some(SocketEnd::Farewell(farewell)),
+            LivePageEnd::Refused(refusal) => {
+                let is_final = matches!(refusal.fault.status, 401 | 403);
+                let end = is_final.then_some(SocketEnd::Closed(CloseCode::Policy, "the credentials are refused"));
+                self.put(&refusal.message).or(end)
+            }
+        }
+    }
+
+    fn put(&mut self, message: &LiveMessage) -> Option<SocketEnd> {
+        // The message was written as text.
+        let text = Utf8Bytes::try_from(self.stay.count(message).text.clone()).ok()?;
+        self.write(Message::Text(text))
+    }
+
+    fn write(&mut self, message: Message) -> Option<SocketEnd> {
+        self.frames.write(message).err().map(|_| SocketEnd::Gone)
+    }
+
+    /// Sends the frames that are written.
+    async fn send(&mut self, session: &mut Session, held: &MemoryShare) -> Option<SocketEnd> {
+        // Pongs are written with the next flush.
+        if self.frames.flush().is_err() {
+            return Some(SocketEnd::Gone);
+        }
+        let goes = std::mem::take(&mut self.frames.get_mut().goes);
+        if goes.is_empty() {
+            return None;
+        }
+        // Other than events, frames are copies of a message for each client.
+        if held.take(goes.len()).is_err() {
+            return Some(SocketEnd::Closed(CloseCode::Again, "the gateway has no memory"));
+        }
+        let mut writing = std::pin::pin!(write_part(session, goes.into(), held));
+        let written = tokio::select! {
+            biased;
+            written = &mut writing => written,
+            () = self.stay.vitals.reached(Stage::Closing) => match tokio::time::timeout(LAST, writing).await {
+                Ok(written) => written,
+                Err(_) => return Some(SocketEnd::Stalled),
+            },
+        };
+        held.keep(0);
+        match written {
+            Ok(()) => None,
+            Err(error) if *error.root_etype() == ErrorType::WriteTimedout => Some(SocketEnd::Stalled),
+            Err(_) => Some(SocketEnd::Gone),
+        }
+    }
+
+    /// Closes the WebSocket: with the last messages, and with the client's answer to them.
+    async fn close(&mut self, session: &mut Session, end: &SocketEnd, held: &MemoryShare) {
+        let (code, reason) = match end {
+            SocketEnd::Gone | SocketEnd::Stalled => (CloseCode::Normal, ""),
+            SocketEnd::Closed(code, reason) => (*code, *reason),
+            SocketEnd::Farewell(farewell) => {
+                let text = farewell.text(self.stay.again);
+                let _ = self.write(Message::text(text));
+                (CloseCode::Restart, farewell.word())
+            }
+        };
+        // After the client's own close the frames have its answer already.
+        let _ = self.frames.close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }));
+        let _ = self.frames.flush();
+        let goes = std::mem::take(&mut self.frames.get_mut().goes);
+        if write_part(session, goes.into(), held).await.is_err() || matches!(end, SocketEnd::Gone) {
+            return;
+        }
+        // A socket that is closed with unread bytes discards what was written.
+        while let Ok(Some(_)) = session.as_downstream_mut().read_request_body().await {}
+    }
+}
+
+impl SocketPage {
+    /// Waits for the next event of the page. Nothing is lost if the wait is given up.
+    async fn next(&mut self) -> SocketEvent {
+        match self {
+            Self::Nothing => std::future::pending().await,
+            Self::Entering(entering) => SocketEvent::Entered(entering.await),
+            Self::Page(subscription) => SocketEvent::OfPage(subscription.next().await),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handshake_is_answered_as_its_standard_says() {
+        let mut asked = HeaderMap::new();
+        assert_eq!(head(&asked).unwrap_err().code, Code::RequestInvalid);
+        asked.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        assert_eq!(head(&asked).unwrap_err().code, Code::RequestInvalid);
+        // The sample of section 1.3.
+        asked.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
+        let response = head(&asked).unwrap();
+        assert_eq!((response.status, response.headers.len()), (101, 3));
+        assert_eq!(response.headers[header::SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+}

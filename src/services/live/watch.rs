@@ -1,0 +1,185 @@
+//! Messages of clients over a WebSocket, and the query of the page that they watch.
+
+use std::collections::BTreeMap;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::Deserialize;
+
+use crate::{config::settings::Role, downstream::Parameters};
+
+/// The roles of parameters that name a place. A request has one of them.
+const PLACES: [Role; 5] = [Role::Cursor, Role::After, Role::Before, Role::AfterId, Role::BeforeId];
+
+/// The characters that are encoded: all but the unreserved ones (RFC 3986, section 2.3).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A message of a client.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub(super) enum WatchRequest {
+    /// Watches a page, in place of the one before it. Members that are left out are those of the URL.
+    WatchCollection {
+        /// The path of the list: that of the WebSocket, without `/live`.
+        path: Option<String>,
+        cursor: Option<String>,
+        limit: Option<u32>,
+        sort: Option<String>,
+        filters: Option<BTreeMap<String, FilterValues>>,
+        /// The id of the page that the client has.
+        last_event_id: Option<String>,
+    },
+    /// Watches another page of the same list. Null is the first one.
+    UpdateCursor { cursor: Option<String> },
+}
+
+/// The values of a filter.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum FilterValues {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl WatchRequest {
+    /// Reads a message.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault as a sentence for the client.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| {
+            let said: String = error.to_string().chars().take(200).collect();
+            format!("write {{\"type\":\"watchCollection\"}} or {{\"type\":\"updateCursor\"}}: {said}")
+        })
+    }
+}
+
+/// The query of the page that a client watches.
+#[derive(Debug)]
+pub(super) struct WindowQuery {
+    /// That of the WebSocket's URL.
+    of_url: String,
+    now: String,
+}
+
+impl WindowQuery {
+    /// Creates the query of a WebSocket's URL.
+    pub(super) fn new(of_url: &str) -> Self {
+        Self { of_url: of_url.to_owned(), now: of_url.to_owned() }
+    }
+
+    /// Returns the query.
+    pub(super) fn as_str(&self) -> &str {
+        &self.now
+    }
+
+    /// Applies a message, and returns the id of the page that the client has.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault as a sentence for the client; the query stays as it was.
+    pub(super) fn apply(
+        &mut self,
+        request: WatchRequest,
+        (path, parameters): (&str, Option<&Parameters>),
+    ) -> Result<Option<String>, String> {
+        let name = |role: Role| parameters.and_then(|parameters| parameters.query_name(role));
+        let named = |role: Role, said: &str| name(role).ok_or_else(|| format!("this list takes no {said}"));
+        let place = || named(Role::Cursor, "cursor").or_else(|_| named(Role::After, "cursor"));
+        let places: Vec<&str> = PLACES.into_iter().filter_map(name).collect();
+        let mut next;
+        let mut has = None;
+        match request {
+            WatchRequest::UpdateCursor { cursor } => {
+                next = without(&self.now, |name| places.contains(&name));
+                if let Some(cursor) = cursor {
+                    push(&mut next, place()?, &cursor);
+                }
+            }
+            WatchRequest::WatchCollection { path: of_message, cursor, limit, sort, filters, last_event_id } => {
+                if of_message.is_some_and(|said| said != path) {
+                    return Err(format!("this WebSocket is for {path}: open one for another list"));
+                }
+                next = self.of_url.clone();
+                if let Some(cursor) = cursor {
+                    next = without(&next, |name| places.contains(&name));
+                    push(&mut next, place()?, &cursor);
+                }
+                if let Some(limit) = limit {
+                    replace(&mut next, named(Role::Limit, "limit")?, [limit.to_string()]);
+                }
+                if let Some(sort) = sort {
+                    replace(&mut next, named(Role::Sort, "sort")?, [sort]);
+                }
+                for (filter, values) in filters.into_iter().flatten() {
+                    match values {
+                        FilterValues::One(value) => replace(&mut next, &filter, [value]),
+                        FilterValues::Several(values) => replace(&mut next, &filter, values),
+                    }
+                }
+                has = last_event_id;
+            }
+        }
+        self.now = next;
+        Ok(has)
+    }
+}
+
+/// Returns a query without the parameters of some names.
+fn without(query: &str, is_dropped: impl Fn(&str) -> bool) -> String {
+    let is_kept = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
+        !pair.is_empty() && !is_dropped(&percent_decode_str(&name).decode_utf8_lossy())
+    };
+    query.split('&').filter(is_kept).collect::<Vec<_>>().join("&")
+}
+
+fn replace(query: &mut String, name: &str, values: impl IntoIterator<Item = String>) {
+    *query = without(query, |known| known == name);
+    for value in values {
+        push(query, name, &value);
+    }
+}
+
+fn push(query: &mut String, name: &str, value: &str) {
+    if !query.is_empty() {
+        query.push('&');
+    }
+    query.extend(utf8_percent_encode(name, ENCODED));
+    query.push('=');
+    query.extend(utf8_percent_encode(value, ENCODED));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_replaced_by_their_decoded_names() {
+        assert_eq!(without("a=1&&b=2&%61=3&c+d=4", |name| name == "a"), "b=2&c+d=4");
+        assert_eq!(without("a=1&c+d=4&c%20d=5", |name| name == "c d"), "a=1");
+        let mut query = "status=open&x=1&status=new".to_owned();
+        replace(&mut query, "status", ["a&b".to_owned(), "c".to_owned()]);
+        assert_eq!(query, "x=1&status=a%26b&status=c");
+        replace(&mut query, "x", []);
+        assert_eq!(query, "status=a%26b&status=c");
+    }
+
+    #[test]
+    fn messages_are_read_and_others_refused() {
+        let watch = r#"{"type":"watchCollection","limit":5,"filters":{"a":"1","b":["2","3"]},"lastEventId":"x"}"#;
+        assert!(matches!(WatchRequest::read(watch), Ok(WatchRequest::WatchCollection { limit: Some(5), .. })));
+        let update = WatchRequest::read(r#"{"type":"updateCursor","cursor":null}"#);
+        assert!(matches!(update, Ok(WatchRequest::UpdateCursor { cursor: None })));
+        for text in [
+            "",
+            "[]",
+            r#"{"type":"other"}"#,
+            r#"{"type":"watchCollection","limit":"5"}"#,
+            r#"{"type":"watchCollection","credentials":"x"}"#,
+            r#"{"type":"updateCursor","limit":5}"#,
+        ] {
+            assert!(WatchRequest::read(text).is_err(), "{text}");
+        }
+    }
+}
