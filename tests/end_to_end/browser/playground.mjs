@@ -55,7 +55,7 @@ for (const [name, options] of [
 const [context, page] = await open('keyboard', { viewport: DESKTOP });
 await page.locator('input[value=pages]').focus();
 await page.keyboard.press('Space');
-await page.locator('#by-cursor .links button').first().waitFor();
+await page.waitForFunction(() => ['by-page', 'by-cursor'].every((side) => document.querySelectorAll(`#${side} .items li`).length === 20 && document.querySelector(`#${side} .links button:nth-child(3):not([disabled])`)));
 const first = await ids(page, 'by-cursor');
 await page.locator('[data-change=add]').focus();
 await page.keyboard.press('Enter');
@@ -88,7 +88,7 @@ const shown = await ids(page, 'by-cursor');
 saw.shown = { count: shown.length, apart: new Set(shown).size };
 await page.screenshot({ path: `${folder}/to-the-end.png`, fullPage: true });
 
-// Once more, as a reader does: by scrolling, without changes.
+// Once more, as a reader does: by scrolling, without changes. A reading that is begun twice at once is one.
 await page.locator('#always').uncheck();
 await page.locator('#limit').selectOption('90');
 await page.locator('#begin').click();

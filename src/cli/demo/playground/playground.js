@@ -41,7 +41,8 @@ class Side {
   }
 
   begin(limit) {
-    Object.assign(this, { limit, shown: new Map(), ended: false, busy: null, next: this.first(limit), around: {} });
+    // A page that was asked for before this belongs to another reading.
+    Object.assign(this, { limit, shown: new Map(), ended: false, busy: null, next: this.first(limit), around: {}, current: Symbol('reading') });
     this.list.replaceChildren();
     this.list.scrollTop = 0;
     element('dl', this.root).replaceChildren();
@@ -50,9 +51,11 @@ class Side {
 
   /** Reads a page: below the others, or in place of them. */
   async read(target, replaces) {
+    const { current } = this;
     const since = (await send('GET', '/playground/requests')).body.last;
     const { body, response } = await send('GET', target);
     const { requests } = (await send('GET', `/playground/requests?since=${since}`)).body;
+    if (this.current !== current) return;
     if (replaces) this.list.replaceChildren();
     for (const user of body.data) {
       const times = (this.shown.get(user.id) ?? 0) + 1;
@@ -137,16 +140,19 @@ let queue = Promise.resolve();
 async function reading(side, target = side.next) {
   if (side.busy || !target) return;
   // One after the other, so that the requests to the legacy API are those of this page.
-  side.busy = queue.then(() => side.read(target, view() === 'pages'));
-  queue = side.busy.catch(() => {});
+  const { current } = side;
+  const busy = queue.then(() => (side.current === current ? side.read(target, view() === 'pages') : undefined));
+  side.busy = busy;
+  queue = busy.catch(() => {});
   try {
-    await side.busy;
+    await busy;
+    if (side.current !== current) return;
     if (element('#always').checked) await change(['add', 'delete', 'move'][turns++ % 3]);
   } catch (error) {
-    side.ended = true;
+    if (side.current === current) side.ended = true;
     say(error.message);
   } finally {
-    side.busy = null;
+    if (side.busy === busy) side.busy = null;
   }
   await side.fill();
 }
@@ -183,7 +189,7 @@ async function toTheEnd() {
   element('input[value=scroll]').checked = true;
   await begin();
   while (sides.some((side) => !side.ended)) {
-    for (const side of sides) if (!side.ended) await (side.busy ?? reading(side));
+    for (const side of sides) if (!side.ended) await (side.busy?.catch(() => {}) ?? reading(side));
   }
   for (const side of sides) side.list.scrollTop = side.list.scrollHeight;
   button.disabled = false;
