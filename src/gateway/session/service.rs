@@ -1,6 +1,10 @@
 //! Services above the gateway, as the dispatch of requests sees them.
 
-use std::{fmt::Debug, io, sync::Arc};
+use std::{
+    fmt::{self, Debug},
+    io,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,7 +28,7 @@ pub(crate) const FORM: HeaderName = HeaderName::from_static("cursorgate-form");
 
 /// A service that answers requests in place of a route. Its requests are logged, counted and traced like all others.
 #[async_trait]
-pub(crate) trait Service: Debug + Send + Sync {
+pub(crate) trait Service: Send + Sync {
     /// Returns whether the service answers this request. Every request is asked about, so that this costs next to nothing.
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool;
 
@@ -50,6 +54,18 @@ pub(crate) trait Service: Debug + Send + Sync {
         snapshot: &Arc<Snapshot>,
         seen: (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure>;
+}
+
+impl Debug for dyn Service {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Returns whether a request is for exactly this path, with any query.
+#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have paths"))]
+pub(crate) fn is_for(head: &RequestHeader, path: &str) -> bool {
+    head.raw_path().split(|byte| *byte == b'?').next() == Some(path.as_bytes())
 }
 
 /// The answer of a service.

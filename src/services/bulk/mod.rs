@@ -35,7 +35,7 @@ use crate::{
         session::{
             body::{self, BodyLimits},
             client_request::Client,
-            service::{Service, ServiceAnswer},
+            service::{Service, ServiceAnswer, is_for},
         },
     },
     services::{
@@ -54,19 +54,11 @@ pub(super) struct Bulk {
     keys: Arc<IdempotencyKeys>,
 }
 
-impl std::fmt::Debug for Bulk {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Bulk").finish_non_exhaustive()
-    }
-}
-
 #[async_trait]
 impl Service for Bulk {
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool {
         let Some(settings) = &snapshot.services.bulk else { return false };
-        let target = head.raw_path();
-        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
-        path == settings.path.as_bytes() && head.method == Method::POST
+        is_for(head, &settings.path) && head.method == Method::POST
     }
 
     fn name(&self) -> &'static str {

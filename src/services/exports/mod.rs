@@ -68,12 +68,6 @@ pub(super) struct Exports {
     queued: Arc<Notify>,
 }
 
-impl std::fmt::Debug for Exports {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Exports").finish_non_exhaustive()
-    }
-}
-
 /// A request of a known client.
 struct ExportCall<'c> {
     snapshot: &'c Arc<Snapshot>,

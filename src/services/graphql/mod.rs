@@ -48,7 +48,7 @@ use crate::{
         session::{
             body::{self, BodyLimits},
             client_request::Client,
-            service::{Service, ServiceAnswer},
+            service::{Service, ServiceAnswer, is_for},
         },
     },
     upstream::net::memory::MemoryShare,
@@ -108,19 +108,11 @@ impl From<Box<Problem>> for QueryRefusal {
     }
 }
 
-impl std::fmt::Debug for Graphql {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Graphql").finish_non_exhaustive()
-    }
-}
-
 #[async_trait]
 impl Service for Graphql {
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool {
         let Some(settings) = &snapshot.services.graphql else { return false };
-        let target = head.raw_path();
-        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
-        path == settings.path.as_bytes() && matches!(head.method, Method::GET | Method::POST)
+        is_for(head, &settings.path) && matches!(head.method, Method::GET | Method::POST)
     }
 
     fn name(&self) -> &'static str {

@@ -66,12 +66,6 @@ pub(super) struct LivePages {
     places: Arc<SubscriberPlaces>,
 }
 
-impl std::fmt::Debug for LivePages {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("LivePages").finish_non_exhaustive()
-    }
-}
-
 /// The stay of a subscriber: its place, its times, and the messages that it got.
 struct LiveStay {
     _place: SubscriberPlace,

@@ -72,12 +72,6 @@ pub(in crate::services) struct Webhooks {
     raised: Arc<Notify>,
 }
 
-impl std::fmt::Debug for Webhooks {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Webhooks").finish_non_exhaustive()
-    }
-}
-
 /// A request of a known client.
 struct WebhookCall<'c> {
     snapshot: &'c Arc<Snapshot>,

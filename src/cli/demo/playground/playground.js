@@ -105,7 +105,7 @@ class Side {
       exact: 'exact: one answer of the legacy API shows the place and everything on the page',
       checked: 'checked: several answers agree on the page',
       anchored: 'anchored: the place is known by the items around it',
-      unverified: 'unverified: the route asked for no proof',
+      positional: 'positional: counted from the start of the list, without a proof',
     };
     const parts = [
       ['Request', made('code', `GET ${target}`)],
