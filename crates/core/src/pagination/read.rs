@@ -8,6 +8,7 @@ use super::{
     request::{PageRequest, Verify},
     token,
     upstream::{ShownSequences, Stop, UpstreamPort},
+    window::Offset,
 };
 
 /// Reads a page by the strategy that its list and its target ask for.
@@ -29,12 +30,11 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
         return anchored::read(up, request).await;
     }
     up.sequences = ShownSequences::of(&request.order);
-    let nearest = request.nearest();
     let page = lowered::read(up, request).await?;
     let is_reversed = up.sequences.take().is_some_and(|sequences| sequences.are_reversed_on(&page));
     if page.level() >= Level::Checked && is_reversed {
         // Two answers contradict each other in the sequence of their items: neither of them proves one.
-        return Err(Refusal::PositionLost { nearest }.into());
+        return Err(Refusal::PositionLost { nearest: Offset(page.offset) }.into());
     }
     Ok(page)
 }

@@ -77,7 +77,9 @@ impl Scenario {
     /// More pages than a walk can need.
     pub(crate) fn most_pages(&self) -> u64 {
         let arrivals: usize = self.plan.iter().flatten().map(Mutation::arrivals).sum();
-        ((self.rows.len() + arrivals) as u64 * 2 + 8) * (1 + self.traits.other_caps.len() as u64)
+        // Where offsets alone count, the way back from the end leads over all the offsets that seem to be before it.
+        let stretch = if self.is_unverified() { self.traits.stretch() } else { 1 };
+        ((self.rows.len() + arrivals) as u64 * 2 + 8) * (1 + self.traits.other_caps.len() as u64) * stretch
     }
 
     /// Returns whether every row has keys that can be compared.

@@ -100,6 +100,7 @@ impl Column {
             }
             (Look::WholeInString, KeyValue::Text(bytes)) => Stored::Number(billionths(&text(bytes)?)?),
             (Look::Text | Look::LongText, KeyValue::Text(bytes)) => Stored::Bytes(bytes.clone()),
+            (Look::Text | Look::LongText, KeyValue::Number(digits)) => Stored::Bytes(digits.clone().into_bytes()),
             (Look::Uuid, KeyValue::Text(bytes)) => Stored::Bytes(bytes.to_ascii_lowercase()),
             (Look::Datetime, KeyValue::Text(bytes)) => Stored::Number(nanoseconds(&text(bytes)?)?),
             (Look::Rank, KeyValue::Text(bytes)) => {

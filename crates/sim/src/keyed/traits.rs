@@ -245,6 +245,17 @@ impl Traits {
         }
     }
 
+    /// Returns whether pages have another cap than the dialect names, or one that it does not name.
+    pub(crate) fn caps_pages_in_silence(&self) -> bool {
+        self.family == Family::Page && self.declared_cap() != Some(self.least_cap())
+    }
+
+    /// Returns how many times as far on an item may seem to stand, by the sizes that are asked for, as it does.
+    pub(crate) fn stretch(&self) -> u64 {
+        let asked = self.declared_cap().filter(|_| self.caps_pages_in_silence()).unwrap_or(1);
+        u64::from(asked.div_ceil(self.least_cap().max(1)).max(1))
+    }
+
     /// Returns the cap at a query of the client whose walk it is, or of another principal.
     pub(crate) fn cap_at(&self, query: u64, principal: usize, filtered: bool) -> u32 {
         if let Some(other) = principal.checked_sub(1) {

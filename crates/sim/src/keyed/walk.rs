@@ -9,7 +9,7 @@ use std::{
 use cursorgate_core::pagination::{
     order::Order,
     page::{Level, Page},
-    paging::{Family, Paging, UpstreamProfile},
+    paging::{Paging, UpstreamProfile},
     position::{Position, Target},
     refusal::Refusal,
     resolver::{Budget, Limit, PageRequest, Step, WhenUnproven, resolve},
@@ -445,8 +445,7 @@ impl<'a> Walk<'a> {
         // Pages of a size that is capped in silence stand before the place that they were asked for, and where no total
         // tells, the gateway counts by what it asked for all along: offsets are beliefs (DESIGN 7.1), and what is nearest
         // is what the hint says (8). It leads to the same page again, which is asserted below.
-        let silent = traits.family == Family::Page && traits.declared_cap() != Some(traits.least_cap());
-        let counted = !silent || traits.echoes == Echoes::Used || traits.total == Says::Exactly;
+        let counted = !traits.caps_pages_in_silence() || traits.echoes == Echoes::Used || traits.total == Says::Exactly;
         if nearest.0 > most && seen && counted {
             let what = format!("{refusal:?}, in a list of {most}");
             return Err(Violation { promise: "nearest", what }.into());

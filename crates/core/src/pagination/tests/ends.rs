@@ -421,3 +421,23 @@ fn a_page_before_an_item_that_rests_on_an_assumed_end_is_flagged() {
         assert_eq!((page.level(), page.unproven), (Level::Positional, Some(Unproven::Seam)), "{family:?} {kept}");
     }
 }
+
+/// Where offsets alone count, the end may be believed to stand where nothing is: a cap that is applied in silence makes
+/// pages of another size of it. A way back that led from there to the end would begin again for ever.
+#[test]
+fn a_way_back_by_offset_alone_never_leads_to_the_end() {
+    for family in [Family::Offset, Family::Page] {
+        let mut list = List { verify: Verify::Never, ..numbers(family, 14) };
+        let (mut offset, mut served) = (23, Vec::new());
+        while offset > 0 {
+            let target = Target { position: Position::At(Offset(offset)), hint: Hint::default() };
+            let page = list.page(target, 5).unwrap();
+            served.splice(0..0, (0..page.items.len()).map(|at| page.item(at).to_vec()));
+            let Some(Target { position: Position::At(before), .. }) = page.previous else { panic!("{family:?}") };
+            assert_eq!(before.0, offset.saturating_sub(5), "{family:?}");
+            offset = before.0;
+        }
+        // The page at the start has the three rows that come before offset 3.
+        assert_eq!(served.len(), 11, "{family:?}");
+    }
+}

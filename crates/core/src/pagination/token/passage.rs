@@ -279,6 +279,9 @@ impl TokenPage<'_> {
     pub(super) fn is_full(&self) -> bool {
         let (taken, limit) = (self.taken.items.len(), self.limit());
         match self.request.paging.sizes {
+            // A page that was read while the place was looked for comes no second time. Test:
+            // `a_page_read_ahead_by_a_token_for_one_use_is_served`.
+            _ if self.tokens().single_use && !self.pages.ahead.is_empty() => false,
             Sizes::Fixed(size) if self.tokens().single_use && taken > 0 => taken + size as usize > limit,
             _ => taken >= limit,
         }

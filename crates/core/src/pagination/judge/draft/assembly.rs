@@ -46,12 +46,11 @@ impl Draft {
         let first = self.taken.first().map(|first| self.before(*first, counted)).transpose()?;
         let last = self.taken.last().map(|last| self.after(*last, counted)).transpose()?;
         let start = Target { position: Position::Start, hint: self.carried() };
-        let back = || match counted {
+        let back = || match self.wanted.unchecked && self.next.offset > 0 {
             // If offsets alone count, the end may be expected after the page, and a walk back would begin there again.
-            Some(total) if self.wanted.unchecked && self.next.offset > 0 => {
-                self.ending_at(self.next.offset.min(total), counted)
-            }
-            _ => end.clone(),
+            // Test: `a_way_back_by_offset_alone_never_leads_to_the_end`.
+            true => self.ending_at(self.next.offset.min(counted.unwrap_or(u64::MAX)), counted),
+            false => end.clone(),
         };
         let items = self.taken.iter().map(|taken| ItemPlace {
             answer: u32::try_from(taken.view).unwrap_or(u32::MAX),
