@@ -1,6 +1,7 @@
 """What every part of the benchmark needs: processes that end with it, ports, CPU time, memory, and what machine this is."""
 
 import atexit
+import base64
 import os
 import pathlib
 import platform
@@ -112,7 +113,11 @@ def gateway(name, text, port):
     """The gateway with a configuration of its own."""
     path = WORK / f"{name}.toml"
     path.write_text(text)
-    environment = {**os.environ, "CURSORGATE_KEY": "a-key-of-the-benchmark-and-of-nothing-else"}
+    environment = {
+        **os.environ,
+        "CURSORGATE_KEY": "a-key-of-the-benchmark-and-of-nothing-else",
+        "CURSORGATE_WEBHOOK_SECRET": "whsec_" + base64.b64encode(os.urandom(32)).decode(),
+    }
     return Process(name, [GATEWAY, "run", "--config", str(path)], port, env=environment)
 
 

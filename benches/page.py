@@ -18,6 +18,7 @@ PEERS = {
     "bare-pingora": "bare Pingora, passing through",
     "forward": "cursorgate, passing through",
     "standard": "cursorgate, `standard`",
+    "services": "cursorgate, `standard`, with all services idle",
     "page-info": "cursorgate, `page-info`",
     "relay": "cursorgate, `relay`",
     "zstd": "cursorgate, `standard`, zstd",
@@ -29,7 +30,7 @@ PEERS = {
 
 
 # Ours that a quick run leaves out.
-BESIDE = ("forward", "page-info", "relay", "zstd", "br", "gzip")
+BESIDE = ("forward", "services", "page-info", "relay", "zstd", "br", "gzip")
 
 # What compression takes beside the page itself.
 CODED = (("zstd", "standard"), ("br", "standard"), ("gzip", "standard"))
@@ -53,6 +54,7 @@ def start(sizes, every_peer):
     upstream = servers.upstream()
     passing, lua = servers.nginx_pass(upstream), servers.nginx_lua(upstream)
     bare, gateway, express = servers.bare_pingora(upstream), servers.cursorgate(upstream), servers.express(upstream)
+    serviced = servers.cursorgate(upstream, services=True)
     found = {}
     for size in sizes:
         limit = servers.limit_of(size)
@@ -63,6 +65,8 @@ def start(sizes, every_peer):
         ]
         for envelope, parameter in ENVELOPES.items():
             peers.append(Peer(envelope, gateway, begin(gateway, f"/{size}-{envelope}", parameter, limit), envelope))
+        target = begin(serviced, f"/{size}-standard", "limit", limit)
+        peers.append(Peer("services", serviced, target, "standard"))
         for coding in ("zstd", "br", "gzip"):
             target = begin(gateway, f"/{size}-standard", "limit", limit)
             peers.append(Peer(coding, gateway, target, "standard", coding))
@@ -102,7 +106,7 @@ def check(peer, size, limit):
     page, truth = json.loads(body), servers.items(*SIZES[size])[1 : limit + 1]
     given = [edge["node"] for edge in page["edges"]] if peer.envelope == "relay" else page["data"]
     assert given == truth, who
-    if peer.process.name == "cursorgate":
+    if peer.process.name.startswith("cursorgate"):
         pieces = [servers.written(item) for item in truth]
         whole = [b'"node":' + piece + b"}" for piece in pieces] if peer.envelope == "relay" else [b",".join(pieces)]
         assert all(piece in body for piece in whole), who
@@ -192,7 +196,8 @@ def reported(plan, measured):
         cpu = {name: [entry["cpu"] for entry in rounds] for name, rounds in peers.items()}
         for other in ("bare-pingora", "nginx", "nginx-lua", "express"):
             report.compared(f"page-{size}/{other}", cpu["standard"], cpu[other])
-        for ours, other in (("forward", "bare-pingora"), ("page-info", "standard"), ("relay", "standard"), *CODED):
+        within = [("forward", "bare-pingora"), *((name, "standard") for name in ("services", "page-info", "relay")), *CODED]
+        for ours, other in within:
             if ours in cpu:
                 report.compared(f"{ours}-{size}/{other}", cpu[ours], cpu[other])
     medians = {

@@ -133,6 +133,28 @@ extends = "legacy"
 size = {{ max = {count} }}
 """
 
+# Every service of the gateway; none of them is asked for anything.
+SERVICES = """
+[services.bulk]
+
+[services.exports]
+directory = "{directory}/exports"
+
+[services.webhooks]
+directory = "{directory}/webhooks"
+
+[services.webhooks.endpoints.audit]
+url = "https://hooks.example.com/cursorgate"
+secret = "env:CURSORGATE_WEBHOOK_SECRET"
+events = ["export.failed"]
+
+[services.graphql]
+names = {{ {names} }}
+
+[services.live]
+routes = [{routes}]
+"""
+
 
 def limit_of(size):
     """Items of a page: one before them and one behind them prove both of its edges."""
@@ -192,11 +214,18 @@ def express(upstream):
     return Process("express", command, env=environment)
 
 
-def cursorgate(upstream):
+def cursorgate(upstream, services=False):
+    """The gateway, with all its services or with none."""
     port = free_port()
     text = CURSORGATE.format(port=port, upstream=upstream.port)
     for size, (count, _) in SIZES.items():
         text += DIALECT.format(size=size, count=count)
         for envelope in ENVELOPES:
             text += ROUTE.format(size=size, envelope=envelope, limit=limit_of(size))
-    return gateway("cursorgate", text, port)
+    if services:
+        routes = ", ".join(f'"{size}-standard"' for size in SIZES)
+        # A field of GraphQL can't begin with a digit.
+        lists = [(f"{size}-{envelope}", f"{envelope.replace('-', '_')}_{size}") for size in SIZES for envelope in ENVELOPES]
+        names = ", ".join(f'"{name}" = "{field}"' for name, field in lists)
+        text += SERVICES.format(directory=WORK / "services", routes=routes, names=names)
+    return gateway("cursorgate-services" if services else "cursorgate", text, port)
