@@ -125,6 +125,14 @@ def overview(results):
     return [*lines, ""]
 
 
+def written(results, lines):
+    """Writes the results, and returns them as text."""
+    text = "\n".join([*overview(results), *lines]) + "\n"
+    (machine.WORK / "results.md").write_text(text)
+    (machine.WORK / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    return text
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("parts", nargs="*", metavar="PART")
@@ -145,18 +153,16 @@ def main():
         "quick": plan.quick,
         "seconds": {},
     }
-    whole = Report()
+    whole, text = Report(), ""
     for part, run in PARTS.items():
         if part in (chosen.parts or plan.parts):
             print(f"{part}:", flush=True)
             began = time.monotonic()
             whole.take(run(plan))
             results["seconds"][part] = round(time.monotonic() - began)
-    results |= {"comparisons": whole.comparisons, "measurements": whole.measurements}
-    text = "\n".join([*overview(results), *whole.lines]) + "\n"
+            # After each part, so that one that fails costs no other.
+            text = written(results | {"comparisons": whole.comparisons, "measurements": whole.measurements}, whole.lines)
     print(text)
-    (machine.WORK / "results.md").write_text(text)
-    (machine.WORK / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     print(f"written: {machine.WORK}/results.md, results.json; charts in {chart.QUICK if plan.quick else chart.COMMITTED}")
 
 

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import statistics
 import subprocess
+import threading
 import time
 
 import servers
@@ -12,8 +13,10 @@ from machine import WORK
 from report import Report, amount
 
 MB = 1e6
-# Of clients that read nothing: the smallest buffers and segments, so that what they are sent waits in the proxy.
+# Of clients that read slowly: the smallest buffers and segments, so that what they are sent waits in the proxy.
 RECEIVE_BUFFER, SEGMENT = 4_096, 1_460
+# What each of them reads, and how often in a second: some times the rate below which the gateway closes the connection.
+SLOWLY, OFTEN = 4_096, 5
 # Pages that are asked for once many connections have closed.
 A_FEW = 10
 # Seconds after which the gateway has given back what it does not need, at the latest.
@@ -34,23 +37,43 @@ def ask(connection, target):
     connection.sendall(f"GET {target} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
 
 
+class Answer:
+    """An answer that is read piece by piece, by its Content-Length."""
+
+    def __init__(self, connection):
+        self.connection, self.head, self.length, self.missing = connection, b"", 0, 1
+
+    def is_whole(self):
+        return self.missing == 0
+
+    def take(self, most, flags=0):
+        piece = self.connection.recv(most, flags)
+        assert piece, "the connection ended within an answer"
+        if self.length:
+            self.missing -= len(piece)
+            return
+        self.head += piece
+        head, separator, body = self.head.partition(b"\r\n\r\n")
+        if separator:
+            lines = head.decode("latin-1").split("\r\n")
+            assert lines[0].startswith("HTTP/1.1 200"), lines[0]
+            self.length = next(int(line.split(":")[1]) for line in lines if line.lower().startswith("content-length:"))
+            self.missing = self.length - len(body)
+
+
 def read(connection):
-    """One whole answer, by its Content-Length; its body's length."""
-    head = b""
-    while b"\r\n\r\n" not in head:
-        piece = connection.recv(65_536)
-        assert piece, "the connection ended within a head"
-        head += piece
-    head, _, body = head.partition(b"\r\n\r\n")
-    lines = head.decode("latin-1").split("\r\n")
-    assert lines[0].startswith("HTTP/1.1 200"), lines[0]
-    length = next(int(line.split(":")[1]) for line in lines if line.lower().startswith("content-length:"))
-    missing = length - len(body)
-    while missing:
-        piece = connection.recv(min(missing, 1 << 20))
-        assert piece, "the connection ended within a body"
-        missing -= len(piece)
-    return length
+    """One whole answer; its body's length."""
+    answer = Answer(connection)
+    while not answer.is_whole():
+        answer.take(1 << 20)
+    return answer.length
+
+
+def take_in_turn(answers, most):
+    """A little of each, as far as it is there."""
+    for answer in answers:
+        with contextlib.suppress(BlockingIOError):
+            answer.take(most, socket.MSG_DONTWAIT)
 
 
 def is_open(connection):
@@ -82,16 +105,37 @@ def idle(process, target, count, still):
 
 
 def in_flight(process, target, count, least, still):
-    """Bytes while so many clients have asked for a page of a megabyte and read nothing; and after they have read it
+    """Bytes while so many clients have asked for a page of a megabyte and read it slowly; and after they have read it
     and gone."""
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(connected(process.port, patient=False)) for _ in range(count)]
         for connection in connections:
             ask(connection, target)
-        held = process.settled(still)
-        for connection in connections:
-            assert read(connection) > least
+        answers = [Answer(connection) for connection in connections]
+        with reading_slowly(answers):
+            held = process.settled(still)
+        while waiting := [answer for answer in answers if not answer.is_whole()]:
+            take_in_turn(waiting, 1 << 20)
+        assert all(answer.length > least for answer in answers)
     return held, process.settled(still + GIVES_BACK)
+
+
+@contextlib.contextmanager
+def reading_slowly(answers):
+    """A thread reads all of them meanwhile, just faster than the gateway demands."""
+    ended = threading.Event()
+
+    def reads():
+        while not ended.wait(1 / OFTEN):
+            take_in_turn(answers, SLOWLY)
+
+    reader = threading.Thread(target=reads)
+    reader.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        reader.join()
 
 
 # Each connection asks for all sizes in turn.
