@@ -129,14 +129,8 @@ impl Walk<'_> {
     }
 
     fn is_contradicted(&self) -> bool {
-        !self.scenario.rows_are_sound() || {
-            let twin = |state: &Moment| {
-                let mut ids: Vec<u32> = state.raw().iter().map(|row| row.plan.id).collect();
-                ids.sort_unstable();
-                ids.windows(2).any(|pair| pair[0] == pair[1])
-            };
-            self.scenario.has_twins() && self.upstream.passed.iter().any(|state| twin(state))
-        }
+        let has_twins = || self.scenario.has_twins() && self.upstream.passed.iter().any(|state| state.has_twins());
+        !self.scenario.rows_are_sound() || has_twins()
     }
 
     /// Returns whether the item that the cursor names is not as it was served.

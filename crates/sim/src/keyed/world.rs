@@ -41,6 +41,13 @@ impl Moment {
         self.rows().binary_search_by(|row| row.place.cmp(&place)).is_ok()
     }
 
+    /// Returns whether two rows have one id.
+    pub(crate) fn has_twins(&self) -> bool {
+        let mut ids: Vec<u32> = self.raw().iter().map(|row| row.plan.id).collect();
+        ids.sort_unstable();
+        ids.windows(2).any(|pair| pair[0] == pair[1])
+    }
+
     /// Returns the number of rows before a place.
     pub(crate) fn count_before(&self, place: Place) -> usize {
         self.rows().partition_point(|row| row.place < place)
