@@ -250,9 +250,10 @@ impl Traits {
         self.family == Family::Page && self.declared_cap() != Some(self.least_cap())
     }
 
-    /// Returns how many times as far on an item may seem to stand, by the sizes that are asked for, as it does.
+    /// Returns how many times as far on an item may seem to stand, by the sizes that are asked for, as it does: where the
+    /// dialect names no size, a thousand items are asked for.
     pub(crate) fn stretch(&self) -> u64 {
-        let asked = self.declared_cap().filter(|_| self.caps_pages_in_silence()).unwrap_or(1);
+        let asked = if self.caps_pages_in_silence() { self.declared_cap().unwrap_or(1_000) } else { 1 };
         u64::from(asked.div_ceil(self.least_cap().max(1)).max(1))
     }
 
