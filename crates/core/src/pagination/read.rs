@@ -29,7 +29,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
     if !places {
         return anchored::read(up, request).await;
     }
-    up.sequences = ShownSequences::of(&request.order);
+    up.sequences = ShownSequences::of(&request.order, &request.target);
     let page = lowered::read(up, request).await?;
     let is_reversed = up.sequences.take().is_some_and(|sequences| sequences.are_reversed_on(&page));
     if page.level() >= Level::Checked && is_reversed {

@@ -14,20 +14,34 @@ use crate::pagination::{
     fetch::Fetch,
     order::{Kind, Order, Ties},
     page::{ItemPlace, Page},
+    position::{Position, Target},
+    rows,
 };
 
-/// The hashes of the ids of each answer, in the direction of the list.
+/// The items of each answer, in the direction of the list.
 #[derive(Debug)]
 pub(in crate::pagination) struct ShownSequences {
     order: Arc<Order>,
-    answers: Vec<Vec<u64>>,
+    position: Position,
+    answers: Vec<Vec<ShownItem>>,
+}
+
+/// An item as a sequence tells it from others.
+#[derive(Clone, Copy, Debug)]
+enum ShownItem {
+    /// The item that the cursor names, with the keys that it had.
+    Anchor,
+    /// The hash of the id of another.
+    Other(u64),
 }
 
 impl ShownSequences {
-    /// Returns the sequences of a page, none yet; `None` where keys tell the order, or where ties come in any sequence.
-    pub(in crate::pagination) fn of(order: &Arc<Order>) -> Option<Self> {
+    /// Returns the sequences of a page at a target, none yet; `None` where keys tell the order, or where ties come in any
+    /// sequence.
+    pub(in crate::pagination) fn of(order: &Arc<Order>, target: &Target) -> Option<Self> {
         let is_told_by_answers = order.strong.iter().any(|key| key.kind == Kind::Opaque) && order.ties == Ties::Ordered;
-        is_told_by_answers.then(|| Self { order: Arc::clone(order), answers: Vec::new() })
+        let none = || Self { order: Arc::clone(order), position: target.position.clone(), answers: Vec::new() };
+        is_told_by_answers.then(none)
     }
 
     pub(super) fn note(&mut self, fetch: &Fetch, answer: &Answer) {
@@ -35,15 +49,16 @@ impl ShownSequences {
         if listing.by_id {
             return;
         }
-        let mut ids: Vec<u64> = (0..answer.items.len()).filter_map(|item| self.id(answer, item)).collect();
+        let mut shown: Vec<ShownItem> = (0..answer.items.len()).filter_map(|item| self.shown(answer, item)).collect();
         if listing.flipped {
-            ids.reverse();
+            shown.reverse();
         }
-        self.answers.push(ids);
+        self.answers.push(shown);
     }
 
-    /// Returns whether an answer shows two items of a page the other way round:
-    /// `regressions/two-sequences-of-an-opaque-order.txt`.
+    /// Returns whether an answer shows two items of a page the other way round, or an item of it on the other side of the
+    /// item that the cursor names: `regressions/two-sequences-of-an-opaque-order.txt` and
+    /// `regressions/an-item-before-its-opaque-anchor.txt`.
     pub(in crate::pagination) fn are_reversed_on(&self, page: &Page) -> bool {
         if self.answers.len() < 2 {
             // A page of one answer has its sequence.
@@ -51,8 +66,23 @@ impl ShownSequences {
         }
         let id = |at: &ItemPlace| self.id(page.answers.get(at.answer as usize)?, at.item as usize);
         let places: HashMap<u64, usize> =
-            page.items.iter().enumerate().filter_map(|(place, at)| Some((id(at)?, place))).collect();
-        self.answers.iter().any(|ids| !ids.iter().filter_map(|id| places.get(id)).is_sorted())
+            page.items.iter().enumerate().filter_map(|(place, at)| Some((id(at)?, place + 1))).collect();
+        let beside = if self.position.is_backward() { page.items.len() + 1 } else { 0 };
+        let place = |shown: &ShownItem| match shown {
+            ShownItem::Anchor => Some(beside),
+            ShownItem::Other(id) => places.get(id).copied(),
+        };
+        self.answers.iter().any(|shown| !shown.iter().filter_map(place).is_sorted())
+    }
+
+    fn shown(&self, answer: &Answer, item: usize) -> Option<ShownItem> {
+        let is_anchor = match &self.position {
+            Position::After(anchor) | Position::Before(anchor) => {
+                rows::relate(answer, &self.order, item, anchor).is_some_and(|relation| relation.whole.is_eq())
+            }
+            _ => false,
+        };
+        if is_anchor { Some(ShownItem::Anchor) } else { self.id(answer, item).map(ShownItem::Other) }
     }
 
     fn id(&self, answer: &Answer, item: usize) -> Option<u64> {
