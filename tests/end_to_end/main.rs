@@ -8,6 +8,7 @@ mod harness;
 mod access_log;
 mod admin;
 mod batch;
+mod browser;
 mod bulk;
 mod clients;
 mod collations;

@@ -2,46 +2,22 @@
 //! light and dark, on a desktop and a phone, and while the gateway can't be reached. The screenshots are in
 //! target/operators-page.
 
-use std::{
-    fs::File,
-    path::PathBuf,
-    process::{Command, Stdio},
-};
-
 use serde_json::{Value, json};
 
 use crate::{
+    browser::{is_sound, look},
     harness::{
         gateway::{Gateway, free_port},
         http,
         list::{PLAIN, Setup, serve, users},
         upstream::Upstream,
     },
-    third_party::environment,
 };
 
 const TOKEN: &str = "a-token-of-the-tests";
 
 /// A client that calls itself markup, as anyone can.
 const HOSTILE: &str = "<img src=x onerror=alert(1)>";
-
-/// Opens the page at the admin listener and returns what the browser saw.
-fn look(gateway: &Gateway) -> Value {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("operators-page");
-    std::fs::create_dir_all(&folder).expect("the target directory can be written");
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/browser/page.mjs");
-    // Modules that a program on standard input names are looked for from the working directory on.
-    let mut command = Command::new("timeout");
-    command
-        .args(["300", "node", "--input-type=module", "-", &format!("http://{}/", gateway.admin), TOKEN])
-        .arg(&folder);
-    command.env("NODE_NO_WARNINGS", "1").current_dir(environment("browser"));
-    command.stdin(File::open(&script).expect("a script")).stderr(Stdio::piped());
-    let output = command.output().expect("node runs");
-    let (said, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}\n{said}{complaints}", output.status);
-    serde_json::from_str(&said).unwrap_or_else(|fault| panic!("{fault}\n{said}"))
-}
 
 /// A gateway with a list that is fine, one that is observed, one whose peer is dead, and a reload that was refused.
 fn troubled() -> (Upstream, Gateway) {
@@ -101,17 +77,10 @@ fn an_operator_sees_at_once_what_is_wrong() {
         (http::get(gateway.admin, "/reload").json()["in_force"] == false).then_some(())
     });
     gateway.rewrite_raw(&file);
-    let saw = look(&gateway);
+    let saw = look("page.mjs", &[&format!("http://{}/", gateway.admin), TOKEN], "operators-page");
 
-    assert_eq!(saw["complaints"], json!([]), "errors in the console");
-    assert_eq!(saw["origins"], json!([format!("http://{}", gateway.admin)]), "requests to other places");
-    for (name, violations) in saw["violations"].as_object().expect("audits") {
-        assert_eq!(violations, &json!([]), "{name}: accessibility");
-    }
-    assert_eq!(saw["violations"].as_object().map(serde_json::Map::len), Some(6), "all were audited");
-    for (name, overflow) in saw["overflow"].as_object().expect("audits") {
-        assert_eq!(overflow, 0, "{name}: wider than the screen");
-    }
+    let looks = ["desktop-light", "desktop-dark", "phone-light", "phone-dark", "dialog", "offline"];
+    is_sound(&saw, &format!("http://{}", gateway.admin), &looks);
     assert_ne!(saw["looks"]["desktop-light"], saw["looks"]["desktop-dark"], "light and dark differ");
 
     let findings = texts(&saw["findings"]);

@@ -2,35 +2,19 @@
 //! added, deleted and moved. The screenshots are in target/playground; `UPDATE_SNAPSHOTS=1` makes the one of the docs.
 
 use std::{
-    fs::File,
     io::{BufRead as _, BufReader},
     path::PathBuf,
-    process::{Command, Stdio},
+    process::Stdio,
     sync::PoisonError,
 };
 
 use serde_json::{Value, json};
 
 use crate::{
+    browser::{folder, is_sound, look},
     command_line::{Owned, STARTING_DEMO},
     harness::gateway::{command, free_port},
-    third_party::environment,
 };
-
-/// Opens the page and returns what the browser saw.
-fn look(url: &str) -> Value {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("playground");
-    std::fs::create_dir_all(&folder).expect("the target directory can be written");
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/browser/playground.mjs");
-    let mut command = Command::new("timeout");
-    command.args(["300", "node", "--input-type=module", "-", url]).arg(&folder);
-    command.env("NODE_NO_WARNINGS", "1").current_dir(environment("browser"));
-    command.stdin(File::open(&script).expect("a script")).stderr(Stdio::piped());
-    let output = command.output().expect("node runs");
-    let (said, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}\n{said}{complaints}", output.status);
-    serde_json::from_str(&said).unwrap_or_else(|fault| panic!("{fault}\n{said}"))
-}
 
 /// Starts a demo, and returns the address of its playground.
 fn start() -> (Owned, String) {
@@ -48,20 +32,15 @@ fn start() -> (Owned, String) {
 #[test]
 fn a_reader_sees_what_a_page_number_loses_and_a_cursor_does_not() {
     let (_demo, url) = start();
-    let saw = look(&url);
+    let saw = look("playground.mjs", &[&url], "playground");
 
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let screenshot = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("playground").join("to-the-end.png");
+        let screenshot = folder("playground").join("to-the-end.png");
         std::fs::copy(screenshot, root.join("docs/pictures/playground.png")).expect("the picture of the docs");
     }
-    assert_eq!(saw["complaints"], json!([]), "errors in the console");
-    assert_eq!(saw["origins"], json!([url.trim_end_matches("/playground/")]), "requests to other places");
-    for (name, violations) in saw["violations"].as_object().expect("audits") {
-        assert_eq!(violations, &json!([]), "{name}: accessibility");
-        assert_eq!(saw["overflow"][name], 0, "{name}: wider than the screen");
-    }
-    assert_eq!(saw["violations"].as_object().map(serde_json::Map::len), Some(4), "all were audited");
+    let looks = ["desktop-light", "desktop-dark", "phone-light", "phone-dark"];
+    is_sound(&saw, url.trim_end_matches("/playground/"), &looks);
     assert_ne!(saw["looks"]["desktop-light"], saw["looks"]["desktop-dark"], "light and dark differ");
     let details = saw["details"].as_str().expect("a text");
     for words in ["GET /users?limit=20", "exact: one answer", "GET /users?page=1&limit=22", "nextCursor"] {
@@ -81,4 +60,23 @@ fn a_reader_sees_what_a_page_number_loses_and_a_cursor_does_not() {
     assert!(verdict("page").starts_with("The end, with losses: "), "{}", verdict("page"));
     let scrolled = saw["scrolled"].as_str().expect("a verdict");
     assert!(scrolled.starts_with("The end, exact: ") && scrolled.ends_with("0 repeated, 0 lost"), "{scrolled}");
+}
+
+/// Changes by the playground's own buttons reach a script as patches, which give the page of a GET, also after the connection
+/// has broken off.
+#[test]
+fn a_script_follows_a_live_page_by_patches() {
+    let (_demo, url) = start();
+    let saw = look("live.mjs", &[&url], "playground");
+    is_sound(&saw, saw["origin"].as_str().expect("an origin"), &["live"]);
+    assert_eq!((&saw["before"], &saw["pressed"]), (&json!("Not followed"), &json!("true")));
+    for (kind, changes) in [("add", 2), ("delete", 2), ("move", 1)] {
+        let types = saw["types"][kind].as_array().expect("the messages of a change");
+        assert!(types.len() >= changes && types.iter().all(|message| message == "patch"), "{kind}: {types:?}");
+    }
+    let resumed = &saw["resumed"];
+    assert_eq!((&resumed["types"], &resumed["failures"]), (&json!(["patch"]), &json!([])), "{saw}");
+    assert_eq!(resumed["has"].as_str().map(str::len), Some(32), "Last-Event-ID: {saw}");
+    assert_eq!(saw["opened"], json!([2, 3]), "the browser came again once");
+    assert_eq!(saw["after"], json!(["false", "Not followed"]));
 }

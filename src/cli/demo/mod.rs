@@ -33,9 +33,13 @@ const WRITTEN_LISTENER: &str = "127.0.0.1:8080";
 /// The address of the legacy API in that configuration.
 const WRITTEN_UPSTREAM: &str = "127.0.0.1:8081";
 
-/// The services of the demo, with a page for browsers.
-const SERVICES: &str =
-    if cfg!(feature = "services") { "\n[services.graphql]\nintrospection = true\npage = true\n" } else { "" };
+/// The services of the demo: GraphQL with a page for browsers, and live pages, whose intervals are those of an audience.
+const SERVICES: &str = if cfg!(feature = "services") {
+    "\n[services.graphql]\nintrospection = true\npage = true\n\n\
+     [services.live]\nroutes = [\"users\"]\ninterval = { min = \"250ms\", max = \"1s\" }\n"
+} else {
+    ""
+};
 
 /// The address of the admin listener in that configuration.
 const WRITTEN_ADMIN: &str = "127.0.0.1:9180";
@@ -144,7 +148,10 @@ fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
     let services = if SERVICES.is_empty() {
         String::new()
     } else {
-        format!("GraphQL, in a browser: http://{gateway}/graphql\n\n")
+        format!(
+            "A page and then its changes, as events: curl -N 'http://{gateway}/users/live?limit=3'\n\n\
+             GraphQL, in a browser: http://{gateway}/graphql\n\n"
+        )
     };
     Ok(format!(
         "A legacy API with {} users by page= and limit= is on {upstream}; cursorgate is in front of it.\n\n\

@@ -1,5 +1,5 @@
 //! The playground of the demo: a page that reads the list by `page=` and by `cursor=` side by side, the requests that this
-//! takes of the legacy API, and the files of it.
+//! takes of the legacy API, the first page as it changes, and the files of it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,10 +8,11 @@ use http::{HeaderValue, Response, header};
 use super::upstream::pairs;
 
 /// The files: path, content type, text.
-const FILES: [(&str, &str, &str); 3] = [
+const FILES: [(&str, &str, &str); 4] = [
     ("/playground/", "text/html; charset=utf-8", include_str!("playground/index.html")),
     ("/playground/playground.css", "text/css; charset=utf-8", include_str!("playground/playground.css")),
     ("/playground/playground.js", "text/javascript; charset=utf-8", include_str!("playground/playground.js")),
+    ("/playground/live.js", "text/javascript; charset=utf-8", include_str!("playground/live.js")),
 ];
 
 /// The policy of the page: no script, style or request of another place, no inline script or style, no frame around it.

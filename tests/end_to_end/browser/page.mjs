@@ -1,48 +1,16 @@
-// Opens the operator's page in a browser without windows and tells what it saw, as JSON: `page.mjs URL TOKEN FOLDER`.
-// The screenshots go to FOLDER.
-
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { chromium } from 'playwright-core';
+// Opens the operator's page and tells what it saw, as JSON: `page.mjs URL TOKEN FOLDER`, after open.mjs. The screenshots go to
+// FOLDER.
 
 const [url, token, folder] = process.argv.slice(2);
-// The program comes by standard input, so modules are looked for from the working directory on.
-const axe = readFileSync(createRequire(`${process.cwd()}/`).resolve('axe-core/axe.min.js'), 'utf8');
-const which = (name) => { try { return execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim(); } catch { return null; } };
-const executablePath = which('chromium-headless-shell') ?? which('chromium') ?? which('google-chrome');
-
-const saw = { complaints: [], origins: [], violations: {}, overflow: {}, looks: {} };
-const browser = await chromium.launch({ executablePath });
 
 async function open(name, options) {
-  const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
-  const page = await context.newPage();
-  page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) saw.complaints.push(`${name}: ${message.text()}`); });
-  page.on('pageerror', (error) => saw.complaints.push(`${name}: ${error.stack}`));
-  page.on('dialog', (dialog) => { saw.complaints.push(`${name}: dialog ${dialog.message()}`); dialog.dismiss(); });
-  page.on('request', (request) => { const { origin } = new URL(request.url()); if (!saw.origins.includes(origin)) saw.origins.push(origin); });
-  await page.goto(url);
+  const [context, page] = await opened(name, url, options);
   await page.locator('#configuration-body .card').first().waitFor();
   return [context, page];
 }
 
-async function audit(name, page) {
-  await page.evaluate(axe);
-  const { violations, passes } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
-  saw.violations[name] = violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 200)}: ${node.any.concat(node.all).map(({ message }) => message).join('; ')}`));
-  saw.looks[`${name} checks`] = passes.length;
-  saw.overflow[name] = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-}
-
 const DESKTOP = { width: 1360, height: 900 };
-const PHONE = { width: 390, height: 844 };
-for (const [name, options] of [
-  ['desktop-light', { viewport: DESKTOP, colorScheme: 'light' }],
-  ['desktop-dark', { viewport: DESKTOP, colorScheme: 'dark' }],
-  ['phone-light', { viewport: PHONE, colorScheme: 'light', hasTouch: true, isMobile: true, deviceScaleFactor: 2 }],
-  ['phone-dark', { viewport: PHONE, colorScheme: 'dark', hasTouch: true, isMobile: true, deviceScaleFactor: 2 }],
-]) {
+for (const [name, options] of screens(DESKTOP)) {
   const [context, page] = await open(name, options);
   await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
   saw.looks[name] = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
@@ -117,5 +85,4 @@ await page.locator('#again').click();
 await page.locator('#again').waitFor({ state: 'detached' });
 saw.back = await text('#pulse');
 saw.complaints = saw.complaints.filter((complaint) => !complaint.includes('net::ERR_INTERNET_DISCONNECTED'));
-await browser.close();
-console.log(JSON.stringify(saw));
+await tell();

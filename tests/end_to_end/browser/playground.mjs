@@ -1,27 +1,10 @@
-// Opens the playground in a browser without windows and tells what it saw, as JSON: `playground.mjs URL FOLDER`. The
-// screenshots go to FOLDER.
-
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { chromium } from 'playwright-core';
+// Opens the playground and tells what it saw, as JSON: `playground.mjs URL FOLDER`, after open.mjs. The screenshots go to
+// FOLDER.
 
 const [url, folder] = process.argv.slice(2);
-// The program comes by standard input, so modules are looked for from the working directory on.
-const axe = readFileSync(createRequire(`${process.cwd()}/`).resolve('axe-core/axe.min.js'), 'utf8');
-const which = (name) => { try { return execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim(); } catch { return null; } };
-const executablePath = which('chromium-headless-shell') ?? which('chromium') ?? which('google-chrome');
-
-const saw = { complaints: [], origins: [], violations: {}, overflow: {}, looks: {} };
-const browser = await chromium.launch({ executablePath });
 
 async function open(name, options) {
-  const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
-  const page = await context.newPage();
-  page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) saw.complaints.push(`${name}: ${message.text()}`); });
-  page.on('pageerror', (error) => saw.complaints.push(`${name}: ${error.stack}`));
-  page.on('request', (request) => { const { origin } = new URL(request.url()); if (origin !== 'null' && !saw.origins.includes(origin)) saw.origins.push(origin); });
-  await page.goto(url);
+  const [context, page] = await opened(name, url, options);
   for (const side of ['#by-page', '#by-cursor']) await page.locator(`${side} .items li`).first().waitFor();
   return [context, page];
 }
@@ -31,20 +14,11 @@ const ids = (page, side) => page.locator(`#${side} .items li span:first-child`).
 const said = (page, words) => page.waitForFunction((words) => document.getElementById('said').textContent.startsWith(words), words);
 
 const DESKTOP = { width: 1360, height: 1000 };
-const PHONE = { width: 390, height: 844 };
-for (const [name, options] of [
-  ['desktop-light', { viewport: DESKTOP, colorScheme: 'light' }],
-  ['desktop-dark', { viewport: DESKTOP, colorScheme: 'dark' }],
-  ['phone-light', { viewport: PHONE, colorScheme: 'light', hasTouch: true, isMobile: true, deviceScaleFactor: 2 }],
-  ['phone-dark', { viewport: PHONE, colorScheme: 'dark', hasTouch: true, isMobile: true, deviceScaleFactor: 2 }],
-]) {
+for (const [name, options] of screens(DESKTOP)) {
   const [context, page] = await open(name, options);
   await page.locator('#by-cursor summary').click();
   await page.locator('#by-cursor dd pre').waitFor();
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
-  saw.violations[name] = violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 200)}`));
-  saw.overflow[name] = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  await audit(name, page);
   saw.looks[name] = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   saw.details = await page.locator('#by-cursor dl').innerText();
   await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
@@ -99,5 +73,4 @@ for (let step = 0; step < 40 && !(await verdict(page, 'by-cursor')).startsWith('
 }
 saw.scrolled = await verdict(page, 'by-cursor');
 await context.close();
-await browser.close();
-console.log(JSON.stringify(saw));
+await tell();

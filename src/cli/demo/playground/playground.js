@@ -1,5 +1,7 @@
 // The playground: one list, read by `page=` and by `cursor=`, while it changes.
 
+import { follow } from '/playground/live.js';
+
 const element = (selector, within = document) => within.querySelector(selector);
 
 /** Returns an element with a text or with other elements in it. */
@@ -11,6 +13,13 @@ function made(name, content, attributes = {}) {
 }
 
 const plural = (count, noun) => `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
+
+/** Returns the row of a user who has been shown so many times. */
+function row(user, times) {
+  const note = times > 1 ? `shown ${times} times` : user.created_at.slice(0, 10);
+  const line = [made('span', `${user.id}`), made('span', user.name), made(times > 1 ? 'strong' : 'time', note)];
+  return made('li', line, times > 1 ? { class: 'repeated' } : {});
+}
 
 /** Sends a request, and returns the answer as JSON with its head. */
 async function send(method, target) {
@@ -60,9 +69,7 @@ class Side {
     for (const user of body.data) {
       const times = (this.shown.get(user.id) ?? 0) + 1;
       this.shown.set(user.id, times);
-      const note = times > 1 ? `shown ${times} times` : user.created_at.slice(0, 10);
-      const line = [made('span', `${user.id}`), made('span', user.name), made(times > 1 ? 'strong' : 'time', note)];
-      this.list.append(made('li', line, times > 1 ? { class: 'repeated' } : {}));
+      this.list.append(row(user, times));
     }
     this.around = this.links(body, this.limit, target);
     this.next = this.around.next;
@@ -196,6 +203,28 @@ async function toTheEnd() {
   say('Both lists have been read to their ends.');
 }
 
+let stream = null;
+
+/** Follows the first page as it changes, or no longer. */
+function toggle() {
+  const root = element('#live');
+  const verdict = (words) => { element('.verdict', root).textContent = words; };
+  const followed = stream === null;
+  element('#follow').setAttribute('aria-pressed', `${followed}`);
+  stream?.close();
+  stream = null;
+  verdict(followed ? 'Asking for the page' : 'Not followed');
+  if (!followed) return;
+  let patches = 0;
+  const changed = ({ data }, message) => {
+    patches += message.type === 'patch' ? 1 : 0;
+    element('.items', root).replaceChildren(...data.map((user) => row(user, 1)));
+    verdict(`${plural(data.length, 'user')}, ${patches.toLocaleString('en')} ${patches === 1 ? 'patch' : 'patches'}`);
+  };
+  stream = follow(`/users/live?limit=${element('#limit').value}`, changed, (words) => verdict(`No page: ${words}`));
+}
+
+element('#follow').addEventListener('click', toggle);
 element('#begin').addEventListener('click', begin);
 element('#limit').addEventListener('change', begin);
 element('#to-the-end').addEventListener('click', toTheEnd);
