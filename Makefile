@@ -9,6 +9,7 @@
 #   make quick             the quick part of `make test` for a change of the core: about a minute
 #   make soak SECONDS=60   the simulator for so long, from a seed that it prints; `cargo sim --help` has its other commands
 #   make restarts          clients that walk through 200 reloads, upgrades and rolling restarts: some minutes
+#   make live-crowd        2,000 subscribers of one live page: one request to the upstream for all of them
 #   make crowd             10,000 clients at a time in front of a slow upstream: a minute; prints the times of the gateway
 #   make dist              the files of a release below target/dist, the same bytes wherever they are made: RELEASING.md
 #   make dist-check        makes them a second time, elsewhere, and compares; installs the Debian package and runs it
@@ -133,6 +134,10 @@ quick:
 .PHONY: soak
 soak:
 	cargo sim soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: live-crowd
+live-crowd: build-needs
+	cargo test --locked --test end_to_end -- --ignored --exact live::one_request_serves_two_thousand_subscribers
 
 .PHONY: crowd
 crowd: build-needs

@@ -1,5 +1,6 @@
 //! Live pages: a page and then its changes, for upstreams that can only be polled.
 
+mod browsers;
 mod libraries;
 mod socket;
 mod stream;
@@ -132,10 +133,18 @@ fn values_keep_their_bytes() {
     assert!(event.text.contains(operation), "{event:?}");
 }
 
-/// `CURSORGATE_LIVE_SUBSCRIBERS` sets another number: before a release 2,000.
 #[test]
 fn one_request_serves_all_subscribers_of_a_page() {
-    let count = std::env::var("CURSORGATE_LIVE_SUBSCRIBERS").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
+    one_request_serves(200);
+}
+
+#[test]
+#[ignore = "takes a minute: make live-crowd"]
+fn one_request_serves_two_thousand_subscribers() {
+    one_request_serves(2_000);
+}
+
+fn one_request_serves(count: usize) {
     let (upstream, rows, gateway) = start("per_client = 5000");
     let mut streams: Vec<LiveStream> =
         (0..count).map(|_| LiveStream::open(&gateway, "/users/live?limit=10", &[ONE, ("X-Span", "1")])).collect();
