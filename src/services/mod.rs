@@ -9,6 +9,7 @@ mod caller;
 mod database;
 mod exports;
 mod graphql;
+mod id;
 mod inner;
 mod list;
 mod live;

@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     config::settings::BulkSettings,
-    downstream::{Code, Problem, Response},
+    downstream::Response,
     gateway::{
         Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
@@ -153,9 +153,4 @@ fn response(body: Bytes) -> Response {
     response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.body = body.into();
     response
-}
-
-/// Creates a problem of the operation at this place, with the member at fault.
-fn fault(code: Code, place: usize, member: &str, detail: impl Into<String>) -> Box<Problem> {
-    Box::new(Problem::new(code, detail).with_parameter(format!("/operations/{place}{member}")))
 }

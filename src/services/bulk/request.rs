@@ -11,7 +11,6 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::fault;
 use crate::{
     config::settings::BulkSettings,
     downstream::{Code, Problem},
@@ -259,4 +258,9 @@ fn said(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
     text.chars().take(200).collect()
+}
+
+/// Creates a problem of the operation at this place, with the member at fault.
+fn fault(code: Code, place: usize, member: &str, detail: impl Into<String>) -> Box<Problem> {
+    Box::new(Problem::new(code, detail).with_parameter(format!("/operations/{place}{member}")))
 }

@@ -3,12 +3,14 @@
 //! A job walks the pages of a list by inner requests (`services::inner`) with the headers of the client that asked for it,
 //! from the first page on by the links to the next ones (`page`). So the limits, the proofs and the principal of the list
 //! hold for it, and there is no second way to page. The items of each page are written into the result as they came
-//! (`format`); then the store has the place of the next page and the length of the result, in one transaction (`run`,
+//! (`items`, by its `format`); then the store has the place of the next page and the length of the result, in one transaction (`run`,
 //! `store`). Whatever ends the process, the next one goes on from there, in any process that has the directory (`keeper`).
 //!
-//! `request` reads requests, `result` answers those for a result, `job` has a job's data and its document.
+//! `credentials` seals those of a job. `request` reads requests, `result` answers those for a result, `job` has a job's data and its document.
 
+mod credentials;
 mod format;
+mod items;
 mod job;
 mod keeper;
 mod page;
@@ -27,12 +29,13 @@ use tokio::sync::Notify;
 
 pub(super) use self::keeper::ExportKeeper;
 use self::{
+    credentials::{NAME, sealed},
     job::{ExportJob, JobDefinition, JobProgress, JobState},
     page::{PageFault, PageReader},
     request::{ExportOrder, ExportResource, ExportTarget},
     store::{Added, ExportStore, QueueLimits},
 };
-use super::{caller::Caller, database::DatabaseFault, inner::InnerGateway, webhooks::Events};
+use super::{caller::Caller, database::DatabaseFault, id::new_id, inner::InnerGateway, webhooks::Events};
 use crate::{
     config::settings::ExportSettings,
     cursor::KeyRing,
@@ -50,9 +53,6 @@ use crate::{
     },
     upstream::net::memory::MemoryShare,
 };
-
-/// The name of the service in logs and metrics, and of its kind of value under the keys of cursors.
-const NAME: &str = "exports";
 
 /// The largest body of a request, and its deepest nesting.
 const BODY_SIZE: usize = 256 << 10;
@@ -314,34 +314,6 @@ fn identify<'c>(
     Ok(ExportCall { snapshot, settings, keys, target, caller, owners, base })
 }
 
-/// Seals the credentials of a job by the key that signs cursors: the client, and its private parameters.
-fn sealed(keys: &KeyRing, id: &str, caller: &Caller, private: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    bytes.extend_from_slice(&u32::try_from(private.len()).ok()?.to_le_bytes());
-    bytes.extend_from_slice(private.as_bytes());
-    bytes.extend(caller.to_bytes());
-    keys.seal_stored(keys.signing_number(), &seal_name(id), &bytes)
-}
-
-/// Opens the credentials of a job. `None` if their key is gone.
-fn unsealed(keys: &KeyRing, id: &str, sealed: &[u8]) -> Option<(Caller, String)> {
-    let bytes = keys.open_stored(&seal_name(id), sealed)?;
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let (private, caller) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-    Some((Caller::of_bytes(caller)?, String::from_utf8(private.to_vec()).ok()?))
-}
-
-fn seal_name(id: &str) -> String {
-    format!("{NAME}:1:credentials:{id}")
-}
-
-/// Returns the id of a new job; `None` if the system has no random bytes.
-fn new_id() -> Option<String> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).ok()?;
-    Some(format!("{:032x}", u128::from_le_bytes(bytes)))
-}
-
 fn without_result(job: &ExportJob) -> Box<Problem> {
     let detail = match job.state {
         JobState::Failed => "the export has failed: its status says why",
@@ -364,26 +336,4 @@ fn json(status: u16, document: &impl Serialize) -> ServiceAnswer {
     response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.body = body.into();
     ServiceAnswer::Whole(response)
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderMap;
-
-    use super::*;
-
-    #[test]
-    fn credentials_open_for_their_own_job() {
-        let keys = KeyRing::new(1, &[(1, &[7; 32][..])]).unwrap();
-        let other = KeyRing::new(1, &[(1, &[8; 32][..])]).unwrap();
-        let mut headers = HeaderMap::new();
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer canary"));
-        let mut caller = Caller::of_bytes(br#"{"address":null,"client":null,"tls":null,"headers":[]}"#).unwrap();
-        caller.headers = headers;
-        let closed = sealed(&keys, "a", &caller, "key=canary").unwrap();
-        assert!(!closed.windows(6).any(|part| part == b"canary"));
-        let (opened, private) = unsealed(&keys, "a", &closed).unwrap();
-        assert_eq!((opened.headers, private.as_str()), (caller.headers, "key=canary"));
-        assert!(unsealed(&keys, "b", &closed).is_none() && unsealed(&other, "a", &closed).is_none());
-    }
 }

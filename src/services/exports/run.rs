@@ -15,7 +15,8 @@ use std::{
 };
 
 use super::{
-    format,
+    credentials::unsealed,
+    items,
     job::{ExportJob, JobFault, JobPlace, JobProgress, JobState},
     page::{ExportPage, PageFault, PageReader},
     store::{Ended, ExportStore, JobTable},
@@ -221,7 +222,7 @@ impl ExportRun {
 
     /// Opens the credentials: the client, and its private parameters.
     fn credentials(&self, keys: Option<&crate::cursor::KeyRing>) -> Result<(Caller, String), Interruption> {
-        let opened = keys.and_then(|keys| super::unsealed(keys, &self.job.id, &self.credentials));
+        let opened = keys.and_then(|keys| unsealed(keys, &self.job.id, &self.credentials));
         opened.ok_or_else(|| {
             let detail = "the key that sealed the credentials of the export is gone: begin another one";
             JobFault::new("credentials_unreadable", detail).into()
@@ -240,7 +241,7 @@ impl ExportRun {
         let (form, compression) = (self.job.definition.format, self.job.definition.compression);
         let most = u64::try_from(self.settings.size).unwrap_or(u64::MAX);
         let work = blocking(move || {
-            let bytes = match format::write_page(form, &page.items, is_last, &mut progress) {
+            let bytes = match items::write_page(form, &page.items, is_last, &mut progress) {
                 Ok(bytes) => compression.compress(bytes)?,
                 Err(fault) => return Ok(Err(fault)),
             };

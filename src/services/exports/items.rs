@@ -1,0 +1,181 @@
+//! The items of a page as the bytes of a result.
+
+use bytes::Bytes;
+
+use super::{
+    format::ExportFormat,
+    job::{JobFault, JobProgress},
+};
+use crate::json;
+
+/// The largest number of columns.
+const MOST_COLUMNS: usize = 1_000;
+
+/// Writes the items of a page as they come after those before, and counts them. The columns of a table without names are
+/// the members of the first page's items, in the order in which they come.
+///
+/// # Errors
+///
+/// Returns the reason that the items fit no table.
+pub(super) fn write_page(
+    format: ExportFormat,
+    items: &[Bytes],
+    is_last: bool,
+    progress: &mut JobProgress,
+) -> Result<Vec<u8>, JobFault> {
+    let size: usize = items.iter().map(|item| item.len() + 2).sum();
+    let mut out = Vec::with_capacity(size + 8);
+    match format {
+        ExportFormat::Ndjson => {
+            for item in items {
+                push_line(item, &mut out);
+            }
+        }
+        ExportFormat::Json => {
+            for (place, item) in items.iter().enumerate() {
+                let is_first = place == 0 && progress.items == 0;
+                out.extend_from_slice(if is_first { b"[\n" } else { b",\n" });
+                out.extend_from_slice(item);
+            }
+            if is_last {
+                let is_empty = items.is_empty() && progress.items == 0;
+                out.extend_from_slice(if is_empty { b"[]\n" } else { b"\n]\n" });
+            }
+        }
+        ExportFormat::Csv => write_rows(items, progress, &mut out)?,
+    }
+    progress.items += u64::try_from(items.len()).unwrap_or(u64::MAX);
+    Ok(out)
+}
+
+/// Writes an item into a line of its own. Line ends stand between the tokens of JSON alone, where a blank means the same.
+fn push_line(item: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(item);
+    for byte in &mut out[start..] {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+    out.push(b'\n');
+}
+
+fn write_rows(items: &[Bytes], progress: &mut JobProgress, out: &mut Vec<u8>) -> Result<(), JobFault> {
+    let no_table = || {
+        let detail = "an item is no object, or has too many members: ask for ndjson or json";
+        JobFault::new("items_not_tabular", detail)
+    };
+    let rows: Vec<_> = items.iter().map(|item| json::members(item).ok_or_else(no_table)).collect::<Result<_, _>>()?;
+    if progress.pages == 0 {
+        let columns = progress.columns.get_or_insert_with(|| {
+            let mut columns: Vec<String> = Vec::new();
+            for (name, _) in rows.iter().flatten() {
+                let name = String::from_utf8_lossy(name);
+                if columns.len() < MOST_COLUMNS && columns.iter().all(|known| *known != name) {
+                    columns.push(name.into_owned());
+                }
+            }
+            columns
+        });
+        if !columns.is_empty() {
+            push_row(columns.iter().map(String::as_bytes), out);
+        }
+    }
+    let columns = progress.columns.as_deref().unwrap_or_default();
+    for row in &rows {
+        let cell = |column: &String| {
+            let member = row.iter().find(|(name, _)| **name == *column.as_bytes());
+            member.map_or_else(Vec::new, |(_, value)| cell(value))
+        };
+        let cells: Vec<Vec<u8>> = columns.iter().map(cell).collect();
+        push_row(cells.iter().map(Vec::as_slice), out);
+        let with_column = |name: &[u8]| columns.iter().any(|column| column.as_bytes() == name);
+        let omitted = row.iter().filter(|(name, _)| !with_column(name)).count();
+        progress.omitted += u64::try_from(omitted).unwrap_or(u64::MAX);
+    }
+    Ok(())
+}
+
+/// Returns the text of a value in a table: a text without its quotes, nothing for null, and the JSON of everything else.
+fn cell(value: &[u8]) -> Vec<u8> {
+    match value.first() {
+        Some(b'"') => json::scalar::text(value).map_or_else(|| value.to_vec(), std::borrow::Cow::into_owned),
+        Some(b'n') => Vec::new(),
+        _ => value.to_vec(),
+    }
+}
+
+/// Writes a row. A cell with a separator, a quote, a line end, or a blank at its edge is quoted.
+fn push_row<'c>(cells: impl Iterator<Item = &'c [u8]>, out: &mut Vec<u8>) {
+    for (place, cell) in cells.enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        let has_blank_edge = cell.first() == Some(&b' ') || cell.last() == Some(&b' ');
+        if has_blank_edge || cell.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
+            out.push(b'"');
+            for byte in cell {
+                if *byte == b'"' {
+                    out.push(b'"');
+                }
+                out.push(*byte);
+            }
+            out.push(b'"');
+        } else {
+            out.extend_from_slice(cell);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(texts: &[&'static str]) -> Vec<Bytes> {
+        texts.iter().map(|text| Bytes::from_static(text.as_bytes())).collect()
+    }
+
+    /// Writes pages one after the other.
+    fn written(format: ExportFormat, pages: &[&[&'static str]], columns: Option<&[&str]>) -> (String, JobProgress) {
+        let columns = columns.map(|columns| columns.iter().map(|&column| column.to_owned()).collect());
+        let mut progress = JobProgress { columns, ..JobProgress::default() };
+        let mut whole = Vec::new();
+        for (place, page) in pages.iter().enumerate() {
+            let is_last = place + 1 == pages.len();
+            whole.extend(write_page(format, &items(page), is_last, &mut progress).unwrap());
+            progress.pages += 1;
+        }
+        (String::from_utf8(whole).unwrap(), progress)
+    }
+
+    #[test]
+    fn lines_and_arrays_keep_the_bytes_of_items() {
+        let one = r#"{"a" : 1.0,"b":"\n"}"#;
+        let pages: &[&[&str]] = &[&[one, "{\"c\":\r\n2}"], &[], &["3"]];
+        assert_eq!(written(ExportFormat::Ndjson, pages, None).0, format!("{one}\n{{\"c\":  2}}\n3\n"));
+        let array = written(ExportFormat::Json, pages, None).0;
+        assert_eq!(array, format!("[\n{one},\n{{\"c\":\r\n2}},\n3\n]\n"));
+        assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&array).unwrap().len(), 3);
+        assert_eq!(written(ExportFormat::Json, &[&[]], None).0, "[]\n");
+        assert_eq!(written(ExportFormat::Json, &[&["1"], &[]], None).0, "[\n1\n]\n");
+    }
+
+    #[test]
+    fn a_table_has_the_columns_of_its_first_page() {
+        let pages: &[&[&str]] = &[
+            &[r#"{"id":1,"name":"a, \"b\"\nc"}"#, r#"{"name":null,"more":[1, 2],"id":2.50}"#],
+            &[r#"{"id":3,"new":true,"name":" blank"}"#],
+        ];
+        let (table, progress) = written(ExportFormat::Csv, pages, None);
+        let rows = ["id,name,more", "1,\"a, \"\"b\"\"\nc\",", "2.50,,\"[1, 2]\"", "3,\" blank\",", ""];
+        assert_eq!(table, rows.join("\r\n"));
+        assert_eq!((progress.items, progress.omitted), (3, 1));
+        let (table, progress) = written(ExportFormat::Csv, pages, Some(&["new", "id"]));
+        assert_eq!(table, "new,id\r\n,1\r\n,2.50\r\ntrue,3\r\n");
+        assert_eq!(progress.omitted, 4);
+        let fault = write_page(ExportFormat::Csv, &items(&["[1]"]), true, &mut JobProgress::default()).unwrap_err();
+        assert_eq!(fault.code, "items_not_tabular");
+        assert_eq!(written(ExportFormat::Csv, &[&[]], None).0, "");
+    }
+}
