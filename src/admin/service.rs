@@ -33,6 +33,7 @@ use crate::{
         },
         runtime::{clock, sockets::ListeningSocket},
         server::{admission::Admission, connection::Front},
+        session::service::ServiceReport,
     },
     upstream::net::connection::Connections,
 };
@@ -50,6 +51,8 @@ pub(crate) struct Admin {
     connections: Arc<Connections>,
     /// `None` if there is no file to reload.
     reloads: Option<Reloads>,
+    /// The reports of services.
+    services: Vec<Arc<dyn ServiceReport>>,
 }
 
 /// Creates the service of the admin listener. It answers until the process leaves, or until a successor does.
@@ -123,6 +126,9 @@ const REPORTS: [(&str, AnswerFunction); 10] = [
 /// The answer of a gateway that explains no request.
 const NOT_EXPLAINED: Denial = (StatusCode::NOT_FOUND, "no request is explained: there is no admin.explain_key\n");
 
+/// The answer to a body that can't be read.
+const TOO_LONG: Denial = (StatusCode::BAD_REQUEST, "the body is too long, or broke off\n");
+
 fn json(text: String) -> AdminAnswer {
     (StatusCode::OK, JSON, text.into())
 }
@@ -139,8 +145,9 @@ impl Admin {
         live: Arc<Live>,
         (clients, connections): (Arc<Admission>, Arc<Connections>),
         reloads: Option<Reloads>,
+        services: Vec<Arc<dyn ServiceReport>>,
     ) -> Self {
-        Self { vitals, live, clients, connections, reloads }
+        Self { vitals, live, clients, connections, reloads, services }
     }
 
     /// Answers a request.
@@ -163,6 +170,18 @@ impl Admin {
             return self.purge(request, body).await;
         }
         let reads = [Method::GET, Method::HEAD].contains(request.method);
+        if let Some(service) = self.services.iter().find(|service| service.reads().contains(&request.path)) {
+            return match reads {
+                true => service.read(request.path, request.query).await.map_or_else(denied, json),
+                false => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".into()),
+            };
+        }
+        if let Some(service) = self.changing(request.path) {
+            return match *request.method == Method::POST {
+                true => self.change(&**service, request, body).await,
+                false => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "POST only\n".into()),
+            };
+        }
         if request.path == MIGRATION_PATH && reads {
             return self.migration().await;
         }
@@ -207,6 +226,31 @@ impl Admin {
         }
     }
 
+    /// Returns the service that changes something at a path.
+    fn changing(&self, path: &str) -> Option<&Arc<dyn ServiceReport>> {
+        self.services.iter().find(|service| service.changes().contains(&path))
+    }
+
+    /// Changes something of a service for a request with the token.
+    async fn change(
+        &self,
+        service: &dyn ServiceReport,
+        request: &AdminRequest<'_>,
+        body: Option<&[u8]>,
+    ) -> AdminAnswer {
+        let live = self.live.pin();
+        let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref());
+        if let Err(denial) = access::check_change(request.headers, request.authority, token) {
+            let (status, said) = (denial.0.as_u16(), denial.1.trim_end());
+            tracing::warn!(status, path = request.path, "a change was asked for and refused: {said}");
+            return denied(denial);
+        }
+        match body {
+            Some(body) => service.change(request.path, body).await.map_or_else(denied, json),
+            None => denied(TOO_LONG),
+        }
+    }
+
     /// Drops pages for a request with the token.
     async fn purge(&self, request: &AdminRequest<'_>, body: Option<&[u8]>) -> AdminAnswer {
         let live = self.live.pin();
@@ -216,7 +260,7 @@ impl Admin {
             return denied(denial);
         }
         let Some(body) = body else {
-            return denied((StatusCode::BAD_REQUEST, "the body is too long, or broke off\n"));
+            return denied(TOO_LONG);
         };
         match purge::purge(&live, body).await {
             Ok(text) => {
@@ -258,7 +302,9 @@ impl Admin {
     }
 
     fn unknown(&self) -> AdminAnswer {
-        let known: Vec<&str> = PROBES.iter().chain(&REPORTS).map(|(path, _)| *path).chain([MIGRATION_PATH]).collect();
+        let of_services = self.services.iter().flat_map(|service| service.reads().iter().chain(service.changes()));
+        let known = PROBES.iter().chain(&REPORTS).map(|(path, _)| *path).chain([MIGRATION_PATH]);
+        let known: Vec<&str> = known.chain(of_services.copied()).collect();
         (StatusCode::NOT_FOUND, TEXT, format!("there are /, {}\n", known.join(", ")).into())
     }
 }
@@ -268,8 +314,9 @@ impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         session.set_read_timeout(Some(READ_TIMEOUT));
         session.set_write_timeout(Some(READ_TIMEOUT));
-        let is_purge = session.req_header().uri.path() == PURGE_PATH;
-        let sent = if is_purge { read_body(session).await } else { Some(Vec::new()) };
+        let path = session.req_header().uri.path();
+        let posts_alone = path == PURGE_PATH || self.changing(path).is_some();
+        let sent = if posts_alone { read_body(session).await } else { Some(Vec::new()) };
         let head = session.req_header();
         let host = head.headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
         let request = AdminRequest {
@@ -290,7 +337,7 @@ impl ServeHttp for Admin {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         page::add_headers(headers);
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            let allowed = if is_purge { "POST" } else { "GET, HEAD" };
+            let allowed = if posts_alone { "POST" } else { "GET, HEAD" };
             headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
         if status == StatusCode::UNAUTHORIZED {
@@ -335,7 +382,7 @@ mod tests {
         let snapshot = Snapshot::build(&settings.unwrap(), None, &mut diagnostics).unwrap();
         let clients = Admission::new(ConnectionLimits { most: 1, per_address: 1 });
         let connections = (clients, Arc::new(Connections::default()));
-        let admin = Admin::new(Vitals::default(), Arc::new(Live::new(snapshot)), connections, None);
+        let admin = Admin::new(Vitals::default(), Arc::new(Live::new(snapshot)), connections, None, Vec::new());
         for (method, path, status) in [
             (Method::GET, "/healthz", 200),
             (Method::HEAD, "/healthz", 200),

@@ -27,7 +27,10 @@ use crate::{
             admission::{Admission, ConnectionLimits},
             connection::Front,
         },
-        session::context::{Gateway, RequestIds},
+        session::{
+            context::{Gateway, RequestIds},
+            service::ServiceReport,
+        },
     },
 };
 
@@ -86,9 +89,9 @@ fn serve_file(
     let _exporting = traces::begin(Arc::clone(&live), Arc::clone(vitals.spans()))?;
     let clients = Admission::new(places(&settings.server));
     let ids = ids()?;
-    let mut servers = servers(&settings, &live, (vitals, &clients, &ids), sockets)?;
+    let (mut servers, reports) = servers(&settings, &live, (vitals, &clients, &ids), sockets)?;
     let connections = (clients, Arc::clone(&servers.connections));
-    let admin = Admin::new(vitals.clone(), Arc::clone(&live), connections, Some(reloads.clone()));
+    let admin = Admin::new(vitals.clone(), Arc::clone(&live), connections, Some(reloads.clone()), reports);
     add_admin(&mut servers, &settings, admin, Front::new(Arc::clone(&live), vitals.clone(), ids, operators()))?;
     for address in servers.sockets.close_unclaimed() {
         tracing::warn!(address, "a socket that was handed over is closed: no listener has its address");
@@ -150,19 +153,21 @@ pub(super) fn ids() -> Result<Arc<RequestIds>, Failure> {
     RequestIds::new().map_err(|error| Failure::failed(format!("the system gives no random bytes: {error}")))
 }
 
-/// Returns the servers of a process.
+/// Returns the servers of a process, and the reports of its services.
 pub(super) fn servers(
     settings: &Settings,
     live: &Arc<Live>,
     (vitals, clients, ids): (&Vitals, &Arc<Admission>, &Arc<RequestIds>),
     mut sockets: Sockets,
-) -> Result<Servers, Failure> {
+) -> Result<(Servers, Vec<Arc<dyn ServiceReport>>), Failure> {
     let front = Front::new(Arc::clone(live), vitals.clone(), Arc::clone(ids), Arc::clone(clients));
     let gateway = Gateway::new(Arc::clone(live), vitals.clone(), Arc::clone(ids));
     #[cfg(feature = "services")]
     let services = crate::services::Services::open(&gateway, &settings.services).map_err(Failure::failed)?;
     #[cfg(feature = "services")]
-    let gateway = Gateway { services: services.answering, ..gateway };
+    let (gateway, reports) = (Gateway { services: services.answering, ..gateway }, services.reports);
+    #[cfg(not(feature = "services"))]
+    let reports = Vec::new();
     let connections = Arc::clone(&gateway.fetcher.connections);
     // Pingora's server reads the authorities of the system too. Without a thread the first request to an upstream waits.
     let gateway = thread::scope(|scope| {
@@ -174,7 +179,7 @@ pub(super) fn servers(
     let (mut companion, clients) = (gateway::companion(settings), Arc::clone(clients));
     #[cfg(feature = "services")]
     services.work.begin(&mut companion);
-    Ok(Servers { gateway, companion, sockets, clients: Box::new(move || clients.open()), connections })
+    Ok((Servers { gateway, companion, sockets, clients: Box::new(move || clients.open()), connections }, reports))
 }
 
 /// Reads and compiles a configuration. Prints diagnostics to standard error; fails if there are errors.

@@ -36,7 +36,7 @@ pub(super) use server::{
 pub(super) use services::{BULK, EXPORTS, GRAPHQL, IDEMPOTENCY, LIVE, LIVE_INTERVAL, SERVICES};
 pub(super) use store::STORE;
 pub(super) use upstream::{HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
-pub(super) use webhooks::{WEBHOOK_CLIENTS, WEBHOOK_ENDPOINT, WEBHOOKS};
+pub(super) use webhooks::{WEBHOOK_CLIENTS, WEBHOOK_ENDPOINT, WEBHOOK_WATCH, WEBHOOKS};
 
 use super::{
     diagnostic::Located,

@@ -43,7 +43,9 @@ pub use services::{
 };
 pub use store::{StoreKind, StoreSettings, StoreUser};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};
-pub use webhooks::{EndpointPace, EventType, WebhookClientSettings, WebhookEndpointSettings, WebhookSettings};
+pub use webhooks::{
+    EndpointPace, EventType, WatchSettings, WebhookClientSettings, WebhookEndpointSettings, WebhookSettings,
+};
 
 use super::{diagnostic::Located, key::words, redacted::RedactedConfiguration, secret::Secret};
 

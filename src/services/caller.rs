@@ -65,6 +65,12 @@ impl Caller {
         Self { address: session.client_addr().cloned(), tls, headers, client }
     }
 
+    /// Creates a client that is the gateway itself, with the headers that the configuration gives it.
+    pub(super) fn of_headers(mut headers: HeaderMap) -> Self {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        Self { address: None, tls: None, headers, client: None }
+    }
+
     /// Returns the name of a key of this client: two clients with the same key have different names. A client is told by all
     /// headers that could identify it and by its certificate, or without either by its address. The headers have been sifted
     /// ([`Client::of`](crate::gateway::session::client_request::Client::of)), so that no client names another one.

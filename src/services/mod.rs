@@ -13,6 +13,7 @@ mod id;
 mod inner;
 mod list;
 mod live;
+mod page;
 mod pipe;
 mod webhooks;
 
@@ -20,16 +21,25 @@ use std::sync::Arc;
 
 use pingora::services::background::background_service;
 
-use self::{exports::ExportKeeper, inner::InnerGateway, webhooks::WebhookKeeper};
+use self::{
+    exports::ExportKeeper,
+    inner::InnerGateway,
+    webhooks::{WatchKeeper, WebhookKeeper},
+};
 use crate::{
     config::settings::ServiceSettings,
-    gateway::{Gateway, Server, session::service::Service},
+    gateway::{
+        Gateway, Server,
+        session::service::{Service, ServiceReport},
+    },
 };
 
 /// The services of a process.
 pub(crate) struct Services {
     /// The services that answer requests.
     pub(crate) answering: Vec<Arc<dyn Service>>,
+    /// The reports for operators.
+    pub(crate) reports: Vec<Arc<dyn ServiceReport>>,
     /// The work that goes on without requests.
     pub(crate) work: ServiceWork,
 }
@@ -39,7 +49,7 @@ pub(crate) struct ServiceWork {
     /// None without `[services.exports]`.
     exports: Option<ExportKeeper>,
     /// None without `[services.webhooks]`.
-    webhooks: Option<WebhookKeeper>,
+    webhooks: Option<(WebhookKeeper, WatchKeeper)>,
 }
 
 impl ServiceWork {
@@ -48,8 +58,9 @@ impl ServiceWork {
         if let Some(exports) = self.exports {
             companion.add_service(background_service("exports", exports));
         }
-        if let Some(webhooks) = self.webhooks {
-            companion.add_service(background_service("webhooks", webhooks));
+        if let Some((deliveries, watches)) = self.webhooks {
+            companion.add_service(background_service("webhooks", deliveries));
+            companion.add_service(background_service("watches", watches));
         }
     }
 }
@@ -62,23 +73,23 @@ impl Services {
     /// Returns the reason that one can't be opened.
     pub(crate) fn open(gateway: &Gateway, settings: &ServiceSettings) -> Result<Self, String> {
         let inner = Arc::new(InnerGateway::new(gateway));
-        let mut answering: Vec<Arc<dyn Service>> = vec![
-            Arc::new(bulk::Bulk::new(Arc::clone(&inner))),
-            Arc::new(graphql::Graphql::new(Arc::clone(&inner))),
-            Arc::new(live::LivePages::new(Arc::clone(&inner))),
-        ];
+        let mut answering: Vec<Arc<dyn Service>> =
+            vec![Arc::new(bulk::Bulk::new(Arc::clone(&inner))), Arc::new(graphql::Graphql::new(Arc::clone(&inner)))];
         let (mut webhooks, mut events) = (None, None);
+        let mut reports: Vec<Arc<dyn ServiceReport>> = Vec::new();
         if let Some(settings) = &settings.webhooks {
-            let (service, work, raising) = webhooks::open(&inner, settings)?;
-            answering.push(Arc::new(service));
-            (webhooks, events) = (Some(work), Some(raising));
+            let opened = webhooks::open(&inner, settings)?;
+            answering.push(Arc::new(opened.service));
+            reports.push(Arc::new(opened.report));
+            (webhooks, events) = (Some((opened.deliveries, opened.watches)), Some(opened.events));
         }
+        answering.push(Arc::new(live::LivePages::new(Arc::clone(&inner), events.clone())));
         let mut exports = None;
         if let Some(settings) = &settings.exports {
             let (service, work) = exports::Exports::open(&inner, settings, events)?;
             answering.push(Arc::new(service));
             exports = Some(work);
         }
-        Ok(Self { answering, work: ServiceWork { exports, webhooks } })
+        Ok(Self { answering, reports, work: ServiceWork { exports, webhooks } })
     }
 }

@@ -1,9 +1,11 @@
 //! Webhooks: every event arrives at its endpoints or is a dead letter, signed, at addresses that are permitted, and no client
 //! sees another one's.
 
+mod changes;
 mod delivery;
 mod guard;
 mod libraries;
+mod operators;
 mod receiver;
 mod survival;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Context, tls};
 use crate::config::{
-    key::Defaulted,
+    key::{Defaulted, NamedTexts},
     keys::{FILE, HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM},
     secret::Secret,
     settings::{Balance, HealthCheckSettings, RetrySettings, Timeouts, UpstreamSettings},
@@ -64,7 +64,7 @@ fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> Upstrea
         ignores_case: UPSTREAM.paths.read(written) == PathCase::Insensitive,
         tls: UPSTREAM.tls.find(written).map(|tls| tls::upstream(&format!("upstreams.{name}"), tls, context)),
         http2: UPSTREAM.http2.read(written),
-        headers: headers(written, context),
+        headers: headers(UPSTREAM.headers.read(written), "host_header", context),
         timeouts: timeouts(written, context),
         connections: UPSTREAM.connections.read(written),
         compression: UPSTREAM.compression.read(written),
@@ -108,9 +108,14 @@ fn retries(written: &Spanned, context: &mut Context<'_>) -> RetrySettings {
     }
 }
 
-fn headers(written: &Spanned, context: &mut Context<'_>) -> Vec<(http::HeaderName, Secret)> {
+/// Opens headers that the gateway sends; `host` is the key of that of the host.
+pub(super) fn headers(
+    written: Option<NamedTexts>,
+    host: &str,
+    context: &mut Context<'_>,
+) -> Vec<(http::HeaderName, Secret)> {
     let mut headers = Vec::new();
-    for (name, value) in UPSTREAM.headers.read(written).unwrap_or_default() {
+    for (name, value) in written.unwrap_or_default() {
         let Ok(header) = http::HeaderName::from_bytes(name.value.as_bytes()) else {
             let message = format!("{:?} is not a header", name.value);
             context.diagnostics.error(name.at, message, "write a name such as X-Api-Key");
@@ -118,9 +123,9 @@ fn headers(written: &Spanned, context: &mut Context<'_>) -> Vec<(http::HeaderNam
         };
         if RESERVED.contains(&header.as_str()) {
             let help = if header == "host" {
-                "write host_header = \"…\""
+                format!("write {host} = \"…\"")
             } else {
-                "remove it: it belongs to the connection"
+                "remove it: it belongs to the connection".to_owned()
             };
             context.diagnostics.error(name.at, format!("the header `{}` is written by the gateway", name.value), help);
             continue;

@@ -6,15 +6,16 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use super::{Context, keyring, tls};
+use super::{Context, keyring, tls, upstream};
 use crate::config::{
     diagnostic::Located,
     key::Key,
-    keys::{FILE, WEBHOOK_CLIENTS, WEBHOOK_ENDPOINT, WEBHOOKS},
+    keys::{FILE, WEBHOOK_CLIENTS, WEBHOOK_ENDPOINT, WEBHOOK_WATCH, WEBHOOKS},
     outgoing::{EndpointUrl, OutgoingRules},
     secret::Secret,
     settings::{
-        EndpointPace, RouteSettings, UNIX_CLIENT, WebhookClientSettings, WebhookEndpointSettings, WebhookSettings,
+        EndpointPace, EventType, RouteSettings, UNIX_CLIENT, WatchSettings, WebhookClientSettings,
+        WebhookEndpointSettings, WebhookSettings,
     },
     spanned::Spanned,
     syntax, units,
@@ -51,6 +52,15 @@ pub(super) fn webhooks(
             help,
         );
     }
+    let watches = WEBHOOKS.watches.table(written);
+    let watches: Vec<_> = watches.tables().filter_map(|(name, written)| watch(name, written, context)).collect();
+    let tells = |events: &[EventType]| events.contains(&EventType::CollectionChanged);
+    let is_told = endpoints.iter().any(|endpoint| tells(&endpoint.events))
+        || clients.as_ref().is_some_and(|clients| tells(&clients.events));
+    if let Some(watches) = WEBHOOKS.watches.find(written).filter(|_| !is_told) {
+        let help = "add \"collection.changed\" to the events of an endpoint";
+        context.diagnostics.warning(watches.at, "no endpoint asks for what is watched", help);
+    }
     let Some(directory) = WEBHOOKS.directory.located(written) else {
         if WEBHOOKS.directory.find(written).is_none() {
             let help = "directory = \"/var/lib/cursorgate/webhooks\"";
@@ -79,7 +89,28 @@ pub(super) fn webhooks(
         resolvers: resolvers.iter().filter_map(|address| address.value.parse().ok()).collect(),
         ca: WEBHOOKS.ca.located(written).map(|ca| tls::opened(&ca, context)),
         endpoints,
+        watches,
         clients,
+    })
+}
+
+fn watch(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) -> Option<WatchSettings> {
+    if let Err(fault) = syntax::table_name(&name.value) {
+        fault.report(name.at, &name.value, context.diagnostics);
+    }
+    let path = WEBHOOK_WATCH.path.located(written);
+    if WEBHOOK_WATCH.path.find(written).is_none() {
+        let message = format!("services.webhooks.watches.{} has no path", name.value);
+        context.missing(written.at, message, "path = \"/users?status=open&limit=50\"");
+    }
+    let headers = upstream::headers(WEBHOOK_WATCH.headers.read(written), "host", context);
+    Some(WatchSettings {
+        name: name.value.clone(),
+        path: path?,
+        host: WEBHOOK_WATCH.host.read(written).map(|host| host.to_lowercase()),
+        interval: WEBHOOK_WATCH.interval.read(written),
+        timeout: WEBHOOK_WATCH.timeout.read(written),
+        headers,
     })
 }
 
@@ -190,7 +221,7 @@ fn clients(written: &Spanned, routes: &[RouteSettings], context: &mut Context<'_
             context.diagnostics.warning(route.path.at, message, "give services.webhooks.clients another path");
         }
     }
-    let Some(authorize) = WEBHOOK_CLIENTS.authorize.read(written) else {
+    let Some(authorize) = WEBHOOK_CLIENTS.authorize.located(written) else {
         if WEBHOOK_CLIENTS.authorize.find(written).is_none() {
             let help = "authorize = \"/users?limit=1\", a path that only clients with rights can ask for";
             context.missing(written.at, "services.webhooks.clients does not say who may register endpoints", help);
@@ -279,6 +310,10 @@ mod tests {
             (good("").replace("secret =", "previous_secret ="), "has no secret"),
             (good("attempts = 2"), "attempts"),
             (format!("{DIRECTORY}\n[services.webhooks.clients]\n"), "does not say who may register endpoints"),
+            (good("[services.webhooks.watches.a]\npath = \"/webhooks/a\""), "no endpoint asks for what is watched"),
+            (good("[services.webhooks.watches.a]\ninterval = \"1m\""), "services.webhooks.watches.a has no path"),
+            (good("watches.a = { path = \"/a\", headers = { Host = \"env:A\" } }"), "is written by the gateway"),
+            (good("watches.a = { path = \"/a\", interval = \"1ms\" }"), "interval"),
             (
                 format!("{DIRECTORY}\n[services.webhooks.clients]\nauthorize = \"/users\"\n"),
                 "requests for /webhooks and below go to services.webhooks",

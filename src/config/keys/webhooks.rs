@@ -9,8 +9,8 @@ use crate::config::{
     key::{
         Defaulted, Key,
         Literal::{Boolean, Count, Text, Texts},
-        Word, count, counts, duration, flag, header_names, list_of_words, named_tables, secret, sub_table, table, text,
-        texts,
+        NamedTexts, Word, count, counts, duration, flag, header_names, list_of_words, named_tables, secret,
+        sent_headers, sub_table, table, text, texts,
     },
     schema::Schema,
     settings::EventType,
@@ -85,6 +85,12 @@ table! {
             "write [services.webhooks.endpoints.NAME]",
         ).named("audit", "");
 
+        /// Lists that are asked for at intervals, to tell `collection.changed`.
+        watches: Key<Spanned> => named_tables(
+            &Schema::Table(WebhookWatchKeys::KEYS),
+            "write [services.webhooks.watches.NAME]",
+        ).named("open-users", "");
+
         /// Endpoints that clients register themselves, at the path. A client sees its own alone.
         clients: Key<Spanned> => sub_table(WebhookClientKeys::KEYS).optional_section();
     }
@@ -110,6 +116,28 @@ table! {
 
         /// The attempts for this endpoint in a second. Default: `per_second` of the service.
         per_second: Key<u32> => count(1, 1_000).example("10");
+    }
+}
+
+table! {
+    /// `[services.webhooks.watches.NAME]`
+    WEBHOOK_WATCH: WebhookWatchKeys {
+        /// The path of a list with the query of a page, such as its limit, its sort and its filters. Events say that this page
+        /// has changed: an item that comes, goes, moves or changes on it. Rows beyond the page are not looked at.
+        path: Key<String> => text(syntax::check_path).sample(r#""/users?status=open&limit=50""#);
+
+        /// The host under which the list is asked for, where its route has `hosts`.
+        host: Key<String> => text(syntax::host).example(r#""api.example.com""#);
+
+        /// The time between two requests, of all processes that share the directory. After failures it is longer.
+        interval: Defaulted<Duration> => duration("1s", "1d").default(Text("30s"));
+
+        /// The time of a request.
+        timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
+
+        /// The headers of the requests: the gateway has no rights of its own. Clients whose endpoints learn of changes too are
+        /// those with the same credentials.
+        headers: Key<NamedTexts> => sent_headers().example(r#"{ Authorization = "Bearer {env:WATCH_TOKEN}" }"#);
     }
 }
 

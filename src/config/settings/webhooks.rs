@@ -56,6 +56,7 @@ pub struct WebhookSettings {
     /// The authorities that receivers' certificates come from; `None` for those of the system.
     pub ca: Option<Located<String>>,
     pub endpoints: Vec<WebhookEndpointSettings>,
+    pub watches: Vec<WatchSettings>,
     /// `None` if clients register no endpoints.
     pub clients: Option<WebhookClientSettings>,
 }
@@ -78,12 +79,25 @@ pub struct WebhookEndpointSettings {
     pub pace: EndpointPace,
 }
 
+/// `[services.webhooks.watches.NAME]`.
+#[derive(Debug, Clone)]
+pub struct WatchSettings {
+    pub name: String,
+    /// With the query of the page.
+    pub path: Located<String>,
+    pub host: Option<String>,
+    pub interval: Duration,
+    /// Of a request.
+    pub timeout: Duration,
+    pub headers: Vec<(HeaderName, Secret)>,
+}
+
 /// `[services.webhooks.clients]`.
 #[derive(Debug, Clone)]
 pub struct WebhookClientSettings {
     pub path: String,
     /// The path with its query that shows a client's rights.
-    pub authorize: String,
+    pub authorize: Located<String>,
     pub principal: Vec<HeaderName>,
     /// The types that clients may ask for.
     pub events: Vec<EventType>,

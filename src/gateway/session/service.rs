@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderName;
+use http::{HeaderName, StatusCode};
 use pingora::{http::RequestHeader, protocols::http::ServerSession, proxy::Session};
 
 use super::client_request::Client;
@@ -54,6 +54,39 @@ pub(crate) trait Service: Send + Sync {
         snapshot: &Arc<Snapshot>,
         seen: (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure>;
+}
+
+/// The reason that a report is refused: the status, and a text with the remedy.
+pub(crate) type ReportRefusal = (StatusCode, &'static str);
+
+/// Reports of a service for operators, at the admin listener, which checks who asks.
+#[async_trait]
+pub(crate) trait ServiceReport: Send + Sync {
+    /// Returns the paths of reports that are read.
+    fn reads(&self) -> &'static [&'static str];
+
+    /// Returns the paths that change something.
+    fn changes(&self) -> &'static [&'static str];
+
+    /// Returns a report as JSON, for one of the first paths.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason that there is none.
+    async fn read(&self, path: &str, query: Option<&str>) -> Result<String, ReportRefusal>;
+
+    /// Changes what a body says, for one of the other paths, and returns the result as JSON.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason that nothing is changed.
+    async fn change(&self, path: &str, body: &[u8]) -> Result<String, ReportRefusal>;
+}
+
+impl Debug for dyn ServiceReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.reads()).finish()
+    }
 }
 
 impl Debug for dyn Service {

@@ -8,11 +8,11 @@ use http::{HeaderValue, header};
 use pingora::{ErrorType, proxy::Session};
 
 use super::{
-    LiveStay,
     group::{LiveEvent, Subscription},
     history::LivePageEnd,
     message::Farewell,
     request::EVENTS,
+    stay::LiveStay,
 };
 use crate::{
     downstream::Response,

@@ -12,25 +12,17 @@ use tokio::sync::watch;
 
 use super::{
     history::{LivePageEnd, LiveState},
-    message::{Farewell, LiveMessage},
+    message::LiveMessage,
     page::PageVaries,
-    poller,
-    request::LiveWindow,
+    window::{GroupKey, LiveWindow},
 };
-use crate::services::{
-    caller::Caller,
-    inner::{InnerGateway, InnerProxy},
-};
-
-/// The hash of all that a page follows from, as far as it is known before the answer.
-pub(super) type GroupKey = [u8; 32];
-
-/// The attempts to find a group whose page is that of a client: its answer says by which headers the page differs.
-const ATTEMPTS: usize = 3;
+use crate::services::{caller::Caller, inner::InnerGateway, webhooks::Events};
 
 /// All groups.
 pub(super) struct LiveGroups {
     pub(super) inner: Arc<InnerGateway>,
+    /// The way to tell changes to webhooks; none without any.
+    pub(super) events: Option<Events>,
     /// Groups with the same key differ by headers that their answers named.
     table: Mutex<HashMap<GroupKey, Vec<Arc<LiveGroup>>>>,
     next: AtomicU64,
@@ -72,43 +64,24 @@ pub(super) enum LiveEvent {
 
 impl LiveGroups {
     /// Creates the state without groups.
-    pub(super) fn new(inner: Arc<InnerGateway>) -> Arc<Self> {
-        Arc::new(Self { inner, table: Mutex::default(), next: AtomicU64::new(0) })
+    pub(super) fn new(inner: Arc<InnerGateway>, events: Option<Events>) -> Arc<Self> {
+        Arc::new(Self { inner, events, table: Mutex::default(), next: AtomicU64::new(0) })
     }
 
-    /// Subscribes a client, which has the page with the id `has`, and waits for the first answer.
-    ///
-    /// # Errors
-    ///
-    /// Returns the reason that there is no page.
-    pub(super) async fn enter(
+    /// Joins the group of a page, or begins one, whose poller gets the receiver: its sender is gone with the last member.
+    pub(super) fn join(
         self: &Arc<Self>,
-        proxy: &Arc<InnerProxy>,
-        (window, caller): (&LiveWindow, &Arc<Caller>),
-        has: Option<String>,
-    ) -> Result<Subscription, LivePageEnd> {
-        for _ in 0..ATTEMPTS {
-            let mut subscription = self.join(proxy, window, caller);
-            subscription.begin().await?;
-            // The answer may show that the page differs by a header of this client.
-            if subscription.group.serves(caller) {
-                subscription.has = has;
-                return Ok(subscription);
-            }
-        }
-        Err(LivePageEnd::Closing(Farewell::Divided))
-    }
-
-    /// Joins the group of a page, or begins one.
-    fn join(self: &Arc<Self>, proxy: &Arc<InnerProxy>, window: &LiveWindow, caller: &Arc<Caller>) -> Subscription {
+        window: &LiveWindow,
+        caller: &Arc<Caller>,
+    ) -> (Subscription, Option<watch::Receiver<()>>) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut table = self.table();
         let groups = table.entry(window.key).or_default();
         let found = groups.iter().find(|group| group.serves(caller) && group.state.borrow().end.is_none());
-        let group = match found {
+        let (group, wanted) = match found {
             Some(group) => {
                 group.members().callers.push_back((number, Arc::clone(caller)));
-                Arc::clone(group)
+                (Arc::clone(group), None)
             }
             None => {
                 let (goes_on, wanted) = watch::channel(());
@@ -120,13 +93,12 @@ impl LiveGroups {
                     state: watch::Sender::new(Arc::default()),
                 });
                 groups.push(Arc::clone(&group));
-                tokio::spawn(poller::run(Arc::clone(self), Arc::clone(&group), (Arc::clone(proxy), wanted)));
-                group
+                (group, Some(wanted))
             }
         };
         drop(table);
         let states = group.state.subscribe();
-        Subscription { groups: Arc::clone(self), group, number, states, has: None, is_warned: false }
+        (Subscription { groups: Arc::clone(self), group, number, states, has: None, is_warned: false }, wanted)
     }
 
     /// Removes a group, which takes no more members then.
@@ -168,13 +140,18 @@ impl LiveGroup {
         Some(caller)
     }
 
+    /// Returns all members.
+    pub(super) fn callers(&self) -> Vec<Arc<Caller>> {
+        self.members().callers.iter().map(|(_, caller)| Arc::clone(caller)).collect()
+    }
+
     /// Returns whether a page that differs like this is that of all members.
     pub(super) fn serves_all(&self, varies: &PageVaries) -> bool {
         self.members().callers.iter().all(|(_, caller)| self.agrees(varies, caller))
     }
 
     /// Returns whether the page is that of a client with the same key, as far as the answers say.
-    fn serves(&self, caller: &Arc<Caller>) -> bool {
+    pub(super) fn serves(&self, caller: &Arc<Caller>) -> bool {
         let state = Arc::clone(&self.state.borrow());
         state.shown.as_ref().is_none_or(|shown| self.agrees(&shown.page.varies, caller))
     }
@@ -189,8 +166,19 @@ impl LiveGroup {
 }
 
 impl Subscription {
+    /// Returns the group.
+    pub(super) fn group(&self) -> &Arc<LiveGroup> {
+        &self.group
+    }
+
+    /// Sets the id of the page that the client has.
+    pub(super) fn resume(mut self, has: Option<String>) -> Self {
+        self.has = has;
+        self
+    }
+
     /// Waits for the first answer.
-    async fn begin(&mut self) -> Result<(), LivePageEnd> {
+    pub(super) async fn begin(&mut self) -> Result<(), LivePageEnd> {
         let known = self.states.wait_for(|state| state.shown.is_some() || state.end.is_some()).await;
         // The group has the sender.
         known.map_or(Ok(()), |state| state.end.clone().map_or(Ok(()), Err))

@@ -6,11 +6,13 @@
 //! these requests. Each page is compared with the one before it (`page`, `patch`), and subscribers get the difference, or the
 //! page where they have missed too much (`history`). There is no queue for a subscriber: it knows which page it has.
 //!
-//! `request` reads requests, `places` bounds subscribers, `message` writes messages. `events` sends them as a
-//! stream of events, `socket` over a WebSocket, whose messages `watch` reads.
+//! `request` reads requests, `window` names pages, `places` bounds subscribers and `stay` follows each, `message` writes
+//! messages. `events` sends them as a stream of events, `socket` over a WebSocket, whose opening `handshake` answers and whose
+//! messages `watch` reads. Where there are webhooks, the poller says what it has seen, for `collection.changed`.
 
 mod events;
 mod group;
+mod handshake;
 mod history;
 mod message;
 mod page;
@@ -20,31 +22,25 @@ mod poller;
 mod request;
 mod rhythm;
 mod socket;
+mod stay;
 mod watch;
+mod window;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc};
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, header};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 
 use self::{
-    events::EventStream,
-    group::LiveGroups,
-    history::LivePageEnd,
-    message::LiveMessage,
-    places::{SubscriberPlace, SubscriberPlaces},
-    request::LiveCall,
-    rhythm::{chance, loosened},
-    socket::LiveSocket,
+    events::EventStream, group::LiveGroups, history::LivePageEnd, places::SubscriberPlaces, request::LiveCall,
+    socket::LiveSocket, stay::LiveStay,
 };
-use super::inner::InnerGateway;
+use super::{inner::InnerGateway, webhooks::Events};
 use crate::{
-    config::settings::LiveSettings,
     downstream::{Code, Problem},
     gateway::{
         Snapshot,
-        lifecycle::process::{Vitals, live_counts::LiveMessageKind},
         outcome::{access_log::Outcome, failure::Failure},
         routes::route::Route,
         server::dispatch::unless_gone,
@@ -56,59 +52,10 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The time after which clients come again, and the time by which it differs among them, so that not all come at once.
-const AGAIN: Duration = Duration::from_secs(1);
-const AGAIN_SPREAD: Duration = Duration::from_secs(4);
-
 /// The service.
 pub(super) struct LivePages {
     groups: Arc<LiveGroups>,
     places: Arc<SubscriberPlaces>,
-}
-
-/// The stay of a subscriber: its place, its times, and the messages that it got.
-struct LiveStay {
-    _place: SubscriberPlace,
-    vitals: Vitals,
-    heartbeat: Duration,
-    lifetime: Duration,
-    /// The time after which the client should come again.
-    again: Duration,
-    pages: usize,
-    patches: usize,
-    errors: usize,
-}
-
-impl LiveStay {
-    fn begin(place: SubscriberPlace, settings: &LiveSettings, vitals: &Vitals) -> Self {
-        Self {
-            _place: place,
-            vitals: vitals.clone(),
-            heartbeat: settings.heartbeat,
-            lifetime: loosened(settings.lifetime),
-            again: AGAIN + AGAIN_SPREAD.mul_f64(chance()),
-            pages: 0,
-            patches: 0,
-            errors: 0,
-        }
-    }
-
-    /// Counts a message that is sent.
-    fn count<'m>(&mut self, message: &'m LiveMessage) -> &'m LiveMessage {
-        self.vitals.live_counts().count_message(message.kind);
-        *match message.kind {
-            LiveMessageKind::Page => &mut self.pages,
-            LiveMessageKind::Patch => &mut self.patches,
-            LiveMessageKind::Error => &mut self.errors,
-        } += 1;
-        message
-    }
-
-    /// Returns the messages and the end of the stay, for the log.
-    fn summary(&self, end: &str) -> String {
-        let Self { pages, patches, errors, .. } = self;
-        format!("{pages} pages, {patches} patches, {errors} errors, ended by {end}")
-    }
 }
 
 #[async_trait]
@@ -141,14 +88,14 @@ impl Service for LivePages {
         let place = self.places.enter(settings, (&call.route.name, call.client))?;
         let proxy = self.groups.inner.proxy().await?;
         let stay = LiveStay::begin(place, settings, &self.groups.inner.gateway().vitals);
-        if socket::is_asked_for(session) {
-            let head = socket::head(&session.req_header().headers)?;
+        if handshake::is_asked_for(session) {
+            let head = handshake::head(&session.req_header().headers)?;
             let conversation = Box::new(LiveSocket { groups: Arc::clone(&self.groups), proxy, call, stay });
             return Ok(Some(ServiceAnswer::Lasting(Box::new(LastingResponse { head, conversation }))));
         }
         let window = call.window(call.query());
         let has = last_event(&session.req_header().headers);
-        let entering = pin!(self.groups.enter(&proxy, (&window, &call.caller), has));
+        let entering = pin!(poller::enter(&self.groups, &proxy, (&window, &call.caller), has));
         let Some(entered) = unless_gone(session, entering).await else { return Ok(None) };
         let subscription = match entered {
             Ok(subscription) => subscription,
@@ -160,10 +107,10 @@ impl Service for LivePages {
 }
 
 impl LivePages {
-    /// Creates the service.
-    pub(super) fn new(inner: Arc<InnerGateway>) -> Self {
+    /// Creates the service, which tells changes as `events`.
+    pub(super) fn new(inner: Arc<InnerGateway>, events: Option<Events>) -> Self {
         let counts = Arc::clone(inner.gateway().vitals.live_counts());
-        Self { groups: LiveGroups::new(inner), places: SubscriberPlaces::new(counts) }
+        Self { groups: LiveGroups::new(inner, events), places: SubscriberPlaces::new(counts) }
     }
 }
 

@@ -1,17 +1,17 @@
 //! A page as subscribers get it: the envelope's body in one line, and the headers that are about the page.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::patch::ItemPlaces;
-use crate::{downstream::Convention, gateway::List, json::Pointer, services::answer::InnerAnswer};
-
-/// The header that every page of the gateway has.
-const LEVEL: &str = "cursorgate-level";
+use crate::{
+    downstream::Convention,
+    gateway::List,
+    json::Pointer,
+    services::{answer::InnerAnswer, page},
+};
 
 /// The prefix of the gateway's own headers about a page.
 const OWN: &str = "cursorgate-";
@@ -42,8 +42,7 @@ pub(super) enum PageVaries {
 impl LivePage {
     /// Reads a page; `None` where the answer is no page of the gateway, or no text.
     pub(super) fn read(answer: &InnerAnswer, list: &List, convention: &Convention) -> Option<Self> {
-        // An answer that was passed on is no page.
-        if !answer.headers.contains_key(LEVEL) || std::str::from_utf8(&answer.body).is_err() {
+        if !page::is_page(answer) || std::str::from_utf8(&answer.body).is_err() {
             return None;
         }
         // Between tokens alone: strings in JSON have no line ends.
@@ -54,10 +53,7 @@ impl LivePage {
         hash.update(&body);
         hash.update([0]);
         hash.update(headers.as_bytes());
-        let mut id = String::with_capacity(32);
-        for byte in &hash.finalize()[..16] {
-            let _ = write!(id, "{byte:02x}");
-        }
+        let id = page::hex(&hash.finalize()[..16]);
         let places = convention.envelope.places();
         let in_item = list.dialect.id_place();
         let item = |item: &Pointer| in_item.as_ref().map(|id| item.then(id));

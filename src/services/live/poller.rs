@@ -1,4 +1,4 @@
-//! The requests for the page of a group, one after the other until its last subscriber leaves.
+//! The requests for the page of a group, from its first subscriber on, one after the other until the last one leaves.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -6,11 +6,12 @@ use http::header;
 use tokio::sync::watch;
 
 use super::{
-    group::{LiveGroup, LiveGroups},
+    group::{LiveGroup, LiveGroups, Subscription},
     history::{LivePageEnd, LiveState, PageRefusal, ShownPage},
     message::{Farewell, LiveMessage, LivePageFault},
     page::LivePage,
     rhythm::{PollRhythm, loosened},
+    window::LiveWindow,
 };
 use crate::{
     config::settings::LiveSettings,
@@ -23,13 +24,44 @@ use crate::{
         },
         runtime::futures::caught,
     },
+    json::Pointer,
     services::{
         answer::{self, NoAnswer},
         caller::Caller,
         inner::InnerProxy,
         list::find_list,
+        page::version,
+        webhooks::{ChangedList, SeenList},
     },
 };
+
+/// The attempts to find a group whose page is that of a client: its answer says by which headers the page differs.
+const ATTEMPTS: usize = 3;
+
+/// Subscribes a client, which has the page with the id `has`, and waits for the first answer.
+///
+/// # Errors
+///
+/// Returns the reason that there is no page.
+pub(super) async fn enter(
+    groups: &Arc<LiveGroups>,
+    proxy: &Arc<InnerProxy>,
+    (window, caller): (&LiveWindow, &Arc<Caller>),
+    has: Option<String>,
+) -> Result<Subscription, LivePageEnd> {
+    for _ in 0..ATTEMPTS {
+        let (mut subscription, begun) = groups.join(window, caller);
+        if let Some(wanted) = begun {
+            tokio::spawn(run(Arc::clone(groups), Arc::clone(subscription.group()), (Arc::clone(proxy), wanted)));
+        }
+        subscription.begin().await?;
+        // The answer may show that the page differs by a header of this client.
+        if subscription.group().serves(caller) {
+            return Ok(subscription.resume(has));
+        }
+    }
+    Err(LivePageEnd::Closing(Farewell::Divided))
+}
 
 /// A request for a page, as it ended.
 enum LivePoll {
@@ -49,6 +81,8 @@ struct Poller {
     proxy: Arc<InnerProxy>,
     counts: Arc<LiveCounts>,
     rhythm: PollRhythm,
+    /// The id of the page that webhooks know of, and its version.
+    told: Option<(String, String)>,
 }
 
 impl Drop for Poller {
@@ -59,7 +93,7 @@ impl Drop for Poller {
 }
 
 /// Asks for the page of a group until it ends, its last subscriber leaves, or the process closes.
-pub(super) async fn run(
+async fn run(
     groups: Arc<LiveGroups>,
     group: Arc<LiveGroup>,
     (proxy, mut wanted): (Arc<InnerProxy>, watch::Receiver<()>),
@@ -67,7 +101,7 @@ pub(super) async fn run(
     let vitals = groups.inner.gateway().vitals.clone();
     let counts = Arc::clone(vitals.live_counts());
     counts.begin_poller();
-    let mut poller = Poller { groups, group, proxy, counts, rhythm: PollRhythm::default() };
+    let mut poller = Poller { groups, group, proxy, counts, rhythm: PollRhythm::default(), told: None };
     let mut closing = pin!(vitals.reached(Stage::Closing));
     // Each iteration is a request and the wait after it.
     loop {
@@ -113,6 +147,9 @@ impl Poller {
         // The last subscriber may have left meanwhile.
         if wanted.has_changed().is_err() {
             return None;
+        }
+        if matches!(polled, LivePoll::Changed | LivePoll::Unchanged) {
+            self.tell(&snapshot).await;
         }
         let bounds = settings.interval;
         let pause = match polled {
@@ -210,6 +247,34 @@ impl Poller {
             }
             Ok(None) => LivePoll::Unchanged,
             Err(_) => LivePoll::Failed(unanswered(NoAnswer::NoMemory), Duration::ZERO),
+        }
+    }
+
+    /// Tells webhooks of the page that is shown, unless they know of it. What fails is told after the next request.
+    async fn tell(&mut self, snapshot: &Snapshot) {
+        let Some(events) = &self.groups.events else { return };
+        let Some(shown) = self.group.state.borrow().shown.clone() else { return };
+        if self.told.as_ref().is_some_and(|(id, _)| *id == shown.page.id) {
+            return;
+        }
+        let LiveWindow { host, normal_path, path, list_query, has_private, key, .. } = &self.group.window;
+        let Some(route) = find_list(snapshot, host.as_deref(), normal_path) else { return };
+        let items = shown.page.places.items.as_ref().and_then(|place| Pointer::parse(place).ok());
+        let version = version(&shown.page.body, items.as_ref());
+        let data = ChangedList {
+            route: route.name.clone(),
+            path: path.clone(),
+            query: list_query.clone(),
+            watch: None,
+            etag: shown.page.tag.as_ref().and_then(|tag| tag.to_str().ok()).map(str::to_owned),
+        };
+        let before = self.told.as_ref().map(|(_, version)| version.clone());
+        let seen = SeenList { key: *key, version: version.clone(), before, data };
+        // Clients that their headers don't tell apart are not told of each other's pages.
+        let callers = if *has_private { Vec::new() } else { self.group.callers() };
+        match events.list_seen(&callers, seen).await {
+            Ok(()) => self.told = Some((shown.page.id.clone(), version)),
+            Err(fault) => tracing::error!(%fault, "a change of a list can't be told"),
         }
     }
 

@@ -6,11 +6,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 use sha2::{Digest as _, Sha256};
 
-use super::{group::GroupKey, places::ClientName, socket};
+use super::{handshake, places::ClientName, window::LiveWindow};
 use crate::{
     downstream::{Code, CorsPolicy, Problem, response::cors},
     gateway::{Snapshot, outcome::access_log::Outcome, routes::route::Route, session::client_request::Client},
-    services::{caller::Caller, list::BelowList},
+    services::{
+        caller::Caller,
+        list::BelowList,
+        page::{has_private, list_query},
+    },
 };
 
 /// The segment after the path of a list.
@@ -34,18 +38,6 @@ const OF_HANDSHAKE: &str = "sec-websocket-";
 
 /// Words of `Connection` about the subscription's own connection.
 const OF_CONNECTION: [&str; 3] = ["upgrade", "keep-alive", "close"];
-
-/// A page that is asked for at intervals.
-#[derive(Clone, Debug)]
-pub(super) struct LiveWindow {
-    pub(super) host: Option<String>,
-    /// The path by which the route is found.
-    pub(super) normal_path: String,
-    /// The target of the requests, as the client wrote it: links in the page repeat its spelling.
-    pub(super) target: String,
-    /// Requests with the same key get the same page.
-    pub(super) key: GroupKey,
-}
 
 /// A request for a live page.
 #[derive(Debug)]
@@ -84,7 +76,7 @@ impl LiveCall {
         let base = client.public_address(&below.list, headers, &route, snapshot).as_str().to_owned();
         let mut caller = Caller::of(session, outcome.client);
         sift(&mut caller.headers);
-        if socket::is_asked_for(session) {
+        if handshake::is_asked_for(session) {
             let reached = client.reached_address(&below.list, headers, snapshot);
             let own = [reached.as_str(), &base].map(authority);
             admit_script(&mut caller, route.cors.as_ref(), &own)?;
@@ -131,10 +123,15 @@ impl LiveCall {
             part(name.as_bytes());
             part(value);
         }
+        let served = self.route.list.as_ref();
+        let parameters = served.map(|served| &served.conventions.choose(&self.caller.headers).convention.parameters);
         LiveWindow {
             host: list.host.clone(),
             normal_path: list.normal_path.clone(),
+            path: list.path.clone(),
             target,
+            list_query: parameters.map_or_else(String::new, |parameters| list_query(parameters, query)),
+            has_private: parameters.is_some_and(|parameters| has_private(parameters, query)),
             key: hash.finalize().into(),
         }
     }

@@ -12,25 +12,24 @@ use std::{
 };
 
 use async_trait::async_trait;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Version, header};
-use pingora::{ErrorType, protocols::http::ServerSession, proxy::Session};
+use pingora::{ErrorType, proxy::Session};
 use tungstenite::{
     Error as WireError, Message, Utf8Bytes, WebSocket,
     protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
 };
 
 use super::{
-    LiveStay,
     group::{LiveEvent, LiveGroups, Subscription},
     history::LivePageEnd,
     message::{Farewell, LiveMessage, LivePageFault},
+    poller,
     request::LiveCall,
+    stay::LiveStay,
     watch::{WatchRequest, WindowQuery},
 };
 use crate::{
-    downstream::{Code, Problem, Response},
+    downstream::Code,
     gateway::{
         lifecycle::process::Stage,
         outcome::access_log::Outcome,
@@ -52,43 +51,6 @@ const LAST: Duration = Duration::from_secs(1);
 
 /// The signs of life that may go unanswered.
 const MOST_UNANSWERED: u32 = 2;
-
-/// The text after the key of a handshake (section 1.3).
-const HANDSHAKE: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-
-/// Returns whether a request asks for a WebSocket.
-pub(super) fn is_asked_for(session: &ServerSession) -> bool {
-    let head = session.req_header();
-    let says = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
-    head.version == Version::HTTP_11
-        && session.is_upgrade_req()
-        && head.headers.get_all(header::UPGRADE).iter().any(says)
-}
-
-/// Returns the head of the answer that opens a WebSocket.
-///
-/// # Errors
-///
-/// Returns 400 `request_invalid` for a handshake that is none (section 4.2.1).
-pub(super) fn head(asked: &HeaderMap) -> Result<Response, Box<Problem>> {
-    let invalid = |detail: &str| Box::new(Problem::new(Code::RequestInvalid, detail));
-    if asked.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version.as_bytes() != b"13") {
-        return Err(invalid("the WebSocket has another version than 13"));
-    }
-    let key = asked.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
-    if STANDARD.decode(key).map_or(0, |key| key.len()) != 16 {
-        return Err(invalid("Sec-WebSocket-Key is no 16 bytes in base64"));
-    }
-    let proof = openssl::sha::sha1(&[key, HANDSHAKE.as_bytes()].concat());
-    let mut response = Response::new(101, Vec::new());
-    response.headers.clear();
-    response.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    response.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    if let Ok(proof) = HeaderValue::from_str(&STANDARD.encode(proof)) {
-        response.headers.insert(header::SEC_WEBSOCKET_ACCEPT, proof);
-    }
-    Ok(response)
-}
 
 /// The bytes of a connection on their way to and from the frames.
 #[derive(Debug, Default)]
@@ -310,8 +272,9 @@ impl OpenSocket {
                 let window = self.call.window(self.query.as_str());
                 let (groups, proxy) = (Arc::clone(&self.groups), Arc::clone(&self.proxy));
                 let caller = Arc::clone(&self.call.caller);
-                self.watched =
-                    SocketPage::Entering(Box::pin(async move { groups.enter(&proxy, (&window, &caller), has).await }));
+                self.watched = SocketPage::Entering(Box::pin(async move {
+                    poller::enter(&groups, &proxy, (&window, &caller), has).await
+                }));
                 None
             }
         }
@@ -402,23 +365,5 @@ impl SocketPage {
             Self::Entering(entering) => SocketEvent::Entered(entering.await),
             Self::Page(subscription) => SocketEvent::OfPage(subscription.next().await),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_handshake_is_answered_as_its_standard_says() {
-        let mut asked = HeaderMap::new();
-        assert_eq!(head(&asked).unwrap_err().code, Code::RequestInvalid);
-        asked.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        assert_eq!(head(&asked).unwrap_err().code, Code::RequestInvalid);
-        // The sample of section 1.3.
-        asked.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
-        let response = head(&asked).unwrap();
-        assert_eq!((response.status, response.headers.len()), (101, 3));
-        assert_eq!(response.headers[header::SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 }

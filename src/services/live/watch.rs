@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use crate::{config::settings::Role, downstream::Parameters};
-
-/// The roles of parameters that name a place. A request has one of them.
-const PLACES: [Role; 5] = [Role::Cursor, Role::After, Role::Before, Role::AfterId, Role::BeforeId];
+use crate::{
+    config::settings::Role,
+    downstream::Parameters,
+    services::page::{PLACES, without},
+};
 
 /// The characters that are encoded: all but the unreserved ones (RFC 3986, section 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -125,15 +126,6 @@ impl WindowQuery {
     }
 }
 
-/// Returns a query without the parameters of some names.
-fn without(query: &str, is_dropped: impl Fn(&str) -> bool) -> String {
-    let is_kept = |pair: &&str| {
-        let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
-        !pair.is_empty() && !is_dropped(&percent_decode_str(&name).decode_utf8_lossy())
-    };
-    query.split('&').filter(is_kept).collect::<Vec<_>>().join("&")
-}
-
 fn replace(query: &mut String, name: &str, values: impl IntoIterator<Item = String>) {
     *query = without(query, |known| known == name);
     for value in values {
@@ -155,9 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_replaced_by_their_decoded_names() {
-        assert_eq!(without("a=1&&b=2&%61=3&c+d=4", |name| name == "a"), "b=2&c+d=4");
-        assert_eq!(without("a=1&c+d=4&c%20d=5", |name| name == "c d"), "a=1");
+    fn parameters_are_replaced() {
         let mut query = "status=open&x=1&status=new".to_owned();
         replace(&mut query, "status", ["a&b".to_owned(), "c".to_owned()]);
         assert_eq!(query, "x=1&status=a%26b&status=c");

@@ -14,11 +14,9 @@ use serde_json::json;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    NAME,
     document::{DeliveryDocument, json_response, passed, types},
-    endpoint::{Endpoint, EndpointState, SealedParts, owners, words},
+    endpoint::{Endpoint, EndpointState, NAME, SealedParts, owners, words},
     event::{VERIFICATION, payload},
-    new_id,
     request::{self, CheckedChange, EndpointChange, Registration, WebhookResource},
     send::{AttemptRecord, Message, Sender},
     signature::SigningSecrets,
@@ -46,6 +44,7 @@ use crate::{
     services::{
         caller::Caller,
         database::DatabaseFault,
+        id::new_id,
         inner::{InnerGateway, InnerRequest},
     },
     upstream::net::memory::MemoryShare,
@@ -156,7 +155,7 @@ impl Webhooks {
 
     /// Asks the route that shows a client's rights; returns its refusal.
     async fn refusal(&self, call: &WebhookCall<'_>) -> Result<Option<Response>, Failure> {
-        let mut head = RequestHeader::build(Method::GET, call.clients.authorize.as_bytes(), None)
+        let mut head = RequestHeader::build(Method::GET, call.clients.authorize.value.as_bytes(), None)
             .map_err(|error| Failure::logged(Code::Internal, FAILED, error.to_string()))?;
         for (name, value) in &call.caller.headers {
             // The number of headers is that of the client's own request.

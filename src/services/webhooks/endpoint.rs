@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{NAME, signature::SigningSecrets};
+use super::signature::SigningSecrets;
 use crate::{
     config::{
         outgoing::EndpointUrl,
@@ -17,6 +17,9 @@ use crate::{
     cursor::KeyRing,
     gateway::runtime::clock,
 };
+
+/// The name of the service in logs and metrics, and of its kind of value under the keys of cursors.
+pub(super) const NAME: &str = "webhooks";
 
 /// The prefix of the ids of endpoints of the operator. Those of clients have none.
 const OF_OPERATOR: &str = "config:";
@@ -105,8 +108,13 @@ fn seal_name(id: &str) -> String {
 
 /// Returns the names of a client by each key of cursors, that by the signing one first.
 pub(super) fn owners(keys: &KeyRing, client: &[u8; 32]) -> Vec<String> {
+    names(keys, "owner", client)
+}
+
+/// Returns the names of something stored by each key of cursors, that by the signing one first.
+pub(super) fn names(keys: &KeyRing, kind: &str, bytes: &[u8]) -> Vec<String> {
     let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());
-    numbers.filter_map(|number| keys.stored_name(number, NAME, "owner", client)).collect()
+    numbers.filter_map(|number| keys.stored_name(number, NAME, kind, bytes)).collect()
 }
 
 /// The receiver of a delivery: where it goes, and the keys that sign it.
@@ -135,19 +143,23 @@ impl Endpoint {
         Some(Receiver { url, keys: parts.secrets.keys(clock::unix_seconds()), pace: settings.pace })
     }
 
-    /// Returns the document.
-    pub(super) fn document<'a>(&'a self, parts: Option<&'a SealedParts>) -> EndpointDocument<'a> {
-        let reason = match (self.state, self.is_gone) {
+    /// Returns the reason that the endpoint is disabled, in a word.
+    pub(super) fn disabled_by(&self) -> Option<&'static str> {
+        match (self.state, self.is_gone) {
             (EndpointState::Disabled, true) => Some("gone"),
             (EndpointState::Disabled, false) => Some("client"),
             _ => None,
-        };
+        }
+    }
+
+    /// Returns the document.
+    pub(super) fn document<'a>(&'a self, parts: Option<&'a SealedParts>) -> EndpointDocument<'a> {
         EndpointDocument {
             id: &self.id,
             url: parts.map(|parts| parts.url.as_str()),
             events: &self.events,
             state: self.state,
-            disabled_by: reason,
+            disabled_by: self.disabled_by(),
             created_at: clock::rfc3339(self.created),
             secret: None,
         }

@@ -47,6 +47,10 @@ pub(in crate::services) struct Event {
     /// The body of its deliveries.
     pub(super) payload: String,
     pub(super) audience: Audience,
+    /// The name of what the event is about, where the newest event says all: a delivery that waits takes it in place of
+    /// one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) subject: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -75,7 +79,13 @@ impl Event {
             created,
             payload: payload(kind, created, data),
             audience,
+            subject: None,
         }
+    }
+
+    /// Names what the event is about.
+    pub(super) fn about(self, subject: String) -> Self {
+        Self { subject: Some(subject), ..self }
     }
 }
 

@@ -9,12 +9,11 @@ use serde::Serialize;
 use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
-    NAME,
-    endpoint::{EndpointState, Receiver, SealedParts},
+    endpoint::{EndpointState, NAME, Receiver, SealedParts},
     event::{Audience, Event},
+    events::subscribers,
     send::{Message, Sender, SentAttempt},
     store::{Claimed, EndedAttempt, NextStep, QueueBounds, Raised, WebhookStore, WebhookTables},
-    subscribers,
 };
 use crate::{
     config::settings::{EventType, WebhookSettings},
@@ -207,6 +206,7 @@ fn tidy(tables: &mut WebhookTables<'_>, snapshot: &Snapshot) -> Result<Raised, D
         raised.dead += led_to.dead;
     }
     reseal(tables, keys)?;
+    tables.forget_windows(settings.keep.as_secs(), now)?;
     raised.dead +=
         tables.clean(QueueBounds { keep: settings.keep.as_secs(), deliveries: settings.keep_deliveries }, now)?;
     Ok(raised)

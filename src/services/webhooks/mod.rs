@@ -1,52 +1,49 @@
 //! Webhooks: events that the gateway sends to endpoints by POST, signed as Standard Webhooks says
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
 //!
-//! A service raises an event ([`Events`]). In one transaction it becomes a delivery for each endpoint that it is for
+//! A service raises an event (`events`). In one transaction it becomes a delivery for each endpoint that it is for
 //! (`store`). The `keeper` attempts deliveries until one succeeds or the last one has failed; `send` makes an attempt. Whatever
 //! ends the process, the next one goes on, in any process that has the directory. Endpoints are the operator's, by the
 //! configuration, or a client's, by requests (`request`, `api`); `endpoint` has their data, `event` the types of events,
-//! `signature` the secrets.
+//! `signature` the secrets. `watch` asks for the lists that the configuration watches, and `report` is that of operators.
 
 mod api;
 mod document;
 mod endpoint;
 mod event;
+mod events;
 mod keeper;
+mod report;
 mod request;
 mod send;
 mod signature;
 mod store;
+mod watch;
 
 use std::sync::Arc;
 
-use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
+use self::store::WebhookStore;
 pub(super) use self::{
     api::Webhooks,
-    event::{Audience, Event},
+    event::Event,
+    events::{ChangedList, Events, SeenList, audience},
     keeper::WebhookKeeper,
+    report::WebhookReport,
+    watch::WatchKeeper,
 };
-use self::{
-    endpoint::{id_of_operators, owners, words},
-    store::{OperatorsEndpoint, Subscribers, WebhookStore},
-};
-use super::{caller::Caller, database::DatabaseFault, inner::InnerGateway};
-use crate::{
-    config::settings::{EventType, WebhookSettings},
-    gateway::{Snapshot, runtime::clock},
-};
+use super::inner::InnerGateway;
+use crate::config::settings::WebhookSettings;
 
-/// The name of the service in logs and metrics, and of its kind of value under the keys of cursors.
-const NAME: &str = "webhooks";
-
-/// The way by which other services raise events.
-#[derive(Clone)]
-pub(super) struct Events {
-    inner: Arc<InnerGateway>,
-    store: WebhookStore,
-    raised: Arc<Notify>,
+/// The webhooks of a process.
+pub(super) struct OpenWebhooks {
+    pub(super) service: Webhooks,
+    pub(super) deliveries: WebhookKeeper,
+    pub(super) watches: WatchKeeper,
+    pub(super) report: WebhookReport,
+    /// The way by which other services raise events.
+    pub(super) events: Events,
 }
 
 /// Opens the webhooks of a directory.
@@ -54,94 +51,18 @@ pub(super) struct Events {
 /// # Errors
 ///
 /// Returns the fault of the directory as a text.
-pub(super) fn open(
-    inner: &Arc<InnerGateway>,
-    settings: &WebhookSettings,
-) -> Result<(Webhooks, WebhookKeeper, Events), String> {
+pub(super) fn open(inner: &Arc<InnerGateway>, settings: &WebhookSettings) -> Result<OpenWebhooks, String> {
     let store = WebhookStore::open(&settings.directory)
         .map_err(|fault| format!("services.webhooks: {}: {fault}", settings.directory.display()))?;
     let raised: Arc<Notify> = Arc::default();
     let events = Events { inner: Arc::clone(inner), store: store.clone(), raised: Arc::clone(&raised) };
-    let keeper = WebhookKeeper { inner: Arc::clone(inner), store: store.clone(), raised: Arc::clone(&raised) };
-    Ok((Webhooks::new(Arc::clone(inner), store, raised), keeper, events))
-}
-
-/// A change of a list, as a client sees it.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct CollectionChange<'a> {
-    /// The name of the route.
-    pub(super) route: &'a str,
-    /// The path of the list.
-    pub(super) path: &'a str,
-    /// The filters and the sort, without private parameters.
-    pub(super) query: &'a str,
-}
-
-impl Events {
-    /// Raises an event: when this returns, the deliveries of its endpoints are stored. An event with the same id that was
-    /// raised before is not raised again.
-    ///
-    /// # Errors
-    ///
-    /// Returns the fault of the store. Nothing is stored then.
-    pub(super) async fn raise(&self, event: Event) -> Result<(), DatabaseFault> {
-        let snapshot = self.inner.gateway().live.pin();
-        let Some(settings) = &snapshot.services.webhooks else { return Ok(()) };
-        let (subscribers, queue) = (subscribers(settings), settings.queue);
-        let raise = move |tables: &mut store::WebhookTables<'_>| {
-            tables.raise(&event, &subscribers, queue, clock::unix_seconds())
-        };
-        let raised = self.store.call(raise).await?;
-        self.inner.gateway().vitals.webhooks().finish(false, raised.dead);
-        if raised.queued > 0 {
-            self.raised.notify_one();
-        }
-        Ok(())
-    }
-
-    /// Raises `collection.changed` for the endpoints of the client whose list has changed, and for the operator's.
-    ///
-    /// # Errors
-    ///
-    /// Returns the fault of the store.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no service watches lists yet"))]
-    pub(super) async fn collection_changed(
-        &self,
-        caller: &Caller,
-        change: CollectionChange<'_>,
-    ) -> Result<(), DatabaseFault> {
-        let snapshot = self.inner.gateway().live.pin();
-        let (Some(audience), Some(cause)) = (audience(&snapshot, Some(caller)), new_id()) else { return Ok(()) };
-        self.raise(Event::new(EventType::CollectionChanged, &cause, clock::unix_seconds(), audience, &change)).await
-    }
-}
-
-/// Returns the endpoints that an event of a client is for: without the client those of the operator alone. `None` if there
-/// are no webhooks.
-pub(super) fn audience(snapshot: &Snapshot, caller: Option<&Caller>) -> Option<Audience> {
-    let settings = snapshot.services.webhooks.as_ref()?;
-    let keys = snapshot.keys.as_deref()?;
-    let of_client = settings.clients.as_ref().zip(caller);
-    let names = of_client.map(|(clients, caller)| owners(keys, &caller.name_at(&clients.principal)));
-    Some(Audience::Client(names.unwrap_or_default()))
-}
-
-/// Returns who may get events by the configuration in force.
-fn subscribers(settings: &WebhookSettings) -> Subscribers {
-    let operators = settings.endpoints.iter().map(|endpoint| {
-        let url = format!("{}{}", endpoint.url.authority(), endpoint.url.target);
-        let mark: String = Sha256::digest(url).iter().map(|byte| format!("{byte:02x}")).collect();
-        OperatorsEndpoint { id: id_of_operators(&endpoint.name), mark, events: words(&endpoint.events) }
-    });
-    let of_clients = settings.clients.as_ref().map(|clients| words(&clients.events));
-    Subscribers { operators: operators.collect(), of_clients: of_clients.unwrap_or_default() }
-}
-
-/// Returns the id of a new endpoint or delivery; `None` if the system has no random bytes.
-fn new_id() -> Option<String> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).ok()?;
-    Some(format!("{:032x}", u128::from_le_bytes(bytes)))
+    Ok(OpenWebhooks {
+        deliveries: WebhookKeeper { inner: Arc::clone(inner), store: store.clone(), raised: Arc::clone(&raised) },
+        watches: WatchKeeper { inner: Arc::clone(inner), store: store.clone(), events: events.clone() },
+        report: WebhookReport { inner: Arc::clone(inner), store: store.clone(), raised: Arc::clone(&raised) },
+        service: Webhooks::new(Arc::clone(inner), store, raised),
+        events,
+    })
 }
 
 #[cfg(test)]
@@ -151,7 +72,8 @@ mod tests {
     use super::*;
     use crate::{
         config::{Environment, load_text},
-        gateway::{Gateway, Live, RequestIds, lifecycle::process::Vitals},
+        gateway::{Gateway, Live, RequestIds, Snapshot, lifecycle::process::Vitals},
+        services::caller::Caller,
     };
 
     /// An environment in which each variable is a secret.
@@ -182,18 +104,36 @@ mod tests {
         let snapshot = Snapshot::build(&settings.unwrap(), None, &mut diagnostics).unwrap();
         let webhooks = snapshot.services.webhooks.clone().unwrap();
         let gateway = Gateway::new(Arc::new(Live::new(snapshot)), Vitals::default(), RequestIds::new().unwrap());
-        let (_, keeper, events) = open(&Arc::new(InnerGateway::new(&gateway)), &webhooks).unwrap();
-        let caller = Caller::of_bytes(br#"{"address":null,"client":null,"tls":null,"headers":[]}"#).unwrap();
-        let change = CollectionChange { route: "users", path: "/users", query: "sort=name" };
-        events.collection_changed(&caller, change).await.unwrap();
-        events.collection_changed(&caller, change).await.unwrap();
-        let queued = keeper.store.call(|tables| tables.deliveries("config:audit", None, None)).await.unwrap();
-        assert_eq!(queued.len(), 2, "each change is one event");
+        let opened = open(&Arc::new(InnerGateway::new(&gateway)), &webhooks).unwrap();
+        let caller = Arc::new(Caller::of_headers(http::HeaderMap::new()));
+        let [route, path, query] = ["users", "/users", "sort=name"].map(str::to_owned);
+        let data = ChangedList { route, path, query, watch: None, etag: Some("\"a\"".to_owned()) };
+        let seen = async |version: &str, before: Option<&str>| {
+            let before = before.map(str::to_owned);
+            let seen = SeenList { key: [7; 32], version: version.to_owned(), before, data: data.clone() };
+            opened.events.list_seen(&[Arc::clone(&caller)], seen).await.unwrap();
+            let queued = opened.deliveries.store.call(|tables| tables.deliveries("config:audit", None, None));
+            queued
+                .await
+                .unwrap()
+                .iter()
+                .map(|delivery| (delivery.id.clone(), delivery.event.clone()))
+                .collect::<Vec<_>>()
+        };
+        assert!(seen("a", None).await.is_empty(), "the first version is no change");
+        assert!(seen("a", Some("x")).await.is_empty(), "another process has told it");
+        let first = seen("b", None).await;
+        assert_eq!((first.len(), seen("b", Some("a")).await), (1, first.clone()));
+        let second = seen("a", Some("b")).await;
+        assert_eq!((second.len(), &second[0].0), (1, &first[0].0), "a delivery that waits takes the newest event");
+        assert_ne!(second[0].1, first[0].1);
+        let queued =
+            opened.deliveries.store.call(|tables| tables.deliveries("config:audit", None, None)).await.unwrap();
         let payload: serde_json::Value = serde_json::from_str(&queued[0].payload).unwrap();
-        let data = serde_json::json!({ "route": "users", "path": "/users", "query": "sort=name" });
+        let data = serde_json::json!({ "route": "users", "path": "/users", "query": "sort=name", "etag": "\"a\"" });
         assert_eq!((&payload["type"], &payload["data"]), (&"collection.changed".into(), &data));
         let named = audience(&gateway.live.pin(), Some(&caller)).unwrap();
-        assert!(matches!(named, Audience::Client(names) if !names.is_empty()));
+        assert!(matches!(named, event::Audience::Client(names) if !names.is_empty()));
         // It is below the directory of temporary files.
         let _ = std::fs::remove_dir_all(directory);
     }

@@ -59,7 +59,7 @@ impl WebhookResource {
 }
 
 /// Returns whether a text can be the id of an endpoint or of a delivery.
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 

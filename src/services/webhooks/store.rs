@@ -1,19 +1,26 @@
 //! The endpoints of a directory and their deliveries, in a database of SQLite that processes of one machine share.
 //!
-//! `queue` has the deliveries.
+//! `queue` has the deliveries, `windows` the pages that were seen, `overview` what operators read.
 
+mod overview;
 mod queue;
+mod windows;
 
 use std::path::Path;
 
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params_from_iter};
 
-pub(super) use self::queue::{Claimed, Delivery, DeliveryState, EndedAttempt, NextStep, QueueBounds, Raised};
+pub(super) use self::{
+    overview::{CountedEndpoint, DeadLetter, Revival, Revived},
+    queue::{Claimed, Delivery, DeliveryState, EndedAttempt, NextStep, QueueBounds, Raised},
+    windows::{SeenVersion, WatchRecord},
+};
 use super::endpoint::{Endpoint, EndpointState};
 use crate::services::database::{Database, DatabaseFault, count, natural, whole};
 
 /// The changes of the tables, by version.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
 CREATE TABLE endpoints (
     id TEXT PRIMARY KEY,
     owner TEXT,
@@ -71,7 +78,28 @@ CREATE TABLE notices (
     cause TEXT PRIMARY KEY,
     given INTEGER NOT NULL
 ) STRICT;
-"];
+",
+    "
+-- What an event is about, where a later one takes its place.
+ALTER TABLE events ADD COLUMN subject TEXT;
+CREATE INDEX events_by_subject ON events (subject) WHERE subject IS NOT NULL;
+
+-- Pages as they were last seen.
+CREATE TABLE windows (
+    -- By a key of cursors.
+    name TEXT PRIMARY KEY,
+    version TEXT,
+    seen INTEGER NOT NULL,
+    changed INTEGER,
+    -- Of a watch of the configuration: its name there, the time before which it is not asked for again, in milliseconds since
+    -- 1970, and the fault of the last request.
+    watch TEXT,
+    not_before INTEGER NOT NULL DEFAULT 0,
+    fault TEXT
+) STRICT;
+CREATE INDEX windows_by_age ON windows (seen);
+",
+];
 
 const COLUMNS: &str = "id, owner, state, verified, gone, events, created, sealed";
 
@@ -104,6 +132,14 @@ pub(super) struct Subscribers {
     pub(super) operators: Vec<OperatorsEndpoint>,
     /// The words of the types that clients may ask for; empty if they have no endpoints.
     pub(super) of_clients: Vec<String>,
+}
+
+impl Subscribers {
+    /// Returns whether none may get events of this type.
+    pub(super) fn are_none(&self, kind: &str) -> bool {
+        let asks = |events: &Vec<String>| events.iter().any(|known| known == kind);
+        !asks(&self.of_clients) && !self.operators.iter().any(|endpoint| asks(&endpoint.events))
+    }
 }
 
 /// The database.
@@ -245,7 +281,8 @@ impl WebhookTables<'_> {
              VALUES (:id, 'active', 1, :events, :now, :mark)
              ON CONFLICT (id) DO UPDATE SET
                  state = iif(mark = :mark, state, 'active'), gone = iif(mark = :mark, gone, 0),
-                 events = :events, mark = :mark",
+                 events = :events, mark = :mark
+             WHERE mark <> :mark OR events <> :events",
             named_params! {
                 ":id": endpoint.id,
                 ":events": serde_json::to_string(&endpoint.events)?,

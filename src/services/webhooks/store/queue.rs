@@ -12,8 +12,9 @@ use crate::{
     config::settings::EndpointPace,
     services::{
         database::{DatabaseFault, count, limit, natural, whole},
+        id::new_id,
         webhooks::{
-            endpoint::EndpointState,
+            endpoint::{Endpoint, EndpointState},
             event::{Audience, Event},
             send::AttemptRecord,
         },
@@ -27,7 +28,8 @@ pub(in crate::services::webhooks) const MOST_LISTED: usize = 100;
 const MOST_ATTEMPTS: i64 = 40;
 
 /// The columns of a delivery with its event.
-const COLUMNS: &str = "deliveries.id, deliveries.endpoint, event, kind, deliveries.state, attempts, not_before,
+pub(super) const COLUMNS: &str =
+    "deliveries.id, deliveries.endpoint, event, kind, deliveries.state, attempts, not_before,
     deliveries.created, finished, fault, payload";
 
 /// The states of a delivery.
@@ -132,29 +134,21 @@ impl WebhookTables<'_> {
         now: u64,
     ) -> Result<Raised, DatabaseFault> {
         let mut raised = Raised::default();
-        let mut receivers = Vec::new();
-        for endpoint in &subscribers.operators {
-            self.configure(endpoint, now)?;
-            receivers.extend(self.endpoint(&endpoint.id)?);
-        }
-        if subscribers.of_clients.contains(&event.kind) {
-            receivers.extend(match &event.audience {
-                Audience::Client(owners) => self.of_client(owners)?,
-                Audience::All => self.of_clients()?,
-            });
-        }
-        receivers.retain(|endpoint| endpoint.state == EndpointState::Active && endpoint.events.contains(&event.kind));
+        let receivers = self.receivers(event, subscribers, now)?;
         if receivers.is_empty() {
             return Ok(raised);
         }
         self.transaction.execute(
-            "INSERT OR IGNORE INTO events (id, kind, created, payload) VALUES (?1, ?2, ?3, ?4)",
-            (&event.id, &event.kind, whole(event.created), &event.payload),
+            "INSERT OR IGNORE INTO events (id, kind, created, payload, subject) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (&event.id, &event.kind, whole(event.created), &event.payload, &event.subject),
         )?;
         let mut waiting = self.waiting()?;
         for endpoint in receivers {
+            if self.renew(&endpoint.id, event, now)? {
+                continue;
+            }
             let is_full = waiting >= queue;
-            let Some(id) = super::super::new_id() else { return Err(DatabaseFault::Task) };
+            let Some(id) = new_id() else { return Err(DatabaseFault::Task) };
             let added = self.transaction.execute(
                 "INSERT OR IGNORE INTO deliveries (id, endpoint, event, state, not_before, created, finished, fault)
                  VALUES (:id, :endpoint, :event, :state, :at, :now, :finished, :fault)",
@@ -176,6 +170,60 @@ impl WebhookTables<'_> {
             }
         }
         Ok(raised)
+    }
+
+    /// Returns whether an event has an endpoint that it is for.
+    pub(in crate::services::webhooks) fn has_receiver(
+        &mut self,
+        event: &Event,
+        subscribers: &Subscribers,
+        now: u64,
+    ) -> Result<bool, DatabaseFault> {
+        Ok(!self.receivers(event, subscribers, now)?.is_empty())
+    }
+
+    fn receivers(
+        &mut self,
+        event: &Event,
+        subscribers: &Subscribers,
+        now: u64,
+    ) -> Result<Vec<Endpoint>, DatabaseFault> {
+        let mut receivers = Vec::new();
+        for endpoint in &subscribers.operators {
+            self.configure(endpoint, now)?;
+            receivers.extend(self.endpoint(&endpoint.id)?);
+        }
+        if subscribers.of_clients.contains(&event.kind) {
+            receivers.extend(match &event.audience {
+                Audience::Client(owners) => self.of_client(owners)?,
+                Audience::All => self.of_clients()?,
+            });
+        }
+        receivers.retain(|endpoint| endpoint.state == EndpointState::Active && endpoint.events.contains(&event.kind));
+        Ok(receivers)
+    }
+
+    /// Gives the newest event about a subject to a delivery that waits with one before it. Returns false if none waits: one
+    /// that is being attempted may have been read before the event happened.
+    fn renew(&mut self, endpoint: &str, event: &Event, now: u64) -> Result<bool, DatabaseFault> {
+        let Some(subject) = &event.subject else { return Ok(false) };
+        let renewed = self.transaction.execute(
+            "UPDATE deliveries SET event = :event
+             WHERE endpoint = :endpoint AND state = 'queued' AND held_until <= :now AND id =
+                 (SELECT deliveries.id FROM deliveries JOIN events ON events.id = event
+                  WHERE endpoint = :endpoint AND deliveries.state = 'queued' AND held_until <= :now
+                      AND subject = :subject LIMIT 1)",
+            named_params! {
+                ":event": event.id,
+                ":endpoint": endpoint,
+                ":now": whole(now.saturating_mul(1_000)),
+                ":subject": subject,
+            },
+        )?;
+        let statement =
+            "DELETE FROM events WHERE subject = ?1 AND id <> ?2 AND id NOT IN (SELECT event FROM deliveries)";
+        self.transaction.execute(statement, (subject, &event.id))?;
+        Ok(renewed > 0)
     }
 
     /// Returns the number of deliveries that wait.
@@ -379,7 +427,7 @@ impl WebhookTables<'_> {
     }
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     let state: String = row.get("state")?;
     Ok(Delivery {
         id: row.get("id")?,

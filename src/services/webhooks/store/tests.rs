@@ -191,3 +191,101 @@ async fn finished_deliveries_are_kept_for_a_time_and_up_to_a_number() {
         .await
         .unwrap();
 }
+
+fn names(of: &[&str]) -> Vec<String> {
+    of.iter().map(|&name| name.to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_version_is_seen_once_under_each_key_of_cursors() {
+    let store = store("versions");
+    store
+        .0
+        .call(|tables| {
+            let mut see = |of: &[&str], version, before| {
+                tables.see(&SeenVersion { names: &names(of), version, before }, 10).unwrap()
+            };
+            assert!(!see(&["a"], "1", None), "the first version is no change");
+            assert!(!see(&["a"], "1", Some("0")), "another process has seen it");
+            assert!(see(&["a"], "2", Some("1")) && !see(&["a"], "2", Some("1")));
+            assert!(see(&["a"], "1", Some("2")), "a version that returns");
+            assert!(see(&["b"], "1", Some("0")), "a page that was forgotten has a reader who remembers");
+            assert!(!see(&["c", "a"], "1", None), "the name by the key before");
+            assert!(see(&["c"], "3", None));
+            tables.forget_windows(5, 14)?;
+            assert!(tables.see(&SeenVersion { names: &names(&["c"]), version: "4", before: None }, 14)?);
+            tables.forget_windows(5, 19)?;
+            let forgotten = SeenVersion { names: &names(&["c"]), version: "5", before: None };
+            assert!(!tables.see(&forgotten, 19)?);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_watch_is_asked_for_by_one_process_at_a_time() {
+    let store = store("watches");
+    store
+        .0
+        .call(|tables| {
+            let own = names(&["a"]);
+            assert_eq!(tables.claim_watch("top", &own, (10_000, 40_000))?, None);
+            assert_eq!(tables.claim_watch("top", &own, (20_000, 50_000))?, Some(40_000), "by another process");
+            assert!(!tables.see(&SeenVersion { names: &own, version: "1", before: None }, 20)?);
+            tables.end_watch(&own, None, 0)?;
+            assert_eq!(tables.claim_watch("top", &own, (40_000, 70_000))?, None);
+            tables.end_watch(&own, Some("credentials_refused"), 160_000)?;
+            assert_eq!(tables.claim_watch("top", &own, (70_000, 200_000))?, Some(160_000), "a pause after a failure");
+            assert_eq!(tables.claim_watch("top", &own, (1_000, 31_000))?, None, "a clock that was set back");
+            assert!(tables.see(&SeenVersion { names: &own, version: "2", before: None }, 30)?);
+            // A watch is remembered for longer than a live page.
+            tables.forget_windows(5, 1_000)?;
+            let watches = tables.watches()?;
+            let facts: Vec<_> =
+                watches.iter().map(|watch| (watch.watch.as_str(), watch.asked, watch.changed)).collect();
+            assert_eq!(facts, [("top", 30, Some(30))]);
+            assert_eq!(watches[0].fault.as_deref(), Some("credentials_refused"), "until it is read again");
+            tables.end_watch(&own, None, 0)?;
+            assert_eq!(tables.watches()?[0].fault, None);
+            tables.forget_windows(5, 40 * 86_400)?;
+            assert!(tables.watches()?.is_empty());
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_delivery_under_way_keeps_its_event() {
+    let store = store("renewal");
+    store
+        .0
+        .call(|tables| {
+            let about = |cause: &str, subject: &str| event(cause).about(subject.to_owned());
+            let own = subscribers("x");
+            let waiting = |tables: &mut WebhookTables<'_>| -> Vec<(String, u32)> {
+                let found = tables.deliveries("config:a", Some(DeliveryState::Queued), None).unwrap();
+                found.into_iter().map(|delivery| (delivery.event, delivery.attempts)).collect()
+            };
+            let raised = tables.raise(&about("a", "users"), &own, 10, 5)?;
+            assert_eq!(raised, Raised { queued: 1, dead: 0 });
+            assert_eq!(tables.raise(&about("b", "users"), &own, 10, 5)?, Raised::default(), "in place of it");
+            assert_eq!(waiting(tables), [(event("b").id, 0)]);
+            assert_eq!(tables.raise(&about("c", "orders"), &own, 10, 5)?.queued, 1, "another page");
+            let claimed = tables.claim("config:a", PACE, 1, (6_000, 20_000))?;
+            assert_eq!(claimed[0].event, event("b").id);
+            assert_eq!(tables.raise(&about("d", "users"), &own, 10, 6)?.queued, 1, "the attempt may be before it");
+            assert_eq!(waiting(tables).len(), 3);
+            // A failed attempt waits again, and two of one page wait at most: each takes a newer event once.
+            tables.end(&claimed[0], &ended(NextStep::Again(30_000)), 7)?;
+            assert_eq!(tables.raise(&about("e", "users"), &own, 10, 21)?, Raised::default());
+            let events: Vec<String> = waiting(tables).into_iter().map(|(event, _)| event).collect();
+            assert!(events.contains(&event("e").id), "{events:?}");
+            let lone = tables.transaction.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0))?;
+            assert_eq!(lone, 3, "events that no delivery has are gone");
+            Ok(())
+        })
+        .await
+        .unwrap();
+}

@@ -1,0 +1,90 @@
+//! Pages of lists in answers to inner requests: what tells a page from another answer, one version of its items from another
+//! one, and its list from another list.
+
+use percent_encoding::percent_decode_str;
+use sha2::{Digest as _, Sha256};
+
+use super::answer::InnerAnswer;
+use crate::{
+    config::settings::Role,
+    downstream::Parameters,
+    json::{Pointer, canonical},
+};
+
+/// The header that every page of the gateway has. An answer that was passed on is no page.
+const LEVEL: &str = "cursorgate-level";
+
+/// The roles of parameters that name a place. A request has one of them.
+pub(super) const PLACES: [Role; 5] = [Role::Cursor, Role::After, Role::Before, Role::AfterId, Role::BeforeId];
+
+/// The deepest items whose members are compared in any order.
+const DEPTH: u16 = 64;
+
+/// Returns whether an answer is a page of the gateway.
+pub(super) fn is_page(answer: &InnerAnswer) -> bool {
+    answer.headers.contains_key(LEVEL)
+}
+
+/// Returns the version of a page: a hash of its items, whatever the order of their members and the blanks between them.
+/// Cursors, links and totals are beside the items. A page without a place of items is hashed as a whole.
+pub(super) fn version(body: &[u8], items: Option<&Pointer>) -> String {
+    let items = items.and_then(|place| place.find(body)).map_or(body, |place| place.of(body));
+    let spelt = canonical(items, DEPTH);
+    hex(&Sha256::digest(spelt.as_deref().unwrap_or(items))[..16])
+}
+
+/// Returns bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns the part of a page's query that names the list: the filters and the sort, without private parameters. Empty if the
+/// list does not take the query.
+pub(super) fn list_query(parameters: &Parameters, query: &str) -> String {
+    let Ok(request) = parameters.read(Some(query)) else { return String::new() };
+    let of_page = PLACES.into_iter().chain([Role::Limit]);
+    let of_page: Vec<&str> = of_page.filter_map(|role| parameters.query_name(role)).collect();
+    without(&request.self_query, |name| of_page.contains(&name))
+}
+
+/// Returns whether a query has private parameters: they may be credentials, by which headers don't tell clients apart.
+pub(super) fn has_private(parameters: &Parameters, query: &str) -> bool {
+    without(query, |name| parameters.is_private(name.as_bytes())) != without(query, |_| false)
+}
+
+/// Returns a query without the parameters of some names.
+pub(super) fn without(query: &str, is_dropped: impl Fn(&str) -> bool) -> String {
+    let is_kept = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
+        !pair.is_empty() && !is_dropped(&percent_decode_str(&name).decode_utf8_lossy())
+    };
+    query.split('&').filter(is_kept).collect::<Vec<_>>().join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_that_of_the_items() {
+        let items = Pointer::parse("/data").unwrap();
+        let of = |body: &str| version(body.as_bytes(), Some(&items));
+        let one = of(r#"{"data":[{"id":1,"n":1.0}],"next":"a"}"#);
+        assert_eq!(
+            of(r#"{"next":"b", "data": [ {"n":1.0, "id":1} ]}"#),
+            one,
+            "cursors, blanks and the order of members"
+        );
+        for other in [r#"{"data":[{"id":1,"n":1.00}]}"#, r#"{"data":[{"id":1,"n":1.0},{"id":1}]}"#, r#"{"data":[]}"#] {
+            assert_ne!(of(other), one, "{other}");
+        }
+        assert_eq!(version(b"[1,2]", Some(&Pointer::parse("").unwrap())), version(b"[1, 2]", None));
+        assert_eq!(one.len(), 32);
+    }
+
+    #[test]
+    fn parameters_are_left_out_by_their_decoded_names() {
+        assert_eq!(without("a=1&&b=2&%61=3&c+d=4", |name| name == "a"), "b=2&c+d=4");
+        assert_eq!(without("a=1&c+d=4&c%20d=5", |name| name == "c d"), "a=1");
+    }
+}

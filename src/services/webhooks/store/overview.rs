@@ -1,0 +1,121 @@
+//! All endpoints and all dead letters, as the operator sees them.
+
+use rusqlite::{OptionalExtension as _, named_params};
+
+use super::{
+    COLUMNS, WebhookTables,
+    queue::{self, Delivery, DeliveryState, MOST_LISTED},
+};
+use crate::services::{
+    database::{DatabaseFault, count, whole},
+    webhooks::endpoint::{Endpoint, EndpointState},
+};
+
+/// The most endpoints of the report.
+const MOST_ENDPOINTS: usize = 1_000;
+
+/// An endpoint with the numbers of its deliveries.
+#[derive(Clone, Debug)]
+pub(in crate::services::webhooks) struct CountedEndpoint {
+    pub(in crate::services::webhooks) endpoint: Endpoint,
+    pub(in crate::services::webhooks) queued: usize,
+    pub(in crate::services::webhooks) delivered: usize,
+    pub(in crate::services::webhooks) dead: usize,
+}
+
+/// A delivery with the id of its endpoint.
+#[derive(Clone, Debug)]
+pub(in crate::services::webhooks) struct DeadLetter {
+    pub(in crate::services::webhooks) endpoint: String,
+    pub(in crate::services::webhooks) delivery: Delivery,
+}
+
+/// The dead letters that are sent again.
+#[derive(Clone, Debug)]
+pub(in crate::services::webhooks) enum Revival {
+    /// A dead letter, by its id.
+    Delivery(String),
+    /// All of an endpoint, by its id.
+    Endpoint(String),
+}
+
+/// The result of sending dead letters again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::services::webhooks) enum Revived {
+    Queued(usize),
+    /// The store has no such dead letter, or no such endpoint.
+    Unknown,
+    /// The endpoint takes no deliveries.
+    Inactive,
+}
+
+impl WebhookTables<'_> {
+    /// Returns the endpoints, the operator's first.
+    pub(in crate::services::webhooks) fn counted_endpoints(&mut self) -> Result<Vec<CountedEndpoint>, DatabaseFault> {
+        let number = |state: DeliveryState| {
+            format!("(SELECT count(*) FROM deliveries WHERE endpoint = endpoints.id AND state = '{}')", state.word())
+        };
+        let [queued, delivered, dead] =
+            [DeliveryState::Queued, DeliveryState::Delivered, DeliveryState::Dead].map(number);
+        let query = format!(
+            "SELECT {COLUMNS}, {queued} AS queued, {delivered} AS delivered, {dead} AS dead FROM endpoints
+             ORDER BY owner IS NOT NULL, created, rowid LIMIT {MOST_ENDPOINTS}"
+        );
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map([], |row| {
+            let number = |name: &str| row.get(name).map(count);
+            Ok((super::read(row), number("queued")?, number("delivered")?, number("dead")?))
+        })?;
+        let counted = rows.map(|row| {
+            let (endpoint, queued, delivered, dead) = row?;
+            Ok(CountedEndpoint { endpoint: endpoint?, queued, delivered, dead })
+        });
+        counted.collect()
+    }
+
+    /// Returns dead letters of all endpoints, the newest first: before another one, where one is given.
+    pub(in crate::services::webhooks) fn dead_letters(
+        &mut self,
+        before: Option<&str>,
+    ) -> Result<Vec<DeadLetter>, DatabaseFault> {
+        let query = format!(
+            "SELECT {} FROM deliveries JOIN events ON events.id = event WHERE deliveries.state = 'dead'
+                 AND (?1 IS NULL OR deliveries.rowid < (SELECT rowid FROM deliveries WHERE id = ?1))
+             ORDER BY deliveries.rowid DESC LIMIT {MOST_LISTED}",
+            queue::COLUMNS
+        );
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map([before], |row| {
+            Ok(DeadLetter { endpoint: row.get("endpoint")?, delivery: queue::read(row)? })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Queues dead letters again; `now` is in milliseconds since 1970. Their events keep their ids.
+    pub(in crate::services::webhooks) fn revive(
+        &mut self,
+        revival: &Revival,
+        now: u64,
+    ) -> Result<Revived, DatabaseFault> {
+        let (delivery, endpoint) = match revival {
+            Revival::Delivery(id) => {
+                let query = "SELECT endpoint FROM deliveries WHERE id = ?1 AND state = 'dead'";
+                let endpoint: Option<String> = self.transaction.query_row(query, [id], |row| row.get(0)).optional()?;
+                (Some(id), endpoint)
+            }
+            Revival::Endpoint(id) => (None, Some(id.clone())),
+        };
+        let Some(endpoint) = endpoint.map(|id| self.endpoint(&id)).transpose()?.flatten() else {
+            return Ok(Revived::Unknown);
+        };
+        if endpoint.state != EndpointState::Active {
+            return Ok(Revived::Inactive);
+        }
+        let queued = self.transaction.execute(
+            "UPDATE deliveries SET state = 'queued', attempts = 0, not_before = :now, finished = NULL
+             WHERE endpoint = :endpoint AND state = 'dead' AND (:delivery IS NULL OR id = :delivery)",
+            named_params! { ":now": whole(now), ":endpoint": endpoint.id, ":delivery": delivery },
+        )?;
+        Ok(Revived::Queued(queued))
+    }
+}
