@@ -7,6 +7,7 @@ mod links;
 mod live;
 mod page_cache;
 mod review;
+mod services;
 pub(super) mod summary;
 
 use std::{
@@ -95,7 +96,7 @@ fn text(
 ) -> Result<(), Failure> {
     report::diagnostics(&checked.diagnostics);
     if let Some((settings, snapshot)) = &checked.built {
-        let mut text = summary::described(settings, snapshot);
+        let mut text = summary::described(settings, snapshot) + &services::described(snapshot);
         let routes = report::count(settings.routes.len(), "route");
         let (errors, warnings) = checked.diagnostics.counts();
         let (errors, warnings) = (report::count(errors, "error"), report::count(warnings, "warning"));

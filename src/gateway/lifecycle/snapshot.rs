@@ -10,11 +10,13 @@ use std::{
 
 #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone read descriptions"))]
 mod described_lists;
+mod service_paths;
 
 use super::files::ConfigurationFiles;
 pub(crate) use described_lists::DescribedList;
 #[cfg(feature = "services")]
 pub(crate) use described_lists::{FilterParameter, ItemDescription};
+pub(crate) use service_paths::authorizing;
 
 use crate::{
     config::{
@@ -162,7 +164,7 @@ impl Snapshot {
         let store = store(settings, keys.as_ref(), previous, diagnostics);
         let webhook_authorities = webhook_authorities(settings, diagnostics);
         let openapi = OpenApi::compile(settings, &routes, diagnostics);
-        let table = RouteTable::compile(&routes, diagnostics);
+        let table = service_paths::table(&settings.services, &routes, diagnostics);
         if diagnostics.has_errors() {
             return None;
         }
