@@ -23,14 +23,21 @@ floor=$(objdump --dynamic-syms "$binary" | grep -oE 'GLIBC_[0-9.]+' | sort --ver
 ! strings "$binary" | grep -F "$HOME/" || { echo "package: the binary has paths of this machine" >&2; exit 1; }
 echo "binary:  $(stat --format %s "$binary") bytes, needs $(echo "$needed" | tr '\n' ' ')of $floor"
 
+# Puts the documents into a folder as the repository has them, so that their links lead to one another.
+documents() {
+    cp --recursive --parents --target-directory "$1" README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md RELEASING.md \
+        SECURITY.md Dockerfile benches/README.md benches/charts config deploy docs examples
+    rm -r "$1/docs/site" "$1/examples/clients/.gitignore"
+}
+
 # The files as a system has them; cargo-deb takes them from here (Cargo.toml, package.metadata.deb).
 install -D --mode 0755 "$binary" "$stage/usr/bin/cursorgate"
-documents=$stage/usr/share/doc/cursorgate
-install -D --mode 0644 --target-directory "$documents" README.md SECURITY.md docs/*.md
-install -D --mode 0644 --target-directory "$documents/pictures" docs/pictures/*.svg
-gzip --best --no-name <CHANGELOG.md >"$documents/changelog.gz"
-cp --recursive deploy/prometheus deploy/grafana "$documents"
-install -D --mode 0644 --target-directory "$documents/examples" config/cursorgate.toml config/demo.toml
+folder=$stage/usr/share/doc/cursorgate
+mkdir --parents "$folder"
+documents "$folder"
+# The package itself has these; a shell script would be taken for a program.
+rm -r "$folder/deploy/debian" "$folder"/deploy/*.sh
+gzip --best --no-name <CHANGELOG.md >"$folder/changelog.gz"
 install -D --mode 0644 deploy/debian/lintian-overrides "$stage/usr/share/lintian/overrides/cursorgate"
 install -D --mode 0644 deploy/debian/cursorgate.toml "$stage/etc/cursorgate/cursorgate.toml"
 # Commands that print the manual and the completions; a version without them has none in its package.
@@ -69,7 +76,8 @@ for folder in bash-completion fish zsh; do
     [ ! -d "$stage/usr/share/$folder" ] || install -D --mode 0644 --target-directory "$archive/completions" \
         "$(find "$stage/usr/share/$folder" -type f)"
 done
-cp --recursive README.md CHANGELOG.md SECURITY.md LICENSE docs config deploy "$archive"
+documents "$archive"
+cp LICENSE "$archive"
 cp "$out/$name.cdx.json" "$archive/sbom.cdx.json"
 tar --create --directory target --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
     --mtime="@$SOURCE_DATE_EPOCH" "$name" | gzip --best --no-name >"$out/$name.tar.gz"

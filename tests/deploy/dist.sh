@@ -35,4 +35,6 @@ key=$("$archive/bin/cursorgate" keygen)
 CURSORGATE_KEY=$key "$archive/bin/cursorgate" check --config "$archive/config/demo.toml" >/dev/null
 say "$("$archive/bin/cursorgate" --version | head -1) runs from the archive"
 
+tests/deploy/links.sh "$archive"
+
 tests/deploy/package.sh "$first"/*.deb

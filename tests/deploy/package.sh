@@ -29,6 +29,9 @@ dpkg-deb --fsys-tarfile "$package" | tar --extract --directory "$work" ./usr/bin
 "$work/usr/bin/cursorgate" man >/dev/null 2>&1 || suppressed=(--suppress-tags no-manual-page)
 lintian --allow-root --fail-on error,warning "${suppressed[@]}" "$package"
 say "lintian finds no error and no warning"
+dpkg-deb --fsys-tarfile "$package" | tar --extract --directory "$work" ./usr/share/doc
+tests/deploy/links.sh "$work/usr/share/doc/cursorgate"
+say "its documents lead to one another"
 
 mmdebstrap --quiet --variant=minbase --include=systemd-sysv,dbus,curl bookworm "$root"
 cp "$package" "$root/root/cursorgate.deb"
