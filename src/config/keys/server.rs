@@ -27,7 +27,8 @@ table! {
         /// a client can write any `Host`.
         public_url: Key<String> => text(syntax::base_url).sample(r#""https://api.example.com""#);
 
-        /// The beginning of `type` in problem documents; the code of the problem is appended.
+        /// The beginning of `type` in problem documents; the code of the problem is appended. Without it the type is
+        /// about:blank. The site that `make docs` makes has a section for each code, after "docs/problems.html#".
         problem_types: Key<String> => text(syntax::uri).example(r#""https://docs.example.com/problems/""#);
 
         /// Networks whose proxies are trusted to say where a request came from, such as "10.20.0.0/16"; "unix" is those that
