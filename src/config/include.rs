@@ -22,7 +22,7 @@ use super::{
 const TABLES: [&Key<Spanned>; 4] = [&FILE.upstreams, &FILE.routes, &FILE.dialects, &FILE.envelopes];
 
 /// The keys that an included file may have.
-const KEYS: &[&Definition] = &[
+pub(super) const KEYS: &[&Definition] = &[
     &FILE.version.definition,
     &FILE.upstreams.definition,
     &FILE.routes.definition,

@@ -1,4 +1,7 @@
-//! The documentation of keys as text: the reference file `config/cursorgate.toml`, and the explanation of a single key.
+//! The documentation of keys as text: the reference file `config/cursorgate.toml`, the pages of the documentation, and the
+//! explanation of a single key.
+
+mod pages;
 
 use std::fmt::Write as _;
 
@@ -7,6 +10,8 @@ use super::{
     keys,
     schema::Schema,
 };
+
+pub use pages::pages;
 
 /// The longest line of the reference, in characters.
 const WIDTH: usize = 100;
@@ -114,6 +119,13 @@ fn value(key: &Definition) -> Option<String> {
 /// The documentation of a key, its range included, and then the meaning of each word, or of each key of an inline
 /// table.
 fn paragraphs(key: &Definition) -> Vec<String> {
+    let items = items(key);
+    let items = items.iter().map(|(name, documentation)| item(name, &unwrapped(documentation)));
+    std::iter::once(documentation(key)).chain(items).collect()
+}
+
+/// Returns the documentation of a key in one line, with its range.
+fn documentation(key: &Definition) -> String {
     let mut text = unwrapped(key.documentation);
     match key.schema {
         Schema::Count(least, most) if least < most => match most {
@@ -124,18 +136,17 @@ fn paragraphs(key: &Definition) -> Vec<String> {
         Schema::Quantity(_, least, most) => text.push_str(&format!(" From \"{least}\" to \"{most}\".")),
         _ => {}
     }
-    let mut paragraphs = vec![text];
+    text
+}
+
+/// Returns the words that a key takes, or the keys of an inline table, each with its documentation.
+fn items(key: &Definition) -> Vec<(&'static str, &'static str)> {
     let is_inline = matches!(key.shown, Shown::Default(_) | Shown::Example(_) | Shown::Sample(_));
     match element(&key.schema) {
-        Schema::Word(words) => {
-            paragraphs.extend(words.iter().map(|word| item(word.word, &unwrapped(word.documentation))));
-        }
-        Schema::Table(keys) if is_inline => {
-            paragraphs.extend(keys.iter().map(|key| item(key.name, &unwrapped(key.documentation))));
-        }
-        _ => {}
+        Schema::Word(words) => words.iter().map(|word| (word.word, word.documentation)).collect(),
+        Schema::Table(keys) if is_inline => keys.iter().map(|key| (key.name, key.documentation)).collect(),
+        _ => Vec::new(),
     }
-    paragraphs
 }
 
 /// Returns an item of a list, which [`wrap`] recognises by its marker.

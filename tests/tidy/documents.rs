@@ -1,5 +1,6 @@
 //! The documents for readers: README.md and the pages of docs/. Configurations in them load, commands in them are
-//! commands of the program, docs/commands.md has all of these, and docs/problems.md has every code. `make docs` holds their links.
+//! commands of the program, docs/commands.md has all of these, docs/problems.md has every code, and docs/reference every
+//! key. `make docs` holds their links.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use cursorgate::{
-    config::{Environment, WithoutSecrets, load_text, preset_dialects, preset_envelopes},
+    config::{Environment, WithoutSecrets, json_schema, load_text, preset_dialects, preset_envelopes, reference},
     downstream::Code,
     gateway::Snapshot,
 };
@@ -292,6 +293,73 @@ fn docs_commands_md_is_the_help_of_all_commands() {
     }
     let page = fs::read_to_string(path).unwrap_or_default();
     assert!(page == text, "docs/commands.md is stale: UPDATE_SNAPSHOTS=1 cargo test --test tidy writes it");
+}
+
+#[test]
+fn the_pages_of_the_keys_are_written_from_the_definitions() {
+    let folder = root().join("docs");
+    let pages: BTreeMap<PathBuf, String> =
+        reference::pages().into_iter().map(|(path, text)| (folder.join(path), text)).collect();
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::create_dir_all(folder.join("reference")).unwrap();
+        pages.iter().for_each(|(path, text)| fs::write(path, text).unwrap());
+    }
+    for (path, text) in &pages {
+        let page = fs::read_to_string(path).unwrap_or_default();
+        assert!(page == *text, "{} is stale: UPDATE_SNAPSHOTS=1 cargo test --test tidy writes it", path.display());
+    }
+    let mut found = vec![folder.join("reference.md")];
+    files(&folder.join("reference"), "md", &mut found);
+    let written: BTreeSet<PathBuf> = pages.into_keys().collect();
+    assert_eq!(found.into_iter().collect::<BTreeSet<PathBuf>>(), written, "pages of no table");
+}
+
+/// Returns the paths of all keys that a JSON Schema admits, with `NAME` for a name that operators choose. Those of a route
+/// stand under its own table alone.
+fn paths_of(schema: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
+    for (name, key) in schema["properties"].as_object().into_iter().flatten() {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        found.insert(path.clone());
+        if name != "defaults" {
+            paths_of(key, &path, found);
+        }
+    }
+    paths_of_elements(schema, path, found);
+}
+
+/// Returns the same for the elements of a list, and for the tables of a table with names.
+fn paths_of_elements(schema: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
+    if schema["items"].is_object() {
+        paths_of(&schema["items"], path, found);
+    }
+    if schema["additionalProperties"].is_object() {
+        paths_of(&schema["additionalProperties"], &format!("{path}.NAME"), found);
+    }
+}
+
+/// The JSON Schema is another reader of the definitions. Addresses are those of docs/reference.md and its folder.
+#[test]
+fn every_key_has_an_address_of_its_own() {
+    let schema: serde_json::Value = serde_json::from_str(&json_schema::json_schema()).unwrap();
+    let mut keys = BTreeSet::new();
+    paths_of(&schema, "", &mut keys);
+    assert!(keys.len() > 400, "{} keys are found", keys.len());
+    let (mut headings, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+    for (page, text) in reference::pages() {
+        let named = |line: &str| line.trim_start_matches('#').trim().trim_matches('`').to_owned();
+        for heading in text.lines().filter(|line| line.starts_with('#')).map(named) {
+            let anchor: String = heading.to_lowercase().chars().filter(|letter| *letter != '.').collect();
+            assert!(addresses.insert(format!("{page}#{anchor}")), "two headings of {page} have the anchor {anchor}");
+            headings.insert(heading);
+        }
+        let lines: Vec<&str> = text.lines().collect();
+        for section in lines.windows(3).filter(|lines| lines[0].starts_with("## `") || lines[0].starts_with("###")) {
+            let facts = section[2];
+            assert!(facts.starts_with("**Type:** ") && facts.contains(" · **Scope:** "), "{page}: {section:?}");
+        }
+    }
+    let missing: Vec<&String> = keys.difference(&headings).collect();
+    assert!(missing.is_empty(), "keys without an address: {missing:?}");
 }
 
 #[test]

@@ -1,0 +1,241 @@
+//! The reference as pages of the documentation: `docs/reference.md`, and below `docs/reference/` a page for each table of
+//! a file. Each key has a heading of its own, so that its address stays the same as long as the key does.
+
+use std::fmt::Write as _;
+
+use super::{NAME, all, documentation, element, items, unwrapped, value};
+use crate::config::{
+    include,
+    key::{Definition, Shown},
+    keys,
+    schema::Schema,
+};
+
+const INTRODUCTION: &str = "\
+# Configuration keys
+
+Every key of this version, by the table that it stands in. The definition of the keys in the program writes these pages. \
+`cursorgate reference` prints the same as one file, [config/cursorgate.toml](../config/cursorgate.toml), which loads as it \
+stands; `cursorgate reference KEY` explains one key, and `cursorgate schema` prints a JSON Schema for editors.
+
+- *NAME* in a key is a name that you choose. The name of a route is a part of each of its cursors.
+- Durations are `\"250ms\"`, `\"10s\"`, `\"5m\"`, `\"24h\"`, `\"30d\"`; sizes are `\"512B\"`, `\"64KiB\"`, `\"10MiB\"`, \
+`\"1GiB\"`; days are `2026-12-31`, without quotes.
+- Secrets are `\"env:NAME\"` or `\"file:PATH\"` and never stand in a file. Every other text can come from the environment \
+too: [variables](configuration.md#variables).
+- Relative paths begin at the folder of the file in which they are written.
+";
+
+/// The other places for the keys of a route.
+const DEFAULTS: &str = "The same keys stand in [`defaults`](../reference.md#defaults), for all routes, and in \
+                        [`upstreams.NAME.defaults`](upstreams.md#upstreamsnamedefaults), for the routes of an upstream.";
+
+/// The page of the keys that are no tables.
+const INDEX: &str = "reference.md";
+
+/// A key with its path, such as `routes.NAME.order`.
+type Known = (String, &'static Definition);
+
+/// Returns the pages: the path of each below docs/, and its text in Markdown.
+#[must_use]
+pub fn pages() -> Vec<(String, String)> {
+    let known = all();
+    let tables: Vec<&Known> = known.iter().filter(|(path, key)| !path.contains('.') && has_page(key)).collect();
+    let mut pages = vec![(INDEX.to_owned(), index(&known, &tables))];
+    for (table, key) in tables {
+        let mut text = format!("# {table}\n\n{}\n", linked(&documentation(key), table, &known));
+        let is_included = include::KEYS.iter().any(|included| included.name == *table);
+        let files = if is_included { "the first file and included ones" } else { "the first file alone" };
+        let _ = write!(text, "\n**Type:** {} · **Stands in:** {files}", kind(&key.schema));
+        let _ = writeln!(text, " · **Keys:** {}", children(table, table, &known));
+        if table == "routes" {
+            let _ = writeln!(text, "\n{DEFAULTS}");
+        }
+        for (path, key) in known.iter().filter(|(path, _)| path != table && page(path) == page(table)) {
+            section(path, key, &known, &mut text);
+        }
+        pages.push((page(table), text));
+    }
+    pages
+}
+
+/// Returns the page that leads to all others, with the keys that have none.
+fn index(known: &[Known], tables: &[&Known]) -> String {
+    let mut text = format!("{INTRODUCTION}\n| table | contents |\n| --- | --- |\n");
+    for (table, key) in tables {
+        let documentation = documentation(key);
+        let sentence = documentation.split_inclusive(". ").next().unwrap_or_default().trim_end();
+        let _ = writeln!(text, "| [`{table}`]({}) | {} |", address(table, INDEX), linked(sentence, "", known));
+    }
+    for (path, key) in known.iter().filter(|(path, _)| page(path) == INDEX) {
+        section(path, key, known, &mut text);
+    }
+    text.push_str("\n## All keys\n");
+    for (table, _) in tables {
+        let of_table = known.iter().filter(|(path, _)| path != table && page(path) == page(table));
+        let links: Vec<String> = of_table
+            .map(|(path, _)| {
+                let short = path.strip_prefix(table.as_str()).unwrap_or(path).trim_start_matches('.');
+                let short = short.strip_prefix(NAME).map_or(short, |rest| rest.trim_start_matches('.'));
+                format!("[{short}]({})", address(path, INDEX))
+            })
+            .collect();
+        let _ = writeln!(text, "\n**{table}:** {}", links.join(", "));
+    }
+    let names: Vec<String> = tables.iter().map(|(table, _)| format!("reference/{table}\n")).collect();
+    let _ = write!(text, "\n```{{toctree}}\n:hidden:\n\n{}```\n", names.concat());
+    text
+}
+
+/// Writes the section of a key: its heading, its facts, and its documentation.
+fn section(path: &str, key: &Definition, known: &[Known], text: &mut String) {
+    let depth = path.split('.').filter(|part| *part != NAME).count().clamp(2, 4);
+    let _ = writeln!(text, "\n{} `{path}`\n", "#".repeat(depth));
+    let _ = write!(text, "**Type:** {}", kind(&key.schema));
+    if let Some(value) = value(key) {
+        let word = if matches!(key.shown, Shown::Default(_)) { "Default" } else { "Example" };
+        let _ = write!(text, " · **{word}:** `{value}`");
+    }
+    let _ = write!(text, " · **Scope:** {}", scope(path));
+    let below = children(path, path, known);
+    if matches!(key.shown, Shown::Excerpt(_)) {
+        let _ = write!(text, " · **Keys:** those of [`routes.NAME`]({})", address("routes", &page(path)));
+    } else if !below.is_empty() {
+        let _ = write!(text, " · **Keys:** {below}");
+    }
+    let _ = writeln!(text, "\n\n{}", linked(&documentation(key), path, known));
+    if matches!(element(&key.schema), Schema::Word(_)) {
+        text.push('\n');
+        for (word, meaning) in items(key) {
+            let _ = writeln!(text, "- `{word}`: {}", linked(&unwrapped(meaning), path, known));
+        }
+    }
+}
+
+/// Returns whether a key of the file has a page of its own.
+fn has_page(key: &Definition) -> bool {
+    matches!(key.shown, Shown::Section | Shown::OptionalSection | Shown::Named(..))
+}
+
+/// Returns the page that a key stands on.
+fn page(path: &str) -> String {
+    let table = path.split('.').next().unwrap_or(path);
+    let Schema::Table(keys) = keys::FILE_SCHEMA else { return INDEX.to_owned() };
+    let is_table = keys.iter().any(|key| key.name == table && has_page(key));
+    if is_table { format!("reference/{table}.md") } else { INDEX.to_owned() }
+}
+
+/// Returns the address of a key in a link from this page.
+fn address(path: &str, from: &str) -> String {
+    let to = page(path);
+    let folder = |page: &str| page.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
+    let file = match (to == from, folder(from)) {
+        (true, _) => String::new(),
+        (false, folder) if folder.is_empty() => to.clone(),
+        (false, folder) => to.strip_prefix(&folder).map_or_else(|| format!("../{to}"), str::to_owned),
+    };
+    // A page begins with its table.
+    let is_whole = to != INDEX && !path.contains('.');
+    if is_whole && !file.is_empty() { file } else { format!("{file}#{}", anchor(path)) }
+}
+
+/// Returns the anchor of a heading with this path, as GitHub and the site make it: without dots.
+fn anchor(path: &str) -> String {
+    path.to_lowercase().replace('.', "")
+}
+
+/// Returns the scope of a key: the whole gateway, or each of the things that have names.
+fn scope(path: &str) -> String {
+    let named = path.rsplit_once(&format!(".{NAME}.")).and_then(|(table, _)| table.rsplit('.').next());
+    named.map_or_else(
+        || "the gateway".to_owned(),
+        |table| format!("each {}", table.trim_end_matches('s').replace('_', " ")),
+    )
+}
+
+/// Returns links to the keys of a table.
+fn children(table: &str, from: &str, known: &[Known]) -> String {
+    let name = |path: &str| {
+        let below = path.strip_prefix(table)?.strip_prefix('.')?;
+        let below = below.strip_prefix(NAME).map_or(below, |rest| rest.trim_start_matches('.'));
+        (!below.contains('.')).then(|| below.to_owned())
+    };
+    let link = |(path, _): &Known| Some(format!("[`{}`]({})", name(path)?, address(path, &page(from))));
+    known.iter().filter_map(link).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the kind of a value.
+fn kind(schema: &Schema) -> String {
+    match schema {
+        Schema::List(element) => format!("list of {}s", noun(element)),
+        Schema::Named(element @ Schema::Table(_), _) => format!("{}s with names", noun(element)),
+        Schema::Named(element, _) => format!("names with {}s", noun(element)),
+        schema => noun(schema).to_owned(),
+    }
+}
+
+/// Returns the noun for a value, in the singular where there is one.
+fn noun(schema: &Schema) -> &'static str {
+    match schema {
+        Schema::Boolean => "`true` or `false`",
+        Schema::Count(..) => "whole number",
+        Schema::Quantity(unit, ..) => unit.noun.trim_start_matches("a "),
+        Schema::Day => "day",
+        Schema::Text(_) => "text",
+        Schema::Word(_) => "word",
+        Schema::Secret => "secret",
+        Schema::SentHeaders => "names with texts or secrets",
+        Schema::List(_) => "list",
+        Schema::Table(_) | Schema::Named(..) => "table",
+        Schema::Json => "JSON value",
+        Schema::JsonMembers => "names with JSON values",
+    }
+}
+
+/// Returns a text in which the keys and the documents that it names are links.
+fn linked(text: &str, path: &str, known: &[Known]) -> String {
+    let parts = text.split('`').enumerate().map(|(at, part)| {
+        if at % 2 == 0 {
+            return part.split(' ').map(|word| word_of(word, path)).collect::<Vec<_>>().join(" ");
+        }
+        match meant(part, path, known) {
+            Some(key) => format!("[`{part}`]({})", address(&key, &page(path))),
+            None => format!("`{part}`"),
+        }
+    });
+    parts.collect()
+}
+
+/// Returns a word of a text in Markdown: a link, if it names a document.
+fn word_of(word: &str, path: &str) -> String {
+    let name = word.trim_end_matches(['.', ',', ';', ':', ')']);
+    let up = if page(path) == INDEX { "" } else { "../" };
+    match name.strip_prefix("docs/").filter(|document| document.contains(".md")) {
+        Some(document) => format!("[{name}]({up}{document}){}", &word[name.len()..]),
+        None => word.replace('*', "\\*").replace('<', "\\<").replace('[', "\\[").replace(']', "\\]"),
+    }
+}
+
+/// Returns the key that a code in the documentation of another one names: `page_size.max`, or `mode = "seek"`. Names
+/// begin at the table of that key, or at one around it.
+fn meant(code: &str, path: &str, known: &[Known]) -> Option<String> {
+    let name = code.split(" = ").next().unwrap_or(code);
+    if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        return None;
+    }
+    let mut table = Some(path);
+    while let Some(around) = table {
+        let wanted = if around.is_empty() { name.to_owned() } else { format!("{around}.{name}") };
+        if let Some((found, _)) = known.iter().find(|(known, _)| *known == wanted) {
+            return (found != path).then(|| found.clone());
+        }
+        table = match around.rsplit_once('.') {
+            Some((outer, _)) => Some(outer),
+            None => (!around.is_empty()).then_some(""),
+        };
+    }
+    let end = format!(".{name}");
+    let mut ends = known.iter().filter(|(known, _)| name.contains('.') && known.ends_with(&end));
+    let found = ends.next().map(|(found, _)| found.clone());
+    found.filter(|_| ends.next().is_none())
+}
