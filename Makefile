@@ -4,7 +4,9 @@
 #   make demo              a legacy API with the gateway in front of it, and three lines to paste
 #   make test              all that must hold: lint, and every test
 #   make lint              formatting, clippy, rustdoc, dependencies
-#   make docs              the documentation as a site, below target/docs; no link, command or configuration in it is stale
+#   make docs              the documentation as a site, below target/docs; no link, command or configuration in it is stale,
+#                          and no key, code, metric or field of the log is missing
+#   make site-check        the site in a browser, on a desktop and on a phone, in light and dark
 #   make bench             what a page costs, side by side with what one would do instead; QUICK=1 takes minutes
 #   make quick             the quick part of `make test` for a change of the core: about a minute
 #   make soak SECONDS=60   the simulator for so long, from a seed that it prints; `cargo sim --help` has its other commands
@@ -87,12 +89,14 @@ demo: build-needs openssl-needs
 	cargo run --release --locked -- demo
 
 .PHONY: test
-test: lint site test-env
+test: lint site-check test-env
 	tests/all.sh
 
 .PHONY: docs
 docs: site build-needs
 	cargo test --quiet --locked --test tidy documents::
+	@# Every key, metric and field of the log.
+	cargo test --quiet --locked --lib documented
 	@echo "target/docs/index.html"
 
 # A warning is an error: a link that leads nowhere, also to a heading, and a page that no other one leads to. Pages load
@@ -104,6 +108,13 @@ site: $(TEST_ENV)/docs.installed
 		--fresh-env --builder html . target/docs
 	@! grep --recursive --include='*.html' --only-matching --extended-regexp '<(script|link|img|iframe|source)[^>]+(src|href)="(https?:)?//[^"]*"' target/docs
 	@! grep --recursive --include='*.css' --only-matching --extended-regexp '(@import|url\()[^;)]*//[^;)]*' target/docs
+
+# The site in a browser: no page is wider than a phone, none loads anything from elsewhere, and those that people meet first
+# are audited, in light and dark. Their screenshots are below target/site.
+.PHONY: site-check
+site-check: site $(TEST_ENV)/browser.installed
+	cd "$(TEST_ENV)/browser" && node --input-type=module - "$(CURDIR)/target/docs" "$(CURDIR)/target/site" \
+		<"$(CURDIR)/tests/end_to_end/browser/site.mjs"
 
 .PHONY: lint
 lint: build-needs $(CARGO_DENY)
@@ -242,10 +253,12 @@ jq-needs:
 node-needs:
 	@$(call need,command -v node && command -v npm,nodejs npm)
 
-# A browser without windows, and a font for it: the operator's page is opened in it. The driver from npm brings none.
+# A browser without windows, and fonts for it: pages are opened in it, and names in the demo are Chinese and Hindi too. The
+# driver from npm brings none.
 .PHONY: browser-needs
 browser-needs:
-	@$(call need,command -v chromium-headless-shell || command -v chromium,chromium-headless-shell fonts-dejavu-core)
+	@$(call need,command -v chromium-headless-shell || command -v chromium,chromium-headless-shell)
+	@$(call need,fc-list :lang=zh | grep . && fc-list :lang=hi | grep .,fontconfig fonts-dejavu-core fonts-wqy-microhei fonts-lohit-deva)
 
 # For systemd-analyze; it need not run.
 .PHONY: systemd-needs

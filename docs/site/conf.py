@@ -34,12 +34,16 @@ exclude_patterns = ["docs/site/**"]
 myst_heading_anchors = 4
 # Shortened examples, such as `"AQG-hsma…"`, are no complete programs.
 suppress_warnings = ["misc.highlighting_failure"]
+# Blocks without a language are commands and what they print.
+highlight_language = "text"
 nitpicky = True
 
 html_theme = "furo"
 # Nothing is loaded from elsewhere, and pages say nothing about their readers.
 html_theme_options = {"footer_icons": []}
-html_static_path = []
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_favicon = "../../src/admin/page/icon.svg"
 # The address of the site itself leads to its front page.
 html_extra_path = ["root"]
 html_copy_source = False
@@ -49,11 +53,11 @@ html_last_updated_fmt = None
 
 
 def keep_anchors(app, document):
-    """Gives each heading its anchor of GitHub beside Sphinx's own, which writes `cursor_gone` as `cursor-gone`."""
+    """Gives each heading its anchor of GitHub before Sphinx's own, which writes `cursor_gone` as `cursor-gone`."""
     for section in document.findall(nodes.section):
         slug = section.get("slug")
         if slug and slug not in section["ids"]:
-            section["ids"].append(slug)
+            section["ids"].insert(0, slug)
 
 
 def name_folders(app, document):
@@ -64,7 +68,27 @@ def name_folders(app, document):
             link.replace_self(link.children)
 
 
+# Code, tables, and paragraphs that are a picture.
+FOCUSABLE = {
+    "<pre>": '<pre tabindex="0">',
+    '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
+    "<p><img ": '<p tabindex="0" class="picture"><img ',
+}
+
+
+def make_accessible(app, name, template, context, doctree):
+    """Lets the keyboard move what is wider than the screen, and says the level of the headings of the navigation."""
+    for begins, focusable in FOCUSABLE.items():
+        if "body" in context:
+            context["body"] = context["body"].replace(begins, focusable)
+    if "furo_navigation_tree" in context:
+        tree = context["furo_navigation_tree"]
+        context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
+
+
 def setup(app):
     app.connect("doctree-read", keep_anchors)
     app.connect("doctree-read", name_folders)
+    # After the theme, which makes the navigation.
+    app.connect("html-page-context", make_accessible, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
