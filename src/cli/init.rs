@@ -1,7 +1,5 @@
 //! `cursorgate init`: a configuration to begin with.
 
-use std::{fs::OpenOptions, io::Write as _};
-
 use super::{Failure, arguments::InitArguments, report};
 use crate::config;
 
@@ -12,9 +10,7 @@ const TEMPLATE: &str = include_str!("init/cursorgate.toml");
 pub(super) fn run(arguments: &InitArguments) -> Result<(), Failure> {
     let text = text(arguments)?;
     let path = arguments.file.display();
-    let file = OpenOptions::new().write(true).create_new(true).open(&arguments.file);
-    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| Failure::failed(format!("{path} can't be written: {error}")))?;
+    report::create(&arguments.file, &text)?;
     report::output(&format!(
         "{path} is written. Next:\n\n  \
          export CURSORGATE_KEY=$(cursorgate keygen)\n  \

@@ -3,7 +3,7 @@
 mod document;
 mod recorded;
 
-use std::{fmt::Write as _, fs::OpenOptions, io::Write as _, path::Path, rc::Rc};
+use std::{fmt::Write as _, path::Path, rc::Rc};
 
 use http::{HeaderName, HeaderValue, Method};
 
@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     let written = fitting(&learnt, &target, &url.path, &upstream)?;
     text.push_str(&match &arguments.out {
         Some(path) => {
-            write(path, &written)?;
+            report::create(path, &written)?;
             next_commands(arguments, &url, path)
         }
         None => "\n--out FILE writes a configuration of this.\n".to_owned(),
@@ -130,12 +130,6 @@ fn source(
     target.recorded = recording.parameters(&method, &url.path);
     target.headers = recording.credentials(&method, &url.path);
     Ok(AnswerSource::Recorded(recording))
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let file = OpenOptions::new().write(true).create_new(true).open(path);
-    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| Failure::failed(format!("{} can't be written: {error}", path.display())))
 }
 
 /// Returns the configuration with the largest pages that `check` accepts.

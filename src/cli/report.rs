@@ -1,6 +1,10 @@
 //! Output to the terminal.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    fs::OpenOptions,
+    io::{self, IsTerminal, Write},
+    path::Path,
+};
 
 use super::Failure;
 use crate::config::Diagnostics;
@@ -18,6 +22,20 @@ pub(super) fn output(text: &str) -> Result<(), Failure> {
 pub(super) fn note(text: &str) {
     // A failure to write to standard error can't be reported.
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes a file, which must not be there yet.
+pub(super) fn create(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
+        let path = path.display();
+        Failure::failed(match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                format!("{path} is there, and no file is overwritten: choose another name, or remove it")
+            }
+            _ => format!("{path} can't be written: {error}"),
+        })
+    })
 }
 
 /// Writes the reason why a command failed.

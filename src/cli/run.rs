@@ -26,6 +26,7 @@ use crate::{
         server::{
             admission::{Admission, ConnectionLimits},
             connection::Front,
+            listen::advice,
         },
         session::{
             context::{Gateway, RequestIds},
@@ -117,7 +118,8 @@ pub(super) fn add_admin(
     let Some(listener) = &settings.admin else { return Ok(()) };
     let address = listener.address;
     let socket = servers.sockets.listen(&ListenAddress::Ip(address), settings.server.reuse_port);
-    let socket = socket.map_err(|error| Failure::failed(format!("admin: can't listen on {address}: {error}")))?;
+    let failed = |error| format!("admin: can't listen on {address}: {error}{}", advice(&error));
+    let socket = socket.map_err(|error| Failure::failed(failed(error)))?;
     servers.companion.add_service(admin::service(socket, admin, front));
     Ok(())
 }

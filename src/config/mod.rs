@@ -43,7 +43,7 @@ pub use diagnostic::Diagnostics;
 use diagnostic::Location;
 pub use environment::{Addresses, Environment, FILE_SIZE_MAX, Permissions, ProcessEnvironment, WithoutSecrets};
 pub(crate) use presets::CONNECTION;
-pub use presets::{preset_dialects, preset_envelopes};
+pub use presets::{preset_dialects, preset_envelopes, preset_of_file};
 use settings::{AdminSettings, CursorKeySettings, Settings};
 pub use variables::open_argument;
 

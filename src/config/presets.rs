@@ -5,6 +5,13 @@ pub fn preset_dialects() -> impl Iterator<Item = (&'static str, &'static str)> {
     DIALECTS.iter().copied()
 }
 
+/// Returns the name of the built-in dialect whose file diagnostics name like this.
+#[must_use]
+pub fn preset_of_file(file: &str) -> Option<&'static str> {
+    let name = file.strip_prefix("config/dialects/")?.strip_suffix(".toml")?;
+    preset_dialects().map(|(known, _)| known).find(|known| *known == name)
+}
+
 /// Returns the name and the JSON text of every built-in envelope, sorted by name.
 pub fn preset_envelopes() -> impl Iterator<Item = (&'static str, &'static str)> {
     ENVELOPES.iter().copied()

@@ -587,6 +587,10 @@ fn what_was_learnt_looks_as_configured_and_what_was_changed_does_not() {
         let (is_good, report) = check_live(&text.replace(right, wrong), &[]);
         assert!(!is_good && report.contains(key), "{wrong}: {report}\n{text}");
     }
+    // A built-in dialect can't be changed: the help is a dialect of one's own.
+    let name = text.lines().find_map(|line| line.strip_prefix("dialect = ")).expect("a dialect");
+    let (is_good, report) = check_live(&text.replace(&format!("dialect = {name}"), "dialect = \"drf-page\""), &[]);
+    assert!(!is_good && report.contains("] with extends = \"drf-page\""), "{report}\n{text}");
     drop(upstream);
     let (is_good, report) = check_live(&text, &[]);
     assert!(!is_good && report.contains("the upstream gives no answer"), "{report}");

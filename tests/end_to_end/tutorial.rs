@@ -11,12 +11,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::harness::{
-    Directory, eventually,
-    gateway::{KEY, binary},
-    http,
-    upstream::Upstream,
-};
+use crate::harness::{Directory, eventually, gateway::binary, http, upstream::Upstream};
 
 /// The addresses of the page.
 const SERVICE: &str = "127.0.0.1:8000";
@@ -38,9 +33,8 @@ fn commands() -> Vec<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tutorial.md");
     let page = std::fs::read_to_string(path).expect("the page is there");
     let blocks = page.split("```").skip(1).step_by(2);
-    let commands =
-        blocks.map(str::trim).filter(|block| block.starts_with("cursorgate ") || block.starts_with("export "));
-    commands.map(str::to_owned).collect()
+    let begins = |block: &&str| ["cursorgate ", "export ", "(umask "].iter().any(|start| block.starts_with(start));
+    blocks.map(str::trim).filter(begins).map(str::to_owned).collect()
 }
 
 fn free_address() -> SocketAddr {
@@ -91,14 +85,17 @@ fn four_commands_lead_to_a_verified_walk() {
             std::iter::once(folder)
                 .chain(std::env::split_paths(&std::env::var_os("PATH").expect("a path of commands"))),
         );
-        command.args(["-c", &format!("exec {line}")]).current_dir(directory.path()).env("PATH", path.expect("a path"));
-        command.env("CURSORGATE_KEY", KEY).env("CURSORGATE_LISTEN", gateway.to_string());
+        command.args(["-c", &line]).current_dir(directory.path()).env("PATH", path.expect("a path"));
+        command.env("CURSORGATE_LISTEN", gateway.to_string());
         command.env("CURSORGATE_ADMIN", admin.to_string()).env_remove("CURSORGATE_CONFIG");
         command
     };
     let commands = commands();
-    let [key, learn, check, run, walk] = &commands[..] else { panic!("{commands:?}") };
-    assert_eq!(key, "export CURSORGATE_KEY=$(cursorgate keygen)");
+    let [keygen, key, learn, check, run, walk] = &commands[..] else { panic!("{commands:?}") };
+    let made = shell(keygen).status().expect("a shell");
+    assert!(made.success(), "{keygen}");
+    // Each of the commands has a terminal of its own.
+    let shell = |line: &str| shell(&format!("{key}\nexec {line}"));
     for line in [learn, check] {
         let output = shell(line).output().expect("a shell");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();

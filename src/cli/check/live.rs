@@ -5,7 +5,7 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 use super::super::{Failure, arguments::LiveArguments, report, target};
 use crate::{
     config::{
-        Diagnostics,
+        Diagnostics, preset_of_file,
         settings::{ListSettings, RouteSettings, Settings},
     },
     gateway::{Snapshot, probe::ProbeSender, routes::route::Route},
@@ -39,10 +39,18 @@ pub(super) fn ask(
         };
         let _ = writeln!(text, "  {name:<14}  {looks}; {}", report::count(report.requests, "request"));
         for fault in report.faults {
-            diagnostics.error(fault.at, format!("{name}: {}", fault.message), fault.help);
+            let help = preset_of_file(diagnostics.file(fault.at)).map(|base| own_dialect(name, base, &fault.help));
+            diagnostics.error(fault.at, format!("{name}: {}", fault.message), help.unwrap_or(fault.help));
         }
     }
     Ok(text)
+}
+
+/// Returns the help for a fault in a built-in dialect, whose file can't be changed.
+fn own_dialect(route: &str, base: &str, help: &str) -> String {
+    format!(
+        "{help}, in a dialect of your own: [dialects.{route}] with extends = \"{base}\"; the route names it, dialect = \"{route}\""
+    )
 }
 
 /// Asks the upstream of one list. Returns nothing for a list that does not compile, which has been reported.

@@ -39,11 +39,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Time after which the system closes a connection whose client acknowledges no data.
 const LOST: Duration = Duration::from_secs(300);
 
+/// Returns the advice after an error of the system, where there is one: an address that another process has.
+#[must_use]
+pub(crate) fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "; stop the process that listens there, or choose another address, in the file or by --listen and --admin"
+        }
+        _ => "",
+    }
+}
+
 /// The reasons that the server can't listen. Each names the key of the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Unready {
     /// The address is in use, or is not an address of this machine.
-    #[error("{key}: can't listen on {address}: {error}")]
+    #[error("{key}: can't listen on {address}: {error}{advice}", advice = advice(error))]
     Address {
         /// The key of the listener.
         key: String,

@@ -302,7 +302,7 @@ impl<'a> PageChecker<'a> {
                 );
             }
         }
-        lines.push(format!("The page is {level:?}."));
+        lines.push(format!("The page is {}.", format!("{level:?}").to_lowercase()));
         Ok(Argument { level, lines })
     }
 
