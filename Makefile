@@ -212,7 +212,7 @@ bench: build-needs openssl-needs
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs redis-needs
 
 .PHONY: test-env
-test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed $(TEST_ENV)/webhooks.installed $(TEST_ENV)/graphql.installed $(TEST_ENV)/live.installed | postgres-needs redis-needs systemd-needs jq-needs
+test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed $(TEST_ENV)/webhooks.installed $(TEST_ENV)/graphql.installed $(TEST_ENV)/live.installed $(TEST_ENV)/mcp.installed | postgres-needs redis-needs systemd-needs jq-needs
 
 .PHONY: clean-test-env
 clean-test-env:
@@ -296,6 +296,17 @@ define npm-packages
 	touch $@
 endef
 
+# $(call npm-and-python-packages,NAME): the same, and beside it what a requirements.txt names, in python.
+define npm-and-python-packages
+	rm -rf "$(TEST_ENV)/$(1)"
+	mkdir -p "$(TEST_ENV)/$(1)"
+	python3 -m venv "$(TEST_ENV)/$(1)/python"
+	"$(TEST_ENV)/$(1)/python/bin/pip" install --quiet --disable-pip-version-check --requirement $(filter %.txt,$^)
+	cp $(filter %.json,$^) "$(TEST_ENV)/$(1)"
+	cd "$(TEST_ENV)/$(1)" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	touch $@
+endef
+
 # promtool alone is taken from Debian's package of Prometheus, whose installation would start a server.
 $(TEST_ENV)/promtool.installed:
 	rm -rf "$(TEST_ENV)/promtool"
@@ -329,23 +340,15 @@ $(TEST_ENV)/docs.installed: docs/site/requirements.txt | python-needs
 
 SDK := tests/end_to_end/sdk
 $(TEST_ENV)/sdk.installed: $(SDK)/package.json $(SDK)/package-lock.json $(SDK)/requirements.txt | node-needs python-needs
-	rm -rf "$(TEST_ENV)/sdk"
-	mkdir -p "$(TEST_ENV)/sdk"
-	python3 -m venv "$(TEST_ENV)/sdk/python"
-	"$(TEST_ENV)/sdk/python/bin/pip" install --quiet --disable-pip-version-check --requirement $(SDK)/requirements.txt
-	cp $(SDK)/package.json $(SDK)/package-lock.json "$(TEST_ENV)/sdk"
-	cd "$(TEST_ENV)/sdk" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
-	touch $@
+	$(call npm-and-python-packages,sdk)
 
 LIVE := tests/end_to_end/live
 $(TEST_ENV)/live.installed: $(LIVE)/package.json $(LIVE)/package-lock.json $(LIVE)/requirements.txt | node-needs python-needs
-	rm -rf "$(TEST_ENV)/live"
-	mkdir -p "$(TEST_ENV)/live"
-	python3 -m venv "$(TEST_ENV)/live/python"
-	"$(TEST_ENV)/live/python/bin/pip" install --quiet --disable-pip-version-check --requirement $(LIVE)/requirements.txt
-	cp $(LIVE)/package.json $(LIVE)/package-lock.json "$(TEST_ENV)/live"
-	cd "$(TEST_ENV)/live" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
-	touch $@
+	$(call npm-and-python-packages,live)
+
+MCP := tests/end_to_end/mcp
+$(TEST_ENV)/mcp.installed: $(MCP)/package.json $(MCP)/package-lock.json $(MCP)/requirements.txt | node-needs python-needs
+	$(call npm-and-python-packages,mcp)
 
 JSON_SERVER := tests/end_to_end/upstreams/json-server
 $(TEST_ENV)/json-server.installed: $(JSON_SERVER)/package.json $(JSON_SERVER)/package-lock.json | node-needs

@@ -3,7 +3,7 @@
 
 mod refused;
 
-use std::{fs, io, path::Path, process::Command};
+use std::{fs, io, path::Path};
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::{
         rows::{BY_OFFSET, BY_SCORE, BY_TOKEN, Row, Rows, configuration},
         upstream::{After, Exchange, Upstream},
     },
-    third_party::environment,
+    third_party::run_module,
 };
 
 const COUNT: u64 = 1_003;
@@ -124,24 +124,7 @@ fn code(error: &Value) -> &str {
 
 /// Runs a client, and returns what it printed.
 fn run(file: &str, arguments: &[&str]) -> Value {
-    run_in("graphql", file, arguments)
-}
-
-/// Runs a program with the packages of an environment, whose name is that of the program's folder.
-fn run_in(packages: &str, file: &str, arguments: &[&str]) -> Value {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end");
-    let program = folder.join(packages).join(file);
-    let mut command = Command::new("timeout");
-    command.arg("300").env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1").env("NODE_NO_WARNINGS", "1");
-    // Modules that a program on standard input names are looked for from the working directory on.
-    command.args(["node", "--input-type=module", "-"]).current_dir(environment(packages));
-    command.stdin(fs::File::open(&program).expect("a client"));
-    let output = command.args(arguments).output().expect("it runs");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{file} {arguments:?}: {}\n{said}{complaints}", output.status);
-    assert_eq!(complaints, "", "{file} {arguments:?}");
-    serde_json::from_str(&said).unwrap_or_else(|fault| panic!("{file} {arguments:?}: {fault}\n{said}"))
+    run_module("graphql", file, arguments)
 }
 
 /// Compares the walks of a client with the rows, by filters and by offset.
@@ -494,7 +477,7 @@ fn a_browser_gets_a_page_where_that_is_wanted() {
     let target = format!("/graphql?query={}", encode(b"{ users { totalCount } }"));
     assert_eq!(lists.gateway.send("GET", &target, &[HTML, JSON], b"").json()["data"]["users"]["totalCount"], 3);
     let url = lists.gateway.url("/graphql");
-    let saw = run_in("browser", "graphql.mjs", &[&url, "Bearer one"]);
+    let saw = run_module("browser", "graphql.mjs", &[&url, "Bearer one"]);
     let answer = saw["answer"].as_str().unwrap_or_default();
     assert!(answer.starts_with("Answer: 200") && answer.contains("\"note\": \"row 7\""), "{saw}");
     assert!(saw["refusal"].as_str().is_some_and(|said| said.contains("query_invalid")), "{saw}");

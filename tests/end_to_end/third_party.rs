@@ -8,6 +8,8 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
+use serde_json::Value;
+
 use crate::harness::{Directory, http};
 
 /// Which server.
@@ -153,6 +155,24 @@ pub(crate) fn launch(command: &mut Command) -> (Child, ChildStdin, SocketAddr) {
 /// The Python that has the packages of `requirements.txt`.
 pub(crate) fn python() -> PathBuf {
     environment("python/bin/python")
+}
+
+/// Runs a module of JavaScript with the packages of an environment, whose name is that of the module's folder, and returns
+/// the JSON that it printed.
+pub(crate) fn run_module(packages: &str, file: &str, arguments: &[&str]) -> Value {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end");
+    let program = folder.join(packages).join(file);
+    let mut command = Command::new("timeout");
+    command.arg("300").env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1").env("NODE_NO_WARNINGS", "1");
+    // Modules that a program on standard input names are looked for from the working directory on.
+    command.args(["node", "--input-type=module", "-"]).current_dir(environment(packages));
+    command.stdin(std::fs::File::open(&program).expect("a client"));
+    let output = command.args(arguments).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{file} {arguments:?}: {}\n{said}{complaints}", output.status);
+    assert_eq!(complaints, "", "{file} {arguments:?}");
+    serde_json::from_str(&said).unwrap_or_else(|fault| panic!("{file} {arguments:?}: {fault}\n{said}"))
 }
 
 /// A file that `make test-env` has put there.
