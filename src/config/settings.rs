@@ -38,8 +38,8 @@ pub use list::{
 pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
 pub use services::{
-    BulkSettings, ExportSettings, GraphqlFieldSettings, GraphqlSettings, IdempotencySettings, LiveInterval,
-    LiveSettings, ServiceSettings,
+    BulkSettings, ExportSettings, GraphqlSettings, IdempotencySettings, LiveInterval, LiveSettings, McpSettings,
+    OfferedListSettings, ServiceSettings,
 };
 pub use store::{StoreKind, StoreSettings, StoreUser};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};

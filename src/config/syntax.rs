@@ -8,7 +8,7 @@ use super::{
 };
 use crate::pagination::order::{Direction, Grain};
 
-type Checked = Result<(), SyntaxFault>;
+pub(super) type Checked = Result<(), SyntaxFault>;
 
 /// Accepts any text in one line.
 pub(super) fn line(text: &str) -> Checked {
@@ -334,6 +334,28 @@ pub(super) fn graphql_name(text: &str) -> Checked {
     }
     let help = "write letters, digits and `_`, at most 64, with no digit and no `__` in front";
     Err(SyntaxFault::new(format!("{text:?} is not a name in GraphQL"), help))
+}
+
+/// Accepts an origin as browsers send it, and no other text for several.
+pub(super) fn one_origin(text: &str) -> Checked {
+    if text == "*" {
+        let help = "name each origin: any page could use the tools with what its reader may see";
+        return Err(SyntaxFault::new(format!("{text:?} is not an origin"), help));
+    }
+    origin(text)
+}
+
+/// The longest name of a list among tools: with `export_` in front it has 64 bytes, which all models take.
+const LONGEST_TOOL: usize = 57;
+
+/// Accepts the name of a list among tools.
+pub(super) fn tool_name(text: &str) -> Checked {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !text.is_empty() && text.len() <= LONGEST_TOOL && text.bytes().all(allowed) {
+        return Ok(());
+    }
+    let help = format!("write letters, digits, `_` and `-`, at most {LONGEST_TOOL}");
+    Err(SyntaxFault::new(format!("{text:?} is not a name for tools"), help))
 }
 
 /// Accepts the path and the query of a health check.

@@ -4,7 +4,7 @@
 //! certificate and the headers of the client that the service works for (`caller`). So it meets the checks, limits, logs and
 //! traces that a request of that client meets.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -24,7 +24,7 @@ use tokio::{
 use super::{caller::Caller, pipe::PipeStream};
 use crate::{
     downstream::Code,
-    gateway::{Gateway, outcome::failure::Failure},
+    gateway::{Gateway, outcome::failure::Failure, server::dispatch::unless_gone, session::service::Service},
 };
 
 /// The gateway as inner requests pass through it.
@@ -40,7 +40,7 @@ const LEAVING: Duration = Duration::from_secs(1);
 /// The most informational answers before the answer.
 const MOST_INFORMATIONAL: usize = 16;
 
-/// The gateway of inner requests, which has no services: they are answered by routes alone.
+/// The gateway of inner requests, which are answered by routes, and by the services that it has.
 pub(super) struct InnerGateway {
     gateway: Gateway,
     /// Made for the first request: Pingora reads the authorities of the system for it.
@@ -51,6 +51,12 @@ impl InnerGateway {
     /// Creates the gateway from one that has no services yet.
     pub(super) fn new(gateway: &Gateway) -> Self {
         Self { gateway: Gateway { is_inner: true, ..gateway.clone() }, proxy: OnceCell::new() }
+    }
+
+    /// Creates one whose requests a service answers too.
+    pub(super) fn with(gateway: &Gateway, service: Arc<dyn Service>) -> Self {
+        let gateway = Gateway { is_inner: true, services: vec![service], ..gateway.clone() };
+        Self { gateway, proxy: OnceCell::new() }
     }
 
     /// Returns the gateway itself.
@@ -70,6 +76,33 @@ impl InnerGateway {
             tokio::task::spawn_blocking(|| Arc::new(http_proxy(&Arc::new(ServerConf::default()), gateway))).await
         };
         self.proxy.get_or_try_init(make).await.cloned().map_err(|error| failed(&error))
+    }
+
+    /// Runs the work of a request in a task. Returns `None` if the client has gone: then the sender of the work's receiver is
+    /// gone too, and the work comes to its end by itself. A process that stops lets the work go on.
+    ///
+    /// # Errors
+    ///
+    /// Returns the failure of the gateway if the work panics.
+    pub(super) async fn run<W>(
+        &self,
+        session: &mut ServerSession,
+        work: impl FnOnce(watch::Receiver<()>) -> W,
+    ) -> Result<Option<W::Output>, Failure>
+    where
+        W: Future<Output: Send> + Send + 'static,
+    {
+        let (kept, wanted) = watch::channel(());
+        let in_flight = self.gateway.vitals.enter();
+        let work = work(wanted);
+        let mut running = tokio::spawn(async move {
+            let finished = work.await;
+            drop(in_flight);
+            finished
+        });
+        let Some(finished) = unless_gone(session, Pin::new(&mut running)).await else { return Ok(None) };
+        drop(kept);
+        finished.map(Some).map_err(|error| failed(&error))
     }
 }
 

@@ -5,11 +5,46 @@ use std::sync::Arc;
 use http::Method;
 use pingora::http::RequestHeader;
 
+use super::list_page::encoded;
 use crate::gateway::{
     Snapshot,
+    lifecycle::snapshot::DescribedList,
+    openapi::Names,
     request::target::{self, RequestTarget},
     routes::route::Route,
 };
+
+/// The names under which a service takes the parameters of a list.
+#[derive(Debug)]
+pub(super) struct ArgumentNames {
+    /// The parameters of the path, with the arguments that stand for them.
+    pub(super) path: Vec<(String, String)>,
+    /// The filters, likewise, in the order of the list.
+    pub(super) filters: Vec<(String, String)>,
+}
+
+impl ArgumentNames {
+    /// Names the arguments of a list. `taken` are names that they can't have; `spelled` writes a name as the service can
+    /// have it.
+    pub(super) fn of(list: &DescribedList, taken: &[&str], spelled: impl Fn(&str) -> String) -> Self {
+        let mut names = Names::default();
+        for name in taken {
+            names.claim(name);
+        }
+        let mut named = |name: &str| (name.to_owned(), names.claim(&spelled(name)));
+        let parameters = list.path.split('{').skip(1).filter_map(|part| part.split_once('}'));
+        let path = parameters.map(|(name, _)| named(name)).collect();
+        Self { path, filters: list.filters.iter().map(|filter| named(&filter.name)).collect() }
+    }
+
+    /// Returns the path of a list with the values of its arguments.
+    pub(super) fn fill(&self, path: &str, value: impl Fn(&str) -> String) -> String {
+        let filled = |path: String, (parameter, argument): &(String, String)| {
+            path.replace(&format!("{{{parameter}}}"), &encoded(&value(argument)))
+        };
+        self.path.iter().fold(path.to_owned(), filled)
+    }
+}
 
 /// A request for a path below that of a list.
 #[derive(Debug)]

@@ -11,9 +11,13 @@ mod exports;
 mod graphql;
 mod id;
 mod inner;
+mod item_types;
 mod list;
+mod list_page;
 mod live;
+mod mcp;
 mod page;
+mod per_snapshot;
 mod pipe;
 mod webhooks;
 
@@ -84,12 +88,15 @@ impl Services {
             (webhooks, events) = (Some((opened.deliveries, opened.watches)), Some(opened.events));
         }
         answering.push(Arc::new(live::LivePages::new(Arc::clone(&inner), events.clone())));
-        let mut exports = None;
+        let (mut exports, mut of_tools) = (None, Arc::clone(&inner));
         if let Some(settings) = &settings.exports {
             let (service, work) = exports::Exports::open(&inner, settings, events)?;
-            answering.push(Arc::new(service));
+            let service: Arc<dyn Service> = Arc::new(service);
+            of_tools = Arc::new(InnerGateway::with(gateway, Arc::clone(&service)));
+            answering.push(service);
             exports = Some(work);
         }
+        answering.push(Arc::new(mcp::Mcp::new(of_tools, exports.is_some())));
         Ok(Self { answering, reports, work: ServiceWork { exports, webhooks } })
     }
 }

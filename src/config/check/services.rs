@@ -1,6 +1,8 @@
 //! `[services]`.
 
 mod graphql;
+mod mcp;
+mod offered;
 
 use super::{Context, webhooks};
 use crate::config::{
@@ -13,7 +15,8 @@ use crate::config::{
 
 /// Returns whether a service reads lists in a form of its own.
 pub(super) fn reads_lists(root: &Spanned) -> bool {
-    SERVICES.graphql.find(&FILE.services.table(root)).is_some()
+    let services = FILE.services.table(root);
+    SERVICES.graphql.find(&services).is_some() || SERVICES.mcp.find(&services).is_some()
 }
 
 pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) -> ServiceSettings {
@@ -22,7 +25,8 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
     let webhooks_table = SERVICES.webhooks.find(&services);
     let graphql_table = SERVICES.graphql.find(&services);
     let live_table = SERVICES.live.find(&services);
-    let tables = [bulk_table, exports_table, webhooks_table, graphql_table, live_table];
+    let mcp_table = SERVICES.mcp.find(&services);
+    let tables = [bulk_table, exports_table, webhooks_table, graphql_table, live_table, mcp_table];
     let any = tables.into_iter().flatten().next();
     if let (false, Some(written)) = (cfg!(feature = "services"), any) {
         let help = "build it with the feature `services`, which is on by default";
@@ -34,6 +38,7 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
         webhooks: webhooks_table.and_then(|written| webhooks::webhooks(written, root, routes, context)),
         graphql: graphql_table.map(|written| graphql::read(written, routes, context)),
         live: live_table.map(|written| live(written, (root, routes), context)),
+        mcp: mcp_table.map(|written| mcp::read(written, routes, context)),
     }
 }
 

@@ -35,6 +35,9 @@ table! {
         /// changes, as a stream of events or over a WebSocket. The gateway asks the upstream at intervals, once for all clients
         /// that see the same page; docs/live.md.
         live: Key<Spanned> => sub_table(LiveKeys::KEYS).optional_section();
+        /// Tools for agents, by the Model Context Protocol over streamable HTTP: each list that is asked for by GET is a tool that
+        /// reads it, and one that exports it where there are exports; docs/mcp.md.
+        mcp: Key<Spanned> => sub_table(McpKeys::KEYS).optional_section();
     }
 }
 
@@ -172,6 +175,45 @@ table! {
 
         /// The memory for queries that clients name by their hashes, beside `server.memory`; 0 for none.
         persisted_size: Defaulted<usize> => size("0B", "1GiB").default(Text("4MiB"));
+    }
+}
+
+table! {
+    /// `[services.mcp]`
+    MCP: McpKeys {
+        /// The path, under every host. Requests for exactly this path go to no route.
+        path: Defaulted<String> => text(syntax::service_path).default(Text("/mcp"));
+
+        /// The names of lists for routes, where those made from the names of routes won't do: the tools of `people` are
+        /// `list_people` and `export_people`.
+        names: Key<NamedTexts> => named_texts(&Schema::Text(syntax::tool_name), "write names = { ROUTE = \"name\" }")
+            .example(r#"{ team-users = "members" }"#);
+
+        /// The routes of lists that have no tool.
+        except: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
+
+        /// The descriptions of lists by their routes, which agents read. Default: that of the operation in the route's OpenAPI
+        /// document.
+        descriptions: Key<NamedTexts> =>
+            named_texts(&Schema::Text(syntax::lines), "write descriptions = { ROUTE = \"text\" }")
+                .example(r#"{ users = "The people of Example Inc., with their teams" }"#);
+
+        /// The origins whose scripts may use the tools. Requests with another `Origin` are refused, also with that of their own
+        /// `Host`, because names can lead to any address (DNS rebinding). Clients other than browsers send none.
+        origins: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::one_origin)).default(Texts(&[]));
+
+        /// The largest body of a request.
+        size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("64KiB"));
+
+        /// The largest number of items in a result, where the list has no smaller one.
+        items: Defaulted<u32> => count(1, 1_000).default(Count(100));
+
+        /// The largest JSON of a result's items. The cursor of a result that would be larger leads to the first item that is left
+        /// out. Results have their JSON a second time, as text.
+        result_size: Defaulted<usize> => size("4KiB", "64MiB").default(Text("64KiB"));
+
+        /// The time that a tool may take. The body of the request has as much time to come.
+        timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
     }
 }
 

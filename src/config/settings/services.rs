@@ -16,6 +16,8 @@ pub struct ServiceSettings {
     /// `None` without the service.
     pub live: Option<LiveSettings>,
     /// `None` without the service.
+    pub mcp: Option<McpSettings>,
+    /// `None` without the service.
     pub webhooks: Option<WebhookSettings>,
 }
 
@@ -27,7 +29,7 @@ pub struct GraphqlSettings {
     /// Browsers get a page.
     pub page: bool,
     /// The fields and their routes, in the order of the file.
-    pub fields: Vec<GraphqlFieldSettings>,
+    pub fields: Vec<OfferedListSettings>,
     /// Of a body and of a query, in bytes.
     pub size: usize,
     pub tokens: usize,
@@ -44,12 +46,32 @@ pub struct GraphqlSettings {
     pub persisted_size: usize,
 }
 
-/// A list of GraphQL.
+/// A list as a service offers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GraphqlFieldSettings {
-    /// The name of the field, which no other field has.
+pub struct OfferedListSettings {
+    /// The name, which no other list of the service has.
     pub name: String,
     pub route: String,
+    /// The description of the configuration, if it has one.
+    pub description: Option<String>,
+}
+
+/// `[services.mcp]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct McpSettings {
+    pub path: String,
+    /// The lists, in the order of the file.
+    pub lists: Vec<OfferedListSettings>,
+    /// In lower case, as browsers send them.
+    pub origins: Vec<String>,
+    /// Of a body, in bytes.
+    pub size: usize,
+    /// Of a result.
+    pub items: u32,
+    /// Of a result's items, in bytes.
+    pub result_size: usize,
+    /// Of a tool.
+    pub timeout: Duration,
 }
 
 /// `[services.live]`.

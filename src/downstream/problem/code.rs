@@ -72,7 +72,7 @@ codes! {
     IdempotencyKeyInvalid = "idempotency_key_invalid", 400, "The idempotency key can't be read";
     /// Framing, path or headers of a request, or a body on GET.
     RequestInvalid = "request_invalid", 400, "The request is not well formed";
-    /// A script of this origin may not open a WebSocket.
+    /// A script of this origin may not open a WebSocket, or use tools.
     OriginRefused = "origin_refused", 403, "Scripts of this origin are not admitted";
     /// The path has no route.
     RouteNotFound = "route_not_found", 404, "There is nothing at this path";
@@ -114,6 +114,8 @@ codes! {
     WebhookUrlRefused = "webhook_url_refused", 422, "The URL of the webhook endpoint is refused";
     /// The client or the list can't have exports.
     ExportUnsupported = "export_unsupported", 422, "This can't be exported";
+    /// The next item is larger than a result of a tool may be, or as many items are that have no cursors.
+    ResultTooLarge = "result_too_large", 422, "The result is too large";
     /// The idempotency key belongs to a request with another body.
     IdempotencyKeyReused = "idempotency_key_reused", 422, "The idempotency key belongs to another request";
     /// The client has as many unfinished exports as it may have.

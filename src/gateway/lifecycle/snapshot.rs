@@ -13,9 +13,10 @@ mod described_lists;
 mod service_paths;
 
 use super::files::ConfigurationFiles;
-pub(crate) use described_lists::DescribedList;
+use described_lists::DescribedLists;
 #[cfg(feature = "services")]
-pub(crate) use described_lists::{FilterParameter, ItemDescription};
+pub(crate) use described_lists::{DescribedList, FilterParameter, ItemDescription};
+#[cfg(feature = "services")]
 pub(crate) use service_paths::authorizing;
 
 use crate::{
@@ -64,7 +65,7 @@ pub struct Snapshot {
     pub(crate) webhook_authorities: Option<Arc<Renewable<PeerCredentials>>>,
     /// The lists that services describe.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone read descriptions"))]
-    pub(crate) described: Vec<DescribedList>,
+    pub(crate) described: DescribedLists,
     /// The admin listener.
     pub admin: Option<AdminSettings>,
     /// The keys of cursors.

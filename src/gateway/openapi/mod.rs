@@ -64,6 +64,11 @@ pub(crate) fn query_parameters(settings: &RouteSettings) -> Vec<QueryParameter> 
     settings.openapi.as_ref().map(imported::query_parameters::read).unwrap_or_default()
 }
 
+/// Returns the documentation of a route's list: the summary and the description of the upstream's operation.
+pub(crate) fn documentation(settings: &RouteSettings) -> Option<String> {
+    imported::query_parameters::documentation(settings.openapi.as_ref()?)
+}
+
 /// The description of all routes.
 #[derive(Debug)]
 pub struct OpenApi {

@@ -45,6 +45,20 @@ pub(crate) async fn read(
     limits: BodyLimits,
     held: &MemoryShare,
 ) -> Result<RequestBody, Failure> {
+    Ok(RequestBody::read(receive(session, limits, held).await?, limits.depth)?)
+}
+
+/// Reads the bytes of a request's body. If it is refused or incomplete, the connection is not reused.
+///
+/// # Errors
+///
+/// Returns 415 `media_type_unsupported`, 413 `body_too_large`, 400 `body_invalid`, 400 `request_invalid` or 503
+/// `overloaded`.
+pub(crate) async fn receive(
+    session: &mut ServerSession,
+    limits: BodyLimits,
+    held: &MemoryShare,
+) -> Result<Vec<u8>, Failure> {
     let head = session.req_header();
     let announced = announced_length(&head.headers);
     let waits = head.version == Version::HTTP_11 && expects_continue(&head.headers);
@@ -68,18 +82,17 @@ pub(crate) async fn read(
         return Err(broken("the connection broke before the body came").into());
     }
     let read = tokio::time::timeout(limits.time, collect(session, announced, limits.size, held)).await;
-    let bytes = match read {
-        Ok(Ok(bytes)) => bytes,
+    match read {
+        Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(failure)) => {
             session.set_keepalive(None);
-            return Err(failure);
+            Err(failure)
         }
         Err(_) => {
             session.set_keepalive(None);
-            return Err(broken(&format!("the body did not come to its end within {:?}", limits.time)).into());
+            Err(broken(&format!("the body did not come to its end within {:?}", limits.time)).into())
         }
-    };
-    Ok(RequestBody::read(bytes, limits.depth)?)
+    }
 }
 
 async fn collect(

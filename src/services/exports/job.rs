@@ -337,7 +337,7 @@ impl ExportJob {
 }
 
 /// Returns whether a text can be the id of a job.
-pub(super) fn is_id(text: &str) -> bool {
+pub(in crate::services) fn is_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 

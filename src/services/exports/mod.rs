@@ -27,7 +27,7 @@ use pingora::{http::RequestHeader, protocols::http::ServerSession};
 use serde::Serialize;
 use tokio::sync::Notify;
 
-pub(super) use self::keeper::ExportKeeper;
+pub(super) use self::{job::is_id, keeper::ExportKeeper};
 use self::{
     credentials::{NAME, sealed},
     job::{ExportJob, JobDefinition, JobProgress, JobState},

@@ -1,4 +1,4 @@
-//! A page of a list, as a field of a query reads it: one inner request with the client's own headers.
+//! The pages of a query: each field reads one, once.
 
 use std::{
     collections::HashMap,
@@ -6,101 +6,20 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, header};
-use pingora::http::RequestHeader;
-use serde_json::value::RawValue;
-use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio::sync::{OnceCell, Semaphore};
 
-use crate::{
-    config::CONNECTION,
-    downstream::Code,
-    gateway::{Snapshot, request::target, routes::list::COUNTED, session::service::FORM},
-    json::{self, Pointer, scalar},
-    services::{
-        caller::Caller,
-        inner::{InnerProxy, InnerRequest, Unanswered},
-    },
-    upstream::net::memory::MemoryShare,
-};
-
-/// The beginning of the names of its parameters, which clients know without it.
-const OWN: &str = "cursorgate.";
-
-/// The longest part of a fault that clients get, in characters.
-const LONGEST: usize = 500;
-
-/// A request for a page.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct PageQuery {
-    /// The path, encoded.
-    pub(super) path: String,
-    /// Names and values, decoded.
-    pub(super) pairs: Vec<(String, String)>,
-    /// The total is wanted.
-    pub(super) counted: bool,
-}
-
-/// A page.
-#[derive(Debug)]
-pub(super) struct ConnectionPage {
-    pub(super) edges: Vec<ConnectionEdge>,
-    pub(super) has_next: bool,
-    pub(super) has_previous: bool,
-    /// JSON: texts or null.
-    pub(super) start: Bytes,
-    pub(super) end: Bytes,
-    pub(super) total: Option<u64>,
-    /// The level of its proof.
-    pub(super) level: String,
-    /// The reason that it is not proven.
-    pub(super) unproven: Option<String>,
-}
-
-/// An item with its cursor.
-#[derive(Clone, Debug)]
-pub(super) struct ConnectionEdge {
-    /// JSON: a text or null.
-    pub(super) cursor: Bytes,
-    /// Valid JSON; nothing if the upstream's is not.
-    pub(super) node: Option<Bytes>,
-}
-
-/// The reason that a list has no page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ListFault {
-    pub(super) code: String,
-    pub(super) detail: String,
-    pub(super) status: Option<u16>,
-    /// In seconds.
-    pub(super) retry_after: Option<u64>,
-}
-
-impl ListFault {
-    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code: code.as_str().to_owned(), detail: detail.into(), status: Some(code.status()), retry_after: None }
-    }
-}
+use crate::services::list_page::{ConnectionPage, ListFault, ListReader, PageQuery};
 
 /// The page of a field, once it is read.
 type KnownPage = Arc<OnceCell<Result<Arc<ConnectionPage>, ListFault>>>;
 
 /// A query that runs.
 pub(super) struct QueryRun {
-    pub(super) proxy: Arc<InnerProxy>,
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) caller: Caller,
-    pub(super) timeout: Duration,
+    pub(super) reader: ListReader,
     /// Inner requests at a time.
     pub(super) at_once: Semaphore,
-    /// The bytes of pages that may still be kept.
-    pub(super) room: AtomicUsize,
-    pub(super) held: MemoryShare,
-    /// Closed once the answer is not wanted any more.
-    pub(super) wanted: watch::Receiver<()>,
     /// By the names that fields have in the answer: a field that is selected in two places is one field.
     pub(super) pages: Mutex<HashMap<String, KnownPage>>,
     pub(super) read: AtomicU64,
@@ -125,138 +44,14 @@ impl QueryRun {
         let mut is_first = false;
         let read = known.get_or_init(|| async {
             is_first = true;
-            let read = self.read(route, query).await;
+            // The semaphore is never closed.
+            let _turn = self.at_once.acquire().await;
+            let read = self.reader.page(route, query).await;
             let count = if read.is_ok() { &self.read } else { &self.failed };
             count.fetch_add(1, Ordering::Relaxed);
             read.map(Arc::new)
         });
         let page = read.await.clone();
         (page, is_first)
-    }
-
-    async fn read(&self, route: &str, query: &PageQuery) -> Result<ConnectionPage, ListFault> {
-        let head = self.head(route, query)?;
-        // The semaphore is never closed.
-        let _turn = self.at_once.acquire().await;
-        let mut kept = Some(Vec::new());
-        let keep = |part: &[u8]| {
-            let Some(bytes) = &mut kept else { return };
-            let takes = |room: usize| room.checked_sub(part.len());
-            let fits = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, takes).is_ok();
-            if fits && self.held.reserve(bytes, part.len(), usize::MAX).is_ok() {
-                bytes.extend_from_slice(part);
-            } else {
-                // The rest is read, so that the request comes to its end.
-                kept = None;
-            }
-        };
-        let mut wanted = self.wanted.clone();
-        let request = InnerRequest { head, body: Bytes::new() };
-        let sent = request.send(&self.proxy, &self.caller, (self.timeout, &mut wanted), keep).await;
-        match (sent, kept) {
-            (Ok((200, headers)), Some(body)) => read_page(&headers, &body.into()),
-            (Ok((status, headers)), Some(body)) => Err(refusal(status, &headers, &body)),
-            (Ok(_), None) => {
-                Err(ListFault::new(Code::Overloaded, "there is no memory for the page: ask for fewer items"))
-            }
-            (Err(Unanswered::GivenUp), _) => {
-                let detail = format!("the page took longer than {:?}", self.timeout);
-                Err(ListFault::new(Code::OperationTimeout, detail))
-            }
-            (Err(Unanswered::BrokenOff), _) => Err(ListFault::new(Code::UpstreamTruncated, "the page broke off")),
-        }
-    }
-
-    /// Returns the head of the inner request. Its path leads to the route of the field, and to no other one.
-    fn head(&self, route: &str, query: &PageQuery) -> Result<RequestHeader, ListFault> {
-        let mut target = query.path.clone();
-        for (index, (name, value)) in query.pairs.iter().enumerate() {
-            target.push(if index == 0 { '?' } else { '&' });
-            target.push_str(&encoded(name));
-            target.push('=');
-            target.push_str(&encoded(value));
-        }
-        let elsewhere = || {
-            ListFault::new(
-                Code::RouteNotFound,
-                "the list is not served under this host, or its arguments are no parts of a path",
-            )
-        };
-        let mut head = RequestHeader::build(Method::GET, target.as_bytes(), None).map_err(|_| elsewhere())?;
-        for (name, value) in &self.caller.headers {
-            // The number of headers is that of the client's own request.
-            let _ = head.append_header(name.clone(), value.clone());
-        }
-        let form = if query.counted { format!("{CONNECTION}{COUNTED}") } else { CONNECTION.to_owned() };
-        let _ = head.insert_header(FORM, form);
-        let read = target::read(&head).map_err(|problem| ListFault::new(problem.code, problem.detail.clone()))?;
-        let found = self.snapshot.table.find(read.host.as_deref(), &read.normal_path);
-        if read.doubt.is_none() && found.is_some_and(|found| found.route.name == route) {
-            Ok(head)
-        } else {
-            Err(elsewhere())
-        }
-    }
-}
-
-/// Encodes a text for a path or a query.
-pub(super) fn encoded(text: &str) -> String {
-    const PLAIN: percent_encoding::AsciiSet =
-        percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-    percent_encoding::utf8_percent_encode(text, &PLAIN).collect()
-}
-
-/// Returns the name of an inner parameter.
-pub(super) fn own(name: &str) -> String {
-    format!("{OWN}{name}")
-}
-
-/// Reads a page of the convention of inner requests.
-fn read_page(headers: &HeaderMap, body: &Bytes) -> Result<ConnectionPage, ListFault> {
-    let unreadable = || ListFault::new(Code::UpstreamMalformed, "the list was not answered with a page");
-    // Every page of the gateway has a level. An answer that was passed on is no page.
-    let level = headers.get("cursorgate-level").and_then(|level| level.to_str().ok()).ok_or_else(unreadable)?;
-    let at = |place: &str| Some(Pointer::parse(place).ok()?.find(body)?.of(body));
-    let flag = |place| at(place).and_then(scalar::boolean).ok_or_else(unreadable);
-    let slice = |bytes: &[u8]| body.slice_ref(bytes);
-    let edges = at("/edges").and_then(json::elements).ok_or_else(unreadable)?;
-    let edge = |edge: &[u8]| {
-        let members = json::members(edge)?;
-        let member = |name: &[u8]| members.iter().find(|(known, _)| &**known == name).map(|(_, value)| *value);
-        let (cursor, node) = (member(b"cursor")?, member(b"node")?);
-        // The gateway has checked the outline of an item alone.
-        let is_valid = serde_json::from_slice::<&RawValue>(node).is_ok();
-        Some(ConnectionEdge { cursor: slice(cursor), node: is_valid.then(|| slice(node)) })
-    };
-    Ok(ConnectionPage {
-        edges: edges.into_iter().map(edge).collect::<Option<_>>().ok_or_else(unreadable)?,
-        has_next: flag("/pageInfo/hasNextPage")?,
-        has_previous: flag("/pageInfo/hasPreviousPage")?,
-        start: at("/pageInfo/startCursor").map(slice).ok_or_else(unreadable)?,
-        end: at("/pageInfo/endCursor").map(slice).ok_or_else(unreadable)?,
-        total: at("/totalCount").and_then(scalar::unsigned),
-        level: level.to_owned(),
-        unproven: headers.get("cursorgate-unproven").and_then(|reason| reason.to_str().ok()).map(str::to_owned),
-    })
-}
-
-/// Returns the fault of a refusal: that of a problem of the gateway, or of an answer of the upstream.
-fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> ListFault {
-    let word = |name: &str| {
-        let place = Pointer::parse(name).ok()?;
-        String::from_utf8(scalar::text(place.find(body)?.of(body))?.into_owned()).ok()
-    };
-    let code = word("/code").filter(|code| Code::ALL.iter().any(|known| known.as_str() == code));
-    let detail = code.as_ref().and_then(|_| word("/detail"));
-    let detail = detail.map(|detail| detail.replace(OWN, "").chars().take(LONGEST).collect());
-    let by_status = match status {
-        401 | 403 => ("credentials_refused", "the upstream does not accept the credentials of the request".to_owned()),
-        _ => ("page_refused", format!("the list was answered with {status}")),
-    };
-    ListFault {
-        detail: detail.unwrap_or(by_status.1),
-        code: code.unwrap_or_else(|| by_status.0.to_owned()),
-        status: Some(status),
-        retry_after: headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok()),
     }
 }

@@ -13,20 +13,18 @@ mod request;
 mod response;
 mod schema;
 mod selection;
-mod types;
 mod value;
 
 use std::{
     collections::HashMap,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering},
 };
 
 use async_graphql::{ServerError, dynamic::Schema, parser::parse_query};
 use async_trait::async_trait;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, Method};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use self::{
     connection::QueryRun,
@@ -34,17 +32,13 @@ use self::{
     request::GraphqlRequest,
     response::{AnswerForm, coded, error_of},
 };
-use super::{
-    caller::Caller,
-    inner::{InnerGateway, failed},
-};
+use super::{caller::Caller, inner::InnerGateway, list_page::ListReader, per_snapshot::PerSnapshot};
 use crate::{
     config::settings::GraphqlSettings,
     downstream::{Code, Problem, Response},
     gateway::{
         Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
-        server::dispatch::unless_gone,
         session::{
             body::{self, BodyLimits},
             client_request::Client,
@@ -75,8 +69,7 @@ const OF_QUERIES: [&str; 8] = [
 /// The service.
 pub(super) struct Graphql {
     inner: Arc<InnerGateway>,
-    /// The API of the last snapshot that was asked.
-    api: Mutex<Option<(Weak<Snapshot>, Arc<GraphqlApi>)>>,
+    api: PerSnapshot<GraphqlApi>,
 }
 
 /// The API of a configuration.
@@ -158,26 +151,18 @@ impl Service for Graphql {
 impl Graphql {
     /// Creates the service.
     pub(super) fn new(inner: Arc<InnerGateway>) -> Self {
-        Self { inner, api: Mutex::default() }
+        Self { inner, api: PerSnapshot::default() }
     }
 
-    /// Returns the API of a snapshot, which is made for its first request.
+    /// Returns the API of a snapshot.
     fn api(&self, snapshot: &Arc<Snapshot>, settings: &GraphqlSettings) -> Result<Arc<GraphqlApi>, Failure> {
-        // No code panics while it holds the lock. Requests wait for the one that makes the API.
-        let mut known = self.api.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, api)) = known.as_ref()
-            && std::ptr::eq(of.as_ptr(), Arc::as_ptr(snapshot))
-        {
-            return Ok(Arc::clone(api));
-        }
-        let schema = schema::build(snapshot, settings).map_err(|fault| {
-            Failure::logged(Code::Internal, "the gateway failed: report the request id", fault.to_string())
-        })?;
-        let limits = snapshot.described.iter().map(|list| (list.name.clone(), list.limits)).collect();
-        let persisted = PersistedQueries::new(settings.persisted_size);
-        let api = Arc::new(GraphqlApi { schema, limits, persisted });
-        *known = Some((Arc::downgrade(snapshot), Arc::clone(&api)));
-        Ok(api)
+        self.api.get(snapshot, || {
+            let schema = schema::build(snapshot, settings).map_err(|fault| {
+                Failure::logged(Code::Internal, "the gateway failed: report the request id", fault.to_string())
+            })?;
+            let limits = snapshot.described.graphql.iter().map(|list| (list.name.clone(), list.limits)).collect();
+            Ok(GraphqlApi { schema, limits, persisted: PersistedQueries::new(settings.persisted_size) })
+        })
     }
 
     /// Runs a query; returns `None` if the client has gone.
@@ -191,32 +176,29 @@ impl Graphql {
     ) -> Result<Option<FinishedQuery>, QueryRefusal> {
         let checked = api.check(request, settings)?;
         let proxy = self.inner.proxy().await.map_err(QueryRefusal::Failed)?;
-        // The query ends with the sender.
-        let (kept, wanted) = watch::channel(());
-        let run = Arc::new(QueryRun {
-            proxy,
-            snapshot: Arc::clone(snapshot),
-            caller: caller(session, outcome),
-            timeout: settings.timeout,
-            at_once: Semaphore::new(settings.at_once),
-            room: settings.answer_size.into(),
-            held: snapshot.memory.share(),
-            wanted,
-            pages: Mutex::default(),
-            read: 0.into(),
-            failed: 0.into(),
-            faults: 0.into(),
-        });
-        let in_flight = self.inner.gateway().vitals.enter();
+        let caller = caller(session, outcome);
         let (api, most) = (Arc::clone(api), settings.answer_size);
-        let mut running = tokio::spawn(async move {
-            let finished = finish(&api, checked, run, (form, most)).await;
-            drop(in_flight);
-            finished
-        });
-        let Some(finished) = unless_gone(session, Pin::new(&mut running)).await else { return Ok(None) };
-        drop(kept);
-        finished.map_err(|error| QueryRefusal::Failed(failed(&error)))?.map(Some)
+        let work = |wanted| {
+            let run = QueryRun {
+                reader: ListReader {
+                    proxy,
+                    snapshot: Arc::clone(snapshot),
+                    caller,
+                    timeout: settings.timeout,
+                    room: most.into(),
+                    held: snapshot.memory.share(),
+                    wanted,
+                    renamed: &[],
+                },
+                at_once: Semaphore::new(settings.at_once),
+                pages: Mutex::default(),
+                read: 0.into(),
+                failed: 0.into(),
+                faults: 0.into(),
+            };
+            async move { finish(&api, checked, Arc::new(run), (form, most)).await }
+        };
+        self.inner.run(session, work).await.map_err(QueryRefusal::Failed)?.transpose()
     }
 }
 
@@ -300,7 +282,6 @@ fn caller(session: &ServerSession, outcome: &Outcome) -> Caller {
     for name in OF_QUERIES {
         caller.headers.remove(HeaderName::from_static(name));
     }
-    caller.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     caller
 }
 

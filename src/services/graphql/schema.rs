@@ -11,10 +11,9 @@ use async_graphql::{
 };
 
 use super::{
-    connection::{ConnectionPage, ListFault, PageQuery, QueryRun, encoded, own},
+    connection::QueryRun,
     response::MOST_ERRORS,
     selection::selects,
-    types::{ObjectField, ObjectType, TypeCatalog, ValueType, field_name},
     value::{ObjectValue, convert},
 };
 use crate::{
@@ -24,6 +23,11 @@ use crate::{
         Snapshot,
         lifecycle::snapshot::{DescribedList, FilterParameter},
         openapi::{Names, ParameterKind, pascal},
+    },
+    services::{
+        item_types::{ObjectField, ObjectType, TypeCatalog, ValueType, field_name},
+        list::ArgumentNames,
+        list_page::{ConnectionPage, ListFault, PageQuery, own},
     },
 };
 
@@ -57,10 +61,7 @@ struct ConnectionField {
     route: String,
     /// The path as the configuration has it.
     path: String,
-    /// The parameters of the path, with the arguments that stand for them.
-    path_arguments: Vec<(String, String)>,
-    /// The filters, likewise.
-    filters: Vec<(String, String)>,
+    arguments: ArgumentNames,
     /// Terms of sorts, by the values that stand for them.
     sorts: Vec<(String, String)>,
     /// The number of items without a limit.
@@ -81,9 +82,9 @@ pub(super) fn build(snapshot: &Snapshot, settings: &GraphqlSettings) -> Result<S
     }
     builder = common(builder);
     // The types of connections have the names that their fields suggest, whatever the types of items are called.
-    let stems: Vec<String> = snapshot.described.iter().map(|list| stem(&mut catalog, &list.name)).collect();
+    let stems: Vec<String> = snapshot.described.graphql.iter().map(|list| stem(&mut catalog, &list.name)).collect();
     let mut query = Object::new(QUERY);
-    for (list, stem) in snapshot.described.iter().zip(stems) {
+    for (list, stem) in snapshot.described.graphql.iter().zip(stems) {
         let node = list.item.as_ref().map_or(ValueType::Json, |item| catalog.add(item, &stem));
         let field = ConnectionField::of(list, node);
         let types = connection(&stem, &field.node);
@@ -280,14 +281,6 @@ fn type_ref(value: &ValueType) -> TypeRef {
 
 impl ConnectionField {
     fn of(list: &DescribedList, node: ValueType) -> Self {
-        let mut names = Names::default();
-        for name in ARGUMENTS {
-            names.claim(name);
-        }
-        let parameters = list.path.split('{').skip(1).filter_map(|part| part.split_once('}'));
-        let path_arguments = parameters.map(|(name, _)| (name.to_owned(), names.claim(&field_name(name)))).collect();
-        let filters = list.filters.iter();
-        let filters = filters.map(|filter| (filter.name.clone(), names.claim(&field_name(&filter.name)))).collect();
         let mut values = Names::default();
         let sorts = list.sortable.iter().flat_map(|field| {
             [("ASC", field.clone()), ("DESC", format!("-{field}"))].map(|(direction, term)| {
@@ -299,8 +292,7 @@ impl ConnectionField {
         Self {
             route: list.route.clone(),
             path: list.path.clone(),
-            path_arguments,
-            filters,
+            arguments: ArgumentNames::of(list, &ARGUMENTS, field_name),
             sorts,
             default: list.limits.0,
             node,
@@ -315,11 +307,7 @@ impl ConnectionField {
     fn query(&self, context: &ResolverContext<'_>) -> Result<PageQuery, ListFault> {
         let given = |name: &str| context.args.get(name).filter(|value| !value.is_null());
         let text = |name: &str| given(name).map(|value| spelled(value.as_value()));
-        let mut path = self.path.clone();
-        for (parameter, argument) in &self.path_arguments {
-            let value = text(argument).unwrap_or_default();
-            path = path.replace(&format!("{{{parameter}}}"), &encoded(&value));
-        }
+        let path = self.arguments.fill(&self.path, |argument| text(argument).unwrap_or_default());
         let mut pairs: Vec<(String, String)> = Vec::new();
         for name in ["first", "after", "last", "before"] {
             pairs.extend(text(name).map(|value| (own(name), value)));
@@ -340,7 +328,7 @@ impl ConnectionField {
                 pairs.push((own("sort"), terms.join(",")));
             }
         }
-        for (parameter, argument) in &self.filters {
+        for (parameter, argument) in &self.arguments.filters {
             pairs.extend(text(argument).map(|value| (parameter.clone(), value)));
         }
         if let Some(Ok(filters)) = given("filters").map(|filters| filters.list()) {
@@ -390,7 +378,7 @@ fn list_field(list: &DescribedList, field: ConnectionField, connection: &str, so
         .argument(argument("after", string(), "The page begins after the item with this cursor.".to_owned()))
         .argument(argument("last", int(), "The number of items, counted from the end.".to_owned()))
         .argument(argument("before", string(), "The page ends before the item with this cursor.".to_owned()));
-    for (parameter, name) in &field.path_arguments {
+    for (parameter, name) in &field.arguments.path {
         let text = format!("The part `{parameter}` of the path {}.", list.path);
         built = built.argument(argument(name, TypeRef::named_nn(TypeRef::ID), text));
     }
@@ -398,7 +386,9 @@ fn list_field(list: &DescribedList, field: ConnectionField, connection: &str, so
         let kind = TypeRef::named_nn_list(sort);
         built = built.argument(argument("sort", kind, "The order, its first term first.".to_owned()));
     }
-    for (FilterParameter { name: parameter, kind, description }, (_, name)) in list.filters.iter().zip(&field.filters) {
+    for (FilterParameter { name: parameter, kind, description }, (_, name)) in
+        list.filters.iter().zip(&field.arguments.filters)
+    {
         let text = description.clone().unwrap_or_else(|| format!("The filter `{parameter}`."));
         built = built.argument(argument(name, TypeRef::named(filter_type(*kind)), text));
     }

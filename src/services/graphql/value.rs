@@ -4,10 +4,12 @@
 use async_graphql::{Value, dynamic::FieldValue};
 use bytes::Bytes;
 
-use super::types::ValueType;
-use crate::json::{
-    self,
-    scalar::{self, ScalarKind},
+use crate::{
+    json::{
+        self,
+        scalar::{self, ScalarKind},
+    },
+    services::item_types::ValueType,
 };
 
 /// An object, as the parent of its fields.

@@ -1,9 +1,11 @@
 //! Lists as services describe them to their clients: compiled with the snapshot, because it takes the settings.
 
+use std::sync::Arc;
+
 use crate::{
     config::{
         CONNECTION,
-        settings::{ListSettings, RouteSettings, Settings},
+        settings::{ListSettings, OfferedListSettings, Role, RouteSettings, Settings},
     },
     downstream::RequestKind,
     gateway::{
@@ -13,6 +15,13 @@ use crate::{
     json::Document,
 };
 
+/// The lists that services describe, of each service in the order of the file.
+#[derive(Debug, Default)]
+pub(crate) struct DescribedLists {
+    pub(crate) graphql: Vec<DescribedList>,
+    pub(crate) mcp: Vec<DescribedList>,
+}
+
 /// A list that a service offers.
 #[derive(Debug)]
 pub(crate) struct DescribedList {
@@ -20,11 +29,15 @@ pub(crate) struct DescribedList {
     pub(crate) name: String,
     pub(crate) route: String,
     pub(crate) collection: String,
+    /// The description of the configuration, or of the upstream's document.
+    pub(crate) description: Option<String>,
     /// The path as the configuration has it, with `{name}` for a parameter.
     pub(crate) path: String,
     pub(crate) filters: Vec<FilterParameter>,
     /// The fields that clients can sort by; empty if the list has one order.
     pub(crate) sortable: Vec<String>,
+    /// The parameter by which requests in the route's own convention sort.
+    pub(crate) sort_parameter: Option<String>,
     /// The number of items of a page without a limit, and the largest one.
     pub(crate) limits: (u32, u32),
     /// `None` where no document of the upstream describes items.
@@ -52,27 +65,35 @@ pub(crate) struct ItemDescription {
 }
 
 /// Describes the lists that services offer.
-pub(super) fn describe(settings: &Settings, routes: &[std::sync::Arc<Route>]) -> Vec<DescribedList> {
-    let Some(graphql) = &settings.services.graphql else { return Vec::new() };
-    let described = graphql.fields.iter().filter_map(|field| {
-        let written = settings.routes.iter().find(|route| route.name.value == field.route)?;
-        let list = routes.iter().find(|route| route.name == field.route)?.list.as_ref()?;
-        Some(DescribedList::of(&field.name, written, written.list.as_deref()?, list))
-    });
-    described.collect()
+pub(super) fn describe(settings: &Settings, routes: &[Arc<Route>]) -> DescribedLists {
+    let of = |offered: &[OfferedListSettings]| {
+        let described = offered.iter().filter_map(|offered| {
+            let written = settings.routes.iter().find(|route| route.name.value == offered.route)?;
+            let list = routes.iter().find(|route| route.name == offered.route)?.list.as_ref()?;
+            Some(DescribedList::of(offered, written, written.list.as_deref()?, list))
+        });
+        described.collect()
+    };
+    let services = &settings.services;
+    DescribedLists {
+        graphql: services.graphql.as_ref().map(|graphql| of(&graphql.fields)).unwrap_or_default(),
+        mcp: services.mcp.as_ref().map(|mcp| of(&mcp.lists)).unwrap_or_default(),
+    }
 }
 
 impl DescribedList {
-    fn of(name: &str, route: &RouteSettings, settings: &ListSettings, list: &List) -> Self {
+    fn of(offered: &OfferedListSettings, route: &RouteSettings, settings: &ListSettings, list: &List) -> Self {
         let item = openapi::item_schema(route, list, &mut Names::default()).zip(route.openapi.as_ref());
         let sorts = list.dialect.can_sort();
         Self {
-            name: name.to_owned(),
+            name: offered.name.clone(),
             route: route.name.value.clone(),
             collection: settings.collection.clone(),
+            description: offered.description.clone().or_else(|| openapi::documentation(route)),
             path: route.path.value.clone(),
             filters: filters(route, settings, list),
             sortable: settings.sortable.iter().filter(|_| sorts).map(|field| field.value.clone()).collect(),
+            sort_parameter: list.conventions.own().parameters.query_name(Role::Sort).map(str::to_owned),
             limits: (settings.page_size.default, settings.page_size.max),
             item: item.map(|((schema, components), openapi)| ItemDescription {
                 file: openapi.file.value.clone(),

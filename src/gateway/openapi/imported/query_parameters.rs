@@ -1,4 +1,4 @@
-//! The query parameters of an upstream's operation.
+//! The query parameters of an upstream's operation, and its documentation.
 
 use super::upstream_document::{UpstreamDocument, member, text};
 use crate::{
@@ -14,11 +14,8 @@ const MOST: usize = 200;
 
 /// Returns the query parameters of the operation that the route names; none where it names a schema alone.
 pub(in crate::gateway::openapi) fn read(settings: &OpenApiSettings) -> Vec<QueryParameter> {
-    let ItemSchema::Operation(operation) = &settings.item else { return Vec::new() };
-    let (method, path) = &operation.value;
     let source = UpstreamDocument { root: &settings.document, file: &settings.file.value };
-    let item = member(source.root, "paths").and_then(|paths| source.resolved(member(paths, path)?));
-    let operation = item.and_then(|item| member(item, method));
+    let (item, operation) = parts(source, settings);
     let mut found: Vec<QueryParameter> = Vec::new();
     // Parameters of an operation replace those of its path.
     for described in [operation, item].into_iter().flatten().filter_map(|part| member(part, "parameters")) {
@@ -38,6 +35,26 @@ pub(in crate::gateway::openapi) fn read(settings: &OpenApiSettings) -> Vec<Query
         }
     }
     found
+}
+
+/// Returns the summary and the description of the operation that the route names.
+pub(in crate::gateway::openapi) fn documentation(settings: &OpenApiSettings) -> Option<String> {
+    let source = UpstreamDocument { root: &settings.document, file: &settings.file.value };
+    let (_, operation) = parts(source, settings);
+    let texts = ["summary", "description"].into_iter().filter_map(|name| text(member(operation?, name)));
+    let texts: Vec<&str> = texts.map(str::trim).filter(|text| !text.is_empty()).collect();
+    (!texts.is_empty()).then(|| texts.join("\n\n"))
+}
+
+/// Returns the path of the operation that the route names, and the operation; neither where the route names a schema alone.
+fn parts<'a>(
+    source: UpstreamDocument<'a>,
+    settings: &'a OpenApiSettings,
+) -> (Option<&'a LocatedTree>, Option<&'a LocatedTree>) {
+    let ItemSchema::Operation(operation) = &settings.item else { return (None, None) };
+    let (method, path) = &operation.value;
+    let item = member(source.root, "paths").and_then(|paths| source.resolved(member(paths, path)?));
+    (item, item.and_then(|item| member(item, method)))
 }
 
 fn kind(schema: &LocatedTree) -> Option<ParameterKind> {

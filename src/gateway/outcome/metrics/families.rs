@@ -25,7 +25,7 @@ pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample",
 pub(crate) const SERVABLE: &str = "servable";
 
 /// Outcomes without the code of a problem.
-const PLAIN_OUTCOMES: [&str; 14] = [
+const PLAIN_OUTCOMES: [&str; 15] = [
     "page",
     "not_modified",
     "passed",
@@ -37,6 +37,7 @@ const PLAIN_OUTCOMES: [&str; 14] = [
     "webhooks",
     "graphql",
     "live",
+    "mcp",
     "client_gone",
     "client_stalled",
     "panicked",

@@ -1,0 +1,99 @@
+//! The lists that a service offers under names of its own.
+
+use super::super::Context;
+use crate::config::{
+    diagnostic::{Located, nearest},
+    key::NamedTexts,
+    settings::{OfferedListSettings, RouteSettings},
+    spanned::Spanned,
+    syntax::Checked,
+};
+
+/// The way in which a service names lists.
+pub(super) struct Offering {
+    /// The table of the service.
+    pub(super) table: &'static str,
+    /// The place in which names are unique.
+    pub(super) place: &'static str,
+    /// A list, as the service calls it.
+    pub(super) part: &'static str,
+    /// A name, as an example.
+    pub(super) sample: &'static str,
+    /// Makes a name of that of a route.
+    pub(super) name: fn(&str) -> String,
+    pub(super) syntax: fn(&str) -> Checked,
+}
+
+impl Offering {
+    /// Names each list that is asked for by GET, from the names, the exceptions and the descriptions of the table. Reports names
+    /// that two lists would have.
+    pub(super) fn read(
+        &self,
+        (written, routes): (&Spanned, &[RouteSettings]),
+        (names, except, descriptions): (&NamedTexts, &[Located<String>], &NamedTexts),
+        context: &mut Context<'_>,
+    ) -> Vec<OfferedListSettings> {
+        let Self { table, place, part, sample, .. } = self;
+        let lists: Vec<&RouteSettings> =
+            routes.iter().filter(|route| route.list.is_some() && route.observe.is_none()).collect();
+        for route in names.iter().chain(descriptions).map(|(route, _)| route).chain(except) {
+            check_route(route, &lists, context);
+        }
+        let mut offered: Vec<OfferedListSettings> = Vec::new();
+        for route in lists {
+            let route_name = &route.name;
+            if except.iter().any(|other| other.value == route_name.value) {
+                continue;
+            }
+            if !route.methods.get {
+                let message =
+                    format!("the list of routes.{} is asked for by POST alone, and has no {part}", route_name.value);
+                let help = format!("except = [{:?}] in {table} says that this is meant", route_name.value);
+                context.diagnostics.warning(route_name.at, message, help);
+                continue;
+            }
+            let of = |texts: &NamedTexts| texts.iter().find(|(known, _)| known.value == route_name.value).cloned();
+            let given = of(names).map(|(_, name)| name);
+            let name = given.as_ref().map_or_else(|| (self.name)(&route_name.value), |name| name.value.clone());
+            let at = given.as_ref().map_or(route_name.at, |name| name.at);
+            if let Some(other) = offered.iter().find(|other| other.name == name) {
+                let message = format!(
+                    "the lists of routes.{} and routes.{} would both be `{name}` in {place}",
+                    other.route, route_name.value
+                );
+                let help = format!(
+                    "write names = {{ {:?} = \"anotherName\" }} in {table}, or leave one out by `except`",
+                    route_name.value
+                );
+                context.diagnostics.error(at, message, help);
+            } else if given.is_some() || (self.syntax)(&name).is_ok() {
+                // A name that was given has been checked.
+                let description = of(descriptions).map(|(_, text)| text.value);
+                offered.push(OfferedListSettings { name, route: route_name.value.clone(), description });
+            } else {
+                let message = format!("no name in {place} can be made of routes.{}", route_name.value);
+                let help = format!(
+                    "write names = {{ {:?} = {sample:?} }} in {table}, or leave it out by `except`",
+                    route_name.value
+                );
+                context.diagnostics.error(at, message, help);
+            }
+        }
+        if offered.is_empty() && context.whole && !context.diagnostics.has_errors() {
+            let help = format!("{place} has {part}s for lists that are asked for by GET: add one, or remove the table");
+            context.diagnostics.error(written.at, format!("{table} has no list"), help);
+        }
+        offered
+    }
+}
+
+fn check_route(name: &Located<String>, lists: &[&RouteSettings], context: &mut Context<'_>) {
+    if lists.iter().any(|route| route.name.value == name.value) {
+        return;
+    }
+    let known: Vec<&str> = lists.iter().map(|route| route.name.value.as_str()).collect();
+    let meant = nearest(&name.value, known.iter().copied());
+    let meant = meant.map(|meant| format!("did you mean {meant:?}? ")).unwrap_or_default();
+    let help = format!("{meant}lists: {}", known.join(", "));
+    context.diagnostics.error(name.at, format!("there is no list of a route {:?}", name.value), help);
+}

@@ -1,0 +1,194 @@
+//! The arguments of tools, read strictly: what does not have the form of the schema is a fault that says what to write.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::tools::{COLUMNS, COMPRESSION, CURSOR, EXPORT, FORMAT, LIMIT, McpTool, SORT, ToolList};
+use crate::{
+    downstream::Code,
+    gateway::openapi::ParameterKind,
+    json::{
+        self, Document,
+        scalar::{self, ScalarKind},
+    },
+    services::{
+        exports,
+        list_page::{ListFault, PageQuery, own},
+    },
+};
+
+/// The most columns of a table.
+const MOST_COLUMNS: usize = 1_000;
+
+/// The request of a tool that exports.
+#[derive(Debug)]
+pub(super) enum ExportAsk {
+    /// An export with these filters and this sort, and the body of its request.
+    Begin(PageQuery, Bytes),
+    /// The state of the export with this id.
+    State(PageQuery, String),
+}
+
+/// The arguments of a call, of which all have names that the tool knows.
+struct ToolArguments<'a> {
+    members: Vec<json::Member<'a>>,
+}
+
+/// Reads the arguments of a tool that reads a list.
+///
+/// # Errors
+///
+/// Returns 400 `parameter_invalid`, `limit_invalid`, `limit_too_large` or `sort_invalid`.
+pub(super) fn read_page(tool: &McpTool, arguments: Option<&Bytes>) -> Result<PageQuery, ListFault> {
+    let list = &*tool.list;
+    let arguments = ToolArguments::read(tool, arguments, &[LIMIT, CURSOR, SORT])?;
+    let limit = arguments.limit(list)?;
+    let cursor = arguments.text(CURSOR)?;
+    let mut query = arguments.list_query(list)?;
+    query.pairs.insert(0, (own("first"), limit.to_string()));
+    // Further pages have the total where it costs nothing.
+    query.counted = cursor.is_none();
+    query.pairs.extend(cursor.map(|cursor| (own("after"), cursor.into_owned())));
+    query.pairs.extend(arguments.sort(list)?.map(|sort| (own("sort"), sort)));
+    Ok(query)
+}
+
+/// Reads the arguments of a tool that exports a list.
+///
+/// # Errors
+///
+/// Returns 400 `parameter_invalid` or `sort_invalid`.
+pub(super) fn read_export(tool: &McpTool, arguments: Option<&Bytes>) -> Result<ExportAsk, ListFault> {
+    let list = &*tool.list;
+    let sortable = list.sort_parameter.as_ref().map(|_| SORT);
+    let names: Vec<&str> = [FORMAT, COMPRESSION, COLUMNS, EXPORT].into_iter().chain(sortable).collect();
+    let arguments = ToolArguments::read(tool, arguments, &names)?;
+    let mut query = arguments.list_query(list)?;
+    if let Some(id) = arguments.text(EXPORT)? {
+        // Another path is that of a route.
+        if !exports::is_id(&id) {
+            return Err(fault(EXPORT, "is the `id` of an export"));
+        }
+        query.pairs.clear();
+        return Ok(ExportAsk::State(query, id.into_owned()));
+    }
+    if let (Some(sort), Some(parameter)) = (arguments.sort(list)?, &list.sort_parameter) {
+        query.pairs.push((parameter.clone(), sort));
+    }
+    let mut order = Vec::new();
+    for name in [FORMAT, COMPRESSION] {
+        order.extend(arguments.text(name)?.map(|word| (name, Document::from(&*word))));
+    }
+    order.extend(arguments.texts(COLUMNS)?.map(|columns| (COLUMNS, Document::texts(columns))));
+    Ok(ExportAsk::Begin(query, Document::object(order).render().into()))
+}
+
+impl<'a> ToolArguments<'a> {
+    /// Reads the names. `own` are those of the tool itself.
+    fn read(tool: &McpTool, arguments: Option<&'a Bytes>, own: &[&str]) -> Result<Self, ListFault> {
+        let ToolList { arguments: names, .. } = &*tool.list;
+        let members = arguments.map_or(Some(Vec::new()), |arguments| json::members(arguments));
+        let members = members.ok_or_else(|| fault("arguments", "are an object"))?;
+        let of_list = names.path.iter().chain(&names.filters).map(|(_, argument)| argument.as_str());
+        let known: Vec<&str> = own.iter().copied().chain(of_list).collect();
+        let is_known = |name: &[u8]| known.iter().any(|known| known.as_bytes() == name);
+        if let Some((unknown, _)) = members.iter().find(|(name, _)| !is_known(name)) {
+            let unknown: String = String::from_utf8_lossy(unknown).chars().take(100).collect();
+            let detail =
+                format!("`{unknown}` is no argument of {}: there are {}", tool.definition.name, known.join(", "));
+            return Err(ListFault::new(Code::ParameterInvalid, detail));
+        }
+        Ok(Self { members })
+    }
+
+    /// Returns the JSON of an argument; nothing for null, which models write in place of leaving an argument out.
+    fn value(&self, name: &str) -> Option<&'a [u8]> {
+        let (_, value) = self.members.iter().find(|(known, _)| **known == *name.as_bytes())?;
+        Some(*value).filter(|value| *value != b"null")
+    }
+
+    fn text(&self, name: &str) -> Result<Option<Cow<'a, str>>, ListFault> {
+        self.value(name).map(|value| text(value).ok_or_else(|| fault(name, "is a text"))).transpose()
+    }
+
+    fn texts(&self, name: &str) -> Result<Option<Vec<String>>, ListFault> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        let elements = json::elements(value).filter(|elements| elements.len() <= MOST_COLUMNS);
+        let texts =
+            elements.and_then(|elements| elements.into_iter().map(|one| Some(text(one)?.into_owned())).collect());
+        texts.map(Some).ok_or_else(|| fault(name, "is an array of texts"))
+    }
+
+    fn limit(&self, list: &ToolList) -> Result<u32, ListFault> {
+        let (default, most) = list.limits;
+        let Some(value) = self.value(LIMIT) else { return Ok(default) };
+        let invalid = || ListFault::new(Code::LimitInvalid, format!("`limit` is an integer from 1 to {most}"));
+        let is_number = scalar::kind(value) == ScalarKind::Number;
+        let limit = scalar::unsigned(value).filter(|limit| is_number && *limit > 0).ok_or_else(invalid)?;
+        u32::try_from(limit).ok().filter(|limit| *limit <= most).ok_or_else(|| {
+            let detail = format!("`limit` is at most {most}: the rest follows by `cursor`");
+            ListFault::new(Code::LimitTooLarge, detail)
+        })
+    }
+
+    /// Returns the sort as the gateway reads it.
+    fn sort(&self, list: &ToolList) -> Result<Option<String>, ListFault> {
+        let Some(terms) = self.texts(SORT)? else { return Ok(None) };
+        if terms.is_empty() || terms.iter().any(|term| !list.terms.contains(term)) {
+            let detail = match list.terms.as_slice() {
+                [] => "the list has one order: leave out `sort`".to_owned(),
+                terms => format!("`sort` is an array of some of {}", terms.join(", ")),
+            };
+            return Err(ListFault::new(Code::SortInvalid, detail));
+        }
+        Ok(Some(terms.join(",")))
+    }
+
+    /// Returns the path and the filters.
+    fn list_query(&self, list: &ToolList) -> Result<PageQuery, ListFault> {
+        for (_, argument) in &list.arguments.path {
+            if self.text(argument)?.is_none_or(|value| value.is_empty()) {
+                return Err(fault(argument, "is needed: a text that is not empty"));
+            }
+        }
+        let value = |argument: &str| self.text(argument).ok().flatten().map(Cow::into_owned).unwrap_or_default();
+        let path = list.arguments.fill(&list.path, value);
+        let mut pairs = Vec::new();
+        for ((parameter, argument), kind) in list.arguments.filters.iter().zip(&list.kinds) {
+            let Some(value) = self.value(argument) else { continue };
+            pairs.push((parameter.clone(), spelled(value, *kind).map_err(|form| fault(argument, form))?));
+        }
+        Ok(PageQuery { path, pairs, counted: false })
+    }
+}
+
+/// Returns the value of a filter as a text: numbers keep their digits.
+fn spelled(value: &[u8], kind: Option<ParameterKind>) -> Result<String, &'static str> {
+    let as_written = || String::from_utf8_lossy(value).into_owned();
+    let is_integer = || value.strip_prefix(b"-").unwrap_or(value).iter().all(u8::is_ascii_digit);
+    match (kind, scalar::kind(value)) {
+        (Some(ParameterKind::Text) | None, ScalarKind::Text) => {
+            text(value).map(Cow::into_owned).ok_or("is a text of Unicode")
+        }
+        (Some(ParameterKind::Number) | None, ScalarKind::Number) => Ok(as_written()),
+        (Some(ParameterKind::Integer), ScalarKind::Number) if is_integer() => Ok(as_written()),
+        (Some(ParameterKind::Boolean) | None, ScalarKind::Boolean(_)) => Ok(as_written()),
+        (Some(ParameterKind::Text), _) => Err("is a text"),
+        (Some(ParameterKind::Integer), _) => Err("is an integer"),
+        (Some(ParameterKind::Number), _) => Err("is a number"),
+        (Some(ParameterKind::Boolean), _) => Err("is true or false"),
+        (None, _) => Err("is a text, a number, or true or false"),
+    }
+}
+
+fn text(value: &[u8]) -> Option<Cow<'_, str>> {
+    match scalar::text(value)? {
+        Cow::Borrowed(text) => std::str::from_utf8(text).ok().map(Cow::Borrowed),
+        Cow::Owned(text) => String::from_utf8(text).ok().map(Cow::Owned),
+    }
+}
+
+fn fault(argument: &str, form: &str) -> ListFault {
+    ListFault::new(Code::ParameterInvalid, format!("`{argument}` {form}"))
+}

@@ -1,0 +1,240 @@
+//! Messages of clients: JSON-RPC, one in each request by POST, with the headers of
+//! <https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http>. Requests keep the bytes of
+//! their ids and arguments, so that numbers keep their digits.
+
+use std::borrow::Cow;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
+use rmcp::{
+    ErrorData,
+    model::{
+        CallToolRequestMethod, ConstString as _, ErrorCode, InitializeResultMethod, ProtocolVersion, RequestMetaObject,
+    },
+};
+use serde::de::IgnoredAny;
+
+use crate::{
+    downstream::RequestBody,
+    json::{
+        self,
+        scalar::{self, ScalarKind},
+    },
+};
+
+pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(super) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+pub(super) const NAME: HeaderName = HeaderName::from_static("mcp-name");
+
+/// The deepest nesting of a message.
+pub(super) const DEPTH: u16 = 32;
+
+/// The longest id of a request, in bytes.
+const LONGEST_ID: usize = 256;
+
+/// The text around a header's value that is encoded.
+const ENCODED: (&str, &str) = ("=?base64?", "?=");
+
+/// The eras of the protocol, as
+/// <https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning#terminology> has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProtocolEra {
+    /// A client begins with `initialize`. The gateway keeps nothing of it: each request is answered by itself.
+    Legacy,
+    /// Each request says its version, and what its client can do.
+    Modern,
+}
+
+/// The versions that begin with `initialize`, the newest first. Earlier ones take batches.
+pub(super) const LEGACY: [ProtocolVersion; 2] = [ProtocolVersion::V_2025_11_25, ProtocolVersion::V_2025_06_18];
+
+/// All versions, the newest first.
+pub(super) const VERSIONS: [ProtocolVersion; 3] =
+    [ProtocolVersion::V_2026_07_28, ProtocolVersion::V_2025_11_25, ProtocolVersion::V_2025_06_18];
+
+/// A message.
+#[derive(Debug)]
+pub(super) enum McpMessage {
+    Request(McpRequest),
+    /// None asks the gateway for anything.
+    Notification,
+}
+
+/// A request.
+#[derive(Debug)]
+pub(super) struct McpRequest {
+    /// JSON: a text or an integer.
+    pub(super) id: Bytes,
+    pub(super) method: String,
+    /// JSON: an object.
+    params: Option<Bytes>,
+    pub(super) era: ProtocolEra,
+}
+
+/// The refusal of a message.
+#[derive(Debug)]
+pub(super) struct Rejection {
+    pub(super) status: u16,
+    /// The id of the request, if it has one.
+    pub(super) id: Option<Bytes>,
+    pub(super) error: ErrorData,
+}
+
+impl McpRequest {
+    /// Returns a parameter, as JSON.
+    pub(super) fn param(&self, name: &str) -> Option<Bytes> {
+        self.params.as_ref().and_then(|params| member(params, name))
+    }
+
+    /// Returns a parameter that is a text; `None` also for one that is not.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.param(name).and_then(|value| text(&value))
+    }
+
+    /// Refuses the request.
+    pub(super) fn reject(&self, status: u16, error: ErrorData) -> Box<Rejection> {
+        Box::new(Rejection { status, id: Some(self.id.clone()), error })
+    }
+
+    /// Checks the version, and in the modern era the parameters and headers that each request has.
+    fn check(&mut self, headers: &HeaderMap) -> Result<(), Box<Rejection>> {
+        let written = one(headers, &PROTOCOL_VERSION).map_err(|error| self.reject(400, error))?;
+        let meta = self.param("_meta").and_then(|meta| serde_json::from_slice::<RequestMetaObject>(&meta).ok());
+        let meta = meta.unwrap_or_default();
+        let modern = ProtocolVersion::V_2026_07_28;
+        let Some(version) =
+            meta.protocol_version().or_else(|| (written == Some(modern.as_str())).then(|| modern.clone()))
+        else {
+            // A client that begins has no version yet.
+            let is_known = |version: &str| LEGACY.iter().any(|known| known.as_str() == version);
+            return match written {
+                Some(version) if self.method != InitializeResultMethod::VALUE && !is_known(version) => {
+                    Err(self.unsupported(version))
+                }
+                _ => Ok(()),
+            };
+        };
+        self.era = ProtocolEra::Modern;
+        let mismatch = |header: &HeaderName, said: &str| {
+            ErrorData::header_mismatch(format!("the header {header} is not {said} of the message"), None)
+        };
+        if written != Some(version.as_str()) {
+            return Err(self.reject(400, mismatch(&PROTOCOL_VERSION, "the version")));
+        }
+        if version != modern {
+            return Err(self.unsupported(version.as_str()));
+        }
+        let missing = meta.missing_required_keys(&version);
+        if !missing.is_empty() {
+            let detail = format!("params._meta lacks {}", missing.join(", "));
+            return Err(self.reject(400, ErrorData::invalid_params(detail, None)));
+        }
+        let is_same = |header: &HeaderName, value: Option<&str>| {
+            let written = one(headers, header)?.map(decoded);
+            if written.as_deref() == value { Ok(()) } else { Err(mismatch(header, "that")) }
+        };
+        let name = (self.method == CallToolRequestMethod::VALUE).then(|| self.text("name"));
+        let same = is_same(&METHOD, Some(&self.method));
+        let same = same.and_then(|()| name.map_or(Ok(()), |name| is_same(&NAME, name.as_deref())));
+        same.map_err(|error| self.reject(400, error))
+    }
+
+    fn unsupported(&self, version: &str) -> Box<Rejection> {
+        let requested: Result<ProtocolVersion, _> = serde_json::from_value(version.into());
+        let error = requested.map_or_else(
+            |_| ErrorData::invalid_params("the version is none", None),
+            |requested| ErrorData::unsupported_protocol_version(requested, &VERSIONS),
+        );
+        self.reject(400, error)
+    }
+}
+
+/// Reads a message.
+///
+/// # Errors
+///
+/// Returns the refusal of a message that is none, or of a request whose version or headers are wrong.
+pub(super) fn read(body: Vec<u8>, headers: &HeaderMap) -> Result<McpMessage, Box<Rejection>> {
+    let refused = |code: ErrorCode, detail: String| {
+        Box::new(Rejection { status: 400, id: None, error: ErrorData::new(code, detail, None) })
+    };
+    let invalid = |detail: &str| refused(ErrorCode::INVALID_REQUEST, detail.to_owned());
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(invalid("batches are not taken: send each message as a request of its own"));
+    }
+    let is_json = serde_json::from_slice::<IgnoredAny>(&body).is_ok();
+    let body = RequestBody::read(body, DEPTH).map_err(|problem| {
+        let code = if is_json { ErrorCode::INVALID_REQUEST } else { ErrorCode::PARSE_ERROR };
+        refused(code, problem.detail)
+    })?;
+    let body = Bytes::from(body.into_bytes());
+    let at = |name| member(&body, name);
+    if at("jsonrpc").and_then(|version| text(&version)).as_deref() != Some("2.0") {
+        return Err(invalid("this is no message of JSON-RPC 2.0: write \"jsonrpc\": \"2.0\""));
+    }
+    let Some(method) = at("method").and_then(|method| text(&method)) else {
+        return Err(invalid(
+            "the message has no method; the gateway sends no requests, so that there are no responses",
+        ));
+    };
+    let Some(id) = at("id") else {
+        let written = one(headers, &PROTOCOL_VERSION);
+        let is_known = |written: &str| VERSIONS.iter().any(|known| known.as_str() == written);
+        return match written {
+            Ok(written) if written.is_none_or(is_known) => Ok(McpMessage::Notification),
+            _ => Err(invalid("the header MCP-Protocol-Version names no version that is spoken here")),
+        };
+    };
+    if !is_id(&id) {
+        return Err(invalid("the id of a request is a text or an integer"));
+    }
+    let params = at("params");
+    let mut request = McpRequest { id, method, params, era: ProtocolEra::Legacy };
+    if request.params.as_ref().is_some_and(|params| !params.starts_with(b"{")) {
+        return Err(request.reject(400, ErrorData::invalid_params("params is an object", None)));
+    }
+    request.check(headers)?;
+    Ok(McpMessage::Request(request))
+}
+
+/// Returns a member of an object; nothing where there is none.
+pub(super) fn member(object: &Bytes, name: &str) -> Option<Bytes> {
+    let members = json::members(object)?;
+    let (_, value) = members.into_iter().find(|(known, _)| **known == *name.as_bytes())?;
+    Some(object.slice_ref(value))
+}
+
+/// Returns a text of JSON.
+pub(super) fn text(value: &[u8]) -> Option<String> {
+    String::from_utf8(scalar::text(value)?.into_owned()).ok()
+}
+
+fn is_id(id: &[u8]) -> bool {
+    let is_integer = || id.strip_prefix(b"-").unwrap_or(id).iter().all(u8::is_ascii_digit);
+    match scalar::kind(id) {
+        ScalarKind::Text => id.len() <= LONGEST_ID,
+        ScalarKind::Number => id.len() <= LONGEST_ID && is_integer(),
+        _ => false,
+    }
+}
+
+/// Returns the one value of a header; nothing without it.
+fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, ErrorData> {
+    let mut values = headers.get_all(name).iter();
+    let (first, further) = (values.next(), values.next());
+    let text = first.map(|value| value.to_str().map(str::trim));
+    match (text, further) {
+        (None, _) => Ok(None),
+        (Some(Ok(text)), None) => Ok(Some(text)),
+        _ => Err(ErrorData::header_mismatch(format!("the header {name} has no one value of plain ASCII"), None)),
+    }
+}
+
+/// Decodes a header's value
+/// (<https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#value-encoding>).
+fn decoded(value: &str) -> Cow<'_, str> {
+    let encoded = value.strip_prefix(ENCODED.0).and_then(|value| value.strip_suffix(ENCODED.1));
+    let bytes = encoded.and_then(|encoded| STANDARD.decode(encoded).ok());
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).map_or(Cow::Borrowed(value), Cow::Owned)
+}

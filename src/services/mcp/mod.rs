@@ -1,0 +1,354 @@
+//! Tools for agents, by the Model Context Protocol (<https://modelcontextprotocol.io/specification/2026-07-28>) over
+//! streamable HTTP.
+//!
+//! Each request is answered by itself, with one JSON object: the newest version of the protocol has no sessions, earlier ones
+//! allow a server to have none, and no tool needs one, because cursors carry their places. A tool that reads a list is one
+//! inner request with its client's own headers (`services::list_page`), and one that exports a list is a request for
+//! `services::exports`, so that rights, limits, logs and proofs are those of a request that the client makes itself.
+//!
+//! `message` reads requests, `tools` and `schema` describe the tools, `arguments` reads calls, `result` and `answer` write what
+//! comes of them.
+
+mod answer;
+mod arguments;
+mod message;
+mod result;
+mod schema;
+mod tools;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use pingora::{http::RequestHeader, protocols::http::ServerSession};
+use rmcp::{
+    ErrorData,
+    model::{
+        CallToolRequestMethod, ConstString as _, DiscoverRequestMethod, ErrorCode, InitializeResultMethod,
+        ListToolsRequestMethod, PingRequestMethod,
+    },
+};
+
+use self::{
+    answer::ToolEnd,
+    arguments::ExportAsk,
+    message::{McpMessage, McpRequest, ProtocolEra, Rejection},
+    result::{BoundedPage, ToolFault},
+    tools::{McpTool, ToolKind, ToolSet},
+};
+use super::{
+    caller::Caller,
+    inner::InnerGateway,
+    list_page::{InnerCall, ListReader, PageQuery},
+    per_snapshot::PerSnapshot,
+};
+use crate::{
+    config::settings::McpSettings,
+    downstream::{Code, Problem, Response, request::preference::MediaRange, response::cors},
+    gateway::{
+        Snapshot,
+        outcome::{access_log::Outcome, failure::Failure},
+        request::target,
+        session::{
+            body::{self, BodyLimits},
+            client_request::Client,
+            service::{Service, ServiceAnswer, is_for},
+        },
+    },
+    upstream::net::memory::MemoryShare,
+};
+
+/// The room for the pages of a tool, as a multiple of its largest result. A page has items that the result leaves out, and
+/// cursors beside its items.
+const ROOM: usize = 16;
+
+/// The least of that room.
+const LEAST_ROOM: usize = 4 << 20;
+
+/// Headers that concern the message alone. With an unknown header in it, no page is of a known client.
+const OF_MESSAGES: [HeaderName; 8] = [
+    header::ACCEPT,
+    header::ORIGIN,
+    message::METHOD,
+    message::NAME,
+    message::PROTOCOL_VERSION,
+    HeaderName::from_static("last-event-id"),
+    HeaderName::from_static("mcp-session-id"),
+    HeaderName::from_static("prefer"),
+];
+
+/// The beginning of headers that repeat arguments.
+const OF_ARGUMENTS: &str = "mcp-param-";
+
+/// The parameters of inner requests as tools have them.
+const RENAMED: &[(&str, &str)] = &[("first", tools::LIMIT), ("after", tools::CURSOR)];
+
+/// The service.
+pub(super) struct Mcp {
+    inner: Arc<InnerGateway>,
+    /// The gateway answers requests for exports.
+    exports: bool,
+    tools: PerSnapshot<ToolSet>,
+}
+
+/// A call of a tool.
+struct ToolCall {
+    tool: Arc<McpTool>,
+    /// JSON.
+    arguments: Option<Bytes>,
+    /// The largest JSON of the result's items.
+    most: usize,
+    reader: ListReader,
+}
+
+/// The reason that a request has no result.
+enum McpRefusal {
+    /// With an error of JSON-RPC.
+    Rejected(Box<Rejection>),
+    Failed(Failure),
+}
+
+impl From<Box<Rejection>> for McpRefusal {
+    fn from(rejection: Box<Rejection>) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl From<Failure> for McpRefusal {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Box<Problem>> for McpRefusal {
+    fn from(problem: Box<Problem>) -> Self {
+        Self::Failed(problem.into())
+    }
+}
+
+#[async_trait]
+impl Service for Mcp {
+    fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool {
+        snapshot.services.mcp.as_ref().is_some_and(|settings| is_for(head, &settings.path))
+    }
+
+    fn name(&self) -> &'static str {
+        "mcp"
+    }
+
+    async fn answer(
+        &self,
+        session: &mut ServerSession,
+        _client: &Client,
+        snapshot: &Arc<Snapshot>,
+        (held, outcome): (&MemoryShare, &mut Outcome),
+    ) -> Result<Option<ServiceAnswer>, Failure> {
+        // A request that the service does not take is not asked of it.
+        let Some(settings) = &snapshot.services.mcp else { return Ok(None) };
+        let head = session.req_header();
+        check_origin(&head.headers, settings)?;
+        if head.method != Method::POST {
+            return Ok(Some(ServiceAnswer::Whole(without_stream())));
+        }
+        if let Some(refused) = check_accept(&head.headers) {
+            return Ok(Some(ServiceAnswer::Whole(answer::refused(&refused))));
+        }
+        let limits = BodyLimits { size: settings.size, depth: message::DEPTH, time: settings.timeout };
+        let body = body::receive(session, limits, held).await?;
+        let answered = match message::read(body, &session.req_header().headers) {
+            Ok(McpMessage::Notification) => Ok(Some(answer::accepted())),
+            Ok(McpMessage::Request(request)) => self.serve(session, &request, (snapshot, settings), outcome).await,
+            Err(rejection) => Err(rejection.into()),
+        };
+        let response = match answered {
+            Ok(response) => response,
+            Err(McpRefusal::Rejected(rejection)) => {
+                outcome.detail = Some(rejection.error.message.to_string());
+                Some(answer::refused(&rejection))
+            }
+            Err(McpRefusal::Failed(failure)) => return Err(failure),
+        };
+        // The answer is sent even if others have taken the memory.
+        let _ = held.take(response.as_ref().map_or(0, |response| response.body.len()));
+        Ok(response.map(ServiceAnswer::Whole))
+    }
+}
+
+impl Mcp {
+    /// Creates the service over a gateway, which answers requests for exports or not.
+    pub(super) fn new(inner: Arc<InnerGateway>, exports: bool) -> Self {
+        Self { inner, exports, tools: PerSnapshot::default() }
+    }
+
+    fn tools(&self, snapshot: &Arc<Snapshot>, settings: &McpSettings) -> Result<Arc<ToolSet>, Failure> {
+        let exports = self.exports && snapshot.services.exports.is_some();
+        self.tools.get(snapshot, || Ok(ToolSet::new(snapshot, settings.items, exports)))
+    }
+
+    /// Answers a request; `None` if the client has gone.
+    async fn serve(
+        &self,
+        session: &mut ServerSession,
+        request: &McpRequest,
+        (snapshot, settings): (&Arc<Snapshot>, &McpSettings),
+        outcome: &mut Outcome,
+    ) -> Result<Option<Response>, McpRefusal> {
+        let is_legacy = request.era == ProtocolEra::Legacy;
+        let method = request.method.as_str();
+        if method == InitializeResultMethod::VALUE && is_legacy {
+            return Ok(Some(answer::initialized(request)?));
+        }
+        if method == PingRequestMethod::VALUE && is_legacy {
+            return Ok(Some(answer::pong(request)));
+        }
+        if method == DiscoverRequestMethod::VALUE && !is_legacy {
+            return Ok(Some(answer::discovered(request)));
+        }
+        if method == ListToolsRequestMethod::VALUE {
+            let tools = self.tools(snapshot, settings)?;
+            let target = target::read(session.req_header())?;
+            return Ok(Some(list(request, &tools, (snapshot, target.host.as_deref()))?));
+        }
+        if method == CallToolRequestMethod::VALUE {
+            return self.call(session, request, (snapshot, settings), outcome).await;
+        }
+        let error = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "there is no such method here", None);
+        Err(request.reject(if is_legacy { 200 } else { 404 }, error).into())
+    }
+
+    /// Calls a tool.
+    async fn call(
+        &self,
+        session: &mut ServerSession,
+        request: &McpRequest,
+        (snapshot, settings): (&Arc<Snapshot>, &McpSettings),
+        outcome: &mut Outcome,
+    ) -> Result<Option<Response>, McpRefusal> {
+        let tools = self.tools(snapshot, settings)?;
+        let target = target::read(session.req_header())?;
+        let name = request.text("name").unwrap_or_default();
+        let Some(tool) = tools.find((snapshot, target.host.as_deref()), &name).cloned() else {
+            let shown: String = name.chars().take(100).collect();
+            return Err(request.reject(200, ErrorData::invalid_params(format!("Unknown tool: {shown}"), None)).into());
+        };
+        let caller = caller(session, target.authority.as_deref(), outcome);
+        let proxy = self.inner.proxy().await?;
+        let work = |wanted| {
+            let reader = ListReader {
+                proxy,
+                snapshot: Arc::clone(snapshot),
+                caller,
+                timeout: settings.timeout,
+                room: settings.result_size.saturating_mul(ROOM).max(LEAST_ROOM).into(),
+                held: snapshot.memory.share(),
+                wanted,
+                renamed: RENAMED,
+            };
+            let arguments = request.param("arguments");
+            let call = ToolCall { tool, arguments, most: settings.result_size, reader };
+            async move { call.run().await }
+        };
+        let Some((end, summary)) = self.inner.run(session, work).await? else { return Ok(None) };
+        outcome.detail = Some(summary);
+        Ok(Some(answer::called((&request.id, request.era), &end)))
+    }
+}
+
+impl ToolCall {
+    /// Runs the tool; returns its end, and a line for the log.
+    async fn run(&self) -> (ToolEnd, String) {
+        let name = &self.tool.definition.name;
+        let ended = match self.tool.kind {
+            ToolKind::List => self.page().await.map(|BoundedPage { json, items }| (json, format!("items: {items}"))),
+            ToolKind::Export => self.export().await.map(|json| (json, "an export".to_owned())),
+        };
+        match ended {
+            Ok((json, what)) => (ToolEnd::Result(json), format!("{name}: {what}")),
+            Err(fault) => (ToolEnd::Fault(fault.json()), format!("{name}: {}", fault.code())),
+        }
+    }
+
+    async fn page(&self) -> Result<BoundedPage, ToolFault> {
+        let query = arguments::read_page(&self.tool, self.arguments.as_ref())?;
+        let page = self.reader.page(&self.tool.list.route, &query).await?;
+        result::of_page(&page, self.most)
+    }
+
+    /// Begins an export, or asks for the state of one.
+    async fn export(&self) -> Result<Vec<u8>, ToolFault> {
+        let (query, method, below, headers, body) = match arguments::read_export(&self.tool, self.arguments.as_ref())? {
+            ExportAsk::Begin(query, body) => {
+                let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                (query, Method::POST, "/exports".to_owned(), vec![json], body)
+            }
+            ExportAsk::State(query, id) => (query, Method::GET, format!("/exports/{id}"), Vec::new(), Bytes::new()),
+        };
+        let query: &PageQuery = &query;
+        let call = InnerCall { route: &self.tool.list.route, query, method, below: &below, headers, body };
+        match self.reader.ask(call).await? {
+            (200 | 202, _, body) => Ok(body.into()),
+            (status, headers, body) => Err(self.reader.refusal(status, &headers, &body).into()),
+        }
+    }
+}
+
+/// Answers `tools/list`. The cursor is the name of the last tool of the answer before.
+fn list(request: &McpRequest, tools: &ToolSet, at: (&Snapshot, Option<&str>)) -> Result<Response, Box<Rejection>> {
+    let invalid = || request.reject(200, ErrorData::invalid_params("the cursor is none of this list of tools", None));
+    let cursor = request.param("cursor").filter(|cursor| **cursor != *b"null");
+    let after = cursor.map(|cursor| message::text(&cursor).ok_or_else(invalid)).transpose()?;
+    let (page, next) = tools.page(at, after.as_deref()).ok_or_else(invalid)?;
+    Ok(answer::listed(request, page, next))
+}
+
+/// Refuses scripts of origins that are not named: a page whose name leads here sends what its reader may send.
+fn check_origin(headers: &HeaderMap, settings: &McpSettings) -> Result<(), Box<Problem>> {
+    if !headers.contains_key(header::ORIGIN) {
+        // Clients other than browsers send none.
+        return Ok(());
+    }
+    let origin = cors::origin(headers).and_then(|origin| origin.to_str().ok());
+    if origin.is_some_and(|origin| settings.origins.iter().any(|known| known == origin)) {
+        return Ok(());
+    }
+    let detail = "scripts of this origin may not use the tools: add it to services.mcp.origins";
+    Err(Box::new(Problem::new(Code::OriginRefused, detail)))
+}
+
+/// Refuses clients that don't take JSON. The protocol has them take streams as well, which are not sent here.
+fn check_accept(headers: &HeaderMap) -> Option<Rejection> {
+    let takes = |range: &MediaRange| {
+        range.weight > 0 && matches!(range.essence.as_str(), "application/json" | "application/*" | "*/*")
+    };
+    if !headers.contains_key(header::ACCEPT) || MediaRange::all(headers).iter().any(takes) {
+        return None;
+    }
+    let detail = "answers are JSON: send Accept: application/json, text/event-stream";
+    Some(Rejection { status: 406, id: None, error: ErrorData::invalid_request(detail, None) })
+}
+
+/// Returns the answer to requests for a stream, or for the end of a session.
+fn without_stream() -> Response {
+    let mut response = Response::new(405, Vec::new());
+    response.headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response.headers.insert(header::CONTENT_LENGTH, 0.into());
+    response
+}
+
+/// Returns the client as its inner requests have it.
+fn caller(session: &ServerSession, authority: Option<&str>, outcome: &Outcome) -> Caller {
+    let mut caller = Caller::of(session, outcome.client);
+    for name in OF_MESSAGES {
+        caller.headers.remove(name);
+    }
+    let of_arguments: Vec<HeaderName> =
+        caller.headers.keys().filter(|name| name.as_str().starts_with(OF_ARGUMENTS)).cloned().collect();
+    for name in of_arguments {
+        caller.headers.remove(name);
+    }
+    if let Some(Ok(host)) = authority.map(HeaderValue::from_str) {
+        caller.headers.insert(header::HOST, host);
+    }
+    caller
+}

@@ -1,0 +1,182 @@
+//! The schemas of tools: of their arguments, and of their results. Agents get these, and clients hold results to them.
+
+use rmcp::model::JsonObject;
+use serde_json::{Value, json};
+
+use super::tools::{COLUMNS, COMPRESSION, CURSOR, EXPORT, FORMAT, LIMIT, SORT, ToolList};
+use crate::{
+    gateway::{lifecycle::snapshot::DescribedList, openapi::ParameterKind},
+    services::item_types::{TypeCatalog, ValueType},
+};
+
+/// The nesting of items that is described. The schemas of all tools are in what a model reads at once.
+const DEPTH: usize = 3;
+
+/// Returns the schema of the arguments of a tool that reads a list.
+pub(super) fn of_reading(described: &DescribedList, list: &ToolList) -> JsonObject {
+    let (default, most) = list.limits;
+    let mut own = vec![
+        (
+            LIMIT,
+            json!({
+                "type": "integer", "minimum": 1, "maximum": most, "default": default,
+                "description": "The number of items.",
+            }),
+        ),
+        (
+            CURSOR,
+            json!({ "type": "string", "description": "`nextCursor` of an earlier result with the same other arguments." }),
+        ),
+    ];
+    own.extend(sort(list));
+    of_arguments(described, list, own)
+}
+
+/// Returns the schema of the arguments of a tool that exports a list.
+pub(super) fn of_exporting(described: &DescribedList, list: &ToolList) -> JsonObject {
+    let words = |words: &[&str], description: &str| json!({ "type": "string", "enum": words, "default": words.first(), "description": description });
+    let mut own = vec![
+        (
+            FORMAT,
+            words(&["ndjson", "csv", "json"], "`ndjson`: an item in each line. `csv`: a table. `json`: one array."),
+        ),
+        (COMPRESSION, words(&["none", "gzip", "zstd"], "The compression of the file.")),
+        (
+            COLUMNS,
+            json!({
+                "type": "array", "items": { "type": "string" }, "minItems": 1,
+                "description": "The columns of a table: names of members of items. Without them, the members of the first page.",
+            }),
+        ),
+        (
+            EXPORT,
+            json!({
+                "type": "string",
+                "description": "The `id` of an export that has begun, to ask for its state in place of beginning another one.",
+            }),
+        ),
+    ];
+    if list.sort_parameter.is_some() {
+        own.extend(sort(list));
+    }
+    of_arguments(described, list, own)
+}
+
+fn sort(list: &ToolList) -> Option<(&'static str, Value)> {
+    let terms = (!list.terms.is_empty()).then_some(&list.terms)?;
+    let description = "The order, its first term first; `-` in front of a field turns it round. Without a sort the list has its \
+                       own order.";
+    Some((
+        SORT,
+        json!({ "type": "array", "items": { "type": "string", "enum": terms }, "minItems": 1, "description": description }),
+    ))
+}
+
+/// Returns the schema of a tool's own arguments, and of those that a list has: parts of its path, and filters.
+fn of_arguments(described: &DescribedList, list: &ToolList, own: Vec<(&str, Value)>) -> JsonObject {
+    let mut properties: JsonObject = own.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
+    for (parameter, argument) in &list.arguments.path {
+        let text = format!("The part `{parameter}` of the path {}.", list.path);
+        properties.insert(argument.clone(), json!({ "type": "string", "minLength": 1, "description": text }));
+    }
+    for (filter, (_, argument)) in described.filters.iter().zip(&list.arguments.filters) {
+        let text = filter.description.clone().unwrap_or_else(|| format!("The filter `{}`.", filter.name));
+        let kind = match filter.kind {
+            Some(ParameterKind::Text) => json!("string"),
+            Some(ParameterKind::Integer) => json!("integer"),
+            Some(ParameterKind::Number) => json!("number"),
+            Some(ParameterKind::Boolean) => json!("boolean"),
+            None => json!(["string", "number", "boolean"]),
+        };
+        properties.insert(argument.clone(), json!({ "type": kind, "description": text }));
+    }
+    let required: Vec<&String> = list.arguments.path.iter().map(|(_, argument)| argument).collect();
+    object(json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false }))
+}
+
+/// Returns the schema of a page. `item` describes an item.
+pub(super) fn of_page(item: Option<Value>) -> JsonObject {
+    object(json!({
+        "type": "object",
+        "properties": {
+            "items": { "type": "array", "items": item.unwrap_or_else(|| json!({})), "description": "The items, as the upstream wrote them." },
+            "nextCursor": { "type": ["string", "null"], "description": "The `cursor` of the next call; null at the end of the list." },
+            "total": { "type": ["integer", "null"], "description": "The number of items in the whole list, where it is known." },
+            "level": {
+                "type": "string", "enum": ["exact", "checked", "anchored", "positional"],
+                "description": "What the page promises. `exact`, `checked`: a walk to the end has every item that stays in the list, \
+                                once. `anchored`: items may be missed or repeated where the list changes much. `positional`: \
+                                where it changes at all.",
+            },
+            "unproven": { "type": "string", "description": "The reason that the page is served without a proof." },
+            "leftOut": {
+                "type": "integer",
+                "description": "The number of items that were asked for and left out for their size: `nextCursor` leads to the first.",
+            },
+        },
+        "required": ["items", "nextCursor", "total", "level"],
+    }))
+}
+
+/// Returns the schema of an export.
+pub(super) fn of_job() -> JsonObject {
+    object(json!({
+        "type": "object",
+        "properties": {
+            "id": { "type": "string", "description": "The name of the export, for the argument `export`." },
+            "state": { "type": "string", "enum": ["queued", "active", "completed", "failed", "cancelled"] },
+            "items": { "type": "integer", "description": "The items that are in the file so far." },
+            "total": { "type": ["integer", "null"] },
+            "level": { "type": ["string", "null"], "description": "The weakest level of its pages." },
+            "statusUrl": { "type": "string" },
+            "resultUrl": { "type": ["string", "null"], "description": "The address of the file, once the export is completed." },
+            "error": { "description": "The reason that it has failed: code and detail." },
+            "closing": { "description": "What a completed export is worth." },
+        },
+        "required": ["id", "state", "items", "statusUrl"],
+    }))
+}
+
+/// Returns a schema that describes values of a type and takes any value: documents of upstreams are often wrong, and a
+/// client refuses a result that does not have the form of its schema.
+pub(super) fn of_value(value: &ValueType, types: &TypeCatalog) -> Value {
+    described_value(value, None, types, DEPTH)
+}
+
+fn described_value(value: &ValueType, text: Option<&str>, types: &TypeCatalog, depth: usize) -> Value {
+    let mut schema = JsonObject::new();
+    let kind = match value {
+        ValueType::Text => Some("text"),
+        ValueType::Integer | ValueType::BigInteger => Some("integer"),
+        ValueType::Number => Some("number"),
+        ValueType::Boolean => Some("true or false"),
+        ValueType::Json | ValueType::Object(_) | ValueType::List(_) => None,
+    };
+    let description = match (kind, text) {
+        (Some(kind), Some(text)) => Some(format!("({kind}) {text}")),
+        (kind, text) => kind.or(text).map(str::to_owned),
+    };
+    schema.extend(description.map(|description| ("description".to_owned(), Value::from(description))));
+    match value {
+        ValueType::Object(name) if depth > 0 => {
+            let object = types.objects.iter().find(|object| object.name == *name);
+            let members = object.iter().flat_map(|object| &object.fields);
+            let members = members.map(|field| {
+                (field.member.clone(), described_value(&field.value, field.description.as_deref(), types, depth - 1))
+            });
+            schema.insert("properties".to_owned(), Value::Object(members.collect()));
+        }
+        ValueType::List(element) if depth > 0 => {
+            schema.insert("items".to_owned(), described_value(element, None, types, depth - 1));
+        }
+        _ => {}
+    }
+    Value::Object(schema)
+}
+
+fn object(value: Value) -> JsonObject {
+    match value {
+        Value::Object(members) => members,
+        _ => JsonObject::new(),
+    }
+}

@@ -1,0 +1,189 @@
+//! The tools of a configuration: for each list one that reads it, and one that exports it where there are exports.
+
+use std::sync::Arc;
+
+use rmcp::model::{Tool, ToolAnnotations};
+
+use super::schema;
+use crate::{
+    gateway::{Snapshot, lifecycle::snapshot::DescribedList, openapi::ParameterKind},
+    services::{item_types::TypeCatalog, list::ArgumentNames},
+};
+
+/// The tools in an answer to `tools/list`.
+const PAGE: usize = 50;
+
+/// The longest description of a list, in characters.
+const LONGEST: usize = 2_000;
+
+/// The longest name of an argument that is made of that of a parameter.
+const LONGEST_ARGUMENT: usize = 60;
+
+/// The arguments that are not those of a list's path or filters.
+pub(super) const LIMIT: &str = "limit";
+pub(super) const CURSOR: &str = "cursor";
+pub(super) const SORT: &str = "sort";
+pub(super) const FORMAT: &str = "format";
+pub(super) const COMPRESSION: &str = "compression";
+pub(super) const COLUMNS: &str = "columns";
+pub(super) const EXPORT: &str = "export";
+
+/// Parameters of lists have the same names in all tools.
+const TAKEN: [&str; 7] = [LIMIT, CURSOR, SORT, FORMAT, COMPRESSION, COLUMNS, EXPORT];
+
+/// A value of a path's parameter, to see whether the list is served under a host.
+const SAMPLE: &str = "sample";
+
+/// The tools of a configuration, in the order of its file.
+pub(super) struct ToolSet {
+    tools: Vec<Arc<McpTool>>,
+}
+
+/// A tool.
+pub(super) struct McpTool {
+    pub(super) definition: Tool,
+    pub(super) kind: ToolKind,
+    pub(super) list: Arc<ToolList>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ToolKind {
+    List,
+    Export,
+}
+
+/// A list as its tools ask for it.
+#[derive(Debug)]
+pub(super) struct ToolList {
+    pub(super) route: String,
+    /// The path as the configuration has it.
+    pub(super) path: String,
+    pub(super) arguments: ArgumentNames,
+    /// The kinds of the filters' values, in the order of the filters.
+    pub(super) kinds: Vec<Option<ParameterKind>>,
+    /// The terms of sorts; empty if the list has one order.
+    pub(super) terms: Vec<String>,
+    /// The parameter by which exports are sorted.
+    pub(super) sort_parameter: Option<String>,
+    /// The number of items without a limit, and the largest one.
+    pub(super) limits: (u32, u32),
+}
+
+impl ToolSet {
+    /// Makes the tools of a snapshot. `items` is the largest number of items in a result.
+    pub(super) fn new(snapshot: &Snapshot, items: u32, exports: bool) -> Self {
+        let mut tools = Vec::new();
+        for described in &snapshot.described.mcp {
+            let list = Arc::new(ToolList::of(described, items));
+            tools.push(Arc::new(reading(described, &list)));
+            if exports {
+                tools.push(Arc::new(exporting(described, &list)));
+            }
+        }
+        Self { tools }
+    }
+
+    /// Returns the tools under a host that follow the one with the name `after`, as far as an answer has them, and the name
+    /// after which the next answer goes on. `None` if there is no such tool.
+    pub(super) fn page(
+        &self,
+        (snapshot, host): (&Snapshot, Option<&str>),
+        after: Option<&str>,
+    ) -> Option<(Vec<Tool>, Option<String>)> {
+        let begin = match after {
+            Some(name) => self.tools.iter().position(|tool| tool.definition.name == name)? + 1,
+            None => 0,
+        };
+        let mut served = self.tools[begin..].iter().filter(|tool| tool.list.is_served(snapshot, host));
+        let page: Vec<Tool> = served.by_ref().take(PAGE).map(|tool| tool.definition.clone()).collect();
+        let next = served.next().and(page.last()).map(|tool| tool.name.clone().into_owned());
+        Some((page, next))
+    }
+
+    /// Returns a tool under a host.
+    pub(super) fn find(&self, (snapshot, host): (&Snapshot, Option<&str>), name: &str) -> Option<&Arc<McpTool>> {
+        let found = self.tools.iter().find(|tool| tool.definition.name == name);
+        found.filter(|tool| tool.list.is_served(snapshot, host))
+    }
+}
+
+impl ToolList {
+    fn of(list: &DescribedList, items: u32) -> Self {
+        let (default, most) = list.limits;
+        Self {
+            route: list.route.clone(),
+            path: list.path.clone(),
+            arguments: ArgumentNames::of(list, &TAKEN, argument_name),
+            kinds: list.filters.iter().map(|filter| filter.kind).collect(),
+            terms: list.sortable.iter().flat_map(|field| [field.clone(), format!("-{field}")]).collect(),
+            sort_parameter: list.sort_parameter.clone(),
+            limits: (default.min(items), most.min(items)),
+        }
+    }
+
+    fn is_served(&self, snapshot: &Snapshot, host: Option<&str>) -> bool {
+        let path = self.arguments.fill(&self.path, |_| SAMPLE.to_owned());
+        snapshot.table.find(host, &path).is_some_and(|found| found.route.name == self.route)
+    }
+}
+
+fn reading(described: &DescribedList, list: &Arc<ToolList>) -> McpTool {
+    let (default, most) = list.limits;
+    let how = format!(
+        "Returns items of the list of {}: {default}, or `limit` of them, up to {most}. While `nextCursor` is a text, more items \
+         follow: call this tool again with the same arguments and that text as `cursor`.",
+        described.collection
+    );
+    let title = format!("List {}", described.collection);
+    let hints = ToolAnnotations::with_title(title.clone()).read_only(true).open_world(false);
+    let item = described.item.as_ref().map(|item| {
+        let mut types = TypeCatalog::new(&[]);
+        let value = types.add(item, "Item");
+        schema::of_value(&value, &types)
+    });
+    let definition =
+        Tool::new(format!("list_{}", described.name), with_own(described, &how), schema::of_reading(described, list))
+            .with_title(title)
+            .with_raw_output_schema(Arc::new(schema::of_page(item)))
+            .with_annotations(hints);
+    McpTool { definition, kind: ToolKind::List, list: Arc::clone(list) }
+}
+
+fn exporting(described: &DescribedList, list: &Arc<ToolList>) -> McpTool {
+    let how = format!(
+        "Begins an export of the whole list of {} into a file, or with `export` asks for the state of one. A completed export \
+         has its address in `resultUrl`, which is fetched by GET with the same credentials as this tool.",
+        described.collection
+    );
+    let title = format!("Export {}", described.collection);
+    let hints = ToolAnnotations::with_title(title.clone()).read_only(false).destructive(false).open_world(false);
+    let definition = Tool::new(
+        format!("export_{}", described.name),
+        with_own(described, &how),
+        schema::of_exporting(described, list),
+    )
+    .with_title(title)
+    .with_raw_output_schema(Arc::new(schema::of_job()))
+    .with_annotations(hints);
+    McpTool { definition, kind: ToolKind::Export, list: Arc::clone(list) }
+}
+
+/// Puts the list's own documentation before a text.
+fn with_own(described: &DescribedList, how: &str) -> String {
+    let Some(own) = &described.description else { return how.to_owned() };
+    let mut shown: String = own.chars().take(LONGEST).collect();
+    if shown.len() < own.len() {
+        shown.push('…');
+    }
+    format!("{shown}\n\n{how}")
+}
+
+/// Returns the name of an argument, of characters that all models take: others than letters, digits, `_`, `-` and `.`
+/// become `_`.
+fn argument_name(parameter: &str) -> String {
+    let taken = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.');
+    let name = parameter.chars().map(|character| if taken(character) { character } else { '_' });
+    let name: String = name.take(LONGEST_ARGUMENT).collect();
+    let name = if parameter.ends_with(taken) { &name } else { name.trim_end_matches('_') };
+    if name.is_empty() { "parameter".to_owned() } else { name.to_owned() }
+}

@@ -1,0 +1,34 @@
+//! Values that a service makes once for each configuration, for the first request under it.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::gateway::Snapshot;
+
+/// The value of the last snapshot that was asked for.
+pub(super) struct PerSnapshot<T>(Mutex<Option<(Weak<Snapshot>, Arc<T>)>>);
+
+impl<T> Default for PerSnapshot<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> PerSnapshot<T> {
+    /// Returns the value of a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of `make`.
+    pub(super) fn get<E>(&self, snapshot: &Arc<Snapshot>, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+        // No code panics while it holds the lock. Requests wait for the one that makes the value.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, value)) = known.as_ref()
+            && std::ptr::eq(of.as_ptr(), Arc::as_ptr(snapshot))
+        {
+            return Ok(Arc::clone(value));
+        }
+        let value = Arc::new(make()?);
+        *known = Some((Arc::downgrade(snapshot), Arc::clone(&value)));
+        Ok(value)
+    }
+}
