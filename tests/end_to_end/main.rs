@@ -46,6 +46,7 @@ mod links;
 mod listeners;
 mod live;
 mod logs;
+mod mcp;
 mod metrics;
 mod migration;
 mod observe;
