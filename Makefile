@@ -12,6 +12,7 @@
 #   make soak SECONDS=60   the simulator for so long, from a seed that it prints; `cargo sim --help` has its other commands
 #   make restarts          clients that walk through 200 reloads, upgrades and rolling restarts: some minutes
 #   make live-crowd        2,000 subscribers of one live page: one request to the upstream for all of them
+#   make exports           an export of a million rows while they change, whose process is killed twenty times: half an hour
 #   make crowd             10,000 clients at a time in front of a slow upstream: a minute; prints the times of the gateway
 #   make dist              the files of a release below target/dist, the same bytes wherever they are made: RELEASING.md
 #   make dist-check        makes them a second time, elsewhere, and compares; installs the Debian package and runs it
@@ -157,6 +158,11 @@ crowd: build-needs
 .PHONY: restarts
 restarts: build-needs
 	cargo test --locked --test end_to_end -- --ignored --exact --nocapture restarts::clients_notice_no_change_at_length
+
+# CURSORGATE_EXPORT_ROWS is the number of rows; each store has a run of its own.
+.PHONY: exports
+exports: build-needs
+	cargo test --locked --test end_to_end -- --ignored --nocapture --test-threads=1 exports::million::
 
 # The copy that is spoilt, and what is built of it, is below target/mutants. MUTANT_WALKS and MUTANT_SECONDS are passed on.
 .PHONY: mutants

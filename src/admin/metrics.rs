@@ -12,6 +12,7 @@ use crate::{
     gateway::{
         Snapshot,
         lifecycle::process::{Vitals, live_counts::LiveCounts},
+        outcome::metrics::exports::ExportCounts,
         server::admission::Admission,
         shared::pages::{KeptPages, generations::PURGES},
     },
@@ -57,6 +58,7 @@ fn expose(
     live_pages(&mut exposition, vitals.live_counts());
     store::write(&mut exposition, snapshot);
     webhooks::write(&mut exposition, vitals.webhooks());
+    exports(&mut exposition, vitals.exports());
     process::connections(&mut exposition, clients);
     credentials::certificates(&mut exposition, snapshot, vitals);
     credentials::cursor_keys(&mut exposition, snapshot);
@@ -78,6 +80,15 @@ fn load(exposition: &mut Exposition, snapshot: &Snapshot, vitals: &Vitals) {
     exposition.gauge("cursorgate_memory_limit_bytes", "Limit of that memory: server.memory.", snapshot.memory.most());
     let help = "Requests refused because no memory was left for a body.";
     exposition.counter("cursorgate_memory_refusals_total", help, snapshot.memory.refused());
+}
+
+/// Adds the export jobs, of which there are none without `services.exports`.
+fn exports(exposition: &mut Exposition, counts: &ExportCounts) {
+    let help = "Export jobs in the store by state, those of all processes that share it.";
+    let mut jobs = exposition.family(MetricKind::Gauge, "cursorgate_export_jobs", &["state"], help);
+    for (state, count) in counts.by_state() {
+        jobs.sample(&[state], count);
+    }
 }
 
 /// Adds the live pages, of which there are none without `services.live`.

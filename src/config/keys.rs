@@ -11,6 +11,7 @@ mod examples;
 mod legacy;
 mod list;
 mod openapi;
+mod postgres;
 mod rate_limit;
 mod route;
 mod server;
@@ -27,6 +28,7 @@ pub(super) use envelope::{ENVELOPE, EmptyCursor, PARAMETERS, ZeroLimit};
 pub(super) use legacy::{ClientShown, LEGACY, LEGACY_CLIENT};
 pub(super) use list::{BUDGETS, CURSOR, ErrorForm, FIELD, FieldType, PAGE_SIZE, ROUTE_PARAMETERS};
 pub(super) use openapi::{API, FLOW, FLOWS, SECURITY_SCHEME, SecurityKind};
+pub(super) use postgres::POSTGRES;
 pub(super) use rate_limit::{BROWNOUT, BrownoutAnswer, LEGACY_RATE_LIMIT, RATE_LIMIT};
 pub(super) use route::{CONCURRENCY, CORS, ListMethod, OBSERVE, OPENAPI, PAGE_CACHE, ROUTE};
 pub(super) use server::{

@@ -38,8 +38,8 @@ pub use list::{
 pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
 pub use services::{
-    BulkSettings, ExportSettings, GraphqlSettings, IdempotencySettings, LiveInterval, LiveSettings, McpSettings,
-    OfferedListSettings, ServiceSettings,
+    BulkSettings, ExportSettings, ExportStoreSettings, GraphqlSettings, IdempotencySettings, LiveInterval, LiveSettings,
+    McpSettings, OfferedListSettings, PostgresSettings, ServiceSettings,
 };
 pub use store::{StoreKind, StoreSettings, StoreUser};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};
@@ -82,7 +82,12 @@ impl Settings {
         let mut settings = self.clone();
         settings.listeners.iter_mut().for_each(|listener| listener.tls = None);
         let store = settings.caches.shared.iter_mut().filter_map(|store| store.tls.as_mut());
-        for tls in settings.upstreams.iter_mut().filter_map(|upstream| upstream.tls.as_mut()).chain(store) {
+        let exports = settings.services.exports.as_mut().and_then(|exports| match &mut exports.store {
+            ExportStoreSettings::Postgres(postgres) => postgres.tls.as_mut(),
+            ExportStoreSettings::Directory(_) => None,
+        });
+        let upstreams = settings.upstreams.iter_mut().filter_map(|upstream| upstream.tls.as_mut());
+        for tls in upstreams.chain(store).chain(exports) {
             (tls.ca, tls.pair) = (None, None);
         }
         if let Some(webhooks) = &mut settings.services.webhooks {

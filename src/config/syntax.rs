@@ -156,12 +156,22 @@ pub(super) fn peer(text: &str) -> Checked {
 
 /// Accepts `host:port` of a server of Redis or Valkey.
 pub(super) fn store_address(text: &str) -> Checked {
+    server_address(text, "6379", "rediss")
+}
+
+/// Accepts `host:port` of a server of PostgreSQL.
+pub(super) fn postgres_address(text: &str) -> Checked {
+    server_address(text, "5432", "")
+}
+
+/// Accepts `host:port` of a server with a usual port. A URL with the scheme `secure` is one with TLS.
+fn server_address(text: &str, usual_port: &str, secure: &str) -> Checked {
     let fault = |help: String| Err(SyntaxFault::new("an address of the store is host:port", help));
     if let Some((scheme, rest)) = text.split_once("://") {
         let authority = rest.split(['/', '?']).next().unwrap_or(rest);
         let (user, server) = authority.rsplit_once('@').map_or(("", authority), |(user, server)| (user, server));
-        let port = if server.rsplit_once(':').is_some() { "" } else { ":6379" };
-        let tls = if scheme.eq_ignore_ascii_case("rediss") { ", tls = {}" } else { "" };
+        let port = if server.rsplit_once(':').is_some() { String::new() } else { format!(":{usual_port}") };
+        let tls = if scheme.eq_ignore_ascii_case(secure) { ", tls = {}" } else { "" };
         let user = if user.is_empty() { "" } else { ", username and password = \"env:NAME\"" };
         return fault(format!("write \"{server}{port}\"{tls}{user}"));
     }
@@ -169,7 +179,7 @@ pub(super) fn store_address(text: &str) -> Checked {
         return fault("leave out the part before the `@`; write username and password = \"env:NAME\"".into());
     }
     if !text.contains(':') {
-        return fault(format!("write \"{text}:6379\" with its port"));
+        return fault(format!("write \"{text}:{usual_port}\" with its port"));
     }
     peer(text).map_err(|fault| SyntaxFault::new("an address of the store is host:port", fault.help))
 }

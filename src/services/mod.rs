@@ -19,6 +19,7 @@ mod mcp;
 mod page;
 mod per_snapshot;
 mod pipe;
+mod postgres;
 mod webhooks;
 
 use std::sync::Arc;

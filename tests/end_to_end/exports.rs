@@ -1,5 +1,9 @@
 //! Exports: whole lists as files, by jobs that survive their process, are those of their client alone, and end in time.
 
+mod million;
+mod place;
+mod postgres_server;
+mod shared;
 mod survival;
 
 use std::{
@@ -11,28 +15,38 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{
-    Directory, PATIENCE, eventually,
-    gateway::Gateway,
-    http::Response,
-    list::{PLAIN, Setup, body, serve, users},
-    metric,
-    rows::{self, Rows},
-    upstream::{After, Exchange, Gate, Upstream},
+use self::place::{Place, over_each_store};
+use crate::{
+    harness::{
+        PATIENCE, eventually,
+        gateway::Gateway,
+        http::Response,
+        list::{PLAIN, Setup, body, serve, users},
+        metric,
+        rows::{self, Rows},
+        upstream::{After, Exchange, Gate, Upstream},
+    },
 };
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const ONE: (&str, &str) = ("Authorization", "Bearer one");
 const TWO: (&str, &str) = ("Authorization", "Bearer two");
 
-/// Starts a gateway whose exports are in a directory; `exports` are lines of its table.
-fn start(upstream: &Upstream, directory: &Directory, exports: &str) -> Gateway {
-    let table = table(directory, exports);
-    Gateway::start(&format!("{}{table}", PLAIN.configuration(upstream.address)))
-}
+over_each_store!(
+    an_export_has_every_item_in_each_form,
+    a_result_is_read_in_parts,
+    an_export_is_that_of_its_client,
+    credentials_that_expire_end_the_export,
+    a_page_is_tried_again_and_not_for_ever,
+    an_export_can_be_cancelled_and_removed,
+    unfinished_exports_are_limited,
+    finished_exports_are_kept_up_to_a_number_and_a_size,
+);
 
-fn table(directory: &Directory, exports: &str) -> String {
-    format!("\n[services.exports]\ndirectory = {:?}\n{exports}\n", directory.file("exports"))
+/// Starts a gateway with exports; `exports` are lines of their table.
+fn start(upstream: &Upstream, place: &Place, exports: &str) -> Gateway {
+    let table = place.table(exports);
+    Gateway::start(&format!("{}{table}", PLAIN.configuration(upstream.address)))
 }
 
 fn begin(gateway: &Gateway, target: &str, headers: &[(&str, &str)], order: &Value) -> Response {
@@ -61,6 +75,13 @@ fn finished(gateway: &Gateway, job: &str, headers: &[(&str, &str)]) -> Value {
 
 fn result(gateway: &Gateway, job: &str, headers: &[(&str, &str)]) -> Response {
     gateway.send("GET", &format!("{job}/result"), headers, b"")
+}
+
+/// Waits for the end of a job whose result has these items, and no others.
+fn completed(gateway: &Gateway, job: &str, items: &[String]) {
+    let document = finished(gateway, job, &[ONE]);
+    assert_eq!((&document["state"], &document["items"]), (&json!("completed"), &json!(items.len())), "{document}");
+    assert!(result(gateway, job, &[ONE]).text() == items.join("\n") + "\n");
 }
 
 /// Returns whether a file below a directory contains a text.
@@ -96,16 +117,14 @@ impl Permits {
     }
 }
 
-#[test]
-fn an_export_has_every_item_in_each_form() {
+fn an_export_has_every_item_in_each_form(place: &Place) {
     let items = users(1_003);
     let expected = items.clone();
     let upstream = Upstream::start(move |exchange| {
         let page = body(exchange, &items);
         exchange.reply("200 OK", &[JSON], page.as_bytes())
     });
-    let directory = Directory::new();
-    let gateway = start(&upstream, &directory, "");
+    let gateway = start(&upstream, place, "");
     let lines = expected.join("\n") + "\n";
     let rows: Vec<String> = (1..=1_003).map(|id| format!("{id},user {id}\r\n")).collect();
     let table = format!("id,name\r\n{}", rows.concat());
@@ -172,10 +191,10 @@ fn an_export_has_every_item_in_each_form() {
 fn the_query_is_that_of_the_list() {
     let rows = Rows::count(40);
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
-    let directory = Directory::new();
+    let place = Place::directory();
     let route = format!("{}\npage_size = {{ default = 3, max = 7 }}", rows::BY_SCORE);
     let configuration = rows::configuration(upstream.address, rows::BY_OFFSET, &route);
-    let gateway = Gateway::start(&format!("{configuration}{}", table(&directory, "")));
+    let gateway = Gateway::start(&format!("{configuration}{}", place.table("")));
     let order = json!({ "format": "csv", "columns": ["id", "none"] });
     let job = begun(&gateway, "/users/exports?sort=id&parity=1", &[], &order);
     let document = finished(&gateway, &job, &[]);
@@ -201,11 +220,9 @@ fn the_query_is_that_of_the_list() {
     );
 }
 
-#[test]
-fn a_result_is_read_in_parts() {
+fn a_result_is_read_in_parts(place: &Place) {
     let upstream = Upstream::start(serve(users(30)));
-    let directory = Directory::new();
-    let gateway = start(&upstream, &directory, "");
+    let gateway = start(&upstream, place, "");
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     finished(&gateway, &job, &[ONE]);
     let whole = result(&gateway, &job, &[ONE]);
@@ -224,15 +241,14 @@ fn a_result_is_read_in_parts() {
     assert_eq!((other.status, other.body == whole.body), (200, true));
     let beyond = gateway.send("GET", &target, &[ONE, ("Range", &format!("bytes={length}-"))], b"");
     assert_eq!(beyond.outcome(), "416 range_unsatisfiable");
+    assert_eq!(beyond.header("content-range"), Some(format!("bytes */{length}").as_str()));
     assert_eq!(gateway.send("GET", &target, &[ONE, ("If-None-Match", &tag)], b"").status, 304);
 }
 
 /// Row: A22
-#[test]
-fn an_export_is_that_of_its_client() {
+fn an_export_is_that_of_its_client(place: &Place) {
     let upstream = Upstream::start(serve(users(30)));
-    let directory = Directory::new();
-    let gateway = start(&upstream, &directory, "");
+    let gateway = start(&upstream, place, "");
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     finished(&gateway, &job, &[ONE]);
     for headers in [&[TWO][..], &[], &[("Cookie", "session=one")], &[ONE, ("Cookie", "a=1")]] {
@@ -258,9 +274,10 @@ fn credentials_are_sealed_and_gone_with_the_job() {
         let page = body(exchange, &items);
         exchange.reply("200 OK", &[JSON], page.as_bytes())
     });
-    let directory = Directory::new();
+    let place = Place::directory();
     let setup = Setup { route: "parameters = { private = [\"api_key\"] }", ..PLAIN };
-    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), table(&directory, "")));
+    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("")));
+    let Place::Directory(directory) = &place else { panic!("it is one") };
     permits.give(1);
     let secret = ("Authorization", "Bearer canary-of-the-test");
     let job = begun(&gateway, "/users/exports?api_key=canary-in-the-query", &[secret], &json!({}));
@@ -297,11 +314,9 @@ fn failing(from: usize, until: usize, answer: &'static str) -> (Upstream, Vec<St
     (upstream, items)
 }
 
-#[test]
-fn credentials_that_expire_end_the_export() {
+fn credentials_that_expire_end_the_export(place: &Place) {
     let (upstream, _) = failing(3, usize::MAX, "401 Unauthorized");
-    let directory = Directory::new();
-    let gateway = start(&upstream, &directory, "");
+    let gateway = start(&upstream, place, "");
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     let document = finished(&gateway, &job, &[ONE]);
     assert_eq!((&document["state"], &document["error"]["code"]), (&json!("failed"), &json!("credentials_refused")));
@@ -313,20 +328,17 @@ fn credentials_that_expire_end_the_export() {
     assert_eq!(gateway.send("GET", "/users/exports", &[TWO], b"").json()["exports"], json!([]));
 }
 
-#[test]
-fn a_page_is_tried_again_and_not_for_ever() {
+fn a_page_is_tried_again_and_not_for_ever(place: &Place) {
     let (upstream, items) = failing(3, 5, "500 Internal Server Error");
-    let directory = Directory::new();
     let setup = Setup { upstream: "retries = { most = 0 }", ..PLAIN };
-    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), table(&directory, "")));
+    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("")));
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     assert_eq!(finished(&gateway, &job, &[ONE])["state"], "completed");
     assert_eq!(result(&gateway, &job, &[ONE]).text(), items.join("\n") + "\n");
+    drop(gateway);
 
     let (upstream, _) = failing(3, usize::MAX, "500 Internal Server Error");
-    let directory = Directory::new();
-    let gateway =
-        Gateway::start(&format!("{}{}", setup.configuration(upstream.address), table(&directory, "attempts = 2")));
+    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("attempts = 2")));
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     let document = finished(&gateway, &job, &[ONE]);
     let facts = ["state", "attempts", "items"].map(|name| &document[name]);
@@ -337,18 +349,16 @@ fn a_page_is_tried_again_and_not_for_ever() {
 #[test]
 fn limits_of_clients_slow_an_export_down() {
     let upstream = Upstream::start(serve(users(1_000)));
-    let directory = Directory::new();
+    let place = Place::directory();
     let setup = Setup { route: "rate_limit = { requests = 4, per = \"2s\" }", ..PLAIN };
-    let gateway =
-        Gateway::start(&format!("{}{}", setup.configuration(upstream.address), table(&directory, "attempts = 1")));
+    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("attempts = 1")));
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     let document = finished(&gateway, &job, &[ONE]);
     assert_eq!((&document["state"], &document["items"]), (&json!("completed"), &json!(1_000)), "{document}");
     assert!(metric(&gateway, "cursorgate_rate_limited_total{route=\"users\",policy=\"requests\"}") > 0);
 }
 
-#[test]
-fn an_export_can_be_cancelled_and_removed() {
+fn an_export_can_be_cancelled_and_removed(place: &Place) {
     let permits = Permits::default();
     let (items, gate) = (users(900), permits.clone());
     let upstream = Upstream::start(move |exchange| {
@@ -356,8 +366,7 @@ fn an_export_can_be_cancelled_and_removed() {
         let page = body(exchange, &items);
         exchange.reply("200 OK", &[JSON], page.as_bytes())
     });
-    let directory = Directory::new();
-    let gateway = start(&upstream, &directory, "at_once = 1");
+    let gateway = start(&upstream, place, "at_once = 1");
     permits.give(2);
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     eventually("its second page is asked for", || (upstream.count() == 3).then_some(()));
@@ -366,8 +375,7 @@ fn an_export_can_be_cancelled_and_removed() {
     let cancelled = gateway.send("DELETE", &job, &[ONE], b"");
     assert_eq!((cancelled.status, &cancelled.json()["state"]), (200, &json!("cancelled")));
     permits.give(100);
-    let file = directory.file("exports/results").join(job.rsplit('/').next().expect("an id"));
-    eventually("its file is removed", || (!file.exists()).then_some(()));
+    eventually("its result is removed", || (place.results() == 0).then_some(()));
     assert_eq!(status(&gateway, &job, &[ONE])["state"], "cancelled");
     assert!(upstream.count() <= 4, "no further page");
 
@@ -375,12 +383,10 @@ fn an_export_can_be_cancelled_and_removed() {
     finished(&gateway, &job, &[ONE]);
     assert_eq!(gateway.send("DELETE", &job, &[ONE], b"").status, 204);
     assert_eq!(gateway.send("GET", &job, &[ONE], b"").outcome(), "404 export_not_found");
-    let results = std::fs::read_dir(directory.file("exports/results")).expect("the results");
-    assert_eq!(results.count(), 0);
+    eventually("its result is removed", || (place.results() == 0).then_some(()));
 }
 
-#[test]
-fn unfinished_exports_are_limited() {
+fn unfinished_exports_are_limited(place: &Place) {
     let gate = Gate::default();
     let (items, held) = (users(300), gate.clone());
     let upstream = Upstream::start(move |exchange| {
@@ -390,8 +396,7 @@ fn unfinished_exports_are_limited() {
         let page = body(exchange, &items);
         exchange.reply("200 OK", &[JSON], page.as_bytes())
     });
-    let directory = Directory::new();
-    let gateway = start(&upstream, &directory, "per_client = 2\nqueue = 3\nat_once = 1");
+    let gateway = start(&upstream, place, "per_client = 2\nqueue = 3\nat_once = 1");
     let jobs = [ONE, ONE, TWO].map(|client| begun(&gateway, "/users/exports", &[client], &json!({})));
     let refused = begin(&gateway, "/users/exports", &[ONE], &json!({}));
     assert_eq!(refused.outcome(), "429 export_limit");
@@ -405,11 +410,9 @@ fn unfinished_exports_are_limited() {
     assert_eq!(again.status, 202);
 }
 
-#[test]
-fn finished_exports_are_kept_up_to_a_number_and_a_size() {
+fn finished_exports_are_kept_up_to_a_number_and_a_size(place: &Place) {
     let upstream = Upstream::start(serve(users(30)));
-    let directory = Directory::new();
-    let gateway = start(&upstream, &directory, "keep_jobs = 2");
+    let gateway = start(&upstream, place, "keep_jobs = 2");
     let jobs: Vec<String> = (0..4)
         .map(|_| {
             let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
@@ -421,21 +424,18 @@ fn finished_exports_are_kept_up_to_a_number_and_a_size() {
         let own = gateway.send("GET", "/users/exports", &[ONE], b"").json();
         (own["exports"].as_array()?.len() == 2).then_some(())
     });
-    eventually("two files are left", || {
-        let results = std::fs::read_dir(directory.file("exports/results")).ok()?;
-        (results.count() == 2).then_some(())
-    });
+    eventually("two results are left", || (place.results() == 2).then_some(()));
     let left = jobs.iter().filter(|job| gateway.send("GET", job, &[ONE], b"").status == 200).count();
     assert_eq!(left, 2);
     drop(gateway);
-    let gateway = start(&upstream, &directory, "keep = \"1s\"");
+    let gateway = start(&upstream, place, "keep = \"1s\"");
     eventually("none is left", || {
         let own = gateway.send("GET", "/users/exports", &[ONE], b"").json();
         own["exports"].as_array()?.is_empty().then_some(())
     });
+    drop(gateway);
     let large = Upstream::start(serve(users(30_000)));
-    let other = Directory::new();
-    let bounded = start(&large, &other, "size = \"64KiB\"");
+    let bounded = start(&large, place, "size = \"64KiB\"");
     let job = begun(&bounded, "/users/exports", &[ONE], &json!({}));
     assert_eq!(finished(&bounded, &job, &[ONE])["error"]["code"], "export_too_large");
 }
@@ -448,11 +448,11 @@ fn other_paths_are_those_of_routes() {
         let page = body(exchange, &items);
         exchange.reply("200 OK", &[JSON], page.as_bytes())
     });
-    let directory = Directory::new();
+    let place = Place::directory();
     let rest = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
     let without = Gateway::start(&format!("{}{rest}", PLAIN.configuration(upstream.address)));
     assert_eq!(begin(&without, "/users/exports", &[], &json!({})).status, 200, "forwarded");
-    let gateway = Gateway::start(&format!("{}{rest}{}", PLAIN.configuration(upstream.address), table(&directory, "")));
+    let gateway = Gateway::start(&format!("{}{rest}{}", PLAIN.configuration(upstream.address), place.table("")));
     for (method, target) in [
         ("POST", "/elsewhere/exports"),
         ("POST", "/exports"),

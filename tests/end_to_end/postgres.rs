@@ -23,7 +23,7 @@ use crate::{
 const CLIENTS: usize = 10;
 const LIMIT: usize = 250;
 
-const CONFIGURATION: &str = r#"
+pub(crate) const CONFIGURATION: &str = r#"
 [upstreams.legacy]
 peers = ["ADDRESS"]
 
@@ -55,14 +55,14 @@ filterable = ["created_at"]
 "#;
 
 /// The service, and what is known of its table.
-struct Legacy {
-    address: SocketAddr,
+pub(crate) struct Legacy {
+    pub(crate) address: SocketAddr,
     child: Child,
     input: Option<ChildStdin>,
 }
 
 /// An item as walks compare it: the same id with the same key is the same item.
-type Key = (u64, String);
+pub(crate) type Key = (u64, String);
 
 /// The items of one walk.
 struct Seen {
@@ -88,18 +88,23 @@ struct Harm {
 
 impl Legacy {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts the service with these arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/upstreams/postgres/service.py");
-        let (child, input, address) = launch(Command::new(python()).arg(source));
+        let (child, input, address) = launch(Command::new(python()).arg(source).args(arguments));
         Self { address, child, input: Some(input) }
     }
 
     /// All items there are.
-    fn items(&self) -> HashSet<Key> {
+    pub(crate) fn items(&self) -> HashSet<Key> {
         let all = http::get(self.address, "/all").json();
         all.as_array().expect("an array").iter().map(|row| key(&row[0], &row[1])).collect()
     }
 
-    fn change(&self, changes: &Value) {
+    pub(crate) fn change(&self, changes: &Value) {
         let answer = http::send(self.address, "POST", "/changes", &[], changes.to_string().as_bytes());
         assert_eq!(answer.status, 200, "{answer:?}");
     }
@@ -204,7 +209,7 @@ fn walks(way: Way, legacy: &Legacy, gateway: &Gateway, writers: bool) -> (Harm, 
 }
 
 /// Makes a change; an item that moves is recorded before.
-fn draw(numbers: &mut Numbers, ids: &[u64], touched: &Mutex<HashSet<u64>>) -> Value {
+pub(crate) fn draw(numbers: &mut Numbers, ids: &[u64], touched: &Mutex<HashSet<u64>>) -> Value {
     let id = ids[numbers.below(ids.len())];
     // Most new items are the newest, as in most lists; some come in the midst.
     let milliseconds = if numbers.below(3) == 0 { numbers.below(166) } else { 60_000 + numbers.below(1_000_000) };

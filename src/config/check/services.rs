@@ -1,5 +1,6 @@
 //! `[services]`.
 
+mod exports;
 mod graphql;
 mod mcp;
 mod offered;
@@ -65,15 +66,8 @@ fn bulk(written: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) 
 }
 
 fn exports(written: &Spanned, context: &mut Context<'_>) -> Option<ExportSettings> {
-    let Some(directory) = EXPORTS.directory.located(written) else {
-        if EXPORTS.directory.find(written).is_none() {
-            let help = "directory = \"/var/lib/cursorgate/exports\"";
-            context.missing(written.at, "services.exports has no directory", help);
-        }
-        return None;
-    };
     Some(ExportSettings {
-        directory: context.path(&directory.value, directory.at).into(),
+        store: exports::store(written, context)?,
         at_once: EXPORTS.at_once.read(written),
         per_client: EXPORTS.per_client.read(written),
         queue: EXPORTS.queue.read(written),

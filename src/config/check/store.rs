@@ -69,14 +69,7 @@ fn user(
     (username, password): (&'static Key<String>, &'static Key<String>),
     context: &mut Context<'_>,
 ) -> StoreUser {
-    let secret: Option<Secret> = password.located(store).and_then(|written| {
-        let secret = context.secret(&written, "")?;
-        if std::str::from_utf8(secret.reveal()).is_err() {
-            let message = format!("caches.shared.{} is not UTF-8", password.definition.name);
-            context.diagnostics.error(written.at, message, "choose another password");
-        }
-        Some(secret)
-    });
+    let secret = self::password(("caches.shared", store), password, context);
     if let Some(written) = username.located(store).filter(|_| password.find(store).is_none()) {
         let message = format!("caches.shared.{} needs a password", username.definition.name);
         context.diagnostics.error(written.at, message, format!("{} = \"file:PATH\"", password.definition.name));
@@ -84,8 +77,23 @@ fn user(
     StoreUser { username: username.read(store), password: secret }
 }
 
+/// Reads a password of a server, whose table is `owner`.
+pub(super) fn password(
+    (owner, table): (&str, &Spanned),
+    key: &'static Key<String>,
+    context: &mut Context<'_>,
+) -> Option<Secret> {
+    let written = key.located(table)?;
+    let secret = context.secret(&written, "")?;
+    if std::str::from_utf8(secret.reveal()).is_err() {
+        let message = format!("{owner}.{} is not UTF-8", key.definition.name);
+        context.diagnostics.error(written.at, message, "choose another password");
+    }
+    Some(secret)
+}
+
 /// Warns of a password that other machines could read on its way.
-fn warn_of_plain(addresses: &[Located<String>], password: &Located<String>, context: &mut Context<'_>) {
+pub(super) fn warn_of_plain(addresses: &[Located<String>], password: &Located<String>, context: &mut Context<'_>) {
     let is_local = |address: &Located<String>| {
         let host = address.value.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']']);
         host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::webhooks::WebhookKeys;
+use super::{postgres::PostgresKeys, webhooks::WebhookKeys};
 use crate::config::{
     diagnostic::Located,
     key::{
@@ -90,7 +90,8 @@ table! {
     EXPORTS: ExportKeys {
         /// The directory of the jobs and the results, which the process makes and keeps to its own account. Processes of one
         /// machine that share it, and the keys of cursors, do one another's work: the jobs of one that ended are taken over.
-        /// It can't be on a network file system. A change takes effect after a restart.
+        /// It can't be on a network file system. A change takes effect after a restart. Processes of several machines share a
+        /// database in its place: `postgres`.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/exports""#);
 
         /// The number of jobs that this process works on at a time. Each makes one request after the other.
@@ -122,6 +123,10 @@ table! {
 
         /// The size up to which results are kept. Beyond it the oldest ones are removed.
         keep_size: Defaulted<usize> => size("64KiB", "1024GiB").default(Text("100GiB"));
+
+        /// The jobs and the results in a database of PostgreSQL (12 or newer), in place of `directory`. Processes that share it,
+        /// and the keys of cursors, do one another's work, on whatever machine they are.
+        postgres: Key<Spanned> => sub_table(PostgresKeys::KEYS).optional_section();
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::WebhookSettings;
+use super::{UpstreamTls, WebhookSettings};
+use crate::config::{diagnostic::Located, secret::Secret};
 
 /// `[services]`.
 #[derive(Debug, Clone, Default)]
@@ -101,11 +102,45 @@ pub struct LiveInterval {
     pub max: Duration,
 }
 
-/// `[services.exports]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportSettings {
+/// The place of jobs and results.
+#[derive(Debug, Clone)]
+pub enum ExportStoreSettings {
     /// The path as it is opened.
-    pub directory: PathBuf,
+    Directory(PathBuf),
+    Postgres(PostgresSettings),
+}
+
+/// `[services.exports.postgres]`.
+#[derive(Debug, Clone)]
+pub struct PostgresSettings {
+    /// At least one; `host:port`.
+    pub addresses: Vec<Located<String>>,
+    pub database: String,
+    pub username: String,
+    /// `None` where the server asks for none.
+    pub password: Option<Secret>,
+    /// `None` without TLS.
+    pub tls: Option<UpstreamTls>,
+    pub connections: usize,
+    /// Of a question.
+    pub timeout: Duration,
+    pub connect_timeout: Duration,
+    pub lease: Duration,
+}
+
+impl PostgresSettings {
+    /// Returns the server and the database as operators read them.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let addresses: Vec<&str> = self.addresses.iter().map(|address| address.value.as_str()).collect();
+        format!("{} at {}", self.database, addresses.join(" or "))
+    }
+}
+
+/// `[services.exports]`.
+#[derive(Debug, Clone)]
+pub struct ExportSettings {
+    pub store: ExportStoreSettings,
     /// The number of jobs that this process works on at a time.
     pub at_once: usize,
     /// The largest number of unfinished jobs of a client.

@@ -142,6 +142,8 @@ codes! {
     UpstreamUnsorted = "upstream_unsorted", 502, "The upstream's list is not in its order";
     /// The gateway is overloaded.
     Overloaded = "overloaded", 503, "The gateway is overloaded";
+    /// The store of a service can't be reached, or does not answer.
+    StoreUnavailable = "store_unavailable", 503, "The store is not available";
     /// The page was not found or filled within the requests and time allowed.
     BudgetExceeded = "budget_exceeded", 503, "The page took too many upstream requests";
     /// The upstream did not answer in time.
@@ -175,6 +177,7 @@ impl Code {
                 | Self::UpstreamUnavailable
                 | Self::UpstreamTruncated
                 | Self::Overloaded
+                | Self::StoreUnavailable
                 | Self::BudgetExceeded
                 | Self::UpstreamTimeout
         )

@@ -30,6 +30,8 @@ pub struct Problem {
     pub allowed: Vec<String>,
     /// The upstream's `Retry-After`.
     pub retry_after: Option<HeaderValue>,
+    /// The length of a result of which a part was asked for that it does not have, as `Content-Range` says it.
+    pub content_range: Option<HeaderValue>,
 }
 
 impl From<Box<Self>> for Problem {
@@ -53,6 +55,7 @@ impl Problem {
             differs: Vec::new(),
             allowed: Vec::new(),
             retry_after: None,
+            content_range: None,
         }
     }
 

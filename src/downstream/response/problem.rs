@@ -2,7 +2,7 @@
 
 use http::{
     HeaderValue,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    header::{CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER},
 };
 
 use super::Response;
@@ -37,6 +37,9 @@ impl Response {
         response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(value) = &problem.retry_after {
             response.headers.insert(RETRY_AFTER, value.clone());
+        }
+        if let Some(value) = &problem.content_range {
+            response.headers.insert(CONTENT_RANGE, value.clone());
         }
         response
     }

@@ -37,7 +37,10 @@ use super::{
 };
 use crate::{
     gateway::{
-        outcome::{metrics::webhooks::WebhookCounts, trace::SpanQueue},
+        outcome::{
+            metrics::{exports::ExportCounts, webhooks::WebhookCounts},
+            trace::SpanQueue,
+        },
         runtime::{clock, log_queue::LogCounts, service_manager, sockets::Sockets},
     },
     upstream::net::connection::Connections,
@@ -68,6 +71,7 @@ pub struct Vitals {
     spans: Arc<SpanQueue>,
     pulse: Arc<Pulse>,
     webhooks: Arc<WebhookCounts>,
+    exports: Arc<ExportCounts>,
     live_counts: Arc<LiveCounts>,
 }
 
@@ -85,6 +89,7 @@ impl Default for Vitals {
             spans: Arc::default(),
             pulse: Arc::default(),
             webhooks: Arc::default(),
+            exports: Arc::default(),
             live_counts: Arc::default(),
         }
     }
@@ -165,6 +170,12 @@ impl Vitals {
     #[must_use]
     pub(crate) fn webhooks(&self) -> &WebhookCounts {
         &self.webhooks
+    }
+
+    /// Returns the numbers of export jobs.
+    #[must_use]
+    pub(crate) fn exports(&self) -> &ExportCounts {
+        &self.exports
     }
 
     /// Returns the counts of live pages.

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     config::{
         self, Diagnostics, ProcessEnvironment,
-        settings::{LogSettings, Settings},
+        settings::{ExportStoreSettings, LogSettings, Settings},
     },
     gateway::runtime::{clock, service_manager},
 };
@@ -239,8 +239,14 @@ impl Fixed {
         keys.push(("server.connections".to_owned(), format!("{:?}", settings.server.connections)));
         let per_address = format!("{:?}", settings.server.connections_per_address);
         keys.push(("server.connections_per_address".to_owned(), per_address));
-        let exports = settings.services.exports.as_ref().map(|exports| &exports.directory);
-        keys.push(("services.exports.directory".to_owned(), format!("{exports:?}")));
+        let (mut directory, mut database) = (None, None);
+        match settings.services.exports.as_ref().map(|exports| &exports.store) {
+            None => {}
+            Some(ExportStoreSettings::Directory(path)) => directory = Some(path),
+            Some(ExportStoreSettings::Postgres(own)) => database = Some((own.place(), own.connections)),
+        }
+        keys.push(("services.exports.directory".to_owned(), format!("{directory:?}")));
+        keys.push(("services.exports.postgres".to_owned(), format!("{database:?}")));
         let webhooks = settings.services.webhooks.as_ref().map(|webhooks| &webhooks.directory);
         keys.push(("services.webhooks.directory".to_owned(), format!("{webhooks:?}")));
         Self(keys)

@@ -25,8 +25,8 @@ use crate::{
         diagnostic::Location,
         redacted::RedactedConfiguration,
         settings::{
-            AdminSettings, AfterSunset, CursorKeySettings, LegacySettings, ListenerSettings, Network, ServerSettings,
-            ServiceSettings, Settings, TlsVersion, UpstreamTls,
+            AdminSettings, AfterSunset, CursorKeySettings, ExportStoreSettings, LegacySettings, ListenerSettings,
+            Network, ServerSettings, ServiceSettings, Settings, TlsVersion, UpstreamTls,
         },
     },
     cursor::KeyRing,
@@ -63,6 +63,8 @@ pub struct Snapshot {
     pub services: ServiceSettings,
     /// The authorities of webhooks' receivers, where they are not those of the system.
     pub(crate) webhook_authorities: Option<Arc<Renewable<PeerCredentials>>>,
+    /// The certificates for the database of exports; none without TLS.
+    pub(crate) export_credentials: Option<Arc<Renewable<PeerCredentials>>>,
     /// The lists that services describe.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone read descriptions"))]
     pub(crate) described: DescribedLists,
@@ -164,6 +166,7 @@ impl Snapshot {
         let listeners = listeners(settings, previous, diagnostics);
         let store = store(settings, keys.as_ref(), previous, diagnostics);
         let webhook_authorities = webhook_authorities(settings, diagnostics);
+        let export_credentials = export_credentials(settings, diagnostics);
         let openapi = OpenApi::compile(settings, &routes, diagnostics);
         let table = service_paths::table(&settings.services, &routes, diagnostics);
         if diagnostics.has_errors() {
@@ -182,6 +185,7 @@ impl Snapshot {
             server: settings.server.clone(),
             services: settings.services.clone(),
             webhook_authorities,
+            export_credentials,
             admin: settings.admin.clone(),
             keys,
             cursor_keys: cursor_keys(settings, previous),
@@ -214,7 +218,7 @@ impl Snapshot {
         let upstreams = self.upstreams.iter().filter_map(|upstream| upstream.peers.credentials());
         let listeners = listeners.map(|tls| -> &dyn Credentials { tls });
         let store = self.store.iter().filter_map(|store| store.credentials());
-        let receivers = self.webhook_authorities.iter();
+        let receivers = self.webhook_authorities.iter().chain(&self.export_credentials);
         let peers = upstreams.chain(receivers).map(|tls| -> &dyn Credentials { &**tls });
         listeners.chain(peers).chain(store)
     }
@@ -232,6 +236,11 @@ fn webhook_authorities(settings: &Settings, diagnostics: &mut Diagnostics) -> Op
     let name = "services.webhooks".to_owned();
     let tls = UpstreamTls { name, server_name: None, ca: Some(ca), pair: None, min_version: TlsVersion::Tls12 };
     tls::upstream(&tls, clock::unix_seconds(), diagnostics)
+}
+
+fn export_credentials(settings: &Settings, diagnostics: &mut Diagnostics) -> Option<Arc<Renewable<PeerCredentials>>> {
+    let ExportStoreSettings::Postgres(postgres) = &settings.services.exports.as_ref()?.store else { return None };
+    tls::upstream(postgres.tls.as_ref()?, clock::unix_seconds(), diagnostics)
 }
 
 /// Checks the dialects and envelopes of the configuration itself, whether a route uses them or not.

@@ -21,7 +21,7 @@ struct Header {
 }
 
 /// The header of every response.
-const REQUEST_ID: &str = "X-Request-Id";
+pub(super) const REQUEST_ID: &str = "X-Request-Id";
 
 const HEADERS: [Header; 14] = [
     Header { name: "Link", text: "The same links as in the body, one relation each (RFC 8288)", schema: string },
@@ -304,6 +304,7 @@ fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
         | Code::WebhookLimit
         | Code::WebhookUrlRefused
         | Code::ExportLimit
+        | Code::StoreUnavailable
         | Code::LiveLimit
         | Code::OriginRefused
         | Code::RangeUnsatisfiable => false,

@@ -3,6 +3,7 @@
 //! Label values are closed sets: names of routes come from the configuration, all others from the tables in `families`.
 //! Counters outlive a reload as long as a route or upstream of the name exists, and so does their recent past.
 
+pub(crate) mod exports;
 mod families;
 mod figures;
 mod findings;

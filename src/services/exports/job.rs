@@ -1,7 +1,5 @@
 //! An export job: its definition, its progress, its end, and the document that its client reads.
 
-use std::path::{Path, PathBuf};
-
 use serde::{Deserialize, Serialize};
 
 use super::format::{Compression, ExportFormat};
@@ -328,11 +326,6 @@ impl ExportJob {
         let id: String = self.id.chars().take(8).collect();
         let JobDefinition { format, compression, .. } = &self.definition;
         format!("{list}-{id}.{}{}", format.extension(), compression.extension())
-    }
-
-    /// Returns the file of the result in the directory of results.
-    pub(super) fn file(&self, results: &Path) -> PathBuf {
-        results.join(&self.id)
     }
 }
 

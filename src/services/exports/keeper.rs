@@ -4,30 +4,20 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora::{server::ShutdownWatch, services::background::BackgroundService};
-use tokio::{
-    sync::Notify,
-    task::{JoinSet, spawn_blocking},
-};
+use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
-    job::is_id,
-    run::{ExportRun, JobLock},
-    store::{ExportStore, FinishedJob, files},
+    run::ExportRun,
+    store::{ExportStore, FinishedJob, StoreFault},
 };
 use crate::{
     config::settings::ExportSettings,
-    gateway::{
-        lifecycle::process::Stage,
-        runtime::{clock, futures::caught},
-    },
-    services::{database::DatabaseFault, inner::InnerGateway, webhooks::Events},
+    gateway::{lifecycle::process::Stage, runtime::futures::caught},
+    services::{inner::InnerGateway, webhooks::Events},
 };
 
 /// The time after which a process looks for jobs that others have queued or left.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// The most events that are raised at a look.
-const EVENTS: usize = 100;
 
 /// The looks between two removals of finished jobs.
 const LOOKS_BETWEEN: u32 = 5;
@@ -35,7 +25,7 @@ const LOOKS_BETWEEN: u32 = 5;
 /// The keeper of the jobs.
 pub(in crate::services) struct ExportKeeper {
     pub(super) inner: Arc<InnerGateway>,
-    pub(super) store: ExportStore,
+    pub(super) store: Arc<dyn ExportStore>,
     /// Notified when a request has queued a job.
     pub(super) queued: Arc<Notify>,
     /// None without webhooks.
@@ -49,7 +39,7 @@ impl BackgroundService for ExportKeeper {
         let vitals = self.inner.gateway().vitals.clone();
         let mut stopping = pin!(vitals.reached(Stage::Draining));
         let mut running = JoinSet::new();
-        let mut looks = 0;
+        let (mut looks, mut is_down) = (0_u32, false);
         // Each iteration waits for a job, its end, or the next look.
         loop {
             tokio::select! {
@@ -60,62 +50,52 @@ impl BackgroundService for ExportKeeper {
             }
             let snapshot = self.inner.gateway().live.pin();
             let Some(settings) = &snapshot.services.exports else { continue };
-            if let Err(fault) = self.announce().await {
-                // Exports go on, and their events wait.
-                tracing::error!(%fault, "events of exports wait");
+            let looked = self.look(settings, &mut running, looks.is_multiple_of(LOOKS_BETWEEN)).await;
+            looks = looks.wrapping_add(1);
+            match (&looked, is_down) {
+                (Err(fault), false) => tracing::error!(%fault, "exports or their events wait"),
+                (Ok(()), true) => tracing::info!("exports go on"),
+                (Err(_), true) | (Ok(()), false) => {}
             }
-            let looked = async {
-                self.take(settings, &mut running).await?;
-                if looks % LOOKS_BETWEEN == 0 {
-                    self.remove(settings).await?;
-                }
-                Ok::<(), DatabaseFault>(())
-            };
-            if let Err(fault) = looked.await {
-                tracing::error!(%fault, "exports wait");
+            is_down = looked.is_err();
+            if is_down {
                 tokio::time::sleep(LOOK).await;
             }
-            looks += 1;
         }
         while running.join_next().await.is_some() {}
     }
 }
 
 impl ExportKeeper {
+    /// Looks for what there is to do.
+    async fn look(&self, settings: &ExportSettings, running: &mut JoinSet<()>, cleans: bool) -> Result<(), StoreFault> {
+        // Exports go on where their events can't be raised.
+        let announced = self.announce().await;
+        self.take(settings, running).await?;
+        if cleans {
+            self.remove(settings).await?;
+            let counts = self.store.counts().await?;
+            self.inner.gateway().vitals.exports().set(counts.iter().map(|(state, count)| (state.word(), *count)));
+        }
+        announced
+    }
+
     /// Raises the events of jobs that have ended. A job's event is forgotten once it is raised: a process that ends in between
     /// leads to the same event again, which is not raised twice.
-    async fn announce(&self) -> Result<(), DatabaseFault> {
+    async fn announce(&self) -> Result<(), StoreFault> {
         let Some(events) = &self.events else { return Ok(()) };
-        for (id, announcement) in self.store.call(|jobs| jobs.announcements(EVENTS)).await? {
+        for (id, announcement) in self.store.announcements().await? {
             events.raise(serde_json::from_str(&announcement)?).await?;
-            self.store.call(move |jobs| jobs.announced(&id)).await?;
+            self.store.announced(&id).await?;
         }
         Ok(())
     }
 
     /// Takes jobs until the process has as many as it works on at a time.
-    async fn take(&self, settings: &ExportSettings, running: &mut JoinSet<()>) -> Result<(), DatabaseFault> {
-        if running.len() >= settings.at_once {
-            return Ok(());
-        }
-        let candidates = self.store.call(|jobs| jobs.candidates(clock::unix_milliseconds())).await?;
-        for id in candidates {
-            if running.len() >= settings.at_once {
-                return Ok(());
-            }
-            let path = self.store.results().join(&id);
-            let taken = spawn_blocking(move || JobLock::take(&path)).await.map_err(|_| DatabaseFault::Task)?;
-            let Some(lock) = taken? else { continue };
-            let claimed = self.store.call(move |jobs| jobs.claim(&id, clock::unix_milliseconds())).await?;
-            let Some((job, credentials)) = claimed else { continue };
-            let run = ExportRun {
-                inner: Arc::clone(&self.inner),
-                store: self.store.clone(),
-                settings: settings.clone(),
-                job,
-                credentials,
-                lock,
-            };
+    async fn take(&self, settings: &ExportSettings, running: &mut JoinSet<()>) -> Result<(), StoreFault> {
+        while running.len() < settings.at_once {
+            let Some(taken) = self.store.take().await? else { break };
+            let run = ExportRun { inner: Arc::clone(&self.inner), settings: settings.clone(), taken };
             // The process does not leave between a page and its place in the store.
             let in_flight = self.inner.gateway().vitals.enter();
             running.spawn(async move {
@@ -130,44 +110,22 @@ impl ExportKeeper {
         Ok(())
     }
 
-    /// Removes finished jobs beyond their time, their number and their size, and the files of jobs without a result.
-    async fn remove(&self, settings: &ExportSettings) -> Result<(), DatabaseFault> {
-        let settings = settings.clone();
-        let results = self.store.results().to_owned();
-        // Files are listed first: one that is younger than the list of jobs is not among them.
-        let names = spawn_blocking(move || files(&results)).await.map_err(|_| DatabaseFault::Task)??;
-        let with_result = self
-            .store
-            .call(move |jobs| {
-                let finished = jobs.finished()?;
-                for id in surplus(&finished, &settings, clock::unix_seconds()) {
-                    jobs.remove(id)?;
-                }
-                jobs.with_result()
-            })
-            .await?;
-        let results = self.store.results().to_owned();
-        let removed = spawn_blocking(move || {
-            for name in names.iter().filter(|name| is_id(name) && !with_result.contains(name)) {
-                match std::fs::remove_file(results.join(name)) {
-                    // Another process was faster.
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                    removed => removed?,
-                }
-            }
-            Ok(())
-        });
-        removed.await.map_err(|_| DatabaseFault::Task)?
+    /// Removes finished jobs beyond their time, their number and their size, and the results of jobs without one.
+    async fn remove(&self, settings: &ExportSettings) -> Result<(), StoreFault> {
+        for id in surplus(&self.store.finished().await?, settings) {
+            self.store.remove(id).await?;
+        }
+        self.store.sweep().await
     }
 }
 
 /// Returns the ids of the jobs that are not kept; `finished` has the newest first.
-fn surplus<'j>(finished: &'j [FinishedJob], settings: &ExportSettings, now: u64) -> Vec<&'j str> {
+fn surplus<'j>(finished: &'j [FinishedJob], settings: &ExportSettings) -> Vec<&'j str> {
     let most = u64::try_from(settings.keep_size).unwrap_or(u64::MAX);
     let mut size = 0_u64;
     let beyond = finished.iter().enumerate().filter(move |(place, job)| {
         size = size.saturating_add(job.bytes);
-        let is_old = now.saturating_sub(job.finished) >= settings.keep.as_secs();
+        let is_old = job.age >= settings.keep.as_secs();
         is_old || *place >= settings.keep_jobs || (job.bytes > 0 && size > most)
     });
     beyond.map(|(_, job)| job.id.as_str()).collect()
@@ -176,14 +134,15 @@ fn surplus<'j>(finished: &'j [FinishedJob], settings: &ExportSettings, now: u64)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::ExportStoreSettings;
 
     #[test]
     fn the_newest_jobs_are_kept() {
-        let job = |id: &str, finished, bytes| FinishedJob { id: id.to_owned(), finished, bytes };
-        let finished = [job("e", 95, 40), job("d", 90, 0), job("c", 80, 70), job("b", 70, 10), job("a", 20, 0)];
+        let job = |id: &str, age, bytes| FinishedJob { id: id.to_owned(), age, bytes };
+        let finished = [job("e", 5, 40), job("d", 10, 0), job("c", 20, 70), job("b", 30, 10), job("a", 80, 0)];
         let kept = |keep, keep_jobs, keep_size| {
             let settings = ExportSettings {
-                directory: "/x".into(),
+                store: ExportStoreSettings::Directory("/x".into()),
                 at_once: 1,
                 per_client: 1,
                 queue: 1,
@@ -195,7 +154,7 @@ mod tests {
                 keep_jobs,
                 keep_size,
             };
-            surplus(&finished, &settings, 100).concat()
+            surplus(&finished, &settings).concat()
         };
         assert_eq!(kept(1_000, 10, 1_000), "");
         assert_eq!(kept(30, 10, 1_000), "ba");

@@ -3,8 +3,8 @@
 //! A job walks the pages of a list by inner requests (`services::inner`) with the headers of the client that asked for it,
 //! from the first page on by the links to the next ones (`page`). So the limits, the proofs and the principal of the list
 //! hold for it, and there is no second way to page. The items of each page are written into the result as they came
-//! (`items`, by its `format`); then the store has the place of the next page and the length of the result, in one transaction (`run`,
-//! `store`). Whatever ends the process, the next one goes on from there, in any process that has the directory (`keeper`).
+//! (`items`, by its `format`), and the store has them together with the place of the next page (`run`, `store`). Whatever ends the process,
+//! the job goes on from there, in any process that has the store (`keeper`).
 //!
 //! `credentials` seals those of a job. `request` reads requests, `result` answers those for a result, `job` has a job's data and its document.
 
@@ -33,11 +33,12 @@ use self::{
     job::{ExportJob, JobDefinition, JobProgress, JobState},
     page::{PageFault, PageReader},
     request::{ExportOrder, ExportResource, ExportTarget},
-    store::{Added, ExportStore, QueueLimits},
+    result::ResultAnswer,
+    store::{Added, DirectoryStore, ExportStore, PostgresJobs, QueueLimits, StoreFault},
 };
-use super::{caller::Caller, database::DatabaseFault, id::new_id, inner::InnerGateway, webhooks::Events};
+use super::{caller::Caller, id::new_id, inner::InnerGateway, webhooks::Events};
 use crate::{
-    config::settings::ExportSettings,
+    config::settings::{ExportSettings, ExportStoreSettings},
     cursor::KeyRing,
     downstream::{Code, LinkBase, Problem, Response},
     gateway::{
@@ -48,7 +49,7 @@ use crate::{
         session::{
             body::{self, BodyLimits},
             client_request::Client,
-            service::{Service, ServiceAnswer},
+            service::{Service, ServiceAnswer, StreamedResponse},
         },
     },
     upstream::net::memory::MemoryShare,
@@ -64,7 +65,7 @@ const ASK_AGAIN: &str = "2";
 /// The service.
 pub(super) struct Exports {
     inner: Arc<InnerGateway>,
-    store: ExportStore,
+    store: Arc<dyn ExportStore>,
     queued: Arc<Notify>,
 }
 
@@ -114,8 +115,7 @@ impl Service for Exports {
                 unless_gone(session, begun).await.transpose()
             }
             (ExportResource::Collection, _) => {
-                let owners = call.owners.clone();
-                let mut jobs = self.call(move |jobs| jobs.of_client(&owners)).await?;
+                let mut jobs = self.store.of_client(&call.owners).await.map_err(failed)?;
                 jobs.retain(|job| call.concerns(job));
                 let keep = call.settings.keep.as_secs();
                 let exports = jobs.iter().map(|job| job.document(&call.base, keep)).collect();
@@ -128,29 +128,41 @@ impl Service for Exports {
                 if job.state != JobState::Completed {
                     return Err(without_result(&job).into());
                 }
-                let file = job.file(self.store.results());
-                result::answer(&job, file, &session.req_header().headers).await.map(Some)
+                let (head, part) = match result::answer(&job, &session.req_header().headers)? {
+                    ResultAnswer::Without(response) => return Ok(Some(ServiceAnswer::Whole(response))),
+                    ResultAnswer::Part(head, part) => (head, part),
+                };
+                let body = self.store.read(&job.id, part).await.map_err(failed)?;
+                Ok(Some(ServiceAnswer::Streamed(Box::new(StreamedResponse { head, body }))))
             }
         }
     }
 }
 
 impl Exports {
-    /// Opens the exports of a directory, whose ends are told as `events`.
+    /// Opens the exports, whose ends are told as `events`.
     ///
     /// # Errors
     ///
-    /// Returns the fault of the directory as a text.
+    /// Returns the fault of the store as a text.
     pub(super) fn open(
         inner: &Arc<InnerGateway>,
         settings: &ExportSettings,
         events: Option<Events>,
     ) -> Result<(Self, ExportKeeper), String> {
-        let store = ExportStore::open(&settings.directory)
-            .map_err(|fault| format!("services.exports: {}: {fault}", settings.directory.display()))?;
+        let store: Arc<dyn ExportStore> = match &settings.store {
+            ExportStoreSettings::Directory(directory) => {
+                let opened = DirectoryStore::open(directory);
+                Arc::new(opened.map_err(|fault| format!("services.exports: {}: {fault}", directory.display()))?)
+            }
+            ExportStoreSettings::Postgres(settings) => {
+                let opened = PostgresJobs::open(inner, settings);
+                Arc::new(opened.map_err(|error| format!("services.exports.postgres: {error}"))?)
+            }
+        };
         let queued: Arc<Notify> = Arc::default();
         let keeper =
-            ExportKeeper { inner: Arc::clone(inner), store: store.clone(), queued: Arc::clone(&queued), events };
+            ExportKeeper { inner: Arc::clone(inner), store: Arc::clone(&store), queued: Arc::clone(&queued), events };
         Ok((Self { inner: Arc::clone(inner), store, queued }, keeper))
     }
 
@@ -205,11 +217,7 @@ impl Exports {
             return Err(Failure::logged(Code::Internal, FAILED, "no key".to_owned()));
         };
         let limits = QueueLimits { per_client: settings.per_client, queue: settings.queue };
-        let added = {
-            let job = job.clone();
-            self.call(move |jobs| jobs.add(&job, &credentials, limits)).await?
-        };
-        match added {
+        match self.store.add(job.clone(), credentials, limits).await.map_err(failed)? {
             Added::Queued => {}
             Added::ClientIsFull => {
                 let detail = format!("{} exports are unfinished: wait for one, or cancel one", settings.per_client);
@@ -228,14 +236,10 @@ impl Exports {
     async fn delete(&self, call: &ExportCall<'_>, id: &str) -> Result<ServiceAnswer, Failure> {
         let job = self.find(call, id).await?;
         if job.state.is_finished() {
-            let (id, file) = (job.id.clone(), job.file(self.store.results()));
-            self.call(move |jobs| jobs.remove(&id)).await?;
-            // Where this fails, the keeper finds a file without a job.
-            let _ = tokio::fs::remove_file(file).await;
+            self.store.remove(&job.id).await.map_err(failed)?;
             return Ok(ServiceAnswer::Whole(Response::new(204, Vec::new())));
         }
-        let id = job.id.clone();
-        self.call(move |jobs| jobs.cancel(&id, clock::unix_seconds())).await?;
+        self.store.cancel(&job.id).await.map_err(failed)?;
         Ok(call.shown(200, &self.find(call, &job.id).await?))
     }
 
@@ -245,24 +249,25 @@ impl Exports {
     ///
     /// Returns 404 `export_not_found`, also for the job of another client.
     async fn find(&self, call: &ExportCall<'_>, id: &str) -> Result<ExportJob, Failure> {
-        let (id, owners) = (id.to_owned(), call.owners.clone());
-        let found = self.call(move |jobs| jobs.find(&id, &owners)).await?;
+        let found = self.store.find(id, &call.owners).await.map_err(failed)?;
         found.filter(|job| call.concerns(job)).ok_or_else(|| {
             let detail = "there is no such export of this client: it may have been removed";
             Box::new(Problem::new(Code::ExportNotFound, detail)).into()
         })
     }
-
-    async fn call<T: Send + 'static>(
-        &self,
-        function: impl FnOnce(&mut store::JobTable<'_>) -> Result<T, DatabaseFault> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let called = self.store.call(function).await;
-        called.map_err(|fault| Failure::logged(Code::Internal, FAILED, fault.to_string()))
-    }
 }
 
 const FAILED: &str = "the gateway failed: report the request id";
+
+/// Returns the failure of a request for a fault of the store. A database that is away may come back.
+fn failed(fault: StoreFault) -> Failure {
+    let StoreFault::Shared(fault) = fault else {
+        return Failure::logged(Code::Internal, FAILED, fault.to_string());
+    };
+    let mut problem = Problem::new(Code::StoreUnavailable, "the store of exports is not available: try again later");
+    problem.retry_after = Some(HeaderValue::from_static(ASK_AGAIN));
+    Failure::Refused { problem: Box::new(problem), detail: Some(fault.to_string()) }
+}
 
 impl ExportCall<'_> {
     /// Returns whether a job is one of the list that was asked for.

@@ -1,27 +1,19 @@
 //! Results as clients read them: whole or a part (RFC 9110 sections 13 and 14), with a strong validator. A result does not
 //! change once its job is completed.
 
-use std::{io, path::PathBuf};
-
-use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header};
-use tokio::{
-    fs::File,
-    io::{AsyncReadExt as _, AsyncSeekExt as _},
-};
 
 use super::job::ExportJob;
-use crate::{
-    downstream::{Code, Problem, Response},
-    gateway::{
-        outcome::failure::Failure,
-        session::service::{BodySource, ServiceAnswer, StreamedResponse},
-    },
-};
+use crate::downstream::{Code, Problem, Response};
 
-/// The size of a part of the body.
-const PART: usize = 64 << 10;
+/// The answer to a request for a result, before its bytes are read.
+#[derive(Debug)]
+pub(super) enum ResultAnswer {
+    /// An answer without a part of the result.
+    Without(Response),
+    /// The head of the answer, the first byte of its part, and the number of bytes.
+    Part(Response, (u64, u64)),
+}
 
 /// The part of a result that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,15 +28,15 @@ enum AskedRange {
 ///
 /// # Errors
 ///
-/// Returns 416 `range_unsatisfiable`, or the failure to open the file.
-pub(super) async fn answer(job: &ExportJob, file: PathBuf, asked: &HeaderMap) -> Result<ServiceAnswer, Failure> {
+/// Returns 416 `range_unsatisfiable`.
+pub(super) fn answer(job: &ExportJob, asked: &HeaderMap) -> Result<ResultAnswer, Box<Problem>> {
     let length = job.progress.bytes;
     let tag = format!("\"{}\"", job.id);
     if asked.get_all(header::IF_NONE_MATCH).iter().any(|value| names(value, &tag)) {
         let mut response = Response::new(304, Vec::new());
         response.headers.remove(header::CONTENT_LENGTH);
         insert(&mut response.headers, header::ETAG, &tag);
-        return Ok(ServiceAnswer::Whole(response));
+        return Ok(ResultAnswer::Without(response));
     }
     // A part of another result would not fit to what the client has (section 13.1.5).
     let is_current = asked.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
@@ -54,17 +46,12 @@ pub(super) async fn answer(job: &ExportJob, file: PathBuf, asked: &HeaderMap) ->
         AskedRange::Part(first, last) => (206, first, last - first + 1),
         AskedRange::Unsatisfiable => {
             let detail = format!("the result has {length} bytes");
-            return Err(Box::new(Problem::new(Code::RangeUnsatisfiable, detail).with_parameter("Range")).into());
+            let mut problem = Problem::new(Code::RangeUnsatisfiable, detail).with_parameter("Range");
+            // The length of the whole (section 14.4).
+            problem.content_range = HeaderValue::try_from(format!("bytes */{length}")).ok();
+            return Err(Box::new(problem));
         }
     };
-    let opened = async {
-        let mut file = File::open(file).await?;
-        file.seek(io::SeekFrom::Start(first)).await?;
-        Ok::<File, io::Error>(file)
-    };
-    let file = opened.await.map_err(|error| {
-        Failure::logged(Code::Internal, "the result can't be read: report the request id", error.to_string())
-    })?;
     let mut response = Response::new(status, Vec::new());
     let headers = &mut response.headers;
     let definition = &job.definition;
@@ -78,8 +65,7 @@ pub(super) async fn answer(job: &ExportJob, file: PathBuf, asked: &HeaderMap) ->
     if status == 206 {
         insert(headers, header::CONTENT_RANGE, &format!("bytes {first}-{}/{length}", first + count - 1));
     }
-    let body = Box::new(ResultBody { file, left: count });
-    Ok(ServiceAnswer::Streamed(Box::new(StreamedResponse { head: response, body })))
+    Ok(ResultAnswer::Part(response, (first, count)))
 }
 
 fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
@@ -117,30 +103,6 @@ fn range(asked: &HeaderMap, length: u64) -> AskedRange {
             suffix => AskedRange::Part(length - suffix, length - 1),
         },
         _ => AskedRange::Whole,
-    }
-}
-
-/// A part of a file.
-struct ResultBody {
-    file: File,
-    left: u64,
-}
-
-#[async_trait]
-impl BodySource for ResultBody {
-    async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        let size = usize::try_from(self.left).unwrap_or(PART).min(PART);
-        let mut part = BytesMut::zeroed(size);
-        let read = self.file.read(&mut part).await?;
-        if read == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file of the result is too short"));
-        }
-        part.truncate(read);
-        self.left -= u64::try_from(read).unwrap_or(self.left);
-        Ok(Some(part.freeze()))
     }
 }
 

@@ -1,59 +1,43 @@
-//! The jobs of a directory, in a database of SQLite that processes of one machine share.
+//! The store of jobs and results: the operations that the service, the keeper and the runs need of it.
 //!
-//! Every step of a job is one transaction. A process works on a job while it holds the lock of the operating system on the
-//! job's result file (`run`), which ends with the process; `claim` counts the processes that took the job, so that a write
-//! of one that has lost it changes nothing.
+//! There are two. A directory (`directory`, `table`) is shared by processes of one machine, a database of PostgreSQL
+//! (`postgres`) by those of several. Both hold to the same rules: a job is worked on by one process at a time, the place of a
+//! job is never before or beyond its result, and a process that has lost a job changes nothing.
 
-use std::{
-    fs::{self, DirBuilder},
-    io,
-    os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
+mod directory;
+mod postgres;
+mod table;
+
+use std::{io, time::Duration};
+
+use async_trait::async_trait;
+
+pub(super) use self::{directory::DirectoryStore, postgres::PostgresJobs};
+use super::job::{ExportJob, JobFault, JobProgress, JobState};
+use crate::{
+    gateway::session::service::BodySource,
+    services::{database::DatabaseFault, postgres::PostgresFault},
 };
-
-use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params_from_iter};
-
-use super::job::{ExportJob, JobDefinition, JobFault, JobProgress, JobState};
-use crate::services::database::{Database, DatabaseFault, count, natural, whole};
-
-/// The changes of the tables, by version.
-const STEPS: [&str; 2] = [TABLES, ANNOUNCEMENTS];
-
-const TABLES: &str = "
-CREATE TABLE jobs (
-    id TEXT PRIMARY KEY,
-    owner TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('queued', 'active', 'completed', 'failed', 'cancelled')),
-    priority INTEGER NOT NULL,
-    claim INTEGER NOT NULL DEFAULT 0,
-    created INTEGER NOT NULL,
-    not_before INTEGER NOT NULL DEFAULT 0,
-    finished INTEGER,
-    bytes INTEGER NOT NULL DEFAULT 0,
-    definition TEXT NOT NULL,
-    progress TEXT NOT NULL,
-    fault TEXT,
-    credentials BLOB
-) STRICT;
-CREATE INDEX jobs_by_state ON jobs (state);
-CREATE INDEX jobs_by_owner ON jobs (owner, created);
-";
-
-/// The events of jobs that ended, until they are raised.
-const ANNOUNCEMENTS: &str = "
-ALTER TABLE jobs ADD COLUMN announcement TEXT;
-CREATE INDEX jobs_announced ON jobs (id) WHERE announcement IS NOT NULL;
-";
-
-/// The columns of a job, in the order in which `read` reads them.
-const COLUMNS: &str = "id, owner, state, claim, created, finished, definition, progress, fault";
 
 /// The most jobs of a list.
 const MOST_LISTED: usize = 100;
 
-/// The most jobs that are looked at for the next one: more than processes of one machine work on at a time, so that those
-/// of others hide none that waits.
-const MOST_CANDIDATES: usize = 1_000;
+/// A fault of the store.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StoreFault {
+    #[error(transparent)]
+    Directory(#[from] DatabaseFault),
+    #[error("PostgreSQL: {0}")]
+    Shared(#[from] PostgresFault),
+    #[error("the result: {0}")]
+    Result(io::Error),
+}
+
+impl From<serde_json::Error> for StoreFault {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Directory(DatabaseFault::Content(error))
+    }
+}
 
 /// The result of adding a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,395 +56,94 @@ pub(super) struct QueueLimits {
 }
 
 /// The end of a job, or its next attempt.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Ended {
     Finished(JobState),
-    /// The job waits until this time, in milliseconds since 1970.
-    Queued(u64),
+    /// The job waits for this time.
+    Queued(Duration),
+}
+
+/// The end of the work on a job.
+#[derive(Debug)]
+pub(super) struct JobEnd {
+    pub(super) ended: Ended,
+    pub(super) progress: JobProgress,
+    pub(super) fault: Option<JobFault>,
+    /// The event that is to be raised.
+    pub(super) announcement: Option<String>,
 }
 
 /// A finished job, as far as its removal needs it.
 #[derive(Debug)]
 pub(super) struct FinishedJob {
     pub(super) id: String,
-    pub(super) finished: u64,
+    /// The time since its end, in seconds.
+    pub(super) age: u64,
+    /// The length of its result.
     pub(super) bytes: u64,
 }
 
-/// The jobs of a directory.
-#[derive(Clone, Debug)]
-pub(super) struct ExportStore {
-    database: Database,
-    results: PathBuf,
+/// A job that the process has taken.
+pub(super) struct TakenJob {
+    pub(super) job: ExportJob,
+    /// Sealed, as the store has them.
+    pub(super) credentials: Vec<u8>,
+    pub(super) lease: Box<dyn JobLease>,
 }
 
-impl ExportStore {
-    /// Opens the jobs of a directory, which is made if it is not there.
-    ///
-    /// # Errors
-    ///
-    /// Returns the fault of the directory or of its database.
-    pub(super) fn open(directory: &Path) -> Result<Self, DatabaseFault> {
-        let results = directory.join("results");
-        DirBuilder::new().recursive(true).mode(0o700).create(&results)?;
-        Ok(Self { database: Database::open(&directory.join("jobs.sqlite3"), &STEPS)?, results })
-    }
-
-    /// Returns the directory of the results.
-    pub(super) fn results(&self) -> &Path {
-        &self.results
-    }
-
-    /// Runs a function on the database, on a thread that may wait.
-    ///
-    /// # Errors
-    ///
-    /// Returns the function's fault.
-    pub(super) async fn call<T: Send + 'static>(
-        &self,
-        function: impl FnOnce(&mut JobTable<'_>) -> Result<T, DatabaseFault> + Send + 'static,
-    ) -> Result<T, DatabaseFault> {
-        self.database.call(move |transaction| function(&mut JobTable { transaction })).await
-    }
-}
-
-/// The jobs within a transaction.
-pub(super) struct JobTable<'c> {
-    transaction: &'c Transaction<'c>,
-}
-
-impl JobTable<'_> {
+/// The store.
+#[async_trait]
+pub(super) trait ExportStore: Send + Sync {
     /// Adds a job with its sealed credentials, if there is room for it.
-    pub(super) fn add(
-        &mut self,
-        job: &ExportJob,
-        credentials: &[u8],
-        limits: QueueLimits,
-    ) -> Result<Added, DatabaseFault> {
-        let unfinished =
-            "SELECT count(*), count(*) FILTER (WHERE owner = ?1) FROM jobs WHERE state IN ('queued', 'active')";
-        let (all, own): (i64, i64) =
-            self.transaction.query_row(unfinished, [&job.owner], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if count(own) >= limits.per_client {
-            return Ok(Added::ClientIsFull);
-        }
-        if count(all) >= limits.queue {
-            return Ok(Added::QueueIsFull);
-        }
-        self.transaction.execute(
-            "INSERT INTO jobs (id, owner, state, priority, created, definition, progress, credentials)
-             VALUES (:id, :owner, :state, :priority, :created, :definition, :progress, :credentials)",
-            named_params! {
-                ":id": job.id,
-                ":owner": job.owner,
-                ":state": job.state.word(),
-                ":priority": job.definition.priority as i64,
-                ":created": whole(job.created),
-                ":definition": serde_json::to_string(&job.definition)?,
-                ":progress": serde_json::to_string(&job.progress)?,
-                ":credentials": credentials,
-            },
-        )?;
-        Ok(Added::Queued)
-    }
+    async fn add(&self, job: ExportJob, credentials: Vec<u8>, limits: QueueLimits) -> Result<Added, StoreFault>;
 
     /// Returns a job of a client, which has several names while keys are exchanged.
-    pub(super) fn find(&mut self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, DatabaseFault> {
-        let found = self
-            .transaction
-            .query_row(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"), [id], |row| Ok(read(row)))
-            .optional()?
-            .transpose()?;
-        Ok(found.filter(|job| owners.contains(&job.owner)))
-    }
+    async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, StoreFault>;
 
-    /// Returns the jobs of a client for a list, the newest first.
-    pub(super) fn of_client(&mut self, owners: &[String]) -> Result<Vec<ExportJob>, DatabaseFault> {
-        let places = vec!["?"; owners.len()].join(", ");
-        let query = format!(
-            "SELECT {COLUMNS} FROM jobs WHERE owner IN ({places}) ORDER BY created DESC, rowid DESC LIMIT {MOST_LISTED}"
-        );
-        let mut statement = self.transaction.prepare(&query)?;
-        let rows = statement.query_map(params_from_iter(owners), |row| Ok(read(row)))?;
-        rows.map(|row| row?).collect()
-    }
-
-    /// Returns the ids of the jobs that could go on, the next one first: that of the client with the fewest active jobs,
-    /// then by priority, then the oldest. Active jobs are among them: the processes of some may have ended.
-    pub(super) fn candidates(&mut self, now: u64) -> Result<Vec<String>, DatabaseFault> {
-        let query = format!(
-            "SELECT id FROM jobs AS job WHERE state = 'active' OR (state = 'queued' AND not_before <= ?1)
-             ORDER BY (SELECT count(*) FROM jobs WHERE owner = job.owner AND state = 'active' AND id <> job.id),
-                      priority DESC, created, rowid LIMIT {MOST_CANDIDATES}"
-        );
-        let mut statement = self.transaction.prepare(&query)?;
-        let rows = statement.query_map([whole(now)], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Takes a job, whose lock the process has, and returns it with its credentials; nothing if it does not wait any more.
-    pub(super) fn claim(&mut self, id: &str, now: u64) -> Result<Option<(ExportJob, Vec<u8>)>, DatabaseFault> {
-        let query = format!(
-            "SELECT {COLUMNS}, credentials FROM jobs
-             WHERE id = ?1 AND (state = 'active' OR (state = 'queued' AND not_before <= ?2))"
-        );
-        let found =
-            self.transaction.query_row(&query, (id, whole(now)), |row| Ok((read(row), row.get("credentials")?)));
-        let Some((job, credentials)) = found.optional()? else { return Ok(None) };
-        let (mut job, credentials): (ExportJob, Option<Vec<u8>>) = (job?, credentials);
-        job.progress.interruptions += u32::from(job.state == JobState::Active);
-        job.claim += 1;
-        job.state = JobState::Active;
-        self.transaction.execute(
-            "UPDATE jobs SET state = 'active', claim = ?2, progress = ?3 WHERE id = ?1",
-            (id, job.claim, serde_json::to_string(&job.progress)?),
-        )?;
-        Ok(Some((job, credentials.unwrap_or_default())))
-    }
-
-    /// Stores the progress of a job. Returns false if the process has lost it.
-    pub(super) fn advance(&mut self, id: &str, claim: i64, progress: &JobProgress) -> Result<bool, DatabaseFault> {
-        let changed = self.transaction.execute(
-            "UPDATE jobs SET progress = ?3, bytes = ?4 WHERE id = ?1 AND claim = ?2 AND state = 'active'",
-            (id, claim, serde_json::to_string(progress)?, whole(progress.bytes)),
-        )?;
-        Ok(changed == 1)
-    }
-
-    /// Ends the work on a job, whose event is to be raised if it has one. Nothing happens if the process has lost it. A
-    /// finished job has no credentials.
-    pub(super) fn end(
-        &mut self,
-        (id, claim): (&str, i64),
-        ended: &Ended,
-        (progress, fault): (&JobProgress, Option<&JobFault>),
-        announcement: Option<&str>,
-        now: u64,
-    ) -> Result<(), DatabaseFault> {
-        let (state, not_before, finished) = match ended {
-            Ended::Finished(state) => (*state, 0, Some(whole(now))),
-            Ended::Queued(until) => (JobState::Queued, whole(*until), None),
-        };
-        self.transaction.execute(
-            "UPDATE jobs SET state = :state, not_before = :not_before, finished = :finished, progress = :progress,
-                 bytes = :bytes, fault = :fault, announcement = :announcement,
-                 credentials = CASE WHEN :finished IS NULL THEN credentials END
-             WHERE id = :id AND claim = :claim AND state = 'active'",
-            named_params! {
-                ":id": id,
-                ":claim": claim,
-                ":state": state.word(),
-                ":not_before": not_before,
-                ":finished": finished,
-                ":progress": serde_json::to_string(progress)?,
-                ":bytes": whole(progress.bytes),
-                ":fault": fault.map(serde_json::to_string).transpose()?,
-                ":announcement": announcement,
-            },
-        )?;
-        Ok(())
-    }
-
-    /// Returns events of jobs that have ended, which are not raised yet, each with the id of its job.
-    pub(super) fn announcements(&mut self, most: usize) -> Result<Vec<(String, String)>, DatabaseFault> {
-        let query =
-            format!("SELECT id, announcement FROM jobs WHERE announcement IS NOT NULL ORDER BY id LIMIT {most}");
-        let mut statement = self.transaction.prepare(&query)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Forgets the event of a job.
-    pub(super) fn announced(&mut self, id: &str) -> Result<(), DatabaseFault> {
-        self.transaction.execute("UPDATE jobs SET announcement = NULL WHERE id = ?1", [id])?;
-        Ok(())
-    }
+    /// Returns the jobs of a client, the newest first.
+    async fn of_client(&self, owners: &[String]) -> Result<Vec<ExportJob>, StoreFault>;
 
     /// Cancels an unfinished job. A process that works on it notices at its next page.
-    pub(super) fn cancel(&mut self, id: &str, now: u64) -> Result<(), DatabaseFault> {
-        self.transaction.execute(
-            "UPDATE jobs SET state = 'cancelled', finished = ?2, credentials = NULL
-             WHERE id = ?1 AND state IN ('queued', 'active')",
-            (id, whole(now)),
-        )?;
-        Ok(())
-    }
+    async fn cancel(&self, id: &str) -> Result<(), StoreFault>;
 
-    /// Removes a finished job.
-    pub(super) fn remove(&mut self, id: &str) -> Result<(), DatabaseFault> {
-        self.transaction.execute("DELETE FROM jobs WHERE id = ?1 AND finished IS NOT NULL", [id])?;
-        Ok(())
-    }
+    /// Removes a finished job with its result.
+    async fn remove(&self, id: &str) -> Result<(), StoreFault>;
+
+    /// Returns a part of a result: from this byte on, so many bytes.
+    async fn read(&self, id: &str, part: (u64, u64)) -> Result<Box<dyn BodySource>, StoreFault>;
+
+    /// Takes the next job that waits, or whose process has ended: that of the client with the fewest active jobs, then by
+    /// priority, then the oldest.
+    async fn take(&self) -> Result<Option<TakenJob>, StoreFault>;
+
+    /// Returns events of jobs that have ended, which are not raised yet, each with the id of its job. They are for this
+    /// process alone for a while.
+    async fn announcements(&self) -> Result<Vec<(String, String)>, StoreFault>;
+
+    /// Forgets the event of a job.
+    async fn announced(&self, id: &str) -> Result<(), StoreFault>;
 
     /// Returns all finished jobs, the newest first.
-    pub(super) fn finished(&mut self) -> Result<Vec<FinishedJob>, DatabaseFault> {
-        let query = "SELECT id, finished, iif(state = 'completed', bytes, 0) FROM jobs WHERE finished IS NOT NULL
-                     ORDER BY finished DESC, rowid DESC";
-        let mut statement = self.transaction.prepare(query)?;
-        let rows = statement.query_map([], |row| {
-            Ok(FinishedJob { id: row.get(0)?, finished: natural(row.get(1)?), bytes: natural(row.get(2)?) })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
+    async fn finished(&self) -> Result<Vec<FinishedJob>, StoreFault>;
 
-    /// Returns the ids of the jobs that have a result, or may get one.
-    pub(super) fn with_result(&mut self) -> Result<Vec<String>, DatabaseFault> {
-        let query = "SELECT id FROM jobs WHERE state IN ('queued', 'active', 'completed')";
-        let mut statement = self.transaction.prepare(query)?;
-        let rows = statement.query_map([], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
+    /// Removes results, and parts of results, without a job that has them or may get them.
+    async fn sweep(&self) -> Result<(), StoreFault>;
+
+    /// Returns the number of jobs in each state that has some.
+    async fn counts(&self) -> Result<Vec<(JobState, u64)>, StoreFault>;
 }
 
-/// Returns the names of the files in the directory of results.
-///
-/// # Errors
-///
-/// Returns the fault of the directory.
-pub(super) fn files(results: &Path) -> io::Result<Vec<String>> {
-    fs::read_dir(results)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
-}
+/// The right to work on a job. The process has it until it ends the work, and loses it with its own end at the latest.
+#[async_trait]
+pub(super) trait JobLease: Send {
+    /// Brings the result to the length that is stored. Returns false if the result is shorter than that.
+    async fn restore(&mut self, length: u64) -> Result<bool, StoreFault>;
 
-fn read(row: &Row<'_>) -> Result<ExportJob, DatabaseFault> {
-    let state: String = row.get("state")?;
-    let definition: String = row.get("definition")?;
-    let progress: String = row.get("progress")?;
-    let fault: Option<String> = row.get("fault")?;
-    Ok(ExportJob {
-        id: row.get("id")?,
-        owner: row.get("owner")?,
-        // The table has no other words.
-        state: JobState::of(&state).unwrap_or(JobState::Failed),
-        claim: row.get("claim")?,
-        created: natural(row.get("created")?),
-        finished: row.get::<_, Option<i64>>("finished")?.map(natural),
-        definition: serde_json::from_str::<JobDefinition>(&definition)?,
-        progress: serde_json::from_str::<JobProgress>(&progress)?,
-        fault: fault.as_deref().map(serde_json::from_str::<JobFault>).transpose()?,
-    })
-}
+    /// Adds the bytes of a page to the result, and stores the place after them. Returns false if the process has lost the
+    /// job; nothing has changed then.
+    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, StoreFault>;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::services::exports::{
-        format::{Compression, ExportFormat},
-        job::Priority,
-    };
-
-    /// A store in a directory of its own, which ends with the test.
-    struct OwnStore(ExportStore, PathBuf);
-
-    impl Drop for OwnStore {
-        fn drop(&mut self) {
-            // It is below the directory of temporary files.
-            let _ = fs::remove_dir_all(&self.1);
-        }
-    }
-
-    fn store(name: &str) -> OwnStore {
-        let directory = std::env::temp_dir().join(format!("cursorgate-{}-{name}", std::process::id()));
-        OwnStore(ExportStore::open(&directory).unwrap(), directory)
-    }
-
-    fn job(id: &str, owner: &str, priority: Priority, created: u64) -> ExportJob {
-        let definition = JobDefinition {
-            path: "/users".to_owned(),
-            normal_path: "/users".to_owned(),
-            host: None,
-            query: String::new(),
-            format: ExportFormat::Ndjson,
-            compression: Compression::None,
-            priority,
-            columns: None,
-        };
-        ExportJob {
-            id: id.to_owned(),
-            owner: owner.to_owned(),
-            state: JobState::Queued,
-            claim: 0,
-            created,
-            finished: None,
-            progress: JobProgress::begin(&definition),
-            definition,
-            fault: None,
-        }
-    }
-
-    const MANY: QueueLimits = QueueLimits { per_client: 100, queue: 100 };
-
-    #[tokio::test]
-    async fn a_process_that_has_lost_a_job_changes_nothing() {
-        let store = store("lost");
-        store
-            .0
-            .call(|jobs| {
-                assert_eq!(jobs.add(&job("a", "one", Priority::Normal, 1), b"sealed", MANY)?, Added::Queued);
-                let (first, credentials) = jobs.claim("a", 0)?.unwrap();
-                assert_eq!((credentials.as_slice(), first.progress.interruptions), (&b"sealed"[..], 0));
-                let further = JobProgress { items: 7, bytes: 70, ..JobProgress::default() };
-                assert!(jobs.advance("a", first.claim, &further)?);
-                let (second, _) = jobs.claim("a", 0)?.unwrap();
-                assert_eq!((second.progress.items, second.progress.interruptions), (7, 1), "it goes on there");
-                let stale = JobProgress { items: 9, ..JobProgress::default() };
-                assert!(!jobs.advance("a", first.claim, &stale)?);
-                jobs.end(("a", first.claim), &Ended::Finished(JobState::Failed), (&stale, None), None, 5)?;
-                let owners = ["one".to_owned()];
-                let found = jobs.find("a", &owners)?.unwrap();
-                assert_eq!((found.state, found.progress.items), (JobState::Active, 7));
-                jobs.end(("a", second.claim), &Ended::Finished(JobState::Completed), (&further, None), None, 5)?;
-                assert_eq!(jobs.find("a", &owners)?.unwrap().state, JobState::Completed);
-                assert!(jobs.claim("a", 0)?.is_none() && jobs.find("a", &["two".to_owned()])?.is_none());
-                let left: Option<Vec<u8>> =
-                    jobs.transaction.query_row("SELECT credentials FROM jobs", [], |row| row.get(0))?;
-                assert_eq!(left, None, "a finished job has no credentials");
-                Ok(())
-            })
-            .await
-            .unwrap();
-        let again = ExportStore::open(&store.1).unwrap();
-        assert_eq!(again.call(|jobs| Ok(jobs.with_result()?.concat())).await.unwrap(), "a");
-    }
-
-    #[tokio::test]
-    async fn clients_take_turns() {
-        let store = store("turns");
-        store
-            .0
-            .call(|jobs| {
-                for (id, owner, priority, created) in [
-                    ("a", "one", Priority::Normal, 1),
-                    ("b", "one", Priority::Normal, 2),
-                    ("c", "one", Priority::High, 3),
-                    ("d", "two", Priority::Low, 4),
-                ] {
-                    jobs.add(&job(id, owner, priority, created), b"", MANY)?;
-                }
-                assert_eq!(jobs.candidates(0)?, ["c", "a", "b", "d"]);
-                let (taken, _) = jobs.claim("c", 0)?.unwrap();
-                assert_eq!(jobs.candidates(0)?, ["c", "d", "a", "b"], "the other client's turn");
-                jobs.end(("c", taken.claim), &Ended::Queued(50), (&taken.progress, None), None, 0)?;
-                assert!(jobs.claim("c", 49)?.is_none());
-                assert_eq!(jobs.candidates(49)?, ["a", "b", "d"], "it waits for its next attempt");
-                assert_eq!(jobs.candidates(50)?, ["c", "a", "b", "d"]);
-                let two = QueueLimits { per_client: 3, queue: 100 };
-                assert_eq!(jobs.add(&job("e", "one", Priority::Low, 5), b"", two)?, Added::ClientIsFull);
-                let four = QueueLimits { per_client: 100, queue: 4 };
-                assert_eq!(jobs.add(&job("e", "two", Priority::Low, 5), b"", four)?, Added::QueueIsFull);
-                jobs.cancel("a", 9)?;
-                assert_eq!(jobs.add(&job("e", "one", Priority::Low, 5), b"", two)?, Added::Queued);
-                Ok(())
-            })
-            .await
-            .unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_database_of_a_later_version_is_left_alone() {
-        let store = store("later");
-        let set = |jobs: &mut JobTable<'_>| Ok(jobs.transaction.pragma_update(None, "user_version", 3)?);
-        store.0.call(set).await.unwrap();
-        let again = ExportStore::open(&store.1);
-        assert!(matches!(again, Err(DatabaseFault::Later(3))));
-    }
+    /// Ends the work, whose event is to be raised if it has one. Nothing happens if the process has lost the job. A finished
+    /// job has no credentials.
+    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), StoreFault>;
 }

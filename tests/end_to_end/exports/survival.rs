@@ -8,18 +8,23 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{JSON, ONE, Permits, begun, finished, result, start, status, table};
+use super::{
+    JSON, ONE, Permits, begun, completed, finished,
+    place::{Place, over_each_store},
+    result, start, status,
+};
 use crate::harness::{
-    Directory, Numbers, eventually,
+    Numbers, eventually,
     gateway::Gateway,
     list::{body, serve, users},
     rows::{self, Row, Rows},
     upstream::Upstream,
 };
 
+over_each_store!(no_item_is_lost_or_repeated_when_processes_are_killed, another_process_takes_over);
+
 /// A job is killed with its process again and again, while rows come and go.
-#[test]
-fn no_item_is_lost_or_repeated_when_processes_are_killed() {
+fn no_item_is_lost_or_repeated_when_processes_are_killed(place: &Place) {
     const STABLE: u64 = 1_200;
     let all = Rows::new((1..=STABLE).map(|id| Row::new(id, id % 97)));
     let (rows, permits, numbers) = (all.clone(), Permits::default(), Mutex::new(Numbers::new(7)));
@@ -36,10 +41,9 @@ fn no_item_is_lost_or_repeated_when_processes_are_killed() {
         });
         rows.answer(exchange)
     });
-    let directory = Directory::new();
     let route = format!("{}\npage_size = {{ default = 10, max = 25 }}", rows::BY_SCORE);
     let configuration = rows::configuration(upstream.address, rows::BY_OFFSET, &route);
-    let configuration = format!("{configuration}{}", table(&directory, ""));
+    let configuration = format!("{configuration}{}", place.table(""));
     let mut numbers = Numbers::new(11);
     permits.give(1);
     let mut gateway = Gateway::start(&configuration);
@@ -80,8 +84,9 @@ fn no_item_is_lost_or_repeated_when_processes_are_killed() {
 #[test]
 fn a_result_that_is_whole_stays_so() {
     let upstream = Upstream::start(serve(users(300)));
-    let directory = Directory::new();
-    let gateway = start(&upstream, &directory, "");
+    let place = Place::directory();
+    let Place::Directory(directory) = &place else { panic!("it is one") };
+    let gateway = start(&upstream, &place, "");
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({ "format": "json" }));
     finished(&gateway, &job, &[ONE]);
     let (whole, asked) = (result(&gateway, &job, &[ONE]).body, upstream.count());
@@ -93,14 +98,13 @@ fn a_result_that_is_whole_stays_so() {
     let file = directory.file("exports/results").join(job.rsplit('/').next().expect("an id"));
     let written = std::fs::OpenOptions::new().append(true).open(file).and_then(|mut file| file.write_all(b"beyond"));
     written.expect("the result can be written");
-    let gateway = start(&upstream, &directory, "");
+    let gateway = start(&upstream, &place, "");
     let document = finished(&gateway, &job, &[ONE]);
     assert_eq!((&document["state"], &document["items"]), (&json!("completed"), &json!(300)), "{document}");
     assert_eq!((result(&gateway, &job, &[ONE]).body == whole, upstream.count()), (true, asked));
 }
 
-#[test]
-fn another_process_takes_over() {
+fn another_process_takes_over(place: &Place) {
     let (items, permits) = (users(900), Permits::default());
     let (served, gate) = (items.clone(), permits.clone());
     let upstream = Upstream::start(move |exchange| {
@@ -108,20 +112,17 @@ fn another_process_takes_over() {
         let page = body(exchange, &served);
         exchange.reply("200 OK", &[JSON], page.as_bytes())
     });
-    let directory = Directory::new();
-    let first = start(&upstream, &directory, "");
+    let first = start(&upstream, place, "");
     permits.give(3);
     let job = begun(&first, "/users/exports", &[ONE], &json!({}));
     eventually("the middle of the export", || (permits.left() == 0).then_some(()));
-    let second = start(&upstream, &directory, "");
+    let second = start(&upstream, place, "");
     // The first process has the job as long as it runs.
     let document = status(&second, &job, &[ONE]);
     assert_eq!(document["state"], "active", "{document}");
     drop(first);
     permits.give(100);
-    let document = finished(&second, &job, &[ONE]);
-    assert_eq!((&document["state"], &document["items"]), (&json!("completed"), &json!(900)));
-    assert_eq!(result(&second, &job, &[ONE]).text(), items.join("\n") + "\n");
+    completed(&second, &job, &items);
 
     // A process that stops in order leaves its job after the page that it reads.
     while permits.left() > 0 {
@@ -135,10 +136,8 @@ fn another_process_takes_over() {
     eventually("the process stops", || second.log().iter().any(|line| line.contains("stopping")).then_some(()));
     permits.give(100);
     second.ended();
-    let mut third = start(&upstream, &directory, "");
-    let document = finished(&third, &job, &[ONE]);
-    assert_eq!((&document["state"], &document["items"]), (&json!("completed"), &json!(900)));
-    assert_eq!(result(&third, &job, &[ONE]).text(), items.join("\n") + "\n");
+    let mut third = start(&upstream, place, "");
+    completed(&third, &job, &items);
 
     // So does one that hands over.
     while permits.left() > 0 {
@@ -149,7 +148,5 @@ fn another_process_takes_over() {
     eventually("the middle of the export", || (permits.left() == 0).then_some(()));
     third.succeed();
     permits.give(100);
-    let document = finished(&third, &job, &[ONE]);
-    assert_eq!((&document["state"], &document["items"]), (&json!("completed"), &json!(900)));
-    assert_eq!(result(&third, &job, &[ONE]).text(), items.join("\n") + "\n");
+    completed(&third, &job, &items);
 }

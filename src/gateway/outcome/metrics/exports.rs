@@ -1,0 +1,26 @@
+//! The numbers of export jobs by state, as the store had them last. They are those of all processes that share it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The words of the states, in their order.
+const STATES: [&str; 5] = ["queued", "active", "completed", "failed", "cancelled"];
+
+/// The numbers.
+#[derive(Debug, Default)]
+pub(crate) struct ExportCounts([AtomicU64; STATES.len()]);
+
+impl ExportCounts {
+    /// Takes over the numbers of the states that have jobs; the other ones are 0.
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have exports"))]
+    pub(crate) fn set<'w>(&self, counts: impl Iterator<Item = (&'w str, u64)> + Clone) {
+        for (word, number) in STATES.into_iter().zip(&self.0) {
+            let count = counts.clone().find(|(state, _)| *state == word);
+            number.store(count.map_or(0, |(_, count)| count), Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the numbers by state.
+    pub(crate) fn by_state(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        STATES.into_iter().zip(self.0.iter().map(|number| number.load(Ordering::Relaxed)))
+    }
+}

@@ -1,0 +1,244 @@
+//! Jobs and results in a directory, which processes of one machine share: a database of SQLite, and a file for each result.
+//!
+//! The process holds the lock of the result file (`flock`) for as long as it works on the job. The system gives the lock up
+//! when the process ends, however that happens, and no other process can write as long as this one can: so the lock is the
+//! lease of the job, without a clock. Bytes beyond the stored length are those of a page that was not stored; they are cut
+//! off before the next page is written.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncSeekExt as _},
+    task::spawn_blocking,
+};
+
+use super::{
+    Added, ExportStore, FinishedJob, JobEnd, JobLease, QueueLimits, StoreFault, TakenJob,
+    table::{JobTable, STEPS},
+};
+use crate::{
+    gateway::{runtime::clock, session::service::BodySource},
+    services::{
+        database::{Database, DatabaseFault},
+        exports::job::{ExportJob, JobProgress, JobState, is_id},
+    },
+};
+
+/// The size of a part of a body.
+const PART: usize = 64 << 10;
+
+/// The jobs of a directory.
+#[derive(Clone, Debug)]
+pub(in crate::services::exports) struct DirectoryStore {
+    database: Database,
+    results: PathBuf,
+}
+
+impl DirectoryStore {
+    /// Opens the jobs of a directory, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the directory or of its database.
+    pub(in crate::services::exports) fn open(directory: &Path) -> Result<Self, DatabaseFault> {
+        let results = directory.join("results");
+        DirBuilder::new().recursive(true).mode(0o700).create(&results)?;
+        Ok(Self { database: Database::open(&directory.join("jobs.sqlite3"), &STEPS)?, results })
+    }
+
+    /// Runs a function on the database, on a thread that may wait.
+    ///
+    /// # Errors
+    ///
+    /// Returns the function's fault.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        function: impl FnOnce(&mut JobTable<'_>) -> Result<T, DatabaseFault> + Send + 'static,
+    ) -> Result<T, StoreFault> {
+        Ok(self.database.call(move |transaction| function(&mut JobTable { transaction })).await?)
+    }
+}
+
+#[async_trait]
+impl ExportStore for DirectoryStore {
+    async fn add(&self, job: ExportJob, credentials: Vec<u8>, limits: QueueLimits) -> Result<Added, StoreFault> {
+        self.call(move |jobs| jobs.add(&job, &credentials, limits)).await
+    }
+
+    async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, StoreFault> {
+        let (id, owners) = (id.to_owned(), owners.to_owned());
+        self.call(move |jobs| jobs.find(&id, &owners)).await
+    }
+
+    async fn of_client(&self, owners: &[String]) -> Result<Vec<ExportJob>, StoreFault> {
+        let owners = owners.to_owned();
+        self.call(move |jobs| jobs.of_client(&owners)).await
+    }
+
+    async fn cancel(&self, id: &str) -> Result<(), StoreFault> {
+        let id = id.to_owned();
+        self.call(move |jobs| jobs.cancel(&id, clock::unix_seconds())).await
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), StoreFault> {
+        let (removed, file) = (id.to_owned(), self.results.join(id));
+        self.call(move |jobs| jobs.remove(&removed)).await?;
+        // Where this fails, `sweep` finds a file without a job.
+        let _ = tokio::fs::remove_file(file).await;
+        Ok(())
+    }
+
+    async fn read(&self, id: &str, (first, count): (u64, u64)) -> Result<Box<dyn BodySource>, StoreFault> {
+        let opened = async {
+            let mut file = tokio::fs::File::open(self.results.join(id)).await?;
+            file.seek(SeekFrom::Start(first)).await?;
+            Ok(file)
+        };
+        let file = opened.await.map_err(StoreFault::Result)?;
+        Ok(Box::new(FileBody { file, left: count }))
+    }
+
+    async fn take(&self) -> Result<Option<TakenJob>, StoreFault> {
+        let candidates = self.call(|jobs| jobs.candidates(clock::unix_milliseconds())).await?;
+        for id in candidates {
+            let path = self.results.join(&id);
+            let Some(file) = blocking(move || lock(&path)).await? else { continue };
+            // The lock comes before the claim: whoever has it knows that no other process works on the job.
+            let claimed = self.call(move |jobs| jobs.claim(&id, clock::unix_milliseconds())).await?;
+            let Some((job, credentials)) = claimed else { continue };
+            let lease = FileLease { store: self.clone(), file: Arc::new(file), id: job.id.clone(), claim: job.claim };
+            return Ok(Some(TakenJob { job, credentials, lease: Box::new(lease) }));
+        }
+        Ok(None)
+    }
+
+    async fn announcements(&self) -> Result<Vec<(String, String)>, StoreFault> {
+        self.call(|jobs| jobs.announcements()).await
+    }
+
+    async fn announced(&self, id: &str) -> Result<(), StoreFault> {
+        let id = id.to_owned();
+        self.call(move |jobs| jobs.announced(&id)).await
+    }
+
+    async fn finished(&self) -> Result<Vec<FinishedJob>, StoreFault> {
+        self.call(|jobs| jobs.finished(clock::unix_seconds())).await
+    }
+
+    async fn sweep(&self) -> Result<(), StoreFault> {
+        let results = self.results.clone();
+        // Files are listed first: one that is younger than the list of jobs is not among them.
+        let names = blocking(move || files(&results)).await?;
+        let with_result = self.call(|jobs| jobs.with_result()).await?;
+        let results = self.results.clone();
+        blocking(move || {
+            for name in names.iter().filter(|name| is_id(name) && !with_result.contains(name)) {
+                match fs::remove_file(results.join(name)) {
+                    // Another process was faster.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    removed => removed?,
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn counts(&self) -> Result<Vec<(JobState, u64)>, StoreFault> {
+        self.call(|jobs| jobs.counts()).await
+    }
+}
+
+/// The lock of a job: its result file, opened and locked.
+struct FileLease {
+    store: DirectoryStore,
+    file: Arc<File>,
+    id: String,
+    claim: i64,
+}
+
+#[async_trait]
+impl JobLease for FileLease {
+    async fn restore(&mut self, length: u64) -> Result<bool, StoreFault> {
+        let file = Arc::clone(&self.file);
+        let cut = blocking(move || {
+            let is_whole = file.metadata()?.len() >= length;
+            file.set_len(if is_whole { length } else { 0 })?;
+            Ok(is_whole)
+        });
+        cut.await
+    }
+
+    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, StoreFault> {
+        let (file, progress) = (Arc::clone(&self.file), progress.clone());
+        let at = progress.bytes.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let written = blocking(move || {
+            let mut file = &*file;
+            file.seek(SeekFrom::Start(at))?;
+            file.write_all(&bytes)?;
+            // What is counted is on the disk before it is counted.
+            file.sync_data()
+        });
+        written.await?;
+        let (id, claim) = (self.id.clone(), self.claim);
+        self.store.call(move |jobs| jobs.advance(&id, claim, &progress)).await
+    }
+
+    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), StoreFault> {
+        let (id, claim) = (self.id.clone(), self.claim);
+        // The lock outlives the write: no other process takes the job as it was before.
+        self.store.call(move |jobs| jobs.end((&id, claim), &end, clock::unix_milliseconds())).await
+    }
+}
+
+/// Opens the result file of a job and takes its lock; `None` while another task or process has it.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Returns the names of the files in the directory of results.
+fn files(results: &Path) -> io::Result<Vec<String>> {
+    fs::read_dir(results)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+/// Runs work on files on a thread that may wait.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, StoreFault> {
+    spawn_blocking(work).await.map_err(|_| DatabaseFault::Task)?.map_err(StoreFault::Result)
+}
+
+/// A part of a file.
+struct FileBody {
+    file: tokio::fs::File,
+    left: u64,
+}
+
+#[async_trait]
+impl BodySource for FileBody {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let size = usize::try_from(self.left).unwrap_or(PART).min(PART);
+        let mut part = BytesMut::zeroed(size);
+        let read = self.file.read(&mut part).await?;
+        if read == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file of the result is too short"));
+        }
+        part.truncate(read);
+        self.left -= u64::try_from(read).unwrap_or(self.left);
+        Ok(Some(part.freeze()))
+    }
+}

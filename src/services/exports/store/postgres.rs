@@ -1,0 +1,477 @@
+//! Jobs and results in a database of PostgreSQL, which processes of several machines share.
+//!
+//! A page, the place after it and the progress of its job are written by one statement: the server has all of it or
+//! nothing. A process works on a job for as long as it holds its lease, an end of time by the clock of the database that it
+//! puts off again and again. A process whose lease has ended may not know: every write names the claim of the process and
+//! the length of the result that it goes on from, and changes nothing where another process has taken the job since, or
+//! where a failover of the server has lost what was written last.
+//!
+//! Results are rows of parts. They are removed some at a time, because a statement for a large result would take too long:
+//! `cursorgate_export_removals` has the jobs whose parts are to go.
+
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+use tokio_postgres::{
+    Row,
+    types::{FromSql, Type},
+};
+
+use super::{Added, Ended, ExportStore, FinishedJob, JobEnd, JobLease, MOST_LISTED, QueueLimits, StoreFault, TakenJob};
+use crate::{
+    config::settings::{ExportStoreSettings, PostgresSettings},
+    gateway::session::service::BodySource,
+    services::{
+        database::{natural, whole},
+        exports::job::{ExportJob, JobDefinition, JobFault, JobProgress, JobState},
+        inner::InnerGateway,
+        postgres::{Parameter, Postgres, PostgresFault, PostgresTarget},
+    },
+};
+
+/// The changes of the tables, by version.
+const STEPS: [&str; 1] = [TABLES];
+
+const TABLES: &str = "
+CREATE TABLE cursorgate_exports (
+    id text PRIMARY KEY,
+    number bigint GENERATED ALWAYS AS IDENTITY,
+    owner text NOT NULL,
+    state text NOT NULL CHECK (state IN ('queued', 'active', 'completed', 'failed', 'cancelled')),
+    priority bigint NOT NULL,
+    claim bigint NOT NULL DEFAULT 0,
+    lease_until timestamptz,
+    interruptions bigint NOT NULL DEFAULT 0,
+    created bigint NOT NULL,
+    not_before timestamptz NOT NULL DEFAULT '-infinity',
+    finished timestamptz,
+    bytes bigint NOT NULL DEFAULT 0,
+    definition text NOT NULL,
+    progress text NOT NULL,
+    fault text,
+    announcement text,
+    announced_until timestamptz NOT NULL DEFAULT '-infinity',
+    credentials bytea
+);
+CREATE INDEX cursorgate_exports_unfinished ON cursorgate_exports (owner) WHERE state IN ('queued', 'active');
+CREATE INDEX cursorgate_exports_by_owner ON cursorgate_exports (owner, number);
+CREATE INDEX cursorgate_exports_announced ON cursorgate_exports (id) WHERE announcement IS NOT NULL;
+CREATE TABLE cursorgate_export_parts (
+    job text NOT NULL,
+    place bigint NOT NULL,
+    bytes bytea NOT NULL,
+    PRIMARY KEY (job, place)
+);
+ALTER TABLE cursorgate_export_parts ALTER COLUMN bytes SET STORAGE EXTERNAL;
+CREATE TABLE cursorgate_export_removals (job text PRIMARY KEY);
+";
+
+/// The columns of a job, in the order in which `read` reads them.
+const COLUMNS: &str = "job.id, job.owner, job.state, job.claim, job.created, \
+     floor(extract(epoch FROM job.finished))::bigint, job.definition, job.progress, job.fault, job.interruptions";
+
+/// The largest part of a result in a row.
+const PART: usize = 64 << 10;
+
+/// The most rows of a result that are read at a time.
+const MOST_PARTS: i64 = 16;
+
+/// The most rows of a result that a statement removes, and the most statements of a sweep.
+const MOST_SWEPT: i64 = 1_000;
+const MOST_SWEEPS: usize = 20;
+
+/// The most events that are raised at a time, and the time in seconds for which they are this process's.
+const MOST_ANNOUNCED: i64 = 100;
+const ANNOUNCING: f64 = 60.0;
+
+/// The jobs of a database.
+#[derive(Clone)]
+pub(in crate::services::exports) struct PostgresJobs {
+    postgres: Arc<Postgres>,
+    lease: Duration,
+}
+
+impl PostgresJobs {
+    /// Creates the store. Nothing is connected to before it is used, so that a server that is down keeps no process from
+    /// starting.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the system where it has no thread.
+    pub(in crate::services::exports) fn open(
+        inner: &Arc<InnerGateway>,
+        settings: &PostgresSettings,
+    ) -> io::Result<Self> {
+        let inner = Arc::clone(inner);
+        let target = move || {
+            let snapshot = inner.gateway().live.pin();
+            let exports = snapshot.services.exports.as_ref()?;
+            let ExportStoreSettings::Postgres(settings) = &exports.store else { return None };
+            let credentials = snapshot.export_credentials.as_ref().map(|tls| Arc::clone(&tls.current()));
+            Some(PostgresTarget { settings: settings.clone(), credentials })
+        };
+        let postgres = Arc::new(Postgres::new(settings, &STEPS, Box::new(target))?);
+        Ok(Self { postgres, lease: settings.lease })
+    }
+}
+
+#[async_trait]
+impl ExportStore for PostgresJobs {
+    async fn add(&self, job: ExportJob, credentials: Vec<u8>, limits: QueueLimits) -> Result<Added, StoreFault> {
+        const ADD: &str = "
+            WITH unfinished AS (
+                SELECT count(*) AS everyone, count(*) FILTER (WHERE owner = $2) AS own
+                FROM cursorgate_exports WHERE state IN ('queued', 'active')
+            ), added AS (
+                INSERT INTO cursorgate_exports (id, owner, state, priority, created, definition, progress, credentials)
+                SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM unfinished WHERE own < $9 AND everyone < $10 RETURNING 1
+            )
+            SELECT own < $9, (SELECT count(*) FROM added) = 1 FROM unfinished";
+        let (definition, progress) = (serde_json::to_string(&job.definition)?, serde_json::to_string(&job.progress)?);
+        let most = |count: usize| whole(u64::try_from(count).unwrap_or(u64::MAX));
+        let parameters: [Parameter<'_>; 10] = [
+            (&job.id, Type::TEXT),
+            (&job.owner, Type::TEXT),
+            (&job.state.word(), Type::TEXT),
+            (&(job.definition.priority as i64), Type::INT8),
+            (&whole(job.created), Type::INT8),
+            (&definition, Type::TEXT),
+            (&progress, Type::TEXT),
+            (&credentials, Type::BYTEA),
+            (&most(limits.per_client), Type::INT8),
+            (&most(limits.queue), Type::INT8),
+        ];
+        let rows = self.postgres.ask_alone(ADD, &parameters).await?;
+        let answer = rows.first().map(|row| Ok::<_, StoreFault>((cell(row, 0)?, cell(row, 1)?))).transpose()?;
+        let (has_room, is_added): (bool, bool) = answer.unwrap_or((true, false));
+        Ok(match (has_room, is_added) {
+            (_, true) => Added::Queued,
+            (false, _) => Added::ClientIsFull,
+            (true, false) => Added::QueueIsFull,
+        })
+    }
+
+    async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, StoreFault> {
+        let query = format!("SELECT {COLUMNS} FROM cursorgate_exports AS job WHERE id = $1 AND owner = ANY($2)");
+        let rows = self.postgres.ask(&query, &[(&id, Type::TEXT), (&owners, Type::TEXT_ARRAY)]).await?;
+        rows.first().map(read).transpose()
+    }
+
+    async fn of_client(&self, owners: &[String]) -> Result<Vec<ExportJob>, StoreFault> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM cursorgate_exports AS job WHERE owner = ANY($1)
+             ORDER BY created DESC, number DESC LIMIT {MOST_LISTED}"
+        );
+        let rows = self.postgres.ask(&query, &[(&owners, Type::TEXT_ARRAY)]).await?;
+        rows.iter().map(read).collect()
+    }
+
+    async fn cancel(&self, id: &str) -> Result<(), StoreFault> {
+        const CANCEL: &str = "
+            WITH cancelled AS (
+                UPDATE cursorgate_exports
+                SET state = 'cancelled', finished = now(), lease_until = NULL, credentials = NULL
+                WHERE id = $1 AND state IN ('queued', 'active') RETURNING id
+            )
+            INSERT INTO cursorgate_export_removals SELECT id FROM cancelled ON CONFLICT DO NOTHING";
+        self.postgres.ask(CANCEL, &[(&id, Type::TEXT)]).await?;
+        Ok(())
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), StoreFault> {
+        const REMOVE: &str = "
+            WITH removed AS (
+                DELETE FROM cursorgate_exports WHERE id = $1 AND finished IS NOT NULL RETURNING id
+            )
+            INSERT INTO cursorgate_export_removals SELECT id FROM removed ON CONFLICT DO NOTHING";
+        self.postgres.ask(REMOVE, &[(&id, Type::TEXT)]).await?;
+        Ok(())
+    }
+
+    async fn read(&self, id: &str, (first, count): (u64, u64)) -> Result<Box<dyn BodySource>, StoreFault> {
+        let postgres = Arc::clone(&self.postgres);
+        let mut body = PartsBody { postgres, job: id.to_owned(), at: first, left: count, ready: VecDeque::new() };
+        // A store that is down is a failure of the request, and not an answer that breaks off.
+        body.fill().await?;
+        Ok(Box::new(body))
+    }
+
+    async fn take(&self) -> Result<Option<TakenJob>, StoreFault> {
+        // Jobs that another process takes at the same moment are left out, and not waited for.
+        let take = format!(
+            "WITH next AS MATERIALIZED (
+                SELECT id, state FROM cursorgate_exports AS job
+                WHERE (state = 'queued' AND not_before <= now()) OR (state = 'active' AND lease_until <= now())
+                ORDER BY (SELECT count(*) FROM cursorgate_exports AS other
+                          WHERE other.owner = job.owner AND other.state = 'active' AND other.id <> job.id),
+                         priority DESC, number
+                LIMIT 1 FOR UPDATE SKIP LOCKED
+            )
+            UPDATE cursorgate_exports AS job
+            SET state = 'active', claim = claim + 1, lease_until = now() + make_interval(secs => $1),
+                interruptions = interruptions + CASE next.state WHEN 'active' THEN 1 ELSE 0 END
+            FROM next WHERE job.id = next.id RETURNING {COLUMNS}, job.credentials"
+        );
+        let rows = self.postgres.ask(&take, &[(&self.lease.as_secs_f64(), Type::FLOAT8)]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let job = read(row)?;
+        let lease = RowLease {
+            renewal: renew(self.clone(), job.id.clone(), job.claim),
+            jobs: self.clone(),
+            id: job.id.clone(),
+            claim: job.claim,
+            written: job.progress.bytes,
+        };
+        let credentials: Option<Vec<u8>> = cell(row, 10)?;
+        Ok(Some(TakenJob { job, credentials: credentials.unwrap_or_default(), lease: Box::new(lease) }))
+    }
+
+    async fn announcements(&self) -> Result<Vec<(String, String)>, StoreFault> {
+        const ANNOUNCE: &str = "
+            UPDATE cursorgate_exports SET announced_until = now() + make_interval(secs => $1)
+            WHERE id IN (
+                SELECT id FROM cursorgate_exports WHERE announcement IS NOT NULL AND announced_until <= now()
+                ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+            ) RETURNING id, announcement";
+        let rows = self.postgres.ask(ANNOUNCE, &[(&ANNOUNCING, Type::FLOAT8), (&MOST_ANNOUNCED, Type::INT8)]).await?;
+        rows.iter().map(|row| Ok((cell(row, 0)?, cell(row, 1)?))).collect()
+    }
+
+    async fn announced(&self, id: &str) -> Result<(), StoreFault> {
+        let forget = "UPDATE cursorgate_exports SET announcement = NULL WHERE id = $1";
+        self.postgres.ask(forget, &[(&id, Type::TEXT)]).await?;
+        Ok(())
+    }
+
+    async fn finished(&self) -> Result<Vec<FinishedJob>, StoreFault> {
+        const FINISHED: &str = "
+            SELECT id, floor(extract(epoch FROM now() - finished))::bigint,
+                   CASE state WHEN 'completed' THEN bytes ELSE 0 END
+            FROM cursorgate_exports WHERE finished IS NOT NULL ORDER BY finished DESC, number DESC";
+        let rows = self.postgres.ask(FINISHED, &[]).await?;
+        let finished = |row: &Row| {
+            Ok(FinishedJob { id: cell(row, 0)?, age: natural(cell(row, 1)?), bytes: natural(cell(row, 2)?) })
+        };
+        rows.iter().map(finished).collect()
+    }
+
+    async fn sweep(&self) -> Result<(), StoreFault> {
+        const PARTS: &str = "
+            DELETE FROM cursorgate_export_parts WHERE job = $1 AND place IN (
+                SELECT place FROM cursorgate_export_parts WHERE job = $1 ORDER BY place LIMIT $2
+            )";
+        // Another process may remove parts of the same result that are still there.
+        const DONE: &str = "
+            DELETE FROM cursorgate_export_removals AS removal WHERE job = $1
+            AND NOT EXISTS (SELECT FROM cursorgate_export_parts AS part WHERE part.job = removal.job)";
+        for _ in 0..MOST_SWEEPS {
+            let next = "SELECT job FROM cursorgate_export_removals ORDER BY job LIMIT 1";
+            let rows = self.postgres.ask(next, &[]).await?;
+            let Some(row) = rows.first() else { break };
+            let job: String = cell(row, 0)?;
+            self.postgres.ask(PARTS, &[(&job, Type::TEXT), (&MOST_SWEPT, Type::INT8)]).await?;
+            self.postgres.ask(DONE, &[(&job, Type::TEXT)]).await?;
+        }
+        Ok(())
+    }
+
+    async fn counts(&self) -> Result<Vec<(JobState, u64)>, StoreFault> {
+        let rows = self.postgres.ask("SELECT state, count(*) FROM cursorgate_exports GROUP BY state", &[]).await?;
+        let count = |row: &Row| Ok((state(cell(row, 0)?), natural(cell(row, 1)?)));
+        rows.iter().map(count).collect()
+    }
+}
+
+/// The lease of a job.
+struct RowLease {
+    /// The task that puts its end off.
+    renewal: JoinHandle<()>,
+    jobs: PostgresJobs,
+    id: String,
+    claim: i64,
+    /// The length of the result.
+    written: u64,
+}
+
+impl Drop for RowLease {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
+}
+
+/// Puts the end of a lease off until the process gives it up or has lost it.
+fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
+    const RENEW: &str = "
+        UPDATE cursorgate_exports SET lease_until = now() + make_interval(secs => $3)
+        WHERE id = $1 AND claim = $2 AND state = 'active' RETURNING 1";
+    tokio::spawn(async move {
+        let lease = jobs.lease.as_secs_f64();
+        loop {
+            tokio::time::sleep(jobs.lease / 3).await;
+            let parameters: [Parameter<'_>; 3] = [(&id, Type::TEXT), (&claim, Type::INT8), (&lease, Type::FLOAT8)];
+            // After a fault the next renewal may come in time. If none does, the job is lost, as its next page will show.
+            if jobs.postgres.ask(RENEW, &parameters).await.is_ok_and(|rows| rows.is_empty()) {
+                return;
+            }
+        }
+    })
+}
+
+#[async_trait]
+impl JobLease for RowLease {
+    async fn restore(&mut self, _length: u64) -> Result<bool, StoreFault> {
+        // The result and its length are written together.
+        Ok(true)
+    }
+
+    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, StoreFault> {
+        const ADVANCE: &str = "
+            WITH held AS (
+                UPDATE cursorgate_exports
+                SET progress = $4, bytes = $5, interruptions = 0, lease_until = now() + make_interval(secs => $6)
+                WHERE id = $1 AND claim = $2 AND state = 'active' AND bytes = $3 RETURNING id
+            ), written AS (
+                INSERT INTO cursorgate_export_parts (job, place, bytes)
+                SELECT held.id, part.place, part.bytes FROM held, unnest($7, $8) AS part (place, bytes)
+            )
+            SELECT 1 FROM held";
+        let parts: Vec<&[u8]> = bytes.chunks(PART).collect();
+        let places: Vec<i64> =
+            (0..parts.len()).map(|part| whole(self.written.saturating_add(length(part * PART)))).collect();
+        let parameters: [Parameter<'_>; 8] = [
+            (&self.id, Type::TEXT),
+            (&self.claim, Type::INT8),
+            (&whole(self.written), Type::INT8),
+            (&serde_json::to_string(progress)?, Type::TEXT),
+            (&whole(progress.bytes), Type::INT8),
+            (&self.jobs.lease.as_secs_f64(), Type::FLOAT8),
+            (&places, Type::INT8_ARRAY),
+            (&parts, Type::BYTEA_ARRAY),
+        ];
+        let is_held = !self.jobs.postgres.ask(ADVANCE, &parameters).await?.is_empty();
+        if is_held {
+            self.written = progress.bytes;
+        }
+        Ok(is_held)
+    }
+
+    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), StoreFault> {
+        const END: &str = "
+            WITH ended AS (
+                UPDATE cursorgate_exports
+                SET state = $4, not_before = now() + make_interval(secs => $5), lease_until = NULL,
+                    finished = CASE WHEN $6 THEN now() END, progress = $7, fault = $8, announcement = $9,
+                    credentials = CASE WHEN $6 THEN NULL ELSE credentials END
+                WHERE id = $1 AND claim = $2 AND state = 'active' AND bytes = $3 RETURNING id, state
+            )
+            INSERT INTO cursorgate_export_removals SELECT id FROM ended WHERE state = 'failed' ON CONFLICT DO NOTHING";
+        let (state, wait) = match end.ended {
+            Ended::Finished(state) => (state, Duration::ZERO),
+            Ended::Queued(wait) => (JobState::Queued, wait),
+        };
+        let parameters: [Parameter<'_>; 9] = [
+            (&self.id, Type::TEXT),
+            (&self.claim, Type::INT8),
+            (&whole(self.written), Type::INT8),
+            (&state.word(), Type::TEXT),
+            (&wait.as_secs_f64(), Type::FLOAT8),
+            (&state.is_finished(), Type::BOOL),
+            (&serde_json::to_string(&end.progress)?, Type::TEXT),
+            (&end.fault.as_ref().map(serde_json::to_string).transpose()?, Type::TEXT),
+            (&end.announcement, Type::TEXT),
+        ];
+        self.jobs.postgres.ask(END, &parameters).await?;
+        Ok(())
+    }
+}
+
+/// A part of a result.
+struct PartsBody {
+    postgres: Arc<Postgres>,
+    job: String,
+    /// The place of the next byte that is not read.
+    at: u64,
+    left: u64,
+    /// The parts that are read, which begin with the next byte of the body.
+    ready: VecDeque<Bytes>,
+}
+
+impl PartsBody {
+    /// Reads some further parts, beginning with the one that has the next byte.
+    async fn fill(&mut self) -> Result<(), StoreFault> {
+        const READ: &str = "
+            SELECT place, bytes FROM cursorgate_export_parts
+            WHERE job = $1 AND place < $3
+            AND place >= (SELECT max(place) FROM cursorgate_export_parts WHERE job = $1 AND place <= $2)
+            ORDER BY place LIMIT $4";
+        if self.left == 0 {
+            return Ok(());
+        }
+        let parameters: [Parameter<'_>; 4] = [
+            (&self.job, Type::TEXT),
+            (&whole(self.at), Type::INT8),
+            (&whole(self.at.saturating_add(self.left)), Type::INT8),
+            (&MOST_PARTS, Type::INT8),
+        ];
+        let rows = self.postgres.ask(READ, &parameters).await?;
+        for row in &rows {
+            let (place, bytes): (i64, &[u8]) = (cell(row, 0)?, cell(row, 1)?);
+            let before = self.at.checked_sub(natural(place)).and_then(|before| usize::try_from(before).ok());
+            let rest = before.and_then(|before| bytes.get(before..)).filter(|rest| !rest.is_empty());
+            let rest = rest.ok_or_else(removed)?;
+            let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+            let part = &rest[..rest.len().min(most)];
+            self.at = self.at.saturating_add(length(part.len()));
+            self.left = self.left.saturating_sub(length(part.len()));
+            self.ready.push_back(Bytes::copy_from_slice(part));
+        }
+        if self.ready.is_empty() { Err(removed()) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl BodySource for PartsBody {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if self.ready.is_empty() {
+            self.fill().await.map_err(io::Error::other)?;
+        }
+        Ok(self.ready.pop_front())
+    }
+}
+
+fn removed() -> StoreFault {
+    StoreFault::Result(io::Error::new(io::ErrorKind::UnexpectedEof, "the result has a gap: it is being removed"))
+}
+
+/// Returns a column of a row.
+fn cell<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, StoreFault> {
+    Ok(row.try_get(column).map_err(PostgresFault::from)?)
+}
+
+/// Returns the state of a word. The table has no other words.
+fn state(word: &str) -> JobState {
+    JobState::of(word).unwrap_or(JobState::Failed)
+}
+
+fn length(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn read(row: &Row) -> Result<ExportJob, StoreFault> {
+    let (definition, progress, fault): (&str, &str, Option<&str>) = (cell(row, 6)?, cell(row, 7)?, cell(row, 8)?);
+    let mut progress: JobProgress = serde_json::from_str(progress)?;
+    progress.interruptions = u32::try_from(cell::<i64>(row, 9)?).unwrap_or(u32::MAX);
+    Ok(ExportJob {
+        id: cell(row, 0)?,
+        owner: cell(row, 1)?,
+        state: state(cell(row, 2)?),
+        claim: cell(row, 3)?,
+        created: natural(cell(row, 4)?),
+        finished: cell::<Option<i64>>(row, 5)?.map(natural),
+        definition: serde_json::from_str::<JobDefinition>(definition)?,
+        progress,
+        fault: fault.map(serde_json::from_str::<JobFault>).transpose()?,
+    })
+}

@@ -1,0 +1,399 @@
+//! The jobs of a directory, in a database of SQLite. Every step of a job is one transaction. `claim` counts the processes
+//! that took the job, so that a write of one that has lost it changes nothing.
+
+use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params_from_iter};
+
+use super::{Added, Ended, FinishedJob, JobEnd, MOST_LISTED, QueueLimits};
+use crate::services::{
+    database::{DatabaseFault, count, natural, whole},
+    exports::job::{ExportJob, JobDefinition, JobFault, JobProgress, JobState},
+};
+
+/// The changes of the tables, by version.
+pub(super) const STEPS: [&str; 2] = [TABLES, ANNOUNCEMENTS];
+
+const TABLES: &str = "
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'active', 'completed', 'failed', 'cancelled')),
+    priority INTEGER NOT NULL,
+    claim INTEGER NOT NULL DEFAULT 0,
+    created INTEGER NOT NULL,
+    not_before INTEGER NOT NULL DEFAULT 0,
+    finished INTEGER,
+    bytes INTEGER NOT NULL DEFAULT 0,
+    definition TEXT NOT NULL,
+    progress TEXT NOT NULL,
+    fault TEXT,
+    credentials BLOB
+) STRICT;
+CREATE INDEX jobs_by_state ON jobs (state);
+CREATE INDEX jobs_by_owner ON jobs (owner, created);
+";
+
+/// The events of jobs that ended, until they are raised.
+const ANNOUNCEMENTS: &str = "
+ALTER TABLE jobs ADD COLUMN announcement TEXT;
+CREATE INDEX jobs_announced ON jobs (id) WHERE announcement IS NOT NULL;
+";
+
+/// The columns of a job, in the order in which `read` reads them.
+const COLUMNS: &str = "id, owner, state, claim, created, finished, definition, progress, fault";
+
+/// The most jobs that are looked at for the next one: more than processes of one machine work on at a time, so that those
+/// of others hide none that waits.
+const MOST_CANDIDATES: usize = 1_000;
+
+/// The most events that are raised at a time.
+const MOST_ANNOUNCED: usize = 100;
+
+/// The jobs within a transaction.
+pub(super) struct JobTable<'c> {
+    pub(super) transaction: &'c Transaction<'c>,
+}
+
+impl JobTable<'_> {
+    /// Adds a job with its sealed credentials, if there is room for it.
+    pub(super) fn add(
+        &mut self,
+        job: &ExportJob,
+        credentials: &[u8],
+        limits: QueueLimits,
+    ) -> Result<Added, DatabaseFault> {
+        let unfinished =
+            "SELECT count(*), count(*) FILTER (WHERE owner = ?1) FROM jobs WHERE state IN ('queued', 'active')";
+        let (all, own): (i64, i64) =
+            self.transaction.query_row(unfinished, [&job.owner], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if count(own) >= limits.per_client {
+            return Ok(Added::ClientIsFull);
+        }
+        if count(all) >= limits.queue {
+            return Ok(Added::QueueIsFull);
+        }
+        self.transaction.execute(
+            "INSERT INTO jobs (id, owner, state, priority, created, definition, progress, credentials)
+             VALUES (:id, :owner, :state, :priority, :created, :definition, :progress, :credentials)",
+            named_params! {
+                ":id": job.id,
+                ":owner": job.owner,
+                ":state": job.state.word(),
+                ":priority": job.definition.priority as i64,
+                ":created": whole(job.created),
+                ":definition": serde_json::to_string(&job.definition)?,
+                ":progress": serde_json::to_string(&job.progress)?,
+                ":credentials": credentials,
+            },
+        )?;
+        Ok(Added::Queued)
+    }
+
+    /// Returns a job of a client, which has several names while keys are exchanged.
+    pub(super) fn find(&mut self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, DatabaseFault> {
+        let found = self
+            .transaction
+            .query_row(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"), [id], |row| Ok(read(row)))
+            .optional()?
+            .transpose()?;
+        Ok(found.filter(|job| owners.contains(&job.owner)))
+    }
+
+    /// Returns the jobs of a client for a list, the newest first.
+    pub(super) fn of_client(&mut self, owners: &[String]) -> Result<Vec<ExportJob>, DatabaseFault> {
+        let places = vec!["?"; owners.len()].join(", ");
+        let query = format!(
+            "SELECT {COLUMNS} FROM jobs WHERE owner IN ({places}) ORDER BY created DESC, rowid DESC LIMIT {MOST_LISTED}"
+        );
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map(params_from_iter(owners), |row| Ok(read(row)))?;
+        rows.map(|row| row?).collect()
+    }
+
+    /// Returns the ids of the jobs that could go on, the next one first: that of the client with the fewest active jobs,
+    /// then by priority, then the oldest. Active jobs are among them: the processes of some may have ended.
+    pub(super) fn candidates(&mut self, now: u64) -> Result<Vec<String>, DatabaseFault> {
+        let query = format!(
+            "SELECT id FROM jobs AS job WHERE state = 'active' OR (state = 'queued' AND not_before <= ?1)
+             ORDER BY (SELECT count(*) FROM jobs WHERE owner = job.owner AND state = 'active' AND id <> job.id),
+                      priority DESC, created, rowid LIMIT {MOST_CANDIDATES}"
+        );
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map([whole(now)], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Takes a job, whose lock the process has, and returns it with its credentials; nothing if it does not wait any more.
+    pub(super) fn claim(&mut self, id: &str, now: u64) -> Result<Option<(ExportJob, Vec<u8>)>, DatabaseFault> {
+        let query = format!(
+            "SELECT {COLUMNS}, credentials FROM jobs
+             WHERE id = ?1 AND (state = 'active' OR (state = 'queued' AND not_before <= ?2))"
+        );
+        let found =
+            self.transaction.query_row(&query, (id, whole(now)), |row| Ok((read(row), row.get("credentials")?)));
+        let Some((job, credentials)) = found.optional()? else { return Ok(None) };
+        let (mut job, credentials): (ExportJob, Option<Vec<u8>>) = (job?, credentials);
+        job.progress.interruptions += u32::from(job.state == JobState::Active);
+        job.claim += 1;
+        job.state = JobState::Active;
+        self.transaction.execute(
+            "UPDATE jobs SET state = 'active', claim = ?2, progress = ?3 WHERE id = ?1",
+            (id, job.claim, serde_json::to_string(&job.progress)?),
+        )?;
+        Ok(Some((job, credentials.unwrap_or_default())))
+    }
+
+    /// Stores the progress of a job. Returns false if the process has lost it.
+    pub(super) fn advance(&mut self, id: &str, claim: i64, progress: &JobProgress) -> Result<bool, DatabaseFault> {
+        let changed = self.transaction.execute(
+            "UPDATE jobs SET progress = ?3, bytes = ?4 WHERE id = ?1 AND claim = ?2 AND state = 'active'",
+            (id, claim, serde_json::to_string(progress)?, whole(progress.bytes)),
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Ends the work on a job. `now` is in milliseconds since 1970.
+    pub(super) fn end(&mut self, (id, claim): (&str, i64), end: &JobEnd, now: u64) -> Result<(), DatabaseFault> {
+        let JobEnd { ended, progress, fault, announcement } = end;
+        let (state, not_before, finished) = match ended {
+            Ended::Finished(state) => (*state, 0, Some(whole(now / 1_000))),
+            Ended::Queued(wait) => {
+                let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                (JobState::Queued, whole(now.saturating_add(wait)), None)
+            }
+        };
+        self.transaction.execute(
+            "UPDATE jobs SET state = :state, not_before = :not_before, finished = :finished, progress = :progress,
+                 bytes = :bytes, fault = :fault, announcement = :announcement,
+                 credentials = CASE WHEN :finished IS NULL THEN credentials END
+             WHERE id = :id AND claim = :claim AND state = 'active'",
+            named_params! {
+                ":id": id,
+                ":claim": claim,
+                ":state": state.word(),
+                ":not_before": not_before,
+                ":finished": finished,
+                ":progress": serde_json::to_string(progress)?,
+                ":bytes": whole(progress.bytes),
+                ":fault": fault.as_ref().map(serde_json::to_string).transpose()?,
+                ":announcement": announcement,
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Returns events of jobs that have ended, which are not raised yet, each with the id of its job.
+    pub(super) fn announcements(&mut self) -> Result<Vec<(String, String)>, DatabaseFault> {
+        let query = format!(
+            "SELECT id, announcement FROM jobs WHERE announcement IS NOT NULL ORDER BY id LIMIT {MOST_ANNOUNCED}"
+        );
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Forgets the event of a job.
+    pub(super) fn announced(&mut self, id: &str) -> Result<(), DatabaseFault> {
+        self.transaction.execute("UPDATE jobs SET announcement = NULL WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    /// Cancels an unfinished job. A process that works on it notices at its next page.
+    pub(super) fn cancel(&mut self, id: &str, now: u64) -> Result<(), DatabaseFault> {
+        self.transaction.execute(
+            "UPDATE jobs SET state = 'cancelled', finished = ?2, credentials = NULL
+             WHERE id = ?1 AND state IN ('queued', 'active')",
+            (id, whole(now)),
+        )?;
+        Ok(())
+    }
+
+    /// Removes a finished job.
+    pub(super) fn remove(&mut self, id: &str) -> Result<(), DatabaseFault> {
+        self.transaction.execute("DELETE FROM jobs WHERE id = ?1 AND finished IS NOT NULL", [id])?;
+        Ok(())
+    }
+
+    /// Returns all finished jobs, the newest first. `now` is in seconds since 1970.
+    pub(super) fn finished(&mut self, now: u64) -> Result<Vec<FinishedJob>, DatabaseFault> {
+        let query = "SELECT id, finished, iif(state = 'completed', bytes, 0) FROM jobs WHERE finished IS NOT NULL
+                     ORDER BY finished DESC, rowid DESC";
+        let mut statement = self.transaction.prepare(query)?;
+        let rows = statement.query_map([], |row| {
+            let age = now.saturating_sub(natural(row.get(1)?));
+            Ok(FinishedJob { id: row.get(0)?, age, bytes: natural(row.get(2)?) })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the ids of the jobs that have a result, or may get one.
+    pub(super) fn with_result(&mut self) -> Result<Vec<String>, DatabaseFault> {
+        let query = "SELECT id FROM jobs WHERE state IN ('queued', 'active', 'completed')";
+        let mut statement = self.transaction.prepare(query)?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the number of jobs in each state that has some.
+    pub(super) fn counts(&mut self) -> Result<Vec<(JobState, u64)>, DatabaseFault> {
+        let mut statement = self.transaction.prepare("SELECT state, count(*) FROM jobs GROUP BY state")?;
+        let rows = statement.query_map([], |row| {
+            let word: String = row.get(0)?;
+            Ok((JobState::of(&word), natural(row.get(1)?)))
+        })?;
+        let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
+        Ok(rows.into_iter().filter_map(|(state, count)| Some((state?, count))).collect())
+    }
+}
+
+fn read(row: &Row<'_>) -> Result<ExportJob, DatabaseFault> {
+    let state: String = row.get("state")?;
+    let definition: String = row.get("definition")?;
+    let progress: String = row.get("progress")?;
+    let fault: Option<String> = row.get("fault")?;
+    Ok(ExportJob {
+        id: row.get("id")?,
+        owner: row.get("owner")?,
+        // The table has no other words.
+        state: JobState::of(&state).unwrap_or(JobState::Failed),
+        claim: row.get("claim")?,
+        created: natural(row.get("created")?),
+        finished: row.get::<_, Option<i64>>("finished")?.map(natural),
+        definition: serde_json::from_str::<JobDefinition>(&definition)?,
+        progress: serde_json::from_str::<JobProgress>(&progress)?,
+        fault: fault.as_deref().map(serde_json::from_str::<JobFault>).transpose()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf, time::Duration};
+
+    use super::*;
+    use crate::services::exports::{
+        format::{Compression, ExportFormat},
+        job::Priority,
+        store::DirectoryStore,
+    };
+
+    /// A store in a directory of its own, which ends with the test.
+    struct OwnStore(DirectoryStore, PathBuf);
+
+    impl Drop for OwnStore {
+        fn drop(&mut self) {
+            // It is below the directory of temporary files.
+            let _ = fs::remove_dir_all(&self.1);
+        }
+    }
+
+    fn store(name: &str) -> OwnStore {
+        let directory = std::env::temp_dir().join(format!("cursorgate-{}-{name}", std::process::id()));
+        OwnStore(DirectoryStore::open(&directory).unwrap(), directory)
+    }
+
+    fn job(id: &str, owner: &str, priority: Priority, created: u64) -> ExportJob {
+        let definition = JobDefinition {
+            path: "/users".to_owned(),
+            normal_path: "/users".to_owned(),
+            host: None,
+            query: String::new(),
+            format: ExportFormat::Ndjson,
+            compression: Compression::None,
+            priority,
+            columns: None,
+        };
+        ExportJob {
+            id: id.to_owned(),
+            owner: owner.to_owned(),
+            state: JobState::Queued,
+            claim: 0,
+            created,
+            finished: None,
+            progress: JobProgress::begin(&definition),
+            definition,
+            fault: None,
+        }
+    }
+
+    fn ended(ended: Ended, progress: &JobProgress) -> JobEnd {
+        JobEnd { ended, progress: progress.clone(), fault: None, announcement: None }
+    }
+
+    const MANY: QueueLimits = QueueLimits { per_client: 100, queue: 100 };
+
+    #[tokio::test]
+    async fn a_process_that_has_lost_a_job_changes_nothing() {
+        let store = store("lost");
+        store
+            .0
+            .call(|jobs| {
+                assert_eq!(jobs.add(&job("a", "one", Priority::Normal, 1), b"sealed", MANY)?, Added::Queued);
+                let (first, credentials) = jobs.claim("a", 0)?.unwrap();
+                assert_eq!((credentials.as_slice(), first.progress.interruptions), (&b"sealed"[..], 0));
+                let further = JobProgress { items: 7, bytes: 70, ..JobProgress::default() };
+                assert!(jobs.advance("a", first.claim, &further)?);
+                let (second, _) = jobs.claim("a", 0)?.unwrap();
+                assert_eq!((second.progress.items, second.progress.interruptions), (7, 1), "it goes on there");
+                let stale = JobProgress { items: 9, ..JobProgress::default() };
+                assert!(!jobs.advance("a", first.claim, &stale)?);
+                jobs.end(("a", first.claim), &ended(Ended::Finished(JobState::Failed), &stale), 5_000)?;
+                let owners = ["one".to_owned()];
+                let found = jobs.find("a", &owners)?.unwrap();
+                assert_eq!((found.state, found.progress.items), (JobState::Active, 7));
+                jobs.end(("a", second.claim), &ended(Ended::Finished(JobState::Completed), &further), 5_000)?;
+                assert_eq!(jobs.counts()?, [(JobState::Completed, 1)]);
+                assert_eq!(jobs.find("a", &owners)?.unwrap().state, JobState::Completed);
+                assert!(jobs.claim("a", 0)?.is_none() && jobs.find("a", &["two".to_owned()])?.is_none());
+                let left: Option<Vec<u8>> =
+                    jobs.transaction.query_row("SELECT credentials FROM jobs", [], |row| row.get(0))?;
+                assert_eq!(left, None, "a finished job has no credentials");
+                Ok(())
+            })
+            .await
+            .unwrap();
+        let again = DirectoryStore::open(&store.1).unwrap();
+        assert_eq!(again.call(|jobs| Ok(jobs.with_result()?.concat())).await.unwrap(), "a");
+    }
+
+    #[tokio::test]
+    async fn clients_take_turns() {
+        let store = store("turns");
+        store
+            .0
+            .call(|jobs| {
+                for (id, owner, priority, created) in [
+                    ("a", "one", Priority::Normal, 1),
+                    ("b", "one", Priority::Normal, 2),
+                    ("c", "one", Priority::High, 3),
+                    ("d", "two", Priority::Low, 4),
+                ] {
+                    jobs.add(&job(id, owner, priority, created), b"", MANY)?;
+                }
+                assert_eq!(jobs.candidates(0)?, ["c", "a", "b", "d"]);
+                let (taken, _) = jobs.claim("c", 0)?.unwrap();
+                assert_eq!(jobs.candidates(0)?, ["c", "d", "a", "b"], "the other client's turn");
+                let wait = Ended::Queued(Duration::from_millis(50));
+                jobs.end(("c", taken.claim), &ended(wait, &taken.progress), 0)?;
+                assert!(jobs.claim("c", 49)?.is_none());
+                assert_eq!(jobs.candidates(49)?, ["a", "b", "d"], "it waits for its next attempt");
+                assert_eq!(jobs.candidates(50)?, ["c", "a", "b", "d"]);
+                let two = QueueLimits { per_client: 3, queue: 100 };
+                assert_eq!(jobs.add(&job("e", "one", Priority::Low, 5), b"", two)?, Added::ClientIsFull);
+                let four = QueueLimits { per_client: 100, queue: 4 };
+                assert_eq!(jobs.add(&job("e", "two", Priority::Low, 5), b"", four)?, Added::QueueIsFull);
+                jobs.cancel("a", 9)?;
+                assert_eq!(jobs.add(&job("e", "one", Priority::Low, 5), b"", two)?, Added::Queued);
+                Ok(())
+            })
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_database_of_a_later_version_is_left_alone() {
+        let store = store("later");
+        let set = |jobs: &mut JobTable<'_>| Ok(jobs.transaction.pragma_update(None, "user_version", 3)?);
+        store.0.call(set).await.unwrap();
+        let again = DirectoryStore::open(&store.1);
+        assert!(matches!(again, Err(DatabaseFault::Later(3))));
+    }
+}

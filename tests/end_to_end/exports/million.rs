@@ -1,0 +1,168 @@
+//! An export of a large table of PostgreSQL while rows come, go and move, whose process is killed at random and taken over
+//! by another one: every row that stood throughout is in the result once, and the memory of no process grows with the table.
+//! `make exports` runs it over each store; `CURSORGATE_EXPORT_ROWS` is the number of rows.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use super::{begun, place::Place, status};
+use crate::{
+    harness::{Numbers, gateway::Gateway, now},
+    postgres::{CONFIGURATION, Key, Legacy, draw},
+};
+
+/// The number of times that the process is killed.
+const KILLS: usize = 20;
+
+/// The pause between two batches of ten changes.
+const CHANGES: Duration = Duration::from_millis(100);
+
+/// The time between two looks at a job.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The part of the result that is fetched at a time.
+const PART: usize = 8 << 20;
+
+/// The memory by which the last process may exceed the first one, whose share of the rows is one in twenty.
+const GROWTH: u64 = 64 << 20;
+
+#[test]
+#[ignore = "a run of minutes: make exports"]
+fn over_a_directory() {
+    export_over(&Place::directory());
+}
+
+#[test]
+#[ignore = "a run of minutes: make exports"]
+fn over_postgres() {
+    export_over(&Place::postgres());
+}
+
+/// The rows that changes have touched.
+#[derive(Default)]
+struct Changes {
+    touched: Mutex<HashSet<u64>>,
+    count: AtomicU64,
+    is_over: AtomicBool,
+}
+
+fn export_over(place: &Place) {
+    let rows = std::env::var("CURSORGATE_EXPORT_ROWS").unwrap_or_else(|_| "1000000".to_owned());
+    let legacy = Legacy::start_with(&["--rows", &rows, "--index", "--uncounted"]);
+    let pages = ("page_size = { default = 100, max = 250 }", "page_size = { default = 100, max = 500 }");
+    let upstream =
+        ("peers = [\"ADDRESS\"]", "peers = [\"ADDRESS\"]\ntimeouts = { first_byte = \"60s\", whole = \"60s\" }");
+    let configuration = CONFIGURATION
+        .replace(pages.0, pages.1)
+        .replace(upstream.0, upstream.1)
+        .replace("ADDRESS", &legacy.address.to_string());
+    let configuration = format!("{configuration}{}", place.table("at_once = 1"));
+    let before = legacy.items();
+    let ids: Vec<u64> = before.iter().map(|(id, _)| *id).collect();
+    let changes = Changes::default();
+    let began = now();
+    let (lines, peaks, document) = thread::scope(|scope| {
+        scope.spawn(|| change(&legacy, &ids, &changes));
+        let killed = Killed { configuration: &configuration, rows: ids.len() };
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| killed.run()));
+        changes.is_over.store(true, Ordering::Relaxed);
+        result.unwrap_or_else(|fault| std::panic::resume_unwind(fault))
+    });
+    let taken = now() - began;
+    let touched = changes.touched.into_inner().expect("nobody panicked");
+    let stayed: HashSet<&Key> = before.iter().filter(|(id, _)| !touched.contains(id)).collect();
+    let mut times: HashMap<Key, usize> = HashMap::new();
+    for line in &lines {
+        let item: Value = serde_json::from_str(line).expect("an item");
+        let key = (item["id"].as_u64().expect("an id"), item["created_at"].as_str().expect("a time").to_owned());
+        *times.entry(key).or_default() += 1;
+    }
+    let lost = stayed.iter().filter(|key| !times.contains_key(**key)).count();
+    let repeated = times.values().filter(|count| **count > 1).count();
+    println!("rows {rows}, changes {}, stayed {}", changes.count.load(Ordering::Relaxed), stayed.len());
+    println!("items {}, lost {lost}, repeated {repeated}, kills {KILLS}, {:.0} s", lines.len(), taken.as_secs_f64());
+    println!("peaks of memory, MiB: {:?}", peaks.iter().map(|peak| peak >> 20).collect::<Vec<_>>());
+    println!("{}", document["closing"]);
+    assert_eq!((lost, repeated), (0, 0));
+    assert_eq!((&document["items"], &document["closing"]["complete"]), (&json!(lines.len()), &json!(true)));
+    assert!(peaks.last() <= peaks.first().map(|first| first + GROWTH).as_ref(), "{peaks:?}");
+}
+
+/// Changes rows until it is over.
+fn change(legacy: &Legacy, ids: &[u64], changes: &Changes) {
+    let mut numbers = Numbers::new(77);
+    while !changes.is_over.load(Ordering::Relaxed) {
+        let batch: Vec<Value> = (0..10).map(|_| draw(&mut numbers, ids, &changes.touched)).collect();
+        legacy.change(&json!(batch));
+        changes.count.fetch_add(10, Ordering::Relaxed);
+        thread::sleep(CHANGES);
+    }
+}
+
+/// An export whose processes are killed.
+struct Killed<'k> {
+    configuration: &'k str,
+    rows: usize,
+}
+
+impl Killed<'_> {
+    /// Returns the lines of the result, the peaks of memory of all processes, and the document of the job.
+    fn run(&self) -> (Vec<String>, Vec<u64>, Value) {
+        let mut numbers = Numbers::new(11);
+        let mut at_work = Gateway::start(self.configuration);
+        let job = begun(&at_work, "/keyset/exports", &[], &json!({}));
+        let mut peaks = Vec::new();
+        let mut reached = 0;
+        for _ in 0..KILLS {
+            // Of what is left to the kills, each one has its share, more or less.
+            let share = self.rows / (KILLS + 2);
+            let until = reached + share / 2 + numbers.below(share);
+            let other = Gateway::start(self.configuration);
+            reached = self.items_of(&other, &job, until);
+            peaks.push(at_work.peak_memory());
+            // The process is killed, wherever it is.
+            drop(std::mem::replace(&mut at_work, other));
+        }
+        self.items_of(&at_work, &job, usize::MAX);
+        let document = status(&at_work, &job, &[]);
+        assert_eq!(document["state"], "completed", "{document}");
+        let lines = fetched(&at_work, &job, document["bytes"].as_u64().expect("a length"));
+        peaks.push(at_work.peak_memory());
+        (lines, peaks, document)
+    }
+
+    /// Waits until a job has so many items or has ended, and returns how many it has.
+    fn items_of(&self, gateway: &Gateway, job: &str, until: usize) -> usize {
+        loop {
+            let document = status(gateway, job, &[]);
+            let items = document["items"].as_u64().and_then(|items| usize::try_from(items).ok()).expect("a count");
+            if items >= until || document["finishedAt"].is_string() {
+                assert!(document["state"] != "failed", "{document}");
+                return items;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+/// Fetches a result part by part.
+fn fetched(gateway: &Gateway, job: &str, length: u64) -> Vec<String> {
+    let length = usize::try_from(length).expect("a length");
+    let mut whole = Vec::with_capacity(length);
+    while whole.len() < length {
+        let range = format!("bytes={}-{}", whole.len(), (whole.len() + PART - 1).min(length - 1));
+        let answer = gateway.send("GET", &format!("{job}/result"), &[("Range", &range)], b"");
+        assert_eq!(answer.status, 206, "{range}");
+        whole.extend(answer.body);
+    }
+    String::from_utf8(whole).expect("text").lines().map(str::to_owned).collect()
+}

@@ -1,0 +1,55 @@
+//! The two stores of exports. Tests that hold for both run over each of them.
+
+use super::postgres_server::PostgresServer;
+use crate::harness::Directory;
+
+/// A store.
+pub(crate) enum Place {
+    Directory(Directory),
+    Postgres(Box<PostgresServer>),
+}
+
+impl Place {
+    pub(crate) fn directory() -> Self {
+        Self::Directory(Directory::new())
+    }
+
+    pub(crate) fn postgres() -> Self {
+        Self::Postgres(Box::new(PostgresServer::start()))
+    }
+
+    /// Returns the table of the configuration; `exports` are further lines of it.
+    pub(crate) fn table(&self, exports: &str) -> String {
+        match self {
+            Self::Directory(directory) => {
+                format!("\n[services.exports]\ndirectory = {:?}\n{exports}\n", directory.file("exports"))
+            }
+            // Processes that end in tests leave their jobs at once.
+            Self::Postgres(server) => format!("\n[services.exports]\n{exports}\n\n{}", server.table("lease = \"1s\"")),
+        }
+    }
+
+    /// Returns the number of results, whole or not.
+    pub(crate) fn results(&self) -> usize {
+        match self {
+            Self::Directory(directory) => {
+                std::fs::read_dir(directory.file("exports/results")).expect("the results").count()
+            }
+            Self::Postgres(server) => server.ask("SELECT DISTINCT job FROM cursorgate_export_parts").len(),
+        }
+    }
+}
+
+/// Makes a test for each store of functions that take one.
+macro_rules! over_each_store {
+    ($($name:ident),+ $(,)?) => {
+        mod in_a_directory {
+            $(#[test] fn $name() { super::$name(&$crate::exports::place::Place::directory()); })+
+        }
+        mod in_postgres {
+            $(#[test] fn $name() { super::$name(&$crate::exports::place::Place::postgres()); })+
+        }
+    };
+}
+
+pub(crate) use over_each_store;

@@ -1,0 +1,207 @@
+//! Exports of processes that share nothing but a database: begun at one and fetched at another, taken over, and kept through
+//! failures of the database.
+
+use serde_json::{Value, json};
+
+use super::{
+    JSON, ONE, Permits, begin, begun, completed, finished,
+    place::Place,
+    postgres_server::{PASSWORD, PostgresServer},
+    result, start, status,
+};
+use crate::{
+    harness::{
+        Directory, eventually,
+        gateway::Gateway,
+        list::{PLAIN, body, serve, users},
+        metric,
+        upstream::Upstream,
+    },
+    tls::authority::{ALWAYS, Authority},
+};
+
+/// A list of which each page but the first one takes a permit.
+fn gated(count: usize) -> (Upstream, Vec<String>, Permits) {
+    let (items, permits) = (users(count), Permits::default());
+    let (served, gate) = (items.clone(), permits.clone());
+    let upstream = Upstream::start(move |exchange| {
+        if exchange.request.parameter("offset") != Some("0") {
+            gate.take();
+        }
+        let page = body(exchange, &served);
+        exchange.reply("200 OK", &[JSON], page.as_bytes())
+    });
+    (upstream, items, permits)
+}
+
+#[test]
+fn a_job_is_found_and_its_result_fetched_at_any_process() {
+    let items = users(20_000);
+    let upstream = Upstream::start(serve(items.clone()));
+    let place = Place::postgres();
+    // Tables are made by one of processes that start at a time.
+    let (here, there) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| start(&upstream, &place, ""));
+        (start(&upstream, &place, ""), other.join().expect("a gateway"))
+    });
+    let job = begun(&here, "/users/exports", &[ONE], &json!({}));
+    completed(&there, &job, &items);
+    let whole = result(&here, &job, &[ONE]).body;
+    let (length, part) = (whole.len(), 64 << 10);
+    assert!(length > 4 * part, "{length} bytes have parts");
+    let stored = |column: &str| -> Vec<usize> {
+        let Place::Postgres(server) = &place else { panic!("it is one") };
+        let rows = server.ask(&format!("SELECT {column} FROM cursorgate_export_parts ORDER BY place"));
+        rows.iter().map(|number| number.parse().expect("a number")).collect()
+    };
+    let borders = stored("place");
+    assert!(borders.len() > 16 && stored("length(bytes)").iter().all(|length| *length <= part));
+    for border in borders.into_iter().skip(1) {
+        for (first, last) in [(border - 1, border), (border, border), (border - 1, length - 1), (0, border)] {
+            let range = format!("bytes={first}-{last}");
+            let answer = there.send("GET", &format!("{job}/result"), &[ONE, ("Range", &range)], b"");
+            assert_eq!(answer.status, 206, "{range}");
+            assert!(answer.body == whole[first..=last], "{range}");
+        }
+    }
+    eventually("both count the job", || {
+        let sample = "cursorgate_export_jobs{state=\"completed\"}";
+        [&here, &there].into_iter().all(|gateway| metric(gateway, sample) == 1).then_some(())
+    });
+    assert_eq!(there.send("DELETE", &job, &[ONE], b"").status, 204);
+    assert_eq!(here.send("GET", &job, &[ONE], b"").outcome(), "404 export_not_found");
+    eventually("its parts are removed", || (place.results() == 0).then_some(()));
+}
+
+/// A process that stands still loses its job to another one. What it does when it goes on changes nothing.
+#[test]
+fn a_process_that_stood_still_repeats_no_item() {
+    let (upstream, items, permits) = gated(900);
+    let place = Place::postgres();
+    let first = start(&upstream, &place, "");
+    permits.give(2);
+    let job = begun(&first, "/users/exports", &[ONE], &json!({}));
+    eventually("the middle of the export", || (status(&first, &job, &[ONE])["items"] == 600).then_some(()));
+    let asked = eventually("its next page is asked for", || Some(upstream.count()).filter(|count| *count >= 5));
+    first.signal("STOP");
+    let second = start(&upstream, &place, "");
+    eventually("the job is taken over", || (upstream.count() > asked).then_some(()));
+    first.signal("CONT");
+    // Both get the page that both have asked for.
+    permits.give(100);
+    completed(&second, &job, &items);
+    completed(&first, &job, &items);
+    let pages = |gateway: &Gateway| {
+        let log = gateway.access_log();
+        log.iter().filter(|line| line["route"] == "users" && line["status"] == 200).count()
+    };
+    assert!(pages(&second) >= 2, "it has read the rest");
+}
+
+#[test]
+fn jobs_wait_for_a_database_that_is_away() {
+    let (upstream, items, permits) = gated(900);
+    let mut server = PostgresServer::start();
+    let table = format!("[services.exports]\n{}", server.table("lease = \"1s\"\ntimeout = \"2s\""));
+    let configuration = format!("{}{table}", PLAIN.configuration(upstream.address));
+    let gateway = Gateway::start(&configuration);
+    permits.give(1);
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    eventually("the middle of the export", || (status(&gateway, &job, &[ONE])["items"] == 400).then_some(()));
+    server.stop();
+    // The page comes while there is no place for it.
+    permits.give(1);
+    for (method, target) in
+        [("GET", job.as_str()), ("DELETE", job.as_str()), ("GET", "/users/exports"), ("POST", "/users/exports")]
+    {
+        let refused = gateway.send(method, target, &[ONE, JSON], b"{}");
+        assert_eq!(refused.outcome(), "503 store_unavailable", "{method} {target}");
+        assert!(refused.header("retry-after").is_some() && refused.json()["retryable"] == true);
+    }
+    assert_eq!(gateway.send("GET", "/users?limit=10", &[ONE], b"").status, 200, "a page needs no store");
+    // A process starts all the same.
+    let other = Gateway::start(&configuration);
+    assert_eq!(other.send("GET", "/users?limit=10", &[ONE], b"").status, 200);
+    assert_eq!(begin(&other, "/users/exports", &[ONE], &json!({})).outcome(), "503 store_unavailable");
+    permits.give(100);
+    server.start_again();
+    eventually("the database is asked again", || (gateway.send("GET", &job, &[ONE], b"").status == 200).then_some(()));
+    completed(&gateway, &job, &items);
+    completed(&other, &job, &items);
+    for gateway in [&gateway, &other] {
+        let log = gateway.log();
+        let waits = log.iter().filter(|line| line.contains("exports or their events wait")).count();
+        assert!(waits >= 1 && log.iter().any(|line| line.contains("exports go on")), "{waits}");
+        assert!(!log.iter().any(|line| line.contains(PASSWORD)));
+    }
+}
+
+/// Row: A24
+#[test]
+fn credentials_are_sealed_in_the_database_too() {
+    let (upstream, _, permits) = gated(600);
+    let place = Place::postgres();
+    let gateway = start(&upstream, &place, "");
+    let secret = ("Authorization", "Bearer canary-of-the-test");
+    let job = begun(&gateway, "/users/exports", &[secret], &json!({}));
+    let Place::Postgres(server) = &place else { panic!("it is one") };
+    let row =
+        || server.ask("SELECT job::text || encode(credentials, 'escape') FROM cursorgate_exports AS job").concat();
+    assert!(row().len() > 100 && !row().contains("canary"));
+    permits.give(100);
+    assert_eq!(finished(&gateway, &job, &[secret])["state"], "completed");
+    assert_eq!(server.ask("SELECT count(credentials) FROM cursorgate_exports"), ["0"]);
+    let stranger = gateway.send("GET", &job, &[ONE], b"");
+    assert_eq!(stranger.outcome(), "404 export_not_found");
+}
+
+/// Row: A24
+#[test]
+fn the_certificate_of_the_database_is_verified() {
+    let upstream = Upstream::start(serve(users(30)));
+    let (root, stranger, folder) = (Authority::new("root"), Authority::new("stranger"), Directory::new());
+    let (ca, other) = (root.file(&folder, "ca.pem"), stranger.file(&folder, "other.pem"));
+    let (certificate, key) = root.issue(&["db.test"], ALWAYS).pem();
+    let server = PostgresServer::start_with(|data| {
+        let (certificate_file, key_file) = (data.join("server.crt"), data.join("server.key"));
+        std::fs::write(&certificate_file, &certificate).expect("a file in its folder");
+        std::fs::write(&key_file, &key).expect("a file in its folder");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&key_file, mode).expect("it is ours");
+        ["ssl=on".to_owned(), "ssl_cert_file=server.crt".to_owned(), "ssl_key_file=server.key".to_owned()].to_vec()
+    });
+    let begin_with = |tls: &str| {
+        let table = format!("[services.exports]\n{}", server.table(&format!("tls = {tls}")));
+        let gateway = Gateway::start(&format!("{}{table}", PLAIN.configuration(upstream.address)));
+        begin(&gateway, "/users/exports", &[ONE], &json!({})).outcome()
+    };
+    for (tls, outcome) in [
+        (format!("{{ ca = {ca:?}, server_name = \"db.test\" }}"), "202"),
+        (format!("{{ ca = {ca:?}, server_name = \"db.test\", min_version = \"1.3\" }}"), "202"),
+        (format!("{{ ca = {ca:?} }}"), "503 store_unavailable"),
+        (format!("{{ ca = {other:?}, server_name = \"db.test\" }}"), "503 store_unavailable"),
+        ("{ server_name = \"db.test\" }".to_owned(), "503 store_unavailable"),
+    ] {
+        assert_eq!(begin_with(&tls), outcome, "{tls}");
+    }
+}
+
+#[test]
+fn tables_of_a_later_version_are_left_alone() {
+    let upstream = Upstream::start(serve(users(30)));
+    let place = Place::postgres();
+    let gateway = start(&upstream, &place, "");
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    finished(&gateway, &job, &[ONE]);
+    let Place::Postgres(server) = &place else { panic!("it is one") };
+    assert_eq!(server.ask("SELECT version FROM cursorgate_version"), ["1"]);
+    server.ask("UPDATE cursorgate_version SET version = 99");
+    let earlier = start(&upstream, &place, "");
+    assert_eq!(begin(&earlier, "/users/exports", &[ONE], &json!({})).outcome(), "503 store_unavailable");
+    let lines = earlier.log();
+    let said = lines.iter().find(|line| line.contains("which a later cursorgate has made")).expect("a line");
+    assert!(said.contains("the version 99"), "{said}");
+    assert_eq!(earlier.send("GET", "/users?limit=10", &[ONE], b"").status, 200);
+    let own: Value = gateway.send("GET", "/users/exports", &[ONE], b"").json();
+    assert_eq!(own["exports"].as_array().map(Vec::len), Some(1), "one that knew the tables goes on");
+}
