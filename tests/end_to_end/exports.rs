@@ -26,6 +26,7 @@ use crate::{
         rows::{self, Rows},
         upstream::{After, Exchange, Gate, Upstream},
     },
+    openapi,
 };
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -262,6 +263,26 @@ fn an_export_is_that_of_its_client(place: &Place) {
     let own = gateway.send("GET", "/users/exports", &[ONE, ("X-Trace", "1")], b"").json();
     assert_eq!(own["exports"].as_array().map(Vec::len), Some(1));
     assert_eq!(gateway.get(&format!("/users/exports/{}", "0".repeat(32))).outcome(), "404 export_not_found");
+}
+
+/// The description of the lists has the paths of their exports, and answers are as it says.
+#[test]
+fn exports_are_described() {
+    let upstream = Upstream::start(serve(users(30)));
+    let place = Place::directory();
+    let gateway = start(&upstream, &place, "");
+    let order = json!({ "format": "csv", "compression": "none", "priority": "high", "columns": ["id"] });
+    let begun = begin(&gateway, "/users/exports", &[ONE], &order);
+    let job = begun.header("location").expect("a location").to_owned();
+    let mut samples = vec![openapi::sample_of_post("/users/exports", &order, &begun, true)];
+    finished(&gateway, &job, &[ONE]);
+    for (path, target) in [("/users/exports", "/users/exports"), ("/users/exports/{exportId}", job.as_str())] {
+        samples.push(openapi::sample(path, &gateway.send("GET", target, &[ONE], b""), true));
+    }
+    let document = openapi::described(&gateway.file("cursorgate.toml"));
+    openapi::validate(&document, &samples);
+    let described: Value = serde_json::from_str(&document).expect("JSON");
+    assert!(described["paths"]["/users/exports/{exportId}/result"]["get"]["responses"]["206"].is_object());
 }
 
 /// Row: A24

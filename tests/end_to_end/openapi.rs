@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Returns the output of `cursorgate openapi` for a file.
-fn described(file: &Path) -> String {
+pub(crate) fn described(file: &Path) -> String {
     let mut command = command();
     command.env("CURSORGATE_KEY", "a-key-of-the-tests-and-of-nothing-else");
     let output = command.args(["openapi", "--config"]).arg(file).output().expect("it runs");
@@ -29,7 +29,7 @@ fn described(file: &Path) -> String {
 }
 
 /// Validates a document, and holds answers against it.
-fn validate(document: &str, samples: &[Value]) {
+pub(crate) fn validate(document: &str, samples: &[Value]) {
     let directory = Directory::new();
     let (file, answers) = (directory.file("openapi.json"), directory.file("samples.json"));
     std::fs::write(&file, document).expect("a file in the test's directory");
@@ -53,7 +53,7 @@ fn what_comes_with_the_program_is_described_validly() {
 }
 
 /// An answer to be held against the document.
-fn sample(path: &str, response: &Response, is_described: bool) -> Value {
+pub(crate) fn sample(path: &str, response: &Response, is_described: bool) -> Value {
     let names = response.headers.iter().map(|(name, _)| name.to_lowercase());
     let own = |name: &String| {
         let names =
@@ -73,7 +73,7 @@ fn sample(path: &str, response: &Response, is_described: bool) -> Value {
 }
 
 /// The answer to a request by POST, and what was asked.
-fn sample_of_post(path: &str, asked: &Value, response: &Response, is_described: bool) -> Value {
+pub(crate) fn sample_of_post(path: &str, asked: &Value, response: &Response, is_described: bool) -> Value {
     let mut sample = sample(path, response, is_described);
     sample["method"] = json!("post");
     sample["asked"] = asked.clone();

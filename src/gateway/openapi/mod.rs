@@ -18,7 +18,7 @@ use super::routes::{list::List, route::Route};
 use crate::{
     config::{
         Diagnostics,
-        settings::{RouteSettings, ServerSettings, Settings},
+        settings::{RouteSettings, Settings},
     },
     downstream::envelope::schema,
     json::Document,
@@ -27,6 +27,7 @@ pub(crate) use names::{Names, pascal};
 
 use described::{DescribedRoute, LinkStart};
 use head::DocumentHead;
+use operation::exports;
 
 /// Returns the schema of a route's items as the upstream describes it, and the schemas that it refers to; nothing where
 /// the route names no document. Faults of the document were reported with the snapshot.
@@ -73,6 +74,8 @@ pub(crate) fn documentation(settings: &RouteSettings) -> Option<String> {
 #[derive(Debug)]
 pub struct OpenApi {
     head: DocumentHead,
+    /// The schemas that all routes share.
+    shared: Vec<(String, Document)>,
     entries: Vec<RouteEntry>,
 }
 
@@ -81,6 +84,8 @@ pub struct OpenApi {
 struct RouteEntry {
     route: String,
     hosts: Vec<String>,
+    /// The paths of services below the route's own, each with its item.
+    below: Vec<(String, Document)>,
     /// The path in OpenAPI's syntax.
     path: String,
     /// The path without the names of its parameters: no two paths of a document may differ in these names alone.
@@ -95,11 +100,19 @@ impl OpenApi {
         let mut names = Names::default();
         names.claim("Problem");
         names.claim("ProblemCode");
+        let mut shared = vec![
+            ("Problem".to_owned(), schema::of_problem("#/components/schemas/ProblemCode")),
+            ("ProblemCode".to_owned(), schema::of_problem_code()),
+        ];
+        if settings.services.exports.is_some() {
+            exports::NAMES.into_iter().for_each(|name| drop(names.claim(name)));
+            shared.extend(exports::schemas());
+        }
         let described = routes.iter().filter_map(|route| {
             let own = settings.routes.iter().find(|own| own.name.value == route.name)?;
-            Some(describe(own, &settings.server, route, &mut names, diagnostics))
+            Some(describe(own, settings, route, &mut names, diagnostics))
         });
-        Self { entries: described.collect(), head: DocumentHead::compile(settings) }
+        Self { entries: described.collect(), head: DocumentHead::compile(settings), shared }
     }
 
     /// Renders the document as JSON: of all routes, or of those that a host (lower case, without port) has.
@@ -116,11 +129,12 @@ impl OpenApi {
             first.is_some_and(|first| first.route == entry.route)
         };
         let (shown, hidden): (Vec<&RouteEntry>, Vec<&RouteEntry>) = concerned.iter().partition(|entry| is_shown(entry));
-        let paths = shown.iter().map(|entry| (entry.path.clone(), entry.item.clone()));
-        let mut schemas = vec![
-            ("Problem".to_owned(), schema::of_problem("#/components/schemas/ProblemCode")),
-            ("ProblemCode".to_owned(), schema::of_problem_code()),
-        ];
+        let mut paths: Vec<(String, Document)> =
+            shown.iter().map(|entry| (entry.path.clone(), entry.item.clone())).collect();
+        // Requests that a service does not take go to a route of the same path.
+        let is_free = |path: &str| shown.iter().all(|entry| entry.path != path);
+        paths.extend(shown.iter().flat_map(|entry| &entry.below).filter(|(path, _)| is_free(path)).cloned());
+        let mut schemas = self.shared.clone();
         schemas.extend(shown.iter().flat_map(|entry| entry.schemas.iter().cloned()));
         let mut components = vec![("schemas", Document::Object(schemas)), ("headers", responses::headers())];
         let mut members = vec![
@@ -132,7 +146,7 @@ impl OpenApi {
             components.push(("securitySchemes", schemes));
             members.push(("security", one_of));
         }
-        members.extend([("paths", Document::object(paths)), ("components", Document::object(components))]);
+        members.extend([("paths", Document::Object(paths)), ("components", Document::object(components))]);
         Document::object(members).render()
     }
 }
@@ -147,7 +161,7 @@ impl RouteEntry {
 
 fn describe(
     settings: &RouteSettings,
-    server: &ServerSettings,
+    whole: &Settings,
     route: &Route,
     names: &mut Names,
     diagnostics: &mut Diagnostics,
@@ -155,7 +169,7 @@ fn describe(
     let stem = names.claim(&pascal(&settings.name.value));
     let path = settings.path.value.replace("{*", "{");
     let mut item = Vec::new();
-    let links = LinkStart::of(settings, server);
+    let links = LinkStart::of(settings, &whole.server);
     let server = match (&settings.public_url, settings.hosts.as_slice()) {
         (Some(url), _) => vec![url.clone()],
         (None, hosts) => hosts.iter().map(|host| format!("//{host}")).collect(),
@@ -168,12 +182,15 @@ fn describe(
     if !parameters.is_empty() {
         item.push(("parameters", parameters.into()));
     }
-    let mut schemas = Vec::new();
+    let (mut schemas, mut below) = (Vec::new(), Vec::new());
     match (&settings.list, &route.list) {
         (Some(settings_of_list), Some(list)) => {
             let is_limited = route.limits.is_some();
             let described =
                 DescribedRoute { settings, list_settings: settings_of_list, list, links, is_limited, stem: &stem };
+            if whole.services.exports.is_some() && settings.methods.get && !settings.path.value.contains("{*") {
+                below = described.exports(&path, &item);
+            }
             let (operations, own) = described.operations(names, diagnostics);
             item.extend(operations);
             schemas = own;
@@ -183,6 +200,7 @@ fn describe(
     RouteEntry {
         route: settings.name.value.clone(),
         hosts: settings.hosts.clone(),
+        below,
         pattern: pattern(&path),
         path,
         item: Document::object(item),

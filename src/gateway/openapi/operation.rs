@@ -1,5 +1,6 @@
 //! The operations of a route that serves a list.
 
+pub(super) mod exports;
 mod request_body;
 
 use super::{

@@ -34,6 +34,12 @@ impl DescribedRoute<'_> {
         parameters
     }
 
+    /// Returns the names of the parameters for a place and a limit.
+    pub(super) fn paging_names(&self) -> impl Iterator<Item = &str> {
+        let roles = || ROLES.into_iter().filter(|role| *role != Role::Sort);
+        self.conventions().flat_map(move |(_, own)| roles().filter_map(|role| own.query_name(role)))
+    }
+
     /// Adds the query parameters of one convention.
     fn push_own(&self, envelope: &EnvelopeSettings, own: &Parameters, named: &mut Vec<(String, Document)>) {
         for role in ROLES {
