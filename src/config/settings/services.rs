@@ -107,7 +107,7 @@ pub struct LiveInterval {
 pub enum ExportStoreSettings {
     /// The path as it is opened.
     Directory(PathBuf),
-    Postgres(PostgresSettings),
+    Postgres(Box<PostgresSettings>),
 }
 
 /// `[services.exports.postgres]`.

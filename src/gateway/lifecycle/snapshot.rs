@@ -16,7 +16,6 @@ use super::files::ConfigurationFiles;
 use described_lists::DescribedLists;
 #[cfg(feature = "services")]
 pub(crate) use described_lists::{DescribedList, FilterParameter, ItemDescription};
-#[cfg(feature = "services")]
 pub(crate) use service_paths::authorizing;
 
 use crate::{

@@ -75,7 +75,8 @@ impl ExportKeeper {
         if cleans {
             self.remove(settings).await?;
             let counts = self.store.counts().await?;
-            self.inner.gateway().vitals.exports().set(counts.iter().map(|(state, count)| (state.word(), *count)));
+            let counts: Vec<(&str, u64)> = counts.iter().map(|(state, count)| (state.word(), *count)).collect();
+            self.inner.gateway().vitals.exports().set(&counts);
         }
         announced
     }

@@ -27,7 +27,6 @@ use pingora::{http::RequestHeader, protocols::http::ServerSession};
 use serde::Serialize;
 use tokio::sync::Notify;
 
-pub(super) use self::{job::is_id, keeper::ExportKeeper};
 use self::{
     credentials::{NAME, sealed},
     job::{ExportJob, JobDefinition, JobProgress, JobState},
@@ -36,6 +35,7 @@ use self::{
     result::ResultAnswer,
     store::{Added, DirectoryStore, ExportStore, PostgresJobs, QueueLimits, StoreFault},
 };
+pub(super) use self::{job::is_id, keeper::ExportKeeper};
 use super::{caller::Caller, id::new_id, inner::InnerGateway, webhooks::Events};
 use crate::{
     config::settings::{ExportSettings, ExportStoreSettings},

@@ -96,7 +96,7 @@ impl ToolSet {
         };
         let mut served = self.tools[begin..].iter().filter(|tool| tool.list.is_served(snapshot, host));
         let page: Vec<Tool> = served.by_ref().take(PAGE).map(|tool| tool.definition.clone()).collect();
-        let next = served.next().and(page.last()).map(|tool| tool.name.clone().into_owned());
+        let next = served.next().and_then(|_| page.last()).map(|tool| tool.name.clone().into_owned());
         Some((page, next))
     }
 

@@ -120,7 +120,7 @@ impl ServiceReport for WebhookReport {
             return self.dead_letters(query).await;
         }
         let read = self.store.call(|tables| Ok((tables.counted_endpoints()?, tables.watches()?)));
-        let (endpoints, watches) = read.await.map_err(failed)?;
+        let (endpoints, watches) = read.await.map_err(|fault| failed(&fault))?;
         let endpoints = endpoints.iter().map(|endpoint| entry(endpoint, settings, &snapshot)).collect();
         let watches = settings.watches.iter().map(|watch| {
             let known = watches.iter().find(|known| known.watch == watch.name);
@@ -143,7 +143,7 @@ impl ServiceReport for WebhookReport {
             _ => return Err(UNREADABLE),
         };
         let revived = self.store.call(move |tables| tables.revive(&revival, clock::unix_milliseconds()));
-        match revived.await.map_err(failed)? {
+        match revived.await.map_err(|fault| failed(&fault))? {
             Revived::Queued(number) => {
                 tracing::info!(service = NAME, number, "dead letters of webhooks are sent again");
                 self.raised.notify_one();
@@ -164,7 +164,11 @@ impl WebhookReport {
                 None => return Err((StatusCode::BAD_REQUEST, "the parameter is before=ID, of a dead letter\n")),
             },
         };
-        let found = self.store.call(move |tables| tables.dead_letters(before.as_deref())).await.map_err(failed)?;
+        let found = self
+            .store
+            .call(move |tables| tables.dead_letters(before.as_deref()))
+            .await
+            .map_err(|fault| failed(&fault))?;
         let next = found.last().map(|last| format!("{DEAD_LETTERS}?before={}", last.delivery.id));
         let entries = found.iter().map(|DeadLetter { endpoint, delivery }| DeadLetterEntry {
             id: &delivery.id,
@@ -197,7 +201,7 @@ fn entry<'o>(counted: &'o CountedEndpoint, settings: &WebhookSettings, snapshot:
     }
 }
 
-fn failed(fault: DatabaseFault) -> ReportRefusal {
+fn failed(fault: &DatabaseFault) -> ReportRefusal {
     tracing::error!(service = NAME, %fault, "the report of webhooks can't be written");
     FAILED
 }

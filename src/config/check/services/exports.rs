@@ -17,7 +17,9 @@ pub(super) fn store(written: &Spanned, context: &mut Context<'_>) -> Option<Expo
         (ExportStoreSettings::Directory(path), directory.at)
     });
     let database = EXPORTS.postgres.find(written);
-    let postgres = database.and_then(|database| postgres(database, context)).map(ExportStoreSettings::Postgres);
+    let postgres = database
+        .and_then(|database| postgres(database, context))
+        .map(|postgres| ExportStoreSettings::Postgres(Box::new(postgres)));
     match (directory, database) {
         (Some((directory, at)), Some(_)) => {
             let message = "services.exports has a directory and a database";

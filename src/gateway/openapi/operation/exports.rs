@@ -40,7 +40,7 @@ impl DescribedRoute<'_> {
             for (name, value) in common {
                 match (*name, value) {
                     ("parameters", Document::Array(known)) => {
-                        parameters.splice(0..0, known.iter().cloned()).for_each(drop)
+                        parameters.splice(0..0, known.iter().cloned()).for_each(drop);
                     }
                     _ => members.push((name, value.clone())),
                 }
@@ -93,7 +93,10 @@ impl DescribedRoute<'_> {
         );
         vec![
             (format!("{list}/exports"), item(vec![("get", all), ("post", begin)], &[])),
-            (format!("{list}/exports/{{exportId}}"), item(vec![("get", one), ("delete", delete)], &[job.clone()])),
+            (
+                format!("{list}/exports/{{exportId}}"),
+                item(vec![("get", one), ("delete", delete)], std::slice::from_ref(&job)),
+            ),
             (format!("{list}/exports/{{exportId}}/result"), item(vec![("get", result)], &[job])),
         ]
     }

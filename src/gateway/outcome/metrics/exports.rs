@@ -12,10 +12,10 @@ pub(crate) struct ExportCounts([AtomicU64; STATES.len()]);
 impl ExportCounts {
     /// Takes over the numbers of the states that have jobs; the other ones are 0.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have exports"))]
-    pub(crate) fn set<'w>(&self, counts: impl Iterator<Item = (&'w str, u64)> + Clone) {
+    pub(crate) fn set(&self, counts: &[(&str, u64)]) {
         for (word, number) in STATES.into_iter().zip(&self.0) {
-            let count = counts.clone().find(|(state, _)| *state == word);
-            number.store(count.map_or(0, |(_, count)| count), Ordering::Relaxed);
+            let count = counts.iter().find(|(state, _)| *state == word);
+            number.store(count.map_or(0, |(_, count)| *count), Ordering::Relaxed);
         }
     }
 

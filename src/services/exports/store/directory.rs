@@ -67,6 +67,10 @@ impl DirectoryStore {
     }
 }
 
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a path to a method has one lifetime, and a transaction any"
+)]
 #[async_trait]
 impl ExportStore for DirectoryStore {
     async fn add(&self, job: ExportJob, credentials: Vec<u8>, limits: QueueLimits) -> Result<Added, StoreFault> {

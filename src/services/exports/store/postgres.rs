@@ -110,7 +110,7 @@ impl PostgresJobs {
             let exports = snapshot.services.exports.as_ref()?;
             let ExportStoreSettings::Postgres(settings) = &exports.store else { return None };
             let credentials = snapshot.export_credentials.as_ref().map(|tls| Arc::clone(&tls.current()));
-            Some(PostgresTarget { settings: settings.clone(), credentials })
+            Some(PostgresTarget { settings: PostgresSettings::clone(settings), credentials })
         };
         let postgres = Arc::new(Postgres::new(settings, &STEPS, Box::new(target))?);
         Ok(Self { postgres, lease: settings.lease })
