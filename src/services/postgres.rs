@@ -43,7 +43,7 @@ const LOCK: i64 = 0x6375_7273_6f72_6761;
 const MOST_SAID: usize = 300;
 
 /// A parameter of a statement, and its type.
-pub(super) type Parameter<'p> = (&'p (dyn ToSql + Sync), Type);
+pub(super) type TypedValue<'p> = (&'p (dyn ToSql + Sync), Type);
 
 /// A fault of the database.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +138,7 @@ impl Postgres {
     /// # Errors
     ///
     /// Returns the fault, after which the server may have carried the statement out.
-    pub(super) async fn ask(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, PostgresFault> {
+    pub(super) async fn ask(&self, statement: &str, parameters: &[TypedValue<'_>]) -> Result<Vec<Row>, PostgresFault> {
         self.in_time(async {
             let lent = self.lend().await?;
             let rows = lent.client.query_typed(statement, parameters).await?;
@@ -156,7 +156,7 @@ impl Postgres {
     pub(super) async fn ask_alone(
         &self,
         statement: &str,
-        parameters: &[Parameter<'_>],
+        parameters: &[TypedValue<'_>],
     ) -> Result<Vec<Row>, PostgresFault> {
         self.in_time(async {
             let lent = self.lend().await?;

@@ -142,8 +142,8 @@ impl Snapshot {
             return None;
         }
         let keys = settings.cursor.as_ref().and_then(|keys| key_ring(keys, diagnostics)).map(Arc::new);
-        let known_upstreams = previous.map_or(&[][..], |previous| &previous.upstreams);
-        let known_routes = previous.map_or(&[][..], |previous| &previous.routes);
+        let (known_upstreams, known_routes) =
+            previous.map_or((&[][..], &[][..]), |previous| (&previous.upstreams[..], &previous.routes[..]));
         let upstreams: Vec<Option<Arc<Upstream>>> = settings
             .upstreams
             .iter()
@@ -154,18 +154,14 @@ impl Snapshot {
         for route in &settings.routes {
             let upstream = upstreams.get(route.upstream).and_then(Clone::clone);
             let asked = settings.upstreams.get(route.upstream);
-            if let Some(route) =
-                Route::compile(route, asked, upstream, keys.as_ref(), known_routes, &mut costs, diagnostics)
-            {
-                routes.push(Arc::new(route));
-            }
+            let compiled = Route::compile(route, asked, upstream, keys.as_ref(), known_routes, &mut costs, diagnostics);
+            routes.extend(compiled.map(Arc::new));
         }
         check_own(settings, diagnostics);
         warn_of_sunsets(settings, clock::unix_seconds(), diagnostics);
         let listeners = listeners(settings, previous, diagnostics);
         let store = store(settings, keys.as_ref(), previous, diagnostics);
-        let webhook_authorities = webhook_authorities(settings, diagnostics);
-        let export_credentials = export_credentials(settings, diagnostics);
+        let credentials = (webhook_authorities(settings, diagnostics), export_credentials(settings, diagnostics));
         let openapi = OpenApi::compile(settings, &routes, diagnostics);
         let table = service_paths::table(&settings.services, &routes, diagnostics);
         if diagnostics.has_errors() {
@@ -183,8 +179,8 @@ impl Snapshot {
             listeners,
             server: settings.server.clone(),
             services: settings.services.clone(),
-            webhook_authorities,
-            export_credentials,
+            webhook_authorities: credentials.0,
+            export_credentials: credentials.1,
             admin: settings.admin.clone(),
             keys,
             cursor_keys: cursor_keys(settings, previous),

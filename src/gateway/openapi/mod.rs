@@ -23,6 +23,7 @@ use crate::{
     downstream::envelope::schema,
     json::Document,
 };
+pub(crate) use imported::query_parameters::{ParameterKind, QueryParameter};
 pub(crate) use names::{Names, pascal};
 
 use described::{DescribedRoute, LinkStart};
@@ -40,24 +41,6 @@ pub(crate) fn item_schema(
     let own = settings.openapi.as_ref()?;
     let imported = imported::import(own, dialect.items_place(), dialect.item_place(), names, &mut diagnostics)?;
     Some((imported.item, imported.components))
-}
-
-/// A query parameter as an upstream describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct QueryParameter {
-    pub(crate) name: String,
-    /// `None` where the document describes a value that is neither text, number nor flag.
-    pub(crate) kind: Option<ParameterKind>,
-    pub(crate) description: Option<String>,
-}
-
-/// The values of a query parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ParameterKind {
-    Text,
-    Integer,
-    Number,
-    Boolean,
 }
 
 /// Returns the query parameters of a route's list as the upstream describes them.

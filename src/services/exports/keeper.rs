@@ -8,7 +8,7 @@ use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
     run::ExportRun,
-    store::{ExportStore, FinishedJob, StoreFault},
+    store::{ExportStore, FinishedJob, JobStoreFault},
 };
 use crate::{
     config::settings::ExportSettings,
@@ -68,7 +68,12 @@ impl BackgroundService for ExportKeeper {
 
 impl ExportKeeper {
     /// Looks for what there is to do.
-    async fn look(&self, settings: &ExportSettings, running: &mut JoinSet<()>, cleans: bool) -> Result<(), StoreFault> {
+    async fn look(
+        &self,
+        settings: &ExportSettings,
+        running: &mut JoinSet<()>,
+        cleans: bool,
+    ) -> Result<(), JobStoreFault> {
         // Exports go on where their events can't be raised.
         let announced = self.announce().await;
         self.take(settings, running).await?;
@@ -83,7 +88,7 @@ impl ExportKeeper {
 
     /// Raises the events of jobs that have ended. A job's event is forgotten once it is raised: a process that ends in between
     /// leads to the same event again, which is not raised twice.
-    async fn announce(&self) -> Result<(), StoreFault> {
+    async fn announce(&self) -> Result<(), JobStoreFault> {
         let Some(events) = &self.events else { return Ok(()) };
         for (id, announcement) in self.store.announcements().await? {
             events.raise(serde_json::from_str(&announcement)?).await?;
@@ -93,7 +98,7 @@ impl ExportKeeper {
     }
 
     /// Takes jobs until the process has as many as it works on at a time.
-    async fn take(&self, settings: &ExportSettings, running: &mut JoinSet<()>) -> Result<(), StoreFault> {
+    async fn take(&self, settings: &ExportSettings, running: &mut JoinSet<()>) -> Result<(), JobStoreFault> {
         while running.len() < settings.at_once {
             let Some(taken) = self.store.take().await? else { break };
             let run = ExportRun { inner: Arc::clone(&self.inner), settings: settings.clone(), taken };
@@ -112,7 +117,7 @@ impl ExportKeeper {
     }
 
     /// Removes finished jobs beyond their time, their number and their size, and the results of jobs without one.
-    async fn remove(&self, settings: &ExportSettings) -> Result<(), StoreFault> {
+    async fn remove(&self, settings: &ExportSettings) -> Result<(), JobStoreFault> {
         for id in surplus(&self.store.finished().await?, settings) {
             self.store.remove(id).await?;
         }

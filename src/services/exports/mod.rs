@@ -33,7 +33,7 @@ use self::{
     page::{PageFault, PageReader},
     request::{ExportOrder, ExportResource, ExportTarget},
     result::ResultAnswer,
-    store::{Added, DirectoryStore, ExportStore, PostgresJobs, QueueLimits, StoreFault},
+    store::{Added, DirectoryStore, ExportStore, JobStoreFault, PostgresJobs, QueueLimits},
 };
 pub(super) use self::{job::is_id, keeper::ExportKeeper};
 use super::{caller::Caller, id::new_id, inner::InnerGateway, webhooks::Events};
@@ -260,8 +260,8 @@ impl Exports {
 const FAILED: &str = "the gateway failed: report the request id";
 
 /// Returns the failure of a request for a fault of the store. A database that is away may come back.
-fn failed(fault: StoreFault) -> Failure {
-    let StoreFault::Shared(fault) = fault else {
+fn failed(fault: JobStoreFault) -> Failure {
+    let JobStoreFault::Shared(fault) = fault else {
         return Failure::logged(Code::Internal, FAILED, fault.to_string());
     };
     let mut problem = Problem::new(Code::StoreUnavailable, "the store of exports is not available: try again later");

@@ -8,7 +8,7 @@ use super::{
     items,
     job::{ExportJob, JobFault, JobPlace, JobProgress, JobState},
     page::{ExportPage, PageFault, PageReader},
-    store::{Ended, JobEnd, StoreFault, TakenJob},
+    store::{Ended, JobEnd, JobStoreFault, TakenJob},
 };
 use crate::{
     config::settings::{EventType, ExportSettings},
@@ -43,12 +43,12 @@ enum Interruption {
     Stopping,
     /// The job was cancelled, or another process has taken it.
     Lost,
-    Store(StoreFault),
+    Store(JobStoreFault),
 }
 
-impl From<StoreFault> for Interruption {
-    fn from(fault: StoreFault) -> Self {
-        let StoreFault::Result(error) = fault else { return Self::Store(fault) };
+impl From<JobStoreFault> for Interruption {
+    fn from(fault: JobStoreFault) -> Self {
+        let JobStoreFault::Result(error) = fault else { return Self::Store(fault) };
         tracing::error!(%error, "the result of an export can't be written");
         // A file system that fails may be full, and have room later.
         let fault = JobFault::new("result_unwritable", "the result can't be written: is the disk full?");
@@ -68,7 +68,7 @@ impl ExportRun {
     /// # Errors
     ///
     /// Returns the fault of the store, after which the job is as its last stored page left it.
-    pub(super) async fn run(mut self) -> Result<(), StoreFault> {
+    pub(super) async fn run(mut self) -> Result<(), JobStoreFault> {
         let (ended, fault) = match self.pages().await {
             Ok(()) => (Ended::Finished(JobState::Completed), None),
             Err(Interruption::Stopping) => (Ended::Queued(Duration::ZERO), self.taken.job.fault.clone()),
@@ -199,7 +199,7 @@ impl ExportRun {
         // Compression takes time.
         let work = tokio::task::spawn_blocking(move || {
             let bytes = items::write_page(form, &page.items, is_last, &mut progress)?;
-            let bytes = compression.compress(bytes).map_err(StoreFault::Result)?;
+            let bytes = compression.compress(bytes).map_err(JobStoreFault::Result)?;
             progress.bytes = at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             if progress.bytes > most {
                 let detail = format!("the result is larger than {most} bytes: ask for a part of the list by filters");

@@ -24,7 +24,7 @@ const MOST_LISTED: usize = 100;
 
 /// A fault of the store.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StoreFault {
+pub(super) enum JobStoreFault {
     #[error(transparent)]
     Directory(#[from] DatabaseFault),
     #[error("PostgreSQL: {0}")]
@@ -33,7 +33,7 @@ pub(super) enum StoreFault {
     Result(io::Error),
 }
 
-impl From<serde_json::Error> for StoreFault {
+impl From<serde_json::Error> for JobStoreFault {
     fn from(error: serde_json::Error) -> Self {
         Self::Directory(DatabaseFault::Content(error))
     }
@@ -95,55 +95,55 @@ pub(super) struct TakenJob {
 #[async_trait]
 pub(super) trait ExportStore: Send + Sync {
     /// Adds a job with its sealed credentials, if there is room for it.
-    async fn add(&self, job: ExportJob, credentials: Vec<u8>, limits: QueueLimits) -> Result<Added, StoreFault>;
+    async fn add(&self, job: ExportJob, credentials: Vec<u8>, limits: QueueLimits) -> Result<Added, JobStoreFault>;
 
     /// Returns a job of a client, which has several names while keys are exchanged.
-    async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, StoreFault>;
+    async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault>;
 
     /// Returns the jobs of a client, the newest first.
-    async fn of_client(&self, owners: &[String]) -> Result<Vec<ExportJob>, StoreFault>;
+    async fn of_client(&self, owners: &[String]) -> Result<Vec<ExportJob>, JobStoreFault>;
 
     /// Cancels an unfinished job. A process that works on it notices at its next page.
-    async fn cancel(&self, id: &str) -> Result<(), StoreFault>;
+    async fn cancel(&self, id: &str) -> Result<(), JobStoreFault>;
 
     /// Removes a finished job with its result.
-    async fn remove(&self, id: &str) -> Result<(), StoreFault>;
+    async fn remove(&self, id: &str) -> Result<(), JobStoreFault>;
 
     /// Returns a part of a result: from this byte on, so many bytes.
-    async fn read(&self, id: &str, part: (u64, u64)) -> Result<Box<dyn BodySource>, StoreFault>;
+    async fn read(&self, id: &str, part: (u64, u64)) -> Result<Box<dyn BodySource>, JobStoreFault>;
 
     /// Takes the next job that waits, or whose process has ended: that of the client with the fewest active jobs, then by
     /// priority, then the oldest.
-    async fn take(&self) -> Result<Option<TakenJob>, StoreFault>;
+    async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault>;
 
     /// Returns events of jobs that have ended, which are not raised yet, each with the id of its job. They are for this
     /// process alone for a while.
-    async fn announcements(&self) -> Result<Vec<(String, String)>, StoreFault>;
+    async fn announcements(&self) -> Result<Vec<(String, String)>, JobStoreFault>;
 
     /// Forgets the event of a job.
-    async fn announced(&self, id: &str) -> Result<(), StoreFault>;
+    async fn announced(&self, id: &str) -> Result<(), JobStoreFault>;
 
     /// Returns all finished jobs, the newest first.
-    async fn finished(&self) -> Result<Vec<FinishedJob>, StoreFault>;
+    async fn finished(&self) -> Result<Vec<FinishedJob>, JobStoreFault>;
 
     /// Removes results, and parts of results, without a job that has them or may get them.
-    async fn sweep(&self) -> Result<(), StoreFault>;
+    async fn sweep(&self) -> Result<(), JobStoreFault>;
 
     /// Returns the number of jobs in each state that has some.
-    async fn counts(&self) -> Result<Vec<(JobState, u64)>, StoreFault>;
+    async fn counts(&self) -> Result<Vec<(JobState, u64)>, JobStoreFault>;
 }
 
 /// The right to work on a job. The process has it until it ends the work, and loses it with its own end at the latest.
 #[async_trait]
 pub(super) trait JobLease: Send {
     /// Brings the result to the length that is stored. Returns false if the result is shorter than that.
-    async fn restore(&mut self, length: u64) -> Result<bool, StoreFault>;
+    async fn restore(&mut self, length: u64) -> Result<bool, JobStoreFault>;
 
     /// Adds the bytes of a page to the result, and stores the place after them. Returns false if the process has lost the
     /// job; nothing has changed then.
-    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, StoreFault>;
+    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault>;
 
     /// Ends the work, whose event is to be raised if it has one. Nothing happens if the process has lost the job. A finished
     /// job has no credentials.
-    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), StoreFault>;
+    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault>;
 }

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::tools::{COLUMNS, COMPRESSION, CURSOR, EXPORT, FORMAT, LIMIT, McpTool, SORT, ToolList};
+use super::{
+    tool_list::{COLUMNS, COMPRESSION, CURSOR, EXPORT, FORMAT, LIMIT, SORT, ToolList},
+    tools::McpTool,
+};
 use crate::{
     downstream::Code,
     gateway::openapi::ParameterKind,

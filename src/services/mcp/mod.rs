@@ -14,6 +14,7 @@ mod arguments;
 mod message;
 mod result;
 mod schema;
+mod tool_list;
 mod tools;
 
 use std::sync::Arc;
@@ -82,7 +83,7 @@ const OF_MESSAGES: [HeaderName; 8] = [
 const OF_ARGUMENTS: &str = "mcp-param-";
 
 /// The parameters of inner requests as tools have them.
-const RENAMED: &[(&str, &str)] = &[("first", tools::LIMIT), ("after", tools::CURSOR)];
+const RENAMED: &[(&str, &str)] = &[("first", tool_list::LIMIT), ("after", tool_list::CURSOR)];
 
 /// The service.
 pub(super) struct Mcp {

@@ -3,7 +3,7 @@
 use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 
-use super::tools::{COLUMNS, COMPRESSION, CURSOR, EXPORT, FORMAT, LIMIT, SORT, ToolList};
+use super::tool_list::{COLUMNS, COMPRESSION, CURSOR, EXPORT, FORMAT, LIMIT, SORT, ToolList};
 use crate::{
     gateway::{lifecycle::snapshot::DescribedList, openapi::ParameterKind},
     services::item_types::{TypeCatalog, ValueType},

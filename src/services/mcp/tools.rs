@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use rmcp::model::{Tool, ToolAnnotations};
 
-use super::schema;
+use super::{schema, tool_list::ToolList};
 use crate::{
-    gateway::{Snapshot, lifecycle::snapshot::DescribedList, openapi::ParameterKind},
-    services::{item_types::TypeCatalog, list::ArgumentNames},
+    gateway::{Snapshot, lifecycle::snapshot::DescribedList},
+    services::item_types::TypeCatalog,
 };
 
 /// The tools in an answer to `tools/list`.
@@ -15,24 +15,6 @@ const PAGE: usize = 50;
 
 /// The longest description of a list, in characters.
 const LONGEST: usize = 2_000;
-
-/// The longest name of an argument that is made of that of a parameter.
-const LONGEST_ARGUMENT: usize = 60;
-
-/// The arguments that are not those of a list's path or filters.
-pub(super) const LIMIT: &str = "limit";
-pub(super) const CURSOR: &str = "cursor";
-pub(super) const SORT: &str = "sort";
-pub(super) const FORMAT: &str = "format";
-pub(super) const COMPRESSION: &str = "compression";
-pub(super) const COLUMNS: &str = "columns";
-pub(super) const EXPORT: &str = "export";
-
-/// Parameters of lists have the same names in all tools.
-const TAKEN: [&str; 7] = [LIMIT, CURSOR, SORT, FORMAT, COMPRESSION, COLUMNS, EXPORT];
-
-/// A value of a path's parameter, to see whether the list is served under a host.
-const SAMPLE: &str = "sample";
 
 /// The tools of a configuration, in the order of its file.
 pub(super) struct ToolSet {
@@ -50,23 +32,6 @@ pub(super) struct McpTool {
 pub(super) enum ToolKind {
     List,
     Export,
-}
-
-/// A list as its tools ask for it.
-#[derive(Debug)]
-pub(super) struct ToolList {
-    pub(super) route: String,
-    /// The path as the configuration has it.
-    pub(super) path: String,
-    pub(super) arguments: ArgumentNames,
-    /// The kinds of the filters' values, in the order of the filters.
-    pub(super) kinds: Vec<Option<ParameterKind>>,
-    /// The terms of sorts; empty if the list has one order.
-    pub(super) terms: Vec<String>,
-    /// The parameter by which exports are sorted.
-    pub(super) sort_parameter: Option<String>,
-    /// The number of items without a limit, and the largest one.
-    pub(super) limits: (u32, u32),
 }
 
 impl ToolSet {
@@ -104,26 +69,6 @@ impl ToolSet {
     pub(super) fn find(&self, (snapshot, host): (&Snapshot, Option<&str>), name: &str) -> Option<&Arc<McpTool>> {
         let found = self.tools.iter().find(|tool| tool.definition.name == name);
         found.filter(|tool| tool.list.is_served(snapshot, host))
-    }
-}
-
-impl ToolList {
-    fn of(list: &DescribedList, items: u32) -> Self {
-        let (default, most) = list.limits;
-        Self {
-            route: list.route.clone(),
-            path: list.path.clone(),
-            arguments: ArgumentNames::of(list, &TAKEN, argument_name),
-            kinds: list.filters.iter().map(|filter| filter.kind).collect(),
-            terms: list.sortable.iter().flat_map(|field| [field.clone(), format!("-{field}")]).collect(),
-            sort_parameter: list.sort_parameter.clone(),
-            limits: (default.min(items), most.min(items)),
-        }
-    }
-
-    fn is_served(&self, snapshot: &Snapshot, host: Option<&str>) -> bool {
-        let path = self.arguments.fill(&self.path, |_| SAMPLE.to_owned());
-        snapshot.table.find(host, &path).is_some_and(|found| found.route.name == self.route)
     }
 }
 
@@ -176,14 +121,4 @@ fn with_own(described: &DescribedList, how: &str) -> String {
         shown.push('…');
     }
     format!("{shown}\n\n{how}")
-}
-
-/// Returns the name of an argument, of characters that all models take: others than letters, digits, `_`, `-` and `.`
-/// become `_`.
-fn argument_name(parameter: &str) -> String {
-    let taken = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.');
-    let name = parameter.chars().map(|character| if taken(character) { character } else { '_' });
-    let name: String = name.take(LONGEST_ARGUMENT).collect();
-    let name = if parameter.ends_with(taken) { &name } else { name.trim_end_matches('_') };
-    if name.is_empty() { "parameter".to_owned() } else { name.to_owned() }
 }

@@ -6,7 +6,7 @@ use super::{JSON, Tools, VERSION, modern};
 use crate::harness::rows::Rows;
 
 /// Changes the message of a request, and its headers.
-type RequestChange = dyn Fn(&mut Value, &mut Vec<(&'static str, String)>);
+type RequestChange<'a> = dyn Fn(&mut Value, &mut Vec<(&'static str, String)>) + 'a;
 
 fn legacy(method: &str, params: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": "a", "method": method, "params": params })
@@ -82,7 +82,7 @@ fn a_client_of_the_modern_era_asks_at_once() {
 fn heads_say_what_messages_say() {
     let tools = Tools::start(Rows::count(3), "", "");
     let call = json!({ "name": "list_users" });
-    let outcome = |change: &RequestChange| {
+    let outcome = |change: &RequestChange<'_>| {
         let (mut message, mut headers) = modern("tools/call", &call);
         change(&mut message, &mut headers);
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();

@@ -1,13 +1,28 @@
 //! The query parameters of an upstream's operation, and its documentation.
 
 use super::upstream_document::{UpstreamDocument, member, text};
-use crate::{
-    config::{
-        settings::{ItemSchema, OpenApiSettings},
-        tree::{LocatedTree, Tree},
-    },
-    gateway::openapi::{ParameterKind, QueryParameter},
+use crate::config::{
+    settings::{ItemSchema, OpenApiSettings},
+    tree::{LocatedTree, Tree},
 };
+
+/// A query parameter as an upstream describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct QueryParameter {
+    pub(crate) name: String,
+    /// `None` where the document describes a value that is neither text, number nor flag.
+    pub(crate) kind: Option<ParameterKind>,
+    pub(crate) description: Option<String>,
+}
+
+/// The values of a query parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ParameterKind {
+    Text,
+    Integer,
+    Number,
+    Boolean,
+}
 
 /// The most parameters that are read.
 const MOST: usize = 200;

@@ -1,7 +1,7 @@
 //! The operations of the exports of a list, at paths below its own, and the schemas of their documents.
 
-use super::DescribedRoute;
-use crate::{downstream::envelope::schema, gateway::openapi::responses::REQUEST_ID, json::Document};
+use super::{DescribedRoute, responses::REQUEST_ID};
+use crate::{downstream::envelope::schema, json::Document};
 
 /// The states of a job.
 const STATES: [&str; 5] = ["queued", "active", "completed", "failed", "cancelled"];
@@ -28,29 +28,8 @@ impl DescribedRoute<'_> {
     ) -> Vec<(String, Document)> {
         let collection = &self.list_settings.collection;
         let list = path.trim_end_matches('/');
-        let job = Document::object([
-            ("name", "exportId".into()),
-            ("in", "path".into()),
-            ("required", true.into()),
-            ("schema", text().with("pattern", "^[0-9a-f]{32}$".into())),
-        ]);
-        let item = |operations: Vec<(&'static str, Document)>, own: &[Document]| {
-            let mut members: Vec<(&'static str, Document)> = Vec::new();
-            let mut parameters: Vec<Document> = own.to_vec();
-            for (name, value) in common {
-                match (*name, value) {
-                    ("parameters", Document::Array(known)) => {
-                        parameters.splice(0..0, known.iter().cloned()).for_each(drop);
-                    }
-                    _ => members.push((name, value.clone())),
-                }
-            }
-            if !parameters.is_empty() {
-                members.push(("parameters", parameters.into()));
-            }
-            members.extend(operations);
-            Document::object(members)
-        };
+        let job = job_parameter();
+        let item = |operations, own: &[Document]| path_item(common, operations, own);
         let begin = self.export_operation(
             "export",
             format!("Begins an export of {collection}"),
@@ -128,6 +107,39 @@ impl DescribedRoute<'_> {
         };
         self.parameters().into_iter().filter(is_taken).collect()
     }
+}
+
+/// Returns the parameter of a path that names a job.
+fn job_parameter() -> Document {
+    Document::object([
+        ("name", "exportId".into()),
+        ("in", "path".into()),
+        ("required", true.into()),
+        ("schema", text().with("pattern", "^[0-9a-f]{32}$".into())),
+    ])
+}
+
+/// Returns the item of a path: the members that all paths of the route have, with further parameters, and its operations.
+fn path_item(
+    common: &[(&'static str, Document)],
+    operations: Vec<(&'static str, Document)>,
+    own: &[Document],
+) -> Document {
+    let mut members: Vec<(&'static str, Document)> = Vec::new();
+    let mut parameters: Vec<Document> = own.to_vec();
+    for (name, value) in common {
+        match (*name, value) {
+            ("parameters", Document::Array(known)) => {
+                parameters.splice(0..0, known.iter().cloned()).for_each(drop);
+            }
+            _ => members.push((name, value.clone())),
+        }
+    }
+    if !parameters.is_empty() {
+        members.push(("parameters", parameters.into()));
+    }
+    members.extend(operations);
+    Document::object(members)
 }
 
 /// Returns the schemas of the documents, by name.

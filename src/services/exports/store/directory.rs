@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    Added, ExportStore, FinishedJob, JobEnd, JobLease, QueueLimits, StoreFault, TakenJob,
+    Added, ExportStore, FinishedJob, JobEnd, JobLease, JobStoreFault, QueueLimits, TakenJob,
     table::{JobTable, STEPS},
 };
 use crate::{
@@ -62,7 +62,7 @@ impl DirectoryStore {
     pub(super) async fn call<T: Send + 'static>(
         &self,
         function: impl FnOnce(&mut JobTable<'_>) -> Result<T, DatabaseFault> + Send + 'static,
-    ) -> Result<T, StoreFault> {
+    ) -> Result<T, JobStoreFault> {
         Ok(self.database.call(move |transaction| function(&mut JobTable { transaction })).await?)
     }
 }
@@ -73,26 +73,26 @@ impl DirectoryStore {
 )]
 #[async_trait]
 impl ExportStore for DirectoryStore {
-    async fn add(&self, job: ExportJob, credentials: Vec<u8>, limits: QueueLimits) -> Result<Added, StoreFault> {
+    async fn add(&self, job: ExportJob, credentials: Vec<u8>, limits: QueueLimits) -> Result<Added, JobStoreFault> {
         self.call(move |jobs| jobs.add(&job, &credentials, limits)).await
     }
 
-    async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, StoreFault> {
+    async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault> {
         let (id, owners) = (id.to_owned(), owners.to_owned());
         self.call(move |jobs| jobs.find(&id, &owners)).await
     }
 
-    async fn of_client(&self, owners: &[String]) -> Result<Vec<ExportJob>, StoreFault> {
+    async fn of_client(&self, owners: &[String]) -> Result<Vec<ExportJob>, JobStoreFault> {
         let owners = owners.to_owned();
         self.call(move |jobs| jobs.of_client(&owners)).await
     }
 
-    async fn cancel(&self, id: &str) -> Result<(), StoreFault> {
+    async fn cancel(&self, id: &str) -> Result<(), JobStoreFault> {
         let id = id.to_owned();
         self.call(move |jobs| jobs.cancel(&id, clock::unix_seconds())).await
     }
 
-    async fn remove(&self, id: &str) -> Result<(), StoreFault> {
+    async fn remove(&self, id: &str) -> Result<(), JobStoreFault> {
         let (removed, file) = (id.to_owned(), self.results.join(id));
         self.call(move |jobs| jobs.remove(&removed)).await?;
         // Where this fails, `sweep` finds a file without a job.
@@ -100,17 +100,17 @@ impl ExportStore for DirectoryStore {
         Ok(())
     }
 
-    async fn read(&self, id: &str, (first, count): (u64, u64)) -> Result<Box<dyn BodySource>, StoreFault> {
+    async fn read(&self, id: &str, (first, count): (u64, u64)) -> Result<Box<dyn BodySource>, JobStoreFault> {
         let opened = async {
             let mut file = tokio::fs::File::open(self.results.join(id)).await?;
             file.seek(SeekFrom::Start(first)).await?;
             Ok(file)
         };
-        let file = opened.await.map_err(StoreFault::Result)?;
+        let file = opened.await.map_err(JobStoreFault::Result)?;
         Ok(Box::new(FileBody { file, left: count }))
     }
 
-    async fn take(&self) -> Result<Option<TakenJob>, StoreFault> {
+    async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault> {
         let candidates = self.call(|jobs| jobs.candidates(clock::unix_milliseconds())).await?;
         for id in candidates {
             let path = self.results.join(&id);
@@ -124,20 +124,20 @@ impl ExportStore for DirectoryStore {
         Ok(None)
     }
 
-    async fn announcements(&self) -> Result<Vec<(String, String)>, StoreFault> {
+    async fn announcements(&self) -> Result<Vec<(String, String)>, JobStoreFault> {
         self.call(|jobs| jobs.announcements()).await
     }
 
-    async fn announced(&self, id: &str) -> Result<(), StoreFault> {
+    async fn announced(&self, id: &str) -> Result<(), JobStoreFault> {
         let id = id.to_owned();
         self.call(move |jobs| jobs.announced(&id)).await
     }
 
-    async fn finished(&self) -> Result<Vec<FinishedJob>, StoreFault> {
+    async fn finished(&self) -> Result<Vec<FinishedJob>, JobStoreFault> {
         self.call(|jobs| jobs.finished(clock::unix_seconds())).await
     }
 
-    async fn sweep(&self) -> Result<(), StoreFault> {
+    async fn sweep(&self) -> Result<(), JobStoreFault> {
         let results = self.results.clone();
         // Files are listed first: one that is younger than the list of jobs is not among them.
         let names = blocking(move || files(&results)).await?;
@@ -156,7 +156,7 @@ impl ExportStore for DirectoryStore {
         .await
     }
 
-    async fn counts(&self) -> Result<Vec<(JobState, u64)>, StoreFault> {
+    async fn counts(&self) -> Result<Vec<(JobState, u64)>, JobStoreFault> {
         self.call(|jobs| jobs.counts()).await
     }
 }
@@ -171,7 +171,7 @@ struct FileLease {
 
 #[async_trait]
 impl JobLease for FileLease {
-    async fn restore(&mut self, length: u64) -> Result<bool, StoreFault> {
+    async fn restore(&mut self, length: u64) -> Result<bool, JobStoreFault> {
         let file = Arc::clone(&self.file);
         let cut = blocking(move || {
             let is_whole = file.metadata()?.len() >= length;
@@ -181,7 +181,7 @@ impl JobLease for FileLease {
         cut.await
     }
 
-    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, StoreFault> {
+    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault> {
         let (file, progress) = (Arc::clone(&self.file), progress.clone());
         let at = progress.bytes.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let written = blocking(move || {
@@ -196,7 +196,7 @@ impl JobLease for FileLease {
         self.store.call(move |jobs| jobs.advance(&id, claim, &progress)).await
     }
 
-    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), StoreFault> {
+    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault> {
         let (id, claim) = (self.id.clone(), self.claim);
         // The lock outlives the write: no other process takes the job as it was before.
         self.store.call(move |jobs| jobs.end((&id, claim), &end, clock::unix_milliseconds())).await
@@ -219,8 +219,10 @@ fn files(results: &Path) -> io::Result<Vec<String>> {
 }
 
 /// Runs work on files on a thread that may wait.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, StoreFault> {
-    spawn_blocking(work).await.map_err(|_| DatabaseFault::Task)?.map_err(StoreFault::Result)
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, JobStoreFault> {
+    spawn_blocking(work).await.map_err(|_| DatabaseFault::Task)?.map_err(JobStoreFault::Result)
 }
 
 /// A part of a file.

@@ -19,7 +19,9 @@ use tokio_postgres::{
     types::{FromSql, Type},
 };
 
-use super::{Added, Ended, ExportStore, FinishedJob, JobEnd, JobLease, MOST_LISTED, QueueLimits, StoreFault, TakenJob};
+use super::{
+    Added, Ended, ExportStore, FinishedJob, JobEnd, JobLease, JobStoreFault, MOST_LISTED, QueueLimits, TakenJob,
+};
 use crate::{
     config::settings::{ExportStoreSettings, PostgresSettings},
     gateway::session::service::BodySource,
@@ -27,7 +29,7 @@ use crate::{
         database::{natural, whole},
         exports::job::{ExportJob, JobDefinition, JobFault, JobProgress, JobState},
         inner::InnerGateway,
-        postgres::{Parameter, Postgres, PostgresFault, PostgresTarget},
+        postgres::{Postgres, PostgresFault, PostgresTarget, TypedValue},
     },
 };
 
@@ -119,7 +121,7 @@ impl PostgresJobs {
 
 #[async_trait]
 impl ExportStore for PostgresJobs {
-    async fn add(&self, job: ExportJob, credentials: Vec<u8>, limits: QueueLimits) -> Result<Added, StoreFault> {
+    async fn add(&self, job: ExportJob, credentials: Vec<u8>, limits: QueueLimits) -> Result<Added, JobStoreFault> {
         const ADD: &str = "
             WITH unfinished AS (
                 SELECT count(*) AS everyone, count(*) FILTER (WHERE owner = $2) AS own
@@ -131,7 +133,7 @@ impl ExportStore for PostgresJobs {
             SELECT own < $9, (SELECT count(*) FROM added) = 1 FROM unfinished";
         let (definition, progress) = (serde_json::to_string(&job.definition)?, serde_json::to_string(&job.progress)?);
         let most = |count: usize| whole(u64::try_from(count).unwrap_or(u64::MAX));
-        let parameters: [Parameter<'_>; 10] = [
+        let parameters: [TypedValue<'_>; 10] = [
             (&job.id, Type::TEXT),
             (&job.owner, Type::TEXT),
             (&job.state.word(), Type::TEXT),
@@ -144,7 +146,7 @@ impl ExportStore for PostgresJobs {
             (&most(limits.queue), Type::INT8),
         ];
         let rows = self.postgres.ask_alone(ADD, &parameters).await?;
-        let answer = rows.first().map(|row| Ok::<_, StoreFault>((cell(row, 0)?, cell(row, 1)?))).transpose()?;
+        let answer = rows.first().map(|row| Ok::<_, JobStoreFault>((cell(row, 0)?, cell(row, 1)?))).transpose()?;
         let (has_room, is_added): (bool, bool) = answer.unwrap_or((true, false));
         Ok(match (has_room, is_added) {
             (_, true) => Added::Queued,
@@ -153,13 +155,13 @@ impl ExportStore for PostgresJobs {
         })
     }
 
-    async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, StoreFault> {
+    async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault> {
         let query = format!("SELECT {COLUMNS} FROM cursorgate_exports AS job WHERE id = $1 AND owner = ANY($2)");
         let rows = self.postgres.ask(&query, &[(&id, Type::TEXT), (&owners, Type::TEXT_ARRAY)]).await?;
         rows.first().map(read).transpose()
     }
 
-    async fn of_client(&self, owners: &[String]) -> Result<Vec<ExportJob>, StoreFault> {
+    async fn of_client(&self, owners: &[String]) -> Result<Vec<ExportJob>, JobStoreFault> {
         let query = format!(
             "SELECT {COLUMNS} FROM cursorgate_exports AS job WHERE owner = ANY($1)
              ORDER BY created DESC, number DESC LIMIT {MOST_LISTED}"
@@ -168,7 +170,7 @@ impl ExportStore for PostgresJobs {
         rows.iter().map(read).collect()
     }
 
-    async fn cancel(&self, id: &str) -> Result<(), StoreFault> {
+    async fn cancel(&self, id: &str) -> Result<(), JobStoreFault> {
         const CANCEL: &str = "
             WITH cancelled AS (
                 UPDATE cursorgate_exports
@@ -180,7 +182,7 @@ impl ExportStore for PostgresJobs {
         Ok(())
     }
 
-    async fn remove(&self, id: &str) -> Result<(), StoreFault> {
+    async fn remove(&self, id: &str) -> Result<(), JobStoreFault> {
         const REMOVE: &str = "
             WITH removed AS (
                 DELETE FROM cursorgate_exports WHERE id = $1 AND finished IS NOT NULL RETURNING id
@@ -190,7 +192,7 @@ impl ExportStore for PostgresJobs {
         Ok(())
     }
 
-    async fn read(&self, id: &str, (first, count): (u64, u64)) -> Result<Box<dyn BodySource>, StoreFault> {
+    async fn read(&self, id: &str, (first, count): (u64, u64)) -> Result<Box<dyn BodySource>, JobStoreFault> {
         let postgres = Arc::clone(&self.postgres);
         let mut body = PartsBody { postgres, job: id.to_owned(), at: first, left: count, ready: VecDeque::new() };
         // A store that is down is a failure of the request, and not an answer that breaks off.
@@ -198,7 +200,7 @@ impl ExportStore for PostgresJobs {
         Ok(Box::new(body))
     }
 
-    async fn take(&self) -> Result<Option<TakenJob>, StoreFault> {
+    async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault> {
         // Jobs that another process takes at the same moment are left out, and not waited for.
         let take = format!(
             "WITH next AS MATERIALIZED (
@@ -228,7 +230,7 @@ impl ExportStore for PostgresJobs {
         Ok(Some(TakenJob { job, credentials: credentials.unwrap_or_default(), lease: Box::new(lease) }))
     }
 
-    async fn announcements(&self) -> Result<Vec<(String, String)>, StoreFault> {
+    async fn announcements(&self) -> Result<Vec<(String, String)>, JobStoreFault> {
         const ANNOUNCE: &str = "
             UPDATE cursorgate_exports SET announced_until = now() + make_interval(secs => $1)
             WHERE id IN (
@@ -239,13 +241,13 @@ impl ExportStore for PostgresJobs {
         rows.iter().map(|row| Ok((cell(row, 0)?, cell(row, 1)?))).collect()
     }
 
-    async fn announced(&self, id: &str) -> Result<(), StoreFault> {
+    async fn announced(&self, id: &str) -> Result<(), JobStoreFault> {
         let forget = "UPDATE cursorgate_exports SET announcement = NULL WHERE id = $1";
         self.postgres.ask(forget, &[(&id, Type::TEXT)]).await?;
         Ok(())
     }
 
-    async fn finished(&self) -> Result<Vec<FinishedJob>, StoreFault> {
+    async fn finished(&self) -> Result<Vec<FinishedJob>, JobStoreFault> {
         const FINISHED: &str = "
             SELECT id, floor(extract(epoch FROM now() - finished))::bigint,
                    CASE state WHEN 'completed' THEN bytes ELSE 0 END
@@ -257,7 +259,7 @@ impl ExportStore for PostgresJobs {
         rows.iter().map(finished).collect()
     }
 
-    async fn sweep(&self) -> Result<(), StoreFault> {
+    async fn sweep(&self) -> Result<(), JobStoreFault> {
         const PARTS: &str = "
             DELETE FROM cursorgate_export_parts WHERE job = $1 AND place IN (
                 SELECT place FROM cursorgate_export_parts WHERE job = $1 ORDER BY place LIMIT $2
@@ -277,7 +279,7 @@ impl ExportStore for PostgresJobs {
         Ok(())
     }
 
-    async fn counts(&self) -> Result<Vec<(JobState, u64)>, StoreFault> {
+    async fn counts(&self) -> Result<Vec<(JobState, u64)>, JobStoreFault> {
         let rows = self.postgres.ask("SELECT state, count(*) FROM cursorgate_exports GROUP BY state", &[]).await?;
         let count = |row: &Row| Ok((state(cell(row, 0)?), natural(cell(row, 1)?)));
         rows.iter().map(count).collect()
@@ -310,7 +312,7 @@ fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
         let lease = jobs.lease.as_secs_f64();
         loop {
             tokio::time::sleep(jobs.lease / 3).await;
-            let parameters: [Parameter<'_>; 3] = [(&id, Type::TEXT), (&claim, Type::INT8), (&lease, Type::FLOAT8)];
+            let parameters: [TypedValue<'_>; 3] = [(&id, Type::TEXT), (&claim, Type::INT8), (&lease, Type::FLOAT8)];
             // After a fault the next renewal may come in time. If none does, the job is lost, as its next page will show.
             if jobs.postgres.ask(RENEW, &parameters).await.is_ok_and(|rows| rows.is_empty()) {
                 return;
@@ -321,12 +323,12 @@ fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
 
 #[async_trait]
 impl JobLease for RowLease {
-    async fn restore(&mut self, _length: u64) -> Result<bool, StoreFault> {
+    async fn restore(&mut self, _length: u64) -> Result<bool, JobStoreFault> {
         // The result and its length are written together.
         Ok(true)
     }
 
-    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, StoreFault> {
+    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault> {
         const ADVANCE: &str = "
             WITH held AS (
                 UPDATE cursorgate_exports
@@ -340,7 +342,7 @@ impl JobLease for RowLease {
         let parts: Vec<&[u8]> = bytes.chunks(PART).collect();
         let places: Vec<i64> =
             (0..parts.len()).map(|part| whole(self.written.saturating_add(length(part * PART)))).collect();
-        let parameters: [Parameter<'_>; 8] = [
+        let parameters: [TypedValue<'_>; 8] = [
             (&self.id, Type::TEXT),
             (&self.claim, Type::INT8),
             (&whole(self.written), Type::INT8),
@@ -357,7 +359,7 @@ impl JobLease for RowLease {
         Ok(is_held)
     }
 
-    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), StoreFault> {
+    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault> {
         const END: &str = "
             WITH ended AS (
                 UPDATE cursorgate_exports
@@ -371,7 +373,7 @@ impl JobLease for RowLease {
             Ended::Finished(state) => (state, Duration::ZERO),
             Ended::Queued(wait) => (JobState::Queued, wait),
         };
-        let parameters: [Parameter<'_>; 9] = [
+        let parameters: [TypedValue<'_>; 9] = [
             (&self.id, Type::TEXT),
             (&self.claim, Type::INT8),
             (&whole(self.written), Type::INT8),
@@ -400,7 +402,7 @@ struct PartsBody {
 
 impl PartsBody {
     /// Reads some further parts, beginning with the one that has the next byte.
-    async fn fill(&mut self) -> Result<(), StoreFault> {
+    async fn fill(&mut self) -> Result<(), JobStoreFault> {
         const READ: &str = "
             SELECT place, bytes FROM cursorgate_export_parts
             WHERE job = $1 AND place < $3
@@ -409,7 +411,7 @@ impl PartsBody {
         if self.left == 0 {
             return Ok(());
         }
-        let parameters: [Parameter<'_>; 4] = [
+        let parameters: [TypedValue<'_>; 4] = [
             (&self.job, Type::TEXT),
             (&whole(self.at), Type::INT8),
             (&whole(self.at.saturating_add(self.left)), Type::INT8),
@@ -441,12 +443,12 @@ impl BodySource for PartsBody {
     }
 }
 
-fn removed() -> StoreFault {
-    StoreFault::Result(io::Error::new(io::ErrorKind::UnexpectedEof, "the result has a gap: it is being removed"))
+fn removed() -> JobStoreFault {
+    JobStoreFault::Result(io::Error::new(io::ErrorKind::UnexpectedEof, "the result has a gap: it is being removed"))
 }
 
 /// Returns a column of a row.
-fn cell<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, StoreFault> {
+fn cell<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, JobStoreFault> {
     Ok(row.try_get(column).map_err(PostgresFault::from)?)
 }
 
@@ -459,7 +461,7 @@ fn length(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-fn read(row: &Row) -> Result<ExportJob, StoreFault> {
+fn read(row: &Row) -> Result<ExportJob, JobStoreFault> {
     let (definition, progress, fault): (&str, &str, Option<&str>) = (cell(row, 6)?, cell(row, 7)?, cell(row, 8)?);
     let mut progress: JobProgress = serde_json::from_str(progress)?;
     progress.interruptions = u32::try_from(cell::<i64>(row, 9)?).unwrap_or(u32::MAX);

@@ -422,8 +422,8 @@ fn a_page_before_an_item_that_rests_on_an_assumed_end_is_flagged() {
     }
 }
 
-/// Where offsets alone count, the end may be believed to stand where nothing is: a cap that is applied in silence makes
-/// pages of another size of it. A way back that led from there to the end would begin again for ever.
+/// The end may be believed to stand where nothing is, where offsets alone count and a cap is applied in silence. A way back
+/// that led from there to the end would begin again for ever.
 #[test]
 fn a_way_back_by_offset_alone_never_leads_to_the_end() {
     for family in [Family::Offset, Family::Page] {

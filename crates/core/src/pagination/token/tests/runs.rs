@@ -114,3 +114,26 @@ fn the_item_before_a_page_is_not_told_where_another_one_came_between() {
         assert_eq!(page.previous.unwrap().hint.ahead.is_some(), is_told, "{late}");
     }
 }
+
+/// The marks of the cursor are at the end of the page, so that the next one is read to find its place.
+#[test]
+fn a_page_read_ahead_by_a_token_for_one_use_is_served() {
+    for (last, served) in [(&[][..], &["\"4\""][..]), (&["\"5\""], &["\"4\"", "\"5\""])] {
+        let pages = vec![
+            given("", &["\"1\"", "\"2\""], Some("a")),
+            given("a", &["\"3\"", "\"2\""], Some("b")),
+            given("b", &["\"4\"", "\"3\"", "\"2\""], Some("c")),
+            given("c", last, None),
+        ];
+        let mut list = Upstream::new(pages).undeclared().tokens(|tokens| tokens.single_use = true);
+        list.paging.sizes = Sizes::Fixed(3);
+        let second = list.page(&start(), 3).unwrap().next.unwrap();
+        let third = list.page(&second, 3).unwrap().next.unwrap();
+        let page = list.page(&third, 3).unwrap();
+        assert_eq!(
+            (ids(&page), list.asked()),
+            (served.iter().map(|id| (*id).to_owned()).collect(), vec!["b".into(), "c".into()])
+        );
+        assert!(page.next.is_none());
+    }
+}
