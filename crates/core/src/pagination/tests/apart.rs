@@ -78,3 +78,19 @@ fn a_row_of_a_run_whose_ids_do_not_compare_is_looked_for_along_the_run() {
         }
     }
 }
+
+/// The first answer has two rows. As the page is read on, the first of them stands after the others, and a new row in its
+/// place.
+#[test]
+fn a_page_of_which_an_answer_shows_another_sequence_is_refused() {
+    let mut list = opaque(Family::Offset, 12);
+    let mut moved = opaque(Family::Offset, 12);
+    moved.rows[..3].rotate_left(1);
+    moved.rows.insert(0, ("\"new\"".to_owned(), "200".to_owned()));
+    let mut asked = 0;
+    let page = list.page_of(start(), 4, |_, slice| {
+        asked += 1;
+        if asked == 1 { List { cap: 2, ..opaque(Family::Offset, 12) }.answer(slice) } else { moved.answer(slice) }
+    });
+    assert!(matches!(page, Err(Refusal::PositionLost { .. })), "{page:?}");
+}
