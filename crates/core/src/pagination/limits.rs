@@ -105,6 +105,11 @@ pub(super) const OVERTAKEN_COUNT: u64 = 2;
 /// Looks beside an answer that does not tell on which side of it the boundary is: two on either side.
 pub(super) const APART_LOOKS: u32 = 4;
 
+/// Readings of a seam none of whose items tells on which side of it the boundary is: an item that moved from one slice to
+/// the other may tell the second time, and a list at rest shows the same. Found by a page that read one seven times, to no
+/// avail, after its anchor was deleted at the end of a list by an opaque key.
+pub(super) const APART_SEAM_READINGS: u32 = 2;
+
 /// Looks at the same window since the last progress. A list that changes may show the boundary there after all; of one
 /// at rest the first look showed what there is.
 pub(super) const WINDOW_LOOKS: usize = 5;

@@ -43,9 +43,10 @@ impl Exchange<'_> {
         // So may a count that always says too much: what is no proof may say that there is more (DESIGN 7.1).
         let spoken = (!self.still && self.traits.counts != Counts::Together) || self.traits.off > 0;
         // Where the last page comes again and nothing is counted, nothing shows where it begins: a full page promises more.
-        // Where nobody even says that it comes again, and no total where it ends, a page that was asked for at a later
-        // offset seems to have others before it: what is no proof may say that there is more (DESIGN 7.1).
-        let unsaid = self.traits.past == Past::Repeat && self.traits.total != Says::Exactly && !forward;
+        // Where nobody even says that it comes again, and no total of one state where it ends, a page that was asked for at a
+        // later offset seems to have others before it: what is no proof may say that there is more (DESIGN 7.1).
+        let counted = self.traits.total == Says::Exactly && self.still;
+        let unsaid = self.traits.past == Past::Repeat && !counted && !forward;
         let told = self.traits.off > 0 && ahead.is_some();
         let again = told || ((self.traits.repeats && self.traits.total == Says::Nothing) || unsaid) && ahead.is_some();
         let excused = spent || spoken || again;

@@ -37,9 +37,9 @@ impl Upstream<'_> {
         wanted.map_or(rows.len(), |wanted| rows.iter().filter(|row| wanted.passes(row.stored(&self.shape))).count())
     }
 
-    /// Returns whether a filtered list begins (or ends) with a whole run of the first key: its filter lets all of that
-    /// run through, however it reads values.
-    pub(crate) fn begins_with_a_run(&self, state: &State, wanted: &Wanted, places: Option<(Place, Place)>) -> bool {
+    /// Returns whether a filtered list begins and ends between runs of the first key: its filter lets all of the runs of
+    /// these places through, however it reads values.
+    pub(crate) fn is_cut_between_runs(&self, state: &State, wanted: &Wanted, places: Option<(Place, Place)>) -> bool {
         let cut = |row: &&Rc<Row>| {
             let beside = places.is_some_and(|(least, most)| row.place[0] == least[0] || row.place[0] == most[0]);
             beside && !wanted.passes(row.stored(&self.shape))

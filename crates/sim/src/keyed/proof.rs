@@ -63,7 +63,7 @@ impl Edge {
             Self::Row(place) => showing.places.is_some_and(|(least, _)| {
                 least <= place
                     || runs.is_some_and(|runs| runs.are_one(least, place) && runs.is_seen_after(place))
-                    || (showing.whole_run && !showing.flipped && least[0] == place[0])
+                    || (showing.whole_runs.0 && least[0] == place[0])
             }),
             Self::Start | Self::End => false,
         };
@@ -71,7 +71,7 @@ impl Edge {
             Self::Row(place) => showing.places.is_some_and(|(_, greatest)| {
                 greatest >= place
                     || runs.is_some_and(|runs| runs.are_one(greatest, place) && runs.is_seen_before(place))
-                    || (showing.whole_run && showing.flipped && greatest[0] == place[0])
+                    || (showing.whole_runs.1 && greatest[0] == place[0])
             }),
             Self::Start | Self::End => false,
         };

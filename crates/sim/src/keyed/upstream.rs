@@ -33,10 +33,9 @@ pub(crate) struct Showing {
     pub(crate) from_start: bool,
     /// No item follows it in its state.
     pub(crate) to_end: bool,
-    /// The answer begins where an inclusive filter on the first key begins in the list, so that it shows the run of its
-    /// first item (of its last, if the list was flipped) from that run's own edge on.
-    pub(crate) whole_run: bool,
-    pub(crate) flipped: bool,
+    /// An inclusive filter on the first key begins (ends) in the list where the answer does, so that it shows the run of its
+    /// least (greatest) place from (to) that run's own edge.
+    pub(crate) whole_runs: (bool, bool),
     /// The answer is a slice of the whole list as it is declared.
     pub(crate) plain: bool,
     /// The answer stated "past the end" where there are items, or left some out at the end.
@@ -241,14 +240,15 @@ impl<'a> Upstream<'a> {
         let serials: Option<Vec<u32>> =
             self.story.is_some().then(|| pinned.iter().chain(rows).map(|row| row.serial).collect());
         let (from_start, to_end) = self.ends(listing, wanted, answer_begins, answer_ends, places);
+        let is_cut_between = wanted.is_some_and(|wanted| self.is_cut_between_runs(&state, wanted, places));
+        let (first_whole, last_whole) = (answer_begins && is_cut_between, answer_ends && is_cut_between);
         self.shown.push(Showing {
             state: State::clone(&state),
             items: answer.items().len() as u32,
             places,
             from_start,
             to_end,
-            whole_run: answer_begins && wanted.is_some_and(|wanted| self.begins_with_a_run(&state, wanted, places)),
-            flipped: listing.flipped,
+            whole_runs: if listing.flipped { (last_whole, first_whole) } else { (first_whole, last_whole) },
             plain: *listing == Listing::default(),
             hoax: (status && (out || too_deep)) || truncated || unseen,
         });

@@ -314,7 +314,16 @@ impl Client<'_> {
             if backward { items.iter().rev().copied().collect() } else { items.to_vec() }
         };
         let gone_by = way(&visited.items);
-        let anchor = gone_by.last().copied().or_else(|| at.anchor.filter(|_| at.backward == backward));
+        // A page that is not full was read past items that moved and that it has already.
+        let is_read_on = at.backward == backward && gone_by.len() < limit as usize;
+        let passed = gone_by.last().filter(|_| is_read_on).and_then(|last| {
+            let beyond = visited.shown.iter().map(|shown| way(&shown.items)).find_map(|items| {
+                let place = items.iter().position(|item| item == last)?;
+                Some(items[place + 1..].to_vec())
+            })?;
+            beyond.into_iter().take_while(|item| gone_by.iter().any(|own| own.id == item.id)).last()
+        });
+        let anchor = passed.or(gone_by.last().copied()).or_else(|| at.anchor.filter(|_| at.backward == backward));
         let mut trail = if at.backward == backward { at.trail.clone() } else { Vec::new() };
         trail.extend(gone_by);
         trail.drain(..trail.len().saturating_sub(3));

@@ -9,7 +9,7 @@ use crate::pagination::{
     judge::draft::Progress,
     judge::evidence::Evidence,
     judge::seam::Unjoined,
-    limits::{KEY_SEAM_READINGS, RUN_PAIRS},
+    limits::{APART_SEAM_READINGS, KEY_SEAM_READINGS, RUN_PAIRS},
     plan,
     position::Anchor,
     slices::{SliceReader as _, Unasked},
@@ -205,8 +205,12 @@ impl KeyReader<'_> {
                 self.search.bracket.missed(side, view.begins(), view.reaches());
                 if first { self.shifted() } else { Ok(KeyTurn::Window) }
             }
+            Ok(Progress::Apart(..)) => {
+                self.seams.apart += 1;
+                if self.seams.apart < APART_SEAM_READINGS { self.again() } else { Err(self.lost()) }
+            }
             // What moved between two slices can contradict the order without any of them doing so.
-            Ok(Progress::Apart(..)) | Err(_) => self.again(),
+            Err(_) => self.again(),
         }
     }
 
