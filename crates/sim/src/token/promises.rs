@@ -218,7 +218,9 @@ impl Visit<'_> {
         let (count, limit, page) = (self.visited.items.len(), self.limit as usize, &self.visited.page);
         let traits = &self.scenario.traits;
         let most = self.visited.shown.iter().map(|shown| shown.items.len()).max().unwrap_or(0);
-        if count > limit && !(traits.single_use && count < limit + most) {
+        // Pages that were read while a place was looked for by marks come no second time.
+        let may_be_longer = traits.single_use && (count < limit + most || !self.shape().is_declared());
+        if count > limit && !may_be_longer {
             return Err(format!("{count} items of {limit}"));
         }
         let whole = match traits.sizes {
