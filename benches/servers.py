@@ -153,6 +153,8 @@ names = {{ {names} }}
 
 [services.live]
 routes = [{routes}]
+
+[services.mcp]
 """
 
 
