@@ -2,13 +2,12 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// A file of the page: its path, its content type and its text.
-type PageFile = (&'static str, &'static str, &'static str);
+use crate::gateway::session::service::OperatorFile;
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The files of the page.
-pub(super) const FILES: [PageFile; 9] = [
+pub(super) const FILES: [OperatorFile; 9] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/page/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("/page/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),

@@ -38,6 +38,9 @@ use crate::{
     upstream::net::connection::Connections,
 };
 
+/// The longest body of a request that changes something of a service, in bytes: it can have a cursor.
+const LONGEST_CHANGE: usize = 32 << 10;
+
 /// The longest silence of an operator's client.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -185,7 +188,8 @@ impl Admin {
         if request.path == MIGRATION_PATH && reads {
             return self.migration().await;
         }
-        let file = page::FILES.iter().find(|(path, ..)| *path == request.path);
+        let of_services = self.services.iter().flat_map(|service| service.files());
+        let file = page::FILES.iter().chain(of_services).find(|(path, ..)| *path == request.path);
         let report = probe.or_else(|| find(&REPORTS));
         if let (None, Some(id), &Method::GET) = (report, explanations::id_in(request.path), request.method) {
             return self.explained(request, |live| explanations::one(live, id));
@@ -303,7 +307,8 @@ impl Admin {
 
     fn unknown(&self) -> AdminAnswer {
         let of_services = self.services.iter().flat_map(|service| service.reads().iter().chain(service.changes()));
-        let known = PROBES.iter().chain(&REPORTS).map(|(path, _)| *path).chain([MIGRATION_PATH]);
+        let pages = self.services.iter().filter_map(|service| service.files().first()).map(|(path, ..)| *path);
+        let known = PROBES.iter().chain(&REPORTS).map(|(path, _)| *path).chain([MIGRATION_PATH]).chain(pages);
         let known: Vec<&str> = known.chain(of_services.copied()).collect();
         (StatusCode::NOT_FOUND, TEXT, format!("there are /, {}\n", known.join(", ")).into())
     }
@@ -315,8 +320,14 @@ impl ServeHttp for Admin {
         session.set_read_timeout(Some(READ_TIMEOUT));
         session.set_write_timeout(Some(READ_TIMEOUT));
         let path = session.req_header().uri.path();
-        let posts_alone = path == PURGE_PATH || self.changing(path).is_some();
-        let sent = if posts_alone { read_body(session).await } else { Some(Vec::new()) };
+        let longest = match path {
+            PURGE_PATH => Some(purge::LONGEST),
+            _ => self.changing(path).map(|_| LONGEST_CHANGE),
+        };
+        let sent = match longest {
+            Some(longest) => read_body(session, longest).await,
+            None => Some(Vec::new()),
+        };
         let head = session.req_header();
         let host = head.headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
         let request = AdminRequest {
@@ -337,7 +348,7 @@ impl ServeHttp for Admin {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         page::add_headers(headers);
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            let allowed = if posts_alone { "POST" } else { "GET, HEAD" };
+            let allowed = if longest.is_some() { "POST" } else { "GET, HEAD" };
             headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
         if status == StatusCode::UNAUTHORIZED {
@@ -348,11 +359,11 @@ impl ServeHttp for Admin {
 }
 
 /// Reads the body of a request; `None` if it is too long or breaks off.
-async fn read_body(session: &mut ServerSession) -> Option<Vec<u8>> {
+async fn read_body(session: &mut ServerSession, longest: usize) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         match session.read_request_body().await {
-            Ok(Some(part)) if body.len() + part.len() <= purge::LONGEST => body.extend_from_slice(&part),
+            Ok(Some(part)) if body.len() + part.len() <= longest => body.extend_from_slice(&part),
             Ok(None) => return Some(body),
             Ok(Some(_)) | Err(_) => {
                 session.set_keepalive(None);

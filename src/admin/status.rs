@@ -46,6 +46,7 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
             "needs_restart": last.result().needs_restart,
         },
         "can_reload": can_reload,
+        "playground": snapshot.services.playground.is_some(),
     });
     format!("{report}\n")
 }

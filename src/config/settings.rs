@@ -39,7 +39,7 @@ pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
 pub use services::{
     BulkSettings, ExportSettings, ExportStoreSettings, GraphqlSettings, IdempotencySettings, LiveInterval,
-    LiveSettings, McpSettings, OfferedListSettings, PostgresSettings, ServiceSettings,
+    LiveSettings, McpSettings, OfferedListSettings, PlaygroundSettings, PostgresSettings, ServiceSettings,
 };
 pub use store::{StoreKind, StoreSettings, StoreUser};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};

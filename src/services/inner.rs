@@ -24,7 +24,10 @@ use tokio::{
 use super::{caller::Caller, pipe::PipeStream};
 use crate::{
     downstream::Code,
-    gateway::{Gateway, outcome::failure::Failure, server::dispatch::unless_gone, session::service::Service},
+    gateway::{
+        Gateway, outcome::failure::Failure, server::dispatch::unless_gone, session::service::Service,
+        shared::explanations::Explanations,
+    },
 };
 
 /// The gateway as inner requests pass through it.
@@ -56,6 +59,12 @@ impl InnerGateway {
     /// Creates one whose requests a service answers too.
     pub(super) fn with(gateway: &Gateway, service: Arc<dyn Service>) -> Self {
         let gateway = Gateway { is_inner: true, services: vec![service], ..gateway.clone() };
+        Self { gateway, proxy: OnceCell::new() }
+    }
+
+    /// Creates one whose requests have their permits from a service, and are explained to it.
+    pub(super) fn explaining(gateway: &Gateway, explanations: Arc<Explanations>) -> Self {
+        let gateway = Gateway { is_inner: true, explanations: Some(explanations), ..gateway.clone() };
         Self { gateway, proxy: OnceCell::new() }
     }
 

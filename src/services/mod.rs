@@ -19,6 +19,7 @@ mod mcp;
 mod page;
 mod per_snapshot;
 mod pipe;
+mod playground;
 mod postgres;
 mod webhooks;
 
@@ -81,7 +82,7 @@ impl Services {
         let mut answering: Vec<Arc<dyn Service>> =
             vec![Arc::new(bulk::Bulk::new(Arc::clone(&inner))), Arc::new(graphql::Graphql::new(Arc::clone(&inner)))];
         let (mut webhooks, mut events) = (None, None);
-        let mut reports: Vec<Arc<dyn ServiceReport>> = Vec::new();
+        let mut reports: Vec<Arc<dyn ServiceReport>> = vec![Arc::new(playground::Playground::open(gateway)?)];
         if let Some(settings) = &settings.webhooks {
             let opened = webhooks::open(&inner, settings)?;
             answering.push(Arc::new(opened.service));

@@ -94,6 +94,7 @@ function render() {
   show(by('migration-body'), migration(data, open));
   show(by('configuration-body'), configuration(data));
   const { status } = data;
+  by('playground').hidden = !status.playground;
   show(by('place'), location.host);
   show(by('build'), `cursorgate ${status.version}, commit ${status.commit}, ${status.openssl}; process ${status.process}, started ${span(between(status.started, status.now))} ago; ${plural(data.routes.routes.length, 'route')}.`);
 }

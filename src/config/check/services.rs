@@ -7,9 +7,10 @@ mod offered;
 
 use super::{Context, webhooks};
 use crate::config::{
-    keys::{BULK, EXPORTS, FILE, IDEMPOTENCY, LIVE, LIVE_INTERVAL, SERVICES},
+    keys::{ADMIN, BULK, EXPORTS, FILE, IDEMPOTENCY, LIVE, LIVE_INTERVAL, PLAYGROUND, SERVICES},
     settings::{
-        BulkSettings, ExportSettings, IdempotencySettings, LiveInterval, LiveSettings, RouteSettings, ServiceSettings,
+        BulkSettings, ExportSettings, IdempotencySettings, LiveInterval, LiveSettings, PlaygroundSettings,
+        RouteSettings, ServiceSettings,
     },
     spanned::Spanned,
 };
@@ -27,7 +28,8 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
     let graphql_table = SERVICES.graphql.find(&services);
     let live_table = SERVICES.live.find(&services);
     let mcp_table = SERVICES.mcp.find(&services);
-    let tables = [bulk_table, exports_table, webhooks_table, graphql_table, live_table, mcp_table];
+    let playground_table = SERVICES.playground.find(&services);
+    let tables = [bulk_table, exports_table, webhooks_table, graphql_table, live_table, mcp_table, playground_table];
     let any = tables.into_iter().flatten().next();
     if let (false, Some(written)) = (cfg!(feature = "services"), any) {
         let help = "build it with the feature `services`, which is on by default";
@@ -40,6 +42,7 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
         graphql: graphql_table.map(|written| graphql::read(written, routes, context)),
         live: live_table.map(|written| live(written, (root, routes), context)),
         mcp: mcp_table.map(|written| mcp::read(written, routes, context)),
+        playground: playground_table.map(|written| playground(written, root, context)),
     }
 }
 
@@ -79,6 +82,17 @@ fn exports(written: &Spanned, context: &mut Context<'_>) -> Option<ExportSetting
         keep_jobs: EXPORTS.keep_jobs.read(written),
         keep_size: EXPORTS.keep_size.read(written),
     })
+}
+
+/// Reads the playground. Its requests go out with credentials that operators type, so that it is for those with the token.
+fn playground(written: &Spanned, root: &Spanned, context: &mut Context<'_>) -> PlaygroundSettings {
+    let admin = FILE.admin.read(root);
+    if admin.is_none_or(|admin| ADMIN.token.find(&admin).is_none()) {
+        let message = "services.playground needs admin.token: its requests are made for those with the token";
+        let help = "[admin] with an address, and token = \"file:/etc/cursorgate/admin.token\"";
+        context.missing(written.at, message, help);
+    }
+    PlaygroundSettings { timeout: PLAYGROUND.timeout.read(written), answer_size: PLAYGROUND.answer_size.read(written) }
 }
 
 fn live(written: &Spanned, (root, routes): (&Spanned, &[RouteSettings]), context: &mut Context<'_>) -> LiveSettings {

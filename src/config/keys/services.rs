@@ -38,6 +38,10 @@ table! {
         /// Tools for agents, by the Model Context Protocol over streamable HTTP: each list that is asked for by GET is a tool that
         /// reads it, and one that exports it where there are exports; docs/mcp.md.
         mcp: Key<Spanned> => sub_table(McpKeys::KEYS).optional_section();
+        /// A page at the admin listener, /playground/, on which operators read the lists of this gateway by page number and by
+        /// cursor, side by side, with the upstream requests behind each page and its proof. It needs `admin.token`;
+        /// docs/playground.md.
+        playground: Key<Spanned> => sub_table(PlaygroundKeys::KEYS).optional_section();
     }
 }
 
@@ -219,6 +223,17 @@ table! {
 
         /// The time that a tool may take. The body of the request has as much time to come.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
+    }
+}
+
+table! {
+    /// `[services.playground]`
+    PLAYGROUND: PlaygroundKeys {
+        /// The time that a request of the page may take.
+        timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
+
+        /// The size up to which the body of an answer is shown. The page shows a longer one without its items.
+        answer_size: Defaulted<usize> => size("1KiB", "16MiB").default(Text("1MiB"));
     }
 }
 

@@ -19,6 +19,8 @@ pub struct ServiceSettings {
     /// `None` without the service.
     pub mcp: Option<McpSettings>,
     /// `None` without the service.
+    pub playground: Option<PlaygroundSettings>,
+    /// `None` without the service.
     pub webhooks: Option<WebhookSettings>,
 }
 
@@ -73,6 +75,15 @@ pub struct McpSettings {
     pub result_size: usize,
     /// Of a tool.
     pub timeout: Duration,
+}
+
+/// `[services.playground]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlaygroundSettings {
+    /// Of a request.
+    pub timeout: Duration,
+    /// Of an answer's body, in bytes.
+    pub answer_size: usize,
 }
 
 /// `[services.live]`.

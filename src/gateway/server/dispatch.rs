@@ -240,7 +240,7 @@ async fn enter(
     let head = session.req_header();
     let route = &routed.found.route;
     if let Some(permit) = &routed.permit {
-        *explained = explain(permit, snapshot, &head.method, &routed);
+        *explained = explain(permit, (gateway, snapshot), &head.method, &routed);
     }
     let protected = route.list.as_ref().map_or(&[][..], |list| list.protected.as_slice());
     let list = route.list.as_ref().filter(|_| route.methods.take(&head.method));
@@ -280,7 +280,7 @@ fn read_head(
     let target = target::read(session.req_header()).map_err(|problem| refused(&problem, None, outcome))?;
     // Taken before the client's headers are sifted, which drops it.
     let permit =
-        snapshot.explanations.as_ref().and_then(|_| session.req_header().headers.get(headers::EXPLAIN).cloned());
+        gateway.explanations(snapshot).and_then(|_| session.req_header().headers.get(headers::EXPLAIN).cloned());
     let client = Client::of(session, snapshot);
     let Some(found) = snapshot.table.find(target.host.as_deref(), &target.normal_path) else {
         return Err(refused(&Problem::new(Code::RouteNotFound, "no route covers this path"), None, outcome));
@@ -329,13 +329,13 @@ async fn admit_client(
 /// Begins to explain a request, if it has a permit.
 fn explain(
     permit: &HeaderValue,
-    snapshot: &Snapshot,
+    (gateway, snapshot): (&Gateway, &Snapshot),
     method: &Method,
     routed: &Routed,
 ) -> Option<Box<ExplainedRequest>> {
     let Routed { found, target, .. } = routed;
     let scope = PermitScope { route: &found.route.name, path: &target.normal_path };
-    let mut explained = snapshot.explanations.as_ref()?.begin(permit, scope, clock::unix_seconds())?;
+    let mut explained = gateway.explanations(snapshot)?.begin(permit, scope, clock::unix_seconds())?;
     served::begin(&mut explained, snapshot, method, (found, target));
     Some(explained)
 }

@@ -26,7 +26,11 @@ use crate::{
         outcome::access_log::Outcome,
         request::target::RequestTarget,
         routes::{cross_origin::CrossOrigin, list::List, table::RouteMatch},
-        shared::{concurrency::RequestPlace, explanations::ExplainedRequest, slots},
+        shared::{
+            concurrency::RequestPlace,
+            explanations::{ExplainedRequest, Explanations},
+            slots,
+        },
     },
     upstream::net::{fetch::Fetcher, memory::MemoryShare},
 };
@@ -43,6 +47,8 @@ pub struct Gateway {
     pub(crate) services: Vec<Arc<dyn Service>>,
     /// All requests come from services, which may choose conventions of their own ([`FORM`](super::service::FORM)).
     pub(crate) is_inner: bool,
+    /// The explanations of a service whose requests these are, in place of those of the snapshot.
+    pub(crate) explanations: Option<Arc<Explanations>>,
 }
 
 impl Gateway {
@@ -57,7 +63,13 @@ impl Gateway {
             ids,
             services: Vec::new(),
             is_inner: false,
+            explanations: None,
         }
+    }
+
+    /// Returns the explanations that requests with a permit are added to; none if no request is explained.
+    pub(crate) fn explanations<'e>(&'e self, snapshot: &'e Snapshot) -> Option<&'e Explanations> {
+        self.explanations.as_deref().or(snapshot.explanations.as_ref())
     }
 
     /// Chooses the convention of a request for a list, and removes the headers that choose it.

@@ -59,9 +59,17 @@ pub(crate) trait Service: Send + Sync {
 /// The reason that a report is refused: the status, and a text with the remedy.
 pub(crate) type ReportRefusal = (StatusCode, &'static str);
 
+/// A file of a page for operators: its path, its content type and its text.
+pub(crate) type OperatorFile = (&'static str, &'static str, &'static str);
+
 /// Reports of a service for operators, at the admin listener, which checks who asks.
 #[async_trait]
 pub(crate) trait ServiceReport: Send + Sync {
+    /// Returns the files of a page for operators, the page itself first; by default none.
+    fn files(&self) -> &'static [OperatorFile] {
+        &[]
+    }
+
     /// Returns the paths of reports that are read.
     fn reads(&self) -> &'static [&'static str];
 

@@ -42,6 +42,8 @@ pub(crate) struct Explanations {
 
 #[derive(Debug)]
 struct KeptExplanations {
+    /// Operators find them at the admin listener, and the log says so.
+    are_told: bool,
     /// The oldest first.
     kept: Mutex<VecDeque<KeptExplanation>>,
     in_hand: Arc<Semaphore>,
@@ -70,10 +72,29 @@ pub(crate) struct ExplainedRequest {
 impl Explanations {
     /// Takes a key, and the explanations of the previous snapshot.
     pub(crate) fn new(secret: &Secret, previous: Option<&Self>) -> Self {
-        let in_hand = Arc::new(Semaphore::new(MOST_IN_HAND));
         let kept = previous.map(|previous| Arc::clone(&previous.kept));
-        let kept = kept.unwrap_or_else(|| Arc::new(KeptExplanations { kept: Mutex::default(), in_hand }));
+        let kept = kept.unwrap_or_else(|| KeptExplanations::new(true));
         Self { key: PermitKey::new(secret.reveal()), kept }
+    }
+
+    /// Creates those of a service, which signs its permits itself and takes the explanations away.
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have some"))]
+    pub(crate) fn of_service(secret: &[u8]) -> Self {
+        Self { key: PermitKey::new(secret), kept: KeptExplanations::new(false) }
+    }
+
+    /// Signs a permit that ends at `until`, in seconds since 1970.
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone sign while they run"))]
+    pub(crate) fn sign(&self, scope: PermitScope<'_>, until: u64) -> String {
+        self.key.sign(scope, until)
+    }
+
+    /// Takes the explanation of a request away.
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone take them"))]
+    pub(crate) fn take(&self, request_id: &str) -> Option<KeptExplanation> {
+        let mut kept = self.kept.lock();
+        let at = kept.iter().position(|explanation| explanation.request_id == request_id)?;
+        kept.remove(at)
     }
 
     /// Begins to explain a request with this permit. Returns nothing if it is no permit for the request at `now`, in seconds
@@ -101,6 +122,11 @@ impl Explanations {
 }
 
 impl KeptExplanations {
+    fn new(are_told: bool) -> Arc<Self> {
+        let in_hand = Arc::new(Semaphore::new(MOST_IN_HAND));
+        Arc::new(Self { are_told, kept: Mutex::default(), in_hand })
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<KeptExplanation>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,12 +146,14 @@ impl ExplainedRequest {
             self.facts.insert("treatment".to_owned(), Value::from("left out: it is too long to be kept"));
             text = Value::Object(self.facts).to_string();
         }
-        tracing::info!(
-            target: "cursorgate::explanations",
-            request_id,
-            route = self.route,
-            "a request with a permit was explained: /explanations at the admin listener has it"
-        );
+        if self.kept.are_told {
+            tracing::info!(
+                target: "cursorgate::explanations",
+                request_id,
+                route = self.route,
+                "a request with a permit was explained: /explanations at the admin listener has it"
+            );
+        }
         let (request_id, text) = (request_id.to_owned(), Arc::from(text));
         let mut kept = self.kept.lock();
         kept.push_back(KeptExplanation { request_id, route: self.route, at: now, text });
@@ -171,6 +199,17 @@ mod tests {
         assert!(larger.request_id == "larger" && larger.text.contains("too long") && larger.text.len() < 200);
         assert_eq!(ids(NOW + LIFE + 1), ["larger"]);
         assert_eq!(ids(NOW + LIFE + 2), [""; 0]);
+    }
+
+    #[test]
+    fn a_service_signs_its_permits_and_takes_what_they_lead_to() {
+        let (own, others) = (Explanations::of_service(&[1; 32]), Explanations::of_service(&[2; 32]));
+        let permit = HeaderValue::from_str(&own.sign(SCOPE, NOW + 60)).unwrap();
+        assert!(others.begin(&permit, SCOPE, NOW).is_none(), "a permit of another key");
+        own.begin(&permit, SCOPE, NOW).unwrap().keep("1", NOW);
+        assert!(own.take("2").is_none());
+        assert_eq!(own.take("1").unwrap().request_id, "1");
+        assert!(own.take("1").is_none() && own.all(NOW).is_empty(), "it is taken once");
     }
 
     #[test]

@@ -1,0 +1,90 @@
+//! `/playground/lists`: the lists that the page can read, and the parameters by which it does, as JSON.
+
+use serde_json::{Map, Value, json};
+
+use super::request::allowed;
+use crate::{
+    config::settings::{LegacyPolicy, Role},
+    downstream::{envelope::places::EnvelopePlaces, response::level_word},
+    gateway::{List, Route, Snapshot},
+    json::Pointer,
+    pagination::paging::Family,
+};
+
+/// Renders the lists that are asked for by GET, in the order of the configuration.
+pub(super) fn render(snapshot: &Snapshot) -> String {
+    let lists = snapshot.routes.iter().filter(|route| route.methods.take(&http::Method::GET));
+    let lists: Vec<Value> = lists.filter_map(|route| Some(described(route, route.list.as_ref()?))).collect();
+    format!("{}\n", json!({ "lists": lists }))
+}
+
+fn described(route: &Route, list: &List) -> Value {
+    let own = list.conventions.own();
+    let places = own.envelope.places();
+    let headers = allowed(list);
+    json!({
+        "name": route.name,
+        "path": route.path.value,
+        "host": route.hosts.first(),
+        "mode": list.guarantee.mode.word(),
+        "level": level_word(list.guarantee.level),
+        "headers": headers.iter().map(http::HeaderName::as_str).collect::<Vec<_>>(),
+        "limit": {
+            "parameter": own.parameters.query_name(Role::Limit),
+            "default": list.page_size.default,
+            "max": list.page_size.max,
+        },
+        "parameters": {
+            "limit_backward": own.parameters.query_name(Role::LimitBackward),
+            "cursor": own.parameters.query_name(Role::Cursor),
+            "after": own.parameters.query_name(Role::After),
+            "before": own.parameters.query_name(Role::Before),
+        },
+        "items": items(places.items.as_ref(), places.item.as_ref()),
+        "id": list.dialect.id_place().map(|place| place.to_string()),
+        "places": facts(places),
+        "legacy": legacy(list),
+    })
+}
+
+/// Returns the places of the facts by which a page leads to others.
+fn facts(places: &EnvelopePlaces) -> Map<String, Value> {
+    const FACTS: [&str; 10] = [
+        "next.cursor",
+        "prev.cursor",
+        "start.cursor",
+        "end.cursor",
+        "has_next",
+        "has_prev",
+        "links.first",
+        "links.prev",
+        "links.next",
+        "links.last",
+    ];
+    FACTS.into_iter().filter_map(|name| Some((name.to_owned(), places.find(name)?.to_string().into()))).collect()
+}
+
+/// Returns how old clients page: by a number of pages or of items, which stands in a parameter.
+fn legacy(list: &List) -> Value {
+    let dialect = &list.dialect;
+    // The members of a body are no parameters, and tokens have no first one.
+    let in_query = |name: Option<String>| name.filter(|name| !name.starts_with('/'));
+    let (counts, first) = match dialect.paging().family {
+        Family::Page => ("pages", dialect.first_page()),
+        Family::Offset => ("items", 0),
+        Family::Token => ("tokens", 0),
+    };
+    json!({
+        "policy": list.legacy.policy.map(LegacyPolicy::word),
+        "parameter": in_query(dialect.place_name()),
+        "counts": counts,
+        "first": first,
+        "size": in_query(dialect.size_name()),
+        "items": items(Some(dialect.items_place()), Some(dialect.item_place())),
+    })
+}
+
+/// Returns the place of the array of items, and that of an item in an element.
+fn items(array: Option<&Pointer>, item: Option<&Pointer>) -> Value {
+    json!({ "array": array.map(ToString::to_string), "item": item.map(ToString::to_string) })
+}

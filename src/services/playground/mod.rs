@@ -1,0 +1,199 @@
+//! The playground at the admin listener: a page on which operators read a list of this gateway by page number and by cursor,
+//! side by side, with each request, its answer, the upstream requests behind it, and its proof.
+//!
+//! A request of the page runs through the gateway as if it had come alone, with the headers that the operator typed, so that
+//! limits, policies and logs hold for it. It has a permit of a key that the process draws when it starts, which no request
+//! of a client meets: its explanation is read by the page, and kept nowhere.
+
+mod lists;
+mod request;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+use self::request::PlayedRequest;
+use super::inner::{InnerGateway, InnerRequest, Unanswered};
+use crate::gateway::{
+    Gateway,
+    request::identity::REQUEST_ID,
+    runtime::clock,
+    session::service::{OperatorFile, ReportRefusal, ServiceReport},
+    shared::explanations::Explanations,
+};
+
+const LISTS: &str = "/playground/lists";
+const REQUEST: &str = "/playground/request";
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// The files of the page. Its elements and its looks are those of the operator's page, which it names by relative links.
+const FILES: [OperatorFile; 6] = [
+    ("/playground/", "text/html; charset=utf-8", include_str!("page/index.html")),
+    ("/playground/playground.css", "text/css; charset=utf-8", include_str!("page/playground.css")),
+    ("/playground/playground.js", SCRIPT, include_str!("page/playground.js")),
+    ("/playground/ask.js", SCRIPT, include_str!("page/ask.js")),
+    ("/playground/reader.js", SCRIPT, include_str!("page/reader.js")),
+    ("/playground/told.js", SCRIPT, include_str!("page/told.js")),
+];
+
+const OFF: ReportRefusal = (StatusCode::NOT_FOUND, "there is no [services.playground]\n");
+const BUSY: ReportRefusal = (StatusCode::SERVICE_UNAVAILABLE, "there is no memory for the answer: try again\n");
+const FAILED: ReportRefusal = (StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed: the log says why\n");
+const LATE: ReportRefusal =
+    (StatusCode::GATEWAY_TIMEOUT, "the request took longer than services.playground.timeout and was given up\n");
+const BROKEN: ReportRefusal = (StatusCode::BAD_GATEWAY, "the answer broke off: the log has the request\n");
+
+/// The time for which a permit of the page holds, in seconds. It is used at once.
+const PERMIT_LIFE: u64 = 60;
+
+/// The playground.
+pub(super) struct Playground {
+    /// The gateway of the page's requests. Made once, whether the table is there or not: a reload can turn the page on.
+    inner: InnerGateway,
+    explanations: Arc<Explanations>,
+}
+
+/// The answer to a request of the page.
+#[derive(Serialize)]
+struct PlayedAnswer<'a> {
+    /// The name of the list's route.
+    list: &'a str,
+    status: u16,
+    milliseconds: f64,
+    headers: Vec<(&'a str, String)>,
+    body: String,
+    /// The body is longer than what is shown of it.
+    cut: bool,
+    /// None if too many requests are being explained.
+    explanation: Option<Box<RawValue>>,
+}
+
+impl Playground {
+    /// Opens the playground of a gateway that has no services yet.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason that there is no key for its permits.
+    pub(super) fn open(gateway: &Gateway) -> Result<Self, String> {
+        let mut secret = Zeroizing::new([0; 32]);
+        getrandom::fill(secret.as_mut_slice()).map_err(|error| format!("the system has no random bytes: {error}"))?;
+        let explanations = Arc::new(Explanations::of_service(secret.as_slice()));
+        Ok(Self { inner: InnerGateway::explaining(gateway, Arc::clone(&explanations)), explanations })
+    }
+
+    fn is_on(&self) -> bool {
+        self.inner.gateway().live.pin().services.playground.is_some()
+    }
+
+    /// Makes a request through the gateway, and returns what became of it as JSON.
+    async fn play(&self, body: &[u8]) -> Result<String, ReportRefusal> {
+        let snapshot = self.inner.gateway().live.pin();
+        let settings = snapshot.services.playground.ok_or(OFF)?;
+        let asked = PlayedRequest::read(&snapshot, body)?;
+        let permit = self.explanations.sign(asked.scope(), clock::unix_seconds().saturating_add(PERMIT_LIFE));
+        let PlayedRequest { route, caller, .. } = &asked;
+        let request = InnerRequest { head: asked.head(&permit)?, body: bytes::Bytes::new() };
+        let proxy = self.inner.proxy().await.map_err(|_| FAILED)?;
+        let (held, mut kept, mut cut, mut is_full) = (snapshot.memory.share(), Vec::new(), false, false);
+        // The rest of a longer body is read too, so that the request comes to its end.
+        let keep = |part: &[u8]| {
+            let shown = part.len().min(settings.answer_size.saturating_sub(kept.len()));
+            cut |= shown < part.len();
+            match held.reserve(&mut kept, shown, settings.answer_size) {
+                Ok(()) => kept.extend_from_slice(&part[..shown]),
+                Err(_) => is_full = true,
+            }
+        };
+        // Nobody gives the request up but its time.
+        let (_kept, mut wanted) = watch::channel(());
+        let began = clock::instant();
+        let sent = request.send(&proxy, caller, (settings.timeout, &mut wanted), keep).await;
+        let took = clock::instant().saturating_duration_since(began);
+        let (status, headers) = sent.map_err(|fault| match fault {
+            Unanswered::GivenUp => LATE,
+            Unanswered::BrokenOff => BROKEN,
+        })?;
+        let explanation = self.explained(&headers);
+        if is_full {
+            return Err(BUSY);
+        }
+        let answer = PlayedAnswer {
+            list: &route.name,
+            status,
+            milliseconds: took.as_secs_f64() * 1000.0,
+            headers: written(&headers),
+            body: String::from_utf8_lossy(&kept).into_owned(),
+            cut,
+            explanation,
+        };
+        serde_json::to_string(&answer).map_err(|_| FAILED)
+    }
+
+    /// Takes the explanation of the request with this answer.
+    fn explained(&self, headers: &HeaderMap) -> Option<Box<RawValue>> {
+        let kept = self.explanations.take(headers.get(REQUEST_ID)?.to_str().ok()?)?;
+        RawValue::from_string(kept.text.to_string()).ok()
+    }
+}
+
+/// Returns the headers of an answer as texts, in their order.
+fn written(headers: &HeaderMap) -> Vec<(&str, String)> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    headers.iter().map(|(name, value)| (name.as_str(), text(value.as_bytes()))).collect()
+}
+
+#[async_trait]
+impl ServiceReport for Playground {
+    fn files(&self) -> &'static [OperatorFile] {
+        if self.is_on() { &FILES } else { &[] }
+    }
+
+    fn reads(&self) -> &'static [&'static str] {
+        if self.is_on() { &[LISTS] } else { &[] }
+    }
+
+    fn changes(&self) -> &'static [&'static str] {
+        if self.is_on() { &[REQUEST] } else { &[] }
+    }
+
+    async fn read(&self, _path: &str, _query: Option<&str>) -> Result<String, ReportRefusal> {
+        Ok(lists::render(&self.inner.gateway().live.pin()))
+    }
+
+    async fn change(&self, _path: &str, body: &[u8]) -> Result<String, ReportRefusal> {
+        self.play(body).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The policy forbids what is written in the page itself, and a browser reports that only at run time.
+    #[test]
+    fn the_page_has_no_inline_script_style_or_handler() {
+        for (path, _, text) in FILES {
+            assert!(!text.contains("://"), "{path} names another place");
+            for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"] {
+                assert!(!text.contains(sink), "{path}: {sink}");
+            }
+            for kept in ["localStorage", "sessionStorage", "document.cookie", "indexedDB"] {
+                assert!(!text.contains(kept), "{path}: {kept} would keep the token");
+            }
+        }
+        let page = FILES[0].2;
+        assert!(!page.contains("<style") && !page.contains("javascript:"), "{page}");
+        let written = page.split_whitespace().filter(|word| word.contains('='));
+        let inline = written.filter(|word| word.starts_with("on") || word.starts_with("style"));
+        assert_eq!(inline.collect::<Vec<_>>(), [""; 0]);
+        for name in ["../page/page.css", "../page/icon.svg", "playground.css", "playground.js"] {
+            assert!(page.contains(&format!("\"{name}\"")), "{name} is named, by a relative link");
+        }
+    }
+}
