@@ -52,6 +52,7 @@ mod migration;
 mod observe;
 mod openapi;
 mod operators_page;
+mod operators_playground;
 mod page_cache;
 mod parameters;
 mod playground;

@@ -132,7 +132,7 @@ impl Playground {
             cut,
             explanation,
         };
-        serde_json::to_string(&answer).map_err(|_| FAILED)
+        serde_json::to_string(&answer).map(|text| text + "\n").map_err(|_| FAILED)
     }
 
     /// Takes the explanation of the request with this answer.

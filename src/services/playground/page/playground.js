@@ -70,7 +70,6 @@ const sides = [['by-page', byNumber], ['by-cursor', byCursor]].map(([id, paging]
 /** Reads both lists from the start. */
 async function begin() {
   const list = chosen();
-  show(by('said'));
   try {
     const further = [...new URLSearchParams(by('further').value)];
     asked = { host: list.host, headers: headers(), path: filled(list), further, limit: Number(by('limit').value) };
@@ -78,18 +77,23 @@ async function begin() {
     show(by('said'), error.message);
     return;
   }
+  describe(list);
   await Promise.all(sides.map((side) => side.begin(list, asked)));
 }
 
 /** Shows the fields of the chosen list. */
 function choose() {
   const list = chosen();
-  const { limit, headers: allowed, legacy, level, mode } = list;
+  const { limit, headers: allowed } = list;
   show(by('parameters'), names(list.path).map((name) => h('label', { for: `parameter-${name}`, 'data-key': `${list.name} ${name}` }, name.replace('*', ''), h('input', { id: `parameter-${name}`, required: !name.startsWith('*'), spellcheck: 'false', autocapitalize: 'off' }))));
   Object.assign(by('limit'), { max: limit.max, value: limit.default });
   by('headers').title = allowed.join(', ');
+  describe(list);
+}
+
+function describe({ host, path, mode, level, legacy }) {
   const policy = legacy.policy ? `old clients: ${legacy.policy}` : 'old clients are refused';
-  show(by('said'), `${list.host ?? ''}${list.path}: ${mode}, at best ${level}; ${policy}.`);
+  show(by('said'), `${host ?? ''}${path}: ${mode}, at best ${level}; ${policy}.`);
 }
 
 async function load() {

@@ -128,7 +128,11 @@ export class Reader {
     const button = (name, label) => h('button', { type: 'button', 'data-turn': name, 'data-key': name, 'aria-disabled': !around[name] || busy ? 'true' : null }, label);
     const turns = isLong ? [['next', 'More']] : [['first', 'First'], ['prev', 'Previous'], ['next', 'Next'], ['last', 'Last']];
     const offered = none || (isLong && ended) ? [] : turns.filter(([name]) => name !== 'last' || around.last);
-    show(this.root.querySelector('.links'), offered.map(([name, label]) => button(name, label)));
+    const links = this.root.querySelector('.links');
+    const hadFocus = links.contains(document.activeElement);
+    show(links, offered.map(([name, label]) => button(name, label)));
+    // The last "More" goes away under the finger: the list itself is next.
+    if (hadFocus && offered.length === 0) this.box.focus();
   }
 
   explain(path, answer, page) {

@@ -25,7 +25,8 @@ function sent({ method, target, purpose, milliseconds: took, answer, body }) {
 /** Returns the upstream requests, and the reasons for what was done with the request, as far as they are known. */
 function upstream(explanation) {
   const { treatment, outcome } = explanation ?? {};
-  if (!treatment) return ['not known: too many requests were explained at this time'];
+  if (!explanation) return ['not known: too many requests were explained at this time'];
+  if (!treatment) return ['none: the request was refused before its page was planned'];
   if (typeof treatment === 'string') return [treatment];
   if (treatment.action === 'forward') {
     const query = treatment.parameters.length > 0 ? `?${treatment.parameters.map((name) => `${name}=…`).join('&')}` : '';
@@ -36,12 +37,15 @@ function upstream(explanation) {
   return [h('ol', null, requests.map(sent)), treatment.more_requests ? h('p', null, `and ${count(treatment.more_requests)} more`) : null];
 }
 
+/** Says why an answer has no level and no proof. */
+const without = (explanation) => (explanation?.treatment?.action === 'forward' ? 'none: the upstream’s own answer, passed on' : 'none: there is no page');
+
 function proof(explanation, page) {
   const { treatment } = explanation ?? {};
   const refused = treatment?.live?.refused ?? (treatment?.action === 'refuse' ? treatment.why : null);
   if (refused) return [h('p', null, `There is no page: ${refused}`)];
   const found = treatment?.live?.page;
-  if (!found?.proof?.length) return [h('p', null, page.level ? 'none is known' : 'none: the answer is the upstream’s own')];
+  if (!found?.proof?.length) return [h('p', null, page.level ? 'none is known' : without(explanation))];
   const agrees = found.checker === 'follows';
   return [h('ul', { class: 'proof' }, found.proof.map((line) => h('li', null, line))),
     h('p', { class: agrees ? 'good' : 'is-bad' }, agrees ? '✓ A second implementation finds that the page follows from these answers.' : `The check of the argument: ${found.checker}`)];
@@ -51,7 +55,7 @@ function proof(explanation, page) {
 export function told(path, answer, page) {
   const { status, headers, explanation, milliseconds: took } = answer;
   const { level, header, shown } = page;
-  const [look, meaning] = LEVELS[level] ?? ['quiet', 'none: the gateway made no page'];
+  const [look, meaning] = LEVELS[level] ?? ['quiet', without(explanation)];
   const treatment = explanation?.treatment;
   const number = explanation?.outcome?.upstream_requests;
   const listed = headers.filter(([name]) => TOLD.test(name)).map(([name, value]) => h('li', null, h('code', null, `${name}: ${value}`)));
