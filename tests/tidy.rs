@@ -45,7 +45,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("gateway", &["json", "pagination", "cursor", "permit", "config", "tls", "upstream", "downstream", "learn"]),
     ("sdk", &["json", "pagination", "config", "downstream", "gateway"]),
     ("admin", &["json", "pagination", "cursor", "config", "tls", "upstream", "downstream", "gateway"]),
-    ("services", &["json", "cursor", "config", "tls", "upstream", "downstream", "gateway"]),
+    ("services", &["json", "cursor", "permit", "config", "tls", "upstream", "downstream", "gateway"]),
     (
         "cli",
         &[

@@ -39,7 +39,7 @@ table! {
         /// reads it, and one that exports it where there are exports; docs/mcp.md.
         mcp: Key<Spanned> => sub_table(McpKeys::KEYS).optional_section();
         /// A page at the admin listener, /playground/, on which operators read the lists of this gateway by page number and by
-        /// cursor, side by side, with the upstream requests behind each page and its proof. It needs `admin.token`;
+        /// cursor, side by side, with the upstream requests and the proof of each page. It needs `admin.token`;
         /// docs/playground.md.
         playground: Key<Spanned> => sub_table(PlaygroundKeys::KEYS).optional_section();
     }

@@ -8,7 +8,6 @@ use crate::{
     downstream::{envelope::places::EnvelopePlaces, response::level_word},
     gateway::{List, Route, Snapshot},
     json::Pointer,
-    pagination::paging::Family,
 };
 
 /// Renders the lists that are asked for by GET, in the order of the configuration.
@@ -69,11 +68,7 @@ fn legacy(list: &List) -> Value {
     let dialect = &list.dialect;
     // The members of a body are no parameters, and tokens have no first one.
     let in_query = |name: Option<String>| name.filter(|name| !name.starts_with('/'));
-    let (counts, first) = match dialect.paging().family {
-        Family::Page => ("pages", dialect.first_page()),
-        Family::Offset => ("items", 0),
-        Family::Token => ("tokens", 0),
-    };
+    let (counts, first) = if dialect.counts_pages() { ("pages", dialect.first_page()) } else { ("items", 0) };
     json!({
         "policy": list.legacy.policy.map(LegacyPolicy::word),
         "parameter": in_query(dialect.place_name()),

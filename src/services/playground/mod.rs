@@ -1,5 +1,5 @@
 //! The playground at the admin listener: a page on which operators read a list of this gateway by page number and by cursor,
-//! side by side, with each request, its answer, the upstream requests behind it, and its proof.
+//! side by side, with each request, its answer, the upstream requests that it took, and its proof.
 //!
 //! A request of the page runs through the gateway as if it had come alone, with the headers that the operator typed, so that
 //! limits, policies and logs hold for it. It has a permit of a key that the process draws when it starts, which no request

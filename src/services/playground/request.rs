@@ -49,7 +49,7 @@ const WRONG_HEADER: ReportRefusal =
 const WRONG_VALUE: ReportRefusal =
     (StatusCode::BAD_REQUEST, "the value of a header has other bytes than visible ones, or more than 8 KiB\n");
 
-/// What the page sends.
+/// A request of the page.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PlayOrder {

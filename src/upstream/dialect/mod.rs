@@ -44,7 +44,7 @@ use crate::{
         fetch::{Fetch, Listing},
         filter::Filters,
         order::Direction,
-        paging::{Paging, Sizes},
+        paging::{Family, Paging, Sizes},
         window::{Offset, PageSize},
     },
 };
@@ -219,6 +219,12 @@ impl Dialect {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns whether a place in the list is the number of a page, and not that of an item or a token.
+    #[must_use]
+    pub fn counts_pages(&self) -> bool {
+        self.paging.family == Family::Page
     }
 
     /// Returns the number that the upstream has for its first page.
