@@ -38,7 +38,7 @@ CACHED = """
 version = 1
 listeners = {{ public = {{ address = "127.0.0.1:{port}" }} }}
 server = {{ threads = 1 }}
-log = {{ level = "error" }}
+log = {{ level = "error", access = "off" }}
 cursor = {{ signing_key = 1, keys = {{ 1 = "env:CURSORGATE_KEY" }} }}
 {caches}
 
@@ -67,7 +67,7 @@ timeout = "1s"
 WALKED = """
 version = 1
 listeners = {{ public = {{ address = "127.0.0.1:{port}" }} }}
-log = {{ level = "error" }}
+log = {{ level = "error", access = "off" }}
 cursor = {{ signing_key = 1, keys = {{ 1 = "env:CURSORGATE_KEY" }} }}
 
 [upstreams.legacy]

@@ -30,7 +30,7 @@ WAYS = {
 CONFIGURATION = """
 version = 1
 listeners = {{ public = {{ address = "127.0.0.1:{port}" }} }}
-log = {{ level = "error" }}
+log = {{ level = "error", access = "off" }}
 cursor = {{ signing_key = 1, keys = {{ 1 = "env:CURSORGATE_KEY" }} }}
 
 [upstreams.legacy]

@@ -18,6 +18,7 @@ PEERS = {
     "bare-pingora": "bare Pingora, passing through",
     "forward": "cursorgate, passing through",
     "standard": "cursorgate, `standard`",
+    "logged": "cursorgate, `standard`, with an access log",
     "services": "cursorgate, `standard`, with all services idle",
     "page-info": "cursorgate, `page-info`",
     "relay": "cursorgate, `relay`",
@@ -30,7 +31,7 @@ PEERS = {
 
 
 # Ours that a quick run leaves out.
-BESIDE = ("forward", "services", "page-info", "relay", "zstd", "br", "gzip")
+BESIDE = ("forward", "logged", "services", "page-info", "relay", "zstd", "br", "gzip")
 
 # What compression takes beside the page itself.
 CODED = (("zstd", "standard"), ("br", "standard"), ("gzip", "standard"))
@@ -54,7 +55,7 @@ def start(sizes, every_peer):
     upstream = servers.upstream()
     passing, lua = servers.nginx_pass(upstream), servers.nginx_lua(upstream)
     bare, gateway, express = servers.bare_pingora(upstream), servers.cursorgate(upstream), servers.express(upstream)
-    serviced = servers.cursorgate(upstream, services=True)
+    others = {"logged": servers.cursorgate(upstream, logged=True), "services": servers.cursorgate(upstream, services=True)}
     found = {}
     for size in sizes:
         limit = servers.limit_of(size)
@@ -65,8 +66,9 @@ def start(sizes, every_peer):
         ]
         for envelope, parameter in ENVELOPES.items():
             peers.append(Peer(envelope, gateway, begin(gateway, f"/{size}-{envelope}", parameter, limit), envelope))
-        target = begin(serviced, f"/{size}-standard", "limit", limit)
-        peers.append(Peer("services", serviced, target, "standard"))
+        for name, process in others.items():
+            target = begin(process, f"/{size}-standard", "limit", limit)
+            peers.append(Peer(name, process, target, "standard"))
         for coding in ("zstd", "br", "gzip"):
             target = begin(gateway, f"/{size}-standard", "limit", limit)
             peers.append(Peer(coding, gateway, target, "standard", coding))
@@ -196,7 +198,7 @@ def reported(plan, measured):
         cpu = {name: [entry["cpu"] for entry in rounds] for name, rounds in peers.items()}
         for other in ("bare-pingora", "nginx", "nginx-lua", "express"):
             report.compared(f"page-{size}/{other}", cpu["standard"], cpu[other])
-        within = [("forward", "bare-pingora"), *((name, "standard") for name in ("services", "page-info", "relay")), *CODED]
+        within = [("forward", "bare-pingora"), *((name, "standard") for name in ("logged", "services", "page-info", "relay")), *CODED]
         for ours, other in within:
             if ours in cpu:
                 report.compared(f"{ours}-{size}/{other}", cpu[ours], cpu[other])

@@ -94,7 +94,7 @@ CURSORGATE = """
 version = 1
 listeners = {{ public = {{ address = "127.0.0.1:{port}" }} }}
 server = {{ threads = 1, connections = 11000, connections_per_address = 11000 }}
-log = {{ level = "error" }}
+log = {{ level = "error", access = "{access}" }}
 cursor = {{ signing_key = 1, keys = {{ 1 = "env:CURSORGATE_KEY" }} }}
 
 [upstreams.legacy]
@@ -216,10 +216,10 @@ def express(upstream):
     return Process("express", command, env=environment)
 
 
-def cursorgate(upstream, services=False):
-    """The gateway, with all its services or with none."""
+def cursorgate(upstream, services=False, logged=False):
+    """The gateway, with all its services or with none, and without an access log, as nginx beside it, or with one."""
     port = free_port()
-    text = CURSORGATE.format(port=port, upstream=upstream.port)
+    text = CURSORGATE.format(port=port, upstream=upstream.port, access="all" if logged else "off")
     for size, (count, _) in SIZES.items():
         text += DIALECT.format(size=size, count=count)
         for envelope in ENVELOPES:
@@ -230,4 +230,5 @@ def cursorgate(upstream, services=False):
         lists = [(f"{size}-{envelope}", f"{envelope.replace('-', '_')}_{size}") for size in SIZES for envelope in ENVELOPES]
         names = ", ".join(f'"{name}" = "{field}"' for name, field in lists)
         text += SERVICES.format(directory=WORK / "services", routes=routes, names=names)
-    return gateway("cursorgate-services" if services else "cursorgate", text, port)
+    role = "cursorgate" + services * "-services" + logged * "-logged"
+    return gateway(role, text, port)
