@@ -91,7 +91,7 @@ type MarkNext = Result<MarkTurn, MarkHalt>;
 #[derive(Debug)]
 struct MarkReader<'p> {
     asker: Asker<'p>,
-    request: PageRequest,
+    request: Box<PageRequest>,
     hint: Hint,
     boundary: Landmark,
     stand: ExpectedPlace,
@@ -172,7 +172,7 @@ struct Findings {
 /// # Errors
 ///
 /// [`Stop`] where no page can be served.
-pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<Page, Stop> {
+pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     read_from(up, request, Vec::new()).await
 }
 
@@ -183,17 +183,19 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<
 /// [`Stop`] where no page can be served.
 pub(super) async fn read_from(
     up: &mut UpstreamPort,
-    request: PageRequest,
+    request: Box<PageRequest>,
     pairs: Vec<(Slice, Answer)>,
-) -> Result<Page, Stop> {
+) -> Result<Box<Page>, Stop> {
     let mut reader = MarkReader::new(up, request)?;
     reader.set_out();
-    if pairs.is_empty() {
-        return slices::read(reader, MarkTurn::Window).await;
-    }
-    reader.stand.aimed = reader.stand.offset;
-    reader.asker.adopt(&pairs, &reader.request.paging)?;
-    slices::read(reader, MarkTurn::Look(Look { answers: pairs, witness: Witness::None })).await
+    let first = if pairs.is_empty() {
+        MarkTurn::Window
+    } else {
+        reader.stand.aimed = reader.stand.offset;
+        reader.asker.adopt(&pairs, &reader.request.paging)?;
+        MarkTurn::Look(Look { answers: pairs, witness: Witness::None })
+    };
+    slices::read(&mut reader, first).await
 }
 
 impl slices::SliceReader for MarkReader<'_> {
@@ -259,13 +261,13 @@ impl slices::SliceReader for MarkReader<'_> {
         self.read_seam(*seam).await
     }
 
-    fn serve(&mut self, cut_off: bool) -> Result<Page, MarkHalt> {
-        self.finish(cut_off)
+    fn serve(&mut self, cut_off: bool) -> Result<Box<Page>, MarkHalt> {
+        self.finish(cut_off).map(Box::new)
     }
 }
 
 impl<'p> MarkReader<'p> {
-    fn new(up: &'p mut UpstreamPort, mut request: PageRequest) -> Result<Self, Refusal> {
+    fn new(up: &'p mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Self, Refusal> {
         request.limit = request.limit.max(1);
         request.filters = None;
         let believed = |offset: u64| Offset(offset).believed().0;

@@ -48,7 +48,7 @@ enum Shortcut {
 /// # Errors
 ///
 /// [`Stop`] where no page can be served.
-pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<Page, Stop> {
+pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     let before = up.requests;
     let rest = request.filters.is_some().then(|| request.clone());
     let outcome = read_with_filters(up, request).await;
@@ -60,7 +60,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<
 }
 
 /// Reads a page by the filters that the request names.
-async fn read_with_filters(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
+async fn read_with_filters(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     if request.is_unverified() {
         return whole(up, request).await;
     }
@@ -75,14 +75,14 @@ async fn read_with_filters(up: &mut UpstreamPort, mut request: PageRequest) -> R
         }
     }
     match shortcut(&request) {
-        Some(shortcut) => read_at_once(up, request, shortcut).await,
+        Some(shortcut) => Box::pin(read_at_once(up, request, shortcut)).await,
         None => whole(up, request).await,
     }
 }
 
 /// Reads a page without the filters that its request names. The sizes that the walk has seen honoured were honoured in
 /// lists filtered by them: they prove nothing here, and travel on unchanged.
-async fn without_filters(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
+async fn without_filters(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     request.filters = None;
     let honoured = std::mem::take(&mut request.target.hint.honoured);
     let mut page = Box::pin(read_with_filters(up, request)).await?;
@@ -114,11 +114,16 @@ fn shortcut(request: &PageRequest) -> Option<Shortcut> {
 /// Looks for a page on a way that should show it in one answer and, where that proves nothing, in the whole list at its
 /// hint: a filter may be ignored, compare otherwise than the list is sorted, or let nothing through any more. Whether a
 /// filter is trusted, `reading` decides by the answers to it.
-async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Shortcut) -> Result<Page, Stop> {
+async fn read_at_once(
+    up: &mut UpstreamPort,
+    mut request: Box<PageRequest>,
+    shortcut: Shortcut,
+) -> Result<Box<Page>, Stop> {
     let is_filtered = request.filters.is_some() && !matches!(request.target.position, Position::End);
     let before = up.requests;
     up.noted = Some(Noted::new(Arc::clone(&request.order)));
-    let careful = request.clone().unproven(WhenUnproven::Refuse);
+    let mut careful = request.clone();
+    careful.terms.unproven = WhenUnproven::Refuse;
     let first = match shortcut {
         Shortcut::Parts(parts) => reading::read(up, careful, parts).await,
         Shortcut::FlippedParts(parts) => read_flipped(up, careful, Some(parts)).await,
@@ -147,12 +152,9 @@ async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Sho
         return Err(placed(refusal, &request, total).into());
     }
     let vain = request.profile.filters_in_vain;
-    let rest = PageRequest {
-        // What is left for a page may be nothing where the place was searched for: then this is a search too.
-        budget: Budget { page: left.page.max(left.search.min(AFTER_FILTER_REQUESTS)), ..left },
-        ..request
-    };
-    let mut page = whole(up, rest).await?;
+    // What is left for a page may be nothing where the place was searched for: then this is a search too.
+    request.budget = Budget { page: left.page.max(left.search.min(AFTER_FILTER_REQUESTS)), ..left };
+    let mut page = whole(up, request).await?;
     if is_filtered {
         page.notes.profile.filters_in_vain = vain.saturating_add(1);
     }
@@ -160,7 +162,11 @@ async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Sho
 }
 
 /// Reads a page from the other end of the list, in parts or as a whole.
-async fn read_flipped(up: &mut UpstreamPort, request: PageRequest, parts: Option<Vec<Part>>) -> Result<Page, Stop> {
+async fn read_flipped(
+    up: &mut UpstreamPort,
+    request: Box<PageRequest>,
+    parts: Option<Vec<Part>>,
+) -> Result<Box<Page>, Stop> {
     let request = mirror::turn_request(request);
     up.flipped = true;
     let page = match parts {
@@ -223,7 +229,7 @@ fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Pa
 }
 
 /// Reads the whole list, at the hint.
-async fn whole(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
+async fn whole(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     request.target.hint = request.target.hint.counted_from_start(request.target.hint.total);
     if request.target.hint.from_end {
         // How far from the start that is, nothing says.
@@ -233,5 +239,5 @@ async fn whole(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, 
         return Box::pin(windows::read(up, request, Ground::Whole)).await;
     }
     let part = Part::whole(request.target.position.clone());
-    reading::read(up, request, vec![part]).await
+    Box::pin(reading::read(up, request, vec![part])).await
 }

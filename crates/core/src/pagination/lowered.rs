@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// # Errors
 ///
 /// [`Stop`] where no page can be served.
-pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
+pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     if matches!(request.target.position, Position::AfterMarks(_) | Position::BeforeMarks(_)) {
         return anchored::read(up, request).await;
     }

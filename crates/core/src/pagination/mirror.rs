@@ -13,14 +13,14 @@ use super::{
 };
 
 /// Returns a request of the list as one of the flipped list.
-pub(super) fn turn_request(mut request: PageRequest) -> PageRequest {
+pub(super) fn turn_request(mut request: Box<PageRequest>) -> Box<PageRequest> {
     request.order = Arc::new(request.order.flipped());
     request.target = turn(request.target, None);
     request
 }
 
 /// Returns a page of the flipped list as one of the list.
-pub(super) fn turn_page(mut page: Page) -> Page {
+pub(super) fn turn_page(mut page: Box<Page>) -> Box<Page> {
     let counted = page.total.filter(|total| total.exact).map(|total| total.value);
     let count = page.items.len() as u64;
     page.items.reverse();

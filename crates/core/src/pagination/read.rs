@@ -16,7 +16,7 @@ use super::{
 /// # Errors
 ///
 /// [`Stop`] where no page can be served.
-pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
+pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     let paging = &request.paging;
     let places = request.order.places_items();
     if request.is_unverified() && (paging.hidden || (paging.repeats_last_page && !places)) {

@@ -45,9 +45,9 @@ pub fn resolve(request: PageRequest) -> Step {
     let most = if request.paging.tokens.single_use { usize::MAX } else { request.limit as usize };
     step(Task::begin(move |port| async move {
         let mut up = UpstreamPort::new(port);
-        let page = totals::tell(&mut up, request).await.map_err(Stop::into_refusal)?;
+        let page = totals::tell(&mut up, Box::new(request)).await.map_err(Stop::into_refusal)?;
         assert_whole(&page, most);
-        Ok(Box::new(page))
+        Ok(page)
     }))
 }
 

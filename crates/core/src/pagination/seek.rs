@@ -29,7 +29,7 @@ use super::{
 /// # Errors
 ///
 /// [`Stop`] where no page can be served.
-pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
+pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     let pivot = match &request.target.position {
         Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => pivot.clone(),
         _ => return keyset::read(up, request).await,
@@ -98,7 +98,7 @@ fn is_known_again(request: &PageRequest, pivot: &Pivot, keys: &[KeyValue]) -> bo
 }
 
 /// Goes on by the keys.
-async fn go_on(up: &mut UpstreamPort, mut request: PageRequest, anchor: Anchor) -> Result<Page, Stop> {
+async fn go_on(up: &mut UpstreamPort, mut request: Box<PageRequest>, anchor: Anchor) -> Result<Box<Page>, Stop> {
     request.target.position = match request.target.position {
         Position::BeforePivot(_) => Position::Before(anchor),
         _ => Position::After(anchor),
@@ -109,10 +109,10 @@ async fn go_on(up: &mut UpstreamPort, mut request: PageRequest, anchor: Anchor) 
 /// Ends a page whose keys, as they were served, are lost: it is refused, or is the page at the hint.
 async fn gone(
     up: &mut UpstreamPort,
-    mut request: PageRequest,
+    mut request: Box<PageRequest>,
     pivot: &Pivot,
     now: Option<Anchor>,
-) -> Result<Page, Stop> {
+) -> Result<Box<Page>, Stop> {
     let nearest = request.nearest();
     if pivot.fingerprint.is_none() || !request.flags() {
         return Err(Refusal::PivotGone { nearest }.into());

@@ -119,7 +119,7 @@ pub(super) trait SliceReader: Sized {
     /// Reads slices that show a seam together.
     async fn seam(&mut self, seam: Self::Seam) -> Next<Self>;
     /// Makes the page.
-    fn serve(&mut self, cut_off: bool) -> Result<Page, Halt<TurnOf<Self>>>;
+    fn serve(&mut self, cut_off: bool) -> Result<Box<Page>, Halt<TurnOf<Self>>>;
 
     /// Returns the end of a page that can ask for no more: the page is served as it stands, with a next page, or
     /// refused, as `policy` says.
@@ -136,20 +136,21 @@ pub(super) trait SliceReader: Sized {
     }
 }
 
-/// Reads a page, beginning with this turn.
+/// Reads a page, beginning with this turn. The procedures that most pages don't need have memory of their own while they
+/// wait, so that the memory of a page is less than half as large.
 ///
 /// # Errors
 ///
 /// [`Stop`] where no page can be served so.
-pub(super) async fn read<R: SliceReader>(mut reader: R, first: TurnOf<R>) -> Result<Page, Stop> {
+pub(super) async fn read<R: SliceReader>(reader: &mut R, first: TurnOf<R>) -> Result<Box<Page>, Stop> {
     let mut turn = first;
     // Each turn that asks spends budget, and between two of those no turn comes twice.
     loop {
         let next = match turn {
             Turn::Window => reader.locate(),
             Turn::Ask(asked) => reader.ask(asked).await,
-            Turn::Look(look) => take_in_turn(&mut reader, look).await,
-            Turn::Seam(seam) => reader.seam(seam).await,
+            Turn::Look(look) => take_in_turn(reader, look).await,
+            Turn::Seam(seam) => Box::pin(reader.seam(seam)).await,
             Turn::Serve { cut_off } => match reader.serve(cut_off) {
                 Ok(page) => return Ok(page),
                 Err(halt) => Err(halt),
@@ -173,8 +174,10 @@ async fn take_in_turn<R: SliceReader>(reader: &mut R, look: Look<R::Answer>) -> 
             AnswerUse::All => return Ok(Turn::Serve { cut_off: false }),
             AnswerUse::Some(more) => progress = Some(more),
             AnswerUse::None(_) if progress.is_some() => break,
-            AnswerUse::None(untaken) | AnswerUse::Alarm(untaken) => return reader.search(untaken, confirming).await,
+            AnswerUse::None(untaken) | AnswerUse::Alarm(untaken) => {
+                return Box::pin(reader.search(untaken, confirming)).await;
+            }
         }
     }
-    reader.go_on(progress, confirming).await
+    Box::pin(reader.go_on(progress, confirming)).await
 }

@@ -132,7 +132,7 @@ struct TokenFindings {
 #[derive(Debug)]
 struct TokenPage<'p> {
     up: &'p mut UpstreamPort,
-    request: PageRequest,
+    request: Box<PageRequest>,
     way: Way,
     /// The declared order is relied on or not, and the evidence at the boundaries of upstream pages.
     seams: TokenSeams,
@@ -153,7 +153,7 @@ struct TokenPage<'p> {
 /// # Errors
 ///
 /// [`Stop`] where no page can be served.
-pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<Page, Stop> {
+pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     let Some(begin) = Begin::of(&request) else { return Err(Refusal::Unsupported.into()) };
     let depth = usize::try_from(request.target.hint.offset.0).unwrap_or(usize::MAX);
     let (mut walk, seek) = TokenPage::new(up, request, &begin);
@@ -170,13 +170,13 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<
             Some(next) => next,
             None => match walk.lead()? {
                 None => break,
-                Some(_) if walk.may_be_cut_off() => return Ok(walk.page(true)?),
+                Some(_) if walk.may_be_cut_off() => return Ok(Box::new(walk.page(true)?)),
                 Some(token) => walk.ask(Some(token), walk.way, 0).await?,
             },
         };
         walk.go_through(next)?;
     }
-    Ok(walk.page(false)?)
+    Ok(Box::new(walk.page(false)?))
 }
 
 /// The place at which a page begins.
@@ -235,7 +235,7 @@ fn spelt(id: &KeyValue) -> Option<String> {
 }
 
 impl<'p> TokenPage<'p> {
-    fn new(up: &'p mut UpstreamPort, request: PageRequest, begin: &Begin) -> (Self, Option<Seek>) {
+    fn new(up: &'p mut UpstreamPort, request: Box<PageRequest>, begin: &Begin) -> (Self, Option<Seek>) {
         let hint = request.target.hint;
         let keyed = request.order.declared && !request.order.ends_opaque() && !request.is_unverified();
         let depth = usize::try_from(hint.offset.0).unwrap_or(usize::MAX);

@@ -35,7 +35,7 @@ struct Teller {
 /// # Errors
 ///
 /// As [`read`].
-pub(super) async fn tell(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
+pub(super) async fn tell(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     let hint = request.target.hint;
     let may_count = match request.terms.totals {
         Totals::Count => true,
@@ -67,7 +67,7 @@ pub(super) async fn tell(up: &mut UpstreamPort, mut request: PageRequest) -> Res
 
 impl Teller {
     /// Returns the page, with what is to be told, and with the last page where there is a way to it.
-    fn told(self, mut page: Page, counted: Option<Option<Total>>) -> Page {
+    fn told(self, mut page: Box<Page>, counted: Option<Option<Total>>) -> Box<Page> {
         let said = page.total;
         let known = said.filter(|total| total.exact).or_else(|| counted.flatten()).or(said);
         page.total = match self.totals {

@@ -59,7 +59,7 @@ type KeyNext = Result<KeyTurn, KeyHalt>;
 #[derive(Debug)]
 struct KeyReader<'p> {
     asker: Asker<'p>,
-    request: PageRequest,
+    request: Box<PageRequest>,
     ground: Ground,
     draft: Draft,
     search: KeySearch,
@@ -113,8 +113,8 @@ struct SeamAttempts {
 /// # Errors
 ///
 /// [`Stop`] where no page can be served so.
-pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest, ground: Ground) -> Result<Page, Stop> {
-    slices::read(KeyReader::new(up, request, ground), KeyTurn::Window).await
+pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>, ground: Ground) -> Result<Box<Page>, Stop> {
+    slices::read(&mut KeyReader::new(up, request, ground), KeyTurn::Window).await
 }
 
 impl slices::SliceReader for KeyReader<'_> {
@@ -171,13 +171,13 @@ impl slices::SliceReader for KeyReader<'_> {
         self.read_seam(seam).await
     }
 
-    fn serve(&mut self, cut_off: bool) -> Result<Page, KeyHalt> {
-        self.finish(cut_off)
+    fn serve(&mut self, cut_off: bool) -> Result<Box<Page>, KeyHalt> {
+        self.finish(cut_off).map(Box::new)
     }
 }
 
 impl<'p> KeyReader<'p> {
-    fn new(up: &'p mut UpstreamPort, request: PageRequest, ground: Ground) -> Self {
+    fn new(up: &'p mut UpstreamPort, request: Box<PageRequest>, ground: Ground) -> Self {
         let unverified = request.is_unverified();
         let limit = request.limit.max(1);
         let draft = Draft::new(Arc::clone(&request.order), &request.target, limit, ground, unverified);

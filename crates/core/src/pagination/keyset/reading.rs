@@ -29,7 +29,7 @@ use crate::pagination::{
 /// A page under way.
 #[derive(Debug)]
 struct Reading {
-    request: PageRequest,
+    request: Box<PageRequest>,
     /// The number of requests that were made before this reading.
     before: u32,
     /// The page was to be read from the whole list.
@@ -55,7 +55,7 @@ struct Reading {
 /// The page as far as the parts read so far gave it.
 #[derive(Debug)]
 struct Gathered {
-    page: Option<Page>,
+    page: Option<Box<Page>>,
     /// The expected place of its first boundary.
     boundary: Hint,
     /// The page begins in the whole list, where it is seen whether anything comes before.
@@ -79,14 +79,18 @@ impl Gathered {
 }
 
 /// The result of reading a part: the next part, or the page.
-type PartResult = Result<Option<Page>, Stop>;
+type PartResult = Result<Option<Box<Page>>, Stop>;
 
 /// Reads a page from some parts of the list, the first of which holds the boundary; never none.
 ///
 /// # Errors
 ///
 /// [`Stop`] where no page can be served so.
-pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest, parts: Vec<Part>) -> Result<Page, Stop> {
+pub(super) async fn read(
+    up: &mut UpstreamPort,
+    request: Box<PageRequest>,
+    parts: Vec<Part>,
+) -> Result<Box<Page>, Stop> {
     let mut rest = VecDeque::from(parts);
     let part = rest.pop_front().unwrap_or_else(|| Part::whole(request.target.position.clone()));
     let mut reading = Reading {
@@ -125,13 +129,13 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest, parts: Vec
 
 impl Reading {
     /// Reads the part whose turn it is.
-    async fn read_part(&mut self, up: &mut UpstreamPort) -> Result<Page, Stop> {
+    async fn read_part(&mut self, up: &mut UpstreamPort) -> Result<Box<Page>, Stop> {
         let may_look = !self.looked && self.can_give_runs();
         let part = self.part_request(up.requests - self.before, may_look);
         let ground = if self.part.filter.is_none() { Ground::Whole } else { Ground::Filtered };
         up.part = Some(PartOf { filter: self.part.filter.clone(), by_id: self.part.run.is_some() });
         up.runs = may_look.then(|| self.run_watch()).flatten();
-        let page = self.gathered.page.as_ref();
+        let page = self.gathered.page.as_deref();
         up.beyond = self.is_full().then(|| page.and_then(last_of).cloned()).flatten().map(|last| PageEnd {
             last,
             order: Arc::clone(&self.request.order),
@@ -152,7 +156,7 @@ impl Reading {
     }
 
     /// Returns the request for the part whose turn it is, after so many requests; it `may_look` at runs.
-    fn part_request(&self, spent: u32, may_look: bool) -> PageRequest {
+    fn part_request(&self, spent: u32, may_look: bool) -> Box<PageRequest> {
         let request = &self.request;
         // A run that is too long is first read by itself, where that can be done.
         let is_whole = self.part.filter.is_none();
@@ -169,7 +173,7 @@ impl Reading {
             Arc::new(Order { ties, ..Order::clone(&request.order) })
         };
         let left = request.budget.after(spent);
-        PageRequest {
+        Box::new(PageRequest {
             target: Target { position: self.part.position.clone(), hint: Hint { honoured, ..self.part_hint() } },
             // At the end of a full page one item tells whether there is more.
             limit: limit.max(1),
@@ -180,8 +184,8 @@ impl Reading {
             // Beside a run that is too long the page is searched for.
             budget: Budget { page: if self.looked { left.search } else { left.page }, ..left },
             profile: page.map_or(request.profile, |page| page.notes.profile),
-            ..request.clone()
-        }
+            ..PageRequest::clone(request)
+        })
     }
 
     /// Returns the expected place of the boundary in the part whose turn it is.
@@ -237,7 +241,7 @@ impl Reading {
     }
 
     /// Takes what a part gave.
-    fn take(&mut self, up: &UpstreamPort, mut page: Page) -> PartResult {
+    fn take(&mut self, up: &UpstreamPort, mut page: Box<Page>) -> PartResult {
         let is_whole = self.part.filter.is_none();
         if page.unproven.is_some() || (is_whole && self.gathered.page.is_none() && self.rest.is_empty()) {
             return Ok(Some(self.aimed(page)));
@@ -280,7 +284,7 @@ impl Reading {
     }
 
     /// Appends the page of a part, and goes on if more is needed.
-    fn gather(&mut self, up: &UpstreamPort, part: Page) -> PartResult {
+    fn gather(&mut self, up: &UpstreamPort, part: Box<Page>) -> PartResult {
         let (is_whole, in_run) = (self.part.filter.is_none(), self.part.run.is_some());
         let part_next = part.next.clone();
         let has_more = part_next.is_some();
@@ -308,7 +312,7 @@ impl Reading {
                 page.lower(part.level());
                 return self.finish(up);
             }
-            Some(page) => append(page, part, &self.request.order),
+            Some(page) => append(page, *part, &self.request.order),
         }
         let Some(page) = &gathered.page else { return self.lost(up) };
         let is_full = page.items.len() >= self.request.limit as usize;
@@ -369,7 +373,7 @@ impl Reading {
             _ => None,
         };
         let last =
-            self.gathered.page.as_ref().and_then(last_of).or(asked).filter(|_| self.part.position == Position::Start);
+            self.gathered.page.as_deref().and_then(last_of).or(asked).filter(|_| self.part.position == Position::Start);
         last.is_none_or(|last| {
             page.answers.iter().filter(|answer| !answer.items.is_empty()).all(|answer| {
                 rows::relate(answer, &self.request.order, 0, last)
@@ -413,7 +417,7 @@ impl Reading {
     }
 
     /// Says where the page's neighbours are in lists that are filtered by their keys.
-    fn aimed(&self, mut page: Page) -> Page {
+    fn aimed(&self, mut page: Box<Page>) -> Box<Page> {
         let order = &self.request.order;
         let (first, last) = (page.items.first().copied(), page.items.last().copied());
         if let (Some(place), Some(Target { position: Position::Before(_), hint })) = (first, &mut page.previous) {
