@@ -226,7 +226,7 @@ impl Sender<'_> {
         for address in self.addresses(url).await?.into_iter().take(MOST_ADDRESSES) {
             let address = SocketAddr::new(address, url.port);
             let peer = Peer::new(address, clock::instant()).request();
-            match self.connections.open_apart(self.peer(url, address), peer).await {
+            match self.connections.open_apart(Box::new(self.peer(url, address)), peer).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => unreached = error,
             }

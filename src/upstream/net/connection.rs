@@ -69,7 +69,7 @@ pub struct Connections {
 /// A connection for one request.
 pub struct Connection {
     session: PeerSession,
-    http: HttpPeer,
+    http: Box<HttpPeer>,
     /// The peer, which counts the request.
     pub(crate) peer: PeerRequest,
     /// The connection comes from the pool, so the upstream may have closed it.
@@ -177,7 +177,7 @@ impl Connections {
     ///
     /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have addresses of their own"))]
-    pub(crate) async fn open_apart(&self, http: HttpPeer, peer: PeerRequest) -> Result<Connection, FetchError> {
+    pub(crate) async fn open_apart(&self, http: Box<HttpPeer>, peer: PeerRequest) -> Result<Connection, FetchError> {
         let (session, _) = self.connector.get_http_session(&fresh(&http)).await.map_err(|error| broken(&error))?;
         let session = PeerSession::of(session).ok_or_else(speaks_neither)?;
         Ok(OpenedConnection { session, http, is_reused: false, is_alone: true }.with_peer(peer))
@@ -198,14 +198,14 @@ impl Connections {
     async fn connect(
         &self,
         peers: &Peers,
-        http: HttpPeer,
+        http: Box<HttpPeer>,
         peer: &Peer,
         is_new: bool,
     ) -> Result<OpenedConnection, FetchError> {
         let connected = if is_new {
             self.connector.get_http_session(&fresh(&http)).await
         } else {
-            self.connector.get_http_session(&http).await
+            self.connector.get_http_session(&*http).await
         };
         let (session, is_reused) = connected.map_err(|error| {
             let said = broken(&error);
@@ -238,7 +238,7 @@ impl Connections {
             return;
         };
         let idle = kept_for(&head.headers);
-        self.connector.release_http_session(session.into_inner(), &http, Some(idle)).await;
+        self.connector.release_http_session(session.into_inner(), &*http, Some(idle)).await;
     }
 }
 
@@ -259,7 +259,7 @@ fn speaks_neither() -> FetchError {
 /// A connection before it carries a request.
 struct OpenedConnection {
     session: PeerSession,
-    http: HttpPeer,
+    http: Box<HttpPeer>,
     is_reused: bool,
     is_alone: bool,
 }
@@ -459,7 +459,7 @@ fn excess(headers: &HeaderMap) -> Option<&'static str> {
 
 /// Makes a peer speak HTTP/1.1 if a request needs it: HTTP/2 has no upgrades, and connections that authenticate are not
 /// shared by requests.
-fn by_http1(mut peer: HttpPeer, needs_http1: bool) -> HttpPeer {
+fn by_http1(mut peer: Box<HttpPeer>, needs_http1: bool) -> Box<HttpPeer> {
     if needs_http1 {
         peer.options.alpn = ALPN::H1;
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use flate2::bufread::MultiGzDecoder;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header, response::Parts};
 use pingora::http::RequestHeader;
 
 use super::{
@@ -207,7 +207,7 @@ async fn ask_on(
     bounds.held.give(FIRST_RESERVE);
     let mut body = Vec::new();
     match read_body(connection, &mut body, announced, bounds).await {
-        Ok(()) => Ok(Fetched { status: head.status, headers: head.headers.clone(), body }),
+        Ok(()) => Ok(Fetched { status: head.status, headers: Parts::from(*head).headers, body }),
         Err(error) => {
             // The next attempt starts with the same share of memory.
             bounds.held.give(body.capacity());

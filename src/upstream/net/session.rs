@@ -14,10 +14,9 @@ use pingora::{
 };
 
 /// The protocol of an exchange.
-#[expect(clippy::large_enum_variant, reason = "a box would take an allocation for each request by HTTP/1.1")]
 pub(super) enum PeerSession {
     /// A connection of HTTP/1.1.
-    Http1(v1::client::HttpSession),
+    Http1(Box<v1::client::HttpSession>),
     /// A stream of HTTP/2 (RFC 9113), and the last bytes of its body.
     Http2(Box<v2::client::Http2Session>, Bytes),
 }
@@ -37,7 +36,7 @@ impl PeerSession {
     /// Takes a session of Pingora's.
     pub(super) fn of(session: HttpSession) -> Option<Self> {
         match session {
-            HttpSession::H1(session) => Some(Self::Http1(session)),
+            HttpSession::H1(session) => Some(Self::Http1(Box::new(session))),
             HttpSession::H2(session) => Some(Self::Http2(Box::new(session), Bytes::new())),
             HttpSession::Custom(()) => None,
         }
@@ -46,7 +45,7 @@ impl PeerSession {
     /// Returns the session as Pingora takes it back.
     pub(super) fn into_inner(self) -> HttpSession {
         match self {
-            Self::Http1(session) => HttpSession::H1(session),
+            Self::Http1(session) => HttpSession::H1(*session),
             Self::Http2(session, _) => HttpSession::H2(*session),
         }
     }

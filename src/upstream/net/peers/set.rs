@@ -82,7 +82,7 @@ pub(super) struct WantedPeer<'a> {
 /// A peer for one request.
 pub(crate) struct ChosenPeer {
     /// The peer as Pingora connects to it.
-    pub(crate) http: HttpPeer,
+    pub(crate) http: Box<HttpPeer>,
     /// The peer, which counts the request.
     pub(crate) request: PeerRequest,
 }
@@ -213,7 +213,7 @@ impl Peers {
 
     /// Returns a peer as Pingora connects to it, with a new connection for a trial.
     pub(crate) fn chosen(&self, name: usize, peer: &Arc<Peer>, is_trial: bool) -> ChosenPeer {
-        let mut http = self.template.clone();
+        let mut http = Box::new(self.template.clone());
         if let Some(tls) = &self.tls {
             let credentials = tls.credentials.current();
             http.options.ca.clone_from(&credentials.authorities);
