@@ -54,6 +54,7 @@ impl Log {
         Box::new(move |settings| {
             // The layer lives as long as the process.
             let _ = lines.reload(layer(settings, &queue));
+            limit_libraries(settings.level);
         })
     }
 }
@@ -74,12 +75,22 @@ pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log
     let (layer, lines) = reload::Layer::new(layer(settings, &queue));
     let begun = tracing_subscriber::registry().with(layer).try_init();
     begun.map_err(|error| Failure::failed(format!("the log can't be written: {error}")))?;
+    limit_libraries(settings.level);
     // A panic is logged like any other error.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(target: "cursorgate::panic", place, message = panic.payload_as_str().unwrap_or("no message"));
     }));
     Ok(Log { queue, lines })
+}
+
+/// Sets the level below which lines of the libraries are dropped before they are composed. Pingora has a dozen of them for
+/// a request, and asking the layer about each of them would take a fiftieth of the time of a page.
+fn limit_libraries(level: LogLevel) {
+    log::set_max_level(match level {
+        LogLevel::Error => log::LevelFilter::Error,
+        LogLevel::Warn | LogLevel::Info | LogLevel::Debug => log::LevelFilter::Warn,
+    });
 }
 
 /// Returns a layer that writes lines of this process from `level` on, the access log, and warnings and errors of the
