@@ -323,7 +323,8 @@ impl Client<'_> {
             })?;
             beyond.into_iter().take_while(|item| gone_by.iter().any(|own| own.id == item.id)).last()
         });
-        let anchor = passed.or(gone_by.last().copied()).or_else(|| at.anchor.filter(|_| at.backward == backward));
+        let anchor =
+            passed.or_else(|| gone_by.last().copied()).or_else(|| at.anchor.filter(|_| at.backward == backward));
         let mut trail = if at.backward == backward { at.trail.clone() } else { Vec::new() };
         trail.extend(gone_by);
         trail.drain(..trail.len().saturating_sub(3));
