@@ -156,6 +156,28 @@ fn check_describes_routes_without_their_keys() {
     assert!(!text.contains("no errors"), "{text}");
 }
 
+/// `check` says of each service where it is served.
+#[test]
+fn check_describes_services() {
+    let route = GOOD.split("[routes.").nth(1).and_then(|rest| rest.split(']').next()).expect("a route");
+    let services = format!(
+        "\n[services.bulk]\n[services.graphql]\n[services.live]\nroutes = [\"{route}\"]\n[services.mcp]\n\
+         [services.exports]\ndirectory = \"exports\"\n[services.playground]\n\
+         [admin]\naddress = \"127.0.0.1:9180\"\ntoken = \"env:CURSORGATE_KEY_1\"\n"
+    );
+    let text = said(&checked(&format!("{GOOD}{services}")));
+    for word in [
+        "services.bulk    POST /bulk: up to 1000 requests in one",
+        "services.exports each list by GET, at its path with /exports after it",
+        "services.graphql /graphql, with a field for each of 1 lists",
+        &format!("services.live    {route}, at the path of the list with /live after it"),
+        "services.mcp     /mcp, with a tool for each of 1 lists",
+        "services.playground /playground/ at the admin listener",
+    ] {
+        assert!(text.contains(word), "{word} in:\n{text}");
+    }
+}
+
 /// Returns the description of a route with a dialect, in lines.
 fn described(dialect: &str, route: &str) -> String {
     let text = format!(

@@ -1,31 +1,80 @@
-//! The description of services that depend on routes: who may register endpoints of webhooks, and which lists are watched.
+//! The description of services: where each is served, and what it depends on.
 
 use std::fmt::Write as _;
 
 use super::durations::duration;
-use crate::gateway::{Snapshot, lifecycle::snapshot::authorizing};
+use crate::{
+    config::settings::{ExportStoreSettings, ServiceSettings, WebhookSettings},
+    gateway::{Snapshot, lifecycle::snapshot::authorizing},
+};
 
-/// Returns the description of webhooks; none without them.
+/// Returns the description of all services, in the order of their names; empty without any.
 pub(super) fn described(snapshot: &Snapshot) -> String {
-    let Some(webhooks) = &snapshot.services.webhooks else { return String::new() };
-    let mut text = format!("{:<16} events to endpoints, from {}\n", "webhooks", webhooks.directory.display());
-    let mut line = |word: &str, said: String| {
-        let _ = writeln!(text, "  {word:<11}  {said}");
-    };
+    let ServiceSettings { bulk, exports, graphql, live, mcp, playground, webhooks } = &snapshot.services;
+    let mut text = String::new();
+    if let Some(bulk) = bulk {
+        begin(&mut text, "bulk", &format!("POST {}: up to {} requests in one", bulk.path, bulk.operations));
+    }
+    if let Some(exports) = exports {
+        begin(&mut text, "exports", "each list by GET, at its path with /exports after it");
+        let place = match &exports.store {
+            ExportStoreSettings::Directory(path) => format!("{}, for processes of this machine", path.display()),
+            ExportStoreSettings::Postgres(postgres) => {
+                let tls = if postgres.tls.is_some() { "over TLS" } else { "without TLS" };
+                format!("PostgreSQL, {} {tls}, for processes of several machines", postgres.place())
+            }
+        };
+        line(&mut text, "store", &place);
+    }
+    if let Some(graphql) = graphql {
+        begin(
+            &mut text,
+            "graphql",
+            &format!("{}, with a field for each of {} lists", graphql.path, graphql.fields.len()),
+        );
+    }
+    if let Some(live) = live {
+        begin(&mut text, "live", &format!("{}, at the path of the list with /live after it", live.routes.join(", ")));
+    }
+    if let Some(mcp) = mcp {
+        begin(&mut text, "mcp", &format!("{}, with a tool for each of {} lists", mcp.path, mcp.lists.len()));
+    }
+    if playground.is_some() {
+        begin(&mut text, "playground", "/playground/ at the admin listener");
+    }
+    if let Some(webhooks) = webhooks {
+        text.push_str(&of_webhooks(webhooks, snapshot));
+    }
+    text
+}
+
+/// Returns the description of webhooks: who may register endpoints, and which lists are watched.
+fn of_webhooks(webhooks: &WebhookSettings, snapshot: &Snapshot) -> String {
+    let mut text = String::new();
+    begin(&mut text, "webhooks", &format!("events to endpoints, from {}", webhooks.directory.display()));
     if let Some(clients) = &webhooks.clients {
         let authorize = &clients.authorize.value;
         let answered = match authorizing(authorize, &snapshot.table, &snapshot.routes) {
             Some(route) => format!("clients whose GET {authorize} routes.{} answers with 2xx", route.name),
             None => format!("nobody: no route answers GET {authorize}"),
         };
-        line("register", format!("at {}: {answered}", clients.path));
+        line(&mut text, "register", &format!("at {}: {answered}", clients.path));
     }
     for endpoint in &webhooks.endpoints {
         let events: Vec<&str> = endpoint.events.iter().map(|event| event.word()).collect();
-        line("sends", format!("{} to {} ({})", events.join(", "), endpoint.name, endpoint.url.host));
+        line(&mut text, "sends", &format!("{} to {} ({})", events.join(", "), endpoint.name, endpoint.url.host));
     }
     for watch in &webhooks.watches {
-        line("watches", format!("{} every {}: {}", watch.path.value, duration(watch.interval), watch.name));
+        line(&mut text, "watches", &format!("{} every {}: {}", watch.path.value, duration(watch.interval), watch.name));
     }
     text
+}
+
+/// Adds the first line of a service.
+fn begin(out: &mut String, name: &str, said: &str) {
+    let _ = writeln!(out, "services.{name:<7} {said}");
+}
+
+fn line(out: &mut String, word: &str, said: &str) {
+    let _ = writeln!(out, "  {word:<11}  {said}");
 }

@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use super::{durations::duration, links, page_cache, review};
 use crate::{
     config::settings::{
-        AfterSunset, BrownoutEffect, CorsSettings, EndWord, ExportStoreSettings, KnownBy, LegacyPolicy, LegacySettings,
-        ListSettings, Methods, Mode, ObserveSettings, OverMax, QuotaSettings, RateLimitSettings, Role, RouteSettings,
-        Settings, SortTerm, Unmarked,
+        AfterSunset, BrownoutEffect, CorsSettings, EndWord, KnownBy, LegacyPolicy, LegacySettings, ListSettings,
+        Methods, Mode, ObserveSettings, OverMax, QuotaSettings, RateLimitSettings, Role, RouteSettings, Settings,
+        SortTerm, Unmarked,
     },
     downstream::Parameters,
     gateway::{Snapshot, routes::route::Route, runtime::clock},
@@ -30,17 +30,6 @@ pub(super) fn described(settings: &Settings, snapshot: &Snapshot) -> String {
     let mut costs = Costs::default();
     for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
         describe(&mut text, settings, route, compiled, &mut costs, now);
-    }
-    if let Some(exports) = &settings.services.exports {
-        let _ = writeln!(text, "services.exports of each list by GET, at its path with /exports after it");
-        let place = match &exports.store {
-            ExportStoreSettings::Directory(path) => format!("{}, for processes of this machine", path.display()),
-            ExportStoreSettings::Postgres(postgres) => {
-                let tls = if postgres.tls.is_some() { "over TLS" } else { "without TLS" };
-                format!("PostgreSQL, {} {tls}, for processes of several machines", postgres.place())
-            }
-        };
-        line(&mut text, "store", &place);
     }
     text
 }
