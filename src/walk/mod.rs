@@ -104,7 +104,7 @@ impl Pager<'_> {
 }
 
 /// Describes an answer that is no page: the status, and the words of a problem document.
-fn refusal(status: u16, body: &[u8]) -> String {
+pub(crate) fn refusal(status: u16, body: &[u8]) -> String {
     const LONGEST: usize = 300;
     let document: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let words = ["code", "detail", "message", "title", "error"].iter().filter_map(|name| document.get(*name)?.as_str());

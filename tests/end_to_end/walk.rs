@@ -179,6 +179,10 @@ fn several_lists_are_walked_with_secrets_from_elsewhere_and_at_the_upstreams_pac
             _ if exchange.request.path() == "/busy" => {
                 exchange.reply("429 Too Many Requests", &[("Retry-After", "0")], b"{}")
             }
+            _ if exchange.request.path() == "/unsorted" => {
+                let problem = br#"{"code":"upstream_unsorted","detail":"the order is another one"}"#;
+                exchange.reply("502 Bad Gateway", &[], problem)
+            }
             _ if exchange.request.path() == "/closed" => {
                 exchange.reply("503 Service Unavailable", &[("Retry-After", "9999")], b"{}")
             }
@@ -196,7 +200,7 @@ fn several_lists_are_walked_with_secrets_from_elsewhere_and_at_the_upstreams_pac
     let dialect = directory.file("direct.toml");
     std::fs::write(
         &dialect,
-        format!("version = 1\n{}", direct(upstream.address, &["/a", "/b", "/c", "/busy", "/closed"])),
+        format!("version = 1\n{}", direct(upstream.address, &["/a", "/b", "/c", "/busy", "/closed", "/unsorted"])),
     )
     .expect("a file in the test's directory");
     let run = |more: &[&str]| -> Output {
@@ -222,7 +226,11 @@ fn several_lists_are_walked_with_secrets_from_elsewhere_and_at_the_upstreams_pac
     let unused = directory.file("busy.ndjson");
     let failed = run(&[&url("/busy"), "--out", unused.to_str().expect("UTF-8")]);
     assert!(failed.status.code() == Some(1) && !unused.exists(), "a walk without a page leaves no file");
-    for (path, expected, requests) in [("/busy", "429, after 2 retries", 3), ("/closed", "Retry-After 9999", 1)] {
+    for (path, expected, requests) in [
+        ("/busy", "429, after 2 retries", 3),
+        ("/closed", "Retry-After 9999", 1),
+        ("/unsorted", "502: upstream_unsorted: the order is another one", 1),
+    ] {
         let before = upstream.count();
         let output = run(&[&url(path)]);
         let said = text(&output.stderr);

@@ -10,10 +10,11 @@ use http::StatusCode;
 
 use super::output::WalkState;
 use crate::{
+    downstream::Code,
     gateway::{probe::ProbeSender, runtime::clock},
     learn::{ProbeAnswer, ProbeRequest},
     upstream::request::headers::retry_after_seconds,
-    walk::{Pager, WalkPlace, WalkedPage, comparison::WalkCost},
+    walk::{Pager, WalkPlace, WalkedPage, comparison::WalkCost, refusal},
 };
 
 /// The longest `Retry-After` that is waited for, in seconds.
@@ -102,10 +103,10 @@ impl<'d> Walker<'d> {
             }
             let (why, wait) = match outcome {
                 Err(fault) => (fault, None),
-                Ok(answer) if !is_passing(answer.status) => return Ok(answer),
+                Ok(answer) if !is_passing(&answer) => return Ok(answer),
                 Ok(answer) => {
                     let wait = retry_after_seconds(&answer.headers, clock::unix_seconds());
-                    (format!("the answer is {}", answer.status), wait)
+                    (refusal(answer.status, &answer.body), wait)
                 }
             };
             if let Some(seconds) = wait.filter(|seconds| *seconds > LONGEST_WAIT) {
@@ -121,13 +122,14 @@ impl<'d> Walker<'d> {
     }
 }
 
-/// Returns whether another attempt may have another answer.
-fn is_passing(status: u16) -> bool {
+/// Returns whether another attempt may have another answer. A list that is sorted otherwise than its route declares stays so.
+fn is_passing(answer: &ProbeAnswer) -> bool {
     let passing = [
         StatusCode::TOO_MANY_REQUESTS,
         StatusCode::BAD_GATEWAY,
         StatusCode::SERVICE_UNAVAILABLE,
         StatusCode::GATEWAY_TIMEOUT,
     ];
-    passing.iter().any(|known| known.as_u16() == status)
+    let is_unsorted = || refusal(answer.status, &answer.body).contains(Code::UpstreamUnsorted.as_str());
+    passing.iter().any(|known| known.as_u16() == answer.status) && !is_unsorted()
 }
