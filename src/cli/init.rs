@@ -12,11 +12,19 @@ pub(super) fn run(arguments: &InitArguments) -> Result<(), Failure> {
     let path = arguments.file.display();
     report::create(&arguments.file, &text)?;
     report::output(&format!(
-        "{path} is written. Next:\n\n  \
-         export CURSORGATE_KEY=$(cursorgate keygen)\n  \
+        "{path} is written. Next:\n\n{}  \
          cursorgate check {path}\n  \
-         cursorgate run {path}\n"
+         cursorgate run {path}\n",
+        key_command()
     ))
+}
+
+/// Returns the command that sets the key of cursors, as a line; empty where there is a key, whose cursors would end with it.
+pub(super) fn key_command() -> &'static str {
+    match std::env::var_os("CURSORGATE_KEY") {
+        Some(_) => "",
+        None => "  export CURSORGATE_KEY=$(cursorgate keygen)\n",
+    }
 }
 
 /// Returns the text of the configuration, after it was checked with these arguments.

@@ -81,8 +81,9 @@ fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> Stri
     // A recording is made where the service can't be asked.
     let live = if is_live { "--live " } else { "" };
     let mut next = format!(
-        "\n{path} is written. Next:\n\n  export CURSORGATE_KEY=$(cursorgate keygen)\n  \
-         cursorgate check {live}{path}\n  cursorgate run {path}\n"
+        "\n{path} is written. Next:\n\n{}  \
+         cursorgate check {live}{path}\n  cursorgate run {path}\n",
+        super::init::key_command()
     );
     // A walk sends GET alone.
     if arguments.body.is_none() && is_live {

@@ -164,8 +164,9 @@ impl RefusalEvidence {
         let keys: Vec<&str> = order.strong().iter().map(|key| key.name.as_str()).collect();
         let keys = keys.join(", ");
         Some(format!(
-            "at least {longest} items have the same `{keys}`, and one answer holds no more: add a key with more values to the \
-             order, take `{keys}` out of sortable, or raise size.max of the dialect"
+            "at least {longest} items have the same `{keys}`, and one answer holds no more: if the upstream sorts such items by \
+             the id, write ties = \"ordered\" in the route; else add a key with more values to the order, take `{keys}` out of \
+             sortable, or raise size.max of the dialect"
         ))
     }
 

@@ -98,8 +98,10 @@ impl<'a> ToolArguments<'a> {
         let is_known = |name: &[u8]| known.iter().any(|known| known.as_bytes() == name);
         if let Some((unknown, _)) = members.iter().find(|(name, _)| !is_known(name)) {
             let unknown: String = String::from_utf8_lossy(unknown).chars().take(100).collect();
-            let detail =
-                format!("`{unknown}` is no argument of {}: there are {}", tool.definition.name, known.join(", "));
+            // A tool whose list has one order says so of `sort` itself.
+            let shown = known.into_iter().filter(|name| *name != SORT || !tool.list.terms.is_empty());
+            let shown = shown.collect::<Vec<_>>().join(", ");
+            let detail = format!("`{unknown}` is no argument of {}: there are {shown}", tool.definition.name);
             return Err(ListFault::new(Code::ParameterInvalid, detail));
         }
         Ok(Self { members })
