@@ -162,8 +162,8 @@ fn an_event_arrives_signed_and_as_its_schema_says() {
     let payload = event.json();
     assert_eq!(faults(&schema(&gateway, "export.completed"), &payload), Vec::<String>::new(), "{payload}");
     assert_eq!((&payload["type"], &payload["data"]["items"]), (&json!("export.completed"), &json!(30)));
-    assert_eq!(payload["data"]["statusPath"], job.as_str());
-    assert_eq!(gateway.send("GET", payload["data"]["resultPath"].as_str().expect("a path"), &[ONE], b"").status, 200);
+    assert_eq!(payload["data"]["statusUrl"], job.as_str(), "a path alone, where the gateway knows no public URL");
+    assert_eq!(gateway.send("GET", payload["data"]["resultUrl"].as_str().expect("a path"), &[ONE], b"").status, 200);
     assert_eq!((&delivered["payload"], &delivered["attempts"]), (&payload, &json!(1)));
     assert_eq!(delivered["eventId"], event.request.header("webhook-id").expect("an id"));
     let attempt = &delivered["log"][0];
@@ -176,6 +176,21 @@ fn an_event_arrives_signed_and_as_its_schema_says() {
     assert_eq!(metric(&gateway, "cursorgate_webhook_attempts_total{end=\"delivered\"}"), 2, "with the verification");
     assert_eq!(metric(&gateway, "cursorgate_webhook_queue_deliveries"), 0);
     assert!(metric(&gateway, "cursorgate_requests_total{route=\"\",outcome=\"webhooks\",status=\"2xx\"}") > 4);
+}
+
+#[test]
+fn an_event_leads_to_the_export_as_its_client_reaches_it() {
+    let upstream = Upstream::start(serve(users(30)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let services = services(&directory, &[receiver.port()], "", CLIENTS);
+    let plain = Setup { route: "public_url = \"https://api.test:8443/v2\"", ..PLAIN }.configuration(upstream.address);
+    let gateway = Gateway::start(&format!("{plain}{services}"));
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    let job = export(&gateway, &[ONE]);
+    assert!(job.starts_with("https://api.test:8443/v2/users/exports/"), "{job}");
+    let delivered = delivery(&gateway, &endpoint.path, &[ONE], "delivered");
+    let data = &delivered["payload"]["data"];
+    assert_eq!((&data["statusUrl"], &data["resultUrl"]), (&json!(job), &json!(format!("{job}/result"))), "{data}");
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub(super) struct JobDefinition {
     pub(super) normal_path: String,
     /// The host without port, by which the route is found.
     pub(super) host: Option<String>,
+    /// The URL of the list's exports, as the client that began the job reaches them.
+    pub(super) exports_url: String,
     /// The filters and the sort, without private parameters.
     pub(super) query: String,
     pub(super) format: ExportFormat,
@@ -223,14 +225,13 @@ pub(super) struct EndedJob<'a> {
     state: JobState,
     path: &'a str,
     query: &'a str,
-    host: Option<&'a str>,
     format: ExportFormat,
     compression: Compression,
     items: u64,
     bytes: u64,
-    status_path: String,
+    status_url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    result_path: Option<String>,
+    result_url: Option<String>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     worth: Option<ExportWorth>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -247,21 +248,20 @@ struct ExportWorth {
 impl ExportJob {
     /// Returns what an event tells of the job's end.
     pub(super) fn ended<'a>(&'a self, is_completed: bool, fault: Option<&'a JobFault>) -> EndedJob<'a> {
-        let JobDefinition { path, query, host, format, compression, .. } = &self.definition;
-        let status_path = format!("{path}/exports/{}", self.id);
+        let JobDefinition { path, query, exports_url, format, compression, .. } = &self.definition;
+        let status_url = format!("{exports_url}/{}", self.id);
         let worth = || ExportWorth { complete: self.closing().complete, level: self.level() };
         EndedJob {
             id: &self.id,
             state: if is_completed { JobState::Completed } else { JobState::Failed },
             path,
             query,
-            host: host.as_deref(),
             format: *format,
             compression: *compression,
             items: self.progress.items,
             bytes: self.progress.bytes,
-            result_path: is_completed.then(|| format!("{status_path}/result")),
-            status_path,
+            result_url: is_completed.then(|| format!("{status_url}/result")),
+            status_url,
             worth: is_completed.then(worth),
             error: fault.filter(|_| !is_completed),
         }
@@ -350,6 +350,7 @@ mod tests {
                 path: "/v1/people".to_owned(),
                 normal_path: "/v1/people".to_owned(),
                 host: None,
+                exports_url: "https://api.test/users/exports".into(),
                 query: String::new(),
                 format: ExportFormat::Csv,
                 compression: Compression::Gzip,

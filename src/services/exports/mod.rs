@@ -181,6 +181,7 @@ impl Exports {
             path: target.list.path.clone(),
             normal_path: target.list.normal_path.clone(),
             host: target.list.host.clone(),
+            exports_url: call.base.clone(),
             query,
             format: order.format,
             compression: order.compression,

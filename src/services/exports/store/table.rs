@@ -295,6 +295,7 @@ mod tests {
             path: "/users".to_owned(),
             normal_path: "/users".to_owned(),
             host: None,
+            exports_url: "https://api.test/users/exports".into(),
             query: String::new(),
             format: ExportFormat::Ndjson,
             compression: Compression::None,
