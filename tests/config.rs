@@ -106,10 +106,13 @@ fn what_is_said_about_each_case_is_as_before() {
     assert!(leftover.is_empty(), "reports without a case: {leftover:?}");
 }
 
-/// A container, with or without addresses from its environment.
-struct Container(Addresses);
+/// A process, with or without addresses from its command line.
+struct Process {
+    addresses: Addresses,
+    is_container: bool,
+}
 
-impl Environment for Container {
+impl Environment for Process {
     fn variable(&self, name: &str) -> Option<String> {
         Cases.variable(name)
     }
@@ -119,11 +122,11 @@ impl Environment for Container {
     }
 
     fn addresses(&self) -> Addresses {
-        self.0
+        self.addresses
     }
 
     fn is_container(&self) -> bool {
-        true
+        self.is_container
     }
 }
 
@@ -145,7 +148,8 @@ fn listeners_of_a_container_can_be_reached() {
             "version = 1\n{listeners}[upstreams.people]\npeers = [\"people.internal:8000\"]\n\
              [routes.all]\npath = \"/{{*rest}}\"\nupstream = \"people\"\naction = \"forward\"\n"
         );
-        let (settings, diagnostics) = config::load_text("container.toml", &text, &Container(addresses));
+        let (settings, diagnostics) =
+            config::load_text("container.toml", &text, &Process { addresses, is_container: true });
         let settings = settings.expect("settings");
         assert_eq!(diagnostics.counts(), (0, warnings), "{}", diagnostics.render(false));
         assert_eq!(settings.listeners[0].address.to_string(), listen);
@@ -154,9 +158,26 @@ fn listeners_of_a_container_can_be_reached() {
     // --listen is an address for one listener, and is no remedy for several.
     for (more, is_named) in [("", true), ("[listeners.more]\naddress = \"127.0.0.1:8081\"\n", false)] {
         let text = format!("version = 1\n[listeners.public]\naddress = \"127.0.0.1:8080\"\n{more}");
-        let (_, diagnostics) = config::load_text("container.toml", &text, &Container(Addresses::default()));
+        let process = Process { addresses: Addresses::default(), is_container: true };
+        let (_, diagnostics) = config::load_text("container.toml", &text, &process);
         let said = diagnostics.render(false);
         assert!(said.contains("can't be reached from outside of this container"), "{said}");
         assert_eq!(said.contains("--listen"), is_named, "{said}");
     }
+}
+
+#[test]
+fn links_to_another_port_of_this_machine_are_warned_of() {
+    let warned = |public_url: &str, listen: &str, is_container: bool| {
+        let addresses = Addresses { listen: Some(listen.parse().expect("an address")), admin: None };
+        let text = format!("version = 1\n[server]\npublic_url = \"{public_url}\"\n");
+        let (_, diagnostics) = config::load_text("port.toml", &text, &Process { addresses, is_container });
+        diagnostics.render(false).contains("and --listen has port 8082")
+    };
+    assert!(warned("http://127.0.0.1:8080", "127.0.0.1:8082", false));
+    assert!(warned("http://localhost:8080/v2", "0.0.0.0:8082", false));
+    assert!(!warned("http://127.0.0.1:8080", "0.0.0.0:8080", false), "the same port");
+    assert!(!warned("https://api.example.com:8080", "127.0.0.1:8082", false), "another machine, a proxy perhaps");
+    assert!(!warned("http://localhost", "127.0.0.1:8082", false), "a proxy at port 80 perhaps");
+    assert!(!warned("http://127.0.0.1:8080", "0.0.0.0:8082", true), "the container is published at a port of its own");
 }

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     gateway::probe::ProbeSender,
     learn::{
-        self, Learnt, ProbeFault, ProbeLimits, ProbeOutcome, ProbeRequest, ProbeTarget, ProberStep, WrittenUpstream,
-        recording::Recording,
+        self, Certainty, Learnt, ProbeFault, ProbeLimits, ProbeOutcome, ProbeRequest, ProbeTarget, ProberStep,
+        WrittenUpstream, recording::Recording,
     },
 };
 
@@ -67,11 +67,21 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     text.push_str(&match &arguments.out {
         Some(path) => {
             report::create(path, &written)?;
-            next_commands(arguments, &url, path)
+            format!("\n{} is written. {}{}", path.display(), guesses(&learnt), next_commands(arguments, &url, path))
         }
         None => "\n--out FILE writes a configuration of this.\n".to_owned(),
     });
     report::output(&text)
+}
+
+/// Returns what a reader of the file has to look at first: its findings that another explanation could fit too.
+fn guesses(learnt: &Learnt) -> String {
+    let likely = learnt.findings.iter().filter(|finding| finding.certainty == Certainty::Likely);
+    let subjects: Vec<&str> = likely.map(|finding| finding.about).collect();
+    if subjects.is_empty() {
+        return String::new();
+    }
+    format!("Likely, and not shown by a request: {}. Hold these lines against the service. ", subjects.join(", "))
 }
 
 /// Returns the commands that come after a file was written.
@@ -81,7 +91,7 @@ fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> Stri
     // A recording is made where the service can't be asked.
     let live = if is_live { "--live " } else { "" };
     let mut next = format!(
-        "\n{path} is written. Next:\n\n{}  \
+        "Next:\n\n{}  \
          cursorgate check {live}{path}\n  cursorgate run {path}\n",
         super::init::key_command()
     );

@@ -154,7 +154,10 @@ fn learn(url: &str, more: &[&str]) -> (String, String) {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let faults = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{url}: {said}{faults}");
-    (std::fs::read_to_string(file).expect("it was written"), said)
+    let written = std::fs::read_to_string(file).expect("it was written");
+    let guesses = said.contains("Likely, and not shown by a request: ");
+    assert_eq!(guesses, written.contains("(likely:"), "the reader is told of likely lines: {said}{written}");
+    (written, said)
 }
 
 /// The next page of a walk.

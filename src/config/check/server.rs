@@ -79,6 +79,9 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
         let proxy_protocol = proxies.iter().filter_map(|text| syntax::read_network(&text.value)).collect();
         listeners.push(ListenerSettings { name: name.value.clone(), address, proxy_protocol, http2, tls });
     }
+    if let Some(ip) = replaced {
+        check_links(&FILE.server.table(root), ip, context);
+    }
     if table.members().is_empty() {
         // A container has a network of its own, from which nobody else reaches its loopback.
         let ip = if context.environment.is_container() { [0, 0, 0, 0] } else { [127, 0, 0, 1] };
@@ -87,6 +90,20 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
         listeners.push(ListenerSettings { name, address, proxy_protocol: Vec::new(), http2, tls: None });
     }
     listeners
+}
+
+/// Warns of links that begin with this machine and another port than that of `--listen`: whoever tries the gateway beside
+/// another one would follow them to that one. The ports of a container are those that it is published with.
+fn check_links(server: &Spanned, replaced: SocketAddr, context: &mut Context<'_>) {
+    let Some(url) = SERVER.public_url.located(server).filter(|_| !context.environment.is_container()) else { return };
+    let authority = url.value.split('/').nth(2).unwrap_or_default();
+    let is_here = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+    let port = authority.rsplit_once(':').filter(|(host, _)| is_here(host)).map(|(_, port)| port);
+    if port.is_some_and(|port| port != replaced.port().to_string()) {
+        let message = format!("links begin with {}, and --listen has port {}", url.value, replaced.port());
+        let help = "set server.public_url, or the variable that it reads, to the address that clients use";
+        context.diagnostics.warning(url.at, message, help);
+    }
 }
 
 /// Returns the address of a listener, and where it is written.
