@@ -18,7 +18,7 @@ use crate::{
         lifecycle::{
             files::{ConfigurationFiles, NotedEnvironment},
             live::Live,
-            process::{self, Servers, Vitals},
+            process::{self, Servers, SignalRuntime, Vitals},
             reload::{Fixed, Reloader, Reloads},
             renewal, traces,
         },
@@ -53,6 +53,7 @@ pub(super) struct Built {
 pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Failure> {
     // Before any thread: it changes the environment.
     let sockets = Sockets::inherit().map_err(|error| Failure::failed(format!("LISTEN_FDS: {error}")))?;
+    let signals = SignalRuntime::begin()?;
     let undumpable = forbid_dumps();
     let noted = NotedEnvironment::new(&environment);
     let built = read(path, &noted)?;
@@ -62,7 +63,7 @@ pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Fa
     if let Err(error) = undumpable {
         tracing::warn!(%error, "memory dumps can't be forbidden: a dump of this process holds its keys");
     }
-    let served = serve_file((path, environment, files), built, &vitals, (sockets, &log));
+    let served = serve_file((path, environment, files), built, &vitals, (sockets, signals, &log));
     log.ends(served)
 }
 
@@ -77,7 +78,7 @@ fn serve_file(
     (path, environment, files): (&Path, ProcessEnvironment, ConfigurationFiles),
     Built { settings, snapshot, diagnostics }: Built,
     vitals: &Vitals,
-    (sockets, log): (Sockets, &Log),
+    (sockets, signals, log): (Sockets, SignalRuntime, &Log),
 ) -> Result<(), Failure> {
     let live = Arc::new(Live::new(snapshot.read_from(&files)));
     let fixed = Fixed::of(&settings);
@@ -100,7 +101,7 @@ fn serve_file(
     for listener in &settings.listeners {
         tracing::info!(name = listener.name, address = %listener.address, tls = listener.tls.is_some(), "listening");
     }
-    serve(servers, vitals, settings, &live, Some(reloads))
+    serve((servers, signals), vitals, settings, &live, Some(reloads))
 }
 
 /// Returns the admission of the admin listener.
@@ -126,7 +127,7 @@ pub(super) fn add_admin(
 
 /// Runs servers to their end.
 pub(super) fn serve(
-    servers: Servers,
+    (servers, signals): (Servers, SignalRuntime),
     vitals: &Vitals,
     settings: Settings,
     live: &Live,
@@ -134,7 +135,7 @@ pub(super) fn serve(
 ) -> Result<(), Failure> {
     // The snapshot has the keys where they are used. The settings would keep them as text for the life of the process.
     drop(settings);
-    Ok(process::run(servers, vitals, live, reloads)?)
+    Ok(process::run(servers, signals, (vitals, live), reloads)?)
 }
 
 /// Raises the limit of descriptors and returns the number of connections that it permits.

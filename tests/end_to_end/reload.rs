@@ -1,12 +1,18 @@
 //! Reloads: their causes, their results, and the settings that follow them. `lifecycle.rs` has reloads under load.
 
-use std::{os::unix::fs::symlink, path::Path};
+use std::{
+    fs::{File, OpenOptions},
+    io::Write as _,
+    os::unix::fs::{OpenOptionsExt as _, symlink},
+    path::Path,
+    process::Command,
+};
 
 use serde_json::Value;
 
 use crate::harness::{
-    eventually,
-    gateway::{Gateway, KEY, Keys, OTHER_KEY, free_port},
+    Directory, eventually,
+    gateway::{Gateway, KEY, Keys, OTHER_KEY, command, free_port, signal},
     http,
     list::{PLAIN, Setup, serve, users},
     upstream::Upstream,
@@ -159,4 +165,37 @@ fn the_log_follows_a_reload() {
     eventually("a line for machines", || (gateway.access_log().len() == 2).then_some(()));
     assert_eq!(lines("/users"), 3, "none without an error:\n{}", gateway.log().join("\n"));
     gateway.rewrite(Keys::One, &PLAIN.configuration(upstream.address));
+}
+
+/// The process would die of the signal before it has a handler. Its key is a pipe, so that it waits while it starts.
+#[test]
+fn a_reload_that_is_asked_for_during_the_start_comes_after_it() {
+    let directory = Directory::new();
+    let (file, pipe, log) = (directory.file("cursorgate.toml"), directory.file("key"), directory.file("log"));
+    let upstream = Upstream::start(serve(users(3)));
+    let setup = PLAIN.configuration(upstream.address);
+    let text = format!("version = 1\ncursor = {{ signing_key = 1, keys = {{ 1 = \"file:key\" }} }}\n{setup}");
+    std::fs::write(&file, text).expect("a file in the test's directory");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("it is a part of every system").success());
+    let mut command = command();
+    command.arg("run").arg("--config").arg(&file).env("CURSORGATE_LISTEN", format!("127.0.0.1:{}", free_port()));
+    command.stderr(File::create(&log).expect("a file in the test's directory"));
+    let mut process = command.spawn().expect("it runs");
+    // There is no writer's end of a pipe that nobody reads.
+    let unread = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let reader = || OpenOptions::new().write(true).custom_flags(unread).open(&pipe).ok();
+    let give = |mut key: File| key.write_all(KEY.as_bytes()).expect("it is read");
+    let first = eventually("the process reads its key", reader);
+    signal(process.id(), "HUP");
+    give(first);
+    eventually("it reloads", || {
+        let said = std::fs::read_to_string(&log).expect("a file of the test");
+        assert!(process.try_wait().expect("it is our child").is_none(), "it has ended: {said}");
+        // Earlier, the start itself would read the key twice over.
+        let again = said.contains("listening").then(reader).flatten();
+        again.into_iter().for_each(give);
+        said.contains("configuration reloaded").then_some(())
+    });
+    signal(process.id(), "INT");
+    process.wait().expect("it is our child");
 }

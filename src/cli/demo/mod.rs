@@ -18,7 +18,10 @@ use crate::{
     config::{self, Environment, settings::Settings},
     gateway::{
         Snapshot,
-        lifecycle::{live::Live, process::Vitals},
+        lifecycle::{
+            live::Live,
+            process::{SignalRuntime, Vitals},
+        },
         runtime::sockets::Sockets,
         server::{admission::Admission, connection::Front},
     },
@@ -90,7 +93,7 @@ fn serve(settings: Settings, snapshot: Snapshot, vitals: &Vitals, addresses: Dem
         // A closed standard output is no failure.
         let _ = report::output(&text);
     });
-    run::serve(servers, vitals, settings, &live, None)
+    run::serve((servers, SignalRuntime::begin()?), vitals, settings, &live, None)
 }
 
 /// The addresses of one run.

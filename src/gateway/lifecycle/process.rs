@@ -274,6 +274,28 @@ impl Ends {
     }
 }
 
+/// The runtime of the signals, with SIGHUP caught from the creation of this value on: the process would die of one that
+/// comes while it starts. It waits until there is a configuration to read again. The signals that end the process do so
+/// while it starts.
+pub(crate) struct SignalRuntime {
+    runtime: tokio::runtime::Runtime,
+    reload: Signal,
+}
+
+impl SignalRuntime {
+    /// # Errors
+    ///
+    /// Returns an error if the signal can't be caught.
+    pub(crate) fn begin() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let reload = {
+            let _entered = runtime.enter();
+            signal(SignalKind::hangup())?
+        };
+        Ok(Self { runtime, reload })
+    }
+}
+
 /// The background work of the process.
 struct Housekeeping {
     reloads: Option<Reloads>,
@@ -283,14 +305,9 @@ struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Catches the signals that don't end the process and starts the background work.
-    fn begin(reloads: Option<Reloads>) -> std::io::Result<Self> {
-        Ok(Self {
-            reloads,
-            reload: signal(SignalKind::hangup())?,
-            user_1: signal(SignalKind::user_defined1())?,
-            alarm: signal(SignalKind::alarm())?,
-        })
+    /// Catches the other signals that don't end the process.
+    fn begin(reload: Signal, reloads: Option<Reloads>) -> std::io::Result<Self> {
+        Ok(Self { reloads, reload, user_1: signal(SignalKind::user_defined1())?, alarm: signal(SignalKind::alarm())? })
     }
 
     async fn keep(mut self) -> Infallible {
@@ -365,11 +382,15 @@ pub(crate) struct Servers {
 ///
 /// Returns an error if signals can't be caught, a thread can't be started, the process before this one does not let it
 /// go on, or the server ends by itself.
-pub(crate) fn run(servers: Servers, vitals: &Vitals, live: &Live, reloads: Option<Reloads>) -> std::io::Result<()> {
+pub(crate) fn run(
+    servers: Servers,
+    SignalRuntime { runtime, reload }: SignalRuntime,
+    (vitals, live): (&Vitals, &Live),
+    reloads: Option<Reloads>,
+) -> std::io::Result<()> {
     let Servers { gateway, companion, mut sockets, clients, connections } = servers;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let run = runtime.block_on(async {
-        let (ends, housekeeping) = (Ends::catch()?, Housekeeping::begin(reloads)?);
+        let (ends, housekeeping) = (Ends::catch()?, Housekeeping::begin(reload, reloads)?);
         let wanted = signal(SignalKind::user_defined2())?;
         take_over(&mut sockets)?;
         let (tell, told) = watch::channel(false);
