@@ -1,0 +1,14 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { createRoot } from "react-dom/client";
+import { UserFeed } from "./UserFeed.js";
+import { UserTable } from "./UserTable.js";
+
+// The query of the page is that of the list.
+const list = new URL(`/users${location.search || "?limit=50"}`, location.href).href;
+
+createRoot(document.getElementById("root")!).render(
+  <QueryClientProvider client={new QueryClient()}>
+    <section aria-label="Page by page"><UserTable list={list} /></section>
+    <section aria-label="An infinite list"><UserFeed list={list} /></section>
+  </QueryClientProvider>,
+);
