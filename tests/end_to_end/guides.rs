@@ -1,5 +1,5 @@
 //! Programs and configurations that readers copy: those of examples/clients read a list of 1,003 rows to its end while
-//! others come and go, and say why a list is refused; those of docs/how-to are accepted.
+//! others come and go, on a page too, and say why a list is refused; those of docs/how-to are accepted.
 
 use std::{
     collections::HashSet,
@@ -11,9 +11,10 @@ use std::{
     sync::Mutex,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
+    browser::{is_sound, look},
     harness::{
         Directory, Numbers,
         gateway::{Gateway, command},
@@ -33,7 +34,7 @@ fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Rows of which up to eight share a score. With each request some come, anywhere in the list, and some go.
+/// Rows with a name, of which up to eight share a score. With each request some come, anywhere in the list, and some go.
 fn start() -> (Upstream, Gateway) {
     let rows = Rows::new((1..).map(|id| Row::new(id, id * 31 % 131)).take(COUNT));
     let state = Mutex::new((Numbers::new(22), PASSING));
@@ -50,7 +51,7 @@ fn start() -> (Upstream, Gateway) {
                 *next += 1;
             }
         });
-        rows.answer(exchange)
+        rows.answer_as(exchange, |body| body.replace("\"note\":", "\"name\":"))
     });
     let route = "order = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\npage_size = { max = 100 }";
     let gateway = Gateway::start(&configuration(upstream.address, BY_PAGE, route));
@@ -97,24 +98,135 @@ fn python_reads_a_list_to_its_end() {
     read_to_the_end(&["python3".as_ref(), repository("examples/clients/walk.py").as_ref()]);
 }
 
+/// The toolchain is that of PyPI, whose program `go` finds its own root; it needs nothing from the network. Packages of the
+/// standard library are built once, and kept in the target directory.
 #[test]
-fn tanstack_query_reads_a_list_to_its_end() {
+fn go_reads_a_list_to_its_end() {
+    let source = repository("examples/clients/walk.go");
+    let go = environment("guides/python/bin/go");
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-build");
     let folder = Directory::new();
-    for file in ["infinite.ts", "list.ts", "pages.ts", "package.json", "tsconfig.json"] {
-        fs::copy(repository("examples/clients").join(file), folder.file(file)).expect("a file of the examples");
+    let run = |program: &Path, arguments: &[&OsStr]| {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(&source).env("HOME", folder.path()).env("GOCACHE", &cache);
+        command.env("GOTOOLCHAIN", "local").env("GOPROXY", "off").env("CGO_ENABLED", "0");
+        let output = command.output().expect("it runs");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let root = Command::new(&go).args(["env", "GOROOT"]).env("HOME", folder.path()).output().expect("it runs");
+    let root = PathBuf::from(String::from_utf8_lossy(&root.stdout).trim());
+    assert_eq!(run(&root.join("bin/gofmt"), &["-d".as_ref()]), "", "as gofmt writes it");
+    run(&go, &["vet".as_ref()]);
+    let program = folder.file("walk");
+    run(&go, &["build".as_ref(), "-o".as_ref(), program.as_ref()]);
+    read_to_the_end(&[program.as_ref()]);
+}
+
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder in the test's directory");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_file() {
+            fs::copy(&path, to.join(name)).expect("a file");
+        } else if name != "node_modules" && name != "dist" {
+            copy(&path, &to.join(name));
+        }
     }
+}
+
+/// Returns a copy of examples/clients with the packages that its lock names, for tools write beside what they read.
+fn installed() -> Directory {
+    let folder = Directory::new();
+    copy(&repository("examples/clients"), folder.path());
     let modules = folder.file("node_modules");
     fs::create_dir(&modules).expect("a folder in the test's directory");
-    for (whose, name) in [("walkers", "@tanstack"), ("sdk", "@types"), ("sdk", "undici-types")] {
-        let target = environment(&format!("{whose}/node_modules/{name}"));
-        symlink(target, modules.join(name)).expect("a link in the test's directory");
+    for entry in fs::read_dir(environment("guides/node_modules")).expect("packages") {
+        let entry = entry.expect("a package");
+        symlink(entry.path(), modules.join(entry.file_name())).expect("a link in the test's directory");
     }
-    let compiler = environment("sdk/node_modules/.bin/tsc");
-    let output = Command::new(compiler).arg("--project").arg(folder.path()).output().expect("it runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    folder
+}
+
+/// Runs a compiler on a project of the copy.
+fn compile(compiler: &str, project: &Path) {
+    let compiler = environment("guides/node_modules/.bin").join(compiler);
+    let output = Command::new(compiler).arg("--project").arg(project).output().expect("it runs");
+    assert!(output.status.success(), "{project:?}: {}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn tanstack_query_reads_a_list_to_its_end() {
+    let folder = installed();
+    compile("tsc", folder.path());
     for program in ["infinite.js", "pages.js"] {
         read_to_the_end(&["node".as_ref(), folder.file("dist").join(program).as_ref()]);
     }
+}
+
+/// Returns the ids of rows that a page shows: `row 7`.
+fn ids(rows: &Value) -> Vec<u64> {
+    let rows = rows.as_array().unwrap_or_else(|| panic!("no rows: {rows}"));
+    let id = |row: &Value| row.as_str().and_then(|text| text.strip_prefix("row ")?.parse().ok());
+    rows.iter().map(|row| id(row).unwrap_or_else(|| panic!("no row: {row}"))).collect()
+}
+
+/// Checks that rows that stayed are there once and in order, and of the others none twice.
+fn is_whole(shown: &[u64], what: &str) {
+    let mut stayed: Vec<u64> = (1..).take(COUNT).collect();
+    stayed.sort_by_key(|id| (std::cmp::Reverse(id * 31 % 131), *id));
+    let of_those: Vec<u64> = shown.iter().copied().filter(|id| *id < PASSING).collect();
+    assert_eq!(of_those, stayed, "{what}: those that stayed");
+    assert_eq!(shown.iter().collect::<HashSet<_>>().len(), shown.len(), "{what}: an item came twice");
+}
+
+/// Checks what a section shows of a refused cursor, of the list begun again, of an answer that is no page, and of the next one.
+fn begins_again(section: &Value, kept: usize, what: &str) {
+    let count = |state: &str| section[state]["rows"].as_array().map(Vec::len);
+    let alert = |state: &str| section[state]["alert"].as_str().unwrap_or_default().to_owned();
+    assert!(alert("refused").starts_with("400 cursor_invalid: "), "{what}: {section}");
+    assert!(alert("refused").ends_with(" Begin again"), "{what}: {section}");
+    assert_eq!(count("refused"), Some(kept), "{what}: rows beside the alert");
+    assert_eq!((count("again"), alert("again").as_str()), (Some(20), ""), "{what}: {section}");
+    assert!(alert("broken").starts_with("500 ") && alert("broken").ends_with(" Try again"), "{what}: {section}");
+    assert_eq!(alert("repaired"), "", "{what}: {section}");
+}
+
+/// Reads the page of a folder of examples/clients by its buttons.
+fn a_page_is_read_to_its_end(compiler: &str, name: &str) {
+    let (_upstream, gateway) = start();
+    let folder = installed();
+    let root = folder.file(name);
+    compile(compiler, &root);
+    let saw = look("guides.mjs", &[&gateway.url(""), root.to_str().expect("text")], &format!("guides-{name}"));
+    is_sound(&saw, saw["origin"].as_str().expect("an origin"), &["page"]);
+    for limit in LIMITS {
+        let seen = &saw[format!("limit {limit}")];
+        let feed = ids(&seen["feed"]["rows"]);
+        is_whole(&feed, &format!("{name}, the list by {limit}"));
+        assert_eq!(seen["feed"]["buttons"], json!({ format!("All {}", feed.len()): false }));
+        let pages = |way: &str| -> Vec<Vec<u64>> { seen[way].as_array().expect("pages").iter().map(ids).collect() };
+        let (forward, mut back) = (pages("forward"), pages("back"));
+        back.reverse();
+        is_whole(&forward.concat(), &format!("{name}, the table by {limit}"));
+        is_whole(&back.concat(), &format!("{name}, the table by {limit}, on the way back"));
+        let buttons = json!({ "First": false, "Previous": false, "Next": true });
+        assert_eq!(seen["first"]["buttons"], buttons, "{name}: the first page by its button");
+    }
+    begins_again(&saw["An infinite list"], 40, name);
+    begins_again(&saw["Page by page"], 0, name);
+}
+
+#[test]
+fn react_reads_a_list_to_its_end() {
+    a_page_is_read_to_its_end("tsc", "react");
+}
+
+#[test]
+fn vue_reads_a_list_to_its_end() {
+    a_page_is_read_to_its_end("vue-tsc", "vue");
 }
 
 /// Returns the blocks of a page that are written in TOML.

@@ -156,6 +156,11 @@ impl Rows {
 
     /// Answers by path and parameters: `…/count`, `…/ID`, else the list.
     pub(crate) fn answer(&self, exchange: &mut Exchange) -> io::Result<After> {
+        self.answer_as(exchange, |body| body)
+    }
+
+    /// Answers the same with a body that is changed.
+    pub(crate) fn answer_as(&self, exchange: &mut Exchange, body: impl FnOnce(String) -> String) -> io::Result<After> {
         let request = &exchange.request;
         let rows = self.seen_by(request);
         let last = request.path().rsplit('/').next().unwrap_or_default();
@@ -171,7 +176,7 @@ impl Rows {
         };
         let mut headers = vec![("Content-Type", "application/json")];
         headers.extend(answer.link.as_deref().map(|link| ("Link", link)));
-        exchange.reply(answer.status, &headers, answer.body.as_bytes())
+        exchange.reply(answer.status, &headers, body(answer.body).as_bytes())
     }
 }
 
