@@ -1,6 +1,6 @@
 //! The documents for readers: README.md and the pages of docs/. Configurations in them load, commands in them are
-//! commands of the program, docs/commands.md has all of these, docs/problems.md has every code, and docs/reference every
-//! key. `make docs` holds their links.
+//! commands of the program, docs/commands.md has all of these, docs/problems.md has every code, docs/reference every key,
+//! and docs/guides the programs of examples/clients. `make docs` holds their links.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,6 +36,14 @@ const COMMANDS: &str = "# Commands
 The program prints the same for each command with `--help`, `cursorgate man` a page of the manual, and
 `cursorgate completions bash` a script that completes commands.
 ";
+
+/// The guides that show programs of examples/clients, and which, in their order.
+const GUIDES: [(&str, &[&str]); 4] = [
+    ("curl.md", &["walk.sh"]),
+    ("go.md", &["walk.go"]),
+    ("react.md", &["react/UserFeed.tsx", "react/UserTable.tsx", "react/main.tsx"]),
+    ("vue.md", &["vue/UserFeed.vue", "vue/UserTable.vue", "vue/main.ts"]),
+];
 
 /// The file, without routes, in a folder of which the page shows no files.
 const NOT_SHOWN: &str = "not-shown.toml";
@@ -394,6 +402,25 @@ fn the_cursor_that_is_explained_has_these_bytes() {
         .map(|byte| u8::from_str_radix(byte, 16).unwrap())
         .collect();
     assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(cursor).unwrap(), bytes);
+}
+
+/// A guide begins with its programs; docs/guides/python.md has a part of one.
+#[test]
+fn the_programs_of_the_guides_are_files() {
+    let page = |name: &str| fs::read_to_string(root().join("docs/guides").join(name)).unwrap();
+    let file = |name: &str| fs::read_to_string(root().join("examples/clients").join(name)).unwrap();
+    for (guide, files) in GUIDES {
+        let page = page(guide);
+        let (blocks, _) = blocks(&page);
+        for (at, name) in files.iter().enumerate() {
+            let shown = blocks.get(at).map_or("", |(_, text)| *text);
+            assert!(file(name).trim_end() == shown, "block {} of docs/guides/{guide} is not {name}", at + 1);
+        }
+    }
+    let page = page("python.md");
+    let (blocks, _) = blocks(&page);
+    let (_, shown) = blocks.iter().find(|(_, text)| text.starts_with("def pages(")).unwrap();
+    assert!(file("walk.py").contains(&format!("\n\n{shown}\n\n")), "docs/guides/python.md: {shown}");
 }
 
 /// Each alert has a card, in the order of the alerts.
