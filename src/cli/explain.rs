@@ -221,7 +221,7 @@ fn watch(out: &mut String, watched: &WatchedPage) {
             match &page.verdict {
                 None => line(out, "checker", "was not asked: there was no memory for the answers"),
                 Some(Ok(argument)) => {
-                    for text in &argument.lines {
+                    for text in argument {
                         line(out, "proof", text);
                     }
                     line(out, "checker", "follows the page's claims from the answers");

@@ -2,7 +2,7 @@
 
 use cursorgate_core::pagination::{
     answer::Answer,
-    checker::{PageClaim, Transcript, check},
+    checker::{ClaimFault, check},
     fetch::Fetch,
     page::Page,
     resolver::PageRequest,
@@ -12,7 +12,10 @@ use cursorgate_core::pagination::{
 pub(crate) const FOUNDED: &str = "founded";
 
 /// The questions and answers of one page.
-pub(crate) struct Record(Transcript);
+pub(crate) struct Record {
+    request: PageRequest,
+    exchanges: Vec<(Fetch, Answer)>,
+}
 
 /// The checker's verdict on a page.
 pub(crate) enum Verdict {
@@ -26,23 +29,23 @@ pub(crate) enum Verdict {
 
 impl Record {
     pub(crate) fn begin(request: &PageRequest) -> Self {
-        Self(Transcript::new(request.clone()))
+        Self { request: request.clone(), exchanges: Vec::new() }
     }
 
     pub(crate) fn take(&mut self, fetches: &[Fetch], answers: &[Answer]) {
-        self.0.record(fetches, answers);
+        self.exchanges.extend(fetches.iter().cloned().zip(answers.iter().cloned()));
     }
 
     pub(crate) fn verdict(&self, page: &Page) -> Verdict {
-        let Err(unfounded) = check(&self.0, page) else {
+        let Err(unfounded) = check(&self.request, &self.exchanges, page) else {
             #[cfg(test)]
-            tests::plant(&self.0, page);
+            tests::plant(self, page);
             return Verdict::Founded;
         };
         let said = format!("{:?}, but {unfounded}", page.level());
-        match unfounded.claim {
-            PageClaim::Verbatim | PageClaim::Once => Verdict::Unfounded(said),
-            PageClaim::Order | PageClaim::Whole | PageClaim::Ends | PageClaim::Level => Verdict::Unclear(said),
+        match unfounded {
+            ClaimFault::Verbatim(_) | ClaimFault::Once(_) => Verdict::Unfounded(said),
+            ClaimFault::Order(_) | ClaimFault::Whole(_) | ClaimFault::Ends(_) => Verdict::Unclear(said),
         }
     }
 
@@ -60,10 +63,11 @@ mod tests {
     use std::cell::RefCell;
 
     use cursorgate_core::pagination::{
-        checker::{Transcript, check},
+        checker::check,
         page::{Level, Page},
     };
 
+    use super::Record;
     use crate::keyed;
 
     /// Faults that are planted in true pages, and how many of a hundred of each the checker finds at least. Without its
@@ -75,7 +79,7 @@ mod tests {
         static PLANTED: RefCell<Option<[(u64, u64); KINDS.len()]>> = const { RefCell::new(None) };
     }
 
-    pub(super) fn plant(transcript: &Transcript, page: &Page) {
+    pub(super) fn plant(record: &Record, page: &Page) {
         let Some(mut counts) = PLANTED.take() else { return };
         let count = page.items.len();
         if page.level() >= Level::Checked && page.unproven.is_none() {
@@ -85,13 +89,13 @@ mod tests {
                     0 if count > 2 => drop(faulty.items.remove(count / 2)),
                     1 if count > 1 => faulty.items.swap(0, 1),
                     2 if count > 0 => faulty.items.insert(0, page.items[0]),
-                    3 if page.next.is_some() && !transcript.request.target().position.is_backward() => {
+                    3 if page.next.is_some() && !record.request.target().position.is_backward() => {
                         faulty.next = None;
                     }
                     _ => continue,
                 }
                 *planted += 1;
-                *rejected += u64::from(check(transcript, &faulty).is_err());
+                *rejected += u64::from(check(&record.request, &record.exchanges, &faulty).is_err());
             }
         }
         PLANTED.set(Some(counts));

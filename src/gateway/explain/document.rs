@@ -76,7 +76,7 @@ pub(crate) fn of_watched(watched: &WatchedPage) -> Value {
             "next": page.has_next,
             "previous": page.has_previous,
             "total": page.total,
-            "proof": page.verdict.as_ref().and_then(|verdict| verdict.as_ref().ok()).map(|argument| &argument.lines),
+            "proof": page.verdict.as_ref().and_then(|verdict| verdict.as_ref().ok()),
             "checker": match &page.verdict {
                 Some(Ok(_)) => "follows".to_owned(),
                 Some(Err(fault)) => fault.to_string(),

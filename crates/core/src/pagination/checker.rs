@@ -2,12 +2,7 @@
 //!
 //! The checker is written from the rules alone and shares no code with the strategies or the judge, which may not
 //! import it (`tests/tidy/layers.rs`). It compares single values by `key::compare` and believes the types of the
-//! contract.
-//!
-//! The checker knows fewer arguments than the core: a page that it calls [`ClaimFault`] for another reason than
-//! [`PageClaim::Verbatim`] or [`PageClaim::Once`] may be right. The simulator counts these pages, about three in ten
-//! thousand, and bounds their number. A page that the checker follows, and that is wrong all the same, was deceived by
-//! its answers.
+//! contract. It is short enough to be read in one sitting, and stays below 300 lines of code.
 //!
 //! **The rule.** Each answer shows every item between two places of the list: from a *low* place to a *high* one. It
 //! begins at its first item, or at the start of the list where it was asked from there; it reaches to its last item, or
@@ -17,565 +12,394 @@
 //! begins at or before the place that the chain has reached, reaches beyond it, and all its items on the way are on the
 //! page. A page that is read backward is the mirror image.
 //!
-//! Of a page by token only its items and their order are checked, not the seams of its answers. Pages of level
-//! `anchored` and `positional` claim no more than that their items were shown, and that none comes twice.
+//! - Of every page, each item was shown by an answer, no id comes twice, and the limit is kept.
+//! - A page of level `exact` ascends strictly after the place that was asked for, and is held to the rule. A filtered
+//!   answer begins at the values of its own first item, for it shows that the filter lets these through; of
+//!   alternatives of a filter one counts that shows an item of its range. An end needs the evidence of the answer
+//!   itself: what the dialect vouches for, or fewer items than a size that was honoured and a word of the answer that
+//!   nothing follows. What the page says of its neighbours agrees with it: a page ahead of it is not claimed where an
+//!   answer ends the list and none shows an item more.
+//! - A page of level `checked` is held to the same rule with weaker evidence: filters are believed; an answer begins
+//!   where another ends by its offset, if one of the two was read again around the other and came back the same; and an
+//!   answer ends its list where its total says so, where it is empty, or where another one that was asked for what
+//!   comes after it shows nothing new.
+//! - Of pages by token, which are never `exact`, and of pages of level `anchored` and `positional`, or flagged as
+//!   unproven, no more is checked than of every page.
 //!
-//! A page of level `checked` may also rest on two answers: neighbouring slices of which the earlier was read again
-//! after the later and came back the same, or an end that two answers show; on a filter that leaves its own value out;
-//! and on alternatives of a filter that no answer shows to be understood.
+//! A page that is called a [`ClaimFault`] other than [`ClaimFault::Verbatim`] or [`ClaimFault::Once`] may be right: the
+//! core knows more arguments for `checked` pages, and ends by a total that another answer overrules. The simulator
+//! counts these pages, about two in ten thousand, and bounds their number. A page that the checker follows, and that is
+//! wrong all the same, was deceived by its answers.
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashSet, fmt, rc::Rc};
 
-mod shown;
-
 use super::{
-    answer::Answer,
-    fetch::Fetch,
+    answer::{Answer, Standing},
+    fetch::{Fetch, Listing},
+    filter::{Comparison, Filter},
     fingerprint::fingerprint,
     key::{self, Extent, KeyValue, Operand},
-    order::{Kind, Order, SortKey, Ties},
+    order::{Direction, Kind, Order, SortKey, Ties},
     page::{Level, Page},
-    paging::Family,
-    position::{Anchor, PlaceInPage, Position},
+    paging::{EndEvidence, Family, Sizes},
+    position::{Anchor, Position},
     request::PageRequest,
+    window::Offset,
 };
 
-/// The questions and answers of one page, in their sequence.
-#[derive(Clone, Debug)]
-pub struct Transcript {
-    /// The page that was wanted.
-    pub request: PageRequest,
-    /// The questions with their answers.
-    pub exchanges: Vec<(Fetch, Answer)>,
-}
-
-impl Transcript {
-    /// Begins the transcript of a page.
-    #[must_use]
-    pub fn new(request: PageRequest) -> Self {
-        Self { request, exchanges: Vec::new() }
-    }
-
-    /// Appends questions and their answers.
-    pub fn record(&mut self, fetches: &[Fetch], answers: &[Answer]) {
-        self.exchanges.extend(fetches.iter().cloned().zip(answers.iter().cloned()));
-    }
-}
-
-/// A part of the claim of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PageClaim {
-    /// Each item is an item of an answer.
-    Verbatim,
-    /// No id stands twice on the page, and the page is not too long.
-    Once,
-    /// The items are in the declared order, after the place that was asked for.
-    Order,
-    /// No item that was shown in between is left out.
-    Whole,
-    /// The page touches the ends of the list, and there is more, as it says.
-    Ends,
-    /// The page is as sure as it says.
-    Level,
-}
-
-/// A claim that does not follow from the transcript, and why.
+/// A claim of a page that does not follow, and why: a sentence that names answers by their numbers, counted from 1, and
+/// no values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimFault {
-    /// The claim.
-    pub claim: PageClaim,
-    /// A sentence. It names answers by their numbers, counted from 1, and no values.
-    pub reason: String,
+pub enum ClaimFault {
+    /// Each item is an item of an answer.
+    Verbatim(String),
+    /// No id stands twice on the page, and the page is not too long.
+    Once(String),
+    /// The items are in the declared order, after the place that was asked for.
+    Order(String),
+    /// No item that was shown in between is left out, and the pages beside begin where this one ends.
+    Whole(String),
+    /// The page touches the ends of the list, and there is more, as it says.
+    Ends(String),
 }
 
 impl fmt::Display for ClaimFault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{:?}: {}", self.claim, self.reason)
+        let (Self::Verbatim(why) | Self::Once(why) | Self::Order(why) | Self::Whole(why) | Self::Ends(why)) = self;
+        out.write_str(why)
     }
 }
 
-/// The argument for a page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Argument {
-    /// The level that the transcript bears out, at least that of the page.
-    pub level: Level,
-    /// The argument, a sentence in each line: the chain of answers, the ends, the level.
-    pub lines: Vec<String>,
-}
-
-impl fmt::Display for Argument {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lines.iter().try_for_each(|line| writeln!(out, "{line}"))
-    }
-}
-
-/// Checks what a page claims against the transcript of its requests.
+/// Checks what a page claims against the questions and answers of its request, in their sequence. Returns the argument
+/// for the page, a sentence in each line.
 ///
 /// # Errors
 ///
 /// The first claim that does not follow.
-pub fn check(transcript: &Transcript, page: &Page) -> Result<Argument, ClaimFault> {
-    let backward = transcript.request.target.position.is_backward();
-    let order = &transcript.request.order;
-    let order = if backward { order.flipped() } else { Order::clone(order) };
-    let exchanges = transcript.exchanges.iter();
-    let mut answers: Vec<Vec<Row<'_>>> = exchanges
-        .map(|(_, answer)| (0..answer.items.len()).map(|item| Row::of(answer, &order, item)).collect())
-        .collect();
-    let mut items: Vec<Row<'_>> = page
-        .items
-        .iter()
-        .map(|place| Row::of(&page.answers[place.answer as usize], &order, place.item as usize))
-        .collect();
+pub fn check(request: &PageRequest, exchanges: &[(Fetch, Answer)], page: &Page) -> Result<Vec<String>, ClaimFault> {
+    let PageRequest { order, paging, limit, .. } = request;
     let proven = page.level() >= Level::Checked && page.unproven.is_none();
-    let is_shown = |item: &Row<'_>| answers.iter().flatten().any(|row| row.is_verbatim(item));
-    if let Some(at) = items.iter().position(|item| !is_shown(item)) {
-        return fault(PageClaim::Verbatim, format!("item {} of the page is in none of the answers", at + 1));
-    }
+    let shown: HashSet<_> = exchanges.iter().flat_map(|(_, answer)| items_of(answer, order)).collect();
     let mut ids = HashSet::new();
-    let mut told_apart = items.iter().filter(|item| proven || !item.has_no_id());
-    if let Some(item) = told_apart.find(|item| !ids.insert(item.id.clone())) {
-        let at = items.iter().position(|other| std::ptr::eq(other, item)).unwrap_or_default();
-        return fault(PageClaim::Once, format!("the id of item {} stands twice on the page", at + 1));
+    for (at, place) in page.items.iter().enumerate() {
+        let item = item_of(&page.answers[place.answer as usize], order, place.item as usize);
+        require(shown.contains(&item), || ClaimFault::Verbatim(format!("item {} is in none of the answers", at + 1)))?;
+        let is_first = (item.1.is_none() && !proven) || ids.insert(item.1);
+        require(is_first, || ClaimFault::Once(format!("the id of item {} stands twice on the page", at + 1)))?;
     }
-    if items.len() > transcript.request.limit as usize && !transcript.request.paging.tokens.single_use {
-        let said = format!("{} items are on a page of {}", items.len(), transcript.request.limit);
-        return fault(PageClaim::Once, said);
+    let fits = page.items.len() <= *limit as usize || paging.tokens.single_use;
+    require(fits, || ClaimFault::Once(format!("{} items are on a page of {limit}", page.items.len())))?;
+    // The seams of pages by token are the upstream's, which no answer shows.
+    if !proven || (paging.family == Family::Token && page.level() < Level::Exact) {
+        return Ok(vec!["Each item is one that an answer shows, and no id is there twice.".to_owned()]);
     }
-    if !proven {
-        let lines =
-            vec![format!("Each of the {} items is one that an answer shows, and no id is there twice.", ids.len())];
-        return Ok(Argument { level: page.level(), lines });
-    }
-    if backward {
-        items.reverse();
-    }
-    let (onward, back) = if backward { (&page.previous, &page.next) } else { (&page.next, &page.previous) };
-    let Some(anchor) = anchor_of(&transcript.request, &transcript.exchanges) else {
-        return fault(PageClaim::Level, "the keys of the place that was asked for are not known");
+    let read = |answer: &Answer, item| answer.anchor(order, item).map(Place::after);
+    let items = page.items.iter().map(|place| read(&page.answers[place.answer as usize], place.item as usize));
+    let backward = request.target.position.is_backward();
+    let items: Option<Vec<Place>> = if backward { items.rev().collect() } else { items.collect() };
+    let (Some(items), Some(anchor)) = (items, anchor_of(request, exchanges)) else {
+        return Err(ClaimFault::Order("the keys of an item, or of the place that was asked for, are not known".into()));
     };
-    for ((fetch, _), rows) in transcript.exchanges.iter().zip(&mut answers) {
-        match fetch {
-            Fetch::Slice(_, listing) if listing.flipped != backward => rows.reverse(),
-            Fetch::Token(_) if backward => rows.reverse(),
-            Fetch::Slice(..) | Fetch::Token(_) => {}
-            Fetch::Item(_) | Fetch::Count => rows.clear(),
+    let mut slices = Vec::new();
+    for (number, (fetch, answer)) in exchanges.iter().enumerate() {
+        let Fetch::Slice(slice, listing) = fetch else { continue };
+        let (begins, size, reversed) = (slice.begins().0, slice.size().0 as usize, listing.flipped != backward);
+        let rows = (0..answer.items.len()).map(|item| read(answer, item));
+        let rows: Option<Vec<Place>> = if reversed { rows.rev().collect() } else { rows.collect() };
+        slices.extend(rows.map(|rows| AskedSlice { number, begins, size, listing, answer, rows, reversed }));
+    }
+    let order = if backward { order.flipped() } else { Order::clone(order) };
+    PageChecker { request, order, slices, items, anchor }.check(page)
+}
+
+fn require(holds: bool, fault: impl FnOnce() -> ClaimFault) -> Result<(), ClaimFault> {
+    if holds { Ok(()) } else { Err(fault()) }
+}
+
+/// The bytes of an item, and its id in its one spelling.
+type Item<'a> = (&'a [u8], Option<Cow<'a, [u8]>>);
+
+fn item_of<'a>(answer: &'a Answer, order: &Order, item: usize) -> Item<'a> {
+    (answer.item(item), answer.identity(order, item))
+}
+
+fn items_of<'a>(answer: &'a Answer, order: &Order) -> HashSet<Item<'a>> {
+    (0..answer.items.len()).map(|item| item_of(answer, order, item)).collect()
+}
+
+/// Returns the place that was asked for.
+fn anchor_of(request: &PageRequest, exchanges: &[(Fetch, Answer)]) -> Option<Place> {
+    match &request.target.position {
+        Position::Start | Position::End | Position::At(Offset(0)) => Some(Place::new(&[], true)),
+        Position::After(anchor) | Position::Before(anchor) => Some(Place::after(anchor.clone())),
+        Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => {
+            let looked_up = exchanges.iter().rev().filter(|(fetch, _)| *fetch == Fetch::Item(pivot.id.clone()));
+            let looked_up = looked_up.filter_map(|(_, answer)| Some(answer.anchor(&request.order, 0)?.keys));
+            let mark = |keys: &[KeyValue]| fingerprint(request.marker_of_target(), keys);
+            let is_served = |keys: &Vec<KeyValue>| pivot.fingerprint.is_none_or(|served| served == mark(keys));
+            let mut known = looked_up.chain(request.pivot.clone()).filter(is_served);
+            let keys = if request.order.strong.is_empty() { Vec::new() } else { known.next()? };
+            Some(Place::after(Anchor { keys, id: pivot.id.clone() }))
         }
-    }
-    let checker = PageChecker { transcript, order: &order, backward, items: &items, anchor, answers };
-    checker.check(page, onward.is_some(), back.is_some())
-}
-
-fn fault<T>(claim: PageClaim, reason: impl Into<String>) -> Result<T, ClaimFault> {
-    Err(ClaimFault { claim, reason: reason.into() })
-}
-
-/// The values by which an item is ordered, shared by the places beside it.
-type Keys<'a> = Rc<[Operand<'a>]>;
-
-/// An item of an answer: its keys, its id as it is known again, its bytes.
-#[derive(Clone, Debug)]
-struct Row<'a> {
-    keys: Keys<'a>,
-    id: Cow<'a, [u8]>,
-    bytes: &'a [u8],
-}
-
-impl<'a> Row<'a> {
-    fn of(answer: &'a Answer, order: &Order, item: usize) -> Self {
-        let raw = answer.keys.chunks(order.columns()).nth(item).unwrap_or_default();
-        let keys: Keys<'a> = raw.iter().map(|span| Operand::Raw(span.of(&answer.body))).collect();
-        let id = match keys.last() {
-            Some(Operand::Raw(raw)) => key::identity(&order.id, raw),
-            _ => Cow::Borrowed(&[][..]),
-        };
-        Self { keys, id, bytes: answer.item(item) }
-    }
-
-    fn has_no_id(&self) -> bool {
-        matches!(&*self.id, b"" | b"null")
-    }
-
-    /// Returns whether two items have the same bytes, and those of their keys.
-    fn is_verbatim(&self, other: &Row<'_>) -> bool {
-        let raw = |key: &Operand<'_>, same: &Operand<'_>| match (key, same) {
-            (Operand::Raw(key), Operand::Raw(same)) => key == same,
-            _ => false,
-        };
-        self.id == other.id
-            && self.bytes == other.bytes
-            && self.keys.len() == other.keys.len()
-            && self.keys.iter().zip(&*other.keys).all(|(key, same)| raw(key, same))
+        _ => None,
     }
 }
 
 /// A place between items, in the direction of reading: right before, or right after, all items with these leading keys.
 /// Without keys: the start, or the end, of the list.
 #[derive(Clone, Debug)]
-struct ListPlace<'a> {
-    keys: Keys<'a>,
-    before: bool,
+struct Place {
+    keys: Rc<[KeyValue]>,
+    /// Before them: -1; after them: 1.
+    side: i8,
 }
 
-impl<'a> ListPlace<'a> {
-    fn new(keys: &[Operand<'a>], before: bool) -> Self {
-        Self { keys: keys.into(), before }
+impl Place {
+    fn new(keys: &[KeyValue], before: bool) -> Self {
+        Self { keys: keys.into(), side: if before { -1 } else { 1 } }
     }
 
-    fn start() -> Self {
-        Self::new(&[], true)
-    }
-
-    fn end() -> Self {
-        Self::new(&[], false)
+    fn after(anchor: Anchor) -> Self {
+        Self { keys: anchor.keys.into_iter().chain([anchor.id]).collect(), side: 1 }
     }
 }
 
-/// The stretch of the list that an answer, or joined neighbours, show: all items between two places.
-#[derive(Clone, Debug)]
-struct AnswerSpan<'a> {
-    name: String,
-    rows: Rc<[Row<'a>]>,
-    low: ListPlace<'a>,
-    high: ListPlace<'a>,
-    level: Level,
-    /// The reason why the level is not higher, or the evidence of the end of the list.
-    because: &'static str,
+/// A slice that was asked for, and its answer.
+struct AskedSlice<'a> {
+    /// The place of the answer in the transcript.
+    number: usize,
+    begins: u64,
+    size: usize,
+    listing: &'a Listing,
+    answer: &'a Answer,
+    /// The place after each item, in the direction of reading.
+    rows: Vec<Place>,
+    /// The answer runs against the direction of reading.
+    reversed: bool,
 }
+
+/// The filter of the whole list.
+static EVERYTHING: Filter = Filter::And(Vec::new());
 
 struct PageChecker<'a> {
-    transcript: &'a Transcript,
+    request: &'a PageRequest,
     /// In the direction of reading.
-    order: &'a Order,
-    backward: bool,
-    /// In the direction of reading.
-    items: &'a [Row<'a>],
-    anchor: ListPlace<'a>,
-    /// The items of each answer, in the direction of reading.
-    answers: Vec<Vec<Row<'a>>>,
+    order: Order,
+    slices: Vec<AskedSlice<'a>>,
+    /// The place after each item of the page, in the direction of reading.
+    items: Vec<Place>,
+    anchor: Place,
 }
 
-impl<'a> PageChecker<'a> {
-    fn check(&self, page: &Page, more: bool, back: bool) -> Result<Argument, ClaimFault> {
-        self.check_order()?;
-        self.check_neighbours(page, more, back)?;
-        if self.is_by_token() {
-            let said = "By token: the items are in order. The seams of its answers are not checked.";
-            return match page.level() {
-                Level::Exact => fault(PageClaim::Level, "pages by token are checked at most"),
-                level => Ok(Argument { level, lines: vec![said.to_owned()] }),
-            };
-        }
-        let goal = match self.items.last() {
-            _ if !more => ListPlace::end(),
-            Some(last) => after(last),
-            None => self.anchor.clone(),
-        };
-        let shown = self.shown();
-        let mut legs = vec![(self.anchor.clone(), goal)];
-        if let (false, false, Some(first)) = (back, is_start(&self.anchor), self.items.first()) {
-            legs.push((ListPlace::start(), after(first)));
-        }
-        let (mut level, mut lines) = (Level::Exact, Vec::new());
-        for (from, goal) in &legs {
-            let chain = match self.chain(&shown, from, goal, Level::Exact) {
-                Err(_) if page.level() == Level::Exact => match self.chain(&shown, from, goal, Level::Checked) {
-                    Ok(chain) => {
-                        return fault(PageClaim::Level, format!("it is checked, not exact: {}", chain.join(" ")));
-                    }
-                    Err(unfounded) => Err(unfounded),
-                },
-                Err(_) => {
-                    level = Level::Checked;
-                    self.chain(&shown, from, goal, Level::Checked)
-                }
-                chain => chain,
-            };
-            lines.extend(chain?);
-        }
-        if more && !page.short && !self.says_more() {
-            let last = self.items.last().map_or_else(|| self.anchor.clone(), after);
-            if self.chain(&shown, &last, &ListPlace::end(), Level::Exact).is_ok() {
-                return fault(
-                    PageClaim::Ends,
-                    "there is more, it says, where an answer ends the list and none says so",
-                );
-            }
-        }
-        lines.push(format!("The page is {}.", format!("{level:?}").to_lowercase()));
-        Ok(Argument { level, lines })
-    }
-
-    fn is_by_token(&self) -> bool {
-        self.transcript.request.paging.family == Family::Token
-    }
-
-    /// Checks that the items ascend strictly in the direction of reading, all after the anchor.
-    fn check_order(&self) -> Result<(), ClaimFault> {
-        for (at, pair) in self.items.windows(2).enumerate() {
-            // By token, ties come as the upstream gives them.
-            let depth = if self.is_by_token() { self.run(&pair[0]) } else { self.order.columns() };
-            let known = self.compare(&pair[0].keys, &pair[1].keys, depth);
-            if !known.is_some_and(|known| known.is_lt() || (known.is_eq() && depth < self.order.columns())) {
-                return fault(PageClaim::Order, format!("items {} and {} in reading are not in order", at + 1, at + 2));
-            }
-        }
-        match self.items.first() {
-            Some(first) if !self.is_after(first, &self.anchor) => {
-                fault(PageClaim::Order, "the first item that is read does not come after the place that was asked for")
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks the claims about the pages before and after, as far as this page has to bear them out.
-    fn check_neighbours(&self, page: &Page, more: bool, back: bool) -> Result<(), ClaimFault> {
-        let request = &self.transcript.request;
-        if back && is_start(&self.anchor) && !self.items.is_empty() && !self.is_by_token() {
-            return fault(PageClaim::Ends, "the page begins where the list does, and leads to a page before");
-        }
-        if more && self.items.len() < request.limit as usize && !page.short && !request.paging.tokens.single_use {
-            return fault(
-                PageClaim::Ends,
-                format!("there is more, and {} of {} items", self.items.len(), request.limit),
-            );
-        }
-        let listed = self.listed();
-        let ends = [page.next.as_ref().zip(listed.last()), page.previous.as_ref().zip(listed.first())];
-        for (target, item) in ends.into_iter().flatten() {
-            let id = match &target.position {
-                Position::After(anchor) | Position::Before(anchor) => &anchor.id,
-                Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => &pivot.id,
+impl PageChecker<'_> {
+    fn check(&self, page: &Page) -> Result<Vec<String>, ClaimFault> {
+        let PageRequest { paging, limit, .. } = self.request;
+        let places: Vec<&Place> = [&self.anchor].into_iter().chain(&self.items).collect();
+        let is_sorted = places.is_sorted_by(|left, right| self.is_before(left, right));
+        require(is_sorted, || ClaimFault::Order("an item does not come after the place before".into()))?;
+        let backward = self.request.target.position.is_backward();
+        let (ahead, back) = if backward { (&page.previous, &page.next) } else { (&page.next, &page.previous) };
+        for (target, item) in [(ahead, self.items.last()), (back, self.items.first())] {
+            let id = match target.as_ref().map(|target| &target.position) {
+                Some(Position::After(anchor) | Position::Before(anchor)) => &anchor.id,
+                Some(Position::AfterPivot(pivot) | Position::BeforePivot(pivot)) => &pivot.id,
                 _ => continue,
             };
-            if key::identity_of(&self.order.id, id).as_ref() != Some(&item.id) {
-                return fault(PageClaim::Whole, "a page beside it begins at another item than this one ends with");
-            }
+            let is_same = item.is_none_or(|item| self.is_same(item, &Place::new(std::slice::from_ref(id), false)));
+            require(is_same, || ClaimFault::Whole("a page beside it begins elsewhere".into()))?;
         }
-        Ok(())
-    }
-
-    /// Returns whether an answer shows, or says, that the list goes on after the page.
-    fn says_more(&self) -> bool {
-        let last = self.items.last().map_or_else(|| self.anchor.clone(), after);
-        let says = |(fetch, answer): &(Fetch, Answer)| {
-            // A slice that does not begin at the start has something before it, as far as anybody knows.
-            let begins_later = matches!(fetch, Fetch::Slice(slice, listing)
-                if listing.flipped != self.backward && slice.begins().0 > 0);
-            begins_later
-                || answer.more == Some(true)
-                || answer.next.is_some()
-                || answer.previous.is_some()
-                || answer.total.is_some_and(|total| total.value > self.items.len() as u64)
-        };
-        // An item that no answer orders against the last one may come after it.
-        let may_follow = |row: &Row<'a>| self.order_of(&last, &after(row)).is_none_or(Ordering::is_lt);
-        self.answers.iter().flatten().any(may_follow) || self.transcript.exchanges.iter().any(says)
-    }
-
-    /// Returns the items in the list's own direction.
-    fn listed(&self) -> Vec<&Row<'a>> {
-        if self.backward { self.items.iter().rev().collect() } else { self.items.iter().collect() }
+        let more = ahead.is_some() && !page.short;
+        let is_full = page.items.len() >= *limit as usize || paging.tokens.single_use;
+        require(is_full || !more, || ClaimFault::Ends("there is more, it says, and it is not full".into()))?;
+        let may_lead_back = back.is_none() || !self.anchor.keys.is_empty() || self.items.is_empty();
+        require(may_lead_back, || ClaimFault::Ends("it begins where the list does, and leads back".into()))?;
+        let (start, end, last) = (Place::new(&[], true), Place::new(&[], false), places[places.len() - 1]);
+        let from = if back.is_none() && !self.items.is_empty() { &start } else { &self.anchor };
+        let lines = self.chain(page.level(), from, if ahead.is_some() { last } else { &end })?;
+        let shows_more = self.slices.iter().flat_map(|slice| &slice.rows).any(|row| self.is_before(last, row));
+        let is_end = more && !shows_more && self.chain(Level::Exact, last, &end).is_ok();
+        require(!is_end, || ClaimFault::Ends("there is more, it says, after an end".into())).map(|()| lines)
     }
 
     /// Leads from one place to another by answers each of which begins at or before the place reached and goes beyond
     /// it.
-    fn chain(
-        &self,
-        shown: &[AnswerSpan<'a>],
-        from: &ListPlace<'a>,
-        goal: &ListPlace<'a>,
-        least: Level,
-    ) -> Result<Vec<String>, ClaimFault> {
+    fn chain(&self, least: Level, from: &Place, goal: &Place) -> Result<Vec<String>, ClaimFault> {
         let (mut at, mut lines) = (from.clone(), Vec::new());
-        // Each step ends where an answer does. Values that only answers can order may go round where the answers
-        // contradict each other: `regressions/answers-that-order-in-a-circle.txt`.
-        for _ in 0..=shown.len() {
-            if self.order_of(&at, goal).is_some_and(Ordering::is_ge) {
-                return Ok(lines);
-            }
-            let usable = shown.iter().filter(|shown| shown.level >= least);
-            let steps = usable.filter_map(|shown| self.step(shown, &at).map(|(to, missing)| (shown, to, missing)));
-            let farther = |to: &ListPlace<'a>, than: &ListPlace<'a>| self.order_of(than, to) == Some(Ordering::Less);
-            let arrives = |to: &ListPlace<'a>| self.order_of(goal, to).is_some_and(Ordering::is_le);
-            // Of places that no answer orders, neither is farther than the other: a step that leads on comes first.
-            let (onward, vain): (Vec<_>, Vec<_>) = steps.partition(|(_, to, _)| farther(to, &at));
-            // The farthest step may end at a place that no answer orders against the goal: one that arrives is enough.
-            let better =
-                |best: &ListPlace<'a>, step: &ListPlace<'a>| !arrives(best) && (arrives(step) || farther(step, best));
-            let onward = onward.into_iter().reduce(|best, step| if better(&best.1, &step.1) { step } else { best });
-            let best = onward.or_else(|| vain.into_iter().next());
-            let place = match self.items.iter().rposition(|item| !self.is_after(item, &at)) {
-                _ if is_start(&at) => "the start of the list".to_owned(),
-                Some(item) => format!("item {} in reading", item + 1),
-                None => "the place that was asked for".to_owned(),
+        while !self.is_within(goal, &at) {
+            let step = |slice, part| Some((slice, self.step(slice, self.range(part)?, least, &at)?));
+            let steps = self.slices.iter().filter(|one| one.answer.standing == Standing::Listed).flat_map(|slice| {
+                let filter = slice.listing.filter.as_deref().unwrap_or(&EVERYTHING);
+                let parts = if let Filter::Or(parts) = filter { parts } else { std::slice::from_ref(filter) };
+                parts.iter().filter_map(move |part| step(slice, part))
+            });
+            let leads = |best: &Place, to: &Place| self.is_before(best, to) || self.is_within(goal, to);
+            let step = steps.reduce(|best, step| if leads(&best.1, &step.1) { step } else { best });
+            let passed = self.items.iter().filter(|item| self.is_within(item, &at)).count();
+            // Values that only answers can order may go round where the answers contradict each other:
+            // `regressions/answers-that-order-in-a-circle.txt`.
+            let Some((slice, to)) = step.filter(|_| lines.len() <= self.slices.len() + self.items.len()) else {
+                let why = format!("no answer leads on after {passed} items of the page");
+                return Err(if passed < self.items.len() { ClaimFault::Whole(why) } else { ClaimFault::Ends(why) });
             };
-            match best {
-                Some((shown, to, _)) if farther(&to, &at) => {
-                    let end = if is_end(&to) { " and to the end of the list" } else { "" };
-                    lines.push(format!("{} leads on from {place}{end}{}.", shown.name, shown.because));
-                    if arrives(&to) {
-                        return Ok(lines);
-                    }
-                    at = to;
-                }
-                Some((shown, ..)) => {
-                    let claim = if self.items.last().is_none_or(|last| !self.is_after(last, &at)) {
-                        PageClaim::Ends
-                    } else {
-                        PageClaim::Whole
-                    };
-                    return fault(claim, format!("{} shows an item after {place} that is not on the page", shown.name));
-                }
-                None if is_end(goal) && self.items.last().is_none_or(|last| !self.is_after(last, &at)) => {
-                    return fault(PageClaim::Ends, format!("no answer ends the list after {place}"));
-                }
-                None => {
-                    let said = format!("no answer begins at or before {place} and reaches beyond it");
-                    return fault(PageClaim::Whole, said);
-                }
-            }
+            let end = if to.keys.is_empty() { " and to the end of the list" } else { "" };
+            lines.push(format!("Answer {} leads on after {passed} items of the page{end}.", slice.number + 1));
+            at = to;
         }
-        fault(PageClaim::Order, "the answers order their items in a circle")
+        Ok(lines)
     }
 
-    /// Returns how far an answer leads on from a place, and whether it stops there at an item that is not on the page;
-    /// else it leads on to the end of its stretch.
-    fn step(&self, shown: &AnswerSpan<'a>, at: &ListPlace<'a>) -> Option<(ListPlace<'a>, bool)> {
-        if self.order_of(&shown.low, at)?.is_gt() || self.order_of(at, &shown.high)?.is_ge() {
-            return None;
-        }
-        let within = |row: &&Row<'a>| {
-            self.is_after(row, at) && self.order_of(&after(row), &shown.high).is_some_and(Ordering::is_le)
+    /// Returns how far an answer leads on from a place: to its end, or to an item that is not on the page.
+    fn step(&self, slice: &AskedSlice<'_>, (from, to): (Place, Place), least: Level, at: &Place) -> Option<Place> {
+        let edge = |row, before| self.edge(row, slice.listing.by_id, before);
+        // Nothing but an item of its range shows that an alternative of a filter is understood.
+        let is_inside = |row: &Place| self.is_within(&from, row) && self.is_within(row, &to);
+        let is_known = least < Level::Exact || slice.rows.is_empty() || slice.rows.iter().any(is_inside);
+        let is_usable = is_known && slice.rows.is_sorted_by(|left, right| self.is_before(&edge(left, true), right));
+        let (first, last) = ((slice.begins == 0).then_some(Level::Exact), self.ends(slice));
+        let [begins, ends] = if slice.reversed { [last, first] } else { [first, last] }.map(|edge| edge >= Some(least));
+        let adjoins = |one: &&AskedSlice<'_>| self.adjoin(if slice.reversed { [slice, one] } else { [one, slice] });
+        let seam = self.slices.iter().filter(|_| least < Level::Exact).find(adjoins);
+        let low = match (slice.rows.first(), seam.and_then(|seam| seam.rows.last())) {
+            _ if begins && (from.keys.is_empty() || least < Level::Exact) => from.clone(),
+            (first, _) if begins => Place::new(&first?.keys[..from.keys.len()], true),
+            (_, Some(last)) => edge(last, true),
+            (first, None) => edge(first?, false),
         };
-        let missing = shown.rows.iter().filter(within).filter(|row| self.items.iter().all(|item| item.id != row.id));
-        let first = missing.reduce(|first, row| if self.is_after(first, &after(row)) { row } else { first });
-        Some(match first {
-            Some(row) => (ListPlace { keys: row.keys.clone(), before: true }, true),
-            None => (shown.high.clone(), false),
-        })
+        let high = if ends { to.clone() } else { edge(slice.rows.last()?, true) };
+        let rows = slice.rows.iter().chain(seam.iter().flat_map(|seam| &seam.rows));
+        let missing = rows.filter(|row| !self.items.iter().any(|item| self.is_same(item, row)));
+        let places = missing.map(|row| Place::new(&row.keys, true)).filter(|row| self.is_within(at, row)).chain([to]);
+        let to = places.fold(high, |to, place| if self.is_before(&place, &to) { place } else { to });
+        (is_usable && self.is_within(&low, at) && self.is_within(&from, at) && self.is_before(at, &to)).then_some(to)
     }
 
-    fn is_after(&self, row: &Row<'a>, place: &ListPlace<'a>) -> bool {
-        self.order_of(place, &after(row)) == Some(Ordering::Less)
+    /// Returns whether a slice begins where another ends, and one of the two was read before and after the other, and was
+    /// the same.
+    fn adjoin(&self, [one, next]: [&AskedSlice<'_>; 2]) -> bool {
+        let is_same = |one: &AskedSlice<'_>, again: &AskedSlice<'_>| {
+            (one.begins, one.size, one.listing) == (again.begins, again.size, again.listing)
+                && items_of(one.answer, &self.order) == items_of(again.answer, &self.order)
+        };
+        let is_around = |one: &AskedSlice<'_>, other: &AskedSlice<'_>| {
+            let mut numbers = self.slices.iter().filter(|again| is_same(one, again)).map(|again| again.number);
+            numbers.next() < Some(other.number) && numbers.next_back() > Some(other.number)
+        };
+        let ends = [one.begins + one.rows.len() as u64, one.begins + one.size as u64];
+        ends.contains(&next.begins) && one.listing == next.listing && (is_around(one, next) || is_around(next, one))
     }
 
-    fn order_of(&self, left: &ListPlace<'a>, right: &ListPlace<'a>) -> Option<Ordering> {
-        let depth = left.keys.len().min(right.keys.len());
-        let known = self.compare(&left.keys, &right.keys, depth)?;
-        Some(known.then_with(|| match left.keys.len().cmp(&right.keys.len()) {
-            Ordering::Equal => right.before.cmp(&left.before),
-            Ordering::Less if left.before => Ordering::Less,
-            Ordering::Less => Ordering::Greater,
-            Ordering::Greater if right.before => Ordering::Greater,
-            Ordering::Greater => Ordering::Less,
-        }))
+    /// Returns the level at which an answer ends its list, in the direction in which it was asked for.
+    fn ends(&self, one: &AskedSlice<'_>) -> Option<Level> {
+        let PageRequest { paging, target, filters, .. } = self.request;
+        let others = || self.slices.iter().filter(|other| other.number != one.number);
+        // The whole list and a filtered one may be capped otherwise.
+        let is_filtered = one.listing.filter.is_some();
+        let alike = others().filter(|other| other.listing.filter.is_some() == is_filtered).map(|its| its.rows.len());
+        let before = if filters.is_some() == is_filtered { target.hint.honoured as usize } else { 0 };
+        let cap = if let Sizes::Free { most: Some(most), .. } = paging.sizes { most as usize } else { usize::MAX };
+        let (count, end) = (one.rows.len(), one.begins + one.rows.len() as u64);
+        let is_below = |size: usize| count < size.min(one.size) && !paging.hidden;
+        let says_end = one.answer.more == Some(false);
+        let counted = one.answer.total.is_some_and(|total| total.exact && total.value == end);
+        let vouched =
+            (paging.end == EndEvidence::Flag && says_end) || (paging.end == EndEvidence::ShortPage && is_below(cap));
+        let is_exact = vouched || ((says_end || counted) && (end == 0 || is_below(alike.chain([2, before]).max()?)));
+        let shows_no_more = |other: &AskedSlice<'_>| {
+            let last = other.answer.items.len().checked_sub(1).map(|last| item_of(other.answer, &self.order, last));
+            let is_beyond = other.begins + other.size as u64 > end && other.listing == one.listing;
+            is_beyond && last.is_none_or(|last| items_of(one.answer, &self.order).contains(&last))
+        };
+        let is_checked = end == 0 || counted || others().any(shows_no_more);
+        if is_exact { Some(Level::Exact) } else { is_checked.then_some(Level::Checked) }
     }
 
-    /// Compares the first keys of two items. Values that can only be told apart stand as an answer shows them.
-    fn compare(&self, left: &[Operand<'a>], right: &[Operand<'a>], depth: usize) -> Option<Ordering> {
-        let strong = &self.order.strong;
-        for column in 0..depth {
-            let (key, extent) = self.column(column);
-            match key::compare(key, extent, left[column], right[column]) {
+    /// Returns the places between which a filter lets items through; `None` where the filter is no range.
+    fn range(&self, filter: &Filter) -> Option<(Place, Place)> {
+        let parts = if let Filter::And(parts) = filter { parts } else { std::slice::from_ref(filter) };
+        let (mut low, mut high, mut keys) = (Place::new(&[], true), Place::new(&[], false), Vec::new());
+        for part in parts {
+            let Filter::Compare { column, comparison, value } = part else { return None };
+            let value = value.as_ref().unwrap_or(&KeyValue::Null);
+            let at = |value: &KeyValue, before| Place::new(&[&keys[..], std::slice::from_ref(value)].concat(), before);
+            // Nulls come before or after all values. A comparison lets none of them through.
+            let nulls = self.compare(*column, &KeyValue::Null, &KeyValue::Boolean(true));
+            if *column != keys.len() || (nulls.is_none() && *comparison == Comparison::Null) {
+                return None;
+            }
+            if let Some(side) = nulls {
+                let bound = if side.is_lt() == (*comparison == Comparison::Null) { &mut high } else { &mut low };
+                *bound = at(&KeyValue::Null, side.is_gt());
+            }
+            let key = self.order.keys().nth(*column)?;
+            let is_greater = matches!(comparison, Comparison::Greater | Comparison::GreaterOrEqual);
+            let is_exclusive = matches!(comparison, Comparison::Greater | Comparison::Less);
+            match comparison {
+                Comparison::Null | Comparison::NotNull => {}
+                // Values that are shown more coarsely than they are stored are not all equal to one that is shown.
+                Comparison::Equal if key.grain.is_some() => return None,
+                Comparison::Equal => (low, high) = (at(value, true), at(value, false)),
+                _ if is_greater == (key.direction == Direction::Ascending) => low = at(value, !is_exclusive),
+                _ => high = at(value, is_exclusive),
+            }
+            keys.push(value.clone());
+        }
+        Some((low, high))
+    }
+
+    /// Returns the place before or after the run of an item; after the item itself where the upstream orders ties.
+    fn edge(&self, item: &Place, by_id: bool, before: bool) -> Place {
+        let Order { strong, ties, .. } = &self.order;
+        let is_coarse = |(key, value): (&SortKey, &KeyValue)| key.grain.is_some() || value.is_cut(&key.kind);
+        let coarse = strong.iter().zip(&*item.keys).position(is_coarse).map(|column| column + 1);
+        let loose = (*ties == Ties::Unordered && !strong.is_empty()).then_some(strong.len());
+        coarse.or(loose).filter(|_| !by_id).map_or_else(|| item.clone(), |run| Place::new(&item.keys[..run], before))
+    }
+
+    fn is_same(&self, left: &Place, right: &Place) -> bool {
+        let (Some(left), Some(right)) = (left.keys.last(), right.keys.last()) else { return false };
+        self.compare(self.order.strong.len(), left, right) == Some(Ordering::Equal)
+    }
+
+    fn is_before(&self, left: &Place, right: &Place) -> bool {
+        self.order_of(left, right) == Some(Ordering::Less)
+    }
+
+    fn is_within(&self, left: &Place, right: &Place) -> bool {
+        self.order_of(left, right).is_some_and(Ordering::is_le)
+    }
+
+    /// Compares two places by the leading keys that both have. Values that can only be told apart stand as an answer
+    /// shows them.
+    fn order_of(&self, left: &Place, right: &Place) -> Option<Ordering> {
+        let is_coarse = |column: usize| self.order.strong[..column].iter().any(|key| key.grain.is_some());
+        for (column, (one, other)) in left.keys.iter().zip(&*right.keys).enumerate() {
+            let key = self.order.keys().nth(column)?;
+            match self.compare(column, one, other) {
                 Some(Ordering::Equal) => {}
-                None if strong[..column.min(strong.len())].iter().any(|key| key.grain.is_some()) => {}
+                None if key.kind == Kind::Opaque && is_coarse(column) => {}
                 None if key.kind == Kind::Opaque => return self.shown_order(left, right, column + 1),
                 known => return known,
             }
         }
-        Some(Ordering::Equal)
+        let side = |place: &Place, other: &Place| i8::from(place.keys.len() <= other.keys.len()) * place.side;
+        Some(side(left, right).cmp(&side(right, left)))
     }
 
-    fn shown_order(&self, left: &[Operand<'a>], right: &[Operand<'a>], depth: usize) -> Option<Ordering> {
-        let same = |row: &Row<'a>, keys: &[Operand<'a>], depth: usize| {
-            (0..depth).all(|column| {
-                let (key, extent) = self.column(column);
-                key::compare(key, extent, row.keys[column], keys[column]) == Some(Ordering::Equal)
-            })
+    fn compare(&self, column: usize, left: &KeyValue, right: &KeyValue) -> Option<Ordering> {
+        let extent = if column < self.order.strong.len() { Extent::Kept } else { Extent::Whole };
+        key::compare(self.order.keys().nth(column)?, extent, Operand::Kept(left), Operand::Kept(right))
+    }
+
+    fn shown_order(&self, left: &Place, right: &Place, depth: usize) -> Option<Ordering> {
+        let find = |slice: &AskedSlice<'_>, place: &Place, depth| {
+            let is_equal = |row: &Place, at| self.compare(at, &row.keys[at], &place.keys[at]) == Some(Ordering::Equal);
+            let columns = 0..place.keys.len().min(depth);
+            slice.rows.iter().position(|row| columns.clone().all(|at| is_equal(row, at)))
         };
-        let places =
-            |keys: &[Operand<'a>], depth: usize, rows: &[Row<'a>]| rows.iter().position(|row| same(row, keys, depth));
         // An opaque order may hold values for equal that differ in their bytes, and order them by the id: an answer that
         // shows both items themselves is asked first.
-        let shown = |left_depth, right_depth| {
-            self.answers
-                .iter()
-                .find_map(|rows| Some(places(left, left_depth, rows)?.cmp(&places(right, right_depth, rows)?)))
-        };
-        shown(left.len(), right.len()).or_else(|| shown(depth, depth))
-    }
-
-    fn column(&self, column: usize) -> (&SortKey, Extent) {
-        match self.order.strong.get(column) {
-            Some(key) => (key, Extent::Kept),
-            None => (&self.order.id, Extent::Whole),
-        }
-    }
-
-    /// Returns the number of leading keys by which a run is told; all keys where the upstream orders ties.
-    fn run(&self, row: &Row<'a>) -> usize {
-        let Order { strong, ties, .. } = self.order;
-        let is_coarse = |(key, value): (&SortKey, &Operand<'a>)| {
-            let Operand::Raw(raw) = value else { return false };
-            key.grain.is_some() || KeyValue::of_strong(&key.kind, raw).is_some_and(|value| value.is_cut(&key.kind))
-        };
-        let coarse = strong.iter().zip(&*row.keys).position(is_coarse).map(|column| column + 1);
-        let loose = *ties == Ties::Unordered && !strong.is_empty();
-        coarse.unwrap_or_else(|| if loose { strong.len() } else { self.order.columns() })
-    }
-}
-
-fn after<'a>(row: &Row<'a>) -> ListPlace<'a> {
-    ListPlace { keys: row.keys.clone(), before: false }
-}
-
-fn is_start(place: &ListPlace<'_>) -> bool {
-    place.keys.is_empty() && place.before
-}
-
-fn is_end(place: &ListPlace<'_>) -> bool {
-    place.keys.is_empty() && !place.before
-}
-
-/// Returns the place that was asked for.
-fn anchor_of<'a>(request: &'a PageRequest, exchanges: &'a [(Fetch, Answer)]) -> Option<ListPlace<'a>> {
-    let place = |keys: &'a [KeyValue], id: &'a KeyValue| ListPlace {
-        keys: keys.iter().chain([id]).map(Operand::Kept).collect(),
-        before: false,
-    };
-    let of = |anchor: &'a Anchor| place(&anchor.keys, &anchor.id);
-    match &request.target.position {
-        Position::Start | Position::End => Some(ListPlace::start()),
-        Position::At(offset) if offset.0 == 0 => Some(ListPlace::start()),
-        Position::After(anchor) | Position::Before(anchor) => Some(of(anchor)),
-        Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => {
-            let served = |keys: &[KeyValue]| {
-                pivot.fingerprint.is_none_or(|mark| mark == fingerprint(request.marker_of_target(), keys))
-            };
-            if request.order.strong.is_empty() {
-                return Some(place(&[], &pivot.id));
-            }
-            let looked_up = exchanges.iter().rev().find_map(|(fetch, answer)| {
-                let is_item = matches!(fetch, Fetch::Item(id) if *id == pivot.id) && !answer.items.is_empty();
-                let row = is_item.then(|| Row::of(answer, &request.order, 0))?;
-                let raw = row.keys.iter().zip(&request.order.strong);
-                let keys =
-                    raw.map(
-                        |(key, sort)| {
-                            if let Operand::Raw(raw) = key { KeyValue::of_strong(&sort.kind, raw) } else { None }
-                        },
-                    );
-                served(&keys.collect::<Option<Vec<_>>>()?).then(|| after(&row))
-            });
-            let kept = || request.pivot.as_deref().filter(|keys| served(keys)).map(|keys| place(keys, &pivot.id));
-            looked_up.or_else(kept)
-        }
-        Position::Token(token) => match &token.within {
-            PlaceInPage::Keys(anchor) => Some(of(anchor)),
-            PlaceInPage::Whole if token.token.is_none() => Some(ListPlace::start()),
-            PlaceInPage::Whole | PlaceInPage::Marks(_) => None,
-        },
-        Position::AfterMarks(_) | Position::BeforeMarks(_) | Position::At(_) => None,
+        [usize::MAX, depth].into_iter().find_map(|depth| {
+            self.slices.iter().find_map(|slice| Some(find(slice, left, depth)?.cmp(&find(slice, right, depth)?)))
+        })
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     },
     pagination::{
         answer::{Answer, Standing},
-        checker::{self, Argument, ClaimFault, Transcript},
+        checker::{self, ClaimFault},
         fetch::{Fetch, Listing},
         mark::Mark,
         page::Page,
@@ -189,7 +189,7 @@ pub(crate) struct RecordedPage {
     pub(crate) more: usize,
     pub(crate) page: Option<PageOutline>,
     /// The questions and answers, for the checker; none if there is no memory for them.
-    transcript: Option<Transcript>,
+    transcript: Option<(PageRequest, Vec<(Fetch, Answer)>)>,
     steps: usize,
 }
 
@@ -206,7 +206,7 @@ impl PageRecord {
 
     /// Begins the transcript.
     pub(super) fn begin(&self, request: &PageRequest) {
-        self.lock().transcript = Some(Transcript::new(request.clone()));
+        self.lock().transcript = Some((request.clone(), Vec::new()));
     }
 
     /// Records the requests of a step. Their answers are kept for the checker as long as there is memory.
@@ -232,24 +232,22 @@ impl PageRecord {
     }
 
     fn answered<'f>(&self, all: impl Iterator<Item = (&'f Fetch, &'f (Result<FetchedAnswer, Failure>, Duration))>) {
-        if let Some(transcript) = &mut self.lock().transcript {
+        if let Some((_, exchanges)) = &mut self.lock().transcript {
             let answered = all.filter_map(|(fetch, (fetched, _))| Some((fetch, &fetched.as_ref().ok()?.answer)));
-            for (fetch, answer) in answered {
-                transcript.record(std::slice::from_ref(fetch), std::slice::from_ref(answer));
-            }
+            exchanges.extend(answered.map(|(fetch, answer)| (fetch.clone(), answer.clone())));
         }
     }
 
     /// Records the page, and the checker's verdict on it. The checker compares each item with those of all answers, so that
     /// it works on a thread where nobody waits for it but this request.
     pub(super) async fn served(&self, page: &Page) {
-        let Some(transcript) = self.lock().transcript.take() else { return self.judged(page, None) };
+        let Some((request, exchanges)) = self.lock().transcript.take() else { return self.judged(page, None) };
         let judged = page.clone();
-        let verdict = tokio::task::spawn_blocking(move || checker::check(&transcript, &judged)).await;
+        let verdict = tokio::task::spawn_blocking(move || checker::check(&request, &exchanges, &judged)).await;
         self.judged(page, verdict.ok());
     }
 
-    fn judged(&self, page: &Page, verdict: Option<Result<Argument, ClaimFault>>) {
+    fn judged(&self, page: &Page, verdict: Option<Result<Vec<String>, ClaimFault>>) {
         self.lock().page = Some(PageOutline {
             items: page.items.len(),
             level: level_word(page.level()),
@@ -285,7 +283,7 @@ pub(crate) struct PageOutline {
     pub(crate) total: Option<u64>,
     /// The argument of the independent checker for the page, or the claim that it does not follow; none if there was no
     /// memory for it.
-    pub(crate) verdict: Option<Result<Argument, ClaimFault>>,
+    pub(crate) verdict: Option<Result<Vec<String>, ClaimFault>>,
 }
 
 impl Exchange<'_> {
