@@ -18,7 +18,7 @@
 //!   alternatives of a filter one counts that shows an item of its range. An end needs the evidence of the answer
 //!   itself: what the dialect vouches for, or fewer items than a size that was honoured and a word of the answer that
 //!   nothing follows. What the page says of its neighbours agrees with it: a page ahead of it is not claimed where an
-//!   answer ends the list and none shows an item more.
+//!   answer ends the list, none shows an item more and no total counts more.
 //! - A page of level `checked` is held to the same rule with weaker evidence: filters are believed; an answer begins
 //!   where another ends by its offset, if one of the two was read again around the other and came back the same; and an
 //!   answer ends its list where its total says so, where it is empty, or where another one that was asked for what
@@ -27,7 +27,7 @@
 //!   unproven, no more is checked than of every page.
 //!
 //! A page that is called a [`ClaimFault`] other than [`ClaimFault::Verbatim`] or [`ClaimFault::Once`] may be right: the
-//! core knows more arguments for `checked` pages, and ends by a total that another answer overrules. The simulator
+//! core knows more arguments for `checked` pages, and believes an answer that says that there is more. The simulator
 //! counts these pages, about two in ten thousand, and bounds their number. A page that the checker follows, and that is
 //! wrong all the same, was deceived by its answers.
 
@@ -217,7 +217,8 @@ impl PageChecker<'_> {
         let from = if back.is_none() && !self.items.is_empty() { &start } else { &self.anchor };
         let lines = self.chain(page.level(), from, if ahead.is_some() { last } else { &end })?;
         let shows_more = self.slices.iter().flat_map(|slice| &slice.rows).any(|row| self.is_before(last, row));
-        let is_end = more && !shows_more && self.chain(Level::Exact, last, &end).is_ok();
+        let says_more = self.slices.iter().any(|one| one.answer.total.is_some_and(|all| all.value > u64::from(*limit)));
+        let is_end = more && !(shows_more || says_more) && self.chain(Level::Exact, last, &end).is_ok();
         require(!is_end, || ClaimFault::Ends("there is more, it says, after an end".into())).map(|()| lines)
     }
 
@@ -371,12 +372,12 @@ impl PageChecker<'_> {
     /// Compares two places by the leading keys that both have. Values that can only be told apart stand as an answer
     /// shows them.
     fn order_of(&self, left: &Place, right: &Place) -> Option<Ordering> {
-        let is_coarse = |column: usize| self.order.strong[..column].iter().any(|key| key.grain.is_some());
         for (column, (one, other)) in left.keys.iter().zip(&*right.keys).enumerate() {
-            let key = self.order.keys().nth(column)?;
+            let (key, before) = (self.order.keys().nth(column)?, &self.order.strong[..column]);
             match self.compare(column, one, other) {
                 Some(Ordering::Equal) => {}
-                None if key.kind == Kind::Opaque && is_coarse(column) => {}
+                // After a key that is shown coarsely, such values decide nothing.
+                None if key.kind == Kind::Opaque && before.iter().any(|key| key.grain.is_some()) => {}
                 None if key.kind == Kind::Opaque => return self.shown_order(left, right, column + 1),
                 known => return known,
             }
@@ -393,8 +394,8 @@ impl PageChecker<'_> {
     fn shown_order(&self, left: &Place, right: &Place, depth: usize) -> Option<Ordering> {
         let find = |slice: &AskedSlice<'_>, place: &Place, depth| {
             let is_equal = |row: &Place, at| self.compare(at, &row.keys[at], &place.keys[at]) == Some(Ordering::Equal);
-            let columns = 0..place.keys.len().min(depth);
-            slice.rows.iter().position(|row| columns.clone().all(|at| is_equal(row, at)))
+            let columns = |row: &Place| 0..row.keys.len().min(place.keys.len()).min(depth);
+            slice.rows.iter().position(|row| columns(row).all(|at| is_equal(row, at)))
         };
         // An opaque order may hold values for equal that differ in their bytes, and order them by the id: an answer that
         // shows both items themselves is asked first.
