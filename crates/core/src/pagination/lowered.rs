@@ -8,6 +8,7 @@
 
 use super::{
     anchored,
+    order::Kind,
     page::Page,
     position::Position,
     refusal::Refusal,
@@ -27,7 +28,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     if matches!(request.target.position, Position::AfterMarks(_) | Position::BeforeMarks(_)) {
         return anchored::read(up, request).await;
     }
-    if request.is_unverified() {
+    if request.is_unverified() || !can_be_of_no_use(&request) {
         return seek::read(up, request).await;
     }
     up.keys = Some(KeyWatch { order: Arc::clone(&request.order), may_project: request.abilities.may_project });
@@ -50,4 +51,9 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     let mut page = anchored::read_from(up, request, came).await?;
     page.notes.lowered = Some(why);
     Ok(page)
+}
+
+/// Returns whether answers can show that keys are of no use: they may lack them, or hold texts without a declared type.
+fn can_be_of_no_use(request: &PageRequest) -> bool {
+    request.abilities.may_project || request.order.strong.iter().any(|key| key.kind == Kind::Inferred)
 }

@@ -43,9 +43,10 @@ pub fn resolve(request: PageRequest) -> Step {
     debug_assert!(request.order.declared || request.order.strong.is_empty(), "an undeclared order has no strong keys");
     // Where a token works only once, a page has all of the upstream's last page.
     let most = if request.paging.tokens.single_use { usize::MAX } else { request.limit as usize };
+    let request = Box::new(request);
     step(Task::begin(move |port| async move {
         let mut up = UpstreamPort::new(port);
-        let page = totals::tell(&mut up, Box::new(request)).await.map_err(Stop::into_refusal)?;
+        let page = totals::tell(&mut up, request).await.map_err(Stop::into_refusal)?;
         assert_whole(&page, most);
         Ok(page)
     }))

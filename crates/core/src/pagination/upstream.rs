@@ -183,14 +183,17 @@ impl UpstreamPort {
     ///
     /// [`Stop::Marks`] and [`Stop::Run`] where the answers show that the page must be read in another way, and
     /// [`Stop::Unaskable`] where the dialect can't ask for a slice.
-    pub(super) async fn slices(&mut self, slices: &[(Slice, bool)]) -> Result<Vec<Answer>, Stop> {
-        let listed = slices.iter().map(|(slice, flipped)| self.listed(*slice, *flipped)).collect();
+    pub(super) async fn slices(
+        &mut self,
+        mut slices: impl Iterator<Item = (Slice, bool)> + Clone,
+    ) -> Result<Vec<Answer>, Stop> {
+        let listed = slices.clone().map(|(slice, flipped)| self.listed(slice, flipped)).collect();
         let answers = self.fetch(listed).await?;
         if let Some(passed) = &mut self.beyond {
             passed.was_seen |= answers.iter().any(|answer| passed.shows_more(answer));
         }
         // An answer of the flipped list from its start is the end of this one.
-        let first = slices.first().filter(|(_, flipped)| !flipped).map(|(slice, _)| *slice);
+        let first = slices.next().filter(|(_, flipped)| !flipped).map(|(slice, _)| slice);
         runs::watch(self, first, &answers).await?;
         Ok(answers)
     }

@@ -174,7 +174,8 @@ impl Draft {
             to_the_end: matches!(boundary, Boundary::Tail),
             wanted: WantedPage { order, ground, limit: limit as usize, hint, nearest, unchecked },
             next: NextBoundary { boundary, offset, run: u64::from(hint.run) },
-            views: Vec::new(),
+            // One answer makes most pages.
+            views: Vec::with_capacity(1),
             taken: Vec::new(),
             more: MoreItems::default(),
             weakness: Weakness::default(),

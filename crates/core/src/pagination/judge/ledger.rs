@@ -75,14 +75,18 @@ fn hash_of(id: &[u8]) -> u64 {
 
 impl Ledger {
     /// Opens the ledger of a page at a target, whose hint has the sizes that the walk has seen honoured.
-    pub(in crate::pagination) fn new(target: &Target, repeats: bool) -> Self {
+    pub(in crate::pagination) fn new(target: &Target, paging: &Paging) -> Self {
         let hint = &target.hint;
         // A cursor that is no farther from its end of the list than the largest size may have seen one answer alone.
         let beyond_start = if hint.offset.0 > u64::from(hint.honoured) { hint.honoured } else { 0 };
         Self {
             honoured: Honoured::before(hint.honoured, beyond_start),
-            edges: Edge::of_target(target).into_iter().collect(),
-            ..Self::of_sizes(hint.honoured, repeats)
+            // Places are compared by page alone.
+            edges: match paging.family {
+                Family::Page => Edge::of_target(target).into_iter().collect(),
+                Family::Offset | Family::Token => Vec::new(),
+            },
+            ..Self::of_sizes(hint.honoured, paging.repeats_last_page)
         }
     }
 
@@ -240,7 +244,7 @@ mod tests {
         let end_after = |id: KeyValue, offset: u64, total: u64, is_flipped: bool, ids: &[&str]| {
             let hint = Hint { offset: Offset(offset), total: Some(total), honoured: 10, ..Hint::default() };
             let position = Position::After(Anchor { keys: Vec::new(), id });
-            let mut ledger = Ledger::new(&Target { position, hint }, false);
+            let mut ledger = Ledger::new(&Target { position, hint }, &paging);
             let (mut body, mut spans) = (Vec::new(), Vec::new());
             for id in ids {
                 let start = u32::try_from(body.len()).unwrap();
@@ -273,7 +277,7 @@ mod tests {
     fn a_count_ends_no_page_that_only_a_size_of_the_first_page_places() {
         let end_of_last = |sizes: Sizes, target: Target| {
             let paging = Paging::new(Family::Page, sizes);
-            let mut ledger = Ledger::new(&target, false);
+            let mut ledger = Ledger::new(&target, &paging);
             let spans: Vec<Span> = (0..2).map(|start| Span { start, end: start + 1 }).collect();
             let mut answer = Answer::listed(b"34".to_vec(), spans.clone(), spans);
             answer.total = Some(Total { value: 5, exact: true });
@@ -298,7 +302,7 @@ mod tests {
     fn a_count_ends_no_list_by_a_size_that_the_first_answer_alone_filled() {
         let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
         let end_of_second = |hint: Hint, answers: &[(u64, u32, usize)]| {
-            let mut ledger = Ledger::new(&Target { position: Position::End, hint }, false);
+            let mut ledger = Ledger::new(&Target { position: Position::End, hint }, &paging);
             let (slice, answer) = answers
                 .iter()
                 .map(|(from, size, count)| {

@@ -79,7 +79,7 @@ impl<'p> Asker<'p> {
             budget: request.budget,
             searching: false,
             sizes: KnownSizes::new(request.profile, is_first_page),
-            ledger: Ledger::new(&request.target, request.paging.repeats_last_page),
+            ledger: Ledger::new(&request.target, &request.paging),
             ceilings: 0,
             up,
         }
@@ -120,18 +120,18 @@ impl<'p> Asker<'p> {
             // A plan without a request would go on for ever.
             return Err(Unasked::Spent);
         }
-        let shallow = |asked: &AskedSlice| {
+        let shallow = |asked: AskedSlice| {
             let slice = plan::within(paging, asked.slice)?;
-            (slice == asked.slice || is_of_use(slice)).then_some(AskedSlice { slice, ..*asked })
+            (slice == asked.slice || is_of_use(slice)).then_some(AskedSlice { slice, ..asked })
         };
-        asked = asked.iter().map_while(shallow).collect();
+        asked = asked.into_iter().map_while(shallow).collect();
         if asked.is_empty() {
             return Err(Unasked::TooDeep);
         }
-        let slices: Vec<(Slice, bool)> = asked.iter().map(|asked| (asked.slice, asked.flipped.is_some())).collect();
-        let answers = self.up.slices(&slices).await?;
-        debug_assert_eq!(answers.len(), slices.len(), "each slice has an answer");
-        self.learn(slices.iter().copied().zip(&answers), paging)?;
+        let slices = asked.iter().map(|asked| (asked.slice, asked.flipped.is_some()));
+        let answers = self.up.slices(slices.clone()).await?;
+        debug_assert_eq!(answers.len(), asked.len(), "each slice has an answer");
+        self.learn(slices.zip(&answers), paging)?;
         Ok(asked.into_iter().zip(answers).collect())
     }
 
