@@ -58,11 +58,16 @@ impl<'a> Instant<'a> {
     }
 }
 
-/// Returns whether a text is a date with a time, so that values of a field without a declared type compare as instants.
-/// A date alone compares by its bytes as it does as an instant.
-pub(super) fn is_date_time(text: &[u8]) -> bool {
+/// Reads a date with a time: values of a field without a declared type compare as instants. `None` for anything else, also
+/// for a date alone, which compares by its bytes as it does as an instant.
+pub(super) fn date_time(text: &[u8]) -> Option<Instant<'_>> {
     // Most texts are told apart by these bytes.
-    text.len() > DATE && text[4] == b'-' && Instant::parse(text).is_some()
+    if text.len() > DATE && text[4] == b'-' { Instant::parse(text) } else { None }
+}
+
+/// Returns whether a text is a date with a time.
+pub(super) fn is_date_time(text: &[u8]) -> bool {
+    date_time(text).is_some()
 }
 
 /// The precision with which a date-time is shown.

@@ -8,7 +8,7 @@ use std::{borrow::Cow, cmp::Ordering};
 
 use super::{
     decimal::{compare_decimals, plain_decimal},
-    instant::{Instant, is_date_time},
+    instant::{Instant, date_time},
     order::{Direction, Kind, Nulls, SortKey},
 };
 use crate::json::scalar::{self, ScalarKind};
@@ -300,7 +300,9 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
             Some(left[..left.len().min(kept)].cmp(&right[..right.len().min(kept)]))
         }
         (Kind::Datetime, Scalar::Text(left), Scalar::Text(right)) => {
-            Some(Instant::parse(left)?.cmp(&Instant::parse(right)?))
+            let instant = Instant::parse(left)?;
+            // Ties are nearly always spelt alike.
+            if left == right { Some(Ordering::Equal) } else { Some(instant.cmp(&Instant::parse(right)?)) }
         }
         (Kind::Uuid, Scalar::Text(left), Scalar::Text(right)) => {
             Some(left.to_ascii_lowercase().cmp(&right.to_ascii_lowercase()))
@@ -324,9 +326,9 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
 /// stand to other texts by its bytes and to its like as an instant, and three such values may go round in a circle,
 /// among which halving finds an anchor's place where it is not.
 fn infer(left: &[u8], right: &[u8]) -> Option<Ordering> {
-    match (is_date_time(left), is_date_time(right)) {
-        (true, true) => Some(Instant::parse(left)?.cmp(&Instant::parse(right)?)),
-        (false, false) => Some(left[..left.len().min(TEXT_KEPT)].cmp(&right[..right.len().min(TEXT_KEPT)])),
+    match (date_time(left), date_time(right)) {
+        (Some(left), Some(right)) => Some(left.cmp(&right)),
+        (None, None) => Some(left[..left.len().min(TEXT_KEPT)].cmp(&right[..right.len().min(TEXT_KEPT)])),
         _ => None,
     }
 }
