@@ -93,10 +93,10 @@ pub fn check(request: &PageRequest, exchanges: &[(Fetch, Answer)], page: &Page) 
     if !proven || (paging.family == Family::Token && page.level() < Level::Exact) {
         return Ok(vec!["Each item is one that an answer shows, and no id is there twice.".to_owned()]);
     }
-    let read = |answer: &Answer, item| answer.anchor(order, item).map(Place::after);
+    let read = |answer: &Answer, item| answer.anchor(order, item).map(Bound::after);
     let items = page.items.iter().map(|place| read(&page.answers[place.answer as usize], place.item as usize));
     let backward = request.target.position.is_backward();
-    let items: Option<Vec<Place>> = if backward { items.rev().collect() } else { items.collect() };
+    let items: Option<Vec<Bound>> = if backward { items.rev().collect() } else { items.collect() };
     let (Some(items), Some(anchor)) = (items, anchor_of(request, exchanges)) else {
         return Err(ClaimFault::Order("the keys of an item, or of the place that was asked for, are not known".into()));
     };
@@ -105,8 +105,8 @@ pub fn check(request: &PageRequest, exchanges: &[(Fetch, Answer)], page: &Page) 
         let Fetch::Slice(slice, listing) = fetch else { continue };
         let (begins, size, reversed) = (slice.begins().0, slice.size().0 as usize, listing.flipped != backward);
         let rows = (0..answer.items.len()).map(|item| read(answer, item));
-        let rows: Option<Vec<Place>> = if reversed { rows.rev().collect() } else { rows.collect() };
-        slices.extend(rows.map(|rows| AskedSlice { number, begins, size, listing, answer, rows, reversed }));
+        let rows: Option<Vec<Bound>> = if reversed { rows.rev().collect() } else { rows.collect() };
+        slices.extend(rows.map(|rows| ShownSlice { number, begins, size, listing, answer, rows, reversed }));
     }
     let order = if backward { order.flipped() } else { Order::clone(order) };
     PageChecker { request, order, slices, items, anchor }.check(page)
@@ -116,22 +116,22 @@ fn require(holds: bool, fault: impl FnOnce() -> ClaimFault) -> Result<(), ClaimF
     if holds { Ok(()) } else { Err(fault()) }
 }
 
-/// The bytes of an item, and its id in its one spelling.
-type Item<'a> = (&'a [u8], Option<Cow<'a, [u8]>>);
+/// An item as it is known again: its bytes, and its id in its one spelling.
+type ItemCopy<'a> = (&'a [u8], Option<Cow<'a, [u8]>>);
 
-fn item_of<'a>(answer: &'a Answer, order: &Order, item: usize) -> Item<'a> {
+fn item_of<'a>(answer: &'a Answer, order: &Order, item: usize) -> ItemCopy<'a> {
     (answer.item(item), answer.identity(order, item))
 }
 
-fn items_of<'a>(answer: &'a Answer, order: &Order) -> HashSet<Item<'a>> {
+fn items_of<'a>(answer: &'a Answer, order: &Order) -> HashSet<ItemCopy<'a>> {
     (0..answer.items.len()).map(|item| item_of(answer, order, item)).collect()
 }
 
 /// Returns the place that was asked for.
-fn anchor_of(request: &PageRequest, exchanges: &[(Fetch, Answer)]) -> Option<Place> {
+fn anchor_of(request: &PageRequest, exchanges: &[(Fetch, Answer)]) -> Option<Bound> {
     match &request.target.position {
-        Position::Start | Position::End | Position::At(Offset(0)) => Some(Place::new(&[], true)),
-        Position::After(anchor) | Position::Before(anchor) => Some(Place::after(anchor.clone())),
+        Position::Start | Position::End | Position::At(Offset(0)) => Some(Bound::new(&[], true)),
+        Position::After(anchor) | Position::Before(anchor) => Some(Bound::after(anchor.clone())),
         Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => {
             let looked_up = exchanges.iter().rev().filter(|(fetch, _)| *fetch == Fetch::Item(pivot.id.clone()));
             let looked_up = looked_up.filter_map(|(_, answer)| Some(answer.anchor(&request.order, 0)?.keys));
@@ -139,7 +139,7 @@ fn anchor_of(request: &PageRequest, exchanges: &[(Fetch, Answer)]) -> Option<Pla
             let is_served = |keys: &Vec<KeyValue>| pivot.fingerprint.is_none_or(|served| served == mark(keys));
             let mut known = looked_up.chain(request.pivot.clone()).filter(is_served);
             let keys = if request.order.strong.is_empty() { Vec::new() } else { known.next()? };
-            Some(Place::after(Anchor { keys, id: pivot.id.clone() }))
+            Some(Bound::after(Anchor { keys, id: pivot.id.clone() }))
         }
         _ => None,
     }
@@ -148,13 +148,13 @@ fn anchor_of(request: &PageRequest, exchanges: &[(Fetch, Answer)]) -> Option<Pla
 /// A place between items, in the direction of reading: right before, or right after, all items with these leading keys.
 /// Without keys: the start, or the end, of the list.
 #[derive(Clone, Debug)]
-struct Place {
+struct Bound {
     keys: Rc<[KeyValue]>,
     /// Before them: -1; after them: 1.
     side: i8,
 }
 
-impl Place {
+impl Bound {
     fn new(keys: &[KeyValue], before: bool) -> Self {
         Self { keys: keys.into(), side: if before { -1 } else { 1 } }
     }
@@ -165,7 +165,7 @@ impl Place {
 }
 
 /// A slice that was asked for, and its answer.
-struct AskedSlice<'a> {
+struct ShownSlice<'a> {
     /// The place of the answer in the transcript.
     number: usize,
     begins: u64,
@@ -173,7 +173,7 @@ struct AskedSlice<'a> {
     listing: &'a Listing,
     answer: &'a Answer,
     /// The place after each item, in the direction of reading.
-    rows: Vec<Place>,
+    rows: Vec<Bound>,
     /// The answer runs against the direction of reading.
     reversed: bool,
 }
@@ -185,16 +185,16 @@ struct PageChecker<'a> {
     request: &'a PageRequest,
     /// In the direction of reading.
     order: Order,
-    slices: Vec<AskedSlice<'a>>,
+    slices: Vec<ShownSlice<'a>>,
     /// The place after each item of the page, in the direction of reading.
-    items: Vec<Place>,
-    anchor: Place,
+    items: Vec<Bound>,
+    anchor: Bound,
 }
 
 impl PageChecker<'_> {
     fn check(&self, page: &Page) -> Result<Vec<String>, ClaimFault> {
         let PageRequest { paging, limit, .. } = self.request;
-        let places: Vec<&Place> = [&self.anchor].into_iter().chain(&self.items).collect();
+        let places: Vec<&Bound> = [&self.anchor].into_iter().chain(&self.items).collect();
         let is_sorted = places.is_sorted_by(|left, right| self.is_before(left, right));
         require(is_sorted, || ClaimFault::Order("an item does not come after the place before".into()))?;
         let backward = self.request.target.position.is_backward();
@@ -205,7 +205,7 @@ impl PageChecker<'_> {
                 Some(Position::AfterPivot(pivot) | Position::BeforePivot(pivot)) => &pivot.id,
                 _ => continue,
             };
-            let is_same = item.is_none_or(|item| self.is_same(item, &Place::new(std::slice::from_ref(id), false)));
+            let is_same = item.is_none_or(|item| self.is_same(item, &Bound::new(std::slice::from_ref(id), false)));
             require(is_same, || ClaimFault::Whole("a page beside it begins elsewhere".into()))?;
         }
         let more = ahead.is_some() && !page.short;
@@ -213,7 +213,7 @@ impl PageChecker<'_> {
         require(is_full || !more, || ClaimFault::Ends("there is more, it says, and it is not full".into()))?;
         let may_lead_back = back.is_none() || !self.anchor.keys.is_empty() || self.items.is_empty();
         require(may_lead_back, || ClaimFault::Ends("it begins where the list does, and leads back".into()))?;
-        let (start, end, last) = (Place::new(&[], true), Place::new(&[], false), places[places.len() - 1]);
+        let (start, end, last) = (Bound::new(&[], true), Bound::new(&[], false), places[places.len() - 1]);
         let from = if back.is_none() && !self.items.is_empty() { &start } else { &self.anchor };
         let lines = self.chain(page.level(), from, if ahead.is_some() { last } else { &end })?;
         let shows_more = self.slices.iter().flat_map(|slice| &slice.rows).any(|row| self.is_before(last, row));
@@ -224,7 +224,7 @@ impl PageChecker<'_> {
 
     /// Leads from one place to another by answers each of which begins at or before the place reached and goes beyond
     /// it.
-    fn chain(&self, least: Level, from: &Place, goal: &Place) -> Result<Vec<String>, ClaimFault> {
+    fn chain(&self, least: Level, from: &Bound, goal: &Bound) -> Result<Vec<String>, ClaimFault> {
         let (mut at, mut lines) = (from.clone(), Vec::new());
         while !self.is_within(goal, &at) {
             let step = |slice, part| Some((slice, self.step(slice, self.range(part)?, least, &at)?));
@@ -233,7 +233,7 @@ impl PageChecker<'_> {
                 let parts = if let Filter::Or(parts) = filter { parts } else { std::slice::from_ref(filter) };
                 parts.iter().filter_map(move |part| step(slice, part))
             });
-            let leads = |best: &Place, to: &Place| self.is_before(best, to) || self.is_within(goal, to);
+            let leads = |best: &Bound, to: &Bound| self.is_before(best, to) || self.is_within(goal, to);
             let step = steps.reduce(|best, step| if leads(&best.1, &step.1) { step } else { best });
             let passed = self.items.iter().filter(|item| self.is_within(item, &at)).count();
             // Values that only answers can order may go round where the answers contradict each other:
@@ -250,38 +250,38 @@ impl PageChecker<'_> {
     }
 
     /// Returns how far an answer leads on from a place: to its end, or to an item that is not on the page.
-    fn step(&self, slice: &AskedSlice<'_>, (from, to): (Place, Place), least: Level, at: &Place) -> Option<Place> {
+    fn step(&self, slice: &ShownSlice<'_>, (from, to): (Bound, Bound), least: Level, at: &Bound) -> Option<Bound> {
         let edge = |row, before| self.edge(row, slice.listing.by_id, before);
         // Nothing but an item of its range shows that an alternative of a filter is understood.
-        let is_inside = |row: &Place| self.is_within(&from, row) && self.is_within(row, &to);
+        let is_inside = |row: &Bound| self.is_within(&from, row) && self.is_within(row, &to);
         let is_known = least < Level::Exact || slice.rows.is_empty() || slice.rows.iter().any(is_inside);
         let is_usable = is_known && slice.rows.is_sorted_by(|left, right| self.is_before(&edge(left, true), right));
         let (first, last) = ((slice.begins == 0).then_some(Level::Exact), self.ends(slice));
         let [begins, ends] = if slice.reversed { [last, first] } else { [first, last] }.map(|edge| edge >= Some(least));
-        let adjoins = |one: &&AskedSlice<'_>| self.adjoin(if slice.reversed { [slice, one] } else { [one, slice] });
+        let adjoins = |one: &&ShownSlice<'_>| self.adjoin(if slice.reversed { [slice, one] } else { [one, slice] });
         let seam = self.slices.iter().filter(|_| least < Level::Exact).find(adjoins);
         let low = match (slice.rows.first(), seam.and_then(|seam| seam.rows.last())) {
             _ if begins && (from.keys.is_empty() || least < Level::Exact) => from.clone(),
-            (first, _) if begins => Place::new(&first?.keys[..from.keys.len()], true),
+            (first, _) if begins => Bound::new(&first?.keys[..from.keys.len()], true),
             (_, Some(last)) => edge(last, true),
             (first, None) => edge(first?, false),
         };
         let high = if ends { to.clone() } else { edge(slice.rows.last()?, true) };
         let rows = slice.rows.iter().chain(seam.iter().flat_map(|seam| &seam.rows));
         let missing = rows.filter(|row| !self.items.iter().any(|item| self.is_same(item, row)));
-        let places = missing.map(|row| Place::new(&row.keys, true)).filter(|row| self.is_within(at, row)).chain([to]);
+        let places = missing.map(|row| Bound::new(&row.keys, true)).filter(|row| self.is_within(at, row)).chain([to]);
         let to = places.fold(high, |to, place| if self.is_before(&place, &to) { place } else { to });
         (is_usable && self.is_within(&low, at) && self.is_within(&from, at) && self.is_before(at, &to)).then_some(to)
     }
 
     /// Returns whether a slice begins where another ends, and one of the two was read before and after the other, and was
     /// the same.
-    fn adjoin(&self, [one, next]: [&AskedSlice<'_>; 2]) -> bool {
-        let is_same = |one: &AskedSlice<'_>, again: &AskedSlice<'_>| {
+    fn adjoin(&self, [one, next]: [&ShownSlice<'_>; 2]) -> bool {
+        let is_same = |one: &ShownSlice<'_>, again: &ShownSlice<'_>| {
             (one.begins, one.size, one.listing) == (again.begins, again.size, again.listing)
                 && items_of(one.answer, &self.order) == items_of(again.answer, &self.order)
         };
-        let is_around = |one: &AskedSlice<'_>, other: &AskedSlice<'_>| {
+        let is_around = |one: &ShownSlice<'_>, other: &ShownSlice<'_>| {
             let mut numbers = self.slices.iter().filter(|again| is_same(one, again)).map(|again| again.number);
             numbers.next() < Some(other.number) && numbers.next_back() > Some(other.number)
         };
@@ -290,7 +290,7 @@ impl PageChecker<'_> {
     }
 
     /// Returns the level at which an answer ends its list, in the direction in which it was asked for.
-    fn ends(&self, one: &AskedSlice<'_>) -> Option<Level> {
+    fn ends(&self, one: &ShownSlice<'_>) -> Option<Level> {
         let PageRequest { paging, target, filters, .. } = self.request;
         let others = || self.slices.iter().filter(|other| other.number != one.number);
         // The whole list and a filtered one may be capped otherwise.
@@ -305,7 +305,7 @@ impl PageChecker<'_> {
         let vouched =
             (paging.end == EndEvidence::Flag && says_end) || (paging.end == EndEvidence::ShortPage && is_below(cap));
         let is_exact = vouched || ((says_end || counted) && (end == 0 || is_below(alike.chain([2, before]).max()?)));
-        let shows_no_more = |other: &AskedSlice<'_>| {
+        let shows_no_more = |other: &ShownSlice<'_>| {
             let last = other.answer.items.len().checked_sub(1).map(|last| item_of(other.answer, &self.order, last));
             let is_beyond = other.begins + other.size as u64 > end && other.listing == one.listing;
             is_beyond && last.is_none_or(|last| items_of(one.answer, &self.order).contains(&last))
@@ -315,13 +315,13 @@ impl PageChecker<'_> {
     }
 
     /// Returns the places between which a filter lets items through; `None` where the filter is no range.
-    fn range(&self, filter: &Filter) -> Option<(Place, Place)> {
+    fn range(&self, filter: &Filter) -> Option<(Bound, Bound)> {
         let parts = if let Filter::And(parts) = filter { parts } else { std::slice::from_ref(filter) };
-        let (mut low, mut high, mut keys) = (Place::new(&[], true), Place::new(&[], false), Vec::new());
+        let (mut low, mut high, mut keys) = (Bound::new(&[], true), Bound::new(&[], false), Vec::new());
         for part in parts {
             let Filter::Compare { column, comparison, value } = part else { return None };
             let value = value.as_ref().unwrap_or(&KeyValue::Null);
-            let at = |value: &KeyValue, before| Place::new(&[&keys[..], std::slice::from_ref(value)].concat(), before);
+            let at = |value: &KeyValue, before| Bound::new(&[&keys[..], std::slice::from_ref(value)].concat(), before);
             // Nulls come before or after all values. A comparison lets none of them through.
             let nulls = self.compare(*column, &KeyValue::Null, &KeyValue::Boolean(true));
             if *column != keys.len() || (nulls.is_none() && *comparison == Comparison::Null) {
@@ -348,30 +348,30 @@ impl PageChecker<'_> {
     }
 
     /// Returns the place before or after the run of an item; after the item itself where the upstream orders ties.
-    fn edge(&self, item: &Place, by_id: bool, before: bool) -> Place {
+    fn edge(&self, item: &Bound, by_id: bool, before: bool) -> Bound {
         let Order { strong, ties, .. } = &self.order;
         let is_coarse = |(key, value): (&SortKey, &KeyValue)| key.grain.is_some() || value.is_cut(&key.kind);
         let coarse = strong.iter().zip(&*item.keys).position(is_coarse).map(|column| column + 1);
         let loose = (*ties == Ties::Unordered && !strong.is_empty()).then_some(strong.len());
-        coarse.or(loose).filter(|_| !by_id).map_or_else(|| item.clone(), |run| Place::new(&item.keys[..run], before))
+        coarse.or(loose).filter(|_| !by_id).map_or_else(|| item.clone(), |run| Bound::new(&item.keys[..run], before))
     }
 
-    fn is_same(&self, left: &Place, right: &Place) -> bool {
+    fn is_same(&self, left: &Bound, right: &Bound) -> bool {
         let (Some(left), Some(right)) = (left.keys.last(), right.keys.last()) else { return false };
         self.compare(self.order.strong.len(), left, right) == Some(Ordering::Equal)
     }
 
-    fn is_before(&self, left: &Place, right: &Place) -> bool {
+    fn is_before(&self, left: &Bound, right: &Bound) -> bool {
         self.order_of(left, right) == Some(Ordering::Less)
     }
 
-    fn is_within(&self, left: &Place, right: &Place) -> bool {
+    fn is_within(&self, left: &Bound, right: &Bound) -> bool {
         self.order_of(left, right).is_some_and(Ordering::is_le)
     }
 
     /// Compares two places by the leading keys that both have. Values that can only be told apart stand as an answer
     /// shows them.
-    fn order_of(&self, left: &Place, right: &Place) -> Option<Ordering> {
+    fn order_of(&self, left: &Bound, right: &Bound) -> Option<Ordering> {
         for (column, (one, other)) in left.keys.iter().zip(&*right.keys).enumerate() {
             let (key, before) = (self.order.keys().nth(column)?, &self.order.strong[..column]);
             match self.compare(column, one, other) {
@@ -382,7 +382,7 @@ impl PageChecker<'_> {
                 known => return known,
             }
         }
-        let side = |place: &Place, other: &Place| i8::from(place.keys.len() <= other.keys.len()) * place.side;
+        let side = |place: &Bound, other: &Bound| i8::from(place.keys.len() <= other.keys.len()) * place.side;
         Some(side(left, right).cmp(&side(right, left)))
     }
 
@@ -391,10 +391,10 @@ impl PageChecker<'_> {
         key::compare(self.order.keys().nth(column)?, extent, Operand::Kept(left), Operand::Kept(right))
     }
 
-    fn shown_order(&self, left: &Place, right: &Place, depth: usize) -> Option<Ordering> {
-        let find = |slice: &AskedSlice<'_>, place: &Place, depth| {
-            let is_equal = |row: &Place, at| self.compare(at, &row.keys[at], &place.keys[at]) == Some(Ordering::Equal);
-            let columns = |row: &Place| 0..row.keys.len().min(place.keys.len()).min(depth);
+    fn shown_order(&self, left: &Bound, right: &Bound, depth: usize) -> Option<Ordering> {
+        let find = |slice: &ShownSlice<'_>, place: &Bound, depth| {
+            let is_equal = |row: &Bound, at| self.compare(at, &row.keys[at], &place.keys[at]) == Some(Ordering::Equal);
+            let columns = |row: &Bound| 0..row.keys.len().min(place.keys.len()).min(depth);
             slice.rows.iter().position(|row| columns(row).all(|at| is_equal(row, at)))
         };
         // An opaque order may hold values for equal that differ in their bytes, and order them by the id: an answer that
