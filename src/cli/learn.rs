@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     report::output(&text)
 }
 
-/// Returns what a reader of the file has to look at first: its findings that another explanation could fit too.
+/// Returns the sentence that names the findings that another explanation could fit too; empty if there are none.
 fn guesses(learnt: &Learnt) -> String {
     let likely = learnt.findings.iter().filter(|finding| finding.certainty == Certainty::Likely);
     let subjects: Vec<&str> = likely.map(|finding| finding.about).collect();

@@ -275,14 +275,16 @@ impl Ends {
 }
 
 /// The runtime of the signals, with SIGHUP caught from the creation of this value on: the process would die of one that
-/// comes while it starts. It waits until there is a configuration to read again. The signals that end the process do so
-/// while it starts.
+/// comes while it starts. Such a signal waits until there is a configuration to read again. The signals that end the
+/// process do so while it starts.
 pub(crate) struct SignalRuntime {
     runtime: tokio::runtime::Runtime,
     reload: Signal,
 }
 
 impl SignalRuntime {
+    /// Catches SIGHUP.
+    ///
     /// # Errors
     ///
     /// Returns an error if the signal can't be caught.

@@ -93,7 +93,7 @@ pub(crate) const WALKS: Bounds = Bounds {
     mistaken: 400.0,
     deceived: 3_500.0,
     deceived_at_exact: 100.0,
-    // 120,000 walks have 189.
+    // 120,000 walks have 185.
     unclear: 280.0,
 };
 
