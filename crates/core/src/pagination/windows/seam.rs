@@ -113,12 +113,16 @@ impl KeyReader<'_> {
             return self.again();
         }
         let readings = firsts.into_iter().zip(agains).collect();
-        match Evidence::joined(readings, middle.ok(), &self.request.order, &self.asker.ledger) {
+        let joined = match Evidence::joined(readings, middle.ok(), &self.request.order, &self.asker.ledger) {
+            Err(Unjoined::Adrift(parts)) => self.read_all_again(parts).await?,
+            joined => joined,
+        };
+        match joined {
             // Two answers agree on an end that a third one has disproved.
             Ok(joined) if self.ends_before_more(&joined) => Ok(self.go_on_among_hidden()),
             Ok(joined) => self.take_joined(joined, edge, short).await,
             Err(Unjoined::Changed(again)) => self.torn(*again),
-            Err(Unjoined::Apart) => {
+            Err(Unjoined::Apart | Unjoined::Adrift(_)) => {
                 if let Some(end) = nothing_from.filter(|_| !self.request.paging.hidden) {
                     // What comes before it does not reach so far either: the list ends somewhere before.
                     self.search.bracket.missed(Side::Before, end, end);
@@ -148,6 +152,21 @@ impl KeyReader<'_> {
         *twice = pairs.iter().map(|(asked, _)| asked.slice).collect();
         let views: Result<Vec<Evidence>, _> = self.views(pairs).into_iter().map(|(_, view)| view).collect();
         views.map_err(|unsorted| self.contradicted(unsorted))
+    }
+
+    /// Reads all slices of a chain once more, and joins them. One change lies before all of the last readings or after all
+    /// of those before them: so all slices are of one state if each is the same both times.
+    async fn read_all_again(&mut self, parts: Vec<Evidence>) -> Result<Result<Evidence, Unjoined>, KeyHalt> {
+        let agains = self.ask(parts.iter().map(|part| part.slice().into()).collect()).await?;
+        let views: Result<Vec<Evidence>, _> = self.views(agains).into_iter().map(|(_, view)| view).collect();
+        match views {
+            Ok(agains) if agains.len() == parts.len() => {
+                let readings = parts.iter().zip(agains).collect();
+                Ok(Evidence::joined(readings, Some(Vec::new()), &self.request.order, &self.asker.ledger))
+            }
+            // The budget did not allow for all of them, or they can't be compared.
+            _ => Err(self.again().map_or_else(|halt| halt, KeyHalt::Instead)),
+        }
     }
 
     /// Looks at a second reading by itself: the list changed between the two.
