@@ -142,14 +142,22 @@ pub(super) struct Abilities {
 /// [`PageRequest::new`] makes a request with defaults, and a method for each further property changes one:
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use cursorgate_core::pagination::{mark::{Mark, Marker}, order::{Order, SortKey, Ties}, paging::{Family, Paging,
-/// Sizes}};
-/// # use cursorgate_core::pagination::{position::{Hint, Position, Target}, resolver::{Budget, Limit, PageRequest,
-/// Totals}}; let order = Arc::new(Order::declared(Vec::new(), SortKey::ascending("id"), Ties::Ordered)); let paging =
-/// Arc::new(Paging::new(Family::Page, Sizes::Listed(vec![10, 25, 100]))); let start = Target { position:
-/// Position::Start, hint: Hint::default() }; let request = PageRequest::new(start, Limit::at_least_one(20), order,
-/// paging, Marker::new(|_| Mark::of(0))) .budget(Budget::new(4, 16)) .totals(Totals::Omit);
+/// use std::sync::Arc;
+/// use cursorgate_core::pagination::{
+///     mark::{Mark, Marker},
+///     order::{Order, SortKey, Ties},
+///     paging::{Family, Paging, Sizes},
+///     position::{Hint, Position, Target},
+///     resolver::{Budget, Limit, PageRequest, Totals},
+/// };
+///
+/// let order = Arc::new(Order::declared(Vec::new(), SortKey::ascending("id"), Ties::Ordered));
+/// let paging = Arc::new(Paging::new(Family::Page, Sizes::Listed(vec![10, 25, 100])));
+/// let start = Target { position: Position::Start, hint: Hint::default() };
+/// let marker = Marker::new(|_| Mark::of(0)); // for lists without an order, and for cursors that carry an id alone
+/// let request = PageRequest::new(start, Limit::at_least_one(20), order, paging, marker)
+///     .budget(Budget::new(4, 16))
+///     .totals(Totals::Omit);
 /// ```
 #[derive(Clone, Debug)]
 pub struct PageRequest {

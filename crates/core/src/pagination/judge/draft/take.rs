@@ -22,6 +22,19 @@ struct BoundaryPlace {
     high: usize,
 }
 
+/// The boundary beside an anchor, as an answer shows it.
+#[derive(Debug)]
+enum SeenBoundary {
+    /// Both sides of the boundary are seen; one of them is `assumed`, or both are shown.
+    Both { at: BoundaryPlace, assumed: bool },
+    /// The boundary is not in the answer, but on this side of it.
+    Missed(Side),
+    /// An edge of the answer cuts the run of ties around the boundary.
+    Cut(Cut),
+    /// The boundary has no place among the items; the side on which it is expected beside them.
+    Apart(Option<Side>),
+}
+
 impl Draft {
     /// Takes the items that an answer proves to belong to the page.
     ///
@@ -34,7 +47,7 @@ impl Draft {
             let seen = if view.is_empty() { 0 } else { view.reaches() };
             self.total = view.answer.total.or(self.total).filter(|total| total.value >= seen || !total.exact);
         }
-        match self.next.boundary.clone() {
+        match &self.next.boundary {
             Boundary::Start => {
                 if !view.from_start {
                     return Ok(Progress::Missed(Box::new(view), Side::Before));
@@ -43,26 +56,29 @@ impl Draft {
                 self.more.before = Some(false);
                 Ok(progress)
             }
-            Boundary::After { anchor, whole } => self.take_beside(view, &anchor, whole, true),
-            Boundary::Before { anchor, whole } => self.take_beside(view, &anchor, whole, false),
-            Boundary::At(offset) => self.take_at(view, offset),
+            Boundary::After { anchor, whole } => {
+                self.take_beside(self.seen_beside(&view, anchor, *whole, true)?, view, true)
+            }
+            Boundary::Before { anchor, whole } => {
+                self.take_beside(self.seen_beside(&view, anchor, *whole, false)?, view, false)
+            }
+            Boundary::At(offset) => self.take_at(view, *offset),
             Boundary::Tail => self.take_tail(view),
         }
     }
 
-    /// Takes the items after an anchor, or before it, if the answer shows both sides of it.
-    fn take_beside(
-        &mut self,
-        mut view: Evidence,
+    /// Finds the boundary beside an anchor among the items of an answer.
+    fn seen_beside(
+        &self,
+        view: &Evidence,
         anchor: &Anchor,
         whole: bool,
         forward: bool,
-    ) -> Result<Progress, Unsorted> {
+    ) -> Result<SeenBoundary, Unsorted> {
         let stand = match view.stand(&self.wanted.order, anchor) {
             Ok(stand) => stand,
             Err(Unplaced::Apart { left, right }) => {
-                let side = self.side_beyond(&view, forward, left, right);
-                return Ok(Progress::Apart(Box::new(view), side));
+                return Ok(SeenBoundary::Apart(self.side_beyond(view, forward, left, right)));
             }
             Err(Unplaced::Incomparable) => return Err(rows::strange_anchor(&view.answer, &self.wanted.order, anchor)),
         };
@@ -78,25 +94,35 @@ impl Draft {
         if view.assumed.right && count > 0 {
             assumed |= !std::mem::replace(&mut reaches, true) || at.high == count;
         }
-        if let Some(place) = self.unproven_place(&view, anchor, forward) {
+        if let Some(place) = self.unproven_place(view, anchor, forward) {
             (at, begins, reaches) = (BoundaryPlace::at(place), true, true);
         }
-        if !(begins && reaches) {
-            return Ok(if count == 0 || at.high == 0 {
-                Progress::Missed(Box::new(view), Side::Before)
-            } else if at.low == count {
-                Progress::Missed(Box::new(view), Side::After)
-            } else {
-                let needed = view.offset(at.low).saturating_sub(1)..view.offset(at.high + 1);
-                Progress::Cut(Cut { needed, left: !begins, right: !reaches }, Box::new(view))
-            });
-        }
+        Ok(if begins && reaches {
+            SeenBoundary::Both { at, assumed }
+        } else if count == 0 || at.high == 0 {
+            SeenBoundary::Missed(Side::Before)
+        } else if at.low == count {
+            SeenBoundary::Missed(Side::After)
+        } else {
+            let needed = view.offset(at.low).saturating_sub(1)..view.offset(at.high + 1);
+            SeenBoundary::Cut(Cut { needed, left: !begins, right: !reaches })
+        })
+    }
+
+    /// Takes the items after an anchor, or before it, if the answer shows both sides of it.
+    fn take_beside(&mut self, seen: SeenBoundary, mut view: Evidence, forward: bool) -> Result<Progress, Unsorted> {
+        let (at, assumed) = match seen {
+            SeenBoundary::Both { at, assumed } => (at, assumed),
+            SeenBoundary::Missed(side) => return Ok(Progress::Missed(Box::new(view), side)),
+            SeenBoundary::Cut(cut) => return Ok(Progress::Cut(cut, Box::new(view))),
+            SeenBoundary::Apart(side) => return Ok(Progress::Apart(Box::new(view), side)),
+        };
         if self.wanted.ground == Ground::Filtered && at.high == 0 {
             // No item is taken to pass the filter between the anchor and the first item: that is trusted, not seen.
             view.checked = true;
         }
         // Only the end of the list closes the anchor's own run.
-        view.checked |= at.high == count && view.end.checked;
+        view.checked |= at.high == view.len() && view.end.checked;
         self.weakness.assumed |= assumed;
         self.note_drift(&view, at.place);
         self.take_from(view, at.place, forward)
@@ -129,6 +155,9 @@ impl Draft {
             return None;
         };
         if !self.views.is_empty() || self.wanted.unchecked || self.wanted.ground == Ground::Filtered {
+            return None;
+        }
+        if !view.from_start && !view.end.ends {
             return None;
         }
         let stand = view.stand(&self.wanted.order, anchor).ok()?;
@@ -268,7 +297,9 @@ impl Draft {
                 Some(true).filter(|_| candidates.start > 0 || view.offsets.begins > 0)
             };
         }
-        if passed > 0 && !done_here {
+        let is_full =
+            !self.to_the_end && self.taken.len() + accepted.len() == self.wanted.limit && more_after.is_some();
+        if passed > 0 && !done_here && !is_full {
             self.advance(&view, passed)?;
         }
         self.more.after = more_after;
@@ -287,8 +318,7 @@ impl Draft {
         if self.to_the_end {
             return self.trim(done_here);
         }
-        let full = self.taken.len() == self.wanted.limit && self.more.after.is_some();
-        Ok(if done_here || full { Progress::Done } else { Progress::More })
+        Ok(if done_here || is_full { Progress::Done } else { Progress::More })
     }
 
     /// Notes that the page rests on an answer, and on the end of the list that it shows where `on_end`.
