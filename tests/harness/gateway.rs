@@ -25,6 +25,8 @@ use super::{
 pub(crate) const KEY: &str = "a-key-of-the-tests-and-of-nothing-else";
 /// A second secret, for rotation.
 pub(crate) const OTHER_KEY: &str = "another-key-of-the-tests-and-nothing-else";
+/// The message of a debug build about a page whose claim the independent checker does not follow from its answers.
+const UNFOUNDED: &str = "a page does not follow from its answers";
 /// The number of attempts to start, because another process may take a port in between.
 const STARTS: usize = 5;
 /// The time without a further line after which the output is complete, and the number of such times that are awaited.
@@ -439,11 +441,14 @@ impl Drop for Gateway {
                 signal(successor, "KILL");
             }
         }
+        let log = self.output.written().lines.clone();
         if thread::panicking() {
-            let log = self.log();
             let last = &log[log.len().saturating_sub(40)..];
             eprintln!("--- the gateway's last words\n{}\n---", last.join("\n"));
+            return;
         }
+        let unfounded: Vec<&String> = log.iter().filter(|line| line.contains(UNFOUNDED)).collect();
+        assert!(unfounded.is_empty(), "{unfounded:#?}");
     }
 }
 

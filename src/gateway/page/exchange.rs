@@ -1,6 +1,7 @@
 //! The loop between the core, which decides what to fetch, and the upstream, which answers, until the core serves or
 //! refuses.
 
+mod transcript;
 mod validated;
 pub(crate) mod watched;
 
@@ -16,6 +17,7 @@ use http::{
 };
 use pingora::http::RequestHeader;
 
+use transcript::DebugCheck;
 use watched::PageRecord;
 
 use super::{
@@ -181,6 +183,7 @@ impl Exchange<'_> {
         if let Some(record) = self.record {
             record.begin(&request);
         }
+        let mut check = DebugCheck::begin(&request);
         let mut step = resolve(request);
         loop {
             match step {
@@ -194,12 +197,14 @@ impl Exchange<'_> {
                     outcome.waited(&self.context.route.upstream.name, self.asked.address(), waited);
                     let answers = self.answers(&fetches, all, &mut progress, outcome);
                     let answers = answers.map_err(|failure| progress.evidence.add_to(failure))?;
+                    check.add(&fetches, &answers);
                     step = pending.resume(answers);
                 }
                 Step::Serve(page) => {
                     if let Some(record) = self.record {
                         Box::pin(record.served(&page)).await;
                     }
+                    check.served(&page).await;
                     return Ok(PageDecision::Serve(page, progress.headers));
                 }
                 Step::Refuse(refusal) => {

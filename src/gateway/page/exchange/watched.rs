@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Exchange, FetchedAnswer, ResolvedCursor};
+use super::{
+    Exchange, FetchedAnswer, ResolvedCursor,
+    transcript::{Transcript, Verdict},
+};
 use crate::{
     config::settings::KnownBy,
     cursor::{Inspection, KeyRing, inspect},
@@ -18,7 +21,6 @@ use crate::{
     },
     pagination::{
         answer::{Answer, Standing},
-        checker::{self, ClaimFault},
         fetch::{Fetch, Listing},
         mark::Mark,
         page::Page,
@@ -188,8 +190,8 @@ pub(crate) struct RecordedPage {
     /// Requests that were sent after the last one that is recorded.
     pub(crate) more: usize,
     pub(crate) page: Option<PageOutline>,
-    /// The questions and answers, for the checker; none if there is no memory for them.
-    transcript: Option<(PageRequest, Vec<(Fetch, Answer)>)>,
+    /// None if there is no memory for it.
+    transcript: Option<Transcript>,
     steps: usize,
 }
 
@@ -206,7 +208,7 @@ impl PageRecord {
 
     /// Begins the transcript.
     pub(super) fn begin(&self, request: &PageRequest) {
-        self.lock().transcript = Some((request.clone(), Vec::new()));
+        self.lock().transcript = Some(Transcript::new(request));
     }
 
     /// Records the requests of a step. Their answers are kept for the checker as long as there is memory.
@@ -232,22 +234,18 @@ impl PageRecord {
     }
 
     fn answered<'f>(&self, all: impl Iterator<Item = (&'f Fetch, &'f (Result<FetchedAnswer, Failure>, Duration))>) {
-        if let Some((_, exchanges)) = &mut self.lock().transcript {
-            let answered = all.filter_map(|(fetch, (fetched, _))| Some((fetch, &fetched.as_ref().ok()?.answer)));
-            exchanges.extend(answered.map(|(fetch, answer)| (fetch.clone(), answer.clone())));
+        if let Some(transcript) = &mut self.lock().transcript {
+            transcript.add(all.filter_map(|(fetch, (fetched, _))| Some((fetch, &fetched.as_ref().ok()?.answer))));
         }
     }
 
-    /// Records the page, and the checker's verdict on it. The checker compares each item with those of all answers, so that
-    /// it works on a thread where nobody waits for it but this request.
+    /// Records the page, and the checker's verdict on it.
     pub(super) async fn served(&self, page: &Page) {
-        let Some((request, exchanges)) = self.lock().transcript.take() else { return self.judged(page, None) };
-        let judged = page.clone();
-        let verdict = tokio::task::spawn_blocking(move || checker::check(&request, &exchanges, &judged)).await;
-        self.judged(page, verdict.ok());
-    }
-
-    fn judged(&self, page: &Page, verdict: Option<Result<Vec<String>, ClaimFault>>) {
+        let transcript = self.lock().transcript.take();
+        let verdict = match transcript {
+            Some(transcript) => transcript.check(page).await,
+            None => None,
+        };
         self.lock().page = Some(PageOutline {
             items: page.items.len(),
             level: level_word(page.level()),
@@ -283,7 +281,7 @@ pub(crate) struct PageOutline {
     pub(crate) total: Option<u64>,
     /// The argument of the independent checker for the page, or the claim that it does not follow; none if there was no
     /// memory for it.
-    pub(crate) verdict: Option<Result<Vec<String>, ClaimFault>>,
+    pub(crate) verdict: Option<Verdict>,
 }
 
 impl Exchange<'_> {

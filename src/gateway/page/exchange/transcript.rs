@@ -1,0 +1,71 @@
+//! The questions and answers of a page, from which the independent checker follows what the page claims: where a request is
+//! explained, and for every page in debug builds.
+
+use crate::pagination::{
+    answer::Answer,
+    checker::{self, ClaimFault},
+    fetch::Fetch,
+    page::Page,
+    resolver::PageRequest,
+};
+
+/// The largest answers of a page that a debug build copies for the checker, in bytes together.
+const CHECKED_BYTES: usize = 1 << 20;
+
+/// The questions and answers of a page.
+#[derive(Debug)]
+pub(super) struct Transcript {
+    request: PageRequest,
+    exchanges: Vec<(Fetch, Answer)>,
+}
+
+/// The argument of the checker for a page, or the claim that does not follow.
+pub(super) type Verdict = Result<Vec<String>, ClaimFault>;
+
+impl Transcript {
+    pub(super) fn new(request: &PageRequest) -> Self {
+        Self { request: request.clone(), exchanges: Vec::new() }
+    }
+
+    pub(super) fn add<'a>(&mut self, exchanges: impl Iterator<Item = (&'a Fetch, &'a Answer)>) {
+        self.exchanges.extend(exchanges.map(|(fetch, answer)| (fetch.clone(), answer.clone())));
+    }
+
+    /// Checks a page. The checker compares each item with those of all answers, so that it works on a thread where nobody
+    /// waits for it but this request. `None` if the thread fails.
+    pub(super) async fn check(self, page: &Page) -> Option<Verdict> {
+        let page = page.clone();
+        let Self { request, exchanges } = self;
+        tokio::task::spawn_blocking(move || checker::check(&request, &exchanges, &page)).await.ok()
+    }
+}
+
+/// The check of every page in debug builds: a claim that does not follow is an error in the log. End-to-end tests fail where
+/// their gateway has written one.
+#[derive(Debug)]
+pub(super) struct DebugCheck(Option<Box<Transcript>>);
+
+impl DebugCheck {
+    /// Begins the transcript of a page; of none in a release.
+    pub(super) fn begin(request: &PageRequest) -> Self {
+        Self(cfg!(debug_assertions).then(|| Box::new(Transcript::new(request))))
+    }
+
+    /// Adds the answers to fetches. A page with more than [`CHECKED_BYTES`] is not checked.
+    pub(super) fn add(&mut self, fetches: &[Fetch], answers: &[Answer]) {
+        let Some(transcript) = &mut self.0 else { return };
+        transcript.add(fetches.iter().zip(answers));
+        let bytes: usize = transcript.exchanges.iter().map(|(_, answer)| answer.body().len()).sum();
+        if bytes > CHECKED_BYTES {
+            self.0 = None;
+        }
+    }
+
+    /// Checks the page.
+    pub(super) async fn served(self, page: &Page) {
+        let Some(transcript) = self.0 else { return };
+        if let Some(Err(fault)) = Box::pin(transcript.check(page)).await {
+            tracing::error!(claim = %fault, "a page does not follow from its answers");
+        }
+    }
+}
