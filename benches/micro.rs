@@ -48,7 +48,7 @@ impl Environment for OneKey {
     }
 }
 
-/// Returns a configuration of so many list routes, by fixed paths and by paths with a parameter in turn.
+/// Returns a configuration of `routes` list routes, by fixed paths and by paths with a parameter in turn.
 fn configuration(routes: usize, envelope: &str) -> String {
     let mut text = format!(
         "version = 1\n\
@@ -74,7 +74,7 @@ fn snapshot(text: &str) -> Snapshot {
     built.expect("the configuration is a good one")
 }
 
-/// Returns items of the upstream's answer, and about how many bytes one has.
+/// Returns the number of items in the upstream's answer, and the approximate size of each in bytes.
 fn items_of(size: &str) -> (usize, usize) {
     match size {
         "5k" => (20, 250),
@@ -146,8 +146,8 @@ impl Fixture {
         CursorContext::new(ContextParts { route: "r0", host: "", path: "/", filters: b"", order, headers: &[] })
     }
 
-    /// From the bytes of the upstream's answer to the page that may be served: all that the gateway does between its
-    /// two sockets, but for rendering.
+    /// Computes a page from the bytes of the upstream's answer: all of the gateway's work between its two sockets,
+    /// apart from rendering.
     fn page(&self, body: Vec<u8>) -> Box<Page> {
         let (list, sorted) = (self.list(), self.sorted());
         let target = Target { position: Position::Start, hint: Hint::default() };
@@ -228,7 +228,7 @@ impl ItemCursors for Mint<'_> {
     }
 }
 
-/// The one pass over a body: items, ids, total.
+/// The one pass over a body, which finds items, ids and the total.
 #[divan::bench(args = SIZES)]
 fn slice(bencher: Bencher<'_, '_>, size: &str) {
     let body = body(size);
@@ -244,7 +244,7 @@ fn slice(bencher: Bencher<'_, '_>, size: &str) {
         .bench(|| scan_page(black_box(&body), &shape, Limits::default()).expect("the body is well-formed"));
 }
 
-/// From the bytes of an answer to the page that it proves.
+/// The way from the bytes of an answer to the page that it proves.
 #[divan::bench(args = SIZES)]
 fn prove(bencher: Bencher<'_, '_>, size: &str) {
     let fixture = Fixture::new(size, "standard");
@@ -254,7 +254,7 @@ fn prove(bencher: Bencher<'_, '_>, size: &str) {
         .bench_values(|body| fixture.page(body));
 }
 
-/// A page in its envelope: the body alone, cursors of items made where the envelope has them.
+/// Rendering of a page's body in its envelope, with the cursors of items where the envelope has them.
 #[divan::bench(args = ENVELOPES)]
 fn envelope_of_100_items(bencher: Bencher<'_, '_>, envelope: &str) {
     let fixture = Fixture::new(SIZES[1], envelope);
@@ -299,7 +299,7 @@ fn response(bencher: Bencher<'_, '_>, size: &str) {
     });
 }
 
-/// A body in a content coding.
+/// Compression of a body by a content coding.
 #[divan::bench(args = [ContentCoding::Zstd, ContentCoding::Brotli, ContentCoding::Gzip], consts = [0, 1, 2])]
 fn compressed<const SIZE: usize>(bencher: Bencher<'_, '_>, coding: &ContentCoding) {
     let memory = Memory::new(1 << 30);
@@ -310,11 +310,11 @@ fn compressed<const SIZE: usize>(bencher: Bencher<'_, '_>, coding: &ContentCodin
         .bench_local(|| runtime.block_on(compress(black_box(&body), *coding, &memory.share())));
 }
 
-/// A page cursor made, its context with it, as each request does at least twice.
+/// Sealing of a page cursor, which each request does at least twice.
 #[divan::bench]
 fn cursor_sign(bencher: Bencher<'_, '_>) {
     let fixture = Fixture::new(SIZES[0], "standard");
-    let next = fixture.page(fixture.body.clone()).next.expect("there is a next page");
+    let next = fixture.page(fixture.body.clone()).into_facts().next.expect("there is a next page");
     let context = fixture.context();
     bencher.bench_local(|| cursor::seal(&fixture.list().keys, &context, black_box(&next), None, 2_048, false));
 }
@@ -323,7 +323,7 @@ fn cursor_sign(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn cursor_verify(bencher: Bencher<'_, '_>) {
     let fixture = Fixture::new(SIZES[0], "standard");
-    let next = fixture.page(fixture.body.clone()).next.expect("there is a next page");
+    let next = fixture.page(fixture.body.clone()).into_facts().next.expect("there is a next page");
     let keys = &fixture.list().keys;
     let token = cursor::seal(keys, &fixture.context(), &next, None, 2_048, false).expect("a short cursor");
     bencher.with_inputs(|| fixture.context()).bench_local_refs(|context| {
@@ -331,7 +331,7 @@ fn cursor_verify(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// The cursor of one item, of which an envelope with cursors for all items makes a page full.
+/// Sealing of the cursor of one item. An envelope with cursors of items needs one for each item of a page.
 #[divan::bench]
 fn cursor_of_an_item(bencher: Bencher<'_, '_>) {
     let fixture = Fixture::new(SIZES[0], "relay");
@@ -346,21 +346,22 @@ fn cursor_of_an_item(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// The route of a request among 200: by a fixed path, by one with a parameter, and none.
+/// Search for the route of a request among 200: by a fixed path, by a path with a parameter, and for a path without a
+/// route.
 #[divan::bench(args = ["/api/v1/resource-120/items", "/api/v1/resource-121/acme/items", "/api/v2/nothing"])]
 fn route_match(bencher: Bencher<'_, '_>, path: &str) {
     let snapshot = snapshot(&configuration(200, "standard"));
     bencher.bench(|| snapshot.table.find(black_box(Some("api.example.com")), black_box(path)));
 }
 
-/// The snapshot that a request begins with: one load of a pointer.
+/// Pinning of the snapshot, with which a request begins: one load of a pointer.
 #[divan::bench]
 fn snapshot_pin(bencher: Bencher<'_, '_>) {
     let live = Live::new(snapshot(&configuration(200, "standard")));
     bencher.bench(|| live.pin());
 }
 
-/// A configuration of so many routes, read, checked and compiled: what a reload costs.
+/// The cost of a reload: a configuration of `routes` routes is read, checked and compiled.
 #[divan::bench(args = [1, 10, 200], sample_count = 20)]
 fn snapshot_load(bencher: Bencher<'_, '_>, routes: usize) {
     let text = configuration(routes, "standard");

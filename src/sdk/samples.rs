@@ -1,4 +1,4 @@
-//! Answers for the tests of a client, rendered by the same envelope that renders those of the gateway.
+//! Answers for the tests of a client, rendered by the envelope that renders those of the gateway.
 
 use super::{list::SdkInput, spec::SpecValue};
 use crate::{
@@ -21,9 +21,9 @@ const REQUEST_ID: &str = "request-1";
 pub(super) struct ListSamples {
     /// The path of the requests, decoded.
     pub(super) path: String,
-    /// A page of two items, and its next page.
+    /// A page of two items that leads to a next page.
     pub(super) first: AnswerSample,
-    /// A page of one item, the last one.
+    /// The last page, of one item.
     pub(super) last: AnswerSample,
     pub(super) expired: AnswerSample,
     pub(super) busy: AnswerSample,
@@ -50,7 +50,7 @@ impl AnswerSample {
     }
 }
 
-/// The value of a path's parameters in the samples; with a character that a path has encoded.
+/// The value of a path's parameters in the samples. It has a space, which a path must encode.
 pub(super) const PARAMETER: &str = "one two";
 
 /// Renders the answers of a list.
@@ -108,7 +108,7 @@ fn page(convention: &Convention, count: u32, links: &LinkSet, limit: u32) -> Res
         body.extend_from_slice(format!("{{\"id\":{id}}}").as_bytes());
         let end = u32::try_from(body.len()).unwrap_or_default();
         items.push(Span { start, end });
-        // The id, after its name.
+        // The id is after `{"id":` and before `}`.
         keys.push(Span { start: start + 6, end: end - 1 });
         body.push(b',');
     }
@@ -137,7 +137,7 @@ fn page(convention: &Convention, count: u32, links: &LinkSet, limit: u32) -> Res
     };
     let mut output = Output::default();
     convention.envelope.render(&facts, &page, &mut output);
-    let parts = output.into_content(page.answers).into_parts();
+    let parts = output.into_content(page.into_facts().answers).into_parts();
     let content_type = convention.envelope.content_type().to_str().map_err(|_| NOT_TEXT)?.to_owned();
     let link = links.header(4_096, &[]);
     Ok(AnswerSample { status: 200, content_type, link, retry_after: None, body: text(&parts.concat())? })

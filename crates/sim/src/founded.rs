@@ -1,4 +1,6 @@
-//! Every page is held against the core's own checker: its claim must follow from the questions and answers of its request.
+//! The promise "founded": the claim of each page follows from the questions and answers of its request, by the core's
+//! own checker (`cursorgate_core::pagination::checker`). It knows fewer arguments than the core, so that a page may be
+//! right that it does not follow.
 
 use cursorgate_core::pagination::{
     answer::Answer,
@@ -8,7 +10,7 @@ use cursorgate_core::pagination::{
     resolver::PageRequest,
 };
 
-/// The promise that a page breaks whose claim does not follow.
+/// The name of the promise.
 pub(crate) const FOUNDED: &str = "founded";
 
 /// The questions and answers of one page.
@@ -21,9 +23,10 @@ pub(crate) struct Record {
 pub(crate) enum Verdict {
     /// The claim of the page follows from its answers.
     Founded,
-    /// The checker does not follow the argument. It knows fewer arguments than the core, so this is counted and bounded.
+    /// The checker finds no argument for the page. In `keyed` such pages are counted, and `Bounds::unclear` bounds
+    /// them.
     Unclear(String),
-    /// An item of the page is in no answer, or twice on the page: no argument can mend that.
+    /// An item of the page is in no answer, or an id is twice on it, or it is too long: no argument can mend that.
     Unfounded(String),
 }
 
@@ -49,7 +52,7 @@ impl Record {
         }
     }
 
-    /// Returns why the claim of a page does not follow, if it does not.
+    /// Returns the reason that the claim of a page does not follow, for families whose every page must be clear.
     pub(crate) fn unfounded(&self, page: &Page) -> Option<String> {
         match self.verdict(page) {
             Verdict::Founded => None,
@@ -70,8 +73,8 @@ mod tests {
     use super::Record;
     use crate::keyed;
 
-    /// Faults that are planted in true pages, and how many of a hundred of each the checker finds at least. Without its
-    /// next page, a page is false only where an answer shows no end.
+    /// The faults that are planted in true pages, and the least number in a hundred of each that the checker must find.
+    /// A page without its link to the next one is false only if no answer shows an end, so that not all are found.
     const KINDS: [(&str, u64); 4] =
         [("an item dropped", 95), ("two items swapped", 100), ("an item twice", 100), ("no next page", 95)];
 
@@ -86,11 +89,11 @@ mod tests {
             for (kind, (planted, rejected)) in counts.iter_mut().enumerate() {
                 let mut faulty = page.clone();
                 match kind {
-                    0 if count > 2 => drop(faulty.items.remove(count / 2)),
-                    1 if count > 1 => faulty.items.swap(0, 1),
-                    2 if count > 0 => faulty.items.insert(0, page.items[0]),
+                    0 if count > 2 => drop(faulty.spoil().items.remove(count / 2)),
+                    1 if count > 1 => faulty.spoil().items.swap(0, 1),
+                    2 if count > 0 => faulty.spoil().items.insert(0, page.items[0]),
                     3 if page.next.is_some() && !record.request.target().position.is_backward() => {
-                        faulty.next = None;
+                        faulty.spoil().next = None;
                     }
                     _ => continue,
                 }

@@ -10,7 +10,7 @@ use crate::pagination::{
     page::{ByteRun, Page},
 };
 
-/// The length from which a run of items is not copied. A part of its own costs a write.
+/// The length in bytes from which a run of items is not copied. A part of its own costs a write.
 const LEFT_FROM: usize = 256 * 1024;
 
 /// The output of rendering one page.
@@ -32,15 +32,16 @@ impl From<Vec<u8>> for Output {
 }
 
 impl Output {
-    /// Returns the number of bytes of a page's items that are not copied, if runs are sent as they are and the first is
-    /// the longest.
+    /// Returns an estimate of the bytes of items that are not copied, if runs are sent as they are: the length of the
+    /// first run, if it is long enough.
     pub(crate) fn left_of(page: &Page) -> usize {
         let first = if page.items.is_empty() { 0 } else { page.run(0).range.len() };
         if first < LEFT_FROM { 0 } else { first }
     }
 
-    /// Appends a run of items.
+    /// Appends a run of items, or leaves it in the answer if it is long enough.
     pub(crate) fn push_run(&mut self, page: &Page, run: ByteRun) {
+        // A body has one inserted part at most, so that only the first long run is left.
         if self.left.is_none() && run.range.len() >= LEFT_FROM {
             self.left = Some((self.bytes.len(), run));
         } else {
@@ -48,7 +49,7 @@ impl Output {
         }
     }
 
-    /// Returns the bytes that don't change by themselves, in parts.
+    /// Returns the output without the ranges of `{now}`, in parts. The tag of a page is made of these bytes.
     #[must_use]
     pub fn lasting<'o>(&'o self, page: &'o Page) -> Vec<&'o [u8]> {
         let mut parts = Vec::with_capacity(self.times.len() + 3);
@@ -116,13 +117,13 @@ mod tests {
 
     fn whole(output: Output, page: Page) -> String {
         let length = output.length();
-        let content = output.into_content(page.answers);
+        let content = output.into_content(page.into_facts().answers);
         assert_eq!(content.len(), length);
         String::from_utf8(content.into_parts().concat()).unwrap()
     }
 
     #[test]
-    fn a_long_run_is_left_where_it_lies_and_goes_out_in_its_place() {
+    fn a_long_run_is_sent_at_its_place_without_a_copy() {
         let long = format!("{{\"id\":1,\"text\":\"{}\"}}", "x".repeat(LEFT_FROM / 3));
         let items = [(long.as_str(), Some("1")); 7];
         for in_first in 0..=items.len() {
@@ -141,17 +142,18 @@ mod tests {
     #[test]
     fn a_run_ends_where_anything_but_a_comma_is_between() {
         let texts = ["10", "20", "30", "40", "50"];
+        let places = |items: [u32; 5]| items.map(|item| ItemPlace { answer: 0, item }).to_vec();
         for between in [",", " ,", ", ", ",,", "0"] {
-            let mut page = fixture::page(&texts.map(|text| (text, None)), 5);
             let body = format!("[{}]", texts.join(between)).into_bytes();
             let step = u32::try_from(2 + between.len()).unwrap();
             let items = (0..5).map(|item| Span { start: 1 + item * step, end: 3 + item * step }).collect();
-            page.answers[0] = Answer::listed(body, items, vec![Span::ABSENT; 10]);
+            let answer = Answer::listed(body, items, vec![Span::ABSENT; 10]);
+            let page = Page::positional(vec![answer], places([0, 1, 2, 3, 4]));
             assert_eq!(page.run(1).items, if between == "," { 4 } else { 1 }, "{between}");
             assert_eq!(whole(rendered(BARE, &page, ""), page), "[10,20,30,40,50]", "{between}");
         }
-        let mut page = fixture::page(&texts.map(|text| (text, None)), 5);
-        page.items = [4, 3, 1, 2, 0].map(|item| ItemPlace { answer: 0, item }).to_vec();
+        let answers = fixture::page(&texts.map(|text| (text, None)), 5).into_facts().answers;
+        let page = Page::positional(answers, places([4, 3, 1, 2, 0]));
         assert_eq!((0..5).map(|at| page.run(at).items).collect::<Vec<_>>(), [1, 1, 2, 1, 1]);
         assert_eq!(whole(rendered(BARE, &page, ""), page), "[50,40,20,30,10]");
     }

@@ -35,7 +35,7 @@ fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     headers
 }
 
-/// Which neighbours a page of a snapshot has.
+/// A page of a snapshot: its items, its neighbours, and the facts that are known of it.
 #[derive(Clone, Copy, Default)]
 struct Case {
     items: usize,
@@ -94,7 +94,7 @@ fn rendered(template: &EnvelopeTemplate, case: Case, upstream: &[&HeaderMap]) ->
         extra_links: &extra_links,
         legacy_headers: &legacy_headers,
     };
-    response.render().finish(page.answers)
+    response.render().finish(page.into_facts().answers)
 }
 
 /// A response as it is read: status, headers by name, body.
@@ -156,7 +156,7 @@ fn problems_look_like_their_snapshots() {
 }
 
 #[test]
-fn of_the_upstreams_headers_those_of_the_first_go_back() {
+fn a_page_has_the_kept_headers_of_the_first_answer() {
     let first = headers(&[
         ("connection", "close, X-Hop"),
         ("x-hop", "1"),
@@ -234,12 +234,10 @@ fn of_the_upstreams_headers_those_of_the_first_go_back() {
 }
 
 #[test]
-fn what_a_page_is_worth_is_said() {
+fn headers_state_level_drift_and_flaws_of_a_page() {
     let links = LinkSet::default();
-    let mut page = fixture::page(&ITEMS, 3);
+    let mut page = fixture::page(&ITEMS, 3).flagged(Unproven::TieRun).cut_short();
     page.notes.drift = Some(-3);
-    page.unproven = Some(Unproven::TieRun);
-    page.short = true;
     let template = template(STANDARD);
     let facts = fixture::facts(&links);
     let response = PageResponse {
@@ -305,7 +303,7 @@ fn an_upstreams_refusal_passes_as_it_is() {
 }
 
 #[test]
-fn scripts_may_read_what_the_gateway_says_where_the_upstream_allows_their_origin() {
+fn scripts_of_allowed_origins_may_read_the_gateways_headers() {
     let ours = "Link, ETag, Retry-After, Deprecation, Sunset, Cursorgate-Level, Cursorgate-Drift, Cursorgate-Unproven, \
                 Cursorgate-Short, X-Request-Id, x-total-count";
     let exposed = |upstream: &[(&'static str, &'static str)]| {

@@ -1,4 +1,4 @@
-//! The response with a page: cursors, links and facts for the envelope, headers for caches and legacy clients.
+//! The response with a page: cursors, links and facts for the envelope, and headers for caches and legacy clients.
 
 use http::HeaderMap;
 
@@ -18,7 +18,7 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// Renders a page as a response. Its memory is added to the share of the request.
+/// Renders a page as a response, and adds its memory to the share of the request (`held`).
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ pub(crate) fn render(
     let draft = draft(context, cursors, (&page, backward), (limit, answers))?;
     held.take(draft.own_size())?;
     let keeps = draft.size_held(&page.answers);
-    let response = draft.finish(page.answers);
+    let response = draft.finish(page.into_facts().answers);
     held.keep(keeps);
     // A validator belongs to a GET (RFC 9110 section 8.8).
     Ok(match context.asked.body {
@@ -42,11 +42,11 @@ pub(crate) fn render(
     })
 }
 
-/// The sealed cursors around a page.
+/// The sealed cursors of the pages around a page.
 struct NeighbourCursors {
     next: Option<String>,
     previous: Option<String>,
-    /// None if it is too long: the page is served without a link to the last one.
+    /// The cursor of the last page; none if it is too long, because a page can do without a link to the last one.
     last: Option<String>,
 }
 
@@ -58,7 +58,7 @@ impl NeighbourCursors {
     }
 }
 
-/// Returns the links of a page; none for a request by POST, which no link can repeat.
+/// Returns the links of a page. A request by POST gets none, because a link can't repeat its body.
 fn links(context: &PageContext<'_>, page: &Page, sealed: &NeighbourCursors, first: &str) -> LinkSet {
     if context.asked.body.is_some() {
         return LinkSet::default();
@@ -75,7 +75,7 @@ fn links(context: &PageContext<'_>, page: &Page, sealed: &NeighbourCursors, firs
     }
 }
 
-/// Renders a page by the envelope of its request.
+/// Writes a page into the envelope of its request.
 fn draft(
     context: &PageContext<'_>,
     cursors: &RequestCursors<'_>,
@@ -95,7 +95,7 @@ fn draft(
     let edges = page.edges.as_ref().filter(|_| needs.edge_cursors && has_item_cursors);
     let edge = |item: Option<&Item>, beyond: &Option<String>| match item {
         Some(item) => cursors.seal_item(item),
-        // Without item cursors, the cursor of the neighbouring page leads on from the edge as well.
+        // Without item cursors, the cursor of the neighbouring page stands in: it leads on from the same edge.
         None => beyond.clone().filter(|_| needs.edge_cursors && !page.items.is_empty()),
     };
     let start_cursor = edge(edges.map(|(first, _)| first), &sealed.previous);
@@ -126,7 +126,7 @@ fn draft(
     Ok(respond(context, &facts, page, answers, &first))
 }
 
-/// Adds headers: from the upstream's answers, of preferences, and of legacy requests.
+/// Adds the headers: those from the upstream's answers, of preferences, and of legacy requests.
 fn respond(
     context: &PageContext<'_>,
     facts: &Facts<'_>,

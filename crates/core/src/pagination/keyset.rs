@@ -7,7 +7,6 @@
 //! right, or show nothing, the page is found in the whole list.
 
 mod filtered_place;
-mod joined_parts;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -17,12 +16,11 @@ use std::sync::Arc;
 use super::{
     judge::draft::Ground,
     limits::{AFTER_FILTER_REQUESTS, FILTER_DETOUR, PAGES_IN_VAIN, PAGES_WITHOUT_FILTER},
-    mirror,
     order::Order,
     page::Page,
     parts::{
         legs,
-        range::{self, Lets, Part},
+        range::{self, Part},
     },
     plan,
     position::{Anchor, Hint, Position},
@@ -164,17 +162,18 @@ async fn read_at_once(
 /// Reads a page from the other end of the list, in parts or as a whole.
 async fn read_flipped(
     up: &mut UpstreamPort,
-    request: Box<PageRequest>,
+    mut request: Box<PageRequest>,
     parts: Option<Vec<Part>>,
 ) -> Result<Box<Page>, Stop> {
-    let request = mirror::turn_request(request);
+    request.order = Arc::new(request.order.flipped());
+    request.target = request.target.turned(None);
     up.flipped = true;
     let page = match parts {
         Some(parts) => reading::read(up, request, parts).await,
         None => whole(up, request).await,
     };
     up.flipped = false;
-    page.map(mirror::turn_page)
+    page.map(|page| Box::new(page.turned()))
 }
 
 /// Returns a refusal that says where the page is in the whole list: never after its end, if a total was told.
@@ -220,8 +219,6 @@ fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Pa
             filter: Some(Arc::new(filter)),
             before: u64::from(hint.run.max(1)),
             left_out: u64::from(left_out),
-            // The first alternative holds what shares all keys but the last with the anchor.
-            lets: Lets::EqualWithin(order.strong.len() - 1),
             ..Part::whole(Position::After(anchor.clone()))
         }]);
     }

@@ -52,7 +52,6 @@ mod keyset;
 mod limits;
 mod lowered;
 pub mod mark;
-mod mirror;
 pub mod observed;
 pub mod order;
 pub mod paging;

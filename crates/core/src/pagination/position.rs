@@ -136,8 +136,8 @@ impl Position {
 /// An estimate that helps to aim and never proves.
 ///
 /// The hints of a page's neighbours are made where the page is put together: in `judge::draft::assembly` by keys, in
-/// `anchored::assembly` by marks, in `token::assembly` by token. `keyset::reading` and `mirror` restate them for the
-/// whole list.
+/// `anchored::assembly` by marks, in `token::assembly` by token. `keyset::reading` and `Page::turned` restate them
+/// for the whole list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hint {
     /// The believed offset of the boundary: of the first item after it.
@@ -200,4 +200,29 @@ pub struct Target {
     pub position: Position,
     /// The estimate of its place.
     pub hint: Hint,
+}
+
+impl Target {
+    /// Returns this target of a list as one of the flipped list; a place from the end becomes one from the start, where a
+    /// total tells.
+    #[must_use]
+    pub(super) fn turned(self, total: Option<u64>) -> Self {
+        let Self { position, hint } = self;
+        let position = match position {
+            Position::Start => Position::End,
+            Position::End => Position::Start,
+            Position::After(anchor) => Position::Before(anchor),
+            Position::Before(anchor) => Position::After(anchor),
+            Position::AfterPivot(pivot) => Position::BeforePivot(pivot),
+            Position::BeforePivot(pivot) => Position::AfterPivot(pivot),
+            same => same,
+        };
+        let hint = match position {
+            Position::Start | Position::End => {
+                Hint { total: hint.total, first_total: hint.first_total, honoured: hint.honoured, ..Hint::default() }
+            }
+            _ => Hint { from_end: !hint.from_end, ..hint }.counted_from_start(total),
+        };
+        Self { position, hint }
+    }
 }

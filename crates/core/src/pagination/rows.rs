@@ -71,15 +71,6 @@ pub(super) fn relate_first_key(answer: &Answer, order: &Order, item: usize, anch
     key::compare(key, Extent::Kept, Operand::Raw(span.of(&answer.body)), Operand::Kept(kept))
 }
 
-/// Returns whether an item has these strong keys.
-pub(super) fn has_keys(answer: &Answer, order: &Order, item: usize, keys: &[KeyValue]) -> bool {
-    debug_assert_eq!(keys.len(), order.strong.len(), "one value for each strong key");
-    order.strong.iter().zip(row(answer, order, item)).zip(keys).all(|((key, span), kept)| {
-        key::compare(key, Extent::Kept, Operand::Raw(span.of(&answer.body)), Operand::Kept(kept))
-            == Some(Ordering::Equal)
-    })
-}
-
 /// The names by which an item of an answer is known again: its anchor, its id, its mark. Each is defined here alone,
 /// above `key`, which `answer` must not depend on.
 impl Answer {

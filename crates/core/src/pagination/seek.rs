@@ -14,7 +14,7 @@ use super::{
     judge::draft::Ground,
     key::{self, Extent, KeyValue, Operand},
     keyset,
-    page::{Level, Page, Unproven},
+    page::{Page, Unproven},
     position::{Anchor, Pivot, Position},
     refusal::Refusal,
     request::PageRequest,
@@ -120,7 +120,5 @@ async fn gone(
     request.target.position = Position::At(nearest);
     let mut page = Box::pin(windows::read(up, request, Ground::Whole)).await?;
     page.notes.looked_up = now;
-    page.unproven = Some(Unproven::Pivot);
-    page.lower(Level::Positional);
-    Ok(page)
+    Ok(Box::new(page.flagged(Unproven::Pivot)))
 }

@@ -520,6 +520,6 @@ fn a_last_page_that_comes_again_unsaid_promises_nothing_before_it() {
         let anchor = Anchor { keys: vec![KeyValue::Number(last.clone())], id: KeyValue::Number(last) };
         let hint = Hint { offset: Offset(20), total: Some(21), ..Hint::default() };
         let page = list.page_of(Target { position: Position::Before(anchor), hint }, count - 1, again).unwrap();
-        assert_eq!((page.items.len(), page.previous), (count as usize - 1, None), "{count}");
+        assert_eq!((page.items.len(), page.previous.clone()), (count as usize - 1, None), "{count}");
     }
 }

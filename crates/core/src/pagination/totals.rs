@@ -10,7 +10,7 @@ use super::{
     answer::Total,
     page::Page,
     paging::Family,
-    position::{Hint, Position, Target},
+    position::Hint,
     read::read,
     request::{PageRequest, Totals},
     upstream::{CountBeside, Stop, UpstreamPort},
@@ -70,29 +70,25 @@ impl Teller {
     fn told(self, mut page: Box<Page>, counted: Option<Option<Total>>) -> Box<Page> {
         let said = page.total;
         let known = said.filter(|total| total.exact).or_else(|| counted.flatten()).or(said);
-        page.total = match self.totals {
+        page.tell(match self.totals {
             Totals::Omit => None,
             Totals::Upstream => said,
             Totals::Count => known,
             Totals::FirstPage => self.first.or(known),
-        };
+        });
         let is_empty = page.items.is_empty() && page.next.is_none() && page.previous.is_none();
         let exact = known.filter(|total| total.exact).map(|total| total.value);
         if self.has_last && page.last.is_none() && !is_empty && (self.flips || exact.is_some_and(|total| total > 0)) {
-            page.last = Some(Target { position: Position::End, hint: Hint { total: exact, ..Hint::default() } });
+            page.lead_to_the_end(Some(Hint { total: exact, ..Hint::default() }));
         }
         if self.reach.zip(known).is_some_and(|(reach, total)| total.value > reach) {
             // The link would lead to a refusal.
-            page.last = None;
+            page.lead_to_the_end(None);
         }
-        debug_assert!(
-            page.last.as_ref().is_none_or(|last| last.position == Position::End),
-            "the last page is at the end"
-        );
         let first_total = if self.totals == Totals::FirstPage { page.total } else { None };
-        for target in [&mut page.next, &mut page.previous, &mut page.last].into_iter().flatten() {
-            target.hint.first_total = first_total;
-            target.hint.honoured = page.notes.honoured;
+        let honoured = page.notes.honoured;
+        for hint in page.hints() {
+            (hint.first_total, hint.honoured) = (first_total, honoured);
         }
         page
     }

@@ -1,4 +1,5 @@
-//! The walk itself: pages are asked for, each held to what is promised, and refusals to what is so.
+//! The walk: drives the core for each page that a client asks for, holds the page to the promises, and a refusal to the
+//! truth.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -40,27 +41,27 @@ pub(crate) struct Outcome {
     pub(crate) pages: u64,
     pub(crate) answers: u64,
     pub(crate) mutations: u64,
-    /// The number of ticks.
+    /// The number of ticks that passed.
     pub(crate) ticks: usize,
     pub(crate) flagged: u64,
     pub(crate) exact: u64,
-    /// Pages that are less than exact without being flagged.
+    /// The number of pages of level `checked`.
     pub(crate) checked: u64,
-    /// Of those, pages that changes within their own requests deceived.
+    /// The number of those that are wrong because the list changed within their own requests.
     pub(crate) mistaken: u64,
-    /// Those of an upstream whose answers are not what its dialect makes of them, and how many of them are not so.
+    /// The number of `checked` pages of an upstream that deceives (`Traits::deceives`), and of those that are wrong.
     pub(crate) checked_among_deceits: u64,
     pub(crate) deceived: u64,
-    /// Pages whose claim the checker does not follow.
+    /// The number of pages whose claims the checker does not follow.
     pub(crate) unclear: u64,
-    /// Pages at `exact` that are not so, in worlds in which that may be.
+    /// The number of wrong pages of level `exact` that are excused (`Exchange::is_deceived_at_exact`): 0 or 1.
     pub(crate) deceived_at_exact: u64,
-    /// The numbers of requests of the pages.
+    /// The number of requests of each page.
     pub(crate) costs: Vec<u32>,
     pub(crate) rows_read: u64,
     pub(crate) rows_served: u64,
     pub(crate) refusal: Option<Refusal>,
-    /// Why it had to be refused; none where the world gave no reason.
+    /// The need of the refusal; `None` if the world gave no reason.
     pub(crate) need: Option<Need>,
     /// The features that the walk met.
     pub(crate) met: Met,
@@ -78,10 +79,10 @@ impl Outcome {
     }
 }
 
-/// Why a walk stops before its end.
+/// The reason that a walk stops before its end.
 pub(crate) enum Stop {
     Refused(Refusal, Option<Need>),
-    /// The pages after one that was not proven, of which no promise speaks.
+    /// The walk came to a page after which no promise holds: one that is flagged, read by marks, or excused.
     Unproven,
     Violated(Violation),
 }
@@ -92,20 +93,21 @@ impl From<Violation> for Stop {
     }
 }
 
-/// A page as it was made, with what its answers showed: all that it can be held to, also later.
+/// A page as it was made, with the true content of its answers: all that it is held to, also when a cache serves it
+/// later.
 pub(crate) struct Made {
     pub(crate) page: Page,
     /// The number of answers that it took.
     answers: u32,
-    /// The knowledge of the upstream before it.
+    /// The gateway's knowledge of the upstream before it was made.
     before: UpstreamProfile,
     pub(crate) shown: Vec<Showing>,
     passed: Vec<State>,
-    /// The place of the item that was looked up.
+    /// The place of the item that was looked up for it.
     looked_up: Option<Place>,
-    /// The checker follows its claim.
+    /// True if the checker follows its claim.
     founded: bool,
-    /// The list had not changed since the walk began, and the cursor had a hint.
+    /// True if the list had not changed since the walk began, and the hint was reliable.
     undisturbed: bool,
 }
 
@@ -116,7 +118,7 @@ pub(crate) struct Served {
     pub(crate) next: Option<Aim>,
     pub(crate) previous: Option<Aim>,
     pub(crate) last: Option<Aim>,
-    /// The page is held to all that it says.
+    /// True if the page is held to all claims (`Exchange::is_certain`).
     pub(crate) certain: bool,
     pub(crate) limit: u32,
 }
@@ -131,19 +133,19 @@ pub(crate) struct Walk<'a> {
     requests: u64,
     /// The number of rows when the walk began.
     pub(crate) first_rows: u64,
-    /// The places of the other principals in their walks.
+    /// The next positions of the other principals in their walks.
     others: Vec<Aim>,
-    /// The checker follows the claim of the last page.
+    /// True if the checker follows the claim of the last page.
     founded: bool,
-    /// The state that the last page was read from.
+    /// The state when the last page was asked for.
     last_state: Option<State>,
     pub(crate) outcome: Outcome,
 }
 
-/// A page, the number of answers that it took, and what was learnt before it.
+/// A page, the number of answers that it took, and the knowledge of the upstream before it.
 type Resolved = (Page, u32, UpstreamProfile);
 
-/// Walks as the scenario says. `telling`: the outcome holds the whole story.
+/// Walks as the scenario says. With `telling`, the outcome has the story. A panic of the core is a violation.
 pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
     let mut walk = Walk::new(scenario, telling);
     let stop = catch_unwind(AssertUnwindSafe(|| walk.go())).unwrap_or_else(|panic| {
@@ -169,7 +171,7 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
 }
 
 impl<'a> Walk<'a> {
-    /// Returns a walk that has not begun. `telling`: the outcome holds the whole story.
+    /// Returns a walk that has not begun. With `telling`, it writes a story.
     pub(crate) fn new(scenario: &'a Scenario, telling: bool) -> Self {
         let shape = Rc::new(scenario.shape.clone());
         let world = World::new(&shape, &scenario.rows, scenario.traits.hidden);
@@ -193,7 +195,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Asks for a page with the limit whose turn it is.
+    /// Asks for a page with the next limit of the client, after pages of the other principals.
     pub(crate) fn page(&mut self, aim: &Aim, leg: Option<&mut Leg>) -> Result<Served, Stop> {
         let limits = &self.scenario.client.limits;
         let limit = limits[self.outcome.pages as usize % limits.len()];
@@ -205,8 +207,8 @@ impl<'a> Walk<'a> {
         self.limited_page(aim, leg, limit)
     }
 
-    /// Another principal goes on with a walk of its own through the same gateways: its pages are held to the same
-    /// promises.
+    /// Lets another principal ask for the next page of its own walk through the same gateways. Its pages are held to
+    /// the same promises; after a refusal it begins anew.
     fn page_of_another(&mut self, other: usize, limit: u32) -> Result<(), Stop> {
         self.upstream.principal = other + 1;
         let aim = std::mem::replace(&mut self.others[other], Aim::start());
@@ -220,17 +222,18 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Which of the caps that were learnt are of whoever asks now.
+    /// Returns the slot of learnt caps of the principal who asks now.
     fn view(&self) -> usize {
         if self.scenario.client.crowded { 0 } else { self.upstream.principal }
     }
 
     /// Returns whether the list has not changed since the walk began.
     pub(crate) fn is_undisturbed(&self) -> bool {
-        // Of two replicas each shows a list of its own.
+        // Two replicas show two lists, also while neither changes.
         self.upstream.world.mutations == 0 && !matches!(self.scenario.traits.lag, Lag::Replica(_))
     }
 
+    /// Asks for a page with a limit, makes it and serves it.
     pub(crate) fn limited_page(&mut self, aim: &Aim, leg: Option<&mut Leg>, limit: u32) -> Result<Served, Stop> {
         let number = self.begin_request();
         let lost = self.loses_hint(number).then(|| aim.clone().without_hint());
@@ -239,13 +242,13 @@ impl<'a> Walk<'a> {
         self.serve(aim, limit, made, leg)
     }
 
-    /// Returns the number of the next request of a client.
+    /// Counts a request of a client, and returns its number, from 0 on.
     pub(crate) fn begin_request(&mut self) -> u64 {
         self.requests += 1;
         self.requests - 1
     }
 
-    /// Makes the page of a request.
+    /// Makes the page of a request, without holding it to the promises.
     pub(crate) fn make(&mut self, aim: &Aim, limit: u32, number: u64) -> Result<Made, Stop> {
         let (page, answers, before) = self.resolved_or_nearest(aim, limit, number)?;
         self.outcome.pages += 1;
@@ -265,7 +268,8 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Holds a page to the promises that the client was given who asked for it by `aim`, and serves it.
+    /// Holds a page to the promises to a client that asked for it by `aim` and `limit`, and serves it. The page may
+    /// have been made for an earlier request (`cached`).
     pub(crate) fn serve(
         &mut self,
         aim: &Aim,
@@ -297,7 +301,9 @@ impl<'a> Walk<'a> {
             self.last_state = Some(Rc::clone(&made.passed[0]));
         }
         exchange.keeps_promises()?;
+        // A page that the checker does not follow may be right: it is counted, and `Bounds::unclear` bounds the number.
         self.outcome.unclear += u64::from(!made.founded);
+        // A wrong page leads on to a wrong place: nothing is promised of the pages after it.
         if exchange.is_deceived_at_exact() {
             self.outcome.deceived_at_exact += 1;
             return Err(Stop::Unproven);
@@ -322,21 +328,21 @@ impl<'a> Walk<'a> {
         Ok(Served { made, rows, next, previous, last, certain, limit })
     }
 
-    /// Returns the target of a cursor as the client has it.
+    /// Returns a target as the client's cursor carries it.
     pub(crate) fn carried(&self, target: &Target) -> Target {
         if self.scenario.client.seeks { self.gateways.stripped(target) } else { target.clone() }
     }
 
-    /// Returns whether the client loses the hint of the cursor of this request.
+    /// Returns whether the client asks by an item's cursor in this request, which carries no hint.
     pub(crate) fn loses_hint(&self, number: u64) -> bool {
         let one_in = u64::from(self.scenario.client.loses_hints);
         one_in > 0 && mix(self.scenario.traits.salt, number).is_multiple_of(one_in)
     }
 
-    /// Brings one request to its page; after a refusal, also asks for the place that the refusal names.
+    /// Resolves one request to its page. After a refusal, also asks for the nearest place that it names.
     fn resolved_or_nearest(&mut self, aim: &Aim, limit: u32, number: u64) -> Result<Resolved, Stop> {
         let served = self.resolved(aim, limit, self.scenario.client.unproven, number);
-        // If the client itself gave an offset, that is as near as any.
+        // A refusal of an offset that the client chose names that offset.
         if let Err(Stop::Refused(refusal, _)) = &served
             && !matches!(aim.bound, Bound::At(_))
         {
@@ -345,7 +351,7 @@ impl<'a> Walk<'a> {
         served
     }
 
-    /// Brings one request to its page.
+    /// Resolves one request to its page, or stops with its refusal.
     fn resolved(&mut self, aim: &Aim, limit: u32, unproven: WhenUnproven, number: u64) -> Result<Resolved, Stop> {
         let client = &self.scenario.client;
         self.upstream.world.anchor = aim.bound.place();
@@ -376,7 +382,8 @@ impl<'a> Walk<'a> {
         Ok((page, answers, profile))
     }
 
-    /// The loop between the core and whoever fetches.
+    /// Drives the core: answers its fetches until it serves or refuses. Checks the budget, the dialect, and that the
+    /// checker finds no false claim.
     fn drive(&mut self, request: PageRequest, aim: &Aim, limit: u32) -> Result<(Page, u32), Stop> {
         let most = self.scenario.client.search_budget.max(self.scenario.client.budget);
         let mut answered = 0;
@@ -403,6 +410,7 @@ impl<'a> Walk<'a> {
                 Step::Fetch(fetches, pending) => {
                     answered += fetches.len() as u32;
                     self.outcome.answers += fetches.len() as u64;
+                    // The budget bounds every loop of the core; a step without a fetch would never end.
                     if fetches.is_empty() || answered > most {
                         let what = format!("{answered} requests of {most}, {} of them now", fetches.len());
                         return Err(Violation { promise: "requests", what }.into());
@@ -418,8 +426,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Checks that the nearest place in a refusal is one: it is within the list, and a page there, flagged, is not
-    /// empty unless the list is; or it is at the end, and leads back.
+    /// Checks the nearest place that a refusal names, at which a client may go on without a guarantee. It lies within
+    /// the list, and a flagged page there is not empty, unless the list is, or the place is the end and the page leads
+    /// back.
+    ///
+    /// Offsets only aim and prove nothing, so that the place is asserted only where offsets can be known: the
+    /// conditions below name the worlds in which they can't.
     fn ask_nearest(&mut self, refusal: &Refusal, limit: u32) -> Result<(), Stop> {
         let (Refusal::PositionLost { nearest } | Refusal::TieRun { nearest } | Refusal::PivotGone { nearest }) =
             refusal
@@ -427,24 +439,24 @@ impl<'a> Walk<'a> {
             return Ok(());
         };
         let traits = &self.scenario.traits;
-        // Where answers have other sizes than they say, or leave rows out, an offset is a row's at most by chance.
+        // Where answers have other sizes than they state, or leave rows out, an offset names a row by chance at most.
         let steady = traits.has_one_cap() && traits.surplus == 0 && traits.hidden == 0 && !traits.deceives();
         let steady = steady && traits.echoes != Echoes::Nonsense;
-        // Where the last page comes again, and no total tells which one it is, it seems to stand wherever it was asked for.
+        // Where the last page comes again past the end, without a total it seems to stand wherever it was asked for.
         let steady = steady && (traits.past != Past::Repeat || traits.total == Says::Exactly);
-        // "At least so many", counted at another time than the items, contradicts an answer that ends before that.
+        // A lower bound of another moment than the items contradicts an answer that ends before it.
         let steady = steady && (traits.total != Says::AtLeast || traits.counts == CountTime::Together);
-        // What a filtered list refuses knows the cursor's hint alone.
+        // Filtered answers don't show offsets of the whole list: the place is that of the cursor's hint.
         let steady = steady && !matches!(self.scenario.mode(), Mode::Keyset | Mode::Seek);
         if !steady || traits.misleads() || traits.lie.is_some() || traits.lags() || !self.scenario.rows_are_sound() {
             return Ok(());
         }
         let most = self.upstream.passed.iter().map(|state| state.raw().len() as u64).max().unwrap_or(0);
-        // If nothing tells the length of the list, an offset that was never looked at may lie after its end.
+        // If no answer showed an item, the offset may lie after the end of the list.
         let seen = self.upstream.shown.iter().any(|showing| showing.items > 0);
-        // Pages of a size that is capped in silence stand before the place that they were asked for, and where no total
-        // tells, the gateway counts by what it asked for all along: offsets are beliefs (DESIGN 7.1), and what is nearest
-        // is what the hint says (8). It leads to the same page again, which is asserted below.
+        // Under a silent cap, pages by number stand before the place that was asked for. Without a total or an echo,
+        // all offsets are too large by that, so that the nearest place may lie after the end. A request there must
+        // still serve a page that leads back, which is asserted below.
         let counted = !traits.caps_pages_in_silence() || traits.echoes == Echoes::Used || traits.total == Says::Exactly;
         if nearest.0 > most && seen && counted {
             let what = format!("{refusal:?}, in a list of {most}");
@@ -458,7 +470,7 @@ impl<'a> Walk<'a> {
             Ok((page, ..)) => {
                 let still = self.upstream.passed.len() == 1 && Rc::ptr_eq(&state_before, &self.upstream.world.state);
                 let state = &self.upstream.world.state;
-                // Right at the end there is nothing but the way back.
+                // At the end of the list an empty page is right if it leads back.
                 let at_end = nearest.0 >= state.raw().len() as u64 && page.previous.is_some();
                 let empty = page.items.is_empty() && !state.rows().is_empty();
                 if still && empty && !at_end {
@@ -473,7 +485,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Returns the bound that a request turned out to mean: an id without a fingerprint means the item where it is now.
+/// Returns the true bound of a request. An id without a fingerprint means its item with the keys of now, whose place
+/// the look-up has shown.
 fn bound_of(aim: &Aim, looked_up: Option<Place>) -> Bound {
     match (looked_up.filter(|_| is_bare(&aim.target.position)), aim.bound) {
         (Some(place), Bound::After(_)) => Bound::After(place),
@@ -482,15 +495,14 @@ fn bound_of(aim: &Aim, looked_up: Option<Place>) -> Bound {
     }
 }
 
-/// Returns whether a position names its item without the keys that it had.
+/// Returns whether a position names its item by the id alone, without a fingerprint of its keys.
 fn is_bare(position: &Position) -> bool {
     matches!(position, Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if pivot.fingerprint.is_none())
 }
 
-/// Returns a page in words.
+/// Returns a page as a line of the story.
 fn told(page: &Page, rows: &[Rc<Row>]) -> String {
     let serials: Vec<u32> = rows.iter().map(|row| row.serial).collect();
-    let Page { next, previous, .. } = page;
-    let level = page.level();
+    let (next, previous, level) = (&page.next, &page.previous, page.level());
     format!("  served {level:?} versions {serials:?}, next {}, previous {}", next.is_some(), previous.is_some())
 }

@@ -1,4 +1,5 @@
-//! Goes through a list as a client does, and says which promise was broken.
+//! The walk of a client: drives the core for each page, holds the page to the promises, and returns the first broken
+//! one.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -24,47 +25,49 @@ use crate::{
     founded::{FOUNDED, Record},
 };
 
-/// More pages than any list here has.
+/// The number of pages after which a walk counts as endless.
 const MOST_PAGES: usize = 300;
 
+/// The result of a walk.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) violation: Option<String>,
     pub(crate) story: Vec<String>,
     pub(crate) pages: u64,
-    /// So many of the pages say that they are checked.
+    /// The number of pages of level `checked`.
     pub(crate) checked: u64,
     pub(crate) requests: u64,
     pub(crate) changes: u64,
     pub(crate) refused: BTreeMap<&'static str, u64>,
-    /// Refused although the upstream's tokens led to the place.
+    /// True if a page was refused to which the upstream's tokens led.
     pub(crate) unneeded: bool,
 }
 
-/// A place that a client can go to, and what is known of it.
+/// A place that a client can go to, with the truth about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) target: Target,
     pub(crate) backward: bool,
-    /// The item beyond which it is; none at the start.
+    /// The last item before the place in the direction of reading; `None` at the start.
     pub(crate) anchor: Option<Seen>,
-    /// The last items gone by in the direction of reading, the nearest last, and the next that were seen.
+    /// Up to three items before the place in the direction of reading, the nearest one last, of the page that handed it
+    /// out and the pages before; and up to two after it.
     pub(crate) trail: Vec<Seen>,
     pub(crate) ahead: Vec<Seen>,
-    /// The items that were shown beyond it.
+    /// The items that were shown beyond the place.
     pub(crate) pending: Vec<Seen>,
-    /// The number of items of the page that handed it out.
+    /// The limit of the page that handed it out.
     pub(crate) limit: u32,
-    /// The number of changes when it was handed out, and the page of the walk that did so.
+    /// The number of changes before that page, its number in the walk, and the time when it was asked for.
     pub(crate) changes: u64,
     pub(crate) by: u64,
     pub(crate) when: u64,
-    /// The page that leads here, and the one to which this should lead back.
+    /// The page that led to this place, and the one that is expected here, because a client has turned back to it.
     left: Option<Left>,
     back_to: Option<Left>,
 }
 
-/// A full page that was left for its neighbour.
+/// A full page from which a client went on.
 #[derive(Clone, Debug)]
 struct Left {
     items: Vec<Seen>,
@@ -73,13 +76,14 @@ struct Left {
     changes: u64,
 }
 
-/// A page as it came.
+/// A page with the true content of its answers.
 pub(crate) struct Visited {
     pub(crate) page: Box<Page>,
     pub(crate) items: Vec<Seen>,
     pub(crate) shown: Vec<Shown>,
+    /// The time of its first answer.
     pub(crate) since: u64,
-    /// The number of changes before the first of its answers.
+    /// The numbers of changes and of losses before its first answer.
     pub(crate) changes: u64,
     pub(crate) losses: u64,
 }
@@ -92,12 +96,12 @@ struct Client<'a> {
     paging: Arc<Paging>,
     leg: Leg,
     outcome: Outcome,
-    /// Why the last page's claim does not follow from its answers.
+    /// The reason that the last page's claim does not follow from its answers.
     unfounded: Option<String>,
     tells: bool,
 }
 
-/// Walks; with `tells` the outcome has the story.
+/// Walks as the scenario says. With `tells`, the outcome has the story.
 pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
     let mut client = Client {
         world: World::new(scenario.shape, &scenario.rows),
@@ -139,7 +143,7 @@ fn start() -> Node {
 }
 
 impl Client<'_> {
-    /// To the end; then, where the style says so, back to the start.
+    /// Walks to the end and, if the style says so, back to the start. Checks G4: the walk ends.
     fn go(&mut self) -> Result<(), String> {
         let (mut at, mut back) = (start(), false);
         let (mut pages, mut least) = (0, u64::MAX);
@@ -159,9 +163,10 @@ impl Client<'_> {
                 _ => return Ok(()),
             };
         }
-        // A list that grows ahead of its reader faster than it is read has no end.
+        // A list that grows ahead of its reader as fast as it is read has no end, which G4 permits.
         let grown = pages <= self.world.arrivals.div_ceil(least.max(1)) + 1;
-        // A page that goes round is known again as a whole: whoever asks for other sizes each time may not meet it for long.
+        // Without a declared order, a circle is detected by a page that comes again as a whole. A client with changing
+        // limits may not meet one for long.
         let limits = &self.scenario.limits;
         let may_meet = self.scenario.shape.is_declared() || limits.iter().all(|limit| *limit == limits[0]);
         match self.scenario.traits.circle {
@@ -175,6 +180,7 @@ impl Client<'_> {
         self.scenario.limits[number % self.scenario.limits.len()]
     }
 
+    /// Follows one link for each click, and goes to an earlier place after a refusal.
     fn wander(&mut self, clicks: &[Click]) -> Result<(), String> {
         let (mut at, mut places) = (start(), vec![start()]);
         for (number, click) in clicks.iter().enumerate() {
@@ -193,7 +199,7 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// Reads a page and returns the places that it leads to; `None` if it is refused.
+    /// Makes a page and checks it. Returns its items and the places that it leads to; `None` if it is refused.
     #[expect(clippy::type_complexity, reason = "items, next and previous")]
     fn visit(&mut self, at: &Node, limit: u32) -> Result<Option<(Vec<Seen>, Option<Node>, Option<Node>)>, String> {
         self.tell(|| format!("asks for {limit} at {:?}, hint {}", at.target.position, at.target.hint.offset.0));
@@ -215,8 +221,7 @@ impl Client<'_> {
         let visited = Visited { items, shown, since, changes, losses, page };
         self.tell(|| {
             let ids: Vec<String> = visited.items.iter().map(|item| format!("{}/{}", item.key, item.id)).collect();
-            let Page { next, previous, .. } = &*visited.page;
-            let level = visited.page.level();
+            let (next, previous, level) = (&visited.page.next, &visited.page.previous, visited.page.level());
             format!("gets {ids:?}, {level:?}, next {}, previous {}", next.is_some(), previous.is_some())
         });
         let visit = Visit {
@@ -236,13 +241,13 @@ impl Client<'_> {
             && left.limit == limit
             && self.scenario.traits.circle.is_none()
             && !(self.scenario.traits.single_use && self.scenario.traits.hidden > 0)
-            // What is asked once is served in whole pages of the upstream's, which are others the other way round.
+            // Where tokens work once, whole upstream pages are served, and those of the way back are other ones.
             && !(self.scenario.traits.single_use && visited.items.len() != limit as usize)
             && (self.scenario.traits.place != Place::Snapshot || left.changes == 0)
         {
             check_back(&left.items, &visited)?;
         }
-        // Without an order that places every item, a place of long ago may be amid what came since.
+        // Without an order that places every item, a page at an earlier place may lie among items that came since.
         let placed = matches!(self.scenario.shape, Shape::Ids | Shape::Ordered);
         let fresh = placed || at.changes == changes || at.changes == u64::MAX;
         let whole = visited.items.len() == limit as usize && !self.passed_over(at, &visited);
@@ -268,7 +273,8 @@ impl Client<'_> {
                     let (mut answers, asked) = (Vec::new(), fetches.clone());
                     for fetch in fetches {
                         let Fetch::Token(fetch) = fetch else { panic!("{fetch:?} of a list by token") };
-                        // Where no order is declared, short answers leave no mark within reach of what changes meanwhile.
+                        // Without a declared order, the list rests between the answers of a page: short answers have
+                        // too few marks to show such changes.
                         let during = self.scenario.shape.is_declared() || shown.is_empty();
                         let due = self.scenario.plan.get(self.world.now as usize).filter(|_| during);
                         self.world.tick(due.map_or(&[], Vec::as_slice));
@@ -298,14 +304,15 @@ impl Client<'_> {
         }
     }
 
-    /// Returns whether a page was read past an item that was served long ago and stands elsewhere now, so that a walk
-    /// back, which goes through the list as it is, meets it in another place.
+    /// Returns whether a page was read past an item that was served earlier and stands elsewhere now. A walk back meets
+    /// it where it is now, so that the mirror is not asserted.
     fn passed_over(&self, at: &Node, visited: &Visited) -> bool {
         let mut shown = visited.shown.iter().flat_map(|shown| &shown.items);
         let last = shown.rfind(|item| at.trail.contains(item));
         !self.scenario.shape.is_declared() && last.is_some_and(|item| at.trail.last() != Some(item))
     }
 
+    /// Returns the place before a page (`backward`) or after it, if the page links to one.
     fn node(&self, visit: &Visit<'_>, left: Option<&Left>, backward: bool) -> Option<Node> {
         let Visit { at, limit, visited, .. } = *visit;
         let page = &visited.page;
@@ -314,7 +321,7 @@ impl Client<'_> {
             if backward { items.iter().rev().copied().collect() } else { items.to_vec() }
         };
         let gone_by = way(&visited.items);
-        // A page that is not full was read past items that moved and that it has already.
+        // A page that is not full was read on past items that moved and that it has already: the place is after them.
         let is_read_on = at.backward == backward && gone_by.len() < limit as usize;
         let passed = gone_by.last().filter(|_| is_read_on).and_then(|last| {
             let beyond = visited.shown.iter().map(|shown| way(&shown.items)).find_map(|items| {
@@ -339,6 +346,7 @@ impl Client<'_> {
         Some(Node { target, backward, anchor, trail, ahead, pending, limit, changes, by, when, left, back_to })
     }
 
+    /// Returns the item that these bytes show.
     fn read(&self, bytes: &[u8]) -> Seen {
         let text = std::str::from_utf8(bytes).unwrap();
         let mut numbers = text.split(['{', '}', ':', ',', '"']).filter_map(|part| part.parse::<u32>().ok());

@@ -20,7 +20,7 @@ pub(super) struct Transcript {
 }
 
 /// The argument of the checker for a page, or the claim that does not follow.
-pub(super) type Verdict = Result<Vec<String>, ClaimFault>;
+pub(super) type CheckerVerdict = Result<Vec<String>, ClaimFault>;
 
 impl Transcript {
     pub(super) fn new(request: &PageRequest) -> Self {
@@ -33,7 +33,7 @@ impl Transcript {
 
     /// Checks a page. The checker compares each item with those of all answers, so that it works on a thread where nobody
     /// waits for it but this request. `None` if the thread fails.
-    pub(super) async fn check(self, page: &Page) -> Option<Verdict> {
+    pub(super) async fn check(self, page: &Page) -> Option<CheckerVerdict> {
         let page = page.clone();
         let Self { request, exchanges } = self;
         tokio::task::spawn_blocking(move || checker::check(&request, &exchanges, &page)).await.ok()

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Exchange, FetchedAnswer, ResolvedCursor,
-    transcript::{Transcript, Verdict},
+    transcript::{CheckerVerdict, Transcript},
 };
 use crate::{
     config::settings::KnownBy,
@@ -281,7 +281,7 @@ pub(crate) struct PageOutline {
     pub(crate) total: Option<u64>,
     /// The argument of the independent checker for the page, or the claim that it does not follow; none if there was no
     /// memory for it.
-    pub(crate) verdict: Option<Verdict>,
+    pub(crate) verdict: Option<CheckerVerdict>,
 }
 
 impl Exchange<'_> {

@@ -8,7 +8,7 @@ use crate::pagination::{
     answer::Total,
     direction::Way,
     mark::Mark,
-    page::{ItemPlace, Page, Unfounded},
+    page::{ItemPlace, Page, PageFacts, Unfounded},
     position::{Hint, Item, MarkedItem, Marks, Position, Target},
     window::Offset,
 };
@@ -57,11 +57,10 @@ impl MarkReader<'_> {
         let offset = items.first().map_or(self.stand.offset, |spot| self.page.views[spot.view].offset_of(spot.place));
         let items = items.iter().map(|spot| item_place(*spot)).collect();
         let answers = std::mem::take(&mut self.page.views).into_iter().map(|view| view.answer).collect();
-        let mut page =
-            Page::unfounded(if by_offset { Unfounded::Positional } else { Unfounded::Anchored }, answers, items);
-        (page.next, page.previous, page.edges) = (next, previous, edges);
-        (page.total, page.offset) = (told, offset);
-        (page.unproven, page.short) = (self.findings.flagged, cut_off && self.page.need() > 0);
+        let short = cut_off && self.page.need() > 0;
+        let (unproven, total, last) = (self.findings.flagged, told, None);
+        let facts = PageFacts { answers, items, next, previous, last, total, offset, unproven, short, edges };
+        let mut page = Page::unfounded(if by_offset { Unfounded::Positional } else { Unfounded::Anchored }, facts);
         page.notes.drift = self.findings.drift.filter(|drift| *drift != 0);
         page.notes.stragglers = self.findings.stragglers;
         (page.notes.profile, page.notes.honoured) = (self.profile(), self.asker.ledger.honoured().by_walk());

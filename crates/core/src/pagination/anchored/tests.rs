@@ -163,7 +163,7 @@ impl List {
             pages.push(texts(&page));
             assert!(pages.len() <= 1_000, "it goes on for ever: {:?}", &pages[..10]);
             between(self, &page);
-            let Some(next) = page.next else { return pages };
+            let Some(next) = page.next.clone() else { return pages };
             target = next;
         }
     }
@@ -229,11 +229,11 @@ fn a_page_back_is_the_page_before() {
         for limit in [1, 2, 5, 20] {
             let mut list = List::numbered(family, 0..60);
             let first = list.page(start(), limit).unwrap();
-            let second = list.page(first.next.unwrap(), limit).unwrap();
+            let second = list.page(first.next.clone().unwrap(), limit).unwrap();
             let third = list.page(second.next.clone().unwrap(), limit).unwrap();
             let back = list.page(third.previous.clone().unwrap(), limit).unwrap();
             assert_eq!(texts(&back), texts(&second), "{family:?}, limit {limit}");
-            assert_eq!(texts(&list.page(back.next.unwrap(), limit).unwrap()), texts(&third));
+            assert_eq!(texts(&list.page(back.next.clone().unwrap(), limit).unwrap()), texts(&third));
         }
     }
 }
@@ -246,14 +246,14 @@ fn the_last_page_is_read_from_the_end() {
         let last = list.page(end, 7).unwrap();
         assert_eq!(texts(&last), numbers(53..60), "{hint:?}");
         assert!(last.next.is_none());
-        assert_eq!(texts(&list.page(last.previous.unwrap(), 7).unwrap()), numbers(46..53));
+        assert_eq!(texts(&list.page(last.previous.clone().unwrap(), 7).unwrap()), numbers(46..53));
     }
 }
 
 #[test]
 fn a_boundary_that_is_gone_is_an_end_only_in_an_empty_list() {
     let mut list = List::numbered(Family::Offset, 0..60);
-    let next = list.page(start(), 20).unwrap().next.unwrap();
+    let next = list.page(start(), 20).unwrap().next.clone().unwrap();
     list.items.clear();
     let nothing = list.page(next.clone(), 20).unwrap();
     assert!(nothing.items.is_empty() && nothing.next.is_none() && nothing.previous.is_none());
@@ -266,7 +266,7 @@ fn a_boundary_that_is_gone_is_an_end_only_in_an_empty_list() {
     assert_eq!(texts(&flagged), numbers(120..140));
     // From there it goes on by marks.
     list.items.remove(0);
-    let after = list.page(flagged.next.unwrap(), 20).unwrap();
+    let after = list.page(flagged.next.clone().unwrap(), 20).unwrap();
     assert_eq!((texts(&after), after.level(), after.notes.drift), (numbers(140..160), Level::Anchored, Some(-1)));
 }
 
@@ -275,9 +275,9 @@ fn after_the_end_the_way_back_is_the_last_page() {
     let mut list = List::numbered(Family::Offset, 0..60);
     let first = list.page(start(), 30).unwrap();
     list.items.truncate(30);
-    let nothing = list.page(first.next.unwrap(), 30).unwrap();
+    let nothing = list.page(first.next.clone().unwrap(), 30).unwrap();
     assert!(nothing.items.is_empty() && nothing.next.is_none());
-    assert_eq!(texts(&list.page(nothing.previous.unwrap(), 10).unwrap()), numbers(20..30));
+    assert_eq!(texts(&list.page(nothing.previous.clone().unwrap(), 10).unwrap()), numbers(20..30));
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn items_without_ids_are_known_by_their_bytes() {
         let mut list = List::letters(family, "bcdefghijklmnopqrst");
         let first = list.page(start(), 5).unwrap();
         list.items.insert(0, (None, "a".to_owned()));
-        assert_eq!(texts(&list.page(first.next.unwrap(), 5).unwrap()).concat(), "ghijk");
+        assert_eq!(texts(&list.page(first.next.clone().unwrap(), 5).unwrap()).concat(), "ghijk");
     }
 }
 
@@ -308,7 +308,7 @@ fn an_id_is_known_in_any_spelling_and_served_once() {
     list.items.insert(0, (Some("0".to_owned()), String::new()));
     // Shown twice, as by a join.
     list.items.insert(6, (Some("5".to_owned()), String::new()));
-    let second = list.page(first.next.unwrap(), 3).unwrap();
+    let second = list.page(first.next.clone().unwrap(), 3).unwrap();
     assert_eq!(texts(&second), ["4", "5", "6"]);
     assert_eq!((second.notes.drift, second.notes.stragglers), (Some(1), 0));
 }
@@ -319,7 +319,7 @@ fn a_straggler_is_counted_and_not_served_again() {
     let first = list.page(start(), 10).unwrap();
     let moved = list.items.remove(9);
     list.items.insert(14, moved);
-    let second = list.page(first.next.unwrap(), 10).unwrap();
+    let second = list.page(first.next.clone().unwrap(), 10).unwrap();
     assert_eq!((texts(&second), second.notes.stragglers), (numbers(10..20), 1));
     assert_eq!(second.notes.drift, Some(-1));
 }
@@ -401,7 +401,7 @@ fn a_place_after_a_page_that_was_capped_in_silence_is_expected_where_it_is() {
             for first in (10..50).step_by(10) {
                 let page = list.page(target, 10).unwrap();
                 assert_eq!(texts(&page), numbers(first..first + 10), "cap {cap}, total {total}");
-                target = page.next.unwrap();
+                target = page.next.clone().unwrap();
                 assert_eq!(target.hint.offset.0, u64::from(first) + 10, "cap {cap}, total {total}");
                 list.profile = UpstreamProfile::default();
             }
@@ -413,8 +413,8 @@ fn a_place_after_a_page_that_was_capped_in_silence_is_expected_where_it_is() {
 fn an_item_cursor_has_its_neighbours() {
     let mut list = List::numbered(Family::Offset, 0..60);
     let first = list.page(start(), 10).unwrap();
-    let second = list.page(first.next.unwrap(), 10).unwrap();
-    let Some((Item::Marked(from), Item::Marked(to))) = second.edges else { panic!("{:?}", second.edges) };
+    let second = list.page(first.next.clone().unwrap(), 10).unwrap();
+    let Some((Item::Marked(from), Item::Marked(to))) = second.edges.clone() else { panic!("{:?}", second.edges) };
     let mark = |number: u32| marker(1).mark(number.to_string().as_bytes());
     let around = |numbers: [u32; 4]| {
         let [far, near, next, last] = numbers.map(mark);
@@ -430,11 +430,11 @@ fn marks_are_read_with_the_key_that_made_them() {
     let first = list.page(start(), 10).unwrap();
     list.items.remove(3);
     (list.request.marker, list.request.target_marker) = (marker(2), Some(marker(1)));
-    let second = list.page(first.next.unwrap(), 10).unwrap();
+    let second = list.page(first.next.clone().unwrap(), 10).unwrap();
     assert_eq!(texts(&second), numbers(10..20));
     list.items.remove(3);
     list.request.target_marker = None;
-    assert_eq!(texts(&list.page(second.next.unwrap(), 10).unwrap()), numbers(20..30));
+    assert_eq!(texts(&list.page(second.next.clone().unwrap(), 10).unwrap()), numbers(20..30));
 }
 
 #[test]
@@ -445,12 +445,12 @@ fn an_offset_proves_nothing_and_leads_on_by_marks() {
     assert_eq!((texts(&page), page.level()), (numbers(25..35), Level::Positional));
     assert_eq!(page.unproven, Some(Unproven::Position));
     list.items.remove(0);
-    let next = list.page(page.next.unwrap(), 10).unwrap();
+    let next = list.page(page.next.clone().unwrap(), 10).unwrap();
     assert_eq!((texts(&next), next.level()), (numbers(35..45), Level::Anchored));
-    assert_eq!(texts(&list.page(page.previous.unwrap(), 10).unwrap()), numbers(15..25));
+    assert_eq!(texts(&list.page(page.previous.clone().unwrap(), 10).unwrap()), numbers(15..25));
     let after = list.page(at(100), 10).unwrap();
     assert!(after.items.is_empty() && after.next.is_none());
-    assert_eq!(texts(&list.page(after.previous.unwrap(), 10).unwrap()), numbers(50..60));
+    assert_eq!(texts(&list.page(after.previous.clone().unwrap(), 10).unwrap()), numbers(50..60));
 }
 
 #[test]
@@ -463,7 +463,7 @@ fn unverified_pages_take_one_request_each() {
             let page = list.page(target, 20).unwrap();
             assert_eq!((page.level(), page.unproven, list.requests), (Level::Positional, None, 1), "{family:?}");
             read.extend(texts(&page));
-            let Some(next) = page.next else { break };
+            let Some(next) = page.next.clone() else { break };
             assert!(matches!(next.position, Position::At(_)));
             target = next;
         }
@@ -474,7 +474,7 @@ fn unverified_pages_take_one_request_each() {
 #[test]
 fn a_place_that_moved_is_searched_for_also_where_only_cheap_proofs_are_wanted() {
     let mut list = List::numbered(Family::Offset, 100..160);
-    let next = list.page(start(), 20).unwrap().next.unwrap();
+    let next = list.page(start(), 20).unwrap().next.clone().unwrap();
     drop(list.items.splice(..0, List::numbered(Family::Offset, 0..50).items));
     for verify in [Verify::WhenCheap, Verify::Always] {
         list.request.terms.verify = verify;
@@ -491,7 +491,7 @@ fn an_upstream_that_ignores_its_parameters_is_found_out() {
         let (mut target, mut pages) = (start(), 0);
         let refusal = loop {
             match list.page(target, 7) {
-                Ok(page) => target = page.next.expect("it says that there is more for ever"),
+                Ok(page) => target = page.next.clone().expect("it says that there is more for ever"),
                 Err(refusal) => break refusal,
             }
             pages += 1;
@@ -507,9 +507,9 @@ fn items_above_the_greatest_depth_are_served() {
     let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: Some(100) });
     list.request.paging = Arc::new(Paging { max_depth: Some(40), ..paging });
     let first = list.page(start(), 20).unwrap();
-    let second = list.page(first.next.unwrap(), 20).unwrap();
+    let second = list.page(first.next.clone().unwrap(), 20).unwrap();
     assert_eq!(texts(&second), numbers(20..40));
-    assert_eq!(list.page(second.next.unwrap(), 20).unwrap_err(), Refusal::TooDeep);
+    assert_eq!(list.page(second.next.clone().unwrap(), 20).unwrap_err(), Refusal::TooDeep);
 }
 
 #[test]
@@ -522,7 +522,7 @@ fn a_page_that_the_budget_cuts_off_is_refused_or_short() {
         assert_eq!(page.as_ref().ok().map(|page| (page.items.len(), page.short)), expected.map(|count| (count, true)));
         if let Ok(page) = page {
             (list.request.budget.page, list.request.budget.search) = (8, 8);
-            assert_eq!(texts(&list.page(page.next.unwrap(), 5).unwrap()), numbers(10..15));
+            assert_eq!(texts(&list.page(page.next.clone().unwrap(), 5).unwrap()), numbers(10..15));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Cost, CostShape, still::Still};
 use crate::pagination::{
     mark::Marker,
-    page::Page,
+    page::{Page, PageFacts},
     paging::{Family, UpstreamProfile},
     position::{Hint, Pivot, Position, Target},
     refusal::Refusal,
@@ -49,13 +49,10 @@ impl CostWalk<'_> {
     pub(super) fn at_ends(&self) -> Cost {
         let at = |position| Target { position, hint: Hint::default() };
         let cost = self.from(&at(Position::Start), UpstreamProfile::default(), 2);
-        match self.page(self.request(at(Position::Start), UpstreamProfile::default())) {
-            Ok(Page { last: Some(last), .. }) => {
-                let from_end = self.from(&last, UpstreamProfile::default(), 2);
-                cost.and(Cost { first: 0, inner: 0, last: from_end.most(), ..from_end })
-            }
-            _ => cost,
-        }
+        let first = self.page(self.request(at(Position::Start), UpstreamProfile::default()));
+        let Some(last) = first.ok().and_then(|page| page.into_facts().last) else { return cost };
+        let from_end = self.from(&last, UpstreamProfile::default(), 2);
+        cost.and(Cost { first: 0, inner: 0, last: from_end.most(), ..from_end })
     }
 
     /// Pages over runs of equal keys, from the end of one on and from the start of another back.
@@ -98,8 +95,10 @@ impl CostWalk<'_> {
             let start = Target { position: Position::Start, hint: Hint::default() };
             let step = u32::try_from(step.max(1)).unwrap_or(1);
             let first = self.page(PageRequest { limit: step, ..self.request(start, UpstreamProfile::default()) });
-            if let Ok(Page { next: Some(next), notes, .. }) = first {
-                cost = cost.and(self.from(&next, notes.profile, 3));
+            if let Ok(page) = first
+                && let Some(next) = &page.next
+            {
+                cost = cost.and(self.from(next, page.notes.profile, 3));
             }
         }
         cost
@@ -117,13 +116,15 @@ impl CostWalk<'_> {
                 Err(refusal) => return cost.and(Cost { refusal: Some(refusal), ..Cost::default() }),
             };
             profile = page.notes.profile;
-            let (onward, back) = if backward { (page.previous, page.next) } else { (page.next, page.previous) };
+            let requests = page.notes.requests;
+            let PageFacts { next, previous, .. } = page.into_facts();
+            let (onward, back) = if backward { (previous, next) } else { (next, previous) };
             let Some(further) = onward else {
-                let cost = cost.and(Cost { last: page.notes.requests, ..Cost::default() });
+                let cost = cost.and(Cost { last: requests, ..Cost::default() });
                 // The way back begins at the end of the list, wherever that is in the upstream's pages.
                 return back.map_or_else(Cost::default, |back| self.one(back, profile)).and(cost);
             };
-            let (first, inner) = if at_start { (page.notes.requests, 0) } else { (0, page.notes.requests) };
+            let (first, inner) = if at_start { (requests, 0) } else { (0, requests) };
             cost = cost.and(Cost { first, inner, ..Cost::default() });
             target = further;
         }

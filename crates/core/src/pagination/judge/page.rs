@@ -1,12 +1,12 @@
 //! The result of the core, for the envelope.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use crate::json::Span;
 use crate::pagination::{
     answer::{Answer, Total},
     paging::UpstreamProfile,
-    position::{Anchor, Item, Target},
+    position::{Anchor, Hint, Item, Position, Target},
     unsorted::Unsorted,
 };
 
@@ -80,8 +80,21 @@ pub struct PageNotes {
 }
 
 /// A page of items in order.
+///
+/// Its facts can be read by everyone and are set where the page is made, in the judge: no estimate of a strategy adds an
+/// item, leaves one out, or says that the list ends.
 #[derive(Clone, Debug)]
 pub struct Page {
+    facts: PageFacts,
+    /// The strength of the proof, which is only ever lowered.
+    level: Level,
+    /// The findings beside the items.
+    pub notes: PageNotes,
+}
+
+/// The items of a page and its neighbours.
+#[derive(Clone, Debug, Default)]
+pub struct PageFacts {
     /// The answers that the items are slices of.
     pub answers: Vec<Answer>,
     /// The items, in order; at most the limit.
@@ -96,16 +109,20 @@ pub struct Page {
     pub total: Option<Total>,
     /// The expected offset of the first item.
     pub offset: u64,
-    /// The strength of the proof: set by the judge, and only ever lowered elsewhere.
-    pub(super) level: Level,
     /// The reason for which the page is not proven.
     pub unproven: Option<Unproven>,
     /// The budget ended before the page was full, and the route serves short pages.
     pub short: bool,
     /// The first and the last item; `None` on an empty page, or if the keys can't be read.
     pub edges: Option<(Item, Item)>,
-    /// The findings beside the items.
-    pub notes: PageNotes,
+}
+
+impl Deref for Page {
+    type Target = PageFacts;
+
+    fn deref(&self) -> &PageFacts {
+        &self.facts
+    }
 }
 
 /// A level that needs no evidence.
@@ -118,37 +135,41 @@ pub(in crate::pagination) enum Unfounded {
 }
 
 impl Page {
-    /// Makes a page of items that need no evidence, with no neighbours.
-    pub(in crate::pagination) fn unfounded(level: Unfounded, answers: Vec<Answer>, items: Vec<ItemPlace>) -> Self {
+    /// Makes a page of items that need no evidence.
+    pub(in crate::pagination) fn unfounded(level: Unfounded, facts: PageFacts) -> Self {
         let level = match level {
             Unfounded::Positional => Level::Positional,
             Unfounded::Anchored => Level::Anchored,
         };
-        Self::new(level, answers, items)
+        Self::new(level, facts)
     }
 
     /// Makes a page of items that stand where they were asked for, with no neighbours: [`Level::Positional`].
     #[must_use]
     pub fn positional(answers: Vec<Answer>, items: Vec<ItemPlace>) -> Self {
-        Self::new(Level::Positional, answers, items)
+        Self::new(Level::Positional, PageFacts { answers, items, ..PageFacts::default() })
     }
 
-    /// Makes a page of items, with no neighbours.
-    pub(super) fn new(level: Level, answers: Vec<Answer>, items: Vec<ItemPlace>) -> Self {
-        Self {
-            answers,
-            items,
-            next: None,
-            previous: None,
-            last: None,
-            total: None,
-            offset: 0,
-            level,
-            unproven: None,
-            short: false,
-            edges: None,
-            notes: PageNotes::default(),
-        }
+    /// Makes a page of this level.
+    pub(super) fn new(level: Level, facts: PageFacts) -> Self {
+        Self { facts, level, notes: PageNotes::default() }
+    }
+
+    /// Returns the facts, to be changed.
+    pub(super) fn facts_mut(&mut self) -> &mut PageFacts {
+        &mut self.facts
+    }
+
+    /// Returns the facts, so that the simulator can plant faults in them and see that the checker finds these.
+    #[cfg(feature = "rules")]
+    pub fn spoil(&mut self) -> &mut PageFacts {
+        &mut self.facts
+    }
+
+    /// Returns the items and the neighbours alone.
+    #[must_use]
+    pub fn into_facts(self) -> PageFacts {
+        self.facts
     }
 
     /// Returns the strength of the page's proof.
@@ -160,6 +181,76 @@ impl Page {
     /// Lowers the page to at most this level.
     pub(in crate::pagination) fn lower(&mut self, level: Level) {
         self.level = self.level.min(level);
+    }
+
+    /// Marks the page as not proven: [`Level::Positional`].
+    #[must_use]
+    pub fn flagged(mut self, why: Unproven) -> Self {
+        (self.facts.unproven, self.level) = (Some(why), Level::Positional);
+        self
+    }
+
+    /// Marks the page as cut off by the budget.
+    #[must_use]
+    pub fn cut_short(mut self) -> Self {
+        self.facts.short = true;
+        self
+    }
+
+    /// Returns a page of the flipped list as one of the list: its items, its neighbours and its edges are turned round. A
+    /// place counted from the start of one list is a place counted from the end of the other.
+    pub(in crate::pagination) fn turned(mut self) -> Self {
+        let facts = &mut self.facts;
+        let counted = facts.total.filter(|total| total.exact).map(|total| total.value);
+        let count = facts.items.len() as u64;
+        facts.items.reverse();
+        facts.edges = facts.edges.take().map(|(first, last)| (last, first));
+        let (next, previous) = (facts.previous.take(), facts.next.take());
+        facts.next = next.map(|target| target.turned(counted));
+        facts.previous = previous.map(|target| target.turned(counted));
+        debug_assert!(
+            facts.next.as_ref().is_none_or(|next| !next.position.is_backward()),
+            "the next page of a turned page is read forward"
+        );
+        facts.last = None;
+        facts.offset = match &facts.previous {
+            None => 0,
+            Some(Target { position: Position::Before(_), hint }) if !hint.from_end => hint.offset.0,
+            Some(_) => counted.map_or(0, |total| total.saturating_sub(facts.offset.saturating_add(count))),
+        };
+        self.notes.drift = self.notes.drift.map(|drift| -drift);
+        self
+    }
+
+    /// Returns the position of the next page, and its hint, to aim better.
+    pub(in crate::pagination) fn aim_next(&mut self) -> Option<(&Position, &mut Hint)> {
+        self.facts.next.as_mut().map(|Target { position, hint }| (&*position, hint))
+    }
+
+    /// Returns the position of the previous page, and its hint, to aim better.
+    pub(in crate::pagination) fn aim_previous(&mut self) -> Option<(&Position, &mut Hint)> {
+        self.facts.previous.as_mut().map(|Target { position, hint }| (&*position, hint))
+    }
+
+    /// Expects the first item at this offset.
+    pub(in crate::pagination) fn expect_at(&mut self, offset: u64) {
+        self.facts.offset = offset;
+    }
+
+    /// Tells this total, which is no part of the proof.
+    pub(in crate::pagination) fn tell(&mut self, total: Option<Total>) {
+        self.facts.total = total;
+    }
+
+    /// Leads to the last page, or to none.
+    pub(in crate::pagination) fn lead_to_the_end(&mut self, last: Option<Hint>) {
+        self.facts.last = last.map(|hint| Target { position: Position::End, hint });
+    }
+
+    /// Returns the hints of the neighbours and of the last page.
+    pub(in crate::pagination) fn hints(&mut self) -> impl Iterator<Item = &mut Hint> {
+        let PageFacts { next, previous, last, .. } = &mut self.facts;
+        [next, previous, last].into_iter().flatten().map(|target| &mut target.hint)
     }
 
     /// Returns the bytes of the item at `index`, as the upstream sent them.

@@ -169,14 +169,11 @@ mod tests {
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
         let mut ledger = Ledger::of_sizes(2, false);
         let mut part = |from: u64, items: [(u32, u32); 2]| {
-            let (mut body, mut spans, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-            for (rank, id) in items {
-                let start = body.len() as u32;
-                body.extend_from_slice(format!("{rank} {id:02}").as_bytes());
-                spans.push(Span { start, end: start + 4 });
-                keys.extend([Span { start, end: start + 1 }, Span { start: start + 2, end: start + 4 }]);
-            }
-            let answer = Answer::listed(body, spans, keys);
+            let body = items.map(|(rank, id)| format!("{rank} {id}")).concat().into_bytes();
+            let spans = [0, 4].map(|start| Span { start, end: start + 4 });
+            let keys =
+                spans.map(|Span { start, end }| [Span { start, end: start + 1 }, Span { start: start + 2, end }]);
+            let answer = Answer::listed(body, spans.to_vec(), keys.concat());
             let slice = Slice::Offset { from: Offset(from), size: PageSize(2) };
             ledger.enter((slice, false), &answer, &paging);
             Evidence::of(slice, answer, terms, &ledger).unwrap()

@@ -4,8 +4,7 @@
 //! upstream page that the page goes on in. Tokens may be offsets in disguise: an answer that begins after the last item
 //! served looks the same whether the token means "after that item", or is an offset and an item before it is gone.
 
-use super::page::{ItemPlace, Level, Page, Unfounded};
-use crate::pagination::answer::Answer;
+use super::page::{Level, Page, PageFacts, Unfounded};
 
 /// The evidence of the seams of a page.
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +36,11 @@ impl TokenSeams {
         self.open |= open;
     }
 
-    /// Makes a page of these items.
-    pub(in crate::pagination) fn page(self, answers: Vec<Answer>, items: Vec<ItemPlace>) -> Page {
+    /// Makes a page.
+    pub(in crate::pagination) fn page(self, facts: PageFacts) -> Page {
         match self.keyed && !self.open {
-            true => Page::new(Level::Checked, answers, items),
-            false => Page::unfounded(Unfounded::Anchored, answers, items),
+            true => Page::new(Level::Checked, facts),
+            false => Page::unfounded(Unfounded::Anchored, facts),
         }
     }
 }

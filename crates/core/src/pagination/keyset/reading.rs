@@ -1,26 +1,21 @@
 //! A page read from one part of the list after the other, each proven to its end before the next one counts.
 
-use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
-use super::{
-    filtered_place,
-    joined_parts::{after, append, boundary_of, is_within, last_of, shows},
-};
+use super::filtered_place;
 use crate::pagination::{
     direction::Side,
-    judge::draft::Ground,
-    order::{Order, Ties},
-    page::{Level, Page},
-    parts::{
-        legs,
-        range::{Lets, Part},
+    judge::{
+        draft::Ground,
+        parts_page::{PartQuestion, PartsPage},
     },
+    order::{Order, Ties},
+    page::Page,
+    parts::{legs, range::Part},
     plan,
-    position::{Anchor, Hint, Item, Position, Target},
+    position::{Anchor, Hint, Position, Target},
     refusal::Refusal,
     request::{Abilities, Budget, PageRequest, RouteTerms, WhenUnproven},
-    rows,
-    rules::{self, Rule},
     upstream::{self, Beyond, PageEnd, PartOf, RunWatch, Stop, UpstreamPort},
     window::Offset,
     windows,
@@ -52,14 +47,12 @@ struct Reading {
     gathered: Gathered,
 }
 
-/// The page as far as the parts read so far gave it.
+/// The expectations of the page as far as the parts read so far gave it.
 #[derive(Debug)]
 struct Gathered {
-    page: Option<Box<Page>>,
+    page: PartsPage,
     /// The expected place of its first boundary.
     boundary: Hint,
-    /// The page begins in the whole list, where it is seen whether anything comes before.
-    shows_before: bool,
     /// The number of items of the part that is read that are expected before the page's end.
     reached: u32,
     /// The page is full, and an answer showed an item that comes after it.
@@ -69,12 +62,18 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn nothing(boundary: Hint) -> Self {
-        Self { page: None, boundary, shows_before: true, reached: 0, goes_on: false, ends_in_run: (false, false) }
+    fn nothing(request: &PageRequest) -> Self {
+        Self {
+            page: PartsPage::new(Arc::clone(&request.order), &request.target.position, request.limit),
+            boundary: request.target.hint,
+            reached: 0,
+            goes_on: false,
+            ends_in_run: (false, false),
+        }
     }
 
     fn count(&self) -> u32 {
-        self.page.as_ref().map_or(0, |page| u32::try_from(page.items.len()).unwrap_or(u32::MAX))
+        u32::try_from(self.page.count()).unwrap_or(u32::MAX)
     }
 }
 
@@ -103,7 +102,7 @@ pub(super) async fn read(
         looked: false,
         one_runs: 0,
         honoured: request.target.hint.honoured,
-        gathered: Gathered::nothing(request.target.hint),
+        gathered: Gathered::nothing(&request),
         request,
     };
     let outcome = loop {
@@ -135,12 +134,8 @@ impl Reading {
         let ground = if self.part.filter.is_none() { Ground::Whole } else { Ground::Filtered };
         up.part = Some(PartOf { filter: self.part.filter.clone(), by_id: self.part.run.is_some() });
         up.runs = may_look.then(|| self.run_watch()).flatten();
-        let page = self.gathered.page.as_deref();
-        up.beyond = self.is_full().then(|| page.and_then(last_of).cloned()).flatten().map(|last| PageEnd {
-            last,
-            order: Arc::clone(&self.request.order),
-            was_seen: false,
-        });
+        let last = self.gathered.page.last().filter(|_| self.gathered.page.is_full());
+        up.beyond = last.cloned().map(|last| PageEnd { last, order: Arc::clone(&self.request.order), was_seen: false });
         let mut outcome = Box::pin(windows::read(up, part, ground)).await;
         if let Ok(page) = &mut outcome {
             if ground == Ground::Filtered {
@@ -163,7 +158,7 @@ impl Reading {
         let unproven = if is_whole && !may_look { request.terms.unproven } else { WhenUnproven::Refuse };
         let before_run = self.before_run.as_ref().map_or(u32::MAX, |(count, _)| *count);
         let limit = before_run.min(request.limit.saturating_sub(self.gathered.count()));
-        let page = self.gathered.page.as_ref();
+        let page = self.gathered.page.page();
         let honoured = if is_whole { 0 } else { self.honoured };
         let by_id = self.part.run.is_some();
         let ties = if by_id { Ties::Ordered } else { request.order.ties };
@@ -191,7 +186,7 @@ impl Reading {
     /// Returns the expected place of the boundary in the part whose turn it is.
     fn part_hint(&self) -> Hint {
         let request = &self.request;
-        let first = self.gathered.page.is_none();
+        let first = self.gathered.page.page().is_none();
         let is_whole = self.part.filter.is_none();
         match &self.part.position {
             // Of a filtered list no total is known. Where one answer can hold all of it up to the page's end, it is asked
@@ -226,8 +221,7 @@ impl Reading {
         (self.gave_up, self.looked, self.before_run) = (true, true, None);
         self.rest.clear();
         self.part = Part::whole(self.request.target.position.clone());
-        self.gathered.page = None;
-        self.gathered.goes_on = false;
+        self.gathered = Gathered { ends_in_run: self.gathered.ends_in_run, ..Gathered::nothing(&self.request) };
         Ok(None)
     }
 
@@ -236,219 +230,120 @@ impl Reading {
         self.refused(up, Refusal::PositionLost { nearest })
     }
 
-    fn is_full(&self) -> bool {
-        self.gathered.count() >= self.request.limit
-    }
-
     /// Takes what a part gave.
-    fn take(&mut self, up: &UpstreamPort, mut page: Box<Page>) -> PartResult {
+    fn take(&mut self, up: &UpstreamPort, page: Box<Page>) -> PartResult {
         let is_whole = self.part.filter.is_none();
-        if page.unproven.is_some() || (is_whole && self.gathered.page.is_none() && self.rest.is_empty()) {
+        if page.unproven.is_some() || (is_whole && self.gathered.page.page().is_none() && self.rest.is_empty()) {
             return Ok(Some(self.aimed(page)));
         }
-        if !is_whole {
-            let Some(level) = self.shown_by(&page) else { return self.lost(up) };
-            page.lower(level);
-            if !self.is_past_the_last(&page) || !self.is_all_run(&page) {
-                return self.lost(up);
-            }
-            (page.total, page.last, page.notes.drift) = (None, None, None);
-        }
         self.gather(up, page)
-    }
-
-    /// Returns the highest level of a page from this filter: by how much its answers show that it lets through all that
-    /// follows the position. `None` where the filter may compare otherwise than the list is sorted.
-    fn shown_by(&self, page: &Page) -> Option<Level> {
-        let Position::After(anchor) = &self.part.position else { return Some(Level::Checked) };
-        let lets = self.part.lets;
-        let has_equals = matches!(lets, Lets::Equal | Lets::EqualWithin(_));
-        let in_run = self.part.run.is_some();
-        if shows(page, &self.request.order, has_equals && !in_run, anchor)? {
-            return Some(match lets {
-                Lets::Apart => Level::Checked,
-                Lets::EqualWithin(keys) if !is_within(page, anchor, keys) => Level::Checked,
-                // Of a run without its anchor, alternatives may show some items and not others:
-                // `regressions/a-run-without-its-anchor.txt`.
-                Lets::EqualWithin(_) if !shows(page, &self.request.order, false, anchor)? => Level::Checked,
-                _ => Level::Exact,
-            });
-        }
-        // Neither the anchor nor anything after it: the end of the list, or a filter that lets nothing through.
-        let shows_nothing = page.items.is_empty();
-        // A filter that lets the anchor's own value through, and shows neither the anchor nor an item with that value, may
-        // compare by the date alone, or in another time zone. Only the whole list tells that from an anchor that was
-        // deleted (`a_filter_of_alternatives_that_shows_no_anchor_is_not_trusted`).
-        let may_compare_otherwise = has_equals && !in_run && rules::holds(Rule::FiltersAreProven);
-        (!shows_nothing && !may_compare_otherwise).then_some(Level::Checked)
     }
 
     /// Appends the page of a part, and goes on if more is needed.
     fn gather(&mut self, up: &UpstreamPort, part: Box<Page>) -> PartResult {
         let (is_whole, in_run) = (self.part.filter.is_none(), self.part.run.is_some());
-        let part_next = part.next.clone();
-        let has_more = part_next.is_some();
-        let room = self.request.limit.saturating_sub(self.gathered.count());
+        let (part_next, was_full) = (part.next.clone(), self.gathered.page.is_full());
         let gathered = &mut self.gathered;
-        if !part.items.is_empty() && room > 0 {
+        if !part.items.is_empty() && !was_full {
             let first = if gathered.count() == 0 { in_run } else { gathered.ends_in_run.0 };
             gathered.ends_in_run = (first, in_run);
             // Of the whole list that says nothing of where the place is in a filtered one.
-            let reached = part.next.as_ref().filter(|_| !is_whole).map_or(0, |next| next.hint.offset.0);
+            let reached = part_next.as_ref().filter(|_| !is_whole).map_or(0, |next| next.hint.offset.0);
             let reached = reached.saturating_add(self.part.left_out);
             gathered.reached = u32::try_from(reached).unwrap_or(Hint::LONG_RUN - 1);
         }
-        match &mut gathered.page {
-            None => {
-                gathered.boundary = if is_whole { boundary_of(&part) } else { self.request.target.hint };
-                gathered.shows_before = is_whole;
-                gathered.page = Some(part);
-            }
-            Some(page) if room == 0 => {
-                if part.items.is_empty() && !has_more {
-                    return self.next_part(up, part.level());
-                }
-                page.next = last_of(page).map(after);
-                page.lower(part.level());
-                return self.finish(up);
-            }
-            Some(page) => append(page, *part, &self.request.order),
+        if gathered.page.page().is_none() && is_whole {
+            gathered.boundary = boundary_of(&part);
         }
-        let Some(page) = &gathered.page else { return self.lost(up) };
-        let is_full = page.items.len() >= self.request.limit as usize;
-        if page.short || (has_more && is_full) {
+        let (is_empty, is_short) = (part.items.is_empty(), part.short);
+        let question =
+            PartQuestion { filter: self.part.filter.as_deref(), by_id: in_run, position: &self.part.position };
+        if gathered.page.take(question, part).is_err() {
+            return self.lost(up);
+        }
+        if is_short || (gathered.page.is_full() && (part_next.is_some() || (was_full && !is_empty))) {
             return self.finish(up);
         }
-        let level = page.level();
         if let Some((_, last)) = self.before_run.take() {
-            if !has_more {
+            if part_next.is_none() {
                 self.rest.clear();
-            } else if last_of(page) != Some(&last) {
+            } else if gathered.page.last() != Some(&last) {
                 // An item came between: the items after the last one are not known any more.
                 return self.lost(up);
             }
-            return self.next_part(up, level);
+            return self.next_part(up);
         }
         // An item that was moved between two parts came twice, and counts once.
-        let Some(Target { position, hint }) = part_next else { return self.next_part(up, level) };
+        let Some(Target { position, hint }) = part_next else { return self.next_part(up) };
         (self.part.position, self.part.before) = (position, hint.offset.0);
         Ok(None)
     }
 
-    fn next_part(&mut self, up: &UpstreamPort, level: Level) -> PartResult {
-        let next = self.rest.pop_front();
-        if let Some(page) = &mut self.gathered.page {
-            page.lower(level);
-            if next.is_none() {
-                page.next = None;
-                if self.part.run.is_some() {
-                    // That nothing comes after a run is known of its keys alone, not seen.
-                    page.lower(Level::Checked);
-                }
-            }
-        }
-        let Some(next) = next else { return self.finish(up) };
+    fn next_part(&mut self, up: &UpstreamPort) -> PartResult {
+        let Some(next) = self.rest.pop_front() else { return self.finish(up) };
         self.part = next;
         Ok(None)
     }
 
-    /// Returns the end of the page before this one: a filter hides what comes before, and that was at least one item.
-    fn previous(&self, page: &Page) -> Option<Target> {
-        if matches!(self.request.target.position, Position::Start | Position::At(Offset(0))) {
-            return None;
-        }
-        match (&page.previous, &page.edges) {
-            (Some(previous @ Target { position: Position::Before(_), .. }), _) => Some(previous.clone()),
-            (_, Some((Item::Keyed(first), _))) => {
-                Some(Target { position: Position::Before(first.clone()), hint: Hint { run: 1, ..Hint::default() } })
-            }
-            _ => Some(Target { position: Position::End, hint: Hint::default() }),
-        }
-    }
-
-    /// Returns whether a part that is read from its own start comes after the items read before it, as its filter says.
-    fn is_past_the_last(&self, page: &Page) -> bool {
-        let asked = match &self.request.target.position {
-            Position::After(anchor) => Some(anchor),
-            _ => None,
-        };
-        let last =
-            self.gathered.page.as_deref().and_then(last_of).or(asked).filter(|_| self.part.position == Position::Start);
-        last.is_none_or(|last| {
-            page.answers.iter().filter(|answer| !answer.items.is_empty()).all(|answer| {
-                rows::relate(answer, &self.request.order, 0, last)
-                    .is_some_and(|relation| relation.whole == Ordering::Greater)
-            })
-        })
-    }
-
-    /// Returns whether all items of a part are of the run that was asked for, if it was a run. Test:
-    /// `a_run_is_held_against_the_keys_that_it_was_asked_for_by`.
-    fn is_all_run(&self, page: &Page) -> bool {
-        let Some(keys) = &self.part.run else { return true };
-        let is_of_it = |answer, item| rows::has_keys(answer, &self.request.order, item, keys);
-        page.answers.iter().all(|answer| (0..answer.items.len()).all(|item| is_of_it(answer, item)))
-    }
-
     /// Makes the page of the parts, in terms of the whole list.
     fn finish(&mut self, up: &UpstreamPort) -> PartResult {
-        let Some(mut page) = self.gathered.page.take() else { return self.lost(up) };
-        if !self.gathered.shows_before {
-            page.previous = self.previous(&page);
-        }
-        let hint = self.gathered.boundary;
-        let count = page.items.len();
-        let own = |target: &mut Target, boundary: Hint| {
-            if matches!(target.position, Position::After(_) | Position::Before(_)) {
-                target.hint =
-                    Hint { offset: boundary.offset, from_end: boundary.from_end, total: boundary.total, ..target.hint };
-            } else {
-                target.hint = Hint { total: boundary.total, ..Hint::default() };
-            }
+        let nothing = Gathered::nothing(&self.request).page;
+        let Some(mut page) = std::mem::replace(&mut self.gathered.page, nothing).into_page() else {
+            return self.lost(up);
         };
-        if let Some(previous) = &mut page.previous {
-            own(previous, hint);
+        let (boundary, count) = (self.gathered.boundary, page.items.len());
+        let own = |(position, hint): (&Position, &mut Hint), boundary: Hint| {
+            *hint = match position {
+                Position::After(_) | Position::Before(_) => {
+                    Hint { offset: boundary.offset, from_end: boundary.from_end, total: boundary.total, ..*hint }
+                }
+                _ => Hint { total: boundary.total, ..Hint::default() },
+            };
+        };
+        if let Some(previous) = page.aim_previous() {
+            own(previous, boundary);
         }
-        if let Some(next) = &mut page.next {
-            own(next, hint.moved_on(count));
+        if let Some(next) = page.aim_next() {
+            own(next, boundary.moved_on(count));
         }
-        page.offset = if hint.from_end { 0 } else { hint.offset.0 };
+        page.expect_at(if boundary.from_end { 0 } else { boundary.offset.0 });
         Ok(Some(self.aimed(page)))
     }
 
     /// Says where the page's neighbours are in lists that are filtered by their keys.
     fn aimed(&self, mut page: Box<Page>) -> Box<Page> {
-        let order = &self.request.order;
-        let (first, last) = (page.items.first().copied(), page.items.last().copied());
-        if let (Some(place), Some(Target { position: Position::Before(_), hint })) = (first, &mut page.previous) {
-            if self.gathered.ends_in_run.0 {
-                (hint.run, hint.within) = (1, Hint::LONG_RUN);
-            } else if self.request.abilities.flips {
-                hint.within = filtered_place::count(&page.answers, order, place, Side::After).0;
+        let (order, gathered) = (&self.request.order, &self.gathered);
+        let count = |place, side| filtered_place::count(&page.answers, order, place, side);
+        let before = page.items.first().map(|first| match gathered.ends_in_run.0 {
+            true => Some((1, Hint::LONG_RUN)),
+            false => self.request.abilities.flips.then(|| (0, count(*first, Side::After).0)),
+        });
+        let after = page.items.last().map(|last| match gathered.ends_in_run.1 {
+            true => (gathered.reached.max(1), Hint::LONG_RUN),
+            false => {
+                let (count, all) = count(*last, Side::Before);
+                (0, if all { count } else { count.max(gathered.reached) })
             }
+        });
+        // A run of 0 leaves what the judge has counted.
+        let aim = |hint: &mut Hint, (run, within): (u32, u32)| {
+            hint.within = within;
+            hint.run = if run > 0 { run } else { hint.run };
+        };
+        if let (Some(Some(before)), Some((Position::Before(_), hint))) = (before, page.aim_previous()) {
+            aim(hint, before);
         }
-        if let (Some(place), Some(Target { position: Position::After(_), hint })) = (last, &mut page.next) {
-            if self.gathered.ends_in_run.1 {
-                (hint.run, hint.within) = (self.gathered.reached.max(1), Hint::LONG_RUN);
-            } else {
-                let (count, all) = filtered_place::count(&page.answers, order, place, Side::Before);
-                hint.within = if all { count } else { count.max(self.gathered.reached) };
-            }
+        if let (Some(after), Some((Position::After(_), hint))) = (after, page.aim_next()) {
+            aim(hint, after);
         }
         page
     }
 
     /// Looks for the beginning of a run that is too long for an answer, where the endpoint can give the run by itself.
     async fn too_long(&mut self, up: &mut UpstreamPort, refusal: Refusal) -> PartResult {
-        if self.is_full() {
+        if self.gathered.page.is_full() {
             // Whether there is more is all that was asked; a filter that is ignored shows what was read before.
-            if !self.gathered.goes_on {
-                return self.lost(up);
-            }
-            if let Some(page) = &mut self.gathered.page {
-                page.next = last_of(page).map(after);
-            }
-            return self.finish(up);
+            return if self.gathered.goes_on { self.finish(up) } else { self.lost(up) };
         }
         let Some(watch) = self.run_watch().filter(|_| self.can_give_runs()) else {
             return self.refused(up, refusal);
@@ -476,6 +371,7 @@ impl Reading {
         self.looked = true;
         self.rest = beyond.parts.into();
         self.before_run = beyond.before;
+        self.gathered.page.show(beyond.shown);
         if self.before_run.is_none()
             && let Some(run) = self.rest.pop_front()
         {
@@ -514,4 +410,10 @@ impl Reading {
             looked: false,
         })
     }
+}
+
+/// Returns the place at which a page of the whole list begins.
+fn boundary_of(page: &Page) -> Hint {
+    let total = page.total.filter(|total| total.exact).map(|total| total.value);
+    Hint { offset: Offset(page.offset), total, ..Hint::default() }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    range::{self, Lets, NullsStand, Part},
+    range::{self, NullsStand, Part},
     widen,
 };
 use crate::pagination::{
@@ -119,7 +119,6 @@ fn run(
         position: Position::After(Anchor { keys: keys.to_vec(), id: id.clone() }),
         before: if narrowed { 1 } else { u64::from(seen.max(1)) },
         left_out: 0,
-        lets: Lets::Equal,
     }
 }
 

@@ -25,35 +25,17 @@ pub(in crate::pagination) struct Part {
     pub(in crate::pagination) before: u64,
     /// The number of items that are left out besides, which a filter on the first key alone would let through.
     pub(in crate::pagination) left_out: u64,
-    /// The treatment of the position's own keys.
-    pub(in crate::pagination) lets: Lets,
-}
-
-/// The treatment that a filter gives to the keys that it is asked by, on which the proof by its answers depends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::pagination) enum Lets {
-    /// The same comparison lets them and all that follows through: an answer that shows them proves the filter, and an
-    /// answer that shows neither them nor the item that had them may come of a filter that compares otherwise than the
-    /// list is sorted.
-    Equal,
-    /// As `Equal`, but only of items that have so many first keys in common with the position, and no null where it has
-    /// none: other alternatives of the filter let the rest through, and nothing shows that these are understood.
-    EqualWithin(usize),
-    /// An alternative of its own lets them through, which proves nothing of what follows.
-    Apart,
-    /// The keys are left out.
-    Nothing,
 }
 
 impl Part {
     /// Returns the range of the whole list.
     pub(in crate::pagination) fn whole(position: Position) -> Self {
-        Self { filter: None, run: None, position, before: 0, left_out: 0, lets: Lets::Equal }
+        Self { filter: None, run: None, position, before: 0, left_out: 0 }
     }
 
     /// Returns the part that passes a filter, from its first item on.
     pub(in crate::pagination) fn from_its_start(filter: Filter) -> Self {
-        Self { filter: Some(Arc::new(filter)), lets: Lets::Nothing, ..Self::whole(Position::Start) }
+        Self { filter: Some(Arc::new(filter)), ..Self::whole(Position::Start) }
     }
 }
 
@@ -103,18 +85,17 @@ pub(in crate::pagination) fn parts_after(
     let can = filters.columns.first().copied()?;
     let nulls = if order.strong.is_empty() { NullsStand::Nowhere } else { nulls_stand(key)? };
     let null = |comparison| Filter::Compare { column: 0, comparison, value: None };
-    let after = |filter: Filter, before: u64, lets: Lets| Part {
+    let after = |filter: Filter, before: u64| Part {
         filter: Some(Arc::new(filter)),
         run: None,
         position: Position::After(anchor.clone()),
         before,
         left_out: 0,
-        lets,
     };
     let within = if hint.within == Hint::LONG_RUN { 0 } else { hint.within };
     let believed = u64::from(within.max(hint.run).max(1));
     if *value == KeyValue::Null {
-        let here = after(null(Comparison::Null), believed, Lets::Equal);
+        let here = after(null(Comparison::Null), believed);
         return match nulls {
             _ if !can.nulls => None,
             NullsStand::Nowhere => None,
@@ -122,10 +103,10 @@ pub(in crate::pagination) fn parts_after(
             NullsStand::Before => Some(vec![here, Part::from_its_start(null(Comparison::NotNull))]),
         };
     }
-    let (from_here_on, lets) = from_on(key, value, 0, can, (filters.either, order.strong.is_empty()))?;
-    let before = if lets == Lets::Nothing { 0 } else { believed };
+    let (from_here_on, shows_anchor) = from_on(key, value, 0, can, (filters.either, order.strong.is_empty()))?;
+    let before = if shows_anchor { believed } else { 0 };
     match nulls {
-        NullsStand::Nowhere | NullsStand::Before => Some(vec![after(from_here_on, before, lets)]),
+        NullsStand::Nowhere | NullsStand::Before => Some(vec![after(from_here_on, before)]),
         NullsStand::After if !can.nulls => None,
         NullsStand::After if filters.either => {
             let either = match from_here_on {
@@ -135,23 +116,20 @@ pub(in crate::pagination) fn parts_after(
                 }
                 one => vec![one, null(Comparison::Null)],
             };
-            let lets = if lets == Lets::Equal { Lets::EqualWithin(0) } else { lets };
-            Some(vec![after(Filter::Or(either), before, lets)])
+            Some(vec![after(Filter::Or(either), before)])
         }
-        NullsStand::After => {
-            Some(vec![after(from_here_on, before, lets), Part::from_its_start(null(Comparison::Null))])
-        }
+        NullsStand::After => Some(vec![after(from_here_on, before), Part::from_its_start(null(Comparison::Null))]),
     }
 }
 
-/// Returns a filter that lets through everything from a value of a key on.
+/// Returns a filter that lets through everything from a value of a key on, and whether that includes the value itself.
 pub(in crate::pagination) fn from_on(
     key: &SortKey,
     value: &KeyValue,
     column: usize,
     can: Comparisons,
     (either, is_id): (bool, bool),
-) -> Option<(Filter, Lets)> {
+) -> Option<(Filter, bool)> {
     if !widen::can_be_filtered(key, value) {
         return None;
     }
@@ -171,18 +149,18 @@ pub(in crate::pagination) fn from_on(
     let widened =
         if is_id || !rules::holds(Rule::FiltersAreProven) { Widened::AsShown } else { widen::widened(key, value)? };
     match widened {
-        Widened::To(moved) if can_inclusive => Some((compare(inclusive, moved), Lets::Equal)),
-        Widened::To(moved) if can_exclusive => Some((compare(exclusive, moved), Lets::Equal)),
-        Widened::AsShown if can_inclusive => Some((compare(inclusive, shown), Lets::Equal)),
+        Widened::To(moved) if can_inclusive => Some((compare(inclusive, moved), true)),
+        Widened::To(moved) if can_exclusive => Some((compare(exclusive, moved), true)),
+        Widened::AsShown if can_inclusive => Some((compare(inclusive, shown), true)),
         Widened::AsShown if can_exclusive => {
             if either && can.equal && !is_cut {
                 let alternatives = vec![compare(exclusive, shown.clone()), compare(Comparison::Equal, shown)];
-                return Some((Filter::Or(alternatives), Lets::Apart));
+                return Some((Filter::Or(alternatives), true));
             }
             match widen::just_before(key, value) {
-                Some(before) => Some((compare(exclusive, before), Lets::Equal)),
+                Some(before) => Some((compare(exclusive, before), true)),
                 // Only of the id is nothing lost that is equal to the anchor.
-                None if is_id => Some((compare(exclusive, shown), Lets::Nothing)),
+                None if is_id => Some((compare(exclusive, shown), false)),
                 None => None,
             }
         }

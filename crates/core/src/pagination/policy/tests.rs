@@ -80,7 +80,7 @@ fn head(list: &List, number: i64) -> Row {
 
 /// The target of the second page of five items.
 fn second(list: &mut List) -> Target {
-    list.page(start(), 5).unwrap().next.unwrap()
+    list.page(start(), 5).unwrap().next.clone().unwrap()
 }
 
 #[test]

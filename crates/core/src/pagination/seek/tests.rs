@@ -49,7 +49,7 @@ fn page(list: &mut List, target: Target, cached: Option<Vec<KeyValue>>) -> Resul
 
 fn second(list: &mut List) -> (Target, Vec<KeyValue>) {
     let first = list.page(start(), 7).unwrap();
-    sought(list, first.next.unwrap())
+    sought(list, first.next.clone().unwrap())
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_pivot_in_the_cache_costs_nothing_and_one_that_is_not_a_look() {
                 list.filters = None;
             }
             let third = list.walk(start(), 7).remove(2);
-            let target = if backward { third.previous } else { third.next };
+            let target = if backward { third.previous.clone() } else { third.next.clone() };
             let (target, keys) = sought(&list, target.unwrap());
             let expected = if backward { list.expected()[7..14].to_vec() } else { list.expected()[21..28].to_vec() };
             let warm = page(&mut list, target.clone(), Some(keys)).unwrap();
@@ -237,7 +237,7 @@ fn keys_that_are_known_by_now_cost_no_request() {
 fn a_page_at_the_start_instead_of_before_a_lost_pivot_is_no_exact_one() {
     let mut list = list();
     let second = list.walk(start(), 7).remove(1);
-    let (target, _) = sought(&list, second.previous.unwrap());
+    let (target, _) = sought(&list, second.previous.clone().unwrap());
     list.rows[7].cells[0] = model::whole(595);
     let mut request = list.request(target, 7);
     request.terms.unproven = WhenUnproven::Flag;

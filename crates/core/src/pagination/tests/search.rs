@@ -228,7 +228,7 @@ fn a_place_at_the_end_is_found_after_all_before_it_is_gone() {
         for list in numbers(count) {
             let hint = Hint { offset: Offset(5_001), total: Some(10_000), ..Hint::default() };
             let page = list.page(Position::After(anchor(5_000, false)), hint, 20).unwrap();
-            assert_eq!((page.items.len(), page.next), (0, None), "{list:?}");
+            assert_eq!((page.items.len(), page.next.clone()), (0, None), "{list:?}");
             assert_eq!(page.previous.is_some(), count > 0, "{list:?}");
             let page = list.page(Position::Before(anchor(5_000, false)), hint, 20).unwrap();
             assert_eq!((page.items.len() as u64, page.next.is_none()), (count.min(20), true), "{list:?}");
@@ -252,7 +252,7 @@ fn the_end_of_a_short_list_is_confirmed_by_one_answer() {
         list.answer(slice)
     });
     let page = page.unwrap();
-    assert_eq!((page.items.len(), page.level(), page.next), (0, Level::Checked, None));
+    assert_eq!((page.items.len(), page.level(), page.next.clone()), (0, Level::Checked, None));
     assert_eq!((page.notes.requests, from_start), (5, 2));
 }
 

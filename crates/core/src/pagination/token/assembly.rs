@@ -6,7 +6,7 @@ use crate::pagination::{
     fetch::Token,
     judge::upstream_page::{Lead, UpstreamPage},
     mark::Mark,
-    page::{ItemPlace, Page, Unfounded},
+    page::{ItemPlace, Page, PageFacts, Unfounded},
     position::{Hint, Item, Loop, MarkedItem, Marks, PlaceInPage, Position, Target, TokenPlace},
     refusal::Refusal,
     rules::{self, Rule},
@@ -73,14 +73,13 @@ impl TokenPage<'_> {
             .collect();
         let answers =
             std::mem::take(&mut self.pages.read).into_iter().map(|upstream_page| upstream_page.answer).collect();
-        let mut page = if self.findings.flagged.is_some() || self.request.is_unverified() {
-            Page::unfounded(Unfounded::Positional, answers, items)
-        } else {
-            self.seams.page(answers, items)
+        let (unproven, total, last) = (self.findings.flagged, self.findings.total, None);
+        let (offset, short) = (offset.unwrap_or(0), short && taken.len() < self.limit());
+        let facts = PageFacts { answers, items, next, previous, last, total, offset, unproven, short, edges };
+        let mut page = match unproven.is_some() || self.request.is_unverified() {
+            true => Page::unfounded(Unfounded::Positional, facts),
+            false => self.seams.page(facts),
         };
-        (page.next, page.previous, page.edges) = (next, previous, edges);
-        (page.total, page.offset) = (self.findings.total, offset.unwrap_or(0));
-        (page.unproven, page.short) = (self.findings.flagged, short && taken.len() < self.limit());
         page.notes.stragglers = self.findings.stragglers;
         (page.notes.profile, page.notes.honoured) = (self.request.profile, self.request.target.hint.honoured);
         Ok(page)

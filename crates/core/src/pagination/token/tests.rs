@@ -163,7 +163,7 @@ impl Upstream {
         while let Some(at) = target {
             let page = self.page(&at, limit)?;
             pages.push(ids(&page));
-            target = page.next;
+            target = page.next.clone();
         }
         Ok(pages)
     }
@@ -210,7 +210,7 @@ fn served_items_that_come_again_are_passed_over() {
     for declared in [true, false] {
         let mut list = Upstream::new(three_pages());
         list.order.declared = declared;
-        let next = list.page(&start(), 2).unwrap().next.unwrap();
+        let next = list.page(&start(), 2).unwrap().next.clone().unwrap();
         list.pages[1] = given("a", &["2", "3"], Some("b"));
         list.pages[2] = given("b", &["4", "5"], None);
         assert_eq!(ids(&list.page(&next, 2).unwrap()), ["3", "4"], "declared: {declared}");
@@ -220,7 +220,7 @@ fn served_items_that_come_again_are_passed_over() {
 #[test]
 fn items_served_long_ago_are_passed_over_if_later_pages_show_the_marks() {
     let mut list = Upstream::new(three_pages()).undeclared();
-    let next = list.page(&start(), 4).unwrap().next.unwrap();
+    let next = list.page(&start(), 4).unwrap().next.clone().unwrap();
     list.pages[2] = given("b", &["1"], Some("c"));
     list.pages.extend([given("c", &["2"], Some("d")), given("d", &["3", "4"], Some("e")), given("e", &["5"], None)]);
     assert_eq!(ids(&list.page(&next, 3).unwrap()), ["5"]);
@@ -237,7 +237,7 @@ fn items_served_long_ago_are_passed_over_if_later_pages_show_the_marks() {
 #[test]
 fn the_neighbour_of_a_mark_that_ends_its_page_is_looked_for_in_the_next() {
     let mut list = Upstream::new(three_pages()).undeclared();
-    let next = list.page(&start(), 4).unwrap().next.unwrap();
+    let next = list.page(&start(), 4).unwrap().next.clone().unwrap();
     list.pages[2] = given("b", &["1", "2"], Some("c"));
     for (after, expected) in [(["3", "4", "5"], "5"), (["6", "7", "8"], "1")] {
         list.pages.splice(3.., [given("c", &after, None)]);
@@ -248,7 +248,7 @@ fn the_neighbour_of_a_mark_that_ends_its_page_is_looked_for_in_the_next() {
 #[test]
 fn items_shown_late_before_the_page_are_on_the_page_before() {
     let mut list = Upstream::new(three_pages());
-    let next = list.page(&start(), 3).unwrap().next.unwrap();
+    let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
     list.pages[1] = given("a", &["1", "2", "3"], Some("b"));
     list.pages[2] = given("b", &["5", "6"], Some("c"));
     // By then 4 has come.
@@ -268,7 +268,7 @@ fn an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too() {
     (list.request.budget.page, list.request.terms.short_pages) = (2, ShortPages::Serve);
     let first = list.page(&start(), 2).unwrap();
     assert_eq!((ids(&first), first.short), (vec!["10".to_owned()], true));
-    assert_eq!(ids(&list.page(&first.next.unwrap(), 2).unwrap()), ["30", "41"]);
+    assert_eq!(ids(&list.page(&first.next.clone().unwrap(), 2).unwrap()), ["30", "41"]);
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn a_reader_that_deletes_what_it_read_goes_on() {
         let page = |items| given("a", items, None);
         let mut list = Upstream::new(vec![given("", &["1", "2"], Some("a")), page(&["3", "4", "5", "6"])]);
         list.order.declared = declared;
-        let next = list.page(&start(), 4).unwrap().next.unwrap();
+        let next = list.page(&start(), 4).unwrap().next.clone().unwrap();
         list.pages[1] = page(&["5", "6"]);
         assert_eq!(ids(&list.page(&next, 4).unwrap()), ["5", "6"], "declared: {declared}");
         // What begins beyond the item that was next may have lost what stood between.
@@ -292,7 +292,7 @@ fn a_page_that_lost_its_place_is_looked_for_in_the_page_before() {
         let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
         list.order.declared = declared;
         list.pages[1].previous = Some("p");
-        let next = list.page(&start(), 3).unwrap().next.unwrap();
+        let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
         list.pages[1].items = vec![("", "6"), ("", "7")];
         list.pages[2] = given("b", &["8"], None);
         list.pages.push(Given { asked: ("p", true), ..given("", &["2", "3", "4", "5"], Some("a")) });
@@ -305,8 +305,8 @@ fn a_page_that_lost_its_place_is_looked_for_in_the_page_before() {
 #[test]
 fn nothing_shows_where_the_first_upstream_page_ends() {
     let mut list = Upstream::new(vec![given("", &["2", "3", "4", "5"], Some("a")), given("a", &["6", "7"], None)]);
-    let next = list.page(&start(), 3).unwrap().next.unwrap();
-    let previous = list.page(&next, 3).unwrap().previous.unwrap();
+    let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
+    let previous = list.page(&next, 3).unwrap().previous.clone().unwrap();
     // Before the first request 0 and 1 have come, so that 4 is not in its answer; before the second one of them is gone,
     // so that 4 is in the first upstream page again.
     list.pages[0] = given("", &["0", "1", "2", "3"], Some("a"));
@@ -319,7 +319,7 @@ fn nothing_shows_where_the_first_upstream_page_ends() {
 #[test]
 fn items_inserted_before_the_next_item_are_served_where_it_is_seen() {
     let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
-    let next = list.page(&start(), 3).unwrap().next.unwrap();
+    let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
     // 3 is gone, 3.5 came before 4, and the items before that stand after it by the time they are asked for.
     list.pages[1] = Given { previous: Some("p"), ..given("a", &["3.5", "4"], Some("b")) };
     list.pages.push(Given { asked: ("p", true), ..given("", &["4", "5"], Some("a")) });
@@ -330,7 +330,7 @@ fn items_inserted_before_the_next_item_are_served_where_it_is_seen() {
 #[test]
 fn a_page_does_not_begin_with_the_next_item_if_another_page_shows_one_before_it() {
     let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
-    let next = list.page(&start(), 3).unwrap().next.unwrap();
+    let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
     list.pages[1] = Given { previous: Some("p"), ..given("a", &["3.5", "6"], Some("b")) };
     list.pages.push(Given { asked: ("p", true), previous: Some("q"), ..given("", &["4", "5"], Some("a")) });
     assert_eq!(list.page(&next, 2).unwrap_err(), Refusal::Stuck);
@@ -347,7 +347,7 @@ fn a_list_that_goes_round_is_refused_before_anything_comes_twice() {
     assert_eq!(list.walk(2), Err(Refusal::Stuck));
     let last = list.page(&start(), 5).unwrap();
     assert_eq!(ids(&last), ["1", "2", "3", "4", "5"]);
-    assert_eq!(list.page(&last.next.unwrap(), 5).unwrap_err(), Refusal::Stuck);
+    assert_eq!(list.page(&last.next.clone().unwrap(), 5).unwrap_err(), Refusal::Stuck);
     // Without an order only what comes again shows it.
     assert_eq!(Upstream::new(circle()).undeclared().walk(2), Err(Refusal::Stuck));
     let mut same = Upstream::new(vec![given("", &["1"], Some("a")), given("a", &["2"], Some("a"))]);
@@ -359,11 +359,11 @@ fn going_back_and_forth_is_no_circle() {
     let mut list = Upstream::new(three_pages()).undeclared().tokens(|tokens| tokens.backward = true);
     list.pages[1].previous = Some("p");
     list.pages.push(Given { asked: ("p", true), ..given("", &["1", "2"], Some("a")) });
-    let mut at = list.page(&start(), 2).unwrap().next.unwrap();
+    let mut at = list.page(&start(), 2).unwrap().next.clone().unwrap();
     for turn in 0..20 {
         let page = list.page(&at, 2).unwrap();
         assert_eq!(ids(&page), if turn % 2 == 0 { ["3", "4"] } else { ["1", "2"] }, "turn {turn}");
-        at = if turn % 2 == 0 { page.previous.unwrap() } else { page.next.unwrap() };
+        at = if turn % 2 == 0 { page.previous.clone().unwrap() } else { page.next.clone().unwrap() };
     }
 }
 
@@ -399,7 +399,7 @@ fn a_spent_budget_ends_no_list() {
     list.request.terms.short_pages = ShortPages::Serve;
     let page = list.page(&start(), 2).unwrap();
     assert_eq!((ids(&page), page.short), (vec!["1".into()], true));
-    assert_eq!(ids(&list.page(&page.next.unwrap(), 2).unwrap()), ["2"]);
+    assert_eq!(ids(&list.page(&page.next.clone().unwrap(), 2).unwrap()), ["2"]);
     // Nothing is no page.
     list.pages[0].items.clear();
     assert_eq!(list.page(&start(), 2).unwrap_err(), Refusal::BudgetExceeded);
@@ -411,16 +411,16 @@ fn without_tokens_that_lead_back_a_previous_page_is_part_of_one_upstream_page() 
     let mut list = Upstream::new(pages);
     let first = list.page(&start(), 3).unwrap();
     assert!(first.previous.is_none());
-    let second = list.page(&first.next.unwrap(), 2).unwrap();
+    let second = list.page(&first.next.clone().unwrap(), 2).unwrap();
     assert_eq!(ids(&second), ["4", "5"]);
     // Of two items before it one is in its upstream page, the other in an upstream page whose token is not known any more.
     assert!(second.previous.is_none());
-    let third = list.page(&second.next.unwrap(), 2).unwrap();
+    let third = list.page(&second.next.clone().unwrap(), 2).unwrap();
     assert_eq!(ids(&third), ["6"]);
     let back = list.page(&third.previous.clone().unwrap(), 2).unwrap();
     assert_eq!((ids(&back), list.asked()), (vec!["4".into(), "5".into()], vec!["a".into()]));
-    assert_eq!(ids(&list.page(&back.next.unwrap(), 2).unwrap()), ["6"]);
-    assert_eq!(list.page(&third.previous.unwrap(), 9).unwrap_err(), Refusal::Unsupported);
+    assert_eq!(ids(&list.page(&back.next.clone().unwrap(), 2).unwrap()), ["6"]);
+    assert_eq!(list.page(&third.previous.clone().unwrap(), 9).unwrap_err(), Refusal::Unsupported);
 }
 
 /// The ids "1" to "4", each of which continues the list after it, or before it.
@@ -443,10 +443,10 @@ fn items_continue_their_list() {
     list.paging.end = EndEvidence::Flag;
     let first = list.page(&start(), 2).unwrap();
     assert!(first.previous.is_none());
-    let second = list.page(&first.next.unwrap(), 2).unwrap();
+    let second = list.page(&first.next.clone().unwrap(), 2).unwrap();
     assert_eq!((ids(&second), list.asked()), (vec!["\"3\"".into(), "\"4\"".into()], vec!["\"2\"".into()]));
     assert!(second.next.is_none());
-    let back = list.page(&second.previous.unwrap(), 2).unwrap();
+    let back = list.page(&second.previous.clone().unwrap(), 2).unwrap();
     assert_eq!((ids(&back), list.asked()), (vec!["\"1\"".into(), "\"2\"".into()], vec!["<\"3\"".into()]));
     assert!(back.previous.is_none());
     // By any item, as item cursors and ids name it.
@@ -461,7 +461,7 @@ fn items_continue_their_list() {
     }
     // An item that is gone leads nowhere.
     list.pages.remove(1);
-    let next = list.page(&start(), 2).unwrap().next.unwrap();
+    let next = list.page(&start(), 2).unwrap().next.clone().unwrap();
     assert_eq!(list.page(&next, 2).unwrap_err(), Refusal::TokenGone);
 }
 
@@ -514,7 +514,7 @@ fn items_that_contradict_the_order_are_refused_or_served_by_their_marks() {
     list.request.terms.unproven = WhenUnproven::Flag;
     let page = list.page(&start(), 3).unwrap();
     assert_eq!((page.level(), page.unproven), (Level::Positional, Some(Unproven::Order)));
-    assert_eq!(ids(&list.page(&page.next.unwrap(), 3).unwrap()), ["3"]);
+    assert_eq!(ids(&list.page(&page.next.clone().unwrap(), 3).unwrap()), ["3"]);
 }
 
 #[test]
@@ -534,11 +534,11 @@ fn ties_that_are_not_ordered_keep_the_upstreams_sequence() {
     let first = list.page(&start(), 2).unwrap();
     let second = list.page(&first.next.clone().unwrap(), 2).unwrap();
     assert_eq!((first.level(), second.level()), (Level::Checked, Level::Anchored));
-    assert_eq!(list.page(&second.next.unwrap(), 2).unwrap().level(), Level::Checked);
+    assert_eq!(list.page(&second.next.clone().unwrap(), 2).unwrap().level(), Level::Checked);
     // The item served last is gone: which of its ties were served can't be told.
     list.pages[0].items.remove(1);
     list.pages[0].items[1].1 = "36";
-    assert_eq!(list.page(&first.next.unwrap(), 2).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });
+    assert_eq!(list.page(&first.next.clone().unwrap(), 2).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });
 }
 
 #[test]
@@ -548,7 +548,7 @@ fn the_last_item_of_a_run_is_looked_for_where_the_run_goes_on() {
         ..given(token, &[], next)
     };
     let mut list = Upstream::new(vec![run("", ["0", "1"], Some("a")), run("a", ["2", "3"], None)]).sorted_by_rank();
-    let next = list.page(&start(), 3).unwrap().next.unwrap();
+    let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
     list.pages[1] = run("a", ["9", "1"], Some("b"));
     list.pages.push(run("b", ["2", "3"], None));
     assert_eq!(ids(&list.page(&next, 3).unwrap()), ["63"]);
@@ -557,7 +557,7 @@ fn the_last_item_of_a_run_is_looked_for_where_the_run_goes_on() {
 #[test]
 fn marks_made_with_an_older_key_are_compared_with_that_key() {
     let mut list = Upstream::new(three_pages()).undeclared();
-    let next = list.page(&start(), 1).unwrap().next.unwrap();
+    let next = list.page(&start(), 1).unwrap().next.clone().unwrap();
     list.request.marker = Marker::new(|bytes| Mark::of(bytes.len() as u64 + 900));
     assert!(list.page(&next, 1).is_err());
     list.request.target_marker = Some(marker());
@@ -570,10 +570,10 @@ fn edges_are_named_as_the_order_allows() {
     let keyed = |id: &str| Item::Keyed(Anchor { keys: vec![], id: KeyValue::Number(id.into()) });
     assert_eq!(page.edges, Some((keyed("1"), keyed("3"))));
     let page = Upstream::new(three_pages()).undeclared().page(&start(), 3).unwrap();
-    let Some((Item::Marked(first), Item::Marked(last))) = page.edges else { panic!("not marked") };
+    let Some((Item::Marked(first), Item::Marked(last))) = page.edges.clone() else { panic!("not marked") };
     assert_eq!((first.around.before.len(), first.around.after.len()), (0, 2));
     assert_eq!((last.around.before.len(), last.around.after.len()), (2, 0));
-    let Position::Token(place) = page.next.unwrap().position else { panic!("not by token") };
+    let Position::Token(place) = page.next.clone().unwrap().position else { panic!("not by token") };
     let PlaceInPage::Marks(marks) = place.within else { panic!("not amid marks") };
     assert_eq!((marks.before.len(), marks.after.len()), (3, 1));
 }

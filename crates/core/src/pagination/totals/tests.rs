@@ -32,10 +32,10 @@ fn a_filtered_answer_tells_nothing_of_the_whole() {
     let mut list = list(true);
     let first = page(&mut list, start(), Totals::Upstream, false);
     assert_eq!(told(&first), Some(60));
-    let second = page(&mut list, first.next.unwrap(), Totals::Upstream, false);
+    let second = page(&mut list, first.next.clone().unwrap(), Totals::Upstream, false);
     assert_eq!((told(&second), second.notes.requests), (None, 1));
     // The total of then helps to aim, and is not told.
-    assert_eq!(second.next.unwrap().hint.total, Some(60));
+    assert_eq!(second.next.clone().unwrap().hint.total, Some(60));
     assert_eq!(told(&page(&mut list, end(), Totals::Upstream, false)), Some(60), "the flipped list is the whole list");
 }
 
@@ -43,7 +43,7 @@ fn a_filtered_answer_tells_nothing_of_the_whole() {
 fn no_total_is_told_if_none_is_wanted() {
     let mut list = list(true);
     let first = page(&mut list, start(), Totals::Omit, true);
-    assert_eq!((told(&first), first.next.unwrap().hint.total), (None, Some(60)));
+    assert_eq!((told(&first), first.next.clone().unwrap().hint.total), (None, Some(60)));
     assert_eq!(list.asked.len(), 1);
 }
 
@@ -54,7 +54,7 @@ fn a_count_goes_beside_the_first_request_where_no_answer_will_tell() {
         let first = page(&mut list, start(), Totals::Count, false);
         assert_eq!((told(&first), first.notes.requests), (Some(60), if tells { 1 } else { 2 }));
         list.rows.truncate(50);
-        let second = page(&mut list, first.next.unwrap(), Totals::Count, false);
+        let second = page(&mut list, first.next.clone().unwrap(), Totals::Count, false);
         assert_eq!((told(&second), second.notes.requests), (Some(50), 2));
         assert_eq!(list.asked.iter().filter(|fetch| **fetch == Fetch::Count).count(), 1);
         assert!(second.last.is_some());
@@ -67,12 +67,12 @@ fn the_first_page_tells_for_the_whole_walk() {
         let mut list = list(tells);
         let first = page(&mut list, start(), Totals::FirstPage, counts);
         assert_eq!(told(&first), expected, "{tells} {counts}");
-        let next = first.next.unwrap();
+        let next = first.next.clone().unwrap();
         assert_eq!(next.hint.first_total, expected.map(|value| Total { value, exact: true }));
         list.rows.truncate(50);
         let second = page(&mut list, next, Totals::FirstPage, counts);
         assert_eq!((told(&second), second.notes.requests), (expected, 1), "{tells} {counts}");
-        for target in [second.next.unwrap(), second.previous.unwrap(), second.last.unwrap()] {
+        for target in [second.next.clone().unwrap(), second.previous.clone().unwrap(), second.last.clone().unwrap()] {
             let there = page(&mut list, target, Totals::FirstPage, counts);
             assert_eq!(told(&there), expected, "{tells} {counts}");
         }
@@ -86,6 +86,6 @@ fn an_empty_list_has_no_last_page() {
         list.rows.clear();
         list.flips = flips;
         let first = page(&mut list, start(), Totals::Count, true);
-        assert_eq!((told(&first), first.last), (Some(0), None));
+        assert_eq!((told(&first), first.last.clone()), (Some(0), None));
     }
 }

@@ -28,6 +28,9 @@ pub(in crate::pagination) struct Beyond {
     pub(in crate::pagination) before: Option<(u32, Anchor)>,
     /// The parts from the run on, or from the boundary on where that is in the run.
     pub(in crate::pagination) parts: Vec<Part>,
+    /// The slice whose answer shows that nothing stands between the boundary, or that item, and the run. `None` where the
+    /// boundary is in the run.
+    pub(in crate::pagination) shown: Option<Box<(Slice, Answer)>>,
 }
 
 /// A run that fills an answer.
@@ -85,7 +88,7 @@ pub(in crate::pagination) async fn look(up: &mut UpstreamPort) -> Result<Option<
     let Some(look) = look else { return Ok(None) };
     let fetch = up.listed(look.slice(), false);
     let answer = up.fetch(vec![fetch]).await?.pop();
-    Ok(up.runs.as_ref().zip(answer).and_then(|(watch, answer)| watch.seen(look, &answer)))
+    Ok(up.runs.as_ref().zip(answer).and_then(|(watch, answer)| watch.seen(look, answer)))
 }
 
 impl RunWatch {
@@ -117,23 +120,24 @@ impl RunWatch {
         if answer.items.len() < longest && self.one_runs < 2 {
             return None;
         }
-        let (keys, id) = match &self.anchor {
-            Some(anchor) if rows::relate(answer, order, 0, anchor)?.strong == Ordering::Equal => {
-                (anchor.keys.clone(), Some(&anchor.id))
+        let (keys, id, shown) = match (&self.anchor, first) {
+            (Some(anchor), _) if rows::relate(answer, order, 0, anchor)?.strong == Ordering::Equal => {
+                (anchor.keys.clone(), Some(&anchor.id), None)
             }
-            None if at == 0 && first.is_some_and(|slice| begins_at_start(slice, answer)) => {
-                (answer.anchor(order, 0)?.keys, None)
+            (None, Some(slice)) if at == 0 && begins_at_start(slice, answer) => {
+                (answer.anchor(order, 0)?.keys, None, Some(Box::new((slice, answer.clone()))))
             }
             _ => return Some(FilledRun::Elsewhere),
         };
-        self.parts_from(&keys, id).map(|parts| FilledRun::Here(Beyond { before: None, parts }))
+        self.parts_from(&keys, id).map(|parts| FilledRun::Here(Beyond { before: None, parts, shown }))
     }
 
     /// Returns the list from the run on that a look shows.
-    fn seen(&self, look: BoundaryLook, answer: &Answer) -> Option<Beyond> {
-        let found = look.find(answer, &self.order, self.anchor.as_ref())?;
+    fn seen(&self, look: BoundaryLook, answer: Answer) -> Option<Beyond> {
+        let found = look.find(&answer, &self.order, self.anchor.as_ref())?;
         let id = self.anchor.as_ref().map(|anchor| &anchor.id).filter(|_| found.holds_anchor);
-        Some(Beyond { parts: self.parts_from(&found.keys, id)?, before: found.before })
+        let parts = self.parts_from(&found.keys, id)?;
+        Some(Beyond { before: found.before, parts, shown: Some(Box::new((look.slice(), answer))) })
     }
 
     fn parts_from(&self, keys: &[KeyValue], id: Option<&KeyValue>) -> Option<Vec<Part>> {

@@ -105,18 +105,16 @@ impl KeyReader<'_> {
         let Some(edge) = twice.iter().chain(&between).copied().min_by_key(|slice| slice.begins()) else {
             return self.again();
         };
-        let firsts = match &firsts {
-            Some(firsts) => firsts.iter().collect(),
-            None => Vec::from_iter(self.draft.last_view()),
-        };
+        let taken = || Vec::from_iter(self.draft.last_view());
+        let firsts = firsts.as_ref().map_or_else(taken, |firsts| firsts.iter().collect());
         if firsts.len() < agains.len() {
             return self.again();
         }
         let readings = firsts.into_iter().zip(agains).collect();
-        let joined = match Evidence::joined(readings, middle.ok(), &self.request.order, &self.asker.ledger) {
-            Err(Unjoined::Adrift(parts)) => self.read_all_again(parts).await?,
-            joined => joined,
-        };
+        let mut joined = Evidence::joined(readings, middle.ok(), &self.request.order, &self.asker.ledger);
+        if let Err(Unjoined::Adrift(parts)) = joined {
+            joined = self.read_all_again(parts).await?;
+        }
         match joined {
             // Two answers agree on an end that a third one has disproved.
             Ok(joined) if self.ends_before_more(&joined) => Ok(self.go_on_among_hidden()),

@@ -4,7 +4,7 @@ use super::{Draft, Taken};
 use crate::pagination::{
     answer::Total,
     direction::Way,
-    page::{ItemPlace, Level, Page, PageNotes, Unproven},
+    page::{ItemPlace, Level, Page, PageFacts, Unproven},
     paging::UpstreamProfile,
     position::{Hint, Item, Position, Target},
     unsorted::Unsorted,
@@ -72,23 +72,13 @@ impl Draft {
             (self.more.before == Some(true)).then(|| first.unwrap_or_else(back)),
         );
         let answers = std::mem::take(&mut self.views).into_iter().map(|view| view.answer).collect();
-        Ok(Page {
-            edges,
-            offset,
-            next,
-            previous,
-            last: counted.filter(|total| *total > 0).map(|_| end),
-            total,
-            unproven,
-            short: verdict.cut_off && !self.is_full(),
-            notes: PageNotes {
-                drift: self.drift,
-                profile: verdict.profile,
-                honoured: verdict.honoured,
-                ..PageNotes::default()
-            },
-            ..Page::new(level, answers, items)
-        })
+        let last = counted.filter(|total| *total > 0).map(|_| end);
+        let short = verdict.cut_off && !self.is_full();
+        let mut page =
+            Page::new(level, PageFacts { answers, items, next, previous, last, total, offset, unproven, short, edges });
+        page.notes.drift = self.drift;
+        (page.notes.profile, page.notes.honoured) = (verdict.profile, verdict.honoured);
+        Ok(page)
     }
 
     /// Returns the position right before an item.

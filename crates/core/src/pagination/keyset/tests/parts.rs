@@ -26,7 +26,7 @@ fn a_row_that_moves_from_one_part_to_the_next_is_on_the_page_once() {
                 row.cells[0] = model::null();
             }
         });
-        let page = list.page(first.next.unwrap(), 16).unwrap();
+        let page = list.page(first.next.clone().unwrap(), 16).unwrap();
         let mut shown = ids(&page);
         let count = shown.len();
         shown.sort();
@@ -52,7 +52,7 @@ fn nulls_after_a_long_run_are_asked_for_only_if_the_endpoint_knows_nulls() {
             let (mut shown, mut target) = (Vec::new(), Some(start()));
             while let Some(Ok(page)) = target.map(|at| list.page(at, 9)) {
                 shown.extend(ids(&page));
-                target = page.next;
+                target = page.next.clone();
                 if target.is_none() {
                     assert_eq!(shown, list.expected(), "{nulls:?}: nothing after the run");
                 }
@@ -96,7 +96,7 @@ fn an_alternative_that_shows_the_anchor_proves_nothing_of_the_others() {
     let can = filter_of_equal(EXCLUSIVE);
     list.filters = Some(Filters { columns: vec![can; 2], either: true, ..Filters::default() });
     let page = list.page(start(), 7).unwrap();
-    let page = list.page(page.next.unwrap(), 7).unwrap();
+    let page = list.page(page.next.clone().unwrap(), 7).unwrap();
     assert_eq!((page.level(), page.notes.requests), (Level::Checked, 1));
     // Nulls are asked for beside what comes after the anchor: no answer without a null shows that this is understood.
     let mut list = by(Kind::Number, Ascending, model::whole);
@@ -116,7 +116,7 @@ fn a_page_of_an_exclusive_filter_without_its_anchor_is_checked() {
         let last = list.expected()[6].clone();
         let gone = list.rows.iter().position(|row| row.id() == last).unwrap();
         let row = list.rows.remove(gone);
-        let page = list.page(first.next.unwrap(), 7).unwrap();
+        let page = list.page(first.next.clone().unwrap(), 7).unwrap();
         assert_eq!(ids(&page), list.expected()[6..13], "{can:?}");
         let filtered = list.filters_asked().iter().all(Option::is_some);
         assert_eq!(page.level(), if filtered { Level::Checked } else { Level::Exact }, "{can:?}");
@@ -127,7 +127,7 @@ fn a_page_of_an_exclusive_filter_without_its_anchor_is_checked() {
 #[test]
 fn a_filter_that_cannot_be_asked_for_leaves_the_rest_of_the_budget_to_the_whole_list() {
     let mut list = by(Kind::Number, Ascending, |row| model::whole(row / 4));
-    let target = list.walk(start(), 7).remove(2).next.unwrap();
+    let target = list.walk(start(), 7).remove(2).next.clone().unwrap();
     let expected = list.expected()[21..28].to_vec();
     for budget in [1, 8] {
         let mut request = list.request(target.clone(), 7);
@@ -162,7 +162,7 @@ fn a_filter_that_cannot_be_asked_for_leaves_the_rest_of_the_budget_to_the_whole_
 fn a_size_honoured_in_the_whole_list_ends_no_filtered_one() {
     let mut list = by(Kind::Number, Ascending, model::whole);
     (list.paging.end, list.order.ties) = (EndEvidence::Unvouched, Ties::Ordered);
-    let next = list.page(start(), 10).unwrap().next.unwrap();
+    let next = list.page(start(), 10).unwrap().next.clone().unwrap();
     assert_eq!(next.hint.honoured, 0, "the whole list was read");
     // Filtered answers have five items at most, and a count that lags tells of no more than those.
     list.cap = 5;
@@ -209,8 +209,8 @@ fn page_of(
 fn a_size_honoured_in_a_filtered_list_ends_no_whole_one() {
     let mut list = by(Kind::Number, Ascending, model::whole);
     (list.paging.end, list.order.ties) = (EndEvidence::Unvouched, Ties::Ordered);
-    let next = list.page(start(), 10).unwrap().next.unwrap();
-    let next = list.page(next, 10).unwrap().next.unwrap();
+    let next = list.page(start(), 10).unwrap().next.clone().unwrap();
+    let next = list.page(next, 10).unwrap().next.clone().unwrap();
     assert!(next.hint.honoured > 5, "a filtered list was read: {next:?}");
     // Without its anchor the filter is not trusted. The whole list gives five items at most, and a count that lags.
     let expected = list.expected();
@@ -242,7 +242,7 @@ fn a_filter_for_nulls_that_shows_other_items_adds_none_of_them() {
         let page = page.unwrap();
         served.extend(ids(&page));
         assert!(list.expected().starts_with(&served), "{served:?}");
-        target = page.next;
+        target = page.next.clone();
     }
     assert_eq!((served.len(), asks_for_nulls > 0), (60, true));
 }
@@ -297,7 +297,7 @@ fn a_run_that_a_filter_for_nulls_shows_again_is_no_more_to_come() {
         let mut asks_for_nulls = 0;
         let page = page_of(&mut list, target, limit, |list, fetch| ignoring_nulls(list, fetch, &mut asks_for_nulls));
         let page = page.unwrap();
-        assert_eq!((ids(&page), page.next), (expected[20 - limit as usize..].to_vec(), None), "{limit}");
+        assert_eq!((ids(&page), page.next.clone()), (expected[20 - limit as usize..].to_vec(), None), "{limit}");
         assert!(asks_for_nulls > 0, "{limit}");
     }
 }
@@ -318,7 +318,7 @@ fn a_run_that_alternatives_show_without_its_anchor_is_checked() {
     let mut list = List::new(keys, (0..600).map(|row| vec![model::whole(row % 2), model::whole(row / 8)]));
     list.filters = Some(Filters { columns: vec![ALL; 3], either: true, both: true, sorts_by_id: false });
     // Runs have four items: the anchor is the first one of its run.
-    let target = list.walk(start(), 23).remove(6).next.unwrap();
+    let target = list.walk(start(), 23).remove(6).next.clone().unwrap();
     let expected = list.expected()[161..184].to_vec();
     for (gone, level) in [(false, Level::Exact), (true, Level::Checked)] {
         let anchor = list.expected()[160].clone();

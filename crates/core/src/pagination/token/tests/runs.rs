@@ -11,12 +11,12 @@ fn ties_that_a_later_page_begins_with_may_have_been_served() {
     let pages = vec![ranked("", &[("1", "0"), ("6", "1")], Some("a")), ranked("a", &[("6", "2"), ("7", "3")], None)];
     let mut list = Upstream::new(pages).sorted_by_rank();
     let first = list.page(&start(), 2).unwrap();
-    let second = list.page(&first.next.unwrap(), 1).unwrap();
+    let second = list.page(&first.next.clone().unwrap(), 1).unwrap();
     assert_eq!(ids(&second), ["62"]);
     // What came at the head has moved both of the run out of the page that held the place.
     list.pages[1] = ranked("a", &[("1", "0"), ("5", "4")], Some("b"));
     list.pages.extend([ranked("b", &[("6", "1")], Some("c")), ranked("c", &[("6", "2"), ("7", "3")], None)]);
-    assert_eq!(list.page(&second.next.unwrap(), 1).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });
+    assert_eq!(list.page(&second.next.clone().unwrap(), 1).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn an_item_inserted_before_the_last_of_a_run_does_not_bring_it_again() {
     let first = list.page(&start(), 1).unwrap();
     assert_eq!(ids(&first), ["731"]);
     // The run has grown before the item that was served, which is on the next upstream page, or on the one after that.
-    let next = first.next.unwrap();
+    let next = first.next.clone().unwrap();
     let ahead = tied("", &[("7", "35"), ("7", "33")], Some("a"));
     list.pages = vec![ahead.clone(), tied("a", &[("7", "31"), ("7", "32")], None)];
     let page = list.page(&next, 1).unwrap();
@@ -49,7 +49,7 @@ fn an_item_inserted_before_the_last_of_a_run_does_not_bring_it_again() {
 fn a_run_that_shows_more_than_was_served_leaves_its_seam_open() {
     let ranked = |items: &[(&'static str, &'static str)]| Given { items: items.to_vec(), ..given("", &[], None) };
     let mut list = Upstream::new(vec![ranked(&[("7", "31"), ("8", "32")])]).sorted_by_rank();
-    let next = list.page(&start(), 1).unwrap().next.unwrap();
+    let next = list.page(&start(), 1).unwrap().next.clone().unwrap();
     assert_eq!(list.page(&next, 1).unwrap().level(), Level::Checked);
     // Whether 35 was inserted before 31, or stood after it and comes before it by now, nothing tells.
     list.pages = vec![ranked(&[("7", "35"), ("7", "31"), ("8", "32")])];
@@ -81,7 +81,7 @@ fn an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order() {
             }
         }
         let first = list.page(&start(), 2).unwrap();
-        let second = list.page(&first.next.unwrap(), 2).unwrap();
+        let second = list.page(&first.next.clone().unwrap(), 2).unwrap();
         assert_eq!((second.items.len(), second.level()), (2, level), "ranked: {ranked}");
     }
 }
@@ -91,7 +91,7 @@ fn an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order() {
 fn a_place_before_the_next_item_of_another_page_leaves_its_seam_open() {
     let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
     list.pages[1].previous = Some("p");
-    let next = list.page(&start(), 3).unwrap().next.unwrap();
+    let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
     // 3 is gone, and the page that its token leads to begins with the item that was next, or the one before that does.
     for (page, before, level) in [(["4", "5"], ["1", "2"], Level::Checked), (["6", "7"], ["4", "5"], Level::Anchored)] {
         list.pages.truncate(3);
@@ -106,12 +106,12 @@ fn a_place_before_the_next_item_of_another_page_leaves_its_seam_open() {
 fn the_item_before_a_page_is_not_told_where_another_one_came_between() {
     for (late, is_told) in [("6", true), ("4", false)] {
         let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
-        let next = list.page(&start(), 3).unwrap().next.unwrap();
+        let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
         list.pages[1] = given("a", &["3", "5"], Some("b"));
         list.pages[2] = given("b", &[late, "7"], None);
         let page = list.page(&next, 2).unwrap();
         assert_eq!(ids(&page)[0], "5", "{late}");
-        assert_eq!(page.previous.unwrap().hint.ahead.is_some(), is_told, "{late}");
+        assert_eq!(page.previous.clone().unwrap().hint.ahead.is_some(), is_told, "{late}");
     }
 }
 
@@ -127,8 +127,8 @@ fn a_page_read_ahead_by_a_token_for_one_use_is_served() {
         ];
         let mut list = Upstream::new(pages).undeclared().tokens(|tokens| tokens.single_use = true);
         list.paging.sizes = Sizes::Fixed(3);
-        let second = list.page(&start(), 3).unwrap().next.unwrap();
-        let third = list.page(&second, 3).unwrap().next.unwrap();
+        let second = list.page(&start(), 3).unwrap().next.clone().unwrap();
+        let third = list.page(&second, 3).unwrap().next.clone().unwrap();
         let page = list.page(&third, 3).unwrap();
         assert_eq!(
             (ids(&page), list.asked()),

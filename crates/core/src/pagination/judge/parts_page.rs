@@ -1,0 +1,326 @@
+//! A page that is put together from parts of the list: the pages of filters, one after the other.
+//!
+//! The rule for such a page is that for answers: each part begins at or before the place that the page has reached, and is
+//! held to the list up to its own last item, or to the end of the stretch that its filter lets through. A filter is
+//! believed by its answers: one that shows the item from which it was asked compares as the list is sorted. A page that
+//! goes on in a part that shows no such item is `checked`.
+
+use std::{cmp::Ordering, collections::HashSet, sync::Arc};
+
+use super::{
+    page::{ItemPlace, Level, Page},
+    stretch::{FilterStretch, PlaceByKeys},
+};
+use crate::pagination::{
+    answer::Answer,
+    direction::Side,
+    filter::Filter,
+    order::Order,
+    position::{Anchor, Hint, Item, Position, Target},
+    rows,
+    rules::{self, Rule},
+    window::{Offset, Slice},
+};
+
+/// The question that a part answers.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pagination) struct PartQuestion<'a> {
+    /// The filter of the part; `None` for the whole list.
+    pub(in crate::pagination) filter: Option<&'a Filter>,
+    /// The part is sorted by the id alone.
+    pub(in crate::pagination) by_id: bool,
+    /// The place in the part at which the page goes on.
+    pub(in crate::pagination) position: &'a Position,
+}
+
+/// The page of a part does not show that it goes on where the page stands.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pagination) struct NotShown;
+
+/// A page under way.
+#[derive(Debug)]
+pub(in crate::pagination) struct PartsPage {
+    order: Arc<Order>,
+    limit: usize,
+    /// The item after which the page begins; `None` if it begins with the list.
+    asked: Option<Anchor>,
+    page: Option<Box<Page>>,
+    /// The page begins in the whole list, where it is seen whether anything comes before.
+    shows_before: bool,
+    /// No item is missing between the beginning of the page and this place.
+    reached: PlaceByKeys,
+    /// A slice of the list, or of a part of it, that shows what comes next.
+    shown: Option<Box<(Slice, Answer)>>,
+}
+
+impl PartsPage {
+    /// Begins a page of `limit` items at a position.
+    pub(in crate::pagination) fn new(order: Arc<Order>, position: &Position, limit: u32) -> Self {
+        let asked = match position {
+            Position::After(anchor) => Some(anchor.clone()),
+            _ => None,
+        };
+        let reached = asked
+            .as_ref()
+            .map_or_else(|| PlaceByKeys::edge(Side::Before), |anchor| PlaceByKeys::beside(anchor, Side::After));
+        Self { order, limit: limit as usize, asked, page: None, shows_before: true, reached, shown: None }
+    }
+
+    /// Returns the page as far as it has got.
+    pub(in crate::pagination) fn page(&self) -> Option<&Page> {
+        self.page.as_deref()
+    }
+
+    /// Returns the number of items that the page has.
+    pub(in crate::pagination) fn count(&self) -> usize {
+        self.page().map_or(0, |page| page.items.len())
+    }
+
+    /// Returns whether the page has all the items it can have.
+    pub(in crate::pagination) fn is_full(&self) -> bool {
+        self.count() >= self.limit
+    }
+
+    /// Returns the last item.
+    pub(in crate::pagination) fn last(&self) -> Option<&Anchor> {
+        last_of(self.page()?)
+    }
+
+    /// Keeps a slice whose answer may show which item comes right after the page.
+    pub(in crate::pagination) fn show(&mut self, shown: Option<Box<(Slice, Answer)>>) {
+        self.shown = shown;
+    }
+
+    /// Returns the place before the item that comes right after the page, where an answer shows that: it begins at or before
+    /// the end of the page, and reaches beyond it.
+    fn shown_after(&self) -> Option<PlaceByKeys> {
+        let (slice, answer) = self.shown.as_deref()?;
+        let from_start = slice.begins().0 == 0 && answer.offset.unwrap_or(0) == 0 && answer.page.unwrap_or(0) == 0;
+        let item = |item| answer.anchor(&self.order, item);
+        let is_after = |item: &Anchor| self.reached.is_within(&PlaceByKeys::beside(item, Side::Before), &self.order);
+        let place = (0..answer.items.len()).find(|place| item(*place).is_some_and(|item| is_after(&item)))?;
+        let is_shown = (place > 0 || from_start) && !rows::contradicts(answer, &self.order);
+        item(place).filter(|_| is_shown).map(|item| PlaceByKeys::before_run_of(&item))
+    }
+
+    /// Takes the page of a part: its items, or, if this page is full, whether there are any.
+    ///
+    /// # Errors
+    ///
+    /// [`NotShown`] where items may lie between the two, or the filter may compare otherwise than the list is sorted.
+    pub(in crate::pagination) fn take(&mut self, asked: PartQuestion<'_>, mut part: Box<Page>) -> Result<(), NotShown> {
+        let (level, to) = self.follow(asked, &part)?;
+        part.lower(level);
+        if asked.filter.is_some() {
+            // The sizes of a filtered list are the filter's.
+            part.tell(None);
+            part.lead_to_the_end(None);
+            part.notes.drift = None;
+        }
+        let ends = part.next.is_none();
+        let reached = match last_of(&part) {
+            _ if ends => to,
+            Some(last) => PlaceByKeys::beside(last, Side::After),
+            None => self.reached.clone(),
+        };
+        let is_first = self.page.is_none();
+        let is_full = self.is_full();
+        let page = match &mut self.page {
+            Some(page) if is_full => {
+                page.lower(part.level());
+                if !ends || !part.items.is_empty() {
+                    // More than that something follows was not asked for.
+                    return Ok(());
+                }
+                page
+            }
+            Some(page) => {
+                append(page, *part, &self.order);
+                page
+            }
+            page => page.insert(part),
+        };
+        self.reached = reached;
+        if is_first {
+            self.shows_before = asked.filter.is_none();
+        }
+        if ends {
+            // The list goes on where this part does not: other parts hold the rest.
+            page.facts_mut().next = last_of(page).filter(|_| !self.reached.is_end()).map(after);
+            if self.reached.is_end() && asked.by_id {
+                // That nothing comes after a run is known of its keys alone, not seen.
+                page.lower(Level::Checked);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the level of a part by its filter, and the place to which it shows the list if it ends there.
+    ///
+    /// # Errors
+    ///
+    /// [`NotShown`] where the part does not begin at or before the place that the page has reached, or does not lead beyond
+    /// it.
+    fn follow(&mut self, asked: PartQuestion<'_>, part: &Page) -> Result<(Level, PlaceByKeys), NotShown> {
+        let stretches =
+            asked.filter.map(|filter| FilterStretch::of(filter, &self.order).ok_or(NotShown)).transpose()?;
+        let level = match &stretches {
+            Some(stretches) => self.shown_by(asked, stretches, part).ok_or(NotShown)?,
+            None => part.level(),
+        };
+        let from = match asked.position {
+            Position::After(anchor) => PlaceByKeys::beside(anchor, Side::After),
+            Position::Start | Position::At(Offset(0)) if asked.filter.is_none() => PlaceByKeys::edge(Side::Before),
+            // A part that is read from its start must begin where the page stands, or at the item that comes next: `lead`
+            // holds it to that.
+            Position::Start | Position::At(Offset(0)) => {
+                if let Some(next) = self.shown_after() {
+                    self.reached = next;
+                }
+                self.reached.clone()
+            }
+            _ => return Err(NotShown),
+        };
+        let to = match &stretches {
+            Some(stretches) => FilterStretch::lead(stretches, &from, &self.order),
+            None => PlaceByKeys::edge(Side::After),
+        };
+        let begins = from.is_within(&self.reached, &self.order) && !to.is_within(&self.reached, &self.order);
+        if begins || !rules::holds(Rule::FiltersAreProven) { Ok((level, to)) } else { Err(NotShown) }
+    }
+
+    /// Ends the page; `None` where no part has shown an item, nor the end of the list.
+    pub(in crate::pagination) fn into_page(self) -> Option<Box<Page>> {
+        let mut page = self.page.filter(|page| !page.items.is_empty() || self.reached.is_end())?;
+        if !self.shows_before {
+            let previous = self.asked.map(|_| before(&page));
+            page.facts_mut().previous = previous;
+        }
+        Some(page)
+    }
+
+    /// Returns the highest level of a page from this filter: by how much its answers show that it lets through all that
+    /// follows the position. `None` where the filter may compare otherwise than the list is sorted.
+    fn shown_by(&self, asked: PartQuestion<'_>, stretches: &[FilterStretch], part: &Page) -> Option<Level> {
+        let within = |answer: &Answer, item: usize| {
+            let item = answer.anchor(&self.order, item);
+            item.is_some_and(|item| stretches.iter().any(|stretch| stretch.holds(&item, &self.order)))
+        };
+        // A run that is sorted by the id is sorted as the list only where all items are of it. Test:
+        // `a_run_is_held_against_the_keys_that_it_was_asked_for_by`.
+        let mut answers = part.answers.iter();
+        if asked.by_id && !answers.all(|answer| (0..answer.items.len()).all(|item| within(answer, item))) {
+            return None;
+        }
+        let Position::After(anchor) = asked.position else {
+            return self.is_past_the_last(part).then_some(Level::Checked);
+        };
+        let holding = stretches.iter().find(|stretch| stretch.compares && stretch.holds(anchor, &self.order));
+        let has_equals = holding.is_some() && !asked.by_id;
+        if shows(part, &self.order, has_equals, anchor)? {
+            let is_of = |stretch: &FilterStretch| last_of(part).is_some_and(|last| stretch.holds(last, &self.order));
+            return Some(match (stretches, holding) {
+                ([_], _) if asked.by_id || holding.is_some() => Level::Exact,
+                // Of a run without its anchor, alternatives may show some items and not others:
+                // `regressions/a-run-without-its-anchor.txt`.
+                (_, Some(stretch))
+                    if part.next.is_some() && is_of(stretch) && shows(part, &self.order, false, anchor)? =>
+                {
+                    Level::Exact
+                }
+                // Other alternatives let the rest through, and nothing shows that these are understood.
+                _ => Level::Checked,
+            });
+        }
+        // Neither the anchor nor anything after it: the end of the list, or a filter that lets nothing through.
+        let shows_nothing = part.items.is_empty();
+        // A filter that lets the anchor's own value through, and shows neither the anchor nor an item with that value, may
+        // compare by the date alone, or in another time zone. Only the whole list tells that from an anchor that was
+        // deleted (`a_filter_of_alternatives_that_shows_no_anchor_is_not_trusted`).
+        let may_compare_otherwise = has_equals && rules::holds(Rule::FiltersAreProven);
+        (!shows_nothing && !may_compare_otherwise).then_some(Level::Checked)
+    }
+
+    /// Returns whether all that a part shows comes after what the page has.
+    fn is_past_the_last(&self, part: &Page) -> bool {
+        let Some(last) = self.last().or(self.asked.as_ref()) else { return true };
+        part.answers.iter().filter(|answer| !answer.items.is_empty()).all(|answer| {
+            rows::relate(answer, &self.order, 0, last).is_some_and(|relation| relation.whole == Ordering::Greater)
+        })
+    }
+}
+
+/// Returns whether a filtered list shows its anchor, or, where the filter lets those through as well, an item equal to
+/// it, so that nothing between the two can be missing. `None` if they can't be compared.
+fn shows(page: &Page, order: &Order, equals_too: bool, anchor: &Anchor) -> Option<bool> {
+    let equals_too = equals_too && !order.strong.is_empty();
+    for answer in page.answers.iter().filter(|answer| !answer.items.is_empty()) {
+        for item in 0..answer.items.len() {
+            let relation = rows::relate(answer, order, item, anchor)?;
+            if relation.whole != Ordering::Greater || (equals_too && relation.strong == Ordering::Equal) {
+                return Some(true);
+            }
+            if relation.strong == Ordering::Greater || order.strong.is_empty() {
+                break;
+            }
+        }
+    }
+    Some(false)
+}
+
+/// Returns the last item of a page.
+pub(in crate::pagination) fn last_of(page: &Page) -> Option<&Anchor> {
+    match &page.edges {
+        Some((_, Item::Keyed(last))) => Some(last),
+        _ => None,
+    }
+}
+
+fn after(anchor: &Anchor) -> Target {
+    Target { position: Position::After(anchor.clone()), hint: Hint::default() }
+}
+
+/// Returns the end of the page before this one: a filter hides what comes before, and that was at least one item.
+fn before(page: &Page) -> Target {
+    match (&page.previous, &page.edges) {
+        (Some(previous @ Target { position: Position::Before(_), .. }), _) => previous.clone(),
+        (_, Some((Item::Keyed(first), _))) => {
+            Target { position: Position::Before(first.clone()), hint: Hint { run: 1, ..Hint::default() } }
+        }
+        _ => Target { position: Position::End, hint: Hint::default() },
+    }
+}
+
+/// Appends a page to another. An item that the page has already was moved between two parts, and is passed over. Test:
+/// `a_row_that_moves_from_one_part_to_the_next_is_on_the_page_once`.
+fn append(page: &mut Page, later: Page, order: &Order) {
+    page.lower(later.level());
+    (page.notes.profile, page.notes.honoured) = (later.notes.profile, later.notes.honoured);
+    let (page, later) = (page.facts_mut(), later.into_facts());
+    let mut had: HashSet<Vec<u8>> = page.items.iter().map(|place| id(&page.answers, order, *place)).collect();
+    let shift = u32::try_from(page.answers.len()).unwrap_or(u32::MAX);
+    for place in later.items {
+        if had.insert(id(&later.answers, order, place)) {
+            page.items.push(ItemPlace { answer: place.answer.saturating_add(shift), ..place });
+        }
+    }
+    page.answers.extend(later.answers);
+    let last = page
+        .items
+        .last()
+        .and_then(|place| page.answers.get(place.answer as usize)?.anchor(order, place.item as usize).map(Item::Keyed));
+    page.edges = match (page.edges.take(), last) {
+        (Some((first, _)), Some(last)) => Some((first, last)),
+        (first, _) => first.or(later.edges),
+    };
+    page.next = later.next;
+    page.short |= later.short;
+    debug_assert!(page.items.iter().all(|place| (place.answer as usize) < page.answers.len()), "items are in answers");
+    debug_assert_eq!(had.len(), page.items.len(), "no item comes twice");
+}
+
+/// Returns the id of an item, in the spelling by which it is known again.
+fn id(answers: &[Answer], order: &Order, place: ItemPlace) -> Vec<u8> {
+    let answer = answers.get(place.answer as usize);
+    answer.and_then(|answer| answer.identity(order, place.item as usize)).unwrap_or_default().into_owned()
+}

@@ -1,0 +1,160 @@
+//! The stretch of a list that a filter lets through, as far as the filter itself says.
+
+use std::cmp::Ordering;
+
+use crate::pagination::{
+    direction::Side,
+    filter::{Comparison, Filter},
+    key::{self, Extent, KeyValue, Operand},
+    order::{Direction, Order, SortKey},
+    position::Anchor,
+};
+
+/// A place between items: right before, or right after, all items with these leading keys. Without keys: the start, or the
+/// end, of the list.
+#[derive(Clone, Debug)]
+pub(super) struct PlaceByKeys {
+    keys: Vec<KeyValue>,
+    side: Side,
+}
+
+impl PlaceByKeys {
+    /// Returns the start of the list (`Side::Before`), or its end.
+    pub(super) fn edge(side: Side) -> Self {
+        Self { keys: Vec::new(), side }
+    }
+
+    /// Returns the place on a side of an item.
+    pub(super) fn beside(anchor: &Anchor, side: Side) -> Self {
+        Self { keys: anchor.keys.iter().chain([&anchor.id]).cloned().collect(), side }
+    }
+
+    /// Returns the place before all items with the strong keys of an item; before the item itself where the id is the whole
+    /// order.
+    pub(super) fn before_run_of(anchor: &Anchor) -> Self {
+        match anchor.keys.is_empty() {
+            true => Self::beside(anchor, Side::Before),
+            false => Self { keys: anchor.keys.clone(), side: Side::Before },
+        }
+    }
+
+    /// Returns whether this is the end of the list.
+    pub(super) fn is_end(&self) -> bool {
+        self.keys.is_empty() && self.side == Side::After
+    }
+
+    /// Returns whether this place is not after another; false where keys can't be compared.
+    pub(super) fn is_within(&self, other: &Self, order: &Order) -> bool {
+        self.compare(other, order).is_some_and(Ordering::is_le)
+    }
+
+    /// Compares two places by the leading keys that both have.
+    fn compare(&self, other: &Self, order: &Order) -> Option<Ordering> {
+        for (column, (own, others)) in self.keys.iter().zip(&other.keys).enumerate() {
+            let ordering = compare(order, column, own, others)?;
+            if ordering.is_ne() {
+                return Some(ordering);
+            }
+        }
+        let beyond = |side| if side == Side::Before { Ordering::Less } else { Ordering::Greater };
+        Some(match self.keys.len().cmp(&other.keys.len()) {
+            Ordering::Less => beyond(self.side),
+            Ordering::Equal => (self.side == Side::After).cmp(&(other.side == Side::After)),
+            Ordering::Greater => beyond(other.side).reverse(),
+        })
+    }
+}
+
+/// The items that one alternative of a filter lets through.
+#[derive(Clone, Debug)]
+pub(super) struct FilterStretch {
+    from: PlaceByKeys,
+    pub(super) to: PlaceByKeys,
+    /// The same comparison lets a value and what follows it through: an answer that shows the value shows that the filter
+    /// compares as the list is sorted.
+    pub(super) compares: bool,
+}
+
+impl FilterStretch {
+    /// Returns the stretches of the alternatives of a filter; `None` where one of them is no stretch of the list.
+    pub(super) fn of(filter: &Filter, order: &Order) -> Option<Vec<Self>> {
+        let alternatives =
+            if let Filter::Or(alternatives) = filter { alternatives } else { std::slice::from_ref(filter) };
+        alternatives.iter().map(|alternative| Self::of_alternative(alternative, order)).collect()
+    }
+
+    fn of_alternative(filter: &Filter, order: &Order) -> Option<Self> {
+        let parts = if let Filter::And(parts) = filter { parts } else { std::slice::from_ref(filter) };
+        let (mut from, mut to) = (PlaceByKeys::edge(Side::Before), PlaceByKeys::edge(Side::After));
+        let (mut keys, mut compares) = (Vec::new(), false);
+        for part in parts {
+            let Filter::Compare { column, comparison, value } = part else { return None };
+            let key = order.keys().nth(*column).filter(|_| *column == keys.len())?;
+            let value = value.as_ref().unwrap_or(&KeyValue::Null);
+            let at =
+                |value: &KeyValue, side| PlaceByKeys { keys: [&keys[..], std::slice::from_ref(value)].concat(), side };
+            // Nulls come before or after all values, and comparisons with values let none of them through.
+            match (compare(order, *column, &KeyValue::Null, &KeyValue::Boolean(true)), *comparison) {
+                (None, Comparison::Null) => return None,
+                (None, _) => {}
+                (Some(Ordering::Less), Comparison::Null) => to = at(&KeyValue::Null, Side::After),
+                (Some(Ordering::Less), _) => from = at(&KeyValue::Null, Side::After),
+                (Some(_), Comparison::Null) => from = at(&KeyValue::Null, Side::Before),
+                (Some(_), _) => to = at(&KeyValue::Null, Side::Before),
+            }
+            let is_exclusive = matches!(comparison, Comparison::Greater | Comparison::Less);
+            compares = *comparison != Comparison::Equal;
+            match comparison {
+                Comparison::Null | Comparison::NotNull => {}
+                Comparison::Equal => match value {
+                    // Values that are shown more coarsely than they are stored are not all equal to one that is shown.
+                    _ if key.grain.is_some() => return None,
+                    // Between two booleans there is no value.
+                    KeyValue::Boolean(boolean) => {
+                        let other = KeyValue::Boolean(!boolean);
+                        match compare(order, *column, &other, value)? {
+                            Ordering::Less => from = at(&other, Side::After),
+                            _ => to = at(&other, Side::Before),
+                        }
+                    }
+                    value => (from, to) = (at(value, Side::Before), at(value, Side::After)),
+                },
+                _ if lets_later_through(*comparison, key) => {
+                    from = at(value, if is_exclusive { Side::After } else { Side::Before });
+                }
+                _ => to = at(value, if is_exclusive { Side::Before } else { Side::After }),
+            }
+            keys.push(value.clone());
+        }
+        Some(Self { from, to, compares })
+    }
+
+    /// Returns whether an item is in the stretch.
+    pub(super) fn holds(&self, anchor: &Anchor, order: &Order) -> bool {
+        let [before, after] = [Side::Before, Side::After].map(|side| PlaceByKeys::beside(anchor, side));
+        self.from.is_within(&before, order) && after.is_within(&self.to, order)
+    }
+
+    /// Returns how far stretches lead on from a place, one after the other without a gap: to the place itself where none
+    /// holds what follows it.
+    pub(super) fn lead(stretches: &[Self], from: &PlaceByKeys, order: &Order) -> PlaceByKeys {
+        let mut at = from.clone();
+        for _ in stretches {
+            let leads_on = |one: &&Self| one.from.is_within(&at, order) && !one.to.is_within(&at, order);
+            let Some(next) = stretches.iter().find(leads_on) else { break };
+            at = next.to.clone();
+        }
+        at
+    }
+}
+
+/// Returns whether a comparison lets through what comes later in the list.
+fn lets_later_through(comparison: Comparison, key: &SortKey) -> bool {
+    let is_greater = matches!(comparison, Comparison::Greater | Comparison::GreaterOrEqual);
+    is_greater == (key.direction == Direction::Ascending)
+}
+
+fn compare(order: &Order, column: usize, left: &KeyValue, right: &KeyValue) -> Option<Ordering> {
+    let extent = if column < order.strong.len() { Extent::Kept } else { Extent::Whole };
+    key::compare(order.keys().nth(column)?, extent, Operand::Kept(left), Operand::Kept(right))
+}
