@@ -1,5 +1,5 @@
-//! Cursors from clients, and claims that a cursor of the gateway could carry. No input panics, no cursor opens that was not
-//! made here, and a cursor that opens has the same claims after it is made again.
+//! Cursors from clients, and claims that a cursor of the gateway could carry. No input panics, no cursor opens that was
+//! not made here, and a cursor that opens has the same claims after it is made again.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -28,6 +28,7 @@ fuzz_target!(|input: &[u8]| {
     let context = CursorContext::new(parts);
     if let Ok(text) = std::str::from_utf8(input) {
         _ = inspect(Some(&KEYS), text);
+        // An input is never signed with this key, so it must not open.
         assert!(open(&KEYS, &context, text, 0, None, LONGEST, false).is_err(), "{text}");
     }
     let Some(ours) = sign_anything(&KEYS, &context, input) else { return };

@@ -1,8 +1,8 @@
-//! The program: what it does stands in [`cursorgate::cli`].
+//! The program. [`cursorgate::cli`] has its commands.
 
 use std::process::ExitCode;
 
-/// Keeps the large buffers of pages warm, and gives them back when they are not needed any more.
+/// The allocator keeps the large buffers of pages for reuse, and returns them to the system when they stay unused.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

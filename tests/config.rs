@@ -14,7 +14,8 @@ use cursorgate::{
     upstream::{Costs, Dialect},
 };
 
-/// A good key, a second one, and what is wrong with others.
+/// The environment variables of the cases: two valid keys, a copy of the first with a line break, and values with
+/// faults.
 const VARIABLES: &[(&str, &str)] = &[
     ("KEY", "nXwGm3k9Zp0sVb2Qe7LrTyUa5HdJf8Cx1oWiKvN4MgE"),
     ("NEWER_KEY", "Yw8rTq1ZbLx6Vn3Ks0PdMf5Hc9Gj2Ea7RuIoXt4BvNk"),
@@ -84,7 +85,7 @@ fn report(name: &str, text: &str) -> String {
 }
 
 #[test]
-fn what_is_said_about_each_case_is_as_before() {
+fn the_report_on_each_case_matches_its_snapshot() {
     let update = std::env::var_os("UPDATE_SNAPSHOTS").is_some();
     let cases = names("toml");
     let mut differing = Vec::new();
@@ -106,7 +107,7 @@ fn what_is_said_about_each_case_is_as_before() {
     assert!(leftover.is_empty(), "reports without a case: {leftover:?}");
 }
 
-/// A process, with or without addresses from its command line.
+/// A process, in a container or not, with or without addresses from its command line.
 struct Process {
     addresses: Addresses,
     is_container: bool,

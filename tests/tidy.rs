@@ -69,7 +69,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
 /// The sans-IO modules: facts come in, decisions and bytes go out.
 const PURE: [&str; 9] = ["json", "pagination", "cursor", "permit", "downstream", "upstream", "learn", "walk", "sdk"];
 
-/// The files of those that are not.
+/// The files of these modules that do I/O or read a clock all the same.
 const IMPURE: [&str; 8] = [
     "upstream/net/check.rs",
     "upstream/net/connection.rs",
@@ -119,8 +119,8 @@ const PINGORA: [&str; 10] = [
     "cli/demo/upstream.rs",
 ];
 
-/// Built-in dialects whose upstream decides how many items a page has, and how many a client may ask for within the usual
-/// budget of requests.
+/// Built-in dialects whose upstream decides how many items a page has, and how many a client may ask for within the
+/// usual budget of requests.
 const FEW_AT_A_TIME: [(&str, u32); 2] = [("laravel", 30), ("laravel-simple", 30)];
 
 /// Built-in envelopes whose clients know ids alone: they serve where an item can be looked up.
@@ -277,7 +277,7 @@ fn pingora_is_named_by_the_shell_alone() {
     }
 }
 
-/// The compiler denies it everywhere else; this holds that nobody allows it in a second place.
+/// The compiler denies it everywhere else; this test ensures that no second module allows it.
 #[test]
 fn one_module_has_unsafe_code() {
     for source in code() {
@@ -300,7 +300,7 @@ fn the_simulator_alone_turns_on_the_switch_for_rules() {
 }
 
 #[test]
-fn files_can_be_read_at_a_sitting() {
+fn no_file_is_longer_than_the_limit() {
     for folder in ["src", "tests", "benches", "crates"] {
         for source in rust_files(folder) {
             let lines = source.text.lines().count();

@@ -1,7 +1,8 @@
-//! Access to the admin listener: the names under which it may be asked, and the requests that may change anything.
+//! Access to the admin listener: the names under which it answers, and the requests that may change anything.
 //!
-//! All clients that reach the listener may read. A change needs the token, and must not be the act of a foreign page in an
-//! operator's browser: a token that a browser sends by itself, as some proxies have it, must not suffice.
+//! All clients that reach the listener may read. A change needs the token, and must not come from a page of another
+//! site in an operator's browser. The token alone does not show that: some set-ups with a proxy add it to every request
+//! of a browser.
 
 use std::net::IpAddr;
 
@@ -14,11 +15,11 @@ use crate::{config::secret::Secret, gateway::request::target::host_of};
 /// The reason that a request is refused: the status, and a text with the remedy.
 pub(super) type Denial = (StatusCode, &'static str);
 
-/// The header in which browsers tell where a request comes from (W3C Fetch Metadata).
+/// The header in which browsers say how the origin of a request relates to its target (W3C Fetch Metadata).
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// Checks the name under which a request came. A foreign page can make an operator's browser ask this listener under a name
-/// of its own (DNS rebinding).
+/// Checks the name under which a request came. A page of another site can make an operator's browser send requests to
+/// this listener under a name of that site (DNS rebinding).
 pub(super) fn check_host(authority: Option<&str>, names: &[String]) -> Result<(), Denial> {
     if authority.is_some_and(|authority| !is_own(authority, names)) {
         return Err((
@@ -29,7 +30,7 @@ pub(super) fn check_host(authority: Option<&str>, names: &[String]) -> Result<()
     Ok(())
 }
 
-/// Checks whether a request may change anything. `authority` is the name under which it came.
+/// Checks whether a request may change anything. `authority` is the name under which the request came.
 pub(super) fn check_change(headers: &HeaderMap, authority: Option<&str>, token: Option<&Secret>) -> Result<(), Denial> {
     if token.is_none() {
         return Err((StatusCode::METHOD_NOT_ALLOWED, "GET only: there is no admin.token\n"));
@@ -37,7 +38,8 @@ pub(super) fn check_change(headers: &HeaderMap, authority: Option<&str>, token: 
     if is_cross_site(headers, authority) {
         return Err((StatusCode::FORBIDDEN, "a page of another site can't change anything here\n"));
     }
-    // A form of a foreign page can send these types without the browser asking first; JSON it can't.
+    // A page of another site can send forms and plain text without a preflight, but not JSON. Test:
+    // `a_page_of_another_site_changes_nothing`.
     let types = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     if types.is_some_and(|text| !text.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(JSON)) {
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "send no body, or application/json\n"));
@@ -53,14 +55,17 @@ pub(super) fn is_authorized(headers: &HeaderMap, token: Option<&Secret>) -> bool
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(7));
     let sent = sent.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer ")).map(|(_, token)| token);
     match (sent, token) {
+        // Where two digests begin to differ says nothing about the token.
         (Some(sent), Some(token)) => Sha256::digest(sent) == Sha256::digest(token.reveal()),
         _ => false,
     }
 }
 
-/// Returns whether a browser says that a page of another site sent the request. Clients without a browser say nothing.
+/// Returns whether `Sec-Fetch-Site` or `Origin` says that a page of another site sent the request. Clients other than
+/// browsers send neither header.
 fn is_cross_site(headers: &HeaderMap, authority: Option<&str>) -> bool {
     let site = headers.get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes);
+    // `none` is a request that the user began, such as by the address bar.
     if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
         return true;
     }
@@ -139,7 +144,7 @@ mod tests {
 
     /// Row: A38
     #[test]
-    fn foreign_names_lead_nowhere() {
+    fn requests_under_foreign_names_are_refused() {
         let names = ["gateway.internal".to_owned()];
         for (authority, is_known) in [
             (None, true),

@@ -1,5 +1,5 @@
-//! `/config`: the configuration in force as it was written, without its secrets, with the files that it was read from.
-//! JSON, or TOML with `?format=toml`.
+//! `/config`: the configuration in force as it was written, without its secrets, and the files that it was read from,
+//! as JSON, or as TOML with `?format=toml`.
 
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ pub(super) fn render(snapshot: &Snapshot, query: Option<&str>) -> (&'static str,
     let loaded = clock::rfc3339(source.loaded);
     let files: Vec<String> = source.files.iter().map(|path| path.display().to_string()).collect();
     if query.unwrap_or_default().split('&').any(|pair| pair == "format=toml") {
-        // A name of a file with a line end must not end the comment.
+        // `Debug` escapes a line end in the name of a file, which would end the comment.
         let files: String = files.iter().map(|file| format!("# from {file:?}\n")).collect();
         return (TOML, format!("# loaded {loaded}\n{files}\n{}", source.written.toml()));
     }

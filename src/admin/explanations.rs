@@ -1,5 +1,5 @@
-//! `/explanations`: the requests that were explained, and at `/explanations/REQUEST_ID` what became of one, as JSON.
-//! They have values of queries and of items, so that they are shown to those with the token alone.
+//! `/explanations`: the requests that were explained, and at `/explanations/REQUEST_ID` the explanation of one, as
+//! JSON. Explanations contain values of queries and of items, so that reading them needs the token.
 
 use http::StatusCode;
 use serde_json::json;
@@ -14,7 +14,7 @@ pub(super) fn id_in(path: &str) -> Option<&str> {
     path.strip_prefix(EXPLANATIONS_PATH)?.strip_prefix('/').filter(|id| !id.is_empty())
 }
 
-/// Returns the list of explanations, the latest first; `None` if none is ever kept.
+/// Returns the list of explanations, the latest first; `None` without `admin.explain_key`.
 pub(super) fn list(snapshot: &Snapshot) -> Option<String> {
     let all = snapshot.explanations.as_ref()?.all(clock::unix_seconds());
     let row = |kept: &KeptExplanation| json!({ "request_id": kept.request_id, "route": kept.route, "at": clock::rfc3339(kept.at) });

@@ -1,21 +1,22 @@
-//! `/livez`, `/readyz` and `/healthz`: whether this process answers, and whether it accepts requests. They don't report
-//! upstreams: a balancer that removed the gateway because one upstream is down would remove the others with it.
+//! `/livez`, `/readyz` and `/healthz`: checks whether this process answers, and whether it accepts requests. They don't
+//! depend on upstreams: a balancer that removed the gateway because one upstream is down would cut off all others too.
 
 use http::StatusCode;
 
-/// The path of the check by which a process that hangs is restarted.
+/// The path of the liveness check, after which a process that hangs is restarted.
 pub(crate) const LIVE_PATH: &str = "/livez";
 
-/// The path of the check by which a balancer chooses.
+/// The path of the readiness check, by which a balancer chooses among processes.
 pub(crate) const READY_PATH: &str = "/readyz";
 
-/// The earlier path of the same check.
+/// The earlier path of the readiness check.
 pub(crate) const HEALTH_PATH: &str = "/healthz";
 
-/// The answer of a process that answers at all.
+/// The answer of the liveness check.
 pub(super) const LIVE: &str = "ok\n";
 
-/// Returns the answer of the check for readiness. A process without the store that it shares serves all the same.
+/// Returns the answer of the readiness check. A process whose shared store is down is ready: it serves without the
+/// store.
 pub(super) const fn readiness(stopping: bool, degraded: bool) -> (StatusCode, &'static str) {
     match (stopping, degraded) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),

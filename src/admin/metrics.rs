@@ -1,4 +1,5 @@
-//! `/metrics`: what the gateway counts. docs/observability.md lists all families; a test compares the two.
+//! `/metrics`: the counts and the state of the gateway for Prometheus. docs/observability.md lists all families, and a
+//! test compares the two.
 
 mod credentials;
 mod exposition;
@@ -82,7 +83,7 @@ fn load(exposition: &mut Exposition, snapshot: &Snapshot, vitals: &Vitals) {
     exposition.counter("cursorgate_memory_refusals_total", help, snapshot.memory.refused());
 }
 
-/// Adds the export jobs, of which there are none without `services.exports`.
+/// Adds the numbers of export jobs, which are 0 without `services.exports`.
 fn exports(exposition: &mut Exposition, counts: &ExportCounts) {
     let help = "Export jobs in the store by state, those of all processes that share it.";
     let mut jobs = exposition.family(MetricKind::Gauge, "cursorgate_export_jobs", &["state"], help);
@@ -91,7 +92,7 @@ fn exports(exposition: &mut Exposition, counts: &ExportCounts) {
     }
 }
 
-/// Adds the live pages, of which there are none without `services.live`.
+/// Adds the counts of live pages, which are 0 without `services.live`.
 fn live_pages(exposition: &mut Exposition, counts: &LiveCounts) {
     exposition.gauge("cursorgate_live_subscribers", "Clients with a live page.", counts.subscribers());
     let help = "Live pages that are asked for at intervals, each for all clients that see it.";
@@ -108,7 +109,7 @@ fn live_pages(exposition: &mut Exposition, counts: &LiveCounts) {
     }
 }
 
-/// Adds the cache of pages, of which there is none without a route that has one.
+/// Adds the page cache, whose figures are 0 if no route has one.
 fn pages(exposition: &mut Exposition, pages: Option<&KeptPages>) {
     let help = "Approximate memory of the cache of pages and answers.";
     exposition.gauge("cursorgate_page_cache_bytes", help, pages.map_or(0, KeptPages::size));

@@ -1,8 +1,8 @@
-//! `/migration`: which clients still page by number or offset, and how long that works, as JSON, for all routes that serve
-//! or observe a list. The counts are those since the processes started, or since the route has been counted in this way;
-//! those by the hour are of the last day, the current hour last. With a store that processes share they are the sums of
-//! all of them, also of those that ended within two days, and else those of this process. Findings are those of this
-//! process in any case.
+//! `/migration`: the clients that still page by number or offset, and the time for which they still can, as JSON, for
+//! all routes that serve or observe a list. Counts begin with the processes, or when the configuration last changed how
+//! the route counts; those by the hour are of the last day, the current hour last. With a store that processes share
+//! they are sums over all processes, also over those that ended within two days; else they are those of this process.
+//! Findings are those of this process in any case.
 
 use std::collections::BTreeMap;
 
@@ -61,7 +61,8 @@ impl OtherProcesses {
         let mut latest: BTreeMap<String, ProcessCounts> = BTreeMap::new();
         for (process, bytes) in published {
             let Some(counts) = ProcessCounts::read(&bytes, now).filter(|_| process != own) else { continue };
-            // A process that signs with another key by now has published on two boards.
+            // A process whose signing key has changed has published on the boards of both keys. Test:
+            // `a_change_of_keys_doubles_no_count`.
             let known = latest.entry(process).or_default();
             if known.at <= counts.at {
                 *known = counts;
@@ -93,12 +94,12 @@ struct RouteReport<'s> {
     #[serde(flatten)]
     plan: PlanReport,
     counted_since: String,
-    /// By the kind of paging.
+    /// The requests by the kind of their paging.
     requests: BTreeMap<String, u64>,
-    /// The same by the hour.
+    /// The same requests by the hour.
     hours: BTreeMap<String, HourlyCounts>,
     legacy: CountReport,
-    /// The requests that this process refused for the sake of a limit in a time, by the limit.
+    /// The requests that this process refused by a rate limit or a brownout, by the limit.
     limited: BTreeMap<&'static str, u64>,
     /// The differences from the configuration that answers show, since it was loaded.
     findings: Vec<FindingReport>,
@@ -156,7 +157,7 @@ struct BrownoutReport {
     is_on: bool,
     /// The status of requests that are refused.
     status: u16,
-    /// The requests of a client that are not refused.
+    /// The limit of a client's requests; `None` if all are refused.
     #[serde(flatten)]
     limit: Option<QuotaReport>,
 }

@@ -19,9 +19,9 @@ pub(super) const FILES: [OperatorFile; 9] = [
     ("/page/migration.js", SCRIPT, include_str!("page/migration.js")),
 ];
 
-/// The headers of every answer. The policy names what the page is made of: no script, style or request of another place,
-/// no inline script or style, no frame around it. Resources of this listener are for pages of its own origin alone, so that
-/// no foreign page reads one by embedding it.
+/// The headers of every answer. The policy permits scripts, styles and requests of this listener alone, no inline
+/// script or style, and no frame around the page. `Cross-Origin-Resource-Policy` keeps pages of other sites from
+/// reading a resource by embedding it.
 const HEADERS: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,

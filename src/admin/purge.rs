@@ -1,4 +1,4 @@
-//! `/purge`: pages of the cache are dropped, by the name of a route or by a tag.
+//! `/purge`: drops pages of the cache, by the name of a route or by a tag.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub(crate) const PURGE_PATH: &str = "/purge";
 /// The longest body of a purge, in bytes.
 pub(super) const LONGEST: usize = 4_096;
 
-/// The subject of a purge, one of the two.
+/// The subject of a purge: exactly one of the two members.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct PurgeRequest {
@@ -27,11 +27,11 @@ struct PurgeReport<'r> {
     purged: &'r PurgeRequest,
 }
 
-/// Purges what a body names, and returns that.
+/// Drops the pages of the route or the tag that a body names, and returns the subject as JSON.
 ///
 /// # Errors
 ///
-/// Returns the reason that the body names nothing that could be purged.
+/// Returns a denial if the body is malformed, or if no route of the name has a page cache.
 #[expect(clippy::expect_used, reason = "JSON has texts")]
 pub(super) async fn purge(snapshot: &Snapshot, body: &[u8]) -> Result<String, Denial> {
     let asked: PurgeRequest = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;

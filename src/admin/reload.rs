@@ -13,7 +13,7 @@ use crate::gateway::{
 /// The path of reloads.
 pub(crate) const RELOAD_PATH: &str = "/reload";
 
-/// The time that a request waits for its reload: a file may be on a mount that hangs.
+/// The time for which a request waits for its reload: a file may be on a mount that hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Serialize)]
@@ -24,15 +24,15 @@ struct ReloadReport<'r> {
     errors: usize,
     warnings: usize,
     needs_restart: &'r [String],
-    /// Lines of the configuration, for those who may change it.
+    /// The diagnostics, which quote lines of the configuration; for requests with the token alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<&'r str>,
-    /// The results before, the latest first.
+    /// The results of earlier reloads, the latest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     earlier: Vec<Self>,
 }
 
-/// Renders a result, with those before it. Its report is for those with the token.
+/// Renders a result, with those of earlier reloads. `with_report` is for requests with the token.
 #[expect(clippy::expect_used, reason = "JSON has texts, numbers and lists of texts")]
 pub(super) fn render(result: &ReloadResult, earlier: &[Arc<ReloadResult>], with_report: bool) -> String {
     let mut report = described(result);

@@ -1,4 +1,5 @@
-//! `/routes`: the routes in force, their recent figures, and the last quarter of an hour in small steps, as JSON.
+//! `/routes`: the routes in force, their figures of the last five minutes, and their history of a quarter of an hour,
+//! as JSON.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +23,7 @@ use crate::{
 /// The path of the routes.
 pub(crate) const ROUTES_PATH: &str = "/routes";
 
-/// The number of steps that recent figures are of: 5 minutes.
+/// The number of steps over which recent figures are computed: 5 minutes.
 pub(super) const RECENT: usize = 30;
 
 /// The outcomes for which the client is the reason that there was no whole answer.
@@ -107,8 +108,8 @@ fn live(metrics: &RouteMetrics, now: Instant) -> Map<String, Value> {
     }))
 }
 
-/// Returns the numbers of all requests, of those that failed, and of those that were refused by fault of the client or of
-/// the list.
+/// Returns the numbers of all requests, of those that failed (5xx, or no whole answer), and of those that the gateway
+/// refused with a 4xx.
 fn totals(figures: RouteFigures<'_>) -> (u64, u64, u64) {
     let (mut all, mut failed, mut refused) = (0, 0, 0);
     for (outcome, class, count) in figures.requests() {
@@ -153,13 +154,13 @@ fn figures(figures: RouteFigures<'_>, took: Duration) -> Value {
     })
 }
 
-/// Returns quantiles of times; nothing without requests.
+/// Returns the 50th, 90th and 99th percentile of times, in milliseconds; `None` without requests.
 pub(super) fn latency(quantile: impl Fn(f64) -> Option<Duration>) -> Option<Value> {
     let [half, most, nearly_all] = [0.5, 0.9, 0.99].map(|share| quantile(share).map(milliseconds));
     Some(json!({ "p50": half?, "p90": most?, "p99": nearly_all? }))
 }
 
-/// Returns a number for each second.
+/// Returns a count as a rate per second.
 pub(super) fn rate(count: u64, took: Duration) -> f64 {
     if took.is_zero() { 0.0 } else { rounded(float(count) / took.as_secs_f64()) }
 }

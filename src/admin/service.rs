@@ -38,10 +38,10 @@ use crate::{
     upstream::net::connection::Connections,
 };
 
-/// The longest body of a request that changes something of a service, in bytes: it can have a cursor.
+/// The longest body of a request that changes something of a service, in bytes: it may contain a cursor.
 const LONGEST_CHANGE: usize = 32 << 10;
 
-/// The longest silence of an operator's client.
+/// The timeout of each read from an operator's client, and of each write to it.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The service for operators.
@@ -58,7 +58,8 @@ pub(crate) struct Admin {
     services: Vec<Arc<dyn ServiceReport>>,
 }
 
-/// Creates the service of the admin listener. It answers until the process leaves, or until a successor does.
+/// Creates the service of the admin listener. It answers until the process ends, or until a successor answers in its
+/// place.
 #[must_use]
 pub(crate) fn service(socket: ListeningSocket, admin: Admin, front: Arc<Front>) -> Listening<Admin> {
     let mut service = Listening::new("admin", admin, front);
@@ -81,12 +82,13 @@ struct AdminRequest<'r> {
 /// The status, content type and body of an answer.
 type AdminAnswer = (StatusCode, &'static str, Cow<'static, str>);
 
-/// A function that answers a request that only reads.
+/// A function that answers a request for a report.
 type AnswerFunction = fn(&Admin, &AdminRequest<'_>) -> AdminAnswer;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The paths of probes. They reveal nothing and answer under every name: a refused probe would end the process.
+/// The paths of probes. They reveal nothing and answer under every name: after refused probes an orchestrator would end
+/// the process.
 const PROBES: [(&str, AnswerFunction); 3] = [
     (LIVE_PATH, |_, _| (StatusCode::OK, TEXT, health::LIVE.into())),
     (READY_PATH, Admin::readiness),
@@ -163,6 +165,8 @@ impl Admin {
             let live = self.live.pin();
             access::check_host(request.authority, live.admin.as_ref().map_or(&[][..], |admin| &admin.hosts))
         };
+        // A page with a name of its own for this address could read all reports. Test:
+        // `requests_under_foreign_names_are_refused`.
         if let (Err(denial), None) = (known, probe) {
             return denied(denial);
         }
@@ -203,7 +207,7 @@ impl Admin {
         }
     }
 
-    /// Reloads for a request with the token.
+    /// Reloads the configuration for a request with the token.
     async fn reload(&self, request: &AdminRequest<'_>) -> AdminAnswer {
         let checked = {
             let live = self.live.pin();
@@ -255,7 +259,7 @@ impl Admin {
         }
     }
 
-    /// Drops pages for a request with the token.
+    /// Drops pages of the cache for a request with the token.
     async fn purge(&self, request: &AdminRequest<'_>, body: Option<&[u8]>) -> AdminAnswer {
         let live = self.live.pin();
         let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref());
@@ -366,6 +370,7 @@ async fn read_body(session: &mut ServerSession, longest: usize) -> Option<Vec<u8
             Ok(Some(part)) if body.len() + part.len() <= longest => body.extend_from_slice(&part),
             Ok(None) => return Some(body),
             Ok(Some(_)) | Err(_) => {
+                // The rest of the body is unread, so no further request can follow on this connection.
                 session.set_keepalive(None);
                 return None;
             }

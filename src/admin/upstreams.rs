@@ -20,12 +20,14 @@ pub(super) fn render(snapshot: &Snapshot) -> String {
     format!("{:#}\n", json!({ "upstreams": upstreams }))
 }
 
+/// The current time on both clocks.
 struct Now {
     instant: Instant,
     unix_seconds: u64,
 }
 
 impl Now {
+    /// Writes an earlier moment as a time of day.
     fn rfc3339(&self, then: Instant) -> String {
         clock::rfc3339(self.unix_seconds.saturating_sub(self.instant.saturating_duration_since(then).as_secs()))
     }
@@ -57,7 +59,7 @@ fn described(upstream: &Upstream, now: &Now) -> Value {
     })
 }
 
-/// Returns the figures of the last minutes. Requests without a whole answer count as failed.
+/// Returns the figures of the last five minutes. Requests without a whole answer count as failed.
 fn recent(upstream: &Upstream, now: Instant) -> Value {
     let recent = upstream.metrics.recent(RECENT, now);
     let (requests, failed) = totals(recent.of_upstream());

@@ -31,7 +31,7 @@ struct CheckedConfiguration {
     diagnostics: Diagnostics,
 }
 
-/// Prints the explanation of a configuration, or its mistakes; both, if only secrets are missing.
+/// Prints the explanation of a configuration, or its mistakes. Prints both if secrets alone are missing.
 pub(super) fn run(
     path: &Path,
     environment: ProcessEnvironment,
@@ -57,7 +57,7 @@ pub(super) fn run(
     }
 }
 
-/// Holds dialects to the contracts in these files.
+/// Tests dialects by the contracts in these files.
 pub(super) fn exchanges(
     files: &[PathBuf],
     configuration: Option<&Path>,
@@ -77,7 +77,7 @@ fn whole(path: &Path, environment: &dyn Environment) -> CheckedConfiguration {
     CheckedConfiguration { built, diagnostics }
 }
 
-/// Checks a configuration where its secrets are not at hand.
+/// Checks a configuration whose secrets are not available.
 fn without_secrets_of(path: &Path, environment: &dyn Environment) -> CheckedConfiguration {
     let (settings, mut diagnostics) = config::load(path, &WithoutSecrets(environment));
     let built = settings.and_then(|settings| {
@@ -87,7 +87,7 @@ fn without_secrets_of(path: &Path, environment: &dyn Environment) -> CheckedConf
     CheckedConfiguration { built, diagnostics }
 }
 
-/// Prints diagnostics and the description of all routes. `asked` says how the upstreams looked.
+/// Prints diagnostics and the description of all routes. `asked` has the results of `--live`.
 fn text(
     path: &Path,
     environment: &dyn Environment,
@@ -103,7 +103,7 @@ fn text(
         let _ = writeln!(text, "{asked}\n{routes}, {warnings}, {errors}");
         return report::output(&text);
     }
-    // An author without the keys sees what the routes do all the same.
+    // The author of a route may have no access to the keys: the description is printed all the same.
     match without_secrets_of(path, environment).built {
         Some((settings, snapshot)) => report::output(&summary::described(&settings, &snapshot)),
         None => Ok(()),

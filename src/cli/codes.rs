@@ -1,9 +1,9 @@
-//! `cursorgate explain-code`: the meaning of problem codes, from the page that the documentation has of them.
+//! `cursorgate explain-code`: the meaning of problem codes, from their page of the documentation.
 
 use super::{Failure, report};
 use crate::{config::diagnostic::nearest, downstream::Code};
 
-/// The page, with a section for each code: a test holds it to the codes.
+/// The page of the documentation. It has a section for each code. Test: `every_code_has_a_section_of_its_own`.
 const PAGE: &str = include_str!("../../docs/problems.md");
 
 /// Lists the codes, or prints the section of one.
@@ -31,7 +31,7 @@ fn section(code: &str) -> Option<&'static str> {
     rest.get(..end.unwrap_or(rest.len())).map(str::trim)
 }
 
-/// Returns a text whose links to other pages are the words that they stand on.
+/// Returns a text in which each link to another page is replaced by its words.
 fn without_links(mut text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     while let Some((before, rest)) = text.split_once("](") {
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_their_words() {
+    fn links_are_reduced_to_their_words() {
         assert_eq!(without_links("a [b c](d.md#e) f [g](h)."), "a b c f g.");
         assert_eq!(without_links("`a[0](b` [c]"), "`a[0](b` [c]");
     }

@@ -1,4 +1,4 @@
-//! `cursorgate cursor inspect`
+//! `cursorgate cursor inspect`: shows the contents of a cursor.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::{
     cursor::{Finding, Inspection, KeyRing, inspect as look},
 };
 
-/// The number of parameters of a link that are looked at.
+/// The most parameters of a link that are tried as cursors.
 const PARAMETERS_MAX: usize = 100;
 
 /// Shows the contents of a cursor.
@@ -23,7 +23,7 @@ pub(super) fn inspect(config: Option<&Path>, token: &str) -> Result<(), Failure>
     }
 }
 
-/// Reads the keys of cursors, and no other secret of the configuration.
+/// Reads the keys of cursors, and no other secret of the configuration, so that the command needs no more.
 fn keys(path: &Path) -> Result<KeyRing, Failure> {
     let (keys, diagnostics) = config::load_cursor_keys(path, &ProcessEnvironment::default());
     if diagnostics.has_errors() {
@@ -39,7 +39,7 @@ fn ring(keys: &CursorKeySettings) -> Result<KeyRing, crate::cursor::KeyRingError
     KeyRing::new(keys.signing_key, &of)
 }
 
-/// Looks at a cursor, or at the one in a link.
+/// Opens a cursor, or the one in a link.
 fn find(keys: Option<&KeyRing>, text: &str) -> Inspection {
     let whole = look(keys, text);
     let Some((_, query)) = text.split_once('?').filter(|_| matches!(whole.finding, Finding::Foreign)) else {

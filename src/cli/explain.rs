@@ -1,4 +1,5 @@
-//! `cursorgate explain`: says what becomes of a request, and sends nothing unless it is told to.
+//! `cursorgate explain`: explains how a request is treated. It sends no request to an upstream unless `--live` is
+//! given.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -21,10 +22,10 @@ use crate::{
     },
 };
 
-/// The header with a permit, as it is written for people.
+/// The header with a permit, in its usual spelling.
 const PERMIT_HEADER: &str = "Cursorgate-Explain";
 
-/// The width of the words before the lines.
+/// The width of the labels before the lines.
 const WIDTH: usize = 11;
 
 /// Explains a request.
@@ -69,7 +70,7 @@ fn sign(
     report::output(&format!("{PERMIT_HEADER}: {permit}\n"))
 }
 
-/// Loads the configuration. Where its secrets are not at hand, all but cursors can be explained, and nothing can be sent.
+/// Loads the configuration. Without its secrets everything but cursors can be explained, and no request can be sent.
 fn load(path: &Path, environment: &dyn Environment, is_live: bool) -> Result<(Settings, Snapshot, bool), Failure> {
     let built = |environment: &dyn Environment| {
         let (settings, mut diagnostics) = config::load(path, environment);
@@ -103,7 +104,7 @@ fn asked(arguments: &ExplainArguments, has_keys: bool) -> Result<AskedRequest, F
         (if url.tls { "https" } else { "http" }, Some(url.authority.clone()), url.target())
     };
     let body = target::body(arguments.body.as_deref())?.and_then(|_| arguments.body.clone());
-    // A list by POST is asked for with an empty object if there is nothing to say.
+    // A list by POST needs a body: without one, an empty object is sent.
     let body = (method == Method::POST).then(|| body.unwrap_or_else(|| "{}".to_owned()).into_bytes());
     let headers = target::headers(&arguments.header)?;
     Ok(AskedRequest { method, scheme, authority, target, headers, body, has_keys, is_live: arguments.live })
@@ -184,7 +185,7 @@ fn details(out: &mut String, request: &PlannedFetch) {
     }
 }
 
-/// Writes what a page's answers showed.
+/// Writes the proof of a page: the facts that its answers showed.
 fn watch(out: &mut String, watched: &WatchedPage) {
     out.push('\n');
     for (at, fetch) in watched.fetches.iter().enumerate() {
@@ -232,7 +233,7 @@ fn watch(out: &mut String, watched: &WatchedPage) {
     }
 }
 
-/// Returns the same as JSON.
+/// Returns the explanation as JSON.
 fn document(arguments: &ExplainArguments, explained: &RequestExplanation, described: &str) -> Value {
     let named = |(name, why): &(String, String)| json!({ "name": name, "why": why });
     let lines = described.lines().skip(1).filter_map(|text| text.trim().split_once("  "));

@@ -1,4 +1,4 @@
-//! `cursorgate health`
+//! `cursorgate health`: asks a running gateway whether it is ready, for probes of containers.
 
 use std::{
     io::{Read, Write},
@@ -30,8 +30,8 @@ pub(super) fn run(config: &Path, address: Option<SocketAddr>, environment: Proce
     }
 }
 
-/// Returns the admin listener of a configuration. Other faults of the file are ignored: the process may run with an earlier
-/// one.
+/// Returns the address of the admin listener of a configuration. Other faults of the file are ignored, because the
+/// process may run with an earlier version of it.
 fn configured(path: &Path, environment: ProcessEnvironment) -> Result<SocketAddr, Failure> {
     let (admin, diagnostics) = config::load_admin(path, &environment);
     match admin {
@@ -48,7 +48,7 @@ fn configured(path: &Path, environment: ProcessEnvironment) -> Result<SocketAddr
     }
 }
 
-/// Returns the address to reach a listener on this machine: the loopback for a listener on all addresses.
+/// Returns the address at which this machine reaches a listener: the loopback address for one on all addresses.
 fn here(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

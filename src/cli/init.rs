@@ -1,4 +1,4 @@
-//! `cursorgate init`: a configuration to begin with.
+//! `cursorgate init`: writes a first configuration.
 
 use super::{Failure, arguments::InitArguments, report};
 use crate::config;
@@ -6,7 +6,7 @@ use crate::config;
 /// The file, with places for the arguments.
 const TEMPLATE: &str = include_str!("init/cursorgate.toml");
 
-/// Writes the configuration, and says what to do with it.
+/// Writes the configuration, and prints the next commands.
 pub(super) fn run(arguments: &InitArguments) -> Result<(), Failure> {
     let text = text(arguments)?;
     let path = arguments.file.display();
@@ -19,7 +19,8 @@ pub(super) fn run(arguments: &InitArguments) -> Result<(), Failure> {
     ))
 }
 
-/// Returns the command that sets the key of cursors, as a line; empty where there is a key, whose cursors would end with it.
+/// Returns the line with the command that sets the key of cursors. Returns an empty text if a key is set already: with
+/// a new one its cursors would be refused.
 pub(super) fn key_command() -> &'static str {
     match std::env::var_os("CURSORGATE_KEY") {
         Some(_) => "",
@@ -72,7 +73,7 @@ fn peer(url: &str) -> Result<(String, bool), Failure> {
     Ok((format!("{authority}{port}"), tls))
 }
 
-/// An environment without variables and files, of which the configuration needs none.
+/// An environment without variables and files, because this configuration needs none.
 struct NoFiles;
 
 impl config::Environment for NoFiles {

@@ -1,4 +1,4 @@
-//! `cursorgate keygen`
+//! `cursorgate keygen`: prints a new key of cursors.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -9,7 +9,7 @@ pub(super) fn run() -> Result<(), Failure> {
     report::output(&(new_key()? + "\n"))
 }
 
-/// Returns 32 random bytes as 43 characters.
+/// Returns 32 random bytes as 43 characters of base64url.
 pub(super) fn new_key() -> Result<String, Failure> {
     let mut bytes = zeroize::Zeroizing::new([0; 32]);
     getrandom::fill(bytes.as_mut_slice())

@@ -21,7 +21,8 @@ use crate::{
     },
 };
 
-/// The largest pages that are tried for a configuration: fewer items need fewer requests of a small answer.
+/// The largest pages that are tried for a written configuration, in this order: with small answers of the upstream,
+/// smaller pages need fewer requests.
 const PAGE_SIZES: [u32; 9] = [100, 60, 50, 30, 20, 10, 5, 2, 1];
 
 /// Learns a list, prints what was found, and writes the configuration if a file is named for it.
@@ -49,7 +50,7 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
         depth: arguments.depth.unwrap_or(usual.depth),
     };
     let mut step = learn::begin(target.clone(), limits);
-    // At most `limits.requests` times.
+    // The prober makes at most `limits.requests` requests.
     let learnt = loop {
         match step {
             ProberStep::Send(request, prober) => step = prober.resume(source.answer(&request)),
@@ -74,7 +75,7 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     report::output(&text)
 }
 
-/// Returns the sentence that names the findings that another explanation could fit too; empty if there are none.
+/// Returns the sentence about findings that are only likely; empty if there are none.
 fn guesses(learnt: &Learnt) -> String {
     let likely = learnt.findings.iter().filter(|finding| finding.certainty == Certainty::Likely);
     let subjects: Vec<&str> = likely.map(|finding| finding.about).collect();
@@ -84,18 +85,18 @@ fn guesses(learnt: &Learnt) -> String {
     format!("Likely, and not shown by a request: {}. Hold these lines against the service. ", subjects.join(", "))
 }
 
-/// Returns the commands that come after a file was written.
+/// Returns the next commands after the file was written.
 fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> String {
     let path = path.display();
     let is_live = arguments.recorded.is_empty();
-    // A recording is made where the service can't be asked.
+    // With a recording the service may be out of reach, so that commands that send requests to it are left out.
     let live = if is_live { "--live " } else { "" };
     let mut next = format!(
         "Next:\n\n{}  \
          cursorgate check {live}{path}\n  cursorgate run {path}\n",
         super::init::key_command()
     );
-    // A walk sends GET alone.
+    // `walk` sends GET alone.
     if arguments.body.is_none() && is_live {
         let port = learn::gateway_port(&url.peer);
         let (list, direct) = (format!("http://127.0.0.1:{port}{}?limit=20", url.path), &arguments.url);
@@ -124,7 +125,7 @@ impl AnswerSource {
     }
 }
 
-/// Returns the source that the arguments name. Of a recording, the target has what is recorded of the list.
+/// Returns the source that the arguments name. For a recording, the target gets the recorded requests for the list.
 fn source(
     arguments: &LearnArguments,
     url: &ListUrl,

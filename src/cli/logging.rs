@@ -24,7 +24,7 @@ use crate::{
     gateway::runtime::log_queue::{LogCounts, LogQueue, Urgency},
 };
 
-/// The time that the end of the process waits for lines to be written, since their reader may have stopped.
+/// The longest time for which the end of the process waits for queued lines, because their reader may have stopped.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The log of this process. Dropping it writes the queued lines, as far as that takes at most [`LAST_WORDS`].
@@ -37,8 +37,7 @@ pub(super) struct Log {
 type LineLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 impl Log {
-    /// Logs a failure as the last line, in place of its message on standard error, which would wait for a slow reader of the
-    /// log.
+    /// Logs a failure as the last line. A message on standard error instead would wait for a slow reader of the log.
     pub(super) fn ends(self, result: Result<(), Failure>) -> Result<(), Failure> {
         result.map_err(|mut failure| {
             tracing::error!("{}", std::mem::take(&mut failure.message));
@@ -65,9 +64,10 @@ impl Drop for Log {
     }
 }
 
-/// Begins to log.
+/// Begins to log, for the whole process.
 pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log, Failure> {
-    // The file has a descriptor of its own: `io::stderr` has a lock, which the writer would hold while it waits for a reader.
+    // The file has a descriptor of its own: `io::stderr` has a lock, which the writer would hold while it waits for a
+    // reader.
     let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let queue = LogQueue::begin(file, counts, |lines| {
         tracing::warn!(lines, "log lines were dropped: they came faster than they were read");
@@ -76,7 +76,7 @@ pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log
     let begun = tracing_subscriber::registry().with(layer).try_init();
     begun.map_err(|error| Failure::failed(format!("the log can't be written: {error}")))?;
     limit_libraries(settings.level);
-    // A panic is logged like any other error.
+    // The default hook would write the panic to standard error directly, past the queue and the format.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(target: "cursorgate::panic", place, message = panic.payload_as_str().unwrap_or("no message"));
@@ -84,8 +84,8 @@ pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log
     Ok(Log { queue, lines })
 }
 
-/// Sets the level below which lines of the libraries are dropped before they are composed. Pingora has a dozen of them for
-/// a request, and asking the layer about each of them would take a fiftieth of the time of a page.
+/// Sets the level below which lines of the libraries are dropped before they are composed. Pingora has a dozen of them
+/// for a request, and asking the layer about each of them would take a fiftieth of the time of a page.
 fn limit_libraries(level: LogLevel) {
     log::set_max_level(match level {
         LogLevel::Error => log::LevelFilter::Error,

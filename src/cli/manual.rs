@@ -1,4 +1,5 @@
-//! `cursorgate completions`, `cursorgate man` and `cursorgate --version`: the commands as others present them.
+//! `cursorgate completions`, `cursorgate man` and `cursorgate --version`: descriptions of the commands for shells and
+//! for `man`.
 
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
@@ -8,7 +9,7 @@ use crate::config::diagnostic::nearest;
 
 const NAME: &str = "cursorgate";
 
-/// Returns the program as clap knows it, with its version in full.
+/// Returns the description of the program for clap, with its full version.
 pub(super) fn command() -> Command {
     let commit = option_env!("CURSORGATE_COMMIT").unwrap_or("unknown");
     let build = if cfg!(debug_assertions) { "debug" } else { "release" };
@@ -20,7 +21,7 @@ pub(super) fn command() -> Command {
         openssl::version::version(),
         openssl::version::platform().trim_start_matches("platform: "),
     );
-    // Clap holds texts for the life of the process. This one is made once in it, or twice if its arguments are invalid.
+    // Clap needs a text that lives as long as the process. It is leaked once, or twice if the arguments are invalid.
     Arguments::command().long_version(&*text.leak())
 }
 

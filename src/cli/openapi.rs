@@ -1,4 +1,4 @@
-//! `cursorgate openapi`
+//! `cursorgate openapi`: prints the OpenAPI document of the routes.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::{
     gateway::{Snapshot, request::target::host_of},
 };
 
-/// Prints what the routes of a configuration look like to clients. No secret is needed for that.
+/// Prints the OpenAPI document of a configuration. Its secrets are not needed.
 pub(super) fn run(path: &Path, host: Option<&str>) -> Result<(), Failure> {
     let (settings, mut diagnostics) = config::load(path, &WithoutSecrets(&ProcessEnvironment::default()));
     let settings = settings.map(|settings| settings.without_certificates());

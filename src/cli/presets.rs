@@ -1,4 +1,4 @@
-//! `cursorgate dialects` and `cursorgate envelopes`: what is built in.
+//! `cursorgate dialects` and `cursorgate envelopes`: the built-in ones.
 
 use super::{Failure, report};
 use crate::config::{diagnostic::nearest, preset_dialects, preset_envelopes};

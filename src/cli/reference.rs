@@ -1,4 +1,4 @@
-//! `cursorgate reference`
+//! `cursorgate reference`: the documentation of configuration keys.
 
 use super::{Failure, report};
 use crate::config::{diagnostic::nearest, reference};

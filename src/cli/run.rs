@@ -1,4 +1,4 @@
-//! `cursorgate run`
+//! `cursorgate run`: serves a configuration.
 
 use std::{path::Path, sync::Arc, thread};
 
@@ -35,10 +35,10 @@ use crate::{
     },
 };
 
-/// The default number of clients that may be connected. Idle, they take 320 MB of memory.
+/// The default largest number of client connections. So many idle ones take 320 MB of memory.
 const CONNECTIONS: usize = 10_000;
 
-/// The number of connections of the admin listener, for probes, scrapers and a few people.
+/// The largest number of connections of the admin listener: enough for probes, scrapers and a few people.
 const OPERATORS: usize = 32;
 
 /// A configuration and its snapshot.
@@ -51,7 +51,7 @@ pub(super) struct Built {
 
 /// Serves until a signal ends it.
 pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Failure> {
-    // Before any thread: it changes the environment.
+    // This changes the environment, which is only safe before there are threads.
     let sockets = Sockets::inherit().map_err(|error| Failure::failed(format!("LISTEN_FDS: {error}")))?;
     let signals = SignalRuntime::begin()?;
     let undumpable = forbid_dumps();
@@ -67,7 +67,8 @@ pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Fa
     log.ends(served)
 }
 
-/// Keeps the memory of this process, which holds keys, from core dumps and from other processes of the same user.
+/// Excludes the memory of this process, which holds keys, from core dumps, and hides it from other processes of the
+/// same user.
 fn forbid_dumps() -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
@@ -87,7 +88,7 @@ fn serve_file(
     last.start(&diagnostics);
     let reloads = Reloader::new((path.to_owned(), environment, files), Arc::clone(&live), fixed, log, last).begin()?;
     renewal::begin(Arc::clone(&live), Arc::clone(vitals.renewals()))?;
-    // Dropped after the last request.
+    // The guard lives until the last request has ended, so that its spans are exported too.
     let _exporting = traces::begin(Arc::clone(&live), Arc::clone(vitals.spans()))?;
     let clients = Admission::new(places(&settings.server));
     let ids = ids()?;
@@ -133,7 +134,8 @@ pub(super) fn serve(
     live: &Live,
     reloads: Option<Reloads>,
 ) -> Result<(), Failure> {
-    // The snapshot has the keys where they are used. The settings would keep them as text for the life of the process.
+    // The snapshot has the keys in the form in which they are used. The settings would keep them as text as long as the
+    // process runs.
     drop(settings);
     Ok(process::run(servers, signals, (vitals, live), reloads)?)
 }
@@ -172,7 +174,8 @@ pub(super) fn servers(
     #[cfg(not(feature = "services"))]
     let reports = Vec::new();
     let connections = Arc::clone(&gateway.fetcher.connections);
-    // Pingora's server reads the authorities of the system too. Without a thread the first request to an upstream waits.
+    // Pingora's server reads the authorities of the system too. Without a thread the first request to an upstream
+    // waits.
     let gateway = thread::scope(|scope| {
         let _ = thread::Builder::new().spawn_scoped(scope, || connections.prepare());
         gateway::server(settings, gateway, &front, &mut sockets)

@@ -1,4 +1,4 @@
-//! `cursorgate sdk`
+//! `cursorgate sdk`: writes clients.
 
 use std::{fs, path::Path};
 
@@ -13,7 +13,7 @@ use crate::{
     sdk::{self, SdkFile, SdkLanguage},
 };
 
-/// Writes a client for the lists of a configuration. No secret is needed for that.
+/// Writes a client for the lists of a configuration. Its secrets are not needed.
 pub(super) fn run(arguments: SdkArguments) -> Result<(), Failure> {
     let SdkArguments { config, language, out, name } = arguments;
     if !sdk::is_package_name(&name) {

@@ -1,4 +1,4 @@
-//! The list that a command asks: its URL, the headers of requests, and the upstream that they stand for.
+//! The list to which a command sends requests: its URL, the headers of requests, and the upstream that they describe.
 
 use std::{path::Path, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     learn,
 };
 
-/// The URL of a list in its parts.
+/// The URL of a list, split into its parts.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ListUrl {
     pub(super) tls: bool,
@@ -76,10 +76,11 @@ impl ListUrl {
     }
 }
 
-/// The listener of a configuration that nobody serves: whatever the address of the upstream, it is another one.
+/// The listener of a configuration that is only compiled. Its address is never that of the upstream, which `check`
+/// would report.
 pub(super) const NO_LISTENER: &str = "listeners.public = { address = \"127.0.0.1:0\" }\n";
 
-/// Loads a configuration as `check` does where secrets are not at hand.
+/// Loads a configuration as `check` does, without secrets.
 pub(super) fn load(text: &str) -> Result<Snapshot, String> {
     let (settings, mut diagnostics) = config::load_text("cursorgate.toml", text, &config::WithoutSecrets(&NoFiles));
     let built = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
@@ -96,10 +97,11 @@ pub(super) fn body(text: Option<&str>) -> Result<Option<serde_json::Value>, Fail
     text.map(read).transpose()
 }
 
-/// Reads headers such as `X-Api-Key: abc`. Secrets stay out of the list of processes as `Authorization: Bearer {env:TOKEN}` and
+/// Reads headers such as `X-Api-Key: abc`. Secrets stay out of the list of processes as `Authorization: Bearer
+/// {env:TOKEN}` and
 /// `X-Api-Key: file:/run/secrets/key`.
 pub(super) fn headers(texts: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
-    // The value may be a secret, so it is not repeated.
+    // The value may be a secret, so that the error does not repeat it. Test: `headers_are_read_and_never_repeated`.
     let fault = || Failure::mistaken("--header takes a name and a value, such as 'X-Api-Key: env:KEY'");
     let read = |text: &String| {
         let (name, value) = text.split_once(':').ok_or_else(fault)?;
@@ -113,7 +115,7 @@ pub(super) fn headers(texts: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>
     texts.iter().map(read).collect()
 }
 
-/// An environment without variables and files, of which the configuration needs none.
+/// An environment without variables and files, because this configuration needs none.
 struct NoFiles;
 
 impl Environment for NoFiles {
@@ -131,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_has_parts() {
+    fn a_url_is_split_into_its_parts() {
         let url = ListUrl::parse("https://api.internal/v1/users?team=a%20b&limit=5#x").unwrap();
         assert!(url.tls);
         assert_eq!((url.peer.as_str(), url.path.as_str()), ("api.internal:443", "/v1/users"));

@@ -1,4 +1,4 @@
-//! `cursorgate walk`: reads lists to their ends, and holds a walk against direct listings.
+//! `cursorgate walk`: reads lists to their ends, and compares a walk with direct listings.
 
 mod direct;
 mod output;
@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &WalkArguments) -> Result<(), Failure> {
         let [url] = &urls[..] else { return Err(Failure::mistaken("--verify takes one URL")) };
         return verify::run(&options, url, direct);
     }
-    // Faults of arguments are told, and files are opened, before the first request.
+    // Faults of arguments are reported, and files are opened, before the first request.
     let lists = urls.iter().map(|url| WalkedUrl::parse(arguments, url)).collect::<Result<Vec<_>, Failure>>()?;
     let writers = ItemWriter::open_all(urls, arguments.out.as_deref())?;
     let progress = WalkProgress::new(urls.len());
@@ -70,11 +70,11 @@ pub(super) fn run(arguments: &WalkArguments) -> Result<(), Failure> {
     if faults.is_empty() { Ok(()) } else { Err(Failure::failed(faults.join("\ncursorgate: "))) }
 }
 
-/// A list and the way in which it is walked.
+/// A list and how it is walked.
 struct WalkedUrl<'a> {
     text: &'a str,
     url: ListUrl,
-    /// The way of a list that is asked directly.
+    /// The dialect of a list that is read from its upstream directly.
     source: Option<DirectSource>,
     /// The place of the id in an item.
     id: Pointer,
@@ -103,7 +103,7 @@ fn walk(
     };
     let mut state = state.unwrap_or_else(|| WalkState::new(url));
     walker.go_on(&state);
-    // The walker notices circles, and a list that grows faster than it is read has no end.
+    // The walker ends circles. A list that grows faster than it is read has no end.
     loop {
         let page = match walker.next_page() {
             Ok(Some(page)) => page,

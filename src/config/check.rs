@@ -1,5 +1,6 @@
-//! From the tree of a file to settings: merges defaults, resolves names, opens secrets, and reports faults that depend on
-//! two values. Faults of a single value were reported by [`super::schema`] before; such a value counts as absent here.
+//! From the tree of a file to settings: merges defaults, resolves names, opens secrets, and reports faults that depend
+//! on two values. Faults of a single value were reported by [`super::schema`] before; such a value counts as absent
+//! here.
 
 mod api;
 mod cors;
@@ -150,7 +151,8 @@ impl Context<'_> {
         if schema::is_reference(&reference.value) { self.text(reference, hint) } else { None }
     }
 
-    /// Opens the references in a text and returns the text with their bytes, likewise.
+    /// Opens the references in a text, and returns the text with their bytes in their places. `hint` is appended to the
+    /// help.
     fn text(&mut self, written: &Located<String>, hint: &str) -> Option<Secret> {
         // Faults of the form were reported before.
         let pieces = variables::pieces(&written.value).ok()?;
@@ -180,6 +182,7 @@ impl Context<'_> {
                 }
                 let set = self.environment.variable(name);
                 let fault = if set.is_some() { "is empty" } else { "is not set" };
+                // An empty variable is no secret.
                 let value = set.filter(|value| !value.is_empty()).or_else(|| default.map(str::to_owned));
                 value
                     .map(String::into_bytes)
@@ -193,6 +196,7 @@ impl Context<'_> {
                 self.file(path, at)?
             }
         };
+        // The line end of a file is no part of its secret.
         if bytes.last() == Some(&b'\n') {
             bytes.pop();
             if bytes.last() == Some(&b'\r') {

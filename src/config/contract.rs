@@ -1,7 +1,7 @@
 //! Contracts of dialects: reads a file of exchanges, with the dialects of a configuration.
 //!
-//! The file is no configuration. Its `route` has keys of a route, which are read as a configuration with that one route, so
-//! that a dialect is compiled here as it is for a gateway.
+//! The file is no configuration. Its `route` has keys of a route, which are read as a configuration with that one
+//! route, so that a dialect is compiled here as it is for a gateway.
 
 use std::{path::Path, sync::Arc};
 
@@ -42,8 +42,8 @@ upstream = "legacy"
 /// The most comparisons in one filter, and the most filters of an exchange.
 const FILTERS_MAX: usize = 64;
 
-/// Reads a contract. Its dialect is one of the configuration at `configuration`, or a built-in one. With errors among the
-/// diagnostics there is none.
+/// Reads a contract. Its dialect is one of the configuration at `configuration`, or a built-in one. Returns `None` if
+/// there are errors among the diagnostics.
 #[must_use]
 pub fn load_contract(
     path: &Path,
@@ -63,7 +63,8 @@ pub fn load_contract(
     (contract.filter(|_| !diagnostics.has_errors()), diagnostics)
 }
 
-/// Reads the exchanges of a contract, whose dialect need not be known. With errors among the diagnostics there are none.
+/// Reads the exchanges of a contract, whose dialect need not be known. Returns `None` if there are errors among the
+/// diagnostics.
 #[must_use]
 pub fn load_exchanges(path: &Path, environment: &dyn Environment) -> (Option<Vec<ContractExchange>>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
@@ -88,7 +89,7 @@ fn exchanges(root: &Spanned, context: &mut Context<'_>) -> Option<Vec<ContractEx
     if written.is_empty() {
         context.missing(root.at, "the file has no exchange", "write [[exchange]], with a name, a query and an answer");
     }
-    // Each is read, so that the faults of all are told.
+    // All are read, so that the faults of all are reported.
     let read: Vec<Option<ContractExchange>> = written.iter().map(|written| exchange(written, context)).collect();
     read.into_iter().collect()
 }
@@ -150,6 +151,7 @@ fn embedded(written: &Located<String>, header: &str, context: &mut Context<'_>) 
     let (_, last, _) = context.diagnostics.place(Location { start: written.at.end, ..written.at });
     // The text begins in the line after its quotes, or in theirs.
     let before = if last > first { first } else { first.saturating_sub(1) };
+    // Empty lines before the text give its faults the lines of the contract.
     let text = format!("{}{header}\n{}", "\n".repeat(before.saturating_sub(1)), written.value);
     parse(&file, &text, context)
 }
@@ -209,7 +211,7 @@ fn answer(written: &Spanned, context: &mut Context<'_>) -> Option<ContractAnswer
     Some(ContractAnswer { status, headers, body: EXCHANGE_ANSWER.body.read(&table).unwrap_or_default() })
 }
 
-/// Reads what is fetched: a page, a slice, a token, an item, or the count.
+/// Reads the fetch of an exchange: a page, a slice, a token, an item, or the count.
 fn fetch(written: &Spanned, context: &mut Context<'_>) -> Option<Fetch> {
     let (page, from) = (EXCHANGE.page.read(written), EXCHANGE.from.read(written));
     let (item, count) = (EXCHANGE.item.located(written), EXCHANGE.count.read(written) == Some(true));

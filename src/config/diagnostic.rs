@@ -1,5 +1,5 @@
-//! Diagnostics: the faults of a configuration with their locations and with help. All faults of a file are collected and
-//! reported at once, in the format of rustc's diagnostics.
+//! Diagnostics: the faults of a configuration with their locations and with help. All faults of a file are collected
+//! and reported at once, in the format of rustc's diagnostics.
 
 mod render;
 
@@ -22,8 +22,8 @@ pub struct Location {
     pub end: u32,
 }
 
-/// Settings that differ by their places in a file alone print alike, so that a hash of their text tells whether a reload
-/// changed them (`gateway::routes::list::page_cache`).
+/// Settings that differ only by their places in a file print alike, so that a hash of their text shows whether a reload
+/// has changed them (`gateway::routes::list::page_cache`).
 impl std::fmt::Debug for Location {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Location(…)")
@@ -99,7 +99,7 @@ impl Diagnostics {
         self.push(Severity::Error, at, message.into(), help.into());
     }
 
-    /// Reports a warning, likewise.
+    /// Reports a warning: `message` is the fault, `help` a correction.
     pub fn warning(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
         self.push(Severity::Warning, at, message.into(), help.into());
     }
@@ -148,10 +148,12 @@ impl Diagnostics {
         column + text.and_then(|text| text.lines().next()).map_or(0, |line| line.chars().count())
     }
 
-    /// Returns the location of a part of a text: `part` is a byte range of the text that was written at `at`. For a text
-    /// with escapes or over several lines it returns the location of the whole text.
+    /// Returns the location of a part of a text: `part` is a byte range of the text that was written at `at`. For a
+    /// text with escapes or over several lines it returns the location of the whole text.
     #[must_use]
     pub fn part(&self, at: Location, value: &str, part: Range<usize>) -> Location {
+        // In the file the text stands in quotes. If it differs from its value there, it has escapes. Test:
+        // `a_part_of_a_text_has_its_own_place_unless_it_is_escaped`.
         let written = self
             .source(at)
             .and_then(|source| source.text.get(at.start as usize + 1..(at.end as usize).saturating_sub(1)));
@@ -171,7 +173,7 @@ impl Diagnostics {
         }
     }
 
-    /// Returns how a place is named in a message about another one: by its line, and by its file if that is another one.
+    /// Returns the name of a place for a message about another one: its line, with its file if that is another one.
     #[must_use]
     pub fn place_seen_from(&self, at: Location, from: Location) -> String {
         let (name, line, _) = self.place(at);
@@ -184,8 +186,8 @@ impl Diagnostics {
         self.source(at).map_or("", |source| &source.name)
     }
 
-    /// Notes that variables of the environment fill in the text at a location. Its faults say so, since the file does not
-    /// show the value.
+    /// Notes that variables of the environment fill in the text at a location. Its faults say so, since the file does
+    /// not show the value.
     pub fn filled_in(&mut self, at: Location) {
         self.filled_in.insert(at);
     }
@@ -196,8 +198,8 @@ impl Diagnostics {
         render::report(self, color)
     }
 
-    /// Runs a further check of settings that have errors. Faults within a part that has an error, or around it, are dropped:
-    /// they may be consequences of that error.
+    /// Runs a further check of settings that have errors. Faults within a part that has an error, or around it, are
+    /// dropped: they may be consequences of that error.
     pub fn check_further(&mut self, check: impl FnOnce(&mut Self)) {
         let (before, errors, warnings) = (self.kept.len(), self.errors, self.warnings);
         check(self);
@@ -213,7 +215,7 @@ impl Diagnostics {
     }
 
     fn push(&mut self, severity: Severity, at: Location, mut message: String, help: String) {
-        // A fault of a further check passes here twice.
+        // The fault of a further check is pushed twice: by the check, and when it is kept.
         if self.filled_in.contains(&at) && !message.ends_with(FILLED_IN) {
             message.push_str(FILLED_IN);
         }
@@ -236,8 +238,8 @@ impl Diagnostics {
     }
 }
 
-/// Returns the candidate that was probably meant by `word`: one that is the same without regard to case, or of which the
-/// word is a beginning (or the reverse, from three letters on), or the nearest one within a third of its letters by
+/// Returns the candidate that was probably meant by `word`: one that is the same without regard to case, or of which
+/// the word is a beginning (or the reverse, from three letters on), or the nearest one within a third of its letters by
 /// insertions, deletions, replacements and swaps.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 /// The largest configuration file, dialect or envelope that is read, in bytes.
 pub const FILE_SIZE_MAX: usize = 4 * 1024 * 1024;
 
-/// The number of entries of a folder that are looked at.
+/// The largest number of entries that are read of a folder.
 const ENTRIES_MAX: usize = 100_000;
 
 /// Spare capacity of a buffer, so that reading to the end of a file neither grows it nor uses another one.
@@ -27,14 +27,14 @@ pub trait Environment {
     ///
     /// # Errors
     ///
-    /// The error of the system that kept the file from being read.
+    /// Returns the error of the system that kept the file from being read.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
     /// Returns the names of the files and folders in a folder.
     ///
     /// # Errors
     ///
-    /// The error of the system, also if the path is not that of a folder.
+    /// Returns the error of the system, also if the path is not that of a folder.
     fn entries(&self, _folder: &Path) -> io::Result<Vec<String>> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -44,8 +44,8 @@ pub trait Environment {
         None
     }
 
-    /// Returns what takes the place of the secret that this reference names, if secrets are not opened. The same
-    /// reference has the same bytes.
+    /// Returns the bytes that stand for the secret of a reference, if secrets are not opened; the same bytes for the
+    /// same reference.
     fn invented(&self, _reference: &str) -> Option<Vec<u8>> {
         None
     }
@@ -55,7 +55,7 @@ pub trait Environment {
         Addresses::default()
     }
 
-    /// Returns whether the process runs in a container, whose loopback nobody else reaches.
+    /// Returns whether the process runs in a container, whose loopback can't be reached from outside.
     fn is_container(&self) -> bool {
         false
     }
@@ -110,8 +110,8 @@ impl Environment for ProcessEnvironment {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = std::fs::File::open(path)?;
         let most = u64::try_from(FILE_SIZE_MAX).unwrap_or(u64::MAX);
-        // The buffer has its full capacity from the beginning: a buffer that grows leaves a copy of its bytes in memory,
-        // and a file may hold a key.
+        // The buffer has its full capacity from the beginning: a buffer that grows leaves a copy of its bytes in
+        // memory, and a file may hold a key.
         let length = usize::try_from(file.metadata()?.len().min(most)).unwrap_or(FILE_SIZE_MAX);
         let mut bytes = Vec::with_capacity(length + ROOM_FOR_THE_END);
         file.take(most + 1).read_to_end(&mut bytes)?;

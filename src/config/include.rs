@@ -1,4 +1,5 @@
-//! Included files: finds and reads the files that `include` names, and adds their tables to those of the including file.
+//! Included files: finds and reads the files that `include` names, and adds their tables to those of the including
+//! file.
 //!
 //! An included file belongs to a team: it has upstreams, routes, dialects and envelopes, and nothing that concerns the
 //! process or the routes of others. Each file keeps its own source, so faults and relative paths are those of the file.
@@ -36,7 +37,8 @@ const FILES_MAX: usize = 1_000;
 /// The size in bytes of all included files after which no other one is read.
 const SIZE_MAX: usize = 64 * 1024 * 1024;
 
-/// A file name that begins with a dot is that of an editor or of a config map, which keeps its versions beside the files.
+/// The options of patterns. Names that begin with a dot don't match: they are those of editors, and of config maps,
+/// which keep their versions beside the files.
 const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
@@ -46,6 +48,7 @@ pub(super) fn include(root: &mut Spanned, path: &Path, context: &mut Context<'_>
     let patterns = FILE.include.read(root).into_iter().filter(|pattern| syntax::include(&pattern.value).is_ok());
     for pattern in patterns {
         for file in find(&pattern, path.parent().unwrap_or_else(|| Path::new("")), context) {
+            // Two patterns may name one file, and a pattern the first file: each is read once.
             if read.contains(&plain(&file)) {
                 continue;
             }
@@ -63,7 +66,7 @@ pub(super) fn include(root: &mut Spanned, path: &Path, context: &mut Context<'_>
     }
 }
 
-/// Returns a path without a leading `./`, which is the only spelling of one that comparison tells apart.
+/// Returns a path without a leading `./`, which a comparison of paths counts, unlike a `.` further on.
 fn plain(path: &Path) -> PathBuf {
     path.strip_prefix(".").unwrap_or(path).to_owned()
 }
@@ -93,6 +96,7 @@ fn find(pattern: &Located<String>, folder: &Path, context: &mut Context<'_>) -> 
                 let names = names.into_iter().filter(|name| name.ends_with(".toml") && !name.starts_with('.'));
                 names.map(|name| path.join(name)).collect()
             }
+            // A path that is no folder is that of a file, whose faults show when it is read.
             Err(_) => vec![path],
         })
         .collect();
@@ -109,7 +113,8 @@ fn shown(folder: &Path) -> String {
     if folder == Path::new("") { "the current folder".to_owned() } else { folder.display().to_string() }
 }
 
-/// Reads an included file, and returns its length in bytes as well. Returns nothing if it can't be read, which is reported where it was included.
+/// Reads an included file. Returns its table and its length in bytes; `None` if it can't be read, which is reported
+/// where it is included.
 fn file_of(path: &Path, at: Location, context: &mut Context<'_>) -> Option<(Spanned, usize)> {
     let name = path.display().to_string();
     let text = match context.file_at(path) {
@@ -132,7 +137,8 @@ fn file_of(path: &Path, at: Location, context: &mut Context<'_>) -> Option<(Span
     Some((root, text.len()))
 }
 
-/// Returns whether an included file may have a key, or it has no meaning in any file; reports others.
+/// Returns whether an included file may have a key; reports one that only the first file may have. An unknown key
+/// passes here, so that the schema reports it.
 fn is_allowed(key: &Located<String>, context: &mut Context<'_>) -> bool {
     let name = key.value.as_str();
     let is_known = |keys: &[&Definition]| keys.iter().any(|known| known.name == name);

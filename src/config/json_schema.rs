@@ -1,4 +1,4 @@
-//! The JSON Schema of a configuration file, for editors: draft 4, which Taplo takes.
+//! The JSON Schema of a configuration file, for editors, in draft 4: the one that Taplo reads.
 
 use serde_json::{Map, Value, json};
 
@@ -67,7 +67,7 @@ fn property(key: &Definition) -> Map<String, Value> {
     schema
 }
 
-/// Returns the documentation of a key, and of each word that it takes, in Markdown.
+/// Returns the documentation of a key, and of each word that it accepts, in Markdown.
 fn description(key: &Definition) -> String {
     let mut text = unwrapped(key.documentation);
     let words = match key.schema {

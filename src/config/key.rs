@@ -44,7 +44,7 @@ pub(super) enum Shown {
     Named(&'static str, &'static str),
 }
 
-/// A default.
+/// A default, as the definition of a key has it.
 #[derive(Clone, Copy)]
 pub(super) enum Literal {
     Boolean(bool),
@@ -95,7 +95,7 @@ impl<T, const DEFAULTED: bool> Key<T, DEFAULTED> {
         Self { definition: Definition { name, documentation, schema, shown }, value: self.value }
     }
 
-    /// Returns what a table has under this key, of whatever type.
+    /// Returns the value of this key in a table, of any type.
     pub(super) fn find<'t>(&self, table: &'t Spanned) -> Option<&'t Spanned> {
         #[cfg(test)]
         reads::record(&self.definition);
@@ -114,7 +114,7 @@ impl<T, const DEFAULTED: bool> Key<T, DEFAULTED> {
         Some(Located { value: (self.value)(found)?, at: found.at })
     }
 
-    /// Returns where the key itself stands in a table.
+    /// Returns the name of this key in a table, with its location.
     pub(super) fn name_in<'t>(&self, table: &'t Spanned) -> Option<&'t Located<String>> {
         table.members().iter().map(|(name, _)| name).find(|name| name.value == self.definition.name)
     }
@@ -197,7 +197,7 @@ impl<T> Type<T> {
         self.key(Shown::Excerpt(lines))
     }
 
-    /// Tables with names, of which the reference shows one in full and then `further` ones.
+    /// Returns a table of named tables, of which the reference shows one in full, and then `further`.
     pub(super) const fn named(self, name: &'static str, further: &'static str) -> Key<T> {
         self.key(Shown::Named(name, further))
     }
@@ -236,7 +236,7 @@ impl Whole for usize {
 
 /// Returns a whole number, both bounds included.
 pub(super) const fn count<N: Whole>(least: u64, most: u64) -> Type<N> {
-    // A number that the schema takes and the type can't hold would silently mean the default.
+    // A number that the schema accepts and the type can't hold would silently mean the default.
     assert!(least <= most && most <= N::MAX);
     Type { schema: Schema::Count(least, most), value: Spanned::as_count }
 }
@@ -294,7 +294,7 @@ pub(super) const fn secret() -> Type<String> {
     Type { schema: Schema::Secret, value: |written| written.as_text().map(|text| text.value) }
 }
 
-/// Names with texts; `help` is for an operator who wrote a list instead.
+/// Returns a table of texts whose names are the operator's; `help` is for an operator who wrote a list instead.
 pub(super) const fn named_texts(element: &'static Schema, help: &'static str) -> Type<NamedTexts> {
     Type { schema: Schema::Named(element, help), value: |written| Some(written.text_members()) }
 }
@@ -343,7 +343,7 @@ fn elements<T>(written: &Spanned, value: fn(&Spanned) -> Option<T>) -> Vec<T> {
     written.elements().iter().filter_map(value).collect()
 }
 
-/// A word that a key takes, as [`Schema::Word`] lists it, without the value that it stands for.
+/// A word that a key accepts, as [`Schema::Word`] lists it, without the value that it stands for.
 #[derive(Clone, Copy)]
 pub(super) struct WordDefinition {
     pub(super) word: &'static str,
@@ -373,7 +373,7 @@ pub(super) const fn word<W: Word>() -> Type<W> {
     Type { schema: Schema::Word(W::WORDS), value: as_word }
 }
 
-/// Words of an enum.
+/// Returns a list of words of an enum.
 pub(super) const fn list_of_words<W: Word>(element: &'static Schema) -> Type<Vec<W>> {
     Type { schema: Schema::List(element), value: |written| Some(elements(written, as_word)) }
 }
@@ -425,7 +425,7 @@ pub(super) const fn joined<const N: usize>(
     keys
 }
 
-/// The name of a key: its identifier, or what is written in parentheses.
+/// Expands to the name of a key: its identifier, or the literal in parentheses.
 macro_rules! name {
     ($key:ident) => {
         stringify!($key)

@@ -48,8 +48,8 @@ use settings::{AdminSettings, CursorKeySettings, Settings};
 pub use variables::open_argument;
 
 /// Reads a configuration file and everything it names. With errors among the diagnostics, the settings lack the parts
-/// at fault and serve for further checks alone: no snapshot can be built from them. There are none if the file can't be
-/// read.
+/// at fault and serve for further checks alone: no snapshot can be built from them. Returns no settings if the file
+/// can't be read.
 #[must_use]
 pub fn load(path: &Path, environment: &dyn Environment) -> (Option<Settings>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
@@ -59,8 +59,8 @@ pub fn load(path: &Path, environment: &dyn Environment) -> (Option<Settings>, Di
     }
 }
 
-/// Reads the admin listener of a configuration, whatever other faults the file has. If it has none, the diagnostics may
-/// say why.
+/// Reads the admin listener of a configuration, whatever other faults the file has. Returns `None` if the file has
+/// none, or a faulty one, which the diagnostics report.
 #[must_use]
 pub fn load_admin(path: &Path, environment: &dyn Environment) -> (Option<AdminSettings>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
@@ -68,8 +68,8 @@ pub fn load_admin(path: &Path, environment: &dyn Environment) -> (Option<AdminSe
     (admin, diagnostics)
 }
 
-/// Reads the keys of cursors of a configuration, whatever other faults the file has. If it has none, the diagnostics
-/// may say why.
+/// Reads the keys of cursors of a configuration, whatever other faults the file has. Returns `None` if the file has
+/// none, or faulty ones, which the diagnostics report.
 #[must_use]
 pub fn load_cursor_keys(path: &Path, environment: &dyn Environment) -> (Option<CursorKeySettings>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
@@ -77,7 +77,8 @@ pub fn load_cursor_keys(path: &Path, environment: &dyn Environment) -> (Option<C
     (keys, diagnostics)
 }
 
-/// Reads a part of a configuration. If there is none, all faults that single values show are reported.
+/// Reads a part of a configuration. If it is missing, the faults that single values show are reported, because one of
+/// them may be the reason.
 fn load_part<T>(
     path: &Path,
     environment: &dyn Environment,
@@ -110,8 +111,8 @@ fn read_text(path: &Path, environment: &dyn Environment, diagnostics: &mut Diagn
     None
 }
 
-/// Reads a configuration from its text. `name` is what diagnostics call it; relative paths in it are taken from the
-/// folder of that name.
+/// Reads a configuration from its text. `name` is the path that diagnostics show, and relative paths in the text begin
+/// at its folder.
 #[must_use]
 pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> (Option<Settings>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();

@@ -1,9 +1,9 @@
 //! URLs that services send requests to on behalf of clients, and the addresses that such requests may reach.
 //!
 //! A client that names a URL must not reach through the gateway what it can't reach itself. A URL is read strictly, so
-//! that no other reader finds another host in it; a host that is a number in any spelling but the usual ones of addresses
-//! is refused. [`OutgoingRules::permits`] is asked about every address that a name has, at each request, and the request
-//! goes to just these addresses: a name that changes in between changes nothing.
+//! that no other reader finds another host in it; a host that is a number in any spelling but the usual ones of
+//! addresses is refused. [`OutgoingRules::permits`] is asked about every address that a name has, at each request, and
+//! the request goes to just these addresses: a name that changes in between changes nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -68,15 +68,19 @@ impl EndpointUrl {
             (None, None) => return Err("write https:// and the host first"),
         };
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        // A user before the host hides where a URL leads: `https://a.example@127.0.0.1/`. Test:
+        // `a_url_has_one_reading`.
         if authority.contains('@') {
             return Err("leave out the user and the password");
         }
+        // The last colon of `[::1]` is a part of the address.
         let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
             Some((host, port)) => (host, Some(port)),
             None => (authority, None),
         };
         let port = match port {
             None => Some(if is_secure { SECURE_PORT } else { PLAIN_PORT }),
+            // `parse` also accepts a sign.
             Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => digits.parse().ok(),
             Some(_) => None,
         };
@@ -105,8 +109,8 @@ fn read_host(text: &str) -> Option<EndpointHost> {
         let inside = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         !label.is_empty() && label.len() <= 63 && inside && !label.starts_with('-') && !label.ends_with('-')
     };
-    // A name whose last label begins with a digit is an address to many readers: 127.1, 0x7f.0.0.1, 2130706433, 0177.0.0.1
-    // (<https://url.spec.whatwg.org/#ends-in-a-number-checker>). No domain of the top level begins so.
+    // A name whose last label begins with a digit is an address to many readers: 127.1, 0x7f.0.0.1, 2130706433,
+    // 0177.0.0.1 (<https://url.spec.whatwg.org/#ends-in-a-number-checker>). No domain of the top level begins so.
     let last = text.rsplit('.').next().unwrap_or_default();
     let is_name =
         text.len() <= 253 && text.split('.').all(is_label) && !last.starts_with(|first: char| first.is_ascii_digit());
@@ -125,7 +129,8 @@ pub struct OutgoingRules {
 }
 
 impl OutgoingRules {
-    /// Returns the reason that no request may go to a URL, as far as it shows without its addresses.
+    /// Returns the reason that no request may go to a URL, as far as the URL alone shows it; `None` if its addresses
+    /// decide.
     #[must_use]
     pub fn refusal(&self, url: &EndpointUrl) -> Option<String> {
         if !url.is_secure && !self.http {
@@ -153,9 +158,9 @@ impl OutgoingRules {
 }
 
 /// Returns whether an address is that of a host in the public internet, by the registries of special addresses
-/// (<https://www.iana.org/assignments/iana-ipv4-special-registry>, <https://www.iana.org/assignments/iana-ipv6-special-registry>).
-/// A form of IPv6 that stands for an address of IPv4 counts as that address, as far as it leads there without a relay
-/// that anyone may run.
+/// (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
+/// <https://www.iana.org/assignments/iana-ipv6-special-registry>). A form of IPv6 that stands for an address of IPv4
+/// counts as that address, as far as it leads there without a relay that anyone may run.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -187,7 +192,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         ([224, 0, 0, 0], 4),     // multicast
         ([240, 0, 0, 0], 4),     // reserved, broadcast
     ];
-    // Metadata of a cloud at a public address: <https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>.
+    // Metadata of a cloud at a public address:
+    // <https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>.
     let is_platform = address == Ipv4Addr::new(168, 63, 129, 16);
     !is_platform && !special.into_iter().any(|(first, prefix)| within(first, prefix))
 }

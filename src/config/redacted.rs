@@ -1,7 +1,7 @@
 //! The configuration as it was written, without its secrets, for operators to read at run time.
 //!
-//! Secrets are told by the schema, as in diagnostics: references such as `env:TOKEN` stay, and every other text where a
-//! secret may stand is replaced.
+//! Secrets are recognised by the schema, as in diagnostics: references such as `env:TOKEN` stay, and every other text
+//! where a secret may stand is replaced.
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use toml::{Table, Value as Toml};
@@ -38,7 +38,8 @@ impl RedactedConfiguration {
     }
 }
 
-/// Returns a value without secrets; without a schema it is under a key that the configuration does not have.
+/// Returns a value without secrets. `schema` is `None` under an unknown key, where every text and number may be a
+/// secret.
 fn redacted(written: &Spanned, schema: Option<&Schema>) -> Toml {
     match (&written.value, schema) {
         (Value::Text(text), Some(Schema::Secret | Schema::SentHeaders) | None) => {

@@ -1,5 +1,5 @@
-//! The documentation of keys as text: the reference file `config/cursorgate.toml`, the pages of the documentation, and the
-//! explanation of a single key.
+//! The documentation of keys as text: the reference file `config/cursorgate.toml`, the pages of the documentation, and
+//! the explanation of a single key.
 
 mod pages;
 
@@ -42,7 +42,7 @@ pub fn reference() -> String {
 }
 
 /// Returns the explanations of all keys whose path ends in `path`, such as `page_size.max` or `routes.users.order`.
-/// There are none if no key has this name.
+/// Returns an empty text if no key has this name.
 #[must_use]
 pub fn explain(path: &str) -> String {
     let wanted: Vec<&str> = path.split('.').collect();
@@ -81,7 +81,7 @@ pub(super) fn tables_with(name: &str) -> Vec<String> {
     paths.filter_map(|(path, _)| path.rsplit_once('.').map(|(table, _)| table.to_owned())).collect()
 }
 
-/// Stands in a path for a name that the operator chooses.
+/// The placeholder in a path for a name that the operator chooses.
 const NAME: &str = "NAME";
 
 /// Returns every key with its path, each once: those of a route under `routes.NAME`, and not again under `defaults`.
@@ -116,7 +116,7 @@ fn value(key: &Definition) -> Option<String> {
     }
 }
 
-/// The documentation of a key, its range included, and then the meaning of each word, or of each key of an inline
+/// Returns the documentation of a key with its range, and then an item for each word, or for each key of an inline
 /// table.
 fn paragraphs(key: &Definition) -> Vec<String> {
     let items = items(key);
@@ -139,7 +139,7 @@ fn documentation(key: &Definition) -> String {
     text
 }
 
-/// Returns the words that a key takes, or the keys of an inline table, each with its documentation.
+/// Returns the words that a key accepts, or the keys of an inline table, each with its documentation.
 fn items(key: &Definition) -> Vec<(&'static str, &'static str)> {
     let is_inline = matches!(key.shown, Shown::Default(_) | Shown::Example(_) | Shown::Sample(_));
     match element(&key.schema) {

@@ -14,7 +14,7 @@ use super::{
     variables::{self, Piece},
 };
 
-/// The values that a key takes.
+/// The values that a key accepts.
 #[derive(Clone, Copy)]
 pub(super) enum Schema {
     Boolean,
@@ -43,7 +43,7 @@ pub(super) enum Schema {
     JsonMembers,
 }
 
-/// The fault of a text that has not the syntax of its key.
+/// The fault of a text that does not have the syntax of its key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SyntaxFault {
     pub(super) message: String,
@@ -85,6 +85,7 @@ pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostic
             }
         }
         (Schema::Named(_, help), Value::List(elements)) => {
+            // Upstreams have headers with credentials.
             if may_be_secret(path, name) || name == "upstreams" {
                 hide(written, diagnostics);
             }
@@ -109,7 +110,7 @@ pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostic
     }
 }
 
-/// Returns the help for a text that is no number without its quotes either, as `signing_key = "main"`.
+/// Returns the help for a text that would be no number without its quotes either, as `signing_key = "main"`.
 fn no_number(schema: &Schema, written: &Spanned) -> Option<String> {
     let (Schema::Count(least, most), Value::Text(text)) = (schema, &written.value) else { return None };
     text.parse::<u64>().is_err().then(|| format!("write a number from {least} to {most}"))
@@ -133,7 +134,8 @@ fn in_table(schema: &Schema, name: &str, written: &Spanned) -> Option<String> {
     Some(format!("write {name} = {{ {} = {value} }}", key.name))
 }
 
-/// Returns whether a text that stands for a flag or a number is a word, as in `sealed = "yes"`, and too short for a secret.
+/// Returns whether a text that stands for a flag or a number is a word, as in `sealed = "yes"`, and too short for a
+/// secret.
 fn is_plain(schema: &Schema, written: &Spanned) -> bool {
     let is_short = matches!(&written.value, Value::Text(text) if text.len() <= WORD_MAX);
     is_short && matches!(schema, Schema::Boolean | Schema::Count(..))
@@ -163,6 +165,7 @@ fn scalar(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diag
                 diagnostics.mask(at);
             }
             if let Err(mut fault) = check(text) {
+                // The message of a fault repeats the text.
                 if hidden {
                     fault.message = fault.message.replace(&format!("{text:?}"), "this");
                 }
@@ -249,7 +252,7 @@ fn key_meant(name: &str, keys: &[&Definition]) -> String {
     format!("{meant}keys: {}", known.join(", "))
 }
 
-/// Keys that people try, the key that is meant, and how it is written.
+/// Keys that operators write by mistake, the key that is meant, and how it is written.
 const OTHER_NAMES: [(&str, &str, &str); 5] = [
     ("limit", "page_size", "page_size = { default = 25, max = 100 }"),
     ("max_limit", "page_size", "page_size = { max = 100 }"),
@@ -260,7 +263,7 @@ const OTHER_NAMES: [(&str, &str, &str); 5] = [
 
 fn count(at: Location, spelling: &str, range: std::ops::RangeInclusive<u64>, diagnostics: &mut Diagnostics) {
     if range.start() == range.end() && spelling.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Of a single number there is one key, the version of the format.
+        // The version of the format is the only key with a single allowed number.
         if spelling.parse() != Ok(*range.start()) {
             let message = format!("this cursorgate reads version {}, not {spelling}", range.start());
             diagnostics.error(at, message, "update cursorgate, or write the file for this version");
@@ -333,6 +336,7 @@ fn sent_header(name: &str, text: &str, at: Location, diagnostics: &mut Diagnosti
         }
     };
     let is_shown = |piece: &Piece<'_>| match piece {
+        // A default stands in the file, and may be a secret like any literal.
         Piece::Variable(_, default) => default.is_none(),
         Piece::File(_) => true,
         Piece::Literal(text) => is_scheme(text),
@@ -364,7 +368,7 @@ fn json(written: &Spanned, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Returns whether a value may be a secret although its key is unknown or takes no values of its type.
+/// Returns whether a value may be a secret although its key is unknown or accepts no value of this type.
 fn may_be_secret(path: &str, name: &str) -> bool {
     let name = name.to_lowercase();
     let words = ["key", "token", "secret", "password", "header", "auth", "credential"];

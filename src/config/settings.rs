@@ -69,7 +69,7 @@ pub struct Settings {
     pub routes: Vec<RouteSettings>,
     /// The dialects of the file itself, whether a route uses them or not.
     pub own_dialects: Vec<DialectSettings>,
-    /// The envelopes of the file itself, likewise.
+    /// The envelopes of the file itself, whether a route uses them or not.
     pub own_envelopes: Vec<EnvelopeSettings>,
     /// The configuration as it was written.
     pub written: RedactedConfiguration,
@@ -147,7 +147,7 @@ words! {
 }
 
 impl ServerSettings {
-    /// Returns the headers in which trusted proxies say the host that clients asked.
+    /// Returns the headers in which trusted proxies name the host that clients asked for; none without trusted proxies.
     pub fn host_headers(&self) -> impl Iterator<Item = &http::HeaderName> {
         let names = ["forwarded", "x-forwarded-host", "host"];
         let vouched = self.forwarded_headers.iter().filter(move |name| names.contains(&name.as_str()));
@@ -207,7 +207,7 @@ impl ListenAddress {
         }
     }
 
-    /// Returns whether a socket at one address is found at the other.
+    /// Returns whether both are the same address or the same path. Permissions don't count.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
@@ -483,7 +483,7 @@ pub enum LinkOrigin<'s> {
     PublicUrl(&'s str),
     /// The hosts of the route, unless a trusted proxy names another.
     Hosts(&'s [String]),
-    /// The word of trusted proxies. Links in answers to other clients are relative.
+    /// The headers of trusted proxies. Links in answers to other clients are relative.
     Proxies,
     /// Links are relative.
     Unknown,

@@ -1,5 +1,5 @@
-//! The orders of a route in the sort parameters of its upstream, as plain data. `upstream` compiles it from the dialect's
-//! sort; `downstream` reads the requests of clients that use these parameters by it.
+//! The orders of a route in the sort parameters of its upstream, as plain data. `upstream` compiles it from the
+//! dialect's sort; `downstream` reads the requests of clients that use these parameters by it.
 
 use super::settings::SortTerm;
 

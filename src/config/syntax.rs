@@ -1,4 +1,5 @@
-//! The syntax of texts: addresses, paths, places in an answer, names. Each function accepts a text or returns its fault.
+//! The syntax of texts: addresses, paths, places in an answer, names. Each function accepts a text or returns its
+//! fault.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -346,7 +347,7 @@ pub(super) fn graphql_name(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not a name in GraphQL"), help))
 }
 
-/// Accepts an origin as browsers send it, and no other text for several.
+/// Accepts one origin as browsers send it; `*` is refused.
 pub(super) fn one_origin(text: &str) -> Checked {
     if text == "*" {
         let help = "name each origin: any page could use the tools with what its reader may see";
@@ -399,6 +400,7 @@ pub(super) fn network(text: &str) -> Checked {
         IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
         IpAddr::V6(address) => address.to_bits(),
     };
+    // A prefix of 0 would shift by the whole width.
     let kept = bits & u128::MAX.checked_shl(128 - u32::from(network.prefix)).unwrap_or(0);
     if kept == bits {
         return Ok(());
@@ -431,7 +433,7 @@ pub(super) fn moment(text: &str) -> Checked {
     }
 }
 
-/// Reads such a time, as seconds since 1970.
+/// Reads a time that [`moment`] accepts, as seconds since 1970.
 pub(super) fn read_moment(text: &str) -> Option<u64> {
     let moment = chrono::DateTime::parse_from_rfc3339(text).ok()?;
     u64::try_from(moment.timestamp()).ok()
@@ -585,6 +587,7 @@ fn is_field(text: &str) -> bool {
 }
 
 fn has_direction(field: &str) -> bool {
+    // `created_at.desc` is a sort in other grammars. Test: `sort_terms_say_their_direction_by_a_sign`.
     let last = field.rsplit(['.', ':', '/']).next().filter(|last| last.len() < field.len());
     last.is_some_and(|last| ["asc", "desc"].contains(&last.to_lowercase().as_str()))
 }

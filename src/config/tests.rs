@@ -1,4 +1,5 @@
-//! Whole configurations: their settings, and that a broken text is refused without a panic.
+//! Whole configurations: their settings, their reference and their JSON Schema; broken texts are refused without a
+//! panic.
 
 use std::{io, path::Path, time::Duration};
 
@@ -21,7 +22,8 @@ use crate::pagination::{
 
 const REFERENCE: &str = include_str!("../../config/cursorgate.toml");
 
-/// A key for every variable, and one envelope for every file.
+/// An environment with a key for every variable, an envelope for every JSON file, and the reference for every TOML
+/// file.
 struct Everything;
 
 impl Environment for Everything {
@@ -163,7 +165,7 @@ fn validate(schema: &serde_json::Value, value: &serde_json::Value, path: &str, f
             faults.push(format!("{path}: {value}"));
         }
     }
-    // Of patterns, only that of a variable is held: the texts of all others are those of the reference.
+    // Only the pattern of a variable is checked: the texts of all others are those of the reference.
     let wants_variable = schema.get("pattern").is_some_and(|pattern| pattern == "^env:.|[{]env:.");
     if wants_variable && !value.as_str().is_some_and(|text| text.contains("env:")) {
         faults.push(format!("{path}: {value}"));
@@ -229,7 +231,7 @@ order = ["-created_at", "id"]
 "#;
 
 #[test]
-fn what_is_not_written_has_its_default() {
+fn keys_that_are_not_written_have_their_defaults() {
     let settings = loaded(SMALLEST);
     assert_eq!(settings.server.head_size, 16_384);
     assert_eq!(settings.server.shutdown_timeout, Duration::from_secs(25));
@@ -340,7 +342,7 @@ public_url = "https://nearer.example.com/"
 }
 
 #[test]
-fn what_extends_a_dialect_replaces_it_key_by_key_and_lists_and_headers_as_a_whole() {
+fn a_dialect_replaces_its_base_key_by_key_and_lists_and_headers_as_a_whole() {
     let text = format!(
         r#"{SMALLEST}
 [routes.bills]
@@ -432,7 +434,7 @@ impl Dice {
 }
 
 #[test]
-fn no_mutation_of_the_reference_does_more_than_be_refused() {
+fn no_mutation_of_the_reference_causes_a_panic() {
     let whole = reference_in_full();
     let pieces: Vec<char> = "[]{}=\"',.#\n\\ \u{0}\u{feff}é😀-0e/:*".chars().collect();
     for seed in 1..=500 {

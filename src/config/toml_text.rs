@@ -17,8 +17,8 @@ use super::{
 /// The number of syntax errors that are reported of one text.
 const SYNTAX_ERRORS: usize = 20;
 
-/// Reads a text that was added as `source`. Returns the root table, which lacks statements with errors, and whether there
-/// are no syntax errors.
+/// Reads a text that was added as `source`. Returns the root table, which lacks statements with errors, and whether
+/// there are no syntax errors.
 pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (Spanned, bool) {
     let mut remaining = text.to_owned();
     for attempt in 0..=SYNTAX_ERRORS {
@@ -31,6 +31,7 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
         };
         let span = first.span().unwrap_or(text.len()..text.len());
         let lines = statement(&remaining, span.start);
+        // The report shows these lines. Test: `a_secret_beside_a_syntax_error_is_not_shown`.
         for line in lines.clone() {
             mask_line(source, text, line, diagnostics);
         }
@@ -57,7 +58,7 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
     (Spanned::empty(Location { source, start: 0, end: 0 }), false)
 }
 
-/// Returns the line, counted from 1, in which the key or the table of a duplicate stands before.
+/// Returns the line, counted from 1, of the nearest occurrence of a duplicate key or table above this one.
 fn earlier(text: &str, span: &Range<usize>) -> Option<usize> {
     let name = text.get(span.clone())?;
     let before = text.get(..span.start)?;
@@ -78,8 +79,8 @@ fn earlier(text: &str, span: &Range<usize>) -> Option<usize> {
     in_table.clone().find(|(_, other)| is_same(other)).map(|(at, _)| at + 1)
 }
 
-/// Returns the lines, counted from 0, of the statement that is at fault at `at`: one line; or all lines from an unclosed
-/// bracket on; or a whole table, if its header is at fault.
+/// Returns the lines, counted from 0, of the statement that is at fault at `at`: one line; or all lines from an
+/// unclosed bracket on; or a whole table, if its header is at fault.
 fn statement(text: &str, at: usize) -> Range<usize> {
     let lines: Vec<&str> = text.split('\n').collect();
     let fault = text.get(..at).unwrap_or(text).matches('\n').count().min(lines.len() - 1);
@@ -122,6 +123,8 @@ fn read_value(source: u32, value: &DeValue<'_>) -> Value {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Boolean(value) => Value::Boolean(*value),
         DeValue::Integer(number) => {
+            // Numbers of other bases become decimal. Test:
+            // `members_keep_the_order_of_the_file_and_numbers_their_value`.
             let spelling = number.as_str();
             let decimal = i128::from_str_radix(spelling, number.radix()).map(|number| number.to_string());
             Value::Number(decimal.unwrap_or_else(|_| spelling.trim_start_matches('+').to_owned()))
@@ -153,9 +156,9 @@ fn location(source: u32, span: &Range<usize>) -> Location {
     Location { source, start: place(span.start), end: place(span.end) }
 }
 
-/// Hides possible secrets in a line with a syntax error. A text that can't be parsed does not tell which part of it is a
-/// secret. So if keys, tokens, passwords or headers were mentioned since the header of the table, only punctuation, short
-/// numbers, names before a `=` and references such as `env:NAME` are shown.
+/// Hides possible secrets in a line with a syntax error. A text that can't be parsed does not tell which part of it is
+/// a secret. So if keys, tokens, passwords or headers were mentioned since the header of the table, only punctuation,
+/// short numbers, names before a `=` and references such as `env:NAME` are shown.
 fn mask_line(source: u32, text: &str, line: usize, diagnostics: &mut Diagnostics) {
     let begins = text.split('\n').take(line).map(|line| line.len() + 1).sum::<usize>();
     let Some(shown) = text.get(begins..).and_then(|rest| rest.split('\n').next()) else {
@@ -215,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_after_a_syntax_error_is_read_all_the_same() {
+    fn statements_after_a_syntax_error_are_read() {
         let (root, faults, _) =
             messages("[a]\nx = \"unterminated\ny 3\nz = 1\n[b\nq = 1\n[c]\nk = [1, 2\nm = 5\nn = 6\n");
         let lines: Vec<usize> = faults.iter().map(|(line, _)| *line).collect();
@@ -233,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hopeless_text_ends() {
+    fn the_number_of_reported_syntax_errors_is_bounded() {
         let (_, faults, _) = messages(&"= \"\n".repeat(1_000));
         assert_eq!(faults.len(), SYNTAX_ERRORS);
     }

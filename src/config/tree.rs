@@ -25,7 +25,7 @@ pub enum Tree {
     Text(String),
     /// An array.
     Array(Vec<LocatedTree>),
-    /// An object; no name twice.
+    /// An object, in which no name occurs twice.
     Object(Vec<(Located<String>, LocatedTree)>),
 }
 

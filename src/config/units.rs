@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(super) struct Unit {
     /// `a duration`
     pub(super) noun: &'static str,
-    /// Examples, as a help.
+    /// The help of a diagnostic: examples of the quantity.
     pub(super) examples: &'static str,
     /// A regular expression of JSON Schema.
     pub(super) pattern: &'static str,
@@ -15,7 +15,8 @@ pub(super) struct Unit {
     pub(super) read: fn(&str) -> Option<u64>,
     /// Returns the help for a number without a unit.
     pub(super) meant: fn(u64) -> String,
-    /// Beginnings of units that people try, in lower case, with what they are in units that are read.
+    /// Units that are not read but that people write: the beginning of each in lower case, and the number and the unit
+    /// that it stands for. The first match counts, so that `mo` (months) comes before `m`.
     tried: &'static [(&'static str, u64, &'static str)],
 }
 
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn other_units_are_read_as_those_that_were_meant() {
+    fn units_that_are_not_read_suggest_those_that_were_meant() {
         for (text, meant) in [
             ("75sec", Some("75s")),
             ("5 minutes", Some("5m")),

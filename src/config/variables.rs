@@ -1,7 +1,7 @@
-//! Variables of the environment in texts: `env:NAME`, `env:NAME:DEFAULT`, and the same in braces within a longer text, as
-//! in `https://{env:HOST:localhost}/v1`.
+//! Variables of the environment in texts: `env:NAME`, `env:NAME:DEFAULT`, and the same in braces within a longer text,
+//! as in `https://{env:HOST:localhost}/v1`.
 //!
-//! A text is filled in before it is checked, so every key that takes a text takes variables. Secrets stay as they are
+//! A text is filled in before it is checked, so that every key with a text can have variables. Secrets stay as they are
 //! written, and `check` opens them; [`pieces`] splits those that have a prefix.
 
 use std::{ops::Range, path::Path};
@@ -115,11 +115,12 @@ fn filled(text: &str, environment: &dyn Environment) -> Result<Option<String>, S
     for piece in pieces {
         match piece {
             Piece::Literal(literal) => whole.push_str(literal),
-            // A file is for secrets: here the word is text like any other.
+            // `file:` is for secrets. In any other text it is text like the rest.
             Piece::File(path) => whole.push_str(&format!("{{file:{path}}}")),
             Piece::Variable(name, default) => {
                 let value = environment.variable(name);
-                // An empty variable is how a compose file or a unit passes one on that is not set.
+                // Compose files and units pass on a variable that is not set as an empty one. Test:
+                // `variables_are_filled_in_with_their_defaults`.
                 let value = value.filter(|value| default.is_none() || !value.is_empty());
                 let Some(value) = value.or_else(|| default.map(str::to_owned)) else {
                     let help = format!("set {name}, or write a default: env:{name}:DEFAULT");
@@ -132,8 +133,8 @@ fn filled(text: &str, environment: &dyn Environment) -> Result<Option<String>, S
     Ok(Some(whole))
 }
 
-/// Returns a text of the command line with its references filled in, those to files too: the list of a machine's processes
-/// shows their arguments.
+/// Returns a text of the command line with its references filled in, also those to files: a secret need not be an
+/// argument, which a list of processes shows.
 ///
 /// # Errors
 ///
@@ -162,7 +163,7 @@ pub fn open_argument(text: &str, environment: &dyn Environment) -> Result<Secret
 mod tests {
     use super::*;
 
-    /// HOST, and EMPTY, which is empty.
+    /// An environment with two variables: HOST, and EMPTY, which is empty.
     struct Two;
 
     impl Environment for Two {

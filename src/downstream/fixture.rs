@@ -45,7 +45,7 @@ pub(super) fn page(items: &[(&str, Option<&str>)], in_first: usize) -> Page {
     Page::positional(vec![answer(one), answer(other)], items)
 }
 
-/// Facts of which all that can be unknown is unknown.
+/// Returns facts in which everything that can be unknown is unknown.
 pub(super) fn facts(links: &LinkSet) -> Facts<'_> {
     Facts {
         limit: 20,
@@ -68,7 +68,7 @@ pub(super) fn facts(links: &LinkSet) -> Facts<'_> {
     }
 }
 
-/// Reads an envelope from the text of its file; `source` of all its places is 0.
+/// Reads an envelope from the text of its JSON file, as far as the tests need it.
 pub(super) fn envelope(text: &str, diagnostics: &mut Diagnostics) -> EnvelopeSettings {
     let source = diagnostics.add_source("mine.json".to_owned(), text.to_owned());
     let file = tree::read(source, text, diagnostics).expect("the test's JSON is well formed");
@@ -109,9 +109,9 @@ pub(super) fn envelope(text: &str, diagnostics: &mut Diagnostics) -> EnvelopeSet
     }
 }
 
-/// The built-in envelopes.
+/// The built-in envelope `standard`.
 pub(super) const STANDARD: &str = include_str!("../../config/envelopes/standard.json");
-/// The array alone.
+/// The built-in envelope `bare`: the array alone.
 pub(super) const BARE: &str = include_str!("../../config/envelopes/bare.json");
 
 /// Compares with `tests/snapshots/NAME`; with `UPDATE_SNAPSHOTS` set, writes it.

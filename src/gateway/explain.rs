@@ -1,6 +1,7 @@
-//! A request explained: the route that it finds, the treatment that it gets there, and the requests to the upstream that its
-//! page begins with. Nothing is sent unless the page is watched. A request of a client that has a permit is explained by
-//! the same facts, which its page records while it is served (`served`).
+//! Explanations of requests: the route that a request finds, its treatment there, and the upstream requests with which
+//! its page begins. They are computed by the code that serves pages, and nothing is sent unless
+//! `AskedRequest::is_live`. A client's request with a permit is explained by the same facts, which are recorded while
+//! it is served (`served`).
 
 pub(crate) mod document;
 pub(crate) mod served;
@@ -33,7 +34,7 @@ use crate::{
     upstream::net::fetch::{AskedPeer, Fetcher},
 };
 
-/// Why a request for a list passes to the upstream.
+/// The reason that a request for a list passes to the upstream.
 const PASSES: &str = "it pages as old clients do, and the route lets such requests pass";
 
 /// A request that is to be explained.
@@ -42,25 +43,26 @@ pub(crate) struct AskedRequest {
     pub(crate) method: Method,
     /// `http` or `https`.
     pub(crate) scheme: &'static str,
-    /// The host and port; none if the URL is a path alone.
+    /// The host and port; `None` if the URL is a path alone.
     pub(crate) authority: Option<String>,
     /// The path and the query.
     pub(crate) target: String,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// The body of a request by POST.
     pub(crate) body: Option<Vec<u8>>,
-    /// The keys of cursors are those of the configuration, and not invented.
+    /// The keys of cursors are those of the configuration. Without its secrets they are invented, and no cursor can be
+    /// read.
     pub(crate) has_keys: bool,
-    /// The requests of its page are sent.
+    /// The upstream requests of its page are sent.
     pub(crate) is_live: bool,
 }
 
 /// The explanation of a request.
 #[derive(Debug)]
 pub(crate) struct RequestExplanation {
-    /// The route, and why it is this one.
+    /// The name of the route, and the reason that it is chosen.
     pub(crate) route: Option<(String, String)>,
-    /// The other routes, and why they are not.
+    /// The names of the other routes, and the reason that each is not.
     pub(crate) others: Vec<(String, String)>,
     pub(crate) fate: RequestFate,
 }
@@ -80,16 +82,17 @@ pub(crate) enum RequestFate {
 #[derive(Debug)]
 pub(crate) struct ExplainedPage {
     pub(crate) opened: OpenedPage,
-    /// The requests with which the page begins, or the refusal.
+    /// The upstream requests with which the page begins, or the refusal in their place.
     pub(crate) requests: Result<Vec<PlannedFetch>, String>,
+    /// The page with all of its upstream requests, if these were sent.
     pub(crate) watched: Option<WatchedPage>,
 }
 
-/// Signs a permit for requests like this one, until a time in seconds since 1970.
+/// Signs a permit for requests with the route and the path of this one, valid until a time in seconds since 1970.
 ///
 /// # Errors
 ///
-/// Returns the reason that there can be none.
+/// Returns the reason that no permit can be signed.
 pub(crate) fn permit(
     settings: &Settings,
     snapshot: &Snapshot,
@@ -149,7 +152,7 @@ fn fits(route: &Route) -> String {
     }
 }
 
-/// Returns why a request that finds a route is no page.
+/// Returns the reason that a request with this route gets no page.
 fn not_a_page(route: &Route, method: &Method) -> String {
     match (&route.list, &route.observed) {
         (Some(_), _) if route.methods.take(method) => PASSES.to_owned(),
@@ -165,7 +168,7 @@ fn forwarded(found: &RouteMatch, target: &RequestTarget, why: String) -> Request
     RequestFate::Forwarded { upstream: found.route.upstream.name.clone(), target: asked, why }
 }
 
-/// Returns why each other route is not the one.
+/// Returns the names of the routes other than `found`, and the reason that each is not chosen.
 fn others(snapshot: &Snapshot, found: Option<&std::sync::Arc<Route>>, target: &RequestTarget) -> Vec<(String, String)> {
     let others = snapshot.routes.iter().filter(|route| found.is_none_or(|found| found.name != route.name));
     others.map(|route| (route.name.clone(), why_not(route, target))).collect()
@@ -234,7 +237,7 @@ async fn paged(
     RequestFate::Paged(Box::new(page))
 }
 
-/// Returns the requests with which a page begins, and the page if it is watched.
+/// Returns the upstream requests with which a page begins, and with `is_live` the page itself.
 async fn requests(
     context: &PageContext<'_>,
     snapshot: &Snapshot,
@@ -269,6 +272,7 @@ async fn requests(
         made_by: start.made_by.as_ref(),
         record: None,
     };
+    // The plan uses up the start, so a watched page begins with another one.
     let planned = exchange.plan(start.cursor, start.limit);
     let watched = match (is_live, begin()) {
         (true, Ok(again)) => {

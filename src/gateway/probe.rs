@@ -1,5 +1,5 @@
-//! Requests of the command line to an upstream: over the connections, with the TLS and the strictness that pages have, so
-//! that an upstream that can be learnt can also be served.
+//! Requests of the command line to an upstream. They use the same connections, TLS and strictness about heads and
+//! codings as pages do, so that an upstream that can be learnt can also be served.
 
 use std::{io, sync::Arc};
 
@@ -22,18 +22,18 @@ const ANSWER: usize = 32 << 20;
 /// The name of the program in requests.
 const USER_AGENT: &str = concat!("cursorgate/", env!("CARGO_PKG_VERSION"));
 
-/// Sends one request after another.
+/// A sender of requests, one after the other.
 pub(crate) struct ProbeSender {
     runtime: Runtime,
     fetcher: Fetcher,
     upstream: Arc<Upstream>,
-    /// Headers of every request, beside those of the upstream.
+    /// The headers of every request, in addition to those of the upstream.
     headers: Vec<(HeaderName, HeaderValue)>,
     memory: Arc<Memory>,
 }
 
 impl ProbeSender {
-    /// Makes a sender.
+    /// Creates a sender.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl ProbeSender {
             unix_seconds: clock::unix_seconds(),
             asked: &asked,
         };
-        // The prober counts every request, so the connection does not repeat any by itself.
+        // `false` permits no retries: the prober counts every request that it sends.
         let visit = self.upstream.visit(&HeaderMap::new(), &request.path, false);
         let fetched = self.fetcher.fetch(&visit, &head, body.as_bytes(), bounds).await;
         let fetched = fetched.map_err(|error| error.to_string())?;
@@ -92,6 +92,7 @@ impl ProbeSender {
             head.insert_header(header::CONTENT_TYPE, "application/json")?;
             head.insert_header(header::CONTENT_LENGTH, length.to_string())?;
         }
+        // A probe may leave out one header, to see whether the list depends on it.
         let own = self.upstream.headers.iter().chain(&self.headers);
         for (name, value) in own.filter(|(name, _)| request.without.as_ref() != Some(name)) {
             head.insert_header(name.clone(), value.clone())?;

@@ -1,13 +1,13 @@
-//! The result of a prober: a description of the list, and the evidence for each part of it.
+//! The result of learning: a description of the list, and the evidence for each part of it.
 
 use crate::learn::{order::ValueOrder, prober::session::ProbeSlot, shape::ListShape};
 
 /// The certainty of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Certainty {
-    /// The effect of a request, or data that leave no other explanation.
+    /// A request had this effect, or the data leave no other explanation.
     Shown,
-    /// Data that agree with it, and that another explanation could fit too.
+    /// The data agree with it, and with another explanation too.
     Likely,
     /// Not found out.
     Open,
@@ -20,16 +20,16 @@ pub struct ListFinding {
     pub about: &'static str,
     /// The finding itself.
     pub found: String,
-    /// The evidence for it, or the reason why there is none.
+    /// The evidence for it, or the reason that there is none.
     pub evidence: String,
-    /// Its certainty.
+    /// The strength of the evidence.
     pub certainty: Certainty,
 }
 
-/// The way in which pages are asked for.
+/// The way to request a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlaceForm {
-    /// By the number of a page.
+    /// By the number of the page.
     Page {
         /// The parameter.
         slot: ProbeSlot,
@@ -49,9 +49,9 @@ pub enum PlaceForm {
         slot: ProbeSlot,
         /// The place of the token, or of a URL that has it.
         place: String,
-        /// The parameter of that URL.
+        /// The parameter of that URL that has the token; `None` for a bare token.
         parameter: Option<String>,
-        /// The same for the page before.
+        /// The place of the token of the page before.
         previous: Option<String>,
     },
     /// By the id of the last item.
@@ -63,25 +63,25 @@ pub enum PlaceForm {
     Link {
         /// The place of the URL.
         place: String,
-        /// The same for the page before.
+        /// The place of the URL of the page before.
         previous: Option<String>,
     },
     /// Every answer is the whole list.
     Whole,
 }
 
-/// The parameter that says how many items to give.
+/// The parameter of the number of items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SizeForm {
     /// The parameter.
     pub slot: ProbeSlot,
-    /// The largest size that is asked for.
+    /// The largest size that a route should request.
     pub max: Option<u32>,
     /// The only sizes that were honoured; empty for any.
     pub choices: Vec<u32>,
 }
 
-/// A fact that answers tell, and its place.
+/// The places of facts in answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FactPlaces {
     /// The number of all items.
@@ -96,7 +96,7 @@ pub struct FactPlaces {
     pub prev_url: Option<String>,
     /// The number of pages.
     pub last_page: Option<String>,
-    /// The array of items is missing where there are none.
+    /// True if answers without items have no array of items.
     pub items_optional: bool,
 }
 
@@ -109,22 +109,22 @@ pub struct PastEnd {
     pub member: Option<(String, String)>,
 }
 
-/// A field of items.
+/// A field of items that an order or a sort can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListField {
-    /// Its name.
+    /// The name in the configuration.
     pub name: String,
-    /// Its place in an element, as a JSON Pointer.
+    /// The place in an item, as a JSON Pointer.
     pub pointer: String,
-    /// Its name in requests.
+    /// The name in requests to the upstream.
     pub upstream: String,
-    /// The comparison of its values.
+    /// The comparison that its values follow.
     pub comparison: ValueOrder,
-    /// The place of its nulls, as far as it was seen.
+    /// The place of nulls, if some were seen.
     pub nulls: Option<NullsAt>,
 }
 
-/// The place of nulls.
+/// The place of nulls in a sorted list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NullsAt {
     /// At the beginning, in both directions.
@@ -142,18 +142,18 @@ pub enum NullsAt {
 pub struct ListOrder {
     /// The strong keys, and whether each is descending.
     pub keys: Vec<(ListField, bool)>,
-    /// The id is descending.
+    /// True if the id is descending.
     pub id_descending: bool,
-    /// The comparison of ids, where it was seen.
+    /// The comparison of ids, if the rows showed it.
     pub id_comparison: Option<ValueOrder>,
-    /// The most items that were seen to be equal by all keys.
+    /// The longest run of items that were equal by all keys.
     pub longest_tie: usize,
 }
 
 /// The parameters that sort.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SortGrammar {
-    /// The template of a dialect.
+    /// The template, as `sort.query` of a dialect has it.
     pub query: String,
     /// The word for ascending.
     pub ascending: String,
@@ -161,20 +161,20 @@ pub struct SortGrammar {
     pub descending: String,
     /// The separator of several keys; `None` where each key has a parameter of its own.
     pub join: Option<String>,
-    /// The upstream sorts by one key alone, or by no more that could be tried.
+    /// True if the upstream sorts by one key alone, or no second key could be tried.
     pub one_key: bool,
-    /// The fields by which it sorts, each tried.
+    /// The names of the fields by which it sorts, each of which was tried.
     pub fields: Vec<String>,
-    /// The name of the id in them, where it sorts.
+    /// The name of the id in requests, if the upstream sorts by it.
     pub id: Option<String>,
 }
 
 /// The parameters that filter by a range.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeForm {
-    /// The templates of `lt`, `gt`, `lte` and `gte`, as far as they work.
+    /// The templates of `lt`, `gt`, `lte` and `gte` that work.
     pub terms: Vec<(&'static str, String)>,
-    /// The fields, each tried.
+    /// The names of the fields, each of which was tried.
     pub fields: Vec<String>,
 }
 
@@ -183,19 +183,19 @@ pub struct RangeForm {
 pub struct Learnt {
     /// The places of items.
     pub shape: ListShape,
-    /// The way in which pages are asked for; `None` where it could not be found.
+    /// The way to request a page; `None` if that could not be found.
     pub place: Option<PlaceForm>,
     /// The size parameter.
     pub size: Option<SizeForm>,
-    /// The number of items where no size is asked for.
+    /// The number of items of an answer to a request without a size.
     pub default_size: u32,
     /// Facts in answers.
     pub places: FactPlaces,
     /// Answers after the end.
     pub past_end: Vec<PastEnd>,
-    /// After the end, the last page comes again.
+    /// True if requests after the end are answered with the last page.
     pub repeats_last_page: bool,
-    /// Items are dropped after the limit was applied.
+    /// True if the upstream drops items after it has applied the limit.
     pub hidden: bool,
     /// The order.
     pub order: Option<ListOrder>,
@@ -207,7 +207,7 @@ pub struct Learnt {
     pub ranges: Option<RangeForm>,
     /// The path of an item, as a template of a dialect, and the place of the item in its answer.
     pub item_path: Option<(String, String)>,
-    /// Headers that decide what a client sees.
+    /// Headers by which a client sees other items.
     pub principal: Vec<String>,
     /// The path at the upstream, where the path that was given leads to another.
     pub upstream_path: Option<String>,
@@ -224,7 +224,7 @@ pub struct Learnt {
 }
 
 impl Learnt {
-    /// Returns a list of which only the shape is known.
+    /// Creates the description of a list of which only the shape is known. `items` is the number in the first answer.
     pub(super) fn new(shape: ListShape, items: usize) -> Self {
         Self {
             shape,

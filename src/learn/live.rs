@@ -1,6 +1,5 @@
-//! A list that is configured, asked a few pages: does it look as the configuration says? The requests are those that pages
-//! send, and each fault names the key to change. Where a parameter has no effect, the steps of learning look for the one
-//! that has.
+//! Checks a configured list against its live upstream by a few pages. The requests are those that pages send, and each
+//! fault names the key to change. If a parameter has no effect, the steps of learning find the one that has.
 
 pub(super) mod sorted;
 
@@ -32,14 +31,14 @@ use crate::{
     upstream::{CompiledOrder, Dialect, ReadingError},
 };
 
-/// The sizes of the first pages that are asked for.
+/// The sizes of the first requests.
 const FEW: u32 = 5;
 const MORE_THAN_FEW: u32 = 7;
 
-/// The items of the widest answer that is asked for.
+/// The size of the widest request, unless the dialect declares another largest size.
 const WIDE: u32 = 200;
 
-/// The longest list whose end is looked at, in items.
+/// The longest list whose end is checked, in items.
 const DEPTH: u64 = 5_000;
 
 /// A configured list.
@@ -73,7 +72,7 @@ pub struct LiveReport {
     pub faults: Vec<LiveFault>,
     /// The number of requests.
     pub requests: usize,
-    /// The reason why the review ended early.
+    /// The reason that the review ended early, if it did.
     pub ended: Option<String>,
 }
 
@@ -110,7 +109,7 @@ struct Review {
     faults: Vec<LiveFault>,
 }
 
-/// An answer, as it came and as the dialect reads it.
+/// An answer: raw, and as the dialect reads it.
 struct ReadPage {
     seen: Rc<SeenAnswer>,
     read: Result<Answer, ReadingError>,
@@ -128,7 +127,7 @@ impl Review {
         self.faults.push(LiveFault { at, message: message.into(), help: help.into() });
     }
 
-    /// Returns the place of a key, or of the dialect's name where it is not written.
+    /// Returns the place of a key in the configuration, or that of the dialect's name if the key is not written.
     fn place_of<T>(&self, key: Option<&Located<T>>) -> Location {
         key.map_or(self.list.settings.dialect.at, |key| key.at)
     }
@@ -169,7 +168,7 @@ impl Review {
         Ok(())
     }
 
-    /// Returns a size that the dialect may ask for.
+    /// Returns the size nearest to `wanted` that the dialect allows.
     fn size(&self, wanted: u32) -> u32 {
         let size = &self.list.settings.dialect.size;
         if self.list.dialect.size_name().is_none() {
@@ -194,7 +193,7 @@ impl Review {
         }
     }
 
-    /// Asks for a page of the list in its declared order.
+    /// Requests a page of the list in its declared order.
     async fn page(&mut self, number: u64, size: u32) -> Result<ReadPage, ProbeHalt> {
         let fetch = self.fetch(number, size);
         let sorted = Rc::new(std::sync::Arc::clone(self.list.dialect.default_sorted()));
@@ -220,7 +219,7 @@ impl Review {
         Ok(ReadPage { seen, read, ids })
     }
 
-    /// Reports why the first answer can't be read.
+    /// Reports the fault if the first answer can't be read. Returns whether it can.
     async fn reads(&mut self, first: &ReadPage) -> Result<bool, ProbeHalt> {
         let error = match &first.read {
             Ok(answer) if answer.standing == Standing::Listed => return Ok(true),
@@ -262,7 +261,8 @@ impl Review {
         Ok(false)
     }
 
-    /// Reports a sort that the upstream refuses: one by a field that items don't have, or by which it does not sort.
+    /// Reports a sort that the upstream refuses: by a field that items don't have, or by which it does not sort.
+    /// Returns whether it is the sort that is refused.
     async fn is_refused_for_its_sort(&mut self, status: u16) -> Result<bool, ProbeHalt> {
         if self.list.dialect.default_sorted().asked == 0 {
             return Ok(false);
@@ -283,7 +283,8 @@ impl Review {
         Ok(true)
     }
 
-    /// Reports a list whose first page has the next number.
+    /// Reports a list whose first page has the number after the configured one. Always returns false: the first answer
+    /// is not readable.
     async fn begins_later(&mut self) -> Result<bool, ProbeHalt> {
         let first = self.list.dialect.first_page();
         let size = self.size(FEW);
@@ -339,7 +340,7 @@ impl Review {
         }
     }
 
-    /// Reports facts that the dialect promises and that are not there.
+    /// Reports facts that the dialect has and that the answer lacks.
     fn check_facts(&mut self, first: &ReadPage) {
         let Some(answer) = first.answer() else { return };
         let Some(untold) = self.list.dialect.untold(answer) else { return };
@@ -372,7 +373,7 @@ impl Review {
         }
         let mut learnt = self.learnt(first);
         size::find(&self.session, &mut learnt, &self.base(first).await?, &[]).await?;
-        // Some upstreams raise small sizes to a least one.
+        // Some upstreams have a least size, to which they raise smaller ones.
         if learnt.size.as_ref().is_some_and(|form| form.slot.name() == name) {
             return Ok(true);
         }
@@ -388,7 +389,7 @@ impl Review {
         Ok(false)
     }
 
-    /// Returns what is known of the list, for the steps of learning.
+    /// Returns the configured list in the form that the steps of learning need.
     fn learnt(&self, first: &ReadPage) -> Learnt {
         Learnt::new(self.shape(), first.ids.len())
     }
@@ -403,7 +404,7 @@ impl Review {
         })
     }
 
-    /// Reports a page or offset that has no effect, or another one.
+    /// Reports a page or offset parameter that has no effect, or another effect than the configured one.
     async fn check_places(&mut self, first: &ReadPage, few: u32) -> Result<(), ProbeHalt> {
         let (family, count) = (self.list.dialect.paging().family, usize::try_from(few).unwrap_or(1));
         let Some(name) = self.list.dialect.place_name().filter(|_| family != Family::Token) else { return Ok(()) };
@@ -475,7 +476,8 @@ impl Review {
         Ok(())
     }
 
-    /// Asks for a wide page. Reports a size that is refused, or lowered in silence below what the dialect declares.
+    /// Requests a wide page. Reports a size that is refused, or that is silently lowered below the declared largest
+    /// size.
     async fn check_cap(&mut self) -> Result<ReadPage, ProbeHalt> {
         let declared = self.list.settings.dialect.size.max.as_ref().map(|max| max.value);
         let asked = self.size(declared.unwrap_or(WIDE).max(WIDE).min(declared.unwrap_or(WIDE)).min(1_000));
@@ -503,7 +505,7 @@ impl Review {
         Ok(wide)
     }
 
-    /// Reports an answer after the end that the dialect does not explain.
+    /// Reports an answer after the end of the list that the dialect does not describe.
     async fn check_end(&mut self, first: &ReadPage) -> Result<(), ProbeHalt> {
         let total = first.answer().and_then(|answer| answer.total).map(|total| total.value);
         let Some(total) = total.filter(|total| *total <= DEPTH) else { return Ok(()) };

@@ -1,21 +1,21 @@
-//! Learning an upstream: a live list is asked a bounded number of requests that read, and its route follows from the
-//! answers.
+//! Learning an upstream: a live list gets a bounded number of requests that only read, and its route is derived from
+//! the answers.
 //!
-//! The module decides and does no I/O: a [`Prober`] names the next request and takes its answer, as the resolver of pages
-//! does with an upstream's. So a live server, recorded exchanges and the simulated upstreams of the tests are all asked in
-//! the same way. The steps, each in a file of its own, in order of worth:
+//! The module decides and does no I/O: a [`Prober`] returns the next request and is resumed with its answer, as the
+//! resolver of pages is. So a live server, recorded exchanges and the simulated upstreams of the tests are all probed
+//! in the same way. The steps, each in a file of its own, the most important first:
 //!
 //! 1. `shape`: the items, their ids and fields, and the facts beside them, of one answer.
-//! 2. `size`, `place`, `token`: the parameters by which pages are asked for, each found by its effect.
+//! 2. `size`, `place`, `token`: the parameters that request a page, each found by its effect.
 //! 3. `ends`: the cap, the total, the last page and the answer after it.
-//! 4. `order`: the keys by which the items are sorted, and the comparison that holds between their values.
+//! 4. `order`: the keys by which the items are sorted, and the comparison that their values follow.
 //! 5. `sorting`, `ranges`: the parameters that sort and filter, each found by its effect.
 //! 6. `surroundings`: the items' own resources, credentials, and links to other hosts.
 //!
-//! [`openapi`] reads what a document says of the list, which aims the steps. [`recording`] answers from exchanges that were
-//! recorded, and sends nothing. [`live`] asks the same questions of a list that is configured, [`traffic`] answers them from
-//! requests of others. [`findings`] has the result: each finding with its evidence and its certainty. [`configuration`] turns
-//! it into a configuration, [`report`](mod@report) into text for people.
+//! [`openapi`] reads the description of the list in a document, which aims the steps. [`recording`] answers from
+//! exchanges that were recorded, and sends nothing. [`live`] asks the same questions of a list that is configured,
+//! [`traffic`] answers them from requests of others. [`findings`] has the result: each finding with its evidence and
+//! its certainty. [`configuration`] turns it into a configuration, [`report`](mod@report) into text for people.
 
 pub mod findings;
 pub mod live;

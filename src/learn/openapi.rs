@@ -1,7 +1,8 @@
 //! The list operation of an OpenAPI document: names of parameters, their limits, and types of the items' fields.
 //!
-//! The document aims and never proves: its names are tried first, its numbers are asked for, and a finding still rests on
-//! answers alone. `comparison` holds it against what was found.
+//! The document only aims: its names are tried first and its numbers are requested, and every finding rests on answers
+//! alone.
+//! `comparison` compares the document with the findings.
 
 pub(super) mod comparison;
 mod operation;
@@ -17,7 +18,7 @@ use schema::DocumentSchemas;
 /// The most parameters and fields that are read.
 const MOST: usize = 200;
 
-/// The most lists that a refusal names.
+/// The most lists that an error names.
 const LISTED: usize = 12;
 
 /// The type of a parameter or a field.
@@ -42,7 +43,7 @@ pub enum DocumentedType {
 }
 
 impl DocumentedType {
-    /// Returns its name in documents.
+    /// Returns the name of the type, or of its format, in documents.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Integer => "integer",
@@ -66,18 +67,18 @@ pub struct DocumentedParameter {
     pub kind: DocumentedType,
     /// The largest number.
     pub maximum: Option<u64>,
-    /// The value where none is given.
+    /// The value that applies if a request has none.
     pub default: Option<String>,
-    /// A value to ask with: an example, the default, the least number or the first choice.
+    /// A value for requests: an example, the default, the least number or the first choice.
     pub example: Option<String>,
-    /// The values that it takes; empty for any.
+    /// The allowed values; empty for any.
     pub choices: Vec<String>,
-    /// Requests without it are refused.
+    /// True if requests without it are refused.
     pub is_required: bool,
 }
 
 impl DocumentedParameter {
-    /// Returns whether it may be a number: documents often leave the type out.
+    /// Returns whether it may be a number, also if its type is missing, as it often is.
     pub(super) fn is_number(&self) -> bool {
         matches!(self.kind, DocumentedType::Integer | DocumentedType::Number | DocumentedType::Other)
     }
@@ -115,7 +116,7 @@ pub struct DocumentedList {
 }
 
 impl DocumentedList {
-    /// Returns a list of which a document says nothing.
+    /// Creates the description of a list without a document.
     pub(super) const fn nothing() -> Self {
         Self {
             operation: String::new(),
@@ -164,14 +165,14 @@ impl DocumentedList {
         self.fields.iter().find(|own| own.pointer == pointer)
     }
 
-    /// Returns the names of numbers that have one of these names.
+    /// Returns the names of the numeric parameters that have one of these names.
     pub(super) fn numbers_named<'d>(&'d self, names: &'d [&str]) -> impl Iterator<Item = String> + 'd {
         let numbers = self.parameters.iter().filter(|own| own.is_number() && own.is_named(names));
         numbers.map(|own| own.name.clone())
     }
 
-    /// Returns the names of whole numbers that have none of these names: a service may have words of its own for a page. Those
-    /// that begin with the name of a field, such as `id_from`, filter.
+    /// Returns the names of the integer parameters that have none of these names, because a service may have its own
+    /// word for a page. Parameters that begin with the name of a field, such as `id_from`, are filters and left out.
     pub(super) fn other_numbers<'d>(&'d self, names: &'d [&[&str]]) -> impl Iterator<Item = String> + 'd {
         let whole = self.parameters.iter().filter(|own| own.kind == DocumentedType::Integer && own.choices.is_empty());
         let others = whole.filter(|own| names.iter().all(|names| !own.is_named(names)));
@@ -180,7 +181,7 @@ impl DocumentedList {
         others.filter(move |own| !filters(&own.name)).map(|own| own.name.clone())
     }
 
-    /// Returns whether values of a parameter are names of fields, with or without a sign or a word for a direction.
+    /// Returns whether at least half of a parameter's values are names of fields, with or without a direction.
     pub(super) fn names_fields(&self, parameter: &DocumentedParameter) -> bool {
         let is_field = |choice: &&String| {
             let word = plain(choice);
@@ -193,7 +194,7 @@ impl DocumentedList {
         named > 1 && named * 2 >= parameter.choices.len()
     }
 
-    /// Returns the names of texts that have one of these names.
+    /// Returns the names of the parameters, other than flags, that have one of these names.
     pub(super) fn texts_named<'d>(&'d self, names: &'d [&str]) -> impl Iterator<Item = String> + 'd {
         let texts = self.parameters.iter().filter(|own| own.kind != DocumentedType::Boolean && own.is_named(names));
         texts.map(|own| own.name.clone())

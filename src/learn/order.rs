@@ -1,5 +1,5 @@
-//! The order of a list, by its data: the fields whose values run one way, the comparison that holds between them, and
-//! the order of items that are equal by it.
+//! The order of a list, found in its rows: the fields whose values run one way, the comparison that they follow, and
+//! the order of items that are equal by these fields.
 
 pub(super) mod documented;
 pub(super) mod ranges;
@@ -20,14 +20,14 @@ use crate::learn::{
 /// The most keys of an order.
 const KEYS: usize = 3;
 
-/// The changes of a value that make a run more than an accident.
+/// The least number of changes of value by which a run counts as more than chance.
 const CHANGES: usize = 3;
 
-/// The changes that leave no doubt.
+/// The number of changes that leaves no doubt.
 const MANY: usize = 20;
 
-/// The number of neighbours of which one may be out of order where a language sorts, because its rules are not known
-/// here.
+/// In a sort by a language, one of this many pairs of neighbours may be out of order, because the exact rules are not
+/// known here.
 const LANGUAGE_EXCEPTIONS: usize = 50;
 
 /// The most values of a rank.
@@ -46,18 +46,19 @@ pub enum ValueOrder {
     Boolean,
     /// UUIDs.
     Uuid,
-    /// Strings, as numbers or by their bytes: the values give the same by both.
+    /// Strings, as numbers or by their bytes: both give these values the same order.
     NumberOrBytes,
     /// Strings, by their bytes.
     Bytes,
-    /// Strings, without regard to case or by the rules of a language: they can only be told apart.
+    /// Strings, without regard to case or by the rules of a language: the gateway can tell such values apart, and not
+    /// compare them.
     Language,
     /// Strings in the order of a list.
     Rank(Vec<String>),
 }
 
 impl ValueOrder {
-    /// Returns its name.
+    /// Returns the comparison in words, for reports.
     #[must_use]
     pub fn name(&self) -> Cow<'static, str> {
         match self {
@@ -97,7 +98,7 @@ impl ValueOrder {
     }
 }
 
-/// Returns an instant of RFC 3339, or a day.
+/// Returns an instant of RFC 3339, or the beginning of a day, in nanoseconds since 1970.
 fn instant(text: &str) -> Option<i64> {
     let time = chrono::DateTime::parse_from_rfc3339(text).ok().and_then(|time| time.timestamp_nanos_opt());
     time.or_else(|| {
@@ -106,7 +107,7 @@ fn instant(text: &str) -> Option<i64> {
     })
 }
 
-/// Returns a text as most languages compare it first: its letters and digits, without accents and case.
+/// Returns a text as most languages compare it at first: its letters and digits, in lower case and without accents.
 fn folded(text: &str) -> String {
     let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(text);
     decomposed.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
@@ -117,10 +118,10 @@ fn folded(text: &str) -> String {
 pub(super) struct ColumnRun {
     pub(super) comparison: ValueOrder,
     pub(super) descending: bool,
-    /// The neighbours that differ.
+    /// The number of pairs of neighbours that differ.
     pub(super) changes: usize,
     pub(super) nulls: Option<NullsAt>,
-    /// The data tell this comparison from others.
+    /// True if the rows rule out the other comparisons.
     pub(super) is_told: bool,
 }
 
@@ -129,7 +130,7 @@ pub(super) fn whole(rows: &[Value]) -> Vec<Range<usize>> {
     std::iter::once(0..rows.len()).collect()
 }
 
-/// Returns how a column runs within groups; `None` if it runs neither way, or not at all.
+/// Returns how a column runs within groups. Returns `None` if it runs in neither direction, or never changes.
 pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Option<ColumnRun> {
     let column: Vec<&Value> = rows.iter().map(|row| step_into(row, pointer).unwrap_or(&Value::Null)).collect();
     let (stretches, nulls) = without_nulls(&column, groups)?;
@@ -153,7 +154,8 @@ pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Opt
     Some(ColumnRun { comparison, descending, changes, nulls, is_told })
 }
 
-/// Returns the groups without their nulls, which must stand together at one end.
+/// Returns the groups without their nulls, and the end at which the nulls stand. Returns `None` if nulls stand
+/// elsewhere, or at different ends of groups.
 fn without_nulls(column: &[&Value], groups: &[Range<usize>]) -> Option<(Vec<Range<usize>>, Option<NullsAt>)> {
     let mut found = None;
     let mut stretches = Vec::with_capacity(groups.len());
@@ -202,13 +204,13 @@ fn candidates(values: &[&Value], column: &[&Value], stretches: &[Range<usize>]) 
         found.push(ValueOrder::Uuid);
     }
     found.push(ValueOrder::Bytes);
-    // Where every comparison gives the same, a language sorts as bytes do.
+    // If all comparisons give these values the same order, a sort by a language is also one by bytes.
     found.extend(Some(ValueOrder::Language).filter(|_| !compares_alike(values)));
     found.extend(rank(column, stretches));
     found
 }
 
-/// Returns a rank if few values come in blocks, in the same order in every group.
+/// Returns a rank if a column has few values, which come in blocks and in the same order in every group.
 fn rank(column: &[&Value], stretches: &[Range<usize>]) -> Option<ValueOrder> {
     let mut ranks: Vec<String> = Vec::new();
     for stretch in stretches {
@@ -230,12 +232,12 @@ fn rank(column: &[&Value], stretches: &[Range<usize>]) -> Option<ValueOrder> {
             last = Some(place);
         }
     }
-    // Each value comes several times, or it is a list of names without an order.
+    // With values that come once or twice, any list of names would have a rank.
     let rows: usize = stretches.iter().map(Range::len).sum();
     (ranks.len() > 2 && rows >= ranks.len() * 3).then_some(ValueOrder::Rank(ranks))
 }
 
-/// Returns whether a column runs down, and how often it changes.
+/// Returns whether a column is descending, and how often it changes. Returns `None` if it runs in neither direction.
 fn tendency(comparison: &ValueOrder, column: &[&Value], stretches: &[Range<usize>]) -> Option<(bool, usize)> {
     let mut counts = [Neighbours::default(); 2];
     for stretch in stretches {
@@ -257,7 +259,7 @@ fn tendency(comparison: &ValueOrder, column: &[&Value], stretches: &[Range<usize
     (along.all > 0 && (against.all == 0 || are_exceptions)).then_some((descending, along.all + against.all))
 }
 
-/// Neighbours that run one way, and how many of them differ only where the rules of a language matter.
+/// The number of pairs of neighbours that run one way, and of those whose order depends on the rules of a language.
 #[derive(Clone, Copy, Default)]
 struct Neighbours {
     all: usize,
@@ -271,7 +273,8 @@ fn is_fine(left: &Value, right: &Value) -> bool {
     left == right || texts.iter().any(|text| !text.starts_with(|letter: char| letter.is_ascii()))
 }
 
-/// Returns whether every comparison of these texts gives the same: their characters are of one class at each place.
+/// Returns whether all comparisons give these texts the same order: at each place their characters are of one class, or
+/// all are digits and letters of one case.
 fn compares_alike(values: &[&Value]) -> bool {
     let class = |letter: char| match letter {
         '0'..='9' => '0',
@@ -285,7 +288,7 @@ fn compares_alike(values: &[&Value]) -> bool {
     masks.len() == 1 || of_one_class("0a") || of_one_class("0A")
 }
 
-/// Returns the groups of neighbours whose values are equal, within groups.
+/// Splits groups into runs of neighbours with equal values. Runs of one row are left out.
 pub(super) fn split(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for group in groups {
@@ -303,21 +306,21 @@ pub(super) fn split(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> V
     found
 }
 
-/// An order that explains the rows.
+/// A possible order: keys that explain the order of the rows.
 #[derive(Clone, Debug)]
 struct Explanation {
     keys: Vec<(String, ColumnRun)>,
     /// The run of the id within ties, or over all rows.
     id: Option<ColumnRun>,
-    /// The rows that are equal to a neighbour by all keys.
+    /// The number of rows that are equal to a neighbour by all keys.
     ties: usize,
-    /// The most of them that are equal to one another.
+    /// The longest run of such rows.
     longest: usize,
 }
 
 impl Explanation {
-    /// Returns whether one explanation is better: it leaves no ties open, it has few keys, its fields are named like
-    /// orders, and its values change often.
+    /// Returns the rank of an explanation, of which the greatest is the best: it explains ties too, has few keys, its
+    /// first key has a name like `created_at`, and its values change often.
     fn merit(&self) -> (bool, std::cmp::Reverse<usize>, bool, usize) {
         let is_complete = self.ties == 0 || self.id.is_some();
         let named = self.keys.first().is_some_and(|(pointer, _)| is_named_like_an_order(pointer));
@@ -365,12 +368,12 @@ fn certainty_of(run: &ColumnRun, is_alone: bool) -> Certainty {
     if run.is_told && is_alone && run.changes >= MANY { Certainty::Shown } else { Certainty::Likely }
 }
 
-/// Returns whether ids that run so can be the order: the gateway compares them by their bytes or as numbers.
+/// Returns whether ids with this comparison can be a key: the gateway compares ids by their bytes or as numbers.
 fn sorts_ids(comparison: &ValueOrder) -> bool {
     !matches!(comparison, ValueOrder::Language | ValueOrder::Rank(_) | ValueOrder::Boolean)
 }
 
-/// Names other fields that run the same way, so that the data don't tell by which of them the list is sorted.
+/// Returns a note about other fields that run one way too, so that the rows don't show which of them sorts the list.
 fn others(learnt: &Learnt, rows: &[Value], whole: &[Range<usize>]) -> String {
     let fields = learnt.shape.fields(rows).into_iter().filter(|field| is_named_like_an_order(field));
     let running = fields.filter(|field| run(rows, field, whole).is_some_and(|run| run.changes > rows.len() / 4));
@@ -381,7 +384,7 @@ fn others(learnt: &Learnt, rows: &[Value], whole: &[Range<usize>]) -> String {
 fn explain(rows: &[Value], fields: &[String], id: Option<&str>) -> Option<Explanation> {
     let mut best: Option<Explanation> = None;
     let mut open = vec![(Vec::new(), whole(rows))];
-    // Each round adds a key to what explains a part; at most one explanation is kept for each first key.
+    // Each round adds a key to the explanations that leave ties.
     for _ in 0..KEYS {
         let mut further = Vec::new();
         for (keys, groups) in open {
@@ -405,7 +408,7 @@ fn explain(rows: &[Value], fields: &[String], id: Option<&str>) -> Option<Explan
                 if !is_accident && best.as_ref().is_none_or(|best| explanation.merit() > best.merit()) {
                     best = Some(explanation);
                 }
-                // Nothing can follow values that are only told apart.
+                // No key can follow one whose values the gateway can't compare.
                 if ties > 0 && !is_opaque && further.len() < 24 {
                     further.push((keys, groups));
                 }
@@ -421,20 +424,20 @@ pub(super) fn field(learnt: &Learnt, pointer: &str, run: &ColumnRun) -> ListFiel
     let inner = pointer.strip_prefix(learnt.shape.item.as_str()).unwrap_or(pointer);
     let steps: Vec<&str> = inner.split('/').skip(1).collect();
     let name = steps.last().copied().unwrap_or_default().replace("~1", "/").replace("~0", "~");
-    // In an order, `id` is the id; a member of that name that is not has another name there.
+    // In an order, `id` means the list's id. Another member with that name gets a longer one.
     let name = if name == "id" && learnt.shape.id.as_deref() != Some(pointer) { steps.join("_") } else { name };
     let (pointer, upstream) = (inner.to_owned(), upstream_name(pointer));
     ListField { name, pointer, upstream, comparison: run.comparison.clone(), nulls: run.nulls }
 }
 
-/// Returns the name by which requests usually name a field.
+/// Returns the name that requests usually have for a field: the last step of its pointer.
 pub(super) fn upstream_name(pointer: &str) -> String {
     pointer.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~")
 }
 
-/// Takes an order back by which more items are equal than an answer holds, unless such runs can be read: by a sort that
-/// ends with the id, or by range filters. Nothing but the upstream's code says in which order equal items come, so a
-/// route that declared it would be refused in the middle of such a run, or promise too much.
+/// Drops an order by which more items are equal than an answer holds, unless such runs can be read: by a sort that ends
+/// with the id, or by range filters. The order of equal items is only visible in the upstream's code, so that a route
+/// with this order would refuse pages in the middle of such a run, or promise too much.
 pub(super) fn settle_ties(learnt: &mut Learnt) {
     let Some(order) = learnt.order.as_ref().filter(|order| !order.keys.is_empty()) else { return };
     let widest = learnt.size.as_ref().and_then(|form| form.max).unwrap_or(learnt.default_size);

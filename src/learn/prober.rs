@@ -1,4 +1,4 @@
-//! The prober: the order of the steps, and the contract with the shell that sends.
+//! The prober: the order of the steps, and the contract with the caller that sends the requests.
 
 pub(super) mod answer;
 pub(super) mod port;
@@ -36,12 +36,13 @@ pub struct ProbeTarget {
     pub fixed: Vec<(String, String)>,
     /// The body of requests by POST; without one they are by GET.
     pub body: Option<Value>,
-    /// Names of headers that the shell adds to every request. Their values are the shell's alone.
+    /// Names of headers that the caller adds to every request. The prober never gets their values, which may be
+    /// secrets.
     pub headers: Vec<HeaderName>,
-    /// The host of the upstream, to tell links to other hosts.
+    /// The host of the upstream, by which links to other hosts are recognised.
     pub host: String,
     /// The parameters of each recorded request for the list, decoded; empty for a live list. Their names and values are
-    /// tried, because no others have an answer.
+    /// tried, because a recording answers no others.
     pub recorded: Vec<Vec<(String, String)>>,
     /// The list as an OpenAPI document describes it. Its names and numbers are tried first.
     pub documented: Option<Rc<DocumentedList>>,
@@ -64,16 +65,16 @@ impl Default for ProbeLimits {
     }
 }
 
-/// The first answer with items, to which later ones are compared.
+/// The first answer with items, with which later ones are compared.
 #[derive(Clone, Debug)]
 pub(super) struct Base {
     pub(super) seen: Rc<SeenAnswer>,
     pub(super) ids: Vec<String>,
-    /// Parameters of the URL as it was given that look as if they paged, and their values.
+    /// Parameters of the given URL that are named like paging parameters, and their values.
     pub(super) hints: Vec<(String, String)>,
 }
 
-/// The next need of a prober, or its result.
+/// The next request of a prober, or its result.
 #[derive(Debug)]
 pub enum ProberStep<T> {
     /// A request to send, after its pause.
@@ -92,12 +93,12 @@ impl<T> std::fmt::Debug for Prober<T> {
 }
 
 impl<T> Prober<T> {
-    /// Begins a procedure that asks by a mailbox.
+    /// Begins a procedure that sends requests by a mailbox.
     pub(super) fn of<F: Future<Output = T> + 'static>(procedure: impl FnOnce(Mailbox) -> F) -> ProberStep<T> {
         Self::step(Suspended::begin(procedure))
     }
 
-    /// Goes on with the answer to the last request.
+    /// Continues with the answer to the last request.
     #[must_use]
     pub fn resume(self, outcome: ProbeOutcome) -> ProberStep<T> {
         Self::step(self.0.resume(outcome))
@@ -111,7 +112,7 @@ impl<T> Prober<T> {
     }
 }
 
-/// The list, or the reason why nothing could be learnt of it.
+/// The learnt list, or the reason that no list could be learnt, as a text for people.
 pub type LearntOutcome = Result<Box<Learnt>, String>;
 
 /// Begins to learn a list.
@@ -146,7 +147,7 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     Ok(Box::new(learnt))
 }
 
-/// Takes the steps until one of them may ask no further.
+/// Takes the steps until one of them may send no further request.
 async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Result<(), ProbeHalt> {
     let mut tried = Tried::default();
     size::find(session, learnt, base, &[]).await?;
@@ -174,7 +175,7 @@ async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Resul
     Ok(())
 }
 
-/// The findings and the requests without a record before a step.
+/// The number of findings, and of requests that are not recorded, before a step.
 #[derive(Default)]
 struct Tried {
     findings: usize,
@@ -182,7 +183,7 @@ struct Tried {
 }
 
 impl Tried {
-    /// Says of a step's open findings, or of the step itself, that requests for it are not recorded.
+    /// Adds to the open findings of a step, or as a finding of its own, that requests of the step are not recorded.
     fn note(&mut self, session: &Session, learnt: &mut Learnt, about: &'static str) {
         let missing = session.not_recorded() - self.not_recorded;
         if missing > 0 {
@@ -202,8 +203,8 @@ impl Tried {
     }
 }
 
-/// Returns the first answer that holds a list, and the path that the given one leads to if that is another. The parameters
-/// of the target that look as if they paged are left out, unless the upstream needs them.
+/// Returns the first answer with a list, and the path to which the given one redirects, if it does. Parameters of the
+/// target that are named like paging parameters are left out, unless the upstream needs them.
 async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<String>), String> {
     let mut given = session.target.fixed.clone();
     for own in session.documented().required().filter(|own| looks_like_paging(&own.name)) {
@@ -212,7 +213,7 @@ async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<S
         }
     }
     let mut moved = None;
-    // A redirect to the path with a final slash, and one attempt with all parameters.
+    // At most four requests: redirects, such as to the path with a final slash, and one request with all parameters.
     for attempt in 0..4 {
         let with_all = attempt > 1;
         session.target.fixed = given.iter().filter(|(name, _)| with_all || !looks_like_paging(name)).cloned().collect();
@@ -255,7 +256,7 @@ pub(super) fn looks_like_paging(name: &str) -> bool {
     [&SIZES[..], &PAGES, &OFFSETS, &TOKENS].iter().any(|names| names.iter().any(|known| plain(known) == own))
 }
 
-/// Returns the reason why an answer shows no list.
+/// Returns the reason that an answer shows no list, with advice.
 fn no_list(seen: &SeenAnswer, document: &DocumentedList) -> String {
     let status = seen.status;
     if !seen.is_recorded() {

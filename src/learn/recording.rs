@@ -1,7 +1,7 @@
-//! Recorded exchanges with an upstream, from which a prober is answered as by the upstream itself. Nothing is sent.
+//! Recorded exchanges with an upstream, which answer a prober in place of the upstream. No request is sent.
 //!
-//! A request is looked up by its method, path, parameters in any order, and body. An exchange answers once: that the same
-//! bytes come again says nothing of the upstream.
+//! A request is looked up by its method, path, parameters in any order, and body. An exchange answers once, because the
+//! same recorded bytes a second time would look as if the upstream's answers were stable.
 
 pub mod har;
 #[cfg(test)]
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// The names of parameters that an error lists.
+/// The most names that an error lists.
 const LISTED: usize = 12;
 
 /// A request and its answer.
@@ -88,18 +88,18 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Makes a recording.
+    /// Creates a recording, none of whose exchanges has answered yet.
     #[must_use]
     pub fn new(exchanges: Vec<RecordedExchange>) -> Self {
         Self { exchanges: exchanges.into_iter().map(|exchange| (exchange, false)).collect() }
     }
 
-    /// Returns the parameters of the first page: of the recorded requests that have the given ones and beside them only
-    /// such as page, those of the one with the fewest, and among these of the one with the lowest page or offset.
+    /// Returns the parameters of the recorded request for the first page. It has the given parameters, and beside them
+    /// paging parameters alone; of several such requests it has the fewest parameters, then the lowest page or offset.
     ///
     /// # Errors
     ///
-    /// Returns the reason if no request for the list is recorded.
+    /// Returns the reason as a text if no such request is recorded.
     pub fn first(
         &self,
         method: &Method,
@@ -107,7 +107,7 @@ impl Recording {
         given: &[(String, String)],
     ) -> Result<Vec<(String, String)>, String> {
         let recorded = || self.of(method, path);
-        // As with a live list, parameters of the URL that page are hints.
+        // As with a live list, paging parameters of the URL are only hints.
         let given: Vec<&(String, String)> = given.iter().filter(|(name, _)| !looks_like_paging(name)).collect();
         let rank = |pairs: &&[(String, String)]| {
             let places = pairs.iter().filter(|(name, _)| names_a_place(name));
@@ -132,7 +132,8 @@ impl Recording {
                 false => format!("{what}: give the URL of a recorded list; recorded paths are {}", paths.join(", ")),
             });
         }
-        // Values may be secrets.
+        // The error names parameters without their values, which may be secrets. Test:
+        // `a_list_that_is_not_recorded_is_an_error_without_values`.
         let mut names: Vec<&str> = recorded().flatten().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
@@ -170,7 +171,7 @@ impl Recording {
     pub fn answer(&mut self, request: &ProbeRequest) -> ProbeOutcome {
         let pairs = sorted(&query_of(&format!("?{}", request.query)));
         let body: Option<Value> = request.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
-        // Which requests were sent without a header is not kept.
+        // A recording does not show which requests lacked a header on purpose.
         let asked = self.exchanges.iter_mut().rev().filter(|_| request.without.is_none());
         let found = asked.into_iter().find(|(own, _)| {
             own.is_at(&request.method, &request.path) && sorted(&own.pairs) == pairs && own.body == body
@@ -198,7 +199,7 @@ fn sorted(pairs: &[(String, String)]) -> Vec<(String, String)> {
     pairs
 }
 
-/// Removes from the headers of a decoded answer those that speak of its coding.
+/// Removes the headers about the coding and the length of an answer whose body is decoded.
 fn decoded_headers(mut headers: HeaderMap) -> HeaderMap {
     headers.remove(header::CONTENT_ENCODING);
     headers.remove(header::CONTENT_LENGTH);

@@ -1,4 +1,4 @@
-//! The shape of a list's answers: where the items are, what tells them apart, and the facts beside them.
+//! The shape of a list's answers: the place of the items, their ids, and the facts beside them.
 
 pub(super) mod names;
 
@@ -11,13 +11,13 @@ use crate::{
     learn::prober::answer::{SeenAnswer, step, step_into, whole},
 };
 
-/// The depth at which arrays and facts are looked for.
+/// The greatest depth at which arrays and facts are searched.
 const DEPTH: usize = 4;
 
 /// The depth of fields within an item.
 const FIELD_DEPTH: usize = 3;
 
-/// The most facts and fields that are looked at.
+/// The most facts and fields that are collected.
 const MOST: usize = 200;
 
 /// The places of a list in an answer.
@@ -60,7 +60,7 @@ impl ListShape {
         let best = arrays.into_iter().max_by_key(|(pointer, elements)| merit(pointer, elements))?;
         let (items, elements) = best;
         if !elements.iter().all(Value::is_object) {
-            // Texts and numbers are items that tell themselves apart.
+            // Texts and numbers are their own ids, if all of them differ.
             let id = is_unique(elements.iter().map(Some)).then(String::new);
             return Some(Self { items, item: String::new(), id });
         }
@@ -83,7 +83,7 @@ impl ListShape {
         self.elements(seen).map_or(0, <[_]>::len)
     }
 
-    /// Returns texts by which items of answers are recognised: their ids, or else all of them.
+    /// Returns texts that identify the items of an answer: their ids, or else their whole JSON.
     pub(super) fn identities(&self, seen: &SeenAnswer) -> Option<Vec<String>> {
         Some(self.elements(seen)?.iter().map(|element| self.identity(element)).collect())
     }
@@ -111,7 +111,7 @@ impl ListShape {
         found
     }
 
-    /// Returns the place of a total, or of a flag that says whether more follows.
+    /// Returns the place of a total, or with `is_total` false that of a flag that more follows or that the list ends.
     pub(super) fn fact(&self, seen: &SeenAnswer, is_total: bool) -> Option<String> {
         let count = u64::try_from(self.elements(seen)?.len()).unwrap_or(u64::MAX);
         let fits = |fact: &Fact| {
@@ -123,12 +123,12 @@ impl ListShape {
                     && (names::MORE.contains(&step.as_str()) || names::LAST.contains(&step.as_str()))
             }
         };
-        // A count of the page's own items may stand beside the total. Of equals the first one is taken.
+        // A count of the page's items may stand beside the total, so that the greatest counts; of equal ones the first.
         let facts = self.facts(seen).into_iter().rev().filter(fits);
         facts.max_by_key(|fact| whole(&fact.value)).map(|fact| fact.place)
     }
 
-    /// Returns the field that a name may mean, of these pointers.
+    /// Returns the field among these pointers whose name is most like this one, for suggestions.
     pub(super) fn nearest(name: &str, fields: &[String]) -> Option<String> {
         let alike = fields.iter().find(|field| names::last_step(field) == names::plain(name)).map(String::as_str);
         let near = alike.or_else(|| nearest(&format!("/{name}"), fields.iter().map(String::as_str)));
@@ -207,8 +207,9 @@ fn find_arrays<'v>(value: &'v Value, at: String, depth: usize, found: &mut Vec<(
     }
 }
 
-/// Returns how much an array looks like the list: its elements are objects with ids, it has a usual name, it is long,
-/// and it is not deep. Laravel's `links` and Spring's `sort` are arrays of objects too, without ids.
+/// Returns how much an array looks like the list, of which the greatest wins: its elements are objects with ids, it has
+/// a usual name, it is long, and it is not deep. Laravel's `links` and Spring's `sort` are arrays of objects too,
+/// without ids.
 fn merit(pointer: &str, elements: &[Value]) -> (bool, bool, bool, usize, std::cmp::Reverse<usize>) {
     let objects = elements.iter().all(Value::is_object);
     let rows: Vec<&Value> = elements.iter().collect();
@@ -221,7 +222,8 @@ fn merit(pointer: &str, elements: &[Value]) -> (bool, bool, bool, usize, std::cm
     (objects && !is_relations, has_id, is_usual, elements.len(), std::cmp::Reverse(pointer.matches('/').count()))
 }
 
-/// Returns where the item of an element is: a usual wrapper, such as `node` of an edge or `resource` of an entry.
+/// Returns the pointer to the item in an element with a usual wrapper, such as `node` of an edge or `resource` of an
+/// entry; empty without one.
 fn wrapped(elements: &[Value]) -> String {
     const WRAPPERS: [&str; 5] = ["node", "resource", "_source", "item", "data"];
     let is_in = |name: &&&str| elements.iter().all(|element| element.get(**name).is_some_and(Value::is_object));
@@ -240,8 +242,8 @@ fn is_unique<'v>(values: impl Iterator<Item = Option<&'v Value>>) -> bool {
     true
 }
 
-/// Returns the member that tells items apart: one with a usual name, or else the first whose values all differ and that
-/// is named like a key.
+/// Returns the member that identifies items, whose values all differ: one with a usual name, else one whose name ends
+/// like a key's, also in a nested object, else in five items or more any text or whole number.
 fn find_id(rows: &[&Value]) -> Option<String> {
     let first = rows.first()?.as_object()?;
     let is_id = |pointer: &str| is_unique(rows.iter().map(|row| step_into(row, pointer)));
@@ -260,7 +262,7 @@ fn find_id(rows: &[&Value]) -> Option<String> {
         objects.into_iter().find_map(|(at, members)| named(members, &at))
     };
     let any = || {
-        // A single row tells nothing about what is unique.
+        // In few rows the values of many members differ by chance.
         let candidates = first.iter().filter(|(_, value)| value.is_string() || value.is_u64());
         candidates.map(|(name, _)| step(name)).find(|pointer| rows.len() >= 5 && is_id(pointer))
     };

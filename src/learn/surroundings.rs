@@ -1,5 +1,5 @@
-//! The surroundings of a list: the items' own resources, the headers that decide what is seen, links to other hosts, and whether
-//! two answers to one request are the same.
+//! The surroundings of a list: the items' own resources, the headers that decide what is seen, links to other hosts,
+//! and whether two answers to one request are the same.
 
 use serde_json::Value;
 
@@ -13,13 +13,13 @@ use crate::learn::{
 /// Headers that are no credentials.
 const HARMLESS: [&str; 6] = ["accept", "accept-language", "user-agent", "accept-encoding", "content-type", "host"];
 
-/// Headers that decide what a client sees.
+/// Usual headers with credentials or tenants, by which a client sees other items.
 pub(super) const CREDENTIALS: [&str; 5] = ["authorization", "cookie", "x-api-key", "x-tenant", "x-tenant-id"];
 
-/// The most links that are looked at.
+/// The most texts that are searched for links.
 const LINKS: usize = 500;
 
-/// Looks around.
+/// Finds the principal, the resource of an item, links to other hosts, and whether answers are stable.
 pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     note_hosts(session, learnt, base);
     note_vary(learnt, base);
@@ -31,7 +31,7 @@ pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) ->
         let found = learnt.shape.identities(&seen);
         let name = header.as_str().to_owned();
         if !seen.is_recorded() {
-            // A cursor that is bound to one credential too many does no harm.
+            // A cursor that is bound to one header too many does no harm; one that is bound to too few would.
             let evidence = "recorded requests have it, and none without it is recorded";
             learnt.note(Certainty::Likely, "principal", name.clone(), evidence);
             learnt.principal.push(name);
@@ -50,7 +50,7 @@ pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) ->
     stability(session, learnt, base).await
 }
 
-/// Looks for the resource of one item.
+/// Finds the resource of one item: at the path of the list with an id after it.
 async fn item(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     let Some(id) = learnt.shape.id.clone().filter(|id| !id.is_empty()) else { return Ok(()) };
     let row = learnt.shape.elements(&base.seen).and_then(|rows| rows.first());
@@ -92,7 +92,7 @@ async fn item(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(),
     Ok(())
 }
 
-/// Asks the first request once more: items in another order are told apart by nothing.
+/// Repeats the first request, and notes whether its items come in the same order.
 async fn stability(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     if session.left() == 0 {
         return Ok(());
@@ -129,7 +129,7 @@ fn note_vary(learnt: &mut Learnt, base: &Base) {
     }
 }
 
-/// Notes other hosts in links.
+/// Notes other hosts in links of the first answer, at most three.
 fn note_hosts(session: &Session, learnt: &mut Learnt, base: &Base) {
     let own = session.target.host.as_str();
     let mut found: Vec<(String, String)> = Vec::new();

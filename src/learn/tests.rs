@@ -495,7 +495,7 @@ fn no_request_is_sent_beyond_the_limit() {
 }
 
 #[test]
-fn no_list_is_said_to_be_none() {
+fn an_answer_without_a_list_is_an_error_with_advice() {
     let faults = [
         (Answered::new(json!({ "error": "x", "code": 7 })), "members are code, error"),
         (Answered::refused(401, json!({})), "--header"),

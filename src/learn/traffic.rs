@@ -1,8 +1,8 @@
-//! A list that is configured, and the answers that its old clients get: do they look as the configuration says? The
-//! faults are those that [`live`](super::live) finds by asking, as far as requests that others make show them.
+//! Differences between a configured list and the answers that its old clients get. The faults are those that
+//! [`live`](super::live) finds by requests of its own, as far as requests of clients show them.
 //!
-//! A single answer shows where items, ids, facts and keys are missing. Which parameters have no effect, and how pages
-//! are counted, follows from several answers of one list: of each, fingerprints are kept, and no value.
+//! A single answer shows missing items, ids, facts and keys. Several answers of one list show parameters without
+//! effect, and how pages are counted: of each answer fingerprints are kept, and no value.
 
 use std::{
     collections::{BTreeSet, VecDeque, hash_map::DefaultHasher},
@@ -27,16 +27,16 @@ use crate::{
     upstream::{CompiledOrder, Dialect},
 };
 
-/// The answers that are remembered.
+/// The most answers of a list that are remembered.
 const MOST: usize = 64;
 
-/// The ids of an answer that are remembered one by one.
+/// The number of ids of an answer that are remembered one by one.
 const SAMPLE: usize = 16;
 
-/// The largest body that is searched for what the configuration means, in bytes: as JSON it takes ten times as much.
+/// The largest body that is parsed to suggest a key, in bytes. Parsed, it takes about ten times as much memory.
 const LARGEST: usize = 1 << 20;
 
-/// The fewest equal items at which a run of ties is worth a word.
+/// The least number of equal items at which a run of ties is reported.
 const TIES: usize = 20;
 
 /// The kinds of faults that several answers show, or one beside its request.
@@ -53,7 +53,8 @@ pub const TRAFFIC_FAULTS: [&str; 10] = [
     UPSTREAM_STATUS,
 ];
 
-/// The kind of a failure that says nothing about the configuration: of the upstream, or for want of credentials.
+/// The kind of a failure that shows no fault of the configuration: the upstream failed, or the client lacks
+/// credentials.
 pub const UPSTREAM_STATUS: &str = "upstream_status";
 
 /// Parameters of a request, with their values.
@@ -77,7 +78,7 @@ pub struct TrafficRequest<'a> {
     pub dialect: &'a Dialect,
     /// The order of the answer.
     pub sorted: &'a CompiledOrder,
-    /// The request says the order itself.
+    /// True if the request has a sort of its own.
     pub chosen: bool,
     /// Fingerprint of the path, the order and the principal.
     pub view: u64,
@@ -85,7 +86,7 @@ pub struct TrafficRequest<'a> {
     pub pairs: &'a [(String, String)],
     /// The other parameters, raw.
     pub others: &'a str,
-    /// The number of items asked for, if the request or the dialect says it.
+    /// The requested number of items, if the request or the dialect has it.
     pub size: Option<u32>,
 }
 
@@ -100,36 +101,37 @@ pub struct TrafficResponse<'a> {
     pub body: &'a [u8],
 }
 
-/// The answers of a list that were seen lately, as fingerprints.
+/// The last answers of a list, as fingerprints.
 #[derive(Debug, Default)]
 pub struct ListTraffic {
     seen: VecDeque<SeenPage>,
 }
 
-/// An answer that was seen.
+/// An answer as it is remembered.
 #[derive(Clone, Copy, Debug)]
 struct SeenPage {
     /// The list: its view and filters.
     list: u64,
     /// The page or offset as the client wrote it.
     place: Option<u64>,
-    /// The same, counted from 0; below 0 if it lies before the first page of the dialect.
+    /// The same, counted from 0; negative for a page before the first one of the dialect.
     number: i64,
-    /// A parameter with a usual name of a page or offset that the dialect does not have, and its value.
+    /// A parameter that the dialect does not have and that is named like a page or offset, as a fingerprint, and its
+    /// value.
     other_place: Option<(u64, u64)>,
     size: Option<u32>,
     items: usize,
-    /// All ids together.
+    /// The fingerprint of all ids together.
     ids: u64,
-    /// The first ids, one by one; 0 after the last one.
+    /// The fingerprints of the first ids; 0 after the last one.
     sample: [u64; SAMPLE],
     total: Option<u64>,
     says_end: bool,
 }
 
 impl SeenPage {
-    /// Returns whether both have items, and none of the first ones in common. A list that changes meanwhile gives
-    /// answers to one request that have some in common.
+    /// Returns whether both have items, and none of the first ones in common. Two answers to one request have some in
+    /// common, also if the list changes in between. Test: `a_list_that_changes_is_no_fault`.
     fn differs(&self, other: &Self) -> bool {
         let is_common = |id: &u64| *id != 0 && other.sample.contains(id);
         self.items > 0 && other.items > 0 && !self.sample.iter().any(is_common)
@@ -151,7 +153,7 @@ fn fault(kind: &'static str, detail: String, key: impl Into<String>) -> TrafficF
 }
 
 impl TrafficRequest<'_> {
-    /// Returns the page or offset that the request says.
+    /// Returns the page or offset of the request.
     fn place(&self) -> Option<u64> {
         let name = self.dialect.place_name()?;
         self.pairs.iter().find(|(known, _)| *known == name)?.1.parse().ok()
@@ -173,7 +175,8 @@ impl TrafficRequest<'_> {
         if self.is_paged() { number.checked_mul(u64::from(self.size?)) } else { Some(number) }
     }
 
-    /// Returns the other parameters, and those of them that look as if they paged.
+    /// Returns the other parameters: filters, and those whose names and values are like a page's, an offset's or a
+    /// size's.
     fn others(&self) -> (Pairs<String>, Pairs<u64>) {
         let (mut filters, mut paging) = (Vec::new(), Vec::new());
         for (name, value) in query_of(&format!("?{}", self.others)) {
@@ -192,7 +195,7 @@ impl TrafficRequest<'_> {
 }
 
 impl ListTraffic {
-    /// Looks at an answer with a list, and remembers it if its ids tell its items apart.
+    /// Examines an answer with a list and returns its faults. The answer is remembered if all its ids differ.
     pub fn review(&mut self, asked: &TrafficRequest<'_>, answer: &Answer) -> Vec<TrafficFault> {
         let (filters, paging) = asked.others();
         let mut faults: Vec<TrafficFault> = size_parameter(asked, &paging, answer.items().len()).into_iter().collect();
@@ -236,7 +239,7 @@ impl ListTraffic {
         }
     }
 
-    /// Names the key to change after a verdict against an answer.
+    /// Returns the key to change after a verdict against an answer, as a suggestion.
     #[must_use]
     pub fn key(asked: &TrafficRequest<'_>, (verdict, detail): (&str, &str), response: TrafficResponse<'_>) -> String {
         let body = Some(response.body).filter(|body| body.len() <= LARGEST);
@@ -246,7 +249,7 @@ impl ListTraffic {
         key(asked, (verdict, detail), &seen)
     }
 
-    /// Returns the fault of a failure that only says that no page lies there: after the end of the list.
+    /// Returns the fault of a failure that only means that the page lies after the end of the list.
     #[must_use]
     pub fn past_end(&self, asked: &TrafficRequest<'_>, verdict: &str, status: u16) -> Option<TrafficFault> {
         let list = fingerprint((asked.view, &asked.others().0));
@@ -263,7 +266,7 @@ impl ListTraffic {
         })
     }
 
-    /// Returns a parameter that the dialect does not have, and that says which items come.
+    /// Reports a parameter that the dialect does not have and that decides which items come.
     fn place_parameter(&self, asked: &TrafficRequest<'_>, page: &SeenPage, name: &str) -> Option<TrafficFault> {
         let (own, value) = page.other_place?;
         let has_effect = |other: &&SeenPage| {
@@ -280,7 +283,8 @@ impl ListTraffic {
         Some(fault("place_parameter", detail, format!("{}: write \"{name}={{{size}}}\" for {wrong:?}", asked.query())))
     }
 
-    /// Returns a finding where different places have the same items.
+    /// Reports answers to different places with the same items: the first page has another number, the last page is
+    /// repeated after the end, or the parameter has no effect.
     fn same_items(&self, asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
         let paging = asked.dialect.paging();
         let is_same = |other: &&SeenPage| {
@@ -318,7 +322,7 @@ impl ListTraffic {
         Some(fault("same_items", detail, format!("{}: is {name:?} the name of the parameter{counts}?", asked.query())))
     }
 
-    /// Returns a page 0 with other items than page 1, where pages count from 1.
+    /// Reports a page 0 with other items than page 1, if the dialect counts pages from 1.
     fn earlier_first(&self, asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
         let is_pair = |other: &&SeenPage| {
             let numbers =
@@ -331,7 +335,7 @@ impl ListTraffic {
     }
 }
 
-/// Returns a parameter that the dialect does not have, and by which as many items come.
+/// Reports a parameter that the dialect does not have and whose number is that of the items.
 fn size_parameter(asked: &TrafficRequest<'_>, paging: &[(String, u64)], items: usize) -> Option<TrafficFault> {
     let own = asked.dialect.size_name();
     if own.as_ref().is_some_and(|own| asked.pairs.iter().any(|(name, _)| name == own)) {
@@ -351,10 +355,10 @@ fn size_parameter(asked: &TrafficRequest<'_>, paging: &[(String, u64)], items: u
     ))
 }
 
-/// Returns items that lie after the total.
+/// Reports items after the total.
 fn total(asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
     let (total, size, begins) = (page.total?, u64::from(page.size?), asked.begins()?);
-    // A total that lags after its list is passed by a few items, and by no whole page.
+    // A total that lags is exceeded by a few items, and never by a whole page.
     if page.items == 0 || page.number == 0 || begins < total {
         return None;
     }
@@ -374,7 +378,7 @@ fn total(asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
     Some(fault("total", detail, "response.total: does it count the items of the page?"))
 }
 
-/// Returns an answer whose items are all equal by the keys of the order.
+/// Reports an answer whose items are all equal by the keys of the order.
 fn ties(asked: &TrafficRequest<'_>, answer: &Answer) -> Option<TrafficFault> {
     let (order, items) = (&asked.sorted.order, answer.items().len());
     let strong = order.strong().len();
@@ -431,7 +435,7 @@ fn key(asked: &TrafficRequest<'_>, (verdict, detail): (&str, &str), seen: &SeenA
     }
 }
 
-/// Names the place of a fact that the dialect promises elsewhere.
+/// Suggests the place of a fact that is not where the dialect has it.
 fn facts(said: &str, found: Option<ListShape>, seen: &SeenAnswer) -> String {
     let is_total = said.contains("response.total");
     let place = found.and_then(|found| found.fact(seen, is_total));
@@ -442,7 +446,7 @@ fn facts(said: &str, found: Option<ListShape>, seen: &SeenAnswer) -> String {
     }
 }
 
-/// Names the field that a key without values may mean.
+/// Suggests the field that a key without values may mean.
 fn kinds(asked: &TrafficRequest<'_>, found: Option<ListShape>, seen: &SeenAnswer) -> String {
     let usual = || "order of the route, and type and nulls in its fields".to_owned();
     let Some(found) = found else { return usual() };
@@ -529,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_a_good_list_has_no_fault() {
+    fn a_list_as_configured_has_no_fault_and_its_memory_is_bounded() {
         let pages = (1..1_000).map(|page| (page, answer(page * 10..page * 10 + 10, Some(20_000))));
         assert_eq!(kinds(pages), (Vec::new(), MOST));
     }

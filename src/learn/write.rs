@@ -1,4 +1,4 @@
-//! A configuration from what was learnt, with the evidence as comments.
+//! The configuration of a learnt list, with the evidence as comments.
 
 pub(super) mod preset;
 pub mod report;
@@ -22,7 +22,7 @@ const WIDTH: usize = 116;
 pub struct WrittenUpstream {
     /// `host:port`.
     pub peer: String,
-    /// The upstream speaks TLS.
+    /// True if the upstream speaks TLS.
     pub tls: bool,
 }
 
@@ -35,7 +35,7 @@ pub fn route_name(path: &str) -> String {
     if name.is_empty() { "list".to_owned() } else { name }
 }
 
-/// Returns the port at which a gateway listens in front of this peer: the one by default, unless the peer has it.
+/// Returns the port of the gateway's listener: 8080, or 8081 if the peer has that port.
 #[must_use]
 pub fn gateway_port(peer: &str) -> u16 {
     if peer.ends_with(":8080") { 8081 } else { 8080 }

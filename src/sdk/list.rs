@@ -1,4 +1,4 @@
-//! A list as clients use it, whatever their language: the request, the places in its answers, and the type of its items.
+//! A list as clients of every language use it: the request, the places in its answers, and the schema of its items.
 
 use super::{
     samples::{ListSamples, sample},
@@ -24,7 +24,7 @@ pub(super) struct SdkList {
     pub(super) name: String,
     pub(super) summary: String,
     pub(super) post: bool,
-    /// The path as the configuration has it, with `{name}` for a parameter.
+    /// The path in the configuration, with `{name}` for a parameter.
     pub(super) path: String,
     /// The names of its parameters.
     pub(super) path_parameters: Vec<String>,
@@ -36,10 +36,10 @@ pub(super) struct SdkList {
     pub(super) sort_terms: Vec<String>,
     /// The filters that the configuration names.
     pub(super) filters: Vec<String>,
-    /// `None` where nothing describes items.
+    /// The items; `None` where no schema describes them.
     pub(super) item: Option<SdkItem>,
     pub(super) samples: ListSamples,
-    /// The preferences of each request.
+    /// The preferences that each request sends in `Prefer` (RFC 7240).
     prefer: Vec<String>,
     places: ListPlaces,
 }
@@ -64,12 +64,12 @@ pub(super) enum SdkInput {
 #[derive(Debug)]
 struct ListPlaces {
     items: Pointer,
-    /// The item in an element; `None` where elements are made of the parts of an item.
+    /// The item in an element; `None` where elements consist of parts of an item.
     item: Option<Pointer>,
     next: NextPlace,
     more: Option<Pointer>,
     total: Option<Pointer>,
-    /// By the names of placeholders; `None` for problem documents.
+    /// The facts of an error, by the names of placeholders; `None` where errors are problem documents.
     error: Option<Vec<(&'static str, Pointer)>>,
 }
 
@@ -154,7 +154,7 @@ impl SdkList {
         })
     }
 
-    /// Returns how the list is asked for and how its answers are read.
+    /// Returns the description of requests and answers for the generated code: a `ListSpec`.
     pub(super) fn spec(&self) -> SpecValue {
         let input = |input: &Option<SdkInput>| input.as_ref().map_or(SpecValue::Nothing, SdkInput::spec);
         let ListPlaces { items, item, next, more, total, error } = &self.places;
@@ -195,7 +195,8 @@ impl ListPlaces {
         let found = EnvelopePlaces::of_body(&envelope.body, collection);
         let place = |name| found.find(name).cloned();
         let more = place("has_next").or_else(|| place("has_more"));
-        // The cursor of the last item leads on as well, and is there on the last page too: it takes a flag to tell.
+        // The cursor of the last item leads on as well. The last page has one too, so that a flag must say whether more
+        // follows.
         let of_item = || place("end.cursor").filter(|_| role == Role::After && more.is_some());
         let of_page = || place("next.cursor").filter(|_| role != Role::AfterId);
         // Answers to requests by POST have no links.
@@ -216,7 +217,7 @@ impl ListPlaces {
     }
 }
 
-/// Returns the schema of the elements that an envelope makes of items.
+/// Returns the schema of the elements into which an envelope writes the parts of items.
 fn element_schema(envelope: &EnvelopeSettings, collection: &str, items: &Pointer) -> Option<Document> {
     let mut schema = schema::of_body(&envelope.body, collection, &schema::any(), None);
     for name in items.names()? {
@@ -225,13 +226,13 @@ fn element_schema(envelope: &EnvelopeSettings, collection: &str, items: &Pointer
     schema.member("items").cloned()
 }
 
-/// Returns the names of a path's parameters. No path of a list has a rest.
+/// Returns the names of a path's parameters. The path of a list has no wildcard.
 fn path_parameters(path: &str) -> Vec<String> {
     let named = path.split('{').skip(1).filter_map(|tail| tail.split_once('}'));
     named.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Describes all lists of a configuration, with the reasons why others are left out.
+/// Describes the lists of a configuration. Returns the reasons that lists are left out, too.
 pub(super) fn describe_all(
     routes: &[RouteSettings],
     compiled: &[std::sync::Arc<Route>],

@@ -1,9 +1,9 @@
-//! Clients of a configuration's lists, as source code: small, typed, without dependencies at run time, with tests of their
-//! own.
+//! Clients for a configuration's lists, as source code: small, typed, without dependencies at run time, and with tests
+//! of their own.
 //!
 //! `list` describes a list for every language: its request, the places in its answers, and the type of its items.
-//! `samples` renders answers for the tests by the envelope of the route. `typescript` and `python` write the code; what is
-//! the same in each client stands in plain files beside them. The module does no I/O.
+//! `samples` renders answers for the tests by the envelope of the route. `typescript` and `python` write the code; the
+//! part that is the same in each client is in plain files beside them. The module does no I/O.
 
 mod list;
 mod python;
@@ -31,7 +31,7 @@ pub struct SdkFile {
     pub path: String,
     /// The content.
     pub text: String,
-    /// A file that is there already stays: its owner has changed it.
+    /// An existing file at this path is kept, because its owner may have changed it.
     pub stays: bool,
 }
 
@@ -65,12 +65,12 @@ struct Api {
     server: Option<String>,
     /// The codes of problems.
     codes: Vec<&'static str>,
-    /// Those after which the same request may succeed.
+    /// The codes after which the same request may succeed.
     retryable: Vec<&'static str>,
 }
 
 impl Api {
-    /// Returns the first lines of a file.
+    /// Returns the first line of a file; `comment` begins a comment in its language.
     fn heading(&self, comment: &str) -> String {
         let command = "cursorgate sdk";
         format!("{comment} Written by `{command}`, which replaces this file: changes are lost.\n")

@@ -40,7 +40,7 @@ const TAKEN: [&str; 19] = [
     "TypedDict",
 ];
 
-/// The names of a list in the code.
+/// The names in the generated code for a list.
 struct ListNames {
     method: String,
     sort: String,
@@ -194,7 +194,7 @@ fn method(list: &SdkList, names: &ListNames) -> String {
     )
 }
 
-/// Writes a text of one line as a docstring.
+/// Writes a text of one line as a docstring, which the text can't end.
 fn docstring(text: &str) -> String {
     format!("\"\"\"{}\"\"\"", text.replace('\\', "\\\\").replace('"', "'"))
 }

@@ -2,7 +2,7 @@
 
 use crate::json::Document;
 
-/// The deepest schema that becomes a type. What lies deeper is of any type.
+/// The deepest nesting of schemas that become types. Deeper schemas become the type of all values.
 pub(super) const MOST_DEPTH: usize = 32;
 
 /// Returns whether a schema of objects requires a member.
@@ -11,8 +11,8 @@ pub(super) fn requires(schema: &Document, name: &str) -> bool {
     names.iter().any(|known| matches!(known, Document::Text(own) if own == name))
 }
 
-/// Returns the union of types, each once. `any` is the type of all values, which takes all others in; `none` the union of
-/// no types.
+/// Returns the union of types, each once. `any` is the type of all values, which absorbs all others; `none` is the
+/// union of no types.
 pub(super) fn union(types: Vec<String>, any: &str, none: &str) -> String {
     let mut known: Vec<String> = Vec::with_capacity(types.len());
     for one in types {

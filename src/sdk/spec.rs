@@ -69,7 +69,8 @@ fn joined(elements: &[SpecValue], write: fn(&SpecValue) -> String) -> String {
     elements.iter().map(write).collect::<Vec<_>>().join(", ")
 }
 
-/// Writes a string literal, in ASCII, that means the same in TypeScript and in Python.
+/// Writes a string literal that means the same in TypeScript and in Python. It is in ASCII, apart from characters
+/// beyond U+FFFF.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -79,7 +80,8 @@ pub(super) fn quoted(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             ' '..='~' => out.push(unit),
-            // Surrogates of UTF-16 mean one character in TypeScript, and two in Python.
+            // An escaped pair of surrogates is one character in TypeScript and two in Python, so that characters beyond
+            // U+FFFF stand as they are. Test: `constants_mean_the_same_in_both_languages`.
             _ if u32::from(unit) < 0x1_0000 => out.push_str(&format!("\\u{:04x}", u32::from(unit))),
             _ => out.push(unit),
         }

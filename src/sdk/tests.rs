@@ -1,5 +1,5 @@
-//! Clients of configurations that are unlike those of the end-to-end tests: names that clash, lists that can't be
-//! walked, and schemas of every form.
+//! Clients of configurations that the end-to-end tests don't have: with names that clash, lists that can't be walked,
+//! and schemas of every form.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::{
     gateway::Snapshot,
 };
 
-/// A key, and an upstream's document with a schema of an item.
+/// An environment in which every variable is a signing key, and every file is this document of an upstream.
 struct Files(String);
 
 impl Environment for Files {
@@ -41,7 +41,7 @@ fn text(sdk: &Sdk, path: &str) -> String {
 }
 
 #[test]
-fn names_are_unique_and_no_words_of_a_language() {
+fn names_are_unique_and_no_reserved_words() {
     let routes = "[routes.class]\npath = \"/a\"\n[routes.user-list]\npath = \"/b\"\n[routes.user_list]\npath = \"/c/{in}/{limit}\"\n";
     let python = text(&client(routes, "{}", SdkLanguage::Python), "api_client/__init__.py");
     for line in [

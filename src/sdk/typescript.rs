@@ -18,7 +18,7 @@ const TESTS: &str = include_str!("typescript/client.test.ts");
 const PACKAGE: &str = include_str!("typescript/package.json");
 const COMPILER: &str = include_str!("typescript/tsconfig.json");
 
-/// The exports of the runtime, and the names in it that types of items can't have.
+/// The names that the runtime exports or uses, which types of items can't have.
 const TAKEN: [&str; 22] = [
     "ApiError",
     "Array",
@@ -44,7 +44,7 @@ const TAKEN: [&str; 22] = [
     "Transport",
 ];
 
-/// The names of a list in the code.
+/// The names in the generated code for a list.
 struct ListNames {
     method: String,
     options: String,
@@ -204,12 +204,12 @@ fn answer(sample: &AnswerSample) -> String {
     format!("{{ status: {}, headers: {{ {} }}, body: {} }}", status.typescript(), headers.join(", "), body.typescript())
 }
 
-/// Writes the name of a property.
+/// Writes the name of a property, in quotes if it is no identifier.
 fn property(name: &str) -> String {
     if is_identifier(name) { name.to_owned() } else { quoted(name) }
 }
 
-/// Writes a text so that it can't end a comment.
+/// Writes a text for a comment, which it can't end.
 pub(super) fn comment(text: &str) -> String {
     text.replace("*/", "* /")
 }

@@ -1,8 +1,8 @@
-//! Names in generated code: unique, and no words of the language.
+//! Names in generated code: unique, and no reserved words.
 
 use crate::gateway::openapi::{Names, pascal};
 
-/// Words that are names of nothing in TypeScript or Python.
+/// Words that can't be names in TypeScript or in Python, or that would hide a type or function of the language.
 const RESERVED: [&str; 76] = [
     "False",
     "None",
@@ -112,7 +112,8 @@ pub(super) fn snake(text: &str) -> String {
     if name.is_empty() { "unnamed".to_owned() } else { name.to_owned() }
 }
 
-/// Claims a name that is no word of a language and does not begin with a digit.
+/// Claims a name that is no reserved word and does not begin with a digit: `class` becomes `class_`, `2x` becomes
+/// `_2x`.
 pub(super) fn claim(names: &mut Names, wanted: &str) -> String {
     let wanted = match wanted {
         word if RESERVED.contains(&word) => format!("{word}_"),
@@ -138,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_the_languages() {
+    fn names_follow_the_rules_of_the_languages() {
         for (text, small, mixed) in [
             ("user_orders", "user_orders", "userOrders"),
             ("user-orders", "user_orders", "userOrders"),

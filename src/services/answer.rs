@@ -1,4 +1,4 @@
-//! Answers to inner requests, as services hold them: whole, within `server.memory`.
+//! Whole answers to inner requests. Their bodies count in `server.memory` while they are received.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,6 @@ use crate::{
 const OF_REFUSALS: [HeaderName; 4] =
     [header::CONTENT_TYPE, header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::CONTENT_LANGUAGE];
 
-/// A whole answer.
 #[derive(Clone, Debug)]
 pub(super) struct InnerAnswer {
     pub(super) status: u16,
@@ -32,10 +31,12 @@ pub(super) struct InnerAnswer {
 /// The reason that an inner request has no whole answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoAnswer {
-    /// The target is none.
+    /// The target can't be written as a request; none was sent.
     Unasked,
+    /// The request took too long, or is not wanted any more.
     GivenUp,
     BrokenOff,
+    /// The body does not fit into `server.memory`.
     NoMemory,
 }
 
@@ -51,8 +52,8 @@ impl NoAnswer {
     }
 }
 
-/// Asks for a target by GET in the name of a caller, with the headers of `more` beside its own. The request is given up after
-/// the time, or once the sender of `wanted` is gone.
+/// Sends a GET request for a target in the name of a caller, with the headers of `more` beside the caller's own. The
+/// request is given up after `time`, or once the sender of `wanted` is dropped.
 ///
 /// # Errors
 ///
@@ -89,7 +90,8 @@ pub(super) async fn ask(
 }
 
 impl InnerAnswer {
-    /// Returns the code of a refusal and its detail, where the gateway has written it.
+    /// Returns the code and the detail of a problem of the gateway; `None` for an answer that another server has
+    /// written.
     pub(super) fn problem(&self) -> Option<(String, Option<String>)> {
         let word = |name: &str| {
             let place = Pointer::parse(name).ok()?;
@@ -99,13 +101,14 @@ impl InnerAnswer {
         Some((code, word("/detail")))
     }
 
-    /// Returns the wait that a refusal asks for, in whole seconds; zero where it does not say.
+    /// Returns the wait of `Retry-After` in seconds; zero without it, and where it is a date.
     pub(super) fn retry_after(&self) -> Duration {
         let said = self.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         said.map_or(Duration::ZERO, Duration::from_secs)
     }
 
-    /// Returns the refusal of a list as the answer to a request about that list.
+    /// Returns this refusal of a list as the answer to the service's own client, with the headers of [`OF_REFUSALS`]
+    /// alone.
     pub(super) fn passed(&self) -> Response {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_LENGTH, self.body.len().into());

@@ -2,24 +2,23 @@
 
 use std::time::Duration;
 
-/// The pauses after failed attempts.
+/// Exponential pauses after failed attempts: `first`, `first` × `factor`, `first` × `factor`², and so on up to
+/// `longest`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
-    /// After the first one.
     pub(super) first: Duration,
-    /// Each further one is so many times as long as the one before.
     pub(super) factor: u32,
     pub(super) longest: Duration,
 }
 
 impl Backoff {
-    /// Returns the pause after a number of failed attempts. A half of it is random, so that what failed together does not
-    /// come back together.
+    /// Returns the pause after a number of failed attempts. Its second half is random, so that attempts that failed
+    /// together are not repeated together.
     pub(super) fn pause(self, attempts: u32) -> Duration {
         let grown = self.factor.checked_pow(attempts.saturating_sub(1)).and_then(|times| self.first.checked_mul(times));
         let half = grown.map_or(self.longest, |grown| grown.min(self.longest)) / 2;
         let mut bytes = [0; 4];
-        // Without random bytes the pause is whole.
+        // Without random bytes the pause has its full length.
         let share =
             getrandom::fill(&mut bytes).map_or(1.0, |()| f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX));
         half + half.mul_f64(share)

@@ -1,4 +1,5 @@
-//! The client of a service's request, as the inner requests have it.
+//! The client of a service's request: its address, its TLS and the headers that inner requests inherit, and the names
+//! by which services tell clients apart.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -17,8 +18,8 @@ use crate::{
     upstream::request::headers::EXPLAIN,
 };
 
-/// Headers that concern the service's request alone: its connection, its body, its own result. `Connection` stays, so that
-/// the gateway refuses an inner request whose credentials it would take away.
+/// Headers that concern the service's request alone: its connection, its body, its own result. `Connection` stays, so
+/// that the gateway refuses an inner request whose credentials it would take away.
 const OWN: [&str; 14] = [
     "accept-encoding",
     "digest",
@@ -36,50 +37,53 @@ const OWN: [&str; 14] = [
     "want-digest",
 ];
 
-/// Prefixes of such headers.
+/// Prefixes of further headers that are not inherited.
 const OWN_GROUPS: [&str; 2] = ["content-", "if-"];
 
 /// The client of a service's request.
 #[derive(Debug)]
 pub(super) struct Caller {
-    /// The address of the other end of the connection.
+    /// The address of the other end of the connection, which may be a proxy.
     pub(super) address: Option<SocketAddr>,
-    /// The TLS of the connection.
+    /// The TLS of the connection, with the client's certificate if it sent one.
     pub(super) tls: Option<Arc<SslDigest>>,
     /// The headers that inner requests inherit.
     pub(super) headers: HeaderMap,
-    /// The client, as trusted proxies name it.
+    /// The address of the client itself, as trusted proxies state it.
     client: Option<IpAddr>,
 }
 
 impl Caller {
-    /// Identifies the client of a session.
+    /// Returns the client of a session. `client` is its address, as trusted proxies state it.
     pub(super) fn of(session: &ServerSession, client: Option<IpAddr>) -> Self {
         let mut headers = HeaderMap::new();
         for (name, value) in session.req_header().headers.iter().filter(|(name, _)| is_inherited(name)) {
             headers.append(name.clone(), value.clone());
         }
-        // Answers don't leave the process as they are, so that no coding helps.
+        // The service reads the answers itself: compression would only cost time.
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let tls = session.digest().and_then(|digest| digest.ssl_digest.clone());
         Self { address: session.client_addr().cloned(), tls, headers, client }
     }
 
-    /// Creates a client that is the gateway itself, with the headers that the configuration gives it.
+    /// Creates the client of requests that the gateway makes for itself, with headers of the configuration.
     pub(super) fn of_headers(mut headers: HeaderMap) -> Self {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         Self { address: None, tls: None, headers, client: None }
     }
 
-    /// Returns the name of a key of this client: two clients with the same key have different names. A client is told by all
-    /// headers that could identify it and by its certificate, or without either by its address. The headers have been sifted
-    /// ([`Client::of`](crate::gateway::session::client_request::Client::of)), so that no client names another one.
+    /// Returns the name of a key of this client, a SHA-256: two clients with the same key have different names. A
+    /// client is identified by its host, its certificate and all headers that could identify it; by its address if it
+    /// has neither a certificate nor such a header. The headers have been sifted
+    /// ([`Client::of`](crate::gateway::session::client_request::Client::of)), so that no client can pass for another
+    /// one.
     pub(super) fn name_of(&self, key: &str) -> [u8; 32] {
         self.named(key, |name| !is_impersonal(name))
     }
 
-    /// Returns the name of this client at a list whose clients are told apart by the headers of `principal`: by those that
-    /// the client sent, or without any by all headers that could identify it.
+    /// Returns the name of this client at a list whose clients are told apart by the headers of `principal`. If the
+    /// client sent some of these, they identify it, else all headers that could. Example: with the principal
+    /// `Authorization`, a client that sends it keeps its name when its cookies change.
     pub(super) fn name_at(&self, principal: &[HeaderName]) -> [u8; 32] {
         let is_named = principal.iter().any(|name| self.headers.contains_key(name));
         self.named("", |name| if is_named { principal.contains(name) } else { !is_impersonal(name) })
@@ -87,6 +91,7 @@ impl Caller {
 
     fn named(&self, key: &str, identifies: impl Fn(&HeaderName) -> bool) -> [u8; 32] {
         let mut hash = Sha256::new();
+        // Each part follows its length, so that no two lists of parts have the same bytes.
         let mut part = |bytes: &[u8]| {
             hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(bytes);
@@ -97,7 +102,7 @@ impl Caller {
         part(certificate);
         let own = self.headers.iter().filter(|(name, _)| identifies(name));
         let mut own: Vec<(&str, &[u8])> = own.map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        // Lines of one name keep their order.
+        // The sort is stable: lines of one header keep their order, which can matter.
         own.sort_by_key(|(name, _)| *name);
         if own.is_empty() && certificate.is_empty() {
             part(self.client.map(|client| whose(client).to_string()).unwrap_or_default().as_bytes());
@@ -110,13 +115,13 @@ impl Caller {
     }
 }
 
-/// A client in the form in which it is sealed.
+/// A client as the plain text of a seal.
 #[derive(Serialize, Deserialize)]
 struct StoredCaller {
     address: Option<std::net::SocketAddr>,
     client: Option<IpAddr>,
     tls: Option<StoredTls>,
-    /// Names, and values in base64.
+    /// Names, and values in base64, because a value can have bytes that are no UTF-8.
     headers: Vec<(String, String)>,
 }
 
@@ -130,7 +135,8 @@ struct StoredTls {
 }
 
 impl Caller {
-    /// Returns the client as bytes, which hold its credentials. The subject of its certificate is not among them.
+    /// Returns the client as bytes, which hold its credentials and must be sealed. The subject of its certificate is
+    /// not among them.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let address = match &self.address {
             Some(SocketAddr::Inet(address)) => Some(*address),
@@ -149,7 +155,7 @@ impl Caller {
         serde_json::to_vec(&stored).unwrap_or_default()
     }
 
-    /// Reads what `to_bytes` returned.
+    /// Reads a client from bytes of [`to_bytes`](Self::to_bytes). Returns `None` if they are of another form.
     pub(super) fn of_bytes(bytes: &[u8]) -> Option<Self> {
         let stored: StoredCaller = serde_json::from_slice(bytes).ok()?;
         let mut headers = HeaderMap::new();
@@ -169,7 +175,7 @@ impl Caller {
     }
 }
 
-/// Returns whether inner requests have a header of the service's request.
+/// Returns whether inner requests inherit a header of the service's request.
 fn is_inherited(name: &HeaderName) -> bool {
     let text = name.as_str();
     let is_own = OWN.contains(&text) || OWN_GROUPS.iter().any(|group| text.starts_with(group));
@@ -210,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_says_by_which_headers_its_clients_are_told_apart() {
+    fn the_principal_of_a_list_tells_its_clients_apart() {
         let (here, there) = ([192, 0, 2, 1], [192, 0, 2, 2]);
         let principal = [header::AUTHORIZATION, header::COOKIE];
         let name = |fields: &[_], client| caller(fields, client).name_at(&principal);

@@ -14,7 +14,6 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 /// The time for which a process waits for the transaction of another one.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// A fault of a database or of its directory.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DatabaseFault {
     #[error("the database: {0}")]
@@ -29,17 +28,19 @@ pub(super) enum DatabaseFault {
     Task,
 }
 
-/// An open database.
+/// An open database: one connection, which the calls of this process use one after the other.
 #[derive(Clone, Debug)]
 pub(super) struct Database(Arc<Mutex<Connection>>);
 
 impl Database {
-    /// Opens a database, which is made if it is not there, with its directory. `steps` are the changes of its tables, from
-    /// the first version on: a database of an earlier version gets those that it lacks.
+    /// Opens a database. A missing one is created, with its directory (mode 0700) and its file (mode 0600). `steps` are
+    /// the changes of its tables, one for each version from the first on: a database of an earlier version gets those
+    /// that it lacks.
     ///
     /// # Errors
     ///
-    /// Returns the fault of the directory or of the database, or that it is of a later version.
+    /// Returns the fault of the directory or of the database, and [`DatabaseFault::Later`] for a version beyond
+    /// `steps`.
     pub(super) fn open(path: &Path, steps: &[&str]) -> Result<Self, DatabaseFault> {
         if let Some(directory) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
@@ -48,14 +49,15 @@ impl Database {
         OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         let mut database = Connection::open(path)?;
         database.busy_timeout(BUSY)?;
-        // The answer of this pragma is the mode that was set.
+        // This pragma answers with the mode that was set, so that it can't be a plain update.
         database.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        // What was accepted survives a loss of power.
+        // A committed transaction survives a loss of power.
         database.pragma_update(None, "synchronous", "FULL")?;
         // Credentials and secrets are overwritten when they are removed.
         database.pragma_update(None, "secure_delete", "ON")?;
         let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        // A later version may keep what these steps don't know. Test: `a_database_of_a_later_version_is_left_alone`.
         let Some(missing) = usize::try_from(version).ok().and_then(|known| steps.get(known..)) else {
             return Err(DatabaseFault::Later(version));
         };
@@ -67,11 +69,12 @@ impl Database {
         Ok(Self(Arc::new(Mutex::new(database))))
     }
 
-    /// Runs a function in a transaction, on a thread that may wait. The transaction is undone if the function fails.
+    /// Runs a function in a transaction, on a thread that may block. The transaction is rolled back if the function
+    /// fails.
     ///
     /// # Errors
     ///
-    /// Returns the function's fault.
+    /// Returns the fault of the function, or that of the transaction.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         function: impl FnOnce(&Transaction<'_>) -> Result<T, DatabaseFault> + Send + 'static,
@@ -89,22 +92,22 @@ impl Database {
     }
 }
 
-/// Returns a number as SQLite has it.
+/// Returns a number as a database stores it; one that does not fit becomes the largest.
 pub(super) fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Returns a number of SQLite that is never negative.
+/// Returns a stored number that is never negative; a negative one becomes 0.
 pub(super) fn natural(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// Returns a count of SQLite.
+/// Returns a counted number of rows.
 pub(super) fn count(number: i64) -> usize {
     usize::try_from(number).unwrap_or(0)
 }
 
-/// Returns a largest number of rows as SQLite has it.
+/// Returns a number of rows for a `LIMIT`.
 pub(super) fn limit(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

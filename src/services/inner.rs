@@ -1,8 +1,8 @@
 //! Requests of services through the gateway.
 //!
 //! An inner request is a whole request of HTTP/1.1 over a pipe in memory in place of a socket, with the address, the
-//! certificate and the headers of the client that the service works for (`caller`). So it meets the checks, limits, logs and
-//! traces that a request of that client meets.
+//! certificate and the headers of the client that the service works for (`caller`). So it meets the checks, limits,
+//! logs and traces that a request of that client meets.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -30,20 +30,20 @@ use crate::{
     },
 };
 
-/// The gateway as inner requests pass through it.
+/// The gateway as Pingora runs it for inner requests.
 pub(super) type InnerProxy = HttpProxy<Gateway>;
 
-/// The bytes of an answer that wait in the pipe. A body is added, so that its sender never waits for the reader of an
-/// answer that came early.
+/// The bytes of an answer that the pipe holds. The size of the request's body is added, so that the body fits into the
+/// pipe even if the gateway answers before it has read it: the sender reads the answer only after the body is written.
 const PIPE: usize = 64 << 10;
 
-/// The time in which a request that was given up ends by itself, after its client has left.
+/// The time that a request has to end by itself after it was given up.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// The most informational answers before the answer.
+/// The most informational responses (status 1xx) before the final one.
 const MOST_INFORMATIONAL: usize = 16;
 
-/// The gateway of inner requests, which are answered by routes, and by the services that it has.
+/// The gateway of inner requests. Routes answer these, and none or one of the services.
 pub(super) struct InnerGateway {
     gateway: Gateway,
     /// Made for the first request: Pingora reads the authorities of the system for it.
@@ -51,18 +51,18 @@ pub(super) struct InnerGateway {
 }
 
 impl InnerGateway {
-    /// Creates the gateway from one that has no services yet.
+    /// Creates the gateway from one that has no services yet, so that a request of a service never leads to a service.
     pub(super) fn new(gateway: &Gateway) -> Self {
         Self { gateway: Gateway { is_inner: true, ..gateway.clone() }, proxy: OnceCell::new() }
     }
 
-    /// Creates one whose requests a service answers too.
+    /// Creates a gateway with one service, which also answers inner requests.
     pub(super) fn with(gateway: &Gateway, service: Arc<dyn Service>) -> Self {
         let gateway = Gateway { is_inner: true, services: vec![service], ..gateway.clone() };
         Self { gateway, proxy: OnceCell::new() }
     }
 
-    /// Creates one whose requests have their permits from a service, and are explained to it.
+    /// Creates a gateway that explains inner requests with a permit of `explanations`, where the service finds them.
     pub(super) fn explaining(gateway: &Gateway, explanations: Arc<Explanations>) -> Self {
         let gateway = Gateway { is_inner: true, explanations: Some(explanations), ..gateway.clone() };
         Self { gateway, proxy: OnceCell::new() }
@@ -73,7 +73,7 @@ impl InnerGateway {
         &self.gateway
     }
 
-    /// Returns the gateway as inner requests pass through it.
+    /// Returns the proxy of inner requests, made for the first one.
     ///
     /// # Errors
     ///
@@ -87,8 +87,8 @@ impl InnerGateway {
         self.proxy.get_or_try_init(make).await.cloned().map_err(|error| failed(&error))
     }
 
-    /// Runs the work of a request in a task. Returns `None` if the client has gone: then the sender of the work's receiver is
-    /// gone too, and the work comes to its end by itself. A process that stops lets the work go on.
+    /// Runs the work of a request in a task. Returns `None` if the client has gone: then the sender of the work's
+    /// receiver is dropped too, and the work ends by itself. A process that drains waits for the work.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ pub(super) struct InnerRequest {
     pub(super) body: Bytes,
 }
 
-/// The reasons that an inner request has no whole answer. The upstream may have carried it out.
+/// The reason that an inner request has no whole answer. The upstream may have carried it out all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unanswered {
     /// The request took too long, or is not wanted any more.
@@ -137,8 +137,8 @@ pub(super) enum Unanswered {
 }
 
 impl InnerRequest {
-    /// Sends the request, and calls `keep` with each part of the answer's body. Returns the status and the headers of the
-    /// answer after its last byte. The request is given up after the time, or once the sender of `wanted` is gone.
+    /// Sends the request, and calls `keep` with each part of the answer's body. Returns the status and the headers of
+    /// the answer after its last byte. The request is given up after `time`, or once the sender of `wanted` is dropped.
     ///
     /// # Errors
     ///
@@ -158,7 +158,7 @@ impl InnerRequest {
         let mut serving = Box::pin(async { drop(proxy.process_new_http(session, &shutdown).await) });
         let exchanged = tokio::select! {
             biased;
-            // The request has its line in the log before its result is there.
+            // The server's side is awaited too, so that the request has its line in the log before its result is used.
             exchanged = tokio::time::timeout(time, async {
                 tokio::join!(exchange(near, head, body, keep), serving.as_mut()).0
             }) => exchanged.ok(),
@@ -167,7 +167,8 @@ impl InnerRequest {
         match exchanged {
             Some(exchanged) => exchanged.map_err(|_| Unanswered::BrokenOff),
             None => {
-                // The client's end is closed. The server notices, and ends its request to the upstream.
+                // The client's end of the pipe is closed by now. The server notices, and ends its request to the
+                // upstream. Test: `a_client_that_leaves_ends_its_operations`.
                 let _ = tokio::time::timeout(LEAVING, serving).await;
                 Err(Unanswered::GivenUp)
             }
@@ -190,7 +191,8 @@ async fn exchange(
         }
         client.finish_body().await
     };
-    // An answer that comes before the end of the body closes the pipe, and is read all the same.
+    // A server that answers before the end of the body closes the pipe: the write fails, and the answer is there to be
+    // read.
     let _ = sent.await;
     for _ in 0..MOST_INFORMATIONAL {
         client.read_response().await?;

@@ -1,8 +1,8 @@
 //! Types of items, from the JSON Schemas by which an upstream describes them.
 //!
-//! A member has a type where its schema has one. All else, such as unions and objects without known members, is `JSON`. Every
-//! member may be null, because documents are often wrong about that, and a null in place of a page helps no client. Values
-//! of an enumeration are texts, so that a value that is new is no error.
+//! A member has the type that its schema states. Every other member, such as a union or an object without known
+//! members, is `JSON`. Every member may be null, because documents are often wrong about that, and an error in place of
+//! a page helps no client. Values of an enumeration are texts, so that a new value is no error.
 
 use std::collections::HashMap;
 
@@ -14,16 +14,16 @@ use crate::{
     json::Document,
 };
 
-/// The deepest schema that becomes a type. What lies deeper is `JSON`.
+/// The deepest nesting of schemas that become types. Deeper ones are `JSON`.
 const MOST_DEPTH: usize = 24;
 
 /// The most types with fields. Objects beyond are `JSON`.
 const MOST_TYPES: usize = 2_000;
 
-/// The most parts of schemas that are looked at for one item: parts can consist of one another without an end.
+/// The most parts of schemas that are read for one item. Parts can refer to one another in circles, or each to the next
+/// one twice, which doubles the work with each level.
 const MOST_STEPS: usize = 100_000;
 
-/// The type of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ValueType {
     Text,
@@ -47,7 +47,6 @@ pub(super) struct ObjectType {
     pub(super) fields: Vec<ObjectField>,
 }
 
-/// A field of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ObjectField {
     pub(super) name: String,
@@ -57,21 +56,21 @@ pub(super) struct ObjectField {
     pub(super) description: Option<String>,
 }
 
-/// The types of all items.
+/// The types of the items of all lists, whose names are unique.
 pub(super) struct TypeCatalog {
     names: Names,
     pub(super) objects: Vec<ObjectType>,
-    /// The schemas of components and their types, by file and name.
+    /// The schemas of components and their types, by the description's file and the component's name.
     known: HashMap<(String, String), (Document, ValueType)>,
 }
 
-/// The types of one description in the making.
+/// The types of one description while they are made.
 struct ItemTypes<'c, 'a> {
     catalog: &'c mut TypeCatalog,
     item: &'a ItemDescription,
-    /// The types of components.
+    /// The components whose types are known, by name.
     found: HashMap<&'a str, ValueType>,
-    /// The parts of schemas that may still be looked at.
+    /// The parts of schemas that may still be read.
     left: usize,
 }
 
@@ -85,15 +84,18 @@ impl TypeCatalog {
         Self { names, objects: Vec::new(), known: HashMap::new() }
     }
 
-    /// Claims the name of a type.
+    /// Claims the name of a type and returns it: with a number at its end if the name is taken, and with `T` before it
+    /// if it does not begin with a letter.
     pub(super) fn claim(&mut self, wanted: &str) -> String {
         let begins = wanted.starts_with(|first: char| first.is_ascii_alphabetic());
         self.names.claim(&if begins { wanted.to_owned() } else { format!("T{wanted}") })
     }
 
-    /// Adds the types of an item. `name` is that of its own type, where the document has none for it.
+    /// Adds the types of an item and returns that of the item. `name` is the name of that type if the document has
+    /// none.
     pub(super) fn add(&mut self, item: &ItemDescription, name: &str) -> ValueType {
-        // One schema has one type for all lists, unless the same name means something else here.
+        // A component has one type for all lists, unless its name stands for another schema in this description.
+        // Test: `a_schema_has_one_type_in_all_lists`.
         let key = |name: &String| (item.file.clone(), name.clone());
         let agrees =
             |(name, schema): &(String, Document)| self.known.get(&key(name)).is_none_or(|(own, _)| own == schema);
@@ -118,7 +120,7 @@ impl TypeCatalog {
 }
 
 impl<'a> ItemTypes<'_, 'a> {
-    /// Counts a part; returns whether it may be looked at.
+    /// Counts a part of a schema. Returns whether it may be read.
     fn step(&mut self) -> bool {
         self.left = self.left.saturating_sub(1);
         self.left > 0
@@ -131,6 +133,7 @@ impl<'a> ItemTypes<'_, 'a> {
         if let Some(name) = reference(schema) {
             return self.component(name, depth);
         }
+        // One alternative beside null has its own type. Several make a union, for which there is no type.
         for word in ["anyOf", "oneOf"] {
             if let Some(Document::Array(all)) = schema.member(word) {
                 let mut others = all.iter().filter(|one| !is_null(one));
@@ -173,7 +176,8 @@ impl<'a> ItemTypes<'_, 'a> {
         if let Some(known) = self.found.get(name.as_str()) {
             return known.clone();
         }
-        // A component that consists of itself ends at the greatest depth. The file's name is before the first `_`.
+        // A component that refers to itself alone ends at the greatest depth. Its name is that of the file, `_` and its
+        // own. Test: `schemas_that_refer_to_themselves_end`.
         let hint = pascal(name.split_once('_').map_or(name.as_str(), |(_, name)| name));
         let mut members = Vec::new();
         self.members(schema, depth, &mut members);
@@ -183,12 +187,13 @@ impl<'a> ItemTypes<'_, 'a> {
             return value;
         }
         let claimed = self.catalog.claim(&hint);
-        // Known before its members are read, which may lead back to it.
+        // The type is known before its members are read, because they may refer back to it.
         self.found.insert(name, ValueType::Object(claimed.clone()));
         self.fields(schema, members, claimed, depth)
     }
 
-    /// Adds the members of an object, those of all parts that it consists of.
+    /// Adds the members of an object and of all parts of its `allOf`. Of two members with one name the later one
+    /// counts.
     fn members(&mut self, schema: &'a Document, depth: usize, into: &mut Vec<(&'a str, &'a Document)>) {
         if depth > MOST_DEPTH || !self.step() {
             return;
@@ -282,7 +287,7 @@ fn kind(schema: &Document) -> Option<&str> {
     }
 }
 
-/// Returns the type of an integer: one of 32 bits where the document says so.
+/// Returns the type of an integer: [`ValueType::Integer`] if the format is `int32` or both bounds fit into 32 bits.
 fn integer(schema: &Document) -> ValueType {
     let bound = |name| match schema.member(name) {
         Some(Document::Number(digits)) => digits.parse::<i32>().ok(),
@@ -297,7 +302,7 @@ fn integer(schema: &Document) -> ValueType {
 pub(super) fn field_name(member: &str) -> String {
     let taken = |character: char| if character.is_ascii_alphanumeric() { character } else { '_' };
     let mut name: String = member.chars().map(taken).collect();
-    // Names with two underscores in front belong to GraphQL.
+    // Names that begin with two underscores are reserved for introspection by GraphQL.
     while name.starts_with("__") {
         name.remove(0);
     }
@@ -404,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn schemas_without_an_end_have_one_here() {
+    fn schemas_that_refer_to_themselves_end() {
         let circle = r##"{"$ref":"#/components/schemas/A_B"}"##;
         let mut catalog = TypeCatalog::new(&[]);
         let components = [("A_B", r##"{"$ref":"#/components/schemas/A_C"}"##), ("A_C", circle)];

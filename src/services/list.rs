@@ -1,4 +1,4 @@
-//! Lists as services find them: by a path below that of a list, and by the name of its host.
+//! The lists that requests of services name: found by a path and a host, or by a path below that of a list.
 
 use std::sync::Arc;
 
@@ -14,18 +14,19 @@ use crate::gateway::{
     routes::route::Route,
 };
 
-/// The names under which a service takes the parameters of a list.
+/// The names under which a service takes the parameters of a list as arguments. Each pair has the name of the
+/// parameter, and that of the argument.
 #[derive(Debug)]
 pub(super) struct ArgumentNames {
-    /// The parameters of the path, with the arguments that stand for them.
+    /// The parameters of the path.
     pub(super) path: Vec<(String, String)>,
-    /// The filters, likewise, in the order of the list.
+    /// The filters, in the order of the list.
     pub(super) filters: Vec<(String, String)>,
 }
 
 impl ArgumentNames {
-    /// Names the arguments of a list. `taken` are names that they can't have; `spelled` writes a name as the service can
-    /// have it.
+    /// Names the arguments of a list. `taken` are names that no argument can have; `spelled` writes a name with the
+    /// characters that the service allows.
     pub(super) fn of(list: &DescribedList, taken: &[&str], spelled: impl Fn(&str) -> String) -> Self {
         let mut names = Names::default();
         for name in taken {
@@ -57,10 +58,10 @@ pub(super) struct BelowList {
 }
 
 impl BelowList {
-    /// Reads a request for the path of a list with `segment` after it, such as `/exports`. `None` if it is another one: it
-    /// is that of a route then.
+    /// Reads a request for the path of a list with `segment` after it, such as `/users/exports` for `/exports`. Returns
+    /// `None` for any other request, which is for a route.
     pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader, segment: &str) -> Option<Self> {
-        // Most paths end the look here.
+        // Most requests are for other paths, and cost no more than this search.
         memchr::memmem::find(head.raw_path(), segment.as_bytes())?;
         let mut list = target::read(head).ok()?;
         let at = list.path.rfind(segment)?;
@@ -76,7 +77,7 @@ impl BelowList {
     }
 }
 
-/// Returns the route of a list that is asked for by GET.
+/// Returns the route that serves a list to GET at this host and path.
 pub(super) fn find_list(snapshot: &Snapshot, host: Option<&str>, path: &str) -> Option<Arc<Route>> {
     let route = snapshot.table.find(host, path)?.route;
     (route.list.is_some() && route.methods.take(&Method::GET)).then_some(route)

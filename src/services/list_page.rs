@@ -27,45 +27,45 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The beginning of the names of its parameters, which clients know without it.
+/// The prefix of the names of the form's parameters. Clients never see it.
 const OWN: &str = "cursorgate.";
 
-/// The longest part of a fault that clients get, in characters.
+/// The largest part of a problem's detail that clients get, in characters.
 const LONGEST: usize = 500;
 
-/// A request for a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PageQuery {
     /// The path, encoded.
     pub(super) path: String,
-    /// Names and values, decoded.
+    /// The parameters: names and values, decoded.
     pub(super) pairs: Vec<(String, String)>,
-    /// The total is wanted.
+    /// True if the page is to have the total of the list, which may cost a request to the upstream.
     pub(super) counted: bool,
 }
 
-/// A page.
+/// A page in the form of inner requests, which follows the connections of Relay.
 #[derive(Debug)]
 pub(super) struct ConnectionPage {
     pub(super) edges: Vec<ConnectionEdge>,
     pub(super) has_next: bool,
     pub(super) has_previous: bool,
-    /// JSON: texts or null.
+    /// The cursor of the first item as JSON: a text, or null.
     pub(super) start: Bytes,
+    /// The cursor of the last item, likewise.
     pub(super) end: Bytes,
     pub(super) total: Option<u64>,
-    /// The level of its proof.
+    /// The level of its proof, as the header `Cursorgate-Level` has it.
     pub(super) level: String,
-    /// The reason that it is not proven.
+    /// The reason that the page is served without a proof, if it is.
     pub(super) unproven: Option<String>,
 }
 
 /// An item with its cursor.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionEdge {
-    /// JSON: a text or null.
+    /// JSON: a text, or null for an item that no cursor can name.
     pub(super) cursor: Bytes,
-    /// Valid JSON; nothing if the upstream's is not.
+    /// The item as the upstream wrote it; `None` if that is not valid JSON.
     pub(super) node: Option<Bytes>,
 }
 
@@ -75,7 +75,7 @@ pub(super) struct ListFault {
     pub(super) code: String,
     pub(super) detail: String,
     pub(super) status: Option<u16>,
-    /// In seconds.
+    /// The wait that the answer asks for, in seconds.
     pub(super) retry_after: Option<u64>,
 }
 
@@ -104,12 +104,13 @@ pub(super) struct ListReader {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) caller: Caller,
     pub(super) timeout: Duration,
-    /// The bytes of answers that may still be kept.
+    /// The bytes of answers that may still be kept, of all inner requests together.
     pub(super) room: AtomicUsize,
+    /// The memory of the answers, counted in `server.memory`.
     pub(super) held: MemoryShare,
-    /// Closed once the answer is not wanted any more.
+    /// Closed once the client has gone.
     pub(super) wanted: watch::Receiver<()>,
-    /// Names of inner parameters whose names here are others.
+    /// Inner parameters that the service's clients know by another name: the inner name without its prefix, and theirs.
     pub(super) renamed: &'static [(&'static str, &'static str)],
 }
 
@@ -145,7 +146,7 @@ impl ListReader {
             if fits && self.held.reserve(bytes, part.len(), usize::MAX).is_ok() {
                 bytes.extend_from_slice(part);
             } else {
-                // The rest is read, so that the request comes to its end.
+                // The rest is read and dropped, so that the request ends and has its line in the log.
                 kept = None;
             }
         };
@@ -165,7 +166,8 @@ impl ListReader {
         }
     }
 
-    /// Returns the fault of a refusal: that of a problem of the gateway, or of an answer of the upstream.
+    /// Returns the fault of an answer without a page: the code and the detail of a problem of the gateway, or else a
+    /// code by the status. The words of an upstream are not passed on.
     pub(super) fn refusal(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> ListFault {
         let word = |name: &str| {
             let place = Pointer::parse(name).ok()?;
@@ -188,13 +190,17 @@ impl ListReader {
         }
     }
 
-    /// Names inner parameters as clients know them.
+    /// Returns a detail with the names of parameters that clients know in place of the inner ones.
     fn in_own_words(&self, detail: &str) -> String {
         let renamed = self.renamed.iter().fold(detail.to_owned(), |text, (name, here)| text.replace(&own(name), here));
         renamed.replace(OWN, "")
     }
 
-    /// Returns the head of the inner request. Its path leads to the route of the list, and to no other one.
+    /// Returns the head of the inner request.
+    ///
+    /// # Errors
+    ///
+    /// Returns 404 `route_not_found` if the path does not lead to the route of the list.
     fn head(&self, call: &InnerCall<'_>) -> Result<RequestHeader, ListFault> {
         let InnerCall { route, query, method, below, headers, body } = call;
         let build = |target: &str| {
@@ -206,6 +212,7 @@ impl ListReader {
                 head
             })
         };
+        // The path has arguments of clients. One such as `..` or an encoded slash could lead to another route.
         let read = target::read(&build(&query.path)?);
         let read = read.map_err(|problem| ListFault::new(problem.code, problem.detail.clone()))?;
         let found = self.snapshot.table.find(read.host.as_deref(), &read.normal_path);
@@ -235,19 +242,20 @@ fn elsewhere() -> ListFault {
     ListFault::new(Code::RouteNotFound, detail)
 }
 
-/// Encodes a text for a path or a query.
+/// Percent-encodes a text for a segment of a path or a part of a query: all but the unreserved characters of RFC 3986
+/// section 2.3.
 pub(super) fn encoded(text: &str) -> String {
     const PLAIN: percent_encoding::AsciiSet =
         percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     percent_encoding::utf8_percent_encode(text, &PLAIN).collect()
 }
 
-/// Returns the name of an inner parameter.
+/// Returns the name of an inner parameter with its prefix.
 pub(super) fn own(name: &str) -> String {
     format!("{OWN}{name}")
 }
 
-/// Reads a page of the convention of inner requests.
+/// Reads a page in the form of inner requests.
 fn read_page(headers: &HeaderMap, body: &Bytes) -> Result<ConnectionPage, ListFault> {
     let unreadable = || ListFault::new(Code::UpstreamMalformed, "the list was not answered with a page");
     // Every page of the gateway has a level. An answer that was passed on is no page.
@@ -260,7 +268,7 @@ fn read_page(headers: &HeaderMap, body: &Bytes) -> Result<ConnectionPage, ListFa
         let members = json::members(edge)?;
         let member = |name: &[u8]| members.iter().find(|(known, _)| &**known == name).map(|(_, value)| *value);
         let (cursor, node) = (member(b"cursor")?, member(b"node")?);
-        // The gateway has checked the outline of an item alone.
+        // The gateway has checked the structure of an item alone: its values may not be JSON, such as `NaN`.
         let is_valid = serde_json::from_slice::<&RawValue>(node).is_ok();
         Some(ConnectionEdge { cursor: slice(cursor), node: is_valid.then(|| slice(node)) })
     };

@@ -1,6 +1,7 @@
-//! Services above the gateway: more for a client than an answer to one request. Each is off until the configuration has its
-//! table. They make their requests through the gateway, so that limits, logs and traces hold for them as for clients, and
-//! nothing below imports them. The feature `services` leaves them out of a build.
+//! Services above the gateway, each of which does more for a client than answer one request for a page. A service is
+//! off until the configuration has its table. Services make their requests through the gateway (`inner`), so that
+//! limits, logs and traces hold for them as for clients; no lower module imports them. A build without the feature
+//! `services` leaves them out.
 
 mod answer;
 mod backoff;
@@ -42,11 +43,10 @@ use crate::{
 
 /// The services of a process.
 pub(crate) struct Services {
-    /// The services that answer requests.
+    /// Dispatch asks these in order whether a request is theirs.
     pub(crate) answering: Vec<Arc<dyn Service>>,
-    /// The reports for operators.
+    /// The reports of the admin listener.
     pub(crate) reports: Vec<Arc<dyn ServiceReport>>,
-    /// The work that goes on without requests.
     pub(crate) work: ServiceWork,
 }
 
@@ -72,7 +72,7 @@ impl ServiceWork {
 }
 
 impl Services {
-    /// Opens the services of a gateway that has none yet.
+    /// Opens all services of a gateway that has none yet. Those whose table is missing answer no request.
     ///
     /// # Errors
     ///
@@ -90,6 +90,8 @@ impl Services {
             (webhooks, events) = (Some((opened.deliveries, opened.watches)), Some(opened.events));
         }
         answering.push(Arc::new(live::LivePages::new(Arc::clone(&inner), events.clone())));
+        // The gateway of tools has exports as its one service, so that an export of an agent is begun, limited and
+        // owned by the same code. Test: `a_tool_begins_an_export_and_follows_it`.
         let (mut exports, mut of_tools) = (None, Arc::clone(&inner));
         if let Some(settings) = &settings.exports {
             let (service, work) = exports::Exports::open(&inner, settings, events)?;

@@ -1,5 +1,5 @@
-//! Pages of lists in answers to inner requests: what tells a page from another answer, one version of its items from another
-//! one, and its list from another list.
+//! Pages of lists in answers to inner requests: whether an answer is a page, the version of its items, and the part of
+//! its query that names the list.
 
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
@@ -11,13 +11,14 @@ use crate::{
     json::{Pointer, canonical},
 };
 
-/// The header that every page of the gateway has. An answer that was passed on is no page.
+/// The header that every page of the gateway has. An answer of the upstream that was only forwarded lacks it.
 const LEVEL: &str = "cursorgate-level";
 
-/// The roles of parameters that name a place. A request has one of them.
+/// The roles of parameters that name a place in the list. A request has at most one of them.
 pub(super) const PLACES: [Role; 5] = [Role::Cursor, Role::After, Role::Before, Role::AfterId, Role::BeforeId];
 
-/// The deepest items whose members are compared in any order.
+/// The deepest nesting of items whose members are compared in any order. Items that nest deeper are hashed as they
+/// stand.
 const DEPTH: u16 = 64;
 
 /// Returns whether an answer is a page of the gateway.
@@ -38,8 +39,8 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Returns the part of a page's query that names the list: the filters and the sort, without private parameters. Empty if the
-/// list does not take the query.
+/// Returns the part of a page's query that names the list: the filters and the sort, without the place, the limit and
+/// private parameters. Returns an empty text if the list does not take the query.
 pub(super) fn list_query(parameters: &Parameters, query: &str) -> String {
     let Ok(request) = parameters.read(Some(query)) else { return String::new() };
     let of_page = PLACES.into_iter().chain([Role::Limit]);
@@ -47,12 +48,13 @@ pub(super) fn list_query(parameters: &Parameters, query: &str) -> String {
     without(&request.self_query, |name| of_page.contains(&name))
 }
 
-/// Returns whether a query has private parameters: they may be credentials, by which headers don't tell clients apart.
+/// Returns whether a query has private parameters. These may be credentials, so that clients with equal headers may
+/// still be different ones.
 pub(super) fn has_private(parameters: &Parameters, query: &str) -> bool {
     without(query, |name| parameters.is_private(name.as_bytes())) != without(query, |_| false)
 }
 
-/// Returns a query without the parameters of some names.
+/// Returns a query without the parameters whose decoded names `is_dropped` accepts.
 pub(super) fn without(query: &str, is_dropped: impl Fn(&str) -> bool) -> String {
     let is_kept = |pair: &&str| {
         let name = pair.split('=').next().unwrap_or_default().replace('+', " ");

@@ -1,10 +1,11 @@
-//! Values that a service makes once for each configuration, for the first request under it.
+//! Values that a service derives from a configuration, such as the schema of GraphQL: made once, for the first request
+//! under that configuration.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::gateway::Snapshot;
 
-/// The value of the last snapshot that was asked for.
+/// The value of the snapshot that was asked for last. The snapshot itself is not kept alive.
 pub(super) struct PerSnapshot<T>(Mutex<Option<(Weak<Snapshot>, Arc<T>)>>);
 
 impl<T> Default for PerSnapshot<T> {
@@ -14,7 +15,7 @@ impl<T> Default for PerSnapshot<T> {
 }
 
 impl<T> PerSnapshot<T> {
-    /// Returns the value of a snapshot.
+    /// Returns the value of a snapshot, which `make` makes if the last call was for another one.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! The server's end of a pipe in memory, which has the client of a service's request at its other end as far as the gateway
-//! can tell.
+//! The server's end of a pipe in memory, as a connection of Pingora. To the gateway it looks like a connection of the
+//! client that the service works for: it has that client's address and TLS.
 
 use std::{
     io,
@@ -17,7 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
 use super::caller::Caller;
 
-/// A number that no open descriptor has: the pipe has no socket, whose pace would be that of a client.
+/// A number that no open descriptor has, because the pipe has no socket: the state of no socket is taken for the
+/// client's.
 const NO_SOCKET: i32 = -1;
 
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl PipeStream {
     /// Wraps the end of a pipe.
     pub(super) fn new(io: DuplexStream, caller: &Caller) -> Self {
         let socket = SocketDigest::from_raw_fd(NO_SOCKET);
-        // The digest is new: it has no address yet.
+        // This can only fail if an address is set already, and the digest is new.
         let _ = socket.peer_addr.set(caller.address.clone());
         Self { io, socket: Arc::new(socket), tls: caller.tls.clone() }
     }

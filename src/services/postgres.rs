@@ -1,9 +1,9 @@
 //! A database of PostgreSQL, which processes of several machines share.
 //!
-//! Every question is one statement, which the server carries out as a whole or not at all. A connection with a fault is
-//! left, so that the next question begins with a new one; questions themselves are never repeated, for the server may have
-//! carried out one whose answer was lost. The drivers of connections run on a runtime of their own, because connections
-//! outlive the requests that open them.
+//! Every query is one statement, which the server carries out as a whole or not at all. A connection with a fault is
+//! closed, so that the next query begins with a new one. No query is repeated, because the server may have carried out
+//! one whose answer was lost. The drivers of connections run on a runtime of their own, because connections outlive the
+//! requests that open them.
 
 use std::{
     io,
@@ -35,17 +35,17 @@ use crate::{
     tls::PeerCredentials,
 };
 
-/// The lock under which changes of tables and additions to queues follow one another: a number that other programs in the
-/// same database hardly use.
+/// The key of the advisory lock under which changes of tables and additions to queues happen one after the other: the
+/// bytes
+/// `cursorga`, a number that other programs in the same database hardly use.
 const LOCK: i64 = 0x6375_7273_6f72_6761;
 
-/// The most characters of a text from the server.
+/// The most characters of a fault of the server that are logged.
 const MOST_SAID: usize = 300;
 
 /// A parameter of a statement, and its type.
 pub(super) type TypedValue<'p> = (&'p (dyn ToSql + Sync), Type);
 
-/// A fault of the database.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PostgresFault {
     #[error("{0}")]
@@ -67,31 +67,32 @@ impl From<tokio_postgres::Error> for PostgresFault {
     }
 }
 
-/// The server, as it is connected to now.
+/// The server and the credentials of the configuration in force.
 pub(super) struct PostgresTarget {
     pub(super) settings: PostgresSettings,
     /// `None` without TLS.
     pub(super) credentials: Option<Arc<PeerCredentials>>,
 }
 
-/// The function that returns the server; a reload may have changed its user and its certificates.
+/// The function that returns the server before each connection, because a reload may have changed its user and its
+/// certificates. `None` if the configuration has no server any more.
 type FindTarget = dyn Fn() -> Option<PostgresTarget> + Send + Sync;
 
-/// A database.
+/// A pool of connections to one database.
 pub(super) struct Postgres {
     drivers: Drivers,
     target: Box<FindTarget>,
-    /// The changes of the tables, from the first version on.
+    /// The changes of the tables, one for each version from the first on.
     steps: &'static [&'static str],
     are_tables_made: OnceCell<()>,
-    /// The connections that may be open.
+    /// A permit for each connection that may be in use.
     places: Semaphore,
     idle: Mutex<Vec<Client>>,
-    /// The longest time of a question.
+    /// The longest time of a query, with the wait for a connection.
     patience: Duration,
 }
 
-/// A connection in use, and its place.
+/// A connection in use, which is closed when it is dropped.
 struct LentConnection<'p> {
     client: Client,
     _place: SemaphorePermit<'p>,
@@ -102,7 +103,7 @@ struct Drivers(Option<Runtime>);
 
 impl Drop for Drivers {
     fn drop(&mut self) {
-        // A runtime can't be waited for where tasks run.
+        // Dropping a runtime blocks, which panics where tasks run.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
@@ -110,12 +111,12 @@ impl Drop for Drivers {
 }
 
 impl Postgres {
-    /// Creates the database, which is connected to when it is asked. `steps` are the changes of its tables: tables of an
-    /// earlier version get those that they lack.
+    /// Creates the pool. The first query connects. `steps` are the changes of the tables, one for each version: tables
+    /// of an earlier version get those that they lack.
     ///
     /// # Errors
     ///
-    /// Returns the error of the system where it has no thread.
+    /// Returns the error of the system if it can't start the thread of the drivers.
     pub(super) fn new(
         settings: &PostgresSettings,
         steps: &'static [&'static str],
@@ -148,7 +149,8 @@ impl Postgres {
         .await
     }
 
-    /// Carries out a statement while no other process does so, after everything that others did before.
+    /// Carries out a statement under the advisory lock, so that it sees the effects of all statements that other
+    /// processes carried out by this function before.
     ///
     /// # Errors
     ///
@@ -160,7 +162,7 @@ impl Postgres {
     ) -> Result<Vec<Row>, PostgresFault> {
         self.in_time(async {
             let lent = self.lend().await?;
-            // A transaction that breaks off ends with its connection.
+            // After a fault the connection is closed, which rolls the transaction back and gives the lock up.
             lent.client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
             let rows = lent.client.query_typed(statement, parameters).await?;
             lent.client.batch_execute("COMMIT").await?;
@@ -174,7 +176,8 @@ impl Postgres {
         timeout(self.patience, asked).await.unwrap_or(Err(PostgresFault::Late(self.patience)))
     }
 
-    /// Returns a connection, for which there is a place. It is closed unless it is taken back.
+    /// Waits for a permit and returns a connection. The connection is closed when it is dropped, unless it is taken
+    /// back: so one on which a query failed, or was given up, is never used again.
     async fn lend(&self) -> Result<LentConnection<'_>, PostgresFault> {
         let place = self.places.acquire().await.map_err(|_| ends())?;
         let client = match self.idle() {
@@ -189,7 +192,7 @@ impl Postgres {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(lent.client);
     }
 
-    /// Returns an idle connection that is open, the youngest one.
+    /// Returns the idle connection that was used last, among those that are still open.
     fn idle(&self) -> Option<Client> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|client| !client.is_closed());
@@ -210,7 +213,7 @@ fn ends() -> PostgresFault {
     PostgresFault::Unreachable("the process ends".to_owned())
 }
 
-/// Connects to the first address at which a server writes.
+/// Connects to the first address at which a server that accepts writes answers.
 async fn open(target: PostgresTarget) -> Result<Client, PostgresFault> {
     let patience = target.settings.connect_timeout;
     let mut faults = Vec::new();
@@ -251,13 +254,15 @@ async fn open_at(address: &str, target: &PostgresTarget) -> Result<Client, Postg
             client
         }
     };
-    // A statement ends at the server too when the process has given it up, and a process that stands still holds no lock.
+    // The server ends a statement that the process has given up, and a transaction whose process stands still: neither
+    // holds its locks longer than this.
     let patience = settings.timeout.as_millis();
     let limits = format!(
         "SET statement_timeout = {patience}; SET lock_timeout = {patience};
          SET idle_in_transaction_session_timeout = {patience}"
     );
     client.batch_execute(&limits).await?;
+    // A standby refuses writes: the next address may be that of the primary.
     let rows = client.query_typed("SELECT pg_is_in_recovery()", &[]).await?;
     if answer::<bool>(&rows)?.unwrap_or_default() {
         return Err(PostgresFault::Unreachable("the server is a standby".to_owned()));
@@ -265,9 +270,9 @@ async fn open_at(address: &str, target: &PostgresTarget) -> Result<Client, Postg
     Ok(client)
 }
 
-/// Returns the TLS of a connection, which verifies the certificate of the server and its name.
+/// Returns the TLS settings of a connection, which verifies the certificate of the server and its name.
 fn connector(credentials: &PeerCredentials, least: TlsVersion) -> Result<ConnectConfiguration, ErrorStack> {
-    // The authorities are those of the system until there are others.
+    // The builder begins with the authorities of the system, which those of the configuration replace.
     let mut builder = SslConnector::builder(SslMethod::tls_client())?;
     builder.set_min_proto_version(Some(match least {
         TlsVersion::Tls12 => SslVersion::TLS1_2,
@@ -290,7 +295,8 @@ fn connector(credentials: &PeerCredentials, least: TlsVersion) -> Result<Connect
     builder.build().configure()
 }
 
-/// Drives a connection to its end, of which its client learns by itself.
+/// Runs the I/O of a connection until it ends. The client's next query fails then, so that the error is not needed
+/// here.
 fn drive<T: TlsStream + Unpin + Send + 'static>(connection: Connection<TcpStream, T>) {
     tokio::spawn(async move { drop(connection.await) });
 }
@@ -324,7 +330,7 @@ fn unreachable(error: &dyn std::error::Error) -> PostgresFault {
     PostgresFault::Unreachable(printable(&error.to_string()))
 }
 
-/// Returns an error with the errors that led to it.
+/// Returns an error and its sources as one text. Sources whose text is already there are left out.
 fn reasons(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -338,7 +344,7 @@ fn reasons(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Returns a text of the server without its control characters and the rest of a long one.
+/// Returns a text of the server without control characters, cut at [`MOST_SAID`] characters.
 fn printable(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(MOST_SAID).collect()
 }

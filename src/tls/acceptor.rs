@@ -58,7 +58,7 @@ impl std::fmt::Debug for Acceptor {
     }
 }
 
-/// Reads the files of a listener's `tls`. Returns nothing if one of them can't be used, which is reported.
+/// Reads the files of a listener's `tls`. Returns `None` if one of them can't be used, which is reported.
 pub fn listener(
     tls: &ListenerTls,
     http2: bool,
@@ -66,7 +66,7 @@ pub fn listener(
     diagnostics: &mut Diagnostics,
 ) -> Option<Arc<Renewable<Acceptor>>> {
     let pairs = tls.pairs.iter().map(|settings| material::pair(settings, Purpose::Server, now, diagnostics));
-    // All faults are reported before the first one counts.
+    // All files are read, so that the faults of all are reported.
     let pairs: Vec<Option<CredentialPart<CertKey>>> = pairs.collect();
     let authorities = match &tls.clients {
         Some(clients) => Some(material::authorities(&clients.name, &clients.ca, now, diagnostics)?),
@@ -149,6 +149,7 @@ impl CertificateChoice {
         let name = name.map(str::to_ascii_lowercase);
         let exact = name.as_ref().and_then(|name| self.by_name.get(name));
         let by_wildcard = || {
+            // A wildcard stands for exactly one label (RFC 9525, section 6.3).
             let (_, parent) = name.as_ref()?.split_once('.')?;
             self.by_name.get(&format!("*.{parent}"))
         };

@@ -30,9 +30,10 @@ pub struct PeerCredentials {
     pub hash: u64,
 }
 
-/// Reads the files of an upstream's `tls`. Returns nothing if one of them can't be used, which is reported.
+/// Reads the files of an upstream's `tls`. Returns `None` if one of them can't be used, which is reported.
 pub fn upstream(tls: &UpstreamTls, now: u64, diagnostics: &mut Diagnostics) -> Option<Arc<Renewable<PeerCredentials>>> {
     let pairs = tls.pair.iter().map(|settings| pair(settings, Purpose::Client, now, diagnostics));
+    // All files are read, so that the faults of all are reported.
     let pairs: Vec<_> = pairs.collect();
     let authorities = tls.ca.as_ref().map(|ca| authorities(&tls.name, ca, now, diagnostics));
     let parts = CredentialParts {

@@ -39,7 +39,7 @@ pub struct Renewal {
     pub result: Result<CertificateState, String>,
 }
 
-/// A value that is made from certificate files.
+/// A value of any type that is made from certificate files.
 pub trait Credentials: Send + Sync {
     /// Reads the files, and takes those that changed into use. A fault is returned once, and only when the files have
     /// the same content at the next call: a certificate and its key are replaced one after the other.
@@ -49,7 +49,7 @@ pub trait Credentials: Send + Sync {
     fn states(&self) -> Vec<CertificateState>;
 }
 
-/// A value that is made from certificate files.
+/// A value that is made from certificate files, and made again when they change.
 pub struct Renewable<C> {
     current: ArcSwap<C>,
     parts: Mutex<CredentialParts>,
@@ -75,9 +75,9 @@ pub(super) struct CredentialPart<T> {
     certificates: fn(&T) -> Vec<&X509>,
     value: Arc<T>,
     read_at: u64,
-    /// The content that was read last and is in use or has been reported.
+    /// The digest of the content that was read last and is in use or has been reported.
     seen: FileDigest,
-    /// FileDigest that can't be used and has been read once.
+    /// The digest of content that can't be used and has been read once.
     doubtful: Option<FileDigest>,
     fault: Option<String>,
 }
@@ -135,10 +135,12 @@ impl<T> CredentialPart<T> {
         (self.certificates)(&self.value).into_iter().cloned().collect()
     }
 
-    /// Reads the files again. Returns true if their content is now in use, and nothing if there is no news.
+    /// Reads the files again. Returns `Some(true)` if new content is in use now, `Some(false)` if new content can't be
+    /// used, and `None` if there is no news.
     fn refresh(&mut self, now: u64) -> Option<bool> {
         let (content, value) = read(&self.files, self.parse);
         if content == self.seen {
+            // A fault that was seen once has gone.
             self.doubtful = None;
             return None;
         }
@@ -148,6 +150,8 @@ impl<T> CredentialPart<T> {
                 (self.seen, self.doubtful, self.fault) = (content, None, None);
                 Some(true)
             }
+            // A certificate and its key are replaced one after the other, so that a first fault may pass. Test:
+            // `files_that_change_one_after_the_other_are_no_fault`.
             Err(_) if self.doubtful != Some(content) => {
                 self.doubtful = Some(content);
                 None
@@ -198,6 +202,7 @@ fn read<T>(
         });
         match bytes {
             Ok(bytes) => {
+                // The length marks where one file ends and the next one begins.
                 digest.update(bytes.len().to_be_bytes());
                 digest.update(&bytes);
                 contents.push(Zeroizing::new(bytes));
@@ -261,6 +266,7 @@ impl<C: Send + Sync> Credentials for Renewable<C> {
             is_new |= news == Some(true);
             renewals.extend(news.map(|_| part.renewal()));
         }
+        // All parts are read first, so that files that changed together come into use together.
         if is_new {
             match (self.make)(&parts.material()) {
                 Ok(made) => self.current.store(Arc::new(made)),

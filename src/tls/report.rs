@@ -1,5 +1,5 @@
-//! Remarks on certificates that can be used: expiry, order, names, purpose. They are warnings, because the other side of
-//! a connection decides what it takes.
+//! Remarks on certificates that can be used: expiry, order, names, purpose. They are warnings, because the other side
+//! of a connection decides whether it accepts a certificate.
 
 use openssl::{
     asn1::{Asn1Time, Asn1TimeRef},

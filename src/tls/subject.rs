@@ -17,7 +17,8 @@ pub struct ClientSubject(pub String);
 
 impl ClientSubject {
     /// Returns the subject of a certificate (RFC 4514), or its alternative names if the subject is empty, as in
-    /// certificates of workloads: `URI=spiffe://example.com/billing`. Other certificates are named by their fingerprint.
+    /// certificates of workloads: `URI=spiffe://example.com/billing`. Other certificates are named by their
+    /// fingerprint.
     #[must_use]
     pub fn of(certificate: &X509Ref) -> Self {
         let subject = distinguished_name(certificate.subject_name()).filter(|name| !name.is_empty());
@@ -40,8 +41,8 @@ pub(crate) fn names_servers(certificate: &X509Ref) -> bool {
     names.iter().flatten().any(|name| name.dnsname().is_some() || name.ipaddress().is_some())
 }
 
-/// Returns a name as RFC 4514 writes it, or nothing for a name with several values in one part, whose text would be that
-/// of another name.
+/// Returns a name as RFC 4514 writes it; `None` for a name with several values in one part, whose text would be that of
+/// another name.
 pub(crate) fn distinguished_name(name: &X509NameRef) -> Option<String> {
     let parts: Vec<_> = name.entries().collect();
     if parts.len() != part_count(&name.to_der().ok()?)? {
@@ -59,7 +60,8 @@ pub(crate) fn distinguished_name(name: &X509NameRef) -> Option<String> {
             nid => text.push_str(nid.short_name().ok()?),
         }
         text.push('=');
-        // A value that is no valid text would become that of another name.
+        // A value that is no valid text could become that of another name. Test:
+        // `subjects_are_written_so_that_no_two_are_the_same`.
         let value = entry.data().to_string().ok().filter(|value| !value.contains(char::REPLACEMENT_CHARACTER))?;
         push_escaped(&mut text, &value);
     }
@@ -78,12 +80,14 @@ fn part_count(der: &[u8]) -> Option<usize> {
     Some(count)
 }
 
-/// Returns the content of the first element, and the bytes after it.
+/// Returns the content of the first element of DER, and the bytes after it; `None` if the element is cut, or its length
+/// has more than four bytes.
 fn content(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&short, rest) = der.get(1..)?.split_first()?;
     let (length, rest) = match usize::from(short) {
         length @ ..0x80 => (length, rest),
         form => {
+            // The long form: the number of bytes of the length, and then these (ITU-T X.690, section 8.1.3.5).
             let (bytes, rest) = rest.split_at_checked(form - 0x80).filter(|(bytes, _)| bytes.len() <= 4)?;
             (bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
         }

@@ -94,7 +94,7 @@ fn file<'a>(path: &'a str, bytes: &'a [u8]) -> PemFile<'a> {
 }
 
 #[test]
-fn a_file_that_cant_be_used_is_told_with_its_remedy() {
+fn a_file_that_cant_be_used_is_reported_with_its_remedy() {
     let (own, other) = (key(), key());
     let certificate = PLAIN.with(&own);
     let issuer = Made { subject: &[(Nid::COMMONNAME, "root")], hosts: &[], ..PLAIN }.with(&other);
@@ -131,7 +131,7 @@ fn a_file_that_cant_be_used_is_told_with_its_remedy() {
 }
 
 #[test]
-fn ends_orders_and_purposes_are_remarked() {
+fn expiry_order_and_purpose_of_certificates_are_remarked_on() {
     let (own, authority) = (key(), key());
     let issuer = Made { subject: &[(Nid::COMMONNAME, "root")], hosts: &[], ..PLAIN }.with(&authority);
     let stranger = Made { subject: &[(Nid::COMMONNAME, "stranger")], hosts: &[], ..PLAIN }.with(&authority);
@@ -204,7 +204,7 @@ impl Drop for Folder {
     }
 }
 
-/// A fault is reported when it is seen for the second time, once, and its end is news again.
+/// A fault is reported once, when it is seen for the second time. Its end is reported too.
 #[test]
 fn files_that_change_one_after_the_other_are_no_fault() {
     let folder = Folder::new("renewal");

@@ -19,10 +19,10 @@ use crate::{
     },
 };
 
-/// Any place.
+/// A location for values whose location does not matter.
 pub(super) const AT: Location = Location { source: 0, start: 0, end: 0 };
 
-/// Returns a value at any place.
+/// Returns a value at [`AT`].
 pub(super) fn at<T>(value: impl Into<T>) -> Located<T> {
     Located { value: value.into(), at: AT }
 }
@@ -34,12 +34,12 @@ pub(super) fn term(text: &str) -> SortTerm {
     SortTerm { field: field.to_owned(), direction }
 }
 
-/// Returns a page, counted from 0.
+/// Returns the fetch of a page, counted from 0.
 pub(super) fn page(number: u64, size: u32) -> Fetch {
     Fetch::Slice(Slice::Page { number: PageNumber(number), size: PageSize(size) }, Listing::default())
 }
 
-/// Returns a slice.
+/// Returns the fetch of a slice by offset.
 pub(super) fn slice(from: u64, size: u32) -> Fetch {
     Fetch::Slice(Slice::Offset { from: Offset(from), size: PageSize(size) }, Listing::default())
 }

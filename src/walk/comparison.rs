@@ -1,16 +1,16 @@
-//! A walk held against direct listings before and after it.
+//! The comparison of a walk with direct listings before and after it.
 //!
 //! The list may change while it is walked, and the direct listings page by number or offset, so that they lose and
 //! repeat items themselves. An item is therefore judged only if both listings have it with the same bytes: it was there
-//! all the time, wherever it stood. An item that only one of them has came, left, or was lost by the other: it says
-//! nothing.
+//! all the time, wherever it stood. An item that only one listing has came, left, or was lost by the other listing, and
+//! is not judged.
 //!
 //! - *Lost*: an item that is judged, and that the walk does not have.
 //! - *Repeated*: an item that the walk has twice with the same bytes. With other bytes it has changed in between, and
 //!   may have moved to a place that was still ahead.
 //! - *Altered*: an item that is judged, and that the walk has with other bytes.
 //! - *Out of order*: two items that are judged stand in one order in both listings, and in the other one in the walk.
-//!   Items with equal sort keys may stand in any order, which only a configuration with the order tells.
+//!   Items with equal sort keys may stand in any order, and sort keys are known only from a configuration.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,17 +20,17 @@ use std::{
 
 use crate::{json::scalar, pagination::answer::Answer};
 
-/// The most ids that are named of a kind.
+/// The most ids that are named of each kind of fault.
 const EXAMPLES: usize = 10;
 
 /// An item of a walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WalkedItem {
-    /// The id, as text; of an item without one its bytes.
+    /// The id as text; the bytes of an item without an id.
     pub id: Box<str>,
     /// A hash of its bytes.
     pub bytes: u64,
-    /// A hash of its strong keys; none where no order is declared.
+    /// A hash of its strong keys; `None` where no order is declared.
     pub keys: Option<u64>,
 }
 
@@ -48,8 +48,8 @@ impl WalkedItem {
     }
 }
 
-/// Returns the text of an id. A number and a text with its digits are the same id, as envelopes that take items apart
-/// write it as a text.
+/// Returns the text of an id. A number and a text with its digits are the same id, because envelopes that take items
+/// apart, such as JSON:API, write the number as a text.
 fn identity(id: &[u8], item: &[u8]) -> Box<str> {
     let raw = if id.is_empty() || id == b"null" { item } else { id };
     let text = scalar::text(raw).unwrap_or_else(|| raw.into());
@@ -110,7 +110,7 @@ pub struct ListChanges {
     pub came: usize,
     /// Items that only the first listing has.
     pub left: usize,
-    /// Items whose bytes are others.
+    /// Items that both listings have with different bytes.
     pub changed: usize,
 }
 
@@ -121,24 +121,25 @@ pub struct WalkComparison {
     pub items: usize,
     /// Items that stayed and that the walk does not have.
     pub lost: ItemCount,
-    /// Items that the walk has more than once, each further time.
+    /// Items that the walk has more than once; each further time counts.
     pub repeated: ItemCount,
-    /// Items that stayed, with other bytes.
+    /// Items that stayed and that the walk has with other bytes.
     pub altered: ItemCount,
-    /// Items that stand before another one that stands before them in both listings.
+    /// Items that the walk has after another item, though both listings have them before it; the keys of the two
+    /// differ.
     pub misplaced: ItemCount,
-    /// The same, where it is not known whether the items have equal keys.
+    /// The same, where the keys are not known, so that they may be equal.
     pub unexplained: ItemCount,
 }
 
 /// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalkVerdict {
-    /// All that stayed is there, once, as it was, in order.
+    /// Every item that stayed is in the walk, once, with the same bytes, in order.
     Lossless,
     /// Items are lost, repeated, altered or out of order.
     Lossy,
-    /// No item was judged, or the order can't be.
+    /// No item was judged, or the order could not be judged.
     Open,
 }
 
@@ -152,20 +153,20 @@ pub struct DirectListings {
 fn indexed(list: WalkedList) -> HashMap<Box<str>, (WalkedItem, usize)> {
     let mut index = HashMap::with_capacity(list.items.len());
     for (at, item) in list.items.into_iter().enumerate() {
-        // A listing that repeats an item has it where it came first.
+        // Of an item that a listing repeats, the first place counts.
         index.entry(item.id.clone()).or_insert((item, at));
     }
     index
 }
 
 impl DirectListings {
-    /// Keeps both listings.
+    /// Indexes both listings by the ids of their items.
     #[must_use]
     pub fn new(before: WalkedList, after: WalkedList) -> Self {
         Self { before: indexed(before), after: indexed(after) }
     }
 
-    /// Returns an item that was there all the time: as it was, and its places in both listings.
+    /// Returns an item that both listings have with the same bytes, and its places in them; `None` for all others.
     fn stayed(&self, id: &str) -> Option<(&WalkedItem, usize, usize)> {
         let ((before, first), (after, second)) = (self.before.get(id)?, self.after.get(id)?);
         (before.bytes == after.bytes).then_some((before, *first, *second))
@@ -180,7 +181,8 @@ impl DirectListings {
         ListChanges { stayed, came, left, changed: both - stayed }
     }
 
-    /// Compares a walk. Bytes are compared only if its envelope keeps items as they are.
+    /// Compares a walk with the listings. `keeps_items` says that its envelope keeps the bytes of items, so that these
+    /// can be compared.
     #[must_use]
     pub fn compare(&self, walk: &WalkedList, keeps_items: bool) -> WalkComparison {
         let mut found = WalkComparison { items: walk.items.len(), ..WalkComparison::default() };
@@ -189,7 +191,7 @@ impl DirectListings {
         for item in &walk.items {
             let versions = seen.entry(&item.id).or_default();
             let is_first = versions.is_empty();
-            // Bytes of items that are taken apart hold cursors, which are others each time.
+            // Items that are taken apart contain cursors, so that their bytes differ each time.
             if !versions.insert(item.bytes) || !keeps_items && !is_first {
                 found.repeated.add(&item.id);
             }
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_told_from_changes() {
+    fn losses_are_distinguished_from_changes() {
         // The walk, the listings before and after, and what is found: lost, repeated, altered, misplaced, unexplained.
         for (walk, before, after, expected, verdict) in [
             ("a b c", "a b c", "a b c", [0, 0, 0, 0, 0], WalkVerdict::Lossless),
@@ -282,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn items_that_are_taken_apart_are_known_by_their_ids() {
+    fn items_that_are_taken_apart_are_compared_by_their_ids() {
         let listings = DirectListings::new(list("a b"), list("a b"));
         let found = listings.compare(&list("a' b'' a'''"), false);
         assert_eq!((found.altered.count, found.repeated.count, found.lost.count), (0, 1, 0));

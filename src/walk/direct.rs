@@ -1,4 +1,4 @@
-//! Walks by a dialect: page after page, as clients of the upstream go today.
+//! Walks by a dialect: page after page, as clients of the upstream read a list without the gateway.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -16,7 +16,7 @@ use crate::{
     upstream::{Dialect, UpstreamRequest},
 };
 
-/// The largest depth of an answer.
+/// The deepest nesting of an answer that is read.
 const DEPTH: u16 = 128;
 
 /// A walk by a dialect.
@@ -28,13 +28,14 @@ pub struct DirectPager<'d> {
     /// Parameters of every request, encoded and joined by `&`.
     filters: String,
     size: u32,
-    /// The items of the page before, as a hash.
+    /// A hash of the items of the page before.
     before: Option<u64>,
 }
 
 impl<'d> DirectPager<'d> {
-    /// Begins a walk of the list at a path. Of the query, the size is kept, the place is left out, and all other
-    /// parameters are filters. Without a size, pages have `usual` items, as far as the dialect allows.
+    /// Begins a walk of the list at a path. Of the query's parameters, that of the size is followed, those of the place
+    /// are left out, and all others are filters. Without a size, pages have `usual` items. The dialect's bounds of the
+    /// size apply in any case.
     #[must_use]
     pub fn new(dialect: &'d Dialect, path: String, query: &str, usual: u32) -> Self {
         let pairs = crate::learn::query_of(&format!("?{query}"));
@@ -110,8 +111,8 @@ impl<'d> DirectPager<'d> {
             return Err("two empty pages in a row say that more follows".to_owned());
         }
         if self.before == Some(shown) {
-            // Some upstreams give their last page for ever. A list of which less was seen than is counted ignores its
-            // paging parameter.
+            // Some upstreams repeat their last page for ever. But if the count says that items follow, the upstream has
+            // ignored the parameter of the page.
             let passed = self.begins(place).unwrap_or_default();
             if self.dialect.paging().repeats_last_page || total.is_some_and(|total| total <= passed) {
                 return Ok(WalkedPage { answer: Answer::without_items(Standing::PastEnd), next: None });
@@ -133,8 +134,8 @@ impl<'d> DirectPager<'d> {
         }
     }
 
-    /// Returns the place after an answer. A client goes on until the answer says that nothing follows, by its words or its
-    /// count, or until an answer is empty.
+    /// Returns the place after an answer. As a client does, the walk goes on until an answer says that nothing follows,
+    /// by a flag, a missing token or its count, or until an answer is empty.
     fn next(&self, place: &WalkPlace, answer: &Answer) -> Option<WalkPlace> {
         let items = answer.items().len() as u64;
         if answer.standing != Standing::Listed || answer.more == Some(false) {
@@ -147,10 +148,10 @@ impl<'d> DirectPager<'d> {
         let more = answer.more.unwrap_or_else(|| items > 0 && counted != Some(false));
         let next = match place {
             WalkPlace::Page(number) => WalkPlace::Page(number + 1),
-            // An upstream may give fewer than it was asked for.
+            // An answer may have fewer items than requested. A step of at least 1 passes an empty answer.
             _ => WalkPlace::Offset(begins + items.max(1)),
         };
-        // Of an upstream that gives everything at once, no other place can be asked for.
+        // A dialect for answers with the whole list can't write a request for another place.
         (more && self.ask(&next).is_ok()).then_some(next)
     }
 }

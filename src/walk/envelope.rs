@@ -1,4 +1,4 @@
-//! Built-in envelopes as clients read them: where the items and the way to the next page are in an answer.
+//! Built-in envelopes as clients read them: the places of the items and of the way to the next page in an answer.
 //!
 //! The places follow from the skeletons of `config/envelopes`: the text in which the gateway writes `{links.next}` is
 //! the text in which a client finds it. An answer has an envelope if it has each member that the envelope always
@@ -15,7 +15,7 @@ pub(super) struct SeenEnvelope {
     pub(super) items: Pointer,
     /// The item in an element.
     pub(super) item: Pointer,
-    /// Elements are made of the parts of items.
+    /// Elements consist of parts of items, so that the items' bytes are not in the answer.
     pub(super) takes_apart: bool,
     /// A link to the next page.
     pub(super) link: Option<Pointer>,
@@ -36,18 +36,19 @@ struct FoundPlaces {
     places: Vec<(String, String)>,
     /// The array of elements, and the element in the skeleton.
     items: Option<(String, Value)>,
-    /// The number of members that the answer has as the skeleton says.
+    /// The number of parts of the skeleton with which the answer agrees.
     agreements: usize,
 }
 
-/// Placeholders that always have a value. All others may be left out, or are null after `|null`.
+/// The placeholders that always have a value. Members with others may be left out; with `|null` they are null instead.
 const CERTAIN: [&str; 9] = ["item", "count", "limit", "path", "level", "now", "has_next", "has_prev", "has_more"];
 
 /// The depth of skeletons that are compared.
 const DEPTH: usize = 8;
 
 impl SeenEnvelope {
-    /// Returns the built-in envelope of an answer and its name: of several that fit, the one that says most.
+    /// Returns the built-in envelope of an answer and its name: of several that fit, the one that agrees in most parts.
+    /// For example, `[…]` has the envelope `bare`, and an object with a member that no envelope writes has none.
     pub(super) fn find(answer: &Value) -> Option<(&'static str, Self)> {
         let fitting = preset_envelopes().filter_map(|(name, text)| {
             let preset: Value = serde_json::from_str(text).ok()?;
@@ -61,7 +62,7 @@ impl SeenEnvelope {
 
     fn read(parameters: &Value, found: &FoundPlaces) -> Option<Self> {
         let parameter = |role: &str| parameters[role].as_str().map(str::to_owned);
-        // Of such an envelope each request is a POST with its cursor in the body.
+        // In such an envelope the cursor is in the body of a POST, and a walk sends GET alone.
         if ["cursor", "after"].iter().any(|role| parameter(role).is_some_and(|name| name.starts_with('/'))) {
             return None;
         }
@@ -86,7 +87,8 @@ impl SeenEnvelope {
 }
 
 impl FoundPlaces {
-    /// Compares a part of a skeleton with a part of an answer.
+    /// Compares a part of a skeleton with a part of an answer, at the place `at`. Returns whether it fits, and notes
+    /// the places of placeholders.
     fn compare(&mut self, skeleton: &Value, answer: &Value, at: String, depth: usize) -> bool {
         match skeleton {
             _ if depth == 0 => false,
@@ -122,11 +124,14 @@ impl FoundPlaces {
         }
     }
 
+    /// Compares an object: it must have each member that the envelope always writes, and no member beside those of the
+    /// skeleton.
     fn object(&mut self, members: &Map<String, Value>, own: &Map<String, Value>, at: &str, depth: usize) -> bool {
         let mut known = 0;
         for (name, part) in members {
             let place = |name: &str| format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
             if name == "{collection}" {
+                // The items are in the array whose name, that of the collection, is not in the skeleton.
                 let is_own = |(name, value): &(&String, &Value)| value.is_array() && !members.contains_key(*name);
                 let Some((name, value)) = own.iter().find(is_own) else { return false };
                 known += 1;
@@ -139,7 +144,7 @@ impl FoundPlaces {
                     return false;
                 }
             } else if is_optional(part, depth) {
-                // A later page may have it.
+                // A later page may have this member, so its place is noted.
                 self.absent(part, place(name), depth);
             } else {
                 return false;
@@ -175,7 +180,7 @@ fn placeholder(text: &str) -> Option<&str> {
     (!inner.contains('{')).then_some(name)
 }
 
-/// Returns whether a value can stand where the gateway writes a placeholder.
+/// Returns whether a value can be that of a placeholder.
 fn is_kind(name: &str, value: &Value) -> bool {
     match name {
         "has_next" | "has_prev" | "has_more" => value.is_boolean(),
@@ -185,7 +190,7 @@ fn is_kind(name: &str, value: &Value) -> bool {
     }
 }
 
-/// Returns whether a part is left out where its facts are unknown.
+/// Returns whether the gateway leaves out a part whose facts are unknown.
 fn is_optional(part: &Value, depth: usize) -> bool {
     match part {
         Value::String(text) => {
@@ -200,7 +205,7 @@ fn holds_items(part: &Value) -> bool {
     part.as_array().is_some_and(|elements| elements.len() == 1) && part.to_string().contains("{item")
 }
 
-/// Returns the place of the item in the element of a skeleton; `None` where elements have parts of it alone.
+/// Returns the place of the item in an element of a skeleton; `None` where elements consist of parts of items.
 fn find_item(element: &Value, at: String, depth: usize) -> Option<String> {
     match element {
         Value::String(text) if text == "{item}" => Some(at),
@@ -243,7 +248,7 @@ mod tests {
                 json!({ "data": [1], "pagination": { "total": 3, "pageSize": 2, "nextCursor": "x", "prevCursor": null, "hasMore": true }, "links": links }),
                 Some("standard"),
             ),
-            // Members that no envelope writes: a client of another service must not take its first page for the whole.
+            // Members that no envelope writes: the first page of another service must not be taken for the whole list.
             (json!({ "users": [1], "page": 1, "pages": 7 }), None),
             (json!({ "object": "page", "url": "/a", "has_more": true, "data": [1] }), None),
         ] {

@@ -1,4 +1,4 @@
-//! Walks by links and cursors: through the gateway's built-in envelopes, and wherever `Link` headers lead on.
+//! Walks by links and cursors: through the gateway's built-in envelopes, and through all answers with `Link` headers.
 
 use std::fmt::Write as _;
 
@@ -16,20 +16,21 @@ use crate::{
 /// The header that the gateway sends with each page.
 const LEVEL: &str = "cursorgate-level";
 
-/// A walk by links and cursors. Links are followed at the host that was named: credentials never go to another one.
+/// A walk by links and cursors. Of a link only the path and the query are followed: credentials never go to another
+/// host than the one that was named.
 #[derive(Debug)]
 pub struct Follower {
     /// The path and the query of the first page.
     first: String,
     /// The place of the id in an item.
     id: Pointer,
-    /// The places in answers, once one was seen.
+    /// The places of items and links in answers; `None` before the first answer.
     places: Option<SeenEnvelope>,
-    /// An earlier answer led on, so that an answer without a link is the last one.
+    /// An earlier answer led to a next page, so that an answer without a link is the last one.
     has_led: bool,
 }
 
-/// The words of an answer about the page after it.
+/// The facts of an answer about the next page.
 struct Onward {
     link: Option<String>,
     cursor: Option<String>,
@@ -69,7 +70,8 @@ impl Follower {
         if self.places.is_none() {
             match recognised(&body) {
                 Ok(places) => self.places = Some(places),
-                // In an empty list of another form no item shows where they are.
+                // An empty list in an unknown envelope does not show where items are; its headers say that it has
+                // ended.
                 Err(_) if says_its_place(&headers) && cursorgate_link::find_target(&headers, "next").is_none() => {
                     return Ok(WalkedPage { answer: Answer::listed(body, Vec::new(), Vec::new()), next: None });
                 }
@@ -102,6 +104,8 @@ impl Follower {
         let last = found.columns.last().map(|span| span.of(&body)).and_then(plain);
         let says = onward.more.is_some() || onward.link.is_some() || has_null(&body, places.link.as_ref());
         let next = next(&onward, places, &headers, last).map(|next| self.resolve(target, &next));
+        // An answer that says nothing about its end may be the first of many pages. Test:
+        // `an_end_is_believed_where_the_answer_says_it`.
         if next.is_none() && !(onward.more != Some(true) && (says || self.has_led || says_its_place(&headers))) {
             return Err(open_end(&headers));
         }
@@ -110,7 +114,8 @@ impl Follower {
         Ok(WalkedPage { answer, next: next.map(WalkPlace::Target) })
     }
 
-    /// Returns the path and the query of a link. A `?` alone stands for the first page's path with other parameters.
+    /// Returns the path and the query of the next page. A link is resolved against the target of this page, without its
+    /// host, and a parameter replaces that of the first page's query.
     fn resolve(&self, target: &str, next: &NextPage) -> String {
         let path = |target: &str| target.split('?').next().unwrap_or_default().to_owned();
         match next {
@@ -132,13 +137,14 @@ impl Follower {
     }
 }
 
-/// The way to the next page, as an answer says it.
+/// The way to the next page: a link, or a parameter with its value.
 enum NextPage {
     Link(String),
     Parameter(String, String),
 }
 
-/// Returns the way to the next page. A link is taken first: a route may have names of its own for its parameters.
+/// Returns the way to the next page. A link precedes a cursor, because a route may have renamed the envelope's
+/// parameters.
 fn next(onward: &Onward, places: &SeenEnvelope, headers: &HeaderMap, last: Option<String>) -> Option<NextPage> {
     if onward.more == Some(false) {
         return None;
@@ -157,7 +163,8 @@ fn next(onward: &Onward, places: &SeenEnvelope, headers: &HeaderMap, last: Optio
     link.or_else(|| by(&places.cursor, &onward.cursor)).or_else(by_item)
 }
 
-/// Recognises the first answer of a walk.
+/// Returns the places in the first answer of a walk: those of the built-in envelope that it has, else those of the list
+/// in it.
 fn recognised(body: &[u8]) -> Result<SeenEnvelope, String> {
     let document: Value = serde_json::from_slice(body).map_err(|_| "the answer is no JSON".to_owned())?;
     if let Some((_, known)) = SeenEnvelope::find(&document) {
@@ -168,13 +175,15 @@ fn recognised(body: &[u8]) -> Result<SeenEnvelope, String> {
     Ok(SeenEnvelope { items: place(&shape.items)?, item: place(&shape.item)?, ..SeenEnvelope::default() })
 }
 
-/// Returns whether the headers of an answer say its place in a list, so that one from which nothing leads on is the last.
+/// Returns whether the headers of an answer show its place in a list, so that an answer without a link to the next page
+/// is the last one.
 fn says_its_place(headers: &HeaderMap) -> bool {
     let leads = |relation: &str| cursorgate_link::find_target(headers, relation).is_some();
     headers.contains_key(LEVEL) || ["first", "prev", "last"].iter().any(|relation| leads(relation))
 }
 
-/// Says why an answer is not taken for the end: it may be the first page of a list that is paged by parameters.
+/// Returns the reason that an answer is not taken for the end: it may be the first page of a list that is paged by
+/// parameters.
 fn open_end(headers: &HeaderMap) -> String {
     if cursorgate_link::find_target(headers, "successor-version").is_some() {
         return "the gateway took the request for one of an old client: ask as a new one does, such as with ?limit=100"
@@ -184,12 +193,12 @@ fn open_end(headers: &HeaderMap) -> String {
         .to_owned()
 }
 
-/// Returns whether a place says that there is no link, by a null.
+/// Returns whether there is a null in the place of a link, which says that there is no next page.
 fn has_null(body: &[u8], place: Option<&Pointer>) -> bool {
     place.and_then(|place| place.find(body)).is_some_and(|span: Span| span.of(body) == b"null")
 }
 
-/// Returns a count in a usual header.
+/// Returns the count in `X-Total-Count`.
 fn counted(headers: &HeaderMap) -> Option<u64> {
     headers.get("x-total-count")?.to_str().ok()?.trim().parse().ok()
 }
@@ -200,7 +209,7 @@ fn plain(raw: &[u8]) -> Option<String> {
     String::from_utf8(text).ok().filter(|text| !text.is_empty())
 }
 
-/// Returns a target with this value of a parameter, in place of values that it has.
+/// Returns a target with this value of a parameter, in place of the values that its query has.
 fn with_parameter(target: &str, name: &str, value: &str) -> String {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let is_other = |pair: &&str| {
@@ -231,7 +240,7 @@ mod tests {
         ProbeAnswer { status: 200, headers, body: body.as_bytes().to_vec(), elapsed: Duration::ZERO }
     }
 
-    /// Returns the place after a page, or why there is none.
+    /// Returns the target of the next page, or the reason that the answer can't be read.
     fn next(first: &str, body: &str, headers: &[(&'static str, &str)]) -> Result<Option<String>, String> {
         let mut follower = follower(first);
         let place = follower.start();
@@ -266,7 +275,7 @@ mod tests {
         assert!(said("[{\"id\":1}]", &old).unwrap_err().contains("old client"));
         assert_eq!(said(r#"{"rows":[],"page":1}"#, &[("link", "</a>; rel=\"first\"")]), Ok(None));
         assert!(said(r#"{"rows":[],"page":1}"#, &[]).is_err());
-        // Pages by parameters look just like this.
+        // First pages of lists that are paged by parameters look just like this.
         for body in ["[{\"id\":1}]", r#"{"users":[{"id":1}]}"#, r#"{"users":[{"id":1}],"page":1,"pages":7}"#] {
             assert!(said(body, &[]).unwrap_err().contains("--dialect"), "{body}");
         }

@@ -1,15 +1,15 @@
-//! Walking a list to its end, as clients do, and holding walks against direct listings.
+//! Walks of lists to their ends, as clients make them, and comparisons of walks with direct listings.
 //!
-//! The module decides and does no I/O: a [`Pager`] writes the request for a place, and reads the answer as a page with the
-//! place after it. There are two:
+//! The module does no I/O: a [`Pager`] writes the request for a place, and reads the answer as a page with the place of
+//! the next one. There are two pagers:
 //!
-//! - `follower`: by links and cursors, as clients of the gateway go. `envelope` recognises a built-in envelope by the first
-//!   answer; `Link` headers lead through all others.
-//! - `direct`: by a dialect, page after page, as clients of the upstream go today. It proves nothing: the losses of such a
-//!   walk are what it is for.
+//! - `follower`: by links and cursors, as clients of the gateway read a list. `envelope` recognises a built-in envelope
+//!   by the first answer; other answers are followed by their `Link` headers.
+//! - `direct`: by a dialect, page after page, as clients of the upstream read a list without the gateway. It proves
+//!   nothing: its purpose is to show the items that such clients lose.
 //!
-//! [`comparison`] holds a walk against direct listings before and after it, and tells losses from changes; [`report`] is the
-//! page about it for people.
+//! [`comparison`] compares a walk with direct listings before and after it, and distinguishes losses from changes of
+//! the list; [`report`] writes the result for people.
 
 pub mod comparison;
 mod direct;
@@ -37,7 +37,7 @@ pub enum WalkPlace {
     Page(u64),
     /// An item, counted from 0.
     Offset(u64),
-    /// The continuation that an upstream handed out; none at the start.
+    /// The continuation that an upstream handed out; `None` at the start.
     Token(Option<String>),
 }
 
@@ -46,7 +46,7 @@ pub enum WalkPlace {
 pub struct WalkedPage {
     /// The items; the last key of each row is the id.
     pub answer: Answer,
-    /// The place after it; none at the end.
+    /// The place of the next page; `None` at the end.
     pub next: Option<WalkPlace>,
 }
 
@@ -85,7 +85,7 @@ impl Pager<'_> {
     ///
     /// # Errors
     ///
-    /// Returns the reason why the answer is no page, or leaves open whether another one follows.
+    /// Returns the reason if the answer is no page, or if it does not say whether another page follows.
     pub fn read(&mut self, place: &WalkPlace, answer: ProbeAnswer) -> Result<WalkedPage, String> {
         match self {
             Self::Links(follower) => follower.read(place, answer),
@@ -93,7 +93,7 @@ impl Pager<'_> {
         }
     }
 
-    /// Returns whether the items are those of the upstream, byte for byte.
+    /// Returns whether the items of pages are those of the upstream, byte for byte.
     #[must_use]
     pub fn keeps_items(&self) -> bool {
         match self {
@@ -103,7 +103,8 @@ impl Pager<'_> {
     }
 }
 
-/// Describes an answer that is no page: the status, and the words of a problem document.
+/// Describes an answer that is no page: the status, and the first two of `code`, `detail`, `message`, `title` and
+/// `error` in its body.
 pub(crate) fn refusal(status: u16, body: &[u8]) -> String {
     const LONGEST: usize = 300;
     let document: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();

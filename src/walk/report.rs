@@ -1,4 +1,4 @@
-//! The result of a verified walk for people: as text, and as one HTML page that needs nothing else.
+//! The result of a verified walk for people: as text, and as one HTML page that loads nothing.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ const STYLE: &str = include_str!("report.css");
 /// A walk as it is reported.
 #[derive(Clone, Debug)]
 pub struct ReportedWalk {
-    /// The way in which it went: `by cursor`, `by page`.
+    /// The way in which the list was read: `by cursor`, `by page`.
     pub way: &'static str,
     /// The findings.
     pub found: WalkComparison,
@@ -21,7 +21,7 @@ pub struct ReportedWalk {
     pub verdict: WalkVerdict,
     /// The cost.
     pub cost: WalkCost,
-    /// Bytes of items could be compared: its envelope keeps items as they are.
+    /// The bytes of items could be compared, because the envelope keeps items as they are.
     pub compares_bytes: bool,
 }
 
@@ -42,7 +42,7 @@ pub struct WalkReport {
     pub listing: WalkCost,
 }
 
-/// Returns the findings, in their order, with words for one item and for several.
+/// Returns the faults with the words for each kind, in the order of the report.
 fn faults(found: &WalkComparison) -> [(&'static str, &ItemCount); 5] {
     [
         ("lost", &found.lost),
@@ -88,10 +88,10 @@ fn cost(cost: WalkCost) -> String {
     format!("{requests}, {}, {:.1} s", sized(cost.bytes), cost.elapsed.as_secs_f64())
 }
 
-/// Says what came of a walk, as the end of a sentence.
+/// Returns the numbers of faults of a walk, as the end of a sentence: `none lost, 2 repeated`.
 fn outcome(found: &WalkComparison) -> String {
     let said = |(at, (word, fault)): (usize, (&str, &ItemCount))| match (fault.count, at) {
-        // Losses and repetitions are named in any case.
+        // Losses and repetitions are named even if there are none.
         (0, 0 | 1) => Some(format!("none {word}")),
         (0, _) => None,
         (count, _) => Some(format!("{} {word}", grouped(count as u64))),
@@ -99,7 +99,7 @@ fn outcome(found: &WalkComparison) -> String {
     faults(found).into_iter().enumerate().filter_map(said).collect::<Vec<_>>().join(", ")
 }
 
-/// Says in a sentence what came of a walk.
+/// Returns the verdict on a walk as a sentence.
 fn sentence(walk: &ReportedWalk) -> &'static str {
     match walk.verdict {
         WalkVerdict::Lossless => "No item was lost or repeated.",
@@ -148,7 +148,7 @@ impl WalkReport {
         out
     }
 
-    /// Writes the report as a page: without scripts, and without anything from elsewhere.
+    /// Writes the report as an HTML page, without scripts and without resources of other places.
     #[must_use]
     pub fn page(&self) -> String {
         let digest = STANDARD.encode(Sha256::digest(STYLE));
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_quotes_what_the_upstream_wrote() {
+    fn texts_of_the_upstream_are_escaped_in_the_page() {
         let lost = ItemCount { count: 11, examples: vec!["<script>".to_owned()] };
         let found = WalkComparison { items: 1, lost, ..WalkComparison::default() };
         let walk = ReportedWalk {

@@ -1,4 +1,4 @@
-//! The build script, which tells a release build its commit: compiled here, and run as cargo runs it.
+//! The build script, which puts the commit into a release build. The tests compile it and run it as Cargo does.
 
 use std::{fs, path::Path, process::Command};
 
@@ -48,6 +48,9 @@ fn a_release_build_in_a_repository_knows_its_commit() {
 
     assert!(!commits(&said(&script, &inner, &[])), "a package within another repository");
     assert!(!commits(&said(&script, &package, &[("PROFILE", "debug")])), "a debug build");
-    assert!(!said(&script, &package, &[("CURSORGATE_COMMIT", "abc")]).contains("rustc-env"), "it is said");
+    assert!(
+        !said(&script, &package, &[("CURSORGATE_COMMIT", "abc")]).contains("rustc-env"),
+        "the commit is given by the environment"
+    );
     assert!(!commits(&said(&script, &package, &[("PATH", "")])), "no git");
 }

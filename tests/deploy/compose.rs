@@ -34,8 +34,7 @@ impl Drop for Demo {
     }
 }
 
-/// Returns the configuration with the addresses and the key of a test: what the file and the harness both say is the
-/// harness's.
+/// Returns the mounted configuration with its upstream at `legacy`, without the tables that the harness writes itself.
 fn elsewhere(legacy: SocketAddr) -> String {
     let mut configuration = table(&text(CONFIGURATION));
     let configuration = configuration.as_object_mut().expect("a table");
@@ -59,7 +58,7 @@ fn in_line(value: &Value) -> String {
 }
 
 #[test]
-fn compose_takes_the_file() {
+fn dclint_accepts_the_compose_file() {
     succeed(
         installed("deploy/node/node_modules/.bin/dclint")
             .arg("--config")

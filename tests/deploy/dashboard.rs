@@ -50,7 +50,7 @@ fn panels_show_metrics_that_exist() {
 }
 
 #[test]
-fn prometheus_takes_the_queries() {
+fn promtool_accepts_the_queries() {
     let dashboard = dashboard();
     let mut rules = "groups:\n- name: dashboard\n  rules:\n".to_owned();
     for (index, (_, query)) in queries(&dashboard).into_iter().enumerate() {

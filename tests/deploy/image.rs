@@ -20,7 +20,7 @@ fn copy(from: &Path, to: &Path) {
     succeed(Command::new("cp").arg("--recursive").args([from, to]));
 }
 
-/// Returns the targets of the workspace in a folder that go into the build: packages, their kinds and names.
+/// Returns the kind and the name of each target of the workspace in a folder, apart from tests and benchmarks.
 fn targets(folder: &Path) -> BTreeSet<String> {
     let mut metadata = Command::new(env!("CARGO"));
     metadata.args(["metadata", "--format-version", "1", "--no-deps", "--locked", "--offline", "--manifest-path"]);
@@ -42,8 +42,8 @@ fn the_context_is_a_workspace() {
     assert_eq!(targets(directory.path()), targets(&file("")));
 }
 
-/// Returns the files of the repository that the library beside the program was compiled from, as the compiler listed
-/// them when it did so last: sources, and what they include.
+/// Returns the files of the repository from which the library beside the program was last compiled, sources and
+/// included files, as the compiler's dependency file lists them.
 fn compiled() -> Vec<String> {
     let folder = binary().with_file_name("deps");
     let lists = fs::read_dir(&folder).expect("the folder of the build").filter_map(|entry| Some(entry.ok()?.path()));
@@ -57,7 +57,8 @@ fn compiled() -> Vec<String> {
     });
     let (_, files) = lists.max().expect("a library was compiled");
     let root = fs::canonicalize(file("")).expect("the repository");
-    // `src/config/../../config/demo.toml` is `config/demo.toml`. Files of Cargo's own folder are none of the repository.
+    // `src/config/../../config/demo.toml` is `config/demo.toml`. Files of Cargo's own folder are none of the
+    // repository.
     let whole = files.split(' ').filter_map(|path| fs::canonicalize(root.join(path)).ok());
     let inside = whole.filter_map(|path| Some(path.strip_prefix(&root).ok()?.display().to_string()));
     inside.filter(|path| !path.starts_with("target/")).collect()
@@ -88,7 +89,7 @@ fn sources_of_copies_are_in_the_context() {
             assert!(*source == "." || kept.iter().any(|kept| Path::new(source).starts_with(kept)), "{source}");
         }
     }
-    // It is run at the path that it demands, by the compiler that the checks run with.
+    // The build script demands this path, and the release is built by the compiler that the checks run with.
     assert!(dockerfile.contains("WORKDIR /var/tmp/cursorgate/source\n"));
     assert!(text("deploy/build.sh").contains("\nROOT=/var/tmp/cursorgate\n"));
     let toolchain = text("rust-toolchain.toml");

@@ -21,7 +21,7 @@ const MANIFESTS: [&str; 6] = [
     "deploy/kubernetes/secret.yaml",
     "deploy/kubernetes/service.yaml",
 ];
-/// The oldest and the newest version whose schemas are asked.
+/// The oldest and the newest version of Kubernetes whose schemas the manifests are validated against.
 const VERSIONS: [&str; 2] = ["1.30.0", "1.37.0"];
 /// The folder in which the deployment mounts the keys.
 const KEYS: &str = "/etc/cursorgate/keys";
@@ -42,7 +42,7 @@ fn configuration() -> String {
 }
 
 #[test]
-fn the_interface_of_kubernetes_takes_the_manifests() {
+fn the_schemas_of_kubernetes_accept_the_manifests() {
     for version in VERSIONS {
         let mut validate = installed("deploy/python/bin/kubernetes-validate");
         succeed(validate.args(["--strict", "--kubernetes-version", version]).args(MANIFESTS.map(file)));
@@ -124,7 +124,7 @@ fn a_pod_has_the_time_that_its_stop_takes() {
     let grace = pod["terminationGracePeriodSeconds"].as_u64().expect("seconds");
     let configuration = configuration();
     assert!(time_to_stop(&configuration).as_secs() < grace, "{grace}");
-    // In place of a hook, which the image has no program for.
+    // `drain_delay` takes the place of a `preStop` hook, for which the image has no program.
     assert!(container["lifecycle"].is_null());
     let delay = table(&configuration)["server"]["drain_delay"].as_str().map(seconds).expect("a delay");
     let period = container["readinessProbe"]["periodSeconds"].as_u64().expect("seconds");

@@ -1,5 +1,5 @@
-//! The files of `deploy`, held against the program that is shipped with them: names of metrics, paths of probes, keys of
-//! configurations, and times that have to fit one another. The tools that know each format judge the rest.
+//! The files of `deploy`, held against the program that is shipped with them: names of metrics, paths of probes, keys
+//! of configurations, and times that have to fit one another. The tools that know each format judge the rest.
 #![cfg(test)]
 
 #[path = "../harness/mod.rs"]
@@ -36,7 +36,7 @@ fn text(path: &str) -> String {
     fs::read_to_string(file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Returns a command of the test environment: one of the Python packages or of the packages of npm that it has.
+/// Returns a command from a Python or npm package of the test environment.
 fn installed(path: &str) -> Command {
     let environment = std::env::var_os("CURSORGATE_TEST_ENV").map(PathBuf::from);
     let environment = environment.unwrap_or_else(|| file("target/test-env"));
@@ -45,14 +45,14 @@ fn installed(path: &str) -> Command {
     Command::new(tool)
 }
 
-/// promtool of the test environment, or the one of the system.
+/// Returns promtool of the test environment, or the system's.
 fn promtool() -> Command {
     let environment = std::env::var_os("CURSORGATE_TEST_ENV").map_or_else(|| file("target/test-env"), PathBuf::from);
     let tool = environment.join("promtool/usr/bin/promtool");
     Command::new(if tool.exists() { tool } else { "promtool".into() })
 }
 
-/// Returns the output of a command that must succeed, both streams.
+/// Runs a command that must succeed, and returns its standard output and standard error.
 fn succeed(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -60,14 +60,14 @@ fn succeed(command: &mut Command) -> String {
     said
 }
 
-/// Returns the documents of YAML files, aliases and all.
+/// Returns the documents of YAML files, with aliases resolved.
 fn documents(paths: &[&str]) -> Vec<Value> {
     let mut python = installed("deploy/python/bin/python");
     python.arg(file("tests/deploy/documents.py")).args(paths.iter().map(|path| file(path)));
     serde_json::from_str(&succeed(&mut python)).expect("a list of documents")
 }
 
-/// Parses a configuration, without a judgement on it.
+/// Parses the TOML of a configuration, without checking its keys.
 fn table(configuration: &str) -> Value {
     let mut python = installed("deploy/python/bin/python");
     python.arg(file("tests/deploy/documents.py")).arg("-").stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -78,8 +78,8 @@ fn table(configuration: &str) -> Value {
     tables.remove(0)
 }
 
-/// Runs `cursorgate check` on a configuration whose keys are files below `keys`, and returns its report. The folder holds
-/// `secret` under each of these names.
+/// Runs `cursorgate check` on a configuration whose keys are files below `keys`, and returns its report. The folder
+/// holds `secret` under each of these names.
 fn check(configuration: &str, keys: &str, names: &[&str], secret: &str) -> (bool, String) {
     let directory = Directory::new();
     for name in names {
@@ -99,7 +99,8 @@ fn seconds(text: &str) -> Duration {
     Duration::from_secs(number.parse().unwrap_or_else(|_| panic!("{text} is not in seconds")))
 }
 
-/// Returns the longest time that the stop of a process takes by its configuration, or by the defaults.
+/// Returns the longest time that a process takes to stop, by its configuration or the defaults: `drain_delay`, then
+/// `shutdown_timeout`.
 fn time_to_stop(configuration: &str) -> Duration {
     let table = table(configuration);
     let time = |key: &str, default| table["server"][key].as_str().map_or(default, seconds);

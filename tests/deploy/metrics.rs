@@ -54,7 +54,8 @@ impl Families {
         Self { labels: documented(&scrape), scrape }
     }
 
-    /// Returns the faults of a query: metrics that the program does not have, and labels or values that they do not have.
+    /// Returns the faults of a query: metrics that the program does not have, and labels or values that they do not
+    /// have.
     pub(crate) fn faults(&self, query: &str) -> Vec<String> {
         let mut faults = Vec::new();
         let mut known: BTreeSet<&str> = OF_THE_SCRAPE.into();
@@ -79,8 +80,8 @@ impl Families {
     }
 }
 
-/// Returns the labels of each metric: the names are those of the scrape, the labels those of the documentation, which a
-/// test of the program holds against it. A family without a series has no labels in a scrape.
+/// Returns the labels of each metric. The names are those of the scrape. The labels come from docs/observability.md,
+/// which a test of the program holds against it: in a scrape, a family without a series shows no labels.
 fn documented(scrape: &str) -> BTreeMap<String, BTreeSet<String>> {
     let page = text("docs/observability.md");
     let mut found = BTreeMap::new();
@@ -101,7 +102,7 @@ fn documented(scrape: &str) -> BTreeMap<String, BTreeSet<String>> {
             found.insert(name.to_owned(), labels);
         }
     }
-    // Prometheus' own.
+    // Prometheus makes this series itself.
     found.insert("up".to_owned(), BTreeSet::new());
     found
 }
@@ -111,7 +112,7 @@ fn is_word(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '_' | ':')
 }
 
-/// Returns the words of a query with the text after each, without what is in quotes.
+/// Returns the words of a query, each with the text after it. Quoted texts are left out.
 fn words(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = query;
     std::iter::from_fn(move || {
@@ -158,7 +159,7 @@ fn groupings(query: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn a_query_is_read_as_it_is_meant() {
+fn selectors_and_groupings_of_a_query_are_read() {
     let query =
         "sum by (job, route) (rate(cursorgate_requests_total{job=~\"$job\", status=\"5xx\"}[5m])) / on (job) up";
     let matchers = vec![("job", "$job"), ("status", "5xx")];

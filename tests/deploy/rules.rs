@@ -16,7 +16,7 @@ pub(crate) fn rules() -> Vec<Value> {
 }
 
 #[test]
-fn prometheus_takes_the_rules() {
+fn promtool_accepts_the_rules() {
     succeed(promtool().args(["check", "rules", "--lint=all", "--lint-fatal"]).args(FILES.map(file)));
 }
 

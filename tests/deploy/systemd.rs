@@ -16,7 +16,8 @@ const SOCKET: &str = "deploy/systemd/cursorgate.socket";
 const CONFIGURATION: &str = "deploy/debian/cursorgate.toml";
 /// The folder of the service's credentials.
 const CREDENTIALS: &str = "/run/credentials/cursorgate.service";
-/// The highest exposure that `systemd-analyze security` may find, of 10: sockets, a network, and the root of the host.
+/// The highest exposure that `systemd-analyze security` may report, of 10: the service needs sockets, a network, and
+/// the root directory of the host.
 const EXPOSURE: f64 = 1.3;
 
 /// Returns the values of a setting of a unit.
@@ -25,7 +26,7 @@ fn settings<'u>(unit: &'u str, name: &str) -> Vec<&'u str> {
 }
 
 #[test]
-fn systemd_takes_the_units() {
+fn systemd_accepts_the_units() {
     let directory = Directory::new();
     let binary = binary();
     let service = text(SERVICE).replace("/usr/bin/cursorgate", binary.to_str().expect("a path of text"));

@@ -1,4 +1,4 @@
-//! The access log and the identity of requests: what a line has, at which level it stands, and the id by which the logs of
+//! The access log and the identity of requests: the fields and the level of a line, and the id by which the logs of
 //! client, gateway and upstream are joined.
 
 use serde_json::Value;
@@ -17,7 +17,7 @@ const ROUTES: Setup = Setup {
     more: "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
 };
 
-/// The line of the access log with this id.
+/// Waits for the line of the access log with this id.
 fn line(gateway: &Gateway, id: &str) -> Value {
     eventually("its line", || gateway.access_log().into_iter().find(|line| line["request_id"] == id))
 }
@@ -55,7 +55,7 @@ fn every_answer_has_the_id_of_its_line_and_of_its_upstream_requests() {
             assert_eq!(response.json()["request_id"], id.as_str(), "{response:?}");
         }
     }
-    // Heads that can't be read are answered before anything knows of a route.
+    // A head that can't be read is refused before a route is found. Its refusal has an id and a line too.
     let mut connection = gateway.connect();
     connection.send(b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is sent");
     let refused = connection.response("GET").expect("a refusal");
@@ -86,7 +86,7 @@ fn a_trusted_proxy_gives_the_id_and_names_the_client() {
 }
 
 #[test]
-fn a_line_says_who_asked_and_who_answered() {
+fn a_line_names_the_client_and_the_peer() {
     let upstream = Upstream::start(serve(users(60)));
     let gateway = Gateway::start(&ROUTES.configuration(upstream.address));
     for target in ["/users?limit=5", "/rest/a"] {
@@ -138,7 +138,7 @@ fn failures_are_warnings_and_the_access_log_is_chosen_apart_from_the_level() {
         for target in ["/rest/fine", "/rest/broken", "/rest/gone", "/nothing", "/rest/broken"] {
             gateway.get(target);
         }
-        // In-flight lines are written before a reload that comes after them is reported.
+        // Lines of earlier requests are written before a reload is reported.
         with("level = \"info\", access = \"all\"");
         gateway.get("/last");
         let lines = eventually("the last line", || {

@@ -1,4 +1,4 @@
-//! The admin listener: the configuration and the routes as they are, and who may change anything.
+//! The admin listener: the configuration and the routes in force, and the requests that may change anything.
 
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ fn the_configuration_in_force_can_be_read() {
         assert!(!text.contains("canary") && !text.contains(TOKEN), "a secret: {text}");
         assert!(!text.contains(crate::harness::gateway::KEY), "a key: {text}");
     }
-    // A broken file changes nothing, neither what is in force nor what is shown.
+    // A broken file changes neither the configuration in force nor the one that is shown.
     gateway.rewrite_raw("nonsense = = 1");
     gateway.signal("HUP");
     eventually("it is refused", || (http::get(gateway.admin, "/reload").json()["in_force"] == false).then_some(()));
@@ -60,7 +60,7 @@ fn the_configuration_in_force_can_be_read() {
     });
 }
 
-/// A browser's word about where a request comes from decides before its token does.
+/// A request whose `Origin` or `Sec-Fetch-Site` names another site is refused, even with a valid token.
 ///
 /// Row: A46
 #[test]
@@ -71,7 +71,7 @@ fn no_foreign_page_changes_anything() {
     std::fs::write(gateway.file("token"), TOKEN).expect("a file of the test");
     gateway.rewrite_raw(&gateway.configuration().replace(hosts, &format!("{hosts}, token = \"file:token\"")));
     gateway.signal("HUP");
-    // The name under which the tests ask.
+    // The origin that fits the `Host` of the harness's requests.
     let own = "http://gateway.test";
     let bearer = format!("Bearer {TOKEN}");
     let ask = |more: &[(&str, &str)]| {
@@ -86,6 +86,7 @@ fn no_foreign_page_changes_anything() {
         (&[("Origin", "null")], 403),
         (&[("Origin", own), ("Sec-Fetch-Site", "cross-site")], 403),
         (&[("Sec-Fetch-Site", "same-site")], 403),
+        // A form of a foreign page can send these two types without a preflight.
         (&[("Content-Type", "text/plain")], 415),
         (&[("Content-Type", "application/x-www-form-urlencoded")], 415),
         (&[("Host", "evil.example")], 421),
@@ -99,9 +100,9 @@ fn no_foreign_page_changes_anything() {
     assert_eq!(page.header("access-control-allow-origin"), None);
 }
 
-/// The description of a route, and its figures.
+/// `/routes` describes each route and has its figures.
 #[test]
-fn the_routes_are_told_with_their_figures() {
+fn the_routes_are_listed_with_their_figures() {
     let upstream = Upstream::start(serve(users(90)));
     let more = "[routes.old]\npath = \"/old\"\nhosts = [\"gateway.test\"]\nupstream_path = \"/users\"\nupstream = \"legacy\"\ndialect = \"scripted\"\norder = [\"id\"]\naction = \"observe\"\n\
                 [routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
@@ -160,7 +161,8 @@ fn the_routes_are_told_with_their_figures() {
     assert!(own["requests"].as_u64().is_some_and(|requests| requests >= 5), "{own}");
 }
 
-/// The clients that still send `offset=` are known before a route serves anything, apart from requests that say nothing.
+/// While a route observes, its clients that send `offset=` are counted, apart from requests without parameters of
+/// paging.
 #[test]
 fn a_route_that_observes_is_on_the_migration_board() {
     let upstream = Upstream::start(serve(users(90)));

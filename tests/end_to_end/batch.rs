@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// A service as many companies have one: `payload.cursor` and `payload.page_size` in, everything repeated out. Its
-/// cursors are the ids of the last records; `payload.parity` filters.
+/// A typical batch service: `payload.cursor` or `payload.page` and `payload.page_size` page, `payload.parity` filters.
+/// Its cursors are the ids of the last records. A request without `requester_service` gets 422.
 fn service(rows: &Rows, exchange: &mut Exchange) -> io::Result<After> {
     let body: Value = serde_json::from_slice(&exchange.body()?).unwrap_or_default();
     let json = [("Content-Type", "application/json")];
@@ -110,7 +110,7 @@ fn post(gateway: &Gateway, body: &Value) -> Response {
     gateway.send("POST", "/batch/courses", &JSON, body.to_string().as_bytes())
 }
 
-/// Status and code of an answer in the envelope's own form.
+/// Returns the status of a response, with the code of an error in the envelope's form.
 fn outcome(response: &Response) -> String {
     match response.status {
         200 => "200".to_owned(),
@@ -123,7 +123,7 @@ fn ids(page: &Value) -> Vec<u64> {
     records.iter().map(|record| record["id"].as_u64().expect("an id")).collect()
 }
 
-/// The loop of a batch client: null, next, next, null.
+/// Walks as a batch client does: `cursor` is null at first, then each `next_cursor`, until that is null.
 fn walk(gateway: &Gateway, payload: &Value) -> Vec<Value> {
     let mut connection = gateway.connect();
     let contract = contract("batch");
@@ -154,7 +154,7 @@ fn walk(gateway: &Gateway, payload: &Value) -> Vec<Value> {
 }
 
 #[test]
-fn every_record_once_whatever_is_behind() {
+fn a_walk_delivers_each_record_once_by_each_dialect() {
     for route in [BY_TOKEN, BY_PAGE, BY_GET] {
         let (_upstream, gateway) = start(&Rows::count(1_003), route);
         for size in [7, 100, 1_000] {
@@ -167,7 +167,7 @@ fn every_record_once_whatever_is_behind() {
 }
 
 #[test]
-fn five_thousand_records_in_pages_of_a_thousand() {
+fn five_thousand_records_take_five_pages_and_few_requests() {
     for route in [BY_TOKEN, BY_PAGE, BY_GET] {
         let (upstream, gateway) = start(&Rows::count(5_000), route);
         let pages = walk(&gateway, &json!({ "page_size": 1_000 }));
@@ -182,7 +182,7 @@ fn five_thousand_records_in_pages_of_a_thousand() {
 
 /// Filters in the body reach the upstream, and another filter is another list.
 #[test]
-fn what_is_left_of_the_body_is_a_filter() {
+fn other_members_of_the_body_are_filters() {
     for route in [BY_TOKEN, BY_PAGE, BY_GET] {
         let (_upstream, gateway) = start(&Rows::count(60), route);
         let pages = walk(&gateway, &json!({ "page_size": 7, "parity": 1 }));
@@ -229,7 +229,7 @@ fn the_request_comes_back_verbatim() {
 
 /// A total that is asked for once, and one that follows the upstream.
 #[test]
-fn the_total_stays_or_follows() {
+fn the_total_is_that_of_the_first_page_or_follows_the_upstream() {
     for (total, expected) in [("upstream", [20, 19, 18]), ("first-page", [20, 20, 20])] {
         for route in [BY_TOKEN, BY_PAGE] {
             let rows = Rows::count(20);
@@ -246,7 +246,7 @@ fn the_total_stays_or_follows() {
     }
 }
 
-/// Records that come and go between pages move nothing, where the order can be proven.
+/// Records that come and go between pages move no other record, where the order can be proven.
 #[test]
 fn the_walk_holds_while_records_come_and_go() {
     for route in [BY_PAGE, BY_GET] {
@@ -273,9 +273,9 @@ fn the_walk_holds_while_records_come_and_go() {
     }
 }
 
-/// An envelope of one's own: service-specific names, a way back, a sort in the body.
+/// An envelope of the configuration's own has its own names, a sort in the body, and cursors that lead back.
 #[test]
-fn names_of_ones_own_and_a_way_back() {
+fn an_own_envelope_has_its_names_a_sort_and_cursors_back() {
     let rows = Rows::count(45);
     let upstream = {
         let rows = rows.clone();
@@ -345,7 +345,7 @@ prev = "{{prev.cursor|null}}"
 }
 
 #[test]
-fn what_is_wrong_with_a_body_is_said() {
+fn faults_of_a_body_are_refused_in_the_envelopes_form() {
     let (upstream, gateway) = start(&Rows::count(3), &format!("{BY_PAGE}\nbudgets = {{ body_depth = 4 }}"));
     let (before, contract) = (upstream.count(), contract("batch"));
     for (headers, body, expected) in [
@@ -376,7 +376,7 @@ fn what_is_wrong_with_a_body_is_said() {
     assert_eq!(upstream.count(), before, "nothing of it reaches the upstream");
 }
 
-/// The largest body is read, and one byte more is not, said or in chunks; who asks first is answered first.
+/// A body of 1 MiB is read and one byte more is refused, with `Content-Length` and in chunks.
 #[test]
 fn bodies_have_a_bound() {
     const MOST: usize = 1 << 20;
@@ -415,11 +415,11 @@ fn head(length: usize, more: &str) -> String {
     )
 }
 
-/// A client that waits for a word gets it before it sends, and a refusal instead of it.
+/// A client that sends `Expect: 100-continue` gets the interim response before it sends its body, or a refusal instead.
 ///
 /// Row: F64
 #[test]
-fn who_expects_to_go_on_is_told() {
+fn expect_100_continue_is_answered_before_the_body() {
     const EXPECTS: &str = "Expect: 100-continue\r\n";
     let (_upstream, gateway) = start(&Rows::count(3), BY_TOKEN);
     let body = br#"{"requester_service":"planner"}"#;
@@ -436,9 +436,9 @@ fn who_expects_to_go_on_is_told() {
     assert_eq!(outcome(&refused), "413 body_too_large", "{refused:?}");
 }
 
-/// A body that breaks off, and one that does not come.
+/// A body that breaks off, and one that does not come in time.
 #[test]
-fn bodies_that_break_off_are_nobodys() {
+fn incomplete_bodies_are_refused_and_reach_no_upstream() {
     let (upstream, gateway) = start(&Rows::count(3), &format!("{BY_TOKEN}\nbudgets = {{ time = \"300ms\" }}"));
     let mut connection = gateway.connect();
     connection.send(format!("{}{{\"requester", head(100, "")).as_bytes()).expect("it is read");
@@ -458,7 +458,7 @@ fn bodies_that_break_off_are_nobodys() {
 
 /// The service's own refusals pass, and requests by other methods are forwarded to it.
 #[test]
-fn the_rest_is_the_services_own() {
+fn refusals_of_the_service_and_other_methods_pass() {
     let (upstream, gateway) = start(&Rows::count(3), BY_TOKEN);
     let refused = post(&gateway, &json!({ "payload": {} }));
     assert_eq!((refused.status, refused.text()), (422, r#"{"message":"who asks?"}"#));
@@ -468,7 +468,7 @@ fn the_rest_is_the_services_own() {
     assert_eq!((last.method.as_str(), last.target.as_str()), ("GET", "/batch/courses?x=1"));
 }
 
-/// A dead connection of the pool is replaced in silence: what is asked is a read.
+/// A page by POST is a read, so it is sent again where a pooled connection proves dead.
 #[test]
 fn a_read_by_post_may_be_sent_again() {
     let rows = Rows::count(3);
@@ -508,13 +508,14 @@ fn a_search_pages_by_its_query() {
         target = format!("/batch/courses?limit=5&cursor={cursor}");
     }
     assert_eq!(delivered, (1..=12).map(|half| half * 2).collect::<Vec<u64>>());
-    // The service wants to know who asks: a GET has no body to say it in.
+    // The service requires `requester_service`, and a GET has no body for it.
     assert_eq!(gateway.get("/batch/courses?limit=5").status, 422);
 }
 
-/// Requests that page as the service does, in their query: what the route says of them holds for POST too.
+/// A POST that pages by the service's own query parameters is a legacy request: the route's `legacy` table holds for
+/// it.
 #[test]
-fn old_requests_are_told_by_their_query() {
+fn legacy_requests_by_post_are_recognised_by_their_query() {
     let rows = Rows::count(30);
     let legacy = "legacy = { policy = \"passthrough\", unmarked = \"new\", deprecation = 2026-01-15 }";
     let route = format!("{BY_GET}\n{legacy}");
@@ -538,7 +539,7 @@ fn old_requests_are_told_by_their_query() {
     let successor = followed.header("link").map(str::to_owned);
     assert_eq!(successor.as_deref(), Some("</batch/courses>; rel=\"successor-version\""), "places are no parameters");
 
-    // No URL says a cursor that stands in a body, so that who would be sent on gets the page itself.
+    // A redirect can't carry a cursor that stands in a body, so the client gets the page itself.
     for policy in ["redirect", "translate"] {
         let legacy = format!("legacy = {{ policy = \"{policy}\", unmarked = \"new\", sunset = 2036-01-15 }}");
         let gateway = Gateway::start(&configuration(&upstream, &format!("{BY_GET}\n{legacy}")));
@@ -555,7 +556,7 @@ fn old_requests_are_told_by_their_query() {
     }
     let counted = "paging=\"legacy\"} 3";
     let metrics = || rejecting.metrics().text().contains(counted).then_some(());
-    crate::harness::eventually("who is cut off is counted", metrics);
+    crate::harness::eventually("rejected requests are counted", metrics);
 
     gateway.rewrite(
         crate::harness::gateway::Keys::One,

@@ -1,5 +1,5 @@
-//! A browser without windows, driven by the programs in `browser/` (playwright-core, with the system's Chromium). Each begins
-//! with `open.mjs`, which stands before it on standard input.
+//! A browser without windows, driven by the programs in `browser/` (playwright-core, with the system's Chromium). Each
+//! begins with `open.mjs`, which stands before it on standard input.
 
 use std::{
     io::Write as _,
@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::third_party::environment;
 
-/// Runs a program with these arguments, and a folder of this name in the target directory as the last one. Returns what it saw.
+/// Runs a program of `browser/` with `arguments`, followed by the path of `folder` in the target directory. Returns the
+/// JSON that the program prints.
 pub(crate) fn look(program: &str, arguments: &[&str], folder: &str) -> Value {
     let folder = self::folder(folder);
     std::fs::create_dir_all(&folder).expect("the target directory can be written");
@@ -36,7 +37,8 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name(name)
 }
 
-/// Checks that a page complained of nothing, asked no other place than this one, and passed the audits of these looks.
+/// Asserts that a page logged no errors, sent requests to `origin` alone, and passed the accessibility audits of
+/// `looks`.
 pub(crate) fn is_sound(saw: &Value, origin: &str, looks: &[&str]) {
     assert_eq!(saw["complaints"], json!([]), "errors in the console");
     assert_eq!(saw["origins"], json!([origin]), "requests to other places");

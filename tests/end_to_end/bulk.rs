@@ -1,5 +1,5 @@
-//! Bulk requests: operations run as if each had come alone, a few at a time; their results come in order, and a repetition
-//! with the same key runs none of them again.
+//! Bulk requests: operations run as if each had come alone, a few at a time; their results come in order, and a
+//! repetition with the same key runs none of them again.
 
 use std::{
     collections::HashMap,
@@ -213,7 +213,7 @@ fn five_operations_run_at_a_time() {
 }
 
 #[test]
-fn after_a_failure_the_rest_is_skipped_where_that_is_wanted() {
+fn stop_on_error_skips_the_operations_after_a_failure() {
     let (upstream, _) = upstream();
     let gateway = start(&upstream, "at_once = 1");
     let mut request = orders(["/orders/1", "/orders/fail", "/orders/2", "/orders/3"].map(str::to_owned));
@@ -246,7 +246,7 @@ fn limits_hold_for_operations() {
     assert_eq!(metric(&gateway, "cursorgate_rate_limited_total{route=\"users\",policy=\"requests\"}"), 4);
 }
 
-/// The gateway gives up an operation that takes too long, and the upstream sees that.
+/// The gateway ends operations that take too long, which the upstream sees.
 #[test]
 fn a_thousand_operations_run_once_each() {
     const COUNT: usize = 1_000;
@@ -315,7 +315,7 @@ fn a_key_belongs_to_one_request_of_one_client() {
     assert_eq!(other.outcome(), "422 idempotency_key_reused");
     assert_ne!(with("\"k\"", "Bearer two", &request).body, first.body, "another client's key");
     assert_eq!(upstream.count(), 2);
-    // A request that is refused as a whole takes no key.
+    // A request that is refused as a whole does not use up its key.
     assert_eq!(with("\"l\"", "Bearer one", &json!({ "operations": [] })).outcome(), "400 body_invalid");
     assert_eq!(with("\"l\"", "Bearer one", &request).status, 200);
 
@@ -341,7 +341,7 @@ fn a_key_belongs_to_one_request_of_one_client() {
         eventually("a result", || Some(with("\"m\"", "Bearer one", &slow)).filter(|answer| answer.status == 200));
     assert_eq!(statuses(&found), [Some(200), Some(200)]);
     assert_eq!(upstream.count(), 5, "no operation ran twice");
-    // Nobody vouches for the address that a client names itself: it makes no other client of it.
+    // `X-Real-IP` of an untrusted client makes no other client of it, so the key is known.
     let named = |address| post(&gateway, &[("Idempotency-Key", "\"n\""), ("X-Real-IP", address)], &request);
     let before = upstream.requests().len();
     assert_eq!(named("192.0.2.1").body, named("192.0.2.2").body);
@@ -364,7 +364,7 @@ fn keys_are_bounded_and_never_forgotten_early() {
 }
 
 #[test]
-fn nothing_runs_of_a_request_that_is_not_well_formed() {
+fn a_malformed_request_runs_no_operation() {
     let (upstream, _) = upstream();
     let gateway = start(&upstream, "operations = 3\nsize = \"4KiB\"");
     let get = json!({ "method": "GET", "path": "/users" });
@@ -483,7 +483,7 @@ fn clients_of_http_2_have_the_same_results() {
 }
 
 #[test]
-fn without_its_table_the_path_is_that_of_routes() {
+fn without_the_service_its_path_belongs_to_the_routes() {
     let (upstream, _) = upstream();
     let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
     let request = orders(["/users".to_owned()]);

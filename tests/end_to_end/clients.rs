@@ -1,6 +1,7 @@
-//! Lists of 1,003 items, walked by client libraries from their registries as they are, each in the envelope that is made
-//! for it. A walker in `walkers/` prints what its library saw, in the order of the list, for each way of walking that the
-//! library has; this compares that with what the upstream itself lists: all items, each once, in order, with every value.
+//! Lists of 1,003 items, walked by client libraries from their registries as they are, each in the envelope that is
+//! made for it. A walker in `walkers/` prints what its library saw, in the order of the list, for each way of walking
+//! that the library has; this compares that with what the upstream itself lists: all items, each once, in order, with
+//! every value.
 
 use std::{
     fs::File,
@@ -41,7 +42,7 @@ const CLIENTS: [&str; 10] = [
     "stripe",
 ];
 
-/// Whom Stripe's library speaks for. The list is the same.
+/// The credentials that Stripe's library sends. The list that they may see is the same.
 const STRIPE_KEY: &str = "Bearer sk_test_walker";
 
 /// Rows of which up to eight share a score, neither in the order of the list nor in that of their ids.
@@ -52,8 +53,8 @@ fn rows() -> Rows {
     rows
 }
 
-/// A gateway in front of the rows, sorted by descending score. Its host is named, so that links are absolute, as where a
-/// gateway has a public name.
+/// A gateway in front of the rows, sorted by descending score. Its host is named, so that links are absolute, as where
+/// a gateway has a public name.
 fn start(envelope: &str, path: &str, more: &str) -> (Upstream, Gateway) {
     let rows = rows();
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
@@ -65,7 +66,7 @@ fn start(envelope: &str, path: &str, more: &str) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// The list as the upstream tells it, in the order that the route declares.
+/// Returns the list as the upstream itself serves it, sorted by `sort`.
 fn listing(upstream: &Upstream, sort: &str) -> Vec<Value> {
     let answer = http::get(upstream.address, &format!("/users?offset=0&limit=2000&sort={sort}"));
     let body: Value = answer.json();
@@ -83,7 +84,8 @@ fn run(file: &str, arguments: &[&str]) -> Map<String, Value> {
     // A walk that doesn't end is ended.
     let mut command = Command::new("timeout");
     command.arg("300");
-    // Nothing but the gateway is asked, and not by way of a proxy; what a runtime has to say of itself is no complaint.
+    // Walkers connect to the gateway alone, without a proxy. Notices of the runtimes themselves are switched off,
+    // because any output to standard error fails the walk.
     command.env("RUNTIME__DLTHUB_TELEMETRY", "false").env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
     command.env("NODE_NO_WARNINGS", "1").env("PYTHONWARNINGS", "ignore");
     if file.ends_with(".py") {
@@ -199,7 +201,8 @@ fn stripe_by_ids() {
     }
 }
 
-/// JSON:API of one's own, for clients that can't read the null links of the profile: a link that isn't there is left out.
+/// A JSON:API envelope of the configuration's own, for clients that can't read null links: a link that doesn't exist is
+/// left out.
 const WITHOUT_NULL: &str = r#"
 [envelopes.people]
 content_type = "application/vnd.api+json"

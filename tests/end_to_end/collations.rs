@@ -1,5 +1,5 @@
-//! Lists of a service on PostgreSQL that are sorted by a text, as different collations compare it: learnt without a word of
-//! description, checked, served as it was written, and walked while rows come and go.
+//! Lists of a service on PostgreSQL that are sorted by a text, as different collations compare it: learnt without a
+//! word of description, checked, served as it was written, and walked while rows come and go.
 
 use std::{collections::HashSet, path::Path, process::Command};
 
@@ -15,7 +15,7 @@ use crate::{
     walk::verified_amid_changes,
 };
 
-/// Runs a command. Returns what it said, and fails unless it succeeds.
+/// Runs a command that must succeed, and returns its standard output and standard error.
 fn run(command: &mut Command) -> String {
     let output = command.env("CURSORGATE_KEY", KEY).output().expect("the binary starts");
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -38,7 +38,8 @@ fn levels(gateway: &Gateway) -> HashSet<String> {
     panic!("no end");
 }
 
-/// Learns the list of a collation, and holds the route to it. Returns the configuration and the levels of its pages.
+/// Learns a list that is sorted by a collation, checks and serves the configuration as it was written, and walks it
+/// while rows come and go. Returns the configuration and the levels of its pages.
 fn hold(collation: &str) -> (String, HashSet<String>) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/upstreams/postgres/service.py");
     let arguments = ["--rows", "900", "--collation", collation];
@@ -59,7 +60,7 @@ fn hold(collation: &str) -> (String, HashSet<String>) {
     });
     assert!(report.contains("none lost, none repeated"), "{collation}: {report}\n{learnt}");
     drop((gateway, input));
-    // It takes its database with it when its input ends.
+    // The service drops its database when its standard input ends.
     let _ = child.wait();
     (text, levels)
 }

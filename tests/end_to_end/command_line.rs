@@ -1,4 +1,4 @@
-//! The commands beside `run`, as a person at a terminal has them.
+//! The commands other than `run`, as a person at a terminal uses them.
 
 use std::{
     io::{BufRead, BufReader, Read as _},
@@ -156,7 +156,7 @@ fn check_describes_routes_without_their_keys() {
     assert!(!text.contains("no errors"), "{text}");
 }
 
-/// `check` says of each service where it is served.
+/// `check` describes each service and its path.
 #[test]
 fn check_describes_services() {
     let route = GOOD.split("[routes.").nth(1).and_then(|rest| rest.split(']').next()).expect("a route");
@@ -190,7 +190,7 @@ fn described(dialect: &str, route: &str) -> String {
 
 /// The obstacles of awkward upstreams are reported before clients meet them.
 #[test]
-fn check_says_what_keeps_a_route_from_more() {
+fn check_names_the_limits_of_a_route() {
     const TOKENS: &str = "request = { query = \"limit={size}&cursor={token}\" }\n\
                           response = { items = \"/items\", next_token = \"/next\" }";
     const SLICES: &str = "request = { query = \"offset={offset}&limit={size}\" }\nsize = { max = 50 }\n\
@@ -252,7 +252,7 @@ fn keygen_makes_another_key_each_time() {
 
 /// If the upstream gets the client's host, cursors are bound to it.
 #[test]
-fn check_says_what_cursors_are_bound_to() {
+fn check_names_the_parts_that_bind_cursors() {
     let one_host = GOOD.replace("[routes.users]", "host_header = \"people.internal\"\n\n[routes.users]");
     for (text, bound) in [(GOOD, "bound to host, path, filters, order"), (&one_host, "bound to path, filters, order")] {
         let said = said(&checked(text));
@@ -260,11 +260,12 @@ fn check_says_what_cursors_are_bound_to() {
     }
 }
 
-/// Keys that can be read in cursors of URLs, and routes that a list's policy does not cover.
+/// `check` points out sort keys that can be read in the cursors of URLs, and routes by which a list's policy
+/// is bypassed.
 ///
 /// Row: A07, A23
 #[test]
-fn check_asks_what_a_reviewer_would() {
+fn check_points_out_readable_keys_and_bypassed_policies() {
     let by_name = GOOD.replace("order = [\"-created_at\", \"id\"]", "order = [\"last_name\", \"id\"]");
     let sealed = by_name.replace("order = [\"last_name\"", "cursor = { sealed = true }\norder = [\"last_name\"");
     let policy = format!("{GOOD}\n[routes.users.legacy]\npolicy = \"reject\"\n");
@@ -287,7 +288,7 @@ fn check_asks_what_a_reviewer_would() {
 }
 
 #[test]
-fn dialects_lists_what_is_built_in() {
+fn dialects_lists_the_built_in_dialects() {
     let text = said(&run(&["dialects"]));
     for name in [
         "json-server-0.17",
@@ -313,7 +314,7 @@ fn health_asks_the_running_gateway() {
     std::fs::write(&file, gateway.configuration()).expect("a file in the test's directory");
     let health = || command().args(["health", "--config"]).arg(&file).output().expect("it runs");
     assert_eq!(health().status.code(), Some(0), "{}", said(&health()));
-    // What is wrong with the file is no matter of the process that runs.
+    // A fault in the file does not affect the process that runs.
     for wrong in ["[routes.orders]\npath = 5", "[upstreams.people", "\u{1}"] {
         std::fs::write(&file, format!("{}\n{wrong}", gateway.configuration())).expect("a file in the test's directory");
         assert_eq!(health().status.code(), Some(0), "{wrong}: {}", said(&health()));
@@ -324,7 +325,7 @@ fn health_asks_the_running_gateway() {
 }
 
 #[test]
-fn help_and_mistakes_are_told_in_the_right_place() {
+fn help_goes_to_standard_output_and_mistakes_to_standard_error() {
     let help = run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
@@ -341,7 +342,7 @@ fn help_and_mistakes_are_told_in_the_right_place() {
 /// Held while a demo starts: two at once could find the same port free for their admin listeners.
 pub(crate) static STARTING_DEMO: Mutex<()> = Mutex::new(());
 
-/// A child that goes with its test.
+/// A child process that is killed at the end of its test.
 pub(crate) struct Owned(pub(crate) Child);
 
 impl Drop for Owned {
@@ -352,9 +353,10 @@ impl Drop for Owned {
     }
 }
 
-/// The lines that the demo prints work as pasted and show what they say, and Ctrl-C ends the gateway and its upstream.
+/// The lines that the demo prints work as pasted, and their answers are those that the demo announces. Ctrl-C ends the
+/// gateway and its upstream.
 #[test]
-fn the_demo_works_as_it_says() {
+fn the_lines_of_the_demo_work_as_pasted() {
     let starting = STARTING_DEMO.lock().unwrap_or_else(PoisonError::into_inner);
     let port = free_port();
     let demo = command()
@@ -416,7 +418,7 @@ fn the_demo_works_as_it_says() {
     assert!(http::Connection::open(([127, 0, 0, 1], port).into()).is_err(), "nobody listens any more");
 }
 
-/// Sends the request of a line for curl, and returns the ids of the page that comes; none of another answer.
+/// Sends the request of a line for curl. Returns the ids of its page, or no ids if the answer is no page.
 fn paste(line: &str) -> Vec<u64> {
     let url = line.split('\'').find_map(|word| word.strip_prefix("http://")).expect("a URL");
     let (authority, target) = url.split_at(url.find('/').expect("a path"));

@@ -1,4 +1,5 @@
-//! Compressed responses: negotiation, validators, and the bytes of items after decoding; compressed answers of upstreams.
+//! Compressed responses: negotiation, validators, and the bytes of items after decoding; compressed answers of
+//! upstreams.
 
 use std::io::{Read, Write};
 
@@ -182,7 +183,7 @@ fn operators_choose_codings_and_the_smallest_size() {
 
 /// Row: A43
 #[test]
-fn what_may_not_be_coded_is_not() {
+fn answers_that_must_not_be_compressed_are_plain() {
     let (upstream, gateway) = started(&PLAIN);
     let cross = [accept("gzip")[0], ("Sec-Fetch-Site", "cross-site"), ("Cookie", "session=1")];
     for (headers, coding) in [
@@ -207,7 +208,7 @@ fn what_may_not_be_coded_is_not() {
 
 /// Forwarded answers, and refusals that the gateway can't decode, have one coding: the upstream's.
 #[test]
-fn what_passes_through_keeps_its_bytes() {
+fn answers_that_pass_through_keep_their_bytes_and_coding() {
     let forwards =
         Setup { more: "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"", ..PLAIN };
     let (upstream, gateway) = started(&forwards);
@@ -276,7 +277,7 @@ fn a_legacy_page_with_other_links_is_compressed() {
         assert!(expected.is_none() || old.body.len() < 2_000, "{case}: {} bytes", old.body.len());
         let varies = old.header("vary").unwrap_or_default().to_lowercase().contains("accept-encoding");
         assert_eq!(varies, !server.contains("[]"), "{case}");
-        // Its bytes differ by coding, and its meaning does not.
+        // The validator is weak where the bytes differ by coding: their meaning is the same.
         assert_eq!(old.header("etag"), Some(if varies { "W/\"one\"" } else { "\"one\"" }), "{case}");
         let head = gateway.send("HEAD", "/users?page=1", &accept(accept_encoding), b"");
         assert_eq!((head.status, head.body.len()), (200, 0), "{case}");
@@ -303,7 +304,8 @@ fn upstreams_are_asked_for_gzip_by_a_key() {
 }
 
 /// A page of 100 items by cursor has at most the bytes that the page by number has through the same compression. In an
-/// envelope with cursors in its body it has these in addition, which no compression shortens, and some names: 350 bytes.
+/// envelope with cursors in its body it has these in addition, which no compression shortens, and some names: 350
+/// bytes.
 #[test]
 fn a_page_by_cursor_takes_no_more_bytes_than_the_page_by_number() {
     let mut random = crate::harness::Numbers::new(7);

@@ -1,5 +1,5 @@
-//! Connections of clients: how many there may be, how long their heads may take and how large they may be, what is said of
-//! heads that can't be read, and what becomes of bytes that belong to no request.
+//! Connections of clients: their number, the time and the size of their heads, the refusals of heads that can't be
+//! read, and bytes that belong to no request.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -19,7 +19,7 @@ use crate::harness::{
 
 const FORWARD: &str = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
 
-/// A count of the metrics; 0 where it is not told.
+/// Returns the value of a sample of the metrics, or 0 where there is none.
 fn counted(gateway: &Gateway, sample: &str) -> u64 {
     let metrics = gateway.metrics();
     let line = metrics.text().lines().find_map(|line| line.strip_prefix(sample).map(str::trim));
@@ -30,7 +30,7 @@ fn dropped(gateway: &Gateway, reason: &str) -> u64 {
     counted(gateway, &format!("cursorgate_connections_dropped_total{{reason=\"{reason}\"}}"))
 }
 
-/// Connections that send a byte now and then, and come back where they are closed, until they are told to stop.
+/// Keeps connections that send a byte now and then, and opens them again where they are closed, until `stop` is set.
 fn drip(address: SocketAddr, count: usize, stop: &AtomicBool) {
     let open = || {
         let mut stream = TcpStream::connect(address)?;
@@ -50,7 +50,7 @@ fn drip(address: SocketAddr, count: usize, stop: &AtomicBool) {
                 return;
             }
         }
-        // A drip is slow by its nature.
+        // This pause makes the clients slow; no condition is waited for.
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -66,7 +66,7 @@ impl Drop for Stop<'_> {
 
 /// Row: A18, F55
 #[test]
-fn a_thousand_drips_shut_nobody_out() {
+fn a_thousand_slow_connections_shut_no_client_out() {
     const DESCRIPTORS: usize = 256;
     const DRIPS: usize = 1_000;
     let upstream = Upstream::start(serve(users(60)));
@@ -95,7 +95,7 @@ fn a_thousand_drips_shut_nobody_out() {
 
 /// Row: A18
 #[test]
-fn a_head_has_one_deadline_however_it_drips() {
+fn a_head_has_one_deadline_for_all_its_bytes() {
     let upstream = Upstream::start(serve(users(60)));
     let setup = Setup { more: "[server]\nhead_timeout = \"1s\"", ..PLAIN };
     let gateway = Gateway::start(&setup.configuration(upstream.address));
@@ -206,7 +206,7 @@ fn a_target_is_refused_before_its_end_is_there() {
 
 /// Row: A17
 #[test]
-fn what_can_not_be_read_is_answered_told_and_counted() {
+fn a_head_that_cannot_be_read_is_answered_logged_and_counted() {
     let upstream = Upstream::start(serve(users(60)));
     let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
     let many = "X: y\r\n".repeat(257);
@@ -296,7 +296,7 @@ fn requests_in_hand_are_never_given_up_for_new_ones() {
 
 /// A client that sends two requests at once gets one answer, which announces the end of the connection.
 #[test]
-fn what_comes_before_an_answer_ends_the_connection() {
+fn bytes_before_an_answer_end_the_connection_after_it() {
     let (entered, release) = (Gate::default(), Gate::default());
     let (asked, gate, items) = (entered.clone(), release.clone(), users(60));
     let upstream = Upstream::start(move |exchange| {
@@ -315,7 +315,7 @@ fn what_comes_before_an_answer_ends_the_connection() {
             connection.send(request(target).as_bytes()).expect("it is sent");
             entered.wait();
             connection.send(request("/late").as_bytes()).expect("it is sent");
-            // Nothing tells when the gateway has seen it, but that it is the next to read.
+            // No event shows when the gateway has read the second request.
             thread::sleep(Duration::from_millis(100));
             release.open();
         } else {
@@ -352,11 +352,11 @@ fn a_forwarded_request_is_answered_though_its_client_sends_on() {
     assert_eq!(upstream.count(), 1);
 }
 
-/// A client that closes its sending direction counts as gone, as RFC 9112 section 9.6 permits and the README says.
+/// A client that closes its sending direction counts as gone, which RFC 9112 section 9.6 permits and the README states.
 ///
 /// Row: F60
 #[test]
-fn who_ends_its_own_direction_is_gone() {
+fn a_client_that_closes_its_sending_direction_is_gone() {
     let setup = Setup { more: FORWARD, upstream: "timeouts = { first_byte = \"50s\", whole = \"55s\" }", ..PLAIN };
     let (asked, cancelled) = (Gate::default(), Gate::default());
     for target in ["/users?limit=5", "/other"] {
@@ -392,10 +392,12 @@ fn a_connection_ends_after_ten_thousand_requests_and_says_so() {
     assert_eq!(upstream.count(), 0);
 }
 
-/// Without a descriptor for a connection to the upstream, it is not the upstream that is blamed.
+/// The gateway is overloaded, and the upstream is not to blame, where no descriptor is left for a connection to the
+/// upstream.
+///
 /// Row: F55
 #[test]
-fn without_descriptors_it_is_the_gateway_that_is_overloaded() {
+fn without_descriptors_the_gateway_is_overloaded() {
     let upstream = Upstream::start(|exchange| {
         exchange.reply("200 OK", &[], b"{\"total\":0,\"items\":[]}")?;
         Ok(After::Close)

@@ -22,7 +22,7 @@ fn asked(gateway: &Gateway, target: &str, headers: &[(&str, &str)]) -> Response 
     gateway.send("GET", target, headers, b"")
 }
 
-/// Which envelope a body is in.
+/// Returns the name of the envelope that a body is in.
 fn envelope(answer: &Response) -> &'static str {
     let body = answer.json();
     let members = [
@@ -36,9 +36,10 @@ fn envelope(answer: &Response) -> &'static str {
     members.into_iter().find(|(member, _)| body.get(*member).is_some()).map_or("none", |(_, name)| name)
 }
 
-/// The upstream's own answer to an old client stands under a URL that may be a page in another form.
+/// The upstream's own answer to a legacy request has a URL at which other requests get a page, so it varies by the
+/// headers that decide between them.
 #[test]
-fn old_answers_vary_by_what_decides_that_they_are() {
+fn legacy_answers_vary_by_the_headers_that_choose_an_envelope() {
     let rows = Rows::count(9);
     let legacy = "legacy = { policy = \"passthrough\", unmarked = \"new\" }";
     for (choice, varies) in [(CHOICE, Some("accept, prefer")), ("page_size = { default = 3, max = 20 }", None)] {
@@ -99,7 +100,7 @@ fn a_client_chooses_by_media_type_or_by_preference() {
 }
 
 #[test]
-fn a_route_without_a_choice_takes_no_notice() {
+fn a_route_without_a_choice_ignores_prefer_and_accept() {
     let (upstream, gateway) = start(&Rows::count(3), BY_SCORE);
     for (name, value) in [("Prefer", "envelope=relay, handling=strict"), ("Accept", "application/hal+json")] {
         let answer = asked(&gateway, "/users", &[(name, value)]);
@@ -117,7 +118,11 @@ fn preferences_are_followed_once() {
     let upstream = Upstream::start(move |exchange| {
         let preferred = exchange.request.header("prefer").unwrap_or("none").to_owned();
         assert_eq!(preferred, "count=exact");
-        assert_eq!(exchange.request.header("accept"), Some("application/json"), "it never heard of envelopes");
+        assert_eq!(
+            exchange.request.header("accept"),
+            Some("application/json"),
+            "the envelope is not the upstream's matter"
+        );
         rows.answer(exchange)
     });
     let gateway = Gateway::start(&configuration(upstream.address, BY_OFFSET, &format!("{BY_SCORE}\n{CHOICE}")));
@@ -126,7 +131,7 @@ fn preferences_are_followed_once() {
     assert_eq!(answer.json()["value"].as_array().map(Vec::len), Some(2), "{answer:?}");
     let by_type = [("Prefer", "count=exact"), ("Accept", "application/vnd.api+json, */*;q=0.1")];
     assert_eq!(envelope(&asked(&gateway, "/users", &by_type)), "jsonapi");
-    // A page size that is none, or too large, is no mistake: it is a preference.
+    // A preferred size that is no size is ignored, and one that is too large is lowered, without an error.
     for (size, count, applied) in
         [("0", 3, None), ("x", 3, None), ("500", 9, Some("envelope=odata, odata.maxpagesize=20"))]
     {
@@ -137,7 +142,7 @@ fn preferences_are_followed_once() {
     }
 }
 
-/// A place in the list is the same place in any words.
+/// A cursor from one envelope names the same place in every other envelope.
 #[test]
 fn cursors_lead_on_in_any_envelope() {
     let (_upstream, gateway) = start(&Rows::count(20), &format!("{BY_SCORE}\n{CHOICE}"));
@@ -164,7 +169,7 @@ fn cursors_lead_on_in_any_envelope() {
 
 /// The cursor of each item on a page leads exactly on from it and back from it, however the list is read.
 #[test]
-fn every_item_leads_on() {
+fn the_cursor_of_every_item_leads_on_and_back() {
     let filters = "filterable = [\"score\", \"id\"]";
     for (mode, route) in [
         ("offset", "order = [\"score\", \"id\"]\nmode = \"offset\"".to_owned()),
@@ -176,7 +181,7 @@ fn every_item_leads_on() {
         ("sealed", "order = [\"score\", \"id\"]\ncursor = { sealed = true }".to_owned()),
         ("anchored", String::new()),
     ] {
-        // Three rows to a score, so that an item is amid a run of equals.
+        // Three rows share each score, so that items stand amid runs of equal keys.
         let rows = Rows::new((1..=30).map(|id| Row::new(id, id / 3)));
         let (_upstream, gateway) = start(&rows, &format!("{route}\nenvelope = \"relay\""));
         let nodes = |answer: &Response| -> Vec<u64> {
@@ -199,9 +204,9 @@ fn every_item_leads_on() {
     }
 }
 
-/// A list that is paged by token has no cursors of items, and doesn't pretend to.
+/// A list that is paged by token has no cursors of items, and its envelopes leave them out.
 #[test]
-fn items_without_cursors_have_none() {
+fn items_of_a_list_by_token_have_no_cursors() {
     use crate::harness::rows::BY_TOKEN;
     let rows = Rows::count(9);
     let served = rows.clone();
@@ -222,7 +227,7 @@ fn items_without_cursors_have_none() {
 }
 
 #[test]
-fn errors_have_the_form_that_the_route_says() {
+fn errors_have_the_form_of_their_route() {
     let rows = Rows::count(3);
     for (form, content_type, place) in [
         ("envelope", "application/vnd.api+json", "/errors/0/code"),
@@ -253,9 +258,9 @@ fn errors_have_the_form_that_the_route_says() {
     }
 }
 
-/// A team's own skeleton in the configuration can do what a built-in one does.
+/// An envelope of the configuration can do all that a built-in one does.
 #[test]
-fn an_envelope_of_ones_own_does_all_that_a_preset_does() {
+fn an_own_envelope_can_do_all_that_a_preset_does() {
     let own = r#"
 [envelopes.ours]
 content_type = "application/vnd.ours+json"

@@ -1,5 +1,5 @@
-//! Scripts of other origins: what their browsers ask beforehand, what they may read, and what the upstream says where the
-//! route says nothing.
+//! Scripts of other origins: preflights, the answers that scripts may read, and the upstream's own headers where the
+//! route has no `cors`.
 
 use crate::harness::{
     gateway::Gateway,
@@ -16,7 +16,7 @@ const EVERYBODY: &str = "cors = { origins = [\"*\"], max_age = \"1h\" }\n\
                          legacy = { policy = \"redirect\" }";
 const UPSTREAMS: &str = "legacy = { policy = \"passthrough\", unmarked = \"new\" }";
 
-/// A list whose upstream has an opinion of its own about other origins.
+/// Starts a gateway in front of a list whose upstream answers scripts of other origins itself.
 fn started(route: &'static str) -> (Upstream, Gateway) {
     let items = users(60);
     let upstream = Upstream::start(move |exchange| {
@@ -81,7 +81,7 @@ fn preflights_are_answered_for_listed_origins() {
         assert_eq!(all(&refused, "access-control-allow-origin"), "", "{target}: {refused:?}");
         assert_eq!(all(&refused, "access-control-allow-methods"), "", "{target}: {refused:?}");
     }
-    assert_eq!(upstream.count(), 0, "no preflight is the upstream's");
+    assert_eq!(upstream.count(), 0, "no preflight reaches the upstream");
     // The connection goes on after one.
     let mut connection = gateway.connect();
     for _ in 0..2 {
@@ -89,7 +89,7 @@ fn preflights_are_answered_for_listed_origins() {
         assert_eq!(connection.request("OPTIONS", "/users", &headers, b"").expect("an answer").status, 204);
         assert_eq!(connection.request("GET", "/users", &[("Origin", APP)], b"").expect("a page").status, 200);
     }
-    // What is no preflight is forwarded as ever, and its answer is told who may read it.
+    // Any other OPTIONS request is forwarded, and its answer has the headers that let listed origins read it.
     let options = gateway.send("OPTIONS", "/users", &[("Origin", APP)], b"");
     assert_eq!(upstream.requests().pop().expect("it was asked").method, "OPTIONS");
     assert!(may_read(&options, APP, true) && all(&options, "access-control-allow-methods").is_empty(), "{options:?}");
@@ -97,7 +97,7 @@ fn preflights_are_answered_for_listed_origins() {
 
 /// Row: A25
 #[test]
-fn every_answer_says_who_may_read_it() {
+fn every_answer_has_the_headers_of_the_origins_that_may_read_it() {
     let (_upstream, gateway) = started(LISTED);
     let page = asked(&gateway, "/users?limit=3", APP);
     let tag = page.header("etag").expect("a tag").to_owned();
@@ -121,6 +121,7 @@ fn every_answer_says_who_may_read_it() {
             assert!(exposed.contains(name), "{what}: {exposed}");
         }
     }
+    // Origins are compared byte by byte: another port or another spelling is another origin.
     for origin in [EVIL, "null", "https://app.example.com:444", "HTTPS://APP.EXAMPLE.COM"] {
         for target in ["/users?limit=3", "/users?limit=abc", "/users?offset=3"] {
             let answer = asked(&gateway, target, origin);
@@ -136,7 +137,7 @@ fn every_answer_says_who_may_read_it() {
 
 /// Row: A25
 #[test]
-fn everybody_is_everybody_without_credentials() {
+fn a_wildcard_allows_every_origin_without_credentials() {
     let (_upstream, gateway) = started(EVERYBODY);
     for target in ["/users?limit=3", "/users?limit=abc", "/users?offset=3"] {
         let answer = asked(&gateway, target, EVIL);
@@ -148,7 +149,7 @@ fn everybody_is_everybody_without_credentials() {
     let preflight = gateway.send("OPTIONS", "/users", &headers, b"");
     assert_eq!(all(&preflight, "access-control-allow-origin"), "*");
     assert_eq!(all(&preflight, "access-control-max-age"), "3600");
-    assert_eq!(all(&preflight, "access-control-allow-headers"), "", "none was asked for");
+    assert_eq!(all(&preflight, "access-control-allow-headers"), "", "no header was requested");
 }
 
 /// Without `cors` the upstream decides: its preflights and origins pass, with the gateway's headers added.

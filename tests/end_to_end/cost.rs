@@ -23,21 +23,21 @@ fn repeated(requests: &[Request]) -> Vec<String> {
     often.map(|(target, count)| format!("{count} times {target}")).collect()
 }
 
-/// The routes by which the lists of these tests are read, with equal keys sorted by id, in any order, and sorted by what
-/// the upstream is asked for.
+/// The routes by which the lists of these tests are read, with equal keys sorted by id, in any order, and sorted by
+/// what the upstream is asked for.
 const ROUTES: [&str; 3] = [
     "order = [\"score\", \"id\"]\nties = \"ordered\"",
     "order = [\"score\", \"id\"]",
     "mode = \"offset\"\norder = [\"score\", \"id\"]\nsortable = [\"score\", \"id\"]",
 ];
 
-/// A list at rest answers the same question in the same way. So no request is made twice for one page, unless the page is
-/// `checked`: its proof is that a second reading agrees with the first. All pages are looked at, the first, those between
-/// and the last, on the way on and back.
+/// A list at rest answers the same question in the same way. So no request is made twice for one page, unless the page
+/// is `checked`: its proof is that a second reading agrees with the first. All pages are looked at, the first, those
+/// between and the last, on the way on and back.
 ///
 /// Row: A20
 #[test]
-fn a_list_at_rest_is_asked_nothing_twice() {
+fn no_page_of_a_list_at_rest_makes_a_request_twice() {
     const COUNT: u64 = 83;
     let (mut faults, mut shown_at_once) = (Vec::new(), 0);
     for reading in [BY_OFFSET, BY_PAGE, SLICES, SLICES_BY_PAGE, BY_TEN] {

@@ -1,5 +1,5 @@
-//! Cursors that were tampered with, moved elsewhere, outlived, or never were any: refused with the right code, and
-//! nothing is asked upstream for them.
+//! Cursors that were tampered with, used elsewhere, or expired, and texts that never were cursors. Each is refused with
+//! its own code, without a request to the upstream.
 
 use std::thread;
 
@@ -54,12 +54,12 @@ fn assert_invalid(what: &str, response: &Response) {
     assert!(response.json()["restart"].as_str().is_some_and(|link| !link.contains("cursor=")), "{what}: {response:?}");
 }
 
-/// An upstream that is told the client's `Host` may serve another tenant for each: a cursor stays with the host that it
-/// came from, unless all hosts are one to the upstream.
+/// An upstream that gets the client's `Host` may serve another tenant for each host. So a cursor holds only for the
+/// host that it came from, unless `host_header` gives the upstream the same host for all.
 ///
 /// Row: A02
 #[test]
-fn a_cursor_stays_with_the_host_that_the_upstream_is_told() {
+fn a_cursor_is_bound_to_the_host_that_the_upstream_gets() {
     for (upstream, elsewhere) in [("", "400 cursor_mismatch"), ("host_header = \"people.internal\"", "200")] {
         let (_upstream, gateway) = started(&Setup { upstream, ..PLAIN });
         let first = gateway.send("GET", "/users?limit=5", &[("Host", "one.example")], b"");
@@ -126,11 +126,12 @@ fn cut_and_lengthened_cursors_are_refused() {
     assert_eq!(upstream.count(), asked, "nothing is asked upstream for a bad cursor");
 }
 
-/// A cursor belongs to its route, path, filters and order; what the route ignores or keeps private may change.
+/// A cursor belongs to its route, path, filters and order. Parameters that the route ignores or keeps private may
+/// change.
 ///
 /// Row: A02
 #[test]
-fn a_cursor_moved_elsewhere_is_refused_with_what_differs() {
+fn a_cursor_used_elsewhere_is_refused_with_the_parts_that_differ() {
     let (upstream, gateway) = started(&LISTS);
     let users = next_cursor(&gateway, "/users?limit=5&team=a");
     let members = next_cursor(&gateway, "/teams/red/members?limit=5");
@@ -271,9 +272,9 @@ fn cursors_are_stable_and_reusable() {
     assert_eq!(first.json()["data"][0]["id"], 1, "{first:?}");
 }
 
-/// A path that links encode is the same path.
+/// A path that links write in another encoding is the same path.
 #[test]
-fn links_lead_on_whatever_the_path_holds() {
+fn links_lead_on_from_paths_with_any_characters() {
     let upstream = Upstream::start(serve(users(5)));
     let configuration = PLAIN.configuration(upstream.address);
     let gateway = Gateway::start(&configuration.replace("path = \"/users\"", "path = \"/groups/{group}/users\""));

@@ -1,5 +1,6 @@
-//! Requests that one server takes for one and another for two: the files of `tests/desync`, sent as they are, in front of
-//! an origin that reads strictly and of one that reads whatever it can. Neither may see a request that the gateway did not.
+//! Requests that one server takes for one and another for two: the files of `tests/desync`, sent as they are, in front
+//! of an origin that reads strictly and of one that reads whatever it can. Neither may see a request that the gateway
+//! did not.
 
 use std::{
     fs, io,
@@ -15,10 +16,10 @@ use crate::harness::{PATIENCE, gateway::Gateway};
 /// The way in which an origin reads requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reads {
-    /// As RFC 9112 says; what is not so ends the connection.
+    /// By RFC 9112: any violation ends the connection.
     Strictly,
-    /// Lines end with line feeds, names may be spelt with `_` and have blanks around them, a length that is no number is
-    /// none and beats chunks, and every coding that has `chunked` in it is chunks.
+    /// Lines end with line feeds; names may have `_` for `-` and blanks around them; a length that is no number is
+    /// ignored, any other one comes before chunks; and a coding that contains `chunked` means chunks.
     Leniently,
 }
 
@@ -37,7 +38,7 @@ impl Origin {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let requests = Arc::clone(&requests);
-                // A connection that breaks is what a refused request looks like.
+                // A refused request shows as a connection that breaks.
                 thread::spawn(move || drop(answer(stream, reads, &requests)));
             }
         });
@@ -69,8 +70,8 @@ fn answer(mut stream: TcpStream, reads: Reads, seen: &Mutex<Vec<String>>) -> io:
     }
 }
 
-/// Method and target of the request at the front, whether the method is HEAD, and where the request ends; nothing as long
-/// as it is not complete.
+/// Returns the method and the target of the request at the front, whether its method is HEAD, and the offset of its
+/// end; `None` as long as it is incomplete.
 fn next_request(bytes: &[u8], reads: Reads) -> io::Result<Option<(String, bool, usize)>> {
     let strange = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let (mut lines, mut at) = (Vec::new(), 0);
@@ -160,7 +161,7 @@ fn configuration(origin: SocketAddr) -> String {
 
 /// Row: A17
 #[test]
-fn what_could_be_read_in_two_ways_goes_nowhere() {
+fn an_ambiguous_request_reaches_no_origin() {
     let files = corpus("refused");
     assert!(files.len() > 100, "{}", files.len());
     for reads in [Reads::Strictly, Reads::Leniently] {
@@ -173,7 +174,7 @@ fn what_could_be_read_in_two_ways_goes_nowhere() {
             assert_eq!(response.outcome(), "400 request_invalid", "{name}: {response:?}");
             assert_eq!(response.header("connection"), Some("close"), "{name}");
             assert_eq!(response.header("server"), None, "{name}");
-            assert!(connection.is_closed(), "{name}: something behind the refusal");
+            assert!(connection.is_closed(), "{name}: bytes after the refusal");
             assert_eq!(origin.take(), Vec::<String>::new(), "{name}");
         }
         let refused = || {
@@ -199,7 +200,7 @@ fn what_could_be_read_in_two_ways_goes_nowhere() {
 
 /// Row: A17
 #[test]
-fn what_has_one_reading_is_one_request_to_every_origin() {
+fn an_unambiguous_request_is_one_request_to_every_origin() {
     for reads in [Reads::Strictly, Reads::Leniently] {
         let origin = Origin::start(reads);
         let gateway = Gateway::start(&configuration(origin.address));
@@ -216,10 +217,10 @@ fn what_has_one_reading_is_one_request_to_every_origin() {
             assert_eq!(response.status, 200, "{name}, read {reads:?}: {response:?}");
             let seen = origin.take();
             assert!(seen.len() == 1 && seen[0].ends_with(" /x"), "{name}, read {reads:?}: {seen:?}");
-            // Whoever is next on this connection gets the answer to its own request, or none.
+            // The next request on this connection gets its own answer, or none.
             let has_more = name.contains("behind");
             if response.header("connection") == Some("close") {
-                assert!(connection.is_closed(), "{name}: something behind the last response");
+                assert!(connection.is_closed(), "{name}: bytes after the last response");
                 continue;
             }
             assert!(!has_more || name.contains("chunks"), "{name}: {response:?}");

@@ -43,8 +43,8 @@ fn whole_lists_are_cut_into_pages() {
     assert_eq!((upstream.requests().len() - asked, pages), (4, 4), "one request a page");
 }
 
-/// The fields of an order are asked for where the endpoint can sort by them, though it can't by the id: ties are then used
-/// as whole runs.
+/// The fields of an order are asked for where the endpoint can sort by them, though it can't by the id: ties are then
+/// used as whole runs.
 #[test]
 fn an_order_is_asked_for_without_its_id() {
     let rows = Rows::new((1..=42).map(|id| Row::new(id, id.div_ceil(3))));
@@ -82,15 +82,15 @@ fn a_parameter_as_a_whole_does_not_stand_beside_its_members() {
     assert_ne!(page.outcome(), "400 parameter_invalid", "another member stays a filter: {page:?}");
 }
 
-/// A number that a request says.
+/// Returns the number in a parameter of a request.
 fn number(request: &Request, name: &str) -> Option<u64> {
     request.parameter(name).and_then(|text| text.parse().ok())
 }
 
-/// A view has one order, is told to turn round, and begins at a key in the direction in which it runs: neither its sort
-/// names a field, nor do its ranges say which value is the greater.
+/// A view has one order, which a parameter turns round, and begins at a key in the direction in which it runs: neither
+/// does its sort name a field, nor do its ranges show which value is the greater.
 #[test]
-fn a_view_that_is_told_its_direction_alone_is_read_by_its_keys() {
+fn a_view_with_a_direction_alone_is_read_by_its_keys() {
     let upstream = Upstream::start(|exchange| {
         let request = &exchange.request;
         let falls = request.parameter("descending") == Some("true");
@@ -139,7 +139,7 @@ fn a_view_that_is_told_its_direction_alone_is_read_by_its_keys() {
     }
 }
 
-/// A feed that is told no place begins where its range does. Pages of one answer's size need no other.
+/// A feed without offsets begins where its range does, which suffices for pages that fit into one answer.
 #[test]
 fn a_feed_without_places_is_read_by_its_ranges() {
     let upstream = Upstream::start(|exchange| {
@@ -181,8 +181,8 @@ fn a_feed_without_places_is_read_by_its_ranges() {
     assert_eq!((upstream.requests().len() - before, pages), (6, 6), "one request a page");
 }
 
-/// A route over pages of a fixed size whose largest page passes `check` fills every page of a list at rest, whatever the
-/// limit, from every item, in both directions.
+/// A route over pages of a fixed size whose largest page passes `check` fills every page of a list at rest, whatever
+/// the limit, from every item, in both directions.
 #[test]
 fn pages_of_a_fixed_size_are_filled_within_the_budget() {
     const COUNT: u64 = 63;

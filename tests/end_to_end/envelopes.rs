@@ -1,6 +1,6 @@
-//! Each built-in envelope against the contract that its own specification is: a schema and rules, over the first page, one
-//! amid the list, the last, one read back, and one of an empty list, and over a problem. What each looks like is kept in
-//! `snapshots/envelopes`, to be read.
+//! Each built-in envelope, held against its contract: the schema and the rules of its own specification. They are
+//! checked on the first page, a page amid the list, the last one, one read back and one of an empty list, and on a
+//! problem. `snapshots/envelopes` shows how each of them looks.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -15,7 +15,7 @@ use crate::harness::{
     upstream::Upstream,
 };
 
-/// A page, and what is true of it.
+/// A page, and the facts that its body has to show.
 struct Page {
     name: &'static str,
     target: String,
@@ -55,7 +55,7 @@ fn items<'a>(envelope: &str, body: &'a Value) -> Vec<&'a Value> {
     array.iter().map(|element| element.pointer(within).expect("an item")).collect()
 }
 
-/// Asks for a page with `Prefer` where that is how a size is said.
+/// Requests a page, with `Prefer` where that is how a size is given.
 fn get(gateway: &Gateway, envelope: &str, target: &str, headers: &[(&str, &str)]) -> Response {
     let preferred = (envelope == "odata").then_some(("Prefer", "odata.maxpagesize=3"));
     let headers: Vec<_> = preferred.into_iter().chain(headers.iter().copied()).collect();
@@ -85,7 +85,7 @@ fn every_envelope_keeps_its_contract() {
     rows.change_of("nobody", Vec::clear);
     let served = rows.clone();
     let upstream = Upstream::start(move |exchange| served.answer(exchange));
-    // What is asked by POST is held in `batch.rs`.
+    // `batch.rs` holds the envelope of requests by POST.
     for (envelope, _) in preset_envelopes().filter(|(envelope, _)| *envelope != "batch") {
         let contract = contract(envelope);
         let mode = if envelope == "stripe" { "seek" } else { "offset" };
@@ -106,7 +106,7 @@ fn every_envelope_keeps_its_contract() {
             check(envelope, page, &body);
             assert_eq!((answer.link("next").is_some(), answer.link("prev").is_some()), (page.has_next, page.has_prev));
             assert_eq!(names_of_pages(&body), Vec::<String>::new(), "a loader would page by number: {at}");
-            // The same to HEAD, and nothing again to who has it.
+            // HEAD gets the same headers, and a client that has the page gets 304.
             let own = [("Authorization", "nobody")];
             let own = if page.ids.is_empty() { &own[..] } else { &[] };
             let tag = answer.header("etag").expect("a tag");
@@ -222,7 +222,7 @@ fn check(envelope: &str, page: &Page, body: &Value) {
     }
 }
 
-/// Members by which loaders know pages by number, wherever they stand.
+/// Returns the members, at any depth, by which loaders recognise pages by number.
 fn names_of_pages(body: &Value) -> Vec<String> {
     match body {
         Value::Object(members) => {
@@ -234,7 +234,7 @@ fn names_of_pages(body: &Value) -> Vec<String> {
     }
 }
 
-/// A page as it is read: what was asked, the headers that say something to clients, and the body, with names for cursors.
+/// Writes a page for readers: its request, the headers that clients read, and the body, with names in place of cursors.
 fn show(shown: &mut String, name: &str, target: &str, answer: &Response, cursors: &mut Vec<String>) {
     let _ = write!(shown, "\n# {name}\n\nGET {target}\n\n{}\n", answer.status);
     for name in ["content-type", "link", "odata-version", "preference-applied", "vary", "x-total-count"] {
@@ -248,7 +248,7 @@ fn show(shown: &mut String, name: &str, target: &str, answer: &Response, cursors
     *shown = named(shown, cursors);
 }
 
-/// Names for what is the server's to choose: cursors, ids of requests, times.
+/// Replaces values that the server chooses by names: cursors, ids of requests, times.
 fn named(text: &str, cursors: &mut Vec<String>) -> String {
     let is_token = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
     let mut out = String::new();
@@ -284,7 +284,7 @@ fn named(text: &str, cursors: &mut Vec<String>) -> String {
     out
 }
 
-/// JSON with its members in their own order, on lines that can be read.
+/// Writes JSON on indented lines, with members in their own order.
 fn pretty(out: &mut String, json: &str, depth: usize) {
     let short = json.len() <= 100 || !json.starts_with(['{', '[']);
     if short {
@@ -310,7 +310,7 @@ fn pretty(out: &mut String, json: &str, depth: usize) {
     let _ = write!(out, "\n{}{close}", "  ".repeat(depth));
 }
 
-/// The members or elements of what stands between brackets.
+/// Returns the members or elements of the text between brackets.
 fn parts(inner: &str) -> Vec<&str> {
     let (mut depth, mut quoted, mut escaped, mut start) = (0, false, false, 0);
     let mut parts = Vec::new();

@@ -1,5 +1,5 @@
-//! HTTP on list routes: methods, headers in both directions, conditional requests, framing, and what requests are
-//! refused before anything is asked.
+//! HTTP on list routes: methods, headers in both directions, conditional requests, framing, and requests that are
+//! refused before the upstream is asked.
 
 use crate::harness::{
     gateway::Gateway,
@@ -36,7 +36,7 @@ fn head_is_get_without_the_body() {
     assert!(upstream.requests().iter().all(|request| request.method == "GET"), "a page is read from a body");
 }
 
-/// Items that are not copied on their way stand in their place, on one connection after the other.
+/// Large items are written without a copy. They stand in their places in every response of a connection.
 #[test]
 fn a_large_page_goes_out_byte_for_byte() {
     let items = users(400).into_iter().zip(0..);
@@ -295,7 +295,7 @@ fn requests_that_mean_two_things_are_refused() {
         connection.send(request.as_bytes()).expect("it is sent");
         let response = connection.response("GET").unwrap_or_else(|fault| panic!("{what}: {fault}"));
         assert!(statuses.contains(&response.status), "{what}: {response:?}");
-        // What the HTTP parser itself refuses never becomes a request.
+        // The HTTP parser itself refuses these.
         let parsed = !["two Hosts", "a Host with a user", "a Host with a path"].contains(&what);
         assert!(!parsed || !response.code().is_empty(), "{what}: a problem document: {response:?}");
     }
@@ -366,7 +366,7 @@ fn an_upstream_that_closes_kept_connections_fails_no_request() {
     let items = users(60);
     upstream.answer(move |exchange| {
         let body = body(exchange, &items);
-        // Without saying so: the gateway keeps the connection and finds it closed.
+        // The answer does not announce it: the gateway keeps the connection, and finds it closed.
         exchange.reply("200 OK", &[], body.as_bytes())?;
         Ok(After::Close)
     });

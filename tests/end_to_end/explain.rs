@@ -1,5 +1,5 @@
-//! `cursorgate explain`: says what becomes of a request without a connection to anything, and with `--live` what each answer
-//! shows.
+//! `cursorgate explain` describes the treatment of a request without any connection, and with `--live` also the facts
+//! that each answer shows.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -40,7 +40,7 @@ fn explain(file: &str, arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn requests_are_explained_and_nothing_is_contacted() {
+fn requests_are_explained_without_a_connection() {
     let rows = Rows::count(57);
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
     let configuration = rows::configuration(upstream.address, BY_OFFSET, ROUTE) + OTHERS;
@@ -146,7 +146,7 @@ fn a_live_explanation_shows_what_each_answer_proves() {
     assert_eq!((&live["page"]["items"], &live["page"]["level"]), (&5.into(), &"exact".into()), "{document}");
     assert!(live["page"]["proof"].as_array().is_some_and(|lines| !lines.is_empty()), "{document}");
     assert_eq!(live["requests"][0]["answer"]["total"], 57, "{document}");
-    // No page: nothing is sent.
+    // A request that is for no page sends nothing.
     let before = upstream.count();
     let output = explain(file, &["DELETE", "/users/7", "--live"]);
     assert!(text(&output.stdout).contains("nothing was sent"), "{}", text(&output.stdout));

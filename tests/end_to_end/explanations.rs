@@ -154,7 +154,7 @@ fn a_page_with_a_permit_is_explained_and_stays_as_it_is() {
 }
 
 #[test]
-fn refusals_and_what_passes_are_explained_too() {
+fn refusals_and_forwarded_requests_are_explained_too() {
     let explaining = Explaining::start();
     let permit = explaining.permit("/users");
     let facts = explaining.explained(&explaining.ask("/users?limit=0", &permit));
@@ -207,7 +207,7 @@ fn another_permit_is_ignored_and_no_permit_goes_upstream_or_into_the_log() {
     let explained = explaining.ask("/users?limit=5", &permit);
     explaining.explained(&explained);
     assert_eq!(explaining.kept(), [explained.header("x-request-id").expect("an id")]);
-    // Also where the request passes, and under a name that CGI reads alike.
+    // The same holds where the request passes, and for a name that CGI reads alike.
     explaining.ask("/users?offset=5", &permit);
     explaining.ask("/users/7", &permit);
     explaining.gateway.send("GET", "/users/7", &[("cursorgate_explain", &permit)], b"");
@@ -223,7 +223,7 @@ fn another_permit_is_ignored_and_no_permit_goes_upstream_or_into_the_log() {
 }
 
 #[test]
-fn nothing_is_explained_unless_there_is_a_key() {
+fn no_request_is_explained_without_a_key_of_permits() {
     let off = Explaining::off();
     let output = off.sign(&["GET", "/users"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,4 +1,4 @@
-//! Exports: whole lists as files, by jobs that survive their process, are those of their client alone, and end in time.
+//! Exports: whole lists as files, by jobs that survive their process, belong to their client alone, and end in time.
 
 mod million;
 mod place;
@@ -96,7 +96,7 @@ fn holds(directory: &Path, text: &str) -> bool {
     })
 }
 
-/// A turnstile: each answer of the upstream takes a permit.
+/// Permits for answers: each answer of the upstream waits for one and takes it.
 #[derive(Clone, Default)]
 struct Permits(Arc<(Mutex<usize>, Condvar)>);
 
@@ -265,7 +265,7 @@ fn an_export_is_that_of_its_client(place: &Place) {
     assert_eq!(gateway.get(&format!("/users/exports/{}", "0".repeat(32))).outcome(), "404 export_not_found");
 }
 
-/// The description of the lists has the paths of their exports, and answers are as it says.
+/// The description of the lists has the paths of their exports, and their answers conform to it.
 #[test]
 fn exports_are_described() {
     let upstream = Upstream::start(serve(users(30)));
@@ -299,6 +299,7 @@ fn credentials_are_sealed_and_gone_with_the_job() {
     let setup = Setup { route: "parameters = { private = [\"api_key\"] }", ..PLAIN };
     let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("")));
     let Place::Directory(directory) = &place else { panic!("it is one") };
+    // The first page is answered and the second one waits, so the job runs and needs its credentials.
     permits.give(1);
     let secret = ("Authorization", "Bearer canary-of-the-test");
     let job = begun(&gateway, "/users/exports?api_key=canary-in-the-query", &[secret], &json!({}));
@@ -316,7 +317,7 @@ fn credentials_are_sealed_and_gone_with_the_job() {
     assert_eq!((mode("exports"), mode("exports/jobs.sqlite3")), (0o700, 0o600));
 }
 
-/// Serves a list, until the answer to `from` requests has been given: then with this status.
+/// Serves a list, but answers the requests from the number `from` on, and before `until`, with the status `answer`.
 fn failing(from: usize, until: usize, answer: &'static str) -> (Upstream, Vec<String>) {
     let items = users(600);
     let (served, count) = (items.clone(), Mutex::new(0));
@@ -343,7 +344,7 @@ fn credentials_that_expire_end_the_export(place: &Place) {
     assert_eq!((&document["state"], &document["error"]["code"]), (&json!("failed"), &json!("credentials_refused")));
     assert_eq!((&document["error"]["status"], &document["resultUrl"]), (&json!(401), &Value::Null));
     assert_eq!(result(&gateway, &job, &[ONE]).outcome(), "409 export_without_result");
-    // Who has no rights begins none.
+    // A client without rights begins no export.
     let refused = begin(&gateway, "/users/exports", &[TWO], &json!({}));
     assert_eq!(refused.status, 401, "{}", refused.text());
     assert_eq!(gateway.send("GET", "/users/exports", &[TWO], b"").json()["exports"], json!([]));
@@ -462,7 +463,7 @@ fn finished_exports_are_kept_up_to_a_number_and_a_size(place: &Place) {
 }
 
 #[test]
-fn other_paths_are_those_of_routes() {
+fn paths_beside_those_of_exports_belong_to_routes() {
     let items = users(3);
     let upstream = Upstream::start(move |exchange| {
         exchange.body()?;

@@ -1,5 +1,5 @@
-//! Wrong configurations that load, and the traffic of old clients: a route that observes finds out what it can see, with the
-//! key to change, and tells it once.
+//! Wrong configurations that load, under the traffic of legacy clients: a route that observes reports each mistake that
+//! it can see once, with the key to change.
 
 use std::{fmt::Write as _, io};
 
@@ -14,8 +14,8 @@ use crate::harness::{
 
 const ROWS: usize = 60;
 
-/// A legacy list by page: 25 items, or as many as `per_page` says up to 50; after the end there is no page. Under other paths
-/// it repeats its last page, counts pages from 0, or always gives the first one.
+/// A legacy list by page: 25 items, or as many as `per_page` says up to 50; after the end there is no page. Under other
+/// paths it repeats its last page, counts pages from 0, or always gives the first one.
 fn legacy(exchange: &mut Exchange) -> io::Result<After> {
     let kind = exchange.request.path().to_owned();
     let reply = |exchange: &mut Exchange, status: &str, body: &Value| {
@@ -59,7 +59,7 @@ fn legacy(exchange: &mut Exchange) -> io::Result<After> {
     reply(exchange, "200 OK", &json!({ "data": items, "meta": meta }))
 }
 
-/// The requests of old clients, as they are right at the upstream.
+/// The requests of legacy clients, as the upstream expects them.
 const TRAFFIC: [&str; 8] = [
     "",
     "?page=1",
@@ -94,7 +94,8 @@ sort = {{ query = "sort={{direction}}{{field}}", ascending = "", descending = "-
     )
 }
 
-/// A mistake: its name, the right text and the wrong one, further requests, the kind of the finding, and a part of the key.
+/// A mistake: its name, the right text and the wrong one, further requests, the kind of the finding, and a part of the
+/// key.
 type Mistake = (&'static str, &'static str, &'static str, &'static [&'static str], &'static str, &'static str);
 
 const MISTAKES: [Mistake; 20] = [
@@ -185,7 +186,7 @@ fn traffic_shows_mistakes_that_load_each_with_the_key_to_change() {
     assert_eq!(findings[0]["kind"], "redirect", "{findings:?}");
     assert!(findings[0]["key"].as_str().is_some_and(|key| key.contains("\"/api/items/\"")), "{findings:?}");
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    // Each kind is told once, and none with a value.
+    // Each kind is reported once, and no report has a value of a request.
     let log = gateway.log();
     let lines: Vec<Value> = log.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
     for (name, _, _, _, kind, key) in MISTAKES {
@@ -199,7 +200,7 @@ fn traffic_shows_mistakes_that_load_each_with_the_key_to_change() {
     assert!(!report.contains("canary") && !log.join("\n").contains("canary"), "{report}");
 }
 
-/// A route that serves finds by its refusals what its pages meet; another configuration begins anew.
+/// A route that serves reports findings from its refused pages. A new configuration begins without findings.
 #[test]
 fn a_route_that_serves_has_its_refusals_among_the_findings() {
     let upstream = Upstream::start(legacy);

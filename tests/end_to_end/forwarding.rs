@@ -19,7 +19,7 @@ const FORWARD: Setup = Setup {
 const LARGE: usize = 100 << 20;
 /// The additional memory that a large transfer may take, compared with a small one.
 const FLAT: u64 = 24 << 20;
-/// Piece by piece it is sent.
+/// The size of the pieces in which bodies are sent.
 const PIECE: usize = 64 << 10;
 
 fn started(answer: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + 'static) -> (Upstream, Gateway) {
@@ -28,7 +28,7 @@ fn started(answer: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + '
     (upstream, gateway)
 }
 
-/// Byte `at` of a body that repeats in no power of two.
+/// Returns byte `at` of a body whose pattern repeats at no power of two.
 fn pattern(at: usize) -> u8 {
     u8::try_from(at % 251).expect("below 251")
 }
@@ -66,9 +66,10 @@ fn all_methods_and_bodies_are_forwarded_byte_for_byte() {
     assert_eq!((head.status, head.header("content-length")), (200, Some("4")));
 }
 
-/// A header spelt with `_` is the same one to CGI-like servers: no client can speak in the operator's name.
+/// CGI-like servers read `_` in a header's name as `-`, so no client may send a twin of a header that the operator
+/// sets.
 #[test]
-fn twins_of_the_operators_headers_stay_behind() {
+fn twins_of_the_operators_headers_are_not_forwarded() {
     let upstream = Upstream::start(serve(users(1)));
     let setup = Setup { upstream: "headers = { X-Api-Key = \"env:CURSORGATE_KEY_1\" }", ..FORWARD };
     let gateway = Gateway::start(&setup.configuration(upstream.address));
@@ -86,7 +87,7 @@ fn twins_of_the_operators_headers_stay_behind() {
 ///
 /// Row: A16
 #[test]
-fn what_decides_cant_be_nominated_on_any_path() {
+fn headers_of_routing_and_principal_cannot_be_nominated_on_any_path() {
     let (upstream, gateway) = started(serve(users(1)));
     for name in ["Host", "Authorization", "cookie", "X-Forwarded-For", "X_Forwarded_Host"] {
         let response = gateway.send("POST", "/anything", &[("Connection", &format!("keep-alive, {name}"))], b"x");
@@ -95,7 +96,7 @@ fn what_decides_cant_be_nominated_on_any_path() {
     assert_eq!(upstream.count(), 0);
 }
 
-/// A connection that a client has authenticated for itself is nobody else's.
+/// A connection that a client has authenticated for itself serves no other client.
 #[test]
 fn connections_that_are_authenticated_themselves_are_not_shared() {
     let (_upstream, gateway) = started(|exchange| {
@@ -248,7 +249,7 @@ fn chunked_bodies_pass_in_both_directions() {
 
 /// The upstream's hop-by-hop headers and framing end at the gateway.
 #[test]
-fn what_is_of_the_upstreams_connection_ends_with_it() {
+fn hop_by_hop_headers_of_the_upstream_end_at_the_gateway() {
     let (_upstream, gateway) = started(|exchange| {
         exchange.send(
             b"HTTP/1.1 200 OK\r\nConnection: Upgrade, Keep-Alive, X-Hop\r\nUpgrade: h2,h2c\r\nKeep-Alive: timeout=5\r\n\
@@ -269,7 +270,8 @@ fn what_is_of_the_upstreams_connection_ends_with_it() {
     assert!(whole.ends_with("\r\n\r\nok") && !whole.contains("transfer-encoding"), "{whole}");
 }
 
-/// An event is delivered before the next one exists: the upstream writes it only once the client has the one before.
+/// Each event is delivered before the next one exists: the upstream writes an event only after the client has the one
+/// before.
 #[test]
 fn server_sent_events_arrive_one_by_one() {
     let delivered = (0..5).map(|_| Gate::default()).collect::<Vec<_>>();

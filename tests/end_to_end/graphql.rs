@@ -1,5 +1,5 @@
-//! GraphQL: lists as connections, walked by clients as they are; queries that ask for too much are refused before a list is
-//! read; and each list that a query selects is one request of its client.
+//! GraphQL: lists as connections, walked by clients as they are; queries that ask for too much are refused before a
+//! list is read; and each list that a query selects is one request of its client.
 
 mod refused;
 
@@ -23,7 +23,7 @@ const COUNT: u64 = 1_003;
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const OWN: (&str, &str) = ("Accept", "application/graphql-response+json");
 
-/// The document of the rows, by which items have types.
+/// Returns an OpenAPI document of the rows, which gives their items types.
 fn document() -> Value {
     let row = json!({
         "type": "object",
@@ -66,7 +66,7 @@ struct Lists {
 }
 
 impl Lists {
-    /// `route` are further lines of the list, `service` those of `[services.graphql]`.
+    /// Starts the gateway. `route` has further lines of the list, `service` those of `[services.graphql]`.
     fn start(rows: Rows, route: &str, service: &str) -> Self {
         let served = rows.clone();
         Self::answering(rows, route, service, move |exchange| served.answer(exchange))
@@ -187,7 +187,7 @@ fn graphql_js_accepts_the_schema() {
         assert!(schema.contains(line), "{line}:\n{schema}");
     }
     assert!(!schema.contains("offset:") && !schema.contains("limit:"), "they page: {schema}");
-    // What validates is run.
+    // Queries that validate are run.
     let data = lists.data(right);
     assert_eq!(data["users"]["totalCount"], 2, "of three rows two have odd ids: {data}");
 }
@@ -237,9 +237,9 @@ fn a_list_is_one_request() {
     assert_eq!(metric(&lists.gateway, "cursorgate_requests_total{route=\"users\",outcome=\"page\",status=\"2xx\"}"), 4);
 }
 
-/// A list that takes a request for its count is counted where the total is selected.
+/// A list whose total takes a request of its own is counted only where the total is selected.
 #[test]
-fn a_total_is_asked_for_where_it_is_selected() {
+fn a_total_is_counted_only_where_it_is_selected() {
     let (rows, directory) = (Rows::count(40), Directory::new());
     let served = rows.clone();
     let upstream = Upstream::start(move |exchange| served.answer(exchange));
@@ -354,7 +354,7 @@ fn limits_hold_for_lists_of_queries() {
     }
 }
 
-/// Values are those of the upstream, digit for digit, and what is not of its type is an error of its field alone.
+/// Values are those of the upstream, digit for digit. A value of another type is an error of its field alone.
 #[test]
 fn values_are_those_of_the_upstream() {
     const ITEM: &str = r#"{"id":1,"score":123456789012345678901234567890,"note":"é\u00e9\ud83d\ude00<","above":{"id":2,"above":null},"kin":[{"id":3},null,{"id":4}],"tags":{ "a" : 1.50e+3 },"odd name":[1.10,1E+2],"__own":true,"address":{"street":7}}"#;
@@ -390,7 +390,7 @@ fn values_are_those_of_the_upstream() {
     assert!(errors.iter().all(|error| code(error) == "upstream_malformed" && error["path"][2] == 1), "{errors:?}");
 }
 
-/// A document that is wrong about every item makes no answer of errors.
+/// A document that is wrong about every item makes a bounded number of errors.
 #[test]
 fn errors_are_bounded() {
     let lists = Lists::answering(Rows::count(0), "verify = \"never\"", "", |exchange| {
@@ -411,7 +411,7 @@ fn errors_are_bounded() {
 }
 
 #[test]
-fn requests_come_as_graphql_over_http_has_them() {
+fn requests_follow_graphql_over_http() {
     let lists = Lists::start(Rows::count(9), "", "");
     let query = "query A { users(first: 1) { edges { node { id } } } } query B($n: Int) { users(last: $n) { edges { node { id } } } }";
     let request = json!({ "query": query, "operationName": "B", "variables": { "n": 1 }, "more": [] });
@@ -464,7 +464,7 @@ fn requests_come_as_graphql_over_http_has_them() {
 
 /// The page loads nothing, and runs no script but its own.
 #[test]
-fn a_browser_gets_a_page_where_that_is_wanted() {
+fn a_browser_gets_the_page_if_it_is_configured() {
     const HTML: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
     let rows = Rows::count(3);
     rows.change_of("Bearer one", |own| own.push(Row::new(7, 7)));

@@ -34,7 +34,8 @@ fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Rows with a name, of which up to eight share a score. With each request some come, anywhere in the list, and some go.
+/// Rows with a name, of which up to eight share a score. With each request some come, anywhere in the list, and some
+/// go.
 fn start() -> (Upstream, Gateway) {
     let rows = Rows::new((1..).map(|id| Row::new(id, id * 31 % 131)).take(COUNT));
     let state = Mutex::new((Numbers::new(22), PASSING));
@@ -58,7 +59,7 @@ fn start() -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Runs a program at a URL: its success, its standard output and its standard error.
+/// Runs a program with a URL. Returns whether it succeeded, its standard output and its standard error.
 fn run(program: &[&OsStr], url: &str) -> (bool, String, String) {
     // A walk that doesn't end is ended.
     let mut command = Command::new("timeout");
@@ -68,7 +69,7 @@ fn run(program: &[&OsStr], url: &str) -> (bool, String, String) {
     (output.status.success(), text(&output.stdout), text(&output.stderr))
 }
 
-/// Walks the list with a program, and looks at what it says of a list that it may not have.
+/// Walks the list with a program, and checks its report on a refused cursor.
 fn read_to_the_end(program: &[&OsStr]) {
     let (_upstream, gateway) = start();
     for limit in LIMITS {
@@ -98,8 +99,8 @@ fn python_reads_a_list_to_its_end() {
     read_to_the_end(&["python3".as_ref(), repository("examples/clients/walk.py").as_ref()]);
 }
 
-/// The toolchain is that of PyPI, whose program `go` finds its own root; it needs nothing from the network. Packages of the
-/// standard library are built once, and kept in the target directory.
+/// The toolchain is that of PyPI, whose program `go` finds its own root; it needs nothing from the network. Packages of
+/// the standard library are built once, and kept in the target directory.
 #[test]
 fn go_reads_a_list_to_its_end() {
     let source = repository("examples/clients/walk.go");
@@ -137,7 +138,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Returns a copy of examples/clients with the packages that its lock names, for tools write beside what they read.
+/// Returns a copy of examples/clients with the packages that its lock names: tools write files beside those that they
+/// read.
 fn installed() -> Directory {
     let folder = Directory::new();
     copy(&repository("examples/clients"), folder.path());
@@ -173,7 +175,7 @@ fn ids(rows: &Value) -> Vec<u64> {
     rows.iter().map(|row| id(row).unwrap_or_else(|| panic!("no row: {row}"))).collect()
 }
 
-/// Checks that rows that stayed are there once and in order, and of the others none twice.
+/// Asserts that the rows that stayed are shown once and in order, and that no other row is shown twice.
 fn is_whole(shown: &[u64], what: &str) {
     let mut stayed: Vec<u64> = (1..).take(COUNT).collect();
     stayed.sort_by_key(|id| (std::cmp::Reverse(id * 31 % 131), *id));
@@ -182,7 +184,8 @@ fn is_whole(shown: &[u64], what: &str) {
     assert_eq!(shown.iter().collect::<HashSet<_>>().len(), shown.len(), "{what}: an item came twice");
 }
 
-/// Checks what a section shows of a refused cursor, of the list begun again, of an answer that is no page, and of the next one.
+/// Checks what a section shows of a refused cursor, of the list begun again, of an answer that is no page, and of the
+/// next one.
 fn begins_again(section: &Value, kept: usize, what: &str) {
     let count = |state: &str| section[state]["rows"].as_array().map(Vec::len);
     let alert = |state: &str| section[state]["alert"].as_str().unwrap_or_default().to_owned();

@@ -1,5 +1,5 @@
-//! Processes that follow one another: successors that take over the listening sockets, sockets of a service manager and the
-//! notifications for it, and two processes at one address.
+//! Processes that follow one another: successors that take over the listening sockets, sockets of a service manager and
+//! the notifications for it, and two processes at one address.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -69,7 +69,7 @@ fn connect(address: SocketAddr) -> http::Connection {
     http::Connection::open(address).expect("a listener")
 }
 
-/// Ends the clients also where an assertion fails, or the scope waits for ever.
+/// Ends the clients also where an assertion fails; else the scope would wait for ever.
 struct EndOnDrop<'flag>(&'flag AtomicBool);
 
 impl Drop for EndOnDrop<'_> {
@@ -254,7 +254,7 @@ fn a_service_manager_keeps_the_sockets_and_is_notified() {
 
 /// The new process is started before the old one is stopped.
 #[test]
-fn two_processes_share_an_address_where_that_is_wanted() {
+fn two_processes_share_an_address_with_reuse_port() {
     let upstream = Upstream::start(serve(users(60)));
     let setup = Setup { more: "[server]\nreuse_port = true\ndrain_delay = \"2s\"", ..PLAIN };
     let mut gateway = Gateway::start(&setup.configuration(upstream.address));

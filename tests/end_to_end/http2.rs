@@ -44,7 +44,7 @@ fn dropped(gateway: &Gateway, reason: &str) -> u64 {
     metric(gateway, &format!("cursorgate_connections_dropped_total{{reason=\"{reason}\"}}"))
 }
 
-/// The gateway still serves a new client.
+/// Asserts that the gateway still serves a new client.
 fn serves(gateway: &Gateway) {
     let mut connection = connected(gateway);
     connection.get(1, "/users?limit=1").expect("it reads");
@@ -195,7 +195,7 @@ fn heads_are_refused_as_by_http1() {
     serves(&gateway);
 }
 
-/// A refused head is one line of the log.
+/// Asserts the number of lines in the log: one for each refused head.
 fn serves_nothing_more(gateway: &Gateway, lines: usize) {
     assert_eq!(gateway.access_log().len(), lines);
 }
@@ -220,7 +220,7 @@ fn operators_may_leave_http2_out() {
 ///
 /// Row: A19
 #[test]
-fn a_client_that_resets_what_it_begins_is_disconnected() {
+fn a_client_that_resets_its_requests_is_disconnected() {
     let (upstream, gateway) = started(&PLAIN);
     let mut connection = connected(&gateway);
     for number in 0..20_000_u32 {
@@ -273,11 +273,11 @@ fn a_client_that_floods_is_disconnected() {
     serves(&gateway);
 }
 
-/// A head in continuations without end (CVE-2024-27316), and one of many small fields, take no memory.
+/// A head of endless continuations (CVE-2024-27316), and one of many small fields, take bounded memory.
 ///
 /// Row: A19
 #[test]
-fn a_head_has_an_end() {
+fn an_endless_head_takes_bounded_memory() {
     let (_upstream, gateway) = started(&PLAIN);
     serves(&gateway);
     let before = gateway.peak_memory();
@@ -289,7 +289,7 @@ fn a_head_has_an_end() {
         let sent = (0..2_000).take_while(|_| connection.send(&more).is_ok()).count();
         assert!(sent < 2_000, "16 MB of a head were read");
     }
-    // A field of the table that is named again and again: a small head that decodes to a large one.
+    // A field of the dynamic table that is named again and again: a small head that decodes to a large one.
     let mut connection = connected(&gateway);
     let mut bomb = get("/users");
     bomb.extend_from_slice(&[0x40, 1, b'x', 0x7f, 0xa1, 0x1e]);
@@ -325,7 +325,7 @@ fn a_head_that_drips_is_cut_by_http2_too() {
     serves(&gateway);
 }
 
-/// Each request at a time takes a place, as a connection of its own would.
+/// Each concurrent request takes a place, as a connection of its own would.
 ///
 /// Row: A19
 #[test]
@@ -359,11 +359,11 @@ fn streams_take_the_places_of_connections() {
     assert_eq!(dropped(&gateway, "full_for_address") + dropped(&gateway, "full"), 12);
 }
 
-/// A client that asks for large pages and reads none of them holds no more memory than there is.
+/// Clients that request large pages and read none of them don't make the gateway exceed its `memory`.
 ///
 /// Row: A18
 #[test]
-fn slow_readers_by_http2_take_no_more_memory_than_there_is() {
+fn slow_readers_by_http2_take_bounded_memory() {
     let items: Vec<String> =
         (1..=200).map(|id| format!(r#"{{"id":{id},"name":"user {id}","text":"{}"}}"#, "text ".repeat(2_000))).collect();
     let upstream = Upstream::start(serve(items));

@@ -84,7 +84,7 @@ impl Multiplexing {
     }
 }
 
-/// TLS that takes HTTP/2, and HTTP/1.1 where that is all that is offered.
+/// Returns an acceptor that negotiates HTTP/2, or HTTP/1.1 where that alone is offered.
 fn acceptor(identity: &Identity) -> SslAcceptor {
     let made = || {
         let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
@@ -120,7 +120,7 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, seen: Arc<Seen>) 
         seen.most_at_once.fetch_max(now, Ordering::SeqCst);
         let seen = Arc::clone(&seen);
         tokio::spawn(async move {
-            // A client that leaves is no fault of this side.
+            // A client may leave at any time.
             let _ = answer(Request::from_parts(parts, ()), body, respond, &seen).await;
             seen.at_once.fetch_sub(1, Ordering::SeqCst);
         });
@@ -178,7 +178,7 @@ fn list(query: &str) -> String {
     format!(r#"{{"total":100,"items":[{}]}}"#, all[from..until].join(","))
 }
 
-/// The configuration in front of an upstream with lines for it.
+/// Returns the configuration in front of an upstream, with further lines for it.
 fn configuration(address: SocketAddr, upstream: &str) -> String {
     let plain = PLAIN.configuration(address);
     let at = format!("peers = [\"{address}\"]\n");
@@ -235,7 +235,7 @@ fn exercise(gateway: &Gateway, upstream: &Multiplexing, scheme: &str) {
 }
 
 #[test]
-fn an_upstream_may_be_asked_by_http2_with_prior_knowledge() {
+fn http2_with_prior_knowledge_is_spoken_to_an_upstream() {
     let upstream = Multiplexing::start(None);
     let gateway = Gateway::start(&configuration(upstream.address, "host_header = \"people.test\""));
     exercise(&gateway, &upstream, "http");
@@ -257,7 +257,7 @@ fn http2_is_negotiated_with_an_upstream_by_tls() {
 }
 
 #[test]
-fn an_upstream_that_negotiates_nothing_is_asked_by_http1() {
+fn http1_is_spoken_to_an_upstream_that_negotiates_nothing() {
     let (folder, root) = (Directory::new(), Authority::new("root"));
     let ca = root.file(&folder, "ca.pem");
     let identity = root.issue(&["people.test"], ALWAYS);

@@ -1,4 +1,4 @@
-//! Items leave the gateway as the bytes that came in, whatever JSON can do; and envelopes put them where they say.
+//! Items leave the gateway as the bytes that came in, for any JSON, and envelopes put them in their places.
 
 use crate::harness::{
     gateway::Gateway,
@@ -6,7 +6,7 @@ use crate::harness::{
     upstream::Upstream,
 };
 
-/// Items that no parser and printer gives back as they were.
+/// Items that change if they are parsed and written again.
 const ITEMS: &[&str] = &[
     r#"{"id":1,"balance":25.0}"#,
     r#"{"id":2,"big":1e400,"small":1E-400,"plus":1.5e+03,"zero":-0,"tail":0.10}"#,
@@ -87,9 +87,9 @@ fn the_bare_envelope_is_the_array_alone() {
     assert!(page.link("next").is_some(), "{page:?}");
 }
 
-/// An envelope that a team wrote: wrapped items, names of its own, members in its own order.
+/// An envelope of the configuration: wrapped items, names of its own, members in its own order.
 #[test]
-fn a_skeleton_of_ones_own_is_filled() {
+fn a_skeleton_of_the_configuration_is_filled() {
     let setup = Setup {
         upstream: "",
         route: "envelope = \"ours\"",
@@ -118,7 +118,7 @@ body = { "kind" = "list of {collection}", "rows" = [{ "n" = "{item.id}", "row" =
 }
 
 #[test]
-fn empty_lists_and_ends_are_what_the_contract_says() {
+fn empty_lists_and_ends_follow_the_contract() {
     let upstream = Upstream::start(serve(Vec::new()));
     let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
     let page = gateway.get("/users");
@@ -137,7 +137,7 @@ fn empty_lists_and_ends_are_what_the_contract_says() {
     assert_eq!(page.json()["data"][19]["id"], 40, "{page:?}");
     assert_eq!(page.json()["pagination"]["hasMore"], false, "{page:?}");
 
-    // All that came after the cursor has been removed meanwhile.
+    // All items after the cursor have been removed meanwhile.
     let next = gateway.get("/users?limit=10").link("next").expect("a next page");
     upstream.answer(serve(users(10)));
     let page = gateway.get(&next);

@@ -30,7 +30,8 @@ fn rows_that_stay_are_neither_skipped_nor_repeated() {
     let pages = walk(&gateway, "/users?limit=7", "next", &[], |number, page| {
         let last = *ids(page).last().expect("no page is empty");
         rows.change(|rows| {
-            // Every other time the item that the cursor names goes; some served and not yet served; ten come at the head.
+            // After every second page the cursor's item goes. Some served and some unserved items go too, and ten come
+            // at the head.
             rows.retain(|row| (row.id != last || number % 2 == 1) && row.id % 13 != 0);
             rows.extend((0..10).map(|index| Row::new(1_000 + number as u64 * 10 + index, 5_000)));
         });
@@ -39,8 +40,8 @@ fn rows_that_stay_are_neither_skipped_nor_repeated() {
     let delivered: Vec<u64> = pages.iter().flat_map(ids).collect();
     assert_eq!(delivered, expected);
     for (index, page) in pages.iter().enumerate() {
-        // Where the item is gone, the filtered answer does not show that the filter begins where the item was: the whole
-        // list does.
+        // Where the item is gone, the filtered answer does not show that the filter begins where the item was: the
+        // whole list does.
         let gone = index % 2 == 1;
         assert_eq!(page.header("cursorgate-level"), Some("exact"), "page {index}");
         assert!(gone || page.header("cursorgate-drift").is_none(), "page {index}: a filter has no drift");
@@ -80,9 +81,10 @@ fn the_clients_own_filters_stay_in_force() {
     }
 }
 
-/// A filter that lets nothing pass, as one that compares numbers as texts: it is told, given up and tried again.
+/// A filter that no item passes, as where numbers are compared as texts, is reported, given up for a time, and tried
+/// again.
 #[test]
-fn a_filter_that_never_helps_is_told_and_spared() {
+fn a_filter_that_never_helps_is_reported_and_given_up() {
     let rows = Rows::count(60);
     let served = rows.clone();
     let upstream = Upstream::start(move |exchange| {
@@ -106,7 +108,7 @@ fn a_filter_that_never_helps_is_told_and_spared() {
     assert!(gateway.log().iter().any(|line| line.contains("\"futile_filter\":\"in_vain\"")));
 }
 
-/// Forty rows to a score: no order among them is promised, and none is needed.
+/// Forty rows share each score. No order among them is promised, and none is needed.
 #[test]
 fn ties_are_whole_runs() {
     let rows = Rows::new((1..=120).map(|id| Row::new(id, id.div_ceil(40))));
@@ -120,7 +122,7 @@ fn ties_are_whole_runs() {
     assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), expected);
 }
 
-/// The number of rows of the upstreams that compare times otherwise.
+/// The number of rows of the upstreams below, whose filters misread times.
 const TIMES: u64 = 1_200;
 /// The seconds between two of their times.
 const TICK: u64 = 600;
@@ -138,8 +140,8 @@ fn seconds(time: &str) -> u64 {
     ((part(8..10) - 1) * 24 + part(11..13)) * 3_600 + part(14..16) * 60 + part(17..19)
 }
 
-/// Starts an upstream of rows by time, the newest first, `run` of them to a time. Its filters take `read` of the seconds
-/// that a time is meant to be.
+/// Starts an upstream of rows by time, the newest first, `run` of them at each time. Its filters take the seconds of a
+/// time to be `read` of them.
 fn timed(run: u64, read: fn(u64) -> u64) -> (Upstream, Gateway, Rows) {
     let rows = Rows::new((0..TIMES).map(|row| Row::new(row, row / run)));
     let served = rows.clone();
@@ -167,10 +169,11 @@ fn timed(run: u64, read: fn(u64) -> u64) -> (Upstream, Gateway, Rows) {
     (upstream, gateway, rows)
 }
 
-/// A filter that is read by its date, or in another time zone, leaves out the row that a page follows and those after it.
-/// Its answer does not show that row, so it proves no page: no page skips a row, also where the row of the cursor is gone.
+/// A filter that is read by its date, or in another time zone, leaves out the row that a page follows and those after
+/// it. Its answer does not show that row, so it proves no page: no page skips a row, also where the row of the cursor
+/// is gone.
 #[test]
-fn a_filter_that_is_read_by_date_or_in_another_zone_skips_nothing() {
+fn a_filter_that_is_read_by_date_or_in_another_zone_skips_no_row() {
     let by_date: fn(u64) -> u64 = |seconds| seconds - seconds % 86_400;
     let in_another_zone: fn(u64) -> u64 = |seconds| seconds.saturating_sub(7_200);
     for (how, read) in [("by date", by_date), ("in another zone", in_another_zone)] {

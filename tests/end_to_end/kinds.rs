@@ -13,7 +13,7 @@ use crate::harness::{
 /// Items as they are served, in the upstream's order.
 type Items = Arc<Mutex<Vec<String>>>;
 
-/// An upstream that gives any slice of its items, and with `fields=id` nothing of them but the id.
+/// Starts an upstream that serves any slice of its items. With `fields=id` they have their id alone.
 fn start(items: &Items, route: &str) -> (Upstream, Gateway) {
     let items = Arc::clone(items);
     let upstream = Upstream::start(move |exchange: &mut Exchange| {
@@ -61,7 +61,7 @@ fn named(id: u64, name: &str) -> String {
     format!("{{\"id\":{id},\"name\":{name}}}")
 }
 
-/// Words of a class stand together, whatever their case.
+/// Returns items of six words in several spellings, sorted by the word without regard to case, then by id.
 fn by_word() -> Vec<String> {
     let words = ["adams", "baker", "clark", "davis", "evans", "smith"];
     let spelt = |word: &str, row: u64| match row % 3 {
@@ -85,7 +85,7 @@ fn ids(page: &Response) -> Vec<u64> {
         .collect()
 }
 
-/// All pages from a target on, by one relation: their ids and their levels.
+/// Walks from a target by one relation. Returns the ids and the levels of the pages.
 fn walk(gateway: &Gateway, first: &str, relation: &str) -> (Vec<Vec<u64>>, Vec<String>) {
     let (mut pages, mut levels, mut target) = (Vec::new(), Vec::new(), Some(first.to_owned()));
     while let Some(asked) = target {
@@ -99,8 +99,8 @@ fn walk(gateway: &Gateway, first: &str, relation: &str) -> (Vec<Vec<u64>>, Vec<S
     (pages, levels)
 }
 
-/// The default of MySQL and of SQL Server. Nothing is declared, a language is declared, and so on: the walk holds every
-/// item once, both ways, and says no more than its answers prove.
+/// A list that is sorted without regard to case, as by default in MySQL and SQL Server. A walk delivers every item once
+/// in both directions, at the level that the declared ties and collation allow.
 #[test]
 fn a_list_that_is_sorted_without_regard_to_case_walks() {
     let all = by_word();
@@ -126,7 +126,7 @@ fn a_list_that_is_sorted_without_regard_to_case_walks() {
     }
 }
 
-/// A text that is declared to compare by bytes is refused if an answer contradicts that, with the remedy.
+/// A text that is declared to compare by bytes is refused if an answer contradicts that. The refusal names the remedy.
 #[test]
 fn a_declared_text_that_a_collation_sorts_is_refused() {
     let route = "order = [\"name\", \"id\"]\nfields.name = { type = \"string\" }";
@@ -137,9 +137,9 @@ fn a_declared_text_that_a_collation_sorts_is_refused() {
     assert!(line["detail"].as_str().is_some_and(|said| said.contains("fields.name.collation")), "{line}");
 }
 
-/// An answer that contradicts the order of bytes costs no second request, and is told.
+/// An answer that contradicts the order of bytes costs no second request, and is reported.
 #[test]
-fn a_list_that_is_read_by_marks_after_all_is_told_of() {
+fn a_list_that_contradicts_its_order_is_read_by_marks_and_reported() {
     let (upstream, gateway) = start(&items(by_word()), "order = [\"name\", \"id\"]");
     let before = upstream.count();
     let page = gateway.get("/users?limit=20");
@@ -176,9 +176,9 @@ fn dates_without_zero_fractions_walk_undeclared() {
     assert!(levels.iter().all(|level| level == "exact"), "{levels:?}");
 }
 
-/// A client that asks for a few fields alone gets what can be promised without the others.
+/// A client that requests a few fields alone gets the guarantee that is possible without the others.
 #[test]
-fn fields_that_leave_out_the_keys_lower_the_level_and_say_so() {
+fn fields_that_leave_out_the_keys_lower_the_level() {
     let all: Vec<String> = (0..60).map(|row| format!("{{\"id\":{row},\"score\":{}}}", row * 3)).collect();
     let list = items(all);
     let (upstream, gateway) = start(&list, "order = [\"score\", \"id\"]");
@@ -187,7 +187,7 @@ fn fields_that_leave_out_the_keys_lower_the_level_and_say_so() {
     assert_eq!(pages.concat(), (0..60).collect::<Vec<_>>());
     assert!(levels.iter().all(|level| level == "anchored"), "{levels:?}");
     assert!(upstream.count() - before <= pages.len() + 1, "one request a page, and one to see the end");
-    // What was served is neither repeated nor is anything skipped where rows before it go.
+    // Where earlier rows go, no row is repeated and none is skipped.
     let first = gateway.get("/users?limit=7&fields=id");
     list.lock().expect("items").drain(0..5);
     let next = gateway.get(&first.link("next").expect("a next page"));
@@ -198,7 +198,7 @@ fn fields_that_leave_out_the_keys_lower_the_level_and_say_so() {
 
 /// Clients get one code; each cause has its own sentence, label and remedy.
 #[test]
-fn each_cause_of_disorder_is_told_apart() {
+fn each_cause_of_disorder_has_its_own_label_and_remedy() {
     let by_score = "order = [\"score\", \"id\"]";
     let by_text = "order = [\"id\"]";
     for (route, first, second, cause, help) in [

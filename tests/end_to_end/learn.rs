@@ -1,5 +1,5 @@
-//! `cursorgate learn`: lists of many families are learnt over real sockets, and the file that it writes is served as it is.
-//! Each list is walked by cursor while rows come and go: none that stays is skipped, and none comes twice.
+//! `cursorgate learn`: lists of many families are learnt over real sockets, and the file that it writes is served as it
+//! is. Each list is walked by cursor while rows come and go: none that stays is skipped, and none comes twice.
 
 mod documents;
 
@@ -43,7 +43,7 @@ impl Rows {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a row away, and adds one, both at places drawn at random. Returns the id of the row that left.
+    /// Removes a row and adds one, both at random places. Returns the id of the row that left.
     fn change(&self, numbers: &mut Numbers) -> u64 {
         let mut rows = self.locked();
         let at = numbers.below(rows.len());
@@ -78,7 +78,7 @@ fn row(id: u64) -> Value {
     })
 }
 
-/// A number that looks drawn (splitmix64).
+/// Returns a number that looks random (splitmix64).
 fn scatter(seed: u64) -> u64 {
     let mixed = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -160,7 +160,7 @@ fn learn(url: &str, more: &[&str]) -> (String, String) {
     (written, said)
 }
 
-/// The next page of a walk.
+/// Requests the next page of a walk.
 fn page(gateway: &Gateway, path: &str, limit: usize, cursor: Option<&str>, how: &How) -> http::Response {
     let headers: Vec<(&str, &str)> = how.headers.to_vec();
     match how.body {
@@ -180,12 +180,12 @@ fn page(gateway: &Gateway, path: &str, limit: usize, cursor: Option<&str>, how: 
     }
 }
 
-/// The client's side of a list.
+/// The requests by which a client reads a list.
 #[derive(Clone, Copy, Default)]
 struct How {
     headers: &'static [(&'static str, &'static str)],
     body: Option<fn() -> Value>,
-    /// The list is re-sorted or can't be changed while it is walked.
+    /// True if the rows stay as they are during the walk, because the list is re-sorted or can't be changed.
     at_rest: bool,
 }
 
@@ -217,7 +217,7 @@ fn walk(gateway: &Gateway, rows: &Rows, how: &How, name: &str) -> HashSet<String
     levels
 }
 
-/// Learns a family, serves what was written, and walks it.
+/// Learns a family, serves the configuration that was written, and walks it.
 fn hold(name: &str, family: Family, arguments: &[&str], how: How) -> HashSet<String> {
     let rows = Rows::new(240);
     let upstream = serve(&rows, family);
@@ -297,7 +297,7 @@ fn with_a_key(asked: &Asked<'_>, rows: &[Value]) -> Reply {
 }
 
 #[test]
-fn seven_services_that_nobody_described() {
+fn seven_undescribed_services_are_learnt_and_walked() {
     let search_body = || json!({ "filters": { "lang": "de" } });
     let by_post = How { body: Some(search_body), ..How::default() };
     let with_key = How { headers: &[("X-Api-Key", "k1")], ..How::default() };
@@ -514,19 +514,19 @@ fn a_service_on_postgresql_is_learnt_and_walked() {
         if cursor.is_none() {
             break;
         }
-        // One comes at the beginning of the list, which shifts every later page.
+        // A row comes at the beginning of the list, which shifts every later page.
         let change = json!([["insert", "2027-01-01 00:00:00+00"]]).to_string();
         assert_eq!(http::send(address, "POST", "/changes", &[], change.as_bytes()).status, 200);
     }
     let distinct: HashSet<u64> = seen.iter().copied().collect();
     assert_eq!((seen.len(), distinct.len()), (2_400, 2_400), "{said}\n{text}");
     drop((gateway, input));
-    // It takes its database with it when its input ends.
+    // The service drops its database when its standard input ends.
     let _ = child.wait();
 }
 
 #[test]
-fn requests_only_read_and_what_can_not_be_learnt_is_said() {
+fn requests_only_read_and_urls_that_cannot_be_learnt_are_reported() {
     let rows = Rows::new(40);
     let upstream = serve(&rows, page_and_total);
     let address: SocketAddr = upstream.address;
@@ -546,7 +546,7 @@ fn requests_only_read_and_what_can_not_be_learnt_is_said() {
     }
 }
 
-/// Checks a configuration with its upstreams. Returns whether it was found good, and the report.
+/// Checks a configuration against its upstreams. Returns whether it passes, and the report.
 fn check_live(text: &str, more: &[&str]) -> (bool, String) {
     let directory = Directory::new();
     let file = directory.file("cursorgate.toml");
@@ -559,7 +559,7 @@ fn check_live(text: &str, more: &[&str]) -> (bool, String) {
 }
 
 #[test]
-fn what_was_learnt_looks_as_configured_and_what_was_changed_does_not() {
+fn a_learnt_configuration_passes_the_live_check_and_a_changed_one_fails() {
     let rows = Rows::new(240);
     let services: [(&str, Family, &[&str], &[&str]); 6] = [
         ("pages and a total", page_and_total, &[], &[]),
@@ -590,7 +590,7 @@ fn what_was_learnt_looks_as_configured_and_what_was_changed_does_not() {
         let (is_good, report) = check_live(&text.replace(right, wrong), &[]);
         assert!(!is_good && report.contains(key), "{wrong}: {report}\n{text}");
     }
-    // A built-in dialect can't be changed: the help is a dialect of one's own.
+    // A built-in dialect can't be changed, so the help proposes one that extends it.
     let name = text.lines().find_map(|line| line.strip_prefix("dialect = ")).expect("a dialect");
     let (is_good, report) = check_live(&text.replace(&format!("dialect = {name}"), "dialect = \"drf-page\""), &[]);
     assert!(!is_good && report.contains("] with extends = \"drf-page\""), "{report}\n{text}");

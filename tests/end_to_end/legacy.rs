@@ -1,4 +1,4 @@
-//! Old clients, who page by offset: passed through, translated, turned away, or told what to do.
+//! Legacy clients, which page by offset: passed through, translated, rejected, or refused with the remedy.
 
 use crate::harness::{
     gateway::Gateway,
@@ -26,11 +26,11 @@ fn started(route: &'static str) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// The request is judged as a GET of its path, and answered as one.
+/// Headers by which frameworks take another method or another path for a request are removed.
 ///
 /// Row: A26
 #[test]
-fn passthrough_makes_no_other_request_of_it() {
+fn headers_that_override_the_method_or_the_path_do_not_pass() {
     let (upstream, gateway) = started(PASSTHROUGH);
     let headers = [
         ("X-HTTP-Method-Override", "DELETE"),
@@ -78,7 +78,7 @@ fn passthrough_gives_the_old_answer_byte_for_byte() {
     let head = gateway.send("HEAD", "/users?offset=40", &[], b"");
     assert_eq!((head.status, head.header("deprecation")), (200, Some("@1768435200")));
 
-    // New clients get the new answer, without a word about the old one.
+    // New clients get the new answer, without the headers of deprecation.
     let page = gateway.get("/users?limit=5");
     assert!(page.json()["pagination"].is_object(), "{page:?}");
     assert!(page.header("deprecation").is_none() && page.header("sunset").is_none(), "{page:?}");
@@ -90,7 +90,7 @@ fn links_lead_to_the_new_list() {
     let (_upstream, gateway) = started(PASSTHROUGH);
     let page = gateway.get("/users?limit=5&a=1");
     let cursor = page.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned();
-    // Without a limit of its own to hand on.
+    // This request has no limit that links could repeat.
     let page = gateway.get(&format!("/users?a=1&cursor={cursor}"));
     assert_eq!(page.outcome(), "200", "{page:?}");
     let mut links = ["first", "prev", "next", "last"].map(|relation| (relation, page.link(relation))).to_vec();
@@ -141,7 +141,7 @@ fn translate_serves_the_page_with_cursors_that_lead_on() {
 }
 
 #[test]
-fn reject_says_where_to_go() {
+fn reject_has_the_link_to_start_over() {
     let (upstream, gateway) = started(r#"legacy = { policy = "reject", sunset = 2026-06-30 }"#);
     let response = gateway.get("/users?offset=40&a=1");
     assert_eq!(response.outcome(), "410 legacy_rejected", "{response:?}");
@@ -153,7 +153,7 @@ fn reject_says_where_to_go() {
 }
 
 #[test]
-fn without_a_policy_the_parameter_is_named() {
+fn without_a_policy_the_refusal_names_the_parameter() {
     let (upstream, gateway) = started("");
     let response = gateway.get("/users?offset=40");
     assert_eq!(response.outcome(), "400 parameter_invalid", "{response:?}");

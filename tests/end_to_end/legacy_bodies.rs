@@ -170,7 +170,7 @@ fn old_clients_by_post_walk_on_where_they_are_translated() {
 }
 
 #[test]
-fn old_clients_by_post_are_told_the_end() {
+fn old_clients_by_post_get_the_policy_of_the_route() {
     let old = json!({ "filters": { "lang": "en" }, "page": { "number": 2 } });
     for (legacy, outcome) in [
         ("policy = \"reject\"", "410 legacy_rejected"),
@@ -188,14 +188,14 @@ fn old_clients_by_post_are_told_the_end() {
         if answer.status != 200 {
             assert_eq!(upstream.count(), 0, "{legacy}");
             assert_eq!(answer.json()["parameter"], "/page/number", "{answer:?}");
-            // It sent no cursor that it could leave out.
+            // The request has no cursor, so the detail does not advise to leave one out.
             let detail = answer.json()["detail"].as_str().map(str::to_owned).expect("a text");
             let told = "ask for the first page with a limit alone, and for each further one with `cursor`";
             assert!(detail.contains("`/page/number`") && detail.ends_with(told), "{detail}");
         }
         assert_eq!(counted(&gateway), 1, "{legacy}");
     }
-    // Where requests without a page are old ones, so is a body without one.
+    // Where requests without a page number are legacy ones, this holds for bodies too.
     let (upstream, gateway) = started("policy = \"passthrough\", unmarked = \"legacy\"", IN_BODY);
     let first = post(&gateway, &json!({ "filters": { "lang": "en" } }));
     assert_eq!(ids(&first, "items"), [1, 2, 3, 4, 5], "{first:?}");

@@ -17,7 +17,7 @@ fn start(rows: &Rows, reading: Reading, route: &str) -> (Upstream, Gateway) {
 const BELIEVED: &str = "order = [\"score\", \"id\"]";
 
 #[test]
-fn drift_is_told() {
+fn drift_is_reported() {
     let rows = Rows::count(500);
     let (_upstream, gateway) = start(&rows, BY_OFFSET, BELIEVED);
     let first = gateway.get("/users?limit=10");
@@ -32,10 +32,10 @@ fn drift_is_told() {
     assert_eq!(log.last().expect("a line")["drift"], 198);
 }
 
-/// Pages of ten never show both sides of where they meet: read from the other end, of a list whose length is no multiple
-/// of ten, they do; else they are read again.
+/// Pages of ten items never show both sides of a seam between them. Read from the other end, where the list's length is
+/// no multiple of ten, they do; in an order that can't be turned round, they are read again.
 #[test]
-fn fixed_page_sizes() {
+fn seams_between_pages_of_a_fixed_size_are_exact_or_checked() {
     for (route, level) in [(BY_SCORE, "exact"), (BELIEVED, "checked")] {
         let rows = Rows::count(53);
         let (_upstream, gateway) =
@@ -55,7 +55,7 @@ fn fixed_page_sizes() {
 /// A list without an order, from which a worker deletes the items that it has read. Offsets would skip every other
 /// page.
 #[test]
-fn who_reads_and_deletes_gets_everything() {
+fn a_worker_that_deletes_the_items_it_has_read_gets_every_item() {
     let rows = Rows::new((1..=60).map(|id| Row::new(id, id * 7_919 % 61)));
     let order: Vec<u64> = (1..=60).collect();
     let (_upstream, gateway) = start(&rows, BY_OFFSET, "");
@@ -70,7 +70,7 @@ fn who_reads_and_deletes_gets_everything() {
 }
 
 #[test]
-fn nothing_is_proven_where_the_route_wants_nothing() {
+fn pages_are_positional_where_the_route_never_verifies() {
     let rows = Rows::count(50);
     let (_upstream, gateway) = start(&rows, BY_OFFSET, &format!("{BELIEVED}\nverify = \"never\""));
     let first = gateway.get("/users?limit=10");
@@ -82,7 +82,7 @@ fn nothing_is_proven_where_the_route_wants_nothing() {
 
 /// Totals of a collection whose pages come from a filtered list.
 #[test]
-fn totals_by_policy() {
+fn totals_follow_the_policy_of_the_route() {
     let rows = Rows::count(50);
     for (policy, first, later, counts) in [
         ("upstream", Some(50), None, 0),
@@ -135,7 +135,7 @@ fn counts_have_the_filters_of_the_list() {
     }
 }
 
-/// A count that fails is a total that is not known, and no reason to serve nothing.
+/// A page is served without a total where the count fails.
 #[test]
 fn a_failing_count_fails_no_page() {
     let rows = Rows::count(50);
@@ -159,7 +159,7 @@ fn a_failing_count_fails_no_page() {
 }
 
 #[test]
-fn metrics_count_what_was_served() {
+fn metrics_count_requests_pages_and_drift() {
     let rows = Rows::count(60);
     let (_upstream, gateway) = start(&rows, BY_OFFSET, BELIEVED);
     let first = gateway.get("/users?limit=10");
@@ -191,7 +191,7 @@ fn metrics_count_what_was_served() {
     }
     assert!(!text.contains("BREW") && !text.contains("nowhere"), "{text}");
 
-    // What was counted outlives a reload.
+    // Counts outlive a reload.
     gateway.signal("HUP");
     crate::harness::eventually("the reload", || {
         gateway.log().iter().any(|line| line.contains("configuration reloaded")).then_some(())

@@ -18,7 +18,7 @@ use crate::harness::{
     upstream::{After, Gate, Upstream},
 };
 
-/// Half of the reloads are of a file that is wrong in a way of its own each time, and says so on the log with its line.
+/// Every second reload is of a file with a fault, another one each time, which is logged with its line.
 ///
 /// Row: A40, F44, F45
 #[test]
@@ -113,7 +113,7 @@ fn an_idle_gateway_leaves_at_once() {
     let upstream = Upstream::start(serve(users(60)));
     let setup = Setup { more: "[server]\nshutdown_timeout = \"120s\"", ..PLAIN };
     let mut gateway = Gateway::start(&setup.configuration(upstream.address));
-    // A client that keeps its connection and asks nothing is no work.
+    // A connection that a client keeps without a request is no work in hand.
     let mut kept = gateway.connect();
     assert_eq!(kept.request("GET", "/users", &[], b"").expect("a response").outcome(), "200");
     let told = now();
@@ -124,7 +124,7 @@ fn an_idle_gateway_leaves_at_once() {
 
 /// No connection waits for ever, neither before a head nor within one.
 #[test]
-fn who_asks_nothing_more_is_let_go() {
+fn idle_connections_are_closed() {
     let upstream = Upstream::start(serve(users(60)));
     let setup = Setup { more: "[server]\nidle_timeout = \"4s\"", ..PLAIN };
     let gateway = Gateway::start(&setup.configuration(upstream.address));
@@ -171,8 +171,8 @@ fn requests_in_hand_are_finished_before_the_end() {
     }
 }
 
-/// A balancer takes some time to see that a process stops. Whoever it sends meanwhile is served, on kept connections and on
-/// new ones, and told to come back elsewhere.
+/// A balancer takes some time to see that a process stops. Clients that it sends meanwhile are served, on kept and on
+/// new connections, and told to come back elsewhere.
 ///
 /// Row: F47
 #[test]
@@ -267,7 +267,7 @@ fn a_reload_that_hangs_stops_no_signal() {
 
 /// Row: F48
 #[test]
-fn ctrl_c_ends_it() {
+fn ctrl_c_ends_the_process() {
     let upstream = Upstream::start(serve(users(60)));
     let mut gateway = Gateway::start(&PLAIN.configuration(upstream.address));
     gateway.signal("INT");
@@ -332,7 +332,7 @@ fn many_clients_at_once_get_their_own_pages() {
 
 /// Without any further request, the memory of closed connections is returned.
 #[test]
-fn what_many_connections_took_is_given_back() {
+fn memory_of_closed_connections_is_given_back() {
     const CONNECTIONS: usize = 400;
     let upstream = Upstream::start(serve(users(60)));
     // Each thread keeps a little.

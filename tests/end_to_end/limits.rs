@@ -1,4 +1,5 @@
-//! Limits of upstreams that no answer tells: sizes that are cut in silence, and depths beyond which nothing is answered.
+//! Limits of upstreams that no answer shows: sizes that are cut in silence, and depths beyond which requests are
+//! refused.
 //! The upstreams here have no total, no link and no flag, unless a test says otherwise.
 
 use std::sync::{
@@ -22,7 +23,7 @@ fn thousand() -> impl Iterator<Item = Row> {
     (1..=1_000).map(|id| Row::new(id, id * 10))
 }
 
-/// Starts an upstream that gives no more rows at once than `cap` says of the request.
+/// Starts an upstream that gives at most as many rows at once as `cap` returns for the request.
 fn capped(rows: &Rows, cap: impl Fn(&Request) -> u64 + Send + Sync + 'static) -> Upstream {
     let served = rows.clone();
     Upstream::start(move |exchange| {
@@ -48,8 +49,8 @@ fn complete(gateway: &Gateway, first: &str, headers: &[(&str, &str)], from: u64)
     assert_eq!(delivered, (from..=1_000).collect::<Vec<_>>(), "{what}");
 }
 
-/// A deploy lowers the cap below what earlier walks have seen filled: a short answer is no end because of them, neither to
-/// walks that begin later, nor to those that have begun, nor after a reload.
+/// A deployment lowers the cap below sizes that earlier walks have seen filled. A short answer then ends no walk early:
+/// not one that begins later, not one under way, and not one after a reload.
 ///
 /// Row: F32
 #[test]
@@ -110,8 +111,8 @@ fn a_parameter_with_a_lower_cap_ends_no_list() {
 /// The depth to which the upstream answers.
 const DEPTH: u64 = 500;
 
-/// Starts an upstream with a total that refuses all that ends after `DEPTH`, and a gateway that knows that and can ask
-/// for the list from its other end.
+/// Starts an upstream with a total, which refuses slices that end after `DEPTH`, and a gateway that is configured with
+/// this depth and can read the flipped list.
 fn shallow(count: u64) -> (Upstream, Gateway) {
     let rows = Rows::new((1..=count).map(|id| Row::new(id, id * 10)));
     let upstream = Upstream::start(move |exchange| {
@@ -128,7 +129,7 @@ fn shallow(count: u64) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Returns where a request for a slice ends.
+/// Returns the place in the list at which a requested slice ends.
 fn deepest(request: &Request) -> u64 {
     let number = |name| request.parameter(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
     number("offset") + number("limit")
@@ -175,7 +176,7 @@ fn a_page_beyond_the_depth_is_read_from_the_other_end() {
 ///
 /// Row: A20
 #[test]
-fn what_is_too_deep_from_both_ends_is_refused_at_once() {
+fn a_page_too_deep_from_both_ends_is_refused_at_once() {
     let (upstream, gateway) = shallow(1_200);
     let (mut target, mut rows) = ("/users?limit=20".to_owned(), 0);
     let refused = loop {

@@ -1,5 +1,5 @@
-//! Links of pages as clients use them: followed as they came, by the requests library, wherever the public address of
-//! the gateway is known from.
+//! Links of pages as clients use them: followed as they came, by the requests library, for each source of the gateway's
+//! public address.
 
 use std::{io::Read as _, net::SocketAddr, path::Path, process::Command};
 
@@ -148,11 +148,12 @@ fn links_can_be_followed_at_a_tls_listener_of_a_route_with_one_host() {
     assert!(next_of(&walked).starts_with(&public), "{walked}");
 }
 
-/// The word of a proxy is a host, a port and a path, or nothing: no link leads elsewhere, and none ends a header.
+/// A trusted proxy gives a host, a port and a path. A malformed one is ignored: no link leads elsewhere, and none ends
+/// a header.
 ///
 /// Row: A13
 #[test]
-fn malformed_words_of_a_trusted_proxy_change_no_link() {
+fn malformed_headers_of_a_trusted_proxy_change_no_link() {
     let upstream = Upstream::start(serve(users(COUNT)));
     let gateway = Gateway::start(&configuration(upstream.address, VOUCHED, ""));
     let link = |headers: &[(&str, &str)]| {
@@ -214,11 +215,11 @@ fn malformed_words_of_a_trusted_proxy_change_no_link() {
     }
 }
 
-/// Only the word of a trusted proxy counts, and of that only the headers that it writes itself.
+/// Only the headers of a trusted proxy count, and of those only the ones that it writes itself.
 ///
 /// Row: A13
 #[test]
-fn strangers_say_no_host_of_links() {
+fn untrusted_headers_choose_no_host_of_links() {
     let upstream = Upstream::start(serve(users(COUNT)));
     let said = [
         ("Host", "evil.example"),
@@ -277,8 +278,8 @@ fn by_number() -> Upstream {
     })
 }
 
-/// Old clients of WordPress and of an API like GitHub's walk by `Link`, whose targets the upstream writes to a host that
-/// they can't reach. The body, in which no dialect names links, stays as it is.
+/// Old clients of WordPress and of an API like GitHub's walk by `Link`, whose targets the upstream writes to a host
+/// that they can't reach. The body, in which no dialect names links, stays as it is.
 #[test]
 fn old_clients_walk_by_the_links_of_an_upstream_that_has_another_host() {
     for (dialect, path) in [("github", "/orgs/a/repos"), ("wordpress", "/wp-json/wp/v2/posts")] {
@@ -335,7 +336,7 @@ fn old_clients_walk_by_the_links_in_djangos_bodies() {
     let own = "http://gateway.test/v2/users?";
     assert!(page.text() == direct.text().replace("http://people.internal/api/users/?", own), "the items differ");
     assert_eq!(page.text().matches(own).count(), 2);
-    // Old protocols have no chunks: the end of the connection ends the body.
+    // HTTP/1.0 has no chunks: the end of the connection ends the body.
     let mut old = gateway.connect();
     old.send(format!("GET /v2/users?{target} HTTP/1.0\r\nHost: gateway.test\r\n\r\n").as_bytes()).expect("it listens");
     let mut answer = Vec::new();

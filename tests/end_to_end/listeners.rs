@@ -24,7 +24,7 @@ const V1: &[u8] = b"PROXY TCP4 203.0.113.9 192.0.2.1 12345 443\r\n";
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x09\xc0\0\x02\x01\x30\x39\x01\xbb";
 const V2_LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\0\0";
 
-/// A list and a forwarded path, with additions to the configuration before them.
+/// Returns the configuration of a list and a forwarded path, with tables of listeners and lines of `[server]`.
 fn configuration(upstream: &Upstream, listeners: &str, server: &str) -> String {
     let list = Setup { ..PLAIN }.configuration(upstream.address);
     format!(
@@ -32,7 +32,7 @@ fn configuration(upstream: &Upstream, listeners: &str, server: &str) -> String {
     )
 }
 
-/// Sends bytes and a GET, and returns all that comes; nothing if the connection is reset.
+/// Sends a head and a GET, and returns the whole answer; an empty text if the connection is reset.
 pub(crate) fn ask(mut stream: impl Read + Write, head: &[u8], path: &str, headers: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: api.test\r\n{headers}Connection: close\r\n\r\n");
     let mut answer = Vec::new();
@@ -48,7 +48,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// The client that the upstream was told last.
+/// Returns the client's address that the upstream was told last.
 fn told(upstream: &Upstream) -> Option<String> {
     upstream.requests().last().and_then(|request| request.header("x-forwarded-for").map(str::to_owned))
 }
@@ -80,7 +80,8 @@ fn a_unix_socket_is_a_listener() {
     assert!(local("/users?limit=5", "").starts_with("HTTP/1.1 200 "), "the socket is handed over");
     drop(gateway);
 
-    // The file of a process that was killed is no obstacle; and those that connect are the proxy where that is said.
+    // The socket file of a killed process is replaced. Clients of the socket are a trusted proxy if the configuration
+    // lists `unix`.
     let gateway = Gateway::start(&configuration(&upstream, &listener, "trusted_proxies = [\"unix\"]"));
     for path in ["/users?limit=5", "/other"] {
         let answer = local(path, claim);
@@ -103,7 +104,7 @@ fn behind(upstream: &Upstream, folder: &Directory, networks: &str, server: &str)
     (Gateway::start(&configuration(upstream, &listeners, server)), plain, secure)
 }
 
-/// The head comes before TLS, in the clear.
+/// Sends the head of the PROXY protocol in the clear, before TLS.
 fn ask_secure(address: SocketAddr, head: &[u8], path: &str, headers: &str) -> Result<String, String> {
     let mut stream = connect(address);
     stream.write_all(head).map_err(|error| error.to_string())?;
@@ -156,7 +157,8 @@ fn the_address_in_the_head_is_the_client_s() {
     ask(connect(plain), stranger, "/other", claim);
     assert_eq!(told(&upstream).as_deref(), Some("192.0.2.77"));
 
-    // Of an address with two places, a third connection takes the place of a quiet one; other addresses are not counted.
+    // Of an address with two places, a third connection takes the place of a quiet one; other addresses are not
+    // counted.
     let open = |head: &[u8]| {
         let mut stream = connect(plain);
         stream.write_all(head).expect("it reads");

@@ -26,7 +26,7 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 const ONE: (&str, &str) = ("Authorization", "Bearer one");
 const TWO: (&str, &str) = ("Authorization", "Bearer two");
 
-/// The service, with intervals that tests don't wait for; `live` are further lines of its table.
+/// Returns the table of the service, with short intervals; `live` are further lines of it.
 fn table(live: &str) -> String {
     format!("\n[services.live]\nroutes = [\"users\"]\ninterval = {{ min = \"50ms\", max = \"50ms\" }}\n{live}\n")
 }
@@ -57,7 +57,7 @@ fn metric(gateway: &Gateway, sample: &str) -> u64 {
     value.unwrap_or(0)
 }
 
-/// The requests for live pages that had an answer.
+/// Returns the number of polls that have been answered.
 fn polls(gateway: &Gateway) -> u64 {
     ["changed", "unchanged", "failed", "refused"]
         .map(|result| metric(gateway, &format!("cursorgate_live_polls_total{{result=\"{result}\"}}")))
@@ -92,7 +92,7 @@ fn a_page_comes_first_and_then_its_changes() {
     stream.follow_to(&get(&gateway, target, &[]));
     rows.change(Vec::clear);
     stream.follow_to(&get(&gateway, target, &[]));
-    // A page at rest has signs of life and no events.
+    // While a page stays the same, comments come and events don't.
     rows.change(|rows| rows.push(Row::new(7, 100)));
     stream.follow_to(&get(&gateway, target, &[]));
     let before = stream.comments;
@@ -234,7 +234,7 @@ fn a_page_that_differs_by_a_header_is_not_shared() {
 }
 
 #[test]
-fn a_client_that_comes_again_gets_what_it_missed() {
+fn a_client_that_reconnects_gets_the_changes_that_it_missed() {
     let (_upstream, rows, gateway) = start("");
     let mut keeper = LiveStream::open(&gateway, "/users/live", &[]);
     keeper.follow();
@@ -252,7 +252,7 @@ fn a_client_that_comes_again_gets_what_it_missed() {
         assert_eq!(again.follow().name, "patch");
     }
     assert_eq!((&again.page, &again.id), (&keeper.page, &keeper.id));
-    // A client that has missed nothing gets nothing, also where the page was asked for anew.
+    // A client that has missed no change gets no page, also after polling has begun anew.
     let (page, id) = (again.page.clone(), again.id.clone().expect("an id"));
     drop((again, keeper));
     eventually("the end of all subscriptions", || (metric(&gateway, "cursorgate_live_pages") == 0).then_some(()));
@@ -313,7 +313,7 @@ fn subscribers_are_bounded() {
     LiveStream::open(&gateway, "/users/live", &[]).follow();
 }
 
-/// An upstream whose answers are lists, until it is told to answer otherwise.
+/// Starts an upstream that serves lists, until a status is set for its answers.
 fn failing() -> (Upstream, Arc<Mutex<Option<&'static str>>>) {
     let status = Arc::new(Mutex::new(None));
     let answer = Arc::clone(&status);
@@ -330,7 +330,7 @@ fn failing() -> (Upstream, Arc<Mutex<Option<&'static str>>>) {
 }
 
 #[test]
-fn errors_are_told_and_passed_over() {
+fn errors_are_sent_once_and_refused_credentials_end_a_stream() {
     let (upstream, status) = failing();
     let setup = Setup { upstream: "retries = { most = 0 }", ..PLAIN };
     let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), table("")));
@@ -359,7 +359,7 @@ fn errors_are_told_and_passed_over() {
         assert_eq!(facts, [json!(401), json!("credentials_refused"), json!(true)]);
         assert_eq!(stream.next(), None, "the stream ends");
     }
-    // Who gets no page gets the list's own refusal.
+    // A client whose first page fails gets the list's own refusal.
     let refused = |target: &str| LiveStream::try_open(&gateway, target, &[ONE]).err().expect("a refusal").outcome();
     assert_eq!(refused("/users/live"), "401");
     set(Some("500 Internal Server Error"));

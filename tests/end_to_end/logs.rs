@@ -1,4 +1,4 @@
-//! The log: one line for each request, and nothing in it that a client would not tell a stranger.
+//! The log: one line for each request, and no value in it that a client keeps secret.
 
 use std::{
     fs::OpenOptions,
@@ -62,7 +62,7 @@ fn one_line_for_each_request_and_no_secret_in_any() {
         assert_eq!(told, outcome, "{method} {target}: {response:?}");
     }
 
-    // Where the upstream fails, more is said, and still no secret.
+    // Failures of the upstream are logged with more detail, and still without a secret.
     upstream.answer(|exchange| exchange.reply("500 Oops", &[], format!("trace with {CANARY}").as_bytes()));
     assert_eq!(ask("GET", &format!("/users?{query}&limit=5")).outcome(), "502 upstream_unavailable");
     upstream.answer(|exchange| exchange.reply("200 OK", &[], format!("<html>{CANARY}").as_bytes()));
@@ -82,7 +82,7 @@ fn one_line_for_each_request_and_no_secret_in_any() {
     assert!(!log.contains(CANARY), "{log}");
     assert!(!log.contains(&cursor), "{log}");
 
-    // Lines are written when their requests are done with, which is after the answer: not always in their order.
+    // Lines are written when their requests have ended, which is after the answer: not always in their order.
     let page = lines.iter().find(|line| line["method"] == "HEAD").expect("it was asked");
     assert_eq!(page["status"], 200, "{page}");
     assert_eq!((page["path"].as_str(), page["route"].as_str()), (Some("/users"), Some("users")), "{page}");
@@ -105,11 +105,13 @@ fn problems_and_log_share_the_request_id() {
     eventually("its line", || gateway.access_log().into_iter().find(|line| line["request_id"] == id.as_str()));
 }
 
-/// Standard error is a pipe, and its reader rests: requests, health, reloads and the end go on, and what can't be said is
-/// counted. Once it is read again, it says how much is missing, and no error is.
+/// Standard error is a pipe whose reader rests. Requests, health checks, reloads and the end of the process go on, and
+/// lines that can't be written are counted. Once the pipe is read again, the log has the number of missing lines, and
+/// no line of an error is missing.
+///
 /// Row: F53
 #[test]
-fn a_log_that_nobody_reads_stops_nothing() {
+fn a_log_without_a_reader_stops_no_request() {
     const CLIENTS: usize = 4;
     const REQUESTS: usize = 2_500;
     let upstream = Upstream::start(serve(users(60)));
@@ -163,10 +165,11 @@ fn a_log_that_nobody_reads_stops_nothing() {
     assert!(gateway.ended().success(), "it waits for nobody who reads");
 }
 
-/// Neither a full disk nor a reader that has gone stops anything, and both are counted.
+/// Neither a full disk nor a reader that has gone stops anything. Lines that can't be written are counted.
+///
 /// Row: F53
 #[test]
-fn a_log_that_can_not_be_written_stops_nothing() {
+fn a_log_that_cannot_be_written_stops_no_request() {
     let upstream = Upstream::start(serve(users(60)));
     let full = || OpenOptions::new().write(true).open("/dev/full").expect("Linux has it").into();
     let configuration = PLAIN.configuration(upstream.address);
@@ -188,7 +191,7 @@ fn a_log_that_can_not_be_written_stops_nothing() {
 
 /// Port scans fail many TLS handshakes, which are counted by cause and logged in summaries.
 #[test]
-fn failed_handshakes_are_counted_and_told_together() {
+fn failed_handshakes_are_counted_and_logged_in_summaries() {
     const EACH: u64 = 50;
     let upstream = Upstream::start(serve(users(3)));
     let directory = Directory::new();
@@ -222,16 +225,16 @@ fn failed_handshakes_are_counted_and_told_together() {
     for _ in 0..EACH {
         let mut plain = TcpStream::connect(secure).expect("it listens");
         plain.write_all(b"GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n").expect("it is sent");
-        // Read to its end, so that it is over.
+        // The end of the connection shows that the handshake has failed.
         let _ = plain.read_to_end(&mut Vec::new());
         drop(TcpStream::connect(secure).expect("it listens"));
     }
     let count = |cause: &str| {
         gateway.metric(&format!("cursorgate_tls_handshakes_failed_total{{cause=\"{cause}\"}}")).expect("it is counted")
     };
-    // One connection more was closed by the test's own waiting.
+    // The wait for the listener has closed a connection too, without a handshake.
     eventually("all of them are counted", || (count("not_tls") == EACH && count("closed") > EACH).then_some(()));
-    assert_eq!(count("other"), 0, "OpenSSL's words are known");
+    assert_eq!(count("other"), 0, "every cause is recognised");
     let told = eventually("they are told", || {
         gateway.log().into_iter().find(|line| line.contains("TLS handshakes of clients failed"))
     });

@@ -1,5 +1,5 @@
-//! The real binary, from outside: started as a process, asked over sockets, in front of real third-party servers where
-//! a legacy API is meant, and in front of scripted ones where exact bytes are.
+//! The real binary, from outside: a process that is asked over sockets. Real third-party servers stand for legacy APIs,
+//! and scripted ones serve where exact bytes matter.
 #![cfg(test)]
 
 #[path = "../harness/mod.rs"]

@@ -1,5 +1,5 @@
-//! Tools for agents: lists walked by the official clients as they are, bounded results that lose no item, problems as errors of
-//! tools, and each call as a request of its client.
+//! Tools for agents: lists walked by the official clients as they are, bounded results that lose no item, problems as
+//! errors of tools, and each call as a request of its client.
 
 mod exports;
 mod hostile;
@@ -36,7 +36,7 @@ const FURTHER: &str = "\n[routes.team-users]\npath = \"/teams/{team}/users\"\nup
      order = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\n\n[routes.plain]\npath = \"/plain\"\nupstream_path = \"/users\"\nupstream = \"legacy\"\n\
      dialect = \"rows\"\n";
 
-/// The document of the rows.
+/// Returns an OpenAPI document of the rows, which gives their items types.
 fn document() -> Value {
     let row = json!({
         "type": "object",
@@ -60,7 +60,7 @@ fn rows() -> Vec<Row> {
     (1..=COUNT).map(|place| place * 397 % 1_009).map(|id| Row::new(id, id * 31 % 131)).collect()
 }
 
-/// The same rows, as a walk gives them.
+/// Returns the same rows in the order of the list.
 fn in_order() -> Vec<Value> {
     let mut rows = rows();
     rows.sort_by_key(|row| (std::cmp::Reverse(row.score), row.id));
@@ -75,7 +75,8 @@ struct Tools {
 }
 
 impl Tools {
-    /// `route` are further lines of the list, `service` those of `[services.mcp]` and of tables after it.
+    /// Starts the gateway. `route` has further lines of the list, `service` those of `[services.mcp]` and of tables
+    /// after it.
     fn start(rows: Rows, route: &str, service: &str) -> Self {
         Self::answering(route, service, move |exchange| rows.answer(exchange))
     }
@@ -116,7 +117,7 @@ impl Tools {
         result["structuredContent"].take()
     }
 
-    /// Calls a tool in vain, and returns the problem.
+    /// Calls a tool that has to fail, and returns the problem.
     fn fault(&self, tool: &str, arguments: &Value) -> Value {
         problem(&self.call_as(&[], tool, arguments))
     }
@@ -187,7 +188,7 @@ fn python(arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|fault| panic!("{arguments:?}: {fault}"))
 }
 
-/// Holds what a client saw against the rows.
+/// Compares the results of a client with the rows.
 fn check_walk(saw: &Value, (version, pages): (&str, usize)) {
     let expected = in_order();
     let items = saw["items"].as_array().expect("items");
@@ -234,7 +235,7 @@ fn the_client_from_pypi_walks_a_list() {
     let tools = walked("mode = \"keyset\"");
     for (mode, version) in [("legacy", "2025-11-25"), ("auto", VERSION)] {
         let saw = python(&[mode, &tools.gateway.url("/mcp"), "list_team-users", r#"{"limit":80,"team":"a"}"#]);
-        // The call with a wrong limit lacks the team, which is looked at later.
+        // The call with a wrong limit lacks the team, which is checked after the limit.
         check_walk(&saw, (version, 13));
     }
 }
@@ -314,7 +315,7 @@ fn results_that_are_cut_lose_no_item() {
 }
 
 #[test]
-fn an_item_that_is_too_large_is_told_with_the_way_past_it() {
+fn an_item_that_is_too_large_is_refused_with_a_cursor_past_it() {
     let rows = Rows::count(5);
     rows.change(|rows| rows[2].note = "n".repeat(5_000));
     let tools = Tools::start(rows, "", "result_size = \"4KiB\"");

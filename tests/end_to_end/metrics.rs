@@ -1,4 +1,4 @@
-//! Metrics: what a scrape has, that promtool takes it, and that the number of series has a bound.
+//! Metrics: the contents of a scrape, which promtool accepts, and the bound on the number of series.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,7 +39,7 @@ fn value(text: &str, series: &str) -> f64 {
     line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().expect("a number")
 }
 
-/// promtool of the test environment (`make test-env`), or the one of the system.
+/// Returns promtool of the test environment (`make test-env`), or the system's.
 fn promtool() -> Command {
     let environment = std::env::var_os("CURSORGATE_TEST_ENV").map(PathBuf::from);
     let installed = environment.map(|folder| folder.join("promtool/usr/bin/promtool")).filter(|file| file.exists());
@@ -63,7 +63,7 @@ fn load(gateway: &Gateway, upstream: &Upstream) -> usize {
 }
 
 #[test]
-fn promtool_takes_every_family() {
+fn promtool_accepts_every_family() {
     let upstream = Upstream::start(serve(users(60)));
     let gateway = Gateway::start(&ROUTES.configuration(upstream.address));
     load(&gateway, &upstream);
@@ -142,7 +142,7 @@ fn times_statuses_and_bytes_are_counted() {
     }
 }
 
-/// Whatever clients write, the number of series stays.
+/// The number of series is bounded, whatever clients write.
 ///
 /// Row: A37
 #[test]

@@ -1,5 +1,5 @@
-//! The road from `page=` to `cursor=`: redirects, the sunset, what walks from a page by number reach, and who still asks
-//! for one.
+//! The road from `page=` to `cursor=`: redirects, the sunset, walks that begin at a page by number, and the clients
+//! that still send one.
 
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ fn from_a_page_by_number_every_item_is_reached_once() {
     }
 }
 
-/// The same in front of real servers, whose old parameters are their own.
+/// The same in front of real servers, with their own parameters of pages.
 #[test]
 fn real_servers_are_walked_from_a_page_by_number() {
     for (kind, query) in [(Kind::Django, "page=3&page_size=20"), (Kind::JsonServer, "_page=3&_limit=20")] {
@@ -116,7 +116,7 @@ fn far_past_the_end_there_is_a_way_back() {
 }
 
 #[test]
-fn a_redirect_keeps_the_filters_and_says_that_it_is_legacy() {
+fn a_redirect_keeps_the_filters_and_is_marked_as_legacy() {
     let route = format!(
         "{BY_OFFSETS}\nparameters = {{ private = [\"key\"] }}\n\
          legacy = {{ policy = \"redirect\", unmarked = \"legacy\", deprecation = 2026-01-15, sunset = 2036-12-31, \
@@ -137,9 +137,9 @@ fn a_redirect_keeps_the_filters_and_says_that_it_is_legacy() {
     assert_eq!(successor, "/users?parity=0&q=a%2Cb&sort=desc%28id%29&limit=20");
     let page = gateway.get(location);
     assert_eq!(ids(&page)[..3], [122, 120, 118], "{page:?}");
-    assert_eq!(page.header("deprecation"), None, "who came by cursor is new: {page:?}");
+    assert_eq!(page.header("deprecation"), None, "a request by cursor is not deprecated: {page:?}");
 
-    // What says nothing at all leads to the first page, and nowhere round in a circle.
+    // A request without parameters is redirected to the first page, which is not redirected again.
     let unmarked = gateway.get("/users");
     let location = unmarked.header("location").expect("a location").to_owned();
     assert_eq!((unmarked.status, gateway.get(&location).outcome()), (307, "200".to_owned()), "{location}");
@@ -158,7 +158,7 @@ fn a_redirect_keeps_the_filters_and_says_that_it_is_legacy() {
     }
 }
 
-/// Whatever the policy, a page and a cursor in one request say two places.
+/// Under any policy, a page number and a cursor in one request are a conflict, because they name two places.
 #[test]
 fn a_page_and_a_cursor_contradict_each_other() {
     for policy in ["passthrough", "translate", "redirect", "reject"] {
@@ -171,7 +171,7 @@ fn a_page_and_a_cursor_contradict_each_other() {
 }
 
 #[test]
-fn the_sunset_ends_what_it_is_to_end() {
+fn requests_after_the_sunset_are_rejected_where_the_route_says_so() {
     for policy in ["passthrough", "translate", "redirect"] {
         let legacy =
             |rest: &str| format!("{BY_OFFSETS}\nlegacy = {{ policy = \"{policy}\", unmarked = \"legacy\", {rest} }}");
@@ -183,7 +183,7 @@ fn the_sunset_ends_what_it_is_to_end() {
             let restart = gone.json()["restart"].as_str().expect("a way to start over").to_owned();
             assert_eq!(gateway.get(&restart).outcome(), "200", "{policy} {restart}");
         }
-        // Put off, it works again, without a restart of anything.
+        // A later sunset, or one that rejects no request, is in force after a reload.
         for rest in ["sunset = 2036-06-30, after_sunset = \"reject\"", "sunset = 2020-06-30"] {
             gateway.rewrite(Keys::One, &text(&upstream, &legacy(rest)));
             gateway.signal("HUP");
@@ -209,7 +209,7 @@ fn requests(of: &Value) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn who_still_sends_pages_has_an_answer() {
+fn the_migration_board_names_the_clients_that_still_send_pages() {
     let route = format!(
         "{BY_OFFSETS}\n[routes.users.legacy]\npolicy = \"translate\"\nsunset = 2020-12-31\n\
          client = {{ header = \"X-Api-Key\", names = {{ mobile = \"env:CURSORGATE_KEY_2\" }}, max = 1 }}"
@@ -265,7 +265,7 @@ fn who_still_sends_pages_has_an_answer() {
         assert!(!told.contains("canary") && !told.contains(mobile), "a secret: {told}");
     }
 
-    // What was counted outlives a reload that counts alike, and another way of counting begins anew.
+    // Counts outlive a reload that identifies clients in the same way.
     gateway.rewrite(Keys::One, &text(&upstream, &route.replace("2020-12-31", "2036-12-31")));
     gateway.signal("HUP");
     let row = crate::harness::eventually("the new file is in force", || {
@@ -276,7 +276,7 @@ fn who_still_sends_pages_has_an_answer() {
 }
 
 #[test]
-fn clients_that_keep_nothing_secret_are_called_what_they_call_themselves() {
+fn clients_are_shown_by_the_value_of_a_parameter_that_is_no_secret() {
     let route = format!(
         "{BY_OFFSETS}\n[routes.users.legacy]\npolicy = \"passthrough\"\nunmarked = \"legacy\"\n\
          client = {{ parameter = \"app\", shown = \"value\" }}"

@@ -1,4 +1,4 @@
-//! Routes that observe: what passes is the upstream's, byte for byte, and what was read of it is counted and logged.
+//! Routes that observe: answers pass byte for byte, and the verdicts on them are counted and logged.
 
 use std::{
     io::Write as _,
@@ -23,7 +23,7 @@ const ROUTE: Setup = Setup {
     more: "",
 };
 
-/// The access-log line of the next request, once it is told what was seen.
+/// A gateway whose access log is read line by line, each line once it has its verdict.
 struct Watched {
     gateway: Gateway,
     lines: usize,
@@ -62,7 +62,7 @@ impl Watched {
 }
 
 #[test]
-fn what_passes_is_the_upstreams_and_what_was_seen_is_counted() {
+fn answers_pass_byte_for_byte_and_their_verdicts_are_counted() {
     let upstream = Upstream::start(serve(users(60)));
     let mut watched = Watched::start(&ROUTE.configuration(upstream.address));
     for target in ["/users?offset=20&limit=10", "/users", "/users?offset=59&limit=10&q=x", "/users?offset=90"] {
@@ -74,7 +74,7 @@ fn what_passes_is_the_upstreams_and_what_was_seen_is_counted() {
         let line = watched.next_line();
         assert_eq!((line["observed"].as_str(), line["code"].as_str()), (Some("servable"), None), "{target}: {line}");
     }
-    // What only new clients send is the upstream's too, and no legacy request.
+    // A request by cursor passes too, and is no legacy request.
     assert_eq!(watched.verdict("/users?limit=10&cursor=abc"), "request");
     watched.gateway.send("HEAD", "/users?offset=20", &[], b"");
     let line = watched.next_line();
@@ -135,7 +135,7 @@ fn every_cause_is_named_once_with_an_example_and_never_with_a_value() {
 }
 
 #[test]
-fn what_is_encoded_passes_as_it_is_and_is_decoded_for_reading_alone() {
+fn encoded_answers_pass_as_they_are_and_are_decoded_for_reading_alone() {
     let upstream = Upstream::start(serve(users(60)));
     let mut watched = Watched::start(&ROUTE.configuration(upstream.address));
     upstream.answer(|exchange| {
@@ -148,7 +148,7 @@ fn what_is_encoded_passes_as_it_is_and_is_decoded_for_reading_alone() {
     assert_eq!(through.body, direct.body);
     assert_eq!(through.header("content-encoding"), Some("gzip"));
     assert_eq!(watched.next_line()["observed"], "servable");
-    // A small body that unfolds to more than is read.
+    // A small body that decompresses to more than is read.
     upstream.answer(|exchange| {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&vec![b' '; 1 << 20])?;
@@ -161,7 +161,7 @@ fn what_is_encoded_passes_as_it_is_and_is_decoded_for_reading_alone() {
     assert_eq!(watched.verdict("/users"), "encoding");
 }
 
-/// An order that the gateway would ask for is expected of answers to those who ask for it, and of no others.
+/// The order of a route is expected of answers to requests that sort by it, and of no others.
 #[test]
 fn answers_are_held_against_the_order_that_was_asked_for() {
     let upstream = Upstream::start(serve(users(60)));
@@ -174,7 +174,7 @@ fn answers_are_held_against_the_order_that_was_asked_for() {
     assert_eq!(watched.verdict("/users?offset=0&limit=5"), "servable");
 }
 
-/// However many answers wait to be complete, the next client gets its own; it is not looked at.
+/// While as many answers are kept as the bound allows, a further one passes unread.
 #[test]
 fn more_answers_than_are_kept_pass_unread() {
     const KEPT: usize = 16;
@@ -205,8 +205,8 @@ fn more_answers_than_are_kept_pass_unread() {
     assert_eq!(watched.verdict("/users?offset=0"), "servable");
 }
 
-/// The client has the first part of an answer while the upstream still writes the second, and an answer that breaks off is
-/// judged by nobody.
+/// The client has the first part of an answer while the upstream still writes the second. An answer that breaks off
+/// gets no verdict.
 #[test]
 fn answers_stream_while_they_are_kept() {
     let upstream = Upstream::start(serve(users(60)));
@@ -215,7 +215,7 @@ fn answers_stream_while_they_are_kept() {
     let wait = Mutex::new(wait);
     upstream.answer(move |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n{\"total\":1,\"ite\r\n")?;
-        // Not before the client has what came so far.
+        // The upstream waits until the client has the first part.
         let _ = wait.lock().map(|wait| wait.recv());
         exchange.send(b"10\r\nms\":[{\"id\":7}]}\n\r\n0\r\n\r\n")?;
         Ok(After::KeepOpen)
@@ -240,7 +240,7 @@ fn answers_stream_while_they_are_kept() {
 }
 
 #[test]
-fn one_of_so_many_is_read_and_check_says_so() {
+fn a_sample_of_answers_is_read_and_check_describes_it() {
     let upstream = Upstream::start(serve(users(60)));
     let setup = Setup { route: "action = \"observe\"\nobserve = { every = 3 }", ..ROUTE };
     let mut watched = Watched::start(&setup.configuration(upstream.address));

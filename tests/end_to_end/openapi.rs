@@ -1,4 +1,4 @@
-//! The description that clients are made from: valid, and what the gateway really answers.
+//! The OpenAPI description: it is valid, and the gateway's answers conform to it.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,7 +28,7 @@ pub(crate) fn described(file: &Path) -> String {
     String::from_utf8(output.stdout).expect("JSON is UTF-8")
 }
 
-/// Validates a document, and holds answers against it.
+/// Validates a document, and compares answers with it.
 pub(crate) fn validate(document: &str, samples: &[Value]) {
     let directory = Directory::new();
     let (file, answers) = (directory.file("openapi.json"), directory.file("samples.json"));
@@ -43,7 +43,7 @@ pub(crate) fn validate(document: &str, samples: &[Value]) {
 }
 
 #[test]
-fn what_comes_with_the_program_is_described_validly() {
+fn configurations_of_the_program_have_valid_descriptions() {
     for name in ["demo.toml", "cursorgate.toml"] {
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config").join(name);
         let document = described(&file);
@@ -52,7 +52,7 @@ fn what_comes_with_the_program_is_described_validly() {
     }
 }
 
-/// An answer to be held against the document.
+/// Returns an answer as a sample to be compared with the document.
 pub(crate) fn sample(path: &str, response: &Response, is_described: bool) -> Value {
     let names = response.headers.iter().map(|(name, _)| name.to_lowercase());
     let own = |name: &String| {
@@ -72,7 +72,7 @@ pub(crate) fn sample(path: &str, response: &Response, is_described: bool) -> Val
     })
 }
 
-/// The answer to a request by POST, and what was asked.
+/// Returns the answer to a request by POST as such a sample, with the body of the request.
 pub(crate) fn sample_of_post(path: &str, asked: &Value, response: &Response, is_described: bool) -> Value {
     let mut sample = sample(path, response, is_described);
     sample["method"] = json!("post");
@@ -139,8 +139,8 @@ error = {{ statusCode = "{{status}}", message = "{{detail}}", error = "{{code}}"
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 
-/// A walk by POST, with numbers in every spelling that is taken, what old clients ask there, and all that can be wrong with
-/// a body; then an answer that is not as described.
+/// Returns samples of a walk by POST: numbers in every accepted spelling, legacy requests, and every fault of a body;
+/// then an answer that is not as described.
 fn batches(gateway: &Gateway) -> Vec<Value> {
     let mut samples = Vec::new();
     let mut post = |target: &str, asked: &Value| {
@@ -186,10 +186,10 @@ fn batches(gateway: &Gateway) -> Vec<Value> {
     samples
 }
 
-/// Every envelope that comes with the program, as answered: the first page, one in the middle, the last, an empty one, one
-/// by `page=`, and what is refused. The items are those of the upstream's own document.
+/// Every envelope that comes with the program, as answered: the first page, one in the middle, the last, an empty one,
+/// one by `page=`, and refusals. The items are those of the upstream's own document.
 #[test]
-fn answers_are_as_they_are_described() {
+fn answers_conform_to_the_description() {
     let upstream = Upstream::start(serve(users(60)));
     let directory = Directory::new();
     let own = directory.file("people.json");
@@ -223,7 +223,7 @@ fn answers_are_as_they_are_described() {
         };
         let mut page = ask(&limit.map_or_else(|| path.clone(), |limit| format!("{path}?{limit}=25")));
         assert!(page.link("next").is_some(), "{path}: {page:?}");
-        // Where items are looked up by their ids, this upstream has none of them alone.
+        // `/stripe` looks items up by their ids, and this upstream serves no single items.
         let further = if path == "/stripe" { 0 } else { 2 };
         for _ in 0..further {
             page = ask(&page.link("next").unwrap_or_else(|| panic!("{path}: {page:?}")));
@@ -248,7 +248,7 @@ fn answers_are_as_they_are_described() {
         assert_eq!(response.header("content-type"), Some(content_type), "{prefer}");
         samples.push(sample("/chosen", &response, true));
     }
-    // A body that is not as described is found, so what is held against the document is more than nothing.
+    // A body that is not as described is found, which shows that samples are compared.
     let mut odd = gateway.get("/standard");
     odd.body = odd.text().replacen("\"id\":1,", "\"id\":\"one\",", 1).into_bytes();
     samples.push(sample("/standard", &odd, false));
@@ -273,7 +273,7 @@ fn answers_are_as_they_are_described() {
     }
     validate(document.text(), &samples);
 
-    // The command says the same of the same file.
+    // The command describes the same file in the same way.
     let file = directory.file("cursorgate.toml");
     std::fs::write(&file, gateway.configuration()).expect("a file in the test's directory");
     assert_eq!(described(&file), document.text());

@@ -1,5 +1,5 @@
-//! The operator's page, in a browser without windows: what it says of a gateway with faults, by mouse and by keyboard, in
-//! light and dark, on a desktop and a phone, and while the gateway can't be reached. The screenshots are in
+//! The operator's page, in a browser without windows: its report on a gateway with faults, by mouse and by keyboard,
+//! in light and dark, on a desktop and a phone, and while the gateway can't be reached. The screenshots are in
 //! target/operators-page.
 
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ fn texts(of: &Value) -> Vec<&str> {
 
 /// Row: A46, A47
 #[test]
-fn an_operator_sees_at_once_what_is_wrong() {
+fn an_operator_sees_faults_at_once() {
     let (_upstream, gateway) = troubled();
     visit(&gateway);
     let file = gateway.configuration();

@@ -1,5 +1,5 @@
-//! The playground at the admin listener: requests for lists, made for those with the token as if they had come alone, and
-//! the page in a browser without windows. The screenshots are in target/operators-playground.
+//! The playground at the admin listener: requests for lists, made for those with the token as if they had come alone,
+//! and the page in a browser without windows. The screenshots are in target/operators-playground.
 
 use serde_json::{Value, json};
 

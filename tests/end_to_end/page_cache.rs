@@ -1,4 +1,5 @@
-//! The page cache: which pages are kept and for whom, how long they are served, and what drops them.
+//! The page cache: the pages that are kept, the clients that get them, the time for which they are served, and the
+//! events that drop them.
 
 mod ahead;
 mod tenants;
@@ -23,7 +24,7 @@ use crate::harness::{
 
 const TOKEN: &str = "a-token-of-the-tests";
 
-/// Pages for everybody, for as long as a test takes.
+/// Pages that all clients share, for as long as a test takes.
 const KEPT: Setup = Setup { route: "page_cache = { ttl = \"1h\", private = false }", ..PLAIN };
 /// Pages for each client apart.
 const PRIVATE: Setup = Setup { route: "page_cache = { ttl = \"1h\", private = true }", ..PLAIN };
@@ -37,7 +38,7 @@ fn upstream(headers: &'static [(&'static str, &'static str)]) -> Upstream {
     })
 }
 
-/// Answers with a counter in each item, so that two answers are never alike.
+/// Starts an upstream with a counter in each item, so that no two answers are alike.
 fn counting() -> Upstream {
     let count = AtomicUsize::new(0);
     Upstream::start(move |exchange| {
@@ -110,9 +111,9 @@ fn a_page_is_served_again_without_the_upstream() {
     assert!(metric(&gateway, "cursorgate_page_cache_bytes") > 5 * 500);
 }
 
-/// A route without the table says nothing of a cache.
+/// A route without the table sends no header about a cache.
 #[test]
-fn no_page_is_kept_unasked() {
+fn no_page_is_kept_without_the_table() {
     let upstream = upstream(&[]);
     let gateway = start(&PLAIN, &upstream);
     for _ in 0..2 {
@@ -123,7 +124,7 @@ fn no_page_is_kept_unasked() {
 
 /// Row: A22
 #[test]
-fn what_may_not_be_stored_is_not() {
+fn pages_that_may_not_be_stored_are_not() {
     type Pairs = &'static [(&'static str, &'static str)];
     const CC: &str = "Cache-Control";
     const AUTHORIZED: Pairs = &[("Authorization", "Bearer one")];
@@ -159,7 +160,7 @@ fn what_may_not_be_stored_is_not() {
 }
 
 #[test]
-fn a_client_may_ask_for_a_new_page_or_for_none() {
+fn a_client_chooses_by_cache_control_between_new_and_kept_pages() {
     let upstream = counting();
     let gateway = start(&KEPT, &upstream);
     let answer = |directive: &str| {
@@ -168,6 +169,7 @@ fn a_client_may_ask_for_a_new_page_or_for_none() {
         (number.flatten(), page.status, status(&page).to_owned())
     };
     let said = |text: &str| text.to_owned();
+    // Without a kept page, `only-if-cached` gets 504 (RFC 9111, section 5.2.1.7).
     let refused = gateway.send("GET", "/users", &[("Cache-Control", "only-if-cached")], b"");
     assert_eq!(refused.outcome(), "504 not_cached");
     assert_eq!(answer("no-store"), (Some(0), 200, said("cursorgate; fwd=bypass")));
@@ -184,7 +186,7 @@ fn a_client_may_ask_for_a_new_page_or_for_none() {
 
 /// Row: A22
 #[test]
-fn pages_are_kept_apart_by_what_they_vary_by() {
+fn pages_are_kept_apart_by_the_headers_that_they_vary_by() {
     let upstream = Upstream::start(|exchange| {
         let language = exchange.request.header("accept-language").unwrap_or("none").to_owned();
         let body = format!(r#"{{"total":1,"items":[{{"id":1,"language":"{language}"}}]}}"#);
@@ -201,12 +203,12 @@ fn pages_are_kept_apart_by_what_they_vary_by() {
     assert_eq!(upstream.count(), 4);
 }
 
-/// Upstreams get the host that a client asked, and may write it into their items: a client that makes one up gets it for
-/// itself alone.
+/// Upstreams get the host of the client's request, and may write it into their items: a client that makes one up gets
+/// such items for itself alone.
 ///
 /// Row: A24
 #[test]
-fn a_made_up_host_comes_to_nobody_else() {
+fn a_made_up_host_reaches_no_request_for_another_host() {
     let upstream = Upstream::start(|exchange| {
         let host = exchange.request.header("x-forwarded-host").unwrap_or_default().to_owned();
         let body = format!(r#"{{"total":1,"items":[{{"id":1,"url":"https://{host}/users/1"}}]}}"#);
@@ -323,7 +325,7 @@ fn a_page_that_is_made_during_a_purge_is_not_kept() {
 }
 
 #[test]
-fn an_old_page_stands_in_where_the_upstream_fails() {
+fn a_stale_page_is_served_where_the_upstream_fails() {
     let items = users(60);
     let upstream = upstream(&[]);
     let setup = Setup { route: "page_cache = { ttl = \"1s\", stale_if_error = \"1h\" }", ..PLAIN };
@@ -345,7 +347,7 @@ fn an_old_page_stands_in_where_the_upstream_fails() {
         assert!(page.header("age").is_some());
     }
     let reload = gateway.send("GET", "/users", &[("Cache-Control", "no-cache")], b"");
-    assert_eq!(reload.outcome(), "502 upstream_malformed", "who asks for a new page gets no old one");
+    assert_eq!(reload.outcome(), "502 upstream_malformed", "a request for a new page gets no stale one");
     fail("403 Forbidden", b"{\"no\":1}");
     assert_eq!(gateway.get("/users").status, 403, "a refusal passes");
     upstream.answer(|exchange| {
@@ -364,7 +366,7 @@ fn an_old_page_stands_in_where_the_upstream_fails() {
 }
 
 #[test]
-fn an_old_page_is_served_once_more_while_a_new_one_is_made() {
+fn a_stale_page_is_served_while_a_new_one_is_made() {
     let gate = Gate::default();
     let (opened, count) = (gate.clone(), Arc::new(AtomicUsize::new(0)));
     let counter = Arc::clone(&count);
@@ -394,9 +396,9 @@ fn an_old_page_is_served_once_more_while_a_new_one_is_made() {
     assert!(stale >= 20, "{stale}");
 }
 
-/// An upstream that is asked about a state says whether it stands; its body from then stands in.
+/// An upstream is asked whether its answer still stands. After a 304 the kept body is used.
 #[test]
-fn an_answer_that_stands_is_validated_and_not_sent_again() {
+fn an_unchanged_answer_is_validated_and_not_sent_again() {
     let changed = Arc::new(AtomicBool::new(false));
     let state = Arc::clone(&changed);
     let upstream = Upstream::start(move |exchange: &mut Exchange| {
@@ -429,9 +431,9 @@ fn an_answer_that_stands_is_validated_and_not_sent_again() {
     assert_eq!(gateway.get("/users").outcome(), "502 upstream_malformed");
 }
 
-/// An old page whose answers still stand takes no body from the upstream.
+/// A stale page whose answers still stand takes no body from the upstream.
 #[test]
-fn an_old_page_is_renewed_by_a_304() {
+fn a_stale_page_is_renewed_by_a_304() {
     let items = users(60);
     let upstream = Upstream::start(move |exchange: &mut Exchange| {
         if exchange.request.header("if-none-match") == Some("\"1\"") {
@@ -469,10 +471,10 @@ fn a_reload_keeps_the_pages_of_routes_that_stay() {
     assert!(reload(&text), "the pages from before");
 }
 
-/// Each item that stands throughout a walk comes once, also where pages are old: time may run backwards between pages, and each page
-/// is proven by the state that it shows.
+/// Each item that stays throughout a walk comes once, also over stale pages: a later page may show an earlier state,
+/// and each page is proven by the state that it shows.
 #[test]
-fn a_walk_over_kept_pages_skips_and_repeats_nothing_that_stands() {
+fn a_walk_over_kept_pages_neither_skips_nor_repeats_items_that_stay() {
     const STANDING: u64 = 200;
     let rows = Rows::count(STANDING);
     let (answering, mut random) = (rows.clone(), 7_u64);

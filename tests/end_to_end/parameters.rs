@@ -48,14 +48,14 @@ const QUERIES: &[(&str, &str, usize)] = &[
     ("sort=id", "200", 20),
     ("sort=nothing", "400 sort_invalid", 0),
     ("sort=id&sort=-id", "400 parameter_conflict", 0),
-    // What the dialect pages with is not the client's to say, however it is spelt.
+    // Parameters by which the dialect pages are refused in any spelling.
     ("offset=40", "400 parameter_invalid", 0),
     ("offset=40&limit=5", "400 parameter_invalid", 0),
     ("%6Fffset=40", "400 parameter_invalid", 0),
     ("OFFSET=40", "400 parameter_invalid", 0),
     ("offset[]=40", "400 parameter_invalid", 0),
     ("offset=40&cursor=a", "400 parameter_conflict", 0),
-    // Other APIs page and sort by these: as filters, they would be answered as if they had not been there.
+    // Other APIs page and sort by these. As filters they would have no effect, and the client would not notice.
     ("per_page=9999", "400 parameter_invalid", 0),
     ("page=3", "400 parameter_invalid", 0),
     ("first=2", "400 parameter_invalid", 0),
@@ -65,7 +65,7 @@ const QUERIES: &[(&str, &str, usize)] = &[
     ("orderBy=id", "400 parameter_invalid", 0),
     ("sort_order=desc", "400 parameter_invalid", 0),
     ("order[id]=desc", "400 parameter_invalid", 0),
-    // Everything else is a filter, and none of the gateway's business.
+    // Everything else is a filter, which the gateway passes on.
     ("orders=3&size=5&start=7", "200", 20),
     ("q=%zz&r=%", "200", 20),
     ("q=a;b", "200", 20),
@@ -78,7 +78,7 @@ const QUERIES: &[(&str, &str, usize)] = &[
 
 /// Row: A12
 #[test]
-fn queries_are_answered_as_the_contract_says() {
+fn queries_have_the_outcomes_of_the_contract() {
     let (_upstream, gateway) = started();
     let mut connection = gateway.connect();
     let mut wrong = Vec::new();
@@ -95,7 +95,7 @@ fn queries_are_answered_as_the_contract_says() {
 }
 
 #[test]
-fn problems_name_the_parameter_and_what_would_be_right() {
+fn problems_name_the_parameter_and_the_allowed_values() {
     let (_upstream, gateway) = started();
     let limit = gateway.get("/users?limit=abc").json();
     assert_eq!((limit["parameter"].as_str(), limit["status"].as_u64()), (Some("limit"), Some(400)), "{limit}");
@@ -123,8 +123,8 @@ fn limits_above_the_largest_are_refused_where_the_route_says_so() {
     assert_eq!(refused.json()["max_limit"], 200, "{refused:?}");
 }
 
-/// The size of a dialect under another name is not the client's to say either, and where old clients are translated, no
-/// number makes a page larger than the route allows.
+/// The dialect's size under another name is refused too. Where legacy requests are translated, no number makes a page
+/// larger than the route allows.
 #[test]
 fn a_legacy_size_is_refused_or_lowered() {
     const PAGES: &str = r#"
@@ -183,8 +183,8 @@ response = { items = "/items", total = "/total" }
     }
 }
 
-/// The parameters of other APIs: their refusal names the parameter to send, a route can declare one as its filter, and old
-/// clients whose requests pass keep theirs.
+/// The parameters of other APIs: their refusal names the parameter to send, a route can declare one as its filter, and
+/// old clients whose requests pass keep theirs.
 #[test]
 fn parameters_of_other_apis_are_refused_unless_they_are_declared() {
     const DECLARING: &str = "sortable = [\"id\"]\nparameters = { filters = [\"order\"] }\n\
@@ -252,7 +252,7 @@ fn filters_reach_the_upstream_as_they_were_written() {
     }
 }
 
-/// Whatever is written into the query: an answer, and never a failure of the gateway.
+/// Any query gets an answer, and never a failure of the gateway.
 ///
 /// Row: A12
 #[test]

@@ -30,7 +30,7 @@ fn start() -> (Owned, String) {
 }
 
 #[test]
-fn a_reader_sees_what_a_page_number_loses_and_a_cursor_does_not() {
+fn a_reader_sees_that_page_numbers_lose_rows_and_cursors_do_not() {
     let (_demo, url) = start();
     let saw = look("playground.mjs", &[&url], "playground");
 
@@ -62,8 +62,8 @@ fn a_reader_sees_what_a_page_number_loses_and_a_cursor_does_not() {
     assert!(scrolled.starts_with("The end, exact: ") && scrolled.ends_with("0 repeated, 0 lost"), "{scrolled}");
 }
 
-/// Changes by the playground's own buttons reach a script as patches, which give the page of a GET, also after the connection
-/// has broken off.
+/// Changes by the playground's own buttons reach a script as patches, which give the page of a GET, also after the
+/// connection has broken off.
 #[test]
 fn a_script_follows_a_live_page_by_patches() {
     let (_demo, url) = start();

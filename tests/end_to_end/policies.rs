@@ -55,7 +55,7 @@ fn no_other_spelling_of_a_path_passes_a_policy_by() {
         }
     }
     assert_eq!(upstream.count(), 0);
-    // What only looks like it passes, and so does what is written there.
+    // Other paths pass: those that only resemble the list's, and `/users/export`, which has a route of its own.
     for (method, path) in [
         ("GET", "/users/1"),
         ("GET", "/users/export"),
@@ -79,7 +79,7 @@ fn no_other_spelling_of_a_path_passes_a_policy_by() {
 
 /// Row: A23
 #[test]
-fn capitals_are_another_spelling_where_the_upstream_says_so() {
+fn capitals_are_another_spelling_where_the_upstream_ignores_case() {
     let (upstream, gateway) = started(&Setup { upstream: "paths = \"case-insensitive\"", ..SETUP });
     for path in ["/USERS", "/Users/", "//uSERS;x", "/Users.json"] {
         let response = gateway.get(&format!("{path}?offset=0"));
@@ -122,7 +122,8 @@ fn no_other_spelling_of_a_method_passes_a_policy_by() {
     }
 }
 
-/// The path of a request is the one that found its route.
+/// The path that found the route is the path that the upstream gets.
+///
 /// Row: A26
 #[test]
 fn no_header_leads_to_another_path() {

@@ -1,5 +1,5 @@
 //! A legacy service on PostgreSQL, sorted by a column with ties, walked by `page=` and through the gateway, at rest and
-//! while writers insert, delete and move: what each walk skips and repeats, side by side.
+//! while writers insert, delete and move: the items that each walk skips and repeats, side by side.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -54,7 +54,7 @@ mode = "keyset"
 filterable = ["created_at"]
 "#;
 
-/// The service, and what is known of its table.
+/// The running service.
 pub(crate) struct Legacy {
     pub(crate) address: SocketAddr,
     child: Child,
@@ -79,7 +79,7 @@ enum Way {
     Through(&'static str),
 }
 
-/// The faults of some walks.
+/// The number of items that walks skipped, and of those that they repeated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Harm {
     skipped: usize,
@@ -98,7 +98,7 @@ impl Legacy {
         Self { address, child, input: Some(input) }
     }
 
-    /// All items there are.
+    /// Returns all items of the table.
     pub(crate) fn items(&self) -> HashSet<Key> {
         let all = http::get(self.address, "/all").json();
         all.as_array().expect("an array").iter().map(|row| key(&row[0], &row[1])).collect()
@@ -112,7 +112,7 @@ impl Legacy {
 
 impl Drop for Legacy {
     fn drop(&mut self) {
-        // It takes its database with it when its input ends.
+        // The service drops its database when its standard input ends.
         self.input = None;
         let _ = self.child.wait();
     }
@@ -172,8 +172,8 @@ fn harm(seen: &Seen, stayed: &HashSet<Key>) -> Harm {
     }
 }
 
-/// Ten walks at once; with `writers`, while two of them change the table all the time. Gives the harm done to all walks
-/// together, and how many changes there were.
+/// Makes ten walks at once; with `writers`, while two threads change the table all the time. Returns the harm to all
+/// walks together, and the number of changes.
 fn walks(way: Way, legacy: &Legacy, gateway: &Gateway, writers: bool) -> (Harm, u64) {
     let before = legacy.items();
     let touched: Mutex<HashSet<u64>> = Mutex::new(HashSet::new());
@@ -232,7 +232,7 @@ pub(crate) fn draw(numbers: &mut Numbers, ids: &[u64], touched: &Mutex<HashSet<u
 }
 
 #[test]
-fn nothing_that_stayed_is_skipped_and_nothing_is_repeated() {
+fn walks_through_the_gateway_neither_skip_nor_repeat_rows_that_stay() {
     let legacy = Legacy::start();
     let gateway = Gateway::start(&CONFIGURATION.replace("ADDRESS", &legacy.address.to_string()));
     let ways = [

@@ -1,5 +1,6 @@
-//! Limits of a client's requests in a time: bursts are cut, one client's burst costs no other client anything, expensive
-//! pages are paid for, legacy requests end step by step, and clients that keep to what they are told are served.
+//! Limits of a client's requests in a time: bursts are cut, one client's burst costs no other client anything,
+//! expensive pages are paid for, legacy requests end step by step, and clients that keep to what they are told are
+//! served.
 
 use std::{path::PathBuf, process::Command, thread, time::SystemTime};
 
@@ -54,7 +55,8 @@ pub(crate) fn left(response: &Response, policy: &str) -> Option<(u64, u64)> {
     Some((remaining.parse().ok()?, seconds.parse().ok()?))
 }
 
-/// Asserts that a request was refused, and that all its fields name the same time, which is `most` seconds away at most.
+/// Asserts that a request was refused, and that all its fields name the same time, which is `most` seconds away at
+/// most.
 pub(crate) fn assert_limited(response: &Response, policy: &str, most: u64) {
     assert_eq!(response.outcome(), "429 rate_limited", "{response:?}");
     let seconds: u64 = response.header("retry-after").and_then(|text| text.parse().ok()).expect("a number of seconds");
@@ -103,7 +105,7 @@ fn a_burst_is_cut_and_costs_no_other_client_anything() {
 }
 
 #[test]
-fn requests_count_whatever_they_ask_for_and_preflights_never() {
+fn all_requests_count_but_preflights() {
     let (_upstream, gateway) = started(&FIVE);
     let tag = gateway.get("/users?limit=5").header("etag").expect("a validator").to_owned();
     let unchanged = gateway.send("GET", "/users?limit=5", &[("If-None-Match", &tag)], b"");
@@ -127,7 +129,7 @@ fn requests_count_whatever_they_ask_for_and_preflights_never() {
 
 /// Scripts of other origins may read the fields, under the policy of the route and under that of the upstream.
 #[test]
-fn scripts_may_read_what_is_left() {
+fn scripts_may_read_the_fields_of_limits() {
     for cors in ["", "\ncors = { origins = [\"https://app.example.com\"] }"] {
         let route = Box::leak(format!("{}{cors}", FIVE.route).into_boxed_str());
         let (_upstream, gateway) = started(&Setup { route, ..FIVE });
@@ -228,7 +230,7 @@ fn legacy_requests_by_post_are_limited_too() {
     assert!(detail.contains("ask for the first page with a limit alone"), "{detail}");
 }
 
-/// Returns a time as a brownout has it, so many seconds from now.
+/// Returns the time `seconds` from now, as a brownout has it.
 #[expect(clippy::disallowed_methods, reason = "brownouts are at times of day")]
 fn moment(seconds: i64) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970").as_secs();
@@ -275,8 +277,7 @@ fn brownouts_refuse_old_clients_for_a_time() {
     }
 }
 
-/// The fields say enough: urllib3 is served after it was refused, and a program that reads
-/// `RateLimit` is never refused.
+/// The fields suffice: urllib3 is served after it was refused, and a program that reads `RateLimit` is never refused.
 #[test]
 fn polite_clients_are_served() {
     let walker = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/walkers/polite.py");
@@ -321,7 +322,7 @@ fn a_reload_keeps_what_clients_have_used() {
 /// A hundred thousand made-up credentials take a bounded amount of memory, and neither free a client from its limit nor
 /// shut one out.
 #[test]
-fn made_up_clients_shut_nobody_out() {
+fn made_up_clients_shut_no_other_client_out() {
     const CLIENTS: usize = 100_000;
     const THREADS: usize = 4;
     let (_upstream, gateway) = started(&FIVE);

@@ -1,5 +1,5 @@
-//! Refusals by configurations that are wrong and load: the log says what was seen and which key to look at, once on each
-//! route as a warning.
+//! Refusals by configurations that are wrong but load: the log has the evidence and the key to check, as a warning once
+//! for each route.
 
 use std::io;
 
@@ -47,7 +47,7 @@ page_size = {{ default = 20, max = 100 }}
 const SOUND: &str = "request = { query = \"page={page}&per_page={size}\", first_page = 1 }\nsize = { max = 50 }\n\
                      response = { items = \"/data\", total = \"/meta/total\" }";
 
-/// The answer to a request and its line.
+/// Sends a request, and returns its answer and its line of the access log.
 fn asked(gateway: &Gateway, target: &str) -> (Response, Value) {
     let response = gateway.get(target);
     let id = response.header("x-request-id").expect("an id").to_owned();
@@ -76,7 +76,7 @@ fn walked(gateway: &Gateway, first: &str) -> (Response, Value) {
 }
 
 #[test]
-fn what_was_seen_is_told_with_the_key_to_look_at() {
+fn a_refusal_is_logged_with_its_evidence_and_the_key_to_check() {
     let upstream = Upstream::start(people);
     let ids = "order = [\"id\"]";
     let offset = "request = { query = \"offset={offset}&per_page={size}\" }\nsize = { max = 50 }\n\
@@ -135,7 +135,7 @@ fn what_was_seen_is_told_with_the_key_to_look_at() {
 
 /// A run of equal keys that no answer holds, in an order that changes with each query.
 #[test]
-fn a_run_of_ties_is_told_with_its_field_and_its_length() {
+fn a_run_of_ties_is_logged_with_its_field_and_its_length() {
     let upstream = Upstream::start(|exchange: &mut Exchange| {
         let number =
             |name, otherwise| exchange.request.parameter(name).map_or(otherwise, |text| text.parse().unwrap_or(0));
@@ -159,9 +159,9 @@ fn a_run_of_ties_is_told_with_its_field_and_its_length() {
     assert!(!detail.contains("open"), "no value is told: {line}");
 }
 
-/// Facts that the dialect promises and no answer has.
+/// A fact that the dialect declares and no answer has.
 #[test]
-fn a_total_that_is_nowhere_is_told_once() {
+fn a_missing_total_is_logged_once() {
     let upstream = Upstream::start(people);
     let dialect = SOUND.replace("/meta/total", "/meta/count");
     let gateway = Gateway::start(&configuration(&upstream, "order = [\"id\"]", &dialect));
@@ -172,9 +172,9 @@ fn a_total_that_is_nowhere_is_told_once() {
     assert_eq!(warnings[0]["message"], "nothing stands where response.total says", "{warnings:?}");
 }
 
-/// A dead upstream, and one that says nothing: the first failure is told with its key, and again after a reload.
+/// The first failure of an upstream is a warning, and again after a reload, when the configuration is a new one.
 #[test]
-fn failures_of_the_upstream_are_told_once_for_each_configuration() {
+fn failures_of_the_upstream_are_warned_of_once_for_each_configuration() {
     let upstream = Upstream::start(|_: &mut Exchange| Ok(After::Close));
     let gateway = Gateway::start(&configuration(&upstream, "order = [\"id\"]", SOUND));
     for _ in 0..3 {

@@ -45,8 +45,8 @@ fn cursor(page: &Response, member: &str) -> String {
     encode(info(page, member).as_str().unwrap_or_else(|| panic!("no {member}: {page:?}")).as_bytes())
 }
 
-/// A connection read by `first` and `after`, back by `last` and `before`, and spliced in the middle; at offsets, where an
-/// item's cursor says nothing of its place, and by filters.
+/// A connection is read by `first` and `after`, back by `last` and `before`, and spliced in the middle: in a list by
+/// offset, where an item's cursor has no place, and by filters.
 #[test]
 fn connections_are_read_both_ways() {
     for route in [
@@ -74,10 +74,10 @@ fn connections_are_read_both_ways() {
         assert_eq!(nodes(&last), (391..=400).collect::<Vec<_>>());
         let back = gateway.get(&format!("/users?last=10&before={}", cursor(&last, "startCursor")));
         assert_eq!(nodes(&back), (381..=390).collect::<Vec<_>>());
-        // An edge amid a page, which nothing is remembered of.
+        // An edge amid a page, of which the gateway has remembered no keys.
         let amid = first.json()["edges"][4]["cursor"].as_str().expect("a cursor").to_owned();
         assert_eq!(nodes(&gateway.get(&format!("/users?first=3&after={}", encode(amid.as_bytes())))), [6, 7, 8]);
-        // The same item, the same characters, wherever it stands.
+        // An item has the same cursor on every page.
         rows.change(|rows| rows.insert(0, Row::new(999, 0)));
         let again = gateway.get("/users?first=6");
         assert_eq!(again.json()["edges"][5]["cursor"], amid.as_str());
@@ -89,7 +89,7 @@ fn connections_are_read_both_ways() {
         ] {
             assert_eq!(gateway.get(&format!("/users?{query}")).outcome(), outcome, "{query}");
         }
-        // The `Link` line speaks the client's own words.
+        // The `Link` line has the parameters of the client's own convention.
         let next = again.link("next").expect("a next page");
         assert!(next.contains("first=6&after="), "{next}");
         assert_eq!(nodes(&gateway.get(&next)).len(), 6);
@@ -169,12 +169,12 @@ fn connections_without_an_order_go_as_deep_as_the_list() {
         assert_eq!(nodes(&gateway.get(&format!("/users?last=2&before={amid}"))), [1_188, 1_189]);
         assert_eq!(upstream.count() - before, 2);
     }
-    // What moved since is searched for around where it stood.
+    // An item that has moved is searched for around its old position.
     rows.change(|rows| drop(rows.drain(..700)));
     assert_eq!(nodes(&other.get(&format!("/users?first=3&after={amid}"))), [1_191, 1_192, 1_193]);
 }
 
-/// Clients of this kind know nothing but ids.
+/// Clients of this kind have no cursors, but ids alone.
 #[test]
 fn lists_are_walked_by_ids_alone() {
     let rows = Rows::count(25);

@@ -123,7 +123,7 @@ fn an_operator_reloads_by_a_request() {
 
 /// The configuration read at the start counts as a reload, with its warnings.
 #[test]
-fn the_start_has_its_warnings() {
+fn the_start_is_reported_with_its_warnings() {
     let upstream = Upstream::start(serve(users(60)));
     let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
     let warnings = || http::get(gateway.admin, "/reload").json()["warnings"].clone();
@@ -134,7 +134,7 @@ fn the_start_has_its_warnings() {
     assert_eq!(warnings(), at_start);
 }
 
-/// Lines and format of the log, at three in the morning.
+/// A reload changes the lines and the format of the log.
 #[test]
 fn the_log_follows_a_reload() {
     let upstream = Upstream::start(serve(users(60)));
@@ -167,7 +167,7 @@ fn the_log_follows_a_reload() {
     gateway.rewrite(Keys::One, &PLAIN.configuration(upstream.address));
 }
 
-/// The process would die of the signal before it has a handler. Its key is a pipe, so that it waits while it starts.
+/// SIGHUP ends a process that has no handler yet. The key is a pipe, so that the process waits amid its start.
 #[test]
 fn a_reload_that_is_asked_for_during_the_start_comes_after_it() {
     let directory = Directory::new();
@@ -181,7 +181,7 @@ fn a_reload_that_is_asked_for_during_the_start_comes_after_it() {
     command.arg("run").arg("--config").arg(&file).env("CURSORGATE_LISTEN", format!("127.0.0.1:{}", free_port()));
     command.stderr(File::create(&log).expect("a file in the test's directory"));
     let mut process = command.spawn().expect("it runs");
-    // There is no writer's end of a pipe that nobody reads.
+    // A pipe can't be opened to write, without blocking, as long as no process reads it.
     let unread = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let reader = || OpenOptions::new().write(true).custom_flags(unread).open(&pipe).ok();
     let give = |mut key: File| key.write_all(KEY.as_bytes()).expect("it is read");
@@ -191,7 +191,7 @@ fn a_reload_that_is_asked_for_during_the_start_comes_after_it() {
     eventually("it reloads", || {
         let said = std::fs::read_to_string(&log).expect("a file of the test");
         assert!(process.try_wait().expect("it is our child").is_none(), "it has ended: {said}");
-        // Earlier, the start itself would read the key twice over.
+        // A key that is given earlier would be read by the start itself.
         let again = said.contains("listening").then(reader).flatten();
         again.into_iter().for_each(give);
         said.contains("configuration reloaded").then_some(())

@@ -1,6 +1,6 @@
 //! Clients that walk a collection while the gateway is reloaded, gets other keys and certificates, hands over to
-//! successors, and while two processes are restarted in turn: no request fails that the upstream did not fail itself, and no item is
-//! skipped or repeated. The short form runs with all tests, the long one by `make restarts`.
+//! successors, and while two processes are restarted in turn: no request fails that the upstream did not fail itself,
+//! and no item is skipped or repeated. The short form runs with all tests, the long one by `make restarts`.
 
 mod balancer;
 
@@ -32,7 +32,7 @@ use crate::{
 
 const NAME: &str = "api.test";
 const ITEMS: usize = 60;
-/// Of so many requests the upstream refuses one.
+/// The upstream refuses one of this many requests.
 const REFUSED: usize = 97;
 
 /// The number of times that each change happens.
@@ -42,7 +42,7 @@ struct Plan {
     rotations: usize,
     successors: usize,
     certificates: usize,
-    /// Of both processes, one after the other.
+    /// Restarts of both processes, one after the other.
     rolling_restarts: usize,
 }
 
@@ -102,7 +102,7 @@ impl Clients<'_> {
                 Err(fault) => {
                     let mut faults = self.counts.faults.lock().unwrap_or_else(PoisonError::into_inner);
                     faults.push(format!("{manner:?}: {fault}"));
-                    // What is left of the connection says nothing.
+                    // The rest of this connection is not read.
                     kept = None;
                 }
             }
@@ -187,7 +187,7 @@ fn ids(body: &[u8]) -> Vec<u64> {
     body["data"].as_array().into_iter().flatten().filter_map(|item| item["id"].as_u64()).collect()
 }
 
-/// Ends the clients also where an assertion fails, or the scope waits for ever.
+/// Ends the clients also where an assertion fails; else the scope would wait for ever.
 struct EndOnDrop<'c>(&'c Counts);
 
 impl Drop for EndOnDrop<'_> {
@@ -222,7 +222,7 @@ fn under_load(name: &str, clients: &Clients<'_>, refused: &AtomicUsize, change: 
     );
 }
 
-/// An upstream that now and then refuses, and the number of times.
+/// Starts an upstream that refuses a request now and then. Returns it with the number of its refusals.
 fn upstream() -> (Upstream, Arc<AtomicUsize>) {
     let (asked, listed) = (AtomicUsize::new(0), serve(users(ITEMS)));
     let refused = Arc::new(AtomicUsize::new(0));

@@ -1,5 +1,5 @@
-//! Clients that `cursorgate sdk` writes: accepted by the compilers of their languages at their strictest, tested by their own
-//! tests, and led to the end of lists of 1,003 items in every built-in envelope.
+//! Clients that `cursorgate sdk` writes: accepted by the compilers of their languages at their strictest, tested by
+//! their own tests, and led to the end of lists of 1,003 items in every built-in envelope.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::{
 
 const COUNT: u64 = 1_003;
 
-/// The upstream's own document, by which items have types.
+/// Returns the upstream's own document, which gives items their types.
 fn document() -> Value {
     let row = json!({
         "type": "object",
@@ -102,7 +102,7 @@ fn run(command: &mut Command, folder: &Path) -> String {
 /// Writes the client of a configuration in a language.
 fn write(configuration: &Path, language: &str, folder: &Path) {
     let mut command = command();
-    // No secret is at hand.
+    // The command needs no key.
     command.env_remove("CURSORGATE_KEY_1").env_remove("CURSORGATE_KEY_2");
     command.arg("sdk").arg(configuration).args(["--lang", language, "--out"]).arg(folder);
     let output = command.output().expect("it runs");

@@ -35,7 +35,7 @@ fn found(process: u32, texts: &[&str]) -> io::Result<Vec<usize>> {
         let (start, end) = (address(start), address(end));
         let mut bytes = vec![0; 1 << 20];
         for at in (start..end).step_by((1 << 20) - 256) {
-            // What was never touched can't be read, and what is gone meanwhile neither.
+            // Pages that were never touched, or are gone meanwhile, can't be read.
             let Ok(length) = memory.read_at(&mut bytes, at) else { continue };
             let part = &bytes[..length.min(usize::try_from(end - at).expect("a length"))];
             for (count, text) in counts.iter_mut().zip(texts) {
@@ -60,7 +60,7 @@ fn no_key_stays_in_memory_as_text() {
             assert!(counts[1] > 0, "what is needed is found");
             assert_eq!(counts[0], 0, "{key}");
         }
-        // Which is the point, for whoever is not root.
+        // Only root may read the memory: this refusal is what protects the keys.
         Err(fault) => assert_eq!(fault.kind(), ErrorKind::PermissionDenied, "{fault}"),
     };
     look(KEY);
@@ -74,9 +74,10 @@ fn no_key_stays_in_memory_as_text() {
     look(from_a_file);
 }
 
-/// The process keeps its memory from dumps, and from other processes of the same user: its files below `/proc` are root's.
+/// The process keeps its memory from dumps, and from other processes of the same user: its files below `/proc` are
+/// root's.
 #[test]
-fn its_memory_is_nobodys_business() {
+fn the_memory_of_the_process_is_closed_to_other_processes_of_its_user() {
     /// The user `nobody`, for tests that root runs.
     const NOBODY: u32 = 65_534;
     struct Owned(Child);

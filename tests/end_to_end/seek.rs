@@ -1,5 +1,5 @@
-//! Cursors that carry an id alone: keys are remembered, or looked up with the client's own credentials, and believed only
-//! if they are those that were served.
+//! Cursors that carry an id alone: keys are remembered, or looked up with the client's own credentials, and believed
+//! only if they are those that were served.
 
 use std::thread;
 
@@ -31,7 +31,7 @@ fn next(page: &Response) -> String {
     page.link("next").unwrap_or_else(|| panic!("no next page: {page:?}"))
 }
 
-/// Sends a request, and waits for nothing.
+/// Sends a request without waiting for its answer.
 fn ask(client: &mut Connection, target: &str) {
     let request = format!("GET {target} HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
     client.send(request.as_bytes()).expect("the gateway reads");
@@ -45,8 +45,9 @@ fn update(rows: &Rows, id: u64, score: u64) {
     });
 }
 
-/// While a process remembers what it served, a page is one request, also where the item that the cursor names has changed
-/// or gone.
+/// While a process remembers the items that it served, a page is one request, also where the item that the cursor names
+/// has
+/// changed or gone.
 #[test]
 fn remembered_keys_take_no_look_up() {
     let rows = Rows::count(40);
@@ -71,9 +72,10 @@ fn remembered_keys_take_no_look_up() {
     }
 }
 
-/// Another process knows nothing: it looks the item up, once, and believes what it finds if it is what was served.
+/// A process that has not served the item looks it up, once, and uses the keys that it finds if they are those that
+/// were served.
 #[test]
-fn a_process_that_remembers_nothing_looks_up() {
+fn a_process_that_does_not_remember_an_item_looks_it_up_once() {
     let rows = Rows::count(40);
     let upstream = serve(&rows);
     let first = seek(&upstream).get("/users?limit=10");
@@ -90,9 +92,9 @@ fn a_process_that_remembers_nothing_looks_up() {
     assert_eq!((log[0]["upstream_requests"].as_u64(), log[1]["upstream_requests"].as_u64()), (Some(2), Some(1)));
 }
 
-/// The cache headers of an item's own resource apply to the page; its other headers don't.
+/// The cache headers of a looked-up item apply to the page; its other headers don't.
 #[test]
-fn a_look_up_is_strict_and_silent() {
+fn only_cache_headers_of_a_looked_up_item_apply_to_the_page() {
     let rows = Rows::count(40);
     let upstream = serve(&rows);
     let target = next(&seek(&upstream).get("/users?limit=10"));
@@ -108,13 +110,14 @@ fn a_look_up_is_strict_and_silent() {
     let page = seek(&upstream).get(&target);
     assert_eq!(ids(&page).len(), 10, "{page:?}");
     assert_eq!((page.header("set-cookie"), page.header("x-of-item")), (None, None));
-    let caching = page.header("cache-control").expect("it is always said");
+    let caching = page.header("cache-control").expect("a page always has one");
     assert!(caching.contains("no-store") && caching.contains("must-revalidate"), "{caching}");
 }
 
-/// Today's keys are not those of yesterday's page: the place is not where they lead, and nobody is led there.
+/// An item whose keys have changed marks another place than the cursor's. A process that does not remember the old keys
+/// refuses the cursor.
 #[test]
-fn changed_and_deleted_items_are_gone_for_who_remembers_nothing() {
+fn changed_and_deleted_items_are_gone_at_a_process_that_does_not_remember_them() {
     for change in ["changed", "deleted"] {
         let rows = Rows::count(40);
         let upstream = serve(&rows);
@@ -137,7 +140,7 @@ fn changed_and_deleted_items_are_gone_for_who_remembers_nothing() {
 
 /// The mark of an item's keys is made with the key of its cursor, which another one may have replaced meanwhile.
 #[test]
-fn marks_of_an_older_key_are_known_again() {
+fn marks_of_an_older_key_are_recognised() {
     let rows = Rows::count(40);
     let upstream = serve(&rows);
     let target = next(&seek(&upstream).get("/users?limit=10"));
@@ -162,7 +165,7 @@ fn clients_name_items_by_their_ids() {
     assert_eq!(ids(&page), [19, 18, 17], "{page:?}");
     assert_eq!(page.header("cursorgate-level"), Some("exact"));
     assert_eq!(ids(&gateway.get("/users?limit=3&ending_before=20")), [23, 22, 21]);
-    // Where that item is now, whatever was served before.
+    // The page begins where the item is now, not where it was served.
     update(&rows, 20, 35);
     assert_eq!(ids(&gateway.get("/users?limit=3&starting_after=20")), [3, 2, 1]);
     for (query, outcome) in [
@@ -182,9 +185,9 @@ fn clients_name_items_by_their_ids() {
     assert_eq!(other.outcome(), "200", "{other:?}");
 }
 
-/// Elsewhere ids lead nowhere.
+/// In other modes a parameter that names an item by its id is refused.
 #[test]
-fn ids_are_taken_in_seek_mode_alone() {
+fn ids_are_accepted_in_seek_mode_alone() {
     let rows = Rows::count(10);
     let upstream = serve(&rows);
     let route = format!("{BY_SCORE}\nparameters = {{ after_id = \"starting_after\" }}");
@@ -193,8 +196,8 @@ fn ids_are_taken_in_seek_mode_alone() {
     assert_eq!(upstream.count(), 0);
 }
 
-/// Two tenants whose rows have the same ids: what one was shown is nothing to the other, and no cursor of the one leads
-/// the other by its keys.
+/// Two tenants whose rows have the same ids: items shown to one place no page of the other, and no cursor of the one
+/// leads the other by its keys.
 ///
 /// Row: A22
 #[test]
@@ -231,11 +234,11 @@ fn pivots_never_cross_principals() {
     assert_eq!(gateway.send("GET", &stolen, &a, b"").outcome(), "200");
 }
 
-/// Twenty clients with one cursor, and a process that remembers nothing: the item is looked up once.
+/// Twenty clients with one cursor, and a process that does not remember its item: the item is looked up once.
 ///
 /// Row: A21
 #[test]
-fn one_look_up_serves_all_who_wait() {
+fn one_look_up_serves_all_waiting_requests() {
     const CLIENTS: usize = 20;
     let rows = Rows::count(40);
     let upstream = serve(&rows);
@@ -253,7 +256,7 @@ fn one_look_up_serves_all_who_wait() {
     for client in &mut clients {
         ask(client, &target);
     }
-    // Who comes when the look-up has ended, and before its page is remembered, would rightly ask once more.
+    // A request between the end of the look-up and the storing of its result would rightly look up once more.
     let waiting = format!("cursorgate_requests_in_flight {CLIENTS}\n");
     let all_wait = || crate::harness::http::get(gateway.admin, "/metrics").text().contains(&waiting).then_some(());
     crate::harness::eventually("all clients", all_wait);
@@ -269,11 +272,11 @@ fn one_look_up_serves_all_who_wait() {
     assert_eq!(look_ups(&upstream), 1);
 }
 
-/// The one whose look-up others wait for goes away: another one looks.
+/// If the client whose look-up is waited for leaves, another waiting request looks up.
 ///
 /// Row: A21, F59
 #[test]
-fn who_waits_is_not_left_alone() {
+fn a_waiting_request_takes_over_the_look_up_of_a_client_that_leaves() {
     let rows = Rows::count(40);
     let upstream = serve(&rows);
     let target = next(&seek(&upstream).get("/users?limit=10"));

@@ -1,4 +1,4 @@
-//! Orders that clients choose: in every grammar, in every mode, and what the upstream is asked for.
+//! Orders that clients choose: in every grammar and every mode, with the requests to the upstream.
 
 use crate::{
     harness::{
@@ -10,7 +10,7 @@ use crate::{
     third_party::{Kind, ThirdParty},
 };
 
-/// Forty-two rows, of which three share each score.
+/// Starts a gateway in front of 42 rows, of which three share each score.
 fn started(route: &str) -> (Upstream, Gateway) {
     let rows = Rows::new((1..=42).map(|id| Row::new(id, id.div_ceil(3))));
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
@@ -24,7 +24,7 @@ fn cursor(page: &Response) -> String {
     page.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned()
 }
 
-/// However an order is said, it is one order: the same pages, the same cursors, and one way of asking the upstream.
+/// An order is the same in every grammar: the same pages, the same cursors, and the same request to the upstream.
 #[test]
 fn every_grammar_means_the_same() {
     const SAME: [&str; 8] = [
@@ -69,7 +69,7 @@ fn every_grammar_means_the_same() {
     }
 }
 
-/// Without a sort the list is in its declared order, and a sort that says the same shares its cursors.
+/// Without a sort the list is in its declared order. A sort that names this order shares its cursors.
 #[test]
 fn the_declared_order_is_a_sort_as_well() {
     let (_upstream, gateway) = started(BY_SCORE);
@@ -83,7 +83,7 @@ fn the_declared_order_is_a_sort_as_well() {
 }
 
 #[test]
-fn what_can_not_be_sorted_by_is_refused_with_what_can() {
+fn invalid_sorts_are_refused_with_the_sortable_fields() {
     let (upstream, gateway) = started(BY_SCORE);
     let asked = upstream.count();
     for (query, outcome, parameter) in [
@@ -111,9 +111,9 @@ fn what_can_not_be_sorted_by_is_refused_with_what_can() {
     assert_eq!(upstream.count(), asked, "nothing of this reaches the upstream");
 }
 
-/// An upstream with words of its own: they are read backwards, kept in links, and never reach it as they came.
+/// Sorts in the upstream's own words are read by the dialect, kept in links, and written anew for the upstream.
 #[test]
-fn the_upstreams_own_words_are_read_backwards() {
+fn sorts_in_the_upstreams_own_words_are_read_by_the_dialect() {
     let rows = Rows::new((1..=42).map(|id| Row::new(id, id.div_ceil(3))));
     let upstream = Upstream::start(move |exchange| {
         let query = exchange.request.query().to_owned();

@@ -1,4 +1,4 @@
-//! Processes that share a store: each finds what another one has served, nobody else learns or changes anything by the
+//! Processes that share a store: each finds the entries of the others, no client learns or changes anything by the
 //! store, and its loss costs no page.
 
 mod board;
@@ -79,7 +79,7 @@ fn next(page: &Response) -> String {
     page.link("next").unwrap_or_else(|| panic!("no next page: {page:?}"))
 }
 
-/// Another process finds the items of served pages, so that neither a look-up nor a lost item stands in the way.
+/// Another process finds the items of served pages, so it needs no look-up, and may go on where an item is gone.
 #[test]
 fn an_item_that_one_process_served_is_known_to_another() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
@@ -102,11 +102,11 @@ fn an_item_that_one_process_served_is_known_to_another() {
     }
 }
 
-/// Tenants share the store and find nothing of each other's.
+/// Tenants share the store and find no entry of each other.
 ///
 /// Row: A22
 #[test]
-fn nothing_is_found_by_another_principal() {
+fn another_principal_finds_no_entry() {
     let (rows, server) = (Rows::count(40), StoreServer::start(Flavour::Redis));
     for whose in ["Bearer one", "Bearer other"] {
         rows.change_of(whose, |rows| rows.extend((1..=40).map(|id| Row::new(id, id * 10))));
@@ -123,8 +123,8 @@ fn nothing_is_found_by_another_principal() {
     assert_eq!((questions(&second, "hit"), look_ups(&upstream)), (1, 1));
 }
 
-/// A walk whose pages come in turn from processes in the middle of a change of keys, while rows come and go: nothing is
-/// skipped and nothing repeated, with a store and without one.
+/// The pages of a walk come in turn from processes amid a change of keys, while rows come and go. No row is skipped or
+/// repeated, with a store and without one.
 #[test]
 fn a_walk_that_alternates_between_processes_is_exact() {
     for (mode, shares) in [(SEEKING, true), (SEEKING, false), ("mode = \"keyset\"", true), ("mode = \"offset\"", true)]
@@ -163,7 +163,7 @@ fn a_walk_that_alternates_between_processes_is_exact() {
     }
 }
 
-/// Without the table there is no thread and no connection, and everything is as it was.
+/// Without the table there is neither a thread nor a connection of a store.
 #[test]
 fn without_the_table_there_is_no_store() {
     let upstream = serve(&Rows::count(40));

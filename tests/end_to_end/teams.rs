@@ -301,7 +301,7 @@ fn the_documented_exchange_holds() {
     assert_eq!(status, Some(0), "{text}");
 }
 
-/// Warnings fail a check only where they shall.
+/// Warnings fail a check only where it is told to treat them as errors.
 #[test]
 fn warnings_can_be_errors() {
     let directory = Directory::new();
@@ -334,7 +334,8 @@ fn a_prefix_stands_before_a_secret() {
     assert_eq!(sent, Some("Bearer another-key-of-the-tests-and-nothing-else"));
 }
 
-/// The file is named in three ways; the nearest counts.
+/// The file is named by an argument, by `--config` or by the environment. The command line comes before the
+/// environment.
 #[test]
 fn the_file_can_be_named_in_each_way() {
     let directory = Directory::new();

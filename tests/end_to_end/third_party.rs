@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::harness::{Directory, http};
 
-/// Which server.
+/// The kind of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// json-server 0.17: windows by `_start` and `_end`, no cap.
@@ -152,13 +152,13 @@ pub(crate) fn launch(command: &mut Command) -> (Child, ChildStdin, SocketAddr) {
     (child, input, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
 }
 
-/// The Python that has the packages of `requirements.txt`.
+/// Returns the path of the Python that has the packages of `requirements.txt`.
 pub(crate) fn python() -> PathBuf {
     environment("python/bin/python")
 }
 
-/// Runs a module of JavaScript with the packages of an environment, whose name is that of the module's folder, and returns
-/// the JSON that it printed.
+/// Runs a module of JavaScript with the packages of an environment, whose name is that of the module's folder, and
+/// returns the JSON that it printed.
 pub(crate) fn run_module(packages: &str, file: &str, arguments: &[&str]) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end");
     let program = folder.join(packages).join(file);
@@ -175,7 +175,7 @@ pub(crate) fn run_module(packages: &str, file: &str, arguments: &[&str]) -> Valu
     serde_json::from_str(&said).unwrap_or_else(|fault| panic!("{file} {arguments:?}: {fault}\n{said}"))
 }
 
-/// A file that `make test-env` has put there.
+/// Returns the path of a file that `make test-env` has put there.
 pub(crate) fn environment(path: &str) -> PathBuf {
     let root = std::env::var_os("CURSORGATE_TEST_ENV")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env"), PathBuf::from);

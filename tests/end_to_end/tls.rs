@@ -1,5 +1,5 @@
-//! TLS, in both directions, with certificates of an authority of the tests' own: what the gateway takes for its upstream,
-//! and what clients get.
+//! TLS, in both directions, with certificates of an authority of the tests' own: the certificates that the gateway
+//! accepts from its upstream, and those that clients get.
 
 pub(crate) mod authority;
 mod client;
@@ -34,7 +34,7 @@ fn offered(identity: Identity) -> Greeting {
     Greeting::Certificate(identity, SslVersion::TLS1_2, SslVersion::TLS1_3)
 }
 
-/// Whatever is wrong with a certificate, nothing is asked of who shows it, and nothing goes there in plain text.
+/// An upstream whose certificate has any fault gets no request, neither over TLS nor in plain text.
 ///
 /// Row: F04
 #[test]
@@ -73,7 +73,7 @@ fn an_upstream_is_held_to_its_name_and_its_authority() {
          response = { items = \"/items\", total = \"/total\" }\n",
     );
     for (name, upstream, _) in &upstreams {
-        // What is slow here is the machine: only silence is to meet the deadline.
+        // Only silence has to reach the deadline. The other cases have a long one, because the machine may be slow.
         let connect = if *name == "silence" { "500ms" } else { "30s" };
         let _ = write!(
             text,
@@ -96,7 +96,7 @@ fn an_upstream_is_held_to_its_name_and_its_authority() {
         assert!(upstream.saw_tls_alone(), "{name}");
         assert!(upstream.names().iter().all(|asked| asked.as_deref() == Some(NAME)), "{name}: {:?}", upstream.names());
     }
-    // The operator reads what to look at, and no text of OpenSSL.
+    // The operator reads what to check, and no text of OpenSSL.
     for (path, told) in [
         ("/wrong-name", "it is for another name than tls.server_name"),
         ("/unknown", "comes from no authority in tls.ca"),
@@ -140,7 +140,7 @@ fn listening_with(certificate: &Path, key: &Path, more: &str) -> Listening {
 struct Client<'a> {
     ca: &'a Path,
     name: &'a str,
-    /// Says by which name it came.
+    /// True if the client sends the name of the host (SNI).
     says_name: bool,
     version: SslVersion,
 }
@@ -162,12 +162,13 @@ fn ask(address: SocketAddr, client: Client<'_>, path: &str) -> Result<String, St
     let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", client.name);
     stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
     let mut answer = Vec::new();
-    // An end without a farewell of TLS is an end: lengths say what belongs to the answer.
+    // A connection may end without `close_notify`: the length shows which bytes belong to the answer.
     let _ = stream.read_to_end(&mut answer);
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// Names, chains and expiry are for clients to judge: they get what the file holds. Versions are the gateway's to choose.
+/// Names, chains and expiry are for clients to judge: they get what the file holds. Versions are the gateway's to
+/// choose.
 ///
 /// Row: F04
 #[test]
@@ -244,7 +245,7 @@ fn clients_negotiate_their_protocol() {
 ///
 /// Row: F04
 #[test]
-fn stalled_and_broken_handshakes_hinder_nobody() {
+fn stalled_and_broken_handshakes_hinder_no_other_client() {
     let folder = Directory::new();
     let root = Authority::new("root");
     let (certificate, key) = root.issue(&["api.test"], ALWAYS).files(&folder, "api");
@@ -316,12 +317,12 @@ fn a_handshake_that_stalls_is_ended_and_counted() {
     assert_eq!(served.gateway.get("/users?limit=1").outcome(), "200");
 }
 
-/// An expired certificate is served as it is, for clients to refuse, with a warning. A certificate that is not its key's is
-/// an error.
+/// An expired certificate is served as it is, for clients to refuse, with a warning. A certificate that is not its
+/// key's is an error.
 ///
 /// Row: F04
 #[test]
-fn certificates_are_looked_at_before_clients_see_them() {
+fn certificates_are_checked_before_clients_see_them() {
     let folder = Directory::new();
     let root = Authority::new("root");
     let ca = root.file(&folder, "ca.pem");

@@ -1,4 +1,4 @@
-//! Upstreams that hand out how to go on: tokens in the body, next-links in a header.
+//! Upstreams that hand out continuations: tokens in the body, next-links in a header.
 
 use std::collections::HashSet;
 
@@ -38,7 +38,7 @@ fn tokens_and_links_lead_to_the_end() {
     }
 }
 
-/// Rows that go and come between two pages move what a page of the upstream's holds, and nothing else.
+/// Rows that are deleted between two pages change the contents of upstream pages, but no row is skipped or repeated.
 #[test]
 fn the_place_is_kept_while_rows_change() {
     let rows = Rows::count(60);
@@ -55,11 +55,11 @@ fn the_place_is_kept_while_rows_change() {
     assert!(levels[1..].iter().all(|level| *level == "anchored"), "{levels:?}");
 }
 
-/// A token that is an offset in disguise leads past what a deletion has moved before it. Nothing in the answers shows that,
-/// so a page that begins where such a token leads says no more than `anchored`, and `check` promises no more. A page that
-/// begins amid one of the upstream's shows the item that it goes on from, and loses nothing.
+/// A token that is an offset in disguise skips the rows that a deletion has moved before it. No answer shows that, so a
+/// page that begins where such a token leads has at most the level `anchored`, and `check` promises no more. A page
+/// that begins amid an upstream page shows the item that it goes on from, and loses no row.
 #[test]
-fn what_a_token_leads_past_is_promised_by_no_page() {
+fn a_page_after_rows_that_a_token_skips_is_anchored_at_most() {
     let rows = Rows::count(60);
     let served = rows.clone();
     let upstream = Upstream::start(move |exchange| {
@@ -93,7 +93,7 @@ fn what_a_token_leads_past_is_promised_by_no_page() {
 
 /// If the upstream's tokens lead back, so do the cursors; otherwise no page has a previous cursor.
 #[test]
-fn pages_lead_back_where_the_upstream_does() {
+fn pages_lead_back_where_the_tokens_of_the_upstream_do() {
     let rows = Rows::count(40);
     let (_upstream, gateway) = start(&rows, BY_TOKEN, TOKENS);
     let forward = walk(&gateway, "/users?limit=8", "next", &[], |_, _| {});
@@ -110,10 +110,10 @@ fn pages_lead_back_where_the_upstream_does() {
     }
 }
 
-/// Django REST framework's cursors skip items on the way back where several have the same time, also at rest. No page that
-/// begins after skipped ones says more than `anchored`.
+/// Django REST framework's cursors skip items on the way back where several have the same time, also at rest. No page
+/// that begins after skipped ones has a level above `anchored`.
 #[test]
-fn what_a_cursor_of_drf_skips_on_the_way_back_is_promised_by_no_page() {
+fn a_page_after_rows_that_a_cursor_of_drf_skips_is_anchored_at_most() {
     let upstream = ThirdParty::start(Kind::Django);
     let gateway = Gateway::start(&format!(
         r#"
@@ -153,7 +153,8 @@ size = {{ default = 20 }}
             for (id, _) in &items {
                 assert!(came.insert(*id), "limit {limit}, page {number} back: {id} comes again");
             }
-            // What is older than the newest item of this page is served by now, or led past by this page or one before.
+            // Items older than the newest one of this page have been served, or were skipped before this page or an
+            // earlier one.
             let Some((_, newest)) = items.first() else { return };
             let older = all.iter().rposition(|(_, time)| time == newest).expect("it came on the way on") + 1;
             let missing = all[older..].iter().map(|(id, _)| *id).filter(|id| !came.contains(id));
@@ -179,7 +180,7 @@ fn cursors_are_sealed() {
     let of_token = cursor(gateway.get("/users?limit=8"));
     assert!(!contains(&of_token, b"t-"), "{of_token}");
 
-    // A text key that is easily told: the note.
+    // The note is a text that is easily found in a cursor.
     let by_note = "order = [\"note\", \"id\"]";
     let (_upstream, gateway) = start(&rows, BY_OFFSET, by_note);
     rows.change(|rows| rows.sort_by(|one, other| one.note.cmp(&other.note)));
@@ -196,7 +197,7 @@ fn cursors_are_sealed() {
 
 /// A cursor that would be refused when it comes back is not made.
 #[test]
-fn tokens_too_long_for_a_cursor_are_said() {
+fn tokens_too_long_for_a_cursor_are_refused() {
     let upstream = Upstream::start(|exchange| {
         let body = format!(r#"{{"items":[{{"id":1,"score":1}}],"next":"{}","previous":null}}"#, "x".repeat(4_000));
         exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())

@@ -84,7 +84,7 @@ fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
     })
 }
 
-/// The ids of trace and span in a `traceparent`, and its flags.
+/// Returns the ids of trace and span in a `traceparent`, and its flags.
 fn traceparent(request: &Request) -> (String, String, String) {
     let line = request.header("traceparent").unwrap_or_else(|| panic!("no traceparent: {request:?}"));
     let parts: Vec<&str> = line.split('-').collect();
@@ -161,7 +161,7 @@ fn a_page_is_a_trace_of_its_phases_and_upstream_requests() {
 }
 
 #[test]
-fn a_trusted_proxy_s_trace_goes_on_as_it_decided() {
+fn a_trace_of_a_trusted_proxy_goes_on_with_its_sampling() {
     let (upstream, collector) = (Upstream::start(serve(users(60))), Collector::start());
     let gateway = Gateway::start(&collector.configuration(&upstream, "every = 1000000", "\"127.0.0.0/8\""));
     for (target, flags, is_sampled) in [
@@ -189,7 +189,7 @@ fn a_trusted_proxy_s_trace_goes_on_as_it_decided() {
             assert_eq!(call.kind, 3, "{call:?}");
         }
     }
-    // What is not sampled would have come before this one.
+    // Spans that are not sampled would have come before this one.
     assert_eq!(
         gateway.send("GET", "/rest/c", &[("traceparent", &format!("00-{GIVEN}-b7ad6b7169203331-01"))], b"").status,
         200
@@ -212,7 +212,7 @@ fn without_the_table_a_trace_passes_as_it_came() {
 }
 
 #[test]
-fn one_request_in_so_many_begins_a_trace() {
+fn a_sample_of_requests_begins_traces() {
     const REQUESTS: usize = 400;
     let (upstream, collector) = (Upstream::start(serve(users(60))), Collector::start());
     let gateway = Gateway::start(&collector.configuration(&upstream, "every = 4", ""));
@@ -228,13 +228,13 @@ fn one_request_in_so_many_begins_a_trace() {
     });
 }
 
-/// A collector that hangs, and one that is gone: requests go on, and what is lost is counted.
+/// A collector that hangs, and one that is gone: requests go on, and lost spans are counted.
 #[test]
 fn no_request_waits_for_a_collector() {
     const CLIENTS: usize = 4;
     const REQUESTS: usize = 600;
     let (upstream, collector) = (Upstream::start(serve(users(60))), Collector::start());
-    // It takes connections and says nothing until the other side closes.
+    // It accepts connections and sends nothing until the other side closes.
     collector.upstream.answer(|exchange| exchange.wait_for_close().map(|()| After::Close));
     let gateway = Gateway::start(&collector.configuration(&upstream, "every = 1", ""));
     let load = || {

@@ -14,7 +14,7 @@ use crate::harness::{
 
 const FORWARD: &str = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
 
-/// All by which some proxy or other says where a request came from.
+/// Headers by which proxies state the origin of a request.
 const CLAIMS: [(&str, &str); 14] = [
     ("X-Forwarded-For", "203.0.113.9"),
     ("X-Forwarded-Proto", "https"),
@@ -84,7 +84,7 @@ fn a_trusted_proxy_vouches_for_what_it_writes_alone() {
     ] {
         for target in ["/users?limit=1", "/anything"] {
             let mut seen = seen(server, target);
-            // No header of the usual ones, and no proxy is known to write it: it is the application's own.
+            // This header is none of the usual ones, and no proxy is known to write it: it is the application's own.
             let proven = seen.iter().position(|(name, _)| name == proof.0).map(|at| seen.remove(at));
             assert_eq!(proven.is_some(), has_proof, "{server}: {target}");
             let seen: Vec<(&str, &str)> = seen.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -136,7 +136,8 @@ fn pages_of_callers_known_by_other_headers_are_not_shared() {
     }
 }
 
-/// A name that a stranger's page made lead to the admin listener is no name of it.
+/// A name by which a stranger's page reaches the admin listener (DNS rebinding) is refused, because it is none of its
+/// own.
 ///
 /// Row: A38
 #[test]
@@ -169,11 +170,12 @@ fn the_admin_listener_answers_to_its_own_names() {
     assert_eq!(ask("evil.example", "/metrics"), 421);
 }
 
-/// Two gateways that lead to each other: one request is one round of a few, and not one that grows until nothing is left.
+/// Two gateways that lead to each other: a request makes a few rounds and is refused, so that it does not grow without
+/// end.
 ///
 /// Row: A20
 #[test]
-fn a_request_that_goes_round_is_cut() {
+fn a_request_in_a_loop_of_gateways_is_cut_off() {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let setup = Setup { more: FORWARD, route: "legacy = { policy = \"translate\" }", ..PLAIN };
     // The first gateway makes no retries, and the other one none of a request that has passed a gateway.
@@ -183,7 +185,7 @@ fn a_request_that_goes_round_is_cut() {
     // A reload sees the other's address, which was not known before.
     one.rewrite(Keys::One, &first.configuration(other.public));
     one.signal("HUP");
-    // Lines of the log come when they come: what is counted has a path of its own.
+    // Lines of the log may come late, so the counted request has a path of its own.
     for (target, counted, outcome) in
         [("/anything", "/counted", "508 loop_detected"), ("/users?limit=1", "/users/", "502 upstream_unavailable")]
     {
@@ -196,7 +198,7 @@ fn a_request_that_goes_round_is_cut() {
         });
         assert_eq!(taken, 5, "{target}");
     }
-    // Gateways one after the other are none that lead to themselves.
+    // A chain of gateways is no loop.
     let chain = [("Via", "1.1 cursorgate, 1.1 edge"), ("Via", "1.0 cursorgate")];
     let upstream = Upstream::start(serve(users(1)));
     let last = Gateway::start(&setup.configuration(upstream.address));
@@ -208,7 +210,7 @@ fn a_request_that_goes_round_is_cut() {
 ///
 /// Row: A10
 #[test]
-fn how_deep_a_page_by_number_may_begin_is_bounded() {
+fn the_depth_of_a_page_by_number_is_bounded() {
     let upstream = Upstream::start(serve(users(60)));
     for (policy, budget, deep, served) in [
         ("translate", "", "offset=1000000000000000000&limit=5", "offset=40&limit=5"),

@@ -1,5 +1,5 @@
-//! `cursorgate walk`: lists of every envelope are read to their ends, also after a kill; and a walk that is verified while
-//! rows come and go shows what clients lose by page, and that cursors lose nothing.
+//! `cursorgate walk`: lists of every envelope are read to their ends, also after a kill; and a walk that is verified
+//! while rows come and go shows what clients lose by page, and that cursors lose nothing.
 
 use std::{
     path::Path,
@@ -78,7 +78,7 @@ fn link_headers_and_dialects_lead_through_upstreams() {
     let ids = |lines: &[String]| lines.iter().map(|line| id(line)).collect::<Vec<_>>();
     let walked = lines(&[&format!("http://{}/linked?limit=7", upstream.address)]);
     assert_eq!(ids(&walked), expected);
-    // Items by page: nothing in an answer says that there is more.
+    // Items by page: no answer shows that there is more.
     let rows = Rows::count(57);
     let upstream = Upstream::start(move |exchange| {
         let number = |name, usual| exchange.request.parameter(name).map_or(usual, |text| text.parse().unwrap_or(usual));
@@ -94,7 +94,7 @@ fn link_headers_and_dialects_lead_through_upstreams() {
     assert_eq!(ids(&walked), expected);
     let targets: Vec<String> = upstream.requests().into_iter().skip(1).map(|request| request.target).collect();
     assert_eq!(targets[..2], ["/users?team=a&page=1&limit=10", "/users?team=a&page=2&limit=10"]);
-    // A dialect that asks by POST, and one that there is not.
+    // A dialect that asks by POST, and a dialect that does not exist.
     for (dialect, expected, code) in [("batch-post", "GET alone", 1), ("drf-pages", "drf-page", 2)] {
         let refused = walk(&[&url, "--dialect", dialect]);
         let said = text(&refused.stderr);
@@ -120,7 +120,7 @@ fn walks_without_an_end_are_ended() {
 }
 
 #[test]
-fn a_killed_walk_goes_on_and_loses_and_repeats_nothing() {
+fn a_killed_walk_goes_on_and_neither_loses_nor_repeats_items() {
     let items = list::users(97);
     let (asked, gate) = (Arc::new(AtomicUsize::new(0)), Gate::default());
     let (count, shut, all) = (Arc::clone(&asked), gate.clone(), items.clone());
@@ -155,7 +155,7 @@ fn a_killed_walk_goes_on_and_loses_and_repeats_nothing() {
     assert!(!state.exists(), "a complete walk has no state");
     let again = upstream.requests()[sent..].iter().filter(|request| request.parameter("offset") == Some("0")).count();
     assert_eq!(again, 0, "it did not begin anew");
-    // Nothing is overwritten, and another list does not go on in the file.
+    // No file is overwritten, and another list does not go on in the file.
     let refused = command().args(&arguments).output().expect("the binary starts");
     assert_eq!(refused.status.code(), Some(1));
     std::fs::write(&state, r#"{"version":1,"url":"http://other/","place":null,"length":0,"items":0,"pages":0,"requests":0,"bytes":0,"milliseconds":0}"#)
@@ -334,7 +334,7 @@ fn pages_lose_and_repeat_items_that_cursors_do_not() {
             assert!(!html.contains(outside), "{outside}: {html}");
         }
     }
-    // The same by page alone: the exit code tells.
+    // The same by page alone fails: the exit code shows it.
     let upstream = changing();
     let direct = format!("http://{}/users?page_size=20", upstream.address);
     let output = walk(&[&direct, "--verify", &direct, "--dialect", "drf-page"]);
@@ -368,7 +368,7 @@ fn a_walk_is_verified_by_the_route_of_a_configuration() {
     assert!(Path::new(file).exists());
 }
 
-/// Verifies the walk of a list while another thread changes it, a change after the other. Returns the report.
+/// Verifies the walk of a list while another thread makes one change after the other. Returns the report.
 pub(crate) fn verified_amid_changes(
     gateway: &Gateway,
     path: &str,
@@ -430,6 +430,6 @@ fn a_service_on_postgresql_is_verified_while_items_come() {
     });
     assert!(said(&report, "by page", "lost") + said(&report, "by offset", "lost") > 0, "{report}");
     drop((gateway, input));
-    // It takes its database with it when its input ends.
+    // The service drops its database when its standard input ends.
     let _ = child.wait();
 }

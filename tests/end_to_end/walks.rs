@@ -1,5 +1,5 @@
-//! Whole lists, walked through the gateway by plain clients: forward to the end and back to the start, compared with the
-//! upstream's own listing; and what a page costs at the upstream.
+//! Whole lists, walked through the gateway by plain clients: forward to the end and back to the start, compared with
+//! the upstream's own listing; and the number of requests that pages take at the upstream.
 
 use std::process::Command;
 
@@ -63,7 +63,7 @@ fn django_by_next_cursor() {
     walk(Kind::Django, "cursor");
 }
 
-/// Pages of a list in forward order, by `Link`; the targets that were asked.
+/// Follows a relation of `Link` from a page to the end. Returns the targets that were requested.
 fn follow(gateway: &Gateway, first: &str, relation: &str) -> Vec<String> {
     let mut connection = gateway.connect();
     let mut targets = vec![first.to_owned()];
@@ -114,7 +114,8 @@ fn django_is_asked_once_a_page() {
     one_request_a_page(Kind::Django, &[40, 20, 7, 1]);
 }
 
-/// A fresh process knows nothing of its upstream; all the same it asks at most once more than it has pages.
+/// A fresh process has learnt nothing about its upstream, and still makes at most two requests more than there are
+/// pages.
 #[test]
 fn a_fresh_process_asks_little_more_than_once_a_page() {
     let upstream = ThirdParty::start(Kind::JsonServer);

@@ -1,5 +1,5 @@
-//! Webhooks: every event arrives at its endpoints or is a dead letter, signed, at addresses that are permitted, and no client
-//! sees another one's.
+//! Webhooks: every event arrives at its endpoints or is a dead letter, signed, at addresses that are permitted, and no
+//! client sees another one's.
 
 mod changes;
 mod delivery;
@@ -29,8 +29,8 @@ const TWO: (&str, &str) = ("Authorization", "Bearer two");
 /// The keys of clients that may register endpoints.
 const CLIENTS: &str = "[services.webhooks.clients]\nauthorize = \"/users?limit=1\"\n";
 
-/// Returns the tables of exports and of webhooks whose receivers are on this machine; `keys` are lines of the latter, and
-/// `tables` follow it.
+/// Returns the tables of exports and of webhooks whose receivers are on this machine; `keys` are lines of the latter,
+/// and `tables` follow it.
 fn services(directory: &Directory, ports: &[u16], keys: &str, tables: &str) -> String {
     let (exports, webhooks) = (directory.file("exports"), directory.file("webhooks"));
     format!(
@@ -119,7 +119,7 @@ fn schema(gateway: &Gateway, kind: &str) -> Value {
     found
 }
 
-/// Leaves out the words of a schema that demand nothing.
+/// Removes the keywords of a schema that demand nothing.
 fn plain(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
@@ -136,7 +136,7 @@ fn plain(schema: &mut Value) {
 }
 
 #[test]
-fn an_event_arrives_signed_and_as_its_schema_says() {
+fn an_event_arrives_signed_and_conforms_to_its_schema() {
     let upstream = Upstream::start(serve(users(30)));
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let gateway = start(&upstream, &directory, &receiver, "");
@@ -194,7 +194,7 @@ fn an_event_leads_to_the_export_as_its_client_reaches_it() {
 }
 
 #[test]
-fn an_export_that_fails_is_told() {
+fn a_failed_export_is_an_event() {
     let upstream = Upstream::start(serve(users(300)));
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let gateway = start(&upstream, &directory, &receiver, "");
@@ -215,7 +215,7 @@ fn an_export_that_fails_is_told() {
 
 /// Row: A22
 #[test]
-fn an_endpoint_is_that_of_its_client() {
+fn an_endpoint_belongs_to_its_client() {
     let upstream = Upstream::start(serve(users(30)));
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let gateway = start(&upstream, &directory, &receiver, "");
@@ -252,7 +252,7 @@ fn an_endpoint_is_that_of_its_client() {
 }
 
 #[test]
-fn a_client_without_rights_registers_nothing() {
+fn a_client_without_rights_registers_no_endpoint() {
     let upstream = Upstream::start(|exchange| {
         if exchange.request.header("authorization") != Some("Bearer one") {
             let challenge = [("WWW-Authenticate", "Bearer"), ("Content-Type", "text/plain")];
@@ -276,7 +276,7 @@ fn a_client_without_rights_registers_nothing() {
 }
 
 #[test]
-fn what_is_registered_is_checked_and_bounded() {
+fn registrations_are_checked_and_bounded() {
     let upstream = Upstream::start(serve(users(3)));
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let tables =
@@ -351,7 +351,7 @@ fn an_endpoint_is_active_once_it_has_answered_its_challenge() {
 }
 
 #[test]
-fn a_sunset_is_told_once() {
+fn a_sunset_is_announced_once_for_each_notice() {
     let upstream = Upstream::start(serve(users(3)));
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let secret = directory.file("secret");
@@ -390,7 +390,7 @@ fn a_sunset_is_told_once() {
     assert_eq!((&data["route"], &data["path"], &data["daysLeft"]), (&json!("users"), &json!("/users"), &json!(20)));
     assert_eq!(data["sunset"], format!("{sunset}T00:00:00Z"));
     drop(gateway);
-    // The notice that was given is remembered: another event comes without it.
+    // A notice that was sent is remembered: another event comes without it.
     let gateway = start("\"30d\", \"7d\"");
     export(&gateway, &[ONE]);
     eventually("another event", || (receiver.events().len() > sunsets().len()).then_some(()));

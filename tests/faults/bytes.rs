@@ -51,7 +51,7 @@ fn bodies_of_another_shape_are_malformed() {
 
 /// The bytes of items pass unchanged, whether they are JSON or not.
 #[test]
-fn what_is_in_an_item_is_passed_on() {
+fn the_bytes_within_items_pass_unchanged() {
     let rig = Rig::start();
     for inside in ["NaN", "01", r#""\x""#, r#"{"a" 1}"#, "[1,,]", r#""]},{\"id\":7""#] {
         let page = rig.page_during(move |exchange| {
@@ -152,7 +152,7 @@ fn json_under_another_name_is_a_page() {
 ///
 /// Row: A33
 #[test]
-fn nonsense_as_a_total_is_no_total() {
+fn an_invalid_total_is_no_total() {
     let rig = Rig::start();
     for total in ["-1", "\"60\"", "1e308", "null", "[]", "1.5", "99999999999999999999999"] {
         let page = rig.page_during(move |exchange| {

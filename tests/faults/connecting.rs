@@ -17,7 +17,7 @@ const SETUP: Setup = Setup { upstream: "", route: "", more: FORWARD };
 
 /// Row: F01
 #[test]
-fn nobody_listens() {
+fn an_address_without_a_listener_is_unavailable() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     unreachable(&PLAIN, address, "502 upstream_unavailable");
 }
@@ -30,7 +30,7 @@ fn the_connection_is_closed_at_once() {
 
 /// An upstream of two is down: routes to the other are not affected.
 #[test]
-fn other_routes_go_on() {
+fn routes_to_other_upstreams_go_on() {
     let upstream = Upstream::start(serve(users(60)));
     let down = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let configuration = PLAIN.configuration(upstream.address)
@@ -48,7 +48,7 @@ fn other_routes_go_on() {
 ///
 /// Row: F03
 #[test]
-fn a_name_that_nobody_knows() {
+fn a_name_that_does_not_resolve_fails_its_request_alone() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let configuration = SETUP.configuration(address).replace(&address.to_string(), "no-such-host.invalid:80");
     let gateway = Gateway::start(&configuration);
@@ -67,7 +67,7 @@ fn a_name_that_nobody_knows() {
 ///
 /// Row: F02
 #[test]
-fn nobody_answers_the_handshake() {
+fn a_handshake_without_an_answer_times_out() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     // The listener does not accept: beyond the backlog, handshakes are dropped.

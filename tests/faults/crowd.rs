@@ -1,5 +1,5 @@
-//! Ten thousand clients at a time in front of a slow upstream, for some seconds: `make crowd`. The times are printed as the
-//! gateway measures them, because those of ten thousand clients on the same machine say more about the clients.
+//! Ten thousand clients at a time in front of a slow upstream, for some seconds: `make crowd`. The times are printed as
+//! the gateway measures them, because those of ten thousand clients on the same machine say more about the clients.
 
 use std::{
     io,
@@ -83,8 +83,8 @@ fn clients() -> usize {
     CLIENTS.min(most.saturating_sub(4 * CONNECTIONS))
 }
 
-/// The upstream gets no more requests than it may have, all other clients are told to come back, no connection or memory
-/// leaks, and the next client gets its page.
+/// The upstream gets no more requests than it may have, all other clients are told to come back, no connection or
+/// memory leaks, and the next client gets its page.
 ///
 /// Row: A18, F56
 #[test]
@@ -96,7 +96,7 @@ fn ten_thousand_clients_at_a_slow_upstream() {
     let items = serve(users(60));
     let upstream = Upstream::start(move |exchange| {
         most.fetch_max(active.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        // Slow by its nature.
+        // This is the time that the upstream takes; no condition is waited for.
         thread::sleep(SLOW);
         active.fetch_sub(1, Ordering::SeqCst);
         items(exchange)

@@ -118,7 +118,7 @@ fn a_page_that_stops_in_the_middle() {
 ///
 /// Row: F07
 #[test]
-fn bytes_after_the_end_reach_nobody() {
+fn bytes_after_the_end_reach_no_client() {
     const ROUNDS: u64 = 20;
     let rig = Rig::start();
     let counted = || rig.gateway.metric("cursorgate_upstream_surplus_total").expect("it is counted");

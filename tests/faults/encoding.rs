@@ -24,7 +24,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 ///
 /// Row: F18
 #[test]
-fn gzip_that_nobody_asked_for_is_decoded() {
+fn unsolicited_gzip_is_decoded() {
     let rig = Rig::start();
     for coding in ["gzip", "x-gzip", "GZIP"] {
         let items = users(60);
@@ -155,7 +155,7 @@ fn heads_that_are_no_http_are_refused() {
 ///
 /// Row: F17
 #[test]
-fn a_connection_whose_answer_has_two_ends_is_not_used_on() {
+fn a_connection_whose_answer_has_two_ends_is_not_reused() {
     let rig = Rig::start();
     let ports = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&ports);
@@ -202,7 +202,7 @@ fn equal_lengths_are_one() {
 
 /// Row: F13
 #[test]
-fn chunks_that_are_none_are_refused() {
+fn malformed_chunks_are_refused() {
     let rig = Rig::start();
     for (chunks, list) in [
         ("zz\r\n{}\r\n0\r\n\r\n", "502 upstream_malformed"),
@@ -271,7 +271,7 @@ fn informational_responses_without_end_are_refused() {
 ///
 /// Row: F15
 #[test]
-fn a_switch_of_protocols_unasked_is_refused() {
+fn an_unsolicited_switch_of_protocols_is_refused() {
     refused(&PLAIN, everywhere("502 upstream_malformed"), |exchange| {
         exchange.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nSECRET")?;
         Ok(After::KeepOpen)
@@ -282,7 +282,7 @@ fn a_switch_of_protocols_unasked_is_refused() {
 ///
 /// Row: F15
 #[test]
-fn a_switch_that_is_not_passed_on_is_unasked() {
+fn a_switch_after_an_upgrade_that_was_not_forwarded_is_refused() {
     let rig = Rig::start();
     rig.upstream.answer(|exchange| {
         exchange.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nSECRET")?;
@@ -306,7 +306,7 @@ fn a_switch_that_is_not_passed_on_is_unasked() {
 
 /// Row: F19
 #[test]
-fn trailers_reach_nobody() {
+fn trailers_reach_no_client() {
     let rig = Rig::start();
     let items = users(60);
     rig.upstream.answer(move |exchange| {

@@ -32,7 +32,7 @@ fn assert_shed(response: &Response) {
 ///
 /// Row: F11, F56
 #[test]
-fn a_slow_upstream_has_no_more_requests_than_it_may_have() {
+fn a_slow_upstream_gets_no_more_requests_than_its_limit() {
     const MOST: usize = 4;
     const CLIENTS: usize = 40;
     let setup = Setup {
@@ -90,7 +90,7 @@ fn a_slow_upstream_has_no_more_requests_than_it_may_have() {
 ///
 /// Row: F56, F59
 #[test]
-fn clients_that_leave_give_their_turns_back() {
+fn clients_that_leave_free_their_slots() {
     let setup = Setup {
         upstream: "connections = 1\ntimeouts = { first_byte = \"50s\", whole = \"55s\" }",
         route: "",
@@ -131,7 +131,7 @@ const PAGES: usize = 200;
 ///
 /// Row: A18, F54, F66
 #[test]
-fn slow_readers_take_no_more_memory_than_there_is_for_all() {
+fn slow_readers_stay_within_the_memory_budget() {
     let small = serve(users(60));
     let padding = "x".repeat(LARGE / 5);
     let large: Vec<String> = (1..=5).map(|id| format!(r#"{{"id":{id},"name":"{padding}"}}"#)).collect();
@@ -214,12 +214,12 @@ fn slow_readers_of_forwarded_answers_leave_room_for_others() {
     assert_eq!(gateway.get("/rest/large").body.len(), LARGE);
 }
 
-/// A client at its limit is told so, a route at its limit refuses all, other routes are served, and every place is given
-/// back.
+/// A client at its limit is told so, a route at its limit refuses all, other routes are served, and every place is
+/// given back.
 ///
 /// Row: F56
 #[test]
-fn a_route_and_a_client_have_no_more_requests_in_flight_than_they_may() {
+fn a_route_and_a_client_have_limited_requests_in_flight() {
     const PER_CLIENT: usize = 2;
     const CLIENTS: usize = 3;
     let setup = Setup {
@@ -282,8 +282,8 @@ fn a_route_and_a_client_have_no_more_requests_in_flight_than_they_may() {
     }
 }
 
-/// Two thousand clients ask for pages of 1 MB and read them at a trickle: memory stays within the budget, all others are
-/// refused, and other routes are served meanwhile. How long that takes is printed.
+/// Two thousand clients ask for pages of 1 MB and read them at a trickle: memory stays within the budget, all others
+/// are refused, and other routes are served meanwhile. How long that takes is printed.
 ///
 /// Row: A18, F54, F66
 #[test]

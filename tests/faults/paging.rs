@@ -107,7 +107,7 @@ fn a_repeated_item_is_not_served_twice() {
 ///
 /// Row: F35
 #[test]
-fn a_total_that_lies_ends_no_walk() {
+fn a_wrong_total_ends_no_walk() {
     let (count, items) = (Arc::new(AtomicUsize::new(0)), users(60));
     let upstream = Upstream::start(move |exchange| {
         let totals = ["60", "3", "0", "null", "1000", "-1"];

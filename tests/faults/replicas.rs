@@ -179,7 +179,7 @@ fn a_peer_dies_and_returns() {
     let mut back = None;
     walkers.walk("death and return", || {
         walkers.go_on(WALKERS);
-        // Kept connections break, and then nobody listens.
+        // Kept connections break, and new ones are refused.
         dying.answer(|_| Ok(After::Reset));
         drop(dying);
         eventually("it is skipped", || (peer(&gateway, address)["healthy"] == false).then_some(()));
@@ -273,7 +273,7 @@ fn an_upstream_in_maintenance_gets_no_storm_and_its_clients_go_on_after_it() {
 
 /// Row: F03
 #[test]
-fn peers_follow_dns_and_outlive_it() {
+fn peers_follow_dns_and_outlive_its_failure() {
     let port = free_port();
     let (one, other) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2));
     let first = Upstream::start_at((one, port).into(), healthy);
@@ -398,7 +398,7 @@ fn a_short_retry_after_is_obeyed() {
 
 /// All upstream requests of a page go to one peer, also in turn; and with a hash so do all pages of a client.
 #[test]
-fn a_page_stays_at_one_peer_and_with_a_hash_a_client_does() {
+fn a_page_stays_at_one_peer_and_a_client_does_with_a_hash() {
     // Without a total the end of the list takes further requests.
     let answer = |exchange: &mut Exchange| {
         let body = body(exchange, &users(ITEMS)).replace("\"total\"", "\"other\"");

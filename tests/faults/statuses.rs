@@ -47,7 +47,7 @@ fn redirects_are_not_followed() {
 
 /// Row: F28
 #[test]
-fn answers_to_questions_that_were_not_asked_are_malformed() {
+fn a_304_or_204_in_place_of_a_page_is_malformed() {
     refused(&PLAIN, as_a_page("502 upstream_malformed"), |exchange| {
         exchange.send(b"HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n")?;
         Ok(After::KeepOpen)
@@ -111,7 +111,7 @@ fn client_errors_pass_as_they_are() {
 ///
 /// Row: F21
 #[test]
-fn when_to_come_back_has_a_bound() {
+fn retry_after_has_a_bound_on_every_kind_of_route() {
     let rig = Rig::start();
     for (said, told) in [
         ("30", Some("30")),
@@ -132,7 +132,7 @@ fn when_to_come_back_has_a_bound() {
 /// The upstream's refusals of the gateway's own paging are not the client's fault: the problem has a link to start
 /// again. The same refusal at the start passes to the client.
 #[test]
-fn a_refusal_of_the_gateways_own_paging_says_how_to_begin_again() {
+fn a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again() {
     let rig = Rig::start();
     let mut page = rig.gateway.get("/users?limit=5");
     for _ in 0..7 {

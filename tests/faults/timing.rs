@@ -16,7 +16,7 @@ const SETUP: Setup = Setup { upstream: SHORT, ..PLAIN };
 
 /// Row: F08
 #[test]
-fn no_first_byte() {
+fn an_answer_without_a_first_byte_times_out() {
     refused(&SETUP, everywhere("504 upstream_timeout"), |exchange| {
         exchange.wait_for_close()?;
         Ok(After::Close)
@@ -25,7 +25,7 @@ fn no_first_byte() {
 
 /// Row: F10
 #[test]
-fn half_a_head() {
+fn half_a_head_times_out() {
     refused(&SETUP, everywhere("504 upstream_timeout"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Le")?;
         exchange.wait_for_close()?;
@@ -37,7 +37,7 @@ fn half_a_head() {
 ///
 /// Row: F09
 #[test]
-fn a_drip_of_a_head() {
+fn a_head_of_an_answer_that_drips_times_out() {
     refused(&SETUP, everywhere("504 upstream_timeout"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nX-Long: ")?;
         loop {
@@ -52,7 +52,7 @@ fn a_drip_of_a_head() {
 ///
 /// Row: F15
 #[test]
-fn a_drip_of_informational_answers() {
+fn informational_answers_that_drip_time_out() {
     let rig = Rig::with(&SETUP);
     rig.upstream.answer(|exchange| {
         exchange.send(b"HTTP/1.1 102 Processing\r\n\r\n")?;
@@ -76,7 +76,7 @@ fn a_drip_of_informational_answers() {
 ///
 /// Row: A18
 #[test]
-fn a_drip_of_a_request() {
+fn a_request_that_drips_is_refused_in_time() {
     let rig = Rig::with(&SETUP);
     rig.upstream.answer(|exchange| {
         let body = exchange.body()?;
@@ -136,7 +136,7 @@ fn streams_live_on() {
 ///
 /// Row: F15
 #[test]
-fn nothing_of_the_gateway_follows_a_switch_of_protocols() {
+fn bytes_after_a_switch_of_protocols_are_all_the_upstreams() {
     let setup = Setup { upstream: "timeouts = { first_byte = \"300ms\", whole = \"400ms\" }", ..PLAIN };
     let rig = Rig::with(&setup);
     for after in [After::Close, After::Reset] {
@@ -188,7 +188,7 @@ fn a_client_may_pause_within_its_upload() {
 ///
 /// Row: F09
 #[test]
-fn a_drip() {
+fn a_body_that_drips_times_out() {
     refused(&SETUP, within("504 upstream_timeout"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")?;
         loop {

@@ -25,9 +25,9 @@ pub(crate) struct Reading {
 /// Any slice, with a total.
 pub(crate) const BY_OFFSET: Reading =
     Reading { request: "offset={offset}&limit={size}", response: r#", total = "/total""#, more: "" };
-/// Any slice, and nothing beside its rows.
+/// Any slice, without any fact beside its rows.
 pub(crate) const SLICES: Reading = Reading { request: "offset={offset}&limit={size}", response: "", more: "" };
-/// Pages of any size, and nothing beside their rows.
+/// Pages of any size, without any fact beside their rows.
 pub(crate) const SLICES_BY_PAGE: Reading = Reading { request: "page={page}&per_page={size}", response: "", more: "" };
 /// Pages of any size, with a total.
 pub(crate) const BY_PAGE: Reading =

@@ -267,8 +267,8 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// Peeks at the next request's head, of which only the length is known to be in the socket. Returns nothing if the
-/// client has closed.
+/// Waits for the head of the next request without taking it from the socket. Returns the request and the length of its
+/// head, or `None` if the client has closed.
 fn peek_head(stream: &TcpStream) -> io::Result<Option<(Request, usize)>> {
     let mut buffer = vec![0; HEAD_LIMIT];
     loop {

@@ -1,6 +1,6 @@
 //! The documents for readers: README.md and the pages of docs/. Configurations in them load, commands in them are
-//! commands of the program, docs/commands.md has all of these, docs/problems.md has every code, docs/reference every key,
-//! and docs/guides the programs of examples/clients. `make docs` holds their links.
+//! commands of the program, docs/commands.md has all of these, docs/problems.md has every code, docs/reference every
+//! key, and docs/guides the programs of examples/clients. `make docs` holds their links.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,7 +37,7 @@ The program prints the same for each command with `--help`, `cursorgate man` a p
 `cursorgate completions bash` a script that completes commands.
 ";
 
-/// The guides that show programs of examples/clients, and which, in their order.
+/// The guides that show programs of examples/clients, each with its programs in their order.
 const GUIDES: [(&str, &[&str]); 4] = [
     ("curl.md", &["walk.sh"]),
     ("go.md", &["walk.go"]),
@@ -322,8 +322,8 @@ fn the_pages_of_the_keys_are_written_from_the_definitions() {
     assert_eq!(found.into_iter().collect::<BTreeSet<PathBuf>>(), written, "pages of no table");
 }
 
-/// Returns the paths of all keys that a JSON Schema admits, with `NAME` for a name that operators choose. Those of a route
-/// stand under its own table alone.
+/// Returns the paths of all keys that a JSON Schema admits, with `NAME` for a name that operators choose. Those of a
+/// route stand under its own table alone.
 fn paths_of(schema: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
     for (name, key) in schema["properties"].as_object().into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -371,7 +371,7 @@ fn every_key_has_an_address_of_its_own() {
 }
 
 #[test]
-fn documents_name_what_is_built_in() {
+fn documents_name_every_built_in_dialect_and_envelope() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
     for target in readme.split("\nmake ").skip(1).filter_map(|rest| rest.split_whitespace().next()) {

@@ -1,4 +1,4 @@
-//! The length of functions: one is read from top to bottom, on one screen.
+//! The length of functions: a function is read from top to bottom, on one screen.
 
 use super::code;
 

@@ -47,7 +47,8 @@ fn module(file: &str) -> Path {
 fn named(text: &str, own: &Path) -> BTreeSet<Path> {
     let mut found = BTreeSet::new();
     for (at, word) in ["crate::", "super::"].iter().flat_map(|word| text.match_indices(word)) {
-        // The second one of `super::super::` is read with the first, and a visibility (`pub(in crate::…)`) imports nothing.
+        // The second one of `super::super::` is read with the first, and a visibility (`pub(in crate::…)`) imports
+        // nothing.
         if text[..at].ends_with("super::") || text[..at].ends_with("(in ") {
             continue;
         }
@@ -79,7 +80,7 @@ fn read_tree<'a>(text: &'a str, base: &Path, found: &mut BTreeSet<Path>) -> &'a 
             rest = group.trim_start();
             while !rest.is_empty() && !rest.starts_with('}') {
                 let after = read_tree(rest, &path, found).trim_start().trim_start_matches(',').trim_start();
-                // What is no tree ends the group.
+                // Any other text ends the group.
                 if after.len() == rest.len() {
                     break;
                 }
@@ -100,8 +101,8 @@ fn read_tree<'a>(text: &'a str, base: &Path, found: &mut BTreeSet<Path>) -> &'a 
     }
 }
 
-/// For each file, the files that it imports, within the same module. The parts of a file, in a folder of its name, count as
-/// the file.
+/// For each file, the files that it imports, within the same module. The parts of a file, in a folder of its name,
+/// count as the file.
 fn graph() -> BTreeMap<Path, BTreeSet<Path>> {
     let sources: Vec<Source> = code();
     let indexes = sources.iter().filter(|source| source.path.ends_with("mod.rs")).map(|source| module(&source.path));
@@ -173,7 +174,7 @@ fn no_files_import_each_other() {
     let graph = graph();
     let mut faults = BTreeSet::new();
     for start in graph.keys().filter(|path| WITHOUT_CIRCLES.contains(&path[0].as_str())) {
-        // The index of a folder may name what it declares; whoever imports the index from below closes a circle.
+        // The index of a folder may name what it declares; a file below that imports the index closes a circle.
         let mut seen: BTreeMap<&Path, &Path> = BTreeMap::new();
         let mut queue = vec![start];
         while let Some(path) = queue.pop() {
@@ -207,7 +208,8 @@ fn folders_hold_few_files() {
     assert!(full.is_empty(), "{full:?}");
 }
 
-/// The modules of the core that the checker of pages may name: the types of the contract, and the comparison of two keys.
+/// The modules of the core that the checker of pages may name: the types of the contract, and the comparison of two
+/// keys.
 const CONTRACT: [&str; 11] =
     ["answer", "fetch", "filter", "fingerprint", "key", "order", "page", "paging", "position", "request", "window"];
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::code;
 
-/// The modules whose types share no name with any other type, of the core neither.
+/// The modules whose types share no name with any other type, also of the core.
 const KEPT: [&str; 9] = ["json", "pagination", "cursor", "upstream", "downstream", "learn", "walk", "gateway", "admin"];
 
 /// Names that a private type elsewhere has too.

@@ -1,5 +1,5 @@
-//! The table of attacks and faults in SECURITY.md: which tests hold each row. A test says by a line `Row: A01, F02` of its
-//! own comment which rows it belongs to.
+//! The table of attacks and faults in SECURITY.md, with the tests that hold each row. A test belongs to the rows that a
+//! line `Row: A01, F02` of its own comment names.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs};
 

@@ -1,4 +1,4 @@
-//! The least that Pingora does: a proxy that passes everything to one peer, against which the gateway's cost is measured.
+//! A minimal Pingora proxy that passes every request to one peer: the baseline of the gateway's cost.
 //!
 //!     bare-pingora LISTEN UPSTREAM
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "this is a benchmark's peer")]
@@ -10,7 +10,7 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 
-/// The proxy: one upstream.
+/// The proxy. `upstream` is the address and the port of its only peer.
 struct Bare {
     upstream: String,
 }

@@ -1,7 +1,7 @@
-//! Positions as signed or sealed tokens, and tokens as positions; permits of operators.
+//! Cursors and permits: positions and permissions as signed or sealed texts.
 //!
-//! [`cursor`] has all of the former, [`permit`] of the latter. Nothing here does input or output, reads a clock or draws
-//! random numbers: time and keys are arguments.
+//! [`cursor`] turns positions into cursors and back, [`permit`] makes permits of operators. This crate does no I/O,
+//! reads no clock and draws no random numbers: time and keys are arguments.
 
 pub mod cursor;
 pub mod permit;

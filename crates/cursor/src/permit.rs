@@ -1,8 +1,14 @@
 //! Permits: signed permissions to have the requests for one path of a route explained, until a time.
 //!
-//! A permit is no cursor, and its key is no key of cursors: HKDF-SHA-256 with a salt of its own derives the signing key
-//! from a secret, so that one secret in both places by mistake makes no cursor a permit. A permit says nothing but its end;
-//! the route and the path are under the signature alone, so that a permit that leaks is of use for one path, for minutes.
+//! ```text
+//! permit = base64url(end tag)        RFC 4648, section 5, without padding
+//! end    = 8 bytes: the end in seconds since 1970, big-endian
+//! tag    = HMAC-SHA-256 of the end, the route and the path
+//! ```
+//!
+//! The signing key is derived from a secret by HKDF-SHA-256 (RFC 5869) with a salt of its own. So a secret that is
+//! configured for cursors as well, by mistake, makes no cursor a permit. A permit carries its end alone: the route and
+//! the path are only signed. A permit that leaks is of use for one path, and for at most [`LONGEST_PERMIT`].
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
@@ -10,19 +16,20 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// The longest life of a permit, in seconds. A permit that ends later is refused, whoever signed it.
+/// The longest life of a permit, in seconds. A permit that ends later than that from now is refused, even if its
+/// signature is valid.
 pub const LONGEST_PERMIT: u64 = 15 * 60;
 
 /// Separates the key from other uses of the same secret.
 const SALT: &[u8] = b"cursorgate permit";
 
-/// The time of the end, in seconds since 1970.
+/// The size of the end in bytes.
 const END: usize = 8;
 
 /// The size of the tag in bytes.
 const TAG: usize = 32;
 
-/// The length of a permit in characters.
+/// The length of every permit in characters.
 const LENGTH: usize = ((END + TAG) * 4).div_ceil(3);
 
 /// The key that signs and verifies permits. It is never printed.
@@ -39,7 +46,7 @@ pub struct PermitScope<'a> {
 }
 
 impl PermitKey {
-    /// Derives the key from a secret.
+    /// Derives the key from a secret of any length.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
         let mut key = Zeroizing::new([0; 32]);
@@ -63,11 +70,11 @@ impl PermitKey {
         URL_SAFE_NO_PAD.encode([&end[..], &tag[..]].concat())
     }
 
-    /// Returns whether a text is a permit for this request at `now`, in seconds since 1970. The time that it takes does not
-    /// depend on the bytes of the tag.
+    /// Returns whether a text is a permit for this request at `now`, in seconds since 1970. The time that it takes does
+    /// not depend on the bytes of the tag.
     #[must_use]
     pub fn permits(&self, text: &[u8], scope: PermitScope<'_>, now: u64) -> bool {
-        // No permit is longer, and nothing is decoded of another text.
+        // All permits have one length, so that a text of another length is not even decoded.
         if text.len() != LENGTH {
             return false;
         }
@@ -75,10 +82,13 @@ impl PermitKey {
         let (Some(end), Some(tag)) = (bytes.first_chunk::<END>(), bytes.last_chunk::<TAG>()) else { return false };
         let until = u64::from_be_bytes(*end);
         let is_signed = self.state(scope, *end).verify_slice(tag).is_ok();
+        // A longer life than any permit should have is refused although the signature is valid.
+        // Test: `a_permit_is_for_one_route_and_path_until_its_end`.
         is_signed && now < until && until - now <= LONGEST_PERMIT
     }
 
-    /// Returns the state of the tag. Each part stands after its length.
+    /// Returns the HMAC state over the end, the route and the path. The two texts are preceded by their lengths, so
+    /// that the same characters can't be divided between them in another way.
     fn state(&self, scope: PermitScope<'_>, end: [u8; END]) -> Hmac<Sha256> {
         let length = |text: &str| u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes();
         let state = self.0.clone().chain_update(end).chain_update(length(scope.route)).chain_update(scope.route);
@@ -110,7 +120,7 @@ mod tests {
             (&key, SCOPE, NOW + 60),
             (&key, PermitScope { route: "orders", ..SCOPE }, NOW),
             (&key, PermitScope { path: "/users/", ..SCOPE }, NOW),
-            // The parts have lengths: they can't be cut elsewhere.
+            // The same characters, divided between route and path in another way.
             (&key, PermitScope { route: "users/", path: "users" }, NOW),
             (&PermitKey::new(&[8; 32]), SCOPE, NOW),
         ] {
@@ -121,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn no_changed_permit_is_one() {
+    fn a_changed_permit_is_refused() {
         let key = PermitKey::new(&[7; 32]);
         let permit = key.sign(SCOPE, NOW + 60);
         for at in 0..permit.len() {
@@ -136,7 +146,7 @@ mod tests {
 
     /// Row: A35
     #[test]
-    fn nothing_of_the_key_is_printed() {
+    fn the_debug_output_hides_the_permit_key() {
         assert_eq!(format!("{:?}", PermitKey::new(&[7; 32])), "PermitKey(…)");
     }
 }

@@ -1,6 +1,8 @@
-//! `Link` fields by RFC 8288 appendix B.2 and B.3: targets may contain commas and semicolons, parameters come in any
-//! order, relations are quoted or not, and one parameter may have several. A syntax error ends its field and nothing
-//! else.
+//! A parser of `Link` header fields (RFC 8288, appendices B.2 to B.4).
+//!
+//! Targets may contain commas and semicolons, parameters come in any order, relations are quoted or not, and one `rel`
+//! may name several, separated by blanks. A syntax error ends the reading of its field; the other fields are still
+//! read.
 
 use std::borrow::Cow;
 
@@ -14,7 +16,8 @@ pub fn find_target(headers: &HeaderMap, relation: &str) -> Option<String> {
         let field = String::from_utf8_lossy(field.as_bytes());
         let mut parser = Parser { rest: &field };
         while let Some(link) = parser.next_link() {
-            // A link with an `anchor` is about another document.
+            // A link with an `anchor` has another context (section 3.2). Test:
+            // `a_missing_or_malformed_link_is_not_found`.
             if !link.anchored && link.relations.split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case(relation)) {
                 return Some(link.target.to_owned());
             }
@@ -23,11 +26,10 @@ pub fn find_target(headers: &HeaderMap, relation: &str) -> Option<String> {
     })
 }
 
-/// A link of a field.
 #[derive(Debug, PartialEq, Eq)]
 struct LinkValue<'a> {
     target: &'a str,
-    /// The first `rel`; others are ignored.
+    /// The value of the first `rel`; section 3.3 requires that further ones are ignored. Empty without a `rel`.
     relations: Cow<'a, str>,
     anchored: bool,
 }
@@ -40,7 +42,7 @@ struct Parser<'a> {
 const BLANKS: [char; 2] = [' ', '\t'];
 
 impl<'a> Parser<'a> {
-    /// Reads the next link and skips empty list elements.
+    /// Reads the next link, after empty list elements; returns `None` at the end of the field or at a syntax error.
     fn next_link(&mut self) -> Option<LinkValue<'a>> {
         self.rest = self.rest.trim_start_matches([' ', '\t', ',']);
         let (target, rest) = self.rest.strip_prefix('<')?.split_once('>')?;
@@ -58,7 +60,7 @@ impl<'a> Parser<'a> {
         Some(LinkValue { target, relations, anchored })
     }
 
-    /// Reads a parameter of the current link.
+    /// Reads the next parameter of the current link; one without `=` has an empty value. Returns `None` after the last.
     fn next_parameter(&mut self) -> Option<(&'a str, Cow<'a, str>)> {
         self.skip_blanks();
         self.rest = self.rest.strip_prefix(';')?;
@@ -78,7 +80,7 @@ impl<'a> Parser<'a> {
         Some((name, value))
     }
 
-    /// Reads a quoted string; an unterminated one takes the rest of the field.
+    /// Reads a quoted string (appendix B.4); an unterminated one takes the rest of the field.
     fn take_quoted(&mut self) -> Cow<'a, str> {
         let inside = &self.rest[1..];
         let mut unescaped = String::new();
@@ -93,7 +95,7 @@ impl<'a> Parser<'a> {
                 '\\' => {
                     unescaped.push_str(&inside[kept_from..at]);
                     kept_from = at + 1;
-                    // The escaped character is kept, whatever it is.
+                    // The character after a backslash stands for itself, also a quotation mark or a backslash.
                     characters.next();
                 }
                 _ => {}
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_relation_in_every_spelling() {
+    fn a_relation_is_found_in_every_spelling() {
         for field in [
             r#"</a?page=2>; rel="next""#,
             "</a?page=2>; rel=next",
@@ -159,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn looks_through_all_fields() {
+    fn all_fields_are_searched() {
         assert_eq!(next_of(&["<1>; rel=prev", "<3>; rel=next"]).as_deref(), Some("3"));
         assert_eq!(next_of(&["nonsense", "<3>; rel=next"]).as_deref(), Some("3"), "a bad field spoils no other");
     }
 
     #[test]
-    fn does_not_find_what_is_not_there() {
+    fn a_missing_or_malformed_link_is_not_found() {
         for field in [
             "",
             "</a>",

@@ -1,11 +1,14 @@
-//! Lists without a declared order: the real core against a model whose list is sorted in a way that nobody says.
+//! Lists without a declared order: the real core against a model whose order the core does not know.
 //!
-//! Rows come and go, are edited and moved. What stood still since a cursor was made must be neither skipped nor repeated,
-//! as long as of the rows that the cursor marks more stood still than moved; where that is not so, nothing is asserted
-//! but that the page is whole.
+//! Rows come and go, are edited and moved. The promise is that of the level `anchored` (docs/guarantees.md, "Levels"):
+//! rows that keep their relative positions are neither skipped nor repeated as long as their marks are found. So a row
+//! that stood still since the cursor was made is asserted to come once and in order, as long as more of the rows that
+//! the cursor marks stood still than moved. Example: of five marked rows two moved; the page must begin where the other
+//! three are. Elsewhere only the page itself is checked: its bytes, its length, its level, and that no row is twice on
+//! it.
 //!
-//! `world` is the list, `upstream` what pages it, `scenario` what a seed makes of both and of the client, `walk` goes
-//! through it, `promises` is what must hold.
+//! `world` is the list and `upstream` the API in front of it. `scenario` draws both and the client from a seed, `walk`
+//! drives the core, and `promises` holds its pages to the guarantees. `kinds` has the worlds that walks must meet.
 
 mod kinds;
 mod promises;
@@ -24,16 +27,16 @@ pub(crate) use walk::{Outcome, walk};
 
 use crate::{keyed::tally::cause, worlds::WorldCounts};
 
-/// The least number of walks of which bounds are asserted.
+/// The smallest run whose figures are held to their bounds.
 const LEAST_WALKS: u64 = 15_000;
 
-/// Of a thousand walks so many may be refused without need at most: as was recorded.
+/// The largest number of walks in a thousand that may be refused without need, as was recorded.
 const REFUSED_OF_THOUSAND: u64 = 3;
 
-/// Of a thousand walks so many are refused at most, with need or without: as was recorded.
+/// The largest number of walks in a thousand that may be refused, with need or without, as was recorded.
 const ANY_REFUSED_OF_THOUSAND: u64 = 145;
 
-/// Of a million pages so many may be asked for by torn cursors at most: as was recorded, with some room.
+/// The largest number in a million pages that may be asked for by torn cursors, as was recorded, with some room.
 const TORN_OF_MILLION: u64 = 500;
 
 /// The results of many walks.
@@ -42,12 +45,15 @@ pub(crate) struct Tally {
     pub(crate) walks: u64,
     pages: u64,
     requests: u64,
+    /// The pages about which no promise held.
     unpromised: u64,
-    /// The pages of cursors whose marks are not the rows around their place.
+    /// Those of them whose cursors are torn: the marks are not the rows around the true place.
     torn: u64,
+    /// The marks that the core outvoted.
     stragglers: u64,
+    /// The walks that were refused without need.
     unneeded: u64,
-    /// The number of refusals by cause, with need or without, and the first seed of each.
+    /// The number of refusals and the smallest seed, by cause and whether they were without need.
     refused: BTreeMap<(&'static str, bool), (u64, u64)>,
     met: WorldCounts,
 }

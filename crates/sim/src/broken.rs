@@ -1,4 +1,7 @@
-//! Broken cores, lies and faults of caches: proof that the simulator can fail.
+//! Broken cores, lies of dialects and faults of caches: proof that the simulator can fail.
+//!
+//! Each must be caught by some walk: the walk breaks a promise with the fault and keeps all promises without it. A lie
+//! has no such second walk, because the dialect is untrue throughout; it must break one of the promises that it names.
 
 use std::{fs, path::Path};
 
@@ -11,14 +14,14 @@ use crate::{
     regression::Regression,
 };
 
-/// Within so many walks a lie, or a rule that is switched off, must be found out.
+/// The number of walks within which each broken core, lie and fault must be caught.
 const TRIES: u64 = 10_000;
 
 /// A walk that catches a broken core, a lie or a fault of a cache: its seed, its scenario, and the promise that it
 /// breaks.
 pub(crate) type Caught = (u64, Case, Broken);
 
-/// Returns the walks that catch a core without a rule, and that the whole core gets right.
+/// Returns the walks that break a promise without a rule of the core, and keep all with it.
 pub(crate) fn caught_without(rule: Rule) -> impl Iterator<Item = Caught> {
     (0..TRIES).filter_map(move |seed| {
         let case = Case::with_rule(seed, rule);
@@ -27,7 +30,7 @@ pub(crate) fn caught_without(rule: Rule) -> impl Iterator<Item = Caught> {
     })
 }
 
-/// Returns the walks that catch a lie.
+/// Returns the walks in which a lie breaks one of its promises ([`Lie::breaks`]).
 pub(crate) fn caught_lie(lie: Lie) -> impl Iterator<Item = Caught> {
     (0..TRIES).filter_map(move |seed| {
         let case = Case::with_lie(seed, lie);
@@ -36,32 +39,33 @@ pub(crate) fn caught_lie(lie: Lie) -> impl Iterator<Item = Caught> {
     })
 }
 
-/// Returns the walks that catch a fault of a cache, and that a cache without it gets right.
+/// Returns the walks that break a promise with a fault of the cache, and keep all without it.
 pub(crate) fn caught_fault(fault: Fault) -> impl Iterator<Item = Caught> {
     (0..TRIES).filter_map(move |seed| {
         let case = Case::with_fault(seed, fault);
         let broken = case.walk(false).violation?;
+        // The same seed without the fault: else a fault of the core would be taken for the planted one.
         let sound = Case::from_seed(Family::Cached, seed).walk(false).violation.is_none();
         sound.then_some((seed, case, broken))
     })
 }
 
-/// Returns the way in which a walk breaks a promise without a rule that it keeps with it.
+/// Returns the promise that a walk breaks without a rule, if the walk keeps all promises with it.
 fn breaks_without(rule: Rule, case: &Case) -> Option<Broken> {
     let broken = without(rule, || case.walk(false).violation)?;
     case.walk(false).violation.is_none().then_some(broken)
 }
 
-/// Returns the way in which a walk breaks one of the promises that must catch a lie.
+/// Returns the promise that a walk with a lie breaks, if it is one of [`Lie::breaks`].
 fn breaks_by(lie: Lie, case: &Case) -> Option<Broken> {
     case.walk(false).violation.filter(|broken| lie.breaks().contains(&broken.promise.as_str()))
 }
 
-/// Of so many walks that catch a broken core the one with the smallest scenario is written.
+/// The number of walks that are shrunk; the smallest scenario is written.
 const SHRUNK: usize = 10;
 
-/// Returns whether each rule, each lie and each fault of a cache is caught. Prints the walk that catches it, and writes
-/// the shrunk scenarios to a folder.
+/// Returns whether each rule, each lie and each fault of a cache is caught. Prints the first walk that catches each,
+/// and writes a shrunk scenario of each to the folder `write`, if there is one.
 pub(crate) fn all_are_caught(write: Option<&Path>) -> bool {
     let rules = Rule::ALL
         .map(|rule| is_caught(&format!("{rule:?}"), ("without", Some(rule)), shows(rule), caught_without(rule), write));
@@ -97,7 +101,7 @@ fn is_caught(
     }
 }
 
-/// `without-counts-only-aim.txt`, `lie-short-is-end.txt`, or `cache-place-left-out.txt`.
+/// Returns the name of a file: `without-counts-only-aim.txt`, `lie-short-is-end.txt`, or `cache-place-left-out.txt`.
 fn file_name(kind: &str, name: &str) -> String {
     let mut text = String::from(kind);
     for letter in name.chars() {
@@ -160,7 +164,7 @@ fn faults(fault: Fault) -> &'static str {
     }
 }
 
-/// Returns the text of the smallest scenario that breaks the same promise in the same way.
+/// Returns the text of the smallest scenario found that breaks the same promise by the same fault.
 fn shrunk(rule: Option<Rule>, shows: &str, case: &Case, broken: &Broken) -> String {
     let breaks = |case: &Case| match rule {
         Some(rule) => breaks_without(rule, case),

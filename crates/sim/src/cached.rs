@@ -1,22 +1,24 @@
-//! Lists whose pages are kept: several clients of one principal go through a list of `keyed`, and get pages that were made
-//! earlier, for themselves or for others.
+//! Lists whose pages are kept: several clients of one principal walk through a list of `keyed`, and get pages that were
+//! made earlier, for themselves or for others.
 //!
-//! The core knows nothing of a cache: a page of it is a whole earlier page, of the same request. Its promises are stated
-//! over the states that the pages show, whenever they were shown:
+//! The core knows of no cache. A page of the cache is the whole page of an earlier request with the same cursor, limit
+//! and filter. The promises are stated over the states that the pages of a walk show, whenever they were shown:
 //!
-//! - An item that is in every state that the pages of a walk show comes once, in order (G1, G2, G3). So does one that was
-//!   there throughout the time from the oldest of these states to the newest, which is less to ask.
-//! - Each page moves strictly on. A walk has at most as many pages as the items ahead in the oldest state shown, and those
-//!   that came since, fill, and one more (G4).
-//! - Each page is as sure as when it was made, and its ends are those of its state (G6).
-//! - No page is older than the cache says, and none is from before a write that it was told of.
+//! - An item that is in every state that the pages of a walk show comes once, in order (G1, G2, G3). An item that was
+//!   there from the oldest of these states to the newest is in all of them.
+//! - Each page moves strictly on. A walk has at most as many pages as the items ahead in the oldest state shown, and
+//!   those that came since, fill, and one more (G4).
+//! - Each page keeps the level that it was made with, and its ends are those of its states (G6).
+//! - No page is older than the cache's settings allow, and none is of a state before a write that the cache was told
+//!   of.
 //!
-//! This follows from the proof of a page (ARCHITECTURE.md), which uses the answers of that page alone, and not time: each
-//! page delivers what its states hold of its own interval, and the cursor by which the next page is asked for begins where
-//! that interval ends.
+//! This follows from the proof of a page (ARCHITECTURE.md), which uses the answers of that page alone, and not time:
+//! each page delivers what its states hold of its own interval, and the cursor by which the next page is asked for
+//! begins where that interval ends.
 //!
-//! `cache` is a model of a cache, `scenario` what a seed makes of it, the list and the clients, `walk` goes through it,
-//! `promises` is what must hold, `kinds` what walks must meet.
+//! `cache` is a model of a cache. `scenario` draws its settings, the list and the clients from a seed, `walk` drives
+//! the core and the cache, and `promises` holds the pages to the guarantees. `kinds` has the pages and walks that must
+//! occur.
 
 mod cache;
 mod kinds;
@@ -35,13 +37,13 @@ pub(crate) use walk::{Outcome, walk};
 
 use crate::worlds::WorldCounts;
 
-/// The least number of walks of which bounds are asserted.
+/// The smallest run whose figures are held to their bounds.
 const LEAST_WALKS: u64 = 5_000;
 
-/// Of a hundred pages so many come from the cache at least.
+/// The least number of pages in a hundred that must come from the cache.
 const FROM_CACHE_OF_HUNDRED: u64 = 20;
 
-/// Of a thousand pages so many are refused at most.
+/// The largest number of refused requests for a thousand pages.
 const REFUSED_OF_THOUSAND: u64 = 60;
 
 /// The results of many walks.

@@ -1,4 +1,4 @@
-//! A scenario of any family, and what comes of it.
+//! A scenario of any family, and the result of its walk.
 
 use std::{cell::Cell, panic, sync::Once};
 
@@ -53,11 +53,11 @@ words!(Case {
     Cached(scenario) = "cached",
 });
 
-/// The end of a walk.
+/// The result of a walk of any family.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ended {
     pub(crate) violation: Option<Broken>,
-    /// The cause of a refusal, and whether the world gave a reason for it.
+    /// The cause of the first refusal; for lists by offset with its need.
     pub(crate) refusal: Option<String>,
     pub(crate) story: Vec<String>,
 }
@@ -70,7 +70,7 @@ pub(crate) struct Broken {
 }
 
 impl Broken {
-    /// Reads `promise: what`.
+    /// Parses `promise: what`.
     fn of(said: &str) -> Self {
         let (promise, what) = said.split_once(": ").unwrap_or((said, ""));
         Self { promise: promise.to_owned(), what: what.to_owned() }
@@ -94,7 +94,7 @@ impl Case {
         }
     }
 
-    /// Returns a walk in which it matters whether this rule is kept.
+    /// Returns a scenario in which a core without this rule can break a promise.
     pub(crate) fn with_rule(seed: u64, rule: Rule) -> Self {
         match rule {
             Rule::MarksAreChained => Self::from_seed(Family::Anchored, seed),
@@ -103,17 +103,17 @@ impl Case {
         }
     }
 
-    /// Returns a walk in which this lie can do its harm.
+    /// Returns a scenario in which this lie can break a promise.
     pub(crate) fn with_lie(seed: u64, lie: keyed::broken::Lie) -> Self {
         Self::Keyed(Box::new(keyed::scenario::Scenario::with_lie(seed, lie)))
     }
 
-    /// Returns a walk in which this fault of a cache can do its harm.
+    /// Returns a scenario with this fault of the cache.
     pub(crate) fn with_fault(seed: u64, fault: cached::Fault) -> Self {
         Self::Cached(Box::new(cached::Scenario::with_fault(seed, fault)))
     }
 
-    /// Walks. `telling`: the end has the whole story. A core that panics breaks a promise.
+    /// Walks as the scenario says. With `telling`, the result has the story. A panic of the core is a violation.
     pub(crate) fn walk(&self, telling: bool) -> Ended {
         quietly(|| panic::catch_unwind(|| self.walked(telling))).unwrap_or_else(|_| Ended {
             violation: Some(Broken { promise: "panic".to_owned(), what: String::new() }),
@@ -166,7 +166,7 @@ impl Case {
         }
     }
 
-    /// Returns the smallest scenario found of which `same` holds.
+    /// Returns the smallest scenario found for which `same` holds.
     pub(crate) fn shrunk(&self, same: impl Fn(&Self) -> bool) -> Self {
         shrink(self, Self::smaller, same)
     }
@@ -184,7 +184,7 @@ impl Case {
         }
     }
 
-    /// Returns the smallest scenario found that ends in the same way, as far as a promise or a refusal goes.
+    /// Returns the smallest scenario found that breaks the same promise and is refused for the same cause.
     pub(crate) fn shrunk_to_its_end(&self) -> Self {
         let end = |case: &Self| {
             let Ended { violation, refusal, .. } = case.walk(false);
@@ -199,9 +199,10 @@ thread_local! {
     static WALKING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Panics of a core that walks are caught, reported with their walk, and not printed on their own.
+/// Does some work without printing panics of this thread: those of the core are caught, and reported with their walk.
 pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> T {
     static ONCE: Once = Once::new();
+    // The hook is global: it is set once, and asks each thread whether it walks.
     ONCE.call_once(|| {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |info| {

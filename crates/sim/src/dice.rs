@@ -1,7 +1,7 @@
-//! A small deterministic generator (SplitMix64, Steele, Lea and Flood 2014): the same seed is the same walk on every
+//! A small deterministic generator (SplitMix64; Steele, Lea and Flood 2014). A seed gives the same walk on every
 //! machine and in every version of the toolchain.
 
-/// A stream of numbers that a seed decides.
+/// A stream of random numbers that follows from a seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(u64);
 
@@ -15,12 +15,12 @@ impl Dice {
         scramble(self.0)
     }
 
-    /// A number below `bound`, which is at least 1.
+    /// Returns a number from 0 to below `bound`, which is at least 1.
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
         (((self.roll() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
-    /// True `percent` times of a hundred.
+    /// Returns true `percent` times in a hundred.
     pub(crate) fn chance(&mut self, percent: u32) -> bool {
         self.below(100) < percent
     }
@@ -30,7 +30,7 @@ impl Dice {
     }
 }
 
-/// Returns a number that depends on all bits of both.
+/// Returns a hash of two numbers: a random number that follows from a seed and an index, without a stream.
 pub(crate) fn mix(left: u64, right: u64) -> u64 {
     scramble(left ^ scramble(right.wrapping_add(0x9e37_79b9_7f4a_7c15)))
 }

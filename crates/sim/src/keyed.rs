@@ -1,10 +1,14 @@
 //! Lists whose order is declared: the real core against a model collection of rows with keys.
 //!
-//! `world` is the collection, made of `row`s whose keys have `values`; `upstream` the API in front of it, as its `traits`
-//! say; `gateway` what gateways remember; `client`, `style` and `walk` who goes through it. `promises` and the files
-//! beside it (`ends`, `proof`, `leg`, `cost`) are what is asserted, `need` which refusals there was a reason for. A
-//! `scenario` is a walk as data, which `draw` makes of a seed; `small` goes through all small ones, `broken` and the
-//! core's own rules show that the simulator can fail, `drift` and `table` measure what pages cost.
+//! - The model: `world` is the collection, made of `row`s whose keys have `values`; `upstream` is the API in front of
+//!   it, with the behaviour that `traits` describe; `gateway` is the memory of the gateways.
+//! - The walks: `client` and `style` describe a client, and `walk` drives the core for it. A `scenario` is a walk as
+//!   data, which `draw` makes of a seed and `shrink` makes smaller; `small` enumerates all small ones.
+//! - The assertions: `promises` holds each page to the guarantees, with `ends`, `proof`, `leg` and `cost` beside it.
+//!   `need` finds the reason for a refusal. `tally` counts levels and refusals, `bounds` bounds them, and `met` asserts
+//!   that walks meet every kind of world.
+//! - The tests of the simulator itself: `broken` has lies that it must notice. `drift` and `table` measure the cost of
+//!   pages.
 
 pub(crate) mod aim;
 pub(crate) mod bounds;

@@ -1,13 +1,17 @@
-//! Lists that are sorted otherwise than their order says: without regard to case, by a language, by ranks, with nulls on
-//! the other side, by instants that are spelt in many ways. Nothing but the answers tells.
+//! Lists that are sorted otherwise than their order declares: without regard to case, by a language, by ranks, with
+//! nulls on the other side, by instants that are spelt in many ways. Only the answers show that.
 //!
-//! Whatever a page shows is held to its level: an `exact` page holds all that stands between the place that was asked for
-//! and its own last row, or the end, in the order in which the upstream really sorts; so does every page of a list at rest
-//! whose ties hold still. Where a list changes while its pages are read, the rows that would contradict the order may come
-//! and go unseen: how many pages that deceives has a bound. The core may say less, or refuse: how often it does in
-//! each world is counted and has a bound.
+//! Each page is held to its level by the true order. An `exact` page, and each page of a list at rest with ordered
+//! ties, has every row between the place that was asked for and its own last row, or the end of the list, in the
+//! upstream's order (G1, G3, G6).
 //!
-//! `scenario` is a walk as data, `upstream` the list at work, `walk` goes through it, `promises` is what must hold.
+//! The guarantees assume that the declared order is the true one (docs/guarantees.md, "Limits"). Hence one exception:
+//! where a list changes while it is read, the rows that would contradict the order may come and go between two answers.
+//! Such pages are deceived, and have a bound. The core may also claim less or refuse: how often it does is counted for
+//! each world, and has a bound.
+//!
+//! `scenario` is a walk as data, `upstream` the list and the API in front of it, `walk` the client, and `promises`
+//! holds its pages to the guarantees.
 
 mod promises;
 mod scenario;
@@ -24,17 +28,18 @@ pub(crate) use shrink::smaller;
 use walk::DECEIVED;
 pub(crate) use walk::{Outcome, walk};
 
-/// The least number of walks of which bounds are asserted.
+/// The smallest run whose figures are held to their bounds.
 const LEAST_WALKS: u64 = 5_000;
 
-/// At most one page of so many may be deceived; 20 of a million are.
+/// The number of pages of which at most one may be deceived. In long runs 20 of a million are.
 const MOST_DECEIVED: u64 = 20_000;
 
 /// The results of many walks.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) walks: u64,
-    /// By truth, by what was said, and whether the list was at rest and its ties in order: pages by level, and refusals.
+    /// The numbers of pages by level and of refusals by cause. The key is the true order, the declared type, and
+    /// whether the list was at rest and its ties in order.
     counts: BTreeMap<(Truth, Said, bool), BTreeMap<&'static str, u64>>,
 }
 
@@ -60,8 +65,8 @@ impl Tally {
         self.counts.get(&(truth, said, still)).and_then(|counts| counts.get(what)).copied().unwrap_or(0)
     }
 
-    /// Returns the figures that are beyond the recorded ones: how often each kind of list is met and must be read, and
-    /// how many pages are deceived.
+    /// Returns the figures that are beyond their bounds: worlds that are met too seldom, lists that are refused
+    /// although they can be read, and deceived pages.
     pub(crate) fn beyond(&self) -> Vec<String> {
         if self.walks < LEAST_WALKS {
             return Vec::new();
@@ -82,7 +87,9 @@ impl Tally {
                         sum(truth, said, still, &["exact", "checked", "anchored"]) + sum(truth, said, still, &refusals);
                     hold(met * 200 > self.walks, format!("{truth:?} {said:?} {still}: met {met} times"));
                 }
-                // At rest, a list whose key is said to be opaque, or of which nothing is said, is read to its end.
+                // At rest, a list whose key is opaque or without a declared type can be read to its end. A declared
+                // text is compared by its bytes, so that such a list may be refused; so may one whose nulls are
+                // misplaced.
                 let refused = sum(truth, said, true, &refusals);
                 let may_refuse = said == Said::Text || truth == Truth::NullsElsewhere;
                 hold(may_refuse || refused == 0, format!("{truth:?} {said:?} at rest: {refused} refused"));

@@ -1,9 +1,13 @@
-//! Scenarios in files: `regressions/` holds those that failed once, or that fail without a rule of the core.
+//! Scenarios in files: `regressions/` has those that failed once, and those that fail without a rule of the core.
 //!
-//! A file begins with a comment that says what the scenario shows. `without RULE` names a rule of the core: the
-//! scenario keeps its promises, and breaks one where that rule is switched off. `breaks PROMISE` names the promise that
-//! is broken then; without a rule it says that the scenario is a lie, which breaks that promise always. The scenario
-//! follows, after the name of its family.
+//! ```text
+//! # A comment on the fault that the scenario shows.
+//! without RULE            optional: the scenario keeps its promises, and breaks one if this rule is switched off
+//! breaks PROMISE          optional: the promise that is broken then; without a RULE, the scenario is a lie
+//! FAMILY { … }            the scenario, in the form of `text`
+//! ```
+//!
+//! A scenario without both lines failed once, and must keep its promises. A lie must break its promise.
 
 use std::{fs, path::Path};
 
@@ -14,7 +18,7 @@ use crate::{
     text::{Page, Text, Words},
 };
 
-/// A scenario, and what must come of it.
+/// A scenario with its expected result.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Regression {
     pub(crate) without: Option<Rule>,
@@ -72,7 +76,7 @@ impl Regression {
         }
     }
 
-    /// Returns the property that does not hold, if there is one.
+    /// Returns the difference from the expected result, if there is one.
     pub(crate) fn fault(&self) -> Option<String> {
         let told = |broken: Broken| format!("breaks {}: {}", broken.promise, broken.what);
         let is_lie = self.without.is_none() && self.breaks.is_some();
@@ -102,9 +106,9 @@ mod tests {
     use super::*;
     use crate::{case::Family, keyed::broken::Lie, text};
 
-    /// Each of them was found once, or shows what a rule of the core is for.
+    /// Each scenario failed once, or shows the purpose of a rule of the core.
     #[test]
-    fn regressions_hold() {
+    fn regressions_have_their_expected_results() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
         let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<PathBuf> = files.collect();
@@ -120,9 +124,9 @@ mod tests {
         assert!(files.len() >= 12, "{} files", files.len());
     }
 
-    /// Each file says in a comment on top what it shows.
+    /// Each file begins with a comment on the fault that it shows.
     #[test]
-    fn regressions_say_what_they_show() {
+    fn each_regression_begins_with_a_comment() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -1,4 +1,4 @@
-//! The report of many walks, with all that helps a person who looks into those that failed.
+//! The report of many walks: the figures of each family, and the stories and scenarios of failing walks.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -10,7 +10,7 @@ use crate::{
     token,
 };
 
-/// The results of walks of all families.
+/// The results of walks of all families, with the figures of each.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) walks: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Report {
     pub(crate) anchored: anchored::Tally,
     pub(crate) misdeclared: misdeclared::Tally,
     pub(crate) cached: cached::Tally,
-    /// The seeds of walks that break a promise.
+    /// The seeds of walks that break a promise, by family and promise.
     pub(crate) broken: BTreeMap<(Family, String), Vec<u64>>,
 }
 
@@ -48,8 +48,8 @@ impl Report {
         self.broken.values().map(Vec::len).sum()
     }
 
-    /// Returns the figures that are beyond the recorded ones: worlds that are met too seldom, refusals without need,
-    /// levels and deceived pages.
+    /// Returns the figures that are beyond their recorded bounds: worlds that are met too seldom, refusals, levels, and
+    /// deceived pages.
     pub(crate) fn beyond(&self) -> Vec<String> {
         let mut beyond = self.keyed.beyond(&keyed::bounds::WALKS);
         let needless = self.keyed.refused_without_need();
@@ -62,7 +62,7 @@ impl Report {
         beyond
     }
 
-    /// Prints all numbers, and of each broken promise the first walk.
+    /// Prints all figures, and the first walk of each broken promise.
     pub(crate) fn print(&self) {
         if self.keyed.walks > 0 {
             println!("{}{}", self.keyed, self.keyed.met);
@@ -90,6 +90,7 @@ impl Report {
             let name = family.name();
             let some: Vec<String> = first.iter().take(6).map(|seed| format!("{name}:{seed}")).collect();
             println!("\n{promise}: broken {} times, at commit {}, by {}", seeds.len(), commit(), some.join(", "));
+            // Only the first walk of each promise is shrunk, because that may take thousands of walks.
             let Some(seed) = first.first() else { continue };
             tell(&Case::from_seed(*family, *seed), promise, &format!("{name}-{seed}"));
             println!("  cargo sim replay {name}:{seed}");

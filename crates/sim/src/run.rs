@@ -1,4 +1,4 @@
-//! Many walks on all cores.
+//! Runs of many walks, on all processors.
 
 use std::{
     io::{IsTerminal, Write as _, stderr},
@@ -21,10 +21,10 @@ use crate::{
     token,
 };
 
-/// A run stops looking after so many failing walks.
+/// The number of failing walks after which a run stops.
 const ENOUGH: u64 = 500;
 
-/// Which families are walked through, and how often: one walk in so many; the first family takes what is left.
+/// The families of a run, each with its share: one walk in so many. The remaining walks are of the family `rest`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mix {
     rest: Family,
@@ -32,13 +32,13 @@ pub(crate) struct Mix {
 }
 
 impl Mix {
-    /// All families without a cache; most walks are of lists whose order is declared, which have the most rules.
+    /// All families without a cache. Most walks are of lists with a declared order, which have the most rules.
     pub(crate) const ALL: Self = Self {
         rest: Family::Keyed,
         others: &[(Family::Anchored, 50), (Family::Token, 10), (Family::Misdeclared, 100)],
     };
 
-    /// The same, and lists whose pages are kept: a soak has seeds of its own, so that it may walk through more.
+    /// All families. A soak has random seeds, so that further families change no recorded figure.
     pub(crate) const SOAK: Self = Self {
         rest: Family::Keyed,
         others: &[(Family::Anchored, 50), (Family::Token, 10), (Family::Misdeclared, 100), (Family::Cached, 20)],
@@ -48,7 +48,7 @@ impl Mix {
         Self { rest: family, others: &[] }
     }
 
-    /// Returns the family that a seed walks through.
+    /// Returns the family of a seed's walk.
     fn family(self, seed: u64) -> Family {
         let own = self.others.iter().find(|(_, one_in)| mix(seed, *one_in).is_multiple_of(*one_in));
         own.map_or(self.rest, |(family, _)| *family)
@@ -60,13 +60,14 @@ impl Mix {
 struct Progress {
     walks: AtomicU64,
     failed: AtomicU64,
-    /// The failing walks that were not told yet, each as the promise and the seed to replay.
+    /// The failing walks that are still to be printed, each as the promise and the seed that replays it.
     found: Mutex<Vec<String>>,
 }
 
 impl Progress {
-    /// Says on a terminal each second, and elsewhere every ten seconds, how far the run has come, until `ended` says
-    /// so. Names each failing walk at once, so that a run that is cut off has told them.
+    /// Prints the progress to standard error until `ended` returns true: each second on a terminal, elsewhere every ten
+    /// seconds. `ended` waits for the time it is given. Failing walks are printed on the way, so that a run that is
+    /// interrupted has named them.
     fn tell(&self, ended: impl Fn(Duration) -> bool) {
         let terminal = stderr().is_terminal();
         let pause = Duration::from_secs(if terminal { 1 } else { 10 });
@@ -78,7 +79,7 @@ impl Progress {
             }
             let (walks, failed) = (self.walks.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
             let line = format!("{seconds:4} s, {walks} walks, {} a second, {failed} violations", walks / seconds);
-            // Where nobody can read it, a run goes on all the same.
+            // A closed standard error does not end the run.
             let _ = if terminal { write!(stderr(), "\r{line}\x1b[K") } else { writeln!(stderr(), "{line}") };
         }
         if terminal && seconds > 0 {
@@ -87,8 +88,8 @@ impl Progress {
     }
 }
 
-/// Walks with the seeds that `next` gives, on all cores, until it gives none or enough have failed. `telling`: says on
-/// the way how far it is.
+/// Walks with the seeds that `next` returns, on all processors, until it returns `None` or [`ENOUGH`] walks have
+/// failed. With `telling`, prints the progress.
 pub(crate) fn walk_all(mix: Mix, telling: bool, next: impl Fn() -> Option<u64> + Sync) -> Report {
     let (report, progress) = (Mutex::new(Report::default()), Progress::default());
     thread::scope(|scope| {
@@ -114,6 +115,7 @@ fn walk_some(mix: Mix, next: impl Fn() -> Option<u64>, progress: &Progress) -> R
     let mut own = Report::default();
     while let Some(seed) = next() {
         let family = mix.family(seed);
+        // A panic breaks a promise of this walk, and does not end the run.
         let broken = panic::catch_unwind(panic::AssertUnwindSafe(|| walk_one(family, seed, &mut own)));
         let broken = broken.unwrap_or_else(|_| Some("panic".to_owned()));
         let failed = u64::from(broken.is_some());
@@ -129,7 +131,7 @@ fn walk_some(mix: Mix, next: impl Fn() -> Option<u64>, progress: &Progress) -> R
     own
 }
 
-/// Walks with a seed, and counts what came of it. Gives the promise that was broken.
+/// Walks with a seed and counts the result. Returns the promise that was broken, if one was.
 fn walk_one(family: Family, seed: u64, own: &mut Report) -> Option<String> {
     let promise = |violation: String| violation.split(':').next().unwrap_or_default().to_owned();
     own.walks += 1;

@@ -1,12 +1,12 @@
-//! Makes a scenario small: less of everything, as long as the same comes of it.
+//! The shrinking of scenarios: to the smallest one found with the same result.
 
 use std::ops::Range;
 
-/// The most walks that one shrinking may take.
+/// The largest number of walks of one shrinking.
 const ATTEMPTS: u32 = 4_000;
 
-/// Returns the smallest scenario found of which the same can be said; `smaller` gives those that are smaller in one
-/// respect, the boldest first.
+/// Returns the smallest scenario found for which `same` holds. `smaller` returns the scenarios that are smaller than
+/// one in one respect, those with the largest step first; the search goes on from the first for which `same` holds.
 pub(crate) fn shrink<S: Clone>(scenario: &S, smaller: impl Fn(&S) -> Vec<S>, same: impl Fn(&S) -> bool) -> S {
     let mut best = scenario.clone();
     let mut attempts = 0;
@@ -17,6 +17,7 @@ pub(crate) fn shrink<S: Clone>(scenario: &S, smaller: impl Fn(&S) -> Vec<S>, sam
                 return best;
             }
             if same(&candidate) {
+                // Begin again with the largest step, which may be possible now.
                 best = candidate;
                 continue 'smaller;
             }
@@ -25,7 +26,7 @@ pub(crate) fn shrink<S: Clone>(scenario: &S, smaller: impl Fn(&S) -> Vec<S>, sam
     }
 }
 
-/// Returns the whole, its halves, quarters and so on down to single places.
+/// Returns the whole range of a length, its halves, its quarters, and so on down to single places.
 pub(crate) fn chunks(length: usize) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut size = length;
@@ -36,7 +37,7 @@ pub(crate) fn chunks(length: usize) -> Vec<Range<usize>> {
     ranges
 }
 
-/// Scenarios that are being collected.
+/// A collector of scenarios that are smaller than one.
 pub(crate) struct Candidates<'a, S> {
     of: &'a S,
     pub(crate) found: Vec<S>,
@@ -47,7 +48,7 @@ impl<'a, S: Clone + PartialEq> Candidates<'a, S> {
         Self { of, found: Vec::new() }
     }
 
-    /// Adds the scenario with a change, where it is another one then.
+    /// Adds the scenario with a change, if the change makes a difference.
     pub(crate) fn with(&mut self, change: impl FnOnce(&mut S)) {
         let mut candidate = self.of.clone();
         change(&mut candidate);

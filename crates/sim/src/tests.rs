@@ -1,6 +1,6 @@
 //! The tests of a run: each family, all small worlds, and the broken cores and caches that must be caught.
 //!
-//! `WALKS=n` sets how many walks each family does, for `crates/mutants`.
+//! `WALKS=n` sets the number of walks of each family; `crates/mutants` uses that.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +18,7 @@ use crate::{
 /// The number of walks of a family that is walked alone.
 const WALKS_OF_FAMILY: u64 = 20_000;
 
-/// The number of walks with caches. Each has several clients, and as many pages as ten others.
+/// The number of walks with caches. Each has several clients, and as many pages as ten other walks.
 const WALKS_WITH_CACHES: u64 = 6_000;
 
 /// The mark in every binary whose core has rules that can be switched off. `tests/end_to_end` looks for it in the
@@ -114,11 +114,11 @@ fn every_broken_core_is_caught() {
     assert!(missed.is_empty(), "not caught: {missed:?}");
 }
 
-/// So that its absence from another binary shows something.
+/// The mark is in this binary, so that its absence from the binary that is shipped is evidence.
 #[test]
-fn a_binary_whose_rules_can_be_switched_off_says_so() {
+fn a_binary_with_switchable_rules_has_the_mark() {
     let binary = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-    // The test names the mark itself, so that it stands there once in any case.
+    // The constant of this test is one occurrence: a second one is that of the core.
     let times = binary.windows(MARK.len()).filter(|window| *window == MARK).count();
     assert!(times >= 2, "the mark stands there {times} times");
 }

@@ -1,4 +1,4 @@
-//! Scenarios as text, so that one that failed once runs in every later version of the simulator.
+//! Scenarios as text, so that a scenario that failed once can be walked by every later version of the simulator.
 //!
 //! A text is words between blanks; `#` begins a comment that ends with its line. A record is `{ field value … }`, a
 //! list is `[ value … ]`, and `*9 value` in a list stands for nine equal values. Absent options are `-`.
@@ -35,7 +35,7 @@ impl<'a> Words<'a> {
         Self { words, next: 0 }
     }
 
-    /// Returns the next word, which stays.
+    /// Returns the next word without taking it.
     pub(crate) fn peek(&self) -> Option<&'a str> {
         self.words.get(self.next).map(|(_, word)| *word)
     }
@@ -46,7 +46,7 @@ impl<'a> Words<'a> {
         Ok(word)
     }
 
-    /// Takes the next word where it is this one.
+    /// Takes the next word if it is this one, and returns whether it was.
     pub(crate) fn take(&mut self, word: &str) -> bool {
         let taken = self.peek() == Some(word);
         self.next += usize::from(taken);
@@ -57,7 +57,7 @@ impl<'a> Words<'a> {
         if self.take(word) { Ok(()) } else { Err(self.fault(&[word])) }
     }
 
-    /// The rest of the line that the word before stands in.
+    /// Takes the rest of the line of the last word that was taken.
     pub(crate) fn line(&mut self) -> String {
         let line = self.next.checked_sub(1).map(|before| self.words[before].0);
         let rest = self.words[self.next..].iter().take_while(|(number, _)| Some(*number) == line);
@@ -66,7 +66,7 @@ impl<'a> Words<'a> {
         rest.join(" ")
     }
 
-    /// Says that the next word is none of these.
+    /// Returns the message that the next word is none of these.
     pub(crate) fn fault(&self, wanted: &[&str]) -> String {
         let wanted = wanted.join(", ");
         match self.words.get(self.next) {
@@ -92,7 +92,7 @@ pub(crate) fn write<T: Text>(value: &T) -> String {
     page.render()
 }
 
-/// Makes a type with named fields a record; the fields that equal those of the default are left out.
+/// Implements [`Text`] for a type with named fields, as a record without the fields that equal the default.
 macro_rules! record {
     ($name:ty, $default:expr, { $($field:ident),* $(,)? }) => {
         impl $crate::text::Text for $name {
@@ -129,7 +129,7 @@ macro_rules! record {
 }
 pub(crate) use record;
 
-/// Makes a type with variants a word, with what a variant holds after it.
+/// Implements [`Text`] for an enum: a word for each variant, followed by the variant's values.
 macro_rules! words {
     ($name:ty { $($variant:ident $(($($part:ident),+))? $({ $($field:ident),+ })? = $word:literal),* $(,)? }) => {
         impl $crate::text::Text for $name {
@@ -190,7 +190,7 @@ impl Text for bool {
     }
 }
 
-/// A text without blanks, of which no comment begins.
+/// A word: a text without blanks and without `#`.
 impl Text for String {
     fn write(&self, page: &mut Page) {
         page.word(self);
@@ -224,7 +224,7 @@ impl<T: Text> Text for Box<T> {
     }
 }
 
-/// More equal values than any scenario has: a text that says more is refused.
+/// The largest number of equal values that `*` may stand for, beyond that of any scenario.
 const MOST_EQUAL: usize = 10_000;
 
 impl<T: Text + Clone + PartialEq> Text for Vec<T> {
@@ -296,7 +296,7 @@ mod tests {
     record!(Row, Self::default(), { id, keys, hidden });
 
     #[test]
-    fn only_what_differs_from_the_default_is_written() {
+    fn only_fields_that_differ_from_the_default_are_written() {
         let row = Row { id: 3, keys: [Some(-1), None], hidden: false };
         assert_eq!(write(&row), "{ id 3 keys [ -1 - ] }\n");
         assert_eq!(read(&write(&row)), Ok(row));

@@ -1,12 +1,16 @@
-//! Lists that are paged by what the upstream hands out: the real core against a model of such an upstream.
+//! Lists that are paged by the upstream's own tokens: the real core against a model of such an upstream.
 //!
-//! A client can't see the items that an upstream's tokens skip. So the promises are about the answers: every item that
-//! an answer shows beyond the place of a page, and before the page's last item, is on that page; no item comes twice;
-//! and where tokens are perfect (keys, snapshots), a walk from the start to the end delivers all that was there
-//! throughout.
+//! No answer shows the items that a token skips, so that no core can promise them. The guarantees (docs/guarantees.md,
+//! "Levels") are about the answers:
 //!
-//! `world` is the list, `upstream` what pages it, `scenario` what a seed makes of both and of the client, `walk` goes
-//! through it, `promises` is what must hold.
+//! - each item that an answer shows beyond the place of a page, and up to the page's last item, is on that page (G1);
+//! - no item comes twice (G2), and in a declared order items come in it (G3);
+//! - a page of level `checked` skips no item that was there throughout, shown or not (G6);
+//! - where tokens keep their place (keys, snapshots), a walk from the start to the end delivers each item that was
+//!   there throughout (G1).
+//!
+//! `world` is the list and `upstream` the API in front of it. `scenario` draws both and the client from a seed, `walk`
+//! drives the core, and `promises` holds its pages to the guarantees. `kinds` has the worlds that walks must meet.
 
 mod kinds;
 mod promises;
@@ -25,16 +29,16 @@ pub(crate) use walk::{Outcome, walk};
 
 use crate::worlds::WorldCounts;
 
-/// The least number of walks of which bounds are asserted.
+/// The smallest run whose figures are held to their bounds.
 const LEAST_WALKS: u64 = 10_000;
 
-/// Of a hundred pages in a declared order so many say that they are checked, at least: as was recorded.
+/// The least number of pages in a hundred of lists with a declared order that must be `checked`, as was recorded.
 const CHECKED_OF_HUNDRED: u64 = 45;
 
-/// Of a thousand pages so many are refused at most: as was recorded.
+/// The largest number of refusals for a thousand pages, as was recorded.
 const ANY_REFUSED_OF_THOUSAND: u64 = 28;
 
-/// Of a thousand walks over tokens that never lose their place, so many may be refused at most.
+/// The largest number in a thousand walks over tokens that keep their place that may be refused without need.
 const REFUSED_OF_THOUSAND: u64 = 8;
 
 /// The results of many walks.
@@ -44,10 +48,10 @@ pub(crate) struct Tally {
     pages: u64,
     requests: u64,
     changes: u64,
-    /// Pages of lists whose order is declared, and how many of them say that they are checked.
+    /// The number of pages of lists with a declared order, and of those of level `checked`.
     declared: u64,
     checked: u64,
-    /// Walks over tokens that never lose their place, and how many of them are refused.
+    /// The number of walks over tokens that keep their place, and of those that are refused without need.
     perfect: u64,
     unneeded: u64,
     refused: BTreeMap<String, u64>,
@@ -93,7 +97,8 @@ impl Tally {
         let refused: u64 = self.refused.values().sum();
         let mut beyond = Vec::new();
         let mut hold = |holds: bool, said: String| beyond.extend((!holds && walks >= LEAST_WALKS).then_some(said));
-        // Each page that says it is checked is held to that (`promises`), so that too many would be found there.
+        // A page that claims `checked` wrongly is a violation (`Visit::check_level`), so that only too few need a
+        // bound.
         hold(
             checked * 100 >= CHECKED_OF_HUNDRED * declared,
             format!("of {declared} pages by token in a declared order only {checked} are checked"),

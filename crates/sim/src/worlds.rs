@@ -1,11 +1,12 @@
-//! The number of walks that meet each kind of world: a kind that is drawn no longer tests nothing.
+//! The number of walks that meet each kind of world. A kind that is no longer drawn would test nothing, so that each
+//! has a floor.
 
 use std::collections::BTreeMap;
 
 /// A kind of scenario, with the least share of walks that meet it.
 pub(crate) struct WorldKind<S> {
     name: &'static str,
-    /// Of a thousand walks, so many at least: about seven tenths of the share that was measured.
+    /// The least number of walks in a thousand that must meet it: about seven tenths of the share that was measured.
     floor: u64,
     holds: fn(&S) -> bool,
 }
@@ -21,7 +22,7 @@ impl<S> WorldKind<S> {
 pub(crate) struct WorldCounts(BTreeMap<&'static str, u64>);
 
 impl WorldCounts {
-    /// Counts a walk.
+    /// Counts a walk for each kind that its scenario is of.
     pub(crate) fn add<S>(&mut self, kinds: &[WorldKind<S>], scenario: &S) {
         for kind in kinds.iter().filter(|kind| (kind.holds)(scenario)) {
             *self.0.entry(kind.name).or_default() += 1;
@@ -36,7 +37,7 @@ impl WorldCounts {
         self.0.get(kind.name).copied().unwrap_or(0)
     }
 
-    /// Returns the kinds that so many walks met less often than their floors.
+    /// Returns the kinds that `walks` walks met less often than their floors.
     pub(crate) fn missed<S>(&self, kinds: &[WorldKind<S>], walks: u64) -> Vec<String> {
         let said = |kind: &WorldKind<S>| {
             let (WorldKind { name, floor, .. }, met) = (kind, self.met(kind));
@@ -45,7 +46,7 @@ impl WorldCounts {
         kinds.iter().filter(|kind| self.met(kind) * 1_000 < kind.floor * walks).map(said).collect()
     }
 
-    /// Returns a table of all kinds.
+    /// Returns a table of all kinds, with the shares that were met and the floors.
     pub(crate) fn table<S>(&self, kinds: &[WorldKind<S>], walks: u64) -> String {
         let line = |kind: &WorldKind<S>| {
             let share = self.met(kind) as f64 * 1_000.0 / walks.max(1) as f64;

@@ -6,7 +6,7 @@ use crate::{
     tls::{Credentials, report::CertificateState},
 };
 
-/// Adds the ends of certificates, and the changes of their files.
+/// Adds the end of each certificate, whether it is in use, and the changes of certificate files.
 pub(super) fn certificates(exposition: &mut Exposition, snapshot: &Snapshot, vitals: &Vitals) {
     let states: Vec<_> = snapshot.credentials().flat_map(Credentials::states).collect();
     type Value = fn(&CertificateState) -> i64;
@@ -34,7 +34,7 @@ pub(super) fn certificates(exposition: &mut Exposition, snapshot: &Snapshot, vit
     }
 }
 
-/// Adds the keys of cursors, by their numbers.
+/// Adds the time since which each key of cursors is known, by its number.
 pub(super) fn cursor_keys(exposition: &mut Exposition, snapshot: &Snapshot) {
     let help = "Time since which the process has a key of cursors, by its number and use: it signs, or only verifies. A \
                 restart begins anew.";

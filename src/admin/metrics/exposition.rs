@@ -2,8 +2,8 @@
 //!
 //! A family states its labels once, and each of its samples has a value for each of them: two samples of a family can't
 //! differ in their labels. The writer is our own: `prometheus-client` writes OpenMetrics alone, which `promtool check
-//! metrics` rejects, and both it and `prometheus` keep values in maps with a lock, whose series grow with what comes from
-//! outside. Here the values are arrays with an element for each label value that the program knows.
+//! metrics` rejects, and both it and `prometheus` keep values in maps with a lock, whose series grow with what comes
+//! from outside. Here the values are arrays with an element for each label value that the program knows.
 
 use std::fmt::{Display, Write as _};
 
@@ -35,7 +35,7 @@ pub(super) struct Samples<'e> {
 }
 
 impl Exposition {
-    /// Begins a family. Its name has the unit, and of a counter the suffix `_total`.
+    /// Begins a family. Its name ends with the unit; the name of a counter ends with `_total`.
     pub(super) fn family(
         &mut self,
         kind: MetricKind,
@@ -100,12 +100,14 @@ impl Samples<'_> {
         let _ = writeln!(self.text, " {}", counts.count);
     }
 
+    /// Writes the name and the labels of a sample; `bound` is the label `le` of a histogram's bucket.
     fn series(&mut self, suffix: &str, values: &[&str], bound: Option<&str>) {
         debug_assert_eq!(values.len(), self.labels.len(), "{} has a value for each label", self.name);
         let _ = write!(self.text, "{}{suffix}", self.name);
         let labels = self.labels.iter().copied().zip(values.iter().copied()).chain(bound.map(|bound| ("le", bound)));
         for (index, (label, value)) in labels.enumerate() {
             let _ = write!(self.text, "{}{label}=\"", if index == 0 { '{' } else { ',' });
+            // The format escapes these three in values of labels, and nothing else.
             for character in value.chars() {
                 match character {
                     '\\' => self.text.push_str("\\\\"),
@@ -136,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn samples_are_what_prometheus_reads() {
+    fn samples_have_the_text_format_of_prometheus() {
         let mut exposition = Exposition::default();
         exposition.gauge("up", "Whether.", 1);
         let mut family = exposition.family(MetricKind::Counter, "requests_total", &["route", "status"], "Requests.");

@@ -38,8 +38,8 @@ pub(super) fn requests(exposition: &mut Exposition, routes: &[&RouteMetrics]) {
         let mut samples = exposition.family(MetricKind::Counter, family.name, &labels, family.help);
         for metrics in routes {
             for (values, count) in metrics.counts(index) {
-                // Of label sets with many values only those that occurred are written. A counter for each route is always
-                // written.
+                // A family with labels of its own has hundreds of counters for each route: those that are 0 are left
+                // out. A counter without such labels is always written.
                 if count > 0 || values.is_empty() {
                     samples.sample(&[&[metrics.route()], values.as_slice()].concat(), count);
                 }
@@ -48,8 +48,8 @@ pub(super) fn requests(exposition: &mut Exposition, routes: &[&RouteMetrics]) {
     }
 }
 
-/// Adds the counts of legacy clients and the end of their support. Clients' names come from outside; the configuration
-/// limits their number.
+/// Adds the counts of legacy clients, and whether their sunset has passed. Names of clients may come from requests; the
+/// configuration limits their number. Test: `clients_are_bounded_in_number`.
 pub(super) fn legacy_clients<'r>(
     exposition: &mut Exposition,
     routes: &(impl Iterator<Item = &'r Route> + Clone),
@@ -73,7 +73,8 @@ pub(super) fn legacy_clients<'r>(
             sample(route, "", split(&list.usage.total(now)));
             continue;
         };
-        // A client may have the name that stands for unnamed clients.
+        // A client may be named `other` or `unidentified`: its counts join those of the rest, as each series is written
+        // once.
         let mut counts: BTreeMap<&str, [u64; 2]> =
             clients.named.iter().map(|(name, count)| (&**name, split(count))).collect();
         for (rest, count) in [("other", clients.other), ("unidentified", clients.unidentified)] {

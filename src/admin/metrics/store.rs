@@ -1,4 +1,4 @@
-//! Metrics of the store that processes share. Without one they are 0.
+//! Metrics of the store that processes share, which are 0 without one.
 
 use super::exposition::{Exposition, MetricKind};
 use crate::gateway::{
@@ -6,7 +6,7 @@ use crate::gateway::{
     store::{counts::StoreCounts, node::ServerStanding},
 };
 
-/// Adds questions, writes and servers.
+/// Adds questions to the store, writes to it, and its servers.
 pub(super) fn write(exposition: &mut Exposition, snapshot: &Snapshot) {
     let (none, store) = (StoreCounts::default(), snapshot.store.as_ref());
     let counts = store.map_or(&none, |store| store.counts());

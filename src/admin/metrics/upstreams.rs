@@ -72,7 +72,7 @@ const PEER_FAMILIES: [PeerFamily; 2] = [
     ("cursorgate_upstream_peer_requests_in_flight", "Requests in flight to the peer.", Peer::in_flight),
 ];
 
-/// Adds the connections to upstreams that were closed for what came on them.
+/// Adds the connections to upstreams that were closed because bytes followed the end of an answer.
 pub(super) fn connections(exposition: &mut Exposition, connections: &Connections) {
     let help = "Connections to upstreams closed because bytes followed the end of an answer. An upstream that sends them may \
                 answer other requests than it was sent.";
@@ -97,11 +97,11 @@ pub(super) fn write<'u>(exposition: &mut Exposition, upstreams: &(impl Iterator<
             family.sample(&[&upstream.name], value(upstream));
         }
     }
-    // Only peers that the upstreams have now are written: addresses that DNS no longer has leave no series.
+    // Peers whose addresses DNS no longer has are left out, so that the number of series does not grow.
     for (name, help, value) in PEER_FAMILIES {
         let mut family = exposition.family(MetricKind::Gauge, name, &["upstream", "peer"], help);
         for upstream in upstreams.clone() {
-            // Two names may have the same address, and a series is written once.
+            // Two names may have the same address, whose series must be written once.
             let mut peers = upstream.peers.all();
             peers.sort_by_key(|peer| peer.address);
             peers.dedup_by_key(|peer| peer.address);

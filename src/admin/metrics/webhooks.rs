@@ -1,4 +1,4 @@
-//! Metrics of webhooks. Without the service they are 0.
+//! Metrics of webhooks, which are 0 without `services.webhooks`.
 
 use super::exposition::{Exposition, MetricKind};
 use crate::gateway::outcome::metrics::webhooks::WebhookCounts;

@@ -1,4 +1,4 @@
-//! Diagnostics for other programs: as JSON, and as annotations of GitHub's workflows.
+//! Diagnostics for other programs: as JSON, and as annotations of GitHub Actions.
 
 use std::fmt::Write as _;
 

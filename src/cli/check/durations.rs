@@ -1,4 +1,4 @@
-//! Durations as configurations write them.
+//! Durations in the form that configurations have, such as `10m`.
 
 use std::time::Duration;
 

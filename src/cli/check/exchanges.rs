@@ -1,4 +1,5 @@
-//! `cursorgate check --exchanges`: holds dialects to contracts, files of exchanges as their upstreams document them.
+//! `cursorgate check --exchanges`: tests dialects by contracts, which are files of exchanges from the documentation of
+//! upstreams.
 
 use std::{
     fmt::Write as _,
@@ -16,7 +17,7 @@ use crate::{
     upstream::{HeldContract, hold},
 };
 
-/// A contract, and what was found.
+/// A contract and its result.
 struct CheckedContract {
     file: String,
     /// The dialect and the result; `None` for a contract that can't be read.
@@ -30,8 +31,8 @@ impl CheckedContract {
     }
 }
 
-/// Holds dialects to the contracts in these files and prints the differences. The dialects are those of the
-/// configuration at `configuration`, and the built-in ones.
+/// Tests dialects by the contracts in these files, and prints the differences. The dialects are the built-in ones, and
+/// those of the configuration at `configuration`.
 pub(super) fn run(
     files: &[PathBuf],
     configuration: Option<&Path>,

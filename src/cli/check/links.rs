@@ -6,8 +6,8 @@ use crate::{
     gateway::routes::list::List,
 };
 
-/// Describes the links of the upstream to itself in answers that pass through: the word of the line and its text;
-/// nothing if no answer passes, or the upstream knows itself by the name that clients use.
+/// Describes how links of the upstream to itself are treated in answers that pass through: the label of the line and
+/// its text. Returns `None` if no answer passes, or if the upstream's own name is the one that clients use.
 pub(super) fn passed(
     settings: &Settings,
     route: &RouteSettings,
@@ -30,8 +30,8 @@ pub(super) fn passed(
     Some(("rewrites", format!("links to {host} in {}; others in bodies stay", names.join(", "))))
 }
 
-/// Returns an example of a link to a further page, and the place that its host comes from; `None` for a list whose
-/// cursors stand in bodies.
+/// Returns an example of a link to a further page, and the source of its host. Returns `None` for a list whose cursors
+/// are sent in bodies.
 pub(super) fn example(settings: &Settings, route: &RouteSettings, parameters: &Parameters) -> Option<String> {
     if !route.methods.get || parameters.takes_cursors_in_body() {
         return None;

@@ -1,4 +1,4 @@
-//! `cursorgate check --live`: asks each upstream a few pages, and holds its lists against the configuration.
+//! `cursorgate check --live`: requests a few pages of each upstream, and compares its lists with the configuration.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     upstream::Dialect,
 };
 
-/// Asks the upstream of each list. Faults become diagnostics; the text says for each route how it looked.
+/// Checks each list against its upstream. Faults become diagnostics; the returned text has the result of each route.
 pub(super) fn ask(
     settings: &Settings,
     snapshot: &Snapshot,
@@ -53,7 +53,7 @@ fn own_dialect(route: &str, base: &str, help: &str) -> String {
     )
 }
 
-/// Asks the upstream of one list. Returns nothing for a list that does not compile, which has been reported.
+/// Checks one list against its upstream. Returns `None` for a list that does not compile, which has been reported.
 fn review(
     route: &RouteSettings,
     list: &ListSettings,
@@ -83,7 +83,7 @@ fn review(
     let sender = ProbeSender::new(upstream, headers)?;
     let configured = ConfiguredList { settings: list.clone(), dialect, path, at: route.name.at };
     let mut step = live::begin(configured, probed, limits);
-    // At most `limits.requests` times.
+    // The review makes at most `limits.requests` requests.
     loop {
         match step {
             ProberStep::Send(request, prober) => {

@@ -5,7 +5,8 @@ use std::{fmt::Write as _, time::Duration};
 use super::durations::duration;
 use crate::config::settings::PageCacheSettings;
 
-/// Describes which pages are kept, and for how long. `life` is the lifetime of cursors, a quarter of which bounds each time.
+/// Describes which pages are kept, and for how long. `life` is the lifetime of cursors; each time is at most a quarter
+/// of it.
 pub(super) fn kept(cache: &PageCacheSettings, life: Option<Duration>) -> String {
     let bounded = |time: Duration| {
         let most = life.map_or(u64::MAX, |life| life.as_secs() / 4);
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_is_turned_on_is_told() {
+    fn every_option_that_is_on_is_described() {
         let seconds = Duration::from_secs;
         let plain = PageCacheSettings {
             ttl: seconds(60),

@@ -2,7 +2,7 @@
 
 use crate::config::settings::{ListSettings, RouteSettings, Settings};
 
-/// Returns the fields of the order, and those that clients may sort by, whose names are those of personal data.
+/// Returns the fields of the order and of `sortable` whose names suggest personal data, which cursors would contain.
 pub(super) fn personal_keys(list: &ListSettings) -> Vec<&str> {
     let ordered = list.order.iter().map(|term| term.value.field.as_str());
     let mut fields: Vec<&str> = ordered
@@ -48,7 +48,7 @@ pub(super) fn catch_alls<'s>(route: &RouteSettings, settings: &'s Settings) -> V
     settings.routes.iter().filter(is_catch_all).map(|other| other.name.value.as_str()).collect()
 }
 
-/// Returns whether a path that ends in `{*rest}` matches requests around another one.
+/// Returns whether a path that ends in `{*rest}` matches paths below another one.
 fn covers(pattern: &str, path: &str) -> bool {
     let Some((base, _)) = pattern.split_once("/{*") else { return false };
     let is_parameter = |segment: &str| segment.starts_with('{');
@@ -76,7 +76,7 @@ mod tests {
 
     /// Row: A23
     #[test]
-    fn a_rest_covers_what_is_below_its_base() {
+    fn a_rest_path_covers_paths_below_its_base() {
         for (pattern, path, is_covered) in [
             ("/{*rest}", "/api/users", true),
             ("/api/{*rest}", "/api/users", true),

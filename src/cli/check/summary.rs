@@ -1,5 +1,5 @@
-//! The description of a configuration's routes in plain words: how pages are found, what clients are promised, what a page
-//! costs, where parameters go, and what becomes of old clients.
+//! The description of a configuration's routes in plain words: how pages are found, the guarantee for clients, the cost
+//! of a page, the treatment of parameters, and that of old clients.
 
 use std::fmt::Write as _;
 
@@ -34,7 +34,7 @@ pub(super) fn described(settings: &Settings, snapshot: &Snapshot) -> String {
     text
 }
 
-/// Returns the description of one route; none if there is no such one.
+/// Returns the description of one route; `None` if there is no route with this name.
 pub(in crate::cli) fn of_route(settings: &Settings, snapshot: &Snapshot, name: &str) -> String {
     let mut text = String::new();
     let routes = settings.routes.iter().zip(&snapshot.routes);
@@ -91,7 +91,7 @@ fn describe(
             if let Some(cache) = &list.page_cache {
                 line(out, "page cache", &page_cache::kept(cache, list.cursor.ttl));
             }
-            // A size by the name of the client's own limit is no mark of an old client.
+            // A size with the name of the clients' own limit does not show an old client.
             let is_own = |name: &&String| parameters.name(Role::Limit) == Some(name.as_str());
             let marks: Vec<String> = names.iter().filter(|name| !is_own(name)).cloned().collect();
             if let Some(legacy) = legacy(&list.legacy, &marks, now) {
@@ -149,7 +149,7 @@ fn line(out: &mut String, word: &str, text: &str) {
     let _ = writeln!(out, "  {word:<11}  {text}");
 }
 
-/// Describes how pages are found, what is promised of them, and what they cost.
+/// Describes how pages are found, their guarantee, and their cost.
 fn describe_pages(
     out: &mut String,
     list: &ListSettings,
@@ -273,7 +273,7 @@ fn order(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, run: Optio
     Some(text)
 }
 
-/// Describes how a declared order comes about.
+/// Describes how the declared order is obtained: asked for by the upstream's sort, or believed to be the list's own.
 fn how_sorted(list: &ListSettings, promise: &Guarantee, sorted: &CompiledOrder) -> String {
     let strong = sorted.order.strong().len();
     if sorted.asked > strong {
@@ -294,7 +294,7 @@ fn how_sorted(list: &ListSettings, promise: &Guarantee, sorted: &CompiledOrder) 
     }
 }
 
-/// Describes the pages backward of a list by token.
+/// Describes whether a list by token has pages backward.
 fn way_back(list: &ListSettings, paging: &Paging) -> &'static str {
     match paging.tokens.backward {
         _ if matches!(&list.dialect.response.end, Some(end) if end.value == EndWord::WholeList) => {
@@ -356,7 +356,7 @@ fn cost(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, run: Option
     text
 }
 
-/// Describes the parameters of clients by the place where they stand.
+/// Describes the parameters of clients: those of the query, or members of the body.
 fn clients(list: &ListSettings, parameters: &Parameters) -> String {
     let seeks = list.mode.value == Mode::Seek;
     let roles = [Role::Limit, Role::LimitBackward, Role::Cursor, Role::After, Role::Before];
@@ -375,7 +375,7 @@ fn clients(list: &ListSettings, parameters: &Parameters) -> String {
     places.map(|(place, names)| format!("{place}: {}", names.join(", "))).collect::<Vec<_>>().join("; ")
 }
 
-/// Describes what becomes of all other parameters.
+/// Describes the treatment of all other parameters.
 fn others(list: &ListSettings) -> String {
     let text = "filters for the upstream; names by which other APIs sort or page (orderBy, per_page, …) are refused";
     let declared: Vec<&str> = list.parameters.filters.iter().map(|name| name.value.as_str()).collect();
@@ -408,7 +408,7 @@ fn cursors(list: &ListSettings, promise: &Guarantee, by_host: bool) -> String {
         bound.insert(0, "host");
     }
     bound.extend(list.cursor.bind.iter().map(http::HeaderName::as_str));
-    // Tokens of an upstream are not for clients to read.
+    // Tokens of an upstream are sealed, because a signed cursor would show them to clients.
     let form = if list.cursor.sealed || promise.mode == Mode::Token { "sealed" } else { "signed" };
     let of_item = if promise.mode == Mode::Seek { ", with ids alone" } else { "" };
     let personal = review::personal_keys(list);
@@ -436,7 +436,7 @@ fn bodies(list: &ListSettings, goes_along: bool) -> String {
     text
 }
 
-/// Describes which requests are those of old clients, and what becomes of them; `None` if there is no policy for them.
+/// Describes which requests are those of old clients, and their treatment. Returns `None` without a policy for them.
 fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String> {
     let fate = match legacy.policy? {
         LegacyPolicy::Passthrough => "pass through",
@@ -475,7 +475,7 @@ fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String>
     Some(text)
 }
 
-/// Describes the limits of a client's requests in a time; none if there are none.
+/// Describes the limits of a client's requests in a time; `None` without limits.
 fn limits(limits: &RateLimitSettings) -> Option<String> {
     let upstream_requests = limits.upstream_requests.as_ref().map(|limit| limit.value);
     let told: Vec<String> = [(limits.requests, "requests"), (upstream_requests, "upstream requests")]
@@ -490,7 +490,7 @@ fn limits(limits: &RateLimitSettings) -> Option<String> {
     (!told.is_empty()).then(|| format!("{} for each client, {clients}; 429 beyond that", told.join(" and ")))
 }
 
-/// Describes which processes count together.
+/// Describes which processes share the counts of limits.
 fn counted(settings: &Settings) -> &'static str {
     match settings.caches.shared {
         Some(_) => "; all processes with this store count together",
@@ -504,7 +504,7 @@ fn quota(QuotaSettings { requests, per, burst }: QuotaSettings, noun: &str) -> S
     format!("{requests} {noun} in {}{burst}", duration(per))
 }
 
-/// Describes the limit of legacy requests, and their brownouts that are not over.
+/// Describes the limit of legacy requests, and the brownouts that are still to come or under way.
 fn legacy_limits(legacy: &LegacySettings, now: u64) -> Option<String> {
     let mut told: Vec<String> =
         legacy.rate_limit.map(|limit| quota(limit, "requests") + " for each client").into_iter().collect();
@@ -527,7 +527,7 @@ mod tests {
     use crate::config::settings::LegacyClient;
 
     #[test]
-    fn the_sunset_says_how_long_there_is() {
+    fn the_sunset_is_shown_with_the_time_left() {
         const SUNSET: u64 = 1_798_675_200;
         let settings = LegacySettings {
             policy: Some(LegacyPolicy::Passthrough),
@@ -564,7 +564,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_read_from_other_origins() {
+    fn the_origins_of_a_cors_policy_are_described() {
         let settings = |origins: &[&str], credentials| CorsSettings {
             origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
             credentials,

@@ -36,7 +36,8 @@ const WRITTEN_LISTENER: &str = "127.0.0.1:8080";
 /// The address of the legacy API in that configuration.
 const WRITTEN_UPSTREAM: &str = "127.0.0.1:8081";
 
-/// The services of the demo: GraphQL with a page for browsers, and live pages, whose intervals are those of an audience.
+/// The services of the demo: GraphQL with a page for browsers, and live pages, with short intervals for people who
+/// watch.
 const SERVICES: &str = if cfg!(feature = "services") {
     "\n[services.graphql]\nintrospection = true\npage = true\n\n\
      [services.live]\nroutes = [\"users\"]\ninterval = { min = \"250ms\", max = \"1s\" }\n"
@@ -56,10 +57,10 @@ const PORTS: u16 = 100;
 const TRIES: usize = 250;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The time that an answer of the demo may take.
+/// The longest time for an answer of the demo.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs both until a signal ends them.
+/// Runs the legacy API and the gateway until a signal ends them.
 pub(super) fn run(listen: Option<SocketAddr>) -> Result<(), Failure> {
     let address = match listen {
         Some(address) => address,
@@ -116,7 +117,7 @@ impl DemoAddresses {
     }
 }
 
-/// Returns the first free port from one on.
+/// Returns the first free port from `first` on, on the loopback address.
 fn free_port(first: u16) -> Result<SocketAddr, Failure> {
     let mut candidates = (first..first + PORTS).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     candidates.find(|address| TcpListener::bind(address).is_ok()).ok_or_else(|| {
@@ -125,7 +126,7 @@ fn free_port(first: u16) -> Result<SocketAddr, Failure> {
     })
 }
 
-/// The key of this run, and no file.
+/// An environment with a key for this run and no files.
 struct KeyOfThisRun(String);
 
 impl Environment for KeyOfThisRun {
@@ -142,7 +143,7 @@ impl Environment for KeyOfThisRun {
 /// first, and the last ones show the second page after users were added before it.
 fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
     let DemoAddresses { gateway, upstream, admin } = addresses;
-    // The gateway would find its upstream unhealthy, and say so, if it were asked before that listens.
+    // A request before the legacy API listens would make the gateway report its upstream as unhealthy.
     ask(upstream, "/users?page=1&limit=1")?;
     let first = "/users?limit=3";
     let body = ask(gateway, first)?;

@@ -1,5 +1,6 @@
-//! The people of the demo: the same 1,003 every time, with what makes real lists hard. Many were created at the same
-//! instant, some never logged in, names are of all alphabets, and some values are spelt as no serializer would.
+//! The people of the demo: the same 1,003 every time, with the difficulties of real lists. Many were created at the
+//! same instant, some never logged in, names have letters of many alphabets, and some values have unusual spellings in
+//! JSON.
 
 use std::cmp::Ordering;
 
@@ -27,9 +28,9 @@ const NAMES: [&str; 12] = [
 /// A person of the API.
 #[derive(Clone, Debug)]
 pub(super) struct Person {
-    /// From 1 on.
+    /// Ids count from 1.
     pub(super) id: u64,
-    /// Unescaped, for sorting.
+    /// The name without escapes of JSON, for sorting.
     pub(super) name: String,
     /// RFC 3339; up to 13 people share one.
     pub(super) created_at: String,
@@ -40,7 +41,7 @@ pub(super) struct Person {
 }
 
 impl Person {
-    /// Gives the person another time of creation, in the item too.
+    /// Sets the time of creation, in the item too.
     pub(super) fn recreate(&mut self, at: String) {
         let field = |at: &str| format!("\"created_at\": \"{at}\"");
         self.json = self.json.replace(&field(&self.created_at), &field(&at));
@@ -75,7 +76,7 @@ pub(super) fn everyone() -> Vec<Person> {
     (1..=COUNT as u64).map(person).collect()
 }
 
-/// Returns the person with an id after all others: no other is newer, unless it was moved.
+/// Returns a new person with an id after all others. It is the newest, unless another one was moved.
 pub(super) fn newcomer(id: u64) -> Person {
     person(id)
 }
@@ -120,7 +121,7 @@ fn person(id: u64) -> Person {
     Person { id, name, created_at, last_login, json }
 }
 
-/// Returns a number that looks drawn, and is the same every time.
+/// Returns a pseudo-random number, the same every time.
 fn scatter(id: u64) -> u64 {
     id.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) % 1_000_000_007
 }
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn nulls_come_last_whichever_way() {
+    fn nulls_come_last_in_both_directions() {
         let everyone = everyone();
         let never = everyone.iter().find(|person| person.last_login.is_none()).unwrap();
         let once = everyone.iter().find(|person| person.last_login.is_some()).unwrap();

@@ -1,5 +1,5 @@
-//! The playground of the demo: a page that reads the list by `page=` and by `cursor=` side by side, the requests that this
-//! takes of the legacy API, the first page as it changes, and the files of it.
+//! The playground of the demo: a page that reads the list by `page=` and by `cursor=` side by side. It shows the
+//! requests that this takes of the legacy API, and the first page as it changes.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -15,7 +15,8 @@ const FILES: [(&str, &str, &str); 4] = [
     ("/playground/live.js", "text/javascript; charset=utf-8", include_str!("playground/live.js")),
 ];
 
-/// The policy of the page: no script, style or request of another place, no inline script or style, no frame around it.
+/// The `Content-Security-Policy` of the page: no script, style or request of another origin, none inline, and no frame
+/// around the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_told_from_a_number_on() {
+    fn requests_after_a_number_are_listed() {
         let requests = Requests::default();
         for number in 1..=150 {
             requests.note(&format!("GET /users?page={number}"));

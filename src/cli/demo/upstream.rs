@@ -1,6 +1,6 @@
-//! The legacy API of the demo: `GET /users?page=1&limit=20&sort=-created_at,id`, as thousands of home-made APIs are.
-//! `POST /users` adds three people at the front of the list, `DELETE /users/7` deletes one, and `POST /users/7/touch` moves one
-//! to the newest. Below `/playground` it has a page that reads the list, in a browser.
+//! The legacy API of the demo: `GET /users?page=1&limit=20&sort=-created_at,id`, like thousands of home-made APIs.
+//! `POST /users` adds three people at the front of the list, `DELETE /users/7` deletes one, and `POST /users/7/touch`
+//! moves one to the newest. Below `/playground` it has a page that reads the list, in a browser.
 
 use std::{
     cmp::Ordering,
@@ -21,7 +21,7 @@ use super::{
 /// The default number of people in an answer.
 const DEFAULT_LIMIT: usize = 20;
 
-/// More are never given, whatever is asked.
+/// The largest number of people in an answer, whatever the limit of the request.
 const LARGEST_LIMIT: usize = 100;
 
 /// The number of people that a POST adds.
@@ -30,14 +30,14 @@ const NEWCOMERS: usize = 3;
 /// The most people that there may be.
 const MOST: usize = 100_000;
 
-/// The API.
+/// The API and its data.
 #[derive(Debug)]
 pub(super) struct LegacyApi {
     people: RwLock<Vec<Person>>,
     requests: Requests,
 }
 
-/// Makes the API a service of the server.
+/// Returns the API as a service of the server.
 pub(super) fn service(address: SocketAddr) -> Service<LegacyApi> {
     let mut service = Service::new("legacy API".to_owned(), LegacyApi::new());
     service.threads = Some(1);
@@ -106,7 +106,7 @@ impl LegacyApi {
         (StatusCode::OK, people.remove(place).json)
     }
 
-    /// Gives a person the time of the newest.
+    /// Sets the time of creation of a person to that of the newest.
     fn touch(&self, id: u64) -> (StatusCode, String) {
         let mut people = self.people.write().unwrap_or_else(PoisonError::into_inner);
         let newest = people.iter().map(|person| person.created_at.clone()).max().unwrap_or_default();
@@ -122,7 +122,7 @@ impl LegacyApi {
     }
 
     fn users(&self, query: &str) -> (StatusCode, String) {
-        // Newest first, unless a request says otherwise.
+        // The newest come first, unless the request has a sort.
         let (mut page, mut limit, mut sort) =
             (1_usize, DEFAULT_LIMIT, vec![(Field::CreatedAt, true), (Field::Id, false)]);
         for (name, value) in pairs(query) {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_and_limits() {
+    fn a_page_follows_its_number_and_its_limit() {
         assert_eq!(ids("sort=id"), (20, (1..=20).collect()));
         assert_eq!(ids("page=2&limit=3&sort=id"), (3, vec![4, 5, 6]));
         assert_eq!(ids("page=335&limit=3&sort=id"), (3, vec![1_003]));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn sorts() {
+    fn people_are_sorted_by_the_fields_of_the_request() {
         assert_eq!(ids("limit=2&sort=-id"), (2, vec![1_003, 1_002]));
         let newest = ids("limit=100&sort=-created_at%2Cid").1;
         let people = everyone();

@@ -11,7 +11,7 @@ use crate::learn::openapi::DocumentedList;
 /// The largest document, in bytes.
 const LARGEST: u64 = 32 << 20;
 
-/// Reads the description of a list from a document in JSON, or in YAML where the file's name ends so.
+/// Reads the description of a list from a document in JSON, or in YAML if the file's name ends in `.yaml` or `.yml`.
 pub(super) fn read(path: &Path, method: &Method, list: &str) -> Result<DocumentedList, Failure> {
     let mistaken = |fault: String| Failure::mistaken(format!("{}: {fault}", path.display()));
     let mut text = String::new();

@@ -27,7 +27,7 @@ pub(super) fn read(paths: &[PathBuf], url: &str) -> Result<Recording, Failure> {
     Ok(Recording::new(exchanges))
 }
 
-/// Returns a file, or the files of a folder by their names.
+/// Returns a file, or the files of a folder sorted by name.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let fault = |error| unreadable(path, &error);
     if !fs::metadata(path).map_err(fault)?.is_dir() {

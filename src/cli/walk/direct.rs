@@ -25,13 +25,13 @@ use crate::{
     walk::{DirectPager, Pager},
 };
 
-/// A list of an upstream, and the way in which it is asked.
+/// A list of an upstream, and the dialect in which it is requested.
 pub(super) struct DirectSource {
     route: Arc<Route>,
 }
 
 impl DirectSource {
-    /// Finds the way in which a URL is asked.
+    /// Finds the dialect in which the list at a URL is requested.
     pub(super) fn find(arguments: &WalkArguments, url: &ListUrl) -> Result<Self, Failure> {
         let snapshot = match (&arguments.dialect, &arguments.config) {
             (Some(name), _) => by_dialect(arguments, url, name)?,
@@ -63,7 +63,7 @@ impl DirectSource {
         Ok(ProbeSender::new(Arc::clone(&self.route.upstream), headers.to_vec())?)
     }
 
-    /// Returns the way of such a walk, in words.
+    /// Returns the name of such a walk for reports.
     pub(super) fn way(&self) -> &'static str {
         match self.list().dialect.paging().family {
             Family::Page => "by page",
@@ -82,7 +82,7 @@ impl DirectSource {
         Pager::Direct(DirectPager::new(&list.dialect, path, &url.query, default))
     }
 
-    /// Returns the place of the id in an item; none where it stands outside of it.
+    /// Returns the place of the id in an item; `None` if the id is outside the item.
     pub(super) fn id(&self) -> Option<Pointer> {
         let shape = &self.list().dialect.default_sorted().shape;
         let (id, item) = (shape.columns.last()?.to_string(), shape.item.to_string());
@@ -97,7 +97,7 @@ fn by_dialect(arguments: &WalkArguments, url: &ListUrl, name: &str) -> Result<Sn
         .as_ref()
         .map_or_else(String::new, |_| format!("response = {{ id = {:?} }}\n", arguments.id_text()));
     let tls = if url.tls { "tls = {}\n" } else { "" };
-    // The name of the collection is the last segment of the path, as of every route.
+    // As for every route, the collection is named after the last segment of the path.
     let is_plain = url.path.split('/').any(|segment| !segment.is_empty()) && !url.path.contains(['{', '}', '%']);
     let path = if is_plain { url.path.as_str() } else { "/items" };
     let text = format!(
@@ -120,7 +120,7 @@ fn configured(path: &Path) -> Result<Snapshot, Failure> {
     })
 }
 
-/// Returns whether a route asks for the list at a URL.
+/// Returns whether a route requests the list at a URL.
 fn asks_for(route: &Route, url: &ListUrl) -> bool {
     let names = route.upstream.peers.names();
     let is_peer = names.iter().any(|name| [&url.peer, &url.authority].iter().any(|own| name.text() == own.as_str()));

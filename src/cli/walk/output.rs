@@ -1,7 +1,7 @@
-//! The items of a walk as lines, and the state from which an interrupted walk goes on.
+//! The items of a walk as lines, and the state from which an interrupted walk is resumed.
 //!
-//! Items are written first, and then the state, which names the length of the file up to it. A walk that goes on cuts the
-//! file to that length: items after it belong to a page whose state was not written, and come again.
+//! Items are written first, and then the state, which has the length of the file. A resumed walk cuts the file to that
+//! length: items after it belong to a page whose state was not written, and are read again.
 
 use std::{
     ffi::OsString,
@@ -31,7 +31,7 @@ const LONGEST_NAME: usize = 120;
 pub(super) struct WalkState {
     version: u32,
     url: String,
-    /// The place of the next page; none before the first one.
+    /// The place of the next page; `None` before the first one.
     pub(super) place: Option<WalkPlace>,
     /// The length of the file of items.
     length: u64,
@@ -85,7 +85,7 @@ pub(super) enum ItemWriter {
 }
 
 impl ItemWriter {
-    /// Opens the outputs of all walks, with the states of those that were interrupted. Of several walks each has a file in a
+    /// Opens the outputs of all walks, with the states of interrupted ones. Several walks have a file each, in a
     /// folder.
     pub(super) fn open_all(urls: &[String], out: Option<&Path>) -> Result<Vec<(Self, Option<WalkState>)>, Failure> {
         match (out, urls) {
@@ -127,12 +127,13 @@ impl ItemWriter {
         }
         file.set_len(length).and_then(|()| file.seek(SeekFrom::Start(length))).map_err(failed)?;
         let mut writer = Self::File { items: BufWriter::new(file), path: path.to_owned(), state: state_path };
-        // A walk that is killed before its first page leaves a state too, so that the file can be used again.
+        // The state exists from the start, so that the file of a walk that is killed before its first page can be used
+        // again.
         writer.keep(&state.clone().unwrap_or_else(|| WalkState::new(url)))?;
         Ok((writer, state))
     }
 
-    /// Writes the items of an answer, one in a line. Returns false where the reader has gone.
+    /// Writes the items of an answer, one per line. Returns false if the reader of standard output has gone.
     pub(super) fn write(&mut self, answer: &Answer) -> Result<bool, Failure> {
         let out: &mut dyn io::Write = match self {
             Self::Stdout(out) => out,
@@ -140,7 +141,7 @@ impl ItemWriter {
         };
         for index in 0..answer.items().len() {
             let mut line = answer.item(index).to_vec();
-            // In JSON, a line end is a blank between two tokens.
+            // JSON has line ends between tokens alone, where a blank means the same.
             line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
             line.push(b'\n');
             match out.write_all(&line) {
@@ -154,7 +155,7 @@ impl ItemWriter {
         }
     }
 
-    /// Keeps the state of a walk to a file.
+    /// Stores the state of a walk, after the items are on the disk. A walk to standard output has no state.
     pub(super) fn keep(&mut self, state: &WalkState) -> Result<(), Failure> {
         let Self::File { items, state: path, .. } = self else { return Ok(()) };
         items.flush()?;
@@ -167,7 +168,7 @@ impl ItemWriter {
         Ok(())
     }
 
-    /// Removes the files of a walk without a page, so that another one can have their names.
+    /// Removes the files of a walk that has read no page, so that another walk can use their names.
     pub(super) fn discard(self) -> Result<(), Failure> {
         if let Self::File { path, .. } = &self {
             fs::remove_file(path)?;
@@ -175,12 +176,12 @@ impl ItemWriter {
         self.finish()
     }
 
-    /// Returns whether an interrupted walk can go on.
+    /// Returns whether an interrupted walk can be resumed.
     pub(super) fn keeps_state(&self) -> bool {
         matches!(self, Self::File { .. })
     }
 
-    /// Ends the output: a complete walk has no state.
+    /// Ends the output of a complete walk, and removes its state.
     pub(super) fn finish(self) -> Result<(), Failure> {
         match self {
             Self::Stdout(_) => Ok(()),
@@ -224,7 +225,7 @@ fn names(urls: &[String]) -> Vec<String> {
             1 => format!("{name}.ndjson"),
             _ => format!("{name}-{number}.ndjson"),
         });
-        // One of as many names as there are URLs is free.
+        // There are as many candidates as URLs, so that one is free.
         names.extend(own.take(urls.len()).find(|own| !names.contains(own)));
     }
     names

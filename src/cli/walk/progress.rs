@@ -1,4 +1,4 @@
-//! The progress of walks, on standard error: one line that changes on a terminal, lines from time to time elsewhere.
+//! The progress of walks on standard error: one changing line on a terminal, else a line from time to time.
 
 use std::{
     collections::HashMap,
@@ -35,7 +35,7 @@ pub(super) struct WalkProgress {
 
 #[derive(Default)]
 struct ProgressState {
-    /// The totals of lists, by their URLs: items in all, as far as that is known, and items so far.
+    /// For each URL, the total of the list if it is known, and the number of items so far.
     lists: HashMap<String, (Option<u64>, u64)>,
     pages: u64,
     ended: usize,
@@ -64,7 +64,7 @@ impl WalkProgress {
         }
     }
 
-    /// Says that a walk has come to its end.
+    /// Reports the end of a walk.
     pub(super) fn end(&self, name: &str, items: u64, pages: u64, cost: &WalkCost) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.ended += 1;
@@ -86,7 +86,8 @@ impl WalkProgress {
     }
 }
 
-/// Writes the line: a bar where all totals are known, items, pages, the rate, what remains.
+/// Writes the line: a bar if all totals are known, the numbers of items and pages, the rate, and the remaining items
+/// and time.
 fn line(state: &ProgressState, elapsed: Duration, walks: usize) -> String {
     let items: u64 = state.lists.values().map(|(_, items)| items).sum();
     let totals: Option<u64> = state.lists.values().map(|(total, _)| *total).sum();
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_what_is_known() {
+    fn a_line_shows_the_known_totals() {
         let mut state = ProgressState { pages: 5, ..ProgressState::default() };
         state.lists.insert("a".to_owned(), (Some(2_000), 500));
         let second = Duration::from_secs(1);

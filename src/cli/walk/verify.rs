@@ -1,5 +1,5 @@
-//! `cursorgate walk --verify`: a walk held against direct listings before and after it, and beside it the walk that clients
-//! of the upstream make today.
+//! `cursorgate walk --verify`: compares a walk with direct listings before and after it, and does the same for the walk
+//! that clients of the upstream make today.
 
 use std::{fs, path::Path};
 
@@ -29,7 +29,7 @@ impl<'d> KeptWalk<'d> {
         Self { way, walker, list: WalkedList::default() }
     }
 
-    /// Reads a page. Returns it, or none after the end.
+    /// Reads a page; `None` after the end.
     fn turn(&mut self) -> Result<Option<WalkedPage>, Failure> {
         let failed = |fault| Failure::failed(format!("{}: {fault}", self.way));
         let page = self.walker.next_page().map_err(failed)?;
@@ -84,7 +84,8 @@ fn new_file(path: &Path, url: &str) -> Result<ItemWriter, Failure> {
     }
 }
 
-/// Lists, walks, and lists again.
+/// Reads the direct listing, makes the walks, and reads the direct listing again. An item that both listings have
+/// unchanged was there throughout, so that a walk without it has lost it.
 fn measure<'s>(
     options: &WalkOptions<'_>,
     own: &ListUrl,
@@ -129,8 +130,8 @@ fn reported(url: &str, direct: &str, Measured { before, walks, after }: Measured
     }
 }
 
-/// Makes the walk, and beside it that by the dialect, a page of each in turn, so that both meet the same changes. A URL that
-/// is the direct one is walked by its dialect alone.
+/// Makes the walk and the one by the dialect, a page of each in turn, so that both meet the same changes. If the URL is
+/// the direct one, the walk by the dialect is the only one.
 fn both<'s>(
     options: &WalkOptions<'_>,
     own: &ListUrl,
@@ -147,7 +148,7 @@ fn both<'s>(
         };
         walks.insert(0, KeptWalk::new("by cursor", followed(options, own, id)?));
     }
-    // Each walker notices circles.
+    // Each walker ends circles.
     loop {
         let mut ended = 0;
         for (at, walk) in walks.iter_mut().enumerate() {

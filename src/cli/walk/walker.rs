@@ -1,4 +1,4 @@
-//! A walk: a request after another, with pauses, waits and retries.
+//! A walk: one request after the other, with pauses, waits and retries.
 
 use std::{
     collections::HashSet,
@@ -17,7 +17,7 @@ use crate::{
     walk::{Pager, WalkPlace, WalkedPage, comparison::WalkCost, refusal},
 };
 
-/// The longest `Retry-After` that is waited for, in seconds.
+/// The longest `Retry-After` that a walk waits for, in seconds.
 const LONGEST_WAIT: u64 = 300;
 
 /// The pause before the first retry; each further one doubles it.
@@ -26,7 +26,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The number of times that a pause is doubled.
 const DOUBLINGS: u32 = 6;
 
-/// The most pages in a row without an item. Upstreams that filter after the limit have such pages, but not without an end.
+/// The most pages in a row without an item. Upstreams that filter after the limit have such pages, but not endlessly
+/// many.
 const MOST_EMPTY: u32 = 1_000;
 
 /// The pace of a walk.
@@ -43,12 +44,12 @@ pub(super) struct Walker<'d> {
     sender: ProbeSender,
     pub(super) pager: Pager<'d>,
     pace: WalkPace,
-    /// The place of the next page; none after the end.
+    /// The place of the next page; `None` after the end.
     pub(super) place: Option<WalkPlace>,
     pub(super) cost: WalkCost,
-    /// Hashes of the places so far: one that comes again leads round in a circle.
+    /// Hashes of the places so far. A place that comes again means that the walk would go round in a circle.
     seen: HashSet<u64>,
-    /// The pages without an item since the last one with items.
+    /// The number of pages without an item since the last one with items.
     empty: u32,
 }
 
@@ -58,7 +59,7 @@ impl<'d> Walker<'d> {
         Self { sender, pager, pace, place, cost: WalkCost::default(), seen: HashSet::new(), empty: 0 }
     }
 
-    /// Goes on where a walk was interrupted.
+    /// Resumes an interrupted walk at the place of its state.
     pub(super) fn go_on(&mut self, state: &WalkState) {
         if let Some(place) = &state.place {
             self.place = Some(place.clone());
@@ -66,11 +67,11 @@ impl<'d> Walker<'d> {
         }
     }
 
-    /// Reads the next page; none after the end.
+    /// Reads the next page; `None` after the end.
     ///
     /// # Errors
     ///
-    /// Returns the reason why the walk can't go on.
+    /// Returns the reason that the walk can't continue.
     pub(super) fn next_page(&mut self) -> Result<Option<WalkedPage>, String> {
         let Some(place) = self.place.take() else { return Ok(None) };
         let mut hasher = DefaultHasher::new();
@@ -88,7 +89,7 @@ impl<'d> Walker<'d> {
         Ok(Some(page))
     }
 
-    /// Sends a request until it is answered.
+    /// Sends a request, and repeats it after failures that may pass, with growing pauses or as `Retry-After` asks.
     fn ask(&mut self, mut request: ProbeRequest) -> Result<ProbeAnswer, String> {
         if self.cost.requests > 0 {
             request.pause = self.pace.delay;
@@ -122,7 +123,8 @@ impl<'d> Walker<'d> {
     }
 }
 
-/// Returns whether another attempt may have another answer. A list that is sorted otherwise than its route declares stays so.
+/// Returns whether another attempt may succeed. A list that is sorted otherwise than its route declares is answered
+/// with 502 too, and stays so.
 fn is_passing(answer: &ProbeAnswer) -> bool {
     let passing = [
         StatusCode::TOO_MANY_REQUESTS,

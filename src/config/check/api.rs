@@ -75,7 +75,8 @@ fn check_foreign(kind: SecurityKind, table: &Spanned, name: &Located<String>, co
     }
 }
 
-/// Returns the flows of a scheme by the names that OpenAPI has for them. Reports flows without an address that they need.
+/// Returns the flows of a scheme by the names that OpenAPI has for them. Reports flows without an address that they
+/// need.
 fn flows(table: &Spanned, name: &Located<String>, context: &mut Context<'_>) -> Vec<(&'static str, OAuthFlow)> {
     // The flow, its name, and whether it needs an authorization URL and a token URL.
     let known = [

@@ -36,8 +36,8 @@ pub(super) struct Dialects<'a> {
 }
 
 impl<'a> Dialects<'a> {
-    /// `own` is the table `dialects` of the file. Each `extends` in it is followed, so that faults show in dialects
-    /// that no route uses.
+    /// Takes the dialects of the file from `own`, its table `dialects`. Each `extends` in it is followed, so that
+    /// faults show in dialects that no route uses.
     pub(super) fn new(own: &'a Spanned, context: &mut Context<'_>) -> Self {
         let mut dialects = Self { own, presets: Vec::new() };
         for (name, written) in own.members() {

@@ -1,5 +1,5 @@
-//! Envelopes: finds them among those of the file and the built-in ones, and reads them. Faults within a body are reported
-//! by the compiler of skeletons.
+//! Envelopes: finds them among those of the file and the built-in ones, and reads them. Faults within a body are
+//! reported by the compiler of skeletons.
 
 use super::{Context, parameter_names};
 use crate::config::{
@@ -18,7 +18,7 @@ pub(super) struct Envelopes {
 }
 
 impl Envelopes {
-    /// `own` is the table `envelopes` of the file. All files that it names are read.
+    /// Reads the envelopes of the file from `own`, its table `envelopes`, with all files that it names.
     pub(super) fn new(own: &Spanned, context: &mut Context<'_>) -> Self {
         let own = own.members().iter();
         Self { read: own.map(|(name, written)| (name.value.clone(), contents(written, context))).collect() }

@@ -64,8 +64,8 @@ pub(super) fn check(
     }
 }
 
-/// Reports an admin listener that is reachable from everywhere, and one that others than this machine reach and that has
-/// no token: a reload asked for there is refused, which shows here and not at night.
+/// Reports an admin listener that is reachable from everywhere, and one that other machines reach and that has no
+/// token: a reload that is requested there would be refused.
 fn check_admin(admin: &AdminSettings, at: Location, context: &mut Context<'_>) {
     let ip = admin.address.ip();
     if !is_inside(ip) {
@@ -129,8 +129,8 @@ fn is_everybody(network: Network) -> bool {
     }
 }
 
-/// Returns whether an address is a loopback, link-local or private one (RFC 1918, RFC 4193, RFC 6598), and so is not reachable
-/// from everywhere.
+/// Returns whether an address is a loopback, link-local or private one (RFC 1918, RFC 4193, RFC 6598), and so is not
+/// reachable from everywhere.
 fn is_inside(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_is_more_than_a_private_network() {
+    fn networks_larger_than_any_operators_are_recognised() {
         for (network, everybody) in [
             ("0.0.0.0/0", true),
             ("128.0.0.0/1", true),
@@ -184,7 +184,7 @@ mod tests {
 
     /// Row: A38
     #[test]
-    fn addresses_inside_are_reached_by_few() {
+    fn loopback_and_private_addresses_are_inside() {
         for (address, inside) in [
             ("127.0.0.1", true),
             ("10.1.2.3", true),

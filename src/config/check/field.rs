@@ -29,8 +29,8 @@ pub(super) fn check_opaque(order: &[Located<SortTerm>], fields: &[FieldSettings]
     }
 }
 
-/// Warns about fields of the route itself that are in no order and whose names are nearly those of fields that are: they
-/// are probably misspelt.
+/// Warns about fields of the route itself that are in no order and whose names are nearly those of fields that are:
+/// they are probably misspelt.
 pub(super) fn check_names(list: &ListSettings, own: &Spanned, context: &mut Context<'_>) {
     let ordered = list.order.iter().map(|term| term.value.field.as_str());
     let sortable = list.sortable.iter().map(|field| field.value.as_str());
@@ -69,6 +69,7 @@ fn read(name: &Located<String>, field: &Spanned, context: &mut Context<'_>) -> F
             Kind::Rank(FIELD.ranks.read(field).unwrap_or_default().into_iter().map(|rank| rank.value).collect())
         }
         Some(FieldType::Opaque | FieldType::Text) => Kind::Opaque,
+        // The gateway compares no texts by the rules of a language, so that such values have no known order.
         None if collation.is_some() => Kind::Opaque,
         None => Kind::Inferred,
     };

@@ -23,6 +23,7 @@ pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKe
     let mut ids = Vec::new();
     let written = CURSOR_KEYS.keys.find(cursor);
     for (name, value) in written.map_or(&[][..], Spanned::members) {
+        // `01` and `+1` parse too, and would be other names of one key.
         let Some(id) = name.value.parse::<u32>().ok().filter(|id| id.to_string() == name.value) else {
             let message = format!("{:?} is not a key number", name.value);
             context.diagnostics.error(name.at, message, "write keys = { 1 = \"env:NAME\" }");
@@ -63,7 +64,7 @@ pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKe
     Some(CursorKeySettings { signing_key: id, keys })
 }
 
-/// Returns why a key is weak, if it is.
+/// Returns the fault of a key that is too short or can be guessed; `None` for other keys.
 pub(super) fn weakness(key: &[u8]) -> Option<String> {
     if key.len() < LENGTH_MIN {
         return Some(format!("has {} bytes, {LENGTH_MIN} are needed", key.len()));
@@ -71,8 +72,8 @@ pub(super) fn weakness(key: &[u8]) -> Option<String> {
     is_guessable(key).then(|| "can be guessed: it is not random".to_owned())
 }
 
-/// Returns whether a key is plainly not random: it has few different bytes, repeats a short piece, is a row such as `abcd…`, or
-/// contains the words of an example.
+/// Returns whether a key is plainly not random: it has few different bytes, repeats a short piece, is a row such as
+/// `abcd…`, or contains the words of an example.
 pub(super) fn is_guessable(key: &[u8]) -> bool {
     let mut seen = [false; 256];
     key.iter().for_each(|byte| seen[usize::from(*byte)] = true);
@@ -105,7 +106,7 @@ mod tests {
 
     /// Row: A06
     #[test]
-    fn keys_that_nobody_drew_at_random_can_be_guessed() {
+    fn keys_that_are_not_random_are_recognised() {
         let guessable = [
             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
             "0123456789abcdef0123456789abcdef",

@@ -7,7 +7,7 @@ use crate::config::{
     spanned::Spanned,
 };
 
-/// Reads `legacy` of a merged route. `takes_cursors` tells whether a parameter of its clients takes the cursor of a page.
+/// Reads `legacy` of a merged route. `takes_cursors` is true if a parameter of its clients takes the cursor of a page.
 pub(super) fn legacy(route: &Spanned, takes_cursors: bool, context: &mut Context<'_>) -> LegacySettings {
     let Some(written) = ROUTE.legacy.find(route) else {
         return LegacySettings::default();

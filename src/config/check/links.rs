@@ -31,8 +31,8 @@ fn check_kept(route: &RouteSettings, upstream: &UpstreamSettings, context: &mut 
     }
 }
 
-/// Warns of relative links of pages. Scripts of other origins resolve them against their own page, and many clients that
-/// are no browsers don't resolve them at all.
+/// Warns of relative links of pages. Scripts of other origins resolve them against their own page, and many clients
+/// that are no browsers don't resolve them at all.
 fn check_relative(server: &ServerSettings, routes: &[RouteSettings], context: &mut Context<'_>) {
     let is_relative = |route: &&RouteSettings| {
         let serves_links = route.list.is_some() && route.observe.is_none() && route.methods.get;

@@ -29,7 +29,7 @@ pub(super) struct Route<'a> {
 type Order = (Vec<Located<SortTerm>>, Direction);
 
 impl Route<'_> {
-    /// `collection` is the name of the list in the path. The route may have another one.
+    /// Reads the settings of the list. `collection` is its name in the path, unless the route has another one.
     pub(super) fn read(
         &self,
         collection: Option<String>,
@@ -40,6 +40,7 @@ impl Route<'_> {
     ) -> Option<ListSettings> {
         let dialect = self.dialect(dialects, context);
         let errors = ROUTE.errors.located(self.written);
+        // A value of another type has been reported, and must not become the default.
         let envelope = match ROUTE.envelope.find(self.written) {
             Some(_) => ROUTE.envelope.located(self.written),
             None => Some(Located { value: ROUTE.envelope.default(), at: self.at }),
@@ -159,6 +160,7 @@ impl Route<'_> {
             context.diagnostics.error(written.at, "the order is empty", help);
             return None;
         }
+        // Terms at fault have been reported.
         if terms.len() < elements.len() || terms.iter().any(|term| syntax::sort_term(&term.value).is_err()) {
             return None;
         }

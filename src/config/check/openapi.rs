@@ -19,7 +19,7 @@ pub(super) struct Described {
 }
 
 impl Described {
-    /// `table` is the route's `openapi`.
+    /// Reads `openapi` of a route from its table.
     pub(super) fn find(&mut self, table: &Spanned, context: &mut Context<'_>) -> Option<OpenApiSettings> {
         let Some(file) = OPENAPI.file.located(table) else {
             if OPENAPI.file.find(table).is_none() {

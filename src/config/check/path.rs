@@ -58,6 +58,7 @@ fn segment<'a>(path: &str, text: &'a str, range: Range<usize>) -> Result<Segment
     if let Some(inner) = inner {
         let (name, rest) = inner.strip_prefix('*').map_or((inner, false), |name| (name, true));
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        // In `upstream_path`, `{path}` is the whole path of the client.
         if name.is_empty() || name == "path" || !name.bytes().all(is_name) {
             let help = "a parameter's name has letters, digits and `_`; `path` is taken";
             return Err(SyntaxFault::new(format!("{text:?} is not a parameter"), help).of(range));
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_is_said_with_its_place() {
+    fn an_invalid_path_is_reported_with_its_place() {
         let cases = [
             ("api", None, "write \"/api\""),
             ("/users/:id/orders", Some(7..10), "write {id}; the rest of a path is {*rest}"),

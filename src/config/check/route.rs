@@ -37,6 +37,7 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
         context.missing(root.at, "there are no routes", "add [routes.NAME] with path and upstream");
     }
     let (defaults, upstreams) = (FILE.defaults.table(root), FILE.upstreams.table(root));
+    // If `upstreams` is no table, that is the fault, and not each name.
     let upstreams_are_known = FILE.upstreams.find(root).is_none_or(|written| matches!(written.value, Value::Table(_)));
     let mut routes = Vec::new();
     let mut has_list = false;
@@ -225,6 +226,8 @@ impl Route<'_> {
         fixed
     }
 
+    /// Reports a path that an earlier route answers for the same hosts, and adds the requests of this route to
+    /// `claims`.
     fn claim(
         &self,
         path: &Located<String>,

@@ -15,7 +15,7 @@ use crate::config::{
     syntax,
 };
 
-/// The permissions of a unix socket.
+/// The permissions of a unix socket whose listener has no `mode`.
 const SOCKET_MODE: u32 = 0o660;
 
 /// The minimum length of a token in bytes.
@@ -92,8 +92,8 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
     listeners
 }
 
-/// Warns of links that begin with this machine and another port than that of `--listen`: whoever tries the gateway beside
-/// another one would follow them to that one. The ports of a container are those that it is published with.
+/// Warns of links that begin with this machine and another port than that of `--listen`: whoever tries the gateway
+/// beside another one would follow them to that one. The ports of a container are those that it is published with.
 fn check_links(server: &Spanned, replaced: SocketAddr, context: &mut Context<'_>) {
     let Some(url) = SERVER.public_url.located(server).filter(|_| !context.environment.is_container()) else { return };
     let authority = url.value.split('/').nth(2).unwrap_or_default();
@@ -169,7 +169,8 @@ fn token(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
     Some(token)
 }
 
-/// Reads the key of permits. Explanations have values of queries and of items, so that they are shown for the token alone.
+/// Reads the key of permits. Explanations have values of queries and of items, so that they are shown for the token
+/// alone.
 fn explain_key(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
     let written = ADMIN.explain_key.located(admin)?;
     if ADMIN.token.find(admin).is_none() {
@@ -208,6 +209,7 @@ fn check_free(
 /// Returns whether two listeners exclude each other. `[::]` includes the addresses of IPv4, as is the default of Linux.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    // Each listener at port 0 gets a free port of its own.
     one.port() != 0 && one.port() == other.port() && (one == other || covers(one, other) || covers(other, one))
 }
 

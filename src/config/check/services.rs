@@ -84,7 +84,8 @@ fn exports(written: &Spanned, context: &mut Context<'_>) -> Option<ExportSetting
     })
 }
 
-/// Reads the playground. Its requests go out with credentials that operators type, so that it is for those with the token.
+/// Reads the playground. Its requests go out with credentials that operators type, so that it is for those with the
+/// token.
 fn playground(written: &Spanned, root: &Spanned, context: &mut Context<'_>) -> PlaygroundSettings {
     let admin = FILE.admin.read(root);
     if admin.is_none_or(|admin| ADMIN.token.find(&admin).is_none()) {

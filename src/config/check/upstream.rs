@@ -94,6 +94,7 @@ fn health_check(name: &str, table: &Spanned, context: &mut Context<'_>) -> Optio
 fn retries(written: &Spanned, context: &mut Context<'_>) -> RetrySettings {
     let table = UPSTREAM.retries.table(written);
     let longest_pause = RETRIES.longest_pause.read(&table);
+    // A pause that is not written is shortened to `longest_pause`; one that is written and longer is a fault.
     let pause = RETRIES.pause.written(&table).unwrap_or_else(|| RETRIES.pause.default().min(longest_pause));
     if let Some(own) = RETRIES.pause.located(&table).filter(|own| own.value > longest_pause) {
         let help = "raise `longest_pause`, or lower this";
@@ -108,7 +109,7 @@ fn retries(written: &Spanned, context: &mut Context<'_>) -> RetrySettings {
     }
 }
 
-/// Opens headers that the gateway sends; `host` is the key of that of the host.
+/// Opens headers that the gateway sends; `host` is the key to write instead of a header `Host`.
 pub(super) fn headers(
     written: Option<NamedTexts>,
     host: &str,

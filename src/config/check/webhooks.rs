@@ -21,7 +21,7 @@ use crate::config::{
     syntax, units,
 };
 
-/// The port of an endpoint that is permitted without `ports`.
+/// The port that endpoints may have if `ports` is not written.
 const USUAL_PORT: u16 = 443;
 
 /// The bytes of a secret (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>,
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_of_webhooks_are_told_where_they_are_written() {
+    fn faults_of_webhooks_are_reported() {
         let good = |keys: &str| endpoint("https://a.example/", "GOOD", keys);
         let of_url = |url: &str| endpoint(url, "GOOD", "");
         let of_secret = |secret: &str| endpoint("https://a.example/", secret, "");

@@ -23,7 +23,7 @@ pub(super) fn report(diagnostics: &Diagnostics, color: bool) -> String {
     out
 }
 
-/// Escape sequences, or none.
+/// The escape sequences of a terminal, which are empty without colours.
 #[derive(Clone, Copy)]
 struct Paint {
     color: bool,
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_masked_is_not_shown() {
+    fn masked_text_is_not_shown() {
         let mut diagnostics = Diagnostics::default();
         let source = diagnostics.add_source("a.toml".into(), "keys = { 1 = \"hunter2\" }\n".into());
         let at = Location { source, start: 13, end: 22 };

@@ -1,5 +1,5 @@
-//! The reference as pages of the documentation: `docs/reference.md`, and below `docs/reference/` a page for each table of
-//! a file. Each key has a heading of its own, so that its address stays the same as long as the key does.
+//! The reference as pages of the documentation: `docs/reference.md`, and below `docs/reference/` a page for each table
+//! of a file. Each key has a heading of its own, so that its address stays the same as long as the key does.
 
 use std::fmt::Write as _;
 
@@ -134,7 +134,7 @@ fn address(path: &str, from: &str) -> String {
         (false, folder) if folder.is_empty() => to.clone(),
         (false, folder) => to.strip_prefix(&folder).map_or_else(|| format!("../{to}"), str::to_owned),
     };
-    // A page begins with its table.
+    // A page begins with the heading of its table, so that a link to the table needs no anchor.
     let is_whole = to != INDEX && !path.contains('.');
     if is_whole && !file.is_empty() { file } else { format!("{file}#{}", anchor(path)) }
 }
@@ -234,6 +234,7 @@ fn meant(code: &str, path: &str, known: &[Known]) -> Option<String> {
             None => (!around.is_empty()).then_some(""),
         };
     }
+    // A name of several parts may also be the end of a path, if no other path ends so.
     let end = format!(".{name}");
     let mut ends = known.iter().filter(|(known, _)| name.contains('.') && known.ends_with(&end));
     let found = ends.next().map(|(found, _)| found.clone());

@@ -11,7 +11,7 @@ use crate::{
     pagination::fetch::Fetch,
 };
 
-/// A contract.
+/// A contract, as its file has it.
 #[derive(Debug, Clone)]
 pub struct ContractSettings {
     /// The name of the dialect.
@@ -67,7 +67,7 @@ impl ExpectedFacts {
     }
 }
 
-/// A fact.
+/// The value of a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContractValue {
     Flag(bool),
@@ -76,7 +76,7 @@ pub enum ContractValue {
     Texts(Vec<String>),
 }
 
-/// As a contract has it: TOML.
+/// The value as a contract writes it: TOML.
 impl fmt::Display for ContractValue {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -161,7 +161,7 @@ words! {
     }
 }
 
-/// A table of a list of matches. All of its conditions must hold.
+/// A condition on answers, of `past_end`, `gone` or `error`: all of its parts must hold.
 #[derive(Debug, Clone)]
 pub struct DialectMatch {
     pub at: Location,
@@ -224,7 +224,7 @@ impl DialectTerms {
         (self.lte.is_some() && self.gte.is_some()) || (self.from.is_some() && self.to.is_some())
     }
 
-    /// Returns whether ranges exclude it.
+    /// Returns whether ranges that exclude their own end can be asked for in both directions, likewise.
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         (self.lt.is_some() && self.gt.is_some()) || (self.after.is_some() && self.before.is_some())

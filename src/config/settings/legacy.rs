@@ -17,7 +17,7 @@ pub struct LegacySettings {
     pub sunset: Option<i64>,
     pub sunset_at: Option<Location>,
     pub after_sunset: AfterSunset,
-    /// For each client.
+    /// The limit of legacy requests of each client.
     pub rate_limit: Option<QuotaSettings>,
     /// In the order of their times.
     pub brownouts: Vec<BrownoutSettings>,
@@ -90,7 +90,7 @@ words! {
     }
 }
 
-/// `legacy.client`: how the clients that send legacy requests are told apart.
+/// `legacy.client`: the facts by which the clients of legacy requests are told apart.
 #[derive(Debug, Clone)]
 pub struct LegacyClient {
     pub known_by: KnownBy,

@@ -37,16 +37,16 @@ pub struct BrownoutSettings {
 /// The treatment of legacy requests in a brownout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BrownoutEffect {
-    /// 429.
+    /// 429 for every legacy request.
     Pause,
-    /// 429 beyond this number.
+    /// 429 for the requests of a client beyond this number.
     Slow(QuotaSettings),
-    /// 410.
+    /// 410 for every legacy request.
     Reject,
 }
 
 impl BrownoutSettings {
-    /// Returns whether it is on at this time.
+    /// Returns whether the brownout is on at a time in seconds since 1970.
     #[must_use]
     pub fn is_on(&self, now: u64) -> bool {
         (self.from..self.until).contains(&now)

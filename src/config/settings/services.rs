@@ -29,11 +29,11 @@ pub struct ServiceSettings {
 pub struct GraphqlSettings {
     pub path: String,
     pub introspection: bool,
-    /// Browsers get a page.
+    /// Browsers that ask the path for HTML get a page on which queries are written and run.
     pub page: bool,
     /// The fields and their routes, in the order of the file.
     pub fields: Vec<OfferedListSettings>,
-    /// Of a body and of a query, in bytes.
+    /// The largest body and the largest query, in bytes.
     pub size: usize,
     pub tokens: usize,
     pub depth: usize,
@@ -41,11 +41,11 @@ pub struct GraphqlSettings {
     pub lists: usize,
     pub complexity: u64,
     pub at_once: usize,
-    /// Of a page.
+    /// The longest time for a page.
     pub timeout: Duration,
-    /// Of an answer's values and pages, in bytes.
+    /// The size up to which the values of an answer and the pages that they come from are kept, in bytes.
     pub answer_size: usize,
-    /// In bytes.
+    /// The memory for queries that clients name by their hashes, in bytes; 0 for none.
     pub persisted_size: usize,
 }
 
@@ -67,22 +67,22 @@ pub struct McpSettings {
     pub lists: Vec<OfferedListSettings>,
     /// In lower case, as browsers send them.
     pub origins: Vec<String>,
-    /// Of a body, in bytes.
+    /// The largest body of a request, in bytes.
     pub size: usize,
-    /// Of a result.
+    /// The largest number of items of a result.
     pub items: u32,
-    /// Of a result's items, in bytes.
+    /// The largest size of the items of a result, in bytes.
     pub result_size: usize,
-    /// Of a tool.
+    /// The longest time for a call of a tool.
     pub timeout: Duration,
 }
 
 /// `[services.playground]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaygroundSettings {
-    /// Of a request.
+    /// The longest time for a request.
     pub timeout: Duration,
-    /// Of an answer's body, in bytes.
+    /// The size up to which the body of an answer is shown, in bytes.
     pub answer_size: usize,
 }
 
@@ -92,16 +92,16 @@ pub struct LiveSettings {
     /// The names of the routes.
     pub routes: Vec<String>,
     pub interval: LiveInterval,
-    /// Of a page.
+    /// The longest time for a page.
     pub timeout: Duration,
     pub heartbeat: Duration,
-    /// Of a stream.
+    /// The longest time that a stream lives.
     pub lifetime: Duration,
     /// The largest number of subscribers in all.
     pub subscribers: usize,
-    /// On a route.
+    /// The largest number of subscribers on a route.
     pub per_route: usize,
-    /// Of a client.
+    /// The largest number of live pages of a client.
     pub per_client: usize,
 }
 
@@ -128,12 +128,12 @@ pub struct PostgresSettings {
     pub addresses: Vec<Located<String>>,
     pub database: String,
     pub username: String,
-    /// `None` where the server asks for none.
+    /// `None` if the server needs none.
     pub password: Option<Secret>,
     /// `None` without TLS.
     pub tls: Option<UpstreamTls>,
     pub connections: usize,
-    /// Of a question.
+    /// The longest time for a statement, with the wait for a connection.
     pub timeout: Duration,
     pub connect_timeout: Duration,
     pub lease: Duration,
@@ -158,12 +158,12 @@ pub struct ExportSettings {
     pub per_client: usize,
     /// The largest number of unfinished jobs.
     pub queue: usize,
-    /// For a page.
+    /// The number of attempts for a page.
     pub attempts: u32,
     pub page_timeout: Duration,
-    /// Of a whole job.
+    /// The longest time for a whole job.
     pub timeout: Duration,
-    /// Of a result, in bytes.
+    /// The largest result, in bytes.
     pub size: usize,
     pub keep: Duration,
     pub keep_jobs: usize,
@@ -179,9 +179,9 @@ pub struct BulkSettings {
     pub operations: usize,
     pub at_once: usize,
     pub timeout: Duration,
-    /// Of the request's body, in bytes.
+    /// The largest body of a request, in bytes.
     pub size: usize,
-    /// Of all answers, in bytes.
+    /// The size up to which the bodies of all answers together are kept, in bytes.
     pub answer_size: usize,
     pub idempotency: IdempotencySettings,
 }

@@ -42,8 +42,8 @@ words! {
 }
 
 impl StoreSettings {
-    /// Returns whether connections by other settings would be to the same store, with the same rights. Files of certificates
-    /// are renewed apart from that.
+    /// Returns whether connections by other settings would be to the same store, with the same rights. The contents of
+    /// certificate files don't count: they are renewed by themselves.
     #[must_use]
     pub fn connects_like(&self, other: &Self) -> bool {
         let addresses = |settings: &Self| -> Vec<String> {

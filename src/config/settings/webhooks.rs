@@ -31,16 +31,16 @@ words! {
 pub struct WebhookSettings {
     /// The path as it is opened.
     pub directory: PathBuf,
-    /// For a delivery.
+    /// The number of attempts for a delivery.
     pub attempts: u32,
-    /// After the first failed attempt.
+    /// The wait after the first failed attempt.
     pub delay: Duration,
     pub longest_delay: Duration,
-    /// Of an attempt.
+    /// The longest time for an attempt.
     pub timeout: Duration,
     /// The attempts of this process at a time.
     pub in_flight: usize,
-    /// For each endpoint.
+    /// The pace of each endpoint, unless it has its own.
     pub pace: EndpointPace,
     /// The largest number of deliveries that wait.
     pub queue: usize,
@@ -83,11 +83,11 @@ pub struct WebhookEndpointSettings {
 #[derive(Debug, Clone)]
 pub struct WatchSettings {
     pub name: String,
-    /// With the query of the page.
+    /// The path of the list, with the query of the page.
     pub path: Located<String>,
     pub host: Option<String>,
     pub interval: Duration,
-    /// Of a request.
+    /// The longest time for a request of the watch.
     pub timeout: Duration,
     pub headers: Vec<(HeaderName, Secret)>,
 }

@@ -26,7 +26,7 @@ fn peers_are_hosts_with_ports() {
 }
 
 #[test]
-fn addresses_are_numbers() {
+fn addresses_to_listen_on_are_numeric() {
     assert_eq!(address("127.0.0.1:0"), Ok(()));
     assert_eq!(address("[::]:8080"), Ok(()));
     assert!(help(address, "localhost:9000").starts_with("write an IP address and a port, such as \"127.0.0.1:9000\""));

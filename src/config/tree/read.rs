@@ -32,7 +32,7 @@ struct Reader<'t, 'd> {
 }
 
 impl<'t> Reader<'t, '_> {
-    /// `depth` is the number of levels that may follow.
+    /// Reads a value; `depth` is the number of levels that it may have.
     fn tree(&mut self, raw: &'t RawValue, depth: usize) -> Option<LocatedTree> {
         let json = raw.get();
         let at = self.location(json);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_reported_where_it_stops() {
+    fn invalid_json_is_reported_where_it_stops() {
         let cases = [
             ("", 0),
             ("{", 1),

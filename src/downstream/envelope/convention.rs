@@ -31,7 +31,7 @@ pub struct Convention {
     pub parameters: Parameters,
     /// The envelope of answers.
     pub envelope: EnvelopeTemplate,
-    /// The totals that pages have.
+    /// The source of the totals of pages, if they have any.
     pub total: Totals,
 }
 
@@ -49,11 +49,11 @@ impl Convention {
 pub struct Conventions {
     own: Convention,
     others: Vec<Convention>,
-    /// Those of services, which no client can choose.
+    /// The conventions of services, which no client can choose.
     inner: Vec<Convention>,
 }
 
-/// The convention of a request.
+/// The convention that was chosen for a request.
 #[derive(Debug)]
 pub struct NegotiatedConvention<'a> {
     /// The chosen convention; the route's own if the client's choice is not offered.
@@ -136,6 +136,7 @@ impl Conventions {
             }
         }
         match self.accepted(&MediaRange::all(headers)) {
+            // A type in `Accept` is no preference, so that `Preference-Applied` does not name the envelope.
             Ok(accepted) => chosen.convention = accepted,
             Err(problem) => chosen.refused = Some(problem),
         }

@@ -23,7 +23,7 @@ use crate::{
 pub struct ErrorForm {
     body: Skeleton,
     content_type: HeaderValue,
-    /// The values of `{type}` by problem.
+    /// The values of `{type}` by code or status; a code takes precedence.
     types: Vec<(ProblemSelector, String)>,
 }
 
@@ -91,7 +91,7 @@ impl ErrorForm {
     }
 }
 
-/// The values of a problem.
+/// The values of placeholders for a problem.
 struct ProblemSource<'a> {
     problem: &'a Problem,
     problem_type: Option<&'a str>,

@@ -19,7 +19,8 @@ impl LinkBase {
         let start = address.as_str();
         let mut prefix = String::with_capacity(start.len() + path.len() + 1);
         prefix.push_str(start);
-        // Without a start, a second slash would turn the path into an authority.
+        // Without a start, a second slash would turn the path into an authority. Test:
+        // `no_path_becomes_the_host_of_a_link`.
         let path = if start.is_empty() { path.trim_start_matches('/') } else { path.strip_prefix('/').unwrap_or(path) };
         prefix.push('/');
         query::push_path(&mut prefix, path);
@@ -82,7 +83,6 @@ impl LinkSet {
     }
 }
 
-/// The separator of links.
 const SEPARATOR: &str = ", ";
 
 /// Returns the size of a link in bytes.
@@ -106,7 +106,7 @@ mod tests {
 
     /// Row: A13
     #[test]
-    fn links_begin_where_it_is_safe_to_begin() {
+    fn no_path_becomes_the_host_of_a_link() {
         for (url, path, expected) in [
             ("https://x.example", "/a", "https://x.example/a"),
             ("https://x.example/base/", "/a/", "https://x.example/base/a/"),

@@ -47,6 +47,8 @@ pub(crate) fn push_only(out: &mut Vec<u8>, object: &[u8], names: &[&str], but: O
 
 /// Returns whether a JSON string, with its quotes, equals `name`.
 fn is_named(string: &[u8], name: &str) -> bool {
+    // A name may be written with escapes: `"\u0069d"` is `id`. Test:
+    // `members_are_left_out_and_the_others_keep_their_bytes`.
     if !string.contains(&b'\\') {
         return string.len() == name.len() + 2 && &string[1..string.len() - 1] == name.as_bytes();
     }
@@ -100,6 +102,7 @@ fn value_end(text: &[u8], from: usize) -> Option<usize> {
             }
             b'{' | b'[' => depth += 1,
             b',' | b'}' if depth == 0 => return Some(at),
+            // A bracket that closes nothing: the object is malformed.
             b'}' | b']' => depth = depth.checked_sub(1)?,
             _ => {}
         }
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_can_be_said_apart() {
+    fn members_that_are_left_out_can_be_written_alone() {
         let cases: [(&str, Option<&str>, &str); 6] = [
             (r#"{"id":1,"a":2}"#, Some("1"), ""),
             (r#"{"id":1,"a":2}"#, None, r#"{"id":1}"#),
@@ -147,9 +150,9 @@ mod tests {
         }
     }
 
-    /// Unbalanced brackets never leave the gateway.
+    /// An object that is cut at a wrong place would leave the brackets of the answer unbalanced.
     #[test]
-    fn what_is_no_json_is_not_taken_apart() {
+    fn an_object_that_is_no_valid_json_is_kept_whole() {
         for object in [r#"{"id":1,["x"],"c":3}"#, r#"{["id"],"a":1}"#, r#"{"a":1,[{"id":2}]}"#, "{1}"] {
             let mut out = b"[".to_vec();
             push_without(&mut out, object.as_bytes(), &["id"]);
@@ -160,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_no_panic() {
+    fn malformed_objects_do_not_panic() {
         for text in
             ["", "{", "{\"", "{\"a", "{\"a\"", "{\"a\\", "{\"a\":", "{\"a\":[", "{\"a\":\"\\", "1", "]", "{\"a\":]]}"]
         {

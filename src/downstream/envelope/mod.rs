@@ -33,14 +33,14 @@ use page_facts::Facts;
 use page_source::PageSource;
 use places::EnvelopePlaces;
 
-/// The costly facts that an envelope uses.
+/// The facts that are costly to make and that an envelope uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// A cursor for each item.
     pub item_cursors: bool,
     /// Item cursors of the first and the last item.
     pub edge_cursors: bool,
-    /// The time.
+    /// The time, for `{now}`.
     pub now: bool,
 }
 
@@ -148,6 +148,8 @@ impl EnvelopeTemplate {
         };
         let sent = self.headers.iter().filter(|(_, presence, _)| known(presence));
         sent.filter_map(|(name, _, value)| {
+            // A value with a line end is left out with its header, so that no header is split. Test:
+            // `headers_are_left_out_where_something_in_them_is_unknown`.
             let mut output = Output::default();
             value.render(&source, &mut output);
             Some((name.clone(), HeaderValue::from_bytes(&output.bytes).ok()?))

@@ -11,7 +11,7 @@ use crate::{
 /// The members that `{item.fields}` leaves out, because some conventions put them beside the fields.
 const RESERVED: [&str; 2] = ["id", "type"];
 
-/// The values of a page.
+/// The values of placeholders for a page.
 pub(crate) struct PageSource<'a> {
     facts: &'a Facts<'a>,
     page: &'a Page,
@@ -20,12 +20,11 @@ pub(crate) struct PageSource<'a> {
 }
 
 impl<'a> PageSource<'a> {
-    /// Creates the source of a page.
     pub(crate) fn new(facts: &'a Facts<'a>, page: &'a Page) -> Self {
         Self { facts, page, made: RefCell::default() }
     }
 
-    /// Makes the cursor of an item; returns whether it has one.
+    /// Makes the cursor of an item and keeps it for [`ValueSource::push_cursor`]. Returns whether the item has one.
     fn has_cursor(&self, item: usize) -> bool {
         let mut made = self.made.borrow_mut();
         let (of, bytes) = &mut *made;

@@ -50,7 +50,6 @@ impl EnvelopePlaces {
     }
 }
 
-/// A reader of one skeleton.
 struct PlaceReader<'a> {
     collection: &'a str,
     scopes: &'static [Scope],
@@ -93,7 +92,8 @@ impl PlaceReader<'_> {
     }
 
     /// Notes the places of an element of an array, which is found by its first member that is a fixed text: elements
-    /// without a known fact are left out, so that the numbers of those after them change. The first one keeps its number.
+    /// without a known fact are left out, so that the numbers of those after them change. The first one keeps its
+    /// number.
     fn element(&mut self, element: &LocatedTree, index: usize, at: &str) {
         let Tree::Object(members) = &element.value else { return };
         let fixed = members.iter().find_map(|(name, value)| match &value.value {
@@ -154,7 +154,7 @@ mod tests {
 
     /// The places of every built-in envelope: the items, the item in an element, and the ways to the next page.
     #[test]
-    fn built_in_envelopes_say_where_their_pages_go_on() {
+    fn places_of_built_in_envelopes_are_found() {
         let shown = |place: Option<&Pointer>| place.map_or_else(|| "-".to_owned(), Pointer::to_string);
         let found = preset_envelopes().map(|(name, text)| {
             let places = EnvelopePlaces::of_body(&part(text, "body").unwrap(), "users");
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_where_their_code_is() {
+    fn places_of_codes_in_error_bodies_are_found() {
         let found = preset_envelopes().filter_map(|(name, text)| {
             let places = EnvelopePlaces::of_error(&part(text, "error")?, "users");
             let place = places.find("code").or_else(|| places.find("reason"))?;

@@ -116,7 +116,6 @@ impl SchemaPart {
     }
 }
 
-/// A reader of one skeleton.
 struct SchemaReader<'a> {
     collection: &'a str,
     /// The scopes of placeholders; [`Scope::Item`] is added inside an array of items.
@@ -265,7 +264,7 @@ fn constant(value: Document) -> Document {
     Document::object([("const", value)])
 }
 
-/// Returns a schema that also accepts null.
+/// Returns a schema that also accepts null. The schema of everything stays as it is.
 fn or_null(schema: Document) -> Document {
     match schema {
         Document::Object(members) if members.is_empty() => Document::Object(members),
@@ -276,6 +275,7 @@ fn or_null(schema: Document) -> Document {
             }
             Document::Object(members)
         }
+        // `enum` and `$ref` hold beside a wider `type`, so that null is an alternative of its own.
         other => Document::object([("anyOf", vec![other, kind("null")].into())]),
     }
 }
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_left_out_is_not_required() {
+    fn optional_parts_are_not_required() {
         let schema = schema(
             r#"{"{collection}": ["{item}"], "n": "{total|null}", "of": {"total": "{total}", "page": "{page}"},
                 "at": {"total": "{total}", "size": "{limit}"}, "kind": "list", "next": "{links.next}", "all": {}}"#,

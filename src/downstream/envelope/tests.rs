@@ -80,13 +80,13 @@ fn counts(segments: &[SkeletonSegment]) -> [usize; 3] {
 }
 
 #[test]
-fn what_is_certain_is_part_of_a_literal() {
+fn facts_that_are_always_known_add_no_conditions() {
     for (text, expected) in [(STANDARD, [14, 13, 2]), (RELAY, [10, 7, 0]), (HAL, [24, 10, 14]), (BARE, [2, 1, 0])] {
         assert_eq!(counts(&template(text).body.segments), expected, "{text}");
     }
 }
 
-/// Cursors that say the index; the second item has none.
+/// Cursors that are the index of their item; the second item has none.
 struct Numbered;
 
 impl ItemCursors for Numbered {
@@ -143,7 +143,7 @@ impl Known {
         }
     }
 
-    /// The oracle: what a placeholder says.
+    /// The oracle: the value of a placeholder, `None` if it is unknown.
     fn say(self, name: &str, item: usize) -> Option<Json> {
         let text = |bit, text: &'static str| self.text(bit, text).map(Json::from);
         let (whole, id) = ITEMS[item.min(3)];
@@ -192,7 +192,7 @@ impl Known {
         }
     }
 
-    /// The oracle: what a text says, read anew by the simplest means.
+    /// The oracle: the value of a text, read anew by the simplest means.
     fn expected_text(self, text: &str, item: usize) -> Option<Json> {
         let text = text.replace("{collection}", "users").replace("{{", "\u{1}").replace("}}", "\u{2}");
         let as_text = |value: Json| match value {
@@ -226,7 +226,7 @@ impl Known {
         Some(said.replace('\u{1}', "{").replace('\u{2}', "}").into())
     }
 
-    /// The oracle: whether anything in a skeleton is said of the page.
+    /// The oracle: returns whether a skeleton has a placeholder of the page or its items.
     fn says_facts(tree: &LocatedTree) -> bool {
         match &tree.value {
             Tree::Text(text) => text.replace("{{", "").replace("{collection}", "").contains('{'),
@@ -236,8 +236,8 @@ impl Known {
         }
     }
 
-    /// The oracle: what a skeleton says, built as a tree. What says nothing but literals is left out with the rest, if
-    /// there is a rest.
+    /// The oracle: a skeleton with its values, built as a tree; `None` if it is left out. A part of literals alone is
+    /// left out with its neighbours, if it has any with facts.
     fn expected_of(self, tree: &LocatedTree, item: Option<usize>) -> Option<Json> {
         let parts: Vec<&LocatedTree> = match &tree.value {
             Tree::Array(elements) => elements.iter().collect(),
@@ -250,7 +250,7 @@ impl Known {
         if is_silent && !is_items { None } else { self.expected(tree, item) }
     }
 
-    /// The same without a look at what is silent in it.
+    /// The same for a skeleton that is not left out as a whole.
     fn expected(self, tree: &LocatedTree, item: Option<usize>) -> Option<Json> {
         match &tree.value {
             Tree::Null => Some(Json::Null),
@@ -297,7 +297,7 @@ const BITS: [&str; 13] = [
 ];
 
 #[test]
-fn whatever_is_known_the_body_says_exactly_that() {
+fn a_body_has_exactly_the_known_facts() {
     for text in [STANDARD, BARE, RELAY, HAL, NESTED, TEXTS] {
         let compiled = template(text);
         let skeleton = fixture::envelope(text, &mut Diagnostics::default()).body;
@@ -333,7 +333,7 @@ fn items_are_copied_byte_for_byte() {
 }
 
 #[test]
-fn needs_are_what_is_used_anywhere() {
+fn needs_are_the_costly_facts_of_body_and_headers() {
     let none = Needs::default();
     for (text, needs) in [
         (STANDARD, none),
@@ -388,7 +388,7 @@ fn headers_are_left_out_where_something_in_them_is_unknown() {
 }
 
 #[test]
-fn an_error_form_says_what_applies() {
+fn an_error_body_has_only_the_members_that_apply() {
     let compiled = template(
         r#"{ "body": ["{item}"], "error_content_type": "application/vnd.api+json", "error": {
                "errors": [{ "status": "{status:string}", "code": "{code}", "detail": "{detail}", "about": "{collection}",
@@ -415,9 +415,9 @@ fn an_error_form_says_what_applies() {
     assert_eq!(said["links"], json!({ "first": "/a" }));
 }
 
-/// Each fault, the text that it points at, and a part of what is said.
+/// Each fault, the text that it points at, and parts of its message and its help.
 #[test]
-fn faults_point_at_what_is_wrong() {
+fn faults_of_envelopes_point_at_their_text() {
     let body = |body: &str| format!(r#"{{ "body": {body} }}"#);
     let cases = [
         (body(r#"{ "data": [] }"#), r#"{ "data": [] }"#, "no place for the items", "[\"{item}\"]"),

@@ -2,7 +2,7 @@
 
 macro_rules! codes {
     ($($(#[$meta:meta])* $name:ident = $text:literal, $status:literal, $title:literal;)*) => {
-        /// The code of a problem.
+        /// The stable code of a problem. Clients branch on it, so that it keeps its text and its meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code {
             $($(#[$meta])* $name,)*
@@ -20,7 +20,7 @@ macro_rules! codes {
                 }
             }
 
-            /// Returns the status.
+            /// Returns the HTTP status of problems with this code. [`Code::has_status`] has the one exception.
             #[must_use]
             pub const fn status(self) -> u16 {
                 match self {
@@ -70,7 +70,7 @@ codes! {
     QueryTooComplex = "query_too_complex", 400, "The query asks for too much";
     /// The idempotency key is no quoted string.
     IdempotencyKeyInvalid = "idempotency_key_invalid", 400, "The idempotency key can't be read";
-    /// Framing, path or headers of a request, or a body on GET.
+    /// The framing, the path or the headers of the request are malformed, or a GET request has a body.
     RequestInvalid = "request_invalid", 400, "The request is not well formed";
     /// A script of this origin may not open a WebSocket, or use tools.
     OriginRefused = "origin_refused", 403, "Scripts of this origin are not admitted";
@@ -84,7 +84,7 @@ codes! {
     EnvelopeUnknown = "envelope_unknown", 406, "The envelope is not offered here";
     /// The position of the cursor could not be found.
     PositionLost = "position_lost", 409, "The position in the list can't be found";
-    /// A tie group is longer than any answer.
+    /// A tie run is longer than any answer of the upstream.
     TieRun = "tie_run", 409, "Too many items share their sort keys";
     /// A request with the same idempotency key is under way.
     IdempotencyKeyInUse = "idempotency_key_in_use", 409, "A request with this key is under way";
@@ -110,11 +110,11 @@ codes! {
     MediaTypeUnsupported = "media_type_unsupported", 415, "The media type is not read here";
     /// The range is outside of the result.
     RangeUnsatisfiable = "range_unsatisfiable", 416, "The range is outside of the result";
-    /// No webhooks are sent to this URL.
+    /// Webhooks may not be sent to this URL.
     WebhookUrlRefused = "webhook_url_refused", 422, "The URL of the webhook endpoint is refused";
     /// The client or the list can't have exports.
     ExportUnsupported = "export_unsupported", 422, "This can't be exported";
-    /// The next item is larger than a result of a tool may be, or as many items are that have no cursors.
+    /// The next item alone is larger than the result of a tool may be, or a page without item cursors is.
     ResultTooLarge = "result_too_large", 422, "The result is too large";
     /// The idempotency key belongs to a request with another body.
     IdempotencyKeyReused = "idempotency_key_reused", 422, "The idempotency key belongs to another request";
@@ -122,7 +122,7 @@ codes! {
     ExportLimit = "export_limit", 429, "Too many unfinished exports";
     /// The client has as many live pages as it may have.
     LiveLimit = "live_limit", 429, "Too many live pages";
-    /// Too many requests.
+    /// The client has used up a limit, or a brownout is on.
     RateLimited = "rate_limited", 429, "Too many requests";
     /// The headers are larger than allowed.
     HeadersTooLarge = "headers_too_large", 431, "The headers are too large";
@@ -140,7 +140,7 @@ codes! {
     UpstreamStuck = "upstream_stuck", 502, "The upstream repeats its pages";
     /// The upstream's items contradict the declared order.
     UpstreamUnsorted = "upstream_unsorted", 502, "The upstream's list is not in its order";
-    /// The gateway is overloaded.
+    /// A limit of connections, memory or concurrent requests is reached.
     Overloaded = "overloaded", 503, "The gateway is overloaded";
     /// The store of a service can't be reached, or does not answer.
     StoreUnavailable = "store_unavailable", 503, "The store is not available";
@@ -150,7 +150,7 @@ codes! {
     UpstreamTimeout = "upstream_timeout", 504, "The upstream did not answer in time";
     /// An operation of a bulk request took too long.
     OperationTimeout = "operation_timeout", 504, "The operation took too long";
-    /// The client forbids to ask the upstream, and no page is kept.
+    /// The client sent `only-if-cached`, and no page is kept for it.
     NotCached = "not_cached", 504, "No such page is kept";
     /// The request has passed this gateway before: an upstream leads back to it.
     LoopDetected = "loop_detected", 508, "The request loops";
@@ -183,8 +183,8 @@ impl Code {
         )
     }
 
-    /// Returns whether the problem has a link to the first page: every problem with a position, and every refusal of a
-    /// request by page.
+    /// Returns whether the problem has a link to the first page: problems with the position of a request have one, and
+    /// refusals of requests by page.
     #[must_use]
     pub const fn restarts(self) -> bool {
         matches!(
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_distinct_and_what_may_be_retried_is_no_fault_of_the_request() {
+    fn codes_are_distinct_and_retryable_ones_are_429_or_faults_of_a_server() {
         let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         names.sort_unstable();
         names.dedup();

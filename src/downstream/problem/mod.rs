@@ -7,30 +7,30 @@ use http::HeaderValue;
 pub use self::code::Code;
 use crate::json::write::{push_number, push_text};
 
-/// The reason that a request gets no page.
+/// A refusal as clients get it: in the error form of their envelope, or as `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The status of the code, or the upstream's own ([`Code::has_status`]).
     pub status: u16,
-    /// The code.
+    /// The stable code, on which clients branch.
     pub code: Code,
     /// The fault of this request, its place, and the remedy.
     pub detail: String,
     /// The parameter at fault, decoded.
     pub parameter: Option<String>,
-    /// A link to the first page.
+    /// A link to the first page, if the code [restarts](Code::restarts).
     pub restart: Option<String>,
-    /// A link to the estimated position.
+    /// A link to the page at the estimated position, where items may be skipped or repeated.
     pub nearest: Option<String>,
-    /// The largest limit.
+    /// The largest limit that the route accepts.
     pub max_limit: Option<u32>,
     /// The parts of the request that differ from those of the cursor.
     pub differs: Vec<&'static str>,
-    /// The allowed values.
+    /// The values that are allowed instead: fields of a sort, or names of envelopes.
     pub allowed: Vec<String>,
     /// The upstream's `Retry-After`.
     pub retry_after: Option<HeaderValue>,
-    /// The length of a result of which a part was asked for that it does not have, as `Content-Range` says it.
+    /// `Content-Range` of a 416, with the length of the result: `bytes */LENGTH`.
     pub content_range: Option<HeaderValue>,
 }
 
@@ -80,8 +80,8 @@ impl Problem {
         phrase.unwrap_or_else(|| self.code.title())
     }
 
-    /// Removes the links, which answers to POST don't have, and says in their place what to send. `cursor` is the name of
-    /// the client's parameter, if it has one.
+    /// Removes the links, which answers to POST don't have, and rewrites the detail so that it says what to send
+    /// instead. `cursor` is the name of the client's cursor parameter, if it has one.
     pub fn leave_out_links(&mut self, cursor: Option<&str>) {
         (self.restart, self.nearest) = (None, None);
         // Clients of page numbers have sent no cursor that they could leave out.
@@ -101,6 +101,8 @@ impl Problem {
 
     /// Appends the `application/problem+json` document (RFC 9457).
     pub(crate) fn render_document(&self, problem_type: Option<&str>, request_id: &str, out: &mut Vec<u8>) {
+        // The title of `about:blank` is the reason phrase of the status (RFC 9457, section 4.2.1). Test:
+        // `the_title_of_a_blank_type_is_the_statuss_phrase`.
         let title = match problem_type {
             None => self.phrase(),
             Some(_) => self.code.title(),
@@ -154,7 +156,7 @@ fn push_list<'a>(out: &mut Vec<u8>, name: &str, values: impl Iterator<Item = &'a
     out.push(b']');
 }
 
-/// Returns a client's text for repetition: at most 64 characters.
+/// Returns a client's text as problems repeat it: its first 64 characters, and `…` if it has more.
 pub(crate) fn shown(text: &str) -> std::borrow::Cow<'_, str> {
     match text.char_indices().nth(64) {
         None => text.into(),
@@ -167,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_links_it_says_how_to_begin_again() {
+    fn a_detail_without_links_says_how_to_begin_again() {
         let mut problem = Problem::new(
             Code::PositionLost,
             "lost: start again at `restart`, or continue at `nearest`, where items may be skipped or repeated",
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_cut_between_characters() {
+    fn a_repeated_text_is_cut_between_characters() {
         assert_eq!(shown("abc"), "abc");
         assert_eq!(shown(&"é".repeat(64)), "é".repeat(64));
         assert_eq!(shown(&"é".repeat(65)), "é".repeat(64) + "…");

@@ -25,7 +25,7 @@ impl From<Bytes> for Content {
 }
 
 impl Content {
-    /// Creates a body with a part inserted after this many own bytes.
+    /// Creates a body of `own` bytes with `inserted` after the first `at` of them.
     #[must_use]
     pub fn around(own: Vec<u8>, at: usize, inserted: Bytes) -> Self {
         Self { own: own.into(), inserted: Some((at, inserted)) }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_inserted_stands_in_its_place() {
+    fn an_inserted_part_is_sent_at_its_place() {
         let whole = |content: Content| content.into_parts().concat();
         assert_eq!(whole(Content::from(b"abc".to_vec())), b"abc");
         for at in 0..=3 {

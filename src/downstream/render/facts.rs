@@ -65,7 +65,7 @@ pub(crate) struct Placeholder {
     pub(crate) slot: Slot,
     pub(crate) name: &'static str,
     pub(crate) scope: Scope,
-    /// The value is JSON of the upstream, which can't stand inside a text.
+    /// The value is JSON of the upstream, which can stand inside a text only as `{NAME:string}`.
     pub(crate) json: bool,
     /// The value is always known.
     pub(crate) certain: bool,
@@ -129,7 +129,7 @@ pub(crate) fn find(name: &str) -> Option<Placeholder> {
     PLACEHOLDERS.into_iter().find(|placeholder| placeholder.name == name)
 }
 
-/// Returns the names of the placeholders of some scopes.
+/// Returns the names of the placeholders of these scopes, and `collection`, which all of them have.
 pub(crate) fn names(scopes: &[Scope]) -> impl Iterator<Item = &'static str> {
     PLACEHOLDERS.into_iter().filter(|row| scopes.contains(&row.scope)).map(|row| row.name).chain(["collection"])
 }
@@ -140,13 +140,13 @@ pub(crate) enum RenderedValue<'a> {
     Number(u64),
     Boolean(bool),
     Text(&'a str),
-    /// A text that needs no escapes in JSON, as links and cursors.
+    /// A text that needs no escapes in JSON, such as a link or a cursor.
     Inert(&'a str),
     /// A JSON value as it came.
     Json(&'a [u8]),
 }
 
-/// A source of values.
+/// A source of values for a skeleton: a page, or a problem.
 pub(crate) trait ValueSource {
     /// Returns whether the placeholder has a value; `item` is the index of the current item.
     fn knows(&self, slot: Slot, item: usize) -> bool;

@@ -21,15 +21,14 @@ pub(crate) enum ValueForm {
     Plain,
 }
 
-/// A part of a text.
 #[derive(Clone, Debug)]
 pub(crate) enum TextPart {
     Literal(String),
-    /// A placeholder, and its form if it stands alone.
+    /// A placeholder and its form; the form counts if the placeholder stands alone.
     Value(Placeholder, ValueForm),
 }
 
-/// A parsed text.
+/// A text, parsed into literals and placeholders.
 #[derive(Clone, Debug)]
 pub(crate) struct PlaceholderText {
     pub(crate) parts: Vec<TextPart>,
@@ -91,6 +90,7 @@ impl PlaceholderText {
                 TextPiece::Braced(inner, range) => (inner, range),
             };
             let (name, as_text, or_null) = without_suffixes(inner);
+            // `{collection}` is the same for all pages of a route, so that it is a literal.
             if name == "collection" {
                 read.push_literal(collection);
                 continue;
@@ -142,7 +142,7 @@ impl PlaceholderText {
         if uncertain.is_empty() || self.or_null { Presence::Always } else { Presence::If(vec![uncertain]) }
     }
 
-    /// Returns the text, which has no placeholders.
+    /// Returns the text of a member's name, which has no placeholders.
     pub(crate) fn literal(&self) -> String {
         let literal = |part: &TextPart| match part {
             TextPart::Literal(literal) => literal.clone(),

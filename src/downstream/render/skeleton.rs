@@ -40,7 +40,6 @@ impl SkeletonSegment {
     }
 }
 
-/// A compiled skeleton.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Skeleton {
     pub(crate) segments: Vec<SkeletonSegment>,
@@ -100,7 +99,7 @@ impl Skeleton {
         Some((read.presence(), Self { segments }))
     }
 
-    /// Returns whether a placeholder occurs.
+    /// Returns whether a placeholder occurs anywhere in the skeleton.
     pub(crate) fn uses(&self, slot: Slot) -> bool {
         fn within(segments: &[SkeletonSegment], slot: Slot) -> bool {
             segments.iter().any(|segment| match segment {
@@ -137,7 +136,6 @@ impl Skeleton {
         literals(&self.segments, false)
     }
 
-    /// Renders the skeleton.
     pub(crate) fn render(&self, source: &dyn ValueSource, out: &mut Output) {
         render(&self.segments, source, 0, out);
     }
@@ -153,13 +151,15 @@ fn render(segments: &[SkeletonSegment], source: &dyn ValueSource, item: usize, o
                     render(inner, source, item, out);
                 }
             }
-            // Items without anything around them are written run by run.
+            // Items without anything around them are written by runs: neighbours in an answer with the commas between
+            // them.
             bare if bare.is_bare_items() => {
                 if let Some(page) = source.page() {
                     push_items(page, out);
                 }
             }
             SkeletonSegment::Items(presence, inner) => {
+                // Items of which nothing is known are left out, so that an index does not decide about a comma.
                 let mut first = true;
                 for index in 0..source.page().map_or(0, |page| page.items.len()) {
                     if let Presence::If(condition) = presence
@@ -410,6 +410,7 @@ impl SkeletonCompiler<'_> {
             PartContent::Both | PartContent::Literals => SkeletonSegment::Items(Presence::Always, element.segments),
         }));
         segments.push(SkeletonSegment::Literal(b"]".to_vec()));
+        // The array is rendered without items too, as `[]`.
         CompiledPart { presence: Presence::Always, says: PartContent::Facts, segments }
     }
 }

@@ -96,9 +96,10 @@ impl RequestBody {
         self.bytes
     }
 
-    /// Returns the raw values at some places.
+    /// Returns the raw values at these places, in their order; `None` for a place that the body does not have.
     #[must_use]
     pub fn find(&self, places: &[Pointer]) -> Vec<Option<&[u8]>> {
+        // The nesting was bounded when the body was read.
         let limits = Limits { depth: u16::MAX, ..Limits::default() };
         let spans = if places.is_empty() { Ok(Vec::new()) } else { scan_facts(&self.bytes, places, limits) };
         let spans = spans.unwrap_or_default().into_iter();
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_found_as_they_came() {
+    fn values_are_found_in_the_spelling_that_came() {
         let body = RequestBody::read(br#"{"payload": {"cursor" : null, "x": [ 1.0 ]}}"#.to_vec(), 8).unwrap();
         let places =
             ["/payload", "/payload/cursor", "/payload/x", "/missing"].map(|text| Pointer::parse(text).unwrap());

@@ -3,7 +3,7 @@
 
 use super::query::{self, Pair, ReservedNames};
 
-/// The filters of a request.
+/// The filters of a request, in each form in which they are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestFilters {
     /// For the upstream: in order and byte for byte, except for a raw `;` (`%3B`) and bytes that are invalid in a
@@ -28,6 +28,7 @@ impl RequestFilters {
         for pair in pairs {
             query::push_forwarded(&mut filters.forwarded, pair.raw);
             let name = pair.name();
+            // A private parameter reaches the upstream alone: it is in no link, and no cursor is bound to it.
             if private.find(&name).is_some() {
                 continue;
             }
@@ -38,7 +39,7 @@ impl RequestFilters {
         }
         counted.sort_by(|(one, _), (other, _)| one.cmp(other));
         // To an upstream that reads the last value, `a=1&a=2` and `a=1&a=2&a=1` are two lists, so only adjacent
-        // duplicates are removed.
+        // duplicates are removed. Test: `filters_of_one_meaning_have_one_context`.
         counted.dedup();
         for text in counted.into_iter().flat_map(|(name, value)| [name, value]) {
             filters.canonical.extend_from_slice(&(text.len() as u64).to_le_bytes());
@@ -48,13 +49,15 @@ impl RequestFilters {
     }
 }
 
-/// Encodes a query for a link, without private parameters. Parameters of the gateway, whose decoded names are `own`, are
-/// spelt as in all other links.
+/// Encodes a query for a link, without private parameters. Parameters of the gateway, whose decoded names are `own`,
+/// are spelt as in all other links.
 pub(crate) fn public_query(query: &str, private: &ReservedNames, own: impl Fn(&[u8]) -> bool) -> String {
     let mut link = String::with_capacity(query.len());
     for pair in query::pairs(query).filter(|pair| private.find(&pair.name()).is_none()) {
         let name = pair.name();
         match (std::str::from_utf8(&name), pair.text()) {
+            // `self` and `first` can be compared as texts only if both spell the gateway's parameters alike. Filters
+            // keep their spelling: to an upstream, two spellings may be two values.
             (Ok(text), Some(value)) if own(&name) => query::push_written(&mut link, text, &value),
             _ => query::push_linked(&mut link, pair.raw),
         }

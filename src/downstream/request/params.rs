@@ -30,18 +30,16 @@ pub use observed::{LegacyQuery, LegacySort};
 pub use place::{LinkTo, RequestedPosition};
 use sorting::{RequestedSort, Sorting};
 
-/// The parameters that a route takes, compiled.
+/// The parameters that a route reads, compiled.
 #[derive(Clone, Debug)]
 pub struct Parameters {
     /// The client's own parameters: names in the query, or pointers into the body.
     roles: Vec<(Role, String)>,
     /// The preference that sets a limit, if that is no parameter.
     preferred_limit: Option<String>,
-    /// The places in a body.
     in_body: BodyPlaces,
     /// The dialect's paging parameters.
     paging: ReservedNames,
-    /// The sort parameters.
     sorting: Sorting,
     /// Parameters that appear in no link, log or context.
     private: ReservedNames,
@@ -76,16 +74,16 @@ pub enum RequestKind {
     Unmarked,
 }
 
-/// A request for a list.
+/// A request for a list, as its query and body were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListRequest {
-    /// The kind of the request.
+    /// The kind of the request: by cursor, by page, or without paging parameters.
     pub kind: RequestKind,
     /// The number of items, at least 1.
     pub limit: u32,
     /// The limit as the client wrote it, decoded, for links.
     pub limit_written: Option<String>,
-    /// The position.
+    /// The position that the page begins or ends at.
     pub place: RequestedPosition,
     /// The strong keys of the client's sort, without the id; none without a sort.
     pub sort: Option<Vec<SortTerm>>,
@@ -93,7 +91,7 @@ pub struct ListRequest {
     pub id_direction: Direction,
     /// The sort as the client wrote it: names and values, decoded, for links.
     pub sort_written: Vec<(String, String)>,
-    /// The filters.
+    /// The filters: all parameters that have no other meaning.
     pub filters: RequestFilters,
     /// The query of the `self` link: the target's, encoded for links, without private parameters.
     pub self_query: String,
@@ -130,7 +128,6 @@ struct ParsedQuery<'q> {
     paging: Vec<(String, String)>,
     /// The parameter of [`RequestKind::Legacy`].
     legacy: Option<String>,
-    /// The sort parameters.
     sorts: Vec<Pair<'q>>,
     filters: Vec<Pair<'q>>,
 }
@@ -236,7 +233,7 @@ impl Parameters {
         Some(format!("{name}={}", request.limit))
     }
 
-    /// Returns the name of a parameter.
+    /// Returns the client's parameter for a role: a name in the query, or a pointer into the body.
     #[must_use]
     pub fn name(&self, role: Role) -> Option<&str> {
         self.roles.iter().find(|(own, _)| *own == role).map(|(_, name)| name.as_str())
@@ -303,6 +300,7 @@ impl Parameters {
         let ((limit, limit_written), sort) = match read {
             Ok(read) => read,
             Err(problem) if self.pages_itself(&kind) => return Err(problem),
+            // Such a request is the upstream's to judge. Test: `faults_of_requests_that_pass_are_left_to_the_upstream`.
             Err(_) => (self.limit(&sifted).unwrap_or((self.default_limit, None)), None),
         };
         let (sort_written, sort) = sort.unzip();
@@ -320,8 +318,8 @@ impl Parameters {
         self.in_body.has_roles() && !may_be_old
     }
 
-    /// Returns the kind of a request by POST that the upstream answers, whatever its body contains, until the policy
-    /// ends.
+    /// Returns the kind of a request by POST that passes to the upstream whatever its body contains; `None` if the
+    /// policy is not `passthrough`, or if the body decides.
     #[must_use]
     pub fn passed(&self, query: Option<&str>) -> Option<RequestKind> {
         if self.legacy.policy != Some(LegacyPolicy::Passthrough) {
@@ -437,6 +435,7 @@ impl Parameters {
             let own = self.own(&name);
             let pages = self.paging.find(&name);
             if let Some(dialect_name) = pages {
+                // A name that is also the client's own, as `limit`, does not make a request a legacy one.
                 if own.is_none() && sifted.legacy.is_none() {
                     sifted.legacy = Some(String::from_utf8_lossy(&name).into_owned());
                 }

@@ -8,10 +8,10 @@ pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// The header of answers (RFC 7240, section 3).
 pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// The preferences of a request.
+/// The preferences of a request, from all lines of `Prefer`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preferences {
-    /// Names in lower case, and values, empty without one.
+    /// Names in lower case, each with its value, which is empty for a preference without one.
     said: Vec<(String, String)>,
 }
 
@@ -23,7 +23,8 @@ impl Preferences {
         Self { said: lines.flat_map(|line| split(line, ',')).filter_map(preference).collect() }
     }
 
-    /// Returns the value of a preference, empty without one. The first of several with one name counts.
+    /// Returns the value of a preference, which is empty for one without a value. Of several with the same name, the
+    /// first one counts (RFC 7240, section 2).
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
         let named = self.said.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -45,6 +46,7 @@ pub(crate) fn remove(headers: &mut HeaderMap, names: &[&str]) {
     let lines: Vec<HeaderValue> = headers.get_all(PREFER).iter().cloned().collect();
     headers.remove(PREFER);
     for line in lines {
+        // A line that is no text was not read as preferences either, so that it passes unchanged.
         let Ok(text) = line.to_str() else {
             headers.append(PREFER, line);
             continue;
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_gateway_follows_goes_no_further() {
+    fn preferences_that_the_gateway_follows_are_not_forwarded() {
         let mut both = headers(&PREFER, &["envelope=hal, count=exact, Wait=\"1,2\"", "Envelope=x"]);
         remove(&mut both, &["envelope", "odata.maxpagesize"]);
         let left: Vec<_> = both.get_all(PREFER).iter().collect();

@@ -1,7 +1,7 @@
 //! The public address of a route: the scheme, host and prefix with which its links begin.
 //!
-//! The headers of trusted proxies are checked here. A header that is no host, port or path counts as absent, so that no
-//! link leads to another host than the one that is named, and none ends its header.
+//! The headers of trusted proxies are checked here. A value that is no host, port or path counts as absent, so that
+//! links lead only to the host that was named, and no value breaks out of its `Link` line.
 
 use std::net::Ipv6Addr;
 
@@ -20,27 +20,27 @@ const LONGEST_HOST: usize = 253;
 /// The longest prefix of a proxy, in bytes. It is repeated in every link of a page.
 const LONGEST_PREFIX: usize = 512;
 
-/// The start of links: `https://api.example.com/shop`, `/shop` if no host is known, or nothing. It consists of visible
+/// The start of links: `https://api.example.com/shop`, `/shop` if no host is known, or empty. It consists of visible
 /// ASCII and has no final slash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublicAddress {
     start: String,
 }
 
-/// The address of a request as its client or a trusted proxy says it.
+/// The parts of a request that its public address is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestAddress<'r> {
     /// `http` or `https`.
     pub scheme: &'static str,
     /// The authority of the request: `Host`, or HTTP/2's `:authority`.
     pub authority: Option<&'r str>,
-    /// The headers of a trusted proxy, of which it wrote those about the origin itself; none for other clients.
+    /// The headers of a request from a trusted proxy, which wrote those about the origin itself; `None` for other
+    /// clients.
     pub of_proxy: Option<&'r HeaderMap>,
-    /// The authority is the word of a trusted proxy.
+    /// A trusted proxy wrote the authority.
     pub vouched: bool,
 }
 
-/// A host with an optional port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Authority {
     /// In lower case; an IPv6 address in brackets.
@@ -49,7 +49,7 @@ struct Authority {
 }
 
 impl PublicAddress {
-    /// Creates the address that an operator set.
+    /// Creates the address from the operator's `public_url`, without its final slashes.
     #[must_use]
     pub fn configured(url: &str) -> Self {
         let mut start = String::with_capacity(url.len());
@@ -68,8 +68,8 @@ impl PublicAddress {
         Self::new(request, authority)
     }
 
-    /// Returns the address of a request under the host that its client wrote, for answers in which the upstream would
-    /// repeat that host itself.
+    /// Returns the address of a request under the host that a trusted proxy or the client wrote, for answers in which
+    /// the upstream would repeat that host itself.
     #[must_use]
     pub fn as_asked(request: RequestAddress<'_>) -> Self {
         let said = request.of_proxy.and_then(said_authority);
@@ -101,7 +101,8 @@ impl PublicAddress {
     }
 }
 
-/// Returns the scheme that the nearest proxy was asked by.
+/// Returns the scheme by which the nearest proxy was reached: `proto` of `Forwarded`, else of `X-Forwarded-Proto`.
+/// `None` if it is neither `http` nor `https`.
 #[must_use]
 pub fn said_scheme(headers: &HeaderMap) -> Option<&'static str> {
     let said = forwarded(headers, "proto").or_else(|| last(headers, &FORWARDED_PROTO).map(str::to_owned))?;
@@ -113,13 +114,14 @@ fn said_authority(headers: &HeaderMap) -> Option<Authority> {
     by_standard.or_else(|| last(headers, &FORWARDED_HOST).and_then(Authority::parse))
 }
 
-/// Returns the port that a proxy listens on. The usual ports are left out: with the scheme of the other one they are
-/// those of a second proxy, after the one that ended TLS.
+/// Returns the port that a proxy listens on. 80 and 443 are left out: beside the scheme that has the other one, they
+/// are the port of a second proxy, after the one that ended TLS.
 fn said_port(headers: &HeaderMap) -> Option<u16> {
     last(headers, &FORWARDED_PORT).and_then(port).filter(|port| ![80, 443].contains(port))
 }
 
-/// Returns the prefix that a proxy removed from the path: segments without dots, encoded slashes or control characters.
+/// Returns the prefix that a proxy removed from the path: segments other than `.` and `..`, without encoded dots,
+/// slashes, backslashes or control characters.
 fn said_prefix(headers: &HeaderMap) -> Option<&str> {
     let said = last(headers, &FORWARDED_PREFIX)?;
     let path = said.strip_suffix('/').unwrap_or(said);
@@ -132,6 +134,7 @@ fn is_segment(segment: &str) -> bool {
         |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&()*+=".contains(&byte));
     let is_escape = |text: &str| {
         let (digits, rest) = text.split_at_checked(2)?;
+        // `from_str_radix` also accepts a sign.
         let byte = u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))?;
         (byte >= b' ' && !b"./\\\x7f".contains(&byte) && is_plain(rest)).then_some(())
     };
@@ -153,6 +156,7 @@ impl Authority {
             return None;
         }
         let port = match after {
+            // An empty port is the usual one of the scheme (RFC 3986, section 3.2.3).
             "" | ":" => None,
             _ => Some(port(&after[1..])?),
         };
@@ -161,6 +165,7 @@ impl Authority {
 }
 
 fn port(text: &str) -> Option<u16> {
+    // `parse` also accepts a sign.
     text.parse().ok().filter(|port| *port > 0 && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
@@ -177,9 +182,11 @@ fn forwarded(headers: &HeaderMap, wanted: &str) -> Option<String> {
     let nearest = unquoted_parts(line, b',').pop()?;
     let pairs = unquoted_parts(nearest, b';').into_iter().filter_map(|pair| pair.split_once('='));
     let mut values = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim());
+    // No parameter may occur twice (RFC 7239, section 4): either value could be meant. Test:
+    // `forwarded_is_read_as_its_standard_says`.
     let (value, None) = (values.next()?, values.next()) else { return None };
     let Some(quoted) = value.strip_prefix('"') else { return Some(value.to_owned()) };
-    // No host and no scheme has a backslash.
+    // Escapes are not decoded: no host and no scheme has a backslash.
     quoted.strip_suffix('"').map(str::to_owned)
 }
 
@@ -216,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_schemes_the_nearest_proxys_counts() {
+    fn the_scheme_of_the_nearest_proxy_counts() {
         for (lines, scheme) in [
             (&["https"][..], Some("https")),
             (&["HTTP"], Some("http")),
@@ -254,7 +261,7 @@ mod tests {
 
     /// Row: A13
     #[test]
-    fn addresses_begin_where_it_is_safe_to_begin() {
+    fn addresses_begin_with_a_host_of_the_route_or_with_none() {
         let hosts = ["api.example.com".to_owned(), "[::1]".to_owned()];
         let own = |authority| {
             let request = RequestAddress { scheme: "https", authority, of_proxy: None, vouched: false };
@@ -287,11 +294,11 @@ mod tests {
         }
     }
 
-    /// Whatever a proxy writes, the address is a scheme, the host that it named and a path, in visible ASCII.
+    /// The address is a scheme, the host that the proxy named and a path, in visible ASCII, whatever the proxy writes.
     ///
     /// Row: A13
     #[test]
-    fn no_word_of_a_proxy_leads_elsewhere() {
+    fn no_header_of_a_proxy_leads_to_a_host_that_it_did_not_name() {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut random = move || {
             state ^= state << 13;

@@ -191,9 +191,10 @@ pub(crate) fn push_path(out: &mut String, path: &str) {
     push_encoded(out, path, b'/', LINKED_PATH);
 }
 
-/// Encodes the invalid characters of a path; returns nothing if there are none. `%` stays as it is.
+/// Returns a path with its invalid characters encoded; `None` if it has none. `%` stays as it is.
 #[must_use]
 pub fn encoded_path(path: &str) -> Option<String> {
+    // Commas are encoded in links alone, for readers of `Link` that split at them.
     const PATH: &AsciiSet = &LINKED_PATH.remove(b',');
     if is_unreserved(path, b'/') {
         return None;
@@ -232,6 +233,8 @@ fn push_encoded(out: &mut String, text: &str, plain: u8, set: &'static AsciiSet)
         return out.push_str(text);
     }
     let mut rest = text.as_bytes();
+    // An escape stays as it came, and a lone `%` is encoded, so that the link reads back as the same text. Test:
+    // `links_of_any_query_read_back_as_the_same_request`.
     while let Some(at) = memchr::memchr(b'%', rest) {
         out.extend(percent_encoding::percent_encode(&rest[..at], set));
         out.push_str(if begins_escape(&rest[at..]) { "%" } else { "%25" });
@@ -257,7 +260,6 @@ pub fn fold_name(name: &[u8]) -> String {
     folded
 }
 
-/// Folds one ASCII byte.
 fn fold_byte(byte: u8) -> u8 {
     match byte {
         b'.' | b' ' => b'_',
@@ -300,6 +302,7 @@ impl ReservedNames {
         }
         let whole = fold_name(name);
         let cut = whole.split('[').next().unwrap_or_default();
+        // Test: `careless_spellings_reach_a_reserved_name`.
         let unclosed = (whole.contains('[') && !whole.contains(']')).then(|| whole.replacen('[', "_", 1));
         let reached = |own: &str| {
             if let Some((outer, _)) = own.split_once('[') {

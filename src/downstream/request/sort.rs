@@ -49,6 +49,7 @@ pub(crate) fn parse_pair(
 ) -> Result<ClientSort, Box<Problem>> {
     let refuse = |detail: String| Err(invalid(&detail, directions_name, sortable));
     let fields: Vec<&str> = fields.split(',').map(str::trim).collect();
+    // The client chooses the number of fields; more than there are end in a refusal.
     let mut read = Vec::with_capacity(fields.len().min(sortable.len() + 1));
     for word in directions.split(',') {
         match direction(word.trim()) {
@@ -74,8 +75,8 @@ pub(crate) fn parse_pair(
     settle(terms, fields_name, sortable)
 }
 
-/// Reads the upstream's own parameters: decoded names and values in the order in which they came. Returns nothing if
-/// the dialect would not write them.
+/// Reads the upstream's own parameters: decoded names and values in the order in which they came. Returns `None` if the
+/// dialect would not write them.
 pub(crate) fn read_back(form: &SortForm, pairs: &[(&str, &str)]) -> Option<Vec<SortTerm>> {
     match &form.join {
         Some(join) => read_joined(&form.keys, join, pairs),
@@ -111,6 +112,8 @@ pub(crate) fn invalid(detail: &str, parameter: &str, sortable: &[String]) -> Box
 /// Parses a term: field and direction. A term that equals a field is that field.
 fn read_term<'t>(term: &'t str, sortable: &[String]) -> (&'t str, Direction) {
     let term = term.trim_start_matches(' ');
+    // A field may look like a term with a direction, as `a(b)` or `x y`. Test:
+    // `a_name_that_equals_a_field_is_read_as_the_field`.
     if sortable.iter().any(|field| field == term) {
         return (term, Direction::Ascending);
     }

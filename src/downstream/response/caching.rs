@@ -27,7 +27,7 @@ struct Directives {
 }
 
 impl Directives {
-    /// Reads the directives as they were said.
+    /// Reads the directives of `Cache-Control`, with names in lower case.
     fn said(headers: &HeaderMap) -> Self {
         let mut read = Self::default();
         for value in headers.get_all(CACHE_CONTROL) {
@@ -36,6 +36,7 @@ impl Directives {
                 let digits = argument.trim().trim_matches('"');
                 let number = match digits.parse() {
                     Ok(number) => Some(number),
+                    // A number that is too large counts as the largest (RFC 9111, section 1.2.2).
                     Err(_) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(u64::MAX),
                     Err(_) => None,
                 };
@@ -45,7 +46,8 @@ impl Directives {
         read
     }
 
-    /// Reads the directives that hold for the page.
+    /// Reads the directives of an answer that hold for its page: those of a silent answer, and of one with a cookie,
+    /// are stricter than what it says.
     fn read(headers: &HeaderMap) -> Self {
         let mut read = Self::said(headers);
         if !headers.contains_key(CACHE_CONTROL) {
@@ -62,7 +64,8 @@ impl Directives {
         self.named.iter().any(|(other, _)| other == name)
     }
 
-    /// Returns the least number of a directive; an invalid or missing number counts as 0.
+    /// Returns the least number of a directive. An invalid or missing number counts as 0: caches may take such an
+    /// answer to be stale (RFC 9111, section 4.2.1).
     fn number(&self, name: &str) -> Option<u64> {
         self.named.iter().filter(|(other, _)| other == name).map(|(_, number)| number.unwrap_or(0)).min()
     }
@@ -132,14 +135,14 @@ pub struct Varies {
 }
 
 impl Varies {
-    /// Creates the set: headers of the principal, of cursor contexts, and of negotiation.
+    /// Creates the set from the headers of the principal, of cursor contexts, and of negotiation.
     #[must_use]
     pub fn new(names: Vec<HeaderName>) -> Self {
         Self { line: line(std::iter::empty(), &names), names }
     }
 }
 
-/// Returns `Vary` of the response: the upstream's and the gateway's.
+/// Returns `Vary` of the response: the names that the answers give, and the gateway's own. `*` stands alone.
 #[must_use]
 pub fn vary(answers: &[&HeaderMap], own: &Varies) -> Option<HeaderValue> {
     if !answers.iter().any(|headers| headers.contains_key(VARY)) {

@@ -32,8 +32,8 @@ impl Response {
     /// Adds `Accept-Encoding` to `Vary` and returns the coding of the body, if any.
     ///
     /// A response is not coded if it has a coding already, if the upstream or the client forbids a transformation (RFC
-    /// 9111, sections 5.2.1.6 and 5.2.2.6), or if its length could tell another site of the client's secrets. A body
-    /// below the smallest size is coded only for a client that refuses bodies without a coding.
+    /// 9111, sections 5.2.1.6 and 5.2.2.6), or if its length could reveal the client's secrets to another site
+    /// (BREACH). A body below the smallest size is coded only for a client that refuses bodies without a coding.
     pub fn negotiate(&mut self, request: &HeaderMap, settings: &CompressionSettings) -> Option<ContentCoding> {
         // A 304 has the `Vary` of the 200 that it stands for (RFC 9110, section 15.4.5).
         let is_coded = self.headers.contains_key(CONTENT_ENCODING);
@@ -70,14 +70,15 @@ fn choose(
     accepted.best(&settings.codings).filter(|_| may_be)
 }
 
-/// The coding of an answer of the upstream that passes through without its own, and headers that change with it.
+/// The coding that the gateway gives to an answer of the upstream that passes through without one, and the headers that
+/// change with it.
 #[derive(Debug)]
 pub struct PassedCoding {
     /// The coding, if the body has one.
     pub coding: Option<ContentCoding>,
     /// `Vary` with `Accept-Encoding`.
     pub vary: Option<HeaderValue>,
-    /// The upstream's tag, weak: its bytes differ by coding.
+    /// The upstream's tag as a weak one, because the bytes of the body differ by coding.
     pub etag: Option<HeaderValue>,
 }
 
@@ -124,6 +125,7 @@ impl Accepted {
             let place = match name.to_ascii_lowercase().as_str() {
                 "zstd" => &mut accepted.zstd,
                 "br" => &mut accepted.brotli,
+                // `x-gzip` is another name of `gzip` (RFC 9110, section 8.4.1.3).
                 "gzip" | "x-gzip" => &mut accepted.gzip,
                 "identity" => &mut accepted.identity,
                 "*" => &mut accepted.others,
@@ -148,9 +150,9 @@ impl Accepted {
         self.identity.or(self.others) == Some(0)
     }
 
-    /// Returns the coding with the highest weight, of equal ones the first. None if the client accepts none, or names
-    /// `identity` with a higher weight. A client that accepts neither a coding nor `identity` gets `identity`: a
-    /// refusal would help nobody (RFC 9110, section 12.5.3).
+    /// Returns the coding with the highest weight; of equal ones the first. Returns `None` if the client accepts none,
+    /// or names `identity` with a higher weight. A client that accepts neither a coding nor `identity` gets `identity`:
+    /// a refusal would help nobody (RFC 9110, section 12.5.3).
     fn best(&self, offered: &[ContentCoding]) -> Option<ContentCoding> {
         let mut best = (self.identity.unwrap_or(0), None);
         for &coding in offered {
@@ -187,9 +189,9 @@ fn forbids_transformation(headers: &HeaderMap) -> bool {
     lines.flat_map(|line| line.split(',')).any(|directive| directive.trim().eq_ignore_ascii_case("no-transform"))
 }
 
-/// Returns whether the length of a compressed body could tell another site of the client's secrets (BREACH): a page of
-/// that site chose a part of the body, as by a filter that links repeat, and the browser added its credentials. An
-/// origin that the response allows by name reads the body in any case.
+/// Returns whether the length of a compressed body could reveal the client's secrets to another site (BREACH): a page
+/// of that site chose a part of the body, for example by a filter that links repeat, and the browser added its
+/// credentials. An origin that the response allows by name can read the body in any case.
 fn tells_another_site(request: &HeaderMap, response: &HeaderMap) -> bool {
     let is_foreign = request.get_all(FETCH_SITE).iter().any(|site| site.as_bytes() == b"cross-site");
     let is_ambient = |value: &HeaderValue| {
@@ -257,7 +259,7 @@ mod tests {
 
     /// Row: A43
     #[test]
-    fn only_bodies_that_may_be_are_coded() {
+    fn bodies_are_coded_unless_forbidden_or_revealing() {
         let accept = ("accept-encoding", "gzip");
         const CROSS: (&str, &str) = ("sec-fetch-site", "cross-site");
         type Fields = &'static [(&'static str, &'static str)];

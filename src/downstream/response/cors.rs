@@ -33,7 +33,7 @@ const PREFLIGHT_VARY: &str = "Origin, Access-Control-Request-Method, Access-Cont
 /// The compiled `cors` of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorsPolicy {
-    /// The origins as browsers send them; none allows all.
+    /// The origins as browsers send them; `None` allows all.
     origins: Option<Vec<String>>,
     credentials: bool,
     max_age: HeaderValue,
@@ -52,6 +52,7 @@ impl CorsPolicy {
         let any = settings.origins.iter().any(|origin| origin == "*");
         Self {
             origins: (!any).then(|| settings.origins.clone()),
+            // Browsers refuse `*` with credentials.
             credentials: settings.credentials && !any,
             max_age: HeaderValue::from(settings.max_age.as_secs()),
         }
@@ -71,8 +72,8 @@ impl CorsPolicy {
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
-        // With credentials `*` is the name of a header, and it never covers Authorization, so the requested headers are
-        // listed. Test: `a_preflight_is_answered_for_listed_origins`.
+        // With credentials `*` is the name of a header, and it never covers `Authorization`, so that the requested
+        // headers are listed. Test: `a_preflight_is_answered_for_listed_origins`.
         if let Some(names) = requested_headers(request) {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
         }
@@ -97,6 +98,7 @@ impl CorsPolicy {
         ] {
             headers.remove(name);
         }
+        // `Vary` is set without an allowed origin too: a shared cache would serve this answer to one that is allowed.
         vary_by_origin(headers);
         let Some(allowed) = self.allowed(origin) else {
             headers.remove(ACCESS_CONTROL_EXPOSE_HEADERS);
@@ -109,7 +111,7 @@ impl CorsPolicy {
         response::expose(headers, of_envelope);
     }
 
-    /// Returns whether scripts of an origin may send credentials; `None` if they may not ask at all.
+    /// Returns whether scripts of an allowed origin may send credentials; `None` if the origin is not allowed.
     #[must_use]
     pub fn admits(&self, origin: &HeaderValue) -> Option<bool> {
         self.allowed(Some(origin)).map(|_| self.credentials)
@@ -130,7 +132,7 @@ pub fn origin(request: &HeaderMap) -> Option<&HeaderValue> {
     origins.next().filter(|_| origins.next().is_none())
 }
 
-/// Returns the headers that a script asks to send; `None` if there are none or one is invalid.
+/// Returns the headers that a script asks to send, each once; `None` if there are none or one is invalid.
 fn requested_headers(request: &HeaderMap) -> Option<HeaderValue> {
     let lines = request.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter().filter_map(|line| line.to_str().ok());
     let mut names: Vec<HeaderName> = Vec::new();
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_a_preflight() {
+    fn a_preflight_is_options_with_an_origin_and_a_method() {
         let method = ("access-control-request-method", "GET");
         let whole = headers(&[("origin", APP), method]);
         assert!(is_preflight(&Method::OPTIONS, &whole));
@@ -231,7 +233,7 @@ mod tests {
 
     /// Row: A25
     #[test]
-    fn the_route_speaks_instead_of_the_upstream() {
+    fn the_policy_of_the_route_replaces_the_upstreams() {
         let upstream = [
             ("access-control-allow-origin", "*"),
             ("access-control-allow-methods", "GET"),

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_counts_and_not_how_the_parts_are_cut() {
+    fn a_tag_depends_on_every_byte_and_not_on_the_parts() {
         let body: Vec<u8> = (1..=201).cycle().take(603).collect();
         let tag = weak(&[&body]);
         for end in 0..body.len() {

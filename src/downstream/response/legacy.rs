@@ -15,14 +15,14 @@ use crate::{
     },
 };
 
-/// The treatment of a request.
+/// The decision about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegacyDecision {
     /// The request is not a legacy request.
     Serve,
-    /// The upstream's answer passes byte for byte.
+    /// The request is forwarded, and the upstream's answer passes byte for byte.
     Pass,
-    /// The page is served in the envelope, at its offset.
+    /// The page at the request's offset is served in the client's envelope.
     Translate,
     /// 307 to the same page by cursor.
     Redirect,
@@ -48,7 +48,8 @@ pub fn is_past_sunset(settings: &LegacySettings, now: u64) -> bool {
     settings.sunset.is_some_and(|sunset| i64::try_from(now).unwrap_or(i64::MAX) >= sunset)
 }
 
-/// Returns the policy in force; `now` is in seconds since 1970.
+/// Returns the policy in force, which is `reject` after the sunset or in a brownout, if the settings say so; `now` is
+/// in seconds since 1970.
 fn policy(settings: &LegacySettings, now: u64) -> Option<LegacyPolicy> {
     let rejects = |brownout: &BrownoutSettings| brownout.effect == BrownoutEffect::Reject && brownout.is_on(now);
     let ends = settings.after_sunset == AfterSunset::Reject && is_past_sunset(settings, now)
@@ -112,7 +113,7 @@ pub fn headers(settings: &LegacySettings) -> Vec<(HeaderName, HeaderValue)> {
     headers
 }
 
-/// Formats an HTTP date, for the years that it can express.
+/// Formats an HTTP date; `None` for years that it can't express: before 1970 or after 9999.
 fn http_date(seconds: i64) -> Option<HeaderValue> {
     const END_OF_9999: u64 = 253_402_300_799;
     let seconds = u64::try_from(seconds).ok().filter(|&seconds| seconds <= END_OF_9999)?;
@@ -208,7 +209,7 @@ mod tests {
 
     /// The sunset is the start of its day, and ends requests only if the route says so.
     #[test]
-    fn after_the_sunset_what_the_route_says() {
+    fn after_the_sunset_requests_end_only_if_the_route_says_so() {
         const SUNSET: u64 = 1_798_675_200;
         let legacy = RequestKind::Legacy { parameter: "page".to_owned(), pairs: Vec::new() };
         let settings = |policy, after_sunset| LegacySettings {
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_written_as_their_documents_say() {
+    fn deprecation_is_a_structured_date_and_sunset_an_http_date() {
         let at = |deprecation, sunset| {
             headers(&LegacySettings { deprecation, sunset, ..LegacySettings::default() })
                 .into_iter()

@@ -29,33 +29,36 @@ use crate::pagination::{
 use caching::Varies;
 use rate_limit::RATE_LIMIT;
 
-/// The header with the level of a page.
+/// The header with the level of a page, as [`level_word`] writes it.
 const LEVEL: HeaderName = HeaderName::from_static("cursorgate-level");
+/// The header with the drift of a page: the number of places by which its position has moved.
 const DRIFT: HeaderName = HeaderName::from_static("cursorgate-drift");
+/// The header with the reason that a page is unproven, as [`unproven_word`] writes it.
 const UNPROVEN: HeaderName = HeaderName::from_static("cursorgate-unproven");
+/// The header of a page with fewer items than its limit although more follow, because its budget was spent.
 const SHORT: HeaderName = HeaderName::from_static("cursorgate-short");
 
-/// The usual maximum number of headers.
+/// The number of headers for which room is reserved. Few responses have more.
 const MOST_HEADERS: usize = 12;
 
 /// A complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
-    /// The headers with `Content-Length`; for HEAD that of the body which is not sent.
+    /// The headers with `Content-Length`, also for HEAD, whose body is not sent.
     pub headers: HeaderMap,
-    /// The body.
+    /// The body. It is not sent in answer to HEAD.
     pub body: Content,
 }
 
 /// The parts of a response with a page.
 pub struct PageResponse<'a> {
-    /// The envelope.
+    /// The envelope that the page is rendered in.
     pub template: &'a EnvelopeTemplate,
     /// The facts for the envelope.
     pub facts: &'a Facts<'a>,
-    /// The page.
+    /// The page, whose items are bytes of the upstream's answers.
     pub page: &'a Page,
     /// The headers of the upstream's lists, in order.
     pub upstream: &'a [&'a HeaderMap],
@@ -69,7 +72,7 @@ pub struct PageResponse<'a> {
     pub link_length: usize,
     /// Links other than those of paging: relation and encoded URL.
     pub extra_links: &'a [(&'a str, &'a str)],
-    /// The headers of a legacy answer.
+    /// The headers of a legacy answer: `Deprecation` and `Sunset`.
     pub legacy_headers: &'a [(HeaderName, HeaderValue)],
 }
 
@@ -85,6 +88,8 @@ impl PageResponse<'_> {
         if let Some(applied) = self.preference_applied {
             headers.append(PREFERENCE_APPLIED, applied.clone());
         }
+        // A header of the envelope replaces the upstream's also where it is left out because a fact is unknown. Test:
+        // `a_page_has_the_kept_headers_of_the_first_answer`.
         for name in self.template.header_names() {
             headers.remove(name);
         }
@@ -260,8 +265,8 @@ const DROPPED: [&str; 20] = [
     "x-content-type-options",
 ];
 
-/// Returns whether a header controls caches beside `Cache-Control` (RFC 9213, Edge Architecture): they would prefer it
-/// to the page's own.
+/// Returns whether a header controls caches beside `Cache-Control` (RFC 9213; `Surrogate-Control` of the Edge
+/// Architecture). Such caches would prefer it to the page's own `Cache-Control`.
 fn speaks_to_caches(name: &str) -> bool {
     name.ends_with("-cache-control") || name == "surrogate-control"
 }
@@ -317,6 +322,7 @@ fn exposed<'h, 'n: 'h>(headers: &'h HeaderMap, of_envelope: impl Iterator<Item =
 fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&HeaderMap], varies: &Varies) {
     if let Some(first) = answers.first() {
         let nominated = first.get_all(CONNECTION);
+        // Headers that `Connection` names are hop-by-hop too (RFC 9110, section 7.6.1).
         let is_nominated = |name: &str| {
             let lines = nominated.iter().filter_map(|value| value.to_str().ok());
             lines.flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case(name))

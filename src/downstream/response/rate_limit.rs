@@ -22,7 +22,7 @@ pub struct LimitStanding {
     pub unit: Option<&'static str>,
     /// The limit.
     pub quota: QuotaSettings,
-    /// The number that is left.
+    /// The number of units that are left.
     pub remaining: u32,
     /// The time after which the whole limit is left, or after which a refused request is allowed, in seconds.
     pub reset: u64,

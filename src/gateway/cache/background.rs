@@ -1,8 +1,10 @@
-//! Pages that are made while no request waits for them: new ones for old ones that were just served, and the next ones
-//! of pages that were just served. Their number is bounded, none is made under load, and they end with the process.
+//! Pages that are made in the background, while no request waits for them: a new page for a stale one that was just
+//! served (refresh), and the page after one that was just served (prefetch). Their number is bounded, none is begun
+//! under load, and they end with the process.
 //!
-//! A page that is made ahead is found as any other, or waited for while it is made. No further page is made for it
-//! until a client gets it, so that none is more than one page ahead of a client.
+//! A client's request finds a page that was made ahead as any other, or waits for it while it is made. No page is made
+//! ahead for a page that no client has got yet, so that none is more than one page ahead of a client.
+//! Test: `the_next_page_is_made_ahead_and_no_other`.
 
 use std::sync::Arc;
 
@@ -33,14 +35,14 @@ use crate::{
 /// The reason that a page is made in the background.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Background {
-    /// The page that is kept is old.
+    /// A stale page was served.
     Refresh,
-    /// The page before was served.
+    /// The page before it was served.
     Prefetch,
 }
 
 impl Background {
-    /// Returns the reason as metrics name it.
+    /// Returns the word for the reason in metrics.
     const fn word(self) -> &'static str {
         match self {
             Self::Refresh => "refresh",
@@ -49,7 +51,7 @@ impl Background {
     }
 }
 
-/// A request without its client.
+/// A copy of a client's request, which outlives it.
 struct BackgroundRequest {
     snapshot: Arc<Snapshot>,
     route: Arc<Route>,
@@ -63,7 +65,7 @@ struct BackgroundRequest {
     _place: BackgroundPlace,
 }
 
-/// The mark of a page that is being refreshed, which ends with the refresh however it ends.
+/// The guard of a refresh. Dropping it, however the refresh ends, lets another one begin.
 struct Refreshing(Arc<StoredPage>);
 
 impl Drop for Refreshing {
@@ -72,7 +74,7 @@ impl Drop for Refreshing {
     }
 }
 
-/// Begins to make a new page for an old one, once at a time.
+/// Begins to make a new page for a stale one, unless that is under way.
 pub(super) fn refresh(
     call: ListCall<'_>,
     owners: CallOwners<'_>,
@@ -95,7 +97,7 @@ pub(super) fn refresh(
     });
 }
 
-/// Begins to make the page after one that is about to be served, on a route that does so.
+/// Begins to make the page after one that is about to be served, on a route with `prefetch`.
 pub(super) fn prefetch(
     call: ListCall<'_>,
     owners: CallOwners<'_>,
@@ -106,7 +108,8 @@ pub(super) fn prefetch(
     let (Some(cache), Some(pages), Some(next)) = (&call.list.page_cache, &owners.snapshot.pages, &page.next) else {
         return;
     };
-    // A client that asks for the head of a page alone may not go on to the next.
+    // A client that asks for the head of a page alone may not go on to the next page.
+    // Test: `the_next_page_is_made_ahead_and_no_other`.
     if !cache.settings.prefetch || outcome.method == Some(Method::HEAD) {
         return;
     }
@@ -114,9 +117,11 @@ pub(super) fn prefetch(
     let (_, key) = begin(call, Some(&query), cache, pages);
     let place = pages.find(key, &call.asked.headers, clock::instant());
     let is_kept = place.found.as_ref().is_some_and(|page| matches!(page.life.at(clock::instant()), PageUse::Fresh(_)));
+    // A request of a client, or an earlier one in the background, has made it or is making it.
     if is_kept || pages.flights.is_under_way(&flight(call, pages, &place)) {
         return;
     }
+    // Two bounds: one of the route, and one of the process, which the request takes.
     let metrics = &call.route.metrics;
     let of_route = cache.prefetch_place();
     let request = of_route.and_then(|place| Some((BackgroundRequest::of(call, owners, fetcher, outcome)?, place)));
@@ -131,8 +136,12 @@ pub(super) fn prefetch(
     });
 }
 
-/// Returns the query by which the client will ask for the next page: that of the link, or its own with the new cursor,
-/// if it had one. Returns nothing if the client adds parameters that links leave out.
+/// Returns the query by which the client will probably ask for the next page, because the spelling of the query is a
+/// part of the key: the client's own query with the new cursor in place of its own, or the query of the link if the
+/// client had no cursor yet. Returns `None` if the query has private parameters, which links leave out, or several
+/// cursors.
+///
+/// After `cursor=a&limit=10` and a link with `limit=10&cursor=b` it is `cursor=b&limit=10`.
 fn next_query(call: ListCall<'_>, link: &str) -> Option<String> {
     let parameters = &call.chosen.convention.parameters;
     let own = call.asked.query().unwrap_or_default();
@@ -150,7 +159,8 @@ fn next_query(call: ListCall<'_>, link: &str) -> Option<String> {
 }
 
 impl BackgroundRequest {
-    /// Copies a request; `None` if there is no room for it, or the upstream has much to do.
+    /// Copies a request; `None` if too many are in the background, the process stops, memory is short, or half of the
+    /// upstream's slots are taken.
     fn of(call: ListCall<'_>, owners: CallOwners<'_>, fetcher: &Fetcher, outcome: &Outcome) -> Option<Self> {
         let CallOwners { snapshot, route, is_running } = owners;
         let slots = &route.upstream.slots;
@@ -174,8 +184,9 @@ impl BackgroundRequest {
         })
     }
 
-    /// Makes the page and stores it.
+    /// Makes the page, stores it, and counts the outcome.
     async fn make(mut self, background: Background) {
+        // The page has a time of its own, not the rest of the client's.
         (self.asked.began, self.asked.now) = (clock::instant(), clock::unix_seconds());
         let metrics = Arc::clone(&self.route.metrics);
         let mut outcome = Outcome::unlogged(self.request_id.clone(), Arc::clone(&metrics));
@@ -183,7 +194,7 @@ impl BackgroundRequest {
         metrics.count_background(background.word(), ended, &outcome.counted);
     }
 
-    /// Returns the end as metrics name it.
+    /// Makes the page and stores it; returns the word for the outcome in metrics.
     async fn end(&self, outcome: &mut Outcome) -> &'static str {
         let (snapshot, route) = (&*self.snapshot, &*self.route);
         let Some(list) = &route.list else { return "dropped" };

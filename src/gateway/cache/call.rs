@@ -1,4 +1,5 @@
-//! A request as the cache sees it: its owners, for work that outlives it, and the key of its page.
+//! A request to a route with `page_cache`: the values that own its parts, for work that outlives it, and the key of its
+//! page.
 
 use std::sync::Arc;
 
@@ -19,12 +20,12 @@ use crate::{
     upstream::net::fetch::Fetcher,
 };
 
-/// The owners of a call, for work in the background.
+/// The shared values that own the parts of a call, for work in the background.
 #[derive(Clone, Copy)]
 pub(crate) struct CallOwners<'r> {
     pub(crate) snapshot: &'r Arc<Snapshot>,
     pub(crate) route: &'r Arc<Route>,
-    /// The process takes up further work.
+    /// True if the process takes up new work: it is not about to end.
     pub(crate) is_running: bool,
 }
 
@@ -38,14 +39,15 @@ pub(crate) struct KeptCall<'r> {
     pub(crate) fetcher: &'r Fetcher,
 }
 
-/// Returns the route's cache and that of the process, if the request may use them: its client is known.
+/// Returns the cache settings of the route and the cache of the process, if the request may use them: no unknown header
+/// could identify its client (`caller::is_known`), and it can be served in a convention that the client accepts.
 pub(super) fn usable<'r>(call: ListCall<'r>, owners: CallOwners<'r>) -> Option<(&'r RoutePages, &'r Arc<KeptPages>)> {
     let may =
         |cache: &RoutePages| caller::is_known(&call.asked.headers, &cache.principal) && call.chosen.refused.is_none();
     call.list.page_cache.as_ref().filter(|cache| may(cache)).zip(owners.snapshot.pages.as_ref())
 }
 
-/// Returns the cache as the request may use it, and the key of its page with this query.
+/// Returns the cache as the request may use it, and the key of the page that it would get with this query.
 pub(super) fn begin<'r>(
     call: ListCall<'r>,
     query: Option<&str>,
@@ -74,12 +76,12 @@ pub(super) fn begin<'r>(
         preferred_limit: preferred.and_then(|name| chosen.preferences.value(name)),
         body: asked.body.as_ref().map(RequestBody::bytes),
     });
-    // Read before the upstream is asked, and before the page is looked for.
+    // Read before the page is looked for and the upstream is asked, so that a purge after this concerns the page.
     let before = pages.generations.now();
     (KeptRequest { pages, scope, policy: cache.policy(headers), before }, key)
 }
 
-/// Returns the key by which requests for a page at one time find the one that makes it.
+/// Returns the key by which concurrent requests for a page find the one that makes it. Purges change it.
 pub(super) fn flight(call: ListCall<'_>, pages: &KeptPages, place: &PagePlace) -> FlightKey {
     let (route, path) = (call.route.name.as_str(), call.asked.target.collection_path());
     let subjects = [PurgeSubject::Route(route), PurgeSubject::Collection(route, path)];

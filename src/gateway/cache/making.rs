@@ -1,4 +1,4 @@
-//! The making of a page that may be kept: once for all requests that wait for it.
+//! The making of a page that may be kept, once for all requests that wait for it.
 
 use std::{
     convert::Infallible,
@@ -36,38 +36,40 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The page of a request that no kept page answers.
+/// The result of making a page.
 pub(crate) enum MadeResponse {
-    /// The page, which was stored.
+    /// The page was stored.
     Stored {
         page: Arc<StoredPage>,
         at: StoredPlace,
-        /// Each answer was validated by a 304.
+        /// True if the upstream has validated each answer by a 304.
         is_validated: bool,
     },
-    /// A response for this request alone.
+    /// The response is for this request alone, because it may not be stored or was purged meanwhile.
     Apart(Served),
 }
 
-/// The end of waiting for a page.
+/// The result of making a page or waiting for it.
 pub(crate) enum FlightEnd {
-    /// This request made it.
+    /// This request made the page.
     Own(MadeResponse),
-    /// Another request made it, or had made it meanwhile.
+    /// A concurrent request made the page.
     Shared(Arc<StoredPage>),
-    /// Another process had made it.
+    /// Another process had made the page.
     Found(Arc<StoredPage>),
-    /// The upstream failed for another request, with this code.
+    /// The upstream failed for the request that made the page; the code of the problem.
     Failed(&'static str),
 }
 
 impl KeptCall<'_> {
-    /// Makes the page, or waits for the request that makes it.
+    /// Makes the page, or waits for the concurrent request that makes it, within the time of the request. Asks the
+    /// store of all processes before the page is made.
     ///
     /// # Errors
     ///
-    /// Returns the failure of this request.
+    /// Returns the failure of this request, or `budget_exceeded` if its time is over.
     pub(crate) async fn fly(self, held: &MemoryShare, outcome: &mut Outcome) -> Result<FlightEnd, Failure> {
+        // The page could not be stored of late, so that waiting for another request would be in vain.
         if self.place.is_apart {
             return self.make(held, outcome).await.map(FlightEnd::Own);
         }
@@ -76,7 +78,7 @@ impl KeptCall<'_> {
         let mut own = None;
         let joined = {
             let work = async {
-                // Another request may have stored the page since this one looked for it.
+                // Another request may have stored the page between this one's look into memory and its lead.
                 if let Some((page, at)) = self.found_again() {
                     own = Some(Ok(FlightEnd::Shared(Arc::clone(&page))));
                     return Ok::<_, Infallible>(Flight::Stored(page, at));
@@ -96,6 +98,8 @@ impl KeptCall<'_> {
         match (own, joined) {
             (Some(own), _) => own,
             (None, Ok(Ok(LookUpResult::Asked(told) | LookUpResult::Shared(told)))) => match &*told {
+                // Waiters get the page only if they agree with its request in the headers by which pages differ.
+                // Test: `a_page_is_shared_only_by_the_waiting_requests_that_may_have_it`.
                 Flight::Stored(page, at) if self.place.is_at(at, &asked.headers) => {
                     Ok(FlightEnd::Shared(Arc::clone(page)))
                 }
@@ -113,11 +117,12 @@ impl KeptCall<'_> {
         }
     }
 
+    /// Returns the rest of the time that a request has.
     fn left(self, time: Duration, now: Instant) -> Duration {
         time.saturating_sub(now.saturating_duration_since(self.call.asked.began))
     }
 
-    /// Returns a page that was stored since this request looked for one.
+    /// Returns a fresh page that was stored since this request looked into memory.
     fn found_again(self) -> Option<(Arc<StoredPage>, StoredPlace)> {
         let now = clock::instant();
         let place = self.kept.pages.find(self.place.first(), &self.call.asked.headers, now);
@@ -126,12 +131,12 @@ impl KeptCall<'_> {
         (is_new && matches!(page.life.at(now), PageUse::Fresh(_))).then(|| (Arc::clone(page), place.stored()))
     }
 
-    /// Returns the page that is in memory now.
+    /// Returns the page that is in memory now, also an old one.
     pub(crate) fn find_again(self, now: Instant) -> Option<Arc<StoredPage>> {
         self.kept.pages.find(self.place.first(), &self.call.asked.headers, now).found
     }
 
-    /// Makes the page for this request, and stores it.
+    /// Makes the page for this request, and stores it in memory and for other processes if it may be stored.
     ///
     /// # Errors
     ///
@@ -144,6 +149,7 @@ impl KeptCall<'_> {
         let Served::Response(response) = served else { return Ok(MadeResponse::Apart(served)) };
         let Some(storage) = made.storage.take().filter(|_| response.status == 200) else {
             if response.status == 200 {
+                // The next requests for it don't wait for one another.
                 self.kept.pages.keep_apart(self.place, clock::instant());
             }
             return Ok(MadeResponse::Apart(Served::Response(self.conditional(response))));
@@ -155,12 +161,13 @@ impl KeptCall<'_> {
                 self.put_elsewhere((&page, &at), &storage, begin);
                 Ok(MadeResponse::Stored { page, at, is_validated: made.is_validated })
             }
-            // Purged while it was made.
+            // The page was purged while it was made. Test: `a_page_that_is_made_during_a_purge_is_not_kept`.
             None => Ok(MadeResponse::Apart(Served::Response(self.conditional(response)))),
         }
     }
 
-    /// Returns 304 where the client has the page.
+    /// Returns 304 in place of a response that the client has already, by `If-None-Match`; requests by POST always get
+    /// the response.
     pub(crate) fn conditional(self, response: Response) -> Response {
         match self.call.asked.body {
             None => response.unless_matched(&self.call.asked.headers),
@@ -168,7 +175,8 @@ impl KeptCall<'_> {
         }
     }
 
-    /// Returns the entry of a page. Its bytes are copied, because the response may keep a whole answer of the upstream.
+    /// Returns the entry of a page. Its bytes are copied, because those of the response may be slices that keep whole
+    /// answers of the upstream in memory.
     fn stored(
         self,
         response: &Response,
@@ -195,7 +203,7 @@ impl KeptCall<'_> {
     }
 }
 
-/// Returns what the requests that wait for a page are told.
+/// Returns the result of making a page for the requests that wait for it.
 fn told(made: &Result<MadeResponse, Failure>) -> Flight {
     match made {
         Ok(MadeResponse::Stored { page, at, .. }) => Flight::Stored(Arc::clone(page), at.clone()),
@@ -204,8 +212,9 @@ fn told(made: &Result<MadeResponse, Failure>) -> Flight {
     }
 }
 
-/// Returns the code of a failure for which an old page may be served (RFC 5861 section 4): the upstream can't be reached,
-/// is late, fails, or gives an answer that is none. Its own 4xx pass.
+/// Returns the code of a failure for which an old page may be served (RFC 5861 section 4): the upstream can't be
+/// reached, is late, fails, or gives an answer that can't be read. Returns `None` for other failures, such as a 4xx of
+/// the upstream, which passes to the client. Test: `a_stale_page_is_served_where_the_upstream_fails`.
 pub(crate) fn of_upstream(failure: &Failure) -> Option<&'static str> {
     match failure {
         Failure::Refused { problem, .. } if (500..=504).contains(&problem.status) && problem.code != Code::Internal => {
@@ -215,7 +224,7 @@ pub(crate) fn of_upstream(failure: &Failure) -> Option<&'static str> {
     }
 }
 
-/// Returns the life of a page: the shorter of the route's times and the answers'.
+/// Returns the times of a page: of each the shorter one of the route's setting and the answers' directive.
 fn life(settings: PageCacheSettings, storage: &PageStorage, made: Instant) -> PageLife {
     let shorter = |own: Duration, said: Option<u64>| said.map_or(own, |said| own.min(Duration::from_secs(said)));
     let stale = |own, said| if storage.may_be_stale { shorter(own, said) } else { Duration::ZERO };

@@ -1,9 +1,13 @@
-//! The page cache on the way of a request: a page that is kept is served before the request is read further; else the page
-//! is made (`page::serve`), shared with the requests that wait for it, and stored.
+//! The page cache, for requests to routes with `page_cache`. A kept page is served before the parameters of the request
+//! are read. Any other page is made (`page::serve`), stored, and shared with the requests that wait for it.
 //!
-//! `serve` decides; `call` has the key of a request's page, `making` makes it once for all that wait; `status` writes the
-//! headers about it; `others` finds and stores pages in the store that processes share; `background` makes pages that no
-//! request waits for; `purge` drops pages, those of other processes too.
+//! - `serve`: the decision between a kept page and a new one. Read this first.
+//! - `call`: a request and the key of its page.
+//! - `making`: the making of a page, once for all requests that wait for it.
+//! - `others`: pages in the store that processes share.
+//! - `background`: pages that are made while no request waits for them.
+//! - `purge`: the dropping of pages, also from the store and the memory of other processes.
+//! - `status`: the headers `Age` and `Cache-Status`.
 
 pub(crate) mod background;
 pub(crate) mod call;

@@ -1,5 +1,5 @@
-//! Purges, for this process and all that share a store with it; and those by writes: a request that may change a list, and
-//! succeeds, purges the pages of the list, those of all clients.
+//! Purges, for this process and all others that share its store. A forwarded request that may change a list and
+//! succeeds purges the pages of that list, for all clients.
 
 use http::{Method, StatusCode};
 use pingora::http::RequestHeader;
@@ -13,12 +13,13 @@ use crate::{
     upstream::request::headers::said_methods,
 };
 
-/// The most segments of a path that are looked at, from its end.
+/// The largest number of paths that are looked up for one write, from the longest one on.
 const MOST_SEGMENTS: usize = 32;
 
-/// Purges the pages of these subjects, also those that are being made, and those of other processes. Where processes share a
-/// store, the purge is there when this returns, or the time-box is over.
+/// Purges the pages of these subjects, including those that are being made, and those of other processes. If processes
+/// share a store, this waits until the store has the purge, or the time-box is over.
 pub(crate) async fn purge(snapshot: &Snapshot, pages: &KeptPages, subjects: &[PurgeSubject<'_>]) {
+    // Noted before the memory is purged, so that no later request uses a page of the store from before the purge.
     let noted = snapshot.store.as_ref().map(|store| (store, store.note_purge(&pages.others, subjects)));
     subjects.iter().for_each(|subject| pages.generations.purge(*subject));
     if let Some((store, noted)) = noted {
@@ -26,8 +27,10 @@ pub(crate) async fn purge(snapshot: &Snapshot, pages: &KeptPages, subjects: &[Pu
     }
 }
 
-/// Purges the pages of the lists that a forwarded request is about: those at its path, and at each path above it. Called
-/// before the client learns that the request succeeded, so that its next request finds no page from before.
+/// Purges the pages of the lists that a forwarded request may have changed, if it succeeded: the lists at its path and
+/// at each path above it. `PATCH /users/5/address` purges `/users/5/address`, `/users/5` and `/users`. Called before
+/// the client learns of the success, so that its next request finds no page from before.
+/// Test: `pages_are_purged_by_route_by_tag_and_by_write`.
 pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &RequestTarget, status: StatusCode) {
     let Some(pages) = &snapshot.pages else { return };
     if !(status.is_success() || status.is_redirection()) || !may_write(asked) {
@@ -40,7 +43,8 @@ pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &R
     };
     let lists: Vec<_> =
         ancestors(&target.normal_path).filter_map(|path| find(path).map(|route| (route, path))).collect();
-    // The upstream may read another spelling as the same path. Which list that is within the route is not known.
+    // The upstream may read another spelling, such as `/Users//5`, as the same path. It is not known which list of the
+    // route that is, so all lists of the route are purged.
     let folded = folded(&target.normal_path);
     let other = folded.as_deref().unwrap_or(&target.normal_path).to_ascii_lowercase();
     let is_other = other != target.normal_path;
@@ -52,7 +56,8 @@ pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &R
     }
 }
 
-/// Returns whether an upstream may read a request as one that changes anything.
+/// Returns whether an upstream may read a request as one that changes something: by its method, or by a header that
+/// overrides the method.
 fn may_write(asked: &RequestHeader) -> bool {
     let is_safe = |method: &[u8]| {
         let method = Method::from_bytes(&method.trim_ascii().to_ascii_uppercase());
@@ -61,7 +66,7 @@ fn may_write(asked: &RequestHeader) -> bool {
     !asked.method.is_safe() || said_methods(&asked.headers).any(|method| !is_safe(method))
 }
 
-/// Returns a path without its final slash, and the paths above it.
+/// Returns a path without its final slash, and then the paths above it, at most [`MOST_SEGMENTS`] in all.
 fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     let whole = path.strip_suffix('/').unwrap_or(path);
     let cuts = whole.rmatch_indices('/').map(|(end, _)| &whole[..end]);
@@ -82,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_change_anything_is_a_write() {
+    fn a_request_with_an_unsafe_method_in_its_line_or_a_header_is_a_write() {
         for (method, header, expected) in [
             (Method::GET, None, false),
             (Method::HEAD, None, false),

@@ -1,4 +1,5 @@
-//! The answer to a request on a route that keeps pages.
+//! The response to a request on a route with `page_cache`: a kept page, a page of another request or process, or a new
+//! one.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::{
     upstream::net::{fetch::Fetcher, memory::MemoryShare},
 };
 
-/// Serves one page of a list, from the cache if it can.
+/// Serves one page of a list, from the cache if it has the page.
 ///
 /// # Errors
 ///
@@ -50,6 +51,7 @@ pub(crate) async fn serve(
     {
         return hit(kept_call, owners, (page, used), (held, outcome));
     }
+    // The upstream is not asked, but the shared store is (RFC 9111 section 5.2.1.7).
     if directives.only_if_cached {
         if let Some((page, _)) = kept_call.find_elsewhere().await
             && let Some(used) = use_of(&page, directives)
@@ -68,10 +70,12 @@ pub(crate) async fn serve(
         Some(_) => MadeBecause::Old,
         None => MadeBecause::Miss,
     };
+    // A client that asks for a new page gets one that was begun after its request, so it waits for no other request.
     let mut ended = match because {
         MadeBecause::Asked => kept_call.make(held, outcome).await.map(FlightEnd::Own),
         MadeBecause::Old | MadeBecause::Miss => kept_call.fly(held, outcome).await,
     };
+    // A page of another process counts as a kept one, so the directives of the request apply to it.
     if let Ok(FlightEnd::Found(page)) = &ended {
         if let Some(used) = use_of(page, directives) {
             return hit(kept_call, owners, (page, used), (held, outcome));
@@ -84,7 +88,7 @@ pub(crate) async fn serve(
     end(kept_call, (directives, because), ended, (held, outcome)).await
 }
 
-/// Returns the use of a kept page, if the client may have it without the upstream being asked.
+/// Returns the use of a kept page; `None` if it is old, or the directives of the request exclude it.
 fn use_of(page: &StoredPage, directives: RequestDirectives) -> Option<CacheUse> {
     let now = clock::instant();
     let (used, left) = match page.life.at(now) {
@@ -95,7 +99,7 @@ fn use_of(page: &StoredPage, directives: RequestDirectives) -> Option<CacheUse> 
     (!directives.reloads && directives.accepts(page.life.age_at(now), left)).then_some(used)
 }
 
-/// Serves a kept page, and begins to make a new one for an old one, and the next one where the route does so.
+/// Serves a kept page. Begins to make a new one if it is stale, and the next one if the route has `prefetch`.
 fn hit(
     call: KeptCall<'_>,
     owners: CallOwners<'_>,
@@ -109,7 +113,7 @@ fn hit(
     from_cache(call, page, used, (held, outcome))
 }
 
-/// Returns the response to a request whose page was not at hand.
+/// Returns the response to a request whose page was made or waited for: the page, or an old one if the upstream failed.
 async fn end(
     call: KeptCall<'_>,
     (directives, because): (RequestDirectives, MadeBecause),
@@ -117,7 +121,8 @@ async fn end(
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
     let now = clock::instant();
-    // The store may have had an old page where the memory had none.
+    // The store may have had an old page where the memory had none, and put it there.
+    // Test: `a_stale_page_of_another_process_is_served_where_the_upstream_fails`.
     let elsewhere = match (&ended, &call.place.found) {
         (Ok(FlightEnd::Failed(_)) | Err(_), None) => call.find_again(now),
         _ => None,
@@ -126,6 +131,7 @@ async fn end(
         let may = !directives.reloads && directives.accepts(page.life.age_at(now), 0);
         may && page.life.serves_on_error(now)
     });
+    // Another request's failure is not this one's: without an old page it asks the upstream itself.
     if let (Ok(FlightEnd::Failed(_)), None) = (&ended, old) {
         ended = call.make(held, outcome).await.map(FlightEnd::Own);
     }
@@ -159,7 +165,7 @@ async fn end(
     }
 }
 
-/// Serves a page that this request did not make.
+/// Serves a page that this request did not make, with its age.
 fn from_cache(
     call: KeptCall<'_>,
     page: &StoredPage,
@@ -175,7 +181,8 @@ fn from_cache(
     Ok(Served::Response(respond(call, page, used, Some(age))))
 }
 
-/// Returns the response with a page; 304 where the client has it.
+/// Returns the response with a page, or 304 if the client has it. `age` is in seconds, none for a page that was just
+/// made.
 fn respond(call: KeptCall<'_>, page: &StoredPage, used: CacheUse, age: Option<u64>) -> Response {
     let mut headers = page.headers.clone();
     if let Some(age) = age {

@@ -1,4 +1,4 @@
-//! The headers about the cache: `Age` (RFC 9111 section 5.1) and `Cache-Status` (RFC 9211).
+//! The response headers about the cache: `Age` (RFC 9111 section 5.1) and `Cache-Status` (RFC 9211).
 
 use std::time::Duration;
 
@@ -9,41 +9,41 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// The use of the cache for a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CacheUse {
-    /// A fresh page, for this long.
+    /// A page that is fresh for this much longer.
     Hit(Duration),
-    /// A page that is over for this long, while a new one is made.
+    /// A page that ceased to be fresh this long ago; a new one is being made.
     Stale(Duration),
-    /// An old page, because no new one could be made, for this reason.
+    /// An old page, because no new one could be made; the code of the failure.
     OnError(&'static str),
-    /// A page that another request made at the same time.
+    /// A page that a concurrent request made.
     Collapsed,
     /// A page that was made for this request.
     Made(MadeBecause, Kept),
-    /// The request can't use the cache.
+    /// A response without the cache, which the request may not use.
     Bypass,
 }
 
 /// The reason that a page was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MadeBecause {
-    /// None is kept.
+    /// No page is kept.
     Miss,
-    /// The one that is kept is too old.
+    /// The kept page is too old.
     Old,
-    /// The client asks for a new one.
+    /// The client asks for a new page.
     Asked,
 }
 
-/// The storing of a page that was made.
+/// The properties of a page that was made for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) is_stored: bool,
-    /// Each answer was validated by a 304.
+    /// True if the upstream has validated each answer by a 304.
     pub(crate) is_validated: bool,
 }
 
 impl CacheUse {
-    /// Returns the use as the log and metrics name it.
+    /// Returns the word for the use in the log and in metrics.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Hit(_) => "hit",
@@ -79,7 +79,7 @@ impl CacheUse {
         HeaderValue::try_from(text).ok()
     }
 
-    /// Writes the header; those of caches before this one stay.
+    /// Adds the header `Cache-Status`. Those of caches on the way to the upstream stay before it (RFC 9211 section 2).
     pub(crate) fn write(self, headers: &mut HeaderMap) {
         if let Some(value) = self.value() {
             headers.append(CACHE_STATUS, value);
@@ -87,7 +87,7 @@ impl CacheUse {
     }
 }
 
-/// Writes the age of a page.
+/// Writes `Age`, in seconds, in place of another one.
 pub(crate) fn write_age(headers: &mut HeaderMap, seconds: u64) {
     headers.insert(AGE, HeaderValue::from(seconds));
 }

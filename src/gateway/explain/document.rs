@@ -45,7 +45,7 @@ fn of_request(request: &PlannedFetch) -> Value {
     })
 }
 
-/// Returns a page whose requests were sent as JSON.
+/// Returns a page whose upstream requests were sent, as JSON.
 pub(crate) fn of_watched(watched: &WatchedPage) -> Value {
     let fetch = |fetch: &WatchedFetch| {
         let mut document = of_request(&fetch.planned);

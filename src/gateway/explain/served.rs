@@ -1,5 +1,5 @@
-//! The explanation of a request of a client, while it is served. It has no value of the client's query but those that the
-//! dialect writes into requests for the page.
+//! The explanation of a client's request while it is served. Of the client's query it has the names of parameters;
+//! values are only in the upstream requests of the page, as the dialect writes them.
 
 use serde_json::{Value, json};
 
@@ -65,7 +65,7 @@ pub(crate) fn forward(explained: &mut ExplainedRequest, route: &Route, target: &
     );
 }
 
-/// Notes that a request of this route is no page.
+/// Notes that a request with this route is forwarded, and the reason.
 pub(crate) fn not_paged(
     explained: &mut ExplainedRequest,
     (found, target): (&RouteMatch, &RequestTarget),
@@ -75,7 +75,7 @@ pub(crate) fn not_paged(
     forward(explained, &found.route, &asked, &not_a_page(&found.route, method));
 }
 
-/// Notes the page, or the reason that there is none; `served` is nothing if the client left.
+/// Notes the page, or the reason that there is none; `served` is `None` if the client has left.
 pub(crate) fn page(explained: &mut ExplainedRequest, record: PageRecord, served: Option<&Result<Served, Failure>>) {
     let recorded = record.end();
     let refused = match served {
@@ -90,7 +90,7 @@ pub(crate) fn page(explained: &mut ExplainedRequest, record: PageRecord, served:
     let more = recorded.more;
     let watched = recorded.watched(refused);
     let mut facts = document::of_page(&opened, &Ok(Vec::new()), Some(&watched));
-    // The requests with which the page begins are the first ones of those that were sent.
+    // The requests that were sent begin with the planned ones, so that these are left out.
     if let Some(members) = facts.as_object_mut() {
         members.remove("requests");
         members.insert("more_requests".to_owned(), more.into());

@@ -1,4 +1,4 @@
-//! Links in answers that pass through: those that the upstream writes to itself lead to the gateway.
+//! Links in answers that pass through: the upstream's links to itself are rewritten, so that they lead to the gateway.
 
 use std::io;
 
@@ -25,13 +25,15 @@ const OF_BYTES: [&str; 5] = ["accept-ranges", "content-digest", "content-md5", "
 /// The links of one answer.
 #[derive(Debug)]
 pub(crate) struct AnswerLinks {
+    /// The authorities and the path that are replaced, and the address in their place.
     map: LinkMap,
-    /// The dialect's places, if the answer may be a page.
+    /// The places of links in the dialect's answers; `None` if the answer is no page of a list.
     places: Option<LinkPlaces>,
-    /// The rewriter of the body, once its head has come.
+    /// The rewriter of the body; `None` before the head has come, and if the body is not rewritten.
     body: Option<BodyRewriter>,
-    /// The compression of what the rewriter returns: such a body is asked for without a coding, and clients that had
-    /// one from the upstream would get many times the bytes.
+    /// The compression of the rewritten body. It is requested without a content coding, so that a client that had the
+    /// upstream's compression before would get many times the bytes. Test:
+    /// `a_legacy_page_with_other_links_is_compressed`.
     coded: Option<CodedStream>,
 }
 
@@ -51,7 +53,7 @@ impl AnswerLinks {
         let address = client.asked_address(target, headers, route, snapshot);
         let authorities = route.upstream.authorities.clone();
         let map = match route.upstream_path {
-            // Only the path that was asked for, and those below it, can be told from each other's names.
+            // `upstream_path` may rename anything: only the requested path, and those below it, have known names here.
             Some(_) => LinkMap {
                 authorities,
                 from: route.target(&target.path, &found.parameters, ""),
@@ -65,7 +67,7 @@ impl AnswerLinks {
         Some(Box::new(Self { map, places, body: None, coded: None }))
     }
 
-    /// Returns whether the body can have links, so that it must be asked for without a content coding.
+    /// Returns whether the body can have links, so that it must be requested without a content coding.
     pub(crate) fn are_in_bodies(&self) -> bool {
         self.places.as_ref().is_some_and(|places| !places.pointers.is_empty())
     }
@@ -104,6 +106,7 @@ impl AnswerLinks {
                     }
                 }
             }
+            // The rewritten body has another length, and other hashes and ranges.
             answer.remove_header(&header::CONTENT_LENGTH);
             for name in OF_BYTES {
                 answer.remove_header(name);

@@ -39,7 +39,7 @@ use relay::RelayFault;
 use relay::relay;
 use relay::takes_events;
 
-/// Returns whether a request asks for a connection that may be silent for long.
+/// Returns whether a request is for a WebSocket or an event stream, whose connection may be silent for an hour.
 pub(crate) fn is_stream(session: &ServerSession) -> bool {
     is_web_socket(session) || takes_events(&session.req_header().headers)
 }
@@ -144,6 +144,7 @@ async fn pass_recorded(
     }
     let passed = pass(gateway, session, forwarded, context, &peer).await;
     let status = session.response_written().map(|head| head.status);
+    // Of informational heads only 101 ends the exchange of HTTP.
     call.status = status.filter(|status| *status == 101 || !status.is_informational()).map(|status| status.as_u16());
     call.bytes = session.body_bytes_sent();
     if let Err(RelayFault::Upstream(error)) = &passed {
@@ -166,10 +167,11 @@ async fn pass(
     let asked = session.req_header();
     let links = AnswerLinks::of(forwarded, &asked.method, &asked.headers, &context.snapshot);
     let mut request = request(session.as_downstream_mut(), forwarded).map_err(RelayFault::Head)?;
+    // Links can only be rewritten in a body without a content coding.
     if links.as_ref().is_some_and(|links| links.are_in_bodies()) {
         request.insert_header(header::ACCEPT_ENCODING, "identity").map_err(RelayFault::Head)?;
     }
-    // A small request body is kept, so that it can be sent again if the upstream closed an idle connection.
+    // Pingora keeps a small request body, so that it can be sent again if the upstream closed an idle connection.
     session.as_downstream_mut().enable_retry_buffering();
     let asked = session.req_header().clone();
     let visit = upstream.visit(&asked.headers, &forwarded.target.normal_path, only_reads(session, forwarded));
@@ -196,6 +198,7 @@ async fn pass(
         let relayed = attempt(session, &request, peer, &mut may_renew, &mut passing).await;
         let pause = match &relayed {
             Err(RelayFault::Again(pause)) => Some(*pause),
+            // A client that has part of an answer can't get another one.
             Err(RelayFault::Upstream(error)) if session.response_written().is_none() => {
                 Flaw::of_error(error).and_then(|flaw| visit.retry(flaw, clock::instant(), deadline))
             }
@@ -257,8 +260,8 @@ async fn attempt(
     }
 }
 
-/// Returns whether a request only reads and has no body, so that another peer may be asked if the first one fails. A
-/// switch of protocols is no reading.
+/// Returns whether a request only reads (RFC 9110 section 9.2.1) and has no body, so that another peer may be asked if
+/// the first one fails. An upgrade to another protocol does not count as reading.
 fn only_reads(session: &mut Session, forwarded: &Forwarded) -> bool {
     let is_upgrade = session.is_upgrade_req();
     let session = session.as_downstream_mut();
@@ -273,8 +276,8 @@ fn repeats(session: &Session) -> bool {
         && !session.as_downstream().retry_buffer_truncated()
 }
 
-/// Builds the request head for the upstream: path, `Host`, provenance headers and the operator's headers. Hop-by-hop
-/// headers are removed.
+/// Builds the request head for the upstream: the route's path, `Host`, the headers about the request's origin, and
+/// those that the operator adds. Hop-by-hop headers are removed.
 fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Result<RequestHeader> {
     let Forwarded { found, target, client, successor, .. } = forwarded;
     let mut request = session.req_header().clone();
@@ -291,7 +294,7 @@ fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Resul
     dropped.extend(headers::path_overrides(&request.headers));
     if successor.is_some() {
         // The request was judged as a GET of this path. A header that overrides the method would change that. Test:
-        // `passthrough_makes_no_other_request_of_it`.
+        // `headers_that_override_the_method_or_the_path_do_not_pass`.
         dropped.extend(headers::overrides(&request.headers));
     }
     for name in &dropped {
@@ -301,11 +304,13 @@ fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Resul
         // The frames of HTTP/2 end a body without a length; HTTP/1.1 has chunks for that.
         request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
+    // A legacy client's page is never upgraded. Test: `a_switch_after_an_upgrade_that_was_not_forwarded_is_refused`.
     if successor.is_none() && is_web_socket(session) {
         request.insert_header(header::CONNECTION, "Upgrade")?;
         request.insert_header(header::UPGRADE, "websocket")?;
     }
     request.insert_header(header::HOST, upstream.host_for(target.authority.as_deref()))?;
+    // The operator's headers come last, so that they replace the client's and the gateway's own.
     for (name, value) in ours.iter().chain(upstream.headers.iter().map(|(name, value)| (name, value))) {
         request.insert_header(name.clone(), value.clone())?;
     }

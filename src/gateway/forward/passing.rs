@@ -47,7 +47,7 @@ pub(crate) struct PassedAnswer<'a> {
     /// The cross-origin policy of the route.
     pub cross_origin: Option<&'a CrossOrigin>,
     pub gateway: &'a Gateway,
-    /// The memory that the request is counted with.
+    /// The memory that this request is counted with.
     pub held: &'a MemoryShare,
     /// The configuration that was in force when the request began.
     pub snapshot: &'a Snapshot,
@@ -60,7 +60,7 @@ pub(crate) struct PassedAnswer<'a> {
     pub outcome: &'a mut Outcome,
     /// The copy of the body, on a route that observes.
     pub observation: Option<Box<observe::Observation>>,
-    /// The links of the upstream to itself, if they are to lead to the gateway.
+    /// The rewriting of the upstream's links to itself, on a route where these lead to the gateway.
     pub links: Option<Box<AnswerLinks>>,
     pub retries: Retries<'a>,
 }
@@ -69,12 +69,13 @@ pub(crate) struct PassedAnswer<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Retries<'a> {
     pub visit: &'a Visit<'a>,
-    /// The time after which none begins.
+    /// The time after which no retry begins.
     pub deadline: Instant,
 }
 
 impl Retries<'_> {
-    /// Records how a peer answers. Returns the pause after which the request is repeated, if it is.
+    /// Records whether a peer's answer is a failure of the peer. Returns the pause after which the request is repeated;
+    /// `None` if the client gets this answer.
     pub(crate) fn judge(self, peer: &Peer, answer: &ResponseHeader) -> Option<Duration> {
         let now = clock::instant();
         let retry_after = || headers::retry_after_seconds(&answer.headers, clock::unix_seconds());
@@ -108,6 +109,7 @@ impl PassedAnswer<'_> {
     pub(crate) fn head(&mut self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
         let Forwarded { found, target, .. } = self.forwarded;
         let readers = &self.gateway.readers;
+        // The observation reads the head as the upstream sent it, so it begins before the changes below.
         self.observation = observe::begin(readers, self.asked, answer, (found, target), (self.memory, self.outcome));
         self.of_connection(answer);
         self.bound_retry(answer)?;
@@ -122,10 +124,11 @@ impl PassedAnswer<'_> {
         self.share(answer)
     }
 
-    /// Rewrites an informational head, or one that switches protocols.
+    /// Rewrites an informational head, or one that switches protocols. The latter keeps its hop-by-hop headers, such as
+    /// `Upgrade`.
     pub(crate) fn early_head(&self, answer: &mut ResponseHeader) {
         if answer.status == StatusCode::SWITCHING_PROTOCOLS {
-            // The final head of this request. The id is a valid value.
+            // This is the last head of the request. An id is always a valid value, so this does not fail.
             let _ = answer.insert_header(REQUEST_ID, self.outcome.request_id.as_str());
         } else {
             self.of_connection(answer);
@@ -168,7 +171,7 @@ impl PassedAnswer<'_> {
         }
     }
 
-    /// Frames the body in a way that the client's HTTP version knows.
+    /// Frames the body as the client's version of HTTP permits (RFC 9112 section 6).
     fn frame(&self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
         if self.asked.version < Version::HTTP_11 {
             // HTTP/1.0 has no chunks (RFC 9112 section 6.1): the end of the connection ends the body.
@@ -191,6 +194,7 @@ impl PassedAnswer<'_> {
         Ok(())
     }
 
+    /// Adds `Deprecation`, `Sunset` and the links to the answer to a legacy request.
     fn mark_legacy(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
         let Forwarded { found, successor: Some(successor), .. } = self.forwarded else { return Ok(()) };
         let Some(list) = &found.route.list else { return Ok(()) };
@@ -199,7 +203,7 @@ impl PassedAnswer<'_> {
             added.append(header::LINK, value.clone());
         }
         list.mark_legacy(&mut added, successor);
-        // The same URL may be a page in another envelope.
+        // Clients that ask for another envelope get a page by cursor at the same URL.
         let by_form = list.conventions.varies_by().collect::<Vec<_>>();
         if !by_form.is_empty()
             && let Some(vary) = vary(&[&answer.headers], &Varies::new(by_form))
@@ -212,7 +216,7 @@ impl PassedAnswer<'_> {
         Ok(())
     }
 
-    /// Tells the client how much of its limits is left, in the place of what the upstream says of its own.
+    /// Adds the headers with the rest of the client's limits. They replace those of the upstream about its own limits.
     fn tell_limits(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
         let Some(limited) = &self.outcome.limited else { return Ok(()) };
         let mut said = HeaderMap::new();
@@ -220,14 +224,15 @@ impl PassedAnswer<'_> {
         said.iter().try_for_each(|(name, value)| answer.insert_header(name, value.clone()))
     }
 
-    /// Applies the route's cross-origin policy. Without one, a legacy answer and one on a route with limits list the
-    /// added headers as readable, as far as the upstream allows scripts at all.
+    /// Applies the route's cross-origin policy. On a route without one, the upstream's policy stays; where it lets
+    /// scripts read the answer, they may also read the headers that the gateway adds to legacy answers and on routes
+    /// with limits.
     fn share(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
         if self.cross_origin.is_none() && self.forwarded.successor.is_none() && !self.outcome.tells_limits() {
             return Ok(());
         }
         let mut said = HeaderMap::new();
-        // The limits are there to be listed as readable, and are not changed here.
+        // `RateLimit` is among them so that it is listed as readable; it is not changed here.
         for name in cors::SAID.into_iter().chain([RATE_LIMIT]) {
             for value in answer.headers.get_all(&name) {
                 said.append(name.clone(), value.clone());

@@ -1,14 +1,16 @@
-//! The time that a sender may take. Waiting uses it up, and bytes received earn more.
+//! The time that a sender may take: waiting uses it up, and the bytes that arrive add to it.
 
 use std::time::Duration;
 
-/// Bytes that earn a second. Apache's `RequestReadTimeout` has the same default.
+/// The least rate: so many bytes add a second. Apache's `mod_reqtimeout` has the same default (`MinRate=500`).
 const BYTES_A_SECOND: usize = 500;
 
-/// Upper bound of the time that a sender can have left, unless its grace is longer. It is the longest possible silence.
+/// The longest time that a sender can have left, and so its longest silence, unless its grace is longer.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
-/// The time that a sender has left. A sender that pauses now and then stays within it; a sender that drips does not.
+/// The time that a sender has left. A sender with pauses stays within it; a sender of single bytes does not. For
+/// example, after a grace of 15 s, a client that sends 600 bytes a second may go on for ever, and one that sends a byte
+/// every 5 s is cut off after the third.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     left: Duration,
@@ -16,7 +18,7 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// Gives a sender `grace` before its rate counts.
+    /// Creates the time of a sender that may be silent for `grace` at first.
     pub(crate) fn new(grace: Duration) -> Self {
         Self { left: grace, most: grace.max(LONGEST_SILENCE) }
     }
@@ -31,7 +33,7 @@ impl Patience {
         self.left = self.left.saturating_sub(time);
     }
 
-    /// Adds the time that these bytes earn.
+    /// Adds the time of received bytes, up to the bound.
     pub(crate) fn sent(&mut self, bytes: usize) {
         let millis = u64::try_from(bytes.saturating_mul(1_000) / BYTES_A_SECOND).unwrap_or(u64::MAX);
         self.left = self.left.saturating_add(Duration::from_millis(millis)).min(self.most);
@@ -42,7 +44,8 @@ impl Patience {
 mod tests {
     use super::*;
 
-    /// Returns how many pieces of this size arrive, one after each `pause`, before the time is over.
+    /// Returns the number of pieces of this size that arrive, one after each `pause` in milliseconds, before the time
+    /// is over; `None` if it is never over.
     fn pieces(grace: u64, bytes: usize, pause: u64) -> Option<usize> {
         let mut pace = Patience::new(Duration::from_secs(grace));
         let pause = Duration::from_millis(pause);
@@ -66,9 +69,8 @@ mod tests {
         assert_eq!(pieces(60, 1 << 20, 61_000), Some(0));
     }
 
-    /// A fast sender earns no longer silence than the bound.
     #[test]
-    fn what_is_earned_has_a_bound() {
+    fn a_fast_sender_has_a_bounded_silence() {
         let mut pace = Patience::new(Duration::from_secs(1));
         pace.sent(usize::MAX);
         assert_eq!(pace.left(), LONGEST_SILENCE);

@@ -32,12 +32,14 @@ pub(crate) enum RelayFault {
     Upstream(FetchError),
     /// The request's body is late or malformed.
     Body(&'static str),
-    /// The upstream's answer is dropped, and the request is repeated after this pause. Nothing of it has been sent.
+    /// The upstream's answer is dropped, and the request is repeated after this pause. The client has got nothing of
+    /// it.
     Again(Duration),
     /// A head can't be written.
     Head(BError),
+    /// The client has closed its connection, or reset its stream.
     Gone,
-    /// The client does not read.
+    /// The client reads nothing for longer than the timeout of a write.
     Stalled,
 }
 
@@ -47,14 +49,15 @@ enum Upload {
     /// The body is arriving.
     Sending(Patience),
     Sent,
-    /// The upstream accepts no more of the body. It may have answered before, with the reason.
+    /// The upstream reads no more of the body; this is the error of the write. Its answer may have come before, or
+    /// still come.
     Refused(FetchError),
 }
 
 /// The progress of the answer.
 #[derive(Debug)]
 enum Download {
-    /// The head is awaited for this long.
+    /// The head has not come; this time is left for it.
     Awaited(Duration),
     /// The body is arriving.
     Streaming {
@@ -65,7 +68,7 @@ enum Download {
         /// The rate of a body whose length is known.
         pace: Option<Patience>,
     },
-    /// The connection speaks another protocol and may be silent for this long.
+    /// The connection speaks another protocol; it may be silent for this time more.
     Upgraded(Duration),
     Ended,
 }
@@ -73,15 +76,17 @@ enum Download {
 /// The longest answer that is read as one part, in bytes.
 const PART: u64 = 64 << 10;
 
-/// Additional memory that a longer answer is counted with: one part is written while the next is read. A slow reader of
-/// 20 MB was measured to hold 190 KiB. It is not taken from the last quarter of the budget.
+/// Additional memory that a longer answer is counted with, in bytes: one part is written while the next is read. A slow
+/// reader of 20 MB was measured to hold 190 KiB. The last quarter of `server.memory` is not given out for this. Test:
+/// `slow_readers_of_forwarded_answers_leave_room_for_others`.
 const STREAMING: usize = 128 << 10;
 
+/// The state of an exchange.
 struct Relay {
     timeouts: Timeouts,
     upload: Upload,
     download: Download,
-    /// The client's connection is watched for data and for its end.
+    /// The client's connection is read from, so that its data and its end are noticed.
     watches: bool,
 }
 
@@ -89,6 +94,7 @@ struct Relay {
 enum Heard {
     Client(Result<Option<Bytes>, BError>),
     Upstream(Result<AnswerPart, FetchError>),
+    /// The time for the current wait is over.
     Nothing,
 }
 
@@ -124,12 +130,14 @@ pub(crate) async fn relay(
             return Ok(false);
         }
         if let (Upload::Sent | Upload::Refused(_), Download::Ended) = (&relay.upload, &relay.download) {
+            // A connection on which the rest of a body is missing can't have another request.
             return Ok(matches!(relay.upload, Upload::Sent));
         }
     }
 }
 
 impl Relay {
+    /// Waits for the next event, at most for [`Self::patience`].
     async fn hear(&self, session: &mut Session, connection: &mut Connection) -> Heard {
         let is_upgraded = matches!(self.download, Download::Upgraded(_));
         let sends = is_upgraded || matches!(self.upload, Upload::Sending(_));
@@ -142,7 +150,8 @@ impl Relay {
         }
     }
 
-    /// Returns how long the exchange may be silent. While the client sends, the upstream may wait for it.
+    /// Returns the time for which the exchange may be silent. While the client sends, its time counts alone: the
+    /// upstream may wait for it. Test: `a_client_may_pause_within_its_upload`.
     fn patience(&self) -> Duration {
         match (&self.upload, &self.download) {
             (_, Download::Upgraded(left)) => *left,
@@ -153,6 +162,7 @@ impl Relay {
         }
     }
 
+    /// Subtracts a wait from the time of the side that was waited for.
     fn waited(&mut self, time: Duration) {
         match (&mut self.upload, &mut self.download) {
             (_, Download::Upgraded(left)) => *left = left.saturating_sub(time),
@@ -168,7 +178,7 @@ impl Relay {
         }
     }
 
-    /// Returns the fault of a silence that was too long.
+    /// Returns the fault of a silence that was too long. A silent upgraded connection just ends.
     fn late(&self) -> Result<bool, RelayFault> {
         let Timeouts { first_byte, .. } = self.timeouts;
         let late = match (&self.upload, &self.download) {
@@ -180,7 +190,7 @@ impl Relay {
         Err(RelayFault::Upstream(self.cause(FetchError::Timeout(late))))
     }
 
-    /// Returns the first error: an upload that broke before the answer did explains the answer.
+    /// Returns the first error: an upload that broke off before the answer explains why the answer did.
     fn cause(&self, error: FetchError) -> FetchError {
         match &self.upload {
             Upload::Refused(first) => first.clone(),
@@ -188,7 +198,7 @@ impl Relay {
         }
     }
 
-    /// Handles bytes of the client. Returns whether the exchange goes on.
+    /// Relays bytes of the client. Returns whether the exchange goes on.
     async fn client(
         &mut self,
         session: &mut Session,
@@ -239,7 +249,7 @@ impl Relay {
         }
     }
 
-    /// Relays a part of the answer. Returns whether the exchange goes on.
+    /// Relays a part of the upstream's answer. Returns whether the exchange goes on.
     async fn upstream(
         &mut self,
         session: &mut Session,
@@ -247,6 +257,7 @@ impl Relay {
         passing: &mut PassedAnswer<'_>,
     ) -> Result<bool, RelayFault> {
         match part {
+            // HTTP/1.0 has no informational responses (RFC 9110 section 15.2).
             AnswerPart::Informational(head) if passing.asked.version < Version::HTTP_11 => drop(head),
             AnswerPart::Informational(mut head) => {
                 passing.early_head(&mut head);
@@ -265,6 +276,7 @@ impl Relay {
                 if !ends && !is_short(&head.headers) {
                     passing.held.take(STREAMING).map_err(|full| RelayFault::Upstream(full.into()))?;
                 }
+                // Kept pages are dropped before the client learns that its write succeeded.
                 passing.purge(head.status).await;
                 passing.head(&mut head, !ends).map_err(RelayFault::Head)?;
                 self.close_early(session, &head, passing);
@@ -279,6 +291,8 @@ impl Relay {
                 if !bytes.is_empty() {
                     session.write_response_body(Some(bytes), false).await.map_err(|error| unread(&error))?;
                 }
+                // An upgraded connection has no end that could be written: it is closed. Test:
+                // `bytes_after_a_switch_of_protocols_are_all_the_upstreams`.
                 if ends && is_upgraded {
                     return Ok(false);
                 }
@@ -288,12 +302,13 @@ impl Relay {
             }
         }
         if let Download::Ended = self.download {
-            // The client may still be sending, and reads the end of the answer now.
+            // The client gets the end of the answer now, though it may still be sending its body.
             session.write_response_body(None, true).await.map_err(|error| unread(&error))?;
         }
         Ok(true)
     }
 
+    /// Returns the bounds for the body of an answer with these headers. Test: `streams_live_on`.
     fn streaming(&self, answer: &HeaderMap, passing: &PassedAnswer<'_>) -> Download {
         let is_events = |value: &[u8]| value.trim_ascii_start().to_ascii_lowercase().starts_with(b"text/event-stream");
         let streams = answer.get(header::CONTENT_TYPE).is_some_and(|value| is_events(value.as_bytes()));
@@ -303,6 +318,7 @@ impl Relay {
         Download::Streaming { silence, left: silence, pace }
     }
 
+    /// Begins a new silence after bytes of the upstream.
     fn received(&mut self, bytes: usize) {
         match &mut self.download {
             Download::Streaming { silence, left, pace } => {
@@ -343,7 +359,7 @@ pub(crate) fn takes_events(headers: &HeaderMap) -> bool {
     types.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
 
-/// Returns whether an answer fits into one part.
+/// Returns whether an answer is known to fit into one part of [`PART`] bytes.
 fn is_short(answer: &HeaderMap) -> bool {
     let length = answer.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     length.is_some_and(|length| length <= PART)

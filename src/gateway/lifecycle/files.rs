@@ -1,7 +1,8 @@
 //! The files of a configuration, and whether they have changed since they were read.
 //!
-//! They are looked at now and then, through links. Notifications of the system would miss changes on network mounts and
-//! of what links lead to, as of a Kubernetes config map, and cost more code than they save: a look takes microseconds.
+//! Their metadata is read at intervals, through links. Notifications of the system would miss changes on network mounts
+//! and of the files that links lead to, such as those of a Kubernetes config map. They would save little: a look takes
+//! microseconds.
 
 use std::{
     cell::RefCell,
@@ -13,17 +14,18 @@ use std::{
 
 use crate::config::{Addresses, Environment, Permissions};
 
-/// The identity and version of a file. A file that is replaced has another inode, one that is written another time.
+/// The identity and version of a file: device, inode, size in bytes, and time of the last write in seconds and
+/// nanoseconds. A file that is replaced has another inode, and a file that is written has another time.
 type FileVersion = (u64, u64, u64, i64, i64);
 
-/// Files by their paths; `None` for those that can't be found.
+/// The versions of files by their paths; `None` for those that can't be found.
 type FileVersions = BTreeMap<PathBuf, Option<FileVersion>>;
 
 /// The files that a configuration was read from.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigurationFiles {
     read: FileVersions,
-    /// The versions at the last look.
+    /// The versions at the last call of `have_changed`.
     seen: FileVersions,
 }
 
@@ -33,8 +35,8 @@ impl ConfigurationFiles {
         self.read.keys().map(PathBuf::as_path)
     }
 
-    /// Returns whether a file has changed since it was read, and none since the last look: files that belong together
-    /// are written one after the other.
+    /// Returns whether a file has changed since it was read, and no file since the last call: files that belong
+    /// together are written one after the other, and a reload in between would read a mixture.
     pub(crate) fn have_changed(&mut self) -> bool {
         let now: FileVersions = self.read.keys().map(|path| (path.clone(), version(path))).collect();
         let is_quiet = now == self.seen;
@@ -48,14 +50,14 @@ fn version(path: &Path) -> Option<FileVersion> {
     Some((found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
 }
 
-/// An environment that notes which files are read.
+/// An environment that notes which files are read from the one within, and in which versions.
 pub(crate) struct NotedEnvironment<'e, E> {
     environment: &'e E,
     read: RefCell<FileVersions>,
 }
 
 impl<'e, E: Environment> NotedEnvironment<'e, E> {
-    /// Creates an environment of which nothing has been read.
+    /// Wraps an environment, of which nothing has been read yet.
     pub(crate) fn new(environment: &'e E) -> Self {
         Self { environment, read: RefCell::default() }
     }
@@ -73,12 +75,13 @@ impl<E: Environment> Environment for NotedEnvironment<'_, E> {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        // Before it is read: a change in between is one that was not read.
+        // The version is taken before the read, so that a change between the two counts as one that was not read.
         self.read.borrow_mut().entry(path.to_owned()).or_insert_with(|| version(path));
         self.environment.read(path)
     }
 
-    /// Returns the names in a folder, whose version is another once a file is added to it, removed or renamed.
+    /// Returns the names in a folder. The folder counts as a file: its version changes when a file is added to it,
+    /// removed or renamed.
     fn entries(&self, folder: &Path) -> io::Result<Vec<String>> {
         self.read.borrow_mut().entry(folder.to_owned()).or_insert_with(|| version(folder));
         self.environment.entries(folder)
@@ -102,9 +105,8 @@ mod tests {
     use super::*;
     use crate::config::ProcessEnvironment;
 
-    /// A change counts once nothing has changed between two looks.
     #[test]
-    fn files_are_seen_to_change() {
+    fn a_change_is_reported_at_the_second_look_after_it() {
         let folder = std::env::temp_dir().join(format!("cursorgate-files-{}", std::process::id()));
         std::fs::create_dir_all(folder.join("one")).unwrap();
         std::fs::create_dir_all(folder.join("two")).unwrap();

@@ -1,9 +1,9 @@
-//! The hand-over to a successor: a new process of the same command, that inherits the listening sockets. This process
-//! accepts connections until the successor reports that it can; those that come in between wait in the queues of the
-//! sockets, which outlive both. A successor that fails changes nothing.
+//! The hand-over to a successor: a new process of the same command, which inherits the listening sockets. This process
+//! accepts connections until the successor reports that it can serve. Connections that come in between wait in the
+//! queues of the sockets, which outlive both. A successor that fails changes nothing.
 //!
-//! Pingora's upgrade would need two processes started and signalled in step, and stops the old one before the new one
-//! has proven its configuration.
+//! Pingora's upgrade would need two processes that are started and signalled in step, and stops the old one before the
+//! new one has proven its configuration.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -22,13 +22,13 @@ use crate::gateway::runtime::{
     sockets::{SERVES, Sockets, UNDERSTOOD},
 };
 
-/// Time that a successor has to serve: its configuration may name files that are read slowly.
+/// Maximum time from the start of a successor to its report: its configuration may name files that are read slowly.
 const START: Duration = Duration::from_secs(60);
 
-/// The first descriptor that a process inherits by `sd_listen_fds(3)`.
+/// The number of the first descriptor that is handed over, by `sd_listen_fds(3)`.
 const FIRST: RawFd = 3;
 
-/// A process that has inherited the sockets and can serve.
+/// A process that has inherited the sockets, has reported that it can serve, and waits for the answer.
 #[derive(Debug)]
 pub(crate) struct Successor {
     process: Child,
@@ -36,15 +36,17 @@ pub(crate) struct Successor {
 }
 
 impl Successor {
-    /// Starts a successor, and waits until it can serve. One that does not is ended.
+    /// Starts a successor, and waits until it can serve. A successor that fails or takes longer than [`START`] is
+    /// ended.
     ///
     /// # Errors
     ///
-    /// Returns an error if it can't be started, ends, or takes too long. It reports its reasons itself.
+    /// Returns an error if the successor can't be started, ends, or takes too long. Its own log has the reasons.
     pub(crate) fn start(sockets: &Sockets) -> io::Result<Self> {
         let (stream, theirs) = UnixStream::pair()?;
         stream.set_read_timeout(Some(START))?;
         let mut passed = sockets.duplicates()?;
+        // The stream comes last, and has no name: the successor recognises it by that.
         passed.push(theirs.into());
         let mut successor = Self { process: spawn(passed)?, stream };
         let mut report = [0];
@@ -55,14 +57,15 @@ impl Successor {
         }
     }
 
-    /// Lets the successor serve, and returns its id.
+    /// Lets the successor serve, and returns its process id.
     ///
     /// # Errors
     ///
-    /// Returns an error if the successor has ended since.
+    /// Returns an error if the successor has ended since its report. This process goes on then.
     pub(crate) fn release(mut self) -> io::Result<u32> {
         let id = self.process.id();
-        // The service manager listens to its main process alone: to this one until here, to the successor from then on.
+        // The service manager accepts notifications of its main process alone, so this process names the successor,
+        // before the successor sends its own.
         service_manager::succeeded_by(id);
         match self.stream.write_all(&[UNDERSTOOD]) {
             Ok(()) => Ok(id),
@@ -73,7 +76,7 @@ impl Successor {
         }
     }
 
-    /// Ends the process, and returns the reason.
+    /// Ends the process of the successor, and returns the reason as an error.
     fn end(mut self, error: &io::Error) -> io::Error {
         // A process that has ended by itself can't be killed.
         let _ = self.process.kill();
@@ -84,7 +87,8 @@ impl Successor {
     }
 }
 
-/// Starts the command of this process again. The file may be another one since.
+/// Starts the command of this process again, with these descriptors. The file of the program may have been replaced by
+/// a new version.
 fn spawn(passed: Vec<OwnedFd>) -> io::Result<Child> {
     let mut arguments = std::env::args_os();
     let program = arguments.next().ok_or(io::ErrorKind::NotFound)?;
@@ -93,7 +97,7 @@ fn spawn(passed: Vec<OwnedFd>) -> io::Result<Child> {
     let mappings = numbered.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd }).collect();
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).env("LISTEN_FDS", count.to_string());
-    // Of systemd's, this one names the process that it started.
+    // systemd's `LISTEN_PID` names this process, so the successor would ignore its sockets.
     command.env_remove("LISTEN_PID").env_remove("LISTEN_FDNAMES");
     command.fd_mappings(mappings).map_err(io::Error::other)?.spawn()
 }

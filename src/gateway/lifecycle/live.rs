@@ -1,4 +1,4 @@
-//! The snapshot in force: the one `ArcSwap` for configuration.
+//! The snapshot in force. A reload replaces it as a whole.
 
 use std::sync::Arc;
 
@@ -6,26 +6,28 @@ use arc_swap::ArcSwap;
 
 use super::snapshot::Snapshot;
 
-/// The snapshot that new requests take. A request in flight keeps the snapshot that it began with.
+/// The holder of the snapshot in force. New requests take it; a request in flight keeps the snapshot that it began
+/// with.
 #[derive(Debug)]
 pub struct Live {
     snapshot: ArcSwap<Snapshot>,
 }
 
 impl Live {
-    /// Starts with this snapshot.
+    /// Puts a first snapshot in force.
     #[must_use]
     pub fn new(snapshot: Snapshot) -> Self {
         Self { snapshot: ArcSwap::from_pointee(snapshot) }
     }
 
-    /// Returns the snapshot for one request, which keeps it to its end.
+    /// Returns the snapshot in force. A request calls this once, and keeps the result to its end.
     #[must_use]
     pub fn pin(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
     }
 
-    /// Replaces the snapshot for new requests. What the log has told of routes is told anew.
+    /// Replaces the snapshot for new requests. Findings on routes, of which the log has only the first of a kind, are
+    /// logged anew.
     pub fn swap(&self, next: Snapshot) {
         for metrics in next.routes.iter().map(|route| &route.metrics).chain([&next.metrics]) {
             metrics.findings().forget();

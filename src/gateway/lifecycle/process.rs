@@ -1,10 +1,14 @@
 //! The life of the process: its signals, its requests in flight, and its end.
 //!
 //! Pingora sleeps through its whole grace period after SIGTERM, even with nothing in flight, and dies of SIGHUP. The
-//! server therefore runs on a thread of its own, and the main thread owns the signals. SIGHUP reloads. SIGUSR2 starts a
-//! successor, which takes over the listening sockets. SIGTERM and SIGQUIT stop: the process drains for the configured
-//! time and then finishes its requests; a second signal ends the draining, and a third one ends the process. SIGINT ends
-//! the process at once. SIGUSR1 and SIGALRM are ignored.
+//! server therefore runs on a thread of its own, and the main thread owns the signals:
+//!
+//! - SIGHUP reloads the configuration.
+//! - SIGUSR2 starts a successor, which takes over the listening sockets.
+//! - SIGTERM and SIGQUIT stop: the process drains for `server.drain_delay` and then finishes its requests. A second
+//!   signal ends the draining, and a third one ends the process.
+//! - SIGINT ends the process at once.
+//! - SIGUSR1 and SIGALRM are logged and have no effect.
 
 mod board;
 pub(crate) mod live_counts;
@@ -49,10 +53,10 @@ use crate::{
 /// Interval of the checks for the last request.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Interval at which the allocator is made to return freed memory.
+/// Interval at which the allocator is made to return freed memory to the system.
 const GIVE_BACK: Duration = Duration::from_secs(1);
 
-/// A size beyond the pages that mimalloc shares among allocations.
+/// A size in bytes that is beyond the pages that mimalloc shares among allocations.
 const LARGE: usize = 4 << 20;
 
 /// The state of the process, shared by all its parts.
@@ -60,9 +64,10 @@ const LARGE: usize = 4 << 20;
 pub struct Vitals {
     /// The start of the process, in seconds since 1970.
     started: u64,
-    /// The name by which processes that share a store tell it apart: random, so that no two have the same.
+    /// The name of this process among those that share a store. It is random, so that no two have the same.
     identity: Arc<str>,
     in_flight: Arc<AtomicUsize>,
+    /// The clients that have connected and sent no request yet, and the queues of listeners that are being emptied.
     expected: Arc<AtomicUsize>,
     stage: Arc<watch::Sender<Stage>>,
     log: Arc<LogCounts>,
@@ -95,7 +100,8 @@ impl Default for Vitals {
     }
 }
 
-/// Returns a name that no other process has. A system without random bytes has times and numbers of processes.
+/// Returns a name that no other process has: 128 random bits in hexadecimal digits. If the system has no random bytes,
+/// the name is made of the time and the process id.
 fn identity() -> Arc<str> {
     let mut bytes = [0; 16];
     match getrandom::fill(&mut bytes) {
@@ -110,27 +116,28 @@ pub enum Stage {
     /// Connections are accepted and kept.
     #[default]
     Serving,
-    /// Connections are accepted, and closed after their next request.
+    /// Connections are accepted, and each closes with its next response.
     Draining,
     /// No more connections of clients are accepted.
     Closing,
-    /// Another process has the listeners, also that of operators.
+    /// A successor has the listeners, also the admin listener.
     Succeeded,
 }
 
-/// A request in flight, or a first one that is expected, counted until this is dropped.
+/// The count of a request in flight, or of a first request that is expected. Dropping it ends the count.
 #[derive(Debug)]
 pub struct InFlight(Arc<AtomicUsize>);
 
 impl Vitals {
-    /// Counts a request.
+    /// Counts a request in flight.
     #[must_use]
     pub fn enter(&self) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(&self.in_flight))
     }
 
-    /// Counts a client that has connected, and whose first request is on its way.
+    /// Counts a client that has connected and whose first request may be on its way: a client can't know that the
+    /// process stops, so its request is waited for.
     #[must_use]
     pub(crate) fn expect(&self) -> InFlight {
         self.expected.fetch_add(1, Ordering::Relaxed);
@@ -143,13 +150,13 @@ impl Vitals {
         *self.stage.borrow() > Stage::Serving
     }
 
-    /// Returns when the process has reached this stage.
+    /// Waits until the process has reached this stage, or a later one.
     pub(crate) async fn reached(&self, stage: Stage) {
         // The sender lives in this value.
         let _ = self.stage.subscribe().wait_for(|now| *now >= stage).await;
     }
 
-    /// Enters a stage, unless the process is past it.
+    /// Enters a stage, unless the process is past it: stages never go back.
     fn enter_stage(&self, stage: Stage) {
         self.stage.send_modify(|now| *now = stage.max(*now));
     }
@@ -160,7 +167,7 @@ impl Vitals {
         self.started
     }
 
-    /// Returns the name by which processes that share a store tell this one apart.
+    /// Returns the name of this process among those that share a store.
     #[must_use]
     pub fn identity(&self) -> &str {
         &self.identity
@@ -196,7 +203,7 @@ impl Vitals {
         &self.last_reload
     }
 
-    /// Returns the spans that wait for their export.
+    /// Returns the queue of spans that wait for their export.
     #[must_use]
     pub fn spans(&self) -> &Arc<SpanQueue> {
         &self.spans
@@ -227,7 +234,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The signal that stops a server.
+/// The signal that stops a server of Pingora's: it comes from this module, and not from the system.
 struct StopSignal(watch::Receiver<bool>);
 
 #[async_trait]
@@ -252,7 +259,7 @@ struct Ends {
 enum Ending {
     InOrder,
     AtOnce,
-    /// This process serves in its place.
+    /// The process with this id has taken over.
     Succeeded(u32),
 }
 
@@ -265,6 +272,7 @@ impl Ends {
         })
     }
 
+    /// Waits for the next signal that ends the process.
     async fn next(&mut self) -> Ending {
         tokio::select! {
             _ = self.terminate.recv() => Ending::InOrder,
@@ -274,9 +282,9 @@ impl Ends {
     }
 }
 
-/// The runtime of the signals, with SIGHUP caught from the creation of this value on: the process would die of one that
-/// comes while it starts. Such a signal waits until there is a configuration to read again. The signals that end the
-/// process do so while it starts.
+/// The runtime of the main thread, on which signals are handled. SIGHUP is caught from the creation of this value on,
+/// because the process would die of one that comes while it starts; such a signal waits until there is a configuration
+/// to reload. The signals that end the process still end it at once while it starts.
 pub(crate) struct SignalRuntime {
     runtime: tokio::runtime::Runtime,
     reload: Signal,
@@ -298,7 +306,7 @@ impl SignalRuntime {
     }
 }
 
-/// The background work of the process.
+/// The work of the main thread beside the signals that end the process: reloads on SIGHUP, and the return of memory.
 struct Housekeeping {
     reloads: Option<Reloads>,
     reload: Signal,
@@ -312,6 +320,7 @@ impl Housekeeping {
         Ok(Self { reloads, reload, user_1: signal(SignalKind::user_defined1())?, alarm: signal(SignalKind::alarm())? })
     }
 
+    /// Does the work for as long as it is polled. Each iteration follows a signal or an interval.
     async fn keep(mut self) -> Infallible {
         loop {
             let name = tokio::select! {
@@ -334,20 +343,21 @@ impl Housekeeping {
     }
 }
 
-/// The start of a successor, by a signal.
+/// The start of a successor on SIGUSR2.
 struct Succession {
     wanted: Signal,
     sockets: Arc<Sockets>,
 }
 
 impl Succession {
-    /// Returns the id of the successor once one has taken over.
+    /// Waits until a successor has taken over, and returns its process id. A successor that fails is logged, and this
+    /// process goes on. Test: `a_successor_that_fails_changes_nothing`.
     async fn next(&mut self) -> u32 {
         // Each iteration follows a signal.
         loop {
             self.wanted.recv().await;
             if std::process::id() == 1 {
-                // The first process of a container takes all others with it.
+                // All other processes of a container end with its first one.
                 tracing::error!("no successor: the container would end with this process. Replace the container");
                 continue;
             }
@@ -363,16 +373,16 @@ impl Succession {
     }
 }
 
-/// The servers of the process.
+/// The servers of the process, and the state that its end needs.
 pub(crate) struct Servers {
-    /// Accepts no connections once the process has drained.
+    /// The server of clients. It accepts no connections once the process has drained.
     pub gateway: Server,
-    /// Runs until the process leaves: health checks are answered while it stops, and so are requests that others wait
-    /// for.
+    /// The server that runs until the process ends, while `gateway` finishes its requests: of the admin listener, which
+    /// answers health checks meanwhile, and of work that requests may wait for.
     pub companion: Server,
     /// The sockets of both.
     pub sockets: Sockets,
-    /// Returns the number of clients that are connected.
+    /// Returns the number of open connections of clients.
     pub clients: Box<dyn Fn() -> usize + Send>,
     /// The connections to upstreams.
     pub connections: Arc<Connections>,
@@ -382,8 +392,8 @@ pub(crate) struct Servers {
 ///
 /// # Errors
 ///
-/// Returns an error if signals can't be caught, a thread can't be started, the process before this one does not let it
-/// go on, or the server ends by itself.
+/// Returns an error if signals can't be caught, a thread can't be started, the predecessor does not answer, or a server
+/// ends by itself.
 pub(crate) fn run(
     servers: Servers,
     SignalRuntime { runtime, reload }: SignalRuntime,
@@ -392,6 +402,7 @@ pub(crate) fn run(
 ) -> std::io::Result<()> {
     let Servers { gateway, companion, mut sockets, clients, connections } = servers;
     let run = runtime.block_on(async {
+        // Signals are caught before the first client is accepted.
         let (ends, housekeeping) = (Ends::catch()?, Housekeeping::begin(reload, reloads)?);
         let wanted = signal(SignalKind::user_defined2())?;
         take_over(&mut sockets)?;
@@ -408,7 +419,7 @@ pub(crate) fn run(
         }
         service_manager::ready();
         let close = move || {
-            // A server that is gone has closed its listeners.
+            // This fails only if the server has ended, whose listeners are closed then.
             let _ = tell.send(true);
         };
         let succession = Succession { wanted, sockets: Arc::new(sockets) };
@@ -424,12 +435,13 @@ pub(crate) fn run(
         let snapshot = live.pin();
         runtime.block_on(board::publish_last(&snapshot, vitals.identity(), clock::unix_seconds()));
     }
-    // A successor that is still starting is not waited for. Without its predecessor it ends.
+    // A successor that is still starting is not waited for: without an answer of this process it ends.
     runtime.shutdown_background();
     run
 }
 
-/// Ends the process before this one, if it has one: all that can fail has been done, and connections wait in the queues.
+/// Reports to the predecessor, if there is one, that this process can serve; the predecessor then stops. The
+/// configuration has been compiled and all sockets are open, so connections wait in their queues meanwhile.
 fn take_over(sockets: &mut Sockets) -> std::io::Result<()> {
     if !sockets.has_predecessor() {
         return Ok(());
@@ -441,7 +453,8 @@ fn take_over(sockets: &mut Sockets) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Returns when the process may leave. `close` ends idle connections and the server; `clients` counts connections.
+/// Waits until the process may end, through the stages that the signal asks for. `close` ends idle connections and the
+/// server of clients; `clients` counts connections.
 async fn until_the_end(
     (mut ends, mut succession): (Ends, Succession),
     vitals: &Vitals,
@@ -452,7 +465,7 @@ async fn until_the_end(
         ending = ends.next() => ending,
         successor = succession.next() => Ending::Succeeded(successor),
     };
-    // Sockets that are kept for a successor would go on listening.
+    // The duplicates of the sockets would keep them listening after their listeners have closed.
     drop(succession);
     let (delay, grace) = {
         let server = &live.pin().server;
@@ -488,9 +501,10 @@ async fn until_the_end(
     }
 }
 
-/// Lets balancers notice that the process stops. Returns false if it has to end at once.
+/// Lets balancers notice that the process stops, for `server.drain_delay` or until a second signal. Returns false if
+/// the process has to end at once. Test: `a_drain_delay_loses_no_request`.
 async fn drain(ends: &mut Ends, vitals: &Vitals, delay: Duration) -> bool {
-    // From here on `/readyz` reports it, and each answer closes its connection.
+    // From here on `/readyz` answers 503, and each response closes its connection.
     vitals.enter_stage(Stage::Draining);
     if delay.is_zero() {
         return true;
@@ -513,7 +527,7 @@ fn give_back() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
 }
 
-/// Waits for the last request, or until the grace period is over.
+/// Waits until no request is in flight or expected, for at most the grace period.
 async fn wait_for_the_last(vitals: &Vitals, grace: Duration) {
     let is_idle = || vitals.in_flight() + vitals.expected.load(Ordering::Acquire) == 0;
     if wait_for(grace, is_idle).await {
@@ -523,8 +537,8 @@ async fn wait_for_the_last(vitals: &Vitals, grace: Duration) {
     }
 }
 
-/// Returns true after two consecutive checks that hold, so that a request which was just accepted is seen; or false when
-/// the grace period is over.
+/// Waits until a condition holds, for at most the grace period, and returns whether it does. It has to hold at two
+/// checks in a row, so that a request is noticed that was accepted at the moment of the first.
 async fn wait_for(grace: Duration, holds: impl Fn() -> bool) -> bool {
     let began = clock::instant();
     let mut looks = 0;
@@ -543,7 +557,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn stages_are_seen_by_those_who_wait_for_earlier_ones() {
+    async fn a_later_stage_ends_the_wait_for_an_earlier_one() {
         let vitals = Vitals::default();
         assert!(!vitals.is_stopping());
         vitals.clone().enter_stage(Stage::Succeeded);

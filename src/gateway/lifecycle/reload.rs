@@ -1,7 +1,8 @@
-//! Reloads: a configuration is read and compiled while requests go on, and then put in force as a whole or not at all.
+//! Reloads: a configuration is read and compiled while requests go on, and is then put in force as a whole or not at
+//! all.
 //!
-//! Files are read on a separate thread. A key may be a named pipe or lie on a mount that hangs; then the reload waits,
-//! and requests and signals don't.
+//! Files are read on a thread of their own. A key may be a named pipe, or lie on a mount that hangs; then the reload
+//! waits, and requests and signals don't. Test: `a_reload_that_hangs_stops_no_signal`.
 
 use std::{
     collections::VecDeque,
@@ -31,7 +32,7 @@ use crate::{
     gateway::runtime::{clock, service_manager},
 };
 
-/// Interval of the looks at files that may have changed.
+/// Interval at which the files are checked for changes.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The number of results that are kept beside the last one.
@@ -72,33 +73,35 @@ impl ReloadCause {
 pub struct ReloadResult {
     /// The number of the reload; 0 is the start.
     pub number: u64,
-    /// The cause.
+    /// The cause of the reload.
     pub cause: ReloadCause,
     /// The configuration that was read is in force.
     pub in_force: bool,
-    /// In seconds since 1970.
+    /// The time of its end, in seconds since 1970.
     pub finished: u64,
     /// The number of errors.
     pub errors: usize,
     /// The number of warnings.
     pub warnings: usize,
-    /// The keys whose changes need a restart.
+    /// The keys whose changes need a restart, such as `server.threads`.
     pub needs_restart: Vec<String>,
-    /// The diagnostics as text.
+    /// The diagnostics as text; empty if there are none.
     pub report: String,
 }
 
-/// The results of reloads; the configuration read at the start counts as one.
+/// The results of the last reloads, and the counts of all. The reading of the configuration at the start counts as
+/// reload 0.
 #[derive(Debug)]
 pub struct LastReload {
     /// The number of reloads that have begun.
     begun: AtomicU64,
+    /// The result of the last reload that has ended.
     ended: watch::Sender<Arc<ReloadResult>>,
     /// The results before the last one, the latest first, at most [`EARLIER`].
     earlier: Mutex<VecDeque<Arc<ReloadResult>>>,
-    /// In seconds since 1970.
+    /// The time of the last successful reload, in seconds since 1970.
     succeeded_at: AtomicU64,
-    /// By cause, then by success.
+    /// The numbers of reloads by cause, in the order of [`ReloadCause::LATER`], and by success, failures first.
     counts: [[AtomicU64; 2]; ReloadCause::LATER.len()],
 }
 
@@ -127,7 +130,8 @@ impl Default for LastReload {
 }
 
 impl LastReload {
-    /// Adds to the start's result what was found in the configuration.
+    /// Adds the diagnostics of the configuration to the result of the start. Test:
+    /// `the_start_is_reported_with_its_warnings`.
     pub fn start(&self, diagnostics: &Diagnostics) {
         self.ended.send_modify(|start| {
             let start = Arc::make_mut(start);
@@ -153,7 +157,7 @@ impl LastReload {
         self.succeeded_at.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of reloads by cause and success.
+    /// Returns the numbers of reloads by cause and success, without the start.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, bool, u64)> {
         ReloadCause::LATER.iter().zip(&self.counts).flat_map(|(cause, counts)| {
             [false, true].into_iter().zip(counts).map(|(ok, count)| (cause.word(), ok, count.load(Ordering::Relaxed)))
@@ -178,9 +182,10 @@ impl LastReload {
     }
 }
 
-/// A handle that requests reloads.
+/// A handle by which reloads are requested.
 #[derive(Clone, Debug)]
 pub(crate) struct Reloads {
+    /// A channel of one place.
     wanted: mpsc::SyncSender<ReloadCause>,
     last: Arc<LastReload>,
 }
@@ -196,13 +201,13 @@ impl Reloads {
         let _ = self.wanted.try_send(cause);
     }
 
-    /// Requests a reload and returns its result.
+    /// Requests a reload, and waits for its result.
     pub(crate) async fn reload(&self, cause: ReloadCause) -> Arc<ReloadResult> {
-        // One that begins from here on reads the files as they are now.
+        // A reload in progress may have read the files before they changed. Only one that begins from here on counts.
         let next = self.last.begun.load(Ordering::SeqCst) + 1;
         let mut ended = self.last.ended.subscribe();
         self.request(cause);
-        // The sender lives in `last`.
+        // The sender lives in `last`, so the wait can't fail.
         let ended = ended.wait_for(|result| result.number >= next).await;
         ended.map_or_else(|_| self.last.result(), |result| Arc::clone(&result))
     }
@@ -215,6 +220,7 @@ pub(crate) struct Reloader {
     files: ConfigurationFiles,
     live: Arc<Live>,
     fixed: Fixed,
+    /// The settings of the log in force, and the function that changes them.
     log: (LogSettings, Box<dyn Fn(LogSettings) + Send>),
     last: Arc<LastReload>,
 }
@@ -252,7 +258,7 @@ impl Fixed {
         Self(keys)
     }
 
-    /// Returns the keys whose values differ.
+    /// Returns the keys whose values differ, or that only one of both has.
     #[must_use]
     pub(crate) fn differs(&self, other: &Self) -> Vec<String> {
         let mut changed: Vec<String> = Vec::new();
@@ -268,8 +274,8 @@ impl Fixed {
 }
 
 impl Reloader {
-    /// Creates a reloader of a configuration that was read from these files. `fixed` holds the settings that the process
-    /// was started with; `log` has those of the log, and the function that changes them.
+    /// Creates a reloader of a configuration that was read from these files. `fixed` holds the settings that the
+    /// process was started with; `log` has those of the log, and the function that changes them.
     #[must_use]
     pub(crate) fn new(
         (path, environment, files): (PathBuf, ProcessEnvironment, ConfigurationFiles),
@@ -287,13 +293,14 @@ impl Reloader {
     ///
     /// Returns an error if the thread can't be started.
     pub(crate) fn begin(mut self) -> std::io::Result<Reloads> {
+        // One place: all requests that arrive during a reload share the one that follows it.
         let (wanted, requests) = mpsc::sync_channel(1);
         let last = Arc::clone(&self.last);
         thread::Builder::new().name("reload".to_owned()).spawn(move || {
             while let Some(cause) = self.next(&requests) {
                 let number = self.last.begun.fetch_add(1, Ordering::SeqCst) + 1;
                 service_manager::reloading();
-                // The panic has been logged. It counts as a failed reload.
+                // The panic has been logged, and counts as a failed reload: the thread goes on.
                 let done = catch_unwind(AssertUnwindSafe(|| self.reload()));
                 let outcome = done.unwrap_or_else(|_| ReloadOutcome { errors: 1, ..ReloadOutcome::default() });
                 let ReloadOutcome { in_force, errors, warnings, needs_restart, report } = outcome;
@@ -308,7 +315,7 @@ impl Reloader {
         Ok(Reloads { wanted, last })
     }
 
-    /// Returns the cause of the next reload, or nothing once no more can be requested.
+    /// Waits for the cause of the next reload; returns `None` once all handles are dropped.
     fn next(&mut self, requests: &Receiver<ReloadCause>) -> Option<ReloadCause> {
         loop {
             match requests.recv_timeout(LOOK) {
@@ -323,17 +330,18 @@ impl Reloader {
         }
     }
 
-    /// Reads the file and puts it in force; if it is invalid, changes nothing.
+    /// Reads the configuration and puts it in force. If it is invalid, changes nothing.
     fn reload(&mut self) -> ReloadOutcome {
         let environment = NotedEnvironment::new(&self.environment);
         let (settings, mut diagnostics) = config::load(&self.path, &environment);
-        // A file with faults is looked at too: the next change may mend it.
+        // Also if there are errors: the next change of a file may mend them. Test: `a_change_of_the_file_is_noticed`.
         self.files = environment.into_files();
         let built = settings.as_ref().and_then(|settings| {
             Snapshot::build(settings, Some(&self.live.pin()), &mut diagnostics).map(|snapshot| (settings, snapshot))
         });
         let ((errors, warnings), report) = (diagnostics.counts(), report(&diagnostics));
         let Some((settings, snapshot)) = built else {
+            // The configuration in force stays, and so do its keys that wait for a restart.
             let needs_restart = self.last.result().needs_restart.clone();
             return ReloadOutcome { in_force: false, errors, warnings, needs_restart, report };
         };
@@ -348,7 +356,7 @@ impl Reloader {
     }
 }
 
-/// The part of a result that a reload itself knows.
+/// A result without the number, the cause and the time of its reload.
 #[derive(Default)]
 struct ReloadOutcome {
     in_force: bool,
@@ -358,7 +366,7 @@ struct ReloadOutcome {
     report: String,
 }
 
-/// Returns diagnostics as text; nothing if there are none.
+/// Returns diagnostics as text, without colours; an empty text if there are none.
 fn report(diagnostics: &Diagnostics) -> String {
     if diagnostics.counts() == (0, 0) { String::new() } else { diagnostics.render(false) }
 }
@@ -384,7 +392,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_needs_a_restart_is_named() {
+    fn keys_whose_changes_need_a_restart_are_named() {
         let fixed = |keys: &[(&str, &str)]| {
             Fixed(keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
         };

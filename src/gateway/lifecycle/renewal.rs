@@ -1,7 +1,7 @@
-//! Renewal of certificates: their files are read every few seconds, and those that changed are taken into use.
+//! Renewal of certificates: their files are read every two seconds, and those that have changed are taken into use.
 //!
-//! The content is compared, not the time of a change, so that links that are switched, as Kubernetes does, and files that
-//! are renamed into place are seen alike. Files are read on a thread of their own, because a mount may hang.
+//! The contents are compared, not the times of changes: links that are switched, as Kubernetes does, and files that are
+//! renamed into place are noticed alike. Files are read on a thread of their own, because a mount may hang.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -16,10 +16,10 @@ use std::{
 use super::live::Live;
 use crate::{gateway::runtime::clock, tls::renewable::Renewal};
 
-/// The interval at which files are read. Files at fault are reported when they are so twice in a row.
+/// The interval at which files are read. A file at fault is reported once it has been so at two reads in a row.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The numbers of changes of certificate files, since the start of the process.
+/// The numbers of changes of certificate files since the start of the process, by result.
 #[derive(Debug, Default)]
 pub struct RenewalCounts {
     renewed: AtomicU64,
@@ -42,14 +42,15 @@ pub(crate) fn begin(live: Arc<Live>, counts: Arc<RenewalCounts>) -> std::io::Res
     let work = move || {
         loop {
             thread::sleep(INTERVAL);
-            // A panic has been logged; the next round looks again.
+            // The panic has been logged, and the next round reads the files again.
             let _ = catch_unwind(AssertUnwindSafe(|| renew(&live, &counts)));
         }
     };
     thread::Builder::new().name("certificates".to_owned()).spawn(work).map(drop)
 }
 
-/// Reads all certificate files of the configuration in force once.
+/// Reads all certificate files of the configuration in force once. A pair that can't be used leaves the one before in
+/// use. Test: `an_unusable_pair_leaves_the_previous_one_in_force`.
 fn renew(live: &Live, counts: &RenewalCounts) {
     let (snapshot, now) = (live.pin(), clock::unix_seconds());
     for Renewal { name, result } in snapshot.credentials().flat_map(|credentials| credentials.refresh(now)) {

@@ -1,6 +1,7 @@
-//! A compiled configuration: everything that a request needs. After compilation nothing in it can fail.
+//! A compiled configuration: everything that a request needs. All that can be wrong with a configuration is found by
+//! its compilation.
 //!
-//! `check` and `run` build the same snapshot. A request takes one at its start and keeps it to its end.
+//! `check` and `run` build the same snapshot. A request takes the one in force at its start, and keeps it to its end.
 
 use std::{
     net::IpAddr,
@@ -47,7 +48,7 @@ use crate::{
 pub struct Snapshot {
     /// The table that finds the route of a request.
     pub table: RouteTable,
-    /// The lists that requests could reach by another spelling.
+    /// The guard against requests that would reach a list by another spelling of its path, host or method.
     pub(crate) guard: Guard,
     /// All routes, in the order of the file.
     pub routes: Vec<Arc<Route>>,
@@ -56,40 +57,40 @@ pub struct Snapshot {
     /// The protocols of listeners by their names. A listener that the configuration no longer has is open until the
     /// process ends, and stays in this list.
     pub(crate) listeners: Vec<(String, ListenerProtocols)>,
-    /// Settings for all requests.
+    /// The settings of `[server]`, for all requests.
     pub server: ServerSettings,
-    /// The services above the gateway.
+    /// The settings of the services.
     pub services: ServiceSettings,
-    /// The authorities of webhooks' receivers, where they are not those of the system.
+    /// The authorities by which receivers of webhooks are verified; `None` for those of the system.
     pub(crate) webhook_authorities: Option<Arc<Renewable<PeerCredentials>>>,
-    /// The certificates for the database of exports; none without TLS.
+    /// The certificates for the connections to the database of exports; `None` without TLS.
     pub(crate) export_credentials: Option<Arc<Renewable<PeerCredentials>>>,
     /// The lists that services describe.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone read descriptions"))]
     pub(crate) described: DescribedLists,
-    /// The admin listener.
+    /// The settings of the admin listener.
     pub admin: Option<AdminSettings>,
     /// The keys of cursors.
     pub keys: Option<Arc<KeyRing>>,
-    /// The same keys by their numbers.
+    /// The same keys without their secrets, for reports.
     pub(crate) cursor_keys: Vec<CursorKey>,
-    /// The memory for bodies. The next snapshot shares it if the limit is the same.
+    /// The memory budget for bodies. The next snapshot shares it if `server.memory` is the same.
     pub memory: Arc<Memory>,
     /// The cache of pivots. The next snapshot shares it if the limits are the same.
     pub pivots: Arc<Pivots>,
-    /// The cache of pages; none if no route has one. The next snapshot shares it if its size is the same.
+    /// The cache of pages; `None` if no route has one. The next snapshot shares it if its size is the same.
     pub pages: Option<Arc<KeptPages>>,
-    /// The store that processes share; none without `[caches.shared]`.
+    /// The store that processes share; `None` without `[caches.shared]`.
     pub(crate) store: Option<Arc<SharedStore>>,
-    /// The traces; none without `[traces]`.
+    /// The collector of traces; `None` without `[traces]`.
     pub(crate) traces: Option<Collector>,
-    /// The explanations of requests with a permit; none without `admin.explain_key`.
+    /// The explanations of requests with a permit; `None` without `admin.explain_key`.
     pub(crate) explanations: Option<Explanations>,
     /// The metrics of requests without a route.
     pub metrics: Arc<RouteMetrics>,
     /// The OpenAPI description of all routes.
     pub openapi: OpenApi,
-    /// The configuration itself.
+    /// The configuration that was compiled, for reports.
     pub(crate) source: SnapshotSource,
     /// The computed costs of pages. The next snapshot reuses those of unchanged routes.
     costs: Costs,
@@ -102,12 +103,12 @@ pub(crate) struct SnapshotSource {
     pub written: RedactedConfiguration,
     /// The files that were read, in the order of their paths; empty if there are none.
     pub files: Vec<PathBuf>,
-    /// In seconds since 1970.
+    /// The time of the compilation, in seconds since 1970.
     pub loaded: u64,
 }
 
 impl SnapshotSource {
-    /// Names the configuration that is being compiled.
+    /// Returns the source of a snapshot that is being compiled, without its files.
     fn of(settings: &Settings) -> Self {
         Self { written: settings.written.clone(), files: Vec::new(), loaded: clock::unix_seconds() }
     }
@@ -119,13 +120,14 @@ pub(crate) struct CursorKey {
     pub number: u32,
     /// The key signs new cursors.
     pub signs: bool,
-    /// The time since which the process has it, in seconds since 1970.
+    /// The time since which the process has the key, in seconds since 1970.
     pub since: u64,
 }
 
 /// The protocols of a listener.
 #[derive(Clone, Debug)]
 pub(crate) struct ListenerProtocols {
+    /// `None` for plain text.
     pub tls: Option<Arc<Renewable<Acceptor>>>,
     pub http2: bool,
     /// The networks of proxies, each of whose connections begins with a head of the PROXY protocol; empty if clients
@@ -134,9 +136,10 @@ pub(crate) struct ListenerProtocols {
 }
 
 impl Snapshot {
-    /// Compiles a configuration. Returns nothing if there are errors, all of which are in `diagnostics`. Addresses,
-    /// limits learnt and counts of unchanged routes are taken from the previous snapshot.
+    /// Compiles a configuration. Returns `None` if there are errors, all of which are in `diagnostics`. For routes and
+    /// upstreams that stay the same, resolved addresses, learnt limits and counts are taken from the previous snapshot.
     pub fn build(settings: &Settings, previous: Option<&Self>, diagnostics: &mut Diagnostics) -> Option<Self> {
+        // The settings have errors already. Dialects are checked all the same, so that all errors are reported at once.
         if diagnostics.has_errors() {
             Dialect::check_all(settings, diagnostics);
             return None;
@@ -167,6 +170,7 @@ impl Snapshot {
         if diagnostics.has_errors() {
             return None;
         }
+        // The next snapshot needs the costs of the routes of this one alone.
         costs.forget_others();
         Some(Self {
             table,
@@ -195,19 +199,20 @@ impl Snapshot {
         })
     }
 
-    /// Names the files that the configuration was read from.
+    /// Adds the paths of the files that the configuration was read from.
     #[must_use]
     pub(crate) fn read_from(mut self, files: &ConfigurationFiles) -> Self {
         self.source.files = files.paths().map(Path::to_owned).collect();
         self
     }
 
-    /// Returns the protocols of a listener.
+    /// Returns the protocols of a listener by its name.
     pub(crate) fn listener(&self, name: &str) -> Option<&ListenerProtocols> {
         self.listeners.iter().find(|(known, _)| known == name).map(|(_, protocols)| protocols)
     }
 
-    /// Returns all that is made from certificate files.
+    /// Returns everything that is made from certificate files: of listeners, upstreams, receivers of webhooks, the
+    /// database of exports and the shared store. The thread that renews certificates reads these files.
     pub(crate) fn credentials(&self) -> impl Iterator<Item = &dyn Credentials> {
         let listeners = self.listeners.iter().filter_map(|(_, protocols)| protocols.tls.as_deref());
         let upstreams = self.upstreams.iter().filter_map(|upstream| upstream.peers.credentials());
@@ -225,7 +230,7 @@ impl Snapshot {
     }
 }
 
-/// Opens the authorities of webhooks' receivers.
+/// Reads the authorities by which receivers of webhooks are verified.
 fn webhook_authorities(settings: &Settings, diagnostics: &mut Diagnostics) -> Option<Arc<Renewable<PeerCredentials>>> {
     let ca = settings.services.webhooks.as_ref()?.ca.clone()?;
     let name = "services.webhooks".to_owned();
@@ -248,7 +253,8 @@ fn check_own(settings: &Settings, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Warns of routes that refuse old clients because their sunset has passed: a mistaken year does that too.
+/// Warns of routes that refuse all legacy requests because their sunset has passed: a mistaken year has the same
+/// effect.
 fn warn_of_sunsets(settings: &Settings, now: u64, diagnostics: &mut Diagnostics) {
     let lists = settings.routes.iter().filter_map(|route| Some((&route.name.value, route.list.as_ref()?)));
     for (name, list) in lists {
@@ -272,13 +278,13 @@ fn collector(settings: &Settings, upstreams: &[Option<Arc<Upstream>>]) -> Option
     Some(Collector::compile(traces, Arc::clone(upstream)))
 }
 
-/// Takes the key of permits, and what the previous snapshot keeps.
+/// Compiles the key of permits. The explanations of the previous snapshot stay.
 fn explanations(settings: &Settings, previous: Option<&Snapshot>) -> Option<Explanations> {
     let key = settings.admin.as_ref()?.explain_key.as_ref()?;
     Some(Explanations::new(key, previous.and_then(|previous| previous.explanations.as_ref())))
 }
 
-/// Lists the keys of cursors. A key that the previous snapshot has keeps its time.
+/// Lists the keys of cursors. A key that the previous snapshot had keeps its time.
 fn cursor_keys(settings: &Settings, previous: Option<&Snapshot>) -> Vec<CursorKey> {
     let Some(cursor) = &settings.cursor else { return Vec::new() };
     let known = previous.map_or(&[][..], |previous| &previous.cursor_keys);
@@ -288,7 +294,8 @@ fn cursor_keys(settings: &Settings, previous: Option<&Snapshot>) -> Vec<CursorKe
     keys.map(|number| CursorKey { number, signs: number == cursor.signing_key, since: since(number) }).collect()
 }
 
-/// Compiles the protocols of listeners. Those at fault are left out.
+/// Compiles the protocols of listeners. Listeners at fault are left out. Those that only the previous snapshot has
+/// stay, because their sockets are open until the process ends.
 fn listeners(
     settings: &Settings,
     previous: Option<&Snapshot>,
@@ -329,7 +336,8 @@ fn pivots(settings: &Settings, previous: Option<&Snapshot>) -> Arc<Pivots> {
     known.map_or_else(|| Arc::new(Pivots::new(settings.caches.pivots)), Arc::clone)
 }
 
-/// Returns the cache of pages, if a route has one: the previous one if its size is the same.
+/// Returns the cache of pages, if a route has one: the previous one if its size is the same, and else an empty one,
+/// which keeps the purges that are known.
 fn pages(settings: &Settings, routes: &[Arc<Route>], previous: Option<&Snapshot>) -> Option<Arc<KeptPages>> {
     let keeps = |route: &Arc<Route>| route.list.as_ref().is_some_and(|list| list.page_cache.is_some());
     if !routes.iter().any(keeps) {
@@ -372,7 +380,7 @@ mod tests {
     use super::*;
     use crate::{config::Environment, pagination::paging::UpstreamProfile};
 
-    /// A key, and no file.
+    /// An environment in which every variable is a key, and no file exists.
     struct Key;
 
     impl Environment for Key {
@@ -385,7 +393,11 @@ mod tests {
         }
     }
 
-    /// Returns the snapshot of one route to one peer, where there is no fault.
+    /// Returns the snapshot of one route to one peer.
+    ///
+    /// # Errors
+    ///
+    /// Returns the diagnostics as text.
     fn build(peer: &str, tls: &str, previous: Option<&Snapshot>) -> Result<Snapshot, String> {
         let text = format!(
             "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n\
@@ -399,7 +411,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_timeout_of_a_peer_is_left_out() {
+    async fn all_timeouts_of_a_peer_are_set() {
         let snapshot = build("127.0.0.1:1", "", None).unwrap();
         let upstream = &snapshot.routes[0].upstream;
         let now = tokio::time::Instant::now().into_std();
@@ -417,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_learnt_outlives_a_reload_of_the_same_route() {
+    fn learnt_limits_outlive_a_reload_of_the_same_route() {
         let first = build("127.0.0.1:1", "", None).unwrap();
         let profile = UpstreamProfile { cap: Some(100), run: 7, filters_in_vain: 0 };
         let learning = &first.routes[0].list.as_ref().unwrap().learning;

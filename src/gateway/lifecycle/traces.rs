@@ -1,5 +1,5 @@
-//! The export of traces: OTLP over HTTP, in batches, by a thread of its own, over the connections of the upstream that the
-//! configuration names. So a collector has the TLS, the headers, the timeouts and the peers of any upstream.
+//! The export of traces: OTLP over HTTP, in batches, by a thread of its own, over the connections of the upstream that
+//! the configuration names. So a collector has the TLS, the headers, the timeouts and the peers of any upstream.
 
 use std::{
     sync::Arc,
@@ -32,20 +32,20 @@ use crate::{
     upstream::net::fetch::{AskedPeer, Bounds, Fetcher},
 };
 
-/// The most spans of a batch, and the time in which one is gathered.
+/// The largest number of spans in a batch, and the time for which spans are gathered after the first one.
 const BATCH: usize = 512;
 const GATHERING: Duration = Duration::from_secs(1);
 
 /// The largest answer of a collector, in bytes.
 const ANSWER: usize = 64 << 10;
 
-/// The time that the end of the process waits for the last batch.
+/// Maximum time that the end of the process waits for the last batch.
 const LAST_BATCH: Duration = Duration::from_secs(2);
 
 /// The path of traces (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>).
 const PATH: &str = "/v1/traces";
 
-/// The thread that exports. Dropping it exports what waits, as far as that takes at most [`LAST_BATCH`].
+/// The thread that exports spans. Dropping this value exports those that wait, within at most [`LAST_BATCH`].
 #[derive(Debug)]
 pub(crate) struct Exporting {
     ends: watch::Sender<bool>,
@@ -65,7 +65,7 @@ pub(crate) fn begin(live: Arc<Live>, queue: Arc<SpanQueue>) -> std::io::Result<E
         let mut last = ended.clone();
         let exporter = Exporter { live, fetcher: Arc::default(), queue, waiting, ended, fails: false };
         runtime.block_on(async {
-            // A collector that does not answer does not keep the process.
+            // A collector that does not answer must not keep the process from ending.
             let too_late = async {
                 let _ = last.wait_for(|ended| *ended).await;
                 tokio::time::sleep(LAST_BATCH).await;
@@ -82,23 +82,24 @@ pub(crate) fn begin(live: Arc<Live>, queue: Arc<SpanQueue>) -> std::io::Result<E
 impl Drop for Exporting {
     fn drop(&mut self) {
         let _ = self.ends.send(true);
-        // The thread gives up after a time of its own. A panic has been logged.
+        // The thread ends within `LAST_BATCH`. A panic of it has been logged.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
+/// The work of the thread.
 struct Exporter {
     live: Arc<Live>,
     fetcher: Arc<Fetcher>,
     queue: Arc<SpanQueue>,
     waiting: mpsc::Receiver<Vec<SpanData>>,
     ended: watch::Receiver<bool>,
-    /// The last batch was not exported.
+    /// The export of the last batch failed. The log has the first failure, and the next success.
     fails: bool,
 }
 
 impl Exporter {
-    /// Exports until the process ends and nothing waits.
+    /// Exports batches until the process ends and no span waits.
     async fn run(mut self) {
         // Each iteration waits for a batch.
         loop {
@@ -110,13 +111,15 @@ impl Exporter {
         }
     }
 
-    /// Waits for a span and gathers those that follow. At the end of the process it gathers what waits.
+    /// Waits for a span, and gathers those that follow within [`GATHERING`], up to a batch. Once the process ends,
+    /// gathers the spans that wait already; the batch is empty if there are none.
     async fn gather(&mut self) -> Vec<SpanData> {
         let mut batch = Vec::new();
         let mut until = None;
         while batch.len() < BATCH {
             let late = tokio::time::sleep_until(until.unwrap_or_else(|| clock::instant().into()));
             tokio::select! {
+                // Spans that wait come before the end of the process.
                 biased;
                 Some(spans) = self.waiting.recv() => batch.extend(spans),
                 _ = self.ended.wait_for(|ended| *ended) => break,
@@ -151,7 +154,7 @@ impl Exporter {
         }
     }
 
-    /// Returns the exporter to the collector of the configuration in force.
+    /// Returns an exporter to the collector of the configuration in force; `None` if it has none any more.
     fn exporter(&self) -> Option<Result<SpanExporter, String>> {
         let snapshot = self.live.pin();
         let traces = snapshot.traces.as_ref()?;
@@ -160,7 +163,7 @@ impl Exporter {
             .with_http()
             .with_http_client(client)
             .with_protocol(Protocol::HttpBinary)
-            // The client replaces the authority.
+            // `CollectorClient` replaces the authority by the upstream's.
             .with_endpoint(format!("http://collector{PATH}"))
             .with_timeout(traces.upstream.timeouts.whole)
             .build();
@@ -175,7 +178,7 @@ impl Exporter {
     }
 }
 
-/// The collector, as the client of the exporter.
+/// The HTTP client of the exporter: it sends each request to the upstream of the collector in force.
 #[derive(Debug)]
 struct CollectorClient {
     live: Arc<Live>,
@@ -208,7 +211,7 @@ impl HttpClient for CollectorClient {
             unix_seconds: clock::unix_seconds(),
             asked: &asked,
         };
-        // A collector may have taken spans whose answer failed, so they are not sent again.
+        // Without retries: a collector may have accepted spans although its answer failed.
         let visit = upstream.visit(&head.headers, &path, false);
         let fetched = self.fetcher.fetch(&visit, &sent, &body, bounds).await?;
         let mut response = Response::new(Bytes::from(fetched.body));

@@ -55,9 +55,8 @@ pub(super) struct DescribedRoute<'a> {
     pub(super) settings: &'a RouteSettings,
     pub(super) list_settings: &'a ListSettings,
     pub(super) list: &'a List,
-    /// The beginning of links.
     pub(super) links: LinkStart,
-    /// Requests are limited in a time.
+    /// The route has rate limits, so that its answers have `RateLimit`.
     pub(super) is_limited: bool,
     /// The prefix of the names of its components.
     pub(super) stem: &'a str,
@@ -70,7 +69,7 @@ impl DescribedRoute<'_> {
         written.zip(self.list.conventions.all().map(|convention| &convention.parameters))
     }
 
-    /// Returns whether legacy clients can be redirected, which needs a URL that carries a cursor.
+    /// Returns whether legacy clients can be redirected: a convention must take its cursor in the URL.
     pub(super) fn redirects(&self) -> bool {
         self.list.conventions.all().any(|convention| !convention.parameters.takes_cursors_in_body())
     }

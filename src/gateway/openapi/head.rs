@@ -49,7 +49,7 @@ impl DocumentHead {
         Document::Array(self.servers.iter().map(server).collect())
     }
 
-    /// Returns the security schemes, and the requirement that a request meets one of them; nothing without schemes.
+    /// Returns the security schemes, and the requirement that a request meets one of them; `None` without schemes.
     pub(super) fn security(&self) -> Option<(Document, Document)> {
         let one_of =
             self.security.iter().map(|(name, _)| Document::object([(name.as_str(), Document::Array(Vec::new()))]));

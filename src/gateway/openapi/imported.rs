@@ -23,8 +23,8 @@ pub(super) struct ImportedItem {
     pub components: Vec<(String, Document)>,
 }
 
-/// Finds the schema of a route's items. `items` is the place of the array in an answer, `item` the place of the item in
-/// an element. Reports faults, and returns nothing if there are any.
+/// Imports the schema of a route's items. `items` is the place of the array in an answer, `item` the place of the item
+/// in an element of it. Returns `None` if there are faults, which are reported.
 pub(super) fn import(
     settings: &OpenApiSettings,
     items: &Pointer,
@@ -83,13 +83,14 @@ type ImportedSchemas = (Vec<(String, Document)>, Vec<String>);
 /// An import in progress.
 pub(super) struct SchemaImport<'a> {
     source: UpstreamDocument<'a>,
-    /// The document is of OpenAPI 3.0.
+    /// The document is of OpenAPI 3.0, whose schemas are no JSON Schema.
     old: bool,
     names: &'a mut Names,
     /// References, the names of their components here, and their targets once found.
     known: Vec<(String, String, Option<&'a LocatedTree>)>,
-    /// References to nothing in the document.
+    /// The references whose targets are not in the document.
     elsewhere: Vec<String>,
+    /// The number of values that were imported.
     values: usize,
 }
 
@@ -121,7 +122,8 @@ impl<'a> SchemaImport<'a> {
         Ok((components, self.elsewhere))
     }
 
-    /// Returns a reference to the component that stands here for the target of `reference`.
+    /// Returns a reference to the component for the target of `reference`; an empty schema, which allows any value, if
+    /// the document has no such target.
     fn reference(&mut self, reference: &str) -> Document {
         let name = match self.known.iter().find(|(known, ..)| known == reference) {
             Some((_, name, _)) => name.clone(),
@@ -134,6 +136,8 @@ impl<'a> SchemaImport<'a> {
                 let stem = pascal(file.split('.').next().unwrap_or_default());
                 let last = reference.rsplit('/').next().unwrap_or_default();
                 let name = self.names.claim(&format!("{stem}_{}", component(last)));
+                // Its schema is imported later, by `finish`, so that one that refers to itself is imported once. Test:
+                // `schemas_of_3_0_become_json_schema`.
                 self.known.push((reference.to_owned(), name.clone(), Some(tree)));
                 name
             }
@@ -141,6 +145,7 @@ impl<'a> SchemaImport<'a> {
         Document::object([("$ref", format!("#/components/schemas/{name}").into())])
     }
 
+    /// Converts a schema with all schemas in it.
     fn schema(&mut self, tree: &LocatedTree) -> Document {
         self.values += 1;
         let Tree::Object(own) = &tree.value else {
@@ -217,7 +222,7 @@ impl<'a> SchemaImport<'a> {
         }
     }
 
-    /// Converts a discriminator, whose schema names are others here.
+    /// Converts a discriminator, whose mapping refers to schemas.
     fn discriminator(&mut self, tree: &LocatedTree) -> Document {
         let mut taken = Vec::new();
         for (name, value) in members(Some(tree)) {
@@ -241,7 +246,7 @@ impl<'a> SchemaImport<'a> {
         Document::Object(taken)
     }
 
-    /// Copies a value that is no schema.
+    /// Copies a value that is no schema, such as an example: its members are not keywords.
     fn copy(&mut self, tree: &LocatedTree) -> Document {
         self.values += 1;
         match &tree.value {
@@ -257,7 +262,7 @@ impl<'a> SchemaImport<'a> {
     }
 }
 
-/// Returns a schema that also allows null, as `nullable` did.
+/// Returns a schema that also allows null, as `nullable` does in OpenAPI 3.0.
 fn or_null(schema: Document) -> Document {
     let null = || Document::object([("type", "null".into())]);
     match schema {

@@ -1,7 +1,8 @@
 //! The description of all routes for clients: an OpenAPI 3.1 document (<https://spec.openapis.org/oas/v3.1.1>), made
 //! with the snapshot from the same settings, so that it matches the responses.
 //!
-//! Credentials pass to the upstreams, which decide what they need: security schemes are those of the configuration.
+//! Credentials pass to the upstreams, and the gateway does not know which ones these require: the document has the
+//! security schemes that the configuration names.
 
 mod described;
 mod head;
@@ -30,8 +31,8 @@ use described::{DescribedRoute, LinkStart};
 use head::DocumentHead;
 use operation::exports;
 
-/// Returns the schema of a route's items as the upstream describes it, and the schemas that it refers to; nothing where
-/// the route names no document. Faults of the document were reported with the snapshot.
+/// Returns the schema of a route's items as the upstream describes it, and the schemas that it refers to; `None` where
+/// the route names no document. Faults of the document were reported when the snapshot was built.
 pub(crate) fn item_schema(
     settings: &RouteSettings,
     list: &List,
@@ -81,6 +82,7 @@ impl OpenApi {
     /// Describes routes from their settings. Reports faults of the documents that routes name.
     pub(super) fn compile(settings: &Settings, routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> Self {
         let mut names = Names::default();
+        // These names are claimed first, so that no component of a route has one.
         names.claim("Problem");
         names.claim("ProblemCode");
         let mut shared = vec![
@@ -98,7 +100,7 @@ impl OpenApi {
         Self { entries: described.collect(), head: DocumentHead::compile(settings), shared }
     }
 
-    /// Renders the document as JSON: of all routes, or of those that a host (lower case, without port) has.
+    /// Renders the document as JSON: for all routes, or for those that answer under a host (lower case, without port).
     #[must_use]
     pub fn render(&self, host: Option<&str>) -> String {
         let has_host = |entry: &RouteEntry| host.is_some_and(|host| entry.hosts.iter().any(|own| own == host));
@@ -135,13 +137,14 @@ impl OpenApi {
 }
 
 impl RouteEntry {
-    /// Returns the sentence about a route that another one of the same path hides.
+    /// Returns the sentence about this route for a document in which another route has its path.
     fn elsewhere(&self) -> String {
         let Self { route, hosts, path, .. } = self;
         format!("Another route, `{route}`, answers {path} on {}: request the document of that host.", hosts.join(", "))
     }
 }
 
+/// Describes a route; one without a list by a sentence alone.
 fn describe(
     settings: &RouteSettings,
     whole: &Settings,
@@ -191,7 +194,7 @@ fn describe(
     }
 }
 
-/// Removes the names of parameters from a path.
+/// Removes the names of parameters from a path: `/users/{id}` becomes `/users/{}`.
 fn pattern(path: &str) -> String {
     let mut pattern = String::with_capacity(path.len());
     for (index, part) in path.split('{').enumerate() {

@@ -16,7 +16,8 @@ impl Names {
     }
 }
 
-/// Converts `user_orders` to `UserOrders`. Characters other than letters and digits separate words. Never empty.
+/// Converts `user_orders` to `UserOrders`. Characters other than ASCII letters and digits separate words. The result is
+/// never empty.
 pub(crate) fn pascal(text: &str) -> String {
     let words = text.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let name: String = words
@@ -40,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_given_once() {
+    fn claimed_names_are_unique() {
         let mut names = Names::default();
         let given = ["users", "users", "users2", "users"].map(|name| names.claim(name));
         assert_eq!(given, ["users", "users2", "users22", "users3"]);

@@ -1,15 +1,15 @@
-//! Extensions by which generators of clients make iterators: where a request takes the cursor, and where an answer has the
-//! items and the cursor or the URL of the next page. They describe the route's own envelope.
+//! Extensions by which generators of clients make iterators: where a request takes the cursor, and where an answer has
+//! the items and the cursor or the URL of the next page. They describe the route's own envelope.
 //!
 //! - `x-speakeasy-pagination`: <https://www.speakeasy.com/docs/sdks/customize/runtime/pagination>. No `limit` is named
-//!   among the inputs: by it a client would take a page with fewer items than it asked for as the last one, and limits may
-//!   be lowered.
-//! - `x-fern-pagination`: <https://buildwithfern.com/learn/api-definitions/openapi/extensions/pagination>. Its paths have
-//!   dots between names, so that names with dots have no path, and bodies that are arrays have none either.
+//!   among the inputs: with it, a client takes a page with fewer items than it asked for as the last one, but the
+//!   gateway may lower limits.
+//! - `x-fern-pagination`: <https://buildwithfern.com/learn/api-definitions/openapi/extensions/pagination>. Its paths
+//!   have dots between names, so that names with dots have no path, and bodies that are arrays have none either.
 //! - `x-ms-pageable`: <https://github.com/Azure/autorest/blob/main/docs/extensions/readme.md#x-ms-pageable>. It names
 //!   members of the body itself.
 //!
-//! An extension is left out where it could not say how an envelope goes on: clients would stop after a page.
+//! An extension is left out where it can't describe the way to the next page: clients would stop after the first one.
 
 use super::described::{DescribedRoute, LinkStart, Method};
 use crate::{
@@ -41,7 +41,7 @@ struct NextCursor<'a> {
 }
 
 impl<'a> NextCursor<'a> {
-    /// Returns the next cursor of an envelope: of a page if pages have one, else that of the last item.
+    /// Returns the next cursor of an envelope: that of the page if pages have one, else that of the last item.
     fn find(described: &'a DescribedRoute<'_>, method: Method, places: &'a EnvelopePlaces) -> Option<Self> {
         let (_, own) = described.conventions().next()?;
         let named = |role| own.name(role);
@@ -51,7 +51,7 @@ impl<'a> NextCursor<'a> {
         };
         let input = match name.strip_prefix('/') {
             None => name,
-            // A member of a member has no name in any of the extensions.
+            // The extensions can name members of the request's body, but no members of members.
             Some(member) if method == Method::Post && !member.contains(['/', '~']) => member,
             Some(_) => return None,
         };
@@ -59,7 +59,8 @@ impl<'a> NextCursor<'a> {
     }
 }
 
-/// Returns the members that lead to the link to the next page, for a method whose pages URLs lead to.
+/// Returns the names of the members that lead to the link to the next page; `None` for POST, and for envelopes that
+/// take cursors in bodies.
 fn next_link<'a>(described: &DescribedRoute<'_>, method: Method, places: &'a EnvelopePlaces) -> Option<Vec<&'a str>> {
     let (_, own) = described.conventions().next()?;
     let is_by_url = method == Method::Get && !own.takes_cursors_in_body();
@@ -129,7 +130,7 @@ fn json_path(names: &[&str]) -> String {
     names.iter().fold("$".to_owned(), |path, name| path + &step(name))
 }
 
-/// Writes a path with dots, if all names can stand in one.
+/// Writes a path with dots, `$response.links.next`; `None` if a name is empty or has a dot or a `$`.
 fn dotted(start: &str, names: &[&str]) -> Option<String> {
     let can = !names.is_empty() && names.iter().all(|name| !name.is_empty() && !name.contains(['.', '$']));
     can.then(|| names.iter().fold(start.to_owned(), |path, name| path + "." + name))
@@ -215,9 +216,9 @@ mod tests {
         assert_eq!(hal.get("x-ms-pageable"), None, "its names are members of the body itself");
     }
 
-    /// A wrong extension ends a walk after its first page.
+    /// With a wrong extension, a generated client would stop after the first page.
     #[test]
-    fn envelopes_that_no_extension_can_say_have_none() {
+    fn envelopes_that_no_extension_can_describe_have_none() {
         for (envelope, more) in [("bare", ""), ("ogc", ""), ("batch", "methods = [\"POST\"]")] {
             let method = if envelope == "batch" { "post" } else { "get" };
             assert_eq!(extensions(envelope, &format!("{URL}\n{more}"), method), json!({}), "{envelope}");

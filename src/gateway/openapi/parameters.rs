@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl DescribedRoute<'_> {
-    /// Returns the parameters of the query, and `Prefer`.
+    /// Returns the parameters of the query, and the header `Prefer`.
     pub(super) fn parameters(&self) -> Vec<Document> {
         let mut parameters: Vec<(String, Document)> = Vec::new();
         for (envelope, own) in self.conventions() {
@@ -51,7 +51,8 @@ impl DescribedRoute<'_> {
             let fields = self.sortable().map(str::to_owned).collect();
             let text = "The sort fields, the first one first; `order_by` has their directions";
             named.push(("sort_by".to_owned(), in_query("sort_by", text.to_owned(), false, some_of(fields))));
-            // Not an enum: its name in generated code would be that of the fields' where the envelope says `orderBy`.
+            // A pattern and no enum: where an envelope's own parameter is `orderBy`, generated code would have two
+            // enums of one name.
             let direction = schema::kind("string").with("pattern", "^(asc|desc)$".into());
             let directions = schema::kind("array").with("items", direction).with("minItems", 1_u32.into());
             let text = "The directions of the fields of `sort_by`, or one for all of them";
@@ -186,7 +187,7 @@ fn in_query(name: &str, text: String, deprecated: bool, schema: Document) -> Doc
     Document::object(members)
 }
 
-/// Describes all other query parameters: members of an object, each a parameter of its own.
+/// Describes all other query parameters, as an object whose members are parameters (`explode`).
 fn filters() -> Document {
     let values = Document::object([("type", "string".into())]);
     let text = "All other parameters are filters, which pass to the upstream, but for names by which other APIs sort or \

@@ -112,8 +112,8 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Describes the pages; returns their schemas by name. `echoed` is the schema of the request's body that envelopes
-    /// repeat.
+    /// Describes the pages, and returns their schemas by name. `echoed` is the schema of the request's body, which some
+    /// envelopes repeat.
     pub(super) fn describe(
         described: &DescribedRoute<'_>,
         item: &Document,
@@ -186,12 +186,12 @@ pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &
     Document::Object(responses)
 }
 
-/// Returns the headers of answers on a route with limits in a time.
+/// Returns the headers of answers on a route with rate limits.
 fn of_limits(described: &DescribedRoute<'_>) -> &'static [&'static str] {
     if described.is_limited { &["RateLimit-Policy", "RateLimit"] } else { &[] }
 }
 
-/// Returns the headers of legacy answers.
+/// Returns the headers that the answers to legacy requests have.
 fn of_legacy(list: &List) -> Vec<&'static str> {
     let is_sent = |known: &&str| list.legacy_headers.iter().any(|(name, _)| name == *known);
     ["Deprecation", "Sunset"].into_iter().filter(is_sent).collect()
@@ -233,8 +233,8 @@ fn problem(status: u16, described: &DescribedRoute<'_>, method: Method) -> Docum
     Document::object(members)
 }
 
-/// Returns the reference to the schema of problem documents. A schema for each status, which named its codes, would be lost
-/// in generated clients: generators don't merge schemas.
+/// Returns the reference to the schema of all problem documents. A schema for each status, with the codes of that
+/// status alone, would be lost in generated clients: generators don't merge schemas.
 fn problem_document() -> Document {
     Document::object([("$ref", "#/components/schemas/Problem".into())])
 }
@@ -263,7 +263,7 @@ impl Contents {
     }
 }
 
-/// Returns whether a request for this list can get a code.
+/// Returns whether a request for this list by this method can be refused with a code.
 fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
     let list = described.list_settings;
     let by_token = described.list.dialect.paging().family == Family::Token;

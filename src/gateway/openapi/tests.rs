@@ -1,4 +1,4 @@
-//! The whole document, as it is written, and which of two routes on one path it shows.
+//! The rendered document, and its choice among several routes on one path.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::{
     gateway::Snapshot,
 };
 
-/// A key, and the files given.
+/// An environment with these files, in which every variable is a signing key.
 pub(super) struct Files<'a>(pub(super) &'a [(&'a str, &'a str)]);
 
 impl Environment for Files<'_> {
@@ -27,14 +27,14 @@ const HEAD: &str = "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n
                     [cursor]\nsigning_key = 1\nkeys = { 1 = \"env:KEY\" }\n\
                     [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n[defaults]\nupstream = \"people\"\n";
 
-/// The snapshot of these routes, or what is said against them; with warnings either way.
+/// Returns the snapshot of these routes, if it can be built, and the diagnostics.
 pub(super) fn built(routes: &str, files: &[(&str, &str)]) -> (Option<Snapshot>, String) {
     let (settings, mut diagnostics) = load_text("a.toml", &format!("{HEAD}{routes}"), &Files(files));
     let snapshot = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
     (snapshot, diagnostics.render(false))
 }
 
-/// The document of these routes.
+/// Returns the document of these routes.
 pub(super) fn document(routes: &str, files: &[(&str, &str)], host: Option<&str>) -> serde_json::Value {
     let (snapshot, said) = built(routes, files);
     let snapshot = snapshot.unwrap_or_else(|| panic!("{said}"));
@@ -121,7 +121,7 @@ fn limits_of_clients_are_described_where_there_are_any() {
     }
 }
 
-/// `info`, `servers` and security schemes as the configuration has them, and as they are without.
+/// `info`, `servers` and security schemes, with and without those keys in the configuration.
 #[test]
 fn the_api_is_named_as_it_is_configured() {
     let routes = r#"
@@ -182,7 +182,7 @@ fn the_api_is_named_as_it_is_configured() {
 }
 
 #[test]
-fn the_document_is_as_before() {
+fn the_document_equals_its_snapshot() {
     let (snapshot, said) = built(ROUTES, &[("people.openapi.json", PEOPLE)]);
     let snapshot = snapshot.unwrap_or_else(|| panic!("{said}"));
     let text = snapshot.openapi.render(None);
@@ -238,9 +238,9 @@ fn names_that_look_alike_stay_apart() {
     assert!(document["components"]["schemas"]["UserList2Page"].is_object());
 }
 
-/// The members of a request's body, and those that an answer repeats.
+/// The description has the members of the request's body, and those that the answer repeats.
 #[test]
-fn a_batch_route_is_asked_by_its_body() {
+fn a_route_by_post_is_described_by_its_body() {
     let routes = r#"
         [routes.courses]
         path = "/batch/courses"
@@ -280,7 +280,7 @@ fn a_batch_route_is_asked_by_its_body() {
 }
 
 #[test]
-fn old_clients_are_told_what_becomes_of_them() {
+fn redirects_and_the_end_of_legacy_requests_are_described() {
     let routes = r#"
         [routes.moved]
         path = "/moved"

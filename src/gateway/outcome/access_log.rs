@@ -1,7 +1,8 @@
 //! The access log: one structured line for each request, also for refusals, panics, and clients that went away.
 //!
-//! A line has the path without the query, because cursors, filters and credentials stand in the query. Its level is ERROR
-//! for a fault of the gateway itself, WARN if the client got a 5xx or an answer that the upstream broke off, else INFO.
+//! A line has the path without the query, because cursors, filters and credentials stand in the query. Its level is
+//! ERROR for a fault of the gateway itself, WARN if the client got a 5xx or an answer that the upstream broke off, else
+//! INFO.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -41,20 +42,20 @@ pub(crate) struct Outcome {
     pub client: Option<IpAddr>,
     host: Option<String>,
     protocol: Option<Version>,
-    /// The method; none until the head has been read.
+    /// The method; `None` until the head has been read.
     pub method: Option<http::Method>,
     pub path: String,
     /// The id of the trace that a trusted client names; that of `trace` if there is one.
     pub trace_id: Option<TraceId>,
     /// The trace of the request.
     pub trace: Option<Arc<RequestTrace>>,
-    /// The part of the upstream; none if it was not asked.
+    /// The upstream's part; `None` if no request was sent to it.
     pub upstream: Option<UpstreamPart>,
     /// The metrics of the route; those of requests without a route until one is found.
     pub metrics: Arc<RouteMetrics>,
-    /// The service that answered; none if the request was not for one.
+    /// The service that answered; `None` if the request was not for one.
     pub service: Option<&'static str>,
-    /// The upstream answered.
+    /// The request was forwarded, so that its answer is the upstream's own.
     pub forwarded: bool,
     /// The status that was sent; 0 if none was.
     pub status: u16,
@@ -64,24 +65,23 @@ pub(crate) struct Outcome {
     pub detail: Option<String>,
     /// Bytes of the body that were sent.
     pub bytes: usize,
-    /// The outcome as metrics count it.
+    /// The labels and numbers under which the metrics count the request.
     pub(crate) counted: Counted,
     /// The limits that the request is charged to.
     pub(crate) limited: Option<Box<LimitedRequest>>,
     began: Instant,
     ended: Option<Instant>,
-    /// The rest of the outcome is logged elsewhere.
+    /// Dropping this value writes and counts nothing: the outcome has moved to another value, or had no client.
     left: bool,
 }
 
-/// The part of the upstream in a request.
+/// The upstream's part in a request: the peer that was asked, and the time that the gateway waited for it.
 #[derive(Debug)]
 pub(crate) struct UpstreamPart {
-    /// The name of the upstream.
     pub name: String,
-    /// The peer that was asked last; none if no connection was made.
+    /// The peer that was asked last; `None` if no connection was made.
     pub peer: Option<SocketAddr>,
-    /// The time that the gateway waited for its answers, with the time for a connection and a slot.
+    /// The sum of the waits for its answers, with those for a connection and a slot.
     pub time: Duration,
 }
 
@@ -134,7 +134,7 @@ impl Outcome {
         self.protocol = Some(protocol);
     }
 
-    /// Adds a part of the upstream: `time` that its answers took.
+    /// Adds `time` that the gateway waited for an upstream. Without a `peer`, the one known before stays.
     pub(crate) fn waited(&mut self, upstream: &str, peer: Option<SocketAddr>, time: Duration) {
         let part = self.upstream.get_or_insert_with(|| UpstreamPart {
             name: upstream.to_owned(),
@@ -149,12 +149,13 @@ impl Outcome {
     fn level(&self) -> Level {
         match (self.code, self.status) {
             (Some("internal" | "panicked"), _) => Level::ERROR,
+            // Either code may come with a 200: the answer broke off after its head had been sent.
             (_, 500..) | (Some("upstream_timeout" | "upstream_truncated"), _) => Level::WARN,
             _ => Level::INFO,
         }
     }
 
-    /// Records the properties of a page.
+    /// Records the level of a page, and the reasons and distances that the metrics count.
     pub(crate) fn served(&mut self, page: &Page) {
         self.counted.level = Some(level_word(page.level()));
         self.counted.unproven = page.unproven.map(unproven_word);
@@ -182,8 +183,8 @@ impl Outcome {
         }
     }
 
-    /// Logs the first refusal of a kind on a route since the configuration was loaded, with the key to look at. Refusals
-    /// that clients cause are not logged.
+    /// Logs the first refusal of a kind on a route since the configuration was loaded, with the key to look at.
+    /// Refusals that clients cause are not logged.
     pub(crate) fn tell_refusal(&self, code: &'static str) {
         let word = self.counted.refusal.unwrap_or(code);
         let Some(hint) = hint(word) else { return };
@@ -201,7 +202,7 @@ impl Outcome {
         }
     }
 
-    /// Logs once that answers lack a fact that the dialect promises.
+    /// Logs, once for each route and configuration, that answers lack a fact for which the dialect has a place.
     pub(crate) fn tell_missing(&self, key: &'static str) {
         let (said, hint) = (format!("nothing stands where {key} says"), format!("{key} of the dialect"));
         if self.metrics.findings().note("facts", Some(&said), &hint, clock::unix_seconds()) {
@@ -225,12 +226,12 @@ impl Outcome {
         }
     }
 
-    /// Returns whether the answer says how much is left of a limit.
+    /// Returns whether the answer has the headers that say how much is left of a limit.
     pub(crate) fn tells_limits(&self) -> bool {
         self.limited.as_ref().is_some_and(|limited| limited.is_told())
     }
 
-    /// Returns the outcome as one word: the code if there is one.
+    /// Returns the outcome as one word, a label value of `cursorgate_requests_total`: the code if there is one.
     #[must_use]
     pub(crate) fn word(&self) -> &'static str {
         match (self.code, self.status) {
@@ -283,6 +284,7 @@ impl Outcome {
             text("url.path", Some(self.path.clone())),
             text("server.address", self.host.clone()),
             text("client.address", self.client.map(|client| client.to_string())),
+            // The attribute is the version alone, such as `1.1`.
             text("network.protocol.version", self.protocol.map(|version| protocol(version)[5..].to_owned())),
             number("http.response.status_code", self.status.into()).filter(|_| self.status > 0),
             number("http.response.body.size", bytes),
@@ -308,7 +310,8 @@ impl Outcome {
     }
 
     /// Takes over the logging of a request that has ended. The line is written when the returned value is dropped, with
-    /// the duration of the request alone.
+    /// the duration of the request alone: an observed answer is read after its client has it, and its verdict is in the
+    /// same line.
     pub(crate) fn leave(&mut self) -> Self {
         let mut rest = Self::begin(String::new(), Arc::clone(&self.metrics));
         rest.left = true;
@@ -328,7 +331,7 @@ impl Outcome {
         let route = self.metrics.route();
         let duration_ms = millis(took);
         let upstream = self.upstream.as_ref();
-        // The level of an event is a constant of its place in the code.
+        // `tracing` takes the level of an event as a constant, so each level has an event of its own.
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(
@@ -381,6 +384,7 @@ impl Drop for Outcome {
             return;
         }
         if std::thread::panicking() {
+            // A panic unwinds through this value, so that the request has its line all the same.
             self.code = Some("panicked");
         }
         let ended = self.settle();
@@ -400,6 +404,7 @@ fn shown(bytes: &[u8], most: usize) -> String {
     if text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return text.into_owned();
     }
+    // A line end in a path would let a client write lines of its own. Test: `a_path_is_cut_and_keeps_to_its_line`.
     let visible = |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
     text.chars().take(most).map(visible).collect()
 }
@@ -443,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn own_faults_are_errors_and_what_clients_miss_is_a_warning() {
+    fn own_faults_are_errors_and_other_failed_answers_are_warnings() {
         for (status, code, forwarded, level) in [
             (200, None, false, Level::INFO),
             (404, None, true, Level::INFO),

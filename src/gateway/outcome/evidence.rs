@@ -1,8 +1,8 @@
-//! The evidence of a refusal: what the gateway asked for and what came, in a sentence for the operator that names the key
-//! of the configuration to look at.
+//! The evidence of a refusal: what the gateway asked for and what came, in a sentence for the operator that names the
+//! key of the configuration to look at.
 //!
-//! Answers belong to the core, so that what is needed of each is noted when it comes: its number of items, fingerprints of
-//! its first and last id, and the runs of equal sort keys at its edges. No value of an item is kept.
+//! The core owns the answers, so the facts that an explanation needs are noted as each one comes: its number of items,
+//! fingerprints of its first and last id, and the runs of equal sort keys at its edges. No value of an item is kept.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -19,7 +19,7 @@ use crate::{
     upstream::Dialect,
 };
 
-/// The most answers that are noted: a search may take more, and the first ones tell as much.
+/// The most answers that are noted. A search may read more; the first ones are enough to explain it.
 const MOST: usize = 16;
 
 /// The answers of one page.
@@ -40,7 +40,7 @@ struct ShownAnswer {
 }
 
 impl RefusalEvidence {
-    /// Notes an answer.
+    /// Notes an answer of the list in its declared order. Answers of filtered and of flipped lists are left out.
     pub(crate) fn note(&mut self, fetch: &Fetch, answer: &Answer) {
         let Fetch::Slice(slice, Listing { filter: None, flipped: false, by_id: false }) = fetch else { return };
         if self.shown.len() == MOST {
@@ -68,7 +68,8 @@ impl RefusalEvidence {
         }
     }
 
-    /// Adds the evidence to a failure without a detail: the time for the page is over.
+    /// Adds a summary of the answers to a `budget_exceeded` without a detail, which is that of a page whose time is
+    /// over. Other failures stay as they are.
     pub(crate) fn add_to(&self, failure: Failure) -> Failure {
         match failure {
             Failure::Refused { problem, detail: None } if problem.code == Code::BudgetExceeded => {
@@ -78,16 +79,18 @@ impl RefusalEvidence {
         }
     }
 
-    /// Returns whether the upstream gives as many items whatever it is asked for, more than it was asked for among them.
+    /// Returns whether the upstream ignores the requested size: for two sizes it gave the same number of items, which
+    /// is more than the smaller size. For example, it gave 25 items both for 10 and for 40.
     pub(crate) fn shows_ignored_size(&self) -> bool {
         self.ignored_sizes().is_some()
     }
 
-    /// Returns two sizes that were asked for, and the number of items that came both times.
+    /// Returns two requested sizes, and the number of items that came both times.
     fn ignored_sizes(&self) -> Option<(u32, u32, usize)> {
         let size = |shown: &ShownAnswer| shown.slice.size().0;
         self.shown.iter().enumerate().find_map(|(index, one)| {
             let differs = |other: &&ShownAnswer| {
+                // A cap gives the same number for two sizes too, but never more than was asked for.
                 let smaller = size(one).min(size(other)) as usize;
                 size(one) != size(other) && one.items == other.items && one.items > smaller
             };
@@ -129,7 +132,7 @@ impl RefusalEvidence {
         })
     }
 
-    /// Explains different places that gave the same items.
+    /// Explains requests for two places whose answers begin with the same item.
     fn same_items(&self, dialect: &Dialect) -> Option<String> {
         let (one, other) = self.shown.iter().enumerate().find_map(|(index, one)| {
             let (first, _) = one.ends?;
@@ -209,7 +212,7 @@ fn edge_run(answer: &Answer, items: usize) -> usize {
 }
 
 /// Returns the key of the configuration that an operator looks at first after a refusal with this word, which is a code
-/// of a problem or a cause of `cursorgate_refusals_total`. Nothing for refusals that clients cause.
+/// of a problem or a cause of `cursorgate_refusals_total`; `None` for refusals that clients cause.
 pub(crate) fn hint(word: &str) -> Option<&'static str> {
     Some(match word {
         "upstream_unavailable" => "peers of the upstream, and its log",

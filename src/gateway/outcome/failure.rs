@@ -47,7 +47,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Creates a failure with a `said` for the client and a `detail` for the log.
+    /// Creates a refusal: the client gets `said`, and the log `detail`.
     pub(crate) fn logged(code: Code, said: &str, detail: String) -> Self {
         Self::Refused { problem: Box::new(Problem::new(code, said)), detail: Some(detail) }
     }
@@ -61,7 +61,8 @@ impl Failure {
         self
     }
 
-    /// Removes the links, which answers to POST don't have; `cursor` is the name of the client's parameter, if it has one.
+    /// Removes the links, which answers to POST don't have; `cursor` is the name of the client's parameter, if it has
+    /// one.
     #[must_use]
     pub(crate) fn without_links(mut self, cursor: Option<&str>) -> Self {
         if let Self::Refused { problem, .. } = &mut self {
@@ -78,8 +79,9 @@ impl Failure {
         }
     }
 
-    /// Maps a response that is no answer; `status` and `headers` are those of the response. An upstream's 503 and 504 keep
-    /// their status, so that clients and balancers treat them as they treat the upstream's own.
+    /// Maps a response that can't be read as an answer of the list. `status` and `headers` are those of the response,
+    /// and `protected` are the headers by which a refusal that passes must vary. An upstream's 503 and 504 keep their
+    /// status, so that clients and balancers treat them as they treat the upstream's own.
     pub(crate) fn reading(
         error: ReadingError,
         status: u16,
@@ -88,6 +90,7 @@ impl Failure {
     ) -> Self {
         let detail = error.to_string();
         let (code, said) = match error {
+            // A 4xx of the upstream passes as it is. Test: `client_errors_pass_as_they_are`.
             ReadingError::Failed { status, body } => {
                 return Self::Passed(Box::new(Response::upstream_refusal(status, headers, body, protected)));
             }
@@ -114,8 +117,9 @@ impl Failure {
         Self::Refused { problem: Box::new(problem), detail: Some(detail) }
     }
 
-    /// Maps a refusal of an upstream that gave another part of the same list for the same filters before: the client
-    /// neither caused it nor can correct it. Other refusals stay as they are.
+    /// Maps a refusal (400, 416 or 422) by an upstream that has given another part of the same list for the same
+    /// filters: the gateway's own paging is refused, which the client neither chose nor can correct. Other refusals
+    /// stay as they are.
     #[must_use]
     pub(crate) fn of_own_paging(self, fetch: &Fetch) -> Self {
         let Self::Passed(response) = &self else { return self };
@@ -123,6 +127,8 @@ impl Failure {
         if !OF_PARAMETERS.contains(&status) {
             return self;
         }
+        // The first slice or page, an item and a count name no place in the list that the upstream could refuse. Test:
+        // `a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again`.
         let (code, said) = match fetch {
             Fetch::Slice(slice, Listing { filter: None, flipped: false, .. }) if slice.begins() > Offset(0) => (
                 Code::TooDeep,
@@ -194,7 +200,7 @@ impl Failure {
         }
     }
 
-    /// Maps an invalid cursor; `parameter` is its parameter.
+    /// Maps a cursor that can't be used; `parameter` is the name of the parameter that it came in.
     pub(crate) fn cursor(error: CursorError, parameter: &str) -> Self {
         let (code, said) = match &error {
             CursorError::Invalid => (
@@ -362,7 +368,8 @@ impl From<RateRefusal> for Failure {
     }
 }
 
-/// The remedy for a client that pages by number or offset. Without links, other words take the place of its end.
+/// The remedy for a client that pages by number or offset. Where an answer has no links, `Problem::leave_out_links`
+/// replaces its second half.
 const BY_CURSOR: &str = "page by cursor: start at `restart` and follow its links";
 
 /// Returns a number of seconds in words.
@@ -384,7 +391,7 @@ impl From<Occupied> for Failure {
 impl From<TooLong> for Failure {
     fn from(error: TooLong) -> Self {
         // Without its cursor the page would look like the last one, so it is refused. Upstreams make cursors long: by
-        // their tokens, or by ids of items. Test: `tokens_too_long_for_a_cursor_are_said`.
+        // their tokens, or by ids of items. Test: `tokens_too_long_for_a_cursor_are_refused`.
         let said = "the upstream's continuation token does not fit into a cursor";
         Self::logged(Code::UpstreamTooLarge, said, format!("{error}: cursor.length of the route allows more"))
     }
@@ -416,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table() {
+    fn each_failure_has_its_code() {
         let nearest = |Offset(at): Offset| Some(format!("/users?cursor={at}"));
         let lost = Failure::refusal(Refusal::PositionLost { nearest: Offset(7) }, nearest);
         assert_eq!(code(lost), ("position_lost", Some("/users?cursor=7".to_owned())));
@@ -462,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_that_fails_says_when_to_come_back() {
+    fn a_failure_of_the_upstream_keeps_its_status_and_its_retry_after() {
         let headers = HeaderMap::from_iter([(RETRY_AFTER, http::HeaderValue::from_static("7"))]);
         for (status, expected) in [
             (500, (Code::UpstreamUnavailable, 502)),

@@ -33,7 +33,7 @@ pub(crate) const PAGE_REQUESTS: &BucketBounds =
 /// The largest value of each bucket but the last, and the same as text; in ascending order.
 pub(crate) type BucketBounds = [(u64, &'static str)];
 
-/// A histogram.
+/// The number of values in each bucket, and their sum.
 #[derive(Debug)]
 pub(crate) struct Histogram {
     bounds: &'static BucketBounds,
@@ -95,9 +95,9 @@ impl Histogram {
     }
 }
 
-/// Returns the value that this share of the values does not exceed, in the unit of the bounds; none without values. Within
-/// a bucket the values count as spread evenly, as Prometheus' `histogram_quantile` has it; beyond the last bound the value
-/// is that bound.
+/// Returns the value that this share of the values does not exceed, in the unit of the bounds; `None` without values.
+/// Values are taken to be spread evenly within a bucket, as in Prometheus' `histogram_quantile`; for values beyond the
+/// last bound the result is that bound.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -137,6 +137,7 @@ mod tests {
             assert_eq!(Duration::from_secs_f64(seconds), Duration::from_micros(*micros));
         }
     }
+
     #[test]
     fn quantiles_are_estimated_within_a_bucket() {
         let bounds: &BucketBounds = &[(10, "10"), (20, "20"), (40, "40")];

@@ -1,4 +1,5 @@
-//! Metrics: a set of counters and histograms for each route and each upstream, updated by relaxed additions without a lock.
+//! Metrics: a set of counters and histograms for each route and each upstream, updated by relaxed additions without a
+//! lock.
 //!
 //! Label values are closed sets: names of routes come from the configuration, all others from the tables in `families`.
 //! Counters outlive a reload as long as a route or upstream of the name exists, and so does their recent past.
@@ -35,7 +36,7 @@ pub(crate) use history::{Increases, STEP};
 /// The outcome of a request as metrics count it. Each word is a label value of its family.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counted {
-    /// The outcome.
+    /// The outcome: `page`, `forwarded`, the code of a problem, or another word of `Outcome::word`.
     pub word: &'static str,
     pub level: Option<&'static str>,
     /// The reason that the page is not proven.
@@ -51,7 +52,7 @@ pub(crate) struct Counted {
     /// The number of marks out of order.
     pub stragglers: u32,
     pub upstream_requests: u32,
-    /// Answers of the upstream that a 304 validated.
+    /// The number of answers from before that the upstream validated with 304.
     pub validated: u32,
     /// The use of the page cache.
     pub cache: Option<&'static str>,
@@ -63,7 +64,7 @@ pub(crate) struct Counted {
     pub observed: Option<&'static str>,
     /// The reason that the answer was not observed.
     pub unobserved: Option<&'static str>,
-    /// The limit in a time that refused the request.
+    /// The rate limit that refused the request.
     pub limit: Option<&'static str>,
     /// The paging of the request: `cursor`, `legacy` or `unmarked`.
     pub paging: Option<&'static str>,
@@ -90,7 +91,7 @@ pub struct RouteMetrics {
     counters: Box<[AtomicU64]>,
     /// The times of requests, by class of the status.
     durations: [Histogram; CLASSES.len()],
-    /// The requests to the upstream for a page.
+    /// The numbers of requests to the upstream for each page.
     page_requests: Histogram,
     history: History,
     findings: RouteFindings,
@@ -122,7 +123,7 @@ impl UpstreamMetrics {
         self.history.since(steps, &buckets(&self.durations).collect::<Vec<_>>(), now)
     }
 
-    /// Returns what `figure` makes of each step of the history, the latest last.
+    /// Returns a figure of each step of the history, the latest last.
     pub(crate) fn series<T>(&self, mut figure: impl FnMut(UpstreamFigures<'_>, Duration) -> T) -> Vec<T> {
         self.history.series(|step| figure(UpstreamFigures(&step.counts), step.took))
     }
@@ -171,7 +172,7 @@ impl RouteMetrics {
         &self.route
     }
 
-    /// Returns what differs from the configuration, as requests show it.
+    /// Returns the differences from the configuration that requests have shown.
     pub(crate) fn findings(&self) -> &RouteFindings {
         &self.findings
     }
@@ -199,7 +200,7 @@ impl RouteMetrics {
         self.history.since(steps, &self.totals(), now)
     }
 
-    /// Returns what `figure` makes of each step of the history, the latest last.
+    /// Returns a figure of each step of the history, the latest last.
     pub(crate) fn series<T>(&self, mut figure: impl FnMut(RouteFigures<'_>, Duration) -> T) -> Vec<T> {
         self.history.series(|step| figure(RouteFigures(&step.counts), step.took))
     }
@@ -253,7 +254,8 @@ impl RouteMetrics {
         self.add(VALIDATED, 0, outcome.validated.into());
     }
 
-    /// Counts a page that was made in the background, or was to be.
+    /// Counts a page of the background that was made, or that was dropped before it was begun. `work` and `ended` are
+    /// label values of `cursorgate_background_pages_total`.
     pub(crate) fn count_background(&self, work: &'static str, ended: &'static str, counted: &Counted) {
         self.add_labelled(BACKGROUND, &[work, ended], 1);
         self.add(UPSTREAM_REQUESTS, 0, counted.upstream_requests.into());
@@ -352,7 +354,7 @@ mod tests {
 
     /// Row: A37
     #[test]
-    fn no_word_is_told_twice() {
+    fn no_label_has_an_empty_value_or_one_twice() {
         for family in FAMILIES {
             for (_, values) in family.labels {
                 for (index, value) in values.iter().enumerate() {

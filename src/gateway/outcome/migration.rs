@@ -33,6 +33,7 @@ pub struct Usage {
     who: Option<Who>,
     /// A hash table with open addressing, at most half full.
     slots: Box<[ClientSlot]>,
+    /// The slots of clients without a configured name, at most `Who::max`.
     taken: AtomicUsize,
     /// Requests of clients beyond the table.
     other: Tally,
@@ -50,9 +51,11 @@ pub struct Usage {
 struct Who {
     known_by: KnownBy,
     shows_value: bool,
+    /// The hashes of the clients with a configured name, and these names.
     names: Vec<(u64, String)>,
+    /// The most clients without a configured name that have a slot.
     max: usize,
-    /// The key of the hashes.
+    /// The hash of the empty text, by which another signing key is noticed.
     key: u64,
 }
 
@@ -74,7 +77,7 @@ struct Tally {
     /// The requests without any paging parameter.
     unmarked: AtomicU64,
     last: AtomicU64,
-    /// Most clients of a large table send few requests or none.
+    /// Allocated with the first request: most slots of a large table stay empty.
     hours: OnceLock<Box<Hours>>,
 }
 
@@ -119,7 +122,7 @@ impl Usage {
         }
     }
 
-    /// Returns whether a route with these settings would count in the same way.
+    /// Returns whether a route with these settings would count in the same way, so that a reload keeps the counts.
     #[must_use]
     pub fn counts_like(&self, client: Option<&LegacyClient>, keys: &KeyRing) -> bool {
         self.who == client.map(|client| Who::new(client, keys))
@@ -132,7 +135,7 @@ impl Usage {
         }
     }
 
-    /// Counts a legacy request, which may have no paging parameter; `now` is in seconds since 1970.
+    /// Counts a legacy request. `is_unmarked` says that it has no paging parameter; `now` is in seconds since 1970.
     pub(crate) fn count(&self, headers: &HeaderMap, query: &str, keys: &KeyRing, (is_unmarked, now): (bool, u64)) {
         self.all.add(is_unmarked, now);
         let Some(who) = &self.who else { return };
@@ -178,14 +181,17 @@ impl Usage {
         Some(Clients { named, other: self.other.read(now), unidentified: self.unidentified.read(now) })
     }
 
-    /// Returns the counter of a client.
+    /// Returns the counter of a client; that of all others if the table is full.
     fn tally(&self, who: &Who, value: &[u8], mark: u64) -> &Tally {
+        // A mark of 0 is that of a free slot.
         let mark = mark.max(1);
         let mut reserved = false;
         // Slots are never freed and half of them stay free, so the search ends.
         for slot in sequence(&self.slots, mark) {
             let mut found = slot.mark.load(Ordering::Relaxed);
             if found == 0 {
+                // A place is reserved before a slot is taken, so that racing threads never fill more than `max`. Test:
+                // `no_request_is_lost_between_threads`.
                 let reserve = |taken: usize| (taken < who.max).then_some(taken + 1);
                 if !reserved && self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve).is_err() {
                     return &self.other;
@@ -201,6 +207,7 @@ impl Usage {
             }
             if found == mark {
                 if reserved {
+                    // Another thread gave the same client this slot meanwhile.
                     self.taken.fetch_sub(1, Ordering::Relaxed);
                 }
                 return &slot.tally;
@@ -418,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_counted_holds_as_long_as_it_is_counted_alike() {
+    fn counts_are_kept_as_long_as_clients_are_identified_alike() {
         let settings = client(header("x-client"));
         let usage = Usage::new(Some(&settings), &keys(7), 0);
         assert!(usage.counts_like(Some(&settings), &keys(7)));

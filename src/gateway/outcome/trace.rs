@@ -1,8 +1,8 @@
-//! Traces of requests (<https://www.w3.org/TR/trace-context/>, <https://opentelemetry.io/docs/specs/otel/trace/>): a span
-//! for the request, for each of its phases, and for each request to an upstream.
+//! Traces of requests (<https://www.w3.org/TR/trace-context/>, <https://opentelemetry.io/docs/specs/otel/trace/>): a
+//! span for the request, for each of its phases, and for each request to an upstream.
 //!
-//! The spans of a request are collected with it and handed over as a whole when it has ended, so that no request waits for
-//! an export. Their attributes are those of the access log: no value of a query, no cursor and no credential.
+//! The spans of a request are collected with it and handed over as a whole when it has ended, so that no request waits
+//! for an export. Their attributes are those of the access log: no value of a query, no cursor and no credential.
 
 use std::{
     borrow::Cow,
@@ -35,10 +35,10 @@ use crate::gateway::runtime::clock;
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// The most spans of a request.
+/// The most spans that are kept of one request. Further ones are lost, as [`Loss::TooMany`].
 const MOST_SPANS: usize = 128;
 
-/// The most requests whose spans wait for their export.
+/// The most requests whose spans wait for their export. The spans of further ones are lost, as [`Loss::QueueFull`].
 const MOST_WAITING: usize = 1_024;
 
 /// The trace of a request.
@@ -48,6 +48,7 @@ pub(crate) struct RequestTrace {
     own: SpanContext,
     /// The span of the client, if it is trusted.
     parent: Option<SpanContext>,
+    /// The start of the request on both clocks.
     began: (SystemTime, Instant),
     spans: Mutex<Vec<SpanData>>,
     queue: Arc<SpanQueue>,
@@ -62,13 +63,13 @@ pub(crate) struct Phase<'t> {
     name: &'static str,
     kind: SpanKind,
     began: Instant,
-    /// The attributes of the span.
     pub(crate) attributes: Vec<KeyValue>,
     /// The reason that the part failed.
     pub(crate) fault: Option<Cow<'static, str>>,
 }
 
-/// Returns the trace that the headers of a trusted client name. A `traceparent` that is repeated or malformed is none.
+/// Returns the trace that the headers of a trusted client name. A `traceparent` that is repeated or malformed is
+/// ignored.
 pub(crate) fn named_by(headers: &HeaderMap) -> Option<SpanContext> {
     if headers.get_all(&TRACEPARENT).iter().count() != 1 {
         return None;
@@ -89,6 +90,7 @@ impl RequestTrace {
         let ids = RandomIdGenerator::default();
         let trace_id = parent.as_ref().map_or_else(|| ids.new_trace_id(), SpanContext::trace_id);
         let context = parent.clone().map(|parent| Context::new().with_remote_span_context(parent));
+        // A trace that is continued keeps its own decision. Test: `a_trace_is_continued_with_its_own_decision`.
         let sampled = sampler.should_sample(context.as_ref(), trace_id, "request", &SpanKind::Server, &[], &[]);
         let flags = match sampled.decision {
             SamplingDecision::RecordAndSample => TraceFlags::SAMPLED,
@@ -96,7 +98,7 @@ impl RequestTrace {
         };
         let state = parent.as_ref().map_or(TraceState::NONE, |parent| parent.trace_state().clone());
         let own = SpanContext::new(trace_id, ids.new_span_id(), flags, false, state);
-        // The moment of the start on both clocks: spans have times of day, and the gateway measures monotonic ones.
+        // Spans have times of day, and the gateway measures by the monotonic clock.
         let elapsed = clock::instant().saturating_duration_since(began);
         let now = clock::system();
         let began = (now.checked_sub(elapsed).unwrap_or(now), began);
@@ -114,6 +116,7 @@ impl RequestTrace {
         Phase::begin(trace, parent, name, SpanKind::Internal)
     }
 
+    /// Returns the time of day of a moment.
     fn at(&self, moment: Instant) -> SystemTime {
         let (time, began) = self.began;
         time + moment.saturating_duration_since(began)
@@ -179,7 +182,7 @@ impl<'t> Phase<'t> {
         self.trace.is_some_and(RequestTrace::is_sampled)
     }
 
-    /// Returns the `traceparent` of a request that this span makes; nothing without a trace.
+    /// Returns the `traceparent` of the upstream request of this span; `None` without a trace.
     pub(crate) fn traceparent(&self) -> Option<HeaderValue> {
         let own = &self.trace?.own;
         let text = format!("00-{}-{}-{:02x}", own.trace_id(), self.id, own.trace_flags().to_u8());
@@ -270,7 +273,7 @@ impl Default for SpanQueue {
 }
 
 impl SpanQueue {
-    /// Returns the receiver, which one exporter takes.
+    /// Returns the receiver for the first call, and `None` afterwards: there is one exporter.
     pub(crate) fn receiver(&self) -> Option<mpsc::Receiver<Vec<SpanData>>> {
         self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -1,5 +1,5 @@
-//! Requests to upstreams, each from its start to its end: the time that the access log adds up, and the line of the log at
-//! `debug`.
+//! Requests to upstreams, each from its start to its end: its time, which the access log adds up, its line of the log
+//! at `debug`, and its span.
 
 use std::{
     net::SocketAddr,
@@ -12,7 +12,7 @@ use opentelemetry::KeyValue;
 use super::{access_log::millis, metrics::UpstreamMetrics, trace::Phase};
 use crate::{gateway::runtime::clock, upstream::net::fetch::AskedPeer};
 
-/// The most names of parameters in a line.
+/// The most names of parameters that a line shows.
 const MOST_NAMES: usize = 32;
 
 /// A request to an upstream. Dropping it writes its line, also where the client has left and the request is given up.
@@ -21,7 +21,7 @@ pub(crate) struct UpstreamCall<'a> {
     pub asked: CallTarget<'a>,
     /// The peer that is asked.
     pub peer: &'a AskedPeer,
-    /// The status of the answer; none until there is one.
+    /// The status of the answer; `None` until its head has come.
     pub status: Option<u16>,
     /// The bytes of the answer's body.
     pub bytes: usize,
@@ -77,12 +77,12 @@ impl<'a> UpstreamCall<'a> {
         Self { asked, peer, status: None, bytes: 0, fault: None, began: clock::instant(), span }
     }
 
-    /// Returns the `traceparent` of the request; nothing without a trace.
+    /// Returns the `traceparent` of the request; `None` without a trace.
     pub(crate) fn traceparent(&self) -> Option<HeaderValue> {
         self.span.traceparent()
     }
 
-    /// Gives the span the facts of the line.
+    /// Sets the attributes of the span, from the facts of the line, and its status.
     fn describe(&mut self, peer: Option<SocketAddr>) {
         if !self.span.is_sampled() {
             return;
@@ -102,6 +102,7 @@ impl<'a> UpstreamCall<'a> {
         if let Some(status) = self.status {
             self.span.attributes.push(KeyValue::new("http.response.status_code", i64::from(status)));
         }
+        // OpenTelemetry counts a 4xx as an error of a client's span, and not as one of a server's.
         let failed = self.status.is_none_or(|status| status >= 400);
         let word = || self.status.map_or_else(|| "no answer".into(), |status| status.to_string().into());
         self.span.fault = failed.then(word);
@@ -137,7 +138,8 @@ impl Drop for UpstreamCall<'_> {
     }
 }
 
-/// Returns the names of a query's parameters, without their values. A parameter without a name or `=` may be a value.
+/// Returns the names of a query's parameters, without their values, separated by spaces. A parameter without a name or
+/// `=` is shown as `?`, because it may be a value.
 fn names(query: &str) -> String {
     let mut names = String::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()).take(MOST_NAMES) {
@@ -157,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_told_by_their_names() {
+    fn a_line_has_the_names_of_parameters_and_no_values() {
         for (query, told) in [
             ("", ""),
             ("page=2&per_page=27", "page per_page"),

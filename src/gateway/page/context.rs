@@ -1,4 +1,4 @@
-//! A request for a list, read and bound to its route: everything that decides its page, before the upstream is asked.
+//! A request for a list, read and bound to its route: everything that decides its page before the upstream is asked.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::{
     upstream::{CompiledOrder, Unsortable},
 };
 
-/// A request and the list that its route serves.
+/// A request, before its parameters are read, and the list that its route serves.
 #[derive(Clone, Copy)]
 pub(crate) struct ListCall<'r> {
     /// The configuration that was in force when the request began.
@@ -36,17 +36,17 @@ pub(crate) struct ListCall<'r> {
     pub kept: Option<&'r KeptRequest<'r>>,
 }
 
-/// The cache as a request may use it.
+/// The cache of pages and answers, as one request uses it.
 #[derive(Debug)]
 pub(crate) struct KeptRequest<'r> {
     pub pages: &'r KeptPages,
     pub scope: KeptScope,
     pub policy: StoringPolicy,
-    /// The number of purges before the upstream is asked.
+    /// The number of purges by this process before the page was looked for.
     pub before: u64,
 }
 
-/// A request whose parameters have been read: a page of `list` in the order `sorted`.
+/// A request whose parameters have been read: it asks for a page of `list` in the order `sorted`.
 pub(crate) struct PageContext<'r> {
     pub asked: &'r ClientRequest,
     pub route: &'r Route,
@@ -55,7 +55,7 @@ pub(crate) struct PageContext<'r> {
     pub chosen: &'r NegotiatedConvention<'r>,
     /// The cache of answers, if the request may use it.
     pub kept: Option<&'r KeptRequest<'r>>,
-    /// Keys of items that earlier pages showed.
+    /// The cache of keys of items that earlier pages showed.
     pub pivots: &'r Pivots,
     /// The store that processes share.
     pub store: Option<&'r SharedStore>,
@@ -67,18 +67,19 @@ pub(crate) struct PageContext<'r> {
     pub legacy_page: Option<LegacyPage>,
     /// The preference that was followed, for `Preference-Applied`.
     pub preferred: Option<String>,
-    /// The prefix of every link.
+    /// The beginning of every link: address and path.
     pub(super) base: LinkBase,
-    /// Legacy requests are redirected to their page by cursor.
+    /// True if the legacy request is to be redirected to its page by cursor.
     pub(super) redirects: bool,
 }
 
 impl<'r> PageContext<'r> {
-    /// Reads a request. Returns nothing if the route lets the upstream answer it, as a legacy request.
+    /// Reads a request. Returns `None` if it is a legacy request that the route forwards to the upstream.
     ///
     /// # Errors
     ///
-    /// Returns the problem of the request, which names its parameter.
+    /// Returns the problem of the request, which names the parameter at fault, or the refusal by a limit of legacy
+    /// requests.
     pub(crate) async fn open(call: &ListCall<'r>, outcome: &mut Outcome) -> Result<Option<Self>, Failure> {
         let ListCall { snapshot, asked, route, list, chosen, kept } = *call;
         let parameters = &chosen.convention.parameters;
@@ -88,6 +89,7 @@ impl<'r> PageContext<'r> {
         let restart = || base.url(&parameters.link_query(&request, None));
         let decision = legacy::decide(&request.kind, &list.legacy, asked.now, restart);
         note_paging(list, asked, &request.kind, outcome);
+        // A request that is refused anyway is not charged.
         if !matches!(decision, LegacyDecision::Reject(_) | LegacyDecision::Refuse(_)) {
             let restart = || base.url(&parameters.link_query(&request, None));
             limit_legacy(list, &request.kind, asked.now, restart, outcome).await?;
@@ -103,7 +105,7 @@ impl<'r> PageContext<'r> {
             return Err(problem.clone().into());
         }
         if let Some(page) = &legacy_page {
-            // The links of a legacy page lead on with pages of its size.
+            // The links of a legacy page lead to pages of the same size.
             request.limit_written.get_or_insert_with(|| page.limit.to_string());
         }
         let sorted = sorted(list, parameters, &request)?;
@@ -135,12 +137,12 @@ pub(crate) fn note_paging(list: &List, asked: &ClientRequest, kind: &RequestKind
     list.note_paging(kind, &asked.headers, (asked.query(), asked.now), &mut outcome.counted);
 }
 
-/// Charges a legacy request to the limits of such requests; `now` is in seconds since 1970. `restart` makes the link to the
-/// first page by cursor.
+/// Charges a request to the limits of legacy requests, if it is one; `now` is in seconds since 1970. `restart` writes
+/// the link to the first page by cursor, for the problem.
 ///
 /// # Errors
 ///
-/// Returns the problem of a client that has used up such a limit, or of a brownout.
+/// Returns the problem of a client that has used up a limit, or of a brownout.
 pub(crate) async fn limit_legacy(
     list: &List,
     kind: &RequestKind,

@@ -1,4 +1,5 @@
-//! The cursors of one request: opens those of the client and seals those of the answer, in the same context.
+//! The cursors of one request. Those of the client are opened and those of the response sealed in the same context, so
+//! that a cursor works only for the list, filters and order that it was made for.
 
 use std::{sync::Arc, time::Instant};
 
@@ -29,48 +30,52 @@ use crate::{
     },
 };
 
+/// The context and keys of a request's cursors, and the caches of items that cursors need.
 pub(crate) struct RequestCursors<'a> {
     list: &'a List,
     parameters: &'a Parameters,
     order: &'a Order,
-    /// Page cursors carry the id of their item alone, and its keys are looked up.
+    /// True if page cursors carry the id of their item alone (mode `seek`), so that its keys have to be looked up.
     seeks: bool,
     context: CursorContext,
-    /// The scope of cached pivots; none if the route caches none or the principal is unknown.
+    /// The scope of cached items; none if neither the route nor the convention needs them, or the principal is unknown.
     scope: Option<PivotScope>,
     pivots: &'a Pivots,
+    /// The store that processes share, in mode `seek` only.
     store: Option<&'a SharedStore>,
-    /// The key of new cursors.
+    /// The marker and the number of the key of new cursors.
     signing: NumberedMarker,
+    /// The time of the request, in seconds since 1970.
     now: u64,
     instant: Instant,
 }
 
-/// The marker of a key of cursors, with the number of the key.
+/// The marker of one key of cursors. Marks by different keys differ, so a mark in a cursor needs the key of that
+/// cursor.
 #[derive(Clone)]
 pub(crate) struct NumberedMarker {
-    /// Its number in the configuration.
+    /// The number of the key in the configuration.
     pub(crate) number: u32,
-    /// The marker of its cursors.
+    /// The marker of the key's cursors.
     pub(crate) marker: Marker,
 }
 
-/// The position of a request, with the keys of its pivot.
+/// The position of a request.
 #[derive(Debug)]
 pub(crate) struct ResolvedCursor {
     /// The position and its hint.
     pub(crate) target: Target,
-    /// The keys of the pivot, if they are cached.
+    /// The keys of the pivot, if the position has one and they are cached.
     pub(crate) pivot: Option<Vec<KeyValue>>,
 }
 
-/// The start of a page.
+/// The start and the size of a page.
 pub(crate) struct PageStart {
     /// The position of the client's cursor.
     pub cursor: ResolvedCursor,
     /// The number of items.
     pub limit: u32,
-    /// The key of the client's cursor, where new cursors have another one.
+    /// The key of the client's cursor, if new cursors are made by another one.
     pub made_by: Option<NumberedMarker>,
 }
 
@@ -81,7 +86,7 @@ impl From<Target> for ResolvedCursor {
 }
 
 impl<'a> RequestCursors<'a> {
-    /// Computes the context: the list, its filters and its order.
+    /// Computes the context of a request's cursors (the list, its filters and its order) and the scope of cached items.
     #[must_use]
     pub(crate) fn new(context: &'a PageContext<'a>) -> Self {
         let PageContext { asked, route, list, request, sorted, pivots, store, .. } = context;
@@ -89,6 +94,8 @@ impl<'a> RequestCursors<'a> {
         let order = &*sorted.order;
         let path = &asked.target.normal_path;
         let path = path.strip_suffix('/').unwrap_or(path);
+        // The upstream may serve another tenant for each host that it gets.
+        // Test: `a_cursor_is_bound_to_the_host_that_the_upstream_gets`.
         let host = asked.target.host.as_deref().filter(|_| route.serves_by_host()).unwrap_or_default();
         let mut headers: Vec<(&str, &[u8])> = Vec::new();
         for name in &list.cursor.bind {
@@ -97,6 +104,7 @@ impl<'a> RequestCursors<'a> {
         let filters = &request.filters.canonical;
         let parts = ContextParts { route: &route.name, host, path, filters, order, headers: &headers };
         let remembers = list.remembers || context.chosen.convention.names_items();
+        // Without a known principal an item of one client could be found by another (`gateway::request::caller`).
         let remembers = remembers && caller::is_known(&asked.headers, &list.protected);
         let scope = remembers.then(|| {
             let (filters, headers) = (&request.filters.forwarded, &asked.headers);
@@ -125,7 +133,7 @@ impl<'a> RequestCursors<'a> {
         Self { list, parameters, order, seeks, context, scope, pivots, store, signing, now, instant }
     }
 
-    /// Opens the client's cursor, or takes the offset of a legacy page.
+    /// Opens the client's cursor. The start of a legacy page is its offset.
     ///
     /// # Errors
     ///
@@ -138,8 +146,9 @@ impl<'a> RequestCursors<'a> {
         Ok(PageStart { cursor, limit: context.request.limit, made_by })
     }
 
-    /// Bounds the time for which a page is kept by the lifetime of cursors: the new ones in it must last for a while
-    /// after it is served, and the client's own must not have expired. Returns nothing if it would.
+    /// Bounds the time for which a page is kept by the lifetime of cursors: the new cursors in it must last for a while
+    /// after it is served, and the client's own cursor must not expire while the page is kept. Returns `None` if it
+    /// would.
     #[must_use]
     pub(crate) fn bound(&self, mut storage: PageStorage, context: &PageContext<'_>) -> Option<PageStorage> {
         let (Some(ttl), Some(cache)) = (self.list.cursor.ttl, &self.list.page_cache) else { return Some(storage) };
@@ -165,13 +174,13 @@ impl<'a> RequestCursors<'a> {
         &self.signing.marker
     }
 
-    /// Returns the scope of cached pivots.
+    /// Returns the scope of cached items; `None` if none are cached.
     #[must_use]
     pub(crate) fn scope(&self) -> Option<&PivotScope> {
         self.scope.as_ref()
     }
 
-    /// Returns the position of a request, and the key of its cursor unless new cursors have the same one.
+    /// Returns the position of a request, and the key of its cursor if new cursors are made by another one.
     ///
     /// # Errors
     ///
@@ -208,7 +217,7 @@ impl<'a> RequestCursors<'a> {
         Ok((placed, made_by))
     }
 
-    /// Adds the cached keys of the pivot to a page cursor.
+    /// Returns the position of a page cursor, with the keys of its pivot if they are cached.
     fn placed(&self, target: Target) -> ResolvedCursor {
         let known = match &target.position {
             Position::AfterPivot(Pivot { id, fingerprint: Some(mark) })
@@ -231,13 +240,14 @@ impl<'a> RequestCursors<'a> {
         }
     }
 
-    /// Returns the cached item whose keys had this mark.
+    /// Returns the cached item with this id whose keys had this mark.
     pub(crate) fn known(&self, id: &KeyValue, mark: Mark) -> Option<Arc<KnownItem>> {
         self.pivots.find(self.scope.as_ref()?, id, mark, self.instant)
     }
 
-    /// Returns the item whose keys had this mark in a cursor of the key `made_by`, if another process has stored it,
-    /// and caches it.
+    /// Returns the item with this id if another process has stored it, after caching it. `mark` is that of its keys by
+    /// the key `made_by` of the client's cursor, or else by the key of new cursors.
+    /// Test: `marks_of_an_older_key_are_recognised`.
     pub(crate) async fn stored(
         &self,
         id: &KeyValue,
@@ -250,14 +260,15 @@ impl<'a> RequestCursors<'a> {
         self.pivots.take_in(scope, (id, mark), (&found.bytes, marker), (found.left, self.instant))
     }
 
-    /// Reads an id that a client sent as text. It is a number if the ids of the list are numbers.
+    /// Returns the pivot of an id that a client sent as text. The id is a number if it looks like one and the ids of
+    /// the list may be numbers; without a mark, any keys of the item will do.
     fn pivot(&self, id: &str) -> Pivot {
         let is_number = matches!(self.order.id().kind, Kind::Number | Kind::Inferred) && is_plain_number(id);
         let id = if is_number { KeyValue::Number(id.to_owned()) } else { KeyValue::Text(id.as_bytes().to_vec()) };
         Pivot { id, fingerprint: None }
     }
 
-    /// Seals a page cursor. On routes that look up keys it carries the id of its item and a mark of the keys.
+    /// Seals a page cursor. In mode `seek` it carries the id of its item and a mark of the keys, in place of the keys.
     pub(crate) fn seal(&self, target: &Target) -> Result<String, TooLong> {
         let List { keys, cursor, .. } = self.list;
         let expiry = cursor.ttl.map(|ttl| Expiry { now: self.now, ttl: ttl.as_secs() });
@@ -275,12 +286,12 @@ impl<'a> RequestCursors<'a> {
         cursor::seal(keys, &self.context, target, expiry, cursor.length, cursor.sealed)
     }
 
-    /// Seals a page cursor that carries an offset alone.
+    /// Seals a page cursor of an offset, without an item.
     pub(crate) fn seal_offset(&self, offset: Offset) -> Result<String, TooLong> {
         self.seal(&at(offset))
     }
 
-    /// Seals an item cursor; returns nothing if it is too long.
+    /// Seals an item cursor; `None` if it is too long.
     pub(crate) fn seal_item(&self, item: &Item) -> Option<String> {
         let List { keys, cursor, .. } = self.list;
         cursor::seal_item(keys, &self.context, item, cursor.length, cursor.sealed).ok()
@@ -294,7 +305,7 @@ impl<'a> RequestCursors<'a> {
         ItemCursorWriter::new(page, self.order, self.marker(), mint)
     }
 
-    /// Caches the first and the last item of a page, which cursors lead on from.
+    /// Caches the first and the last item of a page, from which its cursors lead on.
     pub(crate) fn remember(&self, page: &Page) {
         let Some((Item::Keyed(first), Item::Keyed(last))) = &page.edges else { return };
         let hint = |offset, neighbour: &Option<Target>| match neighbour {
@@ -306,15 +317,14 @@ impl<'a> RequestCursors<'a> {
         self.see(last, &self.signing, hint(ends, &page.next), false);
     }
 
-    /// Caches an item that was looked up for a cursor of the key `made_by`.
+    /// Caches an item that was looked up for a cursor by the key `made_by`, or else by the key of new cursors.
     pub(crate) fn remember_item(&self, id: &KeyValue, answer: &Answer, made_by: Option<&NumberedMarker>) {
         if let Some(anchor) = item_cursors::anchor(answer, self.order, 0).filter(|anchor| anchor.id == *id) {
             self.see(&anchor, made_by.unwrap_or(&self.signing), Hint::default(), false);
         }
     }
 
-    /// Caches an item under the mark that cursors of this key have of it, for other processes too if cursors carry its
-    /// id alone.
+    /// Caches an item under the mark of its keys by this key, and stores it for other processes in mode `seek`.
     fn see(&self, anchor: &Anchor, key: &NumberedMarker, hint: Hint, backward: bool) {
         let Some(scope) = &self.scope else { return };
         let fingerprint = fingerprint(&key.marker, &anchor.keys);
@@ -328,12 +338,13 @@ impl<'a> RequestCursors<'a> {
         }
     }
 
+    /// Returns the client's name for a parameter, for problems.
     fn parameter(&self, role: Role) -> &str {
         self.parameters.name(role).unwrap_or("cursor")
     }
 }
 
-/// Returns an offset as a position that no item proves.
+/// Returns the position at an offset, which no item proves.
 #[must_use]
 pub(crate) fn at(offset: Offset) -> Target {
     Target { position: Position::At(offset), hint: Hint { offset, ..Hint::default() } }
@@ -349,7 +360,7 @@ pub(crate) fn id_text(id: &KeyValue) -> Option<String> {
     }
 }
 
-/// Returns whether a text is an integer in JSON's syntax.
+/// Returns whether a text is an integer in JSON's syntax (RFC 8259 section 6), and not `-0`.
 fn is_plain_number(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_plain = matches!(digits.as_bytes(), [b'0'] | [b'1'..=b'9', ..]);
@@ -361,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_what_json_writes_as_such() {
+    fn a_plain_number_is_an_integer_as_json_writes_it() {
         for text in ["0", "7", "-7", "10", "123456789012345678901234567890"] {
             assert!(is_plain_number(text), "{text}");
         }

@@ -256,7 +256,7 @@ impl Exchange<'_> {
             let FetchedAnswer { answer, status, headers, source, is_validated, fault, .. } =
                 fetched.map_err(|failure| {
                     // After an upstream gave another part of this list, a refusal concerns the gateway's paging and not the
-                    // client's request. Test: `a_refusal_of_the_gateways_own_paging_says_how_to_begin_again`.
+                    // client's request. Test: `a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again`.
                     if was_given { failure.of_own_paging(fetch) } else { failure }
                 })?;
             if let Fetch::Item(_) = fetch {

@@ -1,4 +1,4 @@
-//! The page of a legacy request: its paging parameters, read through the dialect.
+//! The page of a legacy request: its paging parameters, read by the dialect of the upstream.
 
 use crate::{
     downstream::{Code, ListRequest, Problem, RequestKind},
@@ -10,14 +10,14 @@ use crate::{
 pub(crate) struct LegacyPage {
     /// The number of items before it.
     pub offset: u64,
-    /// The number of items that it has.
+    /// The number of items to serve.
     pub limit: u32,
-    /// Its number as the client counts; none of requests by offset.
+    /// The number of the page as the client counts; none for requests by offset.
     pub number: Option<u64>,
 }
 
 impl LegacyPage {
-    /// Reads the paging parameters of a legacy request.
+    /// Reads the paging parameters of a legacy request. A request without any asks for the first page.
     ///
     /// # Errors
     ///
@@ -33,8 +33,8 @@ impl LegacyPage {
         let size = window.size.unwrap_or(list.page_size.default).max(1);
         let wanted = if request.limit_written.is_some() { request.limit } else { size };
         let limit = wanted.clamp(1, list.page_size.max);
-        // A page of another size than the client asked for begins at a multiple of the new size, so that consecutive
-        // pages skip nothing.
+        // If the size is not the one that the client asked for, the page begins at a multiple of the new size, so that
+        // consecutive pages skip nothing: page 3 of 500 items, cut to 100, begins at 200.
         let offset = match window.page {
             Some(_) => (window.offset / u64::from(size)).saturating_mul(u64::from(limit)),
             None => window.offset,

@@ -1,4 +1,4 @@
-//! The links of a page.
+//! The links of a page, and the redirect of a legacy request.
 
 use super::{
     context::PageContext,
@@ -20,18 +20,20 @@ impl PageContext<'_> {
         self.link(None)
     }
 
+    /// Returns a link of this request to a place; to the first page without one.
     fn link(&self, to: Option<LinkTo<'_>>) -> String {
         let place = match to {
             Some(LinkTo::Cursor { token, .. }) => token.len(),
             Some(LinkTo::Id { id, .. }) => id.len(),
             Some(LinkTo::Last) | None => 0,
         };
-        // 64 bytes are for names, signs, limit and sort; long sorts grow the buffer.
+        // The capacity: 64 bytes are for names of parameters, their signs, limit and sort. A long sort grows the
+        // buffer.
         let link = self.base.begin(self.request.filters.links.len() + place + 64);
         self.parameters().link(link, &self.request, to)
     }
 
-    /// Returns the link to a position, which the cursor `token` names; `None` if the client's parameters can't express
+    /// Returns the link to a position whose cursor is `token`; `None` if the client's convention has no parameter for
     /// it.
     pub(crate) fn link_to(&self, target: &Target, token: &str) -> Option<String> {
         let backward = target.position.is_backward();
@@ -49,19 +51,21 @@ impl PageContext<'_> {
         Some(self.link(Some(to)))
     }
 
-    /// Returns the redirect of a legacy request to its page by cursor, if the route redirects and such a link exists.
+    /// Returns the redirect of a legacy request to its page by cursor, if the route redirects and there is a link to
+    /// it.
     ///
     /// # Errors
     ///
     /// Returns an error if the cursor is longer than the route allows.
     pub(crate) fn redirect(&self, cursors: &RequestCursors<'_>) -> Result<Option<Response>, TooLong> {
         let Some(page) = self.legacy_page.as_ref().filter(|_| self.redirects) else { return Ok(None) };
-        // In a list that is read by tokens no cursor can name an offset: the request is refused as any other page at an
-        // offset.
+        // The cursors of a list that is read by tokens can't name an offset. Without a redirect, the request is refused
+        // as any other page at an offset of such a list.
         if page.offset > 0 && self.sorted.mode == Mode::Token {
             return Ok(None);
         }
-        // A redirected request by POST repeats its body, and with it a page in there.
+        // A redirected request by POST repeats its body, and with it the legacy page in the body.
+        // Test: `old_clients_by_post_get_the_policy_of_the_route`.
         if self.request.pages_in_body() {
             return Ok(None);
         }

@@ -24,15 +24,16 @@ use crate::{
     },
 };
 
+/// The result of serving a request for a list.
 #[derive(Debug)]
 pub(crate) enum Served {
     Response(Response),
-    /// The upstream answers, byte for byte.
+    /// The request is to be forwarded, and the answer of the upstream passes unchanged.
     Forward,
 }
 
-/// Serves one page of a list, and fills its record if it is explained. Dropping the future cancels its requests to the
-/// upstream.
+/// Serves one page of a list. Fills `record` if the request is explained, and `made` if the page may be kept, which
+/// then is served whole to a conditional request too. Dropping the future cancels its requests to the upstream.
 ///
 /// # Errors
 ///
@@ -59,7 +60,7 @@ pub(crate) async fn serve(
 
     drop(phase);
 
-    // Resolve: the core says which fetches it needs, until it has the page or refuses.
+    // Resolve: the core names the fetches that it needs, until it has the page or refuses it.
     let (asked, phase) = (AskedPeer::default(), RequestTrace::phase(trace, "page"));
     let visit = call.route.upstream.visit(&call.asked.headers, &call.asked.target.normal_path, true);
     let made_by = start.made_by.as_ref();
@@ -75,6 +76,7 @@ pub(crate) async fn serve(
         record,
     };
     let resolved = exchange.resolve(start.cursor, limit, outcome).await;
+    // Before the result is read, so that the retries of a page that fails count too.
     outcome.counted.upstream_requests += visit.retries();
     let (page, answers) = match resolved? {
         PageDecision::Serve(page, answers) => (page, answers),
@@ -101,7 +103,8 @@ pub(crate) async fn serve(
     render(&context, &cursors, (*page, backward), (limit, &answers), held).map(Served::Response)
 }
 
-/// Returns 304 where the client has the page. Conditional requests are GET and HEAD; a page by POST has no validator.
+/// Returns 304 in place of a page that the client has already. Only GET and HEAD can be conditional: a page by POST has
+/// no validator.
 fn conditional(response: Response, context: &PageContext<'_>) -> Response {
     match context.asked.body {
         None => response.unless_matched(&context.asked.headers),
@@ -109,18 +112,20 @@ fn conditional(response: Response, context: &PageContext<'_>) -> Response {
     }
 }
 
-/// The facts of a page that decide whether it is kept. The response is then the whole page, also where the client has it.
+/// The facts of a page that decide whether it is kept. The response of a page with these facts is the whole page, also
+/// if the client has it already, so that it can be stored.
 #[derive(Debug, Default)]
 pub(crate) struct MadePage {
-    /// The storage of the page; none if it may not be stored.
+    /// The terms on which the page may be stored; `None` if it may not be.
     pub storage: Option<PageStorage>,
-    /// The link to the next page, where pages are made ahead.
+    /// The link to the next page, on routes that make pages ahead.
     pub next: Option<String>,
-    /// Each answer of the list was validated by a 304.
+    /// True if the upstream has validated each answer of the list by a 304.
     pub is_validated: bool,
 }
 
 impl MadePage {
+    /// Fills in the facts of a page.
     fn note(
         &mut self,
         context: &PageContext<'_>,
@@ -129,15 +134,15 @@ impl MadePage {
         answers: &AnswerHeaders,
     ) {
         self.is_validated = answers.validated > 0 && answers.validated == answers.listed.len();
-        // A legacy page changes with the calendar: its sunset. A page that is not proven, or not full, may be another one
-        // at the next request.
+        // The headers of a legacy page change with the calendar, at its sunset. A page that is not proven, or not full,
+        // may be another one at the next request.
         let is_sure = page.unproven.is_none() && !page.short && context.legacy_page.is_none();
         let Some(kept) = context.kept.filter(|_| is_sure) else { return };
         let all: Vec<&HeaderMap> = answers.listed.iter().chain(&answers.beside).collect();
         let storage = page_storage(&all, kept.policy, context.asked.now).ok();
         self.storage = storage.and_then(|storage| cursors.bound(storage, context));
-        // The link is written once more, which only routes that make pages ahead need. A client that goes back has the page
-        // after this one.
+        // The link is written a second time, which costs time, so only for routes that make pages ahead. A client that
+        // walks backward has the next page already.
         let prefetches = context.list.page_cache.as_ref().is_some_and(|cache| cache.settings.prefetch);
         let is_needed = prefetches && !backward;
         let next = page.next.as_ref().filter(|_| is_needed);

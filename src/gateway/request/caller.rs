@@ -1,14 +1,15 @@
-//! The principal of a request: whether it is known, as far as the gateway can tell.
+//! The check that the principal of a request is known, so that items may be cached for it.
 //!
-//! Cached items are shared only between requests of the same principal. A request with one of the principal's headers
-//! is known by it. A request without any of them is one of two kinds: its list is the same for all clients, or the
-//! upstream identifies the client by a header that the configuration does not name. So a request is cached only if
-//! every header that it has is on a closed list of headers that can't identify a client.
+//! Cached items are shared only between requests of the same principal. A request with one of the headers in
+//! `principal` is known by it. A request without any of them is one of two kinds: its list is the same for all clients,
+//! or the upstream identifies the client by a header that the configuration does not name. Nothing shows which, so such
+//! a request is cached only if every header that it has is on a closed list of headers that can't identify a client.
+//! Example: with `principal = ["authorization"]`, a request with `X-Tenant-Id` alone is not cached.
 
 use http::{HeaderMap, HeaderName};
 
-/// Headers about the form of the answer, the client's software and the way of the request, which never identify a
-/// principal.
+/// Headers about the form of the answer, the client's software, and the proxies that the request has passed. They never
+/// identify a principal.
 const IMPERSONAL: [&str; 31] = [
     "b3",
     "baggage",
@@ -43,12 +44,12 @@ const IMPERSONAL: [&str; 31] = [
     "x-request-id",
 ];
 
-/// Prefixes of such headers.
+/// Prefixes of further such headers.
 const IMPERSONAL_GROUPS: [&str; 6] = ["accept", "content-", "if-", "sec-", "x-b3-", "x-forwarded-"];
 
-/// Returns whether items may be cached for this request and found by the next one with the same `principal` headers: it
-/// has one of them, or no header that could identify a client. A route without a principal has one list for all
-/// clients.
+/// Returns whether items may be cached for this request and used for others with the same `principal` headers: the
+/// request has one of these headers, or no header that could identify a client. A route without a principal has one
+/// list for all clients, so the answer is always true.
 pub(crate) fn is_known(headers: &HeaderMap, principal: &[HeaderName]) -> bool {
     let is_named = || principal.iter().any(|name| headers.contains_key(name));
     principal.is_empty() || is_named() || headers.keys().all(is_impersonal)
@@ -66,7 +67,7 @@ mod tests {
 
     /// Row: A22
     #[test]
-    fn a_caller_is_known_by_the_principal_or_can_not_be_told_from_others() {
+    fn a_caller_is_known_by_the_principal_or_has_no_identifying_header() {
         let principal = [http::header::AUTHORIZATION];
         for (names, is_remembered) in [
             (&["host", "user-agent", "accept", "accept-language", "sec-fetch-mode", "x-forwarded-for"][..], true),

@@ -1,8 +1,9 @@
 //! Request heads as bytes: where a head ends, and whether all servers read the same request in it.
 //!
 //! A head is checked before Pingora parses it. Pingora accepts several equal lengths, any coding before `chunked`, bare
-//! line feeds, and spaces in a target, and forwards most of them; an upstream that reads them differently finds a
-//! second request in the body of the first. Heads with more than one reading are refused here.
+//! line feeds, and spaces in a target, and forwards most of them. An upstream that reads them differently finds a
+//! second request in the body of the first (request smuggling). Heads with more than one reading are refused here.
+//! `tests/desync` has the requests that are refused, and those that pass.
 
 use http::Method;
 use pingora::http::RequestHeader;
@@ -19,16 +20,17 @@ const LONGEST_NAME: usize = 1_024;
 /// The longest target, in bytes, whatever the size of the head: the limit of `http`.
 const LONGEST_TARGET: usize = 65_000;
 
-/// The framing of a request's body.
+/// The framing of a request's body (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// The body has this length.
+    /// The body has this length, in bytes; 0 without a body.
     Length(u64),
-    /// The body is chunked, or another protocol follows. Its end stands in its bytes.
+    /// The body is chunked, or another protocol follows the head (`Upgrade`): only the bytes themselves show the end.
     Open,
 }
 
-/// Finds the end of a head in bytes that arrive in pieces. Each byte is scanned once.
+/// Finds the end of a head in bytes that arrive in pieces. Each byte is scanned once, so that a head in drips costs no
+/// more work than one that arrives at once.
 #[derive(Debug, Default)]
 pub(crate) struct HeadScanner {
     /// The start of the request line.
@@ -40,8 +42,8 @@ pub(crate) struct HeadScanner {
 }
 
 impl HeadScanner {
-    /// Returns the start and end of the head once it is complete. `bytes` are all bytes so far, of which `scanned` were
-    /// passed before. Takes at most one step per line.
+    /// Returns the start and the end of the head in `bytes`, `None` until it is complete. `bytes` are all bytes so far;
+    /// the first `scanned` of them were passed before. Takes at most one iteration for each line.
     ///
     /// # Errors
     ///
@@ -52,8 +54,11 @@ impl HeadScanner {
             let tls = if *first == 0x16 { ": TLS is not spoken here" } else { "" };
             return Err(invalid(format!("the first byte begins no request{tls}")));
         }
+        // Bytes before `scanned` have no further line feed. Test: `each_byte_is_scanned_once`.
         let fresh = scanned.max(self.line);
         for end in memchr::memchr_iter(b'\n', bytes.get(fresh..).unwrap_or_default()).map(|at| fresh + at) {
+            // To some servers a bare line feed ends a line. Test:
+            // `other_first_bytes_and_bare_line_feeds_are_refused_at_once`.
             if end == self.line || bytes[end - 1] != b'\r' {
                 return Err(invalid("a line ends with a line feed alone"));
             }
@@ -82,7 +87,7 @@ impl HeadScanner {
     }
 }
 
-/// Returns method and target of a head, if they can be read.
+/// Returns the method and the target of a head, which need not be valid, if they can be read.
 pub(crate) fn request_line(head: &[u8]) -> Option<(Method, &[u8])> {
     let line = head.split(|byte| *byte == b'\n').next()?;
     let mut parts = line.split(|byte| *byte == b' ');
@@ -90,7 +95,7 @@ pub(crate) fn request_line(head: &[u8]) -> Option<(Method, &[u8])> {
     parts.next().map(|target| (method, target))
 }
 
-/// Returns the framing of a complete head.
+/// Checks a complete head, and returns its framing.
 ///
 /// # Errors
 ///
@@ -137,17 +142,19 @@ pub(crate) fn check_parsed(request: &RequestHeader, most: usize) -> Result<(), B
     check(&head).map(drop)
 }
 
-/// A request line with one reading.
+/// A request line that all servers read alike.
 struct RequestLine<'a> {
     target: &'a [u8],
     /// The version is HTTP/1.0.
     is_old: bool,
 }
 
+/// Parses a request line: a method, a target and a version, with one space between each (RFC 9112 section 3).
 fn read_request_line(line: &[u8]) -> Result<RequestLine<'_>, Box<Problem>> {
     let parts: [&[u8]; 3] = {
         let mut parts = line.split(|byte| *byte == b' ');
         let three = [parts.next(), parts.next(), parts.next()].map(Option::unwrap_or_default);
+        // A further space would leave more than one target to read. Test: `a_request_line_has_three_parts`.
         if parts.next().is_some() || three.iter().any(|part| part.is_empty()) {
             return Err(invalid(
                 "the request line is not a method, a target and a version with one blank between each",
@@ -190,6 +197,7 @@ struct FramingFields<'a> {
 }
 
 impl<'a> FramingFields<'a> {
+    /// Checks a header line, and notes the header if it concerns the framing or the host.
     fn take(&mut self, line: &'a [u8]) -> Result<(), Box<Problem>> {
         let Some(colon) = memchr::memchr(b':', line) else {
             return Err(invalid("a header line has no colon"));
@@ -211,7 +219,8 @@ impl<'a> FramingFields<'a> {
                 return Err(invalid("there is more than one Host"));
             }
         } else if name.eq_ignore_ascii_case(b"content-length") {
-            // Equal lengths may be merged (RFC 9110 section 8.6), but not every server does. Test: `tests/end_to_end/desync.rs`.
+            // Equal lengths may be merged (RFC 9110 section 8.6), but not every server does. Test:
+            // `a_body_has_one_length_or_chunks`.
             let Some(length) = read_length(value) else {
                 return Err(invalid("Content-Length is not one number"));
             };
@@ -219,7 +228,7 @@ impl<'a> FramingFields<'a> {
                 return Err(invalid("there is more than one Content-Length"));
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            // Some origins don't know the coding in other letter cases.
+            // Some origins don't recognise the coding in other letter cases.
             if self.is_chunked || value != b"chunked" {
                 return Err(invalid("Transfer-Encoding is not chunked alone"));
             }
@@ -230,6 +239,7 @@ impl<'a> FramingFields<'a> {
         Ok(())
     }
 
+    /// Returns the framing; `is_old` stands for HTTP/1.0.
     fn framing(&self, is_old: bool) -> Result<Framing, Box<Problem>> {
         match (self.is_chunked, self.length) {
             (true, Some(_)) => Err(invalid("Transfer-Encoding and Content-Length exclude each other")),
@@ -241,9 +251,11 @@ impl<'a> FramingFields<'a> {
     }
 }
 
-/// Checks that the target's authority and `Host` agree, and that each is a valid authority.
+/// Checks that the target's authority and `Host` are equal, where both are there, and that each is a valid authority.
+/// `Host` may be absent only in HTTP/1.0, or beside a target with an authority.
 fn check_host(line: &RequestLine<'_>, host: Option<&[u8]>) -> Result<(), Box<Problem>> {
     let (authority, _) = split_target(line.target)?;
+    // Pingora would refuse it with an empty answer and no log line. Test: `accepted_heads_are_parsed_by_pingora`.
     if authority.is_some() && http::Uri::try_from(line.target).is_err() {
         return Err(invalid("the request target is no URL"));
     }
@@ -265,7 +277,7 @@ fn check_host(line: &RequestLine<'_>, host: Option<&[u8]>) -> Result<(), Box<Pro
 
 const NO_HOST: &str = "the host is no host name or address with a port";
 
-/// Parses a `Content-Length`, which consists of digits.
+/// Parses a `Content-Length`: digits alone, of a value up to `i64::MAX`.
 fn read_length(value: &[u8]) -> Option<u64> {
     let digits = value.iter().all(u8::is_ascii_digit).then_some(value)?;
     // Pingora reads lengths as signed numbers and ignores larger ones.

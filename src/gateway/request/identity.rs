@@ -10,15 +10,15 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The header in which proxies list the addresses that a request has passed.
 pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The longest id that is taken over, in bytes. Proxies write UUIDs, ULIDs and trace ids; the longest, of AWS, has about
-/// 90 bytes.
+/// The longest id that is taken over, in bytes. Proxies write UUIDs, ULIDs and trace ids; those of AWS, the longest,
+/// have about 90 bytes.
 const LONGEST_ID: usize = 128;
 
-/// The largest number of addresses that are read.
+/// The largest number of addresses in `X-Forwarded-For` that are read, from the last one on.
 const MOST_HOPS: usize = 32;
 
-/// Returns the id that the proxy before this one has given a request. An id that is repeated, empty, too long, or has
-/// characters that could break a log line or a query of one, is none.
+/// Returns the id that the proxy in front has given a request. Returns `None` if the header is repeated, empty, too
+/// long, or has characters that could break a log line or a search in the log.
 pub(crate) fn given_id(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(&REQUEST_ID).iter();
     let id = values.next()?.to_str().ok()?;
@@ -27,7 +27,7 @@ pub(crate) fn given_id(headers: &HeaderMap) -> Option<&str> {
     (sound && values.next().is_none()).then_some(id)
 }
 
-/// Replaces the id of a request in every spelling: servers of the kind of CGI read `X_Request_Id` as the same header.
+/// Replaces the id of a request in every spelling: servers like CGI read `X_Request_Id` as the same header.
 pub(crate) fn write_id(headers: &mut pingora::http::RequestHeader, id: &str) {
     let is_id = |name: &&HeaderName| name.as_str().replace('_', "-") == REQUEST_ID.as_str();
     let spellings: Vec<HeaderName> = headers.headers.keys().filter(is_id).cloned().collect();
@@ -35,18 +35,20 @@ pub(crate) fn write_id(headers: &mut pingora::http::RequestHeader, id: &str) {
         headers.remove_header(name);
     }
     if let Ok(value) = HeaderValue::from_str(id) {
-        // Headers of a request are limited long before this fails.
+        // This fails only for more headers than a request may have.
         let _ = headers.insert_header(REQUEST_ID, value);
     }
 }
 
-/// Returns the address of the client before the trusted proxies of a request: the last address in `X-Forwarded-For` that
-/// is no trusted proxy's, or the first one if all are.
+/// Returns the address of the client beyond the trusted proxies of a request: the last address in `X-Forwarded-For`
+/// that is no trusted proxy's, or the first one if all are. Reads from the end, up to [`MOST_HOPS`] addresses, and
+/// stops at text that is no address. Example: `198.51.100.1, 203.0.113.7, 10.0.0.1` gives `203.0.113.7` if `10.0.0.1`
+/// is trusted.
 pub(crate) fn forwarded_client(headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let lines: Vec<&str> = headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
     let mut farthest = None;
     for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(MOST_HOPS) {
-        // Whatever stands before a hop that can't be read was written by it.
+        // The entries before one that can't be read come from an unknown hop, so they are not believed.
         let Some(address) = address(hop.trim()) else { break };
         farthest = Some(address);
         if !trusts(address) {
@@ -56,7 +58,7 @@ pub(crate) fn forwarded_client(headers: &HeaderMap, trusts: impl Fn(IpAddr) -> b
     farthest
 }
 
-/// Parses an address, which some proxies write with a port.
+/// Parses an address: `192.0.2.1`, `2001:db8::1`, `[2001:db8::1]`, or with a port, as some proxies write it.
 fn address(text: &str) -> Option<IpAddr> {
     let parsed = text.parse().ok().or_else(|| text.parse().ok().map(|address: std::net::SocketAddr| address.ip()));
     parsed.or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
@@ -72,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_fit_a_line_are_taken_over() {
+    fn ids_of_safe_characters_and_length_are_taken_over() {
         let long = "x".repeat(LONGEST_ID);
         for id in ["7f3b-1", "Root=1-67891233-abcdef012345678912345678;Self=1-5", long.as_str()] {
             assert_eq!(given_id(&headers("x-request-id", &[id])), Some(id));

@@ -1,4 +1,4 @@
-//! Request heads: their bytes, target and path, and the principal that they name. Pure functions.
+//! Request heads: their bytes, target and path, and the client that they identify. Pure functions.
 
 pub(crate) mod caller;
 pub(crate) mod head;

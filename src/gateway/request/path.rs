@@ -1,4 +1,4 @@
-//! Paths: refusal of ambiguous ones, normalization, and the templates of upstream paths.
+//! Paths: their normalization, the refusal of those that servers read differently, and the templates of upstream paths.
 
 use std::borrow::Cow;
 
@@ -11,9 +11,10 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NormalPath<'a> {
     /// The path with unreserved characters and commas decoded (RFC 3986 section 6.2.2.2; links encode commas), and with
-    /// invalid characters encoded, so that the links of a page lead to the same path.
+    /// invalid characters encoded, so that the links of a page lead to the same path. Example: `/%75sers%2c/é` becomes
+    /// `/users,/%C3%A9`.
     pub(crate) text: Cow<'a, str>,
-    /// An ambiguity that is left: encoded slashes and empty segments. Forwarded paths may have them, paths of lists may
+    /// An ambiguity that is left: an encoded slash or an empty segment. Forwarded paths may have it, paths of lists may
     /// not.
     pub(crate) doubt: Option<&'static str>,
 }
@@ -35,10 +36,12 @@ pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
     let text = if text.contains('%') { Cow::Owned(decode_unreserved(text)?) } else { Cow::Borrowed(text) };
     let text = encoded_path(&text).map_or(text, Cow::Owned);
     let inner = text.strip_suffix('/').unwrap_or(&text);
-    // Most paths have neither escapes nor parameters, so the search in each segment is skipped.
+    // Most paths have neither escapes nor parameters, so the searches for them are skipped.
     let is_plain = !text.bytes().any(|byte| matches!(byte, b'%' | b';'));
     let mut doubt = (!is_plain && text.contains("%2F")).then_some("the path has an encoded slash");
     for segment in inner.split('/').skip(1) {
+        // Some servers remove parameters first, or decode `%2F`: `/a/..;x/b` and `/a%2f..%2Fb` are dot segments to
+        // them.
         let has_dots = |part| matches!(without_parameters(part), "." | "..");
         if matches!(segment, "." | "..") || (!is_plain && segment.split("%2F").any(has_dots)) {
             return Err("the path has a dot segment");
@@ -50,8 +53,9 @@ pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
     Ok(NormalPath { text, doubt })
 }
 
-/// Folds a normalized path as the most lenient server reads it: encoded slashes become slashes, repeated slashes one,
-/// and parameters of segments and trailing spaces are removed. Returns nothing if the path stays the same.
+/// Folds a normalized path as the most lenient server reads it: encoded slashes become slashes, repeated slashes become
+/// one, and parameters of segments and trailing spaces are removed. Returns `None` if the path stays the same. Example:
+/// `/api;x//old%20` becomes `/api/old`.
 pub(crate) fn folded(normal: &str) -> Option<String> {
     if !normal.contains(['%', ';']) && !normal.contains("//") {
         return None;
@@ -71,18 +75,24 @@ pub(crate) fn folded(normal: &str) -> Option<String> {
     (folded != normal).then_some(folded)
 }
 
-/// Removes the part after `;`, which some servers take for parameters (RFC 3986 section 3.3).
+/// Removes the part from `;` on, which some servers take for parameters (RFC 3986 section 3.3).
 fn without_parameters(segment: &str) -> &str {
     let end = [";", "%3B"].iter().filter_map(|mark| segment.find(mark)).min();
     end.map_or(segment, |end| &segment[..end])
 }
 
+/// Decodes escapes of unreserved characters and commas, and writes all others in upper case.
+///
+/// # Errors
+///
+/// Returns the reason why an escape is invalid, or has more than one reading.
 fn decode_unreserved(text: &str) -> Result<String, &'static str> {
     let mut decoded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('%') {
         decoded.push_str(&rest[..at]);
         let escape = rest.get(at..at + 3).ok_or("the path has a % without two hexadecimal digits")?;
+        // `from_str_radix` accepts a sign.
         let byte = u8::from_str_radix(&escape[1..], 16).ok().filter(|_| !escape.contains('+'));
         match byte.ok_or("the path has a % without two hexadecimal digits")? {
             b'\\' => return Err("the path has an encoded backslash"),
@@ -96,7 +106,7 @@ fn decode_unreserved(text: &str) -> Result<String, &'static str> {
     Ok(decoded)
 }
 
-/// A compiled `upstream_path`.
+/// A compiled `upstream_path`, such as `/v1{path}.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PathTemplate {
     pieces: Vec<PathPart>,
@@ -107,12 +117,13 @@ enum PathPart {
     Literal(String),
     /// The client's path without its final slash.
     Path,
-    /// A parameter of the route's path.
+    /// The value of a parameter in the route's path.
     Parameter(String),
 }
 
 impl PathTemplate {
-    /// Compiles a template such as `/v1{path}/`; `parameters` are the names in the route's path.
+    /// Compiles a template such as `/v1{path}/`; `parameters` are the names of the parameters in the route's path.
+    /// Returns `None` if there is an error, which is in `diagnostics`.
     pub(crate) fn compile(
         written: &Located<String>,
         parameters: &[String],
@@ -190,7 +201,7 @@ mod tests {
 
     /// Row: A23
     #[test]
-    fn what_two_servers_could_read_differently_is_refused() {
+    fn ambiguous_and_invalid_paths_are_refused() {
         for path in [
             "",
             "users",
@@ -251,7 +262,7 @@ mod tests {
 
     /// Row: A23
     #[test]
-    fn what_servers_disagree_on_is_told() {
+    fn encoded_slashes_and_empty_segments_are_reported_as_doubts() {
         for (path, normal) in [
             ("/a%2fb", "/a%2Fb"),
             ("//users", "//users"),
@@ -265,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn careless_readers_of_paths() {
+    fn paths_are_folded_as_the_most_lenient_server_reads_them() {
         for (path, read) in [
             ("/api/old", None),
             ("/api/old/", None),
@@ -295,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn upstream_paths() {
+    fn upstream_paths_are_written_from_templates() {
         let parameters = [("user".to_owned(), "7%2C8".to_owned()), ("rest".to_owned(), "a/b/".to_owned())];
         for (text, written) in [
             ("{path}", "/api/users"),
@@ -311,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_in_upstream_paths() {
+    fn faults_in_upstream_paths_are_reported() {
         for text in ["{id}", "{path", "path}", "", "users", "{user}/x"] {
             assert_eq!(template(text), Err(1), "{text}");
         }

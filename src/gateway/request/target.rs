@@ -1,5 +1,5 @@
 //! Request targets: path, query and host. Paths that servers could read differently are refused here; the rest of the
-//! head has been checked before it was parsed.
+//! head has been checked by [`head::check`](super::head::check) before it was parsed.
 
 use std::{borrow::Cow, net::Ipv6Addr};
 
@@ -19,13 +19,13 @@ pub(crate) struct RequestTarget {
     pub path: String,
     /// The normalized path, by which routes are found.
     pub normal_path: String,
-    /// An ambiguity in the path, which paths of lists may not have.
+    /// An ambiguity in the path, which paths of lists may not have; see [`NormalPath::doubt`].
     pub doubt: Option<&'static str>,
-    /// The query as it came.
+    /// The query as it came, without the `?`.
     pub query: Option<String>,
-    /// The authority as it came: that of the target, or `Host`.
+    /// The authority as it came: that of a target in absolute form, or `Host`.
     pub authority: Option<String>,
-    /// The host in lower case, without port.
+    /// The host in lower case, without the port and a final dot.
     pub host: Option<String>,
 }
 
@@ -36,8 +36,7 @@ impl RequestTarget {
     }
 }
 
-/// Maximum number of passes through gateways of this name: more than any service chains, and few enough to end a loop
-/// soon.
+/// Maximum number of gateways named `cursorgate` in `Via`: more than services chain, and few enough to end a loop soon.
 const PASSAGES: usize = 3;
 
 /// Reads the target of a head that [`head::check`](super::head::check) has accepted.
@@ -46,6 +45,8 @@ const PASSAGES: usize = 3;
 ///
 /// Returns 400 `request_invalid` or 508 `loop_detected`.
 pub(crate) fn read(head: &RequestHeader) -> Result<RequestTarget, Box<Problem>> {
+    // Counted in `Via`, so that loops over several replicas are found too. Test:
+    // `a_request_in_a_loop_of_gateways_is_cut_off`.
     if headers::passages(&head.headers) > PASSAGES {
         let detail = format!("Via names more than {PASSAGES} gateways: the request loops");
         return Err(Box::new(Problem::new(Code::LoopDetected, detail)));
@@ -63,6 +64,7 @@ pub(crate) fn read(head: &RequestHeader) -> Result<RequestTarget, Box<Problem>> 
         _ => Err(invalid("the query contains an invalid byte")),
     });
     Ok(RequestTarget {
+        // `normalize` accepts UTF-8 alone, so that nothing is lost.
         path: String::from_utf8_lossy(path).into_owned(),
         normal_path: normal_path.into_owned(),
         doubt,
@@ -76,14 +78,19 @@ fn invalid(detail: impl Into<String>) -> Box<Problem> {
     Box::new(Problem::new(Code::RequestInvalid, detail))
 }
 
-/// Returns whether a text can be a query: it has no space, control character or `#`.
+/// Returns whether a text can be a query: it has no space, no control character and no `#`.
 fn holds_a_query(text: &str) -> bool {
     // Written without branches, so that the compiler vectorizes it.
     let is_other = |byte: u8| (byte <= b' ') | (byte == 0x7f) | (byte == b'#');
     !text.bytes().fold(false, |any, byte| any | is_other(byte))
 }
 
-/// Splits a target in absolute form into authority and rest (RFC 9112 section 3.2.2).
+/// Splits a target into its authority, which only the absolute form has (RFC 9112 section 3.2.2), and the path with the
+/// query. Example: `http://people:81/a?b` gives `people:81` and `/a?b`.
+///
+/// # Errors
+///
+/// Returns 400 `request_invalid` for any other form, such as `*`, and for a URL with a query and no path.
 pub(crate) fn split_target(target: &[u8]) -> Result<(Option<&str>, &[u8]), Box<Problem>> {
     if target.first() == Some(&b'/') {
         return Ok((None, target));
@@ -108,6 +115,7 @@ pub(crate) fn split_target(target: &[u8]) -> Result<(Option<&str>, &[u8]), Box<P
 /// Returns whether a text is empty or an authority without userinfo (RFC 3986 section 3.2). Commas and quotes in hosts
 /// are not accepted: they would make a list or a string of a header with the host.
 pub(crate) fn is_authority(text: &str) -> bool {
+    // A colon within brackets is one of an IPv6 address.
     let (host, port) = match text.rfind(':').filter(|at| !text[*at..].contains(']')) {
         Some(at) => (&text[..at], &text[at + 1..]),
         None => (text, ""),
@@ -121,7 +129,8 @@ pub(crate) fn is_authority(text: &str) -> bool {
     is_host && is_port
 }
 
-/// Returns whether a text consists of the characters of host names: unreserved characters, escapes and delimiters.
+/// Returns whether a text consists of the characters of host names (RFC 3986 section 3.2.2): unreserved characters,
+/// escapes, and delimiters other than commas and quotes.
 fn is_name(host: &str) -> bool {
     let mut escapes = host.split('%');
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&()*+;=".contains(&byte));
@@ -129,7 +138,7 @@ fn is_name(host: &str) -> bool {
     escapes.next().is_none_or(plain) && escapes.all(|escape| begins_with_digits(escape) && plain(escape))
 }
 
-/// Returns the host of an authority: lower case, without port and final dot.
+/// Returns the host of an authority, in lower case, without the port and a final dot.
 #[must_use]
 pub(crate) fn host_of(authority: &str) -> String {
     let host = match authority.rsplit_once(':') {
@@ -154,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn targets() {
+    fn targets_are_split_into_path_query_and_host() {
         for (target, path, query, host) in [
             ("/users", "/users", None, "people.example"),
             ("/%75sers/?a=%20&b", "/users/", Some("a=%20&b"), "people.example"),
@@ -208,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_client_needs_no_host() {
+    fn a_request_of_http_1_0_needs_no_host() {
         let mut old = head("GET", "/users", &[]);
         old.set_version(Version::HTTP_10);
         assert_eq!(read(&old).unwrap().host, None);

@@ -10,9 +10,10 @@ use crate::config::settings::TraceSettings;
 /// The collector of traces.
 #[derive(Debug)]
 pub(crate) struct Collector {
-    /// The decision about requests that begin a trace. Those that continue one follow its decision.
+    /// The sampler, which decides for requests that begin a trace. Those that continue a trace follow the decision in
+    /// it.
     pub sampler: Sampler,
-    /// The upstream that takes the traces.
+    /// The upstream to which traces are exported.
     pub upstream: Arc<Upstream>,
     pub service_name: String,
 }
@@ -20,6 +21,7 @@ pub(crate) struct Collector {
 impl Collector {
     /// Compiles the settings.
     pub(crate) fn compile(settings: &TraceSettings, upstream: Arc<Upstream>) -> Self {
+        // `every = 100` samples one trace in a hundred.
         let ratio = 1.0 / f64::from(settings.every);
         let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio)));
         Self { sampler, upstream, service_name: settings.service_name.clone() }

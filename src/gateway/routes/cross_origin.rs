@@ -15,7 +15,7 @@ pub(crate) struct CrossOrigin {
 }
 
 impl CrossOrigin {
-    /// Reads the origin of a request; returns nothing if the route leaves the policy to the upstream.
+    /// Reads the origin of a request; `None` if the route leaves the policy to the upstream.
     pub(crate) fn of(route: &Arc<Route>, request: &HeaderMap) -> Option<Self> {
         route.cors.as_ref()?;
         Some(Self { route: Arc::clone(route), origin: cors::origin(request).cloned() })

@@ -1,5 +1,6 @@
-//! Guard against forwarded requests that an upstream could read as requests for a list. Servers differ in how they read
-//! paths, methods and some headers, and a route that forwards would give the list out without its policy.
+//! Guard against forwarded requests that an upstream could take for requests for a list. Servers differ in how they
+//! read paths, methods and some headers, so that a route that forwards could return the list without its policy: for
+//! `//users`, `/users;a=b` and `/users%2F` some servers answer as for `/users`.
 //!
 //! A request is refused if it leads to a list by another spelling of the path and by a method that the list takes.
 //! Writes to such a path pass, and so do requests to other upstreams. A path with `.json` at its end is another
@@ -22,7 +23,8 @@ use crate::{
     upstream::request::headers,
 };
 
-/// The lists that are also reachable by a path in other letters or under another host.
+/// The lists that the route table does not find for a path in other letters or under another host, where the upstream
+/// would.
 #[derive(Debug, Default)]
 pub(crate) struct Guard {
     lists: Vec<GuardedList>,
@@ -43,7 +45,7 @@ enum GuardSegment {
 }
 
 impl Guard {
-    /// Collects such lists among the routes.
+    /// Collects the lists with hosts, and those of upstreams that ignore case.
     pub(crate) fn compile(routes: &[Arc<Route>]) -> Self {
         let reached =
             |route: &&Arc<Route>| route.list.is_some() && (!route.hosts.is_empty() || route.upstream.ignores_case);
@@ -62,19 +64,23 @@ impl Guard {
         let takes = |route: &Route| methods.iter().any(|method| route.methods.take(method));
         let route = &found.route;
         if route.list.is_some() {
-            // With its own method the request would have been served as a list.
+            // The request has the path of a list and is forwarded, so its method is not the list's. Test:
+            // `no_other_spelling_of_a_method_passes_a_policy_by`.
             let said = "a list is requested by its own method, in capitals and without a header that overrides it";
             return takes(route).then(|| Problem::new(Code::RequestInvalid, said));
         }
-        // A route without parameters leads to the one path that the operator wrote.
+        // A route without parameters has the one path that the operator wrote, and is meant. Test:
+        // `no_other_spelling_of_a_path_passes_a_policy_by`.
         if !route.path.value.contains('{') {
             return None;
         }
         let host = target.host.as_deref();
+        // The path as the most lenient server reads it, such as `/users` for `//users;a=b`.
         let folded = folded(&target.normal_path);
         let is_guarded = |other: &Route| is_same(&other.upstream, &route.upstream) && takes(other);
         let path = folded.as_deref().unwrap_or(&target.normal_path);
         let bare = path.trim_end_matches('/').strip_suffix(".json");
+        // The route table shows whether another spelling has a list. Lists that the table can't find follow below.
         let others = folded.as_deref().into_iter().chain(bare).filter_map(|path| table.find(host, path));
         if others.map(|found| found.route).any(|other| other.list.is_some() && is_guarded(&other)) {
             return Some(Problem::new(Code::RequestInvalid, "the path is another spelling of a list's path"));
@@ -86,6 +92,7 @@ impl Guard {
             if serves {
                 return Some(Problem::new(Code::RequestInvalid, "the path is another spelling of a list's path"));
             }
+            // A route for every host would give out the list of another host. Test: `no_other_host_passes_a_policy_by`.
             if route.hosts.is_empty() {
                 return Some(Problem::new(Code::RouteNotFound, "this path has no list under this host"));
             }
@@ -94,8 +101,8 @@ impl Guard {
     }
 }
 
-/// Returns the methods that servers could read in a request: its own in capitals, and those of override headers. QUERY
-/// is a GET whose parameters stand in a body.
+/// Returns the methods that servers could read in a request: its own in capitals, and those of override headers.
+/// `QUERY` counts as a GET, whose parameters are in a body.
 fn meant(head: &RequestHeader) -> Vec<Method> {
     let said = headers::said_methods(&head.headers).chain(std::iter::once(head.method.as_str().as_bytes()));
     let known = |method: &[u8]| match method.trim_ascii().to_ascii_uppercase().as_slice() {

@@ -41,9 +41,10 @@ pub struct List {
     pub conventions: Conventions,
     /// The keys of cursors.
     pub keys: Arc<KeyRing>,
-    /// Items at the edges of pages are cached: page cursors carry ids alone, or item cursors carry no position.
+    /// The keys of items at the edges of pages are cached, because page cursors carry ids alone, or item cursors carry
+    /// no position.
     pub remembers: bool,
-    /// When ends and boundaries are verified.
+    /// The condition under which ends and boundaries are verified.
     pub verify: Verify,
     /// The treatment of pages that can't be proven.
     pub unproven: WhenUnproven,
@@ -71,7 +72,7 @@ pub struct List {
     pub legacy_headers: Vec<(HeaderName, HeaderValue)>,
     /// The limits of requests, time and size.
     pub budgets: Budgets,
-    /// The page cache; none if no page is kept.
+    /// The page cache; `None` if no page is kept.
     pub page_cache: Option<RoutePages>,
     /// The limits learnt of the upstream. The next snapshot shares them if the route stays the same.
     pub learning: Arc<Learning>,
@@ -80,8 +81,8 @@ pub struct List {
 }
 
 impl List {
-    /// Compiles the list of a route, with the limits learnt and the counts of the previous snapshot. Returns nothing if
-    /// there are errors.
+    /// Compiles the list of a route. `learning` and `usage` are those of the previous snapshot's route. Returns `None`
+    /// if there are errors, which are in `diagnostics`.
     pub(crate) fn compile(
         settings: &ListSettings,
         keys: Option<&Arc<KeyRing>>,
@@ -92,6 +93,7 @@ impl List {
     ) -> Option<Self> {
         let dialect = Dialect::compile(settings, diagnostics);
         let conventions = conventions(settings, dialect.as_ref(), diagnostics);
+        // Both are compiled before either is missed, so that the faults of both are reported.
         let (dialect, conventions) = (dialect?, conventions?);
         let guarantee = dialect.guarantee(dialect.default_sorted(), settings);
         warn(&dialect, &guarantee, settings, diagnostics);
@@ -151,7 +153,8 @@ impl List {
         }
     }
 
-    /// Counts a request whose page is kept, by the paging that made the page; it is no legacy request.
+    /// Counts a request that gets a kept page, by the paging of the request that made the page. It counts as no legacy
+    /// request.
     pub(crate) fn note_kept(&self, paging: &'static str, now: u64, counted: &mut Counted) {
         counted.paging = Some(paging);
         self.usage.count_paging(paging, now);
@@ -166,11 +169,11 @@ impl List {
     }
 }
 
-/// The end of the name of a convention of services whose pages have the route's total.
+/// The suffix of the name of a service's convention whose pages have the total that the route's own pages have.
 pub(crate) const COUNTED: &str = "+total";
 
-/// Compiles the route's own convention, those that clients may choose, and those of services. Only parameters of its own can be renamed: a
-/// client that chooses another convention by name expects that convention's names.
+/// Compiles the route's own convention, those that clients may choose, and those of services. Only the own convention's
+/// parameters can be renamed: a client that chooses another convention by name expects that convention's names.
 fn conventions(
     settings: &ListSettings,
     dialect: Option<&Dialect>,
@@ -196,7 +199,8 @@ fn conventions(
     let own = compile(&settings.envelope, &settings.parameters.renamed, settings.total);
     let others: Vec<Option<Convention>> =
         settings.envelopes.iter().map(|other| compile(other, &[], settings.total)).collect();
-    // A service asks for a count where its client does.
+    // A count may take an upstream request, so that a service's pages have one only where its client selects the total.
+    // Test: `a_total_is_counted_only_where_it_is_selected`.
     let uncounted = if settings.total == Totals::Count { Totals::Upstream } else { settings.total };
     let inner = settings.inner.iter().flat_map(|inner| {
         let counted = EnvelopeSettings { name: format!("{}{COUNTED}", inner.name), ..inner.clone() };
@@ -207,7 +211,7 @@ fn conventions(
     Some(Conventions::new(own?, others, inner))
 }
 
-/// Warns if an envelope uses item cursors on a list by tokens: a token leads to a page and not to an item.
+/// Warns if an envelope has item cursors on a list that pages by tokens: a token leads to a page, not to an item.
 fn warn_of_cursors(
     dialect: &Dialect,
     settings: &ListSettings,

@@ -17,6 +17,7 @@ pub struct ObservedList {
     pub list: List,
     /// The interval of the answers that are read: 1 reads all of them.
     every: u32,
+    /// The number of answers that were candidates for reading.
     passed: AtomicU32,
     /// The answers that were seen lately.
     traffic: Mutex<ListTraffic>,
@@ -27,8 +28,7 @@ impl ObservedList {
         Self { list, every: settings.every, passed: AtomicU32::new(0), traffic: Mutex::default() }
     }
 
-    /// Counts a request that only reads by its paging, and a legacy request under its client; `now` is in seconds since
-    /// 1970.
+    /// Counts a GET or HEAD by its paging, and a legacy request under its client; `now` is in seconds since 1970.
     pub(crate) fn note_paging(
         &self,
         (method, headers): (&Method, &HeaderMap),
@@ -42,7 +42,7 @@ impl ObservedList {
         }
     }
 
-    /// Returns whether this answer is to be read.
+    /// Returns whether this answer is read: the first one, and every one at the interval `every` after it.
     pub(crate) fn has_turn(&self) -> bool {
         self.passed.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every.max(1))
     }

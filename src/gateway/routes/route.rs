@@ -36,35 +36,38 @@ pub struct Route {
     pub hosts: Vec<String>,
     /// The path as written.
     pub path: Located<String>,
-    /// The methods of the list.
+    /// The methods by which the list is read. Requests by other methods are forwarded.
     pub methods: Methods,
-    /// The upstream.
+    /// The upstream, which routes may share.
     pub upstream: Arc<Upstream>,
-    /// The path of upstream requests, if it is not the client's.
+    /// The path of upstream requests; `None` if it is the client's.
     pub(crate) upstream_path: Option<PathTemplate>,
-    /// The prefix of links.
+    /// The public address with which links begin, if it is configured.
     pub public_url: Option<String>,
-    /// Links of the upstream to itself are rewritten in answers that pass through.
+    /// The upstream's links to itself are rewritten in answers that pass through.
     pub rewrites_links: bool,
     /// The limits of requests in flight.
     pub(crate) concurrency: Option<Arc<RouteConcurrency>>,
-    /// The limits of requests in a time; none if the route has none.
+    /// The rate limits of clients; `None` if the route has none.
     pub(crate) limits: Option<Arc<RouteLimits>>,
-    /// The cross-origin policy; none if the upstream decides.
+    /// The cross-origin policy; `None` if the upstream decides.
     pub cors: Option<CorsPolicy>,
-    /// The list; none if all requests are forwarded.
+    /// The list that the route serves; `None` if all requests are forwarded.
     pub list: Option<List>,
-    /// The context of cursors of the list without filters in its default order.
+    /// The cursor context of a request without filters, in the default order.
     pub(crate) usual: Option<Arc<cursor::CursorContext>>,
-    /// The list that is observed while requests are forwarded.
+    /// The list that is observed while all requests are forwarded.
     pub observed: Option<Box<ObservedList>>,
-    /// The metrics. The next snapshot's route of the same name shares them.
+    /// The metrics of requests. The next snapshot's route of the same name shares them.
     pub metrics: Arc<RouteMetrics>,
     /// A hash of the settings that determine which list of the upstream the route asks for.
     pub(crate) fingerprint: u64,
 }
 
 impl Route {
+    /// Compiles a route. `asked` are the settings of its upstream, and `previous` the routes of the snapshot in force,
+    /// of which the route of the same name hands on its state. Returns `None` if there are errors, which are in
+    /// `diagnostics`.
     pub(crate) fn compile(
         settings: &RouteSettings,
         asked: Option<&UpstreamSettings>,
@@ -83,6 +86,7 @@ impl Route {
         let known = previous.iter().find(|route| route.name == settings.name.value).map(|route| &**route);
         let list = match &settings.list {
             Some(list) => {
+                // Limits that were learnt of another list would be wrong for this one.
                 let learning = known.filter(|known| known.fingerprint == fingerprint).and_then(Self::learning);
                 let usage = known.and_then(Self::described_list).map(|list| &list.usage);
                 let mut list = List::compile(list, keys, learning.unwrap_or_default(), usage, costs, diagnostics)?;
@@ -97,6 +101,7 @@ impl Route {
         };
         let usual = list.as_ref().map(|list| {
             let (route, path) = (settings.name.value.as_str(), settings.path.value.as_str());
+            // Both spellings of a path have the same cursors.
             let path = path.strip_suffix('/').unwrap_or(path);
             let order = &list.dialect.default_sorted().order;
             let parts = cursor::ContextParts { route, host: "", path, filters: &[], order, headers: &[] };
@@ -157,16 +162,17 @@ impl Route {
     }
 }
 
-/// Returns the requests in flight of a route, which a reload with the same limits keeps.
+/// Returns the counts of a route's requests in flight. A reload with the same limits keeps them.
 fn concurrency(limits: &ConcurrencySettings, known: Option<&Route>) -> Arc<RouteConcurrency> {
     let known = known.and_then(|known| known.concurrency.as_ref()).filter(|known| known.limits() == limits);
     known.map_or_else(|| RouteConcurrency::new(limits.clone()), Arc::clone)
 }
 
-/// Compiles the limits of a route's requests in a time. A reload keeps the state of those that stay the same.
+/// Compiles the rate limits of a route. A reload keeps the state of those that stay the same. Test:
+/// `a_reload_keeps_what_clients_have_used`.
 fn limits(settings: &RouteSettings, known: Option<&Route>) -> Option<Arc<RouteLimits>> {
     let known = known.and_then(|known| known.limits.as_deref());
-    // An observed list has no legacy requests yet: all its clients page as they always did.
+    // An observed list has no limit of legacy requests: all of its clients page as they always did.
     let list = settings.list.as_ref().filter(|_| settings.observe.is_none());
     RouteLimits::compile(&settings.rate_limit, list.map(|list| &list.legacy), known, clock::instant())
 }

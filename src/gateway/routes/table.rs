@@ -7,7 +7,8 @@ use matchit::Router;
 use super::route::Route;
 use crate::{config::diagnostic::Diagnostics, gateway::request::path::normalize};
 
-/// The routes of a snapshot. Routes with a host precede those without, fixed segments precede parameters.
+/// The routes of a snapshot by host and path. Routes with hosts precede those without, and fixed segments precede
+/// parameters: for `/users/me`, the path `/users/me` precedes `/users/{user}`, and that precedes `/{*rest}`.
 pub struct RouteTable {
     by_host: HashMap<String, Router<Arc<Route>>>,
     any_host: Router<Arc<Route>>,
@@ -22,7 +23,7 @@ pub struct RouteMatch {
 }
 
 impl RouteTable {
-    /// Compiles the table. Reports routes that match the same requests.
+    /// Compiles the table. Reports invalid paths, and routes that match the same requests.
     pub fn compile(routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> Self {
         let mut table = Self { by_host: HashMap::new(), any_host: Router::new() };
         let mut patterns = Vec::with_capacity(routes.len());
@@ -44,7 +45,7 @@ impl RouteTable {
             let Some((base, _)) = pattern.split_once("/{*") else { continue };
             for host in hosts(route) {
                 let base = if base.is_empty() { "/" } else { base };
-                // On a conflict the other route is more specific.
+                // On a conflict another route has this very path and precedes. Test: `the_more_specific_route_wins`.
                 let _ = table.router(host).insert(base, Arc::clone(route));
             }
         }
@@ -77,7 +78,7 @@ fn hosts(route: &Route) -> impl Iterator<Item = Option<&str>> {
     none.into_iter().chain(route.hosts.iter().map(|host| Some(host.as_str())))
 }
 
-/// Normalizes the fixed segments of a route's path like those of a request.
+/// Normalizes the fixed segments of a route's path like those of a request. Parameters stay as they are.
 pub(crate) fn pattern(path: &str) -> Result<String, &'static str> {
     let mut pattern = String::with_capacity(path.len());
     for segment in path.split('/').skip(1) {
@@ -105,7 +106,8 @@ fn find(router: &Router<Arc<Route>>, path: &str) -> Option<RouteMatch> {
     let mut parameters: Vec<(String, String)> =
         found.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     if let Some((_, tail)) = route.path.value.split_once("/{*") {
-        // The wildcard gets back the final slash that was removed for the match.
+        // The wildcard gets back the final slash that was removed for the match. Test:
+        // `values_of_parameters_are_as_the_client_wrote_them`.
         let name = tail.strip_suffix('}').unwrap_or(tail);
         match parameters.iter_mut().find(|(known, _)| known == name) {
             Some((_, rest)) if path.ends_with('/') => rest.push('/'),
@@ -116,6 +118,7 @@ fn find(router: &Router<Arc<Route>>, path: &str) -> Option<RouteMatch> {
     Some(RouteMatch { route, parameters })
 }
 
+/// Reports the error of a route's path.
 fn report(route: &Route, host: Option<&str>, error: &matchit::InsertError, diagnostics: &mut Diagnostics) {
     let on = host.map_or_else(String::new, |host| format!(" on {host}"));
     let (message, help) = match error {

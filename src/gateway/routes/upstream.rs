@@ -37,10 +37,12 @@ use crate::{
 /// The most requests at a time on a connection of HTTP/2. An upstream may permit fewer.
 const STREAMS: usize = 100;
 
-/// The interval at which a connection of HTTP/2 is tested. One that does not reply within 5 s is closed.
+/// The interval at which a connection of HTTP/2 is tested by a PING frame. A connection without a reply within 5 s is
+/// closed.
 const PING: Duration = Duration::from_secs(15);
 
-/// The bytes that an upstream may send ahead, on a stream and on a connection of HTTP/2.
+/// The flow-control windows of HTTP/2, in bytes: the data that an upstream may send before the gateway reads it, on a
+/// stream and on a connection.
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 
@@ -50,7 +52,7 @@ pub struct Upstream {
     pub name: String,
     /// The peers, which are tried in turn.
     pub peers: Peers,
-    /// The headers of a client that choose its peer, if a hash chooses it.
+    /// The headers of a client whose hash chooses its peer, with `balance = "hash"`.
     pub balance_headers: Vec<HeaderName>,
     /// The value of `Host`; the client's own if none is set.
     pub host: Option<HeaderValue>,
@@ -58,21 +60,22 @@ pub struct Upstream {
     pub authorities: Vec<String>,
     /// The prefix of every path.
     pub base_path: String,
-    /// Its paths are case-insensitive.
+    /// The upstream's paths are case-insensitive.
     pub ignores_case: bool,
-    /// Headers added to every request.
+    /// The operator's headers, which are added to every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub timeouts: Timeouts,
     /// The `Accept-Encoding` of requests for pages.
     pub codings: HeaderValue,
     /// The concurrent requests to the upstream.
     pub slots: Arc<UpstreamSlots>,
-    /// The metrics of its requests. The next snapshot's upstream of the same name shares them.
+    /// The metrics of the upstream's requests. The next snapshot's upstream of the same name shares them.
     pub metrics: Arc<UpstreamMetrics>,
 }
 
 impl Upstream {
-    /// Compiles an upstream. Resolved addresses and slots in use are taken from `previous`.
+    /// Compiles an upstream. Resolved addresses with their health, slots in use, the budget of retries and the metrics
+    /// are those of the upstream of the same name in `previous`. Returns `None` if there are errors.
     pub(crate) fn compile(
         settings: &UpstreamSettings,
         previous: &[Arc<Self>],
@@ -121,10 +124,11 @@ impl Upstream {
         })
     }
 
-    /// Returns the dealings of a client's request with the peers. Its headers and its path choose the peer if a hash does.
+    /// Begins a visit: the peer at which a client's request stays, and its retries. With `balance = "hash"`, the peer
+    /// follows from the request's headers or path.
     ///
-    /// A request that has passed a gateway before is not retried: that gateway does so, and the retries of several in a row
-    /// would multiply. Test: `a_request_that_goes_round_is_cut`.
+    /// A request that has passed through a gateway before is not retried: that gateway retries it, and the retries of
+    /// several gateways in a row would multiply. Test: `a_request_in_a_loop_of_gateways_is_cut_off`.
     #[must_use]
     pub fn visit(&self, headers: &HeaderMap, path: &str, only_reads: bool) -> Visit<'_> {
         let can_repeat = only_reads && passages(headers) == 0;
@@ -132,16 +136,18 @@ impl Upstream {
         Visit::new(&self.peers, key, can_repeat)
     }
 
-    /// Returns the request of its health checks.
+    /// Returns the request of the upstream's health checks.
     #[must_use]
     pub(crate) fn check_request(&self) -> CheckRequest<'_> {
         CheckRequest { host: self.host_for(None), headers: &self.headers }
     }
 
-    /// Returns the key of a client, the same in every process: its headers, or without any of them the path.
+    /// Returns the hash of a client's headers; of the path for a request without any of them. It is the same in every
+    /// process.
     fn balance_key(&self, headers: &HeaderMap, path: &str) -> u128 {
         let mut text = Vec::new();
         for name in &self.balance_headers {
+            // Neither names nor values contain a zero byte, so that no two lists of headers have one text.
             for value in headers.get_all(name) {
                 text.extend_from_slice(name.as_str().as_bytes());
                 text.push(0);
@@ -169,7 +175,8 @@ fn metrics(known: Option<&Arc<Upstream>>) -> Arc<UpstreamMetrics> {
     known.map_or_else(UpstreamMetrics::new, |known| Arc::clone(&known.metrics))
 }
 
-/// Returns the `Accept-Encoding` of requests for pages.
+/// Returns the `Accept-Encoding` of requests for pages. With `compression = "remote"`, upstreams on this machine are
+/// not asked to compress.
 fn codings(compression: UpstreamCompression, peers: &[Arc<PeerName>]) -> HeaderValue {
     let compresses = match compression {
         UpstreamCompression::Remote => peers.iter().any(|name| !name.is_loopback()),
@@ -199,7 +206,7 @@ fn added_headers(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> 
 fn known_name(known: &Upstream, settings: &UpstreamSettings, text: &str) -> Option<Arc<PeerName>> {
     let name = known.peers.names().iter().find(|name| name.text() == text && name.servers() == settings.resolvers)?;
     if known.peers.check() != settings.health_check.as_ref() {
-        // Results of the checks before would otherwise stand without an end.
+        // With another check, or none, the results of the old one would never be revised.
         let resolved = name.resolved();
         let peers = resolved.as_ref().map_or(&[][..], |resolved| resolved.peers.as_slice());
         peers.iter().for_each(|peer| peer.forget_checks(clock::instant()));
@@ -207,7 +214,7 @@ fn known_name(known: &Upstream, settings: &UpstreamSettings, text: &str) -> Opti
     Some(Arc::clone(name))
 }
 
-/// Returns the names of the peers; those that are known keep their addresses.
+/// Returns the names of the peers. Names that `known` has keep their addresses and the health of these.
 fn peer_names(
     settings: &UpstreamSettings,
     known: Option<&Upstream>,
@@ -261,7 +268,7 @@ fn template(settings: &UpstreamSettings) -> HttpPeer {
     peer.options.write_timeout = Some(whole);
     peer.options.idle_timeout = Some(IDLE);
     if settings.http2 {
-        // Without TLS there is no negotiation.
+        // Without TLS there is no negotiation: HTTP/2 is spoken with prior knowledge (RFC 9113 section 3.3).
         peer.options.alpn = if tls.is_some() { ALPN::H2H1 } else { ALPN::H2 };
         peer.options.max_h2_streams = STREAMS;
         peer.options.h2_ping_interval = Some(PING);
@@ -271,8 +278,8 @@ fn template(settings: &UpstreamSettings) -> HttpPeer {
     let mut hasher = DefaultHasher::new();
     settings.http2.hash(&mut hasher);
     settings.name.hash(&mut hasher);
-    // Connections are shared within one upstream. Its certificates are added to this key, because Pingora's own leaves the
-    // authorities out.
+    // Connections are shared within one upstream. Its certificates are added to this key, because Pingora's own leaves
+    // the authorities out.
     peer.group_key = hasher.finish();
     peer
 }

@@ -33,7 +33,8 @@ pub(crate) fn unix_milliseconds() -> u64 {
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Returns a time as RFC 3339 has it, in UTC.
+/// Returns a time in UTC in the form of RFC 3339, such as `2026-12-31T23:59:59Z`. Times beyond the calendar's end
+/// become its last moment.
 #[must_use]
 pub(crate) fn rfc3339(unix_seconds: u64) -> String {
     utc(unix_seconds).to_rfc3339_opts(SecondsFormat::Secs, true)
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times() {
+    fn times_are_written_in_utc() {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_399, "2000-02-28T23:59:59Z"),

@@ -2,12 +2,12 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors for the process itself: listeners, the log, files that a reload reads, and clients of the admin
-/// listener.
+/// The number of descriptors for the process itself: listeners, the log, files that a reload reads, and clients of the
+/// admin listener.
 const RESERVE: u64 = 64;
 
-/// Raises the soft limit as far as the system allows, and returns it. Service managers set it low for programs that
-/// can't use more.
+/// Raises the soft limit of descriptors to the hard one, and returns the limit that is in force then. Service managers
+/// set the soft limit low for programs that can't use more. Test: `the_limit_of_descriptors_is_raised_to_the_hard_one`.
 #[must_use]
 pub(crate) fn raise() -> u64 {
     let limit = getrlimit(Resource::Nofile);
@@ -16,8 +16,8 @@ pub(crate) fn raise() -> u64 {
     limit.unwrap_or(u64::MAX)
 }
 
-/// Returns the number of clients for a limit of descriptors: half of those beyond the reserve, because each request may
-/// need a connection to an upstream.
+/// Returns the maximum number of connections of clients for a limit of descriptors: half of those beyond the reserve,
+/// because each request may need a connection to an upstream, and at least one.
 #[must_use]
 pub(crate) fn clients(descriptors: u64) -> usize {
     usize::try_from(descriptors.saturating_sub(RESERVE) / 2).unwrap_or(usize::MAX).max(1)
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_leave_enough_for_all_else() {
+    fn clients_get_half_of_the_descriptors_beyond_the_reserve() {
         for (descriptors, most) in [(0, 1), (64, 1), (256, 96), (1_024, 480), (20_000, 9_968)] {
             assert_eq!(clients(descriptors), most, "{descriptors}");
             assert!(descriptors < 66 || 2 * most as u64 + RESERVE <= descriptors);

@@ -1,4 +1,4 @@
-//! Figures of the process, as the system tells them.
+//! Figures of the process, read from the system: processor time, memory and descriptors.
 
 use rustix::{
     param::page_size,
@@ -6,17 +6,17 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-/// Figures of the process. Those that the system does not tell are absent.
+/// Figures of the process. `None` stands for a figure that the system does not have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
-    /// The time that processors worked for the process.
+    /// The processor time that the process has used, in seconds.
     pub cpu_seconds: f64,
-    /// Memory in RAM, in bytes.
+    /// The memory of the process that is in RAM, in bytes.
     pub resident: Option<u64>,
-    /// Address space, in bytes.
+    /// The address space of the process, in bytes.
     pub virtual_size: Option<u64>,
     pub open_descriptors: Option<u64>,
-    /// The limit of descriptors.
+    /// The soft limit of descriptors.
     pub most_descriptors: Option<u64>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn read() -> Figures {
     let mut sizes = sizes.split(' ').map(|pages| pages.trim().parse::<u64>().ok()?.checked_mul(page));
     let virtual_size = sizes.next().flatten();
     let resident = sizes.next().flatten();
-    // One descriptor is that of the folder that is being read.
+    // One of the entries is the descriptor of the folder that is being read.
     let open = std::fs::read_dir("/proc/self/fd").map(|entries| entries.count().saturating_sub(1));
     Figures {
         cpu_seconds,
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn linux_tells_all_of_them() {
+    fn linux_has_all_figures() {
         let figures = read();
         assert!(figures.cpu_seconds > 0.0);
         let [Some(resident), Some(size), Some(open), Some(most)] =

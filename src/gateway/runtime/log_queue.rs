@@ -16,30 +16,34 @@ use std::{
     time::Duration,
 };
 
-/// Bytes that may be queued. At 300 bytes a line this holds a second of seven thousand requests.
+/// Maximum number of bytes in the queue. At 300 bytes a line, it holds the lines of 7,000 requests.
 const CAPACITY: usize = 2 << 20;
 
-/// Additional bytes for warnings and errors alone, which are dropped last.
+/// Additional bytes for warnings and errors alone, so that they are dropped last.
 const RESERVE: usize = 1 << 20;
 
-/// Approximate overhead of a queued line.
+/// Approximate overhead of a queued line, in bytes.
 const OVERHEAD: usize = 64;
 
-/// The time for which the thread lets lines gather. A request whose line finds the thread asleep has to wake it, which
-/// costs more than all else that its line does.
+/// The time for which the thread lets lines gather. A request whose line finds the thread waiting has to wake it, which
+/// costs more than the rest of the work for the line.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// The largest write of several lines: a pipe takes so many bytes as a whole, also beside the lines of another process.
+/// The largest write of several lines, in bytes. A pipe takes a write of this size as a whole, so that lines of other
+/// processes don't come in between (`PIPE_BUF`).
 const WRITE: usize = 4_096;
 
-/// Pause before another write to a file that accepts nothing, as a terminal or pipe in non-blocking mode.
+/// Pause before another write to a file that accepts nothing at the moment: a terminal or a pipe in non-blocking mode.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Counters of the log.
 #[derive(Debug, Default)]
 pub struct LogCounts {
+    /// The bytes in the queue, with the overhead of each line.
     waiting: AtomicUsize,
+    /// The lines that were dropped because the queue was full.
     overflowed: AtomicU64,
+    /// The lines that were dropped because a write failed.
     unwritten: AtomicU64,
 }
 
@@ -51,7 +55,7 @@ impl LogCounts {
         [("queue_full", read(&self.overflowed)), ("write_failed", read(&self.unwritten))]
     }
 
-    /// Reserves room in the queue; returns false if there is none.
+    /// Reserves `size` bytes of the queue. If there is no room, counts a dropped line and returns false.
     fn reserve(&self, size: usize, capacity: usize) -> bool {
         let taken = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
             waiting.checked_add(size).filter(|waiting| *waiting <= capacity)
@@ -63,7 +67,7 @@ impl LogCounts {
     }
 }
 
-/// The sending end of the queue.
+/// The sending end of the queue. The thread ends after the last one is dropped and all lines are written.
 #[derive(Clone, Debug)]
 pub(crate) struct LogQueue {
     sender: mpsc::Sender<QueueEntry>,
@@ -113,6 +117,7 @@ impl LogQueue {
                 for entry in iter::once(first).chain(receiver.try_iter()) {
                     match entry {
                         QueueEntry::Line(line) => {
+                            // A pipe takes no more as a whole.
                             if lines.bytes.len() + line.len() > WRITE {
                                 lines.write(&mut file, &shared);
                             }
@@ -131,8 +136,9 @@ impl LogQueue {
         Ok(Self { sender, counts })
     }
 
-    /// Queues a line, or drops and counts it.
+    /// Queues a line, without waiting. If there is no room, drops and counts it.
     pub(crate) fn push(&self, line: &[u8], urgency: Urgency) {
+        // Test: `errors_are_dropped_last_and_dropped_lines_are_reported`.
         let capacity = CAPACITY + if urgency == Urgency::Urgent { RESERVE } else { 0 };
         if self.counts.reserve(line.len() + OVERHEAD, capacity) {
             // The receiving thread runs as long as a sender exists.
@@ -140,7 +146,7 @@ impl LogQueue {
         }
     }
 
-    /// Waits until the entries queued so far are written, up to `most`.
+    /// Waits until the entries queued so far are written, for at most `most`.
     pub(crate) fn flush(&self, most: Duration) {
         let (reached, mark) = mpsc::sync_channel(1);
         let _ = self.sender.send(QueueEntry::Mark(reached));
@@ -148,7 +154,7 @@ impl LogQueue {
     }
 }
 
-/// Returns the next entry, after `idle` if the queue is empty. Returns nothing after the last sender is dropped.
+/// Returns the next entry; `None` after the last sender is dropped. If the queue is empty, calls `idle` and then waits.
 fn next(receiver: &mpsc::Receiver<QueueEntry>, idle: impl FnOnce()) -> Option<QueueEntry> {
     match receiver.try_recv() {
         Err(mpsc::TryRecvError::Empty) => {
@@ -159,11 +165,11 @@ fn next(receiver: &mpsc::Receiver<QueueEntry>, idle: impl FnOnce()) -> Option<Qu
     }
 }
 
-/// Lines that are written together.
+/// Lines that are written together, up to [`WRITE`] bytes unless a single line is longer.
 #[derive(Debug, Default)]
 struct LineBatch {
     bytes: Vec<u8>,
-    /// The end of each line.
+    /// The end of each line in `bytes`.
     ends: Vec<usize>,
 }
 
@@ -173,14 +179,15 @@ impl LineBatch {
         self.ends.push(self.bytes.len());
     }
 
-    /// Writes the lines, however long that takes, and gives their room in the queue back. A line at which the file fails
-    /// is dropped and counted.
+    /// Writes the lines, however long that takes, and frees their room in the queue. A line at which a write fails is
+    /// dropped and counted, and the next line is tried.
     fn write(&mut self, file: &mut impl Write, counts: &LogCounts) {
         let mut written = 0;
         while written < self.bytes.len() {
             match write(file, &self.bytes[written..]) {
                 Ok(count) => written += count,
                 Err(_) => {
+                    // The rest of the line would be half a line. Test: `room_is_freed_and_unwritten_lines_are_counted`.
                     let line = self.ends.partition_point(|end| *end <= written);
                     written = self.ends.get(line).copied().unwrap_or(self.bytes.len());
                     counts.unwritten.fetch_add(1, Ordering::Relaxed);
@@ -193,8 +200,8 @@ impl LineBatch {
     }
 }
 
-/// Writes some bytes, and returns their number. A file in non-blocking mode, which another process may have set, is
-/// retried.
+/// Writes some of the bytes, and returns their number. If the file accepts nothing at the moment, tries again until it
+/// does: another process may have set the shared file to non-blocking mode.
 fn write(file: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match file.write(bytes) {
@@ -250,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_the_last_to_be_dropped_and_all_that_were_are_told() {
+    fn errors_are_dropped_last_and_dropped_lines_are_reported() {
         let log = log();
         let line = [b'.'; 1_000];
         let fits = CAPACITY / (line.len() + OVERHEAD);
@@ -268,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_given_back_and_what_can_not_be_written_is_counted() {
+    fn room_is_freed_and_unwritten_lines_are_counted() {
         let log = log();
         for turn in [Ok(2), Err(io::ErrorKind::Interrupted.into()), Err(io::ErrorKind::WouldBlock.into()), Ok(5)] {
             log.permits.send(turn).unwrap();

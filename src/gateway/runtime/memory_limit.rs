@@ -1,8 +1,8 @@
-//! The memory limit of the process.
+//! The memory limit of the process, as Linux states it in its files.
 
 use std::{fs, path::Path};
 
-/// The limit if the system states none.
+/// The limit if the system states none, in bytes.
 const UNKNOWN: usize = 1 << 30;
 
 /// Returns the memory that the process may use, in bytes: the least of the limits of its control groups, of its address
@@ -17,7 +17,7 @@ pub(crate) fn default_budget(limit: usize) -> usize {
     limit / 2
 }
 
-/// Returns the limit that the files of the system state; a file that is not there reads as empty.
+/// Returns the least limit that the files of the system state. `read` returns an empty text for a missing file.
 fn limit(read: impl Fn(&Path) -> String) -> usize {
     let own = |path: &str| read(Path::new(path));
     let groups = groups(&own("/proc/self/cgroup"));
@@ -27,14 +27,15 @@ fn limit(read: impl Fn(&Path) -> String) -> usize {
     least.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(UNKNOWN)
 }
 
-/// Returns the files with the limits of the process's control groups, from `/proc/self/cgroup`: its own group and all
-/// parents, of both versions. In a container the path may be that of the host; the root is then the container's own
-/// group.
+/// Returns the files with the limits of the process's control groups, from the text of `/proc/self/cgroup`: of its own
+/// group and all parents, in both versions of control groups. In a container the path may be that of the host, whose
+/// files are missing; the root is then the container's own group.
 fn groups(listed: &str) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for line in listed.lines() {
         let mut parts = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        // Version 2 has one hierarchy, without names of controllers; version 1 has one for each (cgroups(7)).
         let (root, name) = match controllers {
             "" => ("/sys/fs/cgroup", "memory.max"),
             _ if controllers.split(',').any(|controller| controller == "memory") => {
@@ -48,17 +49,17 @@ fn groups(listed: &str) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// Parses a number; `max` means no limit.
+/// Parses a number; returns `None` for `max`, which means no limit, and for a missing file.
 fn number(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// Returns the soft limit of address space, from `/proc/self/limits`.
+/// Returns the soft limit of address space in bytes, from the text of `/proc/self/limits`.
 fn address_space(limits: &str) -> Option<u64> {
     number(limits.lines().find_map(|line| line.strip_prefix("Max address space"))?.split_whitespace().next()?)
 }
 
-/// Returns the machine's memory, from `/proc/meminfo`.
+/// Returns the machine's memory in bytes, from the text of `/proc/meminfo`.
 fn total(memory: &str) -> Option<u64> {
     let line = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     number(line.trim().strip_suffix("kB")?)?.checked_mul(1024)
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_bounds_nothing() {
+    fn limits_that_are_no_number_are_ignored() {
         assert_eq!((number("268435456\n"), number("max\n"), number("")), (Some(268_435_456), None, None));
         let limits = |soft: &str| {
             format!("Limit  Soft Limit  Hard Limit  Units\nMax address space         {soft}  unlimited  bytes\n")

@@ -1,4 +1,5 @@
-//! The process and the machine: the clock, file descriptors, memory, futures, and the queue of the log.
+//! The process and the machine: the clock, descriptors, sockets, memory, the service manager, futures, and the queue of
+//! the log.
 
 pub(crate) mod clock;
 pub(crate) mod descriptors;

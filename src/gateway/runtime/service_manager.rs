@@ -1,15 +1,16 @@
-//! Notifications for the service manager, by `sd_notify(3)`. Without `NOTIFY_SOCKET` in the environment they do nothing.
+//! Notifications for the service manager, by `sd_notify(3)`. Without `NOTIFY_SOCKET` in the environment they do
+//! nothing. Test: `a_service_manager_keeps_the_sockets_and_is_notified`.
 
 use sd_notify::NotifyState;
 
-/// Reports that the process serves.
+/// Reports that the process serves, after its start or after a reload.
 pub(crate) fn ready() {
     send(&[NotifyState::Ready]);
 }
 
 /// Reports that a reload begins. [`ready`] reports its end.
 pub(crate) fn reloading() {
-    // systemd tells the notifications for two reloads apart by their time.
+    // By the time systemd distinguishes the notifications of two reloads.
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         send(&[NotifyState::Reloading, now]);
     }
@@ -20,7 +21,7 @@ pub(crate) fn stopping() {
     send(&[NotifyState::Stopping]);
 }
 
-/// Reports that another process takes this one's place.
+/// Reports that the process with this id is the main process of the service from now on.
 pub(crate) fn succeeded_by(process: u32) {
     send(&[NotifyState::MainPid(process)]);
 }

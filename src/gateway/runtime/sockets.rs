@@ -1,8 +1,8 @@
-//! Listening sockets. Those that a service manager or the process before this one handed over are taken, and others are
-//! bound. A duplicate of each is kept, to be handed to the next process.
+//! Listening sockets. Those that a service manager or a predecessor (the process that started this one as its
+//! successor) handed over are used, and others are bound. A duplicate of each is kept for a successor.
 //!
-//! Both hand sockets over in the same way, that of `sd_listen_fds(3)`: as descriptors from 3 on, their number in
-//! `LISTEN_FDS`. A process before this one adds a stream without a name, on which this process reports that it can serve.
+//! Both hand sockets over by the convention of `sd_listen_fds(3)`: as descriptors from 3 on, with their number in
+//! `LISTEN_FDS`. A predecessor adds a stream without a name, on which this process reports that it can serve.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -26,17 +26,17 @@ use rustix::{
 
 use crate::config::settings::ListenAddress;
 
-/// The length of the queue of connections that are not accepted yet.
+/// The length of a socket's queue of connections that have not been accepted.
 pub(crate) const BACKLOG: i32 = 4_096;
 
-/// Time that the process before this one has to answer.
+/// Maximum time for the predecessor's answer to the report.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// The reports that two processes exchange.
+/// The bytes that two processes exchange: the successor's report that it can serve, and the predecessor's answer.
 pub(crate) const SERVES: u8 = b's';
 pub(crate) const UNDERSTOOD: u8 = b'u';
 
-/// A listening socket, which does not block.
+/// A listening socket. Those that [`Sockets::listen`] returns are in non-blocking mode.
 #[derive(Debug)]
 pub enum ListeningSocket {
     /// At an IP address and a port.
@@ -48,13 +48,16 @@ pub enum ListeningSocket {
 /// The listening sockets of the process.
 #[derive(Debug, Default)]
 pub struct Sockets {
+    /// The sockets that were handed over and that no listener has yet.
     inherited: Vec<ListeningSocket>,
+    /// The stream to the predecessor.
     predecessor: Option<UnixStream>,
+    /// A duplicate of each socket in use.
     kept: Vec<OwnedFd>,
 }
 
 impl ListeningSocket {
-    /// Returns the address as a listener has it in the configuration.
+    /// Returns the address in the form of the configuration, without the mode of a path.
     fn address(&self) -> Option<ListenAddress> {
         match self {
             Self::Tcp(socket) => socket.local_addr().ok().map(ListenAddress::Ip),
@@ -83,8 +86,8 @@ impl AsFd for ListeningSocket {
 }
 
 impl Sockets {
-    /// Takes the sockets that were handed to this process. The variables that name them are removed from the environment,
-    /// so that no other thread may run yet.
+    /// Takes the sockets that were handed to this process. Removes the variables that name them from the environment,
+    /// so no other thread may run yet.
     ///
     /// # Errors
     ///
@@ -96,7 +99,7 @@ impl Sockets {
             if let Ok(Some(listener)) = given.take_tcp_listener(index) {
                 sockets.inherited.push(ListeningSocket::Tcp(listener));
             } else if let Some(unix) = given.take_unix_listener(index)? {
-                // Sockets that listen have a name.
+                // Sockets that listen have a name, and the stream to a predecessor has none.
                 if unix.local_addr()?.is_unnamed() {
                     sockets.predecessor = Some(UnixStream::from(OwnedFd::from(unix)));
                 } else {
@@ -107,18 +110,18 @@ impl Sockets {
         Ok(sockets)
     }
 
-    /// Returns whether another process handed its sockets to this one and waits for its report.
+    /// Returns whether a predecessor handed its sockets to this process and waits for its report.
     #[must_use]
     pub fn has_predecessor(&self) -> bool {
         self.predecessor.is_some()
     }
 
     /// Returns a socket that listens on this address: one that was handed over, or a new one. With `reuse_port` other
-    /// processes of the same user may listen there too.
+    /// processes of the same user that set it too may listen on the same address.
     ///
     /// # Errors
     ///
-    /// Returns the error of the system.
+    /// Returns the error of the system, such as `AddrInUse`.
     pub fn listen(&mut self, address: &ListenAddress, reuse_port: bool) -> io::Result<ListeningSocket> {
         let is_there = |socket: &ListeningSocket| socket.address().is_some_and(|there| there.is_same_place(address));
         let socket = match (self.inherited.iter().position(is_there), address) {
@@ -127,14 +130,14 @@ impl Sockets {
             (None, ListenAddress::Unix { path, mode }) => ListeningSocket::Unix(bind_unix(path, *mode)?),
         };
         socket.set_nonblocking()?;
-        // A queue that was handed over may be shorter.
+        // The queue of a socket that was handed over may be shorter.
         net::listen(&socket, BACKLOG)?;
         self.kept.push(socket.as_fd().try_clone_to_owned()?);
         Ok(socket)
     }
 
-    /// Closes the sockets that were handed over and belong to no listener, and returns their addresses. Connections in their
-    /// queues would wait for ever.
+    /// Closes the sockets that were handed over and that no listener has taken, and returns their addresses. Clients
+    /// that connect to such a socket would wait for ever.
     pub fn close_unclaimed(&mut self) -> Vec<String> {
         let unclaimed = std::mem::take(&mut self.inherited);
         unclaimed.iter().map(|socket| socket.address().map_or_else(|| "?".into(), |it| it.to_string())).collect()
@@ -145,12 +148,13 @@ impl Sockets {
         self.kept.iter().map(OwnedFd::try_clone).collect()
     }
 
-    /// Reports to the process before this one, if any, that this one can serve, and waits for its answer. Then the other
-    /// process accepts no more connections.
+    /// Reports to the predecessor, if any, that this process can serve, and waits for its answer. After the answer the
+    /// predecessor accepts no more connections.
     ///
     /// # Errors
     ///
-    /// Returns an error if the other process does not answer. Then it still serves, or has been ended on purpose.
+    /// Returns an error if the predecessor does not answer in time. It still serves then, or has been ended on purpose,
+    /// so this process must not serve.
     pub(crate) fn report(&mut self) -> io::Result<()> {
         let Some(mut predecessor) = self.predecessor.take() else { return Ok(()) };
         predecessor.set_read_timeout(Some(ANSWER))?;
@@ -164,7 +168,7 @@ impl Sockets {
 fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    // Connections of an earlier process that are closing don't keep the address.
+    // Connections of an earlier process that are still closing must not block the address.
     sockopt::set_socket_reuseaddr(&socket, true)?;
     if reuse_port {
         sockopt::set_socket_reuseport(&socket, true)?;
@@ -174,17 +178,20 @@ fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Binds a path, also where an earlier process has left its socket. Nobody beyond `mode` can connect at any moment.
+/// Binds a path, also where a process that has ended left its socket. At no moment can an account connect that `mode`
+/// does not permit.
 fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    // Any other file is left alone, so that binding fails. Test: `a_path_is_taken_from_a_process_that_has_ended`.
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if is_socket {
+        // A process still listens there.
         if UnixStream::connect(path).is_ok() {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         std::fs::remove_file(path)?;
     }
     let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    // The file gets the mode of the descriptor, as far as the mask of the process permits; and then the rest.
+    // `bind` gives the file the mode of the descriptor, without the bits of the umask. Those are added after it.
     fchmod(&socket, Mode::from_raw_mode(mode))?;
     net::bind(&socket, &SocketAddrUnix::new(path)?)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
@@ -197,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_shared_only_where_that_is_wanted() {
+    fn an_address_is_shared_only_if_both_sockets_reuse_the_port() {
         let any = ListenAddress::Ip("127.0.0.1:0".parse().unwrap());
         for (first, second, shared) in [(true, true, true), (false, true, false), (true, false, false)] {
             let mut one = Sockets::default();

@@ -1,5 +1,8 @@
 //! Admission of connections: a limit for all clients and one for each address. At a limit, a new client takes the place
-//! of a connection without a request in hand, so that idle connections shut no client out.
+//! of a connection without a request in progress, so that idle connections shut no client out.
+//!
+//! The connection that closes is the one with the smallest `state`: the time since which it is quiet, plus a grace. So
+//! heads that arrive slowly close first, then connections that have sent nothing for a while, then idle ones.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,22 +19,22 @@ use tokio::sync::Notify;
 use super::handshakes::Handshakes;
 use crate::gateway::runtime::clock;
 
-/// Additional quiet time of an idle connection before it is closed ahead of one in the middle of a head: heads arrive
-/// at once, unless a client delays them on purpose.
+/// The grace of an idle connection. A connection in the middle of a head has none, because a head arrives at once
+/// unless a client delays it on purpose.
 const IDLE_GRACE: Duration = Duration::from_secs(60);
 
-/// Additional quiet time of a connection that has sent nothing yet. A client needs a round trip to send its head, and a
-/// thousand others can connect in that time; a client that has sent part of a head has had its round trip.
+/// The grace of a connection that has sent nothing yet. A client needs a round trip to send its head, and a thousand
+/// others can connect in that time.
 const FIRST_BYTE_GRACE: Duration = Duration::from_secs(5);
 
-/// Interval of log lines about too many connections.
+/// Minimum interval of log lines about too many connections.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// Maximum time that a new client waits for the closing of the connection that it replaces.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// The prefix of IPv6 addresses that identifies a client, in bits: an owner of one address has all addresses with the
-/// same prefix.
+/// Length of the prefix of an IPv6 address that identifies a client, in bits: the owner of one address usually has all
+/// addresses with the same prefix.
 const IPV6_PREFIX: u32 = 64;
 
 /// The reasons that connections end early.
@@ -55,7 +58,7 @@ pub enum Dropped {
     HeadTimeout,
     /// The client closed in the middle of a head.
     HeadCut,
-    /// The client sent too many frames of HTTP/2 that ask for nothing.
+    /// The client sent too many frames of HTTP/2 that are no requests, such as pings and resets.
     Flood,
 }
 
@@ -92,7 +95,7 @@ impl Dropped {
     }
 }
 
-/// The limits of connections.
+/// The limits of connections: in total, and for each address (IPv6: for each /64 prefix).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     pub most: usize,
@@ -122,21 +125,21 @@ struct Table {
 #[derive(Debug)]
 struct ConnectionEntry {
     address: IpAddr,
-    /// The time since which the connection is quiet, in milliseconds since the epoch, plus a grace unless it is in the
-    /// middle of a head; or one of the two values below.
+    /// The time since which the connection is quiet, in milliseconds since `Admission::epoch`, plus a grace unless it
+    /// is in the middle of a head; or [`BUSY`] or [`GONE`].
     state: AtomicU64,
-    /// Notified when another client has the place.
+    /// Notified when another client has taken the place.
     gone: Notify,
     /// Notified when the connection is closed.
     closed: Notify,
 }
 
-/// The connection has a request in hand.
+/// The connection has a request in progress.
 const BUSY: u64 = u64::MAX;
-/// Another client has the place.
+/// Another client has taken the place.
 const GONE: u64 = u64::MAX - 1;
 
-/// The place of one connection, until this is dropped.
+/// The place of one connection. Dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct AdmittedConnection {
     id: u64,
@@ -195,8 +198,8 @@ impl Admission {
         self.dropped[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Admits a client, after the closing of the connection that it replaces, if any. A proxy speaks for many clients,
-    /// so its address has no limit.
+    /// Admits a client. If it takes the place of another connection, waits for that to close, at most [`CLOSING`]. A
+    /// proxy speaks for many clients, so its address has no limit.
     ///
     /// # Errors
     ///
@@ -214,14 +217,14 @@ impl Admission {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         if let Some(displaced) = displaced {
             self.tell();
-            // A connection that does not close in time still holds its descriptor. The reserve of descriptors covers
-            // it.
+            // A connection that does not close in time still holds its descriptor, which the reserve of descriptors
+            // covers.
             let _ = tokio::time::timeout(CLOSING, displaced.closed.notified()).await;
         }
         Ok(place)
     }
 
-    /// Returns a place, and the connection that has to close for it.
+    /// Returns a place, and the connection that has to close for it, if any.
     fn try_enter(
         self: &Arc<Self>,
         address: IpAddr,
@@ -230,6 +233,7 @@ impl Admission {
         let address = whose(address);
         let mut table = self.table();
         let from_there = table.by_address.get(&address).copied().unwrap_or(0);
+        // The limit of the address first: a client at its own limit must not displace other clients.
         let displaced = if !is_proxy && from_there >= self.places.per_address {
             Some(self.displace(&table, Some(address)).ok_or(Dropped::FullForAddress)?)
         } else if table.open.len() >= self.places.most {
@@ -246,15 +250,16 @@ impl Admission {
         Ok((AdmittedConnection { id, is_proxy, entry, admission: Arc::clone(self) }, displaced))
     }
 
-    /// Displaces the connection that has been quiet for the longest time, of one address or of all. Checks each
-    /// connection once.
+    /// Displaces the connection with the smallest state, of one address or of all; returns `None` if all are busy.
+    /// Examines each connection once.
     fn displace(&self, table: &Table, address: Option<IpAddr>) -> Option<Arc<ConnectionEntry>> {
         let candidates = table.open.values().filter(|entry| address.is_none_or(|address| entry.address == address));
         let mut quiet: Vec<(u64, &Arc<ConnectionEntry>)> = candidates
             .map(|entry| (entry.state.load(Ordering::Acquire), entry))
             .filter(|(state, _)| *state < GONE)
             .collect();
-        // A connection may get a request meanwhile. Then the next one is displaced.
+        // A connection that has become busy meanwhile keeps its place, and the next one is displaced. Test:
+        // `requests_in_hand_are_never_given_up_for_new_ones`.
         while let Some(place) = (0..quiet.len()).min_by_key(|place| quiet[*place].0) {
             let (state, entry) = quiet.swap_remove(place);
             if entry.state.compare_exchange(state, GONE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
@@ -296,20 +301,22 @@ impl Admission {
 }
 
 impl AdmittedConnection {
-    /// Marks the connection as busy; returns false if another client has its place.
+    /// Marks the connection as busy; returns false if another client has taken its place.
     pub(crate) fn begin(&self) -> bool {
         let state = &self.entry.state;
         let taken = state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| (state != GONE).then_some(BUSY));
         taken.is_ok()
     }
 
-    /// Takes a place for another request at a time on this connection. It is busy until it is dropped.
+    /// Takes a place for one more concurrent request on this connection, a stream of HTTP/2. The place is busy until it
+    /// is dropped.
     ///
     /// # Errors
     ///
-    /// Returns the limit that refuses it.
+    /// Returns the limit that refuses the request.
     pub(crate) fn further(&self) -> Result<Self, Dropped> {
         let entered = self.admission.try_enter(self.entry.address, self.is_proxy);
+        // A displaced connection is not waited for: a stream needs no descriptor of its own.
         let (place, _) = entered.inspect_err(|reason| {
             self.admission.count(*reason);
             self.admission.tell();
@@ -330,21 +337,21 @@ impl AdmittedConnection {
 
     fn quiet(&self, since: u64) {
         let update = |state| (state != GONE).then_some(since);
-        // A displaced connection keeps its state, and learns of it by `displaced`.
+        // A displaced connection keeps its state; its task ends by `displaced`.
         let _ = self.entry.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
     }
 
-    /// Returns when another client has the place.
+    /// Waits until another client has taken the place.
     pub(crate) async fn displaced(&self) {
         self.entry.gone.notified().await;
     }
 
-    /// Returns the address of the client.
+    /// Returns the address of the client; of IPv6, its prefix of 64 bits alone.
     pub(crate) fn address(&self) -> IpAddr {
         self.entry.address
     }
 
-    /// Returns the admission of the server.
+    /// Returns the admission that the place belongs to.
     pub(crate) fn admission(&self) -> &Admission {
         &self.admission
     }
@@ -364,7 +371,8 @@ impl Drop for AdmittedConnection {
     }
 }
 
-/// Returns the part of an address that identifies a client.
+/// Returns the part of an address that identifies a client: an IPv4 address, also one that is mapped into IPv6, or the
+/// first 64 bits of an IPv6 address.
 pub(crate) fn whose(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - IPV6_PREFIX)))),

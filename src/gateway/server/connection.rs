@@ -1,5 +1,5 @@
-//! Connections of clients: TLS, and one request after the other. Heads are read here, within limits of time and size,
-//! before Pingora sees them; refused heads are answered here.
+//! Connections of clients: one request after the other by HTTP/1.1, or many at a time by HTTP/2. Heads of HTTP/1.1 are
+//! read here, within limits of time and size, before Pingora sees them; refused heads are answered here.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -42,21 +42,21 @@ const FIRST_READ: usize = 4 * 1024;
 /// can't know that the process stops, and its request may be on its way.
 const FIRST_BYTE: Duration = Duration::from_secs(1);
 
-/// Time for a head of which little has arrived: a client that drips a head keeps its place no longer, however long the
-/// head timeout is.
+/// Time for the first bytes of a head, however long `server.head_timeout` is. A client that sends a head in drips keeps
+/// its place no longer than that, plus a second for each [`HEAD_RATE`] bytes that have arrived.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The minimum rate of a head after that, in bytes per second.
+/// The minimum rate of a head after [`HEAD_PATIENCE`], in bytes per second.
 const HEAD_RATE: usize = 512;
 
 /// Maximum time for writing a refusal, and then for the client's closing.
 const REFUSING: Duration = Duration::from_secs(2);
 
-/// Bytes of a refused client that are still read: a socket that is closed with unread bytes discards the refusal that
-/// was written.
+/// Maximum number of bytes that are read and discarded after a refusal: the system resets a socket that is closed with
+/// unread bytes, and the client may lose the refusal.
 const LINGERING: usize = 256 * 1024;
 
-/// The beginning of HTTP/2 (RFC 9113 section 3.4), up to the point at which it would be a whole head of HTTP/1.
+/// The preface of HTTP/2 (RFC 9113 section 3.4), up to the empty line, where a head of HTTP/1.1 would end.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
 /// The shared state of a server's connections.
@@ -68,9 +68,11 @@ pub struct Front {
     admission: Arc<Admission>,
 }
 
-/// A head that may be processed, and the bytes of the body that came with it.
+/// A head that has been checked.
 struct AcceptedHead {
+    /// The head, and the bytes of the body that came with it.
     bytes: BytesMut,
+    /// The framing of the part of the body that has not arrived.
     left: Framing,
     /// Bytes after the end of the request have arrived.
     has_surplus: bool,
@@ -79,14 +81,15 @@ struct AcceptedHead {
 /// The result of waiting for a head.
 enum Awaited {
     Head(AcceptedHead),
-    /// The request is answered by this problem, and the connection ends.
+    /// The head is refused with this problem, and the connection ends.
     Refused {
         problem: Box<Problem>,
+        /// The method and the path of the request line, for the log, if they can be read.
         asked: Option<(Method, Vec<u8>)>,
     },
     /// The client speaks HTTP/2 without TLS; these bytes of it have been read.
     Preface(BytesMut),
-    /// The connection ends without an answer, with the reason that is counted.
+    /// The connection ends without an answer. The reason is counted, if there is one.
     Over(Option<Dropped>),
 }
 
@@ -102,8 +105,11 @@ impl Front {
         &self.vitals
     }
 
-    /// Admits a client, or returns the refusal as bytes. `is_proxy` says that the address stands for many clients; that of a
-    /// trusted proxy does in any case.
+    /// Admits a client. `is_proxy` is set if the address stands for many clients; that of a trusted proxy always does.
+    ///
+    /// # Errors
+    ///
+    /// Returns 503 `overloaded` as the bytes of a response.
     pub(crate) async fn enter(&self, address: IpAddr, is_proxy: bool) -> Result<AdmittedConnection, Vec<u8>> {
         let snapshot = self.live.pin();
         self.admission.enter(address, is_proxy || snapshot.trusts(address)).await.map_err(|_| {
@@ -116,7 +122,7 @@ impl Front {
         })
     }
 
-    /// Returns the protocols of a listener; without a name, HTTP/1.1 alone.
+    /// Returns the protocols of a listener. A listener without a name, that of operators, has HTTP/1.1 alone.
     pub(crate) fn protocols(&self, listener: Option<&str>) -> Option<ListenerProtocols> {
         match listener {
             Some(name) => self.live.pin().listener(name).cloned(),
@@ -134,8 +140,9 @@ impl Front {
         self.live.pin().server.head_timeout
     }
 
-    /// Serves requests until the connection ends: by the client, by a refusal, by displacement, or because the server
-    /// stops. With `http2` the client may have negotiated HTTP/2 or begin with it.
+    /// Serves requests until the connection ends: by the client, by a refusal, by displacement, or because the process
+    /// stops. With `http2` the client may have negotiated HTTP/2, or begin with its preface. `expected` counts the
+    /// client until its first request has been answered.
     pub(crate) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
         &self,
         app: &Arc<A>,
@@ -147,7 +154,7 @@ impl Front {
         if http2 && stream.selected_alpn_proto() == Some(ALPN::H2) {
             return Box::pin(multiplexed.serve(app, stream, (BytesMut::new(), expected), shutdown)).await;
         }
-        // A client that has negotiated HTTP/1.1 speaks it.
+        // With TLS the protocol has been negotiated; without, a client may begin with the preface of HTTP/2.
         let knows_preface = http2 && stream.get_ssl_digest().is_none();
         let mut connection = Box::new(Gated::new(stream));
         let mut kept: Option<HttpPersistentSettings> = None;
@@ -159,6 +166,7 @@ impl Front {
                 () = place.displaced() => return,
             };
             let head = match awaited {
+                // Another client may have taken the place at the moment in which the head was complete.
                 Awaited::Head(head) if place.begin() => head,
                 Awaited::Head(_) => return,
                 Awaited::Preface(prefix) => {
@@ -166,7 +174,7 @@ impl Front {
                         .await;
                 }
                 Awaited::Refused { problem, asked } => {
-                    // A client that does not read its refusal in time does not get it.
+                    // A client that does not read its refusal in time loses it.
                     tokio::select! {
                         _ = tokio::time::timeout(REFUSING, self.refuse(io, &problem, (place.address(), asked))) => return,
                         () = place.displaced() => return,
@@ -190,6 +198,8 @@ impl Front {
             let Some(reused) = served else { return };
             let (stream, settings) = reused.consume();
             let Ok(same) = stream.into_any().downcast::<Gated>() else { return };
+            // Bytes that came before the answer are never read as a request. Test:
+            // `bytes_before_an_answer_end_the_connection_after_it`.
             if surplus.is_there() {
                 return;
             }
@@ -198,8 +208,9 @@ impl Front {
         }
     }
 
-    /// Waits for a head: for its first byte up to the idle timeout, then for the rest, at the least rate, up to the head
-    /// timeout. A stopping process waits for no first byte.
+    /// Waits for a head: for its first byte up to `server.idle_timeout`, and then for the rest, at the minimum rate, up
+    /// to `server.head_timeout`. A process that stops waits [`FIRST_BYTE`] for the first byte of a new connection, and
+    /// not at all for the first byte of a further request.
     async fn await_head(
         &self,
         io: &mut BufWriter<Stream>,
@@ -210,6 +221,7 @@ impl Front {
         let idle = self.live.pin().server.idle_timeout;
         let mut bytes = BytesMut::with_capacity(FIRST_READ);
         let came = tokio::select! {
+            // A request that has arrived is served, also in the moment of a stop.
             biased;
             came = io.read_buf(&mut bytes) => came,
             () = stops(shutdown, if is_first { FIRST_BYTE } else { Duration::ZERO }) => return Awaited::Over(None),
@@ -226,12 +238,15 @@ impl Front {
         if let Some(all) = complete(&mut reading, (&mut bytes, 0), server.head_size, takes_preface) {
             return all;
         }
+        // From here on the connection is the first to make room. Test:
+        // `a_head_that_drips_makes_room_before_a_client_that_just_came`.
         place.awaits_head();
         let begun = tokio::time::Instant::from_std(clock::instant());
         // Each iteration reads at least one byte, up to `head_size` bytes.
         loop {
             let scanned = bytes.len();
             grow(&mut bytes, server.head_size);
+            // One deadline for the whole head, not for each read. Test: `a_head_has_one_deadline_for_all_its_bytes`.
             let deadline = begun + head_deadline(scanned, server.head_timeout);
             match tokio::time::timeout_at(deadline, io.read_buf(&mut bytes)).await {
                 Ok(Ok(count)) if count > 0 => {}
@@ -244,7 +259,8 @@ impl Front {
         }
     }
 
-    /// Answers a refused head, and logs and counts it like any other request.
+    /// Answers a refused head, logs and counts it like any other request, and reads what the client still sends, up to
+    /// [`LINGERING`] bytes.
     async fn refuse(
         &self,
         io: &mut BufWriter<Stream>,
@@ -268,25 +284,27 @@ impl Front {
             return;
         }
         let mut unread = io.take(LINGERING as u64);
-        // The bytes are discarded.
+        // The caller limits the time.
         let _ = tokio::io::copy(&mut unread, &mut tokio::io::sink()).await;
     }
 }
 
-/// Returns some time after the process stops to wait for requests.
+/// Waits until the process stops, and then for `patience`.
 async fn stops(shutdown: &mut ShutdownWatch, patience: Duration) {
-    // A sender that is gone has stopped the process.
+    // A dropped sender means that the process has stopped.
     let _ = shutdown.wait_for(|stops| *stops).await;
     tokio::time::sleep(patience).await;
 }
 
-/// Returns the time from the first byte of a head within which the next one must arrive, by the bytes so far.
+/// Returns the time from the first byte of a head until the next byte has to arrive: [`HEAD_PATIENCE`] and a second for
+/// each [`HEAD_RATE`] bytes so far, at most `most`. Example: 8 s after 1,536 bytes.
 fn head_deadline(came: usize, most: Duration) -> Duration {
     let extension = u64::try_from(came / HEAD_RATE).unwrap_or(u64::MAX);
     HEAD_PATIENCE.saturating_add(Duration::from_secs(extension)).min(most)
 }
 
-/// Returns the head, the refusal, or nothing while the head is incomplete. `scanned` bytes have been examined before.
+/// Returns the head, its refusal or the preface of HTTP/2; `None` while the head is incomplete. The first `scanned`
+/// bytes have been examined before.
 fn complete(
     reading: &mut HeadScanner,
     (bytes, scanned): (&mut BytesMut, usize),
@@ -305,6 +323,7 @@ fn complete(
     }
     let (start, end) = match reading.ends(bytes, scanned) {
         Ok(Some(ends)) => ends,
+        // Refused before its end has come. Test: `a_target_is_refused_before_its_end_is_there`.
         Ok(None) if bytes.len() >= head_size => return refused(reading.too_large(head_size), bytes),
         Ok(None) => return None,
         Err(problem) => return refused(problem, bytes),
@@ -320,6 +339,7 @@ fn complete(
         Framing::Open => (Framing::Open, false),
         Framing::Length(length) => {
             let of_body = usize::try_from(length).map_or(bytes.len(), |length| (end - start).saturating_add(length));
+            // Bytes after the body belong to no request that is read.
             bytes.truncate(of_body);
             (Framing::Length(length.saturating_sub(came)), came > length)
         }
@@ -327,7 +347,8 @@ fn complete(
     Some(Awaited::Head(AcceptedHead { bytes: std::mem::take(bytes), left, has_surplus }))
 }
 
-/// Doubles the buffer of a head, up to its maximum size.
+/// Doubles the buffer of a head when it is full, up to its maximum size: a part of a head takes hardly more memory than
+/// its bytes. Test: `part_of_a_head_takes_hardly_more_than_its_size`.
 fn grow(bytes: &mut BytesMut, head_size: usize) {
     if bytes.len() < bytes.capacity() {
         return;
@@ -337,7 +358,7 @@ fn grow(bytes: &mut BytesMut, head_size: usize) {
     *bytes = larger;
 }
 
-/// Serializes a response after which the connection closes.
+/// Serializes a response of HTTP/1.1, after which the connection closes.
 fn wire(response: &Response) -> Vec<u8> {
     let reason = http::StatusCode::from_u16(response.status).ok().and_then(|status| status.canonical_reason());
     let mut bytes = format!("HTTP/1.1 {} {}\r\n", response.status, reason.unwrap_or_default()).into_bytes();

@@ -1,4 +1,5 @@
-//! Dispatch of requests: to a page, to the upstream, or to a refusal. The client is watched meanwhile.
+//! Dispatch of requests: each one is answered by a service, by a page of a list, by the upstream, or by a refusal.
+//! While a page is made, the connection is watched, so that the work ends when the client leaves.
 
 use std::{
     future::Future,
@@ -55,11 +56,12 @@ use crate::{
     upstream::{net::memory::MemoryShare, request::headers},
 };
 
-/// Memory that a forwarded request with a short answer is counted with: the amount that every request may take while
-/// any memory is left.
+/// The memory that each forwarded request takes from `server.memory` at first, in bytes: as much as every request may
+/// take while any is left.
 const PASSING: usize = 128 << 10;
 
-/// The time in which a body without a byte ends, and the number of its parts.
+/// Limits of a body that has no bytes, but whose end comes in a frame of its own: the time until that frame, and the
+/// number of empty frames before it.
 const EMPTY_BODY: Duration = Duration::from_secs(2);
 const MOST_EMPTY_PARTS: usize = 4;
 
@@ -68,20 +70,21 @@ enum Dispatch {
     Respond(Response),
     /// A response of a service, whose body comes in parts.
     Stream(Box<StreamedResponse>),
-    /// A response of a service that goes on until one of both sides ends it.
+    /// A response of a service that goes on until either side ends it.
     Converse(Box<LastingResponse>),
     /// A response to a browser's preflight, which gets no further cross-origin headers.
     Preflight(Response),
     Forward(Box<Forwarded>),
+    /// The client has left: nothing is written.
     Gone,
 }
 
-/// A request with its route.
+/// A request whose path has a route.
 struct Routed {
     found: RouteMatch,
     target: RequestTarget,
     client: Client,
-    /// The header with a permit, as it came; none if no request is explained.
+    /// The value of `Cursorgate-Explain` as it came; `None` if the configuration has no explanations.
     permit: Option<HeaderValue>,
 }
 
@@ -92,7 +95,7 @@ struct Filled<'c> {
     explained: &'c mut Option<Box<ExplainedRequest>>,
 }
 
-/// Answers a request.
+/// Answers a request: decides how, and then writes the response or forwards the request.
 ///
 /// # Errors
 ///
@@ -119,6 +122,7 @@ pub(crate) async fn answer(
         },
         Ok(verdict) => verdict,
         Err(panic) => {
+            // A panic fails this request alone. Test: `a_panic_fails_one_request`.
             outcome.detail = Some(panic);
             session.set_keepalive(None);
             let problem = Problem::new(Code::Internal, "the gateway failed: report the request id");
@@ -126,7 +130,7 @@ pub(crate) async fn answer(
         }
     };
     // While the process drains, further requests of the client should reach another process. After surplus bytes no
-    // further request of the client is read.
+    // further request of the client is read. Test: `a_drain_delay_loses_no_request`.
     if gateway.vitals.is_stopping() || context.surplus.is_there() {
         session.set_keepalive(None);
     }
@@ -158,6 +162,7 @@ pub(crate) async fn answer(
     Ok(())
 }
 
+/// Decides how a request is answered. Pages and answers of services are made here; nothing is written yet.
 async fn decide(
     gateway: &Gateway,
     session: &mut Session,
@@ -184,6 +189,7 @@ async fn decide(
         Err(verdict) => return *verdict,
     };
     let route = Arc::clone(&routed.found.route);
+    // Other methods on the path of a list pass. Test: `other_methods_on_a_list_reach_the_upstream_untouched`.
     let list = route.list.as_ref().filter(|_| route.methods.take(&session.req_header().method));
     if let Some(list) = list {
         return answer_list(gateway, session, snapshot, (held, outcome, explained), list, routed).await;
@@ -195,6 +201,8 @@ async fn decide(
         let (request, now) = ((&head.method, &head.headers), clock::unix_seconds());
         observed.note_paging(request, target.query.as_deref(), now, &mut outcome.counted);
     }
+    // A forwarded request could reach a list by another spelling. Test:
+    // `no_other_spelling_of_a_path_passes_a_policy_by`.
     match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
         Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
         None => pass(Forwarded { found, target, client, successor: None, body: None }, &method, explained),
@@ -228,7 +236,11 @@ async fn ask_service(
     }
 }
 
-/// Reads the head of a request and finds its route, and admits its client there.
+/// Reads the head of a request, finds its route, and admits its client there.
+///
+/// # Errors
+///
+/// Returns the response to a preflight, or to a request that is refused.
 async fn enter(
     gateway: &Gateway,
     session: &mut ServerSession,
@@ -244,6 +256,7 @@ async fn enter(
     }
     let protected = route.list.as_ref().map_or(&[][..], |list| list.protected.as_slice());
     let list = route.list.as_ref().filter(|_| route.methods.take(&head.method));
+    // By `Connection` a client could have headers removed that decide whose view of the list it gets.
     if let Err(refusal) = headers::nominations(
         &head.headers,
         &[protected, &snapshot.server.forwarded_headers, snapshot.server.client_subject.as_slice()],
@@ -265,8 +278,12 @@ async fn enter(
     Ok(routed)
 }
 
-/// Reads the head of a request and finds its route. Refuses heads that can't be read, paths without a route, and
-/// ambiguous paths of lists; answers preflights.
+/// Reads the head of a request and finds its route.
+///
+/// # Errors
+///
+/// Returns the response to a preflight, or the refusal of a target that can't be read, a path without a route, or an
+/// ambiguous path of a list.
 fn read_head(
     gateway: &Gateway,
     session: &mut ServerSession,
@@ -278,7 +295,7 @@ fn read_head(
         Box::new(Dispatch::Respond(refuse(problem, envelope, snapshot, outcome)))
     };
     let target = target::read(session.req_header()).map_err(|problem| refused(&problem, None, outcome))?;
-    // Taken before the client's headers are sifted, which drops it.
+    // `Client::of` removes the header, so it is taken first.
     let permit =
         gateway.explanations(snapshot).and_then(|_| session.req_header().headers.get(headers::EXPLAIN).cloned());
     let client = Client::of(session, snapshot);
@@ -293,6 +310,7 @@ fn read_head(
     {
         return Err(Box::new(Dispatch::Preflight(response)));
     }
+    // Only forwarded paths may have encoded slashes and empty segments.
     if let (Some(doubt), Some(list)) = (target.doubt, &found.route.list) {
         let envelope = &gateway.choose(list, &head.headers).convention.envelope;
         return Err(refused(&Problem::new(Code::RequestInvalid, doubt), Some(envelope), outcome));
@@ -300,11 +318,11 @@ fn read_head(
     Ok(Routed { found, target, client, permit })
 }
 
-/// Charges a request to the limits of its client, and takes its place among the requests of its route.
+/// Charges a request to the limits of its client, and takes its place among the concurrent requests of its route.
 ///
 /// # Errors
 ///
-/// Returns the failure of a request beyond a limit, which has no place.
+/// Returns the failure of a request beyond a limit; such a request takes no place.
 async fn admit_client(
     routed: &Routed,
     snapshot: &Snapshot,
@@ -313,7 +331,7 @@ async fn admit_client(
 ) -> Result<Option<RequestPlace>, Failure> {
     let route = &routed.found.route;
     let address = whose(outcome.client.unwrap_or(routed.client.address));
-    // A browser can't tell its script that a preflight was refused for a time.
+    // A browser can't tell its script that a preflight was refused for a time, so preflights never count.
     if let Some(limits) = route.limits.as_ref().filter(|_| !cors::is_preflight(&head.method, &head.headers)) {
         let shared = snapshot.store.clone().map(|store| -> (Arc<dyn LimitStore>, &str) { (store, &route.name) });
         let limited = LimitedRequest::begin(limits, (&head.headers, address), shared);
@@ -322,11 +340,12 @@ async fn admit_client(
             return Err(refusal.into());
         }
     }
+    // Last, so that a request beyond another limit takes no place.
     let Some(concurrency) = &route.concurrency else { return Ok(None) };
     Ok(Some(concurrency.enter(&head.headers, address)?))
 }
 
-/// Begins to explain a request, if it has a permit.
+/// Begins to explain a request, if its permit is valid for the route and the path.
 fn explain(
     permit: &HeaderValue,
     (gateway, snapshot): (&Gateway, &Snapshot),
@@ -340,7 +359,7 @@ fn explain(
     Some(explained)
 }
 
-/// Answers a request for a list, whose method the route takes.
+/// Answers a request for a list. Its method is one of those by which the route serves the list.
 async fn answer_list(
     gateway: &Gateway,
     session: &mut ServerSession,
@@ -354,6 +373,7 @@ async fn answer_list(
     let mut headers = head.headers.clone();
     let chosen = gateway.take_choice(list, &mut headers);
     if !by_post && !session.is_body_empty() && !ends_empty(session).await {
+        // The body stays unread, so no further request can follow on the connection.
         session.set_keepalive(None);
         let problem = Problem::new(Code::RequestInvalid, "a request for a list has no body");
         return Dispatch::Respond(refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome));
@@ -375,7 +395,7 @@ async fn answer_list(
                 return pass(forwarded, &session.req_header().method, explained);
             }
         }
-        // The time in which the client sent its body does not count as the page's.
+        // The time that the client took for its body does not count against the page's budget of time.
         asked.began = clock::instant();
     }
     let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen, kept: None };
@@ -415,12 +435,12 @@ async fn page(
             // The future is boxed, because only routes with a cache need it.
             Box::pin(cache::serve::serve(call, owners, fetcher, (held, outcome))).await
         }
-        // An explained request is about the upstream.
+        // An explanation shows the requests to the upstream, so an explained request does not use the cache.
         _ => serve(call, (record, None), fetcher, (held, outcome)).await,
     }
 }
 
-/// Passes a request to the upstream.
+/// Returns the decision to forward a request, and notes it in the explanation, if any.
 fn pass(forwarded: Forwarded, method: &Method, explained: &mut Option<Box<ExplainedRequest>>) -> Dispatch {
     if let Some(explained) = explained {
         served::not_paged(explained, (&forwarded.found, &forwarded.target), method);
@@ -428,7 +448,7 @@ fn pass(forwarded: Forwarded, method: &Method, explained: &mut Option<Box<Explai
     Dispatch::Forward(Box::new(forwarded))
 }
 
-/// Returns whether the body of a request by HTTP/2 ends without a byte: some clients send its end in a frame of its own.
+/// Returns whether the body of a request by HTTP/2 ends without a byte. Some clients send the end in its own frame.
 async fn ends_empty(session: &mut ServerSession) -> bool {
     if !session.is_http2() || session.req_header().headers.contains_key(header::CONTENT_LENGTH) {
         return false;
@@ -446,14 +466,18 @@ async fn ends_empty(session: &mut ServerSession) -> bool {
     tokio::time::timeout(EMPTY_BODY, end).await.unwrap_or(false)
 }
 
-/// A request by POST before its page.
+/// A request for a list by POST, before its page is made.
 enum PostRequest {
     Body(RequestBody),
-    /// The request passes to the upstream with its body unread; the link leads to the first page.
+    /// The request passes to the upstream with its body unread. The text is the link to the first page.
     Passes(String),
 }
 
-/// Reads the body of a request by POST, unless the request passes to the upstream with its body.
+/// Reads the body of a request by POST. A legacy request that passes to the upstream keeps its body unread.
+///
+/// # Errors
+///
+/// Returns the response to a body that can't be read, or to a legacy request that is refused.
 async fn read_body(
     session: &mut ServerSession,
     call: ListCall<'_>,
@@ -467,10 +491,9 @@ async fn read_body(
     };
     note_paging(list, asked, &kind, outcome);
     let first = first_page(call);
-    // The end of the policy is decided by the query alone: the body has not been read.
+    // The policy is decided by the query alone: the body has not been read.
     if let LegacyDecision::Reject(mut problem) = legacy::decide(&kind, &list.legacy, asked.now, || first.clone()) {
-        // The body is read within the limits of a list, so that the client can finish sending it and then reads the
-        // refusal.
+        // A client reads the refusal after it has sent its body, so the body is read, within the limits of a list.
         let _ = body::read(session, (&list.budgets).into(), held).await;
         problem.leave_out_links(cursor_name(chosen.convention));
         return Err(Box::new(refuse(&problem, Some(envelope), snapshot, outcome)));
@@ -482,18 +505,22 @@ async fn read_body(
     Ok(PostRequest::Passes(first))
 }
 
-/// Takes the memory and the slot that a forwarded request needs.
+/// Takes the memory and the slot at the upstream that a forwarded request needs.
+///
+/// # Errors
+///
+/// Returns 503 `overloaded` if there is no memory, or no slot within the wait of the upstream's queue.
 async fn admit(forwarded: &Forwarded, held: &MemoryShare) -> Result<UpstreamSlot, Failure> {
     held.take(PASSING)?;
     Ok(forwarded.found.route.upstream.slots.take(Duration::MAX).await?)
 }
 
-/// Returns the envelope that a request for a list asks for.
+/// Returns the envelope that a request chooses, if it is for a list: problems have its form.
 fn envelope_of<'l>(gateway: &Gateway, list: Option<&'l List>, head: &RequestHeader) -> Option<&'l EnvelopeTemplate> {
     list.map(|list| &gateway.choose(list, &head.headers).convention.envelope)
 }
 
-/// Returns the response to a request for which there is no place, or no memory or slot.
+/// Returns the response to a request that failed before its page or its forwarding began, or in a service.
 fn shed(failure: Failure, envelope: Option<&EnvelopeTemplate>, snapshot: &Snapshot, outcome: &mut Outcome) -> Response {
     match failure {
         Failure::Passed(response) => *response,
@@ -510,18 +537,18 @@ pub(crate) async fn unless_gone<W: Future>(session: &mut ServerSession, mut work
         biased;
         output = &mut work => Some(output),
         // A half-closed connection looks like a closed one. Bytes after the request also end the wait. Test:
-        // `who_ends_its_own_direction_is_gone`.
+        // `a_client_that_closes_its_sending_direction_is_gone`.
         _ = session.read_body_or_idle(true) => None,
     }
 }
 
-/// Returns the response to a request for a list without a page.
+/// Returns the response to a request for a list that gets no page, with links to the first page where they help.
 fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response {
     let ListCall { snapshot, asked, list, chosen, .. } = call;
     match failure {
         Failure::Passed(response) => *response,
         Failure::Refused { mut problem, detail } => {
-            // A page that was refused by the core has its evidence there already.
+            // A page that the core refused has left its evidence in `outcome.detail`.
             outcome.detail = detail.or_else(|| outcome.detail.take());
             if asked.body.is_some() {
                 problem.leave_out_links(cursor_name(chosen.convention));
@@ -529,7 +556,7 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
                 problem.restart = Some(first_page(call));
             }
             let mut response = refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome);
-            // Requests beyond the limits of all requests have been refused before.
+            // Limits of all requests refuse in `admit_client`, so `rate_limited` is the limit of legacy requests here.
             let is_old = matches!(problem.code, Code::LegacyRejected | Code::RateLimited);
             if is_old && asked.body.is_none() {
                 list.mark_legacy(&mut response.headers, &first_page(call));
@@ -545,7 +572,7 @@ fn cursor_name(convention: &Convention) -> Option<&str> {
     parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After))
 }
 
-/// Returns the link to the first page, also for an invalid query.
+/// Returns the link to the first page. It keeps filters, sort and limit of the query as far as they can be read.
 fn first_page(call: ListCall<'_>) -> String {
     let base = call.asked.link_base(call.route, call.snapshot);
     base.url(&call.chosen.convention.parameters.restart_query(call.asked.query()))

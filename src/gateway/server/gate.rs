@@ -1,8 +1,9 @@
-//! A client's connection as Pingora sees it: with a buffer for writes, and never read beyond the current request.
+//! A client's connection of HTTP/1.1 as Pingora sees it: with a buffer for writes, and never read beyond the current
+//! request.
 //!
 //! Bytes that arrive after a request and before its response belong to no request that the gateway has read. Pingora
 //! drops such bytes if it happens to read them, and fails a forwarded request. Here they stay unread, and the response
-//! announces that the connection closes.
+//! announces that the connection closes. Test: `a_forwarded_request_is_answered_though_its_client_sends_on`.
 
 use std::{
     io,
@@ -16,14 +17,16 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Bu
 
 use crate::gateway::{request::head::Framing, session::context::Surplus};
 
-/// The size of the write buffer: a head and a small page leave in one write. Chunks of streams are flushed at once.
-/// Every connection keeps a buffer of this size after its first use.
+/// The size of the write buffer, in bytes: a head and a small page leave in one write. Chunks of streams are flushed at
+/// once. Every connection keeps a buffer of this size after its first use.
 const WRITE_BUFFER: usize = 8 * 1024;
 
+/// A connection that can be read only as far as the body of the current request goes.
 #[derive(Debug)]
 pub(crate) struct Gated {
-    /// The limit is the unread rest of the current request's body.
+    /// The limit of `Take` is the number of bytes of the current request's body that have not been read.
     io: Take<BufWriter<Stream>>,
+    /// Set when bytes after the current request have been noticed.
     surplus: Surplus,
 }
 
@@ -33,17 +36,17 @@ impl Gated {
         Self { io: BufWriter::with_capacity(WRITE_BUFFER, stream).take(0), surplus: Surplus::default() }
     }
 
-    /// Returns the connection between requests.
+    /// Returns the connection without its limit, to read the next head and to write a refusal.
     pub(crate) fn between_requests(&mut self) -> &mut BufWriter<Stream> {
         self.io.get_mut()
     }
 
-    /// Returns the connection itself, if all that was written has been sent.
+    /// Returns the connection itself. Bytes in the write buffer are lost, so all of them must have been sent.
     pub(crate) fn into_stream(self) -> Stream {
         self.io.into_inner().into_inner()
     }
 
-    /// Opens the gate for a request with this framing.
+    /// Opens the gate for a request, of whose body the part `left` has not arrived. Returns the flag of surplus bytes.
     pub(crate) fn open(&mut self, left: Framing) -> Surplus {
         self.io.set_limit(match left {
             Framing::Length(left) => left,
@@ -66,10 +69,12 @@ impl AsyncRead for Gated {
         if self.io.limit() > 0 {
             return Pin::new(&mut self.io).poll_read(context, buffer);
         }
+        // Once noticed, surplus bytes stay unread, and the client counts as connected.
         if self.surplus.is_there() {
             return Poll::Pending;
         }
-        // The request has been read completely. A further read checks whether the client is still connected.
+        // The request has been read completely, so Pingora reads to see whether the client is still connected. One byte
+        // is read, which is lost; the connection then closes after the response.
         let mut probe = [0];
         let mut probe = ReadBuf::new(&mut probe);
         ready!(self.io().poll_read(context, &mut probe))?;
@@ -121,7 +126,7 @@ impl Shutdown for Gated {
     }
 }
 
-/// Implements the traits of a connection by its method `stream`.
+/// Implements Pingora's traits of a connection by its method `stream`, which returns the connection within.
 macro_rules! delegate {
     ($connection:ty) => {
         impl pingora::protocols::UniqueID for $connection {

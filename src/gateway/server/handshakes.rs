@@ -1,7 +1,7 @@
 //! Failed TLS handshakes, counted by cause and logged in summaries.
 //!
-//! Port scans cause many failures, and so do clients that don't trust the certificate. A line for each would let
-//! strangers fill the log.
+//! Port scans cause many failures, and so do clients that don't trust the certificate. With a line for each, strangers
+//! could fill the log.
 
 use std::{
     fmt::Write as _,
@@ -17,7 +17,7 @@ use crate::gateway::runtime::clock;
 /// Minimum interval of summaries.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// The causes of failures, each with phrases of OpenSSL in lower case. The first match counts.
+/// The causes of failures, each with phrases of OpenSSL's messages, in lower case. The first match counts.
 const CAUSES: [(&str, &[&str]); 7] = [
     ("timeout", &["timeout"]),
     ("client_certificate", &["peer did not return a certificate", "certificate verify failed"]),
@@ -41,7 +41,7 @@ pub struct Handshakes {
     told: Mutex<HandshakeReport>,
 }
 
-/// The counts that have been logged.
+/// The counts at the last summary.
 #[derive(Debug, Default)]
 struct HandshakeReport {
     counts: [u64; CAUSES.len() + 1],
@@ -49,7 +49,7 @@ struct HandshakeReport {
 }
 
 impl Handshakes {
-    /// Counts a failure with OpenSSL's message, and logs a summary unless one was logged recently.
+    /// Counts a failure by its message, and logs a summary unless one was logged within the last minute.
     pub(crate) fn failed(&self, said: &str) {
         let cause = self.count(said);
         tracing::debug!(cause, "a TLS handshake of a client failed");
@@ -72,7 +72,8 @@ impl Handshakes {
         CAUSES.get(cause).map_or(OTHER, |(cause, _)| cause)
     }
 
-    /// Returns the failures since the last summary, as `cause count, …`.
+    /// Returns the failures since the last summary, such as `not_tls 2, closed 1`; `None` if there are none, or if the
+    /// last summary is less than [`INTERVAL`] ago.
     fn report(&self, now: Instant) -> Option<String> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.at.is_some_and(|at| now.saturating_duration_since(at) < INTERVAL) {
@@ -89,6 +90,7 @@ impl Handshakes {
         if text.is_empty() {
             return None;
         }
+        // Only a summary counts: after a quiet time the first failure is logged at once.
         told.at = Some(now);
         Some(text)
     }
@@ -99,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_told_from_openssls_words() {
+    fn causes_are_recognised_by_openssls_messages() {
         let handshakes = Handshakes::default();
         for (said, cause) in [
             ("error:0A00009C:SSL routines:ssl3_get_record:http request:ssl/record/ssl3_record.c:354:", "not_tls"),
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_together() {
+    fn failures_are_logged_in_summaries() {
         let (handshakes, now) = (Handshakes::default(), clock::instant());
         assert_eq!(handshakes.report(now), None, "there is nothing to tell");
         handshakes.count("http request");

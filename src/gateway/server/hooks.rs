@@ -1,4 +1,5 @@
-//! Pingora's hooks. Each delegates to another module.
+//! Pingora's hooks ([`ProxyHttp`]). Each delegates to another module; `request_filter` answers every request, so that
+//! Pingora's own proxy path is never used.
 
 use std::{any::Any, sync::Arc, time::Duration};
 
@@ -36,10 +37,10 @@ use crate::gateway::{
 /// Timeout of one write to a client: a client that does not read loses its connection.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Maximum time for reading an unneeded body, so that the connection can be reused.
+/// Maximum time for reading the rest of a body that nothing needs, so that the connection can be reused.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest silence of a client within a body.
+/// The longest silence of a client within a body, except on WebSockets and event streams.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[async_trait]
@@ -66,10 +67,11 @@ impl ProxyHttp for Gateway {
         })
     }
 
-    /// Without modules: Pingora's compression would examine every response, and nothing is compressed here.
+    /// Adds no modules: Pingora's compression would examine every response, and `session::compress` does that work.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    /// Takes over the surplus flag of the connection. Called for every request, also for the first one.
+    /// Takes over the surplus flag of the connection. Pingora calls this for every request, also for the first one,
+    /// because `connection` sets the user context of each.
     fn on_connection_reuse(&self, _session: &mut Session, context: &mut Self::CTX, said: Box<dyn Any + Send + Sync>) {
         if let Ok(surplus) = said.downcast::<Surplus>() {
             context.surplus = *surplus;
@@ -77,6 +79,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn early_request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<()> {
+        // WebSockets and event streams may be silent for long. Test: `streams_live_on`.
         let silence = if forward::is_stream(session) { STREAM_SILENCE } else { READ_TIMEOUT };
         session.set_read_timeout(Some(silence));
         session.set_write_timeout(Some(WRITE_TIMEOUT));
@@ -93,18 +96,18 @@ impl ProxyHttp for Gateway {
         Ok(true)
     }
 
-    /// Never called: every request is answered before.
+    /// Fails. It is never called, because `request_filter` answers every request.
     async fn upstream_peer(&self, _session: &mut Session, _: &mut Self::CTX) -> pingora::Result<Box<HttpPeer>> {
         Err(Error::explain(ErrorType::InternalError, "every request is answered by the gateway itself"))
     }
 
-    /// The client has been informed as far as possible. The connection ends, so that the client sees a truncated
-    /// answer.
+    /// Ends the connection, so that the client sees that the answer is truncated. All else has been written already.
     async fn fail_to_proxy(&self, _session: &mut Session, _error: &Error, context: &mut Self::CTX) -> FailToProxy {
         FailToProxy { error_code: context.outcome.status, can_reuse_downstream: false }
     }
 
-    /// Replaces Pingora's summary, which contains the query.
+    /// Returns the method and the id of a request for Pingora's log lines. Its own summary contains the query, which
+    /// may hold secrets.
     fn request_summary(&self, session: &Session, context: &Self::CTX) -> String {
         format!("{} {}", session.req_header().method, context.outcome.request_id)
     }
@@ -119,6 +122,7 @@ impl ProxyHttp for Gateway {
             context.outcome.status = head.status.as_u16();
         }
         context.outcome.bytes = session.body_bytes_sent();
+        // A panic here has no request left to fail: it is the outcome. Test: `a_panic_fails_one_request`.
         let ended = caught_now(|| {
             seam(&context.outcome.path, "logging");
             if let Some(mut explained) = context.explained.take() {
@@ -126,6 +130,7 @@ impl ProxyHttp for Gateway {
                 explained.keep(&context.outcome.request_id, clock::unix_seconds());
             }
             if let Some(observation) = context.observation.take() {
+                // A stopping process waits for the observation, which ends after its request.
                 let in_flight = self.vitals.enter();
                 observe::end(observation, &self.readers, in_flight, &mut context.outcome, error.is_none());
             }
@@ -136,8 +141,8 @@ impl ProxyHttp for Gateway {
     }
 }
 
-/// Records who asks, and takes over the id that a trusted proxy has given the request. The id is written into the head,
-/// so that every upstream request has it.
+/// Records the address of the client, and takes over the id that a trusted proxy has given the request. The id is
+/// written into the head, so that every upstream request has it.
 fn identify(session: &mut ServerSession, context: &mut RequestContext) {
     let address = client_request::address(session);
     let RequestContext { snapshot, outcome, .. } = context;
@@ -145,6 +150,7 @@ fn identify(session: &mut ServerSession, context: &mut RequestContext) {
     let head = session.req_header_mut();
     outcome.addressed(head.headers.get(header::HOST).map(HeaderValue::as_bytes), head.version);
     outcome.client = Some(address);
+    // Of other clients no header is believed. Test: `a_trusted_proxy_gives_the_id_and_names_the_client`.
     if trusts(address) {
         let says_client = snapshot.server.forwarded_headers.contains(&identity::FORWARDED_FOR);
         let client = identity::forwarded_client(&head.headers, trusts).filter(|_| says_client);
@@ -156,8 +162,8 @@ fn identify(session: &mut ServerSession, context: &mut RequestContext) {
     identity::write_id(head, &outcome.request_id);
 }
 
-/// Begins the trace of a request, or continues that of a trusted client. Without `[traces]` its headers pass as they
-/// came.
+/// Begins the trace of a request, or continues that of a trusted client. Without `[traces]` the headers of a trace pass
+/// as they came. Test: `without_the_table_a_trace_passes_as_it_came`.
 fn begin_trace(spans: &Arc<SpanQueue>, session: &mut ServerSession, context: &mut RequestContext) {
     let is_trusted = context.snapshot.trusts(client_request::address(session));
     let head = session.req_header_mut();

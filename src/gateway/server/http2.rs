@@ -1,8 +1,8 @@
 //! Connections of HTTP/2: many requests at a time, under the rules of HTTP/1.1.
 //!
-//! Pingora and `h2` read frames and heads. Here each stream takes a place among the connections, and memory for what
-//! waits to be sent; a head has the deadline of heads, and a client that floods is disconnected. The heads themselves are
-//! checked before their route is found (`request::head::check_parsed`).
+//! Pingora and `h2` read frames and heads. Here each stream takes a place among the connections, and memory for bytes
+//! that wait to be sent; a head has the deadline of heads, and a client that floods is disconnected. The heads
+//! themselves are checked before their route is found (`request::head::check_parsed`).
 
 mod traffic;
 mod wire;
@@ -44,32 +44,36 @@ use wire::{Watched, Wire};
 /// Maximum number of requests on one connection, so that its memory is returned now and then.
 const REQUESTS_PER_CONNECTION: u32 = 10_000;
 
-/// Maximum number of requests that `h2` or Pingora reject as malformed.
+/// Maximum number of requests on one connection that `h2` or Pingora reject as malformed. The next one ends the
+/// connection.
 const MALFORMED_REQUESTS: u32 = 32;
 
-/// The bytes of a body that wait to be sent on a stream, which also hold memory until the stream has ended.
+/// Maximum number of bytes that wait to be sent on a stream. Each stream holds as much of `server.memory` until it has
+/// ended on the wire.
 const SEND_BUFFER: usize = 32 << 10;
 
-/// The bytes of bodies that a client may send before they are read: of one stream, and of all.
+/// The bytes of request bodies that a client may send before they are read: of one stream, and of all streams of a
+/// connection.
 const RECEIVE_WINDOW: u32 = 64 << 10;
 const RECEIVE_WINDOW_OF_ALL: u32 = 256 << 10;
 
-/// The size by which the limit of `h2` exceeds `server.head_size`: heads in between are refused with a problem and logged.
+/// The number of bytes by which the limit of `h2` exceeds `server.head_size`. Heads between the two limits are refused
+/// with a problem and logged; `h2` refuses larger ones without either.
 const HEAD_MARGIN: usize = 16 << 10;
 
-/// Maximum time for the last frames of a connection.
+/// Maximum time for the last frames of a connection, and the time that an idle connection stays open after its GOAWAY.
 const CLOSING: Duration = Duration::from_secs(2);
 
 type ServerConnection = h2::server::Connection<Stream, Bytes>;
 
 /// The place and the memory of an open stream.
 struct StreamHold {
-    /// The first stream has the place of its connection.
+    /// `None` for the first stream, which uses the place of its connection.
     _place: Option<AdmittedConnection>,
     _held: MemoryShare,
 }
 
-/// A connection and its requests.
+/// The shared state that the requests of a connection need, and the place of the connection.
 pub(super) struct Multiplexed<'a> {
     pub live: &'a Live,
     pub vitals: &'a Vitals,
@@ -81,15 +85,15 @@ pub(super) struct Multiplexed<'a> {
 enum ConnectionEnd {
     /// The client, the network or another client's displacement ended it.
     Over,
-    /// The client has nothing to ask for.
+    /// No request has come for `server.idle_timeout`.
     Idle,
-    /// The client breaks a limit.
+    /// The client broke a limit.
     Abused(Dropped),
 }
 
 impl Multiplexed<'_> {
-    /// Serves requests until the connection ends. `prefix` are the bytes that were read before; `expected` counts the first
-    /// request.
+    /// Serves requests until the connection ends. `prefix` has the bytes that were read from the stream before;
+    /// `expected` counts the client until its first request has been answered.
     pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
         &self,
         app: &Arc<A>,
@@ -127,12 +131,12 @@ impl Multiplexed<'_> {
                 connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
             }
         }
-        // A client that does not read the end does not get it.
+        // A client that does not read the last frames in time loses them.
         let _ = tokio::time::timeout(CLOSING, poll_fn(|context| connection.poll_closed(context))).await;
     }
 
-    /// Accepts requests until there is a reason to end. Each iteration follows a request, or a change that the client
-    /// pays for.
+    /// Accepts requests until there is a reason to end. Each iteration follows a request, the beginning of a drain, or
+    /// a change of the traffic, which [`traffic`] bounds.
     async fn accept<A: HttpServerApp + Send + Sync + 'static>(
         &self,
         app: &Arc<A>,
@@ -143,7 +147,7 @@ impl Multiplexed<'_> {
         let mut streams: Vec<StreamHold> = Vec::new();
         let (mut accepted, mut malformed) = (0_u32, 0_u32);
         let (mut is_busy, mut is_stopping) = (false, false);
-        // Answers of HTTP/1.1 close their connections from this stage on.
+        // From this stage on each answer of HTTP/1.1 closes its connection, and clients of HTTP/2 get GOAWAY.
         let mut drains = std::pin::pin!(self.vitals.reached(Stage::Draining));
         self.place.rest();
         loop {
@@ -154,6 +158,8 @@ impl Multiplexed<'_> {
             if is_flooded {
                 return ConnectionEnd::Abused(Dropped::Flood);
             }
+            // The streams that have ended free their places and memory. The holds are alike, so any may go; the first,
+            // which has the place of the connection, stays.
             streams.truncate(open);
             if is_busy && open == 0 {
                 is_busy = false;
@@ -166,9 +172,12 @@ impl Multiplexed<'_> {
                     connection.graceful_shutdown();
                     continue;
                 }
+                // Before the next request, so that a flood ends the connection. Test:
+                // `a_client_that_floods_is_disconnected`.
                 () = watched.changed() => continue,
                 stream = HttpSession::from_h2_conn(connection, Arc::clone(digest)) => match stream {
                     Ok(Some(H2Accept::Session(session))) => session,
+                    // Logged and counted here, as the refusals of HTTP/1.1 are. Test: `heads_are_refused_as_by_http1`.
                     Ok(Some(H2Accept::Rejected)) if malformed < MALFORMED_REQUESTS => {
                         malformed += 1;
                         self.log_malformed();
@@ -193,7 +202,7 @@ impl Multiplexed<'_> {
         }
     }
 
-    /// Waits until another client has the place, a head is late, or no request has come for too long.
+    /// Waits until another client has taken the place, a head is late, or the connection has been idle for too long.
     async fn late(&self, watched: &Watched, is_stopping: bool) -> ConnectionEnd {
         let (open, incomplete_since) = {
             let traffic = watched.traffic();
@@ -203,6 +212,7 @@ impl Multiplexed<'_> {
             let server = &self.live.pin().server;
             (if is_stopping { CLOSING } else { server.idle_timeout }, server.head_timeout)
         };
+        // The deadline counts from the first byte of the head. Test: `a_head_that_drips_is_cut_by_http2_too`.
         let left = incomplete_since.map(|since| (since + patience).saturating_duration_since(clock::instant()));
         tokio::select! {
             () = self.place.displaced() => ConnectionEnd::Over,
@@ -213,8 +223,8 @@ impl Multiplexed<'_> {
         }
     }
 
-    /// Begins a request in a task of its own. Without a place or memory it is refused in a way that lets the client try
-    /// again (RFC 9113 section 8.7).
+    /// Begins a request in a task of its own. Without a place or memory it is refused with `REFUSED_STREAM`, after
+    /// which a client may try again (RFC 9113 section 8.7).
     fn begin<A: HttpServerApp + Send + Sync + 'static>(
         &self,
         app: &Arc<A>,
@@ -237,7 +247,7 @@ impl Multiplexed<'_> {
         Some(StreamHold { _place: place, _held: held })
     }
 
-    /// Logs and counts a request that was rejected before it could be read.
+    /// Logs and counts a request that `h2` or Pingora have rejected: it has no head that could be read.
     fn log_malformed(&self) {
         let snapshot = self.live.pin();
         let mut outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
@@ -248,8 +258,8 @@ impl Multiplexed<'_> {
     }
 }
 
-/// Returns whether `h2` has ended a connection for its load: streams reset before they were accepted, heads in too many
-/// frames, or too many errors.
+/// Returns whether `h2` has ended a connection with `ENHANCE_YOUR_CALM`: too many streams were reset before they were
+/// accepted, a head had too many frames, or there were too many errors.
 fn is_calmed(error: &BError) -> bool {
     let root: &(dyn std::error::Error + 'static) = error.root_cause();
     let error = root.downcast_ref::<h2::Error>();
@@ -267,13 +277,14 @@ fn options(streams: u32, head_size: usize) -> H2Options {
     options
 }
 
-/// Writes the head as HTTP/1.1 has it: the authority as `Host` (RFC 9113 section 8.3.1), and all cookies in one line
-/// (section 8.2.3), because upstreams read the first line alone.
+/// Changes a head to the form of HTTP/1.1: the authority becomes `Host` (RFC 9113 section 8.3.1), and the lines of
+/// cookies become one (section 8.2.3), because upstreams read the first line alone. Test:
+/// `forwarded_requests_are_of_http1`.
 fn as_http1(session: &mut HttpSession) {
     let head = session.req_header_mut();
     let host = head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     if let Some(host) = host {
-        // Pingora has refused a `Host` that differs. The name is known, so that this can't fail.
+        // Pingora has refused a `Host` that differs. Insertion fails for unknown names alone.
         let _ = head.insert_header(header::HOST, host);
     }
     let cookies: Vec<&[u8]> = head.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();

@@ -1,5 +1,5 @@
-//! Pingora's server, configured in code, without files of its own. The listeners are the gateway's own, because Pingora
-//! limits neither the number of connections nor the time of TLS handshakes and heads.
+//! Pingora's server, configured in code, without files of its own, and the listeners. They are not Pingora's, because
+//! Pingora limits neither the number of connections nor the time of TLS handshakes and heads.
 
 mod accept;
 mod proxy_protocol;
@@ -33,13 +33,14 @@ use crate::{
     },
 };
 
-/// The pause after the system refused a connection.
+/// The pause after an error of the system on accepting a connection, such as a lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Time after which the system closes a connection whose client acknowledges no data.
+/// Time after which the system closes a connection whose client acknowledges no data (`TCP_USER_TIMEOUT`). No other
+/// timeout ends a write of the last buffer of an answer.
 const LOST: Duration = Duration::from_secs(300);
 
-/// Returns the advice after an error of the system, where there is one: an address that another process has.
+/// Returns the advice to append to an error of the system: for an address that another process has, and otherwise none.
 #[must_use]
 pub(crate) fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
@@ -50,13 +51,13 @@ pub(crate) fn advice(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// The reasons that the server can't listen. Each names the key of the configuration.
+/// The reasons that the server can't listen. The message names the key of the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Unready {
     /// The address is in use, or is not an address of this machine.
     #[error("{key}: can't listen on {address}: {error}{advice}", advice = advice(error))]
     Address {
-        /// The key of the listener.
+        /// The key of the listener, such as `listeners.public`.
         key: String,
         /// The address of the listener.
         address: ListenAddress,
@@ -65,7 +66,7 @@ pub enum Unready {
     },
 }
 
-/// Creates a server with all listeners of a configuration.
+/// Creates a server with all listeners of a configuration. They accept clients once the server runs.
 ///
 /// # Errors
 ///
@@ -88,12 +89,13 @@ pub fn server(
     Ok(server)
 }
 
-/// A service that accepts clients on its listeners.
+/// A service of Pingora's that accepts clients on its listeners, of the gateway or of the admin listener.
 pub struct Listening<A> {
     name: &'static str,
     app: Arc<A>,
     front: Arc<Front>,
-    /// The sockets with the names of their listeners; those without a name speak HTTP/1.1 alone.
+    /// The sockets with the names of their listeners. A socket without a name is that of operators, with HTTP/1.1
+    /// alone.
     sockets: Vec<(ListeningSocket, Option<String>)>,
     /// The stage of the process at which the listeners stop accepting clients.
     pub until: Stage,
@@ -118,6 +120,7 @@ impl<A> Listening<A> {
 impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
     async fn start_service(&mut self, _fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _listeners_per_fd: usize) {
         let until = self.until;
+        // The listeners of the gateway alone, whose threads the pulse watches.
         if until == Stage::Closing {
             let vitals = self.front.vitals().clone();
             tokio::spawn(async move { vitals.pulse().beat().await });
@@ -133,7 +136,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
             });
         }
         loops.join_all().await;
-        // The connections go on.
+        // No more clients are accepted; the connections that are open go on.
         let _ = shutdown.wait_for(|stops| *stops).await;
         self.app.http_cleanup().await;
     }
@@ -147,7 +150,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
     }
 }
 
-/// Accepts clients until the process has reached a stage, and then those that are in the queue.
+/// Accepts clients until the process has reached the stage `until`, and then those that are in the queue of the socket.
 async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     socket: StreamAcceptor,
     listener: Option<&str>,
@@ -155,7 +158,7 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     (front, until): (&Arc<Front>, Stage),
     shutdown: ShutdownWatch,
 ) {
-    // The process stays until the queue is empty.
+    // Counts as a client that is expected, so that the process stays until the queue is empty.
     let is_expected = || (until == Stage::Closing).then(|| front.vitals().expect());
     let _queue = is_expected();
     let mut ended = std::pin::pin!(front.vitals().reached(until));
@@ -175,6 +178,7 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
             }
         }
     }
+    // The kernel would reset the connections in the queue of a closed socket. Test: `successors_lose_no_request`.
     for client in socket.close(usize::try_from(BACKLOG).unwrap_or(0)) {
         admit(client, is_expected(), listener, app, front, &shutdown).await;
     }
@@ -189,9 +193,10 @@ async fn admit<A: HttpServerApp + Send + Sync + 'static>(
     front: &Arc<Front>,
     shutdown: &ShutdownWatch,
 ) {
-    // Every configuration has the listeners of those before it.
+    // Always found: a snapshot keeps the listeners of the snapshots before it.
     let Some(protocols) = front.protocols(listener) else { return };
     let by_proxy = !protocols.proxies.is_empty();
+    // Others could claim any address. Test: `connections_without_a_head_are_closed`.
     if by_proxy && !protocols.proxies.iter().any(|network| network.contains(address)) {
         return front.count(Dropped::ProxyUntrusted);
     }
@@ -201,10 +206,13 @@ async fn admit<A: HttpServerApp + Send + Sync + 'static>(
             tokio::spawn(async move { converse(stream, protocols, &app, &front, (place, expected), shutdown).await });
         }
         Err(refusal) if protocols.tls.is_none() => stream.turn_away(&refusal),
+        // Before a TLS handshake no refusal can be sent.
         Err(_) => {}
     }
 }
 
+/// Serves a connection: reads the head of the PROXY protocol, if the listener has one, makes the TLS handshake, and
+/// then serves requests until the connection ends.
 async fn converse<A: HttpServerApp + Send + Sync + 'static>(
     stream: AcceptedStream,
     ListenerProtocols { tls, http2, proxies }: ListenerProtocols,
@@ -215,7 +223,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
 ) {
     let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
     let mut stream = stream.into_stream();
-    // A client that has left is noticed at the next read.
+    // Both fail if the client has left, which the next read notices.
     let _ = stream.set_nodelay();
     let _ = stream.set_keepalive(&watched());
     if !proxies.is_empty() {
@@ -226,14 +234,15 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
         let Ok((client, rest)) = read else { return place.admission().count(Dropped::ProxyHeadInvalid) };
         stream.rewind(&rest);
         if let Some(client) = client {
-            // The place was the proxy's; the limits are the client's.
+            // The place was the proxy's; from here on the limits of the client's own address hold. Test:
+            // `the_address_in_the_head_is_the_client_s`.
             drop(place);
             place = match front.enter(client.ip(), false).await {
                 Ok(place) => place,
                 Err(refusal) if tls.is_none() => return refuse(&mut stream, &refusal).await,
                 Err(_) => return,
             };
-            // The digest is new: it has no address yet.
+            // The digest is new and has no address yet, so this succeeds. Later code reads the address there.
             let _ = digest.peer_addr.set(Some(l4::socket::SocketAddr::Inet(client)));
         }
     }
@@ -271,8 +280,8 @@ async fn refuse(stream: &mut l4::stream::Stream, refusal: &[u8]) {
     let _ = tokio::time::timeout(Duration::ZERO, sent).await;
 }
 
-/// Lets the system end connections whose other end is gone or acknowledges nothing: Pingora writes the last buffer of
-/// an answer without a timeout.
+/// Returns the options by which the system ends connections whose other end is gone or acknowledges nothing: Pingora
+/// writes the last buffer of an answer without a timeout.
 fn watched() -> TcpKeepalive {
     TcpKeepalive {
         idle: Duration::from_secs(60),
@@ -283,7 +292,7 @@ fn watched() -> TcpKeepalive {
     }
 }
 
-/// Creates a server without listeners, for work that goes on until the process leaves.
+/// Creates a server without listeners. Its services run until the process ends: the caller adds them.
 #[must_use]
 pub fn companion(settings: &Settings) -> Server {
     Server::new_with_opt_and_conf(None, configuration(settings))

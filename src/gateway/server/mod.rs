@@ -1,4 +1,5 @@
-//! The listener: connections, TLS, request heads, and the dispatch of requests to pages or to the upstream.
+//! The listeners: connections, TLS, request heads, and the dispatch of requests to services, to pages or to the
+//! upstream.
 
 pub(crate) mod admission;
 pub(crate) mod connection;

@@ -1,4 +1,4 @@
-//! Bodies of requests by POST, read within the route's limits of size and time.
+//! Bodies of requests by POST, read within the limits of size, nesting and time of a route or a service.
 
 use std::time::Duration;
 
@@ -21,8 +21,9 @@ const LINGER_SIZES: usize = 4;
 /// The limits of a body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
-    /// In bytes.
+    /// The largest body, in bytes.
     pub size: usize,
+    /// The deepest nesting of objects and arrays.
     pub depth: u16,
     /// The time from the head to the last byte.
     pub time: Duration,
@@ -34,7 +35,7 @@ impl From<&Budgets> for BodyLimits {
     }
 }
 
-/// Reads a request's body. If it is refused or incomplete, the connection is not reused.
+/// Reads and parses a request's body. If it is refused or incomplete, the connection is not reused.
 ///
 /// # Errors
 ///
@@ -48,7 +49,8 @@ pub(crate) async fn read(
     Ok(RequestBody::read(receive(session, limits, held).await?, limits.depth)?)
 }
 
-/// Reads the bytes of a request's body. If it is refused or incomplete, the connection is not reused.
+/// Reads the bytes of a request's body, and writes `100 Continue` before it if the client waits for that. If the body
+/// is refused or incomplete, the connection is not reused.
 ///
 /// # Errors
 ///
@@ -68,7 +70,8 @@ pub(crate) async fn receive(
         Ok(()) => too_large.then(|| Box::new(body::too_large(limits.size))),
     };
     if let Some(problem) = refused {
-        // A client that waits for `100 Continue` sends nothing more.
+        // A client that waits for `100 Continue` sends nothing more. Others read the refusal after they have sent the
+        // body.
         if !waits && announced.is_none_or(|length| length <= limits.size.saturating_mul(LINGER_SIZES)) {
             linger(session, limits.size).await;
         }
@@ -95,15 +98,17 @@ pub(crate) async fn receive(
     }
 }
 
+/// Reads a body to its end, and counts its memory in `held`.
 async fn collect(
     session: &mut ServerSession,
     announced: Option<usize>,
     most: usize,
     held: &MemoryShare,
 ) -> Result<Vec<u8>, Failure> {
-    // The buffer grows with the bytes received, not with the announced length.
+    // The buffer grows with the bytes received, not with the announced length, which costs a client nothing.
     let mut bytes = Vec::new();
     held.reserve(&mut bytes, announced.unwrap_or(0).min(64 << 10), most)?;
+    // At most `most` bytes, and the caller limits the time.
     loop {
         match session.read_request_body().await {
             Ok(Some(part)) if part.len() > most - bytes.len() => {
@@ -120,7 +125,7 @@ async fn collect(
     }
 }
 
-/// Reads and discards the rest of a body for a while.
+/// Reads and discards the rest of a body, at most [`LINGER_SIZES`] times `size` bytes and for at most [`LINGER`].
 async fn linger(session: &mut ServerSession, size: usize) {
     let mut left = size.saturating_mul(LINGER_SIZES);
     let rest = async {
@@ -129,7 +134,7 @@ async fn linger(session: &mut ServerSession, size: usize) {
             left = less;
         }
     };
-    // The refusal is sent after the end of the body or of the time.
+    // The refusal is sent in either case.
     let _ = tokio::time::timeout(LINGER, rest).await;
 }
 
@@ -143,6 +148,7 @@ fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get_all(header::EXPECT).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
+/// Returns the problem of a body that could not be read after `got` bytes.
 fn fault(error: &BError, got: usize) -> Box<Problem> {
     match error.root_etype() {
         ErrorType::ReadTimedout => broken(&format!("the body stopped after {got} bytes")),

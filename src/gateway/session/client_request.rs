@@ -1,4 +1,4 @@
-//! Requests for lists, detached from their session, so that the client can be watched while the page is made.
+//! Requests for lists, detached from their session, so that the session can be watched while the page is made.
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
@@ -16,7 +16,7 @@ use crate::{
     upstream::{ClientOrigin, request::headers},
 };
 
-/// A request and its client.
+/// A request for a list, and its client.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientRequest {
     pub target: RequestTarget,
@@ -28,8 +28,9 @@ pub(crate) struct ClientRequest {
     pub client: Client,
     /// The time of the request, in seconds since 1970.
     pub now: u64,
+    /// The start of the page's budget of time.
     pub began: Instant,
-    /// The trace of the request.
+    /// The trace of the request; `None` without `[traces]`.
     pub trace: Option<Arc<RequestTrace>>,
 }
 
@@ -38,7 +39,7 @@ pub(crate) struct ClientRequest {
 pub(crate) struct Client {
     /// The address of the other end of the connection.
     pub address: IpAddr,
-    /// `http` or `https`, as the client sees it.
+    /// `http` or `https`: that of the client's own connection, also if that ends at a trusted proxy.
     pub scheme: &'static str,
     pub version: Version,
     /// The client is a trusted proxy.
@@ -63,13 +64,14 @@ impl Client {
         }
         let encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         let head = session.req_header();
+        // Of a trusted proxy alone such a header is left.
         let own = if encrypted { "https" } else { "http" };
         let scheme = said_scheme(&head.headers).unwrap_or(own);
         Self { address, scheme, version: head.version, is_proxy }
     }
 
-    /// Returns the address with which links of the route begin: `public_url` of the route or the server, else that of
-    /// the request, as far as its word can be relied on.
+    /// Returns the address with which links of the route begin: `public_url` of the route or of the server, else the
+    /// one that a trusted proxy names, or that is among the `hosts` of the route.
     #[must_use]
     pub(crate) fn public_address(
         &self,
@@ -84,8 +86,8 @@ impl Client {
         }
     }
 
-    /// Returns the address for links in answers that pass through: the public one, else the `Host` that the client asked,
-    /// which the upstream would repeat itself if it received it.
+    /// Returns the address for links in answers that pass through: the public one, else the `Host` of the request as it
+    /// came, which an upstream that received it would repeat in its links too.
     #[must_use]
     pub(crate) fn asked_address(
         &self,
@@ -101,8 +103,8 @@ impl Client {
         PublicAddress::as_asked(self.address_of(target, headers, &snapshot.server))
     }
 
-    /// Returns the address as the client, or a trusted proxy, says it. Upstreams get it in `Host` or in `X-Forwarded-Host` and
-    /// may write it into their items, so that pages are kept apart by it.
+    /// Returns the address that the client, or a trusted proxy, names, without a check. Upstreams get it in `Host` or
+    /// in `X-Forwarded-Host` and may write it into their items, so the page cache keeps pages apart by it.
     #[must_use]
     pub(crate) fn reached_address(
         &self,
@@ -127,7 +129,7 @@ impl Client {
         }
     }
 
-    /// Returns the origin of the request for the headers of upstream requests.
+    /// Returns the origin of the request, which the headers of upstream requests state (`X-Forwarded-For` and others).
     #[must_use]
     pub(crate) fn origin<'a>(&self, target: &'a RequestTarget) -> ClientOrigin<'a> {
         ClientOrigin {
@@ -139,7 +141,8 @@ impl Client {
     }
 }
 
-/// Returns the address of the other end of a session's connection.
+/// Returns the address of the other end of a session's connection, or the one in the head of the PROXY protocol;
+/// [`UNIX_CLIENT`] for unix sockets.
 pub(crate) fn address(session: &ServerSession) -> IpAddr {
     match session.client_addr() {
         Some(SocketAddr::Inet(address)) => address.ip(),
@@ -147,7 +150,8 @@ pub(crate) fn address(session: &ServerSession) -> IpAddr {
     }
 }
 
-/// Writes the subject of a client's certificate into the request, unless a trusted proxy has named another client.
+/// Writes the subject of a client's certificate into the request. A header that is there already is that of a trusted
+/// proxy, which names its own client, and stays.
 fn write_subject(session: &mut ServerSession, name: &HeaderName) {
     if session.req_header().headers.contains_key(name) {
         return;
@@ -155,19 +159,19 @@ fn write_subject(session: &mut ServerSession, name: &HeaderName) {
     let digest = session.digest().and_then(|digest| digest.ssl_digest.clone());
     let subject = digest.as_ref().and_then(|digest| digest.extension.get::<ClientSubject>());
     if let Some(value) = subject.and_then(|subject| HeaderValue::from_str(&subject.0).ok()) {
-        // Headers of a request are limited long before this fails.
+        // This fails only for more headers than a request may have.
         let _ = session.req_header_mut().insert_header(name, value);
     }
 }
 
 impl ClientRequest {
-    /// Returns the query as it came.
+    /// Returns the query as it came, without the `?`.
     #[must_use]
     pub(crate) fn query(&self) -> Option<&str> {
         self.target.query.as_deref()
     }
 
-    /// Returns the prefix of the links of the answer.
+    /// Returns the beginning of the links in the response: the public address, as far as it is known, and the path.
     #[must_use]
     pub(crate) fn link_base(&self, route: &Route, snapshot: &Snapshot) -> LinkBase {
         let address = self.client.public_address(&self.target, &self.headers, route, snapshot);

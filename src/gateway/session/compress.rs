@@ -2,9 +2,9 @@
 //!
 //! A body is compressed as a whole before its head is written. So HEAD has the length that GET has, a body that does
 //! not shrink is sent as it is, and a slow reader holds the memory of the compressed body alone. Pingora's own
-//! compression does none of these, ignores weights, and counts no memory.
+//! compression does none of these, ignores the weights of `Accept-Encoding`, and counts no memory.
 //!
-//! An answer that passes through with other links in it is compressed as it streams ([`CodedStream`]).
+//! An answer that passes through, and whose links are rewritten, is compressed as it streams ([`CodedStream`]).
 
 use std::io::{self, Write};
 
@@ -14,14 +14,15 @@ use zstd::stream::write::Encoder as ZstdEncoder;
 
 use crate::{config::settings::ContentCoding, downstream::Content, upstream::net::memory::MemoryShare};
 
-/// The bytes that are compressed before other tasks have their turn: at most a millisecond of work.
+/// The number of bytes that are compressed before other tasks have their turn: at most a millisecond of work.
 const PIECE: usize = 64 << 10;
 
-/// The memory of an encoder whose body has more than one piece, by measurement: zstd takes 1.1 MB, Brotli 1.4 MB. The
-/// encoder of a single piece lives as long as its task is polled, so there is one for each worker thread.
+/// The memory of an encoder whose body has more than one piece, in bytes, by measurement: zstd takes 1.1 MB, Brotli
+/// 1.4 MB. The encoder of a single piece is not counted: it lives within one poll of its task, so there is at most one
+/// for each worker thread.
 const ENCODER: usize = 3 << 19;
 
-/// The largest window that is searched for repetitions, as a power of two.
+/// The largest window that is searched for repetitions, as an exponent of two: 128 KiB.
 const WINDOW: u32 = 17;
 
 /// Levels that shrink lists of JSON objects to a sixth at 400 MB/s (zstd), 90 MB/s (Brotli) and 130 MB/s (gzip). Higher
@@ -30,7 +31,8 @@ const ZSTD_LEVEL: i32 = 1;
 const BROTLI_QUALITY: u32 = 3;
 const GZIP_LEVEL: u32 = 4;
 
-/// Compresses a body. Returns nothing if it does not shrink or no memory is left.
+/// Compresses a body. Returns `None` if the body does not shrink, or if no memory is left. `held` counts the memory of
+/// the encoder while it works, and that of the compressed body.
 pub async fn compress(body: &Content, coding: ContentCoding, held: &MemoryShare) -> Option<Vec<u8>> {
     let length = body.len();
     let state = if length > PIECE { ENCODER } else { 0 };
@@ -48,6 +50,7 @@ async fn compress_pieces(body: &Content, mut encoder: Encoder<CompressedBody<'_>
     let mut is_first = true;
     for part in body.clone().into_parts() {
         for piece in part.chunks(PIECE) {
+            // Other tasks of the thread have their turn between two pieces.
             if !is_first {
                 tokio::task::yield_now().await;
             }
@@ -56,27 +59,29 @@ async fn compress_pieces(body: &Content, mut encoder: Encoder<CompressedBody<'_>
         }
     }
     let output = encoder.finish()?;
+    // Brotli's encoder hides the failure of its last write. Test: `the_end_of_a_body_is_never_lost`.
     if output.is_broken { Err(io::ErrorKind::StorageFull.into()) } else { Ok(output.bytes) }
 }
 
-/// A body of unknown length that is compressed as it streams: parts of at most 64 KiB, so that none takes a worker
-/// thread for long.
+/// A body of unknown length that is compressed as it streams. Callers push parts of at most 64 KiB, so that none takes
+/// a worker thread for long.
 pub(crate) struct CodedStream(Encoder<Vec<u8>>);
 
 impl CodedStream {
-    /// Begins; `None` if no memory is left for the encoder, which `held` keeps.
+    /// Creates an encoder, whose memory `held` counts until it is dropped; `None` if no memory is left.
     pub(crate) fn begin(coding: ContentCoding, held: &MemoryShare) -> Option<Self> {
         held.take(ENCODER).ok()?;
         Encoder::new(coding, None, Vec::new()).map(Self).ok()
     }
 
-    /// Takes a part of the body and returns what it adds to the compressed one, which may be nothing yet.
+    /// Compresses a part of the body, and returns the compressed bytes that are ready. They may be empty, because
+    /// encoders hold bytes back.
     pub(crate) fn push(&mut self, part: &[u8]) -> io::Result<Vec<u8>> {
         self.0.write_all(part)?;
         Ok(std::mem::take(self.0.output()))
     }
 
-    /// Returns the end of the compressed body.
+    /// Returns the last bytes of the compressed body.
     pub(crate) fn finish(self) -> io::Result<Vec<u8>> {
         self.0.finish()
     }
@@ -88,9 +93,11 @@ impl std::fmt::Debug for CodedStream {
     }
 }
 
-/// The buffer of a compressed body. It takes less than the body itself, and its memory is added to the share.
+/// The buffer of a compressed body. It refuses to grow to the size of the body itself, and counts its memory in the
+/// share.
 struct CompressedBody<'a> {
     bytes: Vec<u8>,
+    /// The largest size that is worth it: one byte less than the body.
     most: usize,
     held: &'a MemoryShare,
     /// A write failed. Brotli's encoder does not report a failure of its last one.
@@ -125,7 +132,7 @@ impl<W: Write> Encoder<W> {
         Ok(match coding {
             ContentCoding::Zstd => {
                 let mut encoder = ZstdEncoder::new(output, ZSTD_LEVEL)?;
-                // The encoder allocates for the length, and clients allocate for the window.
+                // The encoder allocates by the length, and the client's decoder by the window.
                 encoder.set_pledged_src_size(length.and_then(|length| u64::try_from(length).ok()))?;
                 encoder.window_log(WINDOW)?;
                 Self::Zstd(encoder)
@@ -154,7 +161,7 @@ impl<W: Write> Encoder<W> {
         }
     }
 
-    /// Writes the end, and returns the output.
+    /// Writes the end of the compressed body, and returns the output.
     fn finish(self) -> io::Result<W> {
         match self {
             Self::Zstd(encoder) => encoder.finish(),
@@ -197,9 +204,10 @@ mod tests {
         assert_eq!(memory.held(), 0);
     }
 
-    /// The tail of a body may be what makes it too long: Brotli's encoder writes it when it is closed.
+    /// The last bytes may be those that make a compressed body too long, and Brotli's encoder reports no failure to
+    /// write them.
     #[tokio::test]
-    async fn no_end_is_lost() {
+    async fn the_end_of_a_body_is_never_lost() {
         let memory = Memory::new(64 << 20);
         for text in (1..80).map(|count| [b"abcdefgh".repeat(count), noise(200)].concat()) {
             for coding in ALL {

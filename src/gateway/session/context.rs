@@ -45,14 +45,15 @@ pub struct Gateway {
     pub(crate) ids: Arc<RequestIds>,
     /// The services that answer requests in place of routes.
     pub(crate) services: Vec<Arc<dyn Service>>,
-    /// All requests come from services, which may choose conventions of their own ([`FORM`](super::service::FORM)).
+    /// This is an inner gateway: all its requests come from services, which may choose conventions of their own
+    /// ([`FORM`](super::service::FORM)).
     pub(crate) is_inner: bool,
-    /// The explanations of a service whose requests these are, in place of those of the snapshot.
+    /// Explanations for an inner gateway's requests, in place of those of the snapshot.
     pub(crate) explanations: Option<Arc<Explanations>>,
 }
 
 impl Gateway {
-    /// Creates a gateway over the configuration in force.
+    /// Creates a gateway without services over the configuration in force.
     #[must_use]
     pub fn new(live: Arc<Live>, vitals: Vitals, ids: Arc<RequestIds>) -> Self {
         Self {
@@ -67,12 +68,14 @@ impl Gateway {
         }
     }
 
-    /// Returns the explanations that requests with a permit are added to; none if no request is explained.
+    /// Returns the explanations that requests with a permit are added to; `None` if the configuration has no key for
+    /// permits.
     pub(crate) fn explanations<'e>(&'e self, snapshot: &'e Snapshot) -> Option<&'e Explanations> {
         self.explanations.as_deref().or(snapshot.explanations.as_ref())
     }
 
-    /// Chooses the convention of a request for a list, and removes the headers that choose it.
+    /// Chooses the convention of a request for a list, and removes the headers that chose it: they concern the gateway
+    /// alone.
     #[must_use]
     pub(crate) fn take_choice<'l>(&self, list: &'l List, headers: &mut HeaderMap) -> NegotiatedConvention<'l> {
         let chosen = self.choose(list, headers);
@@ -86,6 +89,7 @@ impl Gateway {
     /// Chooses the convention of a request for a list.
     #[must_use]
     pub(crate) fn choose<'l>(&self, list: &'l List, headers: &HeaderMap) -> NegotiatedConvention<'l> {
+        // The header is read of inner requests alone: a client could choose a convention of services by it.
         let form = if self.is_inner { headers.get(FORM).and_then(|form| form.to_str().ok()) } else { None };
         let inner = form.and_then(|form| list.conventions.choose_inner(form));
         inner.unwrap_or_else(|| list.conventions.choose(headers))
@@ -108,12 +112,13 @@ pub struct RequestContext {
     pub(crate) place: Option<RequestPlace>,
     /// The slot at the upstream of a forwarded request.
     pub(crate) slot: Option<slots::UpstreamSlot>,
-    /// Set if the client sent bytes after its request. Then no further request is read from its connection.
+    /// Set if the client has sent bytes after its request. No further request is read from its connection then.
     pub(crate) surplus: Surplus,
+    /// Counts the request, so that a stopping process waits for it.
     pub(crate) _in_flight: InFlight,
 }
 
-/// A request that the upstream answers.
+/// A request that is forwarded: the upstream itself answers it.
 #[derive(Debug)]
 pub(crate) struct Forwarded {
     pub(crate) found: RouteMatch,
@@ -121,11 +126,12 @@ pub(crate) struct Forwarded {
     pub(crate) client: client_request::Client,
     /// The link to the first page by cursor, if the request is a legacy request for a list.
     pub(crate) successor: Option<String>,
-    /// The body, if it was read before the request passed.
+    /// The body, if the gateway has read it already.
     pub(crate) body: Option<Bytes>,
 }
 
-/// Ids of requests: a random prefix per process and a counter. Ids that clients send are not used.
+/// A generator of the ids of requests, such as `3f9c2a7d5b1e8064-1a`: a random number of the process and a counter,
+/// both in hexadecimal digits. Ids that a trusted proxy sends are used in their place (`request::identity`).
 #[derive(Debug)]
 pub struct RequestIds {
     process: String,
@@ -133,7 +139,7 @@ pub struct RequestIds {
 }
 
 impl RequestIds {
-    /// Creates a generator. Its first id has the number 1.
+    /// Creates a generator, whose first id has the number 1.
     ///
     /// # Errors
     ///

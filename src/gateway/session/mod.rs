@@ -1,4 +1,5 @@
-//! Requests and their clients: the context of a request, its body, its response, and its observation.
+//! Requests and their clients: the context of a request, its body, its response, its observation, and the interface of
+//! the services that may answer it.
 
 pub(crate) mod body;
 pub(crate) mod client_request;

@@ -1,10 +1,10 @@
-//! Observation of routes: answers of the upstream pass to legacy clients as they are, and are then read as the gateway
-//! would read them to serve a page. The verdicts are counted, so that operators know the obstacles before they let a
-//! route serve.
+//! Observation of routes (`action = "observe"`): answers of the upstream pass to legacy clients as they are, and are
+//! then read as the gateway would read them to serve a page. The verdicts are counted, so that operators know the
+//! obstacles before they let a route serve.
 //!
-//! Observation delays no request: chunks are copied while they pass, up to the route's `budgets.answer_size`, and read
-//! after the request by a blocking thread, one answer at a time in the whole process. If too many answers wait, further
-//! ones are skipped.
+//! Observation delays no request: parts of the body are copied while they pass, up to the route's
+//! `budgets.answer_size`, and read after the request on a blocking thread, one answer at a time in the whole process.
+//! If [`MOST_KEPT`] answers wait, further ones are skipped.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -46,7 +46,9 @@ const MOST_KEPT: usize = 16;
 /// The limits of observations in a process.
 #[derive(Clone, Debug)]
 pub(crate) struct Readers {
+    /// A permit for each answer that is kept, from its head until it has been read.
     kept: Arc<Semaphore>,
+    /// The permit to read an answer.
     reading: Arc<Semaphore>,
 }
 
@@ -56,18 +58,20 @@ impl Default for Readers {
     }
 }
 
-/// An answer on its way to the client that is to be observed.
+/// An answer that passes to the client and is to be read afterwards.
 #[derive(Debug)]
 pub(crate) struct Observation {
     route: Arc<Route>,
     query: LegacyQuery,
+    /// The path of the request to the upstream.
     path: String,
-    /// A fingerprint of the principal.
+    /// A fingerprint of the principal's headers.
     principal: u64,
     status: u16,
     headers: HeaderMap,
+    /// The bytes of the body so far; empty once the body is given up.
     body: Vec<u8>,
-    /// The longest body that is kept.
+    /// The longest body that is kept, in bytes.
     most: usize,
     /// The reason that the body is not kept.
     given_up: Option<GivenUp>,
@@ -78,22 +82,26 @@ pub(crate) struct Observation {
 /// The reasons that a body is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum GivenUp {
+    /// The body is longer than `budgets.answer_size`.
     TooLarge,
+    /// No memory was left.
     NoRoom,
 }
 
-/// A verdict against an answer, and details about places and fields, without values.
+/// A verdict against an answer, such as `order`, and details about places and fields. The details have no values of
+/// items, because they go into the log. Test: `every_cause_is_named_once_with_an_example_and_never_with_a_value`.
 type AnswerVerdict = (&'static str, String);
 
 /// The result of an observation.
 struct ObservationResult {
-    /// The verdict, and its details.
+    /// The verdict, [`SERVABLE`] or that of an [`AnswerVerdict`], and its details.
     verdict: (&'static str, Option<String>),
-    /// The differences from the configuration.
+    /// The differences between the answer and the configuration.
     faults: Vec<TrafficFault>,
 }
 
-/// Begins an observation at the head of an answer, if the answer is to be read.
+/// Begins an observation at the head of an answer. Returns `None` if the answer is not to be read. For a GET request on
+/// a route that observes, the reason is then counted, such as `sample` for an answer between two that are read.
 pub(crate) fn begin(
     readers: &Readers,
     asked: &RequestHeader,
@@ -103,7 +111,7 @@ pub(crate) fn begin(
 ) -> Option<Box<Observation>> {
     seam(&outcome.path, "observe");
     let observed = found.route.observed.as_ref().filter(|_| asked.method == Method::GET)?;
-    // With `Range`, parameters alone don't determine the part that is asked for.
+    // With `Range`, the parameters alone don't determine the requested part of the list.
     let query = observed.list.conventions.own().parameters.legacy_query(target.query.as_deref());
     let query = query.filter(|_| !asked.headers.contains_key(header::RANGE));
     let kept = match query {
@@ -136,7 +144,7 @@ pub(crate) fn begin(
     }))
 }
 
-/// Returns a fingerprint of the headers that decide whose view of the list an answer is.
+/// Returns a fingerprint of the headers that decide whose view of the list an answer shows.
 fn principal(headers: &HeaderMap, list: &List) -> u64 {
     let mut hasher = DefaultHasher::new();
     for name in &list.protected {
@@ -146,7 +154,8 @@ fn principal(headers: &HeaderMap, list: &List) -> u64 {
     hasher.finish()
 }
 
-/// Reads the answer after its request has ended. The line in the access log is written after that.
+/// Has the answer read after its request has ended, in a task of its own. The line in the access log is written after
+/// that, with the verdict. An answer that broke off, or for which no memory was left, is not read.
 pub(crate) fn end(
     observation: Box<Observation>,
     readers: &Readers,
@@ -179,7 +188,7 @@ pub(crate) fn end(
     });
 }
 
-/// Counts a fault, and logs the first one of its kind.
+/// Counts a fault, and logs the first one of its kind on the route.
 fn tell(route: &Route, request_id: &str, TrafficFault { kind, detail, key }: &TrafficFault) {
     if route.metrics.findings().note(kind, Some(detail), key, clock::unix_seconds()) {
         tracing::warn!(
@@ -194,7 +203,7 @@ fn tell(route: &Route, request_id: &str, TrafficFault { kind, detail, key }: &Tr
 }
 
 impl Observation {
-    /// Keeps a part of the body, as long as all of it fits into the limits.
+    /// Keeps a part of the body. If the body exceeds a limit, drops all of it.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.given_up.is_some() {
             return;
@@ -208,11 +217,13 @@ impl Observation {
         }
     }
 
+    /// Drops the body and frees its memory. The answer itself still passes to the client.
     fn give_up(&mut self, why: GivenUp) {
         (self.given_up, self.body) = (Some(why), Vec::new());
         self.held.keep(0);
     }
 
+    /// Reads the answer and judges it. Runs on a blocking thread.
     fn read(mut self) -> ObservationResult {
         seam(&self.path, "read");
         let (route, body) = (Arc::clone(&self.route), std::mem::take(&mut self.body));
@@ -227,7 +238,11 @@ impl Observation {
         ObservationResult { verdict, faults }
     }
 
-    /// Judges the answer, and adds what differs from the configuration.
+    /// Judges the answer, and adds its differences from the configuration to `faults`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the verdict against an answer that could not be served.
     fn judged(
         &self,
         observed: &ObservedList,
@@ -250,6 +265,7 @@ impl Observation {
             let known = self.route.metrics.findings().knows(kind);
             traffic.past_end(asked, cause, self.status).unwrap_or_else(|| {
                 let response = TrafficResponse { status: self.status, headers: &self.headers, body };
+                // The log has the key of the first fault of a kind alone, so that of others is not looked for.
                 let key = if known { String::new() } else { ListTraffic::key(asked, (cause, detail), response) };
                 TrafficFault { kind, detail: detail.clone(), key }
             })
@@ -267,7 +283,7 @@ impl Observation {
         judged.inspect_err(|verdict| faults.push(explained(&asked, &body, verdict)))
     }
 
-    /// Returns the request as it is held against the configuration.
+    /// Returns the request in the form that is compared with the configuration.
     fn asked<'a>(&'a self, list: &'a List, sorted: &'a CompiledOrder) -> TrafficRequest<'a> {
         let mut hasher = DefaultHasher::new();
         (&self.path, self.principal, format!("{:?}", self.query.sort)).hash(&mut hasher);
@@ -282,6 +298,7 @@ impl Observation {
         }
     }
 
+    /// Decodes the body by its content coding.
     fn decoded(&self, list: &List, body: Vec<u8>) -> Result<Vec<u8>, AnswerVerdict> {
         match fetch::decode(&self.headers, &body, list.budgets.answer_size, &self.held) {
             Ok(decoded) => Ok(decoded.unwrap_or(body)),
@@ -291,7 +308,11 @@ impl Observation {
         }
     }
 
-    /// Judges the answer by itself; `review` gets it if it is a list.
+    /// Judges the answer by itself, and calls `review` with it if it is a list.
+    ///
+    /// # Errors
+    ///
+    /// Returns the verdict against an answer that could not be served.
     fn judge(
         &self,
         list: &List,
@@ -304,7 +325,7 @@ impl Observation {
         let observed =
             |pairs: &[(String, String)]| list.dialect.observed(sorted, asked.chosen, pairs, &query.filters, path);
         let read = |request: &ObservedRequest| {
-            // The copy is dropped with the answer; one answer is read at a time.
+            // `to_vec` makes a copy, which is dropped with the answer. One answer is read at a time.
             self.held.take(body.len()).map_err(|full| ("failed", full.to_string()))?;
             let depth = list.budgets.answer_depth;
             let answer = list.dialect.read(sorted, &request.ask, *status, headers, body.to_vec(), depth);
@@ -313,7 +334,8 @@ impl Observation {
         let request = match observed(&query.pairs) {
             Ok(request) => request,
             Err(fault) => {
-                // A page before the first one of the dialect still shows how pages are counted.
+                // A page number below the dialect's first one still shows how the upstream counts pages, so the answer
+                // is reviewed without that parameter.
                 let place = list.dialect.place_name();
                 let rest: Vec<_> =
                     query.pairs.iter().filter(|(name, _)| Some(name) != place.as_ref()).cloned().collect();
@@ -336,7 +358,8 @@ impl Observation {
         }
         let mut order = sorted.order.as_ref().clone();
         if asked.chosen {
-            // A legacy client sorts without the id as the last key, which the gateway would add.
+            // A legacy client sorts without the id, which the gateway would add as the last key, so ties may be in any
+            // order.
             order = order.with_ties(Ties::Unordered);
         }
         judge(answer, request.asked, &order, list.dialect.paging()).map_err(|doubt| match doubt {
@@ -347,7 +370,11 @@ impl Observation {
         })
     }
 
-    /// Returns the order that the answer is checked against: the order of the request, or the declared one.
+    /// Returns the order that the answer is checked against: that of the request, or the declared one.
+    ///
+    /// # Errors
+    ///
+    /// Returns the verdict against an order that the gateway could not request from the upstream.
     fn sorted(&self, list: &List) -> Result<Arc<CompiledOrder>, AnswerVerdict> {
         let LegacySort::Chosen(terms, id_direction) = &self.query.sort else {
             return Ok(Arc::clone(list.dialect.default_sorted()));
@@ -367,7 +394,8 @@ impl Observation {
     }
 }
 
-/// Classifies an answer that is no list. A success that the dialect declares a failure is no list either.
+/// Classifies an answer that is no list. An answer of status 2xx that the dialect declares a failure counts as no list
+/// (`shape`), not as a failure (`status`).
 fn cause(error: &ReadingError, status: u16) -> AnswerVerdict {
     let cause = match error {
         ReadingError::TooDeep(_) | ReadingError::TooManyItems(_) => "too_large",

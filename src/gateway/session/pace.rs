@@ -1,5 +1,5 @@
-//! The pace of a client. A large page stays in memory until its last byte is written, so clients below a minimum pace
-//! are dropped.
+//! The pace of a client. A large page stays in memory until its last byte is written, so clients that read more slowly
+//! than a minimum pace are dropped.
 //!
 //! The pace is the number of acknowledged bytes over the time with data to send (`tcpi_bytes_acked` and
 //! `tcpi_busy_time` of Linux's `TCP_INFO`). The number of written bytes does not show the pace: the kernel accepts some
@@ -9,27 +9,30 @@ use std::{sync::Arc, time::Duration};
 
 use pingora::protocols::{SocketDigest, http::ServerSession};
 
-/// Interval of the checks while a write waits.
+/// Interval of the checks of the pace while a write waits.
 pub(crate) const LOOK: Duration = Duration::from_millis(500);
 
-/// The minimum rate in bytes per second, and the time for which a client may stay below it.
+/// A minimum pace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Least {
+    /// In bytes per second.
     rate: u64,
+    /// The length of the intervals over which the rate is measured.
     patience: Duration,
 }
 
-/// The minimum while there is memory for other requests.
+/// The minimum pace while there is memory for other requests.
 const AT_EASE: Least = Least { rate: 4 << 10, patience: Duration::from_secs(10) };
 
-/// The minimum while more than half of the memory is held: slow clients make room for others.
+/// The minimum pace while more than half of the memory is held: slow clients make room for others.
 const IN_NEED: Least = Least { rate: 64 << 10, patience: Duration::from_secs(2) };
 
 /// The progress of a transfer at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct TransferProgress {
+    /// The bytes that the client has acknowledged.
     acknowledged: u64,
-    /// The time with data to send.
+    /// The time in which the system had data to send.
     busy: Duration,
 }
 
@@ -41,29 +44,32 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Begins an interval; returns nothing if the system does not report progress.
+    /// Begins the first interval; returns `None` if the system does not report progress.
     pub(crate) fn begin(session: &ServerSession) -> Option<Self> {
         let socket = Arc::clone(session.digest()?.socket_digest.as_ref()?);
         let from = progress(&socket)?;
         Some(Self { socket, from })
     }
 
-    /// Returns whether the client has been too slow for too long. `in_need` means that other requests lack memory.
+    /// Returns whether the client was too slow in an interval that is over. `in_need` means that other requests lack
+    /// memory.
     pub(crate) fn is_too_slow(&mut self, in_need: bool) -> bool {
         let Some(now) = progress(&self.socket) else { return false };
         judge(&mut self.from, now, if in_need { IN_NEED } else { AT_EASE })
     }
 }
 
-/// Returns whether the interval is over and too few bytes were acknowledged in it. If it is over with enough bytes, the
-/// next interval begins.
+/// Returns whether the interval that began at `from` is over and too few bytes were acknowledged in it. If it is over,
+/// the next interval begins, so that a fast start excuses no later pause.
 fn judge(from: &mut TransferProgress, now: TransferProgress, least: Least) -> bool {
     let busy = now.busy.saturating_sub(from.busy);
+    // Time without data to send is not in `busy`. Test: `time_without_data_to_send_does_not_count`.
     if busy < least.patience {
         return false;
     }
     let taken = now.acknowledged.saturating_sub(from.acknowledged);
     let wanted = u128::from(least.rate) * busy.as_millis() / 1_000;
+    // In either case. Test: `a_fast_start_excuses_no_later_pause`.
     *from = now;
     u128::from(taken) < wanted
 }
@@ -82,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stretch_is_judged_when_it_is_over() {
+    fn an_interval_is_judged_when_it_is_over() {
         let mut from = at(0, 0);
         assert!(!judge(&mut from, at(0, 9), AT_EASE), "not yet");
         assert!(!judge(&mut from, at(40 << 10, 10), AT_EASE), "just enough");
@@ -91,16 +97,15 @@ mod tests {
         assert!(judge(&mut from, at((80 << 10) - 1, 20), AT_EASE));
     }
 
-    /// A fast start excuses no later pause.
     #[test]
-    fn a_good_beginning_is_no_excuse() {
+    fn a_fast_start_excuses_no_later_pause() {
         let mut from = at(0, 0);
         assert!(!judge(&mut from, at(10 << 20, 10), AT_EASE));
         assert!(judge(&mut from, at(10 << 20, 20), AT_EASE));
     }
 
     #[test]
-    fn in_need_the_same_pace_is_too_slow() {
+    fn the_minimum_pace_is_higher_while_memory_is_short() {
         for (least, slow) in [(AT_EASE, false), (IN_NEED, true)] {
             assert_eq!(judge(&mut at(0, 0), at(100 << 10, 10), least), slow, "{least:?}");
         }
@@ -108,9 +113,8 @@ mod tests {
         assert!(!judge(&mut at(0, 0), at(128 << 10, 2), IN_NEED));
     }
 
-    /// Time without data to send does not count.
     #[test]
-    fn a_client_that_waits_is_not_slow() {
+    fn time_without_data_to_send_does_not_count() {
         assert!(!judge(&mut at(5, 0), at(5, 0), IN_NEED));
     }
 }

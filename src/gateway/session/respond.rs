@@ -1,4 +1,4 @@
-//! Writing of responses, with their exact length.
+//! Writing of responses: whole ones with their exact length, streamed ones, and those that last.
 
 use std::{pin::pin, time::Duration};
 
@@ -21,18 +21,20 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The largest write. Each write has the whole write timeout if the client's pace is unknown.
+/// The largest write, in bytes. If the client's pace is unknown, each write has the whole write timeout.
 const PIECE: usize = 128 * 1024;
 
-/// Timeout of a write if the client's pace is known: the kernel accepts nothing until a third of its buffered megabytes
-/// has left.
+/// Timeout of a write if the client's pace is known. The pace decides then, because a single write may wait long: the
+/// kernel accepts nothing until a third of its buffered megabytes has left.
 const PACED: Duration = Duration::from_secs(600);
 
-/// The time that a stream of HTTP/2 may take for a piece while other requests lack memory: 64 KiB/s, as for other clients.
+/// The time that a stream of HTTP/2 may take for a piece while other requests lack memory. It amounts to 64 KiB/s, the
+/// minimum of other clients.
 const STREAM_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Writes a response, compressed if the client accepts that. The connection stays open, also after 4xx; it has been marked for closing if the framing of the
-/// request is in doubt. A failed write is logged as `client_gone` or `client_stalled`.
+/// Writes a response, compressed if the client accepts that. The connection stays open, also after 4xx, unless the
+/// caller has marked it for closing, because the framing of the request is in doubt or the process stops. A failed
+/// write is logged as `client_gone` or `client_stalled`.
 pub(crate) async fn write(
     session: &mut Session,
     mut response: Response,
@@ -46,7 +48,7 @@ pub(crate) async fn write(
         && let Some(compressed) = compress(&response.body, coding, held).await
     {
         outcome.counted.compressed = Some((coding.word(), response.body.len(), compressed.len()));
-        // The body that was compressed is dropped, so its memory is free.
+        // `encode` drops the body that was compressed, so its memory is free.
         let keeps = compressed.capacity();
         response.encode(coding, compressed);
         held.keep(keeps);
@@ -58,8 +60,8 @@ pub(crate) async fn write(
         head.headers = response.headers;
         session.write_response_header(Box::new(ResponseHeader::from(head)), without_body).await?;
         let mut left = if without_body { 0 } else { response.body.len() };
-        // A small body is written at once, whatever the pace.
-        // Streams of HTTP/2 share a socket, so its pace is not theirs.
+        // A small body is written at once, whatever the pace. Streams of HTTP/2 share a socket, so its pace is not
+        // theirs.
         let is_alone = !session.is_http2();
         let mut pace = if left > PIECE && is_alone { Pace::begin(session.as_downstream()) } else { None };
         if pace.is_some() {
@@ -83,8 +85,8 @@ pub(crate) async fn write(
     }
 }
 
-/// Writes a response whose body comes in parts, as it is. A body that breaks off ends the connection, so that the client
-/// sees that it is not whole.
+/// Writes a response whose body comes in parts, without compressing it. If the body breaks off, the connection ends, so
+/// that the client sees that the body is incomplete.
 pub(crate) async fn stream(
     session: &mut Session,
     streamed: Box<StreamedResponse>,
@@ -108,7 +110,7 @@ pub(crate) async fn stream(
         if pace.is_some() {
             session.set_write_timeout(Some(PACED));
         }
-        // Each part is written before the next one is read.
+        // Each part is written before the next one is read, so that one part is in memory at a time.
         while let Some(part) = body.next().await.or_err(ErrorType::FileReadError, "the body broke off")? {
             let length = part.len();
             write_piece(session, part, false, &mut pace, held).await?;
@@ -129,7 +131,8 @@ pub(crate) async fn stream(
     }
 }
 
-/// Writes the head of a response that lasts, and then holds its conversation.
+/// Writes the head of a response that lasts, and then runs its conversation to the end. The connection closes
+/// afterwards.
 pub(crate) async fn converse(
     session: &mut Session,
     lasting: Box<LastingResponse>,
@@ -140,7 +143,8 @@ pub(crate) async fn converse(
     outcome.status = response.status;
     share(&mut response.headers, cross_origin, outcome);
     identify(&mut response.headers, &outcome.request_id);
-    // Without it the end of the connection would be that of the response (RFC 9112, section 6.3), and no end in order.
+    // Without a framing the response would end with its connection (RFC 9112 section 6.3), and the client could not
+    // tell an orderly end from a broken one.
     if session.req_header().version == Version::HTTP_11 && response.status != 101 {
         response.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
@@ -159,8 +163,8 @@ pub(crate) async fn converse(
     session.set_keepalive(None);
 }
 
-/// Writes a part of a conversation. The pace of the client counts from here on: it had nothing to read before, or too little
-/// for a pace.
+/// Writes a part of a conversation. The pace of the client is measured anew for each part: between parts a client has
+/// nothing to read.
 #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have conversations"))]
 pub(crate) async fn write_part(session: &mut Session, mut part: Bytes, held: &MemoryShare) -> pingora::Result<()> {
     let is_alone = !session.is_http2();
@@ -175,7 +179,11 @@ pub(crate) async fn write_part(session: &mut Session, mut part: Bytes, held: &Me
     Ok(())
 }
 
-/// Writes a piece of a body; fails if the client is too slow.
+/// Writes a piece of a body.
+///
+/// # Errors
+///
+/// Returns `WriteTimedout` if the client is below the minimum pace, and the error of a write that fails.
 async fn write_piece(
     session: &mut Session,
     piece: Bytes,
@@ -195,6 +203,7 @@ async fn write_piece(
             written = &mut writing => return written,
             () = tokio::time::sleep(LOOK) => waited += LOOK,
         }
+        // Without a pace this is a stream of HTTP/2. Test: `slow_readers_by_http2_take_bounded_memory`.
         let is_too_slow = match pace {
             Some(pace) => pace.is_too_slow(held.is_short()),
             None => held.is_short() && waited >= STREAM_PATIENCE,
@@ -205,12 +214,13 @@ async fn write_piece(
     }
 }
 
-/// Tells the client how much of its limits is left, and says which scripts may read the answer.
+/// Writes the headers that say how much of the client's limits is left (`RateLimit`), and which scripts may read the
+/// response.
 pub(crate) fn share(headers: &mut HeaderMap, cross_origin: Option<&CrossOrigin>, outcome: &mut Outcome) {
     outcome.tell_limits(headers);
     match cross_origin {
         Some(cross_origin) => cross_origin.apply(headers),
-        // The upstream's policy has been taken over before there were these fields.
+        // The upstream's own policy, which was taken over before, does not name the fields of limits.
         None if outcome.tells_limits() => response::expose(headers, std::iter::empty()),
         None => {}
     }
@@ -223,7 +233,8 @@ pub(crate) fn identify(headers: &mut HeaderMap, request_id: &str) {
     }
 }
 
-/// Converts a problem to a response and records its code for the log.
+/// Converts a problem to a response, and records its code for the log. A 429 or 503 without `Retry-After` gets one of a
+/// second.
 pub(crate) fn refuse(
     problem: &Problem,
     envelope: Option<&EnvelopeTemplate>,

@@ -1,4 +1,5 @@
-//! Services above the gateway, as the dispatch of requests sees them.
+//! The interface of services, which stand above the gateway: dispatch knows them by these traits alone, and the admin
+//! listener by [`ServiceReport`].
 
 use std::{
     fmt::{self, Debug},
@@ -22,18 +23,18 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The header by which an inner request chooses a convention of services. No client chooses by it: services remove that of
-/// their own request, and other requests are not asked for it.
+/// The header by which an inner request chooses a convention that only services have. Clients can't choose by it:
+/// services remove it from the client's request, and the outer gateway does not read it.
 pub(crate) const FORM: HeaderName = HeaderName::from_static("cursorgate-form");
 
-/// A service that answers requests in place of a route. Its requests are logged, counted and traced like all others.
+/// A service that answers requests in place of a route. These requests are logged, counted and traced like all others.
 #[async_trait]
 pub(crate) trait Service: Send + Sync {
-    /// Returns whether the service answers this request. Every request is asked about, so that this costs next to nothing.
+    /// Returns whether the service answers this request. Called for every request, so it must be cheap.
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool;
 
-    /// Returns the route whose cross-origin policy holds for the answer to a request that the service takes; by default none,
-    /// so that scripts of other origins can't read it.
+    /// Returns the route whose cross-origin policy holds for the answer to a request that the service takes; by default
+    /// `None`: scripts of other origins can't read the answer.
     fn policy(&self, _snapshot: &Snapshot, _head: &RequestHeader) -> Option<Arc<Route>> {
         None
     }
@@ -41,8 +42,8 @@ pub(crate) trait Service: Send + Sync {
     /// Returns the name of the service in logs and metrics.
     fn name(&self) -> &'static str;
 
-    /// Answers a request that the service takes, whose head is checked and whose headers are sifted; returns `None` if the
-    /// client has gone.
+    /// Answers a request that the service takes; returns `None` if the client has left. The head has been checked, and
+    /// headers about the request's origin that no trusted proxy wrote have been removed.
     ///
     /// # Errors
     ///
@@ -56,34 +57,35 @@ pub(crate) trait Service: Send + Sync {
     ) -> Result<Option<ServiceAnswer>, Failure>;
 }
 
-/// The reason that a report is refused: the status, and a text with the remedy.
+/// The refusal of a request for a report: the status, and a text with the remedy.
 pub(crate) type ReportRefusal = (StatusCode, &'static str);
 
 /// A file of a page for operators: its path, its content type and its text.
 pub(crate) type OperatorFile = (&'static str, &'static str, &'static str);
 
-/// Reports of a service for operators, at the admin listener, which checks who asks.
+/// Reports of a service for operators, at the admin listener, which checks access before it calls these methods.
 #[async_trait]
 pub(crate) trait ServiceReport: Send + Sync {
-    /// Returns the files of a page for operators, the page itself first; by default none.
+    /// Returns the files of a page for operators, the page itself first; by default there are none.
     fn files(&self) -> &'static [OperatorFile] {
         &[]
     }
 
-    /// Returns the paths of reports that are read.
+    /// Returns the paths of reports, which change nothing (GET).
     fn reads(&self) -> &'static [&'static str];
 
-    /// Returns the paths that change something.
+    /// Returns the paths of requests that change something (POST).
     fn changes(&self) -> &'static [&'static str];
 
-    /// Returns a report as JSON, for one of the first paths.
+    /// Returns a report as JSON. `path` is one of [`reads`](Self::reads).
     ///
     /// # Errors
     ///
-    /// Returns the reason that there is none.
+    /// Returns the reason that there is no report.
     async fn read(&self, path: &str, query: Option<&str>) -> Result<String, ReportRefusal>;
 
-    /// Changes what a body says, for one of the other paths, and returns the result as JSON.
+    /// Makes the change that a body describes, and returns its result as JSON. `path` is one of
+    /// [`changes`](Self::changes).
     ///
     /// # Errors
     ///
@@ -125,14 +127,18 @@ pub(crate) struct StreamedResponse {
     pub body: Box<dyn BodySource>,
 }
 
-/// A body that is too long to be held in memory.
+/// The source of a body that is too long to be held in memory.
 #[async_trait]
 pub(crate) trait BodySource: Send {
-    /// Returns the next part, which is not empty; `None` at the end.
+    /// Returns the next part, which is not empty; `None` at the end of the body.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the body breaks off.
     async fn next(&mut self) -> io::Result<Option<Bytes>>;
 }
 
-/// A response that goes on until one of both sides ends it.
+/// A response that goes on until either side ends it, such as a stream of events or a WebSocket.
 pub(crate) struct LastingResponse {
     /// The response without a body and without a length.
     pub head: Response,
@@ -142,7 +148,7 @@ pub(crate) struct LastingResponse {
 /// The exchange of bytes after the head of a lasting response.
 #[async_trait]
 pub(crate) trait Conversation: Send {
-    /// Goes on until one of both sides ends it, and records how in `outcome`. It watches the client, and ends soon after the
-    /// process closes.
+    /// Runs until either side ends the conversation, and records its end in `outcome`. Watches the client, and ends
+    /// soon after the process has begun to close.
     async fn hold(self: Box<Self>, session: &mut Session, held: &MemoryShare, outcome: &mut Outcome);
 }

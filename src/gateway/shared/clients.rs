@@ -1,5 +1,6 @@
-//! The clients of a route. Each is told apart by the values of headers, or else by its address, and known by a keyed hash
-//! alone.
+//! The clients of a route, told apart by the values of headers or else by their addresses.
+//!
+//! A client is kept as a keyed hash: no credential stays in memory, and nobody can make up clients that collide.
 
 pub(crate) mod limit_store;
 pub(crate) mod rate_limit;
@@ -16,12 +17,12 @@ use http::{
     header::{AUTHORIZATION, HeaderValue},
 };
 
-/// The property by which a route tells its clients apart.
+/// The headers by which a route tells its clients apart, and the key of their hashes.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientHashes {
     /// The headers that name a client; none if clients are told apart by their addresses.
     headers: Vec<HeaderName>,
-    /// Hashes clients, under a key that they can't know.
+    /// The hash function. Its key is random, so that clients can't predict hashes.
     hashes: RandomState,
 }
 
@@ -30,7 +31,7 @@ pub(crate) struct ClientHashes {
 pub(crate) struct ClientHash(pub(crate) u64);
 
 impl ClientHashes {
-    /// Tells clients apart by these headers.
+    /// Creates hashes of clients that are told apart by these headers; by their addresses if there are none.
     #[must_use]
     pub(crate) fn by(headers: Vec<HeaderName>) -> Self {
         Self { headers, hashes: RandomState::new() }
@@ -42,13 +43,14 @@ impl ClientHashes {
         self.headers == headers
     }
 
-    /// Returns the client of a request: that of its headers, or else its address.
+    /// Returns the client of a request: the headers that it has of those that name clients, or else its address.
     #[must_use]
     pub(crate) fn find(&self, headers: &HeaderMap, address: IpAddr) -> ClientHash {
         let mut hasher = self.hashes.build_hasher();
         let mut is_named = false;
         for name in self.headers.iter().filter(|name| headers.contains_key(*name)) {
             is_named = true;
+            // Names too: the same value in another header is another client.
             name.hash(&mut hasher);
             headers.get_all(name).iter().for_each(|value| credential(name, value).hash(&mut hasher));
         }
@@ -58,7 +60,8 @@ impl ClientHashes {
         ClientHash(hasher.finish())
     }
 
-    /// Returns the same client of a route as bytes, which are the same in every process. They hold its credentials.
+    /// Returns the client of a request to a route as bytes, which are the same in every process. They contain its
+    /// credentials in plain text: the store gets a keyed hash of them alone ([`limit_store::LimitStore::name`]).
     #[must_use]
     pub(crate) fn written(&self, route: &str, headers: &HeaderMap, address: IpAddr) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
@@ -81,8 +84,8 @@ impl ClientHashes {
     }
 }
 
-/// Returns the part of a header's value that identifies a client: of `Authorization` what follows the scheme, because a
-/// scheme has many spellings (RFC 9110, section 11.1).
+/// Returns the part of a header's value that identifies a client. Of `Authorization` this is the part after the scheme,
+/// whose case and spaces vary (RFC 9110, section 11.1): `Bearer a` and `bEARER   a` are one client.
 pub(crate) fn credential<'v>(name: &HeaderName, value: &'v HeaderValue) -> &'v [u8] {
     let value = value.as_bytes();
     let scheme = value.iter().position(|byte| *byte == b' ').filter(|_| *name == AUTHORIZATION);

@@ -1,5 +1,6 @@
-//! Concurrent requests of a route, in all and for each client. Requests beyond a limit are refused at once, so that one
-//! route, or one client, leaves room for the others.
+//! The limits of a route's concurrent requests (`concurrency`), in all and for each client. A request counts from its
+//! head to the last byte of its response, so that slow readers count too. Requests beyond a limit are refused at once,
+//! so that one route, or one client, leaves room for the others.
 
 use std::{
     collections::HashMap,
@@ -12,7 +13,7 @@ use http::HeaderMap;
 use super::clients::{ClientHash, ClientHashes};
 use crate::config::settings::ConcurrencySettings;
 
-/// The requests of one route in flight. The next snapshot shares them if the limits stay the same.
+/// The requests in flight of one route. The next snapshot shares them if the limits stay the same.
 #[derive(Debug)]
 pub(crate) struct RouteConcurrency {
     limits: ConcurrencySettings,
@@ -20,14 +21,14 @@ pub(crate) struct RouteConcurrency {
     counts: Mutex<RequestCounts>,
 }
 
-/// Bounded by the requests in flight: a client without any has no entry.
+/// The numbers of requests in flight. A client without any has no entry, so the map is bounded by the requests.
 #[derive(Debug, Default)]
 struct RequestCounts {
     requests: usize,
     clients: HashMap<ClientHash, usize>,
 }
 
-/// The limit that a request is beyond.
+/// The limit that refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConcurrencyLimit {
     /// `concurrency.requests`.
@@ -36,7 +37,7 @@ pub(crate) enum ConcurrencyLimit {
     Client,
 }
 
-/// The place of one request among those of its route, until this is dropped.
+/// The place of one request among those of its route. Dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct RequestPlace {
     concurrency: Arc<RouteConcurrency>,
@@ -44,24 +45,24 @@ pub(crate) struct RequestPlace {
 }
 
 impl RouteConcurrency {
-    /// Creates the limits of a route without requests.
+    /// Creates the limits of a route that has no requests in flight.
     #[must_use]
     pub(crate) fn new(limits: ConcurrencySettings) -> Arc<Self> {
         let known = ClientHashes::by(limits.principal.clone());
         Arc::new(Self { limits, known, counts: Mutex::default() })
     }
 
-    /// Returns the limits.
+    /// Returns the limits of the configuration.
     #[must_use]
     pub(crate) fn limits(&self) -> &ConcurrencySettings {
         &self.limits
     }
 
-    /// Takes a place for a request from an address. Its client is the principal that its headers name, or else the address.
+    /// Takes a place for a request. Its client is the principal that its headers name, or else its address.
     ///
     /// # Errors
     ///
-    /// Returns the limit at which the route, or the client, is.
+    /// Returns the limit that the route, or the client, has reached.
     pub(crate) fn enter(
         self: &Arc<Self>,
         headers: &HeaderMap,
@@ -69,6 +70,8 @@ impl RouteConcurrency {
     ) -> Result<RequestPlace, ConcurrencyLimit> {
         let client = self.known.find(headers, address);
         let mut counts = self.counts();
+        // Before the client's entry is made, so that a refused request leaves none.
+        // Test: `a_client_at_its_limit_leaves_the_rest_to_others`.
         if self.limits.requests.is_some_and(|most| counts.requests >= most) {
             return Err(ConcurrencyLimit::Route);
         }
@@ -93,6 +96,7 @@ impl Drop for RequestPlace {
         counts.requests -= 1;
         if let Some(of_client) = counts.clients.get_mut(&self.client) {
             *of_client -= 1;
+            // Made-up clients fill no memory after their requests.
             if *of_client == 0 {
                 counts.clients.remove(&self.client);
             }

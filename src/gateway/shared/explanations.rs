@@ -1,8 +1,8 @@
-//! Explanations of single requests in production. A request is explained if it has a permit; the explanation is kept for
-//! operators, in a bounded number, and changes nothing of the response.
+//! Explanations of single requests in production. A request with a permit is recorded while it is served, and its
+//! explanation is kept for operators. The response stays the same.
 //!
-//! A permit can leak. It is for one path, and for minutes; at most [`MOST_IN_HAND`] requests are explained at a time, and
-//! all that are kept take at most [`MOST_BYTES`].
+//! A permit can leak. So it is for one route and path and lasts for minutes, at most [`MOST_IN_HAND`] requests are
+//! explained at a time, and all explanations together take at most [`MOST_BYTES`].
 
 use std::{
     collections::VecDeque,
@@ -18,22 +18,22 @@ use crate::{
     permit::{PermitKey, PermitScope},
 };
 
-/// The most explanations that are kept.
+/// The largest number of explanations that are kept.
 pub(crate) const MOST_KEPT: usize = 64;
 
-/// The most bytes of all that are kept.
+/// The largest number of bytes of all kept explanations together.
 const MOST_BYTES: usize = 4 << 20;
 
-/// The longest explanation that is kept.
+/// The largest number of bytes of one explanation.
 const LONGEST: usize = 512 << 10;
 
-/// The most requests that are explained at a time.
+/// The largest number of requests that are explained at a time.
 const MOST_IN_HAND: usize = 4;
 
 /// The time for which an explanation is kept, in seconds.
 const LIFE: u64 = 60 * 60;
 
-/// The key of permits, and the explanations that are kept. The next snapshot shares the latter.
+/// The key of permits, and the kept explanations, which the next snapshot shares.
 #[derive(Debug)]
 pub(crate) struct Explanations {
     key: PermitKey,
@@ -42,19 +42,19 @@ pub(crate) struct Explanations {
 
 #[derive(Debug)]
 struct KeptExplanations {
-    /// Operators find them at the admin listener, and the log says so.
+    /// Each explanation is announced in the log, because operators find it at the admin listener.
     are_told: bool,
-    /// The oldest first.
+    /// In the order of their making, the oldest first.
     kept: Mutex<VecDeque<KeptExplanation>>,
     in_hand: Arc<Semaphore>,
 }
 
-/// An explanation that is kept.
+/// A kept explanation.
 #[derive(Clone, Debug)]
 pub(crate) struct KeptExplanation {
     pub request_id: String,
     pub route: String,
-    /// In seconds since 1970.
+    /// The time of its making, in seconds since 1970.
     pub at: u64,
     /// The explanation, as JSON.
     pub text: Arc<str>,
@@ -70,26 +70,27 @@ pub(crate) struct ExplainedRequest {
 }
 
 impl Explanations {
-    /// Takes a key, and the explanations of the previous snapshot.
+    /// Creates the explanations of a snapshot, with a key of its own and those that the previous one has kept.
     pub(crate) fn new(secret: &Secret, previous: Option<&Self>) -> Self {
         let kept = previous.map(|previous| Arc::clone(&previous.kept));
         let kept = kept.unwrap_or_else(|| KeptExplanations::new(true));
         Self { key: PermitKey::new(secret.reveal()), kept }
     }
 
-    /// Creates those of a service, which signs its permits itself and takes the explanations away.
+    /// Creates the explanations of a service, which signs its permits itself, takes the explanations away, and does not
+    /// announce them in the log.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have some"))]
     pub(crate) fn of_service(secret: &[u8]) -> Self {
         Self { key: PermitKey::new(secret), kept: KeptExplanations::new(false) }
     }
 
-    /// Signs a permit that ends at `until`, in seconds since 1970.
+    /// Signs a permit for a route and path that ends at `until`, in seconds since 1970.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone sign while they run"))]
     pub(crate) fn sign(&self, scope: PermitScope<'_>, until: u64) -> String {
         self.key.sign(scope, until)
     }
 
-    /// Takes the explanation of a request away.
+    /// Removes the explanation of a request, and returns it.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone take them"))]
     pub(crate) fn take(&self, request_id: &str) -> Option<KeptExplanation> {
         let mut kept = self.kept.lock();
@@ -97,14 +98,16 @@ impl Explanations {
         kept.remove(at)
     }
 
-    /// Begins to explain a request with this permit. Returns nothing if it is no permit for the request at `now`, in seconds
-    /// since 1970, or if too many are being explained: the response is the same in any case.
+    /// Begins to explain a request with this permit. Returns `None` if the permit does not hold for the request at
+    /// `now`, in seconds since 1970, or if too many requests are being explained. The response is the same in any case.
     pub(crate) fn begin(
         &self,
         permit: &HeaderValue,
         scope: PermitScope<'_>,
         now: u64,
     ) -> Option<Box<ExplainedRequest>> {
+        // Before a place is taken, so that a request without a permit takes none from those with one.
+        // Test: `few_requests_are_explained_at_a_time_and_none_by_another_key`.
         if !self.key.permits(permit.as_bytes(), scope, now) {
             return None;
         }
@@ -113,7 +116,8 @@ impl Explanations {
         Some(Box::new(ExplainedRequest { kept, facts: Map::new(), route, _place: place }))
     }
 
-    /// Returns the explanations that are kept at `now`, the latest first.
+    /// Returns the explanations that are kept at `now`, in seconds since 1970, the latest first. Drops the expired
+    /// ones.
     pub(crate) fn all(&self, now: u64) -> Vec<KeptExplanation> {
         let mut kept = self.kept.lock();
         kept.retain(|explanation| now.saturating_sub(explanation.at) < LIFE);
@@ -133,13 +137,13 @@ impl KeptExplanations {
 }
 
 impl ExplainedRequest {
-    /// Adds facts under a name.
+    /// Adds facts under a name, in place of earlier ones with that name.
     pub(crate) fn note(&mut self, name: &str, facts: Value) {
         self.facts.insert(name.to_owned(), facts);
     }
 
-    /// Keeps the explanation at `now`, in place of the oldest ones if there are too many. One that is too long is kept
-    /// without the requests to the upstream.
+    /// Keeps the explanation, made at `now`, in place of the oldest ones if there are too many. An explanation that is
+    /// too long is kept without its `treatment`, the requests to the upstream.
     pub(crate) fn keep(mut self, request_id: &str, now: u64) {
         let mut text = Value::Object(self.facts.clone()).to_string();
         if text.len() > LONGEST {

@@ -1,8 +1,8 @@
-//! Limits learnt of an upstream. They are kept beside the snapshot and outlive reloads.
+//! The limits of an upstream that its answers have shown. They are kept beside the snapshot and outlive reloads.
 //!
-//! Learnt limits only aim requests: proofs rest on the answers of each walk. Caps are kept per [`LearningScope`],
-//! because they differ by principal, path and filter. A scope whose slot is shared with another one may ask for too
-//! many items once.
+//! They only help to choose requests: proofs rest on the answers of each walk. Caps are kept per [`LearningScope`],
+//! because they differ by principal, path and filter. Two scopes may share a slot by chance; a request may then ask for
+//! too many items once.
 
 use std::{
     hash::{BuildHasher, Hash, Hasher, RandomState},
@@ -16,7 +16,8 @@ use crate::pagination::paging::UpstreamProfile;
 /// Number of slots for caps of a route's list.
 const VIEWS: usize = 256;
 
-/// Fraction of a tie group's size that is forgotten with each page without a group of that size.
+/// The divisor of the part of a known tie run's length that is forgotten with each page without a run of that length:
+/// 40 becomes 35, and then 31.
 const FORGOTTEN: u32 = 8;
 
 /// The learnt limits of one route.
@@ -24,7 +25,7 @@ const FORGOTTEN: u32 = 8;
 pub struct Learning {
     /// The caps by scope; 0 if unknown.
     caps: [AtomicU32; VIEWS],
-    /// The size of tie groups, which is a property of the data and not of the principal.
+    /// The length of the longest tie run. It is a property of the data, so that all scopes share it.
     run: AtomicU32,
     /// The number of consecutive pages for which filters did not help.
     filters_in_vain: AtomicU8,
@@ -32,7 +33,7 @@ pub struct Learning {
     state: RandomState,
 }
 
-/// The scope of a cap: a slot that depends on path, filters and principal.
+/// The scope of a cap: the number of a slot, by a hash of path, names of filters and principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LearningScope(usize);
 
@@ -48,7 +49,8 @@ impl Default for Learning {
 }
 
 impl Learning {
-    /// Returns the scope of requests for a path with filters of these names by a principal.
+    /// Returns the scope of requests for a path, with these filters (`name=value&…`) and the principal of these
+    /// headers. The values of filters don't count.
     #[must_use]
     pub fn scope(&self, path: &str, filters: &str, headers: &HeaderMap, principal: &[HeaderName]) -> LearningScope {
         let mut hasher = self.state.build_hasher();
@@ -74,8 +76,8 @@ impl Learning {
         }
     }
 
-    /// Adds what a page showed. Its cap replaces the known one, also if it found none; large tie groups are forgotten
-    /// step by step.
+    /// Adds the profile that a page has found. Its cap replaces the known one, also if it found none, so that a cap
+    /// that was misread is forgotten. The length of a tie run grows at once and shrinks step by step.
     pub fn add(&self, view: LearningScope, profile: UpstreamProfile) {
         self.caps[view.0].store(profile.cap.unwrap_or(0), Ordering::Relaxed);
         self.filters_in_vain.store(profile.filters_in_vain, Ordering::Relaxed);

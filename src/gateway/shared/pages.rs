@@ -1,12 +1,13 @@
-//! The cache of pages, and of the answers of upstreams that can be validated again.
+//! The cache of a process: pages, and answers of upstreams that can be validated again.
 //!
-//! Pages are the gateway's own, as they were proven; they are found before a request is read further. Answers stand in
-//! for the body of a 304 alone, so that the core never rests on an answer without the upstream having been asked.
+//! Pages are responses of the gateway as they were proven; a hit is found before the parameters of a request are read.
+//! An answer of an upstream is only used as the body of a 304 that validates it, so the core never uses an answer
+//! without the upstream having been asked.
 //!
 //! The key of an entry begins with the principal and has everything that decides what a client may see, so that an
-//! entry is found by those alone that could have been given it. All entries share one bound of bytes. A purge raises a
-//! number ([`Generations`]) that each hit compares: it takes the same time however much is kept, and holds for pages
-//! that are being made.
+//! entry is found only by requests that could have been given it. All entries share one bound in bytes. Each hit
+//! compares the numbers of purges ([`Generations`]), so that a purge takes the same time however many entries there
+//! are, and holds for pages that are still being made.
 
 pub(crate) mod form;
 pub(crate) mod generations;
@@ -31,53 +32,53 @@ use key::KeptKey;
 use others::OtherPurges;
 use stored::{StoredAnswer, StoredPage};
 
-/// The expected size of a page, by which the tables of the cache are made.
+/// The expected size of a page in bytes, which decides the initial size of the cache's tables.
 const USUAL: usize = 8 << 10;
 
 /// Approximate size of an entry without its headers and its body, in bytes.
 const OVERHEAD: u64 = 256;
 
-/// The time for which requests for a page that may not be stored don't wait for one another.
+/// The time after a page could not be stored in which requests for it don't wait for one another.
 const APART: Duration = Duration::from_secs(10);
 
-/// The most pages of the process that are made in the background.
+/// The largest number of pages that the process makes in the background at a time.
 const MOST_BACKGROUND: usize = 64;
 
 /// The pages of a process.
 #[derive(Debug)]
 pub struct KeptPages {
-    /// In bytes.
+    /// The limit in bytes.
     size: usize,
     kept: Cache<KeptKey, KeptEntry, EntryWeight, DefaultHashBuilder, Evictions>,
     evictions: Evictions,
     /// The purges by this process.
     pub(crate) generations: Generations,
-    /// The purges by other processes that share the store, and those of this one that it lacks.
+    /// The purges by other processes that share the store, and the purges by this one that the store may lack.
     pub(crate) others: Arc<OtherPurges>,
     /// The pages that are being made.
     pub(crate) flights: SingleFlight<FlightKey, Flight>,
     background: AtomicUsize,
 }
 
-/// The key of a page that is being made. A purge begins another one: a page from before it is shared with no later
-/// request.
+/// The key of a page that is being made. A purge that concerns the page changes the key, so that later requests don't
+/// share a page that was begun before the purge. Test: `a_page_that_is_made_during_a_purge_is_not_kept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FlightKey {
     key: KeptKey,
-    /// The last purge by this process that concerns the page, and the last one by another process.
+    /// The numbers of the last purge by this process, and by another process, that may concern the page.
     since: (u64, u64),
 }
 
-/// The end of a page that others wait for.
+/// The result of making a page, for the requests that wait for it.
 #[derive(Debug)]
 pub(crate) enum Flight {
-    /// The page, which was stored, and its place.
+    /// The page was made and stored at this place.
     Stored(Arc<StoredPage>, StoredPlace),
-    /// The page, which another process had made, and its place.
+    /// The page had been made by another process, and was stored at this place.
     Found(Arc<StoredPage>, StoredPlace),
-    /// The page is for one request alone.
+    /// The response is for the request alone that made it.
     Apart,
-    /// The upstream failed, with this code.
+    /// The upstream failed; the code of the problem.
     Failed(&'static str),
 }
 
@@ -95,7 +96,7 @@ enum KeptEntry {
     Page(Arc<StoredPage>),
     /// The pages of this key differ by these request headers, in order.
     Varies(Arc<[HeaderName]>),
-    /// The page of this key can't be stored.
+    /// The page of this key could not be stored, and requests for it don't wait for one another until this time.
     Apart(Instant),
     Answer(Arc<StoredAnswer>),
 }
@@ -115,7 +116,7 @@ impl Weighter<KeptKey, KeptEntry> for EntryWeight {
     }
 }
 
-/// Counts the entries that made room for others.
+/// The number of entries that were evicted to make room for others.
 #[derive(Clone, Debug, Default)]
 struct Evictions(Arc<AtomicU64>);
 
@@ -127,43 +128,44 @@ impl Lifecycle<KeptKey, KeptEntry> for Evictions {
     }
 }
 
-/// The place of a page: its key, with the request headers that earlier pages differed by.
+/// The place of a page in the cache: its key, with the request headers by which earlier pages of the same first key
+/// differed.
 #[derive(Debug)]
 pub(crate) struct PagePlace {
     /// The key without those headers.
     first: KeptKey,
     varies: Option<Arc<[HeaderName]>>,
     key: KeptKey,
-    /// The page that is kept there.
+    /// The page there, if it is still valid.
     pub(crate) found: Option<Arc<StoredPage>>,
-    /// The page of this place could not be stored of late.
+    /// True if the page of this place could not be stored within the last ten seconds.
     pub(crate) is_apart: bool,
 }
 
 impl PagePlace {
-    /// Returns the key by which concurrent requests find the one that makes the page; `since` are the last purges that
-    /// concern it.
+    /// Returns the key by which concurrent requests find the one that makes the page. `since` are the numbers of the
+    /// last purges that may concern it, by this process and by others.
     pub(crate) fn flight(&self, since: (u64, u64)) -> FlightKey {
         FlightKey { key: self.key, since }
     }
 
-    /// Returns the key without the headers that pages differ by.
+    /// Returns the key without the headers by which pages differ.
     pub(crate) fn first(&self) -> KeptKey {
         self.first
     }
 
-    /// Returns the key of the page, as far as is known by which headers pages differ.
+    /// Returns the key with the headers by which pages are known to differ.
     pub(crate) fn key(&self) -> KeptKey {
         self.key
     }
 
-    /// Returns the place where pages differ by these headers, which another process has found out.
+    /// Returns the place of the same request if pages differ by these headers, as another process has found out.
     pub(crate) fn varied(&self, names: &[HeaderName], headers: &HeaderMap) -> Self {
         let varies = (!names.is_empty()).then(|| names.into());
         Self { key: self.first.varied(names, headers), varies, found: None, ..*self }
     }
 
-    /// Returns the request headers that pages are known to differ by.
+    /// Returns the request headers by which pages are known to differ.
     pub(crate) fn names(&self) -> &[HeaderName] {
         self.varies.as_deref().unwrap_or_default()
     }
@@ -173,7 +175,9 @@ impl PagePlace {
         StoredPlace { key: self.key, names: self.varies.clone().unwrap_or_default() }
     }
 
-    /// Returns whether a page that another request stored is also that of a request with these headers.
+    /// Returns whether a page that another request stored is also the page of a request with these headers. The headers
+    /// by which pages differ are known after the answer only.
+    /// Test: `a_page_is_shared_only_by_the_waiting_requests_that_may_have_it`.
     pub(crate) fn is_at(&self, stored: &StoredPlace, headers: &HeaderMap) -> bool {
         self.first.varied(&stored.names, headers) == stored.key
     }
@@ -207,7 +211,8 @@ impl KeptPages {
         }
     }
 
-    /// Creates an empty cache of another size. The purges that the store may lack are the same.
+    /// Creates an empty cache of another size. The purges of other processes, and those that the store may lack, are
+    /// shared with this one.
     pub(crate) fn resized(&self, size: usize) -> Self {
         Self { others: Arc::clone(&self.others), ..Self::new(size) }
     }
@@ -224,13 +229,14 @@ impl KeptPages {
         self.kept.weight()
     }
 
-    /// Returns the number of entries that made room for others.
+    /// Returns the number of entries that were evicted to make room for others.
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.evictions.0.load(Ordering::Relaxed)
     }
 
-    /// Finds the place of a page, and the page there if no purge has concerned it; `headers` are the request's.
+    /// Finds the place of a page by its first key and the request's headers, and the page there if it has not been
+    /// purged.
     pub(crate) fn find(&self, first: KeptKey, headers: &HeaderMap, now: Instant) -> PagePlace {
         let (mut key, mut varies) = (first, None);
         let mut entry = self.kept.get(&first);
@@ -239,6 +245,7 @@ impl KeptPages {
             varies = Some(names);
             entry = self.kept.get(&key);
         }
+        // An expired mark counts as none: the next requests wait for one another again.
         let is_apart = matches!(entry, Some(KeptEntry::Apart(until)) if now < until);
         let found = match entry {
             Some(KeptEntry::Page(page)) if self.is_valid(&page) => Some(page),
@@ -247,8 +254,8 @@ impl KeptPages {
         PagePlace { first, varies, key, found, is_apart }
     }
 
-    /// Stores a page that differs by these request headers. Returns nothing if a purge has concerned it while it was
-    /// made.
+    /// Stores a page at a place, and returns where. `names` are the request headers by which its answers differ, and
+    /// `headers` those of the request. Returns `None` if the page was purged while it was being made.
     pub(crate) fn store(
         &self,
         place: &PagePlace,
@@ -259,8 +266,8 @@ impl KeptPages {
         if !self.is_valid(page) {
             return None;
         }
-        // Names are joined with those of earlier pages: an answer without `Vary` among others with it is given to nobody
-        // who differs in them.
+        // Names are joined with those of earlier pages: an answer without `Vary`, among others that have it, is not
+        // given to clients with other values. Test: `pages_that_differ_by_a_header_are_found_by_its_value`.
         let known = place.varies.as_deref().unwrap_or_default();
         let names: Arc<[HeaderName]> = match (names.iter().all(|name| known.contains(name)), &place.varies) {
             (true, Some(known)) => Arc::clone(known),
@@ -273,7 +280,7 @@ impl KeptPages {
             }
         };
         let key = place.first.varied(&names, headers);
-        // Kept again with each page, so that it is not the first to make room.
+        // Inserted anew with each page, so that it is not the first entry to be evicted.
         if !names.is_empty() {
             self.kept.insert(place.first, KeptEntry::Varies(Arc::clone(&names)));
         }
@@ -281,22 +288,25 @@ impl KeptPages {
         Some(StoredPlace { key, names })
     }
 
-    /// Returns whether no purge has concerned a page.
+    /// Returns whether a page has not been purged since its making began, by this process or by another one.
     fn is_valid(&self, page: &StoredPage) -> bool {
         self.generations.is_valid(&page.stamp) && page.shared.as_ref().is_none_or(|shared| self.others.is_valid(shared))
     }
 
-    /// Notes that the page of a place can't be stored, so that requests for it don't wait for one another for a while.
+    /// Notes that the page of a place could not be stored, so that for ten seconds requests for it don't wait for one
+    /// another.
     pub(crate) fn keep_apart(&self, place: &PagePlace, now: Instant) {
         if let Some(until) = now.checked_add(APART) {
             self.kept.insert(place.key, KeptEntry::Apart(until));
         }
     }
 
-    /// Finds an answer that can be validated.
+    /// Finds an answer that can be validated, for a request with these headers.
     pub(crate) fn answer(&self, key: KeptKey, headers: &HeaderMap) -> Option<Arc<StoredAnswer>> {
         match self.kept.get(&key) {
             Some(KeptEntry::Answer(answer)) => {
+                // An answer to other values of the headers in `Vary`, or from before a purge, is not validated but
+                // asked for anew.
                 let fits = answer.is_for(headers) && self.generations.is_valid(&answer.stamp);
                 fits.then_some(answer)
             }
@@ -304,17 +314,17 @@ impl KeptPages {
         }
     }
 
-    /// Stores an answer.
+    /// Stores an answer of the upstream.
     pub(crate) fn keep_answer(&self, key: KeptKey, answer: StoredAnswer) {
         self.kept.insert(key, KeptEntry::Answer(Arc::new(answer)));
     }
 
-    /// Removes an answer.
+    /// Removes an answer of the upstream.
     pub(crate) fn drop_answer(&self, key: KeptKey) {
         self.kept.remove(&key);
     }
 
-    /// Takes a place in the background; `None` if all are taken.
+    /// Takes the right to make a page in the background; `None` if all [`MOST_BACKGROUND`] are taken.
     pub(crate) fn background(self: &Arc<Self>) -> Option<BackgroundPlace> {
         let below = |taken: usize| (taken < MOST_BACKGROUND).then(|| taken + 1);
         let taken = self.background.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below);

@@ -1,9 +1,9 @@
-//! The cache of pivots: keys of items from the edges of served pages. A cursor with an id alone needs them to find its
-//! item, and a cursor without a position its hint.
+//! The cache of pivots: the sort keys and hints of items at the edges of served pages. A cursor that carries an id
+//! alone needs the keys to find its place, and a cursor of an item needs the hint.
 //!
 //! An entry is found only by requests that could have seen the item: for the same route, filters, order and
-//! credentials. Keys are those that were served; a look-up finds the current ones. A lost entry costs a request, and
-//! the cursor itself if the item was changed or deleted, but never makes a wrong page.
+//! credentials. Its keys are those that were served; a look-up at the upstream finds the current ones. A lost entry
+//! costs that look-up. If the item was changed or deleted meanwhile, the cursor is refused; no wrong page is made.
 
 mod stored;
 
@@ -33,7 +33,7 @@ use crate::{
 /// Approximate size of an entry without its keys, in bytes.
 const OVERHEAD: usize = 192;
 
-/// The cache of a process, and the look-ups in flight.
+/// The cache of a process, and the look-ups of items in flight.
 #[derive(Debug)]
 pub struct Pivots {
     settings: PivotCacheSettings,
@@ -41,7 +41,7 @@ pub struct Pivots {
     pub(crate) look_ups: SingleFlight<u128, ItemResource>,
 }
 
-/// The resource of an item, from the upstream.
+/// The answer of the upstream to the look-up of an item at its own resource.
 #[derive(Debug)]
 pub(crate) struct ItemResource {
     pub(crate) answer: Answer,
@@ -51,12 +51,13 @@ pub(crate) struct ItemResource {
 /// A cached item.
 #[derive(Debug)]
 pub(crate) struct KnownItem {
-    /// Its strong keys as they were served.
+    /// The strong keys of the item as they were served.
     pub(crate) keys: Vec<KeyValue>,
-    /// The hint of the item's cursor, if the item stood at the edge of a page.
+    /// The hint of the item's cursor; the default one for an item that was looked up.
     hint: Hint,
-    /// The hint belongs to the position before the item; otherwise after it.
+    /// True if the hint belongs to the position before the item, not to the one after it.
     backward: bool,
+    /// The time at which the entry expires.
     until: Instant,
 }
 
@@ -79,19 +80,19 @@ impl Pivots {
         Self { settings, known: Cache::with_weighter(items, weight, Weight), look_ups: SingleFlight::default() }
     }
 
-    /// Returns the limits of size and age.
+    /// Returns the limits of size (in bytes) and age.
     #[must_use]
     pub fn settings(&self) -> PivotCacheSettings {
         self.settings
     }
 
-    /// Returns the approximate size in bytes.
+    /// Returns the approximate size of all entries in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.known.weight()
     }
 
-    /// Returns the item with this id whose keys had this fingerprint.
+    /// Returns the item with this id whose keys had this fingerprint, if it has not expired by `now`.
     pub(crate) fn find(
         &self,
         scope: &PivotScope,
@@ -102,7 +103,7 @@ impl Pivots {
         self.known.get(&scope.key(id, Some(fingerprint))).filter(|known| now < known.until)
     }
 
-    /// Caches an item.
+    /// Caches an item for the time of the settings.
     pub(crate) fn remember(&self, scope: &PivotScope, item: SeenItem<'_>, now: Instant) {
         let SeenItem { anchor, fingerprint, hint, backward } = item;
         let Some(until) = now.checked_add(self.settings.ttl) else { return };
@@ -110,8 +111,8 @@ impl Pivots {
         self.known.insert(scope.key(&anchor.id, Some(fingerprint)), Arc::new(known));
     }
 
-    /// Caches an item that another process has stored, for the time that it has `left`. Returns nothing if the bytes
-    /// are no item whose keys have this fingerprint.
+    /// Caches an item that another process has stored, for the time that it has `left`, and returns it. Returns `None`
+    /// if the bytes are malformed, or the keys do not have this fingerprint by this marker.
     pub(crate) fn take_in(
         &self,
         scope: &PivotScope,
@@ -121,6 +122,7 @@ impl Pivots {
     ) -> Option<Arc<KnownItem>> {
         let until = now.checked_add(left.min(self.settings.ttl))?;
         let known = stored::read(bytes, until)?;
+        // Keys that the item of the cursor did not have lead to another place.
         if pagination::fingerprint::fingerprint(marker, &known.keys) != fingerprint {
             return None;
         }
@@ -134,30 +136,32 @@ impl Pivots {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SeenItem<'a> {
     pub(crate) anchor: &'a Anchor,
-    /// The mark of its keys.
+    /// The fingerprint of its keys.
     pub(crate) fingerprint: Mark,
-    /// The hint of its cursor.
+    /// The hint of the cursor that leads on from the item.
     pub(crate) hint: Hint,
-    /// The hint belongs to the position before the item; otherwise after it.
+    /// True if the hint belongs to the position before the item, not to the one after it.
     pub(crate) backward: bool,
 }
 
 impl SeenItem<'_> {
-    /// Returns the bytes by which another process knows the item; `None` if they are too many.
+    /// Returns the form of the item in the shared store; `None` if it is too long.
     pub(crate) fn stored(&self) -> Option<Vec<u8>> {
         stored::write(self)
     }
 }
 
 impl KnownItem {
-    /// Returns the hint of the position before (`backward`) or after the item. For the other side than the cached one
-    /// it has the offset alone, shifted by the item itself.
+    /// Returns the hint of the position before (`backward`) or after the item. If the cached hint belongs to the other
+    /// side, the facts about that side are left out and the offset is shifted by the item itself: offset 7 after the
+    /// item is offset 6 before it.
     pub(crate) fn hint(&self, backward: bool) -> Hint {
         let Hint { offset, from_end, .. } = self.hint;
         if backward == self.backward {
             return self.hint;
         }
         // Counted from the end of the list, the position before an item has the greater offset.
+        // Test: `an_item_is_found_from_both_of_its_sides`.
         let offset = match backward == from_end {
             true => offset.0.saturating_add(1),
             false => offset.0.saturating_sub(1),
@@ -166,7 +170,8 @@ impl KnownItem {
     }
 }
 
-/// The scope of an entry. Entries of one scope are not found from another.
+/// The scope of an entry: a hash of everything that decides whether a client may see the item. Entries of one scope are
+/// not found from another.
 #[derive(Clone, Copy)]
 pub(crate) struct PivotScope([u8; 32]);
 
@@ -182,12 +187,12 @@ pub(crate) struct PivotScopeParts<'a> {
     pub(crate) route: &'a str,
     /// A hash of the route's settings, which a reload may have changed.
     pub(crate) route_fingerprint: u64,
-    /// The host of the request, if the answer depends on it.
+    /// The host of the request if the route serves by host, else empty.
     pub(crate) host: &'a str,
     pub(crate) path: &'a str,
-    /// The client's filters as they go upstream, private ones included.
+    /// The client's filters as they are sent to the upstream, private ones included.
     pub(crate) filters: &'a str,
-    /// The part of the body that goes upstream.
+    /// The part of the request's body that is sent to the upstream.
     pub(crate) body: Option<&'a [u8]>,
     pub(crate) order: &'a Order,
     pub(crate) headers: &'a HeaderMap,
@@ -196,9 +201,10 @@ pub(crate) struct PivotScopeParts<'a> {
 }
 
 impl PivotScope {
-    /// Hashes the parts.
+    /// Computes the scope of these parts.
     pub(crate) fn new(parts: PivotScopeParts<'_>) -> Self {
         let mut hash = Sha256::new();
+        // Each part comes after its length, so that no two lists of parts have the same bytes.
         let mut add = |bytes: &[u8]| {
             hash.update((bytes.len() as u64).to_le_bytes());
             hash.update(bytes);
@@ -215,7 +221,8 @@ impl PivotScope {
         }
         for name in parts.principal {
             let values = parts.headers.get_all(name);
-            // Another process may tell its clients apart by another header, with the same values.
+            // The name too: another process of the same store may tell its clients apart by another header, with the
+            // same value. Test: `an_item_is_found_from_its_own_scope_alone`.
             add(name.as_str().as_bytes());
             add(&(values.iter().count() as u64).to_le_bytes());
             values.iter().for_each(|value| add(value.as_bytes()));
@@ -230,9 +237,10 @@ impl PivotScope {
         u128::from_le_bytes(key)
     }
 
-    /// Returns the same key in full, for the store that processes share.
+    /// Returns the same key with all its bytes, for the store that processes share.
     pub(crate) fn digest(&self, id: &KeyValue, fingerprint: Option<Mark>) -> [u8; 32] {
         let (kind, bytes) = bytes(id);
+        // `u64::MAX` stands for no fingerprint: marks have 40 bits.
         let fingerprint = fingerprint.map_or(u64::MAX, Mark::number);
         let mut hash = Sha256::new_with_prefix(self.0);
         hash.update(fingerprint.to_le_bytes());
@@ -242,7 +250,7 @@ impl PivotScope {
     }
 }
 
-/// Returns the kind of a value and its bytes.
+/// Returns the kind of a value, which tells `1` from `"1"`, and its bytes.
 fn bytes(value: &KeyValue) -> (u8, &[u8]) {
     match value {
         KeyValue::Null => (0, &[]),
@@ -293,7 +301,7 @@ mod tests {
     ///
     /// Row: A22
     #[test]
-    fn nothing_is_found_from_another_scope() {
+    fn an_item_is_found_from_its_own_scope_alone() {
         let headers = |pairs: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in pairs {
@@ -354,7 +362,7 @@ mod tests {
 
     /// Row: F52
     #[test]
-    fn it_forgets_by_time_and_by_size() {
+    fn items_are_forgotten_by_time_and_by_size() {
         let (pivots, scope, begin) = (Pivots::new(SETTINGS), PivotScope([0; 32]), now());
         let item = anchor(1, "a");
         pivots.remember(&scope, seen(&item, 1), begin);

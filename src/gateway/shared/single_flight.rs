@@ -1,4 +1,4 @@
-//! Single flight: concurrent look-ups of one key share the result of the first.
+//! Single flight: concurrent look-ups of one key share the result of the first one, the leader's.
 
 use std::{
     collections::HashMap,
@@ -9,10 +9,10 @@ use std::{
 
 use tokio::sync::watch;
 
-/// The look-ups in flight.
+/// The look-ups in flight, by key.
 #[derive(Debug)]
 pub(crate) struct SingleFlight<K, T> {
-    /// A receiver sees the result, or that the leader is gone.
+    /// A receiver gets the result, or an error when the leader has gone without one.
     under_way: Mutex<HashMap<K, watch::Receiver<Option<Arc<T>>>>>,
 }
 
@@ -22,12 +22,12 @@ impl<K, T> Default for SingleFlight<K, T> {
     }
 }
 
-/// The result of a look-up, and the request that made it.
+/// The result of a look-up, and whether this request made it.
 #[derive(Debug)]
 pub(crate) enum LookUpResult<T> {
-    /// This request.
+    /// This request performed the look-up.
     Asked(Arc<T>),
-    /// Another request, at the same time.
+    /// A concurrent request performed it.
     Shared(Arc<T>),
 }
 
@@ -41,6 +41,8 @@ struct Leader<'a, K: Clone + Eq + Hash, T> {
 
 impl<K: Clone + Eq + Hash, T> Drop for Leader<'_, K, T> {
     fn drop(&mut self) {
+        // Before the sender is dropped, which wakes the waiters: one of them takes the free place.
+        // Test: `a_waiter_takes_over_from_a_leader_that_leaves_or_fails`.
         self.flights.locked().remove(&self.key);
     }
 }
@@ -70,11 +72,12 @@ impl<K: Clone + Eq + Hash, T> SingleFlight<K, T> {
         Ok(LookUpResult::Asked(found))
     }
 
-    /// Returns whether a look-up is in flight.
+    /// Returns whether a look-up of this key is in flight.
     pub(crate) fn is_under_way(&self, key: &K) -> bool {
         self.locked().contains_key(key)
     }
 
+    /// Takes the lead for a key, or returns the receiver of the look-up that is in flight.
     fn take(&self, key: &K) -> Result<Leader<'_, K, T>, watch::Receiver<Option<Arc<T>>>> {
         let mut under_way = self.locked();
         if let Some(told) = under_way.get(key) {
@@ -105,7 +108,7 @@ mod tests {
     use crate::gateway::runtime::futures::join_all;
 
     #[tokio::test]
-    async fn all_who_ask_at_once_share_one_answer() {
+    async fn concurrent_look_ups_of_a_key_share_one_result() {
         let flights = SingleFlight::<u8, u32>::default();
         let asked = AtomicU32::new(0);
         let found = join_all((0..100).map(|index| {
@@ -122,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_later_is_asked_anew() {
+    async fn a_later_look_up_is_made_anew() {
         let flights = SingleFlight::<u8, u8>::default();
         for number in 0..3 {
             let found = flights.join(7, async { Ok::<_, ()>(number) }).await;
@@ -132,7 +135,7 @@ mod tests {
 
     /// If a leader leaves or fails, exactly one waiter takes over.
     #[tokio::test]
-    async fn one_who_waits_takes_over() {
+    async fn a_waiter_takes_over_from_a_leader_that_leaves_or_fails() {
         for fails in [false, true] {
             let flights = SingleFlight::<u8, u32>::default();
             let asked = AtomicU32::new(0);
@@ -163,7 +166,7 @@ mod tests {
         }
     }
 
-    /// Polls both futures once.
+    /// Polls both futures once, and returns whether both are pending.
     async fn both_wait(first: &mut (impl Future + Unpin), second: &mut (impl Future + Unpin)) -> bool {
         poll_fn(|context| {
             let first = Pin::new(&mut *first).poll(context).is_pending();

@@ -1,5 +1,8 @@
-//! Concurrent requests to an upstream. At the limit, as many requests wait for a moment, and further ones are refused
-//! at once: more connections don't help a slow upstream, and use memory and descriptors that other upstreams need.
+//! The limit of concurrent requests to an upstream.
+//!
+//! An upstream with `n` slots serves `n` requests at once. Up to `n` further requests wait for a slot, for at most one
+//! second; all others are refused at once. More connections don't help a slow upstream, and use memory and descriptors
+//! that other upstreams need.
 
 use std::{
     sync::{
@@ -11,13 +14,14 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Maximum time that a request waits for a slot.
+/// The longest time that a request waits for a slot.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The slots of one upstream, for pages and forwarded requests together. The next snapshot shares them if their number
 /// stays the same.
 #[derive(Debug)]
 pub struct UpstreamSlots {
+    /// The number of slots, and of requests that may wait for one.
     most: usize,
     free: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -28,7 +32,7 @@ pub struct UpstreamSlots {
 #[derive(Debug)]
 pub(crate) struct UpstreamSlot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
-/// All slots are taken and the queue is full.
+/// The refusal of a request for a slot: the queue is full, or the wait took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Occupied;
 
@@ -42,7 +46,7 @@ impl Drop for WaitingRequest<'_> {
 }
 
 impl UpstreamSlots {
-    /// Creates free slots.
+    /// Creates `most` free slots.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self { most, free: Arc::new(Semaphore::new(most)), waiting: AtomicUsize::new(0), refused: AtomicU64::new(0) }
@@ -66,17 +70,18 @@ impl UpstreamSlots {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of refused requests.
+    /// Returns the number of requests that have been refused so far.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Takes a slot in the order of arrival, after waiting up to `left`.
+    /// Takes a slot, in the order of arrival. Waits for at most `left`, the time that the request has left, and never
+    /// for more than one second.
     ///
     /// # Errors
     ///
-    /// Returns [`Occupied`] at once if the queue is full, or when the time is over.
+    /// Returns [`Occupied`] at once if the queue is full, or after the wait if no slot became free.
     pub(crate) async fn take(&self, left: Duration) -> Result<UpstreamSlot, Occupied> {
         if let Ok(slot) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(UpstreamSlot(slot));
@@ -90,7 +95,9 @@ impl UpstreamSlots {
 
     async fn wait(&self, patience: Duration) -> Option<UpstreamSlot> {
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        // Uncounts the request also where its client leaves. Test: `a_wait_that_is_given_up_takes_no_place`.
         let _waiting = WaitingRequest(&self.waiting);
+        // Counted before the check, so that of requests that come at once no more than `most` wait.
         if before >= self.most {
             return None;
         }
@@ -108,14 +115,14 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(50);
 
     #[tokio::test]
-    async fn as_many_again_wait_and_the_rest_are_refused_at_once() {
+    async fn as_many_requests_as_slots_wait_and_the_rest_are_refused_at_once() {
         let slots = UpstreamSlots::new(2);
         let held = (slots.take(MINUTE).await.unwrap(), slots.take(MINUTE).await.unwrap());
         assert_eq!(slots.in_flight(), 2);
         let waiting = join_all((0..2).map(|_| slots.take(MINUTE)));
         let beyond = async {
             assert_eq!(slots.waiting(), 2);
-            // No slot is freed before this returns, so the refusal does not wait.
+            // No slot is freed before this returns: the refusal does not wait for one.
             assert_eq!(slots.take(MINUTE).await.err(), Some(Occupied));
             assert_eq!((slots.refused(), slots.waiting()), (1, 2));
             drop(held);

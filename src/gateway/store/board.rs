@@ -1,7 +1,8 @@
-//! The board: what each process publishes under its own name, for all to read.
+//! The board: a value that each process publishes under its own name, for all processes to read.
 //!
-//! The board is one hash in the store, with a field for each process. The processes with one signing key have one
-//! board; all keys of the ring are asked for theirs, so that a change of keys shows the counts from before it.
+//! The board is one hash in the store, with a field for each process. Processes with the same signing key have the same
+//! board. A reader reads the boards of all keys of its ring, so that the values from before a change of keys are found
+//! too. Test: `a_change_of_keys_doubles_no_count`.
 
 use std::time::Duration;
 
@@ -13,17 +14,18 @@ use super::{
 };
 use crate::gateway::runtime::clock;
 
-/// The kind of the hash, with the version of its values' form.
+/// The kind of the hash, with the version of the form of its values.
 const BOARD: &str = "board1";
 
-/// The time in which operators' questions are answered. No page waits for them.
+/// The time-box of a question. Only operators and the end of a process wait for it, and no page does.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The most bytes of a board.
+/// The largest number of bytes of a board in a reply.
 const SIZE: usize = 32 * VALUE;
 
 impl SharedStore {
-    /// Publishes the value of a process until it is replaced, at most for `ttl`. Nobody waits for that.
+    /// Publishes the value of a process, which holds until the process replaces it, at most for `ttl`. `now` is in
+    /// seconds since 1970. No request waits for the write.
     pub(crate) fn publish(&self, process: &str, value: &[u8], (ttl, now): (Duration, u64)) {
         for (name, command) in self.publications(process, value, (ttl, now)).into_iter().flatten() {
             let size = command.get_packed_command().len();
@@ -31,7 +33,7 @@ impl SharedStore {
         }
     }
 
-    /// Publishes the value of a process and waits for the store, at the end of the process.
+    /// Publishes the last value of a process that is about to end, and waits for the store.
     pub(crate) async fn publish_last(&self, process: &str, value: &[u8], (ttl, now): (Duration, u64)) {
         for (name, command) in self.publications(process, value, (ttl, now)).into_iter().flatten() {
             let stored = self.link.ask_within(PATIENCE, &name, command, 0).await;
@@ -39,10 +41,11 @@ impl SharedStore {
         }
     }
 
-    /// Returns the commands by which a value is published, and the name of the board.
+    /// Returns the commands that publish a value and extend the life of the board, each with the name of the board.
     fn publications(&self, process: &str, value: &[u8], (ttl, now): (Duration, u64)) -> Option<[(String, Cmd); 2]> {
         let key = self.keys.signing_number();
         let name = self.keys.stored_name(key, &self.prefix, BOARD, b"")?;
+        // Sealed for the board and the process. Test: `foreign_entries_are_not_counted_and_clients_are_not_readable`.
         let sealed = self.seal(key, &field(&name, process), value, now.saturating_add(ttl.as_secs()))?;
         let mut set = redis::cmd("HSET");
         set.arg(&name).arg(process).arg(sealed);
@@ -51,8 +54,8 @@ impl SharedStore {
         Some([(name.clone(), set), (name, expire)])
     }
 
-    /// Returns the values of all processes by their names, without those that have expired; `None` if the store does
-    /// not answer. What has expired is removed.
+    /// Returns the values of all processes by their names; `None` if the store does not answer. Values that have
+    /// expired are left out, and removed from the board.
     pub(crate) async fn published(&self, now: u64) -> Option<Vec<(String, Vec<u8>)>> {
         let mut all = Vec::new();
         for key in self.keys.numbers() {
@@ -87,6 +90,7 @@ impl SharedStore {
         Some(all)
     }
 
+    /// Removes the value of a process from a board. No request waits for that.
     fn remove(&self, name: &str, process: &str) {
         let mut command = redis::cmd("HDEL");
         command.arg(name).arg(process);
@@ -94,7 +98,7 @@ impl SharedStore {
     }
 }
 
-/// Returns the name that a value of a process is sealed for.
+/// Returns the name for which the value of a process is sealed, so that a value does not open in another's field.
 fn field(name: &str, process: &str) -> String {
     format!("{name}#{process}")
 }

@@ -1,8 +1,8 @@
-//! Connections to the servers of the store. Sockets and TLS are those of upstreams, so that one library has all
-//! certificates; the protocol is that of `redis`, which pairs replies with questions.
+//! Connections to the servers of the store. Sockets and TLS are those of upstream connections, so that one library
+//! handles all certificates. The crate `redis` speaks the protocol, and pairs replies with questions.
 //!
-//! A question that nobody waits for any more stays in the connection's queue, and its reply is dropped when it comes. So a
-//! cancelled request leaves no reply for the next one.
+//! A question that is given up, because its time-box is over, stays in the connection's queue, and its reply is dropped
+//! when it arrives. So no later question gets the reply of an earlier one.
 
 use std::{
     cell::RefCell,
@@ -33,36 +33,37 @@ use crate::{
     upstream::net::{connection, peers::name::PeerName},
 };
 
-/// The bytes that a server may send unasked, and for each reply beside its value.
+/// The number of bytes that a server may send unasked, and in each reply in addition to its value.
 const BESIDE: i64 = 64 << 10;
 
-/// The most bytes that are awaited at a time.
+/// The largest number of bytes that a connection awaits at a time.
 const MOST_AWAITED: i64 = 64 << 20;
 
-/// The most names that are kept.
+/// The largest number of resolved names that are kept.
 const MOST_NAMES: usize = 1_024;
 
-/// The end of a connection, when its driver ends.
+/// The task that reads and writes a connection. It ends when the connection does.
 pub(super) type Driver = Pin<Box<dyn Future<Output = ()>>>;
 
-/// The way to the servers of the store.
+/// The parts that connections to the servers of the store have in common.
 pub(super) struct Connector {
     transport: TransportConnector,
     settings: Arc<StoreSettings>,
     tls: Option<Arc<Renewable<PeerCredentials>>>,
-    /// The names that have been resolved. A name tells its faults once, and is resolved again when its records expire.
+    /// The names that have been resolved, by `host:port`. They are kept, because a name logs its faults once, and is
+    /// resolved again when its records expire.
     names: RefCell<BTreeMap<String, Arc<PeerName>>>,
 }
 
-/// A connection after its authentication.
+/// An authenticated connection to a server. Clones share it.
 #[derive(Clone)]
 pub(super) struct ServerLine {
     connection: MultiplexedConnection,
     awaited: Arc<AwaitedBytes>,
 }
 
-/// The bytes that a server may still send: those of the replies that are awaited. A server that sends more is not held in
-/// memory. Test: `a_server_that_sends_without_an_end_is_left`.
+/// The number of bytes that a server may still send, for the replies that are awaited. The connection ends when a
+/// server sends more, so that its bytes don't fill the memory. Test: `a_server_that_sends_without_an_end_is_left`.
 #[derive(Debug)]
 struct AwaitedBytes {
     bytes: AtomicI64,
@@ -70,16 +71,16 @@ struct AwaitedBytes {
 }
 
 impl Connector {
-    /// Creates a connector. It reads the authorities of the system.
+    /// Creates a connector. This reads the certificate authorities of the system.
     pub(super) fn new(settings: Arc<StoreSettings>, tls: Option<Arc<Renewable<PeerCredentials>>>) -> Self {
         Self { transport: TransportConnector::new(None), settings, tls, names: RefCell::default() }
     }
 
-    /// Connects to `host:port` as a user, within the time for connections.
+    /// Connects to `host:port` as a user, within `connect_timeout`. The connection works while its driver is polled.
     ///
     /// # Errors
     ///
-    /// Returns the reason in words.
+    /// Returns the reason in words, for operators.
     pub(super) async fn connect(&self, address: &str, user: &StoreUser) -> Result<(ServerLine, Driver), String> {
         let patience = self.settings.connect_timeout;
         let connected = tokio::time::timeout(patience, self.connected(address, user, patience)).await;
@@ -102,7 +103,7 @@ impl Connector {
         if let Some(username) = &user.username {
             info = info.set_username(username);
         }
-        // Each question has its own time.
+        // Each question has a time-box of its own.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let connected = MultiplexedConnection::new_with_config(&info, stream, config).await;
         let (connection, driver) = connected.map_err(|error| said(&error))?;
@@ -142,7 +143,7 @@ impl Connector {
         }
         let name = Arc::new(PeerName::parse(address, &[], clock::instant)?);
         let mut names = self.names.borrow_mut();
-        // Nodes of a cluster come and go.
+        // Nodes of a cluster come and go, so their names would pile up.
         if names.len() >= MOST_NAMES {
             names.clear();
         }
@@ -150,13 +151,13 @@ impl Connector {
         Some(name)
     }
 
-    /// Returns the name that the server's certificate must have.
+    /// Returns the name that the server's certificate must have: `tls.server_name`, or else the host.
     fn server_name(&self, host: &str) -> String {
         let own = self.settings.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
         own.unwrap_or(host).to_owned()
     }
 
-    /// Returns a stream whose version of TLS is permitted.
+    /// Returns the stream if its version of TLS is at least `tls.min_version`.
     fn checked(&self, stream: Stream) -> Result<Stream, String> {
         let least = self.settings.tls.as_ref().map(|tls| tls.min_version);
         let digest = stream.get_ssl_digest();
@@ -168,12 +169,12 @@ impl Connector {
         }
     }
 
-    /// Asks a server whether it answers questions of the gateway's kind. Any other kind of question might be permitted
-    /// where these are not.
+    /// Tries a connection out by a `GET` of a name that does not exist. The user may have the right to other commands
+    /// and not to this one, which the gateway needs.
     ///
     /// # Errors
     ///
-    /// Returns the reason in words.
+    /// Returns the reason in words, for operators.
     pub(super) async fn try_out(&self, line: &ServerLine) -> Result<(), String> {
         let mut command = redis::cmd("GET");
         command.arg(format!("{}:probe", self.settings.prefix));
@@ -181,7 +182,7 @@ impl Connector {
         match asked {
             Err(_) => Err(format!("no answer within {:?}", self.settings.timeout)),
             Ok(Ok(_)) => Ok(()),
-            // Another node of the cluster has the key.
+            // Another node of the cluster has this key: the server works.
             Ok(Err(error)) if error.code() == Some("MOVED") => match self.settings.kind {
                 StoreKind::Cluster => Ok(()),
                 _ => Err("the server belongs to a cluster: kind = \"cluster\"".to_owned()),
@@ -192,7 +193,7 @@ impl Connector {
 }
 
 impl ServerLine {
-    /// Sends a command whose reply has about so many bytes, and waits for the reply.
+    /// Sends a command, and waits for its reply, which has about `size` bytes at most.
     ///
     /// # Errors
     ///
@@ -200,7 +201,7 @@ impl ServerLine {
     pub(super) async fn ask(mut self, command: &Cmd, size: usize) -> Result<Value, RedisError> {
         self.awaited.begin(size);
         let reply = self.connection.send_packed_command(command).await;
-        // A reply that nobody waits for any more comes all the same: its bytes stay awaited.
+        // Not reached by a question that is given up: its reply comes all the same, so its bytes stay awaited.
         self.awaited.end();
         reply.and_then(Value::extract_error)
     }
@@ -210,10 +211,11 @@ impl AwaitedBytes {
     fn begin(&self, size: usize) {
         let size = i64::try_from(size).unwrap_or(MOST_AWAITED).saturating_add(BESIDE);
         let before = match self.replies.fetch_add(1, Ordering::Relaxed) {
+            // No reply is awaited: bytes that earlier replies did not need are not added up.
             0 => BESIDE,
             _ => self.bytes.load(Ordering::Relaxed),
         };
-        // Questions and replies are the worker's, which has one thread.
+        // A load and a store don't race, because the worker has one thread.
         self.bytes.store(before.saturating_add(size).min(MOST_AWAITED), Ordering::Relaxed);
     }
 
@@ -222,7 +224,7 @@ impl AwaitedBytes {
     }
 }
 
-/// A stream that ends where a server sends more than was asked for.
+/// A stream that fails when a server sends more than was asked for.
 struct AwaitingStream {
     stream: Stream,
     awaited: Arc<AwaitedBytes>,
@@ -237,6 +239,7 @@ impl AsyncRead for AwaitingStream {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         let read = i64::try_from(buffer.filled().len() - before).unwrap_or(MOST_AWAITED);
+        // The next bytes are not read: a server could otherwise fill the memory.
         if self.awaited.bytes.fetch_sub(read, Ordering::Relaxed) < read {
             return Poll::Ready(Err(io::Error::other("the server sent more than was asked for")));
         }
@@ -258,8 +261,8 @@ impl AsyncWrite for AwaitingStream {
     }
 }
 
-/// Returns an error as operators read it. Servers repeat in it what they were sent, so that only its code is shown, and
-/// the words of those codes that name a remedy.
+/// Returns an error in words, for operators. Servers repeat parts of commands in their errors, so only the code is
+/// shown, and the text after it for the codes whose text names a remedy.
 pub(super) fn said(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
         (Some(code @ ("LOADING" | "NOAUTH" | "WRONGPASS" | "NOPERM" | "OOM" | "CLUSTERDOWN")), Some(detail)) => {
@@ -270,7 +273,7 @@ pub(super) fn said(error: &RedisError) -> String {
     }
 }
 
-/// Returns a text from a server without its control characters and the rest of a long one.
+/// Returns a text from a server without control characters, cut to 200 characters.
 fn printable(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(200).collect()
 }

@@ -1,4 +1,4 @@
-//! The counts of questions to the store and of writes, by their ends.
+//! The counts of questions to the store and of writes to it, by their outcomes.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,54 +7,54 @@ use std::{
 
 use crate::gateway::outcome::histogram::{Histogram, HistogramCounts, TIMES};
 
-/// The ends of a question.
+/// The outcome of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answered {
-    /// The store has the value.
+    /// The store has the value, and it still holds.
     Hit,
-    /// The store has none, or one that has expired.
+    /// The store has no value, or one that has expired.
     Miss,
     /// No answer came within the time-box.
     Late,
-    /// The server answered by an error, or by another type than was asked for.
+    /// The server replied with an error, or with a value of another type than was asked for.
     Refused,
-    /// The store was down, so that it was not asked.
+    /// The store was down and was not asked.
     Down,
-    /// A value did not open: it was made for another name, by another key, or by somebody without one.
+    /// A value did not open: it was sealed for another name or by another key, or not by a gateway.
     Forged,
     /// The store counted a request for the limits of its client.
     Counted,
 }
 
-/// The words of the ends, in their order.
+/// The words of the outcomes, in the order of the variants.
 const ANSWERED: [&str; 7] = ["hit", "miss", "late", "refused", "down", "forged", "counted"];
 
-/// The ends of a question for a page, which are among those of questions too.
+/// The outcome of a look-up of a page. Its questions are also counted each by itself, as [`Answered`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageAnswered {
     /// The page is used.
     Hit,
-    /// The store has no page, or said none in time.
+    /// The store has no page, or did not return it in time.
     Miss,
-    /// The store has a page that a purge concerns, or may concern.
+    /// The store has a page that has been purged, or may have been.
     Purged,
 }
 
-/// The words of the ends, in their order.
+/// The words of the outcomes, in the order of the variants.
 const PAGE_ANSWERED: [&str; 3] = ["hit", "miss", "purged"];
 
-/// The ends of a write.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// The server took it.
+    /// The server accepted the write.
     Stored,
     /// The write failed, or the server refused it.
     Failed,
-    /// The queue was full, or the store was down.
+    /// The queue was full or the store was down, so that the write was not sent.
     Dropped,
 }
 
-/// The words of the ends, in their order.
+/// The words of the outcomes, in the order of the variants.
 const WRITTEN: [&str; 3] = ["stored", "failed", "dropped"];
 
 /// The counts of a process. They outlive reloads.
@@ -78,7 +78,7 @@ impl Default for StoreCounts {
 }
 
 impl StoreCounts {
-    /// Counts a question, which took this time unless the store was down.
+    /// Counts a question. Its time is not counted if the store was down.
     pub(crate) fn answer(&self, answered: Answered, time: Duration) {
         self.answered[answered as usize].fetch_add(1, Ordering::Relaxed);
         if answered != Answered::Down {
@@ -86,7 +86,7 @@ impl StoreCounts {
         }
     }
 
-    /// Counts a question for a page.
+    /// Counts a look-up of a page.
     pub(crate) fn page(&self, answered: PageAnswered) {
         self.pages[answered as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -96,22 +96,22 @@ impl StoreCounts {
         self.written[written as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the questions by their ends.
+    /// Returns the numbers of questions by outcome.
     pub(crate) fn answers(&self) -> impl Iterator<Item = (&'static str, u64)> {
         ANSWERED.into_iter().zip(self.answered.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
-    /// Returns the questions for pages by their ends.
+    /// Returns the numbers of look-ups of pages by outcome.
     pub(crate) fn page_answers(&self) -> impl Iterator<Item = (&'static str, u64)> {
         PAGE_ANSWERED.into_iter().zip(self.pages.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
-    /// Returns the writes by their ends.
+    /// Returns the numbers of writes by outcome.
     pub(crate) fn writes(&self) -> impl Iterator<Item = (&'static str, u64)> {
         WRITTEN.into_iter().zip(self.written.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
-    /// Returns the times of questions.
+    /// Returns the histogram of the times of questions.
     pub(crate) fn times(&self) -> HistogramCounts {
         self.times.counts()
     }

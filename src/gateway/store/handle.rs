@@ -1,7 +1,8 @@
-//! Values in the store, by name, as requests and the board of legacy clients use them.
+//! The operations of requests, and of the board, on values in the store.
 //!
-//! A name is a keyed hash and a value is sealed for its name (`cursor::stored`), with the time until which it holds: a
-//! store that keeps values for too long, or gives back an older one, is not believed beyond that.
+//! A name is a keyed hash, and a value is sealed for its name (`cursor::stored`) together with the time until which it
+//! holds. So the store's operator can't read a value or move it to another name, and a store that keeps values for too
+//! long, or returns an older one, can't extend their time.
 
 pub(crate) mod pages;
 mod rate;
@@ -24,23 +25,23 @@ use crate::{
 /// The largest value, in bytes.
 pub(crate) const VALUE: usize = 1 << 20;
 
-/// The size of the time before a value.
+/// The number of bytes of the time before a value.
 const UNTIL: usize = 8;
 
-/// The bytes that sealing adds, at most.
+/// The largest number of bytes that sealing adds.
 const SEAL: usize = 64;
 
-/// The kinds of values. A value of one kind has no name of another.
+/// The kind of a value. Values of different kinds have different names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoredKind {
-    /// The keys of an item.
+    /// The keys and the hint of an item (`shared::pivots`).
     Pivot,
-    /// A page, or the request headers by which pages differ.
+    /// A page, or the request headers by which pages differ (`shared::pages::form`).
     Page,
 }
 
 impl StoredKind {
-    /// Returns the word in the name, with the version of the form of these values.
+    /// Returns the word for the kind in names, with the version of the form of its values: a new form needs a new word.
     const fn word(self) -> &'static str {
         match self {
             Self::Pivot => "pivot1",
@@ -53,7 +54,7 @@ impl StoredKind {
 #[derive(Debug)]
 pub(crate) struct StoredValue {
     pub(crate) bytes: Vec<u8>,
-    /// The time for which it still holds.
+    /// The time for which the value still holds.
     pub(crate) left: Duration,
 }
 
@@ -61,13 +62,16 @@ pub(crate) struct StoredValue {
 #[derive(Debug)]
 pub(crate) struct SharedStore {
     pub(crate) link: Arc<StoreLink>,
+    /// The keys by which names are made and values sealed: those of cursors.
     pub(super) keys: Arc<KeyRing>,
+    /// The beginning of all names.
     pub(super) prefix: String,
 }
 
 impl SharedStore {
-    /// Compiles the settings. The connections of the previous snapshot stay if they are to the same servers. Returns
-    /// nothing if there are faults, or no keys, which has been reported.
+    /// Compiles the settings. The link of the previous snapshot stays in use if it leads to the same servers in the
+    /// same way. Returns `None` if the credentials have faults, which are added to `diagnostics`, or if there are no
+    /// keys, which has been reported before.
     pub(crate) fn compile(
         settings: &StoreSettings,
         keys: Option<&Arc<KeyRing>>,
@@ -93,23 +97,23 @@ impl SharedStore {
         Some(Self { link, keys: Arc::clone(keys?), prefix: settings.prefix.clone() })
     }
 
-    /// Returns what is made from the files of `tls`.
+    /// Returns the certificates and keys from the files of `tls`, for their renewal.
     pub(crate) fn credentials(&self) -> Option<&dyn Credentials> {
         self.link.tls.as_deref().map(|tls| -> &dyn Credentials { tls })
     }
 
-    /// Returns the counts.
+    /// Returns the counts of questions and writes.
     pub(crate) fn counts(&self) -> &StoreCounts {
         &self.link.counts
     }
 
-    /// Returns the value that this key of the ring names by `of`, if the store has it within the time-box; `now` is in
-    /// seconds since 1970.
+    /// Returns the value of a kind for the bytes `of`, under the name by the key with this number; `None` if the store
+    /// does not return it within the time-box, or it does not hold at `now`, in seconds since 1970.
     pub(crate) async fn get(&self, kind: StoredKind, key: u32, of: &[u8], now: u64) -> Option<StoredValue> {
         self.get_within(self.link.settings.timeout, (kind, key), of, now).await
     }
 
-    /// Returns the value within what is left of a time-box.
+    /// Does the same as [`Self::get`] within the rest of a time-box.
     async fn get_within(
         &self,
         patience: Duration,
@@ -117,6 +121,7 @@ impl SharedStore {
         of: &[u8],
         now: u64,
     ) -> Option<StoredValue> {
+        // First, so that a page pays for no hash while the store is down.
         if !self.link.is_up() {
             self.counts().answer(Answered::Down, Duration::ZERO);
             return None;
@@ -140,8 +145,9 @@ impl SharedStore {
         value
     }
 
-    /// Stores a value for a time, under the name that this key of the ring gives it. Nobody waits for that, and it may
-    /// be lost. Values that are too large are not stored.
+    /// Stores a value of a kind for the bytes `of`, under the name by the key with this number, for the time `ttl` from
+    /// `now` on. No request waits for the write, and it may be lost. Values of more than [`VALUE`] bytes are not
+    /// stored.
     pub(crate) fn put(&self, kind: StoredKind, key: u32, of: &[u8], value: &[u8], (ttl, now): (Duration, u64)) {
         if !self.link.is_up() {
             self.counts().write(Written::Dropped);
@@ -154,17 +160,18 @@ impl SharedStore {
         let until = now.saturating_add(ttl.as_secs());
         let Some(sealed) = self.seal(key, &name, value, until) else { return };
         let mut command = redis::cmd("SET");
+        // A time of 0 is an error to the server.
         command.arg(&name).arg(&sealed).arg("EX").arg(ttl.as_secs().max(1));
         self.link.tell(&name, command, sealed.len());
     }
 
-    /// Seals a value that holds until a time.
+    /// Seals a value for a name, together with the time until which it holds, in seconds since 1970.
     pub(super) fn seal(&self, key: u32, name: &str, value: &[u8], until: u64) -> Option<Vec<u8>> {
         let plain = [&until.to_le_bytes(), value].concat();
         self.keys.seal_stored(key, name, &plain)
     }
 
-    /// Opens a value; `None` if it has expired.
+    /// Opens a value that was sealed for this name; `None` if it has expired by `now`.
     pub(super) fn open(&self, name: &str, sealed: &[u8], now: u64) -> Result<Option<StoredValue>, Forged> {
         let mut plain = self.keys.open_stored(name, sealed).ok_or(Forged)?;
         let until = plain.first_chunk::<UNTIL>().map(|until| u64::from_le_bytes(*until)).ok_or(Forged)?;

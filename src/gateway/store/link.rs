@@ -1,7 +1,7 @@
-//! The queues between requests and the worker, and the state of the store that requests look at.
+//! The queues between requests and the worker, and the state of the store that requests read.
 //!
-//! A question waits for its reply in its time-box. A write waits in a queue that is bounded in number and in bytes, and
-//! is dropped where the queue is full. The worker ends when the last link to it is gone.
+//! A question waits for its reply within its time-box. A write waits in a queue that is bounded in number and in bytes,
+//! and is dropped if the queue is full. The worker ends when the last link to it has been dropped.
 
 use std::{
     sync::{
@@ -23,21 +23,21 @@ use crate::{
     tls::{PeerCredentials, Renewable},
 };
 
-/// The most questions, and the most writes, that wait for the worker.
+/// The largest numbers of questions and of writes that wait for the worker.
 const MOST_QUESTIONS: usize = 1_024;
 const MOST_WRITES: usize = 4_096;
 
-/// The most bytes of writes that wait.
+/// The largest number of bytes of the writes that wait.
 const MOST_BYTES: usize = 16 << 20;
 
 /// The reason that a question has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreFault {
-    /// No server to ask is up.
+    /// The server is down, or the queue is full.
     Down,
-    /// The time-box is over.
+    /// No reply came within the time-box.
     Late,
-    /// The server answered by an error.
+    /// The server replied with an error.
     Refused,
 }
 
@@ -54,22 +54,25 @@ impl From<StoreFault> for Answered {
 /// A question, and the place for its reply.
 #[derive(Debug)]
 pub(super) struct Question {
+    /// The key in the store, which decides the server.
     pub(super) name: String,
     pub(super) command: Cmd,
-    /// The bytes of the reply, at most.
+    /// The largest number of bytes of the reply.
     pub(super) size: usize,
+    /// The time-box.
     pub(super) patience: Duration,
-    /// The command also writes.
+    /// True if the command also writes, so that its refusal shows that the server refuses writes.
     pub(super) writes: bool,
     pub(super) reply: oneshot::Sender<Result<Value, StoreFault>>,
 }
 
-/// A write that waits. Dropping it gives its bytes back.
+/// A write that waits. Dropping it, after its reply or without one, subtracts its bytes from those that wait.
 #[derive(Debug)]
 pub(super) struct Write {
     pub(super) name: String,
     pub(super) command: Cmd,
     size: usize,
+    /// The bytes of all writes that wait.
     waiting: Arc<AtomicUsize>,
 }
 
@@ -79,7 +82,7 @@ impl Drop for Write {
     }
 }
 
-/// The worker's ends of the queues, with all that it needs.
+/// The worker's ends of the queues, and all else that it needs.
 #[derive(Debug)]
 pub(super) struct WorkerEnd {
     pub(super) questions: mpsc::Receiver<Question>,
@@ -90,14 +93,15 @@ pub(super) struct WorkerEnd {
     pub(super) counts: Arc<StoreCounts>,
 }
 
-/// The servers of the store.
+/// The state of the servers of the store, which the worker writes and requests read.
 #[derive(Debug, Default)]
 pub(super) struct StoreState {
+    /// The number of servers that are up.
     pub(super) up: Arc<AtomicUsize>,
     pub(super) servers: Mutex<Vec<Arc<ServerStatus>>>,
 }
 
-/// The connection of requests to the worker.
+/// The requests' ends of the queues to the worker. A reload keeps the link if the servers stay the same.
 #[derive(Debug)]
 pub(crate) struct StoreLink {
     pub(super) settings: Arc<StoreSettings>,
@@ -107,12 +111,12 @@ pub(crate) struct StoreLink {
     writes: mpsc::Sender<Write>,
     waiting: Arc<AtomicUsize>,
     state: Arc<StoreState>,
-    /// Taken by the worker.
+    /// The worker's ends, until the worker has been started.
     end: Mutex<Option<WorkerEnd>>,
 }
 
 impl StoreLink {
-    /// Creates a link without a worker, by which the store is down.
+    /// Creates a link without a worker. The store counts as down until [`super::worker::begin`] starts one.
     pub(super) fn new(
         settings: StoreSettings,
         tls: Option<Arc<Renewable<PeerCredentials>>>,
@@ -141,12 +145,13 @@ impl StoreLink {
         })
     }
 
-    /// Returns the worker's end, once.
+    /// Returns the worker's ends; `None` if they have been taken.
     pub(super) fn take_end(&self) -> Option<WorkerEnd> {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Asks the server of a name, and waits for the reply in the time-box.
+    /// Sends a command to the server of a name, and waits for the reply, of at most `size` bytes, within the time-box
+    /// of the configuration.
     pub(super) fn ask<'a>(
         &'a self,
         name: &'a str,
@@ -156,7 +161,7 @@ impl StoreLink {
         self.exchange(self.settings.timeout, name, (command, size), false)
     }
 
-    /// Asks with another time-box.
+    /// Does the same as [`Self::ask`] with another time-box.
     pub(super) fn ask_within<'a>(
         &'a self,
         patience: Duration,
@@ -167,7 +172,8 @@ impl StoreLink {
         self.exchange(patience, name, (command, size), false)
     }
 
-    /// Changes the value of a name at its server, and waits for the reply in the time-box.
+    /// Sends a command that changes the value of a name, and waits for the reply within the time-box of the
+    /// configuration.
     pub(super) fn change<'a>(
         &'a self,
         name: &'a str,
@@ -189,16 +195,19 @@ impl StoreLink {
         let (reply, replied) = oneshot::channel();
         let question = Question { name: name.to_owned(), command, size, patience, writes, reply };
         self.questions.try_send(question).map_err(|_| StoreFault::Down)?;
+        // The time-box also bounds the wait in the queue. The worker drops a question whose request has gone.
         match tokio::time::timeout(patience, replied).await {
             Ok(Ok(reply)) => reply,
-            // The worker has ended.
+            // The worker has ended without a reply.
             Ok(Err(_)) => Err(StoreFault::Down),
             Err(_) => Err(StoreFault::Late),
         }
     }
 
-    /// Sends a write of about so many bytes, which nobody waits for.
+    /// Sends a write of about `size` bytes, which no request waits for. It is dropped, and counted as such, if no
+    /// server is up or the queue is full.
     pub(super) fn tell(&self, name: &str, command: Cmd, size: usize) {
+        // Counted before the check: a write that is dropped subtracts its bytes again by its `Drop`.
         let waits = self.waiting.fetch_add(size, Ordering::Relaxed);
         let write = Write { name: name.to_owned(), command, size, waiting: Arc::clone(&self.waiting) };
         if !self.is_up() || waits + size > MOST_BYTES || self.writes.try_send(write).is_err() {
@@ -206,18 +215,18 @@ impl StoreLink {
         }
     }
 
-    /// Returns whether a server is up.
+    /// Returns whether at least one server is up.
     pub(crate) fn is_up(&self) -> bool {
         self.state.up.load(Ordering::Relaxed) > 0
     }
 
-    /// Returns the servers.
+    /// Returns reports about all known servers.
     pub(crate) fn servers(&self) -> Vec<ServerReport> {
         let servers = self.state.servers.lock().unwrap_or_else(PoisonError::into_inner);
         servers.iter().map(|server| server.report()).collect()
     }
 
-    /// Returns whether a server is down, or takes no writes.
+    /// Returns whether no server is known, or any of them is down or refuses writes.
     pub(crate) fn is_degraded(&self) -> bool {
         let servers = self.servers();
         servers.is_empty()

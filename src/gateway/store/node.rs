@@ -1,8 +1,9 @@
 //! A server of the store: its connection, its failures, and the trials after them.
 //!
-//! A server is asked while it has a connection. It loses the connection after three failures in a row, and gets a new one
-//! by a trial: a connection, the password, and one question. No request waits for a trial. The pause before the next one
-//! grows while the server stays down, and is short again after it has answered for a while.
+//! A server is asked while it has a connection. After three failures in a row the connection is dropped, and the server
+//! is tried at intervals: by a new connection, the password, and one question. No request waits for a trial. The pause
+//! before the next trial grows while the server stays down, and is short again after the server has been up for a
+//! while.
 
 use std::{
     cell::{Cell, RefCell},
@@ -19,14 +20,14 @@ use tokio::sync::Notify;
 use super::connect::{Driver, ServerLine};
 use crate::gateway::runtime::clock;
 
-/// The number of failures in a row after which a server is not asked.
+/// The number of failures in a row after which a server is down.
 const MOST_FAILURES: u32 = 3;
 
-/// The pause before a trial, at first and at most.
+/// The pause before a trial: the first one and the longest one.
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The time after which a server that answers counts as recovered.
+/// The time for which a server has to be up to count as recovered.
 const RECOVERED: Duration = Duration::from_secs(30);
 
 /// The standing of a server.
@@ -40,7 +41,7 @@ pub(crate) enum ServerStanding {
 }
 
 impl ServerStanding {
-    /// Returns the word for operators. A server that has not been tried is not up.
+    /// Returns the word for operators. A server that has not been tried yet counts as down.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -49,15 +50,15 @@ impl ServerStanding {
     }
 }
 
-/// A server as operators see it.
+/// The report about a server for operators.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerReport {
-    /// `host:port`, or the name of a master.
+    /// `host:port`, or the name of a master that sentinels know.
     pub(crate) address: String,
     pub(crate) standing: ServerStanding,
-    /// The time of the last change, in seconds since 1970.
+    /// The time of the last change of its standing, in seconds since 1970.
     pub(crate) since: u64,
-    /// The reason that it is down, or that it takes no writes.
+    /// The reason that it is down, or that it refuses writes.
     pub(crate) reason: Option<String>,
 }
 
@@ -65,17 +66,19 @@ pub(crate) struct ServerReport {
 #[derive(Debug)]
 pub(crate) struct ServerStatus {
     report: Mutex<ServerReport>,
-    /// The number of servers of the store that are up.
+    /// The number of servers of the store that are up, which all of them share.
     up: Arc<AtomicUsize>,
 }
 
-/// A server as the worker has it.
+/// The state of a server that only the worker uses.
 pub(super) struct StoreNode {
     pub(super) status: Arc<ServerStatus>,
     line: RefCell<Option<ServerLine>>,
+    /// The number of failures in a row.
     failures: Cell<u32>,
     /// Wakes the task that owns the connection.
     failed: Notify,
+    /// The reason for which the connection was given up.
     reason: RefCell<String>,
 }
 
@@ -91,7 +94,7 @@ impl ServerStatus {
         self.locked().clone()
     }
 
-    /// Notes that the server answers.
+    /// Records that the server answers, and logs the change.
     pub(super) fn rose(&self) {
         let mut report = self.locked();
         let before = std::mem::replace(&mut report.standing, ServerStanding::Up);
@@ -102,7 +105,7 @@ impl ServerStatus {
         }
     }
 
-    /// Notes that the server does not answer.
+    /// Records that the server does not answer, and logs the change.
     pub(super) fn fell(&self, reason: String) {
         let mut report = self.locked();
         let before = std::mem::replace(&mut report.standing, ServerStanding::Down);
@@ -116,7 +119,7 @@ impl ServerStatus {
         report.reason = Some(reason);
     }
 
-    /// Notes that the server takes writes, or the reason that it does not.
+    /// Records that the server accepts writes, or the reason that it refuses them, and logs the change.
     pub(super) fn takes_writes(&self, refusal: Option<String>) {
         let mut report = self.locked();
         match (&report.reason, &refusal) {
@@ -124,7 +127,8 @@ impl ServerStatus {
             (None, Some(reason)) => {
                 tracing::warn!(server = report.address, reason, "the shared store takes no writes");
             }
-            // A user may write one kind of values and not another.
+            // A user may have the right to one command for writes and not to another: a write that succeeds says
+            // nothing about the others. Test: `the_users_rights_are_those_of_the_documentation`.
             (Some(reason), None) if reason.starts_with("NOPERM") => return,
             (Some(_), None) => tracing::info!(server = report.address, "the shared store takes writes again"),
             _ => return,
@@ -156,17 +160,17 @@ impl StoreNode {
         })
     }
 
-    /// Returns the connection; none while the server is down.
+    /// Returns the connection; `None` while the server is down.
     pub(super) fn line(&self) -> Option<ServerLine> {
         self.line.borrow().clone()
     }
 
-    /// Notes a good answer.
+    /// Records an answer, which ends a series of failures.
     pub(super) fn answered(&self) {
         self.failures.set(0);
     }
 
-    /// Notes a failure, after some of which the server is not asked.
+    /// Records a failure. The third one in a row gives the connection up.
     pub(super) fn failed(&self, reason: String) {
         self.failures.set(self.failures.get() + 1);
         if self.failures.get() >= MOST_FAILURES {
@@ -174,7 +178,7 @@ impl StoreNode {
         }
     }
 
-    /// Gives the connection up.
+    /// Gives the connection up for this reason, which also ends it.
     pub(super) fn leave(&self, reason: String) {
         if self.line.borrow_mut().take().is_some() {
             *self.reason.borrow_mut() = reason;
@@ -182,7 +186,7 @@ impl StoreNode {
         }
     }
 
-    /// Keeps the server connected. `connect` makes a trial.
+    /// Keeps the server connected, for as long as the future is polled. `connect` makes a trial.
     pub(super) async fn keep(self: Rc<Self>, connect: impl AsyncFn() -> Result<(ServerLine, Driver), String>) {
         let mut pauses = Pauses::default();
         loop {
@@ -192,6 +196,7 @@ impl StoreNode {
                     self.failures.set(0);
                     *self.line.borrow_mut() = Some(line);
                     self.status.rose();
+                    // The connection works only while its driver is polled, which is here.
                     let reason = tokio::select! {
                         () = &mut driver => "the connection ended".to_owned(),
                         () = self.failed.notified() => self.reason.take(),
@@ -207,10 +212,11 @@ impl StoreNode {
     }
 }
 
-/// The pauses before trials.
+/// The pauses before trials, which double up to [`LONGEST_PAUSE`].
 #[derive(Debug)]
 struct Pauses {
     next: Duration,
+    /// The time since which the server has been up.
     rose: Option<Instant>,
 }
 
@@ -225,8 +231,9 @@ impl Pauses {
         self.rose = Some(now);
     }
 
-    /// Returns the pause before the next trial. A server that was up for a while begins anew; one that fails soon after each
-    /// trial would otherwise be tried, and found wanting by requests, four times a second.
+    /// Returns the pause before the next trial. The pauses of a server that was up for [`RECOVERED`] begin anew. Those
+    /// of a server that fails soon after each trial go on, because requests would run into its failures four times a
+    /// second.
     fn next(&mut self, now: Instant) -> Duration {
         if self.rose.take().is_some_and(|rose| now.saturating_duration_since(rose) >= RECOVERED) {
             self.next = PAUSE;

@@ -1,17 +1,18 @@
-//! The servers of a cluster and the slots that each has, and the master that sentinels know.
+//! The questions for the servers of a cluster with their slots, and for the master that sentinels know; and the reading
+//! of their replies.
 
 use redis::{Cmd, Value};
 
 /// The number of slots of a cluster (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>).
 const SLOTS: u16 = 16_384;
 
-/// The most ranges of slots that are read.
+/// The largest number of ranges of slots that are read.
 const MOST_RANGES: usize = SLOTS as usize;
 
-/// The bytes of a reply about a cluster.
+/// The largest number of bytes of a reply about a cluster.
 pub(super) const CLUSTER_SIZE: usize = 1 << 20;
 
-/// A range of slots, both ends included, and the master that has them.
+/// A range of slots, both ends included, and the master that serves them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SlotRange {
     pub(super) first: u16,
@@ -20,7 +21,7 @@ pub(super) struct SlotRange {
     pub(super) master: String,
 }
 
-/// Returns the slot of a key without a hash tag: its CRC-16 (XMODEM).
+/// Returns the slot of a key without a hash tag (`{…}`): its CRC-16 (XMODEM), modulo the number of slots.
 pub(super) fn slot(key: &str) -> u16 {
     let crc = key.bytes().fold(0_u16, |crc, byte| {
         (0..8).fold(
@@ -33,16 +34,16 @@ pub(super) fn slot(key: &str) -> u16 {
     crc % SLOTS
 }
 
-/// Returns the question for the slots of a cluster. Redis 7 and Valkey prefer `CLUSTER SHARDS`; this older one is
-/// understood by every version.
+/// Returns the question for the slots of a cluster. Redis 7 and Valkey prefer `CLUSTER SHARDS`, but every version
+/// answers this older command.
 pub(super) fn ask_slots() -> Cmd {
     let mut command = redis::cmd("CLUSTER");
     command.arg("SLOTS");
     command
 }
 
-/// Reads the slots of a cluster from the reply of a node with the address `asked`; `None` if it is malformed. A node
-/// that does not know its own host leaves it out.
+/// Reads the slots of a cluster from the reply of the node at the address `asked`; `None` if any part is malformed. A
+/// node that does not know its own host leaves the host out, which then is that of `asked`.
 pub(super) fn read_slots(reply: &Value, asked: &str) -> Option<Vec<SlotRange>> {
     let Value::Array(ranges) = reply else { return None };
     if ranges.is_empty() || ranges.len() > MOST_RANGES {
@@ -56,6 +57,7 @@ fn read_range(range: &Value, asked: &str) -> Option<SlotRange> {
     let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = parts.as_slice() else { return None };
     let [host, Value::Int(port), ..] = master.as_slice() else { return None };
     let (first, last) = (u16::try_from(*first).ok()?, u16::try_from(*last).ok()?);
+    // A host that is not known is null, empty or `?`, by version. Test: `slots_are_read_or_refused_as_a_whole`.
     let host = match host {
         Value::Nil => None,
         host => Some(text(host)?).filter(|host| !host.is_empty() && host != "?"),
@@ -71,13 +73,15 @@ pub(super) fn ask_master(name: &str) -> Cmd {
     command
 }
 
-/// Reads the address of a master from the reply of a sentinel; `None` if it knows none, or is malformed.
+/// Reads the address of a master from the reply of a sentinel; `None` if the sentinel does not know the master, or the
+/// reply is malformed.
 pub(super) fn read_master(reply: &Value) -> Option<String> {
     let Value::Array(parts) = reply else { return None };
     let [host, port] = parts.as_slice() else { return None };
     address(&text(host)?, text(port)?.parse().ok()?)
 }
 
+/// Returns `host:port`, with brackets around an IPv6 address; `None` if the host or the port is invalid.
 fn address(host: &str, port: i64) -> Option<String> {
     let port = u16::try_from(port).ok().filter(|port| *port > 0)?;
     let is_host = !host.is_empty() && host.len() <= 255 && host.bytes().all(|byte| byte.is_ascii_graphic());

@@ -1,5 +1,5 @@
-//! The thread that talks to the servers of the store. It has connections of its own, so that no reply and no reconnection
-//! takes time from the threads that serve clients.
+//! The worker: the thread that talks to the servers of the store. Replies and reconnections so take no time from the
+//! threads that serve clients.
 
 use std::{
     cell::RefCell,
@@ -24,20 +24,20 @@ use super::{
 };
 use crate::config::settings::{StoreKind, StoreSettings};
 
-/// The most writes that wait for their replies.
+/// The largest number of writes that wait for their replies.
 const WRITES_AT_ONCE: usize = 128;
 
-/// The bytes of a reply to a write.
+/// The largest number of bytes of a reply to a write.
 const REPLY: usize = 1 << 10;
 
-/// The codes by which a server that can be read refuses a write.
+/// The codes of errors by which a server that can still be read refuses a write.
 const REFUSALS: [&str; 5] = ["OOM", "MISCONF", "NOREPLICAS", "NOPERM", "READONLY"];
 
-/// The interval at which the slots of a cluster are read, and the shortest one.
+/// The interval at which the slots of a cluster are read, and the shortest pause between two readings.
 const REMAP: Duration = Duration::from_secs(60);
 const REMAP_AGAIN: Duration = Duration::from_millis(250);
 
-/// Starts the worker of a link, unless it has one.
+/// Starts the worker of a link, unless it has been started.
 ///
 /// # Errors
 ///
@@ -52,7 +52,7 @@ pub(crate) fn begin(link: &StoreLink) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Serves questions and writes until the link is gone.
+/// Serves questions and writes until the link has been dropped.
 async fn work(end: WorkerEnd) {
     let WorkerEnd { mut questions, mut writes, settings, tls, state, counts } = end;
     let connector = Connector::new(Arc::clone(&settings), tls);
@@ -61,11 +61,13 @@ async fn work(end: WorkerEnd) {
     let keeping = spawn_local(Rc::clone(&worker).keep());
     let places = Arc::new(Semaphore::new(WRITES_AT_ONCE));
     loop {
+        // A place before a write: writes beyond the limit wait in the bounded queue of the link.
         let write = async {
             let place = Arc::clone(&places).acquire_owned().await.ok()?;
             Some((writes.recv().await?, place))
         };
         tokio::select! {
+            // Questions first, because requests wait for their replies.
             biased;
             question = questions.recv() => match question {
                 Some(question) => Rc::clone(&worker).ask(question),
@@ -93,14 +95,14 @@ struct Worker {
     remap: Notify,
 }
 
-/// The servers, and the slots that each has. A store of one server has all slots there.
+/// The servers, and the slots of each. A single server has all slots.
 #[derive(Default)]
 struct StoreServers {
     nodes: BTreeMap<String, ServingNode>,
     slots: Vec<(SlotRange, Rc<StoreNode>)>,
 }
 
-/// A node with the task that keeps it connected. Dropping it ends the task.
+/// A node, and the task that keeps it connected. Dropping this ends the task.
 struct ServingNode {
     node: Rc<StoreNode>,
     task: AbortHandle,
@@ -113,7 +115,7 @@ impl Drop for ServingNode {
 }
 
 impl Worker {
-    /// Keeps the servers connected.
+    /// Keeps the servers connected, for as long as the worker lives.
     async fn keep(self: Rc<Self>) {
         match self.settings.kind {
             StoreKind::Cluster => self.keep_cluster().await,
@@ -126,7 +128,8 @@ impl Worker {
         }
     }
 
-    /// Reads the slots of a cluster again and again, so that its changes are followed.
+    /// Reads the slots of a cluster at intervals, and at once after a reply that shows a change, and keeps its nodes
+    /// connected.
     async fn keep_cluster(self: &Rc<Self>) {
         let whole = ServerStatus::new("cluster".to_owned(), Arc::default());
         loop {
@@ -143,6 +146,7 @@ impl Worker {
                     4 * REMAP_AGAIN
                 }
             };
+            // However many replies show a change, slots are read four times a second at most.
             tokio::time::sleep(REMAP_AGAIN).await;
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -151,7 +155,8 @@ impl Worker {
         }
     }
 
-    /// Asks a node for the slots: one that is connected, or else one of the configuration.
+    /// Returns the slots of a cluster, from the first node that says them: a connected one, or else one of the
+    /// configuration.
     async fn slots(&self) -> Result<Vec<SlotRange>, String> {
         let connected: Vec<(String, ServerLine)> = {
             let cluster = self.cluster.borrow();
@@ -190,14 +195,14 @@ impl Worker {
         topology::read_slots(&reply, address).ok_or_else(|| "the node says no slots".to_owned())
     }
 
-    /// Asks within the time for connections.
+    /// Asks with `connect_timeout` as the time-box, for questions that no request waits for.
     async fn patiently(&self, line: ServerLine, command: &Cmd, size: usize) -> Result<Value, String> {
         let patience = self.settings.connect_timeout;
         let asked = tokio::time::timeout(patience, line.ask(command, size)).await;
         asked.map_err(|_| format!("no answer within {patience:?}"))?.map_err(|error| said(&error))
     }
 
-    /// Serves these slots. Nodes that are known stay connected.
+    /// Replaces the slots and their nodes. Nodes that have slots before and after stay connected; others are dropped.
     fn serve_by(self: &Rc<Self>, ranges: Vec<SlotRange>) {
         let mut known = std::mem::take(&mut self.cluster.borrow_mut().nodes);
         let (mut nodes, mut slots) = (BTreeMap::<String, ServingNode>::new(), Vec::with_capacity(ranges.len()));
@@ -223,7 +228,8 @@ impl Worker {
         ServingNode { node, task: task.abort_handle() }
     }
 
-    /// Connects to a server and tries it out.
+    /// Makes a trial of a server: connects to it and asks one question. With sentinels, `address` is the name of a
+    /// master.
     async fn connect(&self, address: &str) -> Result<(ServerLine, Driver), String> {
         let master;
         let address = match self.settings.kind {
@@ -242,12 +248,13 @@ impl Worker {
             Err(reason) => Err(reason),
         };
         if tried.is_err() {
+            // The node may have left the cluster.
             self.remap.notify_one();
         }
         tried
     }
 
-    /// Asks the sentinels for the master.
+    /// Returns the address of a master, from the first sentinel that knows it.
     async fn master(&self, name: &str) -> Result<String, String> {
         let mut fault = String::new();
         for sentinel in &self.settings.addresses {
@@ -273,7 +280,7 @@ impl Worker {
         Err(fault)
     }
 
-    /// Returns the node of a name, and its connection if it is up.
+    /// Returns the node that has the slot of a name, and its connection; `None` if it is down.
     fn line(&self, name: &str) -> Option<(Rc<StoreNode>, ServerLine)> {
         let slot = topology::slot(name);
         let cluster = self.cluster.borrow();
@@ -283,8 +290,10 @@ impl Worker {
         Some((node, line))
     }
 
+    /// Asks a question in a task of its own, and sends the reply to the request.
     fn ask(self: Rc<Self>, question: Question) {
         let Question { name, command, size, patience, writes, reply } = question;
+        // The request has ended, or its time-box is over.
         if reply.is_closed() {
             return;
         }
@@ -298,11 +307,12 @@ impl Worker {
                 true => self.judge_write(&node, asked, patience),
                 false => self.judge(&node, asked, patience),
             };
-            // The request may have ended.
+            // Fails if the request has ended meanwhile, which does not matter.
             let _ = reply.send(judged);
         });
     }
 
+    /// Makes a write, and counts its end.
     async fn write(&self, write: &Write) {
         let Some((node, line)) = self.line(&write.name) else {
             self.counts.write(Written::Dropped);
@@ -314,7 +324,7 @@ impl Worker {
         self.counts.write(if judged.is_ok() { Written::Stored } else { Written::Failed });
     }
 
-    /// Returns the reply to a write, and notes whether the server takes writes.
+    /// Returns the reply to a write, and records whether the server accepts writes.
     fn judge_write(
         &self,
         node: &StoreNode,
@@ -324,7 +334,8 @@ impl Worker {
         let refusal = asked.as_ref().and_then(|asked| refusal(asked.as_ref().err()?));
         let judged = self.judge(node, asked, patience);
         match refusal {
-            // A master that has become a replica: the sentinels, or the cluster, know the new one.
+            // The master has become a replica. A new trial asks the sentinels, or the cluster, for the new master.
+            // Test: `the_successor_of_a_master_is_found_by_its_sentinels`.
             Some(reason) if reason == "READONLY" => node.leave("READONLY: the server is a replica".to_owned()),
             None if judged.is_err() => {}
             refusal => node.status.takes_writes(refusal),
@@ -332,7 +343,8 @@ impl Worker {
         judged
     }
 
-    /// Returns the reply, and notes whether the server failed. Errors about one key or one command don't count as failures.
+    /// Returns the reply, and records whether the server failed. Errors about one key or one command are no failures of
+    /// the server.
     fn judge(
         &self,
         node: &StoreNode,
@@ -350,6 +362,7 @@ impl Worker {
             }
             Some(Err(error)) => {
                 match error.code() {
+                    // The slot has moved, or is moving, to another node: no failure of this one.
                     Some("MOVED" | "ASK" | "TRYAGAIN") if self.settings.kind == StoreKind::Cluster => {
                         self.remap.notify_one();
                     }
@@ -362,8 +375,8 @@ impl Worker {
     }
 }
 
-/// Returns the reason for which a server that can be read refuses a write, in words. Servers before version 7 say the error
-/// of a script's command within another one.
+/// Returns the reason for which a server that can still be read refuses a write, in words. Servers before version 7
+/// wrap the error of a command in a script: `ERR Error running script …: -OOM command not allowed`.
 fn refusal(error: &RedisError) -> Option<String> {
     let code = error.code()?;
     if REFUSALS.contains(&code) {

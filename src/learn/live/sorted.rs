@@ -23,14 +23,14 @@ use crate::{
     upstream::{CompiledOrder, ReadingError},
 };
 
-/// The sizes of the answers in which an order is looked at, and of filtered ones.
+/// The sizes of answers whose order is checked, and of filtered ones.
 const SORTED: u32 = 100;
 const FILTERED: u32 = 5;
 
-/// The fields to sort by that are tried.
+/// The most fields of `sortable` that are tried.
 const FIELDS: usize = 4;
 
-/// Returns the order in which items are, as a remedy.
+/// Returns the order that the rows show, as a remedy.
 pub(in crate::learn) fn found_order(shape: ListShape, rows: Vec<Value>) -> String {
     let mut learnt = Learnt::new(shape, rows.len());
     order::find(&mut learnt, &Sample::of(rows));
@@ -87,7 +87,7 @@ impl Review {
         judge(answer, asked, &sorted.order, self.list.dialect.paging()).err()
     }
 
-    /// Reports a field with an order of its own by which the list does not run at all.
+    /// Reports an opaque first key by whose values the list does not run at all.
     fn check_opaque(&mut self, wide: &ReadPage) {
         let order = Arc::clone(&self.list.dialect.default_sorted().order);
         let Some(key) = order.strong().first().filter(|key| key.kind == Kind::Opaque) else { return };
@@ -112,7 +112,8 @@ impl Review {
         let fields = self.list.settings.sortable.clone();
         for field in fields.iter().filter(|field| field.value != "id").take(FIELDS) {
             let mut answers = Vec::new();
-            // The id runs the other way, so that an upstream that reads one key alone is noticed where values are equal.
+            // The id runs the other way, so that an upstream that reads one key alone is noticed where values are
+            // equal.
             for (direction, of_id) in
                 [(Direction::Ascending, Direction::Descending), (Direction::Descending, Direction::Ascending)]
             {

@@ -1,4 +1,4 @@
-//! The document held against the answers: what both say, and where they contradict each other.
+//! The comparison of the document with the answers: agreements and contradictions.
 
 use serde_json::Value;
 
@@ -11,10 +11,10 @@ use crate::learn::{
     shape::names::{OFFSETS, PAGES, SIZES},
 };
 
-/// The subject of a contradiction, the word of the document, and that of the answers.
+/// The subject of a contradiction, the text about the document, and that about the answers.
 type Contradiction = (&'static str, String, String);
 
-/// Notes what the document and the answers have in common, and each contradiction. Completes ranks by the document's values.
+/// Notes the agreements of the document and the answers, and each contradiction. Adds values of the document to ranks.
 pub(in crate::learn) fn note(learnt: &mut Learnt, document: &DocumentedList, base: &Base) {
     let mut agreed = Vec::new();
     let mut found = Vec::new();
@@ -164,7 +164,7 @@ fn is_of(value: &Value, kind: DocumentedType) -> bool {
     }
 }
 
-/// Returns the kind of a value: the value itself may be a secret.
+/// Returns the kind of a value for a report. The value itself may be a secret.
 fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -176,7 +176,8 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Puts values of a rank that the answers did not have in their places, where the rest stand in the document's order.
+/// Adds the values of the document to a rank, if the values in the answers have the document's order. Answers may not
+/// show all values.
 fn complete_ranks(learnt: &mut Learnt, document: &DocumentedList) {
     let item = learnt.shape.item.clone();
     let mut completed = Vec::new();

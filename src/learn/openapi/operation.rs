@@ -1,4 +1,4 @@
-//! Operations: that of a path, its parameters, its body, its answer, and its credentials.
+//! Operations of a document: the one of a path, and its parameters, body, answer and credentials.
 
 use http::Method;
 use serde_json::Value;
@@ -9,13 +9,12 @@ use super::{
 };
 use crate::learn::prober::answer::step;
 
-/// The most operations and parameters that are looked at.
+/// The most operations and parameters that are read.
 const MOST: usize = 5_000;
 
 /// The depth of members of a body.
 const BODY_DEPTH: usize = 3;
 
-/// An operation.
 pub(super) struct FoundOperation<'d> {
     /// The path as the document has it.
     pub(super) template: &'d str,
@@ -39,8 +38,8 @@ pub(super) fn lists(reader: DocumentSchemas<'_>, method: &Method) -> Vec<String>
     all.filter(|template| !template.contains('{')).map(str::to_owned).collect()
 }
 
-/// Finds the operation of a path: one whose template fits after a server's path, or else one that fits the end of the path,
-/// because a proxy may add a beginning. Of several, the one with the most literal segments.
+/// Finds the operation of a path: one whose template fits the rest after a server's path, or else one that fits the end
+/// of the path, because a proxy may add a prefix. Of several, the one with the most literal segments counts.
 pub(super) fn find<'d>(reader: DocumentSchemas<'d>, method: &Method, path: &str) -> Option<FoundOperation<'d>> {
     let segments = segments(path);
     let fitting = operations(reader, method).into_iter().filter_map(|found| {
@@ -83,7 +82,7 @@ fn server_path(server: &Value) -> String {
     }
 }
 
-/// A schema that says nothing.
+/// A schema without keys.
 static EMPTY: Value = Value::Null;
 
 /// Returns the parameters of the query. Those of the operation replace those of its path.

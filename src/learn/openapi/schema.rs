@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{DocumentedField, DocumentedType, MOST};
 use crate::learn::{prober::answer::step, shape::names};
 
-/// The most references in a row.
+/// The most references that are followed in a row, so that circles end.
 const REFERENCES: usize = 32;
 
 /// The depth of parts within parts, of members on the way to the items, and of fields within an item.
@@ -33,7 +33,7 @@ impl<'d> DocumentSchemas<'d> {
         None
     }
 
-    /// Returns a schema and those that it consists of, without references.
+    /// Returns a schema and all parts of its `allOf`, `anyOf` and `oneOf`, with references resolved.
     fn parts(self, schema: &'d Value) -> Vec<&'d Value> {
         let mut found = Vec::new();
         let mut waiting = vec![(schema, 0)];

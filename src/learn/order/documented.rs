@@ -1,4 +1,4 @@
-//! The sort as a document describes it: parameters, the ways to write a direction, and words for fields.
+//! The sort as an OpenAPI document describes it: parameters, spellings of the direction, and words for fields.
 
 use crate::learn::{
     findings::SortGrammar,
@@ -18,9 +18,9 @@ const SEPARATORS: [&str; 7] = [":", ",", " ", ".", "_", "|", "-"];
 /// The described parameters that sort.
 #[derive(Debug, Default)]
 pub(super) struct DocumentedSort {
-    /// Those whose values say how a direction is written.
+    /// Those whose described values show how a direction is written.
     pub(super) forms: Vec<SortGrammar>,
-    /// The names of the others.
+    /// The names of the other ones.
     pub(super) names: Vec<String>,
     /// The words for fields; empty where none are listed.
     words: Vec<String>,
@@ -54,7 +54,8 @@ impl DocumentedSort {
     }
 }
 
-/// Returns whether a parameter sorts, by its name or by its values, and takes no direction alone.
+/// Returns whether a parameter sorts, by its name or because its values are names of fields. A parameter of the
+/// direction alone does not count.
 pub(in crate::learn) fn is_sort(document: &DocumentedList, parameter: &DocumentedParameter) -> bool {
     let name = plain(&parameter.name);
     let is_text = matches!(parameter.kind, DocumentedType::Text | DocumentedType::Other);
@@ -62,7 +63,7 @@ pub(in crate::learn) fn is_sort(document: &DocumentedList, parameter: &Documente
     is_text && is_named && directions(parameter).is_none() && !name.ends_with("dir") && !name.ends_with("direction")
 }
 
-/// Returns the words of a parameter that takes a direction and nothing else.
+/// Returns the words for both directions of a parameter that takes a direction alone.
 fn directions(parameter: &DocumentedParameter) -> Option<(&'static str, &'static str)> {
     let has = |word: &str| parameter.choices.iter().any(|choice| choice == word);
     let words = DIRECTIONS.into_iter().find(|(up, down)| has(up) && has(down))?;
@@ -70,7 +71,7 @@ fn directions(parameter: &DocumentedParameter) -> Option<(&'static str, &'static
     parameter.choices.iter().all(is_word).then_some(words)
 }
 
-/// Returns how values such as `-name` or `name:desc` write a direction.
+/// Returns the grammar that values such as `-name` or `name:desc` show.
 fn written(name: &str, texts: &[&str]) -> Option<SortGrammar> {
     if texts.iter().any(|text| text.starts_with('-')) {
         return Some(form(&format!("{name}={{direction}}{{field}}"), "", "-"));
@@ -85,14 +86,14 @@ fn written(name: &str, texts: &[&str]) -> Option<SortGrammar> {
     None
 }
 
-/// Returns how a parameter beside that of the field writes the direction.
+/// Returns the grammar with a second parameter, which takes the direction.
 fn beside(name: &str, document: &DocumentedList) -> Option<SortGrammar> {
     let mut others = document.parameters.iter().filter(|other| other.name != name);
     let (own, (up, down)) = others.find_map(|other| Some((&other.name, directions(other)?)))?;
     Some(form(&format!("{name}={{field}}&{own}={{direction}}"), up, down))
 }
 
-/// Returns the field in a value.
+/// Returns the field in a value, without its direction.
 fn bare<'c>(form: &SortGrammar, choice: &'c str) -> &'c str {
     let separator =
         form.query.split_once("{field}").map_or("", |(_, rest)| rest.split(['{', '&']).next().unwrap_or(""));

@@ -1,5 +1,5 @@
-//! Range filters, found by their effect: several ways to write one are tried in one request, each with the value of another
-//! row, and the first item that comes tells which of them was read.
+//! Range filters, found by their effect: several spellings are sent in one request, each with the value of another row,
+//! so that the first item of the answer shows which spelling was read.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,8 @@ use crate::learn::{
     prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
 };
 
-/// The ways to write a comparison, with `{op}` for its word.
+/// The spellings of a comparison, each with the words for `{op}`: less, greater, at most, at least. An empty word means
+/// that the spelling has no such comparison.
 const WAYS: [(&str, [&str; 4]); 13] = [
     ("{field}__{op}={value}", ["lt", "gt", "lte", "gte"]),
     ("{field}[{op}]={value}", ["lt", "gt", "lte", "gte"]),
@@ -31,7 +32,7 @@ const WAYS: [(&str, [&str; 4]); 13] = [
     ("{field}={op}:{value}", ["lt", "gt", "lte", "gte"]),
 ];
 
-/// The ways that can stand in one request: the last two are one parameter.
+/// The number of spellings that can be in one request: the last two use the same parameter.
 const TOGETHER: usize = 11;
 
 /// The places of `gte` and `lte` among the words.
@@ -39,10 +40,10 @@ const GTE: usize = 3;
 const LTE: usize = 2;
 const OPERATIONS: [&str; 4] = ["lt", "gt", "lte", "gte"];
 
-/// The items that a filtered answer is asked for.
+/// The most items that a filtered answer is requested with.
 const LARGEST: u32 = 200;
 
-/// The requests that are kept for later steps.
+/// The number of requests that is left for later steps.
 const KEPT: usize = 4;
 
 /// Finds the range filters on the first key of the order.
@@ -57,7 +58,7 @@ pub(in crate::learn) async fn find(
         return Ok(());
     };
     let onward = if column.descending { LTE } else { GTE };
-    // Values of different rows tell the ways apart. The first row is not used: its value would change nothing.
+    // Values of different rows tell the spellings apart. The first value is not used: filtering by it has no effect.
     let places: Vec<usize> = (1..column.starts.len()).take(TOGETHER).collect();
     if places.len() < 2 {
         return Ok(());
@@ -102,7 +103,7 @@ pub(in crate::learn) async fn find(
     confirm(session, learnt, &column, way, place).await
 }
 
-/// Confirms each comparison of a way by its own effect.
+/// Confirms each comparison of a spelling by its own effect.
 async fn confirm(
     session: &Session,
     learnt: &mut Learnt,
@@ -122,7 +123,8 @@ async fn confirm(
         let setting = column.setting(WAYS[way], operation, place);
         let answer = column.answer(learnt, session, &[setting]).await?;
         let rows = &answer.places;
-        // A value that is shown more coarsely than it is compared leaves out some of the items that have it.
+        // An upstream that shows seconds and compares milliseconds leaves out some items of an inclusive bound. Test:
+        // `a_filter_that_leaves_out_equal_items_is_not_used`.
         let is_complete = !is_inclusive || column.holds_all(&answer, place);
         let holds = is_complete
             && match (is_onward, rows.first(), rows.last()) {
@@ -149,22 +151,23 @@ async fn confirm(
     Ok(())
 }
 
-/// The first key of the order, with the rows of the sample that begin another value.
+/// The first key of the order, with its values in the sample.
 struct Column {
-    /// The upstream's name.
+    /// The name in requests.
     name: String,
     /// The name in the order.
     known_as: String,
     pointer: String,
     descending: bool,
+    /// The different values, in the order of the list.
     values: Vec<String>,
-    /// The rows at which a value begins.
+    /// For each value, the index of its first row.
     starts: Vec<usize>,
-    /// The items that have each value.
+    /// For each value, the items that have it.
     items: Vec<BTreeSet<String>>,
 }
 
-/// An answer to a filter: the places of its values among those of the sample, up to the first that is not there, and its
+/// An answer to a filter: the indices of its values among those of the sample, up to the first unknown value, and its
 /// items.
 struct Filtered {
     places: Vec<usize>,
@@ -212,14 +215,14 @@ impl Column {
                 last.insert(learnt.shape.identity(row));
             }
         }
-        // The last value may go on after the sample.
+        // Items after the sample may have the last value too.
         starts.pop();
         values.pop();
         items.pop();
         Some(Self { name, known_as, pointer, descending, values, starts, items })
     }
 
-    /// Returns the ways that a document describes.
+    /// Returns the indices of the spellings whose parameters a document describes.
     fn described(&self, session: &Session, operation: usize) -> Vec<usize> {
         let is_described = |way: &usize| {
             let (template, words) = WAYS[*way];
@@ -240,7 +243,7 @@ impl Column {
         (ProbeSlot::Query(written(name)), written(value))
     }
 
-    /// Returns the value, by its place among all, with which an answer begins.
+    /// Returns the index of the value with which an answer begins.
     async fn begins(
         &self,
         learnt: &Learnt,

@@ -1,5 +1,5 @@
 //! The parameters that sort, found by their effect: names are tried together with a field by which the list is not
-//! sorted, then the ways to say a direction, then two keys.
+//! sorted, then spellings of the direction, then two keys.
 
 use std::rc::Rc;
 
@@ -15,11 +15,11 @@ use crate::learn::{
     prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
 };
 
-/// Parameters that name a field; `order` alone is tried apart, because many lists take a direction by that name.
+/// Parameters that take a field. `order` is tried by itself, because in many lists it takes a direction.
 const NAMES: [&str; 10] =
     ["sort", "ordering", "order_by", "sort_by", "sortBy", "orderBy", "_sort", "$orderby", "orderby", "sortby"];
 
-/// Parameters that name a direction beside a field.
+/// Parameters that take a direction, beside one that takes a field.
 const DIRECTIONS: [&str; 11] = [
     "order",
     "direction",
@@ -34,7 +34,7 @@ const DIRECTIONS: [&str; 11] = [
     "order_dir",
 ];
 
-/// The ways to write a descending field in one value, and the words for both directions.
+/// The spellings of a field and its direction in one value, with the words for ascending and descending.
 const WORDS: [(&str, &str, &str); 7] = [
     ("{direction}{field}", "", "-"),
     ("{field}:{direction}", "asc", "desc"),
@@ -45,7 +45,7 @@ const WORDS: [(&str, &str, &str); 7] = [
     ("{field}|{direction}", "asc", "desc"),
 ];
 
-/// Ways to sort that share no parameter with the others.
+/// Spellings whose parameters differ from all others.
 const PARTICULAR: [(&str, &str, &str); 4] = [
     ("order={field}.{direction}", "asc", "desc"),
     ("$sort[{field}]={direction}", "1", "-1"),
@@ -53,16 +53,16 @@ const PARTICULAR: [(&str, &str, &str); 4] = [
     ("sort[{field}]={direction}", "asc", "desc"),
 ];
 
-/// The requests that are kept for later steps.
+/// The number of requests that is left for later steps.
 const KEPT: usize = 8;
 
-/// The fields that are tried beside those of the order.
+/// The most fields that are tried beside those of the order.
 const FIELDS: usize = 3;
 
-/// The fields that are tried because a document names them.
+/// The most fields that are tried because a document names them.
 const DESCRIBED: usize = 6;
 
-/// The items of an answer whose order is looked at.
+/// The number of items of an answer whose order is examined.
 const LOOKED_AT: u32 = 50;
 
 /// Finds the parameters that sort, and the fields by which they do.
@@ -110,11 +110,12 @@ pub(in crate::learn) async fn find(
     Ok(())
 }
 
-/// A field by which sorting shows.
+/// A field with which parameters that sort are tried.
 struct Subject {
     name: String,
     pointer: String,
-    /// The direction in which the list runs by it already, so that only the other one shows.
+    /// `Some(true)` if the list runs downward by it already, `Some(false)` if upward: only the other direction shows an
+    /// effect then.
     runs: Option<bool>,
 }
 
@@ -124,13 +125,13 @@ impl Subject {
         Self { name, pointer: pointer.to_owned(), runs }
     }
 
-    /// Returns the list runs upward by it.
+    /// Returns whether the list runs upward by it already.
     fn is_ascending(&self) -> bool {
         self.runs == Some(false)
     }
 }
 
-/// Returns the name of a field in the parameters that sort.
+/// Returns the word for a field in the parameters that sort: that of the document, or the field's own name.
 fn word(documented: &DocumentedSort, pointer: &str) -> String {
     documented.word(pointer).map_or_else(|| upstream_name(pointer), str::to_owned)
 }
@@ -174,7 +175,7 @@ impl Trial<'_> {
         Ok(None)
     }
 
-    /// Tries the parameters that a document describes.
+    /// Tries the parameters that a document describes as those of the sort.
     async fn described(&self, learnt: &Learnt) -> Result<Option<SortGrammar>, ProbeHalt> {
         for form in &self.documented.forms {
             if self.shows(learnt, form).await? {
@@ -195,7 +196,7 @@ impl Trial<'_> {
         Ok(None)
     }
 
-    /// Returns whether a way to sort turns the list into a direction in which it does not run by itself.
+    /// Returns whether a grammar sorts the list in a direction in which it does not run by itself.
     async fn shows(&self, learnt: &Learnt, form: &SortGrammar) -> Result<bool, ProbeHalt> {
         let descending = self.subject.runs != Some(true);
         self.holds(learnt, &settings(form, &[(&self.subject.name, descending)]), descending).await
@@ -220,7 +221,7 @@ impl Trial<'_> {
         Ok(runs(learnt, &seen, &self.subject.pointer).is_some_and(|run| run.descending == descending))
     }
 
-    /// Returns the name that has the effect which all names together have.
+    /// Returns the name that has the effect of all names together, by ever smaller groups of them.
     async fn among<'n>(
         &self,
         learnt: &Learnt,
@@ -239,7 +240,7 @@ impl Trial<'_> {
         Ok(names.first().copied().unwrap_or_default())
     }
 
-    /// Finds how a parameter that names a field says that it is descending.
+    /// Finds how a descending field is written with a parameter that takes a field.
     async fn direction(&self, learnt: &Learnt, name: &str) -> Result<Option<SortGrammar>, ProbeHalt> {
         let (values, others): (Vec<_>, Vec<_>) = WORDS.into_iter().enumerate().partition(|(at, _)| *at == 0);
         let mut waiting = values;
@@ -251,7 +252,7 @@ impl Trial<'_> {
         };
         waiting.extend(others);
         for (at, (template, up, down)) in waiting {
-            // After the most usual way, all companions together cost one request.
+            // After the most usual spelling, all parameters of a direction are tried in one request.
             if at == 1 && self.holds(learnt, &beside(&companions), true).await? {
                 let own = self.among(learnt, &companions, beside, true).await?;
                 return Ok(Some(form(&format!("{name}={{field}}&{own}={{direction}}"), "asc", "desc")));
@@ -291,13 +292,13 @@ pub(in crate::learn) fn settings(form: &SortGrammar, terms: &[(&str, bool)]) -> 
     found
 }
 
-/// Returns how the items of an answer run by a field.
+/// Returns how the items of an answer run by a field; `None` with fewer than two changes.
 fn runs(learnt: &Learnt, seen: &SeenAnswer, pointer: &str) -> Option<order::ColumnRun> {
     let rows = learnt.shape.elements(seen)?;
     order::run(rows, pointer, &order::whole(rows)).filter(|run| run.changes >= 2)
 }
 
-/// Chooses a field by which the list is not sorted, and which has many values.
+/// Chooses a field with many values by which the list does not run upward.
 fn subject(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Option<Subject> {
     let rows = &sample.rows[..sample.first_stretch.min(sample.rows.len())];
     let whole = order::whole(rows);
@@ -328,7 +329,7 @@ fn subject(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Opt
     Some(Subject::of(best, documented, order::run(rows, best, &whole).map(|run| run.descending)))
 }
 
-/// Returns the id as a field to sort by, which lists take that take no other.
+/// Returns the id as a field to sort by, because some lists sort by it alone.
 fn by_id(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Option<Subject> {
     let pointer = learnt.shape.id.clone().filter(|id| !id.is_empty())?;
     let rows = &sample.rows[..sample.first_stretch.min(sample.rows.len())];
@@ -336,7 +337,7 @@ fn by_id(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Optio
     Some(Subject::of(&pointer, documented, run.map(|run| run.descending)))
 }
 
-/// Returns grammars that the first answer suggests: by links in it that sort.
+/// Returns usual grammars, those of a framework that the first answer shows first.
 fn suggested(base: &Base) -> Vec<(&'static str, &'static str, &'static str)> {
     let text = base.seen.json.as_ref().map(Value::to_string).unwrap_or_default();
     let mut usual = vec![("sort={direction}{field}", "", "-"), ("ordering={direction}{field}", "", "-")];
@@ -370,7 +371,7 @@ fn first(learnt: &Learnt) -> Option<Setting> {
     }
 }
 
-/// Tries the fields of the order, the id, and a few more.
+/// Tries the fields of the order, the id, and a few more, and adds those that sort to the grammar.
 async fn try_fields(
     trial: &Trial<'_>,
     learnt: &mut Learnt,
@@ -401,7 +402,8 @@ async fn try_fields(
             continue;
         }
         let name = word(trial.documented, &pointer);
-        // Both directions, because a list that ignores the parameter may run one way by itself.
+        // Both directions are tried, because a list that ignores the parameter may run one way by itself. Test:
+        // `a_sort_parameter_without_effect_is_not_learnt`.
         let (mut both, mut nulls) = (Vec::new(), [None, None]);
         for descending in [true, false] {
             let seen = trial.ask(&settings(form, &[(&name, descending)])).await?;
@@ -416,8 +418,8 @@ async fn try_fields(
                 None => break,
             }
             if !is_of_order && both.len() == 1 && pointer != trial.subject.pointer && !has_nulls(rows, &pointer) {
-                // The parameter is known to work; one direction of a further field is enough where the list runs the other
-                // way by itself.
+                // The parameter is known to work; one direction of a further field is enough where the list runs the
+                // other way by itself.
                 let own = order::run(rows, &pointer, &order::whole(rows));
                 if own.is_none_or(|own| own.descending != descending) {
                     both.push(both[0].clone());
@@ -433,7 +435,7 @@ async fn try_fields(
     Ok(())
 }
 
-/// Returns the comparison that explains both directions.
+/// Returns the run whose comparison explains both directions.
 fn wider(left: order::ColumnRun, right: order::ColumnRun) -> order::ColumnRun {
     if left.comparison == ValueOrder::Language || !left.is_told && right.is_told {
         left_or(left, right)
@@ -458,7 +460,7 @@ fn has_nulls(rows: &[Value], pointer: &str) -> bool {
     rows.iter().any(|row| step_into(row, pointer).is_none_or(Value::is_null))
 }
 
-/// Returns where nulls stand, from whether the first item is null in ascending and in descending order.
+/// Returns the place of nulls. `begins` is whether the first item is null in ascending and in descending order.
 fn nulls_at(begins: [Option<bool>; 2], any: bool) -> Option<NullsAt> {
     if !any {
         return None;
@@ -472,7 +474,7 @@ fn nulls_at(begins: [Option<bool>; 2], any: bool) -> Option<NullsAt> {
     }
 }
 
-/// Adds a field, and corrects the order's own description of it.
+/// Adds a field to the grammar, and corrects its description in the order.
 fn note_field(learnt: &mut Learnt, form: &mut SortGrammar, field: ListField, pointer: &str) {
     let is_id = learnt.shape.id.as_deref() == Some(pointer);
     if matches!(field.comparison, ValueOrder::Rank(_)) || is_id && field.comparison == ValueOrder::Language {
@@ -497,7 +499,8 @@ fn note_field(learnt: &mut Learnt, form: &mut SortGrammar, field: ListField, poi
     }
 }
 
-/// Tries two keys at once: a field with equal values, and the id in the direction that does not come by itself.
+/// Tries two keys at once: a field with equal values, and the id in the direction in which ties do not run by
+/// themselves.
 async fn try_keys(
     trial: &Trial<'_>,
     learnt: &Learnt,
@@ -534,8 +537,8 @@ async fn try_keys(
     Ok(())
 }
 
-/// Returns whether the ids of equal values run down; `Some(None)` where they run neither way; nothing without equal
-/// values.
+/// Returns whether the ids of equal values are descending: `Some(None)` if they run in neither direction, and `None` if
+/// there are too few equal values.
 fn ties_run(learnt: &Learnt, seen: &SeenAnswer, pointer: &str, id: &str) -> Option<Option<bool>> {
     let rows = learnt.shape.elements(seen)?;
     order::run(rows, pointer, &order::whole(rows))?;
@@ -546,7 +549,7 @@ fn ties_run(learnt: &Learnt, seen: &SeenAnswer, pointer: &str, id: &str) -> Opti
     Some(order::run(rows, id, &ties).map(|run| run.descending))
 }
 
-/// Chooses an order that can be asked for where the list's own is not known.
+/// Chooses the order by the id if the list's own order is not known and the upstream sorts by the id.
 fn choose_order(learnt: &mut Learnt, form: &SortGrammar) {
     if learnt.order.is_none() && form.fields.iter().any(|name| name == "id") {
         learnt.order = Some(ListOrder { keys: Vec::new(), id_descending: false, id_comparison: None, longest_tie: 0 });

@@ -1,4 +1,4 @@
-//! The largest number of items in an answer, found by a size that is larger than most caps.
+//! The cap: the largest number of items in an answer, found by a request for more items than most caps allow.
 
 use std::rc::Rc;
 
@@ -10,22 +10,23 @@ use crate::learn::{
     shape::names::TOTALS,
 };
 
-/// The largest number of items that is asked for at once, and the largest answer that is expected from it, in bytes.
+/// The largest number of items that is requested at once.
 const LARGEST: usize = 1_000;
 
+/// The largest answer that is requested, in bytes, estimated from the first one.
 const LARGEST_ANSWER: usize = 2 << 20;
 
 /// Sizes that are tried after a larger one was refused or lowered to the default.
 const SMALLER: [u32; 4] = [500, 200, 100, 50];
 
-/// The widest answer, and the size that it was asked for.
+/// The widest answer, the size that was requested, and the number of its items.
 pub(super) struct Widest {
     pub(super) seen: Rc<SeenAnswer>,
     pub(super) asked: Option<u32>,
     pub(super) count: usize,
 }
 
-/// Asks for as many items as is polite, and notes the cap.
+/// Requests up to [`LARGEST`] items, fewer after a refusal, and notes the cap.
 pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Widest, ProbeHalt> {
     let default = || Widest { seen: Rc::clone(&base.seen), asked: None, count: base.ids.len() };
     let Some(form) = learnt.size.clone() else { return Ok(default()) };
@@ -67,7 +68,8 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
             if let Some(named) = documented.take().or_else(|| number_in(&seen, base.ids.len(), size)) {
                 sizes.push(named);
             } else if count > 0 && sizes.len() > 2 {
-                // An upstream that lowers what is too large gives its largest size; one that falls back gives the default.
+                // As many items as without a size: the upstream falls back to the default, or its cap is the
+                // default. One smaller size and this count decide.
                 sizes.drain(..sizes.len() - 1);
                 sizes.insert(0, u32::try_from(count).unwrap_or(size));
             }
@@ -105,7 +107,8 @@ fn note_cap(learnt: &mut Learnt, base: &Base, name: &str, size: u32, count: usiz
     learnt.note(certainty, "largest size", found, evidence);
 }
 
-/// Returns whether facts of the first answer say that the list has more than this number of items.
+/// Returns whether the list has more than this number of items: by the total of the first answer, or, without one,
+/// because the number is a multiple of ten.
 pub(super) fn has_more_than(learnt: &Learnt, base: &Base, count: usize) -> bool {
     let facts = learnt.shape.facts(&base.seen);
     let total = facts.iter().filter(|fact| fact.is_named(&TOTALS)).filter_map(|fact| whole(&fact.value)).max();
@@ -116,7 +119,7 @@ pub(super) fn has_more_than(learnt: &Learnt, base: &Base, count: usize) -> bool 
     }
 }
 
-/// Returns a number in a refusal that may be the largest size.
+/// Returns the largest number in the body of a refusal that may be the cap: from `least` to less than `below`.
 fn number_in(seen: &SeenAnswer, least: usize, below: u32) -> Option<u32> {
     let text = seen.json.as_ref()?.to_string();
     let numbers = text.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse::<u32>().ok());
@@ -124,7 +127,7 @@ fn number_in(seen: &SeenAnswer, least: usize, below: u32) -> Option<u32> {
     numbers.filter(|number| (least..below).contains(number) && *number != u32::from(seen.status)).max()
 }
 
-/// Returns the settings of the first page, without which some lists read no size.
+/// Returns the setting of the first page, without which some upstreams read no size.
 fn first_of(learnt: &Learnt) -> Option<Setting> {
     match &learnt.place {
         Some(PlaceForm::Page { slot, first }) => Some((slot.clone(), first.to_string())),

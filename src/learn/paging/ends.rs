@@ -1,4 +1,4 @@
-//! The length of the list and its end, and the rows by which its order is found.
+//! The length and the end of the list, and the sample of rows by which its order is found.
 
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
@@ -15,42 +15,43 @@ use crate::learn::{
     prober::session::{ProbeHalt, Session, Setting},
 };
 
-/// The first offset at which the time of a deep answer is compared with that of the first one, and the factor of the next.
+/// The first offset at which the time of a deep answer is compared with that of the first one.
 const DEPTH: u64 = 500;
 
+/// The factor from one such offset to the next.
 const DEEPER: u64 = 4;
 
-/// A deep answer is slow if it takes this many times as long as the first one, and this much longer.
+/// A deep answer is slow if it takes longer than this many times the first one's time, and [`NOTABLE`] beside.
 const SLOWER: u32 = 3;
 
 const NOTABLE: Duration = Duration::from_millis(100);
 
-/// The parts of a list, at whose borders rows are taken.
+/// The number of parts of a list, at whose borders rows are sampled.
 const PARTS: u64 = 3;
 
-/// The pages that are followed where each leads to the next.
+/// The most pages that are read of a list whose pages lead to one another.
 const FOLLOWED: usize = 3;
 
-/// Rows of the list: from its beginning, then from further places, in their order.
+/// Rows of the list in its order: from its beginning, then from further places.
 #[derive(Debug, Default)]
 pub(in crate::learn) struct Sample {
     pub(in crate::learn) rows: Vec<Value>,
-    /// The rows are all of the list.
+    /// True if the rows are the whole list.
     pub(in crate::learn) is_whole: bool,
-    /// The rows that follow the first one without a gap.
+    /// The number of rows from the beginning without a gap.
     pub(in crate::learn) first_stretch: usize,
     known: BTreeSet<String>,
-    /// The place in the list of the answer that each row came with.
+    /// For each row, the offset of the answer that had it.
     places: Vec<u64>,
 }
 
 impl Sample {
-    /// Makes a sample of rows that follow one another.
+    /// Creates a sample of rows without a gap.
     pub(in crate::learn) fn of(rows: Vec<Value>) -> Self {
         Self { first_stretch: rows.len(), places: vec![0; rows.len()], rows, ..Self::default() }
     }
 
-    /// Adds the rows of an answer that are not there yet, after those of answers that begin no later.
+    /// Adds the new rows of the answer at offset `from`, after the rows of answers that begin no later.
     fn add(&mut self, learnt: &Learnt, seen: &SeenAnswer, from: u64) {
         let identities = learnt.shape.identities(seen).unwrap_or_default();
         let elements = learnt.shape.elements(seen).unwrap_or_default().iter().zip(identities);
@@ -62,7 +63,7 @@ impl Sample {
     }
 }
 
-/// Finds the cap, the facts of answers and the end, and returns the rows that were seen.
+/// Finds the cap, the facts of answers and the end of the list. Returns the sample of its rows.
 pub(in crate::learn) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Sample, ProbeHalt> {
     let widest = cap::widest(session, learnt, base).await?;
     let mut sample = Sample::default();
@@ -73,7 +74,7 @@ pub(in crate::learn) async fn look(session: &Session, learnt: &mut Learnt, base:
     }
     sample.first_stretch = sample.rows.len();
     let paged = match &learnt.place {
-        // Some upstreams tell a total only where a page is asked for.
+        // Some upstreams give a total only if the request has a page.
         Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
             let few = learnt.size.as_ref().and_then(|form| form.choices.first().copied());
             let seen = at(session, learnt, 0, few.unwrap_or_else(|| page_size(learnt).min(5))).await?;
@@ -95,7 +96,7 @@ pub(in crate::learn) async fn look(session: &Session, learnt: &mut Learnt, base:
     Ok(sample)
 }
 
-/// Looks at the end of a list whose pages have numbers, and at rows from its middle.
+/// Examines the end of a list whose pages have numbers, and samples rows from its middle.
 async fn numbered(
     session: &Session,
     learnt: &mut Learnt,
@@ -122,7 +123,7 @@ async fn numbered(
         sample.add(learnt, &seen, last);
         middle(session, learnt, last, sample).await?;
     }
-    // A list that fits into one page shows no page that others follow.
+    // A list that fits into one page shows no flag of a page that others follow.
     facts::confirm_flags(learnt, base, &seen, last > 0);
     let past = at(session, learnt, last + u64::from(size), size).await?;
     if past.is_recorded() {
@@ -131,8 +132,9 @@ async fn numbered(
     Ok(())
 }
 
-/// Takes rows from the middle: where few values sort first, ids run one way within each of them, and those of the beginning
-/// and of the end may do so together.
+/// Samples rows from the middle. If the first key has few values, ids run one way within each value, and the rows of
+/// the beginning and of the end alone could look sorted by their ids. Test:
+/// `a_sort_by_few_values_is_not_taken_for_one_by_ids`.
 async fn middle(session: &Session, learnt: &Learnt, last: u64, sample: &mut Sample) -> Result<(), ProbeHalt> {
     let size = page_size(learnt);
     for part in 1..PARTS {
@@ -151,10 +153,10 @@ fn note_no_end(session: &Session, learnt: &mut Learnt, why: &str) {
     learnt.note(Certainty::Open, "end of the list", "not looked at", evidence);
 }
 
-/// Takes the rows of the recorded pages that follow the first, and returns the length of the list if a page ends it.
+/// Adds the rows of the recorded pages after the first. Returns the length of the list if one of them is its end.
 async fn recorded_pages(session: &Session, learnt: &Learnt, sample: &mut Sample) -> Result<Option<u64>, ProbeHalt> {
     let size = page_size(learnt);
-    // A page of a live list comes from no recorded request.
+    // A live list has no recorded requests, and this loop no iteration.
     for page in 1..=session.target.recorded.len() {
         let from = u64::try_from(page).unwrap_or(u64::MAX).saturating_mul(u64::from(size));
         let seen = at(session, learnt, from, size).await?;
@@ -171,17 +173,18 @@ async fn recorded_pages(session: &Session, learnt: &Learnt, sample: &mut Sample)
     Ok(None)
 }
 
-/// The depth that was reached.
+/// The result of going deeper into a list.
 struct Depth {
-    /// The deepest offset that may be asked for.
+    /// The deepest offset that may be requested.
     reached: u64,
-    /// The length of the list, where an answer ended.
+    /// The length of the list, if its end was found.
     end: Option<u64>,
-    /// The reason why no deeper one may.
+    /// The reason that no deeper offset may be requested.
     why: String,
 }
 
-/// Goes deeper step by step as long as answers take no longer, and takes rows from there.
+/// Requests ever deeper pages while answers do not get slower, and samples their rows. Test:
+/// `a_list_that_gets_slower_with_depth_is_left_alone`.
 async fn deep_enough(
     session: &Session,
     learnt: &mut Learnt,
@@ -195,7 +198,7 @@ async fn deep_enough(
     if end <= DEPTH {
         return Ok(Depth { reached: end, end: None, why: String::new() });
     }
-    // A first answer may have opened the connection, so the time of the second one counts.
+    // The very first answer may include the time of connecting, so that the faster of two counts.
     let first = at(session, learnt, 0, size).await?;
     let mut from = u64::try_from(sample.rows.len()).unwrap_or(0).max(DEPTH) / u64::from(size) * u64::from(size);
     let usual = first.elapsed.min(base.seen.elapsed);
@@ -236,12 +239,13 @@ async fn deep_enough(
     Ok(Depth { reached: most, end: None, why: String::new() })
 }
 
-/// Halves the way between the beginning and a page whose items come again at deeper ones: the first page that has them is the
-/// last one of the list.
+/// Finds the last page of a list that repeats it after the end, by bisection between the beginning and a page with the
+/// items
+/// `again`: the first page with these items is the last one.
 async fn search_repeated(session: &Session, learnt: &Learnt, from: u64, again: &[String]) -> Result<Depth, ProbeHalt> {
     let size = u64::from(page_size(learnt));
     let (mut low, mut high) = (0, from / size);
-    // The way is halved each time.
+    // Each iteration halves the interval.
     while high - low > 1 {
         let middle = u64::midpoint(low, high);
         let seen = at(session, learnt, middle * size, page_size(learnt)).await?;
@@ -255,7 +259,7 @@ async fn search_repeated(session: &Session, learnt: &Learnt, from: u64, again: &
     Ok(Depth { reached: end, end: Some(end), why: String::new() })
 }
 
-/// Halves the way between a place that has items and one that has none.
+/// Finds the end of a list by bisection between an offset with items and one without, in at most 12 requests.
 async fn search_end(session: &Session, learnt: &Learnt, has: u64, has_none: u64) -> Result<Depth, ProbeHalt> {
     let size = page_size(learnt);
     let (mut low, mut high) = (has / u64::from(size), has_none / u64::from(size));
@@ -284,7 +288,7 @@ async fn search_end(session: &Session, learnt: &Learnt, has: u64, has_none: u64)
     Ok(Depth { reached: 0, end: None, why: "its end was not found".to_owned() })
 }
 
-/// Returns the size of the pages by which the list is looked at.
+/// Returns the size of the pages with which the list is examined: at most 100, unless a few sizes alone are allowed.
 fn page_size(learnt: &Learnt) -> u32 {
     let Some(form) = &learnt.size else { return learnt.default_size.max(1) };
     match form.choices.last() {
@@ -293,7 +297,7 @@ fn page_size(learnt: &Learnt) -> u32 {
     }
 }
 
-/// Asks for the page that begins at an offset, which is a multiple of the size.
+/// Requests the page that begins at an offset, which must be a multiple of the size for lists by page.
 pub(in crate::learn) async fn at(
     session: &Session,
     learnt: &Learnt,
@@ -313,7 +317,7 @@ pub(in crate::learn) async fn at(
     session.ask(&settings).await
 }
 
-/// Follows a list whose pages lead to one another.
+/// Reads up to [`FOLLOWED`] pages of a list whose pages lead to one another, and adds their rows.
 async fn follow(
     session: &Session,
     learnt: &mut Learnt,
@@ -330,7 +334,7 @@ async fn follow(
             return Ok(());
         };
         let size = learnt.size.as_ref().map(|form| (form.slot.clone(), widest.asked.unwrap_or(100).to_string()));
-        // A URL has the size in it.
+        // The settings of a next URL may have the size already.
         let size = size.filter(|(slot, _)| next.iter().all(|(own, _)| own != slot));
         let settings: Vec<Setting> = size.into_iter().chain(next).collect();
         seen = session.ask(&settings).await?;
@@ -348,7 +352,7 @@ async fn follow(
     Ok(())
 }
 
-/// Returns the settings of the page after an answer.
+/// Returns the settings of the page after an answer; `None` if it leads to none.
 fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &SeenAnswer, session: &Session) -> Option<Vec<Setting>> {
     let text = |place: &str| match seen.at(place)? {
         Value::String(text) => Some(text).filter(|text| !text.is_empty()),
@@ -376,13 +380,13 @@ fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &SeenAnswer, session: 
     }
 }
 
-/// Takes the id back if two items share it.
+/// Drops the id if two different items share it.
 fn check_ids(learnt: &mut Learnt, sample: &Sample) {
     let Some(id) = learnt.shape.id.clone() else { return };
     let mut known = std::collections::BTreeMap::new();
     for row in &sample.rows {
         let own = crate::learn::prober::answer::step_into(row, &id).map(Value::to_string);
-        // An item that moved while the list was read comes twice as it is.
+        // An item that moved while the list was read can come twice; both are equal then.
         if let Some(before) = known.insert(own, row)
             && before != row
         {

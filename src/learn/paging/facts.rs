@@ -1,4 +1,5 @@
-//! Facts beside the items: the total, the flags of more and of the end, the next link, and the answer after the end.
+//! Facts beside the items: the total, the flags that more follows or that the list ends, the next link, and the answer
+//! after the end.
 
 use serde_json::Value;
 
@@ -11,8 +12,8 @@ use crate::learn::{
     shape::names::{LAST, MORE, PAGE_COUNTS, TOTALS, last_step},
 };
 
-/// Finds the total: a number with a usual name that does not follow the size of the answer, or one that is exactly the
-/// number of all items.
+/// Finds the total: a number that is the same in answers of two sizes and is not less than their items. It has a usual
+/// name, or is exactly the number of items when all of them came.
 pub(super) fn find_total(learnt: &mut Learnt, paged: &SeenAnswer, base: &Base, widest: &Widest) -> Option<u64> {
     let seen_most = u64::try_from(widest.count.max(base.ids.len())).ok()?;
     let asked = widest.asked.map(u64::from);
@@ -44,7 +45,8 @@ pub(super) fn find_total(learnt: &mut Learnt, paged: &SeenAnswer, base: &Base, w
     Some(value)
 }
 
-/// Notes the facts of the first answer about further items. Those of the last page confirm them, or take them back.
+/// Remembers the facts of the first answer about further items, by their names. `confirm_flags` keeps those that the
+/// last page confirms.
 pub(super) fn find_flags(learnt: &mut Learnt, base: &Base) {
     for fact in learnt.shape.facts(&base.seen) {
         let places = &mut learnt.places;
@@ -68,7 +70,8 @@ fn is_url(text: Option<&str>) -> bool {
     text.is_some_and(|text| text.starts_with("http") || text.starts_with('/') || text.starts_with('?'))
 }
 
-/// Keeps those facts that say on the last page that nothing follows.
+/// Keeps the flags and the link by which the last page shows that no page follows. `has_others` is whether there are
+/// pages before the last one.
 pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer, has_others: bool) {
     let shown = if has_others { Certainty::Shown } else { Certainty::Likely };
     let flag = |seen: &SeenAnswer, place: &str| seen.at(place).and_then(|value| value.as_bool());

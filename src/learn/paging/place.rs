@@ -1,5 +1,5 @@
-//! The parameter that says where a slice begins, found by its effect: with 2 as its value, the first item tells by its place
-//! in a longer answer whether pages are counted, from 0 or from 1, or items.
+//! The parameter that says where a slice begins, found by its effect: with 2 as its value, the first item tells by its
+//! place in a longer answer whether pages are counted, from 0 or from 1, or items.
 
 use std::rc::Rc;
 
@@ -14,21 +14,21 @@ use crate::learn::{
     shape::names::{self, AFTERS, OFFSET_ECHOES, OFFSETS, PAGE_ECHOES, PAGES, SIZES, likely_first, plain},
 };
 
-/// The value by which parameters are tried.
+/// The value with which parameters are tried: the least one that tells pages from 0, pages from 1 and offsets apart.
 const TRIED: u64 = 2;
 
-/// The names that are tried one by one where an upstream refuses what it does not know.
+/// The most names that are tried one by one, for upstreams that refuse unknown parameters.
 const SINGLES: usize = 4;
 
-/// The items that a longer answer has at least, so that every effect shows another place.
+/// The least number of items of the reference, so that each meaning of the value 2 begins at another item of it.
 const REFERENCE: usize = 7;
 
-/// The place in the reference at which an answer begins.
+/// The place in the reference at which an answer begins. The reference is an answer from the beginning of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Begins {
-    /// With this item.
+    /// At the item with this index.
     At(usize),
-    /// With an item that the reference does not have.
+    /// At an item that the reference does not have.
     Beyond,
     /// The upstream refuses the request, or gives no items.
     Nowhere,
@@ -42,25 +42,25 @@ impl Begins {
     }
 }
 
-/// The meaning of a number.
+/// The meaning of a parameter's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
-    /// Items, the first of which has this number.
+    /// Items are counted; the first item has this number.
     Offset(u64),
-    /// Pages, the first of which has this number.
+    /// Pages are counted; the first page has this number.
     Page(u64),
 }
 
 impl Meaning {
     const ALL: [Self; 4] = [Self::Page(1), Self::Offset(0), Self::Page(0), Self::Offset(1)];
 
-    /// Returns whether the answer for a value begins with this item.
+    /// Returns whether the answer to `value` begins at the item with the index `item`.
     fn is_at(self, value: u64, size: usize, item: usize) -> bool {
         let (Self::Offset(first) | Self::Page(first)) = self;
         value >= first && self.begins(value, size) == item
     }
 
-    /// Returns the item with which the answer begins for a value.
+    /// Returns the index of the item at which the answer to `value` begins, with `size` items a page.
     fn begins(self, value: u64, size: usize) -> usize {
         let (passed, each) = match self {
             Self::Offset(first) => (value - first, 1),
@@ -70,17 +70,17 @@ impl Meaning {
     }
 }
 
-/// The items that a reference has at most where equal items come in another order with each request.
+/// The most items of a reference if equal items come in another order with each request.
 const WIDE: u32 = 150;
 
 /// The reference that answers are compared with.
 struct Reference {
     ids: Vec<String>,
-    /// The items of a slice.
+    /// The number of items of the answers that are compared.
     size: usize,
-    /// The settings that ask for a slice.
+    /// The settings that request this number.
     sized: Vec<Setting>,
-    /// Two answers to the same request have their items in the same order.
+    /// True if two answers to one request have their items in the same order.
     is_steady: bool,
 }
 
@@ -109,15 +109,17 @@ impl Reference {
         if ids.starts_with(&first) || first.len() != size {
             return Ok(Self { ids, size, sized, is_steady: true });
         }
-        // Items that are equal to the upstream come in any order: wide slices show where they begin all the same.
+        // Items that are equal for the upstream come in any order: wide answers show their place by most of their
+        // items. Test: `many_equal_times_in_another_order_with_each_request`.
         let seen = session.ask(&[(form.slot.clone(), WIDE.to_string())]).await?;
         let ids = learnt.shape.identities(&seen).unwrap_or_default();
         let size = (ids.len() / 3).max(1);
         Ok(Self { ids, size, sized: vec![(form.slot.clone(), size.to_string())], is_steady: false })
     }
 
-    /// Returns the value by which a name is tried. In wide slices without a steady order, an offset of 2 shows nothing.
-    /// Of a recording, the first page or offset after the first is tried.
+    /// Returns the value with which a name is tried. In wide answers without a steady order an offset of 2 shows
+    /// nothing, so that the offset is a whole page. For a recording, it is the least recorded number after the first
+    /// page.
     fn tried(&self, session: &Session, name: &str) -> u64 {
         if let Some(recorded) = session.recorded_numbers(name).into_iter().find(|number| *number >= TRIED) {
             return recorded;
@@ -135,7 +137,7 @@ impl Reference {
         let places = Meaning::ALL.map(|meaning| meaning.begins(value, self.size));
         let place = self.ids.iter().position(|id| *id == found[0]).filter(|_| self.is_steady);
         if let Some(place) = place.filter(|place| *place == 0 || places.contains(place)) {
-            // The overlap is compared, so that an order that changed is no effect.
+            // All common items are compared: an answer in another order is no effect of the parameter.
             let is_slice = self.ids[place..].iter().zip(&found).all(|(expected, found)| expected == found);
             return if is_slice { Begins::At(place) } else { Begins::At(0) };
         }
@@ -143,7 +145,7 @@ impl Reference {
         // `a_list_that_grows_with_each_request_has_its_pages`.
         let overlap =
             |place: usize| self.ids.iter().skip(place).take(self.size).filter(|id| found.contains(id)).count();
-        // The first of equal ones counts: no effect before any.
+        // Of equal overlaps the first counts: no effect comes before any effect.
         let mut best = (overlap(0), 0);
         for place in places {
             best = if overlap(place) > best.0 { (overlap(place), place) } else { best };
@@ -151,8 +153,8 @@ impl Reference {
         if best.0 * 2 > found.len() { Begins::At(best.1) } else { Begins::Beyond }
     }
 
-    /// Returns whether these numbers are those of a client that reads one page after the other, and says none for the
-    /// first.
+    /// Returns whether recorded numbers can be those of a client that reads one page after the other and sends none for
+    /// the first page. Example: the numbers 2, 3, 4 fit pages from 1, and not pages from 0.
     fn goes_on_from_the_first(&self, meaning: Meaning, numbers: &[u64]) -> bool {
         let size = u64::try_from(self.size).unwrap_or(1).max(1);
         match meaning {
@@ -163,20 +165,20 @@ impl Reference {
         }
     }
 
-    /// Returns whether a meaning explains where an answer begins.
+    /// Returns whether a meaning explains the beginning of the answer to a value.
     fn explains(&self, meaning: Meaning, value: u64, begins: Begins) -> bool {
         let place = meaning.begins(value, self.size);
         match begins {
             Begins::At(found) => place == found,
             Begins::Beyond => place >= self.ids.len(),
-            // Such a page may be past the end.
+            // A refusal or an empty answer may come from a page after the end.
             Begins::Nowhere => place >= self.ids.len() && value > 1,
             Begins::Unknown => true,
         }
     }
 }
 
-/// Finds the parameter.
+/// Finds the parameter of a page or an offset: likely names first, then all usual ones together.
 pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     let reference = Reference::of(session, learnt, base).await?;
     let likely = likely(session, learnt, base);
@@ -190,7 +192,7 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
         let new = names.iter().filter(|name| !is_bracketed(name) && !likely.iter().any(|own| own == *name));
         new.map(|name| (*name).to_owned()).collect()
     };
-    // A page and an offset in one request contradict each other, so they are tried apart.
+    // A page and an offset in one request contradict each other, so that they are tried in different requests.
     let batches: &[&[&'static str]] = if session.target.body.is_some() { &[] } else { &[&PAGES, &OFFSETS] };
     for names in batches {
         if let Some(name) = among(session, learnt, &reference, &kept(names)).await?
@@ -212,7 +214,7 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
     Ok(())
 }
 
-/// Returns the one of several names that has an effect: all are tried in one request, then fewer and fewer of them.
+/// Returns the name among several that has an effect. All are tried in one request, then ever smaller groups of them.
 async fn among(
     session: &Session,
     learnt: &Learnt,
@@ -247,7 +249,7 @@ async fn together(
     Ok(reference.begins(learnt, &session.ask(&settings).await?, value))
 }
 
-/// Tries names one by one, for upstreams that refuse what they don't know.
+/// Tries names one by one, for upstreams that refuse unknown parameters.
 async fn single(
     session: &Session,
     learnt: &Learnt,
@@ -262,7 +264,7 @@ async fn single(
     Ok(None)
 }
 
-/// Tries one name, and notes its effect if it has one.
+/// Tries one name. If it has an effect, notes it and returns true.
 async fn attempt(
     session: &Session,
     learnt: &mut Learnt,
@@ -296,7 +298,7 @@ async fn attempt(
         meanings.retain(|meaning| next.is_none_or(|next| meaning.is_at(next, reference.size, reference.size)));
     }
     if meanings.len() > 1 && !session.target.recorded.is_empty() {
-        // Of what is recorded, no page of another size tells pages from offsets. The name does.
+        // Recorded pages have one size, which does not tell pages from offsets. The name decides.
         let is_offset = OFFSETS.iter().any(|known| plain(known) == plain(name));
         meanings.retain(|meaning| matches!(meaning, Meaning::Offset(_)) == is_offset);
         if meanings.len() > 1 {
@@ -379,7 +381,8 @@ fn note(
     learnt.place = Some(form);
 }
 
-/// Returns names that the URL, links in the first answer, or what it says of itself suggest.
+/// Returns likely names: from the URL, the document, the body, recorded requests, links in the first answer, and facts
+/// in it that repeat a page or an offset.
 fn likely(session: &Session, learnt: &Learnt, base: &Base) -> Vec<String> {
     let known = |name: &str| PAGES.iter().chain(&OFFSETS).any(|known| plain(known) == plain(name));
     let mut likely: Vec<String> = base.hints.iter().map(|(name, _)| name.clone()).filter(|name| known(name)).collect();

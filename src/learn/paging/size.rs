@@ -1,5 +1,5 @@
-//! The size parameter, found by its effect: several names are tried in one request, each with another value, and the number
-//! of items that comes tells which of them was read.
+//! The size parameter, found by its effect: several names are sent in one request, each with another value, so that the
+//! number of items in the answer shows which name was read.
 
 use crate::learn::{
     findings::{Certainty, Learnt, SizeForm},
@@ -8,19 +8,20 @@ use crate::learn::{
     shape::names::{self, AFTERS, OFFSETS, PAGES, SIZES, likely_first, plain},
 };
 
-/// The names that are tried in one request.
+/// The most names that are tried in one request.
 const BATCH: usize = 8;
 
-/// The names that are tried one by one where an upstream refuses what it does not know.
+/// The most names that are tried one by one, for upstreams that refuse unknown parameters.
 const SINGLES: usize = 6;
 
-/// Sizes of which some upstreams take no other.
+/// Usual sizes, for upstreams that take a few sizes alone.
 const USUAL_CHOICES: [u32; 5] = [10, 25, 50, 100, 20];
 
-/// The choices that are tried before the first that is honoured.
+/// The sizes that are tried in vain before the search for a few allowed sizes is given up.
 const MISSES: usize = 2;
 
-/// Finds the size parameter. `with` are settings without which the upstream may not read it.
+/// Finds the size parameter. `with` are settings that every request has, such as the first page, without which some
+/// upstreams read no size.
 pub(in crate::learn) async fn find(
     session: &Session,
     learnt: &mut Learnt,
@@ -66,9 +67,9 @@ pub(in crate::learn) async fn find(
 
 /// The effect of names that are tried together.
 enum Together {
-    /// A name was read.
+    /// Some name is the size parameter, which has been noted.
     Found,
-    /// The upstream refuses some of them, or filters by them.
+    /// The answer has no items: the upstream refuses some names, or filters by them.
     Refused,
     Nothing,
 }
@@ -101,7 +102,7 @@ async fn together(
     Ok(Together::Nothing)
 }
 
-/// Returns whether a name alone gives as many items as it says, and notes it then.
+/// Tries one name alone. If the answer has as many items as asked for, notes it and returns true.
 async fn confirm(
     session: &Session,
     learnt: &mut Learnt,
@@ -110,7 +111,7 @@ async fn confirm(
     name: &str,
     value: u32,
 ) -> Result<bool, ProbeHalt> {
-    // Another value than in the batch, so that the number of items is no accident.
+    // Another value than in the batch, so that the number of items did not match by chance.
     let own = if value > 2 { value - 1 } else { value };
     let own = if usize::try_from(own) == Ok(base.ids.len()) { value } else { own };
     let slot = session.slot(name);
@@ -121,7 +122,8 @@ async fn confirm(
     if u32::try_from(count) != Ok(own) || count == base.ids.len() {
         return Ok(false);
     }
-    // Equal items may come in another order; most are those of the first answer all the same.
+    // A filter could leave as many items by chance: then most are not those of the first answer. The order is not
+    // compared, because equal items may come in any.
     let ids = learnt.shape.identities(&seen).unwrap_or_default();
     let known = ids.iter().filter(|id| base.ids.contains(id)).count();
     if known * 2 < ids.len().min(base.ids.len()) {
@@ -133,7 +135,7 @@ async fn confirm(
     Ok(true)
 }
 
-/// Finds a parameter that takes a few sizes alone.
+/// Tries a parameter that may take a few sizes alone, such as 10, 25 and 50.
 async fn choices(
     session: &Session,
     learnt: &mut Learnt,
@@ -173,7 +175,8 @@ async fn choices(
     Ok(true)
 }
 
-/// Notes a parameter that every request has, and whose number of items came, where no other number has an answer.
+/// Notes a parameter that every request has and whose number of items came, although no answer to another number shows
+/// that it is read.
 fn given(session: &Session, learnt: &mut Learnt, base: &Base, name: &str) -> bool {
     let size = session.fixed_number(name).and_then(|size| u32::try_from(size).ok());
     let Some(size) = size.filter(|size| *size > 0 && usize::try_from(*size) == Ok(base.ids.len())) else {
@@ -185,8 +188,8 @@ fn given(session: &Session, learnt: &mut Learnt, base: &Base, name: &str) -> boo
     true
 }
 
-/// Returns sizes to tell names apart: below the number of items that comes unasked, the largest first, because some
-/// upstreams have a least size; above it where that is too small.
+/// Returns different sizes, one for each name of a batch: below the number of items that comes without a size, the
+/// largest first, because some upstreams have a least size. If that number is less than 4, some are above it.
 fn values(unasked: usize) -> Vec<u32> {
     let unasked = u32::try_from(unasked).unwrap_or(u32::MAX);
     let below = (2..unasked.min(200)).rev().take(BATCH);
@@ -194,7 +197,8 @@ fn values(unasked: usize) -> Vec<u32> {
     if unasked >= 4 { below.collect() } else { (1..unasked).rev().chain(above).collect() }
 }
 
-/// Returns names that the first answer or the URL suggests.
+/// Returns likely names: from the URL, the body, the document, recorded requests, links in the first answer, and facts
+/// in it that repeat a size.
 fn likely(learnt: &Learnt, base: &Base, session: &Session) -> Vec<String> {
     let is_size = |name: &str| SIZES.iter().any(|known| plain(known) == plain(name));
     let mut likely: Vec<String> =
@@ -232,8 +236,9 @@ fn likely(learnt: &Learnt, base: &Base, session: &Session) -> Vec<String> {
     likely_first(&likely, &[])
 }
 
-/// Returns the names to try, in groups that share no request: those that a document describes are known to the upstream, and
-/// it may refuse others. A body has members, so that few names beside those in it are worth a request.
+/// Returns the names to try, in groups that share no request. Names of the document form a group of their own, because
+/// the upstream knows them and may refuse a request with others. For a body, which has its members already, few usual
+/// names are tried.
 fn candidates(session: &Session, likely: &[String]) -> Vec<Vec<String>> {
     let document = session.documented();
     let usual: &[&str] = if session.target.body.is_some() { &SIZES[..BATCH] } else { &SIZES };

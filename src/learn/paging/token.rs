@@ -1,4 +1,5 @@
-//! Lists that are continued by what the last answer gave: a token, the URL of the next page, or the id of the last item.
+//! Lists whose next page is requested by a value of the last answer: a token, the URL of the next page, or the id of
+//! the last item.
 
 use serde_json::Value;
 
@@ -11,13 +12,13 @@ use crate::learn::{
     shape::names::{AFTERS, NEXTS, TOKENS, last_step, likely_first, plain},
 };
 
-/// The longest token.
+/// The longest token, in bytes.
 const LONGEST: usize = 4096;
 
-/// The names that are tried one by one where an upstream refuses what it does not know.
+/// The most names that are tried one by one, for upstreams that refuse unknown parameters.
 const SINGLES: usize = 5;
 
-/// Finds the way to the next page, where no parameter names a page or an offset.
+/// Finds how the next page is requested, unless a parameter of a page or an offset is known.
 pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     if learnt.place.is_some() {
         return Ok(());
@@ -48,7 +49,7 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
     Ok(())
 }
 
-/// Returns the settings that ask for a few items.
+/// Returns the settings that request a few items.
 fn sized(learnt: &Learnt, base: &Base) -> Vec<Setting> {
     let few = (base.ids.len() / 3).clamp(1, 5);
     let of_choice = |choices: &[u32]| choices.first().map(ToString::to_string);
@@ -81,7 +82,7 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// Finds the parameter of a URL that leads on.
+/// Finds the parameter of a next URL that alone leads to the next page, or else notes that all of them do.
 async fn by_url(
     session: &Session,
     learnt: &Learnt,
@@ -112,7 +113,7 @@ async fn by_url(
     Ok(None)
 }
 
-/// Finds the parameter that takes a token.
+/// Finds the parameter that takes a token: usual names together, then ever smaller groups of them.
 async fn by_token(
     session: &Session,
     learnt: &Learnt,
@@ -175,7 +176,7 @@ async fn by_id(session: &Session, learnt: &mut Learnt, sized: &[Setting], ids: &
     Ok(false)
 }
 
-/// Returns whether these settings give items that the first answer does not have.
+/// Returns whether the answer with these settings has items, and none of the first answer.
 async fn leads_on(
     session: &Session,
     learnt: &Learnt,
@@ -188,7 +189,9 @@ async fn leads_on(
     Ok(!found.is_empty() && found.iter().all(|id| !ids.contains(id)))
 }
 
-/// Looks for the way back: a place in the second answer that is named as the opposite of the one for the next page.
+/// Finds the link to the page before: a place in the second answer that is named like that of the next page, with
+/// `prev` for
+/// `next`.
 async fn add_previous(
     form: &mut PlaceForm,
     facts: &[Fact],
@@ -217,7 +220,7 @@ async fn add_previous(
     let second = session.ask(&[sized, &settings].concat()).await?;
     let is_there =
         |name: &&String| second.at(name).is_some_and(|value| value.as_str().is_some_and(|text| !text.is_empty()));
-    // On the first page there is no way back, so a value there would be another fact.
+    // The first page has no page before it: a value at that place would be another fact.
     let is_new = |name: &&String| !facts.iter().any(|fact| fact.place == **name && !fact.value.is_null());
     let found = names.iter().find(|name| is_there(name) && is_new(name)).cloned();
     let leads_back = match (&found, &*previous) {
@@ -227,7 +230,7 @@ async fn add_previous(
         _ => None,
     };
     if let Some((name, _)) = leads_back.filter(|(_, text)| !text.is_empty()) {
-        // A token that leads back by another parameter would need one of its own.
+        // A token that leads back by another parameter is not supported.
         *previous = Some(name);
     }
     let _ = learnt;
@@ -261,7 +264,7 @@ fn note_none(session: &Session, learnt: &mut Learnt, base: &Base, facts: &[Fact]
         more || is_next(fact)
             || crate::learn::shape::names::MORE.contains(&step.as_str()) && fact.value == Value::Bool(true)
     });
-    // What is not recorded shows nothing.
+    // A recording without the requests that were tried does not show that there are no pages.
     if says_more || learnt.size.is_some() || session.not_recorded() > 0 {
         let evidence = "no parameter that was tried changed where the answer begins";
         learnt.note(Certainty::Open, "next page", "none found", evidence);
@@ -273,7 +276,7 @@ fn note_none(session: &Session, learnt: &mut Learnt, base: &Base, facts: &[Fact]
     learnt.place = Some(PlaceForm::Whole);
 }
 
-/// Returns the decoded pairs of a URL's query.
+/// Returns the decoded names and values of a URL's query, at most 64.
 #[must_use]
 pub fn query_of(url: &str) -> Vec<(String, String)> {
     let Some((_, query)) = url.split_once('?') else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! An answer of the upstream as the prober looks at it: a JSON document, and places in it.
+//! An answer of the upstream as the prober reads it: a JSON document, and places in it.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::learn::prober::port::ProbeAnswer;
 /// The most elements of an array that are searched for a relation.
 const MOST_LINKS: usize = 32;
 
-/// The status of answers that a recording does not have: no server answers with it, so that no step takes them for a list or
-/// for a refusal.
+/// The status of answers that a recording does not have. No server sends it, so that no step takes such an answer for a
+/// list or a refusal.
 const NOT_RECORDED: u16 = 0;
 
 /// An answer.
@@ -37,7 +37,7 @@ impl SeenAnswer {
         Self { status: NOT_RECORDED, headers, json: None, body: Vec::new(), elapsed }
     }
 
-    /// Returns whether the upstream gave this answer.
+    /// Returns whether this is an answer of the upstream, and not one that a recording does not have.
     pub(in crate::learn) fn is_recorded(&self) -> bool {
         self.status != NOT_RECORDED
     }

@@ -1,4 +1,5 @@
-//! The port between the prober and an upstream: one request at a time, and its answer.
+//! The port between the prober and the caller that sends: one request at a time, and its answer. A procedure is an
+//! `async` function that awaits its mailbox alone, so that it needs no executor.
 
 use std::{
     cell::RefCell,
@@ -11,10 +12,10 @@ use std::{
 
 use http::{HeaderMap, HeaderName, Method};
 
-/// A request that reads.
+/// A request, which only reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeRequest {
-    /// GET, or POST where the person who asked says that it reads.
+    /// GET, or POST if the person who runs the command states that it only reads.
     pub method: Method,
     /// The path.
     pub path: String,
@@ -52,16 +53,16 @@ pub struct ProbeAnswer {
     pub elapsed: Duration,
 }
 
-/// The reason why there is no answer.
+/// The reason that there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeFault {
-    /// The upstream gives none.
+    /// The upstream does not answer, for this reason.
     Unreachable(String),
-    /// The recording has none.
+    /// The recording has no answer to the request.
     NotRecorded,
 }
 
-/// An answer, or the reason why there is none.
+/// An answer, or the reason that there is none.
 pub type ProbeOutcome = Result<ProbeAnswer, ProbeFault>;
 
 #[derive(Debug, Default)]
@@ -72,7 +73,7 @@ enum ProbeMail {
     Answer(ProbeOutcome),
 }
 
-/// A side of the mailbox; both sides are alike.
+/// A handle of the mailbox between a procedure and its caller, who share it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::learn) struct Mailbox(Rc<RefCell<ProbeMail>>);
 
@@ -91,26 +92,26 @@ impl Mailbox {
     }
 }
 
-/// A procedure that is suspended where it awaits an answer.
+/// A procedure that awaits an answer.
 pub(in crate::learn) struct Suspended<T> {
     procedure: Pin<Box<dyn Future<Output = T>>>,
     mailbox: Mailbox,
 }
 
-/// The next need of a procedure, or its result.
+/// The next request of a procedure, or its result.
 pub(in crate::learn) enum Polled<T> {
     Ask(ProbeRequest, Suspended<T>),
     Done(T),
 }
 
 impl<T> Suspended<T> {
-    /// Runs a procedure as far as it gets without an answer.
+    /// Runs a procedure until its first request or its end.
     pub(in crate::learn) fn begin<F: Future<Output = T> + 'static>(procedure: impl FnOnce(Mailbox) -> F) -> Polled<T> {
         let mailbox = Mailbox::default();
         Self { procedure: Box::pin(procedure(mailbox.clone())), mailbox }.poll()
     }
 
-    /// Goes on with the answer to the last request.
+    /// Continues with the answer to the last request.
     pub(in crate::learn) fn resume(self, outcome: ProbeOutcome) -> Polled<T> {
         self.mailbox.0.replace(ProbeMail::Answer(outcome));
         self.poll()

@@ -1,5 +1,5 @@
-//! The session of a prober with one list: it writes requests, counts them, remembers their answers, and waits as the
-//! upstream asks.
+//! The session of a prober with one list: it writes requests, counts them, remembers their answers, and obeys
+//! `Retry-After`.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
@@ -15,19 +15,19 @@ use crate::learn::{
 };
 use crate::upstream::UpstreamRequest;
 
-/// The times that one request is sent again because the upstream asks to wait.
+/// The number of times that one request is sent again because the upstream asks to wait.
 const PATIENCE: usize = 2;
 
-/// The longest that the upstream may ask to wait.
+/// The longest wait that the upstream may ask for, in seconds. A longer one ends the session.
 const LONGEST_WAIT: u64 = 60;
 
-/// The wait where the upstream does not say how long.
+/// The wait after a 429 without `Retry-After`, in seconds.
 const USUAL_WAIT: u64 = 5;
 
 /// The most requests that are looked up in a recording in vain.
 const MOST_NOT_RECORDED: usize = 1_000;
 
-/// The characters of a query that stand for themselves. Brackets, `$`, `,` and `:` are readable in every server's log.
+/// The characters of a query that are not encoded. Brackets, `$`, `,` and `:` stay readable in the server's log.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -50,7 +50,7 @@ pub enum ProbeSlot {
 }
 
 impl ProbeSlot {
-    /// Returns its name.
+    /// Returns the name of the parameter, or the pointer to the member.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -62,14 +62,14 @@ impl ProbeSlot {
 /// The value of a slot in one request.
 pub(in crate::learn) type Setting = (ProbeSlot, String);
 
-/// The reason why a prober asks no further.
+/// The reason that a prober sends no further request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::learn) enum ProbeHalt {
-    /// The requests are spent.
+    /// The number of requests is used up.
     Budget,
-    /// The upstream asks to wait longer than is polite to go on.
+    /// The upstream asks for a wait beyond [`LONGEST_WAIT`], or again and again.
     Throttled(String),
-    /// The upstream gives no answer.
+    /// The upstream does not answer.
     Unreachable(String),
 }
 
@@ -83,7 +83,6 @@ impl std::fmt::Display for ProbeHalt {
     }
 }
 
-/// The session.
 pub(in crate::learn) struct Session {
     mailbox: Mailbox,
     pub(in crate::learn) target: ProbeTarget,
@@ -92,7 +91,7 @@ pub(in crate::learn) struct Session {
     known: RefCell<Vec<(ProbeRequest, Rc<SeenAnswer>)>>,
     sent: RefCell<usize>,
     not_recorded: RefCell<usize>,
-    /// The deepest offset that was asked for.
+    /// The deepest offset that was requested.
     pub(in crate::learn) deepest: RefCell<u64>,
 }
 
@@ -126,13 +125,13 @@ impl Session {
         numbers.into_iter().collect()
     }
 
-    /// Returns the list as a document describes it; nothing is described where there is no document.
+    /// Returns the list as a document describes it; an empty description without a document.
     pub(in crate::learn) fn documented(&self) -> &DocumentedList {
         static NOTHING: DocumentedList = DocumentedList::nothing();
         self.target.documented.as_deref().unwrap_or(&NOTHING)
     }
 
-    /// Returns the number that every request has for a parameter, unless a setting says otherwise.
+    /// Returns the number that every request has for a parameter, unless a setting replaces it.
     pub(in crate::learn) fn fixed_number(&self, name: &str) -> Option<u64> {
         self.target.fixed.iter().find(|(own, _)| own == name).and_then(|(_, value)| value.parse().ok())
     }
@@ -151,19 +150,19 @@ impl Session {
         }
     }
 
-    /// Asks for the list with these settings. A request that was sent before is answered from memory.
+    /// Requests the list with these settings. A request that was sent before is answered from memory.
     pub(in crate::learn) async fn ask(&self, settings: &[Setting]) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let request = self.request(&self.target.path, settings);
         self.send(request).await
     }
 
-    /// Asks for the list with these settings once more, to compare two answers to one request.
+    /// Requests the list with these settings again, to compare two answers to one request.
     pub(in crate::learn) async fn ask_again(&self, settings: &[Setting]) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let request = self.request(&self.target.path, settings);
         self.send_anew(request).await
     }
 
-    /// Asks for the list without one of the target's headers.
+    /// Requests the list without one of the target's headers.
     pub(in crate::learn) async fn ask_without(
         &self,
         header: &HeaderName,
@@ -173,7 +172,7 @@ impl Session {
         self.send(request).await
     }
 
-    /// Asks for another path, without parameters.
+    /// Requests another path, without parameters.
     pub(in crate::learn) async fn ask_path(&self, path: &str) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let mut request = self.request(path, &[]);
         (request.query, request.body, request.method) = (String::new(), None, Method::GET);
@@ -255,7 +254,7 @@ impl Session {
         Err(ProbeHalt::Budget)
     }
 
-    /// Counts a request that is not recorded: it costs no upstream anything.
+    /// Counts a request that is not recorded. It was not sent, so that it does not count as a request.
     fn miss(&self, request: ProbeRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         *self.sent.borrow_mut() -= 1;
         *self.not_recorded.borrow_mut() += 1;
@@ -268,7 +267,7 @@ impl Session {
     }
 }
 
-/// Returns the seconds that the upstream asks to wait.
+/// Returns the seconds that an answer asks to wait: a 429, or a 503 with `Retry-After`.
 fn asked_to_wait(seen: &SeenAnswer) -> Option<u64> {
     let said = seen.header("retry-after").and_then(|text| text.trim().parse().ok());
     match StatusCode::from_u16(seen.status) {
@@ -278,13 +277,13 @@ fn asked_to_wait(seen: &SeenAnswer) -> Option<u64> {
     }
 }
 
-/// Returns a query as it stands on the wire.
+/// Returns the encoded query.
 pub(in crate::learn) fn encoded(pairs: &[(&str, &str)]) -> String {
     let part = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
     pairs.iter().map(|(name, value)| format!("{}={}", part(name), part(value))).collect::<Vec<_>>().join("&")
 }
 
-/// Sets a member of a body: a number where the value is one.
+/// Sets a member of a body, as a number if the text is one.
 fn set(body: &mut Value, pointer: &str, text: &str) {
     let value = text.parse::<u64>().map_or_else(|_| Value::String(text.to_owned()), Value::from);
     let mut at = body;

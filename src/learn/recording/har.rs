@@ -80,7 +80,7 @@ pub struct ArchivedExchanges {
 ///
 /// Returns the reason if the text is no archive.
 pub fn read(text: &[u8], upstream: &str) -> Result<ArchivedExchanges, String> {
-    // Some programs begin with a mark of the byte order, which JSON does not have.
+    // Some programs begin the file with a byte order mark, which JSON does not allow.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let archive: Archive = serde_json::from_slice(text).map_err(|error| {
         // The message of a wrong type repeats the value, which may be a secret.
@@ -140,7 +140,7 @@ fn exchange(entry: Entry) -> Option<RecordedExchange> {
     })
 }
 
-/// Returns a body, or nothing for one that was not saved.
+/// Returns a body; `None` if it was not saved.
 fn body(content: ArchivedContent) -> Option<Vec<u8>> {
     match (content.text, content.encoding.as_deref()) {
         (Some(text), Some("base64")) => BASE64_STANDARD.decode(text).ok(),

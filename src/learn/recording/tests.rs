@@ -259,7 +259,7 @@ fn an_archive_is_read() {
 }
 
 #[test]
-fn what_is_no_archive_is_an_error_that_repeats_nothing() {
+fn a_malformed_archive_is_an_error_that_repeats_none_of_its_text() {
     for text in ["", "[]", "{\"log\":{}}", "{\"log\":{\"entries\":[\"secret\"]}}", "\u{0}secret"] {
         let fault = har::read(text.as_bytes(), "http://legacy.test/").unwrap_err();
         assert!(fault.contains("HAR 1.2") && !fault.contains("secret"), "{fault}");

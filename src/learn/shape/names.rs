@@ -1,7 +1,7 @@
-//! The names by which APIs call things, the most usual first. A name is only a reason to look: what a parameter or a
-//! member means is found by its effect.
+//! Usual names of parameters and members in APIs, the most usual first. A name is only a reason to try a parameter or
+//! to examine a member: its meaning is found by its effect.
 
-/// Parameters that say how many items to give.
+/// Parameters of the number of items.
 pub(in crate::learn) const SIZES: [&str; 31] = [
     "limit",
     "per_page",
@@ -36,7 +36,7 @@ pub(in crate::learn) const SIZES: [&str; 31] = [
     "resultsPerPage",
 ];
 
-/// Parameters that say which page to give.
+/// Parameters of the number of a page.
 pub(in crate::learn) const PAGES: [&str; 16] = [
     "page",
     "p",
@@ -56,7 +56,7 @@ pub(in crate::learn) const PAGES: [&str; 16] = [
     "seite",
 ];
 
-/// Parameters that say how many items to pass over.
+/// Parameters of an offset.
 pub(in crate::learn) const OFFSETS: [&str; 18] = [
     "offset",
     "skip",
@@ -193,11 +193,11 @@ pub(in crate::learn) const MORE: [&str; 9] = [
 /// Flags that are true on the last page.
 pub(in crate::learn) const LAST: [&str; 6] = ["last", "islast", "islastpage", "lastpage", "done", "complete"];
 
-/// The page that an answer says it is.
+/// Members that repeat the number of the page.
 pub(in crate::learn) const PAGE_ECHOES: [&str; 6] =
     ["page", "currentpage", "pagenumber", "pageno", "pageindex", "number"];
 
-/// The offset that an answer says it begins at.
+/// Members that repeat the offset at which the answer begins.
 pub(in crate::learn) const OFFSET_ECHOES: [&str; 6] = ["offset", "skip", "start", "startat", "startindex", "from"];
 
 /// The number of pages.
@@ -219,7 +219,7 @@ pub(in crate::learn) fn last_step(place: &str) -> String {
     plain(step.strip_prefix("[rel=").and_then(|rest| rest.strip_suffix(']')).unwrap_or(step))
 }
 
-/// Returns the known names, those first that `known` says to be likely, each once.
+/// Returns likely and usual names, the likely ones first, each once.
 pub(in crate::learn) fn likely_first(likely: &[String], usual: &[&str]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(likely.len() + usual.len());
     for name in likely.iter().cloned().chain(usual.iter().map(|name| (*name).to_owned())) {

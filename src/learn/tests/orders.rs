@@ -52,7 +52,7 @@ fn a_sort_by_few_values_is_not_taken_for_one_by_ids() {
 }
 
 #[test]
-fn a_rank_is_seen_as_one() {
+fn an_order_by_rank_is_recognised() {
     let mut all = rows(300);
     all.sort_by_key(|row| ["low", "normal", "high"].iter().position(|kind| row["kind"] == *kind));
     let outcome = learn(by_offset(all));
@@ -66,7 +66,7 @@ fn a_rank_is_seen_as_one() {
 }
 
 #[test]
-fn nulls_have_their_place() {
+fn the_place_of_nulls_is_found() {
     let mut all = sorted(rows(300), "note", false);
     let nulls: Vec<Value> = all.iter().filter(|row| row["note"].is_null()).cloned().collect();
     all.retain(|row| !row["note"].is_null());
@@ -77,7 +77,7 @@ fn nulls_have_their_place() {
 }
 
 #[test]
-fn a_list_in_no_order_has_none() {
+fn a_list_in_no_order_is_learnt_without_an_order() {
     let mut all = rows(300);
     all.sort_by_key(|row| scatter(row["id"].as_u64().unwrap() * 31));
     let outcome = learn(by_offset(all));
@@ -130,7 +130,7 @@ fn ids_that_may_be_numbers_or_text_get_no_type() {
 
 /// The list runs downward by its ids, so that a descending sort would show nothing.
 #[test]
-fn a_sort_that_is_ignored_is_none() {
+fn a_sort_parameter_without_effect_is_not_learnt() {
     let all = sorted(rows(300), "id", true);
     let outcome = learn(by_offset(all));
     assert!(outcome.learnt.sort.is_none(), "{}", outcome.text);

@@ -1,5 +1,5 @@
-//! The built-in dialect that describes a list as it was learnt, if there is one: nothing in it may be at odds with what
-//! was seen.
+//! The built-in dialect that describes a learnt list, if there is one: no key of the dialect may contradict the
+//! answers.
 
 use toml::{Table, Value};
 
@@ -23,9 +23,10 @@ fn text<'t>(table: &'t Table, section: &str, key: &str) -> Option<&'t str> {
     table.get(section)?.as_table()?.get(key)?.as_str()
 }
 
-/// Returns the number of agreements; `None` if the dialect is at odds with the list.
+/// Returns the number of agreements; `None` if the dialect contradicts the list.
 fn merit(table: &Table, learnt: &Learnt, base: &Base) -> Option<usize> {
-    // Such dialects change another one, which is judged by itself, or ask for what was not tried.
+    // A dialect with `extends` changes another one, which is compared itself; the other keys concern requests that were
+    // not tried.
     let request = table.get("request")?.as_table()?;
     if table.contains_key("extends") || ["headers", "body", "method"].iter().any(|key| request.contains_key(*key)) {
         return None;
@@ -50,7 +51,7 @@ fn merit(table: &Table, learnt: &Learnt, base: &Base) -> Option<usize> {
     let mut agreements = usize::from(places.total.is_some()) + usize::from(!learnt.shape.items.is_empty());
     for key in others {
         let Some(place) = response.get(key).and_then(Value::as_str) else { continue };
-        // A link back is not there on the first page.
+        // The first page has no link to a page before it.
         if base.seen.at(place).is_none() && key != "prev_url" {
             return None;
         }
@@ -64,7 +65,7 @@ fn merit(table: &Table, learnt: &Learnt, base: &Base) -> Option<usize> {
     if !ends_alike(response, learnt) || !sorts_alike(table, learnt) || !filters_alike(table, learnt) {
         return None;
     }
-    // A bare array with two parameters is no sign of a vendor.
+    // Two parameters with usual names and a bare array fit many dialects.
     (agreements > 0).then_some(agreements)
 }
 

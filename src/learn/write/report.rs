@@ -31,7 +31,7 @@ pub fn report(learnt: &Learnt, url: &str) -> String {
     out
 }
 
-/// Removes control characters, which an upstream may send to a terminal.
+/// Removes control characters, by which an upstream could change the terminal.
 fn plain(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).collect()
 }

@@ -14,7 +14,7 @@ use crate::{
 /// A writer of the types of all items.
 pub(super) struct TypeWriter {
     pub(super) names: Names,
-    /// The names of the item's components, of their types, and their schemas.
+    /// The current item's components: the name of each, the name of its type, and its schema.
     known: Vec<(String, String, Document)>,
     /// Items, and the names of their types.
     items: Vec<(SdkItem, String)>,
@@ -26,8 +26,8 @@ impl TypeWriter {
         Self { names, known: Vec::new(), items: Vec::new(), declared: Vec::new() }
     }
 
-    /// Returns the name of an item's type, which is declared with all that it refers to. Lists with the same items have one
-    /// type.
+    /// Returns the type of an item, which is declared with all types that it refers to. Lists with the same schema
+    /// share a type.
     pub(super) fn item(&mut self, stem: &str, item: &SdkItem) -> String {
         if let Some((_, name)) = self.items.iter().find(|(known, _)| known == item) {
             return name.clone();
@@ -40,6 +40,7 @@ impl TypeWriter {
     fn declare_item(&mut self, stem: &str, item: &SdkItem) -> String {
         let SdkItem { schema: item, components } = item;
         self.known.clear();
+        // All names are known before the first declaration, so that types can refer to one another.
         for (component, schema) in components {
             let name = self.names.claim(&type_name(component));
             self.known.push((component.clone(), name, schema.clone()));
@@ -88,7 +89,8 @@ impl TypeWriter {
         self.declared.push(text);
     }
 
-    /// Returns the members of an object with properties, also of one that is made of several; `None` for other schemas.
+    /// Returns the members of an object with properties, each with its schema and whether it is required, also of an
+    /// object that `$ref` or `allOf` puts together; `None` for other schemas.
     fn members(&self, schema: &Document, depth: usize) -> Option<Vec<(String, Document, bool)>> {
         if depth > MOST_DEPTH || schema.member("anyOf").is_some() || schema.member("oneOf").is_some() {
             return None;
@@ -182,7 +184,7 @@ impl TypeWriter {
                 None => "list[Any]".to_owned(),
             },
             "object" => {
-                // Without the kinds, of which an object may be one.
+                // `members` refuses a `type` with several kinds; here the object among them is meant.
                 let own = match schema {
                     Document::Object(members) => {
                         Document::Object(members.iter().filter(|(name, _)| name != "type").cloned().collect())
@@ -207,7 +209,7 @@ impl TypeWriter {
     }
 }
 
-/// Returns the type of some constants. Fractions have no literal types.
+/// Returns the type of these constants. Fractions have no literal types (PEP 586).
 fn literals(values: &[Document]) -> String {
     let one = |value: &Document| match value {
         Document::Null => "None".to_owned(),

@@ -15,7 +15,7 @@ use crate::{
 /// A writer of the types of all items.
 pub(super) struct TypeWriter {
     pub(super) names: Names,
-    /// The names of the item's components, and of their types.
+    /// The names of the current item's components, and of their types.
     known: Vec<(String, String)>,
     /// Items, and the names of their types.
     items: Vec<(SdkItem, String)>,
@@ -27,8 +27,8 @@ impl TypeWriter {
         Self { names, known: Vec::new(), items: Vec::new(), declared: Vec::new() }
     }
 
-    /// Returns the name of an item's type, which is declared with all that it refers to. Lists with the same items have one
-    /// type.
+    /// Returns the type of an item, which is declared with all types that it refers to. Lists with the same schema
+    /// share a type.
     pub(super) fn item(&mut self, stem: &str, item: &SdkItem) -> String {
         if let Some((_, name)) = self.items.iter().find(|(known, _)| known == item) {
             return name.clone();
@@ -41,6 +41,7 @@ impl TypeWriter {
     fn declare_item(&mut self, stem: &str, item: &SdkItem) -> String {
         let SdkItem { schema: item, components } = item;
         self.known.clear();
+        // All names are known before the first declaration, so that types can refer to one another.
         for (component, _) in components {
             let name = self.names.claim(&type_name(component));
             self.known.push((component.clone(), name));
@@ -153,7 +154,8 @@ impl TypeWriter {
         };
         match (members.is_empty(), further) {
             (true, further) => format!("Record<string, {}>", further.unwrap_or_else(|| "unknown".to_owned())),
-            // A type for all further members would have to fit the known ones.
+            // The type of an index signature would have to fit the known members too, so that further members have
+            // none.
             (false, _) => format!("{{\n{}{}}}", members.concat(), "  ".repeat(depth)),
         }
     }

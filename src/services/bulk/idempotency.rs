@@ -1,9 +1,9 @@
 //! Keys by which a client repeats a request without running its operations twice: the `Idempotency-Key` of
 //! draft-ietf-httpapi-idempotency-key-header.
 //!
-//! The keys are in the memory of the process, bounded in number, bytes and time. A key is never forgotten before its time,
-//! because a repetition after that would run the operations again: beyond the number of keys a new one is refused, and
-//! beyond the bytes results are dropped, while their keys stay.
+//! The keys are in the memory of the process, bounded in number, bytes and time. A key is never forgotten before its
+//! time, because a repetition would then run the operations again: beyond the number of keys a new one is refused, and
+//! beyond the bytes the oldest results are dropped, while their keys stay.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -49,7 +49,7 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Option<String>, Box<Problem>> 
     }
 }
 
-/// Returns the text of a string of RFC 9651.
+/// Returns the text of a string in double quotes (RFC 9651 section 4.2.5); `None` if it is malformed or has parameters.
 fn unquoted(line: &str) -> Option<String> {
     let inner = line.trim_matches(' ').strip_prefix('"')?.strip_suffix('"')?;
     let mut text = String::with_capacity(inner.len());
@@ -64,7 +64,6 @@ fn unquoted(line: &str) -> Option<String> {
     Some(text)
 }
 
-/// The keys of a process.
 #[derive(Debug, Default)]
 pub(super) struct IdempotencyKeys {
     table: Mutex<KeyTable>,
@@ -95,18 +94,20 @@ enum KeyState {
     Lost,
 }
 
-/// A key at the time of a request.
+/// The state of a key as a request finds it.
 #[derive(Debug)]
 pub(super) enum KnownKey {
     /// The request is the first with this key.
     New(KeyClaim),
     /// The same request has run, with this result.
     Done(Bytes),
-    /// The request can't run.
+    /// The request can't run: the key was used with another body, is in use, or has lost its result, or there are too
+    /// many keys.
     Refused(Box<Problem>),
 }
 
-/// The key of a request that runs. Where the run does not come to its end, the key stays without a result.
+/// The key of a request that runs. If it is dropped before `finish`, as by a panic, the key stays without a result,
+/// because some operations may have run.
 #[derive(Debug)]
 pub(super) struct KeyClaim {
     keys: Arc<IdempotencyKeys>,
@@ -116,7 +117,8 @@ pub(super) struct KeyClaim {
 }
 
 impl IdempotencyKeys {
-    /// Claims a key for a request with this body, or returns the reason that it does not run.
+    /// Claims a key for a request with this body, or returns the earlier result or the reason that the request can't
+    /// run.
     pub(super) fn claim(
         self: &Arc<Self>,
         name: KeyName,
@@ -170,7 +172,8 @@ impl KeyEntry {
 }
 
 impl KeyTable {
-    /// Forgets the keys whose time is over. Checks one key more than it forgets, or each once.
+    /// Forgets the keys whose time is over. A key whose request still runs gets another term, whatever its age.
+    /// The cost is one check more than the keys that it forgets or renews, and at most one for each key.
     fn forget(&mut self, settings: IdempotencySettings, now: Instant) {
         for _ in 0..self.by_age.len() {
             let Some(name) = self.by_age.pop_front() else { return };
@@ -187,7 +190,8 @@ impl KeyTable {
         }
     }
 
-    /// Ends a claim. Drops the oldest results for a new one.
+    /// Ends a claim, with the result if there is one. Drops the oldest results until the new one fits; a result that is
+    /// larger than the whole room is not kept.
     fn end(&mut self, name: &KeyName, result: Option<Bytes>, settings: IdempotencySettings) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         let Some(result) = result.filter(|result| result.len() <= settings.size) else {

@@ -1,7 +1,8 @@
 //! Bulk requests: many operations in one request, whose results come in one answer, in their order.
 //!
-//! An operation runs as a request of its own through the gateway (`services::inner`), so that it meets the checks, limits,
-//! logs and traces that it would meet alone. All operations are read and checked before the first one runs (`request`).
+//! An operation runs as a request of its own through the gateway (`services::inner`), so that it meets the checks,
+//! limits, logs and traces that it would meet alone. All operations are read and checked before the first one runs
+//! (`request`).
 //!
 //! With an `Idempotency-Key` the operations run in a task that outlives the client's connection, and their results are
 //! kept for a repetition (`idempotency`). Without one they end when the client leaves.
@@ -48,7 +49,6 @@ use crate::{
 /// The deepest nesting of a bulk request.
 const DEPTH: u16 = 64;
 
-/// The service.
 pub(super) struct Bulk {
     inner: Arc<InnerGateway>,
     keys: Arc<IdempotencyKeys>,
@@ -72,7 +72,7 @@ impl Service for Bulk {
         snapshot: &Arc<Snapshot>,
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure> {
-        // A request that the service does not take is not asked of it.
+        // `takes` has found the settings in this snapshot.
         let Some(settings) = &snapshot.services.bulk else { return Ok(None) };
         let body = self.serve(session, (snapshot, settings), (held, outcome)).await?;
         Ok(body.map(|body| ServiceAnswer::Whole(response(body))))
@@ -100,6 +100,8 @@ impl Bulk {
         let caller = Caller::of(session, outcome.client);
         let limits = BodyLimits { size: settings.size, depth: DEPTH, time: settings.timeout };
         let body = Bytes::from(body::read(session, limits, held).await?.into_bytes());
+        // No operation runs of a request with one that is invalid. Test:
+        // `a_malformed_request_runs_no_operation`.
         let plan = request::read(&body, &caller.headers, (snapshot, settings))?;
         let gateway = self.inner.proxy().await?;
         let claim = match key {
@@ -114,7 +116,8 @@ impl Bulk {
             }
         };
         let (goes_on, wanted) = watch::channel(());
-        // The operations end with the last sender. A request with a key has one itself.
+        // The operations are given up when the sender is dropped. With a key the task has the sender, so that it runs
+        // to its end: a client repeats a request because its connection broke, and has to find the results.
         let (kept, own) = if claim.is_some() { (None, Some(goes_on)) } else { (Some(goes_on), None) };
         let run = BulkRun {
             gateway,
@@ -140,7 +143,7 @@ impl Bulk {
         let FinishedBulk { body, summary, held: of_run } = finished.map_err(|error| failed(&error))?;
         outcome.detail = Some(summary);
         drop(of_run);
-        // The operations have run, so that their results are sent even if others have taken the memory.
+        // The operations have run: their results are sent even if the memory is used up meanwhile.
         let _ = held.take(body.len());
         Ok(Some(body))
     }

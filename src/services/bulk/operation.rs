@@ -1,4 +1,4 @@
-//! An operation: an inner request, and its answer as far as it is kept.
+//! An operation of a bulk request: its inner request, and its answer, whose body is kept if there is room for it.
 
 use std::{
     pin::pin,
@@ -23,22 +23,24 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The surroundings of the operations of one request.
+/// The context that the operations of one bulk request share.
 #[derive(Clone)]
 pub(super) struct Surroundings {
     pub(super) gateway: Arc<InnerProxy>,
     pub(super) caller: Arc<Caller>,
     pub(super) timeout: Duration,
     pub(super) problems: Arc<ProblemForm>,
-    /// The bytes of bodies that may still be kept.
+    /// The bytes of bodies that may still be kept, of all operations together.
     pub(super) room: Arc<AtomicUsize>,
+    /// The memory of the bodies, counted in `server.memory`.
     pub(super) held: Arc<MemoryShare>,
     /// Closed once the results are not wanted any more.
     pub(super) wanted: watch::Receiver<()>,
 }
 
-/// The members of problems that are the same for all operations.
+/// The members that the problems of all operations share.
 pub(super) struct ProblemForm {
+    /// The beginning of the URLs of problems' types, if the configuration has it.
     pub(super) types: Option<String>,
     pub(super) request_id: String,
 }
@@ -48,13 +50,13 @@ pub(super) struct ProblemForm {
 pub(super) struct OperationAnswer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
-    /// The body; none where it was too large to be kept.
+    /// `None` if there was no room for the body.
     pub(super) body: Option<Vec<u8>>,
     pub(super) took: Duration,
 }
 
 impl OperationAnswer {
-    /// Returns whether the operation counts as failed.
+    /// Returns whether the operation counts as failed: by a status of 400 or more.
     pub(super) fn has_failed(&self) -> bool {
         self.status >= 400
     }
@@ -96,7 +98,8 @@ impl Surroundings {
             if fits && held.reserve(bytes, part.len(), usize::MAX).is_ok() {
                 bytes.extend_from_slice(part);
             } else {
-                // The rest is read, so that the operation comes to its end.
+                // The rest is read and dropped, so that the operation ends. Its bytes are free for other operations.
+                // Test: `answers_are_kept_up_to_a_size`.
                 room.fetch_add(bytes.len(), Ordering::Relaxed);
                 held.give(bytes.capacity());
                 kept = None;

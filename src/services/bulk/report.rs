@@ -12,7 +12,7 @@ use super::{
 };
 use crate::json::write::{push_number, push_text};
 
-/// The headers of an answer that its result has.
+/// The headers of an answer that are copied into its result. Others, such as `Set-Cookie`, are left out.
 const SHOWN: [&str; 21] = [
     "age",
     "allow",
@@ -40,13 +40,13 @@ const SHOWN: [&str; 21] = [
 /// The prefix of the gateway's own headers, which results have too.
 const OWN: &str = "cursorgate-";
 
-/// Bytes around the body of a result.
+/// The bytes of a result around its body, estimated for the capacity of the buffer.
 const AROUND: usize = 1_024;
 
-/// The counts of a request.
 #[derive(Debug, Default)]
 pub(super) struct BulkCounts {
     all: KindCounts,
+    /// The counts by method and route, such as `GET users`.
     by_kind: BTreeMap<String, KindCounts>,
 }
 
@@ -80,7 +80,7 @@ impl KindCounts {
 }
 
 impl BulkCounts {
-    /// Counts the operations of a request by their answers.
+    /// Counts the operations by their answers. An operation without one was skipped.
     pub(super) fn of(plan: &BulkPlan, answers: &[Option<OperationAnswer>]) -> Self {
         let mut counts = Self::default();
         for (operation, answer) in plan.operations.iter().zip(answers) {
@@ -156,7 +156,7 @@ fn write_result(operation: &Operation, answer: Option<OperationAnswer>, out: &mu
     out.push(b'}');
 }
 
-/// Writes the headers that results have, lines of one name as one.
+/// Writes the headers of a result, lines of one name joined by commas.
 fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
     let mut names: Vec<&str> = headers.keys().map(http::HeaderName::as_str).collect();
     names.retain(|name| SHOWN.contains(name) || name.starts_with(OWN));
@@ -171,11 +171,13 @@ fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Writes a body: JSON as it came, other texts as a string, and all else in base64.
+/// Writes the body of a result: valid JSON as `body`, byte for byte, other texts as `body_text`, and all else as
+/// `body_base64`.
 fn write_body(body: &[u8], headers: &HeaderMap, out: &mut Vec<u8>) {
     let is_plain = !headers.contains_key(header::CONTENT_ENCODING);
     let content_type = headers.get(header::CONTENT_TYPE);
-    // A page is not read in full on its way, so that it may be no JSON after all.
+    // The gateway does not parse pages in full, so that one may be no JSON, such as by `NaN`. It would break the whole
+    // answer. Test: `a_body_is_written_as_its_kind_allows`.
     let is_json = is_plain && is_json(content_type) && serde_json::from_slice::<&RawValue>(body).is_ok();
     if is_json {
         push_name(out, "body", true);

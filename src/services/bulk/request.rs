@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The most operations that any configuration allows.
+/// The most operations that a configuration can allow.
 const MOST_OPERATIONS: usize = 1_000;
 
 /// The longest id of an operation, in bytes.
@@ -29,7 +29,7 @@ const LONGEST_ID: usize = 256;
 /// The methods of operations.
 const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
-/// The headers that an operation may have of its own. None of them says whose request it is.
+/// The headers that an operation may have of its own. None of them is a credential or names an origin.
 const OWN_HEADERS: [&str; 10] = [
     "accept",
     "accept-language",
@@ -47,16 +47,16 @@ const OWN_HEADERS: [&str; 10] = [
 #[derive(Debug)]
 pub(super) struct BulkPlan {
     pub(super) operations: Vec<Operation>,
-    /// No further operation begins after one has failed.
+    /// True if no further operation begins after one has failed.
     pub(super) stop_on_error: bool,
 }
 
-/// An operation that can be sent.
+/// An operation that has been checked.
 #[derive(Debug)]
 pub(super) struct Operation {
-    /// The client's name for it.
+    /// The client's own name for it, which its result repeats.
     pub(super) id: Option<String>,
-    /// The method and the name of the route.
+    /// The method and the name of the route, such as `GET users`.
     pub(super) kind: String,
     method: Method,
     target: String,
@@ -69,7 +69,7 @@ impl Operation {
     ///
     /// # Errors
     ///
-    /// Returns an error if Pingora can't hold it. It could when the operation was checked.
+    /// Returns an error if Pingora refuses the head, which does not happen after the check of the operation.
     pub(super) fn head(&self, inherited: &HeaderMap) -> pingora::Result<RequestHeader> {
         let mut head = RequestHeader::build(self.method.clone(), self.target.as_bytes(), None)?;
         for (name, value) in inherited {
@@ -94,7 +94,7 @@ struct WrittenBulk<'a> {
     stop_on_error: bool,
 }
 
-/// The operations as they were written, no more than can be allowed.
+/// The operations as they were written: at most [`MOST_OPERATIONS`], beyond which reading stops.
 struct WrittenOperations<'a>(Vec<&'a RawValue>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for WrittenOperations<'a> {
@@ -134,7 +134,7 @@ struct WrittenOperation<'a> {
     body: Option<&'a RawValue>,
 }
 
-/// Reads and checks the operations of a request. `body` is a JSON object without duplicate members.
+/// Reads and checks the operations of a request. `body` is a JSON object, whose members have been found to be unique.
 ///
 /// # Errors
 ///
@@ -187,7 +187,7 @@ fn read_operation(
     let Some(method) = METHODS.into_iter().find(|known| known.as_str() == method) else {
         return Err(invalid("/method", "the methods are GET, HEAD, POST, PUT, PATCH and DELETE"));
     };
-    // Other bytes could end the line of the request.
+    // A blank or a control byte could end the request line, and lead to a second request.
     let is_foreign = |byte: u8| byte <= b' ' || byte == 0x7f || byte == b'#';
     if !target.starts_with('/') || target.bytes().any(is_foreign) {
         return Err(invalid("/path", "a path begins with a slash and holds no blank and no fragment"));
@@ -202,6 +202,7 @@ fn read_operation(
         Some(_) if matches!(method, Method::GET | Method::HEAD) => {
             return Err(invalid("/body", "GET and HEAD have no body"));
         }
+        // A slice of the bulk request, so that the upstream gets the bytes that the client wrote.
         Some(value) if is_json => whole.slice_ref(value.get().as_bytes()),
         Some(value) => match serde_json::from_str::<String>(value.get()) {
             Ok(text) => text.into(),
@@ -216,8 +217,8 @@ fn read_operation(
     Ok(operation)
 }
 
-/// Checks the head of an operation as the head of any request, and returns the method with the name of the route that its
-/// path has; without a route the method alone.
+/// Checks the head of an operation as that of any request. Returns the method and the name of the route of its path, or
+/// the method alone if there is no route.
 fn kind(operation: &Operation, inherited: &HeaderMap, snapshot: &Snapshot) -> Result<String, String> {
     let head = operation.head(inherited).map_err(|_| "the path can't be sent".to_owned())?;
     head::check_parsed(&head, snapshot.server.head_size).map_err(|problem| problem.detail)?;
@@ -244,7 +245,7 @@ fn read_header(place: usize, name: &str, value: &str) -> Result<(HeaderName, Hea
     Ok((HeaderName::from_static(known), value))
 }
 
-/// Returns whether a body of this type is JSON; without a type it is.
+/// Returns whether a body of this media type is JSON. A body without a type counts as JSON.
 pub(super) fn is_json(content_type: Option<&HeaderValue>) -> bool {
     let Some(text) = content_type else { return true };
     let text = text.to_str().unwrap_or_default().to_ascii_lowercase();
@@ -252,8 +253,8 @@ pub(super) fn is_json(content_type: Option<&HeaderValue>) -> bool {
     essence == "application/json" || (essence.contains('/') && essence.ends_with("+json"))
 }
 
-/// Returns the fault that a reader found, without its position, which counts from the operation, and not longer than a
-/// line.
+/// Returns the message of a parser, of at most 200 characters. Its position is left out, because it counts from the
+/// beginning of the operation.
 fn said(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The run of a bulk request: its operations begin in their order, a few at a time.
+//! The run of a bulk request: its operations begin in their order, at most `at_once` at a time.
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
@@ -17,7 +17,7 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// A bulk request that may run.
+/// A bulk request that has been checked, with all that it needs to run.
 pub(super) struct BulkRun {
     pub(super) gateway: Arc<InnerProxy>,
     pub(super) plan: BulkPlan,
@@ -31,13 +31,13 @@ pub(super) struct BulkRun {
     pub(super) wanted: watch::Receiver<()>,
 }
 
-/// The end of a run.
 #[derive(Debug)]
 pub(super) struct FinishedBulk {
     /// The body with all results.
     pub(super) body: Bytes,
     /// The counts, for the log.
     pub(super) summary: String,
+    /// The memory of the answers, from which the body was written.
     pub(super) held: Arc<MemoryShare>,
 }
 
@@ -65,8 +65,8 @@ impl BulkRun {
     }
 }
 
-/// Runs operations until all have ended, or until one has failed where that stops the others. Operations that did not begin
-/// have no answer.
+/// Runs operations until all have ended. With `stop_on_error` no further one begins after one has failed; those that
+/// are under way end. Operations that did not begin have no answer.
 async fn operate(plan: &Arc<BulkPlan>, surroundings: &Surroundings, at_once: usize) -> Vec<Option<OperationAnswer>> {
     let mut answers: Vec<Option<OperationAnswer>> = plan.operations.iter().map(|_| None).collect();
     let mut under_way = JoinSet::new();
@@ -82,6 +82,7 @@ async fn operate(plan: &Arc<BulkPlan>, surroundings: &Surroundings, at_once: usi
         let Some(ended) = under_way.join_next().await else { return answers };
         // Panics are caught in the operation, and no task is aborted.
         let Ok((place, answer)) = ended else { continue };
+        // An error means that the sender was dropped: the client has gone.
         let is_wanted = surroundings.wanted.has_changed().is_ok();
         if !is_wanted || (plan.stop_on_error && answer.has_failed()) {
             waiting.start = waiting.end;

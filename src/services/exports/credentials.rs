@@ -1,11 +1,13 @@
-//! The credentials of a job: its client and its private parameters, sealed by the keys of cursors.
+//! The credentials of a job: its client and its private parameters, sealed by the keys of cursors and bound to the
+//! job's id.
 
 use crate::{cursor::KeyRing, services::caller::Caller};
 
 /// The name of the service in logs and metrics, and of its kind of value under the keys of cursors.
 pub(super) const NAME: &str = "exports";
 
-/// Seals the credentials of a job by the key that signs cursors: the client, and its private parameters.
+/// Seals the credentials of a job by the key that signs cursors: the length of the private parameters in four bytes,
+/// these, and the client.
 pub(super) fn sealed(keys: &KeyRing, id: &str, caller: &Caller, private: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     bytes.extend_from_slice(&u32::try_from(private.len()).ok()?.to_le_bytes());
@@ -14,7 +16,7 @@ pub(super) fn sealed(keys: &KeyRing, id: &str, caller: &Caller, private: &str) -
     keys.seal_stored(keys.signing_number(), &seal_name(id), &bytes)
 }
 
-/// Opens the credentials of a job. `None` if their key is gone.
+/// Opens the credentials of a job. Returns `None` if their key is gone, or if they are those of another job.
 pub(super) fn unsealed(keys: &KeyRing, id: &str, sealed: &[u8]) -> Option<(Caller, String)> {
     let bytes = keys.open_stored(&seal_name(id), sealed)?;
     let (length, rest) = bytes.split_first_chunk::<4>()?;

@@ -1,8 +1,8 @@
 //! The forms of results: lines of JSON, a table, or an array, each plain or compressed.
 //!
-//! The bytes of each page are complete in themselves: with compression they are a member of gzip (RFC 1952 section 2.2) or
-//! a frame of zstd (RFC 8878 section 3.1), of which a file holds any number. So a result that is cut after a page goes on
-//! there.
+//! The bytes of each page are complete in themselves: with compression they are a member of gzip (RFC 1952 section 2.2)
+//! or a frame of zstd (RFC 8878 section 3.1), of which a file can hold any number. So a result can be cut after any
+//! page, and the next page appended there.
 
 use std::io::{self, Write as _};
 
@@ -11,14 +11,13 @@ use serde::{Deserialize, Serialize};
 /// The level at which zstd compresses: its default.
 const ZSTD_LEVEL: i32 = 3;
 
-/// The form of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ExportFormat {
-    /// An item in each line.
+    /// A line for each item.
     #[default]
     Ndjson,
-    /// A table with a line of names (RFC 4180).
+    /// A table whose first line has the names of the columns (RFC 4180).
     Csv,
     /// An array of all items.
     Json,
@@ -43,7 +42,6 @@ impl ExportFormat {
     }
 }
 
-/// The compression of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Compression {
@@ -54,7 +52,7 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// Returns the further ending of file names.
+    /// Returns the ending of file names after that of the format.
     pub(super) fn extension(self) -> &'static str {
         match self {
             Self::None => "",

@@ -1,4 +1,4 @@
-//! The items of a page as the bytes of a result.
+//! The items of a page written in the format of the result.
 
 use bytes::Bytes;
 
@@ -11,12 +11,12 @@ use crate::json;
 /// The largest number of columns.
 const MOST_COLUMNS: usize = 1_000;
 
-/// Writes the items of a page as they come after those before, and counts them. The columns of a table without names are
-/// the members of the first page's items, in the order in which they come.
+/// Writes the items of a page as the continuation of a result, and counts them. A table has the columns that the client
+/// named, or else the members of the first page's items, in the order in which they first occur.
 ///
 /// # Errors
 ///
-/// Returns the reason that the items fit no table.
+/// Returns the fault `items_not_tabular` for an item that is no row of a table.
 pub(super) fn write_page(
     format: ExportFormat,
     items: &[Bytes],
@@ -48,7 +48,7 @@ pub(super) fn write_page(
     Ok(out)
 }
 
-/// Writes an item into a line of its own. Line ends stand between the tokens of JSON alone, where a blank means the same.
+/// Writes an item into a line of its own. Valid JSON has line ends between tokens alone, where a blank means the same.
 fn push_line(item: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(item);
@@ -96,7 +96,7 @@ fn write_rows(items: &[Bytes], progress: &mut JobProgress, out: &mut Vec<u8>) ->
     Ok(())
 }
 
-/// Returns the text of a value in a table: a text without its quotes, nothing for null, and the JSON of everything else.
+/// Returns the cell of a value: a text without its quotes, an empty cell for null, and the JSON of any other value.
 fn cell(value: &[u8]) -> Vec<u8> {
     match value.first() {
         Some(b'"') => json::scalar::text(value).map_or_else(|| value.to_vec(), std::borrow::Cow::into_owned),
@@ -105,7 +105,7 @@ fn cell(value: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Writes a row. A cell with a separator, a quote, a line end, or a blank at its edge is quoted.
+/// Writes a row (RFC 4180 section 2). A cell with a separator, a quote, a line end, or a blank at its edge is quoted.
 fn push_row<'c>(cells: impl Iterator<Item = &'c [u8]>, out: &mut Vec<u8>) {
     for (place, cell) in cells.enumerate() {
         if place > 0 {

@@ -8,13 +8,12 @@ use crate::gateway::runtime::clock;
 /// The levels of pages from the strongest to the weakest, as the header of a page has them.
 const LEVELS: [&str; 4] = ["exact", "checked", "anchored", "positional"];
 
-/// The states of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum JobState {
     /// The job waits for its turn, or for its next attempt.
     Queued,
-    /// A process works on the job, or did when it ended.
+    /// A process works on the job, or ended while it did.
     Active,
     Completed,
     Failed,
@@ -33,7 +32,7 @@ impl JobState {
         }
     }
 
-    /// Returns the state of a word.
+    /// Returns the state with this word.
     pub(super) fn of(word: &str) -> Option<Self> {
         [Self::Queued, Self::Active, Self::Completed, Self::Failed, Self::Cancelled]
             .into_iter()
@@ -46,7 +45,7 @@ impl JobState {
     }
 }
 
-/// The order in which the jobs of a client begin.
+/// The rank of a job among those of its client: higher ones begin first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Priority {
@@ -56,10 +55,10 @@ pub(super) enum Priority {
     High,
 }
 
-/// The parts of a job that stay as they were asked for.
+/// The parts of a job that never change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct JobDefinition {
-    /// The path of the list as it was asked for.
+    /// The path of the list as the request wrote it.
     pub(super) path: String,
     /// The same path, normalized.
     pub(super) normal_path: String,
@@ -90,7 +89,7 @@ pub(super) enum JobPlace {
     End,
 }
 
-/// The place that a job has reached. It is stored after every page, once the page's bytes are in the result.
+/// The place that a job has reached. It is stored after each page, together with the page's bytes or after them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct JobProgress {
@@ -103,17 +102,17 @@ pub(super) struct JobProgress {
     pub(super) columns: Option<Vec<String>>,
     /// The members of items that have no column.
     pub(super) omitted: u64,
-    /// The weakest level of the pages, as a place in the order of levels.
+    /// The weakest level of the pages, as an index of [`LEVELS`].
     pub(super) level: Option<usize>,
-    /// The pages that the gateway served without a proof.
+    /// The number of pages that the gateway served without a proof.
     pub(super) unproven: u64,
-    /// The total that the first page had.
+    /// The total of the list with the first page, if the list has one.
     pub(super) total_before: Option<u64>,
-    /// The total after the last page.
+    /// The total of the list after the last page.
     pub(super) total_after: Option<u64>,
-    /// The failed attempts for the next page.
+    /// The number of failed attempts for the next page.
     pub(super) attempts: u32,
-    /// The processes that ended while they worked on the next page.
+    /// The number of processes that ended while they worked on the next page.
     pub(super) interruptions: u32,
     /// The time of the first page, in seconds since 1970.
     pub(super) started: Option<u64>,
@@ -125,9 +124,9 @@ impl JobProgress {
         Self { columns: definition.columns.clone(), ..Self::default() }
     }
 
-    /// Takes over the standing of a page.
+    /// Counts a page: its level, as its header has it, and whether it is unproven.
     pub(super) fn add_standing(&mut self, level: &str, unproven: bool) {
-        // An unknown level is the weakest.
+        // An unknown level counts as the weakest, so that an export never promises more than its pages.
         let level = LEVELS.iter().position(|known| *known == level).unwrap_or(LEVELS.len() - 1);
         self.level = self.level.max(Some(level));
         self.unproven += u64::from(unproven);
@@ -151,14 +150,14 @@ impl JobFault {
     }
 }
 
-/// A job as the store has it, without its credentials.
+/// A job without its credentials.
 #[derive(Clone, Debug)]
 pub(super) struct ExportJob {
     pub(super) id: String,
-    /// The keyed name of its client.
+    /// The name of its client, a hash under a key of cursors.
     pub(super) owner: String,
     pub(super) state: JobState,
-    /// The number of times that a process has taken the job. A process whose number is not the last one has lost it.
+    /// The number of times that a process has taken the job. A process that took it as an earlier number has lost it.
     pub(super) claim: i64,
     /// In seconds since 1970.
     pub(super) created: u64,
@@ -169,7 +168,7 @@ pub(super) struct ExportJob {
     pub(super) fault: Option<JobFault>,
 }
 
-/// The document of a job.
+/// The JSON that a client reads about its job.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct JobDocument<'a> {
@@ -199,17 +198,18 @@ pub(super) struct JobDocument<'a> {
     closing: Option<ClosingCheck<'a>>,
 }
 
-/// The worth of a completed export.
+/// The guarantee of a completed export, from all of its pages.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ClosingCheck<'a> {
-    /// Every item that was in the list throughout is in the result, once.
+    /// True if every item that was in the list throughout is in the result, once: all pages are proven, and each is
+    /// `exact` or `checked`.
     complete: bool,
     level: Option<&'static str>,
     unproven_pages: u64,
     total_before: Option<u64>,
     total_after: Option<u64>,
-    /// `None` where the list has no total. A total that stayed the same proves no list without changes.
+    /// `None` where the list has no total. A total that stayed the same does not prove that the list did.
     total_changed: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     columns: Option<&'a [String]>,
@@ -217,7 +217,7 @@ struct ClosingCheck<'a> {
     omitted_members: Option<u64>,
 }
 
-/// A job that has ended, as an event tells it.
+/// The data of the event of a job's end.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EndedJob<'a> {
@@ -238,7 +238,7 @@ pub(super) struct EndedJob<'a> {
     error: Option<&'a JobFault>,
 }
 
-/// The worth of a completed export in short.
+/// The guarantee of a completed export as an event has it.
 #[derive(Serialize)]
 struct ExportWorth {
     complete: bool,
@@ -246,7 +246,8 @@ struct ExportWorth {
 }
 
 impl ExportJob {
-    /// Returns what an event tells of the job's end.
+    /// Returns the data of the event of the job's end. The fault of a completed job is one of an earlier attempt, and
+    /// left out.
     pub(super) fn ended<'a>(&'a self, is_completed: bool, fault: Option<&'a JobFault>) -> EndedJob<'a> {
         let JobDefinition { path, query, exports_url, format, compression, .. } = &self.definition;
         let status_url = format!("{exports_url}/{}", self.id);
@@ -267,7 +268,8 @@ impl ExportJob {
         }
     }
 
-    /// Returns the document; `base` is the URL of the exports of its list, and finished jobs are kept for `keep` seconds.
+    /// Returns the document; `base` is the URL of the exports of its list, and finished jobs are kept for `keep`
+    /// seconds.
     pub(super) fn document<'a>(&'a self, base: &str, keep: u64) -> JobDocument<'a> {
         let JobDefinition { path, query, format, compression, priority, .. } = &self.definition;
         let progress = &self.progress;
@@ -317,9 +319,11 @@ impl ExportJob {
         }
     }
 
-    /// Returns the name under which the result is saved by clients.
+    /// Returns the name of the file for `Content-Disposition`: the last segment of the list's path, the beginning of
+    /// the job's id, and the endings of the format. Example: `people-01234567.csv.gz`.
     pub(super) fn file_name(&self) -> String {
         let last = self.definition.normal_path.rsplit('/').find(|segment| !segment.is_empty()).unwrap_or_default();
+        // Other characters, such as quotes, could end the value of the header. Test: `a_file_has_the_name_of_its_list`.
         let is_plain = |character: &char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
         let list: String = last.chars().filter(is_plain).take(64).collect();
         let list = if list.is_empty() { "export" } else { &list };
@@ -363,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn an_export_is_worth_its_weakest_page() {
+    fn an_export_has_the_level_of_its_weakest_page() {
         for (pages, level, complete) in [
             (&[("exact", false), ("exact", false)][..], "exact", true),
             (&[("exact", false), ("checked", false), ("exact", false)], "checked", true),

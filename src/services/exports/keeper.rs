@@ -1,4 +1,5 @@
-//! The work on all jobs of a process: it takes those that wait, a few at a time, and removes finished ones in time.
+//! The background work on jobs: a process takes queued jobs, a few at a time, raises the events of ended ones, and
+//! removes finished ones after their time.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -16,25 +17,24 @@ use crate::{
     services::{inner::InnerGateway, webhooks::Events},
 };
 
-/// The time after which a process looks for jobs that others have queued or left.
+/// The interval at which a process looks for jobs that other processes have queued or abandoned.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The looks between two removals of finished jobs.
+/// The number of looks from one removal of finished jobs to the next.
 const LOOKS_BETWEEN: u32 = 5;
 
-/// The keeper of the jobs.
 pub(in crate::services) struct ExportKeeper {
     pub(super) inner: Arc<InnerGateway>,
     pub(super) store: Arc<dyn ExportStore>,
     /// Notified when a request has queued a job.
     pub(super) queued: Arc<Notify>,
-    /// None without webhooks.
+    /// `None` without webhooks.
     pub(super) events: Option<Events>,
 }
 
 #[async_trait]
 impl BackgroundService for ExportKeeper {
-    /// Works until the process stops. Jobs end at their next page then, and go on in another process.
+    /// Works until the process stops. Its jobs then end after their current page, and go on in another process.
     async fn start(&self, _shutdown: ShutdownWatch) {
         let vitals = self.inner.gateway().vitals.clone();
         let mut stopping = pin!(vitals.reached(Stage::Draining));
@@ -67,14 +67,14 @@ impl BackgroundService for ExportKeeper {
 }
 
 impl ExportKeeper {
-    /// Looks for what there is to do.
+    /// Raises events and takes jobs. With `cleans` it also removes finished jobs and counts all.
     async fn look(
         &self,
         settings: &ExportSettings,
         running: &mut JoinSet<()>,
         cleans: bool,
     ) -> Result<(), JobStoreFault> {
-        // Exports go on where their events can't be raised.
+        // A fault of webhooks must not stop exports, so that it is returned at the end.
         let announced = self.announce().await;
         self.take(settings, running).await?;
         if cleans {
@@ -86,8 +86,8 @@ impl ExportKeeper {
         announced
     }
 
-    /// Raises the events of jobs that have ended. A job's event is forgotten once it is raised: a process that ends in between
-    /// leads to the same event again, which is not raised twice.
+    /// Raises the events of jobs that have ended, and removes each from its job once it is raised. If the process ends
+    /// in between, the same event is raised again, with the same id, and is dropped as a repetition.
     async fn announce(&self) -> Result<(), JobStoreFault> {
         let Some(events) = &self.events else { return Ok(()) };
         for (id, announcement) in self.store.announcements().await? {
@@ -97,12 +97,12 @@ impl ExportKeeper {
         Ok(())
     }
 
-    /// Takes jobs until the process has as many as it works on at a time.
+    /// Takes jobs until the process works on `at_once` of them.
     async fn take(&self, settings: &ExportSettings, running: &mut JoinSet<()>) -> Result<(), JobStoreFault> {
         while running.len() < settings.at_once {
             let Some(taken) = self.store.take().await? else { break };
             let run = ExportRun { inner: Arc::clone(&self.inner), settings: settings.clone(), taken };
-            // The process does not leave between a page and its place in the store.
+            // A draining process waits for this, so that it does not end between a page and its place in the store.
             let in_flight = self.inner.gateway().vitals.enter();
             running.spawn(async move {
                 match caught(pin!(run.run())).await {
@@ -116,7 +116,7 @@ impl ExportKeeper {
         Ok(())
     }
 
-    /// Removes finished jobs beyond their time, their number and their size, and the results of jobs without one.
+    /// Removes finished jobs beyond the bounds of time, number and size, and results that no job has.
     async fn remove(&self, settings: &ExportSettings) -> Result<(), JobStoreFault> {
         for id in surplus(&self.store.finished().await?, settings) {
             self.store.remove(id).await?;
@@ -125,7 +125,8 @@ impl ExportKeeper {
     }
 }
 
-/// Returns the ids of the jobs that are not kept; `finished` has the newest first.
+/// Returns the ids of the finished jobs that are removed. `finished` has the newest first, so that the oldest exceed
+/// the number and the size; a job without a result takes no room.
 fn surplus<'j>(finished: &'j [FinishedJob], settings: &ExportSettings) -> Vec<&'j str> {
     let most = u64::try_from(settings.keep_size).unwrap_or(u64::MAX);
     let mut size = 0_u64;

@@ -1,12 +1,13 @@
 //! Exports: whole lists as files, read by jobs that survive their process.
 //!
-//! A job walks the pages of a list by inner requests (`services::inner`) with the headers of the client that asked for it,
-//! from the first page on by the links to the next ones (`page`). So the limits, the proofs and the principal of the list
-//! hold for it, and there is no second way to page. The items of each page are written into the result as they came
-//! (`items`, by its `format`), and the store has them together with the place of the next page (`run`, `store`). Whatever ends the process,
-//! the job goes on from there, in any process that has the store (`keeper`).
+//! A job walks the pages of a list by inner requests (`services::inner`) with the headers of the client that asked for
+//! it, from the first page on by the links to the next ones (`page`). So the limits, the proofs and the principal of
+//! the list hold for it, and there is no second way to page. The items of each page are written into the result as the
+//! upstream sent them (`items`, by the `format`), and stored together with the place of the next page (`run`, `store`).
+//! However the process ends, the job goes on from there in any process that shares the store (`keeper`).
 //!
-//! `credentials` seals those of a job. `request` reads requests, `result` answers those for a result, `job` has a job's data and its document.
+//! `credentials` seals the client of a job with its headers. `request` reads requests, `result` answers those for a
+//! result, and `job` has a job's data and its document.
 
 mod credentials;
 mod format;
@@ -62,21 +63,21 @@ const BODY_DEPTH: u16 = 8;
 /// The time after which a client may ask again for a job that is not finished, in seconds.
 const ASK_AGAIN: &str = "2";
 
-/// The service.
 pub(super) struct Exports {
     inner: Arc<InnerGateway>,
     store: Arc<dyn ExportStore>,
+    /// Wakes the keeper of this process after a job was queued.
     queued: Arc<Notify>,
 }
 
-/// A request of a known client.
+/// A request for exports, with its client and its subject.
 struct ExportCall<'c> {
     snapshot: &'c Arc<Snapshot>,
     settings: &'c ExportSettings,
     keys: &'c KeyRing,
     target: ExportTarget,
     caller: Caller,
-    /// The names of the client, by each key.
+    /// The names of the client under each key of cursors, that of the signing key first.
     owners: Vec<String>,
     /// The URL of the exports of the list.
     base: String,
@@ -140,7 +141,7 @@ impl Service for Exports {
 }
 
 impl Exports {
-    /// Opens the exports, whose ends are told as `events`.
+    /// Opens the exports and their keeper, which raises an event at the end of each job if there are `events`.
     ///
     /// # Errors
     ///
@@ -166,11 +167,12 @@ impl Exports {
         Ok((Self { inner: Arc::clone(inner), store, queued }, keeper))
     }
 
-    /// Begins a job, once the list has answered a request for one item: a client without rights, or with parameters that
-    /// the list does not take, gets the list's own refusal and no job.
+    /// Begins a job after the list has answered a request for one item. A client without rights, or with parameters
+    /// that the list does not take, gets the list's own refusal and no job.
     async fn begin(&self, call: &ExportCall<'_>, order: ExportOrder) -> Result<ServiceAnswer, Failure> {
         let ExportCall { snapshot, settings, keys, target, caller, owners, .. } = call;
         let (query, private) = request::read_query(&target.route, &caller.headers, target.list.query.as_deref())?;
+        // The subject of a certificate is not stored (`Caller::to_bytes`), so that a later process could not send it.
         let has_certificate = caller.tls.as_ref().is_some_and(|tls| !tls.cert_digest.is_empty());
         if has_certificate && snapshot.server.client_subject.is_some() {
             let detail =
@@ -260,7 +262,8 @@ impl Exports {
 
 const FAILED: &str = "the gateway failed: report the request id";
 
-/// Returns the failure of a request for a fault of the store. A database that is away may come back.
+/// Returns the failure of a request for a fault of the store: 503 `store_unavailable` if the database of PostgreSQL
+/// does not answer, which may come back, else 500.
 fn failed(fault: JobStoreFault) -> Failure {
     let JobStoreFault::Shared(fault) = fault else {
         return Failure::logged(Code::Internal, FAILED, fault.to_string());
@@ -271,13 +274,14 @@ fn failed(fault: JobStoreFault) -> Failure {
 }
 
 impl ExportCall<'_> {
-    /// Returns whether a job is one of the list that was asked for.
+    /// Returns whether a job exports the list of this request. A job is found under its own list alone.
     fn concerns(&self, job: &ExportJob) -> bool {
         let list = &self.target.list;
         job.definition.normal_path == list.normal_path && job.definition.host == list.host
     }
 
-    /// Returns the document of a job.
+    /// Returns the document of a job as an answer: with `Retry-After` while it is unfinished, and with its `Location`
+    /// if it has just begun.
     fn shown(&self, status: u16, job: &ExportJob) -> ServiceAnswer {
         let mut answer = json(status, &job.document(&self.base, self.settings.keep.as_secs()));
         if let ServiceAnswer::Whole(response) = &mut answer {
@@ -293,7 +297,7 @@ impl ExportCall<'_> {
     }
 }
 
-/// Reads whose request this is, and for what.
+/// Returns the client of a request and the subject that it asks for.
 fn identify<'c>(
     session: &ServerSession,
     client: &Client,
@@ -303,7 +307,7 @@ fn identify<'c>(
     let target = ExportTarget::read(snapshot, session.req_header());
     let parts = target.zip(snapshot.services.exports.as_ref()).zip(snapshot.keys.as_deref());
     let Some(((target, settings), keys)) = parts else {
-        // The service does not take such a request.
+        // `takes` refuses such a request before.
         return Err(Box::new(Problem::new(Code::RouteNotFound, "no route covers this path")).into());
     };
     let headers = &session.req_header().headers;
@@ -315,6 +319,7 @@ fn identify<'c>(
     }
     let principal = target.route.list.as_ref().map_or(&[][..], |list| &list.principal);
     let name = caller.name_at(principal);
+    // Jobs from before a change of keys are found under the earlier key.
     let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());
     let owners = numbers.filter_map(|number| keys.stored_name(number, NAME, "owner", &name)).collect();
     Ok(ExportCall { snapshot, settings, keys, target, caller, owners, base })

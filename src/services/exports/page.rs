@@ -1,4 +1,4 @@
-//! A page of a list, as an export reads it: an inner request with the client's own headers, and the items as they stand in
+//! A page of a list as an export reads it: by an inner request with the client's own headers. The items are slices of
 //! the answer.
 
 use std::{sync::Arc, time::Duration};
@@ -20,16 +20,15 @@ use crate::{
     },
 };
 
-/// The most items that are asked for in a page.
+/// The largest limit that an export asks for.
 const MOST_ITEMS: u32 = 1_000;
 
 /// The longest wait that an answer can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// The wait after a refusal for a limit that does not say how long it lasts.
+/// The wait after a refusal by a limit (429) without `Retry-After`.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
 
-/// A page.
 #[derive(Debug)]
 pub(super) struct ExportPage {
     /// The items as the upstream sent them.
@@ -43,10 +42,11 @@ pub(super) struct ExportPage {
 /// The reason that an export gets no page.
 #[derive(Debug)]
 pub(super) enum PageFault {
-    /// The same request may succeed, after this time.
+    /// The same request may succeed after this time. The attempt counts as failed.
     Again(JobFault, Duration),
-    /// The client has used up a limit for this time.
+    /// The client has used up a limit for this time. This is no failed attempt: limits only slow an export down.
     Limited(JobFault, Duration),
+    /// No further request can succeed.
     Final(JobFault),
 }
 
@@ -56,13 +56,13 @@ pub(super) struct PageReader<'r> {
     pub(super) snapshot: &'r Snapshot,
     pub(super) caller: &'r Caller,
     pub(super) definition: &'r JobDefinition,
-    /// The private parameters of the request, which no link has.
+    /// The private parameters of the request. No link has them, so that they are added to each page's query.
     pub(super) private: &'r str,
     pub(super) timeout: Duration,
 }
 
 impl PageReader<'_> {
-    /// Reads the first page, or that with a query.
+    /// Reads the first page, or the page with the query `next`.
     ///
     /// # Errors
     ///
@@ -78,7 +78,8 @@ impl PageReader<'_> {
         read(&answer, convention).ok_or_else(|| PageFault::Final(unreadable()))?
     }
 
-    /// Asks for one item of the first page, to see whether the list is served, and its total.
+    /// Requests a first page of one item. Returns the answer, which shows whether the list serves this client, and the
+    /// total if it has one.
     ///
     /// # Errors
     ///
@@ -123,7 +124,7 @@ impl PageReader<'_> {
         let queries: Vec<&str> = [query, self.private].into_iter().filter(|part| !part.is_empty()).collect();
         let mark = if queries.is_empty() { "" } else { "?" };
         let target = format!("{}{mark}{}", self.definition.path, queries.join("&"));
-        // An export does not end with a client.
+        // The sender lives as long as the request: no client's leaving ends an export.
         let (_goes_on, mut wanted) = watch::channel(());
         let limits = (self.timeout, &mut wanted);
         answer::ask((self.proxy, self.snapshot), self.caller, (&target, &[]), limits).await.map_err(|reason| {
@@ -142,7 +143,7 @@ fn unreadable() -> JobFault {
     JobFault::new("page_unreadable", "the items of a page could not be found in its envelope")
 }
 
-/// Returns the fault of a refusal. Credentials that the upstream does not accept end the job: no other ones will come.
+/// Returns the fault of a refusal. Refused credentials end the job, because it never gets others.
 fn refused(answer: &InnerAnswer) -> PageFault {
     let status = answer.status;
     let wait = answer.retry_after().min(LONGEST_WAIT);
@@ -179,14 +180,14 @@ fn read(answer: &InnerAnswer, convention: &Convention) -> Option<Result<ExportPa
     let array = places.items.as_ref()?.find(body)?;
     let mut items = Vec::new();
     for element in json::elements(array.of(body))? {
-        // An envelope that takes items apart has no place for the whole: its elements are the items of its clients.
+        // An envelope that writes parts of items has no place of a whole one: there the elements are what clients get.
         let item = match &places.item {
             Some(place) => place.find(element)?.of(element),
             None => element,
         };
         items.push(body.slice_ref(item));
     }
-    // Every page of the gateway has a level. An answer that was passed on is no page.
+    // Every page of the gateway has a level. An answer of the upstream that was only forwarded lacks it.
     let level = headers.get("cursorgate-level")?.to_str().ok()?.to_owned();
     let link = cursorgate_link::find_target(headers, "next");
     let next = link.map_or(JobPlace::End, |link| {
@@ -196,7 +197,7 @@ fn read(answer: &InnerAnswer, convention: &Convention) -> Option<Result<ExportPa
         let value = places.find(name).and_then(|place| place.find(body)).map(|span| span.of(body));
         value.is_some_and(|value| !matches!(value, b"null" | b"false" | b"\"\""))
     };
-    // A link that is too long for its header is left out there.
+    // A link that is too long is left out of the header, which would look like the end of the list.
     if next == JobPlace::End && ["links.next", "next.cursor", "has_next", "has_more"].into_iter().any(says) {
         let detail = "the link to the next page did not fit into its header: raise link_length";
         return Some(Err(PageFault::Final(JobFault::new("link_missing", detail))));

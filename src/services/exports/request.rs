@@ -23,7 +23,7 @@ const SEGMENT: &str = "/exports";
 const MOST_COLUMNS: usize = 1_000;
 const LONGEST_COLUMN: usize = 256;
 
-/// The subject of a request.
+/// The resource that a request names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ExportResource {
     /// All exports of the client for a list.
@@ -44,7 +44,7 @@ pub(super) struct ExportTarget {
 }
 
 impl ExportTarget {
-    /// Reads a request. `None` if it is not for exports of a list: it is that of a route then.
+    /// Reads a request. Returns `None` if it is not for exports of a list: then it is for a route.
     pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader) -> Option<Self> {
         let BelowList { list, route, rest } = BelowList::read(snapshot, head, SEGMENT)?;
         let resource = resource(&rest, &head.method)?;
@@ -52,7 +52,8 @@ impl ExportTarget {
     }
 }
 
-/// Returns the subject of the rest of a path, if it takes the method.
+/// Returns the resource of the path after `/exports`, if it supports the method. Examples: an empty text (all exports),
+/// `/ID`, `/ID/result`.
 fn resource(rest: &str, method: &Method) -> Option<ExportResource> {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let Some(rest) = rest.strip_prefix('/') else {
@@ -77,7 +78,7 @@ pub(super) struct ExportOrder {
 }
 
 impl ExportOrder {
-    /// Reads a body, which is a JSON object without duplicate members.
+    /// Reads a body, which has been found to be JSON whose objects have no duplicate members.
     ///
     /// # Errors
     ///
@@ -111,12 +112,13 @@ impl ExportOrder {
     }
 }
 
-/// Splits the query of a request for a list into its public part and its private parameters, as they came.
+/// Splits the query of a request for a list into its public part, which is stored as it is, and its private parameters,
+/// which are sealed.
 ///
 /// # Errors
 ///
-/// Returns the problem that the list would answer with, or 400 `parameter_invalid` for a place or a limit: an export has all
-/// pages.
+/// Returns the problem that the list would answer with, or 400 `parameter_invalid` for a place or a limit: an export
+/// has all pages.
 pub(super) fn read_query(
     route: &Route,
     headers: &http::HeaderMap,
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_says_the_form() {
+    fn an_order_names_format_compression_and_columns() {
         let order = ExportOrder::read(br#"{"format":"csv","compression":"zstd","columns":["a","b"]}"#).unwrap();
         assert_eq!((order.format, order.compression), (ExportFormat::Csv, Compression::Zstd));
         assert_eq!(ExportOrder::read(b"{}").unwrap().format, ExportFormat::Ndjson);

@@ -1,17 +1,17 @@
-//! Results as clients read them: whole or a part (RFC 9110 sections 13 and 14), with a strong validator. A result does not
-//! change once its job is completed.
+//! Requests for results: conditional ones (RFC 9110 section 13) and those for a range (section 14). A result does not
+//! change once its job is completed, so that the job's id is a strong validator.
 
 use http::{HeaderMap, HeaderValue, header};
 
 use super::job::ExportJob;
 use crate::downstream::{Code, Problem, Response};
 
-/// The answer to a request for a result, before its bytes are read.
+/// The answer to a request for a result. The bytes are read later.
 #[derive(Debug)]
 pub(super) enum ResultAnswer {
-    /// An answer without a part of the result.
+    /// An answer without bytes of the result: 304.
     Without(Response),
-    /// The head of the answer, the first byte of its part, and the number of bytes.
+    /// The head of the answer, and the first byte of its part with the number of bytes.
     Part(Response, (u64, u64)),
 }
 
@@ -19,7 +19,7 @@ pub(super) enum ResultAnswer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AskedRange {
     Whole,
-    /// From the first byte to the last one.
+    /// The indices of the first and the last byte.
     Part(u64, u64),
     Unsatisfiable,
 }
@@ -38,7 +38,8 @@ pub(super) fn answer(job: &ExportJob, asked: &HeaderMap) -> Result<ResultAnswer,
         insert(&mut response.headers, header::ETAG, &tag);
         return Ok(ResultAnswer::Without(response));
     }
-    // A part of another result would not fit to what the client has (section 13.1.5).
+    // With another validator the client has bytes of another result, to which a part of this one does not fit
+    // (section 13.1.5).
     let is_current = asked.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
     let range = if is_current { range(asked, length) } else { AskedRange::Whole };
     let (status, first, count) = match range {
@@ -81,7 +82,8 @@ fn names(value: &HeaderValue, tag: &str) -> bool {
     text.split(',').any(|named| matches!(named.trim(), "*") || named.trim().trim_start_matches("W/") == tag)
 }
 
-/// Reads `Range` (section 14.2). A range of another unit, several ranges, and one that can't be read ask for the whole.
+/// Reads `Range` (section 14.2). Several ranges, a range of another unit, and a malformed one are ignored: they ask for
+/// the whole, as the section allows.
 fn range(asked: &HeaderMap, length: u64) -> AskedRange {
     let mut lines = asked.get_all(header::RANGE).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return AskedRange::Whole };
@@ -90,6 +92,7 @@ fn range(asked: &HeaderMap, length: u64) -> AskedRange {
     let Some((first, last)) = set.trim().split_once('-').filter(|_| unit.trim().eq_ignore_ascii_case("bytes")) else {
         return AskedRange::Whole;
     };
+    // Digits beyond 64 bits are a valid range that lies after the end.
     let number = |text: &str| -> Option<u64> {
         (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().unwrap_or(u64::MAX))
     };
@@ -98,6 +101,7 @@ fn range(asked: &HeaderMap, length: u64) -> AskedRange {
         (Some(first), _) if first >= length && (last.is_empty() || number(last).is_some()) => AskedRange::Unsatisfiable,
         (Some(first), Some(last)) => AskedRange::Part(first, last.min(length - 1)),
         (Some(first), None) if last.is_empty() => AskedRange::Part(first, length - 1),
+        // `bytes=-3` asks for the last three bytes (section 14.1.2).
         (None, Some(suffix)) if first.is_empty() => match suffix.min(length) {
             0 => AskedRange::Unsatisfiable,
             suffix => AskedRange::Part(length - suffix, length - 1),
@@ -111,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges() {
+    fn a_range_is_a_part_the_whole_or_unsatisfiable() {
         use AskedRange::{Part, Unsatisfiable, Whole};
         for (line, expected) in [
             ("bytes=0-0", Part(0, 0)),

@@ -1,5 +1,5 @@
-//! The work on one job: page after page, each into the result together with the place after it. The lease that the store
-//! gave keeps other processes from the job meanwhile.
+//! The work on one job: each page is added to the result together with the place after it. The lease of the store keeps
+//! other processes from the job meanwhile.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,14 +22,13 @@ use crate::{
     },
 };
 
-/// The most processes that may end while they work on the same page. A page that takes its process down would do so for
-/// ever.
+/// The most processes that may end while they work on the same page. Without this bound a page that makes its process
+/// crash would do so for ever.
 const MOST_INTERRUPTIONS: u32 = 10;
 
-/// The waits after failed attempts.
+/// The waits after failed attempts for a page.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), factor: 2, longest: Duration::from_secs(300) };
 
-/// The work on a job that the process has taken.
 pub(super) struct ExportRun {
     pub(super) inner: Arc<InnerGateway>,
     pub(super) settings: ExportSettings,
@@ -63,7 +62,7 @@ impl From<JobFault> for Interruption {
 }
 
 impl ExportRun {
-    /// Works on the job until its end, its next attempt, or the end of the process.
+    /// Works on the job until it is finished, a page fails, or the process stops.
     ///
     /// # Errors
     ///
@@ -91,8 +90,9 @@ impl ExportRun {
         lease.end(JobEnd { ended, progress: job.progress, fault, announcement }).await
     }
 
-    /// Returns the event of the job's end, if there are webhooks. It is for the endpoints of the job's client, as long as its
-    /// credentials say who that is.
+    /// Returns the event of the job's end as JSON; `None` if the job goes on, was cancelled, or there are no webhooks.
+    /// The event is for the endpoints of the operator and, while the credentials can be opened, for those of the job's
+    /// client.
     fn announcement(&self, ended: Ended, fault: Option<&JobFault>) -> Option<String> {
         let kind = match ended {
             Ended::Finished(JobState::Completed) => EventType::ExportCompleted,
@@ -119,10 +119,11 @@ impl ExportRun {
         }
     }
 
-    /// Reads the pages that are left.
+    /// Reads the remaining pages.
     async fn pages(&mut self) -> Result<(), Interruption> {
         self.begin().await?;
-        // Each iteration reads a page, within the time of the job. A process may have ended after the last one.
+        // Each iteration reads a page, within the time of the job. A process may have ended between the last page and
+        // the end of the job: then no page is left.
         while self.taken.job.progress.next != JobPlace::End {
             let snapshot = self.inner.gateway().live.pin();
             if self.inner.gateway().vitals.is_stopping() || snapshot.services.exports.is_none() {
@@ -134,7 +135,7 @@ impl ExportRun {
                 return Err(JobFault::new("export_timeout", detail).into());
             }
             let (caller, private) = self.credentials(snapshot.keys.as_deref())?;
-            // Another attempt follows, as after the end of a process.
+            // The job stays active without a lease, so that it is taken again, as after the end of a process.
             let proxy = self.inner.proxy().await.map_err(|_| Interruption::Lost)?;
             let reader = PageReader {
                 proxy: &proxy,
@@ -151,7 +152,7 @@ impl ExportRun {
             let page = reader.page(next).await.map_err(Interruption::Fault)?;
             let has_total = page.total.is_some() || self.taken.job.progress.total_before.is_some();
             if page.next == JobPlace::End && has_total {
-                // Without an answer the total is not known, and the result is whole all the same.
+                // A failed request leaves the total unknown: the result is complete all the same.
                 self.taken.job.progress.total_after = reader.probe().await.ok().and_then(|(_, total)| total);
             }
             self.keep(page).await?;
@@ -159,7 +160,7 @@ impl ExportRun {
         Ok(())
     }
 
-    /// Brings the result to the length that is stored.
+    /// Cuts the result to its stored length, or begins the export anew if the result is shorter.
     async fn begin(&mut self) -> Result<(), Interruption> {
         if self.taken.job.progress.interruptions > MOST_INTERRUPTIONS {
             let detail = format!("{MOST_INTERRUPTIONS} processes have ended while they worked on the same page");
@@ -196,7 +197,7 @@ impl ExportRun {
         let at = progress.bytes;
         let (form, compression) = (self.taken.job.definition.format, self.taken.job.definition.compression);
         let most = u64::try_from(self.settings.size).unwrap_or(u64::MAX);
-        // Compression takes time.
+        // Compression would hold up other requests on this thread.
         let work = tokio::task::spawn_blocking(move || {
             let bytes = items::write_page(form, &page.items, is_last, &mut progress)?;
             let bytes = compression.compress(bytes).map_err(JobStoreFault::Result)?;
@@ -207,6 +208,7 @@ impl ExportRun {
             }
             progress.pages += 1;
             progress.next = page.next;
+            // Failures count for each page alone. Test: `a_page_is_tried_again_and_not_for_ever`.
             (progress.attempts, progress.interruptions) = (0, 0);
             Ok::<_, Interruption>((bytes, progress))
         });

@@ -1,8 +1,8 @@
-//! The store of jobs and results: the operations that the service, the keeper and the runs need of it.
+//! The port to the store of jobs and results: the operations that the service, the keeper and the runs need of it.
 //!
-//! There are two. A directory (`directory`, `table`) is shared by processes of one machine, a database of PostgreSQL
-//! (`postgres`) by those of several. Both hold to the same rules: a job is worked on by one process at a time, the place of a
-//! job is never before or beyond its result, and a process that has lost a job changes nothing.
+//! There are two stores. A directory (`directory`, `table`) is shared by processes of one machine, a database of
+//! PostgreSQL (`postgres`) by those of several. Both follow the same rules: one process at a time works on a job, the
+//! place of a job always fits the length of its result, and a process that has lost a job changes nothing.
 
 mod directory;
 mod postgres;
@@ -19,10 +19,9 @@ use crate::{
     services::{database::DatabaseFault, postgres::PostgresFault},
 };
 
-/// The most jobs of a list.
+/// The most jobs that a client's list of exports has.
 const MOST_LISTED: usize = 100;
 
-/// A fault of the store.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JobStoreFault {
     #[error(transparent)]
@@ -55,11 +54,11 @@ pub(super) struct QueueLimits {
     pub(super) queue: usize,
 }
 
-/// The end of a job, or its next attempt.
+/// The state of a job after the work of a process on it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ended {
     Finished(JobState),
-    /// The job waits for this time.
+    /// The job waits for at least this time until its next attempt.
     Queued(Duration),
 }
 
@@ -73,31 +72,31 @@ pub(super) struct JobEnd {
     pub(super) announcement: Option<String>,
 }
 
-/// A finished job, as far as its removal needs it.
+/// The data of a finished job that decides on its removal.
 #[derive(Debug)]
 pub(super) struct FinishedJob {
     pub(super) id: String,
     /// The time since its end, in seconds.
     pub(super) age: u64,
-    /// The length of its result.
+    /// The length of its result; 0 if it has none.
     pub(super) bytes: u64,
 }
 
 /// A job that the process has taken.
 pub(super) struct TakenJob {
     pub(super) job: ExportJob,
-    /// Sealed, as the store has them.
+    /// The sealed credentials.
     pub(super) credentials: Vec<u8>,
     pub(super) lease: Box<dyn JobLease>,
 }
 
-/// The store.
+/// A store of jobs and results.
 #[async_trait]
 pub(super) trait ExportStore: Send + Sync {
     /// Adds a job with its sealed credentials, if there is room for it.
     async fn add(&self, job: ExportJob, credentials: Vec<u8>, limits: QueueLimits) -> Result<Added, JobStoreFault>;
 
-    /// Returns a job of a client, which has several names while keys are exchanged.
+    /// Returns a job of a client. A client has one name for each key of cursors.
     async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault>;
 
     /// Returns the jobs of a client, the newest first.
@@ -109,41 +108,42 @@ pub(super) trait ExportStore: Send + Sync {
     /// Removes a finished job with its result.
     async fn remove(&self, id: &str) -> Result<(), JobStoreFault>;
 
-    /// Returns a part of a result: from this byte on, so many bytes.
+    /// Opens a part of a result, given by its first byte and the number of bytes.
     async fn read(&self, id: &str, part: (u64, u64)) -> Result<Box<dyn BodySource>, JobStoreFault>;
 
-    /// Takes the next job that waits, or whose process has ended: that of the client with the fewest active jobs, then by
-    /// priority, then the oldest.
+    /// Takes the next job that waits, or whose process has ended: one of the client with the fewest active jobs, of
+    /// these the one with the highest priority, of these the oldest. So a client with many jobs does not hold up
+    /// others.
     async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault>;
 
-    /// Returns events of jobs that have ended, which are not raised yet, each with the id of its job. They are for this
-    /// process alone for a while.
+    /// Returns events of ended jobs that are not raised yet, each with the id of its job. A store of several machines
+    /// reserves them for this process for a while.
     async fn announcements(&self) -> Result<Vec<(String, String)>, JobStoreFault>;
 
-    /// Forgets the event of a job.
+    /// Removes the event of a job, after it was raised.
     async fn announced(&self, id: &str) -> Result<(), JobStoreFault>;
 
     /// Returns all finished jobs, the newest first.
     async fn finished(&self) -> Result<Vec<FinishedJob>, JobStoreFault>;
 
-    /// Removes results, and parts of results, without a job that has them or may get them.
+    /// Removes results, and parts of results, that belong to no queued, active or completed job.
     async fn sweep(&self) -> Result<(), JobStoreFault>;
 
-    /// Returns the number of jobs in each state that has some.
+    /// Returns the number of jobs by state, without states that no job has.
     async fn counts(&self) -> Result<Vec<(JobState, u64)>, JobStoreFault>;
 }
 
-/// The right to work on a job. The process has it until it ends the work, and loses it with its own end at the latest.
+/// The right to work on a job. A process has it until it ends the work, at the latest until the process itself ends.
 #[async_trait]
 pub(super) trait JobLease: Send {
-    /// Brings the result to the length that is stored. Returns false if the result is shorter than that.
+    /// Cuts the result to the stored length. Returns false if it was shorter than that; it is empty then.
     async fn restore(&mut self, length: u64) -> Result<bool, JobStoreFault>;
 
-    /// Adds the bytes of a page to the result, and stores the place after them. Returns false if the process has lost the
-    /// job; nothing has changed then.
+    /// Adds the bytes of a page to the result, and stores the place after them. Returns false if the process has lost
+    /// the job; the stored job is unchanged then.
     async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault>;
 
-    /// Ends the work, whose event is to be raised if it has one. Nothing happens if the process has lost the job. A finished
-    /// job has no credentials.
+    /// Ends the work: stores the state and the progress, with the event in the same transaction. The credentials of a
+    /// finished job are erased. Does nothing if the process has lost the job.
     async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault>;
 }

@@ -1,4 +1,4 @@
-//! The pages of a query: each field reads one, once.
+//! The pages of a running query: each field of the query reads one page, once.
 
 use std::{
     collections::HashMap,
@@ -15,21 +15,23 @@ use crate::services::list_page::{ConnectionPage, ListFault, ListReader, PageQuer
 /// The page of a field, once it is read.
 type KnownPage = Arc<OnceCell<Result<Arc<ConnectionPage>, ListFault>>>;
 
-/// A query that runs.
 pub(super) struct QueryRun {
     pub(super) reader: ListReader,
-    /// Inner requests at a time.
+    /// A permit for each inner request that may run at a time.
     pub(super) at_once: Semaphore,
-    /// By the names that fields have in the answer: a field that is selected in two places is one field.
+    /// The pages by response key, because a field that is selected in two places is one field of the answer. The
+    /// executor resolves both places and merges them; two requests could show two states of a list.
     pub(super) pages: Mutex<HashMap<String, KnownPage>>,
+    /// The number of pages that were read.
     pub(super) read: AtomicU64,
     pub(super) failed: AtomicU64,
-    /// The errors of fields, those included that the client does not get.
+    /// The number of errors of fields, with those that the client does not get.
     pub(super) faults: AtomicUsize,
 }
 
 impl QueryRun {
-    /// Returns the page of a field, which is read once. The flag says whether this call has read it.
+    /// Returns the page of the field with the response key `key`, which is read once, and whether this call has read
+    /// it.
     pub(super) async fn page(
         &self,
         key: &str,

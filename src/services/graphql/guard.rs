@@ -1,7 +1,7 @@
-//! Limits of queries, held before a query is validated or run.
+//! Limits of queries, enforced before a query is validated or run.
 //!
-//! A query is looked at twice: as text, so that the parser meets no nesting that it would follow without end (`scan`), and as
-//! a document, so that fragments are counted as often as they are used (`measure`). Each look reads everything once.
+//! A query is checked twice: as text (`scan`), because the parser follows nesting without a bound, and as a document
+//! (`measure`), where a fragment counts as often as it is used. Each check takes time in proportion to the text.
 
 use std::collections::HashMap;
 
@@ -15,10 +15,11 @@ use crate::{
     downstream::{Code, Problem},
 };
 
-/// The fields of introspection that list fields or types, of which none may be in another.
+/// The fields of introspection that return lists of the schema's parts. None may be nested in another: each level would
+/// multiply the answer by the size of the schema.
 const INTROSPECTED: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
 
-/// The most questions about the schema in a query.
+/// The most fields `__schema` and `__type` in a query.
 const MOST_INTROSPECTIONS: u64 = 4;
 
 /// Checks the text of a query: the number of its tokens, and its nesting. Strings and comments are read as in
@@ -26,16 +27,19 @@ const MOST_INTROSPECTIONS: u64 = 4;
 ///
 /// # Errors
 ///
-/// Returns 400 `query_too_complex`, or `query_invalid` for a text without an end.
+/// Returns 400 `query_too_complex`, or `query_invalid` for a string without an end.
 pub(super) fn scan(text: &str, settings: &GraphqlSettings) -> Result<(), Box<Problem>> {
     let bytes = text.as_bytes();
     let (mut at, mut depth, mut tokens) = (0, 0_usize, 0_usize);
     while let Some(byte) = bytes.get(at) {
         match byte {
+            // Ignored tokens: white space, commas, and the bytes of a byte order mark.
             b' ' | b'\t' | b'\r' | b'\n' | b',' | 0xef | 0xbb | 0xbf => {
                 at += 1;
                 continue;
             }
+            // Brackets in comments and strings do not nest: counted, they could hide the depth of the others.
+            // Test: `brackets_count_where_the_parser_sees_them`.
             b'#' => {
                 at += bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len() - at);
                 continue;
@@ -90,20 +94,21 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// The cost of a selection.
+/// The cost of a selection with all fragments that it uses.
 #[derive(Clone, Copy, Debug, Default)]
 struct QueryCost {
-    /// The levels of fields and fragments.
+    /// The number of nested levels of fields and fragments.
     depth: usize,
     aliases: u64,
-    /// The lists that are read.
+    /// The number of lists that are read.
     lists: u64,
-    /// The values of the answer.
+    /// The largest number of values that the answer can have.
     values: u64,
+    /// The number of `__schema` and `__type`.
     introspections: u64,
-    /// A list of introspection is in another one.
+    /// True if a field of [`INTROSPECTED`] is nested in another one.
     circles: bool,
-    /// A list of introspection is in it.
+    /// True if the selection has a field of [`INTROSPECTED`].
     introspects: bool,
 }
 
@@ -119,12 +124,12 @@ impl QueryCost {
     }
 }
 
-/// Checks the operations of a document, each with all fragments that it reaches: those that do not run are validated too.
-/// `limits` are the default and the largest number of items by the names of lists.
+/// Checks every operation of a document with all fragments that it uses. Operations that do not run are checked too,
+/// because they are validated. `limits` are the default and the largest number of items by the names of lists.
 ///
 /// # Errors
 ///
-/// Returns 400 `query_too_complex`, or `query_invalid` for fragments in a circle.
+/// Returns 400 `query_too_complex`, or `query_invalid` for a fragment that contains itself.
 pub(super) fn measure(
     document: &ExecutableDocument,
     variables: &Variables,
@@ -162,20 +167,21 @@ fn check(cost: QueryCost, settings: &GraphqlSettings) -> Result<(), Box<Problem>
     Ok(())
 }
 
-/// The measuring of one operation.
+/// The state of measuring one operation.
 struct Meter<'d> {
     document: &'d ExecutableDocument,
     variables: &'d Variables,
     operation: &'d OperationDefinition,
     limits: &'d HashMap<String, (u32, u32)>,
-    /// The costs of fragments, by their names and whether they stand in the query itself; `None` while one is measured.
+    /// The costs of fragments, by their names and whether their fields are root fields, which read lists. `None` while
+    /// a fragment is measured: one that is met again then contains itself.
     fragments: HashMap<(&'d str, bool), Option<QueryCost>>,
-    /// The levels that may still be entered.
+    /// The number of levels that may still be entered.
     left: usize,
 }
 
 impl<'d> Meter<'d> {
-    /// Measures a selection; `is_root` for that of the query itself.
+    /// Measures a selection. `is_root` is true for the fields of the query itself, which are lists.
     fn selections(&mut self, set: &'d SelectionSet, is_root: bool) -> Result<QueryCost, Box<Problem>> {
         let mut sum = QueryCost::default();
         if set.items.is_empty() {
@@ -200,7 +206,7 @@ impl<'d> Meter<'d> {
         let name = field.name.node.as_str();
         let is_introspection = matches!(name, "__schema" | "__type");
         if is_root && !is_introspection {
-            // The fields of items may have any name.
+            // Items may have members with names as of introspection. Test: `introspection_is_rare_and_not_nested`.
             (cost.circles, cost.introspects) = (false, false);
         }
         if is_root && !name.starts_with("__") {
@@ -219,12 +225,14 @@ impl<'d> Meter<'d> {
 
     fn fragment(&mut self, name: &'d str, is_root: bool) -> Result<QueryCost, Box<Problem>> {
         match self.fragments.get(&(name, is_root)) {
+            // A fragment that fits near the top may be too deep further down. Test:
+            // `fragments_count_where_they_are_used`.
             Some(Some(known)) if known.depth <= self.left => return Ok(*known),
             Some(Some(_)) => return Err(too_complex("it is nested too deeply")),
             Some(None) => return Err(invalid("a fragment of the query contains itself")),
             None => {}
         }
-        // A fragment that is not there is a fault that validation finds.
+        // Validation reports a fragment that is missing.
         let Some(fragment) = self.document.fragments.get(name) else { return Ok(QueryCost::default()) };
         self.fragments.insert((name, is_root), None);
         let cost = self.selections(&fragment.node.selection_set.node, is_root)?;
@@ -232,7 +240,8 @@ impl<'d> Meter<'d> {
         Ok(cost)
     }
 
-    /// Returns the largest number of items that a list can have here.
+    /// Returns the largest number of items that the page of a list can have: by `first` or `last`, also as a variable,
+    /// else the default; at most the limit of the list. A number that can't be read counts as the limit.
     fn items(&self, field: &Field, name: &str) -> u64 {
         let (default, most) = self.limits.get(name).copied().unwrap_or((1, 1));
         let written = ["first", "last"].into_iter().find_map(|argument| field.get_argument(argument));
@@ -358,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_those_of_all_items() {
+    fn the_values_of_all_items_count() {
         let nine = "a b c d e f g h i";
         for (arguments, variables, is_refused) in [
             ("", "{}", false),
@@ -385,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_is_asked_for_once() {
+    fn introspection_is_rare_and_not_nested() {
         assert_eq!(refused_at(10, "{ __schema { types { fields { args { type { name } } } } } }", "{}"), None);
         let circle = "{ __schema { types { ...T } } } fragment T on __Type { fields { type { fields { name } } } }";
         assert!(refused_at(10, circle, "{}").unwrap_or_default().contains("fields of fields' types"));

@@ -1,9 +1,9 @@
 //! GraphQL: a Relay connection (<https://relay.dev/graphql/connections.htm>) for each list.
 //!
-//! A query is checked before anything is parsed, and again before it is validated (`guard`). Then each list that it selects is
-//! read by one inner request (`connection`), so that limits, logs, credentials and proofs are those of a request that its
-//! client makes itself. The schema (`schema`, `types`) is made once for each configuration. Items are slices of pages
-//! (`value`), which an answer gets as they stand (`response`).
+//! A query is checked as text before it is parsed, and as a document before it is validated (`guard`). Then each list
+//! that it selects is read by one inner request (`connection`), so that limits, logs, credentials and proofs are those
+//! of a request that its client makes itself. The schema (`schema`) is made once for each configuration. Items are
+//! slices of pages (`value`), which are copied into the answer byte for byte (`response`).
 
 mod connection;
 mod guard;
@@ -51,10 +51,11 @@ use crate::{
 /// The deepest nesting of a request's body, which has the variables.
 const BODY_DEPTH: u16 = 32;
 
-/// The most errors that validation finds and a client gets.
+/// The most errors of validation that a client gets.
 const MOST_FAULTS: usize = 10;
 
-/// Headers of clients of GraphQL that concern the query alone. With an unknown header in it, no page is of a known client.
+/// Headers of GraphQL clients that concern the query alone, and that inner requests do not inherit. An unknown header
+/// could be a credential, so that pages of a request with one are never cached as those of an anonymous client.
 const OF_QUERIES: [&str; 8] = [
     "accept",
     "apollo-require-preflight",
@@ -66,7 +67,6 @@ const OF_QUERIES: [&str; 8] = [
     "x-apollo-operation-name",
 ];
 
-/// The service.
 pub(super) struct Graphql {
     inner: Arc<InnerGateway>,
     api: PerSnapshot<GraphqlApi>,
@@ -75,12 +75,11 @@ pub(super) struct Graphql {
 /// The API of a configuration.
 struct GraphqlApi {
     schema: Schema,
-    /// The default and the largest number of items by the names of lists.
+    /// The default and the largest number of items of a page, by the names of lists.
     limits: HashMap<String, (u32, u32)>,
     persisted: PersistedQueries,
 }
 
-/// The end of a query.
 struct FinishedQuery {
     response: Response,
     /// The counts, for the log.
@@ -90,8 +89,9 @@ struct FinishedQuery {
 
 /// The reason that a query does not run, or has no answer.
 enum QueryRefusal {
-    /// With an answer of GraphQL.
+    /// The errors of an answer of GraphQL.
     Errors(Vec<ServerError>),
+    /// The gateway's own failure, answered with a problem.
     Failed(Failure),
 }
 
@@ -119,7 +119,7 @@ impl Service for Graphql {
         snapshot: &Arc<Snapshot>,
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure> {
-        // A request that the service does not take is not asked of it.
+        // `takes` has found the settings in this snapshot.
         let Some(settings) = &snapshot.services.graphql else { return Ok(None) };
         let head = session.req_header();
         let is_page =
@@ -134,7 +134,7 @@ impl Service for Graphql {
             Ok(Some(FinishedQuery { response, summary, run })) => {
                 outcome.detail = Some(summary);
                 drop(run);
-                // The lists have been read, so that the answer is sent even if others have taken the memory.
+                // The lists have been read: the answer is sent even if the memory is used up meanwhile.
                 let _ = held.take(response.body.len());
                 Ok(Some(ServiceAnswer::Whole(response)))
             }
@@ -165,7 +165,7 @@ impl Graphql {
         })
     }
 
-    /// Runs a query; returns `None` if the client has gone.
+    /// Checks and runs a query. Returns `None` if the client has gone.
     async fn serve(
         &self,
         session: &mut ServerSession,
@@ -203,7 +203,7 @@ impl Graphql {
 }
 
 impl GraphqlApi {
-    /// Reads and checks a query before anything of it runs.
+    /// Parses and checks a query before any part of it runs.
     fn check(
         &self,
         request: &mut GraphqlRequest,
@@ -211,7 +211,7 @@ impl GraphqlApi {
     ) -> Result<async_graphql::Request, QueryRefusal> {
         let refused =
             |code: &str, message: &str| QueryRefusal::Errors(vec![coded(ServerError::new(message, None), code)]);
-        // The words of the protocol, by which clients know that they have to send the text.
+        // Clients recognise these words, and send the text. Test: `a_hash_stands_for_its_text_alone`.
         let text = match self.persisted.text(request) {
             QueryText::Text(text) => text,
             QueryText::Unknown => return Err(refused("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound")),
@@ -223,6 +223,8 @@ impl GraphqlApi {
             }
             QueryText::Missing => return Err(guard::invalid("there is no query: send it as `query`").into()),
         };
+        // Before the parser, which follows nesting without a bound. Test:
+        // `hostile_queries_are_refused_before_a_list_is_read`.
         guard::scan(&text, settings)?;
         let document = parse_query(&*text).map_err(|fault| {
             let fault = ServerError::from(fault);
@@ -247,7 +249,7 @@ async fn finish(
     let answered = api.schema.execute(checked.data(Arc::clone(&run))).await;
     let async_graphql::Response { data, mut errors, .. } = answered;
     if data == async_graphql::Value::Null {
-        // Nothing ran: fields report their faults beside the data.
+        // Validation failed and no field ran: fields that run report their faults beside the data.
         errors.truncate(MOST_FAULTS);
         let errors = errors.into_iter().map(|error| coded(error, Code::QueryInvalid.as_str()));
         return Err(QueryRefusal::Errors(errors.collect()));
@@ -276,7 +278,7 @@ async fn read(
     Ok(GraphqlRequest::of_query(query, &head.headers, settings.size)?)
 }
 
-/// Returns the client as its inner requests have it.
+/// Returns the client of a query for its inner requests.
 fn caller(session: &ServerSession, outcome: &Outcome) -> Caller {
     let mut caller = Caller::of(session, outcome.client);
     for name in OF_QUERIES {

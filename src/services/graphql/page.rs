@@ -8,13 +8,13 @@ use crate::downstream::{Response, request::preference::MediaRange};
 
 const PAGE: &str = include_str!("page.html");
 
-/// Returns whether a request by GET without a query comes from a browser that opens the path.
+/// Returns whether a GET request comes from a browser that opens the path: it has no query, and accepts HTML.
 pub(super) fn is_asked_for(query: &str, headers: &HeaderMap) -> bool {
     let is_html = |range: &MediaRange| range.weight > 0 && range.essence == "text/html";
     query.is_empty() && MediaRange::all(headers).iter().any(is_html)
 }
 
-/// Returns the page. Its policy names its own script and its own style, so that no other ones run.
+/// Returns the page. Its `Content-Security-Policy` has the hashes of its script and its style, so that no others apply.
 pub(super) fn response() -> Response {
     let policy = format!(
         "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
@@ -39,7 +39,7 @@ pub(super) fn response() -> Response {
     response
 }
 
-/// Returns the hash of a part of the page, as policies write it.
+/// Returns the hash of the text between two marks of the page, as a source of a policy.
 fn hash(begin: &str, end: &str) -> String {
     let part = PAGE.split_once(begin).and_then(|(_, rest)| rest.split_once(end)).map_or("", |(part, _)| part);
     format!("sha256-{}", STANDARD.encode(Sha256::digest(part.as_bytes())))

@@ -1,5 +1,6 @@
-//! Queries that clients name by the hashes of their texts. A client sends the hash alone; where the process does not know it,
-//! the client sends the text with it once. A text is kept under its own hash, whoever sends it, so that it is the same for all.
+//! Queries that clients name by the SHA-256 of their text. A client sends the hash alone; if the process does not know
+//! it, the client sends the text with it once. A text is only kept under its own hash, so that no client can change the
+//! query of another one.
 
 use std::sync::Arc;
 
@@ -13,11 +14,11 @@ const BESIDE: u64 = 128;
 
 /// The texts by their hashes, bounded in bytes.
 pub(super) struct PersistedQueries {
-    /// `None` where none are kept.
+    /// `None` if the configuration keeps none.
     texts: Option<Cache<[u8; 32], Arc<str>, TextWeighter>>,
 }
 
-/// The sizes of texts.
+/// The weight of an entry: its bytes.
 #[derive(Clone)]
 struct TextWeighter;
 
@@ -27,7 +28,7 @@ impl Weighter<[u8; 32], Arc<str>> for TextWeighter {
     }
 }
 
-/// The text of a request.
+/// The text of a request's query, or the reason that there is none.
 #[derive(Debug)]
 pub(super) enum QueryText {
     Text(Arc<str>),
@@ -42,14 +43,14 @@ pub(super) enum QueryText {
 }
 
 impl PersistedQueries {
-    /// Creates an empty store of this size, in bytes.
+    /// Creates an empty store of this size in bytes; with 0, one that keeps none.
     pub(super) fn new(size: usize) -> Self {
         let most = u64::try_from(size).unwrap_or(u64::MAX);
         let entries = size / 1_024 + 1;
         Self { texts: (size > 0).then(|| Cache::with_weighter(entries, most, TextWeighter)) }
     }
 
-    /// Returns the text of a request, and keeps it if the request names it by its hash.
+    /// Returns the text of a request, and keeps it if the request has its hash too.
     pub(super) fn text(&self, request: &mut GraphqlRequest) -> QueryText {
         let persisted = request.persisted().cloned();
         match (request.query.take(), persisted) {

@@ -1,5 +1,5 @@
-//! Requests for GraphQL, as <https://graphql.github.io/graphql-over-http/draft/> has them: by POST with a JSON object, or by
-//! GET with the same members as parameters.
+//! Requests of GraphQL over HTTP (<https://graphql.github.io/graphql-over-http/draft/>): by POST with a JSON object, or
+//! by GET with the same members as parameters.
 
 use std::borrow::Cow;
 
@@ -10,11 +10,10 @@ use serde::Deserialize;
 
 use crate::downstream::{Code, Problem};
 
-/// Headers that a page of another origin can't send unasked. A request by GET has one of them, so that browsers ask before
-/// they send it with the credentials of their user.
+/// Headers that a page of another origin can't send without a preflight of CORS. A request by GET needs one of them, so
+/// that no page makes a browser send it with the credentials of its user.
 const PREFLIGHTED: [&str; 3] = ["apollo-require-preflight", "graphql-require-preflight", "x-apollo-operation-name"];
 
-/// A request.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct GraphqlRequest {
     /// The query, unless it is named by its hash.
@@ -54,7 +53,7 @@ impl GraphqlRequest {
         })
     }
 
-    /// Reads the query of a request by GET.
+    /// Reads the query of a request by GET, of at most `most` bytes.
     ///
     /// # Errors
     ///
@@ -92,7 +91,7 @@ impl GraphqlRequest {
         self.extensions.as_ref()?.persisted.as_ref()
     }
 
-    /// Takes the variables.
+    /// Takes the variables out of the request.
     pub(super) fn take_variables(&mut self) -> Variables {
         let variables = self.variables.take().unwrap_or_default();
         Variables::from_json(serde_json::Value::Object(variables))

@@ -1,4 +1,4 @@
-//! Answers of GraphQL, as <https://graphql.github.io/graphql-over-http/draft/> has them.
+//! Answers of GraphQL over HTTP (<https://graphql.github.io/graphql-over-http/draft/>).
 
 use async_graphql::{ServerError, Value};
 use http::{HeaderMap, HeaderValue, header};
@@ -19,17 +19,17 @@ pub(super) const MOST_ERRORS: usize = 100;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AnswerTooLarge;
 
-/// The form in which a client takes answers.
+/// The media type that a client accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnswerForm {
-    /// `application/graphql-response+json`: the status says whether the query was run.
+    /// `application/graphql-response+json`: the status shows whether the query was run.
     Own,
     /// `application/json`: a query that can be read is answered with 200.
     Json,
 }
 
 impl AnswerForm {
-    /// Reads `Accept`.
+    /// Chooses the form by `Accept`.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let takes = |range: &MediaRange| range.weight > 0 && range.essence == OWN;
         if MediaRange::all(headers).iter().any(takes) { Self::Own } else { Self::Json }
@@ -70,18 +70,19 @@ pub(super) fn error_of(problem: &Problem) -> ServerError {
     coded(ServerError::new(problem.detail.clone(), None), problem.code.as_str())
 }
 
-/// Gives an error a code.
+/// Returns an error with this code in its extensions.
 pub(super) fn coded(mut error: ServerError, code: &str) -> ServerError {
     error.extensions.get_or_insert_default().set("code", code);
     error
 }
 
-/// Writes the body of an answer: the data, and the errors with their codes. `count` is the number of errors, of which the
-/// last ones may be left out.
+/// Writes the body of an answer: the data, and the errors with their codes. `count` is the number of all errors, of
+/// which
+/// `errors` may have only the first ones.
 ///
 /// # Errors
 ///
-/// Returns that the data is larger than `most` bytes.
+/// Returns [`AnswerTooLarge`] if the data is larger than `most` bytes.
 pub(super) fn write_answer(
     data: &Value,
     (errors, count): (&[ServerError], usize),
@@ -147,7 +148,7 @@ fn push_value(body: &mut Vec<u8>, value: &Value, most: usize) -> Result<(), Answ
     Ok(())
 }
 
-/// Returns whether a value is of a null, whose fields were asked for.
+/// Returns whether a value stands for a null object: one of its fields has the mark [`ABSENT`].
 fn is_absent(value: &Value) -> bool {
     match value {
         Value::Binary(raw) => *raw == ABSENT,

@@ -1,4 +1,4 @@
-//! The schema: a connection for each list, made from the snapshot with all types of items.
+//! The schema of a snapshot: a field with a connection for each list, and the types of all items.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -55,16 +55,16 @@ const LEVELS: [(&str, &str); 4] = [
     ("positional", "The place in the list alone."),
 ];
 
-/// A list as a field.
+/// The field of the query that reads a list.
 #[derive(Debug)]
 struct ConnectionField {
     route: String,
-    /// The path as the configuration has it.
+    /// The path as the configuration has it, with parameters such as `{id}`.
     path: String,
     arguments: ArgumentNames,
-    /// Terms of sorts, by the values that stand for them.
+    /// The values of the enumeration of sorts, each with the term that it stands for, such as `NAME_DESC` and `-name`.
     sorts: Vec<(String, String)>,
-    /// The number of items without a limit.
+    /// The number of items without `first` and `last`.
     default: u32,
     node: ValueType,
 }
@@ -73,7 +73,7 @@ struct ConnectionField {
 ///
 /// # Errors
 ///
-/// Returns the fault of a schema that can't be built, which is one of the gateway.
+/// Returns the fault of a schema that can't be built, which is a fault of the gateway and not of the configuration.
 pub(super) fn build(snapshot: &Snapshot, settings: &GraphqlSettings) -> Result<Schema, SchemaError> {
     let mut catalog = TypeCatalog::new(&TAKEN);
     let mut builder = Schema::build(QUERY, None, None).limit_recursive_depth(settings.depth.saturating_mul(2));
@@ -81,7 +81,8 @@ pub(super) fn build(snapshot: &Snapshot, settings: &GraphqlSettings) -> Result<S
         builder = builder.disable_introspection().disable_suggestions();
     }
     builder = common(builder);
-    // The types of connections have the names that their fields suggest, whatever the types of items are called.
+    // The types of connections claim their names before the types of items, so that documents of upstreams can't change
+    // them.
     let stems: Vec<String> = snapshot.described.graphql.iter().map(|list| stem(&mut catalog, &list.name)).collect();
     let mut query = Object::new(QUERY);
     for (list, stem) in snapshot.described.graphql.iter().zip(stems) {
@@ -103,7 +104,7 @@ pub(super) fn build(snapshot: &Snapshot, settings: &GraphqlSettings) -> Result<S
     builder.register(query).finish()
 }
 
-/// Claims the names of a list's types, which begin with the one that is returned.
+/// Claims the names of a list's types, and returns the stem that they begin with.
 fn stem(catalog: &mut TypeCatalog, name: &str) -> String {
     let stem = pascal(name);
     let stem = if stem.starts_with(|first: char| first.is_ascii_digit()) { format!("T{stem}") } else { stem };
@@ -113,7 +114,7 @@ fn stem(catalog: &mut TypeCatalog, name: &str) -> String {
     stem
 }
 
-/// Registers the types that all lists share.
+/// Adds the types that all lists share to the schema.
 fn common(builder: SchemaBuilder) -> SchemaBuilder {
     let integer = Scalar::new(BIG_INTEGER).description("An integer with all its digits, however many there are.");
     let json = Scalar::new(JSON)
@@ -149,7 +150,7 @@ fn common(builder: SchemaBuilder) -> SchemaBuilder {
         .register(page_info)
 }
 
-/// Returns a field of a page, which reads a value of it.
+/// Returns a field of a connection or of its `pageInfo`, whose value `read` takes from the page.
 fn page_field(name: &str, kind: TypeRef, description: &str, read: fn(&ConnectionPage) -> Value) -> Field {
     let field = Field::new(name, kind, move |context| {
         let page = context.parent_value.downcast_ref::<Arc<ConnectionPage>>();
@@ -158,7 +159,7 @@ fn page_field(name: &str, kind: TypeRef, description: &str, read: fn(&Connection
     field.description(description)
 }
 
-/// Returns the types of a connection.
+/// Returns the types of a list's connection and of its edges.
 fn connection(stem: &str, node: &ValueType) -> [Object; 2] {
     let (name, edge_name) = (format!("{stem}Connection"), format!("{stem}Edge"));
     let edges = Field::new("edges", TypeRef::named_nn_list_nn(&edge_name), |context| {
@@ -238,7 +239,8 @@ fn member_field(ObjectField { name, member, value, description }: ObjectField) -
     }
 }
 
-/// Returns a value; reports a fault as an error of its field, which is null then.
+/// Returns a value, or reports its fault as an error of the field, which is null then. A resolver that failed instead
+/// would be left out of the answer.
 fn checked<'v>(context: &ResolverContext<'_>, value: Result<Option<FieldValue<'v>>, String>) -> Option<FieldValue<'v>> {
     value.unwrap_or_else(|fault| {
         report(context, &ListFault { status: None, ..ListFault::new(Code::UpstreamMalformed, fault) });
@@ -246,7 +248,7 @@ fn checked<'v>(context: &ResolverContext<'_>, value: Result<Option<FieldValue<'v
     })
 }
 
-/// Reports the fault of a field, as long as the client gets it.
+/// Counts the fault of a field, and adds it to the answer's errors unless there are [`MOST_ERRORS`] already.
 fn report(context: &ResolverContext<'_>, fault: &ListFault) {
     let Some(run) = context.ctx.data_opt::<Arc<QueryRun>>() else { return };
     if run.faults.fetch_add(1, Ordering::Relaxed) >= MOST_ERRORS {
@@ -299,7 +301,7 @@ impl ConnectionField {
         }
     }
 
-    /// Returns the request that arguments make.
+    /// Returns the request for the page that the field's arguments describe.
     ///
     /// # Errors
     ///
@@ -336,6 +338,7 @@ impl ConnectionField {
                 let Ok(filter) = filter.object() else { continue };
                 let member = |name: &str| filter.get(name).map(|value| spelled(value.as_value())).unwrap_or_default();
                 let name = member("name");
+                // A filter with the prefix would be a parameter of the inner form, such as its cursor.
                 if name.starts_with(&own("")) {
                     let detail = format!("`{name}` is not a filter");
                     return Err(ListFault::new(Code::ParameterInvalid, detail));
@@ -406,7 +409,7 @@ fn filter_type(kind: Option<ParameterKind>) -> &'static str {
     }
 }
 
-/// Reads the page of a field; nothing where there is none, with an error of the field.
+/// Reads the page of a field. Returns `None` with an error of the field if there is none.
 async fn read(field: &ConnectionField, context: &ResolverContext<'_>) -> Option<Arc<ConnectionPage>> {
     let run = context.ctx.data_opt::<Arc<QueryRun>>()?;
     let key = context.ctx.item.node.response_key().node.as_str();

@@ -1,4 +1,5 @@
-//! The parts of a query that a field is selected in: a field may stand in several places, also in fragments, and is one.
+//! The places of a query in which a field is selected: there may be several, also in fragments, and all are one field
+//! of the answer.
 
 use std::collections::HashMap;
 
@@ -10,8 +11,8 @@ use async_graphql::{
 /// The fragments of a query by their names.
 type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
-/// Returns whether the field of the query with this name in the answer has a field `name` selected anywhere. What is
-/// skipped has been removed, and fragments have been measured.
+/// Returns whether `name` is selected in the root field with the response key `key`, in any of its places. Fields that
+/// are skipped have been removed by the executor, and `guard` has bounded the fragments, so that the recursion ends.
 pub(super) fn selects(root: &SelectionSet, fragments: &Fragments, key: &str, name: &str) -> bool {
     let mut same = Vec::new();
     collect(root, fragments, &|field| field.response_key().node == key, &mut same);
@@ -22,7 +23,7 @@ pub(super) fn selects(root: &SelectionSet, fragments: &Fragments, key: &str, nam
     })
 }
 
-/// Adds the fields of a selection and of its fragments.
+/// Adds the wanted fields of a selection and of its fragments, without those of nested fields.
 fn collect<'s>(
     set: &'s SelectionSet,
     fragments: &'s Fragments,

@@ -1,5 +1,5 @@
-//! Values of items, as slices of the upstream's answer. A value is [`Value::Binary`] with its JSON, which the answer gets as
-//! it stands (`response`), so that numbers keep their digits.
+//! Values of items, as slices of the upstream's answer. A value is [`Value::Binary`] with its JSON, which `response`
+//! copies byte for byte, so that numbers keep their digits.
 
 use async_graphql::{Value, dynamic::FieldValue};
 use bytes::Bytes;
@@ -19,8 +19,8 @@ pub(super) struct ObjectValue {
     members: Option<Vec<(Vec<u8>, Bytes)>>,
 }
 
-/// The value of a field of a null. A list of objects has no other way to hold a null: an object with such a value is written
-/// as null.
+/// The mark of a null object: the value of each of its fields. `async-graphql` can't hold a null in a list of objects,
+/// so that a null is an object whose fields have this value, which `response` writes as null.
 pub(super) const ABSENT: Bytes = Bytes::new();
 
 /// The reason that a value is not of its type.
@@ -34,7 +34,7 @@ impl ObjectValue {
         Ok(Self { members: Some(members.collect()) })
     }
 
-    /// Returns the value of a field; nothing for null and for a member that is not there.
+    /// Returns the value of a field; `None` for null and for a missing member.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl ObjectValue {
     }
 }
 
-/// Converts JSON, which is valid, to a value of a type; nothing for null.
+/// Converts valid JSON to a value of a type; `None` for null.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ pub(super) fn convert(bytes: &Bytes, value: &ValueType) -> Result<Option<FieldVa
     match value {
         ValueType::Json => raw(),
         ValueType::Text if kind == ScalarKind::Text => raw(),
-        // As GraphQL's own `String` does.
+        // Numbers and flags become texts, as results of `String` do (section 3.5.3 of the specification).
         ValueType::Text if matches!(kind, ScalarKind::Number | ScalarKind::Boolean(_)) => {
             let quoted = [b"\"", bytes.as_ref(), b"\""].concat();
             Ok(Some(FieldValue::value(Value::Binary(quoted.into()))))
@@ -96,7 +96,8 @@ pub(super) fn convert(bytes: &Bytes, value: &ValueType) -> Result<Option<FieldVa
     }
 }
 
-/// Returns the value of a field of a null. A list can't have it, because the object around it would be written as null.
+/// Returns the value of a field of a null object: the mark [`ABSENT`], within an object for a field with fields. A
+/// field that is a list is null, because `response` looks for the mark in objects alone.
 fn absent(value: &ValueType) -> Option<FieldValue<'static>> {
     match value {
         ValueType::Object(_) => Some(FieldValue::owned_any(ObjectValue { members: None })),

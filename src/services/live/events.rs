@@ -24,10 +24,10 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// A comment, as a sign of life.
+/// A comment, which clients ignore: it shows that the connection is alive.
 const HEARTBEAT: &[u8] = b":\n\n";
 
-/// The time for the last event, and for what was being written before it, once the process closes.
+/// The time for the last event, and for the write that is under way when the process closes.
 const LAST: Duration = Duration::from_secs(1);
 
 /// The stream of one subscriber.
@@ -63,7 +63,7 @@ pub(super) fn head() -> Response {
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENTS));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // nginx holds answers back without it, <https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering>.
+    // Without it nginx buffers the events, <https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering>.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
@@ -74,7 +74,7 @@ impl Conversation for EventStream {
         let end = self.stream(session, held).await;
         if let StreamEnd::Farewell(farewell) = &end {
             let event = farewell.event(self.stay.again);
-            // A client that does not read its last event does not get it.
+            // The last event is given up if the client does not read it in time.
             let _ = tokio::time::timeout(LAST, write_part(session, event, held)).await;
         }
         if matches!(end, StreamEnd::Stalled) {
@@ -87,13 +87,13 @@ impl Conversation for EventStream {
 }
 
 impl EventStream {
-    /// Sends events until one of both sides ends the stream.
+    /// Sends events until the client or the gateway ends the stream.
     async fn stream(&mut self, session: &mut Session, held: &MemoryShare) -> StreamEnd {
         let Self { subscription, stay } = self;
         let mut lifetime = std::pin::pin!(tokio::time::sleep(stay.lifetime));
         let retry = format!("retry: {}\n\n", stay.again.as_millis());
         let mut parts = vec![Bytes::from(retry)];
-        // Each iteration writes what there is, and waits for the next event.
+        // Each iteration writes the waiting parts, and waits for the next event.
         loop {
             for part in parts.drain(..) {
                 if let Some(end) = write(session, part, held, stay).await {
@@ -119,8 +119,8 @@ impl EventStream {
     }
 }
 
-/// Writes a part of the stream. Returns the end of the stream where the client does not read, or has gone, or where the
-/// process closes meanwhile.
+/// Writes a part of the stream. Returns the end of the stream if the client does not read or has gone. Once the process
+/// closes, the write has [`LAST`] more time.
 async fn write(session: &mut Session, part: Bytes, held: &MemoryShare, stay: &LiveStay) -> Option<StreamEnd> {
     let mut writing = std::pin::pin!(write_part(session, part, held));
     let written = tokio::select! {

@@ -1,4 +1,4 @@
-//! The subscribers of one page: one group, for which the page is asked for once. A group ends with its last subscriber.
+//! Groups: all subscribers of one page, for which the page is polled once. A group ends with its last subscriber.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,12 +18,11 @@ use super::{
 };
 use crate::services::{caller::Caller, inner::InnerGateway, webhooks::Events};
 
-/// All groups.
 pub(super) struct LiveGroups {
     pub(super) inner: Arc<InnerGateway>,
-    /// The way to tell changes to webhooks; none without any.
+    /// Raises events for changes; `None` without webhooks.
     pub(super) events: Option<Events>,
-    /// Groups with the same key differ by headers that their answers named.
+    /// Groups with the same key differ by headers that `Vary` of their answers names.
     table: Mutex<HashMap<GroupKey, Vec<Arc<LiveGroup>>>>,
     next: AtomicU64,
 }
@@ -31,16 +30,16 @@ pub(super) struct LiveGroups {
 /// The subscribers of one page.
 pub(super) struct LiveGroup {
     pub(super) window: LiveWindow,
-    /// The client whose request began the group. Its headers are those by which others are compared.
+    /// The client whose request began the group. Others are compared with its headers.
     founder: Arc<Caller>,
     members: Mutex<GroupMembers>,
     pub(super) state: watch::Sender<Arc<LiveState>>,
 }
 
 struct GroupMembers {
-    /// The next one whose credentials are used comes first.
+    /// The members by number. The first one's credentials are used next.
     callers: VecDeque<(u64, Arc<Caller>)>,
-    /// Dropped with the last member.
+    /// The poller ends when this sender is dropped, with the last member.
     goes_on: Option<watch::Sender<()>>,
 }
 
@@ -52,7 +51,7 @@ pub(super) struct Subscription {
     states: watch::Receiver<Arc<LiveState>>,
     /// The id of the page that the client has.
     has: Option<String>,
-    /// The client knows that the last request has failed.
+    /// True if the client has been told that the last request failed.
     is_warned: bool,
 }
 
@@ -63,12 +62,13 @@ pub(super) enum LiveEvent {
 }
 
 impl LiveGroups {
-    /// Creates the state without groups.
+    /// Creates an empty table of groups.
     pub(super) fn new(inner: Arc<InnerGateway>, events: Option<Events>) -> Arc<Self> {
         Arc::new(Self { inner, events, table: Mutex::default(), next: AtomicU64::new(0) })
     }
 
-    /// Joins the group of a page, or begins one, whose poller gets the receiver: its sender is gone with the last member.
+    /// Joins the group of a page, or begins a new one. The receiver is for the poller of a new group: its sender is
+    /// dropped with the last member.
     pub(super) fn join(
         self: &Arc<Self>,
         window: &LiveWindow,
@@ -101,7 +101,7 @@ impl LiveGroups {
         (Subscription { groups: Arc::clone(self), group, number, states, has: None, is_warned: false }, wanted)
     }
 
-    /// Removes a group, which takes no more members then.
+    /// Removes a group from the table, so that no client joins it any more.
     pub(super) fn remove(&self, group: &Arc<LiveGroup>) {
         remove(&mut self.table(), group);
     }
@@ -132,7 +132,7 @@ fn remove(table: &mut HashMap<GroupKey, Vec<Arc<LiveGroup>>>, group: &Arc<LiveGr
 }
 
 impl LiveGroup {
-    /// Returns the client whose credentials the next request has: one that is connected, each in its turn.
+    /// Returns the connected client whose credentials the next request has. Clients take turns.
     pub(super) fn caller(&self) -> Option<Arc<Caller>> {
         let mut members = self.members();
         let (number, caller) = members.callers.pop_front()?;
@@ -145,12 +145,13 @@ impl LiveGroup {
         self.members().callers.iter().map(|(_, caller)| Arc::clone(caller)).collect()
     }
 
-    /// Returns whether a page that differs like this is that of all members.
+    /// Returns whether all members get the same page, by this `Vary`.
     pub(super) fn serves_all(&self, varies: &PageVaries) -> bool {
         self.members().callers.iter().all(|(_, caller)| self.agrees(varies, caller))
     }
 
-    /// Returns whether the page is that of a client with the same key, as far as the answers say.
+    /// Returns whether a client with the same key gets the page of this group, by the `Vary` of its answers. Before the
+    /// first answer every client does.
     pub(super) fn serves(&self, caller: &Arc<Caller>) -> bool {
         let state = Arc::clone(&self.state.borrow());
         state.shown.as_ref().is_none_or(|shown| self.agrees(&shown.page.varies, caller))
@@ -184,7 +185,7 @@ impl Subscription {
         known.map_or(Ok(()), |state| state.end.clone().map_or(Ok(()), Err))
     }
 
-    /// Waits for the next event. Nothing is lost if the wait is given up.
+    /// Waits for the next event. Cancel-safe: no event is lost if the wait is given up.
     pub(super) async fn next(&mut self) -> LiveEvent {
         // Each iteration waits for another state.
         loop {

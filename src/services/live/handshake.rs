@@ -6,7 +6,7 @@ use pingora::protocols::http::ServerSession;
 
 use crate::downstream::{Code, Problem, Response};
 
-/// The text after the key of a handshake (section 1.3).
+/// The text that is appended to the client's key before it is hashed (section 1.3).
 const HANDSHAKE: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Returns whether a request asks for a WebSocket.
@@ -22,7 +22,7 @@ pub(super) fn is_asked_for(session: &ServerSession) -> bool {
 ///
 /// # Errors
 ///
-/// Returns 400 `request_invalid` for a handshake that is none (section 4.2.1).
+/// Returns 400 `request_invalid` for another version than 13, or a key that is not 16 bytes in base64 (section 4.2.1).
 pub(super) fn head(asked: &HeaderMap) -> Result<Response, Box<Problem>> {
     let invalid = |detail: &str| Box::new(Problem::new(Code::RequestInvalid, detail));
     if asked.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version.as_bytes() != b"13") {
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handshake_is_answered_as_its_standard_says() {
+    fn the_sample_handshake_of_the_rfc_gets_its_answer() {
         let mut asked = HeaderMap::new();
         assert_eq!(head(&asked).unwrap_err().code, Code::RequestInvalid);
         asked.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));

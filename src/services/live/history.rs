@@ -1,8 +1,8 @@
-//! The state of a live page: the page as it is, and the last steps that led to it.
+//! The state of a live page: the current page, and the last steps that led to it.
 //!
-//! Subscribers have no queues. Each one knows the id of the page that it has; the steps from there on are what it missed,
-//! and where they are not kept any more, the page itself. The steps kept are never longer than the page, because a page
-//! would be shorter then.
+//! Subscribers have no queues. Each one keeps the id of the page that it has, and gets the steps from there on, or the
+//! whole page if these steps are not kept any more. The kept steps together are never longer than the page, because the
+//! page would then be the shorter message.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -19,41 +19,39 @@ use crate::{
 /// The most steps that are kept.
 const MOST_STEPS: usize = 64;
 
-/// The state of a live page.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LiveState {
-    /// None before the first answer.
+    /// `None` before the first answer.
     pub(super) shown: Option<ShownPage>,
-    /// The fault of the last request, if it failed and may succeed later.
+    /// The fault of the last request, if it failed and a later one may succeed.
     pub(super) trouble: Option<Arc<LiveMessage>>,
-    /// None while the page is asked for.
+    /// `None` while the page is polled.
     pub(super) end: Option<LivePageEnd>,
 }
 
-/// A page and the way to it.
+/// The current page and the steps that led to it.
 #[derive(Clone, Debug)]
 pub(super) struct ShownPage {
     pub(super) page: Arc<LivePage>,
     pub(super) whole: Arc<LiveMessage>,
     pub(super) recovery: Arc<LiveMessage>,
-    /// The ids of earlier pages, each with the message that leads on from it, the oldest first.
+    /// The ids of earlier pages, each with the patch from that page to the next one, the oldest first.
     steps: VecDeque<(String, Arc<LiveMessage>)>,
-    /// The memory of all of it.
+    /// The memory of the page and the messages, counted in `server.memory`.
     _held: Arc<MemoryShare>,
 }
 
-/// The reason that a page is no longer asked for.
+/// The reason that a page is no longer polled.
 #[derive(Clone, Debug)]
 pub(super) enum LivePageEnd {
     Refused(Arc<PageRefusal>),
     Closing(Farewell),
 }
 
-/// The refusal of a page.
 #[derive(Debug)]
 pub(super) struct PageRefusal {
     pub(super) fault: LivePageFault,
-    /// The answer with the refusal; none where there was no answer.
+    /// The list's own answer, if there was one.
     pub(super) answer: Option<InnerAnswer>,
     pub(super) message: Arc<LiveMessage>,
 }
@@ -67,20 +65,20 @@ impl PageRefusal {
 }
 
 impl ShownPage {
-    /// Shows the first page.
+    /// Returns the state with the first page.
     ///
     /// # Errors
     ///
-    /// Returns an error where there is no memory for it.
+    /// Returns an error if the page does not fit into `server.memory`.
     pub(super) fn first(page: LivePage, memory: &Arc<Memory>) -> Result<Self, MemoryExhausted> {
         Self::with_steps(page, VecDeque::new(), memory)
     }
 
-    /// Shows the next page, with the step that leads to it; `None` if the page is the same.
+    /// Returns the state with the next page and the step that leads to it. Returns `None` if the page is the same.
     ///
     /// # Errors
     ///
-    /// Returns an error where there is no memory for it. The page stays as it is then.
+    /// Returns an error if the page does not fit into `server.memory`. Subscribers keep the earlier page then.
     pub(super) fn next(&self, page: LivePage, memory: &Arc<Memory>) -> Result<Option<Self>, MemoryExhausted> {
         if page.id == self.page.id {
             return Ok(None);
@@ -100,7 +98,7 @@ impl ShownPage {
                     size -= steps.pop_front().map_or(0, |(_, step)| step.event.len());
                 }
             }
-            // The way from earlier pages is longer than the page.
+            // The patch would be longer than the page: subscribers of all earlier pages get the whole one.
             None => {}
         }
         Self::with_steps(page, steps, memory).map(Some)
@@ -125,13 +123,15 @@ impl ShownPage {
         })
     }
 
-    /// Returns the messages for a subscriber that has the page with this id: the steps from there on, or the whole page.
+    /// Returns the messages for a subscriber that has the page with this id: the steps from there on, or the whole
+    /// page.
     pub(super) fn since(&self, id: Option<&str>) -> Vec<Arc<LiveMessage>> {
         let Some(id) = id else { return vec![Arc::clone(&self.whole)] };
         if id == self.page.id {
             return Vec::new();
         }
-        // A page may have been the same before: the last time counts.
+        // A list can return to an earlier page: the step after its last time is the one that leads on.
+        // Test: `a_page_that_returns_is_known_by_its_content`.
         match self.steps.iter().rposition(|(from, _)| from == id) {
             Some(place) => self.steps.range(place..).map(|(_, step)| Arc::clone(step)).collect(),
             None => vec![Arc::clone(&self.whole)],

@@ -1,5 +1,5 @@
-//! Messages to subscribers. A message is written once for all of them: as an event of `text/event-stream`, whose data is the
-//! text of the same message over a WebSocket. docs/live.md and docs/live.asyncapi.json describe them.
+//! Messages to subscribers. A message is written once for all of them: as an event of `text/event-stream`, whose data
+//! is the text of the same message over a WebSocket. docs/live.md and docs/live.asyncapi.json describe them.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use serde_json::json;
 use super::page::LivePage;
 use crate::{gateway::lifecycle::process::live_counts::LiveMessageKind, services::answer::InnerAnswer};
 
-/// A message, which is complete JSON in one line.
+/// A message: a JSON object in one line.
 #[derive(Clone, Debug)]
 pub(super) struct LiveMessage {
     pub(super) kind: LiveMessageKind,
-    /// The event: its name, its id, and the message as data.
+    /// The event of a stream: its name, its id, and the message as data.
     pub(super) event: Bytes,
-    /// The message itself, a part of the event.
+    /// The message itself, a slice of `event`.
     pub(super) text: Bytes,
 }
 
@@ -56,12 +56,12 @@ impl LiveMessage {
         Self::new(LiveMessageKind::Patch, "patch", Some(&to.id), &text)
     }
 
-    /// Returns the message that a page is as it was, after an error.
+    /// Returns the message that ends an error while the page has not changed: an empty patch.
     pub(super) fn of_recovery(page: &LivePage) -> Self {
         Self::of_patch(page, page, b"[]")
     }
 
-    /// Returns the message that a page could not be had. A final one is the last about this page.
+    /// Returns the message of a failed request for a page. After a final one no message about this page follows.
     pub(super) fn of_fault(fault: &LivePageFault, is_final: bool) -> Self {
         let LivePageFault { status, code, detail } = fault;
         let document = json!({ "type": "error", "status": status, "code": code, "detail": detail, "final": is_final });
@@ -69,7 +69,7 @@ impl LiveMessage {
     }
 }
 
-/// The reason that a page could not be had.
+/// The reason that a request for a page failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LivePageFault {
     pub(super) status: u16,
@@ -78,7 +78,7 @@ pub(super) struct LivePageFault {
 }
 
 impl LivePageFault {
-    /// Returns the reason that an answer gives.
+    /// Returns the fault of an answer without a page.
     pub(super) fn of_answer(answer: &InnerAnswer) -> Self {
         let status = answer.status;
         let (code, detail) = match status {
@@ -97,7 +97,7 @@ impl LivePageFault {
 pub(super) enum Farewell {
     /// The process stops.
     Stopping,
-    /// The stream has lasted as long as streams may.
+    /// The stream has lasted for the time of `lifetime`.
     Lifetime,
     /// The configuration no longer has live pages here.
     Unconfigured,
@@ -116,13 +116,13 @@ impl Farewell {
         }
     }
 
-    /// Returns the last message, with the time after which the client should come again.
+    /// Returns the last message. `again` is the time after which the client should reconnect.
     pub(super) fn text(self, again: Duration) -> String {
         let (word, milliseconds) = (self.word(), again.as_millis());
         format!("{{\"type\":\"closing\",\"reason\":\"{word}\",\"retryAfter\":{milliseconds}}}")
     }
 
-    /// Returns the last event.
+    /// Returns the last event of a stream, with the same time as `retry`.
     pub(super) fn event(self, again: Duration) -> Bytes {
         format!("event: closing\nretry: {}\ndata: {}\n\n", again.as_millis(), self.text(again)).into()
     }

@@ -1,14 +1,16 @@
 //! Live pages: a page of a list, and then its changes, for upstreams that can only be polled.
 //!
-//! The subscribers of one page are a group (`group`): clients of one principal, with the same target. One poller asks for the
-//! page of a group by inner requests (`poller`, `services::inner`), with the credentials of a subscriber that is still
-//! connected, at intervals that follow the page (`rhythm`). The limits, the proofs and the principal of the list hold for
-//! these requests. Each page is compared with the one before it (`page`, `patch`), and subscribers get the difference, or the
-//! page where they have missed too much (`history`). There is no queue for a subscriber: it knows which page it has.
+//! The subscribers of one page are a group (`group`): clients of one principal, with the same target. One poller
+//! requests the page of a group by inner requests (`poller`, `services::inner`), with the credentials of a subscriber
+//! that is still connected. Its intervals are short while the page changes (`rhythm`). The limits, the proofs and the
+//! principal of the list hold for these requests. Each page is compared with the one before it (`page`, `patch`).
+//! Subscribers get the difference, or the whole page if they have missed too much (`history`). There is no queue for a
+//! subscriber: each keeps the id of the page that it has.
 //!
-//! `request` reads requests, `window` names pages, `places` bounds subscribers and `stay` follows each, `message` writes
-//! messages. `events` sends them as a stream of events, `socket` over a WebSocket, whose opening `handshake` answers and whose
-//! messages `watch` reads. Where there are webhooks, the poller says what it has seen, for `collection.changed`.
+//! `request` reads requests, `window` names pages, `places` bounds the number of subscribers, `stay` has the state of
+//! one, and `message` writes messages. `events` sends these as a stream of events, and `socket` over a WebSocket, which
+//! `handshake` opens and whose messages `watch` reads. With webhooks, the poller reports each version of a page, for
+//! `collection.changed`.
 
 mod events;
 mod group;
@@ -52,7 +54,6 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The service.
 pub(super) struct LivePages {
     groups: Arc<LiveGroups>,
     places: Arc<SubscriberPlaces>,
@@ -81,7 +82,7 @@ impl Service for LivePages {
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let below = request::read(snapshot, session.req_header());
         let Some((below, settings)) = below.zip(snapshot.services.live.as_ref()) else {
-            // The service does not take such a request.
+            // `takes` refuses such a request before.
             return Err(Box::new(Problem::new(Code::RouteNotFound, "no route covers this path")).into());
         };
         let call = LiveCall::new(below, session, (client, snapshot), outcome)?;
@@ -107,18 +108,18 @@ impl Service for LivePages {
 }
 
 impl LivePages {
-    /// Creates the service, which tells changes as `events`.
+    /// Creates the service, which raises `events` for changes if there are webhooks.
     pub(super) fn new(inner: Arc<InnerGateway>, events: Option<Events>) -> Self {
         let counts = Arc::clone(inner.gateway().vitals.live_counts());
         Self { groups: LiveGroups::new(inner, events), places: SubscriberPlaces::new(counts) }
     }
 }
 
-/// Returns the answer to a client that gets no page.
+/// Returns the answer to a client that gets no page: the list's own answer, if there is one.
 ///
 /// # Errors
 ///
-/// Returns the failure, unless it is an answer of the list.
+/// Returns the problem if the list gave no answer.
 fn refused(end: LivePageEnd) -> Result<ServiceAnswer, Failure> {
     let refusal = match end {
         LivePageEnd::Refused(refusal) => refusal,
@@ -135,7 +136,7 @@ fn refused(end: LivePageEnd) -> Result<ServiceAnswer, Failure> {
     Err(Box::new(Problem::new(code, refusal.fault.detail.clone())).into())
 }
 
-/// Returns the id of the page that a client has, as it says.
+/// Returns the id of the page that a client has, by its `Last-Event-ID`.
 fn last_event(headers: &HeaderMap) -> Option<String> {
     Some(headers.get(header::HeaderName::from_static("last-event-id"))?.to_str().ok()?.to_owned())
 }

@@ -1,4 +1,4 @@
-//! A page as subscribers get it: the envelope's body in one line, and the headers that are about the page.
+//! A page as subscribers get it: the envelope's body in one line, and the headers about the page.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -19,33 +19,33 @@ const OWN: &str = "cursorgate-";
 /// A page of a list.
 #[derive(Debug)]
 pub(super) struct LivePage {
-    /// A hash of the content: whoever has a page with this id has this page, wherever it came from.
+    /// A hash of the body and the headers: the same page has the same id in every process.
     pub(super) id: String,
     /// The body, in one line.
     pub(super) body: Bytes,
     /// The headers about the page, as a JSON object.
     pub(super) headers: String,
     pub(super) places: ItemPlaces,
-    /// The validator of the page.
+    /// The `ETag` of the page.
     pub(super) tag: Option<HeaderValue>,
     pub(super) varies: PageVaries,
 }
 
-/// The headers of requests by which a page differs, as its answer says.
+/// The headers of requests on which a page depends, by its `Vary`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PageVaries {
     By(Vec<HeaderName>),
-    /// By something that no header shows.
+    /// The page depends on more than headers (`*`), or its `Vary` can't be read.
     Beyond,
 }
 
 impl LivePage {
-    /// Reads a page; `None` where the answer is no page of the gateway, or no text.
+    /// Reads a page. Returns `None` if the answer is no page of the gateway, or is not UTF-8.
     pub(super) fn read(answer: &InnerAnswer, list: &List, convention: &Convention) -> Option<Self> {
         if !page::is_page(answer) || std::str::from_utf8(&answer.body).is_err() {
             return None;
         }
-        // Between tokens alone: strings in JSON have no line ends.
+        // An event's data is one line. JSON has line ends between tokens alone, where a blank means the same.
         let line = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
         let body: Vec<u8> = answer.body.iter().map(line).collect();
         let headers = described(&answer.headers, convention);
@@ -57,7 +57,7 @@ impl LivePage {
         let places = convention.envelope.places();
         let in_item = list.dialect.id_place();
         let item = |item: &Pointer| in_item.as_ref().map(|id| item.then(id));
-        // Elements that are made of the parts of an item mostly have its id.
+        // An envelope that writes parts of items has no place of a whole one: its elements mostly have the id as `id`.
         let id_place = places.item.as_ref().map_or_else(|| Pointer::parse("/id").ok(), item);
         Some(Self {
             id,
@@ -85,7 +85,7 @@ impl PageVaries {
         Self::By(names)
     }
 
-    /// Returns whether two requests get the same page.
+    /// Returns whether requests with these headers get the same page.
     pub(super) fn agree(&self, one: &HeaderMap, other: &HeaderMap) -> bool {
         match self {
             Self::By(names) => names.iter().all(|name| one.get_all(name).iter().eq(other.get_all(name).iter())),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_share_a_page_where_its_answer_says_so() {
+    fn requests_share_a_page_unless_they_differ_by_a_header_of_vary() {
         let french = headers(&[("accept-language", "fr"), ("x-a", "1"), ("x-a", "2")]);
         let german = headers(&[("accept-language", "de"), ("x-a", "1"), ("x-a", "2")]);
         for (vary, agree) in [

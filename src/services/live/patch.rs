@@ -1,9 +1,9 @@
-//! The difference of two pages as a JSON Patch (RFC 6902), found in their bytes: values stand in the patch as they stand in the
-//! new page, so that numbers keep their digits.
+//! The difference of two pages as a JSON Patch (RFC 6902), found in their bytes: values are copied from the new page
+//! byte for byte, so that numbers keep their digits.
 //!
-//! The items of a page are told apart by their ids, so that one that comes, goes or moves is one operation, and one that
-//! changes has operations for the members that changed. Of other arrays, those of the same length are compared element by
-//! element, and others by their whole elements.
+//! The items of a page are identified by their ids, so that an item that comes, goes or moves is one operation, and a
+//! changed one has operations for its changed members. Other arrays of the same length are compared element by element;
+//! in those of different lengths, elements are identified by their whole text.
 
 use std::collections::HashMap;
 
@@ -15,14 +15,14 @@ const DEPTH: u8 = 32;
 /// The place of the items in a page, and that of the id in an element.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ItemPlaces {
-    /// As a JSON Pointer; none where the page has no array of items.
+    /// A JSON Pointer; `None` if the envelope has no array of items.
     pub(super) items: Option<String>,
-    /// None where elements have no id of their own.
+    /// `None` if elements have no id.
     pub(super) id: Option<Pointer>,
 }
 
-/// Returns the operations that turn one page into another as the text of a JSON array; `None` where they would take more than
-/// `most` bytes, or where a page is no JSON.
+/// Returns the operations that turn one page into another, as the text of a JSON array. Returns `None` if they would
+/// take more than `most` bytes.
 pub(super) fn difference(from: &[u8], to: &[u8], places: &ItemPlaces, most: usize) -> Option<Vec<u8>> {
     let mut patch = PatchWriter { out: vec![b'['], most, places };
     patch.value(from, to, &mut String::new(), 0)?;
@@ -37,11 +37,11 @@ struct PatchWriter<'p> {
     places: &'p ItemPlaces,
 }
 
-/// An element as it is told apart from others: its id or its whole text, and the number of equal ones before it.
+/// The identity of an element: its id or its whole text, and its rank among equal ones, so that duplicates differ.
 type ElementName<'e> = (&'e [u8], usize);
 
 impl PatchWriter<'_> {
-    /// Writes the operations for a value that stands at `path`.
+    /// Writes the operations for the value at `path`.
     fn value(&mut self, from: &[u8], to: &[u8], path: &mut String, depth: u8) -> Option<()> {
         if from == to {
             return Some(());
@@ -95,12 +95,13 @@ impl PatchWriter<'_> {
         }
         let id = self.places.id.as_ref().filter(|_| are_items);
         let places: HashMap<ElementName<'_>, usize> = named(before, id).into_iter().zip(0..).collect();
-        // The earlier place of each element; none if it is new.
+        // The earlier index of each element; `None` if it is new.
         let origins: Vec<Option<usize>> = named(after, id).iter().map(|name| places.get(name).copied()).collect();
         let mut left = vec![false; before.len()];
         for origin in origins.iter().flatten() {
             left[*origin] = true;
         }
+        // Removals go from the end, so that earlier indices stay valid; then moves, additions, and changes of members.
         for place in (0..before.len()).rev().filter(|place| !left[*place]) {
             self.at(place, path, |patch, path| patch.operation("remove", path, None))?;
         }
@@ -115,8 +116,8 @@ impl PatchWriter<'_> {
         Some(())
     }
 
-    /// Moves elements that stay into their new order. Those of a longest run that is in order already stay where they are;
-    /// each other one goes to the place after the one that it follows.
+    /// Moves the remaining elements into their new order. Those of a longest rising subsequence stay where they are,
+    /// which needs the fewest moves; each other one moves to the place after its predecessor.
     fn moves(&mut self, left: &[bool], origins: &[Option<usize>], path: &mut String) -> Option<()> {
         let ordered: Vec<usize> = origins.iter().copied().flatten().collect();
         let stays = longest_run(&ordered);
@@ -161,7 +162,7 @@ impl PatchWriter<'_> {
     }
 
     fn operation(&mut self, name: &str, path: &str, value: Option<&[u8]>) -> Option<()> {
-        // The value is the largest part: it is not copied in vain.
+        // The value is the largest part: it is not copied into a patch that is too long anyway.
         if value.is_some_and(|value| self.out.len() + value.len() > self.most) {
             return None;
         }
@@ -190,21 +191,21 @@ impl PatchWriter<'_> {
     }
 }
 
-/// Returns whether patches may name the members of two objects. Libraries in JavaScript refuse these names, which are those of
-/// its prototypes.
+/// Returns whether a patch may name the members of two objects. Libraries in JavaScript refuse paths with these names,
+/// because they would change prototypes. Test: `values_that_no_patch_can_name_are_replaced_as_a_whole`.
 fn are_writable(before: &[json::Member<'_>], after: &[json::Member<'_>]) -> bool {
     let is_refused = |(name, _): &json::Member<'_>| matches!(&**name, b"__proto__" | b"prototype" | b"constructor");
     !before.iter().chain(after).any(is_refused)
 }
 
-/// Adds a member to a JSON Pointer. `None` if its name is no text.
+/// Appends a member to a JSON Pointer (RFC 6901 section 3). Returns `None` if its name is not UTF-8.
 fn push_step(path: &mut String, name: &[u8]) -> Option<()> {
     path.push('/');
     path.push_str(&std::str::from_utf8(name).ok()?.replace('~', "~0").replace('/', "~1"));
     Some(())
 }
 
-/// Returns the names of elements: each is another one.
+/// Returns the identities of elements, all of which differ.
 fn named<'e>(elements: &[&'e [u8]], id: Option<&Pointer>) -> Vec<ElementName<'e>> {
     let mut seen: HashMap<&[u8], usize> = HashMap::with_capacity(elements.len());
     let name = |element: &'e [u8]| id.and_then(|id| Some(id.find(element)?.of(element))).unwrap_or(element);
@@ -218,9 +219,10 @@ fn named<'e>(elements: &[&'e [u8]], id: Option<&Pointer>) -> Vec<ElementName<'e>
         .collect()
 }
 
-/// Returns which of some different numbers belong to a longest run of rising ones.
+/// Returns which of some different numbers belong to a longest rising subsequence. Takes O(n log n) time.
 fn longest_run(numbers: &[usize]) -> Vec<bool> {
-    // The place of the least number that ends a run of each length, and the place before each number in its run.
+    // For each length, the index of the least number that ends such a subsequence; for each number, that of its
+    // predecessor.
     let mut ends: Vec<usize> = Vec::new();
     let mut before: Vec<Option<usize>> = Vec::with_capacity(numbers.len());
     for (place, number) in numbers.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The places of subscribers: in the process, on a route, and of a client.
+//! The bounds of subscribers: of the process, of each route, and of each client.
 
 use std::{
     collections::HashMap,
@@ -14,7 +14,6 @@ use crate::{
 /// The name of a client on a route.
 pub(super) type ClientName = [u8; 32];
 
-/// All places.
 #[derive(Debug)]
 pub(super) struct SubscriberPlaces {
     taken: Mutex<TakenPlaces>,
@@ -24,12 +23,12 @@ pub(super) struct SubscriberPlaces {
 #[derive(Debug, Default)]
 struct TakenPlaces {
     all: usize,
-    /// By the names of routes. Those without subscribers have no entry.
+    /// By the names of routes. Routes and clients without subscribers have no entry, so that the maps stay small.
     routes: HashMap<String, usize>,
     clients: HashMap<ClientName, usize>,
 }
 
-/// The place of a subscriber, until it is dropped.
+/// The place of a subscriber. Dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct SubscriberPlace {
     places: Arc<SubscriberPlaces>,
@@ -38,7 +37,7 @@ pub(super) struct SubscriberPlace {
 }
 
 impl SubscriberPlaces {
-    /// Creates places of which none is taken.
+    /// Creates the bounds without subscribers.
     pub(super) fn new(counts: Arc<LiveCounts>) -> Arc<Self> {
         Arc::new(Self { taken: Mutex::default(), counts })
     }
@@ -47,7 +46,8 @@ impl SubscriberPlaces {
     ///
     /// # Errors
     ///
-    /// Returns 429 `live_limit` or 503 `overloaded`.
+    /// Returns 429 `live_limit` if the client has as many as it may have, or 503 `overloaded` if the route or the
+    /// process has.
     pub(super) fn enter(
         self: &Arc<Self>,
         settings: &LiveSettings,
@@ -73,7 +73,7 @@ impl SubscriberPlaces {
     }
 
     fn taken(&self) -> MutexGuard<'_, TakenPlaces> {
-        // Numbers alone change under the lock.
+        // A poisoned lock is used on: nothing panics while numbers are changed.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,5 @@
-//! The requests for the page of a group, from its first subscriber on, one after the other until the last one leaves.
+//! The poller of a group: it requests the page from the first subscriber on, one request after the other, until the
+//! last subscriber leaves.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -35,10 +36,11 @@ use crate::{
     },
 };
 
-/// The attempts to find a group whose page is that of a client: its answer says by which headers the page differs.
+/// The attempts to find the group of a client. The first answer of a group shows by which headers its page differs, so
+/// that a client may have joined one that is not its own.
 const ATTEMPTS: usize = 3;
 
-/// Subscribes a client, which has the page with the id `has`, and waits for the first answer.
+/// Subscribes a client and waits for the first answer. `has` is the id of the page that the client has.
 ///
 /// # Errors
 ///
@@ -63,25 +65,25 @@ pub(super) async fn enter(
     Err(LivePageEnd::Closing(Farewell::Divided))
 }
 
-/// A request for a page, as it ended.
+/// The result of a request for the page.
 enum LivePoll {
-    /// The subscribers have another page.
+    /// The page differs from the last one, and has been sent to the subscribers.
     Changed,
     Unchanged,
-    /// The page may be had after this time.
+    /// A further request may succeed after this time.
     Failed(PageRefusal, Duration),
     Refused(PageRefusal),
     Closing(Farewell),
 }
 
-/// A poller, which is counted until it is dropped.
+/// A poller. Dropping it removes its group and lowers the count of pollers.
 struct Poller {
     groups: Arc<LiveGroups>,
     group: Arc<LiveGroup>,
     proxy: Arc<InnerProxy>,
     counts: Arc<LiveCounts>,
     rhythm: PollRhythm,
-    /// The id of the page that webhooks know of, and its version.
+    /// The id of the page that was last reported to webhooks, and its version.
     told: Option<(String, String)>,
 }
 
@@ -92,7 +94,7 @@ impl Drop for Poller {
     }
 }
 
-/// Asks for the page of a group until it ends, its last subscriber leaves, or the process closes.
+/// Polls the page of a group until the page is refused, the last subscriber leaves, or the process closes.
 async fn run(
     groups: Arc<LiveGroups>,
     group: Arc<LiveGroup>,
@@ -103,7 +105,7 @@ async fn run(
     counts.begin_poller();
     let mut poller = Poller { groups, group, proxy, counts, rhythm: PollRhythm::default(), told: None };
     let mut closing = pin!(vitals.reached(Stage::Closing));
-    // Each iteration is a request and the wait after it.
+    // Each iteration makes a request and waits after it.
     loop {
         let pause = {
             let step = pin!(poller.step(&mut wanted));
@@ -135,7 +137,7 @@ async fn run(
 }
 
 impl Poller {
-    /// Makes a request, tells the subscribers, and returns the time until the next one; `None` after the last one.
+    /// Makes a request and publishes its result. Returns the time until the next request, or `None` if there is none.
     async fn step(&mut self, wanted: &mut watch::Receiver<()>) -> Option<Duration> {
         let snapshot = self.groups.inner.gateway().live.pin();
         let Some(settings) = snapshot.services.live.as_ref() else {
@@ -165,7 +167,7 @@ impl Poller {
             LivePoll::Failed(refusal, wait) => {
                 self.counts.count_poll(PollResult::Failed);
                 if self.group.state.borrow().shown.is_none() {
-                    // No client has a page yet: they get the failure as the list would give it.
+                    // No subscriber has a page yet: each gets the failure as the answer to its request.
                     self.end(LivePageEnd::Refused(Arc::new(refusal)));
                     return None;
                 }
@@ -182,12 +184,12 @@ impl Poller {
                 return None;
             }
         };
-        // A gateway that lacks memory serves those who ask themselves first.
+        // While memory is short, requests of clients have it first.
         let pause = if snapshot.memory.is_short() { pause.max(bounds.max) } else { pause };
         Some(loosened(pause))
     }
 
-    /// Asks for the page in the name of a subscriber.
+    /// Requests the page in the name of a subscriber.
     async fn poll(
         &self,
         (snapshot, settings): (&Snapshot, &LiveSettings),
@@ -229,7 +231,7 @@ impl Poller {
         }
     }
 
-    /// Shows a page to the subscribers.
+    /// Publishes a page to the subscribers.
     fn show(&self, page: LivePage, snapshot: &Snapshot) -> LivePoll {
         let state = Arc::clone(&self.group.state.borrow());
         let next = match &state.shown {
@@ -237,7 +239,8 @@ impl Poller {
             Some(shown) => shown.next(page, &snapshot.memory),
         };
         match next {
-            // Each of the subscribers comes again, and finds those with the same page.
+            // The page now differs by a header that subscribers don't share. Each reconnects, and joins those with the
+            // same page. Test: `a_page_that_differs_by_a_header_is_not_shared`.
             Ok(Some(shown)) if state.shown.is_some() && !self.group.serves_all(&shown.page.varies) => {
                 LivePoll::Closing(Farewell::Divided)
             }
@@ -250,7 +253,8 @@ impl Poller {
         }
     }
 
-    /// Tells webhooks of the page that is shown, unless they know of it. What fails is told after the next request.
+    /// Reports the current page to webhooks, unless it was the last one reported. A report that fails is repeated after
+    /// the next request.
     async fn tell(&mut self, snapshot: &Snapshot) {
         let Some(events) = &self.groups.events else { return };
         let Some(shown) = self.group.state.borrow().shown.clone() else { return };
@@ -270,7 +274,8 @@ impl Poller {
         };
         let before = self.told.as_ref().map(|(_, version)| version.clone());
         let seen = SeenList { key: *key, version: version.clone(), before, data };
-        // Clients that their headers don't tell apart are not told of each other's pages.
+        // Private parameters can tell clients apart that have equal headers: without a name by headers, the operator's
+        // endpoints alone get the event.
         let callers = if *has_private { Vec::new() } else { self.group.callers() };
         match events.list_seen(&callers, seen).await {
             Ok(()) => self.told = Some((shown.page.id.clone(), version)),
@@ -278,7 +283,7 @@ impl Poller {
         }
     }
 
-    /// Tells the subscribers that a request has failed.
+    /// Publishes that a request has failed, once for failures in a row.
     fn warn(&self, fault: &LivePageFault) {
         self.group.state.send_if_modified(|state| {
             let is_new = state.trouble.is_none();
@@ -290,7 +295,7 @@ impl Poller {
         });
     }
 
-    /// Tells the subscribers that requests succeed again.
+    /// Publishes that requests succeed again.
     fn recover(&self) {
         self.group.state.send_if_modified(|state| {
             let was_warned = state.trouble.is_some();
@@ -301,7 +306,7 @@ impl Poller {
         });
     }
 
-    /// Tells the subscribers that there is no further page. A client that comes then begins another group.
+    /// Publishes that no further page comes. A client that subscribes after that begins a new group.
     fn end(&self, end: LivePageEnd) {
         self.groups.remove(&self.group);
         self.group.state.send_modify(|state| {
@@ -310,7 +315,7 @@ impl Poller {
     }
 }
 
-/// Returns the refusal of an answer that is no page.
+/// Returns the refusal of an answer that is no page of the gateway, or is not UTF-8.
 fn no_page() -> PageRefusal {
     let detail = "this is no page of the gateway: a live page is asked for by cursor, and is text".to_owned();
     PageRefusal::new(LivePageFault { status: 400, code: Code::ParameterInvalid.as_str().to_owned(), detail }, None)

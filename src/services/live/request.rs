@@ -1,4 +1,4 @@
-//! Requests for live pages: their path, their client, and the page that they are about.
+//! Requests for live pages: their path, their client, and the page that they ask for.
 
 use std::sync::Arc;
 
@@ -23,8 +23,9 @@ const SEGMENT: &str = "/live";
 /// The media type of event streams.
 pub(super) const EVENTS: &str = "text/event-stream";
 
-/// Headers of the subscription alone. A page is asked for many times, so that it has no trace of its client's, and the client's
-/// word about caches is about the subscription: browsers forbid caches for every stream of events.
+/// Headers of the subscription that polls do not inherit. A page is polled many times, so that polls belong to no trace
+/// of the client. `Cache-Control` concerns the subscription alone: browsers send `no-cache` with every stream of
+/// events.
 const OF_SUBSCRIPTION: [HeaderName; 5] = [
     header::CACHE_CONTROL,
     HeaderName::from_static("last-event-id"),
@@ -36,7 +37,7 @@ const OF_SUBSCRIPTION: [HeaderName; 5] = [
 /// The prefix of the headers of a WebSocket's handshake.
 const OF_HANDSHAKE: &str = "sec-websocket-";
 
-/// Words of `Connection` about the subscription's own connection.
+/// Options of `Connection` about the subscription's own connection.
 const OF_CONNECTION: [&str; 3] = ["upgrade", "keep-alive", "close"];
 
 /// A request for a live page.
@@ -46,11 +47,11 @@ pub(super) struct LiveCall {
     pub(super) caller: Arc<Caller>,
     pub(super) client: ClientName,
     below: BelowList,
-    /// The beginning of the links.
+    /// The public address, with which links begin.
     base: String,
 }
 
-/// Reads the target of a request. `None` if it is for no live page: it is that of a route then.
+/// Reads the target of a request. Returns `None` if it is not for a live page: then it is for a route.
 pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader) -> Option<BelowList> {
     let settings = snapshot.services.live.as_ref()?;
     let below = BelowList::read(snapshot, head, SEGMENT)?;
@@ -60,7 +61,7 @@ pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader) -> Option<BelowLis
 }
 
 impl LiveCall {
-    /// Identifies the client of a request for this list.
+    /// Returns the call with its client, whose headers are reduced to those that polls inherit.
     ///
     /// # Errors
     ///
@@ -99,7 +100,7 @@ impl LiveCall {
         self.below.list.query.as_deref().unwrap_or_default()
     }
 
-    /// Returns the page with a query.
+    /// Returns the page of the list with this query.
     pub(super) fn window(&self, query: &str) -> LiveWindow {
         let list = &self.below.list;
         let target = if query.is_empty() { list.path.clone() } else { format!("{}?{query}", list.path) };
@@ -111,13 +112,14 @@ impl LiveCall {
         for bytes in [&self.client[..], self.base.as_bytes(), target.as_bytes()] {
             part(bytes);
         }
-        // Upstreams that choose the form of their answer do not always say so.
+        // Upstreams that negotiate do not always send `Vary`, so that clients with different headers of this kind never
+        // share.
         let negotiates = |name: &HeaderName| name.as_str().starts_with("accept") || name.as_str() == "prefer";
         let mut negotiating: Vec<(&str, &[u8])> = (self.caller.headers.iter())
             .filter(|(name, _)| negotiates(name))
             .map(|(name, value)| (name.as_str(), value.as_bytes()))
             .collect();
-        // Lines of one name keep their order.
+        // The sort is stable: lines of one header keep their order.
         negotiating.sort_by_key(|(name, _)| *name);
         for (name, value) in negotiating {
             part(name.as_bytes());
@@ -137,15 +139,16 @@ impl LiveCall {
     }
 }
 
-/// Admits the script that opens a WebSocket: one of the same host, or of an origin that the route's policy names. Browsers ask no
-/// policy before they open one, and send their cookies with it. A script that may ask without credentials alone does so.
+/// Admits a script that opens a WebSocket: one of the same host, or of an origin that the route's CORS policy admits.
+/// Browsers check no policy before they open a WebSocket, and send their cookies with it. If the policy admits the
+/// origin without credentials alone, these are removed.
 ///
 /// # Errors
 ///
 /// Returns 403 `origin_refused`.
 fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) -> Result<(), Box<Problem>> {
     if !caller.headers.contains_key(header::ORIGIN) {
-        // Clients other than browsers send none.
+        // Browsers always send `Origin` here; a client without it is no script.
         return Ok(());
     }
     let refused = || {
@@ -160,6 +163,7 @@ fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) 
     }
     let with_credentials = policy.and_then(|policy| policy.admits(origin)).ok_or_else(refused)?;
     if !with_credentials {
+        // A certificate is a credential too, and can't be removed from the connection.
         if caller.tls.as_ref().is_some_and(|tls| !tls.cert_digest.is_empty()) {
             return Err(refused());
         }
@@ -169,13 +173,14 @@ fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) 
     Ok(())
 }
 
-/// Returns the host and the port of an origin or of an address. The scheme may be that of a proxy in between.
+/// Returns the host and the port of an origin or of an address. The scheme is not compared, because a proxy may end
+/// TLS.
 fn authority(address: &str) -> &str {
     let rest = address.split_once("://").map_or("", |(_, rest)| rest);
     rest.split('/').next().unwrap_or_default()
 }
 
-/// Removes what is about the subscription alone from the headers of a client.
+/// Removes headers, and parts of headers, that concern the subscription alone.
 fn sift(headers: &mut HeaderMap) {
     for name in OF_SUBSCRIPTION {
         headers.remove(name);
@@ -192,7 +197,8 @@ fn sift(headers: &mut HeaderMap) {
     keep(headers, &header::CONNECTION, |word| !is_own(word));
 }
 
-/// Keeps the elements of a list in a header that are wanted. Lines without any are removed, and others stay as they are.
+/// Keeps the wanted elements of a header that is a list. Lines without wanted elements are removed; lines of wanted
+/// elements alone stay byte for byte.
 fn keep(headers: &mut HeaderMap, name: &HeaderName, is_wanted: impl Fn(&str) -> bool) {
     let mut lines = Vec::new();
     for line in headers.get_all(name) {
@@ -220,7 +226,7 @@ mod tests {
     use crate::config::settings::CorsSettings;
 
     #[test]
-    fn what_is_about_the_subscription_is_left_out() {
+    fn headers_of_the_subscription_are_removed() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("accept", "text/event-stream;q=1, application/hal+json"),
@@ -269,7 +275,7 @@ mod tests {
             (Some("https://app.example"), None, None),
             (Some("https://app.example"), Some(&listed), Some(2)),
             (Some("https://evil.example"), Some(&listed), None),
-            // Anyone may ask, without credentials.
+            // A policy for every origin admits scripts without credentials alone.
             (Some("https://evil.example"), Some(&anyone), Some(0)),
             (Some("null"), Some(&anyone), Some(0)),
         ] {

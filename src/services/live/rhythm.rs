@@ -1,4 +1,5 @@
-//! The times between requests for a live page: short while it changes, longer at rest, and longer still while it fails.
+//! The intervals between requests for a live page: short while the page changes, longer while it rests, and longer
+//! still while requests fail.
 
 use std::time::Duration;
 
@@ -10,19 +11,19 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// The rhythm of one page.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PollRhythm {
-    /// None before the first answer.
+    /// `None` before the first answer.
     interval: Option<Duration>,
-    /// The failures in a row.
+    /// The number of failures in a row.
     failures: u32,
 }
 
 impl PollRhythm {
-    /// Returns the time after a page that has changed.
+    /// Returns the interval after a page that has changed: half the last one.
     pub(super) fn changed(&mut self, bounds: LiveInterval) -> Duration {
         self.answered(bounds, |interval| interval / 2)
     }
 
-    /// Returns the time after a page that is as it was.
+    /// Returns the interval after an unchanged page: one and a half times the last one.
     pub(super) fn unchanged(&mut self, bounds: LiveInterval) -> Duration {
         self.answered(bounds, |interval| interval.saturating_mul(3) / 2)
     }
@@ -34,7 +35,8 @@ impl PollRhythm {
         interval
     }
 
-    /// Returns the time after a failure that asked for a wait: twice as long with each failure in a row.
+    /// Returns the interval after a failure: twice as long with each failure in a row, and at least the `wait` of the
+    /// answer.
     pub(super) fn failed(&mut self, bounds: LiveInterval, wait: Duration) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let interval = self.interval.unwrap_or(bounds.min).clamp(bounds.min, bounds.max);
@@ -43,13 +45,14 @@ impl PollRhythm {
     }
 }
 
-/// Returns a number from 0 to 1 by chance; 1 if the system has no random bytes.
+/// Returns a random number from 0 to 1; 1 if the system has no random bytes.
 pub(super) fn chance() -> f64 {
     let mut bytes = [0; 4];
     getrandom::fill(&mut bytes).map_or(1.0, |()| f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX))
 }
 
-/// Returns a time between nine and eleven tenths of another one, so that pages that began together are not asked for together.
+/// Returns a random time between 0.9 and 1.1 times another one, so that pages that began together are not polled
+/// together.
 pub(super) fn loosened(time: Duration) -> Duration {
     time.mul_f64(0.9 + chance() / 5.0)
 }

@@ -1,7 +1,7 @@
-//! A live page over a WebSocket (RFC 6455). The client says which page it watches, and may change that.
+//! A live page over a WebSocket (RFC 6455). The messages of the client choose the page, and may change it.
 //!
-//! `tungstenite` reads and writes the frames in memory (`WireBytes`), and Pingora's session has the connection. There are no
-//! extensions, so that nothing is compressed.
+//! `tungstenite` reads and writes the frames in memory (`WireBytes`), and Pingora's session has the connection. There
+//! are no extensions, so that nothing is compressed.
 
 use std::{
     future::Future,
@@ -39,23 +39,25 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The largest message of a client, and the size of the buffer for what it sends.
+/// The largest message of a client, and the size of the read buffer, in bytes.
 const MESSAGE_SIZE: usize = 16 << 10;
 const READ_BUFFER: usize = 2 << 10;
 
-/// The time for which a client may watch nothing: after the handshake, and after a page that it did not get.
+/// The longest time without a watched page: after the handshake, and after a page was refused.
 const UNDECIDED: Duration = Duration::from_secs(10);
 
-/// The time for the last messages, and for the client's answer to them.
+/// The time for the last messages, and for the client's close frame.
 const LAST: Duration = Duration::from_secs(1);
 
-/// The signs of life that may go unanswered.
+/// The pings that may go unanswered.
 const MOST_UNANSWERED: u32 = 2;
 
-/// The bytes of a connection on their way to and from the frames.
+/// The bytes between the connection and `tungstenite`.
 #[derive(Debug, Default)]
 struct WireBytes {
+    /// Received bytes that are not decoded yet.
     came: BytesMut,
+    /// Encoded frames that are not sent yet.
     goes: Vec<u8>,
 }
 
@@ -94,7 +96,7 @@ enum SocketEnd {
     /// The client has closed, or left.
     Gone,
     Stalled,
-    /// The client broke the protocol, or its time for a decision is over.
+    /// The client broke the protocol, or chose no page in time.
     Closed(CloseCode, &'static str),
     Farewell(Farewell),
 }
@@ -110,20 +112,20 @@ impl SocketEnd {
     }
 }
 
-/// The page of a WebSocket.
+/// The page that a WebSocket watches.
 enum SocketPage {
     Nothing,
-    /// The page has been asked for.
+    /// The first answer for the page is awaited.
     Entering(Pin<Box<dyn Future<Output = Result<Subscription, LivePageEnd>> + Send>>),
     Page(Subscription),
 }
 
-/// The next event of a WebSocket.
 enum SocketEvent {
+    /// Bytes of the client.
     Came(pingora::Result<Option<Bytes>>),
     Entered(Result<Subscription, LivePageEnd>),
     OfPage(LiveEvent),
-    /// The time for a sign of life.
+    /// The time for a ping has come.
     Beat,
     Ends(SocketEnd),
 }
@@ -137,7 +139,7 @@ struct OpenSocket {
     frames: WebSocket<WireBytes>,
     query: WindowQuery,
     watched: SocketPage,
-    /// The signs of life since the client last sent anything.
+    /// The number of pings since the client last sent bytes.
     unanswered: u32,
 }
 
@@ -165,12 +167,12 @@ impl Conversation for LiveSocket {
 }
 
 impl OpenSocket {
-    /// Exchanges messages until one of both sides ends it.
+    /// Exchanges messages until the client or the gateway ends the WebSocket.
     async fn talk(&mut self, session: &mut Session, held: &MemoryShare) -> SocketEnd {
         let mut lifetime = std::pin::pin!(tokio::time::sleep(self.stay.lifetime));
         let mut beat = Box::pin(tokio::time::sleep(self.stay.heartbeat));
         let mut undecided = Box::pin(tokio::time::sleep(UNDECIDED));
-        // Each iteration is an event.
+        // Each iteration handles an event and sends the frames that it led to.
         loop {
             let event = tokio::select! {
                 biased;
@@ -199,7 +201,7 @@ impl OpenSocket {
         }
     }
 
-    /// Takes an event. Returns the end that it brings.
+    /// Handles an event. Returns the end of the WebSocket if the event ends it.
     fn take(&mut self, event: SocketEvent) -> Option<SocketEnd> {
         match event {
             SocketEvent::Came(Ok(Some(bytes))) => {
@@ -225,9 +227,10 @@ impl OpenSocket {
         }
     }
 
-    /// Reads the messages that have come.
+    /// Decodes and handles the messages in the received bytes.
     fn read(&mut self) -> Option<SocketEnd> {
-        // Each iteration takes a message out of the bytes that have come.
+        // Each iteration takes a message out of the received bytes. Test:
+        // `violations_of_the_protocol_and_refused_credentials_end_a_socket`.
         loop {
             match self.frames.read() {
                 Ok(Message::Text(text)) => {
@@ -254,7 +257,8 @@ impl OpenSocket {
         }
     }
 
-    /// Watches the page that a message asks for. The page before it is left.
+    /// Begins to watch the page that a message names, in place of the one before. An invalid message is answered with
+    /// an error, and changes nothing.
     fn watch(&mut self, text: &str) -> Option<SocketEnd> {
         let asked = WatchRequest::read(text).and_then(|request| {
             let list = self.call.route.list.as_ref();
@@ -265,7 +269,7 @@ impl OpenSocket {
             Err(detail) => {
                 let (status, code) = (Code::BodyInvalid.status(), Code::BodyInvalid.as_str().to_owned());
                 let fault = LivePageFault { status, code, detail };
-                // The page that the client watches stays.
+                // The error is not final: the client keeps the page that it watches.
                 self.put(&LiveMessage::of_fault(&fault, false))
             }
             Ok(has) => {
@@ -280,7 +284,8 @@ impl OpenSocket {
         }
     }
 
-    /// Tells the client that it has no page any more. Without credentials it can't get another one.
+    /// Sends the reason that the watched page has ended. The WebSocket stays open for another page, unless the
+    /// credentials were refused.
     fn lose(&mut self, end: LivePageEnd) -> Option<SocketEnd> {
         self.watched = SocketPage::Nothing;
         match end {
@@ -313,7 +318,8 @@ impl OpenSocket {
         if goes.is_empty() {
             return None;
         }
-        // Other than events, frames are copies of a message for each client.
+        // Unlike events, whose bytes all clients share, frames are a copy for each client, and count in
+        // `server.memory`.
         if held.take(goes.len()).is_err() {
             return Some(SocketEnd::Closed(CloseCode::Again, "the gateway has no memory"));
         }
@@ -334,7 +340,7 @@ impl OpenSocket {
         }
     }
 
-    /// Closes the WebSocket: with the last messages, and with the client's answer to them.
+    /// Closes the WebSocket: sends the last messages, and reads until the client closes.
     async fn close(&mut self, session: &mut Session, end: &SocketEnd, held: &MemoryShare) {
         let (code, reason) = match end {
             SocketEnd::Gone | SocketEnd::Stalled => (CloseCode::Normal, ""),
@@ -345,20 +351,20 @@ impl OpenSocket {
                 (CloseCode::Restart, farewell.word())
             }
         };
-        // After the client's own close the frames have its answer already.
+        // After a close of the client this does nothing: `tungstenite` has queued the answer to it already.
         let _ = self.frames.close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }));
         let _ = self.frames.flush();
         let goes = std::mem::take(&mut self.frames.get_mut().goes);
         if write_part(session, goes.into(), held).await.is_err() || matches!(end, SocketEnd::Gone) {
             return;
         }
-        // A socket that is closed with unread bytes discards what was written.
+        // Closing a socket with unread bytes resets it, and the client would lose the last messages.
         while let Ok(Some(_)) = session.as_downstream_mut().read_request_body().await {}
     }
 }
 
 impl SocketPage {
-    /// Waits for the next event of the page. Nothing is lost if the wait is given up.
+    /// Waits for the next event of the page. Cancel-safe: no event is lost if the wait is given up.
     async fn next(&mut self) -> SocketEvent {
         match self {
             Self::Nothing => std::future::pending().await,

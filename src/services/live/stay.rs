@@ -1,4 +1,4 @@
-//! The stay of a subscriber, from its first message to its end.
+//! The connection of a subscriber, from its first message to its end.
 
 use std::time::Duration;
 
@@ -12,17 +12,18 @@ use crate::{
     gateway::lifecycle::process::{Vitals, live_counts::LiveMessageKind},
 };
 
-/// The time after which clients come again, and the time by which it differs among them, so that not all come at once.
+/// The least time after which a client should reconnect, and the largest random time that is added, so that the clients
+/// of a process that stops do not all reconnect at once.
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_SPREAD: Duration = Duration::from_secs(4);
 
-/// The stay of a subscriber: its place, its times, and the messages that it got.
+/// The connection of a subscriber: its place, its times, and the numbers of messages that it got.
 pub(super) struct LiveStay {
     _place: SubscriberPlace,
     pub(super) vitals: Vitals,
     pub(super) heartbeat: Duration,
     pub(super) lifetime: Duration,
-    /// The time after which the client should come again.
+    /// The time after which the client should reconnect.
     pub(super) again: Duration,
     pages: usize,
     patches: usize,
@@ -30,7 +31,7 @@ pub(super) struct LiveStay {
 }
 
 impl LiveStay {
-    /// Begins the stay.
+    /// Begins a connection, with times that differ a little from those of others.
     pub(super) fn begin(place: SubscriberPlace, settings: &LiveSettings, vitals: &Vitals) -> Self {
         Self {
             _place: place,
@@ -44,7 +45,7 @@ impl LiveStay {
         }
     }
 
-    /// Counts a message that is sent.
+    /// Counts a message that is sent, and returns it.
     pub(super) fn count<'m>(&mut self, message: &'m LiveMessage) -> &'m LiveMessage {
         self.vitals.live_counts().count_message(message.kind);
         *match message.kind {
@@ -55,7 +56,7 @@ impl LiveStay {
         message
     }
 
-    /// Returns the messages and the end of the stay, for the log.
+    /// Returns the numbers of messages and the word of the end as a text, for the log.
     pub(super) fn summary(&self, end: &str) -> String {
         let Self { pages, patches, errors, .. } = self;
         format!("{pages} pages, {patches} patches, {errors} errors, ended by {end}")

@@ -58,8 +58,9 @@ impl WatchRequest {
 /// The query of the page that a client watches.
 #[derive(Debug)]
 pub(super) struct WindowQuery {
-    /// That of the WebSocket's URL.
+    /// The query of the WebSocket's URL, from which each `watchCollection` begins.
     of_url: String,
+    /// The query of the watched page.
     now: String,
 }
 
@@ -69,12 +70,12 @@ impl WindowQuery {
         Self { of_url: of_url.to_owned(), now: of_url.to_owned() }
     }
 
-    /// Returns the query.
+    /// Returns the query of the watched page.
     pub(super) fn as_str(&self) -> &str {
         &self.now
     }
 
-    /// Applies a message, and returns the id of the page that the client has.
+    /// Applies a message. Returns the id of the page that the client has, if the message names it.
     ///
     /// # Errors
     ///
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_read_and_others_refused() {
+    fn messages_of_other_types_or_with_unknown_members_are_refused() {
         let watch = r#"{"type":"watchCollection","limit":5,"filters":{"a":"1","b":["2","3"]},"lastEventId":"x"}"#;
         assert!(matches!(WatchRequest::read(watch), Ok(WatchRequest::WatchCollection { limit: Some(5), .. })));
         let update = WatchRequest::read(r#"{"type":"updateCursor","cursor":null}"#);

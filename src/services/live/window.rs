@@ -1,9 +1,10 @@
-//! Pages that are asked for at intervals.
+//! The description of a live page: its target, and the key of its group.
 
-/// The hash of all that a page follows from, as far as it is known before the answer.
+/// A hash of all that determines a page and is known before the answer: the client, the base of links, the target, and
+/// the headers that negotiate the form of the answer.
 pub(super) type GroupKey = [u8; 32];
 
-/// A page that is asked for at intervals.
+/// A page that is polled.
 #[derive(Clone, Debug)]
 pub(super) struct LiveWindow {
     pub(super) host: Option<String>,
@@ -15,8 +16,8 @@ pub(super) struct LiveWindow {
     pub(super) target: String,
     /// The part of the query that names the list.
     pub(super) list_query: String,
-    /// The query has parameters that may be credentials.
+    /// True if the query has parameters that may be credentials.
     pub(super) has_private: bool,
-    /// Requests with the same key get the same page.
+    /// Requests with the same key get the same page, unless `Vary` of the answer names another header.
     pub(super) key: GroupKey,
 }

@@ -17,17 +17,17 @@ use crate::{downstream::Response, json::write};
 /// The time for which a client may keep the list of tools, in milliseconds. A reload may change it.
 const FRESH: u64 = 60_000;
 
-/// The rules that hold for all tools, as models read them.
+/// The rules of all tools, which models read.
 const INSTRUCTIONS: &str = "Each `list_…` tool reads one list, in the list's order, and gives `nextCursor` while more items \
     follow: call it again with the same arguments and that text as `cursor`. Filters and sort stay the same from page to \
     page. `level` says what a page promises: with `exact` and `checked` a walk to the end has every item once. Problems have a \
     `code`, and a `detail` that says what to do.";
 
-/// The end of a tool.
+/// The result of a call.
 pub(super) enum ToolEnd {
-    /// JSON: an object that the tool's schema describes.
+    /// A JSON object that the tool's output schema describes.
     Result(Vec<u8>),
-    /// JSON: a problem, which the client's model reads.
+    /// A problem as JSON, which the client's model reads.
     Fault(Vec<u8>),
 }
 
@@ -35,7 +35,7 @@ fn server() -> Implementation {
     Implementation::new("cursorgate", env!("CARGO_PKG_VERSION"))
 }
 
-/// Returns what each result of the modern era has beside it.
+/// Returns the `_meta` of a result in the modern era: the name and version of the server.
 fn identity() -> MetaObject {
     let mut meta = MetaObject::default();
     let server = serde_json::to_value(server()).unwrap_or_default();
@@ -49,7 +49,8 @@ fn capabilities() -> ServerCapabilities {
     capabilities
 }
 
-/// Returns the answer to `initialize`: the version that the client asks for, or the newest one that begins so.
+/// Returns the answer to `initialize`: with the version that the client asks for if it is supported, else with the
+/// newest of the legacy era.
 pub(super) fn initialized(request: &McpRequest) -> Result<Response, Box<Rejection>> {
     let Some(asked) = request.text("protocolVersion") else {
         return Err(request.reject(200, ErrorData::invalid_params("initialize has no protocolVersion", None)));
@@ -81,14 +82,16 @@ pub(super) fn listed(request: &McpRequest, tools: Vec<Tool>, next: Option<String
         ProtocolEra::Legacy => result.result_type = None,
         ProtocolEra::Modern => {
             result.meta = Some(identity());
-            // All clients of a host have the same tools, but those that are kept from asking should not learn them.
+            // All clients of a host get the same tools, but a shared cache would also show them to clients without
+            // access.
             result = result.with_ttl_ms(FRESH).with_cache_scope(CacheScope::Private);
         }
     }
     answer(request, &result)
 }
 
-/// Returns the answer to `tools/call`. The JSON stands in it as it is: as text, for models, and as a value.
+/// Returns the answer to `tools/call`, which has the JSON of the result twice, byte for byte: as text for models, and
+/// as a value for programs.
 pub(super) fn called((id, era): (&Bytes, ProtocolEra), end: &ToolEnd) -> Response {
     let (ToolEnd::Result(text) | ToolEnd::Fault(text)) = end;
     let mut result = b"{".to_vec();
@@ -107,7 +110,7 @@ pub(super) fn called((id, era): (&Bytes, ProtocolEra), end: &ToolEnd) -> Respons
             result.extend_from_slice(value);
             result.extend_from_slice(b",\"isError\":false");
         }
-        // Clients hold structured content to the schema of results, also in errors.
+        // Clients validate structured content by the output schema also in errors, which a problem does not fit.
         ToolEnd::Fault(_) => result.extend_from_slice(b"\"isError\":true"),
     }
     if era == ProtocolEra::Modern {
@@ -132,7 +135,7 @@ fn answer(request: &McpRequest, result: &impl Serialize) -> Response {
     response(200, message(Some(&request.id), b"result", &json(result)))
 }
 
-/// Writes a message of JSON-RPC. One about a message whose id is not known has none.
+/// Writes a message of JSON-RPC. An answer to a message whose id is not known has no id.
 fn message(id: Option<&Bytes>, member: &[u8], value: &[u8]) -> Vec<u8> {
     let mut body = b"{\"jsonrpc\":\"2.0\",".to_vec();
     if let Some(id) = id {

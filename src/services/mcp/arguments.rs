@@ -1,4 +1,5 @@
-//! The arguments of tools, read strictly: what does not have the form of the schema is a fault that says what to write.
+//! The arguments of tools, read strictly: an argument of another form than the schema's is a fault whose text says what
+//! to write.
 
 use std::borrow::Cow;
 
@@ -24,16 +25,16 @@ use crate::{
 /// The most columns of a table.
 const MOST_COLUMNS: usize = 1_000;
 
-/// The request of a tool that exports.
+/// The action of a tool that exports.
 #[derive(Debug)]
 pub(super) enum ExportAsk {
-    /// An export with these filters and this sort, and the body of its request.
+    /// Begins an export with these filters and this sort; the bytes are the body of the request.
     Begin(PageQuery, Bytes),
-    /// The state of the export with this id.
+    /// Reads the state of the export with this id.
     State(PageQuery, String),
 }
 
-/// The arguments of a call, of which all have names that the tool knows.
+/// The arguments of a call, all of which have names of the tool's schema.
 struct ToolArguments<'a> {
     members: Vec<json::Member<'a>>,
 }
@@ -50,7 +51,7 @@ pub(super) fn read_page(tool: &McpTool, arguments: Option<&Bytes>) -> Result<Pag
     let cursor = arguments.text(CURSOR)?;
     let mut query = arguments.list_query(list)?;
     query.pairs.insert(0, (own("first"), limit.to_string()));
-    // Further pages have the total where it costs nothing.
+    // The total may cost a request, so that it is asked for with the first page alone.
     query.counted = cursor.is_none();
     query.pairs.extend(cursor.map(|cursor| (own("after"), cursor.into_owned())));
     query.pairs.extend(arguments.sort(list)?.map(|sort| (own("sort"), sort)));
@@ -69,7 +70,7 @@ pub(super) fn read_export(tool: &McpTool, arguments: Option<&Bytes>) -> Result<E
     let arguments = ToolArguments::read(tool, arguments, &names)?;
     let mut query = arguments.list_query(list)?;
     if let Some(id) = arguments.text(EXPORT)? {
-        // Another path is that of a route.
+        // The id becomes a part of the path: another text could lead to another route.
         if !exports::is_id(&id) {
             return Err(fault(EXPORT, "is the `id` of an export"));
         }
@@ -88,7 +89,7 @@ pub(super) fn read_export(tool: &McpTool, arguments: Option<&Bytes>) -> Result<E
 }
 
 impl<'a> ToolArguments<'a> {
-    /// Reads the names. `own` are those of the tool itself.
+    /// Checks the names of the arguments. `own` are those of the tool itself, beside those of the list.
     fn read(tool: &McpTool, arguments: Option<&'a Bytes>, own: &[&str]) -> Result<Self, ListFault> {
         let ToolList { arguments: names, .. } = &*tool.list;
         let members = arguments.map_or(Some(Vec::new()), |arguments| json::members(arguments));
@@ -98,7 +99,7 @@ impl<'a> ToolArguments<'a> {
         let is_known = |name: &[u8]| known.iter().any(|known| known.as_bytes() == name);
         if let Some((unknown, _)) = members.iter().find(|(name, _)| !is_known(name)) {
             let unknown: String = String::from_utf8_lossy(unknown).chars().take(100).collect();
-            // A tool whose list has one order says so of `sort` itself.
+            // `sort` is not suggested for a list with one order; a call with it gets an error about that.
             let shown = known.into_iter().filter(|name| *name != SORT || !tool.list.terms.is_empty());
             let shown = shown.collect::<Vec<_>>().join(", ");
             let detail = format!("`{unknown}` is no argument of {}: there are {shown}", tool.definition.name);
@@ -107,7 +108,8 @@ impl<'a> ToolArguments<'a> {
         Ok(Self { members })
     }
 
-    /// Returns the JSON of an argument; nothing for null, which models write in place of leaving an argument out.
+    /// Returns the JSON of an argument. Returns `None` also for null, because models write null for an argument that
+    /// they mean to leave out.
     fn value(&self, name: &str) -> Option<&'a [u8]> {
         let (_, value) = self.members.iter().find(|(known, _)| **known == *name.as_bytes())?;
         Some(*value).filter(|value| *value != b"null")
@@ -137,7 +139,7 @@ impl<'a> ToolArguments<'a> {
         })
     }
 
-    /// Returns the sort as the gateway reads it.
+    /// Returns the sort as a value of the gateway's parameter: terms joined by commas.
     fn sort(&self, list: &ToolList) -> Result<Option<String>, ListFault> {
         let Some(terms) = self.texts(SORT)? else { return Ok(None) };
         if terms.is_empty() || terms.iter().any(|term| !list.terms.contains(term)) {
@@ -150,7 +152,7 @@ impl<'a> ToolArguments<'a> {
         Ok(Some(terms.join(",")))
     }
 
-    /// Returns the path and the filters.
+    /// Returns a query with the path and the filters of the arguments.
     fn list_query(&self, list: &ToolList) -> Result<PageQuery, ListFault> {
         for (_, argument) in &list.arguments.path {
             if self.text(argument)?.is_none_or(|value| value.is_empty()) {
@@ -168,7 +170,11 @@ impl<'a> ToolArguments<'a> {
     }
 }
 
-/// Returns the value of a filter as a text: numbers keep their digits.
+/// Returns the value of a filter as a text. Numbers keep their digits.
+///
+/// # Errors
+///
+/// Returns the form that the argument must have, as the end of a sentence.
 fn spelled(value: &[u8], kind: Option<ParameterKind>) -> Result<String, &'static str> {
     let as_written = || String::from_utf8_lossy(value).into_owned();
     let is_integer = || value.strip_prefix(b"-").unwrap_or(value).iter().all(u8::is_ascii_digit);

@@ -1,6 +1,6 @@
 //! Messages of clients: JSON-RPC, one in each request by POST, with the headers of
-//! <https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http>. Requests keep the bytes of
-//! their ids and arguments, so that numbers keep their digits.
+//! <https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http>. Requests keep the bytes
+//! of their ids and arguments, so that numbers keep their digits.
 
 use std::borrow::Cow;
 
@@ -33,35 +33,34 @@ pub(super) const DEPTH: u16 = 32;
 /// The longest id of a request, in bytes.
 const LONGEST_ID: usize = 256;
 
-/// The text around a header's value that is encoded.
+/// The marks around the value of a header that is encoded in base64.
 const ENCODED: (&str, &str) = ("=?base64?", "?=");
 
-/// The eras of the protocol, as
-/// <https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning#terminology> has them.
+/// The eras of the protocol
+/// (<https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning#terminology>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProtocolEra {
-    /// A client begins with `initialize`. The gateway keeps nothing of it: each request is answered by itself.
+    /// A client begins with `initialize`. The gateway keeps no state of it: each request is answered by itself.
     Legacy,
-    /// Each request says its version, and what its client can do.
+    /// Each request states its version and the capabilities of its client.
     Modern,
 }
 
-/// The versions that begin with `initialize`, the newest first. Earlier ones take batches.
+/// The supported versions that begin with `initialize`, the newest first. Earlier versions have batches, which are not
+/// supported.
 pub(super) const LEGACY: [ProtocolVersion; 2] = [ProtocolVersion::V_2025_11_25, ProtocolVersion::V_2025_06_18];
 
-/// All versions, the newest first.
+/// All supported versions, the newest first.
 pub(super) const VERSIONS: [ProtocolVersion; 3] =
     [ProtocolVersion::V_2026_07_28, ProtocolVersion::V_2025_11_25, ProtocolVersion::V_2025_06_18];
 
-/// A message.
 #[derive(Debug)]
 pub(super) enum McpMessage {
     Request(McpRequest),
-    /// None asks the gateway for anything.
+    /// A notification, which needs no action here.
     Notification,
 }
 
-/// A request.
 #[derive(Debug)]
 pub(super) struct McpRequest {
     /// JSON: a text or an integer.
@@ -92,12 +91,12 @@ impl McpRequest {
         self.param(name).and_then(|value| text(&value))
     }
 
-    /// Refuses the request.
+    /// Returns a refusal with the id of this request.
     pub(super) fn reject(&self, status: u16, error: ErrorData) -> Box<Rejection> {
         Box::new(Rejection { status, id: Some(self.id.clone()), error })
     }
 
-    /// Checks the version, and in the modern era the parameters and headers that each request has.
+    /// Checks the version, and in the modern era the metadata and the headers that each request needs. Sets the era.
     fn check(&mut self, headers: &HeaderMap) -> Result<(), Box<Rejection>> {
         let written = one(headers, &PROTOCOL_VERSION).map_err(|error| self.reject(400, error))?;
         let meta = self.param("_meta").and_then(|meta| serde_json::from_slice::<RequestMetaObject>(&meta).ok());
@@ -106,7 +105,7 @@ impl McpRequest {
         let Some(version) =
             meta.protocol_version().or_else(|| (written == Some(modern.as_str())).then(|| modern.clone()))
         else {
-            // A client that begins has no version yet.
+            // `initialize` negotiates the version, so that its header does not count yet.
             let is_known = |version: &str| LEGACY.iter().any(|known| known.as_str() == version);
             return match written {
                 Some(version) if self.method != InitializeResultMethod::VALUE && !is_known(version) => {
@@ -154,7 +153,8 @@ impl McpRequest {
 ///
 /// # Errors
 ///
-/// Returns the refusal of a message that is none, or of a request whose version or headers are wrong.
+/// Returns the refusal of a body that is no message of JSON-RPC 2.0, or of a request whose version or headers are
+/// wrong.
 pub(super) fn read(body: Vec<u8>, headers: &HeaderMap) -> Result<McpMessage, Box<Rejection>> {
     let refused = |code: ErrorCode, detail: String| {
         Box::new(Rejection { status: 400, id: None, error: ErrorData::new(code, detail, None) })
@@ -198,14 +198,14 @@ pub(super) fn read(body: Vec<u8>, headers: &HeaderMap) -> Result<McpMessage, Box
     Ok(McpMessage::Request(request))
 }
 
-/// Returns a member of an object; nothing where there is none.
+/// Returns a member of an object; `None` if there is none, or if the value is no object.
 pub(super) fn member(object: &Bytes, name: &str) -> Option<Bytes> {
     let members = json::members(object)?;
     let (_, value) = members.into_iter().find(|(known, _)| **known == *name.as_bytes())?;
     Some(object.slice_ref(value))
 }
 
-/// Returns a text of JSON.
+/// Returns the text of a JSON string; `None` for other values, and for one that is not valid Unicode.
 pub(super) fn text(value: &[u8]) -> Option<String> {
     String::from_utf8(scalar::text(value)?.into_owned()).ok()
 }
@@ -219,7 +219,11 @@ fn is_id(id: &[u8]) -> bool {
     }
 }
 
-/// Returns the one value of a header; nothing without it.
+/// Returns the value of a header; `None` if there is none.
+///
+/// # Errors
+///
+/// Returns an error if the header occurs twice, or is not ASCII.
 fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, ErrorData> {
     let mut values = headers.get_all(name).iter();
     let (first, further) = (values.next(), values.next());

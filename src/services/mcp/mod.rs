@@ -1,13 +1,14 @@
 //! Tools for agents, by the Model Context Protocol (<https://modelcontextprotocol.io/specification/2026-07-28>) over
 //! streamable HTTP.
 //!
-//! Each request is answered by itself, with one JSON object: the newest version of the protocol has no sessions, earlier ones
-//! allow a server to have none, and no tool needs one, because cursors carry their places. A tool that reads a list is one
-//! inner request with its client's own headers (`services::list_page`), and one that exports a list is a request for
+//! Each request is answered by itself, with one JSON object: the newest version of the protocol has no sessions,
+//! earlier ones allow a server to have none, and no tool needs one, because cursors carry their places. A tool that
+//! reads a list is one inner request with its client's own headers (`services::list_page`), and one that exports a list
+//! is a request for
 //! `services::exports`, so that rights, limits, logs and proofs are those of a request that the client makes itself.
 //!
-//! `message` reads requests, `tools` and `schema` describe the tools, `arguments` reads calls, `result` and `answer` write what
-//! comes of them.
+//! `message` reads requests, `tools`, `tool_list` and `schema` describe the tools, `arguments` reads calls, `result`
+//! writes their results, and `answer` the messages around them.
 
 mod answer;
 mod arguments;
@@ -60,14 +61,15 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The room for the pages of a tool, as a multiple of its largest result. A page has items that the result leaves out, and
-/// cursors beside its items.
+/// The most bytes of a call's pages, as a multiple of its largest result. A page has items that the result leaves out,
+/// and cursors beside its items.
 const ROOM: usize = 16;
 
-/// The least of that room.
+/// The least value of that bound, in bytes.
 const LEAST_ROOM: usize = 4 << 20;
 
-/// Headers that concern the message alone. With an unknown header in it, no page is of a known client.
+/// Headers that concern the message alone, and that inner requests do not inherit. An unknown header could be a
+/// credential, so that pages of a request with one are never cached as those of an anonymous client.
 const OF_MESSAGES: [HeaderName; 8] = [
     header::ACCEPT,
     header::ORIGIN,
@@ -79,16 +81,15 @@ const OF_MESSAGES: [HeaderName; 8] = [
     HeaderName::from_static("prefer"),
 ];
 
-/// The beginning of headers that repeat arguments.
+/// The prefix of headers that repeat arguments.
 const OF_ARGUMENTS: &str = "mcp-param-";
 
-/// The parameters of inner requests as tools have them.
+/// The names that tools have for parameters of inner requests.
 const RENAMED: &[(&str, &str)] = &[("first", tool_list::LIMIT), ("after", tool_list::CURSOR)];
 
-/// The service.
 pub(super) struct Mcp {
     inner: Arc<InnerGateway>,
-    /// The gateway answers requests for exports.
+    /// True if `inner` answers requests for exports.
     exports: bool,
     tools: PerSnapshot<ToolSet>,
 }
@@ -96,17 +97,18 @@ pub(super) struct Mcp {
 /// A call of a tool.
 struct ToolCall {
     tool: Arc<McpTool>,
-    /// JSON.
+    /// A JSON object.
     arguments: Option<Bytes>,
-    /// The largest JSON of the result's items.
+    /// The most bytes of the items of the result.
     most: usize,
     reader: ListReader,
 }
 
 /// The reason that a request has no result.
 enum McpRefusal {
-    /// With an error of JSON-RPC.
+    /// The answer is an error of JSON-RPC.
     Rejected(Box<Rejection>),
+    /// The answer is a problem of the gateway.
     Failed(Failure),
 }
 
@@ -145,7 +147,7 @@ impl Service for Mcp {
         snapshot: &Arc<Snapshot>,
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure> {
-        // A request that the service does not take is not asked of it.
+        // `takes` has found the settings in this snapshot.
         let Some(settings) = &snapshot.services.mcp else { return Ok(None) };
         let head = session.req_header();
         check_origin(&head.headers, settings)?;
@@ -170,14 +172,14 @@ impl Service for Mcp {
             }
             Err(McpRefusal::Failed(failure)) => return Err(failure),
         };
-        // The answer is sent even if others have taken the memory.
+        // The answer is sent even if the memory is used up meanwhile.
         let _ = held.take(response.as_ref().map_or(0, |response| response.body.len()));
         Ok(response.map(ServiceAnswer::Whole))
     }
 }
 
 impl Mcp {
-    /// Creates the service over a gateway, which answers requests for exports or not.
+    /// Creates the service. `exports` is whether the gateway answers requests for exports.
     pub(super) fn new(inner: Arc<InnerGateway>, exports: bool) -> Self {
         Self { inner, exports, tools: PerSnapshot::default() }
     }
@@ -187,7 +189,7 @@ impl Mcp {
         self.tools.get(snapshot, || Ok(ToolSet::new(snapshot, settings.items, exports)))
     }
 
-    /// Answers a request; `None` if the client has gone.
+    /// Answers a request. Returns `None` if the client has gone.
     async fn serve(
         &self,
         session: &mut ServerSession,
@@ -218,7 +220,7 @@ impl Mcp {
         Err(request.reject(if is_legacy { 200 } else { 404 }, error).into())
     }
 
-    /// Calls a tool.
+    /// Calls a tool. Returns `None` if the client has gone.
     async fn call(
         &self,
         session: &mut ServerSession,
@@ -257,7 +259,7 @@ impl Mcp {
 }
 
 impl ToolCall {
-    /// Runs the tool; returns its end, and a line for the log.
+    /// Runs the tool. Returns its result and a line for the log.
     async fn run(&self) -> (ToolEnd, String) {
         let name = &self.tool.definition.name;
         let ended = match self.tool.kind {
@@ -276,7 +278,7 @@ impl ToolCall {
         result::of_page(&page, self.most)
     }
 
-    /// Begins an export, or asks for the state of one.
+    /// Begins an export, or reads the state of one, by a request for `services::exports`.
     async fn export(&self) -> Result<Vec<u8>, ToolFault> {
         let (query, method, below, headers, body) = match arguments::read_export(&self.tool, self.arguments.as_ref())? {
             ExportAsk::Begin(query, body) => {
@@ -294,7 +296,7 @@ impl ToolCall {
     }
 }
 
-/// Answers `tools/list`. The cursor is the name of the last tool of the answer before.
+/// Answers `tools/list`. The cursor is the name of the last tool in the answer before.
 fn list(request: &McpRequest, tools: &ToolSet, at: (&Snapshot, Option<&str>)) -> Result<Response, Box<Rejection>> {
     let invalid = || request.reject(200, ErrorData::invalid_params("the cursor is none of this list of tools", None));
     let cursor = request.param("cursor").filter(|cursor| **cursor != *b"null");
@@ -303,10 +305,11 @@ fn list(request: &McpRequest, tools: &ToolSet, at: (&Snapshot, Option<&str>)) ->
     Ok(answer::listed(request, page, next))
 }
 
-/// Refuses scripts of origins that are not named: a page whose name leads here sends what its reader may send.
+/// Refuses scripts of origins that the configuration does not name, even of the same host: by DNS rebinding a foreign
+/// page can reach this host in the name of its reader. Test: `requests_over_http_are_checked`.
 fn check_origin(headers: &HeaderMap, settings: &McpSettings) -> Result<(), Box<Problem>> {
     if !headers.contains_key(header::ORIGIN) {
-        // Clients other than browsers send none.
+        // Browsers always send `Origin` with a POST of a script; a client without it is no script.
         return Ok(());
     }
     let origin = cors::origin(headers).and_then(|origin| origin.to_str().ok());
@@ -317,7 +320,8 @@ fn check_origin(headers: &HeaderMap, settings: &McpSettings) -> Result<(), Box<P
     Err(Box::new(Problem::new(Code::OriginRefused, detail)))
 }
 
-/// Refuses clients that don't take JSON. The protocol has them take streams as well, which are not sent here.
+/// Refuses clients that don't accept JSON. The protocol makes clients accept streams as well, which are never sent
+/// here.
 fn check_accept(headers: &HeaderMap) -> Option<Rejection> {
     let takes = |range: &MediaRange| {
         range.weight > 0 && matches!(range.essence.as_str(), "application/json" | "application/*" | "*/*")
@@ -329,7 +333,7 @@ fn check_accept(headers: &HeaderMap) -> Option<Rejection> {
     Some(Rejection { status: 406, id: None, error: ErrorData::invalid_request(detail, None) })
 }
 
-/// Returns the answer to requests for a stream, or for the end of a session.
+/// Returns the answer to a GET, which asks for a stream, and to a DELETE, which ends a session: 405, as there are none.
 fn without_stream() -> Response {
     let mut response = Response::new(405, Vec::new());
     response.headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
@@ -337,7 +341,7 @@ fn without_stream() -> Response {
     response
 }
 
-/// Returns the client as its inner requests have it.
+/// Returns the client of a call for its inner requests.
 fn caller(session: &ServerSession, authority: Option<&str>, outcome: &Outcome) -> Caller {
     let mut caller = Caller::of(session, outcome.client);
     for name in OF_MESSAGES {

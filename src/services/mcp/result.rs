@@ -1,4 +1,4 @@
-//! The results of tools, as JSON: pages with as many items as fit, exports, and problems.
+//! The results of tools as JSON: pages with as many items as fit, and problems.
 
 use bytes::Bytes;
 
@@ -14,11 +14,11 @@ const NULL: &[u8] = b"null";
 #[derive(Debug)]
 pub(super) struct ToolFault {
     fault: ListFault,
-    /// JSON: the cursor that leads past an item that can't be shown.
+    /// The cursor past an item that can't be shown, as JSON.
     past: Option<Bytes>,
 }
 
-/// A page as a result.
+/// A page as a result, with the number of its items.
 #[derive(Debug)]
 pub(super) struct BoundedPage {
     pub(super) json: Vec<u8>,
@@ -37,7 +37,7 @@ impl ToolFault {
         &self.fault.code
     }
 
-    /// Returns the problem as JSON, with what a model can do.
+    /// Returns the problem as JSON, with advice for a model and the cursor past an item that can't be shown.
     pub(super) fn json(&self) -> Vec<u8> {
         let ListFault { code, detail, status, retry_after } = &self.fault;
         let known = Code::ALL.iter().find(|known| known.as_str() == code);
@@ -64,13 +64,13 @@ impl ToolFault {
     }
 }
 
-/// Writes a page, with the items that have at most `most` bytes together. The cursor leads to the first item that is left
-/// out; there is no item between two results that neither of them has.
+/// Writes a page with as many of its first items as have at most `most` bytes together. `nextCursor` leads to the first
+/// item that is left out, so that no item is lost between two results.
 ///
 /// # Errors
 ///
-/// Returns 422 `result_too_large` or 502 `upstream_malformed` where not even the first item can be shown, with the cursor
-/// that leads past it; or where items have no cursors, with the number of those that fit.
+/// Returns 422 `result_too_large` or 502 `upstream_malformed` if not even the first item can be shown, with the cursor
+/// past it. Returns the same if items are left out and have no cursors, with the number of items that fit as a `limit`.
 pub(super) fn of_page(page: &ConnectionPage, most: usize) -> Result<BoundedPage, ToolFault> {
     let mut json = b"{\"items\":[".to_vec();
     let begin = json.len();
@@ -122,7 +122,8 @@ pub(super) fn of_page(page: &ConnectionPage, most: usize) -> Result<BoundedPage,
     Ok(BoundedPage { json, items })
 }
 
-/// Returns the fault of a page at whose item `edge` no result can end. `size` is that of the item, if it is valid JSON.
+/// Returns the fault of a page whose item `edge` does not fit, after an item without a cursor or as the first one.
+/// `size` is that of the item, if it is valid JSON.
 fn unshown(edge: &ConnectionEdge, size: Option<usize>, (items, most): (usize, usize)) -> ToolFault {
     let (code, what) = match size {
         Some(size) if items == 0 => {
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_that_is_not_shown_is_told_with_the_way_past_it() {
+    fn an_item_that_can_not_be_shown_is_a_fault_with_the_cursor_past_it() {
         for (nodes, most, code) in
             [(&[Some("11111"), Some("2")][..], 4, "result_too_large"), (&[None, Some("2")], 4, "upstream_malformed")]
         {

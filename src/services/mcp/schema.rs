@@ -1,4 +1,5 @@
-//! The schemas of tools: of their arguments, and of their results. Agents get these, and clients hold results to them.
+//! The JSON Schemas of tools: of their arguments and of their results. Agents read them, and clients validate results
+//! by them.
 
 use rmcp::model::JsonObject;
 use serde_json::{Value, json};
@@ -9,7 +10,8 @@ use crate::{
     services::item_types::{TypeCatalog, ValueType},
 };
 
-/// The nesting of items that is described. The schemas of all tools are in what a model reads at once.
+/// The deepest nesting of items that is described. A model reads the schemas of all tools at once, so that they are
+/// short.
 const DEPTH: usize = 3;
 
 /// Returns the schema of the arguments of a tool that reads a list.
@@ -137,8 +139,8 @@ pub(super) fn of_job() -> JsonObject {
     }))
 }
 
-/// Returns a schema that describes values of a type and takes any value: documents of upstreams are often wrong, and a
-/// client refuses a result that does not have the form of its schema.
+/// Returns a schema that describes values of a type in words and permits any value: documents of upstreams are often
+/// wrong, and a client refuses a result that does not match its schema.
 pub(super) fn of_value(value: &ValueType, types: &TypeCatalog) -> Value {
     described_value(value, None, types, DEPTH)
 }

@@ -1,14 +1,14 @@
-//! A list as its tools ask for it, and the names of the arguments that all tools share.
+//! The data of a list that its tools need, and the names of the arguments that all tools share.
 
 use crate::{
     gateway::{Snapshot, lifecycle::snapshot::DescribedList, openapi::ParameterKind},
     services::list::ArgumentNames,
 };
 
-/// The longest name of an argument that is made of that of a parameter.
+/// The longest name of an argument that is derived from a parameter, in characters.
 const LONGEST_ARGUMENT: usize = 60;
 
-/// The arguments that are not those of a list's path or filters.
+/// The arguments that are not parts of a list's path or filters.
 pub(super) const LIMIT: &str = "limit";
 pub(super) const CURSOR: &str = "cursor";
 pub(super) const SORT: &str = "sort";
@@ -17,31 +17,32 @@ pub(super) const COMPRESSION: &str = "compression";
 pub(super) const COLUMNS: &str = "columns";
 pub(super) const EXPORT: &str = "export";
 
-/// Parameters of lists have the same names in all tools.
+/// The names that no parameter of a list has as an argument, also where a tool does not use them, so that a parameter
+/// has one name in all tools.
 const TAKEN: [&str; 7] = [LIMIT, CURSOR, SORT, FORMAT, COMPRESSION, COLUMNS, EXPORT];
 
-/// A value of a path's parameter, to see whether the list is served under a host.
+/// A value for parameters of a path, with which the route of a list is looked up.
 const SAMPLE: &str = "sample";
 
-/// A list as its tools ask for it.
+/// A list as its tools read it.
 #[derive(Debug)]
 pub(super) struct ToolList {
     pub(super) route: String,
-    /// The path as the configuration has it.
+    /// The path as the configuration has it, with parameters such as `{id}`.
     pub(super) path: String,
     pub(super) arguments: ArgumentNames,
     /// The kinds of the filters' values, in the order of the filters.
     pub(super) kinds: Vec<Option<ParameterKind>>,
     /// The terms of sorts; empty if the list has one order.
     pub(super) terms: Vec<String>,
-    /// The parameter by which exports are sorted.
+    /// The parameter of the list that sorts, with which exports are requested.
     pub(super) sort_parameter: Option<String>,
-    /// The number of items without a limit, and the largest one.
+    /// The number of items without a `limit`, and the largest `limit`.
     pub(super) limits: (u32, u32),
 }
 
 impl ToolList {
-    /// Returns a list whose tools give at most so many items.
+    /// Creates the data of a list whose tools return at most `items` items.
     pub(super) fn of(list: &DescribedList, items: u32) -> Self {
         let (default, most) = list.limits;
         Self {
@@ -55,15 +56,15 @@ impl ToolList {
         }
     }
 
-    /// Returns whether the list is served under a host.
+    /// Returns whether a host serves the list.
     pub(super) fn is_served(&self, snapshot: &Snapshot, host: Option<&str>) -> bool {
         let path = self.arguments.fill(&self.path, |_| SAMPLE.to_owned());
         snapshot.table.find(host, &path).is_some_and(|found| found.route.name == self.route)
     }
 }
 
-/// Returns the name of an argument, of characters that all models take: others than letters, digits, `_`, `-` and `.`
-/// become `_`.
+/// Returns the name of an argument for a parameter. Characters other than letters, digits, `_`, `-` and `.`, which some
+/// models refuse, become `_`.
 fn argument_name(parameter: &str) -> String {
     let taken = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.');
     let name = parameter.chars().map(|character| if taken(character) { character } else { '_' });

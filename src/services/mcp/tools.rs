@@ -1,4 +1,4 @@
-//! The tools of a configuration: for each list one that reads it, and one that exports it where there are exports.
+//! The tools of a configuration: each list has one that reads it and, with exports, one that exports it.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::{
     services::item_types::TypeCatalog,
 };
 
-/// The tools in an answer to `tools/list`.
+/// The most tools in an answer to `tools/list`.
 const PAGE: usize = 50;
 
-/// The longest description of a list, in characters.
+/// The characters of a list's own description that are shown.
 const LONGEST: usize = 2_000;
 
 /// The tools of a configuration, in the order of its file.
@@ -21,7 +21,6 @@ pub(super) struct ToolSet {
     tools: Vec<Arc<McpTool>>,
 }
 
-/// A tool.
 pub(super) struct McpTool {
     pub(super) definition: Tool,
     pub(super) kind: ToolKind,
@@ -35,7 +34,8 @@ pub(super) enum ToolKind {
 }
 
 impl ToolSet {
-    /// Makes the tools of a snapshot. `items` is the largest number of items in a result.
+    /// Makes the tools of a snapshot. `items` is the largest number of items in a result; `exports` adds tools that
+    /// export.
     pub(super) fn new(snapshot: &Snapshot, items: u32, exports: bool) -> Self {
         let mut tools = Vec::new();
         for described in &snapshot.described.mcp {
@@ -48,8 +48,8 @@ impl ToolSet {
         Self { tools }
     }
 
-    /// Returns the tools under a host that follow the one with the name `after`, as far as an answer has them, and the name
-    /// after which the next answer goes on. `None` if there is no such tool.
+    /// Returns up to [`PAGE`] tools that a host serves after the tool with the name `after`, and the name after which
+    /// the next answer continues, if more follow. Returns `None` if there is no tool with the name `after`.
     pub(super) fn page(
         &self,
         (snapshot, host): (&Snapshot, Option<&str>),
@@ -65,7 +65,7 @@ impl ToolSet {
         Some((page, next))
     }
 
-    /// Returns a tool under a host.
+    /// Returns the tool with this name, if the host serves its list.
     pub(super) fn find(&self, (snapshot, host): (&Snapshot, Option<&str>), name: &str) -> Option<&Arc<McpTool>> {
         let found = self.tools.iter().find(|tool| tool.definition.name == name);
         found.filter(|tool| tool.list.is_served(snapshot, host))
@@ -113,7 +113,7 @@ fn exporting(described: &DescribedList, list: &Arc<ToolList>) -> McpTool {
     McpTool { definition, kind: ToolKind::Export, list: Arc::clone(list) }
 }
 
-/// Puts the list's own documentation before a text.
+/// Returns a text with the list's own description, if there is one, before it.
 fn with_own(described: &DescribedList, how: &str) -> String {
     let Some(own) = &described.description else { return how.to_owned() };
     let mut shown: String = own.chars().take(LONGEST).collect();

@@ -1,4 +1,4 @@
-//! `/playground/lists`: the lists that the page can read, and the parameters by which it does, as JSON.
+//! `/playground/lists`: the lists that the page can read, and the parameters by which it reads them, as JSON.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::{
     json::Pointer,
 };
 
-/// Renders the lists that are asked for by GET, in the order of the configuration.
+/// Renders the lists that are served to GET, in the order of the configuration.
 pub(super) fn render(snapshot: &Snapshot) -> String {
     let lists = snapshot.routes.iter().filter(|route| route.methods.take(&http::Method::GET));
     let lists: Vec<Value> = lists.filter_map(|route| Some(described(route, route.list.as_ref()?))).collect();
@@ -46,7 +46,7 @@ fn described(route: &Route, list: &List) -> Value {
     })
 }
 
-/// Returns the places of the facts by which a page leads to others.
+/// Returns the places of the facts that lead from a page to others: cursors, links and flags.
 fn facts(places: &EnvelopePlaces) -> Map<String, Value> {
     const FACTS: [&str; 10] = [
         "next.cursor",
@@ -66,7 +66,7 @@ fn facts(places: &EnvelopePlaces) -> Map<String, Value> {
 /// Returns how old clients page: by a number of pages or of items, which stands in a parameter.
 fn legacy(list: &List) -> Value {
     let dialect = &list.dialect;
-    // The members of a body are no parameters, and tokens have no first one.
+    // A name that begins with `/` is a place in the body of a request, which the page can't send.
     let in_query = |name: Option<String>| name.filter(|name| !name.starts_with('/'));
     let (counts, first) = if dialect.counts_pages() { ("pages", dialect.first_page()) } else { ("items", 0) };
     json!({
@@ -79,7 +79,7 @@ fn legacy(list: &List) -> Value {
     })
 }
 
-/// Returns the place of the array of items, and that of an item in an element.
+/// Returns the place of the array of items in an answer, and that of the item in an element.
 fn items(array: Option<&Pointer>, item: Option<&Pointer>) -> Value {
     json!({ "array": array.map(ToString::to_string), "item": item.map(ToString::to_string) })
 }

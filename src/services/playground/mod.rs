@@ -1,9 +1,10 @@
-//! The playground at the admin listener: a page on which operators read a list of this gateway by page number and by cursor,
-//! side by side, with each request, its answer, the upstream requests that it took, and its proof.
+//! The playground at the admin listener: a page on which operators read a list of this gateway by page number and by
+//! cursor, side by side, with each request, its answer, the upstream requests that it took, and its proof.
 //!
-//! A request of the page runs through the gateway as if it had come alone, with the headers that the operator typed, so that
-//! limits, policies and logs hold for it. It has a permit of a key that the process draws when it starts, which no request
-//! of a client meets: its explanation is read by the page, and kept nowhere.
+//! A request of the page runs through the gateway like any other, with the headers that the operator typed, so that
+//! limits, policies and logs hold for it. Its permit is signed by a key that the process draws when it starts, and
+//! which the gateway of clients does not know, so that no client can have a request explained by it. The explanation
+//! goes to the page, and is not kept.
 
 mod lists;
 mod request;
@@ -32,7 +33,7 @@ const REQUEST: &str = "/playground/request";
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// The files of the page. Its elements and its looks are those of the operator's page, which it names by relative links.
+/// The files of the page. It takes style and icons from the operator's page, by relative links.
 const FILES: [OperatorFile; 6] = [
     ("/playground/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/playground/playground.css", "text/css; charset=utf-8", include_str!("page/playground.css")),
@@ -49,12 +50,12 @@ const LATE: ReportRefusal =
     (StatusCode::GATEWAY_TIMEOUT, "the request took longer than services.playground.timeout and was given up\n");
 const BROKEN: ReportRefusal = (StatusCode::BAD_GATEWAY, "the answer broke off: the log has the request\n");
 
-/// The time for which a permit of the page holds, in seconds. It is used at once.
+/// The time for which a permit is valid, in seconds. It is used at once.
 const PERMIT_LIFE: u64 = 60;
 
-/// The playground.
 pub(super) struct Playground {
-    /// The gateway of the page's requests. Made once, whether the table is there or not: a reload can turn the page on.
+    /// The gateway of the page's requests. It exists also without `[services.playground]`, because a reload can add
+    /// that.
     inner: InnerGateway,
     explanations: Arc<Explanations>,
 }
@@ -68,9 +69,9 @@ struct PlayedAnswer<'a> {
     milliseconds: f64,
     headers: Vec<(&'a str, String)>,
     body: String,
-    /// The body is longer than what is shown of it.
+    /// True if the body is longer than the part that is shown.
     cut: bool,
-    /// None if too many requests are being explained.
+    /// `None` if too many requests were being explained.
     explanation: Option<Box<RawValue>>,
 }
 
@@ -79,7 +80,7 @@ impl Playground {
     ///
     /// # Errors
     ///
-    /// Returns the reason that there is no key for its permits.
+    /// Returns an error if the system has no random bytes for the key of permits.
     pub(super) fn open(gateway: &Gateway) -> Result<Self, String> {
         let mut secret = Zeroizing::new([0; 32]);
         getrandom::fill(secret.as_mut_slice()).map_err(|error| format!("the system has no random bytes: {error}"))?;
@@ -91,7 +92,7 @@ impl Playground {
         self.inner.gateway().live.pin().services.playground.is_some()
     }
 
-    /// Makes a request through the gateway, and returns what became of it as JSON.
+    /// Makes a request through the gateway. Returns the answer and its explanation as JSON.
     async fn play(&self, body: &[u8]) -> Result<String, ReportRefusal> {
         let snapshot = self.inner.gateway().live.pin();
         let settings = snapshot.services.playground.ok_or(OFF)?;
@@ -101,7 +102,7 @@ impl Playground {
         let request = InnerRequest { head: asked.head(&permit)?, body: bytes::Bytes::new() };
         let proxy = self.inner.proxy().await.map_err(|_| FAILED)?;
         let (held, mut kept, mut cut, mut is_full) = (snapshot.memory.share(), Vec::new(), false, false);
-        // The rest of a longer body is read too, so that the request comes to its end.
+        // The rest of a longer body is read and dropped, so that the request ends by itself.
         let keep = |part: &[u8]| {
             let shown = part.len().min(settings.answer_size.saturating_sub(kept.len()));
             cut |= shown < part.len();
@@ -110,7 +111,7 @@ impl Playground {
                 Err(_) => is_full = true,
             }
         };
-        // Nobody gives the request up but its time.
+        // The sender lives as long as the request, so that only the time limit ends it.
         let (_kept, mut wanted) = watch::channel(());
         let began = clock::instant();
         let sent = request.send(&proxy, caller, (settings.timeout, &mut wanted), keep).await;
@@ -135,14 +136,14 @@ impl Playground {
         serde_json::to_string(&answer).map(|text| text + "\n").map_err(|_| FAILED)
     }
 
-    /// Takes the explanation of the request with this answer.
+    /// Takes the explanation of a request, found by the request id in the headers of its answer.
     fn explained(&self, headers: &HeaderMap) -> Option<Box<RawValue>> {
         let kept = self.explanations.take(headers.get(REQUEST_ID)?.to_str().ok()?)?;
         RawValue::from_string(kept.text.to_string()).ok()
     }
 }
 
-/// Returns the headers of an answer as texts, in their order.
+/// Returns the headers of an answer as texts, in the order of the map.
 fn written(headers: &HeaderMap) -> Vec<(&str, String)> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     headers.iter().map(|(name, value)| (name.as_str(), text(value.as_bytes()))).collect()

@@ -23,13 +23,13 @@ const LONGEST_PATH: usize = 16 << 10;
 /// The longest value of a header, in bytes.
 const LONGEST_VALUE: usize = 8 << 10;
 
-/// The host of a request that names none.
+/// The `Host` of a request whose order names none.
 const HOST: &str = "localhost";
 
 /// The headers that every request of the page can have, beside those of its list.
 const ALLOWED: [&str; 5] = ["accept", "accept-language", "authorization", "prefer", "x-api-key"];
 
-/// Headers that the gateway and the pipe set themselves, or that would end a request otherwise than its list.
+/// Headers that the gateway sets itself, or that change how a request is framed. The page can't set them.
 const OWN: [&str; 6] = ["connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"];
 
 const UNREADABLE: ReportRefusal = (
@@ -49,7 +49,7 @@ const WRONG_HEADER: ReportRefusal =
 const WRONG_VALUE: ReportRefusal =
     (StatusCode::BAD_REQUEST, "the value of a header has other bytes than visible ones, or more than 8 KiB\n");
 
-/// A request of the page.
+/// The body of a request of the page.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PlayOrder {
@@ -59,7 +59,7 @@ struct PlayOrder {
     headers: BTreeMap<String, String>,
 }
 
-/// A request for a list.
+/// A request for a list, which has been checked.
 pub(super) struct PlayedRequest {
     pub(super) route: Arc<Route>,
     pub(super) caller: Caller,
@@ -68,11 +68,11 @@ pub(super) struct PlayedRequest {
 }
 
 impl PlayedRequest {
-    /// Reads a request. Its path leads to a list that is asked for by GET.
+    /// Reads and checks a request, whose path must lead to a list that is served to GET.
     ///
     /// # Errors
     ///
-    /// Returns the reason that it is not made.
+    /// Returns the reason that the request is refused.
     pub(super) fn read(snapshot: &Snapshot, body: &[u8]) -> Result<Self, ReportRefusal> {
         let PlayOrder { path, host, headers: sent } = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;
         if !path.starts_with('/') || path.len() > LONGEST_PATH {
@@ -95,7 +95,7 @@ impl PlayedRequest {
         Ok(Self { route, caller: Caller::of_headers(headers), path, normal_path: read.normal_path })
     }
 
-    /// Returns the requests that a permit for this one is for.
+    /// Returns the scope of the permit: the list's route and this path.
     pub(super) fn scope(&self) -> PermitScope<'_> {
         PermitScope { route: &self.route.name, path: &self.normal_path }
     }
@@ -112,7 +112,7 @@ impl PlayedRequest {
     }
 }
 
-/// Returns the headers that a request for a list can have: the common ones, and those that tell its clients apart.
+/// Returns the headers that the page may set for a list: the common ones, and those that tell the list's clients apart.
 pub(super) fn allowed(list: &List) -> Vec<HeaderName> {
     let mut names: Vec<HeaderName> = ALLOWED.into_iter().map(HeaderName::from_static).collect();
     let own = list.protected.iter().filter(|name| !OWN.contains(&name.as_str()) && ![EXPLAIN, FORM].contains(name));

@@ -1,8 +1,8 @@
 //! Requests of clients for their endpoints and deliveries.
 //!
-//! Before a client registers or changes anything, a route is asked with the client's own headers (`authorize`): who is
-//! refused there is refused here, so that made-up clients can't fill the store or make the gateway send requests. A client
-//! is told by the headers of `principal`, and sees its own endpoints alone.
+//! Before a client registers or changes an endpoint, the route `authorize` is requested with the client's own headers.
+//! A client that is refused there is refused here, so that made-up clients can't fill the store or make the gateway
+//! send requests. The headers of `principal` identify a client, and it sees its own endpoints alone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -53,25 +53,26 @@ use crate::{
 /// The largest body of a request, its deepest nesting, and the time that it may take.
 const BODY: BodyLimits = BodyLimits { size: 64 << 10, depth: 8, time: Duration::from_secs(30) };
 
-/// The time of the request that shows a client's rights.
+/// The time limit of the request that decides on a client's rights.
 const AUTHORIZATION: Duration = Duration::from_secs(30);
 
-/// The largest answer to that request of which a client sees the body.
+/// The bytes of that answer's body that a client gets.
 const LARGEST_REFUSAL: usize = 64 << 10;
 
-/// The pace at which an endpoint may be verified: whoever registers one makes the gateway send requests to a third party.
+/// The pace at which an endpoint may be verified, because by verifications a client makes the gateway send requests to
+/// a host that may not want them.
 const VERIFICATIONS: EndpointPace = EndpointPace { at_once: 1, per_second: 1 };
 
 const FAILED: &str = "the gateway failed: report the request id";
 
-/// The service.
 pub(in crate::services) struct Webhooks {
     inner: Arc<InnerGateway>,
     store: WebhookStore,
+    /// Wakes the keeper of this process after a redelivery.
     raised: Arc<Notify>,
 }
 
-/// A request of a known client.
+/// A request for endpoints, with its client and its resource.
 struct WebhookCall<'c> {
     snapshot: &'c Arc<Snapshot>,
     settings: &'c WebhookSettings,
@@ -83,7 +84,7 @@ struct WebhookCall<'c> {
     caller: Caller,
     /// The hash that names the client.
     client: [u8; 32],
-    /// The names of the client, by each key.
+    /// The names of the client under each key of cursors, that under the signing key first.
     owners: Vec<String>,
 }
 
@@ -153,7 +154,8 @@ impl Webhooks {
         }
     }
 
-    /// Asks the route that shows a client's rights; returns its refusal.
+    /// Requests the route `authorize` in the name of the client. Returns its answer as a refusal unless it is a success
+    /// (2xx).
     async fn refusal(&self, call: &WebhookCall<'_>) -> Result<Option<Response>, Failure> {
         let mut head = RequestHeader::build(Method::GET, call.clients.authorize.value.as_bytes(), None)
             .map_err(|error| Failure::logged(Code::Internal, FAILED, error.to_string()))?;
@@ -220,7 +222,7 @@ impl Webhooks {
         Ok(json_response(200, &json!({ "endpoints": documents })))
     }
 
-    /// Changes an endpoint. With another URL it has to be verified again.
+    /// Changes an endpoint. One with a new URL has to be verified again.
     async fn change(&self, call: &WebhookCall<'_>, id: &str, body: &[u8]) -> Result<Response, Failure> {
         let change: EndpointChange = request::read(body, r#"{"url":"https://…","events":["…"],"enabled":true}"#)?;
         let CheckedChange { url, events, enabled } = change.checked((call.settings, call.clients))?;
@@ -248,7 +250,7 @@ impl Webhooks {
         Ok(call.shown(200, &changed.await?, false))
     }
 
-    /// Gives an endpoint a new secret. The one before signs beside it for a while.
+    /// Makes a new secret for an endpoint. The one before signs beside it for the time of `overlap`.
     async fn rotate(&self, call: &WebhookCall<'_>, id: &str) -> Result<Response, Failure> {
         let overlap = call.settings.overlap.as_secs();
         let changed = self.update(call, id, move |endpoint, keys| {
@@ -262,7 +264,7 @@ impl Webhooks {
         Ok(call.shown(200, &changed.await?, true))
     }
 
-    /// Sends a challenge to an endpoint, which is active once it has answered it.
+    /// Sends a challenge to an endpoint, and activates it if its answer repeats the challenge.
     async fn verify(&self, call: &WebhookCall<'_>, id: &str) -> Result<Response, Failure> {
         let endpoint = self.find(call, id).await?;
         let Some(receiver) = endpoint.receiver(call.settings, call.keys) else { return Err(unreadable(&endpoint)) };
@@ -289,7 +291,7 @@ impl Webhooks {
         }
         let answered = receiver.url;
         let changed = self.update(call, id, move |endpoint, keys| {
-            // Another URL than the one of now may have answered.
+            // The URL may have been changed while the challenge was under way: another one has answered it then.
             if EndpointUrl::parse(&opened(keys, endpoint)?.url).as_ref() != Ok(&answered) {
                 return Err(unverified("the URL was changed while it was verified: verify it again"));
             }
@@ -312,7 +314,7 @@ impl Webhooks {
         Ok(json_response(200, &DeliveryDocument::of(&delivery, Some(attempts))))
     }
 
-    /// Queues a finished delivery again; one that waits goes on waiting.
+    /// Queues a finished delivery again. A waiting one stays as it is.
     async fn redeliver(&self, call: &WebhookCall<'_>, ids: (&str, &str)) -> Result<Response, Failure> {
         let endpoint = self.find(call, ids.0).await?;
         if endpoint.state != EndpointState::Active {
@@ -335,7 +337,7 @@ impl Webhooks {
         self.call(move |tables| tables.find(&id, &owners)).await?.ok_or_else(not_found)
     }
 
-    /// Changes an endpoint of the client in one transaction, and returns it.
+    /// Changes an endpoint of the client in one transaction, and returns the changed one.
     async fn update(
         &self,
         call: &WebhookCall<'_>,
@@ -383,7 +385,7 @@ impl Webhooks {
 }
 
 impl WebhookCall<'_> {
-    /// Returns the document of an endpoint, with its secret where that is new.
+    /// Returns the document of an endpoint as an answer, with its secret if `is_new`.
     fn shown(&self, status: u16, endpoint: &Endpoint, is_new: bool) -> Response {
         let parts = SealedParts::open(self.keys, &endpoint.id, &endpoint.sealed);
         let mut document = endpoint.document(parts.as_ref());
@@ -397,7 +399,7 @@ impl WebhookCall<'_> {
     }
 }
 
-/// Reads whose request this is, and for what.
+/// Returns the client of a request and the resource that it asks for.
 fn identify<'c>(
     session: &ServerSession,
     snapshot: &'c Arc<Snapshot>,
@@ -406,7 +408,7 @@ fn identify<'c>(
     let nothing = || Box::new(Problem::new(Code::RouteNotFound, "no route covers this path, or not with this method"));
     let parts = snapshot.services.webhooks.as_ref().zip(snapshot.keys.as_deref());
     let parts = parts.and_then(|(settings, keys)| Some((settings, settings.clients.as_ref()?, keys)));
-    // The service does not take a request without these.
+    // `takes` refuses a request without these before.
     let Some((settings, clients, keys)) = parts else { return Err(nothing().into()) };
     let head = session.req_header();
     let target = target::read(head)?;
@@ -421,7 +423,8 @@ fn identify<'c>(
     Ok(WebhookCall { snapshot, settings, clients, keys, resource, method, query, caller, client, owners })
 }
 
-/// Reads a body that is not needed: bytes that are left would look like the end of the client.
+/// Reads and drops a body that the request does not need: while bytes are left unread, the client would seem to have
+/// gone.
 async fn discard_body(session: &mut ServerSession) -> Result<(), Failure> {
     let mut left = BODY.size;
     let read = async {

@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{config::settings::WebhookClientSettings, downstream::Response, gateway::runtime::clock};
 
-/// The headers of a refusal by the route that shows a client's rights that the client gets.
+/// The headers that a client gets of a refusal by the route that decides on its rights.
 const OF_REFUSALS: [header::HeaderName; 4] =
     [header::CONTENT_TYPE, header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::CONTENT_LANGUAGE];
 
-/// The document of a delivery.
+/// The JSON of a delivery.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DeliveryDocument<'a> {
@@ -31,7 +31,7 @@ pub(super) struct DeliveryDocument<'a> {
     finished_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
-    /// Of one delivery that was asked for.
+    /// In the answer to a request for this one delivery, as is `log`.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +39,7 @@ pub(super) struct DeliveryDocument<'a> {
 }
 
 impl<'a> DeliveryDocument<'a> {
-    /// Returns the document of a delivery; with its attempts it has the payload too.
+    /// Returns the document of a delivery. With a `log` of its attempts the document has the payload too.
     pub(super) fn of(delivery: &'a Delivery, log: Option<Vec<AttemptRecord>>) -> Self {
         let waits = delivery.state == DeliveryState::Queued;
         let payload = log.as_ref().and_then(|_| RawValue::from_string(delivery.payload.clone()).ok());
@@ -71,7 +71,7 @@ pub(super) fn types(clients: &WebhookClientSettings) -> Response {
     json_response(200, &json!({ "events": types }))
 }
 
-/// Returns the refusal of a route as the answer to a request for endpoints.
+/// Returns the refusal by the route that decides on a client's rights as the answer to a request for endpoints.
 pub(super) fn passed(status: u16, asked: &HeaderMap, body: Vec<u8>) -> Response {
     let mut response = Response::new(status, Vec::new());
     response.headers.insert(header::CONTENT_LENGTH, body.len().into());

@@ -1,8 +1,8 @@
 //! An endpoint: its data in the store, its secrets, and the document that its client reads.
 //!
-//! The URL and the secrets of an endpoint that a client has registered are sealed with the keys of cursors: both may be
-//! credentials of the receiver. The hash that names the client is sealed with them, so that the endpoint can follow a
-//! change of these keys without its client.
+//! The URL and the secrets of an endpoint that a client has registered are sealed with the keys of cursors, because
+//! both may be credentials of the receiver. The hash that names the client is sealed with them, so that after a change
+//! of keys the owner's name under the new key can be computed without a request of the client.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
@@ -21,10 +21,9 @@ use crate::{
 /// The name of the service in logs and metrics, and of its kind of value under the keys of cursors.
 pub(super) const NAME: &str = "webhooks";
 
-/// The prefix of the ids of endpoints of the operator. Those of clients have none.
+/// The prefix of the ids of the operator's endpoints. Ids of clients' endpoints are hexadecimal digits alone.
 const OF_OPERATOR: &str = "config:";
 
-/// The states of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum EndpointState {
@@ -45,28 +44,28 @@ impl EndpointState {
         }
     }
 
-    /// Returns the state of a word.
+    /// Returns the state with this word.
     pub(super) fn of(word: &str) -> Option<Self> {
         [Self::Unverified, Self::Active, Self::Disabled].into_iter().find(|state| state.word() == word)
     }
 }
 
-/// An endpoint as the store has it.
+/// An endpoint as it is stored.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     pub(super) id: String,
-    /// The keyed name of its client; `None` for one of the operator.
+    /// The name of its client, a hash under a key of cursors; `None` for one of the operator.
     pub(super) owner: Option<String>,
     pub(super) state: EndpointState,
-    /// The endpoint has answered a challenge at its URL.
+    /// True if the endpoint has answered a challenge at its present URL.
     pub(super) is_verified: bool,
-    /// The endpoint has answered with 410.
+    /// True if the endpoint has answered with 410.
     pub(super) is_gone: bool,
-    /// The words of the types.
+    /// The words of the types of events that it gets.
     pub(super) events: Vec<String>,
     /// In seconds since 1970.
     pub(super) created: u64,
-    /// Of an endpoint of a client, sealed.
+    /// The sealed parts of a client's endpoint; empty for one of the operator.
     pub(super) sealed: Vec<u8>,
 }
 
@@ -90,13 +89,13 @@ impl SealedParts {
         keys.seal_stored(keys.signing_number(), &seal_name(id), &bytes)
     }
 
-    /// Opens the parts. `None` if their key is gone.
+    /// Opens the parts. Returns `None` if their key is gone, or if they are those of another endpoint.
     pub(super) fn open(keys: &KeyRing, id: &str, sealed: &[u8]) -> Option<Self> {
         let bytes = Zeroizing::new(keys.open_stored(&seal_name(id), sealed)?);
         serde_json::from_slice(&bytes).ok()
     }
 
-    /// Returns the name of the client by the key that signs cursors.
+    /// Returns the name of the client under the key that signs cursors.
     pub(super) fn owner(&self, keys: &KeyRing) -> Option<String> {
         keys.stored_name(keys.signing_number(), NAME, "owner", &STANDARD.decode(&self.client).ok()?)
     }
@@ -106,18 +105,18 @@ fn seal_name(id: &str) -> String {
     format!("{NAME}:1:endpoint:{id}")
 }
 
-/// Returns the names of a client by each key of cursors, that by the signing one first.
+/// Returns the names of a client under each key of cursors, that under the signing key first.
 pub(super) fn owners(keys: &KeyRing, client: &[u8; 32]) -> Vec<String> {
     names(keys, "owner", client)
 }
 
-/// Returns the names of something stored by each key of cursors, that by the signing one first.
+/// Returns the names of a stored value under each key of cursors, that under the signing key first.
 pub(super) fn names(keys: &KeyRing, kind: &str, bytes: &[u8]) -> Vec<String> {
     let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());
     numbers.filter_map(|number| keys.stored_name(number, NAME, kind, bytes)).collect()
 }
 
-/// The receiver of a delivery: where it goes, and the keys that sign it.
+/// The receiver of a delivery: its URL, the keys that sign, and its pace.
 pub(super) struct Receiver {
     pub(super) url: EndpointUrl,
     pub(super) keys: Vec<Zeroizing<Vec<u8>>>,
@@ -130,8 +129,8 @@ pub(super) fn id_of_operators(name: &str) -> String {
 }
 
 impl Endpoint {
-    /// Returns the receiver. `None` if the configuration has no such endpoint of the operator, or if the key that sealed a
-    /// client's is gone.
+    /// Returns the receiver. Returns `None` for an endpoint of the operator that the configuration does not have, and
+    /// for one of a client if the key that sealed it is gone.
     pub(super) fn receiver(&self, settings: &WebhookSettings, keys: &KeyRing) -> Option<Receiver> {
         if let Some(name) = self.id.strip_prefix(OF_OPERATOR) {
             let found = settings.endpoints.iter().find(|endpoint| endpoint.name == name)?;
@@ -143,7 +142,7 @@ impl Endpoint {
         Some(Receiver { url, keys: parts.secrets.keys(clock::unix_seconds()), pace: settings.pace })
     }
 
-    /// Returns the reason that the endpoint is disabled, in a word.
+    /// Returns the word for the reason that the endpoint is disabled; `None` if it is not.
     pub(super) fn disabled_by(&self) -> Option<&'static str> {
         match (self.state, self.is_gone) {
             (EndpointState::Disabled, true) => Some("gone"),
@@ -152,7 +151,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns the document.
+    /// Returns the document, without a secret.
     pub(super) fn document<'a>(&'a self, parts: Option<&'a SealedParts>) -> EndpointDocument<'a> {
         EndpointDocument {
             id: &self.id,
@@ -166,7 +165,7 @@ impl Endpoint {
     }
 }
 
-/// The document of an endpoint.
+/// The JSON of an endpoint.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EndpointDocument<'a> {
@@ -178,12 +177,12 @@ pub(super) struct EndpointDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled_by: Option<&'static str>,
     created_at: String,
-    /// The secret, when it is new.
+    /// The secret, in the answer to the request that made it alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) secret: Option<String>,
 }
 
-/// Returns the words of types.
+/// Returns the words of types of events.
 pub(super) fn words(events: &[EventType]) -> Vec<String> {
     events.iter().map(|event| event.word().to_owned()).collect()
 }

@@ -1,9 +1,10 @@
 //! Events: their types with a schema each, and their payloads.
 //!
 //! A payload has the members `type`, `timestamp` and `data`
-//! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>). The id of an event is the
-//! `webhook-id` of its deliveries, at every attempt and every redelivery: receivers tell repetitions by it. An event that
-//! may be raised twice, because a process ended before it noted that it had done so, has an id that follows from its cause.
+//! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>). The id of an event
+//! is the `webhook-id` of its deliveries at every attempt and every redelivery, by which receivers recognise
+//! repetitions. The id is a hash of the event's cause, so that an event that is raised twice, because a process ended
+//! before it noted the first time, has one id.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -21,7 +22,7 @@ pub(super) const TYPES: [(EventType, &str); 4] = [
 /// The type of the request by which an endpoint is verified, which is no event.
 pub(super) const VERIFICATION: &str = "webhook.verification";
 
-/// Returns the type of a word.
+/// Returns the type with this word, such as `export.completed`.
 pub(super) fn type_of(word: &str) -> Option<EventType> {
     TYPES.into_iter().map(|(event, _)| event).find(|event| event.word() == word)
 }
@@ -31,11 +32,10 @@ pub(super) fn type_of(word: &str) -> Option<EventType> {
 pub(in crate::services) enum Audience {
     /// The endpoints of the operator and of all clients.
     All,
-    /// The endpoints of the operator and of a client, who has a name by each key of cursors.
+    /// The endpoints of the operator, and of the owners with these names: a client has one for each key of cursors.
     Client(Vec<String>),
 }
 
-/// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::services) struct Event {
     /// The `webhook-id`.
@@ -47,8 +47,8 @@ pub(in crate::services) struct Event {
     /// The body of its deliveries.
     pub(super) payload: String,
     pub(super) audience: Audience,
-    /// The name of what the event is about, where the newest event says all: a delivery that waits takes it in place of
-    /// one before.
+    /// The name of the subject of an event that replaces earlier ones, such as a page that has changed again: a
+    /// delivery that still waits with an earlier event of the same subject takes this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) subject: Option<String>,
 }
@@ -62,7 +62,7 @@ struct Payload<'a, D> {
 }
 
 impl Event {
-    /// Creates an event whose id follows from its cause.
+    /// Creates an event. Its id is a hash of the type and the cause: events with the same cause are one event.
     pub(in crate::services) fn new(
         kind: EventType,
         cause: &str,
@@ -83,13 +83,13 @@ impl Event {
         }
     }
 
-    /// Names what the event is about.
+    /// Returns the event with a subject.
     pub(super) fn about(self, subject: String) -> Self {
         Self { subject: Some(subject), ..self }
     }
 }
 
-/// Returns the payload of a request.
+/// Returns the body of a request: an object with `type`, `timestamp` and `data`.
 pub(super) fn payload(kind: &str, created: u64, data: &impl Serialize) -> String {
     let payload = Payload { kind, timestamp: clock::rfc3339(created), data };
     // Texts, numbers, flags and lists are always JSON.

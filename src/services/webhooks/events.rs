@@ -1,4 +1,4 @@
-//! The way by which services raise events.
+//! The handle by which services raise events, and the choice of the endpoints that get them.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -18,10 +18,10 @@ use crate::{
     services::{caller::Caller, database::DatabaseFault, id::new_id, inner::InnerGateway, page::hex},
 };
 
-/// The kind of the name of a watched page under the keys of cursors.
+/// The kind of the names of watched pages, which are hashes under the keys of cursors.
 pub(super) const WINDOW: &str = "window";
 
-/// The way by which other services raise events.
+/// A handle by which services raise events.
 #[derive(Clone)]
 pub(in crate::services) struct Events {
     pub(super) inner: Arc<InnerGateway>,
@@ -30,18 +30,18 @@ pub(in crate::services) struct Events {
     pub(super) raised: Arc<Notify>,
 }
 
-/// A page of a list as it was seen.
+/// A version of a page of a list, as a watch or a live page has read it.
 #[derive(Clone, Debug)]
 pub(in crate::services) struct SeenList {
-    /// The hash of all that the page follows from, the client among it.
+    /// A hash of all that determines the page, including its client.
     pub(in crate::services) key: [u8; 32],
     pub(in crate::services) version: String,
-    /// The version that whoever saw the page saw before; none at first.
+    /// The version that the same reader read before; `None` the first time.
     pub(in crate::services) before: Option<String>,
     pub(in crate::services) data: ChangedList,
 }
 
-/// The data of `collection.changed`, which has nothing of the items.
+/// The data of `collection.changed`. It has no part of any item: receivers ask for the list themselves.
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::services) struct ChangedList {
     /// The name of the route.
@@ -50,7 +50,7 @@ pub(in crate::services) struct ChangedList {
     pub(in crate::services) path: String,
     /// The filters and the sort, without private parameters.
     pub(in crate::services) query: String,
-    /// The name of the watch in the configuration; none for a live page.
+    /// The name of the watch in the configuration; `None` for a live page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::services) watch: Option<String>,
     /// The validator of the page that was seen.
@@ -59,8 +59,8 @@ pub(in crate::services) struct ChangedList {
 }
 
 impl Events {
-    /// Raises an event: when this returns, the deliveries of its endpoints are stored. An event with the same id that was
-    /// raised before is not raised again.
+    /// Raises an event: when this returns, the deliveries to its endpoints are stored. An event whose id was raised
+    /// before adds none.
     ///
     /// # Errors
     ///
@@ -75,12 +75,12 @@ impl Events {
         Ok(())
     }
 
-    /// Raises `collection.changed` if a page is another one than when it was last seen, by any process that has the
-    /// directory: for the endpoints of the clients that see it, and for the operator's.
+    /// Raises `collection.changed` if the version of a page differs from the last one that any process of the directory
+    /// has seen: for the endpoints of the clients `callers`, and for the operator's.
     ///
     /// # Errors
     ///
-    /// Returns the fault of the store. Nothing is stored then, so that the next call finds the change.
+    /// Returns the fault of the store. The version is not stored then, so that the next call finds the change.
     pub(in crate::services) async fn list_seen(
         &self,
         callers: &[Arc<Caller>],
@@ -101,6 +101,7 @@ impl Events {
         let (now, queue) = (clock::unix_seconds(), settings.queue);
         let event = Event::new(kind, &cause, now, audience, &list.data).about(name);
         let seen = move |tables: &mut WebhookTables<'_>| {
+            // Without a receiver neither the version nor an event is stored.
             if !tables.has_receiver(&event, &subscribers, now)? {
                 return Ok(Raised::default());
             }
@@ -122,8 +123,8 @@ impl Events {
     }
 }
 
-/// Returns the endpoints that an event of a client is for: without the client those of the operator alone. `None` if there
-/// are no webhooks.
+/// Returns the audience of an event that concerns a client: its endpoints and those of the operator, or the latter
+/// alone without a `caller`. Returns `None` if there are no webhooks.
 pub(in crate::services) fn audience(snapshot: &Snapshot, caller: Option<&Caller>) -> Option<Audience> {
     let settings = snapshot.services.webhooks.as_ref()?;
     let keys = snapshot.keys.as_deref()?;
@@ -132,15 +133,15 @@ pub(in crate::services) fn audience(snapshot: &Snapshot, caller: Option<&Caller>
     Some(Audience::Client(names.unwrap_or_default()))
 }
 
-/// Returns the names of clients as owners of endpoints.
+/// Returns the names of clients as owners of endpoints, under each key of cursors.
 fn owners_of(settings: &WebhookSettings, keys: &KeyRing, callers: &[Arc<Caller>]) -> Vec<String> {
     let Some(clients) = &settings.clients else { return Vec::new() };
-    // Those who share a page are mostly one client.
+    // The subscribers of a page are mostly one client with several connections.
     let names: BTreeSet<[u8; 32]> = callers.iter().map(|caller| caller.name_at(&clients.principal)).collect();
     names.iter().flat_map(|name| owners(keys, name)).collect()
 }
 
-/// Returns who may get events by the configuration in force.
+/// Returns the endpoints of the operator and the types of events that clients may subscribe to, by the configuration.
 pub(super) fn subscribers(settings: &WebhookSettings) -> Subscribers {
     let operators = settings.endpoints.iter().map(|endpoint| {
         let url = format!("{}{}", endpoint.url.authority(), endpoint.url.target);

@@ -1,5 +1,5 @@
-//! The work on all deliveries of a process: it attempts those that are due, at the pace of each endpoint; gives notice of
-//! sunsets; and removes finished deliveries in time.
+//! The background work on deliveries: a process attempts those that are due, at the pace of each endpoint, raises the
+//! notices of sunsets, and removes finished deliveries after their time.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -27,21 +27,21 @@ use crate::{
     services::{backoff::Backoff, database::DatabaseFault, inner::InnerGateway},
 };
 
-/// The time after which a process looks for deliveries that others have queued or left, and those whose delay is over.
+/// The interval at which a process looks for deliveries that are due: queued or abandoned by other processes, or after
+/// a delay.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The time between two rounds of what is not urgent.
+/// The interval of the work that is not urgent: notices, changes of keys and removals.
 const ROUND: Duration = Duration::from_secs(5);
 
-/// The time for which a delivery is claimed beyond the time of its attempt.
+/// The time for which a delivery is claimed beyond the longest attempt.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// The times that each delay is longer than the one before.
+/// The factor from one delay to the next.
 const FACTOR: u32 = 4;
 
 const DAY: u64 = 86_400;
 
-/// The keeper of the deliveries.
 pub(in crate::services) struct WebhookKeeper {
     pub(super) inner: Arc<InnerGateway>,
     pub(super) store: WebhookStore,
@@ -53,14 +53,15 @@ pub(in crate::services) struct WebhookKeeper {
 #[derive(Default)]
 struct DueDeliveries {
     claimed: Vec<(Claimed, Arc<Receiver>)>,
+    /// The number of deliveries that wait or are claimed.
     waiting: usize,
-    /// Dead letters, because their endpoint takes no more.
+    /// The number of deliveries that became dead letters, because their endpoint was removed or disabled.
     buried: usize,
 }
 
 #[async_trait]
 impl BackgroundService for WebhookKeeper {
-    /// Works until the process stops. Attempts end by themselves then; what waits goes on in another process.
+    /// Works until the process stops. Attempts under way end then, and another process goes on with waiting deliveries.
     async fn start(&self, _shutdown: ShutdownWatch) {
         let vitals = self.inner.gateway().vitals.clone();
         let mut stopping = pin!(vitals.reached(Stage::Draining));
@@ -74,7 +75,7 @@ impl BackgroundService for WebhookKeeper {
                 () = self.raised.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
-            // Others may have ended as well, and have room for the next ones.
+            // Further attempts may have ended: their tasks are removed, so that the look counts the room right.
             while running.try_join_next().is_some() {}
             let snapshot = self.inner.gateway().live.pin();
             let now = clock::instant();
@@ -115,7 +116,7 @@ impl WebhookKeeper {
                 claimed,
                 receiver,
             };
-            // The process does not leave between an answer and its record.
+            // A draining process waits for this, so that it does not end between an answer and its record.
             let in_flight = self.inner.gateway().vitals.enter();
             running.spawn(async move {
                 match caught(pin!(attempt.run())).await {
@@ -138,7 +139,8 @@ impl WebhookKeeper {
     }
 }
 
-/// Claims what is due and has room.
+/// Claims the deliveries that are due, as far as the endpoints' paces and `in_flight` allow. `busy` is the number of
+/// attempts under way, `turn` the number of the look.
 fn look(
     tables: &mut WebhookTables<'_>,
     snapshot: &Snapshot,
@@ -152,7 +154,7 @@ fn look(
     let held = u64::try_from((settings.timeout + MARGIN).as_millis()).unwrap_or(u64::MAX);
     let mut found = DueDeliveries::default();
     let mut due = tables.due(now)?;
-    // Each look begins with another endpoint, so that none takes all the room.
+    // Each look begins with another endpoint, so that one with many deliveries does not take all the room each time.
     let first = turn % due.len().max(1);
     due.rotate_left(first);
     for id in due {
@@ -186,7 +188,7 @@ fn look(
     Ok(found)
 }
 
-/// Does what is not urgent: notices of sunsets, the change of keys, and the removal of what is old.
+/// Raises notices of sunsets, seals endpoints anew after a change of keys, and removes old pages and deliveries.
 fn tidy(tables: &mut WebhookTables<'_>, snapshot: &Snapshot) -> Result<Raised, DatabaseFault> {
     let (Some(settings), Some(keys)) = (&snapshot.services.webhooks, snapshot.keys.as_deref()) else {
         return Ok(Raised::default());
@@ -198,7 +200,7 @@ fn tidy(tables: &mut WebhookTables<'_>, snapshot: &Snapshot) -> Result<Raised, D
             continue;
         }
         let led_to = tables.raise(&event, &subscribers(settings), settings.queue, now)?;
-        // Without a receiver the notice waits for one.
+        // A notice without a receiver is not noted, so that an endpoint that is added later still gets it.
         if led_to != Raised::default() {
             tables.note(&cause, now)?;
         }
@@ -212,7 +214,8 @@ fn tidy(tables: &mut WebhookTables<'_>, snapshot: &Snapshot) -> Result<Raised, D
     Ok(raised)
 }
 
-/// Seals the endpoints of clients anew that another key than the signing one has sealed.
+/// Seals the endpoints of clients anew that an earlier key has sealed, so that they outlive that key. Test:
+/// `an_endpoint_outlives_the_key_that_sealed_it`.
 fn reseal(tables: &mut WebhookTables<'_>, keys: &KeyRing) -> Result<(), DatabaseFault> {
     let number = keys.signing_number();
     for mut endpoint in tables.sealed_by_others(number)? {
@@ -235,7 +238,8 @@ struct SunsetData<'a> {
     after_sunset: &'static str,
 }
 
-/// Returns the notices that are due, each with its cause: of each route the shortest one.
+/// Returns the notices that are due, each with its cause: one for each route, by the shortest time of `sunset_notice`
+/// that is not shorter than the rest. Example: of notices 30 and 7 days before, the one of 7 days is due 5 days before.
 fn sunsets(snapshot: &Snapshot, settings: &WebhookSettings, now: u64) -> Vec<(String, Event)> {
     let mut due = Vec::new();
     for route in &snapshot.routes {
@@ -259,7 +263,7 @@ fn sunsets(snapshot: &Snapshot, settings: &WebhookSettings, now: u64) -> Vec<(St
     due
 }
 
-/// An attempt to deliver what the process has claimed.
+/// An attempt at a delivery that the process has claimed.
 struct DeliveryAttempt {
     inner: Arc<InnerGateway>,
     store: WebhookStore,
@@ -299,15 +303,17 @@ impl DeliveryAttempt {
     }
 }
 
-/// Returns the next step after this number of attempts; `now` is in milliseconds since 1970.
+/// Returns the next step of a delivery after this number of attempts. `now` is in milliseconds since 1970.
 fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt, now: u64) -> NextStep {
     match sent.end {
         AttemptEnd::Delivered => NextStep::Delivered,
-        // The receiver has said that no attempt will succeed.
+        // 410: the receiver wants no further attempts. Test: `an_endpoint_that_is_gone_is_disabled`.
         AttemptEnd::Gone => NextStep::Dead,
         _ if attempts >= settings.attempts => NextStep::Dead,
         _ => {
             let backoff = Backoff { first: settings.delay, factor: FACTOR, longest: settings.longest_delay };
+            // Bounded, so that a receiver can't keep a delivery for years. Test:
+            // `the_retry_after_of_a_receiver_is_obeyed_within_a_bound`.
             let asked = sent.retry_after.unwrap_or_default().min(settings.longest_delay);
             let wait = backoff.pause(attempts).max(asked);
             NextStep::Again(now.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
@@ -315,7 +321,7 @@ fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt, now: u64)
     }
 }
 
-/// Writes the end of an attempt into the log, without the URL, which may be a credential.
+/// Logs the end of an attempt, without the URL, whose path may be a credential.
 fn log(claimed: &Claimed, receiver: &Receiver, sent: &SentAttempt, next: NextStep) {
     let Claimed { id, endpoint, event, attempts, .. } = claimed;
     let (attempt, host, end, detail) = (attempts + 1, &receiver.url.host, sent.end.word(), sent.cause.as_deref());

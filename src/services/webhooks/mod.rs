@@ -1,11 +1,12 @@
 //! Webhooks: events that the gateway sends to endpoints by POST, signed as Standard Webhooks says
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
 //!
-//! A service raises an event (`events`). In one transaction it becomes a delivery for each endpoint that it is for
-//! (`store`). The `keeper` attempts deliveries until one succeeds or the last one has failed; `send` makes an attempt. Whatever
-//! ends the process, the next one goes on, in any process that has the directory. Endpoints are the operator's, by the
-//! configuration, or a client's, by requests (`request`, `api`); `endpoint` has their data, `event` the types of events,
-//! `signature` the secrets. `watch` asks for the lists that the configuration watches, and `report` is that of operators.
+//! A service raises an event (`events`). One transaction stores a delivery for each endpoint that the event is for
+//! (`store`). The `keeper` attempts each delivery until an attempt succeeds or the last one has failed; `send` makes
+//! one attempt. However the process ends, any process that shares the directory goes on. An endpoint is the operator's,
+//! from the configuration, or a client's, who registers it by a request (`request`, `api`, `document`). `endpoint` has
+//! the data of endpoints, `event` the types of events, `signature` the secrets. `watch` reads the lists that the
+//! configuration watches, and `report` is for operators.
 
 mod api;
 mod document;
@@ -42,7 +43,7 @@ pub(super) struct OpenWebhooks {
     pub(super) deliveries: WebhookKeeper,
     pub(super) watches: WatchKeeper,
     pub(super) report: WebhookReport,
-    /// The way by which other services raise events.
+    /// Raises events for other services.
     pub(super) events: Events,
 }
 

@@ -1,7 +1,8 @@
-//! The report of webhooks at the admin listener: endpoints, watches and dead letters, which can be sent again there.
+//! The report of webhooks at the admin listener: endpoints, watches and dead letters. Dead letters can be sent again
+//! there.
 //!
-//! URLs and payloads are left out: all that reach the listener may read reports, URLs may be credentials, and payloads name
-//! the queries of clients.
+//! URLs and payloads are left out, because every client of that listener may read reports: URLs may be credentials, and
+//! payloads name the queries of clients.
 
 use std::sync::Arc;
 
@@ -34,7 +35,6 @@ const FAILED: ReportRefusal = (StatusCode::INTERNAL_SERVER_ERROR, "the deliverie
 const UNREADABLE: ReportRefusal =
     (StatusCode::BAD_REQUEST, "send {\"delivery\": \"ID\"} or {\"endpoint\": \"ID\"}, of /webhooks/dead-letters\n");
 
-/// The report.
 pub(in crate::services) struct WebhookReport {
     pub(super) inner: Arc<InnerGateway>,
     pub(super) store: WebhookStore,
@@ -53,7 +53,7 @@ struct EndpointEntry<'o> {
     id: &'o str,
     /// `operator` or `client`.
     of: &'static str,
-    /// None if the configuration has no such endpoint any more, or the key that sealed it is gone.
+    /// `None` if the configuration has no such endpoint any more, or if the key that sealed it is gone.
     host: Option<String>,
     events: &'o [String],
     state: &'static str,
@@ -69,7 +69,7 @@ struct EndpointEntry<'o> {
 struct WatchEntry<'o> {
     name: &'o str,
     path: &'o str,
-    /// None before the first request.
+    /// `None` before the first request.
     asked_at: Option<String>,
     changed_at: Option<String>,
     error: Option<&'o str>,
@@ -78,7 +78,7 @@ struct WatchEntry<'o> {
 #[derive(Serialize)]
 struct DeadLetterList<'o> {
     dead_letters: Vec<DeadLetterEntry<'o>>,
-    /// The path of those before them, if there may be any.
+    /// The path of the next, older ones; `None` if this list is empty.
     next: Option<String>,
 }
 
@@ -95,7 +95,7 @@ struct DeadLetterEntry<'o> {
     error: Option<&'o str>,
 }
 
-/// The dead letters that are sent again: one of the two.
+/// The body of a request to send dead letters again: it has exactly one of the two ids.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RedeliveryOrder {

@@ -12,7 +12,7 @@ use crate::{
     downstream::{Code, Problem},
 };
 
-/// The subject of a request.
+/// The resource that a request names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum WebhookResource {
     /// All endpoints of the client.
@@ -34,7 +34,8 @@ pub(super) enum WebhookResource {
 }
 
 impl WebhookResource {
-    /// Reads the path after that of the service. `None` if there is nothing, or nothing with this method.
+    /// Reads the path after that of the service, such as `/ID/deliveries`. Returns `None` if there is no such resource,
+    /// or if it does not support the method.
     pub(super) fn read(rest: &str, method: &Method) -> Option<Self> {
         let (reads, posts) = (matches!(*method, Method::GET | Method::HEAD), *method == Method::POST);
         let changes = matches!(*method, Method::PATCH | Method::DELETE);
@@ -80,7 +81,7 @@ pub(super) struct EndpointChange {
     enabled: Option<bool>,
 }
 
-/// A change of an endpoint that can be made.
+/// A change of an endpoint that has been checked. A member that is `None` stays as it is.
 #[derive(Debug)]
 pub(super) struct CheckedChange {
     pub(super) url: Option<String>,
@@ -88,7 +89,8 @@ pub(super) struct CheckedChange {
     pub(super) enabled: Option<bool>,
 }
 
-/// Reads a body, which is a JSON object without duplicate members.
+/// Reads a body, which has been found to be JSON whose objects have no duplicate members. `example` is shown in the
+/// problem.
 ///
 /// # Errors
 ///
@@ -102,7 +104,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T,
 }
 
 impl Registration {
-    /// Returns the URL and the types.
+    /// Returns the URL and the types of events, checked by the rules of the configuration.
     ///
     /// # Errors
     ///
@@ -118,7 +120,7 @@ impl Registration {
 }
 
 impl EndpointChange {
-    /// Returns the change.
+    /// Returns the change, checked by the rules of the configuration.
     ///
     /// # Errors
     ///
@@ -164,7 +166,8 @@ fn read_events(words: &[String], clients: &WebhookClientSettings) -> Result<Vec<
     Ok(events)
 }
 
-/// Reads the query of a request for deliveries: a state, and the delivery that those asked for come before.
+/// Reads the query of a request for deliveries: `state`, and `before`, the id of a delivery whose older ones are
+/// listed.
 ///
 /// # Errors
 ///
@@ -218,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_says_state_and_place() {
+    fn a_query_filters_by_state_and_goes_on_before_a_delivery() {
         let id = "0123456789abcdef0123456789abcdef";
         let read = read_query(Some(&format!("state=dead&before={id}"))).unwrap();
         assert_eq!(read, (Some(DeliveryState::Dead), Some(id.to_owned())));

@@ -1,6 +1,6 @@
-//! Attempts to deliver: the look-up of the name, the check of its addresses, and a request to one of these on a new
-//! connection of the gateway's own. No redirect is followed, no proxy of the environment is asked, and little of the answer
-//! is read.
+//! Attempts at deliveries: the name of the host is resolved, all its addresses are checked, and a request is sent to
+//! one of these over a new connection. No redirect is followed, no proxy of the environment is used, and at most 2 KiB
+//! of the answer's body are read.
 
 use std::{
     future::Future,
@@ -36,7 +36,7 @@ const EXCERPT: usize = 2 << 10;
 const MOST_HEADERS: usize = 40;
 const LONGEST_VALUE: usize = 256;
 
-/// The addresses of a name that are tried, one after the other.
+/// The most addresses of a name that are tried, one after the other.
 const MOST_ADDRESSES: usize = 3;
 
 const LATE: &str = "there was no whole answer in time";
@@ -44,7 +44,7 @@ const LATE: &str = "there was no whole answer in time";
 /// Headers of answers whose values are credentials.
 const HIDDEN: [&str; 4] = ["authorization", "cookie", "set-cookie", "x-api-key"];
 
-/// An attempt as it is kept.
+/// The record of an attempt, as it is stored and as clients read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AttemptRecord {
@@ -53,7 +53,7 @@ pub(super) struct AttemptRecord {
     request: RequestRecord,
     /// `None` without an answer.
     response: Option<AnswerRecord>,
-    /// The word of the end, unless it is a success.
+    /// The word of the end of the attempt, unless it succeeded.
     #[serde(rename = "error")]
     pub(super) fault: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -75,7 +75,7 @@ struct AnswerRecord {
     body: String,
 }
 
-/// An attempt that was made.
+/// The result of an attempt.
 #[derive(Debug)]
 pub(super) struct SentAttempt {
     pub(super) end: AttemptEnd,
@@ -84,12 +84,13 @@ pub(super) struct SentAttempt {
     pub(super) retry_after: Option<Duration>,
     /// The beginning of the answer's body.
     pub(super) body: Vec<u8>,
-    /// The reason that there is no answer, for the log alone.
+    /// The reason that there is no answer, for the log alone: it may name addresses of internal hosts.
     pub(super) cause: Option<String>,
 }
 
 impl SentAttempt {
-    /// Returns the reason that the answer does not verify the endpoint: it has to repeat the challenge.
+    /// Returns the reason that the answer does not verify the endpoint; `None` if it is a success whose body is a JSON
+    /// object with the challenge.
     pub(super) fn unverified(&self, challenge: &str) -> Option<String> {
         if self.end != AttemptEnd::Delivered {
             let status =
@@ -104,7 +105,7 @@ impl SentAttempt {
     }
 }
 
-/// The body of a request, with its id.
+/// The body of a request and its `webhook-id`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Message<'m> {
     pub(super) id: &'m str,
@@ -119,7 +120,7 @@ pub(super) struct Sender<'s> {
     pub(super) connections: &'s Connections,
 }
 
-/// The head of an answer, and as much of its body as came in time.
+/// The head of an answer, and the part of its body that came in time, up to [`EXCERPT`].
 struct ReceivedAnswer {
     status: u16,
     headers: HeaderMap,
@@ -129,9 +130,9 @@ struct ReceivedAnswer {
 /// The reason that an attempt has no answer.
 struct Unsent {
     end: AttemptEnd,
-    /// The words for the owner of the endpoint.
+    /// The text for the owner of the endpoint.
     detail: String,
-    /// The words for the log.
+    /// The text for the log.
     cause: String,
 }
 
@@ -149,7 +150,7 @@ impl From<FetchError> for Unsent {
             FetchError::Unavailable(text) if text.contains("certificate") => {
                 (AttemptEnd::Unreached, "the certificate of the host is not accepted")
             }
-            // Other texts may have an address.
+            // Other texts may have an address, which the owner of an endpoint must not learn.
             _ => (AttemptEnd::Unreached, "there was no connection to the host, or it broke"),
         };
         Self { cause: error.to_string(), ..Self::new(end, detail) }
@@ -157,7 +158,7 @@ impl From<FetchError> for Unsent {
 }
 
 impl Sender<'_> {
-    /// Makes an attempt within the time of the configuration.
+    /// Makes one attempt, within `timeout` of the configuration.
     pub(super) async fn send(&self, receiver: &Receiver, message: Message<'_>) -> SentAttempt {
         let (begun, at) = (clock::instant(), clock::unix_seconds());
         let (answered, request) = match head(receiver, message, at) {
@@ -207,7 +208,7 @@ impl Sender<'_> {
         let (mut connection, answer) = in_time(until, asked).await??;
         let mut body = Vec::new();
         let read = async {
-            // Each iteration reads some bytes, of few.
+            // Each iteration reads some bytes, of EXCERPT at most. Test: `an_endless_answer_is_cut`.
             while body.len() < EXCERPT {
                 match connection.body().await {
                     Ok(Some(part)) => body.extend_from_slice(&part[..part.len().min(EXCERPT - body.len())]),
@@ -215,12 +216,14 @@ impl Sender<'_> {
                 }
             }
         };
-        // The status says what became of the event, whether the body ends or not.
+        // The status decides on the delivery, even if the body does not end in time.
         let _ = in_time(until, read).await;
         Ok(ReceivedAnswer { status: answer.status.as_u16(), headers: answer.headers.clone(), body })
     }
 
-    /// Connects to an address of the host that is permitted.
+    /// Connects to the first of the host's addresses that accepts a connection, after all are found to be permitted.
+    /// The connection goes to just that address, so that a name that changes meanwhile changes nothing. Test:
+    /// `a_name_that_changes_is_checked_again`.
     async fn connect(&self, url: &EndpointUrl) -> Result<Connection, Unsent> {
         let mut unreached = FetchError::Unavailable("the name has no address".to_owned());
         for address in self.addresses(url).await?.into_iter().take(MOST_ADDRESSES) {
@@ -234,7 +237,11 @@ impl Sender<'_> {
         Err(unreached.into())
     }
 
-    /// Returns the addresses of a host, all of which are permitted.
+    /// Returns the addresses of a host.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`AttemptEnd::Forbidden`] if the rules forbid the URL or one of the addresses.
     async fn addresses(&self, url: &EndpointUrl) -> Result<Vec<IpAddr>, Unsent> {
         let forbidden = |detail: &str| Unsent::new(AttemptEnd::Forbidden, detail);
         // The rules may have changed since the endpoint was registered.
@@ -251,7 +258,8 @@ impl Sender<'_> {
                 }
             },
         };
-        // One address within is reason enough: which one a connection takes is not left to the owner of the name.
+        // One forbidden address refuses the attempt: the owner of the name could choose when a connection takes that
+        // one. Test: `a_name_with_an_address_that_is_not_permitted_is_refused`.
         match addresses.iter().find(|address| !self.settings.rules.permits(**address)) {
             None => Ok(addresses),
             Some(address) => {
@@ -261,11 +269,11 @@ impl Sender<'_> {
         }
     }
 
-    /// Returns the peer as Pingora connects to it: this address, and the name that its certificate must have.
+    /// Returns the peer for Pingora: this address, and the host of the URL as the name that its certificate must have.
     fn peer(&self, url: &EndpointUrl, address: SocketAddr) -> HttpPeer {
         let mut peer = HttpPeer::new(address, url.is_secure, url.host.to_string());
         let timeout = self.settings.timeout;
-        // One address that does not answer leaves time for another.
+        // An address that does not answer leaves time for another one.
         peer.options.connection_timeout = Some(timeout / 3);
         peer.options.total_connection_timeout = Some(timeout / 2);
         peer.options.read_timeout = Some(timeout);
@@ -277,7 +285,7 @@ impl Sender<'_> {
     }
 }
 
-/// Awaits a future until a time.
+/// Awaits a future until a time, after which the attempt is late.
 async fn in_time<T>(until: Instant, future: impl Future<Output = T>) -> Result<T, Unsent> {
     tokio::time::timeout_at(until.into(), future).await.map_err(|_| Unsent::new(AttemptEnd::Late, LATE))
 }
@@ -291,7 +299,7 @@ fn end_of(status: u16) -> AttemptEnd {
     }
 }
 
-/// Returns the head of a request; `None` if nothing can sign it.
+/// Returns the signed head of a request. Returns `None` if the receiver has no keys, or if its URL is no valid target.
 fn head(receiver: &Receiver, message: Message<'_>, now: u64) -> Option<RequestHeader> {
     if receiver.keys.is_empty() {
         return None;

@@ -1,6 +1,6 @@
 //! The signatures of deliveries
-//! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>): HMAC-SHA256 over the id,
-//! the time and the body, in base64, one for each secret.
+//! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>): HMAC-SHA256 over the
+//! id, the time and the body, in base64, with one signature for each secret.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -25,7 +25,7 @@ pub(super) struct SigningSecrets(Vec<SigningSecret>);
 struct SigningSecret {
     /// In base64.
     key: String,
-    /// The end of the overlap with the next one, in seconds since 1970.
+    /// The end of the time in which it signs beside a newer one, in seconds since 1970; `None` for the newest.
     until: Option<u64>,
 }
 
@@ -36,12 +36,13 @@ impl std::fmt::Debug for SigningSecret {
 }
 
 impl SigningSecrets {
-    /// Creates secrets with a new one; `None` if the system has no random bytes.
+    /// Creates one new secret. Returns `None` if the system has no random bytes.
     pub(super) fn new() -> Option<Self> {
         Some(Self(vec![SigningSecret { key: new_key()?, until: None }]))
     }
 
-    /// Puts a new secret before the others, which sign until the end of the overlap.
+    /// Adds a new secret. The one before signs for `overlap` seconds longer, so that receivers can change over without
+    /// a gap. Secrets whose time is over are removed. `now` is in seconds since 1970.
     pub(super) fn rotate(&mut self, now: u64, overlap: u64) -> Option<()> {
         let key = new_key()?;
         let end = now.saturating_add(overlap);
@@ -54,12 +55,12 @@ impl SigningSecrets {
         Some(())
     }
 
-    /// Returns the newest secret as receivers have it.
+    /// Returns the newest secret in the form of the standard, with its prefix.
     pub(super) fn newest(&self) -> Option<String> {
         self.0.first().map(|secret| format!("{PREFIX}{}", secret.key))
     }
 
-    /// Returns the keys that sign.
+    /// Returns the keys that sign at this time, the newest first.
     pub(super) fn keys(&self, now: u64) -> Vec<Zeroizing<Vec<u8>>> {
         let signing = self.0.iter().filter(|secret| secret.until.is_none_or(|until| until > now));
         signing.filter_map(|secret| STANDARD.decode(&secret.key).ok().map(Zeroizing::new)).collect()
@@ -72,10 +73,12 @@ fn new_key() -> Option<String> {
     Some(STANDARD.encode(*bytes))
 }
 
-/// Returns the value of `webhook-signature`: a signature by each key.
+/// Returns the value of `webhook-signature`: a signature by each key, separated by blanks. `timestamp` is in seconds
+/// since
+/// 1970.
 pub(super) fn sign<K: AsRef<[u8]>>(keys: &[K], id: &str, timestamp: u64, body: &str) -> String {
     let signatures = keys.iter().filter_map(|key| {
-        // A key has any length.
+        // HMAC takes keys of any length, so that this never fails.
         let mut mac = Hmac::<Sha256>::new_from_slice(key.as_ref()).ok()?;
         mac.update(format!("{id}.{timestamp}.").as_bytes());
         mac.update(body.as_bytes());

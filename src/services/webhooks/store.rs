@@ -1,6 +1,6 @@
 //! The endpoints of a directory and their deliveries, in a database of SQLite that processes of one machine share.
 //!
-//! `queue` has the deliveries, `windows` the pages that were seen, `overview` what operators read.
+//! `queue` has the deliveries, `windows` the versions of watched pages, and `overview` the reports for operators.
 
 mod overview;
 mod queue;
@@ -103,7 +103,7 @@ CREATE INDEX windows_by_age ON windows (seen);
 
 const COLUMNS: &str = "id, owner, state, verified, gone, events, created, sealed";
 
-/// The most endpoints of a list. A client has no more.
+/// The most endpoints that a query returns. A client can't have more.
 const MOST_LISTED: usize = 1_000;
 
 /// The result of adding an endpoint.
@@ -112,7 +112,7 @@ pub(super) enum Registered {
     Added,
     /// The client has as many endpoints as it may have.
     ClientIsFull,
-    /// All clients together have.
+    /// All clients together have as many endpoints as there may be.
     AllAreFull,
 }
 
@@ -126,23 +126,22 @@ pub(super) struct OperatorsEndpoint {
     pub(super) events: Vec<String>,
 }
 
-/// Those who may get events, as the configuration has them.
+/// The endpoints that may get events, by the configuration.
 #[derive(Clone, Debug)]
 pub(super) struct Subscribers {
     pub(super) operators: Vec<OperatorsEndpoint>,
-    /// The words of the types that clients may ask for; empty if they have no endpoints.
+    /// The words of the types that clients may subscribe to; empty if clients can't register endpoints.
     pub(super) of_clients: Vec<String>,
 }
 
 impl Subscribers {
-    /// Returns whether none may get events of this type.
+    /// Returns whether no endpoint may get events of this type.
     pub(super) fn are_none(&self, kind: &str) -> bool {
         let asks = |events: &Vec<String>| events.iter().any(|known| known == kind);
         !asks(&self.of_clients) && !self.operators.iter().any(|endpoint| asks(&endpoint.events))
     }
 }
 
-/// The database.
 #[derive(Clone, Debug)]
 pub(super) struct WebhookStore(Database);
 
@@ -152,7 +151,7 @@ pub(super) struct WebhookTables<'c> {
 }
 
 impl WebhookStore {
-    /// Opens the database of a directory, which is made if it is not there.
+    /// Opens the database of a directory. A missing one is created.
     ///
     /// # Errors
     ///
@@ -161,7 +160,7 @@ impl WebhookStore {
         Database::open(&directory.join("webhooks.sqlite3"), &STEPS).map(Self)
     }
 
-    /// Runs a function on the database, on a thread that may wait.
+    /// Runs a function on the database in one transaction, on a thread that may block.
     ///
     /// # Errors
     ///
@@ -175,7 +174,8 @@ impl WebhookStore {
 }
 
 impl WebhookTables<'_> {
-    /// Adds an endpoint of a client, if there is room for it.
+    /// Adds an endpoint of a client, if there is room for it: within the limits of this client and of all clients.
+    /// `number` is that of the key that sealed it.
     pub(super) fn register(
         &mut self,
         endpoint: &Endpoint,
@@ -206,7 +206,7 @@ impl WebhookTables<'_> {
         Ok(Registered::Added)
     }
 
-    /// Stores an endpoint of a client that has changed.
+    /// Stores a changed endpoint of a client. `number` is that of the key that sealed it.
     pub(super) fn change(&mut self, endpoint: &Endpoint, number: u32) -> Result<(), DatabaseFault> {
         self.transaction.execute(
             "UPDATE endpoints SET owner = :owner, state = :state, verified = :verified, gone = :gone, events = :events,
@@ -244,13 +244,13 @@ impl WebhookTables<'_> {
         self.remove_lone_events()
     }
 
-    /// Returns an endpoint, of whoever it is.
+    /// Returns an endpoint of the operator or of any client.
     pub(super) fn endpoint(&mut self, id: &str) -> Result<Option<Endpoint>, DatabaseFault> {
         let query = format!("SELECT {COLUMNS} FROM endpoints WHERE id = ?1");
         self.transaction.query_row(&query, [id], |row| Ok(read(row))).optional()?.transpose()
     }
 
-    /// Returns an endpoint of a client, which has several names while keys are exchanged.
+    /// Returns an endpoint of a client. A client has one name for each key of cursors.
     pub(super) fn find(&mut self, id: &str, owners: &[String]) -> Result<Option<Endpoint>, DatabaseFault> {
         Ok(self.endpoint(id)?.filter(|endpoint| endpoint.owner.as_ref().is_some_and(|owner| owners.contains(owner))))
     }
@@ -274,7 +274,8 @@ impl WebhookTables<'_> {
         rows.map(|row| row?).collect()
     }
 
-    /// Brings an endpoint of the operator to what the configuration says. One with another URL is as new.
+    /// Stores an endpoint of the operator as the configuration has it. One whose URL has changed is active again, even
+    /// if it was disabled by a 410 at its earlier URL.
     fn configure(&mut self, endpoint: &OperatorsEndpoint, now: u64) -> Result<(), DatabaseFault> {
         self.transaction.execute(
             "INSERT INTO endpoints (id, state, verified, events, created, mark)
@@ -293,7 +294,7 @@ impl WebhookTables<'_> {
         Ok(())
     }
 
-    /// Returns some endpoints of clients that another key than this one has sealed.
+    /// Returns up to [`MOST_LISTED`] endpoints of clients that another key than number `number` has sealed.
     pub(super) fn sealed_by_others(&mut self, number: u32) -> Result<Vec<Endpoint>, DatabaseFault> {
         let query = format!("SELECT {COLUMNS} FROM endpoints WHERE number <> ?1 LIMIT {MOST_LISTED}");
         let mut statement = self.transaction.prepare(&query)?;
@@ -301,13 +302,13 @@ impl WebhookTables<'_> {
         rows.map(|row| row?).collect()
     }
 
-    /// Returns whether a notice is given.
+    /// Returns whether the notice of a sunset with this cause was given.
     pub(super) fn has_notice(&mut self, cause: &str) -> Result<bool, DatabaseFault> {
         let query = "SELECT EXISTS (SELECT 1 FROM notices WHERE cause = ?1)";
         Ok(self.transaction.query_row(query, [cause], |row| row.get(0))?)
     }
 
-    /// Notes that a notice is given.
+    /// Notes that the notice of a sunset with this cause was given.
     pub(super) fn note(&mut self, cause: &str, now: u64) -> Result<(), DatabaseFault> {
         self.transaction
             .execute("INSERT OR IGNORE INTO notices (cause, given) VALUES (?1, ?2)", (cause, whole(now)))?;
@@ -320,7 +321,7 @@ fn read(row: &Row<'_>) -> Result<Endpoint, DatabaseFault> {
     Ok(Endpoint {
         id: row.get("id")?,
         owner: row.get("owner")?,
-        // The table has no other words.
+        // The table permits no other words.
         state: EndpointState::of(&state).unwrap_or(EndpointState::Disabled),
         is_verified: row.get("verified")?,
         is_gone: row.get("gone")?,

@@ -1,5 +1,5 @@
-//! The lists that the configuration watches: each is asked for at intervals with the headers that the configuration gives it,
-//! by one of the processes that share the directory.
+//! The lists that the configuration watches. One of the processes that share the directory requests each list at its
+//! interval, with the headers of the configuration.
 
 use std::{
     collections::HashMap,
@@ -39,7 +39,7 @@ use crate::{
     },
 };
 
-/// The time after which the process looks for watches that are due.
+/// The interval at which the process looks for watches that are due.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The host of requests for a route without hosts.
@@ -48,49 +48,49 @@ const ANY_HOST: &str = "localhost";
 /// The longest wait that an answer can ask for, and the longest one after failures, unless the interval is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// The keeper of the watches.
 pub(in crate::services) struct WatchKeeper {
     pub(super) inner: Arc<InnerGateway>,
     pub(super) store: WebhookStore,
     pub(super) events: Events,
 }
 
-/// A watch between two requests.
+/// The state of a watch between two requests.
 #[derive(Debug, Default)]
 struct WatchRest {
-    /// None before the first request.
+    /// The time of the next request; `None` before the first one.
     until: Option<Instant>,
-    /// The failures in a row.
+    /// The number of failures in a row.
     failures: u32,
-    /// The hash of the page that was seen, with its validator and its version.
+    /// The key of the page that was read last, with its validator and its version.
     seen: Option<([u8; 32], HeaderValue, String)>,
 }
 
-/// The reason that a list was not seen, and the wait that was asked for.
+/// The reason that a list could not be read.
 #[derive(Debug)]
 struct WatchFault {
-    /// The code of the problem, and the status where there is none.
+    /// The code of the problem, or the status of an answer without one.
     word: String,
+    /// The wait that the answer asks for.
     wait: Duration,
 }
 
-/// A turn of a watch: one request for its list.
+/// A single request of a watch for its list.
 struct WatchTurn<'w> {
     snapshot: &'w Arc<Snapshot>,
     watch: &'w WatchSettings,
     caller: Arc<Caller>,
-    /// The hash of all that the page follows from.
+    /// A hash of the headers and the path: of all that determines the page.
     key: [u8; 32],
 }
 
 #[async_trait]
 impl BackgroundService for WatchKeeper {
-    /// Watches until the process stops. Another one goes on, from the versions in the store.
+    /// Watches until the process stops. Another process goes on from the versions in the store.
     async fn start(&self, _shutdown: ShutdownWatch) {
         let vitals = self.inner.gateway().vitals.clone();
         let mut stopping = pin!(vitals.reached(Stage::Draining));
         let mut running: JoinSet<(String, WatchRest)> = JoinSet::new();
-        // Those that no request is under way for; `None` for the others.
+        // The watches by name; `None` while a request is under way.
         let mut resting: HashMap<String, Option<WatchRest>> = HashMap::new();
         // Each iteration waits for the end of a request, or for the next look.
         loop {
@@ -118,13 +118,13 @@ impl BackgroundService for WatchKeeper {
                 running.spawn(async move { (watch.name.clone(), keeper.turn(&snapshot, &watch, rest).await) });
             }
         }
-        // A request that is given up here is one that reads.
+        // Requests of watches only read, so that they can be given up here.
         running.shutdown().await;
     }
 }
 
 impl WatchKeeper {
-    /// Asks for a list if no other process has, and returns the rest until the next time.
+    /// Requests a list unless another process has done so in this interval. Returns the state until the next request.
     async fn turn(&self, snapshot: &Arc<Snapshot>, watch: &WatchSettings, rest: WatchRest) -> WatchRest {
         let failures = rest.failures;
         let turned = match caught(pin!(self.ask(snapshot, watch, rest))).await {
@@ -184,12 +184,13 @@ impl WatchKeeper {
         if !wait.is_zero() {
             rest.until = Some(clock::instant() + wait);
         }
+        // Without a fault the time of the claim stays.
         let until = if wait.is_zero() { 0 } else { clock::unix_milliseconds().saturating_add(milliseconds(wait)) };
         self.store.call(move |tables| tables.end_watch(&names, fault.as_deref(), until)).await?;
         Ok(rest)
     }
 
-    /// Asks for the page, and returns its validator and what was seen.
+    /// Requests the page. Returns its validator and its version, which is the earlier one if the answer is 304.
     async fn see(
         &self,
         request: &WatchTurn<'_>,
@@ -248,7 +249,7 @@ impl<'w> WatchTurn<'w> {
         Self { snapshot, watch, caller, key: hash.finalize().into() }
     }
 
-    /// Returns the target, as the gateway reads it.
+    /// Returns the target of the watch, read as that of any request.
     fn target(&self) -> Option<RequestTarget> {
         let mut head = RequestHeader::build(Method::GET, self.watch.path.value.as_bytes(), None).ok()?;
         head.insert_header(header::HOST, self.caller.headers.get(header::HOST)?).ok()?;
@@ -271,7 +272,7 @@ impl WatchFault {
     }
 }
 
-/// Writes the first failure in a row into the log, and the end of the row.
+/// Logs the first failure in a row, and the first success after failures.
 fn log(watch: &WatchSettings, failures: u32, fault: Option<&str>) {
     let watch = watch.name.as_str();
     match (failures, fault) {

@@ -1,4 +1,4 @@
-//! Differences between a contract and a dialect, in words.
+//! The report of differences between a contract and a dialect.
 
 use crate::config::{
     Diagnostics,
@@ -12,10 +12,11 @@ const SHOWN: usize = 2_000;
 /// The differences of one part of a contract.
 #[derive(Debug)]
 pub(crate) struct Differences<'d> {
-    /// The name of the part.
+    /// The name of the exchange, or `facts`.
     name: &'d str,
     /// The location of values that the contract does not name.
     at: Location,
+    /// The number of differences so far.
     pub(crate) found: usize,
     diagnostics: &'d mut Diagnostics,
 }
@@ -25,18 +26,19 @@ impl<'d> Differences<'d> {
         Self { name, at, found: 0, diagnostics }
     }
 
-    /// Takes another location for values that the contract does not name.
+    /// Sets another location for values that the contract does not name.
     pub(crate) fn within(&mut self, at: Location) {
         self.at = at;
     }
 
-    /// Reports a difference.
+    /// Counts and reports a difference, at `at` or else at the location for values that the contract does not name.
     pub(crate) fn report(&mut self, at: Option<Location>, message: &str, help: &str) {
         self.found += 1;
         self.diagnostics.error(at.unwrap_or(self.at), format!("{}: {message}", self.name), help);
     }
 
-    /// Compares a fact. An empty list and a fact that is not there are the same.
+    /// Compares a fact, and reports a difference. An empty list equals a missing fact. `key` is its name in the
+    /// contract, `noun` its name in the report.
     pub(crate) fn compare(
         &mut self,
         expected: Option<&Located<ContractValue>>,

@@ -1,4 +1,4 @@
-//! The facts of a dialect in the words of a contract.
+//! The facts of a dialect, as values of a contract's `[facts]`.
 
 use crate::{
     config::settings::{ContractValue, Mode},
@@ -13,7 +13,7 @@ use crate::{
 /// A key of `[facts]`, the noun for it, and its value.
 type ContractFact = (&'static str, &'static str, Option<ContractValue>);
 
-/// Returns the facts of a dialect. Those that are false have no value.
+/// Returns the facts of a dialect. A flag that is false has no value.
 pub(crate) fn facts_of(dialect: &Dialect) -> Vec<ContractFact> {
     let (paging, sorted) = (dialect.paging(), dialect.default_sorted());
     let text = |word: &str| Some(ContractValue::Text(word.to_owned()));
@@ -56,7 +56,7 @@ pub(crate) fn facts_of(dialect: &Dialect) -> Vec<ContractFact> {
     ]
 }
 
-/// Returns the sizes that are asked for.
+/// Describes the sizes that can be requested, as `1 to 100`, `1 or more`, `10, 20` or `15 alone`.
 fn sizes(sizes: &Sizes) -> String {
     match sizes {
         Sizes::Free { least, most: Some(most) } => format!("{least} to {most}"),
@@ -66,7 +66,7 @@ fn sizes(sizes: &Sizes) -> String {
     }
 }
 
-/// Returns the comparisons of a column, by their words.
+/// Lists the comparisons of a column by their keys in `[filter]`, as `lt gt eq`.
 fn comparisons(column: Comparisons) -> String {
     let words = [
         (column.less, "lt"),

@@ -1,7 +1,8 @@
-//! Contracts: holds a dialect to exchanges as its vendor documents them.
+//! Contracts: the comparison of a dialect with exchanges from its vendor's documentation.
 //!
-//! The request of each exchange is compared byte for byte, and so are the facts that are read in its answer: what a
-//! contract does not name must not be there. Each difference is an error at the line of the contract that says otherwise.
+//! The request of each exchange is compared byte for byte, and so are the facts that are read from its answer. A fact
+//! that the contract does not name is a difference too. Each difference is an error at the line of the contract that it
+//! contradicts.
 
 pub mod differences;
 pub mod facts;
@@ -28,7 +29,7 @@ use crate::{
 use differences::Differences;
 use facts::facts_of;
 
-/// The nesting of an answer's JSON that is read.
+/// The maximum nesting of an answer's JSON.
 const DEPTH: u16 = 128;
 
 /// The result of a contract.
@@ -43,15 +44,15 @@ pub struct HeldContract {
 }
 
 impl HeldContract {
-    /// Returns whether nothing differs.
+    /// Returns whether the facts and all exchanges agree with the dialect.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.differing == 0 && !self.facts_differ
     }
 }
 
-/// Holds the dialect of a contract to it, and reports each difference as an error. Returns nothing for a dialect that does
-/// not compile, whose faults are reported.
+/// Compares the dialect of a contract with it, and reports each difference as an error. Returns `None` for a dialect
+/// that does not compile; its faults are reported instead.
 pub fn hold(contract: &ContractSettings, diagnostics: &mut Diagnostics) -> Option<HeldContract> {
     let dialect = Dialect::compile(&contract.list, diagnostics);
     diagnostics.drop_warnings();
@@ -60,6 +61,7 @@ pub fn hold(contract: &ContractSettings, diagnostics: &mut Diagnostics) -> Optio
     if let Some(expected) = &contract.facts {
         let mut differences = Differences::new("facts", expected.at, diagnostics);
         for (key, noun, found) in facts_of(&dialect) {
+            // A contract may state a flag as false; the dialect's facts leave such flags out.
             let expected = expected.find(key).filter(|expected| expected.value != ContractValue::Flag(false));
             differences.compare(expected, key, noun, found);
         }
@@ -100,6 +102,7 @@ fn hold_exchange(dialect: &Dialect, exchange: &ContractExchange, differences: &m
 fn hold_request(ask: &UpstreamRequest, exchange: &ContractExchange, differences: &mut Differences<'_>) {
     let expected = &exchange.request;
     let mut text = |key: &'static str, usual: Option<&str>, found: Option<String>| {
+        // The usual method and path need not be named.
         let found = found.filter(|found| expected.find(key).is_some() || Some(found.as_str()) != usual);
         differences.compare(expected.find(key), key, key, found.map(ContractValue::Text));
     };
@@ -147,6 +150,7 @@ fn hold_reading(answer: &Answer, sorted: &CompiledOrder, expected: &ExpectedFact
     let exact = answer.total.filter(|total| total.exact).map(|total| total.value);
     let least = answer.total.filter(|total| !total.exact).map(|total| total.value);
     let token = |token: &Option<Token>| token.as_ref().map(|token| ContractValue::Text(token.0.to_string()));
+    // Keys are compared only if the contract names them.
     let last = items.len().checked_sub(1).and_then(|last| answer.row(last));
     let keys = last.unwrap_or_default().iter().take(sorted.order.columns()).map(|span| text(span.of(answer.body())));
     let keys = expected.find("last_keys").map(|_| ContractValue::Texts(keys.collect()));
@@ -170,7 +174,7 @@ fn hold_reading(answer: &Answer, sorted: &CompiledOrder, expected: &ExpectedFact
     }
 }
 
-/// Compares an error with the one that is expected. Where another one is, its own words are of use.
+/// Compares an error with the expected one. If the contract expects none, the report quotes the error.
 fn hold_error(error: &ReadingError, expected: &ExpectedFacts, differences: &mut Differences<'_>) {
     let word = match error {
         ReadingError::Failed { .. } => "refused",

@@ -1,4 +1,4 @@
-//! Contracts that hold, and each way in which one may differ.
+//! A contract that holds, and each kind of difference.
 
 use std::{io, path::Path};
 

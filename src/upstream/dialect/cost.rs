@@ -33,14 +33,14 @@ pub struct PageCosts {
     pub first_in_one: u32,
     /// The largest limit whose later pages take one request, up to the route's maximum; 0 if there is none.
     pub later_in_one: u32,
-    /// Advice if the budget does not fill the largest pages.
+    /// Advice if the budget does not fill the largest pages; `None` if it does, or if no change of these helps.
     pub beyond_budget: Option<BudgetAdvice>,
 }
 
 /// Changes that make the budget of a route fill its largest pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetAdvice {
-    /// The budget that fills the largest pages; none if no budget does.
+    /// The budget that fills the largest pages; `None` if no budget does.
     pub needed: Option<u32>,
     /// The largest page that the budget fills; 0 if there is none.
     pub lower: u32,
@@ -53,6 +53,7 @@ pub type TieRunCost = (u32, u32);
 #[derive(Clone, Debug, Default)]
 pub struct Costs {
     pages: Vec<(Shapes, PageCosts)>,
+    /// The results of [`Self::longest_run`], by shape and default limit.
     runs: Vec<(CostShape, u32, Option<TieRunCost>)>,
     /// The costs of the previous configuration, for reuse.
     before: Vec<(Shapes, PageCosts)>,
@@ -206,6 +207,7 @@ impl PageCosts {
     }
 }
 
+/// Describes a cost: `in_one` is the largest limit that takes one request, `most` the cost of a page of `max` items.
 fn told(in_one: u32, most: u32, max: u32) -> String {
     match in_one {
         _ if most <= 1 || in_one >= max => "1 upstream request".to_owned(),
@@ -233,7 +235,7 @@ fn request(dialect: &Dialect, sorted: &CompiledOrder, list: &ListSettings) -> Pa
         .tells_total(tells_total)
 }
 
-/// Returns the facts that answers contain.
+/// Returns the facts that the dialect reads from answers.
 fn says(dialect: &DialectSettings, paging: &Paging) -> Vec<Said> {
     let response = &dialect.response;
     let flags = response.has_more.is_some() || response.is_last.is_some();

@@ -19,10 +19,10 @@ use crate::{
 pub struct LegacyWindow {
     /// The number of items before it.
     pub offset: u64,
-    /// The number of items: that of the request, limited to the upstream's sizes, or the upstream's default. None if
+    /// The number of items: that of the request, limited to the upstream's sizes, or the upstream's default; `None` if
     /// neither is known.
     pub size: Option<u32>,
-    /// The page number as the client wrote it, counted from the dialect's `first_page`; none for requests by offset.
+    /// The page number as the client wrote it, counted from the dialect's `first_page`; `None` for requests by offset.
     pub page: Option<u64>,
 }
 
@@ -46,13 +46,13 @@ pub(crate) struct LegacyReader {
     first_page: u64,
     first_item: u64,
     paging: Paging,
-    /// The upstream's default size.
+    /// The upstream's default size; `None` if the dialect does not state it.
     default_size: Option<u32>,
     /// The size that is assumed if the default is unknown.
     assumed_size: u32,
 }
 
-/// A paging parameter.
+/// A parameter of a query with a paging variable, or such a member of a body, whose name is its JSON Pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct PagingParameter {
     name: String,
@@ -116,6 +116,7 @@ impl LegacyReader {
         if let (Some((_, name)), Some((_, other))) = (first, place) {
             return Err(conflict(name, format!("and {other} say two places: send one of them")));
         }
+        // A size alone asks for the first page. Test: `pages_are_offsets`.
         let by_page = first.is_some() || (place.is_none() && self.paging.family == Family::Page);
         let window = if by_page { self.by_page(&said, first)? } else { self.by_offset(&said)? };
         // No collection reaches further, and sums below the bound don't overflow.
@@ -180,7 +181,7 @@ impl LegacyReader {
         Ok(LegacyWindow { offset, size, page: None })
     }
 
-    /// Returns the size of a request.
+    /// Returns the size that a request states, limited to the upstream's sizes.
     fn size(&self, said: &LegacyValues) -> Result<Option<u32>, LegacyFault> {
         match said.of(Variable::Size) {
             Some((0, name)) => Err(fault(name, "must be a whole number, at least 1".to_owned())),
@@ -206,6 +207,7 @@ impl LegacyReader {
             };
             let is_token =
                 |piece: &TemplatePart| matches!(piece, TemplatePart::Variable(variable) if variable.is_token());
+            // A token can't be translated into an offset. Test: `tokens_say_no_place`.
             if known.value.iter().any(is_token) {
                 return Err(fault(name, "is what the upstream handed out, and says no place in the list".to_owned()));
             }
@@ -217,6 +219,7 @@ impl LegacyReader {
                     Some((other, _)) if other != number => {
                         return Err(conflict(name, "says two different things".to_owned()));
                     }
+                    // The same value twice is no contradiction. Test: `pages_are_offsets`.
                     Some(_) => {}
                     None => said.values.push((variable, number, name.clone())),
                 }
@@ -257,6 +260,7 @@ fn read_back(pieces: &[TemplatePart], value: &str) -> Option<Vec<(Variable, u64)
         match piece {
             TemplatePart::Literal(literal) => rest = rest.strip_prefix(literal.as_str())?,
             TemplatePart::Variable(variable) => {
+                // Digits alone: no sign and no blank. Test: `faults_name_the_parameter`.
                 let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
                 read.push((*variable, rest[..digits].parse().ok()?));
                 rest = &rest[digits..];

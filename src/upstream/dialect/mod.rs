@@ -108,7 +108,7 @@ impl Parts {
     }
 }
 
-/// Returns a field whose filter would use a parameter of these names.
+/// Returns a field whose filter would use a parameter of these names, and that name.
 fn filter_that_pages<'a>(
     list: &'a ListSettings,
     filter: Option<&FilterTemplate>,
@@ -135,7 +135,7 @@ fn warn_of_no_effect(list: &ListSettings, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Returns an optional part if it has no fault.
+/// Returns a part that the dialect may lack; `None` if it has faults, `Some(None)` if the dialect lacks it.
 fn whole<T>(compiled: Option<Option<T>>) -> Option<Option<T>> {
     match compiled {
         Some(compiled) => compiled.map(Some),
@@ -162,7 +162,7 @@ impl Dialect {
         });
     }
 
-    /// Compiles the dialect of a route. Reports all faults, and returns nothing if there are any.
+    /// Compiles the dialect of a route. Reports all faults, and returns `None` if there are any.
     pub fn compile(list: &ListSettings, diagnostics: &mut Diagnostics) -> Option<Self> {
         let settings = &list.dialect;
         let parts = Parts::compile(settings, &list.collection, diagnostics);
@@ -170,9 +170,11 @@ impl Dialect {
         let fields = DialectFields::compile(list, &mut places);
         let style = parts.as_ref().and_then(|parts| parts.tokens);
         let reading = ResponseReader::compile(&settings.response, &settings.request, style, places);
+        // A compiler of its own, so that its facts are the places of links alone.
         let places = PlaceCompiler { collection: &list.collection, facts: Vec::new(), diagnostics };
         let link_places = LinkPlaces::compile(&settings.response, places);
         let mode_is_sound = parts.as_ref().is_none_or(|parts| mode::check(list, parts.places, diagnostics));
+        // All parts are compiled first, so that all faults are reported. Test: `all_faults_are_reported_at_once`.
         let (parts, fields, reading) = (parts?, fields?, reading?);
         if !mode_is_sound {
             return None;
@@ -233,13 +235,15 @@ impl Dialect {
         self.request.first_page
     }
 
-    /// Returns the name of the parameter, or the place in the body, that says where a slice begins.
+    /// Returns the name of the parameter, or the place in the body, that states the start of a slice; `None` if
+    /// requests name no page and no offset.
     #[must_use]
     pub fn place_name(&self) -> Option<String> {
         [Variable::Page, Variable::Offset].into_iter().find_map(|variable| self.request.name_of(variable))
     }
 
-    /// Returns the name of the parameter, or the place in the body, that says how many items are asked for.
+    /// Returns the name of the parameter, or the place in the body, that states the number of items; `None` if requests
+    /// name none.
     #[must_use]
     pub fn size_name(&self) -> Option<String> {
         [Variable::Size, Variable::End, Variable::Last].into_iter().find_map(|variable| self.request.name_of(variable))
@@ -251,7 +255,7 @@ impl Dialect {
         &self.link_places
     }
 
-    /// Returns the paging facts for the core.
+    /// Returns the facts about paging that the core needs.
     #[must_use]
     pub fn paging(&self) -> &Arc<Paging> {
         &self.paging
@@ -279,7 +283,7 @@ impl Dialect {
     /// it unless it is the declared order; they also ask for the id if the endpoint can sort by it.
     ///
     /// # Errors
-    /// Where no page of such an order could be proven, or the upstream can't be asked for it.
+    /// Returns [`Unsortable`] if no page of such an order could be proven, or if the upstream can't be asked for it.
     pub fn sorted(&self, terms: &[SortTerm], id_direction: Direction) -> Result<CompiledOrder, Unsortable> {
         self.orders.chosen(&self.declared, terms, id_direction)
     }
@@ -293,7 +297,7 @@ impl Dialect {
     }
 
     /// Describes the filter for items after an item: as it stands in the query before encoding, alone and combined with
-    /// a filter of the client. Returns nothing if pages are not found by filters.
+    /// a filter of the client. Returns `None` if pages are not found by filters.
     #[must_use]
     pub fn shown_filters(&self) -> Option<String> {
         let filters = self.declared.filters.as_ref()?;
@@ -317,9 +321,9 @@ impl Dialect {
     /// upstream.
     ///
     /// # Errors
-    /// [`Unaskable::Gone`] for a token or an id that no upstream can have; [`Unaskable::Filter`] where a value of a key
-    /// can't be written, so that the page is to be found without filters; [`Unaskable::Beyond`] for a place of an
-    /// upstream that is told none.
+    /// Returns [`Unaskable::Gone`] for a token or an id that no upstream can have; [`Unaskable::Filter`] if a
+    /// value of a key can't be written, so that the page has to be found without filters; [`Unaskable::Beyond`] for a
+    /// slice after the first, if requests name no place.
     pub fn ask(
         &self,
         sorted: &CompiledOrder,
@@ -328,6 +332,7 @@ impl Dialect {
         path: &str,
     ) -> Result<UpstreamRequest, Unaskable> {
         match fetch {
+            // Such an upstream always answers from the first item on.
             Fetch::Slice(slice, _) if slice.begins() > Offset(0) && !self.request.says_place() => {
                 Err(Unaskable::Beyond)
             }
@@ -366,8 +371,8 @@ impl Dialect {
     /// Reads the response to a request. Its body may be nested `depth` levels deep.
     ///
     /// # Errors
-    /// Where it is no list and not what the dialect knows as past the end; of an item or a count, where it is neither
-    /// that nor gone.
+    /// Returns [`ReadingError`] for a response that is neither a list nor matches `past_end` or `gone` of the
+    /// dialect; for the response to an item or a count, if it is neither that nor gone.
     pub fn read(
         &self,
         sorted: &CompiledOrder,
@@ -383,6 +388,8 @@ impl Dialect {
                 item.read(columns, &sorted.shape.item, status, headers, body, depth)
             }
             (Fetch::Count, _, Some(count)) => count.read(status, headers, body, depth),
+            // Without `[count]` the smallest page was requested, for its total alone. Test:
+            // `the_smallest_page_has_the_total_without_a_count_request`.
             (Fetch::Count, _, None) => {
                 let list = self.reading.read(&sorted.shape, ask, status, headers, body, depth)?;
                 Ok(Answer::counted(list.total))
@@ -403,7 +410,7 @@ impl Dialect {
         &self.reading.item
     }
 
-    /// Returns the place of the id in an item as it is served; `None` where the id stands beside the item.
+    /// Returns the place of the id in an item as it is served; `None` if the id stands beside the item.
     #[must_use]
     pub fn id_place(&self) -> Option<Pointer> {
         let CompiledOrder { order, shape, .. } = &*self.declared;
@@ -458,7 +465,7 @@ impl Dialect {
         self.request.sends_bodies()
     }
 
-    /// Returns the form of orders in the upstream's own words; `None` if the dialect has no sort.
+    /// Returns the form by which the upstream's own sort parameters are read back; `None` if the dialect has no sort.
     #[must_use]
     pub fn sort_form(&self) -> Option<SortForm> {
         self.orders.form()
@@ -468,7 +475,7 @@ impl Dialect {
     /// are those of [`paging_names`](Self::paging_names).
     ///
     /// # Errors
-    /// Where a paging parameter is no number, is out of range, contradicts another, or is a token.
+    /// Returns [`LegacyFault`] if a paging parameter is no number, is out of range, contradicts another, or is a token.
     pub fn legacy_window(&self, pairs: &[(String, String)]) -> Result<Option<LegacyWindow>, LegacyFault> {
         self.legacy.window(pairs)
     }

@@ -18,7 +18,7 @@ use crate::{
 pub struct ObservedRequest {
     /// The request that the gateway would have made for the same items.
     pub ask: UpstreamRequest,
-    /// The window that it asks for.
+    /// The window of the legacy request.
     pub asked: AskedFor,
 }
 
@@ -28,7 +28,7 @@ impl Dialect {
     ///
     /// # Errors
     ///
-    /// Returns an error if a paging parameter is no number, out of range, or contradicts another one.
+    /// Returns [`LegacyFault`] if a paging parameter is no number, is out of range, or contradicts another one.
     pub fn observed(
         &self,
         sorted: &CompiledOrder,
@@ -40,6 +40,7 @@ impl Dialect {
         let numbers = self.legacy.without_tokens(pairs);
         let window = self.legacy_window(&numbers)?;
         let taken = window.and_then(|window| window.size);
+        // The window may assume a size that the request does not state; answers are not held to that one.
         let said = taken.filter(|_| self.legacy.says_size(&numbers));
         let size = said.or_else(|| self.legacy.default_size()).map(PageSize);
         let asked_size = size.or_else(|| taken.map(PageSize)).unwrap_or_else(|| self.least_size());
@@ -57,7 +58,7 @@ impl Dialect {
             detail: "asks for what the dialect can't".to_owned(),
             conflict: false,
         })?;
-        // Without sort parameters the upstream may use another order than the gateway asks for.
+        // Without sort parameters the upstream may use another order than the one that the gateway requests.
         let in_order = chosen || sorted.asked == 0;
         Ok(ObservedRequest { ask, asked: AskedFor { begins, size, in_order } })
     }
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_request_asks_for_is_known_as_far_as_it_says() {
+    fn the_window_of_a_legacy_request_follows_from_its_parameters() {
         let dialect = compile(|_| {});
         assert_eq!(asked(&dialect, &[]), Some((0, None)));
         assert_eq!(asked(&dialect, &[("page", "3"), ("limit", "10")]), Some((20, Some(10))));

@@ -16,7 +16,7 @@ use crate::{
 /// The paging of a dialect.
 #[derive(Clone, Debug)]
 pub(crate) struct CompiledPaging {
-    /// The facts for the core.
+    /// The facts that the core needs.
     pub(crate) paging: Paging,
     /// The style of tokens, for [`Family::Token`].
     pub(crate) style: Option<TokenStyle>,
@@ -41,7 +41,7 @@ enum PagingScheme {
     Whole,
 }
 
-/// Compiles the paging facts.
+/// Compiles the paging facts, and reports all faults in them.
 pub(crate) fn compile_paging(
     settings: &DialectSettings,
     request: &RequestTemplate,
@@ -71,6 +71,7 @@ pub(crate) fn compile_paging(
     let (family, style) = match way {
         PagingScheme::Page => (Family::Page, None),
         PagingScheme::Offset | PagingScheme::Range => (Family::Offset, None),
+        // A token in a body keeps its JSON type: a number stays a number.
         PagingScheme::Token if request.token_in_body() => (Family::Token, Some(TokenStyle::Json)),
         PagingScheme::Token => (Family::Token, Some(TokenStyle::Plain)),
         PagingScheme::Item => (Family::Token, Some(TokenStyle::Item)),
@@ -220,7 +221,7 @@ fn check_tokens(
     sound
 }
 
-/// Returns the settings for tokens, whether they are used, and the fault and help if not.
+/// Returns the settings for tokens, each with whether it is used, and with the fault and help if it is not.
 fn parts_of_tokens(
     settings: &DialectSettings,
     way: PagingScheme,
@@ -271,6 +272,7 @@ fn compile_sizes(
     let says_size = |variable| matches!(variable, Variable::Size | Variable::End | Variable::Last);
     let asked = request.variables().any(says_size);
     if matches!(&settings.response.end, Some(end) if end.value == EndWord::WholeList) {
+        // The answer has all items, so that any page can be cut from it. Test: `whole_lists_are_cut_into_pages`.
         return sound.then_some(Sizes::Free { least: 1, most: None });
     }
     if !asked {
@@ -326,6 +328,7 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
             diagnostics.error(settings.request.query.at, message, help);
             return None;
         }
+        // A missing token or link is the end. By place, no fact vouches for it.
         return Some(if by_place { EndEvidence::Unvouched } else { EndEvidence::Flag });
     };
     match end.value {
@@ -334,10 +337,12 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
             diagnostics.error(end.at, "end = \"short-page\", and hidden = true", help);
             None
         }
+        // The dialect promises that the upstream honours every size up to `size.max`.
         EndWord::ShortPage => Some(EndEvidence::ShortPage),
-        // An empty answer only tells where to search, even if the dialect calls it the end.
+        // Even if the dialect calls an empty answer the end, it shows only where to search.
         EndWord::EmptyPage => Some(EndEvidence::Unvouched),
         EndWord::SameToken | EndWord::WholeList => Some(EndEvidence::Flag),
+        // The dialect promises that the flag comes from the slice itself (limit + 1), not from a count.
         EndWord::Flag if has_flag => Some(EndEvidence::Flag),
         EndWord::Flag => {
             let help = "say has_more, is_last, next_url or next_page, or leave end out";

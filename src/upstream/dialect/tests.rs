@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// The query of a fetch without a sort.
+/// Returns the query of a fetch without a sort.
 fn query(template: &str, first_page: u64, fetch: &Fetch, filters: &str) -> String {
     let dialect = compile(|list| {
         list.dialect.request.query = at(template);
@@ -105,7 +105,7 @@ fn the_variables_decide_the_family_and_the_sizes() {
 }
 
 #[test]
-fn ends_are_vouched_for_as_said() {
+fn the_evidence_of_an_end_follows_the_setting() {
     let end = |word| {
         let dialect = compile(|list| {
             list.dialect.response.has_more = Some(at("/more"));
@@ -119,7 +119,7 @@ fn ends_are_vouched_for_as_said() {
     assert_eq!(end(Some(at(EndWord::ShortPage))), EndEvidence::ShortPage);
 }
 
-/// The sort that a route asks for by default, how many keys, and what is known of ties.
+/// Returns the sort that a route requests by default, the number of keys in it, and the order of ties.
 fn asked(change: impl FnOnce(&mut ListSettings)) -> (String, usize, Ties) {
     let dialect = compile(change);
     let sorted = dialect.default_sorted();
@@ -149,7 +149,7 @@ fn the_order_is_asked_for_where_all_of_it_can_be() {
 }
 
 #[test]
-fn what_does_not_fit_max_keys_is_believed() {
+fn keys_beyond_max_keys_are_not_requested() {
     let max_keys = |keys| {
         asked(|list| {
             let sort = list.dialect.sort.as_mut().unwrap();
@@ -191,7 +191,7 @@ fn field(name: &str, nulls: Nulls, upstream: Option<&str>) -> FieldSettings {
 }
 
 #[test]
-fn nulls_are_said_where_the_route_knows_them() {
+fn nulls_are_written_if_the_route_states_their_place() {
     let words = |nulls, direction: &str| {
         let (query, ..) = asked(|list| {
             let mut sort = sort("order={field}.{direction}{nulls}", Some(","));
@@ -262,7 +262,7 @@ fn clients_choose_an_order() {
     assert!(!compile(|list| list.sortable.clear()).can_sort());
 }
 
-/// An upstream that sorts by one key at a time can't be asked for more, unless the operator vouches for the rest.
+/// An upstream that sorts by one key at a time can't be asked for more, unless the route declares that order.
 #[test]
 fn more_keys_than_can_be_asked_for_are_refused() {
     let dialect = compile(|list| {
@@ -280,7 +280,7 @@ fn more_keys_than_can_be_asked_for_are_refused() {
 }
 
 #[test]
-fn names_are_decoded_and_each_said_once() {
+fn names_are_decoded_and_unique() {
     let dialect = compile(|list| {
         list.dialect.request.query = at("page%5Bnumber%5D={page}&limit={size}&expand=all");
         list.dialect.request.also = vec![at("start={offset}&limit={size}"), at("a b={page}")];

@@ -1,4 +1,4 @@
-//! Health checks: requests of the gateway's own, each on a new connection, which take the same way as all others.
+//! Health checks: requests that the gateway makes itself, each on a new connection, by the same code as all others.
 
 use std::{sync::Arc, time::Instant};
 
@@ -32,6 +32,7 @@ impl CheckRequest<'_> {
         let mut head = RequestHeader::build("GET", path.as_bytes(), None)?;
         head.insert_header(header::HOST, self.host.clone())?;
         head.insert_header(header::USER_AGENT, "cursorgate-health-check")?;
+        // The operator's headers are last, so that they replace those above.
         for (name, value) in self.headers {
             head.insert_header(name.clone(), value.clone())?;
         }
@@ -40,13 +41,14 @@ impl CheckRequest<'_> {
 }
 
 impl Checker {
-    /// Creates a client that shares these connections' TLS, and none of them.
+    /// Creates a client that shares the TLS of these connections. Each check opens a connection of its own.
     #[must_use]
     pub fn new(connections: Arc<Connections>) -> Self {
         Self { connections }
     }
 
-    /// Returns the checks of an upstream that are due. Each peer's first is due at once.
+    /// Returns the checks of an upstream that are due, each with the index of its peer's name. The first check of a
+    /// peer is due at once.
     #[must_use]
     pub(crate) fn due(peers: &Peers, now: Instant) -> Vec<(usize, PendingCheck)> {
         let Some(settings) = peers.check() else { return Vec::new() };
@@ -60,7 +62,7 @@ impl Checker {
         due.collect()
     }
 
-    /// Makes a check and records its result.
+    /// Makes a check and records its result. A status of 2xx passes.
     pub(crate) async fn check(&self, peers: &Peers, (name, check): (usize, PendingCheck), request: &CheckRequest<'_>) {
         let Some(settings) = peers.check() else { return };
         let asked = self.ask(peers, (name, &check), settings, request);

@@ -59,8 +59,8 @@ const MOST_LINES: usize = 100;
 /// Pooled connections to upstreams, of HTTP/1.1 and HTTP/2, plain and TLS. The process has one pool, which outlives
 /// reloads, and the export of traces has one of its own.
 pub struct Connections {
-    /// Made when it is first needed: Pingora's reads the authorities of the system four times, which takes longer than all
-    /// else at the start of the process.
+    /// Created on first use: Pingora's connector reads the system's certificate authorities four times, which takes
+    /// longer than everything else at the start of the process.
     connector: LazyLock<Connector>,
     /// Connections on which bytes followed an answer before its connection was returned.
     surplus: AtomicU64,
@@ -76,7 +76,9 @@ pub struct Connection {
     pub is_reused: bool,
     /// The request authenticates the connection itself, so that no other request may use it.
     is_alone: bool,
+    /// The number of informational heads so far.
     informational: usize,
+    /// The bytes of the body so far, for the texts of errors.
     received: usize,
 }
 
@@ -107,7 +109,7 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// Reads the authorities of the system, so that no request waits for it.
+    /// Creates the connector, which reads the system's certificate authorities, so that no request waits for that.
     pub fn prepare(&self) {
         LazyLock::force(&self.connector);
     }
@@ -131,6 +133,7 @@ impl Connections {
         headers: &HeaderMap,
         timeouts: Timeouts,
     ) -> Result<Connection, FetchError> {
+        // A request that authenticates its connection gets a new one, which no other request uses.
         let is_alone = authenticates_connection(headers);
         let needs_http1 = is_alone || headers.contains_key(header::UPGRADE);
         let mut left = visit.peers.count().min(MOST_PEERS);
@@ -141,6 +144,8 @@ impl Connections {
                     match self.connect(visit.peers, http, &request, is_alone).await {
                         Ok(opened) => return Ok(opened.with_peer(request).with(timeouts)),
                         Err(error) => {
+                            // The next attempt takes a peer that has not failed this request. Test:
+                            // `a_peer_that_is_not_there_is_passed_over`.
                             visit.leaves(&request);
                             error
                         }
@@ -170,8 +175,8 @@ impl Connections {
         Ok(opened.with_peer(request).with(timeouts))
     }
 
-    /// Opens a new connection to an address that belongs to no upstream, which is never returned to the pool. Its time is the
-    /// caller's.
+    /// Opens a new connection to an address that belongs to no upstream, which is never returned to the pool. The
+    /// caller bounds the time.
     ///
     /// # Errors
     ///
@@ -209,6 +214,8 @@ impl Connections {
         };
         let (session, is_reused) = connected.map_err(|error| {
             let said = broken(&error);
+            // A lack of descriptors is no fault of the peer. Test:
+            // `without_descriptors_the_gateway_is_overloaded`.
             if is_peers_fault(&error) {
                 peers.unreached(peer, &said.to_string(), peers.now());
             }
@@ -216,6 +223,7 @@ impl Connections {
         })?;
         let session = PeerSession::of(session).ok_or_else(speaks_neither)?;
         if !is_reused {
+            // Pingora has no setting for the oldest version of TLS, so it is checked after the handshake.
             let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
             if let Some(digest) = digest.filter(|digest| !peers.speaks(&digest.version)) {
                 let said = format!("it speaks {}, which tls.min_version excludes", digest.version);
@@ -231,9 +239,13 @@ impl Connections {
     /// the connection.
     pub async fn release(&self, connection: Connection) {
         let Connection { mut session, http, is_alone, .. } = connection;
+        // Surplus bytes may belong to another request's answer. Pingora closes such a connection. Test:
+        // `bytes_after_the_end_reach_no_client`.
         if session.has_surplus() {
             self.surplus.fetch_add(1, Ordering::Relaxed);
         }
+        // The next request would be made as the user who authenticated the connection (RFC 4559 section 6). Test:
+        // `a_connection_that_is_authenticated_itself_is_not_used_again`.
         let Some(head) = session.head().filter(|head| !is_alone && !authenticates_connection(&head.headers)) else {
             return;
         };
@@ -273,7 +285,7 @@ impl OpenedConnection {
 
 impl Connection {
     fn with(mut self, timeouts: Timeouts) -> Self {
-        // The relay has deadlines of its own.
+        // Reads have no limit here: the relay and the fetcher have deadlines of their own.
         self.session.limit(None, timeouts.whole);
         self
     }
@@ -342,7 +354,7 @@ impl Connection {
         }
     }
 
-    /// Returns the next bytes of the body without copying them; nothing at its end.
+    /// Returns the next bytes of the body without copying them; `None` at its end.
     ///
     /// # Errors
     ///
@@ -362,6 +374,7 @@ impl Connection {
     fn awaits_head(&self) -> bool {
         match self.session.head().map(|head| head.status) {
             None => true,
+            // A switch of protocols is final: bytes of the other protocol follow it.
             Some(StatusCode::SWITCHING_PROTOCOLS) => false,
             Some(status) => status.is_informational(),
         }
@@ -373,6 +386,8 @@ impl Connection {
         let Some(head) = self.session.head() else {
             return Err(FetchError::Unavailable("no answer".to_owned()));
         };
+        // The parser accepts heads that other readers read differently, so HTTP/1.1 is checked in its bytes. Test:
+        // `a_connection_whose_answer_has_two_ends_is_not_reused`.
         if let Some(fault) = raw.map_or_else(|| excess(&head.headers), |raw| fault(&raw)) {
             return Err(FetchError::Malformed(fault.to_owned()));
         }
@@ -384,6 +399,7 @@ impl Connection {
             return Ok(AnswerPart::Head(head, false));
         }
         if head.status.is_informational() {
+            // Answers of this kind could come without end. Test: `informational_responses_without_end_are_refused`.
             self.informational += 1;
             if self.informational > MOST_INFORMATIONAL {
                 return Err(FetchError::Malformed("too many informational answers".to_owned()));
@@ -406,7 +422,8 @@ impl Connection {
     }
 }
 
-/// Returns the length of a body; the first of equal ones.
+/// Returns the length that `Content-Length` states; of several, which the parser accepts only if they are equal, the
+/// first.
 pub(crate) fn announced_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.split(',').next()?.trim().parse().ok()
 }
@@ -422,6 +439,7 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
     for line in lines {
         count += 1;
         if line.starts_with(b" ") || line.starts_with(b"\t") {
+            // A folded line (RFC 9112 section 5.2) may be a line of its own to another reader.
             return Some("a line of its head goes on in the next one");
         }
         let (name, value) = match line.iter().position(|byte| *byte == b':') {
@@ -429,6 +447,7 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
             None => return Some("a line of its head is no header"),
         };
         if name.trim_ascii_end().len() < name.len() {
+            // Readers differ on a blank before the colon (RFC 9112 section 5.1).
             return Some("a name in its head ends in a blank");
         }
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
@@ -447,8 +466,10 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Returns the fault of a head of HTTP/2 that exceeds the limits. Its frames alone say where its body ends.
+/// Returns the fault of a head of HTTP/2 that exceeds the limits. Its body can't be read in two ways, because frames
+/// alone mark the end.
 fn excess(headers: &HeaderMap) -> Option<&'static str> {
+    // Each header counts as a line of HTTP/1.1, with `: ` and the line end.
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     match (size > LARGEST_HEAD, headers.len() > MOST_LINES) {
         (true, _) => Some("its head is too large"),
@@ -490,7 +511,7 @@ fn is_exhausted(error: &BError) -> bool {
     codes.any(|code| [Errno::MFILE, Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code))
 }
 
-/// Classifies an error before the end of the answer's head. The answer is not quoted, because it may contain cookies.
+/// Maps an error before the end of the answer's head. The answer is not quoted, because it may contain cookies.
 pub(crate) fn broken(error: &BError) -> FetchError {
     match error.root_etype() {
         _ if is_exhausted(error) => FetchError::Exhausted(error.to_string().trim().to_owned()),
@@ -500,7 +521,7 @@ pub(crate) fn broken(error: &BError) -> FetchError {
         | ErrorType::ReadTimedout
         | ErrorType::WriteTimedout => FetchError::Timeout(error.to_string().trim().to_owned()),
         ErrorType::ConnectRefused => FetchError::Unavailable("it refuses connections".to_owned()),
-        // Pingora keeps OpenSSL's reason to itself, so that the three that there are have to be named.
+        // Pingora does not pass OpenSSL's reason on, so the text names all three possible ones.
         ErrorType::InvalidCert => FetchError::Unavailable(
             "its certificate is not accepted: it is for another name than tls.server_name, comes from no authority in \
              tls.ca, or is out of date"
@@ -515,19 +536,19 @@ pub(crate) fn broken(error: &BError) -> FetchError {
     }
 }
 
-/// Returns OpenSSL's reason within Pingora's text: of `… failed: error:0A00010B:SSL routines:f:wrong version number:…`
-/// the words in the fifth place.
+/// Returns OpenSSL's reason within Pingora's text: the fifth field of
+/// `error:0A00010B:SSL routines:f:wrong version number:…`, or the text itself if it has no such field.
 fn tls_reason(text: &str) -> &str {
     let text = text.split_once(" failed: ").map_or(text, |(_, reason)| reason);
     let text = text.split_once(", SNI:").map_or(text, |(reason, _)| reason);
     text.strip_prefix("error:").and_then(|reason| reason.split(':').nth(3)).unwrap_or(text).trim()
 }
 
-/// Classifies an error within the body of an answer.
+/// Maps an error within the body of an answer.
 fn cut(error: &BError, received: usize) -> FetchError {
     let kind = error.root_etype().as_str();
     match error.root_etype() {
-        // A connection of HTTP/2 that does not reply is closed.
+        // Pingora closes a connection of HTTP/2 whose peer does not answer its pings.
         ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error | &PING_TIMEDOUT => {
             FetchError::Cut(format!("the answer broke off after {received} bytes: {kind}"))
         }
@@ -536,60 +557,4 @@ fn cut(error: &BError, received: usize) -> FetchError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_handshake_has_a_reason_in_words() {
-        for (text, reason) in [
-            (
-                " TLSHandshakeFailure context: TLS connect() failed: error:0A00010B:SSL routines:ssl3_get_record:wrong \
-                 version number:../ssl/record/ssl3_record.c:354:, SNI: people.test cause: local address 127.0.0.1:1",
-                "wrong version number",
-            ),
-            (" TLSHandshakeFailure context: TLS connect() failed: unexpected EOF, SNI: people.test", "unexpected EOF"),
-            (" TLSHandshakeFailure context: ssl config error", "TLSHandshakeFailure context: ssl config error"),
-        ] {
-            assert_eq!(tls_reason(text), reason);
-        }
-    }
-
-    #[test]
-    fn heads_say_in_one_way_how_long_their_bodies_are() {
-        let many = |count: usize| format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(count));
-        for (head, is_sound) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n".to_owned(), true),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\n".to_owned(), true),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n".to_owned(), true),
-            ("HTTP/1.1 200 OK\nX: a:b\nServer:\n\n".to_owned(), true),
-            (many(MOST_LINES), true),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), false),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nCONTENT-LENGTH:2\r\n\r\n".to_owned(), false),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(), false),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n".to_owned(), false),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), false),
-            ("HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\n".to_owned(), false),
-            ("HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n".to_owned(), false),
-            ("HTTP/1.1 200 OK\r\nX: a\r\n\tContent-Length: 2\r\n\r\n".to_owned(), false),
-            (many(MOST_LINES + 1), false),
-            (format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(LARGEST_HEAD)), false),
-        ] {
-            let shown = head.chars().take(100).collect::<String>();
-            assert_eq!(fault(head.as_bytes()).is_none(), is_sound, "{shown}: {:?}", fault(head.as_bytes()));
-        }
-    }
-
-    #[test]
-    fn idle_connections_are_let_go_before_the_upstream_closes_them() {
-        for (said, kept) in
-            [("timeout=5", 4), ("timeout=5, max=100", 4), ("max=7, timeout=1", 1), ("timeout=900", 30), ("x", 30)]
-        {
-            let headers = HeaderMap::from_iter([(
-                http::HeaderName::from_static("keep-alive"),
-                http::HeaderValue::from_str(said).unwrap(),
-            )]);
-            assert_eq!(kept_for(&headers), Duration::from_secs(kept), "{said}");
-        }
-        assert_eq!(kept_for(&HeaderMap::new()), IDLE);
-    }
-}
+mod tests;

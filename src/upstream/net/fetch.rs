@@ -29,7 +29,7 @@ const FIRST_RESERVE: usize = 16 * 1024;
 /// The bytes that are decoded before other tasks have their turn: less than a millisecond of work.
 const DECODED_PIECE: usize = 256 * 1024;
 
-/// Fetches complete answers.
+/// A client that fetches complete answers.
 #[derive(Clone, Debug, Default)]
 pub struct Fetcher {
     /// The connections, which forwarded requests share.
@@ -66,14 +66,14 @@ impl AskedPeer {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = address;
     }
 
-    /// Returns the peer that was asked last; nothing before a connection is there.
+    /// Returns the peer that was asked last; `None` before the first connection.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A complete answer.
+/// A complete answer of an upstream.
 #[derive(Debug)]
 pub struct Fetched {
     /// The status, never an informational one.
@@ -85,13 +85,13 @@ pub struct Fetched {
 }
 
 impl Fetcher {
-    /// Sends a request and reads the complete answer. The request's head states the length of its body. Dropping the
-    /// future closes the connection. Requests for pages only read, also by POST, so they may be sent twice.
+    /// Sends a request and reads the complete answer. The request's head must state the length of its body. Dropping
+    /// the future closes the connection. Requests for pages only read, also by POST, so they may be sent twice.
     ///
     /// # Errors
     ///
-    /// Returns a [`FetchError`]. A pooled connection that turns out to be dead is replaced once. Other failures are retried
-    /// as the upstream's settings say (`Visit::retry`).
+    /// Returns a [`FetchError`]. A pooled connection that turns out to be dead is replaced once. Other failures are
+    /// retried by the upstream's settings (`Visit::retry`).
     pub async fn fetch(
         &self,
         visit: &Visit<'_>,
@@ -107,8 +107,7 @@ impl Fetcher {
             biased;
             outcome = asking => outcome,
             () = tokio::time::sleep(bounds.whole) => {
-                // A fetch that had less time than its first byte may take, or whose peer got the rest of it, says nothing of
-                // the peer.
+                // The peer is at fault only if it had the whole time of a first byte, which earlier attempts shorten.
                 if bounds.whole >= bounds.timeouts.first_byte && visit.retries() == 0 {
                     visit.late(visit.peers.now());
                 }
@@ -165,10 +164,13 @@ impl Fetcher {
         }
         match flaw(&asked, &bounds) {
             Some(flaw) => visit.failed(&peer, flaw, visit.peers.now()),
+            // Other failures, such as a body that is too large, are no fault of the peer.
             None if asked.is_ok() => visit.peers.answered(&peer, visit.peers.now()),
             None => {}
         }
         let fetched = asked?;
+        // An answer that was not read to its end closes its connection. Test:
+        // `a_connection_is_used_again_after_a_whole_answer_only`.
         self.connections.release(connection).await;
         Ok(fetched)
     }
@@ -202,7 +204,8 @@ async fn ask_on(
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(FetchError::Malformed("it switched protocols".to_owned()));
     }
-    // The headers of an answer to HEAD state the length that the body of GET would have.
+    // The headers of an answer to HEAD state the length that the body of GET would have. Test:
+    // `an_answer_to_head_has_no_body`.
     let announced = if request.method == Method::HEAD { None } else { announced_length(&head.headers) };
     bounds.held.give(FIRST_RESERVE);
     let mut body = Vec::new();
@@ -246,7 +249,7 @@ async fn read_body(
     }
 }
 
-/// Removes the content coding of an answer. Other tasks have their turn between the pieces.
+/// Removes the content coding of an answer, and yields to other tasks between the pieces.
 async fn decoded(mut fetched: Fetched, bounds: Bounds<'_>) -> Result<Fetched, FetchError> {
     let whole = match Decoding::begin(&fetched.headers, &fetched.body, bounds.answer_size, bounds.held) {
         Ok(None) => Ok(None),
@@ -268,7 +271,8 @@ async fn decoded(mut fetched: Fetched, bounds: Bounds<'_>) -> Result<Fetched, Fe
             fetched.headers.remove(header::CONTENT_ENCODING);
         }
         Err(error) if fetched.status.is_success() || matches!(error, FetchError::Overloaded(_)) => return Err(error),
-        // Answers without success pass to the client as they came or are not read.
+        // Answers without success pass to the client as they came or are not read. Test:
+        // `an_unsuccessful_answer_may_have_any_coding`.
         Err(_) => {}
     }
     Ok(fetched)
@@ -304,7 +308,7 @@ impl Coding {
     }
 }
 
-/// Decodes a body, up to `most` bytes; returns nothing if it has no coding or is empty. The result is added to `held`.
+/// Decodes a body, up to `most` bytes; returns `None` if it has no coding or is empty. The result is added to `held`.
 ///
 /// # Errors
 ///
@@ -336,6 +340,7 @@ impl<'a> Decoding<'a> {
         most: usize,
         held: &'a MemoryShare,
     ) -> Result<Option<Self>, FetchError> {
+        // A redirect or a 204 may name a coding and have no body.
         if body.is_empty() || Coding::of(headers)? == Coding::Identity {
             return Ok(None);
         }
@@ -364,6 +369,7 @@ impl<'a> Decoding<'a> {
             return Ok(true);
         }
         if self.decoded.len() >= self.most {
+            // Test: `a_decompression_bomb_is_too_large_and_takes_no_memory`.
             return Err(FetchError::TooLarge(format!("more than {} bytes of gzip's content", self.most)));
         }
         let more = FIRST_RESERVE.min(self.most - self.decoded.len());

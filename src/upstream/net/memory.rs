@@ -16,7 +16,7 @@ const STEP: usize = 32 << 10;
 /// the budget, so that large pages for slow readers leave room for small pages.
 const SMALL: usize = 128 << 10;
 
-/// The budget and its use.
+/// The memory budget of the process, and the bytes of it that are held.
 #[derive(Debug)]
 pub struct Memory {
     most: usize,
@@ -34,7 +34,7 @@ pub struct MemoryShare {
     taken: AtomicUsize,
 }
 
-/// The budget is exhausted.
+/// The budget has no room for this many further bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no room for {0} bytes more: server.memory")]
 pub struct MemoryExhausted(usize);
@@ -58,7 +58,7 @@ impl Memory {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of refusals.
+    /// Returns the number of times that bytes were refused.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
@@ -86,6 +86,7 @@ impl MemoryShare {
     pub fn take(&self, bytes: usize) -> Result<(), MemoryExhausted> {
         let all = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let Memory { most, held, refused } = &*self.memory;
+        // Large shares leave the last quarter to small ones. Test: `large_pages_leave_a_quarter_to_small_ones`.
         let most = if all <= SMALL { *most } else { most - most / 4 };
         let steps = all.div_ceil(STEP).saturating_mul(STEP).saturating_sub(self.taken.load(Ordering::Relaxed));
         if steps == 0 {
@@ -106,7 +107,7 @@ impl MemoryShare {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Frees the share except for these bytes.
+    /// Frees the share except for these bytes. A smaller share keeps the bytes that it has.
     pub fn keep(&self, bytes: usize) {
         let bytes = bytes.min(self.bytes.load(Ordering::Relaxed));
         self.bytes.store(bytes, Ordering::Relaxed);
@@ -128,6 +129,8 @@ impl MemoryShare {
         }
         let wanted = before.saturating_mul(2).min(most).max(needed);
         self.take(wanted - before)?;
+        // Exact, so that the buffer never has more bytes than were taken. Test:
+        // `a_buffer_grows_by_the_bytes_that_are_taken_for_it`.
         buffer.reserve_exact(wanted - buffer.len());
         Ok(())
     }
@@ -152,7 +155,7 @@ mod tests {
     const MIB: usize = 1 << 20;
 
     #[test]
-    fn what_is_held_is_given_back_however_it_ends() {
+    fn a_share_is_freed_by_keep_and_by_drop() {
         let memory = Memory::new(MIB);
         let share = memory.share();
         assert_eq!(memory.held(), 0);
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_finds_no_room_holds_what_it_held() {
+    fn a_refused_request_keeps_its_share() {
         let memory = Memory::new(MIB);
         let (share, other) = (memory.share(), memory.share());
         share.take(3 * STEP).unwrap();
@@ -187,7 +190,7 @@ mod tests {
         assert_eq!(memory.held(), 0);
     }
 
-    /// Otherwise slow readers of large pages would shut out all other clients.
+    /// Without the rule, slow readers of large pages would shut out all other clients.
     #[test]
     fn large_pages_leave_a_quarter_to_small_ones() {
         let memory = Memory::new(MIB);
@@ -203,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_grows_by_what_is_taken_for_it() {
+    fn a_buffer_grows_by_the_bytes_that_are_taken_for_it() {
         let memory = Memory::new(MIB);
         let share = memory.share();
         let mut buffer = Vec::new();
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn many_at_once_hold_no_more_than_there_is() {
+    fn concurrent_requests_hold_at_most_the_budget() {
         let memory = Memory::new(MIB);
         std::thread::scope(|scope| {
             for thread in 0..4_usize {

@@ -17,12 +17,12 @@ use pingora::{
 pub(super) enum PeerSession {
     /// A connection of HTTP/1.1.
     Http1(Box<v1::client::HttpSession>),
-    /// A stream of HTTP/2 (RFC 9113), and the last bytes of its body.
+    /// A stream of HTTP/2 (RFC 9113), and the bytes of its body that were read last.
     Http2(Box<v2::client::Http2Session>, Bytes),
 }
 
 /// Headers about a connection of HTTP/1.1, which a request of HTTP/2 can't have (RFC 9113 section 8.2.2), and `Host`,
-/// whose place `:authority` takes.
+/// which `:authority` replaces.
 const OF_HTTP1: [HeaderName; 6] = [
     header::CONNECTION,
     header::HOST,
@@ -33,7 +33,7 @@ const OF_HTTP1: [HeaderName; 6] = [
 ];
 
 impl PeerSession {
-    /// Takes a session of Pingora's.
+    /// Wraps a session of Pingora; returns `None` for a protocol other than HTTP/1.1 and HTTP/2.
     pub(super) fn of(session: HttpSession) -> Option<Self> {
         match session {
             HttpSession::H1(session) => Some(Self::Http1(Box::new(session))),
@@ -42,7 +42,7 @@ impl PeerSession {
         }
     }
 
-    /// Returns the session as Pingora takes it back.
+    /// Returns the session of Pingora, for its pool.
     pub(super) fn into_inner(self) -> HttpSession {
         match self {
             Self::Http1(session) => HttpSession::H1(*session),
@@ -50,7 +50,7 @@ impl PeerSession {
         }
     }
 
-    /// Sets the time for each read, and for each write.
+    /// Sets the maximum time of each read, where `None` is unlimited, and of each write.
     pub(super) fn limit(&mut self, read: Option<Duration>, write: Duration) {
         match self {
             Self::Http1(session) => (session.read_timeout, session.write_timeout) = (read, Some(write)),
@@ -122,7 +122,7 @@ impl PeerSession {
         }
     }
 
-    /// Returns the next bytes of the body; nothing at its end.
+    /// Returns the next bytes of the body; `None` at its end.
     pub(super) async fn body(&mut self) -> Result<Option<&[u8]>, BError> {
         match self {
             Self::Http1(session) => session.read_body_ref().await,
@@ -145,7 +145,8 @@ impl PeerSession {
             }
             Self::Http2(session, _) => {
                 let read = session.read_response_body().await?;
-                // A stream that was reset looks finished as well, and the next read says so.
+                // A stream that was reset looks finished as well, and only the next read has the error. Test:
+                // `a_stream_that_is_reset_fails_one_request`.
                 let ends = read.is_none() || (session.response_finished() && session.check_response_end_or_error()?);
                 Ok((read.unwrap_or_default(), ends))
             }
@@ -157,13 +158,15 @@ impl PeerSession {
         match self {
             Self::Http1(session) => session.is_body_done(),
             Self::Http2(session, _) => {
+                // As in `body_part`: a stream that was reset looks finished as well.
                 session.response_finished() && session.check_response_end_or_error().unwrap_or(false)
             }
         }
     }
 
-    /// Returns whether bytes came after the end of the answer, in HTTP/1.1. Pingora only tells that it would not use the
-    /// connection again, so an answer counts that gives no other reason for that.
+    /// Returns whether bytes came after the end of the answer, in HTTP/1.1. Pingora shows only that it would not use
+    /// the connection again. Surplus bytes are the cause if the answer gives no other one: it is of HTTP/1.1, has a
+    /// length or chunks, and no `Connection`.
     pub(super) fn has_surplus(&mut self) -> bool {
         let Self::Http1(session) = self else { return false };
         session.respect_keepalive();
@@ -176,7 +179,7 @@ impl PeerSession {
         stays && session.is_body_done() && !session.was_upgraded() && !session.will_keepalive()
     }
 
-    /// Returns whether the upstream accepted an upgrade, which HTTP/2 has none of.
+    /// Returns whether the upstream accepted an upgrade. HTTP/2 has no upgrades.
     pub(super) fn was_upgraded(&self) -> bool {
         match self {
             Self::Http1(session) => session.was_upgraded(),

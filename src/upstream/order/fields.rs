@@ -79,7 +79,7 @@ impl DialectFields {
         self.filterable.iter().any(|name| name == field)
     }
 
-    /// Returns the name of a field in the upstream's sort and filters; by default its own.
+    /// Returns the name of a field in the upstream's sort and filters; by default the field's own name.
     pub(crate) fn upstream_name<'a>(&'a self, name: &'a str) -> &'a str {
         match self.others.iter().find(|field| field.name == name) {
             Some(field) => &field.upstream,
@@ -93,7 +93,7 @@ impl DialectFields {
         self.field(name).at.clone()
     }
 
-    /// Returns the order of a list without a declared one, in which items are told apart by their ids.
+    /// Returns the order of a list without a declared one, which has the id alone, to distinguish items.
     pub(crate) fn no_order(&self) -> Order {
         Order::undeclared(self.id.key(Direction::Ascending))
     }
@@ -101,6 +101,7 @@ impl DialectFields {
     /// Returns the order of these terms. Terms after the id have no effect and are dropped.
     pub(crate) fn order(&self, terms: &[SortTerm], id_direction: Direction) -> Order {
         let id_term = terms.iter().position(|term| term.field == ID);
+        // Ids differ, so that terms after the id decide nothing. Test: `clients_choose_an_order`.
         let strong = &terms[..id_term.unwrap_or(terms.len())];
         let id_direction = id_term.map_or(id_direction, |at| terms[at].direction);
         let strong = strong.iter().map(|term| self.field(&term.field).key(term.direction)).collect();

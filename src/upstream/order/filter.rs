@@ -1,4 +1,4 @@
-//! Filters on keys, written in the words of a dialect.
+//! Filters on keys, written in the syntax of a dialect.
 //!
 //! A filter has one of two forms: parameters that all hold (or, numbered by `{group}`, groups of which one holds), or
 //! one expression in one parameter. Values are written so that nothing in them can end the value, the expression or the
@@ -44,10 +44,11 @@ enum FilterForm {
     Expression(Box<FilterExpression>),
 }
 
-/// The words of comparisons: for every field, or by the upstream's name of a field.
+/// The words of comparisons: the parameter or expression by which each is written, for all fields or for single ones by
+/// their upstream names.
 #[derive(Clone, Debug)]
 struct ComparisonWords<T> {
-    /// The words for all fields; none if only some fields have words.
+    /// The words for all fields; empty if only some fields have words.
     general: Terms<T>,
     fields: Vec<(String, Terms<T>)>,
 }
@@ -58,7 +59,7 @@ struct Terms<T> {
     terms: Vec<(ComparisonWord, T)>,
 }
 
-/// The meaning of a word.
+/// The comparison that a word of a dialect stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ComparisonWord {
     /// A comparison of values, whatever the direction of the list.
@@ -89,7 +90,7 @@ impl FilterSide {
     }
 }
 
-/// A comparison to be written.
+/// A comparison that a filter contains, with all that its words depend on.
 #[derive(Clone, Copy, Debug)]
 struct Compared<'a> {
     /// The upstream's name of the field.
@@ -155,6 +156,7 @@ impl FilterTemplate {
                 let names = used.flat_map(|(key, _)| parameters.names(fields.upstream_name(&key.name)));
                 parameters.agree_with(&names.collect::<Vec<_>>(), client)
             }
+            // An empty filter is enough to see whether the client's expression can be combined.
             FilterForm::Expression(expression) => expression.merged(client, "").is_some(),
         }
     }
@@ -177,6 +179,7 @@ impl FilterTemplate {
             FilterForm::Parameters(parameters) => {
                 let pairs = parameters.write(filter, &compared).ok_or(Unaskable::Filter)?;
                 let names: Vec<String> = pairs.iter().map(|pair| pairs::name(pair)).collect();
+                // The upstream might read only one of two parameters. Test: `the_clients_own_filters_stay_in_force`.
                 if !parameters.agree_with(&names, client) {
                     return Err(Unaskable::Filter);
                 }
@@ -258,10 +261,11 @@ impl<T> ComparisonWords<T> {
         Some(Self { general: general?, fields: fields.into_iter().collect::<Option<_>>()? })
     }
 
-    /// Returns the words of a comparison with a field, in a list with the field falling or rising.
+    /// Returns the words of a comparison with a field, in a list in which the field falls or rises.
     fn find(&self, field: &str, comparison: Comparison, falls: bool) -> Option<&T> {
         let terms = &self.terms(field)?.terms;
         let said = |word: ComparisonWord| terms.iter().find(|(known, _)| *known == word).map(|(_, term)| term);
+        // Words for sides, as `startkey`, mean greater or less by the direction in which the list is requested.
         said(ComparisonWord::Compared(comparison))
             .or_else(|| said(ComparisonWord::Sided(FilterSide::of(comparison, falls)?)))
     }
@@ -273,7 +277,6 @@ impl<T> ComparisonWords<T> {
         self.fields.iter().find(|(name, _)| name == field).map(|(_, terms)| terms)
     }
 
-    /// Returns all words.
     fn all(&self) -> impl Iterator<Item = (ComparisonWord, &T)> {
         let fields = self.fields.iter().map(|(_, terms)| terms);
         [&self.general].into_iter().chain(fields).flat_map(|terms| terms.terms.iter().map(|(how, term)| (*how, term)))
@@ -302,7 +305,7 @@ impl<T> Terms<T> {
     }
 }
 
-/// Returns the fault and help of a comparison without a counterpart, or of a setting for the other form.
+/// Returns the fault and help of a comparison without its counterpart, or of a setting of expressions without `query`.
 fn lonely_term(filter: &DialectFilter) -> Option<(Cow<'static, str>, Cow<'static, str>)> {
     let all = [&filter.terms].into_iter().chain(filter.fields.iter().map(|(_, terms)| terms));
     for terms in all {

@@ -24,7 +24,7 @@ pub struct Guarantee {
     pub why: String,
     /// The best level of a page.
     pub level: Level,
-    /// The obstacle to the next level; none at the highest.
+    /// The obstacle to the next level, as a clause; `None` at the highest level.
     pub keeps_from_next: Option<String>,
 }
 
@@ -57,15 +57,17 @@ impl Modes {
         }
     }
 
-    /// Returns the mode of this order. If the route asks for filters and this order has none, pages are found by
-    /// offset.
+    /// Returns the mode of this order. If the route's mode needs filters and the first key of this order has none,
+    /// pages are found by offset.
     pub(crate) fn of(&self, order: &Order, flips: bool) -> Mode {
         if self.by_token {
             return Mode::Token;
         }
         match (self.wanted, self.filter_shows(order)) {
+            // An order by the id alone has no keys to look up.
             (Mode::Seek, _) if order.places_items() && (self.looks_up || order.strong().is_empty()) => Mode::Seek,
             (Mode::Keyset, Some(_)) => Mode::Keyset,
+            // Pages before an item are read from the flipped list. Test: `the_strongest_mode_is_chosen_and_told_why`.
             (Mode::Auto, Some(true)) if flips => Mode::Keyset,
             (Mode::Auto, Some(_)) if self.by_range => Mode::Keyset,
             _ => Mode::Offset,
@@ -77,7 +79,8 @@ impl Modes {
         !self.by_range || self.filter_shows(order).is_some()
     }
 
-    /// Returns whether pages of this order can be found by filters, and whether these include the anchor.
+    /// Returns whether filters on the first key include the anchor; `None` if pages of this order can't be found by
+    /// them.
     pub(crate) fn filter_shows(&self, order: &Order) -> Option<bool> {
         let first = &order.strong().first().unwrap_or_else(|| order.id()).name;
         let usable = self.first_keys.iter().find(|(name, _)| name == first).filter(|_| order.places_items());
@@ -131,6 +134,8 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
         let help = "the route declares no order: order = [\"-created_at\", \"id\"] says how its list is sorted";
         return (Level::Anchored, Some(help.to_owned()));
     }
+    // Two spellings may be equal to the upstream. Ids show where such a run ends if the upstream sorts ties by them.
+    // Test: `a_level_comes_with_the_obstacle_to_the_next`.
     let by_token = paging.family == Family::Token;
     let opaque = order.strong().last().filter(|_| order.ends_opaque() && (by_token || !order.places_items()));
     if let Some(key) = opaque {
@@ -153,6 +158,7 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
                 .item_token
                 .as_ref()
                 .is_none_or(|token| Some(&token.value) == response.id.as_ref().map(|id| &id.value));
+        // Any other token may be an offset: the removal of an item before it goes unnoticed.
         return match by_id {
             true => checked(format!("{name} lists what comes after an item, and no answer shows that item again")),
             false => {
@@ -171,6 +177,7 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
             "{name} filters {first} without its own value, so that no answer shows where it begins"
         ));
     }
+    // A page of the flipped list shows both sides of where two pages meet.
     let aligned = paging.family == Family::Page && !by_filter && !sorted.flips;
     match paging.sizes() {
         Sizes::Fixed(size) if aligned => checked(format!(

@@ -1,4 +1,4 @@
-//! The modes in which the pages of a route can be found, judged by the compiled dialect.
+//! The check of a route's mode: whether the compiled dialect can find pages in it.
 
 use crate::{
     config::{
@@ -22,6 +22,7 @@ pub(crate) fn check(list: &ListSettings, places: Places, diagnostics: &mut Diagn
     let obstacle = match mode {
         Mode::Keyset => keyset_obstacle(list, places, first),
         Mode::Seek => seek_obstacle(list, places, first),
+        // Ranges are all that requests of such a dialect can name.
         Mode::Auto if places == Places::Ranges => keyset_obstacle(list, places, first),
         Mode::Auto | Mode::Offset | Mode::Token => None,
     };
@@ -72,8 +73,8 @@ impl Obstacle {
     }
 }
 
-/// Returns why the pages of an order can't be found by range filters on its first key. `first` is `None` if no order is
-/// declared, and `id` for the item's id.
+/// Returns the reason that the pages of an order can't be found by range filters on its first key. `first` is `None` if
+/// no order is declared, and `id` for the item's id.
 pub(crate) fn keyset_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Option<Obstacle> {
     let dialect = &list.dialect.name;
     if places == Places::Tokens {
@@ -117,8 +118,8 @@ pub(crate) fn keyset_obstacle(list: &ListSettings, places: Places, first: Option
     field_obstacle(first, field, filter, terms, dialect)
 }
 
-/// Returns why the cursors of an order can't hold ids alone: the keys of an item must be there to be looked up. A first
-/// key that can't be filtered by is no reason, since the item's place is then searched for.
+/// Returns the reason that the cursors of an order can't have ids alone: the keys of an item must be looked up by its
+/// id. A first key without filters is no such reason, because the place is then searched for.
 fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Option<Obstacle> {
     let dialect = &list.dialect.name;
     match first {
@@ -138,8 +139,8 @@ fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Op
     }
 }
 
-/// Checks whether a range of a field can be asked for that shows the item which the page begins after: a range that
-/// includes its own end, or one that begins at a neighbouring value.
+/// Checks whether the range that a page begins with can include the item of its cursor: the range includes its own end
+/// (`x >= 10`), or begins at a neighbouring value (`x > 9`), which numbers and date-times have.
 pub(crate) fn shows_its_end(list: &ListSettings, name: &str) -> bool {
     let Some(filter) = &list.dialect.filter else {
         return false;
@@ -152,7 +153,8 @@ pub(crate) fn shows_its_end(list: &ListSettings, name: &str) -> bool {
     has_inclusive(filter, terms) || (has_neighbours && terms.is_exclusive())
 }
 
-/// Checks whether a range that includes its own end can be asked for in both directions.
+/// Checks whether ranges that include their own ends can be written in both directions: by words for them, or by `lt`
+/// and `gt` with `eq` as an alternative.
 fn has_inclusive(filter: &DialectFilter, terms: &DialectTerms) -> bool {
     let either = terms.eq.is_some() && alternatives(filter, terms);
     terms.is_inclusive()
@@ -161,7 +163,7 @@ fn has_inclusive(filter: &DialectFilter, terms: &DialectTerms) -> bool {
         || (terms.is_exclusive() && either)
 }
 
-/// Checks whether one of two comparisons can be asked for.
+/// Checks whether alternatives can be written: two comparisons of which one holds.
 fn alternatives(filter: &DialectFilter, terms: &DialectTerms) -> bool {
     filter.or.is_some()
         || [&terms.lt, &terms.gt, &terms.after, &terms.before]
@@ -215,6 +217,7 @@ fn field_obstacle(
         return Some(Obstacle::new(format!("to write values of {name}"), help));
     }
     let nulls = field.map_or(Nulls::Unsaid, |field| field.nulls);
+    // An id is never null.
     if name == ID || nulls == Nulls::None {
         return None;
     }

@@ -24,20 +24,19 @@ use crate::{
 /// The parts from which orders are compiled.
 #[derive(Clone, Debug)]
 pub(crate) struct Orders {
-    /// The sort of the dialect; none if the upstream can't be asked for an order.
+    /// The sort of the dialect; `None` if the upstream can't be asked for an order.
     pub(crate) sort: Option<SortTemplate>,
     pub(crate) fields: DialectFields,
-    /// The filters of the dialect; none if it has none.
+    /// The filters of the dialect; `None` if it has none.
     pub(crate) filter: Option<FilterTemplate>,
     modes: Modes,
     /// The places that are read from answers, without the columns of an order.
     shape: Shape,
-    /// The place of the token of an item, if that is not its id.
+    /// The place of the token of an item; `None` if the id is the token, or items have none.
     item_token: Option<Pointer>,
 }
 
 impl Orders {
-    /// Collects the parts.
     pub(crate) fn new(
         sort: Option<SortTemplate>,
         fields: DialectFields,
@@ -78,6 +77,7 @@ impl Orders {
             (true, true) => order.columns(),
             (true, false) => order.strong().len(),
         };
+        // An order by the id alone has no ties. Test: `the_order_is_asked_for_where_all_of_it_can_be`.
         let ties = list.ties.filter(|_| !order.strong().is_empty());
         self.compile(order, keys, ties)
     }
@@ -87,8 +87,8 @@ impl Orders {
     ///
     /// # Errors
     ///
-    /// [`Unsortable`] where a key that can only be told apart is not the last one, and where the upstream can't be asked
-    /// for all of the strong keys: those that it did not sort by would contradict the order on every page.
+    /// Returns [`Unsortable`] if a key whose values compare for equality alone is not the last one, or if the upstream
+    /// can't be asked for all strong keys: those that it did not sort by would contradict the order on every page.
     pub(crate) fn chosen(
         &self,
         declared: &CompiledOrder,
@@ -100,6 +100,8 @@ impl Orders {
             && order.strong() == declared.order.strong()
             && order.id() == declared.order.id()
         {
+            // The declared order keeps the properties that the route states for it, as `ties`. Test:
+            // `clients_choose_an_order`.
             return Ok(declared.clone());
         }
         if !self.modes.finds(&order) {
@@ -109,6 +111,8 @@ impl Orders {
         if self.sort.as_ref().is_some_and(SortTemplate::is_whole) {
             return self.turned(declared, order);
         }
+        // If another key follows values that compare for equality alone, no page could be proven. Test:
+        // `an_order_that_a_client_chose_has_a_mode_of_its_own`.
         if let Some(key) = order.strong().iter().rev().skip(1).find(|key| key.kind == Kind::Opaque) {
             return Err(Unsortable::Opaque(key.name.clone()));
         }
@@ -140,7 +144,7 @@ impl Orders {
         self.filter.as_ref().map(|filter| filter.all_names(fields)).unwrap_or_default()
     }
 
-    /// Returns the form of keys in the dialect's own words; `None` if it has none.
+    /// Returns the form by which the upstream's own sort parameters are read back; `None` if the dialect has no sort.
     pub(crate) fn form(&self) -> Option<SortForm> {
         let sort = self.sort.as_ref()?;
         let keys: Vec<(&str, UpstreamKey<'_>)> = self
@@ -167,6 +171,7 @@ impl Orders {
         let flips = self.flips(&order, asked);
         let id_at = order.strong().len();
         let by_names = self.sort.as_ref().is_some_and(|sort| !sort.is_whole());
+        // A long run of ties is read by the id alone. Test: `a_run_is_asked_for_by_the_id_alone`.
         let sorts_by_id = order.is_declared() && by_names && self.fields.can_sort_by_id();
         let [mut flipped, mut by_id, mut by_id_flipped] = [(); 3].map(|()| String::new());
         let mut edits = [self.edits_by(&order, 0..asked), Edits::new(), Edits::new(), Edits::new()];
@@ -188,7 +193,8 @@ impl Orders {
         CompiledOrder { order, query, asked, flips, filters, mode, flipped, by_id, by_id_flipped, edits, shape }
     }
 
-    /// Writes the query that asks for these keys of an order, as far as possible, and returns the number of keys in it.
+    /// Writes the query that asks for these keys of an order, as far as the upstream takes them, and returns the number
+    /// of keys in it.
     fn sort_by(&self, order: &Order, keys: std::ops::Range<usize>) -> (String, usize) {
         let Some(sort) = self.sort.as_ref().filter(|_| !keys.is_empty()) else {
             return (String::new(), 0);
@@ -197,7 +203,7 @@ impl Orders {
         (sort.render(wanted), sort.asked(wanted.len()))
     }
 
-    /// Returns the edits of a body that ask for these keys of an order, as far as possible.
+    /// Returns the edits of a body that ask for these keys of an order, as far as the upstream takes them.
     fn edits_by(&self, order: &Order, keys: std::ops::Range<usize>) -> Edits {
         match self.sort.as_ref().filter(|_| !keys.is_empty()) {
             Some(sort) => sort.edits(&self.upstream_keys(order)[keys]),
@@ -222,6 +228,8 @@ impl Orders {
         let Some(sort) = &self.sort else {
             return false;
         };
+        // A promised key that requests leave out would not be reversed. Test:
+        // `an_order_flips_if_requests_ask_for_all_that_it_promises`.
         let promised = match order.ties() {
             Ties::Ordered => order.columns(),
             Ties::Unordered => order.strong().len(),
@@ -230,7 +238,7 @@ impl Orders {
         order.is_declared() && asked > 0 && asked >= promised && order.strong().iter().all(|key| nulls_turn(key.nulls))
     }
 
-    /// Returns the filters that can be combined with the client's.
+    /// Returns the filters of an order; `None` if it has none, or if they can't be combined with the client's.
     pub(crate) fn filters_beside(&self, sorted: &CompiledOrder, client: &str) -> Option<Arc<Filters>> {
         let filters = sorted.filters.as_ref()?;
         let agrees = || {

@@ -1,4 +1,4 @@
-//! Orders in the words of the upstream's sort.
+//! Orders, and the sorts by which an upstream is asked for them.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -95,9 +95,9 @@ pub(crate) struct UpstreamKey<'a> {
 pub(crate) struct SortTemplate {
     query: QueryTemplate,
     body: Option<BodyTemplate>,
-    /// The separator of several keys in a body.
+    /// The separator of several keys in a text of a body.
     body_join: Option<String>,
-    /// The separator of several keys; without it each key has parameters of its own.
+    /// The encoded separator of several keys in a query; without it each key has parameters of its own.
     join: Option<String>,
     ascending: String,
     descending: String,
@@ -126,6 +126,7 @@ impl SortTemplate {
             }
             return None;
         }
+        // A body whose members can't be repeated or joined has room for one key.
         let repeats = body.as_ref().is_none_or(|body| body.repeats(sort.join.is_some()));
         let most = if repeats { usize::MAX } else { 1 };
         Some(Self {
@@ -158,9 +159,9 @@ impl SortTemplate {
         self.body.as_ref().map(BodyTemplate::places).unwrap_or_default()
     }
 
-    /// Returns the form in which a query states these keys (names, and keys ascending). If nulls have words, keys are
-    /// also recognized without them; if field and direction share a value, a field alone is ascending, as in all such
-    /// upstreams.
+    /// Returns the form by which these keys are read back from a query; `keys` has the names of fields, and their keys
+    /// ascending. Keys are also recognized without the words for nulls. If field and direction share a value, a field
+    /// alone is ascending, as in all such upstreams: `sort=name`.
     pub(crate) fn form(&self, keys: &[(&str, UpstreamKey<'_>)]) -> SortForm {
         // A sort that names no field can't be read back.
         let keys = if self.whole { &[] } else { keys };
@@ -172,6 +173,7 @@ impl SortTemplate {
                 if direction == Direction::Ascending {
                     said.extend(self.bare(key.field).map(|pair| vec![pair]));
                 }
+                // Without words for nulls both spellings are the same.
                 said.dedup();
                 let term = SortTerm { field: (*name).to_owned(), direction };
                 form.keys.extend(said.into_iter().map(|pairs| SortWords { term: term.clone(), pairs }));
@@ -188,7 +190,7 @@ impl SortTemplate {
             .collect()
     }
 
-    /// Returns a key by its field alone, if one value contains both field and direction.
+    /// Returns the parameter of a key by its field alone, `sort=name`, if one value contains both field and direction.
     fn bare(&self, field: &str) -> Option<(String, String)> {
         let mut said = self.query.parameters.iter().filter(|parameter| parameter.variables().next().is_some());
         let (parameter, None) = (said.next()?, said.next()) else { return None };
@@ -208,17 +210,17 @@ impl SortTemplate {
         self.whole
     }
 
-    /// Returns how many of this many keys can be asked for.
+    /// Returns how many of this many keys can be asked for. The rest of an order is assumed, and checked.
     pub(crate) fn asked(&self, keys: usize) -> usize {
         keys.min(self.max_keys)
     }
 
-    /// Returns how often the sort is written for this many keys.
+    /// Returns the number of keys, of this many, that the sort is written for; at most one if the sort names no field.
     fn repeats(&self, keys: usize) -> usize {
         if self.whole { keys.min(1) } else { self.asked(keys) }
     }
 
-    /// Writes the query that asks for these keys, as far as possible.
+    /// Writes the query that asks for these keys, up to the number that the upstream takes.
     pub(crate) fn render(&self, keys: &[UpstreamKey<'_>]) -> String {
         let keys = &keys[..self.repeats(keys.len())];
         let mut query = String::new();
@@ -243,12 +245,13 @@ impl SortTemplate {
         query
     }
 
-    /// Returns the edits of a body that ask for these keys, as far as possible.
+    /// Returns the edits of a body that ask for these keys, up to the number that the upstream takes.
     pub(crate) fn edits(&self, keys: &[UpstreamKey<'_>]) -> Edits {
         let Some(body) = &self.body else { return Edits::new() };
         let words: Vec<_> = keys[..self.repeats(keys.len())]
             .iter()
             .map(|key| {
+                // A member for nulls is left out if the route does not state their place.
                 move |variable| self.word(variable, *key).filter(|word| !word.is_empty() || variable != Variable::Nulls)
             })
             .collect();
@@ -260,7 +263,7 @@ impl SortTemplate {
         body.edits(&values.collect::<Vec<_>>(), self.body_join.as_deref())
     }
 
-    /// Writes one parameter with the values of all keys.
+    /// Writes one parameter with the joined values of all keys: `sort=-created_at,id`.
     fn joined(&self, parameter: &Parameter, keys: &[UpstreamKey<'_>], join: &str) -> String {
         let repeated = if parameter.variables().next().is_some() { keys } else { &keys[..1.min(keys.len())] };
         let mut rendered = String::new();

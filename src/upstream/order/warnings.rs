@@ -1,4 +1,4 @@
-//! Warnings about a route's order that need no answer.
+//! Warnings about a route's order that follow from its settings, without an answer of the upstream.
 
 use super::{fields::DialectFields, sort::CompiledOrder};
 use crate::{
@@ -28,7 +28,7 @@ pub(crate) fn warn(
     warn_of_change_times(list, diagnostics);
 }
 
-/// Warns of an order with a field that is missing from `sortable`: requests ask for no field of it then.
+/// Warns of an order with a field that is missing from `sortable`: requests then ask for no order at all.
 fn warn_of_silence(list: &ListSettings, fields: &DialectFields, diagnostics: &mut Diagnostics) {
     let Some(sortable) = list.sortable.first() else { return };
     let names = list.order.iter().map(|term| term.value.field.as_str()).filter(|name| *name != "id").chain(["id"]);

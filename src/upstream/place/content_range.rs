@@ -19,7 +19,7 @@ impl RangePart {
         [("start", Self::Start), ("end", Self::End), ("total", Self::Total)];
 }
 
-/// A parsed content range.
+/// The values of `Content-Range`, each `None` if it is missing or invalid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ContentRange {
     /// The first and last item, both counted from 0.
@@ -65,13 +65,13 @@ impl ContentRange {
             _ => Some(integer(total)?),
         };
         // A total that is smaller than its range is a wrong estimate. The start of the answer is still valid. Test:
-        // `nonsense_as_a_total_is_no_total`.
+        // `an_invalid_total_is_no_total`.
         let total = total.filter(|total| range.is_none_or(|(_, end)| end < *total));
         Some(Self { range, total })
     }
 }
 
-/// Parses digits.
+/// Parses a number of ASCII digits alone; returns `None` beyond 64 bits.
 pub(crate) fn integer(text: &str) -> Option<u64> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_ranges_with_and_without_unit_and_total() {
+    fn ranges_are_read_with_and_without_unit_and_total() {
         assert_eq!(read("0-24/3573"), Some((Some((0, 24)), Some(3573))));
         assert_eq!(read("items 0-24/3573"), Some((Some((0, 24)), Some(3573))));
         assert_eq!(read("0-24/*"), Some((Some((0, 24)), None)));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_says_nothing() {
+    fn invalid_content_ranges_are_ignored() {
         for field in ["", "0-24", "items", "a-b/3", "0-/3", "-3/4", "0-24/", "0-24/-1", "0-24/1e3", "0x0-1/2"] {
             assert_eq!(read(field), None, "{field}");
         }

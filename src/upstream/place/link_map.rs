@@ -10,14 +10,14 @@ use percent_encoding::percent_decode_str;
 pub struct LinkMap {
     /// The authorities of the upstream: lower case, without usual ports.
     pub authorities: Vec<String>,
-    /// The path of the upstream that the mapped path replaces: with all below it, or as a prefix of every path.
+    /// The start of the upstream's paths that [`Self::to`] replaces, in whole segments. Links to other paths stay.
     pub from: String,
     /// The start of mapped links, which replaces scheme, authority and [`Self::from`].
     pub to: String,
 }
 
 impl LinkMap {
-    /// Returns an authority as it is compared.
+    /// Normalizes an authority for comparison: lower case, without the ports 80 and 443.
     #[must_use]
     pub fn authority(text: &str) -> String {
         let text = text.to_ascii_lowercase();
@@ -31,6 +31,8 @@ impl LinkMap {
         let rest = link.trim();
         let rest = without_scheme(rest)?.strip_prefix("//")?;
         let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        // The whole authority is compared: `people.internal@evil.example` is another host. Test:
+        // `links_to_the_upstream_lead_to_the_gateway`.
         if !self.authorities.contains(&Self::authority(authority)) {
             return None;
         }
@@ -46,7 +48,7 @@ impl LinkMap {
         if let Some(below) = path.strip_prefix(from)
             && (below.is_empty() || below.starts_with('/'))
         {
-            // A final slash of the upstream's own is none of the client's path.
+            // The final slash belongs to the upstream's spelling of the path, not to the client's.
             let is_same = below == "/" && self.from.ends_with('/');
             return Some(if is_same { "" } else { below });
         }
@@ -65,6 +67,8 @@ impl LinkMap {
                 _ if is_escaped => is_escaped = false,
                 b'\\' => is_escaped = is_quoted,
                 b'"' => is_quoted = !is_quoted,
+                // A `<` in a quoted parameter begins no target. Test:
+                // `targets_of_fields_are_mapped_and_all_else_keeps_its_bytes`.
                 b'<' if !is_quoted && at >= kept => {
                     let start = at + 1;
                     let Some(length) = field[start..].find('>') else { break };
@@ -83,7 +87,7 @@ impl LinkMap {
     }
 }
 
-/// Removes `http:` or `https:`.
+/// Removes `http:` or `https:` from a link. A link that begins with `//` stays as it is; others give `None`.
 fn without_scheme(link: &str) -> Option<&str> {
     if link.starts_with("//") {
         return Some(link);

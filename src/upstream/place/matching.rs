@@ -1,4 +1,4 @@
-//! Matches of answers whose meaning differs from their status: past the end, or a failure.
+//! Matches of answers whose meaning differs from their status: past the end, gone, or a failure.
 
 use super::{PlaceCompiler, ResponseView};
 use crate::{
@@ -20,7 +20,7 @@ pub(crate) struct Match {
 }
 
 impl Match {
-    /// Compiles a list of matches.
+    /// Compiles a list of matches, and reports the faults of all of them.
     pub(crate) fn compile_all(sources: &[DialectMatch], places: &mut PlaceCompiler<'_>) -> Option<Vec<Self>> {
         let compiled: Vec<Option<Self>> = sources.iter().map(|source| Self::compile(source, places)).collect();
         compiled.into_iter().collect()
@@ -104,11 +104,13 @@ impl Equality {
     pub(crate) fn holds(&self, response: ResponseView<'_>) -> bool {
         let raw = response.fact(self.fact);
         match &self.value {
+            // A missing member is not null. Test: `matches_compare_by_value`.
             ExpectedScalar::Null => raw == b"null",
             ExpectedScalar::Boolean(boolean) => scalar::boolean(raw) == Some(*boolean),
             ExpectedScalar::Text(text) => scalar::text(raw).is_some_and(|found| *found == *text.as_bytes()),
             ExpectedScalar::Number(number) => {
                 let count = scalar::unsigned(number.as_bytes());
+                // `7` equals `7.0`; other numbers must be spelt alike. Test: `matches_compare_by_value`.
                 raw == number.as_bytes()
                     || (scalar::kind(raw) == ScalarKind::Number && count.is_some() && count == scalar::unsigned(raw))
             }

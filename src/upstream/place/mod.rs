@@ -40,7 +40,7 @@ pub(crate) struct PlaceCompiler<'a> {
 }
 
 impl PlaceCompiler<'_> {
-    /// Compiles any place.
+    /// Compiles a place of any kind, or reports its fault.
     pub(crate) fn place(&mut self, source: &Located<String>) -> Option<ResponsePlace> {
         let text = source.value.as_str();
         if text.is_empty() || text.starts_with('/') {
@@ -81,6 +81,7 @@ impl PlaceCompiler<'_> {
             return self.refuse_as(source, "\"/\" is the member with the empty name".to_owned(), help.to_owned());
         }
         let template = TemplateText::parse(text, source, &[Variable::Collection], self.diagnostics)?;
+        // The collection is one step of the pointer, whatever characters its name has.
         let collection = self.collection.replace('~', "~0").replace('/', "~1");
         let rendered = template.render(&|_| Some(collection.as_str().into())).unwrap_or_default();
         match Pointer::parse(&rendered) {
@@ -116,7 +117,7 @@ impl PlaceCompiler<'_> {
     }
 }
 
-/// Suggests a correction of an invalid place.
+/// Returns the correction of a place that is no JSON Pointer.
 fn pointer_help(text: &str) -> String {
     Pointer::parse(text).err().map_or_else(String::new, |error| error.message)
 }
@@ -159,7 +160,7 @@ impl ResponseView<'_> {
         }
     }
 
-    /// Returns whether there is a value other than null and the empty text.
+    /// Returns whether the place has a value other than null and the empty text.
     pub(crate) fn says_something(&self, place: &ResponsePlace) -> bool {
         match place {
             ResponsePlace::Fact(index) => {

@@ -28,12 +28,12 @@ impl HeaderTemplates {
         Some(Self { headers: headers.into_iter().collect::<Option<_>>()? })
     }
 
-    /// Returns the variables.
+    /// Returns the variables of all values.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
         self.headers.iter().flat_map(|(_, text)| text.variables())
     }
 
-    /// Writes the headers whose variables are all known; returns nothing if a value is invalid in a header.
+    /// Writes the headers whose variables are all known; returns `None` if a value is invalid in a header.
     pub(crate) fn render<'v>(
         &self,
         value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,

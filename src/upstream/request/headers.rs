@@ -86,7 +86,8 @@ pub enum HeaderRefusal {
 /// replace the client's; `added` are the operator's, which replace both. `codings` is the value of `Accept-Encoding`.
 ///
 /// # Errors
-/// Where `Connection` would take a header away that decides whose view the answer is, or where it came from.
+/// Returns [`HeaderRefusal`] if `Connection` is malformed, or nominates a header of `protected` or of the request's
+/// origin: the upstream would not see whose view the answer is, or where the request came from.
 pub fn request_headers(
     (host, codings): (HeaderValue, &HeaderValue),
     client: &HeaderMap,
@@ -96,6 +97,8 @@ pub fn request_headers(
     added: &[(HeaderName, HeaderValue)],
 ) -> Result<HeaderMap, HeaderRefusal> {
     let nominated = nominations(client, &[protected])?;
+    // CGI-like servers would take a client's `x_tenant_id` for `x-tenant-id`. Test:
+    // `twins_of_the_gateways_headers_are_dropped`.
     let set = dialect.iter().chain(added);
     let ours = [&ACCEPT, &VIA].into_iter().chain(protected).chain(set.clone().map(|(name, _)| name));
     let mut headers = HeaderMap::with_capacity(client.len() + dialect.len() + added.len() + 8);
@@ -114,21 +117,25 @@ pub fn request_headers(
     headers.append(VIA, via(origin.version));
     headers.insert(ACCEPT_ENCODING, codings.clone());
     // The gateway writes the client's answer itself. If the media type determines the list, cursors are bound to it.
+    // Test: `lists_are_asked_for_as_json`.
     if !(protected.contains(&ACCEPT) && accepts_json(&headers)) {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     }
+    // In this order the operator's headers replace those of the dialect. Test:
+    // `headers_of_the_dialect_replace_those_of_the_client`.
     for (name, value) in set {
         headers.insert(name, value.clone());
     }
     Ok(headers)
 }
 
-/// Returns the names of a client's headers about its origin that are not vouched for: all such headers of an unknown
-/// client, and those of a trusted proxy that it is not known to write (`vouched`), because it forwards what the client
-/// sent; and the header with a permit. `subject` is the header for the subject of a client's certificate. Names with `_` are
-/// never vouched for: proxies write hyphens.
+/// Returns the names of headers that are removed from a request before any other code reads it, so that the remaining
+/// ones are reliable: headers about its origin that are not vouched for, and the header with a permit.
 ///
-/// They are removed from a request before any other code reads it, so that the remaining ones are reliable.
+/// Of an unknown client no header about the origin is vouched for. Of a trusted proxy those are vouched for that it
+/// writes (`vouched`); others it may forward as the client sent them. `subject` is the header for the subject of a
+/// client's certificate. Names with `_` are never vouched for, because proxies write hyphens: with `x-forwarded-for` in
+/// `vouched`, `x_forwarded_for` is removed.
 #[must_use]
 pub fn unvouched(
     client: &HeaderMap,
@@ -196,11 +203,12 @@ pub fn bound_retry_after(answer: &mut HeaderMap, now: u64) {
     }
 }
 
-/// Returns the seconds from `now`, in seconds since 1970, that `Retry-After` says; nothing without a valid one.
+/// Returns the seconds from `now`, in seconds since 1970, until the time of `Retry-After`; `None` without a valid one.
 #[must_use]
 pub fn retry_after_seconds(answer: &HeaderMap, now: u64) -> Option<u64> {
     let text = answer.get(RETRY_AFTER)?.to_str().unwrap_or_default().trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number beyond 64 bits is later than every bound. Test: `retry_after_is_limited_to_a_day`.
         return Some(text.parse().unwrap_or(u64::MAX));
     }
     let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
@@ -262,6 +270,7 @@ pub fn of_connection(answer: &HeaderMap) -> Vec<HeaderName> {
 #[must_use]
 pub fn authenticates_connection(headers: &HeaderMap) -> bool {
     let said = headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(WWW_AUTHENTICATE));
+    // A challenge may list several schemes. Test: `credentials_of_connections_are_told_from_those_of_requests`.
     let schemes = said.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let mut schemes = schemes.filter_map(|part| part.trim_ascii().split(u8::is_ascii_whitespace).next());
     schemes.any(|scheme| OF_THE_CONNECTION.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes())))
@@ -270,7 +279,8 @@ pub fn authenticates_connection(headers: &HeaderMap) -> bool {
 /// Returns the names that `Connection` nominates, in lower case and folded.
 ///
 /// # Errors
-/// Where `Connection` would take a header away that decides whose view the answer is, or where it came from.
+/// Returns [`HeaderRefusal`] if `Connection` is malformed, or nominates credentials, `Host`, `Via`, a header about the
+/// request's origin, or one of `protected`.
 pub fn nominations(client: &HeaderMap, protected: &[&[HeaderName]]) -> Result<Vec<String>, HeaderRefusal> {
     let mut nominated = Vec::new();
     for field in client.get_all(CONNECTION) {
@@ -280,6 +290,8 @@ pub fn nominations(client: &HeaderMap, protected: &[&[HeaderName]]) -> Result<Ve
             let folded = fold(name.as_str()).into_owned();
             let named = ["authorization", "cookie", "host", "via"].contains(&folded.as_str());
             let mut protected = protected.iter().flat_map(|names| names.iter());
+            // The upstream must see these headers as the gateway saw them. Test:
+            // `headers_of_principal_and_origin_cant_be_nominated`.
             if named || is_forwarding(&folded) || protected.any(|name| fold(name.as_str()) == folded) {
                 return Err(HeaderRefusal::Nominated(name.to_string()));
             }
@@ -309,6 +321,8 @@ fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
     } else if let Ok(chain) = HeaderValue::try_from(chain) {
         headers.insert(FORWARDED_FOR, chain);
     }
+    // The values of a trusted proxy stay: it has seen the host and the scheme of the client. Test:
+    // `the_origin_is_appended_to_that_of_a_trusted_proxy`.
     if let Some(host) = origin.host.and_then(|host| HeaderValue::from_str(host).ok()) {
         headers.entry(FORWARDED_HOST).or_insert(host);
     }
@@ -339,7 +353,7 @@ fn via(version: Version) -> HeaderValue {
     })
 }
 
-/// Returns how often a request has passed a gateway of this name, by its `Via`.
+/// Returns the number of gateways of this name that a request has passed, by its `Via`. A bound on it ends loops.
 #[must_use]
 pub fn passages(client: &HeaderMap) -> usize {
     let fields = client.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
@@ -347,6 +361,7 @@ pub fn passages(client: &HeaderMap) -> usize {
     received_by.filter(|name| *name == NAME).count()
 }
 
+/// Returns a name with `_` as `-`: CGI-like servers give both to the application under one name.
 fn fold(name: &str) -> Cow<'_, str> {
     if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) }
 }
@@ -385,8 +400,8 @@ fn accepts_json(headers: &HeaderMap) -> bool {
     types.any(|name| name.to_ascii_lowercase().contains("json"))
 }
 
-/// Returns whether a header states the origin of a request, in the words of any proxy: servers build links from it and
-/// grant access by it.
+/// Returns whether a header states the origin of a request, under the name that any known proxy has for it. Servers
+/// build links from such headers and grant access by them.
 fn is_forwarding(folded: &str) -> bool {
     const OTHERS: [&str; 16] = [
         "appengine-user-ip",

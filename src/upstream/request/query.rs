@@ -53,9 +53,9 @@ pub(crate) struct RequestExtras<'a> {
     pub(crate) path: &'a str,
     /// The filters: the client's, and those on keys.
     pub(crate) filters: &'a str,
-    /// The sort.
+    /// The sort as query pairs.
     pub(crate) sort: &'a str,
-    /// The sort in the body.
+    /// The edits that put the sort into a body.
     pub(crate) sort_edits: &'a Edits,
 }
 
@@ -104,7 +104,7 @@ impl RequestTemplate {
         self.query.variables().chain(self.headers.variables()).chain(in_body)
     }
 
-    /// Returns whether requests name a position.
+    /// Returns whether requests name a position in the list: an offset, a page or a token.
     pub(crate) fn says_place(&self) -> bool {
         let says = |variable: Variable| {
             variable.is_token()
@@ -134,7 +134,7 @@ impl RequestTemplate {
         self.assemble(fetch, beside, &value, None)
     }
 
-    /// Builds a request for the first items of the list, as few as possible, for the facts of its answer.
+    /// Builds a request for the first items of the list, as few as possible: the facts of its answer are of interest.
     pub(crate) fn ask_first(&self, least: PageSize, beside: RequestExtras<'_>) -> Result<UpstreamRequest, Unaskable> {
         let value = |variable| {
             match variable {
@@ -156,6 +156,8 @@ impl RequestTemplate {
     ) -> Result<UpstreamRequest, Unaskable> {
         let TokenFetch { token, backward, size } = fetch;
         let token = token.as_ref().map(|token| token.0.as_ref());
+        // A token has filters and sort in it; the first page has no token yet. Test:
+        // `a_token_alone_is_sent_without_filters_and_sort`.
         let beside = match token.is_some() && self.token_alone {
             true => RequestExtras { filters: "", sort: "", sort_edits: &NO_EDITS, ..beside },
             false => beside,
@@ -184,7 +186,8 @@ impl RequestTemplate {
         };
         let mut ask = self.assemble(asked, beside, &value, json.as_deref())?;
         if style == token::TokenStyle::Pairs {
-            // Links keep the size that they were made with, because some of them count pages.
+            // Links keep the size that they were made with, because some of them count pages. Test:
+            // `a_link_keeps_its_own_size`.
             let without_size = |variable| value(variable).filter(|_| variable != Variable::Size);
             ask.common = self.written(beside, &without_size);
             if let Some(further) = token {
@@ -202,7 +205,7 @@ impl RequestTemplate {
         token: Option<&[u8]>,
     ) -> Result<UpstreamRequest, Unaskable> {
         let query = self.written(beside, value);
-        // Only a token can be invalid in a header; numbers are always valid.
+        // Only a token can be invalid in a header; numbers are always valid. Test: `a_token_in_a_header_is_one_line`.
         let headers = self.headers.render(value).ok_or(Unaskable::Gone)?;
         let path = beside.path.to_owned();
         let edits = (self.method == Method::POST).then(|| self.edits(beside, value, token));
@@ -257,8 +260,8 @@ impl RequestTemplate {
 
 static NO_EDITS: Edits = Vec::new();
 
-/// Compiles a query with paging parameters. Their names must be fixed and unique: otherwise a client's parameters could
-/// not be told from filters.
+/// Compiles a query with paging parameters. Their names must be fixed and unique: otherwise a client's paging
+/// parameters could not be distinguished from filters.
 fn compile_query(source: &Located<String>, diagnostics: &mut Diagnostics) -> Option<QueryTemplate> {
     let query = QueryTemplate::parse(source, Variable::PAGING, diagnostics)?;
     let mut names: Vec<String> = Vec::new();

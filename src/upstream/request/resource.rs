@@ -35,7 +35,7 @@ const COUNT_VARIABLES: &[Variable] = &[Variable::Path, Variable::Parent];
 /// The path and query of a resource.
 #[derive(Clone, Debug)]
 struct ResourceRequest {
-    /// The path; none if it is that of the list.
+    /// The path; `None` if it is that of the list.
     path: Option<TemplateText>,
     query: QueryTemplate,
     headers: HeaderTemplates,
@@ -86,9 +86,11 @@ impl ResourceRequest {
         let in_path = |variable| match variable {
             Variable::Path => Some(Cow::Borrowed(plain)),
             Variable::Parent => Some(Cow::Borrowed(parent)),
+            // The id is one segment, whatever characters it has. Test: `no_id_leads_out_of_its_segment`.
             Variable::Id => of_id(encode_value),
             _ => None,
         };
+        // Templates of queries encode the id themselves, and those of headers refuse line ends.
         let elsewhere = |variable| match variable {
             Variable::Id => of_id(str::to_owned),
             variable => in_path(variable),
@@ -139,7 +141,7 @@ fn compile_path(source: &Located<String>, allowed: &[Variable], diagnostics: &mu
 #[derive(Clone, Debug)]
 pub(crate) struct ItemTemplate {
     address: ResourceRequest,
-    /// Quotes in ids are doubled, because the id stands in quotes.
+    /// Quotes in ids are doubled, because the id stands in quotes, as in `{path}('{id}')`.
     doubles_quotes: bool,
     /// The place of the element in the answer.
     value: Pointer,
@@ -189,6 +191,7 @@ impl ItemTemplate {
             answer.standing = Standing::Gone;
             answer
         };
+        // Gone for every dialect; `gone` has the answers in addition to these.
         if matches!(status, 404 | 410) {
             return Ok(gone(body));
         }
@@ -217,8 +220,8 @@ impl ItemTemplate {
     }
 }
 
-/// Returns an id as it stands in a path or query before encoding. Returns nothing for ids that would change the path:
-/// the empty text, `.` and `..` between slashes, and control characters.
+/// Returns an id as it stands in a path or query before encoding. Returns `None` for ids that would change the path:
+/// the empty text, texts with `.` or `..` as a segment, and texts with control characters.
 fn written_id(id: &KeyValue) -> Option<Cow<'_, str>> {
     let text: Cow<'_, str> = match id {
         KeyValue::Null => return None,
@@ -264,6 +267,7 @@ impl CountTemplate {
         };
         let mut places = PlaceCompiler { collection, facts: Vec::new(), diagnostics };
         let total = places.place(source);
+        // The conditions are about the total of lists, not about a total at a place of its own.
         let exact_when = match &count.total {
             Some(_) => Some(Vec::new()),
             None => Equality::compile_all(&response.total_exact_when, &mut places),

@@ -1,4 +1,4 @@
-//! The kinds of documents that bodies are, in words for the log.
+//! Descriptions of response bodies for the log, without the values in them.
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 
@@ -38,7 +38,7 @@ fn starts_html(content_type: &[u8]) -> bool {
     content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html"))
 }
 
-/// The most names of members that are told, and the longest.
+/// The maximum number of member names in a description, and the maximum length of each in bytes.
 const MOST_NAMES: usize = 12;
 const LONGEST_NAME: usize = 40;
 
@@ -49,7 +49,7 @@ pub(crate) fn described(headers: &HeaderMap, body: &[u8]) -> String {
 }
 
 /// Returns the names of a document's members, so that an operator finds the place of the list. Names that are no
-/// identifiers may be data, as in a map of addresses, and are not told.
+/// identifiers may be data, as in a map of addresses, and are replaced by `…`.
 fn member_names(body: &[u8]) -> Option<String> {
     let members = members(body)?;
     let is_identifier = |name: &[u8]| {
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_told_by_how_a_body_begins() {
+    fn the_kind_of_a_body_follows_from_its_first_bytes() {
         for (body, kind) in [
             (&b""[..], "an empty body"),
             (b" \r\n", "an empty body"),

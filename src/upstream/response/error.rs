@@ -2,13 +2,13 @@
 
 use thiserror::Error;
 
-/// The reason that a response is no list. Details are for the log and contain nothing of items.
+/// The reason that a response is no list. Details are for the log and contain no part of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReadingError {
     /// A 4xx that the dialect does not explain. The client gets it as it is.
     #[error("the upstream answered {status}")]
     Failed {
-        /// The status.
+        /// The status, 400 to 499.
         status: u16,
         /// The body as it came.
         body: Vec<u8>,
@@ -19,7 +19,7 @@ pub enum ReadingError {
     /// A 3xx other than 304.
     #[error("the upstream redirects with {status}")]
     Redirected {
-        /// The status.
+        /// The status, 300 to 399.
         status: u16,
         /// The `Location` without its query, if it is text: it shows what `upstream_path` should be.
         location: Option<String>,

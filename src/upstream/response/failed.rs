@@ -14,10 +14,10 @@ use crate::{
 /// Values of `status` that mean failure.
 const FAILED: [&[u8]; 4] = [b"fail", b"failed", b"failure", b"error"];
 
-/// Values that mean success.
+/// Texts of an error member that mean success.
 const FINE: [&[u8]; 7] = [b"", b"0", b"ok", b"none", b"null", b"false", b"success"];
 
-/// A member, and whether its value means failure.
+/// The name of a member, and the check whether its value means failure.
 type Sign = (&'static str, fn(&[u8]) -> bool);
 
 /// Returns the top-level member of a body without items that reports a failure. `query` is that of the request: a
@@ -26,6 +26,7 @@ pub(crate) fn told_by(body: &[u8], query: &str) -> Option<&'static str> {
     let members = members(body)?;
     let says = |name: &str| {
         let (_, raw) = members.iter().find(|(member, _)| **member == *name.as_bytes())?;
+        // A filter by status is often repeated beside the items. Test: `an_echo_of_a_query_parameter_is_no_failure`.
         let echoes =
             pairs::raw(query).any(|pair| pairs::name(pair) == name && is_text(raw, pairs::value(pair).as_bytes()));
         (!echoes).then_some(*raw)
@@ -35,7 +36,8 @@ pub(crate) fn told_by(body: &[u8], query: &str) -> Option<&'static str> {
     failed.into_iter().find(|(name, fails)| says(name).is_some_and(fails)).map(|(name, _)| name)
 }
 
-/// Returns whether an error member reports an error: it is not null, false, 0 or empty, nor an error with the code 0.
+/// Returns whether an error member reports an error: it is not null, false, 0 or empty, nor an object with the code 0
+/// or a code of 2xx.
 fn names_error(raw: &[u8]) -> bool {
     match scalar::kind(raw) {
         ScalarKind::Null | ScalarKind::Boolean(false) => false,
@@ -82,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_told_from_what_says_that_all_is_well() {
+    fn failures_are_distinguished_from_signs_of_success() {
         for (body, told) in [
             (r#"{"status":"fail","error":"db down","data":[],"total":0}"#, Some("error")),
             (r#"{"error":{"message":"no shard"},"data":[]}"#, Some("error")),
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_of_what_was_asked_for_is_no_failure() {
+    fn an_echo_of_a_query_parameter_is_no_failure() {
         let body = br#"{"status":"failed","data":[]}"#;
         assert_eq!(told_by(body, "status=failed&page=1"), None);
         assert_eq!(told_by(body, "state=failed&page=1"), Some("status"));

@@ -23,6 +23,7 @@ pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) 
     let (path, query) = split(link);
     let path = match (is_absolute(link), base) {
         (true, _) => Cow::Borrowed(path),
+        // A base may have a path of its own, as `/wiki`. Test: `relative_links_stand_after_their_base`.
         (false, Some(base)) => {
             Cow::Owned(format!("{}/{}", split(base).0.trim_end_matches('/'), path.trim_start_matches('/')))
         }
@@ -33,15 +34,19 @@ pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) 
             Cow::Owned(format!("{folder}/{path}"))
         }
     };
+    // A link of the upstream must not lead requests to other paths. Test: `another_path_is_refused`.
     if plain(&path) != plain(&ask.path) {
         return Err(AnotherPath(path.into_owned()));
     }
+    // The common part alone: parameters that earlier links added are needed again. Test:
+    // `parameters_that_earlier_links_added_are_kept`.
     let asked: Vec<(String, String)> =
         pairs::raw(&ask.common).map(|pair| (pairs::name(pair), pairs::value(pair))).collect();
     let mut different = String::new();
     for pair in pairs::raw(query) {
         let known = (pairs::name(pair), pairs::value(pair));
         if !asked.contains(&known) {
+            // Line ends and other characters stay within the query. Test: `a_link_cant_break_out_of_the_query`.
             append_pair(&mut different, &encode_literal(pair));
         }
     }
@@ -75,7 +80,7 @@ fn is_absolute(link: &str) -> bool {
     link.starts_with("//") || link.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
 }
 
-/// Normalizes a path as a server reads it, without its final slash.
+/// Normalizes a path for comparison: decoded as a server reads it, without its final slash.
 fn plain(path: &str) -> String {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
     decoded.trim_end_matches('/').to_owned()
@@ -102,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_continues_the_list() {
+    fn the_different_parameters_of_a_link_continue_the_list() {
         let ask = ask("/api/items", "tag=a&tag=b&q=x%20y&limit=10");
         for (link, continues) in [
             ("https://upstream.internal:8080/api/items?tag=a&tag=b&q=x+y&limit=10&cursor=A%26B", "cursor=A%26B"),
@@ -118,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_continued_it_before_is_said_again() {
+    fn parameters_that_earlier_links_added_are_kept() {
         let mut ask = ask("/items", "limit=2");
         ask.query.push_str("&next=true&cursor=a");
         assert_eq!(parameters("/items?limit=2&next=true&cursor=b", None, &ask).as_deref(), Ok("next=true&cursor=b"));

@@ -107,6 +107,7 @@ impl ResponseReader {
             items_optional: response.items_optional,
             total,
             total_exact_when: total_exact_when?,
+            // The most reliable fact is first; a number of pages comes from a count.
             more: [has_more, is_last, next_url, next_page, last_page].into_iter().flatten().collect(),
             page,
             offset,
@@ -143,6 +144,7 @@ impl ResponseReader {
         let found;
         let facts = match &scanned {
             Some(Ok(page)) => page.facts.as_slice(),
+            // A body that is no JSON or exceeds the limits is not searched for facts.
             Some(Err(JsonError::Malformed { .. } | JsonError::TooDeep | JsonError::TooManyItems)) => &[],
             Some(Err(_)) | None => {
                 found = self.find_facts(status, &body);
@@ -150,7 +152,8 @@ impl ResponseReader {
             }
         };
         let response = ResponseView { headers, body: &body, facts };
-        // A token that is no longer valid may be one of the failures. Contract: slack, "a cursor that is no longer valid".
+        // `gone` comes before `error`, because a token that is no longer valid may be reported as a failure. Contract:
+        // slack, "a cursor that is no longer valid".
         let sent_token = matches!(&ask.fetch, Fetch::Token(fetch) if fetch.token.is_some());
         if sent_token && self.gone.iter().any(|matched| matched.holds(status, response)) {
             return Ok(without_items(Standing::Gone, None, body));
@@ -171,6 +174,8 @@ impl ResponseReader {
             Some(Err(error)) => return Err(self.malformed(error, depth, headers, &body)),
             None => return Err(refused(status, headers, body)),
         };
+        // A 206 without a range that is read may have any part of the list. Test:
+        // `parts_are_lists_where_the_dialect_reads_content_ranges`.
         if status == 206 && !self.reads_content_range() {
             let detail = "206: a part of something, and the dialect reads no content-range".to_owned();
             return Err(ReadingError::Malformed(detail));
@@ -180,6 +185,7 @@ impl ResponseReader {
             let document = described(headers, &body);
             return Err(ReadingError::Malformed(format!("no array at {:?} of {document}", self.items.to_string())));
         }
+        // An unnoticed failure would end the walk early. Test: `an_empty_list_beside_a_failure_is_no_list`.
         if page.items.as_ref().is_none_or(Vec::is_empty)
             && self.error.is_none()
             && let Some(name) = failed::told_by(&body, &ask.query)
@@ -205,14 +211,18 @@ impl ResponseReader {
         let total = self.total(response);
         let said_page = number(&self.page).and_then(|page| page.checked_sub(self.first_page));
         let offset = number(&self.offset).and_then(|item| item.checked_sub(self.first_item));
+        // A page has at least one item, so 0 is no size. Test: `pages_count_from_the_dialects_first`.
         let size = number(&self.size).and_then(|size| u32::try_from(size).ok()).filter(|size| *size > 0);
         let asked_page = match &ask.fetch {
             Fetch::Slice(Slice::Page { number, .. }, _) => Some(number.0),
             _ => None,
         };
+        // The most reliable fact that the answer has. Test: `a_flag_takes_precedence_over_a_next_link`.
         let mut more = self.more.iter().find_map(|source| match source {
             More::Flag(place, when_more) => response.boolean(place).map(|flag| flag == *when_more),
             More::Next(place) => Some(response.says_something(place)),
+            // The page number of the answer counts before the requested one. Test:
+            // `a_count_of_pages_says_more_by_the_page`.
             More::Pages(place) => Some(said_page.or(asked_page)?.saturating_add(1) < response.number(place)?),
         });
         let items = page.items.unwrap_or_default();
@@ -228,8 +238,8 @@ impl ResponseReader {
                 }
                 TokenStyle::Plain | TokenStyle::Json | TokenStyle::Pairs => handed_out,
             };
-            // A next token or link is ignored if the answer also says that nothing follows. Test:
-            // `the_surest_word_on_more_counts`.
+            // A token is ignored if a flag says that nothing follows. Test:
+            // `a_flag_decides_over_tokens_that_stand_beside_it`.
             if more == Some(false) {
                 *if fetch.backward { &mut previous } else { &mut next } = None;
             }
@@ -249,8 +259,8 @@ impl ResponseReader {
         })
     }
 
-    /// Splits the columns: those of the order, and the last one for tokens of items, if the id does not continue the
-    /// list.
+    /// Splits the columns of each row into those of the order and the one with the token of the item, which is the id
+    /// unless the dialect names another place. Without tokens by item there are none of the latter.
     fn columns(&self, found: Vec<Span>, rows: usize) -> (Vec<Span>, Vec<Span>) {
         let Some(tokens) = self.tokens.as_ref().filter(|tokens| tokens.style() == TokenStyle::Item && rows > 0) else {
             return (found, Vec::new());
@@ -264,7 +274,7 @@ impl ResponseReader {
         (others, last_of_each)
     }
 
-    /// Returns the facts of a body that is no list, as far as matches need them.
+    /// Returns the facts of a body that is no list; none if no match looks into the body of this status.
     fn find_facts(&self, status: u16, body: &[u8]) -> Vec<Span> {
         if !self
             .error
@@ -336,7 +346,7 @@ fn without_items(standing: Standing, total: Option<Total>, body: Vec<u8>) -> Ans
     answer
 }
 
-/// Returns the error of a status that no list has.
+/// Returns the error of a response with a status other than that of a list.
 pub(crate) fn refused(status: u16, headers: &HeaderMap, body: Vec<u8>) -> ReadingError {
     match status {
         204 => {
@@ -346,6 +356,8 @@ pub(crate) fn refused(status: u16, headers: &HeaderMap, body: Vec<u8>) -> Readin
         304 => ReadingError::Malformed("304 to a request without conditions".to_owned()),
         300..=399 => {
             let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+            // The query may have secrets, and the location goes into the log. Test:
+            // `each_status_without_a_list_has_its_error`.
             let location = location.map(|text| text.split(['?', '#']).next().unwrap_or_default().to_owned());
             ReadingError::Redirected { status, location }
         }

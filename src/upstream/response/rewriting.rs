@@ -1,7 +1,7 @@
 //! Bodies on their way to legacy clients, in which the links at known places are mapped to the gateway's address.
 //!
-//! A body is rewritten while it streams: between two pieces nothing is kept but the string that may be a link, up to
-//! `LONGEST_LINK`. All other bytes leave as they came. A body that is no JSON leaves unchanged from its fault on.
+//! A body is rewritten while it streams. Between two pieces only a string that may be a link is held back, up to
+//! `LONGEST_LINK` bytes. All other bytes leave as they came. A body that is no JSON leaves unchanged from its fault on.
 
 use crate::{
     json::{Pointer, pointer::PointerStep, scalar, write::push_text},
@@ -115,7 +115,8 @@ impl BodyRewriter {
         }
     }
 
-    /// Takes a byte outside of strings and skipped values; returns the number of bytes taken.
+    /// Takes a byte outside of strings and skipped values. Returns 1, or 0 if the byte belongs to the state that
+    /// follows.
     fn token(&mut self, byte: u8, out: &mut Vec<u8>) -> usize {
         let state = std::mem::replace(&mut self.state, RewritingState::Rest);
         self.state = match (state, byte) {
@@ -153,29 +154,33 @@ impl BodyRewriter {
                 let name = std::mem::take(&mut self.held);
                 RewritingState::Value(self.member(&name))
             }
+            // The body is no JSON. Test: `any_body_without_such_links_leaves_as_it_came`.
             _ => RewritingState::Rest,
         };
         out.push(byte);
         1
     }
 
-    /// Handles a string that may be a link after its next byte.
+    /// Updates the state after the next byte of a string that may be a link.
     fn link(&mut self, ended: bool, is_escaped: bool, out: &mut Vec<u8>) {
         if ended {
             let string = std::mem::take(&mut self.held);
             self.push_link(&string, out);
             self.state = self.after_value();
         } else if self.held.len() > LONGEST_LINK {
+            // A string of this size is no link, and memory is bounded: its bytes leave unchanged. Test:
+            // `links_at_their_places_change_and_no_other_byte`.
             out.append(&mut self.held);
             self.state = RewritingState::Other { depth: 0, is_quoted: true, is_escaped };
         }
     }
 
-    /// Handles a member's name after its next byte.
+    /// Updates the state after the next byte of a member's name.
     fn name(&mut self, ended: bool) {
         if ended {
             self.state = RewritingState::Colon;
         } else if self.held.len() > LONGEST_NAME {
+            // Without the name the places below it are unknown, so the rest leaves as it comes.
             self.held.clear();
             self.state = RewritingState::Rest;
         }
@@ -249,7 +254,8 @@ fn in_string(byte: u8, is_escaped: &mut bool) -> bool {
     byte == b'"'
 }
 
-/// Skips a value; returns the number of its bytes, and whether it ended. The byte after a number or a word is not taken.
+/// Skips a value; returns the number of its bytes, and whether it ended. The byte after a number or a word is not
+/// taken.
 fn skip(piece: &[u8], depth: &mut usize, is_quoted: &mut bool, is_escaped: &mut bool) -> (usize, bool) {
     for (at, byte) in piece.iter().enumerate() {
         if *is_quoted {

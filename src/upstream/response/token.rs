@@ -20,10 +20,10 @@ use crate::{
     },
 };
 
-/// The longest token that is read. Longer ones don't fit into a cursor.
+/// The longest token that is read, in bytes. Longer ones don't fit into a cursor.
 const LONGEST: usize = 8 << 10;
 
-/// The text of a token.
+/// The form in which the core keeps the tokens of a dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenStyle {
     /// The upstream's token, decoded.
@@ -44,7 +44,7 @@ pub(crate) struct TokenReading {
     previous: Option<TokenSource>,
     /// The value is a URL, and the token is this parameter of it.
     parameter: Option<String>,
-    /// The base of relative links.
+    /// The place of the base of relative links.
     base: Option<ResponsePlace>,
     /// The upstream repeats the token that was sent at the end of the list.
     same_at_end: bool,
@@ -118,16 +118,17 @@ impl TokenReading {
         let next = self.one(self.next.as_ref(), true, ask, response)?;
         let previous = self.one(self.previous.as_ref(), false, ask, response)?;
         let sent = fetch.token.as_ref().or(self.first.as_ref());
+        // The request for the first page has sent `first_token`, if the dialect has one.
         let ended = self.same_at_end && sent.is_some() && next.as_ref() == sent;
         Ok((next.filter(|_| !ended), previous))
     }
 
-    /// Returns the style of tokens.
     pub(crate) fn style(&self) -> TokenStyle {
         self.style
     }
 
-    /// Returns whether the answer has a token for this direction. A missing one is the end.
+    /// Returns whether the answer has a token for this direction, where a missing one is the end; `None` if the dialect
+    /// reads none for it.
     pub(crate) fn says_more(&self, found: &TokenPair, backward: bool) -> Option<bool> {
         if self.style == TokenStyle::Pairs && self.next.is_none() {
             // A whole list has no next page.
@@ -151,7 +152,7 @@ impl TokenReading {
                 (Some(link), Some(name)) => {
                     let token = link::parameter(&link, name).filter(|token| !token.is_empty());
                     // The first page needs no token when reading back; when reading on, a missing token would look like
-                    // the end.
+                    // the end. Test: `a_link_that_leads_on_without_its_token_is_no_end`.
                     if token.is_none() && leads_on {
                         let detail = format!("the link that leads on has no parameter {name}");
                         return Err(ReadingError::Malformed(detail));
@@ -192,14 +193,14 @@ fn json_of(response: ResponseView<'_>, place: &ResponsePlace, text: &str) -> Str
     }
 }
 
-/// Returns a text as JSON.
+/// Returns a text as a JSON string, with its quotes.
 pub(crate) fn quoted(text: &str) -> String {
     let mut json = Vec::with_capacity(text.len() + 2);
     push_text(&mut json, text);
     String::from_utf8_lossy(&json).into_owned()
 }
 
-/// Returns the value of a token by item in a query; `None` if it can't stand there.
+/// Returns the value of a token by item as text for a query; `None` for null, the empty text and invalid strings.
 pub(crate) fn said_by_item(raw: &str) -> Option<Cow<'_, str>> {
     match scalar::kind(raw.as_bytes()) {
         ScalarKind::Text => match scalar::text(raw.as_bytes())? {
@@ -212,7 +213,7 @@ pub(crate) fn said_by_item(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Returns the members of an object as encoded parameters; nothing without members.
+/// Returns the members of an object as encoded parameters; `None` for null and without members.
 fn members(raw: &[u8]) -> Result<Option<String>, ReadingError> {
     if scalar::kind(raw) == ScalarKind::Null {
         return Ok(None);

@@ -11,7 +11,7 @@ use crate::{
 /// A request to an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamRequest {
-    /// GET or POST as the dialect says; HEAD for a count that is asked for that way.
+    /// GET or POST by the dialect; HEAD for a count that uses it.
     pub method: Method,
     /// The path as it is sent.
     pub path: String,
@@ -20,20 +20,21 @@ pub struct UpstreamRequest {
     pub query: String,
     /// The headers of the dialect, which replace those of the client.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The edits of the body, in order; none without a body.
+    /// The edits of the body, in order; `None` without a body.
     pub(crate) edits: Option<Vec<Edits>>,
     /// The fetch, by which the answer is read.
     pub(crate) fetch: Fetch,
-    /// The common part of every request for this list, without its size, if links are followed: links add to it.
+    /// The common part of the queries for this list, without the size, if links are followed; otherwise empty. Links
+    /// add their parameters to it.
     pub(crate) common: String,
 }
 
 impl UpstreamRequest {
     /// Builds the body: the client's body without its own parameters, or an empty object, with the dialect's edits.
-    /// Returns nothing for a request without a body.
+    /// Returns `None` for a request without a body.
     ///
     /// # Errors
-    /// Where `client` is no JSON object.
+    /// Returns [`JsonError`] if `client` is no JSON object.
     pub fn body(&self, client: Option<&[u8]>) -> Result<Option<Vec<u8>>, JsonError> {
         let Some(edits) = &self.edits else { return Ok(None) };
         let begun = client.unwrap_or(b"{}").to_vec();

@@ -16,7 +16,7 @@ use crate::{
     json::{Edit, Edits, write::push_text},
 };
 
-/// The values of variables.
+/// The values of variables, as text and as JSON; `None` for a variable without a value.
 #[derive(Clone, Copy)]
 pub(crate) struct Values<'a> {
     /// As text.
@@ -63,7 +63,7 @@ impl BodyTemplate {
         Some(Self { members: compiler.members(members)? })
     }
 
-    /// Returns the variables.
+    /// Returns the variables in names and values.
     pub(crate) fn variables(&self) -> Vec<Variable> {
         let mut found = Vec::new();
         self.members.iter().for_each(|(name, node)| {
@@ -73,7 +73,8 @@ impl BodyTemplate {
         found
     }
 
-    /// Returns JSON Pointers to the members with variables, which clients can't set.
+    /// Returns JSON Pointers to the members with variables, which clients can't set. If a variable stands in a member's
+    /// name, the pointer is that of the object.
     pub(crate) fn places(&self) -> Vec<String> {
         let mut found = Vec::new();
         collect_places(&self.members, "", &mut found);
@@ -104,7 +105,9 @@ fn edits(members: &[(TemplateText, BodyNode)], sets: &[Values<'_>], join: Option
     let edit = |(name, node): &(TemplateText, BodyNode)| {
         let name = written_name(name, sets)?;
         let edit = match node {
+            // Other members of the client's object stay. Test: `placeholders_become_values`.
             BodyNode::Object(inner) if !inner.is_empty() => Edit::Within(edits(inner, sets, join)),
+            // A member that the client sent under this name is removed too.
             node => node.render(sets, join).map_or(Edit::Remove, Edit::Set),
         };
         Some((name, edit))
@@ -112,6 +115,7 @@ fn edits(members: &[(TemplateText, BodyNode)], sets: &[Values<'_>], join: Option
     members.iter().filter_map(edit).collect()
 }
 
+/// Returns the name of a member with the first set of values; `None` if a variable is unknown.
 fn written_name(name: &TemplateText, sets: &[Values<'_>]) -> Option<String> {
     match sets.first() {
         Some(values) => name.render(values.text),
@@ -210,13 +214,15 @@ impl BodyNode {
                         parts.extend(element.render(sets, join));
                     }
                 }
+                // An array whose elements are all unknown is left out; one that is empty in the skeleton stays. Test:
+                // `placeholders_become_values`.
                 (elements.is_empty() || !parts.is_empty()).then(|| enclosed(b'[', &parts, b']'))
             }
         }
     }
 }
 
-/// Joins the texts of several sets of values as one JSON string; returns nothing if one is unknown or there are none.
+/// Joins the texts of several sets of values as one JSON string; returns `None` if one is unknown or there are none.
 fn joined<'v>(sets: &[Values<'v>], join: &str, text: &dyn Fn(&Values<'v>) -> Option<Cow<'v, str>>) -> Option<Vec<u8>> {
     let texts: Vec<Cow<'_, str>> = sets.iter().map(text).collect::<Option<_>>()?;
     let mut json = Vec::new();
@@ -267,6 +273,7 @@ impl BodyCompiler<'_> {
 
     fn text(&mut self, text: &str, at: Location) -> Option<BodyNode> {
         let alone = |text: &str| text.starts_with('{') && text.find('}') == Some(text.len() - 1);
+        // `{name|null}` becomes null if the value is unknown, and the member stays.
         let (plain, or_null) = match text.strip_suffix("|null}") {
             Some(head) if alone(&format!("{head}}}")) => (format!("{head}}}"), true),
             _ => (text.to_owned(), false),
@@ -366,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_those_that_clients_have_no_say_in() {
+    fn places_are_the_members_with_variables() {
         let places = |skeleton: &str| compile(skeleton).unwrap().places();
         let skeleton = r#"{"p":{"cursor":"{token|null}","x":1,"a/b":"n{size}"},"sort":[{"{field}":"asc"}],"y":[1]}"#;
         assert_eq!(places(skeleton), ["/p/cursor", "/p/a~1b", "/sort"]);

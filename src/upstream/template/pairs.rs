@@ -1,4 +1,4 @@
-//! Raw query strings as pairs, which are read and replaced without changing the other bytes.
+//! Raw query strings as pairs, which can be read and replaced without a change to other bytes.
 
 use super::text::{append_pair, decode};
 
@@ -28,7 +28,7 @@ pub(crate) fn replaced(query: &str, by: &str) -> String {
     out
 }
 
-/// Returns whether two names are one parameter to a case-insensitive upstream.
+/// Returns whether two names are the same parameter to an upstream that ignores letter case.
 pub(crate) fn same_name(one: &str, other: &str) -> bool {
     one.to_lowercase() == other.to_lowercase()
 }

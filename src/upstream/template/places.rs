@@ -1,4 +1,4 @@
-//! The way in which requests name the part of a list that they ask for.
+//! The kinds of places by which requests name a part of a list.
 
 /// The way in which requests name the part of the list that they ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -115,7 +115,6 @@ impl Variable {
     }
 }
 
-/// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TemplatePart {
     Literal(String),
@@ -129,7 +128,7 @@ pub(crate) struct TemplateText {
 }
 
 impl TemplateText {
-    /// Parses a text, which may contain only the variables `allowed`.
+    /// Parses `part`, which may contain only the variables `allowed`. `written` is the whole text, for diagnostics.
     pub(crate) fn parse(
         part: &str,
         written: &Located<String>,
@@ -149,6 +148,8 @@ impl TemplateText {
                 literal.push('{');
                 rest = after;
             } else if let Some(after) = rest.strip_prefix("}}").filter(|_| doubled) {
+                // Without `{{` in the text, `}}` closes two braces of JSON. Test:
+                // `braces_that_hold_no_name_stand_for_themselves`.
                 literal.push('}');
                 rest = after;
             } else if let Some(after) = rest.strip_prefix('{').filter(|inside| !doubled && !begins_name(inside)) {
@@ -185,12 +186,10 @@ impl TemplateText {
         Some(Self { pieces })
     }
 
-    /// Returns the parts in order.
     pub(crate) fn pieces(&self) -> &[TemplatePart] {
         &self.pieces
     }
 
-    /// Returns the variables.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
         self.pieces.iter().filter_map(|piece| match piece {
             TemplatePart::Variable(variable) => Some(*variable),
@@ -198,7 +197,7 @@ impl TemplateText {
         })
     }
 
-    /// Writes the text with unencoded values; returns nothing if a variable is unknown.
+    /// Writes the text with unencoded values; returns `None` if a variable is unknown.
     pub(crate) fn render<'v>(&self, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> Option<String> {
         let mut out = String::new();
         self.push(&mut out, value, String::push_str).then_some(out)
@@ -224,7 +223,7 @@ impl TemplateText {
         true
     }
 
-    /// Rewrites the literals.
+    /// Rewrites the literals by a function.
     pub(crate) fn with_literals(mut self, write: fn(&str) -> String) -> Self {
         for piece in &mut self.pieces {
             if let TemplatePart::Literal(literal) = piece {
@@ -240,12 +239,11 @@ impl TemplateText {
 pub(crate) struct Parameter {
     /// The part before the first `=`.
     pub(crate) name: TemplateText,
-    /// The part after it; none without an `=`.
+    /// The part after the first `=`; `None` without one.
     pub(crate) value: Option<TemplateText>,
 }
 
 impl Parameter {
-    /// Returns the variables.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
         self.name.variables().chain(self.value.iter().flat_map(TemplateText::variables))
     }
@@ -260,7 +258,7 @@ impl Parameter {
         }
     }
 
-    /// Writes `name=value` with encoded values; returns nothing if a variable is unknown.
+    /// Writes `name=value` with encoded values; returns `None` if a variable is unknown.
     pub(crate) fn render<'v>(&self, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> Option<String> {
         let mut out = String::new();
         self.push(&mut out, value).then_some(out)
@@ -279,7 +277,6 @@ impl Parameter {
 /// A query as it is sent, without its `?`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueryTemplate {
-    /// The parameters in order.
     pub(crate) parameters: Vec<Parameter>,
 }
 
@@ -314,7 +311,6 @@ impl QueryTemplate {
         Some(Self { parameters })
     }
 
-    /// Returns the variables.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
         self.parameters.iter().flat_map(Parameter::variables)
     }
@@ -334,7 +330,7 @@ impl QueryTemplate {
     }
 }
 
-/// Appends pairs to a query.
+/// Appends pairs to a query, with an `&` between both if neither is empty.
 pub(crate) fn append_pair(query: &mut String, pair: &str) {
     if pair.is_empty() {
         return;

@@ -1,6 +1,6 @@
-//! An export of a large table of PostgreSQL while rows come, go and move, whose process is killed at random and taken over
-//! by another one: every row that stood throughout is in the result once, and the memory of no process grows with the table.
-//! `make exports` runs it over each store; `CURSORGATE_EXPORT_ROWS` is the number of rows.
+//! An export of a large table of PostgreSQL while rows come, go and move, whose process is killed at random and taken
+//! over by another one: every row that stood throughout is in the result once, and the memory of no process grows with
+//! the table. `make exports` runs it over each store; `CURSORGATE_EXPORT_ROWS` is the number of rows.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -37,13 +37,13 @@ const GROWTH: u64 = 64 << 20;
 
 #[test]
 #[ignore = "a run of minutes: make exports"]
-fn over_a_directory() {
+fn an_export_over_a_directory_keeps_every_row() {
     export_over(&Place::directory());
 }
 
 #[test]
 #[ignore = "a run of minutes: make exports"]
-fn over_postgres() {
+fn an_export_over_postgres_keeps_every_row() {
     export_over(&Place::postgres());
 }
 
@@ -97,7 +97,7 @@ fn export_over(place: &Place) {
     assert!(peaks.last() <= peaks.first().map(|first| first + GROWTH).as_ref(), "{peaks:?}");
 }
 
-/// Changes rows until it is over.
+/// Changes rows until `is_over` is set.
 fn change(legacy: &Legacy, ids: &[u64], changes: &Changes) {
     let mut numbers = Numbers::new(77);
     while !changes.is_over.load(Ordering::Relaxed) {
@@ -123,13 +123,13 @@ impl Killed<'_> {
         let mut peaks = Vec::new();
         let mut reached = 0;
         for _ in 0..KILLS {
-            // Of what is left to the kills, each one has its share, more or less.
+            // Each kill comes after half a share to one and a half shares of the rows.
             let share = self.rows / (KILLS + 2);
             let until = reached + share / 2 + numbers.below(share);
             let other = Gateway::start(self.configuration);
             reached = self.items_of(&other, &job, until);
             peaks.push(at_work.peak_memory());
-            // The process is killed, wherever it is.
+            // The kill comes at any point of the job's work.
             drop(std::mem::replace(&mut at_work, other));
         }
         self.items_of(&at_work, &job, usize::MAX);

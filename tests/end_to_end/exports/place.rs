@@ -3,7 +3,7 @@
 use super::postgres_server::PostgresServer;
 use crate::harness::Directory;
 
-/// A store.
+/// A store of jobs and their results: a directory, or a database of PostgreSQL.
 pub(crate) enum Place {
     Directory(Directory),
     Postgres(Box<PostgresServer>),
@@ -24,7 +24,7 @@ impl Place {
             Self::Directory(directory) => {
                 format!("\n[services.exports]\ndirectory = {:?}\n{exports}\n", directory.file("exports"))
             }
-            // Processes that end in tests leave their jobs at once.
+            // The lease is short, so that jobs of a killed process are soon taken over.
             Self::Postgres(server) => format!("\n[services.exports]\n{exports}\n\n{}", server.table("lease = \"1s\"")),
         }
     }
@@ -40,7 +40,7 @@ impl Place {
     }
 }
 
-/// Makes a test for each store of functions that take one.
+/// Makes a test over each store from functions that take a `Place`.
 macro_rules! over_each_store {
     ($($name:ident),+ $(,)?) => {
         mod in_a_directory {

@@ -24,7 +24,7 @@ const ACCOUNT: &str = "postgres";
 /// The password of the gateway's user.
 pub(crate) const PASSWORD: &str = "canary-password-of-the-database";
 
-/// A running server with a user and a database for gateways, which owns nothing else.
+/// A running server with a database for gateways, and a user that owns this database alone.
 pub(crate) struct PostgresServer {
     pub(crate) port: u16,
     /// Below the directory of temporary files, because the account of the server can't enter others.
@@ -40,7 +40,7 @@ impl PostgresServer {
         Self::start_with(|_| Vec::new())
     }
 
-    /// Starts a server with further settings, made for its folder.
+    /// Starts a server with the further settings that `settings` returns for its folder.
     pub(crate) fn start_with(settings: impl Fn(&Path) -> Vec<String>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         for _ in 0..STARTS {
@@ -126,7 +126,7 @@ impl PostgresServer {
         eventually("the database ends", || child.try_wait().expect("it is our child"));
     }
 
-    /// Starts the server again, with what it had.
+    /// Starts the server again, with its data.
     pub(crate) fn start_again(&mut self) {
         eventually("the database starts again", || {
             self.child = launch(&self.data, &self.options);

@@ -1,5 +1,5 @@
-//! Exports of processes that share nothing but a database: begun at one and fetched at another, taken over, and kept through
-//! failures of the database.
+//! Exports of processes that share nothing but a database: begun at one and fetched at another, taken over, and kept
+//! through failures of the database.
 
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ fn a_job_is_found_and_its_result_fetched_at_any_process() {
     let items = users(20_000);
     let upstream = Upstream::start(serve(items.clone()));
     let place = Place::postgres();
-    // Tables are made by one of processes that start at a time.
+    // Of processes that start at the same time, one makes the tables.
     let (here, there) = std::thread::scope(|scope| {
         let other = scope.spawn(|| start(&upstream, &place, ""));
         (start(&upstream, &place, ""), other.join().expect("a gateway"))
@@ -73,7 +73,7 @@ fn a_job_is_found_and_its_result_fetched_at_any_process() {
     eventually("its parts are removed", || (place.results() == 0).then_some(()));
 }
 
-/// A process that stands still loses its job to another one. What it does when it goes on changes nothing.
+/// A process that stands still loses its job to another one. When it goes on, it changes nothing.
 #[test]
 fn a_process_that_stood_still_repeats_no_item() {
     let (upstream, items, permits) = gated(900);
@@ -109,7 +109,7 @@ fn jobs_wait_for_a_database_that_is_away() {
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     eventually("the middle of the export", || (status(&gateway, &job, &[ONE])["items"] == 400).then_some(()));
     server.stop();
-    // The page comes while there is no place for it.
+    // The answer comes while the page can't be stored.
     permits.give(1);
     for (method, target) in
         [("GET", job.as_str()), ("DELETE", job.as_str()), ("GET", "/users/exports"), ("POST", "/users/exports")]

@@ -1,4 +1,4 @@
-//! Exports outlive their process: killed, stopped or succeeded.
+//! Exports outlive their process, whether it is killed, stopped or replaced by a successor.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,7 +58,7 @@ fn no_item_is_lost_or_repeated_when_processes_are_killed(place: &Place) {
         });
         assert!(moved >= reached, "{round}: {moved} after {reached}");
         reached = moved;
-        // The process is killed, wherever it is.
+        // The kill comes at any point of the job's work.
         drop(gateway);
         gateway = Gateway::start(&configuration);
     }
@@ -80,9 +80,9 @@ fn no_item_is_lost_or_repeated_when_processes_are_killed(place: &Place) {
     assert_eq!(document["closing"]["complete"], true, "{document}");
 }
 
-/// A process that ends after its last page leaves a whole result, to which nothing is added.
+/// A process that ends after its last page leaves a whole result, to which no item is added.
 #[test]
-fn a_result_that_is_whole_stays_so() {
+fn a_whole_result_is_never_added_to() {
     let upstream = Upstream::start(serve(users(300)));
     let place = Place::directory();
     let Place::Directory(directory) = &place else { panic!("it is one") };

@@ -8,7 +8,7 @@ use crate::harness::{
     gateway::{Gateway, command},
 };
 
-/// A service with words of its own, which refuses others.
+/// A service with unusual names of parameters, which refuses all others.
 fn words_of_its_own(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let names = asked.exchange.request.query().split('&').filter_map(|pair| pair.split_once('=')).map(|(name, _)| name);
     if let Some(name) = names.into_iter().find(|name| !["blatt", "anzahl"].contains(name)) {
@@ -20,14 +20,14 @@ fn words_of_its_own(asked: &Asked<'_>, rows: &[Value]) -> Reply {
 }
 
 #[test]
-fn a_document_names_what_can_not_be_guessed_and_is_held_against_the_answers() {
+fn a_document_names_parameters_that_cannot_be_guessed_and_is_held_against_the_answers() {
     let (rows, directory) = (Rows::new(240), Directory::new());
     let upstream = serve(&rows, words_of_its_own);
     let url = format!("http://{}/api/items", upstream.address);
     let parameter = |name: &str, maximum: u64| json!({ "name": name, "in": "query", "schema": { "type": "integer", "maximum": maximum } });
     let list = json!({ "parameters": [parameter("anzahl", 100), parameter("blatt", 9_999)], "responses": {} });
     let document = json!({ "openapi": "3.1.0", "paths": { "/items": { "get": list } } }).to_string();
-    // A document in JSON is one in YAML too.
+    // A JSON document is a YAML document too.
     for name in ["openapi.json", "openapi.yaml"] {
         let file = directory.file(name);
         std::fs::write(&file, &document).expect("it is written");

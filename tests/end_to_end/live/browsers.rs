@@ -88,7 +88,7 @@ fn streams_share_a_connection_of_http2() {
 
 /// Row: A25
 #[test]
-fn a_script_of_another_origin_follows_what_it_may_read() {
+fn a_script_of_an_allowed_origin_follows_a_live_page() {
     let (upstream, rows, without) = start("");
     rows.change_of(ONE.1, |own| own.push(Row::new(1, 1)));
     let policy = format!("path = \"/users\"\ncors = {{ origins = [{APP:?}], credentials = true }}");
@@ -122,7 +122,7 @@ fn a_script_of_another_origin_follows_what_it_may_read() {
     assert_eq!((limit.outcome().as_str(), allowed(&limit).as_deref()), ("429 live_limit", Some(APP)));
     drop(stream);
     eventually("its place is free", || (subscribers(&gateway) == 0).then_some(()));
-    // Others are answered, because browsers keep answers from their scripts.
+    // Other origins are answered too: their browsers keep the answers from scripts.
     for (gateway, origin) in [(&gateway, "https://evil.example"), (&without, APP)] {
         let stream = LiveStream::open(gateway, "/users/live?limit=5", &[("Origin", origin), ONE]);
         assert_eq!(http::find(&stream.headers, "access-control-allow-origin"), None, "{origin}");

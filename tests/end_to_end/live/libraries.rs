@@ -1,5 +1,6 @@
-//! Live pages as clients with public libraries follow them: `eventsource`, `ws` and `fast-json-patch` from npm, `websockets` and
-//! `jsonpatch` from PyPI, which `make test-env` installs. The messages have the schemas of docs/live.asyncapi.json.
+//! Live pages as clients with public libraries follow them: `eventsource`, `ws` and `fast-json-patch` from npm,
+//! `websockets` and `jsonpatch` from PyPI, which `make test-env` installs. The messages have the schemas of
+//! docs/live.asyncapi.json.
 
 use std::{
     io::{BufRead as _, BufReader, Lines},

@@ -49,7 +49,7 @@ impl SocketClient {
         }
         assert_eq!(http::find(&headers, "sec-websocket-accept"), Some(ACCEPT));
         assert_eq!(http::find(&headers, "sec-websocket-extensions"), None);
-        // Nothing comes before the first message of the client.
+        // No message comes before the client's first one.
         let stream = connection.stream().try_clone().expect("a socket");
         let socket = WebSocket::from_raw_socket(stream, Role::Client, None);
         Ok(Self { socket, pings: 0, page: Value::Null, id: Value::Null })
@@ -137,7 +137,7 @@ fn a_client_says_which_page_it_watches() {
         client.follow();
         client.id.clone()
     };
-    // A client that has the page gets its changes alone, as long as the page is asked for.
+    // A client that has the page gets its changes alone, as long as the page is polled.
     let mut keeper = LiveStream::open(&gateway, "/users/live?limit=3&sort=id&score__gte=100", &[]);
     keeper.follow();
     client.send(&json!({ "type": "watchCollection", "limit": 3, "sort": "id", "filters": { "score__gte": "100" },
@@ -167,7 +167,7 @@ fn a_web_socket_ends_with_the_process() {
     let mut client = SocketClient::open(&gateway, "/users/live", &[]);
     client.send(&json!({ "type": "watchCollection" }));
     client.follow();
-    // One that does not answer does not hold the process.
+    // A client that does not answer does not hold up the process.
     let _silent = SocketClient::open(&gateway, "/users/live", &[]);
     gateway.signal("TERM");
     let last = client.next().expect("a last message");
@@ -204,7 +204,7 @@ fn a_script_of_another_origin_needs_the_policy_of_the_route() {
 }
 
 #[test]
-fn what_breaks_the_protocol_ends_it() {
+fn violations_of_the_protocol_and_refused_credentials_end_a_socket() {
     let (upstream, status) = failing();
     let setup = Setup { upstream: "retries = { most = 0 }", ..PLAIN };
     let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), table("")));
@@ -215,7 +215,7 @@ fn what_breaks_the_protocol_ends_it() {
     let mut client = open();
     client.socket.send(Message::binary(vec![1])).expect("it is sent");
     assert_eq!(client.next(), Err((1003, "a message is no text".to_owned())));
-    // Refused credentials are the end.
+    // Refused credentials end the connection.
     let mut client = open();
     client.send(&json!({ "type": "watchCollection" }));
     client.follow();

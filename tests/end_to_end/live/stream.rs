@@ -78,7 +78,7 @@ impl LiveStream {
         })
     }
 
-    /// Makes the socket hold little that is not read.
+    /// Limits the bytes that the socket keeps unread.
     pub(super) fn take_little(&self) {
         let stream = self.connection.stream();
         rustix::net::sockopt::set_socket_recv_buffer_size(stream, 256 << 10).expect("a socket");

@@ -1,4 +1,5 @@
-//! Calls that are wrong or in vain: problems of the gateway as errors of tools, and clients that see their own lists alone.
+//! Calls that are wrong or fail: problems of the gateway as errors of tools, and clients that see their own lists
+//! alone.
 
 use std::thread;
 

@@ -40,7 +40,7 @@ fn a_client_of_the_legacy_era_begins_and_keeps_no_session() {
     assert_eq!((begun.status, begun.body.len()), (202, 0));
     let pong = tools.post(&[spoken], &legacy("ping", &json!({})));
     assert_eq!(pong.json(), json!({ "jsonrpc": "2.0", "id": "a", "result": {} }));
-    // Without the header too, for clients that were written before it.
+    // The version's header may be missing: clients that are older than it don't send it.
     for headers in [&[spoken][..], &[], &[("Mcp-Session-Id", "made-up"), ("Last-Event-ID", "7")]] {
         let listed = tools.post(headers, &legacy("tools/list", &json!({}))).json();
         assert_eq!(listed["result"]["tools"].as_array().map(Vec::len), Some(3), "{listed}");
@@ -79,7 +79,7 @@ fn a_client_of_the_modern_era_asks_at_once() {
 }
 
 #[test]
-fn heads_say_what_messages_say() {
+fn headers_have_to_match_their_message() {
     let tools = Tools::start(Rows::count(3), "", "");
     let call = json!({ "name": "list_users" });
     let outcome = |change: &RequestChange<'_>| {
@@ -121,7 +121,7 @@ fn heads_say_what_messages_say() {
 }
 
 #[test]
-fn what_is_no_message_is_refused() {
+fn malformed_messages_are_refused() {
     let tools = Tools::start(Rows::count(3), "", "");
     let list = legacy("tools/list", &json!({}));
     let deep = format!(
@@ -190,7 +190,8 @@ fn requests_over_http_are_checked() {
         ("null", "403 origin_refused"),
         ("http://gateway.test", "403 origin_refused"),
     ] {
-        // Also with the `Host` of the request: a name that its owner has led here is the host of his page.
+        // An origin that fits the `Host` is refused too: a stranger's name that resolves to this address is the host of
+        // his page (DNS rebinding).
         assert_eq!(tools.post(&[("Origin", origin)], &ping).outcome(), outcome, "{origin}");
         let stream = tools.gateway.send("GET", "/mcp", &[("Origin", origin)], b"");
         assert_eq!(stream.status, if outcome == "200" { 405 } else { 403 }, "{origin}");

@@ -1,4 +1,4 @@
-//! Pages that are made ahead: which, for whom, and how many.
+//! Pages that are made ahead: their choice, their clients, and their number.
 
 use super::{KEPT, start};
 use crate::harness::{
@@ -59,7 +59,7 @@ fn the_next_page_is_made_ahead_and_no_other() {
         let wanted = if setup.route == with.route { 19 } else { 0 };
         eventually("all are counted", || (metric(&gateway, ahead) == wanted).then_some(()));
         let head = gateway.send("HEAD", "/users?limit=9", &[], b"");
-        assert_eq!((head.status, upstream.count() - before), (200, 21 + twice), "who asks for a head may not go on");
+        assert_eq!((head.status, upstream.count() - before), (200, 21 + twice), "a HEAD request makes no page ahead");
     }
     println!("a walk of 20 pages, plain, with links, and with own queries: {took:?}");
 }
@@ -85,5 +85,5 @@ fn a_page_that_is_made_ahead_is_its_clients_own() {
     let before = upstream.count();
     assert_eq!(gateway.send("GET", "/users?limit=10", &[("Authorization", "Bearer one")], b"").status, 200);
     gateway.send("GET", "/users?limit=10", &[("Authorization", "Bearer one"), ("Cache-Control", "no-store")], b"");
-    assert_eq!(upstream.count() - before, 2, "what may not be kept is not made ahead");
+    assert_eq!(upstream.count() - before, 2, "a page that may not be kept is not made ahead");
 }

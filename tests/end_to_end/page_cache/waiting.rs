@@ -1,4 +1,4 @@
-//! Requests for one page at the same time: one makes it, and those who may have it share it.
+//! Requests for one page at the same time: one makes it, and the others that may have it share it.
 
 use super::{KEPT, PRIVATE, is_hit, start, status};
 use crate::harness::{
@@ -62,11 +62,11 @@ fn a_thousand_misses_at_once_are_one_for_each_tenant() {
     }
 }
 
-/// Requests that wait for one page get their own if it differs by a header in which they differ.
+/// Requests that wait for one page get pages of their own if the page varies by a header in which they differ.
 ///
 /// Row: A22
 #[test]
-fn a_page_that_is_waited_for_is_shared_by_those_alone_who_may_have_it() {
+fn a_page_is_shared_only_by_the_waiting_requests_that_may_have_it() {
     let gate = Gate::default();
     let opened = gate.clone();
     let upstream = Upstream::start(move |exchange: &mut Exchange| {
@@ -86,7 +86,7 @@ fn a_page_that_is_waited_for_is_shared_by_those_alone_who_may_have_it() {
 
 /// A client that leaves while others wait for its page does not take the page from them.
 #[test]
-fn who_leaves_fails_nobody() {
+fn a_client_that_leaves_fails_no_waiting_request() {
     let (upstream, gate) = gated();
     let gateway = start(&KEPT, &upstream);
     let ask = || {

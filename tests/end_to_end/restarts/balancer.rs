@@ -13,7 +13,7 @@ use std::{
 
 use crate::harness::http::Connection;
 
-/// Interval of the questions.
+/// The time between two requests for `/readyz` to a process.
 const INTERVAL: Duration = Duration::from_millis(50);
 
 pub(super) struct Balancer {

@@ -43,8 +43,8 @@ fn board(gateway: &Gateway) -> (Value, Value) {
     (report["processes"].clone(), clients.into())
 }
 
-/// Waits until boards show these processes and requests. A process publishes a request that has not ended among its clients,
-/// and later among its paging.
+/// Waits until boards show these processes and requests. A process publishes a request among its clients while it runs,
+/// and by its paging only after its end.
 fn wait_for(gateways: &[&Gateway], processes: &Value, clients: &Value) {
     let all: u64 = clients.as_object().expect("clients").values().filter_map(Value::as_u64).sum();
     for gateway in gateways {
@@ -107,7 +107,7 @@ fn a_change_of_keys_doubles_no_count() {
     });
 }
 
-/// Without the store each process shows its own counts, and all are there again when it comes back empty.
+/// Without the store each process shows its own counts. All counts are shown again after it has come back empty.
 #[test]
 fn a_board_that_is_lost_is_made_again() {
     let (upstream, mut server) = (serve(&Rows::count(40)), StoreServer::start(Flavour::Redis));
@@ -128,11 +128,11 @@ fn a_board_that_is_lost_is_made_again() {
     assert!(status(&none).is_null());
 }
 
-/// Entries that no process wrote count nothing, and names of clients are not in the store.
+/// Entries that no process wrote are not counted, and names of clients are not in the store.
 ///
 /// Row: A24
 #[test]
-fn nobody_else_reads_or_writes_the_board() {
+fn foreign_entries_are_not_counted_and_clients_are_not_readable() {
     let (upstream, server) = (serve(&Rows::count(40)), StoreServer::start(Flavour::Redis));
     let [first, second] = [(); 2].map(|()| start(&upstream, &at(&server)));
     ask(&first, "canary-client", 3);

@@ -55,8 +55,8 @@ fn assert_refused(gateway: &Gateway, client: &str) {
     assert_limited(&ask(gateway, "/users?limit=5", client), "requests", 720);
 }
 
-/// A client has one limit, whichever process it asks, and so has every other client. A process that has just started knows
-/// what clients have used. A client that is refused is refused from memory.
+/// A client has one limit at all processes, and every client has its own. A process that has just started knows the
+/// requests of clients so far. A refused client is refused from memory.
 #[test]
 fn a_client_has_one_limit_at_all_processes() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
@@ -85,7 +85,7 @@ fn a_client_has_one_limit_at_all_processes() {
     }
 }
 
-/// Two limits are asked for at a time, and a refusal by one charges neither.
+/// Two limits are taken at once, and a refusal by one charges neither.
 #[test]
 fn a_refusal_charges_no_other_limit() {
     let (upstream, server) = (list(), StoreServer::start(Flavour::Redis));
@@ -156,7 +156,8 @@ fn legacy_requests_have_one_limit_at_all_processes() {
     assert_eq!(served(&second, "a"), 4, "five legacy requests and a page count for the route");
 }
 
-/// A store that stops or dies: each process limits alone, by what it knew last, and together again afterwards.
+/// While the store stands still or is dead, each process limits alone, by the counts that it knew last; afterwards all
+/// limit together again.
 ///
 /// Row: F50
 #[test]
@@ -212,7 +213,7 @@ fn a_store_that_fails_leaves_each_process_with_its_own_limit() {
     }
 }
 
-/// Without the right to run scripts, each process limits alone, and operators are told once.
+/// Without the right to run scripts, each process limits alone, which is logged once.
 #[test]
 fn the_users_rights_are_those_of_the_documentation() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
@@ -238,7 +239,7 @@ fn the_users_rights_are_those_of_the_documentation() {
     }
 }
 
-/// Processes that sign with different keys count apart, and nothing in the store shows a client.
+/// Processes that sign with different keys count apart, and no entry of the store shows a client.
 #[test]
 fn names_of_clients_are_keyed_and_show_nothing() {
     let (upstream, server) = (list(), StoreServer::start(Flavour::Redis));
@@ -256,7 +257,7 @@ fn names_of_clients_are_keyed_and_show_nothing() {
             assert!(!key.contains(secret) && !value.contains(secret), "{key}: {value}");
         }
     }
-    // Whoever writes to the store can free a client, or shut it out, and no more.
+    // A writer to the store can free a client or shut it out, and no more.
     for (value, status) in [("", 200), ("nonsense", 200), ("requests:720000000:5=99999999999999999999", 429)] {
         for key in &keys {
             let () = redis::cmd("SET").arg(key).arg(value).query(&mut server.client()).expect("it is set");
@@ -266,8 +267,8 @@ fn names_of_clients_are_keyed_and_show_nothing() {
     }
 }
 
-/// The fields of two processes say enough: urllib3 is served after it was refused, and a program that reads `RateLimit` is
-/// never refused, though each of its requests is another process's.
+/// The fields of two processes suffice: urllib3 is served after it was refused, and a program that reads `RateLimit` is
+/// never refused, though each of its requests goes to the other process.
 #[test]
 fn polite_clients_of_two_processes_are_served() {
     let walker = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/walkers/polite.py");
@@ -296,9 +297,9 @@ fn polite_clients_of_two_processes_are_served() {
     }
 }
 
-/// A process that stops in the middle of its answers loses nothing of what clients have used.
+/// A process that stops amid its answers loses none of the counted requests.
 #[test]
-fn a_process_that_is_killed_forgets_nothing() {
+fn a_killed_process_loses_no_counted_request() {
     let (upstream, server) = (list(), StoreServer::start(Flavour::Redis));
     let [first, second] = [(); 2].map(|()| start(&upstream, FIVE, &at(&server)));
     assert_eq!([4, 3].map(|_| served(&first, "a")), [4, 3]);

@@ -1,5 +1,5 @@
-//! A store that dies, stops, fills up, comes back empty, or says nonsense, in the middle of walks: every page is served, and
-//! takes no more upstream requests than without a store.
+//! A store that dies, stops, fills up, comes back empty, or says nonsense, in the middle of walks: every page is
+//! served, and takes no more upstream requests than without a store.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -19,8 +19,9 @@ use crate::harness::{
 /// The number of pages of a walk.
 const PAGES: usize = 20;
 
-/// Walks through 200 items, each page from the other process, and calls `event` before each page. Each walk has a filter of
-/// its own, so that no process remembers the items of another walk. Returns the number of requests to the upstream.
+/// Walks through 200 items, each page from the other process, and calls `event` before each page. Each walk has a
+/// filter of its own, so that no process remembers the items of another walk. Returns the number of requests to the
+/// upstream.
 fn alternate(gateways: [&Gateway; 2], upstream: &Upstream, mut event: impl FnMut(usize)) -> usize {
     let (before, mut seen) = (upstream.count(), Vec::new());
     let (mut target, mut number) = (Some(format!("/users?limit=10&walk={before}")), 0);
@@ -64,7 +65,7 @@ fn a_store_that_dies_stops_or_fills_up_costs_no_page() {
         assert!(requests <= without, "{flavour:?}, full: {requests} of {without}");
         let refused = eventually("it is noticed", || both.into_iter().find(|gateway| writes(gateway, "failed") > 0));
         eventually("it is shown", || {
-            // A reply that came late told no reason.
+            // A late reply has no reason, so each attempt asks the store again.
             assert_eq!(refused.get("/users?limit=3").outcome(), "200");
             status(refused)["servers"][0]["reason"].as_str().is_some_and(|reason| reason.contains("OOM")).then_some(())
         });
@@ -130,7 +131,7 @@ fn a_store_that_is_down_at_the_start_is_used_when_it_comes() {
     assert!(questions(&first, "hit") + questions(&second, "hit") > 0);
 }
 
-/// A reload puts another store into force, and none.
+/// A reload changes to another store, and to none.
 #[test]
 fn a_reload_changes_the_store() {
     let upstream = serve(&Rows::count(200));

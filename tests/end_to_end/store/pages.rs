@@ -1,5 +1,5 @@
-//! Pages that processes share: made once for all of them, found by nobody else than in memory, dropped everywhere by a
-//! purge, and never missed where the store fails.
+//! Pages that processes share: made once for all of them, kept apart as in memory, dropped everywhere by a purge, and
+//! never missed where the store fails.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,8 +25,8 @@ const KEPT: &str = "page_cache = { ttl = \"1h\", private = true }";
 /// The headers that may differ between a page and its copy.
 const OF_CACHE: [&str; 4] = ["age", "cache-status", "x-request-id", "date"];
 
-/// Answers with a counter in each item, so that no two answers are alike, with the language of the request, and its
-/// credentials. Writes succeed.
+/// Starts an upstream with a counter in each item, so that no two answers are alike, and with the language and the
+/// credentials of the request. Writes succeed.
 fn counting() -> Upstream {
     let count = AtomicUsize::new(0);
     Upstream::start(move |exchange: &mut Exchange| {
@@ -75,8 +75,8 @@ fn pages(gateway: &Gateway, answer: &str) -> u64 {
     metric(gateway, &format!("cursorgate_shared_store_pages_total{{answer=\"{answer}\"}}"))
 }
 
-/// Makes a page by one process, and waits until the store has it. There is one entry more, or two where it is the first one
-/// that differs by a header.
+/// Makes a page by one process, and waits until the store has it. There is one entry more, or two where it is the first
+/// one that differs by a header.
 fn make(gateway: &Gateway, nodes: &[&StoreServer], target: &str, headers: &[(&str, &str)]) -> Response {
     let entries = || nodes.iter().map(|node| node.keys_of("page1").len()).sum::<usize>();
     let before = entries();
@@ -86,8 +86,9 @@ fn make(gateway: &Gateway, nodes: &[&StoreServer], target: &str, headers: &[(&st
     page
 }
 
-/// Makes pages by one process until another one finds them, each of another size from `from` on. After numbers of purges
-/// were lost, a process learns within a second that it has to begin anew. Returns the target of the last page and its answer.
+/// Makes pages by one process until another one finds them, each of another size from `from` on. After numbers of
+/// purges were lost, a process learns within a second that it has to begin anew. Returns the target of the last page
+/// and its answer.
 fn make_again([first, second]: [&Gateway; 2], from: usize) -> (String, u64) {
     let mut limit = from;
     let mut made: Option<(String, u64)> = None;
@@ -112,7 +113,8 @@ fn without_age(page: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
     (page.status, headers, page.body.clone())
 }
 
-/// A page is made once for two processes, and is the same in both: its bytes, level, validator, links and age.
+/// Asserts that a page is made once for two processes, and is the same at both: its bytes, level, validator, links and
+/// age.
 fn share(shared: &str, nodes: &[&StoreServer]) {
     let upstream = counting();
     let [first, second] = [(); 2].map(|()| start(&upstream, shared));
@@ -169,9 +171,9 @@ fn the_documented_rights_suffice() {
     eventually("the other process learns of it", || (number(&second.get("/users")) > number(&made)).then_some(()));
 }
 
-/// However many ask at a time, the store is asked once.
+/// Requests for one page at a time ask the store once.
 #[test]
-fn misses_at_once_are_one_question() {
+fn misses_at_once_ask_the_store_once() {
     let (upstream, server) = (counting(), StoreServer::start(Flavour::Redis));
     let [first, second] = [(); 2].map(|()| start(&upstream, &at(&server)));
     make(&first, &[&server], "/users", &[]);
@@ -260,7 +262,8 @@ fn purges_hold_for_all_processes() {
     }
 }
 
-/// While keys change, processes sign with one or the other: pages are each one's own, and purges are all's.
+/// While keys change, processes sign with different ones: each finds pages of its own key alone, and purges hold for
+/// all.
 #[test]
 fn purges_cross_a_change_of_keys() {
     let (upstream, server) = (counting(), StoreServer::start(Flavour::Redis));
@@ -272,8 +275,8 @@ fn purges_cross_a_change_of_keys() {
     eventually("the memory", || (number(&old.get("/users")) > made).then_some(()));
 }
 
-/// A write while the store is paused or full: no page from before is found in it by the process that wrote, nor by others
-/// when the store is back and the process with it.
+/// A write while the store is paused or full: neither the process that wrote nor any other finds an earlier page in the
+/// store when it is back.
 ///
 /// Row: F50
 #[test]
@@ -303,7 +306,8 @@ fn a_purge_that_the_store_could_not_take_is_not_lost() {
     make_again([&first, &second], 100);
 }
 
-/// Numbers of purges that are gone, foreign or put back make misses: who writes to the store can drop pages, and keep none.
+/// Numbers of purges that are gone, foreign or put back make misses: a writer to the store can drop pages, but not keep
+/// them.
 ///
 /// Row: A24
 #[test]
@@ -344,8 +348,8 @@ fn numbers_that_are_gone_or_put_back_make_misses() {
     make_again([&first, &third], 30);
 }
 
-/// A store that dies, stops, fills up and comes back in the middle: each page is served, and is none from before a write by
-/// the process that asks.
+/// A store that dies, stops, fills up and comes back in the middle: each page is served, and never one from before a
+/// write of the process that is asked.
 ///
 /// Row: F50
 #[test]
@@ -390,9 +394,9 @@ fn a_store_that_fails_costs_no_page() {
     }
 }
 
-/// An old page of another process stands in where the upstream fails.
+/// A stale page of another process is served where the upstream fails.
 #[test]
-fn an_old_page_of_another_process_stands_in() {
+fn a_stale_page_of_another_process_is_served_where_the_upstream_fails() {
     let (upstream, server) = (counting(), StoreServer::start(Flavour::Redis));
     let route = "page_cache = { ttl = \"1s\", stale_if_error = \"1h\" }";
     let [first, second] = [(); 2].map(|()| start_with(Keys::One, &upstream, &at(&server), route));
@@ -404,9 +408,9 @@ fn an_old_page_of_another_process_stands_in() {
     assert!(is_old(&page) && number(&page) == 0 && page.header("age").is_some(), "{page:?}");
 }
 
-/// An old page of another process is served while a new one is made, which is then found by all.
+/// A stale page of another process is served while a new one is made, which all processes find.
 #[test]
-fn an_old_page_of_another_process_is_served_while_a_new_one_is_made() {
+fn a_stale_page_of_another_process_is_served_while_a_new_one_is_made() {
     let (gate, count) = (Gate::default(), AtomicUsize::new(0));
     let opened = gate.clone();
     let upstream = Upstream::start(move |exchange: &mut Exchange| {

@@ -7,8 +7,8 @@ const SCRIPT: &str = include_str!("../../../src/gateway/store/handle/rate.lua");
 /// The time in which a unit comes back, in microseconds: longer than the test takes.
 const UNIT: i64 = 600_000_000;
 
-/// Takes units of limits, each a policy, its most units, and those to take. Returns for each whether its units were there,
-/// and the number that is left.
+/// Takes units of limits, given by policy, largest number and number to take. Returns for each whether its units were
+/// there, and the number that is left.
 fn change(client: &mut redis::Connection, key: &str, limits: &[(&str, i64, i64)], are_used: bool) -> Vec<(bool, i64)> {
     let mut command = redis::cmd("EVAL");
     command.arg(SCRIPT).arg(1).arg(key).arg(u8::from(are_used));
@@ -30,7 +30,7 @@ fn take(client: &mut redis::Connection, key: &str, most: i64, units: i64) -> (bo
     change(client, key, &[("requests", most, units)], false)[0]
 }
 
-/// However many take at a time, no more units are taken than there are.
+/// Clients that take at the same time get no more units than a limit has.
 #[test]
 fn no_more_units_are_taken_than_there_are() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
@@ -69,9 +69,9 @@ fn units_of_several_limits_are_taken_together() {
     }
 }
 
-/// Costs of more than one unit, of none, and of more than there ever are; values of other hands.
+/// Costs of several units, of none, and of more than a limit has; and foreign values in the store.
 #[test]
-fn whatever_is_stored_a_limit_stays_within_its_bounds() {
+fn a_limit_stays_within_its_bounds_for_any_cost_and_stored_value() {
     let server = StoreServer::start(Flavour::Redis);
     let mut client = server.client();
     let mut outcome = |key: &str, most, units| take(&mut client, key, most, units);

@@ -1,4 +1,4 @@
-//! The store's operator learns nothing and changes nothing.
+//! Entries of the store show its operator no secret, and those of other writers are never used.
 
 use redis::Commands as _;
 
@@ -14,7 +14,7 @@ use crate::harness::{
 
 const TOKEN: &str = "Bearer canary-token-of-a-client";
 
-/// Every key and every value, as the operator reads them.
+/// Returns every key and every value, as the operator reads them.
 fn dump(server: &StoreServer) -> Vec<(String, Vec<u8>)> {
     let mut client = server.client();
     server
@@ -29,7 +29,7 @@ fn dump(server: &StoreServer) -> Vec<(String, Vec<u8>)> {
 
 /// Row: A24
 #[test]
-fn whoever_reads_the_store_learns_nothing() {
+fn a_dump_of_the_store_shows_no_value_of_a_client() {
     let (rows, server) = (Rows::count(0), StoreServer::start(Flavour::Redis));
     // Ids and keys that stand out in any form.
     let all = (0..40).map(|number| Row::new(7_770_001_000 + number, 8_880_002_000 + number));
@@ -114,14 +114,14 @@ fn a_foreign_value_is_not_used() {
     let third = start(Keys::One, &upstream, &at(&server));
     assert_eq!(ids(&third.get(&target)), (21..=30).rev().collect::<Vec<_>>());
     assert_eq!((questions(&third, "refused"), questions(&third, "hit")), (1, 0));
-    // Put back, they are used.
+    // The original values, put back, are used.
     exchange(&mut client, [one, other]);
     let last = start(Keys::One, &upstream, &at(&server));
     assert_eq!(ids(&last.get(&target)), (21..=30).rev().collect::<Vec<_>>());
     assert_eq!(questions(&last, "hit"), 1);
 }
 
-/// Gateways with other keys, and with another version of the form, see nothing of each other in one server.
+/// Gateways with other keys, and with another version of the form, find no entry of each other in one server.
 #[test]
 fn gateways_of_other_keys_share_a_server_and_nothing_else() {
     let (rows, server) = (Rows::count(40), StoreServer::start(Flavour::Redis));

@@ -17,7 +17,7 @@ use crate::{
 /// The number of attempts to start, because another process may take a port in between.
 const STARTS: usize = 5;
 
-/// Which server.
+/// The program of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flavour {
     Redis,

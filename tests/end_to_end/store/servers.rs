@@ -11,8 +11,8 @@ use crate::{
     tls::authority::{ALWAYS, Authority},
 };
 
-/// Serves a first page by the one and the next page by the other, which finds the item of its cursor in the store. The pages
-/// have a filter of their own, so that no process remembers them.
+/// Serves a first page by the one and the next page by the other, which finds the item of its cursor in the store. The
+/// pages have a filter of their own, so that no process remembers them.
 fn share(first: &Gateway, second: &Gateway, upstream: &Upstream) {
     // A write that is on its way is not there yet.
     eventually("the other process finds the item", || {
@@ -151,7 +151,7 @@ pub(super) fn start_cluster() -> [StoreServer; 3] {
     nodes
 }
 
-/// Returns the configuration of a cluster, after an address that nobody has.
+/// Returns the configuration of a cluster, after an address at which no server listens.
 pub(super) fn at_cluster(nodes: &[StoreServer; 3]) -> String {
     format!(
         "addresses = [\"127.0.0.1:{}\", \"127.0.0.1:{}\"]\nkind = \"cluster\"\n{}",

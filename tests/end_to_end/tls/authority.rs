@@ -1,4 +1,4 @@
-//! Certificates of the tests' own: authorities, those that they vouch for, and what is wrong with some.
+//! Certificates of the tests' own: authorities, the certificates that they sign, and certificates with faults.
 
 use std::path::PathBuf;
 
@@ -17,10 +17,10 @@ use openssl::{
 
 use crate::harness::Directory;
 
-/// From when to when a certificate holds, in seconds since 1970.
+/// The beginning and the end of a certificate's validity, in seconds since 1970.
 pub(crate) type Validity = (i64, i64);
 
-/// Always, as far as any test is concerned.
+/// A validity that begins before and ends after any test.
 pub(crate) const ALWAYS: Validity = (0, 4_102_444_800);
 /// A validity in the past.
 pub(crate) const EXPIRED: Validity = (0, 1_000_000_000);
@@ -55,38 +55,38 @@ impl Authority {
         Self { certificate: certificate(name, &[], &key, Some(self), ALWAYS), key }
     }
 
-    /// A server's certificate.
+    /// Issues a server's certificate.
     pub(crate) fn issue(&self, names: &[&str], validity: Validity) -> Identity {
         let key = key();
         Identity { chain: vec![certificate(names[0], names, &key, Some(self), validity)], key }
     }
 
-    /// Its certificate as a PEM file.
+    /// Writes its certificate to a PEM file.
     pub(crate) fn file(&self, folder: &Directory, name: &str) -> PathBuf {
         written(folder, name, &self.certificate.to_pem().expect("a certificate"))
     }
 }
 
 impl Identity {
-    /// A server's certificate that nobody else vouches for.
+    /// Creates a server's certificate that no authority has signed.
     pub(crate) fn self_signed(names: &[&str]) -> Self {
         let key = key();
         Self { chain: vec![certificate(names[0], names, &key, None, ALWAYS)], key }
     }
 
-    /// The same with another certificate sent along.
+    /// Returns the same identity, which also sends an authority's certificate.
     pub(crate) fn with(mut self, authority: &Authority) -> Self {
         self.chain.push(authority.certificate.clone());
         self
     }
 
-    /// The chain and the key in PEM.
+    /// Returns the chain and the key in PEM.
     pub(crate) fn pem(&self) -> (Vec<u8>, Vec<u8>) {
         let chain = self.chain.iter().flat_map(|each| each.to_pem().expect("a certificate")).collect();
         (chain, self.key.private_key_to_pem_pkcs8().expect("a key"))
     }
 
-    /// The chain and the key as PEM files.
+    /// Writes the chain and the key to PEM files.
     pub(crate) fn files(&self, folder: &Directory, name: &str) -> (PathBuf, PathBuf) {
         let (chain, key) = self.pem();
         (written(folder, &format!("{name}.crt"), &chain), written(folder, &format!("{name}.key"), &key))
@@ -104,7 +104,8 @@ fn key() -> PKey<Private> {
     EcKey::generate(&curve).and_then(PKey::from_ec_key).expect("OpenSSL makes keys")
 }
 
-/// A certificate for these names, or of an authority where there are none; by itself where there is no issuer.
+/// Returns a certificate for these names, or one of an authority if there are none; it is self-signed without an
+/// issuer.
 fn certificate(
     name: &str,
     names: &[&str],

@@ -1,4 +1,4 @@
-//! Clients of TLS that show a certificate or ask for a name, and say which certificate they got.
+//! Clients of TLS, which may show a certificate and ask for a name, and which report the certificate that they got.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -28,7 +28,7 @@ pub(crate) struct Caller<'a> {
 }
 
 impl<'a> Caller<'a> {
-    /// A client that asks for a name and shows nothing.
+    /// Creates a client that asks for a name and shows no certificate.
     pub(crate) fn new(ca: &'a Path, name: &'a str) -> Self {
         Self { ca, name: Some(name), identity: None, newest: SslVersion::TLS1_3 }
     }
@@ -45,7 +45,7 @@ impl<'a> Caller<'a> {
             }
             let mut configuration = builder.build().configure()?;
             configuration.set_use_server_name_indication(self.name.is_some());
-            // Another certificate than that of the name is what some tests are about.
+            // Some tests expect a certificate of another name.
             configuration.set_verify_hostname(false);
             Ok::<_, openssl::error::ErrorStack>(configuration)
         };

@@ -76,7 +76,7 @@ fn clients_are_known_by_their_certificates() {
             let last = known.upstream.requests().pop().expect("a request");
             assert_eq!(last.header("x_client_subject"), None, "{path} {what}");
         }
-        // A client can't have its subject dropped on the way.
+        // A client can't remove its subject by naming the header in `Connection`.
         let cut = caller(Some(billing)).get(known.secure, path, "Connection: x-client-subject\r\n");
         assert!(cut.as_ref().is_ok_and(|answer| answer.starts_with("HTTP/1.1 400 ")), "{cut:?}");
     }
@@ -116,7 +116,7 @@ fn clients_are_known_by_their_certificates() {
     let refused = "cursorgate_tls_handshakes_failed_total{cause=\"client_certificate\"}";
     eventually("they are counted", || (known.gateway.metric(refused)? == 8).then_some(()));
 
-    // The header says nothing where certificates are not asked for.
+    // Where certificates are not requested, a client's own header of this name is removed.
     let plain = known.gateway.send("GET", "/anything", &[("X-Client-Subject", "CN=billing")], b"");
     assert_eq!((plain.status, told(&known.upstream)), (200, None));
 }
@@ -205,7 +205,7 @@ fn the_gateway_shows_a_certificate_to_its_upstream() {
         demanding.clients().contains(&"gateway-2".to_owned()).then_some(())
     });
 
-    // An upstream whose authority has changed is not trusted until the file says so.
+    // An upstream whose authority has changed is not trusted until the file has the new authority.
     let other = Authority::new("other");
     other.file(&folder, "ca.pem");
     eventually("the new authority counts", || {

@@ -198,7 +198,7 @@ fn renewed_certificates_fail_no_client() {
     let third = until_renewed(served.secure, &ca, &second);
     load.goes_on();
 
-    // Files are written in place, and a signal says so.
+    // Files are written in place, and a signal makes the gateway read them.
     let (chain, private) = issue().pem();
     std::fs::write(&certificate, chain).expect("a file");
     std::fs::write(&key, private).expect("a file");
@@ -221,7 +221,7 @@ fn seen(gateway: &Gateway, member: &str) -> Value {
 
 /// Row: F04
 #[test]
-fn a_pair_that_cant_be_used_leaves_the_one_before() {
+fn an_unusable_pair_leaves_the_previous_one_in_force() {
     let folder = Directory::new();
     let root = Authority::new("root");
     let ca = root.file(&folder, "ca.pem");
@@ -245,7 +245,7 @@ fn a_pair_that_cant_be_used_leaves_the_one_before() {
     eventually("the fault is in the log", || served.gateway.log().iter().any(is_said).then_some(()));
     assert_eq!(shown(), first);
 
-    // A reload of the whole configuration says the same, and changes nothing.
+    // A reload of the whole configuration has the same result, and changes nothing.
     served.gateway.signal("HUP");
     let reloaded = "cursorgate_config_last_reload_successful";
     eventually("the reload fails", || (served.gateway.metric(reloaded)? == 0).then_some(()));

@@ -41,12 +41,12 @@ pub(crate) struct Secure {
     ended: Arc<AtomicBool>,
 }
 
-/// The bytes received.
+/// The connections and requests that a server has seen.
 #[derive(Default)]
 struct Seen {
-    /// The first line of each request, which says what was asked.
+    /// The first line of each request.
     requests: Vec<String>,
-    /// The name that was asked for, of each handshake that was finished.
+    /// The name that each finished handshake asked for.
     names: Vec<Option<String>>,
     /// The common name of each certificate that a client showed.
     clients: Vec<String>,
@@ -70,7 +70,7 @@ impl Secure {
                     return;
                 }
                 let (seen, greeting) = (Arc::clone(&own_seen), Arc::clone(&greeting));
-                // Handshakes that fail are what the test is about.
+                // Failed handshakes are a part of the tests.
                 thread::spawn(move || drop(serve(&seen, &greeting, stream)));
             }
         });
@@ -119,7 +119,7 @@ fn prepared(greeting: Greeting) -> Prepared {
     };
     let made = || {
         let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
-        // The tests' business is what the gateway takes: this side takes all that OpenSSL can still speak.
+        // The tests examine what the gateway accepts, so this side accepts all that OpenSSL can still speak.
         builder.set_security_level(0);
         builder.set_cipher_list("ALL:@SECLEVEL=0")?;
         builder.clear_options(openssl::ssl::SslOptions::NO_TLSV1 | openssl::ssl::SslOptions::NO_TLSV1_1);

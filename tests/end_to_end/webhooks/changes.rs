@@ -1,4 +1,5 @@
-//! `collection.changed`: each change of a watched list and of a live page is told once, to those whose list it is.
+//! `collection.changed`: each change of a watched list and of a live page is announced once, to the clients that may
+//! see the list.
 
 use serde_json::{Value, json};
 
@@ -41,7 +42,7 @@ fn payloads(receiver: &Receiver) -> Vec<Value> {
     receiver.events().iter().map(receiver::Received::json).collect()
 }
 
-/// Waits for so many events, and returns the last one.
+/// Waits for `count` events, and returns the last one.
 fn events(receiver: &Receiver, count: usize) -> receiver::Received {
     let found = eventually(&format!("{count} events"), || Some(receiver.events()).filter(|all| all.len() >= count));
     assert_eq!(found.len(), count, "{:?}", payloads(receiver));
@@ -49,7 +50,7 @@ fn events(receiver: &Receiver, count: usize) -> receiver::Received {
 }
 
 #[test]
-fn a_change_of_a_watched_list_is_told_once_also_over_a_restart() {
+fn a_change_of_a_watched_list_is_one_event_also_over_a_restart() {
     let rows = Rows::default();
     rows.change_of(WATCH, |own| own.extend((1..=9).map(|id| Row::new(id, id * 10))));
     let own = rows.clone();
@@ -85,7 +86,7 @@ fn a_change_of_a_watched_list_is_told_once_also_over_a_restart() {
     assert_eq!(request.header("authorization"), Some(WATCH));
     asked(&upstream, 3);
     events(&receiver, 1);
-    // What is beyond the page is not looked at.
+    // Rows beyond the page are not watched.
     rows.change_of(WATCH, |own| own.retain(|row| row.id != 1));
     asked(&upstream, 3);
     events(&receiver, 1);
@@ -142,7 +143,7 @@ fn live(gateway: &Gateway, target: &str, credentials: &str) -> http::Connection 
 
 /// Row: A22
 #[test]
-fn a_change_of_a_live_page_is_told_to_its_own_client_once() {
+fn a_change_of_a_live_page_is_one_event_for_its_own_client() {
     let rows = Rows::count(9);
     for whose in [ONE.1, TWO.1] {
         rows.change_of(whose, |own| own.push(Row::new(1, 1)));

@@ -167,7 +167,7 @@ fn deliveries_of_an_endpoint_that_is_paused_are_dead_letters() {
 }
 
 #[test]
-fn a_receiver_says_when_to_come_again_within_a_bound() {
+fn the_retry_after_of_a_receiver_is_obeyed_within_a_bound() {
     let upstream = Upstream::start(serve(users(3)));
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let gateway = start(&upstream, &directory, &receiver, "longest_delay = \"1h\"");

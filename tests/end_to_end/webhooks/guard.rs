@@ -1,4 +1,5 @@
-//! The addresses that webhooks go to: names are resolved and checked at each request, and certificates are held against them.
+//! The addresses that webhooks go to: names are resolved and checked at each request, and certificates are held against
+//! them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -28,7 +29,7 @@ use crate::{
 
 /// Row: A39
 #[test]
-fn a_name_that_leads_within_is_refused() {
+fn a_name_with_an_address_that_is_not_permitted_is_refused() {
     let upstream = Upstream::start(serve(users(3)));
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let dns = DnsServer::start(&[Ipv4Addr::LOCALHOST]);

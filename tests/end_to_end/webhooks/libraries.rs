@@ -26,7 +26,7 @@ fn request(received: &Received, secret: &str) -> Value {
 }
 
 #[test]
-fn the_libraries_of_the_standard_accept_what_is_sent_and_nothing_else() {
+fn the_libraries_of_the_standard_accept_genuine_deliveries_alone() {
     let upstream = Upstream::start(serve(users(30)));
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let gateway = start(&upstream, &directory, &receiver, "");

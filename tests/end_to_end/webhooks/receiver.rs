@@ -120,7 +120,7 @@ pub(crate) fn signed_by(received: &Received, secret: &str) -> bool {
     received.request.header("webhook-signature").expect("signatures").split(' ').any(|one| one == signature)
 }
 
-/// Returns the day that comes so many days after today.
+/// Returns the date `days` days after today.
 pub(crate) fn day_after(days: u64) -> String {
     let now = std::fs::metadata("/proc/self").and_then(|metadata| metadata.modified()).expect("Linux has /proc");
     let seconds = now.duration_since(std::time::UNIX_EPOCH).expect("a time after 1970").as_secs() + days * 86_400;

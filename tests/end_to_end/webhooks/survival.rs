@@ -99,10 +99,10 @@ fn every_event_arrives_or_is_a_dead_letter() {
     assert_eq!(arrived, jobs);
 }
 
-/// A process that ends between the end of an export and its event raises the event when it is back, and one that ends
-/// before it has noted so raises it no second time.
+/// A process that ends between the end of an export and its event raises the event after its restart. A process that
+/// ends after the event, but before it has noted that, raises it no second time.
 #[test]
-fn an_event_is_raised_once_whatever_ends_the_process() {
+fn an_event_is_raised_once_if_its_process_ends_around_it() {
     let upstream = Upstream::start(serve(users(3)));
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let gateway = start(&upstream, &directory, &receiver, "");

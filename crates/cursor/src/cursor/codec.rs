@@ -7,18 +7,18 @@
 //! ```text
 //! payload = kind [flags] [begin] hint place            a page cursor
 //!         / kind place                                 an item cursor
-//! kind    = 1 byte: of which position or item, and in its upper half the flags that are common
-//! flags   = 1 byte: those that are rare; where FURTHER is set
-//! begin   = when the bucket of time began that the cursor was made in, in seconds since 1970; where BUCKET is set
-//! hint    = offset [run] [within] [total] [first] [ahead] [honoured]   run: not of At, whose offset is its place too
-//! within  = where WITHIN is set                        else it is the run where WITHIN_RUN is set, and else 0
-//! total   = where TOTAL is set
-//! first   = where FIRST_TOTAL is set
-//! ahead   = a mark; where AHEAD is set, of a place in a page of the upstream's
-//! honoured = where HONOURED is set                     the largest size that the walk has seen filled
+//! kind    = 1 byte: the position or item in the lower half, the common flags in the upper half
+//! flags   = 1 byte: the rare flags; present if FURTHER is set
+//! begin   = the start of the time bucket in which the cursor was made, in seconds since 1970; present if BUCKET is set
+//! hint    = offset [run] [within] [total] [first] [ahead] [honoured]   `At` has no run: its offset is its place
+//! within  = present if WITHIN is set; else it equals the run if WITHIN_RUN is set, and else is 0
+//! total   = present if TOTAL is set
+//! first   = the total of the walk's first page; present if FIRST_TOTAL is set
+//! ahead   = a mark; present if AHEAD is set, in cursors with a token alone
+//! honoured = the largest size that the walk has seen filled; present if HONOURED is set
 //! ```
 //!
-//! Integers are LEB128 varints. `place` has what is specific to each kind, `value` the values of keys.
+//! Integers are LEB128 varints. `place` encodes the part that is specific to each kind, `value` the values of keys.
 
 mod bytes;
 mod place;
@@ -48,7 +48,7 @@ const AT: u8 = 4;
 const ITEM: u8 = 5;
 const AFTER_PIVOT: u8 = 6;
 const BEFORE_PIVOT: u8 = 7;
-/// After a pivot without a fingerprint: after that item, wherever it is now.
+/// After a pivot without a fingerprint: after the item with that id, with the keys that it has now.
 const AFTER_ID: u8 = 8;
 /// Before a pivot without a fingerprint.
 const BEFORE_ID: u8 = 9;
@@ -57,7 +57,7 @@ const BEFORE_MARKS: u8 = 11;
 const TOKEN: u8 = 12;
 const MARKED_ITEM: u8 = 13;
 
-/// A bucket's start is present.
+/// The start of a time bucket is present.
 const BUCKET: u16 = 0x10;
 /// A total is present.
 const TOTAL: u16 = 0x20;
@@ -71,11 +71,11 @@ const FROM_END: u16 = 0x0100;
 const WITHIN: u16 = 0x0200;
 /// The total of the walk's first page is present.
 const FIRST_TOTAL: u16 = 0x0400;
-/// That total is a lower bound.
+/// The total of the walk's first page is a lower bound.
 const FIRST_BOUND: u16 = 0x0800;
 /// The mark of the item on the other side of the position is present.
 const AHEAD: u16 = 0x1000;
-/// The largest size that the walk has seen filled is present.
+/// The largest size that the walk has seen filled is present, and not 0.
 const HONOURED: u16 = 0x2000;
 
 /// The content of a cursor.
@@ -83,24 +83,26 @@ const HONOURED: u16 = 0x2000;
 pub enum Claims {
     /// A page cursor: a position and its hint.
     Page(Target),
-    /// An item cursor: the item, with an offset only if it has no keys. The direction is that of the parameter.
+    /// An item cursor: the item, with an offset only if it has no keys. The parameter that carries the cursor (`after`
+    /// or `before`) decides the direction.
     Item(Item),
 }
 
-/// Returns whether page cursors with this position are always sealed: a token of the upstream may contain its host name
-/// or secrets.
+/// Returns whether page cursors with this position are always sealed. Those with a token of the upstream are, because a
+/// token may contain host names or secrets.
 pub(super) fn is_secret(position: &Position) -> bool {
     kind(position) == TOKEN
 }
 
-/// Appends the payload of a page cursor. `bucket` is the start of the current bucket.
+/// Appends the payload of a page cursor. `bucket` is the start of the current time bucket, on routes with a lifetime.
 pub(super) fn write_page(out: &mut Vec<u8>, target: &Target, bucket: Option<u64>) {
     let kind = kind(&target.position);
     let hint = match target.position {
-        // An offset is its own hint, so no other hint is written.
+        // An offset is its own hint, so no other hint is written. Test: `an_offset_is_its_own_hint`.
         Position::At(offset) => {
             Hint { offset, first_total: target.hint.first_total, honoured: target.hint.honoured, ..Hint::default() }
         }
+        // Only a place within an upstream page is found by the mark ahead of it.
         Position::Token(_) => target.hint,
         _ => Hint { ahead: None, ..target.hint },
     };
@@ -142,7 +144,6 @@ pub(super) fn write_page(out: &mut Vec<u8>, target: &Target, bucket: Option<u64>
     }
 }
 
-/// Appends the payload of an item cursor.
 pub(super) fn write_item(out: &mut Vec<u8>, item: &Item) {
     match item {
         Item::Keyed(anchor) => {
@@ -177,7 +178,6 @@ pub(super) fn write_marked(out: &mut Vec<u8>, item: Mark, around: (&[Mark], &[Ma
     write_marked_item(out, item, around, offset);
 }
 
-/// Returns the kind of a position.
 fn kind(position: &Position) -> u8 {
     match position {
         Position::Start => START,
@@ -195,7 +195,6 @@ fn kind(position: &Position) -> u8 {
     }
 }
 
-/// Returns the flags of a hint.
 fn flags(hint: &Hint) -> u16 {
     let within = match hint.within {
         0 => 0,
@@ -216,17 +215,17 @@ fn flags(hint: &Hint) -> u16 {
         | set(hint.honoured > 0, HONOURED)
 }
 
-/// The head of a payload: kind, flags and bucket.
+/// The head of a payload (kind, flags and bucket), which decides form and age before the rest is read.
 pub(super) struct PayloadHead<'a> {
     kind: u8,
     flags: u16,
     rest: ByteReader<'a>,
-    /// The start of the bucket in which a page cursor was made.
+    /// The start of the time bucket in which a page cursor was made, in seconds since 1970.
     pub(super) bucket: Option<u64>,
 }
 
 impl<'a> PayloadHead<'a> {
-    /// Reads the head of a payload; returns nothing if it is invalid.
+    /// Reads the head of a payload; returns `None` if it is invalid.
     pub(super) fn read(payload: &'a [u8]) -> Option<Self> {
         let mut rest = ByteReader(payload);
         let byte = rest.byte()?;
@@ -234,11 +233,14 @@ impl<'a> PayloadHead<'a> {
         let mut flags = u16::from(byte & 0x70);
         if byte & FURTHER != 0 {
             let rare = rest.byte()?;
+            // No rare flag is set: without this byte the same flags have a shorter encoding.
             if rare == 0 {
                 return None;
             }
             flags |= u16::from(rare) << 8;
         }
+        // A flag without a meaning for its kind would give one claim a second encoding. Test:
+        // `other_encodings_are_refused`.
         let allowed = match kind {
             ITEM | MARKED_ITEM => 0,
             AT => BUCKET | FIRST_TOTAL | FIRST_BOUND | HONOURED,
@@ -253,17 +255,17 @@ impl<'a> PayloadHead<'a> {
         Some(Self { kind, flags, rest, bucket })
     }
 
-    /// Returns whether this is an item cursor, which has no age.
+    /// Returns whether this is the payload of an item cursor, which has no age.
     pub(super) fn is_item(&self) -> bool {
         matches!(self.kind, ITEM | MARKED_ITEM)
     }
 
-    /// Returns whether the position is one of [`is_secret`].
+    /// Returns whether the cursor is always sealed, as [`is_secret`] decides.
     pub(super) fn is_secret(&self) -> bool {
         self.kind == TOKEN
     }
 
-    /// Reads the rest of the payload; returns nothing unless all of it is the canonical encoding.
+    /// Reads the rest of the payload; returns `None` unless all of it is the canonical encoding of one claim.
     pub(super) fn open(mut self) -> Option<Claims> {
         let claims = match self.kind {
             ITEM => Claims::Item(Item::Keyed(read_anchor(&mut self.rest)?)),
@@ -273,6 +275,7 @@ impl<'a> PayloadHead<'a> {
                 Claims::Page(Target { position: self.position(hint.offset)?, hint })
             }
         };
+        // Trailing bytes would be a second encoding. Test: `left_over_and_missing_bytes_are_refused`.
         self.rest.0.is_empty().then_some(claims)
     }
 

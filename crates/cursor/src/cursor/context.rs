@@ -1,7 +1,7 @@
 //! The context of a cursor: a cursor opens only for the list that it was made for.
 //!
 //! A cursor carries a keyed fingerprint of its context: 64 bits of the whole and 8 bits of each part. The whole decides
-//! whether the cursor belongs to the list; the parts only tell a client what it changed.
+//! whether the cursor belongs to the list. The parts only help a refusal to name the part that differs.
 
 use std::sync::{Arc, OnceLock};
 
@@ -29,7 +29,7 @@ impl ContextPart {
     /// All parts, in the order in which a cursor carries their fingerprints.
     pub const ALL: [Self; 6] = [Self::Route, Self::Host, Self::Path, Self::Filters, Self::Order, Self::Headers];
 
-    /// Returns the name that clients read.
+    /// Returns the name by which a refusal names the part.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -49,7 +49,7 @@ impl std::fmt::Display for ContextPart {
     }
 }
 
-/// The parts of a context, each in canonical spelling: another spelling is another context.
+/// The parts of a context. Each must be in canonical spelling, because another spelling is another context.
 #[derive(Clone, Copy)]
 pub struct ContextParts<'a> {
     /// The name of the route.
@@ -70,27 +70,27 @@ pub struct ContextParts<'a> {
 /// The context of cursors. It may contain credentials and is never printed.
 #[derive(Clone)]
 pub struct CursorContext {
-    /// The bytes of all parts.
+    /// The bytes of all parts, one after the other.
     bytes: Vec<u8>,
-    /// The end of each part in `bytes`.
+    /// The end of each part in `bytes`, in the order of [`ContextPart::ALL`].
     ends: [usize; ContextPart::ALL.len()],
-    /// The fingerprint, computed once: a request usually opens and seals cursors with one key.
+    /// The fingerprint under the key that was used first. A request usually opens and seals cursors with one key.
     remembered: OnceLock<Computed>,
-    /// The default context, whose fingerprints are reused for equal parts.
+    /// The default context of the route, whose fingerprints are reused for equal parts.
     usual: Option<Arc<Self>>,
 }
 
-/// A computed fingerprint.
+/// A computed fingerprint, with the digests of the parts that it was computed from.
 #[derive(Clone, Copy)]
 struct Computed {
-    /// The identity of its key.
+    /// The [`RingKey::identity`] of the key that computed it.
     identity: [u8; 16],
     digests: [[u8; 32]; ContextPart::ALL.len()],
     fingerprint: Fingerprint,
 }
 
 impl CursorContext {
-    /// Creates the context of these parts.
+    /// Creates a context of its parts. No fingerprint is computed yet.
     #[must_use]
     pub fn new(parts: ContextParts<'_>) -> Self {
         let mut bytes = Vec::with_capacity(256);
@@ -129,7 +129,7 @@ impl CursorContext {
         Self { usual: Some(Arc::clone(usual)), ..self }
     }
 
-    /// Returns the fingerprint under a key.
+    /// Returns the fingerprint under a key, computed at most once for the key that is used first.
     pub(super) fn fingerprint(&self, key: &RingKey) -> Fingerprint {
         let computed = self.remembered.get_or_init(|| self.compute(key));
         if computed.identity == key.identity { computed.fingerprint } else { self.compute(key).fingerprint }
@@ -138,6 +138,7 @@ impl CursorContext {
     fn compute(&self, key: &RingKey) -> Computed {
         const WHOLE: u8 = u8::MAX;
         let usual = self.usual.as_deref().and_then(|usual| Some((usual, usual.remembered.get()?)));
+        // The default context is computed under one key: digests under another key are other ones.
         let usual = usual.filter(|(_, computed)| computed.identity == key.identity);
         let mut is_usual = usual.is_some();
         let digests = std::array::from_fn(|part| match usual {
@@ -151,7 +152,8 @@ impl CursorContext {
         if let (Some((_, computed)), true) = (usual, is_usual) {
             return *computed;
         }
-        // The whole is a hash of digests of equal length, so parts can't be mistaken for their neighbours.
+        // The whole is a hash of digests of equal length, so that bytes can't move from one part to the next unnoticed.
+        // Test: `parts_do_not_run_into_their_neighbours`.
         let mut whole = [0; 8];
         whole.copy_from_slice(&key.fingerprint(WHOLE, digests.as_flattened())[..8]);
         let fingerprint = Fingerprint { whole, parts: digests.map(|digest: [u8; 32]| digest[0]) };
@@ -179,10 +181,9 @@ pub(super) struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// The size in a cursor, in bytes.
+    /// The size in a cursor, in bytes: 8 of the whole, and one of each part.
     pub(super) const SIZE: usize = 8 + ContextPart::ALL.len();
 
-    /// Reads a fingerprint.
     pub(super) fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
         let mut fingerprint = Self { whole: [0; 8], parts: [0; ContextPart::ALL.len()] };
         let (whole, parts) = bytes.split_at(8);
@@ -191,7 +192,6 @@ impl Fingerprint {
         fingerprint
     }
 
-    /// Appends the fingerprint.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.whole);
         out.extend_from_slice(&self.parts);
@@ -207,17 +207,20 @@ impl Fingerprint {
             .collect()
     }
 
-    /// Returns the whole as a number.
+    /// Returns the 64 bits of the whole context as a number.
     pub(super) fn number(&self) -> u64 {
         u64::from_le_bytes(self.whole)
     }
 }
 
+/// Appends all that decides the sequence of items. Ties and grains only change the reading of answers, and are left
+/// out. Test: `every_property_that_changes_the_order_is_part_of_the_context`.
 fn write_order(out: &mut Vec<u8>, order: &Order) {
     for key in order.keys() {
         write_key(out, key);
     }
-    // Without a declared order, positions are marks, which have no meaning in a list with one, and vice versa.
+    // The positions of a list without a declared order are marks, which have no meaning in a list with one, and vice
+    // versa.
     if !order.is_declared() {
         out.push(0);
     }

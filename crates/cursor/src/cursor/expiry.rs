@@ -1,13 +1,13 @@
-//! The age of page cursors.
+//! The age of page cursors, in time buckets.
 //!
 //! A cursor carries the time bucket in which it was made instead of the exact time, so that all pages made from the
 //! same answers within one bucket have the same bytes. Buckets of different contexts begin at different times, so that
 //! the cursors of many lists don't change at once.
 
-/// The maximum start of a bucket in the future, in seconds: the clocks of replicas differ.
+/// The farthest start of a bucket in the future that is accepted, in seconds, because the clocks of replicas differ.
 const SKEW: u64 = 60;
 
-/// The time of a cursor and the lifetime of its route's cursors.
+/// The time at which a cursor is made, and the lifetime of the route's cursors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
     /// The time in seconds since 1970.
@@ -17,10 +17,11 @@ pub struct Expiry {
 }
 
 impl Expiry {
-    /// Returns the start of the current bucket. `phase` shifts the buckets of a context.
+    /// Returns the start of the current bucket. `phase` shifts the buckets: contexts with different phases change
+    /// buckets at different times.
     pub(super) fn bucket(self, phase: u64) -> u64 {
         let width = width(self.ttl);
-        // Both terms are at most a quarter of the range of numbers (or 1), so the sum can't overflow.
+        // Both terms are below a quarter of the range of numbers (or below 1), so the sum can't overflow.
         let into = (self.now % width + phase % width) % width;
         self.now.saturating_sub(into)
     }
@@ -29,20 +30,19 @@ impl Expiry {
 /// The age of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
-    /// Its cursors are valid.
     Live,
     Expired,
-    /// The bucket has not begun.
+    /// The bucket begins more than [`SKEW`] seconds from now: no honest process made the cursor.
     Future,
 }
 
-/// Returns the age at `now` of the bucket that began at `begin`. `ttl` is the current lifetime: a shorter one ends old
-/// cursors sooner.
+/// Returns the age at `now` of the bucket that began at `begin`, by the route's current lifetime `ttl`. So a lifetime
+/// that is shortened ends old cursors sooner.
 pub(super) fn age(begin: u64, now: u64, ttl: u64) -> Age {
     if begin > now.saturating_add(SKEW) {
         return Age::Future;
     }
-    // A bucket that would expire after the end of time never expires.
+    // An expiry beyond the range of seconds never comes.
     let expires = begin.checked_add(width(ttl)).and_then(|end| end.checked_add(ttl));
     if expires.is_some_and(|expires| now >= expires) { Age::Expired } else { Age::Live }
 }
@@ -61,7 +61,7 @@ mod tests {
 
     /// Row: F52
     #[test]
-    fn buckets_hold_now_and_are_a_quarter_of_the_ttl() {
+    fn a_bucket_contains_now_and_lasts_a_quarter_of_the_ttl() {
         for ttl in [0, 1, 3, 4, 5, 400, 86_400, u64::MAX] {
             for phase in [0, 1, 99, 12_345, u64::MAX] {
                 for now in [0, 1, 1_000, 1_700_000_000, u64::MAX - 1, u64::MAX] {

@@ -4,8 +4,8 @@
 //! cursor = base64url(version key fingerprint payload tag)        RFC 4648, section 5, without padding
 //! ```
 //!
-//! The version is one byte, so that other forms can follow; the key id is a varint. The version determines the
-//! algorithm, so nothing in a cursor can choose it. The tag of a signed cursor (version 1) is HMAC-SHA-256 of
+//! The version is one byte, so that other forms can follow; the key id is a varint. The version alone determines the
+//! algorithm: no other part of a cursor can choose one. The tag of a signed cursor (version 1) is HMAC-SHA-256 of
 //! everything before it, truncated to 128 bits. The payload of a sealed cursor (version 2) is encrypted, and its tag is
 //! that of AES-SIV over the payload and everything before it.
 
@@ -23,14 +23,14 @@ use super::{
 /// The protection of a cursor's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CursorForm {
-    /// Signed: every holder can read it.
+    /// Signed with HMAC-SHA-256: every holder can read the payload.
     Signed,
-    /// Encrypted and authenticated.
+    /// Encrypted and authenticated with AES-SIV: only holders of the key can read the payload.
     Sealed,
 }
 
 impl CursorForm {
-    /// Returns the first byte of its cursors.
+    /// Returns the first byte of cursors of this form.
     const fn version(self) -> u8 {
         match self {
             Self::Signed => 1,
@@ -47,13 +47,13 @@ impl CursorForm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the cursor would have {length} characters, and {longest} are allowed")]
 pub struct TooLong {
-    /// Its length in characters.
+    /// The length that the cursor would have, in characters.
     pub length: usize,
     /// The maximum length in characters.
     pub longest: usize,
 }
 
-/// Signs or seals a payload and frames it.
+/// Returns the cursor of one payload. [`Mint`] makes several more cheaply.
 pub(super) fn mint(
     key: &RingKey,
     form: CursorForm,
@@ -70,17 +70,16 @@ pub(super) fn mint(
 /// Makes cursors of one form in one context. The common beginning is made once, and no memory is allocated per cursor.
 pub(super) struct Mint<'a> {
     key: &'a RingKey,
-    /// The cipher of sealed cursors.
+    /// The cipher, if the cursors are sealed.
     cipher: Option<Cipher>,
     longest: usize,
-    /// The common beginning, followed by the rest of the last cursor.
+    /// The common beginning (version, key id and fingerprint), followed by the rest of the last cursor.
     bytes: Vec<u8>,
-    /// The length of the beginning.
+    /// The length of the common beginning in bytes.
     head: usize,
 }
 
 impl<'a> Mint<'a> {
-    /// Creates a mint.
     pub(super) fn new(key: &'a RingKey, form: CursorForm, fingerprint: &Fingerprint, longest: usize) -> Self {
         let mut bytes = Vec::with_capacity(128);
         bytes.push(form.version());
@@ -91,7 +90,7 @@ impl<'a> Mint<'a> {
         Self { key, cipher, longest, bytes, head }
     }
 
-    /// Appends the cursor with a payload to `text`; appends nothing if it would be too long.
+    /// Appends the cursor with a payload to `text`; appends nothing if it would be longer than `longest` characters.
     pub(super) fn push(&mut self, text: &mut Vec<u8>, write_payload: impl FnOnce(&mut Vec<u8>)) -> Result<(), TooLong> {
         let Self { key, cipher, longest, bytes, head } = self;
         bytes.truncate(*head);
@@ -99,6 +98,7 @@ impl<'a> Mint<'a> {
         if cipher.is_some() {
             sealed::pad(bytes, *head);
         }
+        // The length is known before the tag is computed, so that a cursor that is too long costs no cryptography.
         let length = ((bytes.len() + TAG) * 4).div_ceil(3);
         if length > *longest {
             return Err(TooLong { length, longest: *longest });
@@ -127,9 +127,9 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
 
 /// A framed cursor, not verified.
 pub(super) struct Frame<'a> {
-    /// The id of the key that it claims.
+    /// The id of the key that the cursor claims to be made with.
     pub(super) key: u32,
-    /// The form that it claims.
+    /// The form that its version claims.
     pub(super) form: CursorForm,
     /// All bytes before the tag.
     body: &'a [u8],
@@ -138,16 +138,16 @@ pub(super) struct Frame<'a> {
     payload: &'a [u8],
 }
 
-/// The content of a verified cursor.
+/// The content of a cursor whose tag is valid.
 pub(super) struct Verified<'a> {
-    /// The fingerprint of its context.
+    /// The fingerprint of the context for which it was made.
     pub(super) fingerprint: Fingerprint,
-    /// Its payload, for [`PayloadHead::read`](super::codec::PayloadHead::read).
+    /// The payload, decrypted, for [`PayloadHead::read`](super::codec::PayloadHead::read).
     pub(super) payload: Cow<'a, [u8]>,
 }
 
 impl<'a> Frame<'a> {
-    /// Splits the bytes of a frame; returns nothing for other bytes and versions.
+    /// Splits the bytes of a frame; returns `None` if they are too few or of an unknown version.
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (body, tag) = bytes.split_last_chunk()?;
         let mut rest = ByteReader(body);
@@ -157,10 +157,13 @@ impl<'a> Frame<'a> {
         Some(Self { key, form, body, tag, fingerprint, payload })
     }
 
-    /// Checks the tag in constant time. The content of a frame is accessible in no other way.
+    /// Checks the tag in constant time, and decrypts the payload of a sealed cursor. The content of a frame is
+    /// accessible in no other way.
     pub(super) fn verify(&self, key: &RingKey) -> Option<Verified<'a>> {
         #[cfg(test)]
         key.verified.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        // The version is under the tag in both forms, so that one can't be turned into the other.
+        // Test: `a_form_is_not_changed_by_its_version`.
         let payload = match self.form {
             CursorForm::Signed if key.verify(self.body, self.tag) => Cow::Borrowed(self.payload),
             CursorForm::Signed => return None,

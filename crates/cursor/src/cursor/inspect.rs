@@ -1,4 +1,5 @@
-//! Inspection of cursors by operators.
+//! The inspection of cursors by operators, for `cursorgate` commands: the form, the key, and the content once the tag
+//! is verified. Context and age are not checked, because both depend on a route.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -17,24 +18,24 @@ use crate::pagination::{
 /// The result of an inspection. Its display has a line per fact, with escaped texts, for a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
-    /// The length in characters.
+    /// The length of the text in bytes.
     pub length: usize,
-    /// The finding.
+    /// The result of parsing and verification.
     pub finding: Finding,
 }
 
 /// The findings about a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// No cursor: not base64url, too short, or of an unknown version.
+    /// The text is no cursor: not base64url, too short, or of an unknown version.
     Foreign,
     /// The frame of a cursor that is not verified. Only its form and key id were read, and they may be forged.
     Unverified {
-        /// The form that it claims.
+        /// The form that its version claims.
         form: CursorForm,
-        /// The id of the key that it claims.
+        /// The id of the key that the cursor claims to be made with.
         key: u32,
-        /// The reason that it is not verified.
+        /// The obstacle to verification.
         reason: Unverified,
     },
     /// A cursor with a valid tag whose payload is unknown: another version of cursorgate made it.
@@ -52,9 +53,9 @@ pub enum Finding {
         key: u32,
         /// The keyed fingerprint of its context: equal for all cursors of one list under one key.
         context: u64,
-        /// The start of the bucket in which it was made, in seconds since 1970.
+        /// The start of the time bucket in which it was made, in seconds since 1970; `None` without a lifetime.
         issued: Option<u64>,
-        /// Its content.
+        /// The position or item that it names.
         says: Claims,
     },
 }
@@ -134,7 +135,7 @@ impl Display for Inspection {
 }
 
 impl CursorForm {
-    /// Returns the name of its tag.
+    /// Returns the word for the tag of this form.
     const fn tag(self) -> &'static str {
         match self {
             Self::Signed => "signature",
@@ -232,7 +233,7 @@ fn write_token_place(out: &mut Formatter<'_>, place: &TokenPlace) -> fmt::Result
     line(out, "circle", format_args!("power {}, steps {}, hash {:x}", circle.power, circle.steps, circle.hash))
 }
 
-/// Writes the hint, except for an offset that is the position itself.
+/// Writes the fields of the hint that are set, except for an offset that is the position itself.
 fn write_hint(out: &mut Formatter<'_>, position: &Position, hint: &Hint) -> fmt::Result {
     let mut says = Vec::new();
     if !matches!(position, Position::At(_)) {
@@ -269,7 +270,7 @@ fn line(out: &mut Formatter<'_>, word: &str, says: impl Display) -> fmt::Result 
     writeln!(out, "{word:<10} {says}")
 }
 
-/// A key's value, without characters that a terminal would interpret.
+/// The display of a key's value, with the characters escaped that a terminal would interpret.
 struct ShownValue<'a>(&'a KeyValue);
 
 impl Display for ShownValue<'_> {
@@ -297,7 +298,7 @@ impl Display for ShownMarks<'_> {
     }
 }
 
-/// Seconds since 1970, displayed by RFC 3339 for years of four digits.
+/// Seconds since 1970, displayed as a date-time of RFC 3339 up to the year 9999, and as a number after it.
 struct ShownTime(u64);
 
 impl Display for ShownTime {

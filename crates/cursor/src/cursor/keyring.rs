@@ -1,8 +1,8 @@
 //! The keys of cursors: one signs, all verify.
 //!
 //! Configured keys are not used directly. HKDF-SHA-256 (RFC 5869) derives a subkey for each purpose (signing, sealing,
-//! fingerprints of contexts, marks of items, names and values in a shared store), so that a leak of one reveals nothing about the others. Their HMAC states
-//! are computed once, when the ring is made.
+//! fingerprints of contexts, marks of items, counts of clients, names and values in a shared store), so that a leak of
+//! one reveals nothing about the others. Their HMAC states are computed once, when the ring is made.
 
 use aes::Aes256;
 use aes_siv::siv::Aes256Siv;
@@ -32,7 +32,7 @@ pub struct KeyRing {
     signing: usize,
 }
 
-/// The reasons that keys make no ring. Keys are named by their ids.
+/// The reasons that a ring can't be made of some keys. Keys are named by their ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingError {
     /// A key is shorter than [`SHORTEST_KEY`].
@@ -46,27 +46,27 @@ pub enum KeyRingError {
     /// Two keys have the same id.
     #[error("two cursor keys have the id {id}")]
     DuplicateId {
-        /// The id.
+        /// The id that both have.
         id: u32,
     },
     /// Two ids have the same key: removing one of them would revoke nothing.
     #[error("cursor keys {first} and {second} are the same key")]
     DuplicateKey {
-        /// The first id.
+        /// The id that comes first.
         first: u32,
-        /// The second id.
+        /// The id that has the same key.
         second: u32,
     },
     /// The signing key is missing.
     #[error("the signing key {id} is not among the cursor keys")]
     NoSigningKey {
-        /// Its id.
+        /// The id that was to sign.
         id: u32,
     },
 }
 
 impl KeyRing {
-    /// Creates a ring of these keys. The key with the id `signing` signs.
+    /// Creates a ring of keys with their ids. The key with the id `signing` signs new cursors; all open them.
     ///
     /// # Errors
     ///
@@ -91,7 +91,8 @@ impl KeyRing {
         Ok(Self { keys: keys.iter().map(|&(id, key)| RingKey::derive(id, key)).collect(), signing: position })
     }
 
-    /// Returns the marker of a key. Marks can be recognized only with the key that made them.
+    /// Returns the marker of the key with this id, if the ring has it. Marks can be recognised only with the key that
+    /// made them.
     #[must_use]
     pub fn marker(&self, id: u32) -> Option<Marker> {
         self.find(id).map(|key| key.marker.clone())
@@ -109,7 +110,8 @@ impl KeyRing {
         self.signing().id == id
     }
 
-    /// Returns a keyed hash of a client's identification, for counting clients without keeping their secrets.
+    /// Returns a keyed hash of a client's identification, so that clients can be counted without their secrets being
+    /// kept.
     #[must_use]
     pub fn client_mark(&self, known_by: &[u8]) -> u64 {
         let digest = self.signing().client.clone().chain_update(known_by).finalize().into_bytes();
@@ -118,17 +120,15 @@ impl KeyRing {
         u64::from_be_bytes(first)
     }
 
-    /// Returns all keys.
     pub(super) fn all(&self) -> &[RingKey] {
         &self.keys
     }
 
-    /// Returns the signing key.
     pub(super) fn signing(&self) -> &RingKey {
         &self.keys[self.signing]
     }
 
-    /// Returns the key with this id. The id of a cursor is only compared with those of the few keys.
+    /// Returns the key with this id. An id that a client sent is only compared with those of the few keys.
     pub(super) fn find(&self, id: u32) -> Option<&RingKey> {
         self.keys.iter().find(|key| key.id == id)
     }
@@ -145,8 +145,8 @@ impl std::fmt::Debug for KeyRing {
     }
 }
 
-/// The states of ciphers and MACs are wiped when they are dropped. Each crate does so by a feature alone, and lacks the
-/// trait without it.
+/// A check at compile time that the states of ciphers and MACs are wiped when they are dropped. The crates implement
+/// `ZeroizeOnDrop` only under a feature, which a changed manifest could lose.
 const _: () = {
     const fn wiped<T: ZeroizeOnDrop>() {}
     // The states of HMAC and of HKDF, which is an HMAC, are states of SHA-256.
@@ -158,20 +158,21 @@ const _: () = {
 
 /// The subkeys of one key.
 pub(super) struct RingKey {
-    /// Its id in cursors.
+    /// The id that its cursors carry.
     pub(super) id: u32,
-    /// Distinguishes this key from another one with the same id, as after a reload that replaced it.
+    /// A derived value that distinguishes the key from another one with the same id, as after a reload that replaced
+    /// it.
     pub(super) identity: [u8; 16],
-    /// Seals and opens payloads.
+    /// The key that seals and opens payloads of cursors.
     pub(super) sealer: Sealer,
-    /// Seals and opens values in a shared store.
+    /// The key that seals and opens values in a shared store.
     pub(super) store: Sealer,
-    /// Hashes the names of these values.
+    /// The HMAC state that hashes the names of these values.
     names: Hmac<Sha256>,
     sign: Hmac<Sha256>,
     fingerprint: Hmac<Sha256>,
     client: Hmac<Sha256>,
-    /// The fingerprints of empty parts by label: most parts of most contexts are empty.
+    /// The fingerprints of the empty part, by label. They are computed once, because many parts of contexts are empty.
     empty: [[u8; 32]; LABELS],
     marker: Marker,
     /// The number of cursors whose tags were verified with this key.
@@ -179,7 +180,7 @@ pub(super) struct RingKey {
     pub(super) verified: std::sync::atomic::AtomicUsize,
 }
 
-/// The number of labels with a precomputed fingerprint of the empty part.
+/// The number of labels with a precomputed fingerprint of the empty part: one for each part of a context.
 const LABELS: usize = ContextPart::ALL.len();
 
 impl RingKey {
@@ -207,14 +208,14 @@ impl RingKey {
         }
     }
 
-    /// Returns the tag of these bytes.
+    /// Returns the tag of these bytes: their HMAC, truncated to [`TAG`] bytes.
     pub(super) fn sign(&self, bytes: &[u8]) -> [u8; TAG] {
         let mut tag = [0; TAG];
         tag.copy_from_slice(&self.sign.clone().chain_update(bytes).finalize().into_bytes()[..TAG]);
         tag
     }
 
-    /// Returns whether this is the tag of these bytes, in constant time.
+    /// Checks in constant time whether this is the tag of these bytes.
     pub(super) fn verify(&self, bytes: &[u8], tag: &[u8; TAG]) -> bool {
         self.sign.clone().chain_update(bytes).verify_truncated_left(tag).is_ok()
     }
@@ -222,6 +223,8 @@ impl RingKey {
     /// Returns the keyed hash of the parts of a name in a shared store.
     pub(super) fn name_hash(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut state = self.names.clone();
+        // Each part is preceded by its length, so that (`ab`, `c`) and (`a`, `bc`) have different names.
+        // Test: `stored_names_and_values_reveal_no_content`.
         for part in parts {
             state.update(&(part.len() as u64).to_le_bytes());
             state.update(part);
@@ -245,7 +248,7 @@ fn subkey<const LENGTH: usize>(source: &Hkdf<Sha256>, purpose: &[u8]) -> Zeroizi
     bytes
 }
 
-/// Creates the marker, whose marks are truncated HMACs.
+/// Creates the marker of a key. Its marks are HMACs, truncated to 64 bits and then to [`Mark::BITS`].
 fn marker(state: Hmac<Sha256>) -> Marker {
     Marker::new(move |bytes| {
         let digest = state.clone().chain_update(bytes).finalize().into_bytes();
@@ -267,7 +270,7 @@ mod tests {
     use super::SHORTEST_KEY;
 
     #[test]
-    fn keys_that_make_no_ring_are_named() {
+    fn an_invalid_key_ring_names_the_keys_at_fault() {
         let long = |byte| vec![byte; SHORTEST_KEY];
         let (first, second, short) = (long(1), long(2), vec![3; SHORTEST_KEY - 1]);
         let cases = [
@@ -297,7 +300,7 @@ mod tests {
 
     /// Row: A35
     #[test]
-    fn nothing_of_a_key_is_printed() {
+    fn the_debug_output_hides_the_cursor_keys() {
         let ring = KeyRing::new(2, &[(1, b"0123456789abcdef0123456789abcdef"), (2, &[7; SHORTEST_KEY])]).unwrap();
         assert_eq!(format!("{ring:?}"), "KeyRing { signing: 2, ids: [1, 2], .. }");
     }

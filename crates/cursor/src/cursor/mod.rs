@@ -1,17 +1,18 @@
 //! Cursors: positions as tokens that are opaque to clients, signed, and bound to their list.
 //!
 //! There are two kinds. A *page cursor* is a position with its hint. It is a function of the request and of the
-//! upstream's answers, and expires if the route says so. An *item cursor* is an item alone, with the same characters as
-//! long as the item's keys stay the same, because clients compare cursors when they splice pages.
+//! upstream's answers, and expires on routes with a lifetime for cursors. An *item cursor* is an item alone. It has the
+//! same characters as long as the item's keys stay the same, because clients compare cursors when they splice pages.
 //!
 //! Text from outside becomes a position only in [`open`], and of a cursor that is not verified only the form and the
 //! key id are read. A signature hides nothing: every holder of a signed cursor can read the keys of its item. Routes
 //! can seal their cursors, which encrypts them; cursors with a token of the upstream are always sealed.
 //!
-//! `frame` is the outermost layer, with signatures and seals; `codec` encodes the payload, `sealed` encrypts it,
-//! `context` binds it to a list, `expiry` has its age, `keyring` the keys; `inspect` shows a cursor to an operator. `stored` names and
-//! seals values that processes share, by the same keys.
-//! Times are arguments and nothing is random: equal arguments make equal cursors.
+//! `frame` is the outermost layer, with signatures and seals; `codec` encodes the payload and `sealed` encrypts it;
+//! `context` binds a cursor to a list, `expiry` limits its age, and `keyring` has the keys. `inspect` shows a cursor to
+//! an operator. `stored` names and seals the values that processes share, by the same keys.
+//!
+//! Times are arguments and no random number is drawn: equal arguments make equal cursors.
 
 mod codec;
 mod context;
@@ -45,16 +46,17 @@ use frame::{Frame, Mint};
 /// An opened cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The id of its key, whose [`KeyRing::marker`] made the marks in it.
+    /// The id of the key that made the cursor. Its [`KeyRing::marker`] made the marks in the claims.
     pub key: u32,
-    /// The content.
+    /// The position or item that the cursor names.
     pub claims: Claims,
 }
 
 /// The reasons that a cursor can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
-    /// The cursor is unknown or incomplete, or was made in the future. The reason is not disclosed.
+    /// The cursor is malformed, too long, of an unknown key, without a valid tag, of the other form than the route's,
+    /// or from the future. Which of these is not disclosed.
     #[error("the cursor is not valid")]
     Invalid,
     /// The cursor is too old, or was made when the route's cursors had no age.
@@ -69,11 +71,11 @@ pub enum CursorError {
     },
 }
 
-/// Makes a page cursor. It is sealed if the route says so or if it contains a token of the upstream. The same target,
-/// context and time bucket make the same characters.
+/// Makes a page cursor. It is sealed if `sealed` is set or if it contains a token of the upstream, else it is signed.
+/// The same target, context and time bucket make the same characters.
 ///
-/// Of [`Position::At`](crate::pagination::position::Position::At) it carries the offset and the walk's first total,
-/// which become the hint of the opened cursor.
+/// Not all of a hint is carried: see `codec`. Of [`Position::At`](crate::pagination::position::Position::At), the
+/// opened cursor's hint has the offset itself, the walk's first total and its honoured size.
 ///
 /// # Errors
 ///
@@ -93,7 +95,7 @@ pub fn seal(
     frame::mint(key, form, &fingerprint, longest, |out| codec::write_page(out, target, bucket))
 }
 
-/// Makes an item cursor, sealed if the route says so: the item without direction, hint or time.
+/// Makes an item cursor, sealed if `sealed` is set, else signed: the item without direction, hint or time.
 ///
 /// # Errors
 ///
@@ -114,7 +116,7 @@ pub fn seal_item(
 pub struct ItemMint<'a>(Mint<'a>);
 
 impl<'a> ItemMint<'a> {
-    /// Creates a mint with the arguments of [`seal_item`].
+    /// Creates a mint. The arguments are those of [`seal_item`].
     #[must_use]
     pub fn new(keys: &'a KeyRing, context: &CursorContext, longest: usize, sealed: bool) -> Self {
         let key = keys.signing();
@@ -169,27 +171,33 @@ pub fn open(
     longest: usize,
     sealed: bool,
 ) -> Result<Opened, CursorError> {
+    // The length is checked before anything is decoded, so that a long text costs no memory.
     if text.len() > longest {
         return Err(CursorError::Invalid);
     }
     let bytes = frame::decode(text).ok_or(CursorError::Invalid)?;
     let frame = Frame::parse(&bytes).ok_or(CursorError::Invalid)?;
     // A tag is computed even for an unknown key id, so that the time of a refusal does not reveal which ids exist.
+    // Test: `a_tag_is_computed_for_unknown_keys_too`.
     let key = keys.find(frame.key);
     let verified = frame.verify(key.unwrap_or_else(|| keys.signing()));
     let (Some(key), Some(verified)) = (key, verified) else { return Err(CursorError::Invalid) };
 
+    // The context comes before form and age, so that a client that moved a cursor to another list learns that.
+    // Tests: `the_part_of_the_context_that_differs_is_named`, `page_cursors_expire_and_item_cursors_do_not`.
     let here = context.fingerprint(key);
     if verified.fingerprint != here {
         return Err(CursorError::Mismatch { differs: verified.fingerprint.differs(&here) });
     }
     let head = PayloadHead::read(&verified.payload).ok_or(CursorError::Invalid)?;
+    // An expired cursor of the other form is invalid, not expired. Test: `the_form_comes_before_the_age`.
     if frame.form != form(sealed || head.is_secret()) {
         return Err(CursorError::Invalid);
     }
     if let Some(ttl) = ttl
         && !head.is_item()
     {
+        // A cursor without an age was made before the route had a lifetime: its age is unknown.
         match head.bucket.map_or(Age::Expired, |begin| expiry::age(begin, now, ttl)) {
             Age::Live => {}
             Age::Expired => return Err(CursorError::Expired),
@@ -200,7 +208,7 @@ pub fn open(
     Ok(Opened { key: key.id, claims })
 }
 
-/// Signs any bytes as a cursor, for the fuzzer, which would otherwise not get past the tag.
+/// Signs arbitrary bytes as a cursor's payload, so that the fuzzer gets past the tag.
 #[cfg(fuzzing)]
 pub fn sign_anything(keys: &KeyRing, context: &CursorContext, payload: &[u8]) -> Option<String> {
     let key = keys.signing();

@@ -26,9 +26,10 @@ pub(super) fn pad(bytes: &mut Vec<u8>, start: usize) {
     bytes.resize(start + length, 0);
 }
 
-/// Removes the padding; returns nothing if it is invalid.
+/// Removes the padding; returns `None` unless it is what [`pad`] appends.
 fn unpad(mut padded: Vec<u8>) -> Option<Vec<u8>> {
     let end = padded.iter().rposition(|&byte| byte != 0)?;
+    // A further block of padding would give one payload a second encoding. Test: `other_padding_is_refused`.
     if padded[end] != PADDING || padded.len() != (end + 1).next_multiple_of(BLOCK) {
         return None;
     }
@@ -36,7 +37,7 @@ fn unpad(mut padded: Vec<u8>) -> Option<Vec<u8>> {
     Some(padded)
 }
 
-/// Encrypts payloads with one key.
+/// A key that encrypts and decrypts payloads. It is wiped when it is dropped.
 pub(super) struct Sealer(Zeroizing<[u8; KEY]>);
 
 impl Sealer {
@@ -49,7 +50,7 @@ impl Sealer {
         Cipher(Aes256Siv::new((&*self.0).into()))
     }
 
-    /// Decrypts a payload and removes its padding; returns nothing if its tag, checked in constant time, is not that of
+    /// Decrypts a payload and removes its padding; returns `None` if its tag, checked in constant time, is not that of
     /// [`Cipher::seal`] with this head.
     pub(super) fn open(&self, head: &[u8], payload: &[u8], tag: &[u8; IV_SIZE]) -> Option<Vec<u8>> {
         let mut payload = payload.to_vec();
@@ -62,7 +63,7 @@ impl Sealer {
 pub(super) struct Cipher(Aes256Siv);
 
 impl Cipher {
-    /// Encrypts a padded payload in place, and returns the tag of it and its head.
+    /// Encrypts a padded payload in place, and returns the tag over the payload and the head before it.
     pub(super) fn seal(&mut self, head: &[u8], payload: &mut [u8]) -> [u8; IV_SIZE] {
         #[expect(clippy::expect_used, reason = "AES-SIV refuses more than 126 heads, and nothing else")]
         let tag = self.0.encrypt_inout_detached([head], payload.into()).expect("there is one head");
@@ -84,7 +85,7 @@ mod tests {
         for start in [0, 7, 16] {
             for length in 0..50 {
                 let mut bytes = vec![0xaa; start];
-                // Zeros and the byte of the padding may also end a payload.
+                // A payload may itself end with zeros or with the byte of the padding.
                 bytes.extend((0..length).map(|index| if index % 3 == 0 { 0x80 } else { 0 }));
                 let payload = bytes[start..].to_vec();
                 pad(&mut bytes, start);

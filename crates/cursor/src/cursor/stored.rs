@@ -1,7 +1,12 @@
-//! Values in a store that other processes share: their names are keyed hashes, and the values are sealed.
+//! Values in a store that processes share: their names are keyed hashes, and the values are sealed.
 //!
-//! A name reveals nothing about its value without the key. A value is bound to its whole name, so that it opens under no
-//! other one, and the name has the version of its form. A value names its key, so that every process with that key opens
+//! ```text
+//! name  = prefix ":" version ":" kind ":" base64url(hash)
+//! value = key tag ciphertext        the key's id, 4 bytes, little-endian; AES-SIV binds the value to the name
+//! ```
+//!
+//! A name reveals nothing about its value without the key. A value is bound to its whole name, with the version in it,
+//! so that it opens under no other name. A value carries the id of its key, so that every process with that key opens
 //! it, whichever key signs there.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -17,39 +22,40 @@ const VERSION: u8 = 1;
 /// The size of the keyed hash in a name, in bytes.
 const HASH: usize = 24;
 
-/// The size of the number of a key before a sealed value, in bytes.
+/// The size of a key's id before a sealed value, in bytes.
 const NUMBER: usize = 4;
 
 impl KeyRing {
-    /// Returns the number of the key that signs new cursors.
+    /// Returns the number (the id) of the key that signs new cursors.
     #[must_use]
     pub fn signing_number(&self) -> u32 {
         self.signing().id
     }
 
-    /// Returns the numbers of all keys.
+    /// Returns the numbers of all keys of the ring.
     pub fn numbers(&self) -> impl Iterator<Item = u32> {
         self.all().iter().map(|key| key.id)
     }
 
-    /// Returns the name of a value by the key with this number: `PREFIX:VERSION:KIND:HASH`. Without that key there is
-    /// none.
+    /// Returns the name of a value by the key with this number: `PREFIX:VERSION:KIND:HASH`. Returns
+    /// `None` if the ring does not have that key.
     #[must_use]
     pub fn stored_name(&self, number: u32, prefix: &str, kind: &str, value: &[u8]) -> Option<String> {
         let digest = self.find(number)?.name_hash(&[kind.as_bytes(), value]);
         Some(format!("{prefix}:{VERSION}:{kind}:{}", URL_SAFE_NO_PAD.encode(&digest[..HASH])))
     }
 
-    /// Returns the place, below `places`, of a value in a table that processes share, by the key with this number. Without
-    /// that key there is none.
+    /// Returns the place, from 0 to below `places`, of a value in a table that processes share, by the key with this
+    /// number. Returns `None` if the ring does not have that key.
     #[must_use]
     pub fn stored_place(&self, number: u32, kind: &str, value: &[u8], places: u16) -> Option<u16> {
         let digest = self.find(number)?.name_hash(&[kind.as_bytes(), value]);
+        // The last bytes of the hash, of which names show the first ones alone.
         let hash = u64::from_le_bytes(*digest.last_chunk()?);
         u16::try_from(hash % u64::from(places.max(1))).ok()
     }
 
-    /// Seals a value for its name by the key with this number. Without that key there is no sealed value.
+    /// Seals a value for its name by the key with this number. Returns `None` if the ring does not have that key.
     #[must_use]
     pub fn seal_stored(&self, number: u32, name: &str, value: &[u8]) -> Option<Vec<u8>> {
         let key = self.find(number)?;
@@ -58,13 +64,14 @@ impl KeyRing {
         sealed.extend_from_slice(&[0; TAG]);
         let start = sealed.len();
         sealed.extend_from_slice(value);
+        // Values of similar lengths take equally many bytes. Test: `stored_names_and_values_reveal_no_content`.
         sealed::pad(&mut sealed, start);
         let tag = key.store.cipher().seal(name.as_bytes(), &mut sealed[start..]);
         sealed[NUMBER..start].copy_from_slice(&tag);
         Some(sealed)
     }
 
-    /// Opens a sealed value. Returns nothing if its key is unknown, or if it was not sealed for this name.
+    /// Opens a sealed value. Returns `None` if its key is unknown, or if it was not sealed for this name.
     #[must_use]
     pub fn open_stored(&self, name: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (number, rest) = sealed.split_first_chunk::<NUMBER>()?;
@@ -132,7 +139,7 @@ mod tests {
 
     /// Row: A24
     #[test]
-    fn names_and_values_show_nothing() {
+    fn stored_names_and_values_reveal_no_content() {
         let ring = ring(1, &[(1, 1)]);
         let name = ring.stored_name(1, "p", "pivot", b"Bearer canary").unwrap();
         let sealed = ring.seal_stored(1, &name, b"canary").unwrap();

@@ -1,5 +1,5 @@
-//! Cursors as clients and operators of keys meet them; `tampering`, `binding` and `sealing` hold what must not open,
-//! `lengths` how long cursors are.
+//! Cursors that are made and opened again. `tampering`, `binding` and `sealing` test cursors that must not open,
+//! `lengths` the lengths of cursors.
 
 use std::sync::LazyLock;
 
@@ -31,7 +31,7 @@ pub(super) const NOW: u64 = 1_768_000_000;
 const FIRST_KEY: &[u8] = b"the first key, of thirty-two bytes";
 const SECOND_KEY: &[u8] = b"the second key, of thirty-two bytes";
 
-/// Xorshift, so that a failure comes again.
+/// A xorshift generator: equal seeds give equal numbers, so that a failure comes again.
 pub(super) struct Random(u64);
 
 impl Random {
@@ -58,7 +58,7 @@ impl Random {
         self.below(of) == 0
     }
 
-    /// A number of any length.
+    /// Returns a number of at most 1 to 64 bits; each of these widths is equally likely.
     pub(super) fn number(&mut self) -> u64 {
         let shift = self.below(64);
         self.next() >> shift
@@ -124,7 +124,7 @@ fn random_token_place(random: &mut Random) -> TokenPlace {
 }
 
 fn random_hint(random: &mut Random) -> Hint {
-    // Often 0, often the run, often neither.
+    // `within` is often 0, often the run, and often neither: each has an encoding of its own.
     let run = if random.chance(3) { 0 } else { u32::try_from(random.number() >> 32).unwrap() };
     let within = match random.below(3) {
         0 => 0,
@@ -171,7 +171,7 @@ pub(super) fn random_item(random: &mut Random) -> Item {
     }
 }
 
-/// The part of a target that a cursor carries.
+/// Returns the part of a target that a cursor carries.
 pub(super) fn as_carried(target: &Target) -> Target {
     let mut carried = target.clone();
     match target.position {
@@ -225,7 +225,7 @@ pub(super) fn text(text: &str) -> KeyValue {
     KeyValue::Text(text.as_bytes().to_vec())
 }
 
-/// The content of a cursor of the first key.
+/// Returns the content of an opened page cursor that the first key made.
 pub(super) fn page(target: &Target) -> Opened {
     Opened { key: 1, claims: Claims::Page(target.clone()) }
 }
@@ -235,7 +235,7 @@ pub(super) fn open_here(text: &str, sealed: bool) -> Result<Opened, CursorError>
     open(ring(), context(), text, NOW, None, LONGEST, sealed)
 }
 
-/// Cursors of a route that seals its cursors or not.
+/// Returns random page and item cursors of a route that seals its cursors or not.
 pub(super) fn random_cursors(seed: u64, count: usize, sealed: bool) -> Vec<String> {
     let mut random = Random::new(seed);
     let (keys, context) = (ring(), context());
@@ -272,7 +272,8 @@ fn cursors_open_as_they_were_sealed() {
     }
 }
 
-/// Cursors must open after an upgrade: these were computed by other code, from the description of the format.
+/// Cursors must open after an upgrade. The expected ones were computed by other code, from the description of the
+/// format.
 #[test]
 fn the_format_stays() {
     let target = after("2026-01-15T10:30:00Z", "1003");
@@ -295,7 +296,7 @@ fn the_format_stays() {
 }
 
 #[test]
-fn what_would_be_refused_is_not_minted() {
+fn a_cursor_longer_than_the_limit_is_not_minted() {
     let (keys, here) = (ring(), context());
     for length in (0..200).chain(1_350..1_450) {
         let token = Token("x".repeat(length).into());
@@ -324,7 +325,7 @@ fn what_would_be_refused_is_not_minted() {
     }
 }
 
-/// Marks are known again with the key that made them, and that key's id comes with the cursor.
+/// Marks can be recognised only with the key that made them, whose id the cursor carries.
 #[test]
 fn marks_are_those_of_their_key() {
     let ring = |signing| KeyRing::new(signing, &[(1, FIRST_KEY), (2, SECOND_KEY)]).unwrap();

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::worlds::WorldKind;
 
-/// All of them.
+/// All kinds, each with its floor: the least number of walks in a thousand that must meet it.
 pub(super) const KINDS: &[WorldKind<Scenario>] = &[
     WorldKind::new("by offset", 465, |walk| walk.traits.family == Family::Offset),
     WorldKind::new("by page", 234, |walk| walk.traits.family == Family::Page),

@@ -1,8 +1,17 @@
-//! The promises of each page, by the place of the cursor that it was asked with.
+//! The promises of each page, by the true place of its cursor.
 //!
-//! The promise is about rows that stood still: rows that were in every state shown since the cursor was made, and were
-//! never moved. It holds as long as, of the rows that the cursor marks and that are still there, more stood still than
-//! were moved.
+//! A row *stood still* if it was in every state shown since the cursor was made, and was never moved. The core knows no
+//! order, so that a place is where the rows around it are. The promises:
+//!
+//! - of each page: G5, its items have the bytes that were sent; G2, no row is twice on it; it is full, or ends the
+//!   list; and G6, its level is `anchored` (`broken_wholeness`);
+//! - of each page of a list that never changes: the page is what stands there, and ends where the list does
+//!   (`undisturbed`);
+//! - of each page whose place can be found: rows that stood still are not skipped (G1) nor repeated (G2), and come in
+//!   order (G3) (`broken_promise`).
+//!
+//! A place can be found if more of the marked rows that still exist stood still than moved, and all are within reach of
+//! the search. The exceptions, `NotPromised` and `Torn`, are counted, and torn cursors have a bound.
 
 use std::collections::HashSet;
 
@@ -19,8 +28,8 @@ use super::{
     world::{Row, State, marked},
 };
 
-/// The true place of a cursor: in this state, right before the row at this index, with these rows on its page already.
-/// `None` at the start or the end.
+/// The true place of a cursor: a state, the index of the row right after the place in it, and the numbers of the rows
+/// on the page that handed the cursor out. `None` at the start or the end of the list.
 pub(crate) type Place = Option<(State, usize, Vec<u32>)>;
 
 /// A cursor, and its true place.
@@ -34,14 +43,14 @@ pub(crate) struct Cursor {
 #[derive(Debug)]
 pub(crate) enum Judgement {
     Kept,
-    /// No promise held for the page.
+    /// No promise but those of every page held.
     NotPromised,
-    /// No promise held for the page, because two places claim its cursor.
+    /// The same, because the cursor's marks and its true place name two places.
     Torn,
     Broken(String),
 }
 
-/// Returns the number of the answer that a page's item is from, with which the answer's body begins.
+/// Returns the number of the answer that an item of a page is from. Bodies begin with it.
 fn serial(page: &Page, place: ItemPlace) -> usize {
     let body = page.answers[place.answer as usize].body();
     let digits = body.iter().take_while(|byte| byte.is_ascii_digit());
@@ -62,14 +71,14 @@ fn stands<'a>(page: &Page, shown: &'a [Showing], index: usize) -> (&'a State, us
     (&showing.state, at)
 }
 
-/// Returns a page in the words of a story.
+/// Returns a page as a line of the story.
 pub(crate) fn told(page: &Page, shown: &[Showing]) -> String {
     let numbers: Vec<u32> = rows(page, shown).iter().map(|row| row.number).collect();
     let (next, previous) = (told_target(page.next.as_ref()), told_target(page.previous.as_ref()));
     format!("page {numbers:?}, drift {:?}, next {next}, previous {previous}", page.notes.drift)
 }
 
-/// Returns a target in the words of a story.
+/// Returns a target as words of the story.
 pub(crate) fn told_target(target: Option<&Target>) -> String {
     let Some(Target { position, hint }) = target else { return "none".to_owned() };
     let numbers = |marks: &[Mark]| marks.iter().map(|mark| marked(*mark)).collect::<Vec<_>>();
@@ -94,8 +103,9 @@ pub(crate) fn place(page: &Page, shown: &[Showing], after: bool) -> Place {
 }
 
 impl Cursor {
-    /// Returns whether its marks are not the rows around its place in the state that the page showed last: a row moved
-    /// while the page was read, or nothing was promised of the page. Two places claim such a cursor.
+    /// Returns whether the marks are not the rows around the cursor's true place, because a row moved while the
+    /// cursor's page was read, or no promise held for that page. The marks then name one place and the page's last row
+    /// another, so that no page after it can be held to either.
     fn is_torn(&self, hides: u32) -> bool {
         let (Position::AfterMarks(marks) | Position::BeforeMarks(marks)) = &self.target.position else { return false };
         let Some((state, at, _)) = &self.place else { return false };
@@ -108,24 +118,29 @@ impl Cursor {
     }
 }
 
-/// The changes of a row since a cursor was made.
+/// The history of a row since a cursor was made.
 #[derive(Clone, Copy, Debug, Default)]
 struct Fate {
-    /// The number of states that hold the row.
+    /// The number of shown states that have the row.
     seen: u32,
+    /// The number of its moves in the last of them.
     moves: u32,
+    /// True if it moved between two of them.
     moved: bool,
 }
 
-/// A page with its cursor, the answers that the upstream gave for it, and the changes of the rows since.
+/// A request for a page: its cursor, the true content of the answers, and the histories of the rows since the cursor
+/// was made.
 pub(crate) struct Exchange<'a> {
     cursor: &'a Cursor,
     limit: u32,
     scenario: &'a Scenario,
     shown: &'a [Showing],
+    /// The state when the page was asked for.
     at_first: State,
-    /// By the rows' numbers.
+    /// The history of each row, by its number.
     fates: Vec<Fate>,
+    /// The number of states in the histories.
     states: u32,
 }
 
@@ -149,6 +164,7 @@ impl<'a> Exchange<'a> {
         exchange
     }
 
+    /// Adds a state that was shown to the histories.
     fn look(&mut self, state: &State) {
         for row in state.iter() {
             let number = row.number as usize;
@@ -167,7 +183,7 @@ impl<'a> Exchange<'a> {
         self.fates.get(number as usize).copied().unwrap_or_default()
     }
 
-    /// Returns whether a row was there all the time and was never moved.
+    /// Returns whether a row stood still, and is not hidden.
     fn stood(&self, row: &Row) -> bool {
         let fate = self.fate(row.number);
         fate.seen == self.states && !fate.moved && !row.is_hidden(self.scenario.traits.hides)
@@ -177,7 +193,7 @@ impl<'a> Exchange<'a> {
         !self.cursor.target.position.is_backward()
     }
 
-    /// Returns the rows that the cursor marks.
+    /// Returns the numbers of the rows that the cursor marks.
     pub(crate) fn marks(&self) -> Vec<u32> {
         match &self.cursor.target.position {
             Position::AfterMarks(Marks { before, after }) | Position::BeforeMarks(Marks { before, after }) => {
@@ -195,15 +211,16 @@ impl<'a> Exchange<'a> {
         (stood, count(&|fate| fate.moved))
     }
 
-    /// Returns whether the page could have been found: the rows that mark its place are within reach, and stood still,
-    /// or a single row of at least four was moved. Two moved rows may leave two ways to read the rest.
+    /// Returns whether a refusal of the page has no need: the marked rows are within reach, and either all of them that
+    /// exist stood still, or at least three did and a single one moved. Two moved rows may leave two readings of the
+    /// rest, so that a refusal has its need.
     pub(crate) fn is_promised(&self) -> bool {
         let (stood, moved) = self.standing();
         let clear = (stood > 0 && moved == 0) || (stood >= 3 && moved == 1) || self.cursor.place.is_none();
         clear && self.is_near()
     }
 
-    /// Returns whether the rows that mark the place are within reach.
+    /// Returns whether the marked rows were within reach of the search in every state shown, with 30 rows to spare.
     fn is_near(&self) -> bool {
         let hint = self.cursor.target.hint.offset.0;
         let reach = u64::from(self.scenario.reach());
@@ -215,10 +232,10 @@ impl<'a> Exchange<'a> {
         near(&self.at_first) && self.shown.iter().all(|showing| near(&showing.state))
     }
 
-    /// Returns whether two of the marked rows were moved so that they are side by side again, as they were, and no more
-    /// than two of those that stood still were shown: two against two, and the pair looks like the rest after the others
-    /// were deleted. A client that reads a page, deletes its items and asks for the next leaves just that, page after
-    /// page, so such a place is not searched further.
+    /// Returns whether two marked rows moved together and at most two marked rows that stood still were shown: two
+    /// against two. The pair then looks like the rest of the marks after the others were deleted. The core takes it for
+    /// that, and does not search further, because a client that deletes each page before it asks for the next one
+    /// leaves just such a pair.
     fn looks_left_over(&self) -> bool {
         let marks = self.marks();
         let moved = |row: &Row| self.fate(row.number).moved;
@@ -233,14 +250,14 @@ impl<'a> Exchange<'a> {
         still.len() <= 2 && self.shown.iter().any(|showing| showing.rows.windows(2).any(is_pair))
     }
 
-    /// Returns whether a total of another moment than the rows beside it may have ended the list: it tells just the rows
-    /// that came.
+    /// Returns whether a total of another moment than its rows may have ended the list too early, because it equals the
+    /// number of rows that had come by then.
     fn may_be_miscounted(&self, page: &Page) -> bool {
         let changed = self.shown.windows(2).any(|pair| !State::ptr_eq(&pair[0].state, &pair[1].state));
         self.scenario.traits.says == Says::RacedTotal && changed && page.next.is_none()
     }
 
-    /// Judges a page.
+    /// Checks the promises of a page, and returns which of them held.
     pub(crate) fn judge(&self, page: &Page) -> Judgement {
         let rows = rows(page, self.shown);
         let broken = self
@@ -257,7 +274,8 @@ impl<'a> Exchange<'a> {
         if (self.cursor.place.is_some() && unfindable) || self.may_be_miscounted(page) {
             return Judgement::NotPromised;
         }
-        // The marks of a page at an edge of the list are its own items.
+        // A page at the start or the end of the list has no marks: its own items take their part. If all of them moved
+        // while it was read, nothing shows its place.
         let at_edge = self.cursor.place.is_none() && !rows.is_empty();
         if at_edge && rows.iter().all(|row| self.fate(row.number).moved) {
             return Judgement::NotPromised;
@@ -269,7 +287,7 @@ impl<'a> Exchange<'a> {
         self.scenario.is_still() && !self.scenario.traits.lags
     }
 
-    /// Returns the broken promise that holds for any page.
+    /// Returns the broken promise among those that hold for each page.
     fn broken_wholeness(&self, page: &Page, rows: &[Row]) -> Option<String> {
         let mut body = Vec::new();
         for (index, row) in rows.iter().enumerate() {
@@ -293,10 +311,12 @@ impl<'a> Exchange<'a> {
         None
     }
 
-    /// Returns the broken promise about rows that stood still, which are neither skipped nor repeated, and in order.
+    /// Returns the broken promise about rows that stood still: none is skipped or repeated, they come in order, and a
+    /// page links back to those on its other side.
     fn broken_promise(&self, page: &Page, rows: &[Row]) -> Option<String> {
         let forward = self.forward();
-        // The rows that were served, those that were to come, and those of the cursor's page.
+        // By the state in which the cursor was made: the rows that the walk had passed, those ahead of it, and those of
+        // the cursor's page.
         let (served, ahead, own): (&[Row], &[Row], &[u32]) = match &self.cursor.place {
             Some((state, at, own)) if forward => (&state[..*at], &state[*at..], own),
             Some((state, at, own)) => (&state[*at..], &state[..*at], own),
@@ -315,7 +335,8 @@ impl<'a> Exchange<'a> {
             }
             None => HashSet::new(),
         };
-        // A row that moved while a page was read may be on the page, and be ahead of it.
+        // A row that moved while the cursor's page was read may be both on that page and ahead of it: it was served.
+        // Other rows ahead are due up to the page's last row, and all of them on the last page.
         let is_due = |row: &Row| !own.contains(&row.number) && (onward.is_none() || passed.contains(&row.number));
         if let Some(row) = ahead.iter().find(|row| self.stood(row) && !got.contains(&row.number) && is_due(row)) {
             return Some(format!("G1 none skipped: row {}", row.number));
@@ -326,7 +347,7 @@ impl<'a> Exchange<'a> {
         if !in_page.eq(in_list.iter().copied()) {
             return Some("G3 in order".to_owned());
         }
-        // The rows on the side away from the direction of reading.
+        // Returns whether a row stands on the side of the page that the walk came from.
         let beside = |row: &&Row| match last {
             Some(last) => {
                 let (state, at) = stands(page, self.shown, if forward { 0 } else { last });
@@ -339,7 +360,7 @@ impl<'a> Exchange<'a> {
         left.map(|row| format!("ends: row {} lies on the other side, and there is no way back", row.number))
     }
 
-    /// Returns the broken promise that holds where the list never changes.
+    /// Returns the broken promise among those that hold for a list that never changes.
     fn undisturbed(&self, page: &Page, rows: &[Row]) -> Option<String> {
         let traits = &self.scenario.traits;
         let visible: Vec<&Row> = self.at_first.iter().filter(|row| !row.is_hidden(traits.hides)).collect();
@@ -347,7 +368,7 @@ impl<'a> Exchange<'a> {
         if !visible.iter().skip(at).take(rows.len()).copied().eq(rows) {
             return Some("G3 in order: not what stands there".to_owned());
         }
-        // After a spent budget it is open what follows.
+        // Among hidden rows the budget may be spent on answers without items, so that what follows is unknown.
         let spent = traits.hides > 0 && page.notes.requests >= 8;
         let ends = (page.previous.is_none(), page.next.is_none());
         if !rows.is_empty() && !spent && ends != (at == 0, at + rows.len() == visible.len()) {
@@ -356,7 +377,7 @@ impl<'a> Exchange<'a> {
         if page.notes.stragglers > 0 {
             return Some("G6 honest: stragglers where nothing moves".to_owned());
         }
-        // One request is enough where an answer can be wide enough, and shows whether the list ends there.
+        // One request is enough if an answer can hold three pages and shows whether the list ends there.
         let wide = matches!(traits.sizes, Sizes::Free { most: Some(cap), .. } if cap >= (self.limit + 2) * 3);
         let known = traits.says == Says::Total || traits.end != EndEvidence::Unvouched;
         let amid = ends == (false, false) && traits.hides == 0 && !self.marks().is_empty();

@@ -1,4 +1,4 @@
-//! A walk as plain data, and how it is drawn.
+//! A scenario of a list without a declared order: a walk as plain data, drawn from a seed.
 
 use cursorgate_core::pagination::paging::{EndEvidence, Family, Sizes};
 
@@ -15,47 +15,47 @@ pub(crate) enum Style {
     Forward,
     /// From the end to the start.
     Backward,
-    /// Any way it is offered, also by the cursors of items, and by cursors of earlier pages.
+    /// Any link that a page offers, the cursors of its items, and cursors of earlier pages.
     Wander,
-    /// Reads a page, deletes its rows, or so many of a hundred of them, and asks for the next.
+    /// The client reads a page, deletes a percentage of its rows, and asks for the next.
     Worker(u32),
 }
 
-/// The next move of a client that takes any link that it is offered.
+/// The next move of a client that wanders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Click {
     Next,
     Previous,
-    /// By the cursor of the page's last item.
+    /// To the page after the page's last item, by the item's cursor.
     AfterLast,
-    /// By the cursor of its first.
+    /// To the page before the page's first item, by the item's cursor.
     BeforeFirst,
-    /// By one of the cursors of earlier pages.
+    /// To a place that an earlier page led to.
     Earlier(u32),
 }
 
 /// The events around a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
-    /// Before it is asked for.
+    /// The changes before the page is asked for.
     pub(crate) before: Vec<Change>,
-    /// Before each further answer of the page: the last one first.
+    /// A change before each answer of the page but the first, in reverse.
     pub(crate) during: Vec<Change>,
-    /// Another client reads so many from the start, through the same gateway.
+    /// The limit with which another client reads the first page before this one, through the same gateway.
     pub(crate) other: Option<u32>,
-    /// The last row of the page is moved so many places on.
+    /// The number of places by which the last row of the page moves on after it.
     pub(crate) moves_anchor: Option<i32>,
     /// The next move of a client that wanders.
     pub(crate) click: Click,
 }
 
 impl Turn {
-    /// A page around which nothing happens.
+    /// A page without events.
     pub(crate) const CALM: Self =
         Self { before: Vec::new(), during: Vec::new(), other: None, moves_anchor: None, click: Click::Next };
 }
 
-/// All that decides a walk.
+/// Everything that decides a walk.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scenario {
     pub(crate) rows: u32,
@@ -63,28 +63,28 @@ pub(crate) struct Scenario {
     pub(crate) traits: Traits,
     pub(crate) limits: Vec<u32>,
     pub(crate) style: Style,
-    /// The pages of the walk; around later ones nothing happens.
+    /// The events around each page; later pages have none.
     pub(crate) turns: Vec<Turn>,
     pub(crate) search_items: u32,
     pub(crate) search_budget: u32,
-    /// A page learns nothing for the next one, as if each were served by another process.
+    /// True if a page learns nothing for the next one, as if another process served each.
     pub(crate) forgets: bool,
-    /// Decides which rows a worker deletes, and which answers lag.
+    /// The seed by which a worker chooses rows to delete, and answers lag.
     pub(crate) salt: u64,
 }
 
-/// The frequency of changes to a list.
+/// The frequency of changes to a list. Frequencies are in percent of pages.
 #[derive(Clone, Copy, Debug)]
 struct Weather {
-    /// Before so many of a hundred pages something happens, up to so many times.
+    /// The pages with changes before them, and the largest number of these.
     between: (u32, u32),
-    /// While so many of a hundred pages are read, something happens.
+    /// The pages with changes between their answers.
     during: u32,
-    /// Rows are moved too.
+    /// True if changes before pages move rows too.
     moves: bool,
-    /// While so many of a hundred pages are read, one row near the place is moved, and nothing else happens.
+    /// The pages between whose answers one row near the place is moved, and no other change is made.
     moves_during: u32,
-    /// The last row of so many of a hundred pages is moved on.
+    /// The pages whose last row is moved on afterwards.
     moves_anchor: u32,
 }
 
@@ -126,7 +126,8 @@ impl Weather {
             turn.during = (0..changes).map(|_| Change::draw(dice, false)).collect();
         }
         if dice.chance(self.moves_during) {
-            // One row alone, near where the page is read: more of the marks that are read with it stand still.
+            // A single row moves, so that most of the marks around it stand still and the promise holds.
+            // Regression: `one-row-moves`.
             let far = 2 + dice.below(16) as i32;
             let far = if dice.chance(60) { far } else { -far };
             turn.during = vec![Change::MoveNear(dice.below(4), far)];
@@ -147,7 +148,7 @@ impl Click {
     }
 }
 
-/// After so many pages nothing more happens to the list, so that walks end.
+/// The number of pages with events. The list does not change after them, so that walks end.
 const TURNS: u32 = 25;
 
 impl Scenario {
@@ -201,7 +202,7 @@ impl Scenario {
         let (sizes, cap) = match (dice.below(8), family) {
             (0, Family::Page) if hides == 0 => (Sizes::Fixed(dice.pick(&[5, 10, 15, 20]).max(most.div_ceil(2))), 1_000),
             (1, Family::Page) if hides == 0 => (Sizes::Listed(vec![10, 25, 50, 100]), 100),
-            // A silent cap and hidden rows look the same.
+            // A silent cap and undeclared hidden rows would look the same.
             (2, _) if hides == 0 => (free(None), cap),
             _ => (free(Some(cap)), cap),
         };
@@ -221,7 +222,8 @@ impl Scenario {
             family,
             sizes,
             cap,
-            // Where rows are hidden and nothing says how many there are, their end can only be guessed.
+            // With hidden rows and without a total, no core could tell the end of the list from a stretch of hidden
+            // rows.
             says: if hides > 0 {
                 Says::Total
             } else {
@@ -236,7 +238,7 @@ impl Scenario {
         }
     }
 
-    /// Within so many items of its hint each way a place must be found.
+    /// Returns the distance from the hint, in items each way, within which a place must be found.
     pub(crate) fn reach(&self) -> u32 {
         let most = match &self.traits.sizes {
             Sizes::Free { .. } => self.traits.cap,
@@ -246,7 +248,8 @@ impl Scenario {
         self.search_items.min((self.search_budget - 10) * most / 4)
     }
 
-    /// More pages than a walk can need: while something happens it may be thrown back, afterwards it comes to its end.
+    /// Returns a number of pages that no walk can need. While rows move, a walk may be thrown back; after the last
+    /// event it comes to its end.
     pub(crate) fn most_pages(&self) -> usize {
         let changes = self.turns.iter().flat_map(|turn| turn.before.iter().chain(&turn.during));
         let rows = self.rows + changes.map(|change| change.arrivals()).sum::<u32>();

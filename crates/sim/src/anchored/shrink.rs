@@ -1,4 +1,4 @@
-//! Makes walks through lists without a declared order small.
+//! Smaller variants of scenarios of lists without a declared order.
 
 use super::{
     scenario::{Click, Scenario, Style, Turn},
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::shrink::{Candidates, chunks};
 
-/// Scenarios that are smaller in one respect, the boldest first.
+/// Returns scenarios that are smaller in one respect, those with the largest step first.
 pub(crate) fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     let mut all = Candidates::new(scenario);
     all.with(|it| it.turns.clear());

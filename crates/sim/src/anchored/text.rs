@@ -1,4 +1,4 @@
-//! The words of scenarios of lists without a declared order.
+//! The text form of scenarios of lists without a declared order. Words never change: files in `regressions/` have them.
 
 use cursorgate_core::pagination::paging::{EndEvidence, Family, Sizes};
 

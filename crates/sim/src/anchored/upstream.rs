@@ -12,22 +12,22 @@ use cursorgate_core::{
 use super::world::{Change, Row, State, World};
 use crate::dice::mix;
 
-/// The size of the list, as the upstream states it.
+/// The statement of answers about the size of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
     Nothing,
-    /// As of the slice.
+    /// The number of rows at the moment of the slice.
     Total,
-    /// As of another moment than the slice.
+    /// The number of rows at an earlier moment than the slice.
     RacedTotal,
 }
 
-/// The answer past the end.
+/// The answer to a request past the end of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Past {
     Empty,
     Status,
-    /// The last page once more; by page only.
+    /// The last page once more; for page numbers alone.
     Repeat,
 }
 
@@ -36,19 +36,19 @@ pub(crate) enum Past {
 pub(crate) struct Traits {
     pub(crate) family: Family,
     pub(crate) sizes: Sizes,
-    /// The cap that it really has.
+    /// The true cap, declared or not.
     pub(crate) cap: u32,
     pub(crate) says: Says,
     pub(crate) end: EndEvidence,
     pub(crate) past: Past,
-    /// Answers state the offset or page, and the size, that were used.
+    /// True if answers state the offset or page number and the size that were used.
     pub(crate) echoes: bool,
-    /// So many of a hundred rows are left out after the limit.
+    /// The percentage of rows that are left out after the limit has been applied.
     pub(crate) hides: u32,
-    /// No answer can show a page with the items around it: page boundaries are seen in two answers, between which two
-    /// changes could cancel out.
+    /// True if no answer can show a page with the items around it. Then boundaries are seen in two answers, between
+    /// which two changes could cancel out, so that a page has one change at most.
     pub(crate) tight: bool,
-    /// An answer may show the state before the one that the answer before it showed.
+    /// True if an answer may show the state of the answer before it instead of the current one.
     pub(crate) lags: bool,
 }
 
@@ -61,26 +61,26 @@ impl Traits {
     }
 }
 
-/// The content of an answer.
+/// The true content of an answer: the state that it was cut from, and its rows without the hidden ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Showing {
     pub(crate) state: State,
     pub(crate) rows: Vec<Row>,
 }
 
-/// An upstream at work.
+/// An upstream, with a record of the answers to one request of the client.
 pub(crate) struct Upstream {
     pub(crate) traits: Traits,
     pub(crate) world: World,
-    /// The content of the answers so far.
+    /// The true content of the answers to the current request.
     pub(crate) shown: Vec<Showing>,
-    /// The changes before each of the coming answers.
+    /// The changes before the coming answers, the next one last.
     pub(crate) during: Vec<Change>,
-    /// The number of changes.
+    /// The number of changes to the list.
     pub(crate) changes: u64,
     /// The number of requests that were answered.
     answers: u64,
-    /// Decides which answers lag.
+    /// The seed by which answers lag.
     salt: u64,
     pub(crate) story: Option<Vec<String>>,
 }
@@ -97,6 +97,7 @@ impl Upstream {
         }
     }
 
+    /// Makes a change. `MoveNear` needs the rows that were shown last, so that it is made here.
     pub(crate) fn happen(&mut self, change: Change) {
         self.tell(|| format!("{change:?}"));
         self.changes += 1;
@@ -123,7 +124,7 @@ impl Upstream {
         }
     }
 
-    /// Answers a request. The body begins with the answer's number, so that whoever gets the page knows whence it is.
+    /// Answers a request. The body begins with the answer's number, by which the rows of a page are found again.
     pub(crate) fn answer(&mut self, slice: Slice) -> Answer {
         let counted_before = self.world.state.len();
         if !self.shown.is_empty()
@@ -132,6 +133,7 @@ impl Upstream {
             self.happen(change);
         }
         self.answers += 1;
+        // Three answers in ten of an upstream that lags show the state of the answer before.
         let lagging = self.traits.lags && mix(self.salt, self.answers) % 100 < 30;
         let state = match self.shown.last() {
             Some(last) if lagging => State::clone(&last.state),

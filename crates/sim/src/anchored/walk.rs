@@ -1,4 +1,4 @@
-//! A client that walks, and what came of it.
+//! The walk of a client: drives the core for each page and holds the page to the promises.
 
 use std::sync::Arc;
 
@@ -31,19 +31,20 @@ pub(crate) struct Outcome {
     pub(crate) pages: u64,
     pub(crate) requests: u64,
     pub(crate) changes: u64,
-    /// Pages of which nothing could be promised: too many of the rows around them had been moved.
+    /// The number of pages about which no promise held (`Judgement::NotPromised` and `Torn`).
     pub(crate) unpromised: u64,
-    /// Those of them that were asked for by torn cursors.
+    /// The number of those that were asked for by torn cursors.
     pub(crate) torn: u64,
+    /// The number of marks that the core outvoted.
     pub(crate) stragglers: u64,
     pub(crate) refusal: Option<Refusal>,
-    /// The refusal had no reason: the place was within reach, and most of what marked it stood still.
+    /// True if the refusal had no need (`Exchange::is_promised`).
     pub(crate) unneeded: bool,
     pub(crate) violation: Option<String>,
     pub(crate) story: Vec<String>,
 }
 
-/// Walks.
+/// Walks as the scenario says. With `tells`, the outcome has the story.
 pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
     let mut walker = Walker::new(scenario, tells);
     walker.walk();
@@ -52,8 +53,8 @@ pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
     walker.outcome
 }
 
-/// Returns the knowledge of a gateway after one of its clients' pages, as the product merges it: the newest cap, the
-/// longest run.
+/// Returns a gateway's knowledge of the upstream after a page: the newest cap and the longest run, as
+/// `gateway::shared::learning` merges them.
 fn merged(known: UpstreamProfile, profile: UpstreamProfile) -> UpstreamProfile {
     UpstreamProfile { run: known.run.max(profile.run), ..profile }
 }
@@ -62,10 +63,10 @@ struct Walker<'a> {
     scenario: &'a Scenario,
     upstream: Upstream,
     order: Arc<Order>,
-    /// The knowledge of the gateway that all clients share.
+    /// The knowledge of the upstream that all clients of the gateway share.
     profile: UpstreamProfile,
     outcome: Outcome,
-    /// Cursors of earlier pages.
+    /// The cursors that earlier pages offered to a client that wanders.
     kept: Vec<Cursor>,
 }
 
@@ -128,10 +129,11 @@ impl<'a> Walker<'a> {
             }
             cursor = next;
         }
+        // G4: after the last event the list rests, so that every walk must end.
         self.outcome.violation = Some(format!("it moves: not at the end after {longest} pages"));
     }
 
-    /// Reads a page by the core; `None` if it is refused.
+    /// Makes a page and checks its promises. Returns `None` if it is refused or breaks one, which the outcome notes.
     fn page(&mut self, cursor: &Cursor, limit: u32) -> Option<Page> {
         self.upstream.shown.clear();
         let at_first = self.upstream.world.state.clone();
@@ -157,6 +159,7 @@ impl<'a> Walker<'a> {
         let shown = std::mem::take(&mut self.upstream.shown);
         let exchange = Exchange::new(cursor, limit, at_first, &shown, self.scenario);
         let Some(page) = page else {
+            // A refusal keeps every promise. Without need it is counted, and the number is bounded.
             self.outcome.unneeded = exchange.is_promised();
             return None;
         };
@@ -187,7 +190,8 @@ impl<'a> Walker<'a> {
         Some(*page)
     }
 
-    /// Another client reads the first page, with a limit of its own: what that teaches is known to all.
+    /// Lets another client read the first page with a limit of its own. What it learns of the upstream is shared; its
+    /// page is not checked.
     fn other_client(&mut self, limit: u32) {
         let target = Target { position: Position::Start, hint: Hint::default() };
         self.upstream.tell(|| format!("another client asks for the first {limit}"));
@@ -220,7 +224,7 @@ impl<'a> Walker<'a> {
         fetches.iter().map(answer).collect()
     }
 
-    /// The cursor that the client uses next; none at the end of its walk.
+    /// Returns the cursor that the client uses next; `None` at the end of its walk.
     fn choose(&mut self, page: &Page, number: usize, click: Click) -> Option<Cursor> {
         let shown = &self.upstream.shown;
         let onward = |forward: bool| {
@@ -231,6 +235,7 @@ impl<'a> Walker<'a> {
             Style::Forward | Style::Worker(_) => onward(true),
             Style::Backward => onward(false),
             Style::Wander => {
+                // A client that wanders has no end to reach.
                 if number > 12 {
                     return None;
                 }

@@ -1,4 +1,4 @@
-//! A list that is sorted in a way that nobody says, and what happens to it.
+//! A list whose order the core does not know, and its changes.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use cursorgate_core::pagination::mark::{Mark, Marker};
 
 use crate::dice::{Dice, mix};
 
-/// A row: which one, and how often it was moved and edited.
+/// A row: its number, and how often it was moved and edited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) number: u32,
@@ -14,21 +14,21 @@ pub(crate) struct Row {
     edits: u32,
 }
 
-/// The way in which rows are written.
+/// The JSON form of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// With a number for an id.
+    /// The id is a number.
     Number,
-    /// With a string for an id, in another spelling with each edit.
+    /// The id is a string, in another spelling after an edit.
     Text,
-    /// Without an id.
+    /// There is no id, so that an edited row is another row.
     Bare,
-    /// Every third without an id.
+    /// Every third row has no id.
     Mixed,
 }
 
 impl Row {
-    /// Writes the row, and says where its id is: none where the range is empty.
+    /// Writes the row. Returns the range of its id in the body, which is empty if it has none.
     pub(crate) fn write(self, look: Look, body: &mut Vec<u8>) -> (u32, u32) {
         let Self { number, edits, .. } = self;
         let (mut start, mut end) = (0, 0);
@@ -56,12 +56,12 @@ impl Row {
         (start, end)
     }
 
-    /// Returns whether the row is known again after an edit.
+    /// Returns whether the row has an id, by which it can be recognised after an edit.
     fn has_id(self, look: Look) -> bool {
         !(look == Look::Bare || (look == Look::Mixed && self.number.is_multiple_of(3)))
     }
 
-    /// Returns whether the row is hidden, if this percentage of rows is.
+    /// Returns whether the row is hidden, if `percent` of all rows are.
     pub(crate) fn is_hidden(self, percent: u32) -> bool {
         percent > 0 && mix(0x1dea, u64::from(self.number)) % 100 < u64::from(percent)
     }
@@ -74,10 +74,10 @@ fn push(number: u32, body: &mut Vec<u8>) {
     body.push(b'0' + (number % 10) as u8);
 }
 
-/// The factor of marks: it leads back from a mark to its row.
+/// The odd factor from row numbers to marks, so that a mark can be turned back into its row.
 const FACTOR: u64 = 0x5a_1b2c_3d4f;
 
-/// Returns the maker of marks, of ids and of whole rows, by the first number in them.
+/// Returns a marker that marks ids and whole rows by the first number in their bytes, which is the row's number.
 pub(crate) fn marker() -> Marker {
     Marker::new(|bytes| {
         let digits = bytes.iter().skip_while(|byte| !byte.is_ascii_digit()).take_while(|byte| byte.is_ascii_digit());
@@ -86,7 +86,7 @@ pub(crate) fn marker() -> Marker {
     })
 }
 
-/// Returns the number of the row that has a mark.
+/// Returns the number of the row with a mark.
 pub(crate) fn marked(mark: Mark) -> u32 {
     // Newton's iteration for the inverse of an odd factor, by powers of two.
     let inverse =
@@ -97,31 +97,31 @@ pub(crate) fn marked(mark: Mark) -> u32 {
 /// The rows at a moment.
 pub(crate) type State = Arc<Vec<Row>>;
 
-/// A change of a list. Places are shares of its length, in thousandths.
+/// A change of a list. Places are fractions of its length, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// So many new rows at the head.
+    /// Inserts so many rows at the head.
     Head(u32),
-    /// So many new rows at the tail.
+    /// Inserts so many rows at the tail.
     Tail(u32),
-    /// So many new rows amid the others.
+    /// Inserts at a place so many rows.
     Amid(u32, u32),
-    /// So many rows from a place on are deleted.
+    /// Deletes from a place on so many rows.
     Delete(u32, u32),
-    /// A row goes so many places on, or back.
+    /// Moves the row at a place so many rows on; negative: back.
     Move(u32, i32),
-    /// A row goes to another place.
+    /// Moves the row at a place to another place.
     Jump(u32, u32),
-    /// The row so many before the last one that was shown goes so many places on, or back.
+    /// Moves the row that is so many before the last one shown, by so many rows on; negative: back.
     MoveNear(u32, i32),
-    /// A row's bytes change, not its place.
+    /// Changes the bytes of the row at a place, and not its place.
     Edit(u32),
-    /// All rows are deleted, and so many new ones come.
+    /// Deletes all rows, and inserts so many.
     Replace(u32),
 }
 
 impl Change {
-    /// Any change, small ones more often.
+    /// Draws a change; small ones are more frequent.
     pub(crate) fn draw(dice: &mut Dice, moves: bool) -> Self {
         let some = |dice: &mut Dice| match dice.below(8) {
             0 => 12 + dice.below(120),
@@ -145,7 +145,7 @@ impl Change {
 }
 
 impl Change {
-    /// Returns the number of rows that the change brings.
+    /// Returns the number of rows that the change inserts.
     pub(crate) fn arrivals(self) -> u32 {
         match self {
             Self::Head(count) | Self::Tail(count) | Self::Amid(_, count) | Self::Replace(count) => count,
@@ -154,7 +154,7 @@ impl Change {
     }
 }
 
-/// The list, now.
+/// The current list.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) state: State,
@@ -196,14 +196,14 @@ impl World {
                 let to = (from as i64 + i64::from(far)).clamp(0, length as i64 - 1) as usize;
                 carry(rows, from, to);
             }
-            // Whoever shows the list says which row that is.
+            // `Upstream::happen` makes it: it depends on the rows that were shown last.
             Change::MoveNear(..) => {}
             Change::Jump(from, to) => carry(rows, at(from), at(to)),
             Change::Edit(place) => {
                 let row = &mut rows[at(place)];
                 row.edits += 1;
                 if !row.has_id(look) {
-                    // Without an id it is another row to all who look.
+                    // Without an id an edited row can't be recognised: to the core it is another row.
                     (row.number, row.moves) = (self.next, 0);
                     self.next += 3;
                 }
@@ -216,7 +216,7 @@ impl World {
         Arc::make_mut(&mut self.state).retain(|row| !numbers.contains(&row.number));
     }
 
-    /// Moves the row with this number, as far as a change says.
+    /// Moves the row with this number by so many rows.
     pub(crate) fn move_row(&mut self, number: u32, far: i32) {
         let rows = Arc::make_mut(&mut self.state);
         if let Some(from) = rows.iter().position(|row| row.number == number) {

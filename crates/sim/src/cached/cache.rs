@@ -1,6 +1,7 @@
-//! A model of the page cache of a gateway: pages as they were made, by the request that they answer.
+//! A model of a gateway's page cache: pages as they were made, under the request that they answer.
 //!
-//! The model is written from docs/caching.md, not from the gateway's code. A `Fault` makes it break a promise there.
+//! The model is written from docs/caching.md and shares no code with the gateway, so that it states the contract of a
+//! cache. A [`Fault`] makes it break that contract; the simulator must notice each one.
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -8,17 +9,17 @@ use cursorgate_core::pagination::{page::Level, position::Target};
 
 use crate::keyed::walk::Made;
 
-/// The settings of a cache. Times are in ticks; the share of anything is one in so many, 0: none.
+/// The settings of a cache. Times are in ticks; shares are one in so many, and 0 is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) ttl: u32,
     pub(crate) while_revalidate: u32,
     pub(crate) if_error: u32,
-    /// The page after one that was served is made at once.
+    /// True if the page after one that was served is made at once.
     pub(crate) prefetch: bool,
     /// The share of look-ups that find their entry gone.
     pub(crate) loses: u32,
-    /// The number of processes, each with entries of its own.
+    /// The number of processes, each with entries of its own and knowledge of its own writes.
     pub(crate) processes: u32,
     /// The share of changes to the list that are writes through one of the processes.
     pub(crate) writes: u32,
@@ -27,7 +28,7 @@ pub(crate) struct Settings {
     pub(crate) fault: Option<Fault>,
 }
 
-/// A fault of a cache: proof that the simulator notices it.
+/// A planted fault of a cache, which the simulator must notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The key lacks the place in the list.
@@ -36,13 +37,13 @@ pub(crate) enum Fault {
     LimitLeftOut,
     /// The key lacks the filter.
     FilterLeftOut,
-    /// The key lacks the direction: the page before an item is that after it.
+    /// The key lacks the direction: the page before an item is served as the page after it, and the other way round.
     DirectionLeftOut,
-    /// Writes drop nothing.
+    /// Writes drop no page.
     WritesForgotten,
     /// A page is kept that was being made while a write dropped the pages of its list.
     KeptAmidAWrite,
-    /// A page is as old as the last request for it.
+    /// Each request for a page resets its age.
     AgeRenewed,
 }
 
@@ -62,10 +63,10 @@ impl Fault {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) process: u32,
-    /// The filter of the list.
+    /// The index of the list's filter; 0 is the whole list.
     pub(crate) view: usize,
     pub(crate) limit: u32,
-    /// The position with its hints, as the cursor has them.
+    /// The position with its hint, as the cursor carries them.
     pub(crate) target: Target,
 }
 
@@ -73,17 +74,18 @@ pub(crate) struct Request {
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) made: Rc<Made>,
-    /// The ticks when its making began.
+    /// The tick at which its making began: its age counts from here.
     pub(crate) began: usize,
-    /// The number of the list's moment by which purges know it.
+    /// The number of the list's moment when its making began. A write drops the entries with smaller numbers than its
+    /// own.
     stamp: usize,
-    /// The walker for whom it was made.
+    /// The index of the walker for which it was made.
     pub(crate) by: usize,
-    /// No client had asked for it when it was made.
+    /// True if it was made ahead, before a client asked for it.
     pub(crate) ahead: bool,
 }
 
-/// The use of an entry at a time.
+/// The permitted use of an entry by its age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
     Fresh,
@@ -93,10 +95,10 @@ pub(crate) enum Use {
     OnError,
 }
 
-/// The end of a look-up.
+/// The result of a look-up.
 pub(crate) enum Found {
     Entry(Entry, Use),
-    /// A write dropped it.
+    /// An entry was there, and a write had dropped it.
     Dropped,
     Nothing,
 }
@@ -121,11 +123,13 @@ impl Settings {
         }
     }
 
-    /// Returns the greatest age of a page that a client gets.
+    /// Returns the age that no page that is served may reach, in ticks.
     pub(crate) fn oldest(&self) -> usize {
         (self.ttl + self.while_revalidate.max(self.if_error)) as usize
     }
 
+    /// Returns the key of a request: process, filter, limit and position with its hint, less the part that a fault
+    /// leaves out.
     fn key(&self, request: &Request) -> String {
         let Request { process, view, limit, target } = request;
         let position = match self.fault {
@@ -157,7 +161,8 @@ impl Entry {
 }
 
 impl Cache {
-    /// Looks for the page of a request. `written` is the number of the moment that the last write made.
+    /// Looks for the page of a request. `written` is the number of the moment that the last write through the process
+    /// made.
     pub(crate) fn find(&mut self, request: &Request, now: usize, written: usize, settings: &Settings) -> Found {
         let key = settings.key(request);
         let Some(entry) = self.entries.get_mut(&key) else { return Found::Nothing };
@@ -178,24 +183,26 @@ impl Cache {
         entry.is_some_and(|entry| entry.use_at(now, settings) == Some(Use::Fresh))
     }
 
-    /// Loses the entry of a request; whether there was one.
+    /// Removes the entry of a request, as caches do that run out of space. Returns whether there was one.
     pub(crate) fn lose(&mut self, request: &Request, settings: &Settings) -> bool {
         self.entries.remove(&settings.key(request)).is_some()
     }
 
-    /// Keeps a page that is proven and full, unless it was made while a write passed. Returns whether it is kept.
+    /// Keeps a page that is proven and was not cut short, unless a write passed while it was made: its answers may be
+    /// of a state before the write. Returns whether it is kept.
     pub(crate) fn keep(&mut self, request: &Request, entry: Entry, written: usize, settings: &Settings) -> bool {
         let page = &entry.made.page;
         let is_proven = page.level() >= Level::Checked && page.unproven.is_none() && !page.short;
         let is_new = entry.stamp >= written || settings.fault == Some(Fault::KeptAmidAWrite);
         if is_proven && is_new {
+            // With `Fault::KeptAmidAWrite` the entry must survive the write, or the fault would have no effect.
             let stamp = entry.stamp.max(written);
             self.entries.insert(settings.key(request), Entry { stamp, ..entry });
         }
         is_proven && is_new
     }
 
-    /// Returns whether a page is kept for a request but for one part of it, which `other` changes.
+    /// Returns whether a page is kept for another request, which `other` makes of this one by changing one part.
     pub(crate) fn has_beside(&self, request: &Request, settings: &Settings, other: impl FnOnce(&mut Request)) -> bool {
         let mut beside = request.clone();
         other(&mut beside);

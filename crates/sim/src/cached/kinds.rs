@@ -1,11 +1,11 @@
-//! The kinds of pages and walks that walks with a cache must meet.
+//! The kinds of pages and walks that scenarios with a cache must meet.
 
 use cursorgate_core::pagination::page::Level;
 
 use super::{cache::Use, promises::Given};
 use crate::{keyed::walk::Walk, worlds::WorldKind};
 
-/// The number of times that a walk met each kind.
+/// The number of pages and walks of each kind in one scenario.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Met {
     pub(crate) pages: u64,
@@ -35,7 +35,8 @@ pub(crate) struct Met {
 }
 
 impl Met {
-    /// Takes in a page of the cache.
+    /// Counts a page of the cache. `began` is the tick at which the client's walk began; `runs_back`: all its states
+    /// are older than those of the page before it.
     pub(crate) fn took(&mut self, given: &Given, used: Use, walk: &Walk<'_>, began: usize, runs_back: bool) {
         let (served, entry) = (&given.served, &given.entry);
         match used {
@@ -58,7 +59,7 @@ impl Met {
     }
 }
 
-/// All of them.
+/// All kinds, each with its floor: the least number of scenarios in a thousand that must meet it.
 pub(super) const KINDS: &[WorldKind<Met>] = &[
     WorldKind::new("a fresh page", 466, |met| met.fresh > 0),
     WorldKind::new("an old page while a new one is made", 177, |met| met.stale > 0),

@@ -1,8 +1,9 @@
 //! The promises of pages that come from a cache, and of the walks that they are part of.
 //!
-//! Each page is held to all promises of `keyed`, as if it had been made for the client that gets it: by the client's own
-//! cursor, limit and filter, and by the states that its answers showed. Two promises are about the cache alone, and time:
-//! a page is at most so old, and a client that asks after a write through the process gets a page that shows it.
+//! Each page is held to all promises of `keyed`, as if it had been made for the client that gets it: by the client's
+//! own cursor, limit and filter, and by the states that the page's answers showed. Two promises are about the cache and
+//! time (docs/caching.md): "age", that a page is no older than the settings allow, and "write", that a client that asks
+//! after a write through its process gets a page that shows it.
 
 use cursorgate_core::pagination::page::Level;
 
@@ -24,27 +25,29 @@ use crate::keyed::{
 pub(crate) struct Given {
     pub(crate) served: Served,
     pub(crate) entry: Entry,
-    /// The cache's use of it; none if it was made for this request.
+    /// The cache's use of it; `None` if it was made for this request.
     pub(crate) used: Option<Use>,
-    /// The place at which the client asked for it.
+    /// The position that the client asked for.
     pub(crate) bound: Bound,
-    /// The ticks when it was asked for.
+    /// The tick at which it was asked for.
     pub(crate) now: usize,
     pub(crate) client: usize,
 }
 
-/// The pages that a client reads one after the other in one direction.
+/// A walk of one client: the pages that it reads one after the other in one direction.
 pub(crate) struct Journey {
     pub(crate) leg: Leg,
-    /// The ticks when it began.
+    /// The tick at which it began.
     began: usize,
     pages: u64,
     from_cache: u64,
-    /// The oldest and the newest state of all pages.
+    /// The numbers of the oldest and the newest state of all pages.
     span: Option<(usize, usize)>,
-    /// The oldest state of the last page.
+    /// The number of the oldest state of the last page.
     last: Option<usize>,
+    /// True if time ran backwards between two pages.
     backwards: bool,
+    /// True if the walk goes from the end to the start.
     is_backward: bool,
 }
 
@@ -60,8 +63,8 @@ impl Given {
         (numbers().min().unwrap_or(0), numbers().max().unwrap_or(0))
     }
 
-    /// Checks that the page before the next one of a full page is that page, where all three show one state. Returns
-    /// whether they do.
+    /// Checks G3 mirror: the page before the next page of a full page is that page, if all three show one state.
+    /// Returns whether it was checked, and one of the three came from the cache.
     pub(crate) fn mirror(first: &Self, second: &Self, again: &Self) -> Result<bool, Violation> {
         let pages = [first, second, again];
         let state = &first.served.made.shown[0].state;
@@ -75,7 +78,7 @@ impl Given {
         });
         let is_full = first.served.rows.len() == first.served.limit as usize;
         let from_cache = pages.iter().any(|page| page.used.is_some());
-        // Of two rows with one id a page shows the first that it meets, and another page may meet the other.
+        // Of two rows with one id a page shows the first that it meets; the page back may meet the other one first.
         let is_certain = is_certain && !state.has_twins();
         let is_held = is_one && is_certain && is_full && first.served.limit == again.served.limit;
         require(!is_held || first.places().eq(again.places()), "G3 mirror", || {
@@ -86,7 +89,8 @@ impl Given {
     }
 }
 
-/// Checks the age of a page, and that it shows the last write. Neither holds of an upstream whose own answers lag.
+/// Checks the age of a page, and that it shows the last write (moment `written`) through its process. An upstream that
+/// lags shows old states by itself, so that neither is asserted of it.
 pub(crate) fn check_given(given: &Given, walk: &Walk<'_>, settings: &Settings, written: usize) -> Kept {
     if walk.scenario.traits.lags() {
         return Ok(());
@@ -118,7 +122,7 @@ impl Journey {
         }
     }
 
-    /// Takes in the next page, and notes which kinds of pages it met.
+    /// Takes in the next page, and counts its kinds.
     pub(crate) fn take(&mut self, given: &Given, walk: &Walk<'_>, met: &mut Met) {
         self.pages += 1;
         met.pages += 1;
@@ -135,9 +139,10 @@ impl Journey {
         met.took(given, used, walk, self.began, runs_back);
     }
 
-    /// Checks that a walk does not go on for ever. Returns whether it may, because nothing is proven.
+    /// Checks that the walk does not have more than `most` pages. Returns true if it has them and is excused, because
+    /// its pages are served by offset alone.
     pub(crate) fn is_endless(&self, most: u64, list: &List) -> Result<bool, Violation> {
-        // Where pages go by offset alone nothing tells the end from a last page that comes again.
+        // The same exception as in `keyed::style`: a walk by offset alone proves no end.
         let traits = &list.traits;
         let misled = traits.misleads() || traits.lags() || traits.echoes == Echoes::Nonsense || traits.deceives();
         let unsteady = traits.past == Past::Repeat || !traits.has_one_cap() || traits.surplus > 0 || misled;
@@ -146,7 +151,7 @@ impl Journey {
         Ok(self.pages > most)
     }
 
-    /// The end was reached.
+    /// Checks G1 at the end of the walk, and counts its kind.
     pub(crate) fn finish(self, met: &mut Met) -> Kept {
         let Self { from_cache, span, backwards, is_backward, .. } = self;
         if from_cache > 0 {

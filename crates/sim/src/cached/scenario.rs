@@ -1,4 +1,4 @@
-//! A walk as data, and what a seed makes of it.
+//! A scenario of several clients and a cache, as plain data, drawn from a seed.
 
 use super::cache::{Fault, Settings};
 use crate::{
@@ -6,47 +6,48 @@ use crate::{
     keyed::{self, world::Mutation},
 };
 
-/// Sets the scenarios of lists apart from those that walk without a cache.
+/// The salt by which the lists of this family differ from those of `keyed` with the same seed.
 const SALT: u64 = 0xcac4_ed00;
 
-/// The most walkers.
+/// The largest number of walkers.
 const MOST_WALKERS: u32 = 3;
 
-/// The rows of a flood or of a purge that are many: it comes once, however often the plan of changes is repeated.
+/// The number of rows beyond which a flood or purge occurs once, though the plan of changes is repeated.
 const MANY: u32 = 12;
 
-/// Everything that decides a walk.
+/// Everything that decides the walks.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scenario {
-    /// The list and its upstream, and the route. Its client walks no way of its own.
+    /// The list, its upstream and the route. The style and limits of its client are not used.
     pub(crate) list: keyed::scenario::Scenario,
     pub(crate) settings: Settings,
     pub(crate) walkers: Vec<Walker>,
     pub(crate) events: Vec<Event>,
 }
 
-/// A client that goes through the list. All have one principal, so that they share their pages.
+/// A client that walks through the list. All clients have one principal, so that they share pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Walker {
     pub(crate) limit: u32,
-    /// The walk begins at the end.
+    /// True if the walk begins at the end.
     pub(crate) backward: bool,
-    /// The list is asked for under a filter, which shows every other row of it.
+    /// True if the client asks with a filter, which shows every other row.
     pub(crate) filtered: bool,
-    /// Pages are asked for by the cursors of items, which stay the same while their items do.
+    /// True if the client asks by cursors of items. They stay the same while their items do, so that more pages are
+    /// found.
     pub(crate) by_items: bool,
 }
 
-/// The next thing that happens. Walkers are chosen by a number modulo how many there are.
+/// An event. A number, taken modulo the number of walkers, chooses a walker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A walker asks for the page after its last one, in its direction; from the end it begins anew.
+    /// A walker asks for its next page; at the end it begins anew.
     Onward(u32),
-    /// A walker turns round.
+    /// A walker asks for the page on the other side of its last one, and goes on in that direction.
     Turn(u32),
     /// A walker begins anew.
     Begin(u32),
-    /// A walker goes to a place that a page of its list led to, for itself or another.
+    /// A walker goes to a place that an earlier page of its list led to, of any walker.
     Earlier(u32, u32),
     /// A walker deletes one of the rows of its last page, through a process.
     Delete(u32, u32),
@@ -65,14 +66,14 @@ impl Scenario {
         Self { list, settings: Settings::draw(dice), walkers, events }
     }
 
-    /// Returns a walk in which this fault can do its harm.
+    /// Returns the scenario of a seed with this fault of the cache.
     pub(crate) fn with_fault(seed: u64, fault: Fault) -> Self {
         let mut scenario = Self::from_seed(seed);
         scenario.settings.fault = Some(fault);
         scenario
     }
 
-    /// Returns the lists that are asked for: the whole one, and that under the filter.
+    /// Returns the lists that clients see: the whole one, and the filtered one if a walker uses the filter.
     pub(crate) fn views(&self) -> Vec<keyed::scenario::Scenario> {
         let mut views = vec![self.list.clone()];
         if self.walkers.iter().any(|walker| walker.filtered) {
@@ -83,7 +84,7 @@ impl Scenario {
     }
 }
 
-/// Draws walkers, of which two mostly ask for the same pages.
+/// Draws walkers. Most of them have the same limit, so that they ask for the same pages.
 fn draw_walkers(dice: &mut Dice, limits: &[u32]) -> Vec<Walker> {
     let limit = dice.pick(limits);
     let (count, by_items) = (1 + dice.below(MOST_WALKERS), dice.chance(35));
@@ -96,7 +97,7 @@ fn draw_walkers(dice: &mut Dice, limits: &[u32]) -> Vec<Walker> {
     (0..count).map(walker).collect()
 }
 
-/// Makes changes go on for as long as several walkers do.
+/// Repeats the changes of a plan, so that they go on while several walkers read.
 fn prolong(plan: &mut Vec<Vec<Mutation>>, times: usize) {
     let is_many = |mutation: &Mutation| match mutation {
         Mutation::Flood { count, .. } | Mutation::Purge { count, .. } => *count > MANY,

@@ -1,4 +1,4 @@
-//! Makes walks with a cache small.
+//! Smaller variants of scenarios with a cache.
 
 use super::scenario::Scenario;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     shrink::{Candidates, chunks},
 };
 
-/// Scenarios that are smaller in one respect, the boldest first.
+/// Returns scenarios that are smaller in one respect, those with the largest step first.
 pub(crate) fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     let mut all = Candidates::new(scenario);
     for part in chunks(scenario.events.len()) {

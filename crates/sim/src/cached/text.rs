@@ -1,4 +1,4 @@
-//! The words of scenarios of walks with a cache.
+//! The text form of scenarios with a cache. Words never change: files in `regressions/` have them.
 
 use super::{
     cache::{Fault, Settings},

@@ -1,4 +1,4 @@
-//! The walks of several clients through a list whose pages are kept.
+//! The walks of several clients through a list whose pages a cache keeps.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// The result of the walks.
+/// The result of a scenario.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) violation: Option<Violation>,
@@ -35,35 +35,36 @@ pub(crate) struct Outcome {
     pub(crate) story: Vec<String>,
 }
 
-/// A client on its way.
+/// The state of a client.
 struct Client {
     plan: Walker,
     journey: Journey,
-    /// The request for its next page; none at the end.
+    /// The position of its next page; `None` at the end.
     onward: Option<Aim>,
-    /// The request for the page before its last one.
+    /// The position of the page before its last one.
     back: Option<Aim>,
+    /// Its last page, and the one before.
     last: Option<Given>,
     before_last: Option<Given>,
 }
 
 struct Session<'a> {
     scenario: &'a Scenario,
-    /// The list as each filter shows it.
+    /// The walk through the list of each filter.
     views: Vec<keyed::walk::Walk<'a>>,
     cache: Cache,
-    /// The number of the moment that the last write made, by view and process.
+    /// The number of the moment that the last write made, by filter and process.
     written: Vec<Vec<usize>>,
-    /// The number of moments of each view that were looked at for writes.
+    /// The number of moments of each list in which writes have been looked for.
     looked: Vec<usize>,
     requests: u64,
     clients: Vec<Client>,
-    /// The cursors that pages led to, by view.
+    /// The positions that pages led to, by filter.
     cursors: Vec<Vec<Aim>>,
     outcome: Outcome,
 }
 
-/// Walks as the scenario says. `telling`: the outcome has the whole story.
+/// Walks as the scenario says. With `telling`, the outcome has the story. A panic of the core is a violation.
 pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
     let views = scenario.views();
     let mut session = Session::new(scenario, &views, telling);
@@ -113,7 +114,7 @@ impl<'a> Session<'a> {
     }
 
     fn tell(&mut self, line: impl FnOnce() -> String) {
-        // All that a view had to tell comes first.
+        // Lines of the lists came before this one.
         for view in &mut self.views {
             let Some(story) = &mut view.upstream.story else { return };
             self.outcome.story.append(story);
@@ -130,7 +131,8 @@ impl<'a> Session<'a> {
             self.pass(1);
             self.happen(*event)?;
         }
-        // Each client goes on to the end. A client that is refused stops.
+        // After the events, each client goes on to the end of its walk, so that G1 is asserted of it. One that is
+        // refused stops.
         let mut going: Vec<usize> = (0..self.clients.len()).collect();
         while !going.is_empty() {
             let mut still = Vec::new();
@@ -145,7 +147,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Lets so many ticks pass for all.
+    /// Lets so many ticks pass for all lists.
     fn pass(&mut self, ticks: u32) {
         for view in 0..self.views.len() {
             (0..ticks).for_each(|_| self.views[view].upstream.tick());
@@ -153,7 +155,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Notes which of the moments that came were made by writes through a process.
+    /// Chooses which of the new moments of a list were made by writes through a process, and notes them.
     fn note_writes(&mut self, view: usize) {
         let (settings, salt) = (self.settings(), self.views[view].scenario.traits.salt);
         let moments = self.views[view].upstream.world.beginnings.len();
@@ -201,7 +203,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// A client begins a walk: from a place, or anew.
+    /// Lets a client begin a walk from a position, by default from the start or the end of the list.
     fn begin(&mut self, client: usize, from: Option<Aim>) {
         let now = self.views[self.view_of(client)].upstream.ticks;
         let plan = self.clients[client].plan;
@@ -213,7 +215,7 @@ impl<'a> Session<'a> {
         self.clients[client] = begun;
     }
 
-    /// A client asks for the page on the other side of its last one, and goes on in that direction.
+    /// Lets a client ask for the page on the other side of its last one, and checks G3 mirror.
     fn turn(&mut self, client: usize) -> Result<(), Violation> {
         let Some(back) = self.clients[client].back.clone() else { return Ok(()) };
         let (last, before) = (self.clients[client].last.take(), self.clients[client].before_last.take());
@@ -228,7 +230,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// A client deletes a row that it was shown, through one of the processes.
+    /// Lets a client delete a row of its last page, through one of the processes.
     fn delete(&mut self, client: usize, choice: u32) {
         let view = self.view_of(client);
         let places: Vec<Place> = self.clients[client].last.iter().flat_map(Given::places).collect();
@@ -245,13 +247,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Returns the process that a balancer chooses.
+    /// Returns the process that a balancer chooses for the next request.
     fn process(&self) -> u32 {
         let salt = self.scenario.list.traits.salt;
         (mix(salt ^ 0xba1a, self.requests) % u64::from(self.settings().processes.max(1))) as u32
     }
 
-    /// A client asks for its next page. Returns whether it can go on from there.
+    /// Lets a client ask for its next page. Returns whether its walk goes on.
     fn onward(&mut self, number: usize) -> Result<bool, Violation> {
         let Some(aim) = self.clients[number].onward.clone() else { return Ok(false) };
         let mut journey = std::mem::replace(&mut self.clients[number].journey, Journey::new(aim.bound, 0));
@@ -269,7 +271,7 @@ impl<'a> Session<'a> {
             }
         };
         let Some(given) = given else {
-            // The upstream failed: the client asks again.
+            // The upstream failed, and the client asks again.
             self.clients[number].journey = journey;
             return Ok(true);
         };
@@ -296,7 +298,8 @@ impl<'a> Session<'a> {
         Ok(false)
     }
 
-    /// Answers one request of a client: nothing where the upstream fails and no page of the cache can stand in.
+    /// Answers one request of a client. Returns `None` if the upstream fails and no page of the cache may take its
+    /// place.
     fn ask(&mut self, client: usize, aim: &Aim, journey: &mut Journey) -> Result<Option<Given>, Stop> {
         let (view, limit) = (self.view_of(client), self.clients[client].plan.limit);
         let process = self.process();
@@ -306,10 +309,12 @@ impl<'a> Session<'a> {
         let aim = if by_item { aim.clone().without_hint() } else { aim.clone() };
         let request = Request { process, view, limit, target: walk.carried(&aim.target) };
         let (now, settings) = (walk.upstream.ticks, self.settings());
+        // Only writes before the request count: a write while the page is made concerns later requests.
         let written = self.written[view][process as usize];
         let entry = self.entry(client, &aim, &request, number)?;
         let Some((entry, used)) = entry else { return Ok(None) };
         let walk = &mut self.views[view];
+        // The page is held to the cursor and limit of this client, also if it was made for another one.
         let served = walk.serve(&aim, limit, Rc::clone(&entry.made), Some(&mut journey.leg))?;
         let given = Given { served, entry, used, bound: aim.bound, now, client };
         check_given(&given, walk, settings, written)?;
@@ -321,7 +326,8 @@ impl<'a> Session<'a> {
         Ok(Some(given))
     }
 
-    /// Finds the page of a request, or makes it.
+    /// Finds the page of a request in the cache, or makes it. Returns `None` if the upstream fails and no old page may
+    /// be used.
     fn entry(
         &mut self,
         client: usize,
@@ -359,13 +365,14 @@ impl<'a> Session<'a> {
         Ok(Some((entry, None)))
     }
 
-    /// Makes a page and keeps it.
+    /// Makes a page, and keeps it if the cache may.
     fn make(&mut self, aim: &Aim, request: &Request, number: u64, whose: (usize, bool)) -> Result<Entry, Stop> {
         let view = request.view;
         let walk = &mut self.views[view];
         let (began, stamp) = (walk.upstream.ticks, walk.upstream.world.beginnings.len() - 1);
         let made: Made = walk.make(aim, request.limit, number)?;
         let entry = Entry::new(Rc::new(made), began, stamp, whose);
+        // Writes that passed while the page was made are known before it is kept (`Fault::KeptAmidAWrite`).
         self.note_writes(view);
         let written = self.written[view][request.process as usize];
         let is_kept = self.cache.keep(request, entry.clone(), written, self.settings());
@@ -373,7 +380,7 @@ impl<'a> Session<'a> {
         Ok(entry)
     }
 
-    /// Makes a new page for an old one.
+    /// Makes a new page after an old one was served.
     fn renew(&mut self, client: usize, aim: &Aim, request: &Request) -> Result<(), Stop> {
         self.tell(|| "  makes a new page for an old one".to_owned());
         self.in_background(client, aim, request)
@@ -392,7 +399,7 @@ impl<'a> Session<'a> {
         self.in_background(client, &aim, &next)
     }
 
-    /// Makes a page that no client waits for, so that its refusal concerns none.
+    /// Makes a page that no client waits for, so that its refusal is no event.
     fn in_background(&mut self, client: usize, aim: &Aim, request: &Request) -> Result<(), Stop> {
         let number = self.views[request.view].begin_request();
         match self.make(aim, request, number, (client, true)) {
@@ -401,7 +408,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Counts the requests that a cache with too small a key would take for this one.
+    /// Counts the requests that a cache with too small a key would take for this one: only with these can the simulator
+    /// notice such a fault.
     fn note_neighbours(&mut self, request: &Request) {
         let (settings, met) = (&Settings { fault: None, ..*self.settings() }, &mut self.outcome.met);
         let other_view = 1 - request.view;
@@ -414,7 +422,7 @@ impl<'a> Session<'a> {
 }
 
 impl Client {
-    /// Returns a client at the beginning of its way.
+    /// Returns a client at the beginning of a walk.
     fn begin(plan: Walker, now: usize) -> Self {
         let aim = if plan.backward { Aim::end() } else { Aim::start() };
         Self {

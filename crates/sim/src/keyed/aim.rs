@@ -1,4 +1,4 @@
-//! The place at which a page begins, as the simulator knows it: a target, and the place in the order that it means.
+//! The position that a client asks for: the target of its cursor, and the true place in the order that it means.
 
 use std::rc::Rc;
 
@@ -14,18 +14,19 @@ use crate::keyed::{
     row::{Place, Row},
 };
 
-/// A target, and what the simulator knows of its position.
+/// A target, with the simulator's knowledge about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Aim {
     pub(crate) target: Target,
     pub(crate) bound: Bound,
-    /// The size of the collection on the first page of the walk, if the cursor still has it.
+    /// The total of the walk's first page, if the cursor still carries it.
     pub(crate) first_total: Option<Total>,
-    /// The hint came from a page that saw where it stands; a cursor of an item has none.
+    /// True if the hint is reliable: it comes from a page whose answers showed where they stand in the whole list. A
+    /// cursor of an item has no hint.
     pub(crate) hinted: bool,
 }
 
-/// A position in terms of places.
+/// A position in terms of true places. `At` has an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bound {
     Start,
@@ -40,7 +41,7 @@ impl Bound {
         !matches!(self, Self::End | Self::Before(_))
     }
 
-    /// Returns the place that it refers to.
+    /// Returns the place that the bound lies beside, if it lies beside one.
     pub(crate) fn place(self) -> Option<Place> {
         match self {
             Self::After(place) | Self::Before(place) => Some(place),
@@ -50,7 +51,7 @@ impl Bound {
 }
 
 impl Aim {
-    /// Returns a target with nothing but an offset to aim by.
+    /// Returns a target whose hint has an offset alone.
     pub(crate) fn bare(position: Position, bound: Bound, offset: Offset) -> Self {
         let hint = Hint { offset, ..Hint::default() };
         Self { target: Target { position, hint }, bound, first_total: None, hinted: false }
@@ -68,7 +69,7 @@ impl Aim {
         Self::bare(Position::At(Offset(offset)), Bound::At(offset), Offset(offset))
     }
 
-    /// Beside an item, with nothing but the item.
+    /// Returns the position after a row (`forward`) or before it, without a hint.
     pub(crate) fn beside(row: &Rc<Row>, anchor: Anchor, forward: bool) -> Self {
         match forward {
             true => Self::bare(Position::After(anchor), Bound::After(row.place), Offset(0)),
@@ -76,7 +77,7 @@ impl Aim {
         }
     }
 
-    /// The same place without what helps to find it, as an item's cursor has it.
+    /// Removes the hint, as in an item's cursor. The start, the end and offsets keep theirs.
     pub(crate) fn without_hint(mut self) -> Self {
         if self.bound.place().is_some() {
             self.target.hint = Hint::default();
@@ -88,11 +89,17 @@ impl Aim {
 }
 
 impl Exchange<'_> {
-    /// Returns the meaning of a target of this page.
+    /// Returns the meaning of a target that this page offers as its next or previous page.
+    ///
+    /// # Errors
+    ///
+    /// Returns a violation if the target does not lie beside the page's own first or last item. Then a walk would skip
+    /// or repeat items between the two pages.
     pub(crate) fn aim_at(&self, target: &Target) -> Result<Aim, Violation> {
         let edges = [self.rows.first(), self.rows.last()];
         let place_of = |anchor: &Anchor| {
             let own = edges.into_iter().flatten().find(|row| row.anchor(self.shape) == *anchor).map(|row| row.place);
+            // An empty page leads on from the place that was asked for.
             own.or_else(|| self.bound.place().filter(|_| self.rows.is_empty()))
         };
         let bound = match &target.position {
@@ -107,6 +114,7 @@ impl Exchange<'_> {
         };
         let flagged = self.page.level() == Level::Positional;
         let neighbour = match bound {
+            // A positional page promises nothing about its neighbours.
             _ if self.rows.is_empty() || flagged => bound,
             Some(Bound::After(place)) => bound.filter(|_| self.rows.last().is_some_and(|row| row.place == place)),
             Some(Bound::Before(place)) => bound.filter(|_| self.rows.first().is_some_and(|row| row.place == place)),
@@ -117,9 +125,9 @@ impl Exchange<'_> {
             what: format!("{target:?} is not beside the page's own {} items", self.rows.len()),
         })?;
         let first_total = self.aim.first_total.or(self.page.total);
-        // Of a filtered list an answer does not tell where it stands in the whole. And of a run of ties that a false status
-        // made seem to end, what it hid may come before the item, by its id: the page is `checked`, by two readings that
-        // agree (DESIGN 7.1), and its count of what comes before it is no better than they are.
+        // A filtered answer does not show where it stands in the whole list. A false status can make a run of ties seem
+        // to end; rows of the run that it hid may come before the item, so the offset of a `checked` page may be too
+        // small.
         let hoax = self.shown.iter().any(|showing| showing.hoax);
         let misled = hoax && self.page.level() != Level::Exact && !self.shape.is_orderly();
         let hinted = !misled && (self.aim.hinted || self.shown.iter().any(|showing| showing.plain));

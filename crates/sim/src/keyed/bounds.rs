@@ -1,8 +1,9 @@
 //! Recorded figures, with some room: the levels of pages, the number of refusals by cause, and the number of deceived
 //! pages.
 //!
-//! A promise holds of every page. No promise says that a core serves pages at all, and serves them `exact`: a change
-//! that lowers levels, or refuses more, would pass unnoticed but for these numbers.
+//! The promises hold for each page that is served. A core that refused every page, or called none `exact`, would keep
+//! them all. So a change that lowers levels or refuses more is noticed by these numbers alone. A change that alters a
+//! figure on purpose records the new one here.
 
 use std::collections::BTreeMap;
 
@@ -11,33 +12,36 @@ use crate::keyed::{
     tally::Tally,
 };
 
-/// The least number of walks of which bounds are asserted.
+/// The smallest run whose figures are held to their bounds: shares of fewer walks vary too much.
 const LEAST_WALKS: u64 = 20_000;
 
 /// The recorded bounds of a run.
 #[derive(Debug)]
 pub(crate) struct Bounds {
-    /// Of a hundred pages so many are `exact` at least, in worlds whose upstream does what its dialect says.
+    /// The least number of `exact` pages in a hundred, by mode, in the regime `InReach`.
     pub(crate) exact: &'static [(Mode, f64)],
-    /// Of a thousand walks so many are refused at most, by regime and cause.
+    /// The largest number of refused walks in a thousand, by regime and cause. A cause that is not listed may not
+    /// occur.
     pub(crate) refused: &'static [(Regime, &'static [(&'static str, f64)])],
-    /// Of a thousand walks of lists at rest, whose upstream does what its dialect says, so many are refused without need
-    /// at most.
+    /// The largest number of walks refused without need (`need`) in a thousand walks of lists that do not change, in
+    /// the regime `InReach`.
     pub(crate) needless: f64,
-    /// Of a thousand such walks whose upstream also tells all that decides a page: its cap, its end, and that it hides
-    /// nothing. At 20,000 walks two of them are 0.7.
+    /// The same in a thousand such walks whose upstream also keeps to its dialect in full (`Traits::is_plain`). Two
+    /// such walks in a run of 20,000 are 0.7.
     pub(crate) plain_needless: f64,
-    /// Of a hundred thousand `checked` pages so many are deceived at most by changes within their own requests.
+    /// The largest number in a hundred thousand `checked` pages that lose a row, or claim a false end, because the list
+    /// changed while they were read. The level leaves that open: changes between two answers may cancel out.
     pub(crate) mistaken: f64,
-    /// And so many of those of upstreams whose answers are not what their dialects make of them.
+    /// The same among the `checked` pages of upstreams whose answers deceive (`Traits::deceives`).
     pub(crate) deceived: f64,
-    /// Of a million walks so many are deceived at `exact` at most, in the worlds in which they may be.
+    /// The largest number of walks in a million with an `exact` page that is wrong, in worlds in which single answers
+    /// deceive (`Traits::answers_deceive`). Elsewhere one such page is a violation.
     pub(crate) deceived_at_exact: f64,
-    /// Of a million pages the checker follows the claims of all but so many.
+    /// The largest number in a million pages whose claims the core's checker does not follow.
     pub(crate) unclear: f64,
 }
 
-/// Of walks.
+/// The bounds of random walks.
 pub(crate) const WALKS: Bounds = Bounds {
     exact: &[
         (Mode::Offset, 91.0),
@@ -76,11 +80,13 @@ pub(crate) const WALKS: Bounds = Bounds {
         (
             Regime::Unsaid,
             &[
-                // Looks at one window end after a few, where answers lead back to it: most of these were budgets exceeded.
+                // A search that asks for one window again and again ends as a lost position before its budget is spent:
+                // hence few of these, and many positions lost.
                 ("budget exceeded", 25.0),
                 ("pivot gone", 38.0),
                 ("position lost", 60.0),
-                // A list that changes as fast as it is read looks as if it went round: 1 of 80,000 walks.
+                // A list that changes as fast as it is read looks like one whose paging goes in a circle: 1 of 80,000
+                // walks.
                 ("stuck", 0.2),
                 ("tie run", 68.0),
                 ("too deep", 5.0),
@@ -97,10 +103,12 @@ pub(crate) const WALKS: Bounds = Bounds {
     unclear: 280.0,
 };
 
-/// Of small worlds, which are the same in each run. Nearly all refusals are of runs of ties that no answer can show whole
-/// (`need` says so of each), nine in ten of them by pages of a fixed size; a place is lost where such a run is looked for.
-/// The filtered lists of so few rows often end in the first answer that a walk has of them, which is `checked`; so is an end
-/// after several rows where only the answer that begins the list had more.
+/// The bounds of the small worlds, which are the same in each run.
+///
+/// Nearly all refusals are of runs of ties that no answer can show whole, which `need` confirms for each; nine in ten
+/// of them are by pages of a fixed size. A position is lost where such a run is searched for. Fewer pages are `exact`
+/// than in random walks: lists of up to five rows often end in the first answer of a walk, and an end that rests on a
+/// size which no other answer filled is `checked`.
 pub(crate) const SMALL: Bounds = Bounds {
     exact: &[(Mode::Offset, 65.0), (Mode::Page, 63.0), (Mode::Fixed, 55.0), (Mode::Keyset, 62.0)],
     refused: &[(
@@ -115,13 +123,13 @@ pub(crate) const SMALL: Bounds = Bounds {
     unclear: 150.0,
 };
 
-/// So many in every so many.
+/// Returns the share of `times` in `of`, scaled to `in_every`: 3 of 1,500 are 2 in every 1,000.
 fn share(times: u64, of: u64, in_every: f64) -> f64 {
     times as f64 * in_every / of.max(1) as f64
 }
 
 impl Tally {
-    /// Returns the figures of a run that are beyond their bounds, and prints all that have one.
+    /// Returns the figures of a run that are beyond their bounds, and prints all figures that have a bound.
     pub(crate) fn beyond(&self, bounds: &Bounds) -> Vec<String> {
         let mut beyond = Vec::new();
         let mut hold = |holds: bool, said: String| {

@@ -1,27 +1,28 @@
-//! Readings that lie, as a broken rule would accept them: proof that the simulator can fail.
+//! Lies of dialects: proof that the simulator can fail.
 //!
-//! A core that is told that a count comes from the slice does what a core does that ends lists by counts, and so on:
-//! each lie stands for something that an operator or a vendor says and that is not so. The core's own rules are
-//! switched off one at a time beside these, by their names.
+//! A lie is a declaration of an operator or a vendor that is not true of the upstream. A core that believes it acts
+//! like a core with a broken rule: told that a count comes from the slice, it ends lists by counts. A walk with a lie
+//! must break a promise; `crate::broken` finds such walks, and switches off the core's own rules one at a time in the
+//! same way.
 
-/// An untrue statement about an upstream.
+/// An untrue declaration of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lie {
-    /// Every size is honoured, where sizes are capped in silence: any short answer ends the list.
+    /// Short answers are declared to end the list, and the upstream caps sizes in silence.
     ShortIsEnd,
-    /// The end by count is said to come from the slice.
+    /// The flag for "more items follow" is declared to come from the slice, and comes from a count.
     CountIsEnd,
-    /// A past-the-end status is said to be an empty list that ends it.
+    /// An answer with a past-the-end status is read as an empty answer that ends the list.
     StatusIsEnd,
-    /// Ties are said to be ordered, where each query shuffles them.
+    /// Ties are declared to be ordered, and each query shuffles them.
     TiesAreOrdered,
-    /// A size that was honoured once is not honoured any more.
+    /// A size that the upstream honoured in its first answers is not honoured later.
     CapShrinks,
-    /// Rows are hidden after the limit, and short answers are said to be ends.
+    /// Short answers are declared to end the list, and rows are hidden after the limit.
     HidesRows,
-    /// A lower bound is said to be the total.
+    /// A lower bound is declared to be the exact total.
     BoundIsTotal,
-    /// The list is sorted by a number, and the filter compares it as text.
+    /// The list is sorted by a number, and its range filter compares the number as text.
     FiltersCompareText,
 }
 
@@ -37,7 +38,7 @@ impl Lie {
         Self::FiltersCompareText,
     ];
 
-    /// Returns the promises that must catch it.
+    /// Returns the promises of which a walk with this lie must break one.
     pub(crate) fn breaks(self) -> &'static [&'static str] {
         match self {
             Self::ShortIsEnd | Self::CountIsEnd | Self::StatusIsEnd | Self::CapShrinks | Self::HidesRows => {

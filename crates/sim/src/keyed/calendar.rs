@@ -1,12 +1,12 @@
-//! Dates of the model, written and read without the core's help.
+//! Dates of the model, written and read without the core's code, so that a fault there can't hide itself.
 
 /// Nanoseconds in a second.
 pub(crate) const SECOND: i128 = 1_000_000_000;
 /// Seconds in a day.
 pub(crate) const DAY: i64 = 86_400;
 
-/// Returns the civil date and time of a Unix time (days from civil, Howard Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms").
+/// Returns the date and time of a Unix time in seconds (`civil_from_days`, Howard Hinnant, "chrono-Compatible Low-Level
+/// Date Algorithms").
 pub(crate) fn civil(instant: i64, separator: char) -> String {
     let (days, seconds) = (instant.div_euclid(DAY), instant.rem_euclid(DAY));
     let shifted = days + 719_468;
@@ -21,7 +21,7 @@ pub(crate) fn civil(instant: i64, separator: char) -> String {
     format!("{year:04}-{month:02}-{day:02}{separator}{hour:02}:{minute:02}:{second:02}")
 }
 
-/// Returns a date or date-time as nanoseconds of Unix time.
+/// Returns a date, or a date-time with up to nine fractional digits and an optional zone, as nanoseconds of Unix time.
 pub(crate) fn nanoseconds(text: &str) -> Option<i128> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);

@@ -1,27 +1,29 @@
-//! The wishes of a client, and the demands of its route on the gateway, as plain data.
+//! A client and the settings of its route, as plain data.
 
 use cursorgate_core::pagination::resolver::{ShortPages, Totals, Verify, WhenUnproven};
 
-/// The moves of a client.
+/// The way of a client through the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// From the start to the end; `looks_back`: each page is asked for again from the next one.
+    /// From the start to the end. With `looks_back`, the client also asks for the previous page of each next page,
+    /// which must be the page before it.
     Forward { looks_back: bool },
     /// From the end to the start.
     Backward,
-    /// So many pages forward, then back to the start.
+    /// `turn` pages forward, then back to the start.
     ThereAndBack { turn: u32 },
-    /// Reads a page, deletes so many of a hundred of its rows, asks for the next.
+    /// The client reads a page, deletes `share` percent of its rows, and asks for the next.
     Worker { share: u32 },
-    /// Each step chooses among next, previous, targets seen earlier, items, both ends, and bare offsets.
+    /// Each step follows the next or previous link, a link of an earlier page, an item's cursor, a link to an end, or a
+    /// bare offset. Each choice is a number that decides one step.
     Wander { choices: Vec<u32> },
 }
 
-/// The wishes of a client.
+/// A client with its route: the requests that it makes, and the settings that decide its pages.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Client {
     pub(crate) style: Style,
-    /// The limits of its pages, in turn, for ever.
+    /// The limits of its pages: each page takes the next one, and after the last one the first.
     pub(crate) limits: Vec<u32>,
     pub(crate) budget: u32,
     pub(crate) search_budget: u32,
@@ -29,20 +31,20 @@ pub(crate) struct Client {
     pub(crate) verify: Verify,
     pub(crate) short_pages: ShortPages,
     pub(crate) totals: Totals,
-    /// Every so many pages, a page begins with nothing learnt and nothing cached, as after a restart; 0: never.
+    /// The share of requests that find a gateway that has just started, with an empty memory: one in so many; 0: none.
     pub(crate) forgets: u32,
-    /// So many gateways answer, each with caches of its own.
+    /// The number of gateways, each with a memory of its own. A balancer chooses one for each request.
     pub(crate) replicas: u32,
-    /// All principals share one place among the caps that were learnt, as where two views fall on the same.
+    /// All principals share one slot for learnt caps, as two scopes do whose hashes collide.
     pub(crate) crowded: bool,
     /// Cursors carry ids and fingerprints in place of keys.
     pub(crate) seeks: bool,
-    /// Every so many cursors, a cursor is an item's, which carries no hint; 0: never.
+    /// The share of cursors that are those of items, which carry no hint: one in so many; 0: none.
     pub(crate) loses_hints: u32,
 }
 
 impl Client {
-    /// Returns a client that walks forward, and a route with all defaults.
+    /// Returns a client that walks forward, on a route with default settings.
     pub(crate) fn plain(limit: u32) -> Self {
         Self {
             style: Style::Forward { looks_back: false },

@@ -1,4 +1,8 @@
-//! The allowed cost of a page, and its need.
+//! The largest number of requests that a page may take, and the budgets that can't suffice.
+//!
+//! The bounds, while the list does not change: one request for a page whose place is known and that an answer can hold
+//! with its neighbours; and for a place that has moved by *d* items, at most 2·⌈log₂(max(1, d / cap))⌉ + 4 further
+//! ones. They are asserted only of upstreams that are plain enough for such a bound.
 
 use cursorgate_core::pagination::{
     paging::{EndEvidence, Family, Sizes},
@@ -17,13 +21,16 @@ use crate::keyed::{
 };
 
 impl Exchange<'_> {
-    /// Checks the cost: one request a page where one is enough, a search within its bound, a fixed size within its own.
+    /// Checks the number of requests: one for a page where one is enough, and a bound for searches and for pages of a
+    /// fixed size. No bound is stated for lists that change meanwhile, for ties in any order, for caps that are unknown
+    /// or change, for filters and look-ups, and for upstreams that misstate where they are.
     pub(crate) fn cost(&self) -> Kept {
         let plain = self.still && self.shape.is_orderly() && !self.traits.is_strange();
         let known = self.traits.declared_cap() == Some(self.traits.least_cap()) && self.traits.has_one_cap();
         let listed = self.traits.filtering.is_none() && !self.client.seeks && !self.shape.is_coarse();
         let counts = self.client.totals == Totals::Count;
-        // Where the end comes again without a word, or no total tells where it is, hints are wrong for good.
+        // Where the last page comes again past the end, undeclared or without a total, no answer shows where the end
+        // is: hints stay wrong, and each page pays for that.
         let placed = self.traits.past != Past::Repeat || (self.traits.repeats && self.traits.total == Says::Exactly);
         if !plain || !known || !listed || counts || !placed || self.answers == 1 {
             return Ok(());
@@ -32,18 +39,18 @@ impl Exchange<'_> {
         if self.undisturbed { self.one_request() } else { Ok(()) }
     }
 
-    /// However far the boundary is from where it was believed to be, it is found by galloping and halving.
+    /// Checks the bound of a search by galloping and halving, by the distance between the hint and the boundary.
     fn search(&self) -> Kept {
-        // A cap that was misread costs requests until the next first page.
+        // A cap that was suspected too low costs requests until the next first page corrects it.
         let misread = self.before.cap.is_some_and(|cap| cap < self.traits.least_cap());
         if self.bound.place().is_none() || misread {
             return Ok(());
         }
         let drift = drift(self.traits, self.aim, self.bound, &self.passed[0]);
-        // What was asked for around the place where the boundary was not is lost.
+        // The requests around the wrong place are spent too: hence twice the cover.
         let cover = cover(self.traits, self.shape, self.limit);
-        // An edge that was searched for is witnessed by up to four places of the list. Where a short answer does not prove
-        // an end, it is confirmed by what is there and beyond, twice where the list has just become shorter.
+        // An end of the list that a search reaches is confirmed by answers from up to four places. Where a short answer
+        // proves no end, two further requests confirm it, and two more if the list has just become shorter.
         let at_the_end = self.page.next.is_none() || self.shown.iter().any(|showing| showing.to_end);
         let at_the_start = self.page.previous.is_none();
         let confirms = match (at_the_end, self.traits.end) {
@@ -57,7 +64,7 @@ impl Exchange<'_> {
             (true, EndEvidence::ShortPage) => 4,
             (true, _) => 4 + 2 * 2,
         };
-        // Of a few sizes none may have the place amid a page: the pages beside it are read as well.
+        // With a few listed sizes, the place may lie at an edge of every page: the neighbouring pages are read too.
         let beside = if matches!(self.traits.sizes, Sizes::Listed(_)) { 2 } else { 0 };
         let most = 2 * cover + further(drift, self.traits.least_cap()) + confirms + beside;
         require(u64::from(self.answers) <= most, "search bound", || {
@@ -66,8 +73,9 @@ impl Exchange<'_> {
         })
     }
 
+    /// Checks that a page takes one request where one answer can hold it with its neighbours.
     fn one_request(&self) -> Kept {
-        // A page that ends because its requests are spent may be the last.
+        // A page that was cut short by its budget may be the last, and its end is then unconfirmed.
         let spent = self.is_spent();
         let ends = spent || (self.bound.is_forward() && self.page.next.is_none());
         let vouched = match self.traits.end {
@@ -95,12 +103,16 @@ impl Exchange<'_> {
         })
     }
 
-    /// Pages of a fixed size: three readings of two neighbours, or two in the flipped order; one more at the end of the
-    /// list, where nothing tells whether there is more, or where keys can't be compared, so that an edge places nothing.
-    /// Beside a row without an id a seam is read in vain, and again from its other side.
+    /// Checks the cost of pages of a fixed size that touch at most one seam. Three requests show it: two neighbouring
+    /// pages and one of them again, or pages of the flipped list. Further ones are allowed
+    ///
+    /// - at the end of the list, or without a reliable total: one, and another one if only a short answer shows the
+    ///   end;
+    /// - with opaque keys, by which an edge places no answer: two;
+    /// - beside a row without keys, where a seam is read in vain and then from its other side: three.
     fn fixed_pages(&self, ends: bool) -> Kept {
         let told = self.traits.total == Says::Exactly && self.traits.counts == Counts::Together;
-        // Where a page ends with its answer, an end that only shortness shows is confirmed by two more.
+        // An end that only a short answer shows is confirmed by two requests: this one, and that of `ends`.
         let unvouched = ends && self.traits.end == EndEvidence::Unvouched && !told;
         let opaque = self.shape.strong.iter().any(|column| column.look == Look::Opaque);
         let most = 3
@@ -115,6 +127,7 @@ impl Exchange<'_> {
         })
     }
 
+    /// Returns whether some allowed size gives an answer that holds `need` items from the offset `from` on.
     fn one_request_holds(&self, from: u64, need: u64) -> bool {
         let holds = |size: u64| match self.traits.family {
             Family::Offset => need <= size,
@@ -129,14 +142,14 @@ impl Exchange<'_> {
 }
 
 impl Traits {
-    /// Returns whether the upstream does anything that no bound on requests allows for.
+    /// Returns whether the upstream behaves in a way for which no bound on requests is stated.
     pub(crate) fn is_strange(&self) -> bool {
         let odd_sizes = self.surplus > 0 || self.echoes == Echoes::Nonsense || self.hidden > 0;
         self.lags() || self.misleads() || self.lie.is_some() || odd_sizes || self.deceives()
     }
 }
 
-/// Returns the distance of the boundary from its hint.
+/// Returns the distance in items between the boundary's true offset in a state and its hint.
 pub(crate) fn drift(traits: &Traits, aim: &Aim, bound: Bound, state: &Moment) -> u64 {
     let Some(place) = bound.place() else { return 0 };
     let rows = state.raw();
@@ -145,20 +158,22 @@ pub(crate) fn drift(traits: &Traits, aim: &Aim, bound: Bound, state: &Moment) ->
     let hint = aim.target.hint;
     let truth = if bound.is_forward() { through } else { before } as u64;
     match hint.from_end {
-        // What is counted from the end helps nobody who neither reads from there nor knows where it is.
+        // An offset from the end is of no use without the flipped list and without an exact total: the search begins at
+        // the start.
         true if !traits.flips && traits.total != Says::Exactly => truth,
         true => (rows.len() as u64).saturating_sub(truth + 1).abs_diff(hint.offset.0),
         false => truth.abs_diff(hint.offset.0),
     }
 }
 
-/// Returns the number of further requests that a search may take while nothing changes.
+/// Returns the largest number of further requests of a search over a distance of `drift` items, while the list does not
+/// change: 2·⌈log₂(max(1, drift / cap))⌉ + 4.
 pub(crate) fn further(drift: u64, cap: u32) -> u64 {
     let ratio = (drift as f64 / f64::from(cap.max(1))).max(1.0);
     2 * ratio.log2().ceil() as u64 + 4
 }
 
-/// Returns the largest number of requests of a page whose place is known, while nothing changes.
+/// Returns the largest number of requests of a page whose place is known, while the list does not change.
 pub(crate) fn cover(traits: &Traits, shape: &Shape, limit: u32) -> u64 {
     let cap = u64::from(traits.least_cap().min(traits.declared_cap().unwrap_or(u32::MAX))).max(1);
     let hidden = if traits.hidden > 0 { 3 } else { 1 };
@@ -176,17 +191,18 @@ pub(crate) fn cover(traits: &Traits, shape: &Shape, limit: u32) -> u64 {
         (_, _) if 2 * cap >= 5 * need => 1,
         (_, _) => 2 * need.div_ceil(cap.div_ceil(2)) + 1,
     };
-    // A cap that nobody tells is learnt by one request; a run that the edge of an answer cuts is asked for again.
+    // An undeclared cap is learnt by one request, and may make each answer half as useful; a run that the edge of an
+    // answer cuts is asked for again.
     let silent = traits.declared_cap() != Some(traits.least_cap()) || !traits.has_one_cap();
     base * if silent { 2 } else { 1 } + u64::from(silent) + if shape.is_orderly() { 0 } else { 3 }
 }
 
-/// Returns whether a page can't be expected within its budget.
+/// Returns whether the budget can't be expected to suffice for a page. Such a refusal has a need.
 pub(crate) fn is_beyond_budget(scenario: &Scenario, aim: &Aim, bound: Bound, state: &Moment, limit: u32) -> bool {
     let Client { budget, search_budget, .. } = scenario.client;
     let drift = drift(&scenario.traits, aim, bound, state);
     let cover = cover(&scenario.traits, &scenario.shape, limit);
-    // Two readings of an end that nothing else proves, and one for what was learnt to be forgotten.
+    // Two further requests confirm an end.
     let page = cover + 2;
     let seeks = u64::from(scenario.client.seeks);
     let near = drift <= u64::from(scenario.traits.least_cap()) / 4;

@@ -1,4 +1,4 @@
-//! Scenarios from seeds.
+//! Draws scenarios from seeds: first the shape of the keys, then the upstream, the client, the rows and their changes.
 
 mod client;
 mod deceit;
@@ -23,21 +23,21 @@ use crate::{
     },
 };
 
-/// A scenario that is being drawn: all further choices depend on it.
+/// The first choices for a scenario, on which all further ones depend.
 #[derive(Clone, Copy, Debug)]
 struct Draft {
     focus: Focus,
     wild: bool,
-    /// The endpoint can be filtered.
+    /// True if the endpoint has range filters.
     keyed: bool,
-    /// Cursors carry ids in place of keys.
+    /// True if cursors carry ids in place of keys.
     seeks: bool,
     limit: u32,
-    /// So many rows come or go at once between two early pages.
+    /// The number of rows that come or go at once between two early pages.
     drift: Option<u32>,
-    /// Hundreds of rows share one to three first keys.
+    /// True if hundreds of rows share one to three values of the first key.
     crowd: bool,
-    /// The behaviour that the upstream does not declare.
+    /// The behaviour that the dialect does not declare, in the regime `Unsaid`.
     unsaid: Option<Unsaid>,
 }
 
@@ -50,6 +50,7 @@ impl Draft {
         if let Focus::Rule(rule) = self.focus { Some(rule) } else { None }
     }
 
+    /// Returns whether any world may be drawn, not only one for a lie or a rule.
     fn is_free(&self) -> bool {
         matches!(self.focus, Focus::Any(_))
     }
@@ -66,12 +67,12 @@ impl Scenario {
         Self::draw(&mut dice, Focus::Any(regime))
     }
 
-    /// Returns a walk in which this lie can do its harm.
+    /// Returns a scenario in which this lie can break a promise.
     pub(crate) fn with_lie(seed: u64, lie: Lie) -> Self {
         Self::draw(&mut Dice::new(seed), Focus::Lie(lie))
     }
 
-    /// Returns a walk in which it matters whether this rule is kept.
+    /// Returns a scenario in which a core without this rule can break a promise.
     pub(crate) fn with_rule(seed: u64, rule: Rule) -> Self {
         Self::draw(&mut Dice::new(seed), Focus::Rule(rule))
     }
@@ -104,9 +105,11 @@ impl Scenario {
         if dice.chance(2) {
             count = 150;
         }
+        // A lie or a broken rule shows in lists of several pages.
         if !draft.is_free() {
             count = count.max(13);
         }
+        // The rows before the drift must fill several pages.
         if drift.is_some() {
             count = count.max(4 * limit + 2);
         }
@@ -127,6 +130,7 @@ impl Scenario {
         let rows = (0..count).map(|_| draw_row(dice, &shape, spoils)).collect();
         let plan = if changes { plan::draw(dice, &draft, &shape, count, roomy) } else { Vec::new() };
         let regime = if let Focus::Any(regime) = focus { regime } else { Regime::InReach };
+        // A dialect that declares an untruth without being a lie would make any page wrong.
         debug_assert!(traits.lie.is_some() || traits.is_as_declared(), "{traits:?}");
         Self { regime, shape, rows, traits, client, plan }
     }
@@ -139,7 +143,7 @@ fn draw_row(dice: &mut Dice, shape: &Shape, spoils: bool) -> RowPlan {
         plan.keys[index] = (!null).then(|| i64::from(dice.below(column.width)));
         plan.parts[index] = dice.below(column.grain);
     }
-    // Of opaque values nothing is expected but that they differ.
+    // Opaque values of any kind are compared by equality alone, so that none of them contradicts the order.
     let comparable = |column: &Column| !column.has_nulls() && column.look != Look::Opaque;
     if spoils && dice.chance(5) && shape.strong.first().is_some_and(comparable) {
         plan.spoilt = Some(dice.pick(&[Spoilt::Missing, Spoilt::Object, Spoilt::OtherType, Spoilt::Null]));

@@ -1,5 +1,5 @@
-//! The number of requests that find a place again after a list has changed, however much: measured on lists of millions
-//! that are never held in memory.
+//! The number of requests that find a place again after a list has changed, measured on lists of millions of items that
+//! are computed and never held in memory.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -21,25 +21,25 @@ use cursorgate_core::{
 
 use crate::keyed::cost::further;
 
-/// The number of items when the cursor was made; it stands in their middle.
+/// The number of items when the cursor was made. The cursor's item [`ANCHOR`] stands in their middle.
 const ROWS: u64 = 2_400_000;
 const ANCHOR: i64 = 1_200_000;
 const CAP: u32 = 100;
 const LIMIT: u32 = 20;
 const DRIFTS: [u64; 5] = [1, 10, 100, 10_000, 1_000_000];
 
-/// The change of the list.
+/// The change of the list since the cursor was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     /// Items came before all others.
     Inserts,
     /// The first items went.
     Deletes,
-    /// Items came before all others, and as many after the place left, so that the total tells nothing.
+    /// Items came before all others, and as many went after the place, so that the total is the same as before.
     Both,
 }
 
-/// A list of neighbouring numbers.
+/// A list of consecutive numbers, from `first` on.
 #[derive(Clone, Copy, Debug)]
 struct List {
     first: i64,
@@ -97,7 +97,7 @@ fn order() -> Arc<Order> {
     Arc::new(Order::declared(vec![key("rank")], key("id"), Ties::Ordered))
 }
 
-/// Returns the page beside the anchor, and how many requests it took.
+/// Returns the page after the anchor (`forward`) or before it, and the number of requests that it took.
 fn page(list: &List, forward: bool) -> Result<(Page, u64), String> {
     let number = KeyValue::Number(ANCHOR.to_string());
     let anchor = Anchor { keys: vec![number.clone()], id: number };
@@ -124,7 +124,8 @@ fn page(list: &List, forward: bool) -> Result<(Page, u64), String> {
     }
 }
 
-/// Returns the numbers of requests that a page took, both ways, proven to be right.
+/// Returns the numbers of requests of the pages after and before the anchor. Asserts that both pages are right and
+/// `exact`.
 fn measured(list: &List) -> [Result<u64, String>; 2] {
     [true, false].map(|forward| {
         let (page, requests) = page(list, forward)?;
@@ -153,7 +154,8 @@ fn a_place_is_found_again_within_the_bound() {
                 [(Family::Offset, true), (Family::Offset, false), (Family::Page, true), (Family::Page, false)]
             {
                 let requests = measured(&List::after(change, drift, family, tells_total));
-                // Where all of the drift is on one side of the place, the totals tell where it is now.
+                // Where all changes were before the place, the difference of totals is the drift: two requests find the
+                // place, by page number three.
                 let one_sided = tells_total && change != Change::Both;
                 let most = if one_sided { bound.min(2 + u64::from(family == Family::Page)) } else { bound };
                 if requests.iter().any(|requests| requests.as_ref().map_or(true, |&requests| requests > most)) {

@@ -1,4 +1,9 @@
-//! The promise that nothing is lost on a page, and that its ends are the list's.
+//! G1 of a page, "none skipped", and the promise "ends": a page links to a further page exactly where further items
+//! are.
+//!
+//! A false end loses all items after it (G1). A link to a page without items is less: it costs a request, and what
+//! proves no end may still say that there is more (ARCHITECTURE.md, "Ends"). So the excuses here are all for links too
+//! many.
 
 use std::rc::Rc;
 
@@ -13,7 +18,7 @@ use crate::keyed::{
 };
 
 impl Exchange<'_> {
-    /// Checks that more items follow exactly where a page says so.
+    /// Checks that a link to a further page is there exactly where further items are.
     pub(crate) fn ends(&self) -> Kept {
         let Self { page, rows, .. } = self;
         let forward = self.bound.is_forward();
@@ -23,7 +28,8 @@ impl Exchange<'_> {
         })?;
         require(!matches!(self.bound, Bound::End) || page.next.is_none(), "ends", || "after the last page".into())?;
         let (upper, lower) = (self.upper(), self.lower());
-        // A row whose id is there twice is delivered once: the upstream's fault, not ours. `any`: it counts all the same.
+        // Of two rows with one id a page delivers one: such an upstream breaks the contract (docs/guarantees.md,
+        // "Limits"). The other one may count as a further item (`any`) or not.
         let counts = |row: &Rc<Row>, any: bool| any || rows.iter().all(|own| own.plan.id != row.plan.id);
         let exists_after = |state: &State, any: bool| {
             let past = upper.map_or(0, |last| state.rows().partition_point(|row| row.place <= last));
@@ -37,14 +43,14 @@ impl Exchange<'_> {
             |state: &State, any: bool| if forward { exists_after(state, any) } else { exists_before(state, any) };
         let exists_back =
             |state: &State, any: bool| if forward { exists_before(state, any) } else { exists_after(state, any) };
-        // Nor does one whose answers say that they begin elsewhere than they do, or whose rows may all be hidden.
+        // Three kinds of pages can't know what follows: those that spent their budget, those whose answers misstate
+        // where they begin, and those of lists with hidden rows, whose answers may end in hidden rows alone.
         let spent = self.is_spent() || self.traits.echoes == Echoes::Nonsense || self.traits.hidden > 0;
-        // A count that is taken by another statement may know of what no answer shows.
-        // So may a count that always says too much: what is no proof may say that there is more (DESIGN 7.1).
+        // A count may promise more than any answer shows: it is of another moment than the slice, or always too high.
+        // Counts never end a list, but they may say that there is more.
         let spoken = (!self.still && self.traits.counts != Counts::Together) || self.traits.off > 0;
-        // Where the last page comes again and nothing is counted, nothing shows where it begins: a full page promises more.
-        // Where nobody even says that it comes again, and no total of one state where it ends, a page that was asked for at a
-        // later offset seems to have others before it: what is no proof may say that there is more (DESIGN 7.1).
+        // Past the end the last page may come again. Without a total no answer shows where it begins, so that a full
+        // page seems to be followed by more. Without a declaration, a walk back from it seems to have pages before it.
         let counted = self.traits.total == Says::Exactly && self.still;
         let unsaid = self.traits.past == Past::Repeat && !counted && !forward;
         let told = self.traits.off > 0 && ahead.is_some();
@@ -55,14 +61,15 @@ impl Exchange<'_> {
             "ends",
             || "more is promised where there never was any".into(),
         )?;
-        // An empty page leads back to what there is, or to where a row was while it was looked for.
+        // An empty page at an offset past the end leads back to the list, also if a row was there for a moment.
         if self.still && !spent && !(rows.is_empty() && matches!(self.bound, Bound::At(_))) {
             let state = &self.passed[0];
             let (least, most) = (exists_ahead(state, false), exists_ahead(state, true));
             require(ahead.is_some() == least || ahead.is_some() == most || again, "ends", || {
                 format!("ahead {ahead:?}, in truth {most}")
             })?;
-            // A filtered list shows nothing before its beginning: there was an item once.
+            // A filtered answer shows no item before its beginning. The page links back all the same, because the item
+            // of the cursor was there once.
             let seen = self.shown.iter().all(|showing| showing.plain);
             let exists = exists_back(state, true);
             let right = back.is_some() == exists || back.is_some() == exists_back(state, false);
@@ -71,19 +78,19 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Returns a page that is served because its requests are spent does not know whether there is more. One request
-    /// may be kept for the count.
+    /// Returns whether the page may have been cut short by its budget, so that it does not know what follows. One
+    /// request of the budget may be kept for the count.
     pub(crate) fn is_spent(&self) -> bool {
         let counts = u32::from(self.client.totals == Totals::Count);
         self.client.short_pages == ShortPages::Serve && self.answers + counts >= self.client.budget
     }
 
-    /// Every row that stayed between the bound and the far end of the page is in it, and where the page says that it
-    /// touches an end, none stayed beyond.
+    /// Checks that every row that stayed between the bound and the far end of the page is on it, and that no row stayed
+    /// beyond an end of the list that the page claims to touch.
     pub(crate) fn completeness(&self) -> Kept {
         let (rows, page) = (self.rows, self.page);
         let forward = self.bound.is_forward();
-        // Exclusive limits of what the page answers for.
+        // The page answers for the places between `low` and `high`, both exclusive. `None` is the end of the list.
         let low = match self.bound {
             Bound::After(anchor) => Some(anchor),
             Bound::At(_) if rows.is_empty() => return Ok(()),

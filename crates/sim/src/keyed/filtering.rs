@@ -1,4 +1,5 @@
-//! Range filters as the model upstream takes them: on what it has stored, and with nulls as SQL has them.
+//! Range filters as the model upstream applies them: to stored values, which are finer than the shown ones, and with
+//! nulls as in SQL, where no comparison with null holds.
 
 use std::cmp::Ordering;
 
@@ -15,7 +16,7 @@ use crate::keyed::{
     values::Column,
 };
 
-/// A filter whose values have been read.
+/// A filter whose values are parsed to stored ones.
 #[derive(Debug)]
 pub(crate) enum Wanted {
     Compare { column: usize, comparison: Comparison, value: Stored },
@@ -24,7 +25,11 @@ pub(crate) enum Wanted {
 }
 
 impl Wanted {
-    /// Reads a filter; says what the upstream can't read of it. `as_text`: numbers are compared as texts.
+    /// Parses a filter. With `as_text`, the upstream compares numbers as texts.
+    ///
+    /// # Errors
+    ///
+    /// Returns the comparison whose value is none of its column.
     pub(crate) fn read(filter: &Filter, shape: &Shape, as_text: bool, reads: Reads) -> Result<Self, String> {
         let each = |parts: &[Filter]| {
             parts.iter().map(|part| Self::read(part, shape, as_text, reads)).collect::<Result<Vec<_>, _>>()
@@ -50,6 +55,7 @@ impl Wanted {
             Self::Compare { column, comparison, value } => {
                 let own = &stored[*column];
                 let ordering = match (own, value) {
+                    // With `Lie::FiltersCompareText` the value is a text, and so the stored number is compared as one.
                     (Stored::Number(_), Stored::Bytes(_)) => own.clone().into_text().compare(value),
                     _ => own.compare(value),
                 };
@@ -75,8 +81,8 @@ impl Wanted {
         }
     }
 
-    /// Returns whether every item that could stand after the last one shown (or `before` the first) passes: then the
-    /// end of the filtered list is the end of the list.
+    /// Returns whether every row that could stand after the last one shown (with `before`: before the first one) would
+    /// pass. Then the end of the filtered list is that of the list.
     pub(crate) fn lets_the_last_through(&self, shape: &Shape, before: bool, shown: Option<Place>) -> bool {
         let mut farthest = [Stored::Null, Stored::Null, Stored::Null];
         let mut place: Place = [0; 3];
@@ -97,7 +103,7 @@ impl Wanted {
     }
 }
 
-/// Returns the fault of a listing, by the filters that the route declares.
+/// Returns the fault of a listing that the core asks for and that the route does not declare, if there is one.
 pub(crate) fn forbids(listing: &Listing, traits: &Traits, shape: &Shape) -> Option<String> {
     if listing.flipped && !traits.flips {
         return Some("asked for the flipped order, which the upstream has not".to_owned());
@@ -120,7 +126,7 @@ pub(crate) fn forbids(listing: &Listing, traits: &Traits, shape: &Shape) -> Opti
     }
 }
 
-/// The columns in which all rows that pass are equal.
+/// Collects the columns in which all rows that pass are equal.
 fn fixed_columns(filter: &Filter, fixed: &mut Vec<usize>) {
     match filter {
         Filter::Compare { column, comparison: Comparison::Equal | Comparison::Null, .. } => fixed.push(*column),

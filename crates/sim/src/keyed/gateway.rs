@@ -1,5 +1,5 @@
-//! The gateways in front of the upstream, as far as they remember anything: what was learnt of it, and the keys of the
-//! items that were served, by id. Each replica has its own.
+//! The memory of the gateways in front of the upstream: the learnt limits of the upstream, and the keys of items that
+//! were served, by id. Each replica has its own.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,8 +14,8 @@ use cursorgate_core::pagination::{
 
 use crate::{dice::mix, keyed::client::Client};
 
-/// The knowledge of all clients of a gateway, merged as `src/gateway/learning.rs` does: caps by view, all else
-/// together.
+/// The learnt limits of an upstream, merged over all clients of a gateway as `gateway::shared::learning` does: caps by
+/// view (the principal), all else together.
 #[derive(Debug, Default)]
 struct Learning {
     caps: BTreeMap<usize, u32>,
@@ -34,18 +34,18 @@ impl Learning {
             None => self.caps.remove(&view),
         };
         self.filters_in_vain = profile.filters_in_vain;
+        // A long run is forgotten by an eighth with each page that meets no run of that length.
         self.run = profile.run.max(self.run - self.run / 8);
     }
 }
 
-/// A gateway process.
 #[derive(Debug, Default)]
 pub(crate) struct Gateway {
     learning: Learning,
     pivots: HashMap<String, Vec<KeyValue>>,
 }
 
-/// All of them, and the one that answers now.
+/// All gateway processes, and the index of the one that answers now.
 pub(crate) struct Gateways {
     all: Vec<Gateway>,
     turn: usize,
@@ -58,7 +58,8 @@ impl Gateways {
         Self { all: (0..client.replicas).map(|_| Gateway::default()).collect(), turn: 0, marker }
     }
 
-    /// A balancer chooses who answers; one request in so many finds a process that has just begun.
+    /// Chooses the gateway that answers a request, as a balancer does. One request in `Client::forgets` finds a process
+    /// that has just started.
     pub(crate) fn choose(&mut self, client: &Client, salt: u64, request: u64) -> &mut Gateway {
         self.turn = mix(salt, request) as usize % self.all.len();
         let forgets = client.forgets > 0 && mix(!salt, request).is_multiple_of(u64::from(client.forgets));
@@ -72,7 +73,8 @@ impl Gateways {
         &mut self.all[self.turn]
     }
 
-    /// Returns a target as a cursor of a route that seeks carries it.
+    /// Returns a target as the cursor of a route in seek mode carries it: the id and a fingerprint in place of the
+    /// keys.
     pub(crate) fn stripped(&self, target: &Target) -> Target {
         let pivot = |anchor: &Anchor| Pivot {
             id: anchor.id.clone(),
@@ -98,14 +100,15 @@ impl Gateway {
         }
     }
 
-    /// Returns the knowledge about a view of the list.
+    /// Returns the learnt limits for a view.
     pub(crate) fn profile(&self, view: usize) -> UpstreamProfile {
         self.learning.read(view)
     }
 
-    /// Remembers what a page teaches.
+    /// Remembers the limits that a page has shown and, in seek mode, the keys of its first and last item.
     pub(crate) fn remember(&mut self, page: &Page, view: usize, seeks: bool) {
         self.learning.add(view, page.notes.profile);
+        // Only cursors of ids need the keys of served items.
         if !seeks {
             return;
         }

@@ -1,4 +1,8 @@
-//! A walk in one direction, and what is promised of the whole of it.
+//! G1, G2 and G4 of a whole walk in one direction.
+//!
+//! - G1: each row that was ahead of the walk in every state that its pages showed is delivered.
+//! - G2: each page begins after the end of the one before, so that no row comes twice with the same keys.
+//! - G4: a walk has at most ⌈(rows ahead in the oldest state shown + rows that came since) / limit⌉ + 1 pages.
 
 use std::rc::Rc;
 
@@ -9,17 +13,20 @@ use crate::keyed::{
     world::State,
 };
 
-/// A walk in one direction, from a bound to the end that lies there.
+/// A walk in one direction, from a bound to the end of the list that lies ahead.
 pub(crate) struct Leg {
     bound: Bound,
+    /// The places ahead of the bound that are in every state shown so far, sorted; `None` before the first state.
     stayed: Option<Vec<Place>>,
     last_state: Option<State>,
     delivered: Vec<Place>,
     pages: u64,
-    /// The number of the oldest state that was shown, of the rows ahead in it, and of those that had come by then.
+    /// The oldest state that was shown: its number, the number of rows ahead in it, and the number of rows that had
+    /// come to the list by then.
     oldest: Option<(usize, u64, u64)>,
+    /// The smallest number of rows that a page but the last must have.
     least_limit: u64,
-    /// A page of it was less than exact, while the collection changed.
+    /// True if some page was not certain (`Exchange::is_certain`): then G1 is not asserted of the walk.
     uncertain: bool,
 }
 
@@ -45,8 +52,9 @@ impl Leg {
         }
     }
 
-    /// Takes the next page of the leg.
+    /// Takes in the next page of the walk, and checks G2 and G4.
     pub(crate) fn take(&mut self, exchange: &Exchange<'_>, arrivals: u64) -> Kept {
+        // One page that may lose a row by chance excuses the whole walk from G1: the row may be missing in it alone.
         self.uncertain |= !exchange.is_certain();
         for showing in exchange.shown {
             self.see(&showing.state);
@@ -69,7 +77,8 @@ impl Leg {
         self.pages += 1;
         let least = if exchange.page.short { exchange.rows.len() as u32 } else { exchange.limit };
         self.least_limit = self.least_limit.min(u64::from(least.max(1)));
-        // Each item was there in the oldest state that was shown, or came since.
+        // Each row that is delivered was there in the oldest state that was shown, or came since. Answers of earlier
+        // states may show rows that went before, which this does not count.
         let (_, ahead, before) = self.oldest.unwrap_or_default();
         let most = (ahead + arrivals - before).div_ceil(self.least_limit) + 1;
         require(exchange.traits.lags() || self.pages <= most, "G4 ends", || {
@@ -77,12 +86,12 @@ impl Leg {
         })
     }
 
-    /// A page was served by its offset: nothing is promised of the whole any more but that it ends.
+    /// Takes in a page of level `positional`. After it G1 is not asserted of the walk, and its end still is.
     pub(crate) fn give_up(&mut self) {
         self.uncertain = true;
     }
 
-    /// Of the rows that stayed so far keeps those that are in this state too.
+    /// Takes in a state that an answer showed: rows that it lacks have not stayed.
     fn see(&mut self, state: &State) {
         if self.last_state.as_ref().is_some_and(|last| Rc::ptr_eq(last, state)) {
             return;
@@ -110,14 +119,14 @@ impl Leg {
         }
     }
 
-    /// Returns the end was reached.
+    /// Checks G1 at the end of the walk.
     pub(crate) fn finish(self) -> Kept {
         let mut delivered = self.delivered;
         delivered.sort_unstable();
         let twice = |place: &Place| delivered.iter().any(|other| other[2] == place[2]);
         let mut skipped =
             self.stayed.unwrap_or_default().into_iter().filter(|place| delivered.binary_search(place).is_err());
-        // A row whose id was there twice is delivered once.
+        // Of two rows with one id one is delivered.
         let skipped = skipped.find(|place| !twice(place));
         require(self.uncertain || skipped.is_none(), "G1 none skipped", || {
             format!("the row at {skipped:?} stayed throughout the walk")

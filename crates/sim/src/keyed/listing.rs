@@ -1,4 +1,4 @@
-//! Lists as an endpoint gives them: filtered, flipped, in the order of the moment, and written as JSON.
+//! Lists as an endpoint gives them: filtered, flipped, with ties in the upstream's order, and written as JSON.
 
 use std::{ops::Range, rc::Rc};
 
@@ -19,6 +19,8 @@ use crate::{
 };
 
 impl Upstream<'_> {
+    /// Parses a filter; returns `None` if the upstream ignores filters. Notes a value that it can't parse as a fault of
+    /// the core.
     pub(crate) fn read(&mut self, filter: &Filter) -> Option<Wanted> {
         let as_text = self.traits.lie == Some(Lie::FiltersCompareText);
         let ignored = self.traits.filtering.as_ref().is_some_and(|filtering| filtering.ignored);
@@ -31,14 +33,14 @@ impl Upstream<'_> {
         }
     }
 
-    /// Returns the number of rows that pass, of a state or, without one, of the current state.
+    /// Returns the number of rows of a state that pass a filter, by default of the current state.
     pub(crate) fn count_of(&self, wanted: Option<&Wanted>, state: Option<&State>) -> usize {
         let rows = state.unwrap_or(&self.world.state).raw();
         wanted.map_or(rows.len(), |wanted| rows.iter().filter(|row| wanted.passes(row.stored(&self.shape))).count())
     }
 
-    /// Returns whether a filtered list begins and ends between runs of the first key: its filter lets all of the runs of
-    /// these places through, however it reads values.
+    /// Returns whether a filtered list begins and ends between runs of the first key: its filter lets every row through
+    /// whose first key is that of one of these two places, however it reads values.
     pub(crate) fn is_cut_between_runs(&self, state: &State, wanted: &Wanted, places: Option<(Place, Place)>) -> bool {
         let cut = |row: &&Rc<Row>| {
             let beside = places.is_some_and(|(least, most)| row.place[0] == least[0] || row.place[0] == most[0]);
@@ -47,7 +49,8 @@ impl Upstream<'_> {
         wanted.compares_the_first_key(&self.shape) && !state.raw().iter().any(|row| cut(&row))
     }
 
-    /// Which ends of the whole list an answer shows that begins at the start, or reaches the end, of what it lists.
+    /// Returns whether an answer shows the start and the end of the whole list. `begins` and `ends` state whether it
+    /// does so of the listing that was asked for, which may be flipped or filtered.
     pub(crate) fn ends(
         &self,
         listing: &Listing,
@@ -65,8 +68,8 @@ impl Upstream<'_> {
         (starts && through(true, first), stops && through(false, last))
     }
 
-    /// Returns the rows of a state in the order in which they are listed, as indices into it; none where that is their
-    /// own.
+    /// Returns the rows of a state in the order in which they are listed, as indices into it; `None` if that is the
+    /// order of the state.
     pub(crate) fn sequence(&self, state: &State, listing: &Listing, wanted: Option<&Wanted>) -> Option<Vec<u32>> {
         let (shape, rows) = (&*self.shape, state.raw());
         let turn = match shape.ties {
@@ -87,6 +90,7 @@ impl Upstream<'_> {
             }
         };
         if shape.is_coarse() {
+            // The upstream sorts by what it stores, which the shown keys hide.
             order.sort_by_key(|&index| rows[index as usize].fine);
         }
         if let Some(turn) = turn {
@@ -95,6 +99,7 @@ impl Upstream<'_> {
                 run.sort_unstable_by_key(|&index| mix(turn, u64::from(rows[index as usize].serial)));
             }
         }
+        // Within one run of equal strong keys, the list by id alone is the list sorted by ids.
         if listing.by_id {
             order.sort_by_key(|&index| rows[index as usize].place[2]);
         }
@@ -105,7 +110,7 @@ impl Upstream<'_> {
     }
 }
 
-/// Tells a request and its answer in words.
+/// Returns a request and its answer as a line of the story.
 pub(crate) fn told(
     asked: Asked,
     listing: &Listing,
@@ -122,7 +127,7 @@ pub(crate) fn told(
     )
 }
 
-/// Writes rows as a JSON array.
+/// Writes rows as a JSON array. `roll` decides where blanks stand between items.
 pub(crate) fn render<'r>(rows: impl Iterator<Item = &'r Rc<Row>>, most: usize, roll: u64) -> Answer {
     let mut body = Vec::with_capacity(most * 64 + 2);
     let (mut items, mut keys) = (Vec::with_capacity(most), Vec::with_capacity(most * 3));

@@ -1,7 +1,7 @@
-//! Which worlds a run meets, and how often: one that nobody walks through tests nothing.
+//! The features of worlds that walks meet, and how often: a world that no walk meets tests nothing.
 //!
-//! A feature is met by a walk once, however many of its pages meet it. Each has a floor well below the rate that was
-//! measured, so that a change to the way scenarios are drawn can't lose a world unseen.
+//! A walk counts once for a feature, however many of its pages have it. Each feature has a floor well below the
+//! measured rate, so that a change to the drawing of scenarios can't lose a world unnoticed.
 
 use std::fmt;
 
@@ -23,16 +23,16 @@ use crate::keyed::{
     world::State,
 };
 
-/// The least number of walks of which floors are asserted.
+/// The smallest run whose features are held to their floors.
 const LEAST_WALKS: u64 = 20_000;
 
 macro_rules! features {
     ($($name:ident: $floor:literal, $said:literal;)*) => {
-        /// A feature that a walk may meet.
+        /// A feature of a walk or of one of its pages.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Feature { $($name),* }
 
-        /// All of them, in words, with the least number of a thousand walks that meet each.
+        /// All features, in words, each with its floor: the least number of walks in a thousand that must meet it.
         const FEATURES: &[(Feature, &str, f64)] = &[$((Feature::$name, $said, $floor)),*];
     };
 }
@@ -98,16 +98,17 @@ features! {
     OtherItem: 8.2, "resources of items that give another item";
 }
 
-/// A set of features.
+/// The set of features that a walk has met, as bits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Met(u64);
 
 impl Met {
     fn add(&mut self, feature: Feature, met: bool) {
+        // A bit for each feature: there may be 64.
         self.0 |= u64::from(met) << feature as u32;
     }
 
-    /// Takes in a page; `before` is what the page before it was read from.
+    /// Adds the features of a page; `before` is the state when the page before it was asked for.
     pub(crate) fn page(&mut self, exchange: &Exchange<'_>, before: Option<&State>) {
         let Exchange { aim, bound, limit, page, rows, shown, passed, .. } = exchange;
         self.add(Feature::ChangedMeanwhile, passed.len() > 1);
@@ -133,7 +134,7 @@ impl Met {
         }
     }
 
-    /// Takes in a whole walk.
+    /// Adds the features of a whole walk.
     pub(crate) fn walk(&mut self, scenario: &Scenario, outcome: &Outcome) {
         let Scenario { shape, traits, client, .. } = scenario;
         self.add(Feature::LimitsChange, client.limits.len() > 1);
@@ -173,7 +174,7 @@ impl Met {
 }
 
 impl Met {
-    /// Records the behaviour that the dialect does not declare.
+    /// Adds the behaviour that the dialect does not declare.
     fn unsaid(&mut self, scenario: &Scenario) {
         let Scenario { shape, traits, .. } = scenario;
         let first = shape.strong.first().map_or(u32::MAX, |column| column.width);
@@ -229,7 +230,7 @@ impl Counted {
         self.times[feature as usize] as f64 * 1_000.0 / self.walks.max(1) as f64
     }
 
-    /// Returns the features that a run of some length met less often than their floors.
+    /// Returns the features that were met less often than their floors, if the run has at least [`LEAST_WALKS`] walks.
     pub(crate) fn missed(&self) -> Vec<String> {
         let missed = FEATURES.iter().filter(|(feature, _, floor)| self.share(*feature) < *floor);
         let enough = self.walks >= LEAST_WALKS;

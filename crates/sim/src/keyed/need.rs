@@ -1,4 +1,7 @@
-//! The reason for a refusal in the true world, and the honesty of the refusal.
+//! The need of a refusal: the reason in the true world for which no page could be served.
+//!
+//! A refusal keeps every guarantee, so a core that refuses too much breaks no promise. Refusals without need are
+//! counted instead, and `bounds` bounds them. A refusal that names a false cause breaks G6 and is a violation.
 
 use cursorgate_core::pagination::{
     filter::Comparisons,
@@ -18,36 +21,41 @@ use crate::keyed::{
     world::Moment,
 };
 
-/// The reason for which no page could be served.
+/// A reason in the true world for which no page could be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
     /// The answers contradict the declared order, or lack its keys.
     Contradicted,
     /// The upstream answered "past the end" at a place that has items.
     Status,
-    /// The upstream answers no deeper.
+    /// The upstream does not answer as deep as the page.
     Ceiling,
-    /// A run of ties is longer than an answer can be, or no aligned page shows it closed.
+    /// A run of ties in any order is longer than an answer can be, or no aligned page shows it whole.
     Run,
-    /// The budget can't suffice, even if the list does not change.
+    /// The budget would not suffice even if the list did not change.
     Budget,
     /// The list changes by more in one answer than an answer has to spare.
     Speed,
-    /// Answers go back in time.
+    /// Answers show states that differ, and a later one may show an earlier state.
     Time,
-    /// The upstream's claims about its answers, or the number of items, are nonsense.
+    /// The upstream misstates the slices that it gives, gives more items than were asked for, or ignores filters.
     Nonsense,
-    /// The pivot is gone or has changed, and the replica that served it is not asked.
+    /// The item that the cursor names by its id is gone or has changed, and this gateway does not remember its keys.
     Pivot,
-    /// A row with an opaque key is gone: its place may be unknown.
+    /// The cursor's row, placed by an opaque key, is gone or spelt otherwise, so that its place is unknown.
     Opaque,
-    /// The upstream's answers differ from its dialect.
+    /// The upstream's answers are not what its dialect makes of them (`Traits::deceives`).
     Deceived,
 }
 
 impl Walk<'_> {
-    /// Returns the reason that made a refusal necessary; `None` if there was none. A refusal with a false claim breaks
-    /// a promise.
+    /// Returns the need of a refusal; `None` if the world gave no reason. `answered` is the number of answers before
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// Returns a violation if the cause that the refusal names can't be true in this world: a list can't be refused as
+    /// unsorted where every answer is in order, nor for a tie run where ties are ordered.
     pub(crate) fn need(
         &self,
         refusal: &Refusal,
@@ -60,7 +68,7 @@ impl Walk<'_> {
         let still = self.upstream.passed.len() == 1;
         let ignored = traits.filtering.as_ref().is_some_and(|filtering| filtering.ignored);
         let pinned = matches!(traits.sticky, Sticky::Pinned(_));
-        // A replica that lags contradicts the other whenever both are asked, as a list that is out of order does.
+        // Two replicas of which one lags contradict each other, as the answers of a list that is out of order do.
         let replicas = traits.lags() && differ(&self.upstream.shown);
         let contradicted = !truthful || pinned || self.is_contradicted();
         let deceives = traits.deceives();
@@ -70,7 +78,7 @@ impl Walk<'_> {
             Refusal::TieRun { .. } => (truthful && scenario.shape.is_orderly()).then_some("refused as tie run"),
             Refusal::TooDeep => (truthful && !traits.misleads() && still && !traits.lags() && !deceives)
                 .then_some("refused as too deep"),
-            // A list of one page whose end comes again without a sign looks as if its paging were ignored.
+            // A list of one page that comes again past the end, undeclared, looks like one that ignores its parameters.
             Refusal::Stuck => {
                 let told = (traits.past != Past::Repeat || traits.repeats) && traits.echoes != Echoes::Nonsense;
                 (truthful && still && !traits.lags() && !ignored && told && !deceives).then_some("refused as stuck")
@@ -101,7 +109,7 @@ impl Walk<'_> {
         })
     }
 
-    /// Returns the obstacle to any page.
+    /// Returns the first obstacle that stands in the way of a page, whatever its refusal says.
     fn troubles(&self, aim: &Aim, limit: u32, ignored: bool) -> Option<Need> {
         let traits = &self.scenario.traits;
         let shown = &self.upstream.shown;
@@ -109,7 +117,7 @@ impl Walk<'_> {
             return Some(if traits.ceiling.is_some() { Need::Ceiling } else { Need::Status });
         }
         if let Some(ceiling) = traits.ceiling {
-            // A declared limit is not passed, so no status shows it.
+            // The core does not ask beyond a declared depth, so that no answer shows this obstacle.
             let hint = aim.target.hint.offset.0;
             let deepest = self.upstream.passed.iter().map(|state| deepest(state, aim.bound)).max().unwrap_or(0);
             let reach = u64::from(limit) + 2;
@@ -124,7 +132,7 @@ impl Walk<'_> {
             return Some(Need::Nonsense);
         }
         let spare = u64::from(traits.least_cap().saturating_sub(limit + 2));
-        // A single change can be waited for: the next request sees its result.
+        // One change can be waited out, because the next request sees its result; several in one request can't.
         (self.upstream.passed.len() > 2 && self.upstream.burst * 2 > spare).then_some(Need::Speed)
     }
 
@@ -133,13 +141,14 @@ impl Walk<'_> {
         !self.scenario.rows_are_sound() || has_twins()
     }
 
-    /// Returns whether the item that the cursor names is not as it was served.
+    /// Returns whether the item that the cursor names can't be looked up as it was served: it is gone, has another
+    /// version, or the upstream's resources of items are missing or wrong.
     fn pivot_changed(&self, aim: &Aim) -> bool {
         let Some(place) = aim.bound.place() else { return true };
         let served: Vec<&std::rc::Rc<Row>> =
             self.upstream.world.registry.iter().filter(|row| row.place == place).collect();
         let same = |state: &Moment| {
-            // Another version spells its keys differently, and has another fingerprint.
+            // Another version may spell its keys otherwise, and then has another fingerprint.
             state
                 .rows()
                 .iter()
@@ -151,23 +160,24 @@ impl Walk<'_> {
             || !self.upstream.passed.iter().all(|state| same(state))
     }
 
-    /// Returns whether an opaque key names the cursor's place, and its row is not there as it was: the rows beside it
-    /// may be equal to it in another spelling.
+    /// Returns whether an opaque key places the cursor, and its row is not there as it was served. The rows beside its
+    /// place may then be equal to it in another spelling, and none shows on which side they stand.
     fn is_blind(&self, aim: &Aim) -> bool {
         let opaque = self.shape.strong.iter().any(|column| column.look == Look::Opaque);
         let Some(place) = aim.bound.place().filter(|_| opaque) else { return false };
-        // Another version may spell the value differently.
+        // Another version may spell the key otherwise.
         let versions = self.upstream.world.registry.iter().filter(|row| row.place == place).count();
         versions > 1 || !self.upstream.passed.iter().all(|state| state.holds(place))
     }
 
-    /// Returns whether a run of ties near the page can't be shown whole.
+    /// Returns whether a run of ties in any order that the page may touch can't be shown whole by any answer.
     fn has_long_run(&self, state: &Moment, bound: Bound, limit: u32) -> bool {
         if self.shape.is_orderly() {
             return false;
         }
         if self.scenario.traits.hidden > 0 && self.scenario.traits.total != Says::Exactly {
-            // If neither an answer nor a count shows where the list ends, a run beside hidden rows may go on for ever.
+            // Where neither an answer nor a count shows the end of the list, a run before hidden rows has no visible
+            // end.
             return true;
         }
         let (rows, keys) = (state.raw(), self.shape.run_keys());
@@ -187,7 +197,8 @@ impl Walk<'_> {
             let same = |row: &std::rc::Rc<Row>| row.place[..keys] == rows[from].place[..keys];
             let begins = rows[..from].iter().rposition(|row| !same(row)).map_or(0, |index| index + 1);
             let ends = rows[from..].iter().position(|row| !same(row)).map_or(rows.len(), |index| from + index);
-            // If the last page comes again, and no total tells which one it is, ties at the end may be others.
+            // Where the last page comes again past the end and no total shows which page it is, the ties at the end of
+            // the list may be followed by others.
             let traits = &self.scenario.traits;
             let endless = ends == rows.len() && traits.past == Past::Repeat && traits.total != Says::Exactly;
             if endless || !self.can_show(begins, ends, rows.len(), &rows[begins]) {
@@ -198,7 +209,8 @@ impl Walk<'_> {
         false
     }
 
-    /// Returns whether the run `[begins, ends)` of a list can be shown with the rows beside it.
+    /// Returns whether the run at the offsets `begins..ends` can be shown whole: by filters on its keys, or by one
+    /// answer that has a row (or the end of the list) on each side of it.
     fn can_show(&self, begins: usize, ends: usize, length: usize, row: &Row) -> bool {
         let traits = &self.scenario.traits;
         let cap = traits.least_cap().min(traits.declared_cap().unwrap_or(u32::MAX)) as usize;
@@ -206,7 +218,7 @@ impl Walk<'_> {
         if let Some(filtering) = &traits.filtering {
             let (filters, keys) = (&filtering.filters, self.shape.run_keys());
             let known: Vec<Comparisons> = filters.columns.iter().take(keys).copied().collect();
-            // The items after a value are known only for exclusive comparisons.
+            // Exclusive comparisons are needed to go on after the run.
             let beyond = |key: usize| known[key].less && known[key].greater;
             let legs = (0..keys).all(|key| match row.plan.keys[key] {
                 None => known[key].nulls,
@@ -216,14 +228,14 @@ impl Walk<'_> {
                 return true;
             }
         }
-        // The window: the run, and one row beside it on each side, or the place after the end.
+        // The window is the run with one row on each side, or with the place after the end of the list.
         let (from, to) = (begins.saturating_sub(1), ends + 1);
         shows(traits, from, to, cap)
             || (traits.flips && shows(traits, length.saturating_sub(ends + 1), length - begins + 1, cap))
     }
 }
 
-/// Returns whether one request can hold a window.
+/// Returns whether one answer can hold the offsets `from..to`.
 fn shows(traits: &Traits, from: usize, to: usize, cap: usize) -> bool {
     let holds = |size: usize| match traits.family {
         Family::Offset => to - from <= size,
@@ -237,7 +249,7 @@ fn shows(traits: &Traits, from: usize, to: usize, cap: usize) -> bool {
     }
 }
 
-/// Returns the offset at which a page begins or ends that has this bound.
+/// Returns the greatest offset at which a page with this bound may begin.
 fn deepest(state: &Moment, bound: Bound) -> u64 {
     let rows = state.raw();
     match bound {

@@ -2,6 +2,24 @@
 //!
 //! A row *stayed* if it was there, with the same keys, in every state that the upstream showed. Two rows with the same
 //! place are the same row, so places are compared.
+//!
+//! The name of a promise begins with the number of the guarantee of `cursorgate_core::pagination` that it holds:
+//!
+//! - G1, none skipped: `completeness` for a page, [`Leg::finish`](crate::keyed::leg::Leg::finish) for a walk;
+//! - G2, none repeated: `no_id_twice` in a page, [`Leg::take`](crate::keyed::leg::Leg::take) between pages;
+//! - G3, in order: `order`, and "G3 mirror", that the page before the next page is the page itself (`style`);
+//! - G4, progress: "G4 strictly on", that a page begins after its anchor, and "G4 ends", that a walk ends;
+//! - G5, verbatim: [`rows_of`];
+//! - G6, honest: `flagged` and `proof`, that a page has the level that it claims.
+//!
+//! The other promises follow from these or are of the contract with clients: "ends" (links to further pages are there
+//! exactly where further items are: part of G1 and G6), "fullness", "total", "edges", "last", "offset" and "drift",
+//! "nearest" (the place that a refusal names), "requests", "cost" and "search bound", "profile", "dialect" (the core
+//! asks only what the dialect allows), and "founded" (the core's own checker follows the claim).
+//!
+//! A page of level `checked` may be wrong if its own answers contradict one another unseen, and worlds whose single
+//! answers deceive may fool an `exact` one too (docs/guarantees.md, "Limits" and "Levels"). [`Exchange::is_certain`]
+//! and `is_beyond_knowing` draw these two lines; pages beyond them are counted, and `bounds` bounds their number.
 
 use std::rc::Rc;
 
@@ -22,11 +40,12 @@ use crate::keyed::{
     world::State,
 };
 
-/// A promise that was broken.
+/// A broken promise.
 #[derive(Clone, Debug)]
 pub(crate) struct Violation {
-    /// The promise, in a word or two.
+    /// The name of the promise, as in the documentation of this module.
     pub(crate) promise: &'static str,
+    /// The evidence, for a person who reads the story of the walk.
     pub(crate) what: String,
 }
 
@@ -36,32 +55,39 @@ pub(crate) fn require(kept: bool, promise: &'static str, what: impl FnOnce() -> 
     if kept { Ok(()) } else { Err(Violation { promise, what: what() }) }
 }
 
-/// A client request that was served, with all that is known of it.
+/// A page that was served, with its request, its answers and the truth about both.
 pub(crate) struct Exchange<'a> {
     pub(crate) aim: &'a Aim,
-    /// The place at which the page begins.
+    /// The true place at which the page begins.
     pub(crate) bound: Bound,
     pub(crate) limit: u32,
     pub(crate) client: &'a Client,
+    /// The gateway's knowledge of the upstream when it was asked.
     pub(crate) before: UpstreamProfile,
     pub(crate) page: &'a Page,
     /// The rows of the page's items.
     pub(crate) rows: &'a [Rc<Row>],
+    /// The true content of each answer that the page was made of.
     pub(crate) shown: &'a [Showing],
+    /// The states of the list from the request to the page, the first one first, and earlier ones that answers showed.
     pub(crate) passed: &'a [State],
     /// The number of answers that the core was given.
     pub(crate) answers: u32,
-    /// The list did not change while it was asked for.
+    /// True if the list did not change while the page was made.
     pub(crate) still: bool,
-    /// The list has not changed since the walk began, and the hint came with the page before.
+    /// True if the list has not changed since the walk began, and the hint is reliable (`Aim::hinted`).
     pub(crate) undisturbed: bool,
-    /// The checker follows the page's claim from its answers.
+    /// True if the core's checker follows the page's claim from its answers.
     pub(crate) founded: bool,
     pub(crate) traits: &'a Traits,
     pub(crate) shape: &'a Shape,
 }
 
-/// Finds the rows that the items of a page were written from.
+/// Returns the rows that the items of a page were written from.
+///
+/// # Errors
+///
+/// Returns a violation of G5 if an item's bytes are not those of a row that the upstream sent.
 pub(crate) fn rows_of(page: &Page, registry: &[Rc<Row>]) -> Result<Vec<Rc<Row>>, Violation> {
     let row = |index| {
         let item = page.item(index);
@@ -75,7 +101,7 @@ pub(crate) fn rows_of(page: &Page, registry: &[Rc<Row>]) -> Result<Vec<Rc<Row>>,
 }
 
 impl Exchange<'_> {
-    /// Checks the promises that hold for any page by itself.
+    /// Checks the promises that hold for each page by itself. `Leg` holds those of a whole walk.
     pub(crate) fn keeps_promises(&self) -> Kept {
         self.counts()?;
         self.no_id_twice()?;
@@ -83,8 +109,8 @@ impl Exchange<'_> {
             return self.flagged();
         }
         if self.page.level() == Level::Anchored {
-            // Answers contradict the order, which was not even declared to be one of texts: the list is read by marks,
-            // which `misdeclared` and `anchored` walk through.
+            // Answers contradicted an order whose type was left to the core, so that the list is read by marks. What
+            // such pages promise is asserted in the families `misdeclared` and `anchored`.
             let lowered =
                 self.page.notes.lowered.is_some() || matches!(self.aim.target.position, Position::AfterMarks(_));
             return require(lowered && self.is_contradicted(), "G6 level", || "read by marks without a cause".into());
@@ -98,7 +124,7 @@ impl Exchange<'_> {
         self.cost()
     }
 
-    /// Checks that proven claims are true, in order, and that no row was skipped.
+    /// Checks the claims that a proof stands for: the order, the level, the ends, and that no row was skipped.
     fn shows_what_it_says(&self) -> Kept {
         self.order()?;
         self.proof()?;
@@ -109,22 +135,29 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Returns whether no answer of the page can show that its claim is false: single answers deceive in this world,
-    /// and the checker follows the page's claim from them. Such pages are counted, and their number has a bound.
+    /// Returns whether a false claim of the page is excused: single answers deceive in this world, and the core's
+    /// checker follows the claim from these answers, so that no core could have known better. A wrong page that the
+    /// checker does not follow stays a violation. Excused pages at `exact` end their walk and are counted;
+    /// `Bounds::deceived_at_exact` bounds them.
     ///
-    /// The two answers that confirm an end can be cut like the short one before them; a gap between them may hold only
-    /// hidden rows; a filter that reads values in its own way leaves out rows that look like those it shows; and a row
-    /// that is pinned to the head is out of order by an opaque key, which can't be compared.
+    /// The guarantees exclude such upstreams: single answers must be honest (docs/guarantees.md, "Limits"). Examples:
+    ///
+    /// - an upstream that cuts answers by bytes or time cuts the two answers that confirm an end like the short one
+    ///   before them;
+    /// - a gap between two answers holds hidden rows alone;
+    /// - a filter that reads values in its own way leaves out rows that look like those it shows;
+    /// - a row that is pinned to the head stands out of order by an opaque key, which can't be compared.
     fn is_beyond_knowing(&self) -> bool {
         self.founded && self.traits.answers_deceive()
     }
 
-    /// Returns whether such a page claims `exact` and is not.
+    /// Returns whether the page claims `exact`, is excused, and is wrong.
     pub(crate) fn is_deceived_at_exact(&self) -> bool {
         let proven = self.page.level() == Level::Exact && self.page.unproven.is_none();
         proven && self.is_beyond_knowing() && self.shows_what_it_says().is_err()
     }
 
+    /// Checks the numbers that a page reports, and the knowledge of the upstream that it hands on.
     fn counts(&self) -> Kept {
         let Self { page, .. } = self;
         require(!self.shown.is_empty(), "G6 proof", || "a page without an answer".into())?;
@@ -134,9 +167,11 @@ impl Exchange<'_> {
         require(page.items.len() <= self.limit as usize, "fullness", || format!("{} items", page.items.len()))?;
         let profile = page.notes.profile;
         let (before, now) = (self.aim.target.hint.honoured, page.notes.honoured);
+        // An honoured size is evidence of ends (ARCHITECTURE.md, "Ends"): it may only grow by an answer that filled it.
         let filled = now <= before || self.shown.iter().any(|showing| showing.items == now);
         require(filled, "profile", || format!("honoured was {before}, and no answer had as many as now: {now}"))?;
-        // A cap is a suspicion: a false one costs requests until the next first page, and must never be larger.
+        // A learnt cap may be too small, which costs requests until the next first page. It must not be larger than any
+        // answer: then each page would ask for too much.
         let most = self.traits.greatest_cap() + self.traits.surplus + self.traits.sticky.count();
         let told = self.traits.echoes != Echoes::Nonsense;
         require(!(self.undisturbed && told) || profile.cap.is_none_or(|cap| cap <= most), "profile", || {
@@ -150,13 +185,15 @@ impl Exchange<'_> {
         require(ids.windows(2).all(|pair| pair[0] != pair[1]), "G2 once", || format!("an id twice in a page: {ids:?}"))
     }
 
-    /// Checks a page that is not proven: it has its reason, and its items are those of one list, as the list shows
-    /// them.
+    /// Checks a page that is not proven (level `positional`). It promises no more than that the route or the client
+    /// allows such pages, that its flag names a true cause, and that items of one answer keep their sequence or are
+    /// sorted.
     fn flagged(&self) -> Kept {
         let Self { page, rows, client, .. } = self;
         let positional = page.level() == Level::Positional;
         require(positional, "G6 level", || format!("unproven ({:?}) but {:?}", page.unproven, page.level()))?;
         let chosen = client.verify != Verify::Always || client.unproven == WhenUnproven::Flag;
+        // A client that asks for an offset gets that offset, in every route.
         let by_offset = matches!(self.aim.target.position, Position::At(offset) if offset.0 > 0);
         require(chosen || by_offset, "G6 level", || "not proven, though the route refuses that".into())?;
         let honest = match page.unproven {
@@ -174,7 +211,8 @@ impl Exchange<'_> {
         require(one_by_one, "G3 order", || format!("neither as shown nor in order: {:?}", page.items))
     }
 
-    /// Returns whether the answers contradict the declared order, or lack its keys.
+    /// Returns whether answers may contradict the declared order or the uniqueness of ids, or lack a key: the dialect
+    /// lies, rows are pinned to the head or lack keys, or two rows have one id.
     pub(crate) fn is_contradicted(&self) -> bool {
         let twins = |state: &State| {
             let mut ids: Vec<u32> = state.raw().iter().map(|row| row.plan.id).collect();
@@ -188,13 +226,14 @@ impl Exchange<'_> {
             || self.shown.iter().any(|showing| twins(&showing.state))
     }
 
-    /// Returns whether the list has a row that lacks a key, or has one of another kind.
+    /// Returns whether a state that was shown has a row whose first key is missing or can't be compared.
     pub(crate) fn shows_spoilt(&self) -> bool {
         let is_spoilt = |state: &State| state.raw().iter().any(|row| row.plan.spoilt.is_some());
         self.shown.iter().any(|showing| is_spoilt(&showing.state))
     }
 
-    /// Checks that a page has as many items as were asked for, unless it touches the end in the direction it was read.
+    /// Checks that a page has as many items as were asked for, unless it touches the end in the direction of reading,
+    /// or says that it was cut short on a route that serves short pages.
     fn fullness(&self) -> Kept {
         let Self { page, rows, .. } = self;
         let ahead = if self.bound.is_forward() { &page.next } else { &page.previous };
@@ -208,13 +247,14 @@ impl Exchange<'_> {
         })
     }
 
+    /// Checks that the page's items ascend strictly in the declared order, and lie beyond the anchor.
     fn order(&self) -> Kept {
         let rows = self.rows;
         for pair in rows.windows(2) {
             let in_order = pair[0].place < pair[1].place || self.met_by_cancelling(pair[0].place, pair[1].place);
             require(in_order, "G3 order", || format!("{} before {}", pair[0], pair[1]))?;
         }
-        // A row that is alone in all that was seen contradicts no order, unless its type is declared.
+        // A single row that was seen alone is in any order, whatever the type of its key, unless a type is declared.
         let alone = self.bound.place().is_none() && self.shown.iter().all(|showing| showing.items <= 1);
         let sound = |row: &Row| row.plan.spoilt.is_none() || (alone && row.is_sound_alone(self.shape));
         let spoilt = rows.iter().find(|row| !sound(row));
@@ -231,36 +271,47 @@ impl Exchange<'_> {
         require(beyond, "G4 strictly on", || format!("{} .. of {:?}", rows[0], self.bound))
     }
 
-    /// Returns whether two places whose rows no answer showed together are side by side by their opaque keys alone, for
-    /// a page that is `checked`: a row that moved between two answers moved back before one was read again, which that
-    /// level leaves open (DESIGN 7), and the order of opaque keys is unknown. Keys that can be compared are held to
-    /// their order all the same.
+    /// Returns whether two rows in the wrong sequence are excused. All of these must hold:
+    ///
+    /// - the page is not certain: it is `checked`, and its answers saw different states or may deceive;
+    /// - no answer showed both rows, so that none shows their sequence;
+    /// - their keys before the opaque one are equal, so that only a comparison that the core can't make tells them
+    ///   apart.
+    ///
+    /// Then a row may have moved between two answers and back before one of them was read again: changes that cancel
+    /// out, which `checked` leaves open (docs/guarantees.md, "Levels"). Keys that can be compared are held to their
+    /// order.
     pub(crate) fn met_by_cancelling(&self, left: Place, right: Place) -> bool {
         let together = |showing: &Showing| {
             let spans = |(least, greatest)| [left, right].iter().all(|place| (least..=greatest).contains(place));
             showing.places.is_some_and(spans) && showing.state.holds(left) && showing.state.holds(right)
         };
-        // An opaque key is the last strong one.
+        // An opaque key is always the last strong one (`draw::shape`).
         let opaque = self.shape.strong.iter().position(|column| column.look == Look::Opaque);
         let alone = opaque.is_some_and(|keys| left[..keys] == right[..keys]);
         alone && !self.is_certain() && !self.shown.iter().any(together)
     }
 
-    /// Returns whether a page that is not certain loses a row, or makes a false claim of its ends, against which
-    /// `checked` gives no promise.
+    /// Returns whether a page that is not certain loses a row, or makes a false claim about its ends. The level
+    /// `checked` leaves that open; `Bounds::mistaken` and `Bounds::deceived` bound the number of such pages.
     pub(crate) fn is_mistaken(&self) -> bool {
         !self.is_certain() && (self.ends().is_err() || self.completeness().is_err())
     }
 
-    /// Returns whether a page is held to all its claims. A page that was checked in two readings may be wrong if its
-    /// own answers saw different states, and a single row that came or went is not enough to deceive both; or if one
-    /// reading is a count of another time; or after a past-the-end status that was not true.
+    /// Returns whether a page is held to G1 and to its ends without exception. An `exact` page always is. A page of
+    /// level `checked` rests on two readings that agree, and is held to them unless these can agree by chance:
+    ///
+    /// - its answers saw different states that differ by more than one row that came or went: two changes can cancel
+    ///   out, one can't;
+    /// - an answer claimed falsely to be past the end (`hoax`);
+    /// - one of the readings is a count of another moment than the slice;
+    /// - ties are shuffled between answers that hide rows, so that one item may be hidden in both;
+    /// - the upstream's answers are not what its dialect makes of them (`Traits::deceives`).
     pub(crate) fn is_certain(&self) -> bool {
         let first = &self.shown[0].state;
         let one_state = self.shown.iter().all(|showing| Rc::ptr_eq(&showing.state, first));
         let hoax = self.shown.iter().any(|showing| showing.hoax);
-        // Ties that come in another order with each query are a change to the list: hidden places of a run may hide the
-        // same item in every answer.
+        // Shuffled ties change the list with each query: the hidden places of a run may hide one item in every answer.
         let reshuffled = self.traits.hidden > 0
             && !self.shape.is_orderly()
             && (self.traits.reorders || self.shape.ties == TieOrder::Shuffled);
@@ -280,7 +331,7 @@ impl Exchange<'_> {
         self.page.level() == Level::Exact || ((one_state || one_change) && vouched)
     }
 
-    /// Checks that the total was true, and is the one that the route wants told.
+    /// Checks that the total was true in some state during the request, and is reported as the route's setting demands.
     fn totals(&self) -> Kept {
         let Self { page, client, .. } = self;
         if client.totals == Totals::Omit {
@@ -298,7 +349,7 @@ impl Exchange<'_> {
             let length = length as u64;
             if total.exact { length == total.value } else { length >= total.value }
         };
-        // Most upstreams count hidden rows too; and a wrong count is told as it comes.
+        // Upstreams may count hidden rows or not, and a wrong count of the upstream is passed on as it comes.
         let off = |length: usize| length.saturating_add_signed(self.traits.off as isize);
         let held = |state: &State| {
             [state.rows().len(), state.raw().len()].into_iter().any(|length| true_of(length) || true_of(off(length)))
@@ -309,7 +360,8 @@ impl Exchange<'_> {
         })
     }
 
-    /// Checks that the neighbours and edges of a page are its own items, and `last` is the end.
+    /// Checks the targets beside the page: edges and neighbours are its own items, `last` is the end, and the offset
+    /// and the drift are true where answers show them.
     fn neighbours(&self) -> Kept {
         let Self { page, rows, .. } = self;
         let anchors = rows
@@ -325,7 +377,7 @@ impl Exchange<'_> {
         let from_end = page.last.as_ref().is_none_or(|last| last.position == Position::End);
         require(from_end, "last", || format!("{:?}", page.last))?;
         let counts = matches!(self.client.totals, Totals::Upstream) && self.traits.total == Says::Exactly;
-        // If the end is deeper than the upstream is declared to answer, no link leads there.
+        // Where the end is deeper than the dialect lets the core ask, no link leads there.
         let reached = self.traits.ceiling.is_none_or(|ceiling| !ceiling.declared);
         require(page.last.is_some() || rows.is_empty() || !(known && counts && reached), "last", || {
             format!("none with total {:?}", page.total)
@@ -333,9 +385,9 @@ impl Exchange<'_> {
         require(page.last.is_none() || self.passed.iter().any(some), "last", || "a last page of nothing".into())?;
         let plain = self.shown.iter().all(|showing| showing.plain) && self.traits.hidden == 0;
         let counted = self.undisturbed && self.traits.family == Family::Offset && !self.traits.lags() && plain;
-        // If the end comes again without a sign, the beginning of an answer is unknown.
+        // Where the last page comes again past the end, the offset at which an answer begins is unknown.
         let counted = counted && self.traits.past != Past::Repeat && !self.traits.deceives();
-        // Rows of a run that a false status hides may come before those that are shown.
+        // A false status may have hidden rows of a run that come before those that are shown.
         let counted = counted && !self.shown.iter().any(|showing| showing.hoax);
         let honest = !matches!(self.traits.echoes, Echoes::Nonsense | Echoes::Asked);
         if let (true, true, Some(first)) = (counted, honest || self.answers == 1, rows.first()) {
@@ -349,7 +401,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Returns the last place that the page answers for in the direction of the order; `None` at the end.
+    /// Returns the last place of the page in the order; that of its anchor if the page is empty and lies after it.
     pub(crate) fn upper(&self) -> Option<Place> {
         match (self.rows.last(), self.bound) {
             (Some(row), _) => Some(row.place),
@@ -358,6 +410,7 @@ impl Exchange<'_> {
         }
     }
 
+    /// Returns the first place of the page in the order; that of its anchor if the page is empty and lies before it.
     pub(crate) fn lower(&self) -> Option<Place> {
         match (self.rows.first(), self.bound) {
             (Some(row), _) => Some(row.place),
@@ -366,7 +419,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// Returns the rows between two places that were in every state that an answer of this request showed.
+    /// Returns the rows strictly between two places that stayed: each state that an answer of this request showed has
+    /// them.
     pub(crate) fn stayed(&self, after: Option<Place>, before: Option<Place>) -> impl Iterator<Item = &Rc<Row>> {
         let first = &self.shown[0].state;
         let from = after.map_or(0, |place| first.rows().partition_point(|row| row.place <= place));

@@ -1,4 +1,8 @@
-//! No page claims a level that it did not have: what is called exact was seen piece by piece in single answers.
+//! G6 of an `exact` page: single answers showed it piece by piece.
+//!
+//! Any two neighbours in the page, with its anchor and the ends of the list that it claims among them, must have been
+//! shown side by side by one answer. Then no item can lie between them, however much the list changed between answers
+//! (ARCHITECTURE.md, "How a page is proven").
 
 use cursorgate_core::pagination::page::Level;
 
@@ -9,7 +13,7 @@ use crate::keyed::{
     upstream::Showing,
 };
 
-/// A neighbour of a page.
+/// An end of the list, or a row: one side of a gap that an answer must show.
 #[derive(Clone, Copy, Debug)]
 enum Edge {
     Start,
@@ -17,7 +21,8 @@ enum Edge {
     End,
 }
 
-/// Ties that come in any order, as a page met them: all that share so many leading keys are one run.
+/// The runs of ties that come in any order, as the answers of a page showed them. Rows that share the first `keys` keys
+/// are one run.
 #[derive(Clone, Copy)]
 struct Runs<'a> {
     keys: usize,
@@ -49,11 +54,15 @@ impl Runs<'_> {
 }
 
 impl Edge {
-    /// Returns whether an answer shows everything between this edge and a later one. An answer shows the list from its
-    /// first item to its last. Of a filtered list nothing is known before the first item but the run that this edge
-    /// belongs to, if the filter includes its value: items that the filter leaves out are not seen. A tie run that was
-    /// passed is as good as its last item: an item that came into it since shows its end as well as another.
+    /// Returns whether an answer shows every item between this edge and a later one. An answer shows the list from its
+    /// first item to its last one. Two further cases count:
+    ///
+    /// - a filtered answer may begin within the run of this edge and show all of it (`Showing::whole_runs`); of other
+    ///   items before its first one it shows none, because the filter leaves them out;
+    /// - a run of ties in any order that another answer showed to its end is as good as its last item: an item that
+    ///   came into the run since marks its end as well.
     fn seen_with(self, later: Self, showing: &Showing, runs: Option<Runs<'_>>) -> bool {
+        // Within one run no answer but one with both rows shows that no item lies between them.
         let apart = |runs: Runs<'_>| match (self, later) {
             (Self::Row(place), Self::Row(later)) => !runs.are_one(place, later),
             _ => true,
@@ -80,8 +89,7 @@ impl Edge {
 }
 
 impl Exchange<'_> {
-    /// Returns an exact page was proven piece by piece: any two neighbours in it, its anchor and the ends it claims
-    /// among them, were seen side by side in one answer.
+    /// Checks that single answers showed an `exact` page piece by piece. A page that was cut short claims less.
     pub(crate) fn proof(&self) -> Kept {
         if self.page.level() != Level::Exact || self.page.short {
             return Ok(());
@@ -105,7 +113,7 @@ impl Exchange<'_> {
         let runs = Some(runs).filter(|_| !self.shape.is_orderly());
         let seen = |pair: &[Edge], showing: &Showing| pair[0].seen_with(pair[1], showing, runs);
         let unseen = edges.windows(2).find(|pair| !self.shown.iter().any(|showing| seen(pair, showing)));
-        // A row whose id is there twice is passed over the second time.
+        // Of two rows with one id the second is left out, so that its neighbours were not seen side by side.
         let twice = |showing: &Showing| {
             showing
                 .state

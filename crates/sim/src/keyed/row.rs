@@ -1,4 +1,4 @@
-//! Rows, the shape of their keys, and the JSON they are shown as.
+//! Rows, the shape of their keys, and the JSON that they are written as.
 
 use std::{
     cell::OnceCell,
@@ -23,43 +23,44 @@ use crate::{
     },
 };
 
-/// The place of a row in the declared order: the strong keys as shown, then the id, each turned in its direction. Two
-/// versions with the same place are the same row with the same keys.
+/// The place of a row in the declared order: the ranks of the strong keys as shown, then that of the id, each in its
+/// own direction, so that places compare as numbers. Two versions with the same place are the same row with the same
+/// keys.
 pub(crate) type Place = [i64; 3];
 
-/// The upstream's order of rows whose shown strong keys are equal.
+/// The order in which the upstream gives rows whose shown strong keys are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TieOrder {
     ById,
-    /// In some other order, always the same.
+    /// In another order, always the same.
     Fixed,
     /// In another order with each query.
     Shuffled,
 }
 
-/// The order of a collection, and the look of its keys.
+/// The order of a collection, and the appearance of its keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Shape {
-    /// At most two.
+    /// The strong keys, at most two.
     pub(crate) strong: Vec<Column>,
     pub(crate) id: Column,
     pub(crate) ties: TieOrder,
-    /// The declared order of ties; only a lie declares an order that does not hold.
+    /// The declared order of ties. Only a lie declares `Ordered` where `ties` are in another order.
     pub(crate) declared: Ties,
-    /// Equal values are spelt differently, and bodies hold blanks.
+    /// True if equal values are spelt differently, and bodies hold blanks.
     pub(crate) varied: bool,
 }
 
-/// The damage of a row that has no keys to be compared by.
+/// The damage of a row whose first key can't be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spoilt {
-    /// The first key is missing.
+    /// The key is missing.
     Missing,
     /// The key is an object.
     Object,
-    /// The key is of another type than all others.
+    /// The key is of another type than those of other rows.
     OtherType,
-    /// The key is null where no place of nulls is declared.
+    /// The key is null, and the order declares no place for nulls.
     Null,
 }
 
@@ -67,21 +68,21 @@ pub(crate) enum Spoilt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowPlan {
     pub(crate) id: u32,
-    /// An ordinal for each strong column; none is null.
+    /// An ordinal for each strong column; `None` is a null.
     pub(crate) keys: [Option<i64>; 2],
-    /// The part of each strong column that its grain hides.
+    /// The part of each strong key that the column's grain hides, from 0 to the grain minus 1.
     pub(crate) parts: [u32; 2],
     pub(crate) spoilt: Option<Spoilt>,
 }
 
-/// A row in one version.
+/// A version of a row: each edit makes another one.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// Unique among all versions of all rows, and written in the item.
+    /// A number that is unique among all versions of all rows, and is written in the item.
     pub(crate) serial: u32,
     pub(crate) plan: RowPlan,
     pub(crate) place: Place,
-    /// The values by which the upstream sorts before ties.
+    /// The stored strong keys by which the upstream sorts before ties: the rank, and the hidden part.
     pub(crate) fine: [(i64, u32); 2],
     pub(crate) bytes: Vec<u8>,
     spans: [Span; 3],
@@ -90,7 +91,7 @@ pub(crate) struct Row {
 }
 
 impl Shape {
-    /// Returns a list that is sorted by ids alone.
+    /// Returns the shape of a list that is sorted by ids alone.
     pub(crate) fn by_ids() -> Self {
         let id = Column::plain(Look::Whole, 100);
         Self { strong: Vec::new(), id, ties: TieOrder::ById, declared: Ties::Ordered, varied: false }
@@ -102,7 +103,7 @@ impl Shape {
         Arc::new(Order::declared(strong, self.id.sort_key("id"), self.declared))
     }
 
-    /// Returns whether every two rows can be told apart in order by their shown values: no run has to be seen whole.
+    /// Returns whether the shown values decide the order of any two rows, so that no run has to be shown whole.
     pub(crate) fn is_orderly(&self) -> bool {
         let cut = self.strong.iter().any(|column| column.look == Look::LongText || column.unit.is_some());
         self.strong.is_empty() || (self.declared == Ties::Ordered && !cut)
@@ -112,8 +113,8 @@ impl Shape {
         self.strong.iter().any(|column| column.grain > 1)
     }
 
-    /// Returns the number of leading strong keys that two rows of one run share: after a key that is shown more
-    /// coarsely than it is sorted, the order can't be seen.
+    /// Returns the number of leading strong keys that the rows of one run share. A key that is shown more coarsely than
+    /// it is sorted is the last of them, because the order within its values can't be seen.
     pub(crate) fn run_keys(&self) -> usize {
         let unseen = |column: &Column| {
             (column.said && column.unit.is_some()) || matches!(column.look, Look::LongText | Look::Opaque)
@@ -170,13 +171,13 @@ impl Row {
         Self { serial, plan, place, fine, bytes: text.into_bytes(), spans, columns, stored: OnceCell::new() }
     }
 
-    /// Returns the places of the strong keys and the id in the bytes.
+    /// Returns the ranges of the strong keys and the id in the bytes.
     pub(crate) fn spans(&self) -> &[Span] {
         &self.spans[..self.columns]
     }
 
-    /// Returns whether the row compares with itself and its like, though with no other row: the type of its first key
-    /// is not declared, or the key is the number that others have in strings.
+    /// Returns whether a spoilt row can be compared with rows like itself, and with no others: the type of its first
+    /// key is left to the core, or the key is a number where others have numbers in strings.
     pub(crate) fn is_sound_alone(&self, shape: &Shape) -> bool {
         let fits = |column: &Column| column.inferred || column.look == Look::WholeInString;
         self.plan.spoilt == Some(Spoilt::OtherType) && shape.column(0).is_some_and(fits)
@@ -191,6 +192,7 @@ impl Row {
         });
         let id = shape.id.value(Some(i64::from(self.plan.id)), 0, spelt(shape.strong.len()), true);
         let mut anchor = Anchor { keys: keys.collect(), id };
+        // A spoilt row that compares with itself has a cursor with the value that its item shows.
         if self.is_sound_alone(shape)
             && let Some(other) = KeyValue::of_strong(&Kind::Inferred, self.spans[0].of(&self.bytes))
         {
@@ -199,7 +201,7 @@ impl Row {
         anchor
     }
 
-    /// Returns the stored values of its keys.
+    /// Returns the stored values of the strong keys, and after them that of the id.
     pub(crate) fn stored(&self, shape: &Shape) -> &[Stored; 3] {
         self.stored.get_or_init(|| {
             let mut stored = [Stored::Null, Stored::Null, Stored::Null];
@@ -219,7 +221,7 @@ impl Row {
     }
 }
 
-/// Returns the spelling of a row's keys.
+/// Returns the number that chooses the spelling of a key; 0 is the plainest.
 fn spelling(shape: &Shape, serial: u32, index: u64) -> u64 {
     if shape.varied { mix(u64::from(serial), index) >> 8 } else { 0 }
 }

@@ -1,4 +1,4 @@
-//! A walk as plain data: all that decides it, and so small enough to be shrunk.
+//! A scenario: everything that decides a walk, as plain data that can be written, read and shrunk.
 
 use cursorgate_core::pagination::{
     paging::{Family, Sizes},
@@ -14,30 +14,31 @@ use crate::keyed::{
     world::{Mutation, State},
 };
 
-/// The amount of change.
+/// The class of worlds that a scenario is drawn from, by what may be expected of the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Regime {
-    /// Every page that can be served must be: refusals without need are rare.
+    /// The upstream keeps to its dialect, and the list changes slowly enough for its answers. Refusals without need are
+    /// rare.
     InReach,
-    /// Anything: refusals are fine, violations are not.
+    /// Any world: false statuses, ceilings, lags, fast changes. Refusals are expected; violations are not.
     Wild,
-    /// The upstream does not keep to its dialect, and only its answers show that: a page is refused or says less than
-    /// `exact` where they don't.
+    /// The upstream does not keep to its dialect, and its answers show that at best. A page is refused, or claims less
+    /// than `exact`, but for those that `Bounds::deceived_at_exact` counts.
     Unsaid,
 }
 
-/// The purpose of a scenario.
+/// The purpose for which a scenario is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Focus {
-    /// To be one of all worlds.
+    /// Any world of a regime.
     Any(Regime),
-    /// A lie can do its harm.
+    /// A world in which a lie can break a promise.
     Lie(Lie),
-    /// The scenario shows whether a rule is kept.
+    /// A world in which a core without a rule can break a promise.
     Rule(Rule),
 }
 
-/// The way in which pages are found.
+/// The way in which pages are found, as statistics distinguish it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Mode {
     Offset,
@@ -56,8 +57,8 @@ pub(crate) struct Scenario {
     pub(crate) rows: Vec<RowPlan>,
     pub(crate) traits: Traits,
     pub(crate) client: Client,
-    /// The changes at each tick: one tick before each page, two with each answer (where counts and slices differ in
-    /// time).
+    /// The changes at each tick of the clock. There is a tick before each page, one with each answer, and a further one
+    /// between the count and the slice where these are of different moments.
     pub(crate) plan: Vec<Vec<Mutation>>,
 }
 
@@ -74,10 +75,11 @@ impl Scenario {
         }
     }
 
-    /// More pages than a walk can need.
+    /// Returns a number of pages that no walk can need: a walk that exceeds it goes on for ever.
     pub(crate) fn most_pages(&self) -> u64 {
         let arrivals: usize = self.plan.iter().flatten().map(Mutation::arrivals).sum();
-        // Where offsets alone count, the way back from the end leads over all the offsets that seem to be before it.
+        // By offset alone, a walk back from the end goes over all offsets that seem to be before it. Regression:
+        // `a-way-back-by-offset-alone`.
         let stretch = if self.is_unverified() { self.traits.stretch() } else { 1 };
         ((self.rows.len() + arrivals) as u64 * 2 + 8) * (1 + self.traits.other_caps.len() as u64) * stretch
     }
@@ -92,8 +94,8 @@ impl Scenario {
         self.plan.iter().flatten().any(|mutation| matches!(mutation, Mutation::Twin(..)))
     }
 
-    /// Returns whether pages are served by offset alone. Offsets of lists that hide rows count rows that nobody sees,
-    /// so pages of those lists are not.
+    /// Returns whether pages are served by offset alone. Pages of lists with hidden rows never are, because their
+    /// offsets count rows that no client sees.
     pub(crate) fn is_unverified(&self) -> bool {
         self.client.verify == Verify::Never && self.traits.hidden == 0
     }
@@ -109,7 +111,7 @@ impl Scenario {
         }
     }
 
-    /// Returns the world as a person reads it.
+    /// Returns the world as lines of a story.
     pub(crate) fn describe(&self, state: &State) -> Vec<String> {
         let mut story = vec![format!("{:?}, {:?}, {} rows:", self.regime, self.mode(), state.raw().len())];
         story.extend(state.raw().iter().take(200).map(|row| format!("  {row}")));

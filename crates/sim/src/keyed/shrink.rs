@@ -1,4 +1,4 @@
-//! Makes a walk small: less of everything, as long as the same comes of it.
+//! Smaller variants of scenarios of lists whose order is declared.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ use crate::{
     shrink::chunks,
 };
 
-/// Scenarios that are smaller in one respect, the boldest first.
+/// Returns scenarios that are smaller in one respect, those with the largest step first. Scenarios whose dialect would
+/// state an untruth are left out: only a lie may.
 pub(crate) fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     let mut candidates = Vec::new();
     let mut with = |change: &dyn Fn(&mut Scenario)| {

@@ -1,4 +1,4 @@
-//! Every small world: what is wrong with a rule shows in a handful of rows, if one looks at all of them.
+//! All small worlds: a wrong rule shows in a handful of rows, if all of their changes are tried.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::keyed::{
     world::Mutation,
 };
 
-/// The worlds that are covered, in words.
+/// The description of the worlds that are enumerated.
 pub(crate) const COVERED: &str = "all collections of up to 5 rows with up to 3 keys, limits 1 to 3, forward and back, \
     ties ordered and shuffled, by offset and page with much and little room and a silent cap, by page of a fixed size \
     with and without flips, by range filter inclusive and whole with and without flips; each as it stands, and with each \
@@ -27,14 +27,14 @@ pub(crate) const COVERED: &str = "all collections of up to 5 rows with up to 3 k
 const MOST_ROWS: u32 = 5;
 const KEYS: u32 = 3;
 
-/// The upstreams that are gone through.
+/// An upstream of the small worlds.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// By offset or page, with a cap, which the dialect says or not.
+    /// By offset or page, with a cap, which the dialect declares or not.
     Free(Family, u32, bool),
     /// By page of a fixed size, perhaps with a flipped order.
     Fixed(u32, bool),
-    /// By offset and range filters: inclusive ones alone, or all there are.
+    /// By offset and range filters: inclusive ones alone, or all kinds.
     Filtered { all: bool, flips: bool },
 }
 
@@ -55,7 +55,8 @@ const KINDS: [Kind; 14] = [
     Kind::Filtered { all: true, flips: true },
 ];
 
-/// Walks through each small world, and gives it with what came of it to `visit`, until that says that it is enough.
+/// Walks through each small world, and calls `visit` with the scenario and its outcome until that returns false. Each
+/// world is walked as it stands, and with each single change at each tick of that walk.
 pub(crate) fn each(mut visit: impl FnMut(&Scenario, Outcome) -> bool) {
     for keys in key_lists() {
         let changes = changes(&keys);
@@ -80,7 +81,7 @@ pub(crate) fn each(mut visit: impl FnMut(&Scenario, Outcome) -> bool) {
     }
 }
 
-/// Returns the small world with this number, by the sequence in which [`each`] goes through them.
+/// Returns the small world with this number, in the sequence of [`each`], counted from 0.
 pub(crate) fn nth(number: u64) -> Option<Scenario> {
     let (mut found, mut seen) = (None, 0);
     each(|scenario, _| {
@@ -91,7 +92,7 @@ pub(crate) fn nth(number: u64) -> Option<Scenario> {
     found
 }
 
-/// Returns all worlds that hold rows with these keys.
+/// Returns all worlds whose rows have these keys.
 fn worlds(keys: &[u32]) -> Vec<Scenario> {
     let mut worlds = Vec::new();
     for limit in 1..=3 {
@@ -106,7 +107,8 @@ fn worlds(keys: &[u32]) -> Vec<Scenario> {
     worlds
 }
 
-/// Ascending lists of up to five keys: how the rows are tied is all that matters of them.
+/// Returns all ascending lists of up to five keys out of three. Only the ties of the rows matter, so that other keys
+/// would add no world.
 fn key_lists() -> Vec<Vec<u32>> {
     let mut lists = vec![Vec::new()];
     let mut from = 0;
@@ -124,8 +126,8 @@ fn row(id: u32, key: u32) -> RowPlan {
     RowPlan { id, keys: [Some(i64::from(key)), None], parts: [0; 2], spoilt: None }
 }
 
-/// Every row deleted, and a row inserted beside every other: before the keys, among them with a smaller or a greater
-/// id than its equals, and after them.
+/// Returns all single changes: each row deleted, and a row inserted at each place: with each key, before and after its
+/// equals by id, and after each row among them.
 fn changes(keys: &[u32]) -> Vec<Mutation> {
     let deletes = (0..keys.len() as u32).map(Mutation::Delete);
     let inserts = (0..KEYS).flat_map(|key| [Mutation::Insert(row(1, key)), Mutation::Insert(row(99, key))]);
@@ -133,9 +135,9 @@ fn changes(keys: &[u32]) -> Vec<Mutation> {
     deletes.chain(inserts).chain(among).collect()
 }
 
-/// Ties that come in any order are used as whole runs, each seen with its neighbours in one answer: under caps of two
-/// to four nearly all that such worlds show are refusals. With so much more room runs of two to four are shown, and
-/// longer ones are cut.
+/// The rows by which caps and sizes are larger where ties come in any order. Such ties are used as whole runs, each
+/// shown with its neighbours in one answer, so that caps of two to four would refuse nearly every page. With this room
+/// runs of two to four rows are shown, and longer ones are cut.
 const ROOM_FOR_RUNS: u32 = 2;
 
 fn world(keys: &[u32], limit: u32, kind: Kind, ties: Ties, style: Style) -> Scenario {
@@ -148,8 +150,9 @@ fn world(keys: &[u32], limit: u32, kind: Kind, ties: Ties, style: Style) -> Scen
     let traits = match kind {
         Kind::Free(family, cap, said) => Traits {
             sizes: Sizes::Free { least: 1, most: said.then_some(cap) },
+            // Both answers past the end are covered, by different limits.
             past: if limit == 2 { Past::Status } else { Past::Empty },
-            // What is counted before the slice is taken may be untrue of it.
+            // A count of an earlier moment than the slice may be wrong for it.
             counts: if said { Counts::Together } else { Counts::Before },
             ..Traits::plain(family, cap)
         },

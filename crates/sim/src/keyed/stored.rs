@@ -1,4 +1,4 @@
-//! The stored values of keys: filters compare with them, and they are finer than the shown ones.
+//! The values of keys as the upstream stores them. They are finer than the shown ones, and filters compare with them.
 
 use std::cmp::Ordering;
 
@@ -14,7 +14,7 @@ use crate::keyed::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stored {
     Null,
-    /// In billionths, or nanoseconds.
+    /// A number in billionths, an instant in nanoseconds, or an ordinal in billionths.
     Number(i128),
     /// A power of ten, by its exponent.
     Power(i64),
@@ -25,7 +25,7 @@ pub(crate) enum Stored {
 const ONE: i128 = 1_000_000_000;
 
 impl Stored {
-    /// As SQL compares: nothing can be said of null.
+    /// Compares two values as SQL does: no comparison with null holds.
     pub(crate) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Number(left), Self::Number(right)) => Some(left.cmp(right)),
@@ -35,7 +35,7 @@ impl Stored {
         }
     }
 
-    /// The same value where numbers are held as text.
+    /// Returns the value as a column of text has it: numbers by their digits.
     pub(crate) fn into_text(self) -> Self {
         match self {
             Self::Number(value) => Self::Bytes((value / ONE).to_string().into_bytes()),
@@ -45,7 +45,7 @@ impl Stored {
 }
 
 impl Column {
-    /// Returns the stored value of an ordinal and the part of it that is not shown.
+    /// Returns the stored value of an ordinal and of the part of it that the grain hides.
     pub(crate) fn stored(&self, ordinal: Option<i64>, part: u32) -> Stored {
         let Some(ordinal) = ordinal else {
             return Stored::Null;
@@ -73,8 +73,8 @@ impl Column {
         }
     }
 
-    /// Returns a value as an upstream reads it that reads values in its own way. Only values with steps can be read as
-    /// others.
+    /// Returns a value of a filter as the upstream reads it: as it stands, rounded down to four steps, or two steps
+    /// later. Only date-times and whole numbers have steps; other values are read as they stand.
     pub(crate) fn misread(&self, value: Stored, reads: Reads) -> Stored {
         let (Stored::Number(number), Look::Datetime | Look::Whole) = (&value, self.look) else { return value };
         let Stored::Number(first) = self.stored(Some(0), 0) else { return value };
@@ -87,19 +87,20 @@ impl Column {
         }
     }
 
-    /// Returns a value that the upstream is asked to compare with; `None` for what it can't read.
+    /// Parses a value that the upstream is asked to compare with; returns `None` if it is none of this column.
     pub(crate) fn read(&self, value: &KeyValue) -> Option<Stored> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
         Some(match (self.look, value) {
             (_, KeyValue::Null) => Stored::Null,
             (Look::Boolean, KeyValue::Boolean(value)) => Stored::Number(i128::from(*value) * ONE),
             (Look::Exponent, KeyValue::Number(digits)) => Stored::Power(power(digits)?),
-            // In a query a number is what it is in a string.
+            // In a query a number and a number in a string look the same.
             (Look::Whole | Look::Decimal | Look::Huge | Look::WholeInString, KeyValue::Number(digits)) => {
                 Stored::Number(billionths(digits)?)
             }
             (Look::WholeInString, KeyValue::Text(bytes)) => Stored::Number(billionths(&text(bytes)?)?),
             (Look::Text | Look::LongText, KeyValue::Text(bytes)) => Stored::Bytes(bytes.clone()),
+            // A spoilt row shows a number in a column of text. Regression: `a-filter-by-a-number-in-a-column-of-text`.
             (Look::Text | Look::LongText, KeyValue::Number(digits)) => Stored::Bytes(digits.clone().into_bytes()),
             (Look::Uuid, KeyValue::Text(bytes)) => Stored::Bytes(bytes.to_ascii_lowercase()),
             (Look::Datetime, KeyValue::Text(bytes)) => Stored::Number(nanoseconds(&text(bytes)?)?),
@@ -116,7 +117,7 @@ impl Column {
     }
 }
 
-/// Returns a decimal in billionths, what is finer cut off downwards.
+/// Returns a decimal in billionths, rounded down.
 fn billionths(digits: &str) -> Option<i128> {
     let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
     let exponent: i32 = exponent.parse().ok()?;
@@ -134,7 +135,7 @@ fn billionths(digits: &str) -> Option<i128> {
     Some(if negative { -size } else { size })
 }
 
-/// Returns the exponent of a power of ten.
+/// Returns the exponent of a power of ten in any spelling: `1e400`, `10.0E+399` and `0.01e402` have 400.
 fn power(digits: &str) -> Option<i64> {
     let (mantissa, exponent) = digits.split_once(['e', 'E'])?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));

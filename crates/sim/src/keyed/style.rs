@@ -1,4 +1,4 @@
-//! The ways of clients through a list.
+//! The ways of clients through a list, and the promise that the page before the next page is the page itself.
 
 use std::rc::Rc;
 
@@ -21,6 +21,7 @@ use crate::{
 };
 
 impl Walk<'_> {
+    /// Walks as the client's style says, to the end of the walk or to the first page that stops it.
     pub(crate) fn go(&mut self) -> Result<(), Stop> {
         match &self.scenario.client.style {
             &Style::Forward { looks_back } => self.straight(Aim::start(), u32::MAX, looks_back, 0).map(|_| ()),
@@ -34,7 +35,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Goes on in one direction to the end, or for so many pages. Gives the way back from the last page.
+    /// Walks in one direction to the end, or for `most` pages. Returns the position from which the last page leads
+    /// back.
     fn straight(&mut self, from: Aim, most: u32, looks_back: bool, share: u32) -> Result<Option<Aim>, Stop> {
         let forward = from.bound.is_forward();
         let mut leg = Leg::new(from.bound);
@@ -55,9 +57,10 @@ impl Walk<'_> {
                 return leg.finish().map(|()| back).map_err(Stop::from);
             };
             if self.outcome.pages > self.scenario.most_pages() {
-                // By offsets alone nobody can tell the end from the last page that comes again, keep a place under a cap
-                // that changes or where more comes than was asked for, or know a false status or offset, or that a
-                // replica lags, whose list ends early.
+                // A walk by offsets alone (`verify = "never"`) proves nothing, and may go on for ever: past the end the
+                // last page may come again, offsets shift under a cap that changes or where more comes than was asked
+                // for, and statuses, offsets and the ends of a replica that lags are believed. No other walk is
+                // excused.
                 let traits = &self.scenario.traits;
                 let misled = traits.misleads() || traits.lags() || traits.echoes == Echoes::Nonsense;
                 let unsteady = traits.past == Past::Repeat
@@ -77,7 +80,8 @@ impl Walk<'_> {
         Ok(before.and_then(|served| if forward { served.previous } else { served.next }))
     }
 
-    /// The previous page of the next of a full page is that page, while nothing changes.
+    /// Checks G3 mirror: while the list does not change, the page before the next page of a full page is that page.
+    /// Asserted only where all three pages are certain and none is positional or cut short.
     fn look_back(&mut self, page: &Served, next: &Served) -> Result<(), Stop> {
         let Some(aim) = next.previous.clone() else {
             return Ok(());
@@ -94,6 +98,7 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Deletes `share` percent of the rows, as a worker does that has processed them.
     fn delete(&mut self, rows: &[Rc<Row>], share: u32) {
         if share == 0 {
             return;
@@ -105,6 +110,7 @@ impl Walk<'_> {
         self.upstream.world.delete(places.into_iter());
     }
 
+    /// Follows one link for each choice. A missing link leads to the start.
     fn wander(&mut self, choices: &[u32]) -> Result<(), Stop> {
         let mut seen = vec![Aim::start()];
         let mut items: Vec<Rc<Row>> = Vec::new();
@@ -130,13 +136,14 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Returns the cursor of an item that was served once: the item, and nothing to aim by.
+    /// Returns the position beside an item that was served before, as its item cursor names it: without a hint.
     fn beside_any(&self, items: &[Rc<Row>], detail: u32) -> Option<Aim> {
         let row = (!items.is_empty()).then(|| &items[detail as usize % items.len()])?;
         Some(Aim::beside(row, row.anchor(&self.shape), detail & (1 << 20) == 0))
     }
 
-    /// Returns a cursor whose hint counts from the end of the list.
+    /// Returns the position beside a row, with a hint that counts from the end of the list. Only lists that can be
+    /// flipped make such hints.
     fn beside_counted_from_the_end(&self, detail: u32) -> Option<Aim> {
         let rows = self.upstream.world.state.raw();
         let index = (!rows.is_empty()).then(|| detail as usize % rows.len())?;
@@ -151,7 +158,8 @@ impl Walk<'_> {
         Some(aim)
     }
 
-    /// Returns an id that the client has from elsewhere: where that item is now.
+    /// Returns the position beside an id that the client has from elsewhere: that of the item with the keys that it has
+    /// now.
     fn beside_id(&self, detail: u32) -> Option<Aim> {
         let rows = self.upstream.world.state.rows();
         let row = (!rows.is_empty()).then(|| &rows[detail as usize % rows.len()])?;

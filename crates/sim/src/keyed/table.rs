@@ -1,4 +1,4 @@
-//! The measured cost of pages while nothing changes, in every mode: first, later and last pages.
+//! The measured cost of pages of lists at rest, in every mode: requests of first, later and last pages.
 
 use std::sync::Arc;
 
@@ -30,7 +30,8 @@ const EVERY: Comparisons =
     Comparisons { less: true, less_or_equal: true, greater: true, greater_or_equal: true, equal: true, nulls: true };
 const LEGS: Comparisons = Comparisons { less_or_equal: false, greater_or_equal: false, ..EVERY };
 
-/// The largest cost of the pages of a walk: the first, a later one on average and at worst, the last.
+/// The largest numbers of requests that the pages of a walk may take: the first, the later ones on average and at
+/// worst, and the last.
 #[derive(Clone, Copy, Debug)]
 struct Bound {
     first: u32,
@@ -45,8 +46,8 @@ const fn bound(first: u32, later: f64, worst: u32, last: u32) -> Bound {
 
 const ONE: Bound = bound(1, 1.0, 1, 1);
 
-/// Returns a list of so many rows, `run` to each key: with one of each the upstream orders them, more come in any
-/// sequence.
+/// Returns a list of so many rows, `run` of them with each key. Rows with keys of their own are in order; ties come in
+/// any sequence.
 fn scenario(rows: u32, limit: u32, run: u32, traits: Traits) -> Scenario {
     let width = rows.max(1);
     let ties = if run == 1 { Ties::Ordered } else { Ties::Unordered };

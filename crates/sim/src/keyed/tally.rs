@@ -1,4 +1,4 @@
-//! The results of many walks, in numbers.
+//! The results of many walks in numbers: pages by level, refusals by cause and need, and deceived pages.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -11,13 +11,16 @@ use crate::keyed::{
     walk::Outcome,
 };
 
-/// Walks that are counted together.
+/// A class of walks that are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Class {
     regime: Regime,
+    /// True if the list changed during the walk.
     changing: bool,
     mode: Mode,
+    /// True if ties come in any order, so that they are used as whole runs.
     runs: bool,
+    /// True if an answer has no room for a page with a neighbour on each side.
     tight: bool,
 }
 
@@ -28,7 +31,7 @@ struct Counts {
     pages: u64,
     exact: u64,
     answers: u64,
-    /// The number of refusals and the first seed, by cause and need.
+    /// The number of refusals and the smallest seed, by cause and need.
     refused: BTreeMap<(&'static str, Option<Need>), (u64, u64)>,
 }
 
@@ -39,29 +42,32 @@ pub(crate) struct Tally {
     pub(crate) mutations: u64,
     pub(crate) met: Counted,
     flagged: u64,
+    /// The number of `checked` pages, and of those that changes within their own requests misled.
     checked: u64,
     mistaken: u64,
+    /// The number of `checked` pages of upstreams that deceive (`Traits::deceives`), and of those that are wrong.
     checked_among_deceits: u64,
     deceived: u64,
+    /// The number of pages whose claims the checker does not follow.
     pub(crate) unclear: u64,
     /// The seeds of walks with pages whose claims the checker does not follow.
     pub(crate) unclear_seeds: Vec<u64>,
-    /// The seeds of walks whose exact pages were deceived.
+    /// The seeds of walks with an `exact` page that is wrong and excused.
     pub(crate) deceived_at_exact: Vec<u64>,
     classes: BTreeMap<Class, Counts>,
-    /// The number of walks of lists at rest in reach whose upstream keeps to its dialect.
+    /// The number of walks in the regime `InReach` through lists at rest whose upstream keeps to its dialect in full.
     pub(crate) plain: u64,
-    /// The seeds of those that are refused without need.
+    /// The seeds of those of them that are refused without need.
     pub(crate) plain_needless: Vec<u64>,
 }
 
-/// So many walks in a hundred of one class in reach may be refused without need; a class of 500 walks has one or two. Most
-/// of these are faults of the core that are known and not mended: `regressions/budget-at-a-cap-of-two.txt` and
-/// `budget-under-an-unsaid-cap.txt` show them.
+/// The largest number of walks in a hundred of one class of the regime `InReach` that may be refused without need. A
+/// class of 500 walks has one or two. Most of these are known faults of the core that are not mended:
+/// `regressions/budget-at-a-cap-of-two.txt` and `budget-under-an-unsaid-cap.txt` show them.
 const NEEDLESS: u64 = 2;
 
 impl Tally {
-    /// Counts a walk; `seed` is what replays it.
+    /// Counts a walk, which `seed` replays.
     pub(crate) fn add(&mut self, seed: u64, scenario: &Scenario, outcome: &Outcome) {
         self.walks += 1;
         self.mutations += outcome.mutations;
@@ -127,13 +133,11 @@ impl Tally {
         self.classes.values().map(|counts| counts.refused(|_| true)).sum()
     }
 
-    /// Returns the number of pages.
     pub(crate) fn pages(&self) -> u64 {
         self.classes.values().map(|counts| counts.pages).sum()
     }
 
-    /// Returns the number of exact pages of a mode, and the number of all its pages, where upstreams keep to their
-    /// dialect.
+    /// Returns the number of `exact` pages of a mode, and of all its pages, in the regime `InReach`.
     pub(crate) fn levels(&self, mode: Mode) -> (u64, u64) {
         let own = self.classes.iter().filter(|(class, _)| class.mode == mode && class.regime == Regime::InReach);
         own.fold((0, 0), |(exact, pages), (_, counts)| (exact + counts.exact, pages + counts.pages))
@@ -151,22 +155,23 @@ impl Tally {
         (walks, causes)
     }
 
-    /// Returns the number of checked pages that were deceived, and of all checked pages: by changes within their
-    /// requests, and by answers that their dialect does not describe.
+    /// Returns the numbers of `checked` pages that are wrong and of all `checked` pages, twice: of upstreams that keep
+    /// to their dialect, where changes within the requests misled them, and of upstreams that deceive.
     pub(crate) fn deceptions(&self) -> [(u64, u64); 2] {
         let plain = self.checked - self.checked_among_deceits;
         [(self.mistaken, plain), (self.deceived, self.checked_among_deceits)]
     }
 
-    /// Returns the number of walks of lists at rest in reach that are refused without need, and the number of such walks.
+    /// Returns the number of walks through lists at rest, in the regime `InReach`, that are refused without need, and
+    /// the number of all such walks.
     pub(crate) fn needless_at_rest(&self) -> (u64, u64) {
         let own = self.classes.iter().filter(|(class, _)| class.regime == Regime::InReach && !class.changing);
         let refused = |counts: &Counts| counts.refused(|need| need.is_none());
         own.fold((0, 0), |(needless, walks), (_, counts)| (needless + refused(counts), walks + counts.walks))
     }
 
-    /// Returns the classes in reach in which more than [`NEEDLESS`] walks in a hundred are refused without need; one
-    /// walk of a class is no rate.
+    /// Returns the classes of the regime `InReach` in which more than [`NEEDLESS`] walks in a hundred are refused
+    /// without need. A single walk of a class is no rate, and does not count.
     pub(crate) fn refused_without_need(&self) -> Vec<String> {
         let needless = |counts: &Counts| counts.refused(|need| need.is_none());
         let classes = self.classes.iter().filter(|(class, counts)| {
@@ -183,7 +188,7 @@ impl Counts {
     }
 }
 
-/// Returns a refusal's name.
+/// Returns the name of a refusal's cause.
 pub(crate) fn cause(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::PositionLost { .. } => "position lost",
@@ -243,7 +248,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// The refusals of a class: how many, why, and of those without need the first seed.
+/// The display of the refusals of a class: number, cause and need, and the smallest seed of those without need.
 struct Refused<'a>(&'a Counts);
 
 impl fmt::Display for Refused<'_> {

@@ -1,4 +1,4 @@
-//! The words of scenarios of lists whose order is declared.
+//! The text form of scenarios of lists whose order is declared. Words never change: files in `regressions/` have them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The behaviour of a legacy API, as plain data.
+//! The behaviour of a legacy API, as plain data, with the declarations that its dialect makes.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use cursorgate_core::pagination::{
 
 use crate::keyed::broken::Lie;
 
-/// When the upstream counts, relative to the slice it gives; the collection may change in between.
+/// The moment at which the upstream counts, relative to its slice. The collection may change in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counts {
     Before,
     Together,
     After,
-    /// The upstream counts once in so many queries, and tells that number until then.
+    /// Once in so many queries; until the next time its answers have the same number.
     Cached(u32),
 }
 
-/// The size of the collection, as answers state it.
+/// The statement of answers about the size of the collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
     Nothing,
@@ -28,70 +28,73 @@ pub(crate) enum Says {
     AtLeast,
 }
 
-/// The source of the statement that more items follow.
+/// The source of an answer's flag that more items follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum More {
     Nothing,
+    /// The slice itself, as with a query for one row more.
     Slice,
+    /// A count, which may be of another moment.
     Count,
 }
 
-/// The answer past the end.
+/// The answer to a request past the end of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Past {
     Empty,
     Status,
-    /// The last page, or the last so many items, once more.
+    /// The last page once more; by offset, as many of the last items as were asked for.
     Repeat,
 }
 
-/// The offset or page and the size that an answer repeats.
+/// The offset or page number and the size that an answer states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Echoes {
     Nothing,
-    /// The values that were used.
+    /// The values that the upstream used.
     Used,
-    /// The values that were asked for, whatever was used.
+    /// The values that were asked for, even where others were used.
     Asked,
-    /// Anything.
+    /// Random values.
     Nonsense,
 }
 
-/// The treatment of items that stand too deep.
+/// The answer to a request beyond the ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beyond {
-    /// Its past-the-end status.
+    /// The past-the-end status.
     Status,
-    /// The less deep items are given, and the total tells of the rest.
+    /// The items up to the ceiling, while the total counts all.
     Truncates,
 }
 
-/// The depth of answers.
+/// The depth beyond which the upstream gives no items.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ceiling {
+    /// The offset at which it lies.
     pub(crate) at: u64,
-    /// The dialect knows it.
+    /// True if the dialect declares it.
     pub(crate) declared: bool,
     pub(crate) beyond: Beyond,
 }
 
-/// When it gives its past-the-end status for no reason.
+/// The times at which the upstream gives its past-the-end status falsely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outage {
     Never,
-    /// Every so many answers, an answer fails.
+    /// For a random share of answers: one in so many.
     Often(u32),
-    /// From one query on, for so many.
+    /// From the query with a number on, for a number of queries.
     While(u64, u64),
 }
 
-/// The reason, apart from caps, why answers are cut short.
+/// The cuts of answers apart from caps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cuts {
     Never,
-    /// As many items come as fit so many bytes, and at least one.
+    /// An answer has as many items as fit into so many bytes, and at least one.
     Bytes(u32),
-    /// Every so many answers, an answer has half of the size, as where a query runs out of time.
+    /// A share of answers, one in so many, has half of the size, as where a query runs out of time.
     Half(u32),
 }
 
@@ -101,17 +104,17 @@ pub(crate) enum Lag {
     Never,
     /// Every fourth answer shows any earlier state.
     AnyState,
-    /// Every other request is answered by a replica that is so many states late, from the first request on.
+    /// Every other request, from the first one on, is answered by a replica that is so many states late.
     Replica(u32),
 }
 
-/// The items that answers from the very start hold beside the first ones.
+/// The items that answers from the very start have in addition to the first ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sticky {
     Nothing,
-    /// So many items more than on any other page.
+    /// So many further items than the cap lets through elsewhere.
     More(u32),
-    /// So many items of anywhere in the list on top, which come in their places too.
+    /// So many items of the list on top, which also come in their places.
     Pinned(u32),
 }
 
@@ -124,76 +127,77 @@ impl Sticky {
     }
 }
 
-/// The reading of the values in filters.
+/// The way in which the upstream reads values in filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reads {
     AsTold,
-    /// Of a date-time the date alone, of a number the tens.
+    /// Rounded down to a multiple of four steps, as where of a date-time only the date is read.
     Coarsely,
-    /// In a zone of its own.
+    /// Shifted by two steps, as where date-times are read in another zone.
     Shifted,
 }
 
-/// The treatment of filters.
+/// The range filters of an endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Filtering {
     pub(crate) reads: Reads,
     /// The filters that the dialect and the route declare.
     pub(crate) filters: Arc<Filters>,
-    /// Unknown parameters: the whole list comes whatever is asked for.
+    /// True if the endpoint ignores filters as unknown parameters, so that it gives the whole list.
     pub(crate) ignored: bool,
 }
 
-/// The behaviour of an upstream.
+/// The behaviour of an upstream and the declarations of its dialect.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Traits {
     pub(crate) family: Family,
-    /// Which sizes the dialect says can be asked for.
+    /// The sizes that can be asked for, as the dialect declares them.
     pub(crate) sizes: Sizes,
-    /// The caps that it really has, declared or not: one after the other, each for so many queries.
+    /// The true caps, declared or not, one after the other. The last one stays.
     pub(crate) caps: Vec<u32>,
+    /// The number of queries for which each cap holds.
     pub(crate) cap_lasts: u64,
-    /// The caps that it has for other principals.
+    /// The caps for other principals, one for each.
     pub(crate) other_caps: Vec<u32>,
-    /// The cap that it has where a list is filtered.
+    /// The cap of filtered lists, if it is another one.
     pub(crate) filtered_cap: Option<u32>,
     pub(crate) cuts: Cuts,
     pub(crate) sticky: Sticky,
-    /// All its counts are off by so much.
+    /// The error of all counts; negative: they are too low.
     pub(crate) off: i64,
     pub(crate) counts: Counts,
     pub(crate) total: Says,
     pub(crate) more: More,
     pub(crate) past: Past,
-    /// The dialect knows that the last page comes again.
+    /// True if the dialect declares that the last page comes again past the end.
     pub(crate) repeats: bool,
     pub(crate) end: EndEvidence,
     pub(crate) echoes: Echoes,
     pub(crate) ceiling: Option<Ceiling>,
     pub(crate) outage: Outage,
     pub(crate) lag: Lag,
-    /// Fetches of one step are answered in any order.
+    /// True if the fetches of one step may be answered in reverse.
     pub(crate) reorders: bool,
-    /// So many items more than were asked for.
+    /// The number of items that answers have beyond the size that was asked for.
     pub(crate) surplus: u32,
-    /// Every so many rows, a row is dropped after the limit; 0: never.
+    /// The share of rows that are dropped after the limit has been applied: one in so many; 0: none.
     pub(crate) hidden: u32,
-    /// The dialect does not know that.
+    /// True if the dialect does not declare hidden rows.
     pub(crate) hidden_unsaid: bool,
-    /// The list can be asked for in the flipped order.
+    /// True if the list can be asked for in the opposite order.
     pub(crate) flips: bool,
     pub(crate) filtering: Option<Filtering>,
-    /// Items have a resource of their own.
+    /// True if items have resources of their own.
     pub(crate) has_items: bool,
-    /// That resource gives the item after the one that was asked for.
+    /// True if the resource of an item gives the item after it.
     pub(crate) mistakes_items: bool,
-    /// Decides tie orders, lags and outages.
+    /// The seed of tie orders, lags, cuts and outages.
     pub(crate) salt: u64,
     pub(crate) lie: Option<Lie>,
 }
 
 impl Traits {
-    /// Returns an upstream that does what it is asked for, up to a cap that everybody knows.
+    /// Returns an upstream without peculiarities: it has a declared cap, and exact totals of the slice's moment.
     pub(crate) fn plain(family: Family, cap: u32) -> Self {
         Self {
             family,
@@ -228,15 +232,17 @@ impl Traits {
         }
     }
 
+    /// Returns the declarations of the dialect, as the core gets them.
     pub(crate) fn paging(&self) -> Paging {
         let mut paging = Paging::new(self.family, self.sizes.clone());
         paging.max_depth = self.ceiling.filter(|ceiling| ceiling.declared).map(|ceiling| ceiling.at);
         (paging.end, paging.repeats_last_page) = (self.end, self.repeats);
+        // The dialect may know of hidden rows, or not (`Unsaid::HiddenUnderACap`).
         paging.hidden = self.hidden > 0 && !self.hidden_unsaid;
         paging
     }
 
-    /// Returns the cap as far as the dialect says it.
+    /// Returns the cap that the dialect declares.
     pub(crate) fn declared_cap(&self) -> Option<u32> {
         match &self.sizes {
             Sizes::Free { most, .. } => *most,
@@ -245,19 +251,20 @@ impl Traits {
         }
     }
 
-    /// Returns whether pages have another cap than the dialect names, or one that it does not name.
+    /// Returns whether page numbers count pages of another size than the one asked for: the dialect names a wrong cap
+    /// or none.
     pub(crate) fn caps_pages_in_silence(&self) -> bool {
         self.family == Family::Page && self.declared_cap() != Some(self.least_cap())
     }
 
-    /// Returns how many times as far on an item may seem to stand, by the sizes that are asked for, as it does: where the
-    /// dialect names no size, a thousand items are asked for.
+    /// Returns the largest factor by which an item's offset may seem too large. Under a silent cap, page numbers count
+    /// pages of the size that was asked for; a thousand items are asked for where the dialect names no size.
     pub(crate) fn stretch(&self) -> u64 {
         let asked = if self.caps_pages_in_silence() { self.declared_cap().unwrap_or(1_000) } else { 1 };
         u64::from(asked.div_ceil(self.least_cap().max(1)).max(1))
     }
 
-    /// Returns the cap at a query of the client whose walk it is, or of another principal.
+    /// Returns the cap at a query. Principal 0 is the client whose walk it is.
     pub(crate) fn cap_at(&self, query: u64, principal: usize, filtered: bool) -> u32 {
         if let Some(other) = principal.checked_sub(1) {
             return self.other_caps[other];
@@ -286,14 +293,15 @@ impl Traits {
         self.all_caps().count() == 1 && self.cuts == Cuts::Never && self.sticky == Sticky::Nothing
     }
 
-    /// Returns whether the upstream does what its dialect says: it gives each size up to the cap that the dialect names,
-    /// hides no row, and answers the same past its end.
+    /// Returns whether the upstream keeps to its dialect in full: it gives each size up to the declared cap, hides no
+    /// row, and answers past its end as declared.
     pub(crate) fn is_plain(&self) -> bool {
         let repeats = self.past != Past::Repeat || self.repeats;
         !self.is_strange() && self.has_one_cap() && self.declared_cap() == Some(self.least_cap()) && repeats
     }
 
-    /// Returns whether each answer states its size, or that more items follow.
+    /// Returns whether each answer shows by itself that it was cut: by the size that was used, or by a flag of the
+    /// slice.
     pub(crate) fn tells_sizes(&self) -> bool {
         let flag = self.more == More::Slice && self.end == EndEvidence::Flag;
         flag || (self.echoes == Echoes::Used && self.end == EndEvidence::Unvouched)
@@ -308,38 +316,42 @@ impl Traits {
         self.filtering.as_ref().map_or(Reads::AsTold, |filtering| filtering.reads)
     }
 
-    /// Returns whether the dialect states nothing untrue: that is a [`Lie`], and no world.
+    /// Returns whether no declaration of the dialect is untrue. An untrue declaration is a [`Lie`], and no world to
+    /// walk through: the guarantees assume true declarations.
     pub(crate) fn is_as_declared(&self) -> bool {
         let honours = self.has_one_cap() && self.hidden == 0 && self.declared_cap() == Some(self.caps[0]);
         let vouched = self.end != EndEvidence::ShortPage || honours;
         let flagged = self.end != EndEvidence::Flag || self.more == More::Slice;
         let truncates = self.ceiling.is_some_and(|ceiling| ceiling.beyond == Beyond::Truncates);
-        // A list that is cut at a depth of which nothing at all tells is a list of that length.
+        // If neither a declaration nor a total shows the depth at which a list is truncated, it is a list of that
+        // length.
         let counted = self.total == Says::Exactly && self.counts == Counts::Together && self.off == 0;
         vouched && flagged && (!truncates || (counted && self.end == EndEvidence::Unvouched))
     }
 
     /// Returns whether the answers are not what the dialect makes of them, and no single answer shows it. Two readings
-    /// that agree may then be wrong together, so `checked` pages are counted and bounded. An `exact` page is exact here
-    /// too.
+    /// that agree may then be wrong together, so that wrong `checked` pages are counted and bounded
+    /// (`Bounds::deceived`). An `exact` page must be right all the same, unless [`Self::answers_deceive`].
     pub(crate) fn deceives(&self) -> bool {
         let several = self.filtered_cap.is_some() || self.sticky != Sticky::Nothing || self.off != 0;
         self.answers_deceive() || self.caps.len() > 1 || several || matches!(self.lag, Lag::Replica(_))
     }
 
-    /// Returns whether single answers leave rows out, or show them out of place, and nothing in them tells.
+    /// Returns whether single answers leave rows out or show them out of place, and no field of them shows that. The
+    /// guarantees exclude such upstreams (docs/guarantees.md, "Limits"), so that even a wrong `exact` page is excused
+    /// where the checker follows it (`Exchange::is_beyond_knowing`).
     pub(crate) fn answers_deceive(&self) -> bool {
         let cut = self.cuts != Cuts::Never || (self.caps.len() > 1 && !self.tells_sizes());
         let hides = self.hidden > 0 && self.hidden_unsaid;
         cut || hides || self.reads() != Reads::AsTold || matches!(self.sticky, Sticky::Pinned(_))
     }
 
-    /// Returns whether a past-the-end status may come for places where there are items.
+    /// Returns whether a past-the-end status may be false.
     pub(crate) fn misleads(&self) -> bool {
         self.outage != Outage::Never || self.ceiling.is_some()
     }
 
-    /// Returns the fault of a slice, by the dialect.
+    /// Returns the fault of a slice that the dialect does not allow, if it has one.
     pub(crate) fn forbids(&self, slice: Slice) -> Option<String> {
         let size = slice.size().0;
         let allowed = match &self.sizes {

@@ -1,4 +1,5 @@
-//! A model of a legacy API at work: asked as the core asks, it answers as such APIs do.
+//! A model of a legacy API: it answers the fetches of the core as its traits say, changes the list meanwhile, and
+//! records the true content of each answer.
 
 use std::rc::Rc;
 
@@ -27,27 +28,28 @@ pub(crate) struct Showing {
     /// The state that the slice was cut from.
     pub(crate) state: State,
     pub(crate) items: u32,
-    /// The least and the greatest place in it.
+    /// The least and the greatest place among its items; `None` without items.
     pub(crate) places: Option<(Place, Place)>,
-    /// No item precedes it in its state, and it was requested so that this can be known.
+    /// True if it shows the start of the whole list: no item of its state precedes it, filtered ones included.
     pub(crate) from_start: bool,
-    /// No item follows it in its state.
+    /// True if it shows the end of the whole list: no item of its state follows it, filtered ones included.
     pub(crate) to_end: bool,
-    /// An inclusive filter on the first key begins (ends) in the list where the answer does, so that it shows the run of its
-    /// least (greatest) place from (to) that run's own edge.
+    /// True if it shows the run of its least place from that run's beginning, and the run of its greatest place to that
+    /// run's end, because its filter lets all rows with these first keys through.
     pub(crate) whole_runs: (bool, bool),
-    /// The answer is a slice of the whole list as it is declared.
+    /// True if it is a slice of the whole list in its own order, neither filtered nor flipped.
     pub(crate) plain: bool,
-    /// The answer stated "past the end" where there are items, or left some out at the end.
+    /// True if it falsely stated "past the end", or left out items at the end without a sign.
     pub(crate) hoax: bool,
 }
 
-/// Returns whether answers come from states of the list that differ.
+/// Returns whether answers come from different states of the list.
 pub(crate) fn differ(shown: &[Showing]) -> bool {
     shown.iter().any(|showing| !Rc::ptr_eq(&showing.state, &shown[0].state))
 }
 
-/// The slice that an answer gives, as the upstream reckons it.
+/// The slice that an answer gives: the offset at which it begins, the size that was used, the offset that it reaches,
+/// and the length of the listing by the slice and by the count.
 struct Cut {
     from: usize,
     size: usize,
@@ -56,31 +58,32 @@ struct Cut {
     counted: usize,
 }
 
-/// An upstream at work, and a record of what it showed.
+/// An upstream, with a record of the answers and states since a client request began.
 pub(crate) struct Upstream<'a> {
     pub(crate) traits: &'a Traits,
     pub(crate) shape: Rc<Shape>,
     pub(crate) world: World,
-    /// The changes at each tick of the clock.
+    /// The changes at each tick.
     plan: &'a [Vec<Mutation>],
     pub(crate) ticks: usize,
     pub(crate) queries: u64,
-    /// The principal: the client whose walk it is, or another one.
+    /// The principal of the current request: 0 is the client whose walk it is.
     pub(crate) principal: usize,
+    /// Earlier states, for answers that lag.
     earlier: Vec<State>,
-    /// The last count, if the upstream does not count each time.
+    /// The last count, if the upstream caches counts: the query, the count, and its state.
     cached: Option<(u64, usize, State)>,
     /// The content of the answers since the record was begun.
     pub(crate) shown: Vec<Showing>,
-    /// All states there were since then, with those that lag.
+    /// All states since then, the first one first, with the earlier states that answers showed.
     pub(crate) passed: Vec<State>,
-    /// The place of the item that was looked up.
+    /// The place of the item that was looked up by its id, since the record was begun.
     pub(crate) looked_up: Option<Place>,
-    /// The number of changes at the worst tick since the record was begun.
+    /// The largest number of changes at one tick since the record was begun.
     pub(crate) burst: u64,
-    /// A request of the core against the dialect.
+    /// The first request of the core that the dialect does not allow.
     pub(crate) fault: Option<String>,
-    /// The events in words, if they are wanted.
+    /// The lines of the story, if it is wanted.
     pub(crate) story: Option<Vec<String>>,
 }
 
@@ -115,7 +118,7 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    /// Begins the record of one client request.
+    /// Begins the record of the answers and states of one client request.
     pub(crate) fn begin_record(&mut self) {
         self.shown.clear();
         self.passed.clear();
@@ -123,7 +126,7 @@ impl<'a> Upstream<'a> {
         (self.looked_up, self.burst) = (None, 0);
     }
 
-    /// Time goes on: what is planned for this tick happens.
+    /// Lets one tick pass, with the changes that are planned for it.
     pub(crate) fn tick(&mut self) {
         let plan = self.plan;
         let now = self.ticks;
@@ -140,7 +143,7 @@ impl<'a> Upstream<'a> {
         self.passed.push(State::clone(&self.world.state));
     }
 
-    /// Answers the fetches of one step.
+    /// Answers the fetches of one step, in their sequence or in reverse.
     pub(crate) fn answer(&mut self, fetches: &[Fetch]) -> Vec<Answer> {
         let backwards = self.traits.reorders && mix(self.traits.salt, self.queries) % 2 == 1;
         let mut answers: Vec<Answer> = fetches.iter().map(|_| Answer::default()).collect();
@@ -160,7 +163,7 @@ impl<'a> Upstream<'a> {
         answers
     }
 
-    /// Returns the count that is told now; it is kept for a while, if the upstream does not count each time.
+    /// Returns the number of all rows: of now, or of the last count if the upstream caches it.
     fn counted(&mut self) -> usize {
         let now = self.world.state.raw().len();
         let Counts::Cached(lasts) = self.traits.counts else { return now };
@@ -187,6 +190,7 @@ impl<'a> Upstream<'a> {
         let roll = mix(self.traits.salt, self.queries);
         match self.traits.counts {
             Counts::Before => {
+                // The list may change between the count and the slice.
                 let counted = self.count_of(wanted.as_ref(), None);
                 self.tick();
                 self.slice(asked, listing, wanted.as_ref(), Some(counted), roll)
@@ -202,7 +206,7 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    /// Cuts the slice; counts with it or after it, where nothing was counted before.
+    /// Answers with a slice. Without a count of an earlier moment (`counted`), counts with the slice or after it.
     fn slice(
         &mut self,
         asked: Asked,
@@ -224,7 +228,8 @@ impl<'a> Upstream<'a> {
         let lengths = (from..length.min(from.saturating_add(size))).map(|index| row(index).bytes.len());
         let fitting = self.fitting(size, at_the_start, lengths, roll);
         let end = from.saturating_add(fitting).min(length).min(deepest);
-        // What is cut off by less than was asked for looks like a count that was made a little earlier.
+        // If the depth cuts off fewer items than were asked for, the answer looks like one with a count of a little
+        // earlier.
         let truncated = end == deepest && length > end && length <= from.saturating_add(size);
         let range = if status { 0..0 } else { from.min(end)..end };
         let reached = from.saturating_add(range.len());
@@ -235,7 +240,7 @@ impl<'a> Upstream<'a> {
         let pinned = if at_the_start && !status { self.pinned(&state) } else { Vec::new() };
         let mut answer = render(pinned.iter().chain(rows.clone()), range.len(), roll);
         let places = rows.clone().map(|row| row.place).min().zip(rows.clone().map(|row| row.place).max());
-        // All of it is hidden, and no total tells that there is more.
+        // All of its rows are hidden, and no total shows that there is more.
         let unseen = answer.items().is_empty() && !range.is_empty() && self.traits.total != Says::Exactly;
         let serials: Option<Vec<u32>> =
             self.story.is_some().then(|| pinned.iter().chain(rows).map(|row| row.serial).collect());
@@ -254,6 +259,7 @@ impl<'a> Upstream<'a> {
         });
         let counted = counted.unwrap_or_else(|| self.count_later(length, wanted));
         if status && self.traits.lie == Some(Lie::StatusIsEnd) {
+            // The lie: a status is read as an empty answer, whose flag ends the list.
             answer.more = Some(false);
         } else if status {
             answer.standing = Standing::PastEnd;
@@ -265,7 +271,6 @@ impl<'a> Upstream<'a> {
         answer
     }
 
-    /// Returns the rows that are pinned to the head.
     fn pinned(&self, state: &State) -> Vec<Rc<Row>> {
         match self.traits.sticky {
             Sticky::Pinned(count) => pinned(state, count as usize),
@@ -273,7 +278,7 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    /// Counts after a slice of a list of this length, together with it or a little later.
+    /// Returns the count beside a slice of a listing of this length: of the same moment, or of a tick later.
     fn count_later(&mut self, length: usize, wanted: Option<&Wanted>) -> usize {
         if self.traits.counts == Counts::Together {
             return length;
@@ -282,7 +287,8 @@ impl<'a> Upstream<'a> {
         self.count_of(wanted, None)
     }
 
-    /// Returns the offset at which a slice begins, and whether the past-the-end status is given for it.
+    /// Returns the offset at which a slice begins, and whether the answer has the past-the-end status. Page numbers
+    /// count pages of the size that the upstream uses.
     fn begins(&self, asked: Asked, size: usize, length: usize) -> (usize, bool) {
         let from = match asked {
             Asked::Offset { from, .. } => usize::try_from(from.0).unwrap_or(usize::MAX),
@@ -299,7 +305,8 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    /// Returns the number of items of an answer that neither a depth nor the end cuts; `lengths` are those of its rows.
+    /// Returns the number of rows of an answer, before a depth or the end of the list cuts it. `lengths` has the
+    /// lengths of its rows in bytes.
     fn fitting(&self, size: usize, at_the_start: bool, lengths: impl Iterator<Item = usize>, roll: u64) -> usize {
         let more = match self.traits.sticky {
             Sticky::More(count) if at_the_start => self.traits.surplus + count,
@@ -319,7 +326,7 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    /// The resource of an item, as it is now.
+    /// Answers with the resource of an item.
     fn look_up(&mut self, id: &KeyValue) -> Answer {
         self.tick();
         let state = self.state_shown(mix(self.traits.salt, self.queries));
@@ -347,7 +354,7 @@ impl<'a> Upstream<'a> {
         Answer::counted(Some(Total { value, exact: true }))
     }
 
-    /// The state that an answer shows: an earlier one now and then, where the upstream lags.
+    /// Returns the state that an answer shows: the current one, or an earlier one where the upstream lags.
     fn state_shown(&mut self, roll: u64) -> State {
         let now = State::clone(&self.world.state);
         let before = match self.traits.lag {
@@ -369,7 +376,7 @@ impl<'a> Upstream<'a> {
         before
     }
 
-    /// Returns the depth of answers, and whether this request is deeper than the upstream answers at all.
+    /// Returns the offset at which answers are truncated, and whether this request is refused as too deep.
     fn depth(&self, asked: Asked) -> (usize, bool) {
         let Some(ceiling) = self.traits.ceiling else { return (usize::MAX, false) };
         let begins = asked.begins().0;
@@ -379,6 +386,7 @@ impl<'a> Upstream<'a> {
         }
     }
 
+    /// Returns whether an answer falsely has the past-the-end status.
     fn is_out(&self, roll: u64) -> bool {
         match self.traits.outage {
             Outage::Never => false,
@@ -387,7 +395,7 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    /// Writes the facts that an answer states.
+    /// Writes the facts that an answer states: the total, the flag, and the slice.
     fn annotate(&self, answer: &mut Answer, asked: Asked, cut: &Cut, roll: u64) {
         let &Cut { from, size, reached, length, counted } = cut;
         let counted = counted.saturating_add_signed(self.traits.off as isize);
@@ -427,9 +435,10 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    /// Returns the size that the upstream really uses.
+    /// Returns the size that the upstream uses for a size that is asked for.
     fn honoured(&self, asked: u32, filtered: bool) -> u32 {
         let cap = match self.traits.lie {
+            // The first answers fill a size that later ones do not.
             Some(Lie::CapShrinks) if self.queries > 2 => (self.traits.caps[0] / 2).max(2),
             _ => self.traits.cap_at(self.queries, self.principal, filtered),
         };
@@ -437,7 +446,7 @@ impl<'a> Upstream<'a> {
     }
 }
 
-/// Returns the rows that are pinned to the top: any of the list, always the same while they are there.
+/// Returns the rows that are pinned to the top: always the same ones while they exist.
 fn pinned(state: &State, count: usize) -> Vec<Rc<Row>> {
     let mut rows: Vec<Rc<Row>> = state.rows().to_vec();
     rows.sort_by_key(|row| mix(u64::from(row.plan.id), 5));

@@ -1,8 +1,8 @@
-//! The sort keys of the model: a key is a number on a line (its ordinal), shown as JSON in the look of its column.
+//! The sort keys of the model. A key is a number, its ordinal, that is shown as JSON in the look of its column.
 //!
-//! The line decides the order, so the model needs no comparison of its own. Each look keeps the line's order under the
-//! comparison that its [`Kind`] promises, and one ordinal has many spellings, all of them equal. `stored` has what the
-//! upstream holds of a key, for its filters.
+//! Ordinals decide the order, so that the model needs no comparison of values of its own, which could share a fault
+//! with the core's. Each look keeps the order of the ordinals under the comparison that its [`Kind`] promises, and one
+//! ordinal has many spellings, all of them equal. `stored` has the values that filters compare with.
 
 use std::fmt::Write as _;
 
@@ -16,11 +16,12 @@ use crate::{
     keyed::calendar::{DAY, civil},
 };
 
-/// The look of a column's ordinals.
+/// The kind of values as which a column shows its ordinals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
+    /// Integers from -3 on.
     Whole,
-    /// Quarters around zero: `25.0`, `25.00`, `2.5e1`, `-0.25`; hundredths where there is a unit.
+    /// Quarters around zero: `25.0`, `25.00`, `2.5e1`, `-0.25`; hundredths if the column has a unit.
     Decimal,
     /// Integers that a double can't hold.
     Huge,
@@ -28,14 +29,15 @@ pub(crate) enum Look {
     Exponent,
     WholeInString,
     Text,
-    /// Texts that agree in all the bytes that a key keeps wherever their shown ordinal is the same.
+    /// Texts that are longer than the part that a key keeps. Those of one ordinal agree in all of that part, and differ
+    /// after it by the hidden part.
     LongText,
     Datetime,
     Boolean,
     Uuid,
     Rank,
-    /// Sorted by something that the shown value does not tell: equal values may be spelt differently, as `Smith` and
-    /// `smith` are where the upstream sorts without regard to case.
+    /// Values whose order can't be seen in them. Equal values may be spelt differently, as `Smith` and `smith` are
+    /// where the upstream sorts without regard to case.
     Opaque,
 }
 
@@ -43,28 +45,28 @@ pub(crate) enum Look {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Column {
     pub(crate) look: Look,
-    /// The kind is left to the core.
+    /// True if the order leaves the kind of the key to the core.
     pub(crate) inferred: bool,
     pub(crate) descending: bool,
     pub(crate) nulls: Nulls,
-    /// Ordinals are below this.
+    /// The number of ordinals: they are below it.
     pub(crate) width: u32,
-    /// The number of stored values that look the same: the upstream sorts more finely than it shows. 1: it does not.
+    /// The number of stored values that look the same. 1: the upstream sorts no more finely than it shows.
     pub(crate) grain: u32,
-    /// The precision of its look, if that is a step of its values: they are one such step apart.
+    /// The precision of shown values, if neighbouring ordinals are one step of it apart.
     pub(crate) unit: Option<Grain>,
-    /// The route says so.
+    /// True if the route declares that precision.
     pub(crate) said: bool,
 }
 
 const LETTERS: [char; 8] = ['"', '/', '\\', 'a', 'é', '日', 'ﬁ', '🦀'];
 pub(crate) const RANKS: [&str; 6] = ["new", "open", "held", "äußerst", "closed", "archived"];
-/// The factor, modulo 2^32, from an ordinal to its opaque value, and the way back.
+/// The factor, modulo 2^32, from an ordinal to its opaque value, and its inverse.
 const SCRAMBLE: u32 = 0x9e37_79b1;
 const UNSCRAMBLE: u32 = 0x0e8b_2f51;
-/// The first instant of the calendar: the day before a leap day.
+/// The instant of ordinal 0, in seconds of Unix time: the day before a leap day.
 pub(crate) const EPOCH: i64 = 21_242 * DAY;
-/// Without a unit instants are six hours apart.
+/// The distance of neighbouring instants in seconds, in columns without a unit.
 pub(crate) const QUARTER_DAY: i64 = DAY / 4;
 
 impl Column {
@@ -90,7 +92,7 @@ impl Column {
         SortKey { name: name.to_owned(), direction, kind, nulls: self.nulls, grain }
     }
 
-    /// Returns the number of ordinals that this look can show.
+    /// Returns the largest number of ordinals of a look.
     pub(crate) fn most(look: Look) -> u32 {
         match look {
             Look::Boolean => 2,
@@ -99,17 +101,17 @@ impl Column {
         }
     }
 
-    /// Returns whether the kind can be left to the core: it infers the same order from the values.
+    /// Returns whether the kind can be left to the core, because it infers the same order from the values.
     pub(crate) fn can_be_inferred(look: Look) -> bool {
         !matches!(look, Look::WholeInString | Look::Uuid | Look::Rank | Look::Opaque)
     }
 
-    /// Returns a column may hold nulls only where their place is said.
+    /// Returns whether the column has nulls: only those whose order declares their place do.
     pub(crate) fn has_nulls(&self) -> bool {
         !matches!(self.nulls, Nulls::None | Nulls::Unsaid)
     }
 
-    /// Returns the place of an ordinal (none for null) in the direction of the order.
+    /// Returns the rank of an ordinal (`None` for null) in the direction of the order.
     pub(crate) fn rank(&self, ordinal: Option<i64>) -> i64 {
         let first = match (ordinal, self.nulls) {
             (Some(ordinal), _) => return if self.descending { -ordinal } else { ordinal },
@@ -121,8 +123,8 @@ impl Column {
         if first { i64::MIN } else { i64::MAX }
     }
 
-    /// Writes an ordinal as JSON. `part` is what the grain hides; `spelling` chooses among equal spellings, 0 the
-    /// plainest.
+    /// Writes an ordinal as JSON. `part` is the part that the grain hides; `spelling` chooses among equal spellings, of
+    /// which 0 is the plainest.
     pub(crate) fn write(&self, ordinal: Option<i64>, part: u32, spelling: u64, out: &mut String) {
         let Some(ordinal) = ordinal else {
             out.push_str("null");
@@ -143,7 +145,7 @@ impl Column {
         }
     }
 
-    /// Returns the key as an anchor carries it: texts cut where comparisons stop looking, unless it is the id
+    /// Returns the key as an anchor carries it: texts are cut after [`TEXT_KEPT`] bytes, unless the key is the id
     /// (`whole`).
     pub(crate) fn value(&self, ordinal: Option<i64>, part: u32, spelling: u64, whole: bool) -> KeyValue {
         let Some(ordinal) = ordinal else {
@@ -166,7 +168,7 @@ impl Column {
         }
     }
 
-    /// Writes a value without quotes.
+    /// Writes a number or a boolean.
     fn bare(&self, ordinal: i64, spelling: u64, out: &mut String) {
         let _ = match (self.look, spelling % 3) {
             (Look::Boolean, _) => write!(out, "{}", ordinal == 1),
@@ -222,7 +224,7 @@ impl Column {
             2 => format!("{}{fraction}+02:00", civil(seconds + 7_200, 'T')),
             3 => format!("{}{fraction}-09:30", civil(seconds - 34_200, 'T')),
             4 => format!("{}{fraction}z", civil(seconds, 't')),
-            // A date alone is of another kind, where that is left to the core.
+            // A bare date is no date-time to a core that infers the kind.
             5 if self.unit.is_none() && !self.inferred && seconds % DAY == 0 => civil(seconds, 'T')[..10].to_owned(),
             _ => format!("{}{fraction}Z", civil(seconds, 'T')),
         }
@@ -238,6 +240,7 @@ pub(crate) fn uuid(ordinal: i64) -> String {
     format!("{:08x}-ab{:02x}-4cde-8f01-{:012x}", ordinal >> 8, ordinal & 255, ordinal)
 }
 
+/// Returns a text whose first [`TEXT_KEPT`] bytes or more follow from the ordinal, and the rest from the hidden part.
 pub(crate) fn long_text(ordinal: i64, part: u32) -> String {
     let mut long = letters(ordinal, true);
     while long.len() < TEXT_KEPT {
@@ -268,7 +271,7 @@ fn quote(decoded: &str, spelling: u64, out: &mut String) {
     out.push('"');
 }
 
-/// A number of quarters as a JSON number.
+/// Writes a number of quarters as a JSON number.
 fn quarters(count: i64, spelling: u64, out: &mut String) -> std::fmt::Result {
     let (sign, whole, rest) = (if count < 0 { "-" } else { "" }, count.abs() / 4, count.abs() % 4 * 25);
     match (spelling % 5, rest) {
@@ -282,8 +285,8 @@ fn quarters(count: i64, spelling: u64, out: &mut String) -> std::fmt::Result {
     }
 }
 
-/// Words that sort by their bytes as their ordinals do. Where they are not padded, letters of the lowest rank at the
-/// end are dropped: the empty text and prefixes of other texts are among them.
+/// Returns a word of up to six letters; words sort by their bytes as their ordinals do. Without padding, final letters
+/// of the lowest rank are dropped, so that the empty text and prefixes of other texts occur.
 pub(crate) fn letters(ordinal: i64, padded: bool) -> String {
     let word: String = (0..6).rev().map(|digit| LETTERS[(ordinal >> (3 * digit)) as usize & 7]).collect();
     if padded { word } else { word.trim_end_matches(LETTERS[0]).to_owned() }

@@ -1,4 +1,4 @@
-//! A collection that changes: the rows of each moment, and what happens to them.
+//! A collection that changes: the rows of each moment, and the changes between moments.
 
 use std::{collections::HashSet, rc::Rc};
 
@@ -14,29 +14,29 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Moment {
     rows: Vec<Rc<Row>>,
-    /// Those of them that anybody is ever shown; none: all.
+    /// The rows that are not hidden; `None` if no row is.
     seen: Option<Vec<Rc<Row>>>,
-    /// The number of moments before it.
+    /// The number of moments before this one.
     pub(crate) number: usize,
-    /// The number of rows that had come to places where they were not, by then.
+    /// The number of rows that had come to the list, or to other places in it, by then.
     pub(crate) arrivals: u64,
 }
 
-/// A moment of the collection, shared by all who look at it.
+/// A moment of the collection, shared by all records of it. Two records of one moment are the same pointer.
 pub(crate) type State = Rc<Moment>;
 
 impl Moment {
-    /// Returns the rows that count: what is hidden is not there, as far as clients can tell.
+    /// Returns the rows that are not hidden: those that the promises are about.
     pub(crate) fn rows(&self) -> &[Rc<Row>] {
         self.seen.as_ref().unwrap_or(&self.rows)
     }
 
-    /// Returns all rows, hidden ones too: what offsets count.
+    /// Returns all rows with the hidden ones, as offsets count them.
     pub(crate) fn raw(&self) -> &[Rc<Row>] {
         &self.rows
     }
 
-    /// Returns whether a row with these keys and this id exists.
+    /// Returns whether a row with these keys and this id exists and is not hidden.
     pub(crate) fn holds(&self, place: Place) -> bool {
         self.rows().binary_search_by(|row| row.place.cmp(&place)).is_ok()
     }
@@ -48,32 +48,32 @@ impl Moment {
         ids.windows(2).any(|pair| pair[0] == pair[1])
     }
 
-    /// Returns the number of rows before a place.
+    /// Returns the number of rows before a place, without hidden ones.
     pub(crate) fn count_before(&self, place: Place) -> usize {
         self.rows().partition_point(|row| row.place < place)
     }
 }
 
-/// A change. Rows are chosen by a number modulo how many there are, so that a plan survives its shrinking.
+/// A change. A number, taken modulo the number of rows, chooses a row, so that a plan stays valid while it is shrunk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mutation {
     Insert(RowPlan),
     Delete(u32),
     /// Gives a row other keys.
     Rekey(u32, RowPlan),
-    /// Changes a row beside its keys.
+    /// Changes a row, and not its keys.
     Edit(u32),
-    /// Brings back a row that was there once, as it was.
+    /// Brings back a deleted row with its keys and id.
     Restore(u32),
-    /// Gives the row that the client's cursor names other keys, so many rows further on; negative: back.
+    /// Gives the row that the client's cursor names the keys of the row so many rows further on; negative: back.
     MoveAnchor(i32),
-    /// Inserts so many rows: at the place of the one given, or anywhere (`spread`).
+    /// Inserts `count` rows: beside the given one, or with the keys of rows all over the list (`spread`).
     Flood {
         like: RowPlan,
         count: u32,
         spread: bool,
     },
-    /// Deletes so many neighbouring rows from one on.
+    /// Deletes `count` neighbouring rows from one on.
     Purge {
         from: u32,
         count: u32,
@@ -83,7 +83,7 @@ pub(crate) enum Mutation {
 }
 
 impl Mutation {
-    /// Returns the largest number of rows that the change brings.
+    /// Returns the largest number of rows that the change brings to the list or to other places in it.
     pub(crate) fn arrivals(&self) -> usize {
         match self {
             Self::Flood { count, .. } => *count as usize,
@@ -96,28 +96,28 @@ impl Mutation {
 /// The collection.
 pub(crate) struct World {
     shape: Rc<Shape>,
-    /// The rows now.
+    /// The current rows.
     pub(crate) state: State,
-    /// Every version that ever was, by its serial.
+    /// Every version of a row that ever existed, by its serial.
     pub(crate) registry: Vec<Rc<Row>>,
-    /// Every so many rows, a row is hidden; 0: none.
+    /// The share of rows that are hidden: one in so many; 0: none.
     hidden: u32,
     ids: HashSet<u32, std::hash::BuildHasherDefault<Spread>>,
     deleted: Vec<RowPlan>,
     pub(crate) mutations: u64,
-    /// The number of rows that came to places where they were not, so far.
+    /// The number of rows that came to the list, or to other places in it, so far. The first rows don't count.
     pub(crate) arrivals: u64,
-    /// The ticks so far.
+    /// The number of ticks so far.
     pub(crate) now: usize,
     /// The ticks at which the moments began, by their numbers.
     pub(crate) beginnings: Vec<usize>,
-    /// The row that the client's cursor names.
+    /// The place that the client's cursor names, for [`Mutation::MoveAnchor`].
     pub(crate) anchor: Option<Place>,
-    /// The events in words, if they are wanted.
+    /// The changes in words, if the story is wanted.
     pub(crate) said: Option<Vec<String>>,
 }
 
-/// Hashes ids: they are numbers, and nobody attacks them.
+/// A fast hasher of ids: no attacker chooses them.
 #[derive(Default)]
 pub(crate) struct Spread(u64);
 
@@ -161,7 +161,7 @@ impl World {
         world
     }
 
-    /// Returns the rows of now without those that came last.
+    /// Returns the current rows without the `count` newest ones, as the first state of a replica that lags.
     pub(crate) fn without_newest(&self, count: u32) -> State {
         let newest = self.registry.len().saturating_sub(count as usize) as u32;
         let kept = |rows: &[Rc<Row>]| rows.iter().filter(|row| row.serial < newest).cloned().collect();
@@ -172,7 +172,7 @@ impl World {
         })
     }
 
-    /// Carries out the changes of one tick.
+    /// Makes the changes of one tick, and begins a new moment.
     pub(crate) fn change(&mut self, mutations: &[Mutation]) {
         for &mutation in mutations {
             self.mutate(mutation);
@@ -194,12 +194,14 @@ impl World {
             Mutation::Rekey(choice, plan) => {
                 if let Some(row) = self.remove(choice) {
                     self.tell(|| format!("re-keys {row}"));
+                    // The id stays: the row is the same one at another place.
                     self.insert(RowPlan { id: row.plan.id, ..plan });
                 }
             }
             Mutation::Edit(choice) => {
                 if let Some(row) = self.remove(choice) {
                     self.tell(|| format!("edits {row}"));
+                    // The keys stay: another version of the row at the same place.
                     self.insert(row.plan);
                 }
             }
@@ -219,6 +221,7 @@ impl World {
                 let rows = &self.state.rows;
                 if let Some(id) = (!rows.is_empty()).then(|| rows[choice as usize % rows.len()].plan.id) {
                     let row = self.version(RowPlan { id, ..plan });
+                    // Two rows at one place would be one row to the promises.
                     if !self.state.holds(row.place) {
                         self.tell(|| format!("inserts {row}, whose id is taken"));
                         self.arrivals += 1;
@@ -229,7 +232,7 @@ impl World {
         }
     }
 
-    /// Deletes the rows at these places that are there.
+    /// Deletes the rows at these places, as far as they exist, and begins a new moment.
     pub(crate) fn delete(&mut self, places: impl Iterator<Item = Place>) {
         for place in places {
             if let Ok(index) = self.state.rows.binary_search_by(|row| row.place.cmp(&place)) {
@@ -240,8 +243,9 @@ impl World {
         self.begin_moment();
     }
 
-    /// Gives the rows of now their number. Nothing has changed if somebody still holds them.
+    /// Gives the new moment its number. If a record still shares the rows, they have not changed, and no moment begins.
     fn begin_moment(&mut self) {
+        // A state that a record shares was not changed since (`Rc::make_mut` would have copied it).
         if let Some(moment) = Rc::get_mut(&mut self.state) {
             (moment.number, moment.arrivals) = (self.beginnings.len(), self.arrivals);
             self.beginnings.push(self.now);
@@ -305,10 +309,10 @@ impl World {
         Some(row)
     }
 
-    /// Puts a row in its place; where its id is taken, under the next free one. Two rows with one id never have one
-    /// place.
+    /// Inserts a row; if its id is taken, under the next free one. Two rows never have one place.
     fn insert(&mut self, plan: RowPlan) {
         let mut row = self.created(plan);
+        // A twin may have the id and the keys of this row: the next free id then makes another place.
         while self.state.rows.binary_search_by(|other| other.place.cmp(&row.place)).is_ok() {
             row = self.created(row.plan);
         }
@@ -336,7 +340,7 @@ impl World {
         row
     }
 
-    /// Sees what of the rows is not hidden.
+    /// Computes the rows that are not hidden.
     fn look(&mut self) {
         if self.hidden > 0 {
             let hidden = self.hidden;
@@ -353,7 +357,7 @@ impl World {
     }
 }
 
-/// Returns whether a row is hidden after the limit, if every so many rows one is.
+/// Returns whether a row is hidden, if one row in `one_in` is. An id decides, so that edits don't show a row.
 pub(crate) fn is_hidden(row: &Row, one_in: u32) -> bool {
     one_in > 0 && mix(u64::from(row.plan.id), 77).is_multiple_of(u64::from(one_in))
 }

@@ -1,4 +1,4 @@
-//! The promises of each page.
+//! The promises of each page, by the order in which the upstream really sorts.
 
 use cursorgate_core::pagination::page::{Level, Page};
 
@@ -7,7 +7,7 @@ use super::{
     upstream::Upstream,
 };
 
-/// The place at which a page begins, as the upstream has it.
+/// The true place at which a page begins.
 #[derive(Clone, Debug)]
 pub(crate) enum Bound {
     Start,
@@ -16,7 +16,9 @@ pub(crate) enum Bound {
     Before(Row),
 }
 
-/// Returns the fault of a page.
+/// Returns the fault of a page, if it has one. Of each page: no id is twice on it (G2). Of the pages that must be
+/// right: the rows are in order (G3), lie on the right side of the place, and none that stayed is missing between the
+/// place and the page's far end (G1).
 pub(crate) fn fault(upstream: &Upstream<'_>, page: &Page, rows: &[Row], bound: &Bound) -> Option<String> {
     let by_id = upstream.scenario.traits.tied == Tied::ById;
     let place = |row: &Row| (row.class, if by_id { row.id } else { 0 });
@@ -25,6 +27,8 @@ pub(crate) fn fault(upstream: &Upstream<'_>, page: &Page, rows: &[Row], bound: &
     if ids.windows(2).any(|pair| pair[0] == pair[1]) {
         return Some("an id twice".into());
     }
+    // An `exact` page must be right. So must any page of a list at rest with ordered ties, and a `checked` one whose
+    // answers all showed one state: no two changes can have cancelled out.
     let one_state = upstream.shown.windows(2).all(|pair| pair[0] == pair[1]);
     if page.level() != Level::Exact
         && !(upstream.scenario.is_still() || (by_id && one_state && page.level() == Level::Checked))
@@ -51,7 +55,7 @@ pub(crate) fn fault(upstream: &Upstream<'_>, page: &Page, rows: &[Row], bound: &
         _ => return Some("nothing, and more is promised".into()),
     }
     let beyond = |row: &Row| {
-        // Within a run that comes in any order the sides of a row are unknown.
+        // Within a run in any order a row has no sides: rows of the anchor's own run may be on the page or not.
         let (at, strict) = (place(row), by_id);
         let after = low.is_none_or(|low| if strict && forward { at > low } else { at >= low });
         let before = high.is_none_or(|high| if strict && !forward { at < high } else { at <= high });

@@ -1,4 +1,4 @@
-//! A walk as plain data, and how it is drawn.
+//! A scenario of a misdeclared list: a walk as plain data, drawn from a seed.
 
 use cursorgate_core::pagination::{
     order::{Direction, Kind, Nulls, Order, SortKey, Ties},
@@ -7,16 +7,16 @@ use cursorgate_core::pagination::{
 
 use crate::dice::{Dice, mix};
 
-/// By what the upstream really sorts.
+/// The order by which the upstream really sorts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Truth {
     /// Without regard to case, as MySQL and SQL Server do unless they are told otherwise.
     Caseless,
-    /// By a language: case, accents and what is no letter count for nothing.
+    /// By a language: case, accents and characters that are no letters don't count.
     Language,
-    /// By the ranks of words that the order does not know.
+    /// By ranks of words that the order does not declare.
     Ranks,
-    /// Nulls stand on the other side.
+    /// Nulls come first, and are declared to come last.
     NullsElsewhere,
     /// Date-times with and without fractions, in several zones, by their instants.
     Instants,
@@ -39,7 +39,7 @@ pub(crate) enum Tied {
     Shuffled,
 }
 
-/// A list, and what its upstream does.
+/// The true and the declared order of a list, and the behaviour of its upstream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Traits {
     pub(crate) truth: Truth,
@@ -51,7 +51,8 @@ pub(crate) struct Traits {
     pub(crate) flips: bool,
 }
 
-/// A row: where the upstream has it, and the raw key and id that it shows.
+/// A row: its class (rows of one class are equal to the upstream, and classes are sorted by number), its id, and its
+/// key as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Row {
     pub(crate) class: i64,
@@ -59,22 +60,22 @@ pub(crate) struct Row {
     pub(crate) key: String,
 }
 
-/// A change of the list. Rows are chosen by a number modulo how many there are.
+/// A change of the list. A number, taken modulo the number of rows, chooses a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Change {
     Insert(Row),
     Delete(u32),
 }
 
-/// From which item of a page a client goes on, instead of from the page's own end.
+/// The item of a page from which a client goes on by the item's cursor, and the direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Beside {
-    /// From the last one; else from the first.
+    /// True if it is the last item of the page; else it is the first.
     pub(crate) last: bool,
     pub(crate) forward: bool,
 }
 
-/// All that decides a walk.
+/// Everything that decides a walk.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scenario {
     pub(crate) traits: Traits,
@@ -83,13 +84,14 @@ pub(crate) struct Scenario {
     pub(crate) plan: Vec<Option<Change>>,
     pub(crate) limit: u32,
     pub(crate) backward: bool,
-    /// After each page.
+    /// The item from which the client goes on after each page; `None`: from the page's own end. The walk has as many
+    /// pages.
     pub(crate) turns: Vec<Option<Beside>>,
 }
 
-/// A walk goes through so many pages at most.
+/// The largest number of pages of a walk.
 pub(crate) const PAGES: u32 = 60;
-/// Before so many answers something can happen.
+/// The number of answers before which the list may change.
 const TICKS: u32 = 200;
 pub(crate) const TRUTHS: [Truth; 6] =
     [Truth::Caseless, Truth::Language, Truth::Ranks, Truth::NullsElsewhere, Truth::Instants, Truth::Mixed];
@@ -124,13 +126,13 @@ impl Scenario {
         self.plan.iter().all(Option::is_none)
     }
 
-    /// Returns whether each page must be right whatever its level is.
+    /// Returns whether each page must be right whatever its level: the list does not change, and ties keep their order.
     pub(crate) fn is_still(&self) -> bool {
         self.is_at_rest() && self.traits.tied == Tied::ById
     }
 }
 
-/// Rows as they come.
+/// A source of new rows.
 struct Rows<'a> {
     traits: &'a Traits,
     came: u64,
@@ -138,7 +140,7 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn draw(&mut self, dice: &mut Dice) -> Row {
-        // Ids are no numbers of the sequence in which rows come.
+        // Ids are unique, and not in the sequence in which rows come.
         self.came += 1;
         self.traits.row(dice, mix(self.came, 1) % 90_000 * 1_000 + self.came)
     }
@@ -158,7 +160,7 @@ impl Traits {
         }
     }
 
-    /// A row with one of the spellings of its class.
+    /// Draws a row with one of the spellings of its class.
     fn row(&self, dice: &mut Dice, id: u64) -> Row {
         let (class, key) = match self.truth {
             Truth::Caseless | Truth::Language => {
@@ -209,21 +211,21 @@ impl Traits {
         Order::declared(vec![key("name", kind, nulls)], key("id", Kind::Inferred, Nulls::None), ties)
     }
 
-    /// Returns whether clients go on from items too, whose cursors have no hint and are searched for. If a list is
-    /// sorted by ranks or with nulls on the other side, each answer of a search is in order by itself, and only
-    /// together they are not.
+    /// Returns whether clients also go on by cursors of items, which have no hint, so that their place is searched for.
+    /// In lists by ranks, or with nulls on the other side, a search may meet only answers that are in order by
+    /// themselves, and contradict the declared order only together.
     pub(crate) fn is_searchable(&self) -> bool {
         !matches!(self.truth, Truth::Ranks | Truth::NullsElsewhere)
     }
 }
 
-/// Words that sort as their classes do.
+/// Returns the word of a class. Words sort by their bytes as their classes do.
 fn word(class: u32) -> String {
     let letter = |place: u32| char::from(b'a' + (place % 26) as u8);
     [letter(class / 4), 'e', letter(7 * (class % 4)), 'r'].iter().collect()
 }
 
-/// A word in one of the spellings that are equal to the upstream.
+/// Returns a word in one of the spellings that are equal to the upstream.
 fn spelt(dice: &mut Dice, word: &str, truth: Truth) -> String {
     let mut out = String::new();
     for letter in word.chars() {
@@ -239,7 +241,8 @@ fn spelt(dice: &mut Dice, word: &str, truth: Truth) -> String {
     out
 }
 
-/// An instant, a tenth of a second from the next, as serializers write it that leave out zeros.
+/// Returns an instant of a class, a tenth of a second from the next, in one of several zones, with or without trailing
+/// zeros.
 fn instant(dice: &mut Dice, class: u32) -> String {
     let (seconds, tenth) = (class / 10, class % 10);
     let fraction = match (tenth, dice.below(3)) {

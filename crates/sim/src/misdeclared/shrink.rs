@@ -1,9 +1,9 @@
-//! Makes walks through misdeclared lists small.
+//! Smaller variants of scenarios of misdeclared lists.
 
 use super::scenario::Scenario;
 use crate::shrink::{Candidates, chunks};
 
-/// Scenarios that are smaller in one respect, the boldest first.
+/// Returns scenarios that are smaller in one respect, those with the largest step first.
 pub(crate) fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     let mut all = Candidates::new(scenario);
     all.with(|it| it.plan.clear());

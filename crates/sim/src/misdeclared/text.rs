@@ -1,4 +1,4 @@
-//! The words of scenarios of lists that are sorted otherwise than they are declared.
+//! The text form of scenarios of misdeclared lists. Words never change: files in `regressions/` have them.
 
 use cursorgate_core::pagination::paging::Family;
 

@@ -1,4 +1,4 @@
-//! A list at work, and what its answers showed since the last page.
+//! A model of an upstream that sorts otherwise than its order declares.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use cursorgate_core::{
 use super::scenario::{Change, Row, Scenario, Tied};
 use crate::{dice::mix, founded::Record};
 
-/// A list at work, and what its answers showed since the last page.
+/// An upstream, with a record of the states that the answers to one request showed.
 pub(crate) struct Upstream<'a> {
     pub(crate) scenario: &'a Scenario,
     rows: Vec<Row>,
@@ -28,7 +28,7 @@ pub(crate) struct Upstream<'a> {
     pub(crate) changes: u64,
     pub(crate) shown: Vec<Vec<Row>>,
     pub(crate) story: Vec<String>,
-    /// Why the last page's claim does not follow from its answers.
+    /// The reason that the last page's claim does not follow from its answers.
     pub(crate) unfounded: Option<String>,
 }
 
@@ -45,6 +45,7 @@ impl<'a> Upstream<'a> {
         self.rows.insert(at, row.clone());
     }
 
+    /// Makes the change that is due before the next answer.
     fn change(&mut self) {
         let due = self.scenario.plan.get(self.queries).and_then(Option::as_ref);
         self.changes += u64::from(due.is_some());
@@ -88,10 +89,12 @@ impl<'a> Upstream<'a> {
         let mut answer = Answer::listed(body, items, keys);
         answer.total = self.scenario.traits.totals.then_some(Total { value: rows.len() as u64, exact: true });
         self.story.push(format!("    {fetch:?}: {:?}", String::from_utf8_lossy(answer.body())));
+        // States are recorded in the order of ids within ties, whatever sequence the answer had.
         self.shown.push(self.rows.clone());
         answer
     }
 
+    /// Drives the core for one page.
     pub(crate) fn page(&mut self, target: &Target, limit: u32, profile: UpstreamProfile) -> Result<Page, Refusal> {
         self.shown.clear();
         self.story.push(format!("  {limit} at {target:?}"));

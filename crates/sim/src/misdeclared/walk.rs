@@ -1,4 +1,4 @@
-//! A client that walks, now and then from an item instead of from a page's own end.
+//! The walk of a client, which at times goes on from an item's cursor instead of from a page's own end.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ use super::{
 };
 use crate::founded::FOUNDED;
 
-/// A page that is not what it says, of a list that changed.
+/// The word for a wrong page of a list that changed, which is excused and counted.
 pub(crate) const DECEIVED: &str = "deceived";
 
 /// The result of a walk.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// Each page's level, and how the walk ended where that was not at an end of the list.
+    /// The level of each page, and the end of the walk if that was no end of the list: a refusal, or [`DECEIVED`].
     pub(crate) met: Vec<&'static str>,
     pub(crate) changes: u64,
     pub(crate) violation: Option<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Outcome {
     pub(crate) story: Vec<String>,
 }
 
-/// Walks.
+/// Walks as the scenario says. The outcome has the story.
 pub(crate) fn walk(scenario: &Scenario) -> Outcome {
     let mut upstream = Upstream::new(scenario);
     let mut outcome = Outcome::default();
@@ -53,7 +53,7 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
         let page = match page {
             Ok(page) => page,
             Err(refusal) => {
-                // Nothing but a hint leads far into a list whose values don't compare.
+                // Far in a list whose values don't compare, only a hint can lead to a place: this refusal is no fault.
                 let is_far = matches!(refusal, Refusal::PositionLost { .. }) && target.hint == Hint::default();
                 outcome.met.push(if is_far { "item not found" } else { refused(&refusal) });
                 outcome.refusal = Some(refusal);
@@ -62,8 +62,8 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
         };
         if let Some(what) = upstream.unfounded.take() {
             if scenario.traits.said == Said::Opaque && !scenario.is_at_rest() {
-                // The checker knows of opaque values what one answer shows, and a row that comes between two answers
-                // stands beside none of the other's.
+                // The checker knows the order of opaque values from single answers alone. A row that came between two
+                // answers stands in one of them, so that it has no known order to the rows of the other one.
                 outcome.met.push(DECEIVED);
                 return;
             }
@@ -77,7 +77,7 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
             if scenario.is_at_rest() {
                 outcome.violation = Some(format!("{what}, at {:?}, {bound:?}", page.level()));
             } else {
-                // What came or went hid that the order is another one: no two answers show it.
+                // Rows that came or went hid the true order: no two answers contradict the declared one.
                 outcome.met.push(DECEIVED);
             }
             return;
@@ -134,7 +134,7 @@ fn refused(refusal: &Refusal) -> &'static str {
     }
 }
 
-/// Returns the place beside an item, as its own cursor leads there.
+/// Returns the position after an item (`forward`) or before it, as the item's cursor names it.
 fn beside(item: &Item, forward: bool) -> Position {
     match (item, forward) {
         (Item::Keyed(anchor), true) => Position::After(anchor.clone()),

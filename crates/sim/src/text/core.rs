@@ -1,4 +1,4 @@
-//! The words of the core's own types.
+//! The text form of types of the core. Words never change: files in `regressions/` have them.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! A text that is being written: groups of lines, each group on one line where it fits.
+//! The layout of written scenarios: groups of lines, each group on one line if it fits.
 
-/// The largest width of a group that stands on one line.
+/// The largest width, in characters, of a group on one line.
 const WIDTH: usize = 110;
 
 /// A word, or a group of lines with the character that opens it.
@@ -10,7 +10,7 @@ enum Node {
     Group(char, Vec<Vec<Self>>),
 }
 
-/// Lines that are being written.
+/// The lines of a text that is being written.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
     lines: Vec<Vec<Node>>,
@@ -21,13 +21,13 @@ impl Page {
         self.push(Node::Word(word.to_owned()));
     }
 
-    /// Writes a line.
+    /// Begins a line and writes it by `line`.
     pub(crate) fn line(&mut self, line: impl FnOnce(&mut Self)) {
         self.lines.push(Vec::new());
         line(self);
     }
 
-    /// Writes a group, which `[` or `{` opens; `inner` writes its lines.
+    /// Writes a group, which `[` or `{` opens, with the lines that `inner` writes.
     pub(crate) fn group(&mut self, opens: char, inner: impl FnOnce(&mut Self)) {
         let mut page = Self::default();
         inner(&mut page);

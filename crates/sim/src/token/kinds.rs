@@ -9,7 +9,7 @@ use super::{
 };
 use crate::worlds::WorldKind;
 
-/// All of them.
+/// All kinds, each with its floor: the least number of walks in a thousand that must meet it.
 pub(super) const KINDS: &[WorldKind<Scenario>] = &[
     WorldKind::new("sorted by ids", 115, |walk| walk.shape == Shape::Ids),
     WorldKind::new("sorted by a key", 232, |walk| walk.shape == Shape::Ordered),

@@ -1,4 +1,5 @@
-//! The promises of every page, and of the walk that it is part of.
+//! The promises of every page, and of the walk that it is part of. Messages begin with the number of the guarantee of
+//! `cursorgate_core::pagination` that is broken, or with "ends".
 
 use std::collections::HashSet;
 
@@ -11,32 +12,37 @@ use super::{
     world::{Row, Seen, Shape, World},
 };
 
-/// Pages that follow one another in one direction.
+/// A walk in one direction: pages that follow one another.
 #[derive(Debug, Default)]
 pub(crate) struct Leg {
     backward: bool,
+    /// The time when its first page was asked for.
     since: u64,
+    /// True if it began at the start of the list.
     from_start: bool,
-    /// The last of its pages.
+    /// The number of its last page.
     page: u64,
+    /// The items that it has delivered.
     had: HashSet<Seen>,
+    /// The number of the world's losses when it began.
     losses: u64,
-    /// The leg went on amid ties, some of which came again.
+    /// True if it went on amid unordered ties, some of which came twice. G2 is not asserted after that.
     amid_ties: bool,
 }
 
-/// A page that is looked at.
+/// A page with its request and the truth about both.
 pub(crate) struct Visit<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) world: &'a World,
+    /// The place that was asked for.
     pub(crate) at: &'a Node,
     pub(crate) limit: u32,
-    /// The page's number in the walk.
+    /// The number of the page in the walk, from 1 on.
     pub(crate) number: u64,
     pub(crate) visited: &'a Visited,
 }
 
-/// Checks a page.
+/// Checks all promises of a page, and adds it to its leg.
 pub(crate) fn check(visit: &Visit<'_>, leg: &mut Leg) -> Result<(), String> {
     visit.check_items()?;
     visit.check_fullness()?;
@@ -49,7 +55,7 @@ pub(crate) fn check(visit: &Visit<'_>, leg: &mut Leg) -> Result<(), String> {
     visit.check_leg(leg)
 }
 
-/// Checks that a page that was left and gone back to is the same.
+/// Checks G3 mirror: the page before the next page is the page itself, with the same items.
 pub(crate) fn check_back(items: &[Seen], visited: &Visited) -> Result<(), String> {
     if visited.items == items || visited.page.short {
         Ok(())
@@ -58,7 +64,12 @@ pub(crate) fn check_back(items: &[Seen], visited: &Visited) -> Result<(), String
     }
 }
 
-/// Checks that a page may be refused so. Returns the cause, and whether the upstream's tokens led to the place.
+/// Checks that a refusal has a cause in this world. Returns the name of the cause, and whether a page was refused to
+/// which the upstream's tokens led.
+///
+/// # Errors
+///
+/// Returns a violation if the cause that the refusal names can't be true.
 pub(crate) fn check_refusal(
     scenario: &Scenario,
     at: &Node,
@@ -81,9 +92,10 @@ pub(crate) fn check_refusal(
     let no_way_back = traits.single_use || (!traits.backward && (changed || limit > at.limit || traits.hidden > 0));
     let (cause, allowed, unneeded) = match refusal {
         Refusal::TokenGone => ("token gone", gone && forgets, false),
-        // In a list that grows with every answer, pages of one item may show the same item again and again.
+        // In a list that grows with each answer, tokens that are offsets may show one item again and again, like a
+        // circle.
         Refusal::Stuck => ("stuck", traits.circle.is_some() || (drifts && changes > 0), traits.circle.is_none()),
-        // In a circle, served items come before the place too, so that an upstream page may hold too little of a page.
+        // In a circle, served items also come before the place, so that an upstream page may hold too few others.
         Refusal::Unsupported => ("no way back", at.backward && (no_way_back || traits.circle.is_some()), false),
         Refusal::PositionLost { .. } => ("position lost", changed || traits.circle.is_some(), traits.circle.is_none()),
         Refusal::TieRun { .. } => {
@@ -105,7 +117,7 @@ pub(crate) fn check_refusal(
 }
 
 impl Leg {
-    /// Begins another leg at a page that does not go on from the last one.
+    /// Takes in a page; begins another leg if the page does not go on from the last one.
     fn go_on(&mut self, visit: &Visit<'_>) {
         let at = visit.at;
         let goes_on = self.backward == at.backward && self.page == at.by;
@@ -130,24 +142,26 @@ impl Visit<'_> {
         self.way(&self.visited.items)
     }
 
+    /// Returns items in the direction of reading.
     fn way(&self, items: &[Seen]) -> Vec<Seen> {
         if self.at.backward { items.iter().rev().copied().collect() } else { items.to_vec() }
     }
 
-    /// Returns whether there is a page beyond this one.
+    /// Returns whether the page links to one beyond it, in the direction of reading.
     fn goes_on(&self) -> bool {
         let page = &self.visited.page;
         if self.at.backward { page.previous.is_some() } else { page.next.is_some() }
     }
 
-    /// Returns whether the end is reached, and not only the last item that tokens that lead on can show.
+    /// Returns whether the page claims the end of the list. A full page back without a link claims none if tokens only
+    /// lead forward: it is the last one that such tokens can show.
     fn is_over(&self) -> bool {
         let full = self.visited.items.len() >= self.limit as usize;
         let no_way_back = self.at.backward && !self.scenario.traits.backward && full;
         !self.goes_on() && !no_way_back
     }
 
-    /// Returns whether an item is read after another, as far as the declared order tells.
+    /// Returns whether an item comes after another in the direction of reading, by the declared order.
     fn after(&self, one: Seen, other: Seen) -> bool {
         let (one, other) = (self.place(one), self.place(other));
         if self.at.backward { one < other } else { one > other }
@@ -161,7 +175,7 @@ impl Visit<'_> {
         }
     }
 
-    /// Returns the items that were shown before the page, or beyond it.
+    /// Returns the items that answers showed before the page (`backward`) or after it.
     pub(crate) fn pending(&self, backward: bool) -> Vec<Seen> {
         let items = &self.visited.items;
         let Some(edge) = (if backward { items.first() } else { items.last() }) else { return Vec::new() };
@@ -170,10 +184,11 @@ impl Visit<'_> {
         shown.filter(|item| if backward { beyond(*item) < edge } else { beyond(*item) > edge }).collect()
     }
 
+    /// Checks G2, G3 and G5 within the page, its level, and the numbers that it reports.
     fn check_items(&self) -> Result<(), String> {
         let (items, page, traits) = (self.read(), &self.visited.page, &self.scenario.traits);
         let ids: HashSet<u32> = items.iter().map(|item| item.id).collect();
-        // Two items without ids can't be told from one item, when a page of one item is pushed back again.
+        // Without ids, one item that is shown again after changes can't be told from two alike.
         let can_be_told = self.shape() != Shape::Anonymous || (self.world.changes == 0 && traits.circle.is_none());
         if ids.len() < items.len() && can_be_told {
             return Err("G2: an id twice in one page".to_owned());
@@ -194,6 +209,7 @@ impl Visit<'_> {
                 return Err(format!("G3: {:?} does not come after {:?}", pair[1], pair[0]));
             }
         }
+        // Pages by token are never exact: no answer shows the items before a token.
         let level = match page.level() {
             Level::Checked => declared,
             Level::Anchored => true,
@@ -214,11 +230,13 @@ impl Visit<'_> {
         Ok(())
     }
 
+    /// Checks that a page has as many items as were asked for, unless it ends the list or says that it was cut short.
     fn check_fullness(&self) -> Result<(), String> {
         let (count, limit, page) = (self.visited.items.len(), self.limit as usize, &self.visited.page);
         let traits = &self.scenario.traits;
         let most = self.visited.shown.iter().map(|shown| shown.items.len()).max().unwrap_or(0);
-        // Pages that were read while a place was looked for by marks come no second time.
+        // A token for one use can't be asked for again, so that upstream pages that were read to find the place are
+        // served. Regression: `a-page-read-ahead-by-a-token-for-one-use`.
         let may_be_longer = traits.single_use && (count < limit + most || !self.shape().is_declared());
         if count > limit && !may_be_longer {
             return Err(format!("{count} items of {limit}"));
@@ -239,7 +257,7 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// Checks that a list ends only where an answer claims so.
+    /// Checks that a page ends the list only where an answer showed the end.
     fn check_ends(&self) -> Result<(), String> {
         let (page, traits, shown) = (&self.visited.page, &self.scenario.traits, &self.visited.shown);
         let (starts, ends) = (shown.iter().any(|shown| shown.at_start), shown.iter().any(|shown| shown.at_end));
@@ -247,7 +265,7 @@ impl Visit<'_> {
         if page.next.is_none() && !ends {
             return Err("ends: no next, and there was more".to_owned());
         }
-        // A page back that fits into no page of the upstream's can't be offered if tokens only lead on.
+        // Where tokens only lead forward, a page back can be offered only within an upstream page that is read again.
         let can_lead_back = traits.backward && !traits.single_use && (!empty || self.at.backward);
         if page.previous.is_none() && !starts && can_lead_back {
             return Err("ends: no previous, and there was more".to_owned());
@@ -255,7 +273,8 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// Checks that the items shown beyond the place, and up to the last item, are on the page.
+    /// Checks G1 in a declared order: the items that answers showed beyond the place, up to the page's last item, are
+    /// on the page. An item that came since among those that an earlier answer had shown is not due.
     fn check_shown(&self) -> Result<(), String> {
         if !self.shape().is_declared() {
             return Ok(());
@@ -292,22 +311,21 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// Checks that a page of level `checked` skips no item that was there throughout, shown or not: whatever the tokens
-    /// are, every item that has been between the place and the last item since before the place was handed out is on
-    /// the page.
+    /// Checks G6: a page of level `checked` has every item that has been between its place and its last item since
+    /// before the place was handed out, shown or not, whatever the tokens are.
     fn check_level(&self) -> Result<(), String> {
         let (items, Visited { page, since, .. }) = (self.read(), self.visited);
         if page.level() != Level::Checked {
             return Ok(());
         }
-        // A snapshot shows the list as it was when the walk began, at the latest.
+        // A snapshot shows the list as it was when the walk began, so that later items are not due.
         let since = if self.scenario.traits.place == Place::Snapshot { 1 } else { (*since).min(self.at.when) };
         let from = self.at.anchor;
         let is_due = |item: Seen| {
             from.is_none_or(|anchor| self.after(item, anchor))
                 && (self.is_over() || items.last().is_some_and(|last| self.after(*last, item)))
         };
-        // An item that is there now, and has been since, was there throughout.
+        // An item that exists and has not changed since was there throughout.
         let throughout = |row: &&Row| !row.hidden && row.since < since && is_due(row.seen);
         match self.world.rows.iter().filter(throughout).find(|row| !items.contains(&row.seen)) {
             Some(row) => Err(format!("G6: says that it is checked, and {:?} is not served", row.seen)),
@@ -315,13 +333,13 @@ impl Visit<'_> {
         }
     }
 
-    /// Checks that the items shown when the place was handed out, amid a page that is read again, are on the page: they
-    /// are seen if they were moved out of that page.
+    /// Checks G1 of a place amid an upstream page: the items that were shown beyond it when it was handed out, and
+    /// still exist, are on the page, although the upstream page that is read again may have moved.
     fn check_pending(&self) -> Result<(), String> {
         let (items, traits) = (self.read(), &self.scenario.traits);
         let astray = traits.place == Place::Item && self.scenario.has_moves();
         let changed = self.visited.shown.first().is_some_and(|shown| shown.changes != self.world.changes);
-        // An item that a token leads past looks like a deleted one.
+        // An item that a token leads past looks like a deleted one: so do those past which a circle leads.
         let astray = astray || traits.circle.is_some_and(|(to, from)| to > from);
         if !self.shape().is_declared() || self.at.target.hint.offset.0 == 0 || astray || changed {
             return Ok(());
@@ -334,11 +352,11 @@ impl Visit<'_> {
         }
     }
 
-    /// Returns all items that were shown, each once, in the direction of reading.
+    /// Returns the items of all answers as one sequence in the direction of reading, each once.
     fn shown_in_a_row(&self) -> Vec<Seen> {
         let mut flat: Vec<Seen> = Vec::new();
         for shown in &self.visited.shown {
-            // The items before an item that was shown already were passed.
+            // An answer overlaps those before it: the items up to the last common one were passed.
             let items = self.way(&shown.items);
             let onward = shown.backward == self.at.backward || flat.is_empty();
             if onward {
@@ -352,7 +370,9 @@ impl Visit<'_> {
         flat
     }
 
-    /// Checks a page without a declared order: items shown beyond the marks are on the page, items before them are not.
+    /// Checks G1 and G2 without a declared order: items that were shown beyond the marks are on the page, items before
+    /// them are not. The returns without a check are places at which the marks themselves don't show where the page
+    /// begins.
     fn check_marks(&self, leg: &Leg) -> Result<(), String> {
         if self.shape().is_declared() || self.scenario.traits.circle.is_some() {
             return Ok(());
@@ -360,30 +380,31 @@ impl Visit<'_> {
         let flat = self.shown_in_a_row();
         let passed = flat.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
         let ahead = flat.iter().position(|item| self.at.ahead.contains(item));
-        // An item that was served out of its order, because it came in between, marks no place.
+        // Marks that stand in another sequence than they were served in name no single place.
         let places = self.at.trail.iter().filter_map(|item| flat.iter().position(|other| other == item));
         if !places.is_sorted() {
             return Ok(());
         }
-        // An earlier item that turns up alone, without those that were beside it, is outvoted.
+        // The majority of marks decides: an earlier item that turns up without those that were beside it is outvoted.
         let upstream_pages = self.visited.shown.iter().map(|shown| self.way(&shown.items));
         let marked = |items: &[Seen]| items.iter().filter(|item| self.at.trail.contains(item)).count();
         let outvoted = upstream_pages.filter(|items| marked(items) > 0).take(1).any(|items| {
             let passed = items.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
             marked(&items) * 2 <= passed.min(self.at.trail.len())
         });
-        // So is an item alone on a page after others that show none: it may have been moved there, as well as they.
+        // So is a single one after an answer without any: it may have been moved there.
         let mut upstream_pages =
             self.visited.shown.iter().filter(|shown| !shown.items.is_empty()).map(|shown| marked(&shown.items));
         let outvoted = outvoted || (upstream_pages.next() == Some(0) && upstream_pages.sum::<usize>() == 1);
         let place = match ahead {
             Some(ahead) if passed == 0 || outvoted => ahead,
-            // Or the place was found by the end of the upstream page before.
+            // No mark is left, or the place was found by the end of the upstream page before it.
             None if outvoted || (passed == 0 && self.at.backward && !self.scenario.traits.backward) => return Ok(()),
             _ => passed,
         };
         let items = self.read();
-        // Items without ids are recognised only by those beside them.
+        // Items without ids are recognised by their bytes: G2 is asserted where none of the marks is twice, and none
+        // changed.
         let marks: HashSet<&Seen> = self.at.trail.iter().collect();
         let told_apart = self.shape() != Shape::Anonymous
             || (marks.len() == self.at.trail.len()
@@ -396,7 +417,7 @@ impl Visit<'_> {
         let end =
             items.last().and_then(|last| flat.iter().position(|item| item == last)).map_or(place, |place| place + 1);
         let end = if self.is_over() { flat.len() } else { end };
-        // An item that came since the place was handed out may be on either side of it.
+        // An item that came since the place was handed out may stand on either side of it.
         let since = |item: &Seen| !self.world.had(*item, self.at.when);
         let had = |item: &Seen| leg.had.contains(item) || self.at.trail.contains(item) || since(item);
         match flat[place..end.max(place)].iter().find(|item| !items.contains(item) && !had(item)) {
@@ -405,17 +426,19 @@ impl Visit<'_> {
         }
     }
 
-    /// Checks that no item comes twice on the way, and none is left out if the tokens are perfect.
+    /// Checks the whole leg: G2, no item comes twice; and, at the end of a walk from the start whose tokens kept their
+    /// place, G1, each item that was there throughout was delivered.
     fn check_leg(&self, leg: &mut Leg) -> Result<(), String> {
         let traits = &self.scenario.traits;
         let known = self.shape().is_declared() || self.world.changes == 0;
-        // A list that goes round, and whose order proves nothing, is found after some rounds.
+        // A circle of tokens through a list whose order proves nothing is detected after some rounds, which repeat
+        // items.
         let round =
             traits.circle.is_some() && matches!(self.shape(), Shape::Undeclared | Shape::Anonymous | Shape::Loose);
         let anchored = self.visited.page.level() == Level::Anchored;
         for item in self.read() {
-            // Amid ties that are not ordered, the anchor alone shows which of them were served, as far as it is in
-            // view.
+            // Amid unordered ties, only the anchor's place among them shows which were served. A token that drifts may
+            // leave it out, and the page is `anchored`, which promises less.
             let tied = self.at.anchor.is_some_and(|anchor| anchor.key == item.key);
             let amid = anchored && tied && !traits.keeps_places() && self.shape() == Shape::Loose;
             let twice = !leg.had.insert(item);
@@ -426,7 +449,7 @@ impl Visit<'_> {
         }
         let stays = match traits.place {
             Place::Keys => true,
-            // A client that wanders may go on in the list as another request saw it.
+            // A client that wanders may go on in the snapshot of another request.
             Place::Snapshot => !self.scenario.wanders(),
             Place::Item => !self.scenario.has_moves(),
             Place::Offset => traits.circle.is_none() && self.world.losses == leg.losses,

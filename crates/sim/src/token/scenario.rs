@@ -1,4 +1,4 @@
-//! A walk as plain data, and how it is drawn.
+//! A scenario of a list by token: a walk as plain data, drawn from a seed.
 
 use cursorgate_core::pagination::{
     paging::{Family, Paging, Sizes, Tokens},
@@ -11,32 +11,32 @@ use super::{
 };
 use crate::dice::{Dice, mix};
 
-/// The client that goes through the list.
+/// The way of a client through the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     /// From the start to the end.
     Forward,
-    /// To the end, and back to the start.
+    /// From the start to the end, and back to the start.
     ThereAndBack,
-    /// Reads a page, deletes it, asks for the next.
+    /// The client reads a page, deletes its items, and asks for the next.
     Worker,
-    /// Next, next, back, next.
+    /// The client follows a link for each click.
     Wander(Vec<Click>),
 }
 
 /// The next move of a client that wanders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Click {
-    /// To the next page; where there is none, to the previous one.
+    /// To the next page; if there is none, to the previous one.
     Next,
-    /// The other way round.
+    /// To the previous page; if there is none, to the next one.
     Previous,
-    /// To a page of long ago.
+    /// To a place that an earlier page led to.
     Earlier(u32),
 }
 
 impl Click {
-    /// Two clicks of five go back, and one of ten to a page of long ago.
+    /// Draws a click: one in ten goes to an earlier place, and two in five of the others go back.
     fn draw(dice: &mut Dice) -> Self {
         let back = dice.chance(40);
         match (dice.chance(90), back) {
@@ -47,7 +47,7 @@ impl Click {
     }
 }
 
-/// All that decides a walk.
+/// Everything that decides a walk.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scenario {
     pub(crate) shape: Shape,
@@ -57,25 +57,25 @@ pub(crate) struct Scenario {
     pub(crate) plan: Vec<Vec<Change>>,
     pub(crate) traits: Traits,
     pub(crate) style: Style,
-    /// The limits of its pages, in turn, for ever.
+    /// The limits of the pages: each page takes the next one, and after the last one the first.
     pub(crate) limits: Vec<u32>,
     pub(crate) short_pages: ShortPages,
 }
 
-/// The kinds of changes, in percent of all; the rest are deletions.
+/// The frequency and the kinds of changes. Kinds are in percent of all changes; the rest are deletions.
 #[derive(Clone, Copy, Debug)]
 struct Churn {
     /// The frequency of a change before an answer, in percent.
     often: u32,
     inserts: u32,
     moves: u32,
-    /// So many of the inserts are before all others.
+    /// The percentage of inserts that come before all other items.
     at_head: u32,
 }
 
 /// The number of clicks of a client that wanders.
 const CLICKS: u32 = 25;
-/// Before so many answers something can happen.
+/// The number of answers before which the list may change.
 const TICKS: u32 = 200;
 
 impl Churn {
@@ -111,6 +111,7 @@ impl Scenario {
         let shape =
             dice.pick(&[Shape::Ids, Shape::Ordered, Shape::Ordered, Shape::Loose, Shape::Undeclared, Shape::Anonymous]);
         let place = dice.pick(&[Place::Offset, Place::Offset, Place::Keys, Place::Keys, Place::Snapshot, Place::Item]);
+        // Tokens that are items need ids.
         let place = if place == Place::Item && shape == Shape::Anonymous { Place::Keys } else { place };
         let rows: u32 = dice.pick(&[0, 1, 5, 20, 40]);
         let unit = dice.below(8) + 1;
@@ -123,10 +124,13 @@ impl Scenario {
         let ends = dice.pick(&[Ends::Exact, Ends::Promise, Ends::Flag, Ends::Empty]);
         let ends = if place == Place::Item && ends == Ends::Promise { Ends::Flag } else { ends };
         let circle = place == Place::Offset && ends == Ends::Exact && dice.chance(40) && rows > 5;
+        // An upstream page of hidden items alone is empty, which would end a list that an empty page ends.
         let hidden = if ends != Ends::Empty && place != Place::Item && dice.chance(15) { 40 } else { 0 };
+        // Going round in a circle uses tokens again.
         let single_use = !circle && place != Place::Item && dice.chance(10);
         let often = dice.pick(&[0, 0, 20, 60]);
         let churn = Churn {
+            // Without an order, a circle is detected by a page that comes again as a whole: the list must rest.
             often: if circle && !shape.is_declared() { 0 } else { often },
             inserts: dice.pick(&[0, 50, 50, 100]),
             moves: dice.pick(&[0, 0, 20]),
@@ -177,7 +181,7 @@ impl Scenario {
         (0..pages).map(|_| one(dice)).collect()
     }
 
-    /// Returns whether anything happens to the list while it is read, and whether items get other places.
+    /// Returns whether the list changes while it is read.
     pub(crate) fn is_changing(&self) -> bool {
         self.plan.iter().any(|due| !due.is_empty())
     }
@@ -190,7 +194,7 @@ impl Scenario {
         matches!(self.style, Style::Wander(_))
     }
 
-    /// Returns the facts that the dialect declares.
+    /// Returns the declarations of the dialect.
     pub(crate) fn paging(&self) -> Paging {
         let tokens = Tokens {
             backward: self.traits.backward,

@@ -1,9 +1,9 @@
-//! Makes walks by token small.
+//! Smaller variants of scenarios of lists by token.
 
 use super::scenario::{Scenario, Style};
 use crate::shrink::{Candidates, chunks};
 
-/// Scenarios that are smaller in one respect, the boldest first.
+/// Returns scenarios that are smaller in one respect, those with the largest step first.
 pub(crate) fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     let mut all = Candidates::new(scenario);
     all.with(|it| it.plan.clear());

@@ -1,4 +1,4 @@
-//! The words of scenarios of lists that are paged by token.
+//! The text form of scenarios of lists by token. Words never change: files in `regressions/` have them.
 
 use cursorgate_core::pagination::{paging::Sizes, resolver::ShortPages};
 

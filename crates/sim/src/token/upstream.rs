@@ -1,4 +1,4 @@
-//! An upstream that hands out tokens.
+//! A model of an upstream that hands out tokens.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -13,72 +13,77 @@ use cursorgate_core::{
 
 use super::world::{Row, Seen, Shape, World};
 
-/// The place that a token names.
+/// The meaning of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// An offset in disguise: it drifts.
+    /// An offset in disguise: after changes before it, it leads to another place.
     Offset,
-    /// After an item, by what the list is sorted by: the item need not be there any more.
+    /// The place of an item in the order, which need not exist any more.
     Keys,
-    /// An offset in the list as it was when it was first asked for.
+    /// An offset in the list as it was when its first page was asked for.
     Snapshot,
-    /// The id of an item that must be there.
+    /// The id of an item, which must exist. The client makes the token from the last item.
     Item,
 }
 
-/// The signal of the end.
+/// The sign by which the upstream ends the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ends {
-    /// No token where nothing follows.
+    /// No token where no item follows.
     Exact,
-    /// No token on a page that is not full: a full one may lead to nothing.
+    /// No token on a page that is not full. A full last page has one, which leads to an empty page.
     Promise,
-    /// By a flag, in the direction that was asked for; tokens are there all the same in the other.
+    /// A flag for the direction that was asked for.
     Flag,
-    /// Only by an empty page.
+    /// An empty page alone.
     Empty,
 }
 
+/// The behaviour of an upstream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Traits {
     pub(crate) place: Place,
     pub(crate) sizes: Sizes,
-    /// The upstream gives so many items whatever is asked for.
+    /// The number of items that the upstream gives whatever size is asked for.
     pub(crate) ignores_size: Option<u32>,
     pub(crate) ends: Ends,
+    /// True if there are tokens that lead backward.
     pub(crate) backward: bool,
-    /// A token that leads back is given on the first page too.
+    /// True if a page has a token that leads backward even if no item is before it.
     pub(crate) previous_always: bool,
+    /// True if a token works once.
     pub(crate) single_use: bool,
-    /// Every token is new.
+    /// True if equal places get new tokens each time.
     pub(crate) fresh: bool,
-    /// Tokens are forgotten after so many requests.
+    /// The number of requests after which tokens expire.
     pub(crate) lasts: Option<u64>,
-    /// So many items of a hundred are dropped after the limit.
+    /// The percentage of items that are dropped after the limit has been applied.
     pub(crate) hidden: u32,
-    /// A token that should lead to this offset or beyond leads back to the first.
+    /// A circle `(to, from)`: a token that should lead to the offset `from` or beyond leads to the offset `to`.
     pub(crate) circle: Option<(u32, u32)>,
     pub(crate) total: bool,
 }
 
 impl Traits {
-    /// Returns whether tokens go on leading to the same place, whatever happens to the list.
+    /// Returns whether tokens keep their place whatever changes.
     pub(crate) fn keeps_places(&self) -> bool {
         matches!(self.place, Place::Keys | Place::Snapshot)
     }
 }
 
-/// The content of an answer.
+/// The true content of an answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
     pub(crate) items: Vec<Seen>,
     pub(crate) backward: bool,
+    /// The time at which it was given.
     pub(crate) when: u64,
-    /// The number of changes when it was given.
+    /// The number of changes to the list by then.
     pub(crate) changes: u64,
-    /// No item came before, or after it, when it was given.
+    /// True if it began at the start of the list, and ended at its end.
     pub(crate) at_start: bool,
     pub(crate) at_end: bool,
+    /// True if the token had no meaning any more.
     pub(crate) gone: bool,
 }
 
@@ -143,11 +148,13 @@ impl<'a> Upstream<'a> {
         if self.traits.place == Place::Item {
             return (answer, shown);
         }
+        // A token of keys names the last row of the page, which an empty page does not have.
         if next && !(range.is_empty() && self.traits.place == Place::Keys) {
             let circled = self.traits.circle.filter(|(_, end)| range.end >= *end as usize && ahead);
             let goes_on = circled.map_or(range.end, |(start, _)| start as usize);
             let rank = rows[range.clone()].last().map_or(0, |row| row.rank);
             answer.next = Some(self.mint(goes_on, rank, snapshot, world.now));
+            // An answer whose token leads back into the circle does not end the list.
             shown.at_end &= circled.is_none();
         }
         let always = self.traits.previous_always && !(fetch.backward && self.traits.ends == Ends::Flag);
@@ -158,7 +165,7 @@ impl<'a> Upstream<'a> {
         (answer, shown)
     }
 
-    /// Returns the rows that a token leads to, with the number of their snapshot.
+    /// Returns the rows of the list that a token leads into, with the number of their snapshot.
     fn rows(&mut self, token: Option<&Parsed>, world: &World) -> (usize, Vec<Row>) {
         let snapshot = match (self.traits.place, token) {
             (Place::Snapshot, Some(token)) => token.snapshot,
@@ -171,7 +178,7 @@ impl<'a> Upstream<'a> {
         (snapshot, self.snapshots[snapshot].clone())
     }
 
-    /// Returns whether a token leads nowhere: it is too old, or its item does not exist.
+    /// Returns whether a token has no meaning any more: it has expired, or its item does not exist.
     fn is_gone(&self, token: &Parsed, world: &World) -> bool {
         let stale = self.traits.lasts.is_some_and(|lasts| token.minted + lasts < world.now);
         let named = |row: &Row| u64::from(row.seen.id) == token.number;
@@ -185,7 +192,7 @@ impl<'a> Upstream<'a> {
         (match &self.traits.sizes {
             Sizes::Free { least, most } => {
                 assert!(asked >= *least && most.is_none_or(|most| asked <= most), "asked for {asked}");
-                // A cap that nobody told of.
+                // A cap that no dialect declares.
                 asked.min(9)
             }
             Sizes::Listed(sizes) => {
@@ -232,7 +239,7 @@ impl<'a> Upstream<'a> {
         let (number, snapshot) = (next(), next() as usize);
         let down = self.traits.place == Place::Item && self.descending && self.shape.is_declared();
         let number = if down { 1_000_000 - number } else { number };
-        // An item is named for as long as it is there.
+        // An item's id never expires.
         let minted = if self.traits.place == Place::Item { u64::MAX / 2 } else { next() };
         Parsed { number, snapshot, minted }
     }
@@ -266,7 +273,8 @@ impl<'a> Upstream<'a> {
         answer
     }
 
-    /// Numbers run down where the order does; the upstream's own numbers run up.
+    /// Returns a number as answers show it. Internal numbers ascend in the order of the list; in a descending order the
+    /// shown ones descend.
     fn shown(&self, value: u32) -> u32 {
         if self.descending && self.shape.is_declared() { 1_000_000 - value } else { value }
     }

@@ -1,4 +1,4 @@
-//! A list that changes.
+//! A list by token that changes.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use cursorgate_core::pagination::order::{Direction, Kind, Nulls, Order, SortKey,
 
 use crate::dice::Dice;
 
-/// The known order of the list.
+/// The order of the list, as it is declared and shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// By id.
     Ids,
     /// By a key, ties by id.
     Ordered,
-    /// By a key, ties by something that is not shown.
+    /// By a key, ties in an order that is not shown.
     Loose,
-    /// No order.
+    /// No declared order.
     Undeclared,
-    /// No order, and no ids.
+    /// No declared order, and no ids.
     Anonymous,
 }
 
@@ -45,45 +45,46 @@ impl Shape {
     }
 }
 
-/// An item as it is at a time: what a walk must not see twice.
+/// The identity of an item as answers show it: an item that moved has another key, and is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Seen {
     pub(crate) key: u32,
     pub(crate) id: u32,
 }
 
+/// An item of the list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     pub(crate) seen: Seen,
-    /// Its place among the others.
+    /// The number by which the upstream sorts.
     pub(crate) rank: u64,
-    /// Items are dropped from answers after the limit.
+    /// True if the item is dropped from answers after the limit has been applied.
     pub(crate) hidden: bool,
-    /// When it came to be as it is.
+    /// The time of its insertion or last move.
     pub(crate) since: u64,
 }
 
-/// An item that is to come.
+/// An item that is to be inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Birth {
-    /// Decides where it stands: its id, its key or its rank, whatever the list is sorted by.
+    /// The number that decides its place: its id, key or rank, by the shape of the list.
     pub(crate) number: u32,
-    /// The item comes before all others.
+    /// True if the item comes before all others.
     pub(crate) at_head: bool,
-    /// The item is dropped from answers after the limit.
+    /// True if the item is dropped from answers after the limit has been applied.
     pub(crate) hidden: bool,
 }
 
-/// A change of the list. Items are chosen by a number modulo how many there are.
+/// A change of the list. A number, taken modulo the number of items, chooses an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Insert(Birth),
     Delete(u32),
-    /// An item gets another key, and with it another place.
+    /// Gives an item another key, and with it another place.
     Move(u32, u32),
 }
 
-/// The number of keys.
+/// The number of different keys.
 pub(crate) const KEYS: u32 = 30;
 
 impl Birth {
@@ -92,15 +93,17 @@ impl Birth {
     }
 }
 
+/// The list and its clock.
 #[derive(Debug)]
 pub(crate) struct World {
     shape: Shape,
     pub(crate) rows: Vec<Row>,
+    /// The number of ticks so far: one before each answer.
     pub(crate) now: u64,
-    /// The number of items that were deleted or moved, and the number of all changes.
+    /// The number of items that were deleted or moved, and that of all changes.
     pub(crate) losses: u64,
     pub(crate) changes: u64,
-    /// The number of items that came to places where none stood, the first ones among them.
+    /// The number of items that came to the list, or to other places in it, the first ones included.
     pub(crate) arrivals: u64,
     next_id: u32,
 }
@@ -113,7 +116,7 @@ impl World {
         world
     }
 
-    /// Time goes on, and something happens.
+    /// Lets one tick pass, with its changes.
     pub(crate) fn tick(&mut self, due: &[Change]) {
         self.now += 1;
         for &change in due {
@@ -144,7 +147,7 @@ impl World {
         self.changes += (before - self.rows.len()) as u64;
     }
 
-    /// Returns whether an item has been as it is since a time.
+    /// Returns whether an item exists and has not changed since a time.
     pub(crate) fn had(&self, item: Seen, since: u64) -> bool {
         self.rows.iter().any(|row| row.seen == item && row.since <= since)
     }
@@ -152,7 +155,7 @@ impl World {
     fn insert(&mut self, Birth { number, at_head, hidden }: Birth) {
         let first = self.rows.first();
         let id = match self.shape {
-            // An id that decides the place is the next that is free.
+            // The id decides the place: the next free one after the drawn number.
             Shape::Ids => {
                 let below = first.map(|row| row.seen.id - 1).filter(|&below| at_head && below > 0).unwrap_or(10_000);
                 let mut ids = (0..=self.rows.len() as u32).map(|further| (number + further) % below + 1);

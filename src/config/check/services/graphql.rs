@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routes_give_fields_their_names() {
+    fn names_of_routes_become_names_of_fields() {
         for (route, field) in [
             ("users", "users"),
             ("team-users", "teamUsers"),

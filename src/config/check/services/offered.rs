@@ -15,7 +15,7 @@ pub(super) struct Offering {
     pub(super) table: &'static str,
     /// The place in which names are unique.
     pub(super) place: &'static str,
-    /// A list, as the service calls it.
+    /// The service's word for a list, such as `field`.
     pub(super) part: &'static str,
     /// A name, as an example.
     pub(super) sample: &'static str,
@@ -25,8 +25,8 @@ pub(super) struct Offering {
 }
 
 impl Offering {
-    /// Names each list that is asked for by GET, from the names, the exceptions and the descriptions of the table. Reports names
-    /// that two lists would have.
+    /// Names each list that is asked for by GET, from the names, the exceptions and the descriptions of the table.
+    /// Reports names that two lists would have.
     pub(super) fn read(
         &self,
         (written, routes): (&Spanned, &[RouteSettings]),

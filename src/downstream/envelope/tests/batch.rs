@@ -1,4 +1,4 @@
-//! The envelope of batch services, and what it repeats of requests.
+//! The envelope of batch services, and the values that it repeats from requests.
 
 use std::fmt::Write as _;
 
@@ -55,7 +55,7 @@ fn batch_answers_look_like_their_snapshot() {
 }
 
 #[test]
-fn what_is_repeated_is_what_came() {
+fn repeated_values_keep_their_spelling() {
     let text = r#"{ "body": {
         "whole": "{request}", "again": ["{request/a}", "{request/a}"], "deep": { "only": "{request/a/b~1c}" },
         "or": "{request/x|null}", "text": "{request/a:string} of {collection}", "items": ["{item}"]

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The places in a body that have a meaning, compiled.
+/// The places in a body that the gateway reads or removes, compiled.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BodyPlaces {
     /// The client's own parameters.
@@ -32,9 +32,9 @@ pub(super) struct BodyPlaces {
     misplaced: Vec<Pointer>,
     /// The members that become query parameters of the upstream.
     query: Vec<(String, Pointer)>,
-    /// Removes the client's own parameters.
+    /// The edits that remove the client's own parameters.
     without_own: Edits,
-    /// Removes these and the members to which cursors are not bound.
+    /// The edits that also remove the members to which cursors are not bound: private and ignored ones.
     counted: Edits,
 }
 
@@ -90,13 +90,15 @@ impl BodyPlaces {
         sound.then_some(places)
     }
 
-    /// Returns whether the body contains parameters of the client.
+    /// Returns whether any of the client's own parameters stand in the body.
     pub(super) fn has_roles(&self) -> bool {
         !self.roles.is_empty()
     }
 
     /// Returns the client's own parameters. Null counts as absent.
     pub(super) fn own(&self, body: &RequestBody) -> Result<Vec<(Role, String)>, Box<Problem>> {
+        // Parameters in a value that is no object would be ignored without notice. Test:
+        // `problems_of_a_body_name_their_place`.
         for (parent, found) in self.parents.iter().zip(body.find(&self.parents)) {
             let kind = found.map_or(ScalarKind::Null, scalar::kind);
             if !matches!(kind, ScalarKind::Null | ScalarKind::Object) {
@@ -159,7 +161,8 @@ impl BodyPlaces {
         let left = edited(body.bytes(), &self.without_own).map_err(unreadable)?;
         let mut counted = edited(body.bytes(), &self.counted).map_err(unreadable)?;
         if !self.paged(body).is_empty() {
-            // The page by cursor has the same filters: the cursors of a legacy page lead on without its members.
+            // A page by cursor must have the same filters, because the cursors of a legacy page lead on without its
+            // members. Test: `old_requests_page_in_their_bodies`.
             counted = self.without_page(counted).map_err(unreadable)?;
         }
         let spelling = canonical(&counted, u16::MAX).map_err(|_| unreadable(JsonError::TooDeep))?;

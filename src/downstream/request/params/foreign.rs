@@ -2,7 +2,7 @@
 //!
 //! As filters, such parameters would pass to the upstream. An upstream that ignores them gives another order or another
 //! number of items than the client asked for; one that sorts by them changes the list below the gateway. Both would be
-//! answered with 200, so these names are refused. Test: `no_order_and_no_page_is_ignored`.
+//! answered with 200, so these names are refused. Test: `paging_and_sort_parameters_of_other_apis_are_refused`.
 //!
 //! The tables have the names of the built-in dialects and envelopes, and those of widespread APIs that none of them
 //! describes. Left out are words by which APIs filter as often: `after`, `before`, `size`, `start`. Those are refused
@@ -113,7 +113,7 @@ pub(super) enum ForeignUse {
     Direction,
 }
 
-/// The names that a list refuses.
+/// The names of parameters that a list refuses, because other APIs page or sort by them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ForeignNames {
     /// The names in their plain form.
@@ -202,6 +202,7 @@ impl Parameters {
             }
         }
         let declared = &list.parameters;
+        // The parameter that identifies legacy clients is declared too, whatever its name is elsewhere.
         let client = list.legacy.client.as_ref().and_then(|client| match &client.known_by {
             KnownBy::Parameter(name) => Some(name),
             KnownBy::Header(_) => None,

@@ -3,7 +3,7 @@
 use super::{Parameters, ParsedQuery, RequestKind, Role, SortTerm};
 use crate::pagination::order::Direction;
 
-/// A legacy request that the upstream answers.
+/// A legacy request that passes to the upstream, as observation reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LegacyQuery {
     /// The dialect's paging parameters, decoded, in order, under the dialect's names; none of an unmarked request.
@@ -17,17 +17,17 @@ pub struct LegacyQuery {
 /// The order of a legacy request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegacySort {
-    /// None: the list comes in its declared order.
+    /// The request has no sort: the list comes in its declared order.
     Declared,
     /// The strong keys, and the direction of the id.
     Chosen(Vec<SortTerm>, Direction),
-    /// An unknown order.
+    /// The sort can't be read: the order is unknown.
     Unread,
 }
 
 impl Parameters {
-    /// Reads a query with the dialect's own paging parameters, or without any. Returns nothing for a query that pages
-    /// by the client's convention.
+    /// Reads a query with the dialect's own paging parameters, or without any. Returns `None` for a query that pages by
+    /// the client's convention.
     #[must_use]
     pub fn legacy_query(&self, query: Option<&str>) -> Option<LegacyQuery> {
         let sifted = self.sift(query.unwrap_or_default());
@@ -44,8 +44,8 @@ impl Parameters {
         Some(LegacyQuery { pairs: sifted.paging, sort, filters })
     }
 
-    /// Returns whether such a query pages by the dialect's own parameters or not at all. Returns nothing for a query that
-    /// pages by the client's convention.
+    /// Returns [`RequestKind::Legacy`] for a query that pages by the dialect's own parameters and
+    /// [`RequestKind::Unmarked`] for one that does not page; `None` for a query that pages by the client's convention.
     #[must_use]
     pub fn legacy_kind(&self, query: Option<&str>) -> Option<RequestKind> {
         let sifted = self.sift(query.unwrap_or_default());
@@ -58,8 +58,8 @@ impl Parameters {
         })
     }
 
-    /// Returns whether a query has no parameters that only new clients send. These have names that the dialect does not page
-    /// with, because the route has not handed out cursors yet.
+    /// Returns whether a query has no parameters that only new clients send. These have names that the dialect does not
+    /// page with, because the route has not handed out cursors yet.
     fn is_legacy(&self, sifted: &ParsedQuery<'_>) -> bool {
         let is_the_upstreams = |role: Role, name: &[u8]| role == Role::Sort || self.paging.find(name).is_some();
         sifted.own.iter().all(|(role, pair)| is_the_upstreams(*role, &pair.name()))

@@ -30,16 +30,16 @@ pub enum RequestedPosition {
 pub enum LinkTo<'a> {
     /// The position of a page cursor.
     Cursor {
-        /// The cursor.
+        /// The cursor as clients send it.
         token: &'a str,
         /// The page is read backward.
         backward: bool,
     },
     /// The position next to the item with an id.
     Id {
-        /// The id.
+        /// The id of the item, decoded.
         id: &'a str,
-        /// Before the item.
+        /// The page is before the item, not after it.
         backward: bool,
     },
     /// The last page, by a backward limit alone.
@@ -79,6 +79,7 @@ impl Parameters {
                 None => Ok(RequestedPosition::Last),
             };
         };
+        // A page number beside a cursor: either could be meant. Test: `a_position_is_given_once`.
         if let Some(legacy) = &sifted.legacy {
             return both_say(name, legacy);
         }
@@ -91,6 +92,7 @@ impl Parameters {
                 _ => RequestedPosition::Cursor(value),
             }),
             _ if self.empty_cursor_is_first_page => Ok(RequestedPosition::First),
+            // An empty cursor may be that of a list that has ended, where the first page would begin the walk again.
             _ => {
                 let detail = format!(
                     "`{name}` is empty: a list that has ended has no cursor; for the first page leave `{name}` out"
@@ -128,8 +130,8 @@ impl Parameters {
         Ok(said)
     }
 
-    /// If a client has a limit for each direction, a limit of the other direction asks for a range: the first items of
-    /// all before an item, or the last of all after it.
+    /// Refuses a limit against the direction of the position, if the client has a limit for each direction, as `first`
+    /// and `last` of Relay. `first` with `before` would ask for a range: the first items of the list, up to an item.
     fn check_direction(&self, role: Role, name: &str, is_given: &dyn Fn(Role) -> bool) -> Result<(), Box<Problem>> {
         let (forward, Some(backward)) = (self.name(Role::Limit), self.name(Role::LimitBackward)) else {
             return Ok(());
@@ -149,7 +151,8 @@ impl Parameters {
         }
     }
 
-    /// Returns the position next to the item with an id. Ids that can't be a segment of a path name no item.
+    /// Returns the position next to the item with an id. Refuses the ids that can't be a segment of a path, because the
+    /// item is looked up by a path with its id: the empty one, `.` and `..`.
     fn item(&self, role: Role, name: &str, id: String) -> Result<RequestedPosition, Box<Problem>> {
         if !self.seeks {
             let detail = format!("`{name}` is not taken here: this list is not looked for by the ids of its items");
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn one_parameter_says_where_the_page_lies() {
+    fn one_parameter_sets_the_position() {
         let text = str::to_owned;
         for (parameters, query, expected) in [
             (relay(), "", RequestedPosition::First),
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_excludes_each_other_is_refused() {
+    fn contradicting_positions_are_refused() {
         let elsewhere = Parameters { seeks: false, ..all() };
         for (parameters, query, code, parameter) in [
             (relay(), "before=b&after=a", Code::RangeUnsupported, "before"),
@@ -259,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn links_say_the_place_in_the_clients_own_words() {
+    fn links_use_the_clients_own_parameters() {
         const TOKEN: LinkTo<'_> = LinkTo::Cursor { token: "t", backward: false };
         const BACK: LinkTo<'_> = LinkTo::Cursor { token: "t", backward: true };
         for (parameters, query, to, link) in [

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// The names of fields and directions in two parameters.
+/// The parameters with the fields and with their directions, where a client sends these apart.
 const FIELDS: &str = "sort_by";
 const DIRECTIONS: &str = "order_by";
 
@@ -115,6 +115,8 @@ impl Sorting {
         let is_pair = |name: &str| self.takes_pair && (name == FIELDS || name == DIRECTIONS);
         let known = |name: &str| self.form.keys.iter().any(|key| key.pairs.iter().any(|(own, _)| own == name));
         let all = |is: &dyn Fn(&str) -> bool| said.iter().all(|(name, _)| is(name));
+        // A fault waits until the upstream's own words have been tried: `sort=email,desc` may be these. Test:
+        // `all_grammars_mean_the_same`.
         let mut fault = None;
         if all(&is_own)
             && let Some((name, value)) = single(said)
@@ -124,6 +126,7 @@ impl Sorting {
                 Err(problem) => fault = Some(problem),
             }
         }
+        // If `sort_by` is the client's own parameter, it has been read above.
         if all(&is_pair) && !all(&is_own) {
             match self.read_pair(said) {
                 Ok(sort) => return Ok(sort),
@@ -157,7 +160,7 @@ impl Sorting {
         Err(self.refuse(&format!("{} is not an order of this list", names.join(" with ")), &said[0].0))
     }
 
-    /// `sort_by` alone accepts every grammar; with `order_by` it accepts fields only.
+    /// Reads `sort_by` and `order_by`. `sort_by` alone accepts every grammar; with `order_by` it accepts fields only.
     fn read_pair(&self, said: &SortParameters) -> Result<ClientSort, Box<Problem>> {
         let of = |name: &'static str| {
             let values: Vec<(String, String)> = said.iter().filter(|(own, _)| own == name).cloned().collect();
@@ -201,7 +204,7 @@ fn single(said: &SortParameters) -> Option<(&str, &str)> {
     said.iter().all(|(other, same)| other == name && same == value).then_some((name, value))
 }
 
-/// Returns a name with two values.
+/// Returns the first name that has two different values.
 fn twice(said: &SortParameters) -> Option<&str> {
     let differs = |name: &str, value: &str| said.iter().any(|(other, differing)| other == name && differing != value);
     said.iter().find(|(name, value)| differs(name, value)).map(|(name, _)| name.as_str())

@@ -104,7 +104,7 @@ fn limits_are_whole_numbers_of_at_least_one() {
 }
 
 #[test]
-fn no_answer_repeats_more_of_a_value_than_can_be_read() {
+fn problems_repeat_only_the_beginning_of_a_long_value() {
     let long = "9".repeat(10_000);
     let rejecting = Parameters { over_max: OverMax::Reject, ..parameters() };
     for query in
@@ -118,7 +118,7 @@ fn no_answer_repeats_more_of_a_value_than_can_be_read() {
 
 /// Row: A12
 #[test]
-fn places_are_said_once() {
+fn a_position_is_given_once() {
     let known = parameters();
     assert_eq!(known.read(None).unwrap().place, RequestedPosition::First);
     for query in ["cursor=abc", "c%75rsor=%61bc", "cursor=abc&cursor=abc", "x=1&cursor=abc&y"] {
@@ -209,7 +209,7 @@ fn careless_spellings_reach_a_reserved_name() {
 }
 
 #[test]
-fn what_the_gateway_does_not_page_is_the_upstreams_to_judge() {
+fn faults_of_requests_that_pass_are_left_to_the_upstream() {
     let with = |policy, unmarked| Parameters {
         legacy: LegacySettings { policy, unmarked, ..LegacySettings::default() },
         ..parameters()
@@ -230,7 +230,7 @@ fn what_the_gateway_does_not_page_is_the_upstreams_to_judge() {
 }
 
 #[test]
-fn the_upstreams_own_sort_never_passes() {
+fn the_upstreams_own_sort_parameter_is_refused() {
     let known = parameters();
     for name in ["ordering", "Ordering", "ordering[]", "order%69ng"] {
         let problem = known.read(Some(&format!("cursor=x&{name}=email"))).unwrap_err();
@@ -280,7 +280,7 @@ fn filters_keep_their_order_and_their_bytes() {
 }
 
 #[test]
-fn the_context_sees_what_filters_mean() {
+fn filters_of_one_meaning_have_one_context() {
     let known = parameters();
     let canonical = |query: &str| filters_of(&known, query).canonical;
     let same = [
@@ -315,7 +315,7 @@ fn the_context_sees_what_filters_mean() {
 }
 
 #[test]
-fn links_keep_what_the_client_said() {
+fn links_keep_filters_sort_and_limit_without_private_parameters() {
     let known = parameters();
     let link =
         |query: &str, cursor: Option<&str>| known.link_query(&known.read(Some(query)).unwrap(), cursor.map(leads_to));
@@ -342,7 +342,7 @@ fn links_keep_what_the_client_said() {
     assert_eq!(known.restart_query(None), "");
 }
 
-/// Following a link must reach the same list: what a link says reads back as what the request said.
+/// A link reaches the same list: its query reads back as the filters, sort and limit of the request.
 #[test]
 fn links_of_any_query_read_back_as_the_same_request() {
     let known = parameters();
@@ -418,7 +418,7 @@ fn links_of_any_query_read_back_as_the_same_request() {
 }
 
 #[test]
-fn a_route_renames_and_its_own_word_on_large_limits_counts() {
+fn a_route_renames_parameters_and_overrides_the_envelopes_over_max() {
     let mut settings =
         list(&[(Role::Limit, "limit"), (Role::Cursor, "cursor")], &[(Role::Cursor, "after"), (Role::Sort, "by")]);
     settings.page_size.over_max = Some(OverMax::Clamp);
@@ -467,7 +467,7 @@ fn parameters_that_can_not_be_told_apart_are_faults() {
 
 /// Problems as clients read them: the query, then the problem.
 #[test]
-fn mistakes_are_answered_with_what_would_be_right() {
+fn problems_of_parameters_look_like_their_snapshot() {
     let clamping = parameters();
     let rejecting = Parameters { over_max: OverMax::Reject, ..parameters() };
     let unsortable = Parameters { sorting: sorting(Vec::new(), &["ordering"]), ..parameters() };

@@ -1,4 +1,4 @@
-//! Every grammar, and what is no sort in any of them.
+//! Sorts in every grammar, and texts that are a sort in none.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn meant(sort: &ClientSort) -> String {
 }
 
 #[test]
-fn a_sort_is_read_or_refused_with_what_is_allowed() {
+fn a_sort_is_read_or_refused_with_the_allowed_fields() {
     let cases: [(&str, Option<&str>); 43] = [
         ("created_at", Some("+created_at | +id")),
         ("-created_at", Some("-created_at | -id")),
@@ -74,7 +74,7 @@ fn a_sort_is_read_or_refused_with_what_is_allowed() {
 
 /// A field whose name looks like a direction is a field.
 #[test]
-fn a_field_is_first_of_all_a_field() {
+fn a_name_that_equals_a_field_is_read_as_the_field() {
     let odd = ["user.name".to_owned(), "a(b)".to_owned(), "x y".to_owned()];
     for (written, expected) in [
         ("user.name", "+user.name | +id"),
@@ -89,7 +89,7 @@ fn a_field_is_first_of_all_a_field() {
 }
 
 #[test]
-fn fields_and_directions_may_stand_side_by_side() {
+fn fields_and_directions_may_come_in_two_parameters() {
     let cases: [(&str, &str, Option<&str>); 11] = [
         ("created_at", "desc", Some("-created_at | -id")),
         ("created_at", "ASC", Some("+created_at | +id")),

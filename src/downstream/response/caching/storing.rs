@@ -1,5 +1,6 @@
 //! The rules of a shared cache (RFC 9111) for pages made from several answers, and for the answers themselves: whether
-//! they may be stored, for how long they are fresh, and by which request headers they differ. The strictest answer decides.
+//! they may be stored, for how long they are fresh, and by which request headers they differ. The strictest answer
+//! decides.
 
 use std::time::UNIX_EPOCH;
 
@@ -13,24 +14,25 @@ use super::{Directives, PERMITS};
 /// The most request headers that a stored page may differ by.
 const MOST_VARIED: usize = 16;
 
-/// The most tags of a page, and the longest one, in bytes. A page with more is not stored: a purge by the others would miss
-/// it.
+/// The most tags of a page, and the longest one, in bytes. A page with more is not stored: a purge by the others would
+/// miss it.
 const MOST_TAGS: usize = 64;
 const LONGEST_TAG: usize = 256;
 
-/// Headers with the tags of an answer: of Fastly and Varnish, separated by spaces, and of Cloudflare and Akamai, separated
-/// by commas.
+/// Headers with the tags of an answer: of Fastly and Varnish, separated by spaces, and of Cloudflare and Akamai,
+/// separated by commas.
 const TAGS: [(&str, char); 2] = [("surrogate-key", ' '), ("cache-tag", ',')];
 
-/// Request headers that upstreams get from the gateway, not from the client, so that answers can't differ by the client's.
+/// Request headers that upstreams get from the gateway, not from the client, so that answers can't differ by the
+/// client's.
 const OWN: [&str; 1] = ["accept-encoding"];
 
-/// The facts of a request and its route that decide what may be stored for it.
+/// The facts of a request and its route that decide which answers may be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoringPolicy {
     /// The request has `Authorization`.
     pub is_authorized: bool,
-    /// Entries are found by their own principal alone, and the request has one.
+    /// An entry is found by the requests of its own principal alone, and the request has a principal.
     pub keeps_private: bool,
 }
 
@@ -53,12 +55,12 @@ pub enum Unstorable {
     NotFresh,
 }
 
-/// The storage of a page. Times are in seconds.
+/// The terms on which a page may be stored. Times are in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageStorage {
     /// The age of the oldest answer.
     pub age: u64,
-    /// The time for which the answers say that they stay fresh; none if they say nothing.
+    /// The shortest time for which the answers stay fresh from now on; `None` if none of them has a lifetime.
     pub fresh: Option<u64>,
     /// The page may be served when it is no longer fresh.
     pub may_be_stale: bool,
@@ -72,7 +74,7 @@ pub struct PageStorage {
     pub tags: Vec<String>,
 }
 
-/// Returns the storage of a page made from these answers; `now` is in seconds since 1970.
+/// Returns the terms on which a page made from these answers may be stored; `now` is in seconds since 1970.
 ///
 /// # Errors
 ///
@@ -133,14 +135,14 @@ fn check(answer: &HeaderMap, policy: StoringPolicy) -> Result<(), Unstorable> {
     Ok(())
 }
 
-/// Returns the age of an answer on arrival. An invalid one counts as none.
+/// Returns the age of an answer on arrival. An invalid `Age` counts as 0.
 fn age(answer: &HeaderMap) -> u64 {
     let ages = answer.get_all(AGE).iter().filter_map(|value| value.to_str().ok()?.trim().parse().ok());
     ages.max().unwrap_or(0)
 }
 
-/// Returns the time for which an answer says that it is fresh for shared caches, from its making on (RFC 9111 section
-/// 4.2.1); none if it says nothing. An invalid one is none at all.
+/// Returns the lifetime of an answer for shared caches, from the moment at which it was made (RFC 9111, section 4.2.1);
+/// `None` if the answer has none. An invalid `Expires` counts as expired.
 fn lifetime(answer: &HeaderMap, said: &Directives, now: u64) -> Option<u64> {
     if let Some(seconds) = said.number("s-maxage").or_else(|| said.number("max-age")) {
         return Some(seconds);
@@ -150,6 +152,7 @@ fn lifetime(answer: &HeaderMap, said: &Directives, now: u64) -> Option<u64> {
         let time = httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()?;
         time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
     };
+    // An answer without `Date` was made when it came (RFC 9110, section 6.6.1).
     let made = answer.get(DATE).and_then(seconds).unwrap_or(now);
     Some(seconds(expires).map_or(0, |expires| expires.saturating_sub(made)))
 }
@@ -198,19 +201,18 @@ fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     [one, other].into_iter().flatten().min()
 }
 
-/// The wishes of a client for caches (RFC 9111 section 5.2.1). `max-stale` is not followed: the route says how old a page
-/// may be.
+/// The directives of a request (RFC 9111, section 5.2.1). `max-stale` is ignored: the route sets how old a page may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestDirectives {
-    /// `no-store`: neither found nor stored.
+    /// `no-store`: the page is neither taken from the cache nor stored.
     pub no_store: bool,
     /// `no-cache`, `max-age=0` or `Pragma: no-cache`: the upstream is asked, and the page stored anew.
     pub reloads: bool,
-    /// The upstream is not asked.
+    /// `only-if-cached`: the upstream is not asked.
     pub only_if_cached: bool,
-    /// The greatest age, in seconds.
+    /// `max-age`: the greatest age that the client accepts, in seconds.
     pub max_age: Option<u64>,
-    /// The least time for which a page stays fresh, in seconds.
+    /// `min-fresh`: the least time for which the page has to stay fresh, in seconds.
     pub min_fresh: Option<u64>,
 }
 
@@ -218,6 +220,8 @@ impl RequestDirectives {
     /// Reads the headers of a request.
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Self {
+        // `Pragma` counts only without `Cache-Control` (RFC 7234, section 5.4). Test:
+        // `cache_directives_of_requests_are_read`.
         if !headers.contains_key(CACHE_CONTROL) {
             let says = |value: &http::HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"no-cache");
             return Self { reloads: headers.get_all(PRAGMA).iter().any(says), ..Self::default() };
@@ -233,7 +237,7 @@ impl RequestDirectives {
         }
     }
 
-    /// Returns whether a page of this age, which stays fresh for `left`, is new enough.
+    /// Returns whether the client accepts a page of this age that stays fresh for `left`, both in seconds.
     #[must_use]
     pub fn accepts(self, age: u64, left: u64) -> bool {
         self.max_age.is_none_or(|most| age <= most) && self.min_fresh.is_none_or(|least| left >= least)

@@ -1,4 +1,5 @@
-//! The publication of this process's counts of lists, so that `/migration` of every process has those of all.
+//! The publication of this process's counts of lists in the shared store, so that `/migration` of every process has the
+//! counts of all. The counts are published as a whole under the name of the process, never as increments.
 
 use std::{
     collections::BTreeMap,
@@ -14,22 +15,25 @@ use crate::gateway::{
 /// The shortest time between two publications, in seconds.
 const INTERVAL: u64 = 2;
 
-/// The time that the end of the process waits for the store.
+/// Maximum time that the end of the process waits for the store.
 const LAST: Duration = Duration::from_millis(500);
 
-/// The last publication.
+/// The time and the contents of the last publication.
 #[derive(Debug, Default)]
 pub(super) struct Publication {
+    /// In seconds since 1970; 0 if nothing has been published.
     at: u64,
     /// A hash of the counts.
     counts: u64,
 }
 
 impl Publication {
-    /// Publishes the counts if they have changed, or to say that the process runs.
+    /// Publishes the counts if they have changed, at most every [`INTERVAL`] seconds; unchanged ones every [`BEAT`]
+    /// seconds, which shows that the process runs. `now` is in seconds since 1970.
     pub(super) fn keep(&mut self, snapshot: &Snapshot, process: &str, now: u64) {
         let Some(store) = snapshot.store.as_ref().filter(|store| store.link.is_up()) else {
-            // What a store that was down has lost is published when it is up.
+            // A store that was down may have lost the counts, so they are published as soon as it is up. Test:
+            // `a_board_that_is_lost_is_made_again`.
             *self = Self::default();
             return;
         };
@@ -50,13 +54,13 @@ impl Publication {
     }
 }
 
-/// Publishes the counts at the end of the process, which waits for the store only for a moment.
+/// Publishes the counts at the end of the process, and marks them as final. Waits for the store for at most [`LAST`].
 pub(super) async fn publish_last(snapshot: &Snapshot, process: &str, now: u64) {
     if let Some(store) = snapshot.store.as_ref().filter(|store| store.link.is_up())
         && let Some(bytes) = counts(snapshot, now).ended().write()
     {
         let published = store.publish_last(process, &bytes, (Duration::from_secs(KEPT), now));
-        // Otherwise those that were published last are kept.
+        // If the time is over, the counts of the last publication stay in the store.
         let _ = tokio::time::timeout(LAST, published).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The counts of live pages in the process.
+//! The counts of live pages in the process: of subscribers, of pages that are polled, and of messages.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -6,19 +6,20 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 #[derive(Debug, Default)]
 pub struct LiveCounts {
     subscribers: AtomicUsize,
+    /// The pages that are requested at intervals.
     pollers: AtomicUsize,
     polls: [AtomicU64; PollResult::ALL.len()],
     messages: [AtomicU64; LiveMessageKind::ALL.len()],
 }
 
-/// The results of requests for live pages.
+/// The results of the requests at intervals for live pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PollResult {
     Changed,
     Unchanged,
     /// The request may succeed later.
     Failed,
-    /// The page can't be had any more.
+    /// The page can't be served any more.
     Refused,
 }
 
@@ -57,27 +58,27 @@ impl LiveMessageKind {
 
 #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone count"))]
 impl LiveCounts {
-    /// Counts a subscriber that comes.
+    /// Counts a new subscriber.
     pub(crate) fn begin_subscriber(&self) {
         self.subscribers.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a subscriber that goes.
+    /// Uncounts a subscriber that has left.
     pub(crate) fn end_subscriber(&self) {
         self.subscribers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Counts a page that begins to be asked for.
+    /// Counts a page that is requested at intervals from now on.
     pub(crate) fn begin_poller(&self) {
         self.pollers.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a page that is no longer asked for.
+    /// Uncounts a page that is no longer requested.
     pub(crate) fn end_poller(&self) {
         self.pollers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Counts a request for a page.
+    /// Counts a request for a page by its result.
     pub(crate) fn count_poll(&self, result: PollResult) {
         self.polls[result as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -94,17 +95,17 @@ impl LiveCounts {
         self.subscribers.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of pages that are asked for at intervals.
+    /// Returns the number of pages that are requested at intervals.
     pub(crate) fn pollers(&self) -> usize {
         self.pollers.load(Ordering::Relaxed)
     }
 
-    /// Returns the requests for pages by their results.
+    /// Returns the numbers of requests for pages by their results.
     pub(crate) fn polls(&self) -> impl Iterator<Item = (&'static str, u64)> {
         PollResult::ALL.into_iter().map(|result| (result.word(), self.polls[result as usize].load(Ordering::Relaxed)))
     }
 
-    /// Returns the messages by their kinds.
+    /// Returns the numbers of messages by their kinds.
     pub(crate) fn messages(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let count = |kind: LiveMessageKind| self.messages[kind as usize].load(Ordering::Relaxed);
         LiveMessageKind::ALL.into_iter().map(move |kind| (kind.word(), count(kind)))

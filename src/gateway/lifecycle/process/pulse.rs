@@ -1,7 +1,9 @@
-//! The pulse of the threads that serve clients: a task on them beats, and the main thread looks whether it still does.
+//! The pulse of the threads that serve clients: a task on them counts up each second, and the main thread checks that
+//! the count still grows.
 //!
-//! Work that never yields blocks a thread, and the other threads take over its tasks. Where all of them are blocked, no
-//! client is served, while the admin listener, which has threads of its own, goes on answering. That is logged and counted.
+//! Work that never yields blocks a thread, and the other threads take over its tasks. If all of them are blocked, no
+//! client is served, while the admin listener, which has threads of its own, still answers. Such a stall is logged and
+//! counted.
 
 use std::{
     convert::Infallible,
@@ -12,8 +14,8 @@ use std::{
 /// The interval of beats.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The number of looks without a beat that make a stall. Looks are counted, and not time: a process that was suspended
-/// has made none.
+/// The number of looks without a beat that make a stall: 5 seconds, as upkeep looks every 100 ms. Looks are counted,
+/// and not time, because a process that was suspended has made none.
 const MOST_LOOKS: u32 = 50;
 
 /// The beats, and the stalls so far.
@@ -24,7 +26,7 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Beats for as long as the threads run this task.
+    /// Beats every second, for as long as a thread runs this task.
     pub(crate) async fn beat(&self) -> Infallible {
         self.beat_every(INTERVAL).await
     }
@@ -36,7 +38,7 @@ impl Pulse {
         }
     }
 
-    /// Returns how often all threads stalled.
+    /// Returns the number of stalls so far.
     #[must_use]
     pub fn stalls(&self) -> u64 {
         self.stalls.load(Ordering::Relaxed)
@@ -46,7 +48,9 @@ impl Pulse {
 /// The state of a watch over a pulse.
 #[derive(Debug, Default)]
 pub(super) struct PulseWatch {
+    /// The number of beats at the last look.
     seen: u64,
+    /// The number of looks since the last beat, at most [`MOST_LOOKS`].
     looks: u32,
 }
 
@@ -58,7 +62,7 @@ enum PulseChange {
 }
 
 impl PulseWatch {
-    /// Looks at a pulse, and logs and counts the beginning of a stall.
+    /// Looks at a pulse. Logs and counts the beginning of a stall, and logs its end.
     pub(super) fn look(&mut self, pulse: &Pulse) {
         match self.notice(pulse.beats.load(Ordering::Relaxed)) {
             Some(PulseChange::Stalled) => {
@@ -76,7 +80,7 @@ impl PulseWatch {
             *self = Self { seen: beats, looks: 0 };
             return has_stalled.then_some(PulseChange::Recovered);
         }
-        // Before the first beat the threads have not started.
+        // Before the first beat the threads have not started; a stall is reported once.
         if self.seen == 0 || self.looks >= MOST_LOOKS {
             return None;
         }
@@ -92,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stall_is_told_once() {
+    fn a_stall_and_its_end_are_reported_once() {
         let mut watch = PulseWatch::default();
         let mut told = Vec::new();
         for beats in [0; 200].into_iter().chain([1; 49]).chain([2]).chain([2; 200]).chain([3]).chain([3; 49]) {
@@ -101,7 +105,7 @@ mod tests {
         assert_eq!(told, [PulseChange::Stalled, PulseChange::Recovered]);
     }
 
-    /// Threads are blocked in turn: while one is left, tasks go on; without any, the watch notices it.
+    /// Threads are blocked in turn. While one is left, tasks go on; once all are blocked, the watch notices it.
     ///
     /// Row: F58
     #[test]
@@ -134,7 +138,7 @@ mod tests {
         beats_on();
         let second = block();
         let mut watch = PulseWatch::default();
-        // No beat can come between these looks, but one that was under way before the first.
+        // No beat can come between these looks, except one that was under way before the first.
         for _ in 0..=2 * MOST_LOOKS {
             watch.look(&pulse);
         }

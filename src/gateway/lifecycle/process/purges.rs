@@ -1,5 +1,5 @@
-//! The purges of other processes: read again and again, so that the memory of this one drops its pages soon after, and those
-//! that the store lacks are written when it is up.
+//! The purges of other processes: read from the shared store every second, so that the memory of this process drops the
+//! purged pages soon after. Purges of this process that the store lacks are written as soon as it is up.
 
 use std::{
     sync::{
@@ -13,24 +13,27 @@ use tokio::task::JoinHandle;
 
 use crate::gateway::lifecycle::snapshot::Snapshot;
 
-/// The interval. A page in memory outlives a purge by another process for so long.
+/// The interval of readings. For about as long a page in memory outlives a purge by another process.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The reading of purges, one at a time.
 #[derive(Debug, Default)]
 pub(super) struct PurgeReading {
+    /// The start of the last reading.
     begun: Option<Instant>,
+    /// The store was up at the last look.
     was_up: bool,
     under_way: Option<JoinHandle<()>>,
-    /// The log says that pages are not shared.
+    /// The log has the line that pages are not shared, and not the one that they are again.
     is_told: Arc<AtomicBool>,
 }
 
 impl PurgeReading {
-    /// Begins to read the purges when it is time, and as soon as the store is up.
+    /// Begins to read the purges if the interval is over, or if the store has just come up.
     pub(super) fn keep(&mut self, snapshot: &Arc<Snapshot>, now: Instant) {
         let (Some(store), Some(_)) = (&snapshot.store, &snapshot.pages) else { return };
         let is_up = store.link.is_up();
+        // Purges that the store lacks are written at once. Test: `a_purge_that_the_store_could_not_take_is_not_lost`.
         let rose = is_up && !std::mem::replace(&mut self.was_up, is_up);
         let is_due = rose || self.begun.is_none_or(|begun| now.saturating_duration_since(begun) >= INTERVAL);
         if !is_up || !is_due || self.under_way.as_ref().is_some_and(|reading| !reading.is_finished()) {
@@ -47,7 +50,7 @@ impl PurgeReading {
     }
 }
 
-/// Logs each change once. A store that is down has lines of its own.
+/// Logs once that pages are not shared, and once that they are again. A store that is down has log lines of its own.
 fn tell(is_up: bool, is_shared: bool, is_told: &AtomicBool) {
     if is_up && !is_shared && !is_told.swap(true, Ordering::Relaxed) {
         tracing::warn!(

@@ -1,9 +1,9 @@
-//! Upkeep: names of upstreams are resolved again when their records expire, health checks are made, the recent past of the
-//! metrics is kept, the pulse of the threads that serve clients is watched, and in the store that processes share the counts
-//! of lists are published and the purges of pages read.
+//! Upkeep: the periodic work of the process. Names of upstreams are resolved again when their records expire, health
+//! checks are made, the recent past of the metrics is kept, and the pulse of the threads that serve clients is watched.
+//! In the shared store the counts of lists are published, and the purges of pages are read.
 //!
-//! A task of its own does this, so that no request waits for it. It looks at the snapshot in force, so a reload takes
-//! effect within the interval.
+//! A task of its own does this, so that no request waits for it. It takes the snapshot in force at each round, so a
+//! reload takes effect within the interval.
 
 use std::{
     convert::Infallible,
@@ -23,10 +23,10 @@ use crate::{
     upstream::net::{check::Checker, connection::Connections},
 };
 
-/// The interval at which upkeep looks at what is due. Health checks are not more frequent than that.
+/// The interval of rounds. No health check is more frequent than that.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Keeps the upstreams of the configuration in force.
+/// Does the upkeep of the configuration in force, for as long as it is polled.
 pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vitals) -> Infallible {
     let checker = Arc::new(Checker::new(connections));
     let (mut watch, mut publication, mut reading) =
@@ -50,7 +50,7 @@ pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vi
             step(&snapshot, now);
         }
         drop(snapshot);
-        // The threads of a process that stops end before it does.
+        // The threads of a process that stops end before it does, and would count as blocked.
         if !vitals.is_stopping() {
             watch.look(vitals.pulse());
         }
@@ -64,7 +64,8 @@ fn step(snapshot: &Snapshot, now: Instant) {
     snapshot.upstreams.iter().for_each(|upstream| upstream.metrics.step(now));
 }
 
-/// Begins all that is due. A name is resolved once at a time, and a peer is checked once at a time.
+/// Begins the look-ups and health checks of an upstream that are due. A name has at most one look-up at a time, and a
+/// peer at most one check.
 fn tend(upstream: &Arc<Upstream>, checker: &Arc<Checker>) {
     let now = clock::instant();
     for name in upstream.peers.names() {

@@ -1,4 +1,5 @@
-//! Lists as services describe them to their clients: compiled with the snapshot, because it takes the settings.
+//! Descriptions of lists for the clients of services (GraphQL, MCP). They are compiled with the snapshot, because they
+//! need the settings, which the process drops afterwards.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::{
     json::Document,
 };
 
-/// The lists that services describe, of each service in the order of the file.
+/// The lists that services describe, for each service in the order of the file.
 #[derive(Debug, Default)]
 pub(crate) struct DescribedLists {
     pub(crate) graphql: Vec<DescribedList>,
@@ -29,27 +30,26 @@ pub(crate) struct DescribedList {
     pub(crate) name: String,
     pub(crate) route: String,
     pub(crate) collection: String,
-    /// The description of the configuration, or of the upstream's document.
+    /// The description in the configuration, else the one in the upstream's OpenAPI document.
     pub(crate) description: Option<String>,
-    /// The path as the configuration has it, with `{name}` for a parameter.
+    /// The path in the configuration, with `{name}` for a parameter.
     pub(crate) path: String,
     pub(crate) filters: Vec<FilterParameter>,
     /// The fields that clients can sort by; empty if the list has one order.
     pub(crate) sortable: Vec<String>,
     /// The parameter by which requests in the route's own convention sort.
     pub(crate) sort_parameter: Option<String>,
-    /// The number of items of a page without a limit, and the largest one.
+    /// The number of items of a page for a request without a limit, and the largest limit.
     pub(crate) limits: (u32, u32),
-    /// `None` where no document of the upstream describes items.
+    /// `None` if no document of the upstream describes the items.
     pub(crate) item: Option<ItemDescription>,
 }
 
-/// A filter.
+/// A parameter by which clients filter a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FilterParameter {
-    /// The name of the parameter.
     pub(crate) name: String,
-    /// `None` where nothing describes its values.
+    /// The kind of its values; `None` if no document describes them.
     pub(crate) kind: Option<ParameterKind>,
     pub(crate) description: Option<String>,
 }
@@ -60,7 +60,7 @@ pub(crate) struct ItemDescription {
     /// The file of the document.
     pub(crate) file: String,
     pub(crate) schema: Document,
-    /// The schemas that it refers to, by names that are the same in each description of the file.
+    /// The schemas that `schema` refers to. The same schema has the same name in every description of the file.
     pub(crate) components: Vec<(String, Document)>,
 }
 
@@ -104,7 +104,7 @@ impl DescribedList {
     }
 }
 
-/// Returns the filters that the configuration names, and those that the upstream's document describes.
+/// Returns the filters that the configuration names, and then the others that the upstream's document describes.
 fn filters(route: &RouteSettings, settings: &ListSettings, list: &List) -> Vec<FilterParameter> {
     let mut described = openapi::query_parameters(route);
     let declared = settings.parameters.filters.iter().map(|name| {
@@ -123,7 +123,8 @@ fn filters(route: &RouteSettings, settings: &ListSettings, list: &List) -> Vec<F
     filters
 }
 
-/// Returns whether a list takes a parameter as a filter: parameters that page or sort have arguments of their own.
+/// Returns whether a list takes a parameter as a filter. Parameters that page or sort are none: services have arguments
+/// of their own for them. The answer is that of the parser of requests, which reads a query with the parameter.
 fn is_filter(name: &str, list: &List) -> bool {
     let Some(chosen) = list.conventions.choose_inner(CONNECTION) else { return false };
     let encoded: String = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).collect();

@@ -1,4 +1,4 @@
-//! The paths by which services ask for routes: each must lead to one.
+//! The paths in the settings of services, by which they send requests through the gateway. Each must lead to a route.
 
 use std::sync::Arc;
 
@@ -19,16 +19,18 @@ use crate::{
     },
 };
 
-/// The host of requests to routes without hosts.
+/// The host of such requests to routes that have no hosts of their own.
 const ANY: &str = "localhost";
 
-/// Compiles the table of routes, and reports the paths of services that none of them answers.
+/// Compiles the table of routes, and reports the paths of services that no route answers.
 pub(super) fn table(services: &ServiceSettings, routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> RouteTable {
     let table = RouteTable::compile(routes, diagnostics);
     check(services, (&table, routes), diagnostics);
     table
 }
 
+/// Reports watches of webhooks whose path is no list, as errors, and a path for `authorize` without a route, as a
+/// warning.
 fn check(services: &ServiceSettings, (table, routes): (&RouteTable, &[Arc<Route>]), diagnostics: &mut Diagnostics) {
     let Some(webhooks) = &services.webhooks else { return };
     if let Some(clients) = &webhooks.clients
@@ -56,7 +58,8 @@ fn check(services: &ServiceSettings, (table, routes): (&RouteTable, &[Arc<Route>
     }
 }
 
-/// Returns the route that shows the rights of clients: under one of its hosts, if it has any.
+/// Returns the route to which `services.webhooks.clients.authorize` leads, under any host: a client may register
+/// endpoints if this route answers it.
 pub(crate) fn authorizing<'r>(path: &str, table: &RouteTable, routes: &'r [Arc<Route>]) -> Option<&'r Arc<Route>> {
     let hosts = routes.iter().flat_map(|route| route.hosts.iter().map(String::as_str)).chain([ANY]);
     let is_answering = |found: &RouteMatch| found.route.list.is_none() || found.route.methods.take(&Method::GET);
@@ -64,6 +67,7 @@ pub(crate) fn authorizing<'r>(path: &str, table: &RouteTable, routes: &'r [Arc<R
     routes.iter().find(|route| route.name == found.route.name)
 }
 
+/// Finds the route of a GET request for a path, which may have a query.
 fn find(path: &str, host: &str, table: &RouteTable) -> Option<RouteMatch> {
     let mut head = RequestHeader::build(Method::GET, path.as_bytes(), None).ok()?;
     head.insert_header(header::HOST, host).ok()?;

@@ -27,12 +27,12 @@ pub(crate) enum ParameterKind {
 /// The most parameters that are read.
 const MOST: usize = 200;
 
-/// Returns the query parameters of the operation that the route names; none where it names a schema alone.
+/// Returns the query parameters of the operation that the route names; no parameters where it names a schema alone.
 pub(in crate::gateway::openapi) fn read(settings: &OpenApiSettings) -> Vec<QueryParameter> {
     let source = UpstreamDocument { root: &settings.document, file: &settings.file.value };
     let (item, operation) = parts(source, settings);
     let mut found: Vec<QueryParameter> = Vec::new();
-    // Parameters of an operation replace those of its path.
+    // Parameters of an operation replace those of its path (OpenAPI 3.1, section 4.8.9).
     for described in [operation, item].into_iter().flatten().filter_map(|part| member(part, "parameters")) {
         let Tree::Array(elements) = &described.value else { continue };
         for element in elements.iter().take(MOST) {
@@ -61,7 +61,7 @@ pub(in crate::gateway::openapi) fn documentation(settings: &OpenApiSettings) -> 
     (!texts.is_empty()).then(|| texts.join("\n\n"))
 }
 
-/// Returns the path of the operation that the route names, and the operation; neither where the route names a schema alone.
+/// Returns the path item and the operation that the route names; neither where the route names a schema alone.
 fn parts<'a>(
     source: UpstreamDocument<'a>,
     settings: &'a OpenApiSettings,

@@ -10,7 +10,7 @@ fn route(openapi: &str, more: &str) -> String {
     )
 }
 
-/// A document whose one path answers with this schema.
+/// Returns a document with one path, whose answer has this schema.
 fn people(version: &str, schema: &Value, components: &Value) -> String {
     json!({
         "openapi": version,
@@ -25,7 +25,7 @@ fn people(version: &str, schema: &Value, components: &Value) -> String {
 
 const BY_OPERATION: &str = "{ file = \"people.json\", operation = \"GET /users\" }";
 
-/// The schema of an item, and the components of the document.
+/// Returns the schema of an item, and the components of the gateway's document.
 fn imported(openapi: &str, more: &str, people: &str) -> (Value, Value) {
     let document = document(&route(openapi, more), &[("people.json", people)], None);
     let schemas = document["components"]["schemas"].clone();
@@ -51,7 +51,7 @@ fn items_are_found_where_the_dialect_reads_them() {
         assert_eq!(schemas["People_User"], item, "{items}");
         assert!(schemas.get("People_Users").is_none(), "what items don't reach stays behind");
     }
-    // What is served of an element, and an item that stands in the array itself.
+    // An item that is a part of the element, and a schema that is named by its place in the document.
     let wrapped = json!({ "type": "array", "items": { "properties": { "resource": item } } });
     let text = people("3.1.0", &wrapped, &json!({}));
     let (found, schemas) = imported(BY_OPERATION, "response = { items = \"\", item = \"/resource\" }", &text);
@@ -108,7 +108,7 @@ fn schemas_of_3_0_become_json_schema() {
 }
 
 #[test]
-fn what_is_elsewhere_is_said_and_described_by_nothing() {
+fn references_out_of_the_document_are_warned_of_and_allow_any_value() {
     let user = json!({ "properties": { "a": { "$ref": "https://elsewhere.example/a.json" }, "b": { "$ref": "#/components/schemas/B" } } });
     let text = people("3.1.0", &json!({ "type": "array", "items": user }), &json!({}));
     let (snapshot, said) = built(&route(BY_OPERATION, "response = { items = \"\" }"), &[("people.json", &text)]);
@@ -119,7 +119,7 @@ fn what_is_elsewhere_is_said_and_described_by_nothing() {
 }
 
 #[test]
-fn what_can_t_be_found_is_said_with_what_there_is() {
+fn a_schema_that_is_not_found_is_an_error_with_a_remedy() {
     let list = json!({ "type": "array", "items": {} });
     let good = people("3.1.0", &list, &json!({}));
     let circle = json!({ "A": { "$ref": "#/components/schemas/B" }, "B": { "$ref": "#/components/schemas/A" } });
@@ -144,7 +144,7 @@ fn what_can_t_be_found_is_said_with_what_there_is() {
 }
 
 #[test]
-fn what_items_reach_is_bounded() {
+fn the_schemas_that_items_reach_are_bounded() {
     let reference = |number: usize| json!({ "$ref": format!("#/components/schemas/S{number}") });
     let chain: serde_json::Map<String, Value> = (0..1_100)
         .map(|number| (format!("S{number}"), json!({ "properties": { "next": reference(number + 1) } })))

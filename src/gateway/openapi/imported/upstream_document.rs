@@ -1,4 +1,4 @@
-//! The OpenAPI document of an upstream: where the schema of a list's items is found.
+//! The OpenAPI document of an upstream, and the way from an operation to the schema of a list's items.
 
 use std::borrow::Cow;
 
@@ -42,7 +42,7 @@ impl<'a> UpstreamDocument<'a> {
         }
     }
 
-    /// Returns the fault of a place that the document does not have.
+    /// Returns the fault of a reference without a target.
     pub(in crate::gateway::openapi) fn without(self, place: &str, at: Location) -> DocumentFault {
         let help = "write it as a reference in that file would, \"#/components/schemas/User\"";
         (at, format!("{} has nothing at {place:?}", self.file), help.to_owned())
@@ -70,6 +70,7 @@ impl<'a> UpstreamDocument<'a> {
             return Some(place);
         }
         for step in decoded.strip_prefix('/')?.split('/') {
+            // In this order, so that `~01` is `~1` (RFC 6901 section 4).
             let name = step.replace("~1", "/").replace("~0", "~");
             place = match &place.value {
                 Tree::Array(elements) => elements.get(name.parse::<usize>().ok()?)?,
@@ -79,7 +80,7 @@ impl<'a> UpstreamDocument<'a> {
         Some(place)
     }
 
-    /// Follows local references to their end.
+    /// Follows local references to their end; `None` if one has no target, or if there are too many in a row.
     pub(in crate::gateway::openapi) fn resolved(self, mut tree: &'a LocatedTree) -> Option<&'a LocatedTree> {
         for _ in 0..MOST_STEPS {
             match text(member(tree, "$ref")) {
@@ -151,7 +152,8 @@ impl<'a> UpstreamDocument<'a> {
         self.walk(next, rest, depth)
     }
 
-    /// Applies `take` to a schema, or to the alternatives that it consists of.
+    /// Applies `take` to a schema, else to each schema of its `allOf`, `anyOf` and `oneOf`, and returns the first
+    /// result.
     fn find(
         self,
         schema: &'a LocatedTree,

@@ -19,8 +19,8 @@ const LIST: &str = "ExportList";
 pub(in crate::gateway::openapi) const NAMES: [&str; 3] = [ORDER, JOB, LIST];
 
 impl DescribedRoute<'_> {
-    /// Returns the paths below a list for its exports, each with its operations. `common` are the members that all paths of
-    /// the route have.
+    /// Returns the paths below a list for its exports, each with its operations. `common` are the members that all
+    /// paths of the route have.
     pub(in crate::gateway::openapi) fn exports(
         &self,
         path: &str,
@@ -119,7 +119,8 @@ fn job_parameter() -> Document {
     ])
 }
 
-/// Returns the item of a path: the members that all paths of the route have, with further parameters, and its operations.
+/// Returns the item of a path: the members that all paths of the route have, with further parameters, and its
+/// operations.
 fn path_item(
     common: &[(&'static str, Document)],
     operations: Vec<(&'static str, Document)>,
@@ -207,7 +208,7 @@ fn answer(status: &str, said: &str, headers: &[&str], component: Option<&str>) -
     (status.to_owned(), Document::object(members))
 }
 
-/// Describes an answer with a result, in whatever form it was ordered.
+/// Describes an answer with a result, whose media type follows from the order.
 fn result(status: &str, said: &str) -> (String, Document) {
     let (status, answer) = answer(status, said, &["ETag"], None);
     let contents = RESULTS.into_iter().map(|media_type| (media_type, Document::Object(Vec::new())));

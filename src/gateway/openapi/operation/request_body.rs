@@ -12,7 +12,7 @@ use crate::{
 pub(in crate::gateway::openapi) enum BodySide {
     /// The body that a client sends.
     Asked,
-    /// The body that an answer repeats: as it came, so a limit may exceed the largest page.
+    /// The body that an answer repeats. It is as it came, so that a limit may exceed the largest page.
     Echoed,
 }
 
@@ -68,8 +68,7 @@ pub(in crate::gateway::openapi) fn request_body(described: &DescribedRoute<'_>, 
     ])
 }
 
-/// Returns the schema of a role's value. Null counts as absent. Numbers may be text, because some languages have no
-/// others.
+/// Returns the schema of a parameter's value in a body. Null counts as absent, and a limit may be a text of digits.
 fn value(role: Role, wanted: Document) -> Document {
     let kinds = match role {
         Role::Limit | Role::LimitBackward => vec!["integer", "string", "null"],
@@ -97,7 +96,7 @@ fn passed_on() -> Document {
     ])
 }
 
-/// An object under construction.
+/// The schema of an object under construction.
 #[derive(Default)]
 struct BodyObject(Vec<(String, BodyMember)>);
 
@@ -123,6 +122,7 @@ impl BodyObject {
         object.index(last, || BodyMember::Value(leaf));
     }
 
+    /// Returns the index of a member, which is added if there is none.
     fn index(&mut self, name: &str, member: impl FnOnce() -> BodyMember) -> usize {
         self.0.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
             self.0.push((name.to_owned(), member()));

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The words of the states, in their order.
+/// The words of the states, as label values of `cursorgate_export_jobs`.
 const STATES: [&str; 5] = ["queued", "active", "completed", "failed", "cancelled"];
 
-/// The numbers.
+/// The number of jobs in each state of [`STATES`].
 #[derive(Debug, Default)]
 pub(crate) struct ExportCounts([AtomicU64; STATES.len()]);
 

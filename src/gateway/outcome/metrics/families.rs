@@ -68,7 +68,7 @@ pub(crate) const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", NO_ANS
 /// The class of requests without an answer: the client or the upstream went away before.
 const NO_ANSWER: &str = "none";
 
-/// Returns the class of a status; 0 is none.
+/// Returns the index in [`CLASSES`] of a status. 0 and other numbers outside of 100 to 599 are of the class `none`.
 pub(crate) fn class(status: u16) -> usize {
     match status {
         100..600 => usize::from(status / 100) - 1,
@@ -82,15 +82,14 @@ pub(crate) const CODINGS: [&str; 3] = ["zstd", "br", "gzip"];
 /// A family of counters for each route.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MetricFamily {
-    /// The name.
     pub name: &'static str,
-    /// The help text.
     pub help: &'static str,
     /// The labels beside `route`, each with its values.
     pub labels: &'static [(&'static str, &'static [&'static str])],
 }
 
 impl MetricFamily {
+    /// Returns the number of counters: one for each combination of label values.
     pub(super) fn width(&self) -> usize {
         self.labels.iter().map(|(_, values)| values.len()).product()
     }
@@ -99,6 +98,7 @@ impl MetricFamily {
     pub(crate) fn values(&self, index: usize) -> Vec<&'static str> {
         let mut rest = index;
         let mut values: Vec<&str> = Vec::with_capacity(self.labels.len());
+        // The values of the last label vary fastest, as in `index`.
         for (_, known) in self.labels.iter().rev() {
             values.push(known[rest % known.len()]);
             rest /= known.len();
@@ -107,7 +107,7 @@ impl MetricFamily {
         values
     }
 
-    /// Returns the index of a counter by the values of its labels.
+    /// Returns the index of a counter by the values of its labels; `None` if one of them is no value of its label.
     pub(super) fn index(&self, values: &[&str]) -> Option<usize> {
         self.labels.iter().zip(values).try_fold(0, |index, ((_, known), value)| {
             let at = known.iter().position(|known| known == value);

@@ -1,5 +1,5 @@
-//! The counts of a route or an upstream at one moment, or their increases in a span of time, and the figures that people
-//! read off them.
+//! Figures for people, computed from the counts of a route or an upstream at one moment, or from their increases in a
+//! span of time.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use super::families::{
 };
 use crate::gateway::outcome::histogram::{Histogram, PAGE_REQUESTS, TIMES, quantile};
 
-/// The figures of a route, from the counts of `RouteMetrics` in their order: all families, the times of requests by class,
-/// and the requests for pages with their sum.
+/// The figures of a route, from the counts of `RouteMetrics` in their order: all families, the times of requests by
+/// class, and the requests for pages with their sum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RouteFigures<'c>(pub(super) &'c [u64]);
 
@@ -38,7 +38,7 @@ impl<'c> RouteFigures<'c> {
         self.counts(family).filter(|(_, count)| *count > 0).map(|(values, count)| (values[0], count))
     }
 
-    /// Returns the requests by outcome and class of the status, as far as there were any.
+    /// Returns the requests by outcome and class of the status, without pairs that did not occur.
     pub(crate) fn requests(self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + use<'c> {
         self.counts(REQUESTS).filter(|(_, count)| *count > 0).map(|(values, count)| (values[0], values[1], count))
     }
@@ -58,12 +58,12 @@ impl<'c> RouteFigures<'c> {
         self.words(OBSERVED)
     }
 
-    /// Returns the requests that were refused for the sake of a limit in a time, by the limit.
+    /// Returns the requests that a rate limit or a brownout refused, by the limit.
     pub(crate) fn rate_limited(self) -> impl Iterator<Item = (&'static str, u64)> + use<'c> {
         self.words(RATE_LIMITED)
     }
 
-    /// Returns the requests for lists by their paging, those that did not occur too.
+    /// Returns the requests for lists by their paging, with kinds of which there were none.
     pub(crate) fn paging(self) -> impl Iterator<Item = (&'static str, u64)> + use<'c> {
         self.counts(PAGING).map(|(values, count)| (values[0], count))
     }
@@ -82,7 +82,7 @@ impl<'c> RouteFigures<'c> {
         (buckets.iter().sum(), sum.first().copied().unwrap_or(0))
     }
 
-    /// Returns the time that this share of requests took at most; none without requests.
+    /// Returns the time within which this share of the requests ended; `None` without requests.
     pub(crate) fn quantile(self, share: f64) -> Option<Duration> {
         let from = start(FAMILIES.len());
         time_quantile(self.0.get(from..from + CLASSES.len() * BUCKETS)?, share)
@@ -96,13 +96,13 @@ impl UpstreamFigures<'_> {
         CLASSES.into_iter().zip(sums).filter(|(_, count)| *count > 0)
     }
 
-    /// Returns the time that this share of requests took at most; none without requests.
+    /// Returns the time within which this share of the requests ended; `None` without requests.
     pub(crate) fn quantile(self, share: f64) -> Option<Duration> {
         time_quantile(self.0, share)
     }
 }
 
-/// Returns a quantile over the histograms of all classes, one after the other.
+/// Returns a quantile of the times of all classes. `buckets` has the histogram of each class, one after the other.
 fn time_quantile(buckets: &[u64], share: f64) -> Option<Duration> {
     let sums: Vec<u64> = (0..BUCKETS).map(|at| buckets.iter().skip(at).step_by(BUCKETS).sum()).collect();
     quantile(TIMES, &sums, share).map(Duration::from_micros)

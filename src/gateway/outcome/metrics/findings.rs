@@ -1,5 +1,5 @@
-//! Findings about a route: differences from its configuration, as its requests show them, one for each kind, with the key to
-//! change.
+//! Findings about a route: differences from its configuration, as its requests show them, one for each kind, with the
+//! key to change.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use crate::learn::traffic::UPSTREAM_STATUS;
 /// The longest evidence that is kept, in characters.
 const LONGEST: usize = 500;
 
-/// The kinds that no key of a route or dialect mends.
+/// The kinds that no key of a route or dialect mends, such as load and failures of the upstream.
 const OF_THE_MOMENT: [&str; 7] = [
     "failed",
     "internal",
@@ -19,7 +19,8 @@ const OF_THE_MOMENT: [&str; 7] = [
     UPSTREAM_STATUS,
 ];
 
-/// The findings about one route since its configuration was loaded. Kinds are words of closed sets, so that there are few.
+/// The findings about one route since its configuration was loaded. Kinds are words of closed sets, so that there are
+/// few.
 #[derive(Debug, Default)]
 pub(crate) struct RouteFindings(Mutex<Vec<RouteFinding>>);
 
@@ -65,7 +66,7 @@ impl RouteFindings {
         all
     }
 
-    /// Forgets all, because another configuration is in force.
+    /// Removes all findings: another configuration is in force.
     pub(crate) fn forget(&self) {
         self.lock().clear();
     }

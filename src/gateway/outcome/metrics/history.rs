@@ -1,8 +1,8 @@
-//! The recent past of counts: their increases in steps of some seconds, for a quarter of an hour.
+//! The recent past of counts: their increases in steps of ten seconds, for a quarter of an hour.
 //!
-//! A task takes a step now and then, so that requests pay nothing for it. A step keeps the increases that are not 0: of the
-//! hundreds of counts of a route some ten change, so that a route takes about 10 KB. The history is kept here and not in
-//! browsers, because an operator who opens the page at night asks for the minutes before.
+//! A task ends each step, so that requests have no work with it. A step keeps the increases above 0 alone: about ten of
+//! a route's hundreds of counts change in it, so that a route takes about 10 KB. The history is kept here and not in
+//! browsers, because an operator who opens the page at night needs the minutes before that.
 
 use std::{
     collections::VecDeque,
@@ -33,7 +33,7 @@ struct Past {
 #[derive(Debug)]
 struct HistoryStep {
     took: Duration,
-    /// The counts that increased, by their places.
+    /// The indexes of the counts that increased, and their increases.
     increases: Box<[(u16, u32)]>,
 }
 
@@ -81,7 +81,7 @@ impl History {
         Increases { took, counts: sum }
     }
 
-    /// Returns what `figure` makes of each step, the latest last.
+    /// Returns a figure of each step, the latest last.
     pub(crate) fn series<T>(&self, mut figure: impl FnMut(&Increases) -> T) -> Vec<T> {
         let past = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut increases = Increases { took: Duration::ZERO, counts: vec![0; past.counts.len()] };

@@ -1,5 +1,5 @@
-//! The counts of webhooks: attempts by their ends, deliveries by theirs, and those that wait. They are the process's own and
-//! outlive reloads.
+//! The counts of webhooks: attempts by their ends, deliveries by theirs, and those that wait. They are the process's
+//! own and outlive reloads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,14 +25,14 @@ pub(crate) enum AttemptEnd {
     Unsigned,
 }
 
-/// The words of the ends, in their order.
+/// The words of the ends, in the order of [`AttemptEnd`].
 const ATTEMPT_ENDS: [&str; 8] =
     ["delivered", "redirected", "gone", "refused", "late", "unreached", "forbidden", "unsigned"];
 
 /// The words of the ends of a delivery.
 const DELIVERY_ENDS: [&str; 2] = ["delivered", "dead"];
 
-/// The counts.
+/// The counts since the process started, and the number of deliveries that wait.
 #[derive(Debug, Default)]
 pub(crate) struct WebhookCounts {
     attempts: [AtomicU64; ATTEMPT_ENDS.len()],

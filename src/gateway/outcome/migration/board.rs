@@ -1,7 +1,7 @@
 //! The counts of lists as one board: those of one process, or the sum of several.
 //!
-//! A process publishes all of its counts at once, under its own name. So a write that is lost is made good by the next
-//! one, one that comes twice counts once, and the counts of a process that has ended stay as they were.
+//! A process publishes all of its counts at once, under its own name. So the next write makes good one that is lost, a
+//! write that arrives twice counts once, and the counts of a process that has ended stay as they were.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use super::{Clients, Count, HourlyCounts, Usage};
 use crate::gateway::outcome::metrics::{RouteFigures, RouteMetrics};
 
-/// The time within which a process that runs publishes its counts again, in seconds.
+/// The longest time between two publications of a process that runs, in seconds.
 pub(crate) const BEAT: u64 = 20;
 
-/// The time for which the counts of a process that has ended are kept, in seconds: those by the hour are of a day.
+/// The time for which the counts of a process that has ended are kept, in seconds. Counts by the hour are of one day.
 pub(crate) const KEPT: u64 = 2 * 86_400;
 
-/// The most bytes of a process's counts.
+/// The most bytes that a process publishes, and that are read of another one.
 const MOST: usize = 256 << 10;
 
 const HOUR: u64 = 3_600;
@@ -26,9 +26,9 @@ const HOUR: u64 = 3_600;
 pub(crate) struct ListCounts {
     /// The start of counting, in seconds since 1970.
     pub(crate) since: u64,
-    /// By the kind of paging.
+    /// The requests by the kind of their paging.
     pub(crate) paging: BTreeMap<String, u64>,
-    /// The same by the hour, the current one last.
+    /// The same requests by the hour, the current one last.
     pub(crate) hours: BTreeMap<String, HourlyCounts>,
     /// The observed answers by verdict.
     pub(crate) verdicts: BTreeMap<String, u64>,
@@ -45,7 +45,7 @@ pub(crate) struct ProcessCounts {
     /// The process has ended since.
     #[serde(default)]
     pub(crate) ended: bool,
-    /// By the names of routes.
+    /// The counts of each list, by the name of its route.
     pub(crate) routes: BTreeMap<String, ListCounts>,
 }
 
@@ -98,6 +98,7 @@ impl ListCounts {
 fn moved(hours: &HourlyCounts, from: u64, to: u64) -> HourlyCounts {
     let mut moved = HourlyCounts::default();
     for (place, count) in (0_u64..).zip(&mut moved) {
+        // `from` is of another process's clock, so it may be later than `to`. Test: `hours_keep_their_places`.
         let before = to.saturating_add(place).checked_sub(from).and_then(|before| usize::try_from(before).ok());
         *count = before.and_then(|before| hours.get(before).copied()).unwrap_or_default();
     }
@@ -129,9 +130,9 @@ impl Clients {
 }
 
 impl ProcessCounts {
-    /// Returns the bytes. If they are too many, the less frequent clients count as others.
+    /// Returns the counts as JSON. Where that is too long, the less frequent clients count as others.
     pub(crate) fn write(mut self) -> Option<Vec<u8>> {
-        // A table has at most 2^32 clients.
+        // Each turn halves the tables, which have at most 2^32 clients.
         for _ in 0..u32::BITS {
             let bytes = serde_json::to_vec(&self).ok()?;
             if bytes.len() <= MOST {
@@ -142,8 +143,8 @@ impl ProcessCounts {
         None
     }
 
-    /// Reads the bytes of another process; `None` if they are of another form. Counts by the hour are those until
-    /// `now`.
+    /// Reads the counts of another process; `None` if they are of another form or too long. Counts by the hour are
+    /// moved so that their last hour is that of `now`, in seconds since 1970.
     pub(crate) fn read(bytes: &[u8], now: u64) -> Option<Self> {
         let mut counts: Self = serde_json::from_slice(bytes).ok().filter(|_| bytes.len() <= MOST)?;
         counts.routes.values_mut().for_each(|list| list.move_hours(counts.at, now));
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_is_read_and_bounded() {
+    fn published_counts_are_bounded_and_read_back() {
         let many: Vec<(String, u64)> =
             (0..10_000).map(|number| (format!("client-{number:05}"), 20_000 - number)).collect();
         let many: Vec<(&str, u64)> = many.iter().map(|(name, count)| (name.as_str(), *count)).collect();

@@ -10,8 +10,8 @@ pub(crate) type HourlyCounts = [u64; HOURS];
 
 const HOUR: u64 = 3_600;
 
-/// A ring of counts by the hour. A place holds the number of its hour in the upper half and the count in the lower one, so
-/// that a count of the day before is replaced together with its hour, and no count is lost between threads.
+/// A ring of counts by the hour. A place holds the number of its hour in the upper half and the count in the lower one,
+/// so that a count of the day before is replaced together with its hour, and no count is lost between threads.
 #[derive(Debug, Default)]
 pub(super) struct Hours([AtomicU64; HOURS]);
 
@@ -40,6 +40,7 @@ impl Hours {
     }
 }
 
+/// The lower half of a place, and the largest count.
 const HALF: u64 = u32::MAX as u64;
 
 #[expect(clippy::cast_possible_truncation, reason = "the remainder is below 24")]

@@ -100,9 +100,9 @@ fn a_request_line_has_three_parts() {
     assert_eq!(code(&[&long, "Host: people"]), Err(Code::TargetTooLong));
 }
 
-/// However a head is cut, its end is where it was, and nothing but a whole line is judged.
+/// However a head is cut into pieces, the same end is found, and only whole lines are judged.
 #[test]
-fn the_end_is_found_in_any_pieces() {
+fn the_end_of_a_head_is_found_in_pieces_of_any_size() {
     let head = request(&["GET / HTTP/1.1", "Host: people", "X: y"]);
     let whole = [b"\r\n\r\n", head.as_slice(), b"behind"].concat();
     for piece in 1..whole.len() {
@@ -137,7 +137,7 @@ fn each_byte_is_scanned_once() {
 }
 
 #[test]
-fn what_begins_or_ends_otherwise_is_refused_at_once() {
+fn other_first_bytes_and_bare_line_feeds_are_refused_at_once() {
     let judged = |bytes: &[u8]| HeadScanner::default().ends(bytes, 0).map_err(|problem| problem.code);
     for bytes in [&b"\x16\x03\x01"[..], b"\0", b" GET", b"GET / HTTP/1.1\nHost: a\r\n", b"\n", b"\r\n\n", b"{"] {
         // The bytes after a blank line are judged with the line itself.
@@ -155,7 +155,7 @@ fn what_begins_or_ends_otherwise_is_refused_at_once() {
 
 /// Heads that pass are never refused by Pingora's parser, whose refusals would be empty and not logged.
 #[tokio::test]
-async fn what_passes_is_parsed() {
+async fn accepted_heads_are_parsed_by_pingora() {
     const SEEDS: u64 = 20_000;
     let base = request(&[
         "POST http://people/a?b=c HTTP/1.1",
@@ -170,7 +170,7 @@ async fn what_passes_is_parsed() {
         [b"\r\n", b" ", b"\t", b":", b",", b"http://", b"/", b"@", b"?#[]\\", b"\x80\xff", b"Host: people\r\n", b"%zz"];
     let mut passed = 0;
     for seed in 0..SEEDS {
-        // A generator by Marsaglia: what matters is that each seed is another case.
+        // A xorshift generator by Marsaglia: each seed is another case.
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut below = |most: usize| {
             state ^= state << 13;
@@ -180,7 +180,7 @@ async fn what_passes_is_parsed() {
         };
         let mut lines: Vec<&[u8]> = base.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).collect();
         lines.retain(|line| !line.is_empty());
-        // A third of the headers goes, so that some combinations are sound.
+        // Up to four lines are removed, so that some combinations are valid.
         for _ in 0..below(5) {
             let at = 1 + below(lines.len() - 1);
             lines.remove(at);

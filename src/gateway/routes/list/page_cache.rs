@@ -24,14 +24,15 @@ use crate::{
 #[derive(Debug)]
 pub struct RoutePages {
     pub(crate) settings: PageCacheSettings,
-    /// A hash of all settings that a page follows from. Pages from before a reload that changed one are not found.
+    /// A hash of all settings that determine a page. After a reload that changes one, pages from before are not found.
+    /// Test: `a_reload_keeps_the_pages_of_routes_that_stay`.
     pub(crate) fingerprint: [u8; 32],
-    /// The headers that say whose view a page is. The headers that cursors are bound to are not among them: they name
-    /// no client.
+    /// The headers that identify the client for whom a page was made. Headers that cursors are bound to are not among
+    /// them, because they identify no client.
     pub(crate) principal: Vec<HeaderName>,
-    /// All headers that keep pages apart.
+    /// The headers of the cache key: those of the principal, and those that cursors are bound to.
     pub(crate) keyed: Vec<HeaderName>,
-    /// The pages that are made ahead at this time.
+    /// The number of pages that are being made ahead.
     ahead: Arc<AtomicUsize>,
 }
 
@@ -59,13 +60,14 @@ impl fmt::Write for SettingsHash {
 }
 
 impl RoutePages {
-    /// Compiles the cache of a route, if it has one.
+    /// Compiles the page cache of a route; `None` if it has none.
     pub(crate) fn compile(route: &RouteSettings, upstream: Option<&UpstreamSettings>, keys: &KeyRing) -> Option<Self> {
         let list = route.list.as_ref()?;
         let settings = list.page_cache?;
         let mut hash = SettingsHash(Sha256::new());
         // Writing into a hash does not fail.
         let _ = write!(hash, "{route:?}{upstream:?}{keys:?}{}", keys.client_mark(b"page cache"));
+        // `Debug` hides secrets, so these are hashed by their bytes, each after its length, which keeps them apart.
         for (_, secret) in upstream.iter().flat_map(|upstream| &upstream.headers) {
             hash.0.update((secret.reveal().len() as u64).to_le_bytes());
             hash.0.update(secret.reveal());
@@ -80,14 +82,15 @@ impl RoutePages {
         Some(Self { settings, fingerprint, principal, keyed, ahead })
     }
 
-    /// Takes the right to make a page ahead; `None` if the route has as many as it may.
+    /// Takes the right to make a page ahead; `None` if [`MOST_AHEAD`] are being made.
     pub(crate) fn prefetch_place(&self) -> Option<PrefetchPlace> {
         let below = |taken: usize| (taken < MOST_AHEAD).then(|| taken + 1);
         let taken = self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below);
         taken.is_ok().then(|| PrefetchPlace(Arc::clone(&self.ahead)))
     }
 
-    /// Returns what may be stored for a request with these headers.
+    /// Returns the rules of storing for a request with these headers. With `private`, a page is kept for its own
+    /// client, so that the request must have a header of the principal.
     pub(crate) fn policy(&self, headers: &HeaderMap) -> StoringPolicy {
         let is_named = self.principal.iter().any(|name| headers.contains_key(name));
         let keeps_private = self.settings.private && is_named;
@@ -103,7 +106,7 @@ mod tests {
 
     /// Row: A22
     #[test]
-    fn what_is_private_is_kept_for_those_alone_who_have_a_name() {
+    fn private_pages_are_kept_for_identified_clients_alone() {
         let cache = |private| RoutePages {
             settings: PageCacheSettings {
                 ttl: std::time::Duration::from_secs(1),

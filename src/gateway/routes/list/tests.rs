@@ -1,4 +1,5 @@
-//! Orders in the words of every built-in dialect: what is asked of the upstream, and what clients write who know it.
+//! Orders in every built-in dialect: the query that the upstream gets, and the same query as a client of the upstream
+//! writes it.
 
 use std::fmt::Write as _;
 
@@ -9,7 +10,7 @@ use crate::{
     pagination::order::Order,
 };
 
-/// A key for every variable.
+/// An environment in which every variable is a signing key.
 struct Keys;
 
 impl Environment for Keys {
@@ -22,8 +23,8 @@ impl Environment for Keys {
     }
 }
 
-/// A route on a dialect, sortable by a name, a time whose nulls come last and which the upstream calls otherwise, and the
-/// id; it is sorted by nothing but the id where clients don't say.
+/// Returns a snapshot with a route on a dialect, sortable by a name, by a time whose nulls come last and which has
+/// another name at the upstream, and by the id. Its own order is the id.
 fn snapshot(dialect: &str) -> Snapshot {
     let text = format!(
         "version = 1\n[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n\
@@ -40,10 +41,10 @@ fn snapshot(dialect: &str) -> Snapshot {
     built.unwrap_or_else(|| panic!("{dialect}: {}", diagnostics.render(false)))
 }
 
-/// Every dialect writes clients' orders of one and of two keys and reads them back with the same meaning. Where the upstream
-/// can't be asked for an order, the client gets a problem.
+/// Every dialect writes orders of one and of two keys, and reads them back with the same meaning. Where a dialect can't
+/// write an order, the client gets a problem.
 #[test]
-fn every_dialect_says_orders_in_its_own_words() {
+fn every_dialect_reads_back_the_orders_that_it_writes() {
     let mut text = String::new();
     for (dialect, _) in preset_dialects().filter(|(dialect, _)| !dialect.starts_with("laravel")) {
         let snapshot = snapshot(dialect);
@@ -64,7 +65,7 @@ fn every_dialect_says_orders_in_its_own_words() {
                 }
             };
             if sorted.query.is_empty() {
-                // Those that sort in bodies are held by their contracts, and read no query back.
+                // Dialects that sort in bodies read no query back; their contracts test them.
                 let _ = writeln!(text, "  {asked:16} in the body");
                 continue;
             }

@@ -5,7 +5,7 @@ use crate::{
     gateway::Snapshot,
 };
 
-/// The table of routes that only forward, and what is wrong with them.
+/// Returns the table of routes that only forward, or the messages about their faults.
 fn table(routes: &[(&str, &str, &[&str])]) -> Result<RouteTable, Vec<String>> {
     let mut text = "version = 1\n[listeners.public]\naddress = \"10.0.0.1:0\"\n\
                     [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n"
@@ -26,7 +26,7 @@ fn name(table: &RouteTable, host: Option<&str>, path: &str) -> Option<String> {
     table.find(host, path).map(|found| found.route.name.clone())
 }
 
-/// Whichever way it is written, in the configuration and in the request.
+/// Spellings may differ in the configuration and in the request.
 #[test]
 fn a_path_is_found_under_all_its_spellings() {
     use crate::gateway::request::path::normalize;
@@ -38,7 +38,7 @@ fn a_path_is_found_under_all_its_spellings() {
 }
 
 #[test]
-fn the_nearer_route_wins() {
+fn the_more_specific_route_wins() {
     let table = table(&[
         ("rest", "/{*rest}", &[]),
         ("any_user", "/users/{user}", &[]),
@@ -85,7 +85,7 @@ fn segments_are_exact_and_one_final_slash_is_optional() {
 }
 
 #[test]
-fn parameters_are_as_they_came() {
+fn values_of_parameters_are_as_the_client_wrote_them() {
     let table = table(&[("order", "/users/{user}/orders/{order}", &[]), ("files", "/files/{*tail}", &[])]).unwrap();
     for (path, expected) in [
         ("/users/a%20b/orders/7", &[("user", "a%20b"), ("order", "7")][..]),
@@ -101,7 +101,7 @@ fn parameters_are_as_they_came() {
 }
 
 #[test]
-fn nothing_matches_twice() {
+fn two_routes_for_the_same_requests_are_a_fault() {
     for routes in [
         &[("one", "/users/{user}", &[][..]), ("other", "/users/{id}", &[])][..],
         &[("one", "/users", &["a.example"]), ("other", "/users", &["b.example", "a.example"])],
@@ -128,7 +128,7 @@ fn hosts_are_compared_without_case_and_port() {
 }
 
 #[test]
-fn names_of_parameters() {
+fn names_of_parameters_stand_between_braces() {
     assert_eq!(parameter_names("/users/{user}/orders/{*rest}"), ["user", "rest"]);
     assert_eq!(parameter_names("/users"), Vec::<String>::new());
 }

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// A key, and no file.
+/// An environment in which every variable is a key, and no file exists.
 struct Key;
 
 impl Environment for Key {
@@ -34,7 +34,7 @@ impl Environment for Key {
     }
 }
 
-/// Answers each connection once.
+/// Starts an upstream that answers each connection once.
 async fn upstream() -> std::net::SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -48,7 +48,8 @@ async fn upstream() -> std::net::SocketAddr {
     address
 }
 
-/// A route for each place, which forwards, or observes where a place is in the observation.
+/// Returns a configuration with a route for each place of a panic: one that observes for places in an observation, and
+/// one that forwards for all others.
 fn configuration(upstream: std::net::SocketAddr) -> String {
     let mut text = format!(
         "version = 1\ncursor = {{ signing_key = 1, keys = {{ 1 = \"env:KEY\" }} }}\n[upstreams.people]\npeers = [\"{upstream}\"]\n[routes.rest]\npath = \"/{{*rest}}\"\n\
@@ -63,8 +64,8 @@ fn configuration(upstream: std::net::SocketAddr) -> String {
     text
 }
 
-/// Wherever it panics, one request fails with an answer, as far as there can still be one, and a line and a count. Where
-/// an observation panics after the answer, the answer has no verdict.
+/// Wherever the gateway panics, one request fails with an answer, as far as there can still be one, a log line and a
+/// count. If an observation panics after the answer, its verdict is `failed`.
 ///
 /// Row: F57
 #[tokio::test]

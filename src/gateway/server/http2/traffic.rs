@@ -1,8 +1,10 @@
-//! The frames of a connection of HTTP/2 (RFC 9113 section 4.1), as seen on the wire in both directions: which streams are
-//! open, since when a head is incomplete, and whether the client floods.
+//! The frames of a connection of HTTP/2 (RFC 9113 section 4.1), as seen on the wire in both directions: which streams
+//! are open, since when a head is incomplete, and whether the client floods. Pure.
 //!
-//! The `h2` crate bounds streams, header lists and buffers. It does not count what a client sends to keep it busy: resets
-//! of streams that it has begun, pings, settings, priorities and empty frames.
+//! The `h2` crate bounds streams, header lists and buffers. It does not count the frames by which a client can keep a
+//! server busy without requests: resets of streams that it has begun, pings, settings, priorities and empty frames.
+//! These *calm* frames are taken from a bucket of [`CALM`], which time and answers refill; a client that empties it is
+//! disconnected.
 
 use std::{
     collections::BTreeSet,
@@ -22,17 +24,19 @@ const CONTINUATION: u8 = 0x9;
 const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 
-/// The frames that a client may send at once without asking for anything, such as pings and settings.
+/// The size of the bucket: the number of frames that a client may send at once without a request, such as pings.
 const CALM: u32 = 1_000;
 
-/// Such frames that it may send for each second that passes.
+/// The number of such frames that each second adds to the bucket.
 const CALM_A_SECOND: u32 = 50;
 
-/// The cost of a reset in such frames: it may have cost a request to the upstream. So a client may reset 100 streams at
-/// once, and 5 a second, beyond those that it lets end (CVE-2023-44487, and CVE-2025-8671 for resets by the server).
+/// The cost of a reset in such frames, because the stream may have cost a request to the upstream. So a client may
+/// reset 100 streams at once, and 5 a second, beyond those that it lets end (CVE-2023-44487). A reset by the gateway
+/// costs the client the same, because a client can provoke it (CVE-2025-8671).
 const RESET: u32 = 10;
 
-/// Such frames that a client may send for each part of a body that it gets: it acknowledges them by `WINDOW_UPDATE`.
+/// The number of such frames that each part of a body adds to the bucket: a client acknowledges parts by
+/// `WINDOW_UPDATE`.
 const CALM_A_PART: u32 = 3;
 
 /// A frame without its payload.
@@ -72,7 +76,7 @@ impl FrameScanner {
         Self { header: [0; HEADER], have: 0, left: preface, frame: None }
     }
 
-    /// Calls `each` with every frame that ends in these bytes. Each step takes at least one byte.
+    /// Calls `each` with every frame that ends in these bytes. Each iteration takes at least one byte.
     fn scan(&mut self, mut bytes: &[u8], mut each: impl FnMut(WireFrame)) {
         while !bytes.is_empty() {
             if self.left > 0 {
@@ -90,6 +94,7 @@ impl FrameScanner {
                 let frame = WireFrame::parse(self.header);
                 (self.frame, self.left, self.have) = (Some(frame), frame.length, 0);
             }
+            // A frame without a payload ends with its header; the preface ends without a frame.
             if self.left == 0
                 && let Some(frame) = self.frame.take()
             {
@@ -98,26 +103,28 @@ impl FrameScanner {
         }
     }
 
-    /// Returns whether a frame other than a part of a body is incomplete.
+    /// Returns whether the preface, or a frame that is not part of a body, is incomplete.
     fn is_within(&self) -> bool {
         self.have > 0 || self.left > 0 && self.frame.is_none_or(|frame| frame.kind != DATA)
     }
 }
 
-/// The state of a connection.
+/// The frames of a connection so far.
 #[derive(Debug)]
 pub(super) struct Traffic {
     incoming: FrameScanner,
     outgoing: FrameScanner,
-    /// The streams whose request has a complete head, and whose answer has not ended on the wire.
+    /// The streams whose request has a complete head, and whose answer has neither ended nor been reset on the wire.
     open: BTreeSet<u32>,
     /// The greatest number of a stream that the client has begun.
     greatest: u32,
-    /// The stream whose head goes on in another frame.
+    /// The stream whose head is not complete: it goes on in `CONTINUATION` frames.
     head: Option<u32>,
     /// The time since which a head, or another frame that is no part of a body, is incomplete.
     incomplete_since: Option<Instant>,
+    /// The number of frames without a request that the client may still send.
     calm: u32,
+    /// The time up to which seconds have been added to `calm`.
     calm_at: Instant,
     is_flooded: bool,
 }
@@ -143,27 +150,29 @@ impl Traffic {
         self.open.len()
     }
 
-    /// Returns the time since which a head is incomplete.
+    /// Returns the time since which a head, or another frame that is no part of a body, is incomplete.
     pub(super) fn incomplete_since(&self) -> Option<Instant> {
         self.incomplete_since
     }
 
-    /// Returns whether the client has sent too many frames that ask for nothing.
+    /// Returns whether the client has sent too many frames without a request.
     pub(super) fn is_flooded(&self) -> bool {
         self.is_flooded
     }
 
-    /// Counts bytes of the client.
+    /// Reads bytes that the client has sent, and takes the frames without a request from the bucket.
     pub(super) fn received(&mut self, bytes: &[u8], now: Instant) {
         self.refill(now);
         let Self { incoming, open, greatest, head, .. } = self;
         let mut cost = 0_u32;
         incoming.scan(bytes, |frame| {
+            // Clients begin streams of odd and increasing numbers; other HEADERS are trailers (RFC 9113 section 5.1.1).
             let begins = frame.kind == HEADERS && frame.stream % 2 == 1 && frame.stream > *greatest;
             cost += match frame.kind {
                 RST_STREAM => RESET,
                 HEADERS if begins => 0,
                 DATA if frame.length > 0 || frame.ends_stream() => 0,
+                // An empty part of a body counts unless it ends the body. Test: `frames_without_a_request_are_limited`.
                 _ => 1,
             };
             if begins {
@@ -180,11 +189,13 @@ impl Traffic {
             }
         });
         self.spend(cost);
+        // The time stays that of the first byte, so that a head in drips has one deadline.
         let is_incomplete = self.head.is_some() || self.incoming.is_within();
         self.incomplete_since = is_incomplete.then(|| self.incomplete_since.unwrap_or(now));
     }
 
-    /// Counts bytes for the client.
+    /// Reads bytes that are sent to the client: answers that end give a reset back, and parts of bodies add to the
+    /// bucket.
     pub(super) fn sent(&mut self, bytes: &[u8]) {
         let Self { outgoing, open, .. } = self;
         let (mut cost, mut gain) = (0_u32, 0_u32);
@@ -194,6 +205,8 @@ impl Traffic {
                 cost += RESET;
                 open.remove(&frame.stream);
             } else if frame.ends_stream() && open.remove(&frame.stream) {
+                // A stream that the client lets end pays for one that it resets. Test:
+                // `answers_and_time_refill_the_bucket`.
                 gain += RESET;
             }
         });
@@ -287,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_ask_for_nothing_are_counted() {
+    fn frames_without_a_request_are_limited() {
         for (kind, cost) in [(PING, 1), (0x4, 1), (0x2, 1), (0x8, 1), (DATA, 1), (0xfa, 1), (RST_STREAM, RESET)] {
             let (mut traffic, now) = greeted();
             for _ in 0..CALM / cost {
@@ -301,7 +314,7 @@ mod tests {
 
     /// A client that reads what it asked for may go on for ever, and so may one that sends a ping now and then.
     #[test]
-    fn answers_and_time_restore_calm() {
+    fn answers_and_time_refill_the_bucket() {
         let (mut traffic, mut now) = greeted();
         for number in 0..20_000 {
             let stream = 2 * number + 1;

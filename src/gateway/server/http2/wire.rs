@@ -1,5 +1,5 @@
-//! A client's connection of HTTP/2 as Pingora sees it: with the bytes that were read to recognize it, and its traffic
-//! counted.
+//! A client's connection of HTTP/2 as Pingora sees it: it begins with the bytes that were read to recognize the
+//! protocol, and every byte in either direction passes through the connection's [`Traffic`].
 
 use std::{
     io::{self, IoSlice},
@@ -19,7 +19,7 @@ use tokio::{
 use super::traffic::Traffic;
 use crate::gateway::{runtime::clock, server::gate::delegate};
 
-/// The traffic of a connection, shared by its wire and its loop.
+/// The traffic of a connection, shared by its wire, which counts, and by its loop, which acts on the counts.
 #[derive(Debug)]
 pub(super) struct Watched {
     traffic: Mutex<Traffic>,
@@ -36,11 +36,12 @@ impl Watched {
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns when a stream has ended or begun, a head is incomplete or no longer, or the client floods.
+    /// Waits until a stream has begun or ended, a head has become incomplete or complete, or the client floods.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
 
+    /// Lets `count` change the traffic, and wakes the loop if the change concerns it.
     fn count(&self, count: impl FnOnce(&mut Traffic)) {
         let mut traffic = self.traffic();
         let state = |traffic: &Traffic| (traffic.open(), traffic.incomplete_since(), traffic.is_flooded());
@@ -54,7 +55,7 @@ impl Watched {
 
 #[derive(Debug)]
 pub(super) struct Wire {
-    /// The bytes that were read before.
+    /// Bytes that have been read from the stream already, and not yet by Pingora.
     prefix: BytesMut,
     stream: Stream,
     watched: Arc<Watched>,
@@ -84,7 +85,7 @@ impl AsyncRead for Wire {
             return Poll::Ready(Ok(()));
         }
         if self.watched.traffic().is_flooded() {
-            // The loop ends the connection and reads no more of it.
+            // Nothing more is read from a client that floods; the loop ends its connection.
             return Poll::Pending;
         }
         let before = buffer.filled().len();

@@ -1,4 +1,4 @@
-//! AcceptedStream connections, whether they came over TCP or a unix socket.
+//! Sockets that accept connections, and the accepted connections, of TCP or at a path (unix sockets).
 
 use std::{
     io,
@@ -11,13 +11,13 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::{config::settings::UNIX_CLIENT, gateway::runtime::sockets::ListeningSocket};
 
-/// A socket that accepts connections.
+/// A listening socket, registered with the runtime.
 pub(super) enum StreamAcceptor {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
 
-/// A connection.
+/// An accepted connection.
 pub(super) enum AcceptedStream {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -31,7 +31,7 @@ impl StreamAcceptor {
         }
     }
 
-    /// Accepts a connection, and returns the address of its client.
+    /// Accepts a connection, and returns it with the address of its client, [`UNIX_CLIENT`] for unix sockets.
     pub(super) async fn accept(&self) -> io::Result<(AcceptedStream, IpAddr)> {
         match self {
             Self::Tcp(socket) => {
@@ -41,10 +41,10 @@ impl StreamAcceptor {
         }
     }
 
-    /// Closes the socket, and returns up to `most` connections that were in its queue: they are established, and would be
-    /// reset.
+    /// Returns up to `most` connections that are in the queue of the socket, and closes it when the iterator is
+    /// dropped. These connections are established, and the kernel would reset them.
     pub(super) fn close(self, most: usize) -> impl Iterator<Item = (AcceptedStream, IpAddr)> {
-        // A socket that can't be had back is closed.
+        // A socket that the runtime does not give back is closed by it.
         let socket = match self {
             Self::Tcp(socket) => socket.into_std().ok().map(ListeningSocket::Tcp),
             Self::Unix(socket) => socket.into_std().ok().map(ListeningSocket::Unix),
@@ -53,7 +53,7 @@ impl StreamAcceptor {
     }
 }
 
-/// Accepts a connection that is in the queue.
+/// Accepts a connection that is in the queue; returns `None` if the queue is empty or the system fails.
 fn accept_waiting(socket: &ListeningSocket) -> Option<(AcceptedStream, IpAddr)> {
     match socket {
         ListeningSocket::Tcp(socket) => {
@@ -70,9 +70,10 @@ fn accept_waiting(socket: &ListeningSocket) -> Option<(AcceptedStream, IpAddr)> 
 }
 
 impl AcceptedStream {
-    /// Sends the refusal to a client without a place, as far as the system accepts it at once.
+    /// Sends a refusal to a client without a place, as far as the system accepts it at once: the task that accepts
+    /// clients must not wait for one of them.
     pub(super) fn turn_away(&self, refusal: &[u8]) {
-        // A socket that is closed with unread bytes discards the refusal.
+        // A socket that is closed with unread bytes is reset, and the client may lose the refusal.
         let mut unread = [0; 4_096];
         match self {
             Self::Tcp(stream) => {
@@ -86,7 +87,7 @@ impl AcceptedStream {
         }
     }
 
-    /// Returns the connection as Pingora has it.
+    /// Converts the connection to Pingora's type.
     pub(super) fn into_stream(self) -> l4::stream::Stream {
         match self {
             Self::Tcp(stream) => stream.into(),

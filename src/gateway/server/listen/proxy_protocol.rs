@@ -1,23 +1,23 @@
-//! The PROXY protocol, versions 1 and 2 (<https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>): the head by
-//! which a proxy says whose connection it passes on, before the first byte of the client.
+//! The PROXY protocol, versions 1 and 2 (<https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>): a head that a
+//! proxy sends before the first byte of the client, and before TLS, with the client's address.
 
 use std::{io, net::SocketAddr, time::Duration};
 
 use proxy_header::{Error, ParseConfig, ProxyHeader};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// The largest head. Proxies that add certificates and names stay far below it.
+/// The largest head, in bytes. Proxies that add certificates and names stay far below it.
 const LARGEST: usize = 4_096;
 
-/// The size of the first read, which takes most heads.
+/// The size of the first read, in bytes. Most heads are shorter.
 const FIRST_READ: usize = 512;
 
-/// Reads a head. Returns the client's address, or nothing where the proxy speaks for itself, as for its health checks;
+/// Reads a head. Returns the client's address, `None` if the proxy connects for itself, such as for its health checks;
 /// and the bytes that came after the head.
 ///
 /// # Errors
 ///
-/// Returns an error if there is no valid head in time.
+/// Returns an error if no valid head of at most [`LARGEST`] bytes has arrived within `patience`.
 pub(super) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     patience: Duration,
@@ -51,7 +51,7 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Option<
 mod tests {
     use super::*;
 
-    /// Returns a head of version 2: command, family and protocol, and what its length covers.
+    /// Returns a head of version 2: command, family and protocol, and the bytes that its length covers.
     fn second(command: u8, family: u8, covered: &[u8]) -> Vec<u8> {
         let length = u16::try_from(covered.len()).unwrap().to_be_bytes();
         [b"\r\n\r\n\0\r\nQUIT\n", &[command, family][..], &length, covered].concat()
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_that_drips_ends() {
+    async fn a_head_that_drips_times_out() {
         let (mut ours, theirs) = tokio::io::duplex(64);
         let error = read(&mut ours, Duration::from_millis(10)).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -1,12 +1,13 @@
 //! A limit of requests in a time, for each client: the generic cell rate algorithm (ITU-T I.371, annex A).
 //!
-//! The state of a client is one number: the time at which it has its whole limit again. Each request moves that time on by
-//! the time that the limit gives for one, and a request that would move it farther than the limit's burst is refused. So a
+//! The state of a client is one number: the time at which it has its whole limit again. Each request moves that time on
+//! by the interval of one request, and a request that would move it farther into the future than the limit's burst is
+//! refused. With 10 requests in 10 seconds and a burst of 4, a client may send 4 at once and then one each second. So a
 //! client whose time has passed needs no state, and there is no window at whose edge twice the limit passes.
 //!
-//! States have a bounded number of places. Where all are taken, the client that has used least of its limit loses its
-//! state for another one: made-up clients displace each other, since each of them has used little, and no client is refused
-//! for want of a place.
+//! The number of states is bounded. When a group is full, a new client takes the place of the one that has used the
+//! least of its limit. Made-up clients so displace each other, since each has used little, and no client is refused for
+//! want of a place. Test: `made_up_clients_are_bounded_and_shut_nobody_out`.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::config::settings::QuotaSettings;
 
-/// The number of groups of clients; each has a lock of its own.
+/// The number of groups into which clients are divided by their hashes. Each group has a lock of its own.
 const GROUPS: usize = 1_024;
 
 /// The largest number of clients in a group.
@@ -28,7 +29,7 @@ const MOST_IN_GROUP: usize = 64;
 /// A microsecond, in nanoseconds.
 const MICROSECOND: u64 = 1_000;
 
-/// The largest number of clients of a limit, which documentation names.
+/// The largest number of clients that a limit keeps, as the documentation states it.
 #[cfg(test)]
 const MOST_CLIENTS: usize = GROUPS * MOST_IN_GROUP;
 
@@ -36,11 +37,12 @@ const MOST_CLIENTS: usize = GROUPS * MOST_IN_GROUP;
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     quota: QuotaSettings,
-    /// The time that the limit gives for one request, in nanoseconds; whole microseconds, so that it is the same in a store.
+    /// The time after which one request comes back, in nanoseconds. It is a whole number of microseconds, the unit of
+    /// the store, so that both count alike.
     interval: u64,
-    /// The time that the requests of a burst take, in nanoseconds.
+    /// The intervals of a whole burst, in nanoseconds.
     burst: u64,
-    /// The start of this limit's clock.
+    /// Time 0 of this limit's clock.
     began: Instant,
     groups: Box<[Mutex<Vec<ClientState>>]>,
 }
@@ -48,31 +50,31 @@ pub(crate) struct RateLimit {
 #[derive(Clone, Copy, Debug)]
 struct ClientState {
     client: ClientHash,
-    /// The time at which the client has its whole limit again, on the limit's clock.
+    /// The time at which the client has its whole limit again, in nanoseconds on the limit's clock.
     whole_at: u64,
-    /// The time until which the store that processes share has refused the client, on the same clock.
+    /// The time until which the store that processes share has refused the client, on the same clock; 0 if it has not.
     refused_until: u64,
 }
 
-/// The times of a client from now on, in nanoseconds.
+/// The state of a client relative to now, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
 struct UsedTime {
     /// The time after which the client has its whole limit again.
     used: u64,
-    /// The time for which the store has refused the client.
+    /// The time until which the store refuses the client; 0 if it does not.
     refused: u64,
 }
 
-/// The answer of a limit to a request of a client.
+/// The decision of a limit on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RateDecision {
     /// The request may be served, and is charged.
     pub allowed: bool,
-    /// The requests that the client may send at once now.
+    /// The number of requests that the client may still send at once.
     pub remaining: u32,
     /// The time after which the client has its whole limit again.
     pub reset_after: Duration,
-    /// The time after which the same request is allowed; zero if it is now.
+    /// The time after which the same request is allowed; zero if it is allowed now.
     pub retry_after: Duration,
 }
 
@@ -85,17 +87,18 @@ impl RateLimit {
         Self { quota, interval, burst: interval.saturating_mul(quota.burst.into()), began: now, groups }
     }
 
-    /// Returns the quota.
+    /// Returns the quota that the limit was made from.
     #[must_use]
     pub(crate) fn quota(&self) -> QuotaSettings {
         self.quota
     }
 
-    /// Decides on a request that counts as `cost` of them, and charges it if it is allowed. A request that costs more than
-    /// a burst is allowed to a client that has its whole limit.
+    /// Decides on a request with a cost of `cost` requests, and charges it if it is allowed. A request that costs more
+    /// than a burst is allowed to a client that has its whole limit; it would never be served otherwise.
     pub(crate) fn check(&self, client: ClientHash, cost: u32, now: Instant) -> RateDecision {
         let cost = self.interval.saturating_mul(cost.into());
         self.change(client, now, |state| {
+            // Test: `more_than_a_burst_is_allowed_to_a_client_with_its_whole_limit`.
             let over = state.used.saturating_add(cost.min(self.burst)).saturating_sub(self.burst);
             if over == 0 {
                 state.used = state.used.saturating_add(cost);
@@ -104,12 +107,14 @@ impl RateLimit {
         })
     }
 
-    /// Charges a client with requests that have been made, also beyond its limit, or gives back a charge.
+    /// Charges requests that have been made, even beyond the limit of the client. A negative number gives charges back.
     pub(crate) fn charge(&self, client: ClientHash, requests: i64, now: Instant) -> RateDecision {
         let time = self.interval.saturating_mul(requests.unsigned_abs());
         self.change(client, now, |state| {
             if requests < 0 {
                 state.used = state.used.saturating_sub(time);
+                // A unit that comes back shortens the store's refusal.
+                // Test: `a_refusal_by_the_store_holds_until_its_time`.
                 state.refused = state.refused.saturating_sub(time);
             } else {
                 state.used = state.used.saturating_add(time);
@@ -118,12 +123,12 @@ impl RateLimit {
         })
     }
 
-    /// Returns these units of the limit, as a store counts them.
+    /// Returns the limit and these units of it in the form of the store.
     pub(crate) fn stored(&self, policy: &'static str, units: i64) -> StoredLimit {
         StoredLimit { policy, unit: Duration::from_nanos(self.interval), most: self.quota.burst.max(1), units }
     }
 
-    /// Replaces the state of a client by what the store has just said.
+    /// Replaces the state of a client by the standing that the store has just returned, and returns the decision.
     pub(crate) fn hear(&self, client: ClientHash, said: StoredStanding, now: Instant) -> RateDecision {
         let StoredStanding { retry_after, reset_after } = said;
         let [refused, used] = [retry_after, reset_after].map(nanoseconds);
@@ -133,13 +138,15 @@ impl RateLimit {
         })
     }
 
-    /// Returns the refusal of a client that the store has refused until a time that has not come yet.
+    /// Returns the refusal of a client that the store has refused until a time in the future; `None` for all others,
+    /// also for those with nothing left.
     pub(crate) fn refused(&self, client: ClientHash, now: Instant) -> Option<RateDecision> {
         let decision = self.change(client, now, |state| state.refused);
         (!decision.allowed).then_some(decision)
     }
 
-    /// Changes the state of a client. `change` returns the time after which the client may try again, 0 if it is allowed.
+    /// Changes the state of a client, and returns the decision. `change` returns the nanoseconds after which the client
+    /// may try again, 0 if the request is allowed.
     fn change(&self, client: ClientHash, now: Instant, change: impl FnOnce(&mut UsedTime) -> u64) -> RateDecision {
         let now = nanoseconds(now.saturating_duration_since(self.began));
         let mut group = self.group(client);
@@ -151,8 +158,8 @@ impl RateLimit {
         let retry_after = change(&mut time);
         let UsedTime { used, refused } = time;
         let whole_at = now.saturating_add(used);
-        // Requests come here in another sequence than they looked at the clock: a refusal of no time would end after
-        // them. Test: `a_request_that_looked_at_the_clock_earlier_is_refused_by_no_other`.
+        // Requests arrive here in another order than they read the clock: a refusal of no time, kept as the later time,
+        // would refuse the earlier one. Test: `a_request_that_looked_at_the_clock_earlier_is_refused_by_no_other`.
         let refused_until = if refused == 0 { 0 } else { now.saturating_add(refused) };
         match place {
             Some(place) => group[place] = ClientState { client, whole_at, refused_until },
@@ -175,8 +182,8 @@ impl RateLimit {
     }
 }
 
-/// Adds the state of a client: in the place of the one whose limit is whole first if that is whole already or if no more
-/// places may be added.
+/// Adds the state of a client to its group. Replaces the state that is whole first, if that is whole by `now` or the
+/// group is full; else the group grows.
 fn insert(group: &mut Vec<ClientState>, state: ClientState, now: u64) {
     let is_full = group.len() >= MOST_IN_GROUP;
     match group.iter_mut().min_by_key(|state| state.whole_at) {
@@ -236,7 +243,7 @@ mod tests {
         assert_eq!((0..100).filter(|_| limit.check(B, 1, now).allowed).count(), 5);
     }
 
-    /// The property that clients are told: who waits for `reset_after` when nothing remains is never refused.
+    /// The promise to clients: one that waits for `reset_after` when no request remains is never refused.
     #[test]
     fn a_client_that_keeps_to_the_decisions_is_never_refused() {
         for (requests, seconds, burst) in
@@ -295,7 +302,7 @@ mod tests {
         assert_eq!(limit.check(hash(1_000_000), 1, now).remaining, 99, "a new client has its limit");
     }
 
-    /// Returns what a store says, in milliseconds.
+    /// Returns a standing from its two times in milliseconds.
     fn said(retry: u64, reset: u64) -> StoredStanding {
         let [retry_after, reset_after] = [retry, reset].map(Duration::from_millis);
         StoredStanding { retry_after, reset_after }
@@ -320,9 +327,9 @@ mod tests {
         assert_eq!(limit.refused(A, began), None, "a unit has been given back");
     }
 
-    /// Without the store a process goes on from what the store said last.
+    /// Without the store a process goes on from the store's last answer.
     #[test]
-    fn what_the_store_said_is_known_when_it_is_gone() {
+    fn a_process_goes_on_from_the_last_answer_of_the_store() {
         let (limit, began) = limit(10, 10, 10);
         assert!(limit.check(A, 1, began).allowed);
         assert_eq!(limit.hear(A, said(0, 7_000), began).remaining, 3);

@@ -1,4 +1,9 @@
-//! The limits of a route's requests in a time, and those that apply to one request.
+//! The limits of a route's requests in a time (`rate_limit`, `legacy.rate_limit` and `legacy.brownouts`), and their
+//! application to one request.
+//!
+//! A request is charged when its head has been read ([`LimitedRequest::admit`]) and settled when its outcome is known
+//! ([`LimitedRequest::settle`]). Where processes share a store, the store decides; the process decides alone where the
+//! store does not answer.
 
 use std::{
     net::IpAddr,
@@ -19,17 +24,18 @@ use crate::{
     gateway::runtime::clock,
 };
 
-/// The limits of a route.
+/// The limits of a route, with the state of each client.
 #[derive(Debug)]
 pub(crate) struct RouteLimits {
     clients: ClientHashes,
     requests: Option<Arc<RateLimit>>,
     upstream_requests: Option<Arc<RateLimit>>,
     legacy: Option<Arc<RateLimit>>,
+    /// The brownouts; each one that slows clients down has a limit.
     brownouts: Vec<(BrownoutSettings, Option<Arc<RateLimit>>)>,
 }
 
-/// The limit that a request is beyond.
+/// The setting that a limit comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LimitPolicy {
     /// `rate_limit.requests`.
@@ -43,37 +49,37 @@ pub(crate) enum LimitPolicy {
 }
 
 impl LimitPolicy {
-    /// The policies, as the label of the metrics has them.
+    /// The words of the policies, in the order of the variants: labels of metrics.
     pub(crate) const WORDS: [&'static str; 4] = ["requests", "upstream-requests", "legacy", "brownout"];
 
-    /// Returns the policy as the log and `RateLimit` have it.
+    /// Returns the word for a policy in the log, in metrics and in the `RateLimit` header.
     #[must_use]
     pub(crate) const fn word(self) -> &'static str {
         Self::WORDS[self as usize]
     }
 }
 
-/// A refusal for the sake of a limit.
+/// The refusal of a request that is beyond a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RateRefusal {
     pub policy: LimitPolicy,
     pub quota: QuotaSettings,
-    /// The number of seconds after which the request is allowed, at least one.
+    /// The number of seconds after which the same request is allowed, at least 1.
     pub retry_after: u64,
-    /// The end of the brownout, in seconds since 1970.
+    /// The end of the brownout that refuses the request, in seconds since 1970.
     pub until: Option<u64>,
 }
 
-/// A request with its limits. It is charged with requests to the upstream as it makes them.
+/// A request with the limits of its route, and the charges to them so far.
 #[derive(Debug)]
 pub(crate) struct LimitedRequest {
     limits: Arc<RouteLimits>,
     client: ClientHash,
-    /// The client in the store that processes share; none without a store, and while it is down.
+    /// The client in the store that processes share; none without a store, and while the store is down.
     stored: Option<StoredClient>,
-    /// The charge for requests to the upstream so far.
+    /// The number of upstream requests that have been charged so far.
     charged: u32,
-    /// The limits that apply, with what they answered.
+    /// The limits that were applied, with their decisions, in the order of their application.
     applied: Vec<AppliedLimit>,
 }
 
@@ -81,9 +87,9 @@ pub(crate) struct LimitedRequest {
 #[derive(Debug)]
 struct StoredClient {
     store: Arc<dyn LimitStore>,
-    /// The name of the client in this route, from which it can't be told.
+    /// The name of the client's value in the store: a keyed hash, which does not reveal the client.
     name: String,
-    /// The store has not answered: it is asked no more in this request, so that the request waits for it once.
+    /// The store has failed to answer this request. It is not asked again, so that the request waits for it once.
     is_silent: bool,
 }
 
@@ -91,20 +97,22 @@ struct StoredClient {
 struct AppliedLimit {
     policy: LimitPolicy,
     quota: QuotaSettings,
-    /// None in a brownout without a request.
+    /// The limit; none in a brownout of effect `pause`, which admits no request.
     limit: Option<Arc<RateLimit>>,
-    /// The number of seconds that a refusal names.
+    /// The number of seconds until the request is allowed, if it was refused.
     refused: Option<u64>,
 }
 
 impl RouteLimits {
-    /// Creates the limits of a route; none if it has none. Limits that stay the same keep their state.
+    /// Creates the limits of a route; `None` if it has no limits. `known` are those of the previous snapshot: limits
+    /// that stay the same keep their state.
     pub(crate) fn compile(
         settings: &RateLimitSettings,
         legacy: Option<&LegacySettings>,
         known: Option<&Self>,
         now: Instant,
     ) -> Option<Arc<Self>> {
+        // States are kept under hashes of the client's headers: with other headers no hash would be found again.
         let known = known.filter(|known| known.clients.are_by(&settings.clients));
         let limit = |quota: QuotaSettings, known: Option<&Arc<RateLimit>>| {
             let known = known.filter(|known| known.quota() == quota);
@@ -138,7 +146,8 @@ impl RouteLimits {
 }
 
 impl LimitedRequest {
-    /// Finds the client of a request. `shared` is the store in which the processes count the requests of this route.
+    /// Begins a request, and finds its client. `shared` is the store in which processes count together, with the name
+    /// of the route.
     #[must_use]
     pub(crate) fn begin(
         limits: &Arc<RouteLimits>,
@@ -153,25 +162,25 @@ impl LimitedRequest {
         Self { limits: Arc::clone(limits), client, stored, charged: 0, applied: Vec::with_capacity(2) }
     }
 
-    /// Charges the request, and one request to the upstream, which [`Self::settle`] replaces by their real number.
+    /// Charges one request and one upstream request. [`Self::settle`] replaces the latter by the real number.
     ///
     /// # Errors
     ///
-    /// Returns the limit that the client has used up.
+    /// Returns the refusal by the limit that the client has used up.
     pub(crate) async fn admit(&mut self) -> Result<(), RateRefusal> {
         let limits = Arc::clone(&self.limits);
-        // First, because a refusal by the other one gives this charge back.
+        // First, because a refusal by the limit of requests is settled with no upstream request, which gives it back.
         let upstream_requests = limits.upstream_requests.as_ref().map(|limit| (LimitPolicy::UpstreamRequests, limit));
         let requests = limits.requests.as_ref().map(|limit| (LimitPolicy::Requests, limit));
         let limits: Vec<_> = upstream_requests.into_iter().chain(requests).collect();
         self.take(&limits).await
     }
 
-    /// Charges a legacy request; `unix_seconds` is the time of day.
+    /// Charges a legacy request; `unix_seconds` is the time now, in seconds since 1970, which decides on brownouts.
     ///
     /// # Errors
     ///
-    /// Returns the limit that the client has used up, or the brownout that lets no request pass.
+    /// Returns the refusal by the limit that the client has used up, or by a brownout that admits no request.
     pub(crate) async fn admit_legacy(&mut self, unix_seconds: u64) -> Result<(), RateRefusal> {
         let limits = Arc::clone(&self.limits);
         if let Some(limit) = &limits.legacy {
@@ -193,43 +202,47 @@ impl LimitedRequest {
                 .take(&[(LimitPolicy::Brownout, limit)])
                 .await
                 .map_err(|refusal| RateRefusal { until: Some(brownout.until), ..refusal }),
-            // The policy of legacy requests has rejected the request already.
+            // A brownout that rejects has been applied by the policy of legacy requests (`legacy::decide`).
             _ => Ok(()),
         }
     }
 
-    /// Takes one unit of each of these limits, in all processes together where their store answers.
+    /// Takes one unit of each of these limits: at the store if it answers in time, else in this process alone.
     async fn take(&mut self, limits: &[(LimitPolicy, &Arc<RateLimit>)]) -> Result<(), RateRefusal> {
         if limits.is_empty() {
             return Ok(());
         }
         let now = clock::instant();
         let is_shared = self.stored.as_ref().is_some_and(|stored| !stored.is_silent);
+        // A client that the store has refused is refused from memory until its time has come, which saves the question.
+        // Test: `a_refusal_is_remembered_and_takes_nothing`.
         let known = limits.iter().filter(|_| is_shared);
         let refused = known.filter_map(|(policy, limit)| Some((*policy, *limit, limit.refused(self.client, now)?)));
         if let Some((policy, limit, decision)) = refused.max_by_key(|(_, _, decision)| decision.retry_after) {
             return self.apply(policy, limit, decision);
         }
         let Some(said) = self.ask(limits).await else { return self.take_alone(limits) };
+        // Read again: the question took time, and the standings of the reply count from now.
         let now = clock::instant();
         let heard = limits.iter().zip(said);
         let mut heard: Vec<_> = heard
             .map(|((policy, limit), standing)| (*policy, *limit, limit.hear(self.client, standing, now)))
             .collect();
-        // The last one decides: the refusal that lasts longest.
+        // The last one decides, so that the client waits for the limit that refuses it for the longest time.
+        // Test: `the_refusal_that_lasts_longest_decides`.
         heard.sort_by_key(|(_, _, decision)| decision.retry_after);
         let mut admitted = Ok(());
         for (policy, limit, decision) in heard {
             admitted = self.apply(policy, limit, decision);
         }
-        // The store takes units of all limits or of none.
+        // The store takes units of all limits or of none, so a refusal by one of them has charged nothing.
         if admitted.is_ok() && limits.iter().any(|(policy, _)| *policy == LimitPolicy::UpstreamRequests) {
             self.charged = 1;
         }
         admitted
     }
 
-    /// Takes one unit of each of these limits in this process, up to one that has none.
+    /// Takes one unit of each of these limits in this process, in turn, up to the first one that refuses.
     fn take_alone(&mut self, limits: &[(LimitPolicy, &Arc<RateLimit>)]) -> Result<(), RateRefusal> {
         let now = clock::instant();
         for (policy, limit) in limits {
@@ -242,7 +255,7 @@ impl LimitedRequest {
         Ok(())
     }
 
-    /// Asks the store for one unit of each of these limits. Returns nothing if the process limits alone.
+    /// Asks the store for one unit of each of these limits; `None` if it does not answer or is not used.
     async fn ask(&mut self, limits: &[(LimitPolicy, &Arc<RateLimit>)]) -> Option<Vec<StoredStanding>> {
         let stored = self.stored.as_mut().filter(|stored| !stored.is_silent)?;
         let units: Vec<_> = limits.iter().map(|(policy, limit)| limit.stored(policy.word(), 1)).collect();
@@ -251,7 +264,7 @@ impl LimitedRequest {
         said
     }
 
-    /// Notes the decision of a limit.
+    /// Records the decision of a limit, and returns it as a result.
     fn apply(
         &mut self,
         policy: LimitPolicy,
@@ -264,25 +277,27 @@ impl LimitedRequest {
         if decision.allowed { Ok(()) } else { Err(RateRefusal { policy, quota, retry_after, until: None }) }
     }
 
-    /// Charges the requests to the upstream that the request has taken by now. Nobody waits for the store.
+    /// Charges the difference between the upstream requests that the request has `taken` by now and those charged
+    /// before; a negative one is given back. The store gets a write that no request waits for.
     pub(crate) fn settle(&mut self, taken: u32, now: Instant) {
         let Some(limit) = self.limits.upstream_requests.as_ref().filter(|_| taken != self.charged) else { return };
         let units = i64::from(taken) - i64::from(self.charged);
         limit.charge(self.client, units, now);
-        // A store that has not answered may not have taken what would be given back.
+        // A store that has not answered may not have taken the unit that would be given back.
+        // Test: `a_silent_store_is_asked_once_and_leaves_the_process_alone`.
         if let Some(stored) = self.stored.as_ref().filter(|stored| units > 0 || !stored.is_silent) {
             stored.store.charge(&stored.name, limit.stored(LimitPolicy::UpstreamRequests.word(), units));
         }
         self.charged = taken;
     }
 
-    /// Returns whether any limit applies.
+    /// Returns whether a limit was applied, so that the response has `RateLimit` headers.
     #[must_use]
     pub(crate) fn is_told(&self) -> bool {
         !self.applied.is_empty()
     }
 
-    /// Writes the state of the limits into the headers of the answer, the most specific limit first.
+    /// Writes the standing of the applied limits into the headers of the response, the most specific limit first.
     pub(crate) fn write(&self, headers: &mut HeaderMap, now: Instant) {
         let standings: Vec<LimitStanding> =
             self.applied.iter().rev().map(|applied| self.standing(applied, now)).collect();
@@ -296,7 +311,8 @@ impl LimitedRequest {
         let remaining = said.map_or(0, |said| said.remaining);
         let reset = said.map_or(0, |said: RateDecision| seconds(said.reset_after));
         match refused {
-            // `RateLimit` names the same time as `Retry-After` (section 5 of the draft).
+            // A refusal has the same time in `RateLimit` as in `Retry-After`
+            // (draft-ietf-httpapi-ratelimit-headers-11, section 5).
             Some(retry_after) => {
                 LimitStanding { policy: policy.word(), unit, quota: *quota, remaining: 0, reset: *retry_after }
             }
@@ -305,7 +321,7 @@ impl LimitedRequest {
     }
 }
 
-/// Rounds up to whole seconds.
+/// Returns a time in whole seconds, rounded up.
 fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }

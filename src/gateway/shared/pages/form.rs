@@ -1,7 +1,12 @@
-//! Pages as bytes in the store that processes share, and the request headers by which pages differ.
+//! The form of entries in the store that processes share: pages, and the request headers by which pages differ.
 //!
-//! The bytes are sealed there, so that they come from a gateway with the same keys. The kind of the values in
-//! `gateway::store` has the version of this form. Whatever the bytes are, reading them is bounded and does not panic.
+//! Values are sealed in the store, so they come from a gateway with the same keys. The name of their kind
+//! (`gateway::store::handle::StoredKind`) has the version of this form. Reading is bounded and does not panic, whatever
+//! the bytes are.
+//!
+//! A page consists of the byte [`PAGE`], the counter of purges, its times, one byte each for level, paging and the
+//! presence of a next page, the query of the next page, its tags, its headers, and its body up to the end. Numbers are
+//! little-endian; texts come after their length.
 
 use std::{
     sync::atomic::AtomicBool,
@@ -18,16 +23,17 @@ use super::{
 };
 use crate::{downstream::response::level_word, pagination::page::Level};
 
-/// The most names by which pages differ, the most headers of a page, and the most tags.
+/// The largest numbers of headers by which pages differ, of headers of a page, and of its tags.
 const MOST_NAMES: u16 = 64;
 const MOST_HEADERS: u16 = 512;
 const MOST_TAGS: u16 = 256;
 
-/// The first byte of an entry.
+/// The first byte of an entry: its variant.
 const PAGE: u8 = 1;
 const VARIES: u8 = 2;
 
-/// The words of levels, and of pagings whose pages are kept. Their places are the bytes that stand for them.
+/// The words of levels, and of the pagings whose pages are kept. Their indices are the bytes that stand for them, so
+/// the order must stay.
 const LEVELS: [&str; 4] =
     [level_word(Level::Exact), level_word(Level::Checked), level_word(Level::Anchored), level_word(Level::Positional)];
 const PAGINGS: [&str; 3] = ["cursor", "legacy", "unmarked"];
@@ -40,15 +46,15 @@ pub(crate) enum SharedEntry {
     Page(Box<SharedPage>),
 }
 
-/// A page as the store has it.
+/// A page that was read from the store. It is used only if no purge concerns it.
 #[derive(Debug)]
 pub(crate) struct SharedPage {
-    /// The count of purges when its making began.
+    /// The state of the store's counter of purges when its making began.
     pub(crate) begun: PurgeCount,
     pub(crate) tags: Vec<String>,
-    /// The time at which its making began, in milliseconds since 1970.
+    /// The time at which its making began by the clock of the process that made it, in milliseconds since 1970.
     made: u64,
-    /// Its life. The time at which it was made is that of the reading.
+    /// Its times. Until [`Self::into_page`], `made` is the time at which it was read.
     life: PageLife,
     level: &'static str,
     paging: &'static str,
@@ -58,11 +64,14 @@ pub(crate) struct SharedPage {
 }
 
 impl SharedPage {
-    /// Returns the page for the memory of this process, with the subjects of its purges; `now` is the time at which it
-    /// was read, in milliseconds since 1970. By a clock that is ahead of the other one's it is older, and by one that
-    /// is slow no younger than new. Returns nothing if the page is older than this process can tell.
+    /// Returns the page for the memory of this process, with the stamps of its purges; `now` is the time at which it
+    /// was read, in milliseconds since 1970. If this clock is ahead of the one of the process that made the page, the
+    /// page counts as older than it is; if it is slow, the page counts as just made. Returns `None` if the page is
+    /// older than the clock of this process can express.
     pub(crate) fn into_page(self, (stamp, shared): (Stamp, SharedStamp), now: u64) -> Option<StoredPage> {
         let Self { made, life, level, paging, next, headers, body, .. } = self;
+        // Never negative: a slow clock makes no page younger than it was.
+        // Test: `a_page_ages_by_the_clocks_of_two_machines`.
         let past = Duration::from_millis(now.saturating_sub(made));
         let life = PageLife { made: life.made.checked_sub(past)?, ..life };
         let is_refreshing = AtomicBool::new(false);
@@ -70,8 +79,9 @@ impl SharedPage {
     }
 }
 
-/// Returns the bytes of a page that was begun at a count of purges and has these tags; `None` if it has no form. `now`
-/// is the same time by both clocks.
+/// Returns the bytes of a page whose making began at this state of the counter of purges, with its tags. The last
+/// argument is the time now by both clocks: monotonic, and in milliseconds since 1970. Returns `None` if the page has
+/// an unknown level or paging, or more headers or tags than the bounds.
 pub(crate) fn write_page(
     page: &StoredPage,
     (begun, tags): (PurgeCount, &[String]),
@@ -101,7 +111,7 @@ pub(crate) fn write_page(
     Some(out)
 }
 
-/// Returns the bytes of the names by which pages differ; `None` if they are too many.
+/// Returns the bytes of the headers by which pages differ; `None` if they are more than [`MOST_NAMES`].
 pub(crate) fn write_varies(names: &[HeaderName]) -> Option<Vec<u8>> {
     let mut out = vec![VARIES];
     write_count(names.len(), MOST_NAMES, &mut out)?;
@@ -111,13 +121,13 @@ pub(crate) fn write_varies(names: &[HeaderName]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Reads an entry; `None` if the bytes are none. `now` is the time of the reading.
+/// Reads an entry; `None` if the bytes are malformed. `now` is the time of the reading.
 pub(crate) fn read_entry(bytes: Vec<u8>, now: Instant) -> Option<SharedEntry> {
     let mut rest = bytes.as_slice();
     match *rest.split_off_first()? {
         PAGE => {
             let mut page = read_page(&mut rest, now)?;
-            // The body is the rest, and stays where it is.
+            // The body is the rest of the bytes, and is not copied.
             let start = bytes.len() - rest.len();
             page.body = Bytes::from(bytes).slice(start..);
             Some(SharedEntry::Page(Box::new(page)))
@@ -128,18 +138,20 @@ pub(crate) fn read_entry(bytes: Vec<u8>, now: Instant) -> Option<SharedEntry> {
             for _ in 0..count {
                 names.push(HeaderName::from_bytes(read_bytes(&mut rest)?).ok()?);
             }
+            // Bytes after the last name show that the entry is malformed.
             rest.is_empty().then_some(SharedEntry::Varies(names))
         }
         _ => None,
     }
 }
 
-/// Reads a page up to its body.
+/// Reads a page up to its body, which is left in `rest`.
 fn read_page(rest: &mut &[u8], now: Instant) -> Option<SharedPage> {
     let begun = PurgeCount { series: read_number(rest)?, number: read_number(rest)? };
     let (made, age) = (read_number(rest)?, read_number(rest)?);
     let [fresh, while_revalidate, if_error] = [read_duration(rest)?, read_duration(rest)?, read_duration(rest)?];
     let life = PageLife { made: now, age, fresh, while_revalidate, if_error };
+    // A level or paging that this version does not have is malformed.
     let level = LEVELS.get(usize::from(*rest.split_off_first()?))?;
     let paging = PAGINGS.get(usize::from(*rest.split_off_first()?))?;
     let (leads_on, next) = (*rest.split_off_first()?, std::str::from_utf8(read_bytes(rest)?).ok()?);
@@ -249,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn an_entry_is_read_as_it_was_written() {
         let now = instant();
         for next in [None, Some("".into()), Some("cursor=x".into())] {
             let page = StoredPage { next, ..page(now) };
@@ -268,9 +280,9 @@ mod tests {
         assert_eq!(write_page(&no_form, (BEGUN, &[]), (now, NOW)), None);
     }
 
-    /// The age of a page is told by the clocks of two machines, which may differ.
+    /// The age of a page follows from the clocks of two machines, which may differ.
     #[test]
-    fn a_page_is_as_old_as_it_was() {
+    fn a_page_ages_by_the_clocks_of_two_machines() {
         let now = instant();
         let bytes = write_page(&page(now), (BEGUN, &[]), (now, NOW)).unwrap();
         for (later, age) in [(0, 3), (900, 3), (1_000, 4), (61_000, 64)] {
@@ -279,12 +291,13 @@ mod tests {
         }
         let page = read(&bytes, now).unwrap().into_page(stamps(), NOW - 5_000).unwrap();
         assert_eq!(page.life.age_at(now), 3, "a clock that is slow");
-        // The machine has not been up for so long: a miss, or an age all the same.
+        // The monotonic clock may not reach back so far: the page is a miss, or has its age all the same.
         let old = read(&bytes, now).unwrap().into_page(stamps(), u64::MAX);
         assert!(old.is_none_or(|page| page.life.age_at(now) > 1 << 40));
     }
 
-    /// Every cut, every changed byte, and what promises more than it has: read or refused, within its length.
+    /// Bytes that are cut, changed, or shorter than their own lengths are read or refused, and a result is never longer
+    /// than they are.
     #[test]
     fn hostile_bytes_are_read_or_refused() {
         let now = instant();

@@ -1,22 +1,25 @@
-//! Purges: a number for each subject, raised by a purge. An entry is valid if none of its subjects was purged since its
-//! making began.
+//! Purges by this process. Each purge has a number, counted from 1, and each subject has the number of its last purge.
+//! An entry is valid if none of its subjects has been purged since its making began. So a purge takes the same time
+//! however many pages are kept, and holds for pages that are still being made.
+//! Test: `a_purge_holds_for_pages_in_the_making`.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// The subjects that are told apart. Two subjects in one place are purged together, which costs pages and never keeps one.
+/// The number of places for the numbers of subjects, which are found by a hash. Two subjects that share a place are
+/// purged together: that can cost pages, and never keeps a purged one.
 const PLACES: usize = 8_192;
 
-/// The subject of a purge, and of the pages that it purges.
+/// The subject of a purge. Each page has several subjects, and a purge of any of them drops the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum PurgeSubject<'a> {
     /// All pages of a route.
     Route(&'a str),
-    /// The pages of the list at a path, which a route may have several of.
+    /// All pages of the list at a path of a route. A route whose path has parameters serves several lists.
     Collection(&'a str, &'a str),
-    /// The pages with a tag.
+    /// All pages with a tag: one of the upstream's answers, or the name of the route.
     Tag(&'a str),
 }
 
@@ -26,16 +29,18 @@ pub(crate) struct Generations {
     hashes: RandomState,
     /// The number of purges so far.
     purges: AtomicU64,
+    /// The number of the last purge for each place.
     places: Box<[AtomicU64]>,
-    /// The last purge of any tag.
+    /// The number of the last purge of any tag.
     last_of_tags: AtomicU64,
+    /// The numbers of purges by cause, in the order of [`PURGES`].
     counts: [AtomicU64; PURGES.len()],
 }
 
 /// The causes of purges, as metrics name them.
 pub(crate) const PURGES: [&str; 3] = ["route", "write", "tag"];
 
-/// The subjects of an entry, and the purges before its making began.
+/// The places of an entry's subjects, and the number of purges before its making began.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp {
     before: u64,
@@ -43,13 +48,14 @@ pub(crate) struct Stamp {
 }
 
 impl PurgeSubject<'_> {
-    /// Returns the bytes by which processes that share a store know the subject.
+    /// Returns the subject as bytes, which are the same in all processes that share a store.
     pub(crate) fn bytes(self) -> Vec<u8> {
         let (kind, parts) = match self {
             Self::Route(route) => (0, [route, ""]),
             Self::Collection(route, path) => (1, [route, path]),
             Self::Tag(tag) => (2, [tag, ""]),
         };
+        // The length tells two parts from others that have the same bytes together.
         let length = (parts[0].len() as u64).to_le_bytes();
         [&[kind], &length[..], parts[0].as_bytes(), parts[1].as_bytes()].concat()
     }
@@ -68,7 +74,7 @@ impl Default for Generations {
 }
 
 impl Generations {
-    /// Returns the number of purges so far, which is read before the upstream is asked.
+    /// Returns the number of purges so far. A page's stamp needs the number from before the upstream was asked.
     pub(crate) fn now(&self) -> u64 {
         self.purges.load(Ordering::SeqCst)
     }
@@ -78,21 +84,23 @@ impl Generations {
         Stamp { before, places: subjects.map(|subject| self.place(subject)).collect() }
     }
 
-    /// Returns whether no purge has concerned an entry.
+    /// Returns whether no subject of an entry has been purged since its making began.
     pub(crate) fn is_valid(&self, stamp: &Stamp) -> bool {
         stamp.places.iter().all(|place| self.last(*place) <= stamp.before)
     }
 
-    /// Returns the last purge that may concern a page of this route and path. Its tags are not known before its answers.
+    /// Returns the number of the last purge that may concern a page of this route and path. A purge of any tag counts,
+    /// because a page's tags are not known before its answers.
     pub(crate) fn since(&self, route: &str, path: &str) -> u64 {
         let last = |subject| self.last(self.place(subject));
         let own = last(PurgeSubject::Route(route)).max(last(PurgeSubject::Collection(route, path)));
         own.max(self.last_of_tags.load(Ordering::SeqCst))
     }
 
-    /// Purges all entries of a subject, also those that are being made.
+    /// Purges all entries of a subject, including those that are being made.
     pub(crate) fn purge(&self, subject: PurgeSubject<'_>) {
         let number = self.purges.fetch_add(1, Ordering::SeqCst) + 1;
+        // A maximum, because concurrent purges may get here in another order than they took their numbers.
         self.places[usize::from(self.place(subject))].fetch_max(number, Ordering::SeqCst);
         let cause = match subject {
             PurgeSubject::Route(_) => 0,
@@ -105,7 +113,7 @@ impl Generations {
         self.counts[cause].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the number of purges by a cause, by its index in [`PURGES`].
+    /// Returns the number of purges by the cause with this index in [`PURGES`].
     pub(crate) fn count(&self, cause: usize) -> u64 {
         self.counts.get(cause).map_or(0, |count| count.load(Ordering::Relaxed))
     }

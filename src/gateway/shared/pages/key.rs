@@ -1,9 +1,9 @@
-//! Keys of entries: hashes of everything that decides what a client may see, the principal first.
+//! Keys of entries in the page cache: hashes of everything that decides what a client may see, the principal first.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
-/// The key of an entry.
+/// The key of an entry: the first 128 bits of a SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct KeptKey(u128);
 
@@ -13,7 +13,7 @@ impl std::fmt::Debug for KeptKey {
     }
 }
 
-/// The parts that all keys of a request begin with.
+/// The parts with which all keys of a request begin.
 #[derive(Clone, Copy)]
 pub(crate) struct KeptScopeParts<'a> {
     /// The names of the principal's headers.
@@ -22,43 +22,45 @@ pub(crate) struct KeptScopeParts<'a> {
     pub(crate) route: &'a str,
     /// A hash of the route's settings, which a reload may have changed.
     pub(crate) settings: &'a [u8; 32],
-    /// The host as the request has it. Upstreams get it, and may write it into their items.
+    /// The host as the request has it. Upstreams get it, and may write it into their items, so a made-up host must lead
+    /// to an entry of its own. Test: `a_made_up_host_reaches_no_request_for_another_host`.
     pub(crate) host: &'a str,
-    /// The address as the client or a trusted proxy says it, likewise.
+    /// The public address by which the client or a trusted proxy says that it was reached, for the same reason.
     pub(crate) reached: &'a str,
 }
 
-/// The parts of a page's key beside those of its scope.
+/// The parts of a page's key in addition to those of its scope.
 #[derive(Clone, Copy)]
 pub(crate) struct PageKeyParts<'a> {
     /// The address with which links begin.
     pub(crate) address: &'a str,
-    /// The path as it came, from which the normal one follows.
+    /// The path as it came; the normal form of it follows from that.
     pub(crate) path: &'a str,
-    /// The query as it came: the position, the limit, the order, the filters, private parameters; and its spelling, which
-    /// the link to the page itself repeats.
+    /// The query as it came, with the position, the limit, the order, the filters and private parameters. Its spelling
+    /// counts, because the link to the page itself repeats it.
     pub(crate) query: Option<&'a str>,
     /// The name of the chosen convention.
     pub(crate) convention: &'a str,
-    /// The convention was chosen by a preference, which the page confirms.
+    /// The convention was chosen by a preference (`Prefer`), which the response confirms.
     pub(crate) by_preference: bool,
-    /// The limit that a preference sets.
+    /// The limit that a preference sets, as it came.
     pub(crate) preferred_limit: Option<&'a str>,
     pub(crate) body: Option<&'a [u8]>,
 }
 
-/// The parts of an answer's key beside those of its scope: the request to the upstream, without the client's headers.
+/// The parts of an answer's key in addition to those of its scope: the request to the upstream, without the headers of
+/// the client.
 #[derive(Clone, Copy)]
 pub(crate) struct AnswerKeyParts<'a> {
     pub(crate) method: &'a str,
     /// The path and the query.
     pub(crate) target: (&'a str, &'a str),
-    /// The headers of the dialect.
+    /// The headers that the dialect adds.
     pub(crate) headers: &'a [(HeaderName, HeaderValue)],
     pub(crate) body: Option<&'a [u8]>,
 }
 
-/// The scope of entries. Entries of one scope are not found from another.
+/// The scope of entries: a hash that is not finished yet. Entries of one scope are not found from another.
 #[derive(Clone)]
 pub(crate) struct KeptScope(Sha256);
 
@@ -68,7 +70,8 @@ impl std::fmt::Debug for KeptScope {
     }
 }
 
-/// A hash of parts, each after its length, so that no two lists of parts are alike.
+/// A hash of parts, each after its length, so that no two lists of parts have the same bytes: (`ab`, `c`) and (`a`,
+/// `bc`).
 struct KeyHash(Sha256);
 
 impl KeyHash {
@@ -78,6 +81,8 @@ impl KeyHash {
     }
 
     fn add_optional(&mut self, bytes: Option<&[u8]>) {
+        // An absent part differs from an empty one.
+        // Test: `no_page_is_found_from_another_scope_or_by_another_request`.
         self.0.update([u8::from(bytes.is_some())]);
         self.add(bytes.unwrap_or_default());
     }
@@ -87,6 +92,7 @@ impl KeyHash {
         for name in names {
             self.add(name.as_str().as_bytes());
             let values = headers.get_all(name);
+            // One value twice differs from the values of two headers.
             self.0.update((values.iter().count() as u64).to_le_bytes());
             values.iter().for_each(|value| self.add(value.as_bytes()));
         }
@@ -101,7 +107,7 @@ impl KeyHash {
 }
 
 impl KeptScope {
-    /// Hashes the parts.
+    /// Computes the scope of these parts.
     pub(crate) fn new(parts: KeptScopeParts<'_>) -> Self {
         let mut hash = KeyHash(Sha256::new());
         hash.add_headers(parts.principal, parts.headers);
@@ -115,6 +121,7 @@ impl KeptScope {
     /// Returns the key of a page.
     pub(crate) fn page(&self, parts: PageKeyParts<'_>) -> KeptKey {
         let mut hash = KeyHash(self.0.clone());
+        // The kind of the entry: no answer of an upstream is found as a page.
         hash.add(b"page");
         hash.add(parts.address.as_bytes());
         hash.add(parts.path.as_bytes());
@@ -148,7 +155,8 @@ impl KeptKey {
         self.0.to_le_bytes()
     }
 
-    /// Returns the key of a page that differs by these request headers; the same if there are none.
+    /// Returns the key for the values of these request headers, by which pages differ; the same key if `names` is
+    /// empty.
     pub(crate) fn varied(self, names: &[HeaderName], headers: &HeaderMap) -> Self {
         if names.is_empty() {
             return self;

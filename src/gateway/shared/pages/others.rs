@@ -1,13 +1,13 @@
-//! Purges by other processes, as far as this one knows them, and those of this process that the store does not have
-//! yet.
+//! Purges by other processes, as far as this process knows them, and purges by this process that the store may lack.
 //!
-//! The store has a series of purges: a counter, and for each place (a hash of subjects) the number of its last purge. A
-//! page in the store says the series and the number of purges before its making began, and it is used only where the
-//! process knows all purges up to this moment: a counter that is gone, went back or belongs to another series proves
-//! that some may be missing, and no page is used before the purges have been read anew.
+//! The store has a *series* of purges: a counter with a random name, and for each place (a hash of subjects) the number
+//! of its last purge. A page in the store carries the series and the number of purges before its making began. It is
+//! used only if the process knows all purges of the series up to now, and none of them concerns the page. A counter
+//! that is missing, has another name or a smaller number than before shows that purges may be lost: no page from the
+//! store is used before all purges have been read again.
 //!
-//! Pages in memory are held against what the process learnt since they were begun, in numbers of its own. So they
-//! outlive the loss of a series, and a purge reaches them when the process learns of it.
+//! Pages in memory are compared with the purges that the process has learnt of since their making began, in numbers of
+//! its own. So they survive the loss of a series, and a purge drops them as soon as the process learns of it.
 
 use std::{
     collections::BTreeMap,
@@ -17,66 +17,67 @@ use std::{
     },
 };
 
-/// The subjects that are told apart. Two subjects in one place are purged together, which costs pages and never keeps
-/// one.
+/// The number of places for the numbers of subjects, which are found by a keyed hash. Two subjects that share a place
+/// are purged together: that can cost pages, and never keeps a purged one.
 pub(crate) const SHARED_PLACES: u16 = 8_192;
 
-/// The largest number of a purge. The store counts in floating point, exactly up to here.
+/// The bound of purge numbers. The store counts in floating point, which is exact up to here.
 pub(crate) const MOST_PURGES: u64 = 1 << 52;
 
-/// The purges of a process and of others.
+/// The purges by other processes that this one knows, and its own that the store may lack.
 #[derive(Debug)]
 pub(crate) struct OtherPurges {
     known: Mutex<KnownPurges>,
-    /// The number of purges that this process learnt of.
+    /// The number of purges by other processes that this process has learnt of.
     learnt: AtomicU64,
-    /// For each place the number of the last one.
+    /// For each place the number of the last of them.
     learnt_at: Box<[AtomicU64]>,
     unwritten: Mutex<UnwrittenPurges>,
 }
 
-/// The purges in the store.
+/// The purges in the store, as far as they are known.
 #[derive(Debug, Default)]
 struct KnownPurges {
-    /// The name under which they are.
+    /// The name of their set in the store. It follows from the signing key.
     name: String,
     series: Option<u64>,
-    /// The number up to which all are known.
+    /// The number up to which all purges of the series are known.
     number: u64,
-    /// The largest number that the store is known to have had. A smaller one is that of an older state.
+    /// The largest number that the store is known to have had. A smaller one in a reply shows an older state.
     largest: u64,
-    /// For each place its last purge.
+    /// For each place the number of its last purge.
     last: Vec<u64>,
-    /// All purges up to the number are known. Else they have to be read from the first one on.
+    /// True if all purges up to `number` are known. Else they have to be read from the first one on.
     is_whole: bool,
-    /// The series went back: somebody put an older state in its place.
+    /// The series whose counter went back, because somebody has put an older state in its place.
     went_back: Option<u64>,
 }
 
-/// The purges of this process that the store may lack, by the key and the place, with a ticket of their own.
+/// The purges by this process that the store may lack: the number of the key and the place, with the ticket of the last
+/// purge there.
 #[derive(Debug, Default)]
 struct UnwrittenPurges {
     tickets: u64,
     places: BTreeMap<(u32, u16), u64>,
 }
 
-/// A purge that the store may lack.
+/// A purge by this process that the store may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UnwrittenPurge {
-    /// The number of the key by which its place is known.
+    /// The number of the key whose hash has found the place.
     pub(crate) key: u32,
     pub(crate) place: u16,
     ticket: u64,
 }
 
-/// The number of purges in the store when the making of a page began.
+/// A state of the store's counter of purges. A page carries the one from before its making began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PurgeCount {
     pub(crate) series: u64,
     pub(crate) number: u64,
 }
 
-/// A question for the purges in the store.
+/// A question for the purges in the store, with what was known when it was asked.
 #[derive(Debug)]
 pub(crate) struct PurgeQuestion {
     name: String,
@@ -85,26 +86,28 @@ pub(crate) struct PurgeQuestion {
     number: u64,
     largest: u64,
     is_whole: bool,
-    /// The places that the store lacked when the question was asked. While it is on its way, they may be written.
+    /// The places whose purges the store may have lacked when the question was asked. They may be written while it is
+    /// on its way.
     unwritten: Vec<u16>,
 }
 
 impl PurgeQuestion {
-    /// Returns the number from which on purges are asked for. The counter itself has the largest number, so that it is
-    /// always in the reply.
+    /// Returns the number from which on purges are asked for: 0 if all of them have to be read. The counter has the
+    /// largest number, so that it is always in the reply.
     pub(crate) fn from(&self) -> u64 {
         if self.is_whole { self.number } else { 0 }
     }
 }
 
-/// The purges of a reply.
+/// The purges in a reply of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PurgeNews {
     pub(crate) count: PurgeCount,
     pub(crate) places: Vec<(u16, u64)>,
 }
 
-/// The places of a page's subjects, and the purges that this process had learnt of when its making began.
+/// The places of a page's subjects, and the number of purges by other processes that this process had learnt of when
+/// the page's making began.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedStamp {
     pub(crate) learnt: u64,
@@ -123,31 +126,32 @@ impl Default for OtherPurges {
 }
 
 impl OtherPurges {
-    /// Returns the number of purges that this process learnt of.
+    /// Returns the number of purges by other processes that this process has learnt of.
     pub(crate) fn learnt(&self) -> u64 {
         self.learnt.load(Ordering::SeqCst)
     }
 
-    /// Returns the last purge of these places that this process learnt of.
+    /// Returns the number of the last purge of any of these places that this process has learnt of, in its own count.
     pub(crate) fn since(&self, places: &[u16]) -> u64 {
         let at = |place: &u16| self.learnt_at.get(usize::from(*place)).map_or(0, |last| last.load(Ordering::SeqCst));
         places.iter().map(at).max().unwrap_or(0)
     }
 
-    /// Returns whether this process learnt of no purge that concerns a page.
+    /// Returns whether this process has learnt of no purge of a page since its making began.
     pub(crate) fn is_valid(&self, stamp: &SharedStamp) -> bool {
         self.since(&stamp.places) <= stamp.learnt
     }
 
-    /// Returns the count of purges that is known now. A page that is begun after it counts from it. Nothing is known
-    /// before the purges have been read.
+    /// Returns the known state of the store's counter, for a page whose making begins now; `None` while not all purges
+    /// are known.
     pub(crate) fn count(&self) -> Option<PurgeCount> {
         let known = self.known();
         let series = known.series.filter(|_| known.is_whole)?;
         Some(PurgeCount { series, number: known.number })
     }
 
-    /// Begins a question for the purges under a name, by a key.
+    /// Begins a question for the purges under a name; `key` is the number of the key that the name follows from.
+    /// Another name than before, after a change of keys, forgets all that was known.
     pub(crate) fn ask(&self, name: &str, key: u32) -> PurgeQuestion {
         let unwritten = self.unwritten(key).into_iter().map(|purge| purge.place).collect();
         let mut known = self.known();
@@ -158,8 +162,8 @@ impl OtherPurges {
         PurgeQuestion { name: name.to_owned(), key, series, number, largest, is_whole, unwritten }
     }
 
-    /// Takes up the reply to a question; nothing is the reply of a store that has no purges from there on. Returns the
-    /// series if all its purges up to the reply are known now.
+    /// Learns the purges in the reply to a question; `news` is `None` if the store has no counter at or above the
+    /// number that was asked for. Returns the series if all its purges up to the reply are known now.
     pub(crate) fn learn(&self, asked: &PurgeQuestion, news: Option<&PurgeNews>) -> Option<u64> {
         let mut known = self.known();
         if known.name != asked.name {
@@ -169,10 +173,13 @@ impl OtherPurges {
             known.is_whole = false;
             return None;
         };
-        // Compared with what was known when it was asked: replies may overtake one another.
+        // Compared with the number that was known when the question was asked, because replies may overtake one
+        // another. Test: `replies_that_overtake_one_another_are_told_apart`.
         if asked.series == Some(*series) && *number < asked.largest {
             known.went_back = Some(*series);
         }
+        // A reply to a question for a part of the purges says nothing about the others: it only adds to a known series
+        // that is whole. Test: `lost_purge_numbers_make_misses_until_all_are_read`.
         let is_readable = match known.series == Some(*series) {
             true => known.went_back.is_none() && (known.is_whole || !asked.is_whole),
             false => !asked.is_whole,
@@ -191,6 +198,7 @@ impl OtherPurges {
         Some(*series)
     }
 
+    /// Raises the numbers of places. Numbers that are no news, such as those of own purges, raise nothing.
     fn raise(&self, known: &mut KnownPurges, places: &[(u16, u64)]) {
         known.last.resize(usize::from(SHARED_PLACES), 0);
         for (place, number) in places {
@@ -207,16 +215,17 @@ impl OtherPurges {
         }
     }
 
-    /// Returns the stamp of a page from the store that was begun at a count and has these places; `None` if it was
-    /// purged, or may have been. `series` is that of the reply to the question, which was asked together with the one
-    /// for the page.
+    /// Returns the stamp of a page from the store whose making began at `begun` and whose subjects have these places;
+    /// `None` if it was purged or may have been. `asked` is the question that was asked together with the one for the
+    /// page, and `series` the one of its reply.
     pub(crate) fn admit(
         &self,
         (asked, series): (&PurgeQuestion, u64),
         begun: PurgeCount,
         places: Box<[u16]>,
     ) -> Option<SharedStamp> {
-        // A purge that was on its way when the question was asked may have been written since, without being in the reply.
+        // A purge that was unwritten when the question was asked may have been written since without being in the
+        // reply. Test: `a_purge_that_the_store_may_lack_counts`.
         let is_unsure = |place: &u16| asked.unwritten.contains(place) || self.is_unwritten(asked.key, *place);
         if begun.series != series || places.iter().any(is_unsure) {
             return None;
@@ -230,13 +239,13 @@ impl OtherPurges {
         is_current.then(|| SharedStamp { learnt: self.learnt(), places })
     }
 
-    /// Returns the series that went back, which is to be replaced.
+    /// Returns the series whose counter went back, if any. A new series has to replace it.
     pub(crate) fn went_back(&self) -> Option<u64> {
         self.known().went_back
     }
 
-    /// Notes purges that the store is to have. This comes before the pages in memory are purged, so that no request
-    /// after that trusts the store without them.
+    /// Notes purges that are to be written to the store. This has to come before the pages in memory are purged, so
+    /// that no request after that uses a page of the store without regard to them.
     pub(crate) fn note_unwritten(&self, places: impl Iterator<Item = (u32, u16)>) -> Vec<UnwrittenPurge> {
         let mut unwritten = self.unwritten_purges();
         unwritten.tickets += 1;
@@ -248,23 +257,24 @@ impl OtherPurges {
         places.map(note).collect()
     }
 
-    /// Returns the purges that the store may lack, by a key. There are at most as many as places.
+    /// Returns the purges that the store may lack under the key with this number, at most one for each place.
     pub(crate) fn unwritten(&self, key: u32) -> Vec<UnwrittenPurge> {
         let unwritten = self.unwritten_purges();
         let own = unwritten.places.range((key, 0)..=(key, u16::MAX));
         own.map(|((key, place), ticket)| UnwrittenPurge { key: *key, place: *place, ticket: *ticket }).collect()
     }
 
-    /// Returns the number of purges that the store may lack.
+    /// Returns the number of purges that the store may lack, under all keys.
     pub(crate) fn unwritten_count(&self) -> usize {
         self.unwritten_purges().places.len()
     }
 
-    /// Notes that the store has purges; `count` is its counter then. A later purge of the same place stays unwritten.
+    /// Notes that the store has these purges; `count` is its counter after them, `None` if its set was deleted instead.
+    /// A later purge of the same place, with another ticket, stays unwritten.
     pub(crate) fn written(&self, name: &str, purges: &[UnwrittenPurge], count: Option<PurgeCount>) {
         {
             let mut known = self.known();
-            // Its own purges are no news to a process: its memory has dropped these pages already.
+            // A process's own purges are no news to it: its memory has dropped these pages already.
             if let Some(PurgeCount { series, number }) = count
                 && known.name == name
                 && known.series == Some(series)
@@ -285,7 +295,7 @@ impl OtherPurges {
         }
     }
 
-    /// Forgets the purges by keys that are no longer known: nobody finds a page by these.
+    /// Forgets the purges under all keys but these: no page is found by a key that was removed.
     pub(crate) fn forget_others(&self, keys: &[u32]) {
         self.unwritten_purges().places.retain(|(key, _), _| keys.contains(key));
     }

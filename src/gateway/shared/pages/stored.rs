@@ -1,4 +1,4 @@
-//! Entries: pages, and answers of upstreams.
+//! The entries of the page cache: pages, and answers of upstreams.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -19,51 +19,52 @@ use super::{generations::Stamp, others::SharedStamp};
 /// A page as it was proven.
 #[derive(Debug)]
 pub(crate) struct StoredPage {
-    /// The headers of the response, without `Age`.
+    /// The headers of the response, without `Age`, which is computed for each hit.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// The level of its proof, as the log has it.
+    /// The word for the level of its proof, such as `exact`.
     pub(crate) level: &'static str,
-    /// The paging of its request.
+    /// The word for the paging of its request, such as `cursor`.
     pub(crate) paging: &'static str,
-    /// The query of the next page, where a link leads to it.
+    /// The query of the link to the next page, on routes that make pages ahead.
     pub(crate) next: Option<Box<str>>,
     pub(crate) life: PageLife,
+    /// The purges by this process that concern it.
     pub(crate) stamp: Stamp,
-    /// The purges of other processes that concern it, where processes share a store.
+    /// The purges by other processes that concern it, where processes share a store.
     pub(crate) shared: Option<SharedStamp>,
-    /// A new page is being made in the background.
+    /// True if a new page is being made for it in the background.
     pub(crate) is_refreshing: AtomicBool,
 }
 
-/// The life of a page.
+/// The times of a page: fresh, then stale, then old (RFC 9111 section 4.2, RFC 5861).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PageLife {
     /// The time at which its making began.
     pub(crate) made: Instant,
-    /// The age of its answers then, in seconds.
+    /// The age of its answers at that time, in seconds.
     pub(crate) age: u64,
-    /// The time for which it is fresh.
+    /// The time from `made` on for which it is fresh.
     pub(crate) fresh: Duration,
-    /// The time after that in which it is served while a new one is made.
+    /// The time after that in which it is served while a new one is made (`stale-while-revalidate`).
     pub(crate) while_revalidate: Duration,
-    /// The time after that in which it is served if no new one can be made.
+    /// The time after the fresh one in which it is served if no new one can be made (`stale-if-error`).
     pub(crate) if_error: Duration,
 }
 
-/// The use of a page at a time.
+/// The use that may be made of a page at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageUse {
-    /// Fresh, for this long.
+    /// The page is fresh for this much longer.
     Fresh(Duration),
-    /// Served while a new one is made; over for this long.
+    /// The page is served while a new one is made; it ceased to be fresh this long ago.
     Stale(Duration),
-    /// Served at most if no new one can be made; over for this long.
+    /// The page is only served if no new one can be made; it ceased to be fresh this long ago.
     Old(Duration),
 }
 
 impl PageLife {
-    /// Returns the use of the page.
+    /// Returns the use of the page at a time.
     pub(crate) fn at(self, now: Instant) -> PageUse {
         let past = now.saturating_duration_since(self.made);
         let over = past.saturating_sub(self.fresh);
@@ -76,12 +77,12 @@ impl PageLife {
         }
     }
 
-    /// Returns whether the page may be served because no new one can be made.
+    /// Returns whether the page may be served if no new one can be made.
     pub(crate) fn serves_on_error(self, now: Instant) -> bool {
         now.saturating_duration_since(self.made) < self.fresh.saturating_add(self.if_error)
     }
 
-    /// Returns the age of the page's answers, in seconds.
+    /// Returns the age of the page's answers, in seconds, for `Age`.
     pub(crate) fn age_at(self, now: Instant) -> u64 {
         self.age.saturating_add(now.saturating_duration_since(self.made).as_secs())
     }
@@ -96,12 +97,12 @@ impl StoredPage {
             + self.next.as_ref().map_or(0, |next| next.len())
     }
 
-    /// Begins a refresh; false if there is one.
+    /// Begins a refresh; returns false if one is under way.
     pub(crate) fn begin_refresh(&self) -> bool {
         !self.is_refreshing.swap(true, Ordering::Relaxed)
     }
 
-    /// Ends a refresh that brought no page.
+    /// Ends a refresh, so that another one may begin.
     pub(crate) fn end_refresh(&self) {
         self.is_refreshing.store(false, Ordering::Relaxed);
     }
@@ -112,24 +113,25 @@ fn size_of_headers(headers: &HeaderMap) -> usize {
     pairs.sum::<usize>() + headers.capacity() * (size_of::<HeaderName>() + size_of::<HeaderValue>() + 32)
 }
 
-/// A whole answer of an upstream, decoded, with a validator.
+/// A whole answer of an upstream without its content coding, and the validators by which it can be asked for again.
 #[derive(Debug)]
 pub(crate) struct StoredAnswer {
     headers: HeaderMap,
     body: Bytes,
     etag: Option<HeaderValue>,
-    /// `Last-Modified`, if it tells states apart.
+    /// `Last-Modified`, if it is a strong validator.
     modified: Option<HeaderValue>,
-    /// The request headers that it differs by, with their values then.
+    /// The request headers by which it differs (`Vary`), with their values in the request for it.
     varies: Vec<(HeaderName, Vec<HeaderValue>)>,
     pub(super) stamp: Stamp,
 }
 
-/// Headers of a 304 that say nothing about the stored answer (RFC 9111 section 3.2).
+/// The headers of a 304 that concern the message and not the stored answer (RFC 9111 section 3.2).
 const OF_MESSAGE: [HeaderName; 5] = [CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING];
 
 impl StoredAnswer {
-    /// Creates an entry; `None` if the answer has no validator that tells its states apart.
+    /// Creates an entry from the headers and the decoded body of an answer. `names` are the headers of the `request` by
+    /// which it differs. Returns `None` if the answer has no validator that tells its states apart.
     pub(crate) fn new(
         headers: &HeaderMap,
         body: &[u8],
@@ -145,20 +147,21 @@ impl StoredAnswer {
         Some(Self { headers: headers.clone(), body: Bytes::copy_from_slice(body), etag, modified, varies, stamp })
     }
 
-    /// Returns whether a request has the headers that the answer differs by.
+    /// Returns whether a request has the same values of the headers by which the answer differs.
     pub(super) fn is_for(&self, request: &HeaderMap) -> bool {
         self.varies.iter().all(|(name, values)| request.get_all(name).iter().eq(values))
     }
 
-    /// Returns the headers of a request that validates it.
+    /// Returns the headers of a request that validates it: `If-None-Match` and `If-Modified-Since`.
     pub(crate) fn conditions(&self) -> impl Iterator<Item = (HeaderName, &HeaderValue)> {
         let etag = self.etag.as_ref().map(|etag| (IF_NONE_MATCH, etag));
         etag.into_iter().chain(self.modified.as_ref().map(|modified| (IF_MODIFIED_SINCE, modified)))
     }
 
-    /// Returns the headers of the answer as a 304 renews them (RFC 9111 section 4.3.4), and the body; `None` if the 304
-    /// is about another state.
+    /// Returns the headers of the answer as those of a 304 renew them (RFC 9111 section 4.3.4), and the body. Returns
+    /// `None` if the 304 has another `ETag`, so that it is about another state.
     pub(crate) fn renewed(&self, headers: &HeaderMap) -> Option<(HeaderMap, &Bytes)> {
+        // Weak comparison (RFC 9110 section 8.8.3.2).
         let opaque = |tag: &HeaderValue| tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes()).to_vec();
         if let (Some(own), Some(said)) = (&self.etag, headers.get(ETAG))
             && opaque(own) != opaque(said)
@@ -166,7 +169,7 @@ impl StoredAnswer {
             return None;
         }
         let mut renewed = self.headers.clone();
-        // The answer is as old as the 304.
+        // The answer is as old as the 304, which has an `Age` of its own if it comes from a cache.
         renewed.remove(http::header::AGE);
         for name in headers.keys().filter(|name| !OF_MESSAGE.contains(name)) {
             renewed.remove(name);
@@ -182,8 +185,8 @@ impl StoredAnswer {
     }
 }
 
-/// Returns the validators of an answer. A `Last-Modified` in the second in which the answer was made does not tell it
-/// from a change within that second (RFC 9110 section 8.8.2.2).
+/// Returns the validators of an answer: a well-formed `ETag`, and a strong `Last-Modified`. A `Last-Modified` within a
+/// second of `Date` is not strong: the list may have changed twice in that second (RFC 9110 section 8.8.2.2).
 fn validators(headers: &HeaderMap) -> (Option<HeaderValue>, Option<HeaderValue>) {
     let etag = headers.get(ETAG).filter(|tag| {
         let opaque = tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes());

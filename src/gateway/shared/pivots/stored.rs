@@ -1,21 +1,25 @@
-//! Items as bytes in the store that processes share.
+//! The form of cached items in the store that processes share.
 //!
-//! The bytes are sealed there, so that they come from a gateway with the same keys, but perhaps from one of another
-//! version. The kind of the values in `gateway::store` has the version of this form. Whatever the bytes are, reading
-//! them is bounded and does not panic.
+//! Values are sealed in the store, so they come from a gateway with the same keys, but perhaps of another version: the
+//! name of their kind (`gateway::store::handle::StoredKind`) has the version of this form. Reading is bounded and does
+//! not panic, whatever the bytes are.
+//!
+//! An item consists of a byte of flags, the numbers of its hint, the number of its keys, and for each key its kind, its
+//! length and its bytes. Numbers have one to ten bytes ([`write_number`]).
 
 use std::time::Instant;
 
 use super::{KnownItem, SeenItem};
 use crate::pagination::{answer::Total, key::KeyValue, mark::Mark, position::Hint, window::Offset};
 
-/// The most bytes of an item. Longer keys are looked up.
+/// The largest number of bytes of an item. Items with longer keys are not stored, but looked up at the upstream.
 const MOST: usize = 16 << 10;
 
-/// The most keys of an item.
+/// The largest number of keys of an item.
 const MOST_KEYS: u64 = 32;
 
-/// The bits of the first byte: which parts of the hint follow, and two that stand for themselves.
+/// The bits of the first byte. [`TOTAL`], [`FIRST_TOTAL`] and [`AHEAD`] say that this part of the hint follows; the
+/// others are flags of the item themselves.
 const BACKWARD: u8 = 1;
 const FROM_END: u8 = 1 << 1;
 const TOTAL: u8 = 1 << 2;
@@ -23,7 +27,7 @@ const FIRST_TOTAL: u8 = 1 << 3;
 const FIRST_TOTAL_EXACT: u8 = 1 << 4;
 const AHEAD: u8 = 1 << 5;
 
-/// Returns the bytes of an item; `None` if they are too many.
+/// Returns the bytes of an item; `None` if it has more than [`MOST`] bytes or [`MOST_KEYS`] keys.
 pub(super) fn write(item: &SeenItem<'_>) -> Option<Vec<u8>> {
     let SeenItem { anchor, hint, backward, .. } = item;
     let Hint { offset, from_end, run, within, total, first_total, ahead, honoured } = *hint;
@@ -52,7 +56,7 @@ pub(super) fn write(item: &SeenItem<'_>) -> Option<Vec<u8>> {
     (out.len() <= MOST && anchor.keys.len() as u64 <= MOST_KEYS).then_some(out)
 }
 
-/// Reads an item; `None` if the bytes are none, or if bytes follow it.
+/// Reads an item that expires at `until`; `None` if the bytes are malformed, or if more bytes follow.
 pub(super) fn read(bytes: &[u8], until: Instant) -> Option<KnownItem> {
     if bytes.len() > MOST {
         return None;
@@ -80,6 +84,8 @@ pub(super) fn read(bytes: &[u8], until: Instant) -> Option<KnownItem> {
 fn read_key(rest: &mut &[u8]) -> Option<KeyValue> {
     let kind = *rest.split_off_first()?;
     let length = usize::try_from(read_number(rest)?).ok()?;
+    // Fails for a length beyond the rest, so that nothing is allocated for it.
+    // Test: `hostile_bytes_are_read_or_refused`.
     let bytes = rest.split_off(..length)?;
     match kind {
         0 if bytes.is_empty() => Some(KeyValue::Null),
@@ -91,7 +97,7 @@ fn read_key(rest: &mut &[u8]) -> Option<KeyValue> {
     }
 }
 
-/// Writes a number in groups of seven bits, the lowest first.
+/// Writes a number in groups of seven bits, the lowest first; the top bit of each byte but the last is set (LEB128).
 fn write_number(mut number: u64, out: &mut Vec<u8>) {
     // At most ten bytes.
     while number >= 0x80 {
@@ -106,6 +112,7 @@ fn read_number(rest: &mut &[u8]) -> Option<u64> {
     for shift in (0..u64::BITS).step_by(7) {
         let byte = *rest.split_off_first()?;
         let group = u64::from(byte & 0x7f);
+        // Bits beyond the 64th.
         if group > u64::MAX >> shift {
             return None;
         }
@@ -162,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn an_item_is_read_as_it_was_written() {
         for hint in hints() {
             for (backward, keys) in [(true, keys()), (false, Vec::new())] {
                 let bytes = written(hint, backward, keys.clone()).unwrap();
@@ -174,7 +181,8 @@ mod tests {
         assert_eq!(written(Hint::default(), true, vec![KeyValue::Null; 33]), None);
     }
 
-    /// Every cut, every changed byte, and what promises more than it has: read or refused, within its length.
+    /// Bytes that are cut, changed, or shorter than their own lengths are read or refused, and a result is never longer
+    /// than they are.
     #[test]
     fn hostile_bytes_are_read_or_refused() {
         for hint in hints() {

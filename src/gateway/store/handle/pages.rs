@@ -1,9 +1,12 @@
-//! Pages that processes share, and the purges that they hold for.
+//! Pages in the store, and the purges that all processes share.
 //!
-//! A page is asked for together with the purges since the last question, from the servers that have the one and the
-//! other, in one time-box. It is used only if these purges leave it (`shared::pages::others`). The numbers of purges
-//! stand there without a seal, because the server counts. Whoever writes to the store can therefore drop pages; numbers
-//! that went back are noticed by every process that knew later ones.
+//! A page is asked for together with the purges since the last question, at the same time and in one time-box; the two
+//! may be at different servers of a cluster. The page is used only if none of the purges concerns it
+//! (`shared::pages::others`).
+//!
+//! The numbers of purges are not sealed, because the server counts them. Anyone who can write to the store can
+//! therefore drop pages. A process that knew later numbers notices if they go back, and then uses no page.
+//! Test: `numbers_that_are_gone_or_put_back_make_misses`.
 
 use std::time::{Duration, Instant};
 
@@ -27,42 +30,44 @@ use crate::gateway::{
     },
 };
 
-/// The operation that counts purges. The end-to-end tests run it at real servers.
+/// The script that counts purges. End-to-end tests run it at real servers.
 const PURGE: &str = include_str!("purge.lua");
 
-/// The kind of the numbers of purges.
+/// The kind of the set of purges in names, with the version of its form.
 const PURGES: &str = "purge1";
 
-/// The time for which they are kept after the last purge. Without them no page is used.
+/// The time for which the numbers of purges are kept after the last purge. Without them no page is used.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
-/// The most places of one operation.
+/// The largest number of places that one run of the script purges.
 const MOST_AT_ONCE: usize = 256;
 
-/// The bytes of a place with its number in a reply, at most.
+/// The largest number of bytes of a place and its number in a reply.
 const ENTRY: usize = 48;
 
-/// The version of the program. What a page looks like follows from it, so that versions side by side have pages of
-/// their own. Purges concern those of all versions.
+/// The version of the program, a part of the names of pages: another version may render the same page otherwise, so
+/// versions that run side by side don't share pages. They share purges.
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
-/// The key of a page and the request headers by which pages of its place differ.
+/// A page, and the request headers by which pages of its place differ if the store has told them.
 type FoundPage = (Box<SharedPage>, Option<Vec<HeaderName>>);
 
 impl SharedStore {
-    /// Returns the places of subjects, by the key that signs.
+    /// Returns the places of subjects, by the signing key.
     pub(crate) fn places<'s>(&self, subjects: impl Iterator<Item = PurgeSubject<'s>>) -> Box<[u16]> {
         let key = self.keys.signing_number();
         subjects.filter_map(|subject| self.place(key, subject)).collect()
     }
 
+    /// Returns the place of a subject by the key with this number.
     fn place(&self, key: u32, subject: PurgeSubject<'_>) -> Option<u16> {
         self.keys.stored_place(key, PURGES, &subject.bytes(), SHARED_PLACES)
     }
 
-    /// Returns the page of a place that another process has made, if the store has it within the time-box and no purge
-    /// concerns it, and the place at which it belongs into memory. `subjects` are those of the request; a page has its
-    /// tags besides. `before` is the number of purges by this process before the page was looked for.
+    /// Returns the page of a place that another process has made, and the place at which it is to be stored in memory.
+    /// `subjects` are those of the request, to which the tags of the page are added. `before` is the number of purges
+    /// by this process before the page was looked for. Returns `None` if the store does not return the page within the
+    /// time-box, or it was purged or may have been.
     pub(crate) async fn find_page(
         &self,
         pages: &KeptPages,
@@ -79,7 +84,7 @@ impl SharedStore {
         let now = clock::instant();
         let (entry, purges) =
             tokio::join!(self.entry_of(place, headers, (key, now)), self.ask_purges(&name, asked.from()));
-        // The purges serve the memory too, whether there is a page or not.
+        // Learnt whether there is a page or not, because they also drop pages from memory.
         let series = match purges {
             Ok(news) => others.learn(&asked, news.as_ref()),
             Err(_) => None,
@@ -98,8 +103,8 @@ impl SharedStore {
         Some((used?, place.varied(names, headers)))
     }
 
-    /// Returns the page of a place. Where another process knows by which headers its pages differ, this is two
-    /// questions in one time-box.
+    /// Returns the page of a place. Takes two questions, in one time-box, if the store has the headers by which pages
+    /// differ under the first key and the page under another. `now` is the beginning of the time-box.
     async fn entry_of(&self, place: &PagePlace, headers: &HeaderMap, (key, now): (u32, Instant)) -> Option<FoundPage> {
         match self.entry(place.key(), (key, now)).await? {
             SharedEntry::Page(page) => Some((page, None)),
@@ -110,18 +115,20 @@ impl SharedStore {
                     SharedEntry::Varies(_) => None,
                 }
             }
+            // The place had the headers already, so its key leads to a page.
             SharedEntry::Varies(_) => None,
         }
     }
 
+    /// Returns the entry of a key, within the rest of the time-box that began at `now`.
     async fn entry(&self, page: KeptKey, (key, now): (u32, Instant)) -> Option<SharedEntry> {
         let left = self.link.settings.timeout.saturating_sub(clock::instant().saturating_duration_since(now));
         let found = self.get_within(left, (StoredKind::Page, key), &name_of(page), clock::unix_seconds()).await?;
         form::read_entry(found.bytes, now)
     }
 
-    /// Stores a page that was stored in memory at this place, for other processes. Nobody waits for that. Pages that
-    /// are too large are not stored.
+    /// Stores a page for other processes, after it was stored in memory at `at`. `begun` is the state of the counter of
+    /// purges when its making began. No request waits for the write. Pages of more than [`VALUE`] bytes are not stored.
     pub(crate) fn put_page(
         &self,
         (place, at): (&PagePlace, &StoredPlace),
@@ -136,6 +143,7 @@ impl SharedStore {
         let whole = fresh.saturating_add(while_revalidate.max(if_error));
         let left = whole.saturating_sub(now.saturating_duration_since(made));
         let key = self.keys.signing_number();
+        // Rounded up to a whole second.
         let times = (Duration::from_secs(left.as_secs() + 1), milliseconds / 1_000);
         if !at.names.is_empty()
             && let Some(names) = form::write_varies(&at.names)
@@ -147,14 +155,17 @@ impl SharedStore {
         }
     }
 
-    /// Notes that subjects are to be purged for all processes. This comes before the memory of this process is purged.
+    /// Notes that these subjects are to be purged for all processes. This has to come before the memory of this process
+    /// is purged ([`OtherPurges::note_unwritten`]).
     pub(crate) fn note_purge(&self, others: &OtherPurges, subjects: &[PurgeSubject<'_>]) -> Vec<UnwrittenPurge> {
         let by = |key: u32| subjects.iter().filter_map(move |subject| Some((key, self.place(key, *subject)?)));
-        // Processes in the middle of a change of keys sign with one or the other.
+        // Under each key of the ring, because in the middle of a change of keys some processes sign with one key and
+        // some with another. Test: `purges_cross_a_change_of_keys`.
         others.note_unwritten(self.keys.numbers().flat_map(by))
     }
 
-    /// Writes purges, within the time-box. Those that can't be written now are written by [`Self::follow_purges`].
+    /// Writes purges to the store, within the time-box. Those that can't be written now stay noted, and
+    /// [`Self::follow_purges`] writes them later.
     pub(crate) async fn write_purges(&self, others: &OtherPurges, purges: Vec<UnwrittenPurge>) {
         if !self.link.is_up() {
             return;
@@ -165,6 +176,7 @@ impl SharedStore {
         let _ = tokio::time::timeout(self.link.settings.timeout, writes).await;
     }
 
+    /// Writes purges whose places follow from the key with this number.
     async fn write_of_key(&self, others: &OtherPurges, key: u32, purges: &[UnwrittenPurge]) {
         let Some(name) = self.purges(key) else { return };
         for part in purges.chunks(MOST_AT_ONCE) {
@@ -173,7 +185,8 @@ impl SharedStore {
             places.dedup();
             let written = match self.count_purge(&name, None, &places).await {
                 Ok(count) => Ok(Some(count)),
-                // A store that is full takes no number, and gives room: without numbers no page is used.
+                // A full store refuses the numbers, but a deletion makes room. Without numbers no process uses a page.
+                // Test: `a_purge_that_the_store_could_not_take_is_not_lost`.
                 Err(StoreFault::Refused) => {
                     let mut command = redis::cmd("DEL");
                     command.arg(&name);
@@ -188,8 +201,8 @@ impl SharedStore {
         }
     }
 
-    /// Reads the purges by other processes, and writes those of this process that the store may lack. Begins a new
-    /// series where there is none, or where the numbers went back.
+    /// Writes the purges by this process that the store may lack, and reads those by other processes. Begins a new
+    /// series if there is none, or if the numbers went back. Called at intervals.
     pub(crate) async fn follow_purges(&self, others: &OtherPurges) {
         let keys: Vec<u32> = self.keys.numbers().collect();
         others.forget_others(&keys);
@@ -204,7 +217,7 @@ impl SharedStore {
         }
         let key = self.keys.signing_number();
         let Some(name) = self.purges(key) else { return };
-        // A lost series takes two questions more: from the first number on, and from that of a new series on.
+        // A lost series takes two questions more: one for all numbers, and one for those of a new series.
         for _ in 0..3 {
             let asked = others.ask(&name, key);
             let Ok(news) = self.ask_purges(&name, asked.from()).await else { return };
@@ -218,7 +231,7 @@ impl SharedStore {
         }
     }
 
-    /// Asks for the purges from a number on; `None` if there are none.
+    /// Asks for the purges from a number on; `None` if the reply has no valid counter.
     async fn ask_purges(&self, name: &str, from: u64) -> Result<Option<PurgeNews>, StoreFault> {
         let mut command = redis::cmd("ZRANGEBYSCORE");
         command.arg(name).arg(from).arg("+inf").arg("WITHSCORES");
@@ -226,9 +239,10 @@ impl SharedStore {
         Ok(read_purges(&reply))
     }
 
-    /// Counts a purge of places. Begins a new series where there is none, or in place of one that went back.
+    /// Counts a purge of these places, and returns the counter after it. Begins a new series if there is none, or in
+    /// place of the one that went back.
     async fn count_purge(&self, name: &str, went_back: Option<u64>, places: &[u16]) -> Result<PurgeCount, StoreFault> {
-        // Without randomness no series can be told from another one.
+        // A series is told from others by its random name alone.
         let series = getrandom::u64().map_err(|_| StoreFault::Down)?;
         let reply = self.link.ask(name, purge_command(name, (series, went_back), places), 0).await?;
         let Value::Array(parts) = &reply else { return Err(StoreFault::Refused) };
@@ -237,17 +251,19 @@ impl SharedStore {
         count(name, number).ok_or(StoreFault::Refused)
     }
 
+    /// Returns the name of the set of purges under the key with this number.
     fn purges(&self, key: u32) -> Option<String> {
         self.keys.stored_name(key, &self.prefix, PURGES, b"")
     }
 }
 
-/// Returns the text that a page's name in the store is made of.
+/// Returns the bytes from which the name of a page in the store is made.
 fn name_of(page: KeptKey) -> Vec<u8> {
     [&page.bytes()[..], PROGRAM.as_bytes()].concat()
 }
 
-/// Returns the operation. A series that has to be begun gets this number.
+/// Returns the command that runs the script. `series` is the number for a new series, if one has to be begun, and
+/// `went_back` that of a series that has to be replaced.
 fn purge_command(name: &str, (series, went_back): (u64, Option<u64>), places: &[u16]) -> Cmd {
     let mut command = redis::cmd("EVAL");
     command.arg(PURGE).arg(1).arg(name).arg(KEPT.as_secs());
@@ -255,13 +271,14 @@ fn purge_command(name: &str, (series, went_back): (u64, Option<u64>), places: &[
     command
 }
 
-/// Returns the name of the counter of a series.
+/// Returns the name of the counter of a series, `~` and its number. It sorts after all places, which are decimal
+/// numbers.
 fn counter(series: u64) -> String {
     format!("~{series:x}")
 }
 
-/// Reads the purges of a reply; `None` if it has no counter with the largest number. Entries that are none are left
-/// out: they hide no other one.
+/// Reads the purges in a reply; `None` if it does not have exactly one counter, with the largest number. Members that
+/// are neither a counter nor a place are left out, because they hide no other entry.
 fn read_purges(reply: &Value) -> Option<PurgeNews> {
     let Value::Array(parts) = reply else { return None };
     let (mut count, mut places, mut largest) = (None, Vec::new(), 0);
@@ -270,7 +287,7 @@ fn read_purges(reply: &Value) -> Option<PurgeNews> {
         let number = read_score(score)?;
         largest = number.max(largest);
         if let Some(series) = read_counter(member) {
-            // Of two counters neither is to be believed.
+            // Of two counters neither can be trusted.
             if count.replace(PurgeCount { series, number }).is_some() {
                 return None;
             }

@@ -1,19 +1,22 @@
-//! Limits that processes share: units are taken by one atomic operation at the server, by its clock, so that the clocks
-//! of the processes don't matter.
+//! Limits that processes share. The server takes units by one atomic script and its own clock, so that the clocks of
+//! the processes don't matter.
 //!
 //! A client of a route has one value: for each of its limits the time at which all units are back, in microseconds
-//! since 1970, as `LIMIT=TIME LIMIT=TIME`. So a request takes its units of all limits at once or none, and one question
-//! is enough. A limit is named by its policy, the time in which a unit comes back, and the most units: a limit that has
-//! changed begins anew, and processes with different configurations count side by side.
+//! since 1970, as `LIMIT=TIME LIMIT=TIME`. So a request takes its units of all limits or of none by one question, which
+//! concerns one key. A limit is named by its policy, the microseconds after which a unit comes back, and its largest
+//! number of units: `requests:720000000:5`. So a changed limit begins anew, and processes with different configurations
+//! count side by side.
 //!
-//! The value has no seal, because the server computes with it. Whoever writes to the store can therefore give units
-//! back or take them, and nothing else.
+//! The value is not sealed, because the server computes with it. Anyone who can write to the store can therefore give a
+//! client units or take them away, and nothing else.
 //!
-//! The script has the name in `KEYS[1]`, and in `ARGV` 1 if the units have been used already, and then four words for
-//! each limit: its policy, the microseconds in which a unit comes back, the most units, and those to take. It returns
-//! for each limit the microseconds until the units can be taken, 0 if they were there, and those until all units are
-//! back. Units are taken if all limits have them. After a clock that was set back, or by foreign hands, units beyond
-//! the most are missing, but not for ever: for a hundred times as long as all take to come back.
+//! The script has the name in `KEYS[1]`. `ARGV` begins with `1` if the units have been used already, else `0`, and has
+//! four words for each limit: its policy, the microseconds after which a unit comes back, the largest number of units,
+//! and the number to take. The script takes the units if all limits have them, or if they have been used already. It
+//! returns two numbers for each limit: the microseconds until its units can be taken, 0 if they were there, and those
+//! until all units are back. If the clock of the server was set back, or the value was written by somebody else, more
+//! units than there are can be missing; the time until they are back is bounded by a hundred times the one of a used-up
+//! limit.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -29,13 +32,13 @@ use crate::{
     },
 };
 
-/// The operation. The end-to-end tests run it at real servers.
+/// The script. End-to-end tests run it at real servers.
 const SCRIPT: &str = include_str!("rate.lua");
 
-/// The kind of these values, with the version of their form.
+/// The kind of the values in names, with the version of their form.
 const RATE: &str = "rate1";
 
-/// The longest time until all units are back, in times that all take to come back.
+/// The longest time until all units are back, as a multiple of the time for a used-up limit.
 const LONGEST: u32 = 100;
 
 impl LimitStore for SharedStore {
@@ -55,6 +58,8 @@ impl LimitStore for SharedStore {
     ) -> Pin<Box<dyn Future<Output = Option<Vec<StoredStanding>>> + Send + 'a>> {
         Box::pin(async move {
             let began = clock::instant();
+            // By `change`, so that a script that the user may not run is reported as a refused write.
+            // Test: `the_users_rights_are_those_of_the_documentation`.
             let reply = self.link.change(name, operation(name, limits, false)).await;
             let (answered, standings) = match reply {
                 Ok(reply) => match read(&reply, limits) {
@@ -75,8 +80,10 @@ impl LimitStore for SharedStore {
     }
 }
 
+/// Returns the command that runs the script.
 fn operation(name: &str, limits: &[StoredLimit], are_used: bool) -> Cmd {
     let mut command = redis::cmd("EVAL");
+    // The script is sent each time: `EVALSHA` saves a kilobyte, and needs a second way after each restart of the store.
     command.arg(SCRIPT).arg(1).arg(name).arg(u8::from(are_used));
     for StoredLimit { policy, unit, most, units } in limits {
         command.arg(*policy).arg(micros(*unit)).arg(*most).arg(*units);
@@ -88,8 +95,8 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Reads a reply; `None` if it is no reply of the operation. Times are within the bounds of the limits, whatever the
-/// server says.
+/// Reads a reply; `None` if it is malformed. Times beyond the bounds of a limit are cut to these, whatever the server
+/// says.
 fn read(reply: &Value, limits: &[StoredLimit]) -> Option<Vec<StoredStanding>> {
     let Value::Array(parts) = reply else { return None };
     if parts.len() != 2 * limits.len() {
@@ -97,6 +104,8 @@ fn read(reply: &Value, limits: &[StoredLimit]) -> Option<Vec<StoredStanding>> {
     }
     let standing = |(limit, parts): (&StoredLimit, &[Value])| {
         let [Value::Int(retry), Value::Int(reset)] = parts else { return None };
+        // The bound of the script holds here too, whatever the server says.
+        // Test: `replies_are_read_within_the_bounds_of_the_limits`.
         let longest = limit.unit.saturating_mul(limit.most).saturating_mul(LONGEST);
         let time = |micros: i64| Duration::from_micros(u64::try_from(micros).unwrap_or_default()).min(longest);
         Some(StoredStanding { retry_after: time(*retry), reset_after: time(*reset) })

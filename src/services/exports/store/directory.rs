@@ -1,8 +1,9 @@
-//! Jobs and results in a directory, which processes of one machine share: a database of SQLite, and a file for each result.
+//! Jobs and results in a directory, which processes of one machine share: a database of SQLite, and a file for each
+//! result.
 //!
-//! The process holds the lock of the result file (`flock`) for as long as it works on the job. The system gives the lock up
-//! when the process ends, however that happens, and no other process can write as long as this one can: so the lock is the
-//! lease of the job, without a clock. Bytes beyond the stored length are those of a page that was not stored; they are cut
+//! A process holds the lock of the result file (`flock`) while it works on the job. The system releases the lock when
+//! the process ends, however it ends, and no other process can write while this one can: so the lock is the lease of
+//! the job, without a clock. Bytes beyond the stored length belong to a page whose place was not stored; they are cut
 //! off before the next page is written.
 
 use std::{
@@ -32,10 +33,9 @@ use crate::{
     },
 };
 
-/// The size of a part of a body.
+/// The largest part of a body, in bytes.
 const PART: usize = 64 << 10;
 
-/// The jobs of a directory.
 #[derive(Clone, Debug)]
 pub(in crate::services::exports) struct DirectoryStore {
     database: Database,
@@ -43,7 +43,7 @@ pub(in crate::services::exports) struct DirectoryStore {
 }
 
 impl DirectoryStore {
-    /// Opens the jobs of a directory, which is made if it is not there.
+    /// Opens the jobs of a directory. A missing directory is created.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl DirectoryStore {
         Ok(Self { database: Database::open(&directory.join("jobs.sqlite3"), &STEPS)?, results })
     }
 
-    /// Runs a function on the database, on a thread that may wait.
+    /// Runs a function on the database, on a thread that may block.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl ExportStore for DirectoryStore {
     async fn remove(&self, id: &str) -> Result<(), JobStoreFault> {
         let (removed, file) = (id.to_owned(), self.results.join(id));
         self.call(move |jobs| jobs.remove(&removed)).await?;
-        // Where this fails, `sweep` finds a file without a job.
+        // If this fails, `sweep` later removes the file, which has no job any more.
         let _ = tokio::fs::remove_file(file).await;
         Ok(())
     }
@@ -115,7 +115,8 @@ impl ExportStore for DirectoryStore {
         for id in candidates {
             let path = self.results.join(&id);
             let Some(file) = blocking(move || lock(&path)).await? else { continue };
-            // The lock comes before the claim: whoever has it knows that no other process works on the job.
+            // The lock is taken before the claim. It shows that no other process works on an active job. Test:
+            // `another_process_takes_over`.
             let claimed = self.call(move |jobs| jobs.claim(&id, clock::unix_milliseconds())).await?;
             let Some((job, credentials)) = claimed else { continue };
             let lease = FileLease { store: self.clone(), file: Arc::new(file), id: job.id.clone(), claim: job.claim };
@@ -139,7 +140,8 @@ impl ExportStore for DirectoryStore {
 
     async fn sweep(&self) -> Result<(), JobStoreFault> {
         let results = self.results.clone();
-        // Files are listed first: one that is younger than the list of jobs is not among them.
+        // Files are listed before the jobs: a file of a job that is added in between is then not taken for one without
+        // a job.
         let names = blocking(move || files(&results)).await?;
         let with_result = self.call(|jobs| jobs.with_result()).await?;
         let results = self.results.clone();
@@ -188,7 +190,7 @@ impl JobLease for FileLease {
             let mut file = &*file;
             file.seek(SeekFrom::Start(at))?;
             file.write_all(&bytes)?;
-            // What is counted is on the disk before it is counted.
+            // The bytes are on the disk before their length is stored, so that a loss of power leaves no gap.
             file.sync_data()
         });
         written.await?;
@@ -198,7 +200,7 @@ impl JobLease for FileLease {
 
     async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault> {
         let (id, claim) = (self.id.clone(), self.claim);
-        // The lock outlives the write: no other process takes the job as it was before.
+        // The lock is held until the write is done, so that no other process takes the job in its earlier state.
         self.store.call(move |jobs| jobs.end((&id, claim), &end, clock::unix_milliseconds())).await
     }
 }
@@ -218,14 +220,14 @@ fn files(results: &Path) -> io::Result<Vec<String>> {
     fs::read_dir(results)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
-/// Runs work on files on a thread that may wait.
+/// Runs work on files on a thread that may block.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, JobStoreFault> {
     spawn_blocking(work).await.map_err(|_| DatabaseFault::Task)?.map_err(JobStoreFault::Result)
 }
 
-/// A part of a file.
+/// A body that reads a range of a result file.
 struct FileBody {
     file: tokio::fs::File,
     left: u64,

@@ -1,12 +1,13 @@
 //! Jobs and results in a database of PostgreSQL, which processes of several machines share.
 //!
 //! A page, the place after it and the progress of its job are written by one statement: the server has all of it or
-//! nothing. A process works on a job for as long as it holds its lease, an end of time by the clock of the database that it
-//! puts off again and again. A process whose lease has ended may not know: every write names the claim of the process and
-//! the length of the result that it goes on from, and changes nothing where another process has taken the job since, or
-//! where a failover of the server has lost what was written last.
+//! nothing. A process works on a job while its lease lasts: until a time by the clock of the database, which the
+//! process extends again and again. A process whose lease has ended may not know that. So every write names the claim
+//! of the process and the length of the result that it goes on from, and changes nothing if another process has taken
+//! the job since, or if a failover of the server has lost the last write.
 //!
-//! Results are rows of parts. They are removed some at a time, because a statement for a large result would take too long:
+//! Results are rows of parts. They are removed some at a time, because a statement for a large result would take too
+//! long:
 //! `cursorgate_export_removals` has the jobs whose parts are to go.
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
@@ -84,11 +85,10 @@ const MOST_PARTS: i64 = 16;
 const MOST_SWEPT: i64 = 1_000;
 const MOST_SWEEPS: usize = 20;
 
-/// The most events that are raised at a time, and the time in seconds for which they are this process's.
+/// The most events that are raised at a time, and the seconds for which they are reserved for this process.
 const MOST_ANNOUNCED: i64 = 100;
 const ANNOUNCING: f64 = 60.0;
 
-/// The jobs of a database.
 #[derive(Clone)]
 pub(in crate::services::exports) struct PostgresJobs {
     postgres: Arc<Postgres>,
@@ -96,8 +96,7 @@ pub(in crate::services::exports) struct PostgresJobs {
 }
 
 impl PostgresJobs {
-    /// Creates the store. Nothing is connected to before it is used, so that a server that is down keeps no process from
-    /// starting.
+    /// Creates the store. It connects when it is first used, so that a process starts also while the server is down.
     ///
     /// # Errors
     ///
@@ -195,13 +194,13 @@ impl ExportStore for PostgresJobs {
     async fn read(&self, id: &str, (first, count): (u64, u64)) -> Result<Box<dyn BodySource>, JobStoreFault> {
         let postgres = Arc::clone(&self.postgres);
         let mut body = PartsBody { postgres, job: id.to_owned(), at: first, left: count, ready: VecDeque::new() };
-        // A store that is down is a failure of the request, and not an answer that breaks off.
+        // The first bytes are read before the head is sent, so that a store that is down is a 503, not a broken answer.
         body.fill().await?;
         Ok(Box::new(body))
     }
 
     async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault> {
-        // Jobs that another process takes at the same moment are left out, and not waited for.
+        // SKIP LOCKED: a job that another process takes at the same moment is passed over, not waited for.
         let take = format!(
             "WITH next AS MATERIALIZED (
                 SELECT id, state FROM cursorgate_exports AS job
@@ -264,7 +263,7 @@ impl ExportStore for PostgresJobs {
             DELETE FROM cursorgate_export_parts WHERE job = $1 AND place IN (
                 SELECT place FROM cursorgate_export_parts WHERE job = $1 ORDER BY place LIMIT $2
             )";
-        // Another process may remove parts of the same result that are still there.
+        // The removal is done once no part is left: another process may be removing parts of the same result.
         const DONE: &str = "
             DELETE FROM cursorgate_export_removals AS removal WHERE job = $1
             AND NOT EXISTS (SELECT FROM cursorgate_export_parts AS part WHERE part.job = removal.job)";
@@ -286,14 +285,14 @@ impl ExportStore for PostgresJobs {
     }
 }
 
-/// The lease of a job.
+/// The lease of a job: the row says until when it lasts.
 struct RowLease {
-    /// The task that puts its end off.
+    /// The task that extends the lease.
     renewal: JoinHandle<()>,
     jobs: PostgresJobs,
     id: String,
     claim: i64,
-    /// The length of the result.
+    /// The length of the result, as this process knows it.
     written: u64,
 }
 
@@ -303,7 +302,7 @@ impl Drop for RowLease {
     }
 }
 
-/// Puts the end of a lease off until the process gives it up or has lost it.
+/// Extends a lease, three times in its length, until the process gives it up or has lost it.
 fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
     const RENEW: &str = "
         UPDATE cursorgate_exports SET lease_until = now() + make_interval(secs => $3)
@@ -313,7 +312,8 @@ fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
         loop {
             tokio::time::sleep(jobs.lease / 3).await;
             let parameters: [TypedValue<'_>; 3] = [(&id, Type::TEXT), (&claim, Type::INT8), (&lease, Type::FLOAT8)];
-            // After a fault the next renewal may come in time. If none does, the job is lost, as its next page will show.
+            // After a fault a later renewal may still be in time. If none is, the job is lost, and the write of the
+            // next page finds that. Test: `a_process_that_stood_still_repeats_no_item`.
             if jobs.postgres.ask(RENEW, &parameters).await.is_ok_and(|rows| rows.is_empty()) {
                 return;
             }
@@ -324,7 +324,7 @@ fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
 #[async_trait]
 impl JobLease for RowLease {
     async fn restore(&mut self, _length: u64) -> Result<bool, JobStoreFault> {
-        // The result and its length are written together.
+        // One statement writes the result and its length, so that they always agree.
         Ok(true)
     }
 
@@ -389,19 +389,20 @@ impl JobLease for RowLease {
     }
 }
 
-/// A part of a result.
+/// A body that reads a range of a result, some rows at a time.
 struct PartsBody {
     postgres: Arc<Postgres>,
     job: String,
-    /// The place of the next byte that is not read.
+    /// The index in the result of the next byte to read from the database.
     at: u64,
+    /// The number of bytes to read from the database.
     left: u64,
-    /// The parts that are read, which begin with the next byte of the body.
+    /// The parts that have been read and not been sent.
     ready: VecDeque<Bytes>,
 }
 
 impl PartsBody {
-    /// Reads some further parts, beginning with the one that has the next byte.
+    /// Reads up to [`MOST_PARTS`] further parts, beginning with the one that has the next byte.
     async fn fill(&mut self) -> Result<(), JobStoreFault> {
         const READ: &str = "
             SELECT place, bytes FROM cursorgate_export_parts
@@ -420,6 +421,7 @@ impl PartsBody {
         let rows = self.postgres.ask(READ, &parameters).await?;
         for row in &rows {
             let (place, bytes): (i64, &[u8]) = (cell(row, 0)?, cell(row, 1)?);
+            // A part that does not continue the one before shows that the result is being removed meanwhile.
             let before = self.at.checked_sub(natural(place)).and_then(|before| usize::try_from(before).ok());
             let rest = before.and_then(|before| bytes.get(before..)).filter(|rest| !rest.is_empty());
             let rest = rest.ok_or_else(removed)?;
@@ -452,7 +454,7 @@ fn cell<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, JobStoreFa
     Ok(row.try_get(column).map_err(PostgresFault::from)?)
 }
 
-/// Returns the state of a word. The table has no other words.
+/// Returns the state with this word. The table permits no other words.
 fn state(word: &str) -> JobState {
     JobState::of(word).unwrap_or(JobState::Failed)
 }

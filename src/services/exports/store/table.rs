@@ -1,5 +1,5 @@
-//! The jobs of a directory, in a database of SQLite. Every step of a job is one transaction. `claim` counts the processes
-//! that took the job, so that a write of one that has lost it changes nothing.
+//! The jobs of a directory, in a database of SQLite. Every step of a job is one transaction. `claim` counts the times
+//! that a process has taken the job, so that a write with an earlier claim changes nothing.
 
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params_from_iter};
 
@@ -41,8 +41,8 @@ CREATE INDEX jobs_announced ON jobs (id) WHERE announcement IS NOT NULL;
 /// The columns of a job, in the order in which `read` reads them.
 const COLUMNS: &str = "id, owner, state, claim, created, finished, definition, progress, fault";
 
-/// The most jobs that are looked at for the next one: more than processes of one machine work on at a time, so that those
-/// of others hide none that waits.
+/// The most candidates for the next job. Active jobs are among them, so that this is more than the processes of one
+/// machine work on at a time: active jobs then hide none that waits.
 const MOST_CANDIDATES: usize = 1_000;
 
 /// The most events that are raised at a time.
@@ -88,7 +88,7 @@ impl JobTable<'_> {
         Ok(Added::Queued)
     }
 
-    /// Returns a job of a client, which has several names while keys are exchanged.
+    /// Returns a job of a client. A client has one name for each key of cursors.
     pub(super) fn find(&mut self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, DatabaseFault> {
         let found = self
             .transaction
@@ -98,7 +98,7 @@ impl JobTable<'_> {
         Ok(found.filter(|job| owners.contains(&job.owner)))
     }
 
-    /// Returns the jobs of a client for a list, the newest first.
+    /// Returns the jobs of a client for all lists, the newest first.
     pub(super) fn of_client(&mut self, owners: &[String]) -> Result<Vec<ExportJob>, DatabaseFault> {
         let places = vec!["?"; owners.len()].join(", ");
         let query = format!(
@@ -109,8 +109,9 @@ impl JobTable<'_> {
         rows.map(|row| row?).collect()
     }
 
-    /// Returns the ids of the jobs that could go on, the next one first: that of the client with the fewest active jobs,
-    /// then by priority, then the oldest. Active jobs are among them: the processes of some may have ended.
+    /// Returns the ids of the jobs that could go on, the next one first: by the number of active jobs of the same
+    /// client, then by priority, then by age. Active jobs are among them, because their process may have ended, which
+    /// their lock shows. `now` is in milliseconds since 1970.
     pub(super) fn candidates(&mut self, now: u64) -> Result<Vec<String>, DatabaseFault> {
         let query = format!(
             "SELECT id FROM jobs AS job WHERE state = 'active' OR (state = 'queued' AND not_before <= ?1)
@@ -122,7 +123,8 @@ impl JobTable<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Takes a job, whose lock the process has, and returns it with its credentials; nothing if it does not wait any more.
+    /// Takes a job whose lock the process holds, and returns it with its credentials. Returns `None` if it can't go on
+    /// any more, as after it was cancelled. `now` is in milliseconds since 1970.
     pub(super) fn claim(&mut self, id: &str, now: u64) -> Result<Option<(ExportJob, Vec<u8>)>, DatabaseFault> {
         let query = format!(
             "SELECT {COLUMNS}, credentials FROM jobs
@@ -132,6 +134,7 @@ impl JobTable<'_> {
             self.transaction.query_row(&query, (id, whole(now)), |row| Ok((read(row), row.get("credentials")?)));
         let Some((job, credentials)) = found.optional()? else { return Ok(None) };
         let (mut job, credentials): (ExportJob, Option<Vec<u8>>) = (job?, credentials);
+        // An active job whose lock was free: its process ended while it worked on a page.
         job.progress.interruptions += u32::from(job.state == JobState::Active);
         job.claim += 1;
         job.state = JobState::Active;
@@ -142,7 +145,7 @@ impl JobTable<'_> {
         Ok(Some((job, credentials.unwrap_or_default())))
     }
 
-    /// Stores the progress of a job. Returns false if the process has lost it.
+    /// Stores the progress of a job. Returns false if the process has lost the job.
     pub(super) fn advance(&mut self, id: &str, claim: i64, progress: &JobProgress) -> Result<bool, DatabaseFault> {
         let changed = self.transaction.execute(
             "UPDATE jobs SET progress = ?3, bytes = ?4 WHERE id = ?1 AND claim = ?2 AND state = 'active'",
@@ -181,7 +184,7 @@ impl JobTable<'_> {
         Ok(())
     }
 
-    /// Returns events of jobs that have ended, which are not raised yet, each with the id of its job.
+    /// Returns events of ended jobs that are not raised yet, each with the id of its job.
     pub(super) fn announcements(&mut self) -> Result<Vec<(String, String)>, DatabaseFault> {
         let query = format!(
             "SELECT id, announcement FROM jobs WHERE announcement IS NOT NULL ORDER BY id LIMIT {MOST_ANNOUNCED}"
@@ -191,7 +194,7 @@ impl JobTable<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Forgets the event of a job.
+    /// Removes the event of a job, after it was raised.
     pub(super) fn announced(&mut self, id: &str) -> Result<(), DatabaseFault> {
         self.transaction.execute("UPDATE jobs SET announcement = NULL WHERE id = ?1", [id])?;
         Ok(())
@@ -233,7 +236,7 @@ impl JobTable<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Returns the number of jobs in each state that has some.
+    /// Returns the number of jobs by state, without states that no job has.
     pub(super) fn counts(&mut self) -> Result<Vec<(JobState, u64)>, DatabaseFault> {
         let mut statement = self.transaction.prepare("SELECT state, count(*) FROM jobs GROUP BY state")?;
         let rows = statement.query_map([], |row| {
@@ -253,7 +256,7 @@ fn read(row: &Row<'_>) -> Result<ExportJob, DatabaseFault> {
     Ok(ExportJob {
         id: row.get("id")?,
         owner: row.get("owner")?,
-        // The table has no other words.
+        // The table permits no other words.
         state: JobState::of(&state).unwrap_or(JobState::Failed),
         claim: row.get("claim")?,
         created: natural(row.get("created")?),

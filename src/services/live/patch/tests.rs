@@ -79,7 +79,7 @@ fn numbers_keep_their_digits() {
 }
 
 #[test]
-fn what_can_not_be_patched_is_replaced() {
+fn values_that_no_patch_can_name_are_replaced_as_a_whole() {
     for (from, to) in [
         (r#"{"a":{"__proto__":1,"b":1}}"#, r#"{"a":{"__proto__":2,"b":1}}"#),
         (r#"{"a":{"\ud800":1,"b":1}}"#, r#"{"a":{"\ud800":1,"b":2}}"#),
@@ -99,7 +99,7 @@ fn patched_size(from: &str, to: &str) -> usize {
 }
 
 #[test]
-fn a_patch_that_would_be_longer_than_the_page_is_none() {
+fn a_patch_longer_than_the_page_is_not_made() {
     let page = |from: u32| {
         let items: Vec<String> = (from..from + 20).map(|id| format!(r#"{{"id":{id}}}"#)).collect();
         format!(r#"{{"data":[{}]}}"#, items.join(","))
@@ -162,7 +162,7 @@ fn change(rows: &mut Vec<Value>, draws: &mut Draws, number: usize) {
     }
 }
 
-/// Rows: patches that are applied one after the other give exactly the page, whatever changes between two pages.
+/// Patches that are applied one after the other give exactly the page, whatever changes between two pages.
 #[test]
 fn ten_thousand_random_changes_are_followed() {
     let mut draws = Draws(0x9E37_79B9_7F4A_7C15);

@@ -1,4 +1,4 @@
-//! All endpoints and all dead letters, as the operator sees them.
+//! Queries over all endpoints and all dead letters, for the operator's report.
 
 use rusqlite::{OptionalExtension as _, named_params};
 
@@ -11,7 +11,7 @@ use crate::services::{
     webhooks::endpoint::{Endpoint, EndpointState},
 };
 
-/// The most endpoints of the report.
+/// The most endpoints that the report has.
 const MOST_ENDPOINTS: usize = 1_000;
 
 /// An endpoint with the numbers of its deliveries.
@@ -23,7 +23,7 @@ pub(in crate::services::webhooks) struct CountedEndpoint {
     pub(in crate::services::webhooks) dead: usize,
 }
 
-/// A delivery with the id of its endpoint.
+/// A dead letter with the id of its endpoint.
 #[derive(Clone, Debug)]
 pub(in crate::services::webhooks) struct DeadLetter {
     pub(in crate::services::webhooks) endpoint: String,
@@ -35,7 +35,7 @@ pub(in crate::services::webhooks) struct DeadLetter {
 pub(in crate::services::webhooks) enum Revival {
     /// A dead letter, by its id.
     Delivery(String),
-    /// All of an endpoint, by its id.
+    /// All dead letters of an endpoint, by its id.
     Endpoint(String),
 }
 
@@ -73,7 +73,9 @@ impl WebhookTables<'_> {
         counted.collect()
     }
 
-    /// Returns dead letters of all endpoints, the newest first: before another one, where one is given.
+    /// Returns dead letters of all endpoints, the newest first, at most [`MOST_LISTED`]: those older than the dead
+    /// letter
+    /// `before`, if one is given.
     pub(in crate::services::webhooks) fn dead_letters(
         &mut self,
         before: Option<&str>,
@@ -91,7 +93,7 @@ impl WebhookTables<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Queues dead letters again; `now` is in milliseconds since 1970. Their events keep their ids.
+    /// Queues dead letters again, with the same `webhook-id`. `now` is in milliseconds since 1970.
     pub(in crate::services::webhooks) fn revive(
         &mut self,
         revival: &Revival,

@@ -1,8 +1,8 @@
 //! The deliveries of events to endpoints, as a queue.
 //!
 //! A process claims a delivery for somewhat longer than an attempt may take. A delivery whose process has ended is due
-//! again after that time, so that it is attempted at least once whatever happens; the receiver may get it twice. The claim
-//! is counted, so that a process that was suspended meanwhile changes nothing.
+//! again after that time, so that it is attempted at least once; the receiver may get it twice. Claims are counted, so
+//! that the write of a process that was suspended meanwhile changes nothing.
 
 use rusqlite::{OptionalExtension as _, Row, named_params};
 use serde::Serialize;
@@ -21,10 +21,10 @@ use crate::{
     },
 };
 
-/// The most deliveries of a list.
+/// The most deliveries that a list has.
 pub(in crate::services::webhooks) const MOST_LISTED: usize = 100;
 
-/// The most attempts of a delivery that are kept: those of its redeliveries too.
+/// The most attempts of a delivery that are kept, with those of its redeliveries. Older ones are removed.
 const MOST_ATTEMPTS: i64 = 40;
 
 /// The columns of a delivery with its event.
@@ -32,7 +32,6 @@ pub(super) const COLUMNS: &str =
     "deliveries.id, deliveries.endpoint, event, kind, deliveries.state, attempts, not_before,
     deliveries.created, finished, fault, payload";
 
-/// The states of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::services::webhooks) enum DeliveryState {
@@ -53,7 +52,7 @@ impl DeliveryState {
         }
     }
 
-    /// Returns the state of a word.
+    /// Returns the state with this word.
     pub(in crate::services::webhooks) fn of(word: &str) -> Option<Self> {
         [Self::Queued, Self::Delivered, Self::Dead].into_iter().find(|state| state.word() == word)
     }
@@ -67,11 +66,11 @@ pub(in crate::services::webhooks) struct Delivery {
     pub(in crate::services::webhooks) event: String,
     pub(in crate::services::webhooks) kind: String,
     pub(in crate::services::webhooks) state: DeliveryState,
-    /// Since the event, or since the redelivery.
+    /// The number of attempts since the event, or since the last redelivery.
     pub(in crate::services::webhooks) attempts: u32,
-    /// In milliseconds since 1970.
+    /// The time of the next attempt, in milliseconds since 1970.
     pub(in crate::services::webhooks) not_before: u64,
-    /// In seconds since 1970, as the next one.
+    /// In seconds since 1970, as `finished`.
     pub(in crate::services::webhooks) created: u64,
     pub(in crate::services::webhooks) finished: Option<u64>,
     pub(in crate::services::webhooks) fault: Option<String>,
@@ -85,8 +84,9 @@ pub(in crate::services::webhooks) struct Claimed {
     pub(in crate::services::webhooks) endpoint: String,
     pub(in crate::services::webhooks) event: String,
     pub(in crate::services::webhooks) payload: String,
-    /// The attempts before this one.
+    /// The number of attempts before this one.
     pub(in crate::services::webhooks) attempts: u32,
+    /// The number of this claim. A later claim, or the end of the delivery, makes it void.
     pub(in crate::services::webhooks) claim: i64,
 }
 
@@ -99,33 +99,33 @@ pub(in crate::services::webhooks) enum NextStep {
     Dead,
 }
 
-/// The end of an attempt.
 #[derive(Clone, Debug)]
 pub(in crate::services::webhooks) struct EndedAttempt {
     pub(in crate::services::webhooks) next: NextStep,
     pub(in crate::services::webhooks) record: AttemptRecord,
 }
 
-/// The deliveries that an event has led to.
+/// The numbers of deliveries that an event has led to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::services::webhooks) struct Raised {
     pub(in crate::services::webhooks) queued: usize,
-    /// Dead letters at once, because the queue is full.
+    /// Those that became dead letters at once, because the queue is full.
     pub(in crate::services::webhooks) dead: usize,
 }
 
-/// The bounds of what the store keeps.
+/// The bounds of the finished deliveries that the store keeps.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::services::webhooks) struct QueueBounds {
-    /// Of finished deliveries, in seconds.
+    /// The time for which a delivery is kept, in seconds.
     pub(in crate::services::webhooks) keep: u64,
-    /// Of finished deliveries.
+    /// The number of deliveries.
     pub(in crate::services::webhooks) deliveries: usize,
 }
 
 impl WebhookTables<'_> {
-    /// Queues a delivery of an event for each endpoint that it is for.
-    /// An event that was raised before leads to no further one at an endpoint that has it.
+    /// Queues a delivery of an event for each endpoint that it is for, unless a waiting delivery takes the event
+    /// (`renew`). An endpoint that has a delivery of this event already gets no second one. `queue` is the most
+    /// deliveries that may wait: those beyond are dead letters at once. `now` is in seconds since 1970.
     pub(in crate::services::webhooks) fn raise(
         &mut self,
         event: &Event,
@@ -203,8 +203,9 @@ impl WebhookTables<'_> {
         Ok(receivers)
     }
 
-    /// Gives the newest event about a subject to a delivery that waits with one before it. Returns false if none waits: one
-    /// that is being attempted may have been read before the event happened.
+    /// Puts the newest event about a subject into a waiting delivery with an earlier event about it. Returns false if
+    /// no delivery waits. One that is being attempted does not count: its receiver may have read the list before this
+    /// change. Test: `a_delivery_under_way_keeps_its_event`.
     fn renew(&mut self, endpoint: &str, event: &Event, now: u64) -> Result<bool, DatabaseFault> {
         let Some(subject) = &event.subject else { return Ok(false) };
         let renewed = self.transaction.execute(
@@ -226,13 +227,13 @@ impl WebhookTables<'_> {
         Ok(renewed > 0)
     }
 
-    /// Returns the number of deliveries that wait.
+    /// Returns the number of deliveries that wait or are being attempted.
     pub(in crate::services::webhooks) fn waiting(&mut self) -> Result<usize, DatabaseFault> {
         let query = "SELECT count(*) FROM deliveries WHERE state = 'queued'";
         Ok(count(self.transaction.query_row(query, [], |row| row.get(0))?))
     }
 
-    /// Returns the ids of the endpoints that have a delivery that is due.
+    /// Returns the ids of the endpoints with deliveries that are due. `now` is in milliseconds since 1970.
     pub(in crate::services::webhooks) fn due(&mut self, now: u64) -> Result<Vec<String>, DatabaseFault> {
         let query = "SELECT DISTINCT endpoint FROM deliveries WHERE state = 'queued' AND not_before <= ?1";
         let mut statement = self.transaction.prepare(query)?;
@@ -240,8 +241,9 @@ impl WebhookTables<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Claims deliveries of an endpoint that are due, the oldest first: as many as its pace permits, and at most `room`.
-    /// Times are in milliseconds since 1970.
+    /// Claims deliveries of an endpoint that are due, the longest waiting first: as many as its pace permits, and at
+    /// most
+    /// `room`. The claim lasts until `until`. Times are in milliseconds since 1970.
     pub(in crate::services::webhooks) fn claim(
         &mut self,
         endpoint: &str,
@@ -277,7 +279,9 @@ impl WebhookTables<'_> {
         Ok(claimed)
     }
 
-    /// Takes up to `wanted` turns of an endpoint's pace, and returns how many it has: after a rest those of a second.
+    /// Takes up to `wanted` turns of an endpoint's pace and returns their number. `whole_at` is the time at which the
+    /// pace is whole again: each turn puts it off by an interval, and it may lie at most a second ahead. So after a
+    /// rest an endpoint gets at once the turns of one second. `now` is in milliseconds since 1970.
     pub(in crate::services::webhooks) fn take_turns(
         &mut self,
         endpoint: &str,
@@ -334,7 +338,7 @@ impl WebhookTables<'_> {
         Ok(changed == 1)
     }
 
-    /// Makes all deliveries of an endpoint that wait dead letters. Returns their number.
+    /// Turns all waiting deliveries of an endpoint into dead letters, and voids claims on them. Returns their number.
     pub(in crate::services::webhooks) fn bury(
         &mut self,
         endpoint: &str,
@@ -368,7 +372,8 @@ impl WebhookTables<'_> {
         rows.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
     }
 
-    /// Returns deliveries of an endpoint, the newest first: in a state, and before another one, where these are given.
+    /// Returns deliveries of an endpoint, the newest first, at most [`MOST_LISTED`]: those in a state, if one is given,
+    /// and those older than the delivery `before`, if one is given.
     pub(in crate::services::webhooks) fn deliveries(
         &mut self,
         endpoint: &str,
@@ -388,7 +393,7 @@ impl WebhookTables<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Queues a finished delivery again. Its event keeps its id.
+    /// Queues a finished delivery again, with the same `webhook-id`. `now` is in milliseconds since 1970.
     pub(in crate::services::webhooks) fn redeliver(&mut self, id: &str, now: u64) -> Result<(), DatabaseFault> {
         let statement = "UPDATE deliveries SET state = 'queued', attempts = 0, not_before = ?2, finished = NULL
              WHERE id = ?1 AND finished IS NOT NULL";
@@ -396,8 +401,9 @@ impl WebhookTables<'_> {
         Ok(())
     }
 
-    /// Removes finished deliveries beyond their time and their number, and events without a delivery. Deliveries that wait
-    /// for an attempt for as long, because no process knows their endpoint, become dead letters, whose number is returned.
+    /// Removes finished deliveries beyond the bounds, and events without a delivery. Deliveries that have been due for
+    /// the time of `keep`, because no process has their endpoint in its configuration, become dead letters, whose
+    /// number is returned. `now` is in seconds since 1970.
     pub(in crate::services::webhooks) fn clean(
         &mut self,
         bounds: QueueBounds,
@@ -433,7 +439,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         id: row.get("id")?,
         event: row.get("event")?,
         kind: row.get("kind")?,
-        // The table has no other words.
+        // The table permits no other words.
         state: DeliveryState::of(&state).unwrap_or(DeliveryState::Dead),
         attempts: row.get("attempts")?,
         not_before: natural(row.get("not_before")?),

@@ -1,27 +1,27 @@
-//! Pages of lists as they were last seen, in any process that has the directory: so a change is told once, and also after a
-//! restart.
+//! The last versions of watched pages that any process of the directory has seen. So a change raises one event for all
+//! processes, also over a restart.
 
 use rusqlite::{OptionalExtension as _, named_params, params_from_iter};
 
 use super::WebhookTables;
 use crate::services::database::{DatabaseFault, natural, whole};
 
-/// The most pages that are remembered. Beyond it the oldest ones are forgotten.
+/// The most pages that are remembered. Beyond it the pages of clients that were seen least recently are forgotten.
 const MOST_WINDOWS: i64 = 100_000;
 
-/// The time after which a watch is forgotten that no process asks for any more, in seconds.
+/// The time in seconds after which a watch that no process requests any more is forgotten.
 const FORGET_WATCH: u64 = 30 * 86_400;
 
-/// The most watches of a list.
+/// The most watches that a query returns.
 const MOST_LISTED: usize = 1_000;
 
 /// A page that was seen.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::services::webhooks) struct SeenVersion<'s> {
-    /// By each key of cursors, that by the signing one first.
+    /// The names of the page under each key of cursors, that under the signing key first.
     pub(in crate::services::webhooks) names: &'s [String],
     pub(in crate::services::webhooks) version: &'s str,
-    /// The version before it as far as its reader knows, for a page that no process remembers.
+    /// The version that the reader saw before; it counts if the store does not remember the page.
     pub(in crate::services::webhooks) before: Option<&'s str>,
 }
 
@@ -30,7 +30,7 @@ pub(in crate::services::webhooks) struct SeenVersion<'s> {
 pub(in crate::services::webhooks) struct WatchRecord {
     /// The name in the configuration.
     pub(in crate::services::webhooks) watch: String,
-    /// In seconds since 1970, as the next one.
+    /// The time of the last request, in seconds since 1970, as `changed`.
     pub(in crate::services::webhooks) asked: u64,
     pub(in crate::services::webhooks) changed: Option<u64>,
     /// The fault of the last request.
@@ -38,7 +38,8 @@ pub(in crate::services::webhooks) struct WatchRecord {
 }
 
 impl WebhookTables<'_> {
-    /// Remembers the version of a page. Returns whether it is another one than before.
+    /// Stores the version of a page. Returns whether it differs from an earlier one: the first version of a page is no
+    /// change. `now` is in seconds since 1970.
     pub(in crate::services::webhooks) fn see(
         &mut self,
         seen: &SeenVersion<'_>,
@@ -64,8 +65,8 @@ impl WebhookTables<'_> {
         Ok(is_changed)
     }
 
-    /// Claims the next request for a watch, if it is due: no process asks for it again before the time `until`. Times are in
-    /// milliseconds since 1970. Returns the time at which it is due otherwise.
+    /// Claims the next request for a watch if it is due: no process makes one before `until` then. Returns `None` if it
+    /// is claimed, else the time at which it is due. Times are in milliseconds since 1970.
     pub(in crate::services::webhooks) fn claim_watch(
         &mut self,
         watch: &str,
@@ -75,7 +76,7 @@ impl WebhookTables<'_> {
         let Some(name) = self.current(names)? else { return Ok(Some(until)) };
         let query = "SELECT not_before FROM windows WHERE name = ?1";
         let due: Option<i64> = self.transaction.query_row(query, [name], |row| row.get(0)).optional()?;
-        // A clock that was set back must not hold a watch for long.
+        // A time after `until` was stored before the clock was set back: it must not hold up the watch until then.
         if let Some(due) = due.map(natural).filter(|due| *due > now && *due <= until) {
             return Ok(Some(due));
         }
@@ -87,8 +88,8 @@ impl WebhookTables<'_> {
         Ok(None)
     }
 
-    /// Notes the end of a request for a watch: its fault, and the time before which it is not asked for again where that is
-    /// later than the claim says.
+    /// Stores the end of a request for a watch: its fault, and the time of the next request if that is later than the
+    /// claim's.
     pub(in crate::services::webhooks) fn end_watch(
         &mut self,
         names: &[String],
@@ -102,7 +103,7 @@ impl WebhookTables<'_> {
         Ok(())
     }
 
-    /// Returns the watches that a process has asked for, by their names.
+    /// Returns the watches for which a process has made a request, sorted by name.
     pub(in crate::services::webhooks) fn watches(&mut self) -> Result<Vec<WatchRecord>, DatabaseFault> {
         let query = format!(
             "SELECT watch, max(seen) AS asked, changed, fault FROM windows WHERE watch IS NOT NULL
@@ -120,7 +121,8 @@ impl WebhookTables<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Forgets pages that were not seen for `keep` seconds, and those beyond the bound.
+    /// Removes pages that were not seen for `keep` seconds, watches after [`FORGET_WATCH`], and pages beyond
+    /// [`MOST_WINDOWS`].
     pub(in crate::services::webhooks) fn forget_windows(&mut self, keep: u64, now: u64) -> Result<(), DatabaseFault> {
         let (live, watch) = (now.saturating_sub(keep), now.saturating_sub(keep.max(FORGET_WATCH)));
         self.transaction.execute(
@@ -131,7 +133,8 @@ impl WebhookTables<'_> {
         Ok(())
     }
 
-    /// Returns the name of a page by the key that signs. A page that has a name by another key gets this one.
+    /// Returns the name of a page under the signing key. A page that is stored under an earlier key is renamed.
+    /// Test: `a_version_is_seen_once_under_each_key_of_cursors`.
     fn current<'n>(&mut self, names: &'n [String]) -> Result<Option<&'n String>, DatabaseFault> {
         let Some((name, earlier)) = names.split_first() else { return Ok(None) };
         let earlier: Vec<&String> = earlier.iter().filter(|known| *known != name).collect();

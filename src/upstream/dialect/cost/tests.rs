@@ -10,7 +10,7 @@ use crate::{
     upstream::testing::{at, changed, compile},
 };
 
-/// The messages and advice of `check` about a route, and the costs of the first page and of later ones.
+/// Returns the messages and advice of `check` about a route, and the costs of the first page and of later ones.
 fn said(change: impl Fn(&mut ListSettings)) -> (Vec<String>, String, String) {
     let (dialect, list) = (compile(&change), changed(&change));
     let mut diagnostics = Diagnostics::default();
@@ -33,7 +33,7 @@ fn fixed(size: u32, max: u32) -> impl Fn(&mut ListSettings) {
 }
 
 #[test]
-fn what_pages_take_is_told_for_the_first_and_the_rest() {
+fn costs_are_described_for_the_first_page_and_later_ones() {
     let one = || "1 upstream request".to_owned();
     assert_eq!(said(|list| list.page_size.max = 300), (Vec::new(), one(), one()));
     let (told, first, later) = said(|list| list.dialect.size.max = Some(at(100_u32)));
@@ -53,7 +53,7 @@ fn an_upstream_without_a_cap_is_asked_for_a_thousand_at_a_time() {
 }
 
 #[test]
-fn advice_on_pages_of_a_fixed_size_is_followed_without_a_further_word() {
+fn a_route_that_follows_the_advice_has_no_diagnostic() {
     for size in [4, 10] {
         // Where ties come in any order, their runs are searched for, with the budget of a search.
         let ordered = move |max: u32| {
@@ -85,7 +85,7 @@ fn advice_on_pages_of_a_fixed_size_is_followed_without_a_further_word() {
 }
 
 #[test]
-fn what_was_computed_is_not_computed_once_more() {
+fn computed_costs_are_reused() {
     let (dialect, list) = (compile(fixed(10, 20)), changed(fixed(10, 20)));
     let mut costs = Costs::default();
     let computed = costs.of(&dialect, &list);
@@ -98,7 +98,7 @@ fn what_was_computed_is_not_computed_once_more() {
 }
 
 #[test]
-fn a_route_whose_pages_can_be_filled_says_nothing() {
+fn a_route_whose_pages_can_be_filled_has_no_error() {
     let mut list = changed(fixed(10, 10));
     list.mode = at(Mode::Offset);
     let dialect = compile(fixed(10, 10));

@@ -1,4 +1,4 @@
-//! Every fault of a dialect, each with what would be right.
+//! The faults of a dialect, each with its remedy.
 
 use crate::{
     config::{
@@ -8,10 +8,10 @@ use crate::{
     upstream::testing::{AT, at, faults, sort},
 };
 
-/// Makes a route wrong in one way.
+/// A change that makes a route wrong in one way.
 type Change = fn(&mut ListSettings);
 
-/// Holds each change to the one fault that it should cause, by how that begins.
+/// Checks that each change causes exactly one fault, and the beginning of its text.
 fn tell(cases: &[(Change, &str)]) {
     for (change, expected) in cases {
         let told = faults(change);
@@ -21,7 +21,7 @@ fn tell(cases: &[(Change, &str)]) {
 }
 
 #[test]
-fn of_query_templates() {
+fn faults_in_query_templates_are_reported() {
     tell(&[
         (
             |l| query(l, "p={pages}"),
@@ -55,7 +55,7 @@ fn of_query_templates() {
 }
 
 #[test]
-fn of_other_ways_by_which_clients_page() {
+fn faults_in_equivalent_queries_are_reported() {
     tell(&[
         (|l| also(l, "p={page}&o={offset}"), "one request can't name a place in two ways"),
         (|l| also(l, "p={pag}"), "unknown variable {pag}; did you mean {page}?"),
@@ -68,7 +68,7 @@ fn of_other_ways_by_which_clients_page() {
 }
 
 #[test]
-fn of_headers() {
+fn faults_in_headers_are_reported() {
     tell(&[
         (|l| header(l, "X", "a\r\nb"), "\"a\\r\\nb\" can't stand in a header; a header's value is one line"),
         (|l| header(l, "X Y", "a"), "\"X Y\" is not a header name"),
@@ -82,7 +82,7 @@ fn of_headers() {
 }
 
 #[test]
-fn of_sizes_and_ends() {
+fn faults_in_sizes_and_ends_are_reported() {
     tell(&[
         (|l| query(l, "p={page}"), "how large is a page? the request never says it; say size.default"),
         (|l| l.dialect.size.min = Some(at(0_u32)), "size.min is at least 1"),
@@ -113,7 +113,7 @@ fn of_sizes_and_ends() {
 }
 
 #[test]
-fn of_places() {
+fn faults_in_places_are_reported() {
     tell(&[
         (
             |l| l.dialect.response.items = at("data.users"),
@@ -153,7 +153,7 @@ fn of_places() {
 }
 
 #[test]
-fn of_matches() {
+fn faults_in_matches_are_reported() {
     tell(&[
         (|l| l.dialect.response.past_end = vec![matching(None, &[])], "an empty match would match every answer"),
         (|l| l.dialect.response.error = Some(vec![matching(Some(700), &[])]), "no answer has status 700"),
@@ -173,7 +173,7 @@ fn of_matches() {
 }
 
 #[test]
-fn of_sorts() {
+fn faults_in_sorts_are_reported() {
     tell(&[
         (
             |l| l.dialect.sort = Some(sort("sort={direction}", Some(","))),
@@ -197,7 +197,7 @@ fn of_sorts() {
 }
 
 #[test]
-fn all_at_once() {
+fn all_faults_are_reported_at_once() {
     let told = faults(|list| {
         query(list, "p={pag}");
         also(list, "p={siz}");

@@ -29,8 +29,8 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 const SIZE: usize = 1_000;
 
-/// A server that gives one prepared answer to each request, in turn, and how many connections it has seen. An answer
-/// that ends in `close` ends its connection.
+/// Starts a server with one prepared answer for each request, in turn. Returns it as a peer, and its number of
+/// connections. An answer that ends in `close` ends its connection.
 async fn server(answers: Vec<Vec<u8>>) -> (Peers, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -52,7 +52,7 @@ async fn server(answers: Vec<Vec<u8>>) -> (Peers, Arc<AtomicUsize>) {
                 }
             }
         }
-        // Whoever still asks is left waiting.
+        // Further requests get no answer.
         std::future::pending::<()>().await;
     });
     (peers(address), connections)
@@ -138,7 +138,7 @@ fn kind(outcome: &Result<Fetched, FetchError>) -> &'static str {
     }
 }
 
-/// Whatever an answer says of its size, what is held of it is what there is, and it is given back with the request.
+/// The memory that is held for an answer follows its actual size, whatever it announces, and is freed with the request.
 #[tokio::test]
 async fn bodies_are_held_as_long_as_their_request() {
     let size = SIZE * 1_000;
@@ -171,7 +171,7 @@ async fn bodies_are_held_as_long_as_their_request() {
 
 /// Without memory for the answer, no request is made.
 #[tokio::test]
-async fn nothing_is_asked_for_that_there_is_no_room_for() {
+async fn a_fetch_without_memory_makes_no_request() {
     let (peers, connections) = server(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".to_vec()]).await;
     let memory = Memory::new(1 << 20);
     let others: Vec<MemoryShare> = (0..8).map(|_| memory.share()).collect();
@@ -196,7 +196,7 @@ fn gzipped(content: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn whole_answers_of_every_framing() {
+async fn answers_of_every_framing_are_read_whole() {
     for answer in [
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n1\r\n]\r\n0\r\n\r\n",
@@ -212,7 +212,7 @@ async fn whole_answers_of_every_framing() {
 }
 
 #[tokio::test]
-async fn what_breaks_off_or_is_no_http_is_no_answer() {
+async fn answers_with_invalid_heads_bodies_or_codings_are_malformed() {
     for answer in [
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n[]\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n[]",
@@ -230,7 +230,7 @@ async fn what_breaks_off_or_is_no_http_is_no_answer() {
 
 /// An answer that breaks off is asked for once more, on another connection.
 #[tokio::test]
-async fn what_breaks_off_is_asked_for_once_more() {
+async fn an_answer_that_breaks_off_is_requested_once_more() {
     let whole = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
     for broken in [
         "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n[{}close",
@@ -273,7 +273,7 @@ async fn a_connection_is_used_again_after_a_whole_answer_only() {
     }
 }
 
-/// RFC 4559 section 6: such credentials are the connection's, and the next request on it would be the same user's.
+/// RFC 4559 section 6: such credentials apply to the connection, so the next request on it would be the same user's.
 #[tokio::test]
 async fn a_connection_that_is_authenticated_itself_is_not_used_again() {
     let whole = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
@@ -289,7 +289,7 @@ async fn a_connection_that_is_authenticated_itself_is_not_used_again() {
 }
 
 #[tokio::test]
-async fn the_status_counts_before_the_coding() {
+async fn an_unsuccessful_answer_may_have_any_coding() {
     for (answer, status, body, coding) in [
         ("503 Busy\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\n{}", 503, "{}", Some("br")),
         ("404 Gone\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", 404, "{}", Some("gzip")),
@@ -313,7 +313,7 @@ async fn a_pooled_connection_that_died_is_replaced_in_silence() {
         let (mut first, _) = listener.accept().await.unwrap();
         read_head(&mut first).await;
         first.write_all(whole).await.unwrap();
-        // The connection ends when the next request has come, as where it crosses the upstream's idle timeout.
+        // The connection ends when the next request has come, as if that crossed the upstream's idle timeout.
         read_head(&mut first).await;
         drop(first);
         let (mut second, _) = listener.accept().await.unwrap();
@@ -329,7 +329,7 @@ async fn a_pooled_connection_that_died_is_replaced_in_silence() {
 }
 
 #[tokio::test]
-async fn nobody_there_and_nobody_answering() {
+async fn a_silent_peer_times_out_and_an_absent_one_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let soon = Duration::from_millis(20);
@@ -361,7 +361,7 @@ async fn a_peer_that_is_not_there_is_passed_over() {
     }
 }
 
-/// To HEAD the length is that of a body which does not come, however large; the connection goes on.
+/// An answer to HEAD states the length of a body that does not follow, however large; the connection is used again.
 ///
 /// Row: F20
 #[tokio::test]

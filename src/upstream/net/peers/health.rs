@@ -30,8 +30,9 @@ pub(crate) struct Health {
 
 #[derive(Debug)]
 struct HealthState {
-    /// The time since which the peer is as healthy as it is.
+    /// The time of the last change between healthy and unhealthy.
     since: Instant,
+    /// The reason of the last rest or failing check, also after its end.
     reason: String,
     rest: Option<Rest>,
     checks: Checks,
@@ -40,14 +41,13 @@ struct HealthState {
 #[derive(Clone, Copy, Debug)]
 struct Rest {
     cause: RestCause,
-    /// The rest after the next failure.
+    /// The length of the rest after the next failure.
     next: Duration,
     until: Instant,
     /// A request is trying the peer.
     on_trial: bool,
 }
 
-/// The reason of a rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RestCause {
     /// A new connection ends it.
@@ -56,7 +56,6 @@ enum RestCause {
     FailedAnswers,
 }
 
-/// The results of health checks.
 #[derive(Clone, Copy, Debug, Default)]
 struct Checks {
     is_failing: bool,
@@ -104,18 +103,21 @@ impl Health {
 
     /// Returns whether a request may be sent to the peer. A request that gets [`Readiness::Trial`] must be sent to it.
     ///
-    /// Trials of peers that gave failed answers are made with requests that can be repeated at another peer. After another
-    /// 30 s without any, every request will do.
+    /// Trials of peers that gave failed answers are made with requests that can be repeated at another peer. After
+    /// another 30 s without any, every request will do.
     pub(crate) fn readiness(&self, can_repeat: bool, now: Instant) -> Readiness {
         if !self.ails() {
             return Readiness::Ready;
         }
         let state = &mut *self.locked();
         match &mut state.rest {
+            // Passed health checks alone bring such a peer back.
             _ if state.checks.is_failing => Readiness::Resting,
             None => Readiness::Ready,
             Some(rest) => {
                 let fits = rest.cause == RestCause::Unreachable || can_repeat;
+                // If no request comes that can be repeated, another one tries the peer later. Test:
+                // `writes_try_a_peer_where_no_read_comes`.
                 let from = if fits { rest.until } else { rest.until + LONGEST_REST };
                 if now < from {
                     return Readiness::Resting;
@@ -171,7 +173,7 @@ impl Health {
         self.settle(&mut state, now)
     }
 
-    /// Records a failed answer. After `most` in a row the peer rests, if it `may_rest`.
+    /// Records a failed answer. After `most` in a row the peer rests, if it `may_rest`; never, if `most` is 0.
     pub(crate) fn failed(
         &self,
         said: &str,
@@ -180,6 +182,7 @@ impl Health {
         now: Instant,
     ) -> Option<HealthChange> {
         let count = self.failed_answers.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        // A failed trial begins the next rest, whatever the count is.
         if !self.ails() && (most == 0 || count < most || !may_rest()) {
             return None;
         }
@@ -190,8 +193,8 @@ impl Health {
         )
     }
 
-    /// Records the result of a health check. The peer is skipped after `unhealthy_after` failures in a row, and used again
-    /// after `healthy_after` successes in a row.
+    /// Records the result of a health check. The peer is skipped after `unhealthy_after` failures in a row, and used
+    /// again after `healthy_after` successes in a row.
     pub(crate) fn checked(
         &self,
         result: Result<(), String>,
@@ -242,7 +245,7 @@ impl Health {
         self.settle(&mut state, now)
     }
 
-    /// Sets the flag; returns a change of it.
+    /// Updates the flag `ails` from the state, and returns the change if there is one.
     fn settle(&self, state: &mut HealthState, now: Instant) -> Option<HealthChange> {
         let ails = state.rest.is_some() || state.checks.is_failing;
         if self.ails.swap(ails, Ordering::Relaxed) == ails {
@@ -299,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_that_ends_without_a_word_is_followed_by_another() {
+    fn a_trial_without_a_result_is_followed_by_another() {
         let now = now();
         let health = Health::new(now);
         health.unreached("refused", now);
@@ -361,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn other_checks_begin_anew() {
+    fn changed_health_checks_start_without_results() {
         let now = now();
         let health = Health::new(now);
         assert!(is_unhealthy(health.checked(Err("503".to_owned()), (1, 1), now)));

@@ -20,14 +20,15 @@ use tokio::sync::Notify;
 use super::{peer::Peer, resolver::look_up};
 use crate::upstream::net::error::FetchError;
 
-/// The shortest and the longest time until a name is resolved again. In between, its records tell.
+/// The shortest and the longest time until a name is resolved again. In between, the expiry of its records decides.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The time until a name is resolved again that could not be resolved.
+/// The time from a failed resolution to the next attempt.
 const AFTER_FAULT: Duration = Duration::from_secs(5);
 
-/// Returns the time: the end of a look-up or of an attempt to connect is known only then.
+/// A function that returns the current time. Expiries and rests begin when a look-up or an attempt to connect ends, not
+/// when its request began.
 pub type Clock = fn() -> Instant;
 
 /// A `host:port` and its addresses. The next snapshot shares it, so that a reload keeps the addresses and their health.
@@ -39,7 +40,9 @@ pub struct PeerName {
     servers: Vec<SocketAddr>,
     clock: Clock,
     resolved: ArcSwapOption<Resolved>,
+    /// A look-up is under way.
     asking: AtomicBool,
+    /// Wakes the requests that wait for the first addresses.
     answered: Notify,
 }
 
@@ -48,15 +51,15 @@ pub struct PeerName {
 pub struct Resolved {
     /// The peers, one for each address; empty if the name has never been resolved.
     pub peers: Vec<Arc<Peer>>,
-    /// The reason that the last resolution failed, and the time since which they have.
+    /// The reason that the last resolution failed, and the time since which all have failed; `None` after a success.
     pub fault: Option<(String, Instant)>,
     /// The time of the next resolution. Literal addresses have none.
     next: Option<Instant>,
 }
 
 impl PeerName {
-    /// Parses `host:port`, `192.0.2.1:80` or `[2001:db8::1]:80`. Names are asked for at `servers`, or without any at those
-    /// of the system.
+    /// Parses `host:port`, `192.0.2.1:80` or `[2001:db8::1]:80`; returns `None` for other texts. Names are resolved by
+    /// `servers`, or by the system's servers if there are none.
     #[must_use]
     pub fn parse(text: &str, servers: &[SocketAddr], clock: Clock) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
@@ -87,7 +90,7 @@ impl PeerName {
         &self.text
     }
 
-    /// Returns the host.
+    /// Returns the host, an IPv6 address without its brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
@@ -110,12 +113,13 @@ impl PeerName {
     pub fn is_loopback(&self) -> bool {
         let name = self.host.trim_end_matches('.').to_ascii_lowercase();
         match self.host.parse::<IpAddr>() {
+            // Also an IPv4 address in the form of IPv6: `::ffff:127.0.0.1`.
             Ok(address) => address.to_canonical().is_loopback(),
             Err(_) => name == "localhost" || name.ends_with(".localhost"),
         }
     }
 
-    /// Returns the result of the last resolution; nothing before the first one.
+    /// Returns the result of the last resolution; `None` before the first one.
     #[must_use]
     pub fn resolved(&self) -> Guard<Option<Arc<Resolved>>> {
         self.resolved.load()
@@ -129,6 +133,7 @@ impl PeerName {
     pub(crate) async fn first(self: &Arc<Self>, patience: Duration) -> Result<(), FetchError> {
         let is_known = || self.resolved().as_ref().is_some_and(|resolved| !resolved.peers.is_empty());
         let mut answered = pin!(self.answered.notified());
+        // Enabled before the check, so that a look-up that ends in between is not missed.
         answered.as_mut().enable();
         if is_known() {
             return Ok(());
@@ -155,6 +160,8 @@ impl PeerName {
 
     /// Resolves the name in the background, unless that is being done already.
     fn resolve(self: &Arc<Self>) {
+        // A single look-up at a time serves all waiting requests. Test:
+        // `an_unknown_name_is_resolved_once_at_a_time_and_again_later`.
         if self.asking.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -191,6 +198,8 @@ impl PeerName {
                 if failed_since.is_none() {
                     tracing::warn!(host, error, "name not resolved; known addresses stay in use");
                 }
+                // The known addresses stay in use. Test:
+                // `a_name_that_is_gone_keeps_its_last_addresses_and_the_health_of_those_that_stay`.
                 let fault = Some((error, failed_since.unwrap_or(now)));
                 Resolved { peers: peers.to_vec(), fault, next: Some(now + AFTER_FAULT) }
             }
@@ -219,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_a_peer() {
+    fn a_peer_is_a_host_and_a_port() {
         for text in ["people:80", "192.0.2.1:8000", "[2001:db8::1]:443", "localhost:1"] {
             assert!(parse(text).is_some(), "{text}");
         }
@@ -264,8 +273,8 @@ mod tests {
 
     /// Row: F03
     #[tokio::test]
-    async fn a_name_that_never_was_is_asked_for_once_at_a_time_and_again_later() {
-        // Nobody answers there: the look-up fails at once.
+    async fn an_unknown_name_is_resolved_once_at_a_time_and_again_later() {
+        // No server listens there, so the look-up fails at once.
         let name = PeerName::parse("nothing.invalid:80", &[([127, 0, 0, 1], 1).into()], now).unwrap();
         let name = Arc::new(name);
         for _ in 0..2 {

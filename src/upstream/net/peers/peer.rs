@@ -14,9 +14,9 @@ use super::health::{Health, HealthReport};
 /// An address of an upstream.
 #[derive(Debug)]
 pub struct Peer {
-    /// Its address.
+    /// The address and port of its connections.
     pub address: SocketAddr,
-    /// Its health, which is kept as long as its name has the address.
+    /// The health, which is kept as long as the name has the address.
     pub(crate) health: Health,
     in_flight: AtomicUsize,
     /// The time of the next health check; `None` while one is made.
@@ -31,6 +31,7 @@ pub(crate) struct PeerRequest(Arc<Peer>);
 #[derive(Debug)]
 pub(crate) struct PendingCheck {
     pub(crate) peer: Arc<Peer>,
+    /// The time at which the next check is due.
     next: Instant,
 }
 
@@ -59,7 +60,7 @@ impl Peer {
         self.health.forget_checks(now);
     }
 
-    /// Counts a request.
+    /// Counts a request in flight, until the returned value is dropped.
     pub(crate) fn request(self: &Arc<Self>) -> PeerRequest {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         PeerRequest(Arc::clone(self))

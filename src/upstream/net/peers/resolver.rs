@@ -15,28 +15,27 @@ use hickory_resolver::{
     proto::rr::Name,
 };
 
-/// The time of a look-up.
+/// The maximum time of a look-up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The most addresses of a name that are used.
+/// The maximum number of addresses of a name that are used.
 const MOST_ADDRESSES: usize = 128;
 
-/// Returns the addresses of a host, each once and in a fixed order, and the time at which they expire. Asks `servers`, or
-/// without any those of the system.
+/// Returns the addresses of a host, each once and in a fixed order, and the time at which they expire. The DNS servers
+/// are `servers`, or those of the system if there are none.
 ///
 /// # Errors
 ///
-/// Returns the reason in words.
+/// Returns the reason as text for the log, also if the name has no address.
 pub(crate) async fn look_up(host: &str, servers: &[SocketAddr]) -> Result<(Vec<IpAddr>, Instant), String> {
     let resolver = build(servers).map_err(|error| error.to_string())?;
     // The configuration permits ASCII names alone. Those of services may have underscores, which the parser of
-    // international names refuses. Test:
-    // `peers_follow_dns_and_outlive_it`.
+    // international names refuses. Test: `peers_follow_dns_and_outlive_its_failure`.
     let name = Name::from_ascii(host).map_err(|error| error.to_string())?;
     let found = tokio::time::timeout(PATIENCE, resolver.lookup_ip(name)).await;
     let found = found.map_err(|_| format!("no answer within {PATIENCE:?}"))?.map_err(|error| error.to_string())?;
     let mut addresses: Vec<IpAddr> = found.iter().collect();
-    // Servers rotate addresses. A fixed order keeps the turns of peers.
+    // Servers rotate addresses. In a fixed order each peer keeps its turn.
     addresses.sort_unstable();
     addresses.dedup();
     addresses.truncate(MOST_ADDRESSES);

@@ -7,14 +7,14 @@ use std::{
 
 use crate::{config::settings::RetrySettings, upstream::net::error::FetchError};
 
-/// The hundredths of a retry.
+/// A retry, in the unit of the budget.
 const RETRY: u32 = 100;
 
-/// The largest budget, in retries. With it, an upstream with few requests has retries too.
+/// The largest budget, in retries. A new budget is full, so that an upstream with few requests has retries too.
 const RESERVE: u32 = 10;
 
-/// The budget of retries of one upstream: every request adds a share of a retry. It needs no clock: there are never more
-/// retries than the reserve and that share of all requests. The next snapshot shares it.
+/// The budget of retries of one upstream: every request adds a share of a retry. It needs no clock: there are never
+/// more retries than the reserve and that share of all requests. The next snapshot shares it.
 #[derive(Debug)]
 pub struct RetryBudget {
     hundredths: AtomicU32,
@@ -41,7 +41,7 @@ pub(crate) enum Flaw {
 
 impl Flaw {
     /// Returns the flaw of an answer with this status: those of failing servers and of proxies before them (RFC 9110
-    /// section 15.6). Others, such as 501, say nothing about the peer.
+    /// section 15.6). Others, such as 501, are no fault of the peer.
     pub(crate) fn of_status(status: u16, retry_after: impl FnOnce() -> Option<u64>) -> Option<Self> {
         matches!(status, 500 | 502 | 503 | 504).then(|| Self::Status(status, retry_after()))
     }
@@ -59,13 +59,14 @@ impl Flaw {
         }
     }
 
-    /// Returns the least pause before a retry, or nothing if there is none. `has_other` tells whether another healthy peer
-    /// has not been asked yet.
+    /// Returns the least pause before a retry; `None` if a retry is not worthwhile. `has_other` means that another
+    /// healthy peer has not been asked yet.
     fn least_pause(self, has_other: bool, longest_retry_after: Duration) -> Option<Duration> {
         match self {
             _ if has_other => Some(Duration::ZERO),
             // The same peer would most likely be as late again, and fail again by the same fault.
             Self::Late | Self::Status(500, _) => None,
+            // A longer `Retry-After` is left to the client. Test: `a_short_retry_after_is_obeyed`.
             Self::Status(503, Some(seconds)) => {
                 Some(Duration::from_secs(seconds)).filter(|pause| *pause <= longest_retry_after)
             }
@@ -73,7 +74,8 @@ impl Flaw {
         }
     }
 
-    /// Returns the pause before retry number `index`, from 0, or nothing if none is worthwhile. `random` is any number.
+    /// Returns the pause before retry number `index`, from 0; `None` if a retry is not worthwhile. `random` is any
+    /// number.
     pub(crate) fn pause(self, settings: &RetrySettings, has_other: bool, index: u32, random: u32) -> Option<Duration> {
         let least = self.least_pause(has_other, settings.longest_retry_after)?;
         let doubled = settings.pause.saturating_mul(2_u32.saturating_pow(index)).min(settings.longest_pause);
@@ -94,7 +96,7 @@ impl std::fmt::Display for Flaw {
 }
 
 impl RetryBudget {
-    /// Adds the share of a request, in percent of a retry.
+    /// Adds the share of a request, in percent of a retry, up to the largest budget.
     pub(crate) fn add(&self, share: u32) {
         let most = RESERVE * RETRY;
         // Usually the budget is full, and the counter is only read.
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_worth_a_retry() {
+    fn retries_depend_on_the_flaw_and_on_other_peers() {
         let pause =
             |flaw: Flaw, has_other| flaw.pause(&SETTINGS, has_other, 0, u32::MAX).map(|pause| pause.as_millis());
         for (flaw, alone, beside_another) in [

@@ -29,12 +29,15 @@ use crate::{
 #[derive(Debug)]
 pub struct Peers {
     names: Vec<Arc<PeerName>>,
+    /// The settings of all peers, to which each adds its address.
     template: HttpPeer,
     tls: Option<PeerTls>,
     /// Certificates are checked against the host of the peer.
     host_is_server_name: bool,
     policy: PeerPolicy,
+    /// The number of choices so far, by which peers have their turn.
     turn: AtomicUsize,
+    /// The number of failed attempts to connect.
     failures: AtomicU64,
 }
 
@@ -43,26 +46,26 @@ pub struct Peers {
 pub struct PeerPolicy {
     /// The name of the upstream, for the log.
     pub upstream: String,
-    /// The choice of a peer.
+    /// The rule by which a peer is chosen.
     pub balance: Balance,
-    /// The health checks.
+    /// The settings of health checks; `None` without any.
     pub check: Option<HealthCheckSettings>,
     /// Failed answers in a row after which a peer rests; 0 for never.
     pub eject_after: u32,
-    /// The retries.
+    /// The settings of retries.
     pub retries: RetrySettings,
-    /// The budget of retries.
+    /// The budget of retries, which the next snapshot shares.
     pub budget: Arc<RetryBudget>,
-    /// The time.
+    /// The source of the current time.
     pub clock: Clock,
 }
 
 /// The TLS of an upstream.
 #[derive(Debug)]
 pub struct PeerTls {
-    /// The certificates in use.
+    /// The certificates in use, which are replaced when their files change.
     pub credentials: Arc<Renewable<PeerCredentials>>,
-    /// The oldest version that is spoken. Pingora's connections have none of their own.
+    /// The oldest version that is used. Pingora's connections have no such setting.
     pub min_version: TlsVersion,
 }
 
@@ -97,12 +100,12 @@ impl Peers {
         Self { names, template, tls, host_is_server_name, policy, turn, failures }
     }
 
-    /// Returns the certificates in use and in need of renewal.
+    /// Returns the certificates in use, for their renewal; `None` without TLS.
     pub fn credentials(&self) -> Option<&Arc<Renewable<PeerCredentials>>> {
         self.tls.as_ref().map(|tls| &tls.credentials)
     }
 
-    /// Returns whether a version of TLS, in OpenSSL's words, may be spoken.
+    /// Returns whether a version of TLS may be used. `version` is OpenSSL's name of it, as `TLSv1.3`.
     #[must_use]
     pub fn speaks(&self, version: &str) -> bool {
         // Versions before 1.2 fail in the handshake: their signatures are below OpenSSL's level of security.
@@ -115,7 +118,7 @@ impl Peers {
         &self.names
     }
 
-    /// Returns the time.
+    /// Returns the current time.
     #[must_use]
     pub fn now(&self) -> Instant {
         (self.policy.clock)()
@@ -133,19 +136,19 @@ impl Peers {
         &self.policy.budget
     }
 
-    /// Returns the health checks.
+    /// Returns the settings of health checks; `None` without any.
     #[must_use]
     pub fn check(&self) -> Option<&HealthCheckSettings> {
         self.policy.check.as_ref()
     }
 
-    /// Returns the choice of a peer.
+    /// Returns the rule by which peers are chosen.
     #[must_use]
     pub fn balance(&self) -> Balance {
         self.policy.balance
     }
 
-    /// Returns the number of addresses that can be tried; names that have never been resolved count as one each.
+    /// Returns the number of addresses that can be tried; if no name has been resolved yet, the number of names.
     #[must_use]
     pub fn count(&self) -> usize {
         let count = self.fold(0, |count, _, _| count + 1);
@@ -158,13 +161,13 @@ impl Peers {
         self.fold(0, |count, _, peer| count + usize::from(peer.health.ails()))
     }
 
-    /// Returns the number of failed connections.
+    /// Returns the number of failed attempts to connect.
     #[must_use]
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Returns all peers.
+    /// Returns the peers of all names that have been resolved.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Peer>> {
         self.fold(Vec::new(), |mut all, _, peer| {
@@ -173,7 +176,7 @@ impl Peers {
         })
     }
 
-    /// Returns the peer at an address.
+    /// Returns the peer at an address; `None` if no name has the address any more.
     pub(super) fn at(&self, address: SocketAddr) -> Option<Arc<Peer>> {
         self.find(|peer| peer.address == address).map(|(_, peer)| peer)
     }
@@ -218,7 +221,8 @@ impl Peers {
             let credentials = tls.credentials.current();
             http.options.ca.clone_from(&credentials.authorities);
             http.client_cert_key.clone_from(&credentials.identity);
-            // Connections that were established with other certificates or an older version are left alone.
+            // Another group key is another pool: connections with other certificates or an older version are not
+            // reused.
             http.group_key ^= credentials.hash.rotate_left(u32::from(tls.min_version == TlsVersion::Tls13));
         }
         http._address = PingoraAddress::Inet(peer.address);
@@ -251,7 +255,8 @@ impl Peers {
 
     /// Records a failed answer of a peer.
     pub(crate) fn failed(&self, peer: &Peer, said: &str, now: Instant) {
-        // All requests would go to the other half, which may fail for the same reason.
+        // At most half of the peers rest: the others get all requests, and may fail for the same reason. Test:
+        // `at_most_half_of_the_peers_rest_for_failed_answers`.
         let may_rest = || (self.resting() + 1) * 2 <= self.count();
         self.log(peer, peer.health.failed(said, self.policy.eject_after, may_rest, now));
     }
@@ -277,6 +282,8 @@ impl Peers {
     /// first request after the end of a rest tries that peer, whichever is next.
     fn choose(&self, wanted: WantedPeer<'_>, turn: usize, now: Instant) -> Option<(usize, Arc<Peer>, bool)> {
         let has_failed = |peer: &Peer| wanted.failed.contains(&peer.address);
+        // Replicas of different age contradict each other, so a page stays at its peer (see `Visit`). Test:
+        // `a_visit_stays_at_its_peer_until_that_fails_it`.
         if let Some(known) = wanted.known
             && let Some((name, peer)) = self.find(|peer| peer.address == known && !peer.health.ails())
             && !has_failed(&peer)
@@ -284,7 +291,7 @@ impl Peers {
             return Some((name, peer, false));
         }
         let is_trial = |peer: &Peer| {
-            // A trial has to be made once it has been granted.
+            // `readiness` is last, because a trial has to be made once it has been granted.
             peer.health.ails() && !has_failed(peer) && peer.health.readiness(wanted.can_repeat, now) == Readiness::Trial
         };
         if let Some((name, peer)) = self.find(is_trial) {
@@ -314,7 +321,7 @@ impl Peers {
         let in_turn = |index: usize| candidates.get((turn + index) % candidates.len().max(1));
         match self.policy.balance {
             Balance::RoundRobin => in_turn(0),
-            // Of equal ones the next in turn.
+            // Of several with the fewest requests, the next in turn.
             Balance::LeastRequests => {
                 (0..candidates.len()).filter_map(in_turn).min_by_key(|(_, peer)| peer.in_flight())
             }

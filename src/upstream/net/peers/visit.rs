@@ -2,9 +2,9 @@
 //! retries.
 //!
 //! All upstream requests of a page go to one peer unless it fails. The proofs of the core hold for every answer by
-//! itself, so a change of the peer skips and repeats nothing. But where two answers contradict each other, the core
-//! reads the earlier one again: if it shows the same, the list held still, and is refused as unsorted. Replicas of
-//! different age contradict each other in the same way, so mixing them would refuse sorted lists.
+//! itself, so a change of the peer skips and repeats no item. But if two answers contradict each other, the core
+//! requests the earlier one again: if that shows the same, the list has not changed, and is refused as unsorted.
+//! Replicas of different age contradict each other in the same way, so mixing them would refuse sorted lists.
 
 use std::{
     net::SocketAddr,
@@ -41,7 +41,7 @@ struct VisitState {
 }
 
 impl<'a> Visit<'a> {
-    /// Begins.
+    /// Creates the visit of a client request that has asked no peer yet.
     #[must_use]
     pub fn new(peers: &'a Peers, key: u128, can_repeat: bool) -> Self {
         Self { peers, key, can_repeat, state: Mutex::default() }
@@ -59,6 +59,7 @@ impl<'a> Visit<'a> {
     ///
     /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`] if no name has been resolved yet.
     pub(crate) async fn next(&self, now: Instant, patience: Duration) -> Result<ChosenPeer, FetchError> {
+        // The lock is not held while a name is resolved.
         let (known, failed) = {
             let state = self.locked();
             (state.peer, state.failed.clone())
@@ -88,7 +89,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Records that a peer failed this request.
+    /// Records that a peer failed this request, so that the next attempt takes another one.
     pub(crate) fn leaves(&self, peer: &Peer) {
         let state = &mut *self.locked();
         if state.peer == Some(peer.address) {
@@ -109,6 +110,7 @@ impl<'a> Visit<'a> {
         }
         let has_other = self.peers.has_ready(|peer| !state.failed.contains(&peer.address));
         let pause = flaw.pause(settings, has_other, state.retries, getrandom::u32().unwrap_or(u32::MAX / 2))?;
+        // A retry that comes too late takes nothing from the budget.
         if now + pause >= deadline || !self.peers.budget().take() {
             return None;
         }

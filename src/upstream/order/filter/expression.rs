@@ -88,8 +88,8 @@ impl FilterExpression {
         self.and.is_some()
     }
 
-    /// Writes a filter as an expression. Returns nothing if it can't be written, and `Some(None)` if it excludes
-    /// nothing.
+    /// Writes a filter as an expression. Returns `None` if it can't be written, and `Some(None)` if it excludes no
+    /// item.
     pub(super) fn write<'a>(
         &self,
         filter: &'a Filter,
@@ -98,15 +98,18 @@ impl FilterExpression {
         self.part(filter, compared, &mut 0)
     }
 
-    /// Combines the client's filters with an expression so that both hold; returns nothing if they can't be combined.
+    /// Returns the client's filters with an expression added so that both hold; `None` if they can't be combined.
     pub(super) fn merged(&self, client: &str, filter: &str) -> Option<String> {
         let is_own = |pair: &&str| pairs::same_name(&pairs::name(pair), &self.name);
         let own: Vec<&str> = pairs::raw(client).filter(is_own).collect();
         let expression = match (own.as_slice(), &self.merge) {
             ([], _) => Cow::Borrowed(filter),
+            // All occurrences of the parameter hold, so the client's stays beside the filter.
             _ if self.repeatable => Cow::Borrowed(filter),
             ([own], Some(merge)) => {
                 let of_client = pairs::value(own);
+                // Text that is not closed would change the meaning of the filter. Test:
+                // `only_closed_expressions_are_put_in_parentheses`.
                 if !is_closed(&of_client, self.quotes.of_text()) {
                     return None;
                 }
@@ -146,7 +149,7 @@ impl FilterExpression {
         let mut whole: Option<String> = None;
         for filter in filters {
             let Some(part) = self.part(filter, compared, written)? else {
-                // An alternative that excludes nothing makes the whole filter exclude nothing.
+                // An alternative that excludes no item makes the whole filter exclude none.
                 if is_either {
                     return Some(None);
                 }
@@ -230,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_closed_can_stand_in_parentheses() {
+    fn only_closed_expressions_are_put_in_parentheses() {
         for (expression, quote, closed) in [
             ("status eq 'active'", Quote::Single, true),
             ("(a eq 1) or (b eq 2)", Quote::Single, true),

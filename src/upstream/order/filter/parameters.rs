@@ -1,4 +1,4 @@
-//! Filters as parameters: `created_at__gte=…`. All parameters hold; with `{group}`, all of one group.
+//! Filters as parameters: `created_at__gte=…`. All parameters hold; with `{group}`, all those of at least one group.
 
 use std::borrow::Cow;
 
@@ -84,8 +84,10 @@ impl FilterParameters {
         self.words.fields.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    /// Returns whether parameters of these decoded names can be added to the client's.
+    /// Returns whether parameters of these decoded names can be added to the client's so that all of them hold.
     pub(super) fn agree_with(&self, names: &[String], client: &str) -> bool {
+        // A client's own group would join one of these or be a further alternative. Test:
+        // `the_clients_own_filters_stay_in_force`.
         let known =
             |name: &str| if self.grouped { name.split('[').next().unwrap_or(name).to_owned() } else { name.to_owned() };
         let names: Vec<String> = names.iter().map(|name| known(name)).collect();
@@ -94,13 +96,14 @@ impl FilterParameters {
         self.repeatable && !self.grouped || meet.next().is_none()
     }
 
-    /// Writes a filter as encoded pairs; returns nothing if it can't be written.
+    /// Writes a filter as encoded pairs; returns `None` if it can't be written.
     pub(super) fn write<'a>(
         &self,
         filter: &'a Filter,
         compared: &dyn Fn(usize, Comparison, Option<&'a KeyValue>) -> Compared<'a>,
     ) -> Option<Vec<String>> {
         let alternatives = alternatives(filter)?;
+        // All parameters hold, so that alternatives need groups. Test: `filters_are_as_each_upstream_reads_them`.
         if alternatives.len() > 1 && !self.grouped {
             return None;
         }
@@ -111,7 +114,7 @@ impl FilterParameters {
                     return None;
                 };
                 let pair = self.pair(compared(*column, *comparison, value.as_ref()), group)?;
-                // Most upstreams read one of two parameters with the same name.
+                // Most upstreams read only one of two parameters with the same name.
                 let name = pairs::name(&pair);
                 if !self.repeatable && written.iter().any(|other| *other != pair && pairs::name(other) == name) {
                     return None;
@@ -136,6 +139,7 @@ impl FilterParameters {
             Variable::Group => Some(Cow::Owned(group.to_string())),
             _ => None,
         };
+        // Values are encoded, so that none adds a parameter. Test: `no_value_leaves_its_parameter`.
         parameter.render(&value)
     }
 }
@@ -153,7 +157,8 @@ fn compile_one(source: &Located<String>, diagnostics: &mut Diagnostics) -> Optio
     }
 }
 
-/// Returns the filter as alternatives, each a conjunction; `None` if there are too many.
+/// Returns the filter as alternatives, each a conjunction: `(a or b) and c` becomes `a and c`, `b and c`. Returns
+/// `None` if there are more than [`MOST_GROUPS`]. Test: `alternatives_within_conditions_become_groups`.
 fn alternatives(filter: &Filter) -> Option<Vec<Vec<&Filter>>> {
     match filter {
         Filter::Compare { .. } => Some(vec![vec![filter]]),

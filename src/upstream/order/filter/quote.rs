@@ -35,6 +35,8 @@ impl Quotes {
     pub(super) fn can_write(&self, kind: &Kind) -> bool {
         match kind {
             Kind::Text | Kind::Opaque | Kind::Rank(_) => self.of_text() != Quote::None,
+            // Without a declared type, all JSON strings must be quoted alike. Test:
+            // `the_core_gets_the_comparisons_that_can_be_requested`.
             Kind::Inferred => {
                 let text = self.of_text();
                 let others = [QuotedKind::NumberInString, QuotedKind::Datetime, QuotedKind::Uuid];
@@ -44,7 +46,7 @@ impl Quotes {
         }
     }
 
-    /// Writes the value of a key of this kind; returns nothing if it can't be written.
+    /// Writes the value of a key of this kind; returns `None` if it can't be written.
     pub(super) fn write(&self, value: &KeyValue, kind: &Kind) -> Option<String> {
         let quoted_kind = match (value, kind) {
             (KeyValue::Null, _) => return None,
@@ -56,9 +58,11 @@ impl Quotes {
             (KeyValue::Text(_), _) => QuotedKind::Text,
         };
         let text = said(value)?;
+        // Some upstreams end a text at a control character. Test: `values_that_cant_be_written_safely_are_not_written`.
         if text.contains(char::is_control) {
             return None;
         }
+        // No character of the value can end its quotes. Test: `no_value_leaves_its_quotes`.
         match self.of(quoted_kind) {
             Quote::None => can_stand_bare(&text, quoted_kind).then(|| text.into_owned()),
             Quote::Single => Some(format!("'{}'", text.replace('\'', "''"))),
@@ -76,13 +80,13 @@ impl Quotes {
     }
 }
 
-/// Returns a value as it stands in a parameter before encoding. Returns nothing for null; for the empty text, which
-/// many upstreams read as no filter; and for control characters, at which some end a text.
+/// Returns a value as it stands in a parameter before encoding. Returns `None` for null; for the empty text, which many
+/// upstreams read as no filter; and for texts with control characters, at which some upstreams end a text.
 pub(super) fn plain(value: &KeyValue) -> Option<Cow<'_, str>> {
     said(value).filter(|text| !text.is_empty() && !text.contains(char::is_control))
 }
 
-/// Returns the text of a value.
+/// Returns the text of a value; `None` for null, invalid UTF-8, and numbers that are not spelt as JSON has them.
 fn said(value: &KeyValue) -> Option<Cow<'_, str>> {
     match value {
         KeyValue::Null => None,

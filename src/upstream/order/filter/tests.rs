@@ -40,7 +40,7 @@ fn nothing() -> DialectFilter {
     }
 }
 
-/// django-filter's.
+/// The filters of django-filter.
 fn suffixes() -> DialectFilter {
     let terms = DialectTerms {
         lt: some("{field}__lt={value}"),
@@ -55,7 +55,7 @@ fn suffixes() -> DialectFilter {
     DialectFilter { terms, ..nothing() }
 }
 
-/// Feathers'.
+/// The filters of Feathers.
 fn groups() -> DialectFilter {
     let terms = DialectTerms {
         lt: some("$or[{group}][{field}][$lt]={value}"),
@@ -109,7 +109,7 @@ fn postgrest() -> DialectFilter {
     }
 }
 
-/// A route by offset that can be filtered so, by both of its keys.
+/// Compiles a route by offset with this filter, which both of its keys can use.
 fn filtered(filter: DialectFilter, kind: Kind) -> Dialect {
     compile(|list| by(list, filter, kind))
 }
@@ -138,7 +138,7 @@ fn compare(column: usize, comparison: Comparison, value: KeyValue) -> Filter {
     Filter::Compare { column, comparison, value: Some(value) }
 }
 
-/// The query without what pages and sorts.
+/// Returns the query of a filtered request, without the parameters of paging and sort.
 fn written(dialect: &Dialect, filter: Filter, client: &str) -> Result<String, Unaskable> {
     let listing = Listing { filter: Some(Arc::new(filter)), ..Listing::default() };
     let fetch = Fetch::Slice(Slice::Offset { from: Offset(0), size: PageSize(5) }, listing);
@@ -206,7 +206,7 @@ fn alternatives_within_conditions_become_groups() {
     assert_eq!(written(&dialect, many, ""), Err(Unaskable::Filter), "no query grows without bound");
 }
 
-/// Values that try to be more than a value.
+/// Values that could end their own value, expression or parameter.
 const HOSTILE: &[&str] = &[
     "O'Neil",
     "''",
@@ -278,7 +278,7 @@ fn read_quoted(text: &str, quote: char) -> Option<(String, &str)> {
 
 /// Row: A11
 #[test]
-fn what_can_not_be_written_safely_is_not_written() {
+fn values_that_cant_be_written_safely_are_not_written() {
     let unusable = |filter: DialectFilter, kind: Kind, value: KeyValue| {
         let dialect = filtered(filter, kind);
         written(&dialect, compare(0, Comparison::LessOrEqual, value), "") == Err(Unaskable::Filter)
@@ -290,7 +290,7 @@ fn what_can_not_be_written_safely_is_not_written() {
     for value in ["a\nb", "a\u{7f}"] {
         assert!(unusable(postgrest(), Kind::Text, text(value)), "{value:?}");
     }
-    // Bare in OData: only what looks as its kind does.
+    // OData writes these kinds without quotes: only values with the syntax of their kind are written.
     for value in ["2025-01-01 or 1 eq 1", "now()", "2025-01-01T00:00:00Z)", "", "null", "2025'"] {
         assert!(unusable(odata(), Kind::Datetime, text(value)), "{value}");
     }
@@ -346,13 +346,13 @@ fn the_clients_own_filters_stay_in_force() {
     assert!(filters(&dialect, "and=(a.eq.1)&created_at=gt.2020&and=(b.eq.2)"));
 }
 
-/// The filters of the declared order.
+/// Returns the filters of the declared order.
 fn usable(change: impl FnOnce(&mut ListSettings)) -> Option<Filters> {
     compile(change).default_sorted().filters.as_deref().cloned()
 }
 
 #[test]
-fn the_core_is_told_what_can_be_asked() {
+fn the_core_gets_the_comparisons_that_can_be_requested() {
     let all = Comparisons {
         less: true,
         less_or_equal: true,
@@ -379,16 +379,16 @@ fn the_core_is_told_what_can_be_asked() {
     });
     let dates = Comparisons { less: true, greater: true, ..Comparisons::default() };
     assert_eq!(own_words.map(|filters| filters.columns), Some(vec![dates, Comparisons::default()]));
-    // An expression says strings, dates and ids in ways of their own: only a declared kind tells which.
+    // An expression quotes strings, dates and ids differently, so the kind has to be declared.
     let undeclared_id = usable(|list| by(list, odata(), Kind::Datetime)).unwrap();
     assert_eq!(undeclared_id.columns[1], Comparisons { nulls: true, ..Comparisons::default() });
     assert_eq!(usable(|list| list.mode = at(Mode::Offset)), None);
 }
 
-/// A filter that is right.
+/// A function that returns a valid filter.
 type Right = fn() -> DialectFilter;
 
-/// Makes it wrong in one way.
+/// A change that makes a filter wrong in one way.
 type Change = fn(&mut DialectFilter);
 
 #[test]
@@ -427,7 +427,7 @@ fn faults_say_what_would_be_right() {
 }
 
 #[test]
-fn a_filter_is_no_parameter_that_pages() {
+fn a_filter_cant_be_a_paging_or_sort_parameter() {
     for (field, expected) in [("limit", "limit"), ("sort", "sort")] {
         let told = faults(|list| {
             by(list, suffixes(), Kind::Number);

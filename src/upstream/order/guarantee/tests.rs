@@ -145,7 +145,7 @@ fn an_order_that_a_client_chose_has_a_mode_of_its_own() {
     assert_eq!(mode(&["name", "created_at"]), Err(unprovable), "no page of it could be proven");
 }
 
-/// Returns whether the declared order can be flipped, and the sort that is then asked for.
+/// Returns the sort of the flipped order; `None` if the declared order can't be flipped.
 fn flipped(change: impl FnOnce(&mut ListSettings)) -> Option<String> {
     let dialect = compile(change);
     let sorted = dialect.default_sorted();
@@ -162,7 +162,7 @@ fn asked(dialect: &Dialect, listing: Listing) -> String {
 }
 
 #[test]
-fn an_order_flips_where_all_that_it_promises_is_asked_for() {
+fn an_order_flips_if_requests_ask_for_all_that_it_promises() {
     assert_eq!(flipped(|_| ()).as_deref(), Some("created_at,-id"));
     assert_eq!(flipped(|list| list.id_direction = Direction::Descending).as_deref(), Some("created_at,id"));
     assert_eq!(flipped(|list| list.dialect.sort = None), None);
@@ -185,7 +185,7 @@ fn an_order_flips_where_all_that_it_promises_is_asked_for() {
 }
 
 #[test]
-fn nulls_turn_with_the_order_or_it_does_not() {
+fn an_order_flips_only_if_its_nulls_move_with_it() {
     let nulls = |nulls, words: bool| {
         flipped(move |list| {
             if words {
@@ -217,7 +217,7 @@ fn a_run_is_asked_for_by_the_id_alone() {
 }
 
 #[test]
-fn levels_say_what_keeps_them_from_the_next() {
+fn a_level_comes_with_the_obstacle_to_the_next() {
     let of = |change: fn(&mut ListSettings)| {
         let guarantee = promised(change);
         (guarantee.level, guarantee.keeps_from_next.unwrap_or_default())

@@ -1,4 +1,4 @@
-//! Which headers go upstream, and what is said of where a request came from.
+//! The headers of requests to upstreams, and those about the origin of a request.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn map(fields: &[(&str, &str)]) -> HeaderMap {
     headers
 }
 
-/// The headers of a request after `Host`.
+/// Returns the headers of a request after `Host`.
 fn passed(
     client: &HeaderMap,
     origin: ClientOrigin<'_>,
@@ -52,7 +52,7 @@ fn value_of<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> 
 }
 
 #[test]
-fn what_is_end_to_end_passes() {
+fn end_to_end_headers_are_forwarded() {
     let fields = [
         ("accept", "application/json"),
         ("authorization", "Bearer x"),
@@ -69,7 +69,7 @@ fn what_is_end_to_end_passes() {
 }
 
 #[test]
-fn what_would_change_the_answer_stays_behind() {
+fn headers_that_would_change_the_answer_are_withheld() {
     let withheld = [
         "host",
         "range",
@@ -106,7 +106,7 @@ fn what_would_change_the_answer_stays_behind() {
 }
 
 #[test]
-fn what_connection_nominates_is_dropped_in_every_spelling() {
+fn nominated_headers_are_dropped_in_every_spelling() {
     let sent = forwarded(&[("connection", "close, X-Hop"), ("x-hop", "1"), ("x_hop", "2"), ("x-end", "3")], ORIGIN);
     assert_eq!(value_of(&sent, "x-hop"), None);
     assert_eq!(value_of(&sent, "x_hop"), None);
@@ -115,7 +115,7 @@ fn what_connection_nominates_is_dropped_in_every_spelling() {
 
 /// Row: A16
 #[test]
-fn what_decides_cant_be_nominated() {
+fn headers_of_principal_and_origin_cant_be_nominated() {
     let tenant = HeaderName::from_static("x-tenant-id");
     for name in [
         "Host",
@@ -139,7 +139,7 @@ fn what_decides_cant_be_nominated() {
     assert_eq!(refused, Err(HeaderRefusal::Connection));
 }
 
-/// Every header that says where a request came from, in whatever proxy's words.
+/// Headers about the origin of a request, by the names that different proxies give them.
 const CLAIMS: [(&str, &str); 15] = [
     ("x-forwarded-for", "10.0.0.1"),
     ("x_forwarded_for", "10.0.0.2"),
@@ -158,7 +158,7 @@ const CLAIMS: [(&str, &str); 15] = [
     ("x-ssl-client", "CN=root"),
 ];
 
-/// The origin headers that remain of an unknown client, or of a trusted proxy that writes these headers itself.
+/// Returns the origin headers that remain of an unknown client, or of a trusted proxy that writes these headers itself.
 fn believed(vouched: &[&'static str], trusted: bool) -> Vec<&'static str> {
     let vouched: Vec<HeaderName> = vouched.iter().map(|name| HeaderName::from_static(name)).collect();
     let client = map(&CLAIMS);
@@ -168,9 +168,9 @@ fn believed(vouched: &[&'static str], trusted: bool) -> Vec<&'static str> {
 
 /// Row: A13
 #[test]
-fn strangers_cant_say_where_they_come_from() {
+fn unknown_clients_cant_state_their_origin() {
     assert_eq!(believed(&["x-forwarded-for", "x-forwarded-proto"], false), ["x_ssl_client", "x-ssl-client"]);
-    // What a proxy is said to write is its own, whatever it is called.
+    // A header that a proxy is said to write counts as one about the origin, whatever its name is.
     assert_eq!(believed(&["x-ssl-client"], false), [""; 0]);
 }
 
@@ -183,7 +183,7 @@ fn a_trusted_proxy_vouches_for_what_it_writes() {
 }
 
 #[test]
-fn what_is_believed_is_added_to() {
+fn the_origin_is_appended_to_that_of_a_trusted_proxy() {
     let claims = [
         ("x-forwarded-for", "203.0.113.9"),
         ("x-forwarded-for", "10.0.0.1"),
@@ -209,7 +209,7 @@ fn a_client_without_an_address_adds_none() {
 }
 
 #[test]
-fn addresses_are_told_in_their_shortest_form() {
+fn addresses_are_written_in_their_shortest_form() {
     for (address, told) in [
         ("192.0.2.7", "192.0.2.7"),
         ("0.10.100.255", "0.10.100.255"),
@@ -231,7 +231,7 @@ fn via_is_appended_with_the_protocol_it_came_by() {
 }
 
 #[test]
-fn the_dialect_has_the_last_word() {
+fn headers_of_the_dialect_replace_those_of_the_client() {
     let dialect = [
         (HeaderName::from_static("range"), HeaderValue::from_static("0-24")),
         (HeaderName::from_static("prefer"), HeaderValue::from_static("count=exact")),
@@ -243,7 +243,7 @@ fn the_dialect_has_the_last_word() {
 }
 
 #[test]
-fn a_forwarded_request_says_where_it_came_from() {
+fn a_forwarded_request_states_its_origin() {
     let client = map(&[("x-forwarded-for", "203.0.113.9"), ("x_via", "1"), ("via", "1.0 edge"), ("accept", "*/*")]);
     let text = |headers: &HeaderMap, name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     let (dropped, ours) = provenance(&client, ORIGIN, &[]);
@@ -268,7 +268,7 @@ fn lists_are_asked_for_as_json() {
     ] {
         let fields: Vec<_> = accepted.iter().map(|value| ("accept", *value)).collect();
         assert_eq!(value_of(&forwarded(&fields, ORIGIN), "accept"), Some("application/json"), "{accepted:?}");
-        // Where cursors are bound to the type, it says which list is asked for.
+        // If cursors are bound to the media type, it decides which list is requested.
         let sent = passed(&map(&fields), ORIGIN, &[ACCEPT], &[], &[]).unwrap();
         assert_eq!(sent.get(ACCEPT).map(HeaderValue::as_bytes), Some(bound.as_bytes()), "{accepted:?}");
         let headers = passed(&map(&fields), ORIGIN, &[], &dialect, &[]).unwrap();
@@ -277,7 +277,7 @@ fn lists_are_asked_for_as_json() {
 }
 
 #[test]
-fn twins_of_what_the_gateway_answers_for_stay_behind() {
+fn twins_of_the_gateways_headers_are_dropped() {
     let tenant = [HeaderName::from_static("x-tenant-id"), HeaderName::from_static("x_own_name")];
     let dialect = [(HeaderName::from_static("x-page-size"), HeaderValue::from_static("5"))];
     let added = [(HeaderName::from_static("x-api-key"), HeaderValue::from_static("ours"))];
@@ -316,7 +316,7 @@ fn credentials_of_connections_are_told_from_those_of_requests() {
 }
 
 #[test]
-fn clients_come_back_within_a_day() {
+fn retry_after_is_limited_to_a_day() {
     const NOW: u64 = 1_700_000_000;
     let day = |after: u64| httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(NOW + after));
     for (said, left) in [

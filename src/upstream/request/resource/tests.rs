@@ -119,7 +119,7 @@ fn an_item_is_read_with_its_keys() {
 }
 
 #[test]
-fn a_count_holds_for_what_the_client_filters_by() {
+fn a_count_keeps_the_clients_filters() {
     let dialect = compile(|list| {
         let query = Some(at("limit=0"));
         list.dialect.count =
@@ -135,7 +135,7 @@ fn a_count_holds_for_what_the_client_filters_by() {
 }
 
 #[test]
-fn without_a_request_of_its_own_the_smallest_page_tells_the_total() {
+fn the_smallest_page_has_the_total_without_a_count_request() {
     let dialect = compile(|list| {
         list.dialect.response.total = Some(at("/total"));
         list.dialect.size.min = Some(at(5_u32));
@@ -145,7 +145,7 @@ fn without_a_request_of_its_own_the_smallest_page_tells_the_total() {
     assert_eq!((answer.total.map(|total| total.value), answer.items().len()), (Some(9), 0));
 }
 
-/// Makes a route wrong in one way.
+/// A change that makes a route wrong in one way.
 type Change = fn(&mut ListSettings);
 
 #[test]

@@ -1,4 +1,5 @@
-//! Which responses are lists, and what is read from them. Whole answers of real upstreams are in the contract tests.
+//! Responses that are lists and that are not, and the facts in them. Whole answers of real upstreams are in the
+//! contract tests.
 
 use http::HeaderMap;
 
@@ -54,7 +55,7 @@ fn matching(status: Option<u16>, member: Option<(&str, Tree)>, present: Option<&
 }
 
 #[test]
-fn statuses_that_are_no_list() {
+fn each_status_without_a_list_has_its_error() {
     let list = r#"{"data":[]}"#;
     let of = |status| read(|_| (), status, &[], list);
     assert!(of(200).is_ok());
@@ -94,7 +95,7 @@ fn parts_are_lists_where_the_dialect_reads_content_ranges() {
 }
 
 #[test]
-fn what_is_no_list_is_named_and_never_shown() {
+fn a_body_that_is_no_list_is_described_and_never_shown() {
     let html = "<!DOCTYPE html><p>secret</p>";
     assert_eq!(
         malformed(read(|_| (), 200, &[], html)),
@@ -134,7 +135,7 @@ fn missing_arrays_are_empty_where_the_dialect_says_so() {
 }
 
 #[test]
-fn items_keys_and_wrappers() {
+fn items_and_keys_are_read_with_and_without_wrappers() {
     let answer = read(|_| (), 200, &[], r#"{"data":[{"id":1,"created_at":"a","id":2},{}]}"#).unwrap();
     let rows = (0..answer.items().len()).flat_map(|index| answer.row(index).unwrap());
     let keys: Vec<&[u8]> = rows.map(|span| span.of(answer.body())).collect();
@@ -186,7 +187,7 @@ fn matches_come_before_the_status() {
 }
 
 #[test]
-fn an_empty_list_beside_a_failure_is_none() {
+fn an_empty_list_beside_a_failure_is_no_list() {
     let usual = |_: &mut ListSettings| ();
     let failed = r#"{"status":"fail","error":"db down","data":[],"total":0}"#;
     assert!(malformed(read(usual, 200, &[], failed)).contains("\"error\" beside it says that something failed"));
@@ -223,7 +224,7 @@ fn matches_compare_by_value() {
 
 /// Row: A33
 #[test]
-fn totals_are_counts_or_nothing() {
+fn totals_are_whole_numbers_or_absent() {
     let total = |body: &str| read(|list| list.dialect.response.total = Some(at("/n")), 200, &[], body).unwrap().total;
     assert_eq!(total(r#"{"data":[],"n":12}"#), Some(Total { value: 12, exact: true }));
     assert_eq!(total(r#"{"data":[],"n":0}"#), Some(Total { value: 0, exact: true }));
@@ -318,7 +319,7 @@ fn a_count_of_pages_says_more_by_the_page() {
 }
 
 #[test]
-fn the_surest_word_on_more_counts() {
+fn a_flag_takes_precedence_over_a_next_link() {
     let set = |list: &mut ListSettings| {
         list.dialect.response.has_more = Some(at("/more"));
         list.dialect.response.next_url = Some(at("/next"));

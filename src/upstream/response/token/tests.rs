@@ -1,5 +1,5 @@
-//! Tokens that are no tokens, links that lead elsewhere, and what is sent in their place. What vendors document is in the
-//! contract tests.
+//! Values that are no tokens, links to other paths, and requests with tokens. Exchanges from the documentation of
+//! vendors are in the contract tests.
 
 use http::HeaderMap;
 
@@ -43,7 +43,7 @@ fn by_link(list: &mut ListSettings) {
 }
 
 #[test]
-fn the_variables_tell_how_tokens_work() {
+fn the_variables_decide_how_tokens_work() {
     let tokens = |change: fn(&mut ListSettings)| {
         let dialect = compile(change);
         assert_eq!(dialect.paging().family, Family::Token);
@@ -64,7 +64,7 @@ fn the_variables_tell_how_tokens_work() {
 }
 
 #[test]
-fn what_is_nothing_is_no_token() {
+fn missing_null_and_empty_values_are_no_token() {
     let dialect = compile(by_token);
     for nothing in ["{\"data\":[]}", "{\"data\":[],\"next\":null}", "{\"data\":[],\"next\":\"\"}"] {
         let answer = read(&dialect, None, false, nothing).unwrap();
@@ -108,7 +108,7 @@ fn a_flag_decides_over_tokens_that_stand_beside_it() {
 }
 
 #[test]
-fn what_continues_from_an_item_is_its_id_or_what_the_dialect_says() {
+fn an_item_token_is_the_id_or_the_value_at_the_dialects_place() {
     let dialect = compile(|list| {
         by_item(list);
         list.dialect.response.item_token = Some(at("/sort"));
@@ -151,7 +151,7 @@ fn a_link_to_another_path_is_refused() {
 }
 
 #[test]
-fn a_link_s_size_goes_with_it() {
+fn a_link_keeps_its_own_size() {
     let dialect = compile(by_link);
     let token = next(&dialect, r#"{"data":[],"next":"/items?limit=2&q=x&page=2&sort=-created_at,id"}"#).unwrap();
     assert_eq!(token, "limit=2&page=2");
@@ -160,7 +160,7 @@ fn a_link_s_size_goes_with_it() {
 }
 
 #[test]
-fn nothing_in_a_link_leaves_the_query() {
+fn a_link_cant_break_out_of_the_query() {
     let dialect = compile(by_link);
     let body = serde_json::json!({ "data": [], "next": "/items?cursor=a b\r\nX: y&x=\u{e9}<\">#frag&z=1" });
     assert_eq!(next(&dialect, &body.to_string()).as_deref(), Some("cursor=a%20b%0D%0AX:%20y&x=%C3%A9%3C%22%3E"));

@@ -1,6 +1,5 @@
-//! Reading of bytes, and varints.
+//! A reader of bytes, and LEB128 varints of 64 bits in their shortest encoding.
 
-/// Appends a varint (LEB128).
 pub(in crate::cursor) fn write_varint(out: &mut Vec<u8>, mut number: u64) {
     loop {
         let low = (number & 0x7f) as u8;
@@ -13,23 +12,24 @@ pub(in crate::cursor) fn write_varint(out: &mut Vec<u8>, mut number: u64) {
     }
 }
 
-/// The unread rest of some bytes. Memory is allocated only for bytes that are present.
+/// The unread rest of some bytes. Every method returns `None` where bytes are missing, and allocates no memory.
 pub(in crate::cursor) struct ByteReader<'a>(pub(in crate::cursor) &'a [u8]);
 
 impl<'a> ByteReader<'a> {
-    /// Reads a byte.
     pub(in crate::cursor) fn byte(&mut self) -> Option<u8> {
         let (&byte, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(byte)
     }
 
-    /// Reads a varint; refuses an over-long one.
+    /// Reads a varint; returns `None` for one beyond 64 bits or with a final byte of 0, which a shorter one would
+    /// replace.
     pub(in crate::cursor) fn varint(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte()?;
             let low = u64::from(byte & 0x7f);
+            // Bits that the shift loses are beyond 64; a final 0 is redundant. Test: `varints_are_minimal`.
             if low << shift >> shift != low || (byte == 0 && shift > 0) {
                 return None;
             }
@@ -41,12 +41,11 @@ impl<'a> ByteReader<'a> {
         None
     }
 
-    /// Reads a varint of 32 bits.
+    /// Reads a varint; returns `None` for one beyond 32 bits.
     pub(in crate::cursor) fn number(&mut self) -> Option<u32> {
         u32::try_from(self.varint()?).ok()
     }
 
-    /// Reads this many bytes.
     pub(super) fn take(&mut self, length: u64) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(usize::try_from(length).ok()?)?;
         self.0 = rest;

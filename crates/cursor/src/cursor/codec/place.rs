@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! anchor  = count *value value                         the strong keys, then the id
-//! pivot   = value [mark]                               the id, then the fingerprint; its kind says whether there is one
+//! pivot   = value [mark]                               the id, then the fingerprint, which the cursor's kind announces
 //! marks   = counts *mark *mark                         those before the place, then those after
-//! counts  = 1 byte: how many before, and 4 times how many after
-//! mark    = 5 bytes
+//! counts  = 1 byte: the number before plus 4 times the number after, each from 0 to 3
+//! mark    = 5 bytes, little-endian
 //! marked  = mark marks                                 an item, then its neighbours
 //! token   = flags [length text] [anchor / marks] [power steps hash]
 //! ```
@@ -29,7 +29,7 @@ const _: () = assert!(Marks::PASSED <= MOST_MARKS && Marks::AHEAD <= MOST_MARKS)
 
 /// A token is present.
 const GIVEN: u8 = 0x01;
-/// The token leads back.
+/// The token leads backward.
 const TOKEN_BACKWARD: u8 = 0x02;
 /// The client's page is read backward.
 const BACKWARD: u8 = 0x04;
@@ -37,7 +37,7 @@ const BACKWARD: u8 = 0x04;
 const WITHIN_KEYS: u8 = 0x08;
 /// The position within the upstream page is given by marks.
 const WITHIN_MARKS: u8 = 0x10;
-/// The numbers for the detection of circles are present.
+/// The numbers by which circles of tokens are detected are present.
 const CIRCLE: u8 = 0x20;
 
 pub(super) fn write_anchor(out: &mut Vec<u8>, anchor: &Anchor) {
@@ -49,6 +49,7 @@ pub(super) fn write_anchor(out: &mut Vec<u8>, anchor: &Anchor) {
 
 pub(super) fn read_anchor(rest: &mut ByteReader<'_>) -> Option<Anchor> {
     let count = rest.varint()?;
+    // A claimed count reserves no memory: the loop ends where the bytes end. Test: `hostile_lengths_are_refused`.
     let mut keys = Vec::new();
     for _ in 0..count {
         keys.push(read_value(rest)?);
@@ -73,7 +74,7 @@ pub(super) fn write_marks(out: &mut Vec<u8>, marks: &Marks) {
     write_around(out, &marks.before, &marks.after);
 }
 
-/// Appends marks; of more than [`MOST_MARKS`] on one side, the nearest.
+/// Appends marks; of more than [`MOST_MARKS`] on one side, the nearest ones. Test: `the_nearest_marks_are_kept`.
 fn write_around(out: &mut Vec<u8>, before: &[Mark], after: &[Mark]) {
     let before = &before[before.len().saturating_sub(MOST_MARKS)..];
     let after = &after[..after.len().min(MOST_MARKS)];
@@ -85,6 +86,7 @@ fn write_around(out: &mut Vec<u8>, before: &[Mark], after: &[Mark]) {
 
 pub(super) fn read_marks(rest: &mut ByteReader<'_>) -> Option<Marks> {
     let counts = rest.byte()?;
+    // Each side has two bits: the others have no meaning. Test: `other_encodings_are_refused`.
     if counts >> 4 != 0 {
         return None;
     }
@@ -163,6 +165,7 @@ pub(super) fn read_token_place(rest: &mut ByteReader<'_>) -> Option<TokenPlace> 
     let mut circle = Loop::default();
     if set(CIRCLE) {
         circle = Loop { power: rest.number()?, steps: rest.number()?, hash: rest.varint()? };
+        // Numbers that equal the default are not written: this would be a second encoding.
         if circle == Loop::default() {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Claims have one encoding each, and other encodings are refused.
+//! Each claim has one encoding, and every other encoding is refused.
 
 use super::{
     AFTER, AFTER_ID, AFTER_MARKS, AFTER_PIVOT, AT, BEFORE, BEFORE_MARKS, BUCKET, ByteReader, Claims, END, FIRST_BOUND,
@@ -35,7 +35,7 @@ fn write(bucket: Option<u64>, claims: &Claims) -> Vec<u8> {
     }
 }
 
-/// The first byte or two: a kind with its flags.
+/// Returns the first byte or two of a payload: a kind with its flags.
 fn head(kind: u8, flags: u16) -> Vec<u8> {
     let [rare, common] = flags.to_be_bytes();
     if rare == 0 { vec![kind | common] } else { vec![kind | common | FURTHER, rare] }
@@ -61,9 +61,8 @@ fn claims_come_back_as_they_were() {
     }
 }
 
-/// Each claim beside the bytes that it is written as.
 #[test]
-fn claims_are_written_byte_for_byte_so() {
+fn each_kind_of_position_is_encoded_as_documented() {
     let [a, b, c] = [Mark::of(1), Mark::of(0xff_ffff_ffff), Mark::of(0x0102_0304_0506)];
     let (a_bytes, b_bytes, c_bytes) = ([1, 0, 0, 0, 0], [0xff; 5], [6, 5, 4, 3, 2]);
     let marks = |before: &[Mark], after: &[Mark]| Marks { before: before.to_vec(), after: after.to_vec() };
@@ -115,7 +114,7 @@ fn claims_are_written_byte_for_byte_so() {
 }
 
 #[test]
-fn hints_take_what_they_say_and_no_more() {
+fn a_hint_takes_bytes_only_for_the_fields_that_are_set() {
     let total = |value, exact| Some(Total { value, exact });
     let hint = Hint { offset: Offset(300), run: 2, ..Hint::default() };
     let cases = [
@@ -166,7 +165,7 @@ fn an_offset_is_its_own_hint() {
     assert_eq!(at(Hint { honoured: 9, ..hint }), [head(AT, HONOURED), vec![40, 9]].concat());
 }
 
-/// More marks than a cursor holds: those nearest to the place are carried.
+/// Of more marks than a cursor holds, those nearest to the place are carried.
 #[test]
 fn the_nearest_marks_are_kept() {
     let marks = |numbers: std::ops::Range<u64>| numbers.map(Mark::of).collect::<Vec<_>>();
@@ -176,7 +175,7 @@ fn the_nearest_marks_are_kept() {
     assert_eq!(read(&payload), Some((None, Claims::Page(expected))));
 }
 
-/// Whatever bytes are accepted are the bytes that their claims are written as.
+/// Bytes that are accepted equal the encoding of the claims that they are read as.
 ///
 /// Row: A04
 #[test]
@@ -204,7 +203,7 @@ fn there_is_one_encoding_for_each_claim() {
     for _ in 0..300_000 {
         let length = random.below(24);
         let mut payload: Vec<u8> = (0..length).map(|_| random.byte()).collect();
-        // Half of them begin as a payload does, with small numbers, so that many are read far.
+        // Half of them consist of small numbers, as payloads do, so that many are read far before they are refused.
         if random.chance(2) {
             for byte in &mut payload {
                 *byte %= 14;
@@ -299,7 +298,7 @@ fn a_uuid_takes_seventeen_bytes() {
     assert_eq!(item(&keyed(&[], text("0b9c6f3e-4a51-4d7b-8a55-1c2d3e4f5a6b"))).len(), 2 + 17);
 }
 
-/// A payload that another signer could write and this one does not.
+/// Payloads that another signer could write, and `codec` never writes.
 ///
 /// Row: A04
 #[test]
@@ -359,7 +358,7 @@ fn other_encodings_are_refused() {
     assert!(read(&long_offset(1)).is_some(), "the greatest offset");
 }
 
-/// Lengths and counts that claim more than there is end where the bytes end.
+/// Lengths and counts beyond the bytes that follow are refused.
 #[test]
 fn hostile_lengths_are_refused() {
     let mut greatest = Vec::new();

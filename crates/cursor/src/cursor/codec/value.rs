@@ -1,4 +1,4 @@
-//! The encoding of key values. The first byte gives the kind and, for most texts, the length.
+//! The encoding of key values. The first byte gives the kind and, for texts of up to 191 bytes, the length.
 
 use super::bytes::{ByteReader, write_varint};
 use crate::pagination::key::{KeyRef, KeyValue};
@@ -10,15 +10,15 @@ const TRUE: u8 = 2;
 const NATURAL: u8 = 3;
 /// An integer from -1 down to 1 - 2^64, as a varint of -1 - n.
 const NEGATIVE: u8 = 4;
-/// Any other number, as its spelling.
+/// Any other number, such as `1.0`, `1e400` or `-0`, as its spelling.
 const NUMBER: u8 = 5;
 /// A text that is a UUID in canonical form (RFC 9562, section 4, in lower case), as its 16 bytes.
 const UUID: u8 = 6;
 /// A text whose length exceeds the first byte: a varint of the length beyond [`SHORT_TEXTS`].
 const LONG_TEXT: u8 = 7;
-/// The smallest first byte of a text, which gives its length.
+/// The first byte of the empty text; a text of `n` bytes begins with `TEXT + n`.
 const TEXT: u8 = 0x40;
-/// The number of lengths that the first byte can give.
+/// The number of lengths that the first byte can give: 0 to 191.
 const SHORT_TEXTS: usize = (u8::MAX - TEXT) as usize + 1;
 
 pub(super) fn write_value(out: &mut Vec<u8>, value: &KeyRef<'_>) {
@@ -61,7 +61,7 @@ fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-/// An integer in canonical spelling.
+/// An integer in canonical spelling: without leading zeros, fraction or exponent, and not `-0`.
 enum Integer {
     Natural(u64),
     /// -1 minus the number.
@@ -102,6 +102,8 @@ fn pack_uuid(text: &[u8]) -> Option<[u8; 16]> {
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',
             b'a'..=b'f' => byte - b'a' + 10,
+            // A UUID in upper case is written as a text, so that it comes back in its own spelling.
+            // Test: `kinds_of_values_do_not_run_into_each_other`.
             _ => return None,
         };
         packed[digits / 2] = packed[digits / 2] << 4 | digit;
@@ -133,6 +135,8 @@ pub(super) fn read_value(rest: &mut ByteReader<'_>) -> Option<KeyValue> {
         NUMBER => {
             let length = rest.varint()?;
             let spelling = std::str::from_utf8(rest.take(length)?).ok()?;
+            // An integer has a kind of its own: as a spelling it would have a second encoding.
+            // Test: `other_encodings_are_refused`.
             if Integer::from_spelling(spelling).is_some() {
                 return None;
             }
@@ -145,6 +149,7 @@ pub(super) fn read_value(rest: &mut ByteReader<'_>) -> Option<KeyValue> {
         }
         byte => {
             let text = rest.take(u64::from(byte.checked_sub(TEXT)?))?;
+            // So has a canonical UUID.
             if pack_uuid(text).is_some() {
                 return None;
             }

@@ -1,4 +1,4 @@
-//! Parts of a cursor that an operator sees, and parts that stay hidden.
+//! The parts of a cursor that an operator sees, and those that stay hidden.
 
 use super::{Finding, ShownTime, Unverified, inspect};
 use crate::cursor::{
@@ -44,7 +44,7 @@ fn an_item_cursor_is_shown_without_a_place() {
 }
 
 #[test]
-fn what_is_not_verified_is_not_shown() {
+fn the_content_of_an_unverified_cursor_is_not_shown() {
     let others = KeyRing::new(2, &[(2, &[7; 32])]).unwrap();
     let replaced = KeyRing::new(1, &[(1, &[7; 32])]).unwrap();
     for form in [CursorForm::Signed, CursorForm::Sealed] {
@@ -88,7 +88,7 @@ fn a_sealed_cursor_is_shown_with_its_keys() {
 }
 
 #[test]
-fn a_good_tag_around_nonsense_is_said_to_be_one() {
+fn an_unreadable_payload_with_a_valid_tag_is_reported() {
     let key = ring().signing();
     for form in [CursorForm::Signed, CursorForm::Sealed] {
         for payload in [&[][..], &[0xff], &[4, 0x80, 0], &[5, 0, 0, 0]] {
@@ -102,7 +102,7 @@ fn a_good_tag_around_nonsense_is_said_to_be_one() {
 }
 
 #[test]
-fn what_is_no_cursor_is_said_to_be_none() {
+fn a_text_that_is_no_cursor_is_foreign() {
     for text in ["", "x", "AQE", "eyJvIjo0MH0", "AQE=", "\u{1b}[2J", &"A".repeat(200)] {
         assert_eq!(inspect(Some(ring()), text).finding, Finding::Foreign, "{text:?}");
         assert_eq!(inspect(None, text).finding, Finding::Foreign, "{text:?}");

@@ -1,4 +1,4 @@
-//! A cursor opens with its keys, in its context, in its time.
+//! A cursor opens only with its key, in its context, and within its lifetime.
 
 use super::{
     FIRST_KEY, LONGEST, NOW, SECOND_KEY, after, context, newest_first, page, parts, random_cursors, ring, sort_key,
@@ -14,9 +14,9 @@ use crate::{
     },
 };
 
-/// The default context saves work and changes no fingerprint.
+/// The default context saves hashing and changes no fingerprint.
 #[test]
-fn beside_the_usual_context_cursors_are_the_same() {
+fn the_default_context_changes_no_cursor() {
     let order = newest_first();
     let other_order = Order::declared(Vec::new(), order.id().clone(), order.ties());
     let usual = ContextParts { host: "", filters: b"", headers: &[], ..parts(&order) };
@@ -65,7 +65,7 @@ fn the_part_of_the_context_that_differs_is_named() {
         (ContextPart::Headers, ContextParts { headers: &[], ..own }),
     ];
     for (part, there) in changed {
-        // A route need not keep cursors as the cursor's own does, to say what differs.
+        // The differing part is named also on a route whose form of cursors (signed or sealed) is another one.
         for (made, opened) in [(false, false), (true, true), (false, true), (true, false)] {
             for cursor in random_cursors(6, 8, made) {
                 let opened = open(ring(), &CursorContext::new(there), &cursor, NOW, None, LONGEST, opened);
@@ -96,7 +96,7 @@ fn parts_do_not_run_into_their_neighbours() {
 
 /// Row: A02
 #[test]
-fn whatever_the_order_means_is_part_of_the_context() {
+fn every_property_that_changes_the_order_is_part_of_the_context() {
     let own = newest_first();
     let rank = |ranks: &[&str]| Kind::Rank(ranks.iter().map(|&rank| rank.to_owned()).collect());
     let with = |change: &dyn Fn(&mut Vec<SortKey>, &mut SortKey)| {
@@ -144,7 +144,7 @@ fn whatever_the_order_means_is_part_of_the_context() {
             }
         }
     }
-    // How the upstream treats ties, and how coarsely it shows a key, only tells how its answers are to be read.
+    // The treatment of ties and the grain of a key change only the reading of answers, so cursors stay valid.
     let cursor = seal(ring(), context(), &after("x", "1"), None, LONGEST, false).unwrap();
     for same in [own.clone().with_ties(Ties::Ordered), with(&|strong, _| strong[0].grain = Some(Grain::Digits(3)))] {
         assert!(open(ring(), &CursorContext::new(parts(&same)), &cursor, NOW, None, LONGEST, false).is_ok());

@@ -1,4 +1,4 @@
-//! Sealed cursors: nothing in them can be read, and they are no signed ones.
+//! Sealed cursors: their content can't be read, and they don't open where signed ones are expected.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
@@ -54,7 +54,7 @@ fn sealed_and_signed_are_not_interchangeable() {
     }
 }
 
-/// The wrong form is told before the age: an expired cursor of the other form is invalid.
+/// The form is checked before the age: an expired cursor of the other form is invalid.
 #[test]
 fn the_form_comes_before_the_age() {
     let (keys, here) = (ring(), context());
@@ -83,7 +83,7 @@ fn a_form_is_not_changed_by_its_version() {
 
 /// Row: A07
 #[test]
-fn nothing_of_a_sealed_cursor_can_be_read() {
+fn a_sealed_cursor_hides_its_content() {
     let (keys, here) = (ring(), context());
     let holds = |cursor: &str, what: &[u8]| bytes_of(cursor).windows(what.len()).any(|window| window == what);
     let target = after("someone@example.com", "4711");
@@ -100,7 +100,7 @@ fn nothing_of_a_sealed_cursor_can_be_read() {
 ///
 /// Row: A08
 #[test]
-fn sealed_cursors_say_only_that_they_are_equal() {
+fn sealed_cursors_reveal_only_equality() {
     let order = newest_first();
     let here = CursorContext::new(parts(&order));
     let there = CursorContext::new(ContextParts { path: "/api/users/7", ..parts(&order) });
@@ -120,7 +120,7 @@ fn sealed_cursors_say_only_that_they_are_equal() {
 
 /// Row: A07
 #[test]
-fn lengths_tell_little() {
+fn the_length_of_a_sealed_cursor_reveals_little() {
     let length = |key: &str, id: &str| seal(ring(), context(), &after(key, id), None, LONGEST, true).unwrap().len();
     let lengths: std::collections::BTreeSet<usize> =
         (1..=40).map(|length_of_key| length(&"x".repeat(length_of_key), "1003")).collect();

@@ -13,19 +13,19 @@ use crate::{
     },
 };
 
-/// A cursor with a good tag around any payload.
+/// Makes a cursor with a valid tag around any payload.
 fn forge(form: CursorForm, payload: &[u8]) -> String {
     let key = ring().signing();
     frame::mint(key, form, &context().fingerprint(key), LONGEST, |out| out.extend_from_slice(payload)).unwrap()
 }
 
-/// Signs any bytes, the frame included.
+/// Signs any bytes as a whole frame.
 fn forge_frame(body: &[u8]) -> String {
     let tag = ring().signing().sign(body);
     BASE64_URL_SAFE_NO_PAD.encode([body, &tag].concat())
 }
 
-/// Seals any bytes after any head.
+/// Seals any bytes after any head of a frame.
 fn forge_sealed_frame(head: &[u8], payload: &[u8]) -> String {
     let mut payload = payload.to_vec();
     let tag = ring().signing().sealer.cipher().seal(head, &mut payload);
@@ -36,7 +36,7 @@ fn bytes_of(text: &str) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
-/// Opens it on a route that seals its cursors, and on one that signs them.
+/// Checks that a text is refused by a route that signs its cursors, and by one that seals them.
 #[track_caller]
 fn assert_invalid(text: &str) {
     for sealed in [false, true] {
@@ -67,7 +67,7 @@ fn every_flipped_bit_is_noticed() {
 
 /// Row: A01
 #[test]
-fn every_byte_is_held_against_every_other_value() {
+fn every_other_value_of_every_byte_is_refused() {
     for sealed in [false, true] {
         for cursor in random_cursors(12, 3, sealed) {
             let bytes = bytes_of(&cursor);
@@ -105,7 +105,7 @@ fn every_cut_and_every_further_byte_is_noticed() {
 
 /// Row: A01
 #[test]
-fn two_cursors_make_no_third() {
+fn two_spliced_cursors_are_invalid() {
     for sealed in [false, true] {
         let cursors = random_cursors(4, 10, sealed);
         for first in &cursors {
@@ -133,7 +133,7 @@ fn random_texts_are_invalid() {
         let length = random.below(160);
         let text: String = match round % 4 {
             0 => (0..length).map(|_| char::from(ALPHABET[random.below(64)])).collect(),
-            // These pass for a cursor of the first key, but for the signature.
+            // The frame of a cursor of the first key, signed or sealed, with random bytes in place of all else.
             1 => "AQE".chars().chain((0..length).map(|_| char::from(ALPHABET[random.below(64)]))).collect(),
             2 => "AgE".chars().chain((0..length).map(|_| char::from(ALPHABET[random.below(64)]))).collect(),
             _ => (0..length).map(|_| char::from(random.byte())).collect(),
@@ -191,7 +191,7 @@ fn only_known_versions_and_a_minimal_key_id_are_read() {
     }
 }
 
-/// The work of a refusal is the same for key ids that exist and for others: each takes one tag.
+/// A refusal computes one tag, for a key id that exists and for any other.
 ///
 /// Row: A09
 #[test]
@@ -213,7 +213,7 @@ fn a_tag_is_computed_for_unknown_keys_too() {
     }
 }
 
-/// A good tag does not make a good payload: a key may be shared with another version, or have leaked.
+/// A valid tag does not vouch for the payload: the key may be shared with another version, or have leaked.
 #[test]
 fn hostile_payloads_with_a_good_tag_do_no_harm() {
     let mut random = Random::new(8);

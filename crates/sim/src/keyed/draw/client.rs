@@ -1,4 +1,4 @@
-//! The wishes of clients and their routes.
+//! Draws clients and the settings of their routes.
 
 use cursorgate_core::pagination::{
     resolver::{ShortPages, Totals, Verify, WhenUnproven},

@@ -1,4 +1,4 @@
-//! Upstreams at which a lie does harm, or at which it matters whether a rule is kept.
+//! Upstreams for which a lie, or a core without a rule, can break a promise.
 
 use cursorgate_core::pagination::{
     paging::{EndEvidence, Family, Sizes},
@@ -24,6 +24,7 @@ pub(super) fn deceive(dice: &mut Dice, traits: &mut Traits, draft: &Draft) {
     }
 }
 
+/// Sets the properties that make a declaration a lie.
 fn tell(lie: Lie, traits: &mut Traits, any: Sizes, limit: u32) {
     match lie {
         Lie::ShortIsEnd => {
@@ -60,7 +61,7 @@ fn tell(lie: Lie, traits: &mut Traits, any: Sizes, limit: u32) {
     }
 }
 
-/// Draws the properties that a broken rule needs to show.
+/// Draws the properties by which a core without this rule can be noticed.
 fn need(rule: Rule, dice: &mut Dice, traits: &mut Traits, any: Sizes, limit: u32) {
     let roomy = traits.caps[0].max(limit + 12);
     match rule {

@@ -1,4 +1,4 @@
-//! The filters of endpoints.
+//! Draws the range filters of endpoints.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The changes of collections.
+//! Draws the changes of collections.
 
 use cursorgate_core::pagination::rules::Rule;
 
@@ -15,13 +15,13 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Habit {
     Anywhere,
-    /// Newest first.
+    /// New rows come first, as in lists with the newest first.
     AtTheHead,
-    /// Read and deleted.
+    /// Rows at the head are deleted, as by workers that read a queue.
     ReadAndDelete,
-    /// Ahead of whoever reads forward, faster than it is read.
+    /// New rows come last, ahead of a client that reads forward; in the wild faster than it reads.
     AtTheTail,
-    /// The row that the cursor names is touched.
+    /// The row that the client's cursor names is moved.
     AtTheAnchor,
 }
 
@@ -87,7 +87,7 @@ fn change(dice: &mut Dice, draft: &Draft, shape: &Shape, habit: Habit) -> Mutati
     }
 }
 
-/// A row at the head of the list, or at its tail.
+/// Draws a row at the head of the list, or at its tail.
 fn at_edge(dice: &mut Dice, shape: &Shape, head: bool) -> RowPlan {
     let mut row = draw_row(dice, shape, false);
     let edge = |descending: bool, width: u32| if descending == head { width - 1 } else { 0 };
@@ -98,7 +98,8 @@ fn at_edge(dice: &mut Dice, shape: &Shape, head: bool) -> RowPlan {
     row
 }
 
-/// So many rows come or go at once, mostly at the head, and between two early pages.
+/// Adds a change by which `count` rows come or go at once between two early pages, mostly at the head, so that the next
+/// page's place is far from its hint.
 fn drift_far(dice: &mut Dice, shape: &Shape, plan: &mut [Vec<Mutation>], count: u32) {
     let tick = (2 + dice.below(6)).min(plan.len() as u32 - 1) as usize;
     let head = dice.chance(80);

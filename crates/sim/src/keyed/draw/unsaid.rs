@@ -1,4 +1,4 @@
-//! The behaviour of upstreams that neither their dialect nor their answers declare.
+//! Behaviour of upstreams that no dialect declares, and that no field of an answer states.
 
 use cursorgate_core::pagination::paging::{EndEvidence, Sizes};
 
@@ -7,7 +7,7 @@ use crate::{
     keyed::traits::{Cuts, Lag, Reads, Says, Sticky, Traits},
 };
 
-/// A behaviour that is not declared.
+/// A behaviour that the dialect does not declare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unsaid {
     /// The cap falls or rises, for a while or for good.
@@ -16,14 +16,23 @@ pub(super) enum Unsaid {
     CapByPrincipal,
     /// A filtered list has another cap.
     CapByFilter,
+    /// Answers end where a number of bytes is reached.
     CutByBytes,
+    /// Some answers have half of the items that they should have, as where a query runs out of time.
     CutByTime,
+    /// Every other request is answered by a replica that lags.
     Replica,
+    /// Counts are too high or too low by a constant.
     CountOff,
+    /// The values in filters are read more coarsely, or in another zone.
     FilterRead(Reads),
+    /// Rows are left out after the limit.
     HiddenUnderACap,
+    /// The first page has more rows than others.
     MoreAtFirst,
+    /// The first page has pinned rows on top.
     PinnedAtFirst,
+    /// The resource of an item gives another item.
     OtherItem,
 }
 
@@ -49,7 +58,7 @@ impl Unsaid {
         ])
     }
 
-    /// Returns whether it can only happen where there are range filters.
+    /// Returns whether the behaviour needs range filters.
     pub(super) fn is_of_filters(self) -> bool {
         matches!(self, Self::CapByFilter | Self::FilterRead(_))
     }
@@ -57,7 +66,7 @@ impl Unsaid {
     pub(super) fn happens(self, dice: &mut Dice, traits: &mut Traits, limit: u32) {
         let cap = traits.caps[0];
         let fewer = dice.pick(&[(cap / 2).max(2), (limit / 2).max(2), 2, 3, limit.max(2)]);
-        // Whoever vouches for sizes vouches for these: it would be a lie of the dialect's.
+        // A dialect that lets short answers end lists vouches for sizes: such a behaviour would make that a lie.
         if traits.end == EndEvidence::ShortPage && !matches!(self, Self::Replica | Self::CountOff) {
             traits.end = EndEvidence::Unvouched;
         }
@@ -101,7 +110,7 @@ impl Unsaid {
     }
 }
 
-/// Any size can be asked for, as far as is said.
+/// Declares that any size can be asked for, up to the cap, up to twice the cap, or without a bound.
 fn free(traits: &mut Traits, dice: &mut Dice, cap: u32) {
     traits.sizes = Sizes::Free { least: 1, most: dice.pick(&[None, Some(cap), Some(cap * 2)]) };
 }

@@ -1,4 +1,4 @@
-//! The behaviour of upstreams.
+//! Draws the behaviour of upstreams.
 
 use cursorgate_core::pagination::{
     paging::{EndEvidence, Family, Sizes},
@@ -25,7 +25,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Traits {
         (false, _) => 3 * limit + dice.pick(&[12, 30, 100]),
     }
     .max(2);
-    // What says how far it is trusted: without evidence no end of a list is known.
+    // Whether the dialect names a wrong cap or none.
     let silent = dice.chance(20);
     let mut traits = Traits {
         sizes: Sizes::Free {
@@ -59,7 +59,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Traits {
         run_wild(dice, &mut traits);
     }
     if traits.hidden > 0 && traits.past == Past::Repeat && matches!(traits.counts, Counts::Cached(_)) {
-        // What was passed over is not seen: nothing tells a stale count from a last page that comes again.
+        // With hidden rows, no answer distinguishes a stale count from a last page that comes again.
         traits.counts = Counts::Together;
     }
     deceit::deceive(dice, &mut traits, draft);
@@ -88,7 +88,7 @@ fn say_sizes(dice: &mut Dice, draft: &Draft, traits: &mut Traits, silent: bool) 
     }
 }
 
-/// Rows that are dropped from answers after the limit: the size of an answer alone tells how many.
+/// Lets rows be dropped from answers after the limit has been applied, so that answers are short amid the list.
 fn hide_rows(dice: &mut Dice, traits: &mut Traits) {
     traits.hidden = dice.pick(&[2, 3, 5]);
     if let Sizes::Free { most, .. } = &mut traits.sizes {
@@ -99,8 +99,8 @@ fn hide_rows(dice: &mut Dice, traits: &mut Traits) {
     traits.surplus = 0;
 }
 
-/// A cap that shrinks or grows while the list is walked. Where a size was honoured and is not any more, the answer must
-/// say so itself: nobody could tell its short answers from the end.
+/// Lets the cap shrink or grow during the walk. Answers must then show their size or that more follows: else no core
+/// could tell an answer that a smaller cap cut from the end of the list.
 fn change_caps(dice: &mut Dice, traits: &mut Traits) {
     if matches!(traits.sizes, Sizes::Fixed(_) | Sizes::Listed(_)) {
         return;
@@ -123,6 +123,7 @@ fn change_caps(dice: &mut Dice, traits: &mut Traits) {
     }
 }
 
+/// Adds behaviour of the regime `Wild`: lags, false statuses, ceilings, nonsense and stale counts.
 fn run_wild(dice: &mut Dice, traits: &mut Traits) {
     traits.lag = if dice.chance(20) { Lag::AnyState } else { Lag::Never };
     traits.outage = match dice.below(20) {
@@ -136,7 +137,7 @@ fn run_wild(dice: &mut Dice, traits: &mut Traits) {
         let beyond = if truncates { Beyond::Truncates } else { Beyond::Status };
         traits.ceiling = Some(Ceiling { at, declared: dice.chance(50), beyond });
         if truncates {
-            // Only its total tells a truncated list from its end.
+            // Only the total distinguishes a truncated list from one that ends there.
             traits.end = EndEvidence::Unvouched;
             traits.counts = Counts::Together;
         }
@@ -156,7 +157,7 @@ fn run_wild(dice: &mut Dice, traits: &mut Traits) {
     }
 }
 
-/// Returns whether a rule is about the ways in which ends are found.
+/// Returns whether a rule decides which answers end a list.
 pub(super) fn is_about_ends(rule: Rule) -> bool {
     matches!(rule, Rule::CountsOnlyAim | Rule::StatusesOnlyAim | Rule::ShortProvesNothing)
 }

@@ -42,7 +42,7 @@ fn forwarded(request: &ListRequest) -> String {
 }
 
 #[test]
-fn the_body_says_the_page() {
+fn a_body_sets_limit_position_and_order() {
     let known = parameters();
     for (body, limit, place) in [
         ("{}", 20, RequestedPosition::First),
@@ -66,7 +66,7 @@ fn the_body_says_the_page() {
 }
 
 #[test]
-fn what_is_left_is_a_filter_in_any_spelling() {
+fn the_rest_of_a_body_is_a_filter_in_any_spelling() {
     let known = compile(|list| {
         list.parameters.ignored = strings(&["/trace", "/payload/note"]);
         list.parameters.private = strings(&["/secret"]);
@@ -133,7 +133,7 @@ fn parameters_of_the_query_are_refused_in_the_body() {
 }
 
 #[test]
-fn what_is_wrong_names_its_place() {
+fn problems_of_a_body_name_their_place() {
     let known = parameters();
     for (body, code, place) in [
         (r#"{"payload":7}"#, Code::BodyInvalid, "/payload"),
@@ -182,7 +182,7 @@ fn old_requests_page_in_their_bodies() {
 
 /// The kind of a request by POST follows from its query, before its body is read.
 #[test]
-fn requests_that_pass_are_told_by_their_query() {
+fn requests_that_pass_are_recognised_by_their_query() {
     let with = |in_body: bool, unmarked| {
         let legacy = LegacySettings { policy: Some(LegacyPolicy::Passthrough), unmarked, ..LegacySettings::default() };
         let roles = [(Role::Cursor, located("cursor".to_owned())), (Role::Limit, located("limit".to_owned()))];

@@ -46,7 +46,7 @@ fn assert_refused(parameters: &Parameters, query: &str, name: &str) {
 }
 
 #[test]
-fn no_order_and_no_page_is_ignored() {
+fn paging_and_sort_parameters_of_other_apis_are_refused() {
     let known = parameters(&settings());
     for (query, name) in [
         ("$orderby=last_login%20desc", "$orderby"),
@@ -159,7 +159,7 @@ fn the_order_of_an_observed_request_with_a_sort_of_another_api_is_unknown() {
 
 /// The tables have the paging and sort parameters of every built-in dialect and envelope.
 #[test]
-fn all_grammars_are_known() {
+fn the_tables_have_the_parameters_of_every_preset() {
     let known = ForeignNames::of(&list(&[], &[]), std::iter::empty());
     let mut strange: Vec<String> = Vec::new();
     let mut judge = |name: &str, usage: ForeignUse, origin: &str| {
@@ -197,7 +197,7 @@ fn all_grammars_are_known() {
 }
 
 #[test]
-fn all_names_are_documented() {
+fn every_refused_name_is_documented() {
     let documented = include_str!("../../../../../docs/parameters.md");
     let missing: Vec<&&str> = PAGING
         .iter()

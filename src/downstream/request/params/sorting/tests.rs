@@ -89,7 +89,7 @@ fn all_grammars_mean_the_same() {
 }
 
 #[test]
-fn an_order_is_said_once() {
+fn contradicting_and_unreadable_orders_are_refused() {
     for (sorting, query, expected) in [
         (django(), "sort=email&sort_by=email", "parameter_conflict sort_by"),
         (django(), "sort=email&order_by=desc", "parameter_conflict order_by"),
@@ -116,7 +116,7 @@ fn an_order_is_said_once() {
     }
 }
 
-/// Of a route that can't be sorted, and of one whose own parameters have these names, nobody takes them as an order.
+/// `sort_by` and `order_by` set no order on a route that can't be sorted, or where these names have another role.
 #[test]
 fn fields_beside_directions_are_taken_where_the_names_are_free() {
     let fixed = Sorting { sortable: Vec::new(), takes_pair: false, ..django() };
@@ -156,9 +156,9 @@ fn an_order_is_kept_as_it_was_written() {
     assert_eq!(read(&django(), &many), "sort_invalid sort");
 }
 
-/// Whatever stands in a query: what was written reads back as the same order, in the same way, and nothing panics.
+/// Any query: an order that is read reads back from its links as the same order in the same words, and nothing panics.
 #[test]
-fn what_was_written_reads_back() {
+fn a_written_order_reads_back_as_the_same_order() {
     const PIECES: [&str; 22] = [
         "sort=",
         "&sort_by=",

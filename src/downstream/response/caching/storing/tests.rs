@@ -111,7 +111,7 @@ fn names_and_tags_of_all_answers_are_joined() {
 }
 
 #[test]
-fn what_a_client_asks_is_read() {
+fn cache_directives_of_requests_are_read() {
     const CC: &str = "cache-control";
     let none = RequestDirectives::default();
     let cases: [(Said, RequestDirectives); 8] = [

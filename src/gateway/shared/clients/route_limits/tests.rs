@@ -1,4 +1,4 @@
-//! Requests with limits in a store that answers as the test says.
+//! Requests with limits, over a store with scripted answers.
 
 use std::{collections::VecDeque, future::Future, pin::Pin, sync::Mutex};
 
@@ -32,7 +32,7 @@ impl LimitStore for ScriptedStore {
     }
 }
 
-/// Ten requests in ten hours, and ten upstream requests.
+/// Returns limits of ten requests and ten upstream requests in ten hours: one unit comes back each hour.
 fn limits() -> Arc<RouteLimits> {
     let quota = QuotaSettings { requests: 10, per: Duration::from_secs(36_000), burst: 10 };
     let at = crate::config::diagnostic::Location { source: 0, start: 0, end: 0 };
@@ -47,7 +47,7 @@ fn begin(limits: &Arc<RouteLimits>, store: &Arc<ScriptedStore>) -> LimitedReques
     LimitedRequest::begin(limits, (&HeaderMap::new(), address), Some(shared))
 }
 
-/// Returns a standing, in hours.
+/// Returns a standing from its two times in hours.
 fn standing(retry: u64, reset: u64) -> StoredStanding {
     let [retry_after, reset_after] = [retry, reset].map(|hours| Duration::from_secs(3_600 * hours));
     StoredStanding { retry_after, reset_after }
@@ -57,7 +57,7 @@ fn answer(store: &ScriptedStore, answer: Option<[StoredStanding; 2]>) {
     store.answers.lock().unwrap().push_back(answer.map(Vec::from));
 }
 
-/// Returns what is left of both limits, as the fields say it.
+/// Returns the items of `RateLimit` for both limits, without their times.
 fn left(limited: &LimitedRequest) -> [String; 2] {
     let mut headers = HeaderMap::new();
     limited.write(&mut headers, clock::instant());
@@ -67,7 +67,7 @@ fn left(limited: &LimitedRequest) -> [String; 2] {
 }
 
 #[tokio::test]
-async fn the_store_decides_and_is_told_the_rest() {
+async fn the_store_decides_and_is_charged_the_rest() {
     let (limits, store) = (limits(), Arc::<ScriptedStore>::default());
     answer(&store, Some([standing(0, 4), standing(0, 7)]));
     let mut limited = begin(&limits, &store);
@@ -79,7 +79,7 @@ async fn the_store_decides_and_is_told_the_rest() {
     assert_eq!(*store.charged.lock().unwrap(), [2], "the first one has been taken");
 }
 
-/// A refusal takes nothing, so nothing is given back, and the client is refused from memory until its time.
+/// A refusal takes no unit, so none is given back, and the client is refused from memory until its time has come.
 #[tokio::test]
 async fn a_refusal_is_remembered_and_takes_nothing() {
     let (limits, store) = (limits(), Arc::<ScriptedStore>::default());
@@ -110,7 +110,7 @@ async fn the_refusal_that_lasts_longest_decides() {
     }
 }
 
-/// A client of which the store said that nothing is left is asked for again: another process may have given a unit back.
+/// The store is asked again for a client with no unit left: another process may have given one back.
 #[tokio::test]
 async fn a_client_that_was_admitted_is_not_refused_from_memory() {
     let (limits, store) = (limits(), Arc::<ScriptedStore>::default());
@@ -120,7 +120,8 @@ async fn a_client_that_was_admitted_is_not_refused_from_memory() {
     }
 }
 
-/// Without an answer the process decides by what it knows, asks no more, and gives nothing back that may not be taken.
+/// Without an answer the process decides by the last answer, asks once per request, and gives no unit back that the
+/// store may not have taken.
 #[tokio::test]
 async fn a_silent_store_is_asked_once_and_leaves_the_process_alone() {
     let (limits, store) = (limits(), Arc::<ScriptedStore>::default());

@@ -6,14 +6,14 @@ fn news(series: u64, number: u64, places: &[(u16, u64)]) -> PurgeNews {
     PurgeNews { count: PurgeCount { series, number }, places: places.to_vec() }
 }
 
-/// Asks and takes up a reply; returns the question and the series that is known then.
+/// Asks a question and learns from its reply; returns the question and the series that is known then.
 fn told(purges: &OtherPurges, reply: Option<&PurgeNews>) -> (PurgeQuestion, Option<u64>) {
     let asked = purges.ask("purges", KEY);
     let series = purges.learn(&asked, reply);
     (asked, series)
 }
 
-/// Returns whether a page of place 7 is used, that was begun at a count.
+/// Returns whether a page of place 7 is used whose making began at a count, as series and number.
 fn admits(purges: &OtherPurges, asked: &PurgeQuestion, series: u64, begun: (u64, u64)) -> bool {
     let begun = PurgeCount { series: begun.0, number: begun.1 };
     purges.admit((asked, series), begun, [7].into()).is_some()
@@ -33,9 +33,9 @@ fn a_page_is_used_until_one_of_its_places_is_purged() {
     assert!(!admits(&purges, &asked, 9, (9, 4)) && admits(&purges, &asked, 9, (9, 5)));
 }
 
-/// Without all purges up to now no page is used, until they have been read from the first one on.
+/// While not all purges up to now are known, no page is used, until they have been read from the first one on.
 #[test]
-fn a_lost_number_is_a_miss() {
+fn lost_purge_numbers_make_misses_until_all_are_read() {
     let purges = OtherPurges::default();
     told(&purges, Some(&news(9, 3, &[])));
     let (asked, series) = told(&purges, None);
@@ -62,13 +62,14 @@ fn an_older_state_is_not_believed() {
     assert_eq!(purges.went_back(), Some(9));
     assert_eq!(told(&purges, Some(&news(10, 1, &[]))).1, Some(10), "a series in its place");
     assert_eq!(purges.went_back(), None);
-    // A single place that is put back.
+    // The number of a single place is put back.
     told(&purges, Some(&news(10, 2, &[(7, 2)])));
     let (asked, _) = told(&purges, Some(&news(10, 2, &[(7, 1)])));
     assert!(!admits(&purges, &asked, 10, (10, 1)));
 }
 
-/// Replies may overtake one another: an earlier one is no step back, and proves nothing about another series.
+/// Replies may overtake one another: a reply to an earlier question is no step back, and is not held for the state of
+/// another series.
 #[test]
 fn replies_that_overtake_one_another_are_told_apart() {
     let purges = OtherPurges::default();
@@ -88,9 +89,9 @@ fn replies_that_overtake_one_another_are_told_apart() {
     assert_eq!(other.learn(&second, Some(&news(10, 1, &[]))), None);
 }
 
-/// A page in memory is dropped by what is learnt after it was begun, whatever becomes of the series.
+/// A page in memory is dropped by a purge that is learnt of after its making began, also if the series is lost.
 #[test]
-fn pages_in_memory_are_purged_when_it_is_learnt() {
+fn pages_in_memory_are_dropped_when_a_purge_is_learnt() {
     let purges = OtherPurges::default();
     let (asked, _) = told(&purges, Some(&news(9, 3, &[(7, 3)])));
     let stamp = purges.admit((&asked, 9), PurgeCount { series: 9, number: 3 }, [7, 8].into()).unwrap();
@@ -103,7 +104,7 @@ fn pages_in_memory_are_purged_when_it_is_learnt() {
     assert!(purges.is_valid(&SharedStamp { learnt: purges.learnt(), places: [7, 8].into() }));
 }
 
-/// From before a purge is told to the store until it is known to be there, no page of its place is used.
+/// No page of a place is used from before its purge is written until the store is known to have it.
 #[test]
 fn a_purge_that_the_store_may_lack_counts() {
     let purges = OtherPurges::default();
@@ -111,7 +112,7 @@ fn a_purge_that_the_store_may_lack_counts() {
     let noted = purges.note_unwritten([(KEY, 7), (2, 7)].into_iter());
     let (asked, _) = told(&purges, Some(&news(9, 3, &[])));
     assert!(!admits(&purges, &asked, 9, (9, 3)));
-    // Written while the question was on its way, which need not show it.
+    // The purge is written while the question is on its way: the reply need not show it.
     purges.written("purges", &noted, Some(PurgeCount { series: 9, number: 4 }));
     assert!(!admits(&purges, &asked, 9, (9, 4)), "it was asked before");
     let before = purges.learnt();

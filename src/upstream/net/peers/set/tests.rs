@@ -35,7 +35,7 @@ fn peers(texts: &[&str]) -> Peers {
 
 const ALL: [&str; 3] = ["192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"];
 
-/// The peer of a new client request.
+/// Returns the peer of a new client request.
 async fn chosen(peers: &Peers, key: u128, now: Instant) -> ChosenPeer {
     Visit::new(peers, key, true).next(now, SECOND).await.unwrap()
 }
@@ -53,8 +53,8 @@ async fn every_peer_has_its_turn() {
     assert_eq!(peers.count(), 3);
 }
 
-/// A request that fails at one peer takes the next one, and the failed peer gets no further request, whatever the
-/// number of peers and attempts: parity once led every other request back to it.
+/// A request that fails at one peer takes the next one, and the failed peer gets no further request. With two peers,
+/// turns by parity would lead every other request back to it.
 #[tokio::test]
 async fn a_peer_that_failed_is_passed_over_and_comes_back() {
     for count in 2..=3 {
@@ -85,7 +85,7 @@ async fn a_peer_that_failed_is_passed_over_and_comes_back() {
 
 /// If no peer is healthy, all are used in turn, because one of them may be back.
 #[tokio::test]
-async fn where_all_rest_none_is_passed_over() {
+async fn all_peers_are_used_in_turn_while_all_rest() {
     let (peers, start) = (peers(&ALL[..2]), now());
     for _ in 0..2 {
         peers.unreached(&chosen(&peers, 0, start).await.request, "refused", start);
@@ -158,7 +158,7 @@ async fn a_hash_moves_only_the_keys_of_a_peer_that_falls_out() {
 }
 
 #[tokio::test]
-async fn retries_have_a_number_a_time_and_a_budget() {
+async fn retries_are_bounded_by_number_time_and_budget() {
     let (peers, now) = (peers(&ALL), now());
     let later = now + SECOND;
     let write = Visit::new(&peers, 0, false);
