@@ -33,6 +33,15 @@ pub(in crate::pagination) struct PartQuestion<'a> {
     pub(in crate::pagination) position: &'a Position,
 }
 
+/// A slice of the list, or of a part of it, and its answer.
+#[derive(Debug)]
+pub(in crate::pagination) struct SliceOfPart {
+    pub(in crate::pagination) slice: Slice,
+    /// The filter of the part; `None` for the whole list.
+    pub(in crate::pagination) filter: Option<Arc<Filter>>,
+    pub(in crate::pagination) answer: Answer,
+}
+
 /// The page of a part does not show that it goes on where the page stands.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct NotShown;
@@ -49,8 +58,8 @@ pub(in crate::pagination) struct PartsPage {
     shows_before: bool,
     /// No item is missing between the beginning of the page and this place.
     reached: PlaceByKeys,
-    /// A slice of the list, or of a part of it, that shows what comes next.
-    shown: Option<Box<(Slice, Answer)>>,
+    /// A slice that may show what comes next.
+    shown: Option<Box<SliceOfPart>>,
 }
 
 impl PartsPage {
@@ -87,19 +96,26 @@ impl PartsPage {
     }
 
     /// Keeps a slice whose answer may show which item comes right after the page.
-    pub(in crate::pagination) fn show(&mut self, shown: Option<Box<(Slice, Answer)>>) {
+    pub(in crate::pagination) fn show(&mut self, shown: Option<Box<SliceOfPart>>) {
         self.shown = shown;
     }
 
     /// Returns the place before the item that comes right after the page, where an answer shows that: it begins at or before
     /// the end of the page, and reaches beyond it.
     fn shown_after(&self) -> Option<PlaceByKeys> {
-        let (slice, answer) = self.shown.as_deref()?;
+        let SliceOfPart { slice, filter, answer } = self.shown.as_deref()?;
         let from_start = slice.begins().0 == 0 && answer.offset.unwrap_or(0) == 0 && answer.page.unwrap_or(0) == 0;
+        // The start of a part is that of its filter, which may lie beyond the end of the page.
+        let begins = match filter {
+            Some(filter) => {
+                FilterStretch::of(filter, &self.order)?.iter().any(|one| one.begins_by(&self.reached, &self.order))
+            }
+            None => true,
+        };
         let item = |item| answer.anchor(&self.order, item);
         let is_after = |item: &Anchor| self.reached.is_within(&PlaceByKeys::beside(item, Side::Before), &self.order);
         let place = (0..answer.items.len()).find(|place| item(*place).is_some_and(|item| is_after(&item)))?;
-        let is_shown = (place > 0 || from_start) && !rows::contradicts(answer, &self.order);
+        let is_shown = (place > 0 || (from_start && begins)) && !rows::contradicts(answer, &self.order);
         item(place).filter(|_| is_shown).map(|item| PlaceByKeys::before_run_of(&item))
     }
 

@@ -135,6 +135,11 @@ impl FilterStretch {
         self.from.is_within(&before, order) && after.is_within(&self.to, order)
     }
 
+    /// Returns whether the stretch begins at or before a place.
+    pub(super) fn begins_by(&self, place: &PlaceByKeys, order: &Order) -> bool {
+        self.from.is_within(place, order)
+    }
+
     /// Returns how far stretches lead on from a place, one after the other without a gap: to the place itself where none
     /// holds what follows it.
     pub(super) fn lead(stretches: &[Self], from: &PlaceByKeys, order: &Order) -> PlaceByKeys {

@@ -5,7 +5,8 @@ use std::{cmp::Ordering, sync::Arc};
 use super::{Stop, UpstreamPort};
 use crate::pagination::{
     answer::Answer,
-    filter::Filters,
+    filter::{Filter, Filters},
+    judge::parts_page::SliceOfPart,
     key::KeyValue,
     limits::TELLING_RUN,
     order::Order,
@@ -30,7 +31,7 @@ pub(in crate::pagination) struct Beyond {
     pub(in crate::pagination) parts: Vec<Part>,
     /// The slice whose answer shows that nothing stands between the boundary, or that item, and the run. `None` where the
     /// boundary is in the run.
-    pub(in crate::pagination) shown: Option<Box<(Slice, Answer)>>,
+    pub(in crate::pagination) shown: Option<Box<SliceOfPart>>,
 }
 
 /// A run that fills an answer.
@@ -69,7 +70,8 @@ pub(in crate::pagination) struct RunWatch {
 /// [`Stop::Run`] where they show a run that must be read by itself.
 pub(super) async fn watch(up: &mut UpstreamPort, first: Option<Slice>, answers: &[Answer]) -> Result<(), Stop> {
     let Some(watch) = up.runs.as_mut().filter(|watch| !watch.looked) else { return Ok(()) };
-    let Some(run) = watch.run_among(first, answers) else { return Ok(()) };
+    let filter = up.part.as_ref().and_then(|part| part.filter.clone());
+    let Some(run) = watch.run_among(first, filter, answers) else { return Ok(()) };
     watch.looked = true;
     let seen = match run {
         FilledRun::Here(beyond) => Some(beyond),
@@ -88,7 +90,8 @@ pub(in crate::pagination) async fn look(up: &mut UpstreamPort) -> Result<Option<
     let Some(look) = look else { return Ok(None) };
     let fetch = up.listed(look.slice(), false);
     let answer = up.fetch(vec![fetch]).await?.pop();
-    Ok(up.runs.as_ref().zip(answer).and_then(|(watch, answer)| watch.seen(look, answer)))
+    let filter = up.part.as_ref().and_then(|part| part.filter.clone());
+    Ok(up.runs.as_ref().zip(answer).and_then(|(watch, answer)| watch.seen(look, filter, answer)))
 }
 
 impl RunWatch {
@@ -105,7 +108,12 @@ impl RunWatch {
 
     /// A run that fills the largest answer there can be, or one that filled answers before, as there may be a cap of
     /// which nothing is known.
-    fn run_among(&mut self, first: Option<Slice>, answers: &[Answer]) -> Option<FilledRun> {
+    fn run_among(
+        &mut self,
+        first: Option<Slice>,
+        filter: Option<Arc<Filter>>,
+        answers: &[Answer],
+    ) -> Option<FilledRun> {
         let order = Arc::clone(&self.order);
         let order = order.as_ref();
         let longest = usize::try_from(plan::most(&self.paging, self.profile.cap)).unwrap_or(usize::MAX);
@@ -124,20 +132,26 @@ impl RunWatch {
             (Some(anchor), _) if rows::relate(answer, order, 0, anchor)?.strong == Ordering::Equal => {
                 (anchor.keys.clone(), Some(&anchor.id), None)
             }
-            (None, Some(slice)) if at == 0 && begins_at_start(slice, answer) => {
-                (answer.anchor(order, 0)?.keys, None, Some(Box::new((slice, answer.clone()))))
-            }
+            (None, Some(slice)) if at == 0 && begins_at_start(slice, answer) => (
+                answer.anchor(order, 0)?.keys,
+                None,
+                Some(Box::new(SliceOfPart { slice, filter, answer: answer.clone() })),
+            ),
             _ => return Some(FilledRun::Elsewhere),
         };
         self.parts_from(&keys, id).map(|parts| FilledRun::Here(Beyond { before: None, parts, shown }))
     }
 
     /// Returns the list from the run on that a look shows.
-    fn seen(&self, look: BoundaryLook, answer: Answer) -> Option<Beyond> {
+    fn seen(&self, look: BoundaryLook, filter: Option<Arc<Filter>>, answer: Answer) -> Option<Beyond> {
         let found = look.find(&answer, &self.order, self.anchor.as_ref())?;
         let id = self.anchor.as_ref().map(|anchor| &anchor.id).filter(|_| found.holds_anchor);
         let parts = self.parts_from(&found.keys, id)?;
-        Some(Beyond { before: found.before, parts, shown: Some(Box::new((look.slice(), answer))) })
+        Some(Beyond {
+            before: found.before,
+            parts,
+            shown: Some(Box::new(SliceOfPart { slice: look.slice(), filter, answer })),
+        })
     }
 
     fn parts_from(&self, keys: &[KeyValue], id: Option<&KeyValue>) -> Option<Vec<Part>> {
