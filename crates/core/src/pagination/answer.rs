@@ -92,6 +92,14 @@ impl Answer {
         Self { total, ..Self::default() }
     }
 
+    /// Returns the keys that are known without a request ([`Standing::Known`]).
+    pub(super) fn known(&self) -> Option<Vec<KeyValue>> {
+        match &self.standing {
+            Standing::Known(keys) => Some(keys.clone()),
+            _ => None,
+        }
+    }
+
     /// Returns the body, decoded, as it came.
     #[must_use]
     pub fn body(&self) -> &[u8] {

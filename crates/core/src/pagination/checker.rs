@@ -133,11 +133,11 @@ fn anchor_of(request: &PageRequest, exchanges: &[(Fetch, Answer)]) -> Option<Bou
         Position::Start | Position::End | Position::At(Offset(0)) => Some(Bound::new(&[], true)),
         Position::After(anchor) | Position::Before(anchor) => Some(Bound::after(anchor.clone())),
         Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => {
-            let looked_up = exchanges.iter().rev().filter(|(fetch, _)| *fetch == Fetch::Item(pivot.id.clone()));
-            let looked_up = looked_up.filter_map(|(_, answer)| Some(answer.anchor(&request.order, 0)?.keys));
+            let found = exchanges.iter().rev().filter(|(fetch, _)| *fetch == Fetch::Item(pivot.id.clone()));
+            let keys = |answer: &Answer| answer.known().or_else(|| Some(answer.anchor(&request.order, 0)?.keys));
             let mark = |keys: &[KeyValue]| fingerprint(request.marker_of_target(), keys);
             let is_served = |keys: &Vec<KeyValue>| pivot.fingerprint.is_none_or(|served| served == mark(keys));
-            let mut known = looked_up.chain(request.pivot.clone()).filter(is_served);
+            let mut known = found.filter_map(|(_, answer)| keys(answer)).chain(request.pivot.clone()).filter(is_served);
             let keys = if request.order.strong.is_empty() { Vec::new() } else { known.next()? };
             Some(Bound::after(Anchor { keys, id: pivot.id.clone() }))
         }

@@ -5,6 +5,7 @@ use std::ops::{Deref, Range};
 use crate::json::Span;
 use crate::pagination::{
     answer::{Answer, Total},
+    order::Ties,
     paging::UpstreamProfile,
     position::{Anchor, Hint, Item, Position, Target},
     unsorted::Unsorted,
@@ -88,8 +89,18 @@ pub struct Page {
     facts: PageFacts,
     /// The strength of the proof, which is only ever lowered.
     level: Level,
+    /// The list that its answers were held to; `None` for a page that was not read by keys.
+    pub(super) held_to: Option<ListHeldTo>,
     /// The findings beside the items.
     pub notes: PageNotes,
+}
+
+/// The list that answers were held to: a list without a filter begins where its first answer does, and ties that are ordered
+/// are used one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ListHeldTo {
+    pub(super) is_filtered: bool,
+    pub(super) ties: Ties,
 }
 
 /// The items of a page and its neighbours.
@@ -152,7 +163,7 @@ impl Page {
 
     /// Makes a page of this level.
     pub(super) fn new(level: Level, facts: PageFacts) -> Self {
-        Self { facts, level, notes: PageNotes::default() }
+        Self { facts, level, held_to: None, notes: PageNotes::default() }
     }
 
     /// Returns the facts, to be changed.

@@ -8,14 +8,14 @@
 use std::{cmp::Ordering, collections::HashSet, sync::Arc};
 
 use super::{
-    page::{ItemPlace, Level, Page},
+    page::{ItemPlace, Level, ListHeldTo, Page},
     stretch::{FilterStretch, PlaceByKeys},
 };
 use crate::pagination::{
     answer::Answer,
     direction::Side,
     filter::Filter,
-    order::Order,
+    order::{Order, Ties},
     position::{Anchor, Hint, Item, Position, Target},
     rows,
     rules::{self, Rule},
@@ -178,6 +178,10 @@ impl PartsPage {
     /// [`NotShown`] where the part does not begin at or before the place that the page has reached, or does not lead beyond
     /// it.
     fn follow(&mut self, asked: PartQuestion<'_>, part: &Page) -> Result<(Level, PlaceByKeys), NotShown> {
+        let ties = if asked.by_id { Ties::Ordered } else { self.order.ties };
+        if part.held_to != Some(ListHeldTo { is_filtered: asked.filter.is_some(), ties }) {
+            return Err(NotShown);
+        }
         let stretches =
             asked.filter.map(|filter| FilterStretch::of(filter, &self.order).ok_or(NotShown)).transpose()?;
         let level = match &stretches {

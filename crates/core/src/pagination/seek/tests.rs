@@ -2,6 +2,7 @@
 
 use crate::pagination::{
     answer::{Answer, Standing},
+    checker,
     fetch::Fetch,
     fingerprint::fingerprint,
     key::KeyValue,
@@ -215,18 +216,24 @@ fn keys_that_are_known_by_now_cost_no_request() {
     for (known, expected) in
         [(keys, Some(list.expected()[7..14].to_vec())), (vec![KeyValue::Number("595".into())], None)]
     {
-        let Step::Fetch(fetches, pending) = resolve(list.request(target.clone(), 7)) else {
-            panic!("the pivot is asked")
-        };
-        assert!(matches!(fetches[..], [Fetch::Item(_)]), "{fetches:?}");
-        let mut step = pending.resume(vec![Answer { standing: Standing::Known(known), ..Answer::default() }]);
+        let request = list.request(target.clone(), 7);
+        let Step::Fetch(fetches, pending) = resolve(request.clone()) else { panic!("the pivot is asked") };
+        let [item @ Fetch::Item(_)] = &fetches[..] else { panic!("{fetches:?}") };
+        let known = Answer { standing: Standing::Known(known), ..Answer::default() };
+        let mut exchanges = vec![(item.clone(), known.clone())];
+        let mut step = pending.resume(vec![known]);
         let mut requests = 0;
         while let Step::Fetch(fetches, pending) = step {
             requests += 1;
-            step = pending.resume(fetches.iter().map(|fetch| list.answer(fetch)).collect());
+            let answers: Vec<Answer> = fetches.iter().map(|fetch| list.answer(fetch)).collect();
+            exchanges.extend(fetches.into_iter().zip(answers.iter().cloned()));
+            step = pending.resume(answers);
         }
         match (step, expected) {
-            (Step::Serve(page), Some(expected)) => assert_eq!((ids(&page), page.notes.requests), (expected, requests)),
+            (Step::Serve(page), Some(expected)) => {
+                assert_eq!((ids(&page), page.notes.requests), (expected, requests));
+                assert!(checker::check(&request, &exchanges, &page).is_ok());
+            }
             (Step::Refuse(Refusal::PivotGone { .. }), None) => {}
             (step, _) => panic!("{step:?}"),
         }

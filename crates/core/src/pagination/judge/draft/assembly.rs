@@ -1,6 +1,6 @@
 //! The page made of the items taken, with its neighbours and its level.
 
-use super::{Draft, Taken};
+use super::{super::page::ListHeldTo, Draft, Ground, Taken};
 use crate::pagination::{
     answer::Total,
     direction::Way,
@@ -76,6 +76,8 @@ impl Draft {
         let short = verdict.cut_off && !self.is_full();
         let mut page =
             Page::new(level, PageFacts { answers, items, next, previous, last, total, offset, unproven, short, edges });
+        let is_filtered = self.wanted.ground == Ground::Filtered;
+        page.held_to = Some(ListHeldTo { is_filtered, ties: self.wanted.order.ties });
         page.notes.drift = self.drift;
         (page.notes.profile, page.notes.honoured) = (verdict.profile, verdict.honoured);
         Ok(page)
