@@ -1,17 +1,17 @@
-//! Lists without a declared order: the marks of the items around a place find it again.
+//! Lists without a declared order: a place is found again by the marks of the items around it.
 //!
-//! A cursor carries marks of the last three items served and of the next two seen. In what an answer shows, the marks
-//! that kept their order decide where the page begins (`place`), and what is marked as served is not served again. Each
-//! further answer of a page is held to the same rule, by the marks of what was read last. Where the marks are not where
-//! they are believed to be, they are searched for in growing windows (`search`).
+//! A cursor carries marks of the last three items served and of the next two seen. In an answer, the marks that kept
+//! their order decide where the page begins (`place`), and items that are marked as served are not served again. Each
+//! further answer of a page is held to the same rule, by the marks of the items that were read last. If the marks are
+//! not at their expected places, they are searched for in growing windows (`search`).
 //!
-//! Items that never moved are neither skipped nor repeated as long as of the marks that are still there, and within
-//! reach, more stood still than moved. More cannot be known of a list whose order is not declared.
+//! Items that never moved are neither skipped nor repeated as long as, of the marks that are still there and within
+//! reach, more stood still than moved. More cannot be guaranteed of a list whose order is not declared.
 //!
 //! The length of a walk has no bound, and needs none: a page goes on from where the majority of its neighbours stands,
-//! so that only items that were put, or moved, ahead of the reader come in its way, and a list that grows ahead of its
-//! reader faster than it is read has no end in any order. A count of served items would end the walk of a reader who
-//! deletes what it reads from a list that is filled up again.
+//! so that the reader meets again only items that were put, or moved, ahead of it. A list that grows ahead of its
+//! reader faster than it is read has no end in any order. A bound by the count of served items would end the walk of a
+//! reader who deletes the items it reads from a list that is filled up again.
 
 mod asking;
 mod assembly;
@@ -59,7 +59,7 @@ enum Landmark {
     At(u64),
     /// The end of the list.
     Tail(Tail),
-    /// The marks around it.
+    /// The boundary that these marks surround.
     Marks(Sightings),
 }
 
@@ -68,7 +68,7 @@ enum Landmark {
 enum MarkObstacle {
     /// The boundary, which is not known by marks, is not in the answer.
     Missed(Box<View>),
-    /// The marks that were seen decide nothing yet.
+    /// The marks that were seen don't decide the place yet.
     Unsettled,
 }
 
@@ -79,7 +79,7 @@ enum MarkProgress {
     Used(usize),
     /// The boundary is not in the answer.
     Missed(Box<View>),
-    /// The marks that were seen decide nothing yet.
+    /// The marks that were seen don't decide the place yet.
     Unsettled,
 }
 
@@ -96,7 +96,7 @@ struct MarkReader<'p> {
     boundary: Landmark,
     stand: ExpectedPlace,
     page: PassedItems,
-    /// Marks of what was served, by earlier pages or by this one, and may stand ahead.
+    /// The marks of items that were served, by earlier pages or by this one, and may now stand ahead of the reader.
     served: Vec<Mark>,
     search: Option<MarkSearch>,
     caps: Caps,
@@ -118,9 +118,9 @@ struct ExpectedPlace {
 /// The attempts of a page.
 #[derive(Clone, Copy, Debug, Default)]
 struct Effort {
-    /// The search is over, and what decides is looked at once more, by so many requests so far.
+    /// The number of requests that looked once more at the deciding marks after the search; 0 before that.
     closer: u32,
-    /// The number of times that the page was begun anew, as the place that its reading had got to could not be found
+    /// The number of times that the page was begun anew, because the place that it had reached could not be found
     /// again.
     restarts: u32,
     /// The number of answers in a row with the items of the one before them, though they were asked for elsewhere.
@@ -129,10 +129,10 @@ struct Effort {
     misses: u32,
 }
 
-/// The suspicions of a cap.
+/// The caps that short answers may show.
 #[derive(Clone, Copy, Debug, Default)]
 struct Caps {
-    /// A short answer of a search was taken for capped.
+    /// True if a short answer of a search was taken for capped.
     guessed: bool,
     /// The number of items of a short answer. If more come after it, that number is a silent cap.
     suspected: Option<u32>,
@@ -161,7 +161,7 @@ struct Findings {
     /// The distance from its hint at which the cursor's place was found, once it was.
     drift: Option<i64>,
     stragglers: u32,
-    /// The client itself asks by offset.
+    /// True if the client itself asks by offset.
     by_offset: bool,
     /// The reason why the page is served by offset alone.
     flagged: Option<Unproven>,
@@ -282,7 +282,7 @@ impl<'p> MarkReader<'p> {
         let by_offset = match &request.target.position {
             Position::Start | Position::End | Position::At(_) => None,
             Position::AfterMarks(_) | Position::BeforeMarks(_) if !unchecked => None,
-            // Only the hint of these is used.
+            // Without a proof a page stands at its hint, whatever the cursor names.
             _ if unchecked && backward => Some(hint.offset.0.saturating_sub(u64::from(request.limit))),
             _ if unchecked => Some(hint.offset.0),
             // A token names no place in a list that is read by marks.
@@ -290,7 +290,7 @@ impl<'p> MarkReader<'p> {
         };
         if let Some(offset) = by_offset {
             if backward {
-                // No item before the start can be read.
+                // A page before an offset has no more items than come before that.
                 request.limit = u32::try_from(hint.offset.0).unwrap_or(u32::MAX).clamp(1, request.limit);
             }
             request.target.position = Position::At(Offset(offset));
@@ -318,7 +318,8 @@ impl<'p> MarkReader<'p> {
     }
 }
 
-/// Returns a place that keys tell, by the mark of its item: the item is recognised by its id, wherever it is.
+/// Returns a place that is given by keys as one by the mark of its item: the item is found by its id, wherever it
+/// stands. Test: `keys_lead_to_their_item_by_its_id_wherever_it_stands`.
 fn by_marks(request: &PageRequest) -> Position {
     let mark = |id| {
         let id = key::identity_of(&request.order.id, id)?;
@@ -336,7 +337,8 @@ fn by_marks(request: &PageRequest) -> Position {
 }
 
 impl MarkReader<'_> {
-    /// Returns the profile of the upstream at the end of a page: a cap is a size that answers then fill.
+    /// Returns the profile of the upstream after a page. A cap that was learnt counts only if an answer filled it:
+    /// hidden items make answers short too.
     fn profile(&self) -> UpstreamProfile {
         let KnownSizes { profile, cap, .. } = self.asker.sizes;
         let cap = if cap == Some(self.asker.ledger.honoured().by_walk()) { cap } else { profile.cap };
@@ -377,7 +379,8 @@ impl MarkReader<'_> {
     /// Uses an answer, if it shows the boundary.
     fn read(&mut self, view: View) -> MarkProgress {
         let cut = match &mut self.boundary {
-            // An empty list ends every page.
+            // An answer to the start shows that the list is empty: wherever the page was to begin, it ends there. Test:
+            // `a_boundary_that_is_gone_is_an_end_only_in_an_empty_list`.
             _ if view.is_empty() && view.from_start && view.ends => 0,
             Landmark::Start if view.from_start && (!view.is_empty() || self.request.paging.hidden) => 0,
             Landmark::At(offset) => {
@@ -406,8 +409,7 @@ impl MarkReader<'_> {
         MarkProgress::Used(self.take(view, cut, Recognised::default()))
     }
 
-    /// Reads on from the place where the page begins, by the decision of the marks, and returns the number of items
-    /// passed.
+    /// Takes from the answer in which the marks decided the place, and returns the number of items passed.
     fn find(&mut self, decision: &Decision) -> usize {
         let Landmark::Marks(sightings) = &mut self.boundary else { return 0 };
         let marked = sightings.line().served().to_vec();
@@ -428,8 +430,8 @@ impl MarkReader<'_> {
         self.take(view, cut, recognised)
     }
 
-    /// Takes what an answer shows beyond the boundary, which is right before its item `cut`. Then the boundary is where
-    /// the reading has got to.
+    /// Takes the items of an answer beyond the boundary, which is right before its item `cut`. Then the boundary is the
+    /// place that the reading has reached. Returns the number of items passed.
     fn take(&mut self, view: View, cut: usize, recognised: Recognised) -> usize {
         let Recognised { served, line } = recognised;
         let Self { request, page, served: known, .. } = self;
@@ -442,11 +444,11 @@ impl MarkReader<'_> {
         if let Some(total) = view.answer.total.or(self.counts.total) {
             self.counts.total = (total.value >= seen || !total.exact).then_some(total);
         }
-        // Before the first item of the list no mark stands.
+        // Older marks don't lead those of an answer that begins the list: no item stands before its first one.
         let is_edge = if way == Way::Forward { view.from_start } else { view.ends };
         let left_out = page.see(view, cut, order, marker);
         known.retain(|mark| !left_out.contains(mark));
-        // Items without ids may look the same: of several, the one that was found among the marks counts.
+        // Items without ids may look the same: of several, only the one that was found as a mark was served.
         let is_known = |view: &View, place: usize| {
             let marks = view.marks(order, marker);
             let alike = || marks.iter().filter(|mark| **mark == marks[place]).count() > 1;

@@ -35,7 +35,7 @@ impl Way {
         if self.is_backward() { count - 1 - place } else { place }
     }
 
-    /// Returns how two items are read that stand so in the list.
+    /// Returns the order in which two items are read, from their order in the list.
     #[must_use]
     pub(super) fn read(self, ordering: Ordering) -> Ordering {
         if self.is_backward() { ordering.reverse() } else { ordering }

@@ -1,9 +1,9 @@
 //! The judge of pages: what answers show, and what follows from it.
 //!
-//! The guarantee rests on this module alone. *Evidence* is built here, from a question and its answer, and its fields
-//! can't be set elsewhere. A page of level `exact` or `checked` is built here: from the evidence of answers to one list by
-//! [`draft`], and from the pages of filters by [`parts_page`]. Strategies choose the questions and pass the evidence on; no
-//! estimate of theirs can make a page better than its evidence.
+//! The guarantee rests on this module alone. *Evidence* is made here, from a question and its answer, and no other
+//! module can set its fields. A page of level `exact` or `checked` is made here too: by [`draft`] from the evidence of
+//! answers to one list, and by [`parts_page`] from the pages of filters. Strategies choose the questions and pass the
+//! evidence on; no estimate of theirs can make a page better than its evidence.
 //!
 //! The rule: for a page after an item *A*, an answer counts only if it begins at or before *A* and reaches beyond it. The
 //! items after *A* are taken; if they are too few, the last one taken becomes the anchor, and the next answer is held to

@@ -1,5 +1,5 @@
-//! The limits of the core, in one table. Each one says what it bounds and why; a value without a figure was chosen by that
-//! reasoning and not measured.
+//! The limits of the core, in one table. Each one states what it bounds and why. A value without a figure follows from
+//! that reasoning and was not measured.
 //!
 //! Sizes of values in cursors are formats and stand with their types ([`super::mark::Mark::BITS`],
 //! [`super::key::TEXT_KEPT`], [`super::position::Marks`]). A limit is used by name at the loop that it bounds.
@@ -10,40 +10,40 @@
 pub(super) const PAGE_REQUESTS: u32 = 8;
 
 /// Requests for a page whose place must be searched for, unless the caller sets a budget; `budgets.search_requests` of
-/// the gateway has the same default. Halving finds a place among 2^32 items within 32 answers that hold one item each; galloping
-/// before it takes 2 for each doubling of the distance, where answers hold one item and no total aims.
+/// the gateway has the same default. Halving finds a place among 2^32 items within 32 answers of one item each. Without
+/// a total, galloping comes first and takes 2 answers of one item for each doubling of the distance.
 pub(super) const SEARCH_REQUESTS: u32 = 40;
 
 /// Items each way among which a place is searched for without a declared order, unless the caller sets another number: 20
 /// answers of 100 items.
 pub(super) const SEARCH_ITEMS: u32 = 1_000;
 
-/// Items by which a window is wider on either side than its page needs, where the upstream gives them in the same answer.
-/// Changes that move the boundary by no more cost no request.
+/// Items by which a window is wider on either side than its page needs, if the upstream gives them in the same answer.
+/// A boundary that changes have moved by no more costs no further request.
 pub(super) const MARGIN: u64 = 10;
 
-/// Items by which the answers of a chain overlap, at most a quarter of the cap. Fewer rows that come or go between two
-/// answers don't break the seam.
+/// Items by which the answers of a chain overlap, at most a quarter of the cap. An overlap of one item would break with
+/// each deletion between two answers.
 pub(super) const CHAIN_OVERLAP: u64 = 10;
 
 /// The largest size that is ever asked for: `json::Limits` reads no answer with more items.
 pub(super) const LARGEST_SIZE: u32 = 100_000;
 
-/// The size that an upstream without a named cap is asked for at most. A larger answer of it is not expected either.
+/// The largest size that an upstream without a named cap is asked for. A larger answer of it is not expected either.
 pub(super) const UNCAPPED_SIZE: u32 = 1_000;
 
-/// A page that holds a window is looked for among sizes of up to so many times the window's, and of up to 100 items. Nearly
-/// every window is held by a page of twice its size.
+/// A page that holds a window is looked for among sizes of up to this many times the window's, or of up to 100 items.
+/// Nearly every window is held by a page of twice its size.
 pub(super) const STRETCH: u64 = 4;
 
-/// Sizes that are tried, from the largest down, where no page holds a window. It bounds arithmetic, not requests.
+/// Sizes that are tried, from the largest down, if no page holds a window. It bounds arithmetic, not requests.
 pub(super) const TRIED_SIZES: usize = 1_000;
 
 /// Items between the first one with the anchor's first key and the anchor's run, beyond which a filter on that key alone is
 /// not used: each deletion among them moves the boundary in the filtered list.
 pub(super) const FILTER_DETOUR: u32 = 100;
 
-/// Pages in a row that a filter does not help with, after which it is not asked for: a filter that is ignored costs one
+/// Pages in a row that a filter does not help with, after which it is not asked for. An ignored filter costs one
 /// request a page.
 pub(super) const PAGES_IN_VAIN: u8 = 3;
 
@@ -65,8 +65,8 @@ pub(super) const IDLE_PAGES: u32 = 3;
 /// of a route. A search may have more.
 pub(super) const LARGEST_BUDGET: u32 = 1_000;
 
-/// Answers that a page fills, beyond which its cost is computed for fewer places: one request more or less does not count
-/// there, and each place takes time in proportion to the page.
+/// Answers that a page fills, beyond which its cost is computed for fewer places: one request more or less does not
+/// matter there, and the time of each place is proportional to the page.
 pub(super) const COUNTED_ANSWERS: u32 = 8;
 
 /// The longest tie runs whose cost is computed, in largest answers: longer ones are refused or read by themselves.
@@ -82,7 +82,7 @@ pub(super) const MOVED_DIGITS: usize = 256;
 /// neighbouring slices are read instead.
 pub(super) const FLIPPED_READINGS: u32 = 2;
 
-/// Items that an answer is asked to hold at least where ties are unordered and the length of runs is not known: it must
+/// Items that an answer is asked to hold at least, if ties are unordered and the length of runs is not known: it must
 /// reach past whole runs.
 pub(super) const LOOSE_RUN_LEAST: u64 = 100;
 
@@ -90,7 +90,7 @@ pub(super) const LOOSE_RUN_LEAST: u64 = 100;
 /// uncapped upstream either.
 pub(super) const LOOSE_RUN_MOST: u64 = 1_000;
 
-/// Confirmations of an end at one and the same place. Each further one finds that the list has changed since.
+/// Confirmations of an end at one and the same place. After the first, each finds that the list has changed since.
 pub(super) const END_CHECKS_AT_ONE_PLACE: u32 = 4;
 
 /// Confirmations of an end for one page, whose list changes meanwhile.
@@ -105,42 +105,42 @@ pub(super) const OVERTAKEN_COUNT: u64 = 2;
 /// Looks beside an answer that does not tell on which side of it the boundary is: two on either side.
 pub(super) const APART_LOOKS: u32 = 4;
 
-/// Readings of a seam none of whose items tells on which side of it the boundary is: an item that moved from one slice to
-/// the other may tell the second time, and a list at rest shows the same. Found by a page that read one seven times, to no
-/// avail, after its anchor was deleted at the end of a list by an opaque key.
+/// Readings of a seam none of whose items shows on which side of it the boundary is. An item that moved from one slice
+/// to the other may show it the second time; a list at rest shows the same. Found by a page that read one seam seven
+/// times, to no avail, after its anchor was deleted at the end of a list by an opaque key.
 pub(super) const APART_SEAM_READINGS: u32 = 2;
 
-/// Looks at the same window since the last progress. A list that changes may show the boundary there after all; of one
-/// at rest the first look showed what there is.
+/// Looks at the same window since the last progress. A list that changes may show the boundary there after all; a list
+/// at rest shows the same each time.
 pub(super) const WINDOW_LOOKS: usize = 5;
 
-/// Readings of two slices for one run of ties that no single slice holds: an upstream that shuffles the run may show
+/// Readings of two slices for one run of ties that no single slice holds. An upstream that shuffles the run may show
 /// another part of it each time.
 pub(super) const RUN_PAIRS: u32 = 2;
 
-/// Readings of a seam before its place is given up: a list that changes in each of them changes too fast.
+/// Readings of a seam before its place is given up. A list that changes during each of them changes too fast.
 pub(super) const KEY_SEAM_READINGS: u32 = 6;
 
-/// Contradictions within one page that are taken for changes to the list. After more of them its order is taken to be
-/// another one.
+/// Contradictions within one page that are taken for changes to the list. After more of them the list is taken to be in
+/// another order.
 pub(super) const CONTRADICTIONS: u32 = 2;
 
-/// Places all over the list from which items are compared before an end that was searched for is believed: a list that is
-/// sorted otherwise shows that at most places.
+/// Places all over the list from which items are compared before an end that was searched for is believed. A list that
+/// is sorted otherwise shows that at most places.
 pub(super) const ORDER_SAMPLE_PLACES: usize = 4;
 
-/// Items on each side of such a place that its answer is asked for, where they cost no request.
+/// Items on each side of a place of [`ORDER_SAMPLE_PLACES`] that are asked for, if they cost no request.
 pub(super) const ORDER_SAMPLE_MARGIN: u64 = 10;
 
 /// Answers from different places that may have the same items before the upstream is taken to ignore the place: an end
 /// may come again.
 pub(super) const ALIKE_ANSWERS: u32 = 2;
 
-/// Items already served, and items to come, that an answer shows where that costs no more: the marks of the cursor that
-/// it came with, and of the one that it is left with.
+/// Items already served, and items to come, that an answer should show if that costs no more: they are the marks of the
+/// cursor that the client sent, and of the one that it gets.
 pub(super) const MARKS_BESIDE: u64 = 2;
 
-/// The most marks of which every set is compared, 2^8 sets. A cursor has five.
+/// The most marks of which every subset is compared, 2^8 subsets. A cursor has five.
 pub(super) const MARKS_COMPARED: usize = 8;
 
 /// The number of empty answers in a row that end a list with hidden items and no count.
@@ -149,8 +149,8 @@ pub(super) const EMPTY_ANSWERS: u32 = 2;
 /// Vain readings of a seam without a declared order, after which the list changes too fast for it.
 pub(super) const MARK_SEAM_READINGS: u32 = 3;
 
-/// Items of the first windows of a search by marks, as many as most upstreams give at once. Each pair of windows has twice as
-/// many as the one before.
+/// Items of the first windows of a search by marks, as many as most upstreams give at once. Each pair of windows has
+/// twice as many as the one before.
 pub(super) const SEARCH_WINDOW: u64 = 100;
 
 /// Items that a window of a search by marks shares with its neighbour, so that one answer shows all marks of a cursor.
@@ -159,7 +159,7 @@ pub(super) const SEARCH_OVERLAP: u64 = 5;
 /// Requests that are kept back from a search by marks, for the page that it finds.
 pub(super) const AFTER_SEARCH_REQUESTS: usize = 4;
 
-/// Requests that read the items around the deciding marks again, within [`SEARCH_REQUESTS`].
+/// Requests that read the items around the deciding marks again, as a part of [`SEARCH_REQUESTS`].
 pub(super) const CLOSER_LOOKS: u32 = 8;
 
 /// The smallest cap of an upstream that is believed: a shorter answer is the end.
@@ -173,11 +173,11 @@ pub(super) const TAIL_MARGIN: u64 = 2;
 /// twice as long as the one before.
 pub(super) const TAIL_STRIDE: u64 = 100;
 
-/// Places within the list, by its count, that are asked for in vain before they are taken to be deeper than the
+/// Places within the list, by its count, whose answers are past the end, before they are taken to be deeper than the
 /// upstream answers. A count of rows that no client is shown looks the same, until halving has come down to the rows
 /// that are shown.
 pub(super) const DEPTH_LOOKS: u32 = 6;
 
-/// A size that no answer has to show: every upstream is expected to give two items where two are asked for and are
-/// there.
+/// A size that counts as honoured although no answer has filled it: every upstream is expected to give two items if two
+/// are asked for and are there.
 pub(super) const HONOURED_UNSEEN: u32 = 2;

@@ -20,7 +20,8 @@
 //! refuse. A page is read by straight-line `async` functions that await nothing but answers (`port`), so that the place in
 //! the procedure is a line of code, and each bound stands at its loop. Modules, from facts to decisions:
 //!
-//! - values: [`order`], [`key`], [`window`], [`paging`], [`filter`], [`position`], [`mark`];
+//! - values: [`order`], [`key`], `grain` (values that are shown more coarsely than they are stored), [`window`],
+//!   [`paging`], [`filter`], [`position`], [`mark`];
 //! - questions and answers: [`fetch`], [`answer`], `plan` (the slices that cover a window), `parts` (the filters that show a
 //!   part of the list);
 //! - what follows from answers: `rows` (comparison), `judge` (evidence, ends, and the pages that rest on them);
@@ -45,6 +46,7 @@ mod direction;
 pub mod fetch;
 pub mod filter;
 pub mod fingerprint;
+mod grain;
 mod instant;
 mod judge;
 pub mod key;

@@ -4,4 +4,3 @@
 pub(super) mod legs;
 pub(super) mod look;
 pub(super) mod range;
-pub(super) mod widen;

@@ -18,8 +18,8 @@ use super::{
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
-/// A window of believed offsets, `[from, to)`: what must be seen, and what is wished for around it where the upstream
-/// gives it in the same answer.
+/// A window of believed offsets, `[from, to)`, that an answer must show, and the offsets around it that are asked for
+/// if the upstream gives them in the same answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
     /// The first offset that must be seen.
@@ -42,8 +42,8 @@ impl Window {
     }
 }
 
-/// Plans the requests that cover a window: one where one can hold it, else a chain of at most `most` that overlap, the
-/// one with the boundary first. Never empty; a chain may end short of the window.
+/// Plans the requests that cover a window: one request if one can hold it, else a chain of at most `most` requests that
+/// overlap, the one with the boundary first. Never empty; a chain may end short of the window.
 #[must_use]
 pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, most: usize) -> Vec<Slice> {
     debug_assert!(window.from <= window.to, "{window:?} ends before it begins");
@@ -51,6 +51,7 @@ pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, 
     if let Some(slice) = sizes.one(paging.family, window) {
         return vec![slice];
     }
+    // At an overlap of one item, a single deletion would break a seam.
     let overlap = CHAIN_OVERLAP.min(u64::from(sizes.most) / 4).max(1);
     let mut chain: Vec<Slice> = Vec::new();
     let (mut from, mut to) = (window.from, window.to);
@@ -58,6 +59,7 @@ pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, 
         let rest = Window { from, to, before: 0, after: 0 };
         let slice = sizes.one(paging.family, rest).unwrap_or_else(|| sizes.farthest(paging.family, from, to, way));
         let (begins, ends) = reach(slice);
+        // Pages are aligned: of a fixed size, the next one that holds the rest may be the same.
         if !chain.is_empty() && chain.contains(&slice) {
             break;
         }
@@ -83,9 +85,9 @@ fn meet(one: Slice, other: Slice) -> bool {
     begins <= other_ends && other_begins <= ends
 }
 
-/// Returns the request that tells most about where in a window a boundary is: one that holds all of the window, if
+/// Returns the request that shows most about the place of a boundary in a window: one that holds all of the window, if
 /// possible. Otherwise it shows both sides of `nearest`, the closest place at which the boundary may be, and as much of
-/// the window on that side as it can; where no page shows both sides, it ends at that place. Without `nearest` it holds
+/// the window on that side as it can; if no page shows both sides, it ends at that place. Without `nearest` it holds
 /// the middle of the window.
 #[must_use]
 pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: Option<(Side, u64)>) -> Slice {
@@ -135,15 +137,16 @@ pub(super) fn size_within(paging: &Paging, most: u32) -> PageSize {
 /// The requests that show whether a short answer was the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Confirmation {
-    /// A small request that holds the last item that came and the place after it: of an end fewer items come of it than a
-    /// size that is honoured.
+    /// A small request that holds the last item that came and the place after it. At the end of the list, it brings
+    /// fewer items than a size that is honoured.
     pub(super) edge: Slice,
-    /// If no such size has been seen filled yet: another request of that size before it, which should be filled.
+    /// Another request of that size, before the edge, which should be filled; present if no such size has been seen
+    /// filled yet.
     pub(super) filled: Option<Slice>,
 }
 
-/// Returns the requests that show whether a short answer was the end. They hold the offsets from `from` to `last`, that
-/// of the answer's last item. `None` if no page does.
+/// Returns the requests that show whether a short answer was the end. They hold the offsets from `from` to `last`,
+/// which is that of the answer's last item. `None` if no page holds them and the place after.
 #[must_use]
 pub(super) fn confirmation(
     paging: &Paging,
@@ -176,7 +179,7 @@ pub(super) fn confirmation(
             let room = |size: &u32| u64::from(*size) - last % u64::from(*size);
             let sizes = || sizes.between(2, LARGEST_SIZE).rev().filter(holds).take(TRIED_SIZES);
             let seen = |size: &u32| last % u64::from(*size) + 1 < honoured;
-            // A size that is honoured stands where it is believed to stand.
+            // A page of a size that is honoured stands where its number says.
             let best = |size: &u32| (u64::from(*size) <= honoured, room(size));
             if let Some(size) = sizes().filter(seen).max_by_key(best) {
                 return Some(Confirmation { edge: page_with(last, size), filled: None });
@@ -228,7 +231,8 @@ pub(super) fn previous(slice: Slice) -> Option<Slice> {
     })
 }
 
-/// Returns two neighbouring slices of one size that together hold offsets which no single one can hold.
+/// Returns two neighbouring slices of the largest size that together hold offsets which no single slice holds; `None`
+/// if they don't.
 #[must_use]
 pub(super) fn pair(paging: &Paging, cap: Option<u32>, offsets: &Range<u64>) -> Option<(Slice, Slice)> {
     let sizes = Askable::new(paging, cap);

@@ -11,9 +11,10 @@
 //! | the budget ends with the page full, before it is seen what follows | served where an answer says that there is more; else as a short page | the same | the same |
 //!
 //! `unproven = "refuse"` refuses the page; `"flag"` serves what stands at its offset, flagged with the reason.
-//! `short_pages = "refuse"` refuses it, 503 `budget_exceeded`; `"serve"` serves the items that there are, at least one, with
-//! a next page: `SliceReader::unasked` (`slices.rs`), by token `token.rs`. `read::read` turns `verify = "never"` into `"always"` for a list with hidden items, and for one without an order
-//! whose last page comes again: offsets alone would lead through these for ever.
+//! `short_pages = "refuse"` refuses it, 503 `budget_exceeded`; `"serve"` serves the items that there are, at least one,
+//! with a next page: `SliceReader::unasked` (`slices.rs`), by token `token.rs`. `read::read` turns `verify = "never"`
+//! into `"always"` for a list with hidden items, and for one without an order whose last page comes again: offsets
+//! alone would lead through these for ever.
 
 #[cfg(test)]
 mod tests;

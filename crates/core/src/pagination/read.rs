@@ -1,4 +1,4 @@
-//! Which way a page is read: by its list and its target.
+//! The choice of the strategy that reads a page, by its list and its target.
 
 use super::{
     anchored, lowered,
@@ -20,7 +20,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     let paging = &request.paging;
     let places = request.order.places_items();
     if request.is_unverified() && (paging.hidden || (paging.repeats_last_page && !places)) {
-        // A place by offset alone would come again for ever: offsets count what is hidden, and the end is not one.
+        // By offset alone a walk would go on for ever: offsets count hidden items, and an end that comes again is no end.
         request.terms.verify = Verify::Always;
     }
     if request.paging.family == Family::Token {
@@ -33,7 +33,8 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     let page = lowered::read(up, request).await?;
     let is_reversed = up.sequences.take().is_some_and(|sequences| sequences.are_reversed_on(&page));
     if page.level() >= Level::Checked && is_reversed {
-        // Two answers contradict each other in the sequence of their items: neither of them proves one.
+        // Two answers show the page's items in two sequences: neither of them proves one. Test:
+        // `a_page_of_which_an_answer_shows_another_sequence_is_refused`.
         return Err(Refusal::PositionLost { nearest: Offset(page.offset) }.into());
     }
     Ok(page)

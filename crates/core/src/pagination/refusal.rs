@@ -1,21 +1,21 @@
-//! Why no page can be served: an outcome, not an error.
+//! The reasons for which no page can be served. A refusal is an outcome, not an error.
 
 use super::{unsorted::Unsorted, window::Offset};
 
-/// Why no page can be served.
+/// The reason why no page can be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The boundary is not where it is believed to be.
+    /// The place of the cursor was searched for and not found, or answers contradict each other about it.
     PositionLost {
         /// The expected offset of the page.
         nearest: Offset,
     },
-    /// A run of equal keys is longer than an answer.
+    /// A run of equal keys, which come in any order, is longer than an answer.
     TieRun {
         /// The offset at which the run was met.
         nearest: Offset,
     },
-    /// The upstream answers no deeper than this.
+    /// The page lies deeper in the list than the upstream answers.
     TooDeep,
     /// The page could not be filled within the requests allowed.
     BudgetExceeded,
@@ -23,7 +23,7 @@ pub enum Refusal {
     Unsorted(Unsorted),
     /// Different offsets gave the same items: the upstream ignores its paging parameter.
     Stuck,
-    /// The upstream said "past the end" of its very start.
+    /// The upstream answered the very start of the list with its past-the-end status.
     NoList,
     /// The item that the cursor names is gone or has changed, and its keys as they were served are not known.
     PivotGone {

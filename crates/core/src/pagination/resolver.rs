@@ -4,7 +4,7 @@
 //! the contract with whoever fetches is checked by the compiler; dropping it is cancelling. Every turn spends budget, so
 //! the loop ends.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     answer::Answer,
@@ -14,6 +14,7 @@ use super::{
     refusal::Refusal,
     totals,
     upstream::{Stop, UpstreamPort},
+    window::Offset,
 };
 
 pub use super::request::{Budget, Limit, PageRequest, ShortPages, Totals, Verify, WhenUnproven};
@@ -43,10 +44,15 @@ pub fn resolve(request: PageRequest) -> Step {
     debug_assert!(request.order.declared || request.order.strong.is_empty(), "an undeclared order has no strong keys");
     // Where a token works only once, a page has all of the upstream's last page.
     let most = if request.paging.tokens.single_use { usize::MAX } else { request.limit as usize };
+    let order = Arc::clone(&request.order);
     let request = Box::new(request);
     step(Task::begin(move |port| async move {
         let mut up = UpstreamPort::new(port);
         let page = totals::tell(&mut up, request).await.map_err(Stop::into_refusal)?;
+        if !page.is_held_to(&order) {
+            debug_assert!(false, "a strategy changes the list only for its parts");
+            return Err(Refusal::PositionLost { nearest: Offset(page.offset) });
+        }
         assert_whole(&page, most);
         Ok(page)
     }))

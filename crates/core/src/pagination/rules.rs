@@ -1,7 +1,7 @@
-//! The rules that keep the promises, by name, so that the simulator can switch one off and see that it would notice.
+//! The rules that the guarantees rest on, by name, so that the simulator can switch one off and check that it notices.
 //!
-//! The core's own tests and the feature `rules` compile the switch in; the package `cursorgate-sim` alone turns the feature
-//! on. In every other build each rule holds, and no switch exists.
+//! The switch is compiled in by the core's own tests and by the feature `rules`, which only the package
+//! `cursorgate-sim` turns on. In every other build each rule holds, and no switch exists.
 
 /// A rule of the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// All of them.
+    /// All rules, in the order of their definition.
     pub const ALL: [Self; 10] = [
         Self::CountsOnlyAim,
         Self::StatusesOnlyAim,
@@ -50,8 +50,8 @@ mod switch {
 
     use super::Rule;
 
-    /// Stands in every binary whose core has the switch, whatever the binary calls: `tests/end_to_end` holds that the one
-    /// that is shipped has it not, and the simulator's tests that theirs has it.
+    /// A mark in every binary whose core has the switch, used or not: `tests/end_to_end` checks that the shipped binary
+    /// does not have it, and the simulator's tests that theirs does.
     #[used]
     static MARK: [u8; 46] = *b"cursorgate-core: its rules can be switched off";
 
@@ -59,7 +59,7 @@ mod switch {
         static OFF: Cell<Option<Rule>> = const { Cell::new(None) };
     }
 
-    /// Does some work on this thread without a rule.
+    /// Runs `work` with a rule switched off on this thread.
     pub fn without<T>(rule: Rule, work: impl FnOnce() -> T) -> T {
         OFF.set(Some(rule));
         let result = work();
@@ -75,14 +75,14 @@ mod switch {
 #[cfg(any(test, feature = "rules"))]
 pub use switch::without;
 
-/// Returns whether a rule is kept.
+/// Returns whether a rule is in force.
 #[cfg(any(test, feature = "rules"))]
 #[must_use]
 pub(super) fn holds(rule: Rule) -> bool {
     switch::holds(rule)
 }
 
-/// Returns whether a rule is kept: always.
+/// Returns whether a rule is in force: always.
 #[cfg(not(any(test, feature = "rules")))]
 #[must_use]
 pub(super) const fn holds(_rule: Rule) -> bool {

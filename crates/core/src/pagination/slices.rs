@@ -1,8 +1,8 @@
-//! A page that is read from slices of a list, whatever tells its place: keys (`windows`) or marks (`anchored`).
+//! A page that is read from slices of a list. Its place is found by keys (`windows`) or by marks (`anchored`).
 //!
-//! The window around the place is asked for. An answer that shows the place gives its items to the page; its last item is
-//! the place from which the page goes on. Where an answer does not show the place, the place is searched for; a short
-//! answer is confirmed to be the end; and where no answer shows both sides of the place, neighbouring slices are read
+//! The window around the place is asked for. An answer that shows the place gives its items to the page; its last item
+//! is the place from which the page goes on. If an answer does not show the place, the place is searched for; a short
+//! answer is confirmed to be the end; and if no answer shows both sides of the place, neighbouring slices are read
 //! together.
 
 mod asker;
@@ -22,7 +22,7 @@ use super::{judge::end::Witness, page::Page, refusal::Refusal, request::PageRequ
 pub(super) struct Look<A> {
     /// The answers, in the order of asking.
     pub(super) answers: Vec<A>,
-    /// The evidence that other answers give of an end, where these were asked for to confirm it.
+    /// The evidence that other answers give of an end, if these were asked for to confirm it.
     pub(super) witness: Witness,
 }
 
@@ -33,10 +33,10 @@ pub(super) enum AnswerUse<T, O> {
     All,
     /// Some of the answer was taken, and more is needed.
     Some(T),
-    /// The answer does not show the place. That matters only if the answer was asked for to show it: else it was
+    /// The answer does not show the place. That matters only if the answer was asked for to show it; any other was
     /// speculation.
     None(O),
-    /// The answer shows a fault that matters whatever it was asked for.
+    /// The answer shows a fault that matters even if the answer was speculation.
     Alarm(O),
 }
 
@@ -101,7 +101,7 @@ pub(super) trait SliceReader: Sized {
     fn count(&self) -> usize;
     /// Returns whether the page is full and is said to go on: by a count, by the answer, or by the offset of its start.
     fn is_full_and_goes_on(&self) -> bool;
-    /// Says which slices should show the place.
+    /// Returns the turn that asks for the slices which should show the place.
     fn locate(&mut self) -> Next<Self>;
     /// Asks for slices that should show the place.
     async fn ask(&mut self, asked: Vec<AskedSlice>) -> Next<Self>;
@@ -121,8 +121,8 @@ pub(super) trait SliceReader: Sized {
     /// Makes the page.
     fn serve(&mut self, cut_off: bool) -> Result<Box<Page>, Halt<TurnOf<Self>>>;
 
-    /// Returns the end of a page that can ask for no more: the page is served as it stands, with a next page, or
-    /// refused, as `policy` says.
+    /// Returns the end of a page that can ask for no more. It is served as it stands, with a next page, if it is full
+    /// and goes on, or if `policy` serves short pages; else it is refused.
     fn unasked(&self, why: Unasked) -> Halt<TurnOf<Self>> {
         let (refusal, is_spent) = match why {
             Unasked::Spent => (Refusal::BudgetExceeded, true),
@@ -136,15 +136,15 @@ pub(super) trait SliceReader: Sized {
     }
 }
 
-/// Reads a page, beginning with this turn. The procedures that most pages don't need have memory of their own while they
-/// wait, so that the memory of a page is less than half as large.
+/// Reads a page, beginning with this turn. The procedures that most pages don't need have boxed futures, which makes
+/// the future of a page less than half as large.
 ///
 /// # Errors
 ///
 /// [`Stop`] where no page can be served so.
 pub(super) async fn read<R: SliceReader>(reader: &mut R, first: TurnOf<R>) -> Result<Box<Page>, Stop> {
     let mut turn = first;
-    // Each turn that asks spends budget, and between two of those no turn comes twice.
+    // The loop ends: each turn that asks spends budget, and between two of those no turn comes twice.
     loop {
         let next = match turn {
             Turn::Window => reader.locate(),
@@ -163,8 +163,8 @@ pub(super) async fn read<R: SliceReader>(reader: &mut R, first: TurnOf<R>) -> Re
     }
 }
 
-/// Takes from answers in turn. The first must show the place, each further one the place to which the page has got by
-/// then. A further answer that does not is speculation in vain, and is asked for again from where the page stands.
+/// Takes from answers in turn. The first must show the place, each further one the place that the page has reached by
+/// then. A further answer that does not was speculation: it is asked for again from the place of the page.
 async fn take_in_turn<R: SliceReader>(reader: &mut R, look: Look<R::Answer>) -> Next<R> {
     let Look { answers, witness } = look;
     let confirming = witness != Witness::None;

@@ -1,10 +1,10 @@
-//! A page of a list with a declared order, read from slices: the landmark is a boundary that keys tell.
+//! A page of a list with a declared order, read from slices: the place of the page is found by keys.
 //!
-//! A boundary that is where it is believed to be costs one request. Elsewhere, `bracket` aims the search; where no
-//! slice shows both sides of the boundary, `across` reads the flipped list, or `seam` reads two slices and one of them
-//! again.
+//! A boundary at its expected offset costs one request. If it is elsewhere, `bracket` aims the search. If no slice
+//! shows both sides of the boundary, `across` reads the flipped list, or `seam` reads two neighbouring slices and one
+//! of them again.
 //!
-//! The loop stands in `slices`. Each procedure ends with the [`KeyTurn`] that comes next.
+//! The loop is `slices::read`. Each procedure here returns the [`KeyTurn`] that comes next.
 
 mod across;
 mod aim;
@@ -47,7 +47,7 @@ use super::{
 struct Missed {
     slice: Slice,
     view: Box<Evidence>,
-    /// The bracket before this answer.
+    /// The bracket as it was before this answer.
     bracket: Bracket,
 }
 
@@ -83,7 +83,7 @@ struct KeySearch {
     last_missed: Option<Missed>,
     /// The slice before the boundary, and how far after it no item was found, where items are hidden.
     edge: Option<HiddenEdge>,
-    /// The windows that were asked for in vain.
+    /// The windows that were asked for and did not show the boundary: `WINDOW_LOOKS` bounds how often each may come.
     asked: Vec<Vec<AskedSlice>>,
 }
 
@@ -98,7 +98,7 @@ struct SeamAttempts {
     vain: u32,
     /// The number of answers that told neither side of the boundary.
     apart: u32,
-    /// The slice asked for last whose edge is taken to be the boundary without a proof.
+    /// The slice asked for last whose edge is assumed to be the boundary, without a proof.
     assumed: Option<Slice>,
     /// Only pages of one size are joined: those of different sizes did not fit.
     one_size: bool,
@@ -128,7 +128,7 @@ impl slices::SliceReader for KeyReader<'_> {
     }
 
     fn count(&self) -> usize {
-        // Short of the end, nothing of what is read up to it can be served.
+        // While the end is looked for, the items read so far are not the last ones: none of them can be served.
         if self.draft.seeks_the_end() { 0 } else { self.draft.len() }
     }
 
@@ -200,6 +200,7 @@ impl<'p> KeyReader<'p> {
 
     /// Forgets the search: the page has taken items, so the boundary was found.
     fn progressed(&mut self) {
+        // The hint is of the place that the cursor names. From now on the boundary is the last item taken.
         self.search = KeySearch { shifted: true, ..KeySearch::default() };
         self.cut = None;
         (self.seams.flips, self.seams.vain, self.seams.apart) = (0, 0, 0);

@@ -1,5 +1,5 @@
-//! The next request: for the window around the boundary, and for the list after a short answer. And the end of a page
-//! that cannot be completed.
+//! The next request, for the window around the boundary or for the list after a short answer; and the end of a page
+//! that can't be completed.
 
 use std::collections::HashSet;
 
@@ -31,7 +31,7 @@ impl MarkReader<'_> {
             && slices.first().is_some_and(|slice| !plan::shows_both_sides(*slice, last))
         {
             if sightings.line().leads_on() {
-                // No answer shows both sides, but the first item not served is marked, and recognised by its mark.
+                // No answer shows both sides, but the first item not served has a mark, and is recognised by that.
                 let ahead = match way {
                     Way::Forward => Window { from: self.stand.offset, before: 0, ..window },
                     Way::Backward => Window { to: self.stand.offset, after: 0, ..window },
@@ -48,11 +48,11 @@ impl MarkReader<'_> {
         Ok(MarkTurn::Ask(slices.into_iter().map(AskedSlice::from).collect()))
     }
 
-    /// Returns the window of believed offsets to ask for: the marks of the boundary, the items needed, and one beyond.
+    /// Returns the window of believed offsets to ask for: the marked items, the items needed, and one more.
     fn window(&self) -> Window {
         let need = self.page.need();
         let margin = if self.request.paging.family == Family::Page { 0 } else { MARGIN };
-        // Where items are hidden, more of the list must be seen.
+        // Items may be hidden: more offsets must be covered to show as many items.
         let margin = if self.request.paging.hidden { margin + need } else { margin };
         let (offset, beside) = (self.stand.offset, MARKS_BESIDE + margin);
         match (&self.boundary, self.page.way()) {
@@ -76,7 +76,7 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Goes on after an answer that was used, where the page is not complete.
+    /// Returns the next turn after an answer of which `passed` items were passed, if the page is not complete.
     pub(super) async fn read_on(&mut self, passed: usize, confirming: bool) -> MarkNext {
         let way = self.page.way();
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
@@ -89,6 +89,7 @@ impl MarkReader<'_> {
             }
             return Ok(MarkTurn::Window);
         }
+        // More items came after a short answer: its number of items is a silent cap.
         if passed > 0 && way == Way::Forward {
             self.caps.confirm(&mut self.asker.sizes);
         }
@@ -106,7 +107,7 @@ impl MarkReader<'_> {
             && !last.is_empty()
             && last.same_items(before)
         {
-            // The same items come, whatever place is asked for.
+            // The same items came from two places. Test: `an_upstream_that_ignores_its_parameters_is_found_out`.
             self.effort.alike += 1;
             if self.effort.alike > ALIKE_ANSWERS {
                 return Err(Refusal::Stuck.into());
@@ -123,9 +124,10 @@ impl MarkReader<'_> {
         confirmation.filled.is_none().then_some(confirmation.edge)
     }
 
-    /// Asks whether a short answer was the end: by a small request at its end whose size is known to be honoured, and
-    /// at once by one after all that was asked for, which sees beyond items that are hidden, unless the answer says
-    /// itself that nothing follows; or by reading on and reading again where no page can show that.
+    /// Asks whether a short answer was the end: by a small request at its end, of a size that is known to be honoured,
+    /// and at once by one after all that was asked for, which sees beyond hidden items. The second is left out if the
+    /// answer claims itself that nothing follows. If no page can show the end, the list is read on and the answer read
+    /// again. Test: `items_that_are_hidden_without_a_word_end_no_list`.
     async fn confirm(&mut self, last: u64) -> MarkNext {
         match (self.small_at_the_end(last), self.page.views.last()) {
             (Some(small), Some(view)) if self.asker.left() > 1 => {
@@ -151,7 +153,8 @@ impl MarkReader<'_> {
                 return self.look_beyond(Way::Forward);
             }
             self.counts.nothing_from = self.counts.nothing_from.min(slice.begins().0);
-            // Two readings that agree on the last item, with none beyond, overrule a count of more.
+            // Two readings that agree on the last item, with none beyond, overrule a count of more. Test:
+            // `a_count_that_is_too_high_for_good_keeps_no_walk_from_its_end`.
             if pairs.iter().all(|(_, edge)| self.ends_like_the_last(edge)) {
                 witness = Witness::SameAndNothingBeyond;
             }
@@ -165,7 +168,7 @@ impl MarkReader<'_> {
         self.page.views.last().is_some_and(|view| last(&view.answer) == last(edge))
     }
 
-    /// Returns whether an answer from beyond the last one holds an item that this has not: where the last page comes
+    /// Returns whether an answer from beyond the last one holds an item that this one does not. If the last page comes
     /// again past the end, it holds none.
     fn shows_more(&self, beyond: &Answer) -> bool {
         let Some(view) = self.page.views.last() else { return false };
@@ -173,11 +176,11 @@ impl MarkReader<'_> {
         (0..beyond.items.len()).any(|item| !known.contains(beyond.item(item)))
     }
 
-    /// Reads what lies beyond the last answer, and then that answer again.
+    /// Reads the list beyond the last answer, and then that answer again, as a seam.
     pub(super) fn look_beyond(&mut self, way: Way) -> MarkNext {
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
         if self.request.leaves_out_costly_proofs() && self.page.need() == 0 {
-            // What follows would take further requests: a count may say that there is more, and else it is left open.
+            // Whether an item follows would take further requests: a full page is served with a next one.
             self.page.more = Some(true);
             return Ok(MarkTurn::Serve { cut_off: false });
         }
@@ -192,7 +195,7 @@ impl MarkReader<'_> {
         self.effort.misses += 1;
         match &self.boundary {
             Landmark::Tail(_) => self.missed_tail(view, confirming).await,
-            // Nothing came of the very start, and a count says that there is something: asked again, the list decides.
+            // The start came empty although a count says that there are items: it is asked for once more.
             Landmark::Start if self.effort.misses == 1 => self.confirm_by(vec![view.slice]).await,
             // A silent cap ended the answer before its offset.
             Landmark::At(offset) if self.effort.misses == 1 => {
@@ -219,7 +222,7 @@ impl MarkReader<'_> {
     /// decides.
     pub(super) fn lost(&mut self) -> MarkHalt {
         if self.page.has_items() && self.effort.restarts == 0 && self.asker.left() > 0 {
-            // What was read last is gone since: nothing is served yet, so the page can begin anew.
+            // The items that were read last are gone since. No page has been served yet, so it can begin anew.
             self.effort.restarts += 1;
             self.set_out();
             return MarkHalt::Instead(MarkTurn::Window);

@@ -14,7 +14,7 @@ use crate::pagination::{
 };
 
 impl MarkReader<'_> {
-    /// Serves the page as it stands.
+    /// Makes the page as it stands; `cut_off` by the budget it has a next page.
     pub(super) fn assemble(&mut self, cut_off: bool) -> Page {
         if cut_off {
             self.page.more = Some(true);
@@ -67,19 +67,19 @@ impl MarkReader<'_> {
         page
     }
 
-    /// Returns the total as it was told last: no exact one where the list was seen to end before it.
+    /// Returns the total that an answer told last. It is not exact if the list was seen to end before it.
     fn total(&self) -> Option<Total> {
         let is_end = self.page.more == Some(false) && self.page.way() == Way::Forward;
         let end = Some(self.stand.offset).filter(|_| is_end && !self.request.paging.hidden && !self.page.is_empty());
         self.counts.total.map(|total| Total { exact: total.exact && end.is_none_or(|end| total.value <= end), ..total })
     }
 
-    /// Returns the marks around a place in the list, in the list's order: of the side that counts as served, in either
-    /// direction of reading, one more than of the other.
+    /// Returns the marks around a place, in the list's order: [`Marks::PASSED`] of the side that counts as served in
+    /// this direction of reading, [`Marks::AHEAD`] of the other.
     fn marks(&self, stands: &[Spot], at: usize, backward: bool) -> Marks {
         let backwards = stands[..at].iter().rev();
         let forward = self.page.way() == Way::Forward;
-        // Items that were read twice, because they were moved meanwhile, were served.
+        // An item that moved while the page was read may be on both sides: there it counts as served.
         let (mut before, after) = match (forward, backward) {
             (true, false) => {
                 let before = self.nearest(backwards, Marks::PASSED, &[]);
@@ -114,8 +114,8 @@ impl MarkReader<'_> {
         nearest(spots.map(mark), most, other)
     }
 
-    /// Returns an item as an item cursor names it: by its neighbours as the latest answer shows them, if it shows the
-    /// item, or by those that were read with it.
+    /// Returns an item as an item cursor names it: with the neighbours that the latest answer shows, if that shows the
+    /// item; else with those that were read with it.
     fn marked(&self, read: &[Spot], item: Spot) -> MarkedItem {
         let view = &self.page.views[item.view];
         let mark = view.mark_with(&self.request.order, &self.request.marker, item.place);

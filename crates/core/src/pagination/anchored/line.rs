@@ -45,7 +45,7 @@ impl MarkLine {
         Self { marks: served, passed }
     }
 
-    /// Returns these marks where they are of both sides, else those of the other line.
+    /// Returns these marks, with those of the other line on a side where there is none.
     pub(super) fn or(self, other: Self) -> Self {
         let (mut own, mut others) = (self.marks, other.marks);
         let (ahead, others_ahead) = (own.split_off(self.passed), others.split_off(other.passed));
@@ -55,9 +55,9 @@ impl MarkLine {
         Self { marks, passed }
     }
 
-    /// Returns these marks after the older ones of a line that an answer may have left out, as far as there is room: those
-    /// before the first mark that both have. The few marks that a short answer shows would not outvote one of them that
-    /// moves. Test: `older_marks_lead_the_few_that_an_answer_shows`.
+    /// Returns these marks after older ones that an answer may have left out, as far as there is room: those before the
+    /// first mark that both have. The few marks that a short answer shows would not outvote one of them that moves:
+    /// `regressions/marks-that-a-short-answer-leaves-out.txt`. Test: `older_marks_lead_the_few_that_an_answer_shows`.
     pub(super) fn led_by(mut self, older: &Self) -> Self {
         let is_shown = |mark: &Mark| self.marks.contains(mark);
         let joint = older.served().iter().position(is_shown).unwrap_or(older.passed);
@@ -73,12 +73,12 @@ impl MarkLine {
         &self.marks[..self.passed]
     }
 
-    /// Returns whether the first item not served is marked.
+    /// Returns whether the first item that was not served has a mark.
     pub(super) fn leads_on(&self) -> bool {
         self.passed < self.marks.len()
     }
 
-    /// Returns the offset that a mark had when the boundary was at this one.
+    /// Returns the offset of a mark when the boundary was at the offset `boundary`.
     fn expected(&self, rank: usize, boundary: u64, way: Way) -> Option<u64> {
         let (rank, passed) = (rank as u64, self.passed as u64);
         match way {
@@ -94,9 +94,9 @@ impl MarkLine {
 
     /// Returns the marks that are seen in an answer, and their places.
     ///
-    /// If all stand as they are believed to, no other item is looked at. A mark that several items have (only items
-    /// without ids are like that, or lists that show an item twice) counts where it stands among the others as it did
-    /// when the cursor was made, and nowhere else.
+    /// If all are at their expected places, no other item is looked at. Several items may have one mark (items without
+    /// ids that are alike, or lists that show an item twice): such a mark counts only where it stands among the others
+    /// as it did when the cursor was made.
     pub(super) fn sight(&self, view: &View, boundary: u64, way: Way, order: &Order, marker: &Marker) -> Vec<Sight> {
         let expected = |rank: usize| -> Option<usize> {
             let place = self.expected(rank, boundary, way)?.checked_sub(view.begins)?;

@@ -1,4 +1,4 @@
-//! The reading of a page so far: the items that were passed, which of them are taken, and their neighbours.
+//! The items of a page that were read so far: which of them are taken, and their neighbours.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -33,24 +33,24 @@ pub(super) struct PassedItems {
     spots: Vec<(Spot, bool)>,
     /// The place right before the first item passed, in the answer that showed it.
     lead: Vec<Spot>,
-    /// The list around the place that the reading has reached, as the answers show it: the latest answer where it shows
-    /// anything.
+    /// The items around the place that the reading has reached: those of the latest answer, and beyond its edges those
+    /// of earlier ones.
     stands: Vec<Spot>,
     /// The number of items of `stands` before the place.
     end: usize,
     taken: usize,
-    /// The list goes on in the direction of reading, or does not, as far as that is known.
+    /// True if an item follows in the direction of reading; `None` if that is not known.
     pub(super) more: Option<bool>,
-    /// The boundary is the very start, or the very end where the page is read backward.
+    /// True if the boundary is the very start, or, of a page that is read backward, the very end.
     closed: bool,
 }
 
-/// The items that are known again in an answer.
+/// The items that are recognised in an answer.
 #[derive(Debug, Default)]
 pub(super) struct Recognised {
     /// The marks of served items that the answer shows, with their places.
     pub(super) served: Vec<(Mark, usize)>,
-    /// The marks that still stand beside the boundary, if nothing more of it is read.
+    /// The marks around the boundary, which stay if no more of the answer is read.
     pub(super) line: MarkLine,
 }
 
@@ -91,7 +91,7 @@ impl PassedItems {
         (self.limit - self.taken) as u64
     }
 
-    /// Returns whether the page has all the items it can have, and whether more follows is known.
+    /// Returns whether the page is complete: it has all the items it can have, and it is known whether more follow.
     pub(super) fn is_done(&self) -> bool {
         self.more == Some(false) || (self.more == Some(true) && self.taken == self.limit)
     }
@@ -101,15 +101,15 @@ impl PassedItems {
         self.spots.is_empty()
     }
 
-    /// Puts an answer over what those before it showed of the list: the boundary is right before its item `cut`, as the
-    /// list goes. Returns the marks of the items that are on the page no longer.
+    /// Replaces the part of the list that an answer shows, as earlier answers showed it. The boundary is right before
+    /// its item `cut`, in the order of the list. Returns the marks of the items that leave the page.
     ///
-    /// Items stand where the answer shows them. Of the items that stood before the boundary, and that it does not show,
-    /// only those are left which may lie before the first or after the last of its items that were known: between them
-    /// an item is gone, or was moved, or others were put before it. Its mark would say, once those around it are gone,
-    /// that the boundary is at a place that was never read. An item that was taken and stands beyond the boundary now,
-    /// as others were put before it, or it was moved there, is on the page no longer: it is read again where it stands.
-    /// An item that is not shown at all stays, for its neighbours may be the ones that were moved.
+    /// Items stand where the latest answer shows them. Items before the boundary that it does not show stay only if
+    /// they may lie before the first, or after the last, of its items that were known: between two of these, an item is
+    /// gone, or was moved, or others were put before it. Once the items around it were gone, its mark would lead to a
+    /// place that was never read. An item that was taken and now stands beyond the boundary leaves the page, and is
+    /// read again where it stands. An item that is not shown at all stays, for its neighbours may be the ones that were
+    /// moved. Test: `the_marks_are_those_of_what_the_latest_answer_shows`.
     pub(super) fn see(&mut self, view: View, cut: usize, order: &Order, marker: &Marker) -> Vec<Mark> {
         let (count, index) = (view.len(), self.views.len());
         let cut = cut.min(count);
@@ -127,8 +127,8 @@ impl PassedItems {
         let mark = |spot: &Spot| self.views[spot.view].mark(order, marker, spot.place);
         let marks: Vec<Mark> = latest.iter().map(mark).collect();
         let stood: Vec<Mark> = self.stands[..self.end].iter().map(mark).collect();
-        // Items without ids may look the same: of several it is the one where the answer's is believed to be, and nothing
-        // says that one of them stands elsewhere.
+        // Items without ids may look the same. Of several, the one nearest to the expected place is meant, and no other
+        // one shows that it stands elsewhere.
         let is_alike = |mark: &Mark| [&stood, &marks].iter().any(|all| all.iter().filter(|it| *it == mark).count() > 1);
         let joint = |step: usize| {
             let believed = (self.end + step).saturating_sub(passed);
@@ -165,8 +165,8 @@ impl PassedItems {
         left_out
     }
 
-    /// Reads on in the latest answer. What is known is passed over, and an id that the page has already too. Gives how
-    /// many items were passed.
+    /// Takes items of the latest answer, from the boundary on. An item that is `known` is passed over, and so is an id that
+    /// the page has already. Returns the number of items passed.
     pub(super) fn take(&mut self, order: &Order, known: impl Fn(&View, usize) -> bool) -> usize {
         let Some((index, view)) = self.views.iter().enumerate().next_back() else { return 0 };
         let ends = match self.way {
@@ -187,7 +187,7 @@ impl PassedItems {
             spots.push((*spot, wanted));
             taken += usize::from(wanted);
         }
-        // What was served before and stands here now was moved: it is left to the next page, which begins before it.
+        // An item that the page has already, and that stands ahead now, was moved: it does not show that more follow.
         let is_new = |spot: &Spot| view.id(order, spot.place).is_none_or(|id| !had.contains(&id));
         self.more = match ahead[spots.len()..].iter().any(is_new) {
             true => Some(true),
@@ -195,7 +195,7 @@ impl PassedItems {
         };
         drop(had);
         if self.spots.is_empty() {
-            // What another answer showed last need not be what stands right before this one by now.
+            // Only this answer shows which items stand right before its first one by now.
             let before = self.stands[..self.end].iter().rev().take_while(|spot| spot.view == index);
             self.lead = before.take(Marks::PASSED).copied().collect();
             self.lead.reverse();
@@ -215,7 +215,7 @@ impl PassedItems {
         }
     }
 
-    /// Marks that no item comes after those read.
+    /// Notes that no item comes after those that were read.
     pub(super) fn end(&mut self) {
         self.more = Some(false);
     }
@@ -281,9 +281,10 @@ impl PassedItems {
     }
 }
 
-/// Returns the first marks of a sequence, each with whether it is of an id. Those are taken once, and not where they
-/// are on the other side: what was moved while it was read may have been read twice. Items without ids may look the
-/// same, and then it is their number that tells a place from the one before it.
+/// Returns the first `most` marks of a sequence, each of which comes with whether it is of an id. A mark of an id
+/// counts once, and not if it is on the `other` side: an item that moved may have been read twice. Marks of items
+/// without ids count each time: such items may look the same, and then their number tells a place from the one before
+/// it.
 pub(super) fn nearest(sequence: impl Iterator<Item = (Mark, bool)>, most: usize, other: &[Mark]) -> Vec<Mark> {
     let mut marks = Vec::with_capacity(most);
     for (mark, is_of_id) in sequence {

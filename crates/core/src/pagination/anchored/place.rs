@@ -1,12 +1,15 @@
 //! The place at which a page begins, by the marks that were seen again.
 //!
 //! The items that a cursor marks were side by side when it was made, so any item between two of them now was put there
-//! since. Each of them that has not moved still shows where the boundary is: anywhere between the first and the last of
-//! them, before those that were not served yet, because those that were served are known and not served again. Which of
-//! them moved is unknown; but as long as fewer have moved than stood still, every set of marks that may have stood
-//! still, a majority in its order, must agree. The place is one on which all of these sets do. Two majorities have a
-//! mark in common, so that there is such a place, unless an item after the boundary was carried past one ahead of it,
-//! and the majority depends on which of the two it was.
+//! since. The boundary is anywhere between the first and the last of those that have not moved, but before those that
+//! were not served yet (items that were served are recognised and not served again). Which of them moved is unknown.
+//! But as long as fewer have moved than stood still, the ones that stood still are among the majorities that keep their
+//! order. So the place is one that no such majority contradicts. Two majorities have a mark in common, so there is such
+//! a place, unless an item from after the boundary was carried past one ahead of it, and the majority depends on which
+//! of the two it was.
+//!
+//! Example: `abc` were served, `de` come next. If the list shows `abdexxxc`, then `c` has moved on, and the page begins
+//! before `d`.
 
 use crate::pagination::{
     limits::MARKS_COMPARED,
@@ -31,7 +34,7 @@ pub(super) struct Place {
     pub(super) chain: usize,
 }
 
-/// The claim of a set of marks, assumed to have stood still.
+/// A set of marks that kept its order, and the places at which a page may begin if they stood still.
 #[derive(Clone, Copy, Debug)]
 struct Chain {
     size: usize,
@@ -53,10 +56,10 @@ pub(super) fn decide(seen: &[Seen], passed: usize) -> Option<Place> {
     }
     let chains: Vec<Chain> = (1..1_u32 << seen.len()).filter_map(|set| chain(&seen, set, passed)).collect();
     let longest = chains.iter().map(|chain| chain.size).max()?;
-    // No item is between the marks that were seen. Else an item was put there, or one of them has moved.
+    // Without another item between the marks that were seen, no item can be skipped between them.
     let unbroken = last - first + 1 == i64::try_from(seen.len()).unwrap_or(i64::MAX);
     let place = |cut| Some(Place { cut, chain: longest });
-    // The last of the chains is all of them, where that is one.
+    // If all marks keep their order, the last chain is that of all of them.
     let majorities = || chains.iter().filter(|chain| chain.size * 2 > seen.len());
     let least = majorities().map(|chain| chain.least).max();
     let most = majorities().map(|chain| chain.most).min();
@@ -66,8 +69,8 @@ pub(super) fn decide(seen: &[Seen], passed: usize) -> Option<Place> {
             let cut = chains.iter().filter(|chain| chain.size == longest).map(|chain| chain.cut).min()?;
             place(cut.clamp(least, most))
         }
-        // No item is between them: whichever has moved, only the marks themselves are in question, and those that were
-        // served are known.
+        // No other item is between them: whichever mark has moved, only marked items could be skipped or repeated, and
+        // those that were served are recognised.
         _ if unbroken => place(seen.iter().find(|seen| seen.rank >= passed).map_or(last + 1, |seen| seen.at)),
         _ => None,
     }
@@ -76,17 +79,17 @@ pub(super) fn decide(seen: &[Seen], passed: usize) -> Option<Place> {
 /// The possible places of marks that an answer does not show.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unseen {
-    /// Some may stand before what it shows, in the direction of reading.
+    /// True if some may stand before the part that it shows, in the direction of reading.
     pub(super) before: bool,
-    /// Some may be after it.
+    /// True if some may stand after it.
     pub(super) after: bool,
-    /// The unseen marks may be those that stood still, and all that are seen may have moved.
+    /// True if the unseen marks may be the ones that stood still, while all that are seen have moved.
     pub(super) alone: bool,
 }
 
-/// Returns whether a page that begins at `cut` does no harm wherever the marks are that were not seen, of so many at
-/// all: gone, or, as far as that can be, beyond what was looked at, where any majority that they make with some of
-/// those that were seen may be the one that stood still.
+/// Returns whether a page that begins at `cut` skips and repeats no item, wherever the unseen ones of `marks` marks
+/// are: gone, or, as `unseen` allows, beyond the part that was looked at. Any majority that they make with some of the
+/// seen marks may be the one that stood still.
 pub(super) fn is_certain(seen: &[Seen], passed: usize, marks: usize, cut: i64, unseen: Unseen) -> bool {
     let mut seen: Vec<Seen> = seen.iter().copied().take(MARKS_COMPARED).collect();
     seen.sort_by_key(|seen| seen.at);
@@ -117,11 +120,12 @@ pub(super) fn is_certain(seen: &[Seen], passed: usize, marks: usize, cut: i64, u
     })
 }
 
-/// Returns whether a page that begins at `cut` skips or repeats an item that stood still, if the marks that did are
-/// these: some of those that were seen, the last of those before what was looked at, the first of those after it.
+/// Returns whether a page that begins at `cut` skips or repeats an item that stood still, if exactly these marks did:
+/// `still` of those that were seen, the last of those before the part that was looked at, and the first of those after
+/// it.
 fn harms(seen: &[Seen], still: &[Seen], beyond: (Option<usize>, Option<usize>), passed: usize, cut: i64) -> bool {
     let (before, after) = beyond;
-    // Marks were put between no others: what is served again is known, and what moved is nobody's loss.
+    // A stretch of marked items alone does no harm: served ones are recognised, and moved ones have no guarantee.
     let only_marks = |from: i64, to: i64| (from..to).all(|at| seen.iter().any(|seen| seen.at == at));
     let repeats = before.is_none() && still.first().is_none_or(|first| cut < first.at && !only_marks(cut, first.at));
     let next = still.iter().find(|seen| seen.rank >= passed);
@@ -163,7 +167,8 @@ fn chain(seen: &[Seen], set: u32, passed: usize) -> Option<Chain> {
     Some(Chain { size, cut: served.map_or(most, |at| at + 1), least: first.at, most })
 }
 
-/// Returns the place that the mark nearest to the boundary gives: a mistake that the majority guards against.
+/// Returns the place by the one mark nearest to the boundary, which may have moved: the core without
+/// [`Rule::MarksAreChained`].
 fn newest(seen: &[Seen], passed: usize) -> Option<Place> {
     let served = seen.iter().filter(|seen| seen.rank < passed).max_by_key(|seen| seen.rank);
     let ahead = seen.iter().min_by_key(|seen| seen.rank);
@@ -191,7 +196,7 @@ mod tests {
     fn the_page_begins_where_no_majority_is_harmed() {
         for (list, expected) in [
             ("xabcdex", "xabc|dex"),
-            // What was put between the last one served and the first one not served is served.
+            // Items that were put between the last one served and the first one not served are served.
             ("abcxxde", "abc|xxde"),
             ("axbycxde", "axbyc|xde"),
             ("cxd", "c|xd"),
@@ -267,7 +272,7 @@ mod tests {
         }
     }
 
-    /// Returns items that stood still are neither skipped nor repeated.
+    /// Asserts that items that stood still are neither skipped nor repeated.
     fn check_harmless(before: &[char], after: &[char], stays: &dyn Fn(char) -> bool) {
         assert!(!before.iter().any(|&item| "deT".contains(item) && stays(item)), "skipped: {before:?}|{after:?}");
         assert!(!after.contains(&'S'), "repeated: {before:?}|{after:?}");

@@ -1,5 +1,5 @@
-//! Seams that no single answer shows: the items beyond an answer count only if that answer, read again after them, is
-//! the same, so that no item moved across the seam in between.
+//! Seams that no single answer shows. The items beyond an answer count only if that answer, read again after them, is
+//! the same: then no item moved across the seam in between.
 
 use super::{Landmark, MarkNext, MarkProgress, MarkReader, MarkTurn, line::MarkLine, passed::Recognised, view::View};
 use crate::pagination::{
@@ -13,7 +13,7 @@ use crate::pagination::{
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
-/// An answer, and what is read beyond it.
+/// An answer, and the slice that is read beyond it.
 #[derive(Debug)]
 pub(super) struct MarkSeam {
     toward: Way,
@@ -56,16 +56,16 @@ fn beyond(slice: Slice, begins: u64, reaches: u64, toward: Way) -> Option<Slice>
 }
 
 impl MarkReader<'_> {
-    /// Reads a seam: after what lies beyond it the earlier answer is read again, and both count only if it is the same.
+    /// Reads a seam: first the slice beyond it, then the earlier answer again. Both count only if that is the same.
     pub(super) async fn read_seam(&mut self, mut seam: MarkSeam) -> MarkNext {
-        // Bounded by what is said of the list's length, by EMPTY_ANSWERS, and by the budget.
+        // The loop ends: by a total, by EMPTY_ANSWERS, and by the budget.
         let found = loop {
             let Some((slice, answer)) = self.send(vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
             let mut view = self.view(slice, answer, Witness::None);
             if seam.toward == Way::Forward && self.caps.suspected.is_some() && !view.is_empty() {
                 let (order, marker) = (&self.request.order, self.request.marker_of_target());
                 if view.marks(order, marker) != seam.marks {
-                    // It was a cap that made the earlier answer short, and under it this page is another page.
+                    // The earlier answer was cut by a cap, under which this page is another page than its number says.
                     self.caps.confirm(&mut self.asker.sizes);
                     view = self.view(slice, view.answer, Witness::None);
                 }
@@ -88,8 +88,11 @@ impl MarkReader<'_> {
         let view = self.view(slice, again, Witness::None);
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let total = view.answer.total.map(|total| total.value);
+        // Answers that count otherwise are of two states. Test: `answers_that_count_otherwise_make_no_seam`.
         let counts_agree = total.is_none() || seam.total.is_none() || total == seam.total;
         let beyond = view.reaches();
+        // An empty answer beyond is no end while a count tells of more. Test:
+        // `an_empty_answer_ends_no_list_that_counts_more`.
         let more_is_said = found.is_none() && seam.toward == Way::Forward && total.is_some_and(|total| total > beyond);
         if view.marks(order, marker) == seam.marks && counts_agree && (!more_is_said || self.request.paging.hidden) {
             return self.sewn(&seam, found, Some(view)).await;
@@ -106,7 +109,7 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Returns whether something may lie beyond an empty answer, where items are hidden.
+    /// Returns whether items may lie beyond an empty answer, where items are hidden.
     fn may_go_on(&self, seam: &MarkSeam, view: &View) -> bool {
         match seam.toward {
             Way::Backward => view.begins > 0,
@@ -117,7 +120,8 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Goes on when the items beyond a seam are known.
+    /// Goes on after a seam was read: with the answer from beyond it, if that has items, and the second reading of the
+    /// earlier answer.
     async fn sewn(&mut self, seam: &MarkSeam, found: Option<View>, again: Option<View>) -> MarkNext {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let hidden = self.request.paging.hidden;
@@ -127,8 +131,8 @@ impl MarkReader<'_> {
             if !self.request.paging.repeats_last_page {
                 return Err(Refusal::Stuck.into());
             }
-            // Where the last page comes again, the same items once more are the end; looking back, it is the last page
-            // that was asked for by another number.
+            // If the last page comes again past the end, the same items once more are the end. Read backward, they are the
+            // last page under another number, and the one before it is asked for.
             if seam.toward == Way::Backward {
                 let seam = found.and_then(|view| MarkSeam::new(&view, seam.toward, &self.request));
                 return match seam {
@@ -170,7 +174,7 @@ impl MarkReader<'_> {
     /// cap may have left a gap.
     fn cut_beyond(&self, seam: &MarkSeam, view: &View, line: &MarkLine) -> Option<usize> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
-        // Where items are hidden, the two answers may overlap; and they must where a silent cap may leave a gap.
+        // Where items are hidden, the two answers may overlap; and they must if a silent cap may have left a gap.
         let marks = view.marks(order, marker);
         let covers_all = view.reaches() >= view.begins.saturating_add(u64::from(seam.beyond.size().0));
         let mut known = (0..marks.len()).filter(|place| seam.marks.contains(&marks[*place]));
@@ -181,7 +185,7 @@ impl MarkReader<'_> {
                 first => first.unwrap_or(view.len()),
             },
         };
-        // Items that an answer before the earlier one showed, and the page has already, may stand between the two.
+        // Items that the page has from an even earlier answer may stand between the two.
         let is_served = |mark: &&Mark| line.served().contains(*mark);
         Some(match seam.toward {
             Way::Forward => cut + marks[cut..].iter().take_while(is_served).count(),

@@ -1,5 +1,5 @@
-//! The search for marks that are not where they are believed to be: in growing windows on both sides, first around the
-//! hint, then also where the change of the total points.
+//! The search for marks that are not at their expected places: in growing windows on both sides, first around the hint,
+//! then also around the offset to which the change of the total points.
 
 use crate::pagination::{
     direction::Way,
@@ -13,7 +13,7 @@ struct Area {
     aim: u64,
     from: u64,
     to: u64,
-    /// No more items come on this side.
+    /// True if no more items are to be found on this side.
     left_done: bool,
     right_done: bool,
 }
@@ -23,12 +23,12 @@ struct Area {
 pub(super) struct Probe {
     /// The window to cover.
     pub(super) window: Window,
-    /// From which end on.
+    /// The end of the window from which it is covered, if no answer holds all of it.
     pub(super) way: Way,
-    /// An offset that was not seen yet.
+    /// An offset of the window that no answer has covered yet.
     pub(super) new: u64,
     area: usize,
-    /// The side of its area that it extends; none of the first of an area.
+    /// The side on which it extends its area; `None` for the first window of an area.
     side: Option<Way>,
 }
 
@@ -38,9 +38,9 @@ pub(super) struct Covered {
     /// The believed offsets that the answer covers.
     pub(super) from: u64,
     pub(super) to: u64,
-    /// The answer is the end of the list, or lies after it: the search goes no further right.
+    /// True if the answer is the end of the list, or lies after it: the search goes no further right.
     pub(super) ends: bool,
-    /// The answer begins the list.
+    /// True if the answer begins the list.
     pub(super) starts: bool,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct MarkSearch {
     areas: Vec<Area>,
     /// The area whose turn it is.
     turn: usize,
-    /// The offset to which the change of the total points, until it was looked at.
+    /// The offset to which the change of the total points; `None` once it was looked at.
     pointed: Option<u64>,
     /// The offset at which, and after which, no item is believed to be.
     end: u64,
@@ -62,7 +62,8 @@ pub(super) struct MarkSearch {
 }
 
 impl MarkSearch {
-    /// Begins where a first answer was asked for in vain.
+    /// Begins a search after a first answer, around `aim`, that did not show the place. `bound` is the number of items that
+    /// are looked at each way.
     pub(super) fn new(aim: u64, covered: Covered, bound: u64) -> Self {
         let area = Area { aim, from: aim, to: aim, left_done: false, right_done: false };
         let mut search =
@@ -71,22 +72,22 @@ impl MarkSearch {
         search
     }
 
-    /// Says where the list is believed to end.
+    /// Lowers the offset at which the list is expected to end.
     pub(super) fn believe_end(&mut self, end: u64) {
         self.end = self.end.min(end);
     }
 
-    /// Says where the difference between two totals points.
+    /// Adds the offset to which the difference between two totals points.
     pub(super) fn point(&mut self, offset: u64) {
         self.pointed = Some(offset);
     }
 
-    /// Takes in what a probe showed.
+    /// Adds the part of the list that a probe showed.
     pub(super) fn saw(&mut self, probe: Probe, covered: Covered) {
         self.cover(probe.area, probe.side, covered);
     }
 
-    /// Takes in that no more can be asked for on that side.
+    /// Notes that no more can be asked for on the side of a probe.
     pub(super) fn give_up(&mut self, probe: Probe) {
         match probe.side {
             Some(Way::Backward) => self.areas[probe.area].left_done = true,
@@ -128,7 +129,7 @@ impl MarkSearch {
     fn extend(&mut self, index: usize) -> Option<Probe> {
         let size = SEARCH_WINDOW << (self.probes / 2).min(10);
         let (end, bound) = (self.end, self.bound);
-        // What was read around another aim need not be read again.
+        // The parts that were read around another aim are not read again.
         for other in 0..self.areas.len() {
             let Area { from, to, .. } = self.areas[other];
             let area = &mut self.areas[index];
@@ -190,12 +191,12 @@ impl MarkSearch {
         }
         let (from, to) = (area.from, area.to);
         if side == Some(Way::Backward) && covered.ends && covered.to < from {
-            // All that was read so far is after the end, where the last items come again.
+            // All answers so far were from after the end, where the last items come again.
             return;
         }
         match side {
             None => (area.from, area.to) = (covered.from, covered.to),
-            // What lies between was not seen.
+            // The part between the two was not seen, so the area does not grow.
             Some(_) if covered.from > to || covered.to < from => {}
             Some(Way::Forward) => area.to = area.to.max(covered.to),
             Some(Way::Backward) => area.from = area.from.min(covered.from),

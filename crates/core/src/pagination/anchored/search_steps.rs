@@ -1,4 +1,4 @@
-//! The steps of a search for marks that are not where they are believed to be.
+//! The steps of a search for marks that are not at their expected places.
 
 use super::{
     Landmark, MarkHalt, MarkNext, MarkProgress, MarkReader, MarkTurn,
@@ -18,10 +18,11 @@ use crate::pagination::{
 };
 
 impl MarkReader<'_> {
-    /// Looks for marks elsewhere, where those that were seen decide nothing.
+    /// Looks for marks elsewhere, because those that were seen don't decide the place.
     pub(super) async fn unsettled(&mut self) -> MarkNext {
         let Landmark::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let Some(view) = sightings.last() else { return Err(self.lost()) };
+        // Test: `items_that_a_silent_cap_hides_from_a_search_are_asked_for_again`.
         if let Some(cap) = self.cap_of(view, self.stand.offset) {
             let is_elsewhere = view.slice.begins().0 > 0 || self.request.paging.family == Family::Offset;
             (self.asker.sizes.cap, self.caps.guessed) = (Some(cap), true);
@@ -33,14 +34,14 @@ impl MarkReader<'_> {
             return self.look_beside().await;
         }
         if sightings.is_fresh() && self.request.paging.hidden && self.effort.misses == 0 {
-            // What was read last may have nothing but hidden items beside it.
+            // The items that were read last may have only hidden items beside them.
             self.effort.misses += 1;
             let way = self.page.way();
             return self.look_beyond(way);
         }
         let (total, end) = (view.answer.total.map(|total| total.value), self.covered(view));
-        // Where nothing came of the place that was asked for last, the search begins where something did: by offsets, for
-        // under a silent cap a page is another page.
+        // If the last answer was empty, the search begins at the last one that had items; only by offset, because under a
+        // silent cap a page is another page.
         let nearest = sightings.last_with_items().filter(|_| self.request.paging.family == Family::Offset);
         let begin = nearest.filter(|_| view.is_empty()).map_or(end, |view| self.covered(view));
         let mut search = MarkSearch::new(self.stand.offset, begin, u64::from(self.request.terms.search_items));
@@ -48,7 +49,7 @@ impl MarkReader<'_> {
             search.believe_end(end.from);
         }
         if let Some(total) = total.filter(|_| self.request.paging.hidden) {
-            // Empty answers don't tell where a list ends some of whose items are hidden.
+            // If items are hidden, empty answers don't show where the list ends: the total does.
             search.believe_end(total.saturating_add(MARGIN));
         }
         if let (Some(now), Some(then)) = (total, self.hint.total)
@@ -65,10 +66,10 @@ impl MarkReader<'_> {
         self.look_elsewhere().await
     }
 
-    /// Looks at one window of the search, and says what comes next; `None`: the next window.
+    /// Looks at one window of the search. Returns the next turn, or `None` if the next window is to be looked at.
     async fn look_at(&mut self, probe: Probe, slice: Slice) -> Result<Option<MarkTurn>, MarkHalt> {
         let mut wanted = slice;
-        // Under each cap another slice is asked for: caps only fall.
+        // The loop ends: it goes on only under another cap, and caps only fall.
         loop {
             let Some((slice, answer)) = self.send(vec![wanted]).await?.pop() else { return Err(self.lost()) };
             let view = self.view(slice, answer, Witness::None);
@@ -89,7 +90,7 @@ impl MarkReader<'_> {
             } else if covered.ends {
                 self.unguess_cap();
             }
-            // Under a cap what was to be shown may be in another slice.
+            // Under a cap the window may be in another slice.
             let falls_short = !covered.ends && !(covered.from..covered.to).contains(&probe.new);
             let again = self.slice_of(probe).filter(|again| (cap.is_some() || falls_short) && *again != slice);
             match again {
@@ -104,15 +105,16 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Returns the silent cap that a short answer shows that ends before the offset that it was asked for; and that any
-    /// short page shows, because under a cap a page that is not the first is another one, of another size. It must be
-    /// asked for again.
+    /// Returns the silent cap that a short answer shows, if it ends before the offset that it was asked for. Any short
+    /// page shows one, because under a cap a page that is not the first is another page, of another size. Such a slice
+    /// must be asked for again.
     fn cap_of(&self, view: &View, offset: u64) -> Option<u32> {
         let count = u32::try_from(view.len()).ok()?;
         let (honoured, cap) = (self.asker.ledger.honoured(), self.asker.sizes.cap);
         let least = honoured.by_walk().max(LEAST_CAP);
         let is_new = cap.is_none_or(|cap| cap > count) && count >= least && !self.caps.guessed;
         let falls_short = self.request.paging.family == Family::Page || view.reaches() <= offset;
+        // Test: `an_answer_that_the_end_makes_short_is_no_cap`.
         let counted = view.answer.total.is_some_and(|total| total.value == view.reaches());
         let is_fixed = counted || matches!(self.request.paging.sizes, Sizes::Fixed(_));
         (falls_short && view.short && !view.is_empty() && is_new && !is_fixed).then_some(count)
@@ -131,7 +133,7 @@ impl MarkReader<'_> {
         Covered { from: view.begins, to: view.reaches(), ends: view.ends || nothing, starts: view.from_start }
     }
 
-    /// Looks at one window after the other; where there is none left, what was seen decides.
+    /// Looks at one window after the other. If none is left, the marks that were seen decide.
     async fn look_elsewhere(&mut self) -> MarkNext {
         while self.asker.left() > AFTER_SEARCH_REQUESTS
             && let Some(probe) = self.search.as_mut().and_then(MarkSearch::next)
@@ -153,7 +155,8 @@ impl MarkReader<'_> {
         let Landmark::Marks(sightings) = &mut self.boundary else { return Err(self.lost()) };
         match sightings.decide() {
             Some(decision) if left > 0 => {
-                // Few marks are left: what stands around them, beyond the reach of the search too, is looked at once more.
+                // Few marks are left: the items around them are looked at once more, beyond the reach of the search too. Test:
+                // `marks_that_a_search_missed_are_seen_beside_those_it_found`.
                 (self.stand.offset, self.effort.closer) = (sightings.offset(&decision), 1);
                 sightings.look_closer();
                 Ok(MarkTurn::Window)
@@ -163,9 +166,8 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Goes on after a look at all the list within reach, with a second look at the deciding marks and their
-    /// neighbours: there may be marks that were not seen because the list changed meanwhile. Then the marks that were
-    /// seen decide.
+    /// Looks once more at the deciding marks and their neighbours, after all the list within reach was looked at: some
+    /// marks may have been missed because the list changed meanwhile. Then the marks that were seen decide.
     async fn look_beside(&mut self) -> MarkNext {
         let Landmark::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let (decision, beside) = (sightings.decide(), sightings.beside());
@@ -184,7 +186,7 @@ impl MarkReader<'_> {
                 return Ok(MarkTurn::Ask(vec![slice.into()]));
             }
         }
-        // Where the last page comes again, nothing tells how the answers lie to each other.
+        // Where the last page comes again, the places of answers relative to each other are not known.
         let seen = matches!(beside, Beside::Seen) && !self.request.paging.repeats_last_page;
         match decision.filter(|decision| !decision.open || seen) {
             Some(decision) => {

@@ -1,7 +1,8 @@
 //! The answers in which a boundary's marks were seen, and their evidence of its place.
 //!
-//! A single answer decides if it shows enough, because its items are known to be in that order. Only if all the list
-//! within reach was looked at, and no answer shows enough, are the answers taken together, by their expected offsets.
+//! A single answer decides if it shows enough marks, because its items are known to be in that order. Only after all
+//! the list within reach was looked at, and no answer showed enough, are the answers taken together, by their expected
+//! offsets.
 
 use super::{
     super::{mark::Marker, order::Order},
@@ -19,11 +20,11 @@ pub(super) struct Sightings {
     way: Way,
     /// The expected offset of the boundary.
     boundary: u64,
-    /// The place was read in this request: a mark that is where it was a moment ago has not moved.
+    /// True if the place was read in this request: a mark that is where it was a moment ago has not moved.
     fresh: bool,
     /// The answers, and the marks that each shows.
     views: Vec<(View, Vec<Sight>)>,
-    /// From this answer on, the deciding marks are looked at once more.
+    /// The index of the first answer that looked at the deciding marks once more.
     closer: Option<usize>,
 }
 
@@ -39,7 +40,7 @@ struct Stretch {
 /// The knowledge of the list beyond one side of a stretch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StretchEdge {
-    /// There may be more items.
+    /// More items may be there.
     Open,
     /// No item is there.
     Reached,
@@ -65,7 +66,7 @@ pub(super) struct Found {
 pub(super) enum Beside {
     /// They were seen.
     Seen,
-    /// So many items are to be seen on this side, from this offset on.
+    /// They are to be asked for: on this side, from this offset on, this number of items.
     Ask(Way, u64, u64),
     /// They cannot be seen.
     Unreachable,
@@ -77,8 +78,8 @@ pub(super) struct Decision {
     place: Place,
     view: usize,
     cut: usize,
-    /// An item that was not served may be right before the page: the page begins with its answer, and the mark there is
-    /// not the next one.
+    /// True if an unserved item may stand right before the page: the page begins with its answer, and the mark there is
+    /// not that of the next item.
     pub(super) open: bool,
 }
 
@@ -108,8 +109,8 @@ impl Sightings {
         self.views.iter().rev().map(|(view, _)| view).find(|view| !view.is_empty())
     }
 
-    /// Returns whether the upstream ignores the place that its answers are asked for: the second answer is the first
-    /// one again, which does not end the list.
+    /// Returns whether the upstream ignores the place that is asked for: each later answer is the first one again,
+    /// which does not end the list.
     pub(super) fn begin_anywhere(&self) -> bool {
         let views = || self.views.iter().map(|(view, _)| view).filter(|view| !view.is_empty());
         let start = views().find(|view| view.slice.begins().0 == 0 && !view.ends && !view.short);
@@ -119,8 +120,7 @@ impl Sightings {
         })
     }
 
-    /// Looks at an answer. Returns the place at which the page begins, if that is certain without a look at more of the
-    /// list.
+    /// Adds an answer. Returns the place at which the page begins, if the answer alone makes it certain.
     pub(super) fn look(&mut self, view: View, order: &Order, marker: &Marker) -> Option<Decision> {
         let sights = self.line.sight(&view, self.boundary, self.way, order, marker);
         self.views.push((view, sights));
@@ -128,14 +128,15 @@ impl Sightings {
         self.decide_by(last).filter(|decision| self.is_settled(last, decision))
     }
 
-    /// Marks that the deciding marks are looked at once more.
+    /// Notes that the answers from now on look at the deciding marks once more.
     pub(super) fn look_closer(&mut self) {
         self.closer = Some(self.views.len());
     }
 
-    /// Returns the decision of all answers together, after a look at all the list within reach: of each mark the last
-    /// answer that showed it counts, in their expected order. If the deciding marks were looked at once more, those
-    /// answers must show the place, and in the part that they cover no earlier sighting counts.
+    /// Returns the decision of all answers together, after all the list within reach was looked at. Of each mark the
+    /// last answer that showed it counts; the sequence is that of their expected offsets. If the deciding marks were
+    /// looked at once more, those answers must show the place, and earlier sightings in the part that they cover don't
+    /// count.
     pub(super) fn decide(&self) -> Option<Decision> {
         let (stretch, since) = (self.stretch(), self.closer.unwrap_or(0));
         let is_stale = |index: usize, at: u64| {
@@ -152,7 +153,7 @@ impl Sightings {
             }
         }
         let place = place::decide(&seen.iter().map(|(seen, ..)| *seen).collect::<Vec<_>>(), self.line.passed)?;
-        // Beside the place there is a mark, or one on either side, each in an answer of its own.
+        // The marks on both sides of the place may be in different answers: the best of these is chosen.
         let beside = seen.iter().filter(|(_, view, _)| *view >= since).filter_map(|(seen, view, at)| {
             let (after, before) = (seen.at + 1 == place.cut, seen.at == place.cut);
             let second = after == (self.way == Way::Forward);
@@ -214,7 +215,7 @@ impl Sightings {
     /// Returns the expected offset of the place that was decided for.
     pub(super) fn offset(&self, decision: &Decision) -> u64 {
         let (view, cut) = (&self.views[decision.view].0, decision.cut);
-        // Where items are hidden, the items after the last one shown are not known.
+        // Hidden items may follow the last item before the place: the page is expected right after that item.
         let after_last = cut.checked_sub(1).map(|last| view.offset_of(last).saturating_add(1));
         after_last.unwrap_or(u64::MAX).min(view.offset_of(cut))
     }
@@ -253,8 +254,8 @@ impl Sightings {
         Some(self.decision(place, index, cut, at_cut))
     }
 
-    /// Returns a place right before the item `cut` of an answer, with a mark right after it, in the direction of
-    /// reading.
+    /// Returns a place right before the item `cut` of an answer. `at_cut` is the rank of the mark right after it, in
+    /// the direction of reading.
     fn decision(&self, place: Place, view: usize, cut: usize, at_cut: Option<usize>) -> Decision {
         let answer = &self.views[view].0;
         let at_edge = match self.way {
@@ -278,13 +279,13 @@ impl Sightings {
         if self.way == Way::Forward { place } else { -place }
     }
 
-    /// Returns whether a decision stands without a look at more of the list.
+    /// Returns whether an answer alone makes a decision certain.
     ///
-    /// A decision is certain when all marks are seen, or a single one that was read a moment ago, at its expected
-    /// place, right beside the boundary; and when the missing marks could not change it, wherever they are. Else, if no
-    /// other answer shows those, two neighbours side by side are enough, if the missing marks were beside others, or
-    /// are where they are expected: that is the rest after the others were deleted, and the two together have not
-    /// moved.
+    /// A decision is certain if all marks are seen; if a mark right beside the boundary stands at its expected place
+    /// and was read a moment ago; or if the missing marks could not change it, wherever they are. Otherwise, and if no
+    /// other answer shows the missing marks, two neighbouring marks side by side are enough, if the missing ones would
+    /// be in view or the two are at their expected places: the others were deleted, and the two have not moved
+    /// together.
     fn is_settled(&self, index: usize, decision: &Decision) -> bool {
         let (view, sights) = &self.views[index];
         let (all, passed) = (self.line.marks.len(), self.line.passed);
@@ -292,6 +293,8 @@ impl Sightings {
             let at = view.begins.saturating_add(sight.place as u64);
             self.line.is_in_place(sight.rank, at, self.boundary, self.way)
         };
+        // Only the marks right beside the boundary pin it. Test:
+        // `an_item_read_a_moment_ago_is_no_proof_unless_it_is_the_last`.
         let is_beside = |sight: &Sight| sight.rank == passed || sight.rank + 1 == passed;
         let read_now = self.fresh && sights.iter().any(|sight| is_beside(sight) && is_in_place(sight));
         if decision.open || sights.len() == all || read_now {
@@ -311,6 +314,7 @@ impl Sightings {
             return false;
         }
         let seen = self.seen_in(index);
+        // Test: `two_that_moved_together_do_not_decide_while_the_others_are_unseen`.
         let in_pair = |sight: &&Sight| {
             let at = self.along(sight.place as u64);
             seen.iter().any(|next| next.rank == sight.rank + 1 && next.at == at + 1)

@@ -1,5 +1,5 @@
-//! The search for the end of a list: at a total, further on where there is more, between the last item that is there
-//! and the first offset that is empty.
+//! The search for the end of a list: first at the total; then further on as long as items come; then by halving between
+//! the last item and the first offset that is empty.
 
 use super::{Landmark, MarkNext, MarkReader, MarkTurn, seam::MarkSeam, view::View};
 use crate::pagination::{
@@ -13,9 +13,9 @@ use crate::pagination::{
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     aim: u64,
-    /// An item was there up to here.
+    /// The offset up to which items were seen.
     low: u64,
-    /// The offset at which no item was.
+    /// The least offset at which no item was seen.
     high: Option<u64>,
     strides: u32,
     /// The seam after the last answer that had any items.
@@ -28,13 +28,14 @@ impl Tail {
         Self { aim, ..Self::default() }
     }
 
-    /// Returns the window that would show the end, and so many items before it.
+    /// Returns the window that should show the end and `need` items before it.
     pub(super) fn window(&self, need: u64) -> Window {
         let from = self.aim.saturating_sub(need + 1);
         Window { from, to: self.aim.saturating_add(1), before: TAIL_MARGIN, after: TAIL_MARGIN }
     }
 
-    /// Adds an answer that does not show the end, of a list with hidden items and of this length.
+    /// Adds an answer that does not show the end of a list with hidden items, whose total is this. Returns whether
+    /// there is a new place to look at.
     fn saw_some(&mut self, view: &View, total: u64) -> bool {
         let aim = match view.reaches() < total {
             true => total,
@@ -44,7 +45,8 @@ impl Tail {
         std::mem::replace(&mut self.aim, aim) != aim
     }
 
-    /// Adds an answer that does not show the end, and aims anew. `false` if no new place is left to look at.
+    /// Adds an answer between these offsets that does not show the end, and aims anew. Returns whether there is a new
+    /// place to look at.
     fn saw(&mut self, from: u64, to: u64, total: Option<Total>) -> bool {
         if from == to {
             self.high = Some(self.high.map_or(from, |high| high.min(from)));
@@ -73,13 +75,13 @@ impl Tail {
 }
 
 impl MarkReader<'_> {
-    /// Goes on after an answer that does not show the end of the list.
+    /// Returns the next turn after an answer that does not show the end of the list.
     pub(super) async fn missed_tail(&mut self, view: View, confirming: bool) -> MarkNext {
         self.asker.searching = true;
         let Landmark::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         let count = u32::try_from(view.len()).ok();
         if confirming && count.is_some() && count == self.caps.suspected && count < Some(view.slice.size().0) {
-            // The same number of items once more is a cap, and under it a page is another page.
+            // A second answer with the same number of items is cut by a cap, under which a page is another page.
             self.caps.confirm(&mut self.asker.sizes);
             *tail = Tail::new(tail.aim);
             return Ok(MarkTurn::Window);
@@ -104,7 +106,7 @@ impl MarkReader<'_> {
         let seam = MarkSeam::new(&view, Way::Forward, &self.request).filter(|_| is_something);
         let Landmark::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         tail.seam = seam.or_else(|| tail.seam.take());
-        // Where the last page comes again, only that follows a short answer.
+        // Past the end the last page may come again: after a short answer no other place tells more.
         let repeats = view.short && self.request.paging.repeats_last_page;
         if moved && !repeats {
             return Ok(MarkTurn::Window);

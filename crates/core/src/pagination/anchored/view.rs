@@ -19,11 +19,12 @@ pub(super) struct View {
     pub(super) slice: Slice,
     /// The expected offset of its first item.
     pub(super) begins: u64,
-    /// No item comes before it: it was asked from the very start.
+    /// True if no item comes before it: it was asked from the very start.
     pub(super) from_start: bool,
-    /// The answer ends the collection, by its own evidence.
+    /// True if the answer ends the collection, by its own evidence.
     pub(super) ends: bool,
-    /// The answer has fewer items than were asked for, and that proves nothing: either a silent cap or the end.
+    /// True if the answer has fewer items than were asked for, which proves nothing: a silent cap or the end made it
+    /// short.
     pub(super) short: bool,
     /// The number of places of the list that it covers: more than it has items where some are hidden.
     pub(super) span: u64,
@@ -31,7 +32,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Reads an answer.
+    /// Makes a view of an answer, whose end is judged by `belief`.
     pub(super) fn new(answer: Answer, slice: Slice, paging: &Paging, cap: Option<u32>, belief: Belief) -> Self {
         let begins = believed_begin(&answer, slice, paging, cap);
         let from_start = slice.begins().0 == 0 && begins == 0;

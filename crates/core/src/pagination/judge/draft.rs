@@ -1,4 +1,5 @@
-//! The page under way: the boundary that the next answer must prove, the items taken, and the knowledge of both sides.
+//! A page that is being put together: the boundary that the next answer must prove, the items taken, and the knowledge
+//! of more items on both sides.
 
 mod assembly;
 mod take;
@@ -21,9 +22,10 @@ pub(in crate::pagination) use assembly::Verdict;
 pub(in crate::pagination) enum Ground {
     /// The whole list: an answer from the very start begins at its start.
     Whole,
-    /// The items that pass a filter, which should let the anchor through. The start of such a list is the boundary's
-    /// only if the first item does not come after the anchor; if it does, the filter is trusted, and the page
-    /// `checked`. An empty answer proves nothing: the position is lost, and the strategy goes back to the whole list.
+    /// The items that pass a filter, which should let the anchor through. An answer from the start of such a list
+    /// proves the boundary only if its first item does not come after the anchor; if it does, the filter is trusted,
+    /// and the page is `checked`. An empty answer proves nothing: the position is lost, and the strategy goes back to
+    /// the whole list.
     Filtered,
 }
 
@@ -86,7 +88,7 @@ struct WantedPage {
     hint: Hint,
     /// The offset at which the page begins if it can only be served by offset.
     nearest: u64,
-    /// Answers are taken as they came, by offset alone.
+    /// True if answers are taken as they came, by offset alone.
     unchecked: bool,
 }
 
@@ -100,7 +102,7 @@ struct NextBoundary {
     run: u64,
 }
 
-/// The knowledge of more items on both sides of the page; `None` where it is not known yet.
+/// The knowledge of more items on each side of the page; `None` where nothing has shown it yet.
 #[derive(Debug, Default)]
 struct MoreItems {
     before: Option<bool>,
@@ -110,9 +112,9 @@ struct MoreItems {
 /// The facts by which a page is less than exact.
 #[derive(Debug, Default)]
 struct Weakness {
-    /// A fact that the page rests on was seen in two answers only, or is trusted.
+    /// True if a fact that the page rests on was seen only in two answers together, or is trusted.
     checked: bool,
-    /// A fact that the page rests on is not shown at all.
+    /// True if a fact that the page rests on is not shown at all.
     assumed: bool,
 }
 
@@ -121,7 +123,7 @@ struct Weakness {
 pub(in crate::pagination) struct Draft {
     wanted: WantedPage,
     next: NextBoundary,
-    /// All items up to the end are taken, of which the last `limit` are kept.
+    /// True while all items up to the end are taken, of which the last `limit` are kept.
     to_the_end: bool,
     views: Vec<Evidence>,
     taken: Vec<Taken>,
@@ -129,7 +131,7 @@ pub(in crate::pagination) struct Draft {
     weakness: Weakness,
     drift: Option<i64>,
     total: Option<Total>,
-    /// The offset at which the list was seen to end, whatever the counts.
+    /// The offset at which two answers agree that the list ends, against any count.
     ended_at: Option<u64>,
     /// The number of empty answers that were passed over after the offset that is asked for.
     skipped: u32,
@@ -159,7 +161,7 @@ impl Draft {
             Position::End => (Boundary::Tail, hint.total.unwrap_or(hint.offset.0)),
             Position::After(anchor) => (Boundary::After { anchor: anchor.clone(), whole: false }, hint.offset.0),
             Position::Before(anchor) => (Boundary::Before { anchor: anchor.clone(), whole: false }, hint.offset.0),
-            // Only the hint of these is known here.
+            // These name no item by its keys: their hint is all that counts here.
             Position::AfterPivot(_)
             | Position::BeforePivot(_)
             | Position::AfterMarks(_)
@@ -174,7 +176,7 @@ impl Draft {
             to_the_end: matches!(boundary, Boundary::Tail),
             wanted: WantedPage { order, ground, limit: limit as usize, hint, nearest, unchecked },
             next: NextBoundary { boundary, offset, run: u64::from(hint.run) },
-            // One answer makes most pages.
+            // Most pages are made of one answer.
             views: Vec::with_capacity(1),
             taken: Vec::new(),
             more: MoreItems::default(),
@@ -255,8 +257,8 @@ impl Draft {
         self.taken.is_empty() && self.more.before == Some(false) && self.more.after == Some(false)
     }
 
-    /// Marks that more items follow in the direction of reading, as a count shows. Answers that prove no end may still
-    /// claim one.
+    /// Notes that more items follow in the direction of reading, by the claim of an answer. A claim proves no end, but
+    /// may say that there is more.
     pub(in crate::pagination) fn goes_on(&mut self) {
         match self.way() {
             Way::Forward => self.more.after = Some(true),
@@ -264,7 +266,7 @@ impl Draft {
         }
     }
 
-    /// Marks that no item is at the offset that was asked for, nor after it.
+    /// Notes that no item is at the offset that was asked for, nor after it.
     pub(in crate::pagination) fn end_here(&mut self) {
         self.more.after = Some(false);
     }

@@ -1,4 +1,5 @@
-//! The end of the list: only the evidence of the same statement counts.
+//! The end of the list, which only evidence of the answer's own slice proves: a count is a statement of its own, made
+//! at another time.
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,8 @@ pub(in crate::pagination) struct Honoured {
 }
 
 impl Honoured {
-    /// Returns the state before this page, of a walk that has seen these sizes filled: anywhere, and beyond the start.
+    /// Returns the state at the beginning of a page, of a walk that has seen these sizes filled: anywhere, and beyond
+    /// the start.
     pub(in crate::pagination) fn before(by_walk: u32, beyond_start: u32) -> Self {
         Self { by_walk, by_page: 0, beyond_start }
     }
@@ -35,7 +37,7 @@ impl Honoured {
     pub(in crate::pagination) fn learn(&mut self, answer: &Answer, slice: Slice, paging: &Paging) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let asked = slice.size().0;
-        // Where items are hidden, the upstream looks at no fewer rows than come.
+        // Where items are hidden, the upstream has looked at no fewer rows than it gave.
         let filled = count == answer.size.unwrap_or(asked).min(asked) || (paging.hidden && count <= asked);
         if filled {
             self.by_walk = self.by_walk.max(count);
@@ -88,9 +90,9 @@ pub(in crate::pagination) enum Witness {
     /// No other answer was asked for.
     #[default]
     None,
-    /// An earlier answer ended at the same item.
+    /// An earlier answer of the page ended at the same item.
     Same,
-    /// Besides, a request after all that was asked for there brought no item.
+    /// An earlier answer ended at the same item, and a request after all that was asked for there brought no item.
     SameAndNothingBeyond,
 }
 
@@ -120,25 +122,25 @@ pub(in crate::pagination) struct Belief {
     pub(in crate::pagination) places: PlaceAgreement,
 }
 
-/// The statement of an answer about the end.
+/// The conclusion from an answer about the end of the list.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct End {
-    /// The answer ends the collection.
+    /// True if the answer ends the collection.
     pub(in crate::pagination) ends: bool,
-    /// The answer has fewer items than were asked for, and that proves nothing.
+    /// True if the answer has fewer items than were asked for, and that proves nothing.
     pub(in crate::pagination) short: bool,
-    /// The size of the answer seems to be capped: it is short, and claims that there is more.
+    /// True if the size of the answer seems to be capped: it is short, and claims that there is more.
     pub(in crate::pagination) capped: bool,
-    /// No single answer proves the end: two agree on it, or an answer and a count.
+    /// True if no single answer proves the end: two agree on it, or an answer and a count.
     pub(in crate::pagination) checked: bool,
 }
 
 impl End {
     /// Returns whether an answer ends the collection.
     ///
-    /// A flag that the dialect marks as coming from the slice proves the end, and so does a short answer where the dialect
-    /// vouches that sizes are honoured. Any other short answer needs a second witness, because caps differ and change, rows
-    /// are hidden after the limit, and answers are cut by bytes and by time:
+    /// A flag that the dialect marks as coming from the slice proves the end, and so does a short answer if the dialect
+    /// vouches that sizes are honoured. Any other short answer needs a second witness, because caps differ and change,
+    /// rows are hidden after the limit, and answers are cut by bytes and by time:
     ///
     /// - a claim in the same answer that no item follows (an exact total of just what was reached, a flag, a missing
     ///   link), against a size that the walk has seen honoured: `checked` where only the first answer of the walk filled
@@ -164,6 +166,7 @@ impl End {
         belief: Belief,
     ) -> Self {
         let count = answer.items.len();
+        // A 404 for a while, or for rows beyond a depth, is no end: `regressions/without-statuses-only-aim.txt`.
         if answer.standing == Standing::PastEnd {
             return Self::proven(!holds(Rule::StatusesOnlyAim));
         }
@@ -181,19 +184,21 @@ impl End {
             return Self::proven(true);
         }
         if paging.hidden {
-            // The number of hidden items is unknown.
+            // A short answer may be one whose other items are hidden. Test: `statuses_empty_answers_and_hidden_items_end_nothing`.
             return Self::proven(false);
         }
         let used = answer.size.unwrap_or(u32::MAX).min(slice.size().0);
+        // A filled answer proves nothing: the list may go on. More items than were asked for show nothing either.
         if count >= used as usize {
             return Self::proven(false);
         }
         let more_is_shown = paging.end == EndEvidence::Flag && answer.more == Some(true);
         let more_is_said = answer.more == Some(true) || answer.total.is_some_and(|total| total.value > reached);
+        // Test: `shortness_alone_ends_nothing_unless_the_dialect_vouches_for_sizes`.
         if !more_is_said && (paging.end == EndEvidence::ShortPage || !holds(Rule::ShortProvesNothing)) {
             return Self::proven(true);
         }
-        // No cap lowers a size that can't be chosen.
+        // A fixed size can't be chosen, and no cap lowers it.
         let is_fixed = matches!(paging.sizes, Sizes::Fixed(_));
         let is_below = |size: u32| count < used.min(size) as usize;
         // Test: `a_count_ends_no_page_that_only_a_size_of_the_first_page_places`.
@@ -211,6 +216,8 @@ impl End {
             _ if over_is_said && !more_is_said && is_below(belief.honoured.size()) => {
                 Self::seen(!(is_placed && is_size_sure))
             }
+            // Two readings that agree overrule a count of more. Test:
+            // `an_end_that_two_answers_show_is_the_end_whatever_a_count_says`.
             Witness::SameAndNothingBeyond if !more_is_shown && is_below(belief.honoured.size_now()) => Self::seen(true),
             Witness::Same if is_below(belief.honoured.size_now()) && !more_is_said => Self::seen(true),
             _ if from_start && answer.total.is_some_and(|total| total.exact && total.value == count as u64) => {

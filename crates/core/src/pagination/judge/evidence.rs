@@ -1,9 +1,9 @@
-//! The evidence of one answer: its items are sorted as declared or not, a boundary stands among them or not, and it
-//! ends the collection or not.
+//! The evidence of one answer: whether its items are in the declared order, whether a boundary stands among them, and
+//! whether it ends the collection.
 //!
 //! Ties that the upstream does not order are used as whole runs only: an answer must reach past a run of equal strong
-//! keys on both sides before any item of it counts, because the same items may come in another order in the next answer.
-//! Within a run the items are ordered by id here.
+//! keys on both sides before any item of it counts, because the same items may come in another order in the next
+//! answer. Within a run the gateway orders the items by id.
 
 mod check_order;
 mod stand;
@@ -33,22 +33,22 @@ pub(in crate::pagination) use stand::{Stand, Unplaced};
 /// Places in the arrangement are counted from 0; the item at place *p* is expected at offset `begins + p`.
 #[derive(Debug)]
 pub(in crate::pagination) struct Evidence {
-    /// The question.
+    /// The slice that was asked for.
     pub(super) slice: Slice,
     pub(super) answer: Answer,
     pub(super) offsets: CoveredOffsets,
-    /// No item comes before it: it was asked from the very start, or it ends the flipped list.
+    /// True if no item comes before it: it was asked from the very start, or it ends the flipped list.
     pub(super) from_start: bool,
-    /// The statement of the answer about the end; its `checked` is also of an end that a count tells.
+    /// The conclusion about the end; its `checked` is also true of an end that a count places.
     pub(super) end: End,
-    /// The seam of the answer was seen in two answers that agree, not in one.
+    /// True if the answer was joined of two answers that agree, so that a seam within it was not seen in one.
     pub(super) checked: bool,
     /// The edges of the answer that are assumed to be at the boundary, or to be the end, without evidence.
     pub(super) assumed: Assumed,
-    /// The answer is the page that was asked for, of a smaller size than was asked for, and so stands before that
-    /// place.
+    /// True if the answer is the page of the number that was asked for, but of a smaller size, so that it stands before
+    /// the place asked for.
     pub(super) falls_short: bool,
-    /// The answer covers more offsets than it has items; the rest is hidden.
+    /// True if the answer may cover more offsets than it has items, because the rest is hidden.
     pub(super) hides: bool,
     pub(super) arranged: Arrangement,
 }
@@ -67,7 +67,7 @@ pub(super) struct CoveredOffsets {
 /// The items of an answer by place, and the places that can be used.
 #[derive(Debug)]
 pub(super) struct Arrangement {
-    /// The items by place, if that is not the upstream's own sequence.
+    /// The indices of the items by place; `None` if that is the upstream's own sequence.
     places: Option<Vec<u32>>,
     /// The number of items of the longest run of equal strong keys, as far as it is in view; 0 if runs were not looked
     /// at.
@@ -142,7 +142,8 @@ impl Evidence {
             offsets: CoveredOffsets { begins: asked_to.saturating_sub(covered), asked_to, covers_to: 0 },
             from_start: view.end.ends,
             end: End { ends: view.from_start, short: false, capped: false, checked: false },
-            // The end of the flipped list is the start of the list.
+            // The end of the flipped list is the start of the list, and is no surer. Test:
+            // `the_start_is_as_sure_as_the_end_of_the_flipped_list`.
             checked: view.end.checked,
             falls_short: false,
             ..view
@@ -152,9 +153,9 @@ impl Evidence {
     }
 
     /// Joins two neighbouring answers that no single answer could replace: one was read again after the other and was
-    /// the same, so no item moved across the seam in between. A later answer that is empty, or the last page that
-    /// `comes_again`, is the end, unless a count contradicts it: a list that was `recounted` meanwhile may differ from
-    /// its count by the changes, though never by more items than were asked for.
+    /// the same, so no item moved across the seam in between. If the later answer is empty, or the last page that
+    /// `comes_again`, the earlier one is the end, unless a count contradicts that. The count of a list that was
+    /// `recounted` meanwhile may differ by the changes, though never by more items than were asked for.
     ///
     /// # Errors
     ///
@@ -170,6 +171,7 @@ impl Evidence {
         let Self { offsets: CoveredOffsets { begins, asked_to, .. }, from_start, hides, .. } = earlier;
         let mut answer = earlier.answer;
         let counted = later.answer.total.or(answer.total).map_or(0, |total| total.value);
+        // Test: `a_count_of_one_more_denies_the_end_unless_the_list_was_counted_anew`.
         let all_counted = counted
             <= match (hides, recounted) {
                 (true, _) => later.offsets.covers_to,
@@ -177,7 +179,8 @@ impl Evidence {
                 (false, false) => reaches,
             };
         let nothing_after = later.is_empty() || comes_again;
-        // A count of fewer items than come is of another time, and shows nothing of hidden items.
+        // A count of fewer items than came is of another time, and shows nothing about hidden items. Test:
+        // `a_count_of_fewer_than_come_is_no_end_of_what_is_hidden`.
         let counts_all = later.answer.total.is_some_and(|total| total.exact && total.value >= later.shown_to());
         let covered = hides && counts_all && all_counted;
         let shown = !answer.items.is_empty() || from_start;
@@ -199,18 +202,19 @@ impl Evidence {
         Ok(view)
     }
 
-    /// Takes an answer as it came, by its offsets alone.
+    /// Makes evidence of an answer as it came, by its offsets alone: its order is not checked.
     #[must_use]
     pub(in crate::pagination) fn unchecked(answer: Answer, slice: Slice, paging: &Paging, belief: Belief) -> Self {
         let (begins, counted) = believed_begin(&answer, slice, paging, belief);
-        // An answer from the very start begins there, whatever it claims.
+        // An answer that was asked from the very start begins there, whatever offset it names.
         let from_start = slice.begins().0 == 0;
         let mut end = End::judge(&answer, slice, begins, from_start, paging, belief);
-        // A count that places an answer implies by itself that no item follows: that is no second witness.
+        // A count that places an answer implies by itself that no item follows, so it is no second witness. Test:
+        // `a_count_that_places_an_answer_is_no_second_evidence_of_its_end`.
         end.checked |= end.ends && counted;
         let used = answer.size.unwrap_or(u32::MAX).min(slice.size().0);
         let asked_to = begins.saturating_add(u64::from(if paging.hidden { used } else { slice.size().0 }));
-        // A dialect declares no least size that its upstream would not honour.
+        // The least size of a dialect counts as honoured.
         let honoured = belief.honoured.size();
         let sure = used.min(honoured.max(plan::size_within(paging, honoured).0));
         let covers_to = match slice {
@@ -256,7 +260,7 @@ impl Evidence {
         self.end.ends = true;
     }
 
-    /// Returns the question.
+    /// Returns the slice that was asked for.
     pub(in crate::pagination) fn slice(&self) -> Slice {
         self.slice
     }
@@ -302,7 +306,7 @@ impl Evidence {
         self.arranged.longest_run
     }
 
-    /// Returns whether the items at these places are there by assumption.
+    /// Returns whether an item at these places counts only because an edge of the answer is assumed to be the boundary.
     pub(in crate::pagination) fn assumes(&self, mut places: impl Iterator<Item = usize>) -> bool {
         self.assumed.any() && places.any(|place| !self.arranged.sure.contains(&place))
     }
@@ -329,7 +333,7 @@ impl Evidence {
         }
     }
 
-    /// Returns the least length of the list, as far as the items show.
+    /// Returns the least length of the list that the items show: the offset after the last of them, 0 if there is none.
     #[must_use]
     pub(in crate::pagination) fn shown_to(&self) -> u64 {
         if self.is_empty() { 0 } else { self.offsets.begins.saturating_add(self.len() as u64) }
@@ -414,9 +418,10 @@ impl Evidence {
             && (0..self.len()).all(|place| self.answer.item(self.item(place)) == other.answer.item(other.item(place)))
     }
 
-    /// Returns whether another answer, asked for after this one, is the end of the list once more. Where ties are
-    /// shuffled, a part of a run may come twice by chance: only items before another run can't come again after it, nor
-    /// can those that a count leaves no room for.
+    /// Returns whether another answer, asked for after this one, is the end of the list once more. If ties are
+    /// shuffled, a part of a run may come twice by chance: only items before another run can't come again after it, and
+    /// neither can items that a count leaves no room for. Test:
+    /// `a_run_that_comes_in_the_same_sequence_twice_is_not_the_last_page_once_more`.
     #[must_use]
     pub(in crate::pagination) fn comes_again(&self, order: &Order, later: &Self) -> bool {
         let Some(before) = later.len().checked_sub(self.len()).filter(|_| !self.is_empty()) else { return false };
@@ -425,8 +430,7 @@ impl Evidence {
         (0..self.len()).all(same) && (self.end.ends || counted_out || !self.is_loose_run(order))
     }
 
-    /// Returns whether all of it is one run of ties that come in any order: a part of such a run may come twice by
-    /// chance.
+    /// Returns whether all of it is one run of ties that come in any order: such an answer may come twice by chance.
     #[must_use]
     pub(in crate::pagination) fn is_loose_run(&self, order: &Order) -> bool {
         !self.is_empty() && self.is_loose(order, 0) && (1..self.len()).all(|place| self.ties(order, place - 1, place))
@@ -468,7 +472,8 @@ pub(in crate::pagination) fn loose(order: &Order) -> bool {
         && (order.ties == Ties::Unordered || order.strong.iter().any(coarse))
 }
 
-/// Returns whether ties with an anchor are used as whole runs: always, or because its text may have been cut.
+/// Returns whether ties with an anchor are used as whole runs: because those of all items are, or because its text may
+/// have been cut.
 pub(in crate::pagination) fn loose_at(order: &Order, anchor: &Anchor) -> bool {
     let cut = || order.strong.iter().zip(&anchor.keys).any(|(key, value)| value.is_cut(&key.kind));
     loose(order) || (holds(Rule::RunsAreClosed) && cut())
@@ -479,11 +484,12 @@ fn count(neighbours: impl Iterator<Item = usize>) -> u32 {
     u32::try_from(neighbours.count() + 1).unwrap_or(u32::MAX)
 }
 
-/// Returns the expected beginning of an answer. That is the place that the answer names; else, for a page, the size
-/// that was used counts: if fewer items came than were asked for, as many as were honoured in requests before, and the
-/// answer claims that there is more, that number is the size. An answer that names a beginning after the place asked
-/// for is not believed. The second value is whether a count places the answer: as a page that was cut short in silence,
-/// or as the last page that comes again.
+/// Returns the expected offset of an answer's first item, and whether a count places the answer.
+///
+/// That is the place that the answer names. If it names none, a page is placed by the size that was used. A page with
+/// fewer items than were asked for shows that size if it has just as many as were honoured in earlier requests, and
+/// claims that there is more. An offset after the place asked for is not believed. A count places an answer that is a
+/// page which was cut short in silence, or the last page that comes again.
 pub(super) fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, belief: Belief) -> (u64, bool) {
     let (begins, ends) = plan::reach(slice);
     let asked = slice.size().0;
@@ -499,9 +505,8 @@ pub(super) fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, bel
         (None, Slice::Offset { .. }) => begins,
     };
     let count = answer.items.len() as u64;
-    // Where the last page comes again, it ends where the list does. So does a page that reaches farther than there are
-    // items: a page that was cut short in silence is a page of another size, before the place that was asked for. Where
-    // items are hidden, a small number of them shows nothing.
+    // The last page that comes again ends where the list does. So does a page that would reach beyond the total: it was
+    // cut short in silence, so that it is a page of a smaller size. Hidden items make pages short as well.
     let is_cut = matches!(slice, Slice::Page { .. }) && !paging.hidden && (1..u64::from(asked)).contains(&count);
     let is_last =
         |total: u64| (paging.repeats_last_page && total <= begins) || (is_cut && total < begins.saturating_add(count));

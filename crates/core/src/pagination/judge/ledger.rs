@@ -1,5 +1,5 @@
-//! The facts that the answers of one page show beside their items: the sizes that are honoured, and whether counts
-//! agree.
+//! The facts that the answers of one page show beside their items: the sizes that are honoured, the totals, and whether
+//! the places of pages agree.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -23,9 +23,9 @@ pub(in crate::pagination) struct Ledger {
     honoured_before: u32,
     /// The exact total that was told last.
     total: Option<u64>,
-    /// The last total differs from the one before.
+    /// True if the last total differs from the one before.
     recounted: bool,
-    /// Past the end the last page comes again, as its dialect declares or as was seen.
+    /// True if past the end the last page comes again, as its dialect declares or as was seen.
     repeats: bool,
     /// The item that the cursor names, and the first and the last item of each answer by page that tells an exact total.
     /// The budget of requests bounds them.
@@ -41,7 +41,7 @@ struct Edge {
     id: u64,
     /// The offset at which it is believed to be.
     offset: u64,
-    /// The offset is one of the flipped list.
+    /// True if the offset is one of the flipped list.
     is_flipped: bool,
     /// The exact total that its answer tells.
     total: u64,
@@ -77,7 +77,9 @@ impl Ledger {
     /// Opens the ledger of a page at a target, whose hint has the sizes that the walk has seen honoured.
     pub(in crate::pagination) fn new(target: &Target, paging: &Paging) -> Self {
         let hint = &target.hint;
-        // A cursor that is no farther from its end of the list than the largest size may have seen one answer alone.
+        // The walk of a cursor that is no farther from its end of the list than the largest size may have seen only its first
+        // answer, which may have more items than others. Test:
+        // `a_count_ends_no_list_by_a_size_that_the_first_answer_alone_filled`.
         let beyond_start = if hint.offset.0 > u64::from(hint.honoured) { hint.honoured } else { 0 };
         Self {
             honoured: Honoured::before(hint.honoured, beyond_start),
@@ -121,9 +123,10 @@ impl Ledger {
     }
 
     /// Compares the offset of each item with the offset at which an earlier answer, of this page or of the one that the
-    /// cursor is from, showed it. A page stands where its number says only if each page before it has as many items as it
-    /// was asked for: where the first page has more than others, or pages are capped in silence, an item seems to stand
-    /// at two offsets. An item that stands at one offset in both shows that the pages before it are full. Tests: `a_count_ends_no_page_that_stands_at_two_places` and
+    /// cursor is from, showed it. A page stands where its number says only if each page before it has as many items as
+    /// it was asked for: if the first page has more than others, or pages are capped in silence, an item seems to stand
+    /// at two offsets. An item that stands at one offset in both shows that the pages before it are full. Tests:
+    /// `a_count_ends_no_page_that_stands_at_two_places` and
     /// `a_count_ends_no_page_that_stands_elsewhere_than_its_cursor`.
     fn compare_places(&mut self, (slice, is_flipped): (Slice, bool), answer: &Answer, paging: &Paging) {
         let (begins, is_counted) = believed_begin(answer, slice, paging, self.belief(Witness::None));
@@ -151,12 +154,12 @@ impl Ledger {
         self.edges.extend([edge(0), edge(last)]);
     }
 
-    /// Enters that more came after an answer of `count` items than it gave: larger sizes are not honoured any more.
+    /// Enters that more items came after an answer of `count` items, so that larger sizes are not honoured any more.
     pub(in crate::pagination) fn fell_to(&mut self, count: u32) {
         self.honoured.fell_to(count);
     }
 
-    /// Enters that the same items came from two places, and are not the start: the last page comes again past the end.
+    /// Enters that the same items came from two places other than the start: the last page comes again past the end.
     pub(in crate::pagination) fn came_again(&mut self) {
         self.repeats = true;
     }

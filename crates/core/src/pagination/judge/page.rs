@@ -5,7 +5,7 @@ use std::ops::{Deref, Range};
 use crate::json::Span;
 use crate::pagination::{
     answer::{Answer, Total},
-    order::Ties,
+    order::{Order, Ties},
     paging::UpstreamProfile,
     position::{Anchor, Hint, Item, Position, Target},
     unsorted::Unsorted,
@@ -14,7 +14,7 @@ use crate::pagination::{
 /// The place of an item of a page: an answer, and the item's place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ItemPlace {
-    /// Index into [`Page::answers`].
+    /// Index into [`PageFacts::answers`].
     pub answer: u32,
     /// Index into that answer's items.
     pub item: u32,
@@ -25,7 +25,7 @@ pub struct ItemPlace {
 pub struct ByteRun {
     /// The number of items; at least one.
     pub items: usize,
-    /// Index into [`Page::answers`].
+    /// Index into [`PageFacts::answers`].
     pub answer: usize,
     /// The bytes of that answer's body in which they are.
     pub range: Range<usize>,
@@ -192,6 +192,13 @@ impl Page {
     /// Lowers the page to at most this level.
     pub(in crate::pagination) fn lower(&mut self, level: Level) {
         self.level = self.level.min(level);
+    }
+
+    /// Returns whether the answers of a proven page were held to the whole list, in this order. A page by token was held to
+    /// tokens.
+    pub(in crate::pagination) fn is_held_to(&self, order: &Order) -> bool {
+        let whole = ListHeldTo { is_filtered: false, ties: order.ties };
+        self.level < Level::Checked || self.held_to.is_none_or(|held| held == whole)
     }
 
     /// Marks the page as not proven: [`Level::Positional`].

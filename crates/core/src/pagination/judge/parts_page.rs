@@ -216,6 +216,8 @@ impl PartsPage {
             let previous = self.asked.map(|_| before(&page));
             page.facts_mut().previous = previous;
         }
+        // Its parts lead from one place of the list to the next.
+        page.held_to = Some(ListHeldTo { is_filtered: false, ties: self.order.ties });
         Some(page)
     }
 

@@ -1,7 +1,7 @@
 //! Neighbouring slices, some of which are read before and after the others.
 //!
-//! They count only if those are the same the second time, and each seam lies beside one of them, so that no item moved
-//! across it in between. A page that rests on them is `checked` at most.
+//! The slices count only if those that were read twice are the same the second time, and each seam lies beside one of
+//! them: then no item moved across it in between. A page that rests on them is `checked` at most.
 
 use super::{evidence::Evidence, ledger::Ledger};
 use crate::pagination::{order::Order, window::Slice};
@@ -13,8 +13,8 @@ pub(in crate::pagination) enum Unjoined {
     Changed(Box<Evidence>),
     /// The slices don't fit together.
     Apart,
-    /// A slice that was read twice lies within one run of ties, and its neighbours were read once: it looks the same
-    /// though an item of the run has passed through it. The slices, each as it was read last.
+    /// A slice that was read twice lies within one run of ties, and its neighbours were read once: it may look the same
+    /// though an item of the run has passed through it. With the slices, each as it was read last.
     Adrift(Vec<Evidence>),
 }
 
@@ -42,12 +42,12 @@ impl Evidence {
         parts.extend(between.into_iter().map(|part| (part, false)));
         parts.sort_by_key(|(part, _)| part.slice.begins());
         if parts.windows(2).any(|pair| !pair[0].1 && !pair[1].1) {
-            // A row that leaves one of two neighbours draws the next one's first row into it, and no other slice shows
-            // that.
+            // An item that leaves one of two neighbours draws the first item of the next one into it, unseen:
+            // `regressions/a-chain-of-hidden-rows.txt`. Test: `a_seam_beside_no_slice_that_is_read_twice_joins_nothing`.
             return Err(Unjoined::Apart);
         }
         let is_adrift = |three: &[(Self, bool)]| !three[0].1 && !three[2].1 && three[1].0.is_loose_run(order);
-        // Ties may come in any order, so that a row that leaves such a slice is made good by another of its run. Test:
+        // Ties come in any order, so an item that leaves such a slice is replaced by another one of the run. Test:
         // `a_slice_within_one_run_pins_no_seam`.
         let is_adrift = parts.windows(3).any(is_adrift);
         let parts = parts.into_iter().map(|(part, _)| part).collect();
@@ -60,20 +60,20 @@ fn join_all(mut parts: Vec<Evidence>, order: &Order, ledger: &Ledger) -> Option<
     if let Some(end) = parts.iter().position(|part| part.end.ends)
         && parts[end + 1..].iter().all(Evidence::is_empty)
     {
-        // After the end no item was to be expected, at whatever place it was asked for.
+        // Empty answers after the end agree with it, at whatever places they were asked for.
         parts.truncate(end + 1);
     }
     let totals = parts.iter().filter_map(|part| part.answer.total).filter(|total| total.exact);
     if totals.clone().zip(totals.skip(1)).any(|(one, other)| one.value != other.value) {
-        // The list changed between the answers, or they come from replicas of which one lags: two equal readings of one
-        // slice prove nothing about the items in between.
+        // The answers are of two states, or of replicas of which one lags: two equal readings of one slice prove nothing
+        // about the items in between. Test: `replicas_of_which_one_lags_leave_nothing_out`.
         return None;
     }
     let mut steps = Vec::with_capacity(parts.len());
     for pair in parts.windows(2) {
         let [earlier, later] = pair else { continue };
-        // Only of pages of one size does an equal page show that there is no other. Of one place it shows nothing: an
-        // answer that names a false beginning leads back to itself.
+        // Only among pages of one size does an equal page show that no other follows. An answer that names a false
+        // beginning leads back to itself. Test: `an_answer_that_leads_back_to_itself_is_no_end`.
         let elsewhere = earlier.slice.begins() < later.slice.begins();
         let same_size = earlier.slice.size() == later.slice.size();
         let comes_again = ledger.repeats() && elsewhere && same_size && earlier.comes_again(order, later);
@@ -90,9 +90,10 @@ fn join_all(mut parts: Vec<Evidence>, order: &Order, ledger: &Ledger) -> Option<
 
 /// Returns whether no item is between two slices.
 ///
-/// Under a silent cap only pages of one size are neighbours; but an answer that was cut by a limit of bytes or time
-/// leaves a gap before the next page. So the earlier one has all that was asked for, or as many as the later one, or
-/// names the size that it used.
+/// Under a silent cap only pages of one size are neighbours; and an answer that was cut by a limit of bytes or time
+/// leaves a gap before the next page. So the earlier one must have all items that were asked for, or as many as the
+/// later one, or name the size that it used. Tests: `pages_of_two_sizes_are_no_neighbours_under_a_silent_cap`,
+/// `pages_of_which_the_first_was_cut_have_a_gap_between_them`.
 fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool {
     let filled = |part: &Evidence| part.len() == part.slice.size().0 as usize;
     let is_whole = |part: &Evidence| {
@@ -103,11 +104,12 @@ fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool
     let adjoining = match later.slice {
         Slice::Offset { from, .. } => from.0 == earlier.reaches(),
         Slice::Page { .. } if earlier.slice.size() == later.slice.size() => {
-            // An empty page has no item to be neighbour to: two readings show that a list ends there.
+            // No item of an empty page can be missing from between: the two readings show that the list ends there.
             is_whole(earlier) || earlier.len() == later.len() || later.is_empty()
         }
         Slice::Page { .. } => filled(earlier) && in_place,
     };
+    // Test: `a_page_that_says_it_begins_elsewhere_is_no_neighbour`.
     let elsewhere = later.answer.offset.is_some_and(|said| said != later.slice.begins().0);
     adjoining && !elsewhere
 }

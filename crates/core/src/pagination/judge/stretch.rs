@@ -5,9 +5,11 @@ use std::cmp::Ordering;
 use crate::pagination::{
     direction::Side,
     filter::{Comparison, Filter},
+    grain::{self, Widened},
     key::{self, Extent, KeyValue, Operand},
     order::{Direction, Order, SortKey},
     position::Anchor,
+    rules::{self, Rule},
 };
 
 /// A place between items: right before, or right after, all items with these leading keys. Without keys: the start, or the
@@ -108,7 +110,7 @@ impl FilterStretch {
                 Comparison::Null | Comparison::NotNull => {}
                 Comparison::Equal => match value {
                     // Values that are shown more coarsely than they are stored are not all equal to one that is shown.
-                    _ if key.grain.is_some() => return None,
+                    _ if *column < order.strong.len() && !grain::is_stored_as_shown(key, value) => return None,
                     // Between two booleans there is no value.
                     KeyValue::Boolean(boolean) => {
                         let other = KeyValue::Boolean(!boolean);
@@ -129,9 +131,21 @@ impl FilterStretch {
         Some(Self { from, to, compares })
     }
 
-    /// Returns whether an item is in the stretch.
+    /// Returns whether an item is in the stretch, with all that look like it: values may be stored up to one grain before the
+    /// one that is shown.
     pub(super) fn holds(&self, anchor: &Anchor, order: &Order) -> bool {
         let [before, after] = [Side::Before, Side::After].map(|side| PlaceByKeys::beside(anchor, side));
+        let column = self.from.keys.len().saturating_sub(1);
+        let widened =
+            order.strong.get(column).zip(anchor.keys.get(column)).map(|(key, value)| grain::widened(key, value));
+        let before = match widened {
+            Some(Some(Widened::To(moved)))
+                if self.compares && !self.from.keys.is_empty() && rules::holds(Rule::FiltersAreProven) =>
+            {
+                PlaceByKeys { keys: [&anchor.keys[..column], &[moved]].concat(), side: Side::After }
+            }
+            _ => before,
+        };
         self.from.is_within(&before, order) && after.is_within(&self.to, order)
     }
 

@@ -9,14 +9,14 @@ use super::page::{Level, Page, PageFacts, Unfounded};
 /// The evidence of the seams of a page.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct TokenSeams {
-    /// The declared order is relied on.
+    /// True if the declared order is relied on.
     keyed: bool,
-    /// Items may lie between two upstream pages.
+    /// True if items may lie between two upstream pages.
     open: bool,
 }
 
 impl TokenSeams {
-    /// Returns the evidence of no seams.
+    /// Returns the evidence of a page that has no seam yet.
     pub(in crate::pagination) fn new(keyed: bool) -> Self {
         Self { keyed, open: false }
     }
@@ -36,7 +36,7 @@ impl TokenSeams {
         self.open |= open;
     }
 
-    /// Makes a page.
+    /// Makes a page: `checked` if its order was relied on and all its seams were seen, else `anchored`.
     pub(in crate::pagination) fn page(self, facts: PageFacts) -> Page {
         match self.keyed && !self.open {
             true => Page::new(Level::Checked, facts),

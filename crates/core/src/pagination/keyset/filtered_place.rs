@@ -5,13 +5,11 @@ use std::cmp::Ordering;
 use crate::pagination::{
     answer::Answer,
     direction::Side,
+    grain::{self, Widened},
     key::{self, Extent, KeyValue, Operand},
     order::{Direction, Order, SortKey},
     page::ItemPlace,
-    parts::{
-        range,
-        widen::{self, Widened},
-    },
+    parts::range,
     rows,
 };
 
@@ -55,7 +53,7 @@ fn bound(key: &SortKey, value: &KeyValue, side: Side) -> KeyValue {
             ..key.clone()
         },
     };
-    match widen::widened(&key, value) {
+    match grain::widened(&key, value) {
         Some(Widened::To(moved)) => moved,
         Some(Widened::AsShown) | None => value.clone(),
     }

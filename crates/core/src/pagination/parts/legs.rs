@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 
-use super::{
-    range::{self, NullsStand, Part},
-    widen,
-};
+use super::range::{self, NullsStand, Part};
 use crate::pagination::{
     filter::{Comparison, Filter, Filters},
+    grain,
     key::KeyValue,
     order::{Order, SortKey, Ties},
     position::{Anchor, Position},
@@ -109,7 +107,7 @@ fn run(
     let column = order.strong.len();
     let can = filters.columns[column];
     let ((inclusive, can_inclusive), _) = range::comparisons(order.id.direction, can);
-    let narrowed = filters.both && can_inclusive && widen::can_be_filtered(&order.id, id);
+    let narrowed = filters.both && can_inclusive && grain::can_be_filtered(&order.id, id);
     if narrowed {
         equal.push(Filter::Compare { column, comparison: inclusive, value: Some(id.clone()) });
     }
@@ -130,7 +128,7 @@ fn equals(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
             value: None,
         });
     }
-    (filters.columns[column].equal && widen::is_stored_as_shown(key, value)).then(|| Filter::Compare {
+    (filters.columns[column].equal && grain::is_stored_as_shown(key, value)).then(|| Filter::Compare {
         column,
         comparison: Comparison::Equal,
         value: Some(value.clone()),
@@ -152,7 +150,7 @@ fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
     } else if let KeyValue::Boolean(value) = value {
         // There is one other value.
         (Some(Comparison::Equal), Some(KeyValue::Boolean(!value)))
-    } else if can_exclusive && widen::can_be_filtered(key, value) {
+    } else if can_exclusive && grain::can_be_filtered(key, value) {
         (Some(exclusive), Some(value.clone()))
     } else {
         // Which value comes next nothing says: not even between two whole numbers is nothing. Test:
@@ -172,7 +170,7 @@ fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
 
 /// Returns the boolean that comes last in the list.
 fn last_boolean(key: &SortKey) -> bool {
-    !widen::outwards_is_up(key.direction)
+    !grain::outwards_is_up(key.direction)
 }
 
 fn all(filters: impl IntoIterator<Item = Filter>) -> Filter {

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::widen::{self, Widened};
 use crate::pagination::{
     filter::{Comparison, Comparisons, Filter, Filters},
+    grain::{self, Widened},
     key::KeyValue,
     order::{Direction, Nulls, Order, SortKey},
     position::{Anchor, Hint, Position},
@@ -130,7 +130,7 @@ pub(in crate::pagination) fn from_on(
     can: Comparisons,
     (either, is_id): (bool, bool),
 ) -> Option<(Filter, bool)> {
-    if !widen::can_be_filtered(key, value) {
+    if !grain::can_be_filtered(key, value) {
         return None;
     }
     let compare = |comparison, value| Filter::Compare { column, comparison, value: Some(value) };
@@ -143,11 +143,11 @@ pub(in crate::pagination) fn from_on(
         return None;
     }
     let shown = match value {
-        KeyValue::Text(text) if is_cut => KeyValue::Text(widen::whole_characters(text).to_vec()),
+        KeyValue::Text(text) if is_cut => KeyValue::Text(grain::whole_characters(text).to_vec()),
         _ => value.clone(),
     };
     let widened =
-        if is_id || !rules::holds(Rule::FiltersAreProven) { Widened::AsShown } else { widen::widened(key, value)? };
+        if is_id || !rules::holds(Rule::FiltersAreProven) { Widened::AsShown } else { grain::widened(key, value)? };
     match widened {
         Widened::To(moved) if can_inclusive => Some((compare(inclusive, moved), true)),
         Widened::To(moved) if can_exclusive => Some((compare(exclusive, moved), true)),
@@ -157,7 +157,7 @@ pub(in crate::pagination) fn from_on(
                 let alternatives = vec![compare(exclusive, shown.clone()), compare(Comparison::Equal, shown)];
                 return Some((Filter::Or(alternatives), true));
             }
-            match widen::just_before(key, value) {
+            match grain::just_before(key, value) {
                 Some(before) => Some((compare(exclusive, before), true)),
                 // Only of the id is nothing lost that is equal to the anchor.
                 None if is_id => Some((compare(exclusive, shown), false)),

@@ -1,4 +1,4 @@
-//! The sizes that can be asked for, and the one request that holds most.
+//! The sizes that can be asked for, and the request that holds most of a window.
 
 use super::Window;
 use crate::pagination::{
@@ -13,12 +13,12 @@ pub(super) fn page_with(offset: u64, size: u32) -> Slice {
     Slice::Page { number: PageNumber(offset / u64::from(size)), size: PageSize(size) }
 }
 
-/// The sizes that can be asked for, with the cap that is believed.
+/// The sizes that can be asked for under an expected cap.
 pub(super) struct Askable<'a> {
     sizes: &'a Sizes,
-    /// The least.
+    /// The least size; at least 1.
     pub(super) least: u32,
-    /// The largest.
+    /// The largest size under the cap; at least `least`.
     pub(super) most: u32,
     /// The offset beyond which no request may reach.
     depth: u64,
@@ -74,7 +74,7 @@ impl<'a> Askable<'a> {
         }
     }
 
-    /// Returns the one request that holds a window and most of what is wished for around it, with the fewest items.
+    /// Returns the request that holds a window and most of its margins, with the fewest items; `None` if none holds it.
     pub(super) fn one(&self, family: Family, window: Window) -> Option<Slice> {
         if window.len() > u64::from(self.most) {
             return None;

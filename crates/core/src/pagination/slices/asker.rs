@@ -1,5 +1,5 @@
-//! The requests of a page that is read from slices: how many may still be made, and what their answers teach, whatever
-//! becomes of them.
+//! The requests of a page that is read from slices: the budget, and the facts that each answer shows, whatever becomes
+//! of it.
 
 use super::sizes::KnownSizes;
 use crate::pagination::{
@@ -20,9 +20,9 @@ use crate::pagination::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct AskedSlice {
     pub(in crate::pagination) slice: Slice,
-    /// The number of items that the flipped list is believed to have, if the slice is one of that list.
+    /// The expected number of items of the flipped list, if the slice is one of that list.
     pub(in crate::pagination) flipped: Option<u64>,
-    /// The edge of the answer at which the boundary is taken to be, though no answer shows that.
+    /// The edge of the answer at which the boundary is assumed to be, though no answer shows that.
     pub(in crate::pagination) assumed: Option<Side>,
 }
 
@@ -32,7 +32,7 @@ impl From<Slice> for AskedSlice {
     }
 }
 
-/// Why slices have no answers.
+/// The reason why slices were not asked for.
 #[derive(Debug)]
 pub(in crate::pagination) enum Unasked {
     /// The budget is spent.
@@ -62,17 +62,17 @@ pub(in crate::pagination) struct Asker<'p> {
     /// The number of requests made before this page was begun.
     before: u32,
     budget: Budget,
-    /// The place of the page has to be searched for: the page may take as many requests as a search.
+    /// True if the place of the page has to be searched for: the page then has the budget of a search.
     pub(in crate::pagination) searching: bool,
     pub(in crate::pagination) sizes: KnownSizes,
     /// The sizes and counts that the answers show.
     pub(in crate::pagination) ledger: Ledger,
-    /// The number of past-the-end statuses that came from before the end that a count tells.
+    /// The number of past-the-end statuses of slices that begin before the end, by a count.
     ceilings: u32,
 }
 
 impl<'p> Asker<'p> {
-    /// Begins with what the request knows of sizes; `is_first_page`: nothing comes before the page.
+    /// Begins with the sizes that the request knows of; `is_first_page`: no item comes before the page.
     pub(in crate::pagination) fn new(up: &'p mut UpstreamPort, request: &PageRequest, is_first_page: bool) -> Self {
         Self {
             before: up.requests,
@@ -85,7 +85,7 @@ impl<'p> Asker<'p> {
         }
     }
 
-    /// Takes in slices that came before this page was begun, as if they had been asked for here.
+    /// Adds slices that were read before this page was begun, as if they had been asked for here.
     ///
     /// # Errors
     ///
@@ -102,13 +102,13 @@ impl<'p> Asker<'p> {
         budget.saturating_sub(self.up.requests - self.before) as usize
     }
 
-    /// Asks for slices, as many as the budget has left, cut at the depth that the upstream answers where what is left of
-    /// them `is_of_use`. Slices after one that is too deep are left out.
+    /// Asks for slices, as many as the budget allows. A slice that reaches deeper than the upstream answers is cut
+    /// there, if the rest of it `is_of_use`; slices after one that is too deep are left out.
     ///
     /// # Errors
     ///
-    /// [`Unasked::Spent`] and [`Unasked::TooDeep`] where not even the first can be asked for; else [`Refusal::NoList`] and
-    /// [`Refusal::TooDeep`], by what the first answer says of its place.
+    /// [`Unasked::Spent`] and [`Unasked::TooDeep`] if not even the first slice can be asked for; [`Refusal::NoList`]
+    /// and [`Refusal::TooDeep`] if the first answer is a past-the-end status of a place where there should be items.
     pub(in crate::pagination) async fn send(
         &mut self,
         mut asked: Vec<AskedSlice>,
@@ -117,7 +117,7 @@ impl<'p> Asker<'p> {
     ) -> Result<Vec<(AskedSlice, Answer)>, Unasked> {
         asked.truncate(self.left());
         if asked.is_empty() {
-            // A plan without a request would go on for ever.
+            // A page that made a turn without a request would go on for ever.
             return Err(Unasked::Spent);
         }
         let shallow = |asked: AskedSlice| {
@@ -154,7 +154,8 @@ impl<'p> Asker<'p> {
             self.ledger.enter(asked, answer, paging);
             self.sizes.learn(asked.0, answer);
         }
-        // Further answers are speculation: where they are needed, they are asked for again and come first.
+        // Only the first answer can refuse the page. Further ones are speculation: if they are needed, they are asked for
+        // again and come first.
         let mut pairs = pairs;
         if let Some(((slice, _), answer)) = pairs.next()
             && answer.standing == Standing::PastEnd
@@ -164,6 +165,8 @@ impl<'p> Asker<'p> {
             if begins == 0 {
                 return Err(Refusal::NoList);
             }
+            // A count of rows that no client is shown looks like a depth limit, until halving has come down to the rows
+            // that are shown. Test: `an_end_past_which_nothing_is_answered_is_no_depth_limit`.
             self.ceilings += u32::from(self.ledger.total().is_some_and(|total| total > begins));
             if self.ceilings > DEPTH_LOOKS {
                 return Err(Refusal::TooDeep);

@@ -1,5 +1,6 @@
-//! The sizes that an upstream is expected to give, learnt from the answers of a page. Pages by marks learn their cap in
-//! `anchored::MarkReader::profile`. A cap is dropped in `learn` and in `windows::confirm::refute_cap`.
+//! The sizes that an upstream is expected to give, learnt from the answers of a page. Pages by marks choose the cap
+//! that they pass on in `anchored::MarkReader::profile`. A cap is dropped in `learn` and in
+//! `windows::confirm::refute_cap`.
 
 use crate::pagination::{
     answer::Answer,
@@ -27,7 +28,7 @@ impl KnownSizes {
         Self { profile, cap: profile.cap.filter(|_| !is_first_page), last_short: None, last: None }
     }
 
-    /// Takes in an answer, whatever becomes of it.
+    /// Learns from an answer: one that is larger than the known cap refutes it, and one that names a smaller size is a cap.
     pub(super) fn learn(&mut self, slice: Slice, answer: &Answer) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let asked = slice.size().0;
@@ -47,7 +48,7 @@ impl KnownSizes {
     /// that are hidden can give the same number twice as well, and a confirmation refutes that cap (`windows::confirm`).
     pub(super) fn compare_short(&mut self, slice: Slice, answer: &Answer, ledger: &Ledger, paging: &Paging) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
-        // Where the last page comes again past the end, what is short says nothing of a cap.
+        // If the last page comes again past the end, a short answer may be that page.
         let is_most = count >= ledger.honoured().by_page() && answer.size.is_none() && !ledger.repeats();
         if !is_most || !(2..slice.size().0).contains(&count) || paging.hidden {
             return;

@@ -1,9 +1,9 @@
 //! Boundaries that no slice of the list shows from both sides: with pages of one fixed size, every multiple of it.
 //!
 //! There are three ways across, the best first. The flipped list has its seams elsewhere, unless the size divides the
-//! total: one answer shows the boundary, `exact`. Two neighbouring slices show it, one of them read again after the
-//! other: `checked`. And where the route wants only proofs that cost nothing, the boundary is taken to be where it is
-//! believed to be.
+//! total: one answer of it shows the boundary, `exact`. Two neighbouring slices show it, one of which is read again
+//! after the other: `checked`. And if the route wants only proofs that cost no request, the boundary is assumed to be
+//! at its expected place.
 
 use std::ops::Range;
 
@@ -19,10 +19,10 @@ use crate::pagination::{
 };
 
 impl KeyReader<'_> {
-    /// Asks for the offsets on both sides of the boundary that must be seen together, and that none of these slices
+    /// Asks for the offsets on both sides of the boundary, `seam`, which one answer must show and none of these slices
     /// holds.
     pub(super) fn across(&mut self, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> KeyNext {
-        // It only ever falls, so that the way round ends.
+        // The offset only ever falls, so that the loop ends.
         if let Some(offset) = self.offset_by_count() {
             self.draft.believe(offset);
             return Ok(KeyTurn::Window);
@@ -48,11 +48,12 @@ impl KeyReader<'_> {
         };
         let (wanted, other, side) =
             if forward { (later, earlier, Side::Before) } else { (earlier, later, Side::After) };
-        // What was no use so once, as the last page came again perhaps, is read twice after all.
+        // An assumption that led to nothing, as where the last page comes again, is not made twice.
         if self.request.leaves_out_costly_proofs() && self.seams.assumed != Some(wanted) {
             self.seams.assumed = Some(wanted);
             return Ok(KeyTurn::Ask(vec![AskedSlice { assumed: Some(side), ..wanted.into() }]));
         }
+        // The page took its last items from the neighbour: that was its first reading.
         if self.seams.taken_from == Some(other) {
             return Ok(KeyTurn::Seam(KeySeam::beside(other, Held::Taken, vec![wanted])));
         }
@@ -63,15 +64,15 @@ impl KeyReader<'_> {
         Ok(KeyTurn::Seam(if chain.len() > 2 { KeySeam::chain(&chain) } else { KeySeam::new(wanted, vec![other]) }))
     }
 
-    /// Returns two neighbouring slices and those after or before them that the page needs: each seam that was read by
-    /// itself would be read three times. Test: `pages_of_a_fixed_size_are_read_as_one_chain`.
+    /// Returns two neighbouring slices, and the slices after or before them that the page needs, as one chain: seams
+    /// that are read one by one take three requests each. Test: `pages_of_a_fixed_size_are_read_as_one_chain`.
     fn chain(&self, earlier: Slice, later: Slice, window: Window) -> Vec<Slice> {
         let mut chain = vec![earlier, later];
         let left = self.asker.left();
         let has_room = |chain: &[Slice]| KeySeam::requests(chain.len() + 1) <= left;
         match self.draft.way() {
             Way::Forward => {
-                // The item after the page says that there is one, where no count does, and closes a run of ties.
+                // If no count says so, only the item after the page shows that there is one. It also closes a run of ties.
                 let is_needed = aim::is_loose(&self.draft) || self.may_end_at(window.to - 1);
                 let to = if is_needed { window.to } else { window.to - 1 };
                 let mut last = later;
@@ -93,8 +94,8 @@ impl KeyReader<'_> {
         chain
     }
 
-    /// Returns the offset of the boundary of a page that is read backward if the last answer, which came from after the
-    /// end that it counts itself, is the last page once more.
+    /// Returns the offset of the boundary of a page that is read backward, if the last answer was asked for after the
+    /// end that it counts itself: then it is the last page once more, and its count says where it stands.
     fn offset_by_count(&self) -> Option<u64> {
         let leftward = self.draft.way() == Way::Backward && !self.search.bracket.has_begun();
         let view = self.draft.last_view().filter(|_| leftward)?;

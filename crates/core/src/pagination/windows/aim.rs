@@ -12,10 +12,11 @@ use crate::pagination::{
     plan::{MARGIN, Window},
 };
 
-/// Returns the window of believed offsets to ask for: the anchor (or its whole run), the items needed, and one beyond;
-/// with so much of a margin on both sides. Runs of ties are believed to have up to `run` items; 0: that is not known.
+/// Returns the window of believed offsets to ask for: the anchor (or its whole run), the items needed and one more, and
+/// `margin` offsets on both sides. Runs of ties are expected to have up to `run` items; 0 if that is not known.
 pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
     let loose = is_loose(draft);
+    // An answer must reach past whole runs, on both sides.
     let margin = if loose { margin.max(MARGIN) } else { margin };
     let (from, to) = match draft.boundary() {
         Boundary::Start => (0, draft.need() + 1),
@@ -26,6 +27,7 @@ pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
         }
     };
     let mut window = Window { from, to, before: margin, after: margin };
+    // A page by offset begins there whatever item is there: items before it would show nothing.
     if matches!(draft.boundary(), Boundary::At(_)) {
         window.before = 0;
     }
@@ -89,8 +91,8 @@ pub(super) fn is_loose(draft: &Draft) -> bool {
         }
 }
 
-/// Returns the offsets that an answer must show together: the two neighbours of the boundary, or the run of ties around
-/// it and its neighbours. The list is believed to end at `total`.
+/// Returns the offsets that one answer must hold: the two neighbours of the boundary or, where ties are unordered, the
+/// run of ties around it and its neighbours. The list is expected to end at `total`.
 pub(super) fn seam(draft: &Draft, total: Option<u64>) -> Option<Range<u64>> {
     let offset = Some(draft.offset()).filter(|offset| *offset > 0)?;
     // Once the place is found, an answer with one item of the next run adds nothing: the run may go on after it.

@@ -1,5 +1,5 @@
-//! The next request: for the window around the boundary, for the run of ties that was cut, or for the slice from which
-//! a search learns most.
+//! The next request: for the window around the boundary, for a run of ties that was cut, or for the slice from which a
+//! search learns most.
 
 use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Look, Witness, aim, bracket::Aim, seam::KeySeam};
 use crate::pagination::{
@@ -30,7 +30,8 @@ impl KeyReader<'_> {
         if let Some(cut) = self.cut.take() {
             let window = aim::window_of_run(&self.draft, &cut);
             let holding = plan::holding(&self.request.paging, self.asker.sizes.cap, window);
-            // The flipped list has its seams elsewhere: one answer of it may hold the run.
+            // The flipped list has its seams elsewhere: one answer of it may hold the run. Test:
+            // `a_run_over_two_pages_is_shown_by_one_answer_of_the_flipped_list`.
             let is_told_by_items = !matches!(self.draft.boundary(), Boundary::At(_));
             let holding = holding
                 .map(|slice| vec![slice.into()])
@@ -56,14 +57,14 @@ impl KeyReader<'_> {
         self.around(window, self.asker.left())
     }
 
-    /// Asks for a window around the place where the boundary is believed to be, in so many requests at most.
+    /// Asks for a window around the expected place of the boundary, in at most `most` requests.
     pub(super) fn around(&mut self, window: Window, most: usize) -> KeyNext {
         let left = self.asker.left().min(most);
         let mut slices = plan::plan(&self.request.paging, self.asker.sizes.cap, window, self.draft.way(), left);
         if self.request.paging.hidden
             && let Some(total) = self.asker.ledger.total()
         {
-            // Where only small sizes were seen filled, a page takes many answers: those after the end are of no use.
+            // If only small sizes were seen filled, a page takes many answers: those after the counted end are of no use.
             let first = slices.first().copied();
             slices.retain(|slice| Some(*slice) == first || slice.begins().0 < total);
         }
@@ -75,8 +76,7 @@ impl KeyReader<'_> {
         Ok(KeyTurn::Ask(slices.into_iter().map(AskedSlice::from).collect()))
     }
 
-    /// Returns the window around the place where the boundary is believed to be, with so much of a margin on both
-    /// sides.
+    /// Returns the window around the expected place of the boundary, with `margin` offsets on both sides.
     pub(super) fn window(&self, margin: u64) -> Window {
         aim::window(&self.draft, margin, self.asker.sizes.profile.run.max(self.request.profile.run).into())
     }
@@ -84,7 +84,7 @@ impl KeyReader<'_> {
     /// Returns the next place to look for a boundary that was looked for in vain.
     fn aim(&mut self) -> LookAt {
         let widest = plan::most(&self.request.paging, self.asker.sizes.cap);
-        // An answer should fill the page where it finds the boundary, if that leaves it half its items to search with.
+        // An answer that finds the boundary should fill the page too. Half of its items are kept for the search.
         let (lead, tail) = aim::sides(&self.draft);
         let (lead, tail) = (lead.min(widest / 4).max(1), tail.min(widest / 4).max(1));
         match self.search.bracket.aim(widest, widest.saturating_sub(lead + tail), self.asker.ledger.total()) {
@@ -105,8 +105,9 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Asks for the end of the list where it is believed to be, if one answer does not hold all of the page too: the
-    /// items before it are read afterwards. If no page shows the place after the last item, the next page is read too.
+    /// Asks for the end of the list at its expected offset, where no answer holds the whole page too: the items before
+    /// it are read afterwards. If no page shows the place after the last item, the next page is read too. Test:
+    /// `an_end_that_no_page_shows_with_the_last_items_is_found_without_a_total`.
     fn at_the_end(&mut self, offset: u64) -> KeyTurn {
         let (paging, cap) = (&self.request.paging, self.asker.sizes.cap);
         let (from, to) = (offset.saturating_sub(1), offset.saturating_add(1));
@@ -124,12 +125,14 @@ impl KeyReader<'_> {
         if self.asker.searching {
             let times = self.search.asked.iter().filter(|earlier| **earlier == asked).count();
             if times >= WINDOW_LOOKS {
-                // Each look led back to this window: a further one would show the same.
+                // Each answer led back to this window: a further one would show the same. A silent cap of two did that until the
+                // budget was spent: `regressions/budget-under-an-unsaid-cap.txt`.
                 return Err(if self.cut.is_some() { self.run_too_long() } else { self.lost() });
             }
             self.search.asked.push(asked.clone());
         }
-        // A slice that ends at the depth which the upstream answers must reach beyond where the page stands.
+        // A slice that is cut at the upstream's depth must still reach beyond the place of the page. Test:
+        // `beyond_its_depth_a_list_is_refused_at_once`.
         let forward = self.draft.way() == Way::Forward && self.draft.can_be_searched_for();
         let reached = if forward { self.draft.offset() } else { 0 };
         let pairs = self.send(asked, |shallow| plan::reach(shallow).1 > reached).await?;
@@ -151,7 +154,7 @@ impl KeyReader<'_> {
             Err(why) => return Err(self.unasked(why)),
         };
         if self.request.paging.family == Family::Page && self.asker.ignores_sizes(&pairs) {
-            // No search would learn more from further answers.
+            // Every further answer would have as many items. Test: `a_size_parameter_that_is_ignored_costs_no_search`.
             return Err(Refusal::BudgetExceeded.into());
         }
         for (asked, answer) in &pairs {

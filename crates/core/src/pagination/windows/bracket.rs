@@ -1,11 +1,12 @@
 //! The search for a boundary that is not where it was believed to be: brackets, galloping, halving.
 //!
-//! The search ends where `slices::asker` has no request left. All of this is belief: an answer that shows the boundary proves it, wherever it was found. So when the collection
-//! moves under a search, limits that no longer fit are dropped, and the search goes on.
+//! A bracket aims and proves nothing: an answer that shows the boundary proves it, wherever it was found. If the
+//! collection moves under a search, limits that no longer fit are dropped, and the search goes on. The search ends
+//! where `slices::asker` has no request left.
 
 use crate::pagination::direction::Side;
 
-/// The limits that answers without the boundary set to its place.
+/// The limits of the boundary's place, from answers that did not show it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bracket {
     /// The least offset at which the boundary is believed to be.
@@ -46,8 +47,8 @@ impl Bracket {
         self.side
     }
 
-    /// Takes in that the boundary is on this side of an answer between these offsets, which was not asked for because
-    /// the boundary was believed to be there.
+    /// Notes that the boundary is on this side of an answer between these offsets. The answer was not asked for because
+    /// the boundary was expected there, so the search does not begin with it.
     pub(super) fn bound(&mut self, side: Side, begins: u64, reaches: u64) {
         match side {
             Side::After => {
@@ -61,18 +62,20 @@ impl Bracket {
         }
     }
 
-    /// Takes in that the boundary is on this side of an answer between these offsets.
+    /// Notes that an answer between these offsets was asked for in vain, and that the boundary is on this side of it.
     pub(super) fn missed(&mut self, side: Side, begins: u64, reaches: u64) {
         let before = (self.low, self.high);
         self.bound(side, begins, reaches);
+        // An answer that drops a limit shows that the list has moved: galloping begins anew, with short strides.
         let contradicted = before.0.is_some() && self.low.is_none() || before.1.is_some() && self.high.is_none();
         if self.side.is_none() || contradicted {
             (self.side, self.strides) = (Some(side), 0);
         }
     }
 
-    /// Takes in that the boundary is the end of the list, and that an answer which was asked for between these offsets
-    /// ends there. The answer stands where it was asked for only if the list is known to go on up to it.
+    /// Notes that the boundary is the end of the list, and that an answer which was asked for between these offsets
+    /// ends there. The answer stands where it was asked for only if the list is known to go on up to it: where the last
+    /// page comes again, an answer from past the end is that page.
     pub(super) fn ends_with(&mut self, begins: u64, reaches: u64) {
         if self.low.is_some_and(|low| low >= begins) {
             (self.low, self.high) = (Some(reaches), Some(reaches));

@@ -1,11 +1,11 @@
 //! The confirmation of ends: a short answer is the end of the list, or was made short by a cap, by hidden items, or by
 //! a limit of bytes or time.
 //!
-//! Shortness alone ends nothing. Two requests at once tell: the *edge*, from the last item that came on, of a size that
-//! this page's answers have just shown, which a cap or a cut lets through; and one after all that was asked for, which
-//! sees beyond hidden items. If neither finds more, that is the end, `checked`, whatever a count says. Where no answer of
-//! the page had two items yet, a third request shows such a size. If no page shows the place after the last item, the
-//! next page is read, and the short one again.
+//! Shortness alone ends nothing. Two requests, sent at once, decide: the *edge*, from the last item that came on, of a
+//! size that this page's answers have just shown, so that a cap or a cut lets it through; and one after all that was
+//! asked for, which sees beyond hidden items. If neither finds more, that is the end, `checked`, whatever a count says.
+//! If no answer of the page had two items yet, a third request shows that such a size is honoured. If no page shows the
+//! place after the last item, the next page is read, and the short one again.
 
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ impl KeyReader<'_> {
             from.min(last),
             last,
         );
-        // What is inconclusive one way, as the list changes meanwhile, is asked the other way.
+        // A list that changes meanwhile may leave one way undecided: every second attempt takes the other way.
         match confirmation.filter(|_| times.is_multiple_of(2)) {
             Some(confirmation) => {
                 let view = match &held {
@@ -119,7 +119,7 @@ impl KeyReader<'_> {
     /// Asks for the slices that confirm that a short slice ends the list: at its edge, beyond it, and where a size
     /// should be filled.
     async fn confirm(&mut self, confirmation: Confirmation, short: Slice, came: Came) -> KeyNext {
-        // Deeper than the upstream answers nothing can be asked: what is there can't be reached anyway.
+        // Beyond the depth that the upstream answers nothing can be asked for, nor read later: the edge alone decides.
         let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.asker.left() > 1);
         let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
         let fetches = fetches.into_iter().flatten().map(AskedSlice::from).collect();
@@ -128,7 +128,8 @@ impl KeyReader<'_> {
         let beyond = answers.next().filter(|_| beyond.is_some());
         let from_beyond = beyond.as_ref().map(|(_, answer)| answer);
         match confirmation::confirm((asked.slice, edge), from_beyond, &came, self.terms(), &self.asker.ledger) {
-            // Two answers agree on an end that a third one has disproved.
+            // Two answers agree on an end that a third one has disproved. Test:
+            // `a_stretch_that_is_hidden_without_a_word_ends_no_list`.
             Confirmed::Edge(Ok(view)) if self.ends_before_more(&view) => Ok(self.go_on_among_hidden()),
             Confirmed::Edge(view) => {
                 Ok(KeyTurn::Look(Look { answers: vec![(asked, view.map(|view| *view))], witness: Witness::Same }))
@@ -141,9 +142,8 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Goes on after a place that was seen to be the last shows other items when it is asked for again: the list has
-    /// changed. If that happens twice, the upstream's offsets count hidden items, which its dialect does not
-    /// declare.
+    /// Goes on where the edge of a short answer shows other items when it is asked for again: the list has changed. If
+    /// that happens twice, the upstream's offsets count hidden items, which its dialect does not declare.
     fn goes_on_elsewhere(&mut self) -> KeyTurn {
         self.refute_cap();
         if self.ending.doubted.is_some_and(|doubt| doubt.times > 1) {
@@ -153,7 +153,7 @@ impl KeyReader<'_> {
         KeyTurn::Window
     }
 
-    /// Returns whether a view ends the list before an item that came from beyond: items are hidden in between.
+    /// Returns whether an answer ends the list before an item that came from beyond: items are hidden in between.
     pub(super) fn ends_before_more(&self, view: &Evidence) -> bool {
         let Some(more) = self.ending.beyond.as_ref().filter(|_| view.ends()) else { return false };
         let order = &self.request.order;
@@ -188,13 +188,15 @@ impl KeyReader<'_> {
         is_smaller
     }
 
-    /// Goes on after an end that is none: more items come from farther on, though none follows the last item where it
-    /// is believed to stand. Items are hidden in between, the list has changed, or under a silent cap a page is another
-    /// page, of another size.
+    /// Goes on where a request beyond a short answer shows more items, though none follows the last item at its
+    /// expected place: items are hidden in between, the list has changed, or under a silent cap a page is another page,
+    /// of another size.
     fn goes_on_beyond(&mut self, beyond: Slice, first: Option<Anchor>) -> KeyTurn {
         let Some(Doubt { short, .. }) = self.ending.doubted else { return KeyTurn::Window };
         self.ending.beyond = first;
         let count = u32::try_from(short.count).unwrap_or(u32::MAX);
+        // More items follow, so that larger sizes are not honoured any more. Test:
+        // `a_walk_forgets_sizes_that_are_honoured_no_more`.
         self.asker.ledger.fell_to(count);
         (self.cut, self.asker.searching) = (None, true);
         self.refute_cap();

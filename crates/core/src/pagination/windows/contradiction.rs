@@ -1,13 +1,13 @@
 //! Contradictions between answers that lie far apart: each is sorted in itself, and together they are not.
 //!
-//! A list that is sorted otherwise than its keys compare (an enum by rank, nulls on the other side, a language) looks
-//! sorted wherever one answer shows no seam. A search compares the anchor with answers far apart, and would be led to an
-//! end that is not the boundary's place. Two things tell: the answers of a search are compared with one another, and an
-//! end of the list that a search took for the boundary, without an item on its other side, is confirmed by answers from
-//! all over the list.
+//! A list may be sorted otherwise than its keys compare: an enum by rank, nulls on the other side, texts by a language.
+//! Any one answer of it may look sorted. A search compares the anchor with answers far apart, and would be led to an
+//! end of the list that is not the place of the boundary. Two checks notice that: the answers of a search are compared
+//! with one another, and if a search takes an end of the list for the boundary, with no item on its other side, answers
+//! from all over the list must confirm that.
 //!
-//! A list that changes fast contradicts itself in the same way. So the earlier of two answers that contradict each other
-//! is read again: if it shows the same, the list held still when the later one came, and it is not in its order.
+//! A list that changes fast contradicts itself in the same way. So the earlier of two answers that contradict each
+//! other is read again: if it shows the same, the list held still in between, and it is not in its order.
 
 use std::cmp::Ordering;
 
@@ -30,7 +30,7 @@ pub(super) struct Contradictions {
     sightings: Vec<Sighting>,
     /// The number of contradictions between two answers.
     count: u32,
-    /// An end was confirmed.
+    /// True if an end of the list was confirmed by answers from all over it.
     confirmed: bool,
 }
 
@@ -42,8 +42,8 @@ pub(super) struct Sighting {
     reaches: u64,
     first: Anchor,
     last: Anchor,
-    /// The answer stands where it was asked for. Pages of another size than was asked for may stand elsewhere, and so
-    /// does a last page that comes again.
+    /// True if the answer stands where it was asked for. Pages of another size than was asked for may stand elsewhere,
+    /// and so does a last page that comes again.
     is_placed: bool,
 }
 
@@ -55,8 +55,9 @@ pub(super) struct Contradicted {
 }
 
 impl KeyReader<'_> {
-    /// Takes in an answer of a search, and returns the earlier answer that it contradicts. Only strong keys count: ties
-    /// come in any order.
+    /// Notes an answer of a search, and returns the earlier answer that it contradicts. Only strong keys count, because
+    /// ties may come in any order. Tests: `an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search`,
+    /// `an_order_that_is_another_one_is_noticed_by_a_search_towards_the_start`.
     pub(super) fn contradicts(&mut self, asked: AskedSlice, view: &Evidence) -> Option<Contradicted> {
         let sighting = self.sighting(asked, view)?;
         let order = &self.request.order;
@@ -69,7 +70,7 @@ impl KeyReader<'_> {
         });
         let contradicted = contradicted.map(|place| {
             let earlier = self.contradictions.sightings.swap_remove(place);
-            // If the list has changed, what was seen before says nothing any more.
+            // If the list has changed, the earlier answers are of another state.
             self.contradictions.sightings.clear();
             self.contradictions.count += 1;
             Contradicted { earlier, later: sighting.clone() }
@@ -89,8 +90,8 @@ impl KeyReader<'_> {
         Some(Sighting { asked, begins: view.begins(), reaches: view.reaches(), first, last, is_placed })
     }
 
-    /// Reads the earlier of two answers again that contradict each other, where contradictions are too many for
-    /// changes. The list is not in its order if the answer that came before the contradiction comes after it too.
+    /// Reads the earlier of two contradicting answers again, after more contradictions than changes explain. If it
+    /// shows the same before and after the later one, the list is not in its order.
     pub(super) async fn read_again(&mut self, contradicted: Contradicted) -> KeyHalt {
         if self.asker.left() == 0 {
             return self.lost();
@@ -111,10 +112,10 @@ impl KeyReader<'_> {
         self.lost()
     }
 
-    /// Returns whether an answer shows the same as before, and all of it stands on the other side of the later answer
-    /// than its keys say. The places that were asked for count, where answers stand at these: the offsets that answers
-    /// name may be nonsense, and an upstream that gives its last page again, or always its first, shows the same items at
-    /// two places.
+    /// Returns whether an answer shows the same as before, and its place is on the other side of the later answer than
+    /// its keys say. Only the places that were asked for count, and only of answers that stand there: the offsets that
+    /// answers name may be wrong, and an upstream that gives its last page again, or always its first, shows the same
+    /// items at two places.
     fn is_reversed(&self, contradicted: &Contradicted, asked: AskedSlice, view: &Evidence) -> bool {
         let Contradicted { earlier, later } = contradicted;
         let Some(again) = self.sighting(asked, view) else { return false };
@@ -141,10 +142,12 @@ impl KeyReader<'_> {
         self.contradictions.count > CONTRADICTIONS
     }
 
-    /// Returns the end of the list that an answer would make the boundary, if the boundary was searched for, or had no
-    /// hint.
+    /// Returns the end of the list that an answer would make the boundary, if the boundary was searched for or had no
+    /// hint: then no earlier page vouches for its place.
     pub(super) fn unwitnessed_edge(&self, view: &Evidence) -> Option<Side> {
         let aimless = self.search.bracket.has_begun() || self.draft.hint().offset.0 == 0;
+        // An answer with the whole list has no other part that could contradict it. Offsets that count hidden items
+        // place nothing.
         let is_all = view.is_from_start() && view.ends();
         if !aimless || self.contradictions.confirmed || view.is_empty() || is_all || self.request.paging.hidden {
             return None;
@@ -152,8 +155,8 @@ impl KeyReader<'_> {
         self.draft.leans_on_an_edge(view)
     }
 
-    /// Asks for items all over the list, at once, where an end of it would be the boundary's place. The answer that shows
-    /// the end stays confirmed as it was.
+    /// Asks for items all over the list, at once, if an end of it would be the boundary's place. The answer that shows
+    /// the end stays confirmed: `regressions/an-end-confirmed-before-its-order.txt`.
     pub(super) async fn confirm_order(
         &mut self,
         (asked, view, witness): (AskedSlice, Evidence, Witness),

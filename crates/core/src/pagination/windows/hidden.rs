@@ -1,9 +1,9 @@
-//! Items that are hidden after the limit: an answer with few items, or none, says nothing of the list after it.
+//! Items that are hidden after the limit: an answer with few items, or none, proves nothing about the list after it.
 //!
-//! Offsets count hidden items. An empty answer moves a search on in the direction it was going, up to the total. Where
+//! Offsets count hidden items. An empty answer moves a search on in the direction it was going, up to the total. If
 //! hidden items separate the two sides of a boundary farther than an answer reaches, or hide the end, only a chain of
-//! neighbouring slices shows it, every second of which is read before and after the others: `checked`. Its slices are no
-//! larger than sizes that were seen to be honoured, so that no item is between them.
+//! neighbouring slices shows it, every second of which is read before and after the others: `checked`. The slices of a
+//! chain are no larger than sizes that were seen to be honoured, so that no item is between them.
 
 use super::{KeyNext, KeyReader, KeyTurn, Missed, seam::KeySeam};
 use crate::pagination::{
@@ -24,12 +24,12 @@ pub(super) struct HiddenEdge {
 }
 
 impl KeyReader<'_> {
-    /// Says where to look after an answer without the boundary that may hide the items beside it.
+    /// Returns the next turn after an answer without the boundary, which may hide the items beside it.
     pub(super) fn missed_among_hidden(&mut self, view: Box<Evidence>, slice: Slice, side: Side) -> KeyNext {
         // Pages of one size are neighbours whatever the cap.
         let trusted = matches!(slice, Slice::Page { .. }) || slice.size() <= self.trusted_size();
         if self.draft.is_at_start() {
-            // Nothing is shown of the start. A list of which all is hidden is empty. Test:
+            // No item shows the start yet. A list of which all is hidden is empty. Test:
             // `a_list_of_which_all_is_hidden_is_empty`.
             return self.read_chain_farther(slice, 0);
         }
@@ -60,7 +60,7 @@ impl KeyReader<'_> {
             return Ok(self.read_chain(edge.slice, edge.to));
         }
         let before = self.search.bracket;
-        // Of a size that may be capped no more is sure than what is shown.
+        // An answer to a size that may be capped covers no more offsets for certain than it has items.
         let sure = if trusted { reaches } else { view.begins() + view.len() as u64 };
         self.search.bracket.missed(side, view.begins(), sure);
         if side == Side::After && !view.is_empty() && trusted {
@@ -75,14 +75,16 @@ impl KeyReader<'_> {
                 _ => self.search.last_missed = Some(missed),
             }
         }
+        // A silent cap can't be told from hidden rows. Test:
+        // `a_silent_cap_among_hidden_rows_leaves_nothing_out_of_what_a_total_counts`.
         if matches!(slice, Slice::Offset { .. }) {
             self.asker.sizes.cap = Some(self.trusted_size().0);
         }
         if is_first { self.shifted() } else { Ok(KeyTurn::Window) }
     }
 
-    /// Reads a run of ties that goes on beyond an answer, or the part of it that is hidden there. The answers begin with a
-    /// slice and reach up to an offset; what they show of the boundary must be shown again. Test:
+    /// Reads a run of ties that goes on beyond an answer, hidden parts included. The chain begins with a slice and
+    /// reaches up to an offset; it must show the boundary again. Test:
     /// `a_run_that_begins_among_hidden_rows_is_read_from_before_them`.
     pub(super) fn cut_among_hidden(&mut self, cut: &Cut, slice: Slice, reached: u64) -> KeyNext {
         self.asker.searching = true;
@@ -102,7 +104,7 @@ impl KeyReader<'_> {
         Ok(self.read_chain(edge, if cut.right { farther } else { farther.min(reached) }))
     }
 
-    /// Reads a slice that was looked at in vain, and its neighbours, farther beyond an offset each time.
+    /// Reads a slice that did not show the boundary, and its neighbours: twice as far beyond an offset each time.
     fn read_chain_farther(&mut self, slice: Slice, beyond: u64) -> KeyNext {
         match self.farther(beyond) {
             Some(to) => Ok(self.read_chain(slice, to)),
@@ -110,7 +112,7 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Returns the offset up to which neighbours are read: farther beyond an offset each time. `None` after
+    /// Returns the offset up to which neighbours are read: twice as far beyond an offset each time. `None` after
     /// [`HIDDEN_RUN_LOOKS`] of them.
     fn farther(&mut self, beyond: u64) -> Option<u64> {
         if self.seams.vain >= HIDDEN_RUN_LOOKS {
@@ -126,8 +128,8 @@ impl KeyReader<'_> {
         plan::size_within(&self.request.paging, self.asker.ledger.honoured().size())
     }
 
-    /// Returns the side of an empty answer on which the boundary is: where the search was going, but not after the
-    /// total.
+    /// Returns the side of an empty answer on which to look for the boundary: where the search was going, but not after
+    /// the total.
     fn side_of_nothing(&self, view: &Evidence) -> Side {
         let is_past = match self.asker.ledger.total() {
             Some(total) => view.begins() >= total,
@@ -142,16 +144,17 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Reads a slice and its neighbours up to an offset, though not beyond the total, and so many more on the side of the
-    /// page as may hold the rest of it where every second item is hidden.
+    /// Reads a slice and its neighbours up to an offset, though not beyond the total, and on the side of the page as
+    /// many more as hold the rest of it if every second item is hidden.
     fn read_chain(&mut self, slice: Slice, to: u64) -> KeyTurn {
         self.search.edge = None;
         let trusted = self.trusted_size();
         let is_backward = self.draft.way() == Way::Backward;
+        // Backward pages that were read no farther went round until their requests were spent.
         let rest = 2 * self.draft.need();
         let to = if is_backward { to } else { to.saturating_add(rest) };
         let to = self.asker.ledger.total().map_or(to, |total| to.min(total));
-        // How far it reaches at least.
+        // A page counts in sizes that are honoured: under a smaller cap it stands before its number.
         let reached = |slice: Slice| match slice {
             Slice::Page { number, size } => (number.0 + 1).saturating_mul(u64::from(size.min(trusted).0)),
             Slice::Offset { .. } => plan::reach(slice).1,
@@ -177,7 +180,7 @@ impl KeyReader<'_> {
             && let Some(Slice::Offset { size, .. }) = slices.last_mut()
             && let Ok(most) = u32::try_from(plan::most(&self.request.paging, None))
         {
-            // The wider it is, the more it says if nothing is there.
+            // The last slice is not read twice. The wider it is, the more an empty answer to it shows.
             *size = PageSize(most);
         }
         KeyTurn::Seam(KeySeam::chain(&slices))

@@ -1,4 +1,4 @@
-//! Answers without the boundary, and where they say to look.
+//! Answers without the boundary, and where to look next.
 
 use std::cmp::Ordering;
 
@@ -17,7 +17,7 @@ use crate::pagination::{
 };
 
 impl KeyReader<'_> {
-    /// Says where to look after an answer without the boundary.
+    /// Returns the next turn after an answer without the boundary.
     pub(super) async fn missed(&mut self, view: Box<Evidence>, asked: AskedSlice, side: Side) -> KeyNext {
         let slice = asked.slice;
         if view.is_empty() && view.is_from_start() && !self.request.paging.hidden {
@@ -42,8 +42,8 @@ impl KeyReader<'_> {
             return self.doubt(short, short.last, Held::Here(view)).await;
         }
         if first && asked.flipped.is_some_and(|total| self.asker.ledger.total() != Some(total)) {
-            // Counted from the end as it was. Had the list changed before the boundary alone, it would be here: so it is
-            // looked for where it was, and not from here on.
+            // The answer is counted from the end as it was. If the list changed after the boundary, that is still at its
+            // old offset. Test: `a_boundary_that_the_flipped_list_does_not_show_is_looked_for_where_it_was`.
             let mut bracket = self.search.bracket;
             bracket.bound(side, view.begins(), view.reaches());
             if bracket.allows(self.draft.offset()) {
@@ -62,7 +62,8 @@ impl KeyReader<'_> {
         }
         let before = self.search.bracket;
         self.search.bracket.missed(side, view.begins(), view.reaches());
-        // What the flipped list shows stands at another place of the list, which may well show the same.
+        // An answer of the flipped list shows the same items as another place without coming again. Test:
+        // `a_page_that_the_flipped_list_shows_too_is_no_page_that_comes_again`.
         if side == Side::After && asked.flipped.is_none() {
             let missed = Missed { slice, view, bracket: before };
             match self.search.last_missed.take() {
@@ -73,9 +74,9 @@ impl KeyReader<'_> {
         if first { self.shifted() } else { Ok(KeyTurn::Window) }
     }
 
-    /// Returns whether the filter of the list lets an item through whose first key comes before the anchor's: the filter is
-    /// ignored, or compares otherwise than the list is sorted, and a hint of a place within it leads nowhere. Test:
-    /// `a_filter_that_is_ignored_costs_a_request_a_page_and_is_given_up`.
+    /// Returns whether the filter of the list lets an item through whose first key comes before the anchor's. Such a
+    /// filter is ignored, or compares otherwise than the list is sorted, and a hint of a place in its list leads
+    /// nowhere. Test: `a_filter_that_is_ignored_costs_a_request_a_page_and_is_given_up`.
     fn is_of_no_help(&self, view: &Evidence) -> bool {
         let (Ground::Filtered, Position::After(anchor)) = (self.ground, &self.request.target.position) else {
             return false;
@@ -85,7 +86,7 @@ impl KeyReader<'_> {
         first.flatten() == Some(Ordering::Less)
     }
 
-    /// Asks for the window that the change of the total predicts, if the bracket allows that, or else goes on with the
+    /// Asks for the window that the change of the total predicts, if the bracket allows that; else goes on with the
     /// search.
     pub(super) fn shifted(&mut self) -> KeyNext {
         let Some(offset) = self.shift().filter(|offset| self.search.bracket.allows(*offset)) else {
@@ -93,12 +94,14 @@ impl KeyReader<'_> {
         };
         self.draft.believe(offset);
         let window = self.window(plan::most(&self.request.paging, self.asker.sizes.cap));
-        // The total may have changed on both sides: further answers around the wrong place would be lost once more.
+        // The total may have changed on both sides: of a wrong prediction one request is lost, not all that a page takes.
         self.around(window, 1)
     }
 
-    /// Returns the offset of the boundary if all changes since the cursor was made are on one side of it: it moved by
-    /// as much as the total did. The end is where the total is.
+    /// Returns the expected offset of the boundary if all changes since the cursor was made are on one side of it: the
+    /// boundary moved by as much as the total did. The end is expected at the total. Tests:
+    /// `changes_on_one_side_are_found_by_the_difference_of_totals`,
+    /// `removals_before_a_place_are_found_by_the_difference_of_totals`.
     fn shift(&mut self) -> Option<u64> {
         let total = self.asker.ledger.total()?;
         if self.draft.seeks_the_end() && self.draft.len() == 0 {
@@ -112,9 +115,9 @@ impl KeyReader<'_> {
         hint.offset.0.saturating_add(total).checked_sub(before)
     }
 
-    /// Goes on after an answer that has nothing at the offset that was asked for. Under a silent cap a page is another
-    /// page, of another size; an answer by offset that names an earlier offset is the last page, which comes again past the
-    /// end. Test: `an_offset_past_the_end_takes_one_request_where_the_last_page_comes_again`.
+    /// Goes on after an answer that has no item at the offset that was asked for. Under a silent cap a page is another
+    /// page, of another size; an answer by offset that names an earlier offset is the last page, which comes again past
+    /// the end. Test: `an_offset_past_the_end_takes_one_request_where_the_last_page_comes_again`.
     pub(super) fn missed_by_offset(&mut self, view: &Evidence) -> KeyNext {
         let cap = u32::try_from(view.len()).unwrap_or(u32::MAX).max(2);
         let is_said = self.request.paging.family == Family::Offset && view.answer().offset.is_some();
@@ -126,8 +129,8 @@ impl KeyReader<'_> {
         let by_offset = self.request.is_unverified() || super::asks_by_offset(&self.request);
         let counted_in = self.asker.ledger.total().is_some_and(|total| total > self.draft.offset());
         if by_offset && !counted_in && self.flagged.is_none_or(|reason| reason == Unproven::Position) {
-            // A client that asks by offset, after the end too, gets the items there. An empty page leads back to the end of
-            // the list: if the offset is before the end by a count, a walk back would begin anew for ever.
+            // An offset after the end is an empty page. Not so one that a count puts into the list: the way back would begin
+            // anew. Test: `a_walk_back_by_offsets_does_not_begin_anew_where_a_count_says_that_there_is_more`.
             self.draft.end_here();
             return Ok(KeyTurn::Serve { cut_off: false });
         }
@@ -137,13 +140,16 @@ impl KeyReader<'_> {
     /// Returns whether the same items came from two places.
     pub(super) fn is_repeated(&self, last: &Missed, missed: &Missed) -> bool {
         let (one, other) = (&last.view, &missed.view);
+        // Ties that come in any order may come alike by chance. Test:
+        // `ties_that_come_alike_by_chance_are_no_upstream_that_ignores_its_parameter`.
         let same = (one.same_items(other) && (self.asker.ledger.repeats() || !one.is_loose_run(&self.request.order)))
             || (self.asker.ledger.repeats() && one.ends_like(other));
         last.slice.begins() != missed.slice.begins() && !one.is_empty() && same
     }
 
-    /// Goes on after the same items came from two places: the last page comes again past the end, or the upstream
-    /// ignores the offset, which its start tells.
+    /// Goes on after the same items came from two places: either the last page comes again past the end, or the
+    /// upstream ignores the offset. The answer from the start tells which. Test:
+    /// `an_upstream_that_ignores_its_parameter_is_said_to_be_stuck`.
     async fn repeated(&mut self, one: Missed, other: Missed) -> KeyNext {
         let near = if one.slice.begins() < other.slice.begins() { one } else { other };
         if self.asker.ledger.repeats() {
@@ -162,7 +168,7 @@ impl KeyReader<'_> {
         Ok(self.ends_before(near))
     }
 
-    /// Looks before an answer that showed the end of the list, though perhaps not in its place.
+    /// Looks before an answer that showed the end of the list, though perhaps at another place than its own.
     fn ends_before(&mut self, near: Missed) -> KeyTurn {
         self.search.bracket = near.bracket;
         self.search.bracket.ends_with(near.view.begins(), near.view.reaches());

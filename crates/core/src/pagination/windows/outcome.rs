@@ -20,7 +20,7 @@ impl KeyReader<'_> {
     /// Serves the page as it stands: complete, or `cut_off` by the budget.
     pub(super) fn finish(&mut self, cut_off: bool) -> Result<Page, KeyHalt> {
         if self.draft.is_nothing_by_offset() && !asks_by_offset(&self.request) && self.flagged.is_some() {
-            // What is served instead of a place that can't be found must not end the list: nothing shows that it does.
+            // A page served by offset instead of a place that can't be found must not end the list: no answer shows that it does.
             return Err(Refusal::PositionLost { nearest: self.nearest() }.into());
         }
         let verdict = Verdict {
@@ -38,10 +38,12 @@ impl KeyReader<'_> {
         self.flag(Unproven::Position, false, Refusal::PositionLost { nearest })
     }
 
-    /// Ends a page beside a run of ties that is longer than an answer can be. A suspected cap may have made it seem so;
-    /// two neighbouring slices of the whole list may hold it: a filtered list has better ways.
+    /// Ends a page beside a run of ties that is longer than an answer can be. A suspected cap may have made it seem so,
+    /// which is doubted once; and two neighbouring slices of the whole list may hold the run (a filtered list has
+    /// better ways).
     pub(super) fn tie_run(&mut self, cut: &Cut, seen: Option<(Slice, Box<Evidence>)>) -> KeyNext {
         self.asker.searching = true;
+        // Test: `a_size_that_answers_say_they_used_is_not_doubted_for_a_run_of_ties`.
         if self.asker.sizes.cap != self.asker.sizes.profile.cap
             && self.asker.sizes.cap.is_some()
             && !(self.seams.uncapped || self.seams.one_size)
@@ -66,7 +68,7 @@ impl KeyReader<'_> {
             && cut.right
             && self.ending.doubted.is_some()
         {
-            // A count tells of more where nothing comes.
+            // The run seems to go on only because a count tells of more items, and none came.
             return Err(self.lost());
         }
         if cut.right && self.request.paging.max_depth.is_some_and(|depth| cut.needed.end > depth) {
@@ -84,13 +86,13 @@ impl KeyReader<'_> {
     /// Ends a page whose items contradict the declared order, or cannot be compared.
     pub(super) fn contradicted(&mut self, unsorted: Unsorted) -> KeyHalt {
         if unsorted.cause == Cause::Text {
-            // A page by marks is worth more than one by its offset.
+            // `lowered` reads the page by marks then, which is worth more than a page by offset.
             return Refusal::Unsorted(unsorted).into();
         }
         self.flag(Unproven::Order, true, Refusal::Unsorted(unsorted))
     }
 
-    /// Refuses a page that cannot be proven, or begins it again by its offset and flagged, as the route says.
+    /// Refuses a page that can't be proven, or begins it again by its offset and flagged, as the route says.
     fn flag(&mut self, reason: Unproven, unchecked: bool, refusal: Refusal) -> KeyHalt {
         if !self.request.flags() || self.draft.is_unchecked() {
             return refusal.into();
@@ -103,9 +105,9 @@ impl KeyReader<'_> {
         KeyHalt::Instead(KeyTurn::Window)
     }
 
-    /// Returns the offset of a page that is served by offset instead: the place where the cursor's place is believed to
-    /// be, never after the end that a total or an answer tells. If the end was met, but not its place, that place may
-    /// be after it, unless items were seen there.
+    /// Returns the offset of a page that is served by offset instead: the expected place of the cursor, but never after
+    /// the end that a total or an answer tells. If the end was met and not its offset, that may be after the place,
+    /// unless items were seen there. Test: `a_refusal_names_a_near_place_in_the_list`.
     fn nearest(&self) -> Offset {
         let nearest = self.draft.nearest();
         let end = match (self.asker.ledger.total(), self.ending.seen) {

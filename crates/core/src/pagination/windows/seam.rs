@@ -1,7 +1,7 @@
 //! Seams that no single answer shows: neighbouring slices, every second of which is read before and after the others.
 //!
-//! They count only if those are the same the second time, so that nothing moved across the seams beside them. Such a
-//! page is `checked`, and no more.
+//! They count only if those slices are the same the second time, so that no item moved across the seams beside them.
+//! Such a page is `checked`, and no more.
 
 use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Witness, confirm::Short, look_at};
 use crate::pagination::{
@@ -44,7 +44,7 @@ impl KeySeam {
     /// these. Test: `each_seam_of_a_chain_lies_beside_a_slice_that_is_read_twice`.
     pub(super) fn chain(slices: &[Slice]) -> Self {
         let every_second = |from: usize| slices.iter().copied().skip(from).step_by(2).collect();
-        // The last one is the widest, and never read twice.
+        // The last slice is the widest, and is never read twice.
         let is_odd = slices.len() % 2;
         Self { twice: every_second(is_odd), held: None, between: every_second(1 - is_odd) }
     }
@@ -116,13 +116,15 @@ impl KeyReader<'_> {
             joined = self.read_all_again(parts).await?;
         }
         match joined {
-            // Two answers agree on an end that a third one has disproved.
+            // Two answers agree on an end that a third one has disproved. Test:
+            // `a_stretch_that_is_hidden_without_a_word_ends_no_list`.
             Ok(joined) if self.ends_before_more(&joined) => Ok(self.go_on_among_hidden()),
             Ok(joined) => self.take_joined(joined, edge, short).await,
             Err(Unjoined::Changed(again)) => self.torn(*again),
             Err(Unjoined::Apart | Unjoined::Adrift(_)) => {
                 if let Some(end) = nothing_from.filter(|_| !self.request.paging.hidden) {
-                    // What comes before it does not reach so far either: the list ends somewhere before.
+                    // The slices before an empty one don't reach up to it: the list ends somewhere before. Test:
+                    // `a_seam_after_the_end_is_looked_for_before_it`.
                     self.search.bracket.missed(Side::Before, end, end);
                 }
                 self.apart(short_first, first_of_last)
@@ -130,9 +132,9 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Goes on after slices that do not fit together: only between pages of one size that is honoured is surely no item.
-    /// `short_first` is the first slice, if its answer is short, and `first_of_last` the first item of the last one. Test:
-    /// `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
+    /// Goes on after slices that don't fit together: between pages of one size that is honoured there is no item,
+    /// between others there may be. `short_first` is the first slice, if its answer is short, and `first_of_last` the
+    /// first item of the last one. Test: `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
     fn apart(&mut self, short_first: Option<Short>, first_of_last: Option<Anchor>) -> KeyNext {
         self.seams.one_size = true;
         if let Some(Short { slice: Slice::Page { .. }, count, .. }) = short_first {
@@ -143,8 +145,8 @@ impl KeyReader<'_> {
         self.again()
     }
 
-    /// Reads the slices that are to be read twice for the first time, and says which they are: a declared depth may have cut
-    /// them.
+    /// Reads the slices that are read twice for the first time, and replaces them by those that were read: a declared
+    /// depth may have cut them.
     async fn first_readings(&mut self, twice: &mut Vec<Slice>) -> Result<Vec<Evidence>, KeyHalt> {
         let pairs = self.ask(twice.iter().copied().map(AskedSlice::from).collect()).await?;
         *twice = pairs.iter().map(|(asked, _)| asked.slice).collect();
@@ -152,8 +154,9 @@ impl KeyReader<'_> {
         views.map_err(|unsorted| self.contradicted(unsorted))
     }
 
-    /// Reads all slices of a chain once more, and joins them. One change lies before all of the last readings or after all
-    /// of those before them: so all slices are of one state if each is the same both times.
+    /// Reads all slices of a chain once more, and joins them. A single change lies before all of the last readings, or
+    /// after all of those before them: if each slice is the same both times, all are of one state.
+    /// (`regressions/a-slice-within-one-run.txt` has the list that needs this.)
     async fn read_all_again(&mut self, parts: Vec<Evidence>) -> Result<Result<Evidence, Unjoined>, KeyHalt> {
         let agains = self.ask(parts.iter().map(|part| part.slice().into()).collect()).await?;
         let views: Result<Vec<Evidence>, _> = self.views(agains).into_iter().map(|(_, view)| view).collect();
@@ -167,7 +170,7 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Looks at a second reading by itself: the list changed between the two.
+    /// Looks at the second reading of a slice by itself, because the list changed between the two.
     fn torn(&mut self, again: Evidence) -> KeyNext {
         self.asker.searching = true;
         self.seams.vain += 1;
@@ -183,6 +186,8 @@ impl KeyReader<'_> {
     /// Takes what joined answers prove. `edge` is the first slice of them; `short` is the last, if it may be the end: that
     /// is confirmed at once.
     async fn take_joined(&mut self, joined: Evidence, edge: Slice, short: Option<Short>) -> KeyNext {
+        // A count can end only a page that stands at its own place. Test:
+        // `a_page_of_another_place_is_not_the_end_that_a_total_tells`.
         if self.is_another_place(&joined) {
             return self.again();
         }
@@ -222,16 +227,17 @@ impl KeyReader<'_> {
                 self.search.bracket.missed(side, view.begins(), view.reaches());
                 if first { self.shifted() } else { Ok(KeyTurn::Window) }
             }
+            // The same seam was read seven times: `regressions/a-seam-that-tells-neither-side.txt`.
             Ok(Progress::Apart(..)) => {
                 self.seams.apart += 1;
                 if self.seams.apart < APART_SEAM_READINGS { self.again() } else { Err(self.lost()) }
             }
-            // What moved between two slices can contradict the order without any of them doing so.
+            // An item that moved from one slice to another can make them contradict the order, though neither does by itself.
             Err(_) => self.again(),
         }
     }
 
-    /// Asks once more: changes between two answers may have settled.
+    /// Asks once more, because the list may have changed between two answers.
     fn again(&mut self) -> KeyNext {
         self.asker.searching = true;
         self.seams.vain += 1;

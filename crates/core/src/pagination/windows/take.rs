@@ -1,4 +1,4 @@
-//! The use of answers: to the page, and to the knowledge of the upstream.
+//! The use of an answer: the items it proves for the page, and the facts it shows of the upstream.
 
 use super::{
     AskedSlice, Bracket, KeyNext, KeyReader, KeyTurn, Look, Witness,
@@ -24,7 +24,7 @@ use crate::pagination::{
 pub(super) enum KeyObstacle {
     /// The items contradict the order, or cannot be compared.
     Unsorted(Unsorted),
-    /// The answer is short, and may stand elsewhere than it was asked for.
+    /// The answer is short, and may stand elsewhere than where it was asked for.
     Misplaced(Short, Box<Evidence>),
     /// The answer makes an end of the list the boundary, and no item on the other side confirms that.
     Unsampled(AskedSlice, Box<Evidence>, Side, Witness),
@@ -36,7 +36,7 @@ pub(super) enum KeyObstacle {
     Apart(AskedSlice, Box<Evidence>, Option<Side>),
 }
 
-/// Returns the turn that looks at one answer, which others confirm in this way.
+/// Returns the turn that looks at one answer, whose end other answers confirm as `witness` says.
 pub(super) fn look_at(asked: AskedSlice, view: Evidence, witness: Witness) -> KeyTurn {
     KeyTurn::Look(Look { answers: vec![(asked, Ok(view))], witness })
 }
@@ -52,7 +52,7 @@ impl KeyReader<'_> {
     ) -> AnswerUse<Option<Short>, KeyObstacle> {
         let mut view = match view {
             Ok(view) => view,
-            // Out of order by itself, whatever it is needed for: no change to the list explains that.
+            // An answer that is out of order by itself is refused even if it was read ahead: no change to the list explains that.
             Err(unsorted) if unsorted.cause.is_disorder() => return AnswerUse::Alarm(KeyObstacle::Unsorted(unsorted)),
             Err(unsorted) => return AnswerUse::None(KeyObstacle::Unsorted(unsorted)),
         };
@@ -92,7 +92,7 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Says where to look after an answer of which nothing was taken.
+    /// Returns the next turn after an answer of which no item was taken.
     pub(super) async fn overcome(&mut self, untaken: KeyObstacle) -> KeyNext {
         match untaken {
             KeyObstacle::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
@@ -112,9 +112,10 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Returns whether a total makes pages the end of the list that do not show the place they were asked for: where a
-    /// cap fell, or where the last page comes again and was cut, they are other pages, from before the boundary, and the
-    /// total says nothing of the items after them.
+    /// Returns whether a total alone makes an answer the end of the list, though all its items come before the
+    /// boundary. Where a cap fell, or where the last page comes again and was cut, such a page is another page, from
+    /// before the boundary, and the total proves nothing about the items after it. Test:
+    /// `a_page_of_another_place_is_not_the_end_that_a_total_tells`.
     pub(super) fn is_another_place(&self, view: &Evidence) -> bool {
         let paging = &self.request.paging;
         let by_count = view.answer().more.is_none() && view.answer().total.is_some();
@@ -123,7 +124,7 @@ impl KeyReader<'_> {
         view.ends() && !view.is_from_start() && by_count && believed && self.draft.is_after(view)
     }
 
-    /// Returns such a page as a short answer that is to be confirmed.
+    /// Returns an answer that [`KeyReader::is_another_place`] doubts as a short answer to be confirmed.
     fn misplaced(&self, view: &Evidence, asked: AskedSlice) -> Option<Short> {
         let is_short = view.len() < asked.slice.size().0 as usize && asked.flipped.is_none();
         let last = view.reaches().checked_sub(1).filter(|_| is_short && self.is_another_place(view))?;
@@ -131,8 +132,9 @@ impl KeyReader<'_> {
         self.may_doubt(&short).then_some(short)
     }
 
-    /// Takes a short answer to be the end, and an empty one after an item that came too, where no request is spent on
-    /// that.
+    /// Assumes that a short answer is the end, and so is an empty one after the items that came: under `verify =
+    /// "when-cheap"` no request is spent on that. Test:
+    /// `an_end_that_only_further_requests_show_is_flagged_where_proofs_are_to_be_cheap`.
     fn assume_end_of(&self, view: &mut Evidence) {
         let came = self.draft.last_view().is_some() || self.search.bracket.is_at(view.begins());
         let more =
@@ -145,7 +147,7 @@ impl KeyReader<'_> {
     }
 
     /// Returns whether an answer may be the last page that comes again, asked for from after the end while the end is
-    /// searched for: it would be taken for a place where it is not.
+    /// searched for. Taken for the end, it would be placed where it does not stand.
     fn may_be_repeated(&self, view: &Evidence) -> bool {
         let room = match view.answer().total {
             Some(_) => view.begins() == 0 && !view.is_from_start(),
@@ -158,7 +160,7 @@ impl KeyReader<'_> {
     pub(super) fn note(&mut self, view: &Evidence) {
         self.asker.sizes.profile.run = self.asker.sizes.profile.run.max(view.longest_run());
         if !view.is_empty() && !view.short() {
-            // Where a page of another size than was asked for stands, nothing says.
+            // A short page may be one of a smaller size, whose place is not known.
             self.ending.seen_to = self.ending.seen_to.max(view.shown_to());
         }
         if !view.is_empty() && (view.ends() || view.short()) && !view.capped() {
@@ -168,10 +170,11 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Suspects a cap that is applied in silence: an answer is short although there is more, as it says or as is seen.
+    /// Suspects a cap that is applied in silence: an answer is short although there is more, as it claims itself, or as
+    /// the answer that was to confirm its end has shown.
     fn suspect(&mut self, view: &Evidence, confirming: bool) {
         let capped = |count: usize| u32::try_from(count.max(2)).ok();
-        // A count that a change has overtaken is off by a little.
+        // A count may be too high by the items that went between the count and the slice.
         let counted = view.answer().total.is_none_or(|total| total.value > view.reaches() + OVERTAKEN_COUNT);
         if view.capped() && counted && !confirming {
             self.asker.sizes.cap = capped(view.len().max(self.asker.ledger.honoured().by_page() as usize));
@@ -201,7 +204,7 @@ impl KeyReader<'_> {
         Ok(view)
     }
 
-    /// Returns the list that evidence is of.
+    /// Returns the order and the paging of the list that evidence is made of.
     pub(super) fn terms(&self) -> ListTerms<'_> {
         ListTerms { order: &self.request.order, paging: &self.request.paging, unchecked: self.draft.is_unchecked() }
     }

@@ -11,14 +11,14 @@ use crate::pagination::{
     window::Offset,
 };
 
-/// The way in which a page is served.
+/// The facts with which a page is served, beside its items.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct Verdict {
-    /// The reason for which it is not proven.
+    /// The reason why it is not proven; `None` if it is.
     pub(in crate::pagination) unproven: Option<Unproven>,
-    /// The budget ended before it was complete.
+    /// True if the budget ended before it was complete.
     pub(in crate::pagination) cut_off: bool,
-    /// The knowledge of the upstream now.
+    /// The profile of the upstream after the page.
     pub(in crate::pagination) profile: UpstreamProfile,
     /// The largest size that the walk has seen filled.
     pub(in crate::pagination) honoured: u32,
@@ -40,6 +40,7 @@ impl Draft {
         let ended_at = self.ended_at.or_else(|| self.is_nothing().then_some(0));
         let total = self
             .total
+            // A count beyond the end that was seen includes rows that no client is shown: it is told as inexact.
             .map(|total| Total { exact: total.exact && ended_at.is_none_or(|end| total.value <= end), ..total });
         let counted = total.filter(|total| total.exact).map(|total| total.value);
         let end = Target { position: Position::End, hint: Hint { total: counted, ..self.carried() } };

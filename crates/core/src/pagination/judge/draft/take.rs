@@ -1,4 +1,4 @@
-//! The use of an answer: it proves the boundary, and then its items count, or it shows where to look.
+//! The use of an answer for a page: if it proves the boundary, its items count; else it shows where to look.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -17,7 +17,7 @@ use crate::pagination::{
 struct BoundaryPlace {
     /// The number of items that come before it.
     place: usize,
-    /// The places that must be seen on both sides of: the boundary, or the whole run of ties around it.
+    /// The range around which both sides must be seen: the boundary alone, or the whole run of ties around it.
     low: usize,
     high: usize,
 }
@@ -25,7 +25,7 @@ struct BoundaryPlace {
 /// The boundary beside an anchor, as an answer shows it.
 #[derive(Debug)]
 enum SeenBoundary {
-    /// Both sides of the boundary are seen; one of them is `assumed`, or both are shown.
+    /// Both sides of the boundary are seen, or one of them is `assumed`.
     Both { at: BoundaryPlace, assumed: bool },
     /// The boundary is not in the answer, but on this side of it.
     Missed(Side),
@@ -43,7 +43,7 @@ impl Draft {
     /// [`Unsorted`] where the answer can't be compared with the boundary, or holds an id twice.
     pub(in crate::pagination) fn take(&mut self, view: Evidence) -> Result<Progress, Unsorted> {
         if self.wanted.ground == Ground::Whole {
-            // An empty answer's claim is not contradicted by items.
+            // Only items contradict a total. Test: `a_total_that_the_items_disprove_is_not_told`.
             let seen = if view.is_empty() { 0 } else { view.reaches() };
             self.total = view.answer.total.or(self.total).filter(|total| total.value >= seen || !total.exact);
         }
@@ -85,6 +85,7 @@ impl Draft {
         let mut at = BoundaryPlace::beside(&stand, whole, forward);
         let count = view.len();
         let nothing_follows = count == 0 && view.end.ends && !holds(Rule::StatusesOnlyAim);
+        // The rule: the answer begins at or before the anchor (or the run around it), and reaches beyond.
         let (mut begins, mut reaches) =
             (at.low > 0 || view.from_start || nothing_follows, at.high < count || view.end.ends);
         let mut assumed = false;
@@ -121,7 +122,7 @@ impl Draft {
             // No item is taken to pass the filter between the anchor and the first item: that is trusted, not seen.
             view.checked = true;
         }
-        // Only the end of the list closes the anchor's own run.
+        // The anchor's own run is closed by the end of the list alone, so that it is no surer than that.
         view.checked |= at.high == view.len() && view.end.checked;
         self.weakness.assumed |= assumed;
         self.note_drift(&view, at.place);
@@ -218,7 +219,7 @@ impl Draft {
 
     /// Takes the items from an offset on, whatever they are.
     fn take_at(&mut self, mut view: Evidence, offset: u64) -> Result<Progress, Unsorted> {
-        // A run that an offset cuts is not cut by the answer.
+        // A page by offset may begin amid a run: the edge of the answer cuts nothing that the page needs.
         view.arranged.usable.start = 0;
         if self.more.before.is_none() {
             self.more.before = Some(offset > 0);
@@ -237,12 +238,13 @@ impl Draft {
         let place = (0..view.len()).find(|place| view.latest_offset(*place) >= offset).unwrap_or(view.len());
         if place >= view.len() {
             let counted = view.answer.total.map_or(0, |total| total.value);
+            // Beyond the count, two empty answers in a row end a list with hidden items.
             self.skipped += u32::from(view.is_empty());
             if self.skipped > 1 && counted <= view.reaches() {
                 self.more.after = Some(false);
                 return Ok(Progress::Done);
             }
-            // The items there are hidden: those after them are taken instead.
+            // The items at the offset are hidden: the page takes those after them.
             (self.next.boundary, self.next.offset) = (Boundary::At(view.reaches()), view.reaches());
             return Ok(Progress::More);
         }
@@ -268,7 +270,8 @@ impl Draft {
 
     fn take_forward(&mut self, view: Evidence, first: usize) -> Result<Progress, Unsorted> {
         if self.to_the_end && !self.views.is_empty() && !view.end.ends && !self.is_near_the_end(&view) {
-            // The end is not where it was expected: it is searched for, not walked to.
+            // The end is not at its expected place: it is searched for, because walking there could take any number of
+            // requests.
             (self.next.boundary, self.more.before) = (Boundary::Tail, None);
             self.views.clear();
             self.taken.clear();
@@ -292,8 +295,8 @@ impl Draft {
             self.more.before = if candidates.start == 0 && view.from_start {
                 Some(false)
             } else {
-                // An answer that was asked for elsewhere, and begins at the very start by a count, is not believed yet:
-                // the start is read.
+                // If only a count places the answer at the very start, that is not believed: the start is read. Test:
+                // `a_last_page_that_comes_again_unsaid_promises_nothing_before_it`.
                 Some(true).filter(|_| candidates.start > 0 || view.offsets.begins > 0)
             };
         }
@@ -304,9 +307,11 @@ impl Draft {
         }
         self.more.after = more_after;
         if done_here && view.end.checked && !view.hides {
-            // Two answers agree that the list ends here: a larger count includes rows that no client is shown.
+            // Two answers agree that the list ends here: a larger count includes rows that no client is shown. Test:
+            // `an_end_that_two_answers_show_is_the_end_whatever_a_count_says`.
             self.ended_at = Some(view.reaches());
         }
+        // Test: `pages_that_lean_on_a_checked_end_are_checked`.
         self.rest_on(&view, done_here || self.leans_on_the_end(&view, passed));
         self.weakness.assumed |= (done_here && view.assumed.any()) || view.assumes(accepted.iter().copied());
         let index = self.views.len();
@@ -328,8 +333,8 @@ impl Draft {
         self.weakness.assumed |= on_end && view.assumed.right;
     }
 
-    /// Returns whether the items before a place count only because the view ends the list: ties that come in any order
-    /// are used as whole runs, and the last run is closed by the end.
+    /// Returns whether the items before a place count only because the answer ends the list: the end closes the last
+    /// run of ties that come in any order.
     fn leans_on_the_end(&self, view: &Evidence, passed: usize) -> bool {
         let Some(last) = passed.checked_sub(1) else { return false };
         last + view.run_from(&self.wanted.order, last) as usize == view.len()
@@ -346,7 +351,7 @@ impl Draft {
             return Ok(Progress::Cut(self.cut_backward(&view, end), Box::new(view)));
         }
         self.more.before = more_before;
-        // If all items come before the anchor, only the end shows that none is between them and the anchor.
+        // If all items come before the anchor, only the end of the list shows that none is between the two.
         self.rest_on(&view, end == view.len() || self.leans_on_the_end(&view, end));
         self.weakness.assumed |= view.assumes(accepted.iter().copied());
         let index = self.views.len();
@@ -359,7 +364,7 @@ impl Draft {
         Ok(if done_here || full { Progress::Done } else { Progress::More })
     }
 
-    /// Returns the run that goes on after the view, the boundary being proven. All ties of the anchor are passed, so
+    /// Returns the run that goes on after an answer which proves the boundary. All ties of the anchor are passed, so
     /// that none of them need be seen again.
     fn cut_forward(&mut self, view: &Evidence, first: usize) -> Cut {
         let begins = view.offset(first);
@@ -373,7 +378,7 @@ impl Draft {
         Cut { needed: begins.saturating_sub(1)..view.reaches() + 1, left, right: !view.end.ends }
     }
 
-    /// Returns the run that goes on before the view: the mirror image.
+    /// Returns the run that goes on before an answer: the mirror image of [`Draft::cut_forward`].
     fn cut_backward(&mut self, view: &Evidence, end: usize) -> Cut {
         let ends = view.offset(end);
         if let Boundary::Before { whole, .. } = &mut self.next.boundary
@@ -406,20 +411,21 @@ impl Draft {
         }
     }
 
-    /// Returns the first `need` of these places that can be taken, and the last place looked at. An id that the page
-    /// has already is an item that was moved between two answers: it is passed over.
+    /// Returns the first `need` of these places that can be taken, and the last place looked at. An item whose id the
+    /// page has already was moved between two answers: it is passed over. Test:
+    /// `an_item_that_moves_on_between_two_answers_of_a_page_is_on_it_once`.
     fn accept(
         &self,
         view: &Evidence,
         places: impl Iterator<Item = usize> + Clone,
         need: usize,
     ) -> Result<(Vec<usize>, Option<usize>), Unsorted> {
-        // Of a list read up to the end the last items are kept: there the earlier item gives way.
+        // Of a list that is read up to its end the last items are kept: the earlier of two items leaves the page.
         let taken = self.taken.iter().filter(|_| !self.to_the_end);
         if taken.clone().next().is_none() {
             // No item was taken before: if no two of these are the same, as nearly always, all are taken.
             let fitting: Vec<usize> = places.clone().take(need).collect();
-            // If the ids are the whole order, each was seen to come after the one before it.
+            // If the order is that of the ids, no id can come twice in an answer that is in order.
             if self.wanted.order.strong.is_empty() && self.wanted.order.declared && !self.wanted.unchecked {
                 let last = fitting.last().copied();
                 return Ok((fitting, last));
@@ -444,6 +450,7 @@ impl Draft {
             let id = view.id(&self.wanted.order, place);
             let had_before = id.as_ref().is_some_and(|id| had.contains(id));
             let twice_here = id.is_some_and(|id| !here.insert(id));
+            // An answer with an id twice is not of one state. Test: `an_id_that_comes_twice_in_an_answer_is_refused`.
             if twice_here && !self.wanted.unchecked {
                 return Err(rows::twice(view.item(place)));
             }
@@ -454,7 +461,7 @@ impl Draft {
         Ok((accepted, looked_at))
     }
 
-    /// Drops the items that were taken and are farther on, too, by now.
+    /// Drops the items that were taken earlier and are among these as well: they have moved toward the end.
     fn give_way(&mut self, view: usize, places: &[usize]) {
         let Self { views, wanted, taken, .. } = self;
         let here: HashSet<Cow<'_, [u8]>> =

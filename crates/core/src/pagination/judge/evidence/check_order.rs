@@ -1,4 +1,4 @@
-//! The order of an answer: checked, and completed where the upstream leaves it open.
+//! The order of an answer's items: checked, and completed by the id where the upstream leaves it open.
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashMap, ops::Range};
 
@@ -69,8 +69,8 @@ impl Evidence {
         runs
     }
 
-    /// Puts a run of equal strong keys in order, and leaves it out of the places that can be used if an edge may cut
-    /// it.
+    /// Puts a run of equal strong keys in order. If an edge of the answer may cut it, the run is excluded from the
+    /// places that can be used.
     fn close_run(&mut self, order: &Order, run: Range<usize>) -> Result<(), Unsorted> {
         let Range { start, end } = run;
         self.arranged.longest_run = self.arranged.longest_run.max(u32::try_from(end - start).unwrap_or(u32::MAX));
@@ -78,6 +78,8 @@ impl Evidence {
             self.arrange_run(order, start..end)?;
         }
         let (first, last) = (start == 0 && !self.from_start, end == self.len() && !self.end.ends);
+        // An item beyond the edge may tie with the run, and come first in the next answer:
+        // `regressions/without-runs-are-closed.txt`.
         if (first || last) && self.is_loose(order, start) {
             if first {
                 self.arranged.usable.start = end;

@@ -13,13 +13,14 @@ use crate::pagination::{
 /// The place of an anchor among the items of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct Stand {
-    /// The items that tie with it: those before them come before it, those after them come after it.
+    /// The places of the items that tie with it. Items before this range come before the anchor, items after it come
+    /// after.
     pub(in crate::pagination) run: Range<usize>,
     /// The number of items that come before it.
     pub(in crate::pagination) before: usize,
     /// The number of items that come before it or are it.
     pub(in crate::pagination) through: usize,
-    /// The items that tie with it count only if all of them are seen.
+    /// True if the items that tie with it count only when all of them are seen.
     pub(in crate::pagination) loose: bool,
 }
 
@@ -28,8 +29,8 @@ pub(in crate::pagination) struct Stand {
 pub(in crate::pagination) enum Unplaced {
     /// Its keys can't be compared with theirs.
     Incomparable,
-    /// The items have its keys but for the opaque one, and none has that, so its side can't be told. With the edges of
-    /// the answer beyond which there may be more such items.
+    /// The items share its keys before the opaque one, and none has its opaque value, so its side can't be determined.
+    /// With the edges of the answer beyond which there may be more such items.
     Apart { left: bool, right: bool },
 }
 
@@ -52,8 +53,9 @@ impl Evidence {
     }
 
     /// Returns the place of an anchor that only equality places, in a list whose ties are sorted by the id. Among the
-    /// items that are equal to it for certain the id decides. Those beside them may be equal to it too, in another
-    /// spelling: if such an item would then be on the other side of the anchor, the place is unknown.
+    /// items that are surely equal to it, the id decides. Those beside them may be equal to it too, in another
+    /// spelling: if such an item would then be on the other side of the anchor, the place is unknown. Test:
+    /// `an_anchor_among_opaque_values_is_placed_only_where_no_spelling_could_move_it`.
     fn stand_opaque(&self, order: &Order, anchor: &Anchor) -> Result<Stand, Unplaced> {
         let before = |place| rows::relate_before_opaque(&self.answer, order, self.item(place), anchor);
         let tied = self.between(0..self.len(), before).ok_or(Unplaced::Incomparable)?;
@@ -72,12 +74,13 @@ impl Evidence {
             return Ok(Stand { run, before: at, through: at + 1, loose: false });
         }
         if !compares_ids(order, anchor) {
-            // Only the anchor itself, which is not here, would tell.
+            // Only the anchor itself could show its place, and it is not here. Test:
+            // `ids_that_compare_otherwise_than_they_are_sorted_place_no_anchor_among_opaque_values`.
             return Err(Unplaced::Apart { left, right });
         }
         let unknown = Unplaced::Apart { left: false, right: false };
         let at = self.between(run.clone(), id).ok_or(Unplaced::Incomparable)?.start;
-        // Ids that fall from one item to the next show that the next is of a later run.
+        // An id that is less than the one before it begins another run.
         let rises = |place: usize| {
             let [left, right] = [place - 1, place].map(|place| self.item(place));
             rows::compare_ids(&self.answer, order, left, right) == Some(Ordering::Less)
