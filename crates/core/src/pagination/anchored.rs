@@ -142,7 +142,7 @@ impl Caps {
     /// Takes the number of items of the suspected answer for a cap: more items came after it.
     fn confirm(&mut self, sizes: &mut KnownSizes) {
         if let Some(cap) = self.suspected.take() {
-            sizes.cap = Some(cap.max(2));
+            sizes.assumed_cap = Some(cap.max(2));
         }
     }
 }
@@ -212,7 +212,7 @@ impl slices::SliceReader for MarkReader<'_> {
         self.page.count()
     }
 
-    fn is_full_and_goes_on(&self) -> bool {
+    fn is_full_and_said_to_go_on(&self) -> bool {
         let said = match (self.page.way(), self.page.views.last()) {
             (Way::Backward, _) => self.stand.offset > 0,
             (Way::Forward, Some(view)) => {
@@ -340,7 +340,7 @@ impl MarkReader<'_> {
     /// Returns the profile of the upstream after a page. A cap that was learnt counts only if an answer filled it:
     /// hidden items make answers short too.
     fn profile(&self) -> UpstreamProfile {
-        let KnownSizes { profile, cap, .. } = self.asker.sizes;
+        let KnownSizes { profile, assumed_cap: cap, .. } = self.asker.sizes;
         let cap = if cap == Some(self.asker.ledger.honoured().by_walk()) { cap } else { profile.cap };
         UpstreamProfile { cap, ..profile }
     }
@@ -373,7 +373,7 @@ impl MarkReader<'_> {
 
     fn view(&self, slice: Slice, answer: Answer, witness: Witness) -> View {
         let belief = self.asker.ledger.belief(witness);
-        View::new(answer, slice, &self.request.paging, self.asker.sizes.cap, belief)
+        View::new(answer, slice, &self.request.paging, self.asker.sizes.assumed_cap, belief)
     }
 
     /// Uses an answer, if it shows the boundary.

@@ -100,7 +100,7 @@ pub(super) trait SliceReader: Sized {
     /// Returns the number of items that the page has.
     fn count(&self) -> usize;
     /// Returns whether the page is full and is said to go on: by a count, by the answer, or by the offset of its start.
-    fn is_full_and_goes_on(&self) -> bool;
+    fn is_full_and_said_to_go_on(&self) -> bool;
     /// Returns the turn that asks for the slices which should show the place.
     fn locate(&mut self) -> Next<Self>;
     /// Asks for slices that should show the place.
@@ -129,7 +129,7 @@ pub(super) trait SliceReader: Sized {
             Unasked::TooDeep => (Refusal::TooDeep, false),
             Unasked::Stop(stop) => return Halt::Stop(stop),
         };
-        match self.is_full_and_goes_on() || (is_spent && self.request().serves_short(self.count())) {
+        match self.is_full_and_said_to_go_on() || (is_spent && self.request().serves_short(self.count())) {
             true => Halt::Instead(Turn::Serve { cut_off: true }),
             false => refusal.into(),
         }

@@ -1,15 +1,15 @@
-//! Lists that the upstream pages by what it hands out: tokens, next-links, last items.
+//! Lists that the upstream pages by values that it hands out: tokens, next-links, or the ids of last items.
 //!
-//! A client's page is put together from the upstream's pages (*upstream pages*). Its cursor carries the token that
-//! leads to the upstream page which holds the place, and the place within it: beyond an item, by its keys where the
-//! order is declared, else amid marks. Where a page ends with its upstream page, that is the upstream page's own token
-//! to the next, so that sizes which align take one request a page; the item or the marks go along all the same, because
-//! tokens of many upstreams are offsets in disguise: what was served already and comes again is passed over.
+//! A client's page is put together from the pages of the upstream (*upstream pages*). Its cursor carries the token that
+//! leads to the upstream page which holds the place, and the place within it: beyond an item, by its keys if the order
+//! is declared, else amid marks. A page that ends with its upstream page carries that page's own token to the next, so
+//! that sizes which align take one request a page. The item or the marks go along all the same, because tokens of many
+//! upstreams are offsets in disguise: items that were served already and come again are passed over.
 //!
-//! An answer does not show what its token skipped: one that begins after the last item served looks the same whether
-//! the token says "after that item" or is an offset, and an item before it is gone. So a page is `checked` where the
-//! order is declared and each of its upstream pages begins at or before the item that it goes on from, with the item
-//! that was seen right after that, or at the start of the list; or where the list is sorted by its ids, and the token
+//! An answer does not show the items that its token skipped: one that begins after the last item served looks the same
+//! whether the token says "after that item" or is an offset, and an item before it is gone. So a page is `checked` if
+//! the order is declared and each of its upstream pages begins at or before the item that it goes on from, with the
+//! item that was seen right after that, or at the start of the list; or if the list is sorted by its ids, and the token
 //! is the item's. Any other page is `anchored`. All other faults can be seen:
 //!
 //! - **keys** decide the place, and each item must come after the one before it, so that a list that goes round is
@@ -21,12 +21,12 @@
 //! - **Ends** are the upstream's word: no token, "there is no more", or for some only an empty page. An answer that
 //!   says there is more and has no token is a fault.
 //!
-//! Everything is done once, in the direction of reading: a page backward is the mirror image ([`Way`]).
+//! The code is written once, in the direction of reading: a page backward is the mirror image ([`Way`]).
 //!
 //! Upstreams that take a token once (`single_use`) are never asked for an upstream page again: a client's page then
-//! ends where an upstream page ends. It has the limit rounded down to whole upstream pages of a fixed size, at least
-//! one upstream page, which may be more than the limit; and the page before it is only to be had by a token that leads
-//! back.
+//! ends where an upstream page ends. It has the limit rounded down to whole upstream pages of a fixed size, but at
+//! least one upstream page, which may be more than the limit. The page before it can only be reached by a token that
+//! leads back.
 
 mod assembly;
 mod chain;
@@ -77,9 +77,9 @@ struct TakenItem {
 struct ReadPages {
     /// The pages that were gone through, in the direction of reading.
     read: Vec<UpstreamPage>,
-    /// The pages beyond those that were read while the place was looked for; the nearest last.
+    /// The pages after these that were read while the place was looked for; the nearest last.
     ahead: Vec<UpstreamPage>,
-    /// The number of items of the last page that are gone through.
+    /// The number of items of the last page that were gone through.
     consumed: usize,
 }
 
@@ -101,7 +101,7 @@ struct ReachedPlace {
 struct Advance {
     /// The farthest place that the pages reached.
     farthest: Option<Reached>,
-    /// The number of pages in a row that came no farther.
+    /// The number of pages in a row that reached no farther.
     idle: u32,
 }
 
@@ -134,16 +134,16 @@ struct TokenPage<'p> {
     up: &'p mut UpstreamPort,
     request: Box<PageRequest>,
     way: Way,
-    /// The declared order is relied on or not, and the evidence at the boundaries of upstream pages.
+    /// The evidence at the boundaries of upstream pages, and whether the declared order is relied on.
     seams: TokenSeams,
-    /// The first token is an item's id, on the assumption that such upstreams continue their lists by ids.
+    /// True if the first token is an item's id, on the assumption that such upstreams continue their lists by ids.
     by_id: bool,
     pages: ReadPages,
     place: ReachedPlace,
     advance: Advance,
     taken: TakenItems,
     circle: CircleState,
-    /// More requests than usual are made, because the list moved.
+    /// True if the page has the budget of a search, because the list moved.
     searching: bool,
     findings: TokenFindings,
 }
@@ -164,7 +164,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
         Some(seek) => walk.find_place(seek, first).await?,
         None => walk.go_through(first)?,
     }
-    // Each turn takes an upstream page that was read already, or spends budget.
+    // The loop ends: each turn takes an upstream page that was read already, or spends budget.
     while !walk.is_full() {
         let next = match walk.pages.ahead.pop() {
             Some(next) => next,
@@ -239,7 +239,7 @@ impl<'p> TokenPage<'p> {
         let hint = request.target.hint;
         let keyed = request.order.declared && !request.order.ends_opaque() && !request.is_unverified();
         let depth = usize::try_from(hint.offset.0).unwrap_or(usize::MAX);
-        // What was marked with another key tells nothing of marks made with this one. Test:
+        // Marks made with another key can't be compared with those made with this one. Test:
         // `marks_made_with_an_older_key_are_compared_with_that_key`.
         let known_again = request.target_marker.is_none();
         let circle = match &request.target.position {
@@ -295,7 +295,7 @@ impl<'p> TokenPage<'p> {
         self.up.requests >= allowed.max(1)
     }
 
-    /// Asks for the upstream page that a token leads to. The place is so deep in it.
+    /// Asks for the upstream page that a token leads to; the place is expected after `depth` of its items.
     async fn ask(&mut self, token: Option<Token>, way: Way, depth: usize) -> Result<UpstreamPage, Stop> {
         if self.is_spent() {
             return Err(Refusal::BudgetExceeded.into());
@@ -305,7 +305,7 @@ impl<'p> TokenPage<'p> {
         let answer = self.up.fetch(vec![Fetch::Token(fetch)]).await?.pop();
         let Some(answer) = answer else { return Err(Refusal::PositionLost { nearest: Offset(0) }.into()) };
         if answer.standing != Standing::Listed {
-            // Of the very start nothing can be gone; and what a status says to be past the end was promised by a token.
+            // The very start can't be gone. A token that leads to a past-the-end status is no longer known.
             let refusal = if asked.token.is_none() { Refusal::NoList } else { Refusal::TokenGone };
             return Err(refusal.into());
         }
@@ -315,6 +315,8 @@ impl<'p> TokenPage<'p> {
         );
         self.findings.total = answer.total.or(self.findings.total);
         let upstream_page = UpstreamPage { answer, asked };
+        // The id of a client was sent as a token: the answer must show that ids are tokens. Test:
+        // `items_continue_their_list`.
         if std::mem::take(&mut self.by_id) && !upstream_page.is_continued_by_ids(&self.request.order) {
             return Err(Refusal::Unsupported.into());
         }
@@ -327,7 +329,7 @@ impl<'p> TokenPage<'p> {
         Ok(upstream_page)
     }
 
-    /// Returns the size to ask for: the one that is needed; more only where the place would not be within it.
+    /// Returns the size to ask for: the number of items needed, or more if the place would not be within that.
     fn size(&self, way: Way, depth: usize) -> u32 {
         let need = self.limit().saturating_sub(self.taken.items.len()).max(1);
         let fit = |wanted: usize| {

@@ -28,6 +28,7 @@ use seam::{Held, KeySeam};
 use take::{KeyObstacle, look_at};
 
 use super::{
+    direction::Way,
     judge::{
         draft::{Cut, Draft, Ground},
         end::Witness,
@@ -132,8 +133,17 @@ impl slices::SliceReader for KeyReader<'_> {
         if self.draft.seeks_the_end() { 0 } else { self.draft.len() }
     }
 
-    fn is_full_and_goes_on(&self) -> bool {
-        self.goes_on_as_told()
+    fn is_full_and_said_to_go_on(&self) -> bool {
+        let said = match (self.draft.way(), self.draft.last_view()) {
+            (Way::Backward, _) => self.draft.offset() > 0,
+            (Way::Forward, Some(view)) => {
+                let counted = view.answer().total.is_some_and(|total| total.value > view.reaches());
+                view.answer().more == Some(true) || counted
+            }
+            (Way::Forward, None) => false,
+        };
+        // A word about another place than the page's says nothing, and of the last page that is looked for there is no more.
+        said && !self.search.bracket.has_begun() && self.draft.is_full() && !self.draft.seeks_the_end()
     }
 
     fn locate(&mut self) -> KeyNext {

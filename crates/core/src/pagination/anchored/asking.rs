@@ -26,7 +26,7 @@ impl MarkReader<'_> {
         let window = self.window();
         let left = self.asker.left().max(1);
         let paging = &self.request.paging;
-        let mut slices = plan::plan(paging, self.asker.sizes.cap, window, way, left);
+        let mut slices = plan::plan(paging, self.asker.sizes.assumed_cap, window, way, left);
         if let (Landmark::Marks(sightings), Some(last)) = (&self.boundary, self.stand.offset.checked_sub(1))
             && slices.first().is_some_and(|slice| !plan::shows_both_sides(*slice, last))
         {
@@ -36,7 +36,7 @@ impl MarkReader<'_> {
                     Way::Forward => Window { from: self.stand.offset, before: 0, ..window },
                     Way::Backward => Window { to: self.stand.offset, after: 0, ..window },
                 };
-                slices = plan::plan(paging, self.asker.sizes.cap, ahead, way, left);
+                slices = plan::plan(paging, self.asker.sizes.assumed_cap, ahead, way, left);
             } else if !self.page.views.is_empty() {
                 return self.look_beyond(way);
             }
@@ -120,7 +120,8 @@ impl MarkReader<'_> {
     /// Returns a small request that shows the item at an offset and the place after it.
     pub(super) fn small_at_the_end(&self, last: u64) -> Option<Slice> {
         let honoured = self.asker.ledger.honoured().by_walk();
-        let confirmation = plan::confirmation(&self.request.paging, self.asker.sizes.cap, honoured, last, last)?;
+        let confirmation =
+            plan::confirmation(&self.request.paging, self.asker.sizes.assumed_cap, honoured, last, last)?;
         confirmation.filled.is_none().then_some(confirmation.edge)
     }
 
@@ -201,8 +202,8 @@ impl MarkReader<'_> {
             Landmark::At(offset) if self.effort.misses == 1 => {
                 let window =
                     Window { from: *offset, to: offset.saturating_add(self.page.need() + 1), before: 0, after: 0 };
-                self.asker.sizes.cap = u32::try_from(view.len()).ok().map(|count| count.max(2));
-                let slices = plan::plan(&self.request.paging, self.asker.sizes.cap, window, Way::Forward, 1);
+                self.asker.sizes.assumed_cap = u32::try_from(view.len()).ok().map(|count| count.max(2));
+                let slices = plan::plan(&self.request.paging, self.asker.sizes.assumed_cap, window, Way::Forward, 1);
                 Ok(MarkTurn::Ask(slices.into_iter().map(AskedSlice::from).collect()))
             }
             _ => Err(self.lost()),

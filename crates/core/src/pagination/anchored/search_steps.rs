@@ -25,7 +25,7 @@ impl MarkReader<'_> {
         // Test: `items_that_a_silent_cap_hides_from_a_search_are_asked_for_again`.
         if let Some(cap) = self.cap_of(view, self.stand.offset) {
             let is_elsewhere = view.slice.begins().0 > 0 || self.request.paging.family == Family::Offset;
-            (self.asker.sizes.cap, self.caps.guessed) = (Some(cap), true);
+            (self.asker.sizes.assumed_cap, self.caps.guessed) = (Some(cap), true);
             if is_elsewhere {
                 return Ok(MarkTurn::Window);
             }
@@ -86,7 +86,7 @@ impl MarkReader<'_> {
                 return Err(Refusal::Stuck.into());
             }
             if cap.is_some() {
-                (self.asker.sizes.cap, self.caps.guessed) = (cap, true);
+                (self.asker.sizes.assumed_cap, self.caps.guessed) = (cap, true);
             } else if covered.ends {
                 self.unguess_cap();
             }
@@ -110,7 +110,7 @@ impl MarkReader<'_> {
     /// must be asked for again.
     fn cap_of(&self, view: &View, offset: u64) -> Option<u32> {
         let count = u32::try_from(view.len()).ok()?;
-        let (honoured, cap) = (self.asker.ledger.honoured(), self.asker.sizes.cap);
+        let (honoured, cap) = (self.asker.ledger.honoured(), self.asker.sizes.assumed_cap);
         let least = honoured.by_walk().max(LEAST_CAP);
         let is_new = cap.is_none_or(|cap| cap > count) && count >= least && !self.caps.guessed;
         let falls_short = self.request.paging.family == Family::Page || view.reaches() <= offset;
@@ -122,8 +122,8 @@ impl MarkReader<'_> {
 
     /// Drops a guessed cap: the end made an answer short, unless answers were as long as the cap.
     fn unguess_cap(&mut self) {
-        if self.caps.guessed && self.asker.sizes.cap > Some(self.asker.ledger.honoured().by_walk()) {
-            (self.asker.sizes.cap, self.caps.guessed) = (self.request.profile.cap, false);
+        if self.caps.guessed && self.asker.sizes.assumed_cap > Some(self.asker.ledger.honoured().by_walk()) {
+            (self.asker.sizes.assumed_cap, self.caps.guessed) = (self.request.profile.cap, false);
         }
     }
 
@@ -208,7 +208,7 @@ impl MarkReader<'_> {
     /// Returns the request that shows most of a window, and the new part in it.
     fn slice_showing(&self, window: Window, way: Way, new: u64) -> Option<Slice> {
         let paging = &self.request.paging;
-        let plan = |window| plan::plan(paging, self.asker.sizes.cap, window, way, 1).into_iter().next();
+        let plan = |window| plan::plan(paging, self.asker.sizes.assumed_cap, window, way, 1).into_iter().next();
         let shows = |slice: &Slice| (plan::reach(*slice).0..plan::reach(*slice).1).contains(&new);
         let unread = match way {
             Way::Forward => Window { from: new, ..window },

@@ -1,4 +1,5 @@
-//! The check of a short answer: its edge, asked for again, and a request beyond it show whether it ends the list.
+//! The confirmation of a short answer: its edge, asked for again, and a request beyond it show whether it ends the
+//! list.
 
 use std::{borrow::Cow, cmp::Ordering};
 
@@ -16,16 +17,16 @@ use crate::pagination::{
 pub(in crate::pagination) enum Confirmed {
     /// The edge, which ends the list or does not.
     Edge(Result<Box<Evidence>, Unsorted>),
-    /// The edge ends the list, and yet an item comes from beyond it: items are hidden in between, the list has changed,
-    /// or under a silent cap a page is another page, of another size. With the first such item, if its keys can be
-    /// kept.
+    /// The edge ends the list, but an item comes from beyond it: items are hidden in between, the list has changed, or
+    /// under a silent cap a page is another page, of another size. With the first such item; `None` if its keys can't
+    /// be kept.
     MoreBeyond(Option<Anchor>),
-    /// The list ends before the last item that came: it has changed, or its places count items that are hidden.
+    /// The list ends before the last item that came: the list has changed, or its offsets count hidden items.
     Before,
 }
 
-/// The items of a short answer that its confirmation is compared with. An item is absent where the answer has none
-/// there, or its keys can't be kept.
+/// The items of a short answer with which its confirmation is compared. An item is `None` if the answer has none there,
+/// or if its keys can't be kept.
 #[derive(Debug, Default)]
 pub(in crate::pagination) struct Came {
     /// The first item.
@@ -34,7 +35,7 @@ pub(in crate::pagination) struct Came {
     last: Option<Anchor>,
     /// The item at the place at which the edge begins.
     at_edge: Option<Anchor>,
-    /// The ids of the run that the last item belongs to, as far as it came, where ties come in any order.
+    /// The ids of the items that came of the last item's run; empty if ties are ordered.
     last_run: Vec<Vec<u8>>,
 }
 
@@ -50,19 +51,19 @@ impl Came {
         Self { first: anchor(Some(0)), last: anchor(end), at_edge: anchor(place), last_run }
     }
 
-    /// Returns whether an item that ties with the last one, of ties that come in any order, came as well.
+    /// Returns whether an item of the last run, whose ties come in any order, is among the items that came.
     fn holds(&self, edge: &Answer, order: &Order, item: usize) -> bool {
         edge.identity(order, item).is_none_or(|id| self.last_run.iter().any(|came| **came == *id))
     }
 }
 
-/// The list that evidence is of.
+/// The order and the paging of a list, by which evidence is made.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct ListTerms<'a> {
     pub(in crate::pagination) order: &'a Order,
-    /// The requests that its upstream accepts.
+    /// The sizes, ends and flags of its dialect.
     pub(in crate::pagination) paging: &'a Paging,
-    /// Answers are taken as they came, by offset alone.
+    /// True if answers are taken as they came, by offset alone.
     pub(in crate::pagination) unchecked: bool,
 }
 
@@ -114,8 +115,8 @@ impl Evidence {
     }
 }
 
-/// Judges the answer from the edge of a short answer with these items, and the answer from beyond all that had been
-/// asked for.
+/// Judges a short answer by two further answers: the one from its edge, and the one from beyond all that had been asked
+/// for. `came` are the items of the short answer.
 pub(in crate::pagination) fn confirm(
     (slice, edge): (Slice, Answer),
     beyond: Option<&Answer>,
@@ -123,11 +124,11 @@ pub(in crate::pagination) fn confirm(
     terms: ListTerms<'_>,
     ledger: &Ledger,
 ) -> Confirmed {
-    // Under a cap, a page of another size stands farther to the front than its number says, and so does the page after it:
-    // neither shows the edge. Test: `an_edge_that_begins_before_its_place_confirms_nothing`. Where the last page comes
-    // again, an edge past the end begins before its place as well, and says of what lies beyond no more than once.
+    // Under a cap, a page of another size stands before the place that its number names, and so does the page after it:
+    // neither shows the edge. Test: `an_edge_that_begins_before_its_place_confirms_nothing`. A last page that comes again
+    // begins before its place too, and proves nothing about the list beyond: `regressions/an-edge-among-hidden-rows.txt`.
     let is_before = begins_before(&edge, came.at_edge.as_ref(), terms.order);
-    // So does an answer from beyond with nothing new that is not the last page again either (the same test).
+    // An answer from beyond stands there if it has a new item or is the last page once more; else it is such a page too.
     let is_beside = |beyond: &Answer| {
         let came_first =
             |item| rows::relate(beyond, terms.order, item, came.first.as_ref()?).map(|it| it.whole.is_eq());
@@ -141,6 +142,7 @@ pub(in crate::pagination) fn confirm(
         Ordering::Greater => Witness::None,
         Ordering::Equal if beyond.is_some() && !is_before => Witness::SameAndNothingBeyond,
         Ordering::Equal => Witness::Same,
+        // Test: `an_edge_without_the_last_item_that_came_confirms_no_end`.
         Ordering::Less => return Confirmed::Before,
     };
     let edge = Evidence::witnessed(slice, edge, terms, ledger, witness);
@@ -160,7 +162,7 @@ fn compared_with(edge: &Answer, came: &Came, order: &Order) -> Ordering {
     };
     let compared = |item| match rows::relate(edge, order, item, last) {
         None => Ordering::Greater,
-        // Within a run of ties the sequence of an answer says nothing: another item of the run may be one more. Test:
+        // Ties come in any order, so another item of the last run may be one more, wherever it stands. Test:
         // `another_item_of_the_last_run_confirms_no_end`.
         Some(relation) if relation.strong.is_eq() && loose(order) && !came.holds(edge, order, item) => {
             Ordering::Greater
@@ -170,7 +172,7 @@ fn compared_with(edge: &Answer, came: &Came, order: &Order) -> Ordering {
     items.map(compared).max().unwrap_or(Ordering::Less)
 }
 
-/// Returns whether an answer begins with an item from before the one that came at its place.
+/// Returns whether an answer begins with an item that comes before the one that came at its place.
 fn begins_before(edge: &Answer, at_edge: Option<&Anchor>, order: &Order) -> bool {
     let Some(at_edge) = at_edge.filter(|_| !edge.items.is_empty()) else { return false };
     rows::relate(edge, order, 0, at_edge)
@@ -183,8 +185,8 @@ fn shows_more(view: &Evidence, beyond: &Answer, terms: ListTerms<'_>) -> bool {
     holds_more(beyond, last.as_ref(), terms)
 }
 
-/// Returns whether an answer holds an item that comes after this one. Where the last page comes again past the end, its
-/// items do not.
+/// Returns whether an answer holds an item that comes after this one. The items of a last page that comes again past
+/// the end do not.
 fn holds_more(beyond: &Answer, last: Option<&Anchor>, ListTerms { order, unchecked, .. }: ListTerms<'_>) -> bool {
     let items = 0..beyond.items.len();
     let Some(last) = last.filter(|_| !unchecked) else { return !beyond.items.is_empty() };
@@ -192,7 +194,7 @@ fn holds_more(beyond: &Answer, last: Option<&Anchor>, ListTerms { order, uncheck
     let holds_last = items.clone().any(|item| stands(item).is_some_and(|relation| relation.whole.is_eq()));
     items.clone().any(|item| match stands(item) {
         None => true,
-        // A run of ties comes in any order: among items that were seen before, another item of the run proves nothing.
+        // Ties come in any order: next to an item that was seen before, another item of its run proves nothing.
         Some(relation) if relation.strong.is_eq() && loose(order) => !holds_last,
         Some(relation) => relation.whole.is_gt(),
     })

@@ -136,6 +136,11 @@ pub(in crate::pagination) struct End {
 }
 
 impl End {
+    /// The answer ends the collection.
+    const ENDS: Self = Self { ends: true, short: false, capped: false, checked: false };
+    /// The answer shows no end, and is not short.
+    const GOES_ON: Self = Self { ends: false, short: false, capped: false, checked: false };
+
     /// Returns whether an answer ends the collection.
     ///
     /// A flag that the dialect marks as coming from the slice proves the end, and so does a short answer if the dialect
@@ -168,10 +173,10 @@ impl End {
         let count = answer.items.len();
         // A 404 for a while, or for rows beyond a depth, is no end: `regressions/without-statuses-only-aim.txt`.
         if answer.standing == Standing::PastEnd {
-            return Self::proven(!holds(Rule::StatusesOnlyAim));
+            return if holds(Rule::StatusesOnlyAim) { Self::GOES_ON } else { Self::ENDS };
         }
         if count == 0 && !from_start {
-            return Self::proven(false);
+            return Self::GOES_ON;
         }
         let reached = begins.saturating_add(count as u64);
         // A count below what came contradicts its own answer, and says nothing. Test:
@@ -181,22 +186,22 @@ impl End {
         if (paging.end == EndEvidence::Flag && answer.more == Some(false))
             || (over_is_said && !holds(Rule::CountsOnlyAim))
         {
-            return Self::proven(true);
+            return Self::ENDS;
         }
         if paging.hidden {
             // A short answer may be one whose other items are hidden. Test: `statuses_empty_answers_and_hidden_items_end_nothing`.
-            return Self::proven(false);
+            return Self::GOES_ON;
         }
         let used = answer.size.unwrap_or(u32::MAX).min(slice.size().0);
         // A filled answer proves nothing: the list may go on. More items than were asked for show nothing either.
         if count >= used as usize {
-            return Self::proven(false);
+            return Self::GOES_ON;
         }
         let more_is_shown = paging.end == EndEvidence::Flag && answer.more == Some(true);
         let more_is_said = answer.more == Some(true) || answer.total.is_some_and(|total| total.value > reached);
         // Test: `shortness_alone_ends_nothing_unless_the_dialect_vouches_for_sizes`.
         if !more_is_said && (paging.end == EndEvidence::ShortPage || !holds(Rule::ShortProvesNothing)) {
-            return Self::proven(true);
+            return Self::ENDS;
         }
         // A fixed size can't be chosen, and no cap lowers it.
         let is_fixed = matches!(paging.sizes, Sizes::Fixed(_));
@@ -227,10 +232,7 @@ impl End {
         }
     }
 
-    fn proven(ends: bool) -> Self {
-        Self { ends, short: false, capped: false, checked: false }
-    }
-
+    /// Returns an end that a second statement bears out, `checked` where that takes another answer or a count.
     fn seen(checked: bool) -> Self {
         Self { ends: true, short: false, capped: false, checked }
     }

@@ -37,8 +37,8 @@ pub enum Level {
     /// The page is read by offset alone.
     Positional,
     /// The page is read by marks of the items around: an item that keeps its place relative to its neighbours is
-    /// neither skipped nor repeated while a mark is left within reach. Or it is read by a token of the upstream's: no
-    /// item that its answers show is skipped; items that the token leads past are not shown.
+    /// neither skipped nor repeated while a mark is left within reach. Or it is read by a token of the upstream: no
+    /// item that its answers show is skipped, but items that the token leads past are not shown.
     Anchored,
     /// As exact, but a seam or an end could only be seen in two answers that agree.
     Checked,
@@ -57,7 +57,7 @@ pub enum Unproven {
     TieRun,
     /// The item that the cursor names is gone or changed, and its keys are not known.
     Pivot,
-    /// A seam or an end that only further requests would show was not looked at, as the route says.
+    /// A seam or an end that only further requests would show was assumed, as the route says.
     Seam,
 }
 
@@ -68,7 +68,7 @@ pub struct PageNotes {
     pub lowered: Option<Unsorted>,
     /// The distance of the boundary from its hint; `None` if there was no hint, or no distance.
     pub drift: Option<i64>,
-    /// The knowledge of the upstream now.
+    /// The profile of the upstream after the page.
     pub profile: UpstreamProfile,
     /// The largest size that the walk has seen filled, this page included. Its cursors carry it on.
     pub honoured: u32,
@@ -76,7 +76,7 @@ pub struct PageNotes {
     pub requests: u32,
     /// The number of marks that were out of their order, and outvoted by the others.
     pub stragglers: u32,
-    /// The item whose keys were looked up for this page, as they are now, for a memory of pivots.
+    /// The item whose keys were looked up for this page, with its keys as they are now, for the cache of pivots.
     pub looked_up: Option<Anchor>,
 }
 
@@ -95,8 +95,8 @@ pub struct Page {
     pub notes: PageNotes,
 }
 
-/// The list that answers were held to: a list without a filter begins where its first answer does, and ties that are ordered
-/// are used one by one.
+/// The list that the answers of a page were compared with. A list without a filter begins where its first answer does,
+/// and ordered ties are used one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ListHeldTo {
     pub(super) is_filtered: bool,
@@ -116,7 +116,7 @@ pub struct PageFacts {
     pub previous: Option<Target>,
     /// The last page, if the list is not empty and its total is exact, or if the list can be read from its end.
     pub last: Option<Target>,
-    /// The size of the collection as of the last answer, or as the route wants it to be told.
+    /// The size of the collection by the last answer, or as the route's `totals` says.
     pub total: Option<Total>,
     /// The expected offset of the first item.
     pub offset: u64,
@@ -166,12 +166,13 @@ impl Page {
         Self { facts, level, held_to: None, notes: PageNotes::default() }
     }
 
-    /// Returns the facts, to be changed.
+    /// Returns the facts mutably, for the judge.
     pub(super) fn facts_mut(&mut self) -> &mut PageFacts {
         &mut self.facts
     }
 
-    /// Returns the facts, so that the simulator can plant faults in them and see that the checker finds these.
+    /// Returns the facts mutably, so that the simulator can plant faults in them and check that the checker finds
+    /// these.
     #[cfg(feature = "rules")]
     pub fn spoil(&mut self) -> &mut PageFacts {
         &mut self.facts
@@ -194,8 +195,8 @@ impl Page {
         self.level = self.level.min(level);
     }
 
-    /// Returns whether the answers of a proven page were held to the whole list, in this order. A page by token was held to
-    /// tokens.
+    /// Returns whether the answers of a proven page were compared with the whole list, in this order. True of a page by
+    /// token, which was held to tokens instead, and of a page that claims no proof.
     pub(in crate::pagination) fn is_held_to(&self, order: &Order) -> bool {
         let whole = ListHeldTo { is_filtered: false, ties: order.ties };
         self.level < Level::Checked || self.held_to.is_none_or(|held| held == whole)
@@ -250,17 +251,17 @@ impl Page {
         self.facts.previous.as_mut().map(|Target { position, hint }| (&*position, hint))
     }
 
-    /// Expects the first item at this offset.
+    /// Sets the expected offset of the first item.
     pub(in crate::pagination) fn expect_at(&mut self, offset: u64) {
         self.facts.offset = offset;
     }
 
-    /// Tells this total, which is no part of the proof.
+    /// Sets the total that the page tells, which is no part of the proof.
     pub(in crate::pagination) fn tell(&mut self, total: Option<Total>) {
         self.facts.total = total;
     }
 
-    /// Leads to the last page, or to none.
+    /// Sets the hint of the link to the last page; `None` removes the link.
     pub(in crate::pagination) fn lead_to_the_end(&mut self, last: Option<Hint>) {
         self.facts.last = last.map(|hint| Target { position: Position::End, hint });
     }

@@ -1,9 +1,9 @@
-//! A page that is put together from parts of the list: the pages of filters, one after the other.
+//! A page that is put together from parts of the list: the pages of several filters, one after the other.
 //!
-//! The rule for such a page is that for answers: each part begins at or before the place that the page has reached, and is
-//! held to the list up to its own last item, or to the end of the stretch that its filter lets through. A filter is
-//! believed by its answers: one that shows the item from which it was asked compares as the list is sorted. A page that
-//! goes on in a part that shows no such item is `checked`.
+//! The rule is that for answers: each part begins at or before the place that the page has reached, and is compared
+//! with the list up to its own last item, or to the end of the stretch that its filter lets through. A filter is
+//! believed by its answers: if one of them shows the item from which it was asked, the filter compares as the list is
+//! sorted. A page that goes on in a part which shows no such item is `checked`.
 
 use std::{cmp::Ordering, collections::HashSet, sync::Arc};
 
@@ -27,7 +27,7 @@ use crate::pagination::{
 pub(in crate::pagination) struct PartQuestion<'a> {
     /// The filter of the part; `None` for the whole list.
     pub(in crate::pagination) filter: Option<&'a Filter>,
-    /// The part is sorted by the id alone.
+    /// True if the part is sorted by the id alone.
     pub(in crate::pagination) by_id: bool,
     /// The place in the part at which the page goes on.
     pub(in crate::pagination) position: &'a Position,
@@ -42,7 +42,7 @@ pub(in crate::pagination) struct SliceOfPart {
     pub(in crate::pagination) answer: Answer,
 }
 
-/// The page of a part does not show that it goes on where the page stands.
+/// The error that the page of a part does not show that it goes on from the place of the page.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct NotShown;
 
@@ -54,9 +54,9 @@ pub(in crate::pagination) struct PartsPage {
     /// The item after which the page begins; `None` if it begins with the list.
     asked: Option<Anchor>,
     page: Option<Box<Page>>,
-    /// The page begins in the whole list, where it is seen whether anything comes before.
+    /// True if the page begins in the whole list, where the answers show whether an item comes before it.
     shows_before: bool,
-    /// No item is missing between the beginning of the page and this place.
+    /// The place up to which no item is missing from the page.
     reached: PlaceByKeys,
     /// A slice that may show what comes next.
     shown: Option<Box<SliceOfPart>>,
@@ -95,17 +95,17 @@ impl PartsPage {
         last_of(self.page()?)
     }
 
-    /// Keeps a slice whose answer may show which item comes right after the page.
+    /// Keeps a slice whose answer may show the item that comes right after the page.
     pub(in crate::pagination) fn show(&mut self, shown: Option<Box<SliceOfPart>>) {
         self.shown = shown;
     }
 
-    /// Returns the place before the item that comes right after the page, where an answer shows that: it begins at or before
-    /// the end of the page, and reaches beyond it.
+    /// Returns the place before the item that comes right after the page, if the kept slice shows that: it begins at or
+    /// before the end of the page, and reaches beyond it.
     fn shown_after(&self) -> Option<PlaceByKeys> {
         let SliceOfPart { slice, filter, answer } = self.shown.as_deref()?;
         let from_start = slice.begins().0 == 0 && answer.offset.unwrap_or(0) == 0 && answer.page.unwrap_or(0) == 0;
-        // The start of a part is that of its filter, which may lie beyond the end of the page.
+        // A part begins where its filter does, which may be beyond the end of the page: items before it are not shown.
         let begins = match filter {
             Some(filter) => {
                 FilterStretch::of(filter, &self.order)?.iter().any(|one| one.begins_by(&self.reached, &self.order))
@@ -119,7 +119,7 @@ impl PartsPage {
         item(place).filter(|_| is_shown).map(|item| PlaceByKeys::before_run_of(&item))
     }
 
-    /// Takes the page of a part: its items, or, if this page is full, whether there are any.
+    /// Takes the page of a part: its items or, if this page is full, only whether it has any.
     ///
     /// # Errors
     ///
@@ -128,7 +128,7 @@ impl PartsPage {
         let (level, to) = self.follow(asked, &part)?;
         part.lower(level);
         if asked.filter.is_some() {
-            // The sizes of a filtered list are the filter's.
+            // The total, the end and the offsets of a filtered list are not those of the list.
             part.tell(None);
             part.lead_to_the_end(None);
             part.notes.drift = None;
@@ -145,7 +145,7 @@ impl PartsPage {
             Some(page) if is_full => {
                 page.lower(part.level());
                 if !ends || !part.items.is_empty() {
-                    // More than that something follows was not asked for.
+                    // The page is full: of this part only the fact that an item follows was asked for.
                     return Ok(());
                 }
                 page
@@ -191,8 +191,8 @@ impl PartsPage {
         let from = match asked.position {
             Position::After(anchor) => PlaceByKeys::beside(anchor, Side::After),
             Position::Start | Position::At(Offset(0)) if asked.filter.is_none() => PlaceByKeys::edge(Side::Before),
-            // A part that is read from its start must begin where the page stands, or at the item that comes next: `lead`
-            // holds it to that.
+            // A part that is read from its start must begin where the page has got to, or at the item that comes next: the
+            // stretches below are followed from there.
             Position::Start | Position::At(Offset(0)) => {
                 if let Some(next) = self.shown_after() {
                     self.reached = next;
@@ -221,14 +221,14 @@ impl PartsPage {
         Some(page)
     }
 
-    /// Returns the highest level of a page from this filter: by how much its answers show that it lets through all that
-    /// follows the position. `None` where the filter may compare otherwise than the list is sorted.
+    /// Returns the highest level of a page from this filter, by the evidence of its answers that it lets through
+    /// everything after the position. `None` if the filter may compare otherwise than the list is sorted.
     fn shown_by(&self, asked: PartQuestion<'_>, stretches: &[FilterStretch], part: &Page) -> Option<Level> {
         let within = |answer: &Answer, item: usize| {
             let item = answer.anchor(&self.order, item);
             item.is_some_and(|item| stretches.iter().any(|stretch| stretch.holds(&item, &self.order)))
         };
-        // A run that is sorted by the id is sorted as the list only where all items are of it. Test:
+        // A list that is sorted by the id is sorted as the run only if all its items are of the run. Test:
         // `a_run_is_held_against_the_keys_that_it_was_asked_for_by`.
         let mut answers = part.answers.iter();
         if asked.by_id && !answers.all(|answer| (0..answer.items.len()).all(|item| within(answer, item))) {
@@ -250,7 +250,8 @@ impl PartsPage {
                 {
                     Level::Exact
                 }
-                // Other alternatives let the rest through, and nothing shows that these are understood.
+                // The items of other alternatives are let through by filters that no answer has shown to be understood. Test:
+                // `an_alternative_that_shows_the_anchor_proves_nothing_of_the_others`.
                 _ => Level::Checked,
             });
         }
@@ -272,8 +273,8 @@ impl PartsPage {
     }
 }
 
-/// Returns whether a filtered list shows its anchor, or, where the filter lets those through as well, an item equal to
-/// it, so that nothing between the two can be missing. `None` if they can't be compared.
+/// Returns whether a filtered list shows its anchor, so that no item between the two can be missing. An item with equal
+/// keys will do if the filter lets those through (`equals_too`). `None` if an item can't be compared.
 fn shows(page: &Page, order: &Order, equals_too: bool, anchor: &Anchor) -> Option<bool> {
     let equals_too = equals_too && !order.strong.is_empty();
     for answer in page.answers.iter().filter(|answer| !answer.items.is_empty()) {
@@ -302,7 +303,7 @@ fn after(anchor: &Anchor) -> Target {
     Target { position: Position::After(anchor.clone()), hint: Hint::default() }
 }
 
-/// Returns the end of the page before this one: a filter hides what comes before, and that was at least one item.
+/// Returns the end of the page before this one: the filter hides the items before it, of which there is at least one.
 fn before(page: &Page) -> Target {
     match (&page.previous, &page.edges) {
         (Some(previous @ Target { position: Position::Before(_), .. }), _) => previous.clone(),

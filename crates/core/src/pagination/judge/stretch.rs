@@ -1,4 +1,4 @@
-//! The stretch of a list that a filter lets through, as far as the filter itself says.
+//! The stretch of a list that a filter lets through, derived from the filter alone.
 
 use std::cmp::Ordering;
 
@@ -72,13 +72,14 @@ impl PlaceByKeys {
 pub(super) struct FilterStretch {
     from: PlaceByKeys,
     pub(super) to: PlaceByKeys,
-    /// The same comparison lets a value and what follows it through: an answer that shows the value shows that the filter
-    /// compares as the list is sorted.
+    /// True if one comparison lets a value and all that follows it through: an answer that shows the value then shows
+    /// that the filter compares as the list is sorted.
     pub(super) compares: bool,
 }
 
 impl FilterStretch {
-    /// Returns the stretches of the alternatives of a filter; `None` where one of them is no stretch of the list.
+    /// Returns the stretches of the alternatives of a filter; `None` if one of them is not a single stretch of the
+    /// list.
     pub(super) fn of(filter: &Filter, order: &Order) -> Option<Vec<Self>> {
         let alternatives =
             if let Filter::Or(alternatives) = filter { alternatives } else { std::slice::from_ref(filter) };
@@ -109,7 +110,7 @@ impl FilterStretch {
             match comparison {
                 Comparison::Null | Comparison::NotNull => {}
                 Comparison::Equal => match value {
-                    // Values that are shown more coarsely than they are stored are not all equal to one that is shown.
+                    // Stored values that look like a shown one are not all equal to it.
                     _ if *column < order.strong.len() && !grain::is_stored_as_shown(key, value) => return None,
                     // Between two booleans there is no value.
                     KeyValue::Boolean(boolean) => {
@@ -131,8 +132,8 @@ impl FilterStretch {
         Some(Self { from, to, compares })
     }
 
-    /// Returns whether an item is in the stretch, with all that look like it: values may be stored up to one grain before the
-    /// one that is shown.
+    /// Returns whether the stretch holds an item and all that look like it: values may be stored up to one grain before
+    /// the one that is shown.
     pub(super) fn holds(&self, anchor: &Anchor, order: &Order) -> bool {
         let [before, after] = [Side::Before, Side::After].map(|side| PlaceByKeys::beside(anchor, side));
         let column = self.from.keys.len().saturating_sub(1);
@@ -154,8 +155,8 @@ impl FilterStretch {
         self.from.is_within(place, order)
     }
 
-    /// Returns how far stretches lead on from a place, one after the other without a gap: to the place itself where none
-    /// holds what follows it.
+    /// Returns the place to which stretches lead on from a place, one after the other without a gap; the place itself
+    /// if none holds the items after it.
     pub(super) fn lead(stretches: &[Self], from: &PlaceByKeys, order: &Order) -> PlaceByKeys {
         let mut at = from.clone();
         for _ in stretches {

@@ -1,4 +1,4 @@
-//! A page of the upstream's: the proof of its order, the place of an anchor in it, and its tokens.
+//! A page of the upstream: the check of its order, the place of an anchor in it, and its tokens.
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashSet, sync::Arc};
 
@@ -19,14 +19,14 @@ use crate::{
     },
 };
 
-/// The request for a page of the upstream's.
+/// The request for an upstream page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct Asked {
     /// The token; `None` for the first page.
     pub(in crate::pagination) token: Option<Token>,
-    /// The token leads back.
+    /// The direction in which the token leads.
     pub(in crate::pagination) way: Way,
-    /// The size.
+    /// The number of items that were asked for.
     pub(in crate::pagination) size: u32,
 }
 
@@ -46,11 +46,11 @@ pub(in crate::pagination) enum Lead {
 /// The items of a page that come before a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct Passed {
-    /// The number of them, in the direction of reading.
+    /// The number of items, counted in the direction of reading.
     pub(in crate::pagination) count: usize,
     /// The basis of that number.
     pub(in crate::pagination) basis: Basis,
-    /// The next item ties with the anchor, and the upstream does not order ties.
+    /// True if an item after the place ties with the anchor, and the upstream does not order ties.
     pub(in crate::pagination) amid_ties: bool,
 }
 
@@ -61,10 +61,10 @@ pub(in crate::pagination) enum Basis {
     Keys,
     /// The anchor itself is in view, amid ties that the upstream does not order.
     Sight,
-    /// The anchor alone was served of its ties, and is not in view: it is gone, or is beyond this page, which the ties
-    /// go on from.
+    /// Of its ties only the anchor was served, and it is not in view: either it is gone, or it is beyond this page,
+    /// where the ties go on.
     Unseen,
-    /// Some of the ties in view were served, and it is not known which ones.
+    /// Some of the ties in view were served, but it is not known which.
     Guess {
         /// The ties begin with the page: there may be more of them before it.
         from_edge: bool,
@@ -73,7 +73,7 @@ pub(in crate::pagination) enum Basis {
     },
 }
 
-/// A page of the upstream's.
+/// A page of the upstream, with the request that it answers.
 #[derive(Debug)]
 pub(in crate::pagination) struct UpstreamPage {
     pub(in crate::pagination) answer: Answer,
@@ -91,8 +91,8 @@ impl UpstreamPage {
         self.answer.items.is_empty()
     }
 
-    /// Returns the number of items between the place of the token and a place before which so many items are read in a
-    /// direction.
+    /// Returns the number of items between the place to which the token leads and a place that has `passed` items
+    /// before it in this direction of reading.
     #[must_use]
     pub(in crate::pagination) fn depth(&self, way: Way, passed: usize) -> usize {
         if self.asked.way == way { passed } else { self.len() - passed }
@@ -150,7 +150,7 @@ impl UpstreamPage {
         match token {
             Some(token) => Lead::Token(token.clone()),
             None if way.is_backward() && !tokens.backward => Lead::Unknown,
-            // An empty page has no place.
+            // Against its own direction, an empty page does not show whether the list goes on.
             None if !asked_so && self.is_empty() => Lead::Unknown,
             None if asked_so && self.answer.more == Some(true) => Lead::Broken,
             None => Lead::Edge,
@@ -186,7 +186,7 @@ impl UpstreamPage {
         self.answer.mark(order, marker, index)
     }
 
-    /// Returns the mark of an item as it is: of its keys and its id.
+    /// Returns the mark of an item's keys and id as they are spelt: an item that was edited has another one.
     #[must_use]
     pub(in crate::pagination) fn fingerprint(&self, order: &Order, marker: &Marker, index: usize) -> Mark {
         let row = rows::row(&self.answer, order, index).iter().map(|span| span.of(&self.answer.body));
@@ -199,8 +199,8 @@ impl UpstreamPage {
         (0..self.len()).map(|place| self.mark(order, marker, way.index(place, self.len()))).collect()
     }
 
-    /// Returns a hash that differs from other pages': of the first and the last item, by their ids, and by their keys
-    /// if there are any; of all items if they have no ids.
+    /// Returns a hash that tells this page from others: of its first and last item, by their keys and ids; of all items
+    /// if these have no ids.
     #[must_use]
     pub(in crate::pagination) fn hash(&self, order: &Order, marker: &Marker) -> u64 {
         let ends = [0, self.len().saturating_sub(1)];
@@ -262,7 +262,7 @@ impl UpstreamPage {
         Some(way.read(if evidence::loose_at(order, anchor) { relation.strong } else { relation.whole }))
     }
 
-    /// Returns the number of items that come before the place right beyond an anchor. Keys decide; among ties that the
+    /// Returns the number of items that come before the place right beyond an anchor. Keys decide. Among ties that the
     /// upstream does not order, its own sequence decides: the place is beyond the anchor itself. If the anchor is not
     /// in view, the number of the run's items that were served decides (`run`), or the fact that this page was handed
     /// out as the one that begins at the place (`aligned`). `None` if an item can't be compared.
@@ -283,8 +283,8 @@ impl UpstreamPage {
         let from = self.partition(|index| Some(relation(index)? == Ordering::Less))?;
         let to = self.partition(|index| Some(relation(index)? != Ordering::Greater))?;
         let (before, through) = if way.is_backward() { (self.len() - to, self.len() - from) } else { (from, to) };
-        // Ties that the upstream does not order may come in another sequence each time: if more of them are in view
-        // than were served, they are served ones and others, wherever the anchor is among them.
+        // Unordered ties may come in another sequence each time. If more are in view than were served, some of those before
+        // the anchor may be unserved. Test: `a_run_that_shows_more_than_was_served_leaves_its_seam_open`.
         let more_than_served = loose && through - before > run as usize;
         let known = |count, basis| Some(Passed { count, basis, amid_ties: count < through || more_than_served });
         if from == to || !loose {
@@ -302,7 +302,7 @@ impl UpstreamPage {
         known(served, Basis::Guess { from_edge: before == 0, to_edge: through == self.len() })
     }
 
-    /// Checks that no id comes twice in this answer: such items show that it is not of one state.
+    /// Checks that no id comes twice in this answer, which would show that it is not of one state.
     ///
     /// # Errors
     ///

@@ -165,9 +165,9 @@ impl<'p> Asker<'p> {
             if begins == 0 {
                 return Err(Refusal::NoList);
             }
+            self.ceilings += u32::from(self.ledger.total().is_some_and(|total| total > begins));
             // A count of rows that no client is shown looks like a depth limit, until halving has come down to the rows
             // that are shown. Test: `an_end_past_which_nothing_is_answered_is_no_depth_limit`.
-            self.ceilings += u32::from(self.ledger.total().is_some_and(|total| total > begins));
             if self.ceilings > DEPTH_LOOKS {
                 return Err(Refusal::TooDeep);
             }

@@ -14,7 +14,7 @@ use crate::pagination::{
 pub(in crate::pagination) struct KnownSizes {
     pub(in crate::pagination) profile: UpstreamProfile,
     /// The cap that this page believes in, which may be a guess; `profile.cap` is what later pages get.
-    pub(in crate::pagination) cap: Option<u32>,
+    pub(in crate::pagination) assumed_cap: Option<u32>,
     /// The place and the number of items of the last answer with fewer items than were asked for.
     last_short: Option<(u64, u32)>,
     /// The size that was asked for last, and the number of items that came.
@@ -25,7 +25,7 @@ impl KnownSizes {
     /// Begins with what was learnt before. A first page does not use the known cap: if an answer is larger, as where the cap
     /// was misread or has been lifted, `learn` forgets it.
     pub(super) fn new(profile: UpstreamProfile, is_first_page: bool) -> Self {
-        Self { profile, cap: profile.cap.filter(|_| !is_first_page), last_short: None, last: None }
+        Self { profile, assumed_cap: profile.cap.filter(|_| !is_first_page), last_short: None, last: None }
     }
 
     /// Learns from an answer: one that is larger than the known cap refutes it, and one that names a smaller size is a cap.
@@ -38,7 +38,7 @@ impl KnownSizes {
         if let Some(size) = answer.size
             && (1..asked).contains(&size)
         {
-            self.cap = Some(size);
+            self.assumed_cap = Some(size);
             self.profile.cap = Some(size);
         }
     }

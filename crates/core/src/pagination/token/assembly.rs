@@ -19,16 +19,16 @@ struct NeighbourPage {
     token_way: Way,
     /// The direction in which the page beyond is read.
     way: Way,
-    /// The number of items of the page between where the token leads and the place.
+    /// The number of items between the place to which the token leads and this place.
     depth: usize,
     within: PlaceInPage,
     circle: Loop,
     run: u32,
-    /// The mark of the item beyond it, where the order is declared.
+    /// The fingerprint of the item right after it, if the order is declared and an answer showed the two together.
     ahead: Option<Mark>,
 }
 
-/// The way to a place: a token that was handed out for it, or a place amid a page that is read again.
+/// The entry to a place: a token that was handed out for it, or an upstream page that is read again.
 struct PageEntry<'a> {
     token: Option<Token>,
     token_way: Way,
@@ -99,7 +99,7 @@ impl TokenPage<'_> {
         } else if rest.is_empty() {
             match upstream_page.lead(way, self.tokens(), self.request.paging.end) {
                 Lead::Token(token) => (Some(PageEntry::handed_out(token, way)), circle),
-                // What was read while the place was looked for may lie there.
+                // The page after it may have been read while the place was looked for.
                 Lead::Unknown => (self.pages.ahead.last().and_then(|next| self.again(next, way, 0)), circle),
                 Lead::Edge => (None, circle),
                 Lead::Broken => return Err(Refusal::Stuck),
@@ -125,11 +125,12 @@ impl TokenPage<'_> {
             return Ok(None);
         };
         let (upstream_page, way) = (&self.pages.read[number], self.way.reversed());
-        // Read in the other direction, these items come first: the page's own, then those before it.
+        // In the other direction, the items of the page come before the place.
         let passed = way.index(index, upstream_page.len()) + 1;
         let Some(PageEntry { token, token_way, depth, beyond }) = self.way_back(number, passed)? else {
             return Ok(None);
         };
+        // A walk back passes the same pages again, and is no circle. Test: `going_back_and_forth_is_no_circle`.
         let circle = if rules::holds(Rule::LoopsBeginAnew) { Loop::default() } else { self.circle.now };
         let (within, run) = if self.seams.are_keyed() {
             let order = &self.request.order;
@@ -163,7 +164,7 @@ impl TokenPage<'_> {
         }
         if before > 0 {
             if tokens.single_use && way == Way::Forward {
-                // There is a next page, and what leads to it was used.
+                // The list goes on there, but the token that leads to it was used.
                 return Err(Refusal::Unsupported);
             }
             return Ok(self.again(upstream_page, way, passed));
@@ -212,7 +213,7 @@ impl TokenPage<'_> {
             within: edge.within,
             circle: edge.circle,
         };
-        // Of a place in an upstream page the hint's offset is how many items lie between where the token leads and the place.
+        // The hint's offset counts the items between the place to which the token leads and this place.
         let run = if self.seams.are_keyed() && !self.request.order.strong.is_empty() { edge.run } else { 0 };
         let hint = Hint { offset: Offset(edge.depth as u64), run, ahead: edge.ahead, ..Hint::default() };
         Target { position: Position::Token(Box::new(place)), hint }
@@ -225,11 +226,12 @@ impl TokenPage<'_> {
         let (upstream_page, passed) =
             beyond.filter(|(upstream_page, passed)| self.seams.are_keyed() && *passed < upstream_page.len())?;
         if passed == 0 && upstream_page.asked.way == way {
-            // Nothing of the upstream page is gone by: it did not show the two together.
+            // No item of the upstream page comes before the place: it did not show the two together.
             return None;
         }
         let (order, index) = (&self.request.order, way.index(passed, upstream_page.len()));
         let next = upstream_page.anchor(order, index).ok()?;
+        // Test: `the_item_before_a_page_is_not_told_where_another_one_came_between`.
         let is_between = |upstream_page: &UpstreamPage| upstream_page.shows_between(way, order, anchor, &next);
         let between = self.pages.read.iter().any(is_between);
         (!between).then(|| upstream_page.fingerprint(order, &self.request.marker, index))
@@ -271,7 +273,7 @@ impl TokenPage<'_> {
             let marks = |some: &[TakenItem]| some.iter().map(|taken| self.mark_of(*taken)).collect();
             let before = marks(&taken[number.saturating_sub(Marks::PASSED)..number]);
             let after = marks(&taken[number + 1..(number + 1 + Marks::AHEAD).min(taken.len())]);
-            // Of a list by token no offset is known, and no item has a cursor of its own.
+            // A list by token has no offsets, and its items have no cursors of their own.
             let (item, offset) = (self.mark_of(taken[number]), Offset(0));
             Ok(Item::Marked(MarkedItem { item, around: Marks { before, after }, offset }))
         };

@@ -1,37 +1,37 @@
-//! A place amid marked items, found again in a page of the upstream's whose items may have changed.
+//! A place amid marked items, found again in an upstream page whose items may have changed.
 //!
-//! Everything here is in the direction of reading: the items *passed* come before the place, those *ahead* after it.
+//! All sequences are in the direction of reading: items *passed* come before the place, items *ahead* after it.
 
 use crate::pagination::mark::Mark;
 
 /// Marks around a place, in the direction of reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Around {
-    /// Gone by, the nearest last.
+    /// The marks of items passed, the nearest last.
     pub(super) passed: Vec<Mark>,
-    /// To come, the nearest first.
+    /// The marks of items ahead, the nearest first.
     pub(super) ahead: Vec<Mark>,
 }
 
 /// The place among some items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PlaceAmid {
-    /// After so many of them.
+    /// The place is after this number of items.
     At {
-        /// The number of items that are gone by.
+        /// The number of items before the place.
         passed: usize,
         /// The number of marks that were seen out of their order.
         stragglers: u32,
     },
-    /// None of the marks is here.
+    /// No mark is among the items.
     Nowhere,
-    /// There is no order that most of the marks that are here have kept.
+    /// No majority of the marks among the items has kept its order.
     Disagreed,
 }
 
 impl Around {
-    /// Returns the place by the longest chain of marks that keep their order: it is right after its last mark passed,
-    /// or right before its first mark ahead. Where several places are as good, the one nearest to `hint`.
+    /// Returns the place by the longest chain of marks that keep their order: right after its last mark passed, or
+    /// right before its first mark ahead. If several places are as good, the one nearest to `hint` counts.
     #[must_use]
     pub(super) fn find(&self, items: &[Mark], hint: usize) -> PlaceAmid {
         let passed_before = self.lengths_passed(items);
@@ -56,8 +56,8 @@ impl Around {
         PlaceAmid::At { passed, stragglers: u32::try_from(seen.saturating_sub(best)).unwrap_or(u32::MAX) }
     }
 
-    /// The same for a page that was handed out as the one that begins at the place. Items passed can be here only where
-    /// the list moved on under its tokens; then the last of them come first. One that turns up farther on, without
+    /// Returns the place in a page that was handed out as the one that begins at the place. Passed items can be here
+    /// only if the list moved on under its tokens; then the last of them come first. A passed item farther on, without
     /// those that were beside it, was moved itself.
     #[must_use]
     pub(super) fn find_from_start(&self, items: &[Mark]) -> PlaceAmid {
@@ -72,7 +72,8 @@ impl Around {
         PlaceAmid::At { passed: 0, stragglers: u32::try_from(moved).unwrap_or(u32::MAX) }
     }
 
-    /// Returns whether the item after the last of these went by with it, so that the next page may show more marks.
+    /// Returns whether the last of these items is a mark passed that is not the nearest one, so that the next page may
+    /// show more marks. Test: `the_neighbour_of_a_mark_that_ends_its_page_is_looked_for_in_the_next`.
     #[must_use]
     pub(super) fn goes_on_passed(&self, items: &[Mark]) -> bool {
         items.last().is_some_and(|last| self.passed.contains(last) && self.passed.last() != Some(last))
@@ -104,7 +105,7 @@ impl Around {
     }
 }
 
-/// Appends an item: `lengths[n]` is the longest chain of the first `n` marks so far.
+/// Appends an item to the lengths: `lengths[n]` is that of the longest chain of the first `n` marks so far.
 fn extend<'a>(lengths: &mut [usize], marks: impl DoubleEndedIterator<Item = &'a Mark> + ExactSizeIterator, item: Mark) {
     for (place, mark) in marks.enumerate().rev() {
         if *mark == item {

@@ -1,12 +1,12 @@
 //! The detection of tokens that go round in a circle, by a gateway that remembers nothing.
 //!
-//! Brent's algorithm ("An improved Monte Carlo factorization algorithm", 1980) keeps one page to compare with, replaces it
-//! after 1, 2, 4, 8… pages, and so meets every circle. Its three numbers travel in the cursor. What is compared are the
-//! ids at the ends of the upstream's pages, not tokens: those may be new every time.
+//! Brent's algorithm ("An improved Monte Carlo factorization algorithm", 1980) keeps one page to compare with, replaces
+//! it after 1, 2, 4, 8… pages, and so meets every circle. Its three numbers travel in the cursor. It compares the ids
+//! at the ends of the upstream's pages, not tokens, which may be new every time.
 
 use crate::pagination::position::Loop;
 
-/// Counts a page; `None` where it is the one that was kept: the tokens go round.
+/// Returns the state after a page; `None` if the page is the one that was kept, because the tokens go round.
 #[must_use]
 pub(super) fn count(circle: Loop, hash: u64) -> Option<Loop> {
     if circle.power == 0 {

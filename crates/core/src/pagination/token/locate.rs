@@ -1,4 +1,4 @@
-//! Finding the place of a cursor in the upstream page that its token leads to, and in those around it.
+//! The search for the place of a cursor, in the upstream page that its token leads to and in those around it.
 
 use std::cmp::Ordering;
 
@@ -22,31 +22,31 @@ use crate::pagination::{
 /// A place that is looked for.
 #[derive(Debug)]
 pub(super) struct Seek {
-    /// Amid these marks; none: beyond the anchor.
+    /// The marks around the place; `None`: it is beyond the anchor.
     around: Option<Around>,
-    /// The upstream page was handed out as the one that begins at the place.
+    /// True if the upstream page was handed out as the one that begins at the place.
     aligned: bool,
-    /// The number of items between where the token leads and the place when the cursor was made.
+    /// The number of items between the place to which the token leads and this place, when the cursor was made.
     depth: usize,
-    /// The pages that were read in vain, in the direction of reading.
+    /// The pages that were read so far, in the direction of reading.
     window: Vec<UpstreamPage>,
-    /// Which of these the token of the cursor led to.
+    /// The index of the page that the token of the cursor led to.
     origin: usize,
-    /// The anchor is looked for among ties, some of which were served.
+    /// True if the anchor is looked for among ties, some of which were served.
     in_ties: bool,
-    /// The anchor is not in view, and its ties go on beyond what was read.
+    /// True if the anchor is not in view, and its ties go on beyond the pages read.
     ties_go_on: bool,
-    /// The place if the anchor is gone, or if the next page shows no more marks: the page, the number of its items
-    /// before the place, and whether that is amid ties.
+    /// The place that counts if the anchor is gone, or if the next page shows no more marks: the page, the number of
+    /// its items before the place, and whether that is amid ties.
     unless_seen: Option<((usize, usize), bool)>,
-    /// The number of items that were looked at, onward and back.
+    /// The numbers of items that were looked at, onward and back.
     looked_at: [u32; 2],
 }
 
 impl Seek {
     #[must_use]
     pub(super) fn new(around: Option<Around>, depth: usize, same_way: bool) -> Self {
-        // Of a place amid marks there are marks ahead, if it is in an upstream page that was read.
+        // A cursor amid an upstream page carries marks of the items ahead. Without them, its token leads to the place itself.
         let aligned = around.as_ref().map_or(same_way && depth == 0, |around| around.ahead.is_empty());
         Self {
             around,
@@ -61,7 +61,7 @@ impl Seek {
         }
     }
 
-    /// Takes in an upstream page that was read on this side, and gives its index.
+    /// Adds an upstream page that was read on this side, and returns its index.
     fn put(&mut self, upstream_page: UpstreamPage, side: Side) -> usize {
         let items = u32::try_from(upstream_page.len()).unwrap_or(u32::MAX);
         match side {
@@ -79,7 +79,7 @@ impl Seek {
         }
     }
 
-    /// Returns the number of items of a page that came before the place when the cursor was made.
+    /// Returns the expected number of a page's items before the place: as many as when the cursor was made.
     fn believed(&self, upstream_page: usize, way: Way) -> usize {
         let upstream_page = &self.window[upstream_page];
         upstream_page.depth(way, self.depth.min(upstream_page.len()))
@@ -90,20 +90,20 @@ impl Seek {
 enum Looked {
     /// The place is in the page with this index, after this many of its items.
     Found { upstream_page: usize, passed: usize },
-    /// The upstream page where this token leads comes next, or before, in the direction of reading.
+    /// The upstream page that this token leads to is to be read, next or before, in the direction of reading.
     Ask(Token, Side),
 }
 
 impl TokenPage<'_> {
-    /// Finds the place in the upstream page that its token leads to, or in those around it, and takes what the page
-    /// needs of that upstream page. What was read beyond it comes next.
+    /// Finds the place in the upstream page that its token leads to, or in those around it, and takes the items of that
+    /// upstream page that the page needs. Pages that were read beyond it come next.
     ///
     /// # Errors
     ///
     /// [`Stop`] where the place can't be found.
     pub(super) async fn find_place(&mut self, mut seek: Seek, first: UpstreamPage) -> Result<(), Stop> {
         let (mut upstream_page, mut side) = (first, Side::After);
-        // Each turn spends budget.
+        // The loop ends: each turn spends budget.
         let (found, passed) = loop {
             let latest = seek.put(upstream_page, side);
             match self.look_for_place(&mut seek, latest, side)? {
@@ -124,7 +124,7 @@ impl TokenPage<'_> {
         };
         let mut window = seek.window;
         if found < seek.origin {
-            // What was read on the way here is read again, and no circle.
+            // The pages between here and the origin come again, which is no circle.
             self.circle.now = Loop::default();
         }
         self.pages.ahead = window.split_off(found + 1);
@@ -162,8 +162,8 @@ impl TokenPage<'_> {
             }
             return Ok(Looked::Found { upstream_page: latest, passed: seek.believed(latest, self.way) });
         };
-        // A page that begins with the item that was next has lost nothing between; nor has one that shows it after
-        // others that come after the anchor, which are new. Test:
+        // A page that begins with the item that was next has lost no item in between. Nor has one that shows it after items
+        // that come after the anchor: these are new. Test:
         // `items_inserted_before_the_next_item_are_served_where_it_is_seen`.
         let guessed = matches!(passed.basis, Basis::Guess { .. });
         let within = if guessed { upstream_page.len().min(1) } else { upstream_page.len() };
@@ -187,13 +187,14 @@ impl TokenPage<'_> {
         }
         match (passed.basis, lead) {
             _ if seek.unless_seen.is_some() => Ok(self.found_by_keys(seek, latest, passed)),
-            // The anchor may be among the ties in the upstream page before.
+            // The anchor may be among the ties of the upstream page before. Test:
+            // `the_last_item_of_a_run_is_looked_for_where_the_run_goes_on`.
             (Basis::Guess { from_edge: true, .. }, Lead::Token(token)) if may_ask => {
                 seek.in_ties = true;
                 Ok(Looked::Ask(token, Side::Before))
             }
             (Basis::Keys, _) if seek.in_ties => self.lost(seek, Unproven::TieRun),
-            // Or in the one that comes next.
+            // The anchor may be among the ties of the next upstream page.
             (Basis::Guess { to_edge, .. }, _) => match onward.filter(|_| to_edge) {
                 Some(token) => {
                     seek.in_ties = true;
@@ -204,8 +205,8 @@ impl TokenPage<'_> {
             (_, lead) if passed.count > 0 || seek.aligned || lead == Lead::Edge => {
                 Ok(self.found_by_keys(seek, latest, passed))
             }
-            // The upstream page held the anchor, and does not reach back to it any more. What stood between may have
-            // moved out.
+            // The upstream page held the anchor, and no longer reaches back to it. Items between the two may have moved to the
+            // page before. Test: `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
             (_, Lead::Token(token)) if may_ask => Ok(Looked::Ask(token, Side::Before)),
             _ => self.lost(seek, Unproven::Position),
         }
@@ -225,8 +226,8 @@ impl TokenPage<'_> {
         !others.any(|(_, other)| other.shows_between(self.way, order, anchor, &next))
     }
 
-    /// Records the place in this page, unless the anchor is found in its run beyond it: items that have come before the
-    /// anchor since then stand before the place, and the anchor would be served once more after it.
+    /// Returns the place in this page, unless the anchor may be found in its run beyond it: items that have come before
+    /// the anchor since then stand before the place, and the anchor would be served once more after it.
     fn found_by_keys(&mut self, seek: &mut Seek, upstream_page: usize, passed: Passed) -> Looked {
         if passed.basis == Basis::Sight {
             self.seams.leave_open(passed.amid_ties || !self.shows_seam(&seek.window[upstream_page], passed.count));
@@ -293,7 +294,7 @@ impl TokenPage<'_> {
         let lead = |upstream_page: Option<&UpstreamPage>, way| {
             upstream_page.map(|upstream_page| upstream_page.lead(way, self.tokens(), self.request.paging.end))
         };
-        // What was inserted before the place has moved it onward, what was deleted, back.
+        // Insertions before the place have moved it onward, deletions back.
         if side == Side::After
             && seek.looked_at[0] < bound
             && let Some(Lead::Token(token)) = lead(seek.window.last(), self.way)
@@ -306,7 +307,7 @@ impl TokenPage<'_> {
         }
     }
 
-    /// Returns whether a page lies before another, as it should, or goes round.
+    /// Returns whether `before`, which was read going back, lies before a page; false if the tokens go round.
     fn leads_back(&self, upstream_page: &UpstreamPage, before: &UpstreamPage) -> bool {
         if upstream_page.is_empty() || before.is_empty() {
             return true;
@@ -320,8 +321,7 @@ impl TokenPage<'_> {
         }
     }
 
-    /// Goes on where the place can't be found: the page is refused, or served from where it was believed to be,
-    /// flagged.
+    /// Goes on where the place can't be found: the page is refused, or served from the expected place, flagged.
     fn lost(&mut self, seek: &Seek, unproven: Unproven) -> Result<Looked, Refusal> {
         if !self.may_flag() {
             let nearest = Offset(0);

@@ -1,4 +1,5 @@
-//! Going through upstream pages, one after the other: what the page takes of each, and when it is full or stuck.
+//! The way of a page through upstream pages, one after the other: the items that it takes of each, and when it is full
+//! or stuck.
 
 use std::{cmp::Ordering, ops::Range};
 
@@ -26,12 +27,12 @@ use crate::pagination::{
 pub(super) struct Reached {
     /// The last item, where the order is declared.
     last: Option<Anchor>,
-    /// The hash that tells the page from others, where keys don't.
+    /// The hash that tells the upstream page from others, if keys don't.
     hash: Option<u64>,
 }
 
 impl TokenPage<'_> {
-    /// Goes on where nothing tells which of some ties were served: the page is refused, or served flagged.
+    /// Goes on where it is unknown which of some ties were served: the page is refused, or served flagged.
     fn cut_by_ties(&mut self) -> Result<(), Refusal> {
         if !self.may_flag() {
             return Err(Refusal::TieRun { nearest: Offset(0) });
@@ -40,7 +41,7 @@ impl TokenPage<'_> {
         Ok(())
     }
 
-    /// Goes through the next upstream page: what comes at or before the last item gone by is passed over.
+    /// Goes through the next upstream page. Its items at or before the last item gone by are passed over.
     pub(super) fn go_through(&mut self, upstream_page: UpstreamPage) -> Result<(), Refusal> {
         let from = match &self.place.anchor {
             Some(anchor) if self.seams.are_keyed() => {
@@ -79,9 +80,9 @@ impl TokenPage<'_> {
         self.take(upstream_page, from)
     }
 
-    /// Returns whether nothing can lie between the items gone through and an upstream page of which `gone_by` items had
-    /// gone by: it begins among those; or it was asked for in the direction of reading, and begins with the list, or
-    /// after an item that its token names in a list that is sorted by that.
+    /// Returns whether no item can lie between the items gone through and an upstream page of which `gone_by` items had
+    /// gone by. That is so if it begins among those; or if it was asked for in the direction of reading and begins with
+    /// the list, or after an item that its token names in a list sorted by that.
     pub(super) fn shows_seam(&self, upstream_page: &UpstreamPage, gone_by: usize) -> bool {
         let (order, asked) = (&self.request.order, &upstream_page.asked);
         let by_id = || self.tokens().by_item && order.strong.is_empty() && upstream_page.is_continued_by_ids(order);
@@ -99,7 +100,7 @@ impl TokenPage<'_> {
     /// Returns the number of items of the next upstream page that are known to have gone by.
     fn passed_by_marks(&mut self, upstream_page: &UpstreamPage) -> usize {
         if let Some(passed) = self.place_farther_on(upstream_page) {
-            // What was taken came before the place, and was served by an earlier page or put there since. Test:
+            // The items taken come before the place: they were served by an earlier page, or put there since. Test:
             // `items_served_long_ago_are_passed_over_if_later_pages_show_the_marks`.
             self.taken.items.clear();
             self.taken.ids.clear();
@@ -120,8 +121,8 @@ impl TokenPage<'_> {
         }
     }
 
-    /// Returns the place of the cursor in the next upstream page, if the marks on it and those seen on the way here say
-    /// together that the page was begun elsewhere: upstream pages may be too short to show enough marks.
+    /// Returns the place of the cursor in the next upstream page, if its marks, together with those of the pages read
+    /// so far, say that the page was begun elsewhere: upstream pages may be too short to show enough marks.
     fn place_farther_on(&self, upstream_page: &UpstreamPage) -> Option<usize> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         if self.taken.items.is_empty() || self.place.around.passed.is_empty() {
@@ -208,8 +209,8 @@ impl TokenPage<'_> {
         Ok(())
     }
 
-    /// Returns whether an item was not served before, as far as ids and marks tell. Items without ids may well be
-    /// alike.
+    /// Returns whether an item was not served before, by its id and the marks. Items without ids always count as new,
+    /// because they may well be alike.
     fn is_new(&mut self, upstream_page: &UpstreamPage, index: usize) -> bool {
         let order = &self.request.order;
         let id = upstream_page.id(order, index);
@@ -229,8 +230,8 @@ impl TokenPage<'_> {
         !known && self.taken.ids.insert(id.into_owned())
     }
 
-    /// Returns the number of items, among the last ones gone by, that are on the page already under keys that they have
-    /// no more. They are left to the next page, which begins before them. Test:
+    /// Returns the number of items, among the last ones gone by, that are on the page already under keys that they no
+    /// longer have. They are left to the next page, which begins before them. Test:
     /// `an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too`.
     fn moved_on(&self, upstream_page: &UpstreamPage, had: usize, places: Range<usize>) -> usize {
         let (order, count) = (&self.request.order, upstream_page.len());
@@ -247,12 +248,13 @@ impl TokenPage<'_> {
         places.rev().take_while(is_moved).count()
     }
 
-    /// Keys alone show that a list moves on, but amid ties that the upstream does not order.
+    /// Returns whether the upstream pages may go round in a circle unseen: keys show that a list moves on, except amid
+    /// ties that the upstream does not order.
     fn may_go_round(&self) -> bool {
         !self.seams.are_keyed() || evidence::loose(&self.request.order)
     }
 
-    /// Remembers the last of the items that were just gone by; gives the upstream page's last item, where the order is
+    /// Remembers the last of the items that were just gone by. Returns the upstream page's last item, if the order is
     /// declared.
     fn note_passed(&mut self, upstream_page: &UpstreamPage, places: Range<usize>) -> Result<Option<Anchor>, Refusal> {
         let (order, count) = (&self.request.order, upstream_page.len());
@@ -279,7 +281,7 @@ impl TokenPage<'_> {
     pub(super) fn is_full(&self) -> bool {
         let (taken, limit) = (self.taken.items.len(), self.limit());
         match self.request.paging.sizes {
-            // A page that was read while the place was looked for comes no second time. Test:
+            // A page that was read while the place was looked for can't be asked for again. Test:
             // `a_page_read_ahead_by_a_token_for_one_use_is_served`.
             _ if self.tokens().single_use && !self.pages.ahead.is_empty() => false,
             Sizes::Fixed(size) if self.tokens().single_use && taken > 0 => taken + size as usize > limit,
@@ -297,6 +299,8 @@ impl TokenPage<'_> {
             return Err(Refusal::PositionLost { nearest: Offset(0) });
         };
         match last.lead(self.way, self.tokens(), self.request.paging.end) {
+            // A token that leads to the page it came with would go round for ever. Test:
+            // `an_upstream_that_ignores_its_item_is_stuck`.
             Lead::Token(token) if last.asked.way == self.way && last.asked.token.as_ref() == Some(&token) => {
                 Err(Refusal::Stuck)
             }

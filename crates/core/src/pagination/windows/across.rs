@@ -15,6 +15,7 @@ use crate::pagination::{
     direction::{Side, Way},
     limits::FLIPPED_READINGS,
     plan::{self, Window},
+    slices::SliceReader as _,
     window::Slice,
 };
 
@@ -27,7 +28,7 @@ impl KeyReader<'_> {
             self.draft.believe(offset);
             return Ok(KeyTurn::Window);
         }
-        if self.goes_on_as_told() {
+        if self.is_full_and_said_to_go_on() {
             return Ok(self.served_and_goes_on());
         }
         if let Some(fetches) = self.flipped(seam, window) {
@@ -40,8 +41,8 @@ impl KeyReader<'_> {
         let wide = if self.asker.ledger.repeats() || self.seams.one_size { 1 } else { self.draft.need() + 1 };
         let (before, after) = if forward { (1, wide) } else { (wide, 1) };
         let pair = match seam.end - seam.start {
-            2 => plan::seam(paging, self.asker.sizes.cap, seam.start, before, after),
-            _ => plan::pair(paging, self.asker.sizes.cap, seam),
+            2 => plan::seam(paging, self.asker.sizes.assumed_cap, seam.start, before, after),
+            _ => plan::pair(paging, self.asker.sizes.assumed_cap, seam),
         };
         let Some((earlier, later)) = pair else {
             return Ok(KeyTurn::Ask(slices.into_iter().map(AskedSlice::from).collect()));
@@ -121,7 +122,7 @@ impl KeyReader<'_> {
         let way = self.draft.way();
         let (before, after) = if way == Way::Forward { (wish, 0) } else { (0, wish) };
         let flipped = Window { from: total.saturating_sub(seam.end), to: total - seam.start, before, after };
-        let slice = plan::holding(paging, self.asker.sizes.cap, flipped)?;
+        let slice = plan::holding(paging, self.asker.sizes.assumed_cap, flipped)?;
         let (begins, ends) = plan::reach(slice);
         let shown = total.saturating_sub(ends)..total.saturating_sub(begins);
         let rest = match way {
@@ -130,23 +131,11 @@ impl KeyReader<'_> {
         };
         let mut fetches = vec![AskedSlice { flipped: Some(total), ..slice.into() }];
         if rest.from + 1 < rest.to && shown.end < total {
-            fetches.extend(plan::plan(paging, self.asker.sizes.cap, rest, way, 1).into_iter().map(AskedSlice::from));
+            fetches.extend(
+                plan::plan(paging, self.asker.sizes.assumed_cap, rest, way, 1).into_iter().map(AskedSlice::from),
+            );
         }
         Some(fetches)
-    }
-
-    /// Returns whether the page lacks only a proof that more follows, and a count, a flag or the offset at which the
-    /// page begins says so.
-    pub(super) fn goes_on_as_told(&self) -> bool {
-        let said = match (self.draft.way(), self.draft.last_view()) {
-            (Way::Backward, _) => self.draft.offset() > 0,
-            (Way::Forward, Some(view)) => {
-                let counted = view.answer().total.is_some_and(|total| total.value > view.reaches());
-                view.answer().more == Some(true) || counted
-            }
-            (Way::Forward, None) => false,
-        };
-        said && !self.search.bracket.has_begun() && self.draft.is_full() && !self.draft.seeks_the_end()
     }
 
     /// Serves a full page as one that is not the last, as its answers say.

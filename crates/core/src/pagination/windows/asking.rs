@@ -29,7 +29,7 @@ impl KeyReader<'_> {
     pub(super) fn next_window(&mut self) -> KeyNext {
         if let Some(cut) = self.cut.take() {
             let window = aim::window_of_run(&self.draft, &cut);
-            let holding = plan::holding(&self.request.paging, self.asker.sizes.cap, window);
+            let holding = plan::holding(&self.request.paging, self.asker.sizes.assumed_cap, window);
             // The flipped list has its seams elsewhere: one answer of it may hold the run. Test:
             // `a_run_over_two_pages_is_shown_by_one_answer_of_the_flipped_list`.
             let is_told_by_items = !matches!(self.draft.boundary(), Boundary::At(_));
@@ -60,7 +60,7 @@ impl KeyReader<'_> {
     /// Asks for a window around the expected place of the boundary, in at most `most` requests.
     pub(super) fn around(&mut self, window: Window, most: usize) -> KeyNext {
         let left = self.asker.left().min(most);
-        let mut slices = plan::plan(&self.request.paging, self.asker.sizes.cap, window, self.draft.way(), left);
+        let mut slices = plan::plan(&self.request.paging, self.asker.sizes.assumed_cap, window, self.draft.way(), left);
         if self.request.paging.hidden
             && let Some(total) = self.asker.ledger.total()
         {
@@ -83,7 +83,7 @@ impl KeyReader<'_> {
 
     /// Returns the next place to look for a boundary that was looked for in vain.
     fn aim(&mut self) -> LookAt {
-        let widest = plan::most(&self.request.paging, self.asker.sizes.cap);
+        let widest = plan::most(&self.request.paging, self.asker.sizes.assumed_cap);
         // An answer that finds the boundary should fill the page too. Half of its items are kept for the search.
         let (lead, tail) = aim::sides(&self.draft);
         let (lead, tail) = (lead.min(widest / 4).max(1), tail.min(widest / 4).max(1));
@@ -93,14 +93,14 @@ impl KeyReader<'_> {
                 let window = self.window(widest);
                 let is_end = matches!(self.draft.boundary(), Boundary::Tail);
                 let holding = Window { before: 0, after: 0, ..window };
-                let is_held = plan::holding(&self.request.paging, self.asker.sizes.cap, holding).is_some();
+                let is_held = plan::holding(&self.request.paging, self.asker.sizes.assumed_cap, holding).is_some();
                 if is_end && !is_held { LookAt::End(offset) } else { LookAt::Around(window) }
             }
             Aim::Among { first, last, nearest } => {
                 let (from, to) = (first.saturating_sub(lead), last.saturating_add(tail));
                 let window = Window { from, to, before: 0, after: 0 };
                 let nearest = nearest.map(|side| (side, if side == Side::Before { first } else { last }));
-                LookAt::Probe(plan::probe(&self.request.paging, self.asker.sizes.cap, window, nearest))
+                LookAt::Probe(plan::probe(&self.request.paging, self.asker.sizes.assumed_cap, window, nearest))
             }
         }
     }
@@ -109,7 +109,7 @@ impl KeyReader<'_> {
     /// it are read afterwards. If no page shows the place after the last item, the next page is read too. Test:
     /// `an_end_that_no_page_shows_with_the_last_items_is_found_without_a_total`.
     fn at_the_end(&mut self, offset: u64) -> KeyTurn {
-        let (paging, cap) = (&self.request.paging, self.asker.sizes.cap);
+        let (paging, cap) = (&self.request.paging, self.asker.sizes.assumed_cap);
         let (from, to) = (offset.saturating_sub(1), offset.saturating_add(1));
         match plan::holding(paging, cap, Window { from, to, before: self.draft.need(), after: 0 }) {
             Some(slice) => KeyTurn::Ask(vec![slice.into()]),

@@ -78,7 +78,7 @@ impl KeyReader<'_> {
         self.ending.doubted = Some(Doubt { short, times: times + 1 });
         let confirmation = plan::confirmation(
             &self.request.paging,
-            self.asker.sizes.cap,
+            self.asker.sizes.assumed_cap,
             self.asker.ledger.honoured().size_now(),
             from.min(last),
             last,
@@ -174,16 +174,16 @@ impl KeyReader<'_> {
     pub(super) fn refute_cap(&mut self) {
         let Some(Doubt { short, .. }) = self.ending.doubted else { return };
         if self.asker.sizes.profile.cap.is_some_and(|cap| short.slice.size().0 <= cap) {
-            (self.asker.sizes.cap, self.asker.sizes.profile.cap) = (None, None);
+            (self.asker.sizes.assumed_cap, self.asker.sizes.profile.cap) = (None, None);
         }
     }
 
     /// Takes the number of items that came to be a silent cap, and returns whether that is a smaller one than was known.
     pub(super) fn suspect_cap(&mut self, count: usize) -> bool {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let is_smaller = count >= 2 && self.asker.sizes.cap.is_none_or(|cap| cap > count);
+        let is_smaller = count >= 2 && self.asker.sizes.assumed_cap.is_none_or(|cap| cap > count);
         if is_smaller {
-            self.asker.sizes.cap = Some(count);
+            self.asker.sizes.assumed_cap = Some(count);
         }
         is_smaller
     }

@@ -177,7 +177,8 @@ impl KeyReader<'_> {
         for place in places {
             // Of a short list one answer holds several of these places.
             let is_held = slices.iter().any(|held| plan::holds(held.slice, &(place..place + 1)));
-            let slice = plan::holding(&self.request.paging, self.asker.sizes.cap, around(place)).filter(|_| !is_held);
+            let slice =
+                plan::holding(&self.request.paging, self.asker.sizes.assumed_cap, around(place)).filter(|_| !is_held);
             slices.extend(slice.and_then(|slice| plan::within(&self.request.paging, slice)).map(AskedSlice::from));
         }
         slices.truncate(self.asker.left());

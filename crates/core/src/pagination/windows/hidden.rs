@@ -78,7 +78,7 @@ impl KeyReader<'_> {
         // A silent cap can't be told from hidden rows. Test:
         // `a_silent_cap_among_hidden_rows_leaves_nothing_out_of_what_a_total_counts`.
         if matches!(slice, Slice::Offset { .. }) {
-            self.asker.sizes.cap = Some(self.trusted_size().0);
+            self.asker.sizes.assumed_cap = Some(self.trusted_size().0);
         }
         if is_first { self.shifted() } else { Ok(KeyTurn::Window) }
     }

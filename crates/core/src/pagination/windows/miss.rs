@@ -93,7 +93,7 @@ impl KeyReader<'_> {
             return Ok(KeyTurn::Window);
         };
         self.draft.believe(offset);
-        let window = self.window(plan::most(&self.request.paging, self.asker.sizes.cap));
+        let window = self.window(plan::most(&self.request.paging, self.asker.sizes.assumed_cap));
         // The total may have changed on both sides: of a wrong prediction one request is lost, not all that a page takes.
         self.around(window, 1)
     }
@@ -123,7 +123,7 @@ impl KeyReader<'_> {
         let is_said = self.request.paging.family == Family::Offset && view.answer().offset.is_some();
         self.seams.vain += 1;
         if !is_said && !view.is_empty() && self.seams.vain <= 2 {
-            self.asker.sizes.cap = Some(self.asker.sizes.cap.map_or(cap, |known| known.min(cap)));
+            self.asker.sizes.assumed_cap = Some(self.asker.sizes.assumed_cap.map_or(cap, |known| known.min(cap)));
             return Ok(KeyTurn::Window);
         }
         let by_offset = self.request.is_unverified() || super::asks_by_offset(&self.request);

@@ -35,7 +35,7 @@ impl KeyReader<'_> {
     /// Ends a page whose place cannot be found.
     pub(super) fn lost(&mut self) -> KeyHalt {
         let nearest = self.nearest();
-        self.flag(Unproven::Position, false, Refusal::PositionLost { nearest })
+        self.refuse_or_flag(Unproven::Position, false, Refusal::PositionLost { nearest })
     }
 
     /// Ends a page beside a run of ties that is longer than an answer can be. A suspected cap may have made it seem so,
@@ -44,18 +44,18 @@ impl KeyReader<'_> {
     pub(super) fn tie_run(&mut self, cut: &Cut, seen: Option<(Slice, Box<Evidence>)>) -> KeyNext {
         self.asker.searching = true;
         // Test: `a_size_that_answers_say_they_used_is_not_doubted_for_a_run_of_ties`.
-        if self.asker.sizes.cap != self.asker.sizes.profile.cap
-            && self.asker.sizes.cap.is_some()
+        if self.asker.sizes.assumed_cap != self.asker.sizes.profile.cap
+            && self.asker.sizes.assumed_cap.is_some()
             && !(self.seams.uncapped || self.seams.one_size)
         {
-            (self.asker.sizes.cap, self.seams.uncapped) = (None, true);
+            (self.asker.sizes.assumed_cap, self.seams.uncapped) = (None, true);
             self.cut = Some(cut.clone());
             return Ok(KeyTurn::Window);
         }
         if self.seams.vain < RUN_PAIRS
             && self.ground == Ground::Whole
             && !self.request.paging.hidden
-            && let Some((earlier, later)) = plan::pair(&self.request.paging, self.asker.sizes.cap, &cut.needed)
+            && let Some((earlier, later)) = plan::pair(&self.request.paging, self.asker.sizes.assumed_cap, &cut.needed)
         {
             self.seams.vain += 1;
             return Ok(KeyTurn::Seam(match seen {
@@ -80,7 +80,7 @@ impl KeyReader<'_> {
     /// Ends a page beside a run of ties of which no answer shows enough.
     pub(super) fn run_too_long(&mut self) -> KeyHalt {
         let nearest = self.nearest();
-        self.flag(Unproven::TieRun, true, Refusal::TieRun { nearest })
+        self.refuse_or_flag(Unproven::TieRun, true, Refusal::TieRun { nearest })
     }
 
     /// Ends a page whose items contradict the declared order, or cannot be compared.
@@ -89,11 +89,12 @@ impl KeyReader<'_> {
             // `lowered` reads the page by marks then, which is worth more than a page by offset.
             return Refusal::Unsorted(unsorted).into();
         }
-        self.flag(Unproven::Order, true, Refusal::Unsorted(unsorted))
+        self.refuse_or_flag(Unproven::Order, true, Refusal::Unsorted(unsorted))
     }
 
-    /// Refuses a page that can't be proven, or begins it again by its offset and flagged, as the route says.
-    fn flag(&mut self, reason: Unproven, unchecked: bool, refusal: Refusal) -> KeyHalt {
+    /// Refuses a page that can't be proven, or begins it again by its offset and flagged, as the route says: `unchecked`
+    /// where its keys are of no use, so that the items are taken as they come.
+    fn refuse_or_flag(&mut self, reason: Unproven, unchecked: bool, refusal: Refusal) -> KeyHalt {
         if !self.request.flags() || self.draft.is_unchecked() {
             return refusal.into();
         }

@@ -177,13 +177,13 @@ impl KeyReader<'_> {
         // A count may be too high by the items that went between the count and the slice.
         let counted = view.answer().total.is_none_or(|total| total.value > view.reaches() + OVERTAKEN_COUNT);
         if view.capped() && counted && !confirming {
-            self.asker.sizes.cap = capped(view.len().max(self.asker.ledger.honoured().by_page() as usize));
+            self.asker.sizes.assumed_cap = capped(view.len().max(self.asker.ledger.honoured().by_page() as usize));
         }
         if let Some(Doubt { short, .. }) =
             self.ending.doubted.filter(|it| confirming && view.reaches() > it.short.last + 1)
         {
             self.refute_cap();
-            self.asker.sizes.cap = capped(short.count.max(self.asker.ledger.honoured().by_page() as usize));
+            self.asker.sizes.assumed_cap = capped(short.count.max(self.asker.ledger.honoured().by_page() as usize));
             self.asker.ledger.fell_to(u32::try_from(short.count).unwrap_or(u32::MAX));
         }
     }

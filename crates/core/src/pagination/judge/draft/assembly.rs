@@ -25,7 +25,7 @@ pub(in crate::pagination) struct Verdict {
 }
 
 impl Draft {
-    /// Makes the page of the items taken.
+    /// Makes the page of the items taken. No other function gives a page of one list its level.
     ///
     /// # Errors
     ///

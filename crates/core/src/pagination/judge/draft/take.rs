@@ -238,7 +238,7 @@ impl Draft {
         let place = (0..view.len()).find(|place| view.latest_offset(*place) >= offset).unwrap_or(view.len());
         if place >= view.len() {
             let counted = view.answer.total.map_or(0, |total| total.value);
-            // Beyond the count, two empty answers in a row end a list with hidden items.
+            // Beyond the count, the second empty answer ends a list with hidden items.
             self.skipped += u32::from(view.is_empty());
             if self.skipped > 1 && counted <= view.reaches() {
                 self.more.after = Some(false);
