@@ -1,11 +1,11 @@
 //! Exact pages over APIs that page by offset, without input and output.
 //!
-//! An API that pages by `page=` or `offset=` repeats and skips items when its list changes between two pages. This crate
-//! reads such a list page by page, each page after the last item of the one before, and proves from the answers that no
-//! item is missing. It sends nothing: it says what to fetch, and decides what the answers show.
+//! An API that pages by `page=` or `offset=` repeats and skips items when its list changes between two pages. This
+//! crate reads such a list page by page, each page after the last item of the one before, and proves from the answers
+//! that no item is missing. It sends nothing: it returns the requests to make, and decides what their answers prove.
 //!
-//! [`resolve`](pagination::resolver::resolve) begins a page and returns a [`Step`](pagination::resolver::Step): requests to
-//! make, a page to serve, or the reason why no page can be served.
+//! [`resolve`](pagination::resolver::resolve) begins a page and returns a [`Step`](pagination::resolver::Step):
+//! requests to make, a page to serve, or the reason why no page can be served.
 //!
 //! ```
 //! use std::sync::Arc;

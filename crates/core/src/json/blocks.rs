@@ -1,8 +1,9 @@
-//! A text in blocks of 64 bytes, and what of each of them stands outside of strings.
+//! A text in blocks of 64 bytes, and the signs in each block that stand outside of strings.
 //!
-//! A byte is in a string or not by all quotes before it, and a quote counts or not by the backslashes before it.
-//! Arithmetic on words decides both for 64 bytes at once (Langdale and Lemire, "Parsing gigabytes of JSON per second",
-//! 2019). The words come from [vector instructions](super::vector), or from [`portable`] code with the same result.
+//! All quotes before a byte decide whether it is in a string, and the backslashes before a quote decide whether it
+//! counts. Arithmetic on words decides both for 64 bytes at once (Langdale and Lemire, "Parsing gigabytes of JSON per
+//! second", 2019). The words come from [vector instructions](super::vector), or from [`portable`] code with the same
+//! result.
 
 use super::tokens::BYTE_ORDER_MARK;
 
@@ -21,13 +22,13 @@ pub(super) type Blocks = [[u8; 64]; WINDOW];
 /// A bit for each byte of the blocks of a window, the lowest of a word for the block's first byte.
 pub(super) type Words = [u64; WINDOW];
 
-/// So many places are written at once, and then so many counted as there are.
+/// The number of places that are written at once. Only as many count as there are signs.
 const AT_ONCE: usize = 4;
 
 /// The marks of the bytes of a window.
 pub(super) struct WindowMarks {
     pub(super) signs: Signs,
-    /// Strings, from the opening quote to the last byte before the closing one.
+    /// A bit for each byte of a string, from the opening quote to the last byte before the closing one.
     pub(super) strings: Words,
 }
 
@@ -58,7 +59,7 @@ impl Signs {
         let mut rest = signs;
         let mut count = self.count;
         self.count += signs.count_ones() as usize;
-        // No branch on how many there are but whether they are many: that is hard to foretell.
+        // The only branch is on whether there are more than four: their exact number would be hard to predict.
         while let Some(places) = self.places.get_mut(count..).and_then(<[u16]>::first_chunk_mut::<AT_ONCE>) {
             for place in places {
                 *place = (block * 64) as u16 + rest.trailing_zeros() as u16;
@@ -72,23 +73,23 @@ impl Signs {
     }
 }
 
-/// The bytes of a window that must not be there, or that may be misplaced.
+/// The faults of a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Met {
-    /// Bytes that have no place outside of strings: backslashes and bytes beyond ASCII.
+    /// The backslashes and the bytes beyond ASCII that stand outside of strings, where they have no place.
     pub(super) misplaced: u64,
-    /// The window has control characters.
+    /// True if the window has control characters.
     pub(super) controls: bool,
-    /// A character that ends in the window is not UTF-8.
+    /// True if a character that ends in the window is not UTF-8.
     pub(super) not_utf8: bool,
 }
 
-/// The effect of the bytes before a block on it.
+/// The state before a block, from the bytes before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Before {
-    /// 1 where the first byte is escaped.
+    /// 1 if the first byte of the block is escaped, else 0.
     pub(super) escaped: u64,
-    /// All bits where a string is open.
+    /// All bits if a string is open, else 0.
     pub(super) open: u64,
 }
 
@@ -117,13 +118,13 @@ impl Before {
     }
 }
 
-/// Marks windows, and finds what must not be in them.
+/// The code that marks windows and finds faults in them.
 #[derive(Clone, Copy)]
 pub(super) enum WindowMarker {
-    /// By vector instructions.
+    /// Vector instructions.
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     Vector(super::vector::Vector),
-    /// By instructions that every processor has. The text must be known to be UTF-8.
+    /// Instructions that every processor has. The text must be known to be UTF-8.
     Portable,
 }
 
@@ -152,7 +153,8 @@ impl WindowMarker {
         }
     }
 
-    /// Marks the window with this number and returns the state before the next one. `None` if the text can't be valid.
+    /// Marks the window with this number, and updates `before` for the next one. Returns false if the text can't be
+    /// valid.
     pub(super) fn judge(self, text: &[u8], window: usize, before: &mut Before, marks: &mut WindowMarks) -> bool {
         let begin = window * WINDOW_BYTES;
         let rest = text.get(begin..).unwrap_or_default();
@@ -180,7 +182,7 @@ fn padded(text: &[u8], begin: usize) -> Blocks {
     blocks
 }
 
-/// Returns a bit for each place: whether the number of bits at it and below it is odd.
+/// Returns a word with a bit for each place, set if the number of bits at it and below it is odd.
 pub(super) const fn odd(mut bits: u64) -> u64 {
     let mut distance = 1;
     while distance < 64 {

@@ -7,7 +7,7 @@ use super::{
     scalar::{self, ScalarKind},
 };
 
-/// Why a value has no canonical spelling.
+/// The reason why a value has no canonical spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CanonicalError {
     /// The text is not JSON, or is nested too deep.
@@ -22,11 +22,11 @@ impl From<JsonError> for CanonicalError {
     }
 }
 
-/// Returns the canonical spelling of a value that is nested at most `depth` levels deep; keep that below a few hundred,
-/// for each level takes some of the thread's stack.
+/// Returns the canonical spelling of a value that is nested at most `depth` levels deep. Keep that below a few hundred,
+/// because each level takes some of the thread's stack.
 ///
 /// # Errors
-/// Where it is not JSON, is nested too deep, or has an object with a member twice.
+/// [`CanonicalError`] if the value is not JSON, is nested too deep, or has an object with a member twice.
 pub fn canonical(value: &[u8], depth: u16) -> Result<Vec<u8>, CanonicalError> {
     if let Err(error) = std::str::from_utf8(value) {
         return Err(JsonError::Malformed { at: error.valid_up_to() }.into());
@@ -93,8 +93,8 @@ fn push_object(reader: &mut JsonReader<'_>, out: &mut Vec<u8>) -> Result<(), Can
 fn push_scalar(raw: &[u8], out: &mut Vec<u8>) {
     match (scalar::kind(raw), scalar::text(raw)) {
         (ScalarKind::Text, Some(text)) => push_string(&text, out),
-        // A number counts as it is spelt, for some services tell 1 from 1.0; and so does a string with half a surrogate
-        // pair, which is no text.
+        // A number keeps its spelling, because some services tell 1 from 1.0; and so does a string with half a
+        // surrogate pair, which is no text.
         _ => out.extend_from_slice(raw),
     }
 }

@@ -10,13 +10,13 @@ pub enum Document {
     Null,
     /// `true`, `false`
     Boolean(bool),
-    /// A number, as it is spelt.
+    /// A number, in its spelling.
     Number(String),
     /// A string.
     Text(String),
     /// An array.
     Array(Vec<Self>),
-    /// An object; no name twice.
+    /// An object; no name comes twice.
     Object(Vec<(String, Self)>),
 }
 
@@ -31,7 +31,7 @@ impl Document {
         Self::Array(texts.into_iter().map(|text| Self::Text(text.into())).collect())
     }
 
-    /// Returns the value of a member; `None` where there is none, or this is no object.
+    /// Returns the value of a member; `None` if there is none, or if this is no object.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&Self> {
         match self {

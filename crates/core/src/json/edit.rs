@@ -1,4 +1,4 @@
-//! Objects written again with some of their members changed. Everything else keeps its bytes and its place.
+//! Objects that are copied with some of their members changed. Everything else keeps its bytes and its place.
 
 use super::{
     JsonError,
@@ -13,7 +13,7 @@ pub enum Edit {
     Set(Vec<u8>),
     /// The member is removed.
     Remove,
-    /// The object that it is is edited in turn. Another value gives way to an object, if anything is set in that.
+    /// The member's own members are edited. A value that is no object is replaced by one, if anything is set in it.
     Within(Vec<(String, Self)>),
 }
 
@@ -31,8 +31,8 @@ impl Edit {
     }
 }
 
-/// Adds an edit of the member that these names lead to, one within the other. Of two edits of one member the first
-/// counts.
+/// Adds an edit of the member to which these names lead, each within the one before. Of two edits of one member the
+/// first counts.
 pub fn add_edit(edits: &mut Edits, names: &[&str], edit: Edit) {
     let [name, inner @ ..] = names else { return };
     let known = edits.iter().position(|(known, _)| known == name);
@@ -54,7 +54,7 @@ pub fn add_edit(edits: &mut Edits, names: &[&str], edit: Edit) {
 /// Returns an object with these edits. Members that are set and were absent are appended.
 ///
 /// # Errors
-/// [`JsonError::Malformed`] where `object` is no object, and [`JsonError::TooDeep`].
+/// [`JsonError::Malformed`] if `object` is no object, and [`JsonError::TooDeep`].
 pub fn edited(object: &[u8], edits: &[(String, Edit)]) -> Result<Vec<u8>, JsonError> {
     let mut reader = JsonReader::new(object, u16::MAX);
     if reader.byte() != b'{' {

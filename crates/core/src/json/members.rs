@@ -1,4 +1,4 @@
-//! All members of one small object, for those whose names are not known before, and all elements of a small array.
+//! All members of a small object whose names are not known before, and all elements of a small array.
 
 use std::borrow::Cow;
 
@@ -10,12 +10,12 @@ use super::{
 /// A member of an object: its decoded name and its raw value.
 pub type Member<'a> = (Cow<'a, [u8]>, &'a [u8]);
 
-/// The most members that are read.
+/// The largest number of members, or elements, that are read.
 const MOST: usize = 1_000;
 
 /// Returns the decoded names and the raw values of an object's members, in their order; of names given twice the last
-/// counts. Nothing where `value` is no JSON object, where a name is no Unicode text, or where there are more than 1,000
-/// members, those given twice among them.
+/// counts. `None` if `value` is no JSON object, if a name is no Unicode text, or if there are more than 1,000 members,
+/// duplicates included.
 #[must_use]
 pub fn members(value: &[u8]) -> Option<Vec<Member<'_>>> {
     let mut reader = JsonReader::new(value, u16::MAX);
@@ -31,6 +31,7 @@ pub fn members(value: &[u8]) -> Option<Vec<Member<'_>>> {
         let start = reader.at();
         reader.skip().ok()?;
         let value = reader.since(start);
+        // The bound on members keeps this quadratic search small.
         match found.iter().position(|(known, _)| *known == name) {
             Some(earlier) => found[earlier].1 = value,
             None => found.push((name, value)),

@@ -1,10 +1,10 @@
-//! Bytes as they came: where the items, the sort keys and the facts of a page stand in an upstream's body.
+//! JSON as bytes: the places of the items, the sort keys and the facts of a page in an upstream's body.
 //!
-//! No code here builds a tree or copies an item. A scan ([`scan_page`]) gives byte ranges ([`Span`]), and all other
-//! code works on those. The scan reads the places that it looks for, and checks the outline of all else (`outline.rs`):
-//! no part of an item can break out of its place. A [`Pointer`] names a place, [`scalar`] reads one value,
-//! [`mod@write`] writes the gateway's own strings. Of duplicate members the last one counts, everywhere. A [`Document`]
-//! is for the gateway's own descriptions.
+//! No code here builds a tree or copies an item. A scan ([`scan_page`]) returns byte ranges ([`Span`]), and all other
+//! code works on those. The scan reads the places that it looks for, and checks the outline of everything else
+//! (`outline.rs`), so that no part of an item can break out of its place. A [`Pointer`] names a place, [`scalar`] reads
+//! one value, [`mod@write`] writes the gateway's own strings. Of duplicate members the last one counts, everywhere. A
+//! [`Document`] is for the gateway's own descriptions.
 
 mod blocks;
 mod canonical;
@@ -35,9 +35,9 @@ pub use scan::{JsonError, Limits, PageSpans, Shape, scan_facts, scan_page};
 /// A half-open byte range of a body; bodies are at most 4 GiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// First byte.
+    /// The place of the first byte.
     pub start: u32,
-    /// The byte after the last one.
+    /// The place after the last byte.
     pub end: u32,
 }
 

@@ -1,11 +1,11 @@
-//! Names of members as they are spelled, and what tells them from those that are wanted.
+//! Names of members as they are spelled, and a filter for those that are wanted.
 
 use super::scalar;
 
-/// A filter that tells most names from the wanted ones without a comparison with all of them.
+/// A filter that excludes most unwanted names without a comparison with each wanted one.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Wanted {
-    /// A bit for each length, the last for all from 63 on.
+    /// A bit for each length of a wanted name; the last is for all lengths from 63 on.
     lengths: u64,
     /// A bit for each last byte of a name as it is spelled; of an empty one the quote before it.
     last_bytes: [u64; 4],
@@ -36,7 +36,7 @@ impl Wanted {
 #[derive(Clone, Copy)]
 pub(super) struct Name<'a> {
     pub(super) quoted: &'a [u8],
-    /// The name has an escape, or may have one.
+    /// True if the name has an escape, or may have one.
     pub(super) escaped: bool,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Name<'a> {
     /// Compares a name that may have an escape.
     #[inline]
     fn is_decoded(self, wanted: &str, is_spelled_so: bool) -> bool {
-        // What is decoded gets shorter.
+        // Decoding makes a name shorter: one with an escape is not spelled like the wanted one.
         match memchr::memchr(b'\\', self.quoted) {
             None => is_spelled_so,
             Some(_) => !is_spelled_so && scalar::text(self.quoted).is_some_and(|text| *text == *wanted.as_bytes()),

@@ -1,8 +1,8 @@
-//! The outline of a JSON text: what is asked for is read, all else is passed over without being read.
+//! The outline of a JSON text: the values that are asked for are read, all others are passed over.
 //!
-//! The parts of a body that are passed over are judged by [the marks of its blocks](super::blocks) alone: which bytes
-//! are in strings, and which of the others are brackets, braces and colons. This much holds of a value that is not
-//! looked into, and of the text around the places that are looked for, and no more:
+//! The parts of a body that are passed over are judged by [the marks of its blocks](super::blocks) alone: the bytes in
+//! strings, and the brackets, braces and colons among the others. This much, and no more, is checked of a value that is
+//! passed over, and of the text around the places that are looked for:
 //!
 //! - Its strings are closed, and hold no control characters.
 //! - Outside of strings there is nothing but ASCII, without backslashes, and of control characters only whitespace.
@@ -10,10 +10,10 @@
 //! - Each bracket and brace is closed by its own kind, within the value, and they are nested as deep as allowed at
 //!   most.
 //!
-//! So it ends where every reader of JSON ends it, unless it takes what is none, as comments or quotes of another kind;
-//! what follows it can't be taken for a part of it, nor what is in it for something else. Not judged is the rest of the
-//! grammar: whether the words are spelt well (`01`, `nul`, `NaN`), the escapes in strings (`"\x"`), and whether names,
-//! colons and commas are where they should be (`{"a" 1}`, `[1,,2]`).
+//! So a value ends where every reader of JSON ends it, unless the reader accepts other texts too, such as comments or
+//! other quotes. Text after the value can't be taken for a part of it, nor a part of it for something else. The rest of
+//! the grammar is not checked: the spelling of words (`01`, `nul`, `NaN`), the escapes in strings (`"\x"`), and the
+//! places of names, colons and commas (`{"a" 1}`, `[1,,2]`).
 
 use super::{
     JsonError,
@@ -34,10 +34,11 @@ pub(super) struct Outline<'a, 'm> {
     marks: &'m mut WindowMarks,
     /// The beginning of the marked window.
     begin: usize,
-    /// The next sign of the window, but for those before the place here.
+    /// The number of the window's next sign; signs before the current place are passed over.
     next: usize,
     /// The state before each window that has been marked, and before the next one.
     before: Vec<Before>,
+    /// True while no window that was marked has a fault.
     is_sound: bool,
     /// The byte that closes each open container, outermost first.
     open: Vec<u8>,
@@ -71,7 +72,7 @@ impl<'a, 'm> Outline<'a, 'm> {
         self.tokens().malformed()
     }
 
-    /// Passes the next sign and returns its place and its byte. The place here is left to the caller.
+    /// Passes the next sign, and returns its place and its byte. The caller sets the current place.
     #[inline(always)]
     fn sign(&mut self) -> Option<(usize, u8)> {
         loop {
@@ -95,7 +96,7 @@ impl<'a, 'm> Outline<'a, 'm> {
         (begin < self.text.len()).then(|| self.mark(begin / WINDOW_BYTES))
     }
 
-    /// Marks a window that was marked before, or is the first that was not.
+    /// Marks a window: one that was marked before, or the first one that was not.
     #[inline(never)]
     fn mark(&mut self, window: usize) {
         let Some(before) = self.before.get(window) else { return };
@@ -116,7 +117,7 @@ impl<'a, 'm> Outline<'a, 'm> {
         if *self.text.get(end)? == b'"' { Some(end) } else { self.far_quote_before(colon) }
     }
 
-    /// Returns the same quote where whitespace stands between them.
+    /// Returns the closing quote before a colon, with whitespace between the two.
     #[inline(never)]
     fn far_quote_before(&self, colon: usize) -> Option<usize> {
         let before = self.text.get(..colon)?;
@@ -124,11 +125,12 @@ impl<'a, 'm> Outline<'a, 'm> {
         (before[end] == b'"').then_some(end)
     }
 
-    /// Returns whether the name that ends here may be wanted: it ends as a wanted one does, or with an escape.
+    /// Returns whether the name that ends here may be wanted: it ends as a wanted name does, or it may end with an
+    /// escape.
     #[inline(always)]
     fn may_be(&self, wanted: &Wanted, end: usize) -> bool {
         let before = end.checked_sub(6).and_then(|begin| self.text.get(begin..)?.first_chunk::<6>());
-        // Names that the beginning of the body is so near to are not worth a look of their own.
+        // Names within the first six bytes of the body are rare, and not excluded.
         before.is_none_or(|&[sixth, _, _, _, second, last]| {
             wanted.has_last_byte(last) || second == b'\\' || sixth == b'\\'
         })
@@ -137,7 +139,7 @@ impl<'a, 'm> Outline<'a, 'm> {
     /// Returns the opening quote of the name that ends here.
     #[inline(always)]
     fn name_start(&self, end: usize) -> Option<usize> {
-        // The bits of 64 bytes, the highest for the last one before the closing quote.
+        // A word with the bits of 64 bytes, the highest for the last byte before the closing quote.
         let place = end.wrapping_sub(self.begin);
         if let Some([before, word]) =
             self.marks.strings.get((place / 64).wrapping_sub(1)..).and_then(<[u64]>::first_chunk)
@@ -151,14 +153,14 @@ impl<'a, 'm> Outline<'a, 'm> {
         self.far_name_start(end)
     }
 
-    /// Returns the same quote where it is far, or near the beginning of the window.
+    /// Returns the opening quote of a long name, or of one near the beginning of the window.
     #[inline(never)]
     fn far_name_start(&self, end: usize) -> Option<usize> {
         let before = self.text.get(..end)?;
         let mut start = end;
         loop {
             start = memchr::memrchr(b'"', &before[..start])?;
-            // The opening quote is not escaped, for no backslash is outside of strings.
+            // The opening quote is not escaped, because no backslash stands outside of strings.
             if start == 0 || before[start - 1] != b'\\' {
                 return Some(start);
             }
@@ -338,7 +340,7 @@ impl<'a> Read<'a> for Outline<'a, '_> {
         if tokens.at < self.text.len() {
             return tokens.malformed();
         }
-        // What was read where nothing was passed over was not marked.
+        // The windows that were only read were not marked yet.
         while self.next_window().is_some() {}
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The places that a scan looks for, as two trees of steps: one from the root of the body, one from each element.
 //!
-//! Pointers that begin alike share their first steps, so that a member's name is compared once with each name that
-//! could matter where it stands.
+//! Pointers that begin alike share their first steps, so that a member's name is compared once with each name that is
+//! wanted at its place.
 
 use super::name::{Name, Wanted};
 use super::pointer::{Pointer, PointerStep};
@@ -35,8 +35,8 @@ pub(super) struct Plan<'a> {
     direct: Option<Direct<'a>>,
 }
 
-/// Columns of an element that are nothing but members of it, where the element is served itself: the common case, for
-/// which there is a way through elements that is as short as possible.
+/// Columns that are direct members of each element, if the element itself is served: the common case, which has a fast
+/// path (`outline/elements.rs`).
 pub(super) struct Direct<'a> {
     /// The name of each column.
     pub(super) names: Vec<&'a [u8]>,
@@ -49,7 +49,7 @@ impl<'a> Direct<'a> {
         let mut direct = Self { names: Vec::with_capacity(shape.columns.len()), wanted: Wanted::default() };
         for column in &shape.columns {
             let [PointerStep::Member(name)] = column.steps.as_slice() else { return None };
-            // A name with a backslash is spelled otherwise.
+            // In a body, a name with a backslash is spelled with an escape.
             if name.contains('\\') {
                 return None;
             }
@@ -60,7 +60,7 @@ impl<'a> Direct<'a> {
     }
 }
 
-/// A place, with the beginnings of two chains: the places one step further, and the uses of its value.
+/// A place, with the heads of two lists: the places one step further, and the uses of its value.
 #[derive(Default)]
 struct Node<'a> {
     step: Option<&'a PointerStep>,
@@ -88,7 +88,7 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// Places in a value.
+    /// Plans the search for facts in a value.
     pub(super) fn of_facts(facts: &'a [Pointer]) -> Self {
         let mut plan = Self::with_capacity(facts.iter().map(|pointer| pointer.steps.len()).sum(), facts.len());
         for (number, fact) in facts.iter().enumerate() {
@@ -103,7 +103,7 @@ impl<'a> Plan<'a> {
         self.items == Some(place)
     }
 
-    /// Returns the columns, where they are direct members of each element, and that is served.
+    /// Returns the columns if they are direct members of each element and the element itself is served.
     pub(super) fn direct(&self) -> Option<&Direct<'a>> {
         self.direct.as_ref()
     }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::{Span, scan};
 
-/// The most steps a pointer may have: far beyond any real answer, and it bounds how deep a look goes.
+/// The largest number of steps of a pointer: far more than any real answer has. It bounds the depth of a search.
 const MAX_STEPS: usize = 64;
 
 /// A compiled JSON Pointer; the default is the whole body.
@@ -20,13 +20,13 @@ pub struct Pointer {
 /// A step of a pointer, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PointerStep {
-    /// A member of an object, or where it is a number, an element of an array.
+    /// A member of an object or, if it is a number, an element of an array.
     Member(String),
     /// The first element of an array that is an object in which `member` is the string `value`.
     Matching {
         /// The member's name.
         member: String,
-        /// The string that it is.
+        /// The string that the member must be.
         value: String,
     },
 }
@@ -50,7 +50,7 @@ impl Pointer {
     /// Compiles `"/a/b"`; `""` is the whole body.
     ///
     /// # Errors
-    /// Where the text is no JSON Pointer: the message says how the place is probably written.
+    /// [`PointerError`] if the text is no JSON Pointer; its message says how the place is probably written.
     pub fn parse(text: &str) -> Result<Self, PointerError> {
         if text.is_empty() {
             return Ok(Self::default());
@@ -71,13 +71,13 @@ impl Pointer {
         &self.steps
     }
 
-    /// Returns the place that `further` leads to from this one on.
+    /// Returns the pointer to the place that `further` leads to from this one.
     #[must_use]
     pub fn then(&self, further: &Self) -> Self {
         Self { steps: self.steps.iter().chain(&further.steps).cloned().collect() }
     }
 
-    /// Returns the names of the members that it leads through; `None` where a step looks for an element.
+    /// Returns the names of the members that it leads through; `None` if a step is [`PointerStep::Matching`].
     #[must_use]
     pub fn names(&self) -> Option<Vec<&str>> {
         self.steps
@@ -92,7 +92,7 @@ impl Pointer {
     /// Returns the range of this place in one JSON value, relative to the start of `value`. Of duplicate members the
     /// last one counts. `None` if the place is missing or `value` is not JSON.
     ///
-    /// For single looks: a page's places are found together by [`scan_page`](super::scan_page).
+    /// This is for single places: the places of a page are found together by [`scan_page`](super::scan_page).
     #[must_use]
     pub fn find(&self, value: &[u8]) -> Option<Span> {
         scan::find(value, self)
@@ -135,6 +135,7 @@ impl PointerStep {
     /// Returns whether this step leads to the element `index` of an array.
     pub(super) fn index(&self) -> Option<usize> {
         let Self::Member(name) = self else { return None };
+        // An index has no leading zeros (RFC 6901, section 4).
         let canonical = name == "0" || !name.starts_with(['0', '+']);
         if canonical { name.parse().ok() } else { None }
     }
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn text_comes_back() {
+    fn a_pointer_is_displayed_as_it_was_written() {
         for text in
             ["", "/", "/a", "/a/b", "/a~1b/~0/0", "/links/[rel=next]/href", "/[rel=http:~1~1x]", "/a/", "//", "/é"]
         {
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_what_is_right() {
+    fn a_mistaken_pointer_is_refused_with_its_correction() {
         let cases = [
             ("data.users", r#"for this member write "/data/users" (JSON Pointer); "" is the whole body"#),
             ("users", r#"for this member write "/users" (JSON Pointer); "" is the whole body"#),
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn matching_steps() {
+    fn a_matching_step_finds_the_first_object_with_a_member() {
         let links =
             r#"[1, null, {"rel":"self","href":"/a"}, {"href":"/b","rel":"ne\u0078t"}, {"rel":"next","href":"/c"}]"#;
         assert_eq!(found("/[rel=next]/href", links), Some("\"/b\""));

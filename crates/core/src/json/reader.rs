@@ -1,7 +1,7 @@
-//! The interface by which a scan goes through a text, and the reader that reads everything that it passes.
+//! The interface by which a scan goes through a text, and the reader that reads all of it.
 //!
-//! That accepts RFC 8259 and nothing else. Containers are kept on a stack of its own, so that nesting costs one byte a
-//! level and never the thread's stack.
+//! The reader accepts RFC 8259 and nothing else. Open containers are kept on a stack of its own, so that nesting costs
+//! one byte a level and never the thread's stack.
 
 use super::{
     JsonError, Span,
@@ -16,11 +16,11 @@ pub(super) struct Elements {
     pub(super) most: usize,
     /// The part of each element that is served.
     pub(super) items: Vec<Span>,
-    /// So many for each, row after row.
+    /// The columns of the elements, row after row.
     pub(super) columns: Vec<Span>,
 }
 
-/// Goes through a text from token to token.
+/// A way through a text from token to token.
 pub(super) trait Read<'a> {
     /// Returns the place of the next byte.
     fn at(&self) -> usize;
@@ -34,7 +34,7 @@ pub(super) trait Read<'a> {
     /// Returns the bytes from `start` to here.
     fn since(&self, start: usize) -> &'a [u8];
 
-    /// Returns the range from `start` to here. Bodies beyond the reach of a [`Span`] are refused before any is made.
+    /// Returns the range from `start` to here. Bodies longer than a [`Span`] can express are refused before.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "no text longer than u32::MAX is read")]
     fn span_from(&self, start: usize) -> Span {
@@ -45,33 +45,33 @@ pub(super) trait Read<'a> {
     fn byte(&self) -> u8;
 
     /// Passes the bracket or brace that opens a container closed by `close`; the next byte is its first token.
-    /// False where the container is empty: then it is passed whole.
+    /// Returns false if the container is empty, and passes all of it.
     fn enter(&mut self, close: u8) -> Result<bool, JsonError>;
 
-    /// Returns, after a value in a container, whether another one follows. Its first token is the next byte; else the
-    /// container is passed.
+    /// Returns, after a value in a container, whether another one follows: then its first token is the next byte. Else
+    /// the container is passed.
     fn another(&mut self) -> Result<bool, JsonError>;
 
     /// Passes a member's name and colon; the next byte is the first one of its value.
     fn name(&mut self) -> Result<Name<'a>, JsonError>;
 
-    /// From the beginning of a member on: passes members up to one whose name may be wanted, its name and
-    /// its colon. Nothing where there is none: then the object is passed.
+    /// Passes members, from the beginning of one on, up to the next whose name may be wanted, with its name and colon.
+    /// `None` if there is none: then the object is passed.
     fn name_of(&mut self, wanted: &Wanted) -> Result<Option<Name<'a>>, JsonError>;
 
-    /// Passes the value that begins at the next byte and that is not wanted. An implementation may do so without
-    /// reading it, and may also pass the text after it up to the next sign.
+    /// Passes the unwanted value that begins at the next byte. An implementation may do so without reading it, and may
+    /// also pass the text after it up to the next sign.
     fn skip(&mut self) -> Result<(), JsonError>;
 
-    /// Passes the value whose first byte is the next, which is asked for as a whole: perhaps without reading what is in
-    /// it.
+    /// Passes the value that begins at the next byte and is served as a whole. An implementation may do so without
+    /// reading its inside.
     fn skip_item(&mut self) -> Result<(), JsonError>;
 
-    /// Passes the value whose first byte is the next, and reads all of it.
+    /// Passes the value that begins at the next byte, and reads all of it.
     fn read(&mut self) -> Result<(), JsonError>;
 
-    /// From the beginning of an element on: passes elements as fast as can be, as many as are like most, and adds them
-    /// and their columns. False where that were all; else the next byte is the first of one that was not passed.
+    /// Passes elements on the fast path, from the beginning of one on, and adds them and their columns. Returns false
+    /// if the array has ended; else the next element has to be passed by other methods.
     fn pass_elements(&mut self, _direct: &Direct<'_>, _found: &mut Elements) -> Result<bool, JsonError> {
         Ok(true)
     }
@@ -80,7 +80,7 @@ pub(super) trait Read<'a> {
     fn end(&mut self) -> Result<(), JsonError>;
 }
 
-/// A place in a JSON text, and the containers that are open there. It reads all that it passes.
+/// A place in a JSON text, and the containers that are open there. Everything it passes is read and checked.
 pub(super) struct JsonReader<'a> {
     tokens: TokenReader<'a>,
     /// The byte that closes each open container, outermost first.
@@ -96,14 +96,14 @@ impl<'a> JsonReader<'a> {
         Self { tokens, open: Vec::with_capacity(32), depth: depth.into() }
     }
 
-    /// Begins at a value in a text, which may be nested so many levels deep.
+    /// Begins at a value in a text, which may be nested `depth` levels deep.
     pub(super) const fn of_value(tokens: TokenReader<'a>, depth: usize) -> Self {
         Self { tokens, open: Vec::new(), depth }
     }
 
     /// Passes the container whose opening byte is the next.
     fn skip_container(&mut self) -> Result<(), JsonError> {
-        // The place is kept in a value of its own through this loop, and what closes the innermost container in another,
+        // The place, and the byte that closes the innermost container, are kept in local variables through this loop,
         // so that they stay in registers.
         let mut tokens = self.tokens;
         let mut close = 0;
@@ -119,7 +119,7 @@ impl<'a> JsonReader<'a> {
             };
             match entered {
                 Some(entered) => close = entered,
-                // A value has ended, and with it perhaps the containers around it.
+                // A value has ended, and containers around it may end here too.
                 None => loop {
                     if self.open.len() == outside {
                         self.tokens = tokens;
@@ -147,6 +147,7 @@ impl<'a> JsonReader<'a> {
 
     #[inline(always)]
     fn open_container(&mut self, tokens: &mut TokenReader<'a>, close: u8) -> Result<bool, JsonError> {
+        // Test: `nesting_is_bounded_and_never_costs_the_stack`.
         if self.open.len() == self.depth {
             return Err(JsonError::TooDeep);
         }

@@ -1,13 +1,13 @@
-//! The readers of single values. The bytes are a value that a scan found: well-formed, without blanks around it.
+//! The readers of single values. Their input is a value that a scan found: well-formed, without whitespace around it.
 //!
-//! An empty slice, which is what an absent [`Span`](super::Span) gives, reads as null.
+//! An empty slice, as an absent [`Span`](super::Span) gives, is read as null.
 
 use std::borrow::Cow;
 
 /// The kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScalarKind {
-    /// `null`, or nothing at all.
+    /// `null`, or an empty slice.
     Null,
     /// `true` or `false`.
     Boolean(bool),
@@ -35,7 +35,7 @@ pub fn kind(raw: &[u8]) -> ScalarKind {
     }
 }
 
-/// Returns the characters of a JSON string as UTF-8, borrowed where nothing is escaped.
+/// Returns the characters of a JSON string as UTF-8, borrowed if no character is escaped.
 ///
 /// `None` for values of other kinds, and for strings with half a surrogate pair (`"\ud800"`), which are no text.
 #[must_use]
@@ -55,8 +55,7 @@ pub fn text(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
 }
 
 /// Returns a count: a non-negative integer that fits 64 bits, as a number in any spelling that is exactly one (`12`,
-/// `12.0`,
-/// `1.2e1`), or as a string of digits (`"12"`). Nothing for all else, `-0` included.
+/// `12.0`, `1.2e1`), or as a string of digits (`"12"`). `None` for all other values.
 #[must_use]
 pub fn unsigned(raw: &[u8]) -> Option<u64> {
     match kind(raw) {
@@ -126,7 +125,7 @@ fn code_unit(digits: &[u8]) -> Option<(u32, &[u8])> {
     Some((code, rest))
 }
 
-/// Returns the value of a JSON number, where it is a non-negative integer that fits.
+/// Returns the value of a JSON number, if it is a non-negative integer that fits.
 fn exact(raw: &[u8]) -> Option<u64> {
     let mantissa_end = raw.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(raw.len());
     let (mantissa, exponent) = raw.split_at(mantissa_end);
@@ -134,7 +133,7 @@ fn exact(raw: &[u8]) -> Option<u64> {
         Some(dot) => (&mantissa[..dot], &mantissa[dot + 1..]),
         None => (mantissa, &mantissa[mantissa.len()..]),
     };
-    // Zeros at the end say nothing about the value, and would overflow on the way to it: 1000…000e-30 is a count too.
+    // Zeros at the end are left out, because they would overflow on the way to the value: 1000…000e-30 is a count too.
     let digits = || whole.iter().chain(fraction);
     let trailing_zeros = digits().rev().take_while(|digit| **digit == b'0').count();
     let significant = digits().count() - trailing_zeros;
@@ -150,7 +149,7 @@ fn exact(raw: &[u8]) -> Option<u64> {
     value.checked_mul(10_u64.checked_pow(u32::try_from(scale).ok()?)?)
 }
 
-/// Returns the number after `e`; 0 where there is no exponent; `None` where it is beyond anything that could matter.
+/// Returns the number after `e`, or 0 without an exponent; `None` if it does not fit.
 fn exponent_value(exponent: &[u8]) -> Option<i64> {
     match exponent {
         [] => Some(0),
@@ -163,7 +162,7 @@ fn exponent_value(exponent: &[u8]) -> Option<i64> {
     }
 }
 
-/// Returns `value` with decimal digits written after it; `None` on overflow or where one is no digit.
+/// Returns `value` with decimal digits appended; `None` on overflow, or if a byte is no digit.
 fn append_digits(value: u64, digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(value, |value, digit| {
         let digit = char::from(*digit).to_digit(10)?;
@@ -176,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds() {
+    fn the_kind_of_a_value_follows_from_its_first_byte() {
         let cases: [(&[u8], ScalarKind); 9] = [
             (b"", ScalarKind::Null),
             (b"null", ScalarKind::Null),
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn counts() {
+    fn a_count_is_read_in_every_spelling_of_its_number() {
         let cases = [
             ("0", Some(0)),
             ("12", Some(12)),
@@ -277,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn booleans_and_empty_text() {
+    fn booleans_and_empty_texts_are_recognised() {
         assert_eq!(boolean(b"true"), Some(true));
         assert_eq!(boolean(b"false"), Some(false));
         for raw in ["\"true\"", "1", "null", ""] {

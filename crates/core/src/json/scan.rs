@@ -1,8 +1,8 @@
-//! The one pass over a page: where in it is what a dialect and an order ask for?
+//! The one pass over a page that finds the places for which a dialect and an order ask.
 //!
-//! The pass walks down only where something is wanted, as its plan says, and has the reader pass over all other values.
-//! So its own recursion is as deep as the longest pointer, whatever the input. There are two readers: pages are read by
-//! their outline (`outline.rs`), and what that refuses is read once more in full, for what is wrong with it.
+//! The pass descends only where a place is wanted, as its plan says, and has the reader pass over all other values. So
+//! its recursion is as deep as the longest pointer, for any input. There are two readers: pages are read by their
+//! outline (`outline.rs`), and a page that the outline refuses is read once more in full, to find its fault.
 
 use super::plan::{BODY, ELEMENT, Plan, PlanPlace, ValueUse};
 use super::pointer::PointerStep;
@@ -17,17 +17,17 @@ use super::{
 /// The places that are looked for in a body.
 #[derive(Clone, Debug, Default)]
 pub struct Shape {
-    /// Reads the array of items.
+    /// The place of the array of items.
     pub items: Pointer,
     /// The part of an element that is served, from the element on; by default the element itself.
     pub item: Pointer,
     /// Places in an element, from the element on: one column each.
     pub columns: Vec<Pointer>,
-    /// Places in the body. One that leads into the array's elements costs a second look at the array.
+    /// Places in the body. A place within the array's elements costs a second pass over the array.
     pub facts: Vec<Pointer>,
 }
 
-/// Bounds.
+/// The bounds of a scan.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The largest depth of nested arrays and objects.
@@ -56,23 +56,23 @@ pub struct PageSpans {
 /// The result of a scan, or its fault.
 pub(super) type ScanResult = Result<PageSpans, JsonError>;
 
-/// Why a body can't be read.
+/// The reason why a body can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonError {
-    /// Not JSON (RFC 8259) in UTF-8, or longer than 4 GiB.
+    /// The body is not JSON (RFC 8259) in UTF-8, or is longer than 4 GiB.
     Malformed {
         /// The first byte that can't stand where it does.
         at: usize,
     },
-    /// Nested deeper than allowed.
+    /// Arrays and objects are nested deeper than allowed.
     TooDeep,
-    /// More elements than allowed.
+    /// The array has more elements than allowed.
     TooManyItems,
     /// The value at the items' place is not an array.
     NotAnArray,
-    /// An element lacks what is to be served of it.
+    /// An element lacks the part that is to be served.
     ItemMissing {
-        /// Which element, counted from 0.
+        /// The number of the element, counted from 0.
         index: usize,
     },
 }
@@ -94,11 +94,11 @@ impl std::error::Error for JsonError {}
 /// Scans a body once: its items with their columns, and its facts.
 ///
 /// The wanted places are read, and so is the text between them and the beginning of the body. Of the rest only the
-/// outline is judged (`outline.rs`), and the inside of an item leaves as it came, in its place. Of duplicate members
-/// the last one counts, whatever the earlier one held. One leading byte order mark is passed over.
+/// outline is checked (`outline.rs`), and the inside of an item is served as it came. Of duplicate members the last one
+/// counts, whatever the earlier one held. A byte order mark at the beginning is passed over.
 ///
 /// # Errors
-/// Of a body whose outline has a fault, or another shape, the first fault that is found as all of it is read:
+/// The first fault of a body whose outline has one, or that has another shape, found by reading all of it:
 /// [`JsonError::Malformed`], [`JsonError::TooDeep`] and [`JsonError::TooManyItems`], wherever in the body they are,
 /// before the others.
 pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans, JsonError> {
@@ -107,11 +107,11 @@ pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans
     {
         return Ok(found);
     }
-    // The outline does not say what is wrong, and where.
+    // The outline does not tell which fault there is, and where.
     read_page(body, shape, limits)
 }
 
-/// Scans a body by its outline, marked in one way. Returns `None` where the body has to be refused, for any reason.
+/// Scans a body by its outline, marked by `marker`. Returns `None` if the body has to be refused, for any reason.
 pub(super) fn outline_page(marker: WindowMarker, body: &[u8], shape: &Shape, limits: Limits) -> Option<PageSpans> {
     if !marker.judges_utf8() && std::str::from_utf8(body).is_err() {
         return None;
@@ -121,16 +121,17 @@ pub(super) fn outline_page(marker: WindowMarker, body: &[u8], shape: &Shape, lim
     let reader = Outline::new(marker, &mut marks, body, limits.depth);
     let mut scan = Scan::new(reader, &plan, shape.columns.len(), shape.facts.len(), limits);
     scan.whole().ok()?;
+    // A fault in a part that was passed over is noted, and refuses the body here.
     if scan.reader.is_sound() { scan.finish().ok() } else { None }
 }
 
-/// Scans a body byte by byte: all of it is read and judged.
+/// Scans a body byte by byte: all of it is read and checked.
 pub(super) fn read_page(body: &[u8], shape: &Shape, limits: Limits) -> ScanResult {
     read(body, &Plan::of_page(shape), shape.columns.len(), shape.facts.len(), limits)
 }
 
-/// Scans a body once for places in it: its well-formedness, all of it, and one range for each place, [`Span::ABSENT`]
-/// where the body lacks it.
+/// Scans a body once for places in it, and checks that all of it is well-formed. Returns a range for each place,
+/// [`Span::ABSENT`] if the body lacks it.
 ///
 /// # Errors
 /// [`JsonError::Malformed`] and [`JsonError::TooDeep`], as of [`scan_page`].
@@ -171,7 +172,7 @@ enum ItemsPlace {
     Other,
 }
 
-/// A pass on its way.
+/// A pass over a body.
 struct Scan<'p, R> {
     reader: R,
     plan: &'p Plan<'p>,
@@ -223,7 +224,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         let start = self.reader.at();
         let wanted_inside = self.plan.has_children(place);
         if wanted_inside && place != ELEMENT {
-            // What an earlier member of the same name held is not there any more. An element has none: its row is new.
+            // A later member of the same name replaces the places within the earlier one. The row of an element is new.
             self.forget_below(place);
         }
         match self.reader.byte() {
@@ -304,7 +305,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(())
     }
 
-    /// Passes an array, and gives the beginning of its first object in which `member` is the string `value`.
+    /// Passes an array, and returns the place of its first object in which `member` is the string `value`.
     fn first_matching(&mut self, member: &str, value: &str) -> Result<Option<usize>, JsonError> {
         let mut found = None;
         let mut more = self.reader.enter(b']')?;
@@ -323,7 +324,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(found)
     }
 
-    /// Passes an object, and gives its last member of this name.
+    /// Passes an object, and returns the value of its last member of this name.
     fn member(&mut self, wanted: &str) -> Result<Option<&'a [u8]>, JsonError> {
         let mut last = None;
         let mut more = self.reader.enter(b'}')?;
@@ -340,12 +341,12 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(last)
     }
 
-    /// The array of elements.
+    /// Reads the array of items.
     fn items(&mut self) -> Result<(), JsonError> {
         let mut items = self.found.items.take().unwrap_or_default();
         items.clear();
         self.found.columns.clear();
-        // About as many as there may be of ordinary elements, so that small pages are not moved as they grow.
+        // Room for as many elements of ordinary size as the body may have, so that the vectors seldom grow.
         let room = self.reader.left() / ORDINARY_ELEMENT;
         items.reserve(room);
         self.found.columns.reserve(room * self.width);
@@ -402,7 +403,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         }
     }
 
-    /// Takes back what was found below a place.
+    /// Forgets the ranges that were found below a place.
     fn forget_below(&mut self, place: PlanPlace) {
         for (child, _) in self.plan.children(place) {
             for target in self.plan.targets(child) {

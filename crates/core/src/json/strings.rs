@@ -1,27 +1,30 @@
-//! The end of a string, found by looking at its bytes.
+//! The search for the end of a string.
 //!
-//! Inside of a string only three kinds of bytes are more than their own spelling: its closing quote, backslashes, which
-//! begin an escape, and control characters, which have no place there (RFC 8259, section 7).
+//! Only three kinds of bytes have a meaning of their own inside of a string: its closing quote, backslashes, which
+//! begin an escape, and control characters, which are not allowed (RFC 8259, section 7). These are called stops.
 
 #[cfg(target_arch = "x86_64")]
 use super::vector::first_stop;
 
-/// So many bytes are looked at together.
+/// The number of bytes that are examined together.
 const CHUNK: usize = if cfg!(target_arch = "x86_64") { 16 } else { 8 };
 
-/// Returns the closing quote of the string whose first byte, after its opening quote, is at `begin`, and whether it has
-/// an escape; else the first byte that is not allowed where it is. The text is known to be UTF-8.
+/// Returns the place of the closing quote of the string whose first byte, after its opening quote, is at `begin`, and
+/// whether the string has an escape. The text must be UTF-8.
+///
+/// # Errors
+///
+/// The place of the first byte that is not allowed.
 #[inline(always)]
 pub(super) fn string_end(text: &[u8], begin: usize) -> Result<(usize, bool), usize> {
     let at = stop(text, begin);
     if text.get(at) == Some(&b'"') { Ok((at, false)) } else { Ok((escaped_end(text, at)?, true)) }
 }
 
-/// Returns the first place from `at` on where a string ends, or is more than its own spelling; else the end of the
-/// text.
+/// Returns the place of the first stop from `at` on, or the end of the text.
 #[inline(always)]
 fn stop(text: &[u8], mut at: usize) -> usize {
-    // Most strings are short: these reach their end soonest. All else is not worth its place here.
+    // Most strings are short, and end within the first 32 bytes. The code for others is not inlined.
     let long = at + 32;
     while at < long
         && let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk::<CHUNK>)
@@ -35,9 +38,9 @@ fn stop(text: &[u8], mut at: usize) -> usize {
     far_stop(text, at)
 }
 
-/// Returns the first stop from `at` on; else the end of the text.
+/// Returns the place of the first stop from `at` on, or the end of the text, block by block.
 fn far_stop(text: &[u8], mut at: usize) -> usize {
-    // No way out in the middle of a block, no branch on a byte: so the compiler makes vector instructions of it.
+    // Without an exit within a block, and without branches on bytes, the compiler emits vector instructions.
     let stops = |byte: &u8| u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from(*byte < b' ');
     while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<32>)
         && block.iter().fold(0, |any, byte| any | stops(byte)) == 0
@@ -53,8 +56,8 @@ fn far_stop(text: &[u8], mut at: usize) -> usize {
 #[inline]
 const fn first_stop(chunk: &[u8; 8]) -> usize {
     const ONES: u64 = u64::MAX / 0xff;
-    /// Returns a lane's highest bit is set where it is below the limit. A borrow can set it wrongly in lanes above such
-    /// a one, never in lanes below, and only the lowest is looked at.
+    /// Sets the highest bit of each lane that is below the limit. A borrow can set it wrongly in lanes above such a
+    /// lane, never in lanes below; only the lowest one is used.
     const fn below(lanes: u64, limit: u64) -> u64 {
         lanes.wrapping_sub(ONES * limit) & !lanes
     }
@@ -65,8 +68,11 @@ const fn first_stop(chunk: &[u8; 8]) -> usize {
     ((quotes | backslashes | controls) & (ONES << 7)).trailing_zeros() as usize / 8
 }
 
-/// Returns the place of a string's closing quote, from its first stop on, which is not its end; or the place of the
-/// fault.
+/// Returns the place of a string's closing quote, beginning at its first stop, an escape.
+///
+/// # Errors
+///
+/// The place of the first byte that is not allowed.
 #[inline(never)]
 fn escaped_end(text: &[u8], mut at: usize) -> Result<usize, usize> {
     loop {
@@ -80,7 +86,7 @@ fn escaped_end(text: &[u8], mut at: usize) -> Result<usize, usize> {
 
 /// Returns the length in bytes of the escape at the beginning of this text.
 ///
-/// Half a surrogate pair is well-formed: such a string is no text, but an item that holds one leaves as it came.
+/// Half a surrogate pair is well-formed: a string with one is no text, but an item that holds one is served as it came.
 pub(super) fn escape_length(text: &[u8]) -> Option<usize> {
     match text {
         [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(2),

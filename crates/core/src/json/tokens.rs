@@ -8,7 +8,8 @@ pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The byte that [`TokenReader::byte`] returns at the end of the text; no token begins with it.
 const END: u8 = 0;
 
-/// A place in a JSON text. What steps over tokens is inlined, so that a loop of them keeps the place in registers.
+/// A place in a JSON text. The methods that pass tokens are inlined, so that loops over tokens keep the place in a
+/// register.
 #[derive(Clone, Copy)]
 pub(super) struct TokenReader<'a> {
     pub(super) bytes: &'a [u8],
@@ -39,7 +40,7 @@ impl<'a> TokenReader<'a> {
         }
     }
 
-    /// Fails: the text is no JSON from the next byte on.
+    /// Returns the error that the text is not JSON from the next byte on.
     #[inline(always)]
     pub(super) const fn malformed<T>(&self) -> Result<T, JsonError> {
         Err(JsonError::Malformed { at: self.at })
@@ -75,7 +76,7 @@ impl<'a> TokenReader<'a> {
         }
     }
 
-    /// Passes a string, whose opening quote is the next byte; true where it has an escape.
+    /// Passes a string, whose opening quote is the next byte. Returns true if it has an escape.
     #[inline(always)]
     pub(super) fn string(&mut self) -> Result<bool, JsonError> {
         match string_end(self.bytes, self.at + 1) {
@@ -98,7 +99,7 @@ impl<'a> TokenReader<'a> {
     }
 
     /// Returns the length in bytes of the number here if it is short and plain: fewer than eight digits, and fewer than
-    /// eight more after a point. `None` for all others, and for texts that are not numbers.
+    /// eight more after a point. `None` for all other numbers, and for other texts.
     #[inline(always)]
     fn short_number(&self) -> Option<usize> {
         let whole = self.at + usize::from(self.byte() == b'-');
@@ -152,7 +153,7 @@ impl<'a> TokenReader<'a> {
         Ok(())
     }
 
-    /// Passes digits, of which there must be one.
+    /// Passes digits; at least one is required.
     #[inline(always)]
     fn digits(&mut self) -> Result<(), JsonError> {
         let start = self.at;
@@ -184,7 +185,7 @@ impl<'a> TokenReader<'a> {
 #[inline(always)]
 const fn leading_digits(chunk: &[u8; 8]) -> usize {
     const ONES: u64 = u64::MAX / 0xff;
-    // Digits become their values, and in all other lanes the highest bit is set; no lane reaches into another.
+    // Digits become their values, and all other lanes get their highest bit set. No lane carries into another.
     let lanes = u64::from_le_bytes(*chunk) ^ (ONES * b'0' as u64);
     let others = ((lanes & (ONES * 0x7f)) + ONES * (0x80 - 10)) | lanes;
     (others & (ONES << 7)).trailing_zeros() as usize / 8

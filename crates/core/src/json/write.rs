@@ -5,9 +5,9 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Appends `text` as a JSON string, quotes included.
 ///
-/// Beside what RFC 8259 (section 7) demands, `<` and `>` are escaped, so that no element begins where a client writes a
-/// body into HTML, and U+2028 and U+2029, which end a line in older JavaScript. `&` stays: without the others it opens
-/// nothing, and links are there to be read and pasted.
+/// Beside the characters that RFC 8259 (section 7) names, `<` and `>` are escaped, so that no element begins if a
+/// client writes a body into HTML, and so are U+2028 and U+2029, which end a line in older JavaScript. `&` is not:
+/// without the others it is harmless, and links should be easy to read and paste.
 pub fn push_text(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
@@ -43,9 +43,9 @@ pub fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Returns the number of bytes from the first one on that are surely written as they are.
+/// Returns the number of leading bytes that are surely written as they are.
 fn plain(bytes: &[u8]) -> usize {
-    // No branch on a byte within a block: so the compiler makes vector instructions of it.
+    // Without branches on bytes within a block, the compiler emits vector instructions.
     let is_other = |byte: &u8| {
         u8::from(*byte < b' ')
             | u8::from(*byte == b'"')
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_that_must_be_escaped_are() {
+    fn characters_that_must_be_escaped_are_escaped() {
         assert_eq!(written(""), r#""""#);
         assert_eq!(written("a\"b\\c/"), r#""a\"b\\c/""#);
         assert_eq!(written("\n\r\t\u{0}\u{8}\u{1f}\u{7f}"), r#""\n\r\t\u0000\u0008\u001f\u007f""#);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_comes_back() {
+    fn every_character_is_read_back() {
         for character in (0..=0x3000).chain(0xfff0..=0x1_0010).filter_map(char::from_u32) {
             let text = format!("{character}x{character}");
             let json = written(&text);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_decimal() {
+    fn numbers_are_written_in_decimal() {
         for number in [0, 1, 9, 10, 1_003, 9_007_199_254_740_993, u64::MAX] {
             let mut out = b"x".to_vec();
             push_number(&mut out, number);

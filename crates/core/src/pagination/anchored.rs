@@ -438,15 +438,18 @@ impl MarkReader<'_> {
         let (order, marker) = (&request.order, request.marker_of_target());
         let way = page.way();
         let is_passed = |place: usize| (place < cut) == (way == Way::Forward);
+        // Served items that stand before the place can't come again ahead of it.
         known.retain(|mark| !served.iter().any(|(sighted, place)| sighted == mark && is_passed(*place)));
         let at_cut = view.offset_of(cut);
         let seen = view.begins.saturating_add(view.len() as u64);
         if let Some(total) = view.answer.total.or(self.counts.total) {
+            // A total of fewer items than came is of another time.
             self.counts.total = (total.value >= seen || !total.exact).then_some(total);
         }
         // Older marks don't lead those of an answer that begins the list: no item stands before its first one.
         let is_edge = if way == Way::Forward { view.from_start } else { view.ends };
         let left_out = page.see(view, cut, order, marker);
+        // An item that leaves the page is read again where it stands.
         known.retain(|mark| !left_out.contains(mark));
         // Items without ids may look the same: of several, only the one that was found as a mark was served.
         let is_known = |view: &View, place: usize| {

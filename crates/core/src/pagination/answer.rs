@@ -1,14 +1,14 @@
-//! A response of an upstream, read: the facts that the core needs, and nothing believed beyond them.
+//! A response of an upstream, as the dialect reads it: the facts that the core needs.
 
 use super::{fetch::Token, key::KeyValue};
 use crate::json::Span;
 
-/// The size of the collection, as an answer says it.
+/// The size of the collection, as an answer states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Total {
     /// The number of items.
     pub value: u64,
-    /// Exact, or a lower bound.
+    /// True if the number is exact; else it is a lower bound.
     pub exact: bool,
 }
 
@@ -18,12 +18,13 @@ pub enum Standing {
     /// A list, possibly empty; to a [`super::fetch::Fetch::Item`] the one item.
     #[default]
     Listed,
-    /// The dialect's answer past the end of a list (a 404 "Invalid page.", a 416). It helps to aim and never proves an end.
+    /// The dialect's answer past the end of a list (a 404 "Invalid page.", a 416). It helps to aim and never proves an
+    /// end.
     PastEnd,
     /// The token or the item that the fetch names does not exist any more.
     Gone,
-    /// The upstream was not asked: its dialect has no form for a key in the filter of the fetch. The page is read without
-    /// filters.
+    /// The upstream was not asked: its dialect has no form for a key in the filter of the fetch. The page is read
+    /// without filters.
     Unaskable,
     /// The upstream was not asked: these strong keys of the item are known by now. Only to a
     /// [`super::fetch::Fetch::Item`].
@@ -32,28 +33,28 @@ pub enum Standing {
 
 /// A response of an upstream, read.
 ///
-/// The body with the ranges of its items and keys is set once, by [`Answer::listed`]; all other facts are optional and can
-/// be set afterwards.
+/// The body with the ranges of its items and keys is set once, by [`Answer::listed`]; all other facts are optional and
+/// can be set afterwards.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     pub(super) body: Vec<u8>,
     pub(super) items: Vec<Span>,
-    /// Rows of [`super::order::Order::columns`] ranges.
+    /// The ranges of the keys: a row of [`super::order::Order::columns`] for each item.
     pub(super) keys: Vec<Span>,
     /// The kind of the answer.
     pub standing: Standing,
     /// The size of the collection.
     pub total: Option<Total>,
-    /// The answer says whether more items follow.
+    /// The answer's own statement whether more items follow; `None` if it has none.
     pub more: Option<bool>,
-    /// The offset at which the answer says that it begins.
+    /// The offset at which the answer begins, as it states.
     pub offset: Option<u64>,
-    /// The page that the answer says it is, counted from 0.
+    /// The number of the page, counted from 0, as the answer states.
     pub page: Option<u64>,
-    /// The page size that the answer says it used.
+    /// The page size that was used, as the answer states.
     pub size: Option<u32>,
-    /// The token that leads on. None if the dialect takes the token of the fetch itself for the end, and if the answer also
-    /// says that nothing follows.
+    /// The token that leads on. `None` also if it is the token of the fetch itself and the dialect takes that for the
+    /// end, or if the answer states that no item follows.
     pub next: Option<Token>,
     /// The token that leads back.
     pub previous: Option<Token>,
@@ -62,8 +63,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Makes an answer with a list. `items` are the ranges of the items in `body`, in the upstream's order. `keys` has for
-    /// each item the ranges of its strong keys and then of its id, row after row: raw JSON values, or [`Span::ABSENT`].
+    /// Makes an answer with a list. `items` are the ranges of the items in `body`, in the upstream's order. `keys` has
+    /// for each item the ranges of its strong keys and then of its id, row after row: raw JSON values, or
+    /// [`Span::ABSENT`].
     #[must_use]
     pub fn listed(body: Vec<u8>, items: Vec<Span>, keys: Vec<Span>) -> Self {
         debug_assert!(
@@ -100,19 +102,19 @@ impl Answer {
         }
     }
 
-    /// Returns the body, decoded, as it came.
+    /// Returns the body as it came, with its content coding decoded.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// Returns the number of bytes that the body occupies in memory.
+    /// Returns the number of bytes of memory that the body occupies.
     #[must_use]
     pub fn body_capacity(&self) -> usize {
         self.body.capacity()
     }
 
-    /// Returns the body alone.
+    /// Returns the body, and drops the rest.
     #[must_use]
     pub fn into_body(self) -> Vec<u8> {
         self.body
@@ -130,7 +132,8 @@ impl Answer {
         self.items[index].of(&self.body)
     }
 
-    /// Returns the ranges of the keys of the item at `index`: the strong keys, then the id. `None` if there is no such item.
+    /// Returns the ranges of the keys of the item at `index`: the strong keys, then the id. `None` if there is no such
+    /// item.
     #[must_use]
     pub fn row(&self, index: usize) -> Option<&[Span]> {
         let columns = self.keys.len().checked_div(self.items.len())?;

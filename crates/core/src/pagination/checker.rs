@@ -1,7 +1,7 @@
-//! An independent checker of pages: whether the claim of a page follows from its questions and answers.
+//! An independent checker of pages: it checks whether the claim of a page follows from its questions and answers.
 //!
 //! The checker is written from the rules alone and shares no code with the strategies or the judge, which may not
-//! import it (`tests/tidy/layers.rs`). It compares single values by `key::compare` and believes the types of the
+//! import it (`tests/tidy/layers.rs`). It compares single values by `key::compare` and relies on the types of the
 //! contract. It is short enough to be read in one sitting, and stays below 300 lines of code.
 //!
 //! **The rule.** Each answer shows every item between two places of the list: from a *low* place to a *high* one. It
@@ -47,8 +47,8 @@ use super::{
     window::Offset,
 };
 
-/// A claim of a page that does not follow, and why: a sentence that names answers by their numbers, counted from 1, and
-/// no values.
+/// A claim of a page that does not follow, with the reason: a sentence that names answers by their numbers, counted
+/// from 1, and no values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimFault {
     /// Each item is an item of an answer.
@@ -70,8 +70,8 @@ impl fmt::Display for ClaimFault {
     }
 }
 
-/// Checks what a page claims against the questions and answers of its request, in their sequence. Returns the argument
-/// for the page, a sentence in each line.
+/// Checks the claims of a page against the questions and answers of its request, in their sequence. Returns the
+/// argument for the page, a sentence in each line.
 ///
 /// # Errors
 ///
@@ -89,7 +89,7 @@ pub fn check(request: &PageRequest, exchanges: &[(Fetch, Answer)], page: &Page) 
     }
     let fits = page.items.len() <= *limit as usize || paging.tokens.single_use;
     require(fits, || ClaimFault::Once(format!("{} items are on a page of {limit}", page.items.len())))?;
-    // The seams of pages by token are the upstream's, which no answer shows.
+    // The seams of pages by token are made by the upstream, and no answer shows them.
     if !proven || (paging.family == Family::Token && page.level() < Level::Exact) {
         return Ok(vec!["Each item is one that an answer shows, and no id is there twice.".to_owned()]);
     }
@@ -116,7 +116,7 @@ fn require(holds: bool, fault: impl FnOnce() -> ClaimFault) -> Result<(), ClaimF
     if holds { Ok(()) } else { Err(fault()) }
 }
 
-/// An item as it is known again: its bytes, and its id in its one spelling.
+/// An item as it is recognised: its bytes, and its id in the canonical spelling.
 type ItemCopy<'a> = (&'a [u8], Option<Cow<'a, [u8]>>);
 
 fn item_of<'a>(answer: &'a Answer, order: &Order, item: usize) -> ItemCopy<'a> {
@@ -150,7 +150,7 @@ fn anchor_of(request: &PageRequest, exchanges: &[(Fetch, Answer)]) -> Option<Bou
 #[derive(Clone, Debug)]
 struct Bound {
     keys: Rc<[KeyValue]>,
-    /// Before them: -1; after them: 1.
+    /// -1: before them; 1: after them.
     side: i8,
 }
 
@@ -174,7 +174,7 @@ struct ShownSlice<'a> {
     answer: &'a Answer,
     /// The place after each item, in the direction of reading.
     rows: Vec<Bound>,
-    /// The answer runs against the direction of reading.
+    /// True if the answer runs against the direction of reading.
     reversed: bool,
 }
 
@@ -252,7 +252,7 @@ impl PageChecker<'_> {
     /// Returns how far an answer leads on from a place: to its end, or to an item that is not on the page.
     fn step(&self, slice: &ShownSlice<'_>, (from, to): (Bound, Bound), least: Level, at: &Bound) -> Option<Bound> {
         let edge = |row, before| self.edge(row, slice.listing.by_id, before);
-        // Nothing but an item of its range shows that an alternative of a filter is understood.
+        // Only an item of its range shows that an alternative of a filter is understood.
         let is_inside = |row: &Bound| self.is_within(&from, row) && self.is_within(row, &to);
         let is_known = least < Level::Exact || slice.rows.is_empty() || slice.rows.iter().any(is_inside);
         let is_usable = is_known && slice.rows.is_sorted_by(|left, right| self.is_before(&edge(left, true), right));
@@ -274,8 +274,8 @@ impl PageChecker<'_> {
         (is_usable && self.is_within(&low, at) && self.is_within(&from, at) && self.is_before(at, &to)).then_some(to)
     }
 
-    /// Returns whether a slice begins where another ends, and one of the two was read before and after the other, and was
-    /// the same.
+    /// Returns whether a slice begins where another ends, and one of the two was read before and after the other, and
+    /// was the same.
     fn adjoin(&self, [one, next]: [&ShownSlice<'_>; 2]) -> bool {
         let is_same = |one: &ShownSlice<'_>, again: &ShownSlice<'_>| {
             (one.begins, one.size, one.listing) == (again.begins, again.size, again.listing)
@@ -293,7 +293,7 @@ impl PageChecker<'_> {
     fn ends(&self, one: &ShownSlice<'_>) -> Option<Level> {
         let PageRequest { paging, target, filters, .. } = self.request;
         let others = || self.slices.iter().filter(|other| other.number != one.number);
-        // The whole list and a filtered one may be capped otherwise.
+        // The whole list and a filtered one may have different caps.
         let is_filtered = one.listing.filter.is_some();
         let alike = others().filter(|other| other.listing.filter.is_some() == is_filtered).map(|its| its.rows.len());
         let before = if filters.is_some() == is_filtered { target.hint.honoured as usize } else { 0 };
@@ -369,14 +369,14 @@ impl PageChecker<'_> {
         self.order_of(left, right).is_some_and(Ordering::is_le)
     }
 
-    /// Compares two places by the leading keys that both have. Values that can only be told apart stand as an answer
-    /// shows them.
+    /// Compares two places by the leading keys that both have. Opaque values are in the order in which an answer shows
+    /// them.
     fn order_of(&self, left: &Bound, right: &Bound) -> Option<Ordering> {
         for (column, (one, other)) in left.keys.iter().zip(&*right.keys).enumerate() {
             let (key, before) = (self.order.keys().nth(column)?, &self.order.strong[..column]);
             match self.compare(column, one, other) {
                 Some(Ordering::Equal) => {}
-                // After a key that is shown coarsely, such values decide nothing.
+                // After a key that is shown coarsely, opaque values decide nothing.
                 None if key.kind == Kind::Opaque && before.iter().any(|key| key.grain.is_some()) => {}
                 None if key.kind == Kind::Opaque => return self.shown_order(left, right, column + 1),
                 known => return known,
@@ -397,8 +397,8 @@ impl PageChecker<'_> {
             let columns = |row: &Bound| 0..row.keys.len().min(place.keys.len()).min(depth);
             slice.rows.iter().position(|row| columns(row).all(|at| is_equal(row, at)))
         };
-        // An opaque order may hold values for equal that differ in their bytes, and order them by the id: an answer that
-        // shows both items themselves is asked first.
+        // An opaque order may hold values for equal that differ in their bytes, and order them by the id: an answer
+        // that shows both items themselves is asked first.
         [usize::MAX, depth].into_iter().find_map(|depth| {
             self.slices.iter().find_map(|slice| Some(find(slice, left, depth)?.cmp(&find(slice, right, depth)?)))
         })

@@ -1,8 +1,8 @@
 //! The number of upstream requests that the pages of a list take while the list does not change.
 //!
-//! No second copy of the planner says it: the machines that serve read a list at rest of the declared shape, at every
-//! alignment of pages that matters, in both directions, with and without anything learnt. A request that they come to
-//! need is counted here from the day they need it.
+//! The number is counted, not computed by a second copy of the planner: the procedures that serve pages read a list at
+//! rest of the declared shape, at every alignment of pages that matters, in both directions, with and without learnt
+//! sizes. A request that they come to need is counted from then on.
 
 mod still;
 #[cfg(test)]
@@ -22,31 +22,31 @@ use super::{
     resolver::{Budget, PageRequest, ShortPages, Totals, Verify, WhenUnproven},
 };
 
-/// A fact that answers tell of themselves.
+/// A fact that answers state about themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
     /// The number of items of the list.
     Total,
-    /// The answer says whether more items follow.
+    /// The statement whether more items follow.
     More,
     /// The offset at which the items begin.
     Offset,
-    /// Which page they are.
+    /// The number of the page.
     Page,
     /// The size that was used.
     Size,
-    /// That the end was passed, by an answer of its own.
+    /// The fact that the end was passed, by an answer of its own.
     PastEnd,
 }
 
-/// The properties of a route that decide how many requests its pages take. Two routes of one shape cost the same.
+/// The properties of a route that decide the number of requests of its pages. Two routes of one shape cost the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CostShape {
     paging: Paging,
     order: Order,
     flips: bool,
     filters: Option<Filters>,
-    /// Cursors hold ids alone, whose keys are looked up.
+    /// True if cursors hold ids alone, whose keys are looked up.
     seeks: bool,
     verify: Verify,
     unproven: WhenUnproven,
@@ -60,18 +60,19 @@ pub struct CostShape {
 /// The most requests that pages take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// A page at the very start.
+    /// The requests of a page at the very start.
     pub first: u32,
-    /// A page with more beyond it, in the direction of reading.
+    /// The requests of a page with more items beyond it, in the direction of reading.
     pub inner: u32,
-    /// A page that reaches an end of the list, or is the first of its route since the start.
+    /// The requests of a page that reaches an end of the list, or is the first of its route since the start of the
+    /// process.
     pub last: u32,
-    /// The refusal of a page although the list did not change.
+    /// The refusal of a page of a list that did not change, if one was refused.
     pub refusal: Option<Refusal>,
 }
 
 impl Cost {
-    /// Returns the dearest page of all.
+    /// Returns the largest number of requests of any page.
     #[must_use]
     pub fn most(&self) -> u32 {
         self.first.max(self.inner).max(self.last)
@@ -96,11 +97,11 @@ impl Cost {
 }
 
 impl CostShape {
-    /// Takes what matters of a request of the route; `says` is what the dialect reads of its answers.
+    /// Makes the shape of a route from one of its requests. `says` are the facts that the dialect reads of answers.
     #[must_use]
     pub fn new(request: &PageRequest, seeks: bool, says: Vec<Said>) -> Self {
         Self {
-            // A depth beyond which nothing is answered is told by a refusal of its own.
+            // The largest depth costs no requests: beyond it pages are refused as such.
             paging: Paging { max_depth: None, ..(*request.paging).clone() },
             order: plain(&request.order),
             flips: request.abilities.flips,
@@ -122,14 +123,14 @@ impl CostShape {
         self.cost_until(limit, &Cost::exceeds_budget)
     }
 
-    /// Returns the planner with the largest budget that a route can have.
+    /// Returns this shape with the largest budget that a route can have.
     #[must_use]
     pub fn without_budget(&self) -> Self {
         Self { budget: Budget::new(LARGEST_BUDGET, LARGEST_BUDGET), ..self.clone() }
     }
 
-    /// Returns the largest limit up to `limit` whose pages, and those of all smaller limits, satisfy a wish; 0: none
-    /// does.
+    /// Returns the largest limit up to `limit` for which `satisfies` is true, for it and all smaller limits; 0 if there
+    /// is none.
     #[must_use]
     pub fn largest(&self, limit: u32, satisfies: impl Fn(&Cost) -> bool) -> u32 {
         longest(limit, |limit| satisfies(&self.cost_until(limit, &|cost| !satisfies(cost))))
@@ -138,7 +139,7 @@ impl CostShape {
     /// Returns the cost of pages of at most `limit` items, computed until it is `enough`.
     fn cost_until(&self, limit: u32, enough: &dyn Fn(&Cost) -> bool) -> Cost {
         let mut cost = Cost::default();
-        // What is dearest is met first.
+        // The dearest limits come first.
         for limit in self.limits(limit) {
             cost = cost.and(self.cost_of(limit, enough));
             if enough(&cost) {
@@ -148,9 +149,8 @@ impl CostShape {
         cost
     }
 
-    /// Returns the number of items with equal keys that may follow one another so that pages of `limit` walk over them,
-    /// and the requests of a page over so many. `None` if the number does not matter, or if every number that was tried
-    /// walks.
+    /// Returns the longest run of equal keys over which pages of `limit` items can be read, and the requests of a page
+    /// over it. `None` if runs don't matter, or if every length that was tried can be read.
     #[must_use]
     pub fn longest_run(&self, limit: u32) -> Option<(u32, u32)> {
         let loose = self.order.declared && self.order.ties == Ties::Unordered && !self.order.strong.is_empty();
@@ -196,8 +196,8 @@ impl CostShape {
     fn cost_of(&self, limit: u32, enough: &dyn Fn(&Cost) -> bool) -> Cost {
         let cap = u64::from(self.cap());
         let wide = u64::from(limit) + 3 * cap;
-        // The flipped list has its seams elsewhere, unless the size divides how many items there are; where many sizes do,
-        // few pages show what stands on both sides of the end.
+        // The flipped list has its seams elsewhere, unless the size divides the number of items. If many sizes divide
+        // it, few pages show both sides of the end.
         let whole = 4 * wide.div_ceil(cap) * cap;
         let divisible = 4 * wide.div_ceil(DIVISIBLE_LENGTH) * DIVISIBLE_LENGTH;
         let lists = match self.takes_many(limit) {
@@ -220,10 +220,10 @@ impl CostShape {
     }
 }
 
-/// Returns the largest number up to `most` that is good, where all that are smaller are; 0: none is.
+/// Returns the largest number up to `most` that is good, if all smaller ones are good too; 0 if none is.
 fn longest(most: u32, is_good: impl Fn(u32) -> bool) -> u32 {
     let (mut good, mut bad) = (0, most.saturating_add(1));
-    // Halves what lies between them.
+    // Halves the interval between the two.
     while bad - good > 1 {
         let middle = good + (bad - good) / 2;
         if is_good(middle) {
@@ -235,7 +235,7 @@ fn longest(most: u32, is_good: impl Fn(u32) -> bool) -> u32 {
     good
 }
 
-/// Returns an order of the same form, whose keys are numbers: what fields are called and hold costs nothing.
+/// Returns an order of the same form whose keys are numbers: the names and values of fields don't change the cost.
 fn plain(order: &Order) -> Order {
     let plain = |key: &SortKey| SortKey {
         name: String::new(),

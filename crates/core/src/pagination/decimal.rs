@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use super::limits::MOVED_DIGITS;
 
-/// Compares two decimals as JSON writes them (RFC 8259, section 6), exactly, whatever their length. `None` where one of
-/// them is none.
+/// Compares two decimals as JSON writes them (RFC 8259, section 6), exactly, of any length. `None` if a text is no
+/// decimal.
 pub(super) fn compare_decimals(left: &[u8], right: &[u8]) -> Option<Ordering> {
     if is_counted(left) && is_counted(right) {
         return Some(left.len().cmp(&right.len()).then_with(|| left.cmp(right)));
@@ -24,7 +24,8 @@ fn is_counted(text: &[u8]) -> bool {
     matches!(text, [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit))
 }
 
-/// Returns the plain spelling of a decimal that is not spelt as a plain integer; `None` where it is, or is no decimal.
+/// Returns the canonical spelling of a decimal; `None` if it is a plain integer, which is spelt so already, or no
+/// decimal.
 pub(super) fn plain_decimal(text: &[u8]) -> Option<Vec<u8>> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if digits.iter().all(u8::is_ascii_digit) && (digits.first() != Some(&b'0') || text == b"0") {
@@ -42,26 +43,27 @@ pub(super) fn plain_decimal(text: &[u8]) -> Option<Vec<u8>> {
     Some(plain.into_bytes())
 }
 
-/// Returns the number of digits after the point once the exponent is worked in: 2 for `25.10`, 0 for `2.5e1`. `None` if
-/// this is no decimal.
+/// Returns the number of digits after the point when the exponent is applied: 2 for `25.10`, 0 for `2.5e1`. `None` for
+/// a text that is no decimal.
 pub(super) fn digits_after_point(text: &[u8]) -> Option<u64> {
     Spelling::parse(text).map(|spelling| u64::try_from(spelling.after_point).unwrap_or(0))
 }
 
 /// Returns a decimal moved by one in the digit at `place` after the point: by 1 at 0, by a hundredth at 2. It keeps the
-/// digits after the point that it had. `None` if this is no decimal, or too long.
+/// digits after the point that it had. `None` for a text that is no decimal, or too long.
 pub(super) fn moved_decimal(text: &[u8], place: u8, up: bool) -> Option<String> {
     let Spelling { negative, mut digits, after_point } = Spelling::parse(text)?;
     let wanted = after_point.max(i64::from(place));
     let padding = usize::try_from(wanted - after_point).ok()?;
     let scale = usize::try_from(wanted).ok()?;
+    // An exponent of a few bytes could ask for any number of digits.
     if digits.len().saturating_add(padding) > MOVED_DIGITS || scale > MOVED_DIGITS {
         return None;
     }
     digits.resize(digits.len() + padding, 0);
     let leading = (scale + 2).saturating_sub(digits.len()).max(1);
     digits.splice(..0, std::iter::repeat_n(0, leading));
-    // What is moved is counted in whole steps; the digits of a smaller weight stay as they are.
+    // The number is moved by one step; the digits of a smaller weight stay as they are.
     let in_steps = digits.len() - (scale - usize::from(place));
     let (steps, rest) = digits.split_at_mut(in_steps);
     let towards_zero = negative == up;
@@ -104,7 +106,7 @@ impl Spelling {
     }
 }
 
-/// Adds one to the last digit. There is a leading zero to take the carry.
+/// Adds one to the last digit. The number must have a leading zero, which takes the carry.
 fn count_up(digits: &mut [u8]) {
     for digit in digits.iter_mut().rev() {
         *digit = (*digit + 1) % 10;
@@ -143,7 +145,7 @@ fn spell(negative: bool, digits: &[u8], scale: usize) -> String {
     if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
-/// A decimal, taken apart: `0.DIGITS × 10^exponent`, where the digits neither begin nor end with a zero.
+/// The parts of a decimal: `0.DIGITS × 10^exponent`, where the digits neither begin nor end with a zero.
 struct Decimal<'a> {
     negative: bool,
     whole: &'a [u8],
@@ -202,7 +204,7 @@ impl<'a> Decimal<'a> {
     }
 }
 
-/// Exponents beyond ±10^17 count as that: no upstream sorts by them.
+/// Reads an exponent. Exponents beyond ±10^17 count as that: no upstream sorts by them.
 fn parse_exponent(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text.split_first()? {
         (b'-', rest) => (true, rest),

@@ -1,4 +1,4 @@
-//! The content of a request to an upstream.
+//! The requests to an upstream, before the dialect writes them.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ pub enum Fetch {
     Count,
 }
 
-/// Which form of the list a slice is cut from; the default is the list as it is declared.
+/// The form of the list that a slice is cut from; the default is the list as it is declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Only the items that pass this.
+    /// The filter that the items pass; `None` for all items.
     pub filter: Option<Arc<Filter>>,
-    /// The last item first: every key the other way round, the id too.
+    /// True for the list with its last item first: every key runs the other way, the id too.
     pub flipped: bool,
-    /// Sorted by the id alone: within a filter in which all strong keys are equal.
+    /// True for a list that is sorted by the id alone, within a filter in which all strong keys are equal.
     pub by_id: bool,
 }
 
@@ -41,7 +41,7 @@ pub struct Token(pub Arc<str>);
 pub struct TokenFetch {
     /// The token to continue from; `None` for the start.
     pub token: Option<Token>,
-    /// The token leads back: it came as a previous one.
+    /// True if the token leads back: it came as a previous one.
     pub backward: bool,
     /// The number of items.
     pub size: PageSize,

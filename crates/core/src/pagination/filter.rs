@@ -1,8 +1,8 @@
-//! Range filters: what a route's endpoint can be asked to leave out, and what the core asks of it.
+//! Range filters: those that a route's endpoint offers, and those that the core asks for.
 
 use super::key::KeyValue;
 
-/// A comparison of a value, as the endpoint compares: [`Comparison::Less`] of a descending key selects items that come
+/// A comparison of a value, as the endpoint makes it: [`Comparison::Less`] of a descending key selects items that come
 /// later in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
@@ -22,25 +22,25 @@ pub enum Comparison {
     NotNull,
 }
 
-/// Which items are wanted.
+/// The items that are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filter {
-    /// A column of the order compared with a value; none for `Null` and `NotNull`.
+    /// A column of the order compared with a value; without a value for `Null` and `NotNull`.
     Compare {
         /// The column: a strong key, or the id after the last of them.
         column: usize,
         /// The comparison.
         comparison: Comparison,
-        /// With what.
+        /// The value that it is compared with.
         value: Option<KeyValue>,
     },
-    /// All of these.
+    /// Items that pass all of these filters.
     And(Vec<Self>),
-    /// Any of these; only where [`Filters::either`] says so.
+    /// Items that pass at least one of these filters; only if [`Filters::either`] is true.
     Or(Vec<Self>),
 }
 
-/// Which comparisons a field can be filtered by.
+/// The comparisons by which a field can be filtered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Comparisons {
     /// `<`
@@ -60,12 +60,12 @@ pub struct Comparisons {
 /// The filters that an endpoint has, for one order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
-    /// For each column of the order: the strong keys, then the id.
+    /// The comparisons of each column of the order: the strong keys, then the id.
     pub columns: Vec<Comparisons>,
-    /// Alternatives can be asked for: [`Filter::Or`].
+    /// True if alternatives can be asked for: [`Filter::Or`].
     pub either: bool,
-    /// Several comparisons can be asked for at once: [`Filter::And`].
+    /// True if several comparisons can be asked for at once: [`Filter::And`].
     pub both: bool,
-    /// The endpoint can sort by the id alone: [`super::fetch::Listing::by_id`].
+    /// True if the endpoint can sort by the id alone: [`super::fetch::Listing::by_id`].
     pub sorts_by_id: bool,
 }

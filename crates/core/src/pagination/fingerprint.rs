@@ -1,5 +1,5 @@
-//! The keys of a pivot as they were served, in 40 bits: enough to tell whether the values that a cache or the item's
-//! own resource gives now are still the same.
+//! The fingerprint of a pivot's keys as they were served, in 40 bits: it tells whether the values that a cache or the
+//! item's own resource gives now are still the same.
 
 use super::{
     decimal::plain_decimal,
@@ -7,8 +7,8 @@ use super::{
     mark::{Mark, Marker},
 };
 
-/// Returns the mark of the values of an item's strong keys. Numbers count by their value, however they are spelt; all
-/// else as it is written.
+/// Returns the mark of the values of an item's strong keys. Numbers count by their value in any spelling; all other
+/// values as they are written.
 #[must_use]
 pub fn fingerprint(marker: &Marker, keys: &[KeyValue]) -> Mark {
     marker.mark(&canonical(keys))

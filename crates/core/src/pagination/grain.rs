@@ -1,10 +1,10 @@
-//! The values that a filter is asked for: those that an anchor shows, moved outwards as far as they may be stored
-//! elsewhere.
+//! The grain of values: a shown value may be coarser than the one by which the upstream sorts. A filter is asked for
+//! from the anchor's value, moved outwards by one grain.
 //!
-//! A shown value may be coarser than the one by which the upstream sorts: cut off (date-times mostly are) or rounded
-//! (numbers mostly are). The stored value then lies less than one grain from the shown one, on either side, so a filter
-//! that is moved outwards by a whole grain lets everything through that looks like the anchor, and a little more, which
-//! is dropped here.
+//! Shown values are cut off (date-times mostly are) or rounded (numbers mostly are). The stored value lies less than
+//! one grain from the shown one, on either side, so a filter that is moved outwards by a whole grain lets everything
+//! through that looks like the anchor, and a little more, which is dropped by the gateway. Example: the stored time
+//! `.123456` is shown as `.123`. In a descending list, the filter `<= .123` loses that item; `<= .124` does not.
 
 use crate::pagination::{
     decimal::{digits_after_point, moved_decimal},
@@ -13,7 +13,7 @@ use crate::pagination::{
     order::{Direction, Grain, Kind, SortKey},
 };
 
-/// The nature of a value, for filters.
+/// The type of a value, for filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Nature {
     Number,
@@ -22,22 +22,23 @@ enum Nature {
     Uuid,
 }
 
-/// Returns whether values grow on the way to the start of a list that runs this way.
+/// Returns whether outwards, which is the way to the start of a list in this direction, is towards larger values.
 pub(in crate::pagination) fn outwards_is_up(direction: Direction) -> bool {
     direction == Direction::Descending
 }
 
-/// Returns whether an endpoint can be asked for everything from this value on and answers as the list is sorted. It
-/// can't where only the upstream knows how values compare (`opaque`, and text of no declared kind, which may follow a
-/// collation), where their order is not that of their spelling (`rank`), and for booleans, which divide nothing.
+/// Returns whether an endpoint can be asked for everything from this value on and answers as the list is sorted. That
+/// can't be if only the upstream knows how values compare (`opaque`, and text of no declared kind, which may follow a
+/// collation), if their order is not that of their spelling (`rank`), or for booleans, which divide no list.
 pub(in crate::pagination) fn can_be_filtered(key: &SortKey, value: &KeyValue) -> bool {
     nature(key, value).is_some()
 }
 
 /// Returns a value moved outwards by the grain in which it is shown; `None` where it is shown as it is stored.
 ///
-/// The grain is the coarser of the declared one and the one that the value shows: serializers leave out zeros at the
-/// end. A number without digits after its point, and a date, count as stored so unless the route says otherwise.
+/// The grain is the coarser of the declared one and the one that the value shows, because serializers leave out zeros
+/// at the end. A number without digits after its point, and a date, count as stored so unless the route declares a
+/// grain.
 pub(in crate::pagination) fn widened(key: &SortKey, value: &KeyValue) -> Option<Widened> {
     let up = outwards_is_up(key.direction);
     match (nature(key, value)?, value) {
@@ -70,9 +71,8 @@ pub(in crate::pagination) enum Widened {
     To(KeyValue),
 }
 
-/// Returns a value that surely comes before this one, which is stored as it is shown, and nearly all that comes before
-/// this one comes before it too: for endpoints that only compare exclusively. Nothing where there is none: before a
-/// UUID, or after a text.
+/// Returns a value that surely comes before this one, which is stored as it is shown, with few values in between: for
+/// endpoints that only compare exclusively. `None` if there is none, as before a UUID, or after a text.
 pub(in crate::pagination) fn just_before(key: &SortKey, value: &KeyValue) -> Option<KeyValue> {
     let up = outwards_is_up(key.direction);
     match (nature(key, value)?, value) {
@@ -108,7 +108,7 @@ pub(in crate::pagination) fn is_stored_as_shown(key: &SortKey, value: &KeyValue)
     }
 }
 
-/// Returns a text cut back to whole characters: what was kept of a long one may end within one.
+/// Returns a text cut back to whole characters: the kept part of a long text may end within one.
 pub(in crate::pagination) fn whole_characters(text: &[u8]) -> &[u8] {
     match std::str::from_utf8(text) {
         Ok(_) => text,
@@ -140,7 +140,7 @@ fn is_uuid(text: &[u8]) -> bool {
         })
 }
 
-/// Returns a number moved by its grain; nothing within where it has none, nothing at all where it can't be moved.
+/// Returns a number moved by its grain: `Some(None)` if it has no grain, `None` if it can't be moved.
 #[expect(clippy::option_option, reason = "whether it can be known, and then whether it has a grain")]
 fn number(key: &SortKey, digits: &[u8], up: bool) -> Option<Option<String>> {
     let shown = u8::try_from(digits_after_point(digits)?).unwrap_or(u8::MAX);

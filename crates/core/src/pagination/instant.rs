@@ -1,4 +1,4 @@
-//! Date-times as keys: RFC 3339, with what databases and frameworks make of it.
+//! Date-times as keys: RFC 3339, and the variants of it that databases and frameworks write.
 
 use std::cmp::Ordering;
 
@@ -13,7 +13,7 @@ pub(super) struct Instant<'a> {
 
 impl<'a> Instant<'a> {
     /// Reads `2026-01-15`, `2026-01-15T10:00:00Z`, `2026-01-15 10:00:00.123456+01:00`. A time without a zone counts as
-    /// UTC: within one collection that compares rightly. `None` for anything else.
+    /// UTC: within one collection such times compare correctly with each other. `None` for anything else.
     pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
         let (year, rest) = number(text, 4)?;
         let (month, rest) = number(expect(rest, b"-")?, 2)?;
@@ -31,6 +31,7 @@ impl<'a> Instant<'a> {
             Some(rest) => number(rest, 2)?,
             None => (0, rest),
         };
+        // Second 60 is a leap second (RFC 3339, section 5.6).
         if hour > 24 || minute > 59 || second > 60 {
             return None;
         }
@@ -58,10 +59,10 @@ impl<'a> Instant<'a> {
     }
 }
 
-/// Reads a date with a time: values of a field without a declared type compare as instants. `None` for anything else, also
-/// for a date alone, which compares by its bytes as it does as an instant.
+/// Reads a date with a time, as values of a field without a declared type are tried. `None` for anything else, even for
+/// a date alone, which compares by its bytes as it does as an instant.
 pub(super) fn date_time(text: &[u8]) -> Option<Instant<'_>> {
-    // Most texts are told apart by these bytes.
+    // The length and this byte exclude most other texts.
     if text.len() > DATE && text[4] == b'-' { Instant::parse(text) } else { None }
 }
 
@@ -81,7 +82,7 @@ pub(super) enum TimeUnit {
     Fraction(u8),
 }
 
-/// Returns the unit in which a date-time is shown; `None` where it is none.
+/// Returns the unit in which a date-time is shown; `None` for a text that is no date-time.
 pub(super) fn unit_shown(text: &[u8]) -> Option<TimeUnit> {
     Instant::parse(text)?;
     Some(match Layout::of(text) {
@@ -91,8 +92,8 @@ pub(super) fn unit_shown(text: &[u8]) -> Option<TimeUnit> {
     })
 }
 
-/// Returns a date-time moved by one unit, in the layout, with the zone and the digits that it has. `None` where it is
-/// none, shows no such unit, or would leave the years from 0000 to 9999.
+/// Returns a date-time moved by one unit, in its own layout, with its zone and its digits. `None` if it is no
+/// date-time, does not show the unit, or would leave the years from 0000 to 9999.
 pub(super) fn moved_instant(text: &[u8], unit: TimeUnit, later: bool) -> Option<String> {
     if unit > unit_shown(text)? {
         return None;
@@ -142,7 +143,7 @@ struct Layout {
 }
 
 impl Layout {
-    /// Returns the digits of a text that is a date-time.
+    /// Returns the layout of a text that is a date-time.
     fn of(text: &[u8]) -> Self {
         let is = |at: usize, bytes: &[u8]| text.get(at).is_some_and(|byte| bytes.contains(byte));
         let seconds = is(16, b":").then_some(17);
@@ -153,7 +154,7 @@ impl Layout {
     }
 }
 
-/// Counts digits up or down by one; true where they went round.
+/// Counts digits up or down by one. Returns true if they wrapped round.
 fn roll(digits: &mut [u8], up: bool) -> bool {
     let (last, first) = if up { (b'9', b'0') } else { (b'0', b'9') };
     for digit in digits.iter_mut().rev() {
@@ -166,7 +167,7 @@ fn roll(digits: &mut [u8], up: bool) -> bool {
     true
 }
 
-/// Returns the offset from UTC in seconds: nothing, `Z`, `+01`, `+0100`, `+01:00`.
+/// Returns the offset from UTC in seconds, of an empty text, `Z`, `+01`, `+0100` or `+01:00`.
 fn zone(text: &[u8]) -> Option<i64> {
     let sign = match text.first() {
         None => return Some(0),
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn known_points_in_time() {
+    fn date_times_are_read_as_points_in_time() {
         assert_eq!(seconds("1970-01-01"), Some(0));
         assert_eq!(seconds("1969-12-31T23:59:59Z"), Some(-1));
         assert_eq!(seconds("2000-02-29T12:00:00Z"), Some(951_825_600));
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none() {
+    fn texts_that_are_no_date_times_are_not_read() {
         for text in [
             "",
             "2026",

@@ -5,9 +5,9 @@
 //! answers to one list, and by [`parts_page`] from the pages of filters. Strategies choose the questions and pass the
 //! evidence on; no estimate of theirs can make a page better than its evidence.
 //!
-//! The rule: for a page after an item *A*, an answer counts only if it begins at or before *A* and reaches beyond it. The
-//! items after *A* are taken; if they are too few, the last one taken becomes the anchor, and the next answer is held to
-//! the same rule. Before *A*: the mirror image.
+//! The rule: for a page after an item *A*, an answer counts only if it begins at or before *A* and reaches beyond it.
+//! The items after *A* are taken; if they are too few, the last one taken becomes the anchor, and the next answer is
+//! held to the same rule. Before *A*: the mirror image.
 
 pub(super) mod confirmation;
 pub(super) mod draft;

@@ -1,8 +1,8 @@
-//! Values of sort keys, and how they compare.
+//! Values of sort keys, and their comparison.
 //!
 //! Keys are compared as the upstream wrote them: raw JSON values of an answer with each other, or with the values that
-//! an anchor carries. Numbers are compared as decimals of any length, never as floats. What can't be compared says so
-//! (`None`); nothing is guessed.
+//! an anchor carries. Numbers are compared as decimals of any length, never as floats. Values that can't be compared
+//! give `None`; no order is guessed.
 
 use std::{borrow::Cow, cmp::Ordering};
 
@@ -13,8 +13,8 @@ use super::{
 };
 use crate::json::scalar::{self, ScalarKind};
 
-/// The longest part of a string key that an anchor carries and that comparisons look at, in bytes. Items whose strings
-/// agree in so many bytes are a tie run. Ids are never cut.
+/// The longest part of a string key that an anchor carries and that is compared, in bytes. Items whose strings agree in
+/// their first [`TEXT_KEPT`] bytes are a run of ties. Ids are never cut.
 pub const TEXT_KEPT: usize = 64;
 
 /// The longest spelling of a number, date-time, UUID or rank that an anchor carries, in bytes.
@@ -34,15 +34,15 @@ pub enum KeyValue {
 }
 
 impl KeyValue {
-    /// Reads a raw JSON value as the value of a strong key; `None` for what can't be a key: a missing member, an
-    /// object, an array, a string that is no Unicode, and a spelling beyond `SPELLING_KEPT` of a key that compares as a
-    /// whole.
+    /// Reads a raw JSON value as the value of a strong key. `None` for a value that can't be a key: a missing member,
+    /// an object, an array, a string that is not Unicode, or a spelling beyond `SPELLING_KEPT` of a key that is
+    /// compared as a whole.
     #[must_use]
     pub fn of_strong(kind: &Kind, raw: &[u8]) -> Option<Self> {
         KeyRef::of_strong(kind, raw).map(KeyRef::into_owned)
     }
 
-    /// Reads a raw JSON value as an id, whole; `None` for what can't be an id: null too.
+    /// Reads a raw JSON value as an id, whole. `None` for a value that can't be an id, null among them.
     #[must_use]
     pub fn of_id(raw: &[u8]) -> Option<Self> {
         KeyRef::of_id(raw).map(KeyRef::into_owned)
@@ -55,7 +55,7 @@ impl KeyValue {
     }
 }
 
-/// The value of a key where it stands: in an answer, or in an anchor.
+/// The value of a key, borrowed from an answer or from an anchor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyRef<'a> {
     /// JSON null.
@@ -69,7 +69,7 @@ pub enum KeyRef<'a> {
 }
 
 impl<'a> KeyRef<'a> {
-    /// Reads the value that [`KeyValue::of_strong`] owns.
+    /// Reads a value as [`KeyValue::of_strong`] does.
     #[must_use]
     pub fn of_strong(kind: &Kind, raw: &'a [u8]) -> Option<Self> {
         match kind {
@@ -79,7 +79,7 @@ impl<'a> KeyRef<'a> {
         .filter(|value| value.len() <= SPELLING_KEPT)
     }
 
-    /// Reads the value that [`KeyValue::of_id`] owns.
+    /// Reads a value as [`KeyValue::of_id`] does.
     #[must_use]
     pub fn of_id(raw: &'a [u8]) -> Option<Self> {
         Self::read(raw, usize::MAX).filter(|value| *value != Self::Null)
@@ -127,7 +127,7 @@ impl<'a> From<&'a KeyValue> for KeyRef<'a> {
     }
 }
 
-/// A key value, borrowed from an answer or an anchor.
+/// A key value, decoded for a comparison.
 #[derive(Clone, Debug)]
 enum Scalar<'a> {
     Null,
@@ -177,8 +177,8 @@ impl<'a> Operand<'a> {
         }
     }
 
-    /// Returns the value, where it is a number spelt as most ids and counts are: a few digits, the first of which is
-    /// not 0.
+    /// Returns the value, if it is a number spelt as most ids and counts are: a few digits, the first of which is not
+    /// 0.
     pub(super) fn counted(self) -> Option<u64> {
         let digits = match self {
             Self::Raw(raw) => raw,
@@ -195,11 +195,11 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// Numbers of so many digits fit into 64 bits.
+/// The number of digits of which every number fits into 64 bits.
 const MOST_COUNTED: usize = 19;
 
-/// Returns the one spelling of an id by which it is known again in another answer: strings decoded, numbers without
-/// blanks and superfluous zeros. Borrowed wherever the upstream spells it so.
+/// Returns the canonical spelling of an id, by which it is recognised in another answer: strings decoded, numbers
+/// without superfluous zeros. Borrowed if the upstream spells it so.
 #[must_use]
 pub(super) fn identity<'a>(key: &SortKey, raw: &'a [u8]) -> Cow<'a, [u8]> {
     match (&key.kind, Scalar::read(raw)) {
@@ -213,7 +213,7 @@ pub(super) fn identity<'a>(key: &SortKey, raw: &'a [u8]) -> Cow<'a, [u8]> {
     }
 }
 
-/// Returns that spelling of an id that a cursor names; `None` for a value that is no id.
+/// Returns the canonical spelling of an id that a cursor names; `None` for a value that is no id.
 #[must_use]
 pub(super) fn identity_of<'a>(key: &SortKey, id: &'a KeyValue) -> Option<Cow<'a, [u8]>> {
     match id {
@@ -229,19 +229,20 @@ pub(super) fn identity_of<'a>(key: &SortKey, id: &'a KeyValue) -> Option<Cow<'a,
     }
 }
 
-/// The part of a string that counts.
+/// The part of a string that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
     /// The first [`TEXT_KEPT`] bytes: strong keys.
     Kept,
-    /// All of it: ids.
+    /// The whole string: ids.
     Whole,
 }
 
-/// Compares two values of a key by their places in the list: `Less` comes earlier. `None` if that can't be said: a
+/// Compares two values of a key by their places in the list: `Less` comes earlier. `None` if they can't be compared: a
 /// missing member, a null whose place is not declared, values of different types or not of the declared kind.
 #[must_use]
 pub(super) fn compare(key: &SortKey, extent: Extent, left: Operand<'_>, right: Operand<'_>) -> Option<Ordering> {
+    // Ties are nearly always spelt alike, and equal bytes need not be decoded.
     if let (Operand::Raw(left), Operand::Raw(right)) = (left, right)
         && left == right
         && matches!(
@@ -311,7 +312,7 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
             let rank = |value: &[u8]| ranks.iter().position(|rank| rank.as_bytes() == value);
             Some(rank(left)?.cmp(&rank(right)?))
         }
-        // What can only be told apart has no order: equal, or nothing is known.
+        // Opaque values are equal, or their order is unknown.
         (Kind::Opaque, Scalar::Boolean(left), Scalar::Boolean(right)) => (left == right).then_some(Ordering::Equal),
         (Kind::Opaque, Scalar::Number(left), Scalar::Number(right)) => {
             compare_decimals(left, right).filter(|ordering| ordering.is_eq())
@@ -321,10 +322,10 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
     }
 }
 
-/// Compares two texts of a field without a declared type: date-times as instants, for serializers leave out fractions
-/// that are zero, and zones differ; other texts by their bytes. One of each compares as neither. A date-time would
-/// stand to other texts by its bytes and to its like as an instant, and three such values may go round in a circle,
-/// among which halving finds an anchor's place where it is not.
+/// Compares two texts of a field without a declared type: date-times as instants, because serializers leave out
+/// fractions that are zero, and zones differ; other texts by their bytes. A date-time and another text can't be
+/// compared: it would compare with texts by its bytes and with date-times as an instant, and three such values may go
+/// round in a circle, among which halving finds a wrong place for an anchor.
 fn infer(left: &[u8], right: &[u8]) -> Option<Ordering> {
     match (date_time(left), date_time(right)) {
         (Some(left), Some(right)) => Some(left.cmp(&right)),
@@ -424,11 +425,11 @@ mod tests {
             ("2026-01-15T10:00:00.250000+00:00", "2026-01-15T10:00:00.25Z", Some(Ordering::Equal)),
             ("2026-01-15T12:00:00+02:00", "2026-01-15T10:30:00Z", Some(Ordering::Less)),
             ("2026-01-15 10:00", "2026-01-15T10:00:00", Some(Ordering::Equal)),
-            // A date, and what is none, compare by their bytes.
+            // A date and another text compare by their bytes.
             ("2026-01-15", "2026-01-16", Some(Ordering::Less)),
             ("2026-13-15T10:00:00Z", "2026-13-15T10:00:00.5Z", Some(Ordering::Greater)),
             ("Adam", "adam", Some(Ordering::Less)),
-            // One of each compares as neither.
+            // A date-time and another text don't compare.
             ("2026-01-15T10:00:00Z", "never", None),
             ("2026-01-15T10:00:00Z", "2026-01-16", None),
         ] {
@@ -449,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn opaque_values_are_equal_or_nothing() {
+    fn opaque_values_are_equal_or_incomparable() {
         for (left, right, same) in [
             (r#""\u00e9""#, "\"é\"", true),
             ("\"a\"", "\"A\"", false),

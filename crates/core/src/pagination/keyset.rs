@@ -1,9 +1,9 @@
-//! Pages found by their keys: which filter and which direction of the list show the boundary in one request.
+//! Pages found by their keys: the filters and the direction of the list that show the boundary in one request.
 //!
 //! A filter on the first key, from the anchor's value on, gives a list that begins with the anchor or its run, so that
 //! the proof rule holds as in the whole list: an answer begins at or before the anchor and reaches beyond it. The
-//! filtered list is paged by offset like any other; a filter that is ignored, or longer runs than an answer can hold,
-//! are only a longer way. What comes before an item is what comes after it in the flipped order. Where filters can't be
+//! filtered list is paged by offset like any other, so that a filter that is ignored, or a run longer than an answer,
+//! only takes more requests. The items before an anchor are those after it in the flipped list. If filters can't be
 //! right, or show nothing, the page is found in the whole list.
 
 mod filtered_place;
@@ -31,13 +31,13 @@ use super::{
     windows,
 };
 
-/// A way that should show a page in one answer.
+/// A way of reading that should show a page in one answer.
 enum Shortcut {
-    /// By filters, from one part of the list after the other.
+    /// The parts of the list, one after the other, by filters.
     Parts(Vec<Part>),
-    /// By filters, from one part of the flipped list after the other.
+    /// The parts of the flipped list, one after the other, by filters.
     FlippedParts(Vec<Part>),
-    /// From the flipped list.
+    /// The flipped list.
     Flipped,
 }
 
@@ -52,6 +52,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
     let outcome = read_with_filters(up, request).await;
     let (Some(mut rest), Err(Stop::Unaskable)) = (rest, &outcome) else { return outcome };
     let spent = up.requests - before;
+    // Test: `a_filter_that_cannot_be_asked_for_leaves_the_rest_of_the_budget_to_the_whole_list`.
     up.reset();
     rest.budget = rest.budget.after_or_one(spent);
     without_filters(up, rest).await
@@ -63,8 +64,8 @@ async fn read_with_filters(up: &mut UpstreamPort, mut request: Box<PageRequest>)
         return whole(up, request).await;
     }
     if request.filters.is_some() && request.profile.filters_in_vain >= PAGES_IN_VAIN {
-        // A filter that is ignored, or compares otherwise than the list is sorted, only costs a request a page. Test:
-        // `filters_that_are_ignored_are_a_longer_way_and_no_wrong_one`.
+        // A filter that is ignored, or compares otherwise than the list is sorted, costs a request a page for nothing.
+        // Test: `a_filter_that_is_ignored_costs_a_request_a_page_and_is_given_up`.
         let vain = request.profile.filters_in_vain;
         request.profile.filters_in_vain =
             if vain < PAGES_IN_VAIN + PAGES_WITHOUT_FILTER { vain + 1 } else { PAGES_IN_VAIN - 1 };
@@ -79,7 +80,8 @@ async fn read_with_filters(up: &mut UpstreamPort, mut request: Box<PageRequest>)
 }
 
 /// Reads a page without the filters that its request names. The sizes that the walk has seen honoured were honoured in
-/// lists filtered by them: they prove nothing here, and travel on unchanged.
+/// lists filtered by them: they prove nothing here, and are passed on unchanged. Test:
+/// `a_size_honoured_in_a_filtered_list_ends_no_whole_one`.
 async fn without_filters(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     request.filters = None;
     let honoured = std::mem::take(&mut request.target.hint.honoured);
@@ -105,13 +107,13 @@ fn shortcut(request: &PageRequest) -> Option<Shortcut> {
         _ => {}
     }
     let only_from_the_end = request.target.hint.counted_from_start(request.target.hint.total).from_end;
-    // An item that stands too deep in the list does not in the flipped one.
+    // An item that stands too deep in the list may be within the depth of the flipped one.
     (request.abilities.flips && (is_too_deep(request) || only_from_the_end)).then_some(Shortcut::Flipped)
 }
 
-/// Looks for a page on a way that should show it in one answer and, where that proves nothing, in the whole list at its
-/// hint: a filter may be ignored, compare otherwise than the list is sorted, or let nothing through any more. Whether a
-/// filter is trusted, `reading` decides by the answers to it.
+/// Reads a page by a shortcut or, if that proves nothing, from the whole list at its hint: a filter may be ignored,
+/// compare otherwise than the list is sorted, or let no item through any more. `reading` decides by the answers to a
+/// filter whether it is trusted.
 async fn read_at_once(
     up: &mut UpstreamPort,
     mut request: Box<PageRequest>,
@@ -121,6 +123,7 @@ async fn read_at_once(
     let before = up.requests;
     up.noted = Some(Noted::new(Arc::clone(&request.order)));
     let mut careful = request.clone();
+    // A page that the shortcut can't prove may be proven in the whole list: it is not flagged before that was tried.
     careful.terms.unproven = WhenUnproven::Refuse;
     let first = match shortcut {
         Shortcut::Parts(parts) => reading::read(up, careful, parts).await,
@@ -150,7 +153,7 @@ async fn read_at_once(
         return Err(placed(refusal, &request, total).into());
     }
     let vain = request.profile.filters_in_vain;
-    // What is left for a page may be nothing where the place was searched for: then this is a search too.
+    // A search on the shortcut may have spent the budget of a page: then this is a search too.
     request.budget = Budget { page: left.page.max(left.search.min(AFTER_FILTER_REQUESTS)), ..left };
     let mut page = whole(up, request).await?;
     if is_filtered {
@@ -159,7 +162,7 @@ async fn read_at_once(
     Ok(page)
 }
 
-/// Reads a page from the other end of the list, in parts or as a whole.
+/// Reads a page of the flipped list, in parts or as a whole, and turns it round.
 async fn read_flipped(
     up: &mut UpstreamPort,
     mut request: Box<PageRequest>,
@@ -176,7 +179,8 @@ async fn read_flipped(
     page.map(|page| Box::new(page.turned()))
 }
 
-/// Returns a refusal that says where the page is in the whole list: never after its end, if a total was told.
+/// Returns a refusal with the place of the page in the whole list, but never after the end that a total tells. Test:
+/// `the_end_that_is_refused_is_where_the_list_ends_by_now`.
 fn placed(refusal: Refusal, request: &PageRequest, total: Option<u64>) -> Refusal {
     let nearest = request.nearest();
     let nearest = match total {
@@ -191,7 +195,7 @@ fn placed(refusal: Refusal, request: &PageRequest, total: Option<u64>) -> Refusa
 }
 
 /// Returns whether a page, with its anchor and the item after it, is expected to reach deeper than the upstream
-/// answers, and less deep from the end.
+/// answers, and not so from the end of the list.
 fn is_too_deep(request: &PageRequest) -> bool {
     let Some(depth) = request.paging.max_depth else { return false };
     let Some(total) = request.target.hint.total else { return false };
@@ -201,15 +205,18 @@ fn is_too_deep(request: &PageRequest) -> bool {
     boundary.saturating_add(after) > depth && total.saturating_sub(boundary.saturating_sub(before)) <= depth
 }
 
-/// Returns the parts in which everything after an anchor stands, where the endpoint can be asked for them.
+/// Returns the parts of the list that hold everything after an anchor; `None` if the endpoint can't be asked for them.
 fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Part>> {
     let (filters, hint) = (request.filters.as_ref()?, &request.target.hint);
+    // A run that no answer holds is read by itself at once. Test:
+    // `a_run_once_known_to_be_long_costs_one_request_a_page`.
     if (hint.within == Hint::LONG_RUN || u64::from(hint.run) >= plan::most(&request.paging, request.profile.cap))
         && let Some(parts) = legs::parts_from_run(order, filters, &anchor.keys, Some(&anchor.id), hint.run)
     {
         return Some(parts);
     }
     let parts = range::parts_after(order, filters, anchor, hint)?;
+    // Test: `far_after_the_first_key_the_others_are_filtered_by_too`.
     let left_out = hint.within.saturating_sub(hint.run.max(1));
     if hint.within != Hint::LONG_RUN
         && left_out > FILTER_DETOUR
@@ -229,7 +236,7 @@ fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Pa
 async fn whole(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     request.target.hint = request.target.hint.counted_from_start(request.target.hint.total);
     if request.target.hint.from_end {
-        // How far from the start that is, nothing says.
+        // Without a total, the offset from the start is unknown.
         (request.target.hint.offset, request.target.hint.from_end) = (Offset(0), false);
     }
     if request.filters.is_none() {

@@ -14,8 +14,8 @@ pub(super) const PAGE_REQUESTS: u32 = 8;
 /// a total, galloping comes first and takes 2 answers of one item for each doubling of the distance.
 pub(super) const SEARCH_REQUESTS: u32 = 40;
 
-/// Items each way among which a place is searched for without a declared order, unless the caller sets another number: 20
-/// answers of 100 items.
+/// Items each way among which a place is searched for without a declared order, unless the caller sets another number:
+/// 20 answers of 100 items.
 pub(super) const SEARCH_ITEMS: u32 = 1_000;
 
 /// Items by which a window is wider on either side than its page needs, if the upstream gives them in the same answer.
@@ -39,8 +39,8 @@ pub(super) const STRETCH: u64 = 4;
 /// Sizes that are tried, from the largest down, if no page holds a window. It bounds arithmetic, not requests.
 pub(super) const TRIED_SIZES: usize = 1_000;
 
-/// Items between the first one with the anchor's first key and the anchor's run, beyond which a filter on that key alone is
-/// not used: each deletion among them moves the boundary in the filtered list.
+/// Items between the first one with the anchor's first key and the anchor's run, beyond which a filter on that key
+/// alone is not used: each deletion among them moves the boundary in the filtered list.
 pub(super) const FILTER_DETOUR: u32 = 100;
 
 /// Pages in a row that a filter does not help with, after which it is not asked for. An ignored filter costs one
@@ -50,15 +50,16 @@ pub(super) const PAGES_IN_VAIN: u8 = 3;
 /// Pages without a filter that was given up, before it is tried again. It then costs one request in 32 pages.
 pub(super) const PAGES_WITHOUT_FILTER: u8 = 32;
 
-/// Requests that a page keeps for the whole list after its filter proved nothing, if the search budget has as many: those
-/// of a page without a filter ([`PAGE_REQUESTS`]).
+/// Requests that a page keeps for the whole list after its filter proved nothing, if the search budget has as many:
+/// those of a page without a filter ([`PAGE_REQUESTS`]).
 pub(super) const AFTER_FILTER_REQUESTS: u32 = 8;
 
-/// The length of a tie run that fills an answer and shows a cap of the upstream. A shorter run fills an answer by chance.
+/// The length of a tie run that fills an answer and shows a cap of the upstream. A shorter run fills an answer by
+/// chance.
 pub(super) const TELLING_RUN: usize = 10;
 
-/// Upstream pages in a row, all read for one page, that may bring nothing new. An item that was inserted just now may push
-/// one page back; a list that goes round does so again and again.
+/// Upstream pages in a row, all read for one page, that may bring nothing new. An item that was inserted just now may
+/// push one page back; a list that goes round does so again and again.
 pub(super) const IDLE_PAGES: u32 = 3;
 
 /// Requests up to which the cost of a page whose place is known is computed: the largest `budgets.upstream_requests`
@@ -165,8 +166,8 @@ pub(super) const CLOSER_LOOKS: u32 = 8;
 /// The smallest cap of an upstream that is believed: a shorter answer is the end.
 pub(super) const LEAST_CAP: u32 = 5;
 
-/// Items that an answer holds beside the last page of a list without a declared order, where they cost no request: marks of
-/// the page before.
+/// Items that an answer holds beside the last page of a list without a declared order, where they cost no request:
+/// marks of the page before.
 pub(super) const TAIL_MARGIN: u64 = 2;
 
 /// The first stride of the search for the end of a list without a declared order and without a count. Each stride is

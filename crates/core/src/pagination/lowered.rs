@@ -1,10 +1,10 @@
-//! A declared order that the answers are of no use with: the list is read by marks, and its pages say so.
+//! A declared order that can't be used with the answers: the list is read by marks, and its pages say so.
 //!
-//! A client's own parameters may leave the keys out of the items (`fields=id`). And a text without a declared type is
-//! compared by its bytes until an answer contradicts that: then the upstream sorts it by rules of its own, without regard
-//! to case or by a language, and nothing places its values. In both cases the items can still be told apart. The page is
-//! `anchored`, and so are its cursors: they carry marks, so that no later page compares the keys again where the answer
-//! happens not to contradict them.
+//! There are two cases. A client's own parameters may leave the keys out of the items (`fields=id`). And a text without
+//! a declared type is compared by its bytes until an answer contradicts that: then the upstream sorts it by other
+//! rules, without regard to case or by a language, so that no comparison places its values. In both cases the items can
+//! still be told apart. The page is `anchored`, and so are its cursors: they carry marks, so that no later page
+//! compares the keys again where the answer happens not to contradict them.
 
 use super::{
     anchored,
@@ -19,7 +19,7 @@ use super::{
 };
 use std::sync::Arc;
 
-/// Reads a page by its keys, and by marks where an answer shows that keys are of no use.
+/// Reads a page by its keys, or by marks if an answer shows that the keys can't be used.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
         Err(Stop::Refused(Refusal::Unsorted(why))) if why.cause == Cause::Text => Unkeyed { why, came: Vec::new() },
         outcome => return outcome,
     };
-    // The page is read from the answers that have come, where they are slices of the list as it stands.
+    // The answers that have come are used again, if they are slices of the whole list in its own order.
     let spent = up.requests.saturating_sub(u32::try_from(came.len()).unwrap_or(u32::MAX));
     debug_assert!(came.len() <= up.requests as usize, "each answer took a request");
     let left = request.budget.search.saturating_sub(spent);
@@ -53,7 +53,8 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     Ok(page)
 }
 
-/// Returns whether answers can show that keys are of no use: they may lack them, or hold texts without a declared type.
+/// Returns whether answers may show that the keys can't be used: they may lack them, or have texts without a declared
+/// type.
 fn can_be_of_no_use(request: &PageRequest) -> bool {
     request.abilities.may_project || request.order.strong.iter().any(|key| key.kind == Kind::Inferred)
 }

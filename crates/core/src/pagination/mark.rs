@@ -1,4 +1,4 @@
-//! Marks: keyed fingerprints by which items are known again where keys can't say their place.
+//! Marks: keyed fingerprints by which items are recognised where keys can't give their place.
 
 use std::{fmt, sync::Arc};
 
@@ -27,11 +27,11 @@ impl Mark {
 #[derive(Clone)]
 pub struct Marker(Arc<Marking>);
 
-/// The signature of such a function.
+/// The signature of a function that makes marks.
 type Marking = dyn Fn(&[u8]) -> Mark + Send + Sync;
 
 impl Marker {
-    /// Takes the function.
+    /// Makes a marker of a function, which must return the same mark for the same bytes.
     #[must_use]
     pub fn new(mark: impl Fn(&[u8]) -> Mark + Send + Sync + 'static) -> Self {
         Self(Arc::new(mark))

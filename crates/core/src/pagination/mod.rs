@@ -16,18 +16,19 @@
 //! Only keys decide; offsets, totals and links are estimates that help to aim. An answer ends the collection only by
 //! evidence of the statement that made it: `judge::end` has that.
 //!
-//! Callers describe a page by a [`resolver::PageRequest`] and get [`resolver::Step`]s: fetch these, serve this page, or
-//! refuse. A page is read by straight-line `async` functions that await nothing but answers (`port`), so that the place in
-//! the procedure is a line of code, and each bound stands at its loop. Modules, from facts to decisions:
+//! Callers describe a page by a [`resolver::PageRequest`] and get [`resolver::Step`]s: requests to make, a page to
+//! serve, or a refusal. A page is read by straight-line `async` functions that await nothing but answers (`port`), so
+//! that the place in the procedure is a line of code, and each bound stands at its loop. Modules, from facts to
+//! decisions:
 //!
 //! - values: [`order`], [`key`], `grain` (values that are shown more coarsely than they are stored), [`window`],
 //!   [`paging`], [`filter`], [`position`], [`mark`];
-//! - questions and answers: [`fetch`], [`answer`], `plan` (the slices that cover a window), `parts` (the filters that show a
-//!   part of the list);
+//! - questions and answers: [`fetch`], [`answer`], `plan` (the slices that cover a window), `parts` (the filters that
+//!   show a part of the list);
 //! - what follows from answers: `rows` (comparison), `judge` (evidence, ends, and the pages that rest on them);
-//! - `upstream`: everything that a page asks goes through it, and is counted there;
-//! - `slices`: the procedure of every page that is read from slices (locate the place, take, confirm the end, search), its
-//!   requests and budget, and what they teach of sizes;
+//! - `upstream`: the access to the upstream, which all requests of a page go through and are counted by;
+//! - `slices`: the procedure of every page that is read from slices (locate the place, take, confirm the end, search),
+//!   its requests and budget, and what they teach of sizes;
 //! - strategies: `windows` (slices of a list whose order is declared, by keys), `keyset` (filters and the flipped
 //!   list, and the whole list where these prove nothing), `seek` (keys that are looked up), `anchored` (slices of a
 //!   list without a declared order, by marks; `lowered` turns to it where an order is of no use), `token`

@@ -1,5 +1,5 @@
-//! A small list for tests that can be filtered, flipped, sorted by its ids, counted and looked into, as endpoints do
-//! that.
+//! A small list for tests, with an endpoint that filters it, flips it, sorts it by its ids, counts it and gives single
+//! items.
 //!
 //! The list compares stored values; the values that it shows may be coarser.
 
@@ -23,10 +23,10 @@ use super::{
 };
 use crate::json::Span;
 
-/// A stored value: a number or an instant as a decimal, a text; none is null.
+/// A stored value; `None` is null.
 pub(super) type Stored = Option<Value>;
 
-/// A stored value, in its order.
+/// A stored value, by which the endpoint sorts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Decimal(String),
@@ -65,7 +65,7 @@ impl Value {
 }
 
 impl Value {
-    /// Returns a whole number that is so much larger; of other values nothing changes.
+    /// Returns a whole number that is larger by `by`; other values unchanged.
     fn shifted(self, by: i64) -> Self {
         match self {
             Self::Decimal(digits) if by != 0 => Self::Decimal((digits.parse::<i64>().unwrap() + by).to_string()),
@@ -86,7 +86,7 @@ impl Row {
     }
 }
 
-/// The list, what its endpoint can do, and what was asked of it.
+/// The list, the abilities of its endpoint, and the requests that it got.
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) rows: Vec<Row>,
@@ -95,11 +95,12 @@ pub(super) struct List {
     pub(super) flips: bool,
     pub(super) paging: Paging,
     pub(super) cap: u32,
-    /// Answers say how many items pass the filter.
+    /// True if answers state the number of items that pass the filter.
     pub(super) totals: bool,
-    /// Filters are ignored.
+    /// True if filters are ignored.
     pub(super) ignores: bool,
-    /// So much more than it is asked for a filter takes a whole number to be, as a time in another zone is.
+    /// The number that a filter adds to the whole number that it is asked for, as a filter by times in another zone
+    /// does.
     pub(super) shift: i64,
     pub(super) profile: UpstreamProfile,
     pub(super) asked: Vec<Fetch>,
@@ -107,7 +108,7 @@ pub(super) struct List {
     pub(super) change: Option<fn(&mut Self, u64)>,
     /// The rows that it changed or removed.
     pub(super) touched: HashSet<String>,
-    /// The upstream gives ties in another sequence with every query.
+    /// The number of queries so far: ties come in another sequence with each.
     pub(super) queries: u64,
 }
 
@@ -116,7 +117,7 @@ pub(super) fn key(name: &str, kind: Kind, direction: Direction) -> SortKey {
     SortKey { name: name.into(), direction, kind, nulls: Nulls::None, grain: None }
 }
 
-/// Everything that can be asked of a column.
+/// All comparisons.
 pub(super) const ALL: Comparisons =
     Comparisons { less: true, less_or_equal: true, greater: true, greater_or_equal: true, equal: true, nulls: true };
 

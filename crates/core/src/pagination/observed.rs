@@ -1,7 +1,7 @@
-//! A check of answers that the core did not ask for, those of legacy clients: could they have been used? They are held
-//! against the declared order, ids, kinds and sizes, by the same checks as the core's own answers.
+//! A check of answers that the core did not ask for, those of legacy clients. They are compared with the declared
+//! order, ids, kinds and sizes by the same checks as the core's own answers.
 //!
-//! The result predicts what a switch to cursors would meet. It names places and fields, never values.
+//! The result predicts whether the route could be served by cursors. It names places and fields, never values.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -16,7 +16,7 @@ use super::{
     window::{Offset, PageSize, Slice},
 };
 
-/// Why an answer could not have been used; the text is for the operator.
+/// The reason why an answer could not have been used; the text is for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerFault {
     /// An id is missing, is no text or number, or stands twice.
@@ -25,7 +25,7 @@ pub enum AnswerFault {
     Kinds(String),
     /// The items contradict the declared order.
     Order(String),
-    /// Another number of items came than was asked for.
+    /// The answer has another number of items than was asked for.
     Size(String),
 }
 
@@ -36,7 +36,7 @@ pub struct AskedFor {
     pub begins: Offset,
     /// The number of items asked for; `None` if neither the request nor the dialect says it.
     pub size: Option<PageSize>,
-    /// The answer was requested in the order that it is held against, or comes in it by default.
+    /// True if the answer was requested in the declared order, or comes in it by default.
     pub in_order: bool,
 }
 
@@ -91,7 +91,7 @@ fn check_ids(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     Ok(())
 }
 
-/// Returns each key must be readable as what it is declared to be, and comparable with its neighbour's.
+/// Checks that each key can be read as its declared kind, and compared with its neighbour's.
 fn check_kinds(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     let count = answer.items.len();
     for item in 0..count {
@@ -122,7 +122,7 @@ fn check_kinds(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     Ok(())
 }
 
-/// Checks the number of items: more than were asked for, or fewer though more follow, is a size that is ignored or
+/// Checks the number of items: more than were asked for, or fewer although more follow, show a size that is ignored or
 /// capped in silence.
 fn check_size(answer: &Answer, asked: AskedFor, paging: &Paging) -> Result<(), AnswerFault> {
     let Some(PageSize(size)) = asked.size else { return Ok(()) };
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_doubt_is_named_by_its_cause() {
+    fn the_first_fault_of_an_answer_is_named_by_its_cause() {
         type Case<'a> = (&'a [&'a [&'a str]], Option<&'a str>);
         let cases: [Case<'_>; 10] = [
             (&[&["1", "7"], &["1", "3"], &["2", "1"]], None),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_nobody_asked_for_is_not_missed() {
+    fn an_order_that_was_not_requested_is_not_checked() {
         let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
         let asked = AskedFor { begins: Offset(0), size: None, in_order: false };
         assert_eq!(judge(answer(&[&["2", "7"], &["1", "8"]]), asked, &order(), &paging), Ok(()));

@@ -1,6 +1,6 @@
 //! The declared order of a collection: strong keys, by which the upstream sorts, then the id.
 
-/// Which way a key runs.
+/// The direction in which a key runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// Smallest first.
@@ -14,7 +14,7 @@ pub enum Direction {
 pub enum Nulls {
     /// The route does not say: a null can't be placed, and a page that holds one can't be proven.
     Unsaid,
-    /// There are none; one that comes all the same contradicts the order.
+    /// No value is null; a null that comes all the same contradicts the order.
     None,
     /// Nulls count as less than every value, whatever the direction.
     Smallest,
@@ -29,7 +29,7 @@ pub enum Nulls {
 /// The comparison of a key's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Taken from the value: numbers as numbers, date-times as instants, other strings by their UTF-8 bytes, false
+    /// By the type of the values: numbers as numbers, date-times as instants, other strings by their UTF-8 bytes, false
     /// before true.
     Inferred,
     /// JSON numbers of any precision.
@@ -46,12 +46,12 @@ pub enum Kind {
     Uuid,
     /// Strings in the order of this list.
     Rank(Vec<String>),
-    /// Whatever the upstream sorts by: values can only be told apart, and two that are spelt differently may be equal
-    /// to it. Always the last strong key.
+    /// By rules that only the upstream knows: values can only be told apart, and two that are spelt differently may be
+    /// equal to it. Always the last strong key.
     Opaque,
 }
 
-/// The precision with which a key is shown, where it is sorted by more.
+/// The precision with which a key is shown, if the upstream sorts it more finely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grain {
     /// Whole days, of a key that is sorted by the time of the day too.
@@ -65,14 +65,14 @@ pub enum Grain {
 pub struct SortKey {
     /// The field's name, as clients and the upstream's sort call it.
     pub name: String,
-    /// Which way it runs.
+    /// The direction in which the key runs.
     pub direction: Direction,
     /// The comparison of its values.
     pub kind: Kind,
     /// The place of nulls.
     pub nulls: Nulls,
-    /// The precision with which the key is shown, if the route says that it is sorted by more. Items with equal values
-    /// are then a tie run in any order.
+    /// The precision with which the key is shown, if the route declares that it is sorted more finely. Items with equal
+    /// values are then a run of ties in any order.
     pub grain: Option<Grain>,
 }
 
@@ -184,10 +184,10 @@ impl Order {
         flipped
     }
 
-    /// Returns whether this order tells where an item of one answer stands in another, so that two answers can be
+    /// Returns whether this order gives the place of one answer's item in another answer, so that two answers can be
     /// compared. Opaque values can only be told apart, and two that are spelt differently may be equal to the upstream
-    /// (`Smith`, `smith`): they tell places only where the upstream sorts ties by the id. After a key that is shown
-    /// more coarsely than it is sorted, they tell nothing and decide nothing.
+    /// (`Smith`, `smith`): they give places only if the upstream sorts ties by the id. After a key that is shown more
+    /// coarsely than it is sorted, they decide nothing.
     #[must_use]
     pub fn places_items(&self) -> bool {
         self.declared && (self.ties == Ties::Ordered || !self.ends_opaque())

@@ -16,17 +16,18 @@ pub enum Family {
 /// The behaviour of an upstream's tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
-    /// There are tokens that lead back.
+    /// True if there are tokens that lead back.
     pub backward: bool,
-    /// Every item is a token of its own: what continues the list from it ([`super::answer::Answer::item_tokens`]).
+    /// True if every item has a token of its own, which continues the list after it
+    /// ([`super::answer::Answer::item_tokens`]).
     pub by_item: bool,
-    /// A token works only once, or expires soon: a page of the upstream is never asked for again.
+    /// True if a token works only once, or expires soon: no upstream page is asked for again.
     pub single_use: bool,
-    /// The end is an empty answer. Otherwise it is an answer without a token.
+    /// True if the end is an empty answer; else it is an answer without a token.
     pub ends_empty: bool,
 }
 
-/// Which sizes can be asked for.
+/// The sizes that can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sizes {
     /// Any size in a range; `most` is the upstream's cap, where it is known.
@@ -38,12 +39,12 @@ pub enum Sizes {
     },
     /// The sizes in this list, ascending, at least one.
     Listed(Vec<u32>),
-    /// This one alone: it can't be asked for.
+    /// This size alone, which the request does not name.
     Fixed(u32),
 }
 
 impl Sizes {
-    /// Returns sizes that a list can be asked for: none is 0, and there is one.
+    /// Returns these sizes made valid: none is 0, and there is at least one.
     fn made_valid(self) -> Self {
         match self {
             Self::Free { least, most } => {
@@ -61,10 +62,11 @@ impl Sizes {
     }
 }
 
-/// The proof of an end, apart from an answer that is shorter than a size seen to be honoured.
+/// The evidence of an end that the dialect vouches for, beside a short answer against a size that was seen to be
+/// honoured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndEvidence {
-    /// None.
+    /// The dialect vouches for none.
     Unvouched,
     /// The answer's `more` comes from the slice itself (limit + 1), not from a count.
     Flag,
@@ -76,25 +78,24 @@ pub enum EndEvidence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Paging {
-    /// The name of a place.
+    /// The way in which a place is named.
     pub family: Family,
     pub(super) sizes: Sizes,
-    /// offset + size may not pass this.
+    /// The largest offset + size that the upstream answers.
     pub max_depth: Option<u64>,
-    /// The proof of an end.
+    /// The evidence of an end.
     pub end: EndEvidence,
-    /// Past the end the last page comes again.
+    /// True if past the end the last page comes again.
     pub repeats_last_page: bool,
-    /// Items are hidden after the limit: offsets are places in the list with them, and short or empty answers prove
-    /// nothing.
+    /// True if items are hidden after the limit: offsets count them, and short or empty answers prove nothing.
     pub hidden: bool,
     /// The behaviour of tokens, for [`Family::Token`].
     pub tokens: Tokens,
 }
 
 impl Paging {
-    /// Describes an upstream of which nothing else is known. Sizes of 0 are raised to 1, a cap below the least size to that,
-    /// and listed sizes are sorted.
+    /// Describes an upstream of which nothing else is known. Sizes of 0 are raised to 1, a cap below the least size to
+    /// that, and listed sizes are sorted.
     #[must_use]
     pub fn new(family: Family, sizes: Sizes) -> Self {
         Self {
@@ -120,11 +121,11 @@ impl Paging {
 /// known one if that is more: long runs are seldom alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamProfile {
-    /// A cap that the upstream applies in silence, once it was seen: more was asked, and more was there.
+    /// A cap that the upstream applies in silence: more items were asked for, and more were there.
     pub cap: Option<u32>,
     /// The number of items of the longest run of equal strong keys in the answers of a page; 0 if it is not known.
     pub run: u32,
-    /// The number of pages in a row that a filter did not help with, or that did without it.
+    /// The number of pages in a row that a filter did not help with, or that were read without it for that reason.
     pub filters_in_vain: u8,
 }
 
@@ -133,15 +134,15 @@ pub struct UpstreamProfile {
 pub enum FutileFilter {
     /// Its answers showed neither the item of the cursor nor its ties, and the whole list was asked.
     InVain,
-    /// The same, and the next pages do without.
+    /// The same, and the next pages are read without the filter.
     GivenUp,
     /// The filter was not asked for.
     Spared,
 }
 
 impl UpstreamProfile {
-    /// Returns the use that the page made of its filter, if that did not help. `before` is what was known when the page was
-    /// asked for.
+    /// Returns the use that the page made of its filter, if that did not help. `before` is the profile when the page
+    /// was asked for.
     #[must_use]
     pub fn futile_filter(self, before: Self) -> Option<FutileFilter> {
         match self.filters_in_vain {

@@ -108,8 +108,8 @@ pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: 
     })
 }
 
-/// Returns the slice that reaches farthest back from an offset at which it ends: if no page ends there, one that holds the
-/// item before it.
+/// Returns the slice that reaches farthest back from an offset at which it ends: if no page ends there, one that holds
+/// the item before it.
 #[must_use]
 pub(super) fn ending_at(paging: &Paging, cap: Option<u32>, offset: u64) -> Slice {
     Askable::new(paging, cap).farthest(paging.family, 0, offset, Way::Backward)
@@ -165,6 +165,7 @@ pub(super) fn confirmation(
             if u64::from(size) <= count {
                 return None;
             }
+            // At the end, the edge brings fewer items than a size that is honoured: that needs no further request.
             if count < honoured {
                 return Some(Confirmation { edge: slice(from), filled: None });
             }
@@ -254,6 +255,7 @@ pub(super) fn pair(paging: &Paging, cap: Option<u32>, offsets: &Range<u64>) -> O
 pub(super) fn within(paging: &Paging, slice: Slice) -> Option<Slice> {
     let (begins, ends) = reach(slice);
     let Some(depth) = paging.max_depth.filter(|depth| ends > *depth) else { return Some(slice) };
+    // A page of another size is another page: only slices by offset can be cut.
     let Slice::Offset { from, .. } = slice else { return None };
     let room = u32::try_from(depth.checked_sub(begins)?).unwrap_or(LARGEST_SIZE);
     let size = Askable::new(paging, None).between(1, room).next_back()?;

@@ -1,8 +1,8 @@
 //! The port between a page that is read and the upstream that answers: a mailbox of questions and answers.
 //!
-//! The strategies are straight-line `async` functions. Awaiting [`Port::fetch`] is the only way in which they can wait: it
-//! posts the fetches and suspends the page until the answers are there. [`resolver`](super::resolver) polls the page once
-//! per step, with a waker that does nothing. There is no executor, no clock and no IO.
+//! The strategies are straight-line `async` functions. Awaiting [`Port::fetch`] is the only way in which they can wait:
+//! it posts the fetches and suspends the page until the answers are there. [`resolver`](super::resolver) polls the page
+//! once per step, with a waker that does nothing. There is no executor, no clock and no IO.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use std::{
 
 use super::{answer::Answer, fetch::Fetch, page::Page, refusal::Refusal};
 
-/// A side of the mailbox; both sides are alike.
+/// A handle of the mailbox. The page and the [`Task`] that drives it have one each.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Port(Arc<Mutex<Mail>>);
 
@@ -52,14 +52,15 @@ impl Port {
 /// The result of a page: served, or refused.
 pub(super) type PageResult = Result<Box<Page>, Refusal>;
 
-/// A page that is read, suspended where it awaits answers.
+/// A page that is being read, suspended until its answers come.
 pub(super) struct Task {
     reading: Pin<Box<dyn Future<Output = PageResult> + Send>>,
     port: Port,
+    /// The number of fetches that it awaits.
     asked: usize,
 }
 
-/// The next need of a page, or its end.
+/// The state of a page after it was polled: it needs answers, or it has ended.
 pub(super) enum TaskState {
     Ask(Vec<Fetch>, Task),
     End(PageResult),
@@ -93,7 +94,7 @@ impl Task {
                 }
                 Mail::Empty | Mail::Answers(_) => {
                     debug_assert!(false, "a page awaits nothing but answers to its questions");
-                    // In a release a page that could never be read on is refused, and not left to hang.
+                    // Nobody would wake such a page: in a release build it is refused, and does not hang.
                     TaskState::End(Err(Refusal::BudgetExceeded))
                 }
             },

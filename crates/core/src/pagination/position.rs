@@ -16,7 +16,8 @@ pub struct Anchor {
 pub struct Pivot {
     /// The id.
     pub id: KeyValue,
-    /// The mark of the keys as they were served: values with another are not used. None: whatever they are now.
+    /// The mark of the keys as they were served: values with another mark are not used. `None`: the item's place is
+    /// that of its keys now.
     pub fingerprint: Option<Mark>,
 }
 
@@ -36,13 +37,13 @@ impl Marks {
     pub const AHEAD: usize = 2;
 }
 
-/// An item of a list without a declared order, its neighbours, and where to look for them: no search by keys would find
-/// them deep in a long list.
+/// An item of a list without a declared order, its neighbours, and its offset: without that, an item deep in a long
+/// list could not be found again, because no keys guide a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MarkedItem {
-    /// The item.
+    /// The mark of the item.
     pub item: Mark,
-    /// Its neighbours: before it, and after it.
+    /// The marks of its neighbours, before it and after it.
     pub around: Marks,
     /// The offset at which it is believed to stand.
     pub offset: Offset,
@@ -51,44 +52,44 @@ pub struct MarkedItem {
 /// An item as an item cursor names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// By its keys.
+    /// The item is named by its keys and its id.
     Keyed(Anchor),
-    /// By its mark and those of its neighbours.
+    /// The item is named by its mark and those of its neighbours.
     Marked(MarkedItem),
 }
 
 /// A place within a page of the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlaceInPage {
-    /// At its first item in the direction of reading.
+    /// The place is before its first item in the direction of reading.
     Whole,
-    /// Beyond this item, in the direction of reading.
+    /// The place is beyond this item, in the direction of reading.
     Keys(Anchor),
-    /// Amid these.
+    /// The place is amid the items with these marks.
     Marks(Marks),
 }
 
-/// The state that detects whether an upstream's tokens go round in a circle: two numbers and a hash over the ids at the
+/// The state that detects whether an upstream's tokens go round in a circle: two numbers and a hash of the ids at the
 /// ends of its pages, by Brent's algorithm. It begins anew when the direction changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loop {
-    /// The hash is replaced after so many pages; 0: nothing was read in this direction yet.
+    /// The number of pages after which the hash is replaced; 0: no page was read in this direction yet.
     pub power: u32,
-    /// So many pages since it was.
+    /// The number of pages since it was replaced.
     pub steps: u32,
     /// The mark of the page's first and last id.
     pub hash: u64,
 }
 
-/// A place in a list that the upstream pages by token. Its hint's offset is how many items lie between where the token
-/// leads and the place: 0 where the token was handed out for the place.
+/// A place in a list that the upstream pages by token. The offset of its hint is the number of items between the place
+/// to which the token leads and this place: 0 if the token was handed out for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenPlace {
-    /// Leads to the upstream's page that holds the place; none: the first page.
+    /// The token that leads to the upstream page with the place; `None`: the first page.
     pub token: Option<Token>,
-    /// The token leads back: it came as a previous one.
+    /// True if the token leads back: it came as a previous one.
     pub token_backward: bool,
-    /// The client's page is read backward from the place.
+    /// True if the client's page is read backward from the place.
     pub backward: bool,
     /// The place within that page.
     pub within: PlaceInPage,
@@ -115,9 +116,9 @@ pub enum Position {
     AfterMarks(Marks),
     /// Amid these items; the page reads backward.
     BeforeMarks(Marks),
-    /// In a page of the upstream's.
+    /// In an upstream page; [`TokenPlace::backward`] tells the direction.
     Token(Box<TokenPlace>),
-    /// At this offset, as the upstream counts: nothing is proven of it but offset 0. The page reads forward.
+    /// At this offset, as the upstream counts. Only offset 0 can be proven. The page reads forward.
     At(Offset),
 }
 
@@ -136,13 +137,14 @@ impl Position {
 /// An estimate that helps to aim and never proves.
 ///
 /// The hints of a page's neighbours are made where the page is put together: in `judge::draft::assembly` by keys, in
-/// `anchored::assembly` by marks, in `token::assembly` by token. `keyset::reading` and `Page::turned` restate them
-/// for the whole list.
+/// `anchored::assembly` by marks, in `token::assembly` by token. `keyset::reading` and `Page::turned` restate them for
+/// the whole list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hint {
     /// The believed offset of the boundary: of the first item after it.
     pub offset: Offset,
-    /// The offset is counted from the end of the list: of the first item before the boundary, the last item being 0.
+    /// True if the offset is counted from the end of the list: it is that of the first item before the boundary, and
+    /// the last item has offset 0.
     pub from_end: bool,
     /// The number of items beside the boundary, on the anchor's side and including it, that share the anchor's strong
     /// keys; 0 if ties are ordered. A window must begin (or end) beyond all of them to show the whole run.
@@ -155,21 +157,23 @@ pub struct Hint {
     pub total: Option<u64>,
     /// The collection's total on the first page of the walk, where the route keeps that.
     pub first_total: Option<Total>,
-    /// Of a place in a page of the upstream's, in a declared order: the mark of the item right beyond it, its keys and
-    /// its id, where one was seen. A page that begins with that item has lost nothing between, whatever was deleted
-    /// before.
+    /// For a place in an upstream page, in a declared order: the mark of the keys and the id of the item right beyond
+    /// it, if an answer showed the two together. A page that begins with that item has lost no item in between, even if
+    /// the anchor was deleted.
     pub ahead: Option<Mark>,
     /// The largest size that an answer of this walk filled: sizes up to it are honoured, for this principal and with
-    /// these filters, as far as the walk has seen. Where the route asks for filters by the order's keys, of answers of
-    /// filtered lists alone, for the whole list may be capped otherwise. Item cursors belong to no walk and carry 0.
+    /// these filters, as far as the walk has seen. If the route asks for filters by the order's keys, only answers of
+    /// filtered lists count, because the whole list may be capped otherwise. Item cursors belong to no walk and carry
+    /// 0.
     pub honoured: u32,
 }
 
 impl Hint {
-    /// The anchor is one of a run of equal strong keys that is longer than an answer and was read by itself.
+    /// The value of `within` for an anchor in a run of equal strong keys that is longer than an answer and was read by
+    /// itself.
     pub(in crate::pagination) const LONG_RUN: u32 = u32::MAX;
 
-    /// Returns the place counted from the start of the list, where a total tells the length of the list.
+    /// Returns the place counted from the start of the list; unchanged if no total tells the length of the list.
     #[must_use]
     pub(super) fn counted_from_start(self, total: Option<u64>) -> Self {
         match total {
@@ -193,7 +197,7 @@ impl Hint {
     }
 }
 
-/// A position and what helps to aim at it: what a page cursor says.
+/// A position and the estimate of its place: the content of a page cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The position.
@@ -203,8 +207,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// Returns this target of a list as one of the flipped list; a place from the end becomes one from the start, where a
-    /// total tells.
+    /// Returns this target of a list as one of the flipped list. A place counted from the end becomes one from the
+    /// start, if a total is known.
     #[must_use]
     pub(super) fn turned(self, total: Option<u64>) -> Self {
         let Self { position, hint } = self;

@@ -20,7 +20,8 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     let paging = &request.paging;
     let places = request.order.places_items();
     if request.is_unverified() && (paging.hidden || (paging.repeats_last_page && !places)) {
-        // By offset alone a walk would go on for ever: offsets count hidden items, and an end that comes again is no end.
+        // By offset alone a walk would go on for ever: offsets count hidden items, and an end that comes again is no
+        // end.
         request.terms.verify = Verify::Always;
     }
     if request.paging.family == Family::Token {

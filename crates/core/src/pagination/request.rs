@@ -13,7 +13,7 @@ use super::{
     window::Offset,
 };
 
-/// The treatment of a page that can't be proven. The table of `policy` says when.
+/// The treatment of a page that can't be proven. The table in `policy` lists the cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenUnproven {
     /// The page is refused.
@@ -34,11 +34,11 @@ pub enum ShortPages {
 /// The proof that a route demands of its pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
-    /// All of each page is proven.
+    /// Every page is proven in full.
     Always,
-    /// Proofs that need no further request are made; the rest is served flagged.
+    /// Only proofs that need no further request are made; a page that lacks one is served flagged.
     WhenCheap,
-    /// No proof: pages are served by their offsets.
+    /// No proof is made: pages are served by their offsets.
     Never,
 }
 
@@ -49,7 +49,7 @@ pub enum Totals {
     Upstream,
     /// None: pages have no total.
     Omit,
-    /// A request of its own, where no answer has an exact total.
+    /// A request of its own, if no answer has an exact total.
     Count,
     /// The first page of the walk.
     FirstPage,
@@ -82,19 +82,19 @@ impl Limit {
     }
 }
 
-/// The largest numbers of upstream requests for one page: no page causes more than `search`, look-ups and the count
-/// included. The strategies hand on what is left (`Budget::after`), and the loops over requests end with it
+/// The largest numbers of upstream requests for one page. No page causes more than `search`, look-ups and the count
+/// included. The strategies pass on the rest (`Budget::after`), and the loops over requests end with it
 /// (`slices::Asker::left`, `token::TokenPage::is_spent`). The network may send each request a second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     pub(super) page: u32,
-    /// At least `page`.
+    /// The requests of a page whose place is searched for; at least `page`.
     pub(super) search: u32,
 }
 
 impl Budget {
-    /// Allows `page` requests for a page that is where its hint says, and `search` where its place must be searched
-    /// for. A search never has fewer.
+    /// Allows `page` requests for a page that is where its hint says, and `search` for a page whose place must be
+    /// searched for: at least `page`.
     #[must_use]
     pub fn new(page: u32, search: u32) -> Self {
         Self { page, search: search.max(page) }
@@ -128,7 +128,7 @@ pub(super) struct RouteTerms {
     pub(super) search_items: u32,
 }
 
-/// The further abilities of an upstream.
+/// The abilities of an upstream and its route beside paging; the setters of [`PageRequest`] describe them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Abilities {
     pub(super) flips: bool,
@@ -137,7 +137,7 @@ pub(super) struct Abilities {
     pub(super) may_project: bool,
 }
 
-/// A page that is wanted.
+/// The request of a page.
 ///
 /// [`PageRequest::new`] makes a request with defaults, and a method for each further property changes one:
 ///
@@ -191,9 +191,8 @@ macro_rules! properties {
 }
 
 impl PageRequest {
-    /// Requests a page of a list with this order, from an upstream of which nothing else is known: all of it is proven,
-    /// within the usual budget ([`Budget`]). `marker` makes the marks of ids and the fingerprints
-    /// of keys.
+    /// Requests a page of a list with this order, from an upstream of which nothing else is known: everything is
+    /// proven, within the usual budget ([`Budget`]). `marker` makes the marks of ids and the fingerprints of keys.
     #[must_use]
     pub fn new(target: Target, limit: Limit, order: Arc<Order>, paging: Arc<Paging>, marker: Marker) -> Self {
         Self {
@@ -273,7 +272,7 @@ impl PageRequest {
             Position::Start => 0,
             Position::End => hint.total.unwrap_or(0),
             Position::At(offset) => offset.0,
-            // Counted from the end of a list of unknown length, an offset says nothing.
+            // An offset from the end of a list of unknown length is no offset from its start.
             _ if hint.from_end => 0,
             _ => hint.offset.0,
         };

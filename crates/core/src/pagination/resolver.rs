@@ -1,8 +1,8 @@
 //! The interface of the core: a page asks, is answered, asks again, and is served or refused.
 //!
-//! [`resolve`] begins a page, [`Pending::resume`] goes on with the answers. A `Pending` is consumed by its answers, so
-//! the contract with whoever fetches is checked by the compiler; dropping it is cancelling. Every turn spends budget, so
-//! the loop ends.
+//! [`resolve`] begins a page, and [`Pending::resume`] goes on with the answers. A `Pending` is consumed by its answers,
+//! so that the compiler checks the contract with the caller who fetches; dropping it cancels the page. Every turn
+//! spends budget, so the loop ends.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -22,19 +22,19 @@ pub use super::request::{Budget, Limit, PageRequest, ShortPages, Totals, Verify,
 /// The next step of a page.
 #[derive(Debug)]
 pub enum Step {
-    /// Fetch these, at once if you can, and give the answers in the same order to [`Pending::resume`].
+    /// These are to be fetched, at once if possible. The answers go to [`Pending::resume`] in the same order.
     Fetch(Vec<Fetch>, Pending),
-    /// Serve this page.
+    /// The page is complete.
     Serve(Box<Page>),
     /// No page can be served.
     Refuse(Refusal),
 }
 
-/// A page under way.
+/// A page that waits for answers.
 #[derive(Debug)]
 pub struct Pending(Task);
 
-/// Begins a page.
+/// Begins a page, and returns its first step.
 #[must_use]
 pub fn resolve(request: PageRequest) -> Step {
     debug_assert!(
@@ -58,7 +58,7 @@ pub fn resolve(request: PageRequest) -> Step {
     }))
 }
 
-/// Asserts, in debug builds, what holds of every page whatever its level.
+/// Asserts, in debug builds, the invariants of every page of any level.
 fn assert_whole(page: &Page, most: usize) {
     let stands = |place: &ItemPlace| {
         let answer = page.answers.get(place.answer as usize);
@@ -81,7 +81,7 @@ fn assert_whole(page: &Page, most: usize) {
 }
 
 impl Pending {
-    /// Goes on with the answers to the fetches that this came with, one for each, in their order.
+    /// Goes on with the answers to the fetches of this step, one for each, in their order.
     #[must_use]
     pub fn resume(self, answers: Vec<Answer>) -> Step {
         step(self.0.resume(answers))

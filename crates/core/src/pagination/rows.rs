@@ -1,5 +1,5 @@
-//! The items of an answer as rows of keys: how two of them, or one and an anchor, stand to each other, and what is said
-//! where that can't be told.
+//! The items of an answer as rows of keys: the comparison of two of them, or of one with an anchor, and the faults if
+//! they can't be compared.
 
 mod fault;
 
@@ -22,22 +22,22 @@ pub(super) use fault::{
 /// The place of an item relative to an anchor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Relation {
-    /// By the strong keys, as far as they tell runs apart.
+    /// The order by the strong keys, as far as they tell runs apart.
     pub(super) strong: Ordering,
-    /// By all strong keys, then the id.
+    /// The order by all strong keys, then the id.
     pub(super) whole: Ordering,
 }
 
 /// The place of an item relative to the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NextItem {
-    /// In the same run of ties.
+    /// The item is in the same run of ties.
     Tied,
-    /// In a run that comes later.
+    /// The item is in a run that comes later.
     Later,
     /// Their opaque values differ: it is in a run that comes later, or in the same one, spelt otherwise.
     Apart,
-    /// Before it: a contradiction.
+    /// The item comes before it: a contradiction.
     Earlier,
 }
 
@@ -56,6 +56,7 @@ pub(super) fn relate(answer: &Answer, order: &Order, item: usize, anchor: &Ancho
         if ordering != Ordering::Equal {
             return Some(Relation { strong: if coarse { Ordering::Equal } else { ordering }, whole: ordering });
         }
+        // Items that look equal at this key come in any order by the keys after it.
         coarse |= is_coarse(key, kept);
     }
     let whole = relate_id(answer, order, item, anchor)?;
@@ -71,7 +72,7 @@ pub(super) fn relate_first_key(answer: &Answer, order: &Order, item: usize, anch
     key::compare(key, Extent::Kept, Operand::Raw(span.of(&answer.body)), Operand::Kept(kept))
 }
 
-/// The names by which an item of an answer is known again: its anchor, its id, its mark. Each is defined here alone,
+/// The names by which an item of an answer is recognised: its anchor, its id, its mark. Each is defined here alone,
 /// above `key`, which `answer` must not depend on.
 impl Answer {
     /// Returns an item as an anchor; `None` if the answer has no such item, or no cursor can hold its keys.
@@ -127,6 +128,8 @@ pub(super) fn follow(answer: &Answer, order: &Order, left: usize, right: usize) 
     for ((key, left), right) in order.strong.iter().zip(row(answer, order, left)).zip(row(answer, order, right)) {
         let (left, right) = (left.of(&answer.body), right.of(&answer.body));
         match key::compare(key, Extent::Kept, Operand::Raw(left), Operand::Raw(right)) {
+            // The upstream sorts by more than is shown: the keys after this one say nothing. Test:
+            // `after_a_coarse_key_the_others_tell_no_runs_apart`.
             Some(Ordering::Equal) if key.grain.is_some() || is_long_text(key, left) => break,
             Some(Ordering::Equal) => {}
             Some(ordering) => return Some(named(ordering)),
@@ -173,8 +176,8 @@ pub(super) fn contradicts(answer: &Answer, order: &Order) -> bool {
     })
 }
 
-/// Returns whether the ids are the whole order, are plain numbers, and each comes after the one before it. This holds
-/// for most lists by id, and nothing else about their order needs a look.
+/// Returns whether the ids are the whole order, are plain numbers, and ascend strictly. This holds for most lists by
+/// id, and then their order needs no other check.
 pub(super) fn are_counted(answer: &Answer, order: &Order) -> bool {
     if !order.strong.is_empty() || !matches!(order.id.kind, Kind::Inferred | Kind::Number) {
         return false;
@@ -201,8 +204,8 @@ pub(super) fn share_first_key(answer: &Answer, order: &Order, left: usize, right
     key::compare(key, Extent::Kept, Operand::Raw(first(left)), Operand::Raw(first(right))) == Some(Ordering::Equal)
 }
 
-/// Returns the opaque key, where it tells runs apart from the anchor's: only equality says where the anchor stands
-/// among items whose other strong keys are the same.
+/// Returns the opaque key, if it tells runs apart from the anchor's: then only equality gives the anchor's place among
+/// items whose other strong keys are the same.
 pub(super) fn opaque_at<'a>(order: &'a Order, anchor: &Anchor) -> Option<&'a SortKey> {
     let (last, before) = order.strong.split_last()?;
     let decided_before = before.iter().zip(&anchor.keys).any(|(key, kept)| is_coarse(key, kept));
@@ -222,7 +225,8 @@ pub(super) fn relate_before_opaque(answer: &Answer, order: &Order, item: usize, 
     Some(Ordering::Equal)
 }
 
-/// Compares the opaque value of an item with the anchor's; `None` if they differ, so that only their places tell.
+/// Compares the opaque value of an item with the anchor's; `None` if they differ, because only the sequence of the
+/// answer orders them.
 pub(super) fn relate_opaque(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
     let (key, kept) = (order.strong.last()?, anchor.keys.last()?);
     let span = row(answer, order, item).get(order.strong.len() - 1)?;
@@ -235,14 +239,14 @@ pub(super) fn relate_id(answer: &Answer, order: &Order, item: usize, anchor: &An
     key::compare(&order.id, Extent::Whole, Operand::Raw(id), Operand::Kept(&anchor.id))
 }
 
-/// Returns the opaque value of an item in the one spelling by which it is known again.
+/// Returns the opaque value of an item in its canonical spelling.
 pub(super) fn opaque_value<'a>(answer: &'a Answer, order: &Order, item: usize) -> Option<Cow<'a, [u8]>> {
     let key = order.strong.last().filter(|key| key.kind == Kind::Opaque)?;
     let span = row(answer, order, item).get(order.strong.len() - 1)?;
     Some(key::identity(key, span.of(&answer.body)))
 }
 
-/// Returns whether items that agree in this value may stand in any order, whatever their other keys.
+/// Returns whether items with this value may come in any order: the upstream sorts by more than is shown or kept.
 fn is_coarse(key: &SortKey, value: &KeyValue) -> bool {
     key.grain.is_some() || value.is_cut(&key.kind)
 }
@@ -252,7 +256,7 @@ fn is_opaque(raw: &[u8]) -> bool {
 }
 
 fn is_long_text(key: &SortKey, raw: &[u8]) -> bool {
-    // The raw value is never shorter than its text: most values need no second look.
+    // The raw value is never shorter than its text, so that most values need not be decoded.
     raw.len() >= key::TEXT_KEPT && KeyValue::of_strong(&key.kind, raw).is_some_and(|value| value.is_cut(&key.kind))
 }
 
@@ -274,8 +278,8 @@ pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted
 }
 
 /// Returns whether a strong key of an item is a text so long that only its beginning is compared. The upstream sorts
-/// such items by the rest, so that those that look equal are a tie run, also where the upstream is said to order ties.
-/// Test: `long_texts_are_runs_of_ties_whatever_is_said_of_ties`.
+/// such items by the rest, so that those that look equal are a run of ties in any order, even if the upstream is said
+/// to order ties. Test: `long_texts_are_runs_of_ties_whatever_is_said_of_ties`.
 pub(super) fn is_cut(answer: &Answer, order: &Order, item: usize) -> bool {
     order.strong.iter().zip(row(answer, order, item)).any(|(key, span)| is_long_text(key, span.of(&answer.body)))
 }

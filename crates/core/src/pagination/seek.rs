@@ -1,8 +1,9 @@
-//! Cursors that carry an id alone: the keys of the item are looked up, and believed only if they are those that were
+//! Cursors that carry an id alone: the keys of the item are looked up, and used only if they are those that were
 //! served.
 //!
-//! An item's resource gives the values of now. Where the item was changed since its page was served, they are another
-//! place in the list, and a walk that went on there would begin again or skip what lies between.
+//! An item's resource gives the values of now. If the item was changed since its page was served, they are another
+//! place in the list, and a walk that went on there would begin again, or skip the items in between:
+//! `regressions/without-pivots-are-known-again.txt`.
 
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,8 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
         _ => return keyset::read(up, request).await,
     };
     if request.order.strong.is_empty() && pivot.fingerprint.is_some() {
-        // The id is the whole order: there is nothing to look up.
+        // The id is the whole order, so that no keys need to be looked up. Test:
+        // `an_order_by_the_id_alone_needs_no_look_up`.
         return go_on(up, request, Anchor { keys: Vec::new(), id: pivot.id }).await;
     }
     // Without a fingerprint the item's place is wanted as it is now, which no cache knows. Test:
@@ -60,6 +62,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     let Some(now) = answer.anchor(&request.order, 0) else {
         return Err(Refusal::Unsorted(rows::unkept(&answer, &request.order, 0)).into());
     };
+    // An endpoint may answer with another item. Test: `keys_of_another_item_are_not_the_place_of_the_item_looked_up`.
     if !is_the_item(&request, &pivot, &answer, &now) {
         return gone(up, request, &pivot, None).await;
     }
@@ -71,8 +74,8 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     Ok(page)
 }
 
-/// Returns whether an item's resource is the pivot's own. An id that the client wrote has no type: it is compared by its
-/// spelling. Tests: `keys_of_another_item_are_not_the_place_of_the_item_looked_up`,
+/// Returns whether an item's resource is the pivot's own. An id that the client wrote has no type: it is compared by
+/// its spelling. Tests: `keys_of_another_item_are_not_the_place_of_the_item_looked_up`,
 /// `an_id_is_known_again_as_its_item_spells_it`.
 fn is_the_item(request: &PageRequest, pivot: &Pivot, answer: &Answer, now: &Anchor) -> bool {
     let id = &request.order.id;
@@ -106,7 +109,8 @@ async fn go_on(up: &mut UpstreamPort, mut request: Box<PageRequest>, anchor: Anc
     keyset::read(up, request).await
 }
 
-/// Ends a page whose keys, as they were served, are lost: it is refused, or is the page at the hint.
+/// Ends a page whose keys, as they were served, are lost: it is refused, or served at the hint and flagged. `now` are
+/// the keys of the item as they are.
 async fn gone(
     up: &mut UpstreamPort,
     mut request: Box<PageRequest>,
@@ -120,5 +124,6 @@ async fn gone(
     request.target.position = Position::At(nearest);
     let mut page = Box::pin(windows::read(up, request, Ground::Whole)).await?;
     page.notes.looked_up = now;
+    // Test: `a_page_at_the_start_instead_of_before_a_lost_pivot_is_no_exact_one`.
     Ok(Box::new(page.flagged(Unproven::Pivot)))
 }

@@ -42,7 +42,7 @@ fn key(name: &str) -> SortKey {
 struct List {
     rows: Vec<(String, String)>,
     paging: Paging,
-    /// The most rows that come, whatever is asked for.
+    /// The largest number of rows of an answer.
     cap: u32,
     /// The total that the answers state.
     total: Option<u64>,
@@ -138,7 +138,7 @@ impl List {
         }
     }
 
-    /// Everything that a walk to the end gives, and its pages.
+    /// Returns all items of a walk to the end, and its pages.
     fn walk(&mut self, limit: u32) -> Result<(Vec<String>, Vec<Page>), Refusal> {
         self.walk_of(limit, Self::answer)
     }
@@ -453,8 +453,8 @@ fn hostile_places_neither_overflow_nor_loop() {
     }
 }
 
-/// Goes back from the end by offsets alone, a page of one at a time, and gives what comes; each page before the one that
-/// led to it.
+/// Goes back from the end by offsets alone, a page of one at a time, and gives what comes; each page before the one
+/// that led to it.
 fn walk_back_by_offset(
     list: &mut List,
     mut answer: impl FnMut(&List, Slice) -> Answer,
@@ -482,7 +482,7 @@ fn a_walk_back_by_offsets_does_not_begin_anew_where_a_count_says_that_there_is_m
     let mut list = List::new(Family::Offset, numbers());
     list.total = Some(114);
     assert_eq!(walk_back_by_offset(&mut list, List::answer).unwrap(), list.all());
-    // One that says of a place in the middle, however it is asked, that it is another.
+    // An answer that names another offset for a place in the middle.
     let elsewhere = |list: &List, slice: Slice| {
         let offset = (slice.begins().0 == 106).then_some(52);
         Answer { offset, ..list.answer(slice) }

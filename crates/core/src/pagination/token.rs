@@ -315,8 +315,7 @@ impl<'p> TokenPage<'p> {
         );
         self.findings.total = answer.total.or(self.findings.total);
         let upstream_page = UpstreamPage { answer, asked };
-        // The id of a client was sent as a token: the answer must show that ids are tokens. Test:
-        // `items_continue_their_list`.
+        // The id that a cursor names was sent as a token: the answer must show that its items' tokens are their ids.
         if std::mem::take(&mut self.by_id) && !upstream_page.is_continued_by_ids(&self.request.order) {
             return Err(Refusal::Unsupported.into());
         }

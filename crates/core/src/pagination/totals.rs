@@ -1,7 +1,7 @@
-//! The total of a collection, as its route wants it told, and the place of its last page.
+//! The total of a collection, as the route wants it reported, and the link to its last page.
 //!
-//! A total is told only by an answer to the whole list, by a count of its own, or by the walk's first page. What an
-//! answer to a filtered list says of its size is the filter's.
+//! Only an answer to the whole list, a count of its own, or the walk's first page tells the total. The size that an
+//! answer to a filtered list states is that of the filtered list.
 
 #[cfg(test)]
 mod tests;
@@ -16,21 +16,21 @@ use super::{
     upstream::{CountBeside, Stop, UpstreamPort},
 };
 
-/// The wish of the route, and what is known of the total before the page is read.
+/// The route's source of totals, and the knowledge of the total before the page is read.
 #[derive(Debug)]
 struct Teller {
     totals: Totals,
     /// The total that the first page of the walk told.
     first: Option<Total>,
-    /// The flipped list is there to be read from its first item.
+    /// True if the flipped list can be read, so that the last page is its first.
     flips: bool,
-    /// There is a way to the last page: none leads there by token.
+    /// True if the last page can be reached: not by token.
     has_last: bool,
     /// The number of items that can be read from the start of the list, if it can't be read from its end.
     reach: Option<u64>,
 }
 
-/// Reads a page, and says of it what the request wants told.
+/// Reads a page, and sets its total and the link to the last page as the request wants them.
 ///
 /// # Errors
 ///
@@ -66,7 +66,7 @@ pub(super) async fn tell(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
 }
 
 impl Teller {
-    /// Returns the page, with what is to be told, and with the last page where there is a way to it.
+    /// Returns the page with its total and, if the last page can be reached, with a link to it.
     fn told(self, mut page: Box<Page>, counted: Option<Option<Total>>) -> Box<Page> {
         let said = page.total;
         let known = said.filter(|total| total.exact).or_else(|| counted.flatten()).or(said);
@@ -82,7 +82,7 @@ impl Teller {
             page.lead_to_the_end(Some(Hint { total: exact, ..Hint::default() }));
         }
         if self.reach.zip(known).is_some_and(|(reach, total)| total.value > reach) {
-            // The link would lead to a refusal.
+            // Deeper than the upstream answers, the link would lead to a refusal.
             page.lead_to_the_end(None);
         }
         let first_total = if self.totals == Totals::FirstPage { page.total } else { None };

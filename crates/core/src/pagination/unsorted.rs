@@ -1,11 +1,11 @@
-//! Why the items of an answer can't be held against the order of their list.
+//! The reasons why the items of an answer can't be compared with the declared order of their list.
 
-/// Why an answer can't be used: the cause, and which items of it show that.
+/// The reason why an answer can't be used: the cause, and the items that show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsorted {
     /// The kind of the fault.
     pub cause: Cause,
-    /// Which items and fields show it, and what would help; for the operator. It names places and fields, never values.
+    /// The items and fields that show it, and the remedy; for the operator. It names places and fields, never values.
     pub said: String,
 }
 
@@ -35,7 +35,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// All of them.
+    /// All causes.
     pub const ALL: [Self; 10] = [
         Self::NoObject,
         Self::NoId,
@@ -49,7 +49,7 @@ impl Cause {
         Self::Twice,
     ];
 
-    /// Returns whether items that can be compared contradict the order.
+    /// Returns whether the items can be compared and contradict the order.
     pub(super) fn is_disorder(self) -> bool {
         matches!(self, Self::Digits | Self::Text | Self::Order)
     }

@@ -1,5 +1,5 @@
-//! Everything that a page asks of its upstream goes through one [`UpstreamPort`]: it knows which form of the list is
-//! read, counts the requests, and looks at each answer for what matters to the page as a whole.
+//! The access of a page to its upstream. All requests go through one [`UpstreamPort`]: it knows which form of the list
+//! is read, counts the requests, and examines each answer for the facts that concern the page as a whole.
 
 mod keys;
 mod runs;
@@ -24,12 +24,12 @@ use super::{
     window::Slice,
 };
 
-/// Why a way of reading a page ends without a page.
+/// The reason why a way of reading a page ends without a page.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// The page is refused, if no other way shows it.
     Refused(Refusal),
-    /// The keys of the items are of no use: these slices came so far.
+    /// The keys of the items can't be used. With the slices that came so far.
     Marks(Box<Unkeyed>),
     /// The upstream can't be asked by a filter that the page needs.
     Unaskable,
@@ -37,21 +37,21 @@ pub(super) enum Stop {
     Run(Box<Beyond>),
 }
 
-/// Answers whose keys are of no use.
+/// The answers whose keys can't be used.
 #[derive(Debug)]
 pub(super) struct Unkeyed {
-    /// Why.
+    /// The fault of the keys.
     pub(super) why: Unsorted,
-    /// The slices of the list that came, as it stands.
+    /// The slices of the whole list, in its own order, that came; empty if any answer was of another form.
     pub(super) came: Vec<(Slice, Answer)>,
 }
 
 impl Stop {
-    /// Returns the refusal of a page that no way is left for.
+    /// Returns the refusal of a page for which no other way is left.
     pub(super) fn into_refusal(self) -> Refusal {
         match self {
             Self::Refused(refusal) => refusal,
-            // Whoever watches for these takes them; nobody else is told of them.
+            // These are raised only under a watch, whose setter handles them.
             Self::Marks(unkeyed) => Refusal::Unsorted(unkeyed.why),
             Self::Unaskable | Self::Run(_) => Refusal::Unsupported,
         }
@@ -64,24 +64,24 @@ impl From<Refusal> for Stop {
     }
 }
 
-/// The facts that answers to the unfiltered list state while a shorter way to a page is tried.
+/// The facts that answers of the unfiltered list show while a shorter way to a page is tried.
 #[derive(Debug)]
 pub(super) struct Noted {
     /// The order of the list.
     pub(super) order: Arc<Order>,
     /// The length of the list, as its last answer stated it.
     pub(super) total: Option<u64>,
-    /// An answer of the flipped list contradicts the flipped order.
+    /// True if an answer of the flipped list contradicts the flipped order.
     contradicts_flipped: bool,
-    /// An answer of the flipped list contradicts the order of the list, so that the direction was not ignored.
+    /// True if an answer of the flipped list contradicts the order of the list, so that the direction was not ignored.
     contradicts_order: bool,
 }
 
 /// The access of a page to its upstream.
 ///
-/// `flipped` and `part` are the form in which slices are asked for. The five fields after these are watches: a way of
-/// reading that needs a fact of every answer, whichever strategy below it asks for that, sets its watch, reads, and
-/// takes the watch back. Each watch has one setter, which is named with it.
+/// `flipped` and `part` are the form of the list that slices are cut from. The five fields after these are watches: a
+/// way of reading that needs a fact of every answer, whichever strategy below it asks for that, sets its watch, reads,
+/// and takes the watch back. Each watch has one setter, which is named with it.
 #[derive(Debug)]
 pub(super) struct UpstreamPort {
     port: Port,
@@ -102,18 +102,19 @@ pub(super) struct UpstreamPort {
     pub(super) noted: Option<Noted>,
     /// Runs of ties that fill answers. Set by `keyset::reading`, which then reads such a run by itself.
     pub(super) runs: Option<RunWatch>,
-    /// The end of a full page, and the knowledge of an item after it. Set by `keyset::reading`, for its next part.
+    /// The end of a full page, and whether an answer showed an item after it. Set by `keyset::reading`, for its next
+    /// part.
     pub(super) beyond: Option<PageEnd>,
     /// The sequences in which answers show items, where keys can't tell their order. Set by `read`.
     pub(super) sequences: Option<ShownSequences>,
 }
 
-/// The last item of a page that is full: whether more follows is all that is asked.
+/// The last item of a full page, of which only whether an item follows is still asked.
 #[derive(Debug)]
 pub(super) struct PageEnd {
     pub(super) last: Anchor,
     pub(super) order: Arc<Order>,
-    /// An answer showed an item that comes after it.
+    /// True if an answer showed an item that comes after it.
     pub(super) was_seen: bool,
 }
 
@@ -129,9 +130,9 @@ impl PageEnd {
 /// The condition for a count beside the first fetches: none of their answers tells the total.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CountBeside {
-    /// Answers to the whole list tell the total.
+    /// True if answers that list the whole collection tell the total.
     pub(super) tells_total: bool,
-    /// The list is mostly read through filters.
+    /// True if the list is mostly read through filters, whose answers tell no total of the list.
     pub(super) filters: bool,
 }
 
@@ -140,7 +141,7 @@ pub(super) struct CountBeside {
 pub(super) struct PartOf {
     /// The filter of the part; `None` for the whole list.
     pub(super) filter: Option<Arc<Filter>>,
-    /// The part is sorted by the id alone.
+    /// True if the part is sorted by the id alone.
     pub(super) by_id: bool,
 }
 
@@ -161,17 +162,17 @@ impl UpstreamPort {
         }
     }
 
-    /// Reads the whole list from its start again, and watches answers for nothing but keys.
+    /// Goes back to the whole list in its own order, and drops all watches but that of keys.
     pub(super) fn reset(&mut self) {
         (self.flipped, self.part, self.noted, self.runs, self.beyond) = (false, None, None, None, None);
     }
 
-    /// Sends a count with the next fetches, unless their answers tell it.
+    /// Requests that a count is sent with the next fetches, unless their answers tell the total.
     pub(super) fn count_beside(&mut self, beside: CountBeside) {
         self.count = Some(beside);
     }
 
-    /// Asks how many items the list has.
+    /// Asks for the number of items of the list.
     pub(super) async fn count(&mut self) -> Option<Total> {
         let answer = self.port.fetch(vec![Fetch::Count]).await.pop();
         *self.counted.insert(answer.and_then(|answer| answer.total))
@@ -192,13 +193,13 @@ impl UpstreamPort {
         if let Some(passed) = &mut self.beyond {
             passed.was_seen |= answers.iter().any(|answer| passed.shows_more(answer));
         }
-        // An answer of the flipped list from its start is the end of this one.
+        // The start of the flipped list is the end of this one: only slices of this one can show a run at its start.
         let first = slices.next().filter(|(_, flipped)| !flipped).map(|(slice, _)| slice);
         runs::watch(self, first, &answers).await?;
         Ok(answers)
     }
 
-    /// Asks for anything.
+    /// Sends requests of any kind, and returns their answers in the same order.
     ///
     /// # Errors
     ///
@@ -210,7 +211,7 @@ impl UpstreamPort {
         if counts {
             fetches.push(Fetch::Count);
         }
-        // Only those who look at answers beside the strategy need the fetches afterwards.
+        // Only watches need the fetches afterwards.
         let is_watched = self.keys.is_some() || self.noted.is_some() || self.sequences.is_some();
         let asked = if is_watched { fetches.clone() } else { Vec::new() };
         let count = fetches.len();
@@ -222,7 +223,7 @@ impl UpstreamPort {
         let unasked = |answer: &&Answer| matches!(answer.standing, Standing::Unaskable | Standing::Known(_));
         let unasked = answers.iter().filter(unasked).count();
         debug_assert!(self.requests as usize >= unasked, "these requests were counted just now");
-        // Only requests that were made count.
+        // A fetch that the shell answered itself was no request: it costs no budget.
         self.requests -= u32::try_from(unasked).unwrap_or(0);
         if answers.iter().any(|answer| answer.standing == Standing::Unaskable) {
             return Err(Stop::Unaskable);
@@ -280,15 +281,15 @@ impl Noted {
         }
     }
 
-    /// Returns whether the answers of the flipped list are in order neither way: no way proves anything then. Two
-    /// answers may show that together, each in order one way:
+    /// Returns whether the answers of the flipped list are out of order in both directions: then no way of reading
+    /// proves anything. Two answers may show that together, each in order in one direction:
     /// `regressions/nulls-on-the-other-side-of-a-flipped-list.txt`.
     pub(super) fn is_disordered(&self) -> bool {
         self.contradicts_flipped && self.contradicts_order
     }
 }
 
-/// Returns the answers to slices of the list as it stands, if all of these are such slices.
+/// Returns the slices and their answers if all of these are slices of the whole list in its own order; else none.
 fn plain(fetches: &[Fetch], answers: Vec<Answer>) -> Vec<(Slice, Answer)> {
     let plain = |fetch: &Fetch| match fetch {
         Fetch::Slice(slice, listing) if *listing == Listing::default() => Some(*slice),

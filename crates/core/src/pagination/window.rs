@@ -5,8 +5,8 @@
 pub struct Offset(pub u64);
 
 impl Offset {
-    /// The farthest place that is ever believed: whatever cursors and upstreams say, sums of places and counts don't
-    /// overflow.
+    /// The farthest offset that is believed. Cursors and upstreams may name any number; with this bound, sums of
+    /// offsets and counts don't overflow.
     pub(super) const FARTHEST: Self = Self(1 << 62);
 
     /// Returns this offset, or the farthest that is believed.
@@ -36,7 +36,7 @@ pub enum Slice {
     },
     /// The page `number` of pages of `size`.
     Page {
-        /// Which page.
+        /// The number of the page.
         number: PageNumber,
         /// The size of the pages.
         size: PageSize,

@@ -93,9 +93,9 @@ struct KeySearch {
 struct SeamAttempts {
     /// The number of vain readings of the flipped list.
     flips: u32,
-    /// The number of vain attempts of four kinds, each of which has its own bound: readings of neighbouring slices, readings
-    /// of two slices for a run of ties, looks among hidden items, and answers that have nothing at their offset. They share
-    /// one counter, because a list that changes fast makes all of them vain.
+    /// The number of vain attempts of four kinds, each of which has its own bound: readings of neighbouring slices,
+    /// readings of two slices for a run of ties, looks among hidden items, and answers that have nothing at their
+    /// offset. They share one counter, because a list that changes fast makes all of them vain.
     vain: u32,
     /// The number of answers that told neither side of the boundary.
     apart: u32,
@@ -142,7 +142,8 @@ impl slices::SliceReader for KeyReader<'_> {
             }
             (Way::Forward, None) => false,
         };
-        // A word about another place than the page's says nothing, and of the last page that is looked for there is no more.
+        // A word about another place than the page's says nothing, and of the last page that is looked for there is no
+        // more.
         said && !self.search.bracket.has_begun() && self.draft.is_full() && !self.draft.seeks_the_end()
     }
 

@@ -18,10 +18,10 @@ pub(super) fn mark(blocks: &Blocks, before: &mut Before, marks: &mut WindowMarks
     met
 }
 
-/// Returns a bit for each byte of a block of which this is true.
+/// Returns a word with a bit for each byte of a block, set if `is_meant` is true of it.
 #[inline(always)]
 fn marked(block: &[u8; 64], is_meant: impl Fn(u8) -> bool) -> u64 {
-    // Eight bytes of 0 and 1 are gathered in the highest of their product: no other bits of it meet there.
+    // This factor gathers eight bytes of 0 and 1 in the highest byte of the product, where no other bits meet.
     const GATHERING: u64 = 0x0102_0408_1020_4080;
     let bytes = block.map(|byte| u8::from(is_meant(byte)));
     let (lanes, _) = bytes.as_chunks();

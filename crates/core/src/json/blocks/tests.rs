@@ -1,4 +1,4 @@
-//! Both ways mark blocks the same, and a plain look at each byte says the same as they do.
+//! Both ways of marking blocks give the same marks as a plain look at each byte.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn below(state: &mut u64, bound: usize) -> usize {
     usize::try_from(*state >> 33).unwrap() % bound
 }
 
-/// Returns the marks that a way makes of a text: its signs, the bytes in strings, and whether the text may be valid.
+/// Returns the marks of a text by one way: its signs, the bytes in strings, and whether the text may be valid.
 fn marked(marker: WindowMarker, text: &[u8]) -> (Vec<usize>, Vec<bool>, bool) {
     let (mut before, mut marks) = (Before::default(), WindowMarks::new());
     let (mut signs, mut strings, mut is_sound) = (Vec::new(), Vec::new(), true);
@@ -26,7 +26,7 @@ fn marked(marker: WindowMarker, text: &[u8]) -> (Vec<usize>, Vec<bool>, bool) {
     (signs, strings, is_sound && (marker.judges_utf8() || std::str::from_utf8(text).is_ok()))
 }
 
-/// The same, byte after byte.
+/// Returns the same, decided byte after byte.
 fn seen(text: &[u8]) -> (Vec<usize>, Vec<bool>, bool) {
     let (mut signs, mut strings, mut is_sound) = (Vec::new(), Vec::new(), std::str::from_utf8(text).is_ok());
     let (mut is_open, mut is_escaped) = (false, false);

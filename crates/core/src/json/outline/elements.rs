@@ -1,13 +1,13 @@
-//! The shortest way through most elements: objects whose columns are members of theirs.
+//! The fast path through most elements: objects whose columns are members of theirs.
 //!
-//! The shortcut passes only texts that the longer way would pass with the same result, and leaves all others to it.
+//! The fast path passes only texts that the general way would pass with the same result, and leaves all others to it.
 
 use super::{Outline, Read};
 use crate::json::{Span, plan::Direct, tokens::TokenReader};
 
 impl Outline<'_, '_> {
-    /// Passes an element, an object whose brace is the next byte, and adds its row. Nothing where it is not like most, or has
-    /// to be refused.
+    /// Passes an element, an object whose brace is the next byte, and adds its row. `None` if the element is not like
+    /// most, or has to be refused.
     #[inline(never)]
     pub(super) fn pass_element(&mut self, direct: &Direct<'_>, columns: &mut Vec<Span>) -> Option<()> {
         let row = columns.len();
@@ -15,7 +15,7 @@ impl Outline<'_, '_> {
             columns.push(Span::ABSENT);
         }
         let most = self.depth.saturating_sub(self.open.len()).min(64);
-        // What is open: a bit for each container, set for braces, the lowest for the innermost.
+        // The open containers: a bit for each, set for braces, the lowest for the innermost.
         let (mut braces, mut depth) = (0_u64, 0);
         // Signs before this place were passed otherwise.
         let mut passed = self.at;
@@ -44,7 +44,7 @@ impl Outline<'_, '_> {
                 }
                 continue;
             }
-            // In ASCII braces have a bit that brackets have not, and what closes another than what opens.
+            // In ASCII, braces have a bit that brackets lack, and closing signs have one that opening signs lack.
             let is_brace = u64::from(sign >> 5 & 1);
             if sign & 0b100 == 0 {
                 if depth == most {
@@ -66,13 +66,13 @@ impl Outline<'_, '_> {
         }
     }
 
-    /// From the colon of a member on, whose name ends here and may be that of a column: passes its value, if it is.
+    /// Continues after the name of a member, which ends here and may be that of a column. Passes the value if it is.
     #[inline]
     fn pass_column(&mut self, direct: &Direct<'_>, end: usize, row: &mut [Span]) -> Option<()> {
         let mut value = None;
         for (name, column) in direct.names.iter().zip(row) {
             let start = end.checked_sub(name.len() + 1)?;
-            // An opening quote is not escaped, for no backslash is outside of strings.
+            // A quote after a backslash is a part of a longer name: no backslash stands outside of strings.
             if self.text[start] == b'"' && &self.text[start + 1..end] == *name && self.text[start - 1] != b'\\' {
                 let span = match value {
                     Some(span) => span,
@@ -85,12 +85,12 @@ impl Outline<'_, '_> {
         if value.is_some() {
             return Some(());
         }
-        // Another name, unless that is spelled with escapes.
+        // The name is another one, unless it is spelled with escapes: the general way decides.
         let start = self.name_start(end)?;
         memchr::memchr(b'\\', &self.text[start..end]).is_none().then_some(())
     }
 
-    /// Reads a value after a colon that is no container, and the text after it, which ends a member.
+    /// Reads a value after a colon. `None` if it is a container, or if no comma or brace follows it.
     #[inline]
     fn read_value(&mut self) -> Option<Span> {
         let mut tokens = TokenReader { bytes: self.text, at: self.at + 1 };

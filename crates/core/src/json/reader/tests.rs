@@ -223,7 +223,7 @@ const REFUSED: [&[u8]; 70] = [
 ];
 
 #[test]
-fn the_classic_cases() {
+fn the_cases_of_the_json_test_suites_get_their_verdicts() {
     for (bodies, expected) in [(&ACCEPTED[..], true), (&REFUSED[..], false)] {
         for body in bodies {
             for shape in shapes() {

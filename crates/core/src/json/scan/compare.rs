@@ -1,16 +1,16 @@
-//! Properties of every body, whatever it holds: for the tests, and for the fuzzer.
+//! Properties that hold for every body: for the tests, and for the fuzzer.
 
 use serde::de::IgnoredAny;
 
 use super::*;
 
-/// Returns whether serde_json accepts this as JSON, and all of it is UTF-8.
+/// Returns whether `serde_json` accepts a body as JSON, and all of it is UTF-8.
 pub fn serde_json_accepts(body: &[u8]) -> bool {
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     std::str::from_utf8(body).is_ok() && serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }
 
-/// Asserts that a body that is read in full gets the verdict of `serde_json`, but for its bounds.
+/// Asserts that reading a body in full accepts the bodies that `serde_json` accepts, apart from the bounds.
 pub fn compare_verdicts(body: &[u8], shape: &Shape) {
     let is_json = match read_page(body, shape, Limits { depth: 120, ..Limits::default() }) {
         Ok(_) | Err(JsonError::NotAnArray | JsonError::ItemMissing { .. }) => true,
@@ -20,8 +20,8 @@ pub fn compare_verdicts(body: &[u8], shape: &Shape) {
     assert_eq!(is_json, serde_json_accepts(body), "{:?}", String::from_utf8_lossy(body));
 }
 
-/// Checks that all ways find the same in a well-formed body, and that the outline accepts other bodies only if nothing
-/// can break out of its place. Returns the number of items of an accepted body.
+/// Asserts that all ways of scanning find the same in a well-formed body, and that the outline accepts other bodies
+/// only if no part can break out of its place. Returns the number of items of an accepted body that is not JSON.
 pub fn compare_ways(body: &[u8], shape: &Shape) -> Option<usize> {
     let limits = Limits::default();
     let plain = read_page(body, shape, limits);
@@ -38,7 +38,7 @@ pub fn compare_ways(body: &[u8], shape: &Shape) -> Option<usize> {
     for item in &items {
         assert!(is_closed(item.of(body)), "{:?} of {:?}", item, String::from_utf8_lossy(body));
     }
-    // Whatever is in the items, with something else in their places the rest is what it was.
+    // With other values in place of the items, the rest of the body is read as before.
     let mut other = Vec::new();
     let mut copied = 0;
     for item in &items {
@@ -53,7 +53,7 @@ pub fn compare_ways(body: &[u8], shape: &Shape) -> Option<usize> {
         assert_eq!(again.len(), items.len());
         assert!(again.iter().all(|item| item.of(&other) == b"null"));
     }
-    // Keys are read, and so are JSON, but for those that others are in.
+    // Keys are read in full and so are JSON, except those that contain other wanted places.
     for (number, span) in found.columns.iter().enumerate() {
         let steps = &shape.columns[number % shape.columns.len()].steps;
         let mut wanted = shape.columns.iter().chain([&shape.item]);
@@ -66,7 +66,7 @@ pub fn compare_ways(body: &[u8], shape: &Shape) -> Option<usize> {
     Some(items.len())
 }
 
-/// Returns whether strings and brackets are closed within these bytes, decided byte after byte, in the simplest way.
+/// Returns whether strings and brackets are closed within these bytes, decided byte by byte in the simplest way.
 fn is_closed(bytes: &[u8]) -> bool {
     let mut open = Vec::new();
     let mut rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).iter();

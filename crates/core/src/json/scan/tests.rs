@@ -34,7 +34,7 @@ fn finds(body: &str, shape: &Shape, items: Option<&[&str]>, columns: &[&str], fa
 }
 
 #[test]
-fn items_leave_as_they_came() {
+fn items_keep_their_bytes() {
     let body = "\u{feff} { \"data\" : [ {\"n\" : 25.0, \"b\":1e400} ,9007199254740993,\n\"\\/\\u00e9é\\ud800\" , {\"k\":1,\"k\":2},-0,\t[ ] ] } ";
     let items =
         ["{\"n\" : 25.0, \"b\":1e400}", "9007199254740993", "\"\\/\\u00e9é\\ud800\"", "{\"k\":1,\"k\":2}", "-0", "[ ]"];
@@ -42,7 +42,7 @@ fn items_leave_as_they_came() {
 }
 
 #[test]
-fn bare_arrays() {
+fn a_bare_array_is_a_page() {
     finds("[]", &shape("", "", &["/id"], &[]), Some(&[]), &[], &[]);
     finds(
         " [1,{\"id\":2}]",
@@ -54,7 +54,7 @@ fn bare_arrays() {
 }
 
 #[test]
-fn columns_go_row_after_row() {
+fn columns_are_returned_row_after_row() {
     let body = r#"{"data":[{"id":1,"at":"x","o":{"p":[10,20]}},{"at":null},{"\u0069d":3,"o":{"p":[30]}},7]}"#;
     let shape = shape("/data", "", &["/id", "/at", "/o/p/1", "/id"], &[]);
     let columns = ["1", "\"x\"", "20", "1", "-", "null", "-", "-", "3", "-", "-", "3", "-", "-", "-", "-"];
@@ -64,7 +64,7 @@ fn columns_go_row_after_row() {
 }
 
 #[test]
-fn items_inside_elements() {
+fn items_are_found_inside_elements() {
     let body = r#"{"edges":[{"cursor":"a","node":{"id":1}},{"node":null},{"node":{},"node":{"id":3}}]}"#;
     let items = ["{\"id\":1}", "null", "{\"id\":3}"];
     let columns = ["1", "\"a\"", "-", "-", "3", "-"];
@@ -98,7 +98,7 @@ fn an_array_that_is_missing_or_null_is_no_error_and_another_value_is() {
 }
 
 #[test]
-fn facts_stand_before_after_and_beside_the_array() {
+fn facts_are_found_before_after_and_beside_the_array() {
     let body = r#"{"total":3,"meta":{"page":{"n":2}},"data":{"rows":[{"total":9}],"more":true},"links":[{"rel":"self","href":"s"},{"rel":"next","href":"n"}],"x":null}"#;
     let facts = [
         "/total",
@@ -118,7 +118,7 @@ fn facts_stand_before_after_and_beside_the_array() {
 }
 
 #[test]
-fn items_inside_arrays() {
+fn items_are_found_inside_arrays() {
     let body = r#"[{"page":1,"total":9},[{"id":1},{"id":2}]]"#;
     finds(body, &shape("/1", "", &["/id"], &["/0/total"]), Some(&["{\"id\":1}", "{\"id\":2}"]), &["1", "2"], &["9"]);
     let body = r#"{"parts":[{"kind":"meta","total":1},{"rows":[5],"kind":"rows","n":7}]}"#;

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::{FIRST_HIGH, FIRST_LOW, SECOND_HIGH, SIGNS};
 use crate::json::blocks::{Before, Blocks, Met, WindowMarks};
 
-/// Returns the first of 16 bytes that is a quote, a backslash or a control character; 16 where none is.
+/// Returns the place of the first of 16 bytes that is a quote, a backslash or a control character; 16 if none is.
 #[inline(always)]
 pub(in crate::json) fn first_stop(chunk: &[u8; 16]) -> usize {
     // SAFETY: all processors of this architecture have SSE2.
@@ -25,12 +25,13 @@ fn stop_of_sixteen(chunk: &[u8; 16]) -> usize {
     (stops.cast_unsigned() | 1 << 16).trailing_zeros() as usize
 }
 
-/// That this processor has AVX2, and what came with it: those for servers do since 2013.
+/// The proof that this processor has AVX2 and the instructions that came with it: processors for servers have had them
+/// since 2013.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::json) struct Vector(());
 
 impl Vector {
-    /// Returns the proof, where it is true.
+    /// Returns the proof, if the processor has these instructions.
     #[inline]
     pub(in crate::json) fn detect() -> Option<Self> {
         let has = is_x86_feature_detected!("avx2")
@@ -40,7 +41,7 @@ impl Vector {
         has.then_some(Self(()))
     }
 
-    /// Marks a window, by the bytes that are before it in the text.
+    /// Marks a window; `previous` are the bytes before it in the text.
     #[inline]
     pub(in crate::json) fn mark(
         self,
@@ -49,7 +50,8 @@ impl Vector {
         before: &mut Before,
         marks: &mut WindowMarks,
     ) -> Met {
-        // SAFETY: the function may be called where there are these instructions, and `self` was only made where they are.
+        // SAFETY: the function may be called where there are these instructions, and `self` was only made where they
+        // are.
         unsafe { mark(blocks, previous, before, marks) }
     }
 }
@@ -59,10 +61,10 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
     let mut before = *carried;
     let mut met = Met::default();
     let mut faults = _mm256_setzero_si256();
-    // The least byte of each lane, or a blank.
+    // The least byte that each lane had so far, or a blank.
     let mut least = all(b' ');
     let mut previous = load(previous);
-    // All bits where no character may be cut by the end of the block before.
+    // All bits if no character can be cut by the end of the block before.
     let plain = |last: u64| if last >> 29 == 0 { u64::MAX } else { 0 };
     let mut is_plain_before = plain(bits(previous));
     for (index, (block, strings)) in blocks.iter().zip(&mut marks.strings).enumerate() {
@@ -70,8 +72,8 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
         least = _mm256_min_epu8(least, _mm256_min_epu8(low, high));
         let (low_quotes, high_quotes) = (_mm256_cmpeq_epi8(low, all(b'"')), _mm256_cmpeq_epi8(high, all(b'"')));
         let non_ascii = _mm256_or_si256(low, high);
-        // Most text is ASCII in strings that neither begin nor end within the block: of that there is nothing to be told,
-        // unless its last byte may escape the next one.
+        // Most blocks are ASCII text of a string that neither begins nor ends within them. They have no marks, unless
+        // the last byte may escape the next one.
         if is_plain_before & before.open != 0
             && bits(_mm256_or_si256(_mm256_or_si256(low_quotes, high_quotes), non_ascii)) == 0
             && block[63] != b'\\'
@@ -100,7 +102,7 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
     met
 }
 
-/// Returns each bit is whether so many bits as are at its place or below it are odd.
+/// Returns a word with a bit for each place, set if the number of bits at it and below it is odd.
 #[inline]
 #[target_feature(enable = "avx2,pclmulqdq")]
 fn odd(bits: u64) -> u64 {
@@ -109,8 +111,8 @@ fn odd(bits: u64) -> u64 {
     _mm_cvtsi128_si64(product).cast_unsigned()
 }
 
-/// Returns all bits of the bytes that are brackets, braces and colons; and of a control character, which is refused
-/// anyway.
+/// Returns a vector with all bits set in the bytes that are brackets, braces and colons; and in a control character,
+/// which is refused anyway.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn signs(bytes: __m256i) -> __m256i {
@@ -118,7 +120,7 @@ fn signs(bytes: __m256i) -> __m256i {
     _mm256_cmpeq_epi8(looked_up(&SIGNS, bytes), _mm256_or_si256(bytes, all(b' ')))
 }
 
-/// Returns a bit for each byte of a block that is this one.
+/// Returns a word with a bit for each byte of a block that equals `byte`.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn equal(low: __m256i, high: __m256i, byte: u8) -> u64 {
@@ -127,13 +129,13 @@ fn equal(low: __m256i, high: __m256i, byte: u8) -> u64 {
 
 /// Returns the faults of 32 bytes, those of characters that end in them included; 0 is no fault.
 ///
-/// This is Keiser's and Lemire's check ("Validating UTF-8 in less than one instruction per byte", 2021): all faults but
-/// one are seen in two neighbouring bytes, by three of their four halves. The one that is left is whether a third and a
-/// fourth byte are where the first one calls for them, and only there.
+/// This is Keiser's and Lemire's check ("Validating UTF-8 in less than one instruction per byte", 2021). All faults but
+/// one are seen in two neighbouring bytes, by three of their four halves. The one left is a third or fourth byte that
+/// is missing where the first one calls for it, or comes elsewhere.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn utf8_faults(previous: __m256i, bytes: __m256i) -> __m256i {
-    // Each lane's byte, or the one so many before it.
+    // Each lane of `first` has the byte before that of `bytes`.
     let cut = _mm256_permute2x128_si256(previous, bytes, 0x21);
     let first = _mm256_alignr_epi8(bytes, cut, 15);
     let two = _mm256_and_si256(
@@ -143,7 +145,7 @@ fn utf8_faults(previous: __m256i, bytes: __m256i) -> __m256i {
         ),
         looked_up(&SECOND_HIGH, high_halves(bytes)),
     );
-    // The highest bit is left where a byte at least so high stood two or three places before.
+    // The highest bit is left if the byte two or three places before begins a character of three or four bytes.
     let third = _mm256_subs_epu8(_mm256_alignr_epi8(bytes, cut, 14), all(0xe0 - 0x80));
     let fourth = _mm256_subs_epu8(_mm256_alignr_epi8(bytes, cut, 13), all(0xf0 - 0x80));
     let due = _mm256_and_si256(_mm256_or_si256(third, fourth), all(0x80));

@@ -5,7 +5,7 @@ use std::arch::{aarch64::*, is_aarch64_feature_detected};
 use super::{FIRST_HIGH, FIRST_LOW, SECOND_HIGH, SIGNS};
 use crate::json::blocks::{Before, Blocks, Met, WindowMarks, odd};
 
-/// That this processor has NEON.
+/// The proof that this processor has NEON.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::json) struct Vector(());
 
@@ -13,13 +13,13 @@ pub(in crate::json) struct Vector(());
 type Quarters = [uint8x16_t; 4];
 
 impl Vector {
-    /// Returns the proof, where it is true.
+    /// Returns the proof, if the processor has these instructions.
     #[inline]
     pub(in crate::json) fn detect() -> Option<Self> {
         is_aarch64_feature_detected!("neon").then_some(Self(()))
     }
 
-    /// Marks a window, by the bytes that are before it in the text.
+    /// Marks a window; `previous` are the bytes before it in the text.
     #[inline]
     pub(in crate::json) fn mark(
         self,
@@ -28,7 +28,8 @@ impl Vector {
         before: &mut Before,
         marks: &mut WindowMarks,
     ) -> Met {
-        // SAFETY: the function may be called where there are these instructions, and `self` was only made where they are.
+        // SAFETY: the function may be called where there are these instructions, and `self` was only made where they
+        // are.
         unsafe { mark(blocks, previous, before, marks) }
     }
 }
@@ -38,10 +39,10 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
     let mut before = *carried;
     let mut met = Met::default();
     let mut faults = vdupq_n_u8(0);
-    // The least byte of each lane, or a blank.
+    // The least byte that each lane had so far, or a blank.
     let mut least = vdupq_n_u8(b' ');
     let mut previous = load(previous.last_chunk().unwrap_or(&[0xff; 16]));
-    // Whether no character may be cut by the end of the block before.
+    // True if no character can be cut by the end of the block before.
     let mut is_plain_before = is_plain(previous);
     for (index, (block, strings)) in blocks.iter().zip(&mut marks.strings).enumerate() {
         let quarters = quarters(block);
@@ -49,8 +50,8 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
         least = vminq_u8(least, vminq_u8(vminq_u8(one, two), vminq_u8(three, four)));
         let quotes = quarters.map(|bytes| equal(bytes, b'"'));
         let all = any(quarters);
-        // Most text is ASCII in strings that neither begin nor end within the block: of that there is nothing to be told,
-        // unless its last byte may escape the next one.
+        // Most blocks are ASCII text of a string that neither begins nor ends within them. They have no marks, unless
+        // the last byte may escape the next one.
         if is_plain_before && before.open != 0 && vmaxvq_u8(vorrq_u8(any(quotes), all)) < 0x80 && block[63] != b'\\' {
             *strings = u64::MAX;
             before.escaped = 0;
@@ -78,15 +79,15 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
     met
 }
 
-/// Returns whether no character at the end of these bytes goes on in the next ones.
+/// Returns whether no character is cut by the end of these bytes.
 #[inline]
 #[target_feature(enable = "neon")]
 fn is_plain(bytes: uint8x16_t) -> bool {
     vgetq_lane_u32(vreinterpretq_u32_u8(bytes), 3) & 0x8080_8000 == 0
 }
 
-/// Returns all bits of the bytes that are brackets, braces and colons; and of a control character, which is refused
-/// anyway.
+/// Returns a vector with all bits set in the bytes that are brackets, braces and colons; and in a control character,
+/// which is refused anyway.
 #[inline]
 #[target_feature(enable = "neon")]
 fn signs(bytes: uint8x16_t) -> uint8x16_t {
@@ -94,7 +95,7 @@ fn signs(bytes: uint8x16_t) -> uint8x16_t {
     vceqq_u8(looked_up(&SIGNS, vandq_u8(bytes, vdupq_n_u8(0x0f))), vorrq_u8(bytes, vdupq_n_u8(b' ')))
 }
 
-/// Returns all bits of the bytes that are this one.
+/// Returns a vector with all bits set in the bytes that equal `byte`.
 #[inline]
 #[target_feature(enable = "neon")]
 fn equal(bytes: uint8x16_t, byte: u8) -> uint8x16_t {
@@ -107,7 +108,7 @@ fn any([one, two, three, four]: Quarters) -> uint8x16_t {
     vorrq_u8(vorrq_u8(one, two), vorrq_u8(three, four))
 }
 
-/// Returns a bit for each byte of a block, of which each has all bits or none.
+/// Returns a word with a bit for each byte of a block; each byte has all bits or none.
 #[inline]
 #[target_feature(enable = "neon")]
 fn bits(quarters: Quarters) -> u64 {
@@ -131,7 +132,7 @@ fn utf8_faults(previous: uint8x16_t, bytes: uint8x16_t) -> uint8x16_t {
         ),
         looked_up(&SECOND_HIGH, vshrq_n_u8(bytes, 4)),
     );
-    // The highest bit is left where a byte at least so high stood two or three places before.
+    // The highest bit is left if the byte two or three places before begins a character of three or four bytes.
     let third = vqsubq_u8(vextq_u8(previous, bytes, 14), vdupq_n_u8(0xe0 - 0x80));
     let fourth = vqsubq_u8(vextq_u8(previous, bytes, 13), vdupq_n_u8(0xf0 - 0x80));
     let due = vandq_u8(vorrq_u8(third, fourth), vdupq_n_u8(0x80));

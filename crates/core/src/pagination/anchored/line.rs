@@ -29,8 +29,8 @@ pub(super) struct Sight {
 }
 
 impl MarkLine {
-    /// Returns the marks of a position, in the direction of reading: at most [`Marks::PASSED`] of items that were served,
-    /// and [`Marks::AHEAD`] of others.
+    /// Returns the marks of a position, in the direction of reading: at most [`Marks::PASSED`] of items that were
+    /// served, and [`Marks::AHEAD`] of others.
     pub(super) fn new(marks: &Marks, way: Way) -> Self {
         let (mut served, mut ahead) = match way {
             Way::Forward => (marks.before.clone(), marks.after.clone()),

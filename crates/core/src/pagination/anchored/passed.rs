@@ -107,9 +107,10 @@ impl PassedItems {
     /// Items stand where the latest answer shows them. Items before the boundary that it does not show stay only if
     /// they may lie before the first, or after the last, of its items that were known: between two of these, an item is
     /// gone, or was moved, or others were put before it. Once the items around it were gone, its mark would lead to a
-    /// place that was never read. An item that was taken and now stands beyond the boundary leaves the page, and is
-    /// read again where it stands. An item that is not shown at all stays, for its neighbours may be the ones that were
-    /// moved. Test: `the_marks_are_those_of_what_the_latest_answer_shows`.
+    /// place that was never read: `regressions/marks-of-a-later-answer.txt`. An item that was taken and now stands
+    /// beyond the boundary leaves the page, and is read again where it stands. An item that is not shown at all stays,
+    /// because its neighbours may be the ones that were moved. Test:
+    /// `the_marks_are_those_of_what_the_latest_answer_shows`.
     pub(super) fn see(&mut self, view: View, cut: usize, order: &Order, marker: &Marker) -> Vec<Mark> {
         let (count, index) = (view.len(), self.views.len());
         let cut = cut.min(count);
@@ -165,8 +166,8 @@ impl PassedItems {
         left_out
     }
 
-    /// Takes items of the latest answer, from the boundary on. An item that is `known` is passed over, and so is an id that
-    /// the page has already. Returns the number of items passed.
+    /// Takes items of the latest answer, from the boundary on. An item that is `known` is passed over, and so is an id
+    /// that the page has already. Returns the number of items passed.
     pub(super) fn take(&mut self, order: &Order, known: impl Fn(&View, usize) -> bool) -> usize {
         let Some((index, view)) = self.views.iter().enumerate().next_back() else { return 0 };
         let ends = match self.way {

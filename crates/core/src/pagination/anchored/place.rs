@@ -168,7 +168,7 @@ fn chain(seen: &[Seen], set: u32, passed: usize) -> Option<Chain> {
 }
 
 /// Returns the place by the one mark nearest to the boundary, which may have moved: the core without
-/// [`Rule::MarksAreChained`].
+/// [`Rule::MarksAreChained`] (`regressions/without-marks-are-chained.txt`).
 fn newest(seen: &[Seen], passed: usize) -> Option<Place> {
     let served = seen.iter().filter(|seen| seen.rank < passed).max_by_key(|seen| seen.rank);
     let ahead = seen.iter().min_by_key(|seen| seen.rank);

@@ -131,8 +131,8 @@ impl MarkReader<'_> {
             if !self.request.paging.repeats_last_page {
                 return Err(Refusal::Stuck.into());
             }
-            // If the last page comes again past the end, the same items once more are the end. Read backward, they are the
-            // last page under another number, and the one before it is asked for.
+            // If the last page comes again past the end, the same items once more are the end. Read backward, they are
+            // the last page under another number, and the one before it is asked for.
             if seam.toward == Way::Backward {
                 let seam = found.and_then(|view| MarkSeam::new(&view, seam.toward, &self.request));
                 return match seam {

@@ -62,8 +62,8 @@ pub(super) struct MarkSearch {
 }
 
 impl MarkSearch {
-    /// Begins a search after a first answer, around `aim`, that did not show the place. `bound` is the number of items that
-    /// are looked at each way.
+    /// Begins a search after a first answer, around `aim`, that did not show the place. `bound` is the number of items
+    /// that are looked at each way.
     pub(super) fn new(aim: u64, covered: Covered, bound: u64) -> Self {
         let area = Area { aim, from: aim, to: aim, left_done: false, right_done: false };
         let mut search =

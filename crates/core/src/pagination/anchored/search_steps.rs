@@ -40,8 +40,8 @@ impl MarkReader<'_> {
             return self.look_beyond(way);
         }
         let (total, end) = (view.answer.total.map(|total| total.value), self.covered(view));
-        // If the last answer was empty, the search begins at the last one that had items; only by offset, because under a
-        // silent cap a page is another page.
+        // If the last answer was empty, the search begins at the last one that had items; only by offset, because under
+        // a silent cap a page is another page.
         let nearest = sightings.last_with_items().filter(|_| self.request.paging.family == Family::Offset);
         let begin = nearest.filter(|_| view.is_empty()).map_or(end, |view| self.covered(view));
         let mut search = MarkSearch::new(self.stand.offset, begin, u64::from(self.request.terms.search_items));
@@ -155,8 +155,8 @@ impl MarkReader<'_> {
         let Landmark::Marks(sightings) = &mut self.boundary else { return Err(self.lost()) };
         match sightings.decide() {
             Some(decision) if left > 0 => {
-                // Few marks are left: the items around them are looked at once more, beyond the reach of the search too. Test:
-                // `marks_that_a_search_missed_are_seen_beside_those_it_found`.
+                // Few marks are left: the items around them are looked at once more, beyond the reach of the search
+                // too. Test: `marks_that_a_search_missed_are_seen_beside_those_it_found`.
                 (self.stand.offset, self.effort.closer) = (sightings.offset(&decision), 1);
                 sightings.look_closer();
                 Ok(MarkTurn::Window)

@@ -314,7 +314,7 @@ impl Sightings {
             return false;
         }
         let seen = self.seen_in(index);
-        // Test: `two_that_moved_together_do_not_decide_while_the_others_are_unseen`.
+        // Test: `two_marks_that_moved_together_do_not_decide_while_the_others_are_unseen`.
         let in_pair = |sight: &&Sight| {
             let at = self.along(sight.place as u64);
             seen.iter().any(|next| next.rank == sight.rank + 1 && next.at == at + 1)

@@ -1,4 +1,4 @@
-//! Walks over small lists of which nobody says how they are sorted. What changes at random is the simulator's.
+//! Walks over small lists without a declared order. Random changes are the simulator's part.
 
 mod amid;
 
@@ -21,7 +21,7 @@ use crate::json::Span;
 
 const FAMILIES: [Family; 2] = [Family::Offset, Family::Page];
 
-/// Makes marks of bytes, other ones with another key.
+/// Makes marks of bytes; another key gives other marks.
 fn marker(key: u64) -> Marker {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     Marker::new(move |bytes| Mark::of(bytes.iter().fold(key ^ 0xcbf2_9ce4_8422_2325, |hash, byte| step(hash, *byte))))
@@ -31,19 +31,19 @@ fn start() -> Target {
     Target { position: Position::Start, hint: Hint::default() }
 }
 
-/// Items, as they are written, and how they are asked for.
+/// A list of items as they are written, and the behaviour of its upstream.
 struct List {
-    /// Each the raw id, if it has one, and the rest of its bytes.
+    /// The raw id of each item, if it has one, and the rest of its bytes.
     items: Vec<(Option<String>, String)>,
     cap: u32,
     total: bool,
-    /// By so many items the total is too high.
+    /// The number of items by which the total is too high.
     overcount: u64,
-    /// Whatever is asked for, the first items come.
+    /// True if every request gets the first items.
     ignores: bool,
-    /// Every so many items are left out of an answer after the limit, and nothing says so.
+    /// Every item with such a number is left out of an answer after the limit, undeclared.
     hides_each: Option<usize>,
-    /// Before the second answer for a page so many items come to the head.
+    /// The number of items that come to the head before the second answer for a page.
     arrivals: u32,
     profile: UpstreamProfile,
     /// The number of requests that the last page took.
@@ -332,7 +332,7 @@ fn amid(before: &[u32], after: &[u32], offset: u64) -> Target {
 }
 
 #[test]
-fn two_that_moved_past_the_others_do_not_decide_where_those_may_stand_beside_them() {
+fn two_marks_that_moved_past_unseen_ones_do_not_decide() {
     // 13 and 14 went on, and stand where they are believed to be.
     let list = [8, 1, 2, 4, 5, 7, 12, 11, 9, 3, 13, 14, 10, 6];
     for family in FAMILIES {
@@ -564,7 +564,8 @@ fn items_that_are_hidden_without_a_word_end_no_list() {
                         delivered.extend(texts(&page));
                         target.clone_from(&page.next);
                     }
-                    // Nothing shows what is beside the place, or it takes more requests than a page has: that is no end.
+                    // Nothing shows what is beside the place, or it takes more requests than a page has: that is no
+                    // end.
                     Err(Refusal::PositionLost { .. } | Refusal::BudgetExceeded) => {
                         refused += 1;
                         break;

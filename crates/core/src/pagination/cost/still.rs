@@ -1,5 +1,5 @@
-//! A list that holds still, at an upstream that does what its dialect says. Item *n* has the id *n*; so many of them as
-//! a run has share their strong keys, and the upstream gives these in another sequence with every answer.
+//! A list that does not change, at an upstream that does as its dialect declares. Item *n* has the id *n*. The items of
+//! a run share their strong keys, and the upstream gives them in another sequence with every answer.
 
 use std::{cell::Cell, fmt::Write as _, ops::Range, sync::Arc};
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// The list.
+/// The list and its upstream.
 #[derive(Debug)]
 pub(super) struct Still {
     pub(super) items: u64,
@@ -59,7 +59,7 @@ impl Still {
         self.says.contains(&Said::Total)
     }
 
-    /// Returns the place right after an item, the last of its run, as the cursor of a page that ends with it says it.
+    /// Returns the place right after an item, the last of its run, as the cursor of a page that ends with it.
     pub(super) fn after(&self, item: u64) -> Option<Target> {
         let position = match self.order.declared {
             true => Position::After(self.anchor(item)?),
@@ -68,8 +68,7 @@ impl Still {
         Some(Target { position, hint: self.hint(item + 1) })
     }
 
-    /// Returns the place right before an item, the first of its run, as the cursor of a page that begins with it says
-    /// it.
+    /// Returns the place right before an item, the first of its run, as the cursor of a page that begins with it.
     pub(super) fn before(&self, item: u64) -> Option<Target> {
         let position = match self.order.declared {
             true => Position::Before(self.anchor(item)?),
@@ -145,7 +144,8 @@ impl Still {
         }
     }
 
-    /// Tokens are the numbers of the items that they lead to, or of those beside which an item leads.
+    /// Returns the answer to a token. A token is the number of the item that it leads to, or beside which it leads if
+    /// the dialect pages by item.
     fn by_token(&self, fetch: &TokenFetch) -> Answer {
         let size = u64::from(fetch.size.0.min(self.honours()));
         let tokens = self.paging.tokens;
@@ -174,7 +174,7 @@ impl Still {
         answer
     }
 
-    /// Returns the items that pass a filter: they are neighbours, for all keys grow with the item's number.
+    /// Returns the items that pass a filter. They are neighbours, because all keys ascend with the item's number.
     fn passing(&self, filter: &Filter) -> Range<u64> {
         let all = 0..self.items;
         match filter {
@@ -208,7 +208,7 @@ impl Still {
         }
     }
 
-    /// Returns these items of the list, as a form of it gives them.
+    /// Returns an answer with these items, in a form of the list.
     fn show(&self, range: Range<u64>, listing: &Listing) -> Answer {
         let count = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
         let (strong, columns) = (self.order.strong.len(), self.order.columns());
@@ -238,7 +238,7 @@ impl Still {
         shown
     }
 
-    /// Returns the item of a run at a place in this answer, where the upstream does not order ties.
+    /// Returns the item at a place in this answer: within a run whose ties are unordered, another one with each answer.
     fn shuffled(&self, place: u64) -> u64 {
         if self.order.ties == Ties::Ordered {
             return place;

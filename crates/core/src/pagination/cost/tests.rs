@@ -34,7 +34,7 @@ fn fixed(size: u32) -> Paging {
     Paging::new(Family::Page, Sizes::Fixed(size))
 }
 
-/// Every limit, at every place of a list of every length that matters.
+/// Computes the cost of every limit, at every place of a list of every length that matters.
 fn everywhere(shape: &CostShape, limit: u32) -> Cost {
     let cap = u64::from(shape.cap());
     let mut all = Cost::default();
@@ -97,7 +97,7 @@ fn a_budget_that_a_page_needs_is_a_budget_that_fills_it() {
 }
 
 #[test]
-fn pages_of_ten_at_a_time() {
+fn every_limit_up_to_the_largest_keeps_the_budget() {
     let shape = CostShape::new(&request(fixed(10)), false, vec![Said::Total]);
     assert!(shape.cost(30).exceeds_budget(), "pages of 30 go back in 9 requests");
     let largest = shape.largest(100, |cost| !cost.exceeds_budget());
@@ -144,7 +144,7 @@ fn runs_of_equal_keys_walk_up_to_a_length() {
 #[test]
 fn an_end_among_hidden_items_is_read_where_the_count_says_that_there_is_something() {
     let hidden = Paging { hidden: true, ..free(Family::Offset, 100) };
-    // A cursor of an item remembers no size that was honoured: what is read near the end is read in small answers.
+    // An item cursor carries no size that was honoured: near the end, a page is read in small answers.
     let shape = CostShape::new(&request(hidden), false, vec![Said::Total]).without_budget();
     for limit in [20, 99, 100] {
         let cost = shape.cost(limit);

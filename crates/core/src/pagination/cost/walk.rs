@@ -1,4 +1,4 @@
-//! Pages of one limit, read of one list at rest by the machines that serve.
+//! Pages of one limit, read from one list at rest by the procedures that serve pages.
 
 use std::sync::Arc;
 
@@ -27,9 +27,9 @@ impl CostWalk<'_> {
         let middle = items / 2 / cap * cap;
         let steps = match self.shape.paging.family {
             Family::Token => return Vec::new(),
-            // A slice begins anywhere.
+            // A slice can begin at any offset.
             Family::Offset => vec![0],
-            // Where a page may begin in those of the upstream, and where it ends in them.
+            // The offsets within an upstream page at which a page may begin, and those at which it may end.
             Family::Page => {
                 let ends = [0, 1, 2].map(|past| limit.div_ceil(cap) * cap + cap + past - limit);
                 let mut steps: Vec<u64> =
@@ -39,13 +39,13 @@ impl CostWalk<'_> {
                 steps
             }
         };
-        // Near the end a page may just fill the list, or leave one item.
+        // Near the end a page may just reach the end, or leave one item.
         let near = items - limit.min(items - 2);
         let before_end = [2, 3, 4, 5, 6, 7].map(|left| items - left.min(items));
         steps.into_iter().map(|step| middle + step).chain([near - 2, near - 1, near]).chain(before_end).collect()
     }
 
-    /// Returns the first page and the next; the last and the one before it, where a link leads there.
+    /// Returns the cost of the first page and the next, and of the last and the one before it, if a link leads there.
     pub(super) fn at_ends(&self) -> Cost {
         let at = |position| Target { position, hint: Hint::default() };
         let cost = self.from(&at(Position::Start), UpstreamProfile::default(), 2);
@@ -55,7 +55,7 @@ impl CostWalk<'_> {
         cost.and(Cost { first: 0, inner: 0, last: from_end.most(), ..from_end })
     }
 
-    /// Pages over runs of equal keys, from the end of one on and from the start of another back.
+    /// Returns the cost of pages over runs of equal keys, from the end of one on and from the start of another back.
     pub(super) fn over_runs(&self, run: u64) -> Cost {
         let pages = u32::try_from(run / u64::from(self.limit)).unwrap_or(u32::MAX).saturating_add(3);
         let targets = [self.still.after(run - 1), self.still.before(3 * run)];
@@ -66,11 +66,11 @@ impl CostWalk<'_> {
         costs.fold(Cost::default(), Cost::and)
     }
 
-    /// Returns the page after an item and the one before it, as cursors lead there that remember the place.
+    /// Returns the cost of the page after an item and of the one before it, by cursors that carry the right place.
     pub(super) fn around(&self, item: u64) -> Cost {
         let targets = [self.still.after(item), self.still.before(item)];
         let costs = targets.into_iter().flatten().flat_map(|target| {
-            // A cursor of an item says nothing of the sizes that its walk has seen filled.
+            // An item cursor carries no sizes that a walk has seen filled.
             let unsure = self.from(&target, UpstreamProfile::default(), 1);
             let unsure = Cost { first: 0, inner: 0, last: unsure.most(), ..unsure };
             [self.from(&self.sure(target), UpstreamProfile::default(), 1), unsure]
@@ -78,14 +78,14 @@ impl CostWalk<'_> {
         costs.fold(Cost::default(), Cost::and)
     }
 
-    /// Returns a target whose walk has seen the sizes filled that the upstream honours.
+    /// Returns a target of a walk that has seen all sizes filled that the upstream honours.
     fn sure(&self, mut target: Target) -> Target {
         target.hint.honoured = self.still.honours();
         target
     }
 
-    /// Returns the cost by token, where only the start can be asked for: a first page of another size moves those after
-    /// it.
+    /// Returns the cost of pages by token. Only the start can be asked for, so first pages of several sizes move the
+    /// pages after them.
     pub(super) fn by_token(&self, cap: u64) -> Cost {
         let mut cost = Cost::default();
         if self.shape.paging.family != Family::Token {
@@ -104,7 +104,7 @@ impl CostWalk<'_> {
         cost
     }
 
-    /// Reads so many pages from a target on, and one back where that meets the end.
+    /// Returns the cost of `pages` pages from a target on, and of one back from the end if that is met.
     fn from(&self, target: &Target, mut profile: UpstreamProfile, pages: u32) -> Cost {
         let mut cost = Cost::default();
         let mut target = target.clone();
@@ -131,7 +131,7 @@ impl CostWalk<'_> {
         cost
     }
 
-    /// Reads a page whose place matters, and not the page after it.
+    /// Returns the cost of a single page at a target.
     fn one(&self, target: Target, profile: UpstreamProfile) -> Cost {
         match self.page(self.request(target, profile)) {
             Ok(page) => Cost { inner: page.notes.requests, ..Cost::default() },
@@ -159,7 +159,7 @@ impl CostWalk<'_> {
 
     fn page(&self, request: PageRequest) -> Result<Page, Refusal> {
         let mut step = resolve(request);
-        // Every turn spends budget, so this ends.
+        // The loop ends: every turn spends budget.
         loop {
             step = match step {
                 Step::Fetch(fetches, pending) => {
@@ -172,7 +172,7 @@ impl CostWalk<'_> {
     }
 }
 
-/// Returns the target as a cursor says it that holds ids alone.
+/// Returns the target as a cursor that holds ids alone names it.
 fn by_id(target: Target) -> Target {
     let pivot = |id| Pivot { id, fingerprint: None };
     let position = match target.position {

@@ -125,10 +125,12 @@ pub(in crate::pagination) fn confirm(
     ledger: &Ledger,
 ) -> Confirmed {
     // Under a cap, a page of another size stands before the place that its number names, and so does the page after it:
-    // neither shows the edge. Test: `an_edge_that_begins_before_its_place_confirms_nothing`. A last page that comes again
-    // begins before its place too, and proves nothing about the list beyond: `regressions/an-edge-among-hidden-rows.txt`.
+    // neither shows the edge. Test: `an_edge_that_begins_before_its_place_confirms_nothing`. A last page that comes
+    // again begins before its place too, and proves nothing about the list beyond:
+    // `regressions/an-edge-among-hidden-rows.txt`.
     let is_before = begins_before(&edge, came.at_edge.as_ref(), terms.order);
-    // An answer from beyond stands there if it has a new item or is the last page once more; else it is such a page too.
+    // An answer from beyond stands there if it has a new item or is the last page once more; else it is such a page
+    // too.
     let is_beside = |beyond: &Answer| {
         let came_first =
             |item| rows::relate(beyond, terms.order, item, came.first.as_ref()?).map(|it| it.whole.is_eq());
@@ -140,6 +142,8 @@ pub(in crate::pagination) fn confirm(
         _ if is_elsewhere && !ledger.repeats() => Witness::None,
         // The list goes on: a cap, or a limit of bytes or time, made the answer short.
         Ordering::Greater => Witness::None,
+        // An edge that begins before its place is one reading alone: among hidden rows it is no last page that comes
+        // again.
         Ordering::Equal if beyond.is_some() && !is_before => Witness::SameAndNothingBeyond,
         Ordering::Equal => Witness::Same,
         // Test: `an_edge_without_the_last_item_that_came_confirms_no_end`.

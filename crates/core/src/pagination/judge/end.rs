@@ -96,8 +96,8 @@ pub(in crate::pagination) enum Witness {
     SameAndNothingBeyond,
 }
 
-/// The comparison of the offsets at which answers by number, of one page and of the one that its cursor is from, show an
-/// item.
+/// The comparison of the offsets at which answers by number, of one page and of the one that its cursor is from, show
+/// an item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::pagination) enum PlaceAgreement {
     /// No item is in two of them.
@@ -148,16 +148,16 @@ impl End {
     /// rows are hidden after the limit, and answers are cut by bytes and by time:
     ///
     /// - a claim in the same answer that no item follows (an exact total of just what was reached, a flag, a missing
-    ///   link), against a size that the walk has seen honoured: `checked` where only the first answer of the walk filled
-    ///   such a size, because a first page may have more items than a cap lets through elsewhere; where nothing but a
-    ///   size that an earlier page saw shows that a page stands where its number says; and where two answers show an
-    ///   item at different offsets;
+    ///   link), against a size that the walk has seen honoured: `checked` where only the first answer of the walk
+    ///   filled such a size, because a first page may have more items than a cap lets through elsewhere; where nothing
+    ///   but a size that an earlier page saw shows that a page stands where its number says; and where two answers show
+    ///   an item at different offsets;
     /// - an exact total of just the items that came from the very start: `checked`, because a cap that the walk has not
     ///   met may let through as many as a stale count tells of. Elsewhere in the list this would not do: under a silent
     ///   cap a page stands before its expected place;
     /// - or the answers to a confirmation ([`Witness`]): `checked`, because answers that are cut by bytes, or leave out
-    ///   hidden rows, can be cut alike (test: `an_end_that_only_other_answers_show_is_checked`). They overrule a count of
-    ///   more, because counts of rows that no client is shown are common. They don't overrule a flag of the slice.
+    ///   hidden rows, can be cut alike (test: `an_end_that_only_other_answers_show_is_checked`). They overrule a count
+    ///   of more, because counts of rows that no client is shown are common. They don't overrule a flag of the slice.
     ///
     /// An end that a count places, where answers are taken as they come (`Evidence::unchecked`), is `checked` as well.
     ///
@@ -183,13 +183,16 @@ impl End {
         // `a_count_below_what_came_ends_nothing`.
         let over_is_said =
             answer.more == Some(false) || answer.total.is_some_and(|total| total.exact && total.value == reached);
+        // A count, or a flag that is computed from one, may be older than the slice:
+        // `regressions/without-counts-only-aim.txt`.
         if (paging.end == EndEvidence::Flag && answer.more == Some(false))
             || (over_is_said && !holds(Rule::CountsOnlyAim))
         {
             return Self::ENDS;
         }
         if paging.hidden {
-            // A short answer may be one whose other items are hidden. Test: `statuses_empty_answers_and_hidden_items_end_nothing`.
+            // A short answer may be one whose other items are hidden. Test:
+            // `statuses_empty_answers_and_hidden_items_end_nothing`.
             return Self::GOES_ON;
         }
         let used = answer.size.unwrap_or(u32::MAX).min(slice.size().0);
@@ -199,13 +202,15 @@ impl End {
         }
         let more_is_shown = paging.end == EndEvidence::Flag && answer.more == Some(true);
         let more_is_said = answer.more == Some(true) || answer.total.is_some_and(|total| total.value > reached);
-        // Test: `shortness_alone_ends_nothing_unless_the_dialect_vouches_for_sizes`.
+        // A silent cap makes answers short too: `regressions/without-short-proves-nothing.txt`. Test:
+        // `shortness_alone_ends_nothing_unless_the_dialect_vouches_for_sizes`.
         if !more_is_said && (paging.end == EndEvidence::ShortPage || !holds(Rule::ShortProvesNothing)) {
             return Self::ENDS;
         }
         // A fixed size can't be chosen, and no cap lowers it.
         let is_fixed = matches!(paging.sizes, Sizes::Fixed(_));
         let is_below = |size: u32| count < used.min(size) as usize;
+        // Under a cap, a page by number stands before the place that its number says, and a count seems to end it.
         // Test: `a_count_ends_no_page_that_only_a_size_of_the_first_page_places`.
         let is_placed = match belief.places {
             PlaceAgreement::Unseen => {
@@ -215,7 +220,8 @@ impl End {
             PlaceAgreement::Agree => true,
             PlaceAgreement::Differ => false,
         };
-        // Test: `a_count_ends_no_list_by_a_size_that_the_first_answer_alone_filled`.
+        // A first answer may have more items than a cap lets through elsewhere. Test:
+        // `a_count_ends_no_list_by_a_size_that_the_first_answer_alone_filled`.
         let is_size_sure = from_start || is_fixed || is_below(belief.honoured.size_beyond_start());
         match belief.witness {
             _ if over_is_said && !more_is_said && is_below(belief.honoured.size()) => {
@@ -224,6 +230,8 @@ impl End {
             // Two readings that agree overrule a count of more. Test:
             // `an_end_that_two_answers_show_is_the_end_whatever_a_count_says`.
             Witness::SameAndNothingBeyond if !more_is_shown && is_below(belief.honoured.size_now()) => Self::seen(true),
+            // Caps change: the size must be one that this page has shown. Test:
+            // `a_second_answer_confirms_an_end_only_below_a_size_that_this_page_has_shown`.
             Witness::Same if is_below(belief.honoured.size_now()) && !more_is_said => Self::seen(true),
             _ if from_start && answer.total.is_some_and(|total| total.exact && total.value == count as u64) => {
                 Self::seen(true)

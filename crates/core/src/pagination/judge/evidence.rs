@@ -466,6 +466,7 @@ impl Evidence {
 /// Returns whether ties are used as whole runs.
 #[must_use]
 pub(in crate::pagination) fn loose(order: &Order) -> bool {
+    // Items that look equal come in any order. Test: `rows_that_look_equal_at_a_coarse_grain_are_one_run`.
     let coarse = |key: &SortKey| key.grain.is_some();
     holds(Rule::RunsAreClosed)
         && !order.strong.is_empty()
@@ -512,6 +513,7 @@ pub(super) fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, bel
         |total: u64| (paging.repeats_last_page && total <= begins) || (is_cut && total < begins.saturating_add(count));
     let counted = answer.total.filter(|total| total.exact && is_last(total.value));
     let last_page = counted.map_or(u64::MAX, |total| total.value.saturating_sub(count));
+    // An answer may name any offset. Test: `an_echo_that_lies_neither_skips_nor_ends`.
     let believed = believed.min(begins);
     (Offset(believed.min(last_page)).believed().0, last_page < believed)
 }

@@ -27,8 +27,8 @@ pub(in crate::pagination) struct Ledger {
     recounted: bool,
     /// True if past the end the last page comes again, as its dialect declares or as was seen.
     repeats: bool,
-    /// The item that the cursor names, and the first and the last item of each answer by page that tells an exact total.
-    /// The budget of requests bounds them.
+    /// The item that the cursor names, and the first and the last item of each answer by page that tells an exact
+    /// total. The budget of requests bounds them.
     edges: Vec<Edge>,
     /// The comparison of the offsets at which answers show one item.
     places: PlaceAgreement,
@@ -48,7 +48,8 @@ struct Edge {
 }
 
 impl Edge {
-    /// Returns the item that a cursor names, at the place where the walk's earlier page had it, if that page had a total.
+    /// Returns the item that a cursor names, at the place where the walk's earlier page had it, if that page had a
+    /// total.
     fn of_target(target: &Target) -> Option<Self> {
         let (id, offset) = match &target.position {
             Position::After(anchor) => (&anchor.id, target.hint.offset.0.checked_sub(1)?),
@@ -77,8 +78,8 @@ impl Ledger {
     /// Opens the ledger of a page at a target, whose hint has the sizes that the walk has seen honoured.
     pub(in crate::pagination) fn new(target: &Target, paging: &Paging) -> Self {
         let hint = &target.hint;
-        // The walk of a cursor that is no farther from its end of the list than the largest size may have seen only its first
-        // answer, which may have more items than others. Test:
+        // The walk of a cursor that is no farther from its end of the list than the largest size may have seen only its
+        // first answer, which may have more items than others. Test:
         // `a_count_ends_no_list_by_a_size_that_the_first_answer_alone_filled`.
         let beyond_start = if hint.offset.0 > u64::from(hint.honoured) { hint.honoured } else { 0 };
         Self {
@@ -269,7 +270,8 @@ mod tests {
         assert_eq!(end_after(KeyValue::Text(b"e".as_slice().into()), 10, 13, false, &texts), (true, true));
         // It was there.
         assert_eq!(end_after(number("9"), 13, 13, false, &numbers), (true, false));
-        // The list has grown, the offset counts from the other end, or the item is not in the answer: nothing is compared.
+        // The list has grown, the offset counts from the other end, or the item is not in the answer: nothing is
+        // compared.
         assert_eq!(end_after(number("9"), 10, 10, false, &numbers), (true, true));
         assert_eq!(end_after(number("9"), 10, 13, true, &numbers), (true, true));
         assert_eq!(end_after(number("4"), 5, 13, false, &numbers), (true, true));

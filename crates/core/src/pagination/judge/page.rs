@@ -82,8 +82,8 @@ pub struct PageNotes {
 
 /// A page of items in order.
 ///
-/// Its facts can be read by everyone and are set where the page is made, in the judge: no estimate of a strategy adds an
-/// item, leaves one out, or says that the list ends.
+/// Its facts can be read by everyone and are set where the page is made, in the judge: no estimate of a strategy adds
+/// an item, leaves one out, or says that the list ends.
 #[derive(Clone, Debug)]
 pub struct Page {
     facts: PageFacts,
@@ -216,8 +216,8 @@ impl Page {
         self
     }
 
-    /// Returns a page of the flipped list as one of the list: its items, its neighbours and its edges are turned round. A
-    /// place counted from the start of one list is a place counted from the end of the other.
+    /// Returns a page of the flipped list as one of the list: its items, its neighbours and its edges are turned round.
+    /// A place counted from the start of one list is a place counted from the end of the other.
     pub(in crate::pagination) fn turned(mut self) -> Self {
         let facts = &mut self.facts;
         let counted = facts.total.filter(|total| total.exact).map(|total| total.value);

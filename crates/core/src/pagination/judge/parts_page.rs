@@ -175,10 +175,12 @@ impl PartsPage {
     ///
     /// # Errors
     ///
-    /// [`NotShown`] where the part does not begin at or before the place that the page has reached, or does not lead beyond
-    /// it.
+    /// [`NotShown`] where the part does not begin at or before the place that the page has reached, or does not lead
+    /// beyond it.
     fn follow(&mut self, asked: PartQuestion<'_>, part: &Page) -> Result<(Level, PlaceByKeys), NotShown> {
         let ties = if asked.by_id { Ties::Ordered } else { self.order.ties };
+        // A filtered list that is taken for the whole one, or ties that are taken for ordered, would make a page exact
+        // that is not.
         if part.held_to != Some(ListHeldTo { is_filtered: asked.filter.is_some(), ties }) {
             return Err(NotShown);
         }
@@ -191,8 +193,8 @@ impl PartsPage {
         let from = match asked.position {
             Position::After(anchor) => PlaceByKeys::beside(anchor, Side::After),
             Position::Start | Position::At(Offset(0)) if asked.filter.is_none() => PlaceByKeys::edge(Side::Before),
-            // A part that is read from its start must begin where the page has got to, or at the item that comes next: the
-            // stretches below are followed from there.
+            // A part that is read from its start must begin where the page has got to, or at the item that comes next:
+            // the stretches below are followed from there.
             Position::Start | Position::At(Offset(0)) => {
                 if let Some(next) = self.shown_after() {
                     self.reached = next;
@@ -205,6 +207,7 @@ impl PartsPage {
             Some(stretches) => FilterStretch::lead(stretches, &from, &self.order),
             None => PlaceByKeys::edge(Side::After),
         };
+        // If a part was left out, the next one does not begin at or before the place that the page has reached.
         let begins = from.is_within(&self.reached, &self.order) && !to.is_within(&self.reached, &self.order);
         if begins || !rules::holds(Rule::FiltersAreProven) { Ok((level, to)) } else { Err(NotShown) }
     }
@@ -250,16 +253,16 @@ impl PartsPage {
                 {
                     Level::Exact
                 }
-                // The items of other alternatives are let through by filters that no answer has shown to be understood. Test:
-                // `an_alternative_that_shows_the_anchor_proves_nothing_of_the_others`.
+                // The items of other alternatives are let through by filters that no answer has shown to be understood.
+                // Test: `an_alternative_that_shows_the_anchor_proves_nothing_of_the_others`.
                 _ => Level::Checked,
             });
         }
         // Neither the anchor nor anything after it: the end of the list, or a filter that lets nothing through.
         let shows_nothing = part.items.is_empty();
-        // A filter that lets the anchor's own value through, and shows neither the anchor nor an item with that value, may
-        // compare by the date alone, or in another time zone. Only the whole list tells that from an anchor that was
-        // deleted (`a_filter_of_alternatives_that_shows_no_anchor_is_not_trusted`).
+        // A filter that lets the anchor's own value through, and shows neither the anchor nor an item with that value,
+        // may compare by the date alone, or in another time zone. Only the whole list tells that from an anchor that
+        // was deleted (`a_filter_of_alternatives_that_shows_no_anchor_is_not_trusted`).
         let may_compare_otherwise = has_equals && rules::holds(Rule::FiltersAreProven);
         (!shows_nothing && !may_compare_otherwise).then_some(Level::Checked)
     }

@@ -33,6 +33,7 @@ impl Evidence {
     ) -> Result<Self, Unjoined> {
         let mut parts = Vec::with_capacity(readings.len());
         for (first, again) in readings {
+            // Test: `a_page_that_is_the_same_at_its_two_ends_alone_is_another_one`.
             if !first.same_items(&again) {
                 return Err(Unjoined::Changed(Box::new(again)));
             }
@@ -43,7 +44,8 @@ impl Evidence {
         parts.sort_by_key(|(part, _)| part.slice.begins());
         if parts.windows(2).any(|pair| !pair[0].1 && !pair[1].1) {
             // An item that leaves one of two neighbours draws the first item of the next one into it, unseen:
-            // `regressions/a-chain-of-hidden-rows.txt`. Test: `a_seam_beside_no_slice_that_is_read_twice_joins_nothing`.
+            // `regressions/a-chain-of-hidden-rows.txt`. Test:
+            // `a_seam_beside_no_slice_that_is_read_twice_joins_nothing`.
             return Err(Unjoined::Apart);
         }
         let is_adrift = |three: &[(Self, bool)]| !three[0].1 && !three[2].1 && three[1].0.is_loose_run(order);
@@ -65,8 +67,8 @@ fn join_all(mut parts: Vec<Evidence>, order: &Order, ledger: &Ledger) -> Option<
     }
     let totals = parts.iter().filter_map(|part| part.answer.total).filter(|total| total.exact);
     if totals.clone().zip(totals.skip(1)).any(|(one, other)| one.value != other.value) {
-        // The answers are of two states, or of replicas of which one lags: two equal readings of one slice prove nothing
-        // about the items in between. Test: `replicas_of_which_one_lags_leave_nothing_out`.
+        // The answers are of two states, or of replicas of which one lags: two equal readings of one slice prove
+        // nothing about the items in between. Test: `replicas_of_which_one_lags_leave_nothing_out`.
         return None;
     }
     let mut steps = Vec::with_capacity(parts.len());
@@ -162,8 +164,8 @@ mod tests {
         }
     }
 
-    /// A run of three items lies over three slices. A deletion before the run, and another sequence of its items, leave the
-    /// slice in the middle as it was, and the run's first item in no slice.
+    /// A run of three items lies over three slices. A deletion before the run, and another sequence of its items, leave
+    /// the slice in the middle as it was, and the run's first item in no slice.
     #[test]
     fn a_slice_within_one_run_pins_no_seam() {
         let order = Order::declared(vec![SortKey::ascending("rank")], SortKey::ascending("id"), Ties::Unordered);

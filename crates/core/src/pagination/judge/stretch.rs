@@ -12,8 +12,8 @@ use crate::pagination::{
     rules::{self, Rule},
 };
 
-/// A place between items: right before, or right after, all items with these leading keys. Without keys: the start, or the
-/// end, of the list.
+/// A place between items: right before, or right after, all items with these leading keys. Without keys: the start, or
+/// the end, of the list.
 #[derive(Clone, Debug)]
 pub(super) struct PlaceByKeys {
     keys: Vec<KeyValue>,
@@ -31,8 +31,8 @@ impl PlaceByKeys {
         Self { keys: anchor.keys.iter().chain([&anchor.id]).cloned().collect(), side }
     }
 
-    /// Returns the place before all items with the strong keys of an item; before the item itself where the id is the whole
-    /// order.
+    /// Returns the place before all items with the strong keys of an item; before the item itself where the id is the
+    /// whole order.
     pub(super) fn before_run_of(anchor: &Anchor) -> Self {
         match anchor.keys.is_empty() {
             true => Self::beside(anchor, Side::Before),

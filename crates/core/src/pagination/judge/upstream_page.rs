@@ -131,9 +131,11 @@ impl UpstreamPage {
     #[must_use]
     pub(in crate::pagination) fn lead(&self, way: Way, tokens: Tokens, end: EndEvidence) -> Lead {
         let asked_so = self.asked.way == way;
+        // No item comes before the first page.
         if way.is_backward() && self.asked.token.is_none() {
             return Lead::Edge;
         }
+        // Test: `a_list_by_token_ends_where_the_upstream_says_so`.
         if asked_so && if tokens.ends_empty { self.is_empty() } else { self.answer.more == Some(false) } {
             return Lead::Edge;
         }
@@ -283,8 +285,8 @@ impl UpstreamPage {
         let from = self.partition(|index| Some(relation(index)? == Ordering::Less))?;
         let to = self.partition(|index| Some(relation(index)? != Ordering::Greater))?;
         let (before, through) = if way.is_backward() { (self.len() - to, self.len() - from) } else { (from, to) };
-        // Unordered ties may come in another sequence each time. If more are in view than were served, some of those before
-        // the anchor may be unserved. Test: `a_run_that_shows_more_than_was_served_leaves_its_seam_open`.
+        // Unordered ties may come in another sequence each time. If more are in view than were served, some of those
+        // before the anchor may be unserved. Test: `a_run_that_shows_more_than_was_served_leaves_its_seam_open`.
         let more_than_served = loose && through - before > run as usize;
         let known = |count, basis| Some(Passed { count, basis, amid_ties: count < through || more_than_served });
         if from == to || !loose {

@@ -13,8 +13,8 @@ use crate::pagination::{
     rows,
 };
 
-/// Returns the number of items that a filter lets through, from the first key of the item at a place on up to that
-/// item, and whether the answer shows where they begin.
+/// Returns the number of items that a filter from the first key of the item at a place lets through up to that item,
+/// itself included, and whether the answer shows the first of them.
 pub(super) fn count(answers: &[Answer], order: &Order, place: ItemPlace, side: Side) -> (u32, bool) {
     if order.strong.is_empty() {
         return (1, true);

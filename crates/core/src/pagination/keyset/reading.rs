@@ -1,4 +1,5 @@
-//! A page read from one part of the list after the other, each proven to its end before the next one counts.
+//! A page that is read from one part of the list after the other. Each part is proven to its end before the next one
+//! counts.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -27,27 +28,27 @@ struct Reading {
     request: Box<PageRequest>,
     /// The number of requests that were made before this reading.
     before: u32,
-    /// The page was to be read from the whole list.
+    /// True if the page was to be read from the whole list, not by filters.
     is_of_the_whole: bool,
-    /// The page is read from the whole list, without regard for runs.
+    /// True if the page is now read from the whole list, and runs are not read by themselves.
     gave_up: bool,
     /// The part that is read, and those after it.
     part: Part,
     rest: VecDeque<Part>,
-    /// The number of items that are wanted of the part that is read, and the last of them: right after it stands a run
-    /// that is too long for an answer.
+    /// The number of items to read of this part, and the last of them, right after which stands a run that is too long
+    /// for an answer.
     before_run: Option<(u32, Anchor)>,
-    /// A run was met, or looked for.
+    /// True if a run was met, or looked for.
     looked: bool,
     /// The number of answers that were one run each, of more than a few items.
     one_runs: u32,
-    /// The largest size that the walk has seen honoured in filtered lists. The whole list shows nothing of it: an
-    /// upstream may cap the two otherwise. Test: `a_size_honoured_in_the_whole_list_ends_no_filtered_one`.
+    /// The largest size that the walk has seen honoured in filtered lists. Sizes of the whole list don't count, because
+    /// an upstream may cap the two differently. Test: `a_size_honoured_in_the_whole_list_ends_no_filtered_one`.
     honoured: u32,
     gathered: Gathered,
 }
 
-/// The expectations of the page as far as the parts read so far gave it.
+/// The page as far as the parts read so far gave it, and its expected places.
 #[derive(Debug)]
 struct Gathered {
     page: PartsPage,
@@ -55,9 +56,9 @@ struct Gathered {
     boundary: Hint,
     /// The number of items of the part that is read that are expected before the page's end.
     reached: u32,
-    /// The page is full, and an answer showed an item that comes after it.
+    /// True if the page is full and an answer showed an item that comes after it.
     goes_on: bool,
-    /// The first item, and the last one, came out of a run that was read by itself.
+    /// True for the first item, and for the last, if it came out of a run that was read by itself.
     ends_in_run: (bool, bool),
 }
 
@@ -80,7 +81,7 @@ impl Gathered {
 /// The result of reading a part: the next part, or the page.
 type PartResult = Result<Option<Box<Page>>, Stop>;
 
-/// Reads a page from some parts of the list, the first of which holds the boundary; never none.
+/// Reads a page from parts of the list, the first of which holds the boundary; without parts, from the whole list.
 ///
 /// # Errors
 ///
@@ -150,10 +151,11 @@ impl Reading {
         outcome
     }
 
-    /// Returns the request for the part whose turn it is, after so many requests; it `may_look` at runs.
+    /// Returns the request for the part whose turn it is, after `spent` requests. If the page `may_look` at runs, a run
+    /// that is too long refuses the part, and is then read by itself.
     fn part_request(&self, spent: u32, may_look: bool) -> Box<PageRequest> {
         let request = &self.request;
-        // A run that is too long is first read by itself, where that can be done.
+        // A run that is too long is first read by itself, if that can be done.
         let is_whole = self.part.filter.is_none();
         let unproven = if is_whole && !may_look { request.terms.unproven } else { WhenUnproven::Refuse };
         let before_run = self.before_run.as_ref().map_or(u32::MAX, |(count, _)| *count);
@@ -170,13 +172,13 @@ impl Reading {
         let left = request.budget.after(spent);
         Box::new(PageRequest {
             target: Target { position: self.part.position.clone(), hint: Hint { honoured, ..self.part_hint() } },
-            // At the end of a full page one item tells whether there is more.
+            // After a full page, one item of the next part is enough: it shows that there is more.
             limit: limit.max(1),
             order,
             abilities: Abilities { flips: request.abilities.flips && !by_id, ..request.abilities },
             filters: None,
             terms: RouteTerms { unproven, ..request.terms },
-            // Beside a run that is too long the page is searched for.
+            // A page beside a run that is too long has the budget of a search.
             budget: Budget { page: if self.looked { left.search } else { left.page }, ..left },
             profile: page.map_or(request.profile, |page| page.notes.profile),
             ..PageRequest::clone(request)
@@ -189,8 +191,8 @@ impl Reading {
         let first = self.gathered.page.page().is_none();
         let is_whole = self.part.filter.is_none();
         match &self.part.position {
-            // Of a filtered list no total is known. Where one answer can hold all of it up to the page's end, it is asked
-            // for from its start: nothing can be cut there.
+            // The total of a filtered list is not known. If one answer can hold all of it up to the page's end, it is
+            // asked for from its start, where no run can be cut.
             Position::After(_) if !is_whole => {
                 let most = plan::most(&request.paging, request.profile.cap);
                 let run = if self.part.before.saturating_add(u64::from(request.limit) + 2) <= most {
@@ -207,8 +209,8 @@ impl Reading {
         }
     }
 
-    /// Reads the whole list after all, without regard for runs, if the page could not be read in parts and was to be
-    /// read from the whole list.
+    /// Goes on with the whole list, and reads no runs by themselves, if the page could not be read in parts and was to
+    /// be read from the whole list. Else the page is refused.
     fn refused(&mut self, up: &UpstreamPort, refusal: Refusal) -> PartResult {
         let flags = self.request.flags();
         let in_parts = self.part.filter.is_some() || (self.looked && flags);
@@ -230,7 +232,7 @@ impl Reading {
         self.refused(up, Refusal::PositionLost { nearest })
     }
 
-    /// Takes what a part gave.
+    /// Takes the page of a part.
     fn take(&mut self, up: &UpstreamPort, page: Box<Page>) -> PartResult {
         let is_whole = self.part.filter.is_none();
         if page.unproven.is_some() || (is_whole && self.gathered.page.page().is_none() && self.rest.is_empty()) {
@@ -239,7 +241,7 @@ impl Reading {
         self.gather(up, page)
     }
 
-    /// Appends the page of a part, and goes on if more is needed.
+    /// Appends the page of a part. Returns the finished page, or `None` if the next part is to be read.
     fn gather(&mut self, up: &UpstreamPort, part: Box<Page>) -> PartResult {
         let (is_whole, in_run) = (self.part.filter.is_none(), self.part.run.is_some());
         let (part_next, was_full) = (part.next.clone(), self.gathered.page.is_full());
@@ -247,7 +249,7 @@ impl Reading {
         if !part.items.is_empty() && !was_full {
             let first = if gathered.count() == 0 { in_run } else { gathered.ends_in_run.0 };
             gathered.ends_in_run = (first, in_run);
-            // Of the whole list that says nothing of where the place is in a filtered one.
+            // An offset in the whole list is no offset in a filtered one.
             let reached = part_next.as_ref().filter(|_| !is_whole).map_or(0, |next| next.hint.offset.0);
             let reached = reached.saturating_add(self.part.left_out);
             gathered.reached = u32::try_from(reached).unwrap_or(Hint::LONG_RUN - 1);
@@ -261,6 +263,7 @@ impl Reading {
         if gathered.page.take(question, part).is_err() {
             return self.lost(up);
         }
+        // A full page is finished once it is known whether an item follows it.
         if is_short || (gathered.page.is_full() && (part_next.is_some() || (was_full && !is_empty))) {
             return self.finish(up);
         }
@@ -268,12 +271,14 @@ impl Reading {
             if part_next.is_none() {
                 self.rest.clear();
             } else if gathered.page.last() != Some(&last) {
-                // An item came between: the items after the last one are not known any more.
+                // An item came between meanwhile: it is not known which items come before the run. Test:
+                // `an_item_that_comes_before_a_run_meanwhile_hides_none`.
                 return self.lost(up);
             }
             return self.next_part(up);
         }
-        // An item that was moved between two parts came twice, and counts once.
+        // The part has more items. One that was moved between two parts counts once, so that a page may lack items
+        // still.
         let Some(Target { position, hint }) = part_next else { return self.next_part(up) };
         (self.part.position, self.part.before) = (position, hint.offset.0);
         Ok(None)
@@ -285,7 +290,7 @@ impl Reading {
         Ok(None)
     }
 
-    /// Makes the page of the parts, in terms of the whole list.
+    /// Makes the page of the parts, with the offsets of the whole list in its hints.
     fn finish(&mut self, up: &UpstreamPort) -> PartResult {
         let nothing = Gathered::nothing(&self.request).page;
         let Some(mut page) = std::mem::replace(&mut self.gathered.page, nothing).into_page() else {
@@ -310,7 +315,7 @@ impl Reading {
         Ok(Some(self.aimed(page)))
     }
 
-    /// Says where the page's neighbours are in lists that are filtered by their keys.
+    /// Sets the expected places of the page's neighbours in lists that are filtered by their keys.
     fn aimed(&self, mut page: Box<Page>) -> Box<Page> {
         let (order, gathered) = (&self.request.order, &self.gathered);
         let count = |place, side| filtered_place::count(&page.answers, order, place, side);
@@ -325,7 +330,7 @@ impl Reading {
                 (0, if all { count } else { count.max(gathered.reached) })
             }
         });
-        // A run of 0 leaves what the judge has counted.
+        // A run of 0 leaves the number that the judge has counted.
         let aim = |hint: &mut Hint, (run, within): (u32, u32)| {
             hint.within = within;
             hint.run = if run > 0 { run } else { hint.run };
@@ -339,10 +344,11 @@ impl Reading {
         page
     }
 
-    /// Looks for the beginning of a run that is too long for an answer, where the endpoint can give the run by itself.
+    /// Looks for the beginning of a run that is too long for an answer, if the endpoint can give the run by itself.
     async fn too_long(&mut self, up: &mut UpstreamPort, refusal: Refusal) -> PartResult {
         if self.gathered.page.is_full() {
-            // Whether there is more is all that was asked; a filter that is ignored shows what was read before.
+            // Only whether there is more was asked. A filter that is ignored shows items that were read before. Test:
+            // `a_run_that_a_filter_for_nulls_shows_again_is_no_more_to_come`.
             return if self.gathered.goes_on { self.finish(up) } else { self.lost(up) };
         }
         let Some(watch) = self.run_watch().filter(|_| self.can_give_runs()) else {
@@ -366,7 +372,7 @@ impl Reading {
         }
     }
 
-    /// Reads what stands before a run, and then from the run on.
+    /// Goes on with the items before a run, and then from the run on.
     fn read_run(&mut self, beyond: Beyond) {
         self.looked = true;
         self.rest = beyond.parts.into();

@@ -23,7 +23,7 @@ use Direction::{Ascending, Descending};
 
 type Cell = (Stored, String);
 
-/// Both ways through a list in pages of this size: everything once and in order, and mirrored.
+/// Walks through a list both ways in pages of this size: each item comes once and in order, and mirrored.
 fn walks_both_ways(list: &mut List, limit: u32, said: &str) {
     let expected = list.expected();
     let there = list.walk(start(), limit);
@@ -50,7 +50,7 @@ fn uuid(row: i64) -> Cell {
 }
 
 #[test]
-fn every_kind_in_both_directions_one_request_a_page() {
+fn every_kind_in_both_directions_takes_one_request_a_page() {
     for direction in [Ascending, Descending] {
         for limit in [1, 7, 20] {
             for (said, mut list) in [
@@ -117,7 +117,7 @@ fn a_declared_grain_widens_what_looks_whole() {
 }
 
 #[test]
-fn composite_orders_with_mixed_directions() {
+fn composite_orders_with_mixed_directions_are_walked_in_full() {
     for first in [Ascending, Descending] {
         for second in [Ascending, Descending] {
             for limit in [2, 7] {
@@ -169,7 +169,7 @@ fn without_strong_keys_the_id_is_filtered_by() {
 }
 
 #[test]
-fn nulls_wherever_they_stand() {
+fn nulls_are_read_wherever_they_stand() {
     for nulls in [Nulls::First, Nulls::Last, Nulls::Smallest, Nulls::Largest] {
         for direction in [Ascending, Descending] {
             for either in [false, true] {
@@ -304,7 +304,7 @@ fn an_exclusive_filter_that_shows_no_anchor_is_trusted_and_said_to_be() {
 }
 
 #[test]
-fn filters_that_are_ignored_are_a_longer_way_and_no_wrong_one() {
+fn filters_that_are_ignored_cost_requests_and_no_items() {
     for direction in [Ascending, Descending] {
         for family in [Family::Offset, Family::Page] {
             let mut list = by(Kind::Number, direction, |row| model::whole(row * 10));
@@ -358,7 +358,7 @@ fn a_filter_for_nulls_that_is_ignored_adds_nothing() {
 }
 
 #[test]
-fn page_numbers_within_a_filter() {
+fn a_filtered_list_is_read_by_page_number() {
     for sizes in [Sizes::Free { least: 1, most: Some(40) }, Sizes::Listed(vec![10, 25, 50]), Sizes::Fixed(10)] {
         for direction in [Ascending, Descending] {
             let run = if sizes == Sizes::Fixed(10) { 1 } else { 4 };
@@ -413,7 +413,7 @@ fn a_run_once_known_to_be_long_costs_one_request_a_page() {
 }
 
 #[test]
-fn long_runs_of_composite_orders_with_nulls() {
+fn long_runs_of_composite_orders_are_read_with_their_nulls() {
     for nulls in [Nulls::First, Nulls::Last] {
         for (first, second) in [(Ascending, Descending), (Descending, Ascending)] {
             let mut keys = vec![model::key("a", Kind::Number, first), model::key("b", Kind::Text, second)];
@@ -447,7 +447,7 @@ fn a_long_run_is_refused_where_the_endpoint_can_not_give_it() {
     list.cap = 20;
     let refused = list.page(start(), 5);
     assert!(is_refused_for_its_run(&refused) && !asks_for_runs(&list), "{refused:?} {:?}", list.asked);
-    // A value that may be stored otherwise than it is shown is never asked for by equality.
+    // A value that may be stored more finely than it is shown is never asked for by equality.
     let mut list = List::new(
         vec![model::key("rank", Kind::Number, Ascending)],
         (0..200).map(|row| vec![model::coarse(row, 2, false)]),
@@ -496,7 +496,7 @@ fn deletes_between_pages_neither_skip_nor_repeat() {
 
 #[test]
 fn an_empty_filtered_answer_is_no_end() {
-    // The filter compares by another value than the list is sorted by: nothing passes any more.
+    // The filter compares by another value than that by which the list is sorted: it lets no item through.
     let mut list = by(Kind::Number, Ascending, model::whole);
     let first = list.page(start(), 7).unwrap();
     for row in &mut list.rows {

@@ -25,8 +25,8 @@ pub(in crate::pagination) fn can_give_runs(order: &Order, filters: &Filters) -> 
 }
 
 /// Returns the parts that hold a run and everything after it. In the run the page goes on after `id`, or begins with
-/// its first item. Nothing where the endpoint can't be asked for them, or the keys may be stored otherwise than they
-/// are shown.
+/// its first item. `None` if the endpoint can't be asked for them, or if the keys may be stored otherwise than they are
+/// shown.
 pub(in crate::pagination) fn parts_from_run(
     order: &Order,
     filters: &Filters,
@@ -54,9 +54,9 @@ pub(in crate::pagination) fn parts_from_run(
     Some(parts)
 }
 
-/// Returns all that comes from an anchor on as one filter of alternatives, key by key: what is equal in all keys but
-/// the last and from the anchor on in that, what is beyond it in the key before, and so on. So what shares the anchor's
-/// first keys and comes long before it is left out. `None` as with [`parts_from_run`].
+/// Returns all that comes from an anchor on as one filter of alternatives, key by key. For the keys (a, b): `a = A and
+/// b >= B`, or `a > A`. Items that share the anchor's first keys and come long before it are left out. `None` as with
+/// [`parts_from_run`].
 pub(in crate::pagination) fn alternatives(order: &Order, filters: &Filters, anchor: &Anchor) -> Option<Filter> {
     let last = order.strong.len().checked_sub(1).filter(|last| *last > 0)?;
     if !filters.either || !filters.both || filters.columns.len() <= last || anchor.keys.len() <= last {
@@ -148,17 +148,18 @@ fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
     let (comparison, value) = if *value == KeyValue::Boolean(last_boolean(key)) {
         (None, None)
     } else if let KeyValue::Boolean(value) = value {
-        // There is one other value.
+        // The only later value is the other one.
         (Some(Comparison::Equal), Some(KeyValue::Boolean(!value)))
     } else if can_exclusive && grain::can_be_filtered(key, value) {
         (Some(exclusive), Some(value.clone()))
     } else {
-        // Which value comes next nothing says: not even between two whole numbers is nothing. Test:
+        // The next value is unknown: even between two whole numbers there may be others. Test:
         // `between_two_whole_numbers_there_may_be_others`.
         return None;
     };
     let mut filters: Vec<Filter> =
         comparison.map(|comparison| Filter::Compare { column, comparison, value }).into_iter().collect();
+    // Filters by values leave nulls out. Test: `nulls_after_a_long_run_are_asked_for_only_if_the_endpoint_knows_nulls`.
     if nulls == NullsStand::After {
         if !can.nulls {
             return None;

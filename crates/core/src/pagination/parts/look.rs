@@ -1,4 +1,5 @@
-//! A look at the boundary: the beginning of a run that is too long for an answer, and the items before it.
+//! A look at the boundary, by one large answer: it shows the beginning of a run that is too long for an answer, and the
+//! items before it.
 
 use std::cmp::Ordering;
 
@@ -23,7 +24,7 @@ pub(in crate::pagination) struct BoundaryLook(Slice);
 pub(in crate::pagination) struct FoundRun {
     /// Its strong keys.
     pub(in crate::pagination) keys: Vec<KeyValue>,
-    /// The anchor is, or was, one of it.
+    /// True if the anchor is, or was, an item of the run.
     pub(in crate::pagination) holds_anchor: bool,
     /// The number of items between the boundary and the run, and the last of them.
     pub(in crate::pagination) before: Option<(u32, Anchor)>,
@@ -44,8 +45,8 @@ impl BoundaryLook {
         self.0
     }
 
-    /// Returns the run that is cut by the end of the answer, if all between the boundary and the run is there too.
-    /// `None` where the answer shows no such thing.
+    /// Returns the run that is cut by the end of the answer, if the answer also shows every item between the boundary
+    /// and the run; else `None`.
     pub(in crate::pagination) fn find(
         self,
         answer: &Answer,
@@ -73,7 +74,8 @@ impl BoundaryLook {
             Ordering::Less => None,
             Ordering::Greater if first == Ordering::Greater && !from_start => None,
             Ordering::Equal => Some(FoundRun { keys: anchor.keys.clone(), holds_anchor: true, before: None }),
-            // Where its beginning is not to be seen, it is read by itself too, and what comes after it.
+            // The beginning of the anchor's own run is not in view: that run is read by itself, and then the items
+            // after it.
             Ordering::Greater if first == Ordering::Equal && !from_start => {
                 Some(FoundRun { keys: anchor.keys.clone(), holds_anchor: true, before: None })
             }

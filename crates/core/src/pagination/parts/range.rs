@@ -1,5 +1,5 @@
 //! Filters that show everything after an item: one that lets the item itself through, if there is one, and another for
-//! nulls where they stand after the values.
+//! nulls if these come after the values.
 
 use std::sync::Arc;
 
@@ -23,12 +23,13 @@ pub(in crate::pagination) struct Part {
     pub(in crate::pagination) position: Position,
     /// The number of items of the part that are expected before that place.
     pub(in crate::pagination) before: u64,
-    /// The number of items that are left out besides, which a filter on the first key alone would let through.
+    /// The number of items before those that this filter leaves out and a filter on the first key alone would let
+    /// through.
     pub(in crate::pagination) left_out: u64,
 }
 
 impl Part {
-    /// Returns the range of the whole list.
+    /// Returns the whole list as a part.
     pub(in crate::pagination) fn whole(position: Position) -> Self {
         Self { filter: None, run: None, position, before: 0, left_out: 0 }
     }
@@ -57,7 +58,7 @@ pub(in crate::pagination) fn first_value(anchor: &Anchor) -> &KeyValue {
     anchor.keys.first().unwrap_or(&anchor.id)
 }
 
-/// Returns the place of a key's nulls; `None` if the route does not say.
+/// Returns the place of a key's nulls; `None` if the route does not declare it.
 pub(in crate::pagination) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
     let ascending = key.direction == Direction::Ascending;
     match key.nulls {
@@ -71,7 +72,7 @@ pub(in crate::pagination) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
 }
 
 /// Returns the parts of the list that hold everything after an anchor, the first of which should show the anchor.
-/// Nothing where the endpoint has no filters that would surely show all of it.
+/// `None` if the endpoint has no filters that would surely show all of it.
 pub(in crate::pagination) fn parts_after(
     order: &Order,
     filters: &Filters,
@@ -107,6 +108,8 @@ pub(in crate::pagination) fn parts_after(
     let before = if shows_anchor { believed } else { 0 };
     match nulls {
         NullsStand::Nowhere | NullsStand::Before => Some(vec![after(from_here_on, before)]),
+        // Filters by values leave nulls out. Test:
+        // `nulls_that_come_last_and_can_not_be_asked_for_are_read_from_the_whole_list`.
         NullsStand::After if !can.nulls => None,
         NullsStand::After if filters.either => {
             let either = match from_here_on {
@@ -123,6 +126,7 @@ pub(in crate::pagination) fn parts_after(
 }
 
 /// Returns a filter that lets through everything from a value of a key on, and whether that includes the value itself.
+/// `None` if the endpoint can't be asked for that.
 pub(in crate::pagination) fn from_on(
     key: &SortKey,
     value: &KeyValue,
@@ -135,11 +139,11 @@ pub(in crate::pagination) fn from_on(
     }
     let compare = |comparison, value| Filter::Compare { column, comparison, value: Some(value) };
     let ((inclusive, can_inclusive), (exclusive, can_exclusive)) = comparisons(key.direction, can);
-    // Ids are not cut, and are what they are.
+    // Ids are compared whole, and are stored as they are shown.
     let is_cut = !is_id && value.is_cut(&key.kind);
     if is_cut && key.direction == Direction::Descending {
-        // What begins like the anchor comes after its beginning, so its beginning does not show the anchor. Test:
-        // `long_texts_ascending_are_filtered_by_their_beginning`.
+        // Descending, longer texts come before their common beginning: a filter from there on leaves the anchor out.
+        // Test: `long_texts_ascending_are_filtered_by_their_beginning`.
         return None;
     }
     let shown = match value {
@@ -149,6 +153,7 @@ pub(in crate::pagination) fn from_on(
     let widened =
         if is_id || !rules::holds(Rule::FiltersAreProven) { Widened::AsShown } else { grain::widened(key, value)? };
     match widened {
+        // Test: `a_filter_that_is_neither_widened_nor_proven_loses_what_is_stored_more_finely`.
         Widened::To(moved) if can_inclusive => Some((compare(inclusive, moved), true)),
         Widened::To(moved) if can_exclusive => Some((compare(exclusive, moved), true)),
         Widened::AsShown if can_inclusive => Some((compare(inclusive, shown), true)),
@@ -157,9 +162,10 @@ pub(in crate::pagination) fn from_on(
                 let alternatives = vec![compare(exclusive, shown.clone()), compare(Comparison::Equal, shown)];
                 return Some((Filter::Or(alternatives), true));
             }
+            // Test: `exclusive_filters_are_moved_to_where_they_show_the_anchor`.
             match grain::just_before(key, value) {
                 Some(before) => Some((compare(exclusive, before), true)),
-                // Only of the id is nothing lost that is equal to the anchor.
+                // Without equal values only the id can do: no other item has the anchor's.
                 None if is_id => Some((compare(exclusive, shown), false)),
                 None => None,
             }

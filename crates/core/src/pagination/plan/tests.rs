@@ -93,7 +93,7 @@ fn a_confirmation_shows_the_last_item_and_the_place_after_it() {
     let at = |family, honoured, last| confirmation(&free(family, 100), None, honoured, last, last);
     assert!(at(Family::Page, 2, 1).is_none_or(|it| it.filled.is_some()));
     assert!(at(Family::Offset, 0, 5).is_some());
-    // Of a page of a size that is not honoured nobody knows where it stands.
+    // The place of a page of a size that is not honoured is unknown.
     assert_eq!(at(Family::Page, 7, 17).map(|it| it.edge), Some(page_with(17, 7)));
     assert_eq!(at(Family::Page, 2, 17).map(|it| it.edge), Some(page_with(17, 17)));
 }

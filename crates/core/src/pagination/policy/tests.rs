@@ -18,13 +18,13 @@ use crate::pagination::{
 /// A way to find a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Strategy {
-    /// By offsets, proven by keys.
+    /// Pages by offset, proven by keys.
     Windows,
-    /// By filters on the first key.
+    /// Pages by filters on the first key.
     Keyset,
-    /// By a pivot whose keys are cached.
+    /// Pages by a pivot whose keys are cached.
     Seek,
-    /// By marks, without a declared order.
+    /// Pages by marks, without a declared order.
     Marks,
 }
 

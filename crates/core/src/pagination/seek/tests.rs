@@ -54,7 +54,7 @@ fn second(list: &mut List) -> (Target, Vec<KeyValue>) {
 }
 
 #[test]
-fn a_pivot_in_the_cache_costs_nothing_and_one_that_is_not_a_look() {
+fn a_cached_pivot_takes_one_request_and_another_two() {
     for filtered in [true, false] {
         for backward in [true, false] {
             let mut list = list();
@@ -77,7 +77,7 @@ fn a_pivot_in_the_cache_costs_nothing_and_one_that_is_not_a_look() {
 }
 
 #[test]
-fn a_changed_pivot_is_not_believed_by_whoever_remembers_it() {
+fn a_changed_pivot_is_refused_with_and_without_a_cache() {
     for cached in [true, false] {
         let mut list = list();
         let (target, keys) = second(&mut list);
@@ -86,7 +86,7 @@ fn a_changed_pivot_is_not_believed_by_whoever_remembers_it() {
         let cache = cached.then(|| moved.clone());
         let refused = page(&mut list, target.clone(), cache.clone());
         assert_eq!(refused.unwrap_err(), Refusal::PivotGone { nearest: Offset(7) });
-        // With the values of then the walk goes on where it was.
+        // With the values that were served, the walk goes on from its place.
         let right = page(&mut list, target.clone(), Some(keys)).unwrap();
         assert_eq!(ids(&right)[0], list.rows[7].id());
         let believed = without(Rule::PivotsAreKnownAgain, || page(&mut list, target.clone(), cache.clone())).unwrap();
@@ -147,7 +147,7 @@ fn an_id_alone_is_looked_up_where_it_is_the_whole_order_too() {
         position: Position::AfterPivot(Pivot { id, fingerprint: None }),
         hint: Hint::default(),
     };
-    // What a client writes has no type.
+    // An id that a client writes has no type.
     for id in [KeyValue::Number(written.clone()), KeyValue::Text(written.clone().into_bytes())] {
         let found = page(&mut list, after(id), None).unwrap();
         assert_eq!(ids(&found), list.expected()[31..38]);

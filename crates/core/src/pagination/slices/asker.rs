@@ -154,8 +154,8 @@ impl<'p> Asker<'p> {
             self.ledger.enter(asked, answer, paging);
             self.sizes.learn(asked.0, answer);
         }
-        // Only the first answer can refuse the page. Further ones are speculation: if they are needed, they are asked for
-        // again and come first.
+        // Only the first answer can refuse the page. Further ones are speculation: if they are needed, they are asked
+        // for again and come first.
         let mut pairs = pairs;
         if let Some(((slice, _), answer)) = pairs.next()
             && answer.standing == Standing::PastEnd

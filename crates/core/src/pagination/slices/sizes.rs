@@ -22,13 +22,14 @@ pub(in crate::pagination) struct KnownSizes {
 }
 
 impl KnownSizes {
-    /// Begins with what was learnt before. A first page does not use the known cap: if an answer is larger, as where the cap
-    /// was misread or has been lifted, `learn` forgets it.
+    /// Begins with what was learnt before. A first page does not use the known cap: if an answer is larger, as where
+    /// the cap was misread or has been lifted, `learn` forgets it.
     pub(super) fn new(profile: UpstreamProfile, is_first_page: bool) -> Self {
         Self { profile, assumed_cap: profile.cap.filter(|_| !is_first_page), last_short: None, last: None }
     }
 
-    /// Learns from an answer: one that is larger than the known cap refutes it, and one that names a smaller size is a cap.
+    /// Learns from an answer: one that is larger than the known cap refutes it, and one that names a smaller size is a
+    /// cap.
     pub(super) fn learn(&mut self, slice: Slice, answer: &Answer) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let asked = slice.size().0;
@@ -43,9 +44,10 @@ impl KnownSizes {
         }
     }
 
-    /// Learns a cap from two short answers. One answer may be short because the list ends, or because it was cut by bytes or
-    /// by time; a cap gives the same number twice, at different places. Only a reader that confirms ends may do so: rows
-    /// that are hidden can give the same number twice as well, and a confirmation refutes that cap (`windows::confirm`).
+    /// Learns a cap from two short answers. One answer may be short because the list ends, or because it was cut by
+    /// bytes or by time; a cap gives the same number twice, at different places. Only a reader that confirms ends may
+    /// do so: rows that are hidden can give the same number twice as well, and a confirmation refutes that cap
+    /// (`windows::confirm`).
     pub(super) fn compare_short(&mut self, slice: Slice, answer: &Answer, ledger: &Ledger, paging: &Paging) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         // If the last page comes again past the end, a short answer may be that page.
@@ -60,8 +62,8 @@ impl KnownSizes {
         self.last_short = Some((begins, count));
     }
 
-    /// Returns whether this answer and the one before it show that sizes are ignored: they were asked for two sizes, one of
-    /// them smaller than what came both times. Test: `a_size_parameter_that_is_ignored_costs_no_search`.
+    /// Returns whether this answer and the one before it show that sizes are ignored: they were asked for two sizes,
+    /// one of them smaller than what came both times. Test: `a_size_parameter_that_is_ignored_costs_no_search`.
     pub(super) fn are_ignored(&mut self, slice: Slice, answer: &Answer) -> bool {
         let (asked, count) = (slice.size().0, u32::try_from(answer.items.len()).unwrap_or(u32::MAX));
         let before = self.last.replace((asked, count));

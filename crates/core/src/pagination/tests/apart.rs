@@ -1,4 +1,4 @@
-//! Boundaries of which an answer tells nothing: items beside an opaque value that is not in it.
+//! Boundaries that an answer does not place: those beside an opaque value that is not in it.
 
 use super::{List, start};
 use crate::pagination::{
@@ -60,7 +60,7 @@ fn a_value_that_is_gone_is_refused_with_a_place_in_the_list() {
 
 #[test]
 fn a_row_of_a_run_whose_ids_do_not_compare_is_looked_for_along_the_run() {
-    // One value, and ids whose collation nobody tells: only the row itself says where it is.
+    // The rows share one value, and their ids follow an unknown collation: only the row itself shows its place.
     let row = |row: usize| ("\"same\"".to_owned(), format!("\"k{row:02}\""));
     for family in [Family::Offset, Family::Page] {
         for at in 0..30 {
@@ -79,8 +79,8 @@ fn a_row_of_a_run_whose_ids_do_not_compare_is_looked_for_along_the_run() {
     }
 }
 
-/// The first answer has two rows. As the page is read on, the first of them stands after the others, and a new row in its
-/// place.
+/// The first answer has two rows. As the page is read on, the first of them stands after the others, and a new row in
+/// its place.
 #[test]
 fn a_page_of_which_an_answer_shows_another_sequence_is_refused() {
     let mut list = opaque(Family::Offset, 12);

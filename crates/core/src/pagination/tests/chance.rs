@@ -16,7 +16,7 @@ fn ties_that_come_alike_by_chance_are_no_upstream_that_ignores_its_parameter() {
             let rows = (100..150).map(|id| (id.max(139).to_string(), id.to_string()));
             let mut list = List { cap: 4, ..List::new(family, rows) };
             (list.honoured, list.paging.sizes) = (4, Sizes::Free { least: 1, most: Some(4) });
-            // Wherever the run is looked at, the same of its rows come.
+            // Every answer within the run has the same rows of it.
             let alike = |list: &List, slice: Slice| match slice {
                 Slice::Offset { from, size } if from.0 + u64::from(size.0) <= 40 => {
                     list.answer(Slice::Offset { from: Offset(0), size })

@@ -1,4 +1,4 @@
-//! Ends that only shortness shows, and counts of rows that nobody is shown.
+//! Ends that only shortness shows, and counts of rows that no client is shown.
 
 use super::*;
 use crate::pagination::judge::end::Honoured;
@@ -10,7 +10,7 @@ fn numbers(family: Family, count: u64) -> List {
     List { ties: Ties::Ordered, cap: 100, ..List::new(family, rows) }
 }
 
-/// Walks to the end, and gives the most requests that a page took, and whether the last page is exact.
+/// Walks to the end. Returns the largest number of requests of a page, and whether the last page is exact.
 #[track_caller]
 fn walks_to_the_end(list: &mut List, limit: u32, answer: impl FnMut(&List, Slice) -> Answer) -> (u32, Level) {
     let all = list.all();
@@ -61,7 +61,8 @@ fn a_list_that_is_seen_to_be_empty_has_no_last_page_whatever_it_counts() {
     }
 }
 
-/// A cap that falls within a page makes another page of the next one: from farther before, as short as the last would be.
+/// A cap that falls within a page makes another page of the next one: from farther before, as short as the last would
+/// be.
 #[test]
 fn a_page_of_another_place_is_not_the_end_that_a_total_tells() {
     let mut list = numbers(Family::Page, 41);
@@ -225,7 +226,8 @@ fn an_end_past_which_nothing_is_answered_is_no_depth_limit() {
 
 #[test]
 fn a_short_list_with_a_count_costs_one_request_and_is_checked() {
-    // Nothing in this answer shows that twenty items would come where they are: a cap of five and a stale count look alike.
+    // Nothing in this answer shows that twenty items would come where they are: a cap of five and a stale count look
+    // alike.
     let mut list = List { total: Some(5), ..numbers(Family::Offset, 5) };
     let page = list.page(start(), 20).unwrap();
     assert_eq!((page.notes.requests, page.level()), (1, Level::Checked));
@@ -249,7 +251,8 @@ fn an_end_that_only_shortness_shows_is_confirmed_once_a_walk() {
     }
 }
 
-/// An upstream whose answers are cut by bytes, at one item: the answers that confirm its end are cut like the one before.
+/// An upstream whose answers are cut by bytes, at one item: the answers that confirm its end are cut like the one
+/// before.
 #[test]
 fn an_end_that_only_other_answers_show_is_checked() {
     for family in [Family::Offset, Family::Page] {
@@ -349,8 +352,8 @@ fn an_order_that_is_another_one_is_noticed_by_a_search_towards_the_start() {
 
 #[test]
 fn a_stretch_that_is_hidden_without_a_word_ends_no_list() {
-    // Nothing follows the last row that is shown for longer than a small answer, and there is more beyond what was asked
-    // for. Where more is hidden than two answers reach, nothing shows that the list goes on.
+    // Nothing follows the last row that is shown for longer than a small answer, and there is more beyond what was
+    // asked for. Where more is hidden than two answers reach, nothing shows that the list goes on.
     for family in [Family::Offset, Family::Page] {
         for limit in [7, 20] {
             for hidden in [3_u64, 5, 8] {
@@ -422,8 +425,8 @@ fn a_page_before_an_item_that_rests_on_an_assumed_end_is_flagged() {
     }
 }
 
-/// The end may be believed to stand where nothing is, where offsets alone count and a cap is applied in silence. A way back
-/// that led from there to the end would begin again for ever.
+/// The end may be believed to stand where nothing is, where offsets alone count and a cap is applied in silence. A way
+/// back that led from there to the end would begin again for ever.
 #[test]
 fn a_way_back_by_offset_alone_never_leads_to_the_end() {
     for family in [Family::Offset, Family::Page] {

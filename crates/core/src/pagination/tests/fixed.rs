@@ -85,7 +85,8 @@ fn pages_of_a_fixed_size_are_read_as_one_chain() {
 
 #[test]
 fn an_answer_that_leads_back_to_itself_is_no_end() {
-    // Ranks that rise where a bit is set; two rows come at a time, and some answers say that they begin at the very start.
+    // Ranks that rise where a bit is set; two rows come at a time, and some answers say that they begin at the very
+    // start.
     for rises in 0..16_u64 {
         for says in 0..8 {
             let rank = |row: u64| (rises & ((1 << row) - 1)).count_ones().to_string();

@@ -1,10 +1,12 @@
-//! Runs of ties that only look like runs, or do not look like them: long texts that were cut, values that nothing compares.
+//! Runs of ties that only look like runs, or do not look like them: long texts that were cut, values that nothing
+//! compares.
 
 use super::*;
 
 #[test]
 fn texts_that_are_cut_where_they_still_agree_are_used_as_whole_runs() {
-    // The upstream sorts by all of a text, the ids run against that: an anchor in the run says nothing of who stands before.
+    // The upstream sorts by all of a text, the ids run against that: an anchor in the run says nothing of who stands
+    // before.
     let long = "x".repeat(64);
     for (family, cap) in [(Family::Offset, 6), (Family::Offset, 20), (Family::Page, 6), (Family::Page, 20)] {
         for limit in [1, 2, 3] {

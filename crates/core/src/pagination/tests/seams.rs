@@ -1,5 +1,5 @@
-//! Seams that no single answer shows: what is read on both sides of them counts only if nothing can have moved, and nothing
-//! is left out, between the answers.
+//! Seams that no single answer shows: what is read on both sides of them counts only if nothing can have moved, and
+//! nothing is left out, between the answers.
 
 use super::*;
 
@@ -28,8 +28,8 @@ fn numbers(page: &Page) -> Vec<u64> {
     (0..page.items.len()).map(|place| number(page.item(place))).collect()
 }
 
-/// A page of a list in pages of three that has these numbers when it is asked for the first, the second… time, and the last
-/// of them from then on.
+/// A page of a list in pages of three that has these numbers when it is asked for the first, the second… time, and the
+/// last of them from then on.
 fn page_amid(states: &[Vec<u64>], target: Target, counts: bool) -> Result<Box<Page>, Refusal> {
     let mut asked = 0;
     list(Sizes::Fixed(3), &[]).page_of(target, 3, |_, fetch| {
@@ -154,7 +154,7 @@ fn pages_of_two_sizes_are_no_neighbours_under_a_silent_cap() {
         for (place, total, limit) in (4..20).flat_map(|place| {
             [None, Some(30)].into_iter().flat_map(move |total| [1, 3, 5].map(|limit| (place, total, limit)))
         }) {
-            // Each time nothing is known of the cap.
+            // No cap is known before the walk.
             let unknown = || {
                 let mut list = List { cap, total, ..list(Sizes::Listed(sizes.clone()), &all) };
                 list.paging.end = EndEvidence::Unvouched;

@@ -104,7 +104,7 @@ impl Numbers {
     }
 }
 
-/// The anchor of the number that stands at a place, or, between two, of the odd one that does not exist any more.
+/// Returns the anchor of the number at a place, or of the odd number between two, which no longer exists.
 fn anchor(place: u64, gone: bool) -> Anchor {
     Anchor { keys: vec![], id: KeyValue::Number((place * 2 + u64::from(gone)).to_string()) }
 }
@@ -122,7 +122,7 @@ fn numbers(count: u64) -> impl Iterator<Item = Numbers> {
         .flat_map(move |(family, past)| [true, false].map(|counts| Numbers { count, cap: 100, family, past, counts }))
 }
 
-/// Twice the binary logarithm of the drift in answers, rounded up, and four.
+/// Returns twice the binary logarithm of the drift in answers, rounded up, plus four.
 fn bound(drift: u64, cap: u32) -> u32 {
     let answers = drift.div_ceil(u64::from(cap)).max(1);
     2 * (u64::BITS - (answers - 1).leading_zeros()) + 4
@@ -139,7 +139,7 @@ fn a_boundary_is_found_within_the_bound_wherever_it_has_gone() {
                         (Position::After(anchor(place, gone)), place + 1),
                         (Position::Before(anchor(place, gone)), place + u64::from(gone) - 20),
                     ] {
-                        // What the total was tells nothing: as much came on the one side as went on the other.
+                        // The total does not help: as many rows came on the one side as went on the other.
                         let total = list.counts.then_some(COUNT);
                         let hint = Hint { offset: Offset(hinted + 1), total, ..Hint::default() };
                         let page = list.page(position.clone(), hint, 20).unwrap();

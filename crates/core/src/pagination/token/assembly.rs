@@ -130,7 +130,8 @@ impl TokenPage<'_> {
         let Some(PageEntry { token, token_way, depth, beyond }) = self.way_back(number, passed)? else {
             return Ok(None);
         };
-        // A walk back passes the same pages again, and is no circle. Test: `going_back_and_forth_is_no_circle`.
+        // A walk back passes the same pages again, and is no circle: `regressions/without-loops-begin-anew.txt`. Test:
+        // `going_back_and_forth_is_no_circle`.
         let circle = if rules::holds(Rule::LoopsBeginAnew) { Loop::default() } else { self.circle.now };
         let (within, run) = if self.seams.are_keyed() {
             let order = &self.request.order;

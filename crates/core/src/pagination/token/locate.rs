@@ -46,7 +46,8 @@ pub(super) struct Seek {
 impl Seek {
     #[must_use]
     pub(super) fn new(around: Option<Around>, depth: usize, same_way: bool) -> Self {
-        // A cursor amid an upstream page carries marks of the items ahead. Without them, its token leads to the place itself.
+        // A cursor amid an upstream page carries marks of the items ahead. Without them, its token leads to the place
+        // itself.
         let aligned = around.as_ref().map_or(same_way && depth == 0, |around| around.ahead.is_empty());
         Self {
             around,
@@ -162,8 +163,8 @@ impl TokenPage<'_> {
             }
             return Ok(Looked::Found { upstream_page: latest, passed: seek.believed(latest, self.way) });
         };
-        // A page that begins with the item that was next has lost no item in between. Nor has one that shows it after items
-        // that come after the anchor: these are new. Test:
+        // A page that begins with the item that was next has lost no item in between. Nor has one that shows it after
+        // items that come after the anchor: these are new. Test:
         // `items_inserted_before_the_next_item_are_served_where_it_is_seen`.
         let guessed = matches!(passed.basis, Basis::Guess { .. });
         let within = if guessed { upstream_page.len().min(1) } else { upstream_page.len() };
@@ -205,8 +206,8 @@ impl TokenPage<'_> {
             (_, lead) if passed.count > 0 || seek.aligned || lead == Lead::Edge => {
                 Ok(self.found_by_keys(seek, latest, passed))
             }
-            // The upstream page held the anchor, and no longer reaches back to it. Items between the two may have moved to the
-            // page before. Test: `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
+            // The upstream page held the anchor, and no longer reaches back to it. Items between the two may have moved
+            // to the page before. Test: `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
             (_, Lead::Token(token)) if may_ask => Ok(Looked::Ask(token, Side::Before)),
             _ => self.lost(seek, Unproven::Position),
         }

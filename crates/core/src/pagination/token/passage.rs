@@ -69,8 +69,8 @@ impl TokenPage<'_> {
             _ => self.passed_by_marks(&upstream_page),
         };
         self.seams.leave_open(!self.shows_seam(&upstream_page, from));
-        // An item inserted just now may push one upstream page back; a list that goes round does it again and again. Test:
-        // `a_list_that_goes_round_is_refused_before_anything_comes_twice`.
+        // An item inserted just now may push one upstream page back; a list that goes round does it again and again.
+        // Test: `a_list_that_goes_round_is_refused_before_anything_comes_twice`.
         if !upstream_page.is_empty() {
             self.advance.idle = if self.stands_still(&upstream_page, from) { self.advance.idle + 1 } else { 0 };
         }
@@ -86,7 +86,8 @@ impl TokenPage<'_> {
     pub(super) fn shows_seam(&self, upstream_page: &UpstreamPage, gone_by: usize) -> bool {
         let (order, asked) = (&self.request.order, &upstream_page.asked);
         let by_id = || self.tokens().by_item && order.strong.is_empty() && upstream_page.is_continued_by_ids(order);
-        // Read backward, the first upstream page ends at the seam. Test: `nothing_shows_where_the_first_upstream_page_ends`.
+        // Read backward, the first upstream page ends at the seam. Test:
+        // `a_page_back_from_the_first_upstream_page_leaves_its_seam_open`.
         gone_by > 0 || (asked.way == self.way && (asked.token.is_none() || by_id()))
     }
 
@@ -170,6 +171,7 @@ impl TokenPage<'_> {
     pub(super) fn take(&mut self, upstream_page: UpstreamPage, from: usize) -> Result<(), Refusal> {
         let (count, had) = (upstream_page.len(), self.taken.items.len());
         let number = self.pages.read.len();
+        // No token leads here again, so that the page takes all items. Test: `a_token_for_one_use_is_sent_once`.
         let whole = self.tokens().single_use;
         let mut place = from.min(count);
         while place < count && (whole || self.taken.items.len() < self.limit()) {
@@ -200,6 +202,7 @@ impl TokenPage<'_> {
         {
             self.circle.now = circle::count(self.circle.now, hash).ok_or(Refusal::Stuck)?;
         }
+        // All items of the upstream page were gone by: the list has moved.
         self.searching |= self.taken.items.is_empty() && count > 0;
         let last = self.note_passed(&upstream_page, from.min(count)..place)?;
         if count > 0 && self.advance.idle == 0 {
@@ -306,7 +309,7 @@ impl TokenPage<'_> {
             }
             Lead::Token(token) => Ok(Some(token)),
             Lead::Edge => {
-                // A page that is not full has no next. Test: `the_end_is_the_upstreams_word`.
+                // A page that is not full has no next. Test: `a_list_by_token_ends_where_the_upstream_says_so`.
                 self.pages.consumed = last.len();
                 Ok(None)
             }

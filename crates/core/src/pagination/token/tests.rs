@@ -1,4 +1,5 @@
-//! Pages of small lists that stand still, each after a statement of the module's. All else is the simulator's.
+//! Pages of small lists that don't change, each for a statement of the module's documentation. Changes at random are
+//! the simulator's part.
 
 mod runs;
 
@@ -224,7 +225,7 @@ fn items_served_long_ago_are_passed_over_if_later_pages_show_the_marks() {
     list.pages[2] = given("b", &["1"], Some("c"));
     list.pages.extend([given("c", &["2"], Some("d")), given("d", &["3", "4"], Some("e")), given("e", &["5"], None)]);
     assert_eq!(ids(&list.page(&next, 3).unwrap()), ["5"]);
-    // One that turns up alone was moved itself.
+    // A passed item that turns up alone was moved itself.
     list.pages[2..].clone_from_slice(&[
         given("b", &["5"], Some("c")),
         given("c", &["6"], Some("d")),
@@ -303,12 +304,12 @@ fn a_page_that_lost_its_place_is_looked_for_in_the_page_before() {
 }
 
 #[test]
-fn nothing_shows_where_the_first_upstream_page_ends() {
+fn a_page_back_from_the_first_upstream_page_leaves_its_seam_open() {
     let mut list = Upstream::new(vec![given("", &["2", "3", "4", "5"], Some("a")), given("a", &["6", "7"], None)]);
     let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
     let previous = list.page(&next, 3).unwrap().previous.clone().unwrap();
-    // Before the first request 0 and 1 have come, so that 4 is not in its answer; before the second one of them is gone,
-    // so that 4 is in the first upstream page again.
+    // Before the first request 0 and 1 have come, so that 4 is not in its answer; before the second one of them is
+    // gone, so that 4 is in the first upstream page again.
     list.pages[0] = given("", &["0", "1", "2", "3"], Some("a"));
     list.pages[1] = given("a", &["5", "6"], Some("b"));
     let page = list.page(&previous, 3).unwrap();
@@ -348,7 +349,7 @@ fn a_list_that_goes_round_is_refused_before_anything_comes_twice() {
     let last = list.page(&start(), 5).unwrap();
     assert_eq!(ids(&last), ["1", "2", "3", "4", "5"]);
     assert_eq!(list.page(&last.next.clone().unwrap(), 5).unwrap_err(), Refusal::Stuck);
-    // Without an order only what comes again shows it.
+    // Without an order, only items that come again show the circle.
     assert_eq!(Upstream::new(circle()).undeclared().walk(2), Err(Refusal::Stuck));
     let mut same = Upstream::new(vec![given("", &["1"], Some("a")), given("a", &["2"], Some("a"))]);
     assert_eq!(same.walk(2), Err(Refusal::Stuck));
@@ -368,22 +369,22 @@ fn going_back_and_forth_is_no_circle() {
 }
 
 #[test]
-fn the_end_is_the_upstreams_word() {
+fn a_list_by_token_ends_where_the_upstream_says_so() {
     let mut list = Upstream::new(three_pages());
-    // There is more, it says, and not where.
+    // The answer says that there is more, and has no token for it.
     list.pages[2].more = Some(true);
     assert_eq!(list.walk(2), Err(Refusal::Stuck));
-    // There is no more, whatever token comes with it.
+    // The answer says that there is no more, although it has a token.
     list.pages[1].more = Some(false);
     assert_eq!(list.walk(2).unwrap(), [["1", "2"], ["3", "4"]]);
-    // A token may lead to nothing; such a page has no next, and none is left out after an empty one with a token.
+    // A token may lead to an empty page, which has no next. A page after an empty one with a token is not left out.
     let pages = vec![given("", &["1", "2"], Some("a")), given("a", &[], Some("b")), given("b", &[], None)];
     assert_eq!(Upstream::new(pages.clone()).walk(2).unwrap(), [vec!["1", "2"], vec![]]);
     let more = [pages, vec![given("b", &["3"], None)]].concat();
     let mut list = Upstream::new(more);
     list.pages.remove(2);
     assert_eq!(list.walk(2).unwrap(), [vec!["1", "2"], vec!["3"]]);
-    // For some only an empty page is the end, though it has a token, and "there is no more" is not.
+    // With `ends_empty` only an empty page is the end, even with a token, and "there is no more" is not.
     let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.ends_empty = true);
     list.pages[1].more = Some(false);
     list.pages[2] = given("b", &[], Some("c"));
@@ -400,7 +401,7 @@ fn a_spent_budget_ends_no_list() {
     let page = list.page(&start(), 2).unwrap();
     assert_eq!((ids(&page), page.short), (vec!["1".into()], true));
     assert_eq!(ids(&list.page(&page.next.clone().unwrap(), 2).unwrap()), ["2"]);
-    // Nothing is no page.
+    // A page without items is not served.
     list.pages[0].items.clear();
     assert_eq!(list.page(&start(), 2).unwrap_err(), Refusal::BudgetExceeded);
 }
@@ -413,7 +414,8 @@ fn without_tokens_that_lead_back_a_previous_page_is_part_of_one_upstream_page() 
     assert!(first.previous.is_none());
     let second = list.page(&first.next.clone().unwrap(), 2).unwrap();
     assert_eq!(ids(&second), ["4", "5"]);
-    // Of two items before it one is in its upstream page, the other in an upstream page whose token is not known any more.
+    // Of two items before it one is in its upstream page, the other in an upstream page whose token is not known any
+    // more.
     assert!(second.previous.is_none());
     let third = list.page(&second.next.clone().unwrap(), 2).unwrap();
     assert_eq!(ids(&third), ["6"]);
@@ -449,7 +451,7 @@ fn items_continue_their_list() {
     let back = list.page(&second.previous.clone().unwrap(), 2).unwrap();
     assert_eq!((ids(&back), list.asked()), (vec!["\"1\"".into(), "\"2\"".into()], vec!["<\"3\"".into()]));
     assert!(back.previous.is_none());
-    // By any item, as item cursors and ids name it.
+    // Any item continues the list, as item cursors and ids name it.
     let id = || KeyValue::Text(b"3".to_vec());
     let anchor = Anchor { keys: vec![], id: id() };
     let pivot = Pivot { id: id(), fingerprint: None };
@@ -477,7 +479,7 @@ fn an_upstream_that_ignores_its_item_is_stuck() {
 }
 
 #[test]
-fn a_token_for_once_is_asked_once() {
+fn a_token_for_one_use_is_sent_once() {
     let pages = vec![given("", &["1", "2"], Some("a")), given("a", &["3", "4"], Some("b")), given("b", &["5"], None)];
     let mut list = Upstream::new(pages).tokens(|tokens| tokens.single_use = true);
     assert_eq!(list.walk(1).unwrap(), [vec!["1", "2"], vec!["3", "4"], vec!["5"]]);

@@ -28,13 +28,13 @@ fn told(page: &Page) -> Option<u64> {
 }
 
 #[test]
-fn a_filtered_answer_tells_nothing_of_the_whole() {
+fn a_filtered_answer_tells_no_total_of_the_list() {
     let mut list = list(true);
     let first = page(&mut list, start(), Totals::Upstream, false);
     assert_eq!(told(&first), Some(60));
     let second = page(&mut list, first.next.clone().unwrap(), Totals::Upstream, false);
     assert_eq!((told(&second), second.notes.requests), (None, 1));
-    // The total of then helps to aim, and is not told.
+    // The earlier total helps to aim, and is not told.
     assert_eq!(second.next.clone().unwrap().hint.total, Some(60));
     assert_eq!(told(&page(&mut list, end(), Totals::Upstream, false)), Some(60), "the flipped list is the whole list");
 }

@@ -1,4 +1,4 @@
-//! A watch over answers: are their keys of use at all?
+//! The check of every answer for keys that can be compared.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use crate::{
 pub(in crate::pagination) struct KeyWatch {
     /// The order of the list.
     pub(in crate::pagination) order: Arc<Order>,
-    /// A client's own parameters may leave keys out of the items.
+    /// True if a client's own parameters may leave keys out of the items.
     pub(in crate::pagination) may_project: bool,
 }
 
 impl KeyWatch {
-    /// Returns the reason why the order is of no use with an answer.
+    /// Returns the reason why the order can't be used with an answer; `None` if it can.
     pub(super) fn fault(&self, fetch: &Fetch, answer: &Answer) -> Option<Unsorted> {
         let Self { order, may_project } = self;
         let Fetch::Slice(_, listing) = fetch else { return None };
@@ -35,7 +35,7 @@ impl KeyWatch {
             return Some(rows::unkept(answer, order, 0));
         }
         let is_text = |(span, key): (&Span, &SortKey)| {
-            // Whether date-times are in order is seen where they are compared.
+            // Date-times compare as instants: their order is checked with that of all other keys.
             key.kind == Kind::Inferred && rows::is_plain_text(span.of(&answer.body))
         };
         if listing.by_id || !first.iter().zip(&order.strong).any(is_text) {

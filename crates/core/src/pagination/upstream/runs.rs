@@ -1,4 +1,5 @@
-//! Runs of ties that are longer than an answer, noticed in the answers to a part of a list that could be read run by run.
+//! Runs of ties that are longer than an answer. They are noticed in the answers to a part of a list, and can be read
+//! run by run.
 
 use std::{cmp::Ordering, sync::Arc};
 
@@ -22,15 +23,15 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// The list that follows a boundary near a run, cut at the run.
+/// The list after a boundary near a long run, divided at the run.
 #[derive(Debug)]
 pub(in crate::pagination) struct Beyond {
     /// The number of items between the boundary and the run, and the last of them.
     pub(in crate::pagination) before: Option<(u32, Anchor)>,
     /// The parts from the run on, or from the boundary on where that is in the run.
     pub(in crate::pagination) parts: Vec<Part>,
-    /// The slice whose answer shows that nothing stands between the boundary, or that item, and the run. `None` where the
-    /// boundary is in the run.
+    /// The slice whose answer shows that no item stands between the boundary, or the last item before the run, and the
+    /// run. `None` if the boundary is in the run.
     pub(in crate::pagination) shown: Option<Box<SliceOfPart>>,
 }
 
@@ -49,21 +50,21 @@ pub(in crate::pagination) struct RunWatch {
     pub(in crate::pagination) filters: Arc<Filters>,
     pub(in crate::pagination) paging: Arc<Paging>,
     pub(in crate::pagination) profile: UpstreamProfile,
-    /// The item after which the part is read; none: it is read from its start.
+    /// The item after which the part is read; `None`: it is read from its start.
     pub(in crate::pagination) anchor: Option<Anchor>,
     /// The number of items that are expected before the boundary in the part.
     pub(in crate::pagination) before: u64,
-    /// The number of those that tie with the anchor.
+    /// The number of these items that tie with the anchor.
     pub(in crate::pagination) tied: u32,
     /// The number of answers that were one run each, of more than a few items.
     pub(in crate::pagination) one_runs: u32,
-    /// A look at the boundary may be the request with this number, at most.
+    /// The largest number that the request of a look may have.
     pub(in crate::pagination) last_request: u32,
-    /// The boundary was looked at, or a run was found there: nothing more is watched for.
+    /// True if the boundary was looked at, or a run was found there: answers are watched no longer.
     pub(in crate::pagination) looked: bool,
 }
 
-/// Takes in the answers to slices of a part, the first of which is this.
+/// Examines the answers to slices of a part, the first of which is `first`.
 ///
 /// # Errors
 ///
@@ -80,7 +81,7 @@ pub(super) async fn watch(up: &mut UpstreamPort, first: Option<Slice>, answers: 
     seen.map_or(Ok(()), |beyond| Err(Stop::Run(Box::new(beyond))))
 }
 
-/// Looks with one answer, as large as can be, where the run at the boundary begins, and what comes before it.
+/// Reads one answer at the boundary, as large as can be: it shows where the run begins, and the items before it.
 ///
 /// # Errors
 ///
@@ -106,8 +107,8 @@ impl RunWatch {
         look.filter(|_| up.requests < self.last_request)
     }
 
-    /// A run that fills the largest answer there can be, or one that filled answers before, as there may be a cap of
-    /// which nothing is known.
+    /// Returns a run that fills the largest possible answer, or the second one that fills a smaller answer: there may
+    /// be a cap that is not known. A single small answer may be one run by chance.
     fn run_among(
         &mut self,
         first: Option<Slice>,
@@ -142,7 +143,7 @@ impl RunWatch {
         self.parts_from(&keys, id).map(|parts| FilledRun::Here(Beyond { before: None, parts, shown }))
     }
 
-    /// Returns the list from the run on that a look shows.
+    /// Returns the list after the boundary, divided at the run that a look shows.
     fn seen(&self, look: BoundaryLook, filter: Option<Arc<Filter>>, answer: Answer) -> Option<Beyond> {
         let found = look.find(&answer, &self.order, self.anchor.as_ref())?;
         let id = self.anchor.as_ref().map(|anchor| &anchor.id).filter(|_| found.holds_anchor);

@@ -1,6 +1,6 @@
-//! The sequences in which the answers of a page show its items, where keys alone can't tell their order.
+//! The sequences in which the answers of a page show its items, for orders that keys alone don't determine.
 //!
-//! Values that can only be told apart are in whatever order an answer shows. Two answers may show the same items in two
+//! Values that can only be told apart are in any order that an answer shows. Two answers may show the same items in two
 //! sequences: a first page that pins some items, or replicas that differ. No key contradicts either of them.
 
 use std::{
@@ -31,13 +31,13 @@ pub(in crate::pagination) struct ShownSequences {
 enum ShownItem {
     /// The item that the cursor names, with the keys that it had.
     Anchor,
-    /// The hash of the id of another.
+    /// Another item, by the hash of its id.
     Other(u64),
 }
 
 impl ShownSequences {
-    /// Returns the sequences of a page at a target, none yet; `None` where keys tell the order, or where ties come in any
-    /// sequence.
+    /// Returns an empty set of sequences for a page at a target; `None` if keys determine the order, or if ties come in
+    /// any sequence.
     pub(in crate::pagination) fn of(order: &Arc<Order>, target: &Target) -> Option<Self> {
         let is_told_by_answers = order.strong.iter().any(|key| key.kind == Kind::Opaque) && order.ties == Ties::Ordered;
         let none = || Self { order: Arc::clone(order), position: target.position.clone(), answers: Vec::new() };
@@ -56,12 +56,12 @@ impl ShownSequences {
         self.answers.push(shown);
     }
 
-    /// Returns whether an answer shows two items of a page the other way round, or an item of it on the other side of the
-    /// item that the cursor names: `regressions/two-sequences-of-an-opaque-order.txt` and
+    /// Returns whether an answer shows two items of a page the other way round, or an item of it on the other side of
+    /// the item that the cursor names: `regressions/two-sequences-of-an-opaque-order.txt` and
     /// `regressions/an-item-before-its-opaque-anchor.txt`.
     pub(in crate::pagination) fn are_reversed_on(&self, page: &Page) -> bool {
         if self.answers.len() < 2 {
-            // A page of one answer has its sequence.
+            // A page of one answer has the sequence of that.
             return false;
         }
         let id = |at: &ItemPlace| self.id(page.answers.get(at.answer as usize)?, at.item as usize);

@@ -28,6 +28,7 @@ impl KeyReader<'_> {
             self.draft.believe(offset);
             return Ok(KeyTurn::Window);
         }
+        // That an item follows a full page may rest on a count or a flag; only an end needs a proof.
         if self.is_full_and_said_to_go_on() {
             return Ok(self.served_and_goes_on());
         }
@@ -73,7 +74,8 @@ impl KeyReader<'_> {
         let has_room = |chain: &[Slice]| KeySeam::requests(chain.len() + 1) <= left;
         match self.draft.way() {
             Way::Forward => {
-                // If no count says so, only the item after the page shows that there is one. It also closes a run of ties.
+                // If no count says so, only the item after the page shows that there is one. It also closes a run of
+                // ties.
                 let is_needed = aim::is_loose(&self.draft) || self.may_end_at(window.to - 1);
                 let to = if is_needed { window.to } else { window.to - 1 };
                 let mut last = later;

@@ -64,7 +64,8 @@ impl KeyReader<'_> {
         if self.request.paging.hidden
             && let Some(total) = self.asker.ledger.total()
         {
-            // If only small sizes were seen filled, a page takes many answers: those after the counted end are of no use.
+            // If only small sizes were seen filled, a page takes many answers: those after the counted end are of no
+            // use.
             let first = slices.first().copied();
             slices.retain(|slice| Some(*slice) == first || slice.begins().0 < total);
         }
@@ -125,8 +126,8 @@ impl KeyReader<'_> {
         if self.asker.searching {
             let times = self.search.asked.iter().filter(|earlier| **earlier == asked).count();
             if times >= WINDOW_LOOKS {
-                // Each answer led back to this window: a further one would show the same. A silent cap of two did that until the
-                // budget was spent: `regressions/budget-under-an-unsaid-cap.txt`.
+                // Each answer led back to this window: a further one would show the same. A silent cap of two did that
+                // until the budget was spent: `regressions/budget-under-an-unsaid-cap.txt`.
                 return Err(if self.cut.is_some() { self.run_too_long() } else { self.lost() });
             }
             self.search.asked.push(asked.clone());

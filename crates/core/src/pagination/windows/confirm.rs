@@ -70,8 +70,8 @@ impl KeyReader<'_> {
         self.ending.doubted.is_none_or(|doubt| doubt.times < most(doubt))
     }
 
-    /// Asks whether a short answer was the end. The answer that confirms it must begin at or before the offset `from`, so
-    /// that it shows the boundary and all of the last run of ties.
+    /// Asks whether a short answer was the end. The answer that confirms it must begin at or before the offset `from`,
+    /// so that it shows the boundary and all of the last run of ties.
     pub(super) async fn doubt(&mut self, short: Short, from: u64, held: Held) -> KeyNext {
         let Short { slice, last, .. } = short;
         let times = self.ending.doubted.map_or(0, |doubt| doubt.times);
@@ -169,8 +169,8 @@ impl KeyReader<'_> {
         KeyTurn::Window
     }
 
-    /// Drops the known cap if the short answer was asked for no more items than that: the cap did not cut it, and yet more
-    /// items follow.
+    /// Drops the known cap if the short answer was asked for no more items than that: the cap did not cut it, and yet
+    /// more items follow.
     pub(super) fn refute_cap(&mut self) {
         let Some(Doubt { short, .. }) = self.ending.doubted else { return };
         if self.asker.sizes.profile.cap.is_some_and(|cap| short.slice.size().0 <= cap) {
@@ -178,7 +178,8 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Takes the number of items that came to be a silent cap, and returns whether that is a smaller one than was known.
+    /// Takes the number of items that came to be a silent cap, and returns whether that is a smaller one than was
+    /// known.
     pub(super) fn suspect_cap(&mut self, count: usize) -> bool {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let is_smaller = count >= 2 && self.asker.sizes.assumed_cap.is_none_or(|cap| cap > count);

@@ -38,8 +38,8 @@ impl KeyReader<'_> {
         let side = if view.is_empty() { self.side_of_nothing(&view) } else { side };
         let reaches = view.reaches();
         if let Some(edge) = self.search.edge.filter(|edge| side == Side::After && edge.slice == slice) {
-            // The next slice cuts a run at its edge, and the slice that should show the whole run shows this part alone. Test:
-            // `a_run_that_hidden_rows_cut_is_read_with_its_neighbours`.
+            // The next slice cuts a run at its edge, and the slice that should show the whole run shows this part
+            // alone. Test: `a_run_that_hidden_rows_cut_is_read_with_its_neighbours`.
             return self.read_chain_farther(edge.slice, edge.to.max(reaches));
         }
         match (side, self.search.edge) {

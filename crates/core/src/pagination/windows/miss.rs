@@ -42,8 +42,8 @@ impl KeyReader<'_> {
             return self.doubt(short, short.last, Held::Here(view)).await;
         }
         if first && asked.flipped.is_some_and(|total| self.asker.ledger.total() != Some(total)) {
-            // The answer is counted from the end as it was. If the list changed after the boundary, that is still at its
-            // old offset. Test: `a_boundary_that_the_flipped_list_does_not_show_is_looked_for_where_it_was`.
+            // The answer is counted from the end as it was. If the list changed after the boundary, that is still at
+            // its old offset. Test: `a_boundary_that_the_flipped_list_does_not_show_is_looked_for_where_it_was`.
             let mut bracket = self.search.bracket;
             bracket.bound(side, view.begins(), view.reaches());
             if bracket.allows(self.draft.offset()) {
@@ -94,7 +94,8 @@ impl KeyReader<'_> {
         };
         self.draft.believe(offset);
         let window = self.window(plan::most(&self.request.paging, self.asker.sizes.assumed_cap));
-        // The total may have changed on both sides: of a wrong prediction one request is lost, not all that a page takes.
+        // The total may have changed on both sides: of a wrong prediction one request is lost, not all that a page
+        // takes.
         self.around(window, 1)
     }
 
@@ -129,8 +130,8 @@ impl KeyReader<'_> {
         let by_offset = self.request.is_unverified() || super::asks_by_offset(&self.request);
         let counted_in = self.asker.ledger.total().is_some_and(|total| total > self.draft.offset());
         if by_offset && !counted_in && self.flagged.is_none_or(|reason| reason == Unproven::Position) {
-            // An offset after the end is an empty page. Not so one that a count puts into the list: the way back would begin
-            // anew. Test: `a_walk_back_by_offsets_does_not_begin_anew_where_a_count_says_that_there_is_more`.
+            // An offset after the end is an empty page. Not so one that a count puts into the list: the way back would
+            // begin anew. Test: `a_walk_back_by_offsets_does_not_begin_anew_where_a_count_says_that_there_is_more`.
             self.draft.end_here();
             return Ok(KeyTurn::Serve { cut_off: false });
         }

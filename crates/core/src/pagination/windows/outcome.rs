@@ -20,7 +20,8 @@ impl KeyReader<'_> {
     /// Serves the page as it stands: complete, or `cut_off` by the budget.
     pub(super) fn finish(&mut self, cut_off: bool) -> Result<Page, KeyHalt> {
         if self.draft.is_nothing_by_offset() && !asks_by_offset(&self.request) && self.flagged.is_some() {
-            // A page served by offset instead of a place that can't be found must not end the list: no answer shows that it does.
+            // A page served by offset instead of a place that can't be found must not end the list: no answer shows
+            // that it does.
             return Err(Refusal::PositionLost { nearest: self.nearest() }.into());
         }
         let verdict = Verdict {
@@ -43,7 +44,8 @@ impl KeyReader<'_> {
     /// better ways).
     pub(super) fn tie_run(&mut self, cut: &Cut, seen: Option<(Slice, Box<Evidence>)>) -> KeyNext {
         self.asker.searching = true;
-        // Test: `a_size_that_answers_say_they_used_is_not_doubted_for_a_run_of_ties`.
+        // Only a cap that is not in the profile is a mere suspicion. Test:
+        // `a_size_that_answers_say_they_used_is_not_doubted_for_a_run_of_ties`.
         if self.asker.sizes.assumed_cap != self.asker.sizes.profile.cap
             && self.asker.sizes.assumed_cap.is_some()
             && !(self.seams.uncapped || self.seams.one_size)
@@ -92,8 +94,8 @@ impl KeyReader<'_> {
         self.refuse_or_flag(Unproven::Order, true, Refusal::Unsorted(unsorted))
     }
 
-    /// Refuses a page that can't be proven, or begins it again by its offset and flagged, as the route says: `unchecked`
-    /// where its keys are of no use, so that the items are taken as they come.
+    /// Refuses a page that can't be proven, or begins it again by its offset and flagged, as the route says:
+    /// `unchecked` where its keys are of no use, so that the items are taken as they come.
     fn refuse_or_flag(&mut self, reason: Unproven, unchecked: bool, refusal: Refusal) -> KeyHalt {
         if !self.request.flags() || self.draft.is_unchecked() {
             return refusal.into();
@@ -107,8 +109,8 @@ impl KeyReader<'_> {
     }
 
     /// Returns the offset of a page that is served by offset instead: the expected place of the cursor, but never after
-    /// the end that a total or an answer tells. If the end was met and not its offset, that may be after the place,
-    /// unless items were seen there. Test: `a_refusal_names_a_near_place_in_the_list`.
+    /// the end that a total or an answer tells. An end that was met without its own offset counts as no farther than
+    /// the items that were seen. Test: `a_refusal_names_a_near_place_in_the_list`.
     fn nearest(&self) -> Offset {
         let nearest = self.draft.nearest();
         let end = match (self.asker.ledger.total(), self.ending.seen) {

@@ -40,8 +40,8 @@ impl KeySeam {
         Self { twice: vec![twice], held: None, between }
     }
 
-    /// Returns the seams of slices that follow one another. Every second one is read twice: each seam lies beside one of
-    /// these. Test: `each_seam_of_a_chain_lies_beside_a_slice_that_is_read_twice`.
+    /// Returns the seams of slices that follow one another. Every second one is read twice: each seam lies beside one
+    /// of these. Test: `each_seam_of_a_chain_lies_beside_a_slice_that_is_read_twice`.
     pub(super) fn chain(slices: &[Slice]) -> Self {
         let every_second = |from: usize| slices.iter().copied().skip(from).step_by(2).collect();
         // The last slice is the widest, and is never read twice.
@@ -174,8 +174,8 @@ impl KeyReader<'_> {
     fn torn(&mut self, again: Evidence) -> KeyNext {
         self.asker.searching = true;
         self.seams.vain += 1;
-        // The answer that the page took items from is of another time now: every later reading would differ from it. Test:
-        // `a_list_of_fixed_pages_is_walked_while_it_changes`.
+        // The answer that the page took items from is of another time now: every later reading would differ from it.
+        // Test: `a_list_of_fixed_pages_is_walked_while_it_changes`.
         self.seams.taken_from = None;
         if self.seams.vain > KEY_SEAM_READINGS {
             return Err(self.lost());
@@ -183,8 +183,8 @@ impl KeyReader<'_> {
         Ok(look_at(again.slice().into(), again, Witness::None))
     }
 
-    /// Takes what joined answers prove. `edge` is the first slice of them; `short` is the last, if it may be the end: that
-    /// is confirmed at once.
+    /// Takes what joined answers prove. `edge` is the first slice of them; `short` is the last, if it may be the end:
+    /// that is confirmed at once.
     async fn take_joined(&mut self, joined: Evidence, edge: Slice, short: Option<Short>) -> KeyNext {
         // A count can end only a page that stands at its own place. Test:
         // `a_page_of_another_place_is_not_the_end_that_a_total_tells`.
@@ -227,12 +227,13 @@ impl KeyReader<'_> {
                 self.search.bracket.missed(side, view.begins(), view.reaches());
                 if first { self.shifted() } else { Ok(KeyTurn::Window) }
             }
-            // The same seam was read seven times: `regressions/a-seam-that-tells-neither-side.txt`.
+            // A page once read the same seam seven times: `regressions/a-seam-that-tells-neither-side.txt`.
             Ok(Progress::Apart(..)) => {
                 self.seams.apart += 1;
                 if self.seams.apart < APART_SEAM_READINGS { self.again() } else { Err(self.lost()) }
             }
-            // An item that moved from one slice to another can make them contradict the order, though neither does by itself.
+            // An item that moved from one slice to another can make them contradict the order, though neither does by
+            // itself.
             Err(_) => self.again(),
         }
     }

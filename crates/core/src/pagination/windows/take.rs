@@ -52,7 +52,8 @@ impl KeyReader<'_> {
     ) -> AnswerUse<Option<Short>, KeyObstacle> {
         let mut view = match view {
             Ok(view) => view,
-            // An answer that is out of order by itself is refused even if it was read ahead: no change to the list explains that.
+            // An answer that is out of order by itself is refused even if it was read ahead: no change to the list
+            // explains that.
             Err(unsorted) if unsorted.cause.is_disorder() => return AnswerUse::Alarm(KeyObstacle::Unsorted(unsorted)),
             Err(unsorted) => return AnswerUse::None(KeyObstacle::Unsorted(unsorted)),
         };
@@ -69,6 +70,8 @@ impl KeyReader<'_> {
         if !confirming && let Some(short) = self.misplaced(&view, asked) {
             return AnswerUse::None(KeyObstacle::Misplaced(short, Box::new(view)));
         }
+        // A list in another order than declared leads a search to an end of it. Test:
+        // `an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search`.
         if is_first && let Some(side) = self.unwitnessed_edge(&view) {
             return AnswerUse::None(KeyObstacle::Unsampled(asked, Box::new(view), side, witness));
         }
@@ -132,8 +135,8 @@ impl KeyReader<'_> {
         self.may_doubt(&short).then_some(short)
     }
 
-    /// Assumes that a short answer is the end, and so is an empty one after the items that came: under `verify =
-    /// "when-cheap"` no request is spent on that. Test:
+    /// Assumes that a short answer is the end, and so is an empty one after the items that came: under `when-cheap` no
+    /// request is spent on that. Test:
     /// `an_end_that_only_further_requests_show_is_flagged_where_proofs_are_to_be_cheap`.
     fn assume_end_of(&self, view: &mut Evidence) {
         let came = self.draft.last_view().is_some() || self.search.bracket.is_at(view.begins());

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// A page of a list that has these ids when it is asked for the first, the second… time, and the last of them from then on.
+/// A page of a list that has these ids when it is asked for the first, the second… time, and the last of them from then
+/// on.
 fn page_amid(mut list: List, states: &[Vec<u32>], limit: u32) -> Result<Box<Page>, Refusal> {
     let mut asked = 0;
     let mut step = resolve(PageRequest { target: start(), limit, ..list.request.clone() });
@@ -35,7 +36,7 @@ fn in_pages_of(size: u32) -> List {
 #[test]
 fn an_item_read_a_moment_ago_is_no_proof_unless_it_is_the_last() {
     for moved in [7, 8] {
-        // What was read first goes, and one of the last that were read comes to stand where it was.
+        // The item that was read first goes, and one that was read late moves to its place.
         let mut then: Vec<u32> = (7..60).filter(|id| *id != moved).collect();
         then.insert(usize::try_from(moved).unwrap(), moved);
         for limit in [12, 14] {
@@ -54,7 +55,7 @@ fn answers_that_count_otherwise_make_no_seam() {
     let again: Vec<u32> = (0..61).collect();
     let mut served = 0;
     for (until, away) in (1..8).flat_map(|until| [(until, 1), (until, 2)]) {
-        // While what comes after the first answer is read, one of its items is away, and another one comes meanwhile.
+        // While the list after the first answer is read, one of its items is away, and another one comes.
         let states = [vec![all.clone(); until], vec![without.clone(); away], vec![again.clone()]].concat();
         let Ok(page) = page_amid(in_pages_of(10), &states, 14) else { continue };
         served += 1;
@@ -72,7 +73,7 @@ fn an_empty_answer_ends_no_list_that_counts_more() {
 }
 
 #[test]
-fn two_that_moved_together_do_not_decide_while_the_others_are_unseen() {
+fn two_marks_that_moved_together_do_not_decide_while_the_others_are_unseen() {
     // The answer at the place that is expected shows a pair of the five alone, near one of its edges.
     let farther: Vec<u32> = [1, 2].into_iter().chain(5..31).chain([3, 4, 31, 32]).collect();
     let nearer: Vec<u32> = [1, 2, 3, 18, 19].into_iter().chain(4..18).chain(20..28).collect();
@@ -88,7 +89,7 @@ fn two_that_moved_together_do_not_decide_while_the_others_are_unseen() {
 }
 
 #[test]
-fn two_that_move_back_while_a_page_is_read_leave_no_other_out() {
+fn two_items_that_move_back_while_a_page_is_read_leave_no_other_out() {
     let moved = |all: u32, block: u32, to: u32| -> Vec<u32> {
         (1..to).chain([block, block + 1]).chain((to..block).chain(block + 2..=all)).collect()
     };
@@ -97,7 +98,7 @@ fn two_that_move_back_while_a_page_is_read_leave_no_other_out() {
         for until in 1..4 {
             let states = [vec![(1..=all).collect(); until], vec![now.clone()]].concat();
             let Ok(page) = page_amid(in_pages_of(size), &states, limit) else { continue };
-            // What stayed comes in its sequence, and nothing of it is left out.
+            // The items that stayed come in their sequence, and none is left out.
             let stays = |id: &u32| *id != block && *id != block + 1;
             let shown: Vec<u32> = texts(&page).iter().map(|id| id.parse().unwrap()).filter(stays).collect();
             let expected: Vec<u32> = (1..=all).filter(stays).take(shown.len()).collect();

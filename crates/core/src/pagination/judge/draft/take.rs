@@ -204,12 +204,15 @@ impl Draft {
 
     /// Returns the place of the boundary, if keys need not decide, or a further answer of the page need not prove it.
     fn unproven_place(&self, view: &Evidence, anchor: &Anchor, forward: bool) -> Option<usize> {
+        // With other keys by now, the item with the anchor's id stands elsewhere:
+        // `regressions/without-keys-decide.txt`.
         if !holds(Rule::KeysDecide)
             && let Some(place) = (0..view.len())
                 .find(|place| view.anchor(&self.wanted.order, *place).is_some_and(|item| item.id == anchor.id))
         {
             return if forward { Some(place + 1).filter(|next| *next < view.len()) } else { Some(place) };
         }
+        // The list may change between two answers of a page: `regressions/without-seams-are-proven.txt`.
         if !holds(Rule::SeamsAreProven) && !self.views.is_empty() {
             let place = usize::try_from(self.next.offset.checked_sub(view.offsets.begins)?).ok()?;
             return (place < view.len()).then_some(place);
@@ -270,8 +273,7 @@ impl Draft {
 
     fn take_forward(&mut self, view: Evidence, first: usize) -> Result<Progress, Unsorted> {
         if self.to_the_end && !self.views.is_empty() && !view.end.ends && !self.is_near_the_end(&view) {
-            // The end is not at its expected place: it is searched for, because walking there could take any number of
-            // requests.
+            // The end is farther than expected: it is searched for, and not walked to page by page.
             (self.next.boundary, self.more.before) = (Boundary::Tail, None);
             self.views.clear();
             self.taken.clear();
@@ -296,7 +298,7 @@ impl Draft {
                 Some(false)
             } else {
                 // If only a count places the answer at the very start, that is not believed: the start is read. Test:
-                // `a_last_page_that_comes_again_unsaid_promises_nothing_before_it`.
+                // `a_last_page_that_is_all_there_is_promises_nothing_before_it`.
                 Some(true).filter(|_| candidates.start > 0 || view.offsets.begins > 0)
             };
         }

@@ -10,8 +10,8 @@ use crate::{
     },
 };
 
-/// Five items came from offset 10 on, where twenty were asked for, of an upstream that vouches for nothing, in a walk that
-/// has seen twenty come.
+/// Five items came from offset 10 on, where twenty were asked for, of an upstream that vouches for nothing, in a walk
+/// that has seen twenty come.
 #[derive(Clone)]
 struct Case {
     from: u64,
@@ -155,7 +155,7 @@ fn a_second_answer_confirms_an_end_only_below_a_size_that_this_page_has_shown() 
         };
         assert_eq!(judged(seen), expected, "{witness:?}, {by_page} came, {total:?}");
     }
-    // A flag of the slice is not overruled; one that was counted is.
+    // Two readings that agree don't overrule a flag of the slice, but a flag by a count.
     for (end, expected) in [(EndEvidence::Flag, "short"), (EndEvidence::Unvouched, "checked")] {
         let flagged = |case: &mut Case| {
             (case.paging.end, case.answer.more) = (end, Some(true));
@@ -188,7 +188,7 @@ fn a_size_is_honoured_where_as_many_came_as_were_asked_for() {
         (5, Some(8), false, 0, 5),
         // An answer with more items than were asked for shows no size.
         (25, None, false, 0, 0),
-        // Where items are hidden, the upstream looked at so many rows at least.
+        // Where items are hidden, the upstream has looked at no fewer rows than it gave.
         (5, None, true, 5, 5),
         (25, None, true, 0, 0),
     ] {

@@ -1,4 +1,4 @@
-//! Answers by themselves: what is joined, turned round, arranged, and where an anchor stands among items.
+//! The evidence of answers: joined, turned round and arranged ones, and the place of an anchor among items.
 
 use super::*;
 use crate::{
@@ -86,7 +86,7 @@ fn a_count_of_one_more_denies_the_end_unless_the_list_was_counted_anew() {
 fn the_start_is_as_sure_as_the_end_of_the_flipped_list() {
     let order = order(&[], Ties::Ordered);
     for (size, checked) in [(5, true), (3, false)] {
-        // As many as a count tells of, against a size that the walk has not seen.
+        // As many items as the count says, against a size that the walk has not seen.
         let answer = counted(answer(&[["3"], ["2"], ["1"]]), 3);
         let paging = paging(Family::Offset);
         let view = Evidence::flipped(answer, from(0, size), &order, &paging, Belief::default(), 3).unwrap();
@@ -161,7 +161,7 @@ fn an_anchor_among_opaque_values_is_placed_only_where_no_spelling_could_move_it(
         // The anchor in another spelling.
         (vec![other("5"), a("7")], "5", unknown),
         (vec![a("1"), a("2"), other("5")], "5", unknown),
-        // Ids that fall show that the next item is of a later run.
+        // An id that is less than the one before it begins another run.
         (vec![a("3"), a("4"), other("2")], "5", Ok(2)),
     ] {
         let order = order(&[Kind::Opaque], Ties::Ordered);

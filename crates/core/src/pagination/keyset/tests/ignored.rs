@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_run_is_held_against_the_keys_that_it_was_asked_for_by() {
-    // By id, what an ignored filter lets through begins with another run, and shows nothing else.
+    // Sorted by the id, the list that an ignored filter lets through begins with another run.
     let rows = (0..80).map(|row| vec![model::whole(row / 40)]);
     let mut list = List::new(vec![model::key("rank", Kind::Number, Descending)], rows);
     list.paging.sizes = Sizes::Free { least: 1, most: Some(20) };
@@ -13,8 +13,8 @@ fn a_run_is_held_against_the_keys_that_it_was_asked_for_by() {
     assert!(asks_for_runs(&list) && is_refused_for_its_run(&page), "{page:?} {:?}", list.asked);
 }
 
-/// The hint of a place within a filtered list is wrong where the filter is ignored: a search in it would find the place, in
-/// many requests a page.
+/// The hint of a place within a filtered list is wrong where the filter is ignored: a search in it would find the
+/// place, in many requests a page.
 #[test]
 fn a_filter_that_is_ignored_costs_a_request_a_page_and_is_given_up() {
     for family in [Family::Offset, Family::Page] {

@@ -86,7 +86,8 @@ fn an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order() {
     }
 }
 
-/// An upstream page that was read against its token may be the one before the anchor's: no answer showed the two together.
+/// An upstream page that was read against its token may be the one before the anchor's: no answer showed the two
+/// together.
 #[test]
 fn a_place_before_the_next_item_of_another_page_leaves_its_seam_open() {
     let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
