@@ -263,8 +263,8 @@ impl PageChecker<'_> {
         let low = match (slice.rows.first(), seam.and_then(|seam| seam.rows.last())) {
             _ if begins && (from.keys.is_empty() || least < Level::Exact) => from.clone(),
             (first, _) if begins => Bound::new(&first?.keys[..from.keys.len()], true),
-            (_, Some(last)) => edge(last, true),
-            (first, None) => edge(first?, false),
+            (Some(first), _) if self.is_within(&edge(first, false), at) => edge(first, false),
+            (_, last) => edge(last?, true),
         };
         let high = if ends { to.clone() } else { edge(slice.rows.last()?, true) };
         let rows = slice.rows.iter().chain(seam.iter().flat_map(|seam| &seam.rows));
