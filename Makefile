@@ -164,7 +164,8 @@ restarts: build-needs
 exports: build-needs
 	cargo test --locked --test end_to_end -- --ignored --nocapture --test-threads=1 exports::million::
 
-# The copy that is spoilt, and what is built of it, is below target/mutants. MUTANT_WALKS and MUTANT_SECONDS are passed on.
+# The copy that is spoilt, and what is built of it, is below target/mutants. MUTANT_WALKS, MUTANT_SECONDS and
+# MUTANT_GUARANTEES are passed on: crates/mutants/src/main.rs. The results are in crates/mutants/RESULTS.md.
 .PHONY: mutants
 mutants: build-needs
 	cargo run --quiet --locked --package cursorgate-mutants -- $(NAMES)

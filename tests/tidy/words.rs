@@ -9,6 +9,10 @@ const FOLDERS: [&str; 5] = ["src", "tests", "benches", "fuzz", "crates"];
 const NO_SUBJECTS: [&str; 11] =
     ["What", "Who", "Whose", "Whoever", "It", "One", "Nothing", "Nobody", "How", "Whether", "Where"];
 
+/// Words that no name of a test begins with: its subject is a noun, too.
+const NO_NAMES: [&str; 11] =
+    ["what", "who", "whose", "whoever", "whatever", "it", "nothing", "nobody", "none", "how", "whether"];
+
 /// A word that comments do without, and the English one for it.
 const UNWANTED: (&str, &str) = ("behind", "after");
 
@@ -61,6 +65,28 @@ fn comments_use_plain_words() {
             if literal.split(|character: char| !character.is_alphabetic()).any(|part| part == word) {
                 faults.push(format!("{}:{line}: {word}, for {instead}: {text}", source.path));
             }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn a_name_of_a_test_begins_with_its_subject() {
+    let mut faults = Vec::new();
+    for source in sources() {
+        let mut is_test = false;
+        for (at, line) in source.text.lines().map(str::trim_start).enumerate() {
+            let name = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+            match name.and_then(|name| name.split(['(', '<']).next()) {
+                Some(name) if is_test && NO_NAMES.contains(&name.split('_').next().unwrap_or_default()) => {
+                    faults.push(format!("{}:{}: {name}", source.path, at + 1));
+                }
+                _ => {}
+            }
+            // Attributes and comments may stand between.
+            is_test = line.starts_with("#[test]")
+                || line.starts_with("#[tokio::test")
+                || (is_test && line.starts_with(['#', '/']));
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");

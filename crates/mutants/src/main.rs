@@ -1,15 +1,22 @@
 //! Plants faults in the pagination core, one at a time, and tells which of its tests notice.
 //!
-//! `make mutants` runs every fault of `faults/`, `make mutants NAMES="a b"` some of them. The core is copied below
-//! `target/mutants`, so that the checkout stays as it is; there one fault after the other is written into the copy, and
-//! built, and the core's own tests run until one fails: unit tests first, then the simulator's walks, then its small
-//! worlds. `fault` reads the list, `scratch` has the copy.
+//! `make mutants` runs every fault of `faults/`, `make mutants NAMES="a b"` some of them, and so does `cargo sim mutants`.
+//! The core is copied below `target/mutants`, so that the checkout stays as it is; there one fault after the other is
+//! written into the copy, and built. Two questions are asked of it:
 //!
-//! `MUTANT_WALKS` is the number of walks (20,000; 0: unit tests alone), `MUTANT_SECONDS` the longest that one build or
-//! one run of tests may take (300): tests that take longer hang, and have noticed the fault.
+//! - Which test notices? The core's own tests run until one fails: unit tests first, then the simulator's walks, then its
+//!   small worlds.
+//! - With `MUTANT_GUARANTEES=200000`, of faults outside the judge: is a guarantee broken in so many walks? The guarantees
+//!   rest on the judge alone, so that a fault of a strategy costs requests or refusals.
+//!
+//! `fault` reads the list, `scratch` has the copy, and `record` keeps what happened to each fault, in `RESULTS.md`.
+//!
+//! `MUTANT_WALKS` is the number of walks of the first question (20,000; 0: unit tests alone), `MUTANT_SECONDS` the longest
+//! that one build or one run may take (300): tests that take longer hang, and have noticed the fault.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod fault;
+mod record;
 mod scratch;
 
 use std::{
@@ -20,6 +27,7 @@ use std::{
 };
 
 use fault::{Expected, Fault};
+use record::Record;
 use scratch::{Build, Outcome, Scratch};
 
 const WALKS: u64 = 20_000;
@@ -66,40 +74,78 @@ fn run() -> Result<bool, String> {
     }
     // All of them, even where a few are run: a list that no longer fits is found at once.
     fault::check(&all, &core)?;
-    let chosen: Vec<&Fault> = all.iter().filter(|fault| names.is_empty() || names.contains(&fault.name)).collect();
+    let chosen = all.iter().filter(|fault| names.is_empty() || names.contains(&fault.name));
     let (walks, limit) = (number("MUTANT_WALKS", WALKS)?, Duration::from_secs(number("MUTANT_SECONDS", SECONDS)?));
+    let guarantees = number("MUTANT_GUARANTEES", 0)?;
     let scratch = Scratch::new(&root, walks, limit)?;
-    match look(&scratch)? {
+    let mut record = Record::read(&root.join("crates/mutants/RESULTS.md"))?;
+    let wrong = match guarantees {
+        0 => tests(&scratch, &chosen.collect::<Vec<_>>(), &mut record)?,
+        walks => promises(
+            &scratch,
+            &chosen.filter(|fault| !fault.is_of_the_judge()).collect::<Vec<_>>(),
+            walks,
+            &mut record,
+        )?,
+    };
+    record.write(&all)?;
+    wrong.iter().for_each(|line| eprintln!("{line}"));
+    Ok(wrong.is_empty())
+}
+
+/// Asks which tests notice each fault; what is not as expected.
+fn tests(scratch: &Scratch, chosen: &[&Fault], record: &mut Record) -> Result<Vec<String>, String> {
+    match look(scratch)? {
         (Caught::Nothing, _) => {}
         (_, said) => return Err(format!("the core fails its tests without any fault: {said}")),
     }
     println!("{:<24} {:<10} {:>8}  first test that fails", "fault", "caught by", "seconds");
     let mut wrong = Vec::new();
-    for fault in &chosen {
+    for fault in chosen {
         let begun = now();
-        let seen = scratch.with(fault, || look(&scratch));
+        let seen = scratch.with(fault, || look(scratch));
         let seconds = begun.elapsed().as_secs();
-        let tell = |caught: &str, said: &str| println!("{:<24} {caught:<10} {seconds:>8}  {said}", fault.name);
+        let (caught, said) = match &seen {
+            Ok((caught, said)) => (caught.name(), said.as_str()),
+            Err(_) => ("-", "does not build"),
+        };
+        let why = match (&fault.expected, &seen) {
+            (Expected::Equivalent(why) | Expected::Cost(why), Ok((Caught::Nothing, _))) => why,
+            _ => said,
+        };
+        println!("{:<24} {caught:<10} {seconds:>8}  {why}", fault.name);
+        record.noticed(fault, caught, why);
         match (&fault.expected, seen) {
-            (_, Err(error)) => {
-                tell("-", "does not build");
-                wrong.push(format!("{}: {error}", fault.name));
-            }
+            (_, Err(error)) => wrong.push(format!("{}: {error}", fault.name)),
             (Expected::Caught, Ok((Caught::Nothing, _))) => {
-                tell("nothing", "");
                 wrong.push(format!("{} is not noticed by any test", fault.name));
             }
-            (Expected::Equivalent(why) | Expected::Cost(why), Ok((Caught::Nothing, _))) => tell("nothing", why),
-            (Expected::Equivalent(why), Ok((caught, said))) => {
-                tell(caught.name(), &said);
+            (Expected::Equivalent(why), Ok((Caught::Unit | Caught::Simulator, _))) => {
                 wrong.push(format!("{} is noticed, and is listed as equivalent: {why}", fault.name));
             }
-            (_, Ok((caught, said))) => tell(caught.name(), &said),
+            _ => {}
         }
     }
     println!("{} faults, {} not as expected", chosen.len(), wrong.len());
-    wrong.iter().for_each(|line| eprintln!("{line}"));
-    Ok(wrong.is_empty())
+    Ok(wrong)
+}
+
+/// Asks whether faults break a guarantee in so many walks; what is not as expected.
+fn promises(scratch: &Scratch, chosen: &[&Fault], walks: u64, record: &mut Record) -> Result<Vec<String>, String> {
+    println!("{:<32} {:>8}  guarantees broken in {walks} walks", "fault", "seconds");
+    let mut wrong = Vec::new();
+    for fault in chosen {
+        let begun = now();
+        let broken = scratch.with(fault, || scratch.broken_guarantees(walks))?;
+        let said = if broken.is_empty() { "none".to_owned() } else { broken.join(", ") };
+        println!("{:<32} {:>8}  {said}", fault.name, begun.elapsed().as_secs());
+        record.walked(fault, walks, &said);
+        if !broken.is_empty() && fault.breaks.is_none() {
+            wrong.push(format!("{} breaks a guarantee, and is none of the judge: {said}", fault.name));
+        }
+    }
+    println!("{} faults, {} not as expected", chosen.len(), wrong.len());
+    Ok(wrong)
 }
 
 /// Builds the copy as it stands and runs its tests until one fails.

@@ -91,6 +91,33 @@ impl Scratch {
         })
     }
 
+    /// Builds the simulator as `cargo sim` does, and returns the guarantees that break in so many walks, each with the walks
+    /// that break it.
+    pub(crate) fn broken_guarantees(&self, walks: u64) -> Result<Vec<String>, String> {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--profile", "sim", "--package", "cursorgate-sim"]).current_dir(&self.folder);
+        let target = self.folder.join("target");
+        build.env("CARGO_TARGET_DIR", &target);
+        let status = self.run(build, &self.folder.join("built.txt"), |_| false)?;
+        if !status.is_some_and(|status| status.success()) {
+            return Err("it does not build".to_owned());
+        }
+        let said = self.folder.join("said.txt");
+        let mut walk = Command::new("sh");
+        walk.args(["-c", &format!("ulimit -v {MEMORY}; exec \"$@\""), "sh"]).arg(target.join("sim/cursorgate-sim"));
+        walk.args(["walk", "--walks", &walks.to_string()]).current_dir(&self.folder);
+        let status = self.run(walk, &said, |_| false)?;
+        let text = fs::read_to_string(&said).map_err(|error| format!("{}: {error}", said.display()))?;
+        // A page that claims less than it could ("G6 level") loses nothing.
+        let is_broken =
+            |line: &&str| line.starts_with('G') && !line.starts_with("G6 level") && line.contains(": broken ");
+        let mut broken: Vec<String> = text.lines().filter(is_broken).map(str::to_owned).collect();
+        // A walk that panics ends the simulator before its report.
+        let is_told = text.lines().any(|line| line.starts_with("walks "));
+        broken.extend((!is_told && status.is_some()).then(|| "the simulator ends early".to_owned()));
+        Ok(broken)
+    }
+
     /// Builds tests; where they are.
     fn build(&self, build: Build) -> Result<PathBuf, String> {
         let said = self.folder.join("built.txt");

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant, SystemTime},
 };
@@ -72,6 +72,11 @@ enum Sim {
         #[arg(long)]
         write: Option<PathBuf>,
     },
+    /// Plants faults in the core, one at a time, and tells which of its tests notice, as `make mutants` does
+    Mutants {
+        /// The faults, by their names in crates/mutants/faults; all of them where none is given
+        names: Vec<String>,
+    },
 }
 
 /// The walk that is replayed.
@@ -121,8 +126,23 @@ pub(crate) fn run() -> ExitCode {
         },
         Sim::Small => small_worlds(),
         Sim::Broken { write } => broken::all_are_caught(write.as_deref()),
+        Sim::Mutants { names } => match mutants(&names) {
+            Ok(holds) => holds,
+            Err(error) => {
+                eprintln!("cargo can't be run: {error}");
+                return ExitCode::from(2);
+            }
+        },
     };
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs the program that plants faults. It builds spoilt copies of the core and of this simulator, so that it is one of its
+/// own.
+fn mutants(names: &[String]) -> io::Result<bool> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["run", "--quiet", "--locked", "--package", "cursorgate-mutants", "--"]).args(names);
+    Ok(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status()?.success())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a soak takes another seed each time")]

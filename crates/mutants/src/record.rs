@@ -1,0 +1,71 @@
+//! The record of what happened to each fault: a table in `RESULTS.md`, whose rows are replaced as faults are run again.
+
+use std::{collections::BTreeMap, fs, io::ErrorKind, path::PathBuf};
+
+use crate::fault::Fault;
+
+/// The beginning of the file.
+const HEAD: &str = "\
+# What happened to each planted fault
+
+`make mutants` writes this table. *Noticed by* is the first test that fails with the fault: a unit test of the core, or a \
+walk of the simulator; *nothing* has its reason. *Walks* is asked of faults outside the judge (`MUTANT_GUARANTEES=200000 \
+make mutants`): which guarantees break in so many walks.
+
+| fault | file | noticed by | walks |
+| --- | --- | --- | --- |
+";
+
+/// The results by the name of the fault: those of tests, and those of walks.
+#[derive(Debug)]
+pub(crate) struct Record {
+    path: PathBuf,
+    rows: BTreeMap<String, [String; 2]>,
+}
+
+impl Record {
+    /// Reads the table; an empty one where there is no file.
+    pub(crate) fn read(path: &std::path::Path) -> Result<Self, String> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        let row = |line: &str| {
+            let cells: Vec<&str> = line.strip_prefix("| `")?.strip_suffix(" |")?.split(" | ").collect();
+            let [name, _, noticed, walks] = cells[..] else { return None };
+            Some((name.strip_suffix('`')?.to_owned(), [noticed.to_owned(), walks.to_owned()]))
+        };
+        Ok(Self { path: path.to_owned(), rows: text.lines().filter_map(row).collect() })
+    }
+
+    /// Returns the names of the faults that have a row.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.rows.keys().map(String::as_str)
+    }
+
+    /// Notes which test noticed a fault.
+    pub(crate) fn noticed(&mut self, fault: &Fault, by: &str, test: &str) {
+        self.row(fault)[0] = format!("{by}: {}", test.trim().replace('|', "/"));
+    }
+
+    /// Notes which guarantees broke in so many walks.
+    pub(crate) fn walked(&mut self, fault: &Fault, walks: u64, broken: &str) {
+        self.row(fault)[1] = format!("{walks}: {}", broken.replace('|', "/"));
+    }
+
+    fn row(&mut self, fault: &Fault) -> &mut [String; 2] {
+        self.rows.entry(fault.name.clone()).or_insert_with(|| ["–".to_owned(), "–".to_owned()])
+    }
+
+    /// Writes the rows of these faults, in the sequence of their list.
+    pub(crate) fn write(&self, faults: &[Fault]) -> Result<(), String> {
+        let row = |fault: &Fault| {
+            let [noticed, walks] = self.rows.get(&fault.name)?;
+            Some(format!("| `{}` | {} | {noticed} | {walks} |\n", fault.name, fault.file.display()))
+        };
+        let rows: String = faults.iter().filter_map(row).collect();
+        fs::write(&self.path, [HEAD, &rows].concat()).map_err(|error| format!("{}: {error}", self.path.display()))
+    }
+}
