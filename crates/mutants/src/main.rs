@@ -80,28 +80,30 @@ fn run() -> Result<bool, String> {
     let scratch = Scratch::new(&root, walks, limit)?;
     let mut record = Record::read(&root.join("crates/mutants/RESULTS.md"))?;
     let wrong = match guarantees {
-        0 => tests(&scratch, &chosen.collect::<Vec<_>>(), &mut record)?,
-        walks => promises(
-            &scratch,
-            &chosen.filter(|fault| !fault.is_of_the_judge()).collect::<Vec<_>>(),
-            walks,
-            &mut record,
-        )?,
+        0 => tests(&scratch, chosen, |fault, caught, why| record.noticed(&all, fault, caught, why))?,
+        walks => {
+            let chosen = chosen.filter(|fault| !fault.is_of_the_judge());
+            promises(&scratch, chosen, walks, |fault, walked, broken| record.walked(&all, fault, walked, broken))?
+        }
     };
-    record.write(&all)?;
     wrong.iter().for_each(|line| eprintln!("{line}"));
     Ok(wrong.is_empty())
 }
 
-/// Asks which tests notice each fault; what is not as expected.
-fn tests(scratch: &Scratch, chosen: &[&Fault], record: &mut Record) -> Result<Vec<String>, String> {
+/// Asks which tests notice each fault, and records that. Returns what is not as expected.
+fn tests<'a>(
+    scratch: &Scratch,
+    chosen: impl Iterator<Item = &'a Fault>,
+    mut record: impl FnMut(&Fault, &str, &str) -> Result<(), String>,
+) -> Result<Vec<String>, String> {
     match look(scratch)? {
         (Caught::Nothing, _) => {}
         (_, said) => return Err(format!("the core fails its tests without any fault: {said}")),
     }
     println!("{:<24} {:<10} {:>8}  first test that fails", "fault", "caught by", "seconds");
-    let mut wrong = Vec::new();
+    let (mut wrong, mut count) = (Vec::new(), 0);
     for fault in chosen {
+        count += 1;
         let begun = now();
         let seen = scratch.with(fault, || look(scratch));
         let seconds = begun.elapsed().as_secs();
@@ -114,7 +116,7 @@ fn tests(scratch: &Scratch, chosen: &[&Fault], record: &mut Record) -> Result<Ve
             _ => said,
         };
         println!("{:<24} {caught:<10} {seconds:>8}  {why}", fault.name);
-        record.noticed(fault, caught, why);
+        record(fault, caught, why)?;
         match (&fault.expected, seen) {
             (_, Err(error)) => wrong.push(format!("{}: {error}", fault.name)),
             (Expected::Caught, Ok((Caught::Nothing, _))) => {
@@ -126,25 +128,31 @@ fn tests(scratch: &Scratch, chosen: &[&Fault], record: &mut Record) -> Result<Ve
             _ => {}
         }
     }
-    println!("{} faults, {} not as expected", chosen.len(), wrong.len());
+    println!("{count} faults, {} not as expected", wrong.len());
     Ok(wrong)
 }
 
-/// Asks whether faults break a guarantee in so many walks; what is not as expected.
-fn promises(scratch: &Scratch, chosen: &[&Fault], walks: u64, record: &mut Record) -> Result<Vec<String>, String> {
+/// Asks whether faults break a guarantee in so many walks, and records that. Returns what is not as expected.
+fn promises<'a>(
+    scratch: &Scratch,
+    chosen: impl Iterator<Item = &'a Fault>,
+    walks: u64,
+    mut record: impl FnMut(&Fault, u64, &str) -> Result<(), String>,
+) -> Result<Vec<String>, String> {
     println!("{:<32} {:>8}  guarantees broken in {walks} walks", "fault", "seconds");
-    let mut wrong = Vec::new();
+    let (mut wrong, mut count) = (Vec::new(), 0);
     for fault in chosen {
+        count += 1;
         let begun = now();
-        let broken = scratch.with(fault, || scratch.broken_guarantees(walks))?;
+        let (walked, broken) = scratch.with(fault, || scratch.broken_guarantees(walks))?;
         let said = if broken.is_empty() { "none".to_owned() } else { broken.join(", ") };
         println!("{:<32} {:>8}  {said}", fault.name, begun.elapsed().as_secs());
-        record.walked(fault, walks, &said);
+        record(fault, walked, &said)?;
         if !broken.is_empty() && fault.breaks.is_none() {
             wrong.push(format!("{} breaks a guarantee, and is none of the judge: {said}", fault.name));
         }
     }
-    println!("{} faults, {} not as expected", chosen.len(), wrong.len());
+    println!("{count} faults, {} not as expected", wrong.len());
     Ok(wrong)
 }
 

@@ -10,7 +10,7 @@ const HEAD: &str = "\
 
 `make mutants` writes this table. *Noticed by* is the first test that fails with the fault: a unit test of the core, or a \
 walk of the simulator; *nothing* has its reason. *Walks* is asked of faults outside the judge (`MUTANT_GUARANTEES=200000 \
-make mutants`): which guarantees break in so many walks.
+make mutants`): which guarantees break in so many walks; a run ends before all walks where 500 promises of contract or cost are broken.
 
 | fault | file | noticed by | walks |
 | --- | --- | --- | --- |
@@ -45,14 +45,16 @@ impl Record {
         self.rows.keys().map(String::as_str)
     }
 
-    /// Notes which test noticed a fault.
-    pub(crate) fn noticed(&mut self, fault: &Fault, by: &str, test: &str) {
+    /// Notes which test noticed a fault, and writes the table: a run of all `faults` takes hours, and may be broken off.
+    pub(crate) fn noticed(&mut self, faults: &[Fault], fault: &Fault, by: &str, test: &str) -> Result<(), String> {
         self.row(fault)[0] = format!("{by}: {}", test.trim().replace('|', "/"));
+        self.write(faults)
     }
 
-    /// Notes which guarantees broke in so many walks.
-    pub(crate) fn walked(&mut self, fault: &Fault, walks: u64, broken: &str) {
+    /// Notes which guarantees broke in so many walks, and writes the table.
+    pub(crate) fn walked(&mut self, faults: &[Fault], fault: &Fault, walks: u64, broken: &str) -> Result<(), String> {
         self.row(fault)[1] = format!("{walks}: {}", broken.replace('|', "/"));
+        self.write(faults)
     }
 
     fn row(&mut self, fault: &Fault) -> &mut [String; 2] {
@@ -60,7 +62,7 @@ impl Record {
     }
 
     /// Writes the rows of these faults, in the sequence of their list.
-    pub(crate) fn write(&self, faults: &[Fault]) -> Result<(), String> {
+    fn write(&self, faults: &[Fault]) -> Result<(), String> {
         let row = |fault: &Fault| {
             let [noticed, walks] = self.rows.get(&fault.name)?;
             Some(format!("| `{}` | {} | {noticed} | {walks} |\n", fault.name, fault.file.display()))

@@ -91,9 +91,9 @@ impl Scratch {
         })
     }
 
-    /// Builds the simulator as `cargo sim` does, and returns the guarantees that break in so many walks, each with the walks
-    /// that break it.
-    pub(crate) fn broken_guarantees(&self, walks: u64) -> Result<Vec<String>, String> {
+    /// Builds the simulator as `cargo sim` does, and returns the number of walks that were made, at most so many, and the
+    /// guarantees that broke in them, each with the walks that break it.
+    pub(crate) fn broken_guarantees(&self, walks: u64) -> Result<(u64, Vec<String>), String> {
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--profile", "sim", "--package", "cursorgate-sim"]).current_dir(&self.folder);
         let target = self.folder.join("target");
@@ -113,9 +113,9 @@ impl Scratch {
             |line: &&str| line.starts_with('G') && !line.starts_with("G6 level") && line.contains(": broken ");
         let mut broken: Vec<String> = text.lines().filter(is_broken).map(str::to_owned).collect();
         // A walk that panics ends the simulator before its report.
-        let is_told = text.lines().any(|line| line.starts_with("walks "));
-        broken.extend((!is_told && status.is_some()).then(|| "the simulator ends early".to_owned()));
-        Ok(broken)
+        let walked = text.lines().find_map(|line| line.strip_prefix("walks ")?.split(',').next()?.parse().ok());
+        broken.extend((walked.is_none() && status.is_some()).then(|| "the simulator ends early".to_owned()));
+        Ok((walked.unwrap_or(0), broken))
     }
 
     /// Builds tests; where they are.
