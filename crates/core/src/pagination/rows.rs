@@ -72,6 +72,15 @@ pub(super) fn relate_first_key(answer: &Answer, order: &Order, item: usize, anch
     key::compare(key, Extent::Kept, Operand::Raw(span.of(&answer.body)), Operand::Kept(kept))
 }
 
+/// Returns whether an item has these strong keys; false for more or fewer than there are.
+pub(super) fn has_keys(answer: &Answer, order: &Order, item: usize, keys: &[KeyValue]) -> bool {
+    keys.len() == order.strong.len()
+        && order.strong.iter().zip(row(answer, order, item)).zip(keys).all(|((key, span), kept)| {
+            let raw = Operand::Raw(span.of(&answer.body));
+            key::compare(key, Extent::Kept, raw, Operand::Kept(kept)) == Some(Ordering::Equal)
+        })
+}
+
 /// The names by which an item of an answer is recognised: its anchor, its id, its mark. Each is defined here alone,
 /// above `key`, which `answer` must not depend on.
 impl Answer {

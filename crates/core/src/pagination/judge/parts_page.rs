@@ -228,8 +228,8 @@ impl PartsPage {
     /// everything after the position. `None` if the filter may compare otherwise than the list is sorted.
     fn shown_by(&self, asked: PartQuestion<'_>, stretches: &[FilterStretch], part: &Page) -> Option<Level> {
         let within = |answer: &Answer, item: usize| {
-            let item = answer.anchor(&self.order, item);
-            item.is_some_and(|item| stretches.iter().any(|stretch| stretch.holds(&item, &self.order)))
+            let is_of = |stretch: &FilterStretch| rows::has_keys(answer, &self.order, item, &stretch.shared);
+            stretches.iter().any(is_of)
         };
         // A list that is sorted by the id is sorted as the run only if all its items are of the run. Test:
         // `a_run_is_held_against_the_keys_that_it_was_asked_for_by`.

@@ -75,6 +75,8 @@ pub(super) struct FilterStretch {
     /// True if one comparison lets a value and all that follows it through: an answer that shows the value then shows
     /// that the filter compares as the list is sorted.
     pub(super) compares: bool,
+    /// The leading values that all its items share: those that are asked for by equality.
+    pub(super) shared: Vec<KeyValue>,
 }
 
 impl FilterStretch {
@@ -89,7 +91,7 @@ impl FilterStretch {
     fn of_alternative(filter: &Filter, order: &Order) -> Option<Self> {
         let parts = if let Filter::And(parts) = filter { parts } else { std::slice::from_ref(filter) };
         let (mut from, mut to) = (PlaceByKeys::edge(Side::Before), PlaceByKeys::edge(Side::After));
-        let (mut keys, mut compares) = (Vec::new(), false);
+        let (mut keys, mut shared, mut compares) = (Vec::new(), 0, false);
         for part in parts {
             let Filter::Compare { column, comparison, value } = part else { return None };
             let key = order.keys().nth(*column).filter(|_| *column == keys.len())?;
@@ -127,9 +129,12 @@ impl FilterStretch {
                 }
                 _ => to = at(value, if is_exclusive { Side::Before } else { Side::After }),
             }
+            shared += usize::from(matches!(comparison, Comparison::Equal | Comparison::Null));
             keys.push(value.clone());
         }
-        Some(Self { from, to, compares })
+        // Each comparison is of the column after the last one, and those by equality come first.
+        keys.truncate(shared);
+        Some(Self { from, to, compares, shared: keys })
     }
 
     /// Returns whether the stretch holds an item and all that look like it: values may be stored up to one grain before
