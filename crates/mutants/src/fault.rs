@@ -25,8 +25,18 @@ pub(crate) struct Fault {
 }
 
 /// The files and folders on which the guarantees rest: the judge, and the comparison of items.
-const JUDGE: [&str; 9] =
-    ["judge", "rows.rs", "rows", "key.rs", "order.rs", "position.rs", "fingerprint.rs", "decimal.rs", "grain.rs"];
+const JUDGE: [&str; 10] = [
+    "judge",
+    "answer.rs",
+    "rows.rs",
+    "rows",
+    "key.rs",
+    "order.rs",
+    "position.rs",
+    "fingerprint.rs",
+    "decimal.rs",
+    "grain.rs",
+];
 
 /// The expected result of the tests with a fault.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! A response of an upstream, as the dialect reads it: the facts that the core needs.
 
-use super::{fetch::Token, key::KeyValue};
+use super::{fetch::Token, key::KeyValue, window::Slice};
 use crate::json::Span;
 
 /// The size of the collection, as an answer states it.
@@ -92,6 +92,12 @@ impl Answer {
     #[must_use]
     pub fn counted(total: Option<Total>) -> Self {
         Self { total, ..Self::default() }
+    }
+
+    /// Returns whether an answer to this slice begins the list: it was asked for from the start, and does not say that it
+    /// begins elsewhere.
+    pub(super) fn begins_list(&self, slice: Slice) -> bool {
+        slice.begins().0 == 0 && self.offset.unwrap_or(0) == 0 && self.page.unwrap_or(0) == 0
     }
 
     /// Returns the keys that are known without a request ([`Standing::Known`]).

@@ -104,7 +104,6 @@ impl PartsPage {
     /// before the end of the page, and reaches beyond it.
     fn shown_after(&self) -> Option<PlaceByKeys> {
         let SliceOfPart { slice, filter, answer } = self.shown.as_deref()?;
-        let from_start = slice.begins().0 == 0 && answer.offset.unwrap_or(0) == 0 && answer.page.unwrap_or(0) == 0;
         // A part begins where its filter does, which may be beyond the end of the page: items before it are not shown.
         let begins = match filter {
             Some(filter) => {
@@ -115,7 +114,7 @@ impl PartsPage {
         let item = |item| answer.anchor(&self.order, item);
         let is_after = |item: &Anchor| self.reached.is_within(&PlaceByKeys::beside(item, Side::Before), &self.order);
         let place = (0..answer.items.len()).find(|place| item(*place).is_some_and(|item| is_after(&item)))?;
-        let is_shown = (place > 0 || (from_start && begins)) && !rows::contradicts(answer, &self.order);
+        let is_shown = (place > 0 || (answer.begins_list(*slice) && begins)) && !rows::contradicts(answer, &self.order);
         item(place).filter(|_| is_shown).map(|item| PlaceByKeys::before_run_of(&item))
     }
 

@@ -65,7 +65,7 @@ impl BoundaryLook {
         }
         debug_assert!(run <= last, "a run begins within the answer");
         let keys = answer.anchor(order, run)?.keys;
-        let from_start = begins_at_start(self.0, answer);
+        let from_start = answer.begins_list(self.0);
         let Some(anchor) = anchor else {
             return from_start.then(|| FoundRun { keys, holds_anchor: false, before: before(answer, order, 0..run) });
         };
@@ -90,11 +90,6 @@ impl BoundaryLook {
             }
         }
     }
-}
-
-/// Returns whether an answer was asked from the start and does not say that it begins elsewhere.
-pub(in crate::pagination) fn begins_at_start(slice: Slice, answer: &Answer) -> bool {
-    slice.begins().0 == 0 && answer.offset.unwrap_or(0) == 0 && answer.page.unwrap_or(0) == 0
 }
 
 /// Returns the number of these items, and the one that comes last in the order.
@@ -146,7 +141,7 @@ mod tests {
                 (None, Some(1), false),
             ] {
                 let answer = Answer { offset, page, ..answer(&["12", "23", "24", "25"]) };
-                assert_eq!(begins_at_start(look.slice(), &answer), begins, "{family:?} {offset:?} {page:?}");
+                assert_eq!(answer.begins_list(look.slice()), begins, "{family:?} {offset:?} {page:?}");
                 // The run is read by itself after all that comes before it, which is not known to be one item.
                 let found = look.find(&answer, &order, None);
                 let before = found.and_then(|run| run.before).map(|(count, _)| count);

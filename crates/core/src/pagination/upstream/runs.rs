@@ -12,11 +12,7 @@ use crate::pagination::{
     limits::TELLING_RUN,
     order::Order,
     paging::{Paging, UpstreamProfile},
-    parts::{
-        legs,
-        look::{BoundaryLook, begins_at_start},
-        range::Part,
-    },
+    parts::{legs, look::BoundaryLook, range::Part},
     plan,
     position::Anchor,
     rows,
@@ -133,7 +129,7 @@ impl RunWatch {
             (Some(anchor), _) if rows::relate(answer, order, 0, anchor)?.strong == Ordering::Equal => {
                 (anchor.keys.clone(), Some(&anchor.id), None)
             }
-            (None, Some(slice)) if at == 0 && begins_at_start(slice, answer) => (
+            (None, Some(slice)) if at == 0 && answer.begins_list(slice) => (
                 answer.anchor(order, 0)?.keys,
                 None,
                 Some(Box::new(SliceOfPart { slice, filter, answer: answer.clone() })),
