@@ -9,7 +9,7 @@ use super::{
     ledger::Ledger,
 };
 use crate::pagination::{
-    answer::Answer, order::Order, paging::Paging, position::Anchor, rows, unsorted::Unsorted, window::Slice,
+    answer::Answer, order::Order, paging::Paging, plan, position::Anchor, rows, unsorted::Unsorted, window::Slice,
 };
 
 /// The result of a confirmation.
@@ -27,7 +27,7 @@ pub(in crate::pagination) enum Confirmed {
 
 /// The items of a short answer with which its confirmation is compared. An item is `None` if the answer has none there,
 /// or if its keys can't be kept.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::pagination) struct Came {
     /// The first item.
     first: Option<Anchor>,
@@ -37,6 +37,8 @@ pub(in crate::pagination) struct Came {
     at_edge: Option<Anchor>,
     /// The ids of the items that came of the last item's run; empty if ties are ordered.
     last_run: Vec<Vec<u8>>,
+    /// The offset after all that its request asked for.
+    asked_to: u64,
 }
 
 impl Came {
@@ -48,7 +50,14 @@ impl Came {
         let in_last_run = |place: &usize| end.is_some_and(|end| view.ties(order, *place, end));
         let last_run = (0..view.len()).rev().take_while(in_last_run).filter_map(|place| view.id(order, place));
         let last_run = if loose(order) { last_run.map(Cow::into_owned).collect() } else { Vec::new() };
-        Self { first: anchor(Some(0)), last: anchor(end), at_edge: anchor(place), last_run }
+        let asked_to = plan::reach(view.slice()).1;
+        Self { first: anchor(Some(0)), last: anchor(end), at_edge: anchor(place), last_run, asked_to }
+    }
+
+    /// Returns the items of an answer to the request for `slice` that has none.
+    pub(in crate::pagination) fn nothing(slice: Slice) -> Self {
+        let asked_to = plan::reach(slice).1;
+        Self { first: None, last: None, at_edge: None, last_run: Vec::new(), asked_to }
     }
 
     /// Returns whether an item of the last run, whose ties come in any order, is among the items that came.
@@ -119,7 +128,7 @@ impl Evidence {
 /// for. `came` are the items of the short answer.
 pub(in crate::pagination) fn confirm(
     (slice, edge): (Slice, Answer),
-    beyond: Option<&Answer>,
+    beyond: Option<(Slice, &Answer)>,
     came: &Came,
     terms: ListTerms<'_>,
     ledger: &Ledger,
@@ -137,6 +146,9 @@ pub(in crate::pagination) fn confirm(
         let is_again = (0..beyond.items.len()).any(|item| came_first(item) == Some(true));
         !beyond.items.is_empty() && !is_again && !holds_more(beyond, came.last.as_ref(), terms)
     };
+    // A request that begins within what was asked for sees no further than the edge.
+    let is_beyond = beyond.is_some_and(|(slice, _)| slice.begins().0 >= came.asked_to);
+    let beyond = beyond.map(|(_, answer)| answer);
     let is_elsewhere = is_before || beyond.is_some_and(is_beside);
     let witness = match compared_with(&edge, came, terms.order) {
         _ if is_elsewhere && !ledger.repeats() => Witness::None,
@@ -144,7 +156,7 @@ pub(in crate::pagination) fn confirm(
         Ordering::Greater => Witness::None,
         // An edge that begins before its place is one reading alone: among hidden rows it is no last page that comes
         // again.
-        Ordering::Equal if beyond.is_some() && !is_before => Witness::SameAndNothingBeyond,
+        Ordering::Equal if is_beyond && !is_before => Witness::SameAndNothingBeyond,
         Ordering::Equal => Witness::Same,
         // Test: `an_edge_without_the_last_item_that_came_confirms_no_end`.
         Ordering::Less => return Confirmed::Before,
@@ -210,6 +222,7 @@ mod tests {
     use crate::{
         json::Span,
         pagination::{
+            answer::Total,
             order::{Direction, Kind, Nulls, SortKey, Ties},
             paging::{Family, Sizes},
             window::{PageNumber, PageSize},
@@ -247,7 +260,7 @@ mod tests {
         let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
         let came = Came::of(&short, page(0, 4), &order);
         for (edge, ends) in [("913", true), ("139", true), ("129", false), ("932", false)] {
-            let confirmed = confirm((page(0, 4), answer(edge)), Some(&answer("")), &came, terms, &ledger);
+            let confirmed = confirm((page(0, 4), answer(edge)), Some((page(1, 5), &answer(""))), &came, terms, &ledger);
             let Confirmed::Edge(Ok(view)) = confirmed else { panic!("{edge}: {confirmed:?}") };
             assert_eq!(view.end.ends, ends, "{edge}");
         }
@@ -272,9 +285,29 @@ mod tests {
             [("4", "", true), ("4", "1234", true), ("4", "4", false), ("34", "34", false), ("45", "", false)]
         {
             let beyond = answer(beyond);
-            let confirmed = confirm((page(1, 3), answer(edge)), Some(&beyond), &came, terms, &ledger);
+            let confirmed = confirm((page(1, 3), answer(edge)), Some((page(1, 5), &beyond)), &came, terms, &ledger);
             let Confirmed::Edge(Ok(view)) = confirmed else { panic!("{edge}: {confirmed:?}") };
             assert_eq!(view.end.ends, ends, "{edge}");
+        }
+    }
+
+    /// A count of more is overruled by a request beyond all that was asked for, and by no other.
+    #[test]
+    fn a_request_that_begins_within_what_was_asked_for_shows_nothing_beyond() {
+        let order = Order { strong: Vec::new(), id: id(), ties: Ties::Ordered, declared: true };
+        let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
+        let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
+        let counted = |ids: &str| Answer { total: Some(Total { value: 9, exact: true }), ..answer(ids) };
+        let mut ledger = Ledger::of_sizes(5, false);
+        ledger.enter((page(0, 5), false), &counted("12345"), &paging);
+        let short = (page(1, 5), counted("67"));
+        ledger.enter((short.0, false), &short.1, &paging);
+        let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
+        let came = Came::of(&short, page(1, 4), &order);
+        for (beyond, ends) in [(page(2, 5), true), (page(3, 4), true), (page(2, 4), false), (page(1, 4), false)] {
+            let confirmed = confirm((page(1, 4), counted("567")), Some((beyond, &answer(""))), &came, terms, &ledger);
+            let Confirmed::Edge(Ok(view)) = confirmed else { panic!("{beyond:?}: {confirmed:?}") };
+            assert_eq!(view.end.ends, ends, "{beyond:?}");
         }
     }
 
@@ -291,7 +324,13 @@ mod tests {
         let came = Came::of(&short, page(0, 4), &order);
         for edge in ["123", "1", ""] {
             for beyond in [None, Some(answer(""))] {
-                let confirmed = confirm((page(0, 4), answer(edge)), beyond.as_ref(), &came, terms, &ledger);
+                let confirmed = confirm(
+                    (page(0, 4), answer(edge)),
+                    beyond.as_ref().map(|beyond| (page(1, 5), beyond)),
+                    &came,
+                    terms,
+                    &ledger,
+                );
                 assert!(matches!(confirmed, Confirmed::Before), "{edge}: {confirmed:?}");
             }
         }

@@ -38,9 +38,14 @@ impl KeyReader<'_> {
         }
         let paging = &self.request.paging;
         let forward = self.draft.way() == Way::Forward;
-        // Where the last page comes again, only pages of one size tell whether there is another.
-        let wide = if self.asker.ledger.repeats() || self.seams.one_size { 1 } else { self.draft.need() + 1 };
-        let (before, after) = if forward { (1, wide) } else { (wide, 1) };
+        let wide = self.draft.need() + 1;
+        let (before, after) = match (self.asker.ledger.repeats() || self.seams.one_size, forward) {
+            // Where the last page comes again, only pages of one size tell whether there is another: the widest, for a
+            // chain of small ones takes many requests (`regressions/a-seam-at-a-multiple-of-all-sizes.txt`).
+            (true, _) => (wide, wide),
+            (false, true) => (1, wide),
+            (false, false) => (wide, 1),
+        };
         let pair = match seam.end - seam.start {
             2 => plan::seam(paging, self.asker.sizes.assumed_cap, seam.start, before, after),
             _ => plan::pair(paging, self.asker.sizes.assumed_cap, seam),

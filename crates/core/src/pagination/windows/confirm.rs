@@ -90,8 +90,10 @@ impl KeyReader<'_> {
                     Held::Taken => self.draft.last_view(),
                     Held::Here(view) => Some(&**view),
                 };
-                let came =
-                    view.map_or_else(Came::default, |view| Came::of(view, confirmation.edge, &self.request.order));
+                let came = view.map_or_else(
+                    || Came::nothing(slice),
+                    |view| Came::of(view, confirmation.edge, &self.request.order),
+                );
                 self.confirm(confirmation, slice, came).await
             }
             None => {
@@ -113,7 +115,7 @@ impl KeyReader<'_> {
         }
         let times = self.ending.doubted.map_or(0, |doubt| doubt.times);
         self.ending.doubted = Some(Doubt { short, times: times + 1 });
-        self.confirm(Confirmation { edge: slice, filled: None }, slice, Came::default()).await
+        self.confirm(Confirmation { edge: slice, filled: None }, slice, Came::nothing(slice)).await
     }
 
     /// Asks for the slices that confirm that a short slice ends the list: at its edge, beyond it, and where a size
@@ -126,7 +128,7 @@ impl KeyReader<'_> {
         let mut answers = self.ask(fetches).await?.into_iter();
         let Some((asked, edge)) = answers.next() else { return Err(self.lost()) };
         let beyond = answers.next().filter(|_| beyond.is_some());
-        let from_beyond = beyond.as_ref().map(|(_, answer)| answer);
+        let from_beyond = beyond.as_ref().map(|(asked, answer)| (asked.slice, answer));
         match confirmation::confirm((asked.slice, edge), from_beyond, &came, self.terms(), &self.asker.ledger) {
             // Two answers agree on an end that a third one has disproved. Test:
             // `a_stretch_that_is_hidden_without_a_word_ends_no_list`.
