@@ -349,3 +349,51 @@ fn id(answers: &[Answer], order: &Order, place: ItemPlace) -> Vec<u8> {
     let answer = answers.get(place.answer as usize);
     answer.and_then(|answer| answer.identity(order, place.item as usize)).unwrap_or_default().into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        json::Span,
+        pagination::{
+            filter::Comparison,
+            judge::page::PageFacts,
+            key::KeyValue,
+            order::{Kind, SortKey},
+        },
+    };
+
+    /// Items of a rank of four bytes and an id of one.
+    fn answer(rows: &str) -> Answer {
+        let starts = || (0..).step_by(5).take(rows.len() / 5);
+        let items = starts().map(|start| Span { start, end: start + 5 }).collect();
+        let key = |start| [Span { start, end: start + 4 }, Span { start: start + 4, end: start + 5 }];
+        Answer::listed(rows.as_bytes().to_vec(), items, starts().flat_map(key).collect())
+    }
+
+    #[test]
+    fn an_anchor_proves_a_filter_that_compares_and_no_other() {
+        let key = |name: &str| SortKey { kind: Kind::Number, ..SortKey::ascending(name) };
+        let order = Arc::new(Order { strong: vec![key("rank")], id: key("id"), ties: Ties::Ordered, declared: true });
+        let number = |digits: &str| KeyValue::Number(digits.into());
+        for (comparison, level) in [(Comparison::GreaterOrEqual, Level::Exact), (Comparison::Equal, Level::Checked)] {
+            let anchor = Anchor { keys: vec![number("1000")], id: number("2") };
+            let filter = Filter::Compare { column: 0, comparison, value: Some(number("1000")) };
+            let position = Position::After(anchor);
+            let answer = answer("10001100021000310004");
+            let edge = |item| Item::Keyed(answer.anchor(&order, item).unwrap());
+            let facts = PageFacts {
+                edges: Some((edge(2), edge(3))),
+                items: (2..4).map(|item| ItemPlace { answer: 0, item }).collect(),
+                answers: vec![answer.clone()],
+                ..PageFacts::default()
+            };
+            let mut part = Page::new(Level::Exact, facts);
+            part.held_to = Some(ListHeldTo { is_filtered: true, ties: order.ties });
+            let mut page = PartsPage::new(Arc::clone(&order), &position, 5);
+            let asked = PartQuestion { filter: Some(&filter), by_id: false, position: &position };
+            page.take(asked, Box::new(part)).unwrap();
+            assert_eq!(page.page().map(Page::level), Some(level), "{filter:?}");
+        }
+    }
+}

@@ -183,3 +183,23 @@ fn compare(order: &Order, column: usize, left: &KeyValue, right: &KeyValue) -> O
     let extent = if column < order.strong.len() { Extent::Kept } else { Extent::Whole };
     key::compare(order.keys().nth(column)?, extent, Operand::Kept(left), Operand::Kept(right))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pagination::order::{Kind, Ties};
+
+    #[test]
+    fn stretches_lead_on_from_a_place_within_them_alone() {
+        let id = SortKey { kind: Kind::Number, ..SortKey::ascending("id") };
+        let order = Order { strong: Vec::new(), id, ties: Ties::Ordered, declared: true };
+        let number = |digits: &str| KeyValue::Number(digits.into());
+        let filter = |comparison, digits| Filter::Compare { column: 0, comparison, value: Some(number(digits)) };
+        let after = |digits| PlaceByKeys::beside(&Anchor { keys: Vec::new(), id: number(digits) }, Side::After);
+        let filter = Filter::Or(vec![filter(Comparison::GreaterOrEqual, "5"), filter(Comparison::Equal, "4")]);
+        let stretches = FilterStretch::of(&filter, &order).unwrap();
+        for (from, leads) in [("2", false), ("4", false), ("5", true), ("7", true)] {
+            assert_eq!(FilterStretch::lead(&stretches, &after(from), &order).is_end(), leads, "from {from}");
+        }
+    }
+}

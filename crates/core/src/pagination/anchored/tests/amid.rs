@@ -65,6 +65,21 @@ fn answers_that_count_otherwise_make_no_seam() {
 }
 
 #[test]
+fn an_answer_that_shows_other_items_the_second_time_makes_no_seam() {
+    let all: Vec<u32> = (0..60).collect();
+    // An item of the first page is deleted, and one comes at the end: every answer is as long as before, and counts as
+    // many.
+    let moved: Vec<u32> = (0..61).filter(|id| *id != 3).collect();
+    for until in 1..8 {
+        let states = [vec![all.clone(); until], vec![moved.clone()]].concat();
+        let page = page_amid(in_pages_of(10), &states, 14).unwrap();
+        let stayed: Vec<String> = texts(&page).into_iter().filter(|text| text != "3").collect();
+        let expected: Vec<String> = moved.iter().take(stayed.len()).map(u32::to_string).collect();
+        assert_eq!(stayed, expected, "moved after {until}");
+    }
+}
+
+#[test]
 fn an_empty_answer_ends_no_list_that_counts_more() {
     // The second page comes empty once; the first one, read again, counts more than it holds.
     let all: Vec<u32> = (0..60).collect();
