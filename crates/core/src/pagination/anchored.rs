@@ -16,9 +16,9 @@
 mod asking;
 mod assembly;
 mod line;
+mod mark_seam;
 mod passed;
 mod place;
-mod seam;
 mod search;
 mod search_steps;
 mod sightings;
@@ -27,8 +27,8 @@ mod view;
 
 use self::{
     line::MarkLine,
+    mark_seam::MarkSeam,
     passed::{PassedItems, Recognised},
-    seam::MarkSeam,
     search::MarkSearch,
     sightings::{Decision, Found, Sightings},
     tail::Tail,

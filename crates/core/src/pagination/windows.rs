@@ -13,9 +13,9 @@ mod bracket;
 mod confirm;
 mod contradiction;
 mod hidden;
+mod key_seam;
 mod miss;
 mod outcome;
-mod seam;
 mod take;
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use bracket::Bracket;
 use confirm::{EndChecks, Short};
 use contradiction::Contradictions;
 use hidden::HiddenEdge;
-use seam::{Held, KeySeam};
+use key_seam::{Held, KeySeam};
 use take::{KeyObstacle, look_at};
 
 use super::{

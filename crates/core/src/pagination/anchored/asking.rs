@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{Landmark, Look, MarkHalt, MarkNext, MarkReader, MarkTurn, Page, seam::MarkSeam, view::View};
+use super::{Landmark, Look, MarkHalt, MarkNext, MarkReader, MarkTurn, Page, mark_seam::MarkSeam, view::View};
 use crate::pagination::{
     answer::Answer,
     direction::Way,

@@ -1,7 +1,7 @@
 //! The search for the end of a list: first at the total; then further on as long as items come; then by halving between
 //! the last item and the first offset that is empty.
 
-use super::{Landmark, MarkNext, MarkReader, MarkTurn, seam::MarkSeam, view::View};
+use super::{Landmark, MarkNext, MarkReader, MarkTurn, mark_seam::MarkSeam, view::View};
 use crate::pagination::{
     answer::Total,
     direction::Way,

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::{
     AskedSlice, KeyNext, KeyReader, KeyTurn, aim,
-    seam::{Held, KeySeam},
+    key_seam::{Held, KeySeam},
 };
 use crate::pagination::{
     direction::{Side, Way},

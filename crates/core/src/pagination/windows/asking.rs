@@ -1,7 +1,7 @@
 //! The next request: for the window around the boundary, for a run of ties that was cut, or for the slice from which a
 //! search learns most.
 
-use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Look, Witness, aim, bracket::Aim, seam::KeySeam};
+use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Look, Witness, aim, bracket::Aim, key_seam::KeySeam};
 use crate::pagination::{
     answer::Answer,
     direction::{Side, Way},

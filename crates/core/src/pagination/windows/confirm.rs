@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::{
     AskedSlice, Bracket, KeyNext, KeyReader, KeyTurn, Look, Witness,
-    seam::{Held, KeySeam},
+    key_seam::{Held, KeySeam},
 };
 use crate::pagination::{
     direction::Side,

@@ -5,7 +5,7 @@
 //! neighbouring slices shows it, every second of which is read before and after the others: `checked`. The slices of a
 //! chain are no larger than sizes that were seen to be honoured, so that no item is between them.
 
-use super::{KeyNext, KeyReader, KeyTurn, Missed, seam::KeySeam};
+use super::{KeyNext, KeyReader, KeyTurn, Missed, key_seam::KeySeam};
 use crate::pagination::{
     direction::{Side, Way},
     judge::draft::Cut,

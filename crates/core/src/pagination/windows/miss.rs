@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{AskedSlice, Bracket, KeyNext, KeyReader, KeyTurn, Missed, confirm::Short, seam::Held};
+use super::{AskedSlice, Bracket, KeyNext, KeyReader, KeyTurn, Missed, confirm::Short, key_seam::Held};
 use crate::pagination::{
     direction::Side,
     judge::draft::Ground,

@@ -2,7 +2,7 @@
 
 use super::{
     KeyHalt, KeyNext, KeyReader, KeyTurn, asks_by_offset,
-    seam::{Held, KeySeam},
+    key_seam::{Held, KeySeam},
 };
 use crate::pagination::{
     judge::draft::Ground,

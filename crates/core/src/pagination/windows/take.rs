@@ -3,7 +3,7 @@
 use super::{
     AskedSlice, Bracket, KeyNext, KeyReader, KeyTurn, Look, Witness,
     confirm::{Doubt, Short},
-    seam::Held,
+    key_seam::Held,
 };
 use crate::pagination::{
     answer::Answer,

@@ -8,7 +8,7 @@ use crate::pagination::{
     direction::{Side, Way},
     judge::draft::Progress,
     judge::evidence::Evidence,
-    judge::seam::Unjoined,
+    judge::joined::Unjoined,
     limits::{APART_SEAM_READINGS, KEY_SEAM_READINGS, RUN_PAIRS},
     plan,
     position::Anchor,
