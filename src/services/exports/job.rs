@@ -77,6 +77,20 @@ pub(super) struct JobDefinition {
     pub(super) columns: Option<Vec<String>>,
 }
 
+/// A list whose exports are asked for. A job is found under its own list alone.
+#[derive(Clone, Debug)]
+pub(super) struct ExportedList {
+    pub(super) normal_path: String,
+    pub(super) host: Option<String>,
+}
+
+impl ExportedList {
+    /// Returns whether a job exports the list.
+    pub(super) fn is_of(&self, job: &ExportJob) -> bool {
+        job.definition.normal_path == self.normal_path && job.definition.host == self.host
+    }
+}
+
 /// The next page of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

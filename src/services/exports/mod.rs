@@ -30,7 +30,7 @@ use tokio::sync::Notify;
 
 use self::{
     credentials::{NAME, sealed},
-    job::{ExportJob, JobDefinition, JobProgress, JobState},
+    job::{ExportJob, ExportedList, JobDefinition, JobProgress, JobState},
     page::{PageFault, PageReader},
     request::{ExportOrder, ExportResource, ExportTarget},
     result::ResultAnswer,
@@ -116,8 +116,7 @@ impl Service for Exports {
                 unless_gone(session, begun).await.transpose()
             }
             (ExportResource::Collection, _) => {
-                let mut jobs = self.store.of_client(&call.owners).await.map_err(failed)?;
-                jobs.retain(|job| call.concerns(job));
+                let jobs = self.store.of_client(&call.owners, &call.list()).await.map_err(failed)?;
                 let keep = call.settings.keep.as_secs();
                 let exports = jobs.iter().map(|job| job.document(&call.base, keep)).collect();
                 Ok(Some(json(200, &ExportList { exports })))
@@ -253,7 +252,7 @@ impl Exports {
     /// Returns 404 `export_not_found`, also for the job of another client.
     async fn find(&self, call: &ExportCall<'_>, id: &str) -> Result<ExportJob, Failure> {
         let found = self.store.find(id, &call.owners).await.map_err(failed)?;
-        found.filter(|job| call.concerns(job)).ok_or_else(|| {
+        found.filter(|job| call.list().is_of(job)).ok_or_else(|| {
             let detail = "there is no such export of this client: it may have been removed";
             Box::new(Problem::new(Code::ExportNotFound, detail)).into()
         })
@@ -274,10 +273,10 @@ fn failed(fault: JobStoreFault) -> Failure {
 }
 
 impl ExportCall<'_> {
-    /// Returns whether a job exports the list of this request. A job is found under its own list alone.
-    fn concerns(&self, job: &ExportJob) -> bool {
+    /// Returns the list of this request.
+    fn list(&self) -> ExportedList {
         let list = &self.target.list;
-        job.definition.normal_path == list.normal_path && job.definition.host == list.host
+        ExportedList { normal_path: list.normal_path.clone(), host: list.host.clone() }
     }
 
     /// Returns the document of a job as an answer: with `Retry-After` while it is unfinished, and with its `Location`

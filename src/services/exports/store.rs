@@ -13,7 +13,7 @@ use std::{io, time::Duration};
 use async_trait::async_trait;
 
 pub(super) use self::{directory::DirectoryStore, postgres::PostgresJobs};
-use super::job::{ExportJob, JobFault, JobProgress, JobState};
+use super::job::{ExportJob, ExportedList, JobFault, JobProgress, JobState};
 use crate::{
     gateway::session::service::BodySource,
     services::{database::DatabaseFault, postgres::PostgresFault},
@@ -99,8 +99,8 @@ pub(super) trait ExportStore: Send + Sync {
     /// Returns a job of a client. A client has one name for each key of cursors.
     async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault>;
 
-    /// Returns the jobs of a client, the newest first.
-    async fn of_client(&self, owners: &[String]) -> Result<Vec<ExportJob>, JobStoreFault>;
+    /// Returns the newest jobs of a client for a list, the newest first.
+    async fn of_client(&self, owners: &[String], list: &ExportedList) -> Result<Vec<ExportJob>, JobStoreFault>;
 
     /// Cancels an unfinished job. A process that works on it notices at its next page.
     async fn cancel(&self, id: &str) -> Result<(), JobStoreFault>;

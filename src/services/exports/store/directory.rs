@@ -29,7 +29,7 @@ use crate::{
     gateway::{runtime::clock, session::service::BodySource},
     services::{
         database::{Database, DatabaseFault},
-        exports::job::{ExportJob, JobProgress, JobState, is_id},
+        exports::job::{ExportJob, ExportedList, JobProgress, JobState, is_id},
     },
 };
 
@@ -82,9 +82,9 @@ impl ExportStore for DirectoryStore {
         self.call(move |jobs| jobs.find(&id, &owners)).await
     }
 
-    async fn of_client(&self, owners: &[String]) -> Result<Vec<ExportJob>, JobStoreFault> {
-        let owners = owners.to_owned();
-        self.call(move |jobs| jobs.of_client(&owners)).await
+    async fn of_client(&self, owners: &[String], list: &ExportedList) -> Result<Vec<ExportJob>, JobStoreFault> {
+        let (owners, list) = (owners.to_owned(), list.clone());
+        self.call(move |jobs| jobs.of_client(&owners, &list)).await
     }
 
     async fn cancel(&self, id: &str) -> Result<(), JobStoreFault> {

@@ -28,7 +28,7 @@ use crate::{
     gateway::session::service::BodySource,
     services::{
         database::{natural, whole},
-        exports::job::{ExportJob, JobDefinition, JobFault, JobProgress, JobState},
+        exports::job::{ExportJob, ExportedList, JobDefinition, JobFault, JobProgress, JobState},
         inner::InnerGateway,
         postgres::{Postgres, PostgresFault, PostgresTarget, TypedValue},
     },
@@ -160,12 +160,16 @@ impl ExportStore for PostgresJobs {
         rows.first().map(read).transpose()
     }
 
-    async fn of_client(&self, owners: &[String]) -> Result<Vec<ExportJob>, JobStoreFault> {
+    async fn of_client(&self, owners: &[String], list: &ExportedList) -> Result<Vec<ExportJob>, JobStoreFault> {
         let query = format!(
             "SELECT {COLUMNS} FROM cursorgate_exports AS job WHERE owner = ANY($1)
+                AND definition::json ->> 'normal_path' = $2
+                AND definition::json ->> 'host' IS NOT DISTINCT FROM $3
              ORDER BY created DESC, number DESC LIMIT {MOST_LISTED}"
         );
-        let rows = self.postgres.ask(&query, &[(&owners, Type::TEXT_ARRAY)]).await?;
+        let parameters: [TypedValue<'_>; 3] =
+            [(&owners, Type::TEXT_ARRAY), (&list.normal_path, Type::TEXT), (&list.host, Type::TEXT)];
+        let rows = self.postgres.ask(&query, &parameters).await?;
         rows.iter().map(read).collect()
     }
 

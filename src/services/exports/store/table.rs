@@ -1,12 +1,12 @@
 //! The jobs of a directory, in a database of SQLite. Every step of a job is one transaction. `claim` counts the times
 //! that a process has taken the job, so that a write with an earlier claim changes nothing.
 
-use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params_from_iter};
+use rusqlite::{OptionalExtension as _, Row, ToSql, Transaction, named_params, params_from_iter};
 
 use super::{Added, Ended, FinishedJob, JobEnd, MOST_LISTED, QueueLimits};
 use crate::services::{
     database::{DatabaseFault, count, natural, whole},
-    exports::job::{ExportJob, JobDefinition, JobFault, JobProgress, JobState},
+    exports::job::{ExportJob, ExportedList, JobDefinition, JobFault, JobProgress, JobState},
 };
 
 /// The changes of the tables, by version.
@@ -98,14 +98,23 @@ impl JobTable<'_> {
         Ok(found.filter(|job| owners.contains(&job.owner)))
     }
 
-    /// Returns the jobs of a client for all lists, the newest first.
-    pub(super) fn of_client(&mut self, owners: &[String]) -> Result<Vec<ExportJob>, DatabaseFault> {
+    /// Returns the newest jobs of a client for a list, the newest first.
+    pub(super) fn of_client(
+        &mut self,
+        owners: &[String],
+        list: &ExportedList,
+    ) -> Result<Vec<ExportJob>, DatabaseFault> {
+        // Those of other lists don't count towards the number. Test:
+        // `exports_of_other_lists_leave_none_of_a_list_out`.
         let places = vec!["?"; owners.len()].join(", ");
         let query = format!(
-            "SELECT {COLUMNS} FROM jobs WHERE owner IN ({places}) ORDER BY created DESC, rowid DESC LIMIT {MOST_LISTED}"
+            "SELECT {COLUMNS} FROM jobs WHERE definition ->> 'normal_path' = ? AND definition ->> 'host' IS ?
+             AND owner IN ({places}) ORDER BY created DESC, rowid DESC LIMIT {MOST_LISTED}"
         );
+        let list: [&dyn ToSql; 2] = [&list.normal_path, &list.host];
+        let parameters = list.into_iter().chain(owners.iter().map(|owner| owner as &dyn ToSql));
         let mut statement = self.transaction.prepare(&query)?;
-        let rows = statement.query_map(params_from_iter(owners), |row| Ok(read(row)))?;
+        let rows = statement.query_map(params_from_iter(parameters), |row| Ok(read(row)))?;
         rows.map(|row| row?).collect()
     }
 
@@ -356,6 +365,35 @@ mod tests {
             .unwrap();
         let again = DirectoryStore::open(&store.1).unwrap();
         assert_eq!(again.call(|jobs| Ok(jobs.with_result()?.concat())).await.unwrap(), "a");
+    }
+
+    #[tokio::test]
+    async fn exports_of_other_lists_leave_none_of_a_list_out() {
+        let store = store("lists");
+        let many = QueueLimits { per_client: 1_000, queue: 1_000 };
+        let of = |id: &str, path: &str, host: Option<&str>, created| {
+            let job = job(id, "one", Priority::Normal, created);
+            let (normal_path, host) = (path.to_owned(), host.map(str::to_owned));
+            ExportJob { definition: JobDefinition { normal_path, host, ..job.definition }, ..job }
+        };
+        let call = move |jobs: &mut JobTable<'_>| {
+            for (id, path, host) in [("a", "/users", None), ("b", "/users", Some("api.test")), ("c", "/users", None)] {
+                jobs.add(&of(id, path, host, 1), b"", many)?;
+            }
+            for created in 2..2 + MOST_LISTED as u64 {
+                jobs.add(&of(&created.to_string(), "/orders", None, created), b"", many)?;
+            }
+            let mut ids = |path: &str, host: Option<&str>| {
+                let list = ExportedList { normal_path: path.to_owned(), host: host.map(str::to_owned) };
+                let jobs = jobs.of_client(&["two".to_owned(), "one".to_owned()], &list)?;
+                Ok::<_, DatabaseFault>(jobs.into_iter().map(|job| job.id).collect::<Vec<_>>())
+            };
+            assert_eq!(ids("/users", None)?, ["c", "a"]);
+            assert_eq!(ids("/users", Some("api.test"))?, ["b"]);
+            assert_eq!(ids("/orders", None)?.len(), MOST_LISTED);
+            Ok(())
+        };
+        store.0.call(call).await.unwrap();
     }
 
     #[tokio::test]
