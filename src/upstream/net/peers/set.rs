@@ -211,11 +211,11 @@ impl Peers {
         let Some((name, peer, is_trial)) = chosen else {
             return Err(FetchError::Unavailable("the upstream has no address".to_owned()));
         };
-        Ok(self.chosen(name, &peer, is_trial))
+        Ok(self.chosen(name, &peer, is_trial.then_some(turn)))
     }
 
-    /// Returns a peer as Pingora connects to it, with a new connection for a trial.
-    pub(crate) fn chosen(&self, name: usize, peer: &Arc<Peer>, is_trial: bool) -> ChosenPeer {
+    /// Returns a peer as Pingora connects to it. A trial, which is the choice of this number, has a new connection.
+    pub(crate) fn chosen(&self, name: usize, peer: &Arc<Peer>, trial: Option<usize>) -> ChosenPeer {
         let mut http = Box::new(self.template.clone());
         if let Some(tls) = &self.tls {
             let credentials = tls.credentials.current();
@@ -229,10 +229,12 @@ impl Peers {
         if let Some(name) = self.names.get(name).filter(|_| self.host_is_server_name) {
             name.host().clone_into(&mut http.sni);
         }
-        if is_trial {
+        if let Some(turn) = trial {
             // Another group key selects another pool: a pooled connection would not test whether the peer is reachable.
-            // Test: `a_peer_that_failed_is_passed_over_and_comes_back`.
-            http.group_key ^= 1;
+            // Test: `a_peer_that_failed_is_passed_over_and_comes_back`. A connection that a trial leaves is in a pool of
+            // its own, so that no later trial gets it, and no request for a new connection, which flips the last bit.
+            // Test: `each_trial_has_a_pool_of_its_own`.
+            http.group_key ^= (turn as u64).wrapping_add(1) << 1;
         }
         ChosenPeer { http, request: peer.request() }
     }

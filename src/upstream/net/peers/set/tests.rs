@@ -83,6 +83,25 @@ async fn a_peer_that_failed_is_passed_over_and_comes_back() {
     }
 }
 
+#[tokio::test]
+async fn each_trial_has_a_pool_of_its_own() {
+    let (peers, start) = (peers(&ALL[..2]), now());
+    let usual = chosen(&peers, 0, start).await;
+    let mut pools = vec![usual.http.group_key];
+    for minutes in 1..4 {
+        let failed = start + SECOND * 60 * minutes;
+        peers.unreached(&usual.request, "refused", failed);
+        let trial = chosen(&peers, 0, failed + SECOND * 50).await;
+        assert_eq!(trial.request.address, usual.request.address);
+        pools.push(trial.http.group_key);
+    }
+    // A request for a new connection flips the last bit.
+    pools.extend(pools.clone().iter().map(|key| key ^ 1));
+    pools.sort_unstable();
+    pools.dedup();
+    assert_eq!(pools.len(), 8, "{pools:x?}");
+}
+
 /// If no peer is healthy, all are used in turn, because one of them may be back.
 #[tokio::test]
 async fn all_peers_are_used_in_turn_while_all_rest() {
