@@ -232,6 +232,11 @@ fn a_result_is_read_in_parts(place: &Place) {
     let target = format!("{job}/result");
     let head = gateway.send("HEAD", &target, &[ONE], b"");
     assert_eq!((head.header("content-length"), head.body.len()), (Some(length.to_string().as_str()), 0));
+    for range in ["bytes=0-9", &format!("bytes={length}-")] {
+        let head = gateway.send("HEAD", &target, &[ONE, ("Range", range)], b"");
+        let expected = Some(length.to_string());
+        assert_eq!((head.status, head.header("content-length").map(str::to_owned)), (200, expected), "{range}");
+    }
     for (range, from, to) in [("bytes=0-9", 0, 10), ("bytes=10-", 10, length), ("bytes=-5", length - 5, length)] {
         let part = gateway.send("GET", &target, &[ONE, ("Range", range), ("If-Range", &tag)], b"");
         let expected = format!("bytes {from}-{}/{length}", to - 1);

@@ -128,7 +128,7 @@ impl Service for Exports {
                 if job.state != JobState::Completed {
                     return Err(without_result(&job).into());
                 }
-                let (head, part) = match result::answer(&job, &session.req_header().headers)? {
+                let (head, part) = match result::answer(&job, session.req_header())? {
                     ResultAnswer::Without(response) => return Ok(Some(ServiceAnswer::Whole(response))),
                     ResultAnswer::Part(head, part) => (head, part),
                 };

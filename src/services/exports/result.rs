@@ -1,7 +1,7 @@
 //! Requests for results: conditional ones (RFC 9110 section 13) and those for a range (section 14). A result does not
 //! change once its job is completed, so that the job's id is a strong validator.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, header, request};
 
 use super::job::ExportJob;
 use crate::downstream::{Code, Problem, Response};
@@ -29,7 +29,8 @@ enum AskedRange {
 /// # Errors
 ///
 /// Returns 416 `range_unsatisfiable`.
-pub(super) fn answer(job: &ExportJob, asked: &HeaderMap) -> Result<ResultAnswer, Box<Problem>> {
+pub(super) fn answer(job: &ExportJob, request: &request::Parts) -> Result<ResultAnswer, Box<Problem>> {
+    let asked = &request.headers;
     let length = job.progress.bytes;
     let tag = format!("\"{}\"", job.id);
     if asked.get_all(header::IF_NONE_MATCH).iter().any(|value| names(value, &tag)) {
@@ -41,7 +42,9 @@ pub(super) fn answer(job: &ExportJob, asked: &HeaderMap) -> Result<ResultAnswer,
     // With another validator the client has bytes of another result, to which a part of this one does not fit
     // (section 13.1.5).
     let is_current = asked.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
-    let range = if is_current { range(asked, length) } else { AskedRange::Whole };
+    // Ranges are defined for GET alone (section 14.2): HEAD has the head of the whole.
+    let has_range = is_current && request.method == Method::GET;
+    let range = if has_range { range(asked, length) } else { AskedRange::Whole };
     let (status, first, count) = match range {
         AskedRange::Whole => (200, 0, length),
         AskedRange::Part(first, last) => (206, first, last - first + 1),
