@@ -118,6 +118,14 @@ fn schemas_of_every_form_have_types() {
 }
 
 #[test]
+fn a_title_may_end_in_a_quote() {
+    let title = "[openapi]\ntitle = 'The \"people\"'\n[routes.users]\npath = \"/a\"\n";
+    let package = text(&client(title, "{}", SdkLanguage::TypeScript), "package.json");
+    let package: serde_json::Value = serde_json::from_str(&package).unwrap();
+    assert_eq!(package["description"], "A client of The \"people\"");
+}
+
+#[test]
 fn a_package_has_a_name_that_both_registries_take() {
     for (name, expected) in
         [("api-client", true), ("a_2", true), ("2a", false), ("A", false), ("", false), ("../a", false)]

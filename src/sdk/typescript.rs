@@ -220,5 +220,7 @@ fn one_line(text: &str) -> String {
 
 /// Writes a text as it stands between the quotes of a JSON string.
 fn json_inner(text: &str) -> String {
-    quoted(text).trim_matches('"').to_owned()
+    let quoted = quoted(text);
+    // Only the outer quotes: a text may end in one of its own. Test: `a_title_may_end_in_a_quote`.
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }
