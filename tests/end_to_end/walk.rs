@@ -164,6 +164,26 @@ fn a_killed_walk_goes_on_and_neither_loses_nor_repeats_items() {
     assert!(text(&refused.stderr).contains("http://other/"), "{}", text(&refused.stderr));
 }
 
+/// The state of a walk is removed after its last page was stored: a process that is killed in between leaves it.
+#[test]
+fn a_walk_that_was_killed_after_its_last_page_is_complete() {
+    let upstream = Upstream::start(list::serve(list::users(3)));
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    let directory = Directory::new();
+    let (file, state) = (directory.file("users.ndjson"), directory.file("users.ndjson.walk"));
+    let url = gateway.url("/users?limit=10");
+    let items = list::users(3).join("\n") + "\n";
+    let left = serde_json::json!({"version": 1, "url": url, "place": null, "length": items.len(), "items": 3, "pages": 1,
+        "requests": 1, "bytes": items.len(), "milliseconds": 1});
+    std::fs::write(&file, &items).expect("a file in the test's directory");
+    std::fs::write(&state, left.to_string()).expect("a file in the test's directory");
+    let output =
+        command().args(["walk", &url, "--out", file.to_str().expect("UTF-8")]).output().expect("the binary starts");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read_to_string(&file).expect("the file is there"), items);
+    assert!(!state.exists() && upstream.count() == 0);
+}
+
 #[test]
 fn several_lists_are_walked_with_secrets_from_elsewhere_and_at_the_upstreams_pace() {
     let items = list::users(45);

@@ -31,7 +31,7 @@ const LONGEST_NAME: usize = 120;
 pub(super) struct WalkState {
     version: u32,
     url: String,
-    /// The place of the next page; `None` before the first one.
+    /// The place of the next page; `None` before the first one, and after the last.
     pub(super) place: Option<WalkPlace>,
     /// The length of the file of items.
     length: u64,

@@ -61,8 +61,10 @@ impl<'d> Walker<'d> {
 
     /// Resumes an interrupted walk at the place of its state.
     pub(super) fn go_on(&mut self, state: &WalkState) {
-        if let Some(place) = &state.place {
-            self.place = Some(place.clone());
+        // After the last page there is no further place, and before the first one no place yet. Test:
+        // `a_walk_that_was_killed_after_its_last_page_is_complete`.
+        if state.pages > 0 {
+            self.place.clone_from(&state.place);
             self.cost = state.cost();
         }
     }
