@@ -121,6 +121,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(size: &str, envelope: &str) -> Self {
+        // One answer makes a page with an item to spare on each side. Test: `pages_cost_what_the_table_says`.
         let limit = u32::try_from(items_of(size).0 - 2).expect("pages are small");
         Self { snapshot: snapshot(&configuration(1, envelope)), limit, body: body(size) }
     }
@@ -265,6 +266,7 @@ fn envelope_of_100_items(bencher: Bencher<'_, '_>, envelope: &str) {
         let cursors = Mint { page: &page, mint };
         let needs = fixture.envelope().needs();
         let cursors = needs.item_cursors.then_some(&cursors as &dyn ItemCursors);
+        // The buffer is used again, so that its growth is not measured.
         let mut out = Output::from(std::mem::take(&mut room));
         out.bytes.clear();
         fixture.envelope().render(&facts(&links, cursors), black_box(&page), &mut out);

@@ -21,6 +21,8 @@ const SEC_FETCH_SITE: &str = "sec-fetch-site";
 /// Checks the name under which a request came. A page of another site can make an operator's browser send requests to
 /// this listener under a name of that site (DNS rebinding).
 pub(super) fn check_host(authority: Option<&str>, names: &[String]) -> Result<(), Denial> {
+    // Browsers always send a host: a request without one comes from no page.
+    // Test: `requests_under_foreign_names_are_refused`.
     if authority.is_some_and(|authority| !is_own(authority, names)) {
         return Err((
             StatusCode::MISDIRECTED_REQUEST,
@@ -35,6 +37,7 @@ pub(super) fn check_change(headers: &HeaderMap, authority: Option<&str>, token: 
     if token.is_none() {
         return Err((StatusCode::METHOD_NOT_ALLOWED, "GET only: there is no admin.token\n"));
     }
+    // A proxy may add the token to every request of a browser. Test: `a_page_of_another_site_changes_nothing`.
     if is_cross_site(headers, authority) {
         return Err((StatusCode::FORBIDDEN, "a page of another site can't change anything here\n"));
     }
@@ -66,6 +69,7 @@ pub(super) fn is_authorized(headers: &HeaderMap, token: Option<&Secret>) -> bool
 fn is_cross_site(headers: &HeaderMap, authority: Option<&str>) -> bool {
     let site = headers.get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes);
     // `none` is a request that the user began, such as by the address bar.
+    // `same-site` is another origin, such as another port. Test: `a_page_of_another_site_changes_nothing`.
     if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
         return true;
     }
@@ -78,6 +82,7 @@ fn is_cross_site(headers: &HeaderMap, authority: Option<&str>) -> bool {
 fn is_own(authority: &str, names: &[String]) -> bool {
     let host = host_of(authority);
     let address = host.trim_start_matches('[').trim_end_matches(']');
+    // An address can't be made to lead elsewhere, as a name can. Test: `requests_under_foreign_names_are_refused`.
     address.parse::<IpAddr>().is_ok() || host == "localhost" || names.contains(&host)
 }
 

@@ -60,6 +60,7 @@ impl OtherProcesses {
         let Some(published) = store.published(now).await else { return alone("down") };
         let mut latest: BTreeMap<String, ProcessCounts> = BTreeMap::new();
         for (process, bytes) in published {
+            // The counts of this process are added from its memory, not from the store.
             let Some(counts) = ProcessCounts::read(&bytes, now).filter(|_| process != own) else { continue };
             // A process whose signing key has changed has published on the boards of both keys. Test:
             // `a_change_of_keys_doubles_no_count`.

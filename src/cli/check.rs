@@ -103,7 +103,8 @@ fn text(
         let _ = writeln!(text, "{asked}\n{routes}, {warnings}, {errors}");
         return report::output(&text);
     }
-    // The author of a route may have no access to the keys: the description is printed all the same.
+    // The author of a route may have no access to the keys: the description is printed all the same. Test:
+    // `check_describes_routes_without_their_keys`.
     match without_secrets_of(path, environment).built {
         Some((settings, snapshot)) => report::output(&summary::described(&settings, &snapshot)),
         None => Ok(()),

@@ -45,6 +45,7 @@ fn find(keys: Option<&KeyRing>, text: &str) -> Inspection {
     let Some((_, query)) = text.split_once('?').filter(|_| matches!(whole.finding, Finding::Foreign)) else {
         return whole;
     };
+    // A link that is copied from a `Link` field ends with `>`.
     let query = query.split(['#', '>']).next().unwrap_or(query);
     let values = query.split('&').take(PARAMETERS_MAX).filter_map(|pair| pair.split_once('=')).map(|(_, value)| value);
     let mut cursors = values.map(|value| look(keys, value));

@@ -47,6 +47,7 @@ pub(super) fn failure(failure: &Failure) {
 
 /// Writes all diagnostics to standard error.
 pub(super) fn diagnostics(diagnostics: &Diagnostics) {
+    // An empty `NO_COLOR` does not count (<https://no-color.org>).
     let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let mut text = diagnostics.render(color);
     if !text.is_empty() {

@@ -54,6 +54,8 @@ pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Fa
     // This changes the environment, which is only safe before there are threads.
     let sockets = Sockets::inherit().map_err(|error| Failure::failed(format!("LISTEN_FDS: {error}")))?;
     let signals = SignalRuntime::begin()?;
+    // Before the keys are read, so that no dump has them. Test:
+    // `the_memory_of_the_process_is_closed_to_other_processes_of_its_user`.
     let undumpable = forbid_dumps();
     let noted = NotedEnvironment::new(&environment);
     let built = read(path, &noted)?;

@@ -109,6 +109,7 @@ pub(super) fn headers(texts: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>
         let opened = config::open_argument(value.trim(), &ProcessEnvironment::default());
         let opened = opened.map_err(|why| Failure::mistaken(format!("--header {name}: {why}")))?;
         let mut value = HeaderValue::from_bytes(opened.reveal()).map_err(|_| fault())?;
+        // `Debug` does not show a sensitive value.
         value.set_sensitive(true);
         Ok((name, value))
     };

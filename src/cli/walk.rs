@@ -108,6 +108,8 @@ fn walk(
         let page = match walker.next_page() {
             Ok(Some(page)) => page,
             Ok(None) => break,
+            // Another walk can use the name of a file without a page. Test:
+            // `several_lists_are_walked_with_secrets_from_elsewhere_and_at_the_upstreams_pace`.
             Err(fault) if state.pages == 0 => {
                 writer.discard()?;
                 return Err(Failure::failed(fault));

@@ -166,7 +166,7 @@ impl Context<'_> {
         if opened.len() < pieces.len() {
             return None;
         }
-        // A buffer that grows leaves a copy of its bytes in memory.
+        // A buffer that grows leaves a copy of its bytes in memory. Test: `no_key_stays_in_memory_as_text`.
         let mut whole = Vec::with_capacity(opened.iter().map(|bytes| bytes.len()).sum());
         opened.iter().for_each(|bytes| whole.extend_from_slice(bytes));
         Some(Secret::new(whole))

@@ -206,6 +206,7 @@ impl Diagnostics {
         let later = self.kept.split_off(before);
         (self.errors, self.warnings) = (errors, warnings);
         for fault in later {
+            // The check has noted the fault, which `push` would skip as a known one.
             self.seen.remove(&fault);
             let is_consequence = |known: &Diagnostic| known.severity == Severity::Error && known.at.overlaps(fault.at);
             if !self.kept[..before].iter().any(is_consequence) {

@@ -199,6 +199,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
+    // A connection to `::ffff:127.0.0.1` reaches 127.0.0.1. Test: `addresses_within_are_not_public`.
     if let Some(mapped) = address.to_ipv4_mapped() {
         return is_public_v4(mapped);
     }

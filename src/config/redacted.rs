@@ -52,6 +52,7 @@ fn redacted(written: &Spanned, schema: Option<&Schema>) -> Toml {
         (Value::Day(day), _) => date(*day),
         (Value::Null | Value::Unknown, _) => Toml::String("null".to_owned()),
         (Value::List(elements), schema) => {
+            // A list in the place of a secret may hold secrets.
             let schema = if let Some(Schema::List(element)) = schema { Some(*element) } else { schema };
             Toml::Array(elements.iter().map(|element| redacted(element, schema)).collect())
         }

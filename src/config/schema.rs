@@ -98,6 +98,8 @@ pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostic
         (Schema::JsonMembers, Value::Table(members)) => members.iter().for_each(|(_, value)| json(value, diagnostics)),
         _ if scalar(written, schema, path, diagnostics) => {}
         _ => {
+            // A secret may stand in a value of the wrong type. Test: `the_report_on_each_case_matches_its_snapshot`
+            // (tests/config/secrets-in-lists.toml).
             let may_be = matches!(schema, Schema::Secret | Schema::SentHeaders) || may_be_secret(path, name);
             if may_be && !is_plain(schema, written) {
                 hide(written, diagnostics);
@@ -226,6 +228,8 @@ fn table(members: &Members, keys: &[&Definition], path: &str, diagnostics: &mut 
             continue;
         }
         let is_table = matches!(value.value, Value::Table(_));
+        // A misspelt table of headers or keys may hold secrets. Test: `the_report_on_each_case_matches_its_snapshot`
+        // (tests/config/literal-secrets.toml).
         let holds_tables_with_secrets = path.is_empty() || path.starts_with("upstreams.");
         if may_be_secret(path, &name.value) || (is_table && holds_tables_with_secrets) {
             hide(value, diagnostics);

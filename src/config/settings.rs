@@ -178,6 +178,7 @@ impl Network {
                 let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits)).unwrap_or(0);
                 of.to_bits() & mask == address.to_bits() & mask
             }
+            // 0.0.0.0/0 has no address of IPv6. Test: `networks_contain_addresses`.
             _ => false,
         }
     }

@@ -118,6 +118,7 @@ pub(super) fn peer(text: &str) -> Checked {
     let fault = |help: String| Err(SyntaxFault::new("a peer is host:port", help));
     if let Some((scheme, rest)) = text.split_once("://") {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        // The help repeats no password. Test: `peers_are_hosts_with_ports`.
         let authority = authority.rsplit('@').next().unwrap_or(authority);
         let secure = scheme.eq_ignore_ascii_case("https");
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
@@ -240,6 +241,7 @@ pub(super) fn origin(text: &str) -> Checked {
     if let Some(short) = short {
         return fault(format!("browsers leave out the default port: write {short:?}"));
     }
+    // The last colon of `[::1]` is a part of the address.
     let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),

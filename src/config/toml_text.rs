@@ -98,9 +98,13 @@ fn statement(text: &str, at: usize) -> Range<usize> {
         })
         .find_map(|(line, unclosed)| unclosed.then_some(line));
     match (opened, is_header(&fault)) {
+        // The parser stops at the header of the next table, which has no fault. Test:
+        // `an_unclosed_bracket_does_not_swallow_the_next_table`.
         (Some(opened), true) => opened..fault,
         (Some(opened), false) => opened..fault + 1,
         (None, false) => fault..fault + 1,
+        // The keys under a broken header would become those of the table above. Test:
+        // `statements_after_a_syntax_error_are_read`.
         (None, true) => fault..(fault + 1..lines.len()).find(is_header).unwrap_or(lines.len()),
     }
 }

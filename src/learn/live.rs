@@ -150,6 +150,8 @@ impl Review {
             return Ok(());
         }
         self.check_items(&first);
+        // Without ids and keys, the later checks would blame other keys. Test:
+        // `mistakes_that_load_are_found_each_with_the_key_to_change`.
         if !self.faults.is_empty() {
             return Ok(());
         }
@@ -158,6 +160,7 @@ impl Review {
         if sized {
             self.check_places(&first, few).await?;
         }
+        // Wrong pages would be taken for a wrong cap, order or end of the list.
         if !self.faults.iter().any(|fault| fault.help.contains("request.")) {
             let wide = self.check_cap().await?;
             self.check_order(&wide);
@@ -362,6 +365,7 @@ impl Review {
     async fn check_size(&mut self, first: &ReadPage, few: u32) -> Result<bool, ProbeHalt> {
         let Some(name) = self.list.dialect.size_name() else { return Ok(true) };
         let count = u32::try_from(first.ids.len()).unwrap_or(u32::MAX);
+        // An ignored size shows only where more items come than were asked for.
         if count <= few {
             return Ok(true);
         }
@@ -415,6 +419,8 @@ impl Review {
         let first_page = self.list.dialect.first_page();
         let ids = &second.ids;
         if *ids == first.ids {
+            // Many upstreams take a page before the first one for the first one. Test:
+            // `mistakes_that_load_are_found_each_with_the_key_to_change`.
             let third = self.page(2, few).await?;
             if family == Family::Page && third.ids != first.ids && !third.ids.is_empty() {
                 let at = self.list.settings.dialect.at;
@@ -427,6 +433,7 @@ impl Review {
         }
         // A wide answer shows where the second page should begin.
         let wide = self.page(0, self.size(3 * few)).await?;
+        // A list that changes between the answers shows no place.
         let is_steady = wide.ids.starts_with(&first.ids);
         if is_steady && ids.first().is_some_and(|id| wide.ids.contains(id)) && wide.ids.get(count) != ids.first() {
             let place = wide.ids.iter().position(|id| Some(id) == ids.first()).unwrap_or_default();
@@ -493,6 +500,7 @@ impl Review {
         let answer = wide.answer();
         let total = answer.and_then(|answer| answer.total).is_some_and(|total| total.value > u64::from(count));
         let says_more = answer.and_then(|answer| answer.more) == Some(true);
+        // A cap that is not declared is no fault: the route learns it from its answers.
         if count > 0
             && count < asked
             && (total || says_more)

@@ -77,6 +77,7 @@ impl ValueOrder {
     fn compare(&self, left: &Value, right: &Value) -> Option<Ordering> {
         let texts = || Some((left.as_str()?, right.as_str()?));
         match self {
+            // As floats, neighbouring integers beyond 2^53 would be equal.
             Self::Number => match (left.as_i64(), right.as_i64()) {
                 (Some(left), Some(right)) => Some(left.cmp(&right)),
                 _ => left.as_f64()?.partial_cmp(&right.as_f64()?),
@@ -141,12 +142,15 @@ pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Opt
     let (comparison, (descending, changes)) = found?;
     let mut comparison = comparison.clone();
     let mut is_told = true;
+    // Digits of one length run alike by both comparisons. Test: `ids_that_may_be_numbers_or_text_get_no_type`.
     if comparison == ValueOrder::NumberInString && all(&ValueOrder::Bytes).is_some_and(|(other, _)| other == descending)
     {
         (comparison, is_told) = (ValueOrder::NumberOrBytes, false);
     }
     if comparison == ValueOrder::Bytes && all(&ValueOrder::Language).is_some_and(|(other, _)| other == descending) {
         is_told = false;
+        // Of two comparisons that explain the rows, the one that promises less counts. Test:
+        // `an_order_that_is_not_by_bytes_is_never_taken_for_one`.
         if !compares_alike(&values) {
             comparison = ValueOrder::Language;
         }
@@ -197,6 +201,7 @@ fn candidates(values: &[&Value], column: &[&Value], stretches: &[Range<usize>]) 
     if text(|text| instant(text).is_some()) {
         found.push(ValueOrder::Datetime);
     }
+    // A code such as `1e5` would parse as a number too.
     if text(|text| text.parse::<f64>().is_ok_and(f64::is_finite) && !text.contains(['e', 'E', '+'])) {
         found.push(ValueOrder::NumberInString);
     }
@@ -255,6 +260,7 @@ fn tendency(comparison: &ValueOrder, column: &[&Value], stretches: &[Range<usize
     }
     let descending = counts[1].all > counts[0].all;
     let (along, against) = if descending { (counts[1], counts[0]) } else { (counts[0], counts[1]) };
+    // Only pairs that languages may order otherwise are exceptions.
     let are_exceptions = against.all == against.fine && against.all <= along.all / LANGUAGE_EXCEPTIONS;
     (along.all > 0 && (against.all == 0 || are_exceptions)).then_some((descending, along.all + against.all))
 }
@@ -393,6 +399,8 @@ fn explain(rows: &[Value], fields: &[String], id: Option<&str>) -> Option<Explan
             {
                 let Some(found) = run(rows, field, &groups) else { continue };
                 let is_first = keys.is_empty();
+                // A rank or a flag changes a few times in a whole list: it counts where ids run within its values.
+                // Test: `an_order_by_rank_is_recognised`.
                 let rank_then_more = matches!(found.comparison, ValueOrder::Rank(_) | ValueOrder::Boolean);
                 if is_first && found.changes < CHANGES && !(rank_then_more && found.changes > 0) {
                     continue;

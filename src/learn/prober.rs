@@ -138,6 +138,7 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     if let Err(halt) = steps(&session, &mut learnt, &mut base).await {
         learnt.note(Certainty::Open, "the rest", "not looked at", halt.to_string());
     }
+    // After the steps: a sort or a range filter that they find makes long runs of ties readable.
     order::settle_ties(&mut learnt);
     if let Some(document) = &session.target.documented {
         openapi::comparison::note(&mut learnt, document, &base);
@@ -207,6 +208,8 @@ impl Tried {
 /// target that are named like paging parameters are left out, unless the upstream needs them.
 async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<String>), String> {
     let mut given = session.target.fixed.clone();
+    // An upstream may refuse every request without them. Test:
+    // `a_required_page_is_asked_for_from_the_first_request_on`.
     for own in session.documented().required().filter(|own| looks_like_paging(&own.name)) {
         if given.iter().all(|(name, _)| *name != own.name) {
             given.extend(own.example.clone().map(|value| (own.name.clone(), value)));
@@ -220,6 +223,8 @@ async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<S
         let seen = session.ask(&[]).await.map_err(|halt| halt.to_string())?;
         let location = seen.header("location").filter(|_| (300..400).contains(&seen.status));
         if let Some(path) = location.and_then(|to| same_host_path(to, &session.target.host)) {
+            // Pages follow no redirect, so the route gets the path to which it leads. Test:
+            // `a_redirect_to_a_slash_is_followed_and_kept`.
             session.target.path.clone_from(&path);
             moved = Some(path);
             continue;

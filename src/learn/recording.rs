@@ -171,7 +171,8 @@ impl Recording {
     pub fn answer(&mut self, request: &ProbeRequest) -> ProbeOutcome {
         let pairs = sorted(&query_of(&format!("?{}", request.query)));
         let body: Option<Value> = request.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
-        // A recording does not show which requests lacked a header on purpose.
+        // A recording does not show which requests lacked a header on purpose. Test:
+        // `a_request_is_looked_up_by_all_that_it_says_and_answered_once`.
         let asked = self.exchanges.iter_mut().rev().filter(|_| request.without.is_none());
         let found = asked.into_iter().find(|(own, _)| {
             own.is_at(&request.method, &request.path) && sorted(&own.pairs) == pairs && own.body == body

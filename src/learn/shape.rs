@@ -228,6 +228,7 @@ fn wrapped(elements: &[Value]) -> String {
     const WRAPPERS: [&str; 5] = ["node", "resource", "_source", "item", "data"];
     let is_in = |name: &&&str| elements.iter().all(|element| element.get(**name).is_some_and(Value::is_object));
     let has_id = elements.iter().all(|element| element.get("id").is_some());
+    // An element with an id of its own is the item, even if it has a member `data`.
     WRAPPERS.iter().find(is_in).filter(|_| !has_id).map(|name| step(name)).unwrap_or_default()
 }
 

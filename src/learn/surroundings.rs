@@ -31,7 +31,8 @@ pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) ->
         let found = learnt.shape.identities(&seen);
         let name = header.as_str().to_owned();
         if !seen.is_recorded() {
-            // A cursor that is bound to one header too many does no harm; one that is bound to too few would.
+            // A cursor that is bound to one header too many does no harm; one that is bound to too few would. Test:
+            // `a_recorded_credential_makes_the_principal`.
             let evidence = "recorded requests have it, and none without it is recorded";
             learnt.note(Certainty::Likely, "principal", name.clone(), evidence);
             learnt.principal.push(name);

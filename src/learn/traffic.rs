@@ -202,6 +202,7 @@ impl ListTraffic {
         faults.extend(ties(asked, answer));
         let ids: Vec<&[u8]> = (0..answer.items().len()).map(|item| answer.id(item)).collect();
         let are_told_apart = ids.iter().collect::<BTreeSet<_>>().len() == ids.len() && !ids.contains(&&b""[..]);
+        // Without ids of their own, items of two answers can't be compared; a token does not say where a page begins.
         if !are_told_apart || asked.dialect.paging().family == Family::Token {
             return faults;
         }
@@ -291,6 +292,7 @@ impl ListTraffic {
             let is_alike = other.list == page.list && other.size == page.size && other.other_place == page.other_place;
             is_alike && other.ids == page.ids && other.number != page.number && other.number.min(page.number) >= 0
         };
+        // A single item may have moved from one page to the other. Test: `a_list_that_changes_is_no_fault`.
         let other = self.seen.iter().rev().filter(|_| page.items > 1).find(is_same)?;
         let (low, high) = if other.number < page.number { (other, page) } else { (page, other) };
         let places = |page: &SeenPage| page.place.map_or_else(|| "no number".to_owned(), |place| place.to_string());
@@ -298,6 +300,7 @@ impl ListTraffic {
         let all = low.total.is_some_and(|total| total <= low.items as u64);
         if asked.is_paged() && asked.dialect.first_page() == 0 && (low.number, high.number) == (0, 1) {
             let detail = format!("pages {one} and {two} gave the same items");
+            // A list of one page may come again after its end.
             return (!all).then(|| fault("first_page", detail, "request.first_page = 1"));
         }
         let reaches = low.size.map(|size| low.number.saturating_mul(i64::from(size)).saturating_add(i64::from(size)));
@@ -358,7 +361,7 @@ fn size_parameter(asked: &TrafficRequest<'_>, paging: &[(String, u64)], items: u
 /// Reports items after the total.
 fn total(asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
     let (total, size, begins) = (page.total?, u64::from(page.size?), asked.begins()?);
-    // A total that lags is exceeded by a few items, and never by a whole page.
+    // A total that lags is exceeded by a few items, and never by a whole page. Test: `a_list_that_changes_is_no_fault`.
     if page.items == 0 || page.number == 0 || begins < total {
         return None;
     }

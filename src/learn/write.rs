@@ -57,6 +57,7 @@ pub fn configuration(
         &format!("Learnt from {} by {} requests, none of which changes anything.", target.host, learnt.requests),
     );
     comment(&mut out, "`cursorgate check` explains this file, `cursorgate reference KEY` explains one key.");
+    // The service may have the gateway's own port. Test: `a_service_at_the_port_of_gateways_gets_one_at_another`.
     let (port, admin) = (gateway_port(&upstream.peer), if upstream.peer.ends_with(":9180") { 9181 } else { 9180 });
     out.push_str("version = 1\n\n");
     if port != 8080 {
@@ -97,6 +98,7 @@ fn comment(out: &mut String, text: &str) {
             line = "#  ".to_owned();
         }
         line.push(' ');
+        // TOML allows no control characters in comments, and a text of the upstream may have some.
         line.extend(word.chars().filter(|letter| !letter.is_control()));
     }
     let _ = writeln!(out, "{line}");
@@ -196,6 +198,7 @@ fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most:
             .filter(|name| !usual.iter().any(|known| known.eq_ignore_ascii_case(name)));
         let own: Vec<&str> = own.collect();
         if !own.is_empty() {
+            // The key replaces its default, so the usual headers stand in it too.
             route.insert("principal".to_owned(), strings(usual.into_iter().chain(own)));
         }
     }
@@ -281,6 +284,8 @@ fn described(field: &ListField) -> Table {
 /// Returns the name of the dialect, and its table if it is no built-in one as it is.
 fn dialect(learnt: &Learnt, target: &ProbeTarget, name: &str) -> (String, Option<Table>) {
     let max = learnt.size.as_ref().and_then(|form| form.max);
+    // A built-in dialect has no place for the filters of the URL, which are part of `request.query`. Test:
+    // `filters_of_the_url_are_part_of_every_request`.
     if let Some(preset) = learnt.preset.filter(|_| learnt.fixed.is_empty()) {
         let Some(max) = max else { return (preset.to_owned(), None) };
         let size = table([("max", Value::Integer(max.into()))]);
@@ -442,6 +447,8 @@ fn response(learnt: &Learnt) -> Table {
         response.insert("hidden".to_owned(), Value::Boolean(true));
     }
     let tells_end = places.has_more.is_some() || places.is_last.is_some();
+    // Without a flag, only an empty page ends such a list. Test:
+    // `the_id_of_the_last_item_without_a_flag_ends_with_an_empty_page`.
     if matches!(learnt.place, Some(PlaceForm::After { .. })) && !tells_end {
         response.insert("end".to_owned(), string("empty-page"));
     }

@@ -205,6 +205,8 @@ impl ListPlaces {
             (Some(at), _) => NextPlace::Cursor(at),
             (None, Some(Some(at))) => NextPlace::Link(at),
             (None, Some(None)) => NextPlace::LinkHeader,
+            // A client that stopped after a page would be worse than none. Test:
+            // `a_list_that_can_not_be_walked_is_left_out_and_named`.
             (None, None) => return Err(format!("answers by POST in the envelope {} have no cursor", envelope.name)),
         };
         let error = envelope.error.as_ref().map(|error| {

@@ -89,6 +89,7 @@ fn list_names(list: &SdkList, methods: &mut Names, types: &mut TypeWriter) -> Li
         None => "Any".to_owned(),
     };
     let mut arguments = Names::default();
+    // A parameter of the path may have the name of an argument. Test: `names_are_unique_and_no_reserved_words`.
     ["self", "limit", "cursor", "sort", "filters", "body"].into_iter().for_each(|name| drop(arguments.claim(name)));
     let path = list.path_parameters.iter().map(|name| claim(&mut arguments, &snake(name))).collect();
     let mut name = |suffix: &str| types.names.claim(&format!("{stem}{suffix}"));

@@ -16,6 +16,7 @@ impl Backoff {
     /// together are not repeated together.
     pub(super) fn pause(self, attempts: u32) -> Duration {
         let grown = self.factor.checked_pow(attempts.saturating_sub(1)).and_then(|times| self.first.checked_mul(times));
+        // A number that overflows is beyond the longest pause. Test: `pauses_grow_and_differ`.
         let half = grown.map_or(self.longest, |grown| grown.min(self.longest)) / 2;
         let mut bytes = [0; 4];
         // Without random bytes the pause has its full length.

@@ -86,6 +86,8 @@ impl Caller {
     /// `Authorization`, a client that sends it keeps its name when its cookies change.
     pub(super) fn name_at(&self, principal: &[HeaderName]) -> [u8; 32] {
         let is_named = principal.iter().any(|name| self.headers.contains_key(name));
+        // A client without these headers may have a credential that the configuration does not name.
+        // Test: `the_principal_of_a_list_tells_its_clients_apart`.
         self.named("", |name| if is_named { principal.contains(name) } else { !is_impersonal(name) })
     }
 
@@ -97,6 +99,8 @@ impl Caller {
             hash.update(bytes);
         };
         part(key.as_bytes());
+        // The same credentials at another host are those of another client.
+        // Test: `a_key_belongs_to_the_client_that_sent_it`.
         part(self.headers.get(header::HOST).map_or(&[][..], HeaderValue::as_bytes));
         let certificate = self.tls.as_ref().map_or(&[][..], |tls| tls.cert_digest.as_slice());
         part(certificate);
@@ -104,6 +108,8 @@ impl Caller {
         let mut own: Vec<(&str, &[u8])> = own.map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         // The sort is stable: lines of one header keep their order, which can matter.
         own.sort_by_key(|(name, _)| *name);
+        // Credentials tell more than addresses, which change and are shared.
+        // Test: `a_key_belongs_to_the_client_that_sent_it`.
         if own.is_empty() && certificate.is_empty() {
             part(self.client.map(|client| whose(client).to_string()).unwrap_or_default().as_bytes());
         }

@@ -83,6 +83,8 @@ impl Database {
         let called = tokio::task::spawn_blocking(move || {
             // A transaction that a panic interrupted has been rolled back.
             let mut database = database.lock().unwrap_or_else(PoisonError::into_inner);
+            // A transaction that reads before it writes would fail at once where another process has written in
+            // between: `BUSY` does not apply to that (SQLITE_BUSY_SNAPSHOT).
             let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let result = function(&transaction)?;
             transaction.commit()?;

@@ -134,6 +134,7 @@ impl<'a> ItemTypes<'_, 'a> {
             return self.component(name, depth);
         }
         // One alternative beside null has its own type. Several make a union, for which there is no type.
+        // Test: `schemas_become_types`.
         for word in ["anyOf", "oneOf"] {
             if let Some(Document::Array(all)) = schema.member(word) {
                 let mut others = all.iter().filter(|one| !is_null(one));
@@ -188,6 +189,7 @@ impl<'a> ItemTypes<'_, 'a> {
         }
         let claimed = self.catalog.claim(&hint);
         // The type is known before its members are read, because they may refer back to it.
+        // Test: `schemas_that_refer_to_themselves_end`.
         self.found.insert(name, ValueType::Object(claimed.clone()));
         self.fields(schema, members, claimed, depth)
     }
@@ -280,6 +282,7 @@ fn kind(schema: &Document) -> Option<&str> {
                 Document::Text(kind) if kind != "null" => Some(kind.as_str()),
                 _ => None,
             });
+            // Two types beside null are a union, for which there is no type. Test: `schemas_become_types`.
             let kind = kinds.next();
             kind.filter(|_| kinds.next().is_none())
         }

@@ -67,6 +67,8 @@ impl BelowList {
         let at = list.path.rfind(segment)?;
         let rest = list.path[at + segment.len()..].to_owned();
         let normal_path = list.normal_path.strip_suffix(&list.path[at..])?.to_owned();
+        // The segment alone, such as `/exports`, is below no list.
+        // Test: `paths_beside_those_of_exports_belong_to_routes`.
         if list.doubt.is_some() || normal_path.is_empty() {
             return None;
         }

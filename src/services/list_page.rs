@@ -173,6 +173,8 @@ impl ListReader {
             let place = Pointer::parse(name).ok()?;
             String::from_utf8(scalar::text(place.find(body)?.of(body))?.into_owned()).ok()
         };
+        // An upstream can write a `code` of its own: only codes of the gateway are passed on.
+        // Test: `faults_have_the_codes_of_problems`.
         let code = word("/code").filter(|code| Code::ALL.iter().any(|known| known.as_str() == code));
         let detail = code.as_ref().and_then(|_| word("/detail"));
         let detail = detail.map(|detail| self.in_own_words(&detail).chars().take(LONGEST).collect());
@@ -213,6 +215,7 @@ impl ListReader {
             })
         };
         // The path has arguments of clients. One such as `..` or an encoded slash could lead to another route.
+        // Test: `faults_have_the_codes_of_problems`.
         let read = target::read(&build(&query.path)?);
         let read = read.map_err(|problem| ListFault::new(problem.code, problem.detail.clone()))?;
         let found = self.snapshot.table.find(read.host.as_deref(), &read.normal_path);

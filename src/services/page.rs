@@ -57,6 +57,8 @@ pub(super) fn has_private(parameters: &Parameters, query: &str) -> bool {
 /// Returns a query without the parameters whose decoded names `is_dropped` accepts.
 pub(super) fn without(query: &str, is_dropped: impl Fn(&str) -> bool) -> String {
     let is_kept = |pair: &&str| {
+        // A name that is partly encoded is the same parameter to the list.
+        // Test: `parameters_are_left_out_by_their_decoded_names`.
         let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
         !pair.is_empty() && !is_dropped(&percent_decode_str(&name).decode_utf8_lossy())
     };

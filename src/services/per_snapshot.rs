@@ -24,6 +24,7 @@ impl<T> PerSnapshot<T> {
         // No code panics while it holds the lock. Requests wait for the one that makes the value.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, value)) = known.as_ref()
+            // The weak reference keeps the allocation, so that no other snapshot gets the same address.
             && std::ptr::eq(of.as_ptr(), Arc::as_ptr(snapshot))
         {
             return Ok(Arc::clone(value));

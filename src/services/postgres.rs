@@ -204,6 +204,8 @@ impl Postgres {
         let target = (self.target)().ok_or_else(unset)?;
         let runtime = self.drivers.0.as_ref().ok_or_else(ends)?;
         let client = runtime.spawn(open(target)).await.map_err(|_| ends())??;
+        // Asked once: a process that knew the tables goes on after a later version has changed them.
+        // Test: `tables_of_a_later_version_are_left_alone`.
         self.are_tables_made.get_or_try_init(|| make_tables(&client, self.steps)).await?;
         Ok(client)
     }
@@ -249,6 +251,8 @@ async fn open_at(address: &str, target: &PostgresTarget) -> Result<Client, Postg
             let least = tls.map_or(TlsVersion::Tls12, |tls| tls.min_version);
             let configured = connector(credentials, least).map_err(|error| unreachable(&error))?;
             let tls = TlsConnector::new(configured, name);
+            // `Require` says nothing of certificates: the connector verifies them.
+            // Test: `the_certificate_of_the_database_is_verified`.
             let (client, connection) = config.ssl_mode(SslMode::Require).connect_raw(stream, tls).await?;
             drive(connection);
             client
@@ -303,6 +307,8 @@ fn drive<T: TlsStream + Unpin + Send + 'static>(connection: Connection<TcpStream
 
 /// Brings the tables to the newest version, one process at a time.
 async fn make_tables(client: &Client, steps: &[&str]) -> Result<(), PostgresFault> {
+    // Processes that start at the same time would create the tables twice.
+    // Test: `a_job_is_found_and_its_result_fetched_at_any_process`.
     client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
     let known = "SELECT to_regclass('cursorgate_version') IS NOT NULL";
     if !answer::<bool>(&client.query_typed(known, &[]).await?)?.unwrap_or_default() {
@@ -311,6 +317,8 @@ async fn make_tables(client: &Client, steps: &[&str]) -> Result<(), PostgresFaul
     let rows = client.query_typed("SELECT version FROM cursorgate_version", &[]).await?;
     let version = answer::<i64>(&rows)?.unwrap_or_default();
     let Some(missing) = usize::try_from(version).ok().and_then(|known| steps.get(known..)) else {
+        // The connection is closed after this fault, which ends the transaction without a change.
+        // Test: `tables_of_a_later_version_are_left_alone`.
         return Err(PostgresFault::Later(version));
     };
     for step in missing {

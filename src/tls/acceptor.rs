@@ -153,6 +153,8 @@ impl CertificateChoice {
             let (_, parent) = name.as_ref()?.split_once('.')?;
             self.by_name.get(&format!("*.{parent}"))
         };
+        // A client that names no known host gets a certificate all the same, and judges it.
+        // Test: `a_client_gets_the_certificate_of_the_name_that_it_asks_for`.
         let indexes = exact.or_else(by_wildcard).map_or(&[0][..], Vec::as_slice);
         let mut chosen: Vec<&CertKey> = Vec::with_capacity(1);
         for pair in indexes.iter().filter_map(|index| self.pairs.get(*index)) {

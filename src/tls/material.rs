@@ -49,6 +49,7 @@ pub fn upstream(tls: &UpstreamTls, now: u64, diagnostics: &mut Diagnostics) -> O
         let mut hasher = DefaultHasher::new();
         let own = identity.iter().flat_map(|own| std::iter::once(own.leaf()).chain(own.intermediates()));
         for certificate in own.chain(authorities.iter().flat_map(|all| all.iter())) {
+            // A certificate has the public part of its key, so that the key is not hashed.
             certificate.to_der()?.hash(&mut hasher);
         }
         Ok(PeerCredentials { authorities, identity, hash: hasher.finish() })

@@ -86,6 +86,7 @@ fn private_key(file: PemFile<'_>) -> Result<PKey<Private>, FileFault> {
     let fault = |message: String, help: &str| FileFault { role: FileRole::Key, message, help: help.to_owned() };
     let is_encrypted = contains(bytes, "ENCRYPTED");
     // Without a callback OpenSSL asks for a passphrase on the terminal.
+    // Test: `a_file_that_cant_be_used_is_reported_with_its_remedy`.
     let read = PKey::private_key_from_pem_callback(bytes, |_| Ok(0));
     read.map_err(|error| match () {
         () if is_encrypted => fault(

@@ -157,6 +157,8 @@ impl<T> CredentialPart<T> {
                 None
             }
             Err(fault) => {
+                // Counted as seen, so that the fault is reported once.
+                // Test: `files_that_change_one_after_the_other_are_no_fault`.
                 (self.seen, self.doubtful) = (content, None);
                 self.fault = Some(fault.message);
                 Some(false)
@@ -269,6 +271,7 @@ impl<C: Send + Sync> Credentials for Renewable<C> {
         // All parts are read first, so that files that changed together come into use together.
         if is_new {
             match (self.make)(&parts.material()) {
+                // Handshakes under way keep the value before. Test: `renewed_certificates_fail_no_client`.
                 Ok(made) => self.current.store(Arc::new(made)),
                 Err(error) => {
                     let fault = format!("OpenSSL refuses it: {}", pem::reason(&error));

@@ -132,6 +132,7 @@ fn purposeless(path: &str, own: &X509Ref, purpose: Purpose) -> Option<Remark> {
         Purpose::Server => (X509ExtendedKeyUsage::SSL_SERVER, "servers"),
         Purpose::Client | Purpose::Authority => (X509ExtendedKeyUsage::SSL_CLIENT, "clients"),
     };
+    // Without the extension a certificate is for every purpose.
     let usable = own.extended_key_usage().is_none_or(|uses| uses.intersects(needed | X509ExtendedKeyUsage::ANYEKU));
     if !usable {
         let message = format!("the certificate in {path} is not one for {noun}");

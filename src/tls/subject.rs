@@ -31,6 +31,7 @@ impl ClientSubject {
 #[must_use]
 pub fn hosts(certificate: &X509Ref) -> Vec<String> {
     let names = certificate.subject_alt_names();
+    // The common name is left out: clients don't look at it (RFC 9525, section 2).
     let hosts = names.iter().flatten().filter_map(|name| name.dnsname()).map(str::to_ascii_lowercase);
     hosts.collect()
 }
@@ -104,6 +105,7 @@ fn push_escaped(text: &mut String, value: &str) {
             b'"' | b'+' | b',' | b';' | b'<' | b'>' | b'\\' | b'=' => text.extend(['\\', char::from(byte)]),
             b'#' if index == 0 => text.push_str("\\#"),
             // A header's value loses a blank at its end, also one after a backslash.
+            // Test: `subjects_are_written_so_that_no_two_are_the_same`.
             b' ' if index == 0 || index == last => text.push_str("\\20"),
             b' '..=b'~' => text.push(char::from(byte)),
             // Writing to a `String` does not fail.

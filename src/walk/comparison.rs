@@ -191,7 +191,8 @@ impl DirectListings {
         for item in &walk.items {
             let versions = seen.entry(&item.id).or_default();
             let is_first = versions.is_empty();
-            // Items that are taken apart contain cursors, so that their bytes differ each time.
+            // Items that are taken apart contain cursors, so that their bytes differ each time. Test:
+            // `items_that_are_taken_apart_are_compared_by_their_ids`.
             if !versions.insert(item.bytes) || !keeps_items && !is_first {
                 found.repeated.add(&item.id);
             }
@@ -199,6 +200,8 @@ impl DirectListings {
             if keeps_items && stayed.0.bytes != item.bytes {
                 found.altered.add(&item.id);
             }
+            // Both listings must agree on the order of the two: an upstream without an order lists them in any. Test:
+            // `losses_are_distinguished_from_changes`.
             if let Some(earlier) = before
                 && earlier.1 > stayed.1
                 && earlier.2 > stayed.2
@@ -230,6 +233,7 @@ impl DirectListings {
             return WalkVerdict::Lossy;
         }
         let is_empty = self.before.is_empty() && self.after.is_empty();
+        // A list that is empty both times has no item to lose. Test: `losses_are_distinguished_from_changes`.
         match found.unexplained.count > 0 || !is_empty && self.changes().stayed == 0 {
             true => WalkVerdict::Open,
             false => WalkVerdict::Lossless,

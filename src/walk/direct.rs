@@ -86,6 +86,7 @@ impl<'d> DirectPager<'d> {
 
     pub(super) fn request(&self, place: &WalkPlace) -> Result<ProbeRequest, String> {
         let ask = self.ask(place)?;
+        // A walk can't know whether a POST only reads. Test: `link_headers_and_dialects_lead_through_upstreams`.
         if ask.method != Method::GET || ask.edits.is_some() {
             return Err(format!(
                 "the dialect {} asks by {}, and a walk sends GET alone",

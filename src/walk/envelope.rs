@@ -150,6 +150,7 @@ impl FoundPlaces {
                 return false;
             }
         }
+        // The first page of another service must not be taken for a whole list. Test: `envelopes_are_told_apart`.
         known == own.len()
     }
 

@@ -92,6 +92,7 @@ impl Follower {
         let found = scan_page(&body, &shape, Limits::default()).map_err(|error| error.to_string())?;
         let items = found.items.ok_or_else(|| format!("the answer has no array at {:?}", places.items.to_string()))?;
         let mut facts = found.facts.iter().map(|span| span.of(&body));
+        // The facts come in the order of `wanted`, and are taken in the same one.
         let mut fact = |place: Option<&Pointer>| place.and_then(|_| facts.next()).unwrap_or_default();
         let text = |raw: &[u8]| scalar::text(raw).and_then(|text| String::from_utf8(text.into_owned()).ok());
         let onward = Onward {
@@ -121,6 +122,7 @@ impl Follower {
         match next {
             NextPage::Link(link) => {
                 let link = link.split('#').next().unwrap_or_default();
+                // A link to another host would carry the credentials there. Test: `links_and_cursors_lead_on`.
                 let after_scheme = link.split_once("://").map(|(_, rest)| rest).or_else(|| link.strip_prefix("//"));
                 match after_scheme {
                     Some(rest) => rest.find(['/', '?']).map_or_else(|| "/".to_owned(), |at| rest[at..].to_owned()),
@@ -158,6 +160,7 @@ fn next(onward: &Onward, places: &SeenEnvelope, headers: &HeaderMap, last: Optio
         let more = onward.more == Some(true);
         by(&places.end_cursor, &onward.end_cursor)
             .or_else(|| Some(NextPage::Parameter(places.after_id.clone()?, last?)))
+            // The last page has these values too, so that only the flag tells.
             .filter(|_| more)
     };
     link.or_else(|| by(&places.cursor, &onward.cursor)).or_else(by_item)

@@ -182,6 +182,8 @@ impl WalkReport {
         for walk in &self.walks {
             for (word, fault) in faults(&walk.found).into_iter().filter(|(_, fault)| fault.count > 0) {
                 let _ = write!(out, "<h2>{}: {} {word}</h2>\n<p>", capital(walk.way), grouped(fault.count as u64));
+                // Ids are texts of the upstream, which may hold markup. Test:
+                // `texts_of_the_upstream_are_escaped_in_the_page`.
                 let ids = fault.examples.iter().map(|id| format!("<code>{}</code>", escaped(id)));
                 out.push_str(&ids.collect::<Vec<_>>().join(" "));
                 out.push_str(if fault.count > fault.examples.len() { " …</p>\n" } else { "</p>\n" });

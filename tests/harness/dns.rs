@@ -89,6 +89,7 @@ fn answer(question: Message, addresses: Option<Vec<Ipv4Addr>>) -> Message {
             answer.add_answers(records);
         }
         // There is no such record, or no such name.
+        // NXDOMAIN for one type would deny the name with all of its records (RFC 4074 section 4.2).
         (Some(_), _) => {}
         (None, _) => answer.metadata.response_code = ResponseCode::NXDomain,
     }

@@ -77,9 +77,11 @@ impl Output {
             for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line).into_owned();
                 let (_, changed) = &*output.0;
+                // A reader that waits lets the pipe fill up. Test: `a_log_without_a_reader_stops_no_request`.
                 let written = changed.wait_while(output.written(), |written| written.reading == Reading::Rests);
                 let mut written = written.unwrap_or_else(PoisonError::into_inner);
                 written.lines.push(line);
+                // The loop drops the pipe: a write to it then fails. Test: `a_log_that_cannot_be_written_stops_no_request`.
                 if written.reading == Reading::Ends {
                     break;
                 }
@@ -189,6 +191,7 @@ impl Gateway {
     /// Starts a gateway with a soft and a hard limit of open files.
     pub(crate) fn start_limited((soft, hard): (usize, usize), configuration: &str) -> Self {
         Self::start_by(Keys::One, configuration, || {
+            // `prlimit` executes the gateway in its own place, so that its process id is that of the gateway.
             let mut limited = Command::new("prlimit");
             limited.arg(format!("--nofile={soft}:{hard}")).arg(binary());
             (prepared(limited), Stdio::piped())
@@ -234,6 +237,7 @@ impl Gateway {
     fn wait_until_it_serves(&mut self) -> bool {
         let deadline = now() + super::PATIENCE;
         loop {
+            // EADDRINUSE on Linux.
             let taken = self.log().iter().any(|line| line.contains("os error 98"));
             if taken {
                 return false;
@@ -259,6 +263,7 @@ impl Gateway {
     /// Returns whether this process listens there, and not another one that took the port first.
     fn listens(&self, address: SocketAddr) -> bool {
         let process = PathBuf::from(format!("/proc/{}", self.child.id()));
+        // The kernel writes an address in the byte order of the machine. 0A is the state of a listener.
         let wanted = format!("0100007F:{:04X}", address.port());
         let Ok(table) = std::fs::read_to_string(process.join("net/tcp")) else {
             return false;
@@ -392,6 +397,7 @@ impl Gateway {
     /// Makes the process hand over to a successor, which this value stands for from then on. Returns the process before,
     /// which may still answer its clients.
     pub(crate) fn succeed(&mut self) -> u32 {
+        // Counted before the signal: a successor may take over before the next line runs.
         let (before, known) = (self.process(), self.successors().len());
         self.signal("USR2");
         self.successor = Some(eventually("a successor takes over", || self.successors().get(known).copied()));
@@ -437,11 +443,13 @@ impl Drop for Gateway {
         let _ = self.child.kill();
         let _ = self.child.wait();
         for successor in self.successors() {
+            // The id of a successor that has ended may be that of another program by now.
             if is_running(successor) {
                 signal(successor, "KILL");
             }
         }
         let log = self.output.written().lines.clone();
+        // A second panic would abort the process, and with it all other tests.
         if thread::panicking() {
             let last = &log[log.len().saturating_sub(40)..];
             eprintln!("--- the gateway's last words\n{}\n---", last.join("\n"));

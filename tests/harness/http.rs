@@ -65,6 +65,7 @@ impl Response {
     /// Returns the target of this relation in the `Link` line.
     pub(crate) fn link(&self, relation: &str) -> Option<String> {
         let line = self.header("link")?;
+        // Targets have no comma: the gateway encodes it, because many readers of `Link` split there.
         let link = line.split(", ").find(|link| link.contains(&format!("; rel=\"{relation}\"")))?;
         Some(link.strip_prefix('<')?.split_once('>')?.0.to_owned())
     }
@@ -194,6 +195,7 @@ impl Connection {
         headers: &[(String, String)],
         take: &mut dyn FnMut(&[u8]),
     ) -> io::Result<()> {
+        // These have no body, whatever their fields say (RFC 9112 section 6.3).
         if method == "HEAD" || status == 204 || status == 304 || status < 200 {
             return Ok(());
         }
@@ -240,6 +242,7 @@ impl Connection {
 
     /// Returns whether the other side has closed; waits for its bytes.
     pub(crate) fn is_closed(&mut self) -> bool {
+        // A timeout of the read, `WouldBlock`, is no end of the connection.
         self.unread.is_empty() && self.fill().is_err_and(|fault| fault.kind() != io::ErrorKind::WouldBlock)
     }
 

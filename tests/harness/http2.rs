@@ -129,6 +129,7 @@ impl Connection {
     pub(crate) fn goes_away(&mut self) -> Option<u32> {
         let mut code = None;
         while let Ok(frame) = self.read() {
+            // A graceful end sends two, of which the first only warns (RFC 9113 section 6.8).
             if frame.kind == GOAWAY {
                 code = frame.payload[4..8].try_into().ok().map(u32::from_be_bytes);
             }

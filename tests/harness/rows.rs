@@ -221,6 +221,7 @@ fn filtered(rows: Vec<Row>, request: &Request) -> Vec<Row> {
 /// Sorts rows by `sort=-score,id`; without a sort they stay as they are.
 fn sorted(mut rows: Vec<Row>, request: &Request) -> Vec<Row> {
     let sort = request.parameter("sort").unwrap_or_default().replace("%2C", ",");
+    // Sorts are stable, so that the first term is applied last.
     for term in sort.split(',').collect::<Vec<_>>().into_iter().rev() {
         match term {
             "id" => rows.sort_by_key(|row| row.id),

@@ -14,6 +14,7 @@ pub(crate) fn faults(schema: &Value, value: &Value) -> Vec<String> {
 fn hold(schema: &Value, value: &Value, place: &str, faults: &mut Vec<String>) {
     let words = schema.as_object().unwrap_or_else(|| panic!("no schema at {place:?}: {schema}"));
     for (word, said) in words {
+        // A keyword holds for values of a type that it does not concern, as in JSON Schema.
         let holds = match word.as_str() {
             "type" => kinds(said).any(|kind| is_of(kind, value)),
             "const" => value == said,

@@ -143,6 +143,7 @@ impl Exchange {
         match self.stream.read(&mut [0; 1]) {
             Ok(0) => Ok(()),
             Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "more bytes instead of a close")),
+            // A peer that closes with unread bytes resets the connection (RFC 1122 section 4.2.2.13).
             Err(fault) if fault.kind() == io::ErrorKind::ConnectionReset => Ok(()),
             Err(fault) => Err(fault),
         }
@@ -253,6 +254,7 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
         let Some((request, unread_head)) = peek_head(stream)? else {
             return Ok(());
         };
+        // Before the answer: a test counts requests as soon as its client has a response.
         locked(&shared.requests).push(request.clone());
         let answer = Arc::clone(&locked(&shared.answer));
         let mut exchange = Exchange { request, stream: stream.try_clone()?, unread_head };
@@ -262,6 +264,7 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
                 exchange.take_head()?;
                 return stream.shutdown(std::net::Shutdown::Both);
             }
+            // The head is still unread in the socket: see `peek_head`.
             After::Reset => return Ok(()),
         }
     }

@@ -86,6 +86,7 @@ pub(super) fn commands(diagnostics: &Diagnostics) -> String {
         let (file, line, column) = diagnostics.place(fault.at);
         let end_column = diagnostics.end_column(fault.at);
         let separator = if fault.help.is_empty() { "" } else { ": " };
+        // A line end in a message would begin another command. Test: `annotations_are_escaped_and_end_with_their_line`.
         let message = data(&format!("{}{separator}{}", fault.message, fault.help));
         let _ = writeln!(
             text,

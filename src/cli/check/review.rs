@@ -31,6 +31,7 @@ fn is_personal(field: &str) -> bool {
         "maidenname",
     ];
     let folded: String = field.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    // `name` alone is personal, and a part of `hostname`. Test: `names_of_personal_things_are_known_in_every_spelling`.
     PARTS.iter().any(|part| folded.contains(part)) || NAMES.contains(&folded.as_str())
 }
 

@@ -108,6 +108,8 @@ struct DemoAddresses {
 impl DemoAddresses {
     /// Returns the configuration with these addresses.
     fn configuration(self) -> String {
+        // The gateway may have the address that the file has for the upstream, so that it is filled in last. Test:
+        // `the_addresses_of_the_run_are_in_its_configuration`.
         CONFIGURATION
             .replace(WRITTEN_LISTENER, "{listener}")
             .replace(WRITTEN_UPSTREAM, &self.upstream.to_string())

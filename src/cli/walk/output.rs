@@ -110,9 +110,12 @@ impl ItemWriter {
         options.write(true);
         let file = match &state {
             Some(_) => options.open(path),
+            // A file without a state is not that of a walk under way. Test:
+            // `a_killed_walk_goes_on_and_neither_loses_nor_repeats_items`.
             None => options.create_new(true).open(path),
         };
         let mut file = file.map_err(failed)?;
+        // A second walk would cut the file of the first one.
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -163,6 +166,7 @@ impl ItemWriter {
         let state = WalkState { length: items.stream_position()?, ..state.clone() };
         let text = serde_json::to_vec(&state).map_err(|error| Failure::failed(error.to_string()))?;
         let draft = beside(path, ".new");
+        // A process that is killed in between leaves the earlier state whole.
         fs::write(&draft, text)?;
         fs::rename(&draft, path)?;
         Ok(())

@@ -91,6 +91,7 @@ impl WalkProgress {
 fn line(state: &ProgressState, elapsed: Duration, walks: usize) -> String {
     let items: u64 = state.lists.values().map(|(_, items)| items).sum();
     let totals: Option<u64> = state.lists.values().map(|(total, _)| *total).sum();
+    // A list may have grown beyond its total, from which its items are subtracted.
     let total = totals.filter(|total| state.lists.len() == walks && *total > 0).map(|total| total.max(items));
     let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
     let rate = items.saturating_mul(1000) / milliseconds;

@@ -78,6 +78,7 @@ impl<'d> Walker<'d> {
         let Some(place) = self.place.take() else { return Ok(None) };
         let mut hasher = DefaultHasher::new();
         place.hash(&mut hasher);
+        // Links may lead round in a circle. Test: `walks_without_an_end_are_ended`.
         if !self.seen.insert(hasher.finish()) {
             return Err("the next page is one that was read before: the list leads round in a circle".to_owned());
         }
@@ -112,6 +113,8 @@ impl<'d> Walker<'d> {
                     (refusal(answer.status, &answer.body), wait)
                 }
             };
+            // An earlier retry would be refused again. Test:
+            // `several_lists_are_walked_with_secrets_from_elsewhere_and_at_the_upstreams_pace`.
             if let Some(seconds) = wait.filter(|seconds| *seconds > LONGEST_WAIT) {
                 return Err(format!("{why}, with Retry-After {seconds} s: come back later"));
             }

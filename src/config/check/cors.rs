@@ -30,6 +30,7 @@ pub(super) fn cors(route: &Spanned, context: &mut Context<'_>) -> Option<CorsSet
         }
     }
     let max_age = CORS.max_age.read(&written);
+    // Browsers send the scheme and the host in lower case (RFC 6454, section 4).
     let origins: Vec<String> = origins.into_iter().map(|origin| origin.value.to_ascii_lowercase()).collect();
     let is_list = matches!(&listed.value, Value::List(elements) if !elements.is_empty());
     is_list.then_some(CorsSettings { origins, credentials, max_age })

@@ -86,6 +86,8 @@ impl<'a> Dialects<'a> {
             return Some(written.clone());
         };
         let base = self.named(&base, chain, context)?;
+        // Headers of the base must not be sent beside those that replace them. Test:
+        // `a_dialect_replaces_its_base_key_by_key_and_lists_and_headers_as_a_whole`.
         Some(base.under(&written.clone().without(DIALECT.extends.definition.name), &whole()))
     }
 

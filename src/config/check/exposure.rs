@@ -111,6 +111,7 @@ fn is_at(peer: &str, listener: SocketAddr) -> bool {
     match host.parse::<IpAddr>() {
         Ok(host) => {
             let host = host.to_canonical();
+            // A connection to 0.0.0.0 reaches this machine. Test: `a_peer_is_known_as_a_listener_of_this_machine`.
             host == ip.to_canonical() || host.is_unspecified() || (ip.is_unspecified() && host.is_loopback())
         }
         Err(_) => host.eq_ignore_ascii_case("localhost") && (ip.is_loopback() || ip.is_unspecified()),

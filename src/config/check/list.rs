@@ -62,6 +62,7 @@ impl Route<'_> {
         let declared = ROUTE.order.find(self.written).is_some();
         let (order, id_direction) = if declared { order? } else { (Vec::new(), Direction::Ascending) };
         field::check_opaque(&order, &fields, context);
+        // Missing parts end the function after all of them are read, so that the faults of all are reported.
         let list = ListSettings {
             dialect: dialect?,
             envelope: envelope?,
@@ -228,6 +229,7 @@ impl Route<'_> {
             let help = "a page that must be searched for may take more requests than others, not fewer";
             context.diagnostics.error(search.at, message, help);
         }
+        // The default of a search must not be below the requests of a page.
         budgets.search_requests = budgets.search_requests.max(requests);
         budgets
     }

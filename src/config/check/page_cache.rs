@@ -39,6 +39,7 @@ pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<
         context.diagnostics.error(written.at, message, help);
     }
     let told_apart = list.principal.contains(&AUTHORIZATION);
+    // A shared cache may store the answer to a request with `Authorization` only if it says so (RFC 9111, section 3.5).
     if told_apart && !cache.private && PAGE_CACHE.private.find(written).is_none() {
         let message = "pages for requests with Authorization are kept only where the upstream says public, s-maxage or \
                        must-revalidate";

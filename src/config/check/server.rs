@@ -83,7 +83,8 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
         check_links(&FILE.server.table(root), ip, context);
     }
     if table.members().is_empty() {
-        // A container has a network of its own, from which nobody else reaches its loopback.
+        // A container has a network of its own, from which nobody else reaches its loopback. Test:
+        // `listeners_of_a_container_can_be_reached`.
         let ip = if context.environment.is_container() { [0, 0, 0, 0] } else { [127, 0, 0, 1] };
         let address = ListenAddress::Ip(replaced.unwrap_or_else(|| SocketAddr::from((ip, 8080))));
         let (name, http2) = ("public".into(), LISTENER.http2.default());

@@ -36,6 +36,7 @@ pub(super) fn listener(name: &str, tls: &Spanned, context: &mut Context<'_>) -> 
         let certificate = LISTENER_CLIENTS.certificate.read(&written);
         Some(ClientAuthorities { name: format!("{name}.clients"), ca: opened(&ca, context), certificate })
     });
+    // After the other pairs, so that their faults are reported too.
     pairs.insert(0, first?);
     Some(ListenerTls { pairs, min_version: LISTENER_TLS.min_version.read(tls), clients })
 }

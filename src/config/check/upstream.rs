@@ -73,6 +73,7 @@ fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> Upstrea
 
 fn health_check(name: &str, table: &Spanned, context: &mut Context<'_>) -> Option<HealthCheckSettings> {
     let interval = HEALTH_CHECK.interval.read(table);
+    // A timeout that is not written is shortened to `interval`; one that is written and longer is a fault.
     let timeout = HEALTH_CHECK.timeout.written(table).unwrap_or_else(|| HEALTH_CHECK.timeout.default().min(interval));
     if let Some(own) = HEALTH_CHECK.timeout.located(table).filter(|own| own.value > interval) {
         let help = "a check ends before the next one: raise `interval`, or lower this";

@@ -37,6 +37,7 @@ impl<'t> Reader<'t, '_> {
         let json = raw.get();
         let at = self.location(json);
         let value = match json.as_bytes().first() {
+            // The reader calls itself for each level. Test: `nesting_is_bounded`.
             Some(b'{' | b'[') if depth == 0 => {
                 let message = format!("nested deeper than {DEPTH_MAX} levels");
                 self.diagnostics.error(Location { end: at.start + 1, ..at }, message, "");
@@ -135,6 +136,8 @@ impl<'t> Visitor<'t> for MembersVisitor {
 
     fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Members<'t>, A::Error> {
         let mut members = Vec::new();
+        // A map would keep one of several members with the same name. Test:
+        // `every_member_that_stands_twice_is_reported`.
         while let Some(member) = map.next_entry()? {
             members.push(member);
         }

@@ -121,6 +121,8 @@ impl Conventions {
             by_preference: false,
             refused: None,
         };
+        // A route with one envelope refuses no client for its `Accept`. Test:
+        // `a_route_without_a_choice_ignores_prefer_and_accept`.
         if self.others.is_empty() {
             return chosen;
         }

@@ -7,6 +7,8 @@ pub(crate) fn push_without(out: &mut Vec<u8>, object: &[u8], names: &[&str]) {
     let start = out.len();
     out.push(b'{');
     for member in members(object) {
+        // Cut at a wrong place, the object would leave brackets unbalanced. Test:
+        // `an_object_that_is_no_valid_json_is_kept_whole`.
         let Some((name, member)) = member else {
             out.truncate(start);
             return out.extend_from_slice(object);

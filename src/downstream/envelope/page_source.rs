@@ -40,6 +40,7 @@ impl<'a> PageSource<'a> {
     fn value(&self, slot: Slot) -> Option<RenderedValue<'a>> {
         let facts = self.facts;
         let links = facts.links;
+        // A lower bound is no total: `{total_at_least}` has it. Test: `a_body_has_exactly_the_known_facts`.
         let exact = facts.total.filter(|total| total.exact);
         let link = |url: &'a Option<String>| url.as_deref().map(RenderedValue::Inert);
         match slot {

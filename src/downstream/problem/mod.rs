@@ -158,6 +158,8 @@ fn push_list<'a>(out: &mut Vec<u8>, name: &str, values: impl Iterator<Item = &'a
 
 /// Returns a client's text as problems repeat it: its first 64 characters, and `…` if it has more.
 pub(crate) fn shown(text: &str) -> std::borrow::Cow<'_, str> {
+    // Characters are counted, so that the cut lies between two of them. Test:
+    // `a_repeated_text_is_cut_between_characters`.
     match text.char_indices().nth(64) {
         None => text.into(),
         Some((end, _)) => format!("{}…", &text[..end]).into(),

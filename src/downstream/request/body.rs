@@ -72,6 +72,7 @@ impl RequestBody {
             Ok(spelling) if spelling.starts_with(b"{") => return Ok(Self { bytes }),
             Ok(_) => "the body is not an object: write { … }".to_owned(),
             Err(_) if bytes.trim_ascii().is_empty() => "there is no body: send an object, if only {}".to_owned(),
+            // The gateway could read the first of them and the upstream the last. Test: `a_body_is_one_object`.
             Err(CanonicalError::Duplicate(name)) => {
                 format!("the body has the member `{}` twice in one object: which one is meant?", shown(&name))
             }

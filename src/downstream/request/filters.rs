@@ -37,11 +37,13 @@ impl RequestFilters {
                 counted.push((name, pair.value()));
             }
         }
+        // A stable sort: `a=1&a=2` and `a=2&a=1` may be two lists. Test: `filters_of_one_meaning_have_one_context`.
         counted.sort_by(|(one, _), (other, _)| one.cmp(other));
         // To an upstream that reads the last value, `a=1&a=2` and `a=1&a=2&a=1` are two lists, so only adjacent
         // duplicates are removed. Test: `filters_of_one_meaning_have_one_context`.
         counted.dedup();
         for text in counted.into_iter().flat_map(|(name, value)| [name, value]) {
+            // Lengths tell `a=bc` from `ab=c`.
             filters.canonical.extend_from_slice(&(text.len() as u64).to_le_bytes());
             filters.canonical.extend_from_slice(&text);
         }

@@ -277,6 +277,7 @@ impl Parameters {
             sifted.legacy = sifted.legacy.or_else(|| paged.first().map(|(place, _)| place.clone()));
             sifted.paging.extend(paged);
             self.in_body.check_sorting(body, self.name(Role::Sort))?;
+            // An old client's body is the upstream's to judge. Test: `parameters_of_the_query_are_refused_in_the_body`.
             if sifted.legacy.is_none() {
                 self.in_body.check_misplaced(body)?;
             }
@@ -383,7 +384,8 @@ impl Parameters {
         for (name, value) in sort {
             link.push_written(name, value);
         }
-        // If requests without paging parameters are legacy ones, a link to the first page must have a limit.
+        // If requests without paging parameters are legacy ones, a link to the first page must have a limit. Test:
+        // `links_lead_to_the_new_list`.
         let unmarked_is_legacy = self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy;
         let says_nothing_else = to == Some(LinkTo::Last) || (to.is_none() && unmarked_is_legacy);
         let marked = (says_nothing_else && limit.is_none()).then(|| self.default_limit.to_string());
@@ -424,6 +426,8 @@ impl Parameters {
 
     /// Returns the role of a decoded name among the client's own parameters in the query, apart from the sort.
     fn own(&self, name: &[u8]) -> Option<Role> {
+        // Only the exact spelling is the client's own: the upstream may read others as its parameter. Test:
+        // `a_request_is_legacy_unmarked_or_by_cursor`.
         let is_own = |role: Role, own: &str| role != Role::Sort && own.as_bytes() == name && !own.starts_with('/');
         self.roles.iter().find(|(role, own)| is_own(*role, own)).map(|(role, _)| *role)
     }
@@ -492,6 +496,7 @@ impl Parameters {
             problem.max_limit = Some(max);
             Err(Box::new(problem))
         };
+        // `parse` also accepts a sign. Test: `limits_are_whole_numbers_of_at_least_one`.
         if written.is_empty() || !written.bytes().all(|byte| byte.is_ascii_digit()) {
             let detail = format!("`{name}` is `{}`: write a whole number from 1 to {max}", shown(&written));
             return refuse(Code::LimitInvalid, detail);

@@ -63,6 +63,7 @@ impl PublicAddress {
     #[must_use]
     pub fn of_request(request: RequestAddress<'_>, hosts: &[String]) -> Self {
         let own = || request.authority.and_then(Authority::parse);
+        // Any other host is the client's own word. Test: `addresses_begin_with_a_host_of_the_route_or_with_none`.
         let named = || own().filter(|own| request.vouched || hosts.contains(&own.host));
         let authority = request.of_proxy.and_then(said_authority).or_else(named);
         Self::new(request, authority)
@@ -146,6 +147,7 @@ fn is_segment(segment: &str) -> bool {
 impl Authority {
     /// Parses a host with an optional port; `None` if it has a character that no host name has.
     fn parse(text: &str) -> Option<Self> {
+        // Colons in brackets belong to the address (RFC 3986 section 3.2.2).
         let bracket = text.rfind(']').map_or(0, |at| at + 1);
         let (host, after) = text.split_at(text[bracket..].find(':').map_or(text.len(), |at| bracket + at));
         let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {

@@ -56,6 +56,7 @@ fn decode(text: &str) -> Cow<'_, [u8]> {
     if memchr::memchr2(b'+', b'%', text.as_bytes()).is_none() {
         return Cow::Borrowed(text.as_bytes());
     }
+    // `+` is replaced first, so that the plus of `%2B` stays.
     let blanks: Vec<u8> = text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }).collect();
     Cow::Owned(percent_decode(&blanks).collect())
 }
@@ -302,7 +303,7 @@ impl ReservedNames {
         }
         let whole = fold_name(name);
         let cut = whole.split('[').next().unwrap_or_default();
-        // Test: `careless_spellings_reach_a_reserved_name`.
+        // PHP reads `page[size` as `page_size`. Test: `careless_spellings_reach_a_reserved_name`.
         let unclosed = (whole.contains('[') && !whole.contains(']')).then(|| whole.replacen('[', "_", 1));
         let reached = |own: &str| {
             if let Some((outer, _)) = own.split_once('[') {

@@ -128,6 +128,8 @@ fn read_term<'t>(term: &'t str, sortable: &[String]) -> (&'t str, Direction) {
         Some((rest.strip_suffix(')')?, direction(word)?))
     };
     let suffixed = |separator| {
+        // A field may have the separator in its name: `user.name.desc`. Test:
+        // `a_name_that_equals_a_field_is_read_as_the_field`.
         let (field, word) = term.rsplit_once(separator)?;
         Some((field, direction(word)?))
     };

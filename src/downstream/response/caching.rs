@@ -75,6 +75,7 @@ impl Directives {
 fn split(value: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     let parts = value.split(move |letter| {
+        // An argument may be a list of names: `no-cache="set-cookie, x"`. Test: `the_strictest_answer_decides`.
         quoted ^= letter == '"';
         letter == ',' && !quoted
     });
@@ -90,7 +91,7 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     }
     let all: Vec<Directives> = answers.iter().map(|headers| Directives::read(headers)).collect();
     let any = |name: &str| all.iter().any(|one| one.has(name));
-    // A permission of one answer does not extend to the others.
+    // A permission of one answer does not extend to the others. Test: `the_strictest_answer_decides`.
     let permitting = all.iter().filter(|one| PERMITS.iter().any(|name| one.has(name))).count();
     let is_private = any("private") || (permitting > 0 && permitting < all.len());
     let mut written: Vec<String> = Vec::new();

@@ -120,6 +120,7 @@ impl Accepted {
             let weight = match (parts.next(), parts.next()) {
                 (None, _) => Some(1_000),
                 (Some(parameter), None) => read_weight(parameter),
+                // A coding has no parameter but its weight (RFC 9110 section 12.5.3).
                 (Some(_), Some(_)) => None,
             };
             let place = match name.to_ascii_lowercase().as_str() {
@@ -157,6 +158,8 @@ impl Accepted {
         let mut best = (self.identity.unwrap_or(0), None);
         for &coding in offered {
             let weight = self.weight(coding);
+            // A coding is preferred to `identity` of the same weight. Test:
+            // `the_highest_weight_wins_and_the_operators_order_decides_ties`.
             if weight > best.0 || (weight == best.0 && weight > 0 && best.1.is_none()) {
                 best = (weight, Some(coding));
             }

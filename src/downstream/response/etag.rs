@@ -27,6 +27,7 @@ pub fn weak(parts: &[&[u8]]) -> HeaderValue {
 
 /// Returns whether a tag is among the values of `If-None-Match`, by weak comparison; `*` matches every tag.
 pub fn is_matched<'v>(tag: &HeaderValue, values: impl Iterator<Item = &'v HeaderValue>) -> bool {
+    // `W/` is case-sensitive (RFC 9110 section 8.8.3). Test: `tags_match_weakly`.
     let opaque = |tag: &'v [u8]| tag.strip_prefix(b"W/").unwrap_or(tag);
     let Some(own) = tag.as_bytes().strip_prefix(b"W/") else {
         return false;

@@ -148,6 +148,7 @@ pub fn add_links(headers: &mut HeaderMap, documentation: Option<&str>, successor
 /// become one, because many clients read only the first.
 pub fn append_link(headers: &mut HeaderMap, ours: &str) {
     let mut line = Vec::new();
+    // Links of an upstream may have bytes that are no text. Test: `links_go_after_the_upstreams_in_one_line`.
     for value in headers.get_all(LINK).iter().map(HeaderValue::as_bytes).chain([ours.as_bytes()]) {
         if !line.is_empty() && !value.is_empty() {
             line.extend_from_slice(b", ");

@@ -82,6 +82,7 @@ impl PageResponse<'_> {
     pub fn render(&self) -> PageDraft {
         let mut output = Output::from(Vec::with_capacity(self.body_size()));
         self.template.render(self.facts, self.page, &mut output);
+        // A page that differs by its time alone is the same page. Test: `the_time_is_no_part_of_the_tag`.
         let tag = etag::weak(&output.lasting(self.page));
         let mut headers = first_headers(output.length());
         kept_headers(&mut headers, self.upstream, self.beside, self.varies);
@@ -220,6 +221,8 @@ impl Response {
     /// 9110, sections 13.1.2 and 15.4.5). Headers stay, so a client that reads `Link` gets the new one.
     #[must_use]
     pub fn unless_matched(mut self, request: &HeaderMap) -> Self {
+        // A refusal is no page that a client has: conditions apply to successes (RFC 9110 section 13.2.1). Test:
+        // `a_known_page_is_not_sent_again`.
         let matched = self.status == 200
             && self.headers.get(ETAG).is_some_and(|tag| etag::is_matched(tag, request.get_all(IF_NONE_MATCH).iter()));
         if matched {
@@ -322,7 +325,8 @@ fn exposed<'h, 'n: 'h>(headers: &'h HeaderMap, of_envelope: impl Iterator<Item =
 fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&HeaderMap], varies: &Varies) {
     if let Some(first) = answers.first() {
         let nominated = first.get_all(CONNECTION);
-        // Headers that `Connection` names are hop-by-hop too (RFC 9110, section 7.6.1).
+        // Headers that `Connection` names are hop-by-hop too (RFC 9110, section 7.6.1). Test:
+        // `a_page_has_the_kept_headers_of_the_first_answer`.
         let is_nominated = |name: &str| {
             let lines = nominated.iter().filter_map(|value| value.to_str().ok());
             lines.flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case(name))

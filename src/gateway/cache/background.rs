@@ -85,6 +85,7 @@ pub(super) fn refresh(
     if !page.begin_refresh() {
         return;
     }
+    // Before the request is copied: a refresh that is dropped lets another one begin, too.
     let mark = Refreshing(Arc::clone(page));
     let metrics = &call.route.metrics;
     let Some(request) = BackgroundRequest::of(call, owners, fetcher, outcome) else {

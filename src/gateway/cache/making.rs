@@ -83,6 +83,7 @@ impl KeptCall<'_> {
                     own = Some(Ok(FlightEnd::Shared(Arc::clone(&page))));
                     return Ok::<_, Infallible>(Flight::Stored(page, at));
                 }
+                // Within the flight, so that misses at one time ask once. Test: `misses_at_once_ask_the_store_once`.
                 if let Some((page, at)) = self.find_elsewhere().await {
                     own = Some(Ok(FlightEnd::Found(Arc::clone(&page))));
                     return Ok(Flight::Found(page, at));
@@ -208,6 +209,7 @@ fn told(made: &Result<MadeResponse, Failure>) -> Flight {
     match made {
         Ok(MadeResponse::Stored { page, at, .. }) => Flight::Stored(Arc::clone(page), at.clone()),
         Ok(MadeResponse::Apart(_)) => Flight::Apart,
+        // Any other failure may be of this request alone, such as the end of its time.
         Err(failure) => of_upstream(failure).map_or(Flight::Apart, Flight::Failed),
     }
 }

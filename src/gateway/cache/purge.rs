@@ -33,6 +33,7 @@ pub(crate) async fn purge(snapshot: &Snapshot, pages: &KeptPages, subjects: &[Pu
 /// Test: `pages_are_purged_by_route_by_tag_and_by_write`.
 pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &RequestTarget, status: StatusCode) {
     let Some(pages) = &snapshot.pages else { return };
+    // A write may answer with a redirection to its result (RFC 9110 section 15.4.4).
     if !(status.is_success() || status.is_redirection()) || !may_write(asked) {
         return;
     }
@@ -60,6 +61,7 @@ pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &R
 /// overrides the method.
 fn may_write(asked: &RequestHeader) -> bool {
     let is_safe = |method: &[u8]| {
+        // In any case of letters. Test: `a_request_with_an_unsafe_method_in_its_line_or_a_header_is_a_write`.
         let method = Method::from_bytes(&method.trim_ascii().to_ascii_uppercase());
         method.is_ok_and(|method| method.is_safe())
     };

@@ -106,6 +106,7 @@ fn hit(
     (page, used): (&Arc<StoredPage>, CacheUse),
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
+    // No client waits for the new page (RFC 5861 section 3). Test: `a_stale_page_is_served_while_a_new_one_is_made`.
     if let CacheUse::Stale(_) = used {
         background::refresh(call.call, owners, call.fetcher, page, outcome);
     }
@@ -172,6 +173,7 @@ fn from_cache(
     used: CacheUse,
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
+    // A slow reader keeps the bytes after the cache has dropped them.
     held.take(page.body.len())?;
     let ListCall { asked, list, .. } = call.call;
     outcome.counted.level = Some(page.level);

@@ -85,6 +85,8 @@ impl AnswerLinks {
         (asked, settings, held): (&HeaderMap, &CompressionSettings, &MemoryShare),
     ) -> pingora::Result<()> {
         let own = self.places.iter().flat_map(|places| &places.headers);
+        // A redirect to the upstream itself would lead past the gateway. Test:
+        // `redirects_of_the_upstream_to_itself_lead_to_the_gateway`.
         let whole: Vec<HeaderName> = own.cloned().chain([header::LOCATION]).collect();
         for name in whole {
             self.map_header(answer, &name, LinkMap::mapped)?;

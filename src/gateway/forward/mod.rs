@@ -288,6 +288,8 @@ fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Resul
     let upstream = &found.route.upstream;
     let mut dropped = headers::between_neighbours(&request.headers);
     let (untrusted, ours) = headers::provenance(&request.headers, client.origin(target), &upstream.headers);
+    // Of the operator's headers no twin passes, such as `X_Api_Key`. Test:
+    // `twins_of_the_operators_headers_are_not_forwarded`.
     dropped.extend(untrusted);
     // The path in the request line selected this route. A header that overrides it could lead to another path. Test:
     // `no_header_leads_to_another_path`.

@@ -204,6 +204,7 @@ impl PassedAnswer<'_> {
         }
         list.mark_legacy(&mut added, successor);
         // Clients that ask for another envelope get a page by cursor at the same URL.
+        // Test: `legacy_answers_vary_by_the_headers_that_choose_an_envelope`.
         let by_form = list.conventions.varies_by().collect::<Vec<_>>();
         if !by_form.is_empty()
             && let Some(vary) = vary(&[&answer.headers], &Varies::new(by_form))
@@ -241,6 +242,7 @@ impl PassedAnswer<'_> {
         let before = said.clone();
         match self.cross_origin {
             Some(cross_origin) => cross_origin.apply(&mut said),
+            // The upstream's policy stays. Test: `without_cors_the_upstream_decides`.
             None => expose(&mut said, std::iter::empty()),
         }
         for name in cors::SAID.iter().filter(|name| !before.get_all(*name).iter().eq(said.get_all(*name))) {

@@ -36,6 +36,7 @@ impl Patience {
     /// Adds the time of received bytes, up to the bound.
     pub(crate) fn sent(&mut self, bytes: usize) {
         let millis = u64::try_from(bytes.saturating_mul(1_000) / BYTES_A_SECOND).unwrap_or(u64::MAX);
+        // Bytes that came fast excuse no long silence. Test: `a_fast_sender_has_a_bounded_silence`.
         self.left = self.left.saturating_add(Duration::from_millis(millis)).min(self.most);
     }
 }

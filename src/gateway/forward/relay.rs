@@ -183,6 +183,7 @@ impl Relay {
         let Timeouts { first_byte, .. } = self.timeouts;
         let late = match (&self.upload, &self.download) {
             (_, Download::Upgraded(_) | Download::Ended) => return Ok(false),
+            // The upstream may wait for the rest of the body. Test: `a_request_that_drips_is_refused_in_time`.
             (Upload::Sending(_), _) => return Err(RelayFault::Body("the request's body came too slowly")),
             (_, Download::Awaited(_)) => format!("no whole head within {first_byte:?}"),
             (_, Download::Streaming { .. }) => "the answer stopped, or came too slowly".to_owned(),
@@ -259,6 +260,7 @@ impl Relay {
         match part {
             // HTTP/1.0 has no informational responses (RFC 9110 section 15.2).
             AnswerPart::Informational(head) if passing.asked.version < Version::HTTP_11 => drop(head),
+            // The time for the whole head goes on. Test: `informational_answers_that_drip_time_out`.
             AnswerPart::Informational(mut head) => {
                 passing.early_head(&mut head);
                 session.write_response_header(head, false).await.map_err(|error| unread(&error))?;

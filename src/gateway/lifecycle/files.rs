@@ -39,6 +39,7 @@ impl ConfigurationFiles {
     /// together are written one after the other, and a reload in between would read a mixture.
     pub(crate) fn have_changed(&mut self) -> bool {
         let now: FileVersions = self.read.keys().map(|path| (path.clone(), version(path))).collect();
+        // A file may still be written. Test: `a_change_is_reported_at_the_second_look_after_it`.
         let is_quiet = now == self.seen;
         self.seen = now;
         is_quiet && self.seen != self.read

@@ -317,6 +317,7 @@ struct Housekeeping {
 impl Housekeeping {
     /// Catches the other signals that don't end the process.
     fn begin(reload: Signal, reloads: Option<Reloads>) -> std::io::Result<Self> {
+        // By default each of these signals ends the process. Test: `signals_without_a_meaning_do_nothing`.
         Ok(Self { reloads, reload, user_1: signal(SignalKind::user_defined1())?, alarm: signal(SignalKind::alarm())? })
     }
 
@@ -331,6 +332,8 @@ impl Housekeeping {
                     continue;
                 }
                 () = tokio::time::sleep(GIVE_BACK) => {
+                    // An idle process would keep the memory of a burst. Test:
+                    // `memory_of_closed_connections_is_given_back`.
                     give_back();
                     continue;
                 }
@@ -484,6 +487,7 @@ async fn until_the_end(
             vitals.enter_stage(Stage::Succeeded);
             tracing::info!(process, "handed over: each connection that is left ends with its next request");
             tokio::select! {
+                // A kept connection is answered once more. Test: `the_process_before_finishes_its_requests`.
                 _ = wait_for(grace, || clients() == 0) => true,
                 end = ends.next() => end != Ending::AtOnce,
             }

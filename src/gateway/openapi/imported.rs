@@ -129,6 +129,8 @@ impl<'a> SchemaImport<'a> {
             Some((_, name, _)) => name.clone(),
             None => {
                 let Some(tree) = self.source.at(reference) else {
+                    // No error: the rest of the item is described all the same. Test:
+                    // `references_out_of_the_document_are_warned_of_and_allow_any_value`.
                     self.elsewhere.push(reference.to_owned());
                     return Document::Object(Vec::new());
                 };

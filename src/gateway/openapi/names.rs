@@ -10,6 +10,7 @@ impl Names {
     /// Claims a name, or the first free one of its numbered forms.
     pub(crate) fn claim(&mut self, wanted: &str) -> String {
         let numbered = |number: usize| if number == 1 { wanted.to_owned() } else { format!("{wanted}{number}") };
+        // `user-list` and `user_list` give one name. Test: `names_that_look_alike_stay_apart`.
         let free = (1..).map(numbered).find(|name| !self.0.contains(name)).unwrap_or_default();
         self.0.insert(free.clone());
         free

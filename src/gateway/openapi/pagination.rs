@@ -53,6 +53,7 @@ impl<'a> NextCursor<'a> {
             None => name,
             // The extensions can name members of the request's body, but no members of members.
             Some(member) if method == Method::Post && !member.contains(['/', '~']) => member,
+            // Clients would stop after the first page. Test: `envelopes_that_no_extension_can_describe_have_none`.
             Some(_) => return None,
         };
         Some(Self { output: place.names()?, input, in_body: name.starts_with('/') })
@@ -84,6 +85,7 @@ fn speakeasy(
             ("outputs", outputs),
         ]));
     }
+    // A path is no URL. Test: `links_are_named_where_they_are_urls_or_where_paths_have_a_name`.
     let link = next_link(described, method, places).filter(|_| described.links == LinkStart::Host)?;
     let outputs = Document::object([("results", results.into()), ("nextUrl", json_path(&link).into())]);
     Some(Document::object([("type", "url".into()), ("outputs", outputs)]))

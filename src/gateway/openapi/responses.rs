@@ -145,6 +145,7 @@ pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &
     let DescribedRoute { list_settings, list, .. } = described;
     let mut known = vec!["Cursorgate-Level", "Cursorgate-Drift", "Cursorgate-Unproven", REQUEST_ID];
     if method == Method::Get {
+        // Pages by POST have neither links nor a validator.
         known.splice(0..0, ["Link", "ETag"]);
     }
     if list_settings.short_pages == ShortPages::Serve {

@@ -148,6 +148,7 @@ impl Outcome {
     /// Returns the level of the line.
     fn level(&self) -> Level {
         match (self.code, self.status) {
+            // A panic may come after a 200. Test: `own_faults_are_errors_and_other_failed_answers_are_warnings`.
             (Some("internal" | "panicked"), _) => Level::ERROR,
             // Either code may come with a 200: the answer broke off after its head had been sent.
             (_, 500..) | (Some("upstream_timeout" | "upstream_truncated"), _) => Level::WARN,
@@ -188,6 +189,8 @@ impl Outcome {
     pub(crate) fn tell_refusal(&self, code: &'static str) {
         let word = self.counted.refusal.unwrap_or(code);
         let Some(hint) = hint(word) else { return };
+        // An upstream that is down fails every request. Test:
+        // `failures_of_the_upstream_are_warned_of_once_for_each_configuration`.
         if self.metrics.findings().note(word, self.detail.as_deref(), hint, clock::unix_seconds()) {
             tracing::warn!(
                 target: "cursorgate::refusals",
@@ -205,6 +208,7 @@ impl Outcome {
     /// Logs, once for each route and configuration, that answers lack a fact for which the dialect has a place.
     pub(crate) fn tell_missing(&self, key: &'static str) {
         let (said, hint) = (format!("nothing stands where {key} says"), format!("{key} of the dialect"));
+        // Every answer of such an upstream lacks the fact. Test: `a_missing_total_is_logged_once`.
         if self.metrics.findings().note("facts", Some(&said), &hint, clock::unix_seconds()) {
             tracing::warn!(
                 target: "cursorgate::refusals",

@@ -110,6 +110,8 @@ impl Failure {
             ReadingError::TooDeep(_) => (Code::UpstreamMalformed, "the upstream's answer is nested too deeply"),
         };
         let mut problem = Problem::new(code, said);
+        // An upstream's 503 stays a 503, and its 500 becomes a 502. Test:
+        // `a_failure_of_the_upstream_keeps_its_status_and_its_retry_after`.
         if code.has_status(status) {
             problem.status = status;
         }
@@ -292,6 +294,7 @@ impl From<FetchError> for Failure {
             FetchError::Unavailable(_) => {
                 (Code::UpstreamUnavailable, "the upstream can't be reached, or gave no answer")
             }
+            // The upstream is not to blame. Test: `without_descriptors_the_gateway_is_overloaded`.
             FetchError::Exhausted(_) => (Code::Overloaded, "the gateway has no connection left for this request"),
             FetchError::Timeout(_) => (Code::UpstreamTimeout, "the upstream did not answer in time"),
             FetchError::TooLarge(_) => (Code::UpstreamTooLarge, "the upstream's answer is larger than allowed"),

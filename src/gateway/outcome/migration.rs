@@ -167,6 +167,7 @@ impl Usage {
     pub fn clients(&self, now: u64) -> Option<Clients> {
         self.who.as_ref()?;
         // Two clients may share a shortened name, so their counts are added.
+        // Test: `a_parameter_tells_clients_apart_and_may_be_shown`.
         let mut named: BTreeMap<String, Count> = BTreeMap::new();
         for slot in &self.slots {
             let (count, mark) = (slot.tally.read(now), slot.mark.load(Ordering::Relaxed));
@@ -259,6 +260,7 @@ impl Who {
                 query::pairs(query).find(|pair| &*pair.name() == name.as_bytes())?.value().into_owned()
             }
         };
+        // An empty value names no client. Test: `a_secret_is_a_hash_unless_it_has_a_name`.
         (!value.is_empty()).then_some(value)
     }
 
@@ -282,6 +284,8 @@ impl Tally {
     fn add(&self, is_unmarked: bool, now: u64) {
         let count = if is_unmarked { &self.unmarked } else { &self.marked };
         count.fetch_add(1, Ordering::Relaxed);
+        // Requests may come here in another order than they read the clock. Test:
+        // `a_secret_is_a_hash_unless_it_has_a_name`.
         self.last.fetch_max(now, Ordering::Relaxed);
         self.hours.get_or_init(Box::default).add(now);
     }

@@ -128,6 +128,7 @@ impl RequestTrace {
 
     fn push(&self, span: SpanData) {
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        // The span of the request itself comes last and is always kept. Test: `spans_without_room_are_counted`.
         if spans.len() < MOST_SPANS {
             spans.push(span);
         } else {
@@ -279,6 +280,7 @@ impl SpanQueue {
     }
 
     fn push(&self, spans: Vec<SpanData>) {
+        // Spans are lost before a request waits for their export. Test: `no_request_waits_for_a_collector`.
         if let Err(full) = self.sender.try_send(spans) {
             let (mpsc::error::TrySendError::Full(spans) | mpsc::error::TrySendError::Closed(spans)) = full;
             self.drop_spans(Loss::QueueFull, spans.len());

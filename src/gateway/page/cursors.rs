@@ -200,6 +200,7 @@ impl<'a> RequestCursors<'a> {
         let ttl = cursor.ttl.map(|ttl| ttl.as_secs());
         let opened = cursor::open(keys, &self.context, token, self.now, ttl, cursor.length, cursor.sealed);
         let Opened { key, claims } = opened.map_err(|error| Failure::cursor(error, self.parameter(role)))?;
+        // The marks in a cursor are by its own key. Test: `marks_of_an_older_key_are_recognised`.
         let older = if keys.signs_with(key) { None } else { keys.marker(key) };
         let made_by = older.map(|marker| NumberedMarker { number: key, marker });
         let placed = match (role, claims) {
@@ -319,6 +320,7 @@ impl<'a> RequestCursors<'a> {
 
     /// Caches an item that was looked up for a cursor by the key `made_by`, or else by the key of new cursors.
     pub(crate) fn remember_item(&self, id: &KeyValue, answer: &Answer, made_by: Option<&NumberedMarker>) {
+        // The upstream may give another item. Test: `a_failed_look_up_is_one_failed_request`.
         if let Some(anchor) = item_cursors::anchor(answer, self.order, 0).filter(|anchor| anchor.id == *id) {
             self.see(&anchor, made_by.unwrap_or(&self.signing), Hint::default(), false);
         }

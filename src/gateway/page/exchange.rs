@@ -279,6 +279,7 @@ impl Exchange<'_> {
             answers.push(answer);
             progress.headers.validated += usize::from(is_validated);
             outcome.counted.validated += u32::from(is_validated);
+            // The page gets no header of an item. Test: `only_cache_headers_of_a_looked_up_item_apply_to_the_page`.
             let kept = if is_listed { &mut progress.headers.listed } else { &mut progress.headers.beside };
             kept.push(headers);
         }
@@ -333,6 +334,7 @@ impl Exchange<'_> {
                 None => self.ask(fetch).await,
             },
             // A page without a total is more useful than none.
+            // Test: `a_failing_count_fails_no_page`.
             Fetch::Count => Ok(self.ask(fetch).await.unwrap_or_else(|no_answer| {
                 let fault = Some(format!("no count: {}", no_answer.summary()));
                 FetchedAnswer { requests: 1, fault, ..FetchedAnswer::unasked(Standing::Listed) }
@@ -424,6 +426,7 @@ impl Exchange<'_> {
         let timeouts = self.context.route.upstream.timeouts;
         let upstream = &self.context.route.upstream;
         let _slot = upstream.slots.take(left).await?;
+        // The wait for a slot has used up some of the time.
         let left = self.left(clock::instant())?;
         let (whole, answer_size) = (timeouts.whole.min(left), budgets.answer_size);
         let peer = AskedPeer::default();
@@ -442,6 +445,7 @@ impl Exchange<'_> {
             None => (fetched, false),
         };
         let (status, mut headers) = (fetched.status.as_u16(), fetched.headers);
+        // Clients would wait for years. Test: `retry_after_has_a_bound_on_every_kind_of_route`.
         headers::bound_retry_after(&mut headers, self.context.asked.now);
         let read = self.context.list.dialect.read(
             &self.context.sorted,
@@ -521,6 +525,7 @@ fn pivot_mark(request: &PageRequest) -> Option<Mark> {
 fn is_continued(position: &Position) -> bool {
     match position {
         Position::Start | Position::End | Position::At(_) => false,
+        // An id that a client names itself comes from no page. Test: `clients_name_items_by_their_ids`.
         Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => pivot.fingerprint.is_some(),
         Position::After(_)
         | Position::Before(_)

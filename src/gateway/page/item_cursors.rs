@@ -105,6 +105,7 @@ pub(crate) fn beside(item: MarkedItem, backward: bool) -> Target {
         Position::BeforeMarks(Marks { before, after })
     } else {
         before.push(item);
+        // The farthest marks go first. Test: `the_position_beside_a_marked_item_has_its_mark`.
         before.drain(..before.len().saturating_sub(Marks::PASSED));
         after.truncate(Marks::AHEAD);
         Position::AfterMarks(Marks { before, after })

@@ -91,6 +91,7 @@ fn draft(
     let echoed = asked.body.as_ref().map(|body| body.find(envelope.request_places())).unwrap_or_default();
     let now = needs.now.then(|| clock::rfc3339(asked.now));
     // A token leads to a page as a whole, so its items have no cursors of their own.
+    // Test: `items_of_a_list_by_token_have_no_cursors`.
     let has_item_cursors = list.dialect.paging().family != Family::Token;
     let edges = page.edges.as_ref().filter(|_| needs.edge_cursors && has_item_cursors);
     let edge = |item: Option<&Item>, beyond: &Option<String>| match item {

@@ -68,6 +68,7 @@ impl HeadScanner {
                 // Blank lines before a request are skipped (RFC 9112 section 2.2).
                 (true, 0) => self.start = self.line,
                 (true, _) => return Ok(Some((self.start, self.line))),
+                // `lines` counts the request line too.
                 (false, lines) if lines > MOST_HEADERS => {
                     let detail = format!("the request has more than {MOST_HEADERS} headers");
                     return Err(Box::new(Problem::new(Code::HeadersTooLarge, detail)));
@@ -211,10 +212,12 @@ impl<'a> FramingFields<'a> {
             let detail = format!("the name of a header has more than {LONGEST_NAME} bytes");
             return Err(Box::new(Problem::new(Code::HeadersTooLarge, detail)));
         }
+        // Servers read CR and NUL within a value in different ways (RFC 9110 section 5.5).
         if line[colon + 1..].iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
             return Err(invalid("a header contains a control character"));
         }
         if name.eq_ignore_ascii_case(b"host") {
+            // Equal ones are refused, too (RFC 9112 section 3.2).
             if self.host.replace(value).is_some() {
                 return Err(invalid("there is more than one Host"));
             }
@@ -242,7 +245,9 @@ impl<'a> FramingFields<'a> {
     /// Returns the framing; `is_old` stands for HTTP/1.0.
     fn framing(&self, is_old: bool) -> Result<Framing, Box<Problem>> {
         match (self.is_chunked, self.length) {
+            // Servers that go by one or the other find different ends (RFC 9112 section 6.3).
             (true, Some(_)) => Err(invalid("Transfer-Encoding and Content-Length exclude each other")),
+            // The framing of such a message counts as faulty (RFC 9112 section 6.1).
             (true, None) if is_old => Err(invalid("HTTP/1.0 has no Transfer-Encoding")),
             (true, None) => Ok(Framing::Open),
             (false, _) if self.upgrades => Ok(Framing::Open),

@@ -46,6 +46,8 @@ pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
         if matches!(segment, "." | "..") || (!is_plain && segment.split("%2F").any(has_dots)) {
             return Err("the path has a dot segment");
         }
+        // Such a path may be meant: `/proxy/http://example.com/x`. Test:
+        // `encoded_slashes_and_empty_segments_are_reported_as_doubts`.
         if segment.is_empty() || (!is_plain && without_parameters(segment).is_empty()) {
             doubt = doubt.or(Some("the path has an empty segment"));
         }
@@ -66,6 +68,7 @@ pub(crate) fn folded(normal: &str) -> Option<String> {
         folded.push('/');
         folded.push_str(segment);
     }
+    // `/api/old%20/` ends with both. Test: `paths_are_folded_as_the_most_lenient_server_reads_them`.
     while let Some(rest) = ["%20", "%09", "/"].iter().find_map(|blank| folded.strip_suffix(blank)) {
         folded.truncate(rest.len());
     }
@@ -93,6 +96,7 @@ fn decode_unreserved(text: &str) -> Result<String, &'static str> {
         decoded.push_str(&rest[..at]);
         let escape = rest.get(at..at + 3).ok_or("the path has a % without two hexadecimal digits")?;
         // `from_str_radix` accepts a sign.
+        // Test: `ambiguous_and_invalid_paths_are_refused`.
         let byte = u8::from_str_radix(&escape[1..], 16).ok().filter(|_| !escape.contains('+'));
         match byte.ok_or("the path has a % without two hexadecimal digits")? {
             b'\\' => return Err("the path has an encoded backslash"),
@@ -187,6 +191,7 @@ impl PathTemplate {
                 }
             }
         }
+        // The path `/` is empty without its final slash. Test: `upstream_paths_are_written_from_templates`.
         if written.is_empty() {
             written.push('/');
         }

@@ -53,6 +53,7 @@ pub(crate) fn read(head: &RequestHeader) -> Result<RequestTarget, Box<Problem>> 
     }
     let (authority, target) = split_target(head.raw_path())?;
     let host = head.headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
+    // The authority of the target counts before `Host` (RFC 9112 section 3.2.2).
     let authority = authority.map(Cow::Borrowed).or(host).map(Cow::into_owned);
     let (path, query) = match target.iter().position(|byte| *byte == b'?') {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
@@ -120,10 +121,12 @@ pub(crate) fn is_authority(text: &str) -> bool {
         Some(at) => (&text[..at], &text[at + 1..]),
         None => (text, ""),
     };
+    // `parse` alone would accept a sign. Test: `hosts_are_names_or_addresses_with_a_port`.
     let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok());
     let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_host = match in_brackets {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        // An empty `Host` stands for a target without an authority (RFC 9112 section 3.2).
         None => is_name(host) && (!host.is_empty() || text.is_empty()),
     };
     is_host && is_port

@@ -77,6 +77,7 @@ impl Guard {
         let host = target.host.as_deref();
         // The path as the most lenient server reads it, such as `/users` for `//users;a=b`.
         let folded = folded(&target.normal_path);
+        // Other peers have resources of their own. Test: `another_upstream_has_lists_of_its_own`.
         let is_guarded = |other: &Route| is_same(&other.upstream, &route.upstream) && takes(other);
         let path = folded.as_deref().unwrap_or(&target.normal_path);
         let bare = path.trim_end_matches('/').strip_suffix(".json");
@@ -134,6 +135,8 @@ impl GuardedList {
     fn covers(&self, path: &str) -> bool {
         let mut asked = path.trim_end_matches('/').split('/').skip(1);
         let all = self.segments.iter().all(|segment| match (segment, asked.next()) {
+            // Such an upstream reads `/USERS` as `/users`. Test:
+            // `capitals_are_another_spelling_where_the_upstream_ignores_case`.
             (GuardSegment::Fixed(known), Some(asked)) if self.route.upstream.ignores_case => {
                 known.eq_ignore_ascii_case(asked)
             }

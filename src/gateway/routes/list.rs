@@ -105,6 +105,8 @@ impl List {
         protected.extend(settings.cursor.bind.iter().cloned());
         let varies = Varies::new(protected.iter().cloned().chain(conventions.varies_by()).collect());
         let (keys, client) = (keys?, settings.legacy.client.as_ref());
+        // By another key or header the counts would be those of other clients. Test:
+        // `counts_are_kept_as_long_as_clients_are_identified_alike`.
         let usage = usage.filter(|usage| usage.counts_like(client, keys)).map(Arc::clone);
         Some(Self {
             dialect,

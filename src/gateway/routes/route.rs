@@ -87,6 +87,7 @@ impl Route {
         let list = match &settings.list {
             Some(list) => {
                 // Limits that were learnt of another list would be wrong for this one.
+                // Test: `learnt_limits_outlive_a_reload_of_the_same_route`.
                 let learning = known.filter(|known| known.fingerprint == fingerprint).and_then(Self::learning);
                 let usage = known.and_then(Self::described_list).map(|list| &list.usage);
                 let mut list = List::compile(list, keys, learning.unwrap_or_default(), usage, costs, diagnostics)?;

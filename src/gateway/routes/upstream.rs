@@ -165,6 +165,7 @@ impl Upstream {
     #[must_use]
     pub fn host_for(&self, authority: Option<&str>) -> HeaderValue {
         let own = || authority.and_then(|authority| HeaderValue::from_str(authority).ok());
+        // A health check names no host, and a request of HTTP/1.0 may name none.
         let peer = || self.peers.names().first().and_then(|name| HeaderValue::from_str(name.text()).ok());
         self.host.clone().or_else(own).or_else(peer).unwrap_or(HeaderValue::from_static(""))
     }
@@ -196,6 +197,7 @@ fn added_headers(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> 
             diagnostics.error(at, message, "a header's value is one line of visible characters");
             return None;
         };
+        // A sensitive value is left out of debug texts and of the table of headers of HTTP/2.
         value.set_sensitive(true);
         headers.push((name.clone(), value));
     }
@@ -228,6 +230,7 @@ fn peer_names(
             diagnostics.error(peer.at, "a peer is host:port", "write \"people.internal:8000\"");
             return None;
         };
+        // The certificate would be held against no name. Test: `a_certificate_is_always_held_against_a_name`.
         if name.is_literal() && settings.tls.as_ref().is_some_and(|tls| tls.server_name.is_none()) {
             let help = "add tls.server_name: the name that the certificate of this address has";
             diagnostics.error(peer.at, "an address has no name to hold against its certificate", help);

@@ -44,6 +44,7 @@ fn groups(listed: &str) -> Vec<std::path::PathBuf> {
             _ => continue,
         };
         let path = Path::new(path.trim_start_matches('/'));
+        // The limits of all groups above hold too. Test: `all_groups_above_a_process_bound_it`.
         found.extend(path.ancestors().map(|path| Path::new(root).join(path).join(name)));
     }
     found

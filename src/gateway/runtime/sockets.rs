@@ -125,6 +125,8 @@ impl Sockets {
     pub fn listen(&mut self, address: &ListenAddress, reuse_port: bool) -> io::Result<ListeningSocket> {
         let is_there = |socket: &ListeningSocket| socket.address().is_some_and(|there| there.is_same_place(address));
         let socket = match (self.inherited.iter().position(is_there), address) {
+            // A second listener at the address fails as at any other. Test:
+            // `a_socket_that_was_handed_over_is_taken_once`.
             (Some(index), _) => self.inherited.swap_remove(index),
             (None, ListenAddress::Ip(address)) => ListeningSocket::Tcp(bind(*address, reuse_port)?),
             (None, ListenAddress::Unix { path, mode }) => ListeningSocket::Unix(bind_unix(path, *mode)?),

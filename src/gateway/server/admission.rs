@@ -263,6 +263,7 @@ impl Admission {
         while let Some(place) = (0..quiet.len()).min_by_key(|place| quiet[*place].0) {
             let (state, entry) = quiet.swap_remove(place);
             if entry.state.compare_exchange(state, GONE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                // The notice is kept for a connection that does not wait for it at this moment.
                 entry.gone.notify_one();
                 self.count(Dropped::Displaced);
                 return Some(Arc::clone(entry));
@@ -277,6 +278,7 @@ impl Admission {
         let told = self.told.load(Ordering::Relaxed);
         let interval = u64::try_from(TOLD_EVERY.as_millis()).unwrap_or(u64::MAX);
         let is_due = told == 0 || now.saturating_sub(told) >= interval;
+        // 0 stands for no line so far, so a line within the first millisecond gets the time 1.
         if is_due && self.told.compare_exchange(told, now.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             tracing::warn!(
                 connections = self.places.most,
@@ -304,6 +306,7 @@ impl AdmittedConnection {
     /// Marks the connection as busy; returns false if another client has taken its place.
     pub(crate) fn begin(&self) -> bool {
         let state = &self.entry.state;
+        // Either this or the displacement takes effect. Test: `quiet_connections_make_room_and_busy_ones_do_not`.
         let taken = state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| (state != GONE).then_some(BUSY));
         taken.is_ok()
     }
@@ -363,6 +366,7 @@ impl Drop for AdmittedConnection {
         table.open.remove(&self.id);
         if let Some(count) = table.by_address.get_mut(&self.entry.address) {
             *count -= 1;
+            // Addresses without connections fill no memory. Test: `quiet_connections_make_room_and_busy_ones_do_not`.
             if *count == 0 {
                 table.by_address.remove(&self.entry.address);
             }
@@ -375,6 +379,7 @@ impl Drop for AdmittedConnection {
 /// first 64 bits of an IPv6 address.
 pub(crate) fn whose(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
+        // A client has all addresses of a prefix. Test: `one_address_takes_no_more_than_its_share`.
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - IPV6_PREFIX)))),
         address @ IpAddr::V4(_) => address,
     }

@@ -155,6 +155,7 @@ impl Front {
             return Box::pin(multiplexed.serve(app, stream, (BytesMut::new(), expected), shutdown)).await;
         }
         // With TLS the protocol has been negotiated; without, a client may begin with the preface of HTTP/2.
+        // Test: `clients_negotiate_their_protocol`.
         let knows_preface = http2 && stream.get_ssl_digest().is_none();
         let mut connection = Box::new(Gated::new(stream));
         let mut kept: Option<HttpPersistentSettings> = None;
@@ -189,6 +190,8 @@ impl Front {
             let mut session = ServerSession::new_http1(connection);
             match kept.take() {
                 Some(kept) => kept.apply_to_session(&mut session),
+                // Pingora announces the end with the last response. Test:
+                // `a_connection_ends_after_ten_thousand_requests_and_says_so`.
                 None => session.set_keepalive_reuses_remaining(Some(REQUESTS_PER_CONNECTION - 1)),
             }
             session.set_pipelined_prefix(head.bytes);
@@ -313,11 +316,13 @@ fn complete(
 ) -> Option<Awaited> {
     let refused = |problem, bytes: &[u8]| {
         let asked = head::request_line(bytes).map(|(method, target)| {
+            // The query may hold secrets. Test: `a_head_that_cannot_be_read_is_answered_logged_and_counted`.
             let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
             (method, path.to_vec())
         });
         Some(Awaited::Refused { problem, asked })
     };
+    // A listener without HTTP/2 refuses these bytes as a head. Test: `operators_may_leave_http2_out`.
     if takes_preface && bytes.starts_with(PREFACE) {
         return Some(Awaited::Preface(std::mem::take(bytes)));
     }
@@ -329,6 +334,7 @@ fn complete(
         Err(problem) => return refused(problem, bytes),
     };
     let framing = match head::check(&bytes[start..end]) {
+        // One read may bring a head beyond the limit together with its end.
         _ if end > head_size => return refused(reading.too_large(head_size), bytes),
         Ok(framing) => framing,
         Err(problem) => return refused(problem, &bytes[start..end]),
@@ -336,6 +342,7 @@ fn complete(
     let _ = bytes.split_to(start);
     let came = u64::try_from(bytes.len() - (end - start)).unwrap_or(u64::MAX);
     let (left, has_surplus) = match framing {
+        // The length is not known yet, so no byte after the head counts as surplus.
         Framing::Open => (Framing::Open, false),
         Framing::Length(length) => {
             let of_body = usize::try_from(length).map_or(bytes.len(), |length| (end - start).saturating_add(length));

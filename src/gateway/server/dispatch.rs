@@ -251,12 +251,14 @@ async fn enter(
     let routed = read_head(gateway, session, snapshot, outcome, cross_origin)?;
     let head = session.req_header();
     let route = &routed.found.route;
+    // Before the steps that may refuse the request. Test: `refusals_and_forwarded_requests_are_explained_too`.
     if let Some(permit) = &routed.permit {
         *explained = explain(permit, (gateway, snapshot), &head.method, &routed);
     }
     let protected = route.list.as_ref().map_or(&[][..], |list| list.protected.as_slice());
     let list = route.list.as_ref().filter(|_| route.methods.take(&head.method));
     // By `Connection` a client could have headers removed that decide whose view of the list it gets.
+    // Test: `headers_of_routing_and_principal_cannot_be_nominated_on_any_path`.
     if let Err(refusal) = headers::nominations(
         &head.headers,
         &[protected, &snapshot.server.forwarded_headers, snapshot.server.client_subject.as_slice()],
@@ -296,6 +298,7 @@ fn read_head(
     };
     let target = target::read(session.req_header()).map_err(|problem| refused(&problem, None, outcome))?;
     // `Client::of` removes the header, so it is taken first.
+    // Test: `another_permit_is_ignored_and_no_permit_goes_upstream_or_into_the_log`.
     let permit =
         gateway.explanations(snapshot).and_then(|_| session.req_header().headers.get(headers::EXPLAIN).cloned());
     let client = Client::of(session, snapshot);
@@ -332,6 +335,7 @@ async fn admit_client(
     let route = &routed.found.route;
     let address = whose(outcome.client.unwrap_or(routed.client.address));
     // A browser can't tell its script that a preflight was refused for a time, so preflights never count.
+    // Test: `all_requests_count_but_preflights`.
     if let Some(limits) = route.limits.as_ref().filter(|_| !cors::is_preflight(&head.method, &head.headers)) {
         let shared = snapshot.store.clone().map(|store| -> (Arc<dyn LimitStore>, &str) { (store, &route.name) });
         let limited = LimitedRequest::begin(limits, (&head.headers, address), shared);
@@ -372,6 +376,8 @@ async fn answer_list(
     let by_post = head.method == Method::POST;
     let mut headers = head.headers.clone();
     let chosen = gateway.take_choice(list, &mut headers);
+    // Such a body may be meant to smuggle a request (RFC 9110 section 9.3.1). Test:
+    // `requests_that_mean_two_things_are_refused`.
     if !by_post && !session.is_body_empty() && !ends_empty(session).await {
         // The body stays unread, so no further request can follow on the connection.
         session.set_keepalive(None);
@@ -498,6 +504,8 @@ async fn read_body(
         problem.leave_out_links(cursor_name(chosen.convention));
         return Err(Box::new(refuse(&problem, Some(envelope), snapshot, outcome)));
     }
+    // No page is opened for a request that passes, so it is charged here. Test:
+    // `legacy_requests_by_post_are_limited_too`.
     if let Err(failure) = limit_legacy(list, &kind, asked.now, String::new, outcome).await {
         let failure = failure.without_links(cursor_name(chosen.convention));
         return Err(Box::new(shed(failure, Some(envelope), snapshot, outcome)));
@@ -535,6 +543,7 @@ fn shed(failure: Failure, envelope: Option<&EnvelopeTemplate>, snapshot: &Snapsh
 pub(crate) async fn unless_gone<W: Future>(session: &mut ServerSession, mut work: Pin<&mut W>) -> Option<W::Output> {
     tokio::select! {
         biased;
+        // The output comes first: a page that is made is not given up for bytes that came at the same time.
         output = &mut work => Some(output),
         // A half-closed connection looks like a closed one. Bytes after the request also end the wait. Test:
         // `a_client_that_closes_its_sending_direction_is_gone`.

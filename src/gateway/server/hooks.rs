@@ -152,6 +152,8 @@ fn identify(session: &mut ServerSession, context: &mut RequestContext) {
     outcome.client = Some(address);
     // Of other clients no header is believed. Test: `a_trusted_proxy_gives_the_id_and_names_the_client`.
     if trusts(address) {
+        // A proxy may pass the header on as a client wrote it. Test:
+        // `a_trusted_proxy_vouches_for_what_it_writes_alone`.
         let says_client = snapshot.server.forwarded_headers.contains(&identity::FORWARDED_FOR);
         let client = identity::forwarded_client(&head.headers, trusts).filter(|_| says_client);
         outcome.client = client.or(outcome.client);

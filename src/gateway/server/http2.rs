@@ -184,12 +184,15 @@ impl Multiplexed<'_> {
                         continue;
                     }
                     Ok(Some(H2Accept::Rejected)) => return ConnectionEnd::Abused(Dropped::Flood),
+                    // Streams that are reset before they are accepted are counted by `h2` alone. Test:
+                    // `a_client_that_resets_its_requests_is_disconnected`.
                     Err(error) if is_calmed(&error) => return ConnectionEnd::Abused(Dropped::Flood),
                     Ok(None) | Err(_) => return ConnectionEnd::Over,
                 },
                 end = self.late(watched, is_stopping) => return end,
             };
             is_busy = true;
+            // Another client may have taken the place at the moment in which the request came.
             if !self.place.begin() {
                 return ConnectionEnd::Over;
             }
@@ -232,7 +235,9 @@ impl Multiplexed<'_> {
         is_first: bool,
         (expected, shutdown): (Option<InFlight>, &ShutdownWatch),
     ) -> Option<StreamHold> {
+        // A client may leave a whole buffer of each stream unread. Test: `slow_readers_by_http2_take_bounded_memory`.
         let held = self.live.pin().memory.share();
+        // A request takes a place as a connection of its own would. Test: `streams_take_the_places_of_connections`.
         let place = if is_first { Ok(None) } else { self.place.further().map(Some) };
         let (Ok(place), Ok(())) = (place, held.take(SEND_BUFFER)) else {
             session.shutdown_with_reason(Reason::REFUSED_STREAM);
@@ -270,6 +275,7 @@ fn options(streams: u32, head_size: usize) -> H2Options {
     let mut options = server::default_h2_options();
     options
         .max_concurrent_streams(streams)
+        // A small head may decode to a large one. Test: `an_endless_head_takes_bounded_memory`.
         .max_header_list_size(u32::try_from(head_size.saturating_add(HEAD_MARGIN)).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .initial_window_size(RECEIVE_WINDOW)

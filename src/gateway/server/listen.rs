@@ -232,6 +232,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
             () = place.displaced() => return,
         };
         let Ok((client, rest)) = read else { return place.admission().count(Dropped::ProxyHeadInvalid) };
+        // These bytes are the client's, of its TLS handshake or its request. Test: `heads_are_read_to_their_last_byte`.
         stream.rewind(&rest);
         if let Some(client) = client {
             // The place was the proxy's; from here on the limits of the client's own address hold. Test:
@@ -252,6 +253,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
         Some(tls) => {
             let tls = tls.current();
             let agreed = tokio::select! {
+                // In the task of this client alone. Test: `stalled_and_broken_handshakes_hinder_no_other_client`.
                 agreed = tokio::time::timeout(front.handshake_timeout(), tls.handshake(stream)) => agreed,
                 () = place.displaced() => return,
             };
@@ -306,6 +308,7 @@ fn configuration(settings: &Settings) -> ServerConf {
         pid_file: String::new(),
         upgrade_sock: String::new(),
         threads: settings.server.threads,
+        // Pingora takes whole seconds, so a fraction is rounded up: half a second is not 0.
         grace_period_seconds: Some(grace.as_secs() + u64::from(grace.subsec_nanos() > 0)),
         graceful_shutdown_timeout_seconds: Some(0),
         ..ServerConf::default()

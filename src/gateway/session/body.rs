@@ -63,6 +63,7 @@ pub(crate) async fn receive(
 ) -> Result<Vec<u8>, Failure> {
     let head = session.req_header();
     let announced = announced_length(&head.headers);
+    // An expectation of HTTP/1.0 is ignored (RFC 9110 section 10.1.1).
     let waits = head.version == Version::HTTP_11 && expects_continue(&head.headers);
     let too_large = announced.is_some_and(|length| length > limits.size);
     let refused = match body::check_head(&head.headers) {
@@ -92,6 +93,7 @@ pub(crate) async fn receive(
             Err(failure)
         }
         Err(_) => {
+            // The rest may still come, and is no request. Test: `incomplete_bodies_are_refused_and_reach_no_upstream`.
             session.set_keepalive(None);
             Err(broken(&format!("the body did not come to its end within {:?}", limits.time)).into())
         }
@@ -111,6 +113,7 @@ async fn collect(
     // At most `most` bytes, and the caller limits the time.
     loop {
         match session.read_request_body().await {
+            // A body in chunks announces no length. Test: `bodies_have_a_bound`.
             Ok(Some(part)) if part.len() > most - bytes.len() => {
                 linger(session, most).await;
                 return Err(body::too_large(most).into());

@@ -59,6 +59,8 @@ impl Client {
         for name in headers::unvouched(headers, subject, &server.forwarded_headers, is_proxy) {
             session.req_header_mut().remove_header(&name);
         }
+        // After the removal: a header that is still there is a trusted proxy's. Test:
+        // `a_certificate_may_be_optional_and_a_proxy_may_name_its_client`.
         if let Some(name) = subject {
             write_subject(session, name);
         }

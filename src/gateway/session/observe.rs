@@ -119,6 +119,7 @@ pub(crate) fn begin(
         Some(query) if query.sort == LegacySort::Unread => Err("sort"),
         Some(_) if answer.status == 304 => Err("unchanged"),
         Some(_) if !observed.has_turn() => Err("sample"),
+        // Without a wait: observation delays no request. Test: `more_answers_than_are_kept_pass_unread`.
         Some(query) => Arc::clone(&readers.kept).try_acquire_owned().map_err(|_| "busy").map(|kept| (query, kept)),
     };
     let (query, kept) = match kept {
@@ -179,6 +180,7 @@ pub(crate) fn end(
         let route = Arc::clone(&observation.route);
         let read = tokio::task::spawn_blocking(move || observation.read()).await;
         let failed = || ("failed", Some("the gateway failed to read it".to_owned()));
+        // A panic on the blocking thread fails this observation alone. Test: `a_panic_fails_one_request`.
         let ObservationResult { verdict: (verdict, detail), faults } =
             read.unwrap_or_else(|_| ObservationResult { verdict: failed(), faults: Vec::new() });
         faults.iter().for_each(|fault| tell(&route, &outcome.request_id, fault));
@@ -360,6 +362,7 @@ impl Observation {
         if asked.chosen {
             // A legacy client sorts without the id, which the gateway would add as the last key, so ties may be in any
             // order.
+            // Test: `answers_are_held_against_the_order_that_was_asked_for`.
             order = order.with_ties(Ties::Unordered);
         }
         judge(answer, request.asked, &order, list.dialect.paging()).map_err(|doubt| match doubt {

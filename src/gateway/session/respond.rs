@@ -44,6 +44,7 @@ pub(crate) async fn write(
 ) {
     outcome.status = response.status;
     identify(&mut response.headers, &outcome.request_id);
+    // For HEAD too, whose head is that of GET. Test: `head_is_get_without_the_body_in_every_coding`.
     if let Some(coding) = response.negotiate(&session.req_header().headers, settings)
         && let Some(compressed) = compress(&response.body, coding, held).await
     {
@@ -79,6 +80,7 @@ pub(crate) async fn write(
         Ok::<(), pingora::BError>(())
     };
     if let Err(error) = written.await {
+        // A client that reads nothing has not left. Test: `a_client_that_does_not_read_has_stalled`.
         let stalled = *error.root_etype() == ErrorType::WriteTimedout;
         outcome.code = Some(if stalled { "client_stalled" } else { "client_gone" });
         session.set_keepalive(None);
@@ -221,6 +223,7 @@ pub(crate) fn share(headers: &mut HeaderMap, cross_origin: Option<&CrossOrigin>,
     match cross_origin {
         Some(cross_origin) => cross_origin.apply(headers),
         // The upstream's own policy, which was taken over before, does not name the fields of limits.
+        // Test: `scripts_may_read_the_fields_of_limits`.
         None if outcome.tells_limits() => response::expose(headers, std::iter::empty()),
         None => {}
     }

@@ -82,6 +82,7 @@ impl Learning {
         self.caps[view.0].store(profile.cap.unwrap_or(0), Ordering::Relaxed);
         self.filters_in_vain.store(profile.filters_in_vain, Ordering::Relaxed);
         let known = self.run.load(Ordering::Relaxed);
+        // The page may not have met the longest run. Test: `long_runs_are_forgotten_step_by_step`.
         let run = profile.run.max(known - known / FORGOTTEN);
         if run != known {
             // A concurrent update may be lost. The value is an estimate.

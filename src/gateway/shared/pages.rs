@@ -327,6 +327,7 @@ impl KeptPages {
     /// Takes the right to make a page in the background; `None` if all [`MOST_BACKGROUND`] are taken.
     pub(crate) fn background(self: &Arc<Self>) -> Option<BackgroundPlace> {
         let below = |taken: usize| (taken < MOST_BACKGROUND).then(|| taken + 1);
+        // Checked and counted in one step, so that concurrent requests keep to the bound.
         let taken = self.background.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below);
         taken.is_ok().then(|| BackgroundPlace(Arc::clone(self)))
     }

@@ -100,6 +100,7 @@ impl Pivots {
         fingerprint: Mark,
         now: Instant,
     ) -> Option<Arc<KnownItem>> {
+        // The cache itself forgets by size alone. Test: `items_are_forgotten_by_time_and_by_size`.
         self.known.get(&scope.key(id, Some(fingerprint))).filter(|known| now < known.until)
     }
 
@@ -120,6 +121,7 @@ impl Pivots {
         (bytes, marker): (&[u8], &Marker),
         (left, now): (Duration, Instant),
     ) -> Option<Arc<KnownItem>> {
+        // The process that stored the item may keep items for longer than this one.
         let until = now.checked_add(left.min(self.settings.ttl))?;
         let known = stored::read(bytes, until)?;
         // Keys that the item of the cursor did not have lead to another place.
@@ -224,6 +226,7 @@ impl PivotScope {
             // The name too: another process of the same store may tell its clients apart by another header, with the
             // same value. Test: `an_item_is_found_from_its_own_scope_alone`.
             add(name.as_str().as_bytes());
+            // The number of values, so that no value can stand for the name of the next header.
             add(&(values.iter().count() as u64).to_le_bytes());
             values.iter().for_each(|value| add(value.as_bytes()));
         }

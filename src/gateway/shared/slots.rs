@@ -86,6 +86,7 @@ impl UpstreamSlots {
         if let Ok(slot) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(UpstreamSlot(slot));
         }
+        // The request may have less time than others. Test: `a_request_waits_no_longer_than_it_has`.
         let taken = self.wait(left.min(PATIENCE)).await.ok_or(Occupied);
         if taken.is_err() {
             self.refused.fetch_add(1, Ordering::Relaxed);

@@ -83,6 +83,8 @@ impl SharedStore {
                 match self.open(&field(&name, process), sealed, now) {
                     Ok(Some(value)) => all.push((process.to_owned(), value.bytes)),
                     Ok(None) => self.remove(&name, process),
+                    // A foreign entry hides no other. Test:
+                    // `foreign_entries_are_not_counted_and_clients_are_not_readable`.
                     Err(_) => self.counts().answer(Answered::Forged, time),
                 }
             }

@@ -268,6 +268,7 @@ pub(super) fn said(error: &RedisError) -> String {
         (Some(code @ ("LOADING" | "NOAUTH" | "WRONGPASS" | "NOPERM" | "OOM" | "CLUSTERDOWN")), Some(detail)) => {
             format!("{code} {}", printable(detail))
         }
+        // The text after such a code may repeat the command. Test: `the_password_is_shown_nowhere`.
         (Some(code), _) => printable(code),
         (None, _) => printable(&error.to_string()),
     }

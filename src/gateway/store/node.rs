@@ -109,6 +109,7 @@ impl ServerStatus {
     pub(super) fn fell(&self, reason: String) {
         let mut report = self.locked();
         let before = std::mem::replace(&mut report.standing, ServerStanding::Down);
+        // A server that falls twice is subtracted once. Test: `servers_that_are_up_are_counted_once`.
         if before == ServerStanding::Up {
             self.up.fetch_sub(1, Ordering::Relaxed);
         }

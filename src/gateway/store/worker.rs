@@ -366,6 +366,7 @@ impl Worker {
                     Some("MOVED" | "ASK" | "TRYAGAIN") if self.settings.kind == StoreKind::Cluster => {
                         self.remap.notify_one();
                     }
+                    // Somebody else's value has this name, or a write is refused: the server works all the same.
                     Some(code) if code == "WRONGTYPE" || refusal(&error).is_some() => node.answered(),
                     _ => node.failed(said(&error)),
                 }

@@ -54,6 +54,8 @@ impl Review {
         let sort = dialect.sort.as_ref().filter(|_| sorted.asked > 1);
         let repeats = sort.is_some_and(|sort| sort.join.is_none() && sort.max_keys.is_none() && sort.body.is_none());
         match fault {
+            // An upstream that reads one key of several looks unsorted. Test:
+            // `mistakes_that_load_are_found_each_with_the_key_to_change`.
             AnswerFault::Order(_) if repeats => {
                 let message =
                     "the items are not in their declared order, which is asked for by a parameter for each key";
@@ -198,6 +200,7 @@ impl Review {
         let value = value.as_ref().map(Value::to_string).and_then(|raw| KeyValue::of_strong(&key.kind, raw.as_bytes()));
         let is_first = rows.first().and_then(|row| step_into(row, &pointer))
             == rows.get(middle).and_then(|row| step_into(row, &pointer));
+        // A filter by the first item's value leaves the beginning as it is.
         let (true, Some(value), false) = (has, value, is_first) else { return Ok(()) };
         let _ = answer;
         let filter = Some(Arc::new(Filter::Compare { column: 0, comparison: onward, value: Some(value) }));

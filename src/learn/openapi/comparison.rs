@@ -113,6 +113,7 @@ fn sort(learnt: &Learnt, document: &DocumentedList, agreed: &mut Vec<String>, fo
     let was_tried = learnt.findings.iter().any(|finding| finding.about == "sort");
     match (&learnt.sort, described.next()) {
         (Some(form), Some(own)) if form.query.contains(&own.name) => agreed.push(own.name.clone()),
+        // A sort that no request has tried contradicts nothing.
         (None, Some(own)) if was_tried => found.push(("sort", own.name.clone(), "no effect of it".to_owned())),
         _ => {}
     }

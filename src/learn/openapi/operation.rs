@@ -66,6 +66,7 @@ fn fits(path: &[&str], template: &str) -> Option<usize> {
     let is_parameter = |segment: &str| segment.contains('{');
     let is_fit = own.iter().zip(end).all(|(own, given)| is_parameter(own) || own == given);
     let literal = own.iter().filter(|segment| !is_parameter(segment)).count();
+    // A template of parameters alone, such as `/{id}`, fits the end of every path.
     (is_fit && (literal > 0 || path.is_empty())).then_some(literal)
 }
 

@@ -68,6 +68,8 @@ pub(in crate::learn) async fn find(
     let last = places[places.len() - 1];
     for described in column.described(session, onward) {
         let setting = column.setting(WAYS[described], onward, last);
+        // The document aims alone: its spelling counts by its effect. Test:
+        // `words_of_a_document_are_tried_first_and_shown_by_answers`.
         if way.is_none() && column.begins(learnt, session, &[setting]).await? == Some(last) {
             way = Some((described, last));
         }
@@ -83,6 +85,7 @@ pub(in crate::learn) async fn find(
             way = Some((*found.0, *found.1));
         }
     }
+    // One by one: some upstreams refuse unknown parameters, and the last two spellings share a parameter.
     let single = [0, TOGETHER, TOGETHER + 1, 2];
     for other in single.into_iter().filter(|_| way.is_none()) {
         if session.left() <= KEPT {

@@ -414,6 +414,7 @@ async fn try_fields(
             let begins_null = nulls[usize::from(descending)] == Some(true);
             match found.filter(|run| run.descending == descending) {
                 Some(run) => both.push(run),
+                // A first page of nulls alone shows no direction.
                 None if begins_null => {}
                 None => break,
             }

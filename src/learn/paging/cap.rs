@@ -65,6 +65,7 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
             } else {
                 format!("{count} items to {size}")
             });
+            // A refusal often names the largest size. Test: `an_upstream_that_refuses_what_it_does_not_know`.
             if let Some(named) = documented.take().or_else(|| number_in(&seen, base.ids.len(), size)) {
                 sizes.push(named);
             } else if count > 0 && sizes.len() > 2 {
@@ -112,6 +113,7 @@ fn note_cap(learnt: &mut Learnt, base: &Base, name: &str, size: u32, count: usiz
 pub(super) fn has_more_than(learnt: &Learnt, base: &Base, count: usize) -> bool {
     let facts = learnt.shape.facts(&base.seen);
     let total = facts.iter().filter(|fact| fact.is_named(&TOTALS)).filter_map(|fact| whole(&fact.value)).max();
+    // A number below that of the items is no total.
     match total.and_then(|total| usize::try_from(total).ok()).filter(|total| *total >= base.ids.len().max(1)) {
         Some(total) => total > count,
         // Without a total, a round number is a cap rather than the length of the list.
@@ -124,6 +126,7 @@ fn number_in(seen: &SeenAnswer, least: usize, below: u32) -> Option<u32> {
     let text = seen.json.as_ref()?.to_string();
     let numbers = text.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse::<u32>().ok());
     let least = u32::try_from(least).unwrap_or(u32::MAX);
+    // The body of an error often repeats its status.
     numbers.filter(|number| (least..below).contains(number) && *number != u32::from(seen.status)).max()
 }
 

@@ -55,6 +55,7 @@ impl Sample {
     fn add(&mut self, learnt: &Learnt, seen: &SeenAnswer, from: u64) {
         let identities = learnt.shape.identities(seen).unwrap_or_default();
         let elements = learnt.shape.elements(seen).unwrap_or_default().iter().zip(identities);
+        // Answers overlap where items came meanwhile. Without ids, equal rows may be different items.
         let new = elements.filter(|(_, identity)| self.known.insert(identity.clone()) || learnt.shape.id.is_none());
         let new: Vec<Value> = new.map(|(row, _)| row.clone()).collect();
         let at = self.places.partition_point(|place| *place <= from);
@@ -203,6 +204,7 @@ async fn deep_enough(
     let mut from = u64::try_from(sample.rows.len()).unwrap_or(0).max(DEPTH) / u64::from(size) * u64::from(size);
     let usual = first.elapsed.min(base.seen.elapsed);
     let mut before = Vec::new();
+    // `--depth` bounds the offsets. Test: `a_long_list_is_not_read_deeper_than_allowed`.
     while from < end && from <= most {
         let seen = at(session, learnt, from, size).await?;
         if !seen.is_recorded() {
@@ -221,6 +223,7 @@ async fn deep_enough(
         if rows == 0 {
             return search_end(session, learnt, known.min(from), from).await;
         }
+        // No page after the end is empty here. Test: `the_last_page_again_without_a_total`.
         if total.is_none() && ids == before {
             return search_repeated(session, learnt, from, &ids).await;
         }

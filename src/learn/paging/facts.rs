@@ -25,6 +25,7 @@ pub(super) fn find_total(learnt: &mut Learnt, paged: &SeenAnswer, base: &Base, w
         let (Some(value), Some(later)) = (whole(&fact.value), widest.seen.number(&fact.place)) else { continue };
         let is_steady = value == later && value >= seen_most;
         let rank = TOTALS.iter().position(|name| *name == last_step(&fact.place));
+        // A number that is equal to the items of both answers may count those of the page.
         let is_exact = is_all && value == seen_most && Some(value) != u64::try_from(paged_count).ok();
         match rank {
             Some(rank) if is_steady => found.push((rank, fact, value)),
@@ -121,6 +122,7 @@ pub(super) fn note_past_end(learnt: &mut Learnt, last: &SeenAnswer, past: &SeenA
     } else if past.is_success() && of_past.is_empty() {
         learnt.note(Certainty::Shown, about, "an empty list", "asked for the page after the last");
     } else if past.is_success() && of_past == of_last {
+        // Some upstreams take a page after the end for the last one. Test: `the_last_page_again_past_the_end`.
         learnt.repeats_last_page = true;
         learnt.note(Certainty::Shown, about, "the last page again", "the page after the last has the same items");
     } else if past.is_success() && of_first.starts_with(&of_past[..1]) {

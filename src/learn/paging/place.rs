@@ -173,6 +173,7 @@ impl Reference {
             Begins::Beyond => place >= self.ids.len(),
             // A refusal or an empty answer may come from a page after the end.
             Begins::Nowhere => place >= self.ids.len() && value > 1,
+            // A request that is not recorded rules no meaning out.
             Begins::Unknown => true,
         }
     }
@@ -187,6 +188,7 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
             return Ok(());
         }
     }
+    // Servers that nest parameters, such as those on Rack, refuse `page=2` beside `page[number]=2`.
     let is_bracketed = |name: &&str| name.contains('[');
     let kept = |names: &[&'static str]| -> Vec<String> {
         let new = names.iter().filter(|name| !is_bracketed(name) && !likely.iter().any(|own| own == *name));
@@ -289,7 +291,8 @@ async fn attempt(
         let begins = reference.begins(learnt, &session.ask(&ask(1)).await?, 1);
         meanings.retain(|meaning| reference.explains(*meaning, 1, begins));
     }
-    // Answers are compared with the first one, which must be the beginning of the list.
+    // Answers are compared with the first one, which must be the beginning of the list. Test:
+    // `pages_without_the_first_tell_no_number_of_the_first`.
     let first = session.fixed_number(name);
     meanings.retain(|meaning| first.is_none_or(|first| meaning.is_at(first, reference.size, 0)));
     let mut certainty = Certainty::Shown;
@@ -302,6 +305,7 @@ async fn attempt(
         let is_offset = OFFSETS.iter().any(|known| plain(known) == plain(name));
         meanings.retain(|meaning| matches!(meaning, Meaning::Offset(_)) == is_offset);
         if meanings.len() > 1 {
+            // A client may ask for the first page without a number. Test: `the_first_page_needs_no_number`.
             meanings.retain(|meaning| reference.goes_on_from_the_first(*meaning, &session.recorded_numbers(name)));
         }
         certainty = Certainty::Likely;

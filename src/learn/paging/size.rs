@@ -39,6 +39,7 @@ pub(in crate::learn) async fn find(
             Together::Nothing => {}
         }
     }
+    // Some upstreams refuse unknown parameters. Test: `an_upstream_that_refuses_what_it_does_not_know`.
     if batch_failed {
         for name in candidates.iter().flatten().take(SINGLES) {
             let Some(value) = values.first() else { break };
@@ -47,6 +48,7 @@ pub(in crate::learn) async fn find(
             }
         }
     }
+    // An upstream that takes a few sizes alone honours none of a batch. Test: `a_few_sizes_alone`.
     for name in likely.iter().take(1) {
         if choices(session, learnt, base, with, name).await? || given(session, learnt, base, name) {
             return Ok(());

@@ -69,7 +69,7 @@ pub(super) fn is_next(fact: &Fact) -> bool {
     }
     let step = last_step(&fact.place);
     let is_text = text_of(&fact.value).is_some_and(|text| !text.is_empty() && text.len() <= LONGEST);
-    // Headers begin with `X-` by custom.
+    // Headers begin with `X-` by custom. Test: `a_token_in_a_header`.
     let bare = step.strip_prefix('x').filter(|_| fact.place.starts_with("header:")).unwrap_or(&step);
     is_text && NEXTS.contains(&bare)
 }
@@ -264,7 +264,8 @@ fn note_none(session: &Session, learnt: &mut Learnt, base: &Base, facts: &[Fact]
         more || is_next(fact)
             || crate::learn::shape::names::MORE.contains(&step.as_str()) && fact.value == Value::Bool(true)
     });
-    // A recording without the requests that were tried does not show that there are no pages.
+    // A recording without the requests that were tried does not show that there are no pages. Test:
+    // `one_page_shows_no_way_to_the_next`.
     if says_more || learnt.size.is_some() || session.not_recorded() > 0 {
         let evidence = "no parameter that was tried changed where the answer begins";
         learnt.note(Certainty::Open, "next page", "none found", evidence);

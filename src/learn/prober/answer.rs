@@ -44,6 +44,7 @@ impl SeenAnswer {
 
     /// Returns whether the status is one that lists have.
     pub(in crate::learn) fn is_success(&self) -> bool {
+        // Lists that page by `Range`, as those of PostgREST, answer a part with 206.
         matches!(self.status, 200 | 203 | 206)
     }
 

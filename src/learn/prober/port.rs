@@ -83,6 +83,7 @@ impl Mailbox {
         self.0.replace(ProbeMail::Question(request));
         poll_fn(|_| match self.0.take() {
             ProbeMail::Answer(outcome) => Poll::Ready(outcome),
+            // The first poll finds the request itself, which `Suspended::poll` takes afterwards.
             waiting => {
                 self.0.replace(waiting);
                 Poll::Pending

@@ -175,6 +175,7 @@ impl Session {
     /// Requests another path, without parameters.
     pub(in crate::learn) async fn ask_path(&self, path: &str) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let mut request = self.request(path, &[]);
+        // An item is read by GET, also in a list by POST. Test: `a_search_by_post`.
         (request.query, request.body, request.method) = (String::new(), None, Method::GET);
         self.send(request).await
     }
@@ -236,12 +237,15 @@ impl Session {
             if self.left() == 0 {
                 return Err(ProbeHalt::Budget);
             }
+            // A request that is sent again counts too.
             *self.sent.borrow_mut() += 1;
             let seen = match self.mailbox.ask(request.clone()).await {
                 ProbeOutcome::Ok(answer) => Rc::new(SeenAnswer::read(answer)),
                 ProbeOutcome::Err(ProbeFault::NotRecorded) => return self.miss(request),
                 ProbeOutcome::Err(ProbeFault::Unreachable(fault)) => return Err(ProbeHalt::Unreachable(fault)),
             };
+            // An upstream that asks to wait has not refused the parameters. Test:
+            // `an_upstream_that_asks_to_wait_is_obeyed`.
             let Some(wait) = asked_to_wait(&seen) else {
                 self.known.borrow_mut().push((request, Rc::clone(&seen)));
                 return Ok(seen);

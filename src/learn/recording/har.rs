@@ -80,10 +80,11 @@ pub struct ArchivedExchanges {
 ///
 /// Returns the reason if the text is no archive.
 pub fn read(text: &[u8], upstream: &str) -> Result<ArchivedExchanges, String> {
-    // Some programs begin the file with a byte order mark, which JSON does not allow.
+    // Some programs begin the file with a byte order mark, which JSON does not allow. Test: `an_archive_is_read`.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let archive: Archive = serde_json::from_slice(text).map_err(|error| {
-        // The message of a wrong type repeats the value, which may be a secret.
+        // The message of a wrong type repeats the value, which may be a secret. Test:
+        // `a_malformed_archive_is_an_error_that_repeats_none_of_its_text`.
         let (line, column) = (error.line(), error.column());
         format!(
             "line {line}, column {column}: this is no HTTP archive (HAR 1.2): save the requests as HAR with content"
@@ -123,6 +124,7 @@ fn exchange(entry: Entry) -> Option<RecordedExchange> {
     let (_, rest) = url.split_once("://")?;
     let target = rest.find(['/', '?']).map_or("/", |at| &rest[at..]);
     let path = target.split('?').next().filter(|path| !path.is_empty()).unwrap_or("/");
+    // A 304 has no content (RFC 9110, section 15.4.5): the list is in the browser's cache.
     let body = body(response.content).filter(|_| status != 304)?;
     let names = request.headers.iter().filter_map(|header| header.name.parse().ok());
     Some(RecordedExchange {
@@ -146,6 +148,7 @@ fn body(content: ArchivedContent) -> Option<Vec<u8>> {
         (Some(text), Some("base64")) => BASE64_STANDARD.decode(text).ok(),
         (Some(text), None | Some("")) => Some(text.into_bytes()),
         (Some(_), Some(_)) => None,
+        // A body that was not saved has a size and no text. Test: `an_archive_is_read`.
         (None, _) => (content.size <= 0).then(Vec::new),
     }
 }

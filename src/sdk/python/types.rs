@@ -99,6 +99,7 @@ impl TypeWriter {
         let mut add = |members: Vec<(String, Document, bool)>| {
             for (name, schema, required) in members {
                 match found.iter_mut().find(|(known, ..)| *known == name) {
+                    // A member that one part of `allOf` requires is required.
                     Some(known) => *known = (name, schema, required || known.2),
                     None => found.push((name, schema, required)),
                 }

@@ -112,6 +112,7 @@ impl TypeWriter {
             _ if schema.member("properties").is_some() => parts.push(self.of_kind("object", schema, depth)),
             _ => {}
         }
+        // `unknown` adds no condition to an intersection.
         parts.retain(|part| part != "unknown");
         match parts.as_slice() {
             [] => "unknown".to_owned(),

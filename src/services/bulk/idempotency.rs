@@ -36,6 +36,7 @@ type KeyName = [u8; 32];
 pub(super) fn read(headers: &HeaderMap) -> Result<Option<String>, Box<Problem>> {
     let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(line) = lines.next() else { return Ok(None) };
+    // Several lines together are a list, and no item (RFC 9651, section 4.2). Test: `a_key_is_a_quoted_string`.
     let key = lines.next().is_none().then_some(line).and_then(|line| line.to_str().ok()).and_then(unquoted);
     match key.filter(|key| (1..=LONGEST).contains(&key.len())) {
         Some(key) => Ok(Some(key)),
@@ -132,6 +133,8 @@ impl IdempotencyKeys {
         if let Some(entry) = table.entries.get(&name) {
             return entry.repeated(body);
         }
+        // No key is forgotten for a new one, because its operations could run again.
+        // Test: `keys_are_bounded_and_never_forgotten_early`.
         if table.entries.len() >= settings.entries {
             let detail = "the gateway knows as many idempotency keys as it may: send the request without one, or later";
             return KnownKey::Refused(Box::new(Problem::new(Code::Overloaded, detail)));
@@ -181,6 +184,8 @@ impl KeyTable {
             if now.saturating_duration_since(entry.since) < settings.ttl {
                 return self.by_age.push_front(name);
             }
+            // A repetition has to find a request that outlasts the time of its key.
+            // Test: `a_key_ends_with_its_time_unless_its_request_runs`.
             if matches!(entry.state, KeyState::UnderWay) {
                 entry.since = now;
                 self.by_age.push_back(name);
@@ -204,6 +209,7 @@ impl KeyTable {
             if self.bytes <= settings.size {
                 break;
             }
+            // The new result stays, whatever its age is. Test: `the_oldest_results_make_room`.
             let Some(entry) = self.entries.get_mut(older).filter(|_| older != name) else { continue };
             if let KeyState::Done(result) = &entry.state {
                 self.bytes -= result.len();

@@ -104,6 +104,8 @@ impl Bulk {
         // `a_malformed_request_runs_no_operation`.
         let plan = request::read(&body, &caller.headers, (snapshot, settings))?;
         let gateway = self.inner.proxy().await?;
+        // After the check: a request that is refused as a whole does not use up its key.
+        // Test: `a_key_belongs_to_one_request_of_one_client`.
         let claim = match key {
             None => None,
             Some(key) => {

@@ -76,6 +76,7 @@ impl Surroundings {
     /// Runs an operation to its end, up to the time limit, or until the result is not wanted any more.
     pub(super) async fn run(mut self, operation: &Operation) -> OperationAnswer {
         let began = clock::instant();
+        // A panic is the failure of this operation alone.
         let ran = caught(pin!(self.attempt(operation))).await;
         let mut answer = ran.unwrap_or_else(|_| {
             OperationAnswer::of_problem(Code::Internal, "the gateway failed: report the request id", &self.problems)

@@ -166,6 +166,7 @@ fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
         let values: Vec<_> =
             headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         push_name(out, name, index > 0);
+        // Lines of one name can be joined, except those of `Set-Cookie`, which is left out (RFC 9110, section 5.3).
         push_text(out, &values.join(", "));
     }
     out.push(b'}');
@@ -174,6 +175,7 @@ fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
 /// Writes the body of a result: valid JSON as `body`, byte for byte, other texts as `body_text`, and all else as
 /// `body_base64`.
 fn write_body(body: &[u8], headers: &HeaderMap, out: &mut Vec<u8>) {
+    // A coded body is no JSON and no text, whatever its type says. Test: `a_body_is_written_as_its_kind_allows`.
     let is_plain = !headers.contains_key(header::CONTENT_ENCODING);
     let content_type = headers.get(header::CONTENT_TYPE);
     // The gateway does not parse pages in full, so that one may be no JSON, such as by `NaN`. It would break the whole

@@ -188,6 +188,7 @@ fn read_operation(
         return Err(invalid("/method", "the methods are GET, HEAD, POST, PUT, PATCH and DELETE"));
     };
     // A blank or a control byte could end the request line, and lead to a second request.
+    // Test: `a_malformed_request_runs_no_operation`.
     let is_foreign = |byte: u8| byte <= b' ' || byte == 0x7f || byte == b'#';
     if !target.starts_with('/') || target.bytes().any(is_foreign) {
         return Err(invalid("/path", "a path begins with a slash and holds no blank and no fragment"));
@@ -203,6 +204,7 @@ fn read_operation(
             return Err(invalid("/body", "GET and HEAD have no body"));
         }
         // A slice of the bulk request, so that the upstream gets the bytes that the client wrote.
+        // Test: `each_operation_is_answered_as_if_it_had_come_alone`.
         Some(value) if is_json => whole.slice_ref(value.get().as_bytes()),
         Some(value) => match serde_json::from_str::<String>(value.get()) {
             Ok(text) => text.into(),

@@ -83,10 +83,12 @@ async fn operate(plan: &Arc<BulkPlan>, surroundings: &Surroundings, at_once: usi
         // Panics are caught in the operation, and no task is aborted.
         let Ok((place, answer)) = ended else { continue };
         // An error means that the sender was dropped: the client has gone.
+        // Test: `a_client_that_leaves_ends_its_operations`.
         let is_wanted = surroundings.wanted.has_changed().is_ok();
         if !is_wanted || (plan.stop_on_error && answer.has_failed()) {
             waiting.start = waiting.end;
         }
+        // In the order of the operations, whichever ends first. Test: `five_operations_run_at_a_time`.
         answers[place] = Some(answer);
     }
 }

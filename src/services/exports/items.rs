@@ -33,6 +33,8 @@ pub(super) fn write_page(
         }
         ExportFormat::Json => {
             for (place, item) in items.iter().enumerate() {
+                // A page may have no items, so that the items before it decide and not the pages.
+                // Test: `lines_and_arrays_keep_the_bytes_of_items`.
                 let is_first = place == 0 && progress.items == 0;
                 out.extend_from_slice(if is_first { b"[\n" } else { b",\n" });
                 out.extend_from_slice(item);
@@ -77,6 +79,7 @@ fn write_rows(items: &[Bytes], progress: &mut JobProgress, out: &mut Vec<u8>) ->
             }
             columns
         });
+        // A row without cells would be a blank line. Test: `a_table_has_the_columns_of_its_first_page`.
         if !columns.is_empty() {
             push_row(columns.iter().map(String::as_bytes), out);
         }

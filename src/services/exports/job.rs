@@ -141,6 +141,7 @@ impl JobProgress {
     /// Counts a page: its level, as its header has it, and whether it is unproven.
     pub(super) fn add_standing(&mut self, level: &str, unproven: bool) {
         // An unknown level counts as the weakest, so that an export never promises more than its pages.
+        // Test: `an_export_has_the_level_of_its_weakest_page`.
         let level = LEVELS.iter().position(|known| *known == level).unwrap_or(LEVELS.len() - 1);
         self.level = self.level.max(Some(level));
         self.unproven += u64::from(unproven);

@@ -107,6 +107,8 @@ impl ExportKeeper {
             running.spawn(async move {
                 match caught(pin!(run.run())).await {
                     Ok(Ok(())) => {}
+                    // The job stays active without a lease, so that it is taken again, at most `MOST_INTERRUPTIONS`
+                    // times for a page.
                     Ok(Err(fault)) => tracing::error!(%fault, "an export is interrupted"),
                     Err(panic) => tracing::error!(panic, "an export is interrupted"),
                 }

@@ -182,6 +182,8 @@ impl Exports {
             path: target.list.path.clone(),
             normal_path: target.list.normal_path.clone(),
             host: target.list.host.clone(),
+            // Stored, because the event of the end has no request to take the address from.
+            // Test: `an_event_leads_to_the_export_as_its_client_reaches_it`.
             exports_url: call.base.clone(),
             query,
             format: order.format,
@@ -242,6 +244,7 @@ impl Exports {
             return Ok(ServiceAnswer::Whole(Response::new(204, Vec::new())));
         }
         self.store.cancel(&job.id).await.map_err(failed)?;
+        // Read again, because the job may have ended before it was cancelled.
         Ok(call.shown(200, &self.find(call, &job.id).await?))
     }
 

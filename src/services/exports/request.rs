@@ -57,6 +57,7 @@ impl ExportTarget {
 fn resource(rest: &str, method: &Method) -> Option<ExportResource> {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let Some(rest) = rest.strip_prefix('/') else {
+        // Other letters after the segment make another path. Test: `paths_beside_those_of_exports_belong_to_routes`.
         return (rest.is_empty() && (reads || *method == Method::POST)).then_some(ExportResource::Collection);
     };
     match rest.split_once('/') {

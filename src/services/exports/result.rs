@@ -33,6 +33,7 @@ pub(super) fn answer(job: &ExportJob, request: &request::Parts) -> Result<Result
     let asked = &request.headers;
     let length = job.progress.bytes;
     let tag = format!("\"{}\"", job.id);
+    // `If-None-Match` is evaluated before `Range` (section 13.2.2).
     if asked.get_all(header::IF_NONE_MATCH).iter().any(|value| names(value, &tag)) {
         let mut response = Response::new(304, Vec::new());
         response.headers.remove(header::CONTENT_LENGTH);
@@ -40,7 +41,7 @@ pub(super) fn answer(job: &ExportJob, request: &request::Parts) -> Result<Result
         return Ok(ResultAnswer::Without(response));
     }
     // With another validator the client has bytes of another result, to which a part of this one does not fit
-    // (section 13.1.5).
+    // (section 13.1.5). Test: `a_result_is_read_in_parts`.
     let is_current = asked.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
     // Ranges are defined for GET alone (section 14.2): HEAD has the head of the whole.
     let has_range = is_current && request.method == Method::GET;
@@ -82,6 +83,7 @@ fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
 /// Returns whether a line of `If-None-Match` names a validator.
 fn names(value: &HeaderValue, tag: &str) -> bool {
     let text = value.to_str().unwrap_or_default();
+    // `If-None-Match` compares weakly: a proxy may have made the validator weak (section 13.1.2).
     text.split(',').any(|named| matches!(named.trim(), "*") || named.trim().trim_start_matches("W/") == tag)
 }
 
@@ -97,10 +99,14 @@ fn range(asked: &HeaderMap, length: u64) -> AskedRange {
     };
     // Digits beyond 64 bits are a valid range that lies after the end.
     let number = |text: &str| -> Option<u64> {
+        // `parse` alone would accept a sign. Test: `a_range_is_a_part_the_whole_or_unsatisfiable`.
         (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().unwrap_or(u64::MAX))
     };
     match (number(first), number(last)) {
+        // A last byte before the first one makes the range invalid (section 14.1.1), and so ignored.
         (Some(first), Some(last)) if first > last => AskedRange::Whole,
+        // Before the arms that subtract from the length, because a result may be empty.
+        // Test: `a_range_is_a_part_the_whole_or_unsatisfiable`.
         (Some(first), _) if first >= length && (last.is_empty() || number(last).is_some()) => AskedRange::Unsatisfiable,
         (Some(first), Some(last)) => AskedRange::Part(first, last.min(length - 1)),
         (Some(first), None) if last.is_empty() => AskedRange::Part(first, length - 1),

@@ -70,10 +70,14 @@ impl ExportRun {
     pub(super) async fn run(mut self) -> Result<(), JobStoreFault> {
         let (ended, fault) = match self.pages().await {
             Ok(()) => (Ended::Finished(JobState::Completed), None),
+            // No attempt has failed: the client goes on reading the fault of the last one that did.
             Err(Interruption::Stopping) => (Ended::Queued(Duration::ZERO), self.taken.job.fault.clone()),
+            // Another process has the job, or its client has cancelled it: their state stays.
+            // Test: `a_process_that_stood_still_repeats_no_item`.
             Err(Interruption::Lost) => return Ok(()),
             Err(Interruption::Store(fault)) => return Err(fault),
             Err(Interruption::Fault(PageFault::Final(fault))) => (Ended::Finished(JobState::Failed), Some(fault)),
+            // A limit of the client uses up no attempt. Test: `limits_of_clients_slow_an_export_down`.
             Err(Interruption::Fault(PageFault::Limited(fault, wait))) => (Ended::Queued(wait), Some(fault)),
             Err(Interruption::Fault(PageFault::Again(fault, wait))) => {
                 let progress = &mut self.taken.job.progress;
@@ -123,7 +127,7 @@ impl ExportRun {
     async fn pages(&mut self) -> Result<(), Interruption> {
         self.begin().await?;
         // Each iteration reads a page, within the time of the job. A process may have ended between the last page and
-        // the end of the job: then no page is left.
+        // the end of the job: then no page is left. Test: `a_whole_result_is_never_added_to`.
         while self.taken.job.progress.next != JobPlace::End {
             let snapshot = self.inner.gateway().live.pin();
             if self.inner.gateway().vitals.is_stopping() || snapshot.services.exports.is_none() {
@@ -202,6 +206,8 @@ impl ExportRun {
             let bytes = items::write_page(form, &page.items, is_last, &mut progress)?;
             let bytes = compression.compress(bytes).map_err(JobStoreFault::Result)?;
             progress.bytes = at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            // Checked before the page is written, so that no result is larger.
+            // Test: `finished_exports_are_kept_up_to_a_number_and_a_size`.
             if progress.bytes > most {
                 let detail = format!("the result is larger than {most} bytes: ask for a part of the list by filters");
                 return Err(JobFault::new("export_too_large", detail).into());

@@ -77,6 +77,7 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
         let mut at = start + 3;
         loop {
             match bytes.get(at)? {
+                // An escaped end is a part of the string. Test: `brackets_count_where_the_parser_sees_them`.
                 b'\\' if bytes[at..].starts_with(b"\\\"\"\"") => at += 4,
                 b'"' if bytes[at..].starts_with(b"\"\"\"") => return Some(at + 3),
                 _ => at += 1,
@@ -87,6 +88,8 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     loop {
         match bytes.get(at)? {
             b'"' => return Some(at + 1),
+            // The parser takes no line end in a string: read on, it could hide brackets.
+            // Test: `brackets_count_where_the_parser_sees_them`.
             b'\n' | b'\r' => return None,
             b'\\' => at += 2,
             _ => at += 1,
@@ -187,6 +190,8 @@ impl<'d> Meter<'d> {
         if set.items.is_empty() {
             return Ok(sum);
         }
+        // Checked before the recursion, because fragments nest deeper than the text does.
+        // Test: `fragments_count_where_they_are_used`.
         self.left = self.left.checked_sub(1).ok_or_else(|| too_complex("it is nested too deeply"))?;
         for selection in &set.items {
             let cost = match &selection.node {

@@ -65,6 +65,8 @@ impl PersistedQueries {
                     },
                     Some(text) => {
                         let own: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+                        // Under another hash it would be the query of every client that sends that hash.
+                        // Test: `a_hash_stands_for_its_text_alone`.
                         if unhex(&hash) != Some(own) {
                             return QueryText::Mismatched;
                         }

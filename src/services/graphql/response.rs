@@ -111,6 +111,7 @@ fn push_errors(body: &mut Vec<u8>, errors: &[ServerError], more: usize) {
 
 /// Writes a value. Recursion ends with the query, whose depth is limited.
 fn push_value(body: &mut Vec<u8>, value: &Value, most: usize) -> Result<(), AnswerTooLarge> {
+    // Checked before each value, so that an answer exceeds its bound by one value at most.
     if body.len() > most {
         return Err(AnswerTooLarge);
     }

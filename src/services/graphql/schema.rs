@@ -78,6 +78,7 @@ pub(super) fn build(snapshot: &Snapshot, settings: &GraphqlSettings) -> Result<S
     let mut catalog = TypeCatalog::new(&TAKEN);
     let mut builder = Schema::build(QUERY, None, None).limit_recursive_depth(settings.depth.saturating_mul(2));
     if !settings.introspection {
+        // A suggestion shows names of the schema. Test: `introspection_is_a_switch`.
         builder = builder.disable_introspection().disable_suggestions();
     }
     builder = common(builder);
@@ -176,6 +177,7 @@ fn connection(stem: &str, node: &ValueType) -> [Object; 2] {
     let page_info =
         Field::new("pageInfo", TypeRef::named_nn(PAGE_INFO), move |context| FieldFuture::Value(whole(&context)));
     let total = page_field(TOTAL_COUNT, TypeRef::named(TypeRef::INT), TOTAL, |page| {
+        // `Int` has 32 bits (section 3.5.1 of the specification).
         page.total.and_then(|total| i32::try_from(total).ok()).map_or(Value::Null, Value::from)
     });
     let guarantee = page_field("guarantee", TypeRef::named_nn(GUARANTEE), "What the page promises.", |page| {
@@ -251,6 +253,7 @@ fn checked<'v>(context: &ResolverContext<'_>, value: Result<Option<FieldValue<'v
 /// Counts the fault of a field, and adds it to the answer's errors unless there are [`MOST_ERRORS`] already.
 fn report(context: &ResolverContext<'_>, fault: &ListFault) {
     let Some(run) = context.ctx.data_opt::<Arc<QueryRun>>() else { return };
+    // A document that is wrong about every item makes an error for each field of each. Test: `errors_are_bounded`.
     if run.faults.fetch_add(1, Ordering::Relaxed) >= MOST_ERRORS {
         return;
     }
@@ -339,6 +342,7 @@ impl ConnectionField {
                 let member = |name: &str| filter.get(name).map(|value| spelled(value.as_value())).unwrap_or_default();
                 let name = member("name");
                 // A filter with the prefix would be a parameter of the inner form, such as its cursor.
+                // Test: `faults_have_the_codes_of_problems`.
                 if name.starts_with(&own("")) {
                     let detail = format!("`{name}` is not a filter");
                     return Err(ListFault::new(Code::ParameterInvalid, detail));
@@ -416,6 +420,7 @@ async fn read(field: &ConnectionField, context: &ResolverContext<'_>) -> Option<
     let (page, is_first) = match field.query(context) {
         Ok(query) => {
             let env = &context.ctx.query_env;
+            // A total can take a request of its own. Test: `a_total_is_counted_only_where_it_is_selected`.
             let counted = selects(&env.operation.node.selection_set.node, &env.fragments, key, TOTAL_COUNT);
             run.page(key, &field.route, &PageQuery { counted, ..query }).await
         }

@@ -64,6 +64,7 @@ pub(super) fn convert(bytes: &Bytes, value: &ValueType) -> Result<Option<FieldVa
         ValueType::Json => raw(),
         ValueType::Text if kind == ScalarKind::Text => raw(),
         // Numbers and flags become texts, as results of `String` do (section 3.5.3 of the specification).
+        // Test: `values_are_those_of_the_upstream`.
         ValueType::Text if matches!(kind, ScalarKind::Number | ScalarKind::Boolean(_)) => {
             let quoted = [b"\"", bytes.as_ref(), b"\""].concat();
             Ok(Some(FieldValue::value(Value::Binary(quoted.into()))))

@@ -107,8 +107,11 @@ impl LiveGroups {
     }
 
     fn leave(&self, group: &Arc<LiveGroup>, number: u64) {
+        // Locked to the end, so that no client joins a group while its last member leaves it.
         let mut table = self.table();
         let mut members = group.members();
+        // The credentials of a client are not used after it has left.
+        // Test: `clients_share_a_page_only_if_it_is_theirs`.
         members.callers.retain(|(known, _)| *known != number);
         if members.callers.is_empty() {
             members.goes_on = None;
@@ -158,6 +161,7 @@ impl LiveGroup {
     }
 
     fn agrees(&self, varies: &PageVaries, caller: &Arc<Caller>) -> bool {
+        // With `Vary: *` the founder is alone in its group. Test: `a_page_that_differs_by_a_header_is_not_shared`.
         Arc::ptr_eq(&self.founder, caller) || varies.agree(&self.founder.headers, &caller.headers)
     }
 
@@ -191,8 +195,11 @@ impl Subscription {
         loop {
             let state = Arc::clone(&self.states.borrow_and_update());
             if let Some(shown) = &state.shown {
+                // A slow reader skips the states in between. Test: `a_slow_reader_gets_the_page_in_place_of_a_backlog`.
                 let mut messages = shown.since(self.has.as_deref());
                 self.has = Some(shown.page.id.clone());
+                // A client that comes while requests fail gets the error too; any page or patch shows that they succeed
+                // again. Test: `errors_are_sent_once_and_refused_credentials_end_a_stream`.
                 match &state.trouble {
                     Some(trouble) if !self.is_warned => messages.push(Arc::clone(trouble)),
                     None if self.is_warned && messages.is_empty() => messages.push(Arc::clone(&shown.recovery)),

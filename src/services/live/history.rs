@@ -87,6 +87,7 @@ impl ShownPage {
         let mut steps = VecDeque::new();
         match found {
             // Another spelling of the same page: blanks, or the order of members.
+            // Test: `a_page_that_returns_is_known_by_its_content`.
             Some(patch) if patch == b"[]" && self.page.headers == page.headers => return Ok(None),
             Some(patch) => {
                 let step = Arc::new(LiveMessage::of_patch(&self.page, &page, &patch));

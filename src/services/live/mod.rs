@@ -86,6 +86,7 @@ impl Service for LivePages {
             return Err(Box::new(Problem::new(Code::RouteNotFound, "no route covers this path")).into());
         };
         let call = LiveCall::new(below, session, (client, snapshot), outcome)?;
+        // Before the page is asked for, so that subscribers beyond the limits cost the upstream no request.
         let place = self.places.enter(settings, (&call.route.name, call.client))?;
         let proxy = self.groups.inner.proxy().await?;
         let stay = LiveStay::begin(place, settings, &self.groups.inner.gateway().vitals);

@@ -46,6 +46,7 @@ impl LivePage {
             return None;
         }
         // An event's data is one line. JSON has line ends between tokens alone, where a blank means the same.
+        // Test: `values_keep_their_bytes`.
         let line = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
         let body: Vec<u8> = answer.body.iter().map(line).collect();
         let headers = described(&answer.headers, convention);

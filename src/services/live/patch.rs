@@ -43,6 +43,7 @@ type ElementName<'e> = (&'e [u8], usize);
 impl PatchWriter<'_> {
     /// Writes the operations for the value at `path`.
     fn value(&mut self, from: &[u8], to: &[u8], path: &mut String, depth: u8) -> Option<()> {
+        // Compared as text: clients may show `1.0` and `1.00` as they are. Test: `numbers_keep_their_digits`.
         if from == to {
             return Some(());
         }
@@ -208,6 +209,7 @@ fn push_step(path: &mut String, name: &[u8]) -> Option<()> {
 /// Returns the identities of elements, all of which differ.
 fn named<'e>(elements: &[&'e [u8]], id: Option<&Pointer>) -> Vec<ElementName<'e>> {
     let mut seen: HashMap<&[u8], usize> = HashMap::with_capacity(elements.len());
+    // Ids are compared as text: large ones that are equal in floating point differ. Test: `numbers_keep_their_digits`.
     let name = |element: &'e [u8]| id.and_then(|id| Some(id.find(element)?.of(element))).unwrap_or(element);
     elements
         .iter()

@@ -58,6 +58,7 @@ pub(super) async fn enter(
         }
         subscription.begin().await?;
         // The answer may show that the page differs by a header of this client.
+        // Test: `a_page_that_differs_by_a_header_is_not_shared`.
         if subscription.group().serves(caller) {
             return Ok(subscription.resume(has));
         }
@@ -168,6 +169,7 @@ impl Poller {
                 self.counts.count_poll(PollResult::Failed);
                 if self.group.state.borrow().shown.is_none() {
                     // No subscriber has a page yet: each gets the failure as the answer to its request.
+                    // Test: `errors_are_sent_once_and_refused_credentials_end_a_stream`.
                     self.end(LivePageEnd::Refused(Arc::new(refusal)));
                     return None;
                 }
@@ -197,6 +199,8 @@ impl Poller {
         wanted: &mut watch::Receiver<()>,
     ) -> LivePoll {
         let window = &self.group.window;
+        // Found anew each time, because a reload may have ended the page.
+        // Test: `streams_go_on_after_a_reload_while_their_page_is_live`.
         let found = find_list(snapshot, window.host.as_deref(), &window.normal_path);
         let Some(route) = found.filter(|route| settings.routes.contains(&route.name)) else {
             return LivePoll::Closing(Farewell::Unconfigured);

@@ -55,6 +55,8 @@ pub(super) struct LiveCall {
 pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader) -> Option<BelowList> {
     let settings = snapshot.services.live.as_ref()?;
     let below = BelowList::read(snapshot, head, SEGMENT)?;
+    // A script that reconnects with `Last-Event-ID` asks by a preflight first.
+    // Test: `a_script_of_an_allowed_origin_follows_a_live_page`.
     let is_shared = || below.route.cors.is_some() && cors::is_preflight(&head.method, &head.headers);
     let is_live = below.rest.is_empty() && settings.routes.contains(&below.route.name);
     (is_live && (head.method == Method::GET || is_shared())).then_some(below)
@@ -149,6 +151,7 @@ impl LiveCall {
 fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) -> Result<(), Box<Problem>> {
     if !caller.headers.contains_key(header::ORIGIN) {
         // Browsers always send `Origin` here; a client without it is no script.
+        // Test: `a_script_needs_its_own_host_or_a_policy`.
         return Ok(());
     }
     let refused = || {
@@ -158,6 +161,8 @@ fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) 
     let origin = cors::origin(&caller.headers).ok_or_else(refused)?;
     let text = origin.to_str().unwrap_or_default();
     let host = authority(text);
+    // The origin `null` has no host, as a relative base of links has none.
+    // Test: `a_script_needs_its_own_host_or_a_policy`.
     if !host.is_empty() && own.iter().any(|own| own.eq_ignore_ascii_case(host)) {
         return Ok(());
     }

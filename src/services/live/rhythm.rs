@@ -41,6 +41,8 @@ impl PollRhythm {
         self.failures = self.failures.saturating_add(1);
         let interval = self.interval.unwrap_or(bounds.min).clamp(bounds.min, bounds.max);
         let longer = interval.saturating_mul(1 << self.failures.min(16));
+        // An upstream can ask for more than the longest interval.
+        // Test: `failures_make_it_longer_and_an_upstream_can_ask_for_more`.
         longer.min(bounds.max).max(wait.min(LONGEST_WAIT))
     }
 }

@@ -160,6 +160,8 @@ impl Conversation for LiveSocket {
         if matches!(end, SocketEnd::Stalled) {
             outcome.code = Some("client_stalled");
         } else {
+            // A client that does not answer the close frame holds up no process.
+            // Test: `a_web_socket_ends_with_the_process`.
             let _ = tokio::time::timeout(LAST, socket.close(session, &end, held)).await;
         }
         outcome.detail = Some(socket.stay.summary(end.word()));

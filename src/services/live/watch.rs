@@ -93,6 +93,7 @@ impl WindowQuery {
         let mut has = None;
         match request {
             WatchRequest::UpdateCursor { cursor } => {
+                // A request has one place at most. Test: `a_client_says_which_page_it_watches`.
                 next = without(&self.now, |name| places.contains(&name));
                 if let Some(cursor) = cursor {
                     push(&mut next, place()?, &cursor);

@@ -71,6 +71,7 @@ pub(super) fn read_export(tool: &McpTool, arguments: Option<&Bytes>) -> Result<E
     let mut query = arguments.list_query(list)?;
     if let Some(id) = arguments.text(EXPORT)? {
         // The id becomes a part of the path: another text could lead to another route.
+        // Test: `a_tool_begins_an_export_and_follows_it`.
         if !exports::is_id(&id) {
             return Err(fault(EXPORT, "is the `id` of an export"));
         }
@@ -131,6 +132,7 @@ impl<'a> ToolArguments<'a> {
         let (default, most) = list.limits;
         let Some(value) = self.value(LIMIT) else { return Ok(default) };
         let invalid = || ListFault::new(Code::LimitInvalid, format!("`limit` is an integer from 1 to {most}"));
+        // A number such as `2.0` is an integer in JSON Schema too. Test: `arguments_reach_the_list`.
         let is_number = scalar::kind(value) == ScalarKind::Number;
         let limit = scalar::unsigned(value).filter(|limit| is_number && *limit > 0).ok_or_else(invalid)?;
         u32::try_from(limit).ok().filter(|limit| *limit <= most).ok_or_else(|| {

@@ -102,6 +102,8 @@ impl McpRequest {
         let meta = self.param("_meta").and_then(|meta| serde_json::from_slice::<RequestMetaObject>(&meta).ok());
         let meta = meta.unwrap_or_default();
         let modern = ProtocolVersion::V_2026_07_28;
+        // Without metadata the header names the era, so that the refusal names the keys that are missing.
+        // Test: `headers_have_to_match_their_message`.
         let Some(version) =
             meta.protocol_version().or_else(|| (written == Some(modern.as_str())).then(|| modern.clone()))
         else {
@@ -163,6 +165,8 @@ pub(super) fn read(body: Vec<u8>, headers: &HeaderMap) -> Result<McpMessage, Box
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(invalid("batches are not taken: send each message as a request of its own"));
     }
+    // JSON that is no message has another code than text that is no JSON (JSON-RPC 2.0, section 5.1).
+    // Test: `malformed_messages_are_refused`.
     let is_json = serde_json::from_slice::<IgnoredAny>(&body).is_ok();
     let body = RequestBody::read(body, DEPTH).map_err(|problem| {
         let code = if is_json { ErrorCode::INVALID_REQUEST } else { ErrorCode::PARSE_ERROR };
@@ -212,6 +216,7 @@ pub(super) fn text(value: &[u8]) -> Option<String> {
 
 fn is_id(id: &[u8]) -> bool {
     let is_integer = || id.strip_prefix(b"-").unwrap_or(id).iter().all(u8::is_ascii_digit);
+    // Null and fractions are no ids here, unlike in JSON-RPC itself. Test: `malformed_messages_are_refused`.
     match scalar::kind(id) {
         ScalarKind::Text => id.len() <= LONGEST_ID,
         ScalarKind::Number => id.len() <= LONGEST_ID && is_integer(),

@@ -150,6 +150,8 @@ impl Service for Mcp {
         // `takes` has found the settings in this snapshot.
         let Some(settings) = &snapshot.services.mcp else { return Ok(None) };
         let head = session.req_header();
+        // Every request is checked, also one that is refused for its method.
+        // Test: `requests_over_http_are_checked`.
         check_origin(&head.headers, settings)?;
         if head.method != Method::POST {
             return Ok(Some(ServiceAnswer::Whole(without_stream())));
@@ -185,6 +187,7 @@ impl Mcp {
     }
 
     fn tools(&self, snapshot: &Arc<Snapshot>, settings: &McpSettings) -> Result<Arc<ToolSet>, Failure> {
+        // A reload can end exports, and can't begin them.
         let exports = self.exports && snapshot.services.exports.is_some();
         self.tools.get(snapshot, || Ok(ToolSet::new(snapshot, settings.items, exports)))
     }

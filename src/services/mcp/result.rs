@@ -93,6 +93,8 @@ pub(super) fn of_page(page: &ConnectionPage, most: usize) -> Result<BoundedPage,
         None if page.has_next => &page.end[..],
         None => NULL,
         Some((edge, size)) => {
+            // Items of a list by tokens have no cursors: none of them can be left out.
+            // Test: `items_without_cursors_are_given_whole_or_not_at_all`.
             let last = items.checked_sub(1).map(|last| &page.edges[last].cursor[..]);
             match last.filter(|cursor| *cursor != NULL) {
                 Some(cursor) => cursor,
@@ -132,6 +134,7 @@ fn unshown(edge: &ConnectionEdge, size: Option<usize>, (items, most): (usize, us
         Some(_) => (Code::ResultTooLarge, format!("the items have more than {most} bytes together")),
         None => (Code::UpstreamMalformed, "an item of the upstream is no valid JSON".to_owned()),
     };
+    // The item's own cursor leads past it. Test: `an_item_that_is_too_large_is_refused_with_a_cursor_past_it`.
     let past = Some(&edge.cursor).filter(|cursor| items == 0 && ***cursor != *NULL).cloned();
     let detail = match (&past, items) {
         (Some(_), _) => what,

@@ -75,6 +75,7 @@ impl PlayedRequest {
     /// Returns the reason that the request is refused.
     pub(super) fn read(snapshot: &Snapshot, body: &[u8]) -> Result<Self, ReportRefusal> {
         let PlayOrder { path, host, headers: sent } = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;
+        // A whole URL would name a host of its own. Test: `requests_are_for_lists_and_have_few_headers`.
         if !path.starts_with('/') || path.len() > LONGEST_PATH {
             return Err(WRONG_PATH);
         }

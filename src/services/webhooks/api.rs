@@ -95,6 +95,8 @@ impl Service for Webhooks {
             return false;
         };
         let rest = head.raw_path().strip_prefix(clients.path.as_bytes());
+        // A longer first segment, such as `/webhooksx`, is a path of a route.
+        // Test: `registrations_are_checked_and_bounded`.
         rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?')))
     }
 
@@ -117,6 +119,8 @@ impl Service for Webhooks {
             false => discard_body(session).await.map(|()| Vec::new())?,
         };
         let mut work = Box::pin(async {
+            // A client that has lost its rights can still read and remove its endpoints.
+            // Test: `a_client_without_rights_registers_no_endpoint`.
             if (is_post || needs_body)
                 && let Some(refusal) = self.refusal(&call).await?
             {
@@ -242,6 +246,8 @@ impl Webhooks {
             match (enabled, endpoint.is_verified) {
                 (Some(false), _) => endpoint.state = EndpointState::Disabled,
                 (Some(true), true) => (endpoint.state, endpoint.is_gone) = (EndpointState::Active, false),
+                // Enabling does not stand in for a verification.
+                // Test: `an_endpoint_is_active_once_it_has_answered_its_challenge`.
                 (Some(true), false) => endpoint.state = EndpointState::Unverified,
                 (None, _) => {}
             }
@@ -363,6 +369,7 @@ impl Webhooks {
         call: &WebhookCall<'_>,
         (id, delivery): (&str, &str),
     ) -> Result<(Delivery, Vec<AttemptRecord>), Failure> {
+        // A delivery is found through an endpoint of the client alone. Test: `an_endpoint_belongs_to_its_client`.
         let Endpoint { id, .. } = self.find(call, id).await?;
         let delivery = delivery.to_owned();
         let found = self.call(move |tables| {

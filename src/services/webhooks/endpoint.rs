@@ -102,6 +102,8 @@ impl SealedParts {
 }
 
 fn seal_name(id: &str) -> String {
+    // The id keeps the parts of an endpoint from opening as those of another one.
+    // Test: `an_endpoint_follows_a_change_of_keys`.
     format!("{NAME}:1:endpoint:{id}")
 }
 

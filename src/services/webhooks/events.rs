@@ -91,6 +91,8 @@ impl Events {
             return Ok(());
         };
         let subscribers = subscribers(settings);
+        // The cause is random, because a list that returns to an earlier version has changed again.
+        // Test: `a_change_of_a_list_is_for_its_client_and_the_operator`.
         let (kind, cause) = (EventType::CollectionChanged, new_id());
         let names = names(keys, WINDOW, &list.key);
         let (false, Some(cause), Some(name)) = (subscribers.are_none(kind.word()), cause, names.first().cloned())

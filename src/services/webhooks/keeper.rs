@@ -166,6 +166,8 @@ fn look(
             found.buried += tables.bury(&id, "endpoint_removed", now / 1_000)?;
             continue;
         };
+        // A delivery does not wait for an endpoint to be enabled: as a dead letter it can be sent again.
+        // Test: `deliveries_of_an_endpoint_that_is_paused_are_dead_letters`.
         if endpoint.state != EndpointState::Active {
             found.buried += tables.bury(&id, "endpoint_disabled", now / 1_000)?;
             continue;
@@ -256,6 +258,7 @@ fn sunsets(snapshot: &Snapshot, settings: &WebhookSettings, now: u64) -> Vec<(St
             days_left: left.div_ceil(DAY),
             after_sunset: legacy.after_sunset.word(),
         };
+        // Another date is another event, as a nearer notice is. Test: `a_sunset_is_announced_once_for_each_notice`.
         let cause = format!("{}\n{sunset}\n{notice}", route.name);
         let event = Event::new(EventType::SunsetApproaching, &cause, now, Audience::All, &data);
         due.push((cause, event));
@@ -295,6 +298,7 @@ impl DeliveryAttempt {
                 Ok((is_ours, tables.bury(&claimed.endpoint, AttemptEnd::Gone.word(), now)?))
             })
             .await?;
+        // A delivery that was lost meanwhile is counted by the process that has it.
         if is_ours && !matches!(next, NextStep::Again(_)) {
             counts.finish(next == NextStep::Delivered, 1);
         }

@@ -39,8 +39,11 @@ impl WebhookResource {
     pub(super) fn read(rest: &str, method: &Method) -> Option<Self> {
         let (reads, posts) = (matches!(*method, Method::GET | Method::HEAD), *method == Method::POST);
         let changes = matches!(*method, Method::PATCH | Method::DELETE);
+        // A fifth part is kept, so that a longer path matches none. Test: `a_path_names_endpoints_and_deliveries`.
         let parts: Vec<&str> = rest.split('/').skip(1).take(5).collect();
         let own = |id: &&str| id.to_string();
+        // Endpoints of the operator have ids of another form, which no client can name.
+        // Test: `a_path_names_endpoints_and_deliveries`.
         match parts.as_slice() {
             [] if reads || posts => Some(Self::Endpoints),
             ["events"] if reads => Some(Self::Events),

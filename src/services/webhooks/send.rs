@@ -205,6 +205,8 @@ impl Sender<'_> {
             let answer = connection.final_head().await?;
             Ok::<_, Unsent>((connection, answer))
         };
+        // One time for the whole attempt, because a head can go on without an end.
+        // Test: `receivers_that_stall_redirect_or_break_get_dead_letters`.
         let (mut connection, answer) = in_time(until, asked).await??;
         let mut body = Vec::new();
         let read = async {
@@ -293,6 +295,8 @@ async fn in_time<T>(until: Instant, future: impl Future<Output = T>) -> Result<T
 fn end_of(status: u16) -> AttemptEnd {
     match status {
         200..=299 => AttemptEnd::Delivered,
+        // Not followed: the target could be an address that is not permitted.
+        // Test: `receivers_that_stall_redirect_or_break_get_dead_letters`.
         300..=399 => AttemptEnd::Redirected,
         410 => AttemptEnd::Gone,
         _ => AttemptEnd::Refused,
@@ -313,6 +317,7 @@ fn head(receiver: &Receiver, message: Message<'_>, now: u64) -> Option<RequestHe
         ("content-type", "application/json".to_owned()),
         ("content-length", payload.len().to_string()),
         ("accept-encoding", "identity".to_owned()),
+        // The address was checked for this attempt alone, so that the connection is used once.
         ("connection", "close".to_owned()),
         ("webhook-id", id.to_owned()),
         ("webhook-timestamp", now.to_string()),
@@ -324,6 +329,8 @@ fn head(receiver: &Receiver, message: Message<'_>, now: u64) -> Option<RequestHe
 }
 
 fn recorded_request(head: &RequestHeader) -> RequestRecord {
+    // A client can read the record of an attempt: a signature in it would be a valid one.
+    // Test: `an_event_arrives_signed_and_conforms_to_its_schema`.
     let shown = head.headers.iter().filter(|(name, _)| *name != "webhook-signature");
     let headers = shown.map(|(name, value)| (name.to_string(), cut(&String::from_utf8_lossy(value.as_bytes()))));
     RequestRecord { method: head.method.to_string(), headers: headers.collect() }

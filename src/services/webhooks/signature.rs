@@ -48,6 +48,8 @@ impl SigningSecrets {
         let end = now.saturating_add(overlap);
         self.0.retain(|secret| secret.until.is_none_or(|until| until > now));
         for secret in &mut self.0 {
+            // A further rotation does not put off the end of an older secret.
+            // Test: `a_replaced_secret_signs_for_the_overlap`.
             secret.until = secret.until.or(Some(end));
         }
         self.0.insert(0, SigningSecret { key, until: None });

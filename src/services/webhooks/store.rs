@@ -183,6 +183,7 @@ impl WebhookTables<'_> {
         (per_client, all): (usize, usize),
         number: u32,
     ) -> Result<Registered, DatabaseFault> {
+        // Counted in the transaction that adds, so that two requests at once don't both take the last place.
         if self.of_client(owners)?.len() >= per_client {
             return Ok(Registered::ClientIsFull);
         }
@@ -252,6 +253,7 @@ impl WebhookTables<'_> {
 
     /// Returns an endpoint of a client. A client has one name for each key of cursors.
     pub(super) fn find(&mut self, id: &str, owners: &[String]) -> Result<Option<Endpoint>, DatabaseFault> {
+        // An endpoint of the operator has no owner, so that no client finds it.
         Ok(self.endpoint(id)?.filter(|endpoint| endpoint.owner.as_ref().is_some_and(|owner| owners.contains(owner))))
     }
 

@@ -106,6 +106,7 @@ impl BackgroundService for WatchKeeper {
             }
             let snapshot = self.inner.gateway().live.pin();
             let watches = snapshot.services.webhooks.as_ref().map_or(&[][..], |settings| &settings.watches);
+            // An entry stays while its request is under way, so that two reloads lead to no second request.
             resting.retain(|name, rest| rest.is_none() || watches.iter().any(|watch| watch.name == *name));
             let now = clock::instant();
             for watch in watches {
@@ -163,8 +164,11 @@ impl WatchKeeper {
             return Ok(rest);
         }
         rest.until = Some(began + watch.interval);
+        // A reload may have changed the path or the headers: the validator is then that of another page.
         let seen = rest.seen.take_if(|(key, ..)| *key == request.key);
         let seen = self.see(&request, seen).await;
+        // No failure ends a watch: the upstream may permit it later.
+        // Test: `a_watch_that_is_refused_is_reported_and_goes_on`.
         let (fault, wait) = match &seen {
             Ok(_) => (None, Duration::ZERO),
             Err(fault) => {

@@ -415,6 +415,7 @@ impl Dialect {
     pub fn id_place(&self) -> Option<Pointer> {
         let CompiledOrder { order, shape, .. } = &*self.declared;
         let (id, item) = (shape.columns.get(order.strong().len())?.to_string(), shape.item.to_string());
+        // `/node_id` is no place within `/node`.
         let inner = id.strip_prefix(&item).filter(|inner| inner.is_empty() || inner.starts_with('/'))?;
         Pointer::parse(inner).ok()
     }

@@ -339,7 +339,8 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
         }
         // The dialect promises that the upstream honours every size up to `size.max`.
         EndWord::ShortPage => Some(EndEvidence::ShortPage),
-        // Even if the dialect calls an empty answer the end, it shows only where to search.
+        // Even if the dialect calls an empty answer the end, it shows only where to search. Test:
+        // `the_evidence_of_an_end_follows_the_setting`.
         EndWord::EmptyPage => Some(EndEvidence::Unvouched),
         EndWord::SameToken | EndWord::WholeList => Some(EndEvidence::Flag),
         // The dialect promises that the flag comes from the slice itself (limit + 1), not from a count.

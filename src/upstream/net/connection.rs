@@ -196,6 +196,7 @@ impl Connections {
     pub async fn renew(&self, peers: &Peers, broken: Connection, timeouts: Timeouts) -> Result<Connection, FetchError> {
         let Connection { http, peer, is_alone, .. } = broken;
         let renewed = self.connect(peers, http, &peer, true).await?;
+        // The new connection may be kept, unless the request authenticates it.
         Ok(Connection { is_alone, ..renewed.with_peer(peer) }.with(timeouts))
     }
 
@@ -223,7 +224,8 @@ impl Connections {
         })?;
         let session = PeerSession::of(session).ok_or_else(speaks_neither)?;
         if !is_reused {
-            // Pingora has no setting for the oldest version of TLS, so it is checked after the handshake.
+            // Pingora has no setting for the oldest version of TLS, so it is checked after the handshake. Test:
+            // `an_upstream_may_be_held_to_the_newest_version`.
             let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
             if let Some(digest) = digest.filter(|digest| !peers.speaks(&digest.version)) {
                 let said = format!("it speaks {}, which tls.min_version excludes", digest.version);
@@ -374,7 +376,8 @@ impl Connection {
     fn awaits_head(&self) -> bool {
         match self.session.head().map(|head| head.status) {
             None => true,
-            // A switch of protocols is final: bytes of the other protocol follow it.
+            // A switch of protocols is final: bytes of the other protocol follow it. Test:
+            // `bytes_after_a_switch_of_protocols_are_all_the_upstreams`.
             Some(StatusCode::SWITCHING_PROTOCOLS) => false,
             Some(status) => status.is_informational(),
         }
@@ -393,6 +396,8 @@ impl Connection {
         }
         let mut head = Box::new(head.clone());
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Bytes of a protocol that no request asked for are no answer. Test:
+            // `an_unsolicited_switch_of_protocols_is_refused`.
             if !self.session.was_upgraded() {
                 return Err(FetchError::Malformed("it switched protocols unasked".to_owned()));
             }
@@ -452,6 +457,8 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
         }
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             codings += 1;
+            // Names of codings are case-insensitive (RFC 9112 section 7). Test:
+            // `heads_frame_their_bodies_in_one_way_within_limits`.
             if !value.eq_ignore_ascii_case(b"chunked") {
                 return Some("its transfer coding is not `chunked`");
             }

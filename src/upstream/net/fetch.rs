@@ -99,13 +99,15 @@ impl Fetcher {
         body: &[u8],
         bounds: Bounds<'_>,
     ) -> Result<Fetched, FetchError> {
-        // Memory is reserved first, so that the upstream is not asked for a body that has no room.
+        // Memory is reserved first, so that the upstream is not asked for a body that has no room. Test:
+        // `a_fetch_without_memory_makes_no_request`.
         bounds.held.take(FIRST_RESERVE)?;
         // `tokio::time::timeout` would move the future, which is large.
         let asking = pin!(self.ask(visit, request, body, bounds));
         tokio::select! {
             biased;
             outcome = asking => outcome,
+            // Each read of an answer may be in time, and the answer may never end. Test: `a_body_that_drips_times_out`.
             () = tokio::time::sleep(bounds.whole) => {
                 // The peer is at fault only if it had the whole time of a first byte, which earlier attempts shorten.
                 if bounds.whole >= bounds.timeouts.first_byte && visit.retries() == 0 {
@@ -199,6 +201,8 @@ async fn ask_on(
         connection.finish().await?;
     }
     let patience = bounds.timeouts.first_byte;
+    // One timeout spans the whole head, because each of its bytes may come in time. Test:
+    // `a_head_of_an_answer_that_drips_times_out`.
     let head = tokio::time::timeout(patience, connection.final_head()).await;
     let head = head.map_err(|_| FetchError::Timeout(format!("no whole head within {patience:?}")))??;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -235,6 +239,7 @@ async fn read_body(
     held.reserve(body, announced.unwrap_or_else(|| FIRST_RESERVE.min(most)), most)?;
     loop {
         match tokio::time::timeout(timeouts.first_byte, connection.body()).await {
+            // Chunks announce no size, so that their sum is checked as they come. Test: `large_answers_are_refused`.
             Ok(Ok(Some(bytes))) if bytes.len() > most - body.len() => {
                 return Err(FetchError::TooLarge(format!("more than {most} bytes")));
             }
@@ -242,6 +247,8 @@ async fn read_body(
                 held.reserve(body, bytes.len(), most)?;
                 body.extend_from_slice(bytes);
             }
+            // Without a length the body ends with its connection, and its JSON alone shows whether it is whole. Test:
+            // `a_page_that_ends_with_its_connection`.
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(error)) => return Err(error),
             Err(_) => return Err(FetchError::Timeout(format!("the answer stopped after {} bytes", body.len()))),
@@ -340,7 +347,7 @@ impl<'a> Decoding<'a> {
         most: usize,
         held: &'a MemoryShare,
     ) -> Result<Option<Self>, FetchError> {
-        // A redirect or a 204 may name a coding and have no body.
+        // A redirect or a 204 may name a coding and have no body. Test: `an_unsuccessful_answer_may_have_any_coding`.
         if body.is_empty() || Coding::of(headers)? == Coding::Identity {
             return Ok(None);
         }
@@ -362,7 +369,8 @@ impl<'a> Decoding<'a> {
         if self.decoded.len() < self.decoded.capacity() {
             return Ok(false);
         }
-        // One further byte distinguishes a full buffer from the end.
+        // One further byte distinguishes a full buffer from the end. Test:
+        // `the_size_is_bounded_on_the_wire_and_decoded`.
         let mut next = [0; 1];
         let has_more = self.decoder.read(&mut next).map_err(|error| FetchError::Malformed(format!("gzip: {error}")))?;
         if has_more == 0 {

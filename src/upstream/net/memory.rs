@@ -92,6 +92,8 @@ impl MemoryShare {
         if steps == 0 {
             return Ok(());
         }
+        // Compared and added in one step, so that two requests at once don't both take the last bytes. Test:
+        // `concurrent_requests_hold_at_most_the_budget`.
         let fits = |held: usize| held.checked_add(steps).filter(|held| *held <= most);
         if held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);

@@ -152,6 +152,7 @@ fn compile_id(
         Some(place) => places.pointer(place)?,
         None => places.pointer(&Located { value: text.to_owned(), at: list.dialect.at })?,
     };
+    // `~1` is read before `~0`, so that `~01` stands for `~1` and not for a slash (RFC 6901 section 4).
     let last_step = text.rsplit_once('/').map_or(ID, |(_, step)| step).replace("~1", "/").replace("~0", "~");
     Some(DialectField {
         name: ID.to_owned(),
@@ -166,6 +167,7 @@ fn compile_id(
 
 /// Returns the pointer to a member. Braces in its name are literal.
 fn member(name: &str) -> String {
+    // `~` is escaped first, so that the `~` of an escaped slash stays single.
     let escaped = name.replace('~', "~0").replace('/', "~1").replace('{', "{{").replace('}', "}}");
     format!("/{escaped}")
 }

@@ -271,6 +271,8 @@ impl<T> ComparisonWords<T> {
     }
 
     fn terms(&self, field: &str) -> Option<&Terms<T>> {
+        // A dialect with words for single fields filters by those alone. Test:
+        // `the_core_gets_the_comparisons_that_can_be_requested`.
         if self.fields.is_empty() {
             return Some(&self.general);
         }

@@ -69,6 +69,7 @@ impl Modes {
             (Mode::Keyset, Some(_)) => Mode::Keyset,
             // Pages before an item are read from the flipped list. Test: `the_strongest_mode_is_chosen_and_told_why`.
             (Mode::Auto, Some(true)) if flips => Mode::Keyset,
+            // Without offsets a range is the only way to a page. Test: `a_feed_without_places_is_read_by_its_ranges`.
             (Mode::Auto, Some(_)) if self.by_range => Mode::Keyset,
             _ => Mode::Offset,
         }

@@ -75,6 +75,7 @@ impl Orders {
             }
             (false, _) => 0,
             (true, true) => order.columns(),
+            // Ties then come in any order, and are used as whole runs. Test: `an_order_is_asked_for_without_its_id`.
             (true, false) => order.strong().len(),
         };
         // An order by the id alone has no ties. Test: `the_order_is_asked_for_where_all_of_it_can_be`.
@@ -121,6 +122,7 @@ impl Orders {
             return Err(Unsortable::TooManyKeys(most));
         }
         let keys = order.strong().len() + usize::from(self.fields.can_sort_by_id());
+        // The `ties` of the route are those of its declared order. Test: `clients_choose_an_order`.
         Ok(self.compile(order, keys, None))
     }
 
@@ -234,6 +236,8 @@ impl Orders {
             Ties::Ordered => order.columns(),
             Ties::Unordered => order.strong().len(),
         };
+        // Nulls that stay at one end would be at the wrong end of the flipped list. Test:
+        // `an_order_flips_only_if_its_nulls_move_with_it`.
         let nulls_turn = |nulls: Nulls| !matches!(nulls, Nulls::First | Nulls::Last) || sort.places_nulls();
         order.is_declared() && asked > 0 && asked >= promised && order.strong().iter().all(|key| nulls_turn(key.nulls))
     }

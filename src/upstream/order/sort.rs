@@ -274,6 +274,8 @@ impl SortTemplate {
             if rendered.is_empty() {
                 rendered = pair;
             } else {
+                // A word may be empty and keeps its place: `_order=-,`. Test:
+                // `sorts_are_written_as_each_upstream_reads_them`.
                 rendered.push_str(join);
                 rendered.push_str(pair.split_once('=').map_or("", |(_, value)| value));
             }

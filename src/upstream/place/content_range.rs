@@ -34,6 +34,7 @@ impl ContentRange {
         let mut fields = headers.get_all(CONTENT_RANGE).iter();
         match (fields.next(), fields.next()) {
             (Some(field), None) => field.to_str().ok().and_then(Self::parse).unwrap_or_default(),
+            // Either of two fields could be meant. Test: `two_fields_contradict_each_other`.
             _ => Self::default(),
         }
     }

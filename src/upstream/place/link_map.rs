@@ -45,6 +45,7 @@ impl LinkMap {
     /// Returns the part of a path after [`Self::from`]: empty, or beginning with a slash.
     fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
         let from = self.from.strip_suffix('/').unwrap_or(&self.from);
+        // `/api/usersx` is not below `/api/users`. Test: `links_to_the_upstream_lead_to_the_gateway`.
         if let Some(below) = path.strip_prefix(from)
             && (below.is_empty() || below.starts_with('/'))
         {
@@ -65,6 +66,7 @@ impl LinkMap {
         for (at, byte) in field.bytes().enumerate() {
             match byte {
                 _ if is_escaped => is_escaped = false,
+                // A backslash escapes in quoted strings alone (RFC 9110 section 5.6.4).
                 b'\\' => is_escaped = is_quoted,
                 b'"' => is_quoted = !is_quoted,
                 // A `<` in a quoted parameter begins no target. Test:

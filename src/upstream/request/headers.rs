@@ -193,6 +193,7 @@ pub fn bound_retry_after(answer: &mut HeaderMap, now: u64) {
         return;
     }
     match retry_after_seconds(answer, now) {
+        // Only the first of several values has been read, so that the others don't pass.
         Some(seconds) if seconds <= LONGEST_RETRY && answer.get_all(RETRY_AFTER).iter().count() == 1 => {}
         Some(seconds) => {
             answer.insert(RETRY_AFTER, seconds.min(LONGEST_RETRY).into());
@@ -310,7 +311,7 @@ fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
         chain.extend_from_slice(earlier.as_bytes());
         chain.extend_from_slice(b", ");
     }
-    // A client of a unix socket has no address.
+    // A client of a unix socket has no address. Test: `a_client_without_an_address_adds_none`.
     if origin.address.is_unspecified() {
         chain.truncate(chain.len().saturating_sub(2));
     } else {
@@ -358,6 +359,8 @@ fn via(version: Version) -> HeaderValue {
 pub fn passages(client: &HeaderMap) -> usize {
     let fields = client.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
     let received_by = fields.flat_map(|field| field.split(',')).filter_map(|hop| hop.split_whitespace().nth(1));
+    // Gateways are counted by name, so that replicas that lead to each other are a loop as well. Test:
+    // `a_request_in_a_loop_of_gateways_is_cut_off`.
     received_by.filter(|name| *name == NAME).count()
 }
 
@@ -383,6 +386,8 @@ fn is_override(folded: &str) -> bool {
 fn is_twin<'o>(name: &HeaderName, folded: &str, ours: impl Iterator<Item = &'o HeaderName> + Clone) -> bool {
     // A name without `_` is its own folded form.
     name.as_str() != folded
+        // A header that the gateway sets may have `_` in its own name. Test:
+        // `twins_of_the_gateways_headers_are_dropped`.
         && !ours.clone().any(|own| own == name)
         && ours.map(|own| fold(own.as_str())).any(|own| own == folded)
 }
@@ -396,6 +401,7 @@ fn reframes(name: &HeaderName, folded: &str) -> bool {
 /// Returns whether a client accepts a JSON media type: an upstream could answer other types with a page for people.
 fn accepts_json(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    // A parameter names no media type: `text/html;profile=json`. Test: `lists_are_asked_for_as_json`.
     let mut types = accepted.flat_map(|value| value.split(',')).filter_map(|range| range.split(';').next());
     types.any(|name| name.to_ascii_lowercase().contains("json"))
 }

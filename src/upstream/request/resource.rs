@@ -210,7 +210,7 @@ impl ItemTemplate {
         }
         let spans = scanned.map_err(|error| unreadable(error, depth))?;
         match spans.split_at(own).1 {
-            // PostgREST answers with an empty list if no item has the id.
+            // PostgREST answers with an empty list if no item has the id. Test: `an_item_is_read_with_its_keys`.
             [Span::ABSENT, ..] | [] => Ok(gone(body)),
             [item, keys @ ..] => {
                 let (items, keys) = (vec![*item], keys.to_vec());
@@ -229,6 +229,8 @@ fn written_id(id: &KeyValue) -> Option<Cow<'_, str>> {
         KeyValue::Number(spelling) => Cow::Borrowed(spelling),
         KeyValue::Text(bytes) => Cow::Borrowed(std::str::from_utf8(bytes).ok()?),
     };
+    // Lenient servers decode slashes before they resolve dots, and read a backslash as a slash. Test:
+    // `no_id_leads_out_of_its_segment`.
     let leads_elsewhere = text.split(['/', '\\']).any(|part| matches!(part, "." | ".."));
     let sound = !text.is_empty() && !leads_elsewhere && !text.contains(char::is_control);
     sound.then_some(text)

@@ -44,6 +44,8 @@ pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) 
         pairs::raw(&ask.common).map(|pair| (pairs::name(pair), pairs::value(pair))).collect();
     let mut different = String::new();
     for pair in pairs::raw(query) {
+        // Links may spell a parameter otherwise than requests do. Test:
+        // `the_different_parameters_of_a_link_continue_the_list`.
         let known = (pairs::name(pair), pairs::value(pair));
         if !asked.contains(&known) {
             // Line ends and other characters stay within the query. Test: `a_link_cant_break_out_of_the_query`.
@@ -62,6 +64,7 @@ pub(crate) fn parameter(link: &str, name: &str) -> Option<String> {
 /// Returns path and query of a link, without scheme, host and fragment.
 fn split(link: &str) -> (&str, &str) {
     let link = link.trim();
+    // The fragment is cut off first, because it may have a `?` (RFC 3986 section 3.5).
     let link = link.split_once('#').map_or(link, |(link, _)| link);
     let after_scheme = if is_absolute(link) { link.split_once("//").map_or(link, |(_, rest)| rest) } else { link };
     let (path, query) = after_scheme.split_once('?').unwrap_or((after_scheme, ""));

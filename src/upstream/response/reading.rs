@@ -155,6 +155,8 @@ impl ResponseReader {
         // `gone` comes before `error`, because a token that is no longer valid may be reported as a failure. Contract:
         // slack, "a cursor that is no longer valid".
         let sent_token = matches!(&ask.fetch, Fetch::Token(fetch) if fetch.token.is_some());
+        // A request for the first page has no token that could be gone. Test:
+        // `a_token_is_gone_only_where_one_was_sent`.
         if sent_token && self.gone.iter().any(|matched| matched.holds(status, response)) {
             return Ok(without_items(Standing::Gone, None, body));
         }
@@ -169,6 +171,7 @@ impl ResponseReader {
             let standing = if is_empty { Standing::Listed } else { Standing::PastEnd };
             return Ok(without_items(standing, self.total(response), body));
         }
+        // The status counts after all matches: a 404 may be the end of a list. Test: `matches_come_before_the_status`.
         let page = match scanned {
             Some(Ok(page)) => page,
             Some(Err(error)) => return Err(self.malformed(error, depth, headers, &body)),
@@ -180,7 +183,8 @@ impl ResponseReader {
             let detail = "206: a part of something, and the dialect reads no content-range".to_owned();
             return Err(ReadingError::Malformed(detail));
         }
-        // Only an object can lack a member, so any other body is not the dialect's list.
+        // Only an object can lack a member, so any other body is not the dialect's list. Test:
+        // `missing_arrays_are_empty_where_the_dialect_says_so`.
         if page.items.is_none() && !(self.items_optional && is_object(&body)) {
             let document = described(headers, &body);
             return Err(ReadingError::Malformed(format!("no array at {:?} of {document}", self.items.to_string())));

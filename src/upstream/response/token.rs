@@ -177,6 +177,8 @@ impl TokenReading {
             Some(TokenSource::Members(fact)) => members(response.fact(*fact))?,
         };
         match text {
+            // A cursor with such a token would be refused when it comes back. Test:
+            // `missing_null_and_empty_values_are_no_token`.
             Some(text) if text.len() > LONGEST => {
                 Err(ReadingError::Malformed(format!("a token of {} bytes fits into no cursor", text.len())))
             }

@@ -79,6 +79,7 @@ impl Offering {
                 context.diagnostics.error(at, message, help);
             }
         }
+        // Routes with errors are not among `routes`, and may have lists.
         if offered.is_empty() && context.whole && !context.diagnostics.has_errors() {
             let help = format!("{place} has {part}s for lists that are asked for by GET: add one, or remove the table");
             context.diagnostics.error(written.at, format!("{table} has no list"), help);

@@ -158,6 +158,8 @@ impl BodyPlaces {
     /// Adds the rest of a body to the filters of the query.
     pub(super) fn add_filters(&self, body: &RequestBody, filters: &mut RequestFilters) -> Result<(), Box<Problem>> {
         let unreadable = |_| Box::new(Problem::new(Code::BodyInvalid, "the body can't be read"));
+        // The upstream gets private and ignored members, though no cursor is bound to them. Test:
+        // `the_rest_of_a_body_is_a_filter_in_any_spelling`.
         let left = edited(body.bytes(), &self.without_own).map_err(unreadable)?;
         let mut counted = edited(body.bytes(), &self.counted).map_err(unreadable)?;
         if !self.paged(body).is_empty() {

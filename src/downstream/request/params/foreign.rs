@@ -153,6 +153,8 @@ impl ForeignNames {
     fn find(&self, name: &[u8]) -> Option<ForeignUse> {
         let whole = plain(name);
         let outer = whole.split('[').next().unwrap_or_default();
+        // `filter[size]` of an envelope is known as a whole, so that `filter[colour]` stays a filter. Test:
+        // `names_of_other_envelopes_are_refused`.
         self.names.iter().find(|(known, _)| *known == whole || known == outer).map(|(_, usage)| *usage)
     }
 }

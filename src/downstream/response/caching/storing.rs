@@ -126,6 +126,8 @@ fn check(answer: &HeaderMap, policy: StoringPolicy) -> Result<(), Unstorable> {
     if answer.contains_key(SET_COOKIE) {
         return Err(Unstorable::Cookie);
     }
+    // `private="x-name"` forbids that header alone (RFC 9111 section 5.2.2.7), but no header is taken out of an answer.
+    // Test: `the_strictest_answer_decides_whether_a_page_is_stored`.
     if said.has("private") && !policy.keeps_private {
         return Err(Unstorable::Private);
     }

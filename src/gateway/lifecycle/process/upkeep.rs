@@ -37,6 +37,7 @@ pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vi
         for upstream in &snapshot.upstreams {
             tend(upstream, &checker);
         }
+        // A reload may bring a link that has no worker yet. Test: `a_reload_changes_the_store`.
         if let Some(store) = &snapshot.store
             && let Err(error) = worker::begin(&store.link)
         {

@@ -158,6 +158,7 @@ impl ProcessCounts {
 
     /// Returns whether the process runs, by what it published last.
     pub(crate) fn runs(&self, now: u64) -> bool {
+        // `at` is of another clock, which may be ahead. Test: `published_counts_are_bounded_and_read_back`.
         !self.ended && now.saturating_sub(self.at) <= 3 * BEAT
     }
 }

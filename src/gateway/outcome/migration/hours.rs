@@ -21,7 +21,9 @@ impl Hours {
         let hour = now / HOUR;
         let count = |held: u64| if held >> 32 == hour & HALF { held & HALF } else { 0 };
         let place = &self.0[place(hour)];
+        // The hour and its count change in one step. Test: `no_count_is_lost_where_the_hour_changes`.
         let _ = place.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+            // The count stops at its largest value: one more would change the hour.
             Some((hour & HALF) << 32 | (count(held) + 1).min(HALF))
         });
     }

@@ -70,6 +70,7 @@ impl Validation<'_> {
         match (fetched.status, &self.known) {
             (StatusCode::NOT_MODIFIED, Some(known)) => {
                 let Some((headers, body)) = known.renewed(&fetched.headers) else {
+                    // Without the entry the next request is not conditional.
                     self.kept.pages.drop_answer(self.key);
                     return Err(FetchError::Malformed("304 with another ETag than was asked about".to_owned()));
                 };

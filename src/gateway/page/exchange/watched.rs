@@ -221,6 +221,7 @@ impl PageRecord {
         recorded.steps += 1;
         let step = recorded.steps;
         for (planned, (fetched, elapsed)) in all {
+            // The page goes on without a verdict: an explanation fails no page.
             if fetched.as_ref().is_ok_and(|fetched| held.take(fetched.answer.body().len()).is_err()) {
                 recorded.transcript = None;
             }
@@ -241,6 +242,7 @@ impl PageRecord {
 
     /// Records the page, and the checker's verdict on it.
     pub(super) async fn served(&self, page: &Page) {
+        // The lock is free while the checker works.
         let transcript = self.lock().transcript.take();
         let verdict = match transcript {
             Some(transcript) => transcript.check(page).await,

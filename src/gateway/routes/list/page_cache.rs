@@ -93,6 +93,8 @@ impl RoutePages {
     /// client, so that the request must have a header of the principal.
     pub(crate) fn policy(&self, headers: &HeaderMap) -> StoringPolicy {
         let is_named = self.principal.iter().any(|name| headers.contains_key(name));
+        // Clients that no header names would share the page of one of them. Test:
+        // `private_pages_are_kept_for_identified_clients_alone`.
         let keeps_private = self.settings.private && is_named;
         StoringPolicy { is_authorized: headers.contains_key(AUTHORIZATION), keeps_private }
     }

@@ -52,6 +52,7 @@ impl WireFrame {
     fn parse(header: [u8; HEADER]) -> Self {
         let [high, middle, low, kind, flags, stream @ ..] = header;
         let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+        // The first bit of a stream's number is reserved and ignored (RFC 9113 section 4.1).
         Self { kind, flags, stream: u32::from_be_bytes(stream) & (u32::MAX >> 1), length }
     }
 
@@ -105,6 +106,7 @@ impl FrameScanner {
 
     /// Returns whether the preface, or a frame that is not part of a body, is incomplete.
     fn is_within(&self) -> bool {
+        // A body may come slowly, by the deadline of its request. Test: `a_head_is_incomplete_until_its_last_byte`.
         self.have > 0 || self.left > 0 && self.frame.is_none_or(|frame| frame.kind != DATA)
     }
 }
@@ -183,6 +185,8 @@ impl Traffic {
             }
             if matches!(frame.kind, HEADERS | CONTINUATION)
                 && frame.flags & END_HEADERS != 0
+                // Trailers end no head: their stream has begun before. Test:
+                // `streams_are_open_from_their_head_to_their_end_however_bytes_are_cut`.
                 && let Some(stream) = head.take()
             {
                 open.insert(stream);
@@ -222,6 +226,7 @@ impl Traffic {
     fn refill(&mut self, now: Instant) {
         let seconds = now.saturating_duration_since(self.calm_at).as_secs();
         if seconds > 0 {
+            // By whole seconds: frames that come often would else lose the fractions between them.
             self.calm_at += Duration::from_secs(seconds);
             let gain = u32::try_from(seconds).unwrap_or(u32::MAX).saturating_mul(CALM_A_SECOND);
             self.calm = self.calm.saturating_add(gain).min(CALM);

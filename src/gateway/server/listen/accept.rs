@@ -58,6 +58,7 @@ fn accept_waiting(socket: &ListeningSocket) -> Option<(AcceptedStream, IpAddr)> 
     match socket {
         ListeningSocket::Tcp(socket) => {
             let (stream, address) = socket.accept().ok()?;
+            // Linux does not hand the mode of the listening socket on to accepted ones.
             stream.set_nonblocking(true).ok()?;
             Some((AcceptedStream::Tcp(TcpStream::from_std(stream).ok()?), address.ip()))
         }

@@ -41,6 +41,7 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Option<
                 let client = head.proxied_address().map(|proxied| proxied.source);
                 return Ok((client, bytes[end..length].to_vec()));
             }
+            // A head may claim to be longer than any proxy's. Test: `other_bytes_are_no_head`.
             Err(Error::BufferTooShort) if length < LARGEST => bytes.resize(LARGEST, 0),
             Err(_) => return Err(io::ErrorKind::InvalidData.into()),
         }

@@ -82,6 +82,7 @@ impl RateLimit {
     /// Creates a limit that no client has used.
     #[must_use]
     pub(crate) fn new(quota: QuotaSettings, now: Instant) -> Self {
+        // Rounded down to the unit of the store. Test: `a_limit_is_the_same_in_the_store`.
         let interval = (nanoseconds(quota.per) / MICROSECOND / u64::from(quota.requests.max(1))).max(1) * MICROSECOND;
         let groups = (0..GROUPS).map(|_| Mutex::default()).collect();
         Self { quota, interval, burst: interval.saturating_mul(quota.burst.into()), began: now, groups }
@@ -117,6 +118,7 @@ impl RateLimit {
                 // Test: `a_refusal_by_the_store_holds_until_its_time`.
                 state.refused = state.refused.saturating_sub(time);
             } else {
+                // Beyond the burst too: these requests have been made. Test: `a_charge_beyond_the_limit_is_waited_for`.
                 state.used = state.used.saturating_add(time);
             }
             0
@@ -133,6 +135,8 @@ impl RateLimit {
         let StoredStanding { retry_after, reset_after } = said;
         let [refused, used] = [retry_after, reset_after].map(nanoseconds);
         self.change(client, now, |state| {
+            // While the store is silent, the process goes on from here. Test:
+            // `a_process_goes_on_from_the_last_answer_of_the_store`.
             *state = UsedTime { used, refused };
             refused
         })
@@ -141,6 +145,7 @@ impl RateLimit {
     /// Returns the refusal of a client that the store has refused until a time in the future; `None` for all others,
     /// also for those with nothing left.
     pub(crate) fn refused(&self, client: ClientHash, now: Instant) -> Option<RateDecision> {
+        // Another process may have given a unit back. Test: `a_client_that_was_admitted_is_not_refused_from_memory`.
         let decision = self.change(client, now, |state| state.refused);
         (!decision.allowed).then_some(decision)
     }
@@ -169,6 +174,7 @@ impl RateLimit {
         drop(group);
         RateDecision {
             allowed: retry_after == 0,
+            // Rounded down: a part of a request is none. Test: `a_client_that_keeps_to_the_decisions_is_never_refused`.
             remaining: u32::try_from(self.burst.saturating_sub(used) / self.interval).unwrap_or(u32::MAX),
             reset_after: Duration::from_nanos(used),
             retry_after: Duration::from_nanos(retry_after),
@@ -187,6 +193,7 @@ impl RateLimit {
 fn insert(group: &mut Vec<ClientState>, state: ClientState, now: u64) {
     let is_full = group.len() >= MOST_IN_GROUP;
     match group.iter_mut().min_by_key(|state| state.whole_at) {
+        // A whole limit needs no state. Test: `clients_whose_limit_is_whole_leave_their_places`.
         Some(least) if is_full || least.whole_at <= now => *least = state,
         _ => group.push(state),
     }

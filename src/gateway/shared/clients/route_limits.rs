@@ -236,6 +236,7 @@ impl LimitedRequest {
             admitted = self.apply(policy, limit, decision);
         }
         // The store takes units of all limits or of none, so a refusal by one of them has charged nothing.
+        // Test: `a_refusal_charges_no_other_limit`.
         if admitted.is_ok() && limits.iter().any(|(policy, _)| *policy == LimitPolicy::UpstreamRequests) {
             self.charged = 1;
         }

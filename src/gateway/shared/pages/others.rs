@@ -166,6 +166,7 @@ impl OtherPurges {
     /// number that was asked for. Returns the series if all its purges up to the reply are known now.
     pub(crate) fn learn(&self, asked: &PurgeQuestion, news: Option<&PurgeNews>) -> Option<u64> {
         let mut known = self.known();
+        // The keys changed while the question was on its way. Test: `replies_that_overtake_one_another_are_told_apart`.
         if known.name != asked.name {
             return None;
         }
@@ -176,6 +177,7 @@ impl OtherPurges {
         // Compared with the number that was known when the question was asked, because replies may overtake one
         // another. Test: `replies_that_overtake_one_another_are_told_apart`.
         if asked.series == Some(*series) && *number < asked.largest {
+            // No later number of the series is believed either. Test: `an_older_state_is_not_believed`.
             known.went_back = Some(*series);
         }
         // A reply to a question for a part of the purges says nothing about the others: it only adds to a known series
@@ -207,6 +209,7 @@ impl OtherPurges {
             else {
                 continue;
             };
+            // A number that was put back lowers none. Test: `an_older_state_is_not_believed`.
             if *number > *last {
                 *last = *number;
                 let learnt = self.learnt.fetch_add(1, Ordering::SeqCst) + 1;
@@ -227,6 +230,7 @@ impl OtherPurges {
         // A purge that was unwritten when the question was asked may have been written since without being in the
         // reply. Test: `a_purge_that_the_store_may_lack_counts`.
         let is_unsure = |place: &u16| asked.unwritten.contains(place) || self.is_unwritten(asked.key, *place);
+        // Numbers of two series can't be compared. Test: `a_page_is_used_until_one_of_its_places_is_purged`.
         if begun.series != series || places.iter().any(is_unsure) {
             return None;
         }

@@ -295,6 +295,7 @@ fn read_purges(reply: &Value) -> Option<PurgeNews> {
             places.push((place, number));
         }
     }
+    // A place with a later number shows that the counter was put back. Test: `replies_are_read_or_refused`.
     count.filter(|count| count.number == largest).map(|count| PurgeNews { count, places })
 }
 

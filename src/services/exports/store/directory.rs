@@ -207,6 +207,8 @@ impl JobLease for FileLease {
 
 /// Opens the result file of a job and takes its lock; `None` while another task or process has it.
 fn lock(path: &Path) -> io::Result<Option<File>> {
+    // The file may have the pages of another process: nothing is cut before the lock is taken.
+    // Test: `another_process_takes_over`.
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),

@@ -144,6 +144,7 @@ impl ExportStore for PostgresJobs {
             (&most(limits.per_client), Type::INT8),
             (&most(limits.queue), Type::INT8),
         ];
+        // Two such statements at the same time would not see each other's job, and both take the last place.
         let rows = self.postgres.ask_alone(ADD, &parameters).await?;
         let answer = rows.first().map(|row| Ok::<_, JobStoreFault>((cell(row, 0)?, cell(row, 1)?))).transpose()?;
         let (has_room, is_added): (bool, bool) = answer.unwrap_or((true, false));
@@ -302,6 +303,7 @@ struct RowLease {
 
 impl Drop for RowLease {
     fn drop(&mut self) {
+        // Without renewals the lease ends, and another process can take the job.
         self.renewal.abort();
     }
 }
@@ -408,6 +410,7 @@ struct PartsBody {
 impl PartsBody {
     /// Reads up to [`MOST_PARTS`] further parts, beginning with the one that has the next byte.
     async fn fill(&mut self) -> Result<(), JobStoreFault> {
+        // The first byte may lie within a part. Test: `a_job_is_found_and_its_result_fetched_at_any_process`.
         const READ: &str = "
             SELECT place, bytes FROM cursorgate_export_parts
             WHERE job = $1 AND place < $3
@@ -470,6 +473,7 @@ fn length(count: usize) -> u64 {
 fn read(row: &Row) -> Result<ExportJob, JobStoreFault> {
     let (definition, progress, fault): (&str, &str, Option<&str>) = (cell(row, 6)?, cell(row, 7)?, cell(row, 8)?);
     let mut progress: JobProgress = serde_json::from_str(progress)?;
+    // The column counts: a process that takes the job changes it, and leaves the text of the progress as it is.
     progress.interruptions = u32::try_from(cell::<i64>(row, 9)?).unwrap_or(u32::MAX);
     Ok(ExportJob {
         id: cell(row, 0)?,

@@ -144,6 +144,7 @@ impl JobTable<'_> {
         let Some((job, credentials)) = found.optional()? else { return Ok(None) };
         let (mut job, credentials): (ExportJob, Option<Vec<u8>>) = (job?, credentials);
         // An active job whose lock was free: its process ended while it worked on a page.
+        // Test: `a_process_that_has_lost_a_job_changes_nothing`.
         job.progress.interruptions += u32::from(job.state == JobState::Active);
         job.claim += 1;
         job.state = JobState::Active;
@@ -156,6 +157,8 @@ impl JobTable<'_> {
 
     /// Stores the progress of a job. Returns false if the process has lost the job.
     pub(super) fn advance(&mut self, id: &str, claim: i64, progress: &JobProgress) -> Result<bool, DatabaseFault> {
+        // An earlier claim changes no row, nor does a job that was cancelled.
+        // Test: `a_process_that_has_lost_a_job_changes_nothing`.
         let changed = self.transaction.execute(
             "UPDATE jobs SET progress = ?3, bytes = ?4 WHERE id = ?1 AND claim = ?2 AND state = 'active'",
             (id, claim, serde_json::to_string(progress)?, whole(progress.bytes)),
@@ -174,6 +177,7 @@ impl JobTable<'_> {
             }
         };
         self.transaction.execute(
+            // A finished job needs no credentials any more. Test: `credentials_are_sealed_and_gone_with_the_job`.
             "UPDATE jobs SET state = :state, not_before = :not_before, finished = :finished, progress = :progress,
                  bytes = :bytes, fault = :fault, announcement = :announcement,
                  credentials = CASE WHEN :finished IS NULL THEN credentials END
@@ -227,6 +231,8 @@ impl JobTable<'_> {
 
     /// Returns all finished jobs, the newest first. `now` is in seconds since 1970.
     pub(super) fn finished(&mut self, now: u64) -> Result<Vec<FinishedJob>, DatabaseFault> {
+        // Of jobs that end in one second, the one that was asked for last is the newest: it is not removed in place of
+        // an older one. Test: `finished_exports_are_kept_up_to_a_number_and_a_size`.
         let query = "SELECT id, finished, iif(state = 'completed', bytes, 0) FROM jobs WHERE finished IS NOT NULL
                      ORDER BY finished DESC, rowid DESC";
         let mut statement = self.transaction.prepare(query)?;

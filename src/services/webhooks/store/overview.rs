@@ -110,6 +110,7 @@ impl WebhookTables<'_> {
         let Some(endpoint) = endpoint.map(|id| self.endpoint(&id)).transpose()?.flatten() else {
             return Ok(Revived::Unknown);
         };
+        // The next look would make them dead letters again. Test: `dead_letters_are_listed_and_sent_again`.
         if endpoint.state != EndpointState::Active {
             return Ok(Revived::Inactive);
         }

@@ -164,6 +164,8 @@ impl WebhookTables<'_> {
                 },
             )?;
             match (added, is_full) {
+                // The delivery is there: a process has ended before it noted that the event was raised.
+                // Test: `an_event_is_raised_once_if_its_process_ends_around_it`.
                 (0, _) => {}
                 (_, true) => raised.dead += 1,
                 (_, false) => (raised.queued, waiting) = (raised.queued + 1, waiting + 1),
@@ -193,6 +195,8 @@ impl WebhookTables<'_> {
             self.configure(endpoint, now)?;
             receivers.extend(self.endpoint(&endpoint.id)?);
         }
+        // A reload may have taken the type from clients whose endpoints still name it.
+        // Test: `an_event_is_for_the_endpoints_of_its_client_and_of_the_operator`.
         if subscribers.of_clients.contains(&event.kind) {
             receivers.extend(match &event.audience {
                 Audience::Client(owners) => self.of_client(owners)?,
@@ -221,6 +225,7 @@ impl WebhookTables<'_> {
                 ":subject": subject,
             },
         )?;
+        // The event before may have no delivery any more. Test: `a_delivery_under_way_keeps_its_event`.
         let statement =
             "DELETE FROM events WHERE subject = ?1 AND id <> ?2 AND id NOT IN (SELECT event FROM deliveries)";
         self.transaction.execute(statement, (subject, &event.id))?;
@@ -251,6 +256,8 @@ impl WebhookTables<'_> {
         room: usize,
         (now, until): (u64, u64),
     ) -> Result<Vec<Claimed>, DatabaseFault> {
+        // Attempts of all processes count, because the pace is that of the endpoint.
+        // Test: `an_endpoint_is_attempted_at_its_pace`.
         let query = "SELECT count(*) FROM deliveries WHERE endpoint = ?1 AND state = 'queued' AND held_until > ?2";
         let held = count(self.transaction.query_row(query, (endpoint, whole(now)), |row| row.get(0))?);
         let room = room.min(usize::try_from(pace.at_once).unwrap_or(usize::MAX).saturating_sub(held));
@@ -273,6 +280,8 @@ impl WebhookTables<'_> {
         let turns = self.take_turns(endpoint, pace, claimed.len(), now)?;
         claimed.truncate(turns);
         for Claimed { id, claim, .. } in &claimed {
+            // If the process ends, the delivery is due again at the end of the claim.
+            // Test: `an_event_whose_process_is_killed_at_its_delivery_arrives`.
             let statement = "UPDATE deliveries SET claim = ?2, not_before = ?3, held_until = ?3 WHERE id = ?1";
             self.transaction.execute(statement, (id, claim, whole(until)))?;
         }
@@ -327,6 +336,8 @@ impl WebhookTables<'_> {
                 ":fault": ended.record.fault,
             },
         )?;
+        // The attempt was made, whichever process has the delivery now.
+        // Test: `a_process_that_has_lost_a_delivery_changes_nothing`.
         let record = serde_json::to_string(&ended.record)?;
         let statement = "INSERT INTO attempts (delivery, number, record)
              SELECT id, (SELECT ifnull(max(number), 0) + 1 FROM attempts WHERE delivery = deliveries.id), ?2
@@ -416,6 +427,7 @@ impl WebhookTables<'_> {
         let surplus = "SELECT id FROM deliveries WHERE finished <= ?1 OR finished IS NOT NULL AND id NOT IN
                  (SELECT id FROM deliveries WHERE finished IS NOT NULL ORDER BY finished DESC, rowid DESC LIMIT ?2)";
         let parameters = (whole(oldest), limit(bounds.deliveries));
+        // Attempts first, because they are found by deliveries that are still there.
         let statement = format!("DELETE FROM attempts WHERE delivery IN ({surplus})");
         self.transaction.execute(&statement, parameters)?;
         let removed =

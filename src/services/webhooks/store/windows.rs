@@ -48,9 +48,13 @@ impl WebhookTables<'_> {
         let Some(name) = self.current(seen.names)? else { return Ok(false) };
         let query = "SELECT version FROM windows WHERE name = ?1";
         let known: Option<String> = self.transaction.query_row(query, [name], |row| row.get(0)).optional()?.flatten();
+        // Another reader or process has reported this version.
+        // Test: `a_version_is_seen_once_under_each_key_of_cursors`.
         if known.as_deref() == Some(seen.version) {
             return Ok(false);
         }
+        // A page that the store has forgotten may have a reader who remembers it.
+        // Test: `a_version_is_seen_once_under_each_key_of_cursors`.
         let is_changed = known.as_deref().or(seen.before).is_some_and(|before| before != seen.version);
         self.transaction.execute(
             "INSERT INTO windows (name, version, seen, changed) VALUES (:name, :version, :now, :changed)
@@ -77,6 +81,7 @@ impl WebhookTables<'_> {
         let query = "SELECT not_before FROM windows WHERE name = ?1";
         let due: Option<i64> = self.transaction.query_row(query, [name], |row| row.get(0)).optional()?;
         // A time after `until` was stored before the clock was set back: it must not hold up the watch until then.
+        // Test: `a_watch_is_asked_for_by_one_process_at_a_time`.
         if let Some(due) = due.map(natural).filter(|due| *due > now && *due <= until) {
             return Ok(Some(due));
         }

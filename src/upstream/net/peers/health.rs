@@ -122,7 +122,8 @@ impl Health {
                 if now < from {
                     return Readiness::Resting;
                 }
-                // A trial whose client leaves has no result, so another one follows after the longest rest.
+                // A trial whose client leaves has no result, so another one follows after the longest rest. Test:
+                // `a_trial_without_a_result_is_followed_by_another`.
                 (rest.until, rest.on_trial) = (now + LONGEST_REST, true);
                 Readiness::Trial
             }
@@ -155,12 +156,15 @@ impl Health {
             return None;
         }
         let mut state = self.locked();
+        // A new connection is no answer: a peer that gave failed answers goes on resting. Test:
+        // `failed_answers_in_a_row_make_a_rest_that_a_good_answer_on_trial_ends`.
         state.rest = state.rest.filter(|rest| rest.cause != RestCause::Unreachable);
         self.settle(&mut state, now)
     }
 
     /// Records a good answer.
     pub(crate) fn answered(&self, now: Instant) -> Option<HealthChange> {
+        // Most answers are good, so that the counter is usually only read.
         if self.failed_answers.load(Ordering::Relaxed) > 0 {
             self.failed_answers.store(0, Ordering::Relaxed);
         }
@@ -218,7 +222,8 @@ impl Health {
                 state.reason = format!("its health check fails: {said}");
             }
             Err(_) => {}
-            // A check shows that the peer can be reached. It does not show that it answers clients well.
+            // A check shows that the peer can be reached, and not that it answers clients well. Test:
+            // `health_checks_change_health_after_enough_of_them_in_a_row`.
             Ok(()) => state.rest = state.rest.filter(|rest| rest.cause != RestCause::Unreachable),
         }
         self.settle(&mut state, now)
@@ -235,7 +240,8 @@ impl Health {
         let mut state = self.locked();
         let length = match &state.rest {
             None => FIRST_REST,
-            // Requests that were in flight at the first failure must not lengthen the rest.
+            // Requests that were in flight at the first failure must not lengthen the rest. Test:
+            // `a_rest_ends_with_one_trial_and_doubles_where_that_fails`.
             Some(known) if !known.on_trial => return None,
             Some(known) => known.next,
         };
@@ -255,6 +261,7 @@ impl Health {
         if ails {
             return Some(HealthChange::Unhealthy(state.reason.clone()));
         }
+        // Else one failed answer could complete the row from before the rest, and begin another rest.
         self.failed_answers.store(0, Ordering::Relaxed);
         Some(HealthChange::Healthy)
     }

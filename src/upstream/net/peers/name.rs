@@ -169,6 +169,8 @@ impl PeerName {
         tokio::spawn(async move {
             let found = look_up(&name.host, &name.servers).await;
             name.take(found, (name.clock)());
+            // The flag is cleared before requests wake: a request that asks again at once would wait for a look-up that
+            // has ended.
             name.asking.store(false, Ordering::Release);
             name.answered.notify_waiters();
         });
@@ -191,6 +193,8 @@ impl PeerName {
                     tracing::info!(host, "name resolved again");
                 }
                 let peer = |ip| kept(ip).map_or_else(|| Peer::new((*ip, self.port).into(), now), Arc::clone);
+                // Records may expire at once, or in an hour. Test:
+                // `a_name_is_asked_for_again_when_its_records_expire_within_bounds`.
                 let next = Some(until.clamp(now + SHORTEST, now + LONGEST));
                 Resolved { peers: addresses.iter().map(peer).collect(), fault: None, next }
             }

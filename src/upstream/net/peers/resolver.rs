@@ -39,6 +39,7 @@ pub(crate) async fn look_up(host: &str, servers: &[SocketAddr]) -> Result<(Vec<I
     addresses.sort_unstable();
     addresses.dedup();
     addresses.truncate(MOST_ADDRESSES);
+    // An answer without addresses is a failed look-up, so that the known addresses stay in use.
     if addresses.is_empty() {
         return Err("the name has no address".to_owned());
     }

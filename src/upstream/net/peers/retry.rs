@@ -63,6 +63,8 @@ impl Flaw {
     /// healthy peer has not been asked yet.
     fn least_pause(self, has_other: bool, longest_retry_after: Duration) -> Option<Duration> {
         match self {
+            // The flaw and its `Retry-After` are those of the peer that was asked. Test:
+            // `retries_depend_on_the_flaw_and_on_other_peers`.
             _ if has_other => Some(Duration::ZERO),
             // The same peer would most likely be as late again, and fail again by the same fault.
             Self::Late | Self::Status(500, _) => None,

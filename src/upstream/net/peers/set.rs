@@ -311,6 +311,8 @@ impl Peers {
             }
             (least.min(rank), candidates)
         });
+        // If no peer is healthy, all are candidates: a fault of the health check must not take down what works. Test:
+        // `all_peers_are_used_in_turn_while_all_rest`.
         self.pick(&candidates, wanted.key, turn).map(|(name, peer)| (*name, Arc::clone(peer), false))
     }
 
@@ -320,6 +322,8 @@ impl Peers {
 
     /// Returns the candidate of the configured choice.
     fn pick<'c>(&self, candidates: &'c [(usize, Arc<Peer>)], key: u128, turn: usize) -> Option<&'c (usize, Arc<Peer>)> {
+        // Turns count the candidates alone: by the turns of all peers, one neighbour would get all that a skipped peer
+        // leaves. Test: `a_peer_that_failed_is_passed_over_and_comes_back`.
         let in_turn = |index: usize| candidates.get((turn + index) % candidates.len().max(1));
         match self.policy.balance {
             Balance::RoundRobin => in_turn(0),

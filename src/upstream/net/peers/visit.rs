@@ -105,6 +105,7 @@ impl<'a> Visit<'a> {
     pub(crate) fn retry(&self, flaw: Flaw, now: Instant, deadline: Instant) -> Option<Duration> {
         let settings = self.peers.retries();
         let mut state = self.locked();
+        // A write may have been carried out though its answer was lost. Test: `writes_are_sent_once`.
         if !self.can_repeat || state.retries >= settings.most {
             return None;
         }

@@ -120,6 +120,8 @@ impl FilterExpression {
                 };
                 Cow::Owned(merge.render(&value)?)
             }
+            // Of two parameters of one name the upstream may read either. Test:
+            // `the_clients_own_filters_stay_in_force`.
             _ => return None,
         };
         let pair = self.parameter.render(&|variable| (variable == Variable::Filter).then(|| expression.clone()))?;

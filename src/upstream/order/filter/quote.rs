@@ -66,6 +66,7 @@ impl Quotes {
         match self.of(quoted_kind) {
             Quote::None => can_stand_bare(&text, quoted_kind).then(|| text.into_owned()),
             Quote::Single => Some(format!("'{}'", text.replace('\'', "''"))),
+            // Backslashes are doubled first, or those before quotes would be doubled too.
             Quote::Double => Some(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))),
             Quote::Json => {
                 let mut out = Vec::new();
@@ -111,7 +112,7 @@ fn can_stand_bare(text: &str, kind: QuotedKind) -> bool {
     }
 }
 
-/// Returns whether a text is a JSON number.
+/// Returns whether a text is a number as JSON writes it, or such a number after zeros.
 fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
