@@ -121,7 +121,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(size: &str, envelope: &str) -> Self {
-        // One answer makes a page with an item to spare on each side. Test: `pages_cost_what_the_table_says`.
+        // With two items to spare, one answer makes the page. Test: `pages_cost_what_the_table_says`.
         let limit = u32::try_from(items_of(size).0 - 2).expect("pages are small");
         Self { snapshot: snapshot(&configuration(1, envelope)), limit, body: body(size) }
     }
@@ -328,6 +328,7 @@ fn cursor_verify(bencher: Bencher<'_, '_>) {
     let next = fixture.page(fixture.body.clone()).into_facts().next.expect("there is a next page");
     let keys = &fixture.list().keys;
     let token = cursor::seal(keys, &fixture.context(), &next, None, 2_048, false).expect("a short cursor");
+    // A context remembers its fingerprint, and each request has a context of its own.
     bencher.with_inputs(|| fixture.context()).bench_local_refs(|context| {
         cursor::open(keys, context, black_box(&token), 0, None, 2_048, false).expect("our own cursor")
     });

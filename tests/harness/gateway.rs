@@ -81,7 +81,8 @@ impl Output {
                 let written = changed.wait_while(output.written(), |written| written.reading == Reading::Rests);
                 let mut written = written.unwrap_or_else(PoisonError::into_inner);
                 written.lines.push(line);
-                // The loop drops the pipe: a write to it then fails. Test: `a_log_that_cannot_be_written_stops_no_request`.
+                // The pipe is dropped after the loop, and a write to it fails.
+                // Test: `a_log_that_cannot_be_written_stops_no_request`.
                 if written.reading == Reading::Ends {
                     break;
                 }
@@ -237,7 +238,7 @@ impl Gateway {
     fn wait_until_it_serves(&mut self) -> bool {
         let deadline = now() + super::PATIENCE;
         loop {
-            // EADDRINUSE on Linux.
+            // EADDRINUSE on Linux. First, because it ends the process too, and calls for another start.
             let taken = self.log().iter().any(|line| line.contains("os error 98"));
             if taken {
                 return false;

@@ -264,7 +264,7 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
                 exchange.take_head()?;
                 return stream.shutdown(std::net::Shutdown::Both);
             }
-            // The head is still unread in the socket: see `peek_head`.
+            // Without `take_head`: the head that is unread in the socket makes its close a reset.
             After::Reset => return Ok(()),
         }
     }

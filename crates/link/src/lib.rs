@@ -13,6 +13,7 @@ use http::{HeaderMap, header::LINK};
 #[must_use]
 pub fn find_target(headers: &HeaderMap, relation: &str) -> Option<String> {
     headers.get_all(LINK).iter().find_map(|field| {
+        // A malformed field spoils no other. Test: `all_fields_are_searched`.
         let field = String::from_utf8_lossy(field.as_bytes());
         let mut parser = Parser { rest: &field };
         while let Some(link) = parser.next_link() {
@@ -45,12 +46,15 @@ impl<'a> Parser<'a> {
     /// Reads the next link, after empty list elements; returns `None` at the end of the field or at a syntax error.
     fn next_link(&mut self) -> Option<LinkValue<'a>> {
         self.rest = self.rest.trim_start_matches([' ', '\t', ',']);
+        // A target may hold commas and semicolons. Test: `targets_hold_commas_and_semicolons`.
         let (target, rest) = self.rest.strip_prefix('<')?.split_once('>')?;
         self.rest = rest;
         let mut relations = None;
         let mut anchored = false;
         while let Some((name, value)) = self.next_parameter() {
             if name.eq_ignore_ascii_case("rel") {
+                // Only the first `rel` counts (RFC 8288, section 3.3). Test:
+                // `a_missing_or_malformed_link_is_not_found`.
                 relations.get_or_insert(value);
             } else if name.eq_ignore_ascii_case("anchor") {
                 anchored = true;
@@ -96,6 +100,7 @@ impl<'a> Parser<'a> {
                     unescaped.push_str(&inside[kept_from..at]);
                     kept_from = at + 1;
                     // The character after a backslash stands for itself, also a quotation mark or a backslash.
+                    // Test: `a_relation_is_found_in_every_spelling`.
                     characters.next();
                 }
                 _ => {}

@@ -57,6 +57,7 @@ impl Fault {
 
     /// Returns the text of the file with the fault in it.
     pub(crate) fn plant(&self, text: &str) -> Result<String, String> {
+        // A text at two places would plant two faults. Test: `every_fault_names_one_place_of_the_core`.
         match text.matches(&self.before).count() {
             1 => Ok(text.replacen(&self.before, &self.after, 1)),
             0 => Err(format!("{}: its text no longer stands in {}", self.name, self.file.display())),
@@ -87,6 +88,7 @@ pub(crate) fn read_all(folder: &Path) -> Result<Vec<Fault>, String> {
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
+    // A folder lists its files in any sequence, and RESULTS.md has the sequence of the faults.
     files.sort();
     let mut faults = Vec::new();
     for file in files {

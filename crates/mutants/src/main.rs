@@ -96,6 +96,7 @@ fn tests<'a>(
     chosen: impl Iterator<Item = &'a Fault>,
     mut record: impl FnMut(&Fault, &str, &str) -> Result<(), String>,
 ) -> Result<Vec<String>, String> {
+    // A core that fails by itself would seem to notice every fault.
     match look(scratch)? {
         (Caught::Nothing, _) => {}
         (_, said) => return Err(format!("the core fails its tests without any fault: {said}")),
@@ -160,6 +161,7 @@ fn promises<'a>(
 fn look(scratch: &Scratch) -> Result<(Caught, String), String> {
     let stages: [(Build, &[&str], Caught); 3] = [
         (Build::Unit, &["pagination"], Caught::Unit),
+        // The name `small_worlds_keep_the_promises` matches too: these worlds are a stage of their own.
         (Build::Simulator, &["promises", "--skip", "small_worlds"], Caught::Simulator),
         (Build::Simulator, &["small_worlds"], Caught::Simulator),
     ];

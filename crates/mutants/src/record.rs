@@ -47,6 +47,7 @@ impl Record {
 
     /// Notes which test noticed a fault, and writes the table: a run of all `faults` takes hours, and may be broken off.
     pub(crate) fn noticed(&mut self, faults: &[Fault], fault: &Fault, by: &str, test: &str) -> Result<(), String> {
+        // A bar in a text would begin another cell of the table.
         self.row(fault)[0] = format!("{by}: {}", test.trim().replace('|', "/"));
         self.write(faults)
     }

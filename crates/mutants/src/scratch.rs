@@ -68,6 +68,7 @@ impl Scratch {
         let said = |error: io::Error| format!("{}: {error}", path.display());
         let sound = fs::read_to_string(&path).map_err(said)?;
         fs::write(&path, fault.plant(&sound)?).map_err(said)?;
+        // A failure is returned after the sound text is back: the next fault is planted into it.
         let result = work();
         fs::write(&path, sound).map_err(said)?;
         result
@@ -78,6 +79,7 @@ impl Scratch {
         let program = self.build(build)?;
         let said = self.folder.join("said.txt");
         let mut command = Command::new("sh");
+        // `exec` puts the test in the place of the shell: `run` kills the test, and no orphan stays.
         command.args(["-c", &format!("ulimit -v {MEMORY}; exec \"$@\""), "sh"]).arg(program).args(arguments);
         command.current_dir(self.folder.join("crates/core")).env("WALKS", self.walks.to_string());
         let status = self.run(command, &said, |text| first_failed(text).is_some())?;

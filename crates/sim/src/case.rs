@@ -191,6 +191,7 @@ impl Case {
             (violation.map(|violation| violation.promise), refusal)
         };
         let whole = end(self);
+        // A walk without such an end would be shrunk to an empty list.
         if whole == (None, None) { self.clone() } else { self.shrunk(|case| end(case) == whole) }
     }
 }

@@ -80,6 +80,7 @@ impl Regression {
     pub(crate) fn fault(&self) -> Option<String> {
         let told = |broken: Broken| format!("breaks {}: {}", broken.promise, broken.what);
         let is_lie = self.without.is_none() && self.breaks.is_some();
+        // A lie breaks its promise with the whole core: no rule is switched off for it.
         let whole = self.walk(false).violation.filter(|_| !is_lie);
         if whole.is_some() {
             return whole.map(told);

@@ -134,6 +134,7 @@ pub(crate) fn tell(case: &Case, promise: &str, name: &str) {
 /// Returns the commit of the working copy, with `-dirty` where it has changes.
 pub(crate) fn commit() -> String {
     let mut git = Command::new("git");
+    // `--exclude` leaves all tags out, so that the commit itself is named and not its distance from a tag.
     git.args(["describe", "--always", "--dirty", "--exclude", "*"]).current_dir(env!("CARGO_MANIFEST_DIR"));
     let said = git.output().ok().filter(|output| output.status.success());
     said.map_or_else(|| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -100,9 +100,11 @@ pub(crate) fn walk_all(mix: Mix, telling: bool, next: impl Fn() -> Option<u64> +
             scope.spawn(move || {
                 let own = quietly(|| walk_some(mix, next, progress));
                 report.lock().unwrap().merge(own);
+                // The channel disconnects when all senders are gone: that ends the progress, also after a panic.
                 drop(ended);
             });
         }
+        // Else this sender would keep the channel connected for ever.
         drop(ended);
         if telling {
             progress.tell(|pause| all_ended.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected));

@@ -247,6 +247,7 @@ impl<T: Text + Clone + PartialEq> Text for Vec<T> {
         while !words.take("]") {
             let mut times = 1;
             if let Some(number) = words.peek().and_then(|word| word.strip_prefix('*')) {
+                // A few digits would fill the memory. Test: `faults_name_their_line`.
                 let number = number.parse().ok().filter(|times| (1..=MOST_EQUAL).contains(times));
                 times = number.ok_or_else(|| words.fault(&["* and how many there are"]))?;
                 words.next()?;

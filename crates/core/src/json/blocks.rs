@@ -105,6 +105,7 @@ impl Before {
         let beginning = backslashes & !self.escaped;
         let escaping_or_after = ((beginning << 1) | ODD).wrapping_sub(beginning) ^ ODD;
         let escaped = escaping_or_after ^ (backslashes | self.escaped);
+        // A run may go on in the next block. Test: `runs_of_backslashes_are_told_by_their_length_wherever_they_begin`.
         self.escaped = (escaping_or_after & backslashes) >> 63;
         escaped
     }

@@ -85,12 +85,14 @@ fn edit_object(reader: &mut JsonReader<'_>, edits: &[(String, Edit)], out: &mut 
                 push_name(out, begins, name.quoted());
                 edit_object(reader, inner, out)?;
             }
+            // A member that is set keeps the spelling of its name. Test: `members_change_and_all_else_keeps_its_bytes`.
             Some(edit) if edit.sets() => {
                 reader.skip()?;
                 push_name(out, begins, name.quoted());
                 push_set(edit, out)?;
             }
             Some(Edit::Remove) => reader.skip()?,
+            // A value that is no object has no member to remove.
             Some(Edit::Set(_) | Edit::Within(_)) | None => {
                 reader.skip()?;
                 push_name(out, begins, name.quoted());

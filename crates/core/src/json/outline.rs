@@ -146,6 +146,7 @@ impl<'a, 'm> Outline<'a, 'm> {
         {
             let bits = before >> (place % 64) | word << 1 << (63 - place % 64);
             let length = bits.leading_ones() as usize;
+            // A longer name begins before these bytes. Test: `names_of_any_length_are_found`.
             if length < 64 {
                 return (length > 0).then_some(end - length);
             }
@@ -192,6 +193,8 @@ impl<'a, 'm> Outline<'a, 'm> {
                 close = sign + 2;
                 self.open.push(close);
             } else {
+                // A sign that closes another container could break out of its place. Test:
+                // `values_that_could_break_out_of_their_place_are_refused`.
                 return Err(JsonError::Malformed { at });
             }
         }
@@ -307,6 +310,7 @@ impl<'a> Read<'a> for Outline<'a, '_> {
     fn read(&mut self) -> Result<(), JsonError> {
         let mut tokens = self.tokens();
         if matches!(tokens.byte(), b'{' | b'[') {
+            // The levels around the value count too. Test: `nesting_is_bounded_and_never_costs_the_stack`.
             let mut reader = JsonReader::of_value(tokens, self.depth - self.open.len());
             reader.skip()?;
             self.at = reader.at();

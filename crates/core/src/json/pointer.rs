@@ -148,6 +148,7 @@ fn unescaped(text: &str) -> Result<String, PointerError> {
             message: format!("write \"~\" as \"~0\" and \"/\" inside a name as \"~1\" in \"{text}\" (JSON Pointer)"),
         });
     }
+    // `~01` is `~1`: `~0` is decoded last (RFC 6901, section 4).
     Ok(text.replace("~1", "/").replace("~0", "~"))
 }
 

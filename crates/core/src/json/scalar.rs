@@ -106,6 +106,7 @@ fn push_code_point<'a>(out: &mut Vec<u8>, digits: &'a [u8]) -> Option<&'a [u8]> 
     let (first, mut rest) = code_unit(digits)?;
     let mut code = first;
     if (0xd800..0xdc00).contains(&first) {
+        // A high half without a low one is no character. Test: `text_is_what_serde_json_reads`.
         let (second, after) = code_unit(rest.strip_prefix(b"\\u")?)?;
         code = 0x1_0000 + ((first - 0xd800) << 10) + second.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
         rest = after;
@@ -138,9 +139,11 @@ fn exact(raw: &[u8]) -> Option<u64> {
     let trailing_zeros = digits().rev().take_while(|digit| **digit == b'0').count();
     let significant = digits().count() - trailing_zeros;
     let mut value: u64 = 0;
+    // A sign is no digit, so that -0 is no count. Test: `a_count_is_read_in_every_spelling_of_its_number`.
     for digit in digits().take(significant) {
         value = append_digits(value, &[*digit])?;
     }
+    // The exponent of zero may be too large to be read.
     if value == 0 {
         return Some(0);
     }

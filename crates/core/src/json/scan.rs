@@ -113,6 +113,7 @@ pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans
 
 /// Scans a body by its outline, marked by `marker`. Returns `None` if the body has to be refused, for any reason.
 pub(super) fn outline_page(marker: WindowMarker, body: &[u8], shape: &Shape, limits: Limits) -> Option<PageSpans> {
+    // Parts that are passed over are UTF-8, too. Test: `all_of_a_body_is_utf8_whatever_of_it_is_looked_at`.
     if !marker.judges_utf8() && std::str::from_utf8(body).is_err() {
         return None;
     }
@@ -343,6 +344,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
 
     /// Reads the array of items.
     fn items(&mut self) -> Result<(), JsonError> {
+        // A later array of the same name replaces the earlier one. Test: `the_last_of_two_members_counts_everywhere`.
         let mut items = self.found.items.take().unwrap_or_default();
         items.clear();
         self.found.columns.clear();
@@ -369,6 +371,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
             self.row = self.found.columns.len();
             self.found.columns.resize(self.row + self.width, Span::ABSENT);
             self.value(ELEMENT)?;
+            // A fault of the rest of the body is reported first. Test: `invalid_json_is_reported_before_another_shape`.
             if self.item.is_absent() {
                 first_without_item = first_without_item.or(Some(items.len()));
             }

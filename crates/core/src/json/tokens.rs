@@ -104,6 +104,7 @@ impl<'a> TokenReader<'a> {
     fn short_number(&self) -> Option<usize> {
         let whole = self.at + usize::from(self.byte() == b'-');
         let (digits, mut next) = self.few_digits(whole)?;
+        // A leading zero is followed by no digit (RFC 8259, section 6). Test: `every_short_number`.
         if self.bytes[whole] == b'0' && digits > 1 {
             return None;
         }

@@ -19,6 +19,7 @@ pub fn push_text(out: &mut Vec<u8>, text: &str) {
         let (escape, length): (u16, usize) = match byte {
             0xe2 if bytes[at..].starts_with("\u{2028}".as_bytes()) => (0x2028, 3),
             0xe2 if bytes[at..].starts_with("\u{2029}".as_bytes()) => (0x2029, 3),
+            // Other characters begin with this byte, too. Test: `characters_that_must_be_escaped_are_escaped`.
             0xe2 => {
                 at += 1;
                 continue;

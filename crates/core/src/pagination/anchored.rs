@@ -356,6 +356,8 @@ impl MarkReader<'_> {
             Position::Start | Position::At(Offset(0)) => (Landmark::Start, 0),
             Position::AfterMarks(marks) | Position::BeforeMarks(marks) => {
                 let line = MarkLine::new(marks, way);
+                // An item that was served may stand ahead by now, and is not served again. Test:
+                // `a_straggler_is_counted_and_not_served_again`.
                 self.served = line.served().to_vec();
                 (Landmark::Marks(Sightings::new(line, way, hint, false)), hint)
             }
@@ -391,6 +393,8 @@ impl MarkReader<'_> {
                 }
                 let cut = view.place_at(*offset);
                 let passed = self.take(view, cut, Recognised::default());
+                // A page at an offset after the end has no next. Test:
+                // `an_offset_proves_nothing_and_leads_on_by_marks`.
                 if is_past {
                     self.page.end();
                 }

@@ -84,6 +84,7 @@ pub fn check(request: &PageRequest, exchanges: &[(Fetch, Answer)], page: &Page) 
     for (at, place) in page.items.iter().enumerate() {
         let item = item_of(&page.answers[place.answer as usize], order, place.item as usize);
         require(shown.contains(&item), || ClaimFault::Verbatim(format!("item {} is in none of the answers", at + 1)))?;
+        // Items without ids may look the same.
         let is_first = (item.1.is_none() && !proven) || ids.insert(item.1);
         require(is_first, || ClaimFault::Once(format!("the id of item {} stands twice on the page", at + 1)))?;
     }
@@ -263,6 +264,8 @@ impl PageChecker<'_> {
         let low = match (slice.rows.first(), seam.and_then(|seam| seam.rows.last())) {
             _ if begins && (from.keys.is_empty() || least < Level::Exact) => from.clone(),
             (first, _) if begins => Bound::new(&first?.keys[..from.keys.len()], true),
+            // An answer that shows the place itself needs no neighbour:
+            // `regressions/a-seam-before-an-opaque-anchor.txt`.
             (Some(first), _) if self.is_within(&edge(first, false), at) => edge(first, false),
             (_, last) => edge(last?, true),
         };

@@ -34,6 +34,7 @@ pub(super) fn plain_decimal(text: &[u8]) -> Option<Vec<u8>> {
     let decimal = Decimal::parse(text)?;
     let digits = String::from_utf8(decimal.whole.iter().chain(decimal.fraction).copied().collect()).ok()?;
     let sign = if decimal.sign() < 0 { "-" } else { "" };
+    // An exponent of a few bytes could ask for any number of zeros.
     let width = usize::try_from(decimal.exponent).ok().filter(|width| *width >= digits.len() && *width <= 64);
     let plain = match width {
         _ if digits.is_empty() => "0".to_owned(),
@@ -67,6 +68,8 @@ pub(super) fn moved_decimal(text: &[u8], place: u8, up: bool) -> Option<String> 
     let in_steps = digits.len() - (scale - usize::from(place));
     let (steps, rest) = digits.split_at_mut(in_steps);
     let towards_zero = negative == up;
+    // A step over zero changes the sign, and the fraction becomes its complement. Test:
+    // `a_decimal_moves_by_one_in_a_digit_and_keeps_those_that_it_had`.
     if towards_zero && steps.iter().all(|digit| *digit == 0) {
         if complement(rest) {
             count_up(steps);
@@ -191,6 +194,7 @@ impl<'a> Decimal<'a> {
 
     fn sign(&self) -> i8 {
         match (self.whole.is_empty() && self.fraction.is_empty(), self.negative) {
+            // -0 equals 0. Test: `numbers_compare_as_decimals_of_any_length`.
             (true, _) => 0,
             (false, true) => -1,
             (false, false) => 1,

@@ -20,6 +20,7 @@ fn canonical(keys: &[KeyValue]) -> Vec<u8> {
     let mut out = Vec::new();
     for key in keys {
         let plain;
+        // A number and a text of the same bytes are different keys. Test: `other_values_have_another_spelling`.
         let (letter, bytes): (u8, &[u8]) = match key {
             KeyValue::Null => (b'0', b""),
             KeyValue::Boolean(false) => (b'b', b"0"),
@@ -31,6 +32,7 @@ fn canonical(keys: &[KeyValue]) -> Vec<u8> {
             KeyValue::Text(text) => (b't', text),
         };
         out.push(letter);
+        // The length keeps a value apart from the next one. Test: `other_values_have_another_spelling`.
         out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
         out.extend_from_slice(bytes);
     }

@@ -52,6 +52,8 @@ pub(in crate::pagination) fn widened(key: &SortKey, value: &KeyValue) -> Option<
             let shown = unit_shown(text)?;
             let unit = match key.grain {
                 Some(Grain::Day) => TimeUnit::Day,
+                // The digits shown after the grain are zeros, whatever is stored. Test:
+                // `a_grain_that_is_coarser_than_the_digits_shown_is_what_a_filter_is_moved_by`.
                 Some(Grain::Digits(digits)) => shown.min(TimeUnit::Fraction(digits)),
                 None if shown == TimeUnit::Day => return Some(Widened::AsShown),
                 None => shown,
@@ -81,6 +83,8 @@ pub(in crate::pagination) fn just_before(key: &SortKey, value: &KeyValue) -> Opt
         (Nature::Datetime, KeyValue::Text(text)) => {
             Some(KeyValue::Text(moved_instant(text, unit_shown(text)?, up)?.into_bytes()))
         }
+        // A text without its last character comes before the text where texts ascend. Test:
+        // `exclusive_filters_are_moved_to_where_they_show_the_anchor`.
         (Nature::Text, KeyValue::Text(text)) if !up => {
             let shown = std::str::from_utf8(whole_characters(text)).ok()?;
             let last = shown.chars().next_back()?;

@@ -46,6 +46,7 @@ impl<'a> Instant<'a> {
             None => (&[][..], rest),
         };
         let offset = zone(rest)?;
+        // Fractions compare digit by digit, and .120 equals .12. Test: `fractions_of_any_length`.
         let trailing = fraction.iter().rev().take_while(|digit| **digit == b'0').count();
         Some(Self {
             seconds: days * 86_400 + hour * 3_600 + minute * 60 + second - offset,

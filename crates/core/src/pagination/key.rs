@@ -74,6 +74,8 @@ impl<'a> KeyRef<'a> {
     pub fn of_strong(kind: &Kind, raw: &'a [u8]) -> Option<Self> {
         match kind {
             Kind::Inferred | Kind::Text => Self::read(raw, TEXT_KEPT),
+            // The beginning of a number, a date-time or a rank is another value. Test:
+            // `only_text_is_cut_and_only_text_is_compared_cut`.
             _ => Self::read(raw, usize::MAX),
         }
         .filter(|value| value.len() <= SPELLING_KEPT)
@@ -82,6 +84,7 @@ impl<'a> KeyRef<'a> {
     /// Reads a value as [`KeyValue::of_id`] does.
     #[must_use]
     pub fn of_id(raw: &'a [u8]) -> Option<Self> {
+        // Ids that begin alike name different items. Test: `ids_are_kept_whole_and_are_never_null`.
         Self::read(raw, usize::MAX).filter(|value| *value != Self::Null)
     }
 
@@ -202,6 +205,7 @@ const MOST_COUNTED: usize = 19;
 /// without superfluous zeros. Borrowed if the upstream spells it so.
 #[must_use]
 pub(super) fn identity<'a>(key: &SortKey, raw: &'a [u8]) -> Cow<'a, [u8]> {
+    // An upstream may spell an id otherwise in its next answer. Test: `an_id_is_known_again_however_it_is_spelt`.
     match (&key.kind, Scalar::read(raw)) {
         (Kind::Uuid, Some(Scalar::Text(text))) if text.iter().any(u8::is_ascii_uppercase) => {
             Cow::Owned(text.to_ascii_lowercase())
@@ -242,7 +246,8 @@ pub(super) enum Extent {
 /// missing member, a null whose place is not declared, values of different types or not of the declared kind.
 #[must_use]
 pub(super) fn compare(key: &SortKey, extent: Extent, left: Operand<'_>, right: Operand<'_>) -> Option<Ordering> {
-    // Ties are nearly always spelt alike, and equal bytes need not be decoded.
+    // Ties are nearly always spelt alike, and equal bytes need not be decoded, except where they may be of another
+    // kind than the declared one. Test: `a_value_of_another_kind_is_not_even_equal_to_itself`.
     if let (Operand::Raw(left), Operand::Raw(right)) = (left, right)
         && left == right
         && matches!(
@@ -258,6 +263,7 @@ pub(super) fn compare(key: &SortKey, extent: Extent, left: Operand<'_>, right: O
     let (left, right) = (left.scalar()?, right.scalar()?);
     let ascending = match (&left, &right) {
         (Scalar::Null, Scalar::Null) => {
+            // Nulls without a declared place are no ties. Test: `nulls_stand_where_they_are_declared_to`.
             return (!matches!(key.nulls, Nulls::None | Nulls::Unsaid)).then_some(Ordering::Equal);
         }
         (Scalar::Null, _) => match key.nulls {
@@ -294,6 +300,7 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
         (Kind::Inferred | Kind::Number | Kind::NumberInString, Scalar::Number(left), Scalar::Number(right)) => {
             compare_decimals(left, right)
         }
+        // As texts, "10" comes before "9". Test: `numbers_in_strings_compare_as_numbers_only_where_that_is_declared`.
         (Kind::NumberInString, Scalar::Text(left), Scalar::Text(right)) => compare_decimals(left, right),
         (Kind::Inferred, Scalar::Text(left), Scalar::Text(right)) if extent == Extent::Kept => infer(left, right),
         (Kind::Inferred | Kind::Text, Scalar::Text(left), Scalar::Text(right)) => {
@@ -312,7 +319,7 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
             let rank = |value: &[u8]| ranks.iter().position(|rank| rank.as_bytes() == value);
             Some(rank(left)?.cmp(&rank(right)?))
         }
-        // Opaque values are equal, or their order is unknown.
+        // Opaque values are equal, or their order is unknown. Test: `opaque_values_are_equal_or_incomparable`.
         (Kind::Opaque, Scalar::Boolean(left), Scalar::Boolean(right)) => (left == right).then_some(Ordering::Equal),
         (Kind::Opaque, Scalar::Number(left), Scalar::Number(right)) => {
             compare_decimals(left, right).filter(|ordering| ordering.is_eq())

@@ -103,6 +103,8 @@ fn shortcut(request: &PageRequest) -> Option<Shortcut> {
                 return Some(Shortcut::FlippedParts(parts));
             }
         }
+        // The flipped list begins with the last page, so that no count is needed. Test:
+        // `the_last_page_is_the_first_of_the_flipped_list`.
         Position::End if request.abilities.flips => return Some(Shortcut::Flipped),
         _ => {}
     }
@@ -124,6 +126,7 @@ async fn read_at_once(
     up.noted = Some(Noted::new(Arc::clone(&request.order)));
     let mut careful = request.clone();
     // A page that the shortcut can't prove may be proven in the whole list: it is not flagged before that was tried.
+    // Test: `a_page_that_a_flipped_list_can_not_show_is_served_flagged_from_the_other_end`.
     careful.terms.unproven = WhenUnproven::Refuse;
     let first = match shortcut {
         Shortcut::Parts(parts) => reading::read(up, careful, parts).await,

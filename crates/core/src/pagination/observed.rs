@@ -54,6 +54,7 @@ pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) ->
     if order.declared {
         check_kinds(&answer, order)?;
     }
+    // A legacy client may ask for another order. Test: `an_order_that_was_not_requested_is_not_checked`.
     if order.places_items() && asked.in_order {
         let slice = Slice::Offset { from: asked.begins, size: asked.size.unwrap_or(PageSize(u32::MAX)) };
         let belief = Belief::default();
@@ -70,6 +71,8 @@ fn check_ids(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
         span.of(&answer.body)
     };
     let count = answer.items.len();
+    // Without an order, items without ids are known by their bytes. Test:
+    // `without_an_order_nothing_is_out_of_it_and_bytes_do_for_ids`.
     if !order.declared && (0..count).all(|item| matches!(id(item), b"" | b"null")) {
         return Ok(());
     }
@@ -111,6 +114,8 @@ fn check_kinds(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
             }
         }
     }
+    // An item alone has no neighbour to be compared with. Test:
+    // `an_item_alone_is_held_against_the_kind_that_is_declared`.
     if count == 1 {
         rows::check_alone(answer, order).map_err(|unsorted| AnswerFault::Kinds(unsorted.said))?;
     }
@@ -132,6 +137,8 @@ fn check_size(answer: &Answer, asked: AskedFor, paging: &Paging) -> Result<(), A
     }
     let reached = asked.begins.0.saturating_add(count);
     let counted = answer.total.is_some_and(|total| total.exact && total.value > reached);
+    // Counts of rows that no client is shown are common: a flag overrules them. Test:
+    // `a_size_that_is_ignored_or_capped_in_silence_is_seen`.
     let more = answer.more == Some(true) || (answer.more.is_none() && counted);
     if count < u64::from(size) && more && !paging.hidden {
         let help = "say size.default and size.max in the dialect as they are, or hidden where items are left out";

@@ -178,6 +178,7 @@ impl Order {
             key.nulls = match key.nulls {
                 Nulls::First => Nulls::Last,
                 Nulls::Last => Nulls::First,
+                // Nulls that count as the smallest or the largest values turn with the direction.
                 same => same,
             };
         }

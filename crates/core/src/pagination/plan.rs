@@ -51,7 +51,8 @@ pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, 
     if let Some(slice) = sizes.one(paging.family, window) {
         return vec![slice];
     }
-    // At an overlap of one item, a single deletion would break a seam.
+    // At an overlap of one item, a single deletion would break a seam. Test:
+    // `a_chain_overlaps_and_covers_its_window_in_both_directions`.
     let overlap = CHAIN_OVERLAP.min(u64::from(sizes.most) / 4).max(1);
     let mut chain: Vec<Slice> = Vec::new();
     let (mut from, mut to) = (window.from, window.to);
@@ -100,6 +101,8 @@ pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: 
     let Some((side, place)) = nearest else {
         return sizes.widest(paging.family, from + (to - from) / 2);
     };
+    // A page that begins or ends at the place would not tell the side. Test:
+    // `a_place_that_every_size_ends_at_is_found_by_the_page_before_it`.
     let (low, high) = (place.saturating_sub(1).max(from), (place + 1).min(to));
     let shown = Window { from: low, to: high, before: low - from, after: to - high };
     sizes.one(paging.family, shown).unwrap_or_else(|| match side {
@@ -156,6 +159,7 @@ pub(super) fn confirmation(
     last: u64,
 ) -> Option<Confirmation> {
     let sizes = Askable::new(paging, cap);
+    // Every upstream is expected to honour a size of two (`limits::HONOURED_UNSEEN`).
     let honoured = u64::from(honoured.max(2));
     let count = last + 1 - from.min(last);
     match paging.family {
@@ -173,6 +177,8 @@ pub(super) fn confirmation(
             Some(Confirmation { edge: slice(from), filled: Some(filled) })
         }
         Family::Page => {
+            // The page must have room for the place after the last item. Test:
+            // `a_confirmation_shows_the_last_item_and_the_place_after_it`.
             let holds = |size: &u32| {
                 let size = u64::from(*size);
                 last % size + 1 < size && from / size == last / size
@@ -198,12 +204,14 @@ pub(super) fn confirmation(
 #[must_use]
 pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, before: u64, after: u64) -> Option<(Slice, Slice)> {
     let sizes = Askable::new(paging, cap);
+    // A slice by offset can show both sides of any seam.
     if paging.family == Family::Offset {
         return None;
     }
     let seam = last + 1;
     debug_assert!(seam > 0, "a seam stands after an item");
     let of = |wanted: u64| {
+        // Pages begin at multiples of their size. Test: `a_seam_is_two_pages_with_nothing_between`.
         let aligned = |size: &u32| seam.is_multiple_of(u64::from(*size));
         let wanted = u32::try_from(wanted).unwrap_or(LARGEST_SIZE);
         let enough = sizes.between(wanted, LARGEST_SIZE).take(TRIED_SIZES).find(aligned);

@@ -49,6 +49,7 @@ pub(super) fn relate(answer: &Answer, order: &Order, item: usize, anchor: &Ancho
     }
     let mut coarse = false;
     for ((key, span), kept) in order.strong.iter().zip(row).zip(&anchor.keys) {
+        // After a key that is shown coarsely, opaque values decide nothing.
         if coarse && key.kind == Kind::Opaque {
             continue;
         }
@@ -194,6 +195,8 @@ pub(super) fn are_counted(answer: &Answer, order: &Order) -> bool {
     let mut ids = answer.keys.iter().map(|id| Operand::Raw(id.of(&answer.body)).counted());
     let Some(Some(mut before)) = ids.next() else { return false };
     ids.all(|id| {
+        // An id that comes twice is left to the full check, which refuses it. Test:
+        // `an_id_that_comes_twice_is_refused`.
         let follows = id.is_some_and(|id| key::directed(&order.id, before.cmp(&id)) == Ordering::Less);
         before = id.unwrap_or(before);
         follows

@@ -40,8 +40,8 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
         // `an_order_by_the_id_alone_needs_no_look_up`.
         return go_on(up, request, Anchor { keys: Vec::new(), id: pivot.id }).await;
     }
-    // Without a fingerprint the item's place is wanted as it is now, which no cache knows. Test:
-    // `an_id_alone_means_where_the_item_is_now`.
+    // Without a fingerprint the item's place is wanted as it is now, which no cache knows; with one, cached keys place
+    // an item that was deleted since. Test: `a_deleted_pivot_is_found_by_what_a_cache_remembers_alone`.
     if let Some(keys) = request.pivot.clone().filter(|_| pivot.fingerprint.is_some())
         && is_known_again(&request, &pivot, &keys)
     {
@@ -93,6 +93,8 @@ fn is_known_again(request: &PageRequest, pivot: &Pivot, keys: &[KeyValue]) -> bo
         return false;
     }
     match pivot.fingerprint {
+        // The keys of a cache or of a changed item may be those of another place. Test:
+        // `a_changed_pivot_is_refused_with_and_without_a_cache`.
         Some(served) if rules::holds(Rule::PivotsAreKnownAgain) => {
             fingerprint(request.marker_of_target(), keys) == served
         }
@@ -118,6 +120,8 @@ async fn gone(
     now: Option<Anchor>,
 ) -> Result<Box<Page>, Stop> {
     let nearest = request.nearest();
+    // An id that a client wrote comes from no page, so no hint tells its place. Test:
+    // `an_id_alone_means_where_the_item_is_now`.
     if pivot.fingerprint.is_none() || !request.flags() {
         return Err(Refusal::PivotGone { nearest }.into());
     }

@@ -170,6 +170,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
             Some(next) => next,
             None => match walk.lead()? {
                 None => break,
+                // A spent budget does not end the list. Test: `a_spent_budget_ends_no_list`.
                 Some(_) if walk.may_be_cut_off() => return Ok(Box::new(walk.page(true)?)),
                 Some(token) => walk.ask(Some(token), walk.way, 0).await?,
             },
@@ -216,6 +217,7 @@ impl Begin {
             Position::Before(anchor) => by_item(&anchor.id, Way::Backward, PlaceInPage::Keys(anchor.clone())),
             Position::AfterPivot(Pivot { id, .. }) => by_item(id, Way::Forward, PlaceInPage::Whole),
             Position::BeforePivot(Pivot { id, .. }) => by_item(id, Way::Backward, PlaceInPage::Whole),
+            // No token leads to these places. Test: `positions_that_tokens_cannot_express_are_unsupported`.
             Position::End | Position::AfterMarks(_) | Position::BeforeMarks(_) | Position::At(_) => None,
         }
     }
@@ -319,6 +321,7 @@ impl<'p> TokenPage<'p> {
         if std::mem::take(&mut self.by_id) && !upstream_page.is_continued_by_ids(&self.request.order) {
             return Err(Refusal::Unsupported.into());
         }
+        // An answer with an id twice is not of one state. Test: `an_id_that_comes_twice_in_an_answer_is_refused`.
         if self.seams.are_keyed()
             && let Err(unsorted) =
                 upstream_page.check(&self.request.order).and_then(|()| upstream_page.check_ids(&self.request.order))
@@ -356,6 +359,8 @@ impl<'p> TokenPage<'p> {
         if !self.may_flag() {
             return Err(Refusal::Unsorted(unsorted));
         }
+        // Keys that contradict their order give no place; marks still do. Test:
+        // `items_that_contradict_the_order_are_refused_or_served_by_their_marks`.
         self.seams.lose_keys();
         self.findings.flagged = Some(Unproven::Order);
         Ok(())

@@ -61,6 +61,7 @@ pub(super) async fn tell(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
         up.count().await;
     }
     let mut page = teller.told(page, up.counted);
+    // A count is a request, too. Test: `a_count_goes_beside_the_first_request_where_no_answer_will_tell`.
     page.notes.requests = up.requests.saturating_add(u32::from(up.counted.is_some()));
     Ok(page)
 }
@@ -74,8 +75,10 @@ impl Teller {
             Totals::Omit => None,
             Totals::Upstream => said,
             Totals::Count => known,
+            // A walk has one total, though the list changes. Test: `the_first_page_tells_for_the_whole_walk`.
             Totals::FirstPage => self.first.or(known),
         });
+        // A list that can be flipped can be empty, too. Test: `an_empty_list_has_no_last_page`.
         let is_empty = page.items.is_empty() && page.next.is_none() && page.previous.is_none();
         let exact = known.filter(|total| total.exact).map(|total| total.value);
         if self.has_last && page.last.is_none() && !is_empty && (self.flips || exact.is_some_and(|total| total > 0)) {
@@ -88,6 +91,8 @@ impl Teller {
         let first_total = if self.totals == Totals::FirstPage { page.total } else { None };
         let honoured = page.notes.honoured;
         for hint in page.hints() {
+            // The next page holds a short answer against the sizes that the walk has seen filled. Test:
+            // `a_client_that_deletes_the_items_it_reads_goes_on`.
             (hint.first_total, hint.honoured) = (first_total, honoured);
         }
         page

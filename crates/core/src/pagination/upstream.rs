@@ -223,7 +223,8 @@ impl UpstreamPort {
         let unasked = |answer: &&Answer| matches!(answer.standing, Standing::Unaskable | Standing::Known(_));
         let unasked = answers.iter().filter(unasked).count();
         debug_assert!(self.requests as usize >= unasked, "these requests were counted just now");
-        // A fetch that the shell answered itself was no request: it costs no budget.
+        // A fetch that the shell answered itself was no request: it costs no budget. Test:
+        // `a_filter_that_cannot_be_asked_for_leaves_the_rest_of_the_budget_to_the_whole_list`.
         self.requests -= u32::try_from(unasked).unwrap_or(0);
         if answers.iter().any(|answer| answer.standing == Standing::Unaskable) {
             return Err(Stop::Unaskable);
@@ -253,6 +254,7 @@ impl CountBeside {
     /// Returns whether the answer to one of these tells the length of the whole list.
     fn will_be_told(self, fetches: &[Fetch]) -> bool {
         let lists_all = |fetch: &Fetch| match fetch {
+            // A filtered answer counts only its own items. Test: `a_filtered_answer_tells_no_total_of_the_list`.
             Fetch::Slice(_, Listing { filter, .. }) => filter.is_none(),
             Fetch::Token(_) => true,
             Fetch::Item(_) => !self.filters,

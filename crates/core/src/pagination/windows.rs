@@ -129,7 +129,8 @@ impl slices::SliceReader for KeyReader<'_> {
     }
 
     fn count(&self) -> usize {
-        // While the end is looked for, the items read so far are not the last ones: none of them can be served.
+        // While the end is looked for, the items read so far are not the last ones: none of them can be served. Test:
+        // `a_short_page_is_never_served_as_the_last`.
         if self.draft.seeks_the_end() { 0 } else { self.draft.len() }
     }
 

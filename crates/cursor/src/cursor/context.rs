@@ -103,6 +103,8 @@ impl CursorContext {
                 ContextPart::Filters => bytes.extend_from_slice(parts.filters),
                 ContextPart::Order => write_order(&mut bytes, parts.order),
                 ContextPart::Headers => {
+                    // The lengths keep the end of a name apart from its value. Test:
+                    // `the_part_of_the_context_that_differs_is_named`.
                     for &(name, value) in parts.headers {
                         write_prefixed(&mut bytes, name.as_bytes());
                         write_prefixed(&mut bytes, value);
@@ -132,6 +134,8 @@ impl CursorContext {
     /// Returns the fingerprint under a key, computed at most once for the key that is used first.
     pub(super) fn fingerprint(&self, key: &RingKey) -> Fingerprint {
         let computed = self.remembered.get_or_init(|| self.compute(key));
+        // After a rotation, a context that was used with another key remembers nothing of it. Test:
+        // `keys_rotate_in_two_steps`.
         if computed.identity == key.identity { computed.fingerprint } else { self.compute(key).fingerprint }
     }
 
@@ -255,6 +259,7 @@ fn write_key(out: &mut Vec<u8>, key: &SortKey) {
         Kind::Rank(_) => 7,
         Kind::Opaque => 8,
     });
+    // A further rank can't be taken for the next key.
     write_length(out, ranks.len());
     for rank in ranks {
         write_prefixed(out, rank.as_bytes());

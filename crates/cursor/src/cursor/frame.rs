@@ -96,6 +96,7 @@ impl<'a> Mint<'a> {
         bytes.truncate(*head);
         write_payload(bytes);
         if cipher.is_some() {
+            // The padding hides the lengths of keys. Test: `the_length_of_a_sealed_cursor_reveals_little`.
             sealed::pad(bytes, *head);
         }
         // The length is known before the tag is computed, so that a cursor that is too long costs no cryptography.
@@ -122,6 +123,7 @@ impl<'a> Mint<'a> {
 /// Decodes the text of a cursor as strict base64url, so that one cursor has one text. Padding, blanks, characters of
 /// other alphabets and unused bits are refused.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+    // HTTP caches and logs rely on one spelling. Test: `a_cursor_has_one_spelling`.
     BASE64_URL_SAFE_NO_PAD.decode(text).ok()
 }
 
@@ -152,6 +154,8 @@ impl<'a> Frame<'a> {
         let (body, tag) = bytes.split_last_chunk()?;
         let mut rest = ByteReader(body);
         let form = CursorForm::of_version(rest.byte()?)?;
+        // A key id with another encoding would give one cursor a second text. Test:
+        // `only_known_versions_and_a_minimal_key_id_are_read`.
         let key = rest.number()?;
         let (fingerprint, payload) = rest.0.split_first_chunk()?;
         Some(Self { key, form, body, tag, fingerprint, payload })

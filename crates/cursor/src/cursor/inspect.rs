@@ -88,9 +88,11 @@ fn look(keys: Option<&KeyRing>, frame: &Frame<'_>) -> Finding {
     let Some(key) = keys.find(frame.key) else {
         return unverified(Unverified::UnknownKey);
     };
+    // A forged payload is not shown. Test: `the_content_of_an_unverified_cursor_is_not_shown`.
     let Some(verified) = frame.verify(key) else {
         return unverified(Unverified::BadTag);
     };
+    // A valid tag does not vouch for the payload. Test: `an_unreadable_payload_with_a_valid_tag_is_reported`.
     let Some(head) = PayloadHead::read(&verified.payload) else {
         return Finding::Unreadable { form, key: key.id };
     };

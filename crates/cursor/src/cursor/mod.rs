@@ -90,6 +90,7 @@ pub fn seal(
 ) -> Result<String, TooLong> {
     let key = keys.signing();
     let fingerprint = context.fingerprint(key);
+    // Not all lists change their cursors at once. Test: `buckets_of_different_lists_tick_at_different_times`.
     let bucket = expiry.map(|expiry| expiry.bucket(fingerprint.number()));
     let form = form(sealed || codec::is_secret(&target.position));
     frame::mint(key, form, &fingerprint, longest, |out| codec::write_page(out, target, bucket))
@@ -139,6 +140,7 @@ impl<'a> ItemMint<'a> {
         let start = out.len();
         let mut readable = false;
         let made = self.0.push(out, |payload| readable = codec::write_keyed(payload, count, values));
+        // The beginning of a payload that could not be read to its end was minted all the same.
         if !readable {
             out.truncate(start);
         }
@@ -189,6 +191,8 @@ pub fn open(
     if verified.fingerprint != here {
         return Err(CursorError::Mismatch { differs: verified.fingerprint.differs(&here) });
     }
+    // A valid tag does not vouch for the payload: the key may have leaked. Test:
+    // `hostile_payloads_with_a_good_tag_do_no_harm`.
     let head = PayloadHead::read(&verified.payload).ok_or(CursorError::Invalid)?;
     // An expired cursor of the other form is invalid, not expired. Test: `the_form_comes_before_the_age`.
     if frame.form != form(sealed || head.is_secret()) {

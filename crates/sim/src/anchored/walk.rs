@@ -111,6 +111,7 @@ impl<'a> Walker<'a> {
             }
             let Some(page) = self.page(&cursor, limit) else { return };
             let Some(next) = self.choose(&page, number, turn.click) else { return };
+            // A worker that deletes all that it has read leaves of the cursor's marks only those ahead of the place.
             if let Style::Worker(percent) = self.scenario.style
                 && number < self.scenario.turns.len()
             {
@@ -121,6 +122,7 @@ impl<'a> Walker<'a> {
                 self.upstream.tell(|| format!("deletes {done:?}"));
                 self.upstream.world.delete(&done);
             }
+            // The nearest mark alone would lead to the row's new place. Regression: `without-marks-are-chained`.
             if let Some(far) = turn.moves_anchor
                 && let Some(last) = promises::rows(&page, &self.upstream.shown).last()
             {

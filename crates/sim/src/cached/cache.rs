@@ -133,6 +133,7 @@ impl Settings {
     fn key(&self, request: &Request) -> String {
         let Request { process, view, limit, target } = request;
         let position = match self.fault {
+            // The direction stays: `DirectionLeftOut` is a fault of its own.
             Some(Fault::PlaceLeftOut) => format!("{}", target.position.is_backward()),
             Some(Fault::DirectionLeftOut) => format!("{:?}", target.position).replace("Before", "After"),
             _ => format!("{target:?}"),

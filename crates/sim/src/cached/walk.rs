@@ -218,6 +218,7 @@ impl<'a> Session<'a> {
     /// Lets a client ask for the page on the other side of its last one, and checks G3 mirror.
     fn turn(&mut self, client: usize) -> Result<(), Violation> {
         let Some(back) = self.clients[client].back.clone() else { return Ok(()) };
+        // Before `begin`, which forgets the pages of the walk so far.
         let (last, before) = (self.clients[client].last.take(), self.clients[client].before_last.take());
         self.begin(client, Some(back));
         self.onward(client)?;
@@ -240,6 +241,7 @@ impl<'a> Session<'a> {
         let before = world.beginnings.len();
         world.delete(std::iter::once(place));
         let after = world.beginnings.len();
+        // This write has its process already: `note_writes` draws none for it.
         self.looked[view] = after;
         if after > before {
             self.written[view][process as usize] = after - 1;
@@ -389,6 +391,7 @@ impl<'a> Session<'a> {
     /// Makes the page after one that was served, if none is kept.
     fn prefetch(&mut self, client: usize, served: &Served, request: &Request) -> Result<(), Stop> {
         let Some(aim) = served.next.clone().filter(|_| self.settings().prefetch) else { return Ok(()) };
+        // Under the cursor that the client will send: that of an item has no hint.
         let aim = if self.clients[client].plan.by_items { aim.without_hint() } else { aim };
         let walk = &self.views[request.view];
         let next = Request { target: walk.carried(&aim.target), ..request.clone() };

@@ -156,6 +156,7 @@ impl Tally {
         hold(needless <= most, said);
         let first_seeds = |seeds: &[u64]| {
             let mut seeds = seeds.to_vec();
+            // The threads of a run merge their seeds in any sequence.
             seeds.sort_unstable();
             seeds.truncate(6);
             seeds

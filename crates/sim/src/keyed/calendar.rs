@@ -13,6 +13,7 @@ pub(crate) fn civil(instant: i64, separator: char) -> String {
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // A year begins in March here, so that a leap day is its last day.
     let from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
@@ -43,6 +44,7 @@ pub(crate) fn nanoseconds(text: &str) -> Option<i128> {
         Some("" | "Z" | "z") | None => 0,
         Some(zone) => {
             let minutes = zone.get(1..3)?.parse::<i64>().ok()? * 60 + zone.get(4..6)?.parse::<i64>().ok()?;
+            // An offset is the local time minus UTC (RFC 3339 section 4.2), and is subtracted below.
             if zone.starts_with('-') { -minutes * 60 } else { minutes * 60 }
         }
     };

@@ -181,10 +181,12 @@ pub(crate) fn cover(traits: &Traits, shape: &Shape, limit: u32) -> u64 {
     let base = match (&traits.sizes, traits.family) {
         (Sizes::Fixed(_), _) => {
             let pages = need.div_ceil(cap) + 1;
+            // A seam of two pages of one size takes three requests (`fixed_pages`).
             if pages <= 2 { 3 } else { 3 * pages }
         }
         (_, Family::Offset) if need <= cap => 1,
         (_, Family::Offset) => {
+            // The overlap of `plan::plan`: at one item, a single deletion would break a seam.
             let step = cap - (cap / 4).clamp(1, 10).min(cap - 1);
             1 + (need - cap).div_ceil(step.max(1))
         }

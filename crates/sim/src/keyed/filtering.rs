@@ -93,6 +93,7 @@ impl Wanted {
         }
         let is_beyond = |place: Place| shown.is_none_or(|shown| if before { place < shown } else { place > shown });
         let mut all = !is_beyond(place) || self.passes(&farthest);
+        // Nulls may stand at the end of the list, and a range lets none of them through, as in SQL.
         for (index, column) in shape.strong.iter().enumerate().filter(|(_, column)| column.has_nulls()) {
             let (mut null, mut stands) = (farthest.clone(), place);
             null[index] = Stored::Null;

@@ -31,6 +31,7 @@ impl Learning {
     fn add(&mut self, view: usize, profile: UpstreamProfile) {
         match profile.cap {
             Some(cap) => self.caps.insert(view, cap),
+            // A page that finds no cap forgets the known one, which may have been misread.
             None => self.caps.remove(&view),
         };
         self.filters_in_vain = profile.filters_in_vain;

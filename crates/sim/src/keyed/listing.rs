@@ -75,6 +75,7 @@ impl Upstream<'_> {
         let turn = match shape.ties {
             _ if shape.strong.is_empty() => None,
             TieOrder::ById => None,
+            // Within ties, a flipped list need not be the mirror of the list.
             TieOrder::Fixed => Some(mix(self.traits.salt, u64::from(listing.flipped))),
             TieOrder::Shuffled => Some(mix(self.traits.salt, self.queries)),
         };

@@ -103,6 +103,7 @@ pub(crate) fn rows_of(page: &Page, registry: &[Rc<Row>]) -> Result<Vec<Rc<Row>>,
 impl Exchange<'_> {
     /// Checks the promises that hold for each page by itself. `Leg` holds those of a whole walk.
     pub(crate) fn keeps_promises(&self) -> Kept {
+        // These two hold for flagged pages too.
         self.counts()?;
         self.no_id_twice()?;
         if self.page.unproven.is_some() || self.page.level() == Level::Positional {
@@ -201,6 +202,7 @@ impl Exchange<'_> {
             Some(Unproven::Order) => self.is_contradicted() || (self.traits.lags() && differ(self.shown)),
             Some(Unproven::TieRun) => !self.shape.is_orderly(),
             Some(Unproven::Pivot) => client.seeks,
+            // With `when-cheap`, a short answer is taken for the end without a request that confirms it.
             Some(Unproven::Seam) => client.verify == Verify::WhenCheap,
         };
         require(honest, "G6 level", || format!("{:?}, where there is no cause", page.unproven))?;
@@ -315,6 +317,7 @@ impl Exchange<'_> {
         let reshuffled = self.traits.hidden > 0
             && !self.shape.is_orderly()
             && (self.traits.reorders || self.shape.ties == TieOrder::Shuffled);
+        // The comparison of rows is quadratic, so that the lengths are compared first.
         let one_change = self.passed.len() == 2
             && !self.traits.lags()
             && self.passed[0].raw().len().abs_diff(self.passed[1].raw().len()) == 1
@@ -383,6 +386,7 @@ impl Exchange<'_> {
             format!("none with total {:?}", page.total)
         })?;
         require(page.last.is_none() || self.passed.iter().any(some), "last", || "a last page of nothing".into())?;
+        // A filtered answer does not show where it stands in the whole list, and offsets count hidden rows too.
         let plain = self.shown.iter().all(|showing| showing.plain) && self.traits.hidden == 0;
         let counted = self.undisturbed && self.traits.family == Family::Offset && !self.traits.lags() && plain;
         // Where the last page comes again past the end, the offset at which an answer begins is unknown.

@@ -105,6 +105,7 @@ impl Shape {
 
     /// Returns whether the shown values decide the order of any two rows, so that no run has to be shown whole.
     pub(crate) fn is_orderly(&self) -> bool {
+        // Of a long text a key keeps a part, and a unit cuts a value: rows that look equal may be sorted apart.
         let cut = self.strong.iter().any(|column| column.look == Look::LongText || column.unit.is_some());
         self.strong.is_empty() || (self.declared == Ties::Ordered && !cut)
     }
@@ -146,6 +147,7 @@ impl Row {
                 place[2] = column.rank(ordinal);
             } else {
                 place[index] = column.rank(ordinal);
+                // The hidden part is sorted in the direction of its column. Nulls have none, so that they are ties.
                 let part_rank = if column.descending { column.grain - part } else { part };
                 fine[index] = (place[index], if ordinal.is_none() { 0 } else { part_rank });
             }

@@ -129,6 +129,7 @@ fn billionths(digits: &str) -> Option<i128> {
         Ok(shift) => all.checked_mul(10_i128.checked_pow(shift)?)?,
         Err(_) => {
             let divisor = 10_i128.checked_pow(shift.unsigned_abs())?;
+            // The sign is set below: to round a negative number down, its size is rounded up.
             if negative { all.div_euclid(divisor) + i128::from(all % divisor > 0) } else { all / divisor }
         }
     };

@@ -122,6 +122,7 @@ impl Walk<'_> {
                 6..=10 => previous.clone(),
                 11 | 12 => Some(seen[detail as usize % seen.len()].clone()),
                 13 => last.clone().or_else(|| Some(Aim::end())),
+                // Some of these offsets lie after the end of the list.
                 14 => Some(Aim::at(u64::from(detail) % (self.first_rows + 4))),
                 15 | 16 => self.beside_any(&items, detail),
                 17 => self.beside_counted_from_the_end(detail),

@@ -96,6 +96,7 @@ fn cases() -> Vec<(&'static str, Scenario, Bound)> {
     vec![
         ("offset, limit up to cap - 2", tied(1_003, 20, offset(100)), ONE),
         ("offset, a list of one short page", tied(15, 20, offset(100)), bound(2, 0.0, 0, 2)),
+        // The page with its neighbours is wider than an answer.
         ("offset, limit = cap", tied(1_003, 20, offset(20)), bound(2, 2.0, 2, 2)),
         ("offset, loose ties", scenario(1_003, 20, 5, offset(100)), bound(1, 1.05, 2, 2)),
         ("offset, loose ties, 40 to a key", scenario(4_003, 100, 40, offset(500)), bound(2, 1.05, 2, 2)),
@@ -132,6 +133,7 @@ fn cases() -> Vec<(&'static str, Scenario, Bound)> {
         ("keyset, alternatives", tied(1_003, 20, filtered(Family::Offset, 100, LEGS, true)), ONE),
         ("keyset, exclusive", tied(1_003, 20, filtered(Family::Offset, 100, LEGS, false)), bound(1, 2.0, 2, 2)),
         ("seek, remembered", seeking(tied(1_003, 20, offset(100)), 0), ONE),
+        // The item of the cursor is looked up before its page.
         ("seek, forgotten", seeking(tied(1_003, 20, offset(100)), 1), bound(1, 2.0, 2, 3)),
         ("total by a request of its own", counting(tied(1_003, 20, offset(100))), bound(2, 2.0, 2, 4)),
     ]

@@ -86,6 +86,7 @@ impl Tally {
             changing: outcome.mutations > 0,
             mode: scenario.mode(),
             runs: !scenario.shape.is_orderly(),
+            // No page of a fixed size shows both sides of a multiple of that size.
             tight: scenario.traits.least_cap() < most + 2 || matches!(scenario.traits.sizes, Sizes::Fixed(_)),
         };
         let counts = self.classes.entry(class).or_default();

@@ -334,6 +334,7 @@ impl Traits {
     /// (`Bounds::deceived`). An `exact` page must be right all the same, unless [`Self::answers_deceive`].
     pub(crate) fn deceives(&self) -> bool {
         let several = self.filtered_cap.is_some() || self.sticky != Sticky::Nothing || self.off != 0;
+        // Two readings of one replica agree, whatever the other replica shows.
         self.answers_deceive() || self.caps.len() > 1 || several || matches!(self.lag, Lag::Replica(_))
     }
 

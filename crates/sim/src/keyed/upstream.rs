@@ -89,6 +89,7 @@ pub(crate) struct Upstream<'a> {
 
 impl<'a> Upstream<'a> {
     pub(crate) fn new(traits: &'a Traits, shape: Rc<Shape>, world: World, plan: &'a [Vec<Mutation>]) -> Self {
+        // A replica lags from the first request on, so that it needs states from before the walk.
         let earlier = match traits.lag {
             Lag::Replica(states) => (0..states).rev().map(|newest| world.without_newest(newest + 1)).collect(),
             Lag::Never | Lag::AnyState => Vec::new(),
@@ -169,6 +170,7 @@ impl<'a> Upstream<'a> {
         let Counts::Cached(lasts) = self.traits.counts else { return now };
         match &self.cached {
             Some((since, counted, state)) if self.queries < since + u64::from(lasts) => {
+                // The count is that of an earlier state, which a page's total may then be true of (`Exchange::totals`).
                 if !self.passed.iter().any(|passed| Rc::ptr_eq(passed, state)) {
                     self.passed.push(State::clone(state));
                 }
@@ -198,6 +200,7 @@ impl<'a> Upstream<'a> {
             Counts::Together | Counts::After => self.slice(asked, listing, wanted.as_ref(), None, roll),
             Counts::Cached(_) => {
                 let counted = match wanted.as_ref() {
+                    // The cache has the count of the whole list alone.
                     Some(_) => self.count_of(wanted.as_ref(), None),
                     None => self.counted(),
                 };
@@ -236,9 +239,11 @@ impl<'a> Upstream<'a> {
         let (answer_begins, answer_ends) = (from == 0 && !status, reached >= length && !status);
         let hidden = if self.traits.lie == Some(Lie::HidesRows) { 5 } else { self.traits.hidden };
         let is_shown = |row: &&Rc<Row>| !is_hidden(row, hidden);
+        // Rows are hidden after the limit has been applied, so that an answer is short amid the list.
         let rows = range.clone().map(row).filter(is_shown);
         let pinned = if at_the_start && !status { self.pinned(&state) } else { Vec::new() };
         let mut answer = render(pinned.iter().chain(rows.clone()), range.len(), roll);
+        // Ties come in any order, so that the first and the last row need not be the least and the greatest.
         let places = rows.clone().map(|row| row.place).min().zip(rows.clone().map(|row| row.place).max());
         // All of its rows are hidden, and no total shows that there is more.
         let unseen = answer.items().is_empty() && !range.is_empty() && self.traits.total != Says::Exactly;
@@ -253,6 +258,7 @@ impl<'a> Upstream<'a> {
             places,
             from_start,
             to_end,
+            // A flipped answer begins with its greatest place. Regression: `a-whole-run-of-a-flipped-filtered-list`.
             whole_runs: if listing.flipped { (last_whole, first_whole) } else { (first_whole, last_whole) },
             plain: *listing == Listing::default(),
             hoax: (status && (out || too_deep)) || truncated || unseen,
@@ -364,6 +370,7 @@ impl<'a> Upstream<'a> {
                 Some(roll as usize / 4 % self.earlier.len()).filter(|_| roll % 4 == 1)
             }
             Lag::Replica(states) => {
+                // A replica is late by states and not by requests: a list at rest adds none.
                 if self.earlier.last().is_none_or(|last| !Rc::ptr_eq(last, &now)) {
                     self.earlier.push(State::clone(&now));
                 }

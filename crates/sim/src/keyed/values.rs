@@ -79,6 +79,7 @@ impl Column {
         let kind = match self.look {
             _ if self.inferred => Kind::Inferred,
             Look::Whole | Look::Decimal | Look::Huge | Look::Exponent => Kind::Number,
+            // JSON:API demands ids that are strings, and by its bytes "10" comes before "9".
             Look::WholeInString => Kind::NumberInString,
             Look::Text | Look::LongText => Kind::Text,
             Look::Datetime => Kind::Datetime,
@@ -195,6 +196,7 @@ impl Column {
             Look::Datetime => self.datetime(ordinal, spelling),
             Look::Uuid => {
                 let uuid = uuid(ordinal);
+                // UUIDs are case-insensitive on input (RFC 4122 section 3).
                 if spelling % 3 == 1 { uuid.to_uppercase() } else { uuid }
             }
             Look::Rank => RANKS[ordinal as usize].to_owned(),
@@ -278,6 +280,7 @@ fn quarters(count: i64, spelling: u64, out: &mut String) -> std::fmt::Result {
         (1, _) => write!(out, "{sign}{whole}.{rest:02}000"),
         (2, _) => write!(out, "{sign}{}e-2", whole * 100 + rest),
         (3, _) if whole < 100 => write!(out, "{sign}0.0{:04}E+3", whole * 100 + rest),
+        // Negative zero equals zero, though its text and its sign are others.
         (4, 0) if whole == 0 => write!(out, "-0.0"),
         (_, 0) => write!(out, "{sign}{whole}"),
         (_, 50) => write!(out, "{sign}{whole}.5"),

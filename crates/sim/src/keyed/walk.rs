@@ -149,6 +149,7 @@ type Resolved = (Page, u32, UpstreamProfile);
 pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
     let mut walk = Walk::new(scenario, telling);
     let stop = catch_unwind(AssertUnwindSafe(|| walk.go())).unwrap_or_else(|panic| {
+        // The message of a panic is a `String` if it was formatted, and else a `&str`.
         let what = panic.downcast_ref::<String>().cloned();
         let what = what.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
         Err(Stop::Violated(Violation { promise: "panic", what }))
@@ -354,6 +355,7 @@ impl<'a> Walk<'a> {
     /// Resolves one request to its page, or stops with its refusal.
     fn resolved(&mut self, aim: &Aim, limit: u32, unproven: WhenUnproven, number: u64) -> Result<Resolved, Stop> {
         let client = &self.scenario.client;
+        // Before the tick: `MoveAnchor` moves the row that this cursor names. Regression: `without-keys-decide`.
         self.upstream.world.anchor = aim.bound.place();
         self.upstream.tick();
         let target = self.carried(&aim.target);
@@ -361,6 +363,7 @@ impl<'a> Walk<'a> {
         let pivot = gateway.pivot(&target);
         let view = self.view();
         let profile = self.gateways.now().profile(view);
+        // After the tick: a change before the request is none of those during it.
         self.upstream.begin_record();
         self.upstream.tell(|| format!("  page {number}: {limit} of {target:?}, {profile:?}, pivot {pivot:?}"));
         let traits = &self.scenario.traits;
@@ -458,6 +461,7 @@ impl<'a> Walk<'a> {
         // all offsets are too large by that, so that the nearest place may lie after the end. A request there must
         // still serve a page that leads back, which is asserted below.
         let counted = !traits.caps_pages_in_silence() || traits.echoes == Echoes::Used || traits.total == Says::Exactly;
+        // At a place after the end, a client finds no item. Regression: `the-nearest-place-after-a-contradiction`.
         if nearest.0 > most && seen && counted {
             let what = format!("{refusal:?}, in a list of {most}");
             return Err(Violation { promise: "nearest", what }.into());

@@ -220,6 +220,7 @@ impl World {
             Mutation::Twin(choice, plan) => {
                 let rows = &self.state.rows;
                 if let Some(id) = (!rows.is_empty()).then(|| rows[choice as usize % rows.len()].plan.id) {
+                    // Not `created`, which would replace the taken id by a free one.
                     let row = self.version(RowPlan { id, ..plan });
                     // Two rows at one place would be one row to the promises.
                     if !self.state.holds(row.place) {
@@ -266,6 +267,7 @@ impl World {
     }
 
     fn flood(&mut self, like: RowPlan, count: u32, spread: bool) {
+        // Ranks and booleans have few ordinals: a greater one has no value.
         let most = self.shape.strong.first().map_or(0, |column| i64::from(Column::most(column.look)) - 1);
         let keys: Vec<[Option<i64>; 2]> = self.state.rows.iter().map(|row| row.plan.keys).collect();
         let mut fresh: Vec<Rc<Row>> = (0..count)

@@ -67,6 +67,7 @@ impl<'a> Upstream<'a> {
             let turn = self.queries as u64;
             rows.sort_by_key(|row| (row.class, mix(row.id, turn)));
         }
+        // Nulls are misplaced at its other end then. Regression: `nulls-on-the-other-side-of-a-flipped-list`.
         if listing.flipped {
             rows.reverse();
         }

@@ -130,6 +130,7 @@ impl<'a> Upstream<'a> {
         let size = self.size(fetch.size.0);
         let range = self.range(&rows, parsed.as_ref(), fetch.backward, size);
         (shown.at_start, shown.at_end) = (range.start == 0, range.end == rows.len());
+        // A page of hidden items alone is empty and has a token, as pages of Slack and DynamoDB may: that is no end.
         let visible: Vec<&Row> = rows[range.clone()].iter().filter(|row| !row.hidden).collect();
         shown.items = visible.iter().map(|row| row.seen).collect();
         let mut answer = self.write(&visible);
@@ -228,6 +229,7 @@ impl<'a> Upstream<'a> {
     fn mint(&mut self, offset: usize, rank: u64, snapshot: usize, now: u64) -> Token {
         self.minted += 1;
         let number = if self.traits.place == Place::Keys { rank } else { offset as u64 };
+        // Tokens that never come twice show a circle by their items alone.
         let nonce = if self.traits.fresh { self.minted } else { 0 };
         let when = if self.traits.lasts.is_some() { now } else { 0 };
         Token(Arc::from(format!("{number}:{snapshot}:{when}:{nonce}")))

@@ -14,6 +14,8 @@ impl Outline<'_, '_> {
         for _ in &direct.names {
             columns.push(Span::ABSENT);
         }
+        // A word has bits for 64 levels: the general way passes deeper elements. Test:
+        // `items_are_nested_as_deep_as_allowed_at_most`.
         let most = self.depth.saturating_sub(self.open.len()).min(64);
         // The open containers: a bit for each, set for braces, the lowest for the innermost.
         let (mut braces, mut depth) = (0_u64, 0);
@@ -72,7 +74,8 @@ impl Outline<'_, '_> {
         let mut value = None;
         for (name, column) in direct.names.iter().zip(row) {
             let start = end.checked_sub(name.len() + 1)?;
-            // A quote after a backslash is a part of a longer name: no backslash stands outside of strings.
+            // A quote after a backslash is a part of a longer name: no backslash stands outside of strings. Test:
+            // `names_are_found_wherever_they_are_in_a_window_and_however_they_are_spelled`.
             if self.text[start] == b'"' && &self.text[start + 1..end] == *name && self.text[start - 1] != b'\\' {
                 let span = match value {
                     Some(span) => span,
@@ -100,6 +103,7 @@ impl Outline<'_, '_> {
         tokens.scalar().ok()?;
         self.at = tokens.at;
         let span = self.span_from(start);
+        // A value that is asked for is followed by no further text. Test: `values_that_are_asked_for_are_read`.
         matches!(tokens.token(), b',' | b'}').then_some(span)
     }
 }

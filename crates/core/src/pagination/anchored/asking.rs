@@ -81,6 +81,7 @@ impl MarkReader<'_> {
         let way = self.page.way();
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
         if self.request.is_unverified() {
+            // Without a proof the word of the answer is taken. Test: `unverified_pages_take_one_request_each`.
             let said = view.answer.more.or_else(|| self.counts.total.map(|total| total.value > self.stand.offset));
             let more = said.unwrap_or(!view.short);
             if self.page.need() == 0 || !more || passed == 0 {

@@ -16,6 +16,7 @@ use crate::pagination::{
 impl MarkReader<'_> {
     /// Makes the page as it stands; `cut_off` by the budget it has a next page.
     pub(super) fn assemble(&mut self, cut_off: bool) -> Page {
+        // A spent budget does not end the list. Test: `a_page_that_the_budget_cuts_off_is_refused_or_short`.
         if cut_off {
             self.page.more = Some(true);
         }
@@ -43,6 +44,8 @@ impl MarkReader<'_> {
         let onward = (self.page.more == Some(true)).then(|| place((stands, end), !forward, self.stand.offset));
         let back = self.page.follows_something().then(|| match self.page.began() {
             Some(offset) => place((&read, first), forward, offset),
+            // An empty page after the end leads back to the last page. Test:
+            // `after_the_end_the_way_back_is_the_last_page`.
             None if forward => list_end,
             None => list_start,
         });
@@ -106,6 +109,8 @@ impl MarkReader<'_> {
 
     /// Returns the marks of the first items of a sequence.
     fn nearest<'a>(&self, spots: impl Iterator<Item = &'a Spot>, most: usize, other: &[Mark]) -> Vec<Mark> {
+        // A new cursor has marks by the key that signs it, whichever key made those of the old one. Test:
+        // `marks_are_read_with_the_key_that_made_them`.
         let (order, marker) = (&self.request.order, &self.request.marker);
         let mark = |spot: &'a Spot| {
             let view = &self.page.views[spot.view];

@@ -115,6 +115,8 @@ impl MarkLine {
             let sight = |rank| Some(Sight { rank, place: places(rank).next()? });
             return (0..self.marks.len()).filter_map(sight).collect();
         }
+        // Items that look the same are told apart by their places among the others. Test:
+        // `items_without_ids_are_known_by_their_bytes`.
         let Some(shift) = self.shift(view, boundary, way, marks) else {
             return Vec::new();
         };

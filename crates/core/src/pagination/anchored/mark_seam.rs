@@ -94,6 +94,8 @@ impl MarkReader<'_> {
         // An empty answer beyond is no end while a count tells of more. Test:
         // `an_empty_answer_ends_no_list_that_counts_more`.
         let more_is_said = found.is_none() && seam.toward == Way::Forward && total.is_some_and(|total| total > beyond);
+        // Where other items come the second time, one may have crossed the seam. Test:
+        // `an_answer_that_shows_other_items_the_second_time_makes_no_seam`.
         if view.marks(order, marker) == seam.marks && counts_agree && (!more_is_said || self.request.paging.hidden) {
             return self.sewn(&seam, found, Some(view)).await;
         }

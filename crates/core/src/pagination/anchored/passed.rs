@@ -141,6 +141,7 @@ impl PassedItems {
             _ if begins => 0,
             _ => (0..passed).find_map(joint).unwrap_or(self.end),
         };
+        // The items after the last item of an answer are not contradicted by it.
         let from = match passed {
             1.. if passed == count && !ends => (0..passed).rev().find_map(joint).map_or(self.end, |last| last + 1),
             _ => self.end,
@@ -156,6 +157,8 @@ impl PassedItems {
         let mut left_out = Vec::new();
         for (spot, taken) in self.spots.iter_mut().filter(|(_, taken)| *taken) {
             let mark = self.views[spot.view].mark(order, marker, spot.place);
+            // An item that moved beyond the place is read again there. Test:
+            // `the_marks_are_those_of_what_the_latest_answer_shows`.
             if beyond.contains(&mark) {
                 *taken = false;
                 left_out.push(mark);
@@ -184,6 +187,7 @@ impl PassedItems {
             if taken == self.limit {
                 break;
             }
+            // A join may show an item twice. Test: `an_id_is_known_in_any_spelling_and_served_once`.
             let wanted = !known(view, spot.place) && view.id(order, spot.place).is_none_or(|id| had.insert(id));
             spots.push((*spot, wanted));
             taken += usize::from(wanted);

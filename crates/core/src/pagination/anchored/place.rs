@@ -67,11 +67,13 @@ pub(super) fn decide(seen: &[Seen], passed: usize) -> Option<Place> {
         _ if unbroken && longest == seen.len() => place(chains.last()?.cut),
         Some((least, most)) if least <= most => {
             let cut = chains.iter().filter(|chain| chain.size == longest).map(|chain| chain.cut).min()?;
+            // The place harms no majority of the marks. Test: `the_page_begins_where_no_majority_is_harmed`.
             place(cut.clamp(least, most))
         }
         // No other item is between them: whichever mark has moved, only marked items could be skipped or repeated, and
         // those that were served are recognised.
         _ if unbroken => place(seen.iter().find(|seen| seen.rank >= passed).map_or(last + 1, |seen| seen.at)),
+        // Any place here could skip items that stood still. Test: `without_a_majority_nothing_is_decided`.
         _ => None,
     }
 }
@@ -103,6 +105,8 @@ pub(super) fn is_certain(seen: &[Seen], passed: usize, marks: usize, cut: i64, u
     };
     (0..1_u32 << seen.len()).all(|set| {
         let still: Vec<Seen> = members(&seen, set).collect();
+        // The caller knows that not all of the marks in view have moved. Test:
+        // `three_marks_in_their_order_are_certain_and_fewer_are_not`.
         if !unseen.alone && still.is_empty() {
             return true;
         }
@@ -110,6 +114,8 @@ pub(super) fn is_certain(seen: &[Seen], passed: usize, marks: usize, cut: i64, u
             let (before, after) = (ranks(way, 1), ranks(way, 2));
             let in_view = || still.iter().map(|seen| seen.rank);
             let line: Vec<usize> = before.iter().copied().chain(in_view()).chain(after.iter().copied()).collect();
+            // Marks that stood still decide only where they outnumber those that moved. Test:
+            // `a_decision_of_a_part_of_the_list_holds_wherever_the_other_marks_are`.
             let possible = (unseen.before || before.is_empty())
                 && (unseen.after || after.is_empty())
                 && line.is_sorted_by(|one, other| one < other)

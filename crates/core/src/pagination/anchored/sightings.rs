@@ -314,6 +314,7 @@ impl Sightings {
             return false;
         }
         let seen = self.seen_in(index);
+        // Two marks may have moved together to where they are seen.
         // Test: `two_marks_that_moved_together_do_not_decide_while_the_others_are_unseen`.
         let in_pair = |sight: &&Sight| {
             let at = self.along(sight.place as u64);

@@ -29,7 +29,8 @@ impl CostWalk<'_> {
             Family::Token => return Vec::new(),
             // A slice can begin at any offset.
             Family::Offset => vec![0],
-            // The offsets within an upstream page at which a page may begin, and those at which it may end.
+            // The offsets within an upstream page at which a page may begin, and those at which it may end. Test:
+            // `a_few_places_and_limits_stand_for_all_of_them`.
             Family::Page => {
                 let ends = [0, 1, 2].map(|past| limit.div_ceil(cap) * cap + cap + past - limit);
                 let mut steps: Vec<u64> =

@@ -146,13 +146,16 @@ pub(in crate::pagination) fn confirm(
         let is_again = (0..beyond.items.len()).any(|item| came_first(item) == Some(true));
         !beyond.items.is_empty() && !is_again && !holds_more(beyond, came.last.as_ref(), terms)
     };
-    // A request that begins within what was asked for sees no further than the edge.
+    // A request that begins within what was asked for sees no further than the edge. Test:
+    // `a_request_that_begins_within_what_was_asked_for_shows_nothing_beyond`.
     let is_beyond = beyond.is_some_and(|(slice, _)| slice.begins().0 >= came.asked_to);
     let beyond = beyond.map(|(_, answer)| answer);
     let is_elsewhere = is_before || beyond.is_some_and(is_beside);
     let witness = match compared_with(&edge, came, terms.order) {
+        // Pages from before their places show what came, and not the end: `regressions/edge-before-its-place.txt`.
         _ if is_elsewhere && !ledger.repeats() => Witness::None,
-        // The list goes on: a cap, or a limit of bytes or time, made the answer short.
+        // The list goes on: a cap, or a limit of bytes or time, made the answer short. Tests:
+        // `answers_that_are_cut_by_bytes_end_no_list`, `answers_that_are_cut_by_time_end_no_list`.
         Ordering::Greater => Witness::None,
         // An edge that begins before its place is one reading alone: among hidden rows it is no last page that comes
         // again.
@@ -163,6 +166,8 @@ pub(in crate::pagination) fn confirm(
     };
     let edge = Evidence::witnessed(slice, edge, terms, ledger, witness);
     match (&edge, beyond) {
+        // An item after all that was asked for denies an end that a total tells. Test:
+        // `a_page_of_another_place_is_not_the_end_that_a_total_tells`.
         (Ok(view), Some(beyond)) if view.end.ends && shows_more(view, beyond, terms) => {
             Confirmed::MoreBeyond(beyond.anchor(terms.order, 0))
         }
@@ -177,6 +182,7 @@ fn compared_with(edge: &Answer, came: &Came, order: &Order) -> Ordering {
         return if items.is_empty() { Ordering::Equal } else { Ordering::Greater };
     };
     let compared = |item| match rows::relate(edge, order, item, last) {
+        // An item that can't be compared may be one more.
         None => Ordering::Greater,
         // Ties come in any order, so another item of the last run may be one more, wherever it stands. Test:
         // `another_item_of_the_last_run_confirms_no_end`.

@@ -146,6 +146,7 @@ impl Draft {
         ground: Ground,
         unchecked: bool,
     ) -> Self {
+        // The offsets of a cursor or a client may be any number. Test: `hostile_places_neither_overflow_nor_loop`.
         let believed = |offset: u64| Offset(offset).believed().0;
         let hint =
             Hint { offset: target.hint.offset.believed(), total: target.hint.total.map(believed), ..target.hint };
@@ -155,6 +156,8 @@ impl Draft {
         };
         let (boundary, offset) = match &target.position {
             Position::Start => (Boundary::Start, 0),
+            // Without proofs a page stands at its offset, wherever its item has moved to. Test:
+            // `a_place_that_moved_is_searched_for_unless_pages_are_by_offset`.
             Position::After(_) if unchecked => by_offset(hint.offset.0),
             Position::Before(_) if unchecked => by_offset(hint.offset.0.saturating_sub(u64::from(limit))),
             Position::At(offset) => by_offset(offset.believed().0),

@@ -41,10 +41,14 @@ impl Honoured {
         let filled = count == answer.size.unwrap_or(asked).min(asked) || (paging.hidden && count <= asked);
         if filled {
             self.by_walk = self.by_walk.max(count);
+            // A first answer with more items than a cap lets through elsewhere fills a size that no other answer fills:
+            // `regressions/a-count-by-chance-after-a-larger-first-answer.txt`.
             if slice.begins().0 > 0 {
                 self.beyond_start = self.beyond_start.max(count);
             }
         }
+        // An answer with more items than were asked for shows no size. Test:
+        // `a_size_is_honoured_where_as_many_came_as_were_asked_for`.
         if count <= asked {
             self.by_page = self.by_page.max(count);
         }
@@ -54,6 +58,7 @@ impl Honoured {
     /// any more.
     pub(in crate::pagination) fn fell_to(&mut self, count: u32) {
         self.by_walk = self.by_walk.min(count);
+        // Test: `a_size_that_is_not_honoured_any_more_is_not_of_this_time_either`.
         self.by_page = self.by_page.min(count);
         self.beyond_start = self.beyond_start.min(count);
     }
@@ -175,6 +180,8 @@ impl End {
         if answer.standing == Standing::PastEnd {
             return if holds(Rule::StatusesOnlyAim) { Self::GOES_ON } else { Self::ENDS };
         }
+        // An empty answer elsewhere does not show where the list ends. Test:
+        // `statuses_empty_answers_and_hidden_items_end_nothing`.
         if count == 0 && !from_start {
             return Self::GOES_ON;
         }
@@ -184,7 +191,8 @@ impl End {
         let over_is_said =
             answer.more == Some(false) || answer.total.is_some_and(|total| total.exact && total.value == reached);
         // A count, or a flag that is computed from one, may be older than the slice:
-        // `regressions/without-counts-only-aim.txt`.
+        // `regressions/without-counts-only-aim.txt`. Test:
+        // `a_flag_ends_a_list_alone_only_where_it_comes_from_the_slice`.
         if (paging.end == EndEvidence::Flag && answer.more == Some(false))
             || (over_is_said && !holds(Rule::CountsOnlyAim))
         {
@@ -215,24 +223,34 @@ impl End {
         let is_placed = match belief.places {
             PlaceAgreement::Unseen => {
                 let by_number = matches!(slice, Slice::Page { number, .. } if number.0 > 0);
+                // The first page of the walk may be the only one that filled the size:
+                // `regressions/a-first-page-that-honours-a-size-alone.txt`.
                 !by_number || is_fixed || is_below(belief.honoured.size_now())
             }
             PlaceAgreement::Agree => true,
+            // A first page with more items than others moves the pages after it:
+            // `regressions/a-first-page-with-more-than-others.txt`.
             PlaceAgreement::Differ => false,
         };
         // A first answer may have more items than a cap lets through elsewhere. Test:
-        // `a_count_ends_no_list_by_a_size_that_the_first_answer_alone_filled`.
+        // `a_count_ends_no_list_by_a_size_that_the_first_answer_alone_filled`. See
+        // `regressions/an-edge-under-a-first-page-with-more.txt`.
         let is_size_sure = from_start || is_fixed || is_below(belief.honoured.size_beyond_start());
         match belief.witness {
+            // A claim that no item follows counts only below a size that the walk has seen filled: under a cap, a stale
+            // count makes it too. Test: `the_claim_of_an_answer_counts_against_a_size_that_the_walk_has_seen`.
             _ if over_is_said && !more_is_said && is_below(belief.honoured.size()) => {
                 Self::seen(!(is_placed && is_size_sure))
             }
             // Two readings that agree overrule a count of more. Test:
             // `an_end_that_two_answers_show_is_the_end_whatever_a_count_says`.
             Witness::SameAndNothingBeyond if !more_is_shown && is_below(belief.honoured.size_now()) => Self::seen(true),
-            // Caps change: the size must be one that this page has shown. Test:
+            // Caps change: the size must be one that this page has shown. Tests:
+            // `a_cap_that_falls_in_the_middle_of_a_walk_ends_no_list`,
             // `a_second_answer_confirms_an_end_only_below_a_size_that_this_page_has_shown`.
             Witness::Same if is_below(belief.honoured.size_now()) && !more_is_said => Self::seen(true),
+            // A cap of as many items and a stale count look alike. Test:
+            // `a_short_list_with_a_count_costs_one_request_and_is_checked`.
             _ if from_start && answer.total.is_some_and(|total| total.exact && total.value == count as u64) => {
                 Self::seen(true)
             }

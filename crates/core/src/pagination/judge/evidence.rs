@@ -192,6 +192,7 @@ impl Evidence {
             arranged: Arrangement::as_received(answer.items.len()),
             answer,
             offsets: CoveredOffsets { begins, asked_to: later.offsets.asked_to.max(asked_to), ..later.offsets },
+            // No single answer shows the end and the seam. Test: `joined_answers_prove_no_more_than_two_that_agree`.
             end: End { ends, short: later.end.short && !ends, capped: false, checked: true },
             checked: true,
             assumed: Assumed::default(),
@@ -210,7 +211,8 @@ impl Evidence {
         let from_start = slice.begins().0 == 0;
         let mut end = End::judge(&answer, slice, begins, from_start, paging, belief);
         // A count that places an answer implies by itself that no item follows, so it is no second witness. Test:
-        // `a_count_that_places_an_answer_is_no_second_evidence_of_its_end`.
+        // `a_count_that_places_an_answer_is_no_second_evidence_of_its_end`. See
+        // `regressions/last-page-again-and-cut.txt`.
         end.checked |= end.ends && counted;
         let used = answer.size.unwrap_or(u32::MAX).min(slice.size().0);
         let asked_to = begins.saturating_add(u64::from(if paging.hidden { used } else { slice.size().0 }));
@@ -239,6 +241,8 @@ impl Evidence {
 
     /// Assumes an edge of the answer to be at the boundary, without evidence.
     pub(in crate::pagination) fn assume_edge(&mut self, side: Side) {
+        // Both edges may be assumed: the places that were sure are those before the first of the two. Test:
+        // `a_short_page_after_a_seam_is_assumed_at_both_its_edges`.
         if !self.assumed.any() {
             self.arranged.sure = self.arranged.usable.clone();
         }
@@ -326,6 +330,7 @@ impl Evidence {
     /// Returns the expected offset right after its last item.
     #[must_use]
     pub(in crate::pagination) fn reaches(&self) -> u64 {
+        // Offsets count hidden items, so that an answer covers all that was asked for.
         if self.hides {
             self.offsets.asked_to.max(self.offsets.begins)
         } else {
@@ -476,6 +481,8 @@ pub(in crate::pagination) fn loose(order: &Order) -> bool {
 /// Returns whether ties with an anchor are used as whole runs: because those of all items are, or because its text may
 /// have been cut.
 pub(in crate::pagination) fn loose_at(order: &Order, anchor: &Anchor) -> bool {
+    // The upstream sorts by all of a text, and a cursor keeps its beginning. Test:
+    // `texts_that_are_cut_where_they_still_agree_are_used_as_whole_runs`.
     let cut = || order.strong.iter().zip(&anchor.keys).any(|(key, value)| value.is_cut(&key.kind));
     loose(order) || (holds(Rule::RunsAreClosed) && cut())
 }
@@ -507,7 +514,8 @@ pub(super) fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, bel
     };
     let count = answer.items.len() as u64;
     // The last page that comes again ends where the list does. So does a page that would reach beyond the total: it was
-    // cut short in silence, so that it is a page of a smaller size. Hidden items make pages short as well.
+    // cut short in silence, so that it is a page of a smaller size. Hidden items make pages short as well. Test:
+    // `a_count_of_another_time_moves_no_page_among_hidden_rows`.
     let is_cut = matches!(slice, Slice::Page { .. }) && !paging.hidden && (1..u64::from(asked)).contains(&count);
     let is_last =
         |total: u64| (paging.repeats_last_page && total <= begins) || (is_cut && total < begins.saturating_add(count));

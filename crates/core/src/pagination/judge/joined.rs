@@ -33,7 +33,8 @@ impl Evidence {
     ) -> Result<Self, Unjoined> {
         let mut parts = Vec::with_capacity(readings.len());
         for (first, again) in readings {
-            // Test: `a_page_that_is_the_same_at_its_two_ends_alone_is_another_one`.
+            // Tests: `items_that_move_across_a_seam_while_it_is_read_are_not_left_out`,
+            // `a_page_that_is_the_same_at_its_two_ends_alone_is_another_one`.
             if !first.same_items(&again) {
                 return Err(Unjoined::Changed(Box::new(again)));
             }

@@ -86,6 +86,8 @@ impl Ledger {
             honoured: Honoured::before(hint.honoured, beyond_start),
             // Places are compared by page alone.
             edges: match paging.family {
+                // Under a cap that fell since, the cursor's item stands at another offset by the same count:
+                // `regressions/a-count-under-a-cap-that-fell.txt`.
                 Family::Page => Edge::of_target(target).into_iter().collect(),
                 Family::Offset | Family::Token => Vec::new(),
             },

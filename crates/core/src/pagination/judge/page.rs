@@ -231,6 +231,7 @@ impl Page {
             facts.next.as_ref().is_none_or(|next| !next.position.is_backward()),
             "the next page of a turned page is read forward"
         );
+        // The last page of the flipped list is the first one of the list.
         facts.last = None;
         facts.offset = match &facts.previous {
             None => 0,

@@ -237,13 +237,19 @@ impl PartsPage {
             return None;
         }
         let Position::After(anchor) = asked.position else {
+            // An endpoint that ignores the filter shows items from before the page's last one. Test:
+            // `a_filter_for_nulls_that_shows_other_items_adds_none_of_them`.
             return self.is_past_the_last(part).then_some(Level::Checked);
         };
+        // An item that an equality lets through does not show how later values are compared. Test:
+        // `an_anchor_proves_a_filter_that_compares_and_no_other`.
         let holding = stretches.iter().find(|stretch| stretch.compares && stretch.holds(anchor, &self.order));
         let has_equals = holding.is_some() && !asked.by_id;
         if shows(part, &self.order, has_equals, anchor)? {
             let is_of = |stretch: &FilterStretch| last_of(part).is_some_and(|last| stretch.holds(last, &self.order));
             return Some(match (stretches, holding) {
+                // A single filter has no alternative that could lack items. Test:
+                // `a_run_that_alternatives_show_without_its_anchor_is_checked`.
                 ([_], _) if asked.by_id || holding.is_some() => Level::Exact,
                 // Of a run without its anchor, alternatives may show some items and not others:
                 // `regressions/a-run-without-its-anchor.txt`.
@@ -257,12 +263,14 @@ impl PartsPage {
                 _ => Level::Checked,
             });
         }
-        // Neither the anchor nor anything after it: the end of the list, or a filter that lets nothing through.
+        // Neither the anchor nor anything after it: the end of the list, or a filter that lets nothing through. Test:
+        // `an_empty_filtered_answer_is_no_end`.
         let shows_nothing = part.items.is_empty();
         // A filter that lets the anchor's own value through, and shows neither the anchor nor an item with that value,
         // may compare by the date alone, or in another time zone. Only the whole list tells that from an anchor that
         // was deleted (`a_filter_of_alternatives_that_shows_no_anchor_is_not_trusted`).
         let may_compare_otherwise = has_equals && rules::holds(Rule::FiltersAreProven);
+        // Without its anchor a filter is trusted. Test: `a_page_of_an_exclusive_filter_without_its_anchor_is_checked`.
         (!shows_nothing && !may_compare_otherwise).then_some(Level::Checked)
     }
 
@@ -282,6 +290,7 @@ fn shows(page: &Page, order: &Order, equals_too: bool, anchor: &Anchor) -> Optio
     for answer in page.answers.iter().filter(|answer| !answer.items.is_empty()) {
         for item in 0..answer.items.len() {
             let relation = rows::relate(answer, order, item, anchor)?;
+            // A deleted anchor leaves the rest of its run. Test: `deletes_between_pages_neither_skip_nor_repeat`.
             if relation.whole != Ordering::Greater || (equals_too && relation.strong == Ordering::Equal) {
                 return Some(true);
             }

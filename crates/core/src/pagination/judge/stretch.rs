@@ -125,6 +125,8 @@ impl FilterStretch {
                     value => (from, to) = (at(value, Side::Before), at(value, Side::After)),
                 },
                 _ if lets_later_through(*comparison, key) => {
+                    // An exclusive filter leaves its own value out. Test:
+                    // `an_exclusive_filter_that_shows_no_anchor_is_trusted_and_said_to_be`.
                     from = at(value, if is_exclusive { Side::After } else { Side::Before });
                 }
                 _ => to = at(value, if is_exclusive { Side::Before } else { Side::After }),
@@ -165,6 +167,8 @@ impl FilterStretch {
     pub(super) fn lead(stretches: &[Self], from: &PlaceByKeys, order: &Order) -> PlaceByKeys {
         let mut at = from.clone();
         for _ in stretches {
+            // A stretch that begins after the place leaves a gap. Test:
+            // `stretches_lead_on_from_a_place_within_them_alone`.
             let leads_on = |one: &&Self| one.from.is_within(&at, order) && !one.to.is_within(&at, order);
             let Some(next) = stretches.iter().find(leads_on) else { break };
             at = next.to.clone();

@@ -289,6 +289,7 @@ impl UpstreamPage {
         // before the anchor may be unserved. Test: `a_run_that_shows_more_than_was_served_leaves_its_seam_open`.
         let more_than_served = loose && through - before > run as usize;
         let known = |count, basis| Some(Passed { count, basis, amid_ties: count < through || more_than_served });
+        // A token may lead to items that were served already. Test: `served_items_that_come_again_are_passed_over`.
         if from == to || !loose {
             return known(through, Basis::Keys);
         }

@@ -161,8 +161,12 @@ impl Reading {
         let before_run = self.before_run.as_ref().map_or(u32::MAX, |(count, _)| *count);
         let limit = before_run.min(request.limit.saturating_sub(self.gathered.count()));
         let page = self.gathered.page.page();
+        // An upstream may cap the whole list lower than a filtered one. Test:
+        // `a_size_honoured_in_a_filtered_list_ends_no_whole_one`.
         let honoured = if is_whole { 0 } else { self.honoured };
         let by_id = self.part.run.is_some();
+        // Only a run that is read by itself is asked for sorted by the id. Test:
+        // `a_filter_for_nulls_that_is_ignored_adds_nothing`.
         let ties = if by_id { Ties::Ordered } else { request.order.ties };
         let order = if ties == request.order.ties {
             Arc::clone(&request.order)
@@ -285,6 +289,8 @@ impl Reading {
     }
 
     fn next_part(&mut self, up: &UpstreamPort) -> PartResult {
+        // The parts follow one another in the order of the list. Test:
+        // `long_runs_of_composite_orders_are_read_with_their_nulls`.
         let Some(next) = self.rest.pop_front() else { return self.finish(up) };
         self.part = next;
         Ok(None)
@@ -297,6 +303,8 @@ impl Reading {
             return self.lost(up);
         };
         let (boundary, count) = (self.gathered.boundary, page.items.len());
+        // The offsets of a filtered list are none of the whole list, which a later page may be read from. Test:
+        // `a_page_without_its_filter_is_aimed_at_by_its_hint`.
         let own = |(position, hint): (&Position, &mut Hint), boundary: Hint| {
             *hint = match position {
                 Position::After(_) | Position::Before(_) => {
@@ -351,6 +359,7 @@ impl Reading {
             // `a_run_that_a_filter_for_nulls_shows_again_is_no_more_to_come`.
             return if self.gathered.goes_on { self.finish(up) } else { self.lost(up) };
         }
+        // Sorted by the id, a run is read in several answers. Test: `runs_longer_than_an_answer_are_read_by_their_ids`.
         let Some(watch) = self.run_watch().filter(|_| self.can_give_runs()) else {
             return self.refused(up, refusal);
         };

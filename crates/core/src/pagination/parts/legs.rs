@@ -41,6 +41,8 @@ pub(in crate::pagination) fn parts_from_run(
         order.strong.iter().zip(keys).enumerate().map(|(column, (key, value))| equals(key, value, column, filters));
     let equal: Vec<Filter> = equal.collect::<Option<_>>()?;
     let mut parts = vec![run(order, filters, keys, id, seen, equal.clone())];
+    // Right after a run come the items that differ from it in the last key alone. Test:
+    // `long_runs_of_composite_orders_are_read_with_their_nulls`.
     for column in (0..keys.len()).rev() {
         let within = &equal[..column];
         for beyond in beyond(&order.strong[column], &keys[column], column, filters)? {
@@ -128,6 +130,8 @@ fn equals(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
             value: None,
         });
     }
+    // An equality leaves out values that are stored more finely than they are shown. Test:
+    // `a_long_run_is_refused_where_the_endpoint_can_not_give_it`.
     (filters.columns[column].equal && grain::is_stored_as_shown(key, value)).then(|| Filter::Compare {
         column,
         comparison: Comparison::Equal,

@@ -37,6 +37,7 @@ impl BoundaryLook {
         let from = before.saturating_sub(u64::from(run) + 2);
         let window = Window { from, to: before.saturating_add(2), before: 0, after: most };
         let slice = *plan::plan(paging, profile.cap, window, Way::Forward, 1).first()?;
+        // Test: `a_look_at_a_run_asks_no_deeper_than_is_answered`.
         plan::within(paging, slice).map(Self)
     }
 
@@ -65,6 +66,8 @@ impl BoundaryLook {
         }
         debug_assert!(run <= last, "a run begins within the answer");
         let keys = answer.anchor(order, run)?.keys;
+        // Items may come before an answer that names another place than the start. Test:
+        // `an_answer_that_names_another_place_does_not_begin_the_list`.
         let from_start = answer.begins_list(self.0);
         let Some(anchor) = anchor else {
             return from_start.then(|| FoundRun { keys, holds_anchor: false, before: before(answer, order, 0..run) });

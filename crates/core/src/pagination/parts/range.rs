@@ -62,6 +62,8 @@ pub(in crate::pagination) fn first_value(anchor: &Anchor) -> &KeyValue {
 pub(in crate::pagination) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
     let ascending = key.direction == Direction::Ascending;
     match key.nulls {
+        // Filters by values leave nulls out, wherever these stand. Test:
+        // `filters_that_can_not_be_right_are_not_asked_for`.
         Nulls::Unsaid => None,
         Nulls::None => Some(NullsStand::Nowhere),
         Nulls::First => Some(NullsStand::Before),
@@ -101,6 +103,7 @@ pub(in crate::pagination) fn parts_after(
             _ if !can.nulls => None,
             NullsStand::Nowhere => None,
             NullsStand::After => Some(vec![here]),
+            // The filter for nulls shows none of the values after them. Test: `nulls_are_read_wherever_they_stand`.
             NullsStand::Before => Some(vec![here, Part::from_its_start(null(Comparison::NotNull))]),
         };
     }
@@ -121,6 +124,8 @@ pub(in crate::pagination) fn parts_after(
             };
             Some(vec![after(Filter::Or(either), before)])
         }
+        // Filters by values leave nulls out, so these are a part of their own. Test:
+        // `a_filter_for_nulls_that_shows_the_list_again_promises_nothing`.
         NullsStand::After => Some(vec![after(from_here_on, before), Part::from_its_start(null(Comparison::Null))]),
     }
 }
@@ -143,13 +148,16 @@ pub(in crate::pagination) fn from_on(
     let is_cut = !is_id && value.is_cut(&key.kind);
     if is_cut && key.direction == Direction::Descending {
         // Descending, longer texts come before their common beginning: a filter from there on leaves the anchor out.
-        // Test: `long_texts_ascending_are_filtered_by_their_beginning`.
+        // Test: `a_filter_by_the_beginning_of_a_text_leaves_out_longer_ones_where_texts_descend`.
         return None;
     }
+    // Test: `long_texts_ascending_are_filtered_by_their_beginning`.
     let shown = match value {
         KeyValue::Text(text) if is_cut => KeyValue::Text(grain::whole_characters(text).to_vec()),
         _ => value.clone(),
     };
+    // A filter that compares more finely than values are shown leaves items out:
+    // `regressions/without-filters-are-proven.txt`.
     let widened =
         if is_id || !rules::holds(Rule::FiltersAreProven) { Widened::AsShown } else { grain::widened(key, value)? };
     match widened {
@@ -158,6 +166,8 @@ pub(in crate::pagination) fn from_on(
         Widened::To(moved) if can_exclusive => Some((compare(exclusive, moved), true)),
         Widened::AsShown if can_inclusive => Some((compare(inclusive, shown), true)),
         Widened::AsShown if can_exclusive => {
+            // An equality adds the anchor, which an exclusive filter leaves out. Test:
+            // `exclusive_or_equal_is_inclusive`.
             if either && can.equal && !is_cut {
                 let alternatives = vec![compare(exclusive, shown.clone()), compare(Comparison::Equal, shown)];
                 return Some((Filter::Or(alternatives), true));

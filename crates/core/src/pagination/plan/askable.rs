@@ -33,6 +33,7 @@ impl<'a> Askable<'a> {
         };
         let capped = cap.map_or(most, |cap| most.min(cap)).max(least).max(1);
         let most = match &paging.sizes {
+            // Test: `only_listed_sizes_are_asked_for`.
             Sizes::Listed(sizes) => sizes.iter().copied().filter(|size| *size <= capped).max().unwrap_or(least),
             Sizes::Free { .. } | Sizes::Fixed(_) => capped.min(LARGEST_SIZE),
         };
@@ -85,6 +86,7 @@ impl<'a> Askable<'a> {
             Family::Offset | Family::Token => {
                 let size = self.nearest(wished.end - wished.start);
                 let spare = u64::from(size) - window.len();
+                // Test: `a_slice_takes_what_is_left_of_the_cap_around_its_window`.
                 let before = (window.from - wished.start)
                     .min(spare - spare / 2)
                     .max(spare.saturating_sub(wished.end - window.to).min(window.from - wished.start));
@@ -100,6 +102,8 @@ impl<'a> Askable<'a> {
                         .then(|| ends.min(wished.end) - begins.max(wished.start))
                 };
                 let mut best: Option<(u64, u32)> = None;
+                // Pages are aligned, so that a window may be held by a wider page alone. Test:
+                // `a_page_holds_every_window_if_the_cap_is_two_and_a_half_times_the_limit`.
                 let stretched = (wished.end - wished.start).saturating_mul(STRETCH).max(100);
                 let largest = u32::try_from(stretched).unwrap_or(LARGEST_SIZE).max(self.least);
                 for size in self.between(u32::try_from(window.len()).unwrap_or(LARGEST_SIZE), largest) {

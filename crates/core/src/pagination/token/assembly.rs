@@ -105,6 +105,8 @@ impl TokenPage<'_> {
                 Lead::Broken => return Err(Refusal::Stuck),
             }
         } else {
+            // The next page reads this upstream page once more, which is no circle. Test:
+            // `pages_straddle_where_sizes_do_not_align`.
             (self.again(upstream_page, way, rest.start), self.circle.before)
         };
         let Some(PageEntry { token, token_way, depth, beyond }) = place else {
@@ -157,6 +159,7 @@ impl TokenPage<'_> {
         let before = upstream_page.len() - passed;
         if tokens.by_item {
             let at_the_start = upstream_page.asked.token.is_none() && before == 0;
+            // No item comes before the first page. Test: `items_continue_their_list`.
             if way.is_backward() && (at_the_start || !tokens.backward) {
                 return Ok(None);
             }
@@ -183,6 +186,8 @@ impl TokenPage<'_> {
     fn again<'a>(&self, upstream_page: &'a UpstreamPage, way: Way, passed: usize) -> Option<PageEntry<'a>> {
         let tokens = self.tokens();
         let alone = way.is_backward() && !tokens.backward;
+        // The token of the upstream page before is not known any more. Test:
+        // `without_tokens_that_lead_back_a_previous_page_is_part_of_one_upstream_page`.
         let enough = !alone || upstream_page.len() - passed >= self.limit() || upstream_page.asked.token.is_none();
         (enough && !tokens.single_use).then(|| PageEntry::amid(upstream_page, way, passed))
     }

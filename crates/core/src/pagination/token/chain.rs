@@ -42,6 +42,8 @@ impl Around {
         if best == 0 {
             return PlaceAmid::Nowhere;
         }
+        // As many marks may have moved as stood still: a place between them could skip items. Test:
+        // `the_longest_chain_decides`.
         if best * 2 <= seen {
             return PlaceAmid::Disagreed;
         }
@@ -64,6 +66,8 @@ impl Around {
         if let PlaceAmid::At { passed, stragglers } = self.find(items, 0) {
             let expected = self.passed.len().min(passed);
             let found = self.lengths_passed(&items[..passed]).last().copied().unwrap_or(0);
+            // A single moved item leads past items that were not served. Test:
+            // `a_page_that_begins_at_the_place_is_not_skipped_for_one_moved_item`.
             if found * 2 > expected {
                 return PlaceAmid::At { passed, stragglers };
             }
@@ -107,6 +111,7 @@ impl Around {
 
 /// Appends an item to the lengths: `lengths[n]` is that of the longest chain of the first `n` marks so far.
 fn extend<'a>(lengths: &mut [usize], marks: impl DoubleEndedIterator<Item = &'a Mark> + ExactSizeIterator, item: Mark) {
+    // The longest chain comes first, so that one item extends none twice.
     for (place, mark) in marks.enumerate().rev() {
         if *mark == item {
             lengths[place + 1] = lengths[place] + 1;

@@ -171,7 +171,7 @@ impl TokenPage<'_> {
         let shows_next = (guessed || passed.count == 0) && self.shows_next(seek, latest, within);
         if shows_next {
             // Read against its token, the upstream page may be the one before the anchor's: no answer showed the two
-            // together.
+            // together. Test: `a_place_before_the_next_item_of_another_page_leaves_its_seam_open`.
             let together = seek.window[latest].asked.way == self.way;
             self.seams.leave_open(passed.amid_ties || guessed || !together);
             return Ok(Looked::Found { upstream_page: latest, passed: 0 });
@@ -201,6 +201,8 @@ impl TokenPage<'_> {
                     seek.in_ties = true;
                     Ok(Looked::Ask(token, Side::After))
                 }
+                // Without the anchor, its ties do not show which of them were served. Test:
+                // `ties_that_are_not_ordered_keep_the_upstreams_sequence`.
                 None => self.lost(seek, Unproven::TieRun),
             },
             (_, lead) if passed.count > 0 || seek.aligned || lead == Lead::Edge => {
@@ -209,6 +211,8 @@ impl TokenPage<'_> {
             // The upstream page held the anchor, and no longer reaches back to it. Items between the two may have moved
             // to the page before. Test: `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
             (_, Lead::Token(token)) if may_ask => Ok(Looked::Ask(token, Side::Before)),
+            // An upstream page that begins after the place may have lost items before its first one. Test:
+            // `a_reader_that_deletes_what_it_read_goes_on`.
             _ => self.lost(seek, Unproven::Position),
         }
     }
@@ -231,6 +235,8 @@ impl TokenPage<'_> {
     /// the anchor since then stand before the place, and the anchor would be served once more after it.
     fn found_by_keys(&mut self, seek: &mut Seek, upstream_page: usize, passed: Passed) -> Looked {
         if passed.basis == Basis::Sight {
+            // A further item of the run may be new, or may have stood after the anchor. Test:
+            // `a_run_that_shows_more_than_was_served_leaves_its_seam_open`.
             self.seams.leave_open(passed.amid_ties || !self.shows_seam(&seek.window[upstream_page], passed.count));
             return Looked::Found { upstream_page, passed: passed.count };
         }

@@ -53,6 +53,8 @@ impl TokenPage<'_> {
                     self.begins_at(anchor),
                 ) {
                     Some(passed) => {
+                        // Of the run with which this upstream page begins, some items may have been served. Test:
+                        // `ties_that_a_later_page_begins_with_may_have_been_served`.
                         if matches!(passed.basis, Basis::Guess { .. }) {
                             self.cut_by_ties()?;
                         }
@@ -85,6 +87,8 @@ impl TokenPage<'_> {
     /// the list, or after an item that its token names in a list sorted by that.
     pub(super) fn shows_seam(&self, upstream_page: &UpstreamPage, gone_by: usize) -> bool {
         let (order, asked) = (&self.request.order, &upstream_page.asked);
+        // An id names a place only where ids are the whole order. Test:
+        // `an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order`.
         let by_id = || self.tokens().by_item && order.strong.is_empty() && upstream_page.is_continued_by_ids(order);
         // Read backward, the first upstream page ends at the seam. Test:
         // `a_page_back_from_the_first_upstream_page_leaves_its_seam_open`.
@@ -287,6 +291,8 @@ impl TokenPage<'_> {
             // A page that was read while the place was looked for can't be asked for again. Test:
             // `a_page_read_ahead_by_a_token_for_one_use_is_served`.
             _ if self.tokens().single_use && !self.pages.ahead.is_empty() => false,
+            // A further upstream page would exceed the limit, and none is left in part. Test:
+            // `a_token_for_one_use_is_sent_once`.
             Sizes::Fixed(size) if self.tokens().single_use && taken > 0 => taken + size as usize > limit,
             _ => taken >= limit,
         }

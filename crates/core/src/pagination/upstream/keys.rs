@@ -41,6 +41,8 @@ impl KeyWatch {
         if listing.by_id || !first.iter().zip(&order.strong).any(is_text) {
             return None;
         }
+        // By the order of the list, a sorted answer of the flipped list is disordered. Test:
+        // `filters_that_can_not_be_right_are_not_asked_for`.
         if listing.flipped {
             return rows::disordered_texts(answer, &order.flipped());
         }

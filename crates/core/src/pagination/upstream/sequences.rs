@@ -46,6 +46,7 @@ impl ShownSequences {
 
     pub(super) fn note(&mut self, fetch: &Fetch, answer: &Answer) {
         let Fetch::Slice(_, listing) = fetch else { return };
+        // A run that is asked for sorted by the id comes in another sequence than in the list.
         if listing.by_id {
             return;
         }

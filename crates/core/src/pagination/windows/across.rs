@@ -23,7 +23,8 @@ impl KeyReader<'_> {
     /// Asks for the offsets on both sides of the boundary, `seam`, which one answer must show and none of these slices
     /// holds.
     pub(super) fn across(&mut self, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> KeyNext {
-        // The offset only ever falls, so that the loop ends.
+        // The offset only ever falls, so that the loop ends. Test:
+        // `a_last_page_that_comes_again_unsaid_promises_nothing_before_it`.
         if let Some(offset) = self.offset_by_count() {
             self.draft.believe(offset);
             return Ok(KeyTurn::Window);
@@ -55,7 +56,8 @@ impl KeyReader<'_> {
         };
         let (wanted, other, side) =
             if forward { (later, earlier, Side::Before) } else { (earlier, later, Side::After) };
-        // An assumption that led to nothing, as where the last page comes again, is not made twice.
+        // An assumption that led to nothing, as where the last page comes again, is not made twice. Test:
+        // `the_end_after_a_full_page_is_assumed_if_proofs_must_cost_no_request`.
         if self.request.leaves_out_costly_proofs() && self.seams.assumed != Some(wanted) {
             self.seams.assumed = Some(wanted);
             return Ok(KeyTurn::Ask(vec![AskedSlice { assumed: Some(side), ..wanted.into() }]));

@@ -37,6 +37,7 @@ pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
     }
     if loose {
         // Runs seldom are twice as long as the longest that was seen; where none was, a hundred rows are asked for.
+        // Test: `runs_as_long_as_the_first_page_could_close_are_closed_later_too`.
         let least = match run {
             0 => LOOSE_RUN_LEAST.saturating_sub(to - from),
             run => run.saturating_mul(2).saturating_add(MARGIN).min(LOOSE_RUN_MOST),

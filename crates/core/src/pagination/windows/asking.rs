@@ -65,7 +65,7 @@ impl KeyReader<'_> {
             && let Some(total) = self.asker.ledger.total()
         {
             // If only small sizes were seen filled, a page takes many answers: those after the counted end are of no
-            // use.
+            // use. Test: `an_end_among_hidden_items_is_read_where_the_count_says_that_there_is_something`.
             let first = slices.first().copied();
             slices.retain(|slice| Some(*slice) == first || slice.begins().0 < total);
         }
@@ -95,6 +95,8 @@ impl KeyReader<'_> {
                 let is_end = matches!(self.draft.boundary(), Boundary::Tail);
                 let holding = Window { before: 0, after: 0, ..window };
                 let is_held = plan::holding(&self.request.paging, self.asker.sizes.assumed_cap, holding).is_some();
+                // The end may stand in the last of several answers that make the page. Test:
+                // `the_end_is_found_where_a_page_takes_several_answers`.
                 if is_end && !is_held { LookAt::End(offset) } else { LookAt::Around(window) }
             }
             Aim::Among { first, last, nearest } => {

@@ -125,6 +125,8 @@ impl Bracket {
             (Some(low), Some(high)) => (low, high),
         };
         let middle = low + (high - low) / 2;
+        // A boundary that moved a little is found by strides that double, in fewer requests than by halves of the whole
+        // list. Test: `a_boundary_is_found_within_the_bound_wherever_it_has_gone`.
         match self.side {
             Some(Side::After) if low.saturating_add(stride) < middle => {
                 let first = low + stride;

@@ -122,6 +122,8 @@ impl KeyReader<'_> {
     /// should be filled.
     async fn confirm(&mut self, confirmation: Confirmation, short: Slice, came: Came) -> KeyNext {
         // Beyond the depth that the upstream answers nothing can be asked for, nor read later: the edge alone decides.
+        // An answer from beyond sees past items that are hidden without a word. Test:
+        // `rows_that_are_hidden_without_a_word_end_no_list`.
         let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.asker.left() > 1);
         let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
         let fetches = fetches.into_iter().flatten().map(AskedSlice::from).collect();

@@ -175,7 +175,8 @@ impl KeyReader<'_> {
         let around = |from: u64| Window { from, to: from + 1, before: ORDER_SAMPLE_MARGIN, after: ORDER_SAMPLE_MARGIN };
         let mut slices: Vec<AskedSlice> = Vec::with_capacity(ORDER_SAMPLE_PLACES);
         for place in places {
-            // Of a short list one answer holds several of these places.
+            // Of a short list one answer holds several of these places. Test:
+            // `the_end_of_a_short_list_is_confirmed_by_one_answer`.
             let is_held = slices.iter().any(|held| plan::holds(held.slice, &(place..place + 1)));
             let slice =
                 plan::holding(&self.request.paging, self.asker.sizes.assumed_cap, around(place)).filter(|_| !is_held);

@@ -29,8 +29,8 @@ impl KeyReader<'_> {
         // Pages of one size are neighbours whatever the cap.
         let trusted = matches!(slice, Slice::Page { .. }) || slice.size() <= self.trusted_size();
         if self.draft.is_at_start() {
-            // No item shows the start yet. A list of which all is hidden is empty. Test:
-            // `a_list_of_which_all_is_hidden_is_empty`.
+            // No item shows the start yet. A list of which all is hidden is empty. Tests:
+            // `a_list_whose_first_rows_are_hidden_begins_after_them`, `a_list_of_which_all_is_hidden_is_empty`.
             return self.read_chain_farther(slice, 0);
         }
         let is_first = !self.search.bracket.has_begun();

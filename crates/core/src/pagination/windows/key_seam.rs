@@ -198,6 +198,8 @@ impl KeyReader<'_> {
             Ok(Progress::More) => {
                 self.progressed();
                 self.seams.taken_from = None;
+                // Read once more before its end is confirmed, the last page takes a sixth request:
+                // `regressions/seam-before-the-last-page.txt`.
                 self.go_on(Some(short.filter(|_| way == Way::Forward)), false).await
             }
             Ok(Progress::Cut(cut, _)) if self.request.paging.hidden => self.cut_among_hidden(&cut, edge, reached),
@@ -216,6 +218,8 @@ impl KeyReader<'_> {
             Ok(Progress::Missed(view, side)) if self.request.paging.hidden && self.draft.is_at_start() => {
                 self.missed_among_hidden(view, edge, side)
             }
+            // A cap makes both pages stand before the offset that was asked for. Test:
+            // `an_offset_that_two_pages_do_not_hold_is_not_the_end`.
             Ok(Progress::Missed(view, _)) if !self.draft.can_be_searched_for() => self.missed_by_offset(&view),
             Ok(Progress::Missed(view, side)) => {
                 self.asker.searching = true;

@@ -95,7 +95,7 @@ impl KeyReader<'_> {
         self.draft.believe(offset);
         let window = self.window(plan::most(&self.request.paging, self.asker.sizes.assumed_cap));
         // The total may have changed on both sides: of a wrong prediction one request is lost, not all that a page
-        // takes.
+        // takes. Test: `a_boundary_is_found_within_the_bound_where_a_page_takes_two_requests`.
         self.around(window, 1)
     }
 
@@ -105,6 +105,7 @@ impl KeyReader<'_> {
     /// `removals_before_a_place_are_found_by_the_difference_of_totals`.
     fn shift(&mut self) -> Option<u64> {
         let total = self.asker.ledger.total()?;
+        // Test: `the_end_is_found_with_and_without_a_total`.
         if self.draft.seeks_the_end() && self.draft.len() == 0 {
             return Some(total);
         }

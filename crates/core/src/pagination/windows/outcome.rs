@@ -76,6 +76,7 @@ impl KeyReader<'_> {
         if cut.right && self.request.paging.max_depth.is_some_and(|depth| cut.needed.end > depth) {
             return Err(Refusal::TooDeep.into());
         }
+        // Test: `a_run_longer_than_any_answer_is_said_to_be_one`.
         Err(self.run_too_long())
     }
 
@@ -97,6 +98,8 @@ impl KeyReader<'_> {
     /// Refuses a page that can't be proven, or begins it again by its offset and flagged, as the route says:
     /// `unchecked` where its keys are of no use, so that the items are taken as they come.
     fn refuse_or_flag(&mut self, reason: Unproven, unchecked: bool, refusal: Refusal) -> KeyHalt {
+        // Tests: `a_place_that_is_not_found_is_flagged_where_the_route_says_so`,
+        // `items_that_contradict_the_order_are_flagged_where_the_route_says_so`.
         if !self.request.flags() || self.draft.is_unchecked() {
             return refusal.into();
         }
@@ -119,6 +122,8 @@ impl KeyReader<'_> {
             (None, None) => None,
         };
         Offset(match end {
+            // The list has become shorter than the place. Test:
+            // `a_value_that_is_gone_is_refused_with_a_place_in_the_list`.
             Some(end) if end <= nearest => end.saturating_sub(u64::from(self.request.limit)),
             _ => nearest,
         })

@@ -187,6 +187,8 @@ impl KeyReader<'_> {
         {
             self.refute_cap();
             self.asker.sizes.assumed_cap = capped(short.count.max(self.asker.ledger.honoured().by_page() as usize));
+            // The short answer was followed by more, so larger sizes are not honoured any more. Test:
+            // `a_walk_forgets_sizes_that_are_honoured_no_more`.
             self.asker.ledger.fell_to(u32::try_from(short.count).unwrap_or(u32::MAX));
         }
     }

@@ -71,6 +71,7 @@ enum Integer {
 impl Integer {
     fn from_spelling(spelling: &str) -> Option<Self> {
         let digits = spelling.strip_prefix('-').unwrap_or(spelling);
+        // Numbers that are spelt otherwise keep their spelling. Test: `spellings_of_numbers_are_kept`.
         let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
         let magnitude: u64 = if plain { digits.parse().ok()? } else { return None };
         if digits.len() == spelling.len() {

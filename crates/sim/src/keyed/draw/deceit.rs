@@ -45,8 +45,10 @@ fn tell(lie: Lie, traits: &mut Traits, any: Sizes, limit: u32) {
         Lie::CapShrinks => {
             traits.caps = vec![limit + 4];
             traits.sizes = Sizes::Free { least: 1, most: None };
+            // Else a field of an answer would show the smaller cap to the core.
             (traits.end, traits.more, traits.echoes) = (EndEvidence::Unvouched, More::Nothing, Echoes::Nothing);
         }
+        // A silent cap would be another lie (`ShortIsEnd`).
         Lie::HidesRows => {
             traits.sizes = any;
             traits.caps = vec![traits.declared_cap().unwrap_or(limit + 12)];
@@ -57,6 +59,7 @@ fn tell(lie: Lie, traits: &mut Traits, any: Sizes, limit: u32) {
             traits.sizes = any;
             traits.caps = vec![traits.declared_cap().unwrap_or(limit + 12)];
         }
+        // This lie is of the declared order (`shape::draw`), not of the upstream.
         Lie::TiesAreOrdered => {}
     }
 }
@@ -66,6 +69,7 @@ fn need(rule: Rule, dice: &mut Dice, traits: &mut Traits, any: Sizes, limit: u32
     let roomy = traits.caps[0].max(limit + 12);
     match rule {
         Rule::CountsOnlyAim => {
+            // A count of the slice's own moment is true of it: a core that believes it breaks no promise.
             traits.counts = dice.pick(&[Counts::Before, Counts::After]);
             traits.total = Says::Exactly;
             traits.end = EndEvidence::Unvouched;
@@ -83,6 +87,7 @@ fn need(rule: Rule, dice: &mut Dice, traits: &mut Traits, any: Sizes, limit: u32
         }
         Rule::SeamsAreProven => {
             traits.family = dice.pick(&[Family::Offset, Family::Offset, Family::Page]);
+            // An answer that holds a page with its neighbours leaves no seam.
             traits.caps = vec![dice.pick(&[limit.max(2), (limit / 2).max(3)])];
             traits.sizes = Sizes::Free { least: 1, most: Some(traits.caps[0]) };
         }
@@ -90,6 +95,7 @@ fn need(rule: Rule, dice: &mut Dice, traits: &mut Traits, any: Sizes, limit: u32
             traits.sizes = any;
             traits.caps = vec![traits.declared_cap().unwrap_or(roomy)];
         }
+        // Other families show these rules (`Case::with_rule`).
         Rule::MarksAreChained | Rule::LoopsBeginAnew => {}
     }
     if rule == Rule::PivotsAreKnownAgain {

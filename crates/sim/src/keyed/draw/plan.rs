@@ -26,16 +26,21 @@ enum Habit {
 }
 
 pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape, count: u32, roomy: bool) -> Vec<Vec<Mutation>> {
+    // A page of one answer has up to three ticks (`Scenario::plan`).
     let ticks = 3 * (count / draft.limit + 4).min(60);
     let eager = draft.wild || !draft.is_free();
     let percent = if eager { dice.pick(&[10, 40, 80]) } else { dice.pick(&[5, 15, 30]) };
+    // In reach, no more changes at once than an answer has to spare: else the refusal has a need (`Need::Speed`).
     let burst = match (eager, roomy) {
         (true, _) => dice.pick(&[1, 3, 20]),
         (false, true) => dice.pick(&[1, 1, 2, 5]),
         (false, false) => 1,
     };
     let habit = match draft.rule() {
+        // Only a row that has moved stands elsewhere than the cursor that names it. Regression: `without-keys-decide`.
         Some(Rule::KeysDecide | Rule::PivotsAreKnownAgain) => Habit::AtTheAnchor,
+        // A row at the head, between count and slice, pushes the last row beyond the count.
+        // Regression: `without-counts-only-aim`.
         Some(rule) if is_about_ends(rule) => Habit::AtTheHead,
         _ => dice.pick(&[
             Habit::Anywhere,

@@ -37,6 +37,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
     let ties = match draft.is_free() {
         _ if shuffled => TieOrder::Shuffled,
         false => TieOrder::ById,
+        // PostgreSQL owes ties no order: queries that differ in their limits alone may give other rows of a run.
         true => dice.pick(&[TieOrder::ById, TieOrder::ById, TieOrder::ById, TieOrder::Fixed, TieOrder::Shuffled]),
     };
     let coarse = rule == Some(Rule::FiltersAreProven) || (draft.is_free() && dice.chance(20));
@@ -119,6 +120,7 @@ fn column(dice: &mut Dice, draft: &Draft, long_runs: bool, (index, last): (u32, 
 fn coarsen(dice: &mut Dice, strong: &mut [Column], which: usize, draft: &Draft) {
     let last = which + 1 == strong.len();
     let column = &mut strong[which];
+    // Rails shows milliseconds where PostgreSQL sorts by microseconds: a filter by the shown value loses rows.
     column.grain = dice.pick(&[2, 10, 1000]);
     let must_be_said = !last || draft.keyed;
     if must_be_said && !matches!(column.look, Look::Datetime | Look::Decimal | Look::Whole | Look::LongText) {

@@ -101,9 +101,14 @@ impl Unsaid {
                 if dice.chance(70) {
                     free(traits, dice, cap);
                 }
+                // An edge among hidden rows looks like a last page that comes again.
+                // Regression: `an-edge-among-hidden-rows`.
                 (traits.hidden, traits.hidden_unsaid) = (dice.pick(&[2, 3, 5, 10]), true);
             }
+            // A larger first page moves later pages by number, and makes counts agree by chance.
+            // Regression: `a-first-page-with-more-than-others`.
             Self::MoreAtFirst => traits.sticky = Sticky::More(1 + dice.below(5)),
+            // Two answers then show the same rows in two sequences. Regression: `two-sequences-of-an-opaque-order`.
             Self::PinnedAtFirst => traits.sticky = Sticky::Pinned(1 + dice.below(3)),
             Self::OtherItem => traits.mistakes_items = true,
         }

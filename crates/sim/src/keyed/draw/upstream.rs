@@ -32,9 +32,11 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Traits {
             least: dice.pick(&[1, 1, 1, 1, 2, 5]).min(cap),
             most: if silent { dice.pick(&[None, Some(cap + 1), Some(cap * 2), Some(cap + 50)]) } else { Some(cap) },
         },
+        // Django REST framework counts before its slice, Spring Data after it: a change may lie between the two.
         counts: dice.pick(&[Counts::Before, Counts::Together, Counts::After]),
         total: dice.pick(&[Says::Nothing, Says::Exactly, Says::Exactly, Says::Exactly, Says::AtLeast]),
         more: dice.pick(&[More::Nothing, More::Nothing, More::Slice, More::Count]),
+        // json-server 1 gives its last page again.
         past: dice.pick(&[Past::Empty, Past::Empty, Past::Status, Past::Repeat]),
         echoes: dice.pick(&[Echoes::Nothing, Echoes::Nothing, Echoes::Used, Echoes::Asked]),
         reorders: dice.chance(50),
@@ -126,12 +128,14 @@ fn change_caps(dice: &mut Dice, traits: &mut Traits) {
 /// Adds behaviour of the regime `Wild`: lags, false statuses, ceilings, nonsense and stale counts.
 fn run_wild(dice: &mut Dice, traits: &mut Traits) {
     traits.lag = if dice.chance(20) { Lag::AnyState } else { Lag::Never };
+    // An API that is being deployed answers 404 for a while: a core that takes that for the end loses the rest.
     traits.outage = match dice.below(20) {
         0..=2 => Outage::Often(5 + dice.below(20)),
         3 => Outage::While(u64::from(dice.below(20)), 1 + u64::from(dice.below(8))),
         _ => Outage::Never,
     };
     if dice.chance(15) {
+        // Zendesk answers 400 beyond 10,000 rows, GitHub's search 422 beyond 1,000: neither is the end of a list.
         let at = u64::from(dice.below(80)) + 5;
         let truncates = traits.total == Says::Exactly && dice.chance(40);
         let beyond = if truncates { Beyond::Truncates } else { Beyond::Status };

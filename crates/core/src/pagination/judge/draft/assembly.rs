@@ -31,12 +31,16 @@ impl Draft {
     ///
     /// [`Unsorted`] where the keys of its first or last item can't be kept.
     pub(in crate::pagination) fn finish(&mut self, verdict: Verdict) -> Result<Page, Unsorted> {
+        // A page that the budget cut off ends no list. Test:
+        // `a_page_that_is_not_full_when_its_budget_ends_is_served_where_the_route_says_so`.
         if verdict.cut_off {
             match self.way() {
                 Way::Forward => self.more.after = Some(true),
                 Way::Backward => self.more.before = Some(true),
             }
         }
+        // A list that was seen to be empty ends at its start, whatever a count says. Test:
+        // `a_list_that_is_seen_to_be_empty_has_no_last_page_whatever_it_counts`.
         let ended_at = self.ended_at.or_else(|| self.is_nothing().then_some(0));
         let total = self
             .total
@@ -49,7 +53,8 @@ impl Draft {
         let start = Target { position: Position::Start, hint: self.carried() };
         let back = || match self.wanted.unchecked && self.next.offset > 0 {
             // If offsets alone count, the end may be expected after the page, and a walk back would begin there again.
-            // Test: `a_way_back_by_offset_alone_never_leads_to_the_end`.
+            // Test: `a_way_back_by_offset_alone_never_leads_to_the_end`. See
+            // `regressions/a-way-back-by-offset-alone.txt`.
             true => self.ending_at(self.next.offset.min(counted.unwrap_or(u64::MAX)), counted),
             false => end.clone(),
         };

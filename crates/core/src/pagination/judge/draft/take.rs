@@ -86,6 +86,7 @@ impl Draft {
         let count = view.len();
         let nothing_follows = count == 0 && view.end.ends && !holds(Rule::StatusesOnlyAim);
         // The rule: the answer begins at or before the anchor (or the run around it), and reaches beyond.
+        // The end of the list is beyond every anchor. Test: `a_place_at_the_end_is_found_after_all_before_it_is_gone`.
         let (mut begins, mut reaches) =
             (at.low > 0 || view.from_start || nothing_follows, at.high < count || view.end.ends);
         let mut assumed = false;
@@ -195,8 +196,12 @@ impl Draft {
         let believed = self.next.offset.saturating_sub(u64::from(forward));
         match (left, right) {
             (true, false) => Some(Side::Before),
+            // The anchor's run goes on beyond the only open edge. Test:
+            // `a_row_of_a_run_whose_ids_do_not_compare_is_looked_for_along_the_run`.
             (false, true) => Some(Side::After),
             (true, true) if believed < view.offsets.begins => Some(Side::Before),
+            // A silent cap may keep the anchor out of the answer. Test:
+            // `a_value_that_a_silent_cap_kept_out_of_an_answer_is_looked_for_where_it_was`.
             (true, true) if believed >= view.reaches() => Some(Side::After),
             _ => None,
         }
@@ -229,6 +234,8 @@ impl Draft {
         }
         let counted_out = view.answer.total.is_some_and(|total| total.exact && offset >= total.value);
         let is_past = offset >= view.reaches();
+        // A page of a smaller size than was asked for stands before the offset, and says nothing about it. Test:
+        // `a_page_of_a_smaller_size_is_not_the_place_that_was_asked_for`.
         let elsewhere = offset < view.offsets.asked_to || view.falls_short;
         let may_hold = view.end.short || (!view.is_empty() && !view.end.ends && elsewhere);
         if is_past && may_hold && !counted_out {
@@ -256,6 +263,7 @@ impl Draft {
 
     /// Takes all items up to the end, if the answer ends the list or comes close to that.
     fn take_tail(&mut self, view: Evidence) -> Result<Progress, Unsorted> {
+        // An empty answer may end the list, and shows none of its last items.
         if (view.end.ends && (!view.is_empty() || view.from_start)) || self.is_near_the_end(&view) {
             return self.take_forward(view, 0);
         }
@@ -450,6 +458,8 @@ impl Draft {
             }
             looked_at = Some(place);
             let id = view.id(&self.wanted.order, place);
+            // Items without ids can't be told apart, and each is taken. Test:
+            // `an_item_without_an_id_loses_no_other_of_a_flagged_walk`.
             let had_before = id.as_ref().is_some_and(|id| had.contains(id));
             let twice_here = id.is_some_and(|id| !here.insert(id));
             // An answer with an id twice is not of one state. Test: `an_id_that_comes_twice_in_an_answer_is_refused`.

@@ -60,6 +60,7 @@ impl Evidence {
         let mut runs = Vec::new();
         let mut run = group.start..group.start;
         for place in group {
+            // Test: `a_value_that_comes_again_ends_the_run_of_all_between`.
             run.end = run.end.max(last[&value(place)] + 1);
             if place + 1 == run.end {
                 runs.push(run.clone());
@@ -106,6 +107,8 @@ impl Evidence {
         if in_order {
             return Ok(());
         }
+        // Ties that the upstream sorts by id come in no other sequence.
+        // Test: `a_run_is_arranged_only_where_its_ties_come_in_any_order`.
         if !self.is_loose(order, run.start) && holds(Rule::RunsAreClosed) {
             return Err(rows::disordered_ties(&self.answer, order, run.start, run.end - 1));
         }
@@ -120,6 +123,7 @@ impl Evidence {
         if !comparable {
             return Err(rows::incomparable(&self.answer, order, run.start + 1));
         }
+        // An id that comes twice, and not in a row, is found only among the sorted ids.
         let equal = |pair: &&[u32]| compared(pair[0] as usize, pair[1] as usize) == Some(Ordering::Equal);
         if let Some(pair) = places.windows(2).find(equal) {
             return Err(rows::twice(pair[1] as usize));
