@@ -210,14 +210,16 @@ fn shows_more(view: &Evidence, beyond: &Answer, terms: ListTerms<'_>) -> bool {
 /// Returns whether an answer holds an item that comes after this one. The items of a last page that comes again past
 /// the end do not.
 fn holds_more(beyond: &Answer, last: Option<&Anchor>, ListTerms { order, unchecked, .. }: ListTerms<'_>) -> bool {
-    let items = 0..beyond.items.len();
+    let mut items = 0..beyond.items.len();
     let Some(last) = last.filter(|_| !unchecked) else { return !beyond.items.is_empty() };
     let stands = |item| rows::relate(beyond, order, item, last);
-    let holds_last = items.clone().any(|item| stands(item).is_some_and(|relation| relation.whole.is_eq()));
-    items.clone().any(|item| match stands(item) {
-        None => true,
+    let held_at = items.clone().rfind(|item| stands(*item).is_some_and(|relation| relation.whole.is_eq()));
+    items.any(|item| match stands(item) {
+        // Values that can't be compared stand in the list as in the answer. Test:
+        // `a_last_page_of_opaque_values_that_comes_again_shows_no_more`.
+        None => held_at.is_none_or(|held_at| item > held_at),
         // Ties come in any order: next to an item that was seen before, another item of its run proves nothing.
-        Some(relation) if relation.strong.is_eq() && loose(order) => !holds_last,
+        Some(relation) if relation.strong.is_eq() && loose(order) => held_at.is_none(),
         Some(relation) => relation.whole.is_gt(),
     })
 }
@@ -294,6 +296,32 @@ mod tests {
             let confirmed = confirm((page(1, 3), answer(edge)), Some((page(1, 5), &beyond)), &came, terms, &ledger);
             let Confirmed::Edge(Ok(view)) = confirmed else { panic!("{edge}: {confirmed:?}") };
             assert_eq!(view.end.ends, ends, "{edge}");
+        }
+    }
+
+    /// A list by opaque values, then by the id, whose last page comes again past the end.
+    #[test]
+    fn a_last_page_of_opaque_values_that_comes_again_shows_no_more() {
+        let strong = vec![SortKey { kind: Kind::Opaque, ..SortKey::ascending("name") }];
+        let order = Order { strong, id: id(), ties: Ties::Ordered, declared: true };
+        let answer = |rows: &str| {
+            let starts = || (0..).step_by(4).take(rows.len() / 4);
+            let items = starts().map(|start| Span { start, end: start + 4 }).collect();
+            let keys = |start| [Span { start, end: start + 3 }, Span { start: start + 3, end: start + 4 }];
+            Answer::listed(rows.as_bytes().to_vec(), items, starts().flat_map(keys).collect())
+        };
+        let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
+        let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
+        let mut ledger = Ledger::of_sizes(5, true);
+        let short = (page(0, 5), answer(r#""b"4"a"2"c"3"#));
+        ledger.enter((short.0, false), &short.1, &paging);
+        let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
+        let came = Came::of(&short, page(1, 2), &order);
+        for (beyond, has_more) in [(r#""b"4"a"2"c"3"#, false), (r#""a"2"c"3"d"1"#, true), (r#""d"1"#, true)] {
+            let beyond = answer(beyond);
+            let confirmed =
+                confirm((page(1, 2), answer(r#""c"3"#)), Some((page(1, 5), &beyond)), &came, terms, &ledger);
+            assert_eq!(matches!(confirmed, Confirmed::MoreBeyond(_)), has_more, "{confirmed:?}");
         }
     }
 
