@@ -1,0 +1,104 @@
+//! The place of a pivot: the keys of the item that a cursor names by its id.
+//!
+//! Keys count only if they are that item's, and those with which it was served. An item's resource gives the values of
+//! now: if the item was changed since, they are another place in the list.
+
+use std::cmp::Ordering;
+
+use crate::pagination::{
+    answer::Answer,
+    fingerprint::fingerprint,
+    key::{self, Extent, KeyValue, Operand},
+    position::{Anchor, Pivot, Position},
+    request::PageRequest,
+    rows,
+    rules::{self, Rule},
+    unsorted::Unsorted,
+};
+
+/// The anchor of a pivot, made by [`PivotPlace::of_id`], [`PivotPlace::of_keys`] or [`LookedUp::of`] alone.
+#[derive(Clone, Debug)]
+pub(in crate::pagination) struct PivotPlace(Anchor);
+
+/// The result of a look-up of the pivot's item.
+#[derive(Debug)]
+pub(in crate::pagination) enum LookedUp {
+    /// The item stands where it was served.
+    Place(PivotPlace),
+    /// The item has other keys now than those with which it was served.
+    Changed(Anchor),
+    /// The answer has another item.
+    OtherItem,
+}
+
+impl PivotPlace {
+    /// Returns the place of a pivot that was served, in an order by the id alone, which needs no other keys.
+    pub(in crate::pagination) fn of_id(request: &PageRequest, pivot: &Pivot) -> Option<Self> {
+        let is_whole = request.order.strong.is_empty() && pivot.fingerprint.is_some();
+        is_whole.then(|| Self(Anchor { keys: Vec::new(), id: pivot.id.clone() }))
+    }
+
+    /// Returns the place of a pivot by keys that are known of its item; `None` if they are not those with which it was
+    /// served.
+    pub(in crate::pagination) fn of_keys(request: &PageRequest, pivot: &Pivot, keys: &[KeyValue]) -> Option<Self> {
+        let anchor = || Anchor { keys: keys.to_vec(), id: pivot.id.clone() };
+        is_known_again(request, pivot, keys).then(|| Self(anchor()))
+    }
+
+    /// Returns the position of a page that is asked for at the pivot.
+    pub(in crate::pagination) fn position(self, asked: &Position) -> Position {
+        match asked {
+            Position::BeforePivot(_) => Position::Before(self.0),
+            _ => Position::After(self.0),
+        }
+    }
+
+    /// Returns the item as it was looked up.
+    pub(in crate::pagination) fn anchor(&self) -> &Anchor {
+        &self.0
+    }
+}
+
+impl LookedUp {
+    /// Reads the resource of a pivot's item, the first item of the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsorted`] where its keys can't be kept.
+    pub(in crate::pagination) fn of(request: &PageRequest, pivot: &Pivot, answer: &Answer) -> Result<Self, Unsorted> {
+        let unkept = || rows::unkept(answer, &request.order, 0);
+        let now = answer.anchor(&request.order, 0).ok_or_else(unkept)?;
+        // An endpoint may answer with another item. Test: `keys_of_another_item_are_not_the_place_of_the_item_looked_up`.
+        if !is_the_item(request, pivot, answer, &now) {
+            return Ok(Self::OtherItem);
+        }
+        Ok(if is_known_again(request, pivot, &now.keys) { Self::Place(PivotPlace(now)) } else { Self::Changed(now) })
+    }
+}
+
+/// Returns whether an item's resource is the pivot's own. An id that the client wrote has no type: it is compared by
+/// its spelling. Tests: `keys_of_another_item_are_not_the_place_of_the_item_looked_up`,
+/// `an_id_is_known_again_as_its_item_spells_it`.
+fn is_the_item(request: &PageRequest, pivot: &Pivot, answer: &Answer, now: &Anchor) -> bool {
+    let id = &request.order.id;
+    if pivot.fingerprint.is_none() {
+        let raw = rows::row(answer, &request.order, 0).last().copied().unwrap_or_default().of(&answer.body);
+        return key::identity_of(id, &pivot.id).is_some_and(|written| written == key::identity(id, raw));
+    }
+    key::compare(id, Extent::Whole, Operand::Kept(&now.id), Operand::Kept(&pivot.id)).is_some_and(Ordering::is_eq)
+}
+
+/// Returns whether these are the keys with which the pivot was served.
+fn is_known_again(request: &PageRequest, pivot: &Pivot, keys: &[KeyValue]) -> bool {
+    if keys.len() != request.order.strong.len() {
+        return false;
+    }
+    match pivot.fingerprint {
+        // The keys of a cache or of a changed item may be those of another place. Test:
+        // `a_changed_pivot_is_refused_with_and_without_a_cache`.
+        Some(served) if rules::holds(Rule::PivotsAreKnownAgain) => {
+            fingerprint(request.marker_of_target(), keys) == served
+        }
+        _ => true,
+    }
+}
