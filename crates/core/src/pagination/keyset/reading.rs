@@ -1,7 +1,7 @@
 //! A page that is read from one part of the list after the other. Each part is proven to its end before the next one
 //! counts.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, num::NonZeroU32, sync::Arc};
 
 use super::filtered_place;
 use crate::pagination::{
@@ -14,7 +14,7 @@ use crate::pagination::{
     page::Page,
     parts::{legs, range::Part},
     plan,
-    position::{Anchor, Hint, Position, Target},
+    position::{Hint, Position, Target},
     refusal::Refusal,
     request::{Abilities, Budget, PageRequest, RouteTerms, WhenUnproven},
     upstream::{self, Beyond, PageEnd, PartOf, RunWatch, Stop, UpstreamPort},
@@ -35,9 +35,8 @@ struct Reading {
     /// The part that is read, and those after it.
     part: Part,
     rest: VecDeque<Part>,
-    /// The number of items to read of this part, and the last of them, right after which stands a run that is too long
-    /// for an answer.
-    before_run: Option<(u32, Anchor)>,
+    /// The number of items to read of this part, right after which stands a run that is too long for an answer.
+    before_run: Option<NonZeroU32>,
     /// True if a run was met, or looked for.
     looked: bool,
     /// The number of answers that were one run each, of more than a few items.
@@ -158,8 +157,8 @@ impl Reading {
         // A run that is too long is first read by itself, if that can be done.
         let is_whole = self.part.filter.is_none();
         let unproven = if is_whole && !may_look { request.terms.unproven } else { WhenUnproven::Refuse };
-        let before_run = self.before_run.as_ref().map_or(u32::MAX, |(count, _)| *count);
-        let limit = before_run.min(request.limit.saturating_sub(self.gathered.count()));
+        let limit =
+            self.before_run.map_or(u32::MAX, NonZeroU32::get).min(request.limit.saturating_sub(self.gathered.count()));
         let page = self.gathered.page.page();
         // An upstream may cap the whole list lower than a filtered one. Test:
         // `a_size_honoured_in_a_filtered_list_ends_no_whole_one`.
@@ -271,13 +270,11 @@ impl Reading {
         if is_short || (gathered.page.is_full() && (part_next.is_some() || (was_full && !is_empty))) {
             return self.finish(up);
         }
-        if let Some((_, last)) = self.before_run.take() {
+        if self.before_run.take().is_some() {
+            // If an item came between meanwhile, the page does not lead to the run, and the run is no part of it. Test:
+            // `an_item_that_comes_before_a_run_meanwhile_hides_none`.
             if part_next.is_none() {
                 self.rest.clear();
-            } else if gathered.page.last() != Some(&last) {
-                // An item came between meanwhile: it is not known which items come before the run. Test:
-                // `an_item_that_comes_before_a_run_meanwhile_hides_none`.
-                return self.lost(up);
             }
             return self.next_part(up);
         }

@@ -1,7 +1,7 @@
 //! A look at the boundary, by one large answer: it shows the beginning of a run that is too long for an answer, and the
 //! items before it.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, num::NonZeroU32};
 
 use crate::pagination::{
     answer::Answer,
@@ -26,8 +26,8 @@ pub(in crate::pagination) struct FoundRun {
     pub(in crate::pagination) keys: Vec<KeyValue>,
     /// True if the anchor is, or was, an item of the run.
     pub(in crate::pagination) holds_anchor: bool,
-    /// The number of items between the boundary and the run, and the last of them.
-    pub(in crate::pagination) before: Option<(u32, Anchor)>,
+    /// The number of items between the boundary and the run; `None` if there are none.
+    pub(in crate::pagination) before: Option<NonZeroU32>,
 }
 
 impl BoundaryLook {
@@ -70,7 +70,7 @@ impl BoundaryLook {
         // `an_answer_that_names_another_place_does_not_begin_the_list`.
         let from_start = answer.begins_list(self.0);
         let Some(anchor) = anchor else {
-            return from_start.then(|| FoundRun { keys, holds_anchor: false, before: before(answer, order, 0..run) });
+            return from_start.then(|| FoundRun { keys, holds_anchor: false, before: number(run) });
         };
         let first = rows::relate(answer, order, 0, anchor)?.strong;
         match rows::relate(answer, order, last, anchor)?.strong {
@@ -83,26 +83,21 @@ impl BoundaryLook {
                 Some(FoundRun { keys: anchor.keys.clone(), holds_anchor: true, before: None })
             }
             Ordering::Greater => {
-                let mut others = Vec::new();
+                let mut others = 0;
                 for item in 0..run {
                     if rows::relate(answer, order, item, anchor)?.whole == Ordering::Greater {
-                        others.push(item);
+                        others += 1;
                     }
                 }
-                Some(FoundRun { keys, holds_anchor: false, before: before(answer, order, others.into_iter()) })
+                Some(FoundRun { keys, holds_anchor: false, before: number(others) })
             }
         }
     }
 }
 
-/// Returns the number of these items, and the one that comes last in the order.
-fn before(answer: &Answer, order: &Order, items: impl Iterator<Item = usize> + Clone) -> Option<(u32, Anchor)> {
-    let count = u32::try_from(items.clone().count()).ok()?;
-    let last = items.max_by(|left, right| {
-        let strong = rows::compare_strong(answer, order, *left, *right).unwrap_or(Ordering::Equal);
-        strong.then_with(|| rows::compare_ids(answer, order, *left, *right).unwrap_or(Ordering::Equal))
-    })?;
-    Some((count, answer.anchor(order, last)?))
+/// Returns a number of items; `None` for no items.
+fn number(items: usize) -> Option<NonZeroU32> {
+    u32::try_from(items).ok().and_then(NonZeroU32::new)
 }
 
 #[cfg(test)]
@@ -147,7 +142,7 @@ mod tests {
                 assert_eq!(answer.begins_list(look.slice()), begins, "{family:?} {offset:?} {page:?}");
                 // The run is read by itself after all that comes before it, which is not known to be one item.
                 let found = look.find(&answer, &order, None);
-                let before = found.and_then(|run| run.before).map(|(count, _)| count);
+                let before = found.and_then(|run| run.before).map(NonZeroU32::get);
                 assert_eq!(before, begins.then_some(1), "{family:?} {offset:?} {page:?}");
             }
         }

@@ -1,7 +1,7 @@
 //! Runs of ties that are longer than an answer. They are noticed in the answers to a part of a list, and can be read
 //! run by run.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, num::NonZeroU32, sync::Arc};
 
 use super::{Stop, UpstreamPort};
 use crate::pagination::{
@@ -22,8 +22,8 @@ use crate::pagination::{
 /// The list after a boundary near a long run, divided at the run.
 #[derive(Debug)]
 pub(in crate::pagination) struct Beyond {
-    /// The number of items between the boundary and the run, and the last of them.
-    pub(in crate::pagination) before: Option<(u32, Anchor)>,
+    /// The number of items between the boundary and the run; `None` if there are none.
+    pub(in crate::pagination) before: Option<NonZeroU32>,
     /// The parts from the run on, or from the boundary on where that is in the run.
     pub(in crate::pagination) parts: Vec<Part>,
     /// The slice whose answer shows that no item stands between the boundary, or the last item before the run, and the

@@ -36,6 +36,40 @@ fn a_row_that_moves_from_one_part_to_the_next_is_on_the_page_once() {
 }
 
 #[test]
+fn a_page_goes_on_from_nulls_to_the_values_after_them() {
+    // The first twelve are null: a page of nine after five nulls has the other seven, and two values.
+    let mut list = by(Kind::Number, Ascending, |row| if row < 12 { model::null() } else { model::whole(row) });
+    list.order.strong[0].nulls = Nulls::First;
+    list.filters = Some(Filters { columns: vec![ALL; 2], ..Filters::default() });
+    let expected = list.expected();
+    let next = list.page(start(), 5).unwrap().next.clone().unwrap();
+    let page = list.page(next, 9).unwrap();
+    assert_eq!(ids(&page), expected[5..14]);
+    let filter = |comparison| Some(Filter::Compare { column: 0, comparison, value: None });
+    assert_eq!(list.filters_asked(), [filter(Comparison::Null), filter(Comparison::NotNull)]);
+}
+
+#[test]
+fn a_part_is_read_on_where_items_of_the_page_come_again() {
+    // Every third item has a value. The eight at the beginning of the page lose theirs, and come again among the nulls.
+    let cell = |row: i64| if row % 3 == 0 { model::whole(-row) } else { model::null() };
+    let mut list = by(Kind::Number, Ascending, cell);
+    list.order.strong[0].nulls = Nulls::Last;
+    list.filters.as_mut().unwrap().columns[0].nulls = true;
+    let expected = list.expected();
+    let first = list.page(start(), 12).unwrap();
+    list.touched = expected[12..20].iter().cloned().collect();
+    list.change = Some(|list, _| {
+        let touched = list.touched.clone();
+        for row in list.rows.iter_mut().filter(|row| touched.contains(row.id())) {
+            row.cells[0] = model::null();
+        }
+    });
+    let page = list.page(first.next.clone().unwrap(), 24).unwrap();
+    assert_eq!(ids(&page), expected[12..36]);
+}
+
+#[test]
 fn nulls_after_a_long_run_are_asked_for_only_if_the_endpoint_knows_nulls() {
     for nulls in [Nulls::Last, Nulls::Largest] {
         for knows in [true, false] {
