@@ -17,7 +17,7 @@ use crate::pagination::{
 };
 
 /// The anchor of a pivot, made by [`PivotPlace::of_id`], [`PivotPlace::of_keys`] or [`LookedUp::of`] alone.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(in crate::pagination) struct PivotPlace(Anchor);
 
 /// The result of a look-up of the pivot's item.
@@ -41,8 +41,7 @@ impl PivotPlace {
     /// Returns the place of a pivot by keys that are known of its item; `None` if they are not those with which it was
     /// served.
     pub(in crate::pagination) fn of_keys(request: &PageRequest, pivot: &Pivot, keys: &[KeyValue]) -> Option<Self> {
-        let anchor = || Anchor { keys: keys.to_vec(), id: pivot.id.clone() };
-        is_known_again(request, pivot, keys).then(|| Self(anchor()))
+        is_known_again(request, pivot, keys).then(|| Self(Anchor { keys: keys.to_vec(), id: pivot.id.clone() }))
     }
 
     /// Returns the position of a page that is asked for at the pivot.
