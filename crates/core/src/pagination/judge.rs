@@ -2,9 +2,9 @@
 //!
 //! The guarantee rests on this module alone. *Evidence* is made here, from a question and its answer, and no other
 //! module can set its fields. A page of level `exact` or `checked` is made here too: by [`draft`] from the evidence of
-//! answers to one list, and by [`parts_page`] from the pages of filters. [`pivot`] makes the place of an item that a
-//! cursor names by its id. Strategies choose the questions and pass the evidence on; no estimate of theirs can make a
-//! page better than its evidence.
+//! answers to one list, by [`parts_page`] from the pages of filters, and by [`token_seams`] from those of an upstream
+//! that pages by token. [`pivot`] makes the place of an item that a cursor names by its id. Strategies choose the
+//! questions and pass the evidence on; no estimate of theirs can make a page better than its evidence.
 //!
 //! The rule: for a page after an item *A*, an answer counts only if it begins at or before *A* and reaches beyond it.
 //! The items after *A* are taken; if they are too few, the last one taken becomes the anchor, and the next answer is

@@ -10,7 +10,7 @@
 //! whether the token says "after that item" or is an offset, and an item before it is gone. So a page is `checked` if
 //! the order is declared and each of its upstream pages begins at or before the item that it goes on from, with the
 //! item that was seen right after that, or at the start of the list; or if the list is sorted by its ids, and the token
-//! is the item's. Any other page is `anchored`. All other faults can be seen:
+//! is the item's ([`super::judge::token_seams`]). Any other page is `anchored`. All other faults can be seen:
 //!
 //! - **keys** decide the place, and each item must come after the one before it, so that a list that goes round is
 //!   refused before it repeats anything. Items that the upstream does not order among themselves keep its own sequence;
@@ -48,7 +48,7 @@ use super::{
     direction::Way,
     fetch::{Fetch, Token, TokenFetch},
     judge::{
-        token_seams::TokenSeams,
+        token_seams::{self, TakenItem},
         upstream_page::{Asked, UpstreamPage},
     },
     key::KeyValue,
@@ -63,14 +63,6 @@ use super::{
     window::{Offset, PageSize},
 };
 use crate::json::write;
-
-/// An item of the page.
-#[derive(Clone, Copy, Debug)]
-struct TakenItem {
-    upstream_page: usize,
-    /// Its index in the upstream page, in the list's order.
-    index: usize,
-}
 
 /// The upstream pages that were read.
 #[derive(Debug, Default)]
@@ -134,8 +126,8 @@ struct TokenPage<'p> {
     up: &'p mut UpstreamPort,
     request: Box<PageRequest>,
     way: Way,
-    /// The evidence at the boundaries of upstream pages, and whether the declared order is relied on.
-    seams: TokenSeams,
+    /// True if the declared order is relied on.
+    is_keyed: bool,
     /// True if the first token is an item's id, on the assumption that such upstreams continue their lists by ids.
     by_id: bool,
     pages: ReadPages,
@@ -239,7 +231,6 @@ fn spelt(id: &KeyValue) -> Option<String> {
 impl<'p> TokenPage<'p> {
     fn new(up: &'p mut UpstreamPort, request: Box<PageRequest>, begin: &Begin) -> (Self, Option<Seek>) {
         let hint = request.target.hint;
-        let keyed = request.order.declared && !request.order.ends_opaque() && !request.is_unverified();
         let depth = usize::try_from(hint.offset.0).unwrap_or(usize::MAX);
         // Marks made with another key can't be compared with those made with this one. Test:
         // `marks_made_with_an_older_key_are_compared_with_that_key`.
@@ -265,7 +256,7 @@ impl<'p> TokenPage<'p> {
         let walk = Self {
             up,
             way: begin.way,
-            seams: TokenSeams::new(keyed),
+            is_keyed: token_seams::relies_on_order(&request),
             by_id: begin.by_id,
             pages: ReadPages::default(),
             place: ReachedPlace { anchor, run: hint.run, trail, around },
@@ -316,17 +307,13 @@ impl<'p> TokenPage<'p> {
             "each item has a row of keys"
         );
         self.findings.total = answer.total.or(self.findings.total);
-        let upstream_page = UpstreamPage { answer, asked };
+        let upstream_page = UpstreamPage::new(&self.request, answer, asked);
         // The id that a cursor names was sent as a token: the answer must show that its items' tokens are their ids.
         if std::mem::take(&mut self.by_id) && !upstream_page.is_continued_by_ids(&self.request.order) {
             return Err(Refusal::Unsupported.into());
         }
-        // An answer with an id twice is not of one state. Test: `an_id_that_comes_twice_in_an_answer_is_refused`.
-        if self.seams.are_keyed()
-            && let Err(unsorted) =
-                upstream_page.check(&self.request.order).and_then(|()| upstream_page.check_ids(&self.request.order))
-        {
-            self.contradicted(unsorted)?;
+        if let Some(unsorted) = upstream_page.unsorted().filter(|_| self.is_keyed) {
+            self.contradicted(unsorted.clone())?;
         }
         Ok(upstream_page)
     }
@@ -361,7 +348,7 @@ impl<'p> TokenPage<'p> {
         }
         // Keys that contradict their order give no place; marks still do. Test:
         // `items_that_contradict_the_order_are_refused_or_served_by_their_marks`.
-        self.seams.lose_keys();
+        self.is_keyed = false;
         self.findings.flagged = Some(Unproven::Order);
         Ok(())
     }

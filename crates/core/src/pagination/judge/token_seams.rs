@@ -1,46 +1,492 @@
-//! The level of a page by token: the evidence at the seams between the upstream's pages.
+//! The judge of pages by token: the seams between the upstream's pages.
 //!
 //! A page is `checked` where the order is declared and no item can lie between those that were gone through and each
 //! upstream page that the page goes on in. Tokens may be offsets in disguise: an answer that begins after the last item
-//! served looks the same whether the token means "after that item", or is an offset and an item before it is gone.
+//! served looks the same whether the token means "after that item", or is an offset and an item before it is gone. So a
+//! seam is shown by one of these:
+//!
+//! - The upstream page begins with an item that was gone through.
+//! - It begins the list, and was asked for in the direction of reading.
+//! - It was asked for in that direction by the id of the last item gone through, in a list sorted by its ids.
+//! - It was asked for in that direction, and has the item that the cursor's own answer showed right after its anchor.
 
-use super::page::{Level, Page, PageFacts, Unfounded};
+use std::{borrow::Cow, cmp::Ordering, collections::HashSet, ops::Range};
 
-/// The evidence of the seams of a page.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::pagination) struct TokenSeams {
-    /// True if the declared order is relied on.
-    keyed: bool,
-    /// True if items may lie between two upstream pages.
-    open: bool,
+use super::{
+    evidence,
+    page::{ItemPlace, Level, Page, PageFacts},
+    upstream_page::{Basis, Lead, UpstreamPage},
+};
+use crate::pagination::{
+    direction::Way,
+    fetch::Token,
+    key::{self, KeyValue},
+    mark::Mark,
+    position::{Anchor, Pivot, PlaceInPage, Position, Target},
+    request::PageRequest,
+    rows,
+};
+
+/// An item that a page takes of an upstream page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pagination) struct TakenItem {
+    pub(in crate::pagination) upstream_page: usize,
+    /// Its index in the upstream page, in the list's order.
+    pub(in crate::pagination) index: usize,
 }
 
-impl TokenSeams {
-    /// Returns the evidence of a page that has no seam yet.
-    pub(in crate::pagination) fn new(keyed: bool) -> Self {
-        Self { keyed, open: false }
+/// The passage of a page through upstream pages.
+#[derive(Debug)]
+pub(in crate::pagination) struct Passage<'a> {
+    pub(in crate::pagination) request: &'a PageRequest,
+    /// The direction of reading.
+    pub(in crate::pagination) way: Way,
+    /// The upstream pages, in the direction of reading.
+    pub(in crate::pagination) pages: Vec<UpstreamPage>,
+    /// The items taken of them, in the direction of reading.
+    pub(in crate::pagination) taken: Vec<TakenItem>,
+    /// The number of items of the last upstream page that were gone through.
+    pub(in crate::pagination) consumed: usize,
+}
+
+/// The error that a page is not what the upstream pages show from its place on.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pagination) struct PassageFault;
+
+/// The place that a passage has reached.
+#[derive(Debug)]
+struct Reached<'a> {
+    /// The last item gone through; `None` where no keys are known of one.
+    anchor: Option<Cow<'a, Anchor>>,
+    /// The id of that item; `None` at the start of the list.
+    id: Option<Cow<'a, KeyValue>>,
+    /// The number of items before the anchor, itself included, that share its strong keys.
+    run: u32,
+    /// The fingerprint of the item right after the anchor of the cursor, until an item is gone through.
+    ahead: Option<Mark>,
+}
+
+/// Returns whether pages by token of this request rely on the declared order.
+pub(in crate::pagination) fn relies_on_order(request: &PageRequest) -> bool {
+    request.order.declared && !request.order.ends_opaque() && !request.is_unverified()
+}
+
+impl Passage<'_> {
+    /// Makes the page with these facts, whose answers and items are those of the passage. It is `checked` if its order
+    /// was relied on and all its seams are shown; else `anchored`, or `positional` if it is flagged.
+    ///
+    /// # Errors
+    ///
+    /// [`PassageFault`] where the page is not what the upstream pages show from its place on.
+    pub(in crate::pagination) fn page(self, facts: PageFacts) -> Result<Page, PassageFault> {
+        let level = match facts.unproven.is_some() || self.request.is_unverified() {
+            true => Level::Positional,
+            false if relies_on_order(self.request) && self.has_seams(&facts)? => Level::Checked,
+            false => Level::Anchored,
+        };
+        let place = |taken: &TakenItem| ItemPlace { answer: narrow(taken.upstream_page), item: narrow(taken.index) };
+        let mut items: Vec<ItemPlace> = self.taken.iter().map(place).collect();
+        if self.way.is_backward() {
+            items.reverse();
+        }
+        let answers = self.pages.into_iter().map(|upstream_page| upstream_page.answer).collect();
+        Ok(Page::new(level, PageFacts { answers, items, ..facts }))
     }
 
-    /// Returns whether the declared order is relied on.
-    pub(in crate::pagination) fn are_keyed(self) -> bool {
-        self.keyed
+    /// Returns whether no item can lie between the upstream pages.
+    ///
+    /// # Errors
+    ///
+    /// [`PassageFault`] where the page lacks an item that they show from its place on, has one twice, ends the list where the
+    /// upstream does not, or leads to another place than it reached.
+    fn has_seams(&self, facts: &PageFacts) -> Result<bool, PassageFault> {
+        let order = &self.request.order;
+        if self.pages.iter().any(|upstream_page| upstream_page.unsorted().is_some()) {
+            return Err(PassageFault);
+        }
+        let ids = self.ids().ok_or(PassageFault)?;
+        let mut reached = Reached::of(&self.request.target);
+        let (begin, tied) = self.begin(&reached).ok_or(PassageFault)?;
+        // If more of the run are in view than were served, some of those before the anchor may be unserved, wherever they
+        // are. Test: `a_run_in_another_sequence_begins_where_its_anchor_is_seen`.
+        reached.run = reached.run.saturating_sub(tied);
+        let mut are_shown = true;
+        for (number, upstream_page) in self.pages.iter().enumerate().skip(begin) {
+            let is_last = number + 1 == self.pages.len();
+            let end = if is_last { self.consumed.min(upstream_page.len()) } else { upstream_page.len() };
+            let gone_by = match &reached.anchor {
+                Some(anchor) => {
+                    let passed =
+                        upstream_page.passed(self.way, order, anchor, reached.run, false).ok_or(PassageFault)?;
+                    // Which of the ties were served can be known otherwise: by the token, or by the item that came next.
+                    if matches!(passed.basis, Basis::Guess { .. } | Basis::Unseen) {
+                        return Ok(false);
+                    }
+                    // An item that ties with the anchor may be new, or may have stood after it. Test:
+                    // `a_run_that_shows_more_than_was_served_leaves_its_seam_open`.
+                    are_shown &= !passed.amid_ties;
+                    passed.count
+                }
+                None => 0,
+            };
+            are_shown &= gone_by > 0 || self.follows(number, &reached);
+            let places = gone_by..end.max(gone_by);
+            if !self.takes(number, places.clone(), &ids) {
+                return Err(PassageFault);
+            }
+            // An item at the end that was moved there is on the page already, under keys that come earlier. Test:
+            // `an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too`.
+            let taken = self.taken.iter().rfind(|taken| taken.upstream_page == number);
+            let last_taken = taken.map_or(0, |taken| self.way.index(taken.index, upstream_page.len()) + 1);
+            let through = if is_last { places } else { places.start..last_taken };
+            let before = (reached.anchor.as_deref(), reached.run);
+            let last = upstream_page.last_of(self.way, order, through, before).map_err(|_| PassageFault)?;
+            if let Some((latest, run)) = last {
+                let id = Some(Cow::Owned(latest.id.clone()));
+                reached = Reached { anchor: Some(Cow::Owned(latest)), id, run, ahead: None };
+            }
+        }
+        let is_in_the_pages = |taken: &TakenItem| (begin..self.pages.len()).contains(&taken.upstream_page);
+        let holds = self.taken.iter().all(is_in_the_pages) && self.leads_on(facts, &reached);
+        if holds { Ok(are_shown) } else { Err(PassageFault) }
     }
 
-    /// Gives up the declared order.
-    pub(in crate::pagination) fn lose_keys(&mut self) {
-        self.keyed = false;
+    /// Returns whether the page after this one, in the direction of reading, begins at the place reached. If there is
+    /// none, the upstream says that the list ends there. Read backward, a page may have none because no token leads to
+    /// it.
+    fn leads_on(&self, facts: &PageFacts, reached: &Reached<'_>) -> bool {
+        let (tokens, end) = (self.request.paging.tokens, self.request.paging.end);
+        match if self.way.is_backward() { &facts.previous } else { &facts.next } {
+            Some(onward) => anchor_of(onward) == reached.anchor.as_deref(),
+            None if self.way.is_backward() => true,
+            None => self
+                .pages
+                .last()
+                .is_some_and(|last| self.consumed == last.len() && last.lead(self.way, tokens, end) == Lead::Edge),
+        }
     }
 
-    /// Adds a seam, at which items may lie between two upstream pages or not.
-    pub(in crate::pagination) fn leave_open(&mut self, open: bool) {
-        self.open |= open;
+    /// Returns the ids of the items; `None` if one of them comes twice.
+    fn ids(&self) -> Option<HashSet<Cow<'_, [u8]>>> {
+        let mut ids = HashSet::with_capacity(self.taken.len());
+        let id = |taken: &TakenItem| Some(self.pages.get(taken.upstream_page)?.id(&self.request.order, taken.index));
+        self.taken.iter().all(|taken| id(taken).is_some_and(|id| ids.insert(id))).then_some(ids)
     }
 
-    /// Makes a page: `checked` if its order was relied on and all its seams were seen, else `anchored`.
-    pub(in crate::pagination) fn page(self, facts: PageFacts) -> Page {
-        match self.keyed && !self.open {
-            true => Page::new(Level::Checked, facts),
-            false => Page::unfounded(Unfounded::Anchored, facts),
+    /// Returns the number of the upstream page in which the page begins, and the number of items before it that tie with
+    /// the anchor. `None` if one before it shows items that come after the anchor. Among ties that the upstream does not
+    /// order, all that comes before the anchor itself counts as served, so that the page begins where the anchor is seen.
+    fn begin(&self, reached: &Reached<'_>) -> Option<(usize, u32)> {
+        let (order, way) = (&self.request.order, self.way);
+        let Some(anchor) = reached.anchor.as_deref().filter(|anchor| evidence::loose_at(order, anchor)) else {
+            return Some((0, 0));
+        };
+        // The anchor may have moved on, and come again after items of the page.
+        let first = self.taken.first().map_or(self.pages.len(), |taken| taken.upstream_page + 1);
+        let begin = self.pages.get(..first)?.iter().rposition(|page| page.shows(order, anchor)).unwrap_or(0);
+        let stands = |page: &UpstreamPage, place| page.stands(way, order, place, anchor);
+        let places =
+            || self.pages[..begin].iter().flat_map(|page| (0..page.len()).map(move |place| stands(page, place)));
+        let tied = places().filter(|stands| stands.is_some_and(Ordering::is_eq)).count();
+        (!places().any(|stands| stands.is_some_and(Ordering::is_gt))).then(|| (begin, narrow(tied)))
+    }
+
+    /// Returns whether no item can lie between the place reached and an upstream page that begins after it.
+    fn follows(&self, number: usize, reached: &Reached<'_>) -> bool {
+        let asked = &self.pages[number].asked;
+        // Read backward, the first upstream page ends at the seam. Tests:
+        // `a_page_back_from_the_first_upstream_page_leaves_its_seam_open`,
+        // `a_place_before_the_next_item_of_another_page_leaves_its_seam_open`.
+        asked.way == self.way
+            && match &asked.token {
+                None => true,
+                Some(token) => self.names(token, number, reached) || self.shows_next(number, reached),
+            }
+    }
+
+    /// Returns whether a token names the place reached: it is the id of the item there. An id names a place only where
+    /// ids are the whole order. Test: `an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order`.
+    fn names(&self, token: &Token, number: usize, reached: &Reached<'_>) -> bool {
+        let order = &self.request.order;
+        let is_id = |id: &KeyValue| {
+            key::identity_of(&order.id, id).is_some_and(|id| id == key::identity(&order.id, token.0.as_bytes()))
+        };
+        self.request.paging.tokens.by_item
+            && order.strong.is_empty()
+            && self.pages[number].is_continued_by_ids(order)
+            && reached.id.as_deref().is_some_and(is_id)
+    }
+
+    /// Returns whether an upstream page has the item that came right after the anchor when the cursor was made, and no
+    /// other one shows an item between the two. Test:
+    /// `a_page_does_not_begin_with_the_next_item_if_another_page_shows_one_before_it`.
+    fn shows_next(&self, number: usize, reached: &Reached<'_>) -> bool {
+        let (Some(ahead), Some(anchor)) = (reached.ahead, &reached.anchor) else { return false };
+        let (order, upstream_page) = (&self.request.order, &self.pages[number]);
+        let Some(next) = upstream_page.with_fingerprint(order, self.request.marker_of_target(), self.way, ahead) else {
+            return false;
+        };
+        let mut others = self.pages.iter().enumerate().filter(|(other, _)| *other != number);
+        !others.any(|(_, other)| other.shows_between(self.way, order, anchor, &next))
+    }
+
+    /// Returns whether the page has the items at these places of an upstream page, in the direction of reading, and no
+    /// others of it. An item whose id the page has already was moved meanwhile, and the anchor was served before.
+    fn takes(&self, number: usize, places: Range<usize>, ids: &HashSet<Cow<'_, [u8]>>) -> bool {
+        let (order, upstream_page) = (&self.request.order, &self.pages[number]);
+        let anchor = anchor_of(&self.request.target);
+        let is_passed_over = |index: usize| {
+            ids.contains(&upstream_page.id(order, index))
+                || anchor.is_some_and(|anchor| {
+                    rows::relate(&upstream_page.answer, order, index, anchor)
+                        .is_some_and(|relation| relation.whole.is_eq())
+                })
+        };
+        let mut taken = self.taken.iter().filter(|taken| taken.upstream_page == number).peekable();
+        let mut indices = places.map(|place| self.way.index(place, upstream_page.len()));
+        indices.all(|index| taken.next_if(|taken| taken.index == index).is_some() || is_passed_over(index))
+            && taken.next().is_none()
+    }
+}
+
+impl<'a> Reached<'a> {
+    /// Returns the place at which a page begins.
+    fn of(target: &'a Target) -> Self {
+        let anchor = anchor_of(target);
+        let id = match &target.position {
+            Position::AfterPivot(Pivot { id, .. }) | Position::BeforePivot(Pivot { id, .. }) => Some(id),
+            _ => anchor.map(|anchor| &anchor.id),
+        };
+        let (anchor, id) = (anchor.map(Cow::Borrowed), id.map(Cow::Borrowed));
+        Self { anchor, id, run: target.hint.run, ahead: target.hint.ahead }
+    }
+}
+
+/// Returns the item beyond which a page begins, if its keys are known.
+fn anchor_of(target: &Target) -> Option<&Anchor> {
+    match &target.position {
+        Position::After(anchor) | Position::Before(anchor) => Some(anchor),
+        Position::Token(place) => match &place.within {
+            PlaceInPage::Keys(anchor) => Some(anchor),
+            PlaceInPage::Whole | PlaceInPage::Marks(_) => None,
+        },
+        _ => None,
+    }
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{super::upstream_page::Asked, *};
+    use crate::{
+        json::Span,
+        pagination::{
+            answer::Answer,
+            mark::Marker,
+            order::{Direction, Kind, Nulls, Order, SortKey, Ties},
+            paging::{Family, Paging, Sizes},
+            position::{Hint, Loop, TokenPlace},
+            request::Limit,
+        },
+    };
+
+    fn key(name: &str) -> SortKey {
+        let (name, direction, kind) = (name.to_owned(), Direction::Ascending, Kind::Number);
+        SortKey { name, direction, kind, nulls: Nulls::None, grain: None }
+    }
+
+    /// A list sorted by a rank and an id.
+    fn order(ties: Ties) -> Order {
+        Order { strong: vec![key("rank")], id: key("id"), ties, declared: true }
+    }
+
+    fn request(order: Order, target: Target) -> PageRequest {
+        let paging = Arc::new(Paging::new(Family::Token, Sizes::Fixed(3)));
+        let marker = Marker::new(|bytes| Mark::of(bytes.iter().fold(7, |hash, byte| hash * 31 + u64::from(*byte))));
+        PageRequest::new(target, Limit::at_least_one(9), Arc::new(order), paging, marker)
+    }
+
+    fn start() -> Target {
+        Target { position: Position::Start, hint: Hint::default() }
+    }
+
+    fn item(digits: &str) -> Anchor {
+        let (rank, id) = digits.split_at(1);
+        Anchor { keys: vec![KeyValue::Number(rank.into())], id: KeyValue::Number(id.into()) }
+    }
+
+    fn after(anchor: Anchor) -> Target {
+        let within = PlaceInPage::Keys(anchor);
+        let place = TokenPlace {
+            token: Some(Token("t".into())),
+            token_backward: false,
+            backward: false,
+            within,
+            circle: Loop::default(),
+        };
+        Target { position: Position::Token(Box::new(place)), hint: Hint { run: 1, ..Hint::default() } }
+    }
+
+    /// An upstream page of items of two digits, rank and id; `next` says that the list goes on.
+    fn upstream_page(request: &PageRequest, token: Option<&str>, items: &[&str], next: bool) -> UpstreamPage {
+        let span = |start: u32, length| Span { start, end: start + length };
+        let starts = || (0..).step_by(2).take(items.len());
+        let keys = starts().flat_map(|start| [span(start, 1), span(start + 1, 1)]).collect();
+        let mut answer =
+            Answer::listed(items.concat().into_bytes(), starts().map(|start| span(start, 2)).collect(), keys);
+        answer.next = next.then(|| Token("more".into()));
+        let asked = Asked { token: token.map(|token| Token(token.into())), way: Way::Forward, size: 3 };
+        UpstreamPage::new(request, answer, asked)
+    }
+
+    fn taken(places: &[(usize, usize)]) -> Vec<TakenItem> {
+        places.iter().map(|(upstream_page, index)| TakenItem { upstream_page: *upstream_page, index: *index }).collect()
+    }
+
+    /// The level of a page of these items of upstream pages; `None` if it is no page of theirs.
+    fn level(
+        request: &PageRequest,
+        pages: &[(Option<&str>, &[&str])],
+        items: &[(usize, usize)],
+        (consumed, next): (usize, Option<&str>),
+    ) -> Option<Level> {
+        let page = |(token, items): &(Option<&str>, &[&str])| upstream_page(request, *token, items, next.is_some());
+        let pages = pages.iter().map(page).collect();
+        let passage = Passage { request, way: Way::Forward, pages, taken: taken(items), consumed };
+        let facts = PageFacts { next: next.map(|last| after(item(last))), ..PageFacts::default() };
+        passage.page(facts).ok().map(|page| page.level())
+    }
+
+    const FIRST: (Option<&str>, &[&str]) = (None, &["11", "22", "33"]);
+    const OVERLAPPING: (Option<&str>, &[&str]) = (Some("t"), &["33", "44", "55"]);
+    const BESIDE: (Option<&str>, &[&str]) = (Some("t"), &["44", "55", "66"]);
+
+    #[test]
+    fn a_page_is_checked_where_each_upstream_page_begins_among_the_items_gone_through() {
+        let request = request(order(Ties::Ordered), start());
+        let items = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2)];
+        assert_eq!(level(&request, &[FIRST, OVERLAPPING], &items, (3, None)), Some(Level::Checked));
+        assert_eq!(level(&request, &[FIRST, OVERLAPPING], &items[..4], (2, Some("44"))), Some(Level::Checked));
+        let items = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)];
+        assert_eq!(level(&request, &[FIRST, BESIDE], &items, (3, None)), Some(Level::Anchored));
+        let from_the_start = (None, ["44", "55", "66"].as_slice());
+        assert_eq!(level(&request, &[FIRST, from_the_start], &items, (3, None)), Some(Level::Checked));
+    }
+
+    #[test]
+    fn a_page_has_all_items_shown_from_its_place_on_each_once() {
+        let request = request(order(Ties::Ordered), start());
+        for (said, items, (consumed, next)) in [
+            ("an item is left out", [(0, 0), (0, 2), (1, 1), (1, 2)].as_slice(), (3, None)),
+            ("an item comes twice", &[(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)], (3, None)),
+            ("the items are not in order", &[(0, 1), (0, 0), (0, 2), (1, 1), (1, 2)], (3, None)),
+            ("an item was not gone through", &[(0, 0), (0, 1), (0, 2), (1, 1), (1, 2)], (2, Some("44"))),
+            ("the next page begins elsewhere", &[(0, 0), (0, 1), (0, 2), (1, 1)], (2, Some("55"))),
+            ("the list does not end here", &[(0, 0), (0, 1), (0, 2), (1, 1)], (2, None)),
+            ("no such upstream page", &[(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 0)], (3, None)),
+        ] {
+            assert_eq!(level(&request, &[FIRST, OVERLAPPING], items, (consumed, next)), None, "{said}");
+        }
+        let unsorted = (Some("t"), ["33", "55", "44"].as_slice());
+        assert_eq!(level(&request, &[FIRST, unsorted], &[(0, 0), (0, 1), (0, 2), (1, 1), (1, 2)], (3, None)), None);
+    }
+
+    #[test]
+    fn an_item_that_comes_again_under_other_keys_is_on_the_page_once() {
+        let request = request(order(Ties::Ordered), start());
+        let again = (Some("t"), ["33", "41", "55"].as_slice());
+        let items = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2)];
+        assert_eq!(level(&request, &[FIRST, again], &items, (3, None)), None);
+        let once = [(0, 0), (0, 1), (0, 2), (1, 2)];
+        assert_eq!(level(&request, &[FIRST, again], &once, (3, None)), Some(Level::Checked));
+        // At the end of an upstream page it is no place that was reached: the next one shows an item before it.
+        let (at_the_end, next) = ((Some("t"), ["33", "71"].as_slice()), (Some("u"), ["55", "86"].as_slice()));
+        let items = [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1)];
+        assert_eq!(level(&request, &[FIRST, at_the_end, next], &items, (2, None)), Some(Level::Anchored));
+    }
+
+    #[test]
+    fn the_item_that_came_next_shows_a_seam_unless_another_comes_between() {
+        let order = order(Ties::Ordered);
+        let shown = upstream_page(&request(order.clone(), start()), None, &["12", "44"], true);
+        let mut target = after(item("12"));
+        target.hint.ahead = Some(shown.fingerprint(&order, &request(order.clone(), start()).marker, 1));
+        let request = request(order, target);
+        let begins = (Some("t"), ["44", "55"].as_slice());
+        for (second, items, expected) in [
+            (["55", "66"].as_slice(), [(0, 0), (0, 1), (1, 1)], Level::Checked),
+            (&["33", "55", "66"], [(0, 0), (0, 1), (1, 2)], Level::Anchored),
+        ] {
+            let pages = [begins, (Some("u"), second)];
+            assert_eq!(level(&request, &pages, &items, (second.len(), None)), Some(expected), "{second:?}");
+        }
+        let other = (Some("t"), ["43", "55"].as_slice());
+        assert_eq!(level(&request, &[other], &[(0, 0), (0, 1)], (2, None)), Some(Level::Anchored));
+    }
+
+    #[test]
+    fn an_end_is_the_upstreams_word() {
+        let request = request(order(Ties::Ordered), start());
+        let page = |next| {
+            let pages = vec![upstream_page(&request, None, FIRST.1, next)];
+            let items = taken(&[(0, 0), (0, 1), (0, 2)]);
+            let passage = Passage { request: &request, way: Way::Forward, pages, taken: items, consumed: 3 };
+            passage.page(PageFacts::default()).ok().map(|page| page.level())
+        };
+        assert_eq!((page(false), page(true)), (Some(Level::Checked), None));
+    }
+
+    #[test]
+    fn a_run_in_another_sequence_begins_where_its_anchor_is_seen() {
+        // The first answer shows another item of the anchor's run, which may be unserved.
+        let request = request(order(Ties::Unordered), after(item("12")));
+        let first = (Some("t"), ["01", "13"].as_slice());
+        let second = (Some("u"), ["12", "24", "35"].as_slice());
+        assert_eq!(level(&request, &[first, second], &[(1, 1), (1, 2)], (3, None)), Some(Level::Anchored));
+        // An item after the run is shown before the anchor, so that the two answers are not of one list.
+        let beyond = (Some("t"), ["01", "29"].as_slice());
+        assert_eq!(level(&request, &[beyond, second], &[(1, 1), (1, 2)], (3, None)), None);
+        // The anchor comes again after items of the page.
+        let again = (Some("u"), ["12"].as_slice());
+        assert_eq!(
+            level(&request, &[(Some("t"), &["24", "35"]), again], &[(0, 0), (0, 1)], (1, None)),
+            Some(Level::Anchored)
+        );
+    }
+
+    #[test]
+    fn a_token_names_the_place_by_the_id_of_its_item_alone() {
+        let by_id = Order { strong: Vec::new(), ..order(Ties::Unordered) };
+        for (token, ids, expected) in [
+            ("2", "34", Level::Checked),
+            ("\"2\"", "34", Level::Checked),
+            ("1", "34", Level::Anchored),
+            ("2", "35", Level::Anchored),
+        ] {
+            let mut request = request(by_id.clone(), start());
+            let mut paging = Paging::new(Family::Token, Sizes::Fixed(3));
+            paging.tokens.by_item = true;
+            request.paging = Arc::new(paging);
+            let page = |token: Option<&str>, items: &str, tokens: &str| {
+                let spans = || (0..).map(|start| Span { start, end: start + 1 }).take(items.len());
+                let mut answer =
+                    Answer::listed([items, tokens].concat().into_bytes(), spans().collect(), spans().collect());
+                let moved = |span: Span| Span { start: span.start + 2, end: span.end + 2 };
+                answer.item_tokens = spans().map(moved).collect();
+                answer.more = Some(token.is_none());
+                let asked = Asked { token: token.map(|token| Token(token.into())), way: Way::Forward, size: 2 };
+                UpstreamPage::new(&request, answer, asked)
+            };
+            let pages = vec![page(None, "12", "12"), page(Some(token), "34", ids)];
+            let items = taken(&[(0, 0), (0, 1), (1, 0), (1, 1)]);
+            let passage = Passage { request: &request, way: Way::Forward, pages, taken: items, consumed: 2 };
+            let made = passage.page(PageFacts::default()).ok().map(|page| page.level());
+            assert_eq!(made, Some(expected), "{token} {ids}");
         }
     }
 }

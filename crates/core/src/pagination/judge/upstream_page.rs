@@ -1,8 +1,8 @@
 //! A page of the upstream: the check of its order, the place of an anchor in it, and its tokens.
 
-use std::{borrow::Cow, cmp::Ordering, collections::HashSet, sync::Arc};
+use std::{borrow::Cow, cmp::Ordering, collections::HashSet, ops::Range, sync::Arc};
 
-use super::evidence;
+use super::{evidence, token_seams};
 use crate::pagination::direction::Way;
 use crate::{
     json::Span,
@@ -14,6 +14,7 @@ use crate::{
         order::{Order, Ties},
         paging::{EndEvidence, Tokens},
         position::Anchor,
+        request::PageRequest,
         rows,
         unsorted::Unsorted,
     },
@@ -76,11 +77,38 @@ pub(in crate::pagination) enum Basis {
 /// A page of the upstream, with the request that it answers.
 #[derive(Debug)]
 pub(in crate::pagination) struct UpstreamPage {
-    pub(in crate::pagination) answer: Answer,
-    pub(in crate::pagination) asked: Asked,
+    pub(super) answer: Answer,
+    pub(super) asked: Asked,
+    /// The contradiction of the declared order, or of one state of the list.
+    unsorted: Option<Unsorted>,
 }
 
 impl UpstreamPage {
+    /// Makes the page of an answer. Its items are compared if pages of this request rely on their order.
+    pub(in crate::pagination) fn new(request: &PageRequest, answer: Answer, asked: Asked) -> Self {
+        let mut page = Self { answer, asked, unsorted: None };
+        if token_seams::relies_on_order(request) {
+            // An answer with an id twice is not of one state. Test: `an_id_that_comes_twice_in_an_answer_is_refused`.
+            page.unsorted = page.check(&request.order).and_then(|()| page.check_ids(&request.order)).err();
+        }
+        page
+    }
+
+    /// Returns the answer.
+    pub(in crate::pagination) fn answer(&self) -> &Answer {
+        &self.answer
+    }
+
+    /// Returns the request for it.
+    pub(in crate::pagination) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    /// Returns the contradiction of the order that pages rely on.
+    pub(in crate::pagination) fn unsorted(&self) -> Option<&Unsorted> {
+        self.unsorted.as_ref()
+    }
+
     #[must_use]
     pub(in crate::pagination) fn len(&self) -> usize {
         self.answer.items.len()
@@ -103,7 +131,7 @@ impl UpstreamPage {
     /// # Errors
     ///
     /// [`Unsorted`] where the items contradict the order or lack its keys.
-    pub(in crate::pagination) fn check(&self, order: &Order) -> Result<(), Unsorted> {
+    fn check(&self, order: &Order) -> Result<(), Unsorted> {
         let answer = &self.answer;
         if self.len() == 1 {
             return rows::check_alone(answer, order);
@@ -230,6 +258,49 @@ impl UpstreamPage {
         !order.strong.is_empty() && rows::compare_strong(&self.answer, order, left, right) == Some(Ordering::Equal)
     }
 
+    /// Returns the last of some items in the direction of reading, and the number of items up to it, itself included,
+    /// that share its strong keys; those before this page too if they are the last of the items `before`. `None` if
+    /// there are no items.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsorted`] where no cursor can hold its keys.
+    pub(in crate::pagination) fn last_of(
+        &self,
+        way: Way,
+        order: &Order,
+        places: Range<usize>,
+        before: (Option<&Anchor>, u32),
+    ) -> Result<Option<(Anchor, u32)>, Unsorted> {
+        let Some(last) = places.clone().last() else { return Ok(None) };
+        let index = |place| way.index(place, self.len());
+        let ties = |place: usize| self.ties(order, index(place).min(index(last)), index(place).max(index(last)));
+        let tied = places.clone().rev().take_while(|place| *place == last || ties(*place)).count();
+        let anchor = self.anchor(order, index(last))?;
+        let goes_on = tied == places.len() && before.0.is_some_and(|old| old.keys == anchor.keys);
+        let run = u32::try_from(tied).unwrap_or(u32::MAX).saturating_add(if goes_on { before.1 } else { 0 });
+        Ok(Some((anchor, run)))
+    }
+
+    /// Returns the item with a fingerprint that is read first.
+    pub(in crate::pagination) fn with_fingerprint(
+        &self,
+        order: &Order,
+        marker: &Marker,
+        way: Way,
+        wanted: Mark,
+    ) -> Option<Anchor> {
+        let mut indices = (0..self.len()).map(|place| way.index(place, self.len()));
+        let index = indices.find(|index| self.fingerprint(order, marker, *index) == wanted)?;
+        self.answer.anchor(order, index)
+    }
+
+    /// Returns whether this page shows an anchor itself.
+    pub(in crate::pagination) fn shows(&self, order: &Order, anchor: &Anchor) -> bool {
+        let relation = |index| rows::relate(&self.answer, order, index, anchor);
+        (0..self.len()).any(|index| relation(index).is_some_and(|relation| relation.whole.is_eq()))
+    }
+
     /// Compares the item that is read last with an anchor, in the direction of reading; by the strong keys alone where
     /// ties are unordered. `None` if they can't be compared.
     #[must_use]
@@ -310,7 +381,7 @@ impl UpstreamPage {
     /// # Errors
     ///
     /// [`Unsorted`] naming the second of them.
-    pub(in crate::pagination) fn check_ids(&self, order: &Order) -> Result<(), Unsorted> {
+    fn check_ids(&self, order: &Order) -> Result<(), Unsorted> {
         let mut had = HashSet::with_capacity(self.len());
         match (0..self.len()).find(|index| !had.insert(self.id(order, *index))) {
             Some(index) => Err(rows::twice(index)),

@@ -1,12 +1,15 @@
 //! The page made of the items that were taken, with its neighbours and its level.
 
-use super::{TakenItem, TokenPage};
+use super::TokenPage;
 use crate::pagination::{
     direction::Way,
     fetch::Token,
-    judge::upstream_page::{Lead, UpstreamPage},
+    judge::{
+        token_seams::{Passage, PassageFault, TakenItem},
+        upstream_page::{Lead, UpstreamPage},
+    },
     mark::Mark,
-    page::{ItemPlace, Page, PageFacts, Unfounded},
+    page::{Page, PageFacts},
     position::{Hint, Item, Loop, MarkedItem, Marks, PlaceInPage, Position, Target, TokenPlace},
     refusal::Refusal,
     rules::{self, Rule},
@@ -43,7 +46,7 @@ impl<'a> PageEntry<'a> {
     }
 
     fn amid(upstream_page: &'a UpstreamPage, way: Way, passed: usize) -> Self {
-        let (token, token_way) = (upstream_page.asked.token.clone(), upstream_page.asked.way);
+        let (token, token_way) = (upstream_page.asked().token.clone(), upstream_page.asked().way);
         Self { token, token_way, depth: upstream_page.depth(way, passed), beyond: Some((upstream_page, passed)) }
     }
 }
@@ -59,27 +62,17 @@ impl TokenPage<'_> {
             true => self.back_from_the_end().map(|edge| self.target(edge)),
         };
         let (next, previous) = if backward { (back, onward) } else { (onward, back) };
-        let mut taken = std::mem::take(&mut self.taken.items);
-        if backward {
-            taken.reverse();
-        }
-        let edges = self.edges(&taken)?;
-        let offset = taken.first().and_then(|first| {
-            Some(self.pages.read[first.upstream_page].answer.offset?.saturating_add(first.index as u64))
-        });
-        let items: Vec<ItemPlace> = taken
-            .iter()
-            .map(|taken| ItemPlace { answer: narrow(taken.upstream_page), item: narrow(taken.index) })
-            .collect();
-        let answers =
-            std::mem::take(&mut self.pages.read).into_iter().map(|upstream_page| upstream_page.answer).collect();
-        let (unproven, total, last) = (self.findings.flagged, self.findings.total, None);
-        let (offset, short) = (offset.unwrap_or(0), short && taken.len() < self.limit());
-        let facts = PageFacts { answers, items, next, previous, last, total, offset, unproven, short, edges };
-        let mut page = match unproven.is_some() || self.request.is_unverified() {
-            true => Page::unfounded(Unfounded::Positional, facts),
-            false => self.seams.page(facts),
+        let (edges, offset, short) = (self.edges()?, self.offset(), short && self.taken.items.len() < self.limit());
+        let (unproven, total) = (self.findings.flagged, self.findings.total);
+        let passage = Passage {
+            request: &self.request,
+            way: self.way,
+            pages: std::mem::take(&mut self.pages.read),
+            taken: std::mem::take(&mut self.taken.items),
+            consumed: self.pages.consumed,
         };
+        let facts = PageFacts { next, previous, total, offset, unproven, short, edges, ..PageFacts::default() };
+        let mut page = passage.page(facts).map_err(|PassageFault| Refusal::PositionLost { nearest: Offset(0) })?;
         page.notes.stragglers = self.findings.stragglers;
         (page.notes.profile, page.notes.honoured) = (self.request.profile, self.request.target.hint.honoured);
         Ok(page)
@@ -113,7 +106,7 @@ impl TokenPage<'_> {
             return Ok(None);
         };
         let within = match &self.place.anchor {
-            Some(anchor) if self.seams.are_keyed() => PlaceInPage::Keys(anchor.clone()),
+            Some(anchor) if self.is_keyed => PlaceInPage::Keys(anchor.clone()),
             _ => self.marked(way, &self.place.trail, beyond),
         };
         let ahead = self.next_beyond(way, beyond, &within);
@@ -135,7 +128,7 @@ impl TokenPage<'_> {
         // A walk back passes the same pages again, and is no circle: `regressions/without-loops-begin-anew.txt`. Test:
         // `going_back_and_forth_is_no_circle`.
         let circle = if rules::holds(Rule::LoopsBeginAnew) { Loop::default() } else { self.circle.now };
-        let (within, run) = if self.seams.are_keyed() {
+        let (within, run) = if self.is_keyed {
             let order = &self.request.order;
             let anchor = upstream_page.anchor(order, index).map_err(Refusal::Unsorted)?;
             let tied = self.taken.items.iter().take_while(|taken| {
@@ -158,7 +151,7 @@ impl TokenPage<'_> {
         let (upstream_page, way, tokens) = (&self.pages.read[number], self.way.reversed(), self.tokens());
         let before = upstream_page.len() - passed;
         if tokens.by_item {
-            let at_the_start = upstream_page.asked.token.is_none() && before == 0;
+            let at_the_start = upstream_page.asked().token.is_none() && before == 0;
             // No item comes before the first page. Test: `items_continue_their_list`.
             if way.is_backward() && (at_the_start || !tokens.backward) {
                 return Ok(None);
@@ -188,7 +181,7 @@ impl TokenPage<'_> {
         let alone = way.is_backward() && !tokens.backward;
         // The token of the upstream page before is not known any more. Test:
         // `without_tokens_that_lead_back_a_previous_page_is_part_of_one_upstream_page`.
-        let enough = !alone || upstream_page.len() - passed >= self.limit() || upstream_page.asked.token.is_none();
+        let enough = !alone || upstream_page.len() - passed >= self.limit() || upstream_page.asked().token.is_none();
         (enough && !tokens.single_use).then(|| PageEntry::amid(upstream_page, way, passed))
     }
 
@@ -220,7 +213,7 @@ impl TokenPage<'_> {
             circle: edge.circle,
         };
         // The hint's offset counts the items between the place to which the token leads and this place.
-        let run = if self.seams.are_keyed() && !self.request.order.strong.is_empty() { edge.run } else { 0 };
+        let run = if self.is_keyed && !self.request.order.strong.is_empty() { edge.run } else { 0 };
         let hint = Hint { offset: Offset(edge.depth as u64), run, ahead: edge.ahead, ..Hint::default() };
         Target { position: Position::Token(Box::new(place)), hint }
     }
@@ -230,8 +223,8 @@ impl TokenPage<'_> {
     fn next_beyond(&self, way: Way, beyond: Option<(&UpstreamPage, usize)>, within: &PlaceInPage) -> Option<Mark> {
         let PlaceInPage::Keys(anchor) = within else { return None };
         let (upstream_page, passed) =
-            beyond.filter(|(upstream_page, passed)| self.seams.are_keyed() && *passed < upstream_page.len())?;
-        if passed == 0 && upstream_page.asked.way == way {
+            beyond.filter(|(upstream_page, passed)| self.is_keyed && *passed < upstream_page.len())?;
+        if passed == 0 && upstream_page.asked().way == way {
             // No item of the upstream page comes before the place: it did not show the two together.
             return None;
         }
@@ -268,11 +261,26 @@ impl TokenPage<'_> {
         self.mark(&self.pages.read[taken.upstream_page], taken.index)
     }
 
-    /// Returns the first and the last of the items, which are in the list's order.
-    fn edges(&self, taken: &[TakenItem]) -> Result<Option<(Item, Item)>, Refusal> {
+    /// Returns the offset of the first item in the list's order, if its answer says it; else 0.
+    fn offset(&self) -> u64 {
+        let taken = &self.taken.items;
+        let first = if self.way.is_backward() { taken.last() } else { taken.first() };
+        let offset = first.and_then(|first| {
+            let upstream_page = self.pages.read.get(first.upstream_page)?;
+            Some(upstream_page.answer().offset?.saturating_add(first.index as u64))
+        });
+        offset.unwrap_or(0)
+    }
+
+    /// Returns the first and the last of the items, in the list's order.
+    fn edges(&self) -> Result<Option<(Item, Item)>, Refusal> {
+        let mut taken = self.taken.items.clone();
+        if self.way.is_backward() {
+            taken.reverse();
+        }
         let item = |number: usize| {
             let TakenItem { upstream_page, index } = taken[number];
-            if self.seams.are_keyed() {
+            if self.is_keyed {
                 let anchor = self.pages.read[upstream_page].anchor(&self.request.order, index);
                 return anchor.map(Item::Keyed).map_err(Refusal::Unsorted);
             }

@@ -36,9 +36,9 @@ pub(super) struct Seek {
     in_ties: bool,
     /// True if the anchor is not in view, and its ties go on beyond the pages read.
     ties_go_on: bool,
-    /// The place that counts if the anchor is gone, or if the next page shows no more marks: the page, the number of
-    /// its items before the place, and whether that is amid ties.
-    unless_seen: Option<((usize, usize), bool)>,
+    /// The place that counts if the anchor is gone, or if the next page shows no more marks: the page, and the number of
+    /// its items before the place.
+    unless_seen: Option<(usize, usize)>,
     /// The numbers of items that were looked at, onward and back.
     looked_at: [u32; 2],
 }
@@ -145,7 +145,7 @@ impl TokenPage<'_> {
                 seek.around = Some(around);
                 looked
             }
-            None if self.seams.are_keyed() => self.look_for_anchor(seek, latest, side),
+            None if self.is_keyed => self.look_for_anchor(seek, latest, side),
             None => Ok(Looked::Found { upstream_page: latest, passed: seek.believed(latest, self.way) }),
         }
     }
@@ -158,7 +158,7 @@ impl TokenPage<'_> {
         let passed = anchor.as_ref().and_then(|anchor| upstream_page.passed(self.way, order, anchor, *run, aligned));
         let Some(passed) = passed else {
             if let Some(anchor) = anchor {
-                let strange = rows::strange_anchor(&upstream_page.answer, order, anchor);
+                let strange = rows::strange_anchor(upstream_page.answer(), order, anchor);
                 self.contradicted(strange)?;
             }
             return Ok(Looked::Found { upstream_page: latest, passed: seek.believed(latest, self.way) });
@@ -170,10 +170,6 @@ impl TokenPage<'_> {
         let within = if guessed { upstream_page.len().min(1) } else { upstream_page.len() };
         let shows_next = (guessed || passed.count == 0) && self.shows_next(seek, latest, within);
         if shows_next {
-            // Read against its token, the upstream page may be the one before the anchor's: no answer showed the two
-            // together. Test: `a_place_before_the_next_item_of_another_page_leaves_its_seam_open`.
-            let together = seek.window[latest].asked.way == self.way;
-            self.seams.leave_open(passed.amid_ties || guessed || !together);
             return Ok(Looked::Found { upstream_page: latest, passed: 0 });
         }
         let first = seek.window.first().unwrap_or(upstream_page);
@@ -235,20 +231,15 @@ impl TokenPage<'_> {
     /// the anchor since then stand before the place, and the anchor would be served once more after it.
     fn found_by_keys(&mut self, seek: &mut Seek, upstream_page: usize, passed: Passed) -> Looked {
         if passed.basis == Basis::Sight {
-            // A further item of the run may be new, or may have stood after the anchor. Test:
-            // `a_run_that_shows_more_than_was_served_leaves_its_seam_open`.
-            self.seams.leave_open(passed.amid_ties || !self.shows_seam(&seek.window[upstream_page], passed.count));
             return Looked::Found { upstream_page, passed: passed.count };
         }
-        let amid_ties = passed.amid_ties || seek.ties_go_on;
-        let (place, amid_ties) = *seek.unless_seen.get_or_insert(((upstream_page, passed.count), amid_ties));
+        let (found, count) = *seek.unless_seen.get_or_insert((upstream_page, passed.count));
         let onward = seek.window.last().map(|last| last.lead(self.way, self.tokens(), self.request.paging.end));
         let may_ask = self.may_look_onward(seek);
         if let Some(Lead::Token(token)) = onward.filter(|_| seek.ties_go_on && may_ask) {
             return Looked::Ask(token, Side::After);
         }
-        self.seams.leave_open(amid_ties || !self.shows_seam(&seek.window[place.0], place.1));
-        Looked::Found { upstream_page: place.0, passed: place.1 }
+        Looked::Found { upstream_page: found, passed: count }
     }
 
     fn may_look_onward(&self, seek: &Seek) -> bool {
@@ -266,7 +257,7 @@ impl TokenPage<'_> {
     ) -> Result<Looked, Refusal> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         // Upstream pages may be too short to show enough of the marks.
-        let first = seek.unless_seen.map_or(latest, |((upstream_page, _), _)| upstream_page);
+        let first = seek.unless_seen.map_or(latest, |(upstream_page, _)| upstream_page);
         let upstream_pages = &seek.window[first..=latest];
         let marks: Vec<Mark> =
             upstream_pages.iter().flat_map(|upstream_page| upstream_page.marks(order, marker, self.way)).collect();
@@ -283,7 +274,7 @@ impl TokenPage<'_> {
                     && let Lead::Token(token) =
                         upstream_pages[0].lead(self.way, self.tokens(), self.request.paging.end) =>
             {
-                seek.unless_seen = Some(((first, 0), false));
+                seek.unless_seen = Some((first, 0));
                 return Ok(Looked::Ask(token, Side::After));
             }
             PlaceAmid::At { passed, stragglers } => {
@@ -320,7 +311,7 @@ impl TokenPage<'_> {
             return true;
         }
         let order = &self.request.order;
-        let first = before.anchor(order, self.way.index(0, before.len())).ok().filter(|_| self.seams.are_keyed());
+        let first = before.anchor(order, self.way.index(0, before.len())).ok().filter(|_| self.is_keyed);
         match first.and_then(|first| upstream_page.begins(self.way, order, &first)) {
             Some(Ordering::Less) => true,
             Some(Ordering::Greater) => false,

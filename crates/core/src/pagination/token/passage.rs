@@ -4,14 +4,17 @@
 use std::{cmp::Ordering, ops::Range};
 
 use super::{
-    TakenItem, TokenPage,
+    TokenPage,
     chain::{Around, PlaceAmid},
     circle,
 };
 use crate::pagination::{
     fetch::Token,
     judge::evidence,
-    judge::upstream_page::{Basis, Lead, UpstreamPage},
+    judge::{
+        token_seams::TakenItem,
+        upstream_page::{Basis, Lead, UpstreamPage},
+    },
     limits::IDLE_PAGES,
     mark::Mark,
     page::Unproven,
@@ -44,7 +47,7 @@ impl TokenPage<'_> {
     /// Goes through the next upstream page. Its items at or before the last item gone by are passed over.
     pub(super) fn go_through(&mut self, upstream_page: UpstreamPage) -> Result<(), Refusal> {
         let from = match &self.place.anchor {
-            Some(anchor) if self.seams.are_keyed() => {
+            Some(anchor) if self.is_keyed => {
                 match upstream_page.passed(
                     self.way,
                     &self.request.order,
@@ -58,11 +61,10 @@ impl TokenPage<'_> {
                         if matches!(passed.basis, Basis::Guess { .. }) {
                             self.cut_by_ties()?;
                         }
-                        self.seams.leave_open(passed.amid_ties);
                         passed.count
                     }
                     None => {
-                        let strange = rows::strange_anchor(&upstream_page.answer, &self.request.order, anchor);
+                        let strange = rows::strange_anchor(upstream_page.answer(), &self.request.order, anchor);
                         self.contradicted(strange)?;
                         0
                     }
@@ -70,7 +72,6 @@ impl TokenPage<'_> {
             }
             _ => self.passed_by_marks(&upstream_page),
         };
-        self.seams.leave_open(!self.shows_seam(&upstream_page, from));
         // An item inserted just now may push one upstream page back; a list that goes round does it again and again.
         // Test: `a_list_that_goes_round_is_refused_before_anything_comes_twice`.
         if !upstream_page.is_empty() {
@@ -80,19 +81,6 @@ impl TokenPage<'_> {
             return Err(Refusal::Stuck);
         }
         self.take(upstream_page, from)
-    }
-
-    /// Returns whether no item can lie between the items gone through and an upstream page of which `gone_by` items had
-    /// gone by. That is so if it begins among those; or if it was asked for in the direction of reading and begins with
-    /// the list, or after an item that its token names in a list sorted by that.
-    pub(super) fn shows_seam(&self, upstream_page: &UpstreamPage, gone_by: usize) -> bool {
-        let (order, asked) = (&self.request.order, &upstream_page.asked);
-        // An id names a place only where ids are the whole order. Test:
-        // `an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order`.
-        let by_id = || self.tokens().by_item && order.strong.is_empty() && upstream_page.is_continued_by_ids(order);
-        // Read backward, the first upstream page ends at the seam. Test:
-        // `a_page_back_from_the_first_upstream_page_leaves_its_seam_open`.
-        gone_by > 0 || (asked.way == self.way && (asked.token.is_none() || by_id()))
     }
 
     /// Returns whether the next upstream page begins at the place beyond an anchor. If the pages gone through don't
@@ -157,12 +145,7 @@ impl TokenPage<'_> {
         };
         let order = &self.request.order;
         let same = || Some(upstream_page.hash(order, &self.request.marker)) == reached.hash;
-        match reached
-            .last
-            .as_ref()
-            .filter(|_| self.seams.are_keyed())
-            .map(|last| upstream_page.reaches(self.way, order, last))
-        {
+        match reached.last.as_ref().filter(|_| self.is_keyed).map(|last| upstream_page.reaches(self.way, order, last)) {
             Some(Some(Ordering::Greater)) => false,
             Some(Some(Ordering::Less)) => true,
             Some(Some(Ordering::Equal)) if !self.may_go_round() => true,
@@ -185,10 +168,10 @@ impl TokenPage<'_> {
             }
             place += 1;
         }
-        if self.seams.are_keyed() && !whole {
+        if self.is_keyed && !whole {
             place -= self.moved_on(&upstream_page, had, from.min(count)..place);
         }
-        if !self.seams.are_keyed() {
+        if !self.is_keyed {
             let last = self.taken.items[had..].iter().rev().take(Marks::PASSED).rev();
             self.place
                 .trail
@@ -227,8 +210,8 @@ impl TokenPage<'_> {
         // Among ties, the item that the cursor names may come after others that were inserted before it. Test:
         // `an_item_inserted_before_the_last_of_a_run_does_not_bring_it_again`.
         if let Position::Token(place) = &self.request.target.position
-            && let (true, PlaceInPage::Keys(anchor)) = (self.seams.are_keyed() && self.may_go_round(), &place.within)
-            && rows::relate(&upstream_page.answer, order, index, anchor).is_some_and(|relation| relation.whole.is_eq())
+            && let (true, PlaceInPage::Keys(anchor)) = (self.is_keyed && self.may_go_round(), &place.within)
+            && rows::relate(upstream_page.answer(), order, index, anchor).is_some_and(|relation| relation.whole.is_eq())
         {
             return false;
         }
@@ -258,30 +241,25 @@ impl TokenPage<'_> {
     /// Returns whether the upstream pages may go round in a circle unseen: keys show that a list moves on, except amid
     /// ties that the upstream does not order.
     fn may_go_round(&self) -> bool {
-        !self.seams.are_keyed() || evidence::loose(&self.request.order)
+        !self.is_keyed || evidence::loose(&self.request.order)
     }
 
     /// Remembers the last of the items that were just gone by. Returns the upstream page's last item, if the order is
     /// declared.
     fn note_passed(&mut self, upstream_page: &UpstreamPage, places: Range<usize>) -> Result<Option<Anchor>, Refusal> {
         let (order, count) = (&self.request.order, upstream_page.len());
-        if !self.seams.are_keyed() || count == 0 {
+        if !self.is_keyed || count == 0 {
             return Ok(None);
         }
-        let index = |place| self.way.index(place, count);
-        let anchor = |place| upstream_page.anchor(order, index(place)).map_err(Refusal::Unsorted);
-        if let Some(last) = places.clone().last() {
-            let ties =
-                |place: usize| upstream_page.ties(order, index(place).min(index(last)), index(place).max(index(last)));
-            let tied = places.clone().rev().take_while(|place| *place == last || ties(*place)).count();
-            let latest = anchor(last)?;
-            let goes_on = tied == places.len() && self.place.anchor.as_ref().is_some_and(|old| old.keys == latest.keys);
-            let tied = u32::try_from(tied).unwrap_or(u32::MAX);
-            self.place.run = if goes_on { self.place.run.saturating_add(tied) } else { tied };
-            self.place.anchor = Some(latest);
-        }
         debug_assert!(places.end <= count, "the items that went by are items of the page");
-        anchor(count - 1).map(Some)
+        let before = (self.place.anchor.as_ref(), self.place.run);
+        if let Some((latest, run)) =
+            upstream_page.last_of(self.way, order, places, before).map_err(Refusal::Unsorted)?
+        {
+            (self.place.anchor, self.place.run) = (Some(latest), run);
+        }
+        let last = upstream_page.anchor(order, self.way.index(count - 1, count));
+        last.map(Some).map_err(Refusal::Unsorted)
     }
 
     /// Returns whether the page has all items that it can have.
@@ -310,7 +288,7 @@ impl TokenPage<'_> {
         match last.lead(self.way, self.tokens(), self.request.paging.end) {
             // A token that leads to the page it came with would go round for ever. Test:
             // `an_upstream_that_ignores_its_item_is_stuck`.
-            Lead::Token(token) if last.asked.way == self.way && last.asked.token.as_ref() == Some(&token) => {
+            Lead::Token(token) if last.asked().way == self.way && last.asked().token.as_ref() == Some(&token) => {
                 Err(Refusal::Stuck)
             }
             Lead::Token(token) => Ok(Some(token)),
